@@ -1,0 +1,1 @@
+"""The verbs: what `trimtab VERB` does without a screen."""

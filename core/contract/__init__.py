@@ -1,0 +1,1 @@
+"""All that engine, worker and console agree on."""

@@ -1,0 +1,262 @@
+"""All that can happen: the events that the engine journals, folds into the state and broadcasts.
+
+An event of ``LIVE`` is a reading of the moment: it is folded and broadcast, never journalled.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """``at`` is the engine's wall clock, Unix seconds; ``study`` a study's name."""
+
+    at: float
+    study: str = ""
+
+
+class TrialEvent(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """Something about one trial, by its Optuna number."""
+
+    trial: int
+
+
+# -- studies -------------------------------------------------------------------------------------
+
+
+class StudyCreated(Event, frozen=True, tag="study-created"):
+    """A study was accepted; ``spec`` is its resolved TOML content."""
+
+    spec: dict[str, Any]
+    folder: str
+
+
+class StudyReopened(Event, frozen=True, tag="study-reopened"):
+    """A stopped, failed or finished study goes on."""
+
+    why: str
+    trials: int = 0  # the new number of trials; 0 keeps it
+
+
+class StudyStopping(Event, frozen=True, tag="study-stopping"):
+    """No new trials start; the running ones are being stopped."""
+
+    why: str
+
+
+class StudyEnded(Event, frozen=True, tag="study-ended"):
+    """``outcome`` is complete, stopped or failed."""
+
+    outcome: str
+    why: str
+
+
+class StudyNoted(Event, frozen=True, tag="study-noted"):
+    """A word for the event list: level is info, warning or error."""
+
+    text: str
+    level: str = "info"
+
+
+class Preparing(Event, frozen=True, tag="preparing"):
+    """A long wait before the first step, with its progress. An empty ``stage`` ends it. Live."""
+
+    worker: str
+    stage: str  # such as "loading the model"
+    done: int = 0
+    total: int = 0  # 0: not known
+    unit: str = ""
+
+
+# -- trials --------------------------------------------------------------------------------------
+
+
+class TrialQueued(TrialEvent, frozen=True, tag="trial-queued"):
+    """The sampler proposed a trial; ``params`` holds the searched knobs, ``knobs`` all of them."""
+
+    params: dict[str, Any]
+    knobs: dict[str, Any]
+    why: str = ""
+
+
+class TrialStarting(TrialEvent, frozen=True, tag="trial-starting"):
+    """The trial was given to a worker on a device; ``why`` says why there."""
+
+    worker: str
+    device: str
+    why: str = ""
+
+
+class TrialRunning(TrialEvent, frozen=True, tag="trial-running"):
+    """The trial is in the pack; it goes from ``step`` to ``total_steps`` (optimizer steps)."""
+
+    step: int
+    total_steps: int
+    trainable: int = 0  # parameters of the adapter
+
+
+class TrialReported(TrialEvent, frozen=True, tag="trial-reported"):
+    """Training numbers at ``step``; ``elapsed_s`` is training time without pauses."""
+
+    step: int
+    elapsed_s: float
+    metrics: dict[str, float]
+    notes: tuple[str, ...] = ()
+
+
+class TrialEvaluated(TrialEvent, frozen=True, tag="trial-evaluated"):
+    """Validation numbers at ``step``."""
+
+    step: int
+    elapsed_s: float
+    metrics: dict[str, float]
+
+
+class PauseAsked(TrialEvent, frozen=True, tag="pause-asked"):
+    """Somebody asked for a pause; the worker has not confirmed it yet."""
+
+    by: str
+
+
+class TrialPaused(TrialEvent, frozen=True, tag="trial-paused"):
+    """The trial stands still after ``step`` steps."""
+
+    step: int
+    why: str = ""
+
+
+class ResumeAsked(TrialEvent, frozen=True, tag="resume-asked"):
+    """Somebody asked a paused trial to go on, or took a pause back."""
+
+    by: str
+
+
+class TrialResumed(TrialEvent, frozen=True, tag="trial-resumed"):
+    """A paused trial goes on."""
+
+    step: int
+
+
+class PruneAsked(TrialEvent, frozen=True, tag="prune-asked"):
+    """The pruner or a person wants the trial ended; ``why`` is shown."""
+
+    by: str
+    why: str
+
+
+class TrialPruned(TrialEvent, frozen=True, tag="trial-pruned"):
+    """The trial ended early."""
+
+    step: int
+    why: str
+
+
+class TrialCompleted(TrialEvent, frozen=True, tag="trial-completed"):
+    """The trial ended; ``values`` stand in the order of the study's objectives."""
+
+    step: int
+    values: tuple[float, ...]
+    why: str = ""
+    adapter: str = ""  # folder that PeftModel.from_pretrained loads
+
+
+class TrialFailed(TrialEvent, frozen=True, tag="trial-failed"):
+    """The trial cannot go on; ``error`` is one line, ``traceback`` the whole."""
+
+    error: str
+    traceback: str = ""
+    step: int = 0
+
+
+class TrialInfeasible(TrialEvent, frozen=True, tag="trial-infeasible"):
+    """The trial cannot run at all, with the numbers that say so."""
+
+    why: str
+
+
+class TrialRequeued(TrialEvent, frozen=True, tag="trial-requeued"):
+    """The trial lost its worker and waits for another; it goes on from its last checkpoint."""
+
+    why: str
+    retry: int
+
+
+class TrialCheckpointed(TrialEvent, frozen=True, tag="trial-checkpointed"):
+    """A checkpoint of ``step`` steps lies in ``path``."""
+
+    step: int
+    path: str
+
+
+# -- devices (live) ------------------------------------------------------------------------------
+
+
+class Process(msgspec.Struct, frozen=True, array_like=True):
+    """A process that holds device memory; ``used_bytes`` None where the driver does not say."""
+
+    pid: int
+    name: str
+    user: str
+    used_bytes: int | None
+
+
+class Device(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One reading of one GPU. A missing reading is None."""
+
+    index: int
+    name: str
+    uuid: str = ""
+    used_bytes: int | None = None
+    total_bytes: int | None = None
+    utilisation: float | None = None  # 0 to 1
+    power_w: float | None = None
+    power_limit_w: float | None = None
+    temperature_c: float | None = None
+    fan: float | None = None  # 0 to 1
+    processes: tuple[Process, ...] = ()
+    fault: str = ""  # why this card gave no reading at all
+
+
+class Worker(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One worker process as the host sees it."""
+
+    name: str
+    pid: int
+    device: str
+    rss_bytes: int | None = None
+    cpu: float | None = None  # cores in use
+    study: str = ""
+
+
+class Host(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One reading of the machine."""
+
+    cpu: float | None = None  # 0 to 1, all cores
+    cores: int = 0
+    used_bytes: int | None = None
+    total_bytes: int | None = None
+    disk_free_bytes: int | None = None
+    load1: float | None = None
+    name: str = ""
+
+
+class MachineRead(Event, frozen=True, tag="machine-read"):
+    """One reading of all devices and the host. ``why_none`` says why there are no GPUs. Live."""
+
+    devices: tuple[Device, ...] = ()
+    host: Host = Host()
+    workers: tuple[Worker, ...] = ()
+    why_none: str = ""
+
+
+LIVE = (Preparing, MachineRead)
+
+AnyEvent = (
+    StudyCreated | StudyReopened | StudyStopping | StudyEnded | StudyNoted | Preparing
+    | TrialQueued | TrialStarting | TrialRunning | TrialReported | TrialEvaluated
+    | PauseAsked | TrialPaused | ResumeAsked | TrialResumed | PruneAsked | TrialPruned
+    | TrialCompleted | TrialFailed | TrialInfeasible | TrialRequeued | TrialCheckpointed
+    | MachineRead
+)  # fmt: skip

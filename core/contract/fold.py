@@ -1,0 +1,280 @@
+"""The pure fold: ``apply(state, event)`` is the state after the event, ``refusal`` why it may not happen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec.structs import replace
+
+from core.contract import events as e
+from core.contract import state as s
+from core.contract.plain import plain
+from core.contract.series import Series, add
+
+# From which trial states each event may come. An event that is not here may come in any state.
+FROM: dict[type, frozenset[str]] = {
+    e.TrialStarting: frozenset({s.QUEUED}),
+    e.TrialRunning: frozenset({s.STARTING}),
+    e.TrialReported: frozenset({s.RUNNING, s.PAUSED}),
+    e.TrialEvaluated: frozenset({s.RUNNING, s.PAUSED}),
+    e.PauseAsked: frozenset({s.STARTING, s.RUNNING}),
+    e.TrialPaused: frozenset({s.STARTING, s.RUNNING}),
+    e.ResumeAsked: frozenset({s.STARTING, s.RUNNING, s.PAUSED}),
+    e.TrialResumed: frozenset({s.PAUSED}),
+    e.PruneAsked: frozenset({s.QUEUED}) | s.ON_WORKER,
+    e.TrialPruned: frozenset({s.QUEUED}) | s.ON_WORKER,
+    e.TrialCompleted: frozenset({s.RUNNING, s.PAUSED}),
+    e.TrialFailed: frozenset({s.QUEUED}) | s.ON_WORKER,
+    e.TrialInfeasible: frozenset({s.QUEUED}) | s.ON_WORKER,
+    e.TrialRequeued: s.ON_WORKER,
+    e.TrialCheckpointed: s.ON_WORKER,
+}
+
+
+def refusal(state: s.State, event: e.Event) -> str | None:
+    """Why ``event`` cannot happen in ``state``; None when it can."""
+    if isinstance(event, e.MachineRead):
+        return None
+    if isinstance(event, e.StudyCreated):
+        return f"the study {event.study} exists already" if event.study in state.studies else None
+    study = state.studies.get(event.study)
+    if study is None:
+        return f"there is no study {event.study}"
+    if not isinstance(event, e.TrialEvent):
+        return None
+    trial = study.trials.get(event.trial)
+    if isinstance(event, e.TrialQueued):
+        return f"trial {event.trial} exists already" if trial else None
+    if trial is None:
+        return f"there is no trial {event.trial} in {event.study}"
+    allowed = FROM.get(type(event))
+    if allowed is not None and trial.state not in allowed:
+        return f"trial {event.trial} is {trial.state}"
+    return None
+
+
+def apply(state: s.State, event: e.Event) -> s.State:
+    """The state after ``event``; the same state when ``refusal`` has something to say."""
+    if refusal(state, event):
+        return state
+    if isinstance(event, e.MachineRead):
+        return replace(state, machine=_machine(state.machine, event))
+    if isinstance(event, e.StudyCreated):
+        study = _created(event)
+    elif isinstance(event, e.TrialEvent):
+        study = _on_trial(state.studies[event.study], event)
+    else:
+        study = _on_study(state.studies[event.study], event)
+    return replace(state, studies={**state.studies, study.name: study})
+
+
+def _created(event: e.StudyCreated) -> s.Study:
+    total = int(event.spec.get("study", {}).get("trials", 0))
+    line = s.Line(event.at, f"study created: {total} trials planned")
+    return s.Study(
+        event.study,
+        spec=event.spec,
+        folder=event.folder,
+        total_trials=total,
+        created_at=event.at,
+        lines=(line,),
+    )
+
+
+def _lined(lines: tuple[s.Line, ...], at: float, text: str, level: str = "info") -> tuple[s.Line, ...]:
+    return (*lines[-s.LINES + 1 :], s.Line(at, plain(text, 500), level))
+
+
+def _on_study(study: s.Study, event: e.Event) -> s.Study:
+    match event:
+        case e.StudyReopened():
+            lines = _lined(study.lines, event.at, f"study goes on: {event.why}")
+            total = event.trials or study.total_trials
+            return replace(study, state="running", why="", ended_at=None, total_trials=total, lines=lines)
+        case e.StudyStopping():
+            lines = _lined(study.lines, event.at, f"stopping: {event.why}")
+            return replace(study, state="stopping", why=event.why, lines=lines)
+        case e.StudyEnded():
+            level = "error" if event.outcome == "failed" else "info"
+            lines = _lined(study.lines, event.at, f"study {event.outcome}: {event.why}", level)
+            return replace(
+                study, state=event.outcome, why=event.why, ended_at=event.at, lines=lines, preparing={}
+            )
+        case e.StudyNoted():
+            return replace(study, lines=_lined(study.lines, event.at, event.text, event.level))
+        case e.Preparing():
+            return replace(study, preparing=_prepared(study.preparing, event))
+    return study
+
+
+def _prepared(preparing: dict[str, s.Preparation], event: e.Preparing) -> dict[str, s.Preparation]:
+    others = {name: one for name, one in preparing.items() if name != event.worker}
+    if not event.stage:
+        return others
+    before = preparing.get(event.worker)
+    since = before.since if before and before.stage == event.stage else event.at
+    return {**others, event.worker: s.Preparation(event.stage, event.done, event.total, event.unit, since)}
+
+
+def _on_trial(study: s.Study, event: e.TrialEvent) -> s.Study:
+    if isinstance(event, e.TrialQueued):
+        trial = s.Trial(event.trial, params=event.params, knobs=event.knobs, queued_at=event.at)
+        text, level = f"queued: {event.why}" if event.why else "queued", "info"
+    else:
+        trial = STEPS[type(event)](study.trials[event.trial], event)
+        text, level = _words(event)
+    if text:
+        trial = replace(trial, lines=_lined(trial.lines, event.at, text, level))
+        shown = f"trial {event.trial} {text}"
+        study = replace(study, lines=_lined(study.lines, event.at, shown, level))
+    return replace(study, trials={**study.trials, trial.number: trial})
+
+
+def _starting(trial: s.Trial, event: e.TrialStarting) -> s.Trial:
+    started = trial.started_at or event.at
+    return replace(trial, state=s.STARTING, worker=event.worker, device=event.device, started_at=started)
+
+
+def _running(trial: s.Trial, event: e.TrialRunning) -> s.Trial:
+    return replace(
+        trial, state=s.RUNNING, step=event.step, total_steps=event.total_steps, trainable=event.trainable
+    )
+
+
+def _measured(trial: s.Trial, event: e.TrialReported | e.TrialEvaluated) -> s.Trial:
+    series = dict(trial.series)
+    for name, value in event.metrics.items():
+        series[name] = add(series.get(name, Series()), event.step, value)
+    lines = trial.lines
+    for note in getattr(event, "notes", ()):
+        lines = _lined(lines, event.at, note, "warning")
+    return replace(
+        trial,
+        step=max(trial.step, event.step),
+        elapsed_s=max(trial.elapsed_s, event.elapsed_s),
+        latest={**trial.latest, **event.metrics},
+        series=series,
+        lines=lines,
+    )
+
+
+def _asked(what: str) -> Callable[[s.Trial, Any], s.Trial]:
+    return lambda trial, event: replace(trial, asked=what)
+
+
+def _paused(trial: s.Trial, event: e.TrialPaused) -> s.Trial:
+    return replace(
+        trial, state=s.PAUSED, asked="" if trial.asked == "pause" else trial.asked, step=event.step
+    )
+
+
+def _resumed(trial: s.Trial, event: e.TrialResumed) -> s.Trial:
+    return replace(trial, state=s.RUNNING, asked="" if trial.asked == "resume" else trial.asked)
+
+
+def _ended(to: str) -> Callable[[s.Trial, Any], s.Trial]:
+    def end(trial: s.Trial, event: Any) -> s.Trial:
+        return replace(
+            trial,
+            state=to,
+            asked="",
+            ended_at=event.at,
+            step=max(trial.step, getattr(event, "step", 0)),
+            why=getattr(event, "why", "") or getattr(event, "error", ""),
+            error=getattr(event, "error", ""),
+            traceback=getattr(event, "traceback", ""),
+            values=getattr(event, "values", ()),
+            adapter=getattr(event, "adapter", "") or trial.adapter,
+        )
+
+    return end
+
+
+def _requeued(trial: s.Trial, event: e.TrialRequeued) -> s.Trial:
+    """Steps after the checkpoint are run again: they are taken out of the curves."""
+    series = {name: _cut(one, trial.checkpoint_step) for name, one in trial.series.items()}
+    return replace(
+        trial, state=s.QUEUED, asked="", worker="", device="", retry=event.retry,
+        step=trial.checkpoint_step, series=series,
+    )  # fmt: skip
+
+
+def _cut(series: Series, step: int) -> Series:
+    count = sum(1 for one in series.steps if one <= step)
+    dropped = len(series.steps) - count
+    if not dropped:
+        return series
+    return replace(
+        series, steps=series.steps[:count], values=series.values[:count], seen=count * series.stride, tail=0
+    )
+
+
+def _checkpointed(trial: s.Trial, event: e.TrialCheckpointed) -> s.Trial:
+    return replace(trial, checkpoint=event.path, checkpoint_step=event.step)
+
+
+STEPS: dict[type, Callable[[s.Trial, Any], s.Trial]] = {
+    e.TrialStarting: _starting,
+    e.TrialRunning: _running,
+    e.TrialReported: _measured,
+    e.TrialEvaluated: _measured,
+    e.PauseAsked: _asked("pause"),
+    e.ResumeAsked: _asked("resume"),
+    e.PruneAsked: _asked("prune"),
+    e.TrialPaused: _paused,
+    e.TrialResumed: _resumed,
+    e.TrialPruned: _ended(s.PRUNED),
+    e.TrialCompleted: _ended(s.COMPLETE),
+    e.TrialFailed: _ended(s.FAILED),
+    e.TrialInfeasible: _ended(s.INFEASIBLE),
+    e.TrialRequeued: _requeued,
+    e.TrialCheckpointed: _checkpointed,
+}
+
+
+def _words(event: e.TrialEvent) -> tuple[str, str]:
+    """The event in a few words for the list, and its level; no words for readings."""
+    match event:
+        case e.TrialStarting():
+            return f"starting on {event.device}" + (f": {event.why}" if event.why else ""), "info"
+        case e.TrialRunning():
+            return f"running from step {event.step} of {event.total_steps}", "info"
+        case e.PauseAsked():
+            return f"pause asked by {event.by}", "info"
+        case e.TrialPaused():
+            return f"paused at step {event.step}", "info"
+        case e.ResumeAsked():
+            return f"resume asked by {event.by}", "info"
+        case e.TrialResumed():
+            return f"resumed at step {event.step}", "info"
+        case e.PruneAsked():
+            return f"prune asked by {event.by}: {event.why}", "info"
+        case e.TrialPruned():
+            return f"pruned at step {event.step}: {event.why}", "info"
+        case e.TrialCompleted():
+            return "complete: " + (event.why or f"{event.step} steps done"), "info"
+        case e.TrialFailed():
+            return f"failed: {event.error}", "error"
+        case e.TrialInfeasible():
+            return f"infeasible: {event.why}", "warning"
+        case e.TrialRequeued():
+            return f"queued again ({event.retry}): {event.why}", "warning"
+    return "", "info"
+
+
+def _machine(machine: s.Machine, event: e.MachineRead) -> s.Machine:
+    past = {str(one.index): _past(machine.past.get(str(one.index)), _share(one), one.utilisation)
+            for one in event.devices}  # fmt: skip
+    past["host"] = _past(machine.past.get("host"), _share(event.host), event.host.cpu)
+    return s.Machine(event.at, event.devices, event.host, event.workers, event.why_none, past)
+
+
+def _share(one: e.Device | e.Host) -> float | None:
+    return one.used_bytes / one.total_bytes if one.used_bytes is not None and one.total_bytes else None
+
+
+def _past(past: s.Past | None, used: float | None, utilisation: float | None) -> s.Past:
+    before = past or s.Past()
+    keep = s.MACHINE_POINTS - 1
+    return s.Past((*before.used[-keep:], used), (*before.utilisation[-keep:], utilisation))

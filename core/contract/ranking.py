@@ -1,0 +1,84 @@
+"""What the state says about the race: the best trial, the counts, the time that is left."""
+
+from __future__ import annotations
+
+from core.contract import state as s
+
+
+def objective(study: s.Study, trial: s.Trial, index: int = 0) -> float | None:
+    """The trial's value of one objective: its result, or the latest reading while it runs."""
+    if len(trial.values) > index:
+        return trial.values[index]
+    metric, _ = study.objectives[index]
+    return trial.latest.get(metric)
+
+
+def best_reading(study: s.Study, trial: s.Trial) -> float | None:
+    """The best value of the first objective in the trial's kept curve, or its result."""
+    metric, direction = study.objectives[0]
+    curve = trial.series.get(metric)
+    candidates = [value for value in (*(curve.values if curve else ()), *trial.values[:1]) if value == value]
+    if not candidates:
+        return None
+    return min(candidates) if direction == "minimize" else max(candidates)
+
+
+def better(direction: str, one: float, other: float) -> bool:
+    """Is ``one`` strictly better than ``other``?"""
+    return one < other if direction == "minimize" else one > other
+
+
+def _dominates(study: s.Study, one: s.Trial, other: s.Trial) -> bool:
+    """``one`` is nowhere worse than ``other`` and somewhere better."""
+    pairs = list(zip(study.objectives, one.values, other.values, strict=True))
+    return not any(better(way, b, a) for (_, way), a, b in pairs) and any(
+        better(way, a, b) for (_, way), a, b in pairs
+    )
+
+
+def front(study: s.Study) -> list[s.Trial]:
+    """The complete trials that no other beats: one or more equals for one objective, the Pareto
+    front for several; best first objective first."""
+    done = [trial for trial in study.trials.values() if trial.state == s.COMPLETE and trial.values]
+    sign = 1 if study.objectives[0][1] == "minimize" else -1
+    done.sort(key=lambda trial: (sign * trial.values[0], trial.number))
+    if len(study.objectives) == 1:
+        return done[:1]
+    return [one for one in done if not any(_dominates(study, other, one) for other in done)]
+
+
+def best(study: s.Study) -> s.Trial | None:
+    """The trial to take: the first of the front."""
+    ahead = front(study)
+    return ahead[0] if ahead else None
+
+
+def counts(study: s.Study) -> dict[str, int]:
+    """How many trials are in each state; states without trials are left out."""
+    found: dict[str, int] = {}
+    for trial in study.trials.values():
+        found[trial.state] = found.get(trial.state, 0) + 1
+    return found
+
+
+def ended(study: s.Study) -> int:
+    """How many trials are over, however they ended."""
+    return sum(1 for trial in study.trials.values() if trial.state in s.ENDED)
+
+
+def trial_left_s(trial: s.Trial) -> float | None:
+    """Seconds of training left in a trial at its own mean speed; None before the first step."""
+    if trial.state in s.ENDED or not trial.step or not trial.total_steps or not trial.elapsed_s:
+        return None
+    return trial.elapsed_s / trial.step * max(0, trial.total_steps - trial.step)
+
+
+def study_left_s(study: s.Study, now: float) -> float | None:
+    """Seconds left in a study, from the mean pace of the trials that ended; None before the first."""
+    done = ended(study)
+    if study.state not in s.LIVE_STUDY or not done:
+        return None
+    begun = [trial.started_at for trial in study.trials.values() if trial.started_at]
+    if not begun:
+        return None
+    return (now - min(begun)) / done * max(0, study.total_trials - done)

@@ -1,0 +1,40 @@
+"""A bounded history of one number: old points are thinned, the newest is always there."""
+
+from __future__ import annotations
+
+import msgspec
+
+CAPACITY = 512
+
+
+class Series(msgspec.Struct, frozen=True, array_like=True):
+    """Points ``(steps[i], values[i])`` in step order, every ``stride``-th of those seen.
+
+    ``tail`` is 1 when the newest point stands outside the stride: it is shown until the next
+    one takes its place. ``seen`` counts all points ever given.
+    """
+
+    steps: tuple[int, ...] = ()
+    values: tuple[float, ...] = ()
+    stride: int = 1
+    seen: int = 0
+    tail: int = 0
+
+    @property
+    def last(self) -> float | None:
+        """The newest value, None before the first."""
+        return self.values[-1] if self.values else None
+
+
+def add(series: Series, step: int, value: float) -> Series:
+    """``series`` with one more point; a step that is not after the last one is dropped."""
+    if series.steps and step <= series.steps[-1]:
+        return series
+    keep = len(series.steps) - series.tail
+    steps = (*series.steps[:keep], step)
+    values = (*series.values[:keep], value)
+    stride = series.stride
+    tail = 0 if series.seen % stride == 0 else 1
+    if not tail and len(steps) > CAPACITY:  # CAPACITY is even: the newest of the odd count stays
+        steps, values, stride = steps[::2], values[::2], stride * 2
+    return Series(steps, values, stride, series.seen + 1, tail)

@@ -1,0 +1,115 @@
+"""The searched part of a study: a dimension for each knob that trials differ in."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import msgspec
+
+from core.contract.knobs import KNOBS, Knob, fault
+
+
+class Range(msgspec.Struct, frozen=True, tag="range"):
+    """Numbers from ``low`` to ``high``, both inclusive; ``step`` or ``log``, not both."""
+
+    low: float
+    high: float
+    kind: Literal["float", "int"] = "float"
+    step: float | None = None
+    log: bool = False
+
+
+class Choice(msgspec.Struct, frozen=True, tag="choice"):
+    """One of some values. A list of module names is one value."""
+
+    values: tuple[float | int | str | list[str], ...]
+
+
+Dimension = Range | Choice
+Space = dict[str, Dimension]
+KEYS = ("low", "high", "step", "log", "choice")
+
+
+def read_dimension(name: str, raw: object) -> tuple[Dimension | None, list[tuple[str, str]]]:
+    """One entry of ``[space]`` as a dimension.
+
+    Takes ``{low, high, step?, log?}``, ``{choice = [...]}`` or the bare list of a choice.
+    Returns the dimension, or None with the faults as (key, what is wrong).
+    """
+    knob = KNOBS[name]
+    if isinstance(raw, list):
+        raw = {"choice": raw}
+    if not isinstance(raw, dict):
+        hint = f"{raw!r} is one value: a fixed knob belongs in [train]; here write {{low, high}} or a list"
+        return None, [("", hint)]
+    unknown = [key for key in raw if key not in KEYS]
+    if unknown:
+        return None, [(key, f"unknown key; a dimension takes {', '.join(KEYS)}") for key in unknown]
+    if "choice" in raw:
+        return _read_choice(knob, raw)
+    return _read_range(knob, raw)
+
+
+def _read_choice(knob: Knob, raw: dict) -> tuple[Dimension | None, list[tuple[str, str]]]:
+    values = raw["choice"]
+    if len(raw) > 1:
+        return None, [("choice", "cannot stand beside low, high, step or log")]
+    if not isinstance(values, list) or not values:
+        return None, [("choice", f"{values!r} is not a non-empty list")]
+    faults = []
+    for value in values:
+        wrong = fault(knob, value)
+        if wrong:
+            faults.append(("choice", f"{value!r} {wrong}"))
+    if any(value in values[:index] for index, value in enumerate(values)):
+        faults.append(("choice", "the same value stands twice"))
+    return (None, faults) if faults else (Choice(tuple(values)), [])
+
+
+def _read_range(knob: Knob, raw: dict) -> tuple[Dimension | None, list[tuple[str, str]]]:
+    if knob.kind not in ("float", "int"):
+        return None, [("", f"{knob.name} is a choice: write a list of values")]
+    faults = [(key, "is missing") for key in ("low", "high") if key not in raw]
+    log, step = raw.get("log", False), raw.get("step")
+    if not isinstance(log, bool):
+        faults.append(("log", f"{log!r} is not true or false"))
+    for key in ("low", "high"):
+        wrong = fault(knob, raw[key]) if key in raw else None
+        if wrong:
+            faults.append((key, f"{raw[key]!r} {wrong}"))
+    if faults:
+        return None, faults
+    low, high = raw["low"], raw["high"]
+    if low > high:
+        faults.append(("low", f"{low!r} is above high = {high!r}"))
+    if log and low <= 0:
+        faults.append(("low", f"a log range cannot start from {low!r}; use a small number such as 1e-6"))
+    faults += _step_faults(knob, step, log, low, high)
+    kind = "int" if knob.kind == "int" else "float"
+    return (None, faults) if faults else (Range(low, high, kind, step, log), [])
+
+
+def _step_faults(knob: Knob, step: object, log: bool, low: float, high: float) -> list[tuple[str, str]]:
+    if step is None:
+        return []
+    if isinstance(step, bool) or not isinstance(step, int | float) or not math.isfinite(step):
+        return [("step", f"{step!r} is not a number")]
+    if step <= 0 or step > max(high - low, 1e-300):
+        return [("step", f"{step!r} must be above 0 and at most high - low = {high - low:g}")]
+    if knob.kind == "int" and not isinstance(step, int):
+        return [("step", f"{step!r} must be whole for {knob.name}")]
+    return [("step", "cannot stand beside log")] if log else []
+
+
+def size(space: Space) -> float:
+    """How many different trials the space holds; ``inf`` with a dimension that has no step."""
+    total = 1.0
+    for dimension in space.values():
+        if isinstance(dimension, Choice):
+            total *= len(dimension.values)
+        elif dimension.kind == "int" or dimension.step:
+            total *= math.floor((dimension.high - dimension.low) / (dimension.step or 1) + 1e-9) + 1
+        else:
+            return math.inf
+    return total

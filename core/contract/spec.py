@@ -1,0 +1,136 @@
+"""A study as its TOML file says it: sections, their keys, and what each may hold."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from core.contract import knobs
+from core.contract.metrics import METRICS, OBJECTIVES, Direction
+from core.contract.space import Dimension
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+SAMPLERS = ("tpe", "gp", "cmaes", "nsga2", "qmc", "random", "grid")
+PRUNERS = ("none", "median", "percentile", "halving", "hyperband", "patient")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16", "nf4", "int8")
+FORMATS = ("auto", "chat", "instruction", "text")
+
+Positive = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class Section(BaseModel):
+    """A table of the file: unknown keys are errors, numbers are finite, nothing changes later."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
+
+
+class Objective(Section):
+    """One number to make better."""
+
+    metric: Literal[OBJECTIVES]  # type: ignore[valid-type]
+    direction: Direction = "minimize"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, raw: object) -> object:
+        raw = {"metric": raw} if isinstance(raw, str) else raw
+        if isinstance(raw, dict) and "direction" not in raw and raw.get("metric") in METRICS:
+            return {**raw, "direction": METRICS[raw["metric"]].direction}
+        return raw
+
+
+class StudySection(Section):
+    """What is searched for, how, and how long."""
+
+    name: str
+    trials: Positive = 20
+    sampler: Literal[SAMPLERS] = "tpe"  # type: ignore[valid-type]
+    pruner: Literal[PRUNERS] = "median"  # type: ignore[valid-type]
+    objectives: list[Objective] = Field(default=["eval/loss"], min_length=1, validate_default=True)
+    seed: Count = 0
+    startup_trials: Count = 5
+    pruner_warmup_steps: Count = 0
+    storage: str = ""
+
+    @field_validator("name")
+    @classmethod
+    def _safe_name(cls, name: str) -> str:
+        if not NAME.fullmatch(name) or ".." in name:
+            raise ValueError(
+                "must be 1 to 64 letters, digits, '.', '_' or '-', beginning with a letter or digit"
+            )
+        return name
+
+
+class ModelSection(Section):
+    """The frozen base model."""
+
+    base: Annotated[str, Field(min_length=1)]
+    precision: Literal[PRECISIONS] = "auto"  # type: ignore[valid-type]
+    revision: str | None = None
+    double_quant: bool = True
+    gradient_checkpointing: bool = False
+    trust_remote_code: bool = False
+
+
+class DataSection(Section):
+    """Rows to train on, and rows to judge by."""
+
+    source: Annotated[str, Field(min_length=1)]
+    format: Literal[FORMATS] = "auto"  # type: ignore[valid-type]
+    split: str = "train"
+    subset: str | None = None
+    validation: str | Annotated[float, Field(gt=0, lt=1)] = 0.1
+    rows: Positive | None = None
+    prompt_key: str = "prompt"
+    completion_key: str = "completion"
+    messages_key: str = "messages"
+    text_key: str = "text"
+
+
+class EvaluateSection(Section):
+    """When trials are judged, and when one has stopped getting better."""
+
+    every: Positive = 50
+    rows: Positive = 200
+    batch_size: Positive = 8
+    patience: Count = 0
+    min_delta: Annotated[float, Field(ge=0)] = 0.0
+
+
+class ResourcesSection(Section):
+    """Where trials run and what they may take."""
+
+    devices: Literal["auto", "cpu", "all"] | list[Count] = "auto"
+    pack: Positive = 1
+    checkpoint_every: Count = 0
+    report_every_s: Annotated[float, Field(gt=0, le=60)] = 0.2
+    retries: Count = 2
+    lease_s: Annotated[float, Field(ge=5)] = 60.0
+    threads: Positive | None = None
+
+
+class Spec(BaseModel):
+    """A whole study, checked. ``train`` holds every knob's fixed value, ``space`` the searched ones."""
+
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+
+    study: StudySection
+    model: ModelSection
+    data: DataSection
+    train: dict[str, knobs.Value]
+    space: dict[str, Dimension]
+    evaluate: EvaluateSection = EvaluateSection()
+    resources: ResourcesSection = ResourcesSection()
+
+
+SECTIONS: dict[str, type[Section]] = {
+    "study": StudySection,
+    "model": ModelSection,
+    "data": DataSection,
+    "evaluate": EvaluateSection,
+    "resources": ResourcesSection,
+}

@@ -1,0 +1,217 @@
+"""Read a study file: every problem at once, each with its key, value, and what to do."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+import tomli_w
+from pydantic import ValidationError
+
+from core.contract import knobs, spec
+from core.contract.plain import plain
+from core.contract.space import Choice, Dimension, Range, read_dimension, size
+from core.errors import Problem, SpecError
+
+LARGEST_FILE_BYTES = 1 << 20
+SECTION_NAMES = ("study", "model", "data", "train", "space", "evaluate", "resources")
+
+
+def load(path: Path) -> spec.Spec:
+    """The study in the TOML file at ``path``. Relative paths in it are taken from its folder.
+
+    Raises SpecError with every problem found.
+    """
+    try:
+        if path.stat().st_size > LARGEST_FILE_BYTES:
+            raise SpecError.of("is larger than 1 MiB: not a study file", str(path))
+        raw = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise SpecError.of("no such file", str(path), _near_files(path)) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError.of(f"cannot be read: {error}", str(path), "give a TOML file in UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        fix = "texts need quotes, sections look like [train]"
+        raise SpecError.of(f"is not TOML: {error}", str(path), fix) from None
+    return _with_absolute_paths(parse(raw, str(path)), path.absolute().parent)
+
+
+def parse(raw: dict, where: str = "study") -> spec.Spec:
+    """The study in ``raw``, a TOML file's content. Raises SpecError with every problem found."""
+    problems: list[Problem] = []
+    _unknown_keys(raw, SECTION_NAMES, where, "section", problems)
+    for name in ("study", "model", "data"):
+        if name not in raw:
+            problems.append(Problem(f"the section [{name}] is missing", where, f"add [{name}]"))
+    found = {
+        name: _read_section(name, raw.get(name, {}), where, problems) for name in spec.SECTIONS if name in raw
+    }
+    train = _read_train(raw.get("train", {}), where, problems)
+    space = _read_space(raw.get("space", {}), where, problems)
+    for name in sorted(set(raw.get("train", {}) if isinstance(raw.get("train"), dict) else ()) & set(space)):
+        fix = "keep one: [train] fixes a knob, [space] searches it"
+        problems.append(Problem(f"{name} stands in [train] and in [space]", where, fix))
+    if problems:
+        raise SpecError(*problems)
+    whole = spec.Spec(train=train, space=space, **found)
+    _across(whole, where)
+    return whole
+
+
+def to_raw(whole: spec.Spec) -> dict:
+    """``whole`` as the content of a TOML file: ``parse(to_raw(s)) == s``. Unset keys are left out."""
+    raw = {name: getattr(whole, name).model_dump(exclude_none=True) for name in spec.SECTIONS}
+    raw["train"] = {
+        name: value for name, value in whole.train.items() if name not in whole.space and value is not None
+    }
+    raw["space"] = {name: _raw_dimension(dimension) for name, dimension in whole.space.items()}
+    return {name: raw[name] for name in SECTION_NAMES}
+
+
+def write(whole: spec.Spec) -> str:
+    """``whole`` as TOML text."""
+    return tomli_w.dumps(to_raw(whole))
+
+
+def _raw_dimension(dimension: Dimension) -> dict:
+    if isinstance(dimension, Choice):
+        return {"choice": list(dimension.values)}
+    raw = msgspec.structs.asdict(dimension)
+    del raw["kind"]
+    return {key: value for key, value in raw.items() if value not in (None, False) or key in ("low", "high")}
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The remedy for a misspelled ``name``: the nearest of ``known``, else all of them."""
+    options = list(known)
+    close = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(options)}"
+
+
+def _unknown_keys(raw: dict, known: Iterable[str], where: str, noun: str, problems: list[Problem]) -> None:
+    options = list(known)
+    for key in raw:
+        if key not in options:
+            problems.append(
+                Problem(f"unknown {noun} {plain(str(key), 80)!r}", where, nearest(str(key), options))
+            )
+
+
+def _read_section(name: str, raw: object, where: str, problems: list[Problem]) -> spec.Section | None:
+    kind = spec.SECTIONS[name]
+    if not isinstance(raw, dict):
+        problems.append(
+            Problem(f"{name} = {raw!r} is not a section", where, f"write [{name}] above its keys")
+        )
+        return None
+    _unknown_keys(raw, kind.model_fields, f"{where} [{name}]", "key", problems)
+    try:
+        return kind.model_validate({key: value for key, value in raw.items() if key in kind.model_fields})
+    except ValidationError as error:
+        problems.extend(_told(error, f"{where} [{name}]"))
+        return None
+
+
+def _told(error: ValidationError, where: str) -> list[Problem]:
+    told: dict[str, Problem] = {}
+    for one in error.errors(include_url=False):
+        key = ".".join(str(part) for part in one["loc"][:1]) or "(section)"
+        message = one["msg"].removeprefix("Value error, ")
+        if one["type"] == "missing":
+            told.setdefault(key, Problem(f"{key} is missing", where, f"add {key} = …"))
+            continue
+        value = plain(repr(one["input"]), 80)
+        told.setdefault(key, Problem(f"{key} = {value}: {message[0].lower()}{message[1:]}", where, ""))
+    return list(told.values())
+
+
+def _read_train(raw: object, where: str, problems: list[Problem]) -> dict[str, knobs.Value]:
+    train = knobs.defaults()
+    if not isinstance(raw, dict):
+        problems.append(Problem(f"train = {raw!r} is not a section", where, "write [train] above its keys"))
+        return train
+    _unknown_keys(raw, knobs.KNOBS, f"{where} [train]", "knob", problems)
+    for name, value in raw.items():
+        if name not in knobs.KNOBS:
+            continue
+        wrong = knobs.fault(knobs.KNOBS[name], value)
+        if isinstance(value, dict):
+            wrong, fix = "is a range", f"move it to [space] to search {name}"
+        else:
+            fix = knobs.KNOBS[name].meaning
+        if wrong:
+            problems.append(Problem(f"{name} = {plain(repr(value), 80)}: {wrong}", f"{where} [train]", fix))
+        train[name] = value
+    return train
+
+
+def _read_space(raw: object, where: str, problems: list[Problem]) -> dict[str, Dimension]:
+    if not isinstance(raw, dict):
+        problems.append(Problem(f"space = {raw!r} is not a section", where, "write [space] above its keys"))
+        return {}
+    _unknown_keys(raw, knobs.KNOBS, f"{where} [space]", "knob", problems)
+    space: dict[str, Dimension] = {}
+    for name, value in raw.items():
+        if name not in knobs.KNOBS:
+            continue
+        dimension, faults = read_dimension(name, value)
+        for key, wrong in faults:
+            label = f"{name}.{key}" if key else name
+            fix = f"such as {name} = {{low = …, high = …}} or {name} = […]"
+            problems.append(Problem(f"{label}: {wrong}", f"{where} [space]", fix))
+        if dimension is not None:
+            space[name] = dimension
+    return space
+
+
+def _across(whole: spec.Spec, where: str) -> None:
+    """What no single key can know."""
+    problems = []
+    if whole.study.sampler == "grid":
+        for name, dimension in whole.space.items():
+            if isinstance(dimension, Range) and dimension.kind == "float" and not dimension.step:
+                fix = "give it a step or a list of values, or take another sampler"
+                problems.append(Problem(f"the grid sampler cannot count {name}", f"{where} [space]", fix))
+    if len(whole.study.objectives) > 1 and whole.study.pruner != "none":
+        fix = 'set pruner = "none", or keep one objective'
+        problems.append(
+            Problem(f"pruner = {whole.study.pruner!r} needs a single objective", f"{where} [study]", fix)
+        )
+    metrics = [one.metric for one in whole.study.objectives]
+    if len(set(metrics)) < len(metrics):
+        problems.append(Problem("the same objective stands twice", f"{where} [study]", "keep one"))
+    if whole.space and whole.study.trials > size(whole.space):
+        pass  # the sampler ends the study when a counted space is used up
+    if problems:
+        raise SpecError(*problems)
+
+
+def _with_absolute_paths(whole: spec.Spec, folder: Path) -> spec.Spec:
+    """Paths that exist beside the file become absolute: the engine runs in another folder."""
+
+    def settled(text: str) -> str:
+        path = Path(text).expanduser()
+        beside = path if path.is_absolute() else folder / path
+        return str(beside.resolve()) if ":" not in text and beside.exists() else text
+
+    data = {"source": settled(whole.data.source)}
+    if isinstance(whole.data.validation, str):
+        data["validation"] = settled(whole.data.validation)
+    return whole.model_copy(
+        update={
+            "model": whole.model.model_copy(update={"base": settled(whole.model.base)}),
+            "data": whole.data.model_copy(update=data),
+        }
+    )
+
+
+def _near_files(path: Path) -> str:
+    try:
+        others = [one.name for one in path.parent.iterdir() if one.suffix == ".toml"]
+    except OSError:
+        return f"the folder {path.parent} does not exist either"
+    close = difflib.get_close_matches(path.name, others, n=1, cutoff=0.4)
+    return f"did you mean {path.parent / close[0]}?" if close else "give the path of a TOML file"

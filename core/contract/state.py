@@ -1,0 +1,112 @@
+"""One immutable picture of all that trimtab knows. ``core.contract.fold`` makes the next one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from core.contract.events import Device, Host, Worker
+from core.contract.series import Series
+
+QUEUED, STARTING, RUNNING, PAUSED = "queued", "starting", "running", "paused"
+COMPLETE, PRUNED, FAILED, INFEASIBLE = "complete", "pruned", "failed", "infeasible"
+ENDED = frozenset({COMPLETE, PRUNED, FAILED, INFEASIBLE})
+ON_WORKER = frozenset({STARTING, RUNNING, PAUSED})
+LIVE_STUDY = frozenset({"running", "stopping"})
+LINES = 200  # event lines kept for a study, and for a trial
+MACHINE_POINTS = 240  # readings of each device kept as history
+
+
+class Line(msgspec.Struct, frozen=True, array_like=True):
+    """One line of an event list: when (Unix seconds), what, and info, warning or error."""
+
+    at: float
+    text: str
+    level: str = "info"
+
+
+class Trial(msgspec.Struct, frozen=True):
+    """One trial. ``asked`` is pause, resume or prune while the worker has not confirmed it."""
+
+    number: int
+    state: str = QUEUED
+    asked: str = ""
+    params: dict[str, Any] = {}
+    knobs: dict[str, Any] = {}
+    step: int = 0
+    total_steps: int = 0
+    trainable: int = 0
+    elapsed_s: float = 0.0  # training time without pauses
+    queued_at: float = 0.0
+    started_at: float | None = None
+    ended_at: float | None = None
+    latest: dict[str, float] = {}
+    series: dict[str, Series] = {}
+    values: tuple[float, ...] = ()
+    lines: tuple[Line, ...] = ()
+    why: str = ""
+    error: str = ""
+    traceback: str = ""
+    worker: str = ""
+    device: str = ""
+    adapter: str = ""
+    checkpoint: str = ""
+    checkpoint_step: int = 0
+    retry: int = 0
+
+
+class Preparation(msgspec.Struct, frozen=True):
+    """A long wait that a worker is in; ``total`` 0 when its length is not known."""
+
+    stage: str
+    done: int = 0
+    total: int = 0
+    unit: str = ""
+    since: float = 0.0
+
+
+class Study(msgspec.Struct, frozen=True):
+    """One study; ``state`` is running, stopping, complete, stopped or failed."""
+
+    name: str
+    state: str = "running"
+    why: str = ""
+    spec: dict[str, Any] = {}
+    folder: str = ""
+    total_trials: int = 0
+    created_at: float = 0.0
+    ended_at: float | None = None
+    trials: dict[int, Trial] = {}
+    lines: tuple[Line, ...] = ()
+    preparing: dict[str, Preparation] = {}  # by worker
+
+    @property
+    def objectives(self) -> tuple[tuple[str, str], ...]:
+        """(metric, direction) in the order of a trial's ``values``."""
+        return tuple((one["metric"], one["direction"]) for one in self.spec["study"]["objectives"])
+
+
+class Past(msgspec.Struct, frozen=True):
+    """History of one device, oldest first; None where a reading was missing."""
+
+    used: tuple[float | None, ...] = ()  # fraction of its memory
+    utilisation: tuple[float | None, ...] = ()  # 0 to 1
+
+
+class Machine(msgspec.Struct, frozen=True):
+    """The latest reading of the machine, and its recent history."""
+
+    read_at: float = 0.0
+    devices: tuple[Device, ...] = ()
+    host: Host = Host()
+    workers: tuple[Worker, ...] = ()
+    why_none: str = ""
+    past: dict[str, Past] = {}  # by device index as text, and "host"
+
+
+class State(msgspec.Struct, frozen=True):
+    """Everything: the studies by name, oldest first, and the machine."""
+
+    studies: dict[str, Study] = {}
+    machine: Machine = Machine()

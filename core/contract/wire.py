@@ -1,0 +1,141 @@
+"""What console and engine say to each other, over a WebSocket on the engine's Unix socket.
+
+GET /ws?from=console   a WebSocket of msgpack messages: first Welcome, then Snapshot, then Changed…
+GET /ws?from=worker    the workers' side, see core.contract.work
+GET /state             the state as JSON; /health says that the engine lives
+POST /request          one request as JSON, its reply as JSON
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from core.contract import work
+from core.contract.events import AnyEvent
+from core.contract.state import State
+
+PROTOCOL = 1
+
+
+class StartStudy(msgspec.Struct, frozen=True, tag="start-study"):
+    """Begin a study, or go on with the one of that name when ``spec`` is the same."""
+
+    spec: dict[str, Any]
+    where: str = ""  # the file it came from, for messages
+    by: str = "console"
+
+
+class StopStudy(msgspec.Struct, frozen=True, tag="stop-study"):
+    """End the running trials and start no more. Finished results stay."""
+
+    study: str
+    by: str = "console"
+
+
+class PauseTrial(msgspec.Struct, frozen=True, tag="pause-trial"):
+    """Pause a starting or running trial."""
+
+    study: str
+    trial: int
+    by: str = "console"
+
+
+class ResumeTrial(msgspec.Struct, frozen=True, tag="resume-trial"):
+    """Let a paused trial go on."""
+
+    study: str
+    trial: int
+    by: str = "console"
+
+
+class PruneTrial(msgspec.Struct, frozen=True, tag="prune-trial"):
+    """End a trial that is queued, starting, running or paused."""
+
+    study: str
+    trial: int
+    by: str = "console"
+    why: str = ""
+
+
+class StopEngine(msgspec.Struct, frozen=True, tag="stop-engine"):
+    """Exit; refused while a study runs unless ``force``."""
+
+    force: bool = False
+
+
+AnyRequest = StartStudy | StopStudy | PauseTrial | ResumeTrial | PruneTrial | StopEngine
+
+
+class Ask(msgspec.Struct, frozen=True, tag="ask"):
+    """A request on the WebSocket; the Reply carries the same ``id``."""
+
+    id: int
+    request: AnyRequest
+
+
+class Welcome(msgspec.Struct, frozen=True, tag="welcome"):
+    """The engine's first message."""
+
+    protocol: int
+    pid: int
+    version: str
+
+
+class Snapshot(msgspec.Struct, frozen=True, tag="snapshot"):
+    """The whole state after event ``number``. Replaces all that was known."""
+
+    number: int
+    state: State
+
+
+class Changed(msgspec.Struct, frozen=True, tag="changed"):
+    """The events after ``number - len(events)``, up to ``number``, in order."""
+
+    number: int
+    events: tuple[AnyEvent, ...]
+
+
+class Reply(msgspec.Struct, frozen=True, tag="reply"):
+    """Done (``ok``), or refused with what, where and how to mend it."""
+
+    id: int
+    ok: bool
+    what: str = ""
+    where: str = ""
+    fix: str = ""
+
+
+ToConsole = Welcome | Snapshot | Changed | Reply
+
+_pack = msgspec.msgpack.Encoder()
+_to_console = msgspec.msgpack.Decoder(ToConsole)
+_from_console = msgspec.msgpack.Decoder(Ask)
+_from_worker = msgspec.msgpack.Decoder(work.FromWorker)
+_to_worker = msgspec.msgpack.Decoder(work.ToWorker)
+
+
+def encode(message: object) -> bytes:
+    """Any message of either protocol as msgpack."""
+    return _pack.encode(message)
+
+
+def read_to_console(raw: bytes) -> ToConsole:
+    """Raises msgspec.DecodeError on anything else."""
+    return _to_console.decode(raw)
+
+
+def read_from_console(raw: bytes) -> Ask:
+    """Raises msgspec.DecodeError on anything else."""
+    return _from_console.decode(raw)
+
+
+def read_from_worker(raw: bytes) -> work.FromWorker:
+    """Raises msgspec.DecodeError on anything else."""
+    return _from_worker.decode(raw)
+
+
+def read_to_worker(raw: bytes) -> work.ToWorker:
+    """Raises msgspec.DecodeError on anything else."""
+    return _to_worker.decode(raw)

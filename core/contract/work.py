@@ -1,0 +1,96 @@
+"""What engine and worker say to each other. The worker numbers what it says and keeps it until the
+engine acknowledges that it is durable; the engine drops a number it has seen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from core.contract.events import AnyEvent
+
+
+class Hello(msgspec.Struct, frozen=True, tag="hello"):
+    """The worker's first word on each connection: who it is and what it holds."""
+
+    protocol: int
+    worker: str
+    pid: int
+    study: str
+    device: str
+    trials: tuple[int, ...] = ()
+    memory_bytes: int | None = None
+
+
+class Told(msgspec.Struct, frozen=True, tag="told"):
+    """An event the worker saw happen; ``number`` counts from 1 in this worker's life."""
+
+    number: int
+    event: AnyEvent
+
+
+class Beat(msgspec.Struct, frozen=True, tag="beat"):
+    """I live: renews the lease. Sent every few seconds even while a step takes long."""
+
+    busy_s: float = 0.0  # time since the training thread last came up for air
+
+
+class Broken(msgspec.Struct, frozen=True, tag="broken"):
+    """The worker as a whole cannot work (no model, no data): the study stops with this."""
+
+    what: str
+    where: str = ""
+    fix: str = ""
+    traceback: str = ""
+
+
+FromWorker = Hello | Told | Beat | Broken
+
+
+class Heard(msgspec.Struct, frozen=True, tag="heard"):
+    """All up to ``number`` is durable: forget it."""
+
+    number: int
+
+
+class Assign(msgspec.Struct, frozen=True, tag="assign"):
+    """Train this trial; ``knobs`` is complete. Goes on from ``checkpoint`` where one is named."""
+
+    trial: int
+    knobs: dict[str, Any]
+    folder: str  # trials/<n> in the study's folder
+    checkpoint: str = ""
+    paused: bool = False
+
+
+class Pause(msgspec.Struct, frozen=True, tag="pause"):
+    """Stand still before the next micro-batch."""
+
+    trial: int
+
+
+class Resume(msgspec.Struct, frozen=True, tag="resume"):
+    """Go on."""
+
+    trial: int
+
+
+class Prune(msgspec.Struct, frozen=True, tag="prune"):
+    """End the trial before the next micro-batch."""
+
+    trial: int
+    why: str
+
+
+class Shutdown(msgspec.Struct, frozen=True, tag="shutdown"):
+    """Let every trial go and exit."""
+
+    why: str
+
+
+ToWorker = Heard | Assign | Pause | Resume | Prune | Shutdown
+
+# Command line of a worker process: python -P -m core.train.worker STUDY_FOLDER WORKER_NAME DEVICE
+# with the environment variables below. DEVICE is "cpu" or "cuda:0" (the engine narrows
+# CUDA_VISIBLE_DEVICES to the one card, so that it is cuda:0 in the worker).
+ENV_SOCKET = "TRIMTAB_SOCKET"

@@ -1,0 +1,55 @@
+"""Errors a person can act on: what happened, where, and what to do next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong, in three parts.
+
+    ``what`` holds the offending value; ``where`` a file, key or trial; ``fix`` the next step.
+    """
+
+    what: str
+    where: str = ""
+    fix: str = ""
+
+    def __str__(self) -> str:
+        where = f"{self.where}: " if self.where else ""
+        fix = f"\n  → {self.fix}" if self.fix else ""
+        return f"{where}{self.what}{fix}"
+
+
+class TrimtabError(Exception):
+    """An expected failure: carries one or more problems and the exit code of a headless verb."""
+
+    exit_code = 1
+
+    def __init__(self, *problems: Problem) -> None:
+        self.problems = problems
+        super().__init__("\n".join(str(problem) for problem in problems))
+
+    @classmethod
+    def of(cls, what: str, where: str = "", fix: str = "") -> TrimtabError:
+        """The common case of a single problem."""
+        return cls(Problem(what, where, fix))
+
+
+class SpecError(TrimtabError):
+    """A study file cannot be used as it stands."""
+
+    exit_code = 2
+
+
+class EngineError(TrimtabError):
+    """The engine cannot be started or reached."""
+
+    exit_code = 3
+
+
+class RefusedError(TrimtabError):
+    """The engine understood a request and refused it, with its reason."""
+
+    exit_code = 4

@@ -1,0 +1,1 @@
+"""The search: spaces, samplers and pruners; all Optuna lives here."""

@@ -1,0 +1,1 @@
+"""What stays on disk: the run folder, the journal, TensorBoard files, exports."""
