@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class TrimtabError(Exception):
         super().__init__("\n".join(str(problem) for problem in problems))
 
     @classmethod
-    def of(cls, what: str, where: str = "", fix: str = "") -> TrimtabError:
+    def of(cls, what: str, where: str = "", fix: str = "") -> Self:
         """The common case of a single problem."""
         return cls(Problem(what, where, fix))
 

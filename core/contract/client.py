@@ -12,7 +12,7 @@ import msgspec
 
 from core.contract import wire
 from core.contract.state import State
-from core.errors import EngineError, RefusedError
+from core.errors import EngineError, Problem, RefusedError
 
 LARGEST_MESSAGE_BYTES = 512 << 20
 ANSWER_TIMEOUT_S = 20.0
@@ -91,7 +91,9 @@ def _session(socket: Path) -> aiohttp.ClientSession:
 
 
 def _unreachable(socket: Path, error: Exception) -> EngineError:
-    return EngineError.of(f"no engine answers: {error}", str(socket), "start it with `trimtab run SPEC`")
+    return EngineError(
+        Problem(f"no engine answers: {error}", str(socket), "start it with `trimtab run SPEC`")
+    )
 
 
 async def attach(socket: Path) -> Connection:

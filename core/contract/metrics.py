@@ -23,13 +23,15 @@ TABLE: tuple[Metric, ...] = (
     Metric("train/learning_rate", "minimize", "learning rate of the step"),
     Metric("train/grad_norm", "minimize", "norm of the adapter's gradient before clipping"),
     Metric("train/tokens_per_s", "maximize", "tokens (padding not counted) trained per second", "tokens/s"),
-    Metric("eval/loss", "minimize", "mean cross-entropy over the validation rows' target tokens", "nats/token"),
+    Metric("eval/loss", "minimize", "mean cross-entropy of the validation target tokens", "nats/token"),
     Metric("eval/perplexity", "minimize", "exp of eval/loss, weighted by tokens"),
-    Metric("eval/accuracy", "maximize", "share of target tokens that are the model's first choice", "fraction"),
+    Metric("eval/accuracy", "maximize", "share of target tokens that the model puts first", "fraction"),
     Metric("memory/peak_bytes", "minimize", "largest memory of the worker so far (RSS on a CPU)", "bytes"),
     Metric("memory/used_bytes", "minimize", "memory of the worker now (RSS on a CPU)", "bytes"),
 )  # fmt: skip
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in TABLE}
-OBJECTIVES = ("eval/loss", "eval/perplexity", "eval/accuracy", "train/loss", "train/tokens_per_s",
-              "memory/peak_bytes")  # fmt: skip
+OBJECTIVES = (
+    "eval/loss", "eval/perplexity", "eval/accuracy",
+    "train/loss", "train/tokens_per_s", "memory/peak_bytes",
+)  # fmt: skip

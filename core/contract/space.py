@@ -86,8 +86,9 @@ def _read_range(knob: Knob, raw: dict) -> tuple[Dimension | None, list[tuple[str
     if log and low <= 0:
         faults.append(("low", f"a log range cannot start from {low!r}; use a small number such as 1e-6"))
     faults += _step_faults(knob, step, log, low, high)
-    kind = "int" if knob.kind == "int" else "float"
-    return (None, faults) if faults else (Range(low, high, kind, step, log), [])
+    if faults:
+        return None, faults
+    return Range(low, high, "int" if knob.kind == "int" else "float", step, log), []
 
 
 def _step_faults(knob: Knob, step: object, log: bool, low: float, high: float) -> list[tuple[str, str]]:
