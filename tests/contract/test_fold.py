@@ -1,0 +1,191 @@
+"""The fold: what the screen shows is what the journal says, whatever order things come in."""
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from core.contract import events as e
+from core.contract import ranking, wire
+from core.contract import state as s
+from core.contract.fold import FROM, STEPS, apply, refusal
+
+SPEC = {"study": {"name": "a", "trials": 4, "objectives": [{"metric": "eval/loss", "direction": "minimize"}]}}
+CREATED = e.StudyCreated(at=1.0, study="a", spec=SPEC, folder="/a")
+
+
+def event(kind: type, **more) -> e.Event:
+    """A trial event of ``kind`` with something in each field that it needs."""
+    fields = {
+        "step": 5, "total_steps": 10, "elapsed_s": 1.0, "metrics": {"eval/loss": 2.0}, "by": "me",
+        "why": "so", "worker": "w", "device": "cpu", "params": {}, "knobs": {}, "error": "boom", "values": (2.0,),
+        "retry": 1, "path": "step-5",
+    }  # fmt: skip
+    taken = {name: value for name, value in fields.items() if name in kind.__struct_fields__}
+    return kind(**{"at": 2.0, "study": "a", "trial": 0, **taken, **more})
+
+
+def folded(*kinds: type | e.Event) -> s.State:
+    state = apply(s.State(), CREATED)
+    for kind in kinds:
+        one = kind if isinstance(kind, e.Event) else event(kind)
+        assert refusal(state, one) is None
+        state = apply(state, one)
+    return state
+
+
+RUNNING = (e.TrialQueued, e.TrialStarting, e.TrialRunning)
+
+
+def trial_of(state: s.State) -> s.Trial:
+    return state.studies["a"].trials[0]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "ends"),
+    [
+        ((e.TrialQueued,), s.QUEUED),
+        (RUNNING[:2], s.STARTING),
+        (RUNNING, s.RUNNING),
+        ((*RUNNING, e.PauseAsked), s.RUNNING),
+        ((*RUNNING, e.PauseAsked, e.TrialPaused), s.PAUSED),
+        ((*RUNNING, e.TrialPaused, e.TrialResumed), s.RUNNING),
+        ((*RUNNING, e.TrialPaused, e.TrialPruned), s.PRUNED),
+        ((*RUNNING, e.TrialCompleted), s.COMPLETE),
+        ((*RUNNING, e.TrialFailed), s.FAILED),
+        ((*RUNNING, e.TrialRequeued), s.QUEUED),
+        ((e.TrialQueued, e.TrialInfeasible), s.INFEASIBLE),
+    ],
+)
+def test_a_trial_goes_through_its_states(kinds, ends):
+    assert trial_of(folded(*kinds)).state == ends
+
+
+def test_asking_is_shown_until_the_worker_confirms():
+    assert trial_of(folded(*RUNNING, e.PauseAsked)).asked == "pause"
+    assert trial_of(folded(*RUNNING, e.PauseAsked, e.TrialPaused)).asked == ""
+    assert trial_of(folded(*RUNNING, e.TrialPaused, e.ResumeAsked)).asked == "resume"
+    assert trial_of(folded(*RUNNING, e.TrialPaused, e.ResumeAsked, e.TrialResumed)).asked == ""
+
+
+def test_a_contradiction_ends_with_what_the_worker_did():
+    state = folded(*RUNNING, e.PauseAsked, e.ResumeAsked, e.TrialPaused)
+    assert (trial_of(state).state, trial_of(state).asked) == (s.PAUSED, "resume")
+
+
+def test_an_ended_trial_stays_ended():
+    state = folded(*RUNNING, e.TrialCompleted)
+    for kind in FROM:
+        assert "complete" in (refusal(state, event(kind)) or "")
+        assert apply(state, event(kind)) is state
+
+
+def test_readings_update_the_curves_and_the_latest_numbers():
+    state = folded(*RUNNING, event(e.TrialReported, step=1, metrics={"train/loss": 3.0}), e.TrialEvaluated)
+    trial = trial_of(state)
+    assert trial.latest == {"train/loss": 3.0, "eval/loss": 2.0}
+    assert trial.series["train/loss"].steps == (1,)
+    assert trial.step == 5
+
+
+def test_a_requeued_trial_forgets_the_steps_after_its_checkpoint():
+    reports = [event(e.TrialReported, step=step, metrics={"train/loss": 1.0}) for step in range(1, 9)]
+    state = folded(*RUNNING, *reports[:4], event(e.TrialCheckpointed, step=4), *reports[4:], e.TrialRequeued)
+    trial = trial_of(state)
+    assert trial.step == 4
+    assert trial.series["train/loss"].steps == (1, 2, 3, 4)
+    again = apply(apply(state, event(e.TrialStarting)), event(e.TrialRunning, step=4))
+    assert trial_of(apply(again, reports[4])).series["train/loss"].steps[-1] == 5
+
+
+def test_events_tell_their_reason_in_the_list():
+    lines = [
+        line.text
+        for line in folded(*RUNNING, event(e.TrialPruned, why="worse than the median")).studies["a"].lines
+    ]
+    assert lines[-1] == "trial 0 pruned at step 5: worse than the median"
+
+
+def test_text_from_a_worker_cannot_reach_the_terminal():
+    state = folded(*RUNNING, event(e.TrialFailed, error="\x1b]0;owned\x07[red]"))
+    assert "\x1b" not in state.studies["a"].lines[-1].text
+
+
+def test_the_list_of_events_is_bounded():
+    notes = [e.StudyNoted(at=1.0, study="a", text=str(number)) for number in range(3 * s.LINES)]
+    lines = folded(*notes).studies["a"].lines
+    assert len(lines) == s.LINES and lines[-1].text == str(3 * s.LINES - 1)
+
+
+def test_a_machine_without_readings_is_a_value():
+    read = e.MachineRead(at=1.0, devices=(e.Device(0, "card"),), why_none="")
+    machine = apply(s.State(), read).machine
+    assert machine.past["0"].used == (None,)
+
+
+def test_every_trial_event_has_its_step():
+    kinds = set(e.TrialEvent.__subclasses__()) - {e.TrialQueued}
+    assert kinds == set(STEPS) == set(FROM)
+
+
+def test_the_best_trial_and_the_front():
+    def done(number: int, *values: float) -> list[e.Event]:
+        kinds = (*RUNNING, e.TrialCompleted)
+        return [
+            event(kind, trial=number, **({"values": values} if kind is e.TrialCompleted else {}))
+            for kind in kinds
+        ]
+
+    state = folded(*done(0, 3.0), *done(1, 2.0), *done(2, 2.5))
+    assert ranking.best(state.studies["a"]).number == 1
+    both = [*SPEC["study"]["objectives"], {"metric": "eval/accuracy", "direction": "maximize"}]
+    two = {"study": {**SPEC["study"], "objectives": both}}
+    state = apply(s.State(), e.StudyCreated(at=1.0, study="a", spec=two, folder="/a"))
+    for one in (*done(0, 3.0, 0.9), *done(1, 2.0, 0.5), *done(2, 3.5, 0.8)):
+        state = apply(state, one)
+    assert [trial.number for trial in ranking.front(state.studies["a"])] == [1, 0]
+
+
+KINDS = [e.TrialQueued, *FROM]
+
+
+class AnyOrder(RuleBasedStateMachine):
+    """Random legal and illegal events for a few trials."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state = apply(s.State(), CREATED)
+        self.journal: list[e.Event] = [CREATED]
+
+    @rule(kind=st.sampled_from(KINDS), trial=st.integers(0, 2), step=st.integers(0, 20))
+    def happens(self, kind, trial, step):
+        fields = {"step": step} if "step" in kind.__struct_fields__ else {}
+        one = event(kind, trial=trial, **fields)
+        refused = refusal(self.state, one)
+        after = apply(self.state, one)
+        assert (after is self.state) == bool(refused)
+        if not refused:
+            self.journal.append(one)
+        self.state = after
+
+    @invariant()
+    def the_journal_gives_the_state_back(self):
+        state = s.State()
+        for one in self.journal:
+            state = apply(state, one)
+        assert state == self.state
+
+    @invariant()
+    def ended_trials_ask_for_nothing(self):
+        for trial in self.state.studies["a"].trials.values():
+            assert not (trial.state in s.ENDED and trial.asked)
+            assert (trial.ended_at is not None) == (trial.state in s.ENDED)
+
+    @invariant()
+    def it_travels(self):
+        raw = wire.encode(wire.Snapshot(1, self.state))
+        assert wire.read_to_console(raw).state == self.state
+
+
+AnyOrder.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestAnyOrder = AnyOrder.TestCase

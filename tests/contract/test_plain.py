@@ -1,0 +1,27 @@
+"""Text from outside is shown, never interpreted."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.contract.plain import plain
+
+
+def test_escape_sequences_lose_their_power():
+    assert plain("\x1b[31mred\x07") == "\N{REPLACEMENT CHARACTER}[31mred\N{REPLACEMENT CHARACTER}"
+    assert plain("user\u202egnp.exe") == "user\N{REPLACEMENT CHARACTER}gnp.exe"
+
+
+def test_markup_is_left_as_it_is():
+    assert plain("[bold]x[/bold]") == "[bold]x[/bold]"
+
+
+def test_line_ends_stay_only_when_asked_for():
+    assert plain("a\nb\tc") == "a b c"
+    assert plain("a\nb", lines=True) == "a\nb"
+
+
+@given(st.text(), st.integers(1, 40))
+def test_nothing_unprintable_and_nothing_too_long_comes_out(text, limit):
+    clean = plain(text, limit)
+    assert len(clean) <= limit
+    assert not any(ord(character) < 32 or ord(character) == 127 for character in clean)

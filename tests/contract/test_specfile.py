@@ -1,0 +1,144 @@
+"""A study file: all problems at once, each with its place, its value, and the way out."""
+
+from pathlib import Path
+
+import pytest
+
+from core.contract import specfile
+from core.contract.knobs import KNOBS
+from core.contract.space import Choice, Range
+from core.errors import SpecError
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+SMALL = {"study": {"name": "s"}, "model": {"base": "b"}, "data": {"source": "d"}}
+
+
+def problems(raw: dict) -> list[str]:
+    with pytest.raises(SpecError) as caught:
+        specfile.parse(raw, "f.toml")
+    return [str(problem) for problem in caught.value.problems]
+
+
+@pytest.mark.parametrize("name", ["demo.toml", "lora-1b.toml", "qlora-7b.toml"])
+def test_the_shipped_configs_load_and_survive_a_round_trip(name):
+    spec = specfile.load(CONFIGS / name)
+    assert specfile.parse(specfile.to_raw(spec)) == spec
+
+
+def test_the_smallest_file_gets_defaults_for_every_knob():
+    spec = specfile.parse(SMALL)
+    assert set(spec.train) == set(KNOBS)
+    assert spec.study.objectives[0].direction == "minimize"
+
+
+def test_the_direction_follows_from_the_metric():
+    spec = specfile.parse(
+        {**SMALL, "study": {"name": "s", "objectives": ["eval/accuracy"], "pruner": "none"}}
+    )
+    assert spec.study.objectives[0].direction == "maximize"
+
+
+def test_every_problem_is_told_at_once_with_the_nearest_key():
+    told = "\n".join(
+        problems(
+            {
+                "study": {"name": "../etc", "trails": 3},
+                "model": {"base": "b", "precision": "fp4"},
+                "dat": {},
+                "train": {"learning_rat": 1e-4, "lora_rank": 0, "optimizer": "adam"},
+                "space": {"clip_norm": {"low": 2.0, "high": 1.0}},
+            }
+        )
+    )
+    for part in (
+        "unknown section 'dat'\n  → did you mean 'data'?",
+        "the section [data] is missing",
+        "f.toml [study]: unknown key 'trails'\n  → did you mean 'trials'?",
+        "name = '../etc': must be 1 to 64 letters",
+        "precision = 'fp4': input should be",
+        "unknown knob 'learning_rat'\n  → did you mean 'learning_rate'?",
+        "lora_rank = 0: must be at least 1",
+        "optimizer = 'adam': must be one of adamw, adafactor",
+        "clip_norm.low: 2.0 is above high = 1.0",
+    ):
+        assert part in told
+
+
+@pytest.mark.parametrize(
+    ("dimension", "expected"),
+    [
+        ({"low": 0.0, "high": 1.0, "log": True}, "a log range cannot start from 0"),
+        ({"low": float("nan"), "high": 1.0}, "must be finite"),
+        ({"low": 1e-5, "high": float("inf")}, "must be finite"),
+        ({"low": 1.0, "high": 0.1}, "is above high"),
+        ({"low": 0.1}, "high: is missing"),
+        ({"low": 0.1, "high": 1.0, "setp": 0.1}, "unknown key"),
+        ({"low": 0.1, "high": 1.0, "step": 0.1, "log": True}, "cannot stand beside log"),
+        ({"low": 0.1, "high": 1.0, "step": -1.0}, "must be above 0"),
+        ([], "is not a non-empty list"),
+        ([0.1, 0.1], "stands twice"),
+        (0.1, "a fixed knob belongs in [train]"),
+    ],
+)
+def test_a_faulty_dimension_is_explained(dimension, expected):
+    told = problems({**SMALL, "space": {"weight_decay": dimension}})
+    assert len(told) == 1 and expected in told[0] and "weight_decay" in told[0]
+
+
+def test_dimensions_are_read_in_their_three_forms():
+    space = specfile.parse(
+        {
+            **SMALL,
+            "space": {
+                "learning_rate": {"low": 1e-5, "high": 1e-3, "log": True},
+                "lora_rank": {"low": 4, "high": 64, "step": 4},
+                "target_modules": ["attention", ["q_proj", "v_proj"]],
+            },
+        }
+    ).space
+    assert space["learning_rate"] == Range(1e-5, 1e-3, "float", None, True)
+    assert space["lora_rank"] == Range(4, 64, "int", 4)
+    assert space["target_modules"] == Choice(("attention", ["q_proj", "v_proj"]))
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "", "\x1b[2J", ".hidden", "a..b", "x" * 65, "-rf"])
+def test_a_name_that_could_leave_the_folder_is_refused(name):
+    assert any("must be 1 to 64" in told for told in problems({**SMALL, "study": {"name": name}}))
+
+
+def test_a_knob_in_train_and_space_is_refused():
+    told = problems({**SMALL, "train": {"seed": 1}, "space": {"seed": [1, 2]}})
+    assert "seed stands in [train] and in [space]" in told[0]
+
+
+def test_a_grid_needs_countable_dimensions():
+    told = problems(
+        {
+            **SMALL,
+            "study": {"name": "s", "sampler": "grid"},
+            "space": {"learning_rate": {"low": 1e-5, "high": 1.0}},
+        }
+    )
+    assert "the grid sampler cannot count learning_rate" in told[0]
+
+
+def test_a_missing_file_names_the_nearest_one(tmp_path):
+    (tmp_path / "study.toml").write_text("")
+    with pytest.raises(SpecError, match=r"no such file\n  → did you mean .*study\.toml"):
+        specfile.load(tmp_path / "studi.toml")
+
+
+def test_a_file_that_is_not_toml_says_where(tmp_path):
+    path = tmp_path / "bad.toml"
+    path.write_text("[study]\nname = demo\n")
+    with pytest.raises(SpecError, match=r"is not TOML: .*line 2"):
+        specfile.load(path)
+
+
+def test_paths_beside_the_file_become_absolute(tmp_path):
+    (tmp_path / "rows.jsonl").write_text("{}\n")
+    path = tmp_path / "s.toml"
+    path.write_text('[study]\nname="s"\n[model]\nbase="org/m"\n[data]\nsource="rows.jsonl"\n')
+    spec = specfile.load(path)
+    assert spec.data.source == str(tmp_path / "rows.jsonl")
+    assert spec.model.base == "org/m"
