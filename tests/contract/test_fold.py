@@ -18,8 +18,8 @@ def event(kind: type, **more) -> e.Event:
     """A trial event of ``kind`` with something in each field that it needs."""
     fields = {
         "step": 5, "total_steps": 10, "elapsed_s": 1.0, "metrics": {"eval/loss": 2.0}, "by": "me",
-        "why": "so", "worker": "w", "device": "cpu", "params": {}, "knobs": {}, "error": "boom", "values": (2.0,),
-        "retry": 1, "path": "step-5",
+        "why": "so", "worker": "w", "device": "cpu", "params": {}, "knobs": {}, "error": "boom",
+        "values": (2.0,), "retry": 1, "path": "step-5",
     }  # fmt: skip
     taken = {name: value for name, value in fields.items() if name in kind.__struct_fields__}
     return kind(**{"at": 2.0, "study": "a", "trial": 0, **taken, **more})
