@@ -1,0 +1,49 @@
+"""The choice of pruner: one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from optuna import pruners
+from optuna.pruners import BasePruner
+
+from core.contract.spec import Spec
+
+PERCENTILE = 25.0  # the percentile pruner keeps the best quarter
+HALVING_FACTOR = 4
+HYPERBAND_FACTOR = 3
+PATIENCE = 3  # evaluations, where the spec names no patience
+
+
+def _median(spec: Spec) -> BasePruner:
+    return pruners.MedianPruner(spec.study.startup_trials, spec.study.pruner_warmup_steps)
+
+
+def _percentile(spec: Spec) -> BasePruner:
+    startup, warmup = spec.study.startup_trials, spec.study.pruner_warmup_steps
+    return pruners.PercentilePruner(PERCENTILE, startup, warmup)
+
+
+def first_rung(spec: Spec) -> int:
+    """Optimizer steps before the first rung: one evaluation, and not within the warm-up."""
+    return max(1, spec.evaluate.every, spec.study.pruner_warmup_steps)
+
+
+def patience(spec: Spec) -> int:
+    """Evaluations without a better value that the patient pruner lets pass."""
+    return spec.evaluate.patience or PATIENCE
+
+
+PRUNERS: dict[str, Callable[[Spec], BasePruner]] = {
+    "none": lambda spec: pruners.NopPruner(),
+    "median": _median,
+    "percentile": _percentile,
+    "halving": lambda spec: pruners.SuccessiveHalvingPruner(first_rung(spec), HALVING_FACTOR),
+    "hyperband": lambda spec: pruners.HyperbandPruner(first_rung(spec), reduction_factor=HYPERBAND_FACTOR),
+    "patient": lambda spec: pruners.PatientPruner(_median(spec), patience(spec), spec.evaluate.min_delta),
+}
+
+
+def pruner(spec: Spec) -> BasePruner:
+    """The pruner that ``spec`` names; none with several objectives, where nothing says which is worse."""
+    return PRUNERS["none" if len(spec.study.objectives) > 1 else spec.study.pruner](spec)

@@ -1,0 +1,81 @@
+"""Why a pruner ended a trial, with the numbers it looked at."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+from core.contract.spec import Spec
+from core.search.pruner import HALVING_FACTOR, HYPERBAND_FACTOR, PERCENTILE, patience
+
+
+def reason(spec: Spec, study: Any, trial: FrozenTrial) -> str:
+    """One line, such as "median pruner: eval/loss 2.31 at step 100 is worse than the median 2.05 of 6
+    trials". ``trial`` holds the reading that led to it."""
+    match spec.study.pruner:
+        case "median":
+            return f"median pruner: {_below(spec, study, trial, 50.0)}"
+        case "percentile":
+            return f"percentile pruner: {_below(spec, study, trial, PERCENTILE)}"
+        case "halving":
+            return f"halving pruner: {_rung(spec, study, trial, HALVING_FACTOR)}"
+        case "hyperband":
+            return f"hyperband pruner: {_rung(spec, study, trial, HYPERBAND_FACTOR)}"
+        case "patient":
+            waited = f"not better for {patience(spec) + 1} evaluations, and "
+            return f"patient pruner: {waited}{_below(spec, study, trial, 50.0)}"
+    return f"{spec.study.pruner} pruner"
+
+
+def _reading(spec: Spec, trial: FrozenTrial) -> tuple[str, int, float]:
+    """The reading that a percentile is compared with: Optuna takes the best one so far."""
+    objective, step = spec.study.objectives[0], trial.last_step or 0
+    seen = [value for value in trial.intermediate_values.values() if value == value]
+    best = (min if objective.direction == "minimize" else max)(seen, default=float("nan"))
+    now = trial.intermediate_values[step]
+    return (f"{objective.metric} {best:.4g}" + ("" if best == now else " (best so far)")), step, best
+
+
+def _below(spec: Spec, study: Any, trial: FrozenTrial, percentile: float) -> str:
+    text, step, _ = _reading(spec, trial)
+    others = _others(study, trial, step)
+    at = f"{text} at step {step}"
+    if not others:
+        return f"{at} is not a number"
+    border = _percentile(others, percentile, spec.study.objectives[0].direction)
+    noun = "median" if percentile == 50.0 else f"best {percentile:.0f}% (border"
+    closing = "" if percentile == 50.0 else ")"
+    return f"{at} is worse than the {noun} {border:.4g}{closing} of {len(others)} trials"
+
+
+def _others(study: Any, trial: FrozenTrial, step: int) -> list[float]:
+    """What complete trials showed at the same step."""
+    done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    found = [one.intermediate_values.get(step, float("nan")) for one in done if one.number != trial.number]
+    return [value for value in found if value == value]
+
+
+def _percentile(values: list[float], percentile: float, direction: str) -> float:
+    if percentile == 50.0 or len(values) == 1:
+        return statistics.median(values)
+    cuts = statistics.quantiles(values, n=100, method="inclusive")  # cuts[i] is the (i+1)-th percentile
+    return cuts[round(percentile if direction == "minimize" else 100.0 - percentile) - 1]
+
+
+def _rung(spec: Spec, study: Any, trial: FrozenTrial, factor: int) -> str:
+    """Optuna notes a trial's value at each rung in its system attributes."""
+    step = trial.last_step or 0
+    metric = spec.study.objectives[0].metric
+    rung = max((_number(key) for key in trial.system_attrs if key.startswith("completed_rung_")), default=0)
+    key = f"completed_rung_{rung}"
+    known = sum(1 for one in study.get_trials(deepcopy=False) if key in one.system_attrs)
+    value = trial.intermediate_values[step]
+    return (
+        f"{metric} {value:.4g} at step {step} is not in the best 1/{factor} of rung {rung} ({known} trials)"
+    )
+
+
+def _number(key: str) -> int:
+    return int(key.removeprefix("completed_rung_"))

@@ -1,0 +1,80 @@
+"""The choice of sampler: one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from optuna import samplers
+from optuna.samplers import BaseSampler
+
+from core.contract.spec import Spec
+from core.errors import SpecError
+from core.search.cma import CmaSampler
+from core.search.space import grid
+
+SINGLE_OBJECTIVE = frozenset({"cmaes"})
+# QMC and grid keep their place in the storage: another seed would begin another sequence.
+SEED_FIXED = frozenset({"qmc", "grid"})
+
+SAMPLERS: dict[str, Callable[[Spec, int, int], BaseSampler]] = {
+    "tpe": lambda spec, seed, startup: samplers.TPESampler(
+        n_startup_trials=startup, multivariate=True, group=True, constant_liar=True, seed=seed
+    ),
+    "gp": lambda spec, seed, startup: samplers.GPSampler(
+        n_startup_trials=startup, seed=seed, warn_independent_sampling=False
+    ),
+    "cmaes": lambda spec, seed, startup: CmaSampler(
+        n_startup_trials=max(1, startup), seed=seed, warn_independent_sampling=False
+    ),
+    # 50, Optuna's default, is more than most studies have trials
+    "nsga2": lambda spec, seed, startup: samplers.NSGAIISampler(population_size=max(8, startup), seed=seed),
+    "qmc": lambda spec, seed, startup: samplers.QMCSampler(
+        scramble=True, seed=seed, warn_independent_sampling=False
+    ),
+    "random": lambda spec, seed, startup: samplers.RandomSampler(seed=seed),
+    "grid": lambda spec, seed, startup: samplers.GridSampler(grid(spec.space), seed=seed),
+}
+
+
+def sampler(spec: Spec, past_trials: int = 0) -> BaseSampler:
+    """The sampler that ``spec`` names, seeded from the study's seed.
+
+    A search that goes on after ``past_trials`` must not draw its first numbers again: they move the
+    seed. Raises SpecError where the sampler cannot serve several objectives.
+    """
+    name = spec.study.sampler
+    if name in SINGLE_OBJECTIVE and len(spec.study.objectives) > 1:
+        raise SpecError.of(
+            f"sampler = {name!r} needs a single objective",
+            f"study {spec.study.name} [study]",
+            'take "tpe", "gp" or "nsga2", or keep one objective',
+        )
+    seed = spec.study.seed if name in SEED_FIXED else spec.study.seed + past_trials
+    return SAMPLERS[name](spec, seed % 2**32, spec.study.startup_trials)
+
+
+def sampler_why(spec: Spec, number: int, complete: int) -> str:
+    """How a proposal came about, in a few words."""
+    name = spec.study.sampler
+    startup = spec.study.startup_trials
+    if name in ("tpe", "gp", "cmaes") and complete < startup:
+        return f"{name}: random start, {complete} of {startup} trials known"
+    if name in ("tpe", "gp", "cmaes", "nsga2"):
+        return f"{name}: from {complete} trials known"
+    return f"{name}: proposal {number + 1}"
+
+
+def remaining(spec: Spec, sampler: BaseSampler, study: Any) -> int | None:
+    """How many different proposals are left; None without an end. Only a grid has one."""
+    if isinstance(sampler, samplers.GridSampler):
+        if not spec.space:
+            return 0 if study.get_trials(deepcopy=False) else 1
+        return len(_free(sampler, study))
+    return None
+
+
+def _free(sampler: samplers.GridSampler, study: Any) -> set[int]:
+    """The cells that nobody tried or is trying (Optuna hands out running ones again)."""
+    taken = {trial.system_attrs.get("grid_id") for trial in study.get_trials(deepcopy=False)}
+    return set(range(sampler._n_min_trials)) - taken

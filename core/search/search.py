@@ -1,0 +1,133 @@
+"""The engine's door to Optuna: an async face of the search process, which is replaced when it dies."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from core import paths
+from core.contract import specfile
+from core.contract.spec import Spec
+from core.errors import Problem, SpecError, TrimtabError
+from core.search.talk import LENGTH, Answer, Call, Proposal, framed
+
+COMMAND = ("-P", "-m", "core.search.serve")
+LIVES = 3  # processes that one call may cost before it is given up
+PATIENCE_S = 10.0  # for the process to leave after its input was closed
+
+
+class Search:
+    """One study's search. All calls go one after another to a process of its own, so the event loop
+    never waits for a sampler, and torch (the GP sampler's) never enters the engine."""
+
+    def __init__(self, spec: Spec, folder: Path) -> None:
+        self._spec = spec
+        self._folder = folder
+        self._process: asyncio.subprocess.Process | None = None
+        self._turn = asyncio.Lock()
+        self._next = 0  # the first number that was not handed out
+
+    @property
+    def pid(self) -> int | None:
+        """The search process, None while there is none."""
+        return self._process.pid if self._process else None
+
+    async def open(self) -> None:
+        """Create or load the Optuna study.
+
+        Raises SpecError when it does not fit the file, TrimtabError when its storage does not work.
+        """
+        self._next = await self._call("count")
+
+    async def ask(self) -> Proposal | None:
+        """The next trial; None when the space is used up."""
+        raw = await self._call("ask", lambda: [self._next])
+        proposal = msgspec.convert(raw, Proposal | None)
+        if proposal is not None:
+            self._next = proposal.number + 1
+        return proposal
+
+    async def report(self, trial: int, step: int, metrics: dict[str, float]) -> str | None:
+        """Note a reading; the reason when the pruner wants the trial ended."""
+        return await self._call("report", lambda: [trial, step, metrics])
+
+    async def tell(self, trial: int, state: str, values: tuple[float, ...] = ()) -> None:
+        """End a trial: complete (with values), pruned, failed or infeasible. A second time is ignored."""
+        await self._call("tell", lambda: [trial, state, list(values)])
+
+    async def reconcile(self, trials: dict[int, tuple[str, tuple[float, ...]]]) -> None:
+        """Make Optuna agree with the journal, whose trials are ``trials``: (state, values) by number."""
+        await self._call("reconcile", lambda: [trials])
+        self._next = await self._call("count")
+
+    async def close(self) -> None:
+        """Let the process go; what it was told is stored."""
+        async with self._turn:
+            await self._end()
+
+    # -- the process ------------------------------------------------------------------------------
+
+    async def _call(self, method: str, arguments: Any = list) -> Any:
+        """The exchange is shielded: a caller that is cancelled must not leave half an answer behind."""
+        return await asyncio.shield(asyncio.ensure_future(self._exchange(method, arguments)))
+
+    async def _exchange(self, method: str, arguments: Any) -> Any:
+        async with self._turn:
+            for _ in range(LIVES):
+                try:
+                    if self._process is None:
+                        await self._begin()
+                    return await self._answer(Call(method, arguments()))
+                except (asyncio.IncompleteReadError, ConnectionError):
+                    await self._end()  # it died: the next one loads the study again
+        raise TrimtabError.of(
+            f"the search process died {LIVES} times while it was asked to {method}",
+            str(self._folder / "optuna.db"),
+            "the engine's log says why; perhaps memory is short",
+        )
+
+    async def _begin(self) -> None:
+        environment = {**os.environ, "PYTHONPATH": str(paths.root())}
+        # a sampler's linear algebra must not take the cores of the training
+        environment |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *COMMAND,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env=environment,
+        )
+        await self._answer(Call("open", [specfile.to_raw(self._spec), str(self._folder)]))
+
+    async def _answer(self, call: Call) -> Any:
+        assert self._process and self._process.stdin and self._process.stdout
+        self._process.stdin.write(framed(call))
+        await self._process.stdin.drain()
+        head = await self._process.stdout.readexactly(LENGTH.size)
+        body = await self._process.stdout.readexactly(LENGTH.unpack(head)[0])
+        answer = msgspec.msgpack.decode(body, type=Answer)
+        if answer.problems:
+            kind = SpecError if answer.of_spec else TrimtabError
+            if call.method == "open":
+                await self._end()
+            raise kind(*(Problem(*one) for one in answer.problems))
+        return answer.value
+
+    async def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if process.stdin:
+            process.stdin.close()
+        try:
+            await asyncio.wait_for(process.wait(), PATIENCE_S)
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()

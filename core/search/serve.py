@@ -1,0 +1,69 @@
+"""The search process: answers calls from its standard input until that ends with its parent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+import warnings
+from typing import Any, BinaryIO
+
+import msgspec
+
+from core.contract.plain import plain
+from core.errors import SpecError, TrimtabError
+from core.search.talk import LENGTH, Answer, Call, framed
+
+METHODS = frozenset({"count", "ask", "report", "tell", "reconcile"})
+
+
+def serve(source: BinaryIO, sink: BinaryIO) -> None:
+    """Answer every call from ``source`` on ``sink``; ends when ``source`` does (the parent is gone)."""
+    from core.search.oracle import Oracle
+
+    oracle: Oracle | None = None
+    decoder = msgspec.msgpack.Decoder(Call)
+    while (head := source.read(LENGTH.size)) and len(head) == LENGTH.size:
+        call = decoder.decode(source.read(LENGTH.unpack(head)[0]))
+        try:
+            if call.method == "open":
+                oracle, value = Oracle(*call.arguments), None
+            else:
+                value = _called(oracle, call)
+            answer = Answer(value)
+        except TrimtabError as error:
+            problems = [(one.what, one.where, one.fix) for one in error.problems]
+            answer = Answer(problems=problems, of_spec=isinstance(error, SpecError))
+        except Exception as error:
+            traceback.print_exc()
+            what = f"the search failed: {type(error).__name__}: {plain(str(error), 300)}"
+            answer = Answer(problems=[(what, call.method, "the engine's log holds the whole")])
+        sink.write(framed(answer))
+        sink.flush()
+
+
+def _called(oracle: Any, call: Call) -> Any:
+    if oracle is None or call.method not in METHODS:
+        raise TrimtabError.of(f"unknown call {call.method!r}", "search process")
+    return oracle.call(call.method, call.arguments)
+
+
+def main() -> int:
+    """Serve on the standard streams; whatever prints goes to the log instead."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when this ends
+    sink = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    warnings.simplefilter("ignore")  # Optuna's experimental marks; the versions are pinned
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        serve(sys.stdin.buffer, sink)
+    except BrokenPipeError:
+        pass
+    os._exit(0)  # no thread pool of a library may keep this alive
+
+
+if __name__ == "__main__":
+    main()
