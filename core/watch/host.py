@@ -1,0 +1,85 @@
+"""The machine itself: CPU, memory, disk, load, and what the workers take of them."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+import psutil
+
+from core.contract.events import Host, Worker
+from core.contract.plain import plain
+
+WorkerRow = tuple[str, int, str, str]  # name, pid, device, study
+
+
+class HostReader:
+    """CPU shares are means since the reading before; the first reading has none."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._processes: dict[int, psutil.Process] = {}
+        self._begun = False
+
+    def read(self) -> Host:
+        """One reading; what the system does not say is None."""
+        share = psutil.cpu_percent(None) / 100.0
+        cpu, self._begun = (share if self._begun else None), True
+        memory = psutil.virtual_memory()
+        return Host(
+            cpu=cpu,
+            cores=cores(),
+            used_bytes=memory.total - memory.available,
+            total_bytes=memory.total,
+            disk_free_bytes=disk_free_bytes(self._home),
+            load1=_load1(),
+            name=plain(platform.node(), 80),
+        )
+
+    def workers(self, rows: list[WorkerRow]) -> tuple[Worker, ...]:
+        """Memory and cores in use of each worker; None for one that is gone."""
+        for pid in set(self._processes) - {pid for _, pid, _, _ in rows}:
+            del self._processes[pid]
+        return tuple(self._worker(*row) for row in rows)
+
+    def _worker(self, name: str, pid: int, device: str, study: str) -> Worker:
+        try:
+            process = self._processes.get(pid)
+            if process is not None and process.is_running():
+                cpu: float | None = process.cpu_percent(None) / 100.0
+            else:  # new, or another process with the pid of an old one
+                process, cpu = psutil.Process(pid), None
+                process.cpu_percent(None)  # the next reading counts from here
+            self._processes[pid] = process
+            return Worker(name, pid, device, process.memory_info().rss, cpu, study)
+        except (psutil.Error, OSError):
+            self._processes.pop(pid, None)
+            return Worker(name, pid, device, study=study)
+
+
+def cores() -> int:
+    """Cores that this process may use: a container often has fewer than the machine."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except (AttributeError, OSError):  # not Linux
+        return psutil.cpu_count() or 0
+
+
+def disk_free_bytes(folder: Path) -> int | None:
+    """Free bytes where ``folder`` is, or would be made."""
+    for place in (folder, *folder.parents):
+        try:
+            return psutil.disk_usage(str(place)).free
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return None
+    return None
+
+
+def _load1() -> float | None:
+    try:
+        return os.getloadavg()[0]
+    except (AttributeError, OSError):
+        return None
