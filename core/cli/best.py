@@ -1,0 +1,68 @@
+"""``trimtab best`` and ``trimtab generate``: the result, and a text made with it.
+
+``best --json`` prints {"study", "trial", "values": {METRIC: number}, "params", "knobs", "adapter",
+"generate": the command, "front": [trial numbers that no other beats]}. ``adapter`` is the folder that
+PeftModel.from_pretrained loads, empty when there is none.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from core import paths
+from core.cli import choose, exits, reach, text
+from core.contract import ranking
+from core.contract import state as s
+from core.contract.plain import plain
+from core.errors import TrimtabError
+
+
+def best(arguments: argparse.Namespace) -> int:
+    """Print the best complete trial. Raises NoResultError when there is none."""
+    study = choose.study(reach.known()[0], arguments.study)
+    trial = choose.best(study)
+    metrics = [metric for metric, _ in study.objectives]
+    values = dict(zip(metrics, trial.values, strict=False))
+    command = f"trimtab generate --study {study.name} --trial {trial.number} {shlex.quote('PROMPT')}"
+    front = [one.number for one in ranking.front(study)]
+    adapter = _adapter(study, trial)
+    if arguments.json:
+        found = {"study": study.name, "trial": trial.number, "values": values, "params": trial.params}
+        found |= {"knobs": trial.knobs, "adapter": adapter, "generate": command, "front": front}
+        text.dump(found)
+        return exits.OK
+    print(f"{study.name}: trial {trial.number}  {text.pairs(values)}")
+    print(f"  params   {text.pairs(trial.params) or 'none searched'}")
+    print(f"  adapter  {plain(adapter) or 'not kept'}")
+    print(f"  try it   {command}")
+    if len(front) > 1:
+        print(f"  on the Pareto front: trials {', '.join(map(str, front))}")
+    return exits.OK
+
+
+def generate(arguments: argparse.Namespace) -> int:
+    """Generate in a process of its own, which loads torch and the model, and writes to this terminal."""
+    study = choose.study(reach.known()[0], arguments.study)
+    trial = choose.best(study) if arguments.trial is None else choose.trial(study, arguments.trial)
+    adapter = _adapter(study, trial)
+    if not adapter or not Path(adapter).is_dir():
+        raise TrimtabError.of(
+            f"trial {trial.number} ({trial.state}) has no adapter",
+            plain(adapter) or f"study {study.name}",
+            "take a complete trial: `trimtab best` names the best one",
+        )
+    module = ("-P", "-m", "core.train.generate")
+    command = [sys.executable, *module, adapter, "--tokens", str(arguments.tokens), "--", arguments.prompt]
+    environment = {**os.environ, "PYTHONPATH": str(paths.root())}
+    done = subprocess.run(command, env=environment, check=False)
+    return exits.OK if done.returncode == 0 else exits.FAILURE
+
+
+def _adapter(study: s.Study, trial: s.Trial) -> str:
+    """The trial's adapter: a relative folder is the study's."""
+    return str(Path(study.folder) / trial.adapter) if trial.adapter else ""

@@ -1,0 +1,128 @@
+"""A study followed in plain lines: every event once, progress now and then."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+from core import paths
+from core.cli import exits, text
+from core.contract import client, events, fold, ranking, wire
+from core.contract import state as s
+from core.contract.plain import plain
+from core.errors import EngineError
+
+PROGRESS_EVERY_S = 10.0
+
+
+async def changes(socket: Path, name: str) -> AsyncIterator[tuple[s.Study, events.Event | None]]:
+    """The study after each of its events, first as it is now (with None).
+
+    Raises EngineError when the engine goes away, or does not know the study.
+    """
+    connection = await client.attach(socket)
+    state = s.State()
+    try:
+        async for message in connection.messages():
+            if isinstance(message, wire.Snapshot):
+                state = message.state
+                if name in state.studies:
+                    yield state.studies[name], None
+            elif isinstance(message, wire.Changed):
+                for event in message.events:
+                    state = fold.apply(state, event)
+                    if event.study == name and name in state.studies:
+                        yield state.studies[name], event
+    finally:
+        await connection.close()
+    raise EngineError.of(
+        "the engine went away",
+        str(paths.engine_log()),
+        "the log says why; `trimtab` starts it again, and the study goes on from its checkpoints",
+    )
+
+
+class Printer:
+    """Turns a study's changes into lines for ``write``; ``now`` is a clock in seconds."""
+
+    def __init__(self, write: Callable[[str], None], now: Callable[[], float] = time.monotonic) -> None:
+        self._write = write
+        self._now = now
+        self._printed_to: s.Line | None = None
+        self._progress_at = -PROGRESS_EVERY_S
+        self._stages: dict[str, str] = {}
+
+    def show(self, study: s.Study, event: events.Event | None) -> None:
+        """Print what is new in ``study``."""
+        if event is None:
+            self._begin(study)
+            return
+        self._lines(study.lines)
+        if isinstance(event, events.Preparing):
+            self._preparing(study, event)
+        elif isinstance(event, events.TrialReported | events.TrialEvaluated):
+            self._reading(study, event.trial)
+
+    def _begin(self, study: s.Study) -> None:
+        if self._printed_to is None:
+            self._write(
+                f"{study.name}: {study.state}, {ranking.ended(study)}/{study.total_trials} trials ended"
+            )
+            self._printed_to = study.lines[-1] if study.lines else None
+        else:  # a fresh snapshot after a slow moment: the lines between are in it
+            self._lines(study.lines)
+
+    def _lines(self, lines: tuple[s.Line, ...]) -> None:
+        for line in text.newer(lines, self._printed_to):
+            self._write(text.line(line))
+        if lines:
+            self._printed_to = lines[-1]
+
+    def _preparing(self, study: s.Study, event: events.Preparing) -> None:
+        known = self._stages.get(event.worker, "")
+        if event.stage and (event.stage != known or self._due()):
+            share = f" {100 * event.done / event.total:.0f}%" if event.total else ""
+            self._write(f"{text.clock(event.at)} {plain(event.stage, 200)}{share}")
+        self._stages[event.worker] = event.stage
+
+    def _reading(self, study: s.Study, number: int) -> None:
+        if not self._due():
+            return
+        trial = study.trials[number]
+        metric = study.objectives[0][0]
+        shown = {name: trial.latest[name] for name in ("train/loss", metric) if name in trial.latest}
+        course = f"trial {number} step {trial.step}/{trial.total_steps} {text.pairs(shown)}"
+        left = text.span(ranking.study_left_s(study, time.time()))
+        ended = f"{ranking.ended(study)}/{study.total_trials} trials ended, {left} left"
+        self._write(f"{text.clock(time.time())} {course} ({ended})")
+
+    def _due(self) -> bool:
+        due = self._now() - self._progress_at >= PROGRESS_EVERY_S
+        if due:
+            self._progress_at = self._now()
+        return due
+
+
+def _print(line: str) -> None:
+    print(line, flush=True)
+
+
+async def until_ended(socket: Path, name: str) -> int:
+    """Print the study's course until it ends; its exit code."""
+    printer = Printer(_print)
+    async for study, event in changes(socket, name):
+        printer.show(study, event)
+        if study.state not in s.LIVE_STUDY:
+            return _closing(study)
+    return exits.NO_ENGINE
+
+
+def _closing(study: s.Study) -> int:
+    best = ranking.best(study)
+    if best is None:
+        _print(f"{study.name}: {study.state} without a complete trial")
+        return exits.NO_RESULT
+    values = dict(zip([metric for metric, _ in study.objectives], best.values, strict=False))
+    _print(f"best: trial {best.number} {text.pairs(values)}; `trimtab best` says more")
+    return exits.FAILURE if study.state == s.FAILED else exits.OK

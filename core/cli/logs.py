@@ -1,0 +1,54 @@
+"""``trimtab logs``: the events of a study or a trial, with their reasons."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from pathlib import Path
+
+from core import paths
+from core.cli import choose, exits, reach, text
+from core.contract import state as s
+from core.contract.plain import plain
+
+
+def logs(arguments: argparse.Namespace) -> int:
+    """Print the kept lines (200 at most); with --follow also those to come."""
+    state, running = reach.known()
+    study = choose.study(state, arguments.study)
+    number = arguments.trial
+    if number is None:
+        _print(study.lines)
+    else:
+        trial = choose.trial(study, number)
+        _print(trial.lines)
+        if trial.traceback:
+            print(plain(trial.traceback, lines=True))
+    if not arguments.follow or study.state not in s.LIVE_STUDY or not running:
+        return exits.OK
+    return asyncio.run(_follow(paths.socket_path(), study, number))
+
+
+def _print(lines: tuple[s.Line, ...]) -> None:
+    for line in lines:
+        print(text.line(line), flush=True)
+
+
+async def _follow(socket: Path, shown: s.Study, number: int | None) -> int:
+    from core.cli.follow import changes
+
+    before = _lines(shown, number)
+    async for study, _ in changes(socket, shown.name):
+        lines = _lines(study, number)
+        _print(text.newer(lines, before[-1] if before else None))
+        before = lines or before
+        over = number is not None and study.trials[number].state in s.ENDED
+        if over or study.state not in s.LIVE_STUDY:
+            return exits.OK
+    return exits.NO_ENGINE
+
+
+def _lines(study: s.Study, number: int | None) -> tuple[s.Line, ...]:
+    if number is None:
+        return study.lines
+    return study.trials[number].lines if number in study.trials else ()

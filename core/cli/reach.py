@@ -1,0 +1,40 @@
+"""Reaching an engine from a verb: the state it has, or what the journals say when none lives."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from core import paths
+from core.contract import wire
+from core.contract.state import State
+from core.errors import EngineError
+
+
+def known() -> tuple[State, bool]:
+    """All that is known, and whether an engine lives. Starts nothing."""
+    socket = paths.socket_path()
+    if socket.exists():
+        from core.contract import client
+
+        try:
+            return asyncio.run(client.fetch_state(socket)), True
+        except EngineError:
+            pass  # a socket that an engine left behind
+    from core.cli import offline
+
+    return offline.state(), False
+
+
+def ensured() -> Path:
+    """The socket of an engine that lives, started when there was none. Raises EngineError."""
+    from core.daemon import launch
+
+    return launch.ensure()
+
+
+def ask(request: wire.AnyRequest, socket: Path | None = None) -> None:
+    """Have the engine do something. Raises RefusedError, or EngineError when none lives."""
+    from core.contract import client
+
+    asyncio.run(client.request(socket or paths.socket_path(), request))

@@ -1,0 +1,62 @@
+"""``trimtab run`` and plain ``trimtab``: start a study, open the console, or follow in plain lines."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+
+from core.cli import choose, exits, reach
+from core.contract import state as s
+from core.contract import wire
+
+DETACHED = "the study goes on: `trimtab` opens the console, `trimtab status` says how it stands"
+
+
+def attach(arguments: argparse.Namespace) -> int:
+    """Open the console on the engine. Raises UsageError without a terminal."""
+    if not _interactive(arguments):
+        raise choose.UsageError.of(
+            "the console needs a terminal", "standard input and output", "`trimtab status` prints plain lines"
+        )
+    return arguments.console(reach.ensured(), None)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Start the study in the file; then open the console, follow in plain lines, or return.
+
+    Raises SpecError, EngineError, RefusedError.
+    """
+    from core.contract import specfile
+
+    spec = specfile.load(Path(arguments.spec))
+    raw = specfile.to_raw(spec)
+    name = spec.study.name
+    interactive = _interactive(arguments) and not (arguments.headless or arguments.detach)
+    socket = reach.ensured()
+    if interactive and _finished(name, raw):  # nothing is left to start: show it
+        return arguments.console(socket, name)
+    reach.ask(wire.StartStudy(raw, str(Path(arguments.spec).absolute()), "command line"), socket)
+    if interactive:
+        return arguments.console(socket, name)
+    if arguments.detach:
+        print(f"{name} runs; {DETACHED}")
+        return exits.OK
+    from core.cli import follow
+
+    try:
+        return asyncio.run(follow.until_ended(socket, name))
+    except KeyboardInterrupt:
+        print(f"\ndetached; {DETACHED}", flush=True)
+        return exits.INTERRUPTED
+
+
+def _finished(name: str, raw: dict) -> bool:
+    """The same study is complete already."""
+    study = reach.known()[0].studies.get(name)
+    return study is not None and study.state == s.COMPLETE and study.spec == raw
+
+
+def _interactive(arguments: argparse.Namespace) -> bool:
+    return arguments.console is not None and sys.stdin.isatty() and sys.stdout.isatty()

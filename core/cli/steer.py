@@ -1,0 +1,61 @@
+"""``trimtab pause | resume | prune | stop``: one request, and the engine's answer."""
+
+from __future__ import annotations
+
+import argparse
+
+from core import paths
+from core.cli import choose, exits, reach
+from core.contract import state as s
+from core.contract import wire
+from core.errors import EngineError
+
+BY = "command line"
+
+
+def _state() -> s.State:
+    state, running = reach.known()
+    if not running:
+        raise EngineError.of(
+            "the engine is not running, so nothing trains",
+            str(paths.socket_path()),
+            "`trimtab` starts it, and the studies that were running go on",
+        )
+    return state
+
+
+def _trial(arguments: argparse.Namespace) -> tuple[str, int]:
+    study = choose.study(_state(), arguments.study)
+    return study.name, choose.trial(study, arguments.trial).number
+
+
+def pause(arguments: argparse.Namespace) -> int:
+    """Ask for a pause."""
+    study, trial = _trial(arguments)
+    reach.ask(wire.PauseTrial(study, trial, BY))
+    print(f"{study}: pause of trial {trial} asked; it stands still before its next micro-batch")
+    return exits.OK
+
+
+def resume(arguments: argparse.Namespace) -> int:
+    """Let a paused trial go on."""
+    study, trial = _trial(arguments)
+    reach.ask(wire.ResumeTrial(study, trial, BY))
+    print(f"{study}: trial {trial} goes on")
+    return exits.OK
+
+
+def prune(arguments: argparse.Namespace) -> int:
+    """End a trial."""
+    study, trial = _trial(arguments)
+    reach.ask(wire.PruneTrial(study, trial, BY, f"asked on the {BY}"))
+    print(f"{study}: end of trial {trial} asked")
+    return exits.OK
+
+
+def stop(arguments: argparse.Namespace) -> int:
+    """End a study."""
+    study = choose.study(_state(), arguments.study)
+    reach.ask(wire.StopStudy(study.name, BY))
+    print(f"{study.name}: stop asked; results so far stay")
+    return exits.OK
