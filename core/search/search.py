@@ -31,6 +31,7 @@ class Search:
         self._folder = folder
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
+        self._asking = asyncio.Lock()
         self._next = 0  # the first number that was not handed out
 
     @property
@@ -47,11 +48,12 @@ class Search:
 
     async def ask(self) -> Proposal | None:
         """The next trial; None when the space is used up."""
-        raw = await self._call("ask", lambda: [self._next])
-        proposal = msgspec.convert(raw, Proposal | None)
-        if proposal is not None:
-            self._next = proposal.number + 1
-        return proposal
+        async with self._asking:  # a second caller must see the number that the first one got
+            raw = await self._call("ask", lambda: [self._next])
+            proposal = msgspec.convert(raw, Proposal | None)
+            if proposal is not None:
+                self._next = proposal.number + 1
+            return proposal
 
     async def report(self, trial: int, step: int, metrics: dict[str, float]) -> str | None:
         """Note a reading; the reason when the pruner wants the trial ended."""

@@ -1,0 +1,42 @@
+"""Studies small enough to search in a test."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from core.contract import specfile
+from core.contract.spec import Spec
+from core.search.talk import Proposal
+
+SPACE: dict[str, Any] = {
+    "learning_rate": {"low": 1e-5, "high": 1e-2, "log": True},
+    "lora_dropout": {"low": 0.0, "high": 0.5},
+    "lora_rank": {"low": 2, "high": 16, "step": 2},
+    "target_modules": ["attention", ["q_proj", "v_proj"]],
+}
+GRID: dict[str, Any] = {"lora_rank": {"low": 2, "high": 8, "step": 2}, "lora_alpha": [16.0, 32.0]}
+
+
+def raw(sampler: str = "random", space: dict[str, Any] | None = None, **study: Any) -> dict[str, Any]:
+    """A study file's content; ``study`` goes into its [study]."""
+    section = {"name": "small", "sampler": sampler, "pruner": "none", "startup_trials": 3, **study}
+    chosen = space if space is not None else (GRID if sampler == "grid" else SPACE)
+    return {
+        "study": section,
+        "model": {"base": "nobody/nothing"},
+        "data": {"source": "nothing.jsonl"},
+        "space": chosen,
+        "evaluate": {"every": 10},
+    }
+
+
+def spec(sampler: str = "random", space: dict[str, Any] | None = None, **study: Any) -> Spec:
+    """The same, checked."""
+    return specfile.parse(raw(sampler, space, **study))
+
+
+def quadratic(proposal: Proposal) -> float:
+    """A smooth value with its minimum inside the space."""
+    rate = math.log10(proposal.knobs["learning_rate"])
+    return (rate + 3.5) ** 2 + (proposal.knobs["lora_rank"] - 8) ** 2 / 64

@@ -1,0 +1,121 @@
+"""What every sampler of the factory must do."""
+
+from __future__ import annotations
+
+import numpy as np
+import optuna
+import pytest
+from optuna._transform import _SearchSpaceTransform
+
+from core.contract.space import Choice
+from core.contract.spec import SAMPLERS as NAMES
+from core.errors import SpecError
+from core.search.cma import CmaSampler
+from core.search.oracle import Oracle
+from core.search.sampler import SAMPLERS
+from core.search.space import distributions
+from tests.search import studies
+
+MEMORY = "sqlite:///:memory:"  # where nothing is opened twice: spares the disk
+SEVERAL = [name for name in NAMES if name != "cmaes"]
+
+
+def run(oracle, count, values=lambda one: [studies.quadratic(one)]):
+    proposals = []
+    for _ in range(count):
+        proposal = oracle.ask(oracle.count())
+        if proposal is None:
+            break
+        oracle.tell(proposal.number, "complete", values(proposal))
+        proposals.append(proposal)
+    return proposals
+
+
+def test_the_factory_knows_every_sampler_of_the_spec():
+    assert set(SAMPLERS) == set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_proposals_stay_inside_the_space(name, tmp_path):
+    oracle = Oracle(studies.raw(name, storage=MEMORY), str(tmp_path))
+    proposals = run(oracle, 10)
+    assert len(proposals) == (8 if name == "grid" else 10)
+    for proposal in proposals:
+        assert proposal.why.startswith(f"{name}: ")
+        for knob, dimension in oracle.spec.space.items():
+            value = proposal.params[knob]
+            if isinstance(dimension, Choice):
+                assert value in dimension.values
+            else:
+                assert dimension.low <= value <= dimension.high
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_seed_gives_the_same_first_proposals(name, tmp_path):
+    def first(seed):
+        oracle = Oracle(studies.raw(name, seed=seed, storage=MEMORY), str(tmp_path))
+        return [one.params for one in run(oracle, 4)]
+
+    begun = first(7)
+    assert first(7) == begun and first(8) != begun
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_search_that_goes_on_does_not_begin_again(name, tmp_path):
+    before = [one.params for one in run(Oracle(studies.raw(name), str(tmp_path)), 3)]
+    after = [one.params for one in run(Oracle(studies.raw(name), str(tmp_path)), 3)]
+    assert not any(one in before for one in after)
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_several_objectives_with_pruned_and_infeasible_trials(name, tmp_path):
+    goals = ["eval/loss", "train/tokens_per_s"]
+    oracle = Oracle(studies.raw(name, objectives=goals, storage=MEMORY), str(tmp_path))
+    for index, end in enumerate(["pruned", "infeasible", "failed", "complete", "complete", "complete"]):
+        proposal = oracle.ask(index)
+        assert oracle.report(index, 10, {"eval/loss": 1.0}) is None
+        oracle.tell(index, end, [studies.quadratic(proposal) if name != "grid" else 1.0, 5.0])
+    assert oracle.ask(6).number == 6
+    assert [one.name for one in oracle.study.directions] == ["MINIMIZE", "MAXIMIZE"]
+
+
+def test_cmaes_says_that_it_takes_one_objective(tmp_path):
+    with pytest.raises(SpecError, match=r"sampler = 'cmaes' needs a single objective"):
+        Oracle(studies.raw("cmaes", objectives=["eval/loss", "eval/accuracy"]), str(tmp_path))
+
+
+def test_cmaes_replayed_from_the_trials_equals_optunas_own(tmp_path):
+    """Its state is rebuilt from the trials instead of a pickle: the numbers must be the same."""
+    space = {name: one for name, one in studies.SPACE.items() if name != "target_modules"}
+    oracle = Oracle(studies.raw("cmaes", space, startup_trials=1, storage=MEMORY), str(tmp_path))
+    oracle.study.sampler = theirs = optuna.samplers.CmaEsSampler(n_startup_trials=1, seed=3)
+    run(oracle, 26)  # three generations of 7 and a start
+    told = oracle.study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
+    trans = _SearchSpaceTransform(distributions(oracle.spec.space), transform_0_1=True)
+    ours = CmaSampler(n_startup_trials=1, seed=3)
+    assert ours._restore_optimizer(told) is None
+    rebuilt, unpickled = ours._init_optimizer(trans, oracle.study.direction), theirs._restore_optimizer(told)
+    assert rebuilt.generation == unpickled.generation == 3
+    for name in ("_mean", "_C", "_sigma", "_p_sigma", "_pc"):
+        np.testing.assert_allclose(getattr(rebuilt, name), getattr(unpickled, name), rtol=1e-9)
+
+
+def test_cmaes_stores_no_pickle(tmp_path):
+    oracle = Oracle(studies.raw("cmaes", startup_trials=1, storage=MEMORY), str(tmp_path))
+    run(oracle, 16)
+    stored = {key for trial in oracle.study.trials for key in trial.system_attrs}
+    assert any("generation" in key for key in stored) and not any("optimizer" in key for key in stored)
+
+
+def test_tpe_keeps_away_from_infeasible_trials(tmp_path):
+    oracle = Oracle(studies.raw("tpe", {"lora_rank": {"low": 1, "high": 64}}, storage=MEMORY), str(tmp_path))
+    ranks = []
+    for number in range(30):
+        proposal = oracle.ask(number)
+        rank = proposal.params["lora_rank"]
+        ranks.append(rank)
+        if rank > 32:
+            oracle.tell(number, "infeasible", [])
+        else:
+            oracle.tell(number, "complete", [abs(rank - 8.0)])
+    assert sum(rank > 32 for rank in ranks[15:]) <= 4  # a blind sampler: 7 to 8 of 15
