@@ -1,0 +1,96 @@
+"""A machine with four cards, behind pynvml's own interface: its function names, errors and structs."""
+
+from __future__ import annotations
+
+import os
+from types import SimpleNamespace
+
+import pynvml
+
+GIB = 1 << 30
+POOR = 1  # the card that supports not half of its readings
+
+
+class FakeNvml:
+    """Stands for the module pynvml. ``missing`` refuses to start; ``lost`` cards raise GPU_IS_LOST."""
+
+    NVMLError = pynvml.NVMLError
+    NVML_ERROR_GPU_IS_LOST = pynvml.NVML_ERROR_GPU_IS_LOST
+    NVML_ERROR_RESET_REQUIRED = pynvml.NVML_ERROR_RESET_REQUIRED
+    NVML_ERROR_UNINITIALIZED = pynvml.NVML_ERROR_UNINITIALIZED
+    NVML_TEMPERATURE_GPU = pynvml.NVML_TEMPERATURE_GPU
+
+    def __init__(self, cards: int = 4) -> None:
+        self.cards = cards
+        self.missing: int | None = None  # an NVML error code
+        self.lost: set[int] = set()
+        self.started = 0
+
+    def nvmlInit(self) -> None:
+        if self.missing is not None:
+            raise pynvml.NVMLError(self.missing)
+        self.started += 1
+
+    def nvmlShutdown(self) -> None:
+        if not self.started:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_UNINITIALIZED)
+        self.started -= 1
+
+    def nvmlDeviceGetCount(self) -> int:
+        if self.missing is not None:
+            raise pynvml.NVMLError(self.missing)
+        if not self.started:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_UNINITIALIZED)
+        return self.cards
+
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:
+        return index
+
+    def _card(self, index: int, rich: bool = False) -> int:
+        if index in self.lost:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_GPU_IS_LOST)
+        if rich and index == POOR:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+        return index
+
+    def nvmlDeviceGetName(self, handle: int) -> str:
+        return f"Test Card \x1b[31m{self._card(handle)}"
+
+    def nvmlDeviceGetUUID(self, handle: int) -> str:
+        return f"GPU-0000-{self._card(handle)}"
+
+    def nvmlDeviceGetMemoryInfo(self, handle: int) -> pynvml.c_nvmlMemory_t:
+        self._card(handle)
+        return pynvml.c_nvmlMemory_t(total=80 * GIB, free=79 * GIB, used=GIB)
+
+    def nvmlDeviceGetUtilizationRates(self, handle: int) -> pynvml.c_nvmlUtilization_t:
+        self._card(handle, rich=True)
+        return pynvml.c_nvmlUtilization_t(gpu=42, memory=7)
+
+    def nvmlDeviceGetPowerUsage(self, handle: int) -> int:
+        self._card(handle, rich=True)
+        return 123_400
+
+    def nvmlDeviceGetEnforcedPowerLimit(self, handle: int) -> int:
+        self._card(handle, rich=True)
+        return 700_000
+
+    def nvmlDeviceGetTemperature(self, handle: int, sensor: int) -> int:
+        assert sensor == pynvml.NVML_TEMPERATURE_GPU
+        self._card(handle)
+        return 55
+
+    def nvmlDeviceGetFanSpeed(self, handle: int) -> int:
+        self._card(handle, rich=True)
+        return 30
+
+    def nvmlDeviceGetComputeRunningProcesses(self, handle: int) -> list[SimpleNamespace]:
+        self._card(handle, rich=True)
+        if handle:
+            return []
+        mine = SimpleNamespace(pid=os.getpid(), usedGpuMemory=3 * GIB)
+        return [SimpleNamespace(pid=2**22 + 1, usedGpuMemory=None), mine]
+
+    def nvmlDeviceGetGraphicsRunningProcesses(self, handle: int) -> list[SimpleNamespace]:
+        self._card(handle, rich=True)
+        return [] if handle else [SimpleNamespace(pid=os.getpid(), usedGpuMemory=GIB)]

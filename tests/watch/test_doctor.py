@@ -1,0 +1,96 @@
+"""The doctor: every check says what it found, and how to get what is missing."""
+
+from __future__ import annotations
+
+import socket
+import sys
+
+import pytest
+
+from core.watch import doctor
+from core.watch.gpu import GpuReader
+from core.watch.probe import Probed, probe
+from tests.watch.fake_nvml import FakeNvml
+
+
+@pytest.fixture(scope="module")
+def probed() -> Probed:
+    return probe()  # the real libraries, once: it takes seconds
+
+
+@pytest.fixture
+def examine(probed, monkeypatch):
+    def run(home, nvml, found=probed):
+        monkeypatch.setattr(doctor, "probe", lambda: found)
+        return {one.name: one for one in doctor.examine(home, GpuReader(nvml))}
+
+    return run
+
+
+def test_the_probe_finds_the_libraries_and_brings_no_torch_here(probed):
+    assert set(probed.versions) >= {"torch", "transformers", "peft", "bitsandbytes", "optuna"}
+    assert (probed.missing, probed.problem, probed.quantisation) == ({}, "", "")
+
+
+def test_a_machine_without_a_gpu_is_usable(tmp_path, examine):
+    tmp_path.chmod(0o700)
+    found = examine(tmp_path, FakeNvml(0))
+    assert found["gpu"].level == "warn" and "nvidia-smi" in found["gpu"].fix
+    assert found["home"] == doctor.Finding("home", "ok", f"{tmp_path} is private and writable")
+    assert found["engine"].found == "not running; it starts with the first study"
+    assert not [one for one in found.values() if one.level == "fail" and one.name != "disk"]
+    assert all(one.fix for one in found.values() if one.level != "ok")
+
+
+def test_cards_that_torch_does_not_see_are_a_failure(tmp_path, examine):
+    nvml = FakeNvml()
+    nvml.lost.add(3)
+    found = examine(tmp_path, nvml, Probed(versions={"torch": "2"}))
+    assert found["gpu 0"].level == "ok" and found["gpu 0"].found.endswith(", 80 GiB")
+    assert found["gpu 3"].level == "fail" and found["gpu 3"].found == "GPU is lost"
+    assert found["cuda"].level == "fail" and "built for the CPU" in found["cuda"].fix
+
+
+def test_missing_libraries_name_their_install(tmp_path, examine):
+    found = examine(tmp_path, FakeNvml(0), Probed(missing={"peft": "no module"}, quantisation="no kernel"))
+    assert (found["peft"].level, found["peft"].fix) == ("fail", "pip install peft")
+    assert found["bitsandbytes"].level == "warn" and "no kernel" in found["bitsandbytes"].found
+    assert examine(tmp_path, FakeNvml(0), Probed(problem="killed"))["torch"].level == "fail"
+
+
+@pytest.mark.parametrize(
+    ("mode", "level", "text"), [(0o755, "warn", "has mode 0755"), (0o700, "ok", "private")]
+)
+def test_the_homes_mode(tmp_path, examine, mode, level, text):
+    tmp_path.chmod(mode)
+    finding = examine(tmp_path, FakeNvml(0))["home"]
+    assert finding.level == level and text in finding.found
+
+
+def test_a_home_that_is_a_link_or_not_made(tmp_path, examine):
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path)
+    assert examine(link, FakeNvml(0))["home"].level == "fail"
+    assert "will be made" in examine(tmp_path / "new", FakeNvml(0))["home"].found
+
+
+def test_a_socket_that_a_dead_engine_left(tmp_path, examine):
+    address = tmp_path / "engine.sock"
+    with socket.socket(socket.AF_UNIX) as line:
+        line.bind(str(address))
+        line.listen()
+        assert examine(tmp_path, FakeNvml(0))["engine"].found == f"running, answers at {address}"
+    finding = examine(tmp_path, FakeNvml(0))["engine"]
+    assert finding.level == "warn" and "nobody answers" in finding.found
+
+
+def test_terminals(monkeypatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("LINES", "24")
+    monkeypatch.setenv("COLORTERM", "")
+    for term, level in (("dumb", "fail"), ("vt100", "warn"), ("xterm-256color", "ok")):
+        monkeypatch.setenv("TERM", term)
+        assert doctor._terminal().level == level
+    monkeypatch.setenv("LINES", "20")
+    assert "at least 80×24" in doctor._terminal().fix
