@@ -1,0 +1,41 @@
+"""``python -P -m core.daemon``: the engine's process. ``core.daemon.launch`` starts it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+
+from core import paths
+from core.daemon.engine import Engine
+from core.daemon.runner import WORKER_MODULE
+from core.errors import TrimtabError
+
+
+def main() -> int:
+    """Run one engine for the home folder; its standard error is the log."""
+    parser = argparse.ArgumentParser(prog="core.daemon")
+    parser.add_argument("--worker-module", default=WORKER_MODULE, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    os.umask(0o077)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the terminal may vanish
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    try:
+        asyncio.run(_run(arguments.worker_module))
+    except TrimtabError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+async def _run(worker_module: str) -> None:
+    await Engine(paths.private(paths.home()), worker_module=worker_module).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

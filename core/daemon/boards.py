@@ -1,0 +1,85 @@
+"""Feeds TensorBoard's files from the events, in a thread of its own: a slow disk stalls nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from core.contract import events as e
+from core.contract import state as s
+from core.daemon.supervisor import Supervisor
+from core.store import runs
+from core.store.tensorboard import Boards
+
+log = logging.getLogger("trimtab.boards")
+
+FLUSH_S = 2.0
+ENDED = (e.TrialCompleted, e.TrialPruned, e.TrialFailed, e.TrialInfeasible)
+
+
+class BoardFeed:
+    """One TensorBoard writer per study, opened with its first event."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+        self._thread = ThreadPoolExecutor(1, "tensorboard")
+        self._boards: dict[str, Boards] = {}
+        supervisor.watchers.append(self._watch)
+
+    def _watch(self, event: e.Event, state: s.State) -> None:
+        if isinstance(event, (e.TrialQueued, e.TrialReported, e.TrialEvaluated, *ENDED)):
+            study = state.studies[event.study]
+            self._thread.submit(self._write, event, study)
+
+    def _write(self, event: e.TrialEvent, study: s.Study) -> None:
+        try:
+            boards = self._boards.get(study.name)
+            if boards is None:
+                boards = self._boards[study.name] = self._open(study, event)
+            trial = study.trials[event.trial]
+            match event:
+                case e.TrialQueued():
+                    boards.begin(event.trial, event.knobs, event.at)
+                case e.TrialReported() | e.TrialEvaluated():
+                    boards.scalars(event.trial, event.step, event.metrics, event.at)
+                case _:
+                    boards.end(event.trial, trial.state, trial.latest, event.at)
+        except OSError as error:
+            log.error("TensorBoard files of %s: %s; the journal has all of it", study.name, error)
+        except Exception:
+            log.exception("TensorBoard files of %s", study.name)
+
+    def _open(self, study: s.Study, first: e.TrialEvent) -> Boards:
+        """Watermarks keep a step from being written twice after a restart; the event at hand is in
+        the state already, so its own step does not count."""
+        own = first.metrics if isinstance(first, e.TrialReported | e.TrialEvaluated) else {}
+        marks: dict[int, dict[str, int]] = {}
+        for trial in study.trials.values():
+            marks[trial.number] = {}
+            for tag, series in trial.series.items():
+                steps = series.steps[:-1] if trial.number == first.trial and tag in own else series.steps
+                if steps:
+                    marks[trial.number][tag] = steps[-1]
+        objectives = [metric for metric, _ in study.objectives]
+        return Boards(runs.board_folder(Path(study.folder)), objectives, marks)
+
+    async def run(self) -> None:
+        """Flush now and then, until cancelled."""
+        while True:
+            await asyncio.sleep(FLUSH_S)
+            self._thread.submit(self._flush)
+
+    def _flush(self) -> None:
+        for name, boards in self._boards.items():
+            try:
+                boards.flush()
+            except OSError as error:
+                log.error("TensorBoard files of %s: %s", name, error)
+
+    def close(self) -> None:
+        """Write what is left."""
+        for boards in self._boards.values():
+            self._thread.submit(boards.close)
+        self._thread.shutdown()

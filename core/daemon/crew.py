@@ -1,0 +1,174 @@
+"""The workers of all studies: started detached, known by their Hello, trusted as long as their lease."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from core import paths
+from core.contract import wire, work
+from core.daemon.placement import Slot
+from core.store import runs
+
+log = logging.getLogger("trimtab.crew")
+
+Send = Callable[[bytes], Awaitable[None]]
+Gone = Callable[["Worker", str], None]
+CHECK_S = 1.0
+
+
+@dataclass
+class Worker:
+    """One worker process. ``send`` is None while it is not connected."""
+
+    name: str
+    study: str
+    device: str
+    folder: Path
+    lease_s: float
+    pid: int = 0
+    process: subprocess.Popen | None = None
+    pidfd: int = -1
+    send: Send | None = None
+    heard_at: float = field(default_factory=time.monotonic)
+    heard: int = 0  # last number taken from it
+    leaving: bool = False  # was told to shut down
+
+    def tell(self, message: work.ToWorker) -> None:
+        """Send without waiting; what is lost with a connection is said again at the next Hello."""
+        if self.send is not None:
+            task = asyncio.ensure_future(self._deliver(self.send, wire.encode(message)))
+            task.add_done_callback(lambda done: done.exception())
+
+    async def _deliver(self, send: Send, raw: bytes) -> None:
+        with contextlib.suppress(ConnectionError, RuntimeError, asyncio.CancelledError):
+            await send(raw)
+
+    def kill(self) -> None:
+        """End it at once; by its pidfd, so that never a stranger with a used-up number is hit."""
+        with contextlib.suppress(OSError):
+            if self.pidfd >= 0 and hasattr(signal, "pidfd_send_signal"):
+                signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+            elif self.process is not None:
+                self.process.kill()
+
+
+class Crew:
+    """Starts workers, watches their leases and exits, and says when one is gone."""
+
+    def __init__(self, socket: Path, gone: Gone) -> None:
+        self._socket = socket
+        self._gone = gone
+        self.workers: dict[str, Worker] = {}
+
+    def of(self, study: str) -> list[Worker]:
+        """The living workers of ``study`` that were not told to leave."""
+        return [one for one in self.workers.values() if one.study == study and not one.leaving]
+
+    def start(self, study: str, folder: Path, slot: Slot, lease_s: float, module: str) -> Worker:
+        """Start a worker process on ``slot``. It belongs to no terminal and not to the engine's life."""
+        name = f"{slot.label}-{secrets.token_hex(3)}"
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(paths.root()),
+            work.ENV_SOCKET: str(self._socket),
+            "CUDA_VISIBLE_DEVICES": slot.visible,
+            "TOKENIZERS_PARALLELISM": "false",
+        }
+        with runs.worker_log(folder, name).open("ab") as out:
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", module, str(folder), name, slot.torch_device],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+                cwd=folder,
+                env=environment,
+            )
+        worker = Worker(name, study, slot.label, folder, lease_s, process.pid, process)
+        self._add(worker)
+        log.info("worker %s of %s: process %d", name, study, process.pid)
+        return worker
+
+    def adopt(self, hello: work.Hello, folder: Path, lease_s: float, heard: int) -> Worker:
+        """Take in a worker that an earlier engine started."""
+        worker = Worker(hello.worker, hello.study, hello.device, folder, lease_s, hello.pid, heard=heard)
+        self._add(worker)
+        log.info("worker %s of %s adopted: process %d", worker.name, worker.study, worker.pid)
+        return worker
+
+    def _add(self, worker: Worker) -> None:
+        self.workers[worker.name] = worker
+        if not hasattr(os, "pidfd_open"):
+            return  # the lease check finds it
+        try:
+            worker.pidfd = os.pidfd_open(worker.pid)
+            asyncio.get_running_loop().add_reader(worker.pidfd, self._exited, worker)
+        except OSError:
+            asyncio.get_running_loop().call_soon(self._exited, worker)
+
+    def _exited(self, worker: Worker) -> None:
+        code = worker.process.wait() if worker.process is not None else None  # has ended: no wait
+        how = "" if code is None else f" (killed by signal {-code})" if code < 0 else f" (exit code {code})"
+        self._drop(worker, f"its worker {worker.name} ended{how}")
+
+    def _drop(self, worker: Worker, why: str) -> None:
+        if self.workers.pop(worker.name, None) is None:
+            return
+        if worker.pidfd >= 0:
+            asyncio.get_running_loop().remove_reader(worker.pidfd)
+            os.close(worker.pidfd)
+            worker.pidfd = -1
+        self._gone(worker, why)
+
+    async def watch(self) -> None:
+        """End workers whose lease ran out; runs until cancelled."""
+        while True:
+            await asyncio.sleep(CHECK_S)
+            now = time.monotonic()
+            for worker in list(self.workers.values()):
+                silent_s = now - worker.heard_at
+                if silent_s > worker.lease_s:
+                    worker.kill()
+                    self._drop(worker, f"its worker {worker.name} was silent for {silent_s:.0f} s")
+                elif worker.pidfd < 0 and not _lives(worker.pid):
+                    self._exited(worker)
+
+    async def leave(self, why: str, within_s: float) -> None:
+        """Ask all workers to checkpoint and go; after ``within_s`` they are ended."""
+        for worker in self.workers.values():
+            worker.leaving = True
+            worker.tell(work.Shutdown(why))
+        deadline = time.monotonic() + within_s
+        while self.workers and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
+        for worker in list(self.workers.values()):
+            worker.kill()
+            self._drop(worker, why)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
+
+
+def log_tail(worker: Worker, limit_bytes: int = 4000) -> str:
+    """The end of what the worker's libraries printed."""
+    try:
+        raw = runs.worker_log(worker.folder, worker.name).read_bytes()
+    except OSError:
+        return ""
+    return raw[-limit_bytes:].decode(errors="replace")

@@ -1,0 +1,127 @@
+"""The engine: everything put together, from the lock to the last word."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import time
+from collections.abc import Awaitable
+from importlib import metadata
+from pathlib import Path
+
+from core import paths
+from core.contract import wire
+from core.daemon.boards import BoardFeed
+from core.daemon.hub import Hub
+from core.daemon.lock import EngineLock
+from core.daemon.machine import Machine
+from core.daemon.runner import WORKER_MODULE
+from core.daemon.server import Server
+from core.daemon.studies import SearchFactory, Studies, real_search
+from core.daemon.supervisor import Supervisor
+from core.daemon.telling import Telling
+from core.errors import RefusedError
+
+log = logging.getLogger("trimtab.engine")
+
+IDLE_S = 600.0  # an engine without console and study leaves after this
+
+
+def version() -> str:
+    """trimtab's version, as installed; a checkout that was not installed says so."""
+    try:
+        return metadata.version("trimtab")
+    except metadata.PackageNotFoundError:
+        return "checkout"
+
+
+class Engine:
+    """One per home folder. ``search`` and ``worker_module`` are the rooms it works with."""
+
+    def __init__(
+        self, home: Path, search: SearchFactory = real_search, worker_module: str = WORKER_MODULE
+    ) -> None:
+        self._home = home
+        self._hub = Hub()
+        self._supervisor = Supervisor(self._hub)
+        self._socket = paths.socket_path(home)
+        self._studies = Studies(self._supervisor, self._socket, search, worker_module)
+        self._boards = BoardFeed(self._supervisor)
+        self._leave = asyncio.Event()
+        self._why = "the engine was stopped"
+
+    async def run(self) -> None:
+        """Serve until told to leave. Raises EngineError when another engine holds the home folder."""
+        lock = EngineLock(paths.lock_path(self._home))
+        paths.private(self._socket.parent)
+        self._studies.load()
+        self._hub.changed(self._supervisor.state, ())
+        machine = Machine(self._supervisor, self._hub)
+        telling = Telling(self._supervisor, self._studies)
+        server = Server(self._supervisor, self._hub, telling, self._handle, version())
+        tasks = [self._task(self._supervisor.run())]
+        await machine.once()
+        self._studies.resume()
+        await server.open(self._socket)
+        log.info("engine %s serves at %s", version(), self._socket)
+        tasks += [
+            self._task(machine.run(self._studies.crew)),
+            self._task(self._studies.crew.watch()),
+            self._task(self._boards.run()),
+            self._task(self._watch_idle()),
+        ]
+        self._listen_for_signals()
+        await self._leave.wait()
+        log.info("leaving: %s", self._why)
+        await self._studies.leave(self._why)
+        await self._supervisor.settled()
+        for task in tasks:
+            task.cancel()
+        await server.close()
+        self._boards.close()
+        with contextlib.suppress(FileNotFoundError):
+            self._socket.unlink()
+        lock.release()
+
+    def _task(self, work: Awaitable[None]) -> asyncio.Task[None]:
+        task = asyncio.ensure_future(work)
+        task.add_done_callback(self._task_ended)
+        return task
+
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
+        """A part that fails takes the engine down with a clear log: the next start takes up all."""
+        if not task.cancelled() and task.exception():
+            log.critical("a part of the engine failed", exc_info=task.exception())
+            self._why = "a part of the engine failed"
+            self._leave.set()
+
+    def _listen_for_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for one in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(one, self._leave.set)
+
+    async def _handle(self, request: wire.AnyRequest) -> None:
+        if not isinstance(request, wire.StopEngine):
+            await self._studies.handle(request)
+            return
+        if self._studies.alive() and not request.force:
+            live = [one.name for one in self._supervisor.state.studies.values() if one.state == "running"]
+            raise RefusedError.of(
+                f"studies still run: {', '.join(live)}",
+                "engine",
+                "stop them first, or --force: they go on from their checkpoints with the next engine",
+            )
+        asyncio.get_running_loop().call_later(0.1, self._leave.set)  # after the reply is out
+
+    async def _watch_idle(self) -> None:
+        since = time.monotonic()
+        while True:
+            await asyncio.sleep(5.0)
+            if len(self._hub) or self._studies.alive():
+                since = time.monotonic()
+            elif time.monotonic() - since > IDLE_S:
+                self._why = "nothing to do"
+                self._leave.set()
+                return

@@ -1,0 +1,73 @@
+"""Which device a trial goes to, and why. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from core.contract.events import Device
+from core.errors import TrimtabError
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A device that a worker may have: its name for people, for torch, and for CUDA_VISIBLE_DEVICES."""
+
+    label: str  # cpu, gpu0
+    torch_device: str  # cpu, or cuda:0: a worker sees its one card only
+    visible: str  # the card's index or uuid; empty for the CPU
+
+
+CPU = Slot("cpu", "cpu", "")
+
+
+def slots(wanted: str | Sequence[int], cards: Sequence[Device], visible: str | None) -> list[Slot]:
+    """The devices of a study. ``wanted`` is resources.devices, ``visible`` the engine's own
+    CUDA_VISIBLE_DEVICES (None when unset). Raises TrimtabError for a card that is not there."""
+    if wanted == "cpu":
+        return [CPU]
+    usable = [card for card in cards if _is_visible(card, visible)]
+    if isinstance(wanted, str):
+        if wanted == "all" and not usable:
+            raise TrimtabError.of(
+                "there is no GPU to use",
+                "resources.devices = 'all'",
+                "`trimtab doctor` says why; or take 'auto'",
+            )
+        return [_slot(card) for card in usable] or [CPU]
+    known = {card.index: card for card in usable}
+    missing = [index for index in wanted if index not in known]
+    if missing:
+        there = ", ".join(str(index) for index in known) or "none"
+        raise TrimtabError.of(
+            f"there is no GPU {missing[0]}", f"resources.devices = {list(wanted)}", f"GPUs here: {there}"
+        )
+    return [_slot(known[index]) for index in wanted]
+
+
+def _slot(card: Device) -> Slot:
+    return Slot(f"gpu{card.index}", "cuda:0", card.uuid or str(card.index))
+
+
+def _is_visible(card: Device, visible: str | None) -> bool:
+    if card.fault:
+        return False
+    if visible is None:
+        return True
+    names = [name.strip() for name in visible.split(",")]
+    return str(card.index) in names or any(name and card.uuid.startswith(name) for name in names)
+
+
+def choose(devices: Sequence[Slot], loads: Mapping[str, int], pack: int) -> tuple[Slot, str] | None:
+    """The device with the most room of ``pack`` trials each, and the reason; None when all are full.
+
+    ``loads`` counts the trials by device label.
+    """
+    free = [slot for slot in devices if loads.get(slot.label, 0) < pack]
+    if not free:
+        return None
+    slot = min(free, key=lambda one: loads.get(one.label, 0))  # the first of equals: order is stable
+    load = loads.get(slot.label, 0)
+    if pack == 1:
+        return slot, f"{slot.label} was free"
+    return slot, f"{load} of {pack} places taken on {slot.label}"

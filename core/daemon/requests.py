@@ -1,0 +1,52 @@
+"""What a person may ask of a trial or study: checked against the state, with the reason of a refusal."""
+
+from __future__ import annotations
+
+from core.contract import state as s
+from core.errors import RefusedError
+
+
+def live_study(state: s.State, name: str) -> s.Study:
+    """The study, when it still runs. Raises RefusedError otherwise."""
+    study = state.studies.get(name)
+    if study is None:
+        known = ", ".join(state.studies) or "none"
+        raise RefusedError.of(f"there is no study {name!r}", "request", f"studies: {known}")
+    if study.state not in s.LIVE_STUDY:
+        raise RefusedError.of(f"the study is {study.state}", f"study {name}", "`trimtab run SPEC` starts one")
+    return study
+
+
+def trial_in(state: s.State, name: str, number: int) -> s.Trial:
+    """The trial of a live study, when it has not ended. Raises RefusedError otherwise."""
+    study = live_study(state, name)
+    trial = study.trials.get(number)
+    if trial is None:
+        last = max(study.trials, default=None)
+        fix = "there is none yet" if last is None else f"trials 0 to {last} exist"
+        raise RefusedError.of(f"there is no trial {number}", f"study {name}", fix)
+    if trial.state in s.ENDED:
+        raise RefusedError.of(
+            f"trial {number} is {trial.state} already", f"study {name}", "nothing is left to do"
+        )
+    return trial
+
+
+def may_pause(trial: s.Trial) -> None:
+    """Raises RefusedError when a pause makes no sense."""
+    if trial.asked == "prune":
+        raise RefusedError.of(f"trial {trial.number} is being pruned", "pause", "nothing is left to do")
+    if trial.state == s.PAUSED and trial.asked != "resume":
+        raise RefusedError.of(f"trial {trial.number} is paused already", "pause", "resume lets it go on")
+    if trial.state == s.QUEUED:
+        raise RefusedError.of(
+            f"trial {trial.number} is still queued", "pause", "prune it, or wait until it runs"
+        )
+
+
+def may_resume(trial: s.Trial) -> None:
+    """Raises RefusedError when there is nothing to resume."""
+    if trial.asked == "prune":
+        raise RefusedError.of(f"trial {trial.number} is being pruned", "resume", "nothing is left to do")
+    if trial.state != s.PAUSED and trial.asked != "pause":
+        raise RefusedError.of(f"trial {trial.number} is {trial.state}, not paused", "resume", "")

@@ -1,0 +1,316 @@
+"""Drives one study: asks the search for trials, gives them to workers, prunes, tells, and ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from core.contract import events as e
+from core.contract import state as s
+from core.contract import work
+from core.contract.spec import Spec
+from core.daemon import placement
+from core.daemon.crew import Crew, Worker, log_tail
+from core.daemon.placement import Slot
+from core.daemon.supervisor import Supervisor
+from core.errors import TrimtabError
+
+log = logging.getLogger("trimtab.runner")
+
+RETURN_GRACE_S = 20.0  # for workers to come back after the engine was away
+STOP_GRACE_S = 30.0  # for workers to let their trials go
+TICK_S = 1.0
+WORKER_MODULE = "core.train.worker"
+
+
+class Searching(Protocol):
+    """What the runner needs of core.search."""
+
+    async def open(self) -> None: ...
+    async def ask(self) -> Any: ...
+    async def report(self, trial: int, step: int, metrics: dict[str, float]) -> str | None: ...
+    async def tell(self, trial: int, state: str, values: tuple[float, ...] = ()) -> None: ...
+    async def reconcile(self, trials: dict[int, tuple[str, tuple[float, ...]]]) -> None: ...
+    async def close(self) -> None: ...
+
+
+class Lost:
+    """A worker of the study is gone."""
+
+    def __init__(self, worker: Worker, why: str) -> None:
+        self.worker, self.why = worker, why
+
+
+Message = e.Event | Lost | work.Broken
+
+
+class Runner:
+    """One study's task. Talks to the state only through the supervisor."""
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        crew: Crew,
+        search: Searching,
+        spec: Spec,
+        folder: Path,
+        devices: Sequence[Slot],
+        worker_module: str = WORKER_MODULE,
+    ) -> None:
+        self.name = spec.study.name
+        self._supervisor, self._crew, self._search = supervisor, crew, search
+        self._spec, self._folder, self._devices = spec, folder, devices
+        self._module = worker_module
+        self.inbox: asyncio.Queue[Message] = asyncio.Queue()
+        self._begun = time.monotonic()
+        self._stopping_since: float | None = None
+        self._exhausted = False
+        self.closing = False  # the engine is leaving: no new work
+
+    @property
+    def study(self) -> s.Study:
+        """The study as it is now."""
+        return self._supervisor.state.studies[self.name]
+
+    async def put(self, *events: e.Event) -> list[str]:
+        """Have events happen; returns the reasons of those refused."""
+        return await self._supervisor.put(*events)
+
+    # -- life -------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Drive the study until it has ended or the task is cancelled."""
+        try:
+            await self._drive()
+        except TrimtabError as error:
+            await self._fail("; ".join(problem.what for problem in error.problems), str(error))
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            log.exception("study %s", self.name)
+            await self._fail(f"the engine failed: {type(error).__name__}: {error}", traceback.format_exc())
+        finally:
+            await self._search.close()
+            for worker in self._crew.of(self.name):
+                worker.leaving = True
+                worker.tell(work.Shutdown(f"study {self.name} ended"))
+
+    async def _drive(self) -> None:
+        await self._search.open()
+        known = {trial.number: (trial.state, trial.values) for trial in self.study.trials.values()}
+        if known:
+            await self._search.reconcile(known)
+        await self._fill()
+        while self.study.state in s.LIVE_STUDY:
+            try:
+                message = await asyncio.wait_for(self.inbox.get(), TICK_S)
+            except TimeoutError:
+                message = None
+            if message is not None:
+                await self._handle(message)
+            await self._check_deadlines()
+            await self._fill()
+
+    async def _handle(self, message: Message) -> None:
+        match message:
+            case e.TrialEvaluated():
+                await self._judge(message)
+            case e.TrialCompleted():
+                await self._search.tell(message.trial, s.COMPLETE, message.values)
+            case e.TrialPruned():
+                await self._search.tell(message.trial, s.PRUNED)
+            case e.TrialFailed():
+                await self._search.tell(message.trial, s.FAILED)
+            case e.TrialInfeasible():
+                await self._search.tell(message.trial, s.INFEASIBLE)
+            case e.StudyStopping():
+                await self._stop(message.why)
+            case Lost():
+                await self._requeue(message.worker, message.why)
+            case work.Broken():
+                await self._fail(
+                    message.what, f"{message.where}\n{message.fix}\n{message.traceback}", message
+                )
+
+    async def _judge(self, event: e.TrialEvaluated) -> None:
+        reason = await self._search.report(event.trial, event.step, event.metrics)
+        trial = self.study.trials[event.trial]
+        if not reason or trial.state not in s.ON_WORKER or trial.asked == "prune":
+            return
+        await self.put(
+            e.PruneAsked(at=time.time(), study=self.name, trial=event.trial, by="the pruner", why=reason)
+        )
+        self._send(trial, work.Prune(event.trial, reason))
+
+    def _send(self, trial: s.Trial, message: work.ToWorker) -> None:
+        worker = self._crew.workers.get(trial.worker)
+        if worker is not None:
+            worker.tell(message)
+
+    # -- starting trials --------------------------------------------------------------------------
+
+    def _on_workers(self) -> list[s.Trial]:
+        return [trial for trial in self.study.trials.values() if trial.state in s.ON_WORKER]
+
+    async def _fill(self) -> None:
+        """Fill the free places with queued trials, then with new ones; end the study when none is left."""
+        while self.study.state == "running" and not self.closing:
+            loads: dict[str, int] = {}
+            for trial in self._on_workers():
+                loads[trial.device] = loads.get(trial.device, 0) + 1
+            chosen = placement.choose(self._devices, loads, self._spec.resources.pack)
+            if chosen is None:
+                return
+            trial = next((one for one in self.study.trials.values() if one.state == s.QUEUED), None)
+            trial = trial or await self._propose()
+            if trial is None:
+                break
+            if trial.state == s.QUEUED:
+                await self._place(trial, *chosen)
+        if self.study.state == "stopping" and not self._on_workers():
+            await self.put(
+                e.StudyEnded(at=time.time(), study=self.name, outcome="stopped", why=self.study.why)
+            )
+        elif self.study.state == "running" and not self.closing and not self._on_workers():
+            await self._complete()
+
+    async def _complete(self) -> None:
+        done = sum(1 for trial in self.study.trials.values() if trial.state == s.COMPLETE)
+        why = f"{done} of {len(self.study.trials)} trials complete"
+        if self._exhausted:
+            why += "; the search space is used up"
+        await self.put(e.StudyEnded(at=time.time(), study=self.name, outcome="complete", why=why))
+
+    async def _propose(self) -> s.Trial | None:
+        if self._exhausted or len(self.study.trials) >= self.study.total_trials:
+            return None
+        proposal = await self._search.ask()
+        if proposal is None:
+            self._exhausted = True
+            return None
+        await self.put(
+            e.TrialQueued(
+                at=time.time(), study=self.name, trial=proposal.number,
+                params=proposal.params, knobs=proposal.knobs, why=proposal.why,
+            )
+        )  # fmt: skip
+        return self.study.trials.get(proposal.number)
+
+    async def _place(self, trial: s.Trial, slot: Slot, why: str) -> None:
+        worker = next((one for one in self._crew.of(self.name) if one.device == slot.label), None)
+        if worker is None:
+            lease_s = self._spec.resources.lease_s
+            worker = self._crew.start(self.name, self._folder, slot, lease_s, self._module)
+        refused = await self.put(
+            e.TrialStarting(
+                at=time.time(), study=self.name, trial=trial.number,
+                worker=worker.name, device=slot.label, why=why,
+            )
+        )  # fmt: skip
+        if refused:
+            return
+        if worker.name not in self._crew.workers:  # it ended meanwhile
+            await self._requeue(worker, f"its worker {worker.name} ended")
+            return
+        if worker.send is not None:  # else its Hello brings it the trial
+            worker.tell(self.assignment(self.study.trials[trial.number]))
+
+    def assignment(self, trial: s.Trial) -> work.Assign:
+        """The trial as a worker is given it."""
+        folder = self._folder / "trials" / str(trial.number)
+        return work.Assign(
+            trial.number, trial.knobs, str(folder), trial.checkpoint, paused=trial.asked == "pause"
+        )
+
+    # -- workers ----------------------------------------------------------------------------------
+
+    def connected(self, worker: Worker, holds: Sequence[int]) -> None:
+        """Bring a worker that said Hello up to date: its trials, and what was asked meanwhile."""
+        mine = {trial.number: trial for trial in self._on_workers() if trial.worker == worker.name}
+        for number in holds:
+            if number not in mine:
+                worker.tell(work.Prune(number, "the trial is no longer this worker's"))
+        for trial in mine.values():
+            if trial.number not in holds:
+                worker.tell(self.assignment(trial))
+            elif trial.asked == "pause":
+                worker.tell(work.Pause(trial.number))
+            elif trial.asked == "resume":
+                worker.tell(work.Resume(trial.number))
+            if trial.asked == "prune":
+                worker.tell(work.Prune(trial.number, "asked while the worker was away"))
+
+    async def _requeue(self, worker: Worker, why: str) -> None:
+        """Give the trials of a lost worker back to the queue; those that lost too many fail."""
+        await self.put(e.Preparing(at=time.time(), study=self.name, worker=worker.name, stage=""))
+        tail = log_tail(worker)
+        for trial in self._on_workers():
+            if trial.worker == worker.name:
+                await self._give_back(trial, why, tail)
+
+    async def _give_back(self, trial: s.Trial, why: str, tail: str) -> None:
+        at = time.time()
+        retry = trial.retry if self.closing else trial.retry + 1
+        if trial.asked == "prune" or self.study.state == "stopping":
+            reason = self.study.why or "asked before its worker was lost"
+            await self.put(
+                e.TrialPruned(at=at, study=self.name, trial=trial.number, step=trial.step, why=reason)
+            )
+        elif retry > self._spec.resources.retries:
+            await self.put(
+                e.TrialFailed(
+                    at=at, study=self.name, trial=trial.number, step=trial.step, traceback=tail,
+                    error=f"{why}, the {retry}th time; see the log of {trial.worker}",
+                )
+            )  # fmt: skip
+        else:
+            await self.put(e.TrialRequeued(at=at, study=self.name, trial=trial.number, why=why, retry=retry))
+
+    async def _check_deadlines(self) -> None:
+        now = time.monotonic()
+        if now - self._begun > RETURN_GRACE_S:
+            for trial in self._on_workers():
+                if trial.worker not in self._crew.workers:
+                    why = f"its worker {trial.worker} did not come back"
+                    await self._give_back(trial, why, "")
+        if self._stopping_since is not None and now - self._stopping_since > STOP_GRACE_S:
+            self._stopping_since = now
+            for worker in self._crew.of(self.name):
+                worker.kill()
+
+    # -- ending -----------------------------------------------------------------------------------
+
+    async def _stop(self, why: str) -> None:
+        self._stopping_since = time.monotonic()
+        for trial in list(self.study.trials.values()):
+            at = time.time()
+            if trial.state == s.QUEUED:
+                await self.put(
+                    e.TrialPruned(at=at, study=self.name, trial=trial.number, step=trial.step, why=why)
+                )
+            elif trial.state in s.ON_WORKER:
+                await self.put(
+                    e.PruneAsked(at=at, study=self.name, trial=trial.number, by="the study's stop", why=why)
+                )
+                self._send(trial, work.Prune(trial.number, why))
+
+    async def _fail(self, what: str, detail: str, broken: work.Broken | None = None) -> None:
+        """End the study with the reason; its unfinished trials fail with it."""
+        where = f" ({broken.where})" if broken and broken.where else ""
+        fix = f" → {broken.fix}" if broken and broken.fix else ""
+        for trial in list(self.study.trials.values()):
+            if trial.state in s.ENDED:
+                continue
+            failed = e.TrialFailed(
+                at=time.time(), study=self.name, trial=trial.number, step=trial.step,
+                error=what, traceback=detail,
+            )  # fmt: skip
+            await self.put(failed)
+        await self.put(
+            e.StudyEnded(at=time.time(), study=self.name, outcome="failed", why=f"{what}{where}{fix}")
+        )

@@ -1,0 +1,167 @@
+"""The engine's socket: HTTP for a look, a WebSocket for consoles, another for workers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+from aiohttp import WSMsgType, web
+
+from core.contract import wire, work
+from core.daemon.hub import Hub
+from core.daemon.peer import is_welcome
+from core.daemon.supervisor import Supervisor
+from core.daemon.telling import Telling
+from core.errors import TrimtabError
+
+log = logging.getLogger("trimtab.server")
+
+LARGEST_REQUEST_BYTES = 8 << 20
+Handle = Callable[[wire.AnyRequest], Awaitable[None]]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_request = msgspec.json.Decoder(wire.AnyRequest)
+
+
+@web.middleware
+async def only_the_owner(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse every other user, whatever the file modes say."""
+    transport = request.transport
+    if not is_welcome(transport.get_extra_info("socket") if transport else None):
+        log.warning("a connection of another user was refused")
+        raise web.HTTPForbidden(text="this engine belongs to another user\n")
+    return await handler(request)
+
+
+class Server:
+    """Serves on the Unix socket until closed."""
+
+    def __init__(
+        self, supervisor: Supervisor, hub: Hub, telling: Telling, handle: Handle, version: str
+    ) -> None:
+        self._supervisor, self._hub, self._telling = supervisor, hub, telling
+        self._handle, self._version = handle, version
+        app = web.Application(middlewares=[only_the_owner], client_max_size=LARGEST_REQUEST_BYTES)
+        app.router.add_get("/health", self._health)
+        app.router.add_get("/state", self._state)
+        app.router.add_post("/request", self._post)
+        app.router.add_get("/ws", self._websocket)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+
+    async def open(self, socket: Path) -> None:
+        """Listen at ``socket``; a stale one is removed first (the caller holds the engine's lock)."""
+        await self._runner.setup()
+        with contextlib.suppress(FileNotFoundError):
+            socket.unlink()
+        before = os.umask(0o177)
+        try:
+            await web.UnixSite(self._runner, str(socket)).start()
+        finally:
+            os.umask(before)
+
+    async def close(self) -> None:
+        """Hang up on everybody."""
+        await self._runner.cleanup()
+
+    # -- HTTP --------------------------------------------------------------------------------------
+
+    async def _health(self, request: web.Request) -> web.Response:
+        return web.json_response(
+            {
+                "pid": os.getpid(),
+                "version": self._version,
+                "protocol": wire.PROTOCOL,
+                "trouble": self._supervisor.trouble,
+            }
+        )
+
+    async def _state(self, request: web.Request) -> web.Response:
+        body = msgspec.json.encode(self._supervisor.state)
+        return web.Response(body=body, content_type="application/json")
+
+    async def _post(self, request: web.Request) -> web.Response:
+        try:
+            wanted = _request.decode(await request.read())
+        except msgspec.DecodeError as error:
+            reply = wire.Reply(
+                0, False, f"not a request: {error}", "POST /request", "see core/contract/wire.py"
+            )
+        else:
+            reply = await self._reply(0, wanted)
+        return web.Response(body=msgspec.json.encode(reply), content_type="application/json")
+
+    async def _reply(self, number: int, wanted: wire.AnyRequest) -> wire.Reply:
+        try:
+            await self._handle(wanted)
+        except TrimtabError as error:
+            first = error.problems[0]
+            what = first.what if len(error.problems) == 1 else str(error)
+            return wire.Reply(number, False, what, first.where, first.fix)
+        except Exception as error:
+            log.exception("request %r", wanted)
+            what = f"the engine failed: {type(error).__name__}: {error}"
+            return wire.Reply(number, False, what, "engine", "its log holds the whole: `trimtab logs`")
+        return wire.Reply(number, True)
+
+    # -- WebSockets --------------------------------------------------------------------------------
+
+    async def _websocket(self, request: web.Request) -> web.StreamResponse:
+        socket = web.WebSocketResponse(max_msg_size=LARGEST_REQUEST_BYTES, heartbeat=30.0)
+        await socket.prepare(request)
+        if request.query.get("from") == "worker":
+            await self._worker(socket)
+        else:
+            await self._console(socket)
+        return socket
+
+    async def _console(self, socket: web.WebSocketResponse) -> None:
+        await socket.send_bytes(wire.encode(wire.Welcome(wire.PROTOCOL, os.getpid(), self._version)))
+        feed = asyncio.create_task(self._hub.serve(socket.send_bytes))
+        feed.add_done_callback(lambda done: done.cancelled() or done.exception())
+        asked: set[asyncio.Task[None]] = set()
+        try:
+            async for message in socket:
+                if message.type is WSMsgType.BINARY:
+                    task = asyncio.create_task(self._answer(socket, message.data))
+                    asked.add(task)
+                    task.add_done_callback(asked.discard)
+        finally:
+            feed.cancel()
+
+    async def _answer(self, socket: web.WebSocketResponse, raw: bytes) -> None:
+        try:
+            ask = wire.read_from_console(raw)
+        except msgspec.DecodeError as error:
+            reply = wire.Reply(
+                0, False, f"not a request: {error}", "console", "use the same version of trimtab"
+            )
+        else:
+            reply = await self._reply(ask.id, ask.request)
+        with contextlib.suppress(ConnectionError, RuntimeError):
+            await socket.send_bytes(wire.encode(reply))
+
+    async def _worker(self, socket: web.WebSocketResponse) -> None:
+        worker = None
+        try:
+            async for message in socket:
+                if message.type is not WSMsgType.BINARY:
+                    continue
+                said = wire.read_from_worker(message.data)
+                if isinstance(said, work.Hello):
+                    worker = self._telling.hello(said, socket.send_bytes)
+                    if worker is None:
+                        await socket.send_bytes(
+                            wire.encode(work.Shutdown("this engine does not know the worker"))
+                        )
+                        return
+                elif worker is not None:
+                    self._telling.said(worker, said)
+        except msgspec.DecodeError as error:
+            log.warning("a worker spoke nonsense: %s", error)
+        finally:
+            if worker is not None and worker.send == socket.send_bytes:
+                worker.send = None

@@ -1,0 +1,237 @@
+"""The engine's studies: started on request, taken up again after a restart, steered by requests."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from core.contract import events as e
+from core.contract import state as s
+from core.contract import wire, work
+from core.contract.spec import Spec
+from core.contract.specfile import parse, to_raw, write
+from core.daemon import placement, requests
+from core.daemon.crew import Crew, Worker
+from core.daemon.runner import WORKER_MODULE, Lost, Runner, Searching
+from core.daemon.supervisor import Supervisor
+from core.errors import RefusedError, TrimtabError
+from core.store import runs
+from core.store.journal import Journal
+
+log = logging.getLogger("trimtab.studies")
+
+SearchFactory = Callable[[Spec, Path], Searching]
+# What a runner reacts to; readings and confirmations only change the picture.
+FOR_RUNNER = (
+    e.TrialEvaluated, e.TrialCompleted, e.TrialPruned, e.TrialFailed, e.TrialInfeasible, e.StudyStopping,
+)  # fmt: skip
+
+
+def real_search(spec: Spec, folder: Path) -> Searching:
+    """Optuna, in a process of its own."""
+    from core.search.search import Search
+
+    return Search(spec, folder)
+
+
+class Studies:
+    """Every study's runner, and what may be asked of it."""
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        socket: Path,
+        search: SearchFactory = real_search,
+        worker_module: str = WORKER_MODULE,
+    ) -> None:
+        self._supervisor = supervisor
+        self._search, self._module = search, worker_module
+        self.crew = Crew(socket, self._gone)
+        self._runners: dict[str, Runner] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.heard: dict[str, int] = {}  # durable, by worker, as the journals tell it
+        supervisor.watchers.append(self._watch)
+
+    @property
+    def state(self) -> s.State:
+        """The picture now."""
+        return self._supervisor.state
+
+    def alive(self) -> bool:
+        """Does any study run?"""
+        return any(study.state in s.LIVE_STUDY for study in self.state.studies.values())
+
+    # -- taking up ---------------------------------------------------------------------------------
+
+    def load(self) -> None:
+        """Read every study's journal into the state. Blocking; before the engine serves."""
+        from core.contract.fold import apply
+
+        state = self.state
+        for folder in runs.list_studies():
+            journal = Journal.open(runs.journal_path(folder))
+            for event in journal.replay():
+                state = apply(state, event)
+            self.heard.update(journal.heard)
+            self._supervisor.keep(folder.name, journal)
+            for fault in journal.faults:
+                log.warning("%s: %s", folder.name, fault)
+                note = e.StudyNoted(at=time.time(), study=folder.name, text=fault, level="warning")
+                state = apply(state, note)
+        self._supervisor.state = state
+
+    def resume(self) -> None:
+        """Go on with the studies that ran when the engine ended."""
+        for study in self.state.studies.values():
+            if study.state in s.LIVE_STUDY:
+                try:
+                    self._run(parse(study.spec, study.folder), Path(study.folder))
+                except TrimtabError as error:
+                    what = str(error.problems[0].what)
+                    self._supervisor.put(
+                        e.StudyEnded(at=time.time(), study=study.name, outcome="failed", why=what)
+                    )
+
+    def _run(self, spec: Spec, folder: Path) -> None:
+        cards = self.state.machine.devices
+        devices = placement.slots(spec.resources.devices, cards, os.environ.get("CUDA_VISIBLE_DEVICES"))
+        search = self._search(spec, folder)
+        runner = Runner(self._supervisor, self.crew, search, spec, folder, devices, self._module)
+        self._runners[runner.name] = runner
+        if self.state.studies[runner.name].state == "stopping":
+            runner.inbox.put_nowait(e.StudyStopping(at=time.time(), study=runner.name, why="asked before"))
+        task = asyncio.create_task(runner.run(), name=f"study {runner.name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # -- requests ----------------------------------------------------------------------------------
+
+    async def handle(self, request: wire.AnyRequest) -> None:
+        """Do what was asked; returns when it is durable. Raises TrimtabError with the reason if not."""
+        match request:
+            case wire.StartStudy():
+                await self._start(request)
+            case wire.StopStudy():
+                study = requests.live_study(self.state, request.study)
+                why = f"stopped by {request.by}"
+                if study.state != "stopping":
+                    await self._put(e.StudyStopping(at=time.time(), study=study.name, why=why))
+            case wire.PauseTrial():
+                await self._pause(request)
+            case wire.ResumeTrial():
+                await self._resume_trial(request)
+            case wire.PruneTrial():
+                await self._prune(request)
+
+    async def _put(self, *events: e.Event) -> None:
+        refused = await self._supervisor.put(*events)
+        if refused:
+            raise RefusedError.of(refused[0], "engine", "look at the trial again: it has changed meanwhile")
+
+    async def _start(self, request: wire.StartStudy) -> None:
+        spec = parse(request.spec, request.where or "study")
+        name = spec.study.name
+        known = self.state.studies.get(name)
+        if known is not None:
+            await self._go_on(known, spec)
+            return
+        placement.slots(
+            spec.resources.devices, self.state.machine.devices, os.environ.get("CUDA_VISIBLE_DEVICES")
+        )
+        folder = runs.create(name, write(spec))
+        journal = Journal.open(runs.journal_path(folder))
+        for _ in journal.replay():
+            pass
+        self._supervisor.keep(name, journal)
+        await self._put(e.StudyCreated(at=time.time(), study=name, spec=to_raw(spec), folder=str(folder)))
+        self._run(spec, folder)
+
+    async def _go_on(self, known: s.Study, spec: Spec) -> None:
+        """The study exists: leave it alone when it runs or is done, take it up again when it is not."""
+        changed = _differences(known.spec, to_raw(spec))
+        if changed - {"study.trials"}:
+            raise RefusedError.of(
+                f"a study {known.name!r} with other settings exists: {', '.join(sorted(changed))}",
+                known.folder,
+                "give this one another study.name, or remove that folder",
+            )
+        more = spec.study.trials > known.total_trials
+        if known.state in s.LIVE_STUDY or (known.state == "complete" and not more):
+            return
+        why = f"{spec.study.trials} trials wanted" if more else f"asked again after it was {known.state}"
+        trials = spec.study.trials if more else 0
+        await self._put(e.StudyReopened(at=time.time(), study=known.name, why=why, trials=trials))
+        self._run(spec, Path(known.folder))
+
+    async def _pause(self, request: wire.PauseTrial) -> None:
+        trial = requests.trial_in(self.state, request.study, request.trial)
+        requests.may_pause(trial)
+        await self._put(e.PauseAsked(at=time.time(), study=request.study, trial=trial.number, by=request.by))
+        self._tell(trial, work.Pause(trial.number))
+
+    async def _resume_trial(self, request: wire.ResumeTrial) -> None:
+        trial = requests.trial_in(self.state, request.study, request.trial)
+        requests.may_resume(trial)
+        await self._put(e.ResumeAsked(at=time.time(), study=request.study, trial=trial.number, by=request.by))
+        self._tell(trial, work.Resume(trial.number))
+
+    async def _prune(self, request: wire.PruneTrial) -> None:
+        trial = requests.trial_in(self.state, request.study, request.trial)
+        why = request.why or f"pruned by {request.by}"
+        at = time.time()
+        if trial.state == s.QUEUED:
+            await self._put(
+                e.TrialPruned(at=at, study=request.study, trial=trial.number, step=trial.step, why=why)
+            )
+            return
+        await self._put(e.PruneAsked(at=at, study=request.study, trial=trial.number, by=request.by, why=why))
+        self._tell(trial, work.Prune(trial.number, why))
+
+    def _tell(self, trial: s.Trial, message: work.ToWorker) -> None:
+        worker = self.crew.workers.get(trial.worker)
+        if worker is not None:
+            worker.tell(message)
+
+    # -- what happens ------------------------------------------------------------------------------
+
+    def _watch(self, event: e.Event, state: s.State) -> None:
+        runner = self._runners.get(event.study)
+        if runner is not None and isinstance(event, FOR_RUNNER):
+            runner.inbox.put_nowait(event)
+
+    def _gone(self, worker: Worker, why: str) -> None:
+        runner = self._runners.get(worker.study)
+        if runner is not None:
+            runner.inbox.put_nowait(Lost(worker, why))
+
+    def runner_of(self, study: str) -> Runner | None:
+        """The runner of a study that runs in this engine."""
+        return self._runners.get(study)
+
+    async def leave(self, why: str) -> None:
+        """Let the workers checkpoint and go; the studies go on with the next engine."""
+        for runner in self._runners.values():
+            runner.closing = True
+        await self.crew.leave(why, within_s=20.0)
+        await asyncio.sleep(0)  # the runners take the last words
+        for runner in self._runners.values():
+            while not runner.inbox.empty():
+                await asyncio.sleep(0.02)
+        await self._supervisor.settled()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _differences(old: dict[str, Any], new: dict[str, Any]) -> set[str]:
+    """The keys, as section.key, in which two studies differ."""
+    found = set()
+    for section in {*old, *new}:
+        before, after = old.get(section, {}), new.get(section, {})
+        found |= {f"{section}.{key}" for key in {*before, *after} if before.get(key) != after.get(key)}
+    return found

@@ -1,0 +1,96 @@
+"""What workers tell: taken once each, made to happen, and acknowledged when durable."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from pathlib import Path
+
+from core.contract import events as e
+from core.contract import state as s
+from core.contract import wire, work
+from core.daemon.crew import Send, Worker
+from core.daemon.studies import Studies
+from core.daemon.supervisor import Supervisor
+
+log = logging.getLogger("trimtab.telling")
+
+# A worker may tell of these; anything else is the engine's to decide.
+TELLABLE = (
+    e.Preparing, e.StudyNoted, e.TrialRunning, e.TrialReported, e.TrialEvaluated, e.TrialPaused,
+    e.TrialResumed, e.TrialPruned, e.TrialCompleted, e.TrialFailed, e.TrialInfeasible, e.TrialCheckpointed,
+)  # fmt: skip
+
+
+class Telling:
+    """The workers' side of the socket."""
+
+    def __init__(self, supervisor: Supervisor, studies: Studies) -> None:
+        self._supervisor, self._studies = supervisor, studies
+
+    def hello(self, hello: work.Hello, send: Send) -> Worker | None:
+        """Take up a connection; None when the worker belongs to no study that runs here."""
+        runner = self._studies.runner_of(hello.study)
+        study = self._supervisor.state.studies.get(hello.study)
+        if (
+            hello.protocol != wire.PROTOCOL
+            or runner is None
+            or study is None
+            or study.state not in s.LIVE_STUDY
+        ):
+            return None
+        crew = self._studies.crew
+        worker = crew.workers.get(hello.worker)
+        if worker is None:
+            if not any(trial.worker == hello.worker for trial in study.trials.values()):
+                return None
+            lease_s = float(study.spec.get("resources", {}).get("lease_s", 60.0))
+            heard = self._studies.heard.get(hello.worker, 0)
+            device = next(one.device for one in study.trials.values() if one.worker == hello.worker)
+            worker = crew.adopt(hello, Path(study.folder), lease_s, heard)
+            worker.device = device
+        worker.send = send
+        worker.heard_at = time.monotonic()
+        worker.tell(work.Heard(worker.heard))
+        runner.connected(worker, hello.trials)
+        return worker
+
+    def said(self, worker: Worker, message: work.FromWorker) -> None:
+        """Any message but Hello: it renews the lease."""
+        worker.heard_at = time.monotonic()
+        if isinstance(message, work.Told):
+            self._told(worker, message)
+        elif isinstance(message, work.Broken):
+            worker.leaving = True
+            runner = self._studies.runner_of(worker.study)
+            if runner is not None:
+                runner.inbox.put_nowait(message)
+
+    def _told(self, worker: Worker, told: work.Told) -> None:
+        if told.number <= worker.heard:
+            return  # said again after a reconnection
+        worker.heard = told.number
+        events = (told.event,) if self._is_its_own(worker, told.event) else ()
+        if isinstance(told.event, e.Preparing):
+            self._supervisor.put(told.event)
+            worker.tell(work.Heard(told.number))
+            return
+        marker = events or (e.Preparing(at=told.event.at, study=worker.study, worker=worker.name, stage=""),)
+        done = self._supervisor.put(*marker, heard={worker.name: told.number})
+        done.add_done_callback(lambda future: self._durable(worker, told.number, future))
+
+    def _durable(self, worker: Worker, number: int, future: asyncio.Future[list[str]]) -> None:
+        if not future.cancelled() and not future.exception():
+            worker.tell(work.Heard(number))
+
+    def _is_its_own(self, worker: Worker, event: e.Event) -> bool:
+        """A worker speaks of its own study and trials only: one that was taken for lost does not
+        change a trial that runs elsewhere now."""
+        if event.study != worker.study or not isinstance(event, TELLABLE):
+            log.warning("worker %s told of %s in %r", worker.name, type(event).__name__, event.study)
+            return False
+        if isinstance(event, e.TrialEvent):
+            trial = self._supervisor.state.studies[event.study].trials.get(event.trial)
+            return trial is not None and trial.worker == worker.name
+        return True
