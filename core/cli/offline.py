@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from core.contract.state import State
+from core.store import journal, runs
+from core.store.replay import folded
 
 
 def state() -> State:
     """The state as the studies' journals tell it."""
-    return State()
+    return folded(journal.read(runs.journal_path(folder)) for folder in runs.list_studies())

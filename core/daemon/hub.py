@@ -6,9 +6,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
+from typing import cast
 
 from core.contract import wire
-from core.contract.events import Event, MachineRead, Preparing, TrialEvaluated, TrialReported
+from core.contract.events import AnyEvent, Event, MachineRead, Preparing, TrialEvaluated, TrialReported
 from core.contract.state import State
 
 LARGEST_QUEUE = 4000  # events; beyond it a snapshot is cheaper
@@ -77,4 +78,4 @@ class Hub:
         if console.behind:
             console.behind = False
             return wire.Snapshot(self._number, self._state)
-        return wire.Changed(self._number, events)
+        return wire.Changed(self._number, cast(tuple[AnyEvent, ...], events))

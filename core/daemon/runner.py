@@ -166,12 +166,12 @@ class Runner:
             chosen = placement.choose(self._devices, loads, self._spec.resources.pack)
             if chosen is None:
                 return
-            trial = next((one for one in self.study.trials.values() if one.state == s.QUEUED), None)
-            trial = trial or await self._propose()
-            if trial is None:
+            waiting = next((one for one in self.study.trials.values() if one.state == s.QUEUED), None)
+            waiting = waiting or await self._propose()
+            if waiting is None:
                 break
-            if trial.state == s.QUEUED:
-                await self._place(trial, *chosen)
+            if waiting.state == s.QUEUED:  # not pruned meanwhile
+                await self._place(waiting, *chosen)
         if self.study.state == "stopping" and not self._on_workers():
             await self.put(
                 e.StudyEnded(at=time.time(), study=self.name, outcome="stopped", why=self.study.why)

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from core.daemon.supervisor import Supervisor
 from core.errors import RefusedError, TrimtabError
 from core.store import runs
 from core.store.journal import Journal
+from core.store.replay import folded
 
 log = logging.getLogger("trimtab.studies")
 
@@ -70,20 +71,19 @@ class Studies:
 
     def load(self) -> None:
         """Read every study's journal into the state. Blocking; before the engine serves."""
-        from core.contract.fold import apply
+        faults: list[tuple[str, str]] = []
 
-        state = self.state
-        for folder in runs.list_studies():
+        def events(folder: Path) -> Iterator[e.Event]:
             journal = Journal.open(runs.journal_path(folder))
-            for event in journal.replay():
-                state = apply(state, event)
+            yield from journal.replay()
             self.heard.update(journal.heard)
             self._supervisor.keep(folder.name, journal)
-            for fault in journal.faults:
-                log.warning("%s: %s", folder.name, fault)
-                note = e.StudyNoted(at=time.time(), study=folder.name, text=fault, level="warning")
-                state = apply(state, note)
-        self._supervisor.state = state
+            faults.extend((folder.name, fault) for fault in journal.faults)
+
+        self._supervisor.state = folded(events(folder) for folder in runs.list_studies())
+        for study, fault in faults:
+            log.warning("%s: %s", study, fault)
+            self._supervisor.put(e.StudyNoted(at=time.time(), study=study, text=fault, level="warning"))
 
     def resume(self) -> None:
         """Go on with the studies that ran when the engine ended."""

@@ -1,0 +1,83 @@
+"""The run folder: one private folder per study, and where things are in it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from core import paths
+from core.contract import specfile
+from core.contract.spec import NAME, Spec
+from core.errors import TrimtabError
+
+SPEC_FILE = "study.toml"
+
+
+def create(study: str, toml: str) -> Path:
+    """Make the folder of ``study`` with its resolved spec.
+
+    Raises TrimtabError when the name leaves the home folder, or the folder holds another study.
+    """
+    if not NAME.fullmatch(study) or ".." in study:
+        raise TrimtabError.of(
+            f"{study!r} is not a study's name", "study.name", "use letters, digits, '.', '_', '-'"
+        )
+    paths.private(paths.studies())
+    folder = paths.private(paths.study_folder(study))
+    known = folder / SPEC_FILE
+    if known.exists() and known.read_text("utf-8") != toml:
+        raise TrimtabError.of(
+            "the folder holds another study of this name",
+            str(folder),
+            "take another study.name, or move the folder away",
+        )
+    write_spec(folder, toml)
+    for name in ("tb", "trials", "workers"):
+        paths.private(folder / name)
+    return folder
+
+
+def write_spec(folder: Path, toml: str) -> None:
+    """Put the spec in its place in one piece."""
+    aside = folder / (SPEC_FILE + ".new")
+    with aside.open("w", encoding="utf-8") as file:
+        file.write(toml)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(folder / SPEC_FILE)
+
+
+def read_spec(folder: Path) -> Spec:
+    """The study's spec. Raises SpecError."""
+    return specfile.load(folder / SPEC_FILE)
+
+
+def list_studies() -> list[Path]:
+    """The folders of all studies; links are not followed."""
+    try:
+        folders = [one for one in paths.studies().iterdir() if one.is_dir() and not one.is_symlink()]
+    except FileNotFoundError:
+        return []
+    known = [one for one in folders if (one / SPEC_FILE).is_file() and journal_path(one).is_file()]
+    return sorted(known)
+
+
+def journal_path(folder: Path) -> Path:
+    """Where the study's events are."""
+    return folder / "journal.log"
+
+
+def board_folder(folder: Path) -> Path:
+    """What `tensorboard --logdir` is given."""
+    return folder / "tb"
+
+
+def trial_folder(folder: Path, trial: int) -> Path:
+    """The folder of one trial, made when it is not there. Raises TrimtabError for a link."""
+    paths.private(folder / "trials")
+    return paths.private(folder / "trials" / str(int(trial)))
+
+
+def worker_log(folder: Path, worker: str) -> Path:
+    """Where a worker's libraries print."""
+    return paths.private(folder / "workers") / f"{worker}.log"
