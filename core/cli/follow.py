@@ -60,7 +60,7 @@ class Printer:
             return
         self._lines(study.lines)
         if isinstance(event, events.Preparing):
-            self._preparing(study, event)
+            self._preparing(event)
         elif isinstance(event, events.TrialReported | events.TrialEvaluated):
             self._reading(study, event.trial)
 
@@ -79,9 +79,9 @@ class Printer:
         if lines:
             self._printed_to = lines[-1]
 
-    def _preparing(self, study: s.Study, event: events.Preparing) -> None:
+    def _preparing(self, event: events.Preparing) -> None:
         known = self._stages.get(event.worker, "")
-        if event.stage and (event.stage != known or self._due()):
+        if event.stage and self._due(event.stage != known):
             share = f" {100 * event.done / event.total:.0f}%" if event.total else ""
             self._write(f"{text.clock(event.at)} {plain(event.stage, 200)}{share}")
         self._stages[event.worker] = event.stage
@@ -97,8 +97,8 @@ class Printer:
         ended = f"{ranking.ended(study)}/{study.total_trials} trials ended, {left} left"
         self._write(f"{text.clock(time.time())} {course} ({ended})")
 
-    def _due(self) -> bool:
-        due = self._now() - self._progress_at >= PROGRESS_EVERY_S
+    def _due(self, at_once: bool = False) -> bool:
+        due = at_once or self._now() - self._progress_at >= PROGRESS_EVERY_S
         if due:
             self._progress_at = self._now()
         return due

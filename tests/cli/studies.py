@@ -1,0 +1,52 @@
+"""States and events for the verbs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from core.contract import events as e
+from core.contract import fold
+from core.contract import state as s
+
+OBJECTIVE = [{"metric": "eval/loss", "direction": "minimize"}]
+
+
+def created(name: str = "small", at: float = 100.0, folder: str = "/studies/small", **study: Any) -> e.Event:
+    """A study of three trials was accepted."""
+    section = {"name": name, "trials": 3, "objectives": OBJECTIVE, **study}
+    return e.StudyCreated(at=at, study=name, spec={"study": section}, folder=folder)
+
+
+def trial(number: int, end: e.Event | None = None, study: str = "small") -> list[e.Event]:
+    """A trial from its proposal to its first reading, and then to ``end``."""
+    same: dict[str, Any] = {"study": study, "trial": number}
+    return [
+        e.TrialQueued(
+            at=101.0, params={"lora_rank": 8}, knobs={"lora_rank": 8, "seed": 0}, why="tpe", **same
+        ),
+        e.TrialStarting(at=102.0, worker="w0", device="cpu", **same),
+        e.TrialRunning(at=103.0, step=0, total_steps=40, **same),
+        e.TrialReported(at=104.0, step=10, elapsed_s=1.0, metrics={"train/loss": 2.5}, **same),
+        *([end] if end else []),
+    ]
+
+
+def completed(number: int, loss: float, adapter: str = "trials/0/adapter") -> e.Event:
+    """The trial's end with a value."""
+    return e.TrialCompleted(
+        at=110.0 + number, study="small", trial=number, step=40, values=(loss,), adapter=adapter
+    )
+
+
+def ended(outcome: str = "complete") -> e.Event:
+    """The study's end."""
+    return e.StudyEnded(at=200.0, study="small", outcome=outcome, why="all trials are done")
+
+
+def state(*events: e.Event) -> s.State:
+    """What comes of the events."""
+    found = s.State()
+    for event in events:
+        assert fold.refusal(found, event) is None, event
+        found = fold.apply(found, event)
+    return found

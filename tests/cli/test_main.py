@@ -1,0 +1,108 @@
+"""The command line itself: codes, messages, help, and what it does not import."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from core import paths
+from core.cli import exits
+from core.cli.main import main
+from core.errors import Problem, SpecError
+
+VERBS = (
+    "run", "check", "pause", "resume", "prune", "stop",
+    "status", "best", "logs", "generate", "doctor", "engine",
+)  # fmt: skip
+
+
+def trimtab(*arguments, flags=(), **options):
+    """The verbs in a process of their own."""
+    program = "import sys; from core.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-P", *flags, "-c", program, *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(paths.root())}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, **options)
+
+
+def test_help_lists_every_verb_and_every_exit_code(capsys):
+    assert main(["--help"]) == exits.OK
+    shown = capsys.readouterr().out
+    assert all(f"    {verb} " in shown for verb in VERBS)
+    assert all(f"  {code:<4} {meaning}" in shown for code, meaning in exits.TABLE.items())
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_itself(verb, capsys):
+    assert main([verb, "--help"]) == exits.OK
+    assert "exit codes:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "line", ["nonsense", "pause", "pause x", "pause -1", "engine", "run a --detach --headless"]
+)
+def test_a_wrong_command_line_is_code_2(line, capsys):
+    assert main(line.split()) == exits.BAD_INPUT
+    assert "usage: trimtab" in capsys.readouterr().err
+
+
+def test_version(capsys):
+    assert main(["--version"]) == exits.OK
+    assert capsys.readouterr().out.startswith("trimtab ")
+
+
+def test_an_error_has_three_parts_and_no_escape_sequence(capsys):
+    from core.cli.main import complain
+
+    complain(SpecError(Problem("bad \x1b[31mvalue", "file.toml", "mend it"), Problem("second")))
+    shown = capsys.readouterr().err
+    assert (
+        shown
+        == "trimtab: bad \N{REPLACEMENT CHARACTER}[31mvalue\n  file.toml\n  → mend it\ntrimtab: second\n"
+    )
+
+
+def test_all_problems_of_a_file_at_once(tmp_path, capsys):
+    path = tmp_path / "bad.toml"
+    path.write_text('[study]\nname = "../x"\nsamplr = "tpe"\n[model]\nbase = "a"\n[data]\nsource = "b"\n')
+    assert main(["check", str(path)]) == exits.BAD_INPUT
+    shown = capsys.readouterr().err
+    assert shown.count("trimtab: ") == 2 and "did you mean 'sampler'?" in shown
+
+
+def test_check_prints_a_file_that_reads_back(spec, tmp_path, capsys):
+    from core.contract import specfile
+
+    assert main(["check", str(spec)]) == exits.OK
+    again = tmp_path / "again.toml"
+    again.write_text(capsys.readouterr().out)
+    assert specfile.load(again) == specfile.load(spec)
+
+
+def test_the_console_without_a_terminal_says_what_to_do(capsys):
+    assert main([], console=lambda socket, study: 0) == exits.BAD_INPUT
+    assert "the console needs a terminal" in capsys.readouterr().err
+
+
+def test_a_reader_that_leaves_early_is_no_error():
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "wb") as closed:
+        environment = {**os.environ, "PYTHONPATH": str(paths.root())}
+        program = "import sys; from core.cli.main import main; sys.exit(main(['status']))"
+        done = subprocess.run(
+            [sys.executable, "-P", "-u", "-c", program],
+            env=environment,
+            stdout=closed,
+            stderr=subprocess.PIPE,
+        )
+    assert (done.returncode, done.stderr) == (exits.OK, b"")
+
+
+def test_status_imports_nothing_heavy():
+    done = trimtab("status", flags=("-X", "importtime"))
+    modules = {line.rsplit("|", 1)[-1].strip().split(".")[0] for line in done.stderr.splitlines()}
+    assert done.returncode == exits.OK and "msgspec" in modules
+    assert not modules & {"optuna", "numpy", "pydantic", "tensorboard", "torch", "textual", "transformers"}

@@ -1,0 +1,139 @@
+"""``trimtab run``: with a console, detached, and headless to the end."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from core import paths
+from core.cli import exits, text
+from core.cli.follow import Printer
+from core.cli.main import main
+from core.contract import events as e
+from core.contract import fold, wire
+from core.contract import state as s
+from tests.cli import studies
+
+
+@pytest.fixture
+def started(engine):
+    """The engine knows the study as soon as it was asked to start it."""
+
+    def reply(request):
+        engine.state = studies.state(studies.created())
+        return wire.Reply(0, True)
+
+    engine.reply = reply
+    return engine
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+
+
+def test_detach_sends_the_resolved_spec_and_returns(started, spec, capsys):
+    assert main(["run", str(spec), "--detach"]) == exits.OK
+    asked = started.asked[0]
+    assert isinstance(asked, wire.StartStudy) and asked.where == str(spec)
+    assert asked.spec["study"]["sampler"] == "tpe" and asked.spec["train"]["lora_rank"] == 16
+    assert "small runs" in capsys.readouterr().out
+
+
+def test_with_a_terminal_the_console_opens_at_the_study(started, spec, terminal):
+    opened = []
+    assert main(["run", str(spec)], lambda socket, study: opened.append((socket, study)) or 0) == exits.OK
+    assert opened == [(paths.socket_path(), "small")]
+    assert main([], lambda socket, study: opened.append(study) or 7) == 7 and opened[-1] is None
+
+
+def test_a_complete_study_is_shown_rather_than_refused(started, spec, terminal):
+    main(["run", str(spec), "--detach"])
+    same = e.StudyCreated(at=1.0, study="small", spec=started.asked[0].spec, folder="/x")
+    started.state = studies.state(same, studies.ended())
+    started.asked.clear()
+    opened = []
+    assert main(["run", str(spec)], lambda socket, study: opened.append(study) or 0) == exits.OK
+    assert opened == ["small"] and started.asked == []
+
+
+def test_headless_prints_every_event_and_ends_with_the_best(started, spec, capsys):
+    started.events = [*studies.trial(0, studies.completed(0, 1.25)), studies.ended()]
+    assert main(["run", str(spec)]) == exits.OK
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "small: running, 0/3 trials ended"
+    assert lines[1].endswith("trial 0 queued: tpe")
+    assert any("trial 0 step 10/40 train/loss=2.5 (0/3 trials ended" in line for line in lines)
+    assert lines[-2].endswith("study complete: all trials are done")
+    assert lines[-1] == "best: trial 0 eval/loss=1.25; `trimtab best` says more"
+
+
+@pytest.mark.parametrize(
+    ("events", "code"),
+    [
+        ([studies.ended()], exits.NO_RESULT),
+        ([*studies.trial(0, studies.completed(0, 1.0)), studies.ended("failed")], exits.FAILURE),
+        ([*studies.trial(0, studies.completed(0, 1.0)), studies.ended("stopped")], exits.OK),
+    ],
+)
+def test_headless_codes(started, spec, events, code):
+    started.events = events
+    assert main(["run", str(spec), "--headless"]) == code
+
+
+def test_an_engine_that_leaves_is_code_3(started, spec, capsys):
+    started.leaves = True
+    assert main(["run", str(spec), "--headless"]) == exits.NO_ENGINE
+    assert "the engine went away" in capsys.readouterr().err
+
+
+def test_a_bad_file_starts_nothing(tmp_path, home, capsys):
+    assert main(["run", str(tmp_path / "none.toml")]) == exits.BAD_INPUT
+    assert list(home.iterdir()) == []
+
+
+def printed(*events, now=lambda: 0.0):
+    lines, state = [], studies.state(studies.created())
+    printer = Printer(lines.append, now)
+    printer.show(state.studies["small"], None)
+    for event in events:
+        state = fold.apply(state, event)
+        printer.show(state.studies["small"], event)
+    return lines, printer, state
+
+
+def test_readings_are_throttled_by_the_clock():
+    clock = iter([0.0, 0.0, 5.0, 11.0, 11.0, 12.0])
+    same = {"study": "small", "trial": 0, "elapsed_s": 1.0, "metrics": {"train/loss": 1.0}}
+    readings = [e.TrialReported(at=1.0, step=step, **same) for step in (20, 30)]
+    lines, _, _ = printed(*studies.trial(0), *readings, now=lambda: next(clock))
+    assert [line.split("step ")[1][:5] for line in lines if " step " in line and "train/loss" in line] == [
+        "10/40", "30/40",
+    ]  # fmt: skip
+
+
+def test_a_stage_is_named_once():
+    stages = [
+        e.Preparing(at=1.0, study="small", worker="w0", stage="loading", done=n, total=4) for n in range(4)
+    ]
+    lines, _, _ = printed(*stages)
+    assert len([line for line in lines if "loading" in line]) == 1
+
+
+def test_a_fresh_snapshot_prints_what_was_missed_once():
+    lines, printer, state = printed(studies.trial(0)[0])
+    for event in studies.trial(0)[1:3]:
+        state = fold.apply(state, event)
+    printer.show(state.studies["small"], None)
+    printer.show(state.studies["small"], None)
+    assert [line.split(" ", 1)[1] for line in lines[2:]] == [
+        "trial 0 starting on cpu", "trial 0 running from step 0 of 40",
+    ]  # fmt: skip
+
+
+def test_lines_after_one_that_was_dropped_are_all_new():
+    lines = tuple(s.Line(float(number), "x") for number in range(3))
+    assert text.newer(lines, lines[1]) == lines[2:]
+    assert text.newer(lines, s.Line(-1.0, "gone")) == lines and text.newer(lines, lines[2]) == ()

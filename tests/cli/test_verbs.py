@@ -1,0 +1,142 @@
+"""Verbs against an engine that answers from a script."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from core.cli import exits
+from core.cli.main import main
+from core.contract import events as e
+from core.contract import wire
+from tests.cli import studies
+
+
+@pytest.fixture
+def running(engine):
+    engine.state = studies.state(
+        studies.created(), *studies.trial(0, studies.completed(0, 1.5)), *studies.trial(1)
+    )
+    return engine
+
+
+def test_status_in_words_and_as_json(running, capsys):
+    assert main(["status"]) == exits.OK
+    shown = capsys.readouterr().out
+    assert "small  running\n  1 complete, 1 running of 3" in shown
+    assert "best: trial 0  eval/loss=1.5" in shown
+    assert main(["status", "--json"]) == exits.OK
+    found = json.loads(capsys.readouterr().out)
+    assert found["engine"]["running"] is True
+    study = found["studies"][0]
+    assert study["trials"] == {"complete": 1, "running": 1} and study["state"] == "running"
+    assert study["best"] == {"trial": 0, "values": {"eval/loss": 1.5}} and study["left_s"] is not None
+
+
+@pytest.mark.parametrize(
+    ("line", "request_"),
+    [
+        ("pause 1", wire.PauseTrial("small", 1, "command line")),
+        ("resume 1 --study small", wire.ResumeTrial("small", 1, "command line")),
+        ("prune 1", wire.PruneTrial("small", 1, "command line", "asked on the command line")),
+        ("stop", wire.StopStudy("small", "command line")),
+        ("engine stop --force", wire.StopEngine(True)),
+    ],
+)
+def test_steering_sends_one_request(running, line, request_, capsys):
+    assert main(line.split()) == exits.OK
+    assert running.asked == [request_] and capsys.readouterr().out
+
+
+def test_a_refusal_is_code_4_with_its_reason(running, capsys):
+    running.reply = lambda request: wire.Reply(
+        0, False, "trial 1 is paused already", "study small", "resume it"
+    )
+    assert main(["pause", "1"]) == exits.REFUSED
+    assert capsys.readouterr().err == "trimtab: trial 1 is paused already\n  study small\n  → resume it\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("pause 7", "there is no trial 7\n  study small\n  → its trials are 0 to 1"),
+        ("pause 1 --study other", "there is no study 'other'\n  --study\n  → there are: small"),
+    ],
+)
+def test_what_is_not_there_is_code_2(running, line, text, capsys):
+    assert main(line.split()) == exits.BAD_INPUT
+    assert text in capsys.readouterr().err and running.asked == []
+
+
+def test_several_running_studies_must_be_named(engine, capsys):
+    engine.state = studies.state(studies.created("one"), studies.created("two", at=101.0))
+    assert main(["stop"]) == exits.BAD_INPUT
+    assert "several studies run\n  one, two" in capsys.readouterr().err
+    assert main(["stop", "--study", "two"]) == exits.OK
+
+
+def test_without_an_engine_steering_is_code_3_and_status_is_not(capsys):
+    assert main(["pause", "0"]) == exits.NO_ENGINE
+    assert "the engine is not running" in capsys.readouterr().err
+    assert main(["engine", "status"]) == exits.NO_ENGINE
+    assert main(["engine", "stop"]) == exits.OK
+    assert main(["status"]) == exits.OK
+    assert main(["status", "--json"]) == exits.OK
+    assert '"running": false' in capsys.readouterr().out
+
+
+def test_best_in_words_and_as_json(running, capsys):
+    assert main(["best"]) == exits.OK
+    shown = capsys.readouterr().out
+    assert "small: trial 0  eval/loss=1.5" in shown and "lora_rank=8" in shown
+    assert "trimtab generate --study small --trial 0 PROMPT" in shown
+    assert main(["best", "--json"]) == exits.OK
+    found = json.loads(capsys.readouterr().out)
+    assert (found["trial"], found["adapter"]) == (0, "/studies/small/trials/0/adapter")
+    assert found["values"] == {"eval/loss": 1.5} and found["front"] == [0]
+
+
+def test_best_without_a_complete_trial_is_code_5(engine, capsys):
+    engine.state = studies.state(studies.created(), *studies.trial(0))
+    assert main(["best"]) == exits.NO_RESULT
+    assert "no trial is complete\n  study small (running)" in capsys.readouterr().err
+
+
+def test_generate_without_an_adapter_says_so(running, capsys):
+    assert main(["generate", "--trial", "1", "hello"]) == exits.FAILURE
+    assert "trial 1 (running) has no adapter" in capsys.readouterr().err
+
+
+def test_logs_of_a_study_and_of_a_trial_with_its_traceback(engine, capsys):
+    failure = e.TrialFailed(
+        at=120.0, study="small", trial=1, error="out of memory", traceback="File x\n  \x1b[1my"
+    )
+    engine.state = studies.state(studies.created(), *studies.trial(0), *studies.trial(1, failure))
+    assert main(["logs"]) == exits.OK
+    shown = capsys.readouterr().out
+    assert "trial 0 running from step 0 of 40" in shown and "error: trial 1 failed: out of memory" in shown
+    assert main(["logs", "1"]) == exits.OK
+    shown = capsys.readouterr().out
+    assert "error: failed: out of memory" in shown and "trial 0" not in shown
+    assert shown.endswith("File x\n  \N{REPLACEMENT CHARACTER}[1my\n")
+
+
+def test_logs_follow_to_the_end(running, capsys):
+    running.events = [studies.completed(1, 1.0), studies.ended()]
+    assert main(["logs", "--follow"]) == exits.OK
+    shown = capsys.readouterr().out
+    assert shown.count("trial 1 running from step 0") == 1
+    assert shown.rstrip().endswith("study complete: all trials are done")
+
+
+def test_doctor_as_json(capsys, monkeypatch):
+    from core.watch import doctor
+
+    rows = [doctor.Finding("python", "ok", "3"), doctor.Finding("disk", "fail", "full", "free it")]
+    monkeypatch.setattr(doctor, "examine", lambda: rows)
+    assert main(["doctor", "--json"]) == exits.FAILURE
+    found = json.loads(capsys.readouterr().out)
+    assert found["ok"] is False and found["checks"][1]["fix"] == "free it"
+    assert main(["doctor"]) == exits.FAILURE
+    assert "FAIL  disk" in capsys.readouterr().out
