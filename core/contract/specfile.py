@@ -181,6 +181,9 @@ def _across(whole: spec.Spec, where: str) -> None:
         problems.append(
             Problem(f"pruner = {whole.study.pruner!r} needs a single objective", f"{where} [study]", fix)
         )
+    if len(whole.study.objectives) > 1 and whole.study.sampler == "cmaes":
+        fix = 'take "tpe", "gp" or "nsga2", or keep one objective'
+        problems.append(Problem("sampler = 'cmaes' needs a single objective", f"{where} [study]", fix))
     metrics = [one.metric for one in whole.study.objectives]
     if len(set(metrics)) < len(metrics):
         problems.append(Problem("the same objective stands twice", f"{where} [study]", "keep one"))
