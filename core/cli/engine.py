@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import time
 
 from core import paths
 from core.cli import exits, reach
 from core.contract import state as s
 from core.contract import wire
+from core.errors import EngineError
+
+LEAVE_DEADLINE_S = 30.0
+POLL_S = 0.05
 
 
 def engine(arguments: argparse.Namespace) -> int:
@@ -19,10 +24,26 @@ def engine(arguments: argparse.Namespace) -> int:
         return exits.NO_ENGINE if arguments.action == "status" else exits.OK
     if arguments.action == "stop":
         reach.ask(wire.StopEngine(arguments.force))
-        print("the engine stops")
-        return exits.OK
+        return _gone()
     live = [one.name for one in state.studies.values() if one.state in s.LIVE_STUDY]
     print(f"the engine runs: {socket}")
     print(f"  log: {paths.engine_log()}")
     print(f"  studies: {len(state.studies)}, running: {', '.join(live) or 'none'}")
+    return exits.OK
+
+
+def _gone() -> int:
+    """Wait until nobody answers any more, so that a script may go on from here."""
+    from core.daemon import launch
+
+    deadline = time.monotonic() + LEAVE_DEADLINE_S
+    while launch.health(paths.socket_path()):
+        if time.monotonic() > deadline:
+            raise EngineError.of(
+                f"the engine still answers after {LEAVE_DEADLINE_S:.0f} s",
+                str(paths.engine_log()),
+                "the log says what it waits for",
+            )
+        time.sleep(POLL_S)
+    print("the engine has stopped")
     return exits.OK

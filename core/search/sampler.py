@@ -9,11 +9,10 @@ from optuna import samplers
 from optuna.samplers import BaseSampler
 
 from core.contract.spec import Spec
-from core.errors import SpecError
 from core.search.cma import CmaSampler
+from core.search.gp import GpSampler
 from core.search.space import grid
 
-SINGLE_OBJECTIVE = frozenset({"cmaes"})
 # QMC and grid keep their place in the storage: another seed would begin another sequence.
 SEED_FIXED = frozenset({"qmc", "grid"})
 
@@ -21,7 +20,7 @@ SAMPLERS: dict[str, Callable[[Spec, int, int], BaseSampler]] = {
     "tpe": lambda spec, seed, startup: samplers.TPESampler(
         n_startup_trials=startup, multivariate=True, group=True, constant_liar=True, seed=seed
     ),
-    "gp": lambda spec, seed, startup: samplers.GPSampler(
+    "gp": lambda spec, seed, startup: GpSampler(
         n_startup_trials=startup, seed=seed, warn_independent_sampling=False
     ),
     "cmaes": lambda spec, seed, startup: CmaSampler(
@@ -41,15 +40,9 @@ def sampler(spec: Spec, past_trials: int = 0) -> BaseSampler:
     """The sampler that ``spec`` names, seeded from the study's seed.
 
     A search that goes on after ``past_trials`` must not draw its first numbers again: they move the
-    seed. Raises SpecError where the sampler cannot serve several objectives.
+    seed.
     """
     name = spec.study.sampler
-    if name in SINGLE_OBJECTIVE and len(spec.study.objectives) > 1:
-        raise SpecError.of(
-            f"sampler = {name!r} needs a single objective",
-            f"study {spec.study.name} [study]",
-            'take "tpe", "gp" or "nsga2", or keep one objective',
-        )
     seed = spec.study.seed if name in SEED_FIXED else spec.study.seed + past_trials
     return SAMPLERS[name](spec, seed % 2**32, spec.study.startup_trials)
 

@@ -41,7 +41,6 @@ def test_status_in_words_and_as_json(running, capsys):
         ("resume 1 --study small", wire.ResumeTrial("small", 1, "command line")),
         ("prune 1", wire.PruneTrial("small", 1, "command line", "asked on the command line")),
         ("stop", wire.StopStudy("small", "command line")),
-        ("engine stop --force", wire.StopEngine(True)),
     ],
 )
 def test_steering_sends_one_request(running, line, request_, capsys):

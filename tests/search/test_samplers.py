@@ -119,3 +119,20 @@ def test_tpe_keeps_away_from_infeasible_trials(tmp_path):
         else:
             oracle.tell(number, "complete", [abs(rank - 8.0)])
     assert sum(rank > 32 for rank in ranks[15:]) <= 4  # a blind sampler: 7 to 8 of 15
+
+
+def test_gp_does_not_propose_a_pruned_point_again(tmp_path):
+    space = {"learning_rate": {"low": 1e-5, "high": 1e-2, "log": True}}
+    oracle = Oracle(studies.raw("gp", space, pruner="median", storage=MEMORY), str(tmp_path))
+    rates = []
+    for number in range(8):
+        rate = oracle.ask(number).params["learning_rate"]
+        distance = abs(np.log10(rate) + 3.5)
+        oracle.report(number, 10, {"eval/loss": distance})
+        if number < 4:
+            oracle.tell(number, "complete", [distance])
+        else:
+            oracle.tell(number, "pruned" if number % 2 else "infeasible", [])
+            rates.append(np.log10(rate))
+    gaps = [abs(one - other) for index, one in enumerate(rates) for other in rates[:index]]
+    assert min(gaps) > 0.01, rates

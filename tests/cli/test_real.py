@@ -1,0 +1,25 @@
+"""The verbs with the real engine: started on demand, asked, stopped; then the journals alone."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from core.cli import exits
+from core.cli.main import main
+from core.daemon import launch
+
+
+@pytest.mark.real
+def test_an_engine_is_started_asked_and_stopped(home, capsys):
+    socket = launch.ensure()
+    try:
+        assert main(["engine", "status"]) == exits.OK
+        assert str(socket) in capsys.readouterr().out
+        assert main(["status", "--json"]) == exits.OK
+        assert json.loads(capsys.readouterr().out)["engine"] == {"running": True, "socket": str(socket)}
+        assert main(["stop"]) == exits.BAD_INPUT and "there is no study yet" in capsys.readouterr().err
+    finally:
+        assert main(["engine", "stop", "--force"]) == exits.OK
+    assert main(["engine", "status"]) == exits.NO_ENGINE
