@@ -32,7 +32,7 @@ class Knob:
 
 OPTIMIZERS = ("adamw", "adafactor", "sgd", "adamw-8bit", "adamw-paged", "adamw-8bit-paged")
 SCHEDULERS = ("constant", "linear", "cosine")
-INITIALISATIONS = ("default", "gaussian", "pissa", "olora", "orthogonal")
+INITIALISATIONS = ("default", "gaussian", "orthogonal")
 MODULE_GROUPS = ("attention", "mlp", "all-linear")
 
 TABLE: tuple[Knob, ...] = (
@@ -93,7 +93,7 @@ TABLE: tuple[Knob, ...] = (
     ),
     Knob(
         "initialisation", "choice", "default",
-        "start of the adapter: default (Kaiming A, zero B), gaussian, pissa, olora, orthogonal",
+        "start of the adapter: default (Kaiming A, zero B), gaussian, orthogonal (even rank)",
         choices=INITIALISATIONS, short="init",
     ),
     Knob(

@@ -1,0 +1,106 @@
+"""The frozen base model and its tokenizer, in the precision that the study asks for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from core.contract.plain import plain
+from core.contract.spec import ModelSection, Spec
+from core.errors import TrimtabError
+from core.train import demo
+from core.train.progress import Progress
+
+DEMO = "demo:smollm2"
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass
+class Base:
+    """A model that nobody trains; adapters are put on it. ``name`` is what PEFT writes as its origin."""
+
+    model: Any
+    tokenizer: Any
+    precision: str
+    name: str
+    device: torch.device
+
+    @property
+    def pad_id(self) -> int:
+        """A token for padding; never a target, and right of all that is attended to."""
+        pad = self.tokenizer.pad_token_id
+        return pad if pad is not None else (self.tokenizer.eos_token_id or 0)
+
+
+def resolve(name: str, progress: Progress) -> str:
+    """A folder or hub id that transformers can load. Raises TrimtabError for a folder without a model."""
+    if name == DEMO:
+        return str(demo.smollm2(progress))
+    if name.startswith("demo:"):
+        raise TrimtabError.of(f"there is no demo model {name!r}", "model.base", f"write {DEMO!r}")
+    folder = Path(name).expanduser()
+    if folder.exists() or name.startswith(("/", ".", "~")):
+        if not (folder / "config.json").is_file():
+            raise TrimtabError.of(
+                "there is no config.json in the folder",
+                f"model.base = {name!r}",
+                "give a folder as save_pretrained writes it, or a Hugging Face id",
+            )
+        return str(folder.resolve())
+    return name
+
+
+def load_base(spec: Spec, device: torch.device, progress: Progress) -> Base:
+    """Load model and tokenizer. Raises TrimtabError with the cause when that fails."""
+    section = spec.model
+    name = resolve(section.base, progress)
+    precision = section.precision
+    if precision == "auto":
+        precision = "fp32" if device.type == "cpu" else "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    progress(f"loading {Path(name).name} in {precision}", 0, 0, "")
+    try:
+        tokenizer, model = _load(name, section, precision, device)
+    except (OSError, ValueError, ImportError, RuntimeError) as error:
+        raise TrimtabError.of(
+            f"the base model cannot be loaded: {plain(str(error), 400)}",
+            f"model.base = {section.base!r}",
+            "check the id or path, the network or the Hugging Face cache, and `trimtab doctor`",
+        ) from error
+    model.requires_grad_(False)
+    model.eval()
+    model.config.use_cache = False
+    if section.gradient_checkpointing:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    return Base(model, tokenizer, precision, name, device)
+
+
+def _load(name: str, section: ModelSection, precision: str, device: torch.device) -> tuple[Any, Any]:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    common: dict[str, Any] = {"revision": section.revision, "trust_remote_code": section.trust_remote_code}
+    tokenizer = AutoTokenizer.from_pretrained(name, **common)
+    more: dict[str, Any] = {"dtype": DTYPES.get(precision, torch.float32)}
+    if precision in ("nf4", "int8"):
+        more = {
+            "quantization_config": _quantised(precision, section, device),
+            "device_map": {"": str(device)},
+        }
+        more["dtype"] = torch.float32 if device.type == "cpu" else torch.bfloat16
+    model = AutoModelForCausalLM.from_pretrained(name, attn_implementation="sdpa", **common, **more)
+    return tokenizer, model if "device_map" in more else model.to(device)
+
+
+def _quantised(precision: str, section: ModelSection, device: torch.device) -> Any:
+    from transformers import BitsAndBytesConfig
+
+    if precision == "int8":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=section.double_quant,
+        bnb_4bit_compute_dtype=torch.float32 if device.type == "cpu" else torch.bfloat16,
+    )
