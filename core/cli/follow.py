@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from pathlib import Path
 
 from core import paths
@@ -16,7 +17,7 @@ from core.errors import EngineError
 PROGRESS_EVERY_S = 10.0
 
 
-async def changes(socket: Path, name: str) -> AsyncIterator[tuple[s.Study, events.Event | None]]:
+async def changes(socket: Path, name: str) -> AsyncGenerator[tuple[s.Study, events.Event | None], None]:
     """The study after each of its events, first as it is now (with None).
 
     Raises EngineError when the engine goes away, or does not know the study.
@@ -111,10 +112,11 @@ def _print(line: str) -> None:
 async def until_ended(socket: Path, name: str) -> int:
     """Print the study's course until it ends; its exit code."""
     printer = Printer(_print)
-    async for study, event in changes(socket, name):
-        printer.show(study, event)
-        if study.state not in s.LIVE_STUDY:
-            return _closing(study)
+    async with aclosing(changes(socket, name)) as course:
+        async for study, event in course:
+            printer.show(study, event)
+            if study.state not in s.LIVE_STUDY:
+                return _closing(study)
     return exits.NO_ENGINE
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+from contextlib import aclosing
 from pathlib import Path
 
 from core import paths
@@ -38,13 +39,14 @@ async def _follow(socket: Path, shown: s.Study, number: int | None) -> int:
     from core.cli.follow import changes
 
     before = _lines(shown, number)
-    async for study, _ in changes(socket, shown.name):
-        lines = _lines(study, number)
-        _print(text.newer(lines, before[-1] if before else None))
-        before = lines or before
-        over = number is not None and study.trials[number].state in s.ENDED
-        if over or study.state not in s.LIVE_STUDY:
-            return exits.OK
+    async with aclosing(changes(socket, shown.name)) as course:
+        async for study, _ in course:
+            lines = _lines(study, number)
+            _print(text.newer(lines, before[-1] if before else None))
+            before = lines or before
+            over = number is not None and study.trials[number].state in s.ENDED
+            if over or study.state not in s.LIVE_STUDY:
+                return exits.OK
     return exits.NO_ENGINE
 
 
