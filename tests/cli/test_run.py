@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 import sys
 
 import pytest
@@ -137,3 +140,18 @@ def test_lines_after_one_that_was_dropped_are_all_new():
     lines = tuple(s.Line(float(number), "x") for number in range(3))
     assert text.newer(lines, lines[1]) == lines[2:]
     assert text.newer(lines, s.Line(-1.0, "gone")) == lines and text.newer(lines, lines[2]) == ()
+
+
+def test_ctrl_c_detaches_and_the_study_goes_on(started, spec):
+    program = "import sys; from core.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    running = subprocess.Popen(
+        [sys.executable, "-P", "-c", program, "run", str(spec), "--headless"],
+        env={**os.environ, "PYTHONPATH": str(paths.root())},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert running.stdout.readline() == "small: running, 0/3 trials ended\n"
+    running.send_signal(signal.SIGINT)
+    rest, _ = running.communicate(timeout=60)
+    assert running.returncode == exits.INTERRUPTED and "detached; the study goes on" in rest
+    assert [type(one) for one in started.asked] == [wire.StartStudy]
