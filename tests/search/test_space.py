@@ -19,14 +19,14 @@ EVERY_KNOB = {
     "lora_alpha": {"low": 1, "high": 64},
     "lora_dropout": {"low": 0.0, "high": 0.2, "step": 0.05},
     "target_modules": ["attention", "all-linear", ["q_proj"], ["q_proj", "v_proj"]],
-    "optimizer": ["adamw", "sgd"],
+    "optimizer": list(knobs.OPTIMIZERS),
     "weight_decay": [0.0, 0.01],
     "warmup": {"low": 0.0, "high": 0.1},
     "scheduler": list(knobs.SCHEDULERS),
     "clip_norm": {"low": 0.5, "high": 2.0},
     "epochs": {"low": 0.5, "high": 3.0, "step": 0.5},
     "steps": {"low": 10, "high": 100, "step": 10},
-    "initialisation": ["default", "pissa"],
+    "initialisation": list(knobs.INITIALISATIONS),
     "seed": {"low": 0, "high": 99},
 }
 
