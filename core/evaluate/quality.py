@@ -1,0 +1,32 @@
+"""How well a model predicts held-out targets. Pure: from sums over tokens to metrics."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass
+class Sums:
+    """Sums over the target tokens of the validation rows. ``loss`` in nats."""
+
+    loss: float = 0.0
+    tokens: int = 0
+    correct: int = 0
+
+    def add(self, loss: float, tokens: int, correct: int) -> None:
+        """Take one batch in."""
+        self.loss += loss
+        self.tokens += tokens
+        self.correct += correct
+
+    def metrics(self) -> dict[str, float]:
+        """Loss per token, perplexity = exp(loss) weighted by tokens (Jelinek et al. 1977), and next-token
+        accuracy. What is not finite is left out."""
+        if not self.tokens:
+            return {}
+        loss = self.loss / self.tokens
+        found = {"eval/loss": loss, "eval/accuracy": self.correct / self.tokens}
+        if loss < 700.0:  # exp overflows beyond
+            found["eval/perplexity"] = math.exp(loss)
+        return {name: value for name, value in found.items() if math.isfinite(value)}

@@ -1,0 +1,96 @@
+"""Checkpoints of a trial: safetensors and JSON with a manifest of SHA-256 sums; put in place whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from core.errors import TrimtabError
+
+KEPT = 2  # older ones are removed
+TENSORS = ("adapter", "optimizer", "random")
+
+
+@dataclass
+class Snapshot:
+    """All that a trial needs to go on as if it had not stopped. ``numbers`` is plain JSON."""
+
+    adapter: dict[str, torch.Tensor]
+    optimizer: dict[str, torch.Tensor]
+    random: dict[str, torch.Tensor]
+    numbers: dict[str, Any]
+
+
+def write(trial_folder: Path, step: int, snapshot: Snapshot) -> Path:
+    """Write ``step-<k>`` in the trial's folder. Raises OSError; a half-written one is never in place."""
+    target = trial_folder / f"step-{step}"
+    aside = trial_folder / f"step-{step}.new"
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True, mode=0o700)
+    for name in TENSORS:
+        tensors = {key: value.detach().cpu().contiguous() for key, value in getattr(snapshot, name).items()}
+        save_file(tensors, aside / f"{name}.safetensors")
+    (aside / "numbers.json").write_text(json.dumps(snapshot.numbers), "utf-8")
+    sums = {path.name: _sum(path) for path in sorted(aside.iterdir())}
+    (aside / "manifest.json").write_text(json.dumps({"step": step, "sha256": sums}, indent=1), "utf-8")
+    for path in aside.iterdir():
+        _sync(path)
+    shutil.rmtree(target, ignore_errors=True)
+    aside.rename(target)
+    _sync(trial_folder)
+    _forget_old(trial_folder)
+    return target
+
+
+def read(folder: Path) -> Snapshot:
+    """Read a checkpoint back. Raises TrimtabError when it is not whole."""
+    try:
+        sums = json.loads((folder / "manifest.json").read_text("utf-8"))["sha256"]
+        wrong = [name for name, expected in sums.items() if _sum(folder / name) != expected]
+        if wrong or set(sums) < {f"{name}.safetensors" for name in TENSORS} | {"numbers.json"}:
+            raise ValueError(f"{', '.join(wrong) or 'a file'} is damaged or missing")
+        parts = {name: load_file(folder / f"{name}.safetensors") for name in TENSORS}
+        numbers = json.loads((folder / "numbers.json").read_text("utf-8"))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TrimtabError.of(
+            f"the checkpoint cannot be used: {error}",
+            str(folder),
+            "the one before is taken, else the beginning",
+        ) from error
+    return Snapshot(numbers=numbers, **parts)
+
+
+def known(trial_folder: Path) -> list[Path]:
+    """The checkpoints in place, newest first."""
+    found = [
+        path
+        for path in trial_folder.glob("step-*")
+        if path.is_dir() and not path.is_symlink() and path.name.removeprefix("step-").isdigit()
+    ]
+    return sorted(found, key=lambda path: -int(path.name.removeprefix("step-")))
+
+
+def _forget_old(trial_folder: Path) -> None:
+    for path in known(trial_folder)[KEPT:]:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _sum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

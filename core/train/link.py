@@ -1,0 +1,155 @@
+"""The worker's link to the engine, in a thread of its own: training never waits for a reader."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextlib
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import aiohttp
+import msgspec
+
+from core.contract import events as e
+from core.contract import wire, work
+
+BEAT_S = 2.0
+FIRST_RETRY_S, LONGEST_RETRY_S = 0.2, 3.0
+ENGINE_AWAY_S = 600.0  # then the worker checkpoints and goes
+
+Holds = Callable[[], tuple[int, ...]]
+
+
+class Link:
+    """``tell`` from the training thread, ``take`` what the engine wants. What was told is kept until the
+    engine says that it is durable, and told again after a reconnection."""
+
+    def __init__(self, socket: Path, worker: str, study: str, device: str, holds: Holds) -> None:
+        self._socket, self._worker, self._study, self._device = socket, worker, study, device
+        self._holds = holds
+        self._inbox: queue.SimpleQueue[work.ToWorker] = queue.SimpleQueue()
+        self._outbox: collections.deque[work.Told] = collections.deque()
+        self._lock = threading.Lock()
+        self._number = 0
+        self._broken: work.Broken | None = None
+        self._closing = threading.Event()
+        self._drained = threading.Event()
+        self._loop = asyncio.new_event_loop()
+        self._wake = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="link", daemon=True)
+        self._turned_at = time.monotonic()
+
+    def start(self) -> None:
+        """Begin to connect."""
+        self._thread.start()
+
+    # -- the training thread's side ---------------------------------------------------------------
+
+    def tell(self, event: e.Event) -> None:
+        """Have the engine know of ``event``. Never blocks."""
+        with self._lock:
+            self._number += 1
+            self._outbox.append(work.Told(self._number, event))  # type: ignore[arg-type]
+        self._nudge()
+
+    def broken(self, message: work.Broken) -> None:
+        """The worker as a whole cannot work."""
+        self._broken = message
+        self._nudge()
+
+    def take(self, wait: bool) -> list[work.ToWorker]:
+        """What the engine wants, oldest first; waits for something when ``wait``."""
+        self._turned_at = time.monotonic()
+        found: list[work.ToWorker] = []
+        with contextlib.suppress(queue.Empty):
+            found.append(self._inbox.get(block=wait, timeout=1.0 if wait else None))
+            while True:
+                found.append(self._inbox.get_nowait())
+        return found
+
+    def ask(self, message: work.ToWorker) -> None:
+        """Put something into one's own inbox; safe in a signal handler."""
+        self._inbox.put(message)
+
+    def close(self, within_s: float) -> None:
+        """Wait until all that was told is acknowledged, at most ``within_s``."""
+        self._closing.set()
+        self._nudge()
+        self._drained.wait(within_s)
+
+    def _nudge(self) -> None:
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._wake.set)
+
+    # -- the link's thread ------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_until_complete(self._connect_for_ever())
+
+    async def _connect_for_ever(self) -> None:
+        retry_s, last_seen = FIRST_RETRY_S, time.monotonic()
+        while True:
+            try:
+                connector = aiohttp.UnixConnector(path=str(self._socket))
+                async with aiohttp.ClientSession(connector=connector) as session:
+                    async with session.ws_connect(
+                        "http://engine/ws", params={"from": "worker"}, heartbeat=30.0
+                    ) as socket:
+                        retry_s = FIRST_RETRY_S
+                        await self._talk(socket)
+                        last_seen = time.monotonic()
+            except (aiohttp.ClientError, OSError, TimeoutError, msgspec.DecodeError):
+                pass
+            if time.monotonic() - last_seen > ENGINE_AWAY_S:
+                self._inbox.put(work.Shutdown("the engine stayed away"))
+                last_seen = time.monotonic()
+            await asyncio.sleep(retry_s)
+            retry_s = min(LONGEST_RETRY_S, retry_s * 1.5)
+
+    async def _talk(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        hello = work.Hello(wire.PROTOCOL, self._worker, os.getpid(), self._study, self._device, self._holds())
+        await socket.send_bytes(wire.encode(hello))
+        sending = asyncio.create_task(self._send(socket))
+        try:
+            async for message in socket:
+                if message.type is aiohttp.WSMsgType.BINARY:
+                    self._heed(wire.read_to_worker(message.data))
+        finally:
+            sending.cancel()
+            with contextlib.suppress(asyncio.CancelledError, ConnectionError, aiohttp.ClientError):
+                await sending
+
+    def _heed(self, message: work.ToWorker) -> None:
+        if isinstance(message, work.Heard):
+            with self._lock:
+                while self._outbox and self._outbox[0].number <= message.number:
+                    self._outbox.popleft()
+            self._wake.set()
+        else:
+            self._inbox.put(message)
+
+    async def _send(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        """All that is not acknowledged, then what comes; a beat in between."""
+        sent = 0
+        while True:
+            with self._lock:
+                fresh = [told for told in self._outbox if told.number > sent]
+            for told in fresh:
+                await socket.send_bytes(wire.encode(told))
+                sent = told.number
+            if self._broken is not None:
+                await socket.send_bytes(wire.encode(self._broken))
+                self._broken = None
+            if self._closing.is_set() and not self._outbox:
+                self._drained.set()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), BEAT_S)
+            if not self._wake.is_set():
+                await socket.send_bytes(wire.encode(work.Beat(time.monotonic() - self._turned_at)))
+            self._wake.clear()

@@ -1,0 +1,87 @@
+"""The optimizers of the knob table: torch's own, and bitsandbytes' where the device can."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from core.contract.knobs import Value
+from core.train.adapters import Unfit
+
+Weights = list[torch.nn.Parameter]
+Make = Callable[[Weights, float, float], torch.optim.Optimizer]
+
+
+def _adamw(weights: Weights, rate: float, decay: float) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(weights, lr=rate, weight_decay=decay)
+
+
+def _adafactor(weights: Weights, rate: float, decay: float) -> torch.optim.Optimizer:
+    return torch.optim.Adafactor(weights, lr=rate, weight_decay=decay)
+
+
+def _sgd(weights: Weights, rate: float, decay: float) -> torch.optim.Optimizer:
+    return torch.optim.SGD(weights, lr=rate, weight_decay=decay, momentum=0.9)
+
+
+def _bitsandbytes(kind: str) -> Make:
+    def make(weights: Weights, rate: float, decay: float) -> torch.optim.Optimizer:
+        try:
+            from bitsandbytes import optim
+        except (ImportError, RuntimeError, OSError) as error:
+            raise Unfit(f"bitsandbytes does not load: {error}; `trimtab doctor` says more") from error
+        if "Paged" in kind and weights[0].device.type != "cuda":
+            raise Unfit(f"{kind} needs a CUDA device: its states are paged between GPU and host")
+        return getattr(optim, kind)(weights, lr=rate, weight_decay=decay)
+
+    return make
+
+
+MAKERS: dict[str, Make] = {
+    "adamw": _adamw,
+    "adafactor": _adafactor,
+    "sgd": _sgd,
+    "adamw-8bit": _bitsandbytes("AdamW8bit"),
+    "adamw-paged": _bitsandbytes("PagedAdamW"),
+    "adamw-8bit-paged": _bitsandbytes("PagedAdamW8bit"),
+}
+
+
+def make(weights: Weights, knobs: dict[str, Value]) -> torch.optim.Optimizer:
+    """The trial's optimizer over its adapter. Raises Unfit where this device cannot have it."""
+    rate, decay = float(knobs["learning_rate"]), float(knobs["weight_decay"])  # type: ignore[arg-type]
+    return MAKERS[str(knobs["optimizer"])](weights, rate, decay)
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """The learning rate of the next step."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def tensors_of(optimizer: torch.optim.Optimizer) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """The state as (tensors by "weight/name", plain numbers by the same): what a checkpoint keeps."""
+    tensors: dict[str, torch.Tensor] = {}
+    numbers: dict[str, Any] = {}
+    for index, states in optimizer.state_dict()["state"].items():
+        for name, value in states.items():
+            if isinstance(value, torch.Tensor):
+                tensors[f"{index}/{name}"] = value
+            else:
+                numbers[f"{index}/{name}"] = value
+    return tensors, numbers
+
+
+def restore(
+    optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor], numbers: dict[str, Any]
+) -> None:
+    """Put a state back that ``tensors_of`` gave for an optimizer over the same weights."""
+    whole = optimizer.state_dict()
+    states: dict[int, dict[str, Any]] = {}
+    for key, value in {**tensors, **numbers}.items():
+        index, name = key.split("/", 1)
+        states.setdefault(int(index), {})[name] = value
+    whole["state"] = states
+    optimizer.load_state_dict(whole)

@@ -1,0 +1,22 @@
+"""The learning rate over the steps of a trial. Pure."""
+
+from __future__ import annotations
+
+import math
+
+
+def factor(scheduler: str, warmup: float, step: int, total: int) -> float:
+    """What multiplies the peak rate in ``step`` (0 is the first) of ``total``.
+
+    It climbs linearly from 0 over the first ``warmup`` share of the steps, then stays (constant), falls
+    linearly to 0, or falls along half a cosine to 0; as transformers' schedules do.
+    """
+    climbing = math.ceil(warmup * total)
+    if step < climbing:
+        return step / climbing
+    if scheduler == "constant":
+        return 1.0
+    done = (step - climbing) / max(1, total - climbing)
+    if scheduler == "linear":
+        return max(0.0, 1.0 - done)
+    return max(0.0, 0.5 * (1.0 + math.cos(math.pi * done)))

@@ -1,0 +1,146 @@
+"""``python -P -m core.train.worker STUDY_FOLDER NAME DEVICE``: one base model and a pack of trials on it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from core.contract import events as e
+from core.contract import work
+from core.contract.plain import plain
+from core.contract.spec import Spec
+from core.contract.specfile import load
+from core.errors import TrimtabError
+from core.train.link import Link
+
+log = logging.getLogger("trimtab.worker")
+
+LAST_WORDS_S = 10.0  # for the engine to acknowledge what was told
+PROGRESS_S = 0.2  # between two words on the same stage
+QUIET = {
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "BITSANDBYTES_NOWELCOME": "1",
+}
+
+
+class Waiting:
+    """Tells the engine of long waits, not more often than somebody can read."""
+
+    def __init__(self, link: Link, study: str, worker: str) -> None:
+        self._link, self._study, self._worker = link, study, worker
+        self._stage, self._told_at = "", 0.0
+
+    def __call__(self, stage: str, done: int, total: int, unit: str) -> None:
+        now = time.monotonic()
+        if stage == self._stage and now - self._told_at < PROGRESS_S:
+            return
+        self._stage, self._told_at = stage, now
+        self._link.tell(
+            e.Preparing(
+                at=time.time(), study=self._study, worker=self._worker,
+                stage=stage, done=done, total=total, unit=unit,
+            )
+        )  # fmt: skip
+
+
+class Worker:
+    """Loads once, then lives by its mailbox."""
+
+    def __init__(self, spec: Spec, socket: Path, name: str, device: str) -> None:
+        self._spec, self._device = spec, device
+        self._pack: Any = None
+        self._link = Link(socket, name, spec.study.name, device, self._holds)
+        self._waiting = Waiting(self._link, spec.study.name, name)
+
+    def _holds(self) -> tuple[int, ...]:
+        return self._pack.numbers if self._pack is not None else ()
+
+    def run(self) -> int:
+        """Work until told to leave. Returns the exit code."""
+        self._link.start()
+        for one in (signal.SIGTERM, signal.SIGUSR1):
+            signal.signal(one, lambda number, frame: self._link.ask(work.Shutdown("signal")))
+        try:
+            self._pack = self._load()
+        except TrimtabError as error:
+            first = error.problems[0]
+            return self._broken(first.what, first.where, first.fix)
+        except Exception as error:
+            return self._broken(f"{type(error).__name__}: {plain(str(error), 400)}", "worker", "see its log")
+        self._waiting("", 0, 0, "")
+        self._work()
+        self._link.close(LAST_WORDS_S)
+        return 0
+
+    def _broken(self, what: str, where: str, fix: str) -> int:
+        log.error("%s: %s", where, what)
+        self._link.broken(work.Broken(what, where, fix, traceback.format_exc()))
+        self._link.close(LAST_WORDS_S)
+        return 1
+
+    def _load(self) -> Any:
+        self._waiting("loading torch and transformers", 0, 0, "")
+        import torch
+
+        from core.train.data import load_data
+        from core.train.model import load_base
+        from core.train.pack import Pack
+
+        _quiet()
+        if self._spec.resources.threads:
+            torch.set_num_threads(self._spec.resources.threads)
+        base = load_base(self._spec, torch.device(self._device), self._waiting)
+        data = load_data(self._spec, base.tokenizer, self._waiting)
+        for note in data.notes:
+            self._link.tell(e.StudyNoted(at=time.time(), study=self._spec.study.name, text=note))
+        return Pack(self._spec, base, data, self._link.tell)
+
+    def _work(self) -> None:
+        while True:
+            for message in self._link.take(wait=not self._pack.busy):
+                if isinstance(message, work.Shutdown):
+                    self._pack.checkpoint_all()
+                    return
+                self._pack.do(message)
+            self._pack.turn()
+
+
+def _quiet() -> None:
+    """The log is for what matters."""
+    from transformers.utils import logging as words
+
+    words.set_verbosity_error()
+    words.disable_progress_bar()
+
+
+def main() -> int:
+    """Run the worker that the command line and the environment describe."""
+    folder, name, device = sys.argv[1:4]
+    os.umask(0o077)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for key, value in QUIET.items():
+        os.environ.setdefault(key, value)
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    for noisy in ("httpx", "urllib3", "datasets", "fsspec", "absl"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    spec = load(Path(folder) / "study.toml")
+    code = Worker(spec, Path(os.environ[work.ENV_SOCKET]), name, device).run()
+    logging.shutdown()
+    os._exit(code)  # the link's thread and CUDA's have nothing more to say
+
+
+if __name__ == "__main__":
+    main()
