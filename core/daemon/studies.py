@@ -107,7 +107,12 @@ class Studies:
             runner.inbox.put_nowait(e.StudyStopping(at=time.time(), study=runner.name, why="asked before"))
         task = asyncio.create_task(runner.run(), name=f"study {runner.name}")
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda done: self._ended(done, runner))
+
+    def _ended(self, task: asyncio.Task[None], runner: Runner) -> None:
+        self._tasks.discard(task)
+        if self._runners.get(runner.name) is runner:
+            del self._runners[runner.name]
 
     # -- requests ----------------------------------------------------------------------------------
 
