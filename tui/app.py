@@ -1,0 +1,161 @@
+"""The console: holds the line to the engine and the study on the screen, and draws at a calm pace."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from textual.app import App, SystemCommand
+from textual.screen import Screen
+
+from core.contract import state as s
+from core.contract import wire
+from core.contract.plain import plain
+from core.errors import TrimtabError
+from tui.engine import Engine
+from tui.look import DEFAULT, Palette, themes
+from tui.screens.base import StudyScreen
+from tui.screens.help import Help
+from tui.screens.studies import Studies
+from tui.screens.study import AllTrials
+
+PACE_S = 0.2  # at most five pictures a second, however much happens
+CLOCK_S = 1.0  # elapsed times move on though nothing happens
+
+
+class TrimtabApp(App[None]):
+    """``trimtab`` on the screen. ``clock`` gives Unix seconds; tests stop it."""
+
+    TITLE = "trimtab"
+    COMMAND_PALETTE_BINDING = "ctrl+p"
+    ENABLE_COMMAND_PALETTE = True
+
+    def __init__(
+        self, socket: Path, study: str | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
+        super().__init__()
+        self.engine = Engine(socket)
+        self.clock = clock
+        self._wanted = study
+        self._drawn = (-1, 0.0)
+        self._palette: tuple[str, Palette] | None = None
+        for theme in themes():
+            self.register_theme(theme)
+        self.theme = DEFAULT
+
+    # -- what screens need ------------------------------------------------------------------------
+
+    @property
+    def study(self) -> s.Study | None:
+        """The study on the screen: the chosen one, else a live one, else the newest."""
+        studies = self.engine.state.studies
+        if self._wanted in studies:
+            return studies[self._wanted]
+        live = [one for one in studies.values() if one.state in s.LIVE_STUDY]
+        return live[-1] if live else next(reversed(studies.values()), None)
+
+    @property
+    def others(self) -> int:
+        """How many studies there are beside the one on the screen."""
+        return max(0, len(self.engine.state.studies) - 1)
+
+    @property
+    def look(self) -> Palette:
+        """The colours of the theme in use."""
+        if self._palette is None or self._palette[0] != self.theme:
+            self._palette = (self.theme, Palette(self.get_css_variables()))
+        return self._palette[1]
+
+    def say(self, text: str) -> None:
+        """A short word at the side."""
+        self.notify(plain(text, 300), timeout=3, markup=False)
+
+    def ask(self, request: wire.AnyRequest) -> None:
+        """Send a request; a refusal is shown with its reason. The screen changes when the event comes."""
+        self.run_worker(self._ask(request), group="requests", exit_on_error=False)
+
+    async def _ask(self, request: wire.AnyRequest) -> None:
+        try:
+            await self.engine.ask(request)
+        except TrimtabError as error:
+            for problem in error.problems:
+                title = plain(problem.where, 60) or "refused"
+                text = plain(problem.what, 200) + (f"\n→ {plain(problem.fix, 200)}" if problem.fix else "")
+                self.notify(text, title=title, severity="warning", timeout=6, markup=False)
+
+    # -- life -------------------------------------------------------------------------------------
+
+    def on_mount(self) -> None:
+        """Paint first, then attach."""
+        self.push_screen(AllTrials())
+        self.call_after_refresh(self._follow)
+        self.set_interval(PACE_S, self._draw)
+
+    def _follow(self) -> None:
+        self.run_worker(self.engine.follow(), group="engine", exit_on_error=True)
+
+    def _draw(self) -> None:
+        """Draw when something changed, and once a second for the clocks of a live study."""
+        version, at = self._drawn
+        now = time.monotonic()
+        alive = self.study is not None and self.study.state in s.LIVE_STUDY
+        if self.engine.version == version and not (alive and now - at >= CLOCK_S):
+            return
+        self._drawn = (self.engine.version, now)
+        for screen in self.screen_stack:
+            if isinstance(screen, StudyScreen) and (screen is self.screen or self.screen.is_modal):
+                screen.show()
+
+    def watch_theme(self) -> None:
+        """Everything is drawn again in the new colours."""
+        self._palette = None
+        self._drawn = (-1, 0.0)
+
+    # -- keys and commands ------------------------------------------------------------------------
+
+    def action_help(self) -> None:
+        """All keys."""
+        self.push_screen(Help(self.look))
+
+    def action_detach(self) -> None:
+        """Leave; the study goes on."""
+        self.exit()
+
+    def choose_study(self) -> None:
+        """Offer the engine's studies."""
+
+        def chosen(name: str | None) -> None:
+            if name:
+                self._wanted = name
+                self._drawn = (-1, 0.0)
+
+        if self.engine.state.studies:
+            self.push_screen(Studies(self.engine.state.studies), chosen)
+        else:
+            self.say("there is no study yet")
+
+    def get_system_commands(self, screen: Screen) -> Iterable[SystemCommand]:
+        """trimtab's own commands, and the themes."""
+        if isinstance(screen, StudyScreen):
+            yield SystemCommand("Pause or resume", "the selected trial (p)", screen.action_pause)
+            yield SystemCommand("Prune", "end the selected trial (x)", screen.action_prune)
+            yield SystemCommand("Stop the study", "its results stay (s)", screen.action_stop_study)
+        yield SystemCommand("Choose a study", "of this engine (S)", self.choose_study)
+        yield SystemCommand("Theme", "choose the colours", self.action_change_theme)
+        yield SystemCommand("Help", "all keys (?)", self.action_help)
+        yield SystemCommand("Detach", "leave; the study goes on (q)", self.action_detach)
+
+
+def run(socket: Path, study: str | None) -> int:
+    """Open the console on the engine at ``socket``; returns the exit code."""
+    app = TrimtabApp(socket, study)
+    app.run()
+    if app.return_code:
+        return app.return_code
+    left = app.study
+    if left is not None and left.state in s.LIVE_STUDY:
+        print("detached — the study goes on; come back with `trimtab`")
+    elif left is not None:
+        print(f"the study {left.name} is {left.state}; `trimtab best` names the best trial")
+    return 0

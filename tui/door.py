@@ -1,0 +1,29 @@
+"""The door: the script `trimtab`. Finds its rooms, then hands over to the verbs or the console."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+ROOT = str(Path(__file__).resolve().parent.parent)  # the checkout, or trimtab/ in an installation
+if ROOT in sys.path:
+    sys.path.remove(ROOT)
+sys.path.insert(0, ROOT)
+
+
+def open_console(socket: Path, study: str | None) -> int:
+    """The full-screen console, attached to the engine at ``socket``."""
+    from tui.app import run
+
+    return run(socket, study)
+
+
+def main() -> int:
+    """`trimtab …`; returns the exit code."""
+    from core.cli.main import main as verbs
+
+    return verbs(sys.argv[1:], open_console)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""The console's one line to the engine: keeps the latest picture, carries requests, comes back by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from pathlib import Path
+from typing import Any
+
+from core.contract import wire
+from core.contract.fold import apply
+from core.contract.state import State
+from core.errors import EngineError, TrimtabError
+
+RETRY_S = 1.0
+
+
+class Engine:
+    """``state`` is what the engine last said; ``version`` counts changes; ``away`` says why it is silent."""
+
+    def __init__(self, socket: Path) -> None:
+        self._socket = socket
+        self.state = State()
+        self.version = 0
+        self.attached = False  # a snapshot has come at least once
+        self.away = ""
+        self._connection: Any = None
+
+    async def follow(self) -> None:
+        """Attach, and attach again whenever the line breaks, until cancelled."""
+        # aiohttp takes 0.3 s to import: in a thread, after the first paint
+        client = await asyncio.to_thread(importlib.import_module, "core.contract.client")
+        while True:
+            try:
+                await self._follow_once(client)
+                self.away = "the engine is gone"
+            except TrimtabError as error:
+                self.away = error.problems[0].what
+            except (OSError, ValueError) as error:
+                self.away = str(error) or type(error).__name__
+            self._connection = None
+            self.version += 1
+            await asyncio.sleep(RETRY_S)
+
+    async def _follow_once(self, client: Any) -> None:
+        connection = await client.attach(self._socket)
+        try:
+            self._connection = connection
+            async for message in connection.messages():
+                self._take(message)
+        finally:
+            await connection.close()
+
+    def _take(self, message: wire.Welcome | wire.Snapshot | wire.Changed) -> None:
+        if isinstance(message, wire.Snapshot):
+            self.state, self.attached = message.state, True
+        elif isinstance(message, wire.Changed):
+            state = self.state
+            for event in message.events:
+                state = apply(state, event)
+            self.state = state
+        self.away = ""
+        self.version += 1
+
+    async def ask(self, request: wire.AnyRequest) -> None:
+        """Have the engine do something. Raises RefusedError with its reason, EngineError when it is away."""
+        if self._connection is None:
+            raise EngineError.of("the engine is away", "console", "wait until it is back, or look at its log")
+        await self._connection.ask(request)

@@ -1,0 +1,69 @@
+"""Every key of the console: one row each, from which bindings, footer and help are made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from textual.binding import Binding, BindingType
+
+
+@dataclass(frozen=True)
+class Key:
+    """``keys`` as Textual names them; ``label`` for the footer; ``meaning`` for the help."""
+
+    id: str
+    keys: str
+    action: str
+    label: str
+    meaning: str
+    shown: bool = False
+    priority: bool = False
+
+
+STUDY = (
+    Key("trial.detail", "enter", "detail", "detail", "open the selected trial", shown=True),
+    Key("trial.pause", "p", "pause", "pause/resume", "pause the selected trial, or let it go on", shown=True),
+    Key("trial.prune", "x", "prune", "prune", "end the selected trial (asks first)", shown=True),
+    Key(
+        "study.stop", "s", "stop_study", "stop study", "end the study (asks first); results stay", shown=True
+    ),
+    Key("list.filter", "slash", "filter", "filter", "show trials such as: running  r=16  12", shown=True),
+    Key("list.sort", "o", "sort", "order", "order by number, or best first", shown=True),
+    Key("list.down", "j,down", "move(1)", "down", "next trial"),
+    Key("list.up", "k,up", "move(-1)", "up", "previous trial"),
+    Key("list.top", "g,home", "edge(-1)", "first", "first trial"),
+    Key("list.bottom", "G,end", "edge(1)", "last", "last trial"),
+    Key("study.switch", "S", "studies", "studies", "choose another study"),
+    Key("list.clear", "escape", "clear_filter", "all trials", "take the filter away"),
+)
+
+DETAIL = (
+    Key("detail.back", "escape,backspace", "back", "back", "back to all trials", shown=True),
+    Key("trial.pause", "p", "pause", "pause/resume", "pause the trial, or let it go on", shown=True),
+    Key("trial.prune", "x", "prune", "prune", "end the trial (asks first)", shown=True),
+    Key("detail.next", "right_square_bracket,right", "neighbour(1)", "next", "next trial", shown=True),
+    Key(
+        "detail.previous",
+        "left_square_bracket,left",
+        "neighbour(-1)",
+        "previous",
+        "previous trial",
+        shown=True,
+    ),
+    Key("chart.smooth", "e", "smooth", "smooth", "smooth the training curve, or show it raw", shown=True),
+    Key("chart.log", "l", "log", "log scale", "logarithmic or linear values", shown=True),
+)
+
+EVERYWHERE = (
+    Key("app.help", "question_mark", "help", "help", "this page", shown=True),
+    Key("app.detach", "q", "detach", "detach", "leave; the study goes on", shown=True),
+)
+
+
+def bindings(*groups: tuple[Key, ...]) -> list[BindingType]:
+    """The groups as Textual takes them. The ids are what a key map may rebind."""
+    return [
+        Binding(key.keys, key.action, key.label, show=key.shown, id=key.id, priority=key.priority)
+        for group in groups
+        for key in group
+    ]

@@ -1,0 +1,53 @@
+"""The looks: themes as data from themes/*.toml, and the colour of each meaning."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from textual.theme import Theme
+
+THEMES = Path(__file__).resolve().parent.parent / "themes"
+DEFAULT = "harbour"
+# meaning → colour variable of the theme; glyph and word always say the same
+MEANINGS = {
+    "queued": "text-muted",
+    "starting": "accent",
+    "running": "success",
+    "paused": "warning",
+    "complete": "primary",
+    "pruned": "text-muted",
+    "failed": "error",
+    "infeasible": "error",
+    "info": "foreground",
+    "warning": "warning",
+    "error": "error",
+    "muted": "text-muted",
+    "accent": "accent",
+    "train": "accent",
+    "eval": "warning",
+    "good": "success",
+    "primary": "primary",
+}
+
+
+def themes() -> list[Theme]:
+    """Every theme of the folder."""
+    found = []
+    for path in sorted(THEMES.glob("*.toml")):
+        with path.open("rb") as file:
+            found.append(Theme(name=path.stem, **tomllib.load(file)))
+    return found
+
+
+class Palette:
+    """The colours of the theme in use, by meaning, for text that widgets draw themselves."""
+
+    def __init__(self, variables: dict[str, str]) -> None:
+        self._variables = variables
+
+    def __getitem__(self, meaning: str) -> str:
+        colour = self._variables.get(MEANINGS.get(meaning, meaning), "")
+        if colour.startswith("auto"):  # text-muted is "auto 60%" in some themes
+            colour = self._variables.get("foreground-muted", "")
+        return colour if colour.startswith("#") or colour.startswith("ansi_") or colour.isalpha() else ""

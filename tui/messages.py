@@ -1,0 +1,29 @@
+"""What widgets and the link to the engine say to the app."""
+
+from __future__ import annotations
+
+from textual.message import Message
+
+
+class TrialChosen(Message):
+    """The cursor stands on another trial; None when there is none."""
+
+    def __init__(self, number: int | None) -> None:
+        super().__init__()
+        self.number = number
+
+
+class TrialOpened(Message):
+    """Enter or a double click on a trial."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+class Filtered(Message):
+    """The filter's text changed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text

@@ -1,0 +1,105 @@
+"""What every screen of a study can do: find the study, ask the engine, ask the person first."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, cast
+
+from textual.screen import Screen
+
+from core.contract import state as s
+from core.contract import wire
+from tui.look import Palette
+from tui.screens.confirm import Confirm
+
+
+class Console(Protocol):
+    """What a screen needs of the app."""
+
+    engine: Any
+    clock: Any
+
+    @property
+    def study(self) -> s.Study | None: ...
+    @property
+    def others(self) -> int: ...
+    @property
+    def look(self) -> Palette: ...
+    def say(self, text: str) -> None: ...
+    def ask(self, request: wire.AnyRequest) -> None: ...
+    def choose_study(self) -> None: ...
+
+
+class StudyScreen(Screen[None]):
+    """A screen about the app's current study. ``show`` draws the state of the moment."""
+
+    @property
+    def console(self) -> Console:
+        """The app, as far as screens know it."""
+        return cast(Console, self.app)
+
+    @property
+    def study(self) -> s.Study | None:
+        """The study on the screen."""
+        return self.console.study
+
+    def show(self) -> None:
+        """Draw the state as it is now."""
+        raise NotImplementedError
+
+    def selected(self) -> s.Trial | None:
+        """The trial that keys act on."""
+        raise NotImplementedError
+
+    def on_mount(self) -> None:
+        """Draw as soon as sizes are known."""
+        self.call_after_refresh(self.show)
+
+    def on_resize(self) -> None:
+        """Widths decide what is shown."""
+        self.call_after_refresh(self.show)
+
+    def on_screen_resume(self) -> None:
+        """Back on top: the state may have moved on."""
+        self.call_after_refresh(self.show)
+
+    def action_pause(self) -> None:
+        """Pause or resume, whichever makes sense."""
+        study, trial = self.study, self.selected()
+        if study is None or trial is None:
+            return
+        stands = trial.state == s.PAUSED or trial.asked == "pause"
+        resume = stands and trial.asked != "resume"
+        kind = wire.ResumeTrial if resume else wire.PauseTrial
+        self.console.ask(kind(study.name, trial.number))
+
+    def action_prune(self) -> None:
+        """End the trial, after a question."""
+        study, trial = self.study, self.selected()
+        if study is None or trial is None:
+            return
+        if trial.state in s.ENDED:
+            self.console.say(f"trial {trial.number} is {trial.state} already")
+            return
+        lost = (
+            f"It stands at step {trial.step} of {trial.total_steps}. Its adapter is not kept; its curves are."
+        )
+        self._ask_first(f"Prune trial {trial.number}?", lost, wire.PruneTrial(study.name, trial.number))
+
+    def action_stop_study(self) -> None:
+        """End the study, after a question."""
+        study = self.study
+        if study is None:
+            return
+        if study.state != "running":
+            self.console.say(f"the study is {study.state} already")
+            return
+        running = sum(1 for trial in study.trials.values() if trial.state in s.ON_WORKER)
+        kept = f"{running} unfinished trials end; finished results, curves and adapters stay."
+        self._ask_first(f"Stop the study {study.name}?", kept, wire.StopStudy(study.name))
+
+    def _ask_first(self, question: str, detail: str, request: wire.AnyRequest) -> None:
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self.console.ask(request)
+
+        self.app.push_screen(Confirm(question, detail), answered)

@@ -1,0 +1,53 @@
+"""A question before something is lost."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal, Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Button, Static
+
+
+class Confirm(ModalScreen[bool]):
+    """Dismisses with True for yes. Says what is lost and what stays."""
+
+    DEFAULT_CSS = """
+    Confirm { align: center middle; background: $background 60%; }
+    Confirm > Vertical {
+        width: 64; max-width: 90%; height: auto; border: round $warning; background: $surface; padding: 1 2;
+    }
+    Confirm Static { width: 1fr; }
+    Confirm #question { text-style: bold; }
+    Confirm Horizontal { height: auto; align-horizontal: right; padding-top: 1; }
+    Confirm Button { margin-left: 2; min-width: 12; }
+    """
+    BINDINGS = [
+        Binding("y", "answer(True)", "yes", id="confirm.yes"),
+        Binding("n,escape", "answer(False)", "no", id="confirm.no"),
+    ]
+
+    def __init__(self, question: str, detail: str) -> None:
+        super().__init__()
+        self._question, self._detail = question, detail
+
+    def compose(self) -> ComposeResult:
+        """Question, consequences, two buttons; Enter presses the focused one, yes at first."""
+        with Vertical():
+            yield Static(self._question, id="question", markup=False)
+            yield Static(self._detail, markup=False)
+            with Horizontal():
+                yield Button("yes (y)", variant="warning", id="yes")
+                yield Button("no (n)", id="no")
+
+    def on_mount(self) -> None:
+        """Enter means yes, as the question was asked for."""
+        self.query_one("#yes").focus()
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        """A click, or Enter."""
+        self.dismiss(event.button.id == "yes")
+
+    def action_answer(self, yes: bool) -> None:
+        """A key."""
+        self.dismiss(yes)

@@ -1,0 +1,152 @@
+"""One trial: its curves drawn large, its parameters, its latest numbers, what happened to it and why."""
+
+from __future__ import annotations
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import Horizontal, VerticalScroll
+from textual.widgets import Footer, Static
+
+from core.contract import ranking
+from core.contract import state as s
+from core.contract.knobs import TABLE
+from core.contract.metrics import METRICS
+from core.contract.plain import plain
+from tui.keys import DETAIL, EVERYWHERE, bindings
+from tui.screens.base import StudyScreen
+from tui.text import ASKED, GLYPHS, bar, duration, number, size
+from tui.widgets.chart import Chart, curves_of
+from tui.widgets.eventlist import EventList
+
+
+class DetailScreen(StudyScreen):
+    """Pushed on top of all trials."""
+
+    BINDINGS = bindings(DETAIL, EVERYWHERE)
+    DEFAULT_CSS = """
+    DetailScreen #title { height: 2; padding: 0 1; background: $surface; }
+    DetailScreen #lower { height: 45%; min-height: 8; }
+    DetailScreen .facts {
+        border: round $border; border-title-color: $text-muted; padding: 0 1; width: 30%;
+        scrollbar-size-vertical: 1;
+    }
+    DetailScreen .facts Static { width: 1fr; height: auto; }
+    DetailScreen #numbers { width: 26%; }
+    DetailScreen EventList { width: 1fr; }
+    """
+
+    def __init__(self, trial: int) -> None:
+        super().__init__()
+        self._trial = trial
+        self._smooth, self._log = False, False
+
+    def compose(self) -> ComposeResult:
+        """Title, curves, three boxes, footer."""
+        yield Static("", id="title", markup=False)
+        yield Chart()
+        with Horizontal(id="lower"):
+            with VerticalScroll(classes="facts") as knobs:
+                knobs.border_title = "parameters"
+                yield Static("", id="knobs")
+            with VerticalScroll(classes="facts", id="numbers") as latest:
+                latest.border_title = "latest"
+                yield Static("", id="latest")
+            yield EventList()
+        yield Footer(show_command_palette=False)
+
+    def selected(self) -> s.Trial | None:
+        """The trial on the screen."""
+        return self.study.trials.get(self._trial) if self.study is not None else None
+
+    def show(self) -> None:
+        """Draw the trial as it is now."""
+        study, trial = self.study, self.selected()
+        if study is None or trial is None or self.size.width == 0:
+            return
+        look = self.console.look
+        self.query_one("#title", Static).update(self._title(study, trial))
+        self.query_one(Chart).show(curves_of(trial, self._smooth), self._log, look, "no reading yet")
+        self.query_one("#knobs", Static).update(self._knobs(trial))
+        self.query_one("#latest", Static).update(self._latest(trial))
+        lines = trial.lines
+        if trial.traceback:
+            lines = (*lines, s.Line(trial.ended_at or 0.0, "traceback:", "error"))
+            for row in trial.traceback.rstrip().splitlines():
+                lines = (*lines, s.Line(trial.ended_at or 0.0, row, "error"))
+        self.query_one(EventList).show(lines, look)
+
+    def _title(self, study: s.Study, trial: s.Trial) -> Text:
+        look = self.console.look
+        line = Text(no_wrap=True, overflow="ellipsis")
+        line.append(f"trial {trial.number} ", style="bold")
+        line.append(f"of {plain(study.name, 30)}  ", style=look["muted"])
+        word = ASKED.get(trial.asked, trial.state)
+        line.append(f"{GLYPHS[trial.state]} {word}  ", style=look["warning" if trial.asked else trial.state])
+        full, empty = bar(trial.step / trial.total_steps if trial.total_steps else 0.0, 16)
+        line.append(full, style=look[trial.state])
+        line.append(empty, style=look["muted"])
+        line.append(f" {trial.step}/{trial.total_steps} steps  {duration(trial.elapsed_s)}")
+        left = ranking.trial_left_s(trial)
+        if left is not None:
+            line.append(f", {duration(left)} left", style=look["muted"])
+        if trial.device:
+            line.append(f"  on {plain(trial.device, 20)}", style=look["muted"])
+        why = Text(no_wrap=True, overflow="ellipsis")
+        why.append(
+            plain(trial.why or (trial.lines[-1].text if trial.lines else ""), 300), style=look["muted"]
+        )
+        return Text("\n").join([line, why])
+
+    def _knobs(self, trial: s.Trial) -> Text:
+        look, lines = self.console.look, []
+        ordered = sorted(TABLE, key=lambda knob: knob.name not in trial.params)
+        for knob in ordered:
+            value = trial.knobs.get(knob.name)
+            if value is None:
+                continue
+            searched = knob.name in trial.params
+            line = Text("◆ " if searched else "  ", style=look["accent"], no_wrap=True, overflow="ellipsis")
+            line.append(f"{knob.name} ", style="" if searched else look["muted"])
+            line.append(plain(number(value), 40), style="bold" if searched else "")
+            lines.append(line)
+        lines.append(Text("◆ searched", style=look["muted"]))
+        return Text("\n").join(lines)
+
+    def _latest(self, trial: s.Trial) -> Text:
+        look, lines = self.console.look, []
+        for name, value in sorted(trial.latest.items()):
+            metric = METRICS.get(name)
+            line = Text(f"{plain(name, 30)} ", style=look["muted"], no_wrap=True, overflow="ellipsis")
+            unit = metric.unit if metric else ""
+            line.append(size(value) if unit == "bytes" else number(value), style="bold")
+            line.append(f" {unit}" if unit and unit != "bytes" else "", style=look["muted"])
+            lines.append(line)
+        if trial.trainable:
+            lines.append(Text(f"adapter {trial.trainable:,} parameters", style=look["muted"]))
+        return Text("\n").join(lines) if lines else Text("no reading yet", style=look["muted"])
+
+    # -- keys -------------------------------------------------------------------------------------
+
+    def action_back(self) -> None:
+        """To all trials."""
+        self.dismiss()
+
+    def action_neighbour(self, by: int) -> None:
+        """The next or previous trial, as far as there is one."""
+        if self.study is None:
+            return
+        numbers = sorted(self.study.trials)
+        place = numbers.index(self._trial) + by if self._trial in numbers else 0
+        if 0 <= place < len(numbers):
+            self._trial = numbers[place]
+            self.show()
+
+    def action_smooth(self) -> None:
+        """Smooth the training curve, or show it raw."""
+        self._smooth = not self._smooth
+        self.show()
+
+    def action_log(self) -> None:
+        """Logarithmic or linear values."""
+        self._log = not self._log
+        self.show()

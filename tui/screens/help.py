@@ -1,0 +1,78 @@
+"""Every key, from the table that makes the bindings, and what the signs mean."""
+
+from __future__ import annotations
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from tui.keys import DETAIL, EVERYWHERE, STUDY, Key
+from tui.look import Palette
+from tui.text import GLYPHS
+
+SPELT = {
+    "slash": "/",
+    "question_mark": "?",
+    "right_square_bracket": "]",
+    "left_square_bracket": "[",
+    "escape": "Esc",
+    "enter": "Enter",
+    "backspace": "⌫",
+    "down": "↓",
+    "up": "↑",
+    "right": "→",
+    "left": "←",
+    "home": "Home",
+    "end": "End",
+}
+
+
+class Help(ModalScreen[None]):
+    """One page; scrolls where the terminal is low."""
+
+    DEFAULT_CSS = """
+    Help { align: center middle; background: $background 60%; }
+    Help > VerticalScroll {
+        width: 76; max-width: 96%; height: auto; max-height: 92%;
+        border: round $primary; background: $surface;
+        padding: 0 2; border-title-color: $primary;
+    }
+    Help Static { height: auto; }
+    """
+    BINDINGS = [Binding("escape,question_mark,q,enter", "dismiss", "close", id="help.close")]
+
+    def __init__(self, look: Palette) -> None:
+        super().__init__()
+        self._look = look
+
+    def compose(self) -> ComposeResult:
+        """The page."""
+        with VerticalScroll() as page:
+            page.border_title = "keys"
+            yield Static(self._page())
+
+    def _page(self) -> Text:
+        groups = (("all trials", STUDY), ("one trial", DETAIL), ("everywhere", EVERYWHERE))
+        lines: list[Text] = []
+        for title, keys in groups:
+            lines.append(Text(title, style=f"bold {self._look['primary']}"))
+            lines += [self._line(key) for key in keys]
+        lines.append(self._row("Ctrl+P", "all commands, themes too"))
+        lines.append(Text("signs", style=f"bold {self._look['primary']}"))
+        signs = Text("  ")
+        for state, glyph in GLYPHS.items():
+            signs.append(f"{glyph} {state}  ", style=self._look[state])
+        signs.append("★ best  ◆ searched")
+        lines.append(signs)
+        return Text("\n").join(lines)
+
+    def _line(self, key: Key) -> Text:
+        return self._row(" ".join(SPELT.get(one, one) for one in key.keys.split(",")), key.meaning)
+
+    def _row(self, keys: str, meaning: str) -> Text:
+        line = Text(f"  {keys:<10} ", style=self._look["warning"])
+        line.append(meaning, style=self._look["info"])
+        return line

@@ -1,0 +1,42 @@
+"""A canvas of braille dots: two across and four down in each cell of the terminal. Pure."""
+
+from __future__ import annotations
+
+DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))  # Unicode 2800, by (row, column)
+
+
+class Canvas:
+    """``width`` × ``height`` cells, so 2·width × 4·height dots; (0, 0) is the upper left dot."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self.width, self.height = width, height
+        self._cells = [[0] * width for _ in range(height)]
+        self._owner = [[-1] * width for _ in range(height)]
+
+    def dot(self, x: int, y: int, owner: int = 0) -> None:
+        """Set one dot; outside the canvas nothing happens. The last owner colours the cell."""
+        if 0 <= x < 2 * self.width and 0 <= y < 4 * self.height:
+            self._cells[y // 4][x // 2] |= DOTS[y % 4][x % 2]
+            self._owner[y // 4][x // 2] = owner
+
+    def line(self, x0: int, y0: int, x1: int, y1: int, owner: int = 0) -> None:
+        """Dots from one point to another, both included (Bresenham 1965)."""
+        dx, dy = abs(x1 - x0), -abs(y1 - y0)
+        step_x, step_y = (1 if x0 < x1 else -1), (1 if y0 < y1 else -1)
+        error = dx + dy
+        while True:
+            self.dot(x0, y0, owner)
+            if (x0, y0) == (x1, y1):
+                return
+            twice = 2 * error
+            if twice >= dy:
+                error, x0 = error + dy, x0 + step_x
+            if twice <= dx:
+                error, y0 = error + dx, y0 + step_y
+
+    def rows(self) -> list[list[tuple[str, int]]]:
+        """Each cell as (character, owner); an empty one is (" ", -1)."""
+        return [
+            [(chr(0x2800 + dots) if dots else " ", owner) for dots, owner in zip(cells, owners, strict=True)]
+            for cells, owners in zip(self._cells, self._owner, strict=True)
+        ]

@@ -1,0 +1,140 @@
+"""Curves drawn large: axes, ticks, a legend, several curves over the same steps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.text import Text
+from textual.widgets import Static
+
+from core.contract import state as s
+from tui.look import Palette
+from tui.text import loss, number, smoothed
+from tui.widgets.braille import Canvas
+
+AXIS = 8  # cells for the labels of the values
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One curve; ``meaning`` names its colour."""
+
+    label: str
+    steps: Sequence[int]
+    values: Sequence[float]
+    meaning: str
+
+
+CURVES = (("train/loss", "train loss", "train"), ("eval/loss", "eval loss", "eval"))
+
+
+def curves_of(trial: s.Trial, smooth: bool) -> list[Curve]:
+    """Training and validation loss of a trial; ``smooth`` averages the training loss."""
+    found = []
+    for metric, label, meaning in CURVES:
+        series = trial.series.get(metric)
+        if series is None or not series.values:
+            continue
+        if smooth and metric == "train/loss":
+            found.append(Curve(f"{label} (smooth)", series.steps, smoothed(series.values), meaning))
+        else:
+            found.append(Curve(label, series.steps, series.values, meaning))
+    return found
+
+
+class Chart(Static):
+    """Draws curves into its own size."""
+
+    DEFAULT_CSS = """
+    Chart { border: round $border; border-title-color: $text-muted; padding: 0 1; height: 1fr; }
+    """
+
+    def show(self, curves: Sequence[Curve], log: bool, look: Palette, empty: str = "no reading yet") -> None:
+        """Draw ``curves``; ``log`` scales the values logarithmically."""
+        width, height = self.size.width, self.size.height
+        if width < AXIS + 8 or height < 4:
+            self.update("")
+            return
+        self.update(plot(curves, width, height, log, look, empty))
+
+
+def plot(curves: Sequence[Curve], width: int, height: int, log: bool, look: Palette, empty: str) -> Text:
+    """The chart as text of exactly ``height`` lines: the legend, the plot, the axis, the steps."""
+    kept = [_finite(curve, log) for curve in curves]
+    kept = [curve for curve in kept if curve.values]
+    if not kept:
+        return Text(empty, style=look["muted"])
+    low, high = _range([value for curve in kept for value in curve.values])
+    first = min(curve.steps[0] for curve in kept)
+    last = max(max(curve.steps[-1] for curve in kept), first + 1)
+    canvas = Canvas(width - AXIS - 1, height - 3)
+    for owner, curve in enumerate(kept):
+        _draw(canvas, owner, curve, (first, last), (low, high))
+    shown = [_legend(kept, log, look)]
+    for row, cells in enumerate(canvas.rows()):
+        shown.append(_row(cells, _tick(row, canvas.height, low, high, log), kept, look))
+    shown.append(Text(" " * AXIS + "└" + "─" * canvas.width, style=look["muted"]))
+    left, right = str(first), f"step {last}"
+    gap = max(1, canvas.width - len(left) - len(right))
+    shown.append(Text(" " * (AXIS + 1) + left + " " * gap + right, style=look["muted"]))
+    return Text("\n", no_wrap=True).join(shown)
+
+
+def _finite(curve: Curve, log: bool) -> Curve:
+    pairs = [
+        (step, math.log10(value) if log else value)
+        for step, value in zip(curve.steps, curve.values, strict=True)
+        if math.isfinite(value) and (value > 0 or not log)
+    ]
+    return Curve(curve.label, [step for step, _ in pairs], [value for _, value in pairs], curve.meaning)
+
+
+def _range(values: Sequence[float]) -> tuple[float, float]:
+    low, high = min(values), max(values)
+    if high - low < 1e-12 * max(1.0, abs(high)):
+        pad = abs(high) * 0.05 or 0.5
+        return low - pad, high + pad
+    return low, high
+
+
+def _draw(
+    canvas: Canvas, owner: int, curve: Curve, steps: tuple[int, int], values: tuple[float, float]
+) -> None:
+    def x(step: int) -> int:
+        return round((step - steps[0]) / (steps[1] - steps[0]) * (2 * canvas.width - 1))
+
+    def y(value: float) -> int:
+        return round((values[1] - value) / (values[1] - values[0]) * (4 * canvas.height - 1))
+
+    points = [(x(step), y(value)) for step, value in zip(curve.steps, curve.values, strict=True)]
+    for (x0, y0), (x1, y1) in zip(points, points[1:] or points, strict=False):
+        canvas.line(x0, y0, x1, y1, owner)
+
+
+def _tick(row: int, rows: int, low: float, high: float, log: bool) -> str:
+    """A label on the first, the last and about every fourth row between."""
+    every = max(2, rows // 4)
+    if row not in (0, rows - 1) and (row % every or row > rows - 2):
+        return ""
+    value = high - (row / max(1, rows - 1)) * (high - low)
+    return loss(10**value if log else value)
+
+
+def _row(cells: list[tuple[str, int]], tick: str, curves: Sequence[Curve], look: Palette) -> Text:
+    line = Text(f"{tick:>{AXIS}}" + ("┤" if tick else "│"), style=look["muted"])
+    for character, owner in cells:
+        line.append(character, style=look[curves[owner].meaning] if owner >= 0 else "")
+    return line
+
+
+def _legend(curves: Sequence[Curve], log: bool, look: Palette) -> Text:
+    line = Text(" " * (AXIS + 1))
+    for curve in curves:
+        last = 10 ** curve.values[-1] if log else curve.values[-1]
+        line.append("━━ ", style=look[curve.meaning])
+        line.append(f"{curve.label} {number(float(f'{last:.4g}'))}   ")
+    if log:
+        line.append("log scale", style=look["muted"])
+    return line

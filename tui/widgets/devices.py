@@ -1,0 +1,142 @@
+"""The machine: each GPU with its memory, use, power and heat; the host and the workers without one."""
+
+from __future__ import annotations
+
+from rich.text import Text
+from textual.widgets import Static
+
+from core.contract import events as e
+from core.contract import state as s
+from core.contract.plain import plain
+from tui.look import Palette
+from tui.text import NOTHING, bar, percent, size, sparkline
+
+
+class DevicePanel(Static):
+    """As many lines as fit: cards first, then who is on them, then the host."""
+
+    DEFAULT_CSS = """
+    DevicePanel { border: round $border; border-title-color: $text-muted; padding: 0 1; }
+    """
+
+    def on_mount(self) -> None:
+        """Its frame says what it is."""
+        self.border_title = "devices"
+
+    def show(self, machine: s.Machine, look: Palette) -> None:
+        """Draw the latest reading."""
+        width, height = max(20, self.size.width), max(1, self.size.height)
+        lines: list[Text] = []
+        for device in machine.devices:
+            past = machine.past.get(str(device.index), s.Past())
+            lines.append(_card(device, past, width, look))
+        for device in machine.devices:
+            lines += [_process(device, one, width, look) for one in device.processes]
+        if not machine.devices and machine.why_none:
+            lines.append(
+                Text(plain(machine.why_none, 200), style=look["muted"], no_wrap=True, overflow="ellipsis")
+            )
+        if not machine.read_at:
+            lines = [Text("reading the machine …", style=look["muted"])]
+        else:
+            lines += _host(machine, width, look)
+        self.update(Text("\n").join(lines[:height]))
+
+
+def _gauge(
+    line: Text, label: str, share: float | None, words: str, width: int, colour: str, look: Palette
+) -> None:
+    full, empty = bar(share, width)
+    line.append(f"{label} ", style=look["muted"])
+    line.append(full, style=colour)
+    line.append(empty, style=look["muted"])
+    line.append(f" {words}")
+
+
+def _heat(share: float | None, look: Palette) -> str:
+    return (
+        look["error"]
+        if share and share > 0.92
+        else look["warning"]
+        if share and share > 0.75
+        else look["good"]
+    )
+
+
+def _card(device: e.Device, past: s.Past, width: int, look: Palette) -> Text:
+    line = Text(no_wrap=True, overflow="ellipsis")
+    line.append(f"{device.index} ", style="bold")
+    if device.fault:
+        line.append(plain(f"{device.name}: {device.fault}", 160), style=look["error"])
+        return line
+    share = (
+        device.used_bytes / device.total_bytes
+        if device.used_bytes is not None and device.total_bytes
+        else None
+    )
+    room = 6 if width < 60 else 12
+    _gauge(
+        line,
+        "mem",
+        share,
+        f"{size(device.used_bytes)}/{size(device.total_bytes)}",
+        room,
+        _heat(share, look),
+        look,
+    )
+    line.append(f"  {percent(device.utilisation):>4}", style=look["primary"])
+    if width >= 56:
+        line.append(" " + sparkline(past.utilisation, min(16, width // 6), 0.0, 1.0), style=look["primary"])
+    if device.temperature_c is not None or width >= 70:
+        line.append(f"  {_degrees(device.temperature_c)}")
+    if width >= 50:
+        line.append(f"  {_watts(device)}")
+    if width >= 84:
+        line.append(f"  {plain(device.name, 30)}", style=look["muted"])
+    return line
+
+
+def _degrees(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.0f}°C"
+
+
+def _watts(device: e.Device) -> str:
+    if device.power_w is None:
+        return NOTHING
+    return f"{device.power_w:.0f}W" + (f"/{device.power_limit_w:.0f}W" if device.power_limit_w else "")
+
+
+def _process(device: e.Device, one: e.Process, width: int, look: Palette) -> Text:
+    line = Text(no_wrap=True, overflow="ellipsis")
+    line.append(f"  {size(one.used_bytes):>6} ")
+    line.append(
+        f"{one.pid:>7} {plain(one.user, 10):<10} {plain(one.name, 40)} on {device.index}", style=look["muted"]
+    )
+    return line
+
+
+def _host(machine: s.Machine, width: int, look: Palette) -> list[Text]:
+    host = machine.host
+    share = host.used_bytes / host.total_bytes if host.used_bytes is not None and host.total_bytes else None
+    past = machine.past.get("host", s.Past())
+    room = 8 if width < 60 else 16
+    cpu, ram = Text(no_wrap=True, overflow="ellipsis"), Text(no_wrap=True, overflow="ellipsis")
+    cores = f"{percent(host.cpu)} of {host.cores} cores"
+    _gauge(cpu, "cpu", host.cpu, f"{cores:<16}", room, _heat(host.cpu, look), look)
+    cpu.append(
+        sparkline(past.utilisation, max(4, min(24, width - room - 26)), 0.0, 1.0), style=look["primary"]
+    )
+    _gauge(
+        ram, "ram", share, f"{size(host.used_bytes)}/{size(host.total_bytes)}", room, _heat(share, look), look
+    )
+    ram.append(f"  disk {size(host.disk_free_bytes)} free", style=look["muted"])
+    return [cpu, ram, *(_worker(one, look) for one in machine.workers)]
+
+
+def _worker(one: e.Worker, look: Palette) -> Text:
+    line = Text(no_wrap=True, overflow="ellipsis")
+    line.append(f"worker {plain(one.name, 20)} ", style=look["muted"])
+    line.append(f"{size(one.rss_bytes)}")
+    cpu = NOTHING if one.cpu is None else f"{one.cpu:.1f}"
+    line.append(f"  {cpu} cores  pid {one.pid}", style=look["muted"])
+    return line

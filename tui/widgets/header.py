@@ -1,0 +1,85 @@
+"""The study in two lines: how far it is, and what is best so far."""
+
+from __future__ import annotations
+
+from rich.text import Text
+from textual.widgets import Static
+
+from core.contract import ranking
+from core.contract import state as s
+from core.contract.plain import plain
+from tui.look import Palette
+from tui.text import GLYPHS, bar, duration, loss, number
+
+STATES = {
+    "running": "running",
+    "stopping": "paused",
+    "complete": "complete",
+    "stopped": "pruned",
+    "failed": "failed",
+}
+COUNTED = ("running", "paused", "queued", "complete", "pruned", "failed", "infeasible")
+
+
+class StudyHeader(Static):
+    """Two lines at the top."""
+
+    DEFAULT_CSS = "StudyHeader { height: 2; padding: 0 1; background: $surface; }"
+
+    def show(self, study: s.Study | None, now: float, away: str, look: Palette, more: int = 0) -> None:
+        """Draw ``study``; ``away`` says why the engine is silent, ``more`` counts the other studies."""
+        width = max(40, self.size.width - 2)
+        first = Text(no_wrap=True, overflow="ellipsis")
+        second = Text(no_wrap=True, overflow="ellipsis")
+        if study is not None:
+            _first_line(first, study, now, look, width)
+            _second_line(second, study, now, look, more)
+        else:
+            first.append("trimtab", style="bold")
+        if away:
+            second = Text(
+                f"engine away — retrying ({plain(away, 100)})", style=f"bold {look['error']}", no_wrap=True
+            )
+        self.update(Text("\n").join([first, second]))
+
+
+def _first_line(line: Text, study: s.Study, now: float, look: Palette, width: int) -> None:
+    meaning = STATES.get(study.state, "info")
+    ended = ranking.ended(study)
+    line.append(plain(study.name, 30), style="bold")
+    line.append(f"  {GLYPHS[meaning]} {study.state}  ", style=look[meaning])
+    full, empty = bar(ended / study.total_trials if study.total_trials else 0.0, 10 if width < 100 else 24)
+    line.append(full, style=look["primary"])
+    line.append(empty, style=look["muted"])
+    line.append(f" {ended}/{study.total_trials}")
+    counts = ranking.counts(study)
+    for state in COUNTED:
+        if counts.get(state):
+            line.append(f"  {GLYPHS[state]}{counts[state]}", style=look[state])
+            if width >= 100:
+                line.append(f" {state}", style=look["muted"])
+    left = ranking.study_left_s(study, now)
+    elapsed = (study.ended_at or now) - study.created_at
+    line.append(f"  {duration(elapsed)}", style=look["muted"])
+    if left is not None:
+        line.append(f", {duration(left)} left", style=look["muted"])
+
+
+def _second_line(line: Text, study: s.Study, now: float, look: Palette, more: int) -> None:
+    best = ranking.best(study)
+    metric, direction = study.objectives[0]
+    if best is not None:
+        line.append(f"best #{best.number} ", style=look["good"])
+        line.append(f"{metric} {loss(best.values[0])}", style="bold")
+        shown = "  ".join(f"{key}={number(value)}" for key, value in list(best.params.items())[:3])
+        line.append(f"  {plain(shown, 60)}", style=look["muted"])
+    else:
+        line.append(f"no trial complete yet; {direction} {metric}", style=look["muted"])
+    section = study.spec["study"]
+    line.append(f"  {section['sampler']} · {section['pruner']}", style=look["muted"])
+    if study.state in ("failed", "stopped"):
+        line.append(
+            f"  {plain(study.why, 200)}", style=look["error" if study.state == "failed" else "warning"]
+        )
+    if more:
+        line.append(f"  +{more} studies (S)", style=look["muted"])
