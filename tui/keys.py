@@ -22,13 +22,11 @@ class Key:
 
 STUDY = (
     Key("trial.detail", "enter", "detail", "detail", "open the selected trial", shown=True),
-    Key("trial.pause", "p", "pause", "pause/resume", "pause the selected trial, or let it go on", shown=True),
+    Key("trial.pause", "p", "pause", "pause", "pause the selected trial, or let it go on", shown=True),
     Key("trial.prune", "x", "prune", "prune", "end the selected trial (asks first)", shown=True),
-    Key(
-        "study.stop", "s", "stop_study", "stop study", "end the study (asks first); results stay", shown=True
-    ),
+    Key("study.stop", "s", "stop_study", "stop", "end the study (asks first); results stay", shown=True),
     Key("list.filter", "slash", "filter", "filter", "show trials such as: running  r=16  12", shown=True),
-    Key("list.sort", "o", "sort", "order", "order by number, or best first", shown=True),
+    Key("list.sort", "o", "sort", "order", "order by number, or best first"),
     Key("list.down", "j,down", "move(1)", "down", "next trial"),
     Key("list.up", "k,up", "move(-1)", "up", "previous trial"),
     Key("list.top", "g,home", "edge(-1)", "first", "first trial"),
@@ -39,7 +37,7 @@ STUDY = (
 
 DETAIL = (
     Key("detail.back", "escape,backspace", "back", "back", "back to all trials", shown=True),
-    Key("trial.pause", "p", "pause", "pause/resume", "pause the trial, or let it go on", shown=True),
+    Key("trial.pause", "p", "pause", "pause", "pause the trial, or let it go on", shown=True),
     Key("trial.prune", "x", "prune", "prune", "end the trial (asks first)", shown=True),
     Key("detail.next", "right_square_bracket,right", "neighbour(1)", "next", "next trial", shown=True),
     Key(
@@ -51,7 +49,7 @@ DETAIL = (
         shown=True,
     ),
     Key("chart.smooth", "e", "smooth", "smooth", "smooth the training curve, or show it raw", shown=True),
-    Key("chart.log", "l", "log", "log scale", "logarithmic or linear values", shown=True),
+    Key("chart.log", "l", "log", "log", "logarithmic or linear values", shown=True),
 )
 
 EVERYWHERE = (

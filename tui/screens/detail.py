@@ -24,13 +24,13 @@ class DetailScreen(StudyScreen):
 
     BINDINGS = bindings(DETAIL, EVERYWHERE)
     DEFAULT_CSS = """
-    DetailScreen #title { height: 2; padding: 0 1; background: $surface; }
+    DetailScreen #title { height: 2; padding: 0 1; background: $surface; text-wrap: nowrap; }
     DetailScreen #lower { height: 45%; min-height: 8; }
     DetailScreen .facts {
         border: round $border; border-title-color: $text-muted; padding: 0 1; width: 30%;
         scrollbar-size-vertical: 1;
     }
-    DetailScreen .facts Static { width: 1fr; height: auto; }
+    DetailScreen .facts Static { width: 1fr; height: auto; text-wrap: nowrap; text-overflow: ellipsis; }
     DetailScreen #numbers { width: 26%; }
     DetailScreen EventList { width: 1fr; }
     """
@@ -95,7 +95,7 @@ class DetailScreen(StudyScreen):
         why.append(
             plain(trial.why or (trial.lines[-1].text if trial.lines else ""), 300), style=look["muted"]
         )
-        return Text("\n").join([line, why])
+        return Text("\n", no_wrap=True, overflow="ellipsis").join([line, why])
 
     def _knobs(self, trial: s.Trial) -> Text:
         look, lines = self.console.look, []
@@ -105,25 +105,31 @@ class DetailScreen(StudyScreen):
             if value is None:
                 continue
             searched = knob.name in trial.params
-            line = Text("◆ " if searched else "  ", style=look["accent"], no_wrap=True, overflow="ellipsis")
+            line = Text()
+            line.append("◆ " if searched else "  ", style=look["accent"])
             line.append(f"{knob.name} ", style="" if searched else look["muted"])
             line.append(plain(number(value), 40), style="bold" if searched else "")
             lines.append(line)
         lines.append(Text("◆ searched", style=look["muted"]))
-        return Text("\n").join(lines)
+        return Text("\n", no_wrap=True, overflow="ellipsis").join(lines)
 
     def _latest(self, trial: s.Trial) -> Text:
         look, lines = self.console.look, []
         for name, value in sorted(trial.latest.items()):
             metric = METRICS.get(name)
-            line = Text(f"{plain(name, 30)} ", style=look["muted"], no_wrap=True, overflow="ellipsis")
+            line = Text()
+            line.append(f"{plain(name, 30)} ", style=look["muted"])
             unit = metric.unit if metric else ""
             line.append(size(value) if unit == "bytes" else number(value), style="bold")
             line.append(f" {unit}" if unit and unit != "bytes" else "", style=look["muted"])
             lines.append(line)
         if trial.trainable:
             lines.append(Text(f"adapter {trial.trainable:,} parameters", style=look["muted"]))
-        return Text("\n").join(lines) if lines else Text("no reading yet", style=look["muted"])
+        return (
+            Text("\n", no_wrap=True, overflow="ellipsis").join(lines)
+            if lines
+            else Text("no reading yet", style=look["muted"])
+        )
 
     # -- keys -------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal
 from textual.widgets import Footer, Input, Static
 
 from core.contract import state as s
@@ -30,6 +30,7 @@ class AllTrials(StudyScreen):
     DEFAULT_CSS = """
     AllTrials #empty { height: 1fr; content-align: center middle; color: $text-muted; display: none; }
     AllTrials #preview { width: 38%; display: none; }
+    AllTrials #upper { height: 1fr; }
     AllTrials #lower { height: 8; }
     AllTrials.tall #lower { height: 12; }
     AllTrials #lower DevicePanel { width: 42%; }
@@ -54,8 +55,7 @@ class AllTrials(StudyScreen):
             yield DevicePanel()
             yield EventList()
         yield Input(placeholder="filter: running  r=16  12", id="filter")
-        with Vertical(id="foot"):
-            yield Footer(show_command_palette=False)
+        yield Footer(show_command_palette=False)
 
     def selected(self) -> s.Trial | None:
         """The trial under the cursor."""

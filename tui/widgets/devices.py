@@ -16,7 +16,11 @@ class DevicePanel(Static):
     """As many lines as fit: cards first, then who is on them, then the host."""
 
     DEFAULT_CSS = """
-    DevicePanel { border: round $border; border-title-color: $text-muted; padding: 0 1; }
+    DevicePanel {
+        height: 1fr;
+        border: round $border; border-title-color: $text-muted; padding: 0 1;
+        text-wrap: nowrap; text-overflow: ellipsis;
+    }
     """
 
     def on_mount(self) -> None:
@@ -40,7 +44,7 @@ class DevicePanel(Static):
             lines = [Text("reading the machine …", style=look["muted"])]
         else:
             lines += _host(machine, width, look)
-        self.update(Text("\n").join(lines[:height]))
+        self.update(Text("\n", no_wrap=True, overflow="ellipsis").join(lines[:height]))
 
 
 def _gauge(

@@ -43,7 +43,8 @@ class EventList(VerticalScroll):
         shown = []
         for line in lines:
             at = time.strftime("%H:%M:%S", time.localtime(line.at))
-            text = Text(f"{at} ", style=look["muted"], overflow="fold")
+            text = Text()
+            text.append(f"{at} ", style=look["muted"])
             text.append(plain(line.text, 500), style=look[line.level] if line.level != "info" else "")
             shown.append(text)
         follow = self.scroll_offset.y >= self.max_scroll_y - 1

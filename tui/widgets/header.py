@@ -24,7 +24,7 @@ COUNTED = ("running", "paused", "queued", "complete", "pruned", "failed", "infea
 class StudyHeader(Static):
     """Two lines at the top."""
 
-    DEFAULT_CSS = "StudyHeader { height: 2; padding: 0 1; background: $surface; }"
+    DEFAULT_CSS = "StudyHeader { height: 2; padding: 0 1; background: $surface; text-wrap: nowrap; }"
 
     def show(self, study: s.Study | None, now: float, away: str, look: Palette, more: int = 0) -> None:
         """Draw ``study``; ``away`` says why the engine is silent, ``more`` counts the other studies."""
@@ -40,7 +40,7 @@ class StudyHeader(Static):
             second = Text(
                 f"engine away — retrying ({plain(away, 100)})", style=f"bold {look['error']}", no_wrap=True
             )
-        self.update(Text("\n").join([first, second]))
+        self.update(Text("\n", no_wrap=True, overflow="ellipsis").join([first, second]))
 
 
 def _first_line(line: Text, study: s.Study, now: float, look: Palette, width: int) -> None:

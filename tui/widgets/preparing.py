@@ -24,7 +24,11 @@ class Preparing(Static):
         """Draw what the study's workers are waiting for."""
         waiting = dict(study.preparing) if study is not None and study.state in s.LIVE_STUDY else {}
         self.display = bool(waiting)
-        self.update(Text("\n").join(_line(one, now, look) for one in waiting.values()))
+        self.update(
+            Text("\n", no_wrap=True, overflow="ellipsis").join(
+                _line(one, now, look) for one in waiting.values()
+            )
+        )
 
 
 def _line(one: s.Preparation, now: float, look: Palette) -> Text:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from rich.text import Text
 from textual import events
+from textual.binding import Binding
 from textual.widgets import DataTable
 from textual.widgets.data_table import RowDoesNotExist
 
@@ -121,6 +122,8 @@ class TrialTable(DataTable[Text]):
     """Shows the trials of one study; posts TrialChosen and TrialOpened."""
 
     DEFAULT_CSS = "TrialTable { height: 1fr; scrollbar-size-vertical: 1; }"
+
+    BINDINGS = [Binding("enter", "select_cursor", "detail", show=True, id="table.detail")]
 
     def __init__(self, **more: object) -> None:
         super().__init__(cursor_type="row", zebra_stripes=False, **more)  # type: ignore[arg-type]
