@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import shutil
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -99,7 +100,9 @@ def attach(base: Base, name: str, knobs: dict[str, Value]) -> Any:
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(int(knobs["seed"]))  # type: ignore[arg-type]
         try:
-            inject_adapter_in_model(config, base.model, adapter_name=name)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # that the base has other adapters is the point
+                inject_adapter_in_model(config, base.model, adapter_name=name)
         except ValueError as error:
             detach(base, name)
             raise Unfit(f"the adapter cannot be made (rank {rank}): {error}") from error
@@ -139,7 +142,7 @@ def activate(base: Base, name: str) -> None:
 def train_mode(base: Base, name: str, on: bool) -> None:
     """Turn the adapter's dropout on or off. The base itself stays in eval mode, except that gradient
     checkpointing works in train mode only."""
-    if getattr(base.model, "is_gradient_checkpointing", False):
+    if base.checkpointing:
         base.model.train(on)
     for _, layer in _layers(base):
         if name in layer.lora_dropout:
@@ -148,9 +151,11 @@ def train_mode(base: Base, name: str, on: bool) -> None:
 
 def detach(base: Base, name: str) -> None:
     """Take the adapter off and free its memory."""
-    for _, layer in _layers(base):
-        if name in layer.lora_A:
-            layer.delete_adapter(name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # the pack says which adapter is active
+        for _, layer in _layers(base):
+            if name in layer.lora_A:
+                layer.delete_adapter(name)
     known = getattr(base.model, "peft_config", None)
     if isinstance(known, dict):
         known.pop(name, None)

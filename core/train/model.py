@@ -27,6 +27,7 @@ class Base:
     precision: str
     name: str
     device: torch.device
+    checkpointing: bool = False  # activations are computed again in the backward pass
 
     @property
     def pad_id(self) -> int:
@@ -74,7 +75,7 @@ def load_base(spec: Spec, device: torch.device, progress: Progress) -> Base:
     model.config.use_cache = False
     if section.gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    return Base(model, tokenizer, precision, name, device)
+    return Base(model, tokenizer, precision, name, device, section.gradient_checkpointing)
 
 
 def _load(name: str, section: ModelSection, precision: str, device: torch.device) -> tuple[Any, Any]:

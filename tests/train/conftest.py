@@ -1,0 +1,89 @@
+"""A tiny real base model, made once, and studies about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from core.contract import events as e
+from core.contract import knobs, specfile
+from core.contract.spec import Spec
+from core.contract.work import Assign
+from core.train.data import Data, load_data
+from core.train.model import Base, load_base
+from core.train.pack import Pack
+from core.train.progress import silent
+from tests.tiny import tiny_base, tiny_rows
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory) -> Path:
+    """The model, with its rows beside it."""
+    place = tiny_base(tmp_path_factory.mktemp("tiny"))
+    tiny_rows(place / "rows.jsonl")
+    return place
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("TRIMTAB_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def study(folder) -> Callable[..., Spec]:
+    """A study about the tiny model; sections as keywords overlay the plain one."""
+
+    def make(**sections: dict[str, Any]) -> Spec:
+        raw: dict[str, dict[str, Any]] = {
+            "study": {"name": "s"},
+            "model": {"base": str(folder)},
+            "data": {"source": str(folder / "rows.jsonl")},
+            "train": {"steps": 8, "sequence_length": 32, "lora_rank": 4},
+            "evaluate": {"every": 4, "rows": 8},
+            "resources": {"report_every_s": 1e-9},
+        }
+        for name, section in sections.items():
+            raw[name] = {**raw.get(name, {}), **section}
+        return specfile.parse(raw)
+
+    return make
+
+
+class Bench:
+    """A base with a pack on it, and all that the pack told."""
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self.base: Base = load_base(spec, torch.device("cpu"), silent)
+        self.data: Data = load_data(spec, self.base.tokenizer, silent)
+        self.told: list[e.Event] = []
+        self.pack = Pack(spec, self.base, self.data, self.told.append)
+
+    def assign(self, folder: Path, trial: int = 0, checkpoint: str = "", **changed: knobs.Value) -> None:
+        """Have a trial join, with the study's knobs but for ``changed``."""
+        place = folder / str(trial)
+        place.mkdir(exist_ok=True)
+        self.pack.do(Assign(trial, {**self.spec.train, **changed}, str(place), checkpoint))
+
+    def finish(self) -> None:
+        """Turn after turn until nobody is active."""
+        while self.pack.busy:
+            self.pack.turn()
+
+    def of(self, kind: type, trial: int = 0) -> list[Any]:
+        """What was told of one kind about one trial."""
+        return [one for one in self.told if isinstance(one, kind) and getattr(one, "trial", trial) == trial]
+
+    def losses(self, trial: int = 0) -> list[float]:
+        """The training loss of each step."""
+        return [one.metrics["train/loss"] for one in self.of(e.TrialReported, trial)]
+
+
+@pytest.fixture
+def bench(study) -> Callable[..., Bench]:
+    return lambda **sections: Bench(study(**sections))

@@ -1,0 +1,125 @@
+"""A trial trains exactly as PEFT and plain PyTorch would, alone or in company."""
+
+import pytest
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import AutoModelForCausalLM
+
+from core.contract import events as e
+from core.train.data import collate
+
+STEPS = 20
+
+
+def plain_losses(bench, knobs: dict, batches: list[list], folder) -> list[float]:
+    """PEFT, AdamW, full logits and an attention mask: nothing of trimtab's but the rows."""
+    torch.manual_seed(knobs["seed"])
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    config = LoraConfig(
+        r=knobs["lora_rank"],
+        lora_alpha=knobs["lora_alpha"],
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+    torch.manual_seed(knobs["seed"])
+    model = get_peft_model(model, config)
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    optimizer = torch.optim.AdamW(weights, lr=knobs["learning_rate"], weight_decay=0.0)
+    losses = []
+    for rows in batches:
+        batch = collate(rows, bench.base.pad_id, torch.device("cpu"))
+        loss = model(**batch).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(weights, knobs["clip_norm"])
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+    return losses
+
+
+def micro_batches(bench, count: int) -> list[list]:
+    trial = next(iter(bench.pack._members.values())).trial
+    return [trial._micro_batch(index) for index in range(count)]
+
+
+def test_a_pack_of_one_equals_peft_and_plain_pytorch(bench, tmp_path, folder):
+    one = bench(train={"steps": STEPS, "scheduler": "constant", "warmup": 0.0, "learning_rate": 5e-3})
+    one.assign(tmp_path)
+    batches = micro_batches(one, STEPS)
+    one.finish()
+    expected = plain_losses(one, one.spec.train, batches, folder)
+    assert one.losses() == pytest.approx(expected, rel=1e-5)
+
+
+def test_accumulation_equals_the_larger_batch(bench, tmp_path):
+    large = bench(train={"batch_size": 8, "learning_rate": 5e-3})
+    large.assign(tmp_path)
+    large.finish()
+    small = bench(train={"batch_size": 2, "gradient_accumulation": 4, "learning_rate": 5e-3})
+    small.assign(tmp_path)
+    small.finish()
+    assert small.losses() == pytest.approx(large.losses(), rel=1e-5)
+
+
+DIFFERENT = [
+    {"lora_rank": 4, "lora_dropout": 0.1, "learning_rate": 3e-3, "seed": 1},
+    {"lora_rank": 8, "batch_size": 2, "sequence_length": 28, "optimizer": "sgd", "learning_rate": 1e-2},
+    {
+        "lora_rank": 2,
+        "target_modules": "attention",
+        "optimizer": "adafactor",
+        "lora_dropout": 0.2,
+        "steps": 5,
+    },
+]
+
+
+def test_a_trial_does_not_depend_on_its_neighbours(bench, tmp_path):
+    together = bench()
+    for number, knobs in enumerate(DIFFERENT):
+        together.assign(tmp_path, number, **knobs)
+    together.finish()
+    for number, knobs in enumerate(DIFFERENT):
+        alone = bench()
+        alone.assign(tmp_path, number, **knobs)
+        alone.finish()
+        assert together.losses(number) == alone.losses(number)
+        assert together.of(e.TrialCompleted, number)[0].values == alone.of(e.TrialCompleted, number)[0].values
+
+
+@pytest.mark.parametrize("precision", ["nf4", "int8", "bf16"])
+def test_a_quantised_base_is_really_trained_on(bench, tmp_path, precision):
+    one = bench(model={"precision": precision}, train={"steps": 12, "learning_rate": 2e-2, "warmup": 0.0})
+    one.assign(tmp_path)
+    one.finish()
+    assert one.losses()[-1] < one.losses()[0] - 0.2
+    assert not any(weight.requires_grad for weight in one.base.model.parameters())
+
+
+def test_peft_loads_the_adapter_and_computes_the_same(bench, tmp_path, folder):
+    one = bench(train={"steps": 8, "learning_rate": 1e-2})
+    one.assign(tmp_path)
+    one.finish()
+    told = one.of(e.TrialCompleted)[0]
+    base = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    model = PeftModel.from_pretrained(base, told.adapter).eval()
+    batch = [collate([row], 0, torch.device("cpu")) for row in one.data.validation]
+    losses, counts = [], []
+    with torch.no_grad():
+        for one_row in batch:
+            count = int((one_row["labels"][:, 1:] != -100).sum())
+            losses.append(model(**one_row).loss.item() * count)
+            counts.append(count)
+    assert sum(losses) / sum(counts) == pytest.approx(told.values[0], rel=1e-5)
+
+
+def test_the_base_is_as_it_was_when_all_have_left(bench, tmp_path):
+    one = bench()
+    ids = torch.arange(3, 20).unsqueeze(0)
+    with torch.no_grad():
+        before = one.base.model(input_ids=ids).logits
+    for number, knobs in enumerate(DIFFERENT):
+        one.assign(tmp_path, number, **knobs)
+    one.finish()
+    with torch.no_grad():
+        assert torch.equal(one.base.model(input_ids=ids).logits, before)
