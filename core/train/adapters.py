@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from core.contract.knobs import Value
-from core.train.model import Base
+from core.train.model import Base, rest
 
 ATTENTION = (
     "q_proj",
@@ -108,7 +108,7 @@ def attach(base: Base, name: str, knobs: dict[str, Value]) -> Any:
             raise Unfit(f"the adapter cannot be made (rank {rank}): {error}") from error
     for parameter in parameters(base, name):
         parameter.data = parameter.data.float()  # the adapter trains in fp32 over any base
-    base.model.eval()
+    rest(base.model)
     return config
 
 
@@ -143,7 +143,7 @@ def train_mode(base: Base, name: str, on: bool) -> None:
     """Turn the adapter's dropout on or off. The base itself stays in eval mode, except that gradient
     checkpointing works in train mode only."""
     if base.checkpointing:
-        base.model.train(on)
+        rest(base.model, on)
     for _, layer in _layers(base):
         if name in layer.lora_dropout:
             layer.lora_dropout[name].train(on)

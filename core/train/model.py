@@ -71,11 +71,23 @@ def load_base(spec: Spec, device: torch.device, progress: Progress) -> Base:
             "check the id or path, the network or the Hugging Face cache, and `trimtab doctor`",
         ) from error
     model.requires_grad_(False)
-    model.eval()
+    rest(model)
     model.config.use_cache = False
     if section.gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     return Base(model, tokenizer, precision, name, device, section.gradient_checkpointing)
+
+
+def rest(model: Any, training: bool = False) -> None:
+    """Put the base into eval mode (train mode with ``training``), but never its 4-bit layers.
+
+    In eval mode bitsandbytes packs their weights for inference on CPUs with AVX512-BF16; what it then
+    computes has no backward pass, and gradients would be silently wrong.
+    """
+    model.train(training)
+    for module in model.modules():
+        if type(module).__name__ == "Linear4bit":
+            module.training = True
 
 
 def _load(name: str, section: ModelSection, precision: str, device: torch.device) -> tuple[Any, Any]:

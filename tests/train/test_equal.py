@@ -96,6 +96,22 @@ def test_a_quantised_base_is_really_trained_on(bench, tmp_path, precision):
     assert not any(weight.requires_grad for weight in one.base.model.parameters())
 
 
+def test_gradients_through_a_4_bit_base_are_those_of_its_dequantised_weights(bench, tmp_path):
+    import bitsandbytes
+
+    knobs = {"steps": 10, "learning_rate": 1e-2, "warmup": 0.0}
+    quantised = bench(model={"precision": "nf4"}, train=knobs)
+    plain = bench(train=knobs)
+    for name, module in quantised.base.model.named_modules():
+        if isinstance(module, bitsandbytes.nn.Linear4bit):
+            weight = bitsandbytes.functional.dequantize_4bit(module.weight.data, module.weight.quant_state)
+            plain.base.model.get_submodule(name).weight.data = weight.float()
+    for one in (quantised, plain):
+        one.assign(tmp_path)
+        one.finish()
+    assert quantised.losses() == pytest.approx(plain.losses(), rel=1e-4)
+
+
 def test_peft_loads_the_adapter_and_computes_the_same(bench, tmp_path, folder):
     one = bench(train={"steps": 8, "learning_rate": 1e-2})
     one.assign(tmp_path)
