@@ -36,7 +36,7 @@ def write(trial_folder: Path, step: int, snapshot: Snapshot) -> Path:
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True, mode=0o700)
     for name in TENSORS:
-        tensors = {key: value.detach().cpu().contiguous() for key, value in getattr(snapshot, name).items()}
+        tensors = {key: value.detach().cpu().clone() for key, value in getattr(snapshot, name).items()}
         save_file(tensors, aside / f"{name}.safetensors")
     (aside / "numbers.json").write_text(json.dumps(snapshot.numbers), "utf-8")
     sums = {path.name: _sum(path) for path in sorted(aside.iterdir())}

@@ -19,7 +19,10 @@ def _adamw(weights: Weights, rate: float, decay: float) -> torch.optim.Optimizer
 
 
 def _adafactor(weights: Weights, rate: float, decay: float) -> torch.optim.Optimizer:
-    return torch.optim.Adafactor(weights, lr=rate, weight_decay=decay)
+    # not torch's: it scales each step by the weight's own size, and LoRA's B begins at zero
+    from transformers.optimization import Adafactor
+
+    return Adafactor(weights, lr=rate, weight_decay=decay, scale_parameter=False, relative_step=False)
 
 
 def _sgd(weights: Weights, rate: float, decay: float) -> torch.optim.Optimizer:
@@ -62,15 +65,21 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 
 
 def tensors_of(optimizer: torch.optim.Optimizer) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """The state as (tensors by "weight/name", plain numbers by the same): what a checkpoint keeps."""
+    """The state as (tensors by "weight/name/…", plain numbers by the same): what a checkpoint keeps."""
     tensors: dict[str, torch.Tensor] = {}
     numbers: dict[str, Any] = {}
+
+    def walk(key: str, value: Any) -> None:
+        if isinstance(value, dict):  # bitsandbytes keeps its 8-bit states one level deeper
+            for name, inner in value.items():
+                walk(f"{key}/{name}", inner)
+        elif isinstance(value, torch.Tensor):
+            tensors[key] = value
+        else:
+            numbers[key] = value
+
     for index, states in optimizer.state_dict()["state"].items():
-        for name, value in states.items():
-            if isinstance(value, torch.Tensor):
-                tensors[f"{index}/{name}"] = value
-            else:
-                numbers[f"{index}/{name}"] = value
+        walk(str(index), states)
     return tensors, numbers
 
 
@@ -79,9 +88,12 @@ def restore(
 ) -> None:
     """Put a state back that ``tensors_of`` gave for an optimizer over the same weights."""
     whole = optimizer.state_dict()
-    states: dict[int, dict[str, Any]] = {}
+    states: dict[Any, Any] = {}
     for key, value in {**tensors, **numbers}.items():
-        index, name = key.split("/", 1)
-        states.setdefault(int(index), {})[name] = value
+        index, *names = key.split("/")
+        place = states.setdefault(int(index), {})
+        for name in names[:-1]:
+            place = place.setdefault(name, {})
+        place[names[-1]] = value
     whole["state"] = states
     optimizer.load_state_dict(whole)

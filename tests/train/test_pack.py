@@ -1,0 +1,129 @@
+"""Steering a pack: what is asked of one trial happens at the next micro-batch and touches no other."""
+
+import math
+
+import pytest
+
+from core.contract import events as e
+from core.contract import work
+
+
+def test_a_pause_stops_before_the_next_micro_batch(bench, tmp_path):
+    one = bench(train={"gradient_accumulation": 4})
+    one.assign(tmp_path)
+    one.pack.turn()  # the first of four micro-batches
+    one.pack.do(work.Pause(0))
+    one.pack.turn()
+    assert not one.pack.busy and not one.losses()
+    assert one.of(e.TrialPaused)[0].step == 0
+    one.pack.do(work.Resume(0))
+    one.finish()
+    assert one.of(e.TrialResumed) and one.of(e.TrialCompleted)
+
+
+def test_a_pause_changes_no_number(bench, tmp_path):
+    plain, paused = bench(), bench()
+    for one in (plain, paused):
+        one.assign(tmp_path, lora_dropout=0.2)
+        one.assign(tmp_path, 1, seed=3)
+    plain.finish()
+    for turn in range(9):
+        paused.pack.turn()
+        if turn % 3 == 0:
+            paused.pack.do(work.Pause(0))
+            paused.pack.turn()
+            paused.pack.do(work.Resume(0))
+    paused.finish()
+    assert paused.losses() == plain.losses()
+    assert paused.losses(1) == plain.losses(1)
+
+
+def test_pause_and_resume_are_confirmed_even_when_they_change_nothing(bench, tmp_path):
+    one = bench()
+    one.assign(tmp_path)
+    for message in (work.Resume(0), work.Pause(0), work.Pause(0)):
+        one.pack.do(message)
+    assert len(one.of(e.TrialResumed)) == 1 and len(one.of(e.TrialPaused)) == 2
+
+
+def test_prune_ends_a_trial_with_its_reason_and_frees_its_place(bench, tmp_path):
+    one = bench()
+    one.assign(tmp_path)
+    one.pack.turn()
+    one.pack.do(work.Prune(0, "worse than the median"))
+    assert one.of(e.TrialPruned)[0].why == "worse than the median"
+    assert len(one.pack) == 0
+    one.pack.do(work.Prune(0, "again"))
+    assert len(one.of(e.TrialPruned)) == 1
+
+
+def test_a_trial_that_diverges_fails_alone_and_says_what_may_help(bench, tmp_path):
+    alone = bench()
+    alone.assign(tmp_path, 1, seed=2)
+    alone.finish()
+    one = bench()
+    wild = {"learning_rate": 9.0, "lora_alpha": 60000.0, "clip_norm": 0.0, "warmup": 0.0}
+    one.assign(tmp_path, 0, optimizer="sgd", **wild)
+    one.assign(tmp_path, 1, seed=2)
+    one.finish()
+    error = one.of(e.TrialFailed)[0].error
+    assert "the loss is" in error and "learning_rate (now 9)" in error
+    assert one.losses(1) == alone.losses(1)
+    assert all(math.isfinite(value) for event in one.of(e.TrialReported) for value in event.metrics.values())
+
+
+@pytest.mark.parametrize(
+    ("knobs", "reason"),
+    [
+        ({"target_modules": ["q_porj"]}, "the model has no linear layer 'q_porj'; it has q_proj"),
+        ({"sequence_length": 8}, "sequence_length = 8: no row has a target token"),
+        ({"optimizer": "adamw-paged"}, "needs a CUDA device"),
+        ({"initialisation": "orthogonal", "lora_rank": 3}, "the adapter cannot be made (rank 3)"),
+    ],
+)
+def test_knobs_that_cannot_be_had_are_infeasible_with_the_reason(bench, tmp_path, knobs, reason):
+    one = bench()
+    one.assign(tmp_path, **knobs)
+    assert reason in one.of(e.TrialInfeasible)[0].why
+    assert len(one.pack) == 0
+    one.assign(tmp_path, 1)
+    one.finish()
+    assert one.of(e.TrialCompleted, 1)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adafactor", "sgd", "adamw-8bit"])
+def test_every_optimizer_of_this_device_learns(bench, tmp_path, optimizer):
+    rate = 0.3 if optimizer == "sgd" else 2e-2
+    one = bench(train={"steps": 12, "warmup": 0.0})
+    one.assign(tmp_path, optimizer=optimizer, learning_rate=rate)
+    one.finish()
+    assert one.losses()[-1] < one.losses()[0] - 0.1
+
+
+@pytest.mark.parametrize("initialisation", ["default", "gaussian", "orthogonal"])
+def test_every_initialisation_starts_as_the_base(bench, tmp_path, initialisation):
+    first = bench(train={"steps": 1})
+    first.assign(tmp_path)
+    first.finish()
+    one = bench(train={"steps": 1})
+    one.assign(tmp_path, initialisation=initialisation)
+    one.finish()
+    assert one.losses() == pytest.approx(first.losses(), rel=1e-5)
+
+
+def test_a_trial_that_stops_getting_better_ends_by_itself(bench, tmp_path):
+    one = bench(train={"steps": 400}, evaluate={"every": 2, "patience": 2, "min_delta": 10.0})
+    one.assign(tmp_path)
+    one.finish()
+    told = one.of(e.TrialCompleted)[0]
+    first = one.of(e.TrialEvaluated)[0].metrics["eval/loss"]
+    assert told.step == 6
+    assert told.why == f"not better than {first:.4g} by more than 10 for 2 evaluations"
+
+
+def test_epochs_give_the_steps(bench, tmp_path):
+    one = bench(train={"epochs": 2.0, "batch_size": 10})
+    spec = one.spec.model_copy(update={"train": {**one.spec.train, "steps": None}})
+    one.spec = spec
+    one.assign(tmp_path)
+    assert one.of(e.TrialRunning)[0].total_steps == math.ceil(2 * len(one.data.train) / 10)
