@@ -62,7 +62,7 @@ def test_a_trial_that_diverges_fails_alone_and_says_what_may_help(bench, tmp_pat
     alone.assign(tmp_path, 1, seed=2)
     alone.finish()
     one = bench()
-    wild = {"learning_rate": 9.0, "lora_alpha": 60000.0, "clip_norm": 0.0, "warmup": 0.0}
+    wild = {"learning_rate": 9.0, "weight_decay": 10.0, "clip_norm": 0.0, "warmup": 0.0, "steps": 99}
     one.assign(tmp_path, 0, optimizer="sgd", **wild)
     one.assign(tmp_path, 1, seed=2)
     one.finish()

@@ -1,0 +1,44 @@
+"""Scores by hand."""
+
+import math
+
+import pytest
+
+from core.evaluate.patience import Patience
+from core.evaluate.quality import Sums
+
+
+def test_perplexity_is_weighted_by_tokens_not_by_batches():
+    sums = Sums()
+    sums.add(loss=9.0, tokens=9, correct=3)
+    sums.add(loss=3.0, tokens=1, correct=1)
+    metrics = sums.metrics()
+    assert metrics["eval/loss"] == pytest.approx(1.2)
+    assert metrics["eval/perplexity"] == pytest.approx(math.exp(1.2))
+    assert metrics["eval/accuracy"] == pytest.approx(0.4)
+
+
+def test_what_is_not_finite_is_left_out():
+    assert Sums().metrics() == {}
+    assert set(Sums(math.nan, 1, 0).metrics()) == {"eval/accuracy"}
+    assert "eval/perplexity" not in Sums(1e6, 1, 0).metrics()
+
+
+def test_patience_counts_from_the_best():
+    rule = Patience(2)
+    assert [rule.seen(value) for value in (3.0, 2.0, 2.5, 1.9, 2.0)] == [None] * 5
+    assert rule.seen(1.95) == "not better than 1.9 for 2 evaluations"
+
+
+def test_a_gain_must_exceed_min_delta():
+    rule = Patience(1, min_delta=0.1)
+    assert rule.seen(1.0) is None
+    assert "by more than 0.1" in (rule.seen(0.95) or "")
+
+
+def test_patience_knows_the_direction_and_zero_never_stops():
+    assert Patience(1, direction="maximize").seen(0.5) is None
+    rule = Patience(1, direction="maximize", best=0.5)
+    assert rule.seen(0.6) is None and rule.seen(0.55)
+    never = Patience(0)
+    assert not any(never.seen(1.0) for _ in range(20))

@@ -1,0 +1,132 @@
+"""Rows: read in every form, prompts masked, every fault told with its place."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from transformers import AutoTokenizer
+
+from core.errors import TrimtabError
+from core.train import source
+from core.train.data import MASKED, collate, cut, load_data
+from core.train.progress import silent
+from core.train.stdlib_pairs import pairs
+
+
+@pytest.fixture
+def tokenizer(folder):
+    return AutoTokenizer.from_pretrained(folder)
+
+
+def learnt(tokenizer, row) -> str:
+    return tokenizer.decode([label for label in row.labels if label != MASKED])
+
+
+def rows_file(path, rows: list[dict]):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def test_only_the_completion_is_learnt(study, tokenizer, tmp_path):
+    rows = [{"prompt": "join the path", "completion": "open it"}] * 4
+    spec = study(data={"source": rows_file(tmp_path / "a.jsonl", rows), "validation": 0.5})
+    row = load_data(spec, tokenizer, silent).train[0]
+    assert learnt(tokenizer, row) == "open it<|im_end|>\n"
+    assert tokenizer.decode(row.ids).startswith("<|im_start|>user\njoin the path<|im_end|>")
+
+
+def test_every_assistant_turn_of_a_chat_is_learnt_and_nothing_else(study, tokenizer, tmp_path):
+    turns = [("system", "be kind"), ("user", "read"), ("assistant", "one")]
+    turns += [("user", "write"), ("assistant", "two")]
+    rows = [{"messages": [{"role": role, "content": text} for role, text in turns]}] * 4
+    data = {"source": rows_file(tmp_path / "a.jsonl", rows), "validation": 0.5}
+    spec = study(data=data, train={"sequence_length": 200})
+    row = load_data(spec, tokenizer, silent).train[0]
+    assert learnt(tokenizer, row) == "one<|im_end|>\ntwo<|im_end|>\n"
+    assert tokenizer.decode(row.ids) == tokenizer.apply_chat_template(rows[0]["messages"], tokenize=False)
+
+
+def test_plain_text_is_learnt_whole_and_ended(study, tokenizer, tmp_path):
+    place = rows_file(tmp_path / "a.jsonl", [{"text": "find the file"}] * 4)
+    spec = study(data={"source": place, "validation": 0.5})
+    row = load_data(spec, tokenizer, silent).train[0]
+    assert learnt(tokenizer, row) == "find the file<|im_end|>"
+    assert row.ids == row.labels
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "json", "csv", "parquet"])
+def test_every_file_format_gives_the_same_rows(study, tmp_path, kind):
+    import pandas
+
+    rows = [{"prompt": f"read {number}", "completion": f"list {number}"} for number in range(6)]
+    path, table = tmp_path / f"a.{kind}", pandas.DataFrame(rows)
+    if kind == "csv":
+        table.to_csv(path, index=False)
+    elif kind == "parquet":
+        table.to_parquet(path)
+    else:
+        table.to_json(path, orient="records", lines=kind == "jsonl")
+    train, held = source.load(study(data={"source": str(path), "validation": 0.5}), silent)
+    assert sorted(row["prompt"] for row in [*train, *held]) == [row["prompt"] for row in rows]
+    assert len(held) == 3
+
+
+def test_validation_may_be_a_file_of_its_own(study, tmp_path):
+    train = rows_file(tmp_path / "a.jsonl", [{"text": "a"}] * 3)
+    held = rows_file(tmp_path / "b.jsonl", [{"text": "b"}] * 2)
+    found = source.load(study(data={"source": train, "validation": held}), silent)
+    assert [len(part) for part in found] == [3, 2]
+
+
+def test_the_split_is_the_same_every_time(study):
+    assert source.load(study(), silent) == source.load(study(), silent)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("none.jsonl", None, "there is no such file"),
+        ("empty.jsonl", "", "the file is empty"),
+        ("bad.jsonl", "{not json\n", "the data cannot be read"),
+        ("one.jsonl", '{"text": "a"}\n', "no rows are left to train on"),
+        ("other.jsonl", '{"question": "a"}\n' * 9, "the rows have no column 'text'; they have question"),
+    ],
+)
+def test_data_that_cannot_be_used_is_explained(study, tokenizer, tmp_path, name, content, told):
+    path = tmp_path / name
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(TrimtabError, match=told) as caught:
+        load_data(study(data={"source": str(path)}), tokenizer, silent)
+    assert name in str(caught.value)
+
+
+def test_cutting_and_padding_keep_the_shape(tokenizer):
+    from core.train.data import Row
+
+    rows = [Row([5, 6, 7], [MASKED, 6, 7]), cut(Row([1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5, 6]), 4)]
+    batch = collate(rows, 0, "cpu")
+    assert batch["input_ids"].tolist() == [[5, 6, 7, 0], [1, 2, 3, 4]]
+    assert batch["labels"].tolist() == [[MASKED, 6, 7, MASKED], [1, 2, 3, 4]]
+    assert batch["attention_mask"].tolist() == [[1, 1, 1, 0], [1, 1, 1, 1]]
+
+
+def test_the_demo_has_thousands_of_pairs_and_judges_on_other_modules(study):
+    spec = study(data={"source": "demo:stdlib", "validation": 0.1})
+    train, held = source.load(spec, silent)
+    assert len(train) + len(held) >= 3000
+    assert held and not {row["group"] for row in train} & {row["group"] for row in held}
+    rows = {row["prompt"]: row["completion"] for row in [*train, *held]}
+    assert "pathname components" in rows["What does `os.path.join` do in Python?"]
+
+
+def test_the_demo_is_the_same_in_every_process():
+    code = (
+        "import hashlib; from core.train.stdlib_pairs import pairs; "
+        "print(hashlib.sha256(repr(pairs(lambda *a: None)).encode()).hexdigest())"
+    )
+    command = [sys.executable, "-c", code]
+    found = {subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(2)}
+    assert len(found) == 1
+    assert len({row["prompt"] for row in pairs(silent)}) == len(pairs(silent))

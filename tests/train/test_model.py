@@ -1,0 +1,63 @@
+"""The base model: what cannot be loaded says why and what to do."""
+
+import math
+
+import pytest
+import torch
+
+from core.errors import TrimtabError
+from core.train import schedule
+from core.train.adapters import linear_names, targets
+from core.train.model import load_base
+from core.train.progress import silent
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("/nowhere/at/all", "there is no config.json in the folder"),
+        ("demo:gpt5", "there is no demo model 'demo:gpt5'"),
+    ],
+)
+def test_a_model_that_is_not_there_is_explained(study, name, told):
+    with pytest.raises(TrimtabError, match=told):
+        load_base(study(model={"base": name}), torch.device("cpu"), silent)
+
+
+def test_a_folder_without_weights_is_explained(study, tmp_path, folder):
+    (tmp_path / "config.json").write_bytes((folder / "config.json").read_bytes())
+    with pytest.raises(TrimtabError, match="the base model cannot be loaded"):
+        load_base(study(model={"base": str(tmp_path)}), torch.device("cpu"), silent)
+
+
+def test_module_groups_are_the_models_own_layers(study):
+    model = load_base(study(), torch.device("cpu"), silent).model
+    assert targets(model, "attention") == ["q_proj", "k_proj", "v_proj", "o_proj"]
+    assert targets(model, "mlp") == ["gate_proj", "up_proj", "down_proj"]
+    assert targets(model, "all-linear") == linear_names(model)
+    assert "lm_head" not in linear_names(model)
+
+
+@pytest.mark.parametrize("name", ["constant", "linear", "cosine"])
+def test_the_rate_climbs_and_then_takes_its_course(name):
+    rates = [schedule.factor(name, 0.1, step, 100) for step in range(100)]
+    assert rates[0] == 0.0 and rates[5] == 0.5 and rates[10] == 1.0
+    halfway = {"constant": 1.0, "linear": 0.5, "cosine": 0.5}[name]
+    assert rates[55] == pytest.approx(halfway)
+    assert all(0.0 <= rate <= 1.0 for rate in rates)
+
+
+def test_without_warm_up_the_first_step_has_the_peak_rate():
+    assert schedule.factor("cosine", 0.0, 0, 1) == 1.0
+    assert schedule.factor("linear", 1.0, 3, 4) == 0.75
+
+
+def test_the_schedules_are_those_of_transformers():
+    from transformers import get_cosine_schedule_with_warmup
+
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    theirs = get_cosine_schedule_with_warmup(optimizer, math.ceil(0.07 * 60), 60)
+    for step in range(60):
+        assert schedule.factor("cosine", 0.07, step, 60) == pytest.approx(theirs.get_last_lr()[0], abs=1e-12)
+        optimizer.step()
+        theirs.step()
