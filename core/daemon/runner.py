@@ -15,7 +15,7 @@ from core.contract import state as s
 from core.contract import work
 from core.contract.spec import Spec
 from core.daemon import placement
-from core.daemon.crew import Crew, Worker, log_tail
+from core.daemon.crew import Crew, Worker, log_tail, may_return
 from core.daemon.placement import Slot
 from core.daemon.supervisor import Supervisor
 from core.errors import TrimtabError
@@ -71,6 +71,7 @@ class Runner:
         self._stopping_since: float | None = None
         self._exhausted = False
         self.closing = False  # the engine is leaving: no new work
+        self.ended = False  # nobody reads the inbox any more
 
     @property
     def study(self) -> s.Study:
@@ -80,6 +81,13 @@ class Runner:
     async def put(self, *events: e.Event) -> list[str]:
         """Have events happen; returns the reasons of those refused."""
         return await self._supervisor.put(*events)
+
+    async def caught_up(self) -> None:
+        """Wait until everything in the inbox has been dealt with."""
+        reading = asyncio.ensure_future(self.inbox.join())
+        while not (self.ended or reading.done()):
+            await asyncio.sleep(0.02)
+        reading.cancel()
 
     # -- life -------------------------------------------------------------------------------------
 
@@ -95,6 +103,7 @@ class Runner:
             log.exception("study %s", self.name)
             await self._fail(f"the engine failed: {type(error).__name__}: {error}", traceback.format_exc())
         finally:
+            self.ended = True
             await self._search.close()
             for worker in self._crew.of(self.name):
                 worker.leaving = True
@@ -113,8 +122,11 @@ class Runner:
                 message = None
             if message is not None:
                 await self._handle(message)
+                self.inbox.task_done()
             await self._check_deadlines()
             await self._fill()
+        while not self.inbox.empty():  # what ended with the study is told too
+            await self._handle(self.inbox.get_nowait())
 
     async def _handle(self, message: Message) -> None:
         match message:
@@ -129,10 +141,10 @@ class Runner:
             case e.TrialInfeasible():
                 await self._search.tell(message.trial, s.INFEASIBLE)
             case e.StudyStopping():
-                await self._stop(message.why)
+                await self.stop(message.why)
             case Lost():
                 await self._requeue(message.worker, message.why)
-            case work.Broken():
+            case work.Broken() if self.study.state in s.LIVE_STUDY:
                 await self._fail(
                     message.what, f"{message.where}\n{message.fix}\n{message.traceback}", message
                 )
@@ -170,8 +182,10 @@ class Runner:
             waiting = waiting or await self._propose()
             if waiting is None:
                 break
-            if waiting.state == s.QUEUED:  # not pruned meanwhile
+            if waiting.state == s.QUEUED and self.study.state == "running":  # the search took its time
                 await self._place(waiting, *chosen)
+        if self.study.state == "stopping":
+            await self._prune_queued(self.study.why)
         if self.study.state == "stopping" and not self._on_workers():
             await self.put(
                 e.StudyEnded(at=time.time(), study=self.name, outcome="stopped", why=self.study.why)
@@ -212,7 +226,7 @@ class Runner:
                 worker=worker.name, device=slot.label, why=why,
             )
         )  # fmt: skip
-        if refused:
+        if refused or self.study.trials[trial.number].state != s.STARTING:  # pruned at the same moment
             return
         if worker.name not in self._crew.workers:  # it ended meanwhile
             await self._requeue(worker, f"its worker {worker.name} ended")
@@ -265,7 +279,7 @@ class Runner:
             await self.put(
                 e.TrialFailed(
                     at=at, study=self.name, trial=trial.number, step=trial.step, traceback=tail,
-                    error=f"{why}, the {retry}th time; see the log of {trial.worker}",
+                    error=f"{why}; that was try {retry} of resources.retries + 1",
                 )
             )  # fmt: skip
         else:
@@ -273,11 +287,12 @@ class Runner:
 
     async def _check_deadlines(self) -> None:
         now = time.monotonic()
-        if now - self._begun > RETURN_GRACE_S:
-            for trial in self._on_workers():
-                if trial.worker not in self._crew.workers:
-                    why = f"its worker {trial.worker} did not come back"
-                    await self._give_back(trial, why, "")
+        grace_is_over = now - self._begun > RETURN_GRACE_S
+        for trial in self._on_workers():
+            if trial.worker in self._crew.workers:
+                continue
+            if grace_is_over or not may_return(self._folder, trial.worker):
+                await self._give_back(trial, f"its worker {trial.worker} did not come back", "")
         if self._stopping_since is not None and now - self._stopping_since > STOP_GRACE_S:
             self._stopping_since = now
             for worker in self._crew.of(self.name):
@@ -285,19 +300,25 @@ class Runner:
 
     # -- ending -----------------------------------------------------------------------------------
 
-    async def _stop(self, why: str) -> None:
+    async def stop(self, why: str) -> None:
+        """Have every trial ended. Not by way of the inbox: it must not wait for a sampler."""
         self._stopping_since = time.monotonic()
+        await self._prune_queued(why)
+        for trial in self._on_workers():
+            asked = e.PruneAsked(
+                at=time.time(), study=self.name, trial=trial.number, by="the study's stop", why=why
+            )
+            if not await self.put(asked):
+                self._send(trial, work.Prune(trial.number, why))
+
+    async def _prune_queued(self, why: str) -> None:
         for trial in list(self.study.trials.values()):
-            at = time.time()
             if trial.state == s.QUEUED:
                 await self.put(
-                    e.TrialPruned(at=at, study=self.name, trial=trial.number, step=trial.step, why=why)
+                    e.TrialPruned(
+                        at=time.time(), study=self.name, trial=trial.number, step=trial.step, why=why
+                    )
                 )
-            elif trial.state in s.ON_WORKER:
-                await self.put(
-                    e.PruneAsked(at=at, study=self.name, trial=trial.number, by="the study's stop", why=why)
-                )
-                self._send(trial, work.Prune(trial.number, why))
 
     async def _fail(self, what: str, detail: str, broken: work.Broken | None = None) -> None:
         """End the study with the reason; its unfinished trials fail with it."""

@@ -29,7 +29,7 @@ log = logging.getLogger("trimtab.studies")
 SearchFactory = Callable[[Spec, Path], Searching]
 # What a runner reacts to; readings and confirmations only change the picture.
 FOR_RUNNER = (
-    e.TrialEvaluated, e.TrialCompleted, e.TrialPruned, e.TrialFailed, e.TrialInfeasible, e.StudyStopping,
+    e.TrialEvaluated, e.TrialCompleted, e.TrialPruned, e.TrialFailed, e.TrialInfeasible,
 )  # fmt: skip
 
 
@@ -122,10 +122,7 @@ class Studies:
             case wire.StartStudy():
                 await self._start(request)
             case wire.StopStudy():
-                study = requests.live_study(self.state, request.study)
-                why = f"stopped by {request.by}"
-                if study.state != "stopping":
-                    await self._put(e.StudyStopping(at=time.time(), study=study.name, why=why))
+                await self._stop(request)
             case wire.PauseTrial():
                 await self._pause(request)
             case wire.ResumeTrial():
@@ -172,6 +169,16 @@ class Studies:
         trials = spec.study.trials if more else 0
         await self._put(e.StudyReopened(at=time.time(), study=known.name, why=why, trials=trials))
         self._run(spec, Path(known.folder))
+
+    async def _stop(self, request: wire.StopStudy) -> None:
+        study = requests.live_study(self.state, request.study)
+        if study.state == "stopping":
+            return
+        why = f"stopped by {request.by}"
+        await self._put(e.StudyStopping(at=time.time(), study=study.name, why=why))
+        runner = self._runners.get(study.name)
+        if runner is not None:
+            await runner.stop(why)
 
     async def _pause(self, request: wire.PauseTrial) -> None:
         trial = requests.trial_in(self.state, request.study, request.trial)
@@ -223,10 +230,8 @@ class Studies:
         for runner in self._runners.values():
             runner.closing = True
         await self.crew.leave(why, within_s=20.0)
-        await asyncio.sleep(0)  # the runners take the last words
-        for runner in self._runners.values():
-            while not runner.inbox.empty():
-                await asyncio.sleep(0.02)
+        for runner in list(self._runners.values()):
+            await runner.caught_up()
         await self._supervisor.settled()
         for task in list(self._tasks):
             task.cancel()
