@@ -15,6 +15,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 from core import paths
 from core.contract import wire, work
 from core.daemon.placement import Slot
@@ -95,6 +97,7 @@ class Crew:
                 cwd=folder,
                 env=environment,
             )
+        _note_process(folder, name, process.pid)
         worker = Worker(name, study, slot.label, folder, lease_s, process.pid, process)
         self._add(worker)
         log.info("worker %s of %s: process %d", name, study, process.pid)
@@ -163,6 +166,24 @@ def _lives(pid: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def _note_process(folder: Path, name: str, pid: int) -> None:
+    """Keep who the worker is for the next engine: a number alone may be somebody else's by then."""
+    with contextlib.suppress(psutil.Error, OSError):
+        born = psutil.Process(pid).create_time()
+        runs.worker_log(folder, name).with_suffix(".pid").write_text(f"{pid} {born}\n")
+
+
+def may_return(folder: Path, name: str) -> bool:
+    """Does the worker that an earlier engine started still live?"""
+    try:
+        pid, born = runs.worker_log(folder, name).with_suffix(".pid").read_text().split()
+        return abs(psutil.Process(int(pid)).create_time() - float(born)) < 1.0
+    except psutil.NoSuchProcess:
+        return False
+    except (OSError, ValueError, psutil.Error):
+        return True  # not known: it gets its grace
 
 
 def log_tail(worker: Worker, limit_bytes: int = 4000) -> str:

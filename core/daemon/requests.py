@@ -32,6 +32,19 @@ def trial_in(state: s.State, name: str, number: int) -> s.Trial:
     return trial
 
 
+def may_go_on(study: s.Study, more: bool) -> None:
+    """Raises RefusedError when a study cannot be taken up again; ``more`` trials are wanted than before."""
+    where = f"study {study.name}"
+    if study.state == "stopping":
+        raise RefusedError.of("the study is being stopped", where, "start it again when it has stopped")
+    if study.state in ("stopped", "failed") and not more and len(study.trials) >= study.total_trials:
+        raise RefusedError.of(
+            f"the study is {study.state} and all its {study.total_trials} trials have ended",
+            where,
+            "raise study.trials to go on, or take another study.name",
+        )
+
+
 def may_pause(trial: s.Trial) -> None:
     """Raises RefusedError when a pause makes no sense."""
     if trial.asked == "prune":

@@ -216,6 +216,8 @@ class Runner:
         return self.study.trials.get(proposal.number)
 
     async def _place(self, trial: s.Trial, slot: Slot, why: str) -> None:
+        if self.closing:  # since the sampler was asked
+            return
         worker = next((one for one in self._crew.of(self.name) if one.device == slot.label), None)
         if worker is None:
             lease_s = self._spec.resources.lease_s

@@ -55,6 +55,7 @@ class Studies:
         self.crew = Crew(socket, self._gone)
         self._runners: dict[str, Runner] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._one_start = asyncio.Lock()  # two consoles may start the same study at once
         self.heard: dict[str, int] = {}  # durable, by worker, as the journals tell it
         supervisor.watchers.append(self._watch)
 
@@ -120,7 +121,8 @@ class Studies:
         """Do what was asked; returns when it is durable. Raises TrimtabError with the reason if not."""
         match request:
             case wire.StartStudy():
-                await self._start(request)
+                async with self._one_start:
+                    await self._start(request)
             case wire.StopStudy():
                 await self._stop(request)
             case wire.PauseTrial():
@@ -163,12 +165,15 @@ class Studies:
                 "give this one another study.name, or remove that folder",
             )
         more = spec.study.trials > known.total_trials
-        if known.state in s.LIVE_STUDY or (known.state == "complete" and not more):
+        requests.may_go_on(known, more)
+        live = known.state == "running"
+        if not more and (live or known.state == "complete"):
             return
         why = f"{spec.study.trials} trials wanted" if more else f"asked again after it was {known.state}"
         trials = spec.study.trials if more else 0
         await self._put(e.StudyReopened(at=time.time(), study=known.name, why=why, trials=trials))
-        self._run(spec, Path(known.folder))
+        if not live:
+            self._run(spec, Path(known.folder))
 
     async def _stop(self, request: wire.StopStudy) -> None:
         study = requests.live_study(self.state, request.study)

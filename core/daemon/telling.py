@@ -53,7 +53,10 @@ class Telling:
         worker.send = send
         worker.heard_at = time.monotonic()
         worker.tell(work.Heard(worker.heard))
-        runner.connected(worker, hello.trials)
+        if worker.leaving:  # it was told while it was not connected
+            worker.tell(work.Shutdown("the worker is not needed any more"))
+        else:
+            runner.connected(worker, hello.trials)
         return worker
 
     def said(self, worker: Worker, message: work.FromWorker) -> None:
@@ -82,6 +85,7 @@ class Telling:
 
     def _durable(self, worker: Worker, number: int, future: asyncio.Future[list[str]]) -> None:
         if not future.cancelled() and not future.exception():
+            self._studies.heard[worker.name] = number
             worker.tell(work.Heard(number))
 
     def _is_its_own(self, worker: Worker, event: e.Event) -> bool:

@@ -1,0 +1,130 @@
+"""A real engine process in a home of its own, with scripted workers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from core import paths
+from core.contract import client, specfile, wire
+from core.contract.state import State, Study, Trial
+from core.daemon.launch import health
+
+ROOT = Path(__file__).resolve().parents[2]
+DEADLINE_S = 45.0
+
+
+class Engine:
+    """The engine's process, and one's own words to it."""
+
+    def __init__(self, home: Path, worker: str = "tests.daemon.scripted_worker") -> None:
+        self.home, self.worker = home, worker
+        self.socket = paths.socket_path(home)
+        self.process: subprocess.Popen | None = None
+
+    def start(self) -> Engine:
+        """Start it and wait until it answers."""
+        paths.private(self.home)
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "TRIMTAB_HOME": str(self.home)}
+        with (self.home / "engine.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "core.daemon", "--worker-module", self.worker],
+                env=environment, stdout=log, stderr=log, cwd=self.home,
+            )  # fmt: skip
+        self.until(lambda: health(self.socket), "the engine answers")
+        return self
+
+    def until(self, true: Callable[[], Any], what: str) -> Any:
+        """Wait for a condition, with a generous deadline."""
+        deadline = time.monotonic() + DEADLINE_S
+        while time.monotonic() < deadline:
+            found = true()
+            if found:
+                return found
+            time.sleep(0.02)
+        raise AssertionError(f"in vain: {what}\n{(self.home / 'engine.log').read_text()[-3000:]}")
+
+    def state(self) -> State:
+        """What the engine says."""
+        return asyncio.run(client.fetch_state(self.socket))
+
+    def study(self, name: str = "s") -> Study:
+        return self.state().studies[name]
+
+    def trial(self, number: int, name: str = "s") -> Trial:
+        return self.study(name).trials[number]
+
+    def ask(self, request: wire.AnyRequest) -> None:
+        asyncio.run(client.request(self.socket, request))
+
+    def run(self, **sections: dict[str, Any]) -> None:
+        """Start a study."""
+        self.ask(wire.StartStudy(raw_study(**sections)))
+
+    def until_study(self, is_true: Callable[[Study], Any], what: str) -> Study:
+        def found() -> Study | None:
+            study = self.state().studies.get("s")
+            return study if study is not None and is_true(study) else None
+
+        return self.until(found, what)
+
+    def kill(self) -> None:
+        """kill -9."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def workers(self) -> list[psutil.Process]:
+        """The worker processes of this home, whoever their parent is."""
+        found = []
+        for one in psutil.process_iter(["cmdline"]):
+            line = one.info["cmdline"] or []
+            if self.worker in line and any(str(self.home) in part for part in line):
+                found.append(one)
+        return found
+
+    def end(self) -> None:
+        """Leave nothing behind."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(DEADLINE_S)
+            self.process.kill()
+        for one in self.workers():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.kill()
+
+
+def raw_study(**sections: dict[str, Any]) -> dict[str, Any]:
+    """A small study as the engine takes it."""
+    raw: dict[str, dict[str, Any]] = {
+        "study": {"name": "s", "trials": 3, "sampler": "random", "pruner": "none"},
+        "model": {"base": "none"},
+        "data": {"source": "none"},
+        "train": {"steps": 20},
+        "space": {"lora_rank": [2, 4, 8, 16, 32]},
+        "evaluate": {"every": 5},
+        "resources": {"devices": "cpu", "pack": 2},
+    }
+    for name, section in sections.items():
+        raw[name] = {**raw.get(name, {}), **section}
+    return specfile.to_raw(specfile.parse(raw))
+
+
+@pytest.fixture
+def engine(tmp_path) -> Iterator[Engine]:
+    one = Engine(tmp_path / "home")
+    one.start()
+    yield one
+    one.end()

@@ -1,0 +1,92 @@
+"""A worker process without a model: speaks the real protocol by the real link, and does what knobs say.
+
+``seed`` 1 exits in the middle of the first try, 2 falls silent, 3 cannot work at all; anything else
+trains. The loss falls with the steps, faster for a larger ``lora_rank``.
+"""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+from core.contract import events as e
+from core.contract import work
+from core.contract.specfile import load
+from core.train.link import Link
+
+STEP_S = 0.004
+
+
+class Scripted:
+    def __init__(self, folder: Path, name: str, device: str) -> None:
+        self.spec = load(folder / "study.toml")
+        self.study = self.spec.study.name
+        self.steps: dict[int, int] = {}
+        self.knobs: dict[int, dict] = {}
+        self.paused: set[int] = set()
+        self.folder = folder
+        holds = lambda: tuple(self.steps)  # noqa: E731
+        self.link = Link(Path(os.environ[work.ENV_SOCKET]), name, self.study, device, holds)
+        self.link.start()
+
+    def tell(self, kind, trial: int, **fields) -> None:
+        self.link.tell(kind(at=time.time(), study=self.study, trial=trial, **fields))
+
+    def total(self, trial: int) -> int:
+        return int(self.knobs[trial]["steps"])
+
+    def do(self, message) -> None:
+        match message:
+            case work.Assign() if message.trial not in self.steps:
+                self.knobs[message.trial] = message.knobs
+                step = int(message.checkpoint or 0)
+                self.steps[message.trial] = step
+                self.tell(e.TrialRunning, message.trial, step=step, total_steps=self.total(message.trial))
+            case work.Pause() if message.trial in self.steps:
+                self.paused.add(message.trial)
+                self.tell(e.TrialPaused, message.trial, step=self.steps[message.trial])
+            case work.Resume() if message.trial in self.steps:
+                self.paused.discard(message.trial)
+                self.tell(e.TrialResumed, message.trial, step=self.steps[message.trial])
+            case work.Prune() if message.trial in self.steps:
+                self.tell(e.TrialPruned, message.trial, step=self.steps.pop(message.trial), why=message.why)
+            case work.Shutdown():
+                for trial, step in self.steps.items():
+                    self.tell(e.TrialCheckpointed, trial, step=step, path=str(step))
+                self.link.close(5.0)
+                os._exit(0)
+
+    def turn(self, trial: int) -> None:
+        seed, step = self.knobs[trial]["seed"], self.steps[trial] + 1
+        self.steps[trial] = step
+        if seed == 1 and step == 5 and not (self.folder / "died").exists():
+            (self.folder / "died").touch()
+            os._exit(3)
+        if seed == 2 and step == 5 and not (self.folder / "silent").exists():
+            (self.folder / "silent").touch()
+            self.link._loop.call_soon_threadsafe(time.sleep, 3600)
+        if seed == 3:
+            self.link.broken(work.Broken("the base model cannot be loaded", "model.base", "check the id"))
+            self.link.close(5.0)
+            os._exit(1)
+        loss = 5.0 / (1 + 0.01 * step * self.knobs[trial]["lora_rank"])
+        self.tell(e.TrialReported, trial, step=step, elapsed_s=step * STEP_S, metrics={"train/loss": loss})
+        if step % self.spec.evaluate.every == 0:
+            self.tell(
+                e.TrialEvaluated, trial, step=step, elapsed_s=step * STEP_S, metrics={"eval/loss": loss}
+            )
+        if step >= self.total(trial):
+            del self.steps[trial]
+            self.tell(e.TrialCompleted, trial, step=step, values=(loss,))
+
+    def run(self) -> None:
+        while True:
+            for message in self.link.take(wait=not set(self.steps) - self.paused):
+                self.do(message)
+            for trial in sorted(set(self.steps) - self.paused):
+                self.turn(trial)
+            time.sleep(STEP_S)
+
+
+if __name__ == "__main__":
+    Scripted(Path(sys.argv[1]), sys.argv[2], sys.argv[3]).run()

@@ -1,0 +1,157 @@
+"""The engine: starts on demand, runs a study to its end, is steered, and says why it refuses."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from core.contract import client, wire
+from core.contract import state as s
+from core.daemon import launch
+from core.errors import RefusedError
+from tests.daemon.conftest import DEADLINE_S, ROOT, Engine
+
+pytestmark = pytest.mark.real
+LONG = {"steps": 1_000_000}
+
+
+def test_a_study_runs_to_its_end_and_names_its_best(engine):
+    engine.run()
+    study = engine.until_study(lambda one: one.state == "complete", "the study ends")
+    assert [trial.state for trial in study.trials.values()] == ["complete"] * 3
+    assert study.why == "3 of 3 trials complete"
+    best = max(study.trials.values(), key=lambda trial: trial.params["lora_rank"])
+    assert min(trial.values[0] for trial in study.trials.values()) == best.values[0]
+    engine.until(lambda: not engine.workers(), "the workers are gone")
+
+
+def test_the_engine_holds_no_torch(engine):
+    engine.run(study={"sampler": "gp", "startup_trials": 1})
+    engine.until_study(lambda one: one.state == "complete", "the study ends")
+    assert "libtorch" not in Path(f"/proc/{engine.process.pid}/maps").read_text()
+
+
+def test_pause_resume_and_prune_are_confirmed(engine):
+    engine.run(train=LONG)
+    engine.until_study(lambda one: one.trials and one.trials[0].step > 3, "trial 0 runs")
+    engine.ask(wire.PauseTrial("s", 0))
+    engine.until(lambda: engine.trial(0).state == s.PAUSED, "it is paused")
+    stood = engine.trial(0).step
+    engine.until(
+        lambda: engine.trial(1).step > engine.trial(1).step - 1 and engine.trial(1).step > 20, "1 goes on"
+    )
+    assert engine.trial(0).step == stood and engine.trial(0).asked == ""
+    engine.ask(wire.ResumeTrial("s", 0))
+    engine.until(lambda: engine.trial(0).step > stood, "it goes on")
+    engine.ask(wire.PruneTrial("s", 0, why="enough"))
+    engine.until(lambda: engine.trial(0).state == s.PRUNED, "it is pruned")
+    assert engine.trial(0).why == "enough"
+    engine.until_study(
+        lambda one: one.trials.get(2) and one.trials[2].state == s.RUNNING, "its place is taken"
+    )
+
+
+def test_stop_ends_the_trials_and_keeps_the_results(engine):
+    engine.run(train={"steps": 30}, study={"trials": 500})
+    engine.until_study(lambda one: any(t.state == s.COMPLETE for t in one.trials.values()), "one is complete")
+    engine.ask(wire.StopStudy("s", by="me"))
+    study = engine.until_study(lambda one: one.state == "stopped", "the study stops")
+    assert {trial.state for trial in study.trials.values()} == {s.COMPLETE, s.PRUNED}
+    assert study.why == "stopped by me"
+    engine.run(train={"steps": 30}, study={"trials": 500})
+    assert engine.study().state == "running"
+
+
+def test_the_pruner_acts_and_says_why(engine):
+    engine.run(
+        study={"trials": 30, "pruner": "median", "startup_trials": 2},
+        train={"steps": 200}, evaluate={"every": 10},
+    )  # fmt: skip
+    study = engine.until_study(
+        lambda one: any(t.state == s.PRUNED for t in one.trials.values()), "a trial is pruned"
+    )
+    pruned = next(trial for trial in study.trials.values() if trial.state == s.PRUNED)
+    assert pruned.why.startswith("median pruner: eval/loss") and "is worse than the median" in pruned.why
+
+
+@pytest.mark.parametrize(
+    ("wanted", "told"),
+    [
+        (wire.PauseTrial("none", 0), "there is no study 'none'"),
+        (wire.PauseTrial("s", 99), "there is no trial 99"),
+        (wire.ResumeTrial("s", 0), "trial 0 is running, not paused"),
+        (wire.StopEngine(), "studies still run: s"),
+        (wire.StartStudy({"study": {"name": "../x"}}), "must be 1 to 64"),
+        (wire.StartStudy({"study": {"name": "t"}, "model": {"base": "b"}, "data": {"source": "d"},
+                          "resources": {"devices": [7]}}), "there is no GPU 7"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_done_is_refused_with_the_reason(engine, wanted, told):
+    engine.run(train=LONG)
+    engine.until_study(lambda one: one.trials and one.trials[0].state == s.RUNNING, "trial 0 runs")
+    with pytest.raises(RefusedError, match=told):
+        engine.ask(wanted)
+    assert engine.trial(0).state == s.RUNNING
+
+
+def test_the_same_name_with_other_settings_is_refused(engine):
+    engine.run(train=LONG)
+    engine.run(train=LONG)  # the same again: nothing to do
+    with pytest.raises(RefusedError, match=r"with other settings exists: train\.steps"):
+        engine.run(train={"steps": 5})
+
+
+def test_a_base_that_cannot_be_loaded_ends_the_study_with_the_reason(engine):
+    engine.run(train={"steps": 5, "seed": 3})
+    study = engine.until_study(lambda one: one.state == "failed", "the study fails")
+    assert study.why == "the base model cannot be loaded (model.base) → check the id"
+    assert all(trial.state == s.FAILED for trial in study.trials.values())
+
+
+def test_a_second_engine_is_refused(engine):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TRIMTAB_HOME": str(engine.home)}
+    command = [sys.executable, "-P", "-m", "core.daemon"]
+    command = [sys.executable, "-P", "-m", "core.daemon"]
+    second = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=DEADLINE_S)
+    assert second.returncode == 3
+    assert f"an engine lives already (process {engine.process.pid})" in second.stderr
+    assert launch.health(engine.socket)
+
+
+def test_it_starts_on_demand_once_and_cleans_up_a_dead_ones_socket(tmp_path):
+    home = tmp_path / "home"
+    one = Engine(home)
+    try:
+        socket = launch.ensure(home)
+        first = launch.health(socket)["pid"]
+        assert launch.ensure(home) == socket and launch.health(socket)["pid"] == first
+        os.kill(first, 9)
+        one.until(lambda: launch.health(socket) is None, "it is dead")
+        assert socket.exists()
+        launch.ensure(home)
+        second = launch.health(socket)["pid"]
+        assert second != first
+        assert socket.stat().st_mode & 0o777 == 0o600 and home.stat().st_mode & 0o777 == 0o700
+    finally:
+        asyncio.run(client.request(one.socket, wire.StopEngine(force=True)))
+        one.until(lambda: launch.health(one.socket) is None, "it is gone")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root to become somebody else")
+def test_another_user_is_refused(engine):
+    engine.home.chmod(0o755)  # even when the folder were open
+    for folder in engine.home.parents:
+        folder.chmod(folder.stat().st_mode | 0o055)
+    engine.socket.chmod(0o777)
+    code = (
+        "import os, socket, sys; os.setgid(65534); os.setuid(65534); s = socket.socket(socket.AF_UNIX)\n"
+        "s.connect(sys.argv[1])\n"
+        "s.sendall(b'GET /state HTTP/1.1\\r\\nHost: e\\r\\n\\r\\n'); print(s.recv(4096).decode())"
+    )
+    stranger = subprocess.run(
+        [sys.executable, "-c", code, str(engine.socket)], capture_output=True, text=True, timeout=DEADLINE_S
+    )
+    assert "403 Forbidden" in stranger.stdout, stranger.stdout + stranger.stderr

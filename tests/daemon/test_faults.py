@@ -1,0 +1,147 @@
+"""What breaks is taken up again: the state is what the journal says, and nothing finished is lost."""
+
+import asyncio
+import signal
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from core.contract import client, wire
+from core.contract import state as s
+from core.store import journal, runs
+from core.store.replay import folded
+from tests.daemon.conftest import Engine
+
+pytestmark = pytest.mark.real
+
+
+def of_journal(engine: Engine) -> s.Study:
+    folder = engine.home / "studies" / "s"
+    return folded([journal.read(runs.journal_path(folder))]).studies["s"]
+
+
+def complete(study: s.Study) -> bool:
+    return study.state == "complete"
+
+
+def test_kill_9_of_the_engine_in_the_middle_loses_nothing(engine):
+    engine.run(study={"trials": 6}, train={"steps": 150})
+    engine.until_study(
+        lambda one: sum(t.state == s.COMPLETE for t in one.trials.values()) >= 2, "two are complete"
+    )
+    before = [one.pid for one in engine.workers()]
+    engine.kill()
+    known = of_journal(engine)
+    engine.start()
+    study = engine.until_study(complete, "the study ends")
+    for trial in known.trials.values():
+        if trial.state == s.COMPLETE:
+            assert study.trials[trial.number].values == trial.values
+    assert len(study.trials) == 6 and all(trial.state == s.COMPLETE for trial in study.trials.values())
+    assert not any("queued again" in line.text for line in study.lines), "the worker was taken over, not lost"
+    assert before
+    assert of_journal(engine).trials == study.trials
+    for number in study.trials:
+        board = EventAccumulator(str(engine.home / "studies" / "s" / "tb" / str(number)))
+        board.Reload()
+        steps = [one.step for one in board.Scalars("train/loss")]
+        assert steps == sorted(set(steps)), "no step stands twice"
+
+
+def test_kill_9_of_engine_and_workers_goes_on_from_the_queue(engine):
+    engine.run(train={"steps": 150})
+    engine.until_study(lambda one: one.trials and one.trials[0].step > 3, "trial 0 runs")
+    engine.kill()
+    for one in engine.workers():
+        one.kill()
+    engine.start()
+    study = engine.until_study(complete, "the study ends")
+    assert any("did not come back" in line.text for line in study.lines)
+
+
+def test_a_worker_that_dies_costs_its_trials_a_retry_and_not_more(engine):
+    engine.run(train={"steps": 20, "seed": 1}, resources={"pack": 1})
+    study = engine.until_study(complete, "the study ends")
+    assert study.trials[0].retry == 1
+    assert any(
+        "queued again (1): its worker" in line.text and "(exit code 3)" in line.text for line in study.lines
+    )
+
+
+def test_a_worker_that_falls_silent_loses_its_lease(engine):
+    engine.run(train={"steps": 20, "seed": 2}, resources={"pack": 1, "lease_s": 5.0})
+    study = engine.until_study(complete, "the study ends")
+    assert any("was silent for" in line.text for line in study.lines)
+
+
+def test_a_trial_that_kills_every_worker_fails_and_the_study_goes_on(engine):
+    engine.run(study={"trials": 2}, train={"seed": 4}, resources={"pack": 1, "retries": 1})
+    for _ in range(2):
+        engine.until_study(lambda one: one.trials and one.trials[0].state == s.RUNNING, "trial 0 runs")
+        for one in engine.workers():
+            one.send_signal(signal.SIGKILL)
+        engine.until_study(lambda one: one.trials[0].state != s.RUNNING, "it is noticed")
+    study = engine.until_study(complete, "the study ends")
+    assert study.trials[0].state == s.FAILED
+    assert "(killed by signal 9); that was try 2 of resources.retries + 1" in study.trials[0].error
+    assert study.trials[1].state == s.COMPLETE
+
+
+def test_an_orderly_stop_leaves_checkpoints_and_the_next_engine_goes_on(engine):
+    engine.run(train={"steps": 200})
+    engine.until_study(lambda one: one.trials and one.trials[0].step > 20, "trial 0 runs")
+    engine.ask(wire.StopEngine(force=True))
+    engine.until(lambda: engine.process.poll() is not None, "the engine is gone")
+    assert not engine.workers() and not engine.socket.exists()
+    stood = of_journal(engine).trials[0]
+    assert stood.checkpoint_step > 20 and stood.retry == 0
+    engine.start()
+    study = engine.until_study(complete, "the study ends")
+    assert any(
+        "running from step" in line.text and f"step {stood.checkpoint_step} " in line.text
+        for line in study.lines
+    )
+
+
+def test_a_torn_journal_is_told_and_the_rest_is_kept(engine):
+    engine.run()
+    engine.until_study(complete, "the study ends")
+    engine.kill()
+    path = engine.home / "studies" / "s" / "journal.log"
+    path.write_bytes(path.read_bytes() + b"\x07\x00\x00")
+    engine.start()
+    study = engine.until_study(lambda one: "cut off" in one.lines[-1].text, "it is told")
+    assert study.state == "complete"
+
+
+def test_a_console_that_never_reads_slows_nobody(engine):
+    async def attached_and_silent() -> None:
+        connections = [await client.attach(engine.socket) for _ in range(20)]
+        await asyncio.to_thread(engine.run, study={"trials": 4}, train={"steps": 200})
+        await asyncio.to_thread(engine.until_study, complete, "the study ends")
+        for connection in connections:
+            await connection.close()
+
+    asyncio.run(attached_and_silent())
+
+
+def test_attaching_gives_the_picture_and_then_what_changes(engine):
+    from core.contract.fold import apply
+
+    async def follow() -> s.State:
+        connection = await client.attach(engine.socket)
+        state = None
+        async for message in connection.messages():
+            if isinstance(message, wire.Snapshot):
+                state = message.state
+            elif isinstance(message, wire.Changed):
+                for event in message.events:
+                    state = apply(state, event)
+            if state and "s" in state.studies and complete(state.studies["s"]):
+                break
+        await connection.close()
+        return state
+
+    engine.run(train={"steps": 60})
+    seen = asyncio.run(follow())
+    assert seen.studies == engine.state().studies

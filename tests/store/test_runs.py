@@ -1,0 +1,52 @@
+"""The run folder is private, and nobody is led out of it."""
+
+import pytest
+
+from core import paths
+from core.errors import TrimtabError
+from core.store import runs
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRIMTAB_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def test_a_study_has_a_folder_of_its_own_that_nobody_else_reads(home):
+    folder = runs.create("demo", "a = 1\n")
+    assert folder == home / "studies" / "demo"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert (folder / "study.toml").read_text() == "a = 1\n"
+    assert runs.create("demo", "a = 1\n") == folder
+
+
+def test_another_study_of_the_same_name_is_refused():
+    runs.create("demo", "a = 1\n")
+    with pytest.raises(TrimtabError, match="holds another study"):
+        runs.create("demo", "a = 2\n")
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", ".", "", "a\x1b[2J"])
+def test_a_name_that_leaves_the_home_is_refused(name, home):
+    with pytest.raises(TrimtabError):
+        runs.create(name, "")
+    assert not (home.parent / "x").exists()
+
+
+def test_a_link_in_the_place_of_a_folder_is_refused(home, tmp_path):
+    folder = runs.create("demo", "")
+    (tmp_path / "elsewhere").mkdir()
+    (folder / "trials" / "3").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(TrimtabError, match="is a link"):
+        runs.trial_folder(folder, 3)
+    (paths.studies() / "linked").symlink_to(folder)
+    (folder / "journal.log").write_bytes(b"")
+    assert runs.list_studies() == [folder]
+
+
+def test_a_long_home_gets_its_socket_elsewhere_but_private(tmp_path):
+    deep = tmp_path / ("d" * 120)
+    place = paths.socket_path(deep)
+    assert len(str(place)) < 100
+    assert paths.private(place.parent).stat().st_mode & 0o777 == 0o700
