@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -245,21 +245,26 @@ class Runner:
 
     # -- workers ----------------------------------------------------------------------------------
 
-    def connected(self, worker: Worker, holds: Sequence[int]) -> None:
-        """Bring a worker that said Hello up to date: its trials, and what was asked meanwhile."""
+    def connected(self, worker: Worker, holds: Sequence[int], why_pruned: Callable[[int], str]) -> None:
+        """Bring a worker that said Hello up to date: its trials, and what was asked meanwhile.
+
+        A trial that ran and is not held any more has ended there: that is told next, and it is not
+        given out again.
+        """
         mine = {trial.number: trial for trial in self._on_workers() if trial.worker == worker.name}
         for number in holds:
             if number not in mine:
                 worker.tell(work.Prune(number, "the trial is no longer this worker's"))
         for trial in mine.values():
             if trial.number not in holds:
-                worker.tell(self.assignment(trial))
+                if trial.state == s.STARTING:
+                    worker.tell(self.assignment(trial))
             elif trial.asked == "pause":
                 worker.tell(work.Pause(trial.number))
             elif trial.asked == "resume":
                 worker.tell(work.Resume(trial.number))
             if trial.asked == "prune":
-                worker.tell(work.Prune(trial.number, "asked while the worker was away"))
+                worker.tell(work.Prune(trial.number, why_pruned(trial.number)))
 
     async def _requeue(self, worker: Worker, why: str) -> None:
         """Give the trials of a lost worker back to the queue; those that lost too many fail."""

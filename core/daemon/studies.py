@@ -57,6 +57,7 @@ class Studies:
         self._tasks: set[asyncio.Task[None]] = set()
         self._one_start = asyncio.Lock()  # two consoles may start the same study at once
         self.heard: dict[str, int] = {}  # durable, by worker, as the journals tell it
+        self._whys: dict[tuple[str, int], str] = {}  # why trials are being pruned, until their workers know
         supervisor.watchers.append(self._watch)
 
     @property
@@ -76,7 +77,9 @@ class Studies:
 
         def events(folder: Path) -> Iterator[e.Event]:
             journal = Journal.open(runs.journal_path(folder))
-            yield from journal.replay()
+            for event in journal.replay():
+                self._remember(event)
+                yield event
             self.heard.update(journal.heard)
             self._supervisor.keep(folder.name, journal)
             faults.extend((folder.name, fault) for fault in journal.faults)
@@ -169,11 +172,18 @@ class Studies:
         live = known.state == "running"
         if not more and (live or known.state == "complete"):
             return
+        if not live:
+            await self._over(known.name)
         why = f"{spec.study.trials} trials wanted" if more else f"asked again after it was {known.state}"
         trials = spec.study.trials if more else 0
         await self._put(e.StudyReopened(at=time.time(), study=known.name, why=why, trials=trials))
         if not live:
             self._run(spec, Path(known.folder))
+
+    async def _over(self, study: str) -> None:
+        """Until the last runner of ``study`` has sent its workers away: it must not send away new ones."""
+        for task in [one for one in self._tasks if one.get_name() == f"study {study}"]:
+            await asyncio.wait([task])
 
     async def _stop(self, request: wire.StopStudy) -> None:
         study = requests.live_study(self.state, request.study)
@@ -217,9 +227,20 @@ class Studies:
     # -- what happens ------------------------------------------------------------------------------
 
     def _watch(self, event: e.Event, state: s.State) -> None:
+        self._remember(event)
         runner = self._runners.get(event.study)
         if runner is not None and isinstance(event, FOR_RUNNER):
             runner.inbox.put_nowait(event)
+
+    def _remember(self, event: e.Event) -> None:
+        if isinstance(event, e.PruneAsked):
+            self._whys[event.study, event.trial] = event.why
+        elif isinstance(event, e.TrialPruned):
+            self._whys.pop((event.study, event.trial), None)
+
+    def why_pruned(self, study: str, trial: int) -> str:
+        """What was said when the trial's end was asked for."""
+        return self._whys.get((study, trial), "asked while the worker was away")
 
     def _gone(self, worker: Worker, why: str) -> None:
         runner = self._runners.get(worker.study)

@@ -56,7 +56,7 @@ class Telling:
         if worker.leaving:  # it was told while it was not connected
             worker.tell(work.Shutdown("the worker is not needed any more"))
         else:
-            runner.connected(worker, hello.trials)
+            runner.connected(worker, hello.trials, lambda trial: self._studies.why_pruned(hello.study, trial))
         return worker
 
     def said(self, worker: Worker, message: work.FromWorker) -> None:
