@@ -55,8 +55,12 @@ def resolve(name: str, progress: Progress) -> str:
 
 
 def load_base(spec: Spec, device: torch.device, progress: Progress) -> Base:
+    """The study's base. Raises TrimtabError with the cause when it cannot be loaded."""
+    return load_section(spec.model, device, progress)
+
+
+def load_section(section: ModelSection, device: torch.device, progress: Progress) -> Base:
     """Load model and tokenizer. Raises TrimtabError with the cause when that fails."""
-    section = spec.model
     name = resolve(section.base, progress)
     precision = section.precision
     if precision == "auto":

@@ -18,19 +18,12 @@ from core.contract.spec import Spec
 from core.contract.specfile import load
 from core.errors import TrimtabError
 from core.train.link import Link
+from core.train.quiet import quieten, settle
 
 log = logging.getLogger("trimtab.worker")
 
 LAST_WORDS_S = 10.0  # for the engine to acknowledge what was told
 PROGRESS_S = 0.2  # between two words on the same stage
-QUIET = {
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-    "TRANSFORMERS_VERBOSITY": "error",
-    "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
-    "TOKENIZERS_PARALLELISM": "false",
-    "BITSANDBYTES_NOWELCOME": "1",
-}
 
 
 class Waiting:
@@ -96,7 +89,7 @@ class Worker:
         from core.train.model import load_base
         from core.train.pack import Pack
 
-        _quiet()
+        quieten()
         if self._spec.resources.threads:
             torch.set_num_threads(self._spec.resources.threads)
         base = load_base(self._spec, torch.device(self._device), self._waiting)
@@ -115,22 +108,13 @@ class Worker:
             self._pack.turn()
 
 
-def _quiet() -> None:
-    """The log is for what matters."""
-    from transformers.utils import logging as words
-
-    words.set_verbosity_error()
-    words.disable_progress_bar()
-
-
 def main() -> int:
     """Run the worker that the command line and the environment describe."""
     folder, name, device = sys.argv[1:4]
     os.umask(0o077)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for key, value in QUIET.items():
-        os.environ.setdefault(key, value)
+    settle()
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )

@@ -1,0 +1,136 @@
+"""``python -P -m core.train.generate ADAPTER_FOLDER PROMPT``: a text from a trained adapter, as it comes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from core.contract.plain import plain
+from core.contract.spec import ModelSection, Spec
+from core.contract.specfile import load
+from core.errors import TrimtabError
+from core.train.quiet import quieten, settle
+
+INTERRUPTED = 130  # what shells report for Ctrl-C
+
+
+def main(argv: list[str]) -> int:
+    """Print the text that follows the prompt. Returns the exit code."""
+    arguments = _parser().parse_args(argv)
+    settle()
+    try:
+        write(arguments.adapter, arguments.prompt, arguments.tokens, arguments.raw)
+    except TrimtabError as error:
+        print(plain(str(error), lines=True), file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print()
+        return INTERRUPTED
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="trimtab generate", description=__doc__)
+    parser.add_argument("adapter", type=Path, metavar="ADAPTER_FOLDER")
+    parser.add_argument("prompt", metavar="PROMPT")
+    parser.add_argument("--tokens", type=int, default=64, metavar="N", help="at most N new tokens")
+    parser.add_argument("--raw", action="store_true", help="continue the prompt itself: no chat template")
+    return parser
+
+
+def write(adapter: Path, prompt: str, tokens: int, raw: bool = False) -> None:
+    """Load the adapter on its base and print what it says, greedily. Raises TrimtabError."""
+    section, spec = _section(adapter), _study(adapter)
+    if spec is not None:
+        section = spec.model.model_copy(update={"gradient_checkpointing": False})
+        raw = raw or spec.data.format == "text"
+    if tokens < 1:
+        raise TrimtabError.of(f"--tokens {tokens} leaves nothing to write", "", "give 1 or more")
+    model, tokenizer = _loaded(section, adapter)
+    _stream(model, tokenizer, _prompt_ids(tokenizer, prompt, raw), tokens)
+
+
+def _section(adapter: Path) -> ModelSection:
+    """The base that the adapter itself names."""
+    try:
+        found = json.loads((adapter / "adapter_config.json").read_text("utf-8"))
+        return ModelSection(base=found["base_model_name_or_path"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TrimtabError.of(
+            f"this is no adapter: {plain(f'{type(error).__name__}: {error}', 200)}",
+            str(adapter),
+            "give a folder with adapter_config.json, as trials/N/adapter in a study's folder",
+        ) from error
+
+
+def _study(adapter: Path) -> Spec | None:
+    """The study beside a trial's adapter (STUDY/trials/N/adapter): it knows the base's precision."""
+    above = adapter.resolve().parents
+    file = above[2] / "study.toml" if len(above) > 2 else None
+    return load(file) if file is not None and file.is_file() else None
+
+
+def _loaded(section: ModelSection, adapter: Path) -> tuple[Any, Any]:
+    import torch
+    from peft import PeftModel
+
+    from core.train.model import load_section
+
+    quieten()
+    base = load_section(section, torch.device("cuda" if torch.cuda.is_available() else "cpu"), _say)
+    try:
+        model = PeftModel.from_pretrained(base.model, str(adapter))
+    except (OSError, ValueError, RuntimeError) as error:
+        raise TrimtabError.of(
+            f"the adapter does not fit its base: {plain(str(error), 400)}",
+            str(adapter),
+            f"it was trained on {base.name}",
+        ) from error
+    return model.eval(), base.tokenizer
+
+
+def _say(stage: str, done: int, total: int, unit: str) -> None:
+    print(f"{stage} …", file=sys.stderr, flush=True)
+
+
+def _prompt_ids(tokenizer: Any, prompt: str, raw: bool) -> list[int]:
+    if raw or not tokenizer.chat_template:
+        return tokenizer(prompt)["input_ids"]
+    text = tokenizer.apply_chat_template(
+        [{"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True
+    )
+    return tokenizer(text, add_special_tokens=False)["input_ids"]
+
+
+def _stream(model: Any, tokenizer: Any, ids: list[int], tokens: int) -> None:
+    import torch
+    from transformers import TextStreamer
+
+    class Plain(TextStreamer):
+        """A model's words are shown, never obeyed by the terminal."""
+
+        def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
+            super().on_finalized_text(plain(text, lines=True), stream_end)
+
+    if not ids:
+        raise TrimtabError.of("the prompt is empty", "PROMPT", "give some words to go on from")
+    pad, end = tokenizer.pad_token_id, tokenizer.eos_token_id
+    given = torch.tensor([ids], device=model.device)  # (1, T) int64
+    with torch.inference_mode():
+        model.generate(
+            input_ids=given,
+            attention_mask=torch.ones_like(given),
+            max_new_tokens=tokens,
+            do_sample=False,
+            use_cache=True,
+            pad_token_id=pad if pad is not None else end,
+            streamer=Plain(tokenizer, skip_prompt=True, skip_special_tokens=True),
+        )
+
+
+if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,78 @@
+"""A text from a trained adapter, by the command that `trimtab generate` runs."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from core import paths
+from core.contract import specfile
+from core.train import generate
+
+
+@pytest.fixture
+def adapter(bench, tmp_path):
+    """A trained trial's adapter, in a study's folder."""
+    made = bench(train={"steps": 30, "learning_rate": 0.005, "lora_rank": 8, "sequence_length": 64})
+    place = tmp_path / "trials"
+    place.mkdir()
+    made.assign(place, 0)
+    made.finish()
+    (tmp_path / "study.toml").write_text(specfile.write(made.spec))
+    return place / "0" / "adapter"
+
+
+def by_peft_alone(folder, adapter, prompt: str, tokens: int) -> str:
+    """What plain PEFT and transformers say."""
+    tokenizer = AutoTokenizer.from_pretrained(adapter)
+    model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(folder), adapter).eval()
+    turns = [{"role": "user", "content": prompt}]
+    given = tokenizer.apply_chat_template(
+        turns, add_generation_prompt=True, return_tensors="pt", return_dict=True
+    )
+    out = model.generate(**given, max_new_tokens=tokens, do_sample=False)[0]
+    return tokenizer.decode(out[given["input_ids"].shape[1] :], skip_special_tokens=True)
+
+
+def test_the_command_says_what_peft_alone_says(adapter, folder):
+    command = [sys.executable, "-P", "-m", "core.train.generate", str(adapter), "--tokens", "12", "--"]
+    done = subprocess.run(
+        [*command, "join the file"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(paths.root())},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.rstrip("\n") == by_peft_alone(folder, adapter, "join the file", 12).rstrip("\n")
+    assert done.stderr.startswith("loading ") and done.stderr.count("\n") == 1  # and no library's chatter
+
+
+def test_what_is_no_adapter_is_explained(tmp_path, capsys):
+    assert generate.main([str(tmp_path), "hello"]) == 1
+    told = capsys.readouterr().err
+    assert "this is no adapter: FileNotFoundError" in told and str(tmp_path) in told
+
+
+def test_an_adapter_without_its_study_names_its_base(adapter, tmp_path, capsys):
+    alone = tmp_path / "moved"
+    adapter.rename(alone)
+    assert generate.main([str(alone), "join the file", "--tokens", "4"]) == 0
+    assert capsys.readouterr().out
+
+
+def test_an_adapter_of_another_base_is_explained(adapter, capsys):
+    settings = adapter / "adapter_config.json"
+    settings.write_text(json.dumps({**json.loads(settings.read_text()), "r": 3}))
+    assert generate.main([str(adapter), "hello"]) == 1
+    assert "the adapter does not fit its base" in capsys.readouterr().err
+
+
+def test_escape_sequences_of_a_model_are_not_obeyed(adapter, capsys, monkeypatch):
+    """The model's words pass through ``plain``: no byte that steers a terminal comes out."""
+    assert generate.main([str(adapter), "\x1b[2J hello", "--tokens", "40", "--raw"]) == 0
+    shown = capsys.readouterr().out
+    assert not [one for one in shown if ord(one) < 32 and one != "\n"]
