@@ -55,20 +55,20 @@ def test_pause_resume_and_prune_are_confirmed(engine):
 
 
 def test_stop_ends_the_trials_and_keeps_the_results(engine):
-    engine.run(train={"steps": 30}, study={"trials": 500})
+    engine.run(train={"steps": 400}, study={"trials": 500}, resources={"pack": 3})
     engine.until_study(lambda one: any(t.state == s.COMPLETE for t in one.trials.values()), "one is complete")
     engine.ask(wire.StopStudy("s", by="me"))
     study = engine.until_study(lambda one: one.state == "stopped", "the study stops")
-    assert {trial.state for trial in study.trials.values()} == {s.COMPLETE, s.PRUNED}
+    assert s.COMPLETE in {trial.state for trial in study.trials.values()} <= {s.COMPLETE, s.PRUNED}
     assert study.why == "stopped by me"
-    engine.run(train={"steps": 30}, study={"trials": 500})
+    engine.run(train={"steps": 400}, study={"trials": 500}, resources={"pack": 3})
     assert engine.study().state == "running"
 
 
 def test_the_pruner_acts_and_says_why(engine):
     engine.run(
-        study={"trials": 30, "pruner": "median", "startup_trials": 2},
-        train={"steps": 200}, evaluate={"every": 10},
+        study={"trials": 30, "pruner": "median", "startup_trials": 1},
+        train={"steps": 3000}, evaluate={"every": 100},
     )  # fmt: skip
     study = engine.until_study(
         lambda one: any(t.state == s.PRUNED for t in one.trials.values()), "a trial is pruned"

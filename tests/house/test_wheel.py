@@ -44,11 +44,18 @@ def test_the_wheel_carries_themes_and_study_files(wheel):
 def test_the_installed_program_runs_and_finds_its_rooms(wheel, tmp_path):
     site = tmp_path / "site"
     zipfile.ZipFile(wheel).extractall(site)
-    code = f"import sys; sys.path.insert(0, {str(site)!r}); from trimtab.tui.door import main; sys.exit(main())"
+    code = (
+        f"import sys; sys.path.insert(0, {str(site)!r}); from trimtab.tui.door import main; sys.exit(main())"
+    )
     environment = {**os.environ, "TRIMTAB_HOME": str(tmp_path / "home")}
     check = [sys.executable, "-P", "-c", code, "check", str(ROOT / "configs" / "demo.toml")]
     done = subprocess.run(check, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    where = [sys.executable, "-P", "-c", code.replace("sys.exit(main())", "import core; print(core.__file__)")]
+    where = [
+        sys.executable,
+        "-P",
+        "-c",
+        code.replace("sys.exit(main())", "import core; print(core.__file__)"),
+    ]
     found = subprocess.run(where, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
     assert found.stdout.strip() == str(site / "trimtab" / "core" / "__init__.py")
