@@ -7,6 +7,8 @@ import os
 import shutil
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from core import paths
 from core.errors import TrimtabError
 from core.train.progress import Progress
@@ -24,12 +26,27 @@ def smollm2(progress: Progress) -> Path:
     progress("converting the demo model (once)", 0, 0, "")
     paths.private(paths.cache())
     aside = folder.with_name(f"{CACHED}.{os.getpid()}.new")
-    _convert(weights, aside, progress)
     try:
-        aside.rename(folder)
-    except OSError:  # another process was faster
+        _convert(weights, aside, progress)
+        _put(aside, folder)
+    except (OSError, SafetensorError) as error:
+        raise TrimtabError.of(
+            f"the demo's model cannot be kept: {error}",
+            str(folder),
+            "make room there (600 MB), or set TRIMTAB_CACHE to a folder with more",
+        ) from error
+    finally:
         shutil.rmtree(aside, ignore_errors=True)
     return folder
+
+
+def _put(aside: Path, folder: Path) -> None:
+    """Give ``aside`` its name, unless another process was faster."""
+    try:
+        aside.rename(folder)
+    except OSError:
+        if not (folder / "config.json").is_file():
+            raise
 
 
 def _gguf() -> Path:

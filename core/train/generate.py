@@ -105,15 +105,19 @@ def _prompt_ids(tokenizer: Any, prompt: str, raw: bool) -> list[int]:
     return tokenizer(text, add_special_tokens=False)["input_ids"]
 
 
-def _stream(model: Any, tokenizer: Any, ids: list[int], tokens: int) -> None:
-    import torch
+def streamer(tokenizer: Any) -> Any:
+    """Prints tokens as they come; a model's words are shown, never obeyed by the terminal."""
     from transformers import TextStreamer
 
     class Plain(TextStreamer):
-        """A model's words are shown, never obeyed by the terminal."""
-
         def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
             super().on_finalized_text(plain(text, lines=True), stream_end)
+
+    return Plain(tokenizer, skip_prompt=True, skip_special_tokens=True)
+
+
+def _stream(model: Any, tokenizer: Any, ids: list[int], tokens: int) -> None:
+    import torch
 
     if not ids:
         raise TrimtabError.of("the prompt is empty", "PROMPT", "give some words to go on from")
@@ -127,7 +131,7 @@ def _stream(model: Any, tokenizer: Any, ids: list[int], tokens: int) -> None:
             do_sample=False,
             use_cache=True,
             pad_token_id=pad if pad is not None else end,
-            streamer=Plain(tokenizer, skip_prompt=True, skip_special_tokens=True),
+            streamer=streamer(tokenizer),
         )
 
 

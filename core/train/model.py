@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from core.contract.plain import plain
 from core.contract.spec import ModelSection, Spec
@@ -68,7 +69,7 @@ def load_section(section: ModelSection, device: torch.device, progress: Progress
     progress(f"loading {Path(name).name} in {precision}", 0, 0, "")
     try:
         tokenizer, model = _load(name, section, precision, device)
-    except (OSError, ValueError, ImportError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         raise TrimtabError.of(
             f"the base model cannot be loaded: {plain(str(error), 400)}",
             f"model.base = {section.base!r}",

@@ -14,7 +14,8 @@ from core.errors import TrimtabError
 from core.train.progress import Progress
 
 DEMO = "demo:stdlib"
-READERS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
+READERS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet", ".txt": "text"}
+PACKED = (".gz", ".xz", ".bz2", ".zst")  # datasets unpacks these
 Raw = dict[str, Any]
 
 
@@ -26,6 +27,12 @@ def load(spec: Spec, progress: Progress) -> tuple[list[Raw], list[Raw]]:
     if isinstance(data.validation, str):
         apart = _kind(data.validation) is not None or Path(data.validation).exists()
         place, split = (data.validation, "train") if apart else (data.source, data.validation)
+        if not apart and _kind(place) is not None:
+            raise TrimtabError.of(
+                "there is no such file, and a single file has no splits",
+                f"data.validation = {data.validation!r}",
+                "give a share such as 0.1, or the path of a file",
+            )
         held = _read(data, place, split, progress)
     train, validation = (
         (rows, held) if held is not None else _split(rows, float(data.validation), spec.study.seed)
@@ -65,7 +72,10 @@ def _split(rows: Sequence[Raw], share: float, seed: int) -> tuple[list[Raw], lis
 
 def _kind(source: str) -> str | None:
     """The reader for a file name, None for anything else."""
-    return READERS.get(Path(source).suffix.lower())
+    ends = [end.lower() for end in Path(source).suffixes]
+    while ends and ends[-1] in PACKED:
+        ends.pop()
+    return READERS.get(ends[-1]) if ends else None
 
 
 def _read(data: DataSection, source: str, split: str, progress: Progress) -> list[Raw]:
@@ -82,6 +92,9 @@ def _read(data: DataSection, source: str, split: str, progress: Progress) -> lis
         raise TrimtabError.of("there is no such file", f"data.source = {source!r}", "check the path")
     if path.is_file() and path.stat().st_size == 0:
         raise TrimtabError.of("the file is empty", f"data.source = {source!r}", "give a file with rows")
+    if path.is_file() and _kind(source) is None:
+        known = ", ".join(READERS)
+        raise TrimtabError.of("this kind of file is not read", f"data.source = {source!r}", f"known: {known}")
     return _load(data, source, split, path)
 
 
@@ -92,7 +105,7 @@ def _load(data: DataSection, source: str, split: str, path: Path) -> list[Raw]:
     cache = str(paths.cache() / "datasets")
     try:
         if path.is_file():
-            kind = _kind(source) or "text"
+            kind = _kind(source) or ""
             found = datasets.load_dataset(kind, data_files=str(path), split="train", cache_dir=cache)
         elif path.is_dir():
             found = datasets.load_dataset(str(path), data.subset, split=split, cache_dir=cache)

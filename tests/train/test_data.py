@@ -1,5 +1,6 @@
 """Rows: read in every form, prompts masked, every fault told with its place."""
 
+import gzip
 import json
 import subprocess
 import sys
@@ -100,6 +101,73 @@ def test_data_that_cannot_be_used_is_explained(study, tokenizer, tmp_path, name,
     with pytest.raises(TrimtabError, match=told) as caught:
         load_data(study(data={"source": str(path)}), tokenizer, silent)
     assert name in str(caught.value)
+
+
+def test_rows_that_are_no_chats_are_left_out_and_counted(study, tokenizer, tmp_path):
+    good = {"messages": [{"role": "user", "content": "read"}, {"role": "assistant", "content": "one"}]}
+    silence = {"messages": [{"role": "user", "content": "read"}]}
+    rows = [good] * 6 + [{"messages": []}, silence]
+    held = rows_file(tmp_path / "b.jsonl", [good])
+    spec = study(data={"source": rows_file(tmp_path / "a.jsonl", rows), "validation": held})
+    data = load_data(spec, tokenizer, silent)
+    assert len(data.train) == 6
+    why = "1: messages is not a list of turns; 1: no target within 32 tokens"
+    assert data.notes[0] == f"2 of 8 training rows were left out ({why})"
+
+
+def test_a_template_that_refuses_every_row_is_quoted(study, tokenizer, tmp_path):
+    tokenizer.chat_template = "{{ raise_exception('no system role here') }}"
+    place = rows_file(tmp_path / "a.jsonl", [{"prompt": "a", "completion": "b"}] * 4)
+    with pytest.raises(TrimtabError, match="the chat template refuses it: no system role here"):
+        load_data(study(data={"source": place}), tokenizer, silent)
+
+
+REWRITES = (  # as Qwen3 does: the last answer carries what earlier ones do not
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n"
+    "{% if loop.last and m.role == 'assistant' %}<think></think>{% endif %}"
+    "{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def test_a_template_that_rewrites_earlier_turns_is_searched(study, tokenizer, tmp_path):
+    tokenizer.chat_template = REWRITES
+    turns = [("user", "say one"), ("assistant", "one"), ("user", "two"), ("assistant", "two")]
+    rows = [{"messages": [{"role": role, "content": text} for role, text in turns]}] * 4
+    data = {"source": rows_file(tmp_path / "a.jsonl", rows), "validation": 0.5}
+    row = load_data(study(data=data, train={"sequence_length": 200}), tokenizer, silent).train[0]
+    assert learnt(tokenizer, row) == "one<|im_end|><think></think>two<|im_end|>\n"
+
+
+def test_an_assistant_that_speaks_first_is_learnt_without_its_header(study, tokenizer, tmp_path):
+    turns = [("assistant", "hello"), ("user", "read"), ("assistant", "one")]
+    rows = [{"messages": [{"role": role, "content": text} for role, text in turns]}] * 4
+    data = {"source": rows_file(tmp_path / "a.jsonl", rows), "validation": 0.5}
+    row = load_data(study(data=data, train={"sequence_length": 200}), tokenizer, silent).train[0]
+    assert learnt(tokenizer, row) == "hello<|im_end|>one<|im_end|>\n"
+
+
+def test_a_single_file_has_no_splits(study):
+    with pytest.raises(TrimtabError, match="a single file has no splits") as caught:
+        source.load(study(data={"validation": "test"}), silent)
+    assert "data.validation = 'test'" in str(caught.value)
+
+
+def test_validation_rows_need_the_columns_too(study, tokenizer, tmp_path):
+    held = rows_file(tmp_path / "b.jsonl", [{"text": "b"}] * 2)
+    with pytest.raises(TrimtabError, match="no column 'prompt'; they have text") as caught:
+        load_data(study(data={"validation": held}), tokenizer, silent)
+    assert "data.validation" in str(caught.value)
+
+
+def test_packed_files_are_read_and_unknown_kinds_are_not_taken_for_text(study, tmp_path):
+    packed, sheet = tmp_path / "a.jsonl.gz", tmp_path / "a.xlsx"
+    packed.write_bytes(gzip.compress(b'{"text": "a"}\n' * 4))
+    sheet.write_bytes(b"PK..")
+    train, held = source.load(study(data={"source": str(packed), "validation": 0.5}), silent)
+    assert [*train, *held] == [{"text": "a"}] * 4
+    with pytest.raises(TrimtabError, match="this kind of file is not read"):
+        source.load(study(data={"source": str(sheet)}), silent)
 
 
 def test_cutting_and_padding_keep_the_shape(tokenizer):

