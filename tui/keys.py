@@ -53,8 +53,8 @@ DETAIL = (
 )
 
 EVERYWHERE = (
-    Key("app.help", "question_mark", "help", "help", "this page", shown=True),
-    Key("app.detach", "q", "detach", "detach", "leave; the study goes on", shown=True),
+    Key("app.help", "question_mark", "app.help", "help", "this page", shown=True),
+    Key("app.detach", "q", "app.detach", "detach", "leave; the study goes on", shown=True),
 )
 
 

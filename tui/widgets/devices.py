@@ -78,7 +78,7 @@ def _card(device: e.Device, past: s.Past, width: int, look: Palette) -> Text:
         if device.used_bytes is not None and device.total_bytes
         else None
     )
-    room = 6 if width < 60 else 12
+    room = 6 if width < 60 else 8 if width < 84 else 14
     _gauge(
         line,
         "mem",
@@ -90,7 +90,7 @@ def _card(device: e.Device, past: s.Past, width: int, look: Palette) -> Text:
     )
     line.append(f"  {percent(device.utilisation):>4}", style=look["primary"])
     if width >= 56:
-        line.append(" " + sparkline(past.utilisation, min(16, width // 6), 0.0, 1.0), style=look["primary"])
+        line.append(" " + sparkline(past.utilisation, min(16, width // 8), 0.0, 1.0), style=look["primary"])
     if device.temperature_c is not None or width >= 70:
         line.append(f"  {_degrees(device.temperature_c)}")
     if width >= 50:

@@ -24,7 +24,11 @@ COUNTED = ("running", "paused", "queued", "complete", "pruned", "failed", "infea
 class StudyHeader(Static):
     """Two lines at the top."""
 
-    DEFAULT_CSS = "StudyHeader { height: 2; padding: 0 1; background: $surface; text-wrap: nowrap; }"
+    DEFAULT_CSS = """
+    StudyHeader {
+        height: 2; padding: 0 1; background: $surface; text-wrap: nowrap; text-overflow: ellipsis;
+    }
+    """
 
     def show(self, study: s.Study | None, now: float, away: str, look: Palette, more: int = 0) -> None:
         """Draw ``study``; ``away`` says why the engine is silent, ``more`` counts the other studies."""
@@ -32,8 +36,8 @@ class StudyHeader(Static):
         first = Text(no_wrap=True, overflow="ellipsis")
         second = Text(no_wrap=True, overflow="ellipsis")
         if study is not None:
-            _first_line(first, study, now, look, width)
-            _second_line(second, study, now, look, more)
+            _first_line(first, study, now, look, width, more)
+            _second_line(second, study, look)
         else:
             first.append("trimtab", style="bold")
         if away:
@@ -43,10 +47,12 @@ class StudyHeader(Static):
         self.update(Text("\n", no_wrap=True, overflow="ellipsis").join([first, second]))
 
 
-def _first_line(line: Text, study: s.Study, now: float, look: Palette, width: int) -> None:
+def _first_line(line: Text, study: s.Study, now: float, look: Palette, width: int, more: int) -> None:
     meaning = STATES.get(study.state, "info")
     ended = ranking.ended(study)
     line.append(plain(study.name, 30), style="bold")
+    if more:
+        line.append(f" +{more} (S)", style=look["muted"])
     line.append(f"  {GLYPHS[meaning]} {study.state}  ", style=look[meaning])
     full, empty = bar(ended / study.total_trials if study.total_trials else 0.0, 10 if width < 100 else 24)
     line.append(full, style=look["primary"])
@@ -65,7 +71,7 @@ def _first_line(line: Text, study: s.Study, now: float, look: Palette, width: in
         line.append(f", {duration(left)} left", style=look["muted"])
 
 
-def _second_line(line: Text, study: s.Study, now: float, look: Palette, more: int) -> None:
+def _second_line(line: Text, study: s.Study, look: Palette) -> None:
     best = ranking.best(study)
     metric, direction = study.objectives[0]
     if best is not None:
@@ -81,5 +87,3 @@ def _second_line(line: Text, study: s.Study, now: float, look: Palette, more: in
         line.append(
             f"  {plain(study.why, 200)}", style=look["error" if study.state == "failed" else "warning"]
         )
-    if more:
-        line.append(f"  +{more} studies (S)", style=look["muted"])

@@ -1,0 +1,111 @@
+"""The console against a small real engine: the engine's own hub and server's protocol on a Unix socket."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from aiohttp import WSMsgType, web
+
+from core.contract import events as e
+from core.contract import wire
+from core.contract.fold import apply
+from core.contract.state import State
+from core.daemon.hub import Hub
+from tests.tui.scene import NOW
+from tui.app import TrimtabApp
+
+DEADLINE_S = 20.0
+
+
+class Backend:
+    """Serves a state, takes events, notes what is asked and answers with ``refusal`` when there is one."""
+
+    def __init__(self, socket: Path, state: State) -> None:
+        self.socket, self.state = socket, state
+        self.hub = Hub()
+        self.hub.changed(state, ())
+        self.asked: list[wire.AnyRequest] = []
+        self.refusal: wire.Reply | None = None
+        app = web.Application()
+        app.router.add_get("/ws", self._serve)
+        self.runner = web.AppRunner(app, shutdown_timeout=0.1)
+
+    async def open(self) -> None:
+        await self.runner.setup()
+        await web.UnixSite(self.runner, str(self.socket)).start()
+
+    def happen(self, *events: e.Event) -> None:
+        for event in events:
+            self.state = apply(self.state, event)
+        self.hub.changed(self.state, events)
+
+    async def _serve(self, request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        await socket.send_bytes(wire.encode(wire.Welcome(wire.PROTOCOL, 1, "test")))
+        feed = asyncio.create_task(self.hub.serve(socket.send_bytes))
+        try:
+            async for message in socket:
+                if message.type is WSMsgType.BINARY:
+                    ask = wire.read_from_console(message.data)
+                    self.asked.append(ask.request)
+                    reply = self.refusal or wire.Reply(ask.id, True)
+                    reply = wire.Reply(ask.id, reply.ok, reply.what, reply.where, reply.fix)
+                    await socket.send_bytes(wire.encode(reply))
+        finally:
+            feed.cancel()
+        return socket
+
+
+class Seat:
+    """Somebody before the console."""
+
+    def __init__(self, app: TrimtabApp, pilot, backend: Backend) -> None:
+        self.app, self.pilot, self.backend = app, pilot, backend
+
+    async def press(self, *keys: str) -> None:
+        await self.pilot.press(*keys)
+        await self.pilot.pause()
+
+    async def until(self, true: Callable[[], object], what: str) -> None:
+        deadline = time.monotonic() + DEADLINE_S
+        while not true():
+            assert time.monotonic() < deadline, f"in vain: {what}\n{self.screen()}"
+            await self.pilot.pause(0.02)
+
+    async def sees(self, *words: str) -> None:
+        await self.until(lambda: all(word in self.screen() for word in words), f"to see {words}")
+
+    def screen(self) -> str:
+        """What stands on the screen, as text."""
+        lines = self.app.screen._compositor.render_strips()
+        return "\n".join("".join(segment.text for segment in strip) for strip in lines)
+
+
+@pytest.fixture
+def seat(tmp_path):
+    """``async with seat(state, (80, 24)) as you: …``"""
+
+    @asynccontextmanager
+    async def sit(state: State, size: tuple[int, int] = (80, 24)) -> AsyncIterator[Seat]:
+        backend = Backend(tmp_path / "e.sock", state)
+        await backend.open()
+        app = TrimtabApp(backend.socket, None, clock=lambda: NOW)
+        try:
+            async with app.run_test(size=size, notifications=True) as pilot:
+                you = Seat(app, pilot, backend)
+                await you.until(lambda: app.engine.attached, "to be attached")
+                await pilot.pause(0.3)
+                yield you
+        finally:
+            await backend.runner.cleanup()
+
+    return sit
+
+
+Sit = Callable[..., Awaitable[Seat]]

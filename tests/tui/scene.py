@@ -1,0 +1,151 @@
+"""A study in full swing, made by folding events as the engine would send them. The clock stands at NOW."""
+
+from __future__ import annotations
+
+import math
+import random
+
+from core.contract import events as e
+from core.contract import specfile
+from core.contract.fold import apply
+from core.contract.knobs import defaults
+from core.contract.state import State
+
+NOW = 1_800_000_000.0
+SPEC = specfile.to_raw(
+    specfile.parse(
+        {
+            "study": {"name": "tidy-7b", "trials": 24},
+            "model": {"base": "Qwen/Qwen2.5-7B-Instruct", "precision": "nf4"},
+            "data": {"source": "train.jsonl"},
+            "train": {"steps": 400},
+            "space": {
+                "learning_rate": {"low": 1e-5, "high": 1e-3, "log": True},
+                "lora_rank": [8, 16, 32],
+                "lora_dropout": [0.0, 0.05],
+                "batch_size": [2, 4],
+            },
+            "evaluate": {"every": 20},
+        }
+    )
+)
+ENDS = [
+    "complete",
+    "pruned",
+    "complete",
+    "failed",
+    "complete",
+    "paused",
+    "running",
+    "running",
+    "starting",
+    "queued",
+]
+
+
+def trial_events(study: str, number: int, end: str) -> list[e.Event]:
+    """The life of one trial up to ``end``."""
+    draw = random.Random(number)
+    params = {
+        "learning_rate": 10 ** draw.uniform(-5, -3),
+        "lora_rank": draw.choice([8, 16, 32]),
+        "lora_dropout": draw.choice([0.0, 0.05]),
+        "batch_size": draw.choice([2, 4]),
+    }
+    at = NOW - 3000 + 200 * number
+    common = {"study": study, "trial": number}
+    told: list[e.Event] = [
+        e.TrialQueued(at=at, **common, params=params, knobs={**defaults(), "steps": 400, **params}, why="tpe")
+    ]
+    if end == "queued":
+        return told
+    told.append(
+        e.TrialStarting(at=at + 1, **common, worker="gpu0-a1b2c3", device="gpu0", why="gpu0 was free")
+    )
+    if end == "starting":
+        return told
+    told.append(e.TrialRunning(at=at + 5, **common, step=0, total_steps=400, trainable=40_370_176))
+    steps = {"complete": 400, "pruned": 120, "failed": 60, "paused": 210}.get(end, 150 + 40 * number % 160)
+    floor = 1.1 + 0.3 * draw.random()
+    for step in range(4, steps + 1, 4):
+        loss = floor + 1.6 * math.exp(-step / 70) + draw.gauss(0, 0.03)
+        metrics = {
+            "train/loss": loss,
+            "train/learning_rate": params["learning_rate"],
+            "train/grad_norm": 0.4 + 0.1 * draw.random(),
+            "train/tokens_per_s": 5213.0,
+            "memory/used_bytes": 9.1e9,
+        }
+        told.append(e.TrialReported(at=at + step, **common, step=step, elapsed_s=step * 1.5, metrics=metrics))
+        if step % 20 == 0:
+            held = floor + 0.06 + 1.6 * math.exp(-step / 70)
+            scores = {"eval/loss": held, "eval/perplexity": math.exp(held), "eval/accuracy": 0.61}
+            told.append(
+                e.TrialEvaluated(at=at + step, **common, step=step, elapsed_s=step * 1.5, metrics=scores)
+            )
+    last = at + steps + 1
+    if end == "complete":
+        told.append(e.TrialCompleted(at=last, **common, step=steps, values=(floor + 0.06,), adapter="/a"))
+    elif end == "pruned":
+        why = "median pruner: eval/loss 1.66 at step 120 is worse than the median 1.52 of 4 trials"
+        told += [e.PruneAsked(at=last, **common, by="the pruner", why=why)]
+        told += [e.TrialPruned(at=last, **common, step=steps, why=why)]
+    elif end == "failed":
+        error = "[bold]the loss is nan[/bold] at step 61 \x1b]0;owned\x07; a lower learning_rate may help"
+        told.append(
+            e.TrialFailed(
+                at=last, **common, error=error, traceback="Traceback:\n  File [red]x[/red]", step=60
+            )
+        )
+    elif end == "paused":
+        told += [e.PauseAsked(at=last, **common, by="console"), e.TrialPaused(at=last, **common, step=steps)]
+    return told
+
+
+def study_events(name: str = "tidy-7b", ends: list[str] | None = None) -> list[e.Event]:
+    """A whole study."""
+    spec = {**SPEC, "study": {**SPEC["study"], "name": name}}
+    told: list[e.Event] = [e.StudyCreated(at=NOW - 3000, study=name, spec=spec, folder="/s")]
+    for number, end in enumerate(ENDS if ends is None else ends):
+        told += trial_events(name, number, end)
+    return told
+
+
+def four_cards() -> list[e.Event]:
+    """Four GPUs for a while; the second says half of what one could ask, the fourth has fallen off."""
+    gib = 2**30
+    user = e.Process(4321, "python", "ada", 9 * gib)
+    told: list[e.Event] = []
+    for tick in range(30):
+        share = 0.6 + 0.35 * math.sin(tick / 4)
+        cards = (
+            e.Device(
+                0, "NVIDIA A100-SXM4-80GB", "GPU-0", int(61.5 * gib), 80 * gib, share, 312.0, 400.0, 66.0,
+                processes=(user,),
+            ),
+            e.Device(1, "Tesla K80", "GPU-1", 3 * gib, 12 * gib, None, None, None, 58.0),
+            e.Device(2, "NVIDIA A100-SXM4-80GB", "GPU-2", 1 * gib, 80 * gib, 0.02, 61.0, 400.0, 31.0),
+            e.Device(3, "NVIDIA A100-SXM4-80GB", "GPU-3", fault="GPU is lost"),
+        )  # fmt: skip
+        host = e.Host(0.31, 64, 120 * gib, 512 * gib, 900 * gib, 12.0, "box")
+        workers = (e.Worker("gpu0-a1b2c3", 4321, "gpu0", 5 * gib, 1.1, "tidy-7b"),)
+        told.append(e.MachineRead(at=NOW - 30 + tick, devices=cards, host=host, workers=workers))
+    return told
+
+
+def no_card() -> list[e.Event]:
+    """A machine without a GPU."""
+    gib = 2**30
+    host = e.Host(0.87, 2, 9 * gib, 24 * gib, 70 * gib, 2.0, "laptop")
+    workers = (e.Worker("cpu-a1b2c3", 77, "cpu", 3 * gib, 1.8, "tidy-7b"),)
+    why = "no NVIDIA GPU: NVML Shared Library Not Found"
+    return [e.MachineRead(at=NOW - 20 + tick, host=host, workers=workers, why_none=why) for tick in range(20)]
+
+
+def state_of(*groups: list[e.Event]) -> State:
+    """The state after all events."""
+    state = State()
+    for group in groups:
+        for event in group:
+            state = apply(state, event)
+    return state

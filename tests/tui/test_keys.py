@@ -1,0 +1,206 @@
+"""Every key does what the help says, through the real line to the engine."""
+
+from core.contract import events as e
+from core.contract import wire
+from tests.tui.scene import NOW, four_cards, no_card, state_of, study_events
+from tui.app import TrimtabApp
+
+SCENE = (study_events(), no_card())
+
+
+async def choose(you, number: int) -> None:
+    await you.press("g")
+    for _ in range(number):
+        await you.press("j")
+
+
+async def test_p_asks_for_a_pause_and_the_row_changes_when_the_event_comes(seat):
+    async with seat(state_of(*SCENE)) as you:
+        await choose(you, 6)
+        await you.press("p")
+        await you.until(lambda: you.backend.asked == [wire.PauseTrial("tidy-7b", 6)], "the request")
+        assert "pausing" not in you.screen(), "the console keeps no truth"
+        you.backend.happen(e.PauseAsked(at=NOW, study="tidy-7b", trial=6, by="console"))
+        await you.sees("pausing…")
+        you.backend.happen(e.TrialPaused(at=NOW, study="tidy-7b", trial=6, step=230))
+        await you.until(lambda: "pausing…" not in you.screen(), "the confirmation")
+        await you.press("p")
+        await you.until(lambda: you.backend.asked[-1] == wire.ResumeTrial("tidy-7b", 6), "the other request")
+
+
+async def test_x_asks_first(seat):
+    async with seat(state_of(*SCENE)) as you:
+        await choose(you, 7)
+        await you.press("x")
+        await you.sees("Prune trial 7?", "Its adapter is not kept")
+        await you.press("n")
+        assert not you.backend.asked
+        await you.press("x", "y")
+        await you.until(lambda: you.backend.asked == [wire.PruneTrial("tidy-7b", 7)], "the request")
+
+
+async def test_x_on_an_ended_trial_says_so(seat):
+    async with seat(state_of(*SCENE)) as you:
+        await choose(you, 0)
+        await you.press("x")
+        await you.sees("trial 0 is complete already")
+
+
+async def test_s_asks_first_and_says_what_stays(seat):
+    async with seat(state_of(*SCENE)) as you:
+        await you.press("s")
+        await you.sees("Stop the study tidy-7b?", "finished results")
+        await you.press("enter")
+        await you.until(lambda: you.backend.asked == [wire.StopStudy("tidy-7b")], "the request")
+
+
+async def test_a_refusal_is_shown_with_its_reason_and_remedy(seat):
+    async with seat(state_of(*SCENE)) as you:
+        you.backend.refusal = wire.Reply(
+            0, False, "trial 6 is [bold]gone[/bold]", "study tidy-7b", "look again"
+        )
+        await choose(you, 6)
+        await you.press("p")
+        await you.sees("trial 6 is [bold]gone[/bold]", "→ look again")
+
+
+async def test_enter_opens_the_detail_and_escape_leads_back(seat):
+    async with seat(state_of(*SCENE)) as you:
+        await choose(you, 3)
+        await you.press("enter")
+        await you.sees("trial 3 of tidy-7b", "train loss", "parameters", "latest")
+        await you.press("right_square_bracket")
+        await you.sees("trial 4 of tidy-7b")
+        await you.press("left")
+        await you.sees("trial 3 of tidy-7b")
+        await you.press("e", "l")
+        await you.sees("train loss (smooth)", "log scale")
+        await you.press("escape")
+        await you.sees("progress")
+
+
+async def test_text_from_outside_is_shown_as_it_is(seat):
+    async with seat(state_of(*SCENE), (160, 48)) as you:
+        await choose(you, 3)
+        await you.press("enter")
+        await you.sees("[bold]the loss is nan[/bold]", "File [red]x[/red]")
+        assert "\x1b" not in you.screen() and "\x07" not in you.screen()
+
+
+async def test_slash_filters_by_state_number_and_parameter(seat):
+    async with seat(state_of(*SCENE)) as you:
+        await you.press("slash", *"paused")
+        await you.until(lambda: you.screen().count("×") == 1 and "‖ paused" in you.screen(), "one row")
+        assert "● running" not in you.screen().split("devices")[0].split("progress")[1]
+        await you.press("escape")
+        await you.sees("○ queued")
+        await you.press("slash", *"r=16", "enter")
+        rows = [line for line in you.screen().splitlines() if " 16 " in line]
+        assert rows
+        await you.press("slash", *"zzz")
+        await you.sees("no trial matches")
+
+
+async def test_o_puts_the_best_first(seat):
+    async with seat(state_of(*SCENE)) as you:
+        best = min((t for t in you.app.study.trials.values() if t.values), key=lambda t: t.values[0])
+        await you.press("o")
+        await you.sees("best first")
+        first = you.screen().splitlines()[3].split()[0]
+        assert first == f"{best.number}★"
+
+
+async def test_question_mark_lists_every_key(seat):
+    async with seat(state_of(*SCENE), (100, 50)) as you:
+        await you.press("question_mark")
+        await you.sees("pause the selected trial", "leave; the study goes on", "× pruned", "Ctrl+P")
+        await you.press("escape")
+        await you.sees("progress")
+
+
+async def test_the_palette_has_the_consoles_own_commands(seat):
+    async with seat(state_of(*SCENE)) as you:
+        await you.press("ctrl+p")
+        await you.sees("Pause or resume", "Detach")
+
+
+async def test_q_leaves(seat):
+    async with seat(state_of(*SCENE)) as you:
+        await you.press("q")
+        await you.until(lambda: not you.app.is_running or you.app._exit, "to be out")
+
+
+async def test_another_study_can_be_chosen(seat):
+    async with seat(state_of(study_events("first", ["complete"]), study_events())) as you:
+        await you.sees("tidy-7b +1 (S)")
+        await you.press("S")
+        await you.sees("studies")
+        await you.press("down", "enter")
+        await you.sees("first +1 (S)  ● running")
+
+
+async def test_the_mouse_chooses_and_a_double_click_opens(seat):
+    async with seat(state_of(*SCENE)) as you:
+        await you.pilot.click("TrialTable", offset=(10, 3))
+        assert you.app.screen.selected().number == 2
+        await you.pilot.click("TrialTable", offset=(10, 3), times=2)
+        await you.sees("trial 2 of tidy-7b")
+
+
+async def test_the_engine_away_and_back_is_said(seat):
+    async with seat(state_of(*SCENE)) as you:
+        await you.backend.runner.cleanup()
+        await you.sees("engine away — retrying")
+        from tests.tui.conftest import Backend
+
+        again = Backend(you.backend.socket, state_of(study_events(ends=["complete"]), no_card()))
+        await again.open()
+        await you.until(
+            lambda: "engine away" not in you.screen() and "1/24" in you.screen(), "the new picture"
+        )
+        await again.runner.cleanup()
+
+
+async def test_waits_are_shown_with_their_progress(seat):
+    async with seat(state_of(study_events(ends=["starting"]), no_card())) as you:
+        stage = e.Preparing(
+            at=NOW - 3, study="tidy-7b", worker="w",
+            stage="tokenising training rows", done=512, total=1200, unit="rows",
+        )  # fmt: skip
+        you.backend.happen(stage)
+        await you.sees("tokenising training rows", "512/1200 rows", "3s")
+        you.backend.happen(e.Preparing(at=NOW, study="tidy-7b", worker="w", stage=""))
+        await you.until(lambda: "tokenising" not in you.screen(), "it ends")
+
+
+async def test_cards_that_say_little_are_drawn_with_dashes(seat):
+    async with seat(state_of(study_events(), four_cards()), (160, 48)) as you:
+        await you.sees("61.5G/80.0G", "312W/400W", "3.00G/12.0G", "GPU is lost", "4321", "ada")
+        row = next(line for line in you.screen().splitlines() if "12.0G" in line)
+        assert "–" in row
+
+
+async def test_no_study_says_how_to_begin(seat):
+    async with seat(state_of(no_card())) as you:
+        await you.sees("no study yet", "trimtab run SPEC")
+
+
+async def test_a_terminal_that_is_too_small_does_not_crash(seat):
+    async with seat(state_of(*SCENE), (40, 10)) as you:
+        await you.press("j", "enter")
+        await you.sees("trial 1")
+
+
+def test_every_key_has_an_id_and_a_meaning():
+    from tui.keys import DETAIL, EVERYWHERE, STUDY
+
+    for group in (STUDY, DETAIL, EVERYWHERE):
+        assert all(key.id and key.meaning for key in group)
+        assert len({key.id for key in group}) == len(group)
+
+
+def test_every_theme_loads():
+    from tui.look import DEFAULT, themes
+
+    assert {theme.name for theme in themes()} >= {DEFAULT, "chart-paper", "beacon"}
+    assert TrimtabApp.TITLE == "trimtab"

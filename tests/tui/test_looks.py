@@ -1,0 +1,80 @@
+"""What the console looks like, as pictures: a change of them is looked at before it is kept."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from textual.pilot import Pilot
+
+from tests.tui.conftest import Backend
+from tests.tui.scene import NOW, four_cards, no_card, state_of, study_events
+from tui.app import TrimtabApp
+
+SCENES = {
+    "study": (study_events(), no_card()),
+    "cards": (study_events(), four_cards()),
+    "empty": (no_card(),),
+}
+SHOTS = [
+    ("study", (80, 24), ()),
+    ("study", (160, 48), ("j",)),
+    ("cards", (160, 48), ("j", "j", "j", "j")),
+    ("cards", (80, 24), ()),
+    ("empty", (80, 24), ()),
+    ("study", (80, 24), ("enter",)),
+    ("study", (160, 48), ("j", "j", "j", "enter", "e")),
+    ("study", (80, 24), ("question_mark",)),
+    ("study", (80, 24), ("s",)),
+]
+
+
+@pytest.fixture(autouse=True)
+def one_time_zone(monkeypatch):
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def named(part: object) -> str:
+    return "-".join(map(str, part)) if isinstance(part, tuple) else str(part)
+
+
+@pytest.mark.parametrize(("scene", "size", "keys"), SHOTS, ids=named)
+def test_picture(snap_compare, tmp_path, scene, size, keys):
+    socket = tmp_path / "e.sock"
+    app = TrimtabApp(socket, None, clock=lambda: NOW)
+    backends: list[Backend] = []
+
+    async def before(pilot: Pilot) -> None:
+        backend = Backend(socket, state_of(*SCENES[scene]))
+        backends.append(backend)
+        await backend.open()
+        while not app.engine.attached:
+            await pilot.pause(0.05)
+        await _settled(app, pilot)
+        for key in keys:
+            await pilot.press(key)
+            await _settled(app, pilot)
+
+    assert snap_compare(app, terminal_size=size, run_before=before)
+
+
+async def _settled(app: TrimtabApp, pilot: Pilot) -> None:
+    """Wait until two pictures in a row are the same."""
+    before = ""
+    for _ in range(100):
+        await pilot.pause(0.25)
+        app.screen.refresh()
+        await pilot.pause()
+        now = _text(app)
+        if now == before:
+            return
+        before = now
+
+
+def _text(app: TrimtabApp) -> str:
+    strips = app.screen._compositor.render_strips()
+    return "\n".join("".join(segment.text for segment in strip) for strip in strips)
