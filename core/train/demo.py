@@ -23,7 +23,6 @@ def smollm2(progress: Progress) -> Path:
     if (folder / "config.json").is_file():
         return folder
     weights = _gguf()
-    progress("converting the demo model (once)", 0, 0, "")
     paths.private(paths.cache())
     aside = folder.with_name(f"{CACHED}.{os.getpid()}.new")
     try:
@@ -68,17 +67,20 @@ def _convert(weights: Path, aside: Path, progress: Progress) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     place, file = str(weights.parent), weights.name
+    stage, parts = "converting the demo model, only this once", 3
+    progress(stage, 0, parts, "parts")
     try:
         tokenizer = AutoTokenizer.from_pretrained(place, gguf_file=file)
         loaded = AutoModelForCausalLM.from_pretrained(place, gguf_file=file, dtype=torch.float32)
     except ImportError as error:
         raise TrimtabError.of(f"the GGUF file cannot be read: {error}", file, "pip install gguf") from error
-    progress("saving the demo model (once)", 0, 0, "")
+    progress(stage, 1, parts, "parts")
     # a model that came from GGUF refuses to be saved: its weights go into a plain one of the same shape
     settings = loaded.config.to_dict()
     settings.pop("quantization_config", None)
     plain = AutoModelForCausalLM.from_config(type(loaded.config).from_dict(settings), dtype=torch.float32)
     plain.load_state_dict(loaded.state_dict())
     plain.generation_config = loaded.generation_config
+    progress(stage, 2, parts, "parts")
     plain.save_pretrained(aside)
     tokenizer.save_pretrained(aside)
