@@ -1,0 +1,116 @@
+"""A study of a real (tiny) model, from the first command to a generated text."""
+
+import asyncio
+import json
+
+import optuna
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from core.contract import state as s
+from core.contract.knobs import KNOBS
+from tests.e2e.conftest import DEADLINE_S, House
+
+pytestmark = [pytest.mark.real, pytest.mark.xdist_group("e2e")]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "nf4"])
+def test_from_the_file_to_the_best_adapter(house: House, precision):
+    out = house.trimtab("run", str(house.write(precision=precision)), "--headless")
+    assert "trial 0 running from step 0 of 20" in out and "study complete: 3 of 3 trials complete" in out
+    status = json.loads(house.trimtab("status", "--json"))
+    assert json.dumps(status).count("complete") >= 3
+    best = json.loads(house.trimtab("best", "--json"))
+    folder = house.home / "studies" / "tiny"
+    assert best["adapter"].startswith(str(folder))
+    if precision == "nf4":
+        return
+    text = house.trimtab("generate", "join the path", "--tokens", "8")
+    assert text  # a random model may well say nothing but line ends
+    study = optuna.load_study(study_name="tiny", storage=f"sqlite:///{folder / 'optuna.db'}")
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 3
+    assert study.best_value == pytest.approx(
+        min(t.values[0] for t in house.state().studies["tiny"].trials.values())
+    )
+    for number in range(3):
+        board = EventAccumulator(str(folder / "tb" / str(number)))
+        board.Reload()
+        steps = [one.step for one in board.Scalars("train/loss")]
+        assert steps == sorted(set(steps)) and steps[-1] == 20
+        assert [one.step for one in board.Scalars("eval/loss")] == [5, 10, 15, 20]
+    assert set(house.state().studies["tiny"].trials[0].knobs) == set(KNOBS)
+
+
+def test_steered_by_keys_detached_and_found_again(house: House, monkeypatch):
+    from tui.app import TrimtabApp
+
+    house.trimtab("run", str(house.write(trials=3, steps=100_000)), "--detach")
+    house.until(lambda one: 1 in one.trials and one.trials[1].step > 0, "two trials run")
+
+    async def first_visit() -> None:
+        app = TrimtabApp(house.socket, "tiny")
+        async with app.run_test(size=(80, 24)) as pilot:
+            await until(pilot, lambda: app.study is not None and 1 in app.study.trials)
+            await pilot.press("g", "p")
+            await until(pilot, lambda: app.study.trials[0].state == s.PAUSED)
+            await pilot.press("p")
+            await until(pilot, lambda: app.study.trials[0].state == s.RUNNING)
+            await pilot.press("p")
+            await until(pilot, lambda: app.study.trials[0].state == s.PAUSED)
+            await pilot.press("j", "x", "y")
+            await until(pilot, lambda: app.study.trials[1].state == s.PRUNED)
+            await pilot.press("q")
+
+    async def second_visit() -> None:
+        app = TrimtabApp(house.socket)
+        async with app.run_test(size=(140, 40)) as pilot:
+            await until(pilot, lambda: app.study is not None)
+            assert app.study.trials[0].state == s.PAUSED and app.study.trials[1].state == s.PRUNED
+            await until(pilot, lambda: 2 in app.study.trials and app.study.trials[2].step > 0)
+            await pilot.press("s", "y")
+            await until(pilot, lambda: app.study.state == "stopped")
+
+    async def until(pilot, true) -> None:
+        async with asyncio.timeout(DEADLINE_S):
+            while not true():
+                await pilot.pause(0.05)
+
+    asyncio.run(first_visit())
+    before = house.state().studies["tiny"].trials[0].step
+    asyncio.run(second_visit())
+    study = house.state().studies["tiny"]
+    assert study.trials[0].step == before, "a paused trial stands still"
+    assert all(trial.state == s.PRUNED for trial in study.trials.values())
+
+
+def test_killed_and_taken_up_it_ends_as_if_nothing_had_been(house: House):
+    import os
+    import signal
+
+    from core.daemon.launch import ensure, health
+
+    house.trimtab("run", str(house.write(trials=1, steps=400)), "--detach")
+    study = house.until(lambda one: one.trials and one.trials[0].checkpoint_step >= 10, "a checkpoint")
+    worker = next(one.pid for one in house.state().machine.workers) if house.state().machine.workers else None
+    os.kill(health(house.socket)["pid"], signal.SIGKILL)
+    if worker is not None:
+        os.kill(worker, signal.SIGKILL)
+    ensure(house.home)
+    study = house.until(lambda one: one.state == "complete", "the study ends")
+    assert study.trials[0].values and study.trials[0].step == 400
+    series = study.trials[0].series["eval/loss"]
+    assert list(series.steps) == list(range(5, 401, 5))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (("{base}", "/nowhere"), "no config.json"),
+        (("rows.jsonl", "none.jsonl"), "no such file"),
+    ],
+)
+def test_what_cannot_work_ends_the_study_with_the_reason(house: House, change, told):
+    path = house.write()
+    path.write_text(path.read_text().replace(change[0].format(base=house.base), change[1]))
+    out = house.trimtab("run", str(path), "--headless", code=5)
+    assert told in out
