@@ -192,10 +192,11 @@ def _ended(to: str) -> Callable[[s.Trial, Any], s.Trial]:
 
 
 def _requeued(trial: s.Trial, event: e.TrialRequeued) -> s.Trial:
-    """Steps after the checkpoint are run again: they are taken out of the curves."""
+    """Steps after the checkpoint are run again: they are taken out of the curves. A pause stays."""
+    stands = trial.asked == "pause" or (trial.state == s.PAUSED and trial.asked != "resume")
     series = {name: _cut(one, trial.checkpoint_step) for name, one in trial.series.items()}
     return replace(
-        trial, state=s.QUEUED, asked="", worker="", device="", retry=event.retry,
+        trial, state=s.QUEUED, asked="pause" if stands else "", worker="", device="", retry=event.retry,
         step=trial.checkpoint_step, series=series,
     )  # fmt: skip
 
