@@ -72,6 +72,7 @@ class Crew:
         self._socket = socket
         self._gone = gone
         self.workers: dict[str, Worker] = {}
+        self.known: set[str] = set()  # all that this engine ever had: their loss is told
 
     def of(self, study: str) -> list[Worker]:
         """The living workers of ``study`` that were not told to leave."""
@@ -112,6 +113,7 @@ class Crew:
 
     def _add(self, worker: Worker) -> None:
         self.workers[worker.name] = worker
+        self.known.add(worker.name)
         if not hasattr(os, "pidfd_open"):
             return  # the lease check finds it
         try:
@@ -136,10 +138,14 @@ class Crew:
 
     async def watch(self) -> None:
         """End workers whose lease ran out; runs until cancelled."""
+        last = time.monotonic()
         while True:
             await asyncio.sleep(CHECK_S)
-            now = time.monotonic()
+            last, before = time.monotonic(), last
+            now, away_s = last, last - before - CHECK_S
             for worker in list(self.workers.values()):
+                if away_s > CHECK_S:  # the engine itself stood still: what was said meanwhile is not read yet
+                    worker.heard_at += away_s
                 silent_s = now - worker.heard_at
                 if silent_s > worker.lease_s:
                     worker.kill()
@@ -175,15 +181,33 @@ def _note_process(folder: Path, name: str, pid: int) -> None:
         runs.worker_log(folder, name).with_suffix(".pid").write_text(f"{pid} {born}\n")
 
 
+def _noted(folder: Path, name: str) -> psutil.Process | None:
+    """The process that was noted, when it is still the same. Raises OSError or ValueError without a note."""
+    pid, born = runs.worker_log(folder, name).with_suffix(".pid").read_text().split()
+    try:
+        process = psutil.Process(int(pid))
+        return process if abs(process.create_time() - float(born)) < 1.0 else None
+    except psutil.NoSuchProcess:
+        return None
+
+
 def may_return(folder: Path, name: str) -> bool:
     """Does the worker that an earlier engine started still live?"""
     try:
-        pid, born = runs.worker_log(folder, name).with_suffix(".pid").read_text().split()
-        return abs(psutil.Process(int(pid)).create_time() - float(born)) < 1.0
+        process = _noted(folder, name)
+        return process is not None and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
     except (OSError, ValueError, psutil.Error):
         return True  # not known: it gets its grace
+
+
+def end_stray(folder: Path, name: str) -> None:
+    """End the worker of an earlier engine that lives but did not come back."""
+    with contextlib.suppress(OSError, ValueError, psutil.Error):
+        process = _noted(folder, name)
+        if process is not None:
+            process.kill()
 
 
 def log_tail(worker: Worker, limit_bytes: int = 4000) -> str:

@@ -18,8 +18,9 @@ from core.daemon.hub import Hub
 from core.daemon.lock import EngineLock
 from core.daemon.machine import Machine
 from core.daemon.runner import WORKER_MODULE
+from core.daemon.searching import SearchFactory, real_search
 from core.daemon.server import Server
-from core.daemon.studies import SearchFactory, Studies, real_search
+from core.daemon.studies import Studies
 from core.daemon.supervisor import Supervisor
 from core.daemon.telling import Telling
 from core.errors import RefusedError
@@ -51,6 +52,7 @@ class Engine:
         self._boards = BoardFeed(self._supervisor)
         self._leave = asyncio.Event()
         self._why = "the engine was stopped"
+        self._failed = False
 
     async def run(self) -> None:
         """Serve until told to leave. Raises EngineError when another engine holds the home folder."""
@@ -75,8 +77,9 @@ class Engine:
         self._listen_for_signals()
         await self._leave.wait()
         log.info("leaving: %s", self._why)
-        await self._studies.leave(self._why)
-        await self._supervisor.settled()
+        if not self._failed:  # else the workers stay: the next engine takes them over
+            await self._studies.leave(self._why)
+            await self._supervisor.settled()
         for task in tasks:
             task.cancel()
         await server.close()
@@ -94,7 +97,7 @@ class Engine:
         """A part that fails takes the engine down with a clear log: the next start takes up all."""
         if not task.cancelled() and task.exception():
             log.critical("a part of the engine failed", exc_info=task.exception())
-            self._why = "a part of the engine failed"
+            self._why, self._failed = "a part of the engine failed", True
             self._leave.set()
 
     def _listen_for_signals(self) -> None:

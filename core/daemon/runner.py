@@ -8,15 +8,17 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
 
 from core.contract import events as e
 from core.contract import state as s
 from core.contract import work
+from core.contract.plain import plain
 from core.contract.spec import Spec
 from core.daemon import placement
-from core.daemon.crew import Crew, Worker, log_tail, may_return
+from core.daemon.crew import Crew, Worker, end_stray, log_tail, may_return
 from core.daemon.placement import Slot
+from core.daemon.requeue import given_back, pruned
+from core.daemon.searching import Searching
 from core.daemon.supervisor import Supervisor
 from core.errors import TrimtabError
 
@@ -26,17 +28,6 @@ RETURN_GRACE_S = 20.0  # for workers to come back after the engine was away
 STOP_GRACE_S = 30.0  # for workers to let their trials go
 TICK_S = 1.0
 WORKER_MODULE = "core.train.worker"
-
-
-class Searching(Protocol):
-    """What the runner needs of core.search."""
-
-    async def open(self) -> None: ...
-    async def ask(self) -> Any: ...
-    async def report(self, trial: int, step: int, metrics: dict[str, float]) -> str | None: ...
-    async def tell(self, trial: int, state: str, values: tuple[float, ...] = ()) -> None: ...
-    async def reconcile(self, trials: dict[int, tuple[str, tuple[float, ...]]]) -> None: ...
-    async def close(self) -> None: ...
 
 
 class Lost:
@@ -61,12 +52,15 @@ class Runner:
         folder: Path,
         devices: Sequence[Slot],
         worker_module: str = WORKER_MODULE,
+        why_pruned: Callable[[int], str] = lambda trial: "asked before",
     ) -> None:
         self.name = spec.study.name
         self._supervisor, self._crew, self._search = supervisor, crew, search
         self._spec, self._folder, self._devices = spec, folder, devices
-        self._module = worker_module
-        self.inbox: asyncio.Queue[Message] = asyncio.Queue()
+        self._module, self._why_pruned = worker_module, why_pruned
+        self._fruitless = 0  # workers in a row that ended before any trial ran
+        self._inbox: asyncio.PriorityQueue[tuple[bool, int, Message]] = asyncio.PriorityQueue()
+        self._posted = 0
         self._begun = time.monotonic()
         self._stopping_since: float | None = None
         self._exhausted = False
@@ -82,9 +76,15 @@ class Runner:
         """Have events happen; returns the reasons of those refused."""
         return await self._supervisor.put(*events)
 
+    def post(self, message: Message) -> None:
+        """Have the runner deal with ``message``. What a worker's loss needs goes ahead of what Optuna is
+        told: a slow storage must not keep trials without a worker."""
+        self._posted += 1
+        self._inbox.put_nowait((isinstance(message, e.Event), self._posted, message))
+
     async def caught_up(self) -> None:
         """Wait until everything in the inbox has been dealt with."""
-        reading = asyncio.ensure_future(self.inbox.join())
+        reading = asyncio.ensure_future(self._inbox.join())
         while not (self.ended or reading.done()):
             await asyncio.sleep(0.02)
         reading.cancel()
@@ -117,20 +117,20 @@ class Runner:
         await self._fill()
         while self.study.state in s.LIVE_STUDY:
             try:
-                message = await asyncio.wait_for(self.inbox.get(), TICK_S)
+                _, _, message = await asyncio.wait_for(self._inbox.get(), TICK_S)
             except TimeoutError:
-                message = None
-            if message is not None:
+                pass
+            else:
                 await self._handle(message)
-                self.inbox.task_done()
+                self._inbox.task_done()
             await self._check_deadlines()
             await self._fill()
-        while not self.inbox.empty():  # what ended with the study is told too
-            await self._handle(self.inbox.get_nowait())
+        while not self._inbox.empty():  # what ended with the study is told too
+            await self._handle(self._inbox.get_nowait()[-1])
 
     async def _handle(self, message: Message) -> None:
         match message:
-            case e.TrialEvaluated():
+            case e.TrialEvaluated() if not self.closing:
                 await self._judge(message)
             case e.TrialCompleted():
                 await self._search.tell(message.trial, s.COMPLETE, message.values)
@@ -245,7 +245,7 @@ class Runner:
 
     # -- workers ----------------------------------------------------------------------------------
 
-    def connected(self, worker: Worker, holds: Sequence[int], why_pruned: Callable[[int], str]) -> None:
+    def connected(self, worker: Worker, holds: Sequence[int]) -> None:
         """Bring a worker that said Hello up to date: its trials, and what was asked meanwhile.
 
         A trial that ran and is not held any more has ended there: that is told next, and it is not
@@ -264,41 +264,39 @@ class Runner:
             elif trial.asked == "resume":
                 worker.tell(work.Resume(trial.number))
             if trial.asked == "prune":
-                worker.tell(work.Prune(trial.number, why_pruned(trial.number)))
+                worker.tell(work.Prune(trial.number, self._why_pruned(trial.number)))
 
     async def _requeue(self, worker: Worker, why: str) -> None:
         """Give the trials of a lost worker back to the queue; those that lost too many fail."""
         await self.put(e.Preparing(at=time.time(), study=self.name, worker=worker.name, stage=""))
         tail = log_tail(worker)
-        for trial in self._on_workers():
-            if trial.worker == worker.name:
-                await self._give_back(trial, why, tail)
+        lost = [trial for trial in self._on_workers() if trial.worker == worker.name]
+        if lost:
+            in_vain = all(trial.state == s.STARTING for trial in lost)
+            self._fruitless = self._fruitless + 1 if in_vain else 0
+        if self._fruitless > self._spec.resources.retries and not self.closing:
+            last = (tail.strip().splitlines() or ["its log is empty"])[-1]
+            what = f"{why} before it could run a trial, as {self._fruitless - 1} others before it: {last}"
+            await self._fail(plain(what, 400), tail)
+            return
+        for trial in lost:
+            await self._give_back(trial, why, tail)
 
     async def _give_back(self, trial: s.Trial, why: str, tail: str) -> None:
-        at = time.time()
-        retry = trial.retry if self.closing else trial.retry + 1
         if trial.asked == "prune" or self.study.state == "stopping":
-            reason = self.study.why or "asked before its worker was lost"
-            await self.put(
-                e.TrialPruned(at=at, study=self.name, trial=trial.number, step=trial.step, why=reason)
-            )
-        elif retry > self._spec.resources.retries:
-            await self.put(
-                e.TrialFailed(
-                    at=at, study=self.name, trial=trial.number, step=trial.step, traceback=tail,
-                    error=f"{why}; that was try {retry} of resources.retries + 1",
-                )
-            )  # fmt: skip
-        else:
-            await self.put(e.TrialRequeued(at=at, study=self.name, trial=trial.number, why=why, retry=retry))
+            await self.put(pruned(self.study, trial, self._why_pruned(trial.number)))
+            return
+        retry = trial.retry if self.closing else trial.retry + 1
+        await self.put(given_back(self.study, trial, retry, self._spec.resources.retries, why, tail))
 
     async def _check_deadlines(self) -> None:
         now = time.monotonic()
         grace_is_over = now - self._begun > RETURN_GRACE_S
         for trial in self._on_workers():
-            if trial.worker in self._crew.workers:
+            if trial.worker in self._crew.known:
                 continue
             if grace_is_over or not may_return(self._folder, trial.worker):
+                end_stray(self._folder, trial.worker)  # two workers must not write one trial's files
                 await self._give_back(trial, f"its worker {trial.worker} did not come back", "")
         if self._stopping_since is not None and now - self._stopping_since > STOP_GRACE_S:
             self._stopping_since = now
@@ -321,11 +319,7 @@ class Runner:
     async def _prune_queued(self, why: str) -> None:
         for trial in list(self.study.trials.values()):
             if trial.state == s.QUEUED:
-                await self.put(
-                    e.TrialPruned(
-                        at=time.time(), study=self.name, trial=trial.number, step=trial.step, why=why
-                    )
-                )
+                await self.put(pruned(self.study, trial, why))
 
     async def _fail(self, what: str, detail: str, broken: work.Broken | None = None) -> None:
         """End the study with the reason; its unfinished trials fail with it."""

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from core.contract.spec import Spec
 from core.contract.specfile import parse, to_raw, write
 from core.daemon import placement, requests
 from core.daemon.crew import Crew, Worker
-from core.daemon.runner import WORKER_MODULE, Lost, Runner, Searching
+from core.daemon.runner import WORKER_MODULE, Lost, Runner
+from core.daemon.searching import SearchFactory, real_search
 from core.daemon.supervisor import Supervisor
 from core.errors import RefusedError, TrimtabError
 from core.store import runs
@@ -26,18 +27,10 @@ from core.store.replay import folded
 
 log = logging.getLogger("trimtab.studies")
 
-SearchFactory = Callable[[Spec, Path], Searching]
 # What a runner reacts to; readings and confirmations only change the picture.
 FOR_RUNNER = (
     e.TrialEvaluated, e.TrialCompleted, e.TrialPruned, e.TrialFailed, e.TrialInfeasible,
 )  # fmt: skip
-
-
-def real_search(spec: Spec, folder: Path) -> Searching:
-    """Optuna, in a process of its own."""
-    from core.search.search import Search
-
-    return Search(spec, folder)
 
 
 class Studies:
@@ -105,10 +98,13 @@ class Studies:
         cards = self.state.machine.devices
         devices = placement.slots(spec.resources.devices, cards, os.environ.get("CUDA_VISIBLE_DEVICES"))
         search = self._search(spec, folder)
-        runner = Runner(self._supervisor, self.crew, search, spec, folder, devices, self._module)
+        runner = Runner(
+            self._supervisor, self.crew, search, spec, folder, devices, self._module,
+            lambda trial: self._whys.get((spec.study.name, trial), "asked before"),
+        )  # fmt: skip
         self._runners[runner.name] = runner
         if self.state.studies[runner.name].state == "stopping":
-            runner.inbox.put_nowait(e.StudyStopping(at=time.time(), study=runner.name, why="asked before"))
+            runner.post(e.StudyStopping(at=time.time(), study=runner.name, why="asked before"))
         task = asyncio.create_task(runner.run(), name=f"study {runner.name}")
         self._tasks.add(task)
         task.add_done_callback(lambda done: self._ended(done, runner))
@@ -230,7 +226,7 @@ class Studies:
         self._remember(event)
         runner = self._runners.get(event.study)
         if runner is not None and isinstance(event, FOR_RUNNER):
-            runner.inbox.put_nowait(event)
+            runner.post(event)
 
     def _remember(self, event: e.Event) -> None:
         if isinstance(event, e.PruneAsked):
@@ -238,14 +234,10 @@ class Studies:
         elif isinstance(event, e.TrialPruned):
             self._whys.pop((event.study, event.trial), None)
 
-    def why_pruned(self, study: str, trial: int) -> str:
-        """What was said when the trial's end was asked for."""
-        return self._whys.get((study, trial), "asked while the worker was away")
-
     def _gone(self, worker: Worker, why: str) -> None:
         runner = self._runners.get(worker.study)
         if runner is not None:
-            runner.inbox.put_nowait(Lost(worker, why))
+            runner.post(Lost(worker, why))
 
     def runner_of(self, study: str) -> Runner | None:
         """The runner of a study that runs in this engine."""

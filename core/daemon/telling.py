@@ -56,7 +56,7 @@ class Telling:
         if worker.leaving:  # it was told while it was not connected
             worker.tell(work.Shutdown("the worker is not needed any more"))
         else:
-            runner.connected(worker, hello.trials, lambda trial: self._studies.why_pruned(hello.study, trial))
+            runner.connected(worker, hello.trials)
         return worker
 
     def said(self, worker: Worker, message: work.FromWorker) -> None:
@@ -68,7 +68,7 @@ class Telling:
             worker.leaving = True
             runner = self._studies.runner_of(worker.study)
             if runner is not None:
-                runner.inbox.put_nowait(message)
+                runner.post(message)
 
     def _told(self, worker: Worker, told: work.Told) -> None:
         if told.number <= worker.heard:

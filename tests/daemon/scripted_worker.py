@@ -42,6 +42,9 @@ class Scripted:
                 step = int(message.checkpoint or 0)
                 self.steps[message.trial] = step
                 self.tell(e.TrialRunning, message.trial, step=step, total_steps=self.total(message.trial))
+                if message.paused:
+                    self.paused.add(message.trial)
+                    self.tell(e.TrialPaused, message.trial, step=step)
             case work.Pause() if message.trial in self.steps:
                 self.paused.add(message.trial)
                 self.tell(e.TrialPaused, message.trial, step=self.steps[message.trial])

@@ -1,4 +1,4 @@
-"""How studies end and go on: at once when stopped, with every result told to Optuna, with more trials when wanted."""
+"""How studies end and go on: stopped at once, every result told to Optuna, more trials when wanted."""
 
 import sqlite3
 

@@ -1,0 +1,25 @@
+"""What becomes of a trial whose worker is gone. Pure."""
+
+from __future__ import annotations
+
+import time
+
+from core.contract import events as e
+from core.contract import state as s
+
+
+def given_back(study: s.Study, trial: s.Trial, retry: int, retries: int, why: str, tail: str) -> e.TrialEvent:
+    """The trial waits for another worker, from its checkpoint; or it has failed too often (``retry`` of
+    ``retries``), with ``tail``, the end of the worker's log."""
+    at = time.time()
+    if retry > retries:
+        error = f"{why}; that was try {retry} of resources.retries + 1"
+        return e.TrialFailed(
+            at=at, study=study.name, trial=trial.number, step=trial.step, error=error, traceback=tail
+        )
+    return e.TrialRequeued(at=at, study=study.name, trial=trial.number, why=why, retry=retry)
+
+
+def pruned(study: s.Study, trial: s.Trial, why: str) -> e.TrialPruned:
+    """The trial ends where it stands; its worker is not asked any more."""
+    return e.TrialPruned(at=time.time(), study=study.name, trial=trial.number, step=trial.step, why=why)

@@ -1,0 +1,30 @@
+"""What a runner needs of a search; core.search has the real one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from core.contract.spec import Spec
+
+
+class Searching(Protocol):
+    """Ask and tell, see core.search.search."""
+
+    async def open(self) -> None: ...
+    async def ask(self) -> Any: ...
+    async def report(self, trial: int, step: int, metrics: dict[str, float]) -> str | None: ...
+    async def tell(self, trial: int, state: str, values: tuple[float, ...] = ()) -> None: ...
+    async def reconcile(self, trials: dict[int, tuple[str, tuple[float, ...]]]) -> None: ...
+    async def close(self) -> None: ...
+
+
+SearchFactory = Callable[[Spec, Path], Searching]
+
+
+def real_search(spec: Spec, folder: Path) -> Searching:
+    """Optuna, in a process of its own."""
+    from core.search.search import Search
+
+    return Search(spec, folder)

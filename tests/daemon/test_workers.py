@@ -1,0 +1,75 @@
+"""Workers that come and go: pauses and reasons outlive them, and a worker that never works ends the study."""
+
+import asyncio
+import signal
+import subprocess
+import time
+
+import pytest
+
+from core.contract import state as s
+from core.contract import wire
+from core.daemon import crew
+from tests.daemon.conftest import Engine
+
+pytestmark = pytest.mark.real
+LONG = {"steps": 1_000_000}
+
+
+@pytest.fixture
+def broken(tmp_path):
+    one = Engine(tmp_path / "home", worker="tests.daemon.no_such_worker").start()
+    yield one
+    one.end()
+
+
+def test_a_worker_that_never_starts_ends_the_study_with_the_last_line_of_its_log(broken):
+    broken.run(study={"trials": 50}, resources={"retries": 1})
+    study = broken.until_study(lambda one: one.state == "failed", "the study fails")
+    assert "No module named tests.daemon.no_such_worker" in study.why
+    assert len(study.trials) <= 2 and all(trial.state == s.FAILED for trial in study.trials.values())
+
+
+def test_a_paused_trial_stays_paused_when_its_worker_is_lost(engine):
+    engine.run(study={"trials": 1}, train=LONG)
+    engine.until_study(lambda one: one.trials and one.trials[0].step > 3, "it runs")
+    engine.ask(wire.PauseTrial("s", 0))
+    engine.until(lambda: engine.trial(0).state == s.PAUSED, "it is paused")
+    for one in engine.workers():
+        one.send_signal(signal.SIGKILL)
+    engine.until(lambda: engine.trial(0).retry == 1 and engine.trial(0).state == s.PAUSED, "paused again")
+    engine.ask(wire.ResumeTrial("s", 0))
+    engine.until(lambda: engine.trial(0).state == s.RUNNING and engine.trial(0).step > 3, "it goes on")
+
+
+def test_a_prune_that_was_asked_before_the_engine_died_keeps_its_reason(engine):
+    engine.run(study={"trials": 1}, train=LONG)
+    engine.until_study(lambda one: one.trials and one.trials[0].step > 3, "it runs")
+    (worker,) = engine.workers()
+    worker.suspend()  # it cannot confirm
+    engine.ask(wire.PruneTrial("s", 0, why="too slow for me"))
+    engine.kill()
+    worker.resume()
+    engine.start()
+    engine.until(lambda: engine.trial(0).state == s.PRUNED, "it is pruned")
+    assert engine.trial(0).why == "too slow for me"
+
+
+async def test_an_engine_that_stood_still_does_not_take_its_workers_for_dead(tmp_path, monkeypatch):
+    monkeypatch.setattr(crew, "CHECK_S", 0.05)
+    lost: list[str] = []
+    some = crew.Crew(tmp_path / "socket", lambda worker, why: lost.append(why))
+    with subprocess.Popen(["sleep", "600"]) as process:  # noqa: ASYNC220 - it only lives
+        worker = crew.Worker("cpu-1", "s", "cpu", tmp_path, lease_s=0.5, pid=process.pid, process=process)
+        some._add(worker)
+        watching = asyncio.create_task(some.watch())
+        await asyncio.sleep(0)
+        time.sleep(2.0)  # noqa: ASYNC251 - the loop stands still: this is what is tested
+        heard_at = worker.heard_at
+        while worker.heard_at == heard_at:
+            await asyncio.sleep(0.01)
+        assert not lost
+        while not lost:  # real silence still counts
+            await asyncio.sleep(0.01)
+        assert "was silent for" in lost[0]
+        watching.cancel()
