@@ -48,7 +48,10 @@ class Chart(Static):
     """Draws curves into its own size."""
 
     DEFAULT_CSS = """
-    Chart { border: round $border; border-title-color: $text-muted; padding: 0 1; height: 1fr; }
+    Chart {
+        border: round $border; border-title-color: $text-muted; padding: 0 1; height: 1fr;
+        text-wrap: nowrap;
+    }
     """
 
     def show(self, curves: Sequence[Curve], log: bool, look: Palette, empty: str = "no reading yet") -> None:
