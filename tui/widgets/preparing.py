@@ -16,9 +16,12 @@ SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 class Preparing(Static):
     """One line per worker that prepares; gone when none does."""
 
-    DEFAULT_CSS = (
-        "Preparing { height: auto; max-height: 4; padding: 0 1; background: $panel; display: none; }"
-    )
+    DEFAULT_CSS = """
+    Preparing {
+        height: auto; max-height: 4; padding: 0 1; background: $panel; display: none;
+        text-wrap: nowrap; text-overflow: ellipsis;
+    }
+    """
 
     def show(self, study: s.Study | None, now: float, look: Palette) -> None:
         """Draw what the study's workers are waiting for."""
