@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from core.contract import events as e
 from core.contract import state as s
 from core.contract.plain import plain
-from core.contract.series import Series, add
+from core.contract.series import Series, add, add_all
 
 # From which trial states each event may come. An event that is not here may come in any state.
 FROM: dict[type, frozenset[str]] = {
@@ -66,6 +66,34 @@ def apply(state: s.State, event: e.Event) -> s.State:
         study = _on_trial(state.studies[event.study], event)
     else:
         study = _on_study(state.studies[event.study], event)
+    return replace(state, studies={**state.studies, study.name: study})
+
+
+def apply_readings(state: s.State, readings: Sequence[e.TrialReported | e.TrialEvaluated]) -> s.State:
+    """``apply`` for each of ``readings``, all of one trial, at once: for replays."""
+    first = readings[0]
+    if refusal(state, first):
+        return state
+    study = state.studies[first.study]
+    trial = study.trials[first.trial]
+    curves: dict[str, list[tuple[int, float]]] = {}
+    lines, latest = trial.lines, dict(trial.latest)
+    for one in readings:
+        latest |= one.metrics
+        for name, value in one.metrics.items():
+            curves.setdefault(name, []).append((one.step, value))
+        for note in getattr(one, "notes", ()):
+            lines = _lined(lines, one.at, note, "warning")
+    grown = {name: add_all(trial.series.get(name, Series()), points) for name, points in curves.items()}
+    trial = replace(
+        trial,
+        step=max(trial.step, *(one.step for one in readings)),
+        elapsed_s=max(trial.elapsed_s, *(one.elapsed_s for one in readings)),
+        latest=latest,
+        series={**trial.series, **grown},
+        lines=lines,
+    )
+    study = replace(study, trials={**study.trials, trial.number: trial})
     return replace(state, studies={**state.studies, study.name: study})
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 CAPACITY = 512
@@ -38,3 +40,22 @@ def add(series: Series, step: int, value: float) -> Series:
     if not tail and len(steps) > CAPACITY:  # CAPACITY is even: the newest of the odd count stays
         steps, values, stride = steps[::2], values[::2], stride * 2
     return Series(steps, values, stride, series.seen + 1, tail)
+
+
+def add_all(series: Series, points: Iterable[tuple[int, float]]) -> Series:
+    """``add`` for each of ``points`` in order, without a copy for each: a replay has millions."""
+    steps, values = list(series.steps), list(series.values)
+    stride, seen, tail = series.stride, series.seen, series.tail
+    for step, value in points:
+        if steps and step <= steps[-1]:
+            continue
+        if tail:
+            steps.pop()
+            values.pop()
+        steps.append(step)
+        values.append(value)
+        tail = 0 if seen % stride == 0 else 1
+        if not tail and len(steps) > CAPACITY:
+            steps, values, stride = steps[::2], values[::2], stride * 2
+        seen += 1
+    return Series(tuple(steps), tuple(values), stride, seen, tail)
