@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from core.contract.events import Event
-from core.contract.fold import apply
+from core.contract.events import Event, TrialEvaluated, TrialEvent, TrialReported
+from core.contract.fold import apply, apply_readings
 from core.contract.state import State
 
 
@@ -15,7 +15,22 @@ def folded(journals: Iterable[Iterable[Event]]) -> State:
     """All studies, oldest first. The live readings are not in it: they were never kept."""
     state = State()
     for events in journals:
-        for event in events:
-            state = apply(state, event)
+        state = _replayed(state, events)
     studies = sorted(state.studies.values(), key=lambda study: study.created_at)
     return replace(state, studies={study.name: study for study in studies})
+
+
+def _replayed(state: State, events: Iterable[Event]) -> State:
+    """Readings are most of a journal: those of a trial wait until something else happens to it."""
+    waiting: dict[tuple[str, int], list[TrialReported | TrialEvaluated]] = {}
+    for event in events:
+        if isinstance(event, TrialReported | TrialEvaluated):
+            waiting.setdefault((event.study, event.trial), []).append(event)
+            continue
+        if isinstance(event, TrialEvent):
+            readings = waiting.pop((event.study, event.trial), None)
+            state = apply_readings(state, readings) if readings else state
+        state = apply(state, event)
+    for readings in waiting.values():
+        state = apply_readings(state, readings)
+    return state
