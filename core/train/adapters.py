@@ -139,14 +139,9 @@ def activate(base: Base, name: str) -> None:
         layer.set_adapter([name])
 
 
-def train_mode(base: Base, name: str, on: bool) -> None:
-    """Turn the adapter's dropout on or off. The base itself stays in eval mode, except that gradient
-    checkpointing works in train mode only."""
-    if base.checkpointing:
-        rest(base.model, on)
-    for _, layer in _layers(base):
-        if name in layer.lora_dropout:
-            layer.lora_dropout[name].train(on)
+def dropouts(base: Base, name: str) -> list[torch.nn.Module]:
+    """The adapter's dropout modules: all of the model that may be in train mode."""
+    return [layer.lora_dropout[name] for _, layer in _layers(base) if name in layer.lora_dropout]
 
 
 def detach(base: Base, name: str) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from core.errors import TrimtabError
@@ -34,6 +35,19 @@ def write(trial_folder: Path, step: int, snapshot: Snapshot) -> Path:
     target = trial_folder / f"step-{step}"
     aside = trial_folder / f"step-{step}.new"
     shutil.rmtree(aside, ignore_errors=True)
+    try:
+        _fill(aside, step, snapshot)
+    except (OSError, SafetensorError) as error:  # safetensors has its own word for a full disk
+        shutil.rmtree(aside, ignore_errors=True)
+        raise OSError(str(error)) from error
+    shutil.rmtree(target, ignore_errors=True)
+    aside.rename(target)
+    _sync(trial_folder)
+    _forget_old(trial_folder)
+    return target
+
+
+def _fill(aside: Path, step: int, snapshot: Snapshot) -> None:
     aside.mkdir(parents=True, mode=0o700)
     for name in TENSORS:
         tensors = {key: value.detach().cpu().clone() for key, value in getattr(snapshot, name).items()}
@@ -43,11 +57,6 @@ def write(trial_folder: Path, step: int, snapshot: Snapshot) -> Path:
     (aside / "manifest.json").write_text(json.dumps({"step": step, "sha256": sums}, indent=1), "utf-8")
     for path in aside.iterdir():
         _sync(path)
-    shutil.rmtree(target, ignore_errors=True)
-    aside.rename(target)
-    _sync(trial_folder)
-    _forget_old(trial_folder)
-    return target
 
 
 def read(folder: Path) -> Snapshot:
@@ -59,7 +68,7 @@ def read(folder: Path) -> Snapshot:
             raise ValueError(f"{', '.join(wrong) or 'a file'} is damaged or missing")
         parts = {name: load_file(folder / f"{name}.safetensors") for name in TENSORS}
         numbers = json.loads((folder / "numbers.json").read_text("utf-8"))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise TrimtabError.of(
             f"the checkpoint cannot be used: {error}",
             str(folder),

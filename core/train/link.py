@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
+import logging
 import os
 import queue
 import threading
@@ -17,6 +18,8 @@ import msgspec
 
 from core.contract import events as e
 from core.contract import wire, work
+
+log = logging.getLogger("trimtab.link")
 
 BEAT_S = 2.0
 FIRST_RETRY_S, LONGEST_RETRY_S = 0.2, 3.0
@@ -95,17 +98,20 @@ class Link:
     async def _connect_for_ever(self) -> None:
         retry_s, last_seen = FIRST_RETRY_S, time.monotonic()
         while True:
+            connected, why = False, "closed"
             try:
                 connector = aiohttp.UnixConnector(path=str(self._socket))
                 async with aiohttp.ClientSession(connector=connector) as session:
                     async with session.ws_connect(
                         "http://engine/ws", params={"from": "worker"}, heartbeat=30.0
                     ) as socket:
-                        retry_s = FIRST_RETRY_S
+                        connected = True
                         await self._talk(socket)
-                        last_seen = time.monotonic()
-            except (aiohttp.ClientError, OSError, TimeoutError, msgspec.DecodeError):
-                pass
+            except (aiohttp.ClientError, OSError, TimeoutError, msgspec.DecodeError) as error:
+                why = f"{type(error).__name__}: {error}"
+            if connected:  # until a moment ago
+                log.info("lost the engine (%s)", why)
+                retry_s, last_seen = FIRST_RETRY_S, time.monotonic()
             if time.monotonic() - last_seen > ENGINE_AWAY_S:
                 self._inbox.put(work.Shutdown("the engine stayed away"))
                 last_seen = time.monotonic()

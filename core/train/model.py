@@ -28,7 +28,6 @@ class Base:
     precision: str
     name: str
     device: torch.device
-    checkpointing: bool = False  # activations are computed again in the backward pass
 
     @property
     def pad_id(self) -> int:
@@ -76,22 +75,23 @@ def load_section(section: ModelSection, device: torch.device, progress: Progress
             "check the id or path, the network or the Hugging Face cache, and `trimtab doctor`",
         ) from error
     model.requires_grad_(False)
-    rest(model)
     model.config.use_cache = False
     if section.gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    return Base(model, tokenizer, precision, name, device, section.gradient_checkpointing)
+    rest(model)
+    return Base(model, tokenizer, precision, name, device)
 
 
-def rest(model: Any, training: bool = False) -> None:
-    """Put the base into eval mode (train mode with ``training``), but never its 4-bit layers.
+def rest(model: Any) -> None:
+    """Put the base into eval mode, but for two kinds of modules (themselves, not what is in them).
 
-    In eval mode bitsandbytes packs their weights for inference on CPUs with AVX512-BF16; what it then
-    computes has no backward pass, and gradients would be silently wrong.
+    4-bit layers: in eval mode bitsandbytes packs their weights for inference on CPUs with AVX512-BF16;
+    what it then computes has no backward pass, and gradients would be silently wrong. And layers that
+    compute their activations again in the backward pass: transformers does that in train mode only.
     """
-    model.train(training)
+    model.eval()
     for module in model.modules():
-        if type(module).__name__ == "Linear4bit":
+        if type(module).__name__ == "Linear4bit" or getattr(module, "gradient_checkpointing", False):
             module.training = True
 
 

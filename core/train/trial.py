@@ -3,7 +3,6 @@ micro-batches."""
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -19,14 +18,16 @@ from core.evaluate.patience import Patience
 from core.evaluate.quality import Sums
 from core.train import adapters, checkpoint, memory, optimizer, schedule
 from core.train.data import Data, Row, cut, has_target
-from core.train.forward import count_targets, summed_loss
+from core.train.forward import count_targets, judge, summed_loss
 from core.train.model import Base
+from core.train.order import Order
+from core.train.stream import Stream
 
 Tell = Callable[[e.Event], None]
 
 
 class Diverged(Exception):
-    """The loss is not a number any more."""
+    """The loss or its gradient is not a number any more."""
 
 
 class Trial:
@@ -38,17 +39,17 @@ class Trial:
         self.name = f"trial{assign.trial}"
         self._spec, self._base, self._data, self._tell = spec, base, data, tell
         length = int(self.knobs["sequence_length"])
-        self._rows = [row for row in (cut(row, length) for row in data.train) if has_target(row)]
-        self._held = [row for row in (cut(row, length) for row in data.validation) if has_target(row)]
-        if not self._rows or not self._held:
+        rows = _shortened(data.train, length)
+        self._held = sorted(_shortened(data.validation, length), key=lambda row: len(row.ids))  # less padding
+        if not rows or not self._held:
             raise adapters.Unfit(f"sequence_length = {length}: no row has a target token within it")
-        self._batch, self._accumulation = (
-            int(self.knobs["batch_size"]),
-            int(self.knobs["gradient_accumulation"]),
-        )
-        self.total_steps = self._count_steps()
+        batch, seed = int(self.knobs["batch_size"]), int(self.knobs["seed"])
+        self._accumulation = int(self.knobs["gradient_accumulation"])
+        self.total_steps = self._count_steps(len(rows), batch * self._accumulation)
+        self._order, self._stream = Order(rows, batch, seed), Stream(seed, base.device)
         self._config = adapters.attach(base, self.name, self.knobs)
         self._weights = adapters.parameters(base, self.name)
+        self._dropouts = adapters.dropouts(base, self.name)
         try:
             self._optimizer = optimizer.make(self._weights, self.knobs)
         except adapters.Unfit:
@@ -60,21 +61,18 @@ class Trial:
         self._patience = Patience(spec.evaluate.patience, spec.evaluate.min_delta, direction)
         self.step, self.elapsed_s = 0, 0.0
         self.latest: dict[str, float] = {}
-        self._random = self._fresh_random()
-        self._interrupted_random: torch.Tensor | None = None  # the stream before a step that is not whole
+        self._stream_before = self._stream.state  # as it was at the end of the last whole step
         self._reported_at, self._evaluated_step = 0.0, -1
-        self._permutations: dict[int, list[int]] = {}
 
     @property
     def trainable(self) -> int:
         """Parameters of the adapter."""
         return sum(weight.numel() for weight in self._weights)
 
-    def _count_steps(self) -> int:
+    def _count_steps(self, rows: int, rows_a_step: int) -> int:
         if self.knobs.get("steps"):
             return int(self.knobs["steps"])
-        rows_a_step = self._batch * self._accumulation
-        return max(1, math.ceil(float(self.knobs["epochs"]) * len(self._rows) / rows_a_step))
+        return max(1, math.ceil(float(self.knobs["epochs"]) * rows / rows_a_step))
 
     # -- life -------------------------------------------------------------------------------------
 
@@ -95,49 +93,53 @@ class Trial:
         self._complete(why)
 
     def _train_step(self) -> Iterator[None]:
-        began = time.perf_counter()
-        busy_s, loss_sum = 0.0, 0.0
-        batches = [
-            self._micro_batch(self.step * self._accumulation + one) for one in range(self._accumulation)
-        ]
+        first = self.step * self._accumulation
+        batches = [self._order.micro_batch(first + one) for one in range(self._accumulation)]
         targets = sum(count_targets(rows) for rows in batches)
         self._optimizer.zero_grad(set_to_none=True)
-        random_before = self._random
+        busy_s, loss = 0.0, 0.0
         for index, rows in enumerate(batches):
+            if index:
+                yield  # a checkpoint taken here repeats the step
             began = time.perf_counter()
-            loss_sum += self._backward(rows, targets)
+            loss += self._backward(rows, targets) / targets
             busy_s += time.perf_counter() - began
-            if index < len(batches) - 1:
-                self._interrupted_random = random_before  # a checkpoint taken here repeats the step
-                yield
         began = time.perf_counter()
-        norm, rate = self._update()
+        norm, rate = self._update(targets)
         busy_s += time.perf_counter() - began
         self.step += 1
-        self._interrupted_random = None
-        tokens = sum(len(row.ids) for rows in batches for row in rows)
+        self._stream_before = self._stream.state
         self.elapsed_s += busy_s
-        self._report(loss_sum / targets, norm, rate, tokens / busy_s if busy_s else 0.0)
+        tokens = sum(len(row.ids) for rows in batches for row in rows)
+        self._report(loss, norm, rate, tokens / busy_s if busy_s else 0.0)
         yield
+
+    @property
+    def _summed(self) -> bool:
+        """In half precision the loss's sum is backpropagated, and the gradient divided in float32: the small
+        numbers of a mean would be lost below 6e-8."""
+        return self._base.model.dtype == torch.float16
 
     def _backward(self, rows: list[Row], targets: int) -> float:
         """One micro-batch: its share of the step's mean loss is backpropagated. Returns its summed loss."""
-        adapters.train_mode(self._base, self.name, True)
-        with self._own_random():
-            loss, _ = summed_loss(self._base, rows)
-            (loss / targets).backward()
+        for dropout in self._dropouts:
+            dropout.train()
+        with self._stream.drawn():
+            loss = summed_loss(self._base, rows)
+            (loss if self._summed else loss / targets).backward()
         value = float(loss.detach())
-        if not math.isfinite(value):
-            raise Diverged(
-                f"the loss is {value} at step {self.step + 1}; a lower learning_rate (now "
-                f"{self.knobs['learning_rate']:g}) or clip_norm (now {self.knobs['clip_norm']:g}) may help"
-            )
+        self._finite("loss", value)
         return value
 
-    def _update(self) -> tuple[float, float]:
+    def _update(self, targets: int) -> tuple[float, float]:
         """Clip, step, schedule. Returns the norm before clipping and the rate used."""
+        if self._summed:
+            for weight in self._weights:
+                if weight.grad is not None:
+                    weight.grad /= targets
         clip = float(self.knobs["clip_norm"])
         norm = torch.nn.utils.clip_grad_norm_(self._weights, clip if clip > 0 else math.inf)
+        self._finite("gradient's norm", float(norm))
         shape = schedule.factor(
             str(self.knobs["scheduler"]), float(self.knobs["warmup"]), self.step, self.total_steps
         )
@@ -147,21 +149,26 @@ class Trial:
         self._optimizer.zero_grad(set_to_none=True)
         return float(norm), rate
 
-    @torch.no_grad()
-    def _judged(self, rows: list[Row], sums: Sums) -> None:
-        adapters.train_mode(self._base, self.name, False)
-        loss, hits = summed_loss(self._base, rows)
-        sums.add(float(loss), count_targets(rows), int(hits))
+    def _finite(self, name: str, value: float) -> None:
+        if not math.isfinite(value):
+            raise Diverged(
+                f"the {name} is {value} at step {self.step + 1}; a lower learning_rate (now "
+                f"{self.knobs['learning_rate']:g}) or clip_norm (now {self.knobs['clip_norm']:g}) may help"
+            )
 
     def _evaluate(self) -> Any:
         """Judge on the validation rows, a batch between two yields. Returns the reason to stop, or ""."""
         sums, size = Sums(), self._spec.evaluate.batch_size
         for start in range(0, len(self._held), size):
-            self._judged(self._held[start : start + size], sums)
+            for dropout in self._dropouts:
+                dropout.eval()
+            rows = self._held[start : start + size]
+            loss, hits = judge(self._base, rows)
+            sums.add(loss, count_targets(rows), hits)
             yield
         metrics = sums.metrics()
         self._evaluated_step = self.step
-        self._note(metrics)
+        self.latest.update(metrics)
         self._tell(
             e.TrialEvaluated(
                 at=time.time(), study=self._spec.study.name, trial=self.number,
@@ -185,49 +192,7 @@ class Trial:
             )
         )  # fmt: skip
 
-    # -- data and randomness ----------------------------------------------------------------------
-
-    def _micro_batch(self, index: int) -> list[Row]:
-        """The ``index``-th micro-batch of the trial's endless, seeded sequence of shuffled epochs."""
-        places = range(index * self._batch, (index + 1) * self._batch)
-        return [
-            self._rows[self._order(place // len(self._rows))[place % len(self._rows)]] for place in places
-        ]
-
-    def _order(self, epoch: int) -> list[int]:
-        if epoch not in self._permutations:
-            draw = torch.Generator().manual_seed(int(self.knobs["seed"]) * 1_000_003 + epoch)
-            order = torch.randperm(len(self._rows), generator=draw).tolist()
-            self._permutations = {key: one for key, one in self._permutations.items() if key >= epoch - 1}
-            self._permutations[epoch] = order
-        return self._permutations[epoch]
-
-    def _fresh_random(self) -> torch.Tensor:
-        """The state of the trial's own stream for dropout."""
-        seed = int(self.knobs["seed"]) + 7_919
-        if self._base.device.type == "cuda":
-            return torch.Generator(self._base.device).manual_seed(seed).get_state()
-        return torch.Generator().manual_seed(seed).get_state()
-
-    @contextlib.contextmanager
-    def _own_random(self) -> Iterator[None]:
-        """Draw from the trial's own stream: its result must not depend on its neighbours."""
-        if not self.knobs["lora_dropout"]:
-            yield
-            return
-        if self._base.device.type == "cuda":
-            torch.cuda.set_rng_state(self._random, self._base.device)
-            yield
-            self._random = torch.cuda.get_rng_state(self._base.device)
-        else:
-            torch.set_rng_state(self._random)
-            yield
-            self._random = torch.get_rng_state()
-
     # -- reports ----------------------------------------------------------------------------------
-
-    def _note(self, metrics: dict[str, float]) -> None:
-        self.latest.update(metrics)
 
     def _report(self, loss: float, norm: float, rate: float, tokens_per_s: float) -> None:
         metrics = {
@@ -238,7 +203,7 @@ class Trial:
             **memory.readings(self._base.device),
         }
         metrics = {name: value for name, value in metrics.items() if math.isfinite(value)}
-        self._note(metrics)
+        self.latest.update(metrics)
         now = time.monotonic()
         due = now - self._reported_at >= self._spec.resources.report_every_s
         if due or self.step in (1, self.total_steps) or self.step % self._spec.evaluate.every == 0:
@@ -255,11 +220,10 @@ class Trial:
     def snapshot(self) -> checkpoint.Snapshot:
         """The trial as it was at the end of its last whole step."""
         tensors, numbers = optimizer.tensors_of(self._optimizer)
-        random = self._interrupted_random if self._interrupted_random is not None else self._random
         return checkpoint.Snapshot(
             adapter=dict(adapters.named(self._base, self.name)),
             optimizer=tensors,
-            random={"dropout": random},
+            random={"dropout": self._stream_before},
             numbers={
                 "step": self.step,
                 "elapsed_s": self.elapsed_s,
@@ -278,7 +242,7 @@ class Trial:
                 weight.copy_(snapshot.adapter[key])
         numbers = snapshot.numbers
         optimizer.restore(self._optimizer, snapshot.optimizer, numbers["optimizer"])
-        self._random = snapshot.random["dropout"]
+        self._stream.state = self._stream_before = snapshot.random["dropout"]
         self.step, self.elapsed_s = int(numbers["step"]), float(numbers["elapsed_s"])
         self._patience.best, self._patience.waited = numbers["best"], int(numbers["waited"])
         self.latest, self._evaluated_step = dict(numbers["latest"]), int(numbers["evaluated_step"])
@@ -300,3 +264,8 @@ class Trial:
     def leave(self) -> None:
         """Take the adapter off the base."""
         adapters.detach(self._base, self.name)
+
+
+def _shortened(rows: list[Row], length: int) -> list[Row]:
+    """The rows cut to ``length`` tokens that still teach something."""
+    return [row for row in (cut(row, length) for row in rows) if has_target(row)]

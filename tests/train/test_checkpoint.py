@@ -1,6 +1,8 @@
 """A trial that is stopped anywhere and taken up in another process goes on as if it had not stopped."""
 
 import random
+import resource
+import signal
 
 import pytest
 from safetensors.torch import load_file
@@ -81,3 +83,26 @@ def test_the_last_two_are_kept(bench, tmp_path):
     one.assign(tmp_path)
     one.finish()
     assert [folder.name for folder in checkpoint.known(tmp_path / "0")] == ["step-7", "step-6"]
+
+
+@pytest.fixture
+def no_room():
+    """Files of this process may not grow beyond a kilobyte."""
+    before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1024, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_a_checkpoint_that_finds_no_room_is_a_warning_and_training_goes_on(bench, tmp_path, no_room):
+    one = bench(resources={"checkpoint_every": 2})
+    one.assign(tmp_path, steps=8)
+    while not one.of(e.TrialCheckpointed):
+        one.pack.turn()
+    no_room()
+    while not one.of(e.StudyNoted):
+        one.pack.turn()
+    note = one.of(e.StudyNoted)[0]
+    assert note.level == "warning" and "no checkpoint at step 4" in note.text
+    assert [place.name for place in (tmp_path / "0").iterdir()] == ["step-2"]
+    assert one.pack.busy

@@ -39,7 +39,7 @@ def plain_losses(bench, knobs: dict, batches: list[list], folder) -> list[float]
 
 def micro_batches(bench, count: int) -> list[list]:
     trial = next(iter(bench.pack._members.values())).trial
-    return [trial._micro_batch(index) for index in range(count)]
+    return [trial._order.micro_batch(index) for index in range(count)]
 
 
 def test_a_pack_of_one_equals_peft_and_plain_pytorch(bench, tmp_path, folder):
@@ -87,7 +87,19 @@ def test_a_trial_does_not_depend_on_its_neighbours(bench, tmp_path):
         assert together.of(e.TrialCompleted, number)[0].values == alone.of(e.TrialCompleted, number)[0].values
 
 
-@pytest.mark.parametrize("precision", ["nf4", "int8", "bf16"])
+def test_activations_computed_again_give_the_same_losses(bench, tmp_path):
+    kept = bench(train={"lora_dropout": 0.1})
+    again = bench(train={"lora_dropout": 0.1}, model={"gradient_checkpointing": True})
+    for one in (kept, again):
+        one.assign(tmp_path)
+        one.finish()
+    layer = again.base.model.model.layers[0]
+    assert layer.gradient_checkpointing and layer.training and not layer.self_attn.training
+    assert again.losses() == kept.losses()
+    assert again.of(e.TrialCompleted)[0].values == kept.of(e.TrialCompleted)[0].values
+
+
+@pytest.mark.parametrize("precision", ["nf4", "int8", "bf16", "fp16"])
 def test_a_quantised_base_is_really_trained_on(bench, tmp_path, precision):
     one = bench(model={"precision": precision}, train={"steps": 12, "learning_rate": 2e-2, "warmup": 0.0})
     one.assign(tmp_path)
