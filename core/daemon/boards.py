@@ -10,12 +10,13 @@ from pathlib import Path
 from core.contract import events as e
 from core.contract import state as s
 from core.daemon.supervisor import Supervisor
-from core.store import runs
+from core.store import journal, runs
 from core.store.tensorboard import Boards
 
 log = logging.getLogger("trimtab.boards")
 
 FLUSH_S = 2.0
+UNSURE_S = 60.0  # what ended longer ago was written by the engine that saw it
 ENDED = (e.TrialCompleted, e.TrialPruned, e.TrialFailed, e.TrialInfeasible)
 
 
@@ -52,18 +53,33 @@ class BoardFeed:
             log.exception("TensorBoard files of %s", study.name)
 
     def _open(self, study: s.Study, first: e.TrialEvent) -> Boards:
-        """Watermarks keep a step from being written twice after a restart; the event at hand is in
-        the state already, so its own step does not count."""
-        own = first.metrics if isinstance(first, e.TrialReported | e.TrialEvaluated) else {}
-        marks: dict[int, dict[str, int]] = {}
-        for trial in study.trials.values():
-            marks[trial.number] = {}
-            for tag, series in trial.series.items():
-                steps = series.steps[:-1] if trial.number == first.trial and tag in own else series.steps
-                if steps:
-                    marks[trial.number][tag] = steps[-1]
-        objectives = [metric for metric, _ in study.objectives]
-        return Boards(runs.board_folder(Path(study.folder)), objectives, marks)
+        """After a restart, what the last engine could not flush any more is written from the journal."""
+        boards = Boards(runs.board_folder(Path(study.folder)), [metric for metric, _ in study.objectives])
+        unsure = {
+            trial.number: trial
+            for trial in study.trials.values()
+            if trial.number != first.trial or not isinstance(first, e.TrialQueued)
+            if trial.ended_at is None or trial.ended_at > first.at - UNSURE_S
+        }
+        if unsure:
+            self._catch_up(boards, study, unsure, first)
+        return boards
+
+    def _catch_up(
+        self, boards: Boards, study: s.Study, unsure: dict[int, s.Trial], first: e.TrialEvent
+    ) -> None:
+        open_ends = {
+            number
+            for number, trial in unsure.items()
+            if not boards.take_up(number, trial.knobs, trial.queued_at)
+        }
+        for event in journal.read(runs.journal_path(Path(study.folder))):
+            if isinstance(event, e.TrialReported | e.TrialEvaluated) and event.trial in open_ends:
+                boards.scalars(event.trial, event.step, event.metrics, event.at)
+        for number in open_ends:
+            trial = unsure[number]
+            if trial.state in s.ENDED and not (number == first.trial and isinstance(first, ENDED)):
+                boards.end(number, trial.state, trial.latest, trial.ended_at or study.created_at)
 
     async def run(self) -> None:
         """Flush now and then, until cancelled."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
@@ -27,16 +28,23 @@ STATUS = {
 class Boards:
     """A study's files under ``folder``; blocking, one caller at a time.
 
-    ``marks`` are the last steps written already, by trial and tag: steps up to them are not written twice.
+    A step is written once: those of a trial that is trained again from a checkpoint are dropped.
     """
 
-    def __init__(
-        self, folder: Path, objectives: Sequence[str], marks: Mapping[int, Mapping[str, int]] | None = None
-    ) -> None:
+    def __init__(self, folder: Path, objectives: Sequence[str]) -> None:
         self._folder = folder
         self._objectives = objectives
-        self._marks = {trial: dict(tags) for trial, tags in (marks or {}).items()}
+        self._marks: dict[int, dict[str, int]] = {}  # the last step written, by trial and tag
         self._writers: dict[int, EventFileWriter] = {}
+
+    def take_up(self, trial: int, knobs: Mapping[str, Any], at: float) -> bool:
+        """Read what an earlier engine wrote of a trial, so that nothing of it is written twice; note its
+        knobs when they are missing. Has the trial's end been noted already?"""
+        seen = written(self._folder / str(trial))
+        if metadata.SESSION_START_INFO_TAG not in seen:
+            self.begin(trial, knobs, at)
+        self._marks[trial] = {tag: step for tag, step in seen.items() if not tag.startswith("_hparams_")}
+        return metadata.SESSION_END_INFO_TAG in seen
 
     def begin(self, trial: int, knobs: Mapping[str, Any], at: float) -> None:
         """Note a trial's knobs. All of the table are in each trial: TensorBoard shows no column for one
@@ -82,6 +90,17 @@ class Boards:
         if trial not in self._writers:
             self._writers[trial] = EventFileWriter(str(self._folder / str(trial)))
         self._writers[trial].add_event(Event(wall_time=at, step=step, summary=summary))
+
+
+def written(folder: Path) -> dict[str, int]:
+    """The last step of each tag in a trial's files; a record that was cut off is passed over."""
+    last: dict[str, int] = {}
+    for path in sorted(folder.glob("events.out.tfevents.*")):
+        for raw in RawEventFileLoader(str(path)).Load():
+            event = Event.FromString(raw)
+            for value in event.summary.value:
+                last[value.tag] = max(event.step, last.get(value.tag, 0))
+    return last
 
 
 def _scalars(metrics: Mapping[str, float]) -> Summary:

@@ -63,8 +63,32 @@ def test_after_a_restart_no_step_stands_twice(boards, tmp_path):
     for step in range(1, 6):
         boards.scalars(0, step, {"train/loss": 1.0}, 10.0)
     boards.close()
-    again = Boards(tmp_path, ["eval/loss"], {0: {"train/loss": 5}})
+    again = Boards(tmp_path, ["eval/loss"])
+    assert not again.take_up(0, {}, 10.0)
     for step in range(3, 8):
         again.scalars(0, step, {"train/loss": 1.0}, 20.0)
-    again.close()
+    again.end(0, "complete", {}, 30.0)
     assert [one.step for one in read(tmp_path, 0).Scalars("train/loss")] == [1, 2, 3, 4, 5, 6, 7]
+    assert Boards(tmp_path, ["eval/loss"]).take_up(0, {}, 10.0)
+
+
+def test_a_file_cut_off_in_mid_record_is_gone_on_with(boards, tmp_path):
+    for step in range(1, 4):
+        boards.scalars(0, step, {"train/loss": 1.0}, 10.0)
+    boards.close()
+    (file,) = (tmp_path / "0").iterdir()
+    file.write_bytes(file.read_bytes()[:-9])
+    again = Boards(tmp_path, ["eval/loss"])
+    again.take_up(0, {}, 10.0)
+    for step in range(1, 5):
+        again.scalars(0, step, {"train/loss": 1.0}, 20.0)
+    again.close()
+    assert [one.step for one in read(tmp_path, 0).Scalars("train/loss")] == [1, 2, 3, 4]
+
+
+def test_a_trial_whose_beginning_was_lost_gets_its_knobs(tmp_path):
+    again = Boards(tmp_path, ["eval/loss"])
+    again.take_up(0, {"lora_rank": 8}, 10.0)
+    again.close()
+    told = hparams(tmp_path, 0, metadata.SESSION_START_INFO_TAG).session_start_info.hparams
+    assert told["lora_rank"].number_value == 8 and set(told) == set(KNOBS)
