@@ -24,7 +24,7 @@ class DetailScreen(StudyScreen):
 
     BINDINGS = bindings(DETAIL, EVERYWHERE)
     DEFAULT_CSS = """
-    DetailScreen #title { height: 2; padding: 0 1; background: $surface; text-wrap: nowrap; }
+    DetailScreen #title { height: 2; padding: 0 1; background: $surface; text-wrap: nowrap; text-overflow: ellipsis; }
     DetailScreen #lower { height: 45%; min-height: 3; }
     DetailScreen .facts {
         border: round $border; border-title-color: $text-muted; padding: 0 1; width: 30%;

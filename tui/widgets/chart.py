@@ -15,6 +15,7 @@ from tui.text import loss, number, smoothed
 from tui.widgets.braille import Canvas
 
 AXIS = 8  # cells for the labels of the values
+NICE = (1.0, 2.0, 2.5, 5.0, 10.0)  # a tick's distance is one of these times a power of ten
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Chart(Static):
     DEFAULT_CSS = """
     Chart {
         border: round $border; border-title-color: $text-muted; padding: 0 1; height: 1fr;
-        text-wrap: nowrap;
+        text-wrap: nowrap; text-overflow: clip;
     }
     """
 
@@ -75,14 +76,58 @@ def plot(curves: Sequence[Curve], width: int, height: int, log: bool, look: Pale
     canvas = Canvas(width - AXIS - 1, height - 3)
     for owner, curve in enumerate(kept):
         _draw(canvas, owner, curve, (first, last), (low, high))
-    shown = [_legend(kept, log, look)]
-    for row, cells in enumerate(canvas.rows()):
-        shown.append(_row(cells, _tick(row, canvas.height, low, high, log), kept, look))
-    shown.append(Text(" " * AXIS + "└" + "─" * canvas.width, style=look["muted"]))
-    left, right = str(first), f"step {last}"
-    gap = max(1, canvas.width - len(left) - len(right))
-    shown.append(Text(" " * (AXIS + 1) + left + " " * gap + right, style=look["muted"]))
+    labels = _labels(low, high, canvas.height, log)
+    shown = [_legend(kept, log, look, width)]
+    shown += [_row(cells, labels.get(row, ""), kept, look) for row, cells in enumerate(canvas.rows())]
+    shown += _step_axis(first, last, canvas.width, look)
     return Text("\n", no_wrap=True).join(shown)
+
+
+def ticks(low: float, high: float, most: int) -> list[float]:
+    """At most ``most`` round values from ``low`` to ``high``, evenly spaced."""
+    rough = (high - low) / max(1, most)
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(nice * power for nice in NICE if nice * power >= rough * 0.999)
+    first = math.ceil(low / step - 1e-9)
+    return [place * step for place in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+def _labels(low: float, high: float, rows: int, log: bool) -> dict[int, str]:
+    """The label of each row that has one; about one row in three."""
+    most = max(4, rows // 3)
+    found: dict[int, str] = {}
+    for value in _decades(low, high, most) if log else ticks(low, high, most):
+        place = math.log10(value) if log else value
+        row = round((high - place) / (high - low) * (4 * rows - 1)) // 4
+        found.setdefault(row, number(float(f"{value:.6g}")))
+    return found
+
+
+def _decades(low: float, high: float, most: int) -> list[float]:
+    """Round values between 10**low and 10**high: powers of ten, or finer where there is hardly one."""
+    powers = [10.0**power for power in range(math.ceil(low), math.floor(high) + 1)]
+    return powers if len(powers) > 1 else [one for one in ticks(10**low, 10**high, most) if one > 0]
+
+
+def _step_axis(first: int, last: int, width: int, look: Palette) -> list[Text]:
+    """The lower axis, and the steps under it."""
+    line, under = ["─"] * width, [" "] * (width + AXIS + 1)
+    taken = 0
+    for value in ticks(first, last, max(2, width // 16)):
+        if value != int(value):
+            continue
+        place = round((value - first) / (last - first) * (2 * width - 1)) // 2
+        label = f"{value:.0f}"
+        start = min(AXIS + 1 + place - len(label) // 2, len(under) - len(label))
+        if start > taken:
+            line[place] = "┬"
+            under[start : start + len(label)] = label
+            taken = start + len(label)
+    under[AXIS - 4 : AXIS] = "step" if under[AXIS - 4 : AXIS + 1] == [" "] * 5 else under[AXIS - 4 : AXIS]
+    return [
+        Text(" " * AXIS + "└" + "".join(line), style=look["muted"]),
+        Text("".join(under), style=look["muted"]),
+    ]
 
 
 def _finite(curve: Curve, log: bool) -> Curve:
@@ -116,15 +161,6 @@ def _draw(
         canvas.line(x0, y0, x1, y1, owner)
 
 
-def _tick(row: int, rows: int, low: float, high: float, log: bool) -> str:
-    """A label on the first, the last and about every fourth row between."""
-    every = max(2, rows // 4)
-    if row not in (0, rows - 1) and (row % every or row > rows - 2):
-        return ""
-    value = high - (row / max(1, rows - 1)) * (high - low)
-    return loss(10**value if log else value)
-
-
 def _row(cells: list[tuple[str, int]], tick: str, curves: Sequence[Curve], look: Palette) -> Text:
     line = Text(f"{tick:>{AXIS}}" + ("┤" if tick else "│"), style=look["muted"])
     for character, owner in cells:
@@ -132,12 +168,13 @@ def _row(cells: list[tuple[str, int]], tick: str, curves: Sequence[Curve], look:
     return line
 
 
-def _legend(curves: Sequence[Curve], log: bool, look: Palette) -> Text:
-    line = Text(" " * (AXIS + 1))
+def _legend(curves: Sequence[Curve], log: bool, look: Palette, width: int) -> Text:
+    """What each colour is, with the newest value; the names alone where it is narrow."""
+    line = Text(" " * (AXIS + 1) if width >= 60 else "")
     for curve in curves:
         last = 10 ** curve.values[-1] if log else curve.values[-1]
         line.append("━━ ", style=look[curve.meaning])
-        line.append(f"{curve.label} {number(float(f'{last:.4g}'))}   ")
+        line.append(f"{curve.label} {loss(last)}   ")
     if log:
         line.append("log scale", style=look["muted"])
     return line
