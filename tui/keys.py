@@ -44,7 +44,7 @@ DETAIL = (
         "detail.previous",
         "left_square_bracket,left",
         "neighbour(-1)",
-        "previous",
+        "prev",
         "previous trial",
         shown=True,
     ),

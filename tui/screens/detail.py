@@ -17,6 +17,7 @@ from tui.screens.base import StudyScreen
 from tui.text import ASKED, GLYPHS, bar, duration, number, size
 from tui.widgets.chart import Chart, curves_of
 from tui.widgets.eventlist import EventList
+from tui.widgets.pair import pair
 
 
 class DetailScreen(StudyScreen):
@@ -24,14 +25,16 @@ class DetailScreen(StudyScreen):
 
     BINDINGS = bindings(DETAIL, EVERYWHERE)
     DEFAULT_CSS = """
-    DetailScreen #title { height: 2; padding: 0 1; background: $surface; text-wrap: nowrap; text-overflow: ellipsis; }
+    DetailScreen #title {
+        height: 2; padding: 0 1; background: $surface; text-wrap: nowrap; text-overflow: ellipsis;
+    }
     DetailScreen #lower { height: 45%; min-height: 3; }
     DetailScreen .facts {
-        border: round $border; border-title-color: $text-muted; padding: 0 1; width: 30%;
+        border: round $border; border-title-color: $text-muted; padding: 0 1; width: 30%; min-width: 28;
         scrollbar-size-vertical: 1;
     }
     DetailScreen .facts Static { width: 1fr; height: auto; text-wrap: nowrap; text-overflow: ellipsis; }
-    DetailScreen #numbers { width: 26%; }
+    DetailScreen #numbers { width: 30%; min-width: 26; }
     DetailScreen EventList { width: 1fr; }
     """
 
@@ -98,38 +101,38 @@ class DetailScreen(StudyScreen):
         return Text("\n", no_wrap=True, overflow="ellipsis").join([line, why])
 
     def _knobs(self, trial: s.Trial) -> Text:
-        look, lines = self.console.look, []
+        look, width = self.console.look, self._inside("#knobs")
         ordered = sorted(TABLE, key=lambda knob: knob.name not in trial.params)
+        rows = []
         for knob in ordered:
             value = trial.knobs.get(knob.name)
-            if value is None:
-                continue
-            searched = knob.name in trial.params
-            line = Text()
-            line.append("◆ " if searched else "  ", style=look["accent"])
-            line.append(f"{knob.name} ", style="" if searched else look["muted"])
-            line.append(plain(number(value), 40), style="bold" if searched else "")
-            lines.append(line)
-        lines.append(Text("◆ searched", style=look["muted"]))
-        return Text("\n", no_wrap=True, overflow="ellipsis").join(lines)
+            if value is not None:
+                searched = knob.name in trial.params
+                sign = Text("◆ " if searched else "  ", style=look["accent"])
+                sign.append(knob.name, style="" if searched else look["muted"])
+                shown = Text(plain(number(value), 40), style="bold" if searched else "")
+                rows.append(pair(sign, shown, width))
+        rows.append(Text("◆ searched", style=look["muted"]))
+        return Text("\n", no_wrap=True, overflow="ellipsis").join(rows)
 
     def _latest(self, trial: s.Trial) -> Text:
-        look, lines = self.console.look, []
+        look, width, rows = self.console.look, self._inside("#latest"), []
         for name, value in sorted(trial.latest.items()):
-            metric = METRICS.get(name)
-            line = Text()
-            line.append(f"{plain(name, 30)} ", style=look["muted"])
-            unit = metric.unit if metric else ""
-            line.append(size(value) if unit == "bytes" else number(value), style="bold")
-            line.append(f" {unit}" if unit and unit != "bytes" else "", style=look["muted"])
-            lines.append(line)
+            unit = METRICS[name].unit if name in METRICS else ""
+            shown = Text(size(value) if unit == "bytes" else number(value), style="bold")
+            if unit not in ("", "bytes", "fraction") and width >= 40:
+                shown.append(f" {unit}", style=look["muted"])
+            rows.append(pair(Text(plain(name, 40), style=look["muted"]), shown, width))
         if trial.trainable:
-            lines.append(Text(f"adapter {trial.trainable:,} parameters", style=look["muted"]))
-        return (
-            Text("\n", no_wrap=True, overflow="ellipsis").join(lines)
-            if lines
-            else Text("no reading yet", style=look["muted"])
-        )
+            count = Text(f"{trial.trainable:,}")
+            rows.append(pair(Text("adapter parameters", style=look["muted"]), count, width))
+        if not rows:
+            return Text("no reading yet", style=look["muted"])
+        return Text("\n", no_wrap=True, overflow="ellipsis").join(rows)
+
+    def _inside(self, box: str) -> int:
+        """The cells that a line of ``box`` may take."""
+        return max(16, self.query_one(box).size.width)
 
     # -- keys -------------------------------------------------------------------------------------
 

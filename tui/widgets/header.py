@@ -7,6 +7,7 @@ from textual.widgets import Static
 
 from core.contract import ranking
 from core.contract import state as s
+from core.contract.knobs import KNOBS
 from core.contract.plain import plain
 from tui.look import Palette
 from tui.text import GLYPHS, bar, duration, loss, number
@@ -50,25 +51,25 @@ class StudyHeader(Static):
 def _first_line(line: Text, study: s.Study, now: float, look: Palette, width: int, more: int) -> None:
     meaning = STATES.get(study.state, "info")
     ended = ranking.ended(study)
-    line.append(plain(study.name, 30), style="bold")
+    line.append(plain(study.name, 30 if width >= 100 else 20), style="bold")
     if more:
         line.append(f" +{more} (S)", style=look["muted"])
     line.append(f"  {GLYPHS[meaning]} {study.state}  ", style=look[meaning])
-    full, empty = bar(ended / study.total_trials if study.total_trials else 0.0, 10 if width < 100 else 24)
+    room = 6 if width < 100 else 12 if width < 140 else 24
+    full, empty = bar(ended / study.total_trials if study.total_trials else 0.0, room)
     line.append(full, style=look["primary"])
     line.append(empty, style=look["muted"])
-    line.append(f" {ended}/{study.total_trials}")
+    line.append(f" {ended}/{study.total_trials} ")
     counts = ranking.counts(study)
     for state in COUNTED:
         if counts.get(state):
-            line.append(f"  {GLYPHS[state]}{counts[state]}", style=look[state])
-            if width >= 100:
-                line.append(f" {state}", style=look["muted"])
+            line.append(f" {GLYPHS[state]}{counts[state]}", style=look[state])
+            if width >= 120:
+                line.append(f" {state} ", style=look["muted"])
     left = ranking.study_left_s(study, now)
-    elapsed = (study.ended_at or now) - study.created_at
-    line.append(f"  {duration(elapsed)}", style=look["muted"])
+    line.append(f"  {duration((study.ended_at or now) - study.created_at)}", style=look["muted"])
     if left is not None:
-        line.append(f", {duration(left)} left", style=look["muted"])
+        line.append(f" · {duration(left)} left", style=look["muted"])
 
 
 def _second_line(line: Text, study: s.Study, look: Palette) -> None:
@@ -76,14 +77,21 @@ def _second_line(line: Text, study: s.Study, look: Palette) -> None:
     metric, direction = study.objectives[0]
     if best is not None:
         line.append(f"best #{best.number} ", style=look["good"])
-        line.append(f"{metric} {loss(best.values[0])}", style="bold")
-        shown = "  ".join(f"{key}={number(value)}" for key, value in list(best.params.items())[:3])
-        line.append(f"  {plain(shown, 60)}", style=look["muted"])
+        for (name, _), value in zip(study.objectives, best.values, strict=False):
+            line.append(f"{name} {loss(value)}  ", style="bold")
+        front = len(ranking.front(study))
+        if front > 1:
+            line.append(f"first of {front} on the front  ", style=look["muted"])
+        shown = " ".join(f"{_short(key)}={number(value)}" for key, value in list(best.params.items())[:4])
+        line.append(plain(shown, 80), style=look["muted"])
     else:
         line.append(f"no trial complete yet; {direction} {metric}", style=look["muted"])
     section = study.spec["study"]
     line.append(f"  {section['sampler']} · {section['pruner']}", style=look["muted"])
     if study.state in ("failed", "stopped"):
-        line.append(
-            f"  {plain(study.why, 200)}", style=look["error" if study.state == "failed" else "warning"]
-        )
+        style = look["error" if study.state == "failed" else "warning"]
+        line.append(f"  {plain(study.why, 200)}", style=style)
+
+
+def _short(name: str) -> str:
+    return KNOBS[name].short or name if name in KNOBS else name
