@@ -29,11 +29,12 @@ class AllTrials(StudyScreen):
     BINDINGS = bindings(STUDY, EVERYWHERE)
     DEFAULT_CSS = """
     AllTrials #empty { height: 1fr; content-align: center middle; color: $text-muted; display: none; }
-    AllTrials #preview { width: 38%; display: none; }
+    AllTrials #preview { width: 34%; display: none; }
     AllTrials #upper { height: 1fr; }
     AllTrials #lower { height: 8; }
     AllTrials.tall #lower { height: 12; }
-    AllTrials #lower DevicePanel { width: 42%; }
+    AllTrials.low #lower { display: none; }
+    AllTrials #lower DevicePanel { width: 46%; }
     AllTrials #lower EventList { width: 1fr; }
     AllTrials #filter { dock: bottom; display: none; border: none; height: 1; padding: 0 1; }
     """
@@ -69,6 +70,7 @@ class AllTrials(StudyScreen):
         look, now, study = self.console.look, self.console.clock(), self.study
         wide = self.size.width >= WIDE
         self.set_class(self.size.height >= 40, "tall")
+        self.set_class(self.size.height < 18, "low")
         self.query_one("#preview").display = wide and study is not None and bool(study.trials)
         self.query_one(StudyHeader).show(study, now, self.console.engine.away, look, self.console.others)
         self.query_one(Preparing).show(study, now, look)
@@ -83,8 +85,11 @@ class AllTrials(StudyScreen):
     def _show_empty(self, study: s.Study | None, table: TrialTable) -> None:
         empty = self.query_one("#empty", Static)
         bare = not table.row_count
+        appears = empty.display and not bare
         empty.display = bare
         self.query_one("#upper").display = not bare
+        if appears and not self.query_one("#filter").has_focus:
+            table.focus()
         if not bare:
             return
         if not self.console.engine.attached:
@@ -122,12 +127,12 @@ class AllTrials(StudyScreen):
     def action_move(self, by: int) -> None:
         """Next or previous trial."""
         table = self.query_one(TrialTable)
-        table.move_cursor(row=max(0, min(table.row_count - 1, table.cursor_row + by)), animate=False)
+        table.move_cursor(row=max(0, min(table.row_count - 1, table.cursor_row + by)))
 
     def action_edge(self, end: int) -> None:
         """First or last trial."""
         table = self.query_one(TrialTable)
-        table.move_cursor(row=table.row_count - 1 if end > 0 else 0, animate=False)
+        table.move_cursor(row=table.row_count - 1 if end > 0 else 0)
 
     def action_sort(self) -> None:
         """By number, or best first."""

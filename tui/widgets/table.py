@@ -1,233 +1,208 @@
-"""The trials: one row each, drawn again only where something changed."""
+"""The trials: one row each. A row is drawn when its trial changed, and only that row of the screen.
+
+Textual's own DataTable lays every visible cell out again for each change of one: at five changes a second
+that is a third of a core.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from rich.text import Text
+from rich.cells import cell_len, set_cell_size
+from rich.segment import Segment
+from rich.style import Style
 from textual import events
-from textual.binding import Binding
-from textual.widgets import DataTable
-from textual.widgets.data_table import RowDoesNotExist
+from textual.geometry import Region, Size
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
 
 from core.contract import ranking
 from core.contract import state as s
-from core.contract.knobs import KNOBS
-from core.contract.plain import plain
 from tui.look import Palette
 from tui.messages import TrialChosen, TrialOpened
-from tui.text import ASKED, GLYPHS, bar, duration, loss, number, sparkline
+from tui.widgets.columns import GAP, Column, Piece, columns, matches, ordered
 
-LONGEST_KNOB = 11
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column; a lower ``rank`` stays longer when the terminal is narrow."""
-
-    label: str
-    width: int
-    rank: int
-    draw: Callable[[s.Study, s.Trial, Palette], Text]
+HEAD = 1  # lines of the head, which does not scroll
 
 
-def _number(study: s.Study, trial: s.Trial, look: Palette) -> Text:
-    best = ranking.best(study)
-    mark = "★" if best is not None and best.number == trial.number else " "
-    return Text(f"{trial.number:>3}{mark}", style=look["good"] if mark == "★" else "")
+@dataclass
+class Row:
+    """A trial as it was last drawn: its cells, and their strips by whether the cursor is there."""
+
+    trial: s.Trial
+    best: bool
+    cells: list[list[Piece]]
+    strips: dict[bool, Strip]
 
 
-def _state(study: s.Study, trial: s.Trial, look: Palette) -> Text:
-    word = ASKED.get(trial.asked, trial.state)
-    return Text(f"{GLYPHS[trial.state]} {word}", style=look["warning" if trial.asked else trial.state])
-
-
-def _progress(study: s.Study, trial: s.Trial, look: Palette) -> Text:
-    share = trial.step / trial.total_steps if trial.total_steps else 0.0
-    full, empty = bar(share, 8)
-    shown = Text(full, style=look[trial.state])
-    shown.append(empty, style=look["muted"])
-    shown.append(f" {100 * share:>3.0f}%")
-    return shown
-
-
-def _left(study: s.Study, trial: s.Trial, look: Palette) -> Text:
-    if trial.state in s.ENDED:
-        return Text(duration(trial.elapsed_s), style=look["muted"], justify="right")
-    return Text(duration(ranking.trial_left_s(trial)), justify="right")
-
-
-def _curve(width: int) -> Callable[[s.Study, s.Trial, Palette], Text]:
-    def draw(study: s.Study, trial: s.Trial, look: Palette) -> Text:
-        series = trial.series.get("train/loss")
-        return Text(sparkline(series.values if series else (), width), style=look["train"])
-
-    return draw
-
-
-def _eval(study: s.Study, trial: s.Trial, look: Palette) -> Text:
-    return Text(loss(trial.latest.get("eval/loss")), justify="right")
-
-
-def _best(study: s.Study, trial: s.Trial, look: Palette) -> Text:
-    value = trial.values[0] if trial.values else ranking.best_reading(study, trial)
-    style = "bold" if trial.state == s.COMPLETE else ""
-    return Text(loss(value), style=style, justify="right")
-
-
-def _knob(name: str) -> Callable[[s.Study, s.Trial, Palette], Text]:
-    return lambda study, trial, look: Text(
-        plain(number(trial.params.get(name)), LONGEST_KNOB), justify="right"
-    )
-
-
-def columns(study: s.Study, width: int) -> list[Column]:
-    """The columns that fit into ``width`` cells, in their order."""
-    metric = study.objectives[0][0].split("/")[-1]
-    wanted = [
-        Column("#", 4, 0, _number),
-        Column("state", 11, 0, _state),
-        Column("progress", 13, 1, _progress),
-        Column("left", 7, 4, _left),
-        Column("loss", 16 if width >= 110 else 10, 3, _curve(16 if width >= 110 else 10)),
-        Column("eval", 7, 5, _eval),
-        Column(f"best {metric}"[:9], 9, 1, _best),
-    ]
-    for place, name in enumerate(study.spec.get("space", {})):
-        label = KNOBS[name].short or name
-        values = [number(trial.params.get(name)) for trial in study.trials.values()]
-        wide = min(LONGEST_KNOB, max([len(label), 4, *map(len, values)]))
-        wanted.append(Column(label, wide, 2 if place < 2 else 6 + place, _knob(name)))
-    kept: set[int] = set()
-    room = width
-    for index, column in sorted(enumerate(wanted), key=lambda pair: pair[1].rank):
-        if room >= column.width + 2:
-            room -= column.width + 2  # a cell has a space on either side
-            kept.add(index)
-    return [column for index, column in enumerate(wanted) if index in kept]
-
-
-def matches(trial: s.Trial, text: str) -> bool:
-    """Does every word of ``text`` stand in the trial's number, state or parameters?"""
-    shown = [f"#{trial.number}", str(trial.number), trial.state, trial.asked]
-    for name, value in trial.params.items():
-        knob = KNOBS.get(name)
-        shown += [f"{name}={number(value)}", f"{knob.short if knob else name}={number(value)}"]
-    words = text.lower().split()
-    return all(any(one == word if word.isdigit() else word in one.lower() for one in shown) for word in words)
-
-
-class TrialTable(DataTable[Text]):
+class TrialTable(ScrollView, can_focus=True):
     """Shows the trials of one study; posts TrialChosen and TrialOpened."""
 
-    DEFAULT_CSS = "TrialTable { height: 1fr; scrollbar-size-vertical: 1; }"
-
-    BINDINGS = [Binding("enter", "select_cursor", "detail", show=True, id="table.detail")]
+    COMPONENT_CLASSES = {"trials--head", "trials--cursor"}
+    DEFAULT_CSS = """
+    TrialTable {
+        height: 1fr; background: $surface; color: $foreground;
+        scrollbar-size-vertical: 1; overflow-x: hidden;
+        & > .trials--head { background: $panel; color: $foreground; text-style: bold; }
+        & > .trials--cursor { background: $block-cursor-blurred-background; color: $foreground; }
+        &:focus > .trials--cursor {
+            background: $block-cursor-background; color: $block-cursor-foreground;
+            text-style: $block-cursor-text-style;
+        }
+    }
+    """
 
     def __init__(self, **more: object) -> None:
-        super().__init__(cursor_type="row", zebra_stripes=False, **more)  # type: ignore[arg-type]
+        super().__init__(**more)  # type: ignore[arg-type]
+        self._study: s.Study | None = None
         self._columns: list[Column] = []
-        self._head: tuple[object, ...] = ()
-        self._rows: list[int] = []
-        self._drawn: dict[int, tuple[object, ...]] = {}
-        self._seen: dict[int, s.Trial] = {}
-        self._marked: int | None = None
+        self._shape: tuple[object, ...] = ()
+        self._numbers: list[int] = []
+        self._rows: dict[int, Row] = {}
+        self._look: Palette | None = None
+        self.cursor_row = 0
+
+    # -- what is shown ----------------------------------------------------------------------------
+
+    @property
+    def row_count(self) -> int:
+        """How many trials are shown."""
+        return len(self._numbers)
 
     @property
     def chosen(self) -> int | None:
         """The trial under the cursor."""
-        return self._rows[self.cursor_row] if 0 <= self.cursor_row < len(self._rows) else None
+        return self._numbers[self.cursor_row] if 0 <= self.cursor_row < len(self._numbers) else None
 
     def show(self, study: s.Study | None, text: str, best_first: bool, look: Palette) -> None:
         """Draw the trials that match ``text``."""
-        if study is None:
-            self.clear(columns=True)
-            self._head, self._rows, self._drawn = (), [], {}
+        trials = ordered(study, best_first) if study is not None else []
+        numbers = [trial.number for trial in trials if not text or matches(trial, text)]
+        width = self.size.width or 80
+        shape = (study.name if study is not None else "", len(trials), width)
+        if shape != self._shape or look is not self._look:
+            self._columns = columns(study, width) if study is not None else []
+            self._shape, self._look, self._rows = shape, look, {}
+            self.refresh()
+        self._study = study
+        self._place(numbers)
+        self._update()
+
+    def _place(self, numbers: list[int]) -> None:
+        """Take the rows' order; the cursor stays on its trial."""
+        if numbers == self._numbers:
             return
-        wanted = columns(study, self.size.width or 80)
-        head = (study.name, tuple((one.label, one.width) for one in wanted))
-        rows = [trial.number for trial in _ordered(study, best_first) if matches(trial, text)]
-        best = ranking.best(study)
-        marked = best.number if best else None
-        if head != self._head or rows[: len(self._rows)] != self._rows:
-            self._rebuild(study, wanted, rows, look)
+        chosen = self.chosen
+        self._numbers = numbers
+        self.virtual_size = Size(self.size.width, len(numbers) + HEAD)
+        if chosen in numbers:
+            self.cursor_row = numbers.index(chosen)
         else:
-            self._extend(study, rows[len(self._rows) :], look)
-            self._refresh_rows(study, look, {marked, self._marked})
-        self._head, self._marked = head, marked
+            self.cursor_row = max(0, min(self.cursor_row, len(numbers) - 1))
+            self.post_message(TrialChosen(self.chosen))
+        self.refresh()
 
-    def _rebuild(self, study: s.Study, wanted: list[Column], rows: list[int], look: Palette) -> None:
-        chosen, scroll = self.chosen, self.scroll_y
-        self._columns = wanted
-        self.clear(columns=True)
-        self._drawn, self._rows, self._seen = {}, [], {}
-        for column in wanted:
-            self.add_column(Text(column.label), width=column.width, key=column.label)
-        self._extend(study, rows, look)
-        if chosen in rows:
-            self.move_cursor(row=rows.index(chosen), animate=False, scroll=False)
-            self.scroll_to(y=scroll, animate=False, immediate=True)
-
-    def _extend(self, study: s.Study, rows: list[int], look: Palette) -> None:
-        for number_ in rows:
-            trial = study.trials[number_]
-            cells = [column.draw(study, trial, look) for column in self._columns]
-            self.add_row(*cells, key=str(number_))
-            self._rows.append(number_)
-            self._drawn[number_] = tuple((cell.plain, str(cell.style)) for cell in cells)
-            self._seen[number_] = trial
-
-    def _refresh_rows(self, study: s.Study, look: Palette, marked: set[int | None]) -> None:
-        """A trial that is the same object has not changed: nothing to draw."""
-        for number_ in self._rows:
-            trial = study.trials[number_]
-            if self._seen.get(number_) is trial and number_ not in marked:
+    def _update(self) -> None:
+        """Draw the rows that changed; a trial that is the same object has not."""
+        if self._study is None:
+            return
+        best = ranking.best(self._study)
+        for place, number in enumerate(self._numbers):
+            trial, leads = self._study.trials[number], best is not None and best.number == number
+            row = self._rows.get(number)
+            if row is not None and row.trial is trial and row.best == leads:
                 continue
-            self._seen[number_] = trial
-            cells = [column.draw(study, trial, look) for column in self._columns]
-            before = self._drawn.get(number_, ())
-            after = tuple((cell.plain, str(cell.style)) for cell in cells)
-            for index, cell in enumerate(cells):
-                if index >= len(before) or before[index] != after[index]:
-                    self.update_cell(str(number_), self._columns[index].label, cell, update_width=False)
-            self._drawn[number_] = after
+            cells = [column.draw(self._study, trial, leads) for column in self._columns]
+            if row is None or row.cells != cells:
+                self._rows[number] = Row(trial, leads, cells, {})
+                self._refresh_row(place)
+            else:
+                row.trial, row.best = trial, leads
+
+    def _refresh_row(self, place: int) -> None:
+        y = place + HEAD - self.scroll_offset.y
+        if HEAD <= y < self.size.height:
+            self.refresh(Region(0, y, self.size.width, 1))
 
     def redraw(self) -> None:
-        """Forget what was drawn: the colours changed."""
-        self._head = ()
+        """Forget what was drawn."""
+        self._shape = ()
 
-    def choose(self, number_: int) -> None:
-        """Put the cursor on a trial, when it is shown."""
-        try:
-            self.move_cursor(row=self.get_row_index(str(number_)), animate=False)
-        except RowDoesNotExist:
+    def notify_style_update(self) -> None:
+        """The colours changed."""
+        super().notify_style_update()
+        for row in self._rows.values():
+            row.strips.clear()
+
+    # -- drawing ----------------------------------------------------------------------------------
+
+    def render_line(self, y: int) -> Strip:
+        """The head, then rows from where the table is scrolled to."""
+        width = self.size.width
+        if y < HEAD:
+            labels: list[list[Piece]] = [[(column.label, "")] for column in self._columns]
+            return self._strip(labels, self.get_component_rich_style("trials--head"), False, width)
+        place = y - HEAD + self.scroll_offset.y
+        row = self._rows.get(self._numbers[place]) if place < len(self._numbers) else None
+        if row is None:
+            return Strip.blank(width, self.rich_style)
+        under = place == self.cursor_row
+        if under and not self.has_focus:  # its colour depends on the focus: not kept
+            return self._strip(row.cells, self.get_component_rich_style("trials--cursor"), True, width)
+        if under not in row.strips:
+            style = self.get_component_rich_style("trials--cursor") if under else self.rich_style
+            row.strips[under] = self._strip(row.cells, style, under, width)
+        return row.strips[under]
+
+    def _strip(self, cells: list[list[Piece]], base: Style, plainly: bool, width: int) -> Strip:
+        segments = [Segment(" ", base)]
+        for column, pieces in zip(self._columns, cells, strict=False):
+            room = column.width
+            cell = []
+            for text, meaning in pieces:
+                shown = text if cell_len(text) <= room else set_cell_size(text, room)
+                room -= cell_len(shown)
+                cell.append(Segment(shown, base + self._style(meaning, plainly)))
+            pad = Segment(" " * room, base)
+            segments += [pad, *cell] if column.right else [*cell, pad]
+            segments.append(Segment(" " * GAP, base))
+        return Strip(segments).adjust_cell_length(width, base).simplify()
+
+    def _style(self, meaning: str, plainly: bool) -> Style:
+        """The colour of a meaning; under the cursor the cursor's own colour, so that it can be read."""
+        if meaning == "bold":
+            return Style(bold=True)
+        colour = self._look[meaning] if self._look is not None and meaning and not plainly else ""
+        return Style.parse(colour) if colour else Style.null()
+
+    # -- moving -----------------------------------------------------------------------------------
+
+    def move_cursor(self, row: int) -> None:
+        """Put the cursor on a row, as far as there is one, and scroll there."""
+        before, self.cursor_row = self.cursor_row, max(0, min(self.row_count - 1, row))
+        if before == self.cursor_row:
             return
-
-    def on_data_table_row_highlighted(self, event: DataTable.RowHighlighted) -> None:
-        """The cursor moved."""
-        event.stop()
+        self._refresh_row(before)
+        self._refresh_row(self.cursor_row)
+        top, room = self.scroll_offset.y, max(1, self.size.height - HEAD)
+        if self.cursor_row < top:
+            self.scroll_to(y=self.cursor_row, animate=False)
+        elif self.cursor_row >= top + room:
+            self.scroll_to(y=self.cursor_row - room + 1, animate=False)
         self.post_message(TrialChosen(self.chosen))
 
-    def action_select_cursor(self) -> None:
-        """Enter."""
-        if self.chosen is not None:
-            self.post_message(TrialOpened(self.chosen))
+    def on_resize(self) -> None:
+        """The cursor stays in sight."""
+        self.virtual_size = Size(self.size.width, self.row_count + HEAD)
+        room = max(1, self.size.height - HEAD)
+        if self.cursor_row >= self.scroll_offset.y + room:
+            self.scroll_to(y=self.cursor_row - room + 1, animate=False)
 
     def on_click(self, event: events.Click) -> None:
         """One click chooses, two open."""
-        if event.chain == 2:
-            self.action_select_cursor()
-
-
-def _ordered(study: s.Study, best_first: bool) -> list[s.Trial]:
-    trials = list(study.trials.values())
-    if not best_first:
-        return trials
-    sign = 1 if study.objectives[0][1] == "minimize" else -1
-
-    def rank(trial: s.Trial) -> tuple[bool, float, int]:
-        value = trial.values[0] if trial.values else ranking.best_reading(study, trial)
-        return (value is None, sign * value if value is not None else 0.0, trial.number)
-
-    return sorted(trials, key=rank)
+        place = event.y - HEAD + self.scroll_offset.y
+        if event.y < HEAD or place >= self.row_count:
+            return
+        self.move_cursor(place)
+        if event.chain == 2 and self.chosen is not None:
+            self.post_message(TrialOpened(self.chosen))

@@ -1,0 +1,132 @@
+"""The columns of the trial table: what each shows of a trial, and which of them fit. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from core.contract import ranking
+from core.contract import state as s
+from core.contract.knobs import KNOBS
+from core.contract.plain import plain
+from tui.text import ASKED, GLYPHS, bar, duration, loss, number, sparkline
+
+LONGEST_KNOB = 11
+GAP = 2  # cells between columns
+
+Piece = tuple[str, str]  # text, and the meaning that colours it
+Draw = Callable[[s.Study, s.Trial, bool], list[Piece]]  # the study, a trial, is it the best
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column; a lower ``rank`` stays longer when the terminal is narrow."""
+
+    label: str
+    width: int
+    rank: int
+    draw: Draw
+    right: bool = False
+
+
+def columns(study: s.Study, width: int) -> list[Column]:
+    """The columns that fit into ``width`` cells, in their order."""
+    kept: set[int] = set()
+    room = width - 1  # before the first column
+    wanted = [*_fixed(study, width), *_searched(study)]
+    for index, column in sorted(enumerate(wanted), key=lambda pair: pair[1].rank):
+        if room >= column.width + GAP:
+            room -= column.width + GAP
+            kept.add(index)
+    return [column for index, column in enumerate(wanted) if index in kept]
+
+
+def _fixed(study: s.Study, width: int) -> list[Column]:
+    metric = study.objectives[0][0].split("/")[-1]
+    curve = 16 if width >= 110 else 10
+    label = f"best {metric}"[:9].rstrip()
+    return [
+        Column("#", 4, 0, _number, right=True),
+        Column("state", 11, 0, _state),
+        Column("progress", 13, 1, _progress),
+        Column("left", 6, 4, _left, right=True),
+        Column("loss", curve, 3, _curve(curve)),
+        Column("eval", 6, 5, _eval, right=True),
+        Column(label, 9, 1, _best, right=True),
+    ]
+
+
+def _searched(study: s.Study) -> list[Column]:
+    found = []
+    for place, name in enumerate(study.spec.get("space", {})):
+        label = KNOBS[name].short or name if name in KNOBS else plain(name, LONGEST_KNOB)
+        values = [number(trial.params.get(name)) for trial in study.trials.values()]
+        width = min(LONGEST_KNOB, max([len(label), 4, *map(len, values)]))
+        found.append(Column(label, width, 2 if place < 2 else 6 + place, _knob(name), right=True))
+    return found
+
+
+def _number(study: s.Study, trial: s.Trial, best: bool) -> list[Piece]:
+    return [(f"{trial.number:>3}★" if best else f"{trial.number:>3} ", "good" if best else "")]
+
+
+def _state(study: s.Study, trial: s.Trial, best: bool) -> list[Piece]:
+    word = ASKED.get(trial.asked, trial.state)
+    return [(f"{GLYPHS[trial.state]} {word}", "warning" if trial.asked else trial.state)]
+
+
+def _progress(study: s.Study, trial: s.Trial, best: bool) -> list[Piece]:
+    share = trial.step / trial.total_steps if trial.total_steps else 0.0
+    full, empty = bar(share, 8)
+    return [(full, trial.state), (empty, "muted"), (f" {100 * share:>3.0f}%", "")]
+
+
+def _left(study: s.Study, trial: s.Trial, best: bool) -> list[Piece]:
+    if trial.state in s.ENDED:
+        return [(duration(trial.elapsed_s), "muted")]
+    return [(duration(ranking.trial_left_s(trial)), "")]
+
+
+def _curve(width: int) -> Draw:
+    def draw(study: s.Study, trial: s.Trial, best: bool) -> list[Piece]:
+        series = trial.series.get("train/loss")
+        return [(sparkline(series.values if series else (), width), "train")]
+
+    return draw
+
+
+def _eval(study: s.Study, trial: s.Trial, best: bool) -> list[Piece]:
+    return [(loss(trial.latest.get("eval/loss")), "")]
+
+
+def _best(study: s.Study, trial: s.Trial, best: bool) -> list[Piece]:
+    value = trial.values[0] if trial.values else ranking.best_reading(study, trial)
+    return [(loss(value), "bold" if trial.state == s.COMPLETE else "")]
+
+
+def _knob(name: str) -> Draw:
+    return lambda study, trial, best: [(plain(number(trial.params.get(name)), LONGEST_KNOB), "")]
+
+
+def matches(trial: s.Trial, text: str) -> bool:
+    """Does every word of ``text`` stand in the trial's number, state or parameters?"""
+    shown = [f"#{trial.number}", str(trial.number), trial.state, trial.asked]
+    for name, value in trial.params.items():
+        knob = KNOBS.get(name)
+        shown += [f"{name}={number(value)}", f"{knob.short if knob else name}={number(value)}"]
+    words = text.lower().split()
+    return all(any(one == word if word.isdigit() else word in one.lower() for one in shown) for word in words)
+
+
+def ordered(study: s.Study, best_first: bool) -> list[s.Trial]:
+    """The trials by number, or the best value of the first objective first and those without last."""
+    trials = list(study.trials.values())
+    if not best_first:
+        return trials
+    sign = 1 if study.objectives[0][1] == "minimize" else -1
+
+    def rank(trial: s.Trial) -> tuple[bool, float, int]:
+        value = trial.values[0] if trial.values else ranking.best_reading(study, trial)
+        return (value is None, sign * value if value is not None else 0.0, trial.number)
+
+    return sorted(trials, key=rank)
