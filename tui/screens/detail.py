@@ -31,7 +31,7 @@ class DetailScreen(StudyScreen):
     DetailScreen #lower { height: 45%; min-height: 3; }
     DetailScreen .facts {
         border: round $border; border-title-color: $text-muted; padding: 0 1; width: 30%; min-width: 28;
-        scrollbar-size-vertical: 1;
+        scrollbar-size-vertical: 1; scrollbar-gutter: stable;
     }
     DetailScreen .facts Static { width: 1fr; height: auto; text-wrap: nowrap; text-overflow: ellipsis; }
     DetailScreen #numbers { width: 30%; min-width: 26; }

@@ -113,7 +113,7 @@ def _step_axis(first: int, last: int, width: int, look: Palette) -> list[Text]:
     """The lower axis, and the steps under it."""
     line, under = ["─"] * width, [" "] * (width + AXIS + 1)
     taken = 0
-    for value in ticks(first, last, max(2, width // 16)):
+    for value in ticks(first, last, max(4, width // 14)):
         if value != int(value):
             continue
         place = round((value - first) / (last - first) * (2 * width - 1)) // 2

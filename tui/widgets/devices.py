@@ -68,35 +68,29 @@ def _heat(share: float | None, look: Palette) -> str:
 
 
 def _card(device: e.Device, past: s.Past, width: int, look: Palette) -> Text:
+    """One GPU: what does not fit is left out from the right, never cut in the middle."""
     line = Text(no_wrap=True, overflow="ellipsis")
     line.append(f"{device.index} ", style="bold")
     if device.fault:
-        line.append(plain(f"{device.name}: {device.fault}", 160), style=look["error"])
+        line.append(plain(f"{device.fault} · {device.name}", 160), style=look["error"])
         return line
-    share = (
-        device.used_bytes / device.total_bytes
-        if device.used_bytes is not None and device.total_bytes
-        else None
-    )
-    room = 6 if width < 60 else 8 if width < 84 else 14
-    _gauge(
-        line,
-        "mem",
-        share,
-        f"{size(device.used_bytes)}/{size(device.total_bytes)}",
-        room,
-        _heat(share, look),
-        look,
-    )
-    line.append(f"  {percent(device.utilisation):>4}", style=look["primary"])
-    if width >= 56:
-        line.append(" " + sparkline(past.utilisation, min(16, width // 8), 0.0, 1.0), style=look["primary"])
-    if device.temperature_c is not None or width >= 70:
-        line.append(f"  {_degrees(device.temperature_c)}")
-    if width >= 50:
-        line.append(f"  {_watts(device)}")
-    if width >= 84:
-        line.append(f"  {plain(device.name, 30)}", style=look["muted"])
+    used, total = device.used_bytes, device.total_bytes
+    share = used / total if used is not None and total else None
+    full, empty = bar(share, 5 if width < 50 else 8 if width < 84 else 14)
+    line.append(full, style=_heat(share, look))
+    line.append(empty, style=look["muted"])
+    line.append(f" {size(used) + '/' + size(total):>11}")
+    line.append(f" {percent(device.utilisation):>4}", style=look["primary"])
+    history = sparkline(past.utilisation, min(16, width // 8), 0.0, 1.0)
+    for part, style in (
+        (f" {_degrees(device.temperature_c):>5}", ""),
+        (f" {_watts(device):>9}", ""),
+        (f" {history}", look["primary"]),
+        (f"  {plain(device.name, 30)}", look["muted"]),
+    ):
+        if line.cell_len + len(part) > width:
+            break
+        line.append(part, style=style)
     return line
 
 
@@ -112,10 +106,9 @@ def _watts(device: e.Device) -> str:
 
 def _process(device: e.Device, one: e.Process, width: int, look: Palette) -> Text:
     line = Text(no_wrap=True, overflow="ellipsis")
-    line.append(f"  {size(one.used_bytes):>6} ")
-    line.append(
-        f"{one.pid:>7} {plain(one.user, 10):<10} {plain(one.name, 40)} on {device.index}", style=look["muted"]
-    )
+    line.append(f"{device.index} ", style="bold")
+    line.append(f"{size(one.used_bytes):>6} ")
+    line.append(f"pid {one.pid} {plain(one.user, 10)} {plain(one.name, 40)}", style=look["muted"])
     return line
 
 
