@@ -56,7 +56,7 @@ def number(value: object) -> str:
     if isinstance(value, int):
         return str(value)
     if isinstance(value, float):
-        if value == int(value) and abs(value) < 1e4:
+        if abs(value) < 1e4 and value == int(value):  # nan and inf fail the first
             return f"{value:.0f}"
         return f"{value:.4g}".replace("e-0", "e-").replace("e+0", "e")
     if isinstance(value, list | tuple):

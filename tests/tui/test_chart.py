@@ -1,0 +1,128 @@
+"""Curves drawn large: the dots, the ticks, and what is never drawn."""
+
+import itertools
+import math
+
+import pytest
+from rich.text import Text
+
+from tests.tui.scene import no_card, state_of, study_events
+from tui.look import Palette
+from tui.widgets.braille import Canvas
+from tui.widgets.chart import Curve, curves_of, plot, ticks
+from tui.widgets.pair import LONGEST, pair
+
+BARE = Palette({})
+
+
+def drawn(curves, width=60, height=16, log=False) -> list[str]:
+    return plot(curves, width, height, log, BARE, "no reading yet").plain.split("\n")
+
+
+def falling(count=100) -> Curve:
+    steps = list(range(1, count + 1))
+    return Curve("train loss", steps, [1 + 2 * math.exp(-step / 20) for step in steps], "train")
+
+
+def test_each_dot_has_its_place_in_the_cell():
+    canvas = Canvas(1, 1)
+    for y in range(4):
+        for x in range(2):
+            alone = Canvas(1, 1)
+            alone.dot(x, y)
+            assert alone.rows()[0][0][0] == "⠁⠈⠂⠐⠄⠠⡀⢀"[2 * y + x]
+            canvas.dot(x, y)
+    assert canvas.rows() == [[("⣿", 0)]]
+
+
+def test_dots_outside_are_left_out():
+    canvas = Canvas(2, 2)
+    for x, y in ((-1, 0), (0, -1), (4, 0), (0, 8)):
+        canvas.dot(x, y)
+    assert canvas.rows() == [[(" ", -1)] * 2] * 2
+
+
+@pytest.mark.parametrize(
+    "ends", [(0, 0, 7, 3), (7, 3, 0, 0), (0, 11, 7, 0), (3, 0, 3, 11), (0, 5, 7, 5), (2, 2, 2, 2)]
+)
+def test_a_line_has_no_gap_and_both_ends(ends):
+    dots: list[tuple[int, int]] = []
+
+    class Noting(Canvas):
+        def dot(self, x: int, y: int, owner: int = 0) -> None:
+            dots.append((x, y))
+
+    Noting(4, 3).line(*ends)
+    assert dots[0] == ends[:2] and dots[-1] == ends[2:]
+    steps = itertools.pairwise(dots)
+    assert all(max(abs(ax - bx), abs(ay - by)) == 1 for (ax, ay), (bx, by) in steps)
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(0, 1), (1.1, 2.9), (-3, -2.9), (0.001, 0.0012), (1e-9, 1e9), (5, 5.01)]
+)
+@pytest.mark.parametrize("most", [2, 4, 9])
+def test_ticks_are_round_inside_and_few(low, high, most):
+    found = ticks(low, high, most)
+    assert len(found) <= most + 1
+    slack = 1e-6 * (high - low)
+    assert all(low - slack <= one <= high + slack for one in found)
+    gaps = {round((b - a) / (high - low), 6) for a, b in itertools.pairwise(found)}
+    assert len(gaps) <= 1
+
+
+@pytest.mark.parametrize("width", [17, 40, 60, 200])
+@pytest.mark.parametrize("height", [4, 8, 30])
+@pytest.mark.parametrize("log", [False, True])
+def test_the_chart_fills_its_place_exactly(width, height, log):
+    lines = drawn([falling()], width, height, log)
+    assert len(lines) == height
+    assert all(len(line) <= width for line in lines[1:])
+
+
+def test_the_curve_goes_from_the_upper_left_to_the_lower_right():
+    plots = [line[9:] for line in drawn([falling()])[1:-2]]
+    assert plots[0][0] != " " and plots[0][-1] == " "
+    assert plots[-1][-1] != " " and plots[-1][0] == " "
+
+
+def test_the_axes_name_round_values():
+    lines = drawn([falling()])
+    labels = [line[:8].strip() for line in lines[1:-2] if line[:8].strip()]
+    assert labels == ["2.5", "2", "1.5"]
+    assert "50" in lines[-1] and "step" in lines[-1]
+
+
+def test_a_logarithmic_axis_names_powers_of_ten():
+    lines = drawn([Curve("x", [1, 2, 3], [1e-3, 1.0, 1e3], "train")], log=True)
+    assert {"1000", "1", "0.001"} <= {line[:8].strip() for line in lines}
+    assert "log scale" in lines[0]
+
+
+def test_what_cannot_be_drawn_is_left_out():
+    curve = Curve("x", [1, 2, 3, 4], [math.nan, math.inf, 2.0, 1.0], "train")
+    assert len(drawn([curve])) == 16
+    assert drawn([Curve("x", [1], [math.nan], "train")]) == ["no reading yet"]
+    assert drawn([Curve("x", [1, 2], [-1.0, 0.0], "train")], log=True) == ["no reading yet"]
+    assert drawn([]) == ["no reading yet"]
+
+
+@pytest.mark.parametrize("values", [[3.0], [3.0, 3.0], [0.0, 0.0], [-1.0, -1.0]])
+def test_flat_and_single_curves_are_drawn_in_the_middle(values):
+    lines = drawn([Curve("x", list(range(len(values))), values, "train")])
+    assert any(0x2800 < ord(sign) <= 0x28FF for line in lines for sign in line)
+
+
+def test_smoothing_keeps_the_validation_as_it_is():
+    trial = state_of(study_events(ends=["complete"]), no_card()).studies["tidy-7b"].trials[0]
+    raw, smooth = curves_of(trial, False), curves_of(trial, True)
+    assert raw[1].values == smooth[1].values
+    assert list(raw[0].values) != list(smooth[0].values)
+    assert "smooth" in smooth[0].label
+
+
+@pytest.mark.parametrize("width", [16, 20, 44, 100])
+def test_a_value_is_never_what_is_cut(width):
+    line = pair(Text("gradient_accumulation"), Text("0.0001235"), width)
+    assert line.cell_len == min(width, LONGEST)
+    assert line.plain.endswith("0.0001235")

@@ -1,0 +1,79 @@
+"""Numbers as people read them."""
+
+import math
+
+import pytest
+
+from tui.text import BLOCKS, bar, duration, loss, number, percent, size, smoothed, sparkline
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (None, "–"), (-1, "–"), (math.inf, "–"), (math.nan, "–"), (0, "0s"), (59.4, "59s"), (59.6, "1m00s"),
+        (192, "3m12s"), (3600, "1h00m"), (7500, "2h05m"), (86_400 * 4 + 3 * 3600, "4d03h"),
+    ],
+)  # fmt: skip
+def test_durations(seconds, shown):
+    assert duration(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"),
+    [(None, "–"), (0, "0B"), (1023, "1023B"), (1024, "1.00K"), (1.5 * 2**30, "1.50G"), (80 * 2**30, "80.0G"),
+     (900 * 2**30, "900G"), (5000 * 2**40, "5000T")],
+)  # fmt: skip
+def test_sizes(count, shown):
+    assert size(count) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(None, "–"), (16, "16"), (0.0, "0"), (32.0, "32"), (0.000123456, "0.0001235"), (2.9651e-5, "2.965e-5"),
+     (1234567.0, "1.235e6"), (["q_proj", "v_proj"], "q_proj+v_proj"), ("adamw", "adamw"), (True, "True")],
+)  # fmt: skip
+def test_numbers_have_four_significant_digits(value, shown):
+    assert number(value) == shown
+
+
+def test_numbers_that_are_not_finite_are_shown_too():
+    assert number(math.inf) == "inf" and number(math.nan) == "nan" and number(-math.inf) == "-inf"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(None, "–"), (math.nan, "–"), (1.23456, "1.235"), (0.0004, "0.0004"), (5213.0, "5213")],
+)
+def test_a_loss_keeps_its_width(value, shown):
+    assert loss(value) == shown
+
+
+def test_percent():
+    assert (percent(None), percent(0.066), percent(1.0)) == ("–", "7%", "100%")
+
+
+@pytest.mark.parametrize("share", [None, -1.0, 0.0, 0.01, 0.33, 0.999, 1.0, 7.0])
+def test_a_bar_always_has_its_width(share):
+    full, empty = bar(share, 9)
+    assert len(full) + len(empty) == 9
+    assert ("░" not in empty) == (share is not None and share >= 0.99)
+
+
+def test_a_sparkline_goes_from_the_lowest_to_the_highest():
+    assert sparkline([0.0, 7.0, 3.5], 5) == "  ▁█▅"
+    assert sparkline([2.0, 2.0], 2) == "▁▁"
+    assert sparkline([], 4) == "    " and sparkline([None, math.nan], 3) == "   "
+    assert sparkline([1.0, None, 2.0], 3) == "▁ █"
+    assert sparkline([0.5], 1, 0.0, 1.0) == BLOCKS[4]
+
+
+def test_a_long_sparkline_is_thinned_to_its_width():
+    shown = sparkline([float(one) for one in range(1000)], 8)
+    assert shown == "▁▂▃▄▅▆▇█"
+
+
+def test_smoothing_starts_at_the_first_value_and_follows():
+    assert smoothed([3.0])[0] == pytest.approx(3.0)
+    assert smoothed([2.0] * 50)[-1] == pytest.approx(2.0)
+    assert smoothed([]) == []
+    assert 0.0 < smoothed([0.0] * 20 + [1.0])[-1] < 0.2
