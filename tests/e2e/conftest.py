@@ -18,7 +18,7 @@ from core import paths
 from core.contract import client, wire
 from core.contract.state import State, Study
 from core.daemon.launch import health
-from core.errors import TrimtabError
+from core.errors import EngineError, TrimtabError
 from tests.tiny import tiny_base, tiny_rows
 
 DEADLINE_S = 90.0
@@ -90,7 +90,8 @@ class House:
         deadline = time.monotonic() + DEADLINE_S
         study = None
         while time.monotonic() < deadline:
-            study = self.state().studies.get("tiny")
+            with contextlib.suppress(EngineError):  # it may not be up yet
+                study = self.state().studies.get("tiny")
             if study is not None and true(study):
                 return study
             time.sleep(0.1)

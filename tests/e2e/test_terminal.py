@@ -1,0 +1,106 @@
+"""The real program in a real terminal of 80×24, driven by keys as over SSH."""
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from core.contract import client, wire
+from core.contract import state as s
+from tests.e2e.conftest import DEADLINE_S, TRIMTAB, House
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.xdist_group("e2e"),
+    pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed"),
+]
+
+
+class Terminal:
+    """A tmux server of one's own."""
+
+    def __init__(self, house: House, name: str) -> None:
+        self._base = ["tmux", "-L", name]
+        self._environment = {**house.environment, "TERM": "xterm-256color"}
+
+    def tmux(self, *words: str) -> str:
+        done = subprocess.run([*self._base, *words], env=self._environment, capture_output=True, text=True)
+        return done.stdout
+
+    def open(self, command: str) -> None:
+        self.tmux("-f", "/dev/null", "new-session", "-d", "-s", "s", "-x", "80", "-y", "24", command)
+
+    def press(self, *keys: str) -> None:
+        self.tmux("send-keys", "-t", "s", *keys)
+
+    def screen(self) -> str:
+        return self.tmux("capture-pane", "-t", "s", "-p")
+
+    def sees(self, *words: str) -> str:
+        deadline = time.monotonic() + DEADLINE_S
+        while time.monotonic() < deadline:
+            shown = self.screen()
+            if all(word in shown for word in words):
+                return shown
+            time.sleep(0.1)
+        raise AssertionError(f"in vain: {words}\n{self.screen()}")
+
+
+@pytest.fixture
+def terminal(house) -> Iterator[Terminal]:
+    one = Terminal(house, f"trimtab-test-{os.getpid()}-{house.home.parent.name}")
+    yield one
+    one.tmux("kill-server")
+
+
+def test_a_study_is_started_steered_left_and_found_again(house: House, terminal: Terminal):
+    terminal.open(f"{TRIMTAB} run {house.write(trials=2, steps=100_000)}; echo left with $?; exec sh")
+    terminal.sees("tiny", "● running", "p pause")
+    house.until(lambda one: 0 in one.trials and one.trials[0].step > 0, "trial 0 runs")
+    terminal.press("p")
+    terminal.sees("‖ paused")
+    terminal.press("?")
+    terminal.sees("pause the selected trial")
+    terminal.press("?")  # Escape and Enter in one breath would be Alt+Enter
+    terminal.sees("⏎ detail", "‖ paused")
+    terminal.press("Enter")
+    terminal.sees("trial 0 of tiny", "eval loss", "parameters")
+    terminal.press("q")
+    terminal.sees("detached — the study goes on; come back with `trimtab`", "left with 0")
+    assert house.state().studies["tiny"].state == "running"
+    terminal.press("clear; " + str(TRIMTAB), "Enter")
+    shown = terminal.sees("‖ paused", "● running")
+    assert max(len(line) for line in shown.splitlines()) <= 80
+    terminal.press("s")
+    terminal.sees("Stop the study tiny?")
+    terminal.press("y")
+    terminal.sees("stopped")
+
+
+def test_the_terminal_may_vanish(house: House, terminal: Terminal):
+    terminal.open(f"{TRIMTAB} run {house.write(trials=2, steps=100_000)}")
+    house.until(lambda one: 0 in one.trials and one.trials[0].step > 0, "trial 0 runs")
+    before = house.state().studies["tiny"].trials[0].step
+    terminal.tmux("kill-server")
+    house.until(lambda one: one.trials[0].step > before + 3, "the study goes on")
+    house.trimtab("stop")
+    assert house.until(lambda one: one.state == "stopped", "it stops").trials[0].state == s.PRUNED
+
+
+def test_without_a_terminal_ctrl_c_leaves_the_study_running(house: House):
+    run = subprocess.Popen(
+        [TRIMTAB, "run", str(house.write(trials=2, steps=100_000))], env=house.environment, text=True,
+        stdout=subprocess.PIPE, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert "tiny" in run.stdout.readline()
+    house.until(lambda one: 0 in one.trials and one.trials[0].step > 0, "trial 0 runs")
+    run.send_signal(signal.SIGINT)
+    assert run.wait(DEADLINE_S) == 130
+    assert house.state().studies["tiny"].state == "running"
+    asyncio.run(client.request(house.socket, wire.StopStudy("tiny")))
+    house.until(lambda one: one.state == "stopped", "it stops")
