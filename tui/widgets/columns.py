@@ -32,7 +32,7 @@ class Column:
 def columns(study: s.Study, width: int) -> list[Column]:
     """The columns that fit into ``width`` cells, in their order."""
     kept: set[int] = set()
-    room = width - 1  # before the first column
+    room = width - 1 + GAP  # a cell before the first column; no gap is needed after the last
     wanted = [*_fixed(study, width), *_searched(study)]
     for index, column in sorted(enumerate(wanted), key=lambda pair: pair[1].rank):
         if room >= column.width + GAP:
@@ -46,7 +46,7 @@ def _fixed(study: s.Study, width: int) -> list[Column]:
     curve = 16 if width >= 110 else 10
     label = f"best {metric}"[:9].rstrip()
     return [
-        Column("#", 4, 0, _number, right=True),
+        Column("# ", 4, 0, _number, right=True),
         Column("state", 11, 0, _state),
         Column("progress", 13, 1, _progress),
         Column("left", 6, 4, _left, right=True),
