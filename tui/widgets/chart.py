@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.text import Text
-from textual.widgets import Static
 
 from core.contract import state as s
 from tui.look import Palette
 from tui.text import loss, number, smoothed
 from tui.widgets.braille import Canvas
+from tui.widgets.sheet import Sheet
 
 AXIS = 8  # cells for the labels of the values
 NICE = (1.0, 2.0, 2.5, 5.0, 10.0)  # a tick's distance is one of these times a power of ten
@@ -45,7 +45,7 @@ def curves_of(trial: s.Trial, smooth: bool) -> list[Curve]:
     return found
 
 
-class Chart(Static):
+class Chart(Sheet):
     """Draws curves into its own size."""
 
     DEFAULT_CSS = """
@@ -59,9 +59,9 @@ class Chart(Static):
         """Draw ``curves``; ``log`` scales the values logarithmically."""
         width, height = self.size.width, self.size.height
         if width < AXIS + 8 or height < 4:
-            self.update("")
+            self.draw(Text())
             return
-        self.update(plot(curves, width, height, log, look, empty))
+        self.draw(plot(curves, width, height, log, look, empty))
 
 
 def plot(curves: Sequence[Curve], width: int, height: int, log: bool, look: Palette, empty: str) -> Text:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from rich.text import Text
-from textual.widgets import Static
 
 from core.contract import events as e
 from core.contract import state as s
 from core.contract.plain import plain
 from tui.look import Palette
 from tui.text import NOTHING, bar, percent, size, sparkline
+from tui.widgets.sheet import Sheet
 
 
-class DevicePanel(Static):
+class DevicePanel(Sheet):
     """As many lines as fit: cards first, then who is on them, then the host."""
 
     DEFAULT_CSS = """
@@ -23,12 +23,17 @@ class DevicePanel(Static):
     }
     """
 
+    _read: tuple[object, ...] = ()
+
     def on_mount(self) -> None:
         """Its frame says what it is."""
         self.border_title = "devices"
 
     def show(self, machine: s.Machine, look: Palette) -> None:
-        """Draw the latest reading."""
+        """Draw the latest reading; the same one costs nothing."""
+        if self._read == (machine, look, self.size):
+            return
+        self._read = (machine, look, self.size)
         width, height = max(20, self.size.width), max(1, self.size.height)
         lines: list[Text] = []
         for device in machine.devices:
@@ -44,7 +49,7 @@ class DevicePanel(Static):
             lines = [Text("reading the machine …", style=look["muted"])]
         else:
             lines += _host(machine, width, look)
-        self.update(Text("\n", no_wrap=True, overflow="ellipsis").join(lines[:height]))
+        self.draw(Text("\n", no_wrap=True, overflow="ellipsis").join(lines[:height]))
 
 
 def _gauge(

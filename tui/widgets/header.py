@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from rich.text import Text
-from textual.widgets import Static
 
 from core.contract import ranking
 from core.contract import state as s
@@ -11,6 +10,7 @@ from core.contract.knobs import KNOBS
 from core.contract.plain import plain
 from tui.look import Palette
 from tui.text import GLYPHS, bar, duration, loss, number
+from tui.widgets.sheet import Sheet
 
 STATES = {
     "running": "running",
@@ -22,7 +22,7 @@ STATES = {
 COUNTED = ("running", "paused", "queued", "complete", "pruned", "failed", "infeasible")
 
 
-class StudyHeader(Static):
+class StudyHeader(Sheet):
     """Two lines at the top."""
 
     DEFAULT_CSS = """
@@ -45,7 +45,7 @@ class StudyHeader(Static):
             second = Text(
                 f"engine away — retrying ({plain(away, 100)})", style=f"bold {look['error']}", no_wrap=True
             )
-        self.update(Text("\n", no_wrap=True, overflow="ellipsis").join([first, second]))
+        self.draw(Text("\n", no_wrap=True, overflow="ellipsis").join([first, second]))
 
 
 def _first_line(line: Text, study: s.Study, now: float, look: Palette, width: int, more: int) -> None:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from rich.text import Text
-from textual.widgets import Static
 
 from core.contract import state as s
 from core.contract.plain import plain
 from tui.look import Palette
 from tui.text import bar, duration
+from tui.widgets.sheet import Sheet
 
 SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 
 
-class Preparing(Static):
+class Preparing(Sheet):
     """One line per worker that prepares; gone when none does."""
 
     DEFAULT_CSS = """
@@ -27,7 +27,9 @@ class Preparing(Static):
         """Draw what the study's workers are waiting for."""
         waiting = dict(study.preparing) if study is not None and study.state in s.LIVE_STUDY else {}
         self.display = bool(waiting)
-        self.update(
+        if not waiting:
+            return
+        self.draw(
             Text("\n", no_wrap=True, overflow="ellipsis").join(
                 _line(one, now, look) for one in waiting.values()
             )
