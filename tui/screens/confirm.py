@@ -21,7 +21,6 @@ class Confirm(ModalScreen[bool]):
     Confirm #question { text-style: bold; }
     Confirm Horizontal { height: auto; align-horizontal: right; padding-top: 1; }
     Confirm Button { margin-left: 2; min-width: 12; }
-    Confirm Button:focus { text-style: bold; background-tint: $foreground 0%; }
     """
     BINDINGS = [
         Binding("y", "answer(True)", "yes", id="confirm.yes"),
