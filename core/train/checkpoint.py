@@ -77,6 +77,11 @@ def read(folder: Path) -> Snapshot:
     return Snapshot(numbers=numbers, **parts)
 
 
+def step_of(folder: Path) -> int:
+    """The step that a checkpoint's folder is named after."""
+    return int(folder.name.removeprefix("step-"))
+
+
 def known(trial_folder: Path) -> list[Path]:
     """The checkpoints in place, newest first."""
     found = [
@@ -84,7 +89,7 @@ def known(trial_folder: Path) -> list[Path]:
         for path in trial_folder.glob("step-*")
         if path.is_dir() and not path.is_symlink() and path.name.removeprefix("step-").isdigit()
     ]
-    return sorted(found, key=lambda path: -int(path.name.removeprefix("step-")))
+    return sorted(found, key=step_of, reverse=True)
 
 
 def _forget_old(trial_folder: Path) -> None:

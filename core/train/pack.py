@@ -7,6 +7,7 @@ import logging
 import time
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 
@@ -83,7 +84,7 @@ class Pack:
             return
         self._active = -1  # a new adapter may have become active
         if assign.checkpoint:
-            self._restore(trial)
+            self._restore(trial, checkpoint.step_of(Path(assign.checkpoint)))
         self._members[assign.trial] = Member(trial, assign.paused)
         self._say(
             e.TrialRunning,
@@ -95,9 +96,12 @@ class Pack:
         if assign.paused:
             self._say(e.TrialPaused, assign.trial, step=trial.step)
 
-    def _restore(self, trial: Trial) -> None:
-        """From the newest checkpoint that is whole, else from the beginning; a word for each that is not."""
+    def _restore(self, trial: Trial, step: int) -> None:
+        """From the checkpoint of ``step``, else an earlier one, else the beginning; a word for each that is
+        not whole. A later one is passed over: the engine was lost before it heard what came before it."""
         for folder in checkpoint.known(trial.folder):
+            if checkpoint.step_of(folder) > step:
+                continue
             try:
                 trial.restore(checkpoint.read(folder))
                 return

@@ -68,6 +68,18 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(bench, tmp_path
     assert "adapter.safetensors is damaged" in note
 
 
+def test_a_checkpoint_that_the_engine_never_heard_of_is_passed_over(bench, tmp_path):
+    one = bench(resources={"checkpoint_every": 2})
+    one.assign(tmp_path, steps=8)
+    one.finish()
+    newest, before = checkpoint.known(tmp_path / "0")
+    again = bench()
+    again.assign(tmp_path, steps=8, checkpoint=str(before))
+    again.finish()
+    assert again.of(e.TrialRunning)[0].step == 4 < checkpoint.step_of(newest)
+    assert [told.step for told in again.of(e.TrialReported)] == [5, 6, 7, 8]
+
+
 def test_a_checkpoint_without_its_manifest_is_refused(bench, tmp_path):
     one = bench(resources={"checkpoint_every": 4})
     one.assign(tmp_path)
