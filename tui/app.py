@@ -35,7 +35,7 @@ class TrimtabApp(App[None]):
         self, socket: Path, study: str | None = None, clock: Callable[[], float] = time.time
     ) -> None:
         super().__init__()
-        self.engine = Engine(socket)
+        self.engine = Engine(socket, self._draw)
         self.clock = clock
         self._wanted = study
         self._drawn = (-1, 0.0)

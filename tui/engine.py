@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ RETRY_S = 1.0
 class Engine:
     """``state`` is what the engine last said; ``version`` counts changes; ``away`` says why it is silent."""
 
-    def __init__(self, socket: Path) -> None:
+    def __init__(self, socket: Path, arrived: Callable[[], None] = lambda: None) -> None:
         self._socket = socket
+        self._arrived = arrived  # called when a whole picture has come
         self.state = State()
         self.version = 0
         self.attached = False  # a snapshot has come at least once
@@ -61,6 +63,8 @@ class Engine:
             self.state = state
         self.away = ""
         self.version += 1
+        if isinstance(message, wire.Snapshot):
+            self._arrived()
 
     async def ask(self, request: wire.AnyRequest) -> None:
         """Have the engine do something. Raises RefusedError with its reason, EngineError when it is away."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Horizontal, VerticalScroll
-from textual.widgets import Footer, Static
+from textual.widgets import Footer
 
 from core.contract import ranking
 from core.contract import state as s
@@ -18,6 +18,7 @@ from tui.text import ASKED, GLYPHS, bar, duration, number, size
 from tui.widgets.chart import Chart, curves_of
 from tui.widgets.eventlist import EventList
 from tui.widgets.pair import pair
+from tui.widgets.sheet import Sheet
 
 
 class DetailScreen(StudyScreen):
@@ -45,15 +46,15 @@ class DetailScreen(StudyScreen):
 
     def compose(self) -> ComposeResult:
         """Title, curves, three boxes, footer."""
-        yield Static("", id="title", markup=False)
+        yield Sheet(id="title")
         yield Chart()
         with Horizontal(id="lower"):
             with VerticalScroll(classes="facts") as knobs:
                 knobs.border_title = "parameters"
-                yield Static("", id="knobs")
+                yield Sheet(id="knobs")
             with VerticalScroll(classes="facts", id="numbers") as latest:
                 latest.border_title = "latest"
-                yield Static("", id="latest")
+                yield Sheet(id="latest")
             yield EventList()
         yield Footer(show_command_palette=False)
 
@@ -67,10 +68,10 @@ class DetailScreen(StudyScreen):
         if study is None or trial is None or self.size.width == 0:
             return
         look = self.console.look
-        self.query_one("#title", Static).update(self._title(study, trial))
+        self.query_one("#title", Sheet).draw(self._title(study, trial))
         self.query_one(Chart).show(curves_of(trial, self._smooth), self._log, look, "no reading yet")
-        self.query_one("#knobs", Static).update(self._knobs(trial))
-        self.query_one("#latest", Static).update(self._latest(trial))
+        self.query_one("#knobs", Sheet).draw(self._knobs(trial))
+        self.query_one("#latest", Sheet).draw(self._latest(trial))
         lines = trial.lines
         if trial.traceback:
             lines = (*lines, s.Line(trial.ended_at or 0.0, "traceback:", "error"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from rich.text import Text
 
@@ -163,8 +164,10 @@ def _draw(
 
 def _row(cells: list[tuple[str, int]], tick: str, curves: Sequence[Curve], look: Palette) -> Text:
     line = Text(f"{tick:>{AXIS}}" + ("┤" if tick else "│"), style=look["muted"])
-    for character, owner in cells:
-        line.append(character, style=look[curves[owner].meaning] if owner >= 0 else "")
+    for owner, run in groupby(cells, key=lambda cell: cell[1]):
+        line.append(
+            "".join(character for character, _ in run), look[curves[owner].meaning] if owner >= 0 else ""
+        )
     return line
 
 

@@ -59,6 +59,7 @@ class TrialTable(ScrollView, can_focus=True):
         self._shape: tuple[object, ...] = ()
         self._numbers: list[int] = []
         self._rows: dict[int, Row] = {}
+        self._best: int | None = None
         self._look: Palette | None = None
         self.cursor_row = 0
 
@@ -103,21 +104,28 @@ class TrialTable(ScrollView, can_focus=True):
         self.refresh()
 
     def _update(self) -> None:
-        """Draw the rows that changed; a trial that is the same object has not."""
-        if self._study is None:
-            return
-        best = ranking.best(self._study)
-        for place, number in enumerate(self._numbers):
-            trial, leads = self._study.trials[number], best is not None and best.number == number
-            row = self._rows.get(number)
-            if row is not None and row.trial is trial and row.best == leads:
-                continue
-            cells = [column.draw(self._study, trial, leads) for column in self._columns]
-            if row is None or row.cells != cells:
-                self._rows[number] = Row(trial, leads, cells, {})
+        """Draw the rows in sight whose cells changed; the others wait until they are scrolled to."""
+        best = ranking.best(self._study) if self._study is not None else None
+        self._best = best.number if best is not None else None
+        top = self.scroll_offset.y
+        for place in range(top, min(self.row_count, top + max(0, self.size.height - HEAD))):
+            before = self._rows.get(self._numbers[place])
+            if self._row(place) is not before:
                 self._refresh_row(place)
-            else:
-                row.trial, row.best = trial, leads
+
+    def _row(self, place: int) -> Row | None:
+        """The row as its trial is now. The same row while its cells are the same."""
+        if self._study is None or place >= self.row_count:
+            return None
+        number = self._numbers[place]
+        row, trial, leads = self._rows.get(number), self._study.trials[number], number == self._best
+        if row is not None and row.trial is trial and row.best == leads:
+            return row
+        cells = [column.draw(self._study, trial, leads) for column in self._columns]
+        if row is None or row.cells != cells:
+            row = self._rows[number] = Row(trial, leads, cells, {})
+        row.trial, row.best = trial, leads
+        return row
 
     def _refresh_row(self, place: int) -> None:
         y = place + HEAD - self.scroll_offset.y
@@ -143,7 +151,7 @@ class TrialTable(ScrollView, can_focus=True):
             labels: list[list[Piece]] = [[(column.label, "")] for column in self._columns]
             return self._strip(labels, self.get_component_rich_style("trials--head"), False, width)
         place = y - HEAD + self.scroll_offset.y
-        row = self._rows.get(self._numbers[place]) if place < len(self._numbers) else None
+        row = self._row(place)
         if row is None:
             return Strip.blank(width, self.rich_style)
         under = place == self.cursor_row
