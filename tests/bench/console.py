@@ -27,7 +27,10 @@ from tests.tui.scene import NOW, no_card, state_of, study_events, trial_events
 TRIALS, POINTS = 200, 2000
 LIVE, RATE_HZ, SECONDS = 8, 5, 20
 ROOT = Path(__file__).resolve().parents[2]
-START = "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; from tui.app import run; run(Path(sys.argv[2]), None)"
+START = (
+    "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; "
+    "from tui.app import run; run(Path(sys.argv[2]), None)"
+)
 
 
 def large_state() -> State:
@@ -157,7 +160,8 @@ def main() -> None:
             terminal.end()
     print(f"first paint after the process's start: {sorted(paints)[2]:.2f} s (goal 0.6)")
     print(
-        f"attach to {TRIALS} trials × {POINTS} points after the first paint: {sorted(attached)[1]:.2f} s (goal 1)"
+        f"attach to {TRIALS} trials × {POINTS} points after the first paint: "
+        f"{sorted(attached)[1]:.2f} s (goal 1)"
     )
     print(f"CPU with {LIVE} trials reporting {RATE_HZ}×/s: {100 * share:.1f} % of one core (goal 5)")
 
