@@ -1,0 +1,118 @@
+"""The one writer: nothing is shown before it is on disk, and a full disk is waited for."""
+
+import asyncio
+import contextlib
+import resource
+import signal
+from collections.abc import AsyncIterator
+
+import pytest
+
+from core.contract import events as e
+from core.contract import wire
+from core.contract.state import State
+from core.daemon import supervisor as module
+from core.daemon.hub import LARGEST_QUEUE, Hub
+from core.daemon.supervisor import Supervisor
+from core.store import journal
+from core.store.journal import Journal
+
+CREATED = e.StudyCreated(
+    at=1.0, study="s", spec={"study": {"name": "s", "trials": 3, "objectives": []}}, folder="/s"
+)
+QUEUED = e.TrialQueued(at=1.0, study="s", trial=0, params={}, knobs={})
+
+
+def note(text: str) -> e.StudyNoted:
+    return e.StudyNoted(at=2.0, study="s", text=text)
+
+
+@pytest.fixture
+async def writer(tmp_path) -> AsyncIterator[Supervisor]:
+    one = Supervisor(Hub())
+    kept = Journal.open(tmp_path / "j")
+    assert list(kept.replay()) == []
+    one.keep("s", kept)
+    task = asyncio.create_task(one.run())
+    yield one
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+async def test_an_event_is_on_disk_before_anybody_sees_it(writer, tmp_path):
+    seen: list[bool] = []
+    shown = writer._hub.changed
+
+    def changed(state: State, events) -> None:
+        on_disk = list(journal.read(tmp_path / "j"))
+        seen.extend(event in on_disk for event in events)
+        shown(state, events)
+
+    writer._hub.changed = changed
+    writer.watchers.append(lambda event, state: seen.append(event in list(journal.read(tmp_path / "j"))))
+    assert await writer.put(CREATED, QUEUED) == []
+    await writer.put(note("a"))
+    assert seen == [True] * 6
+
+
+async def test_what_cannot_happen_is_refused_and_not_kept(writer, tmp_path):
+    await writer.put(CREATED)
+    refused = await writer.put(e.TrialPaused(at=2.0, study="s", trial=7, step=1))
+    assert refused == ["there is no trial 7 in s"]
+    assert list(journal.read(tmp_path / "j")) == [CREATED]
+
+
+async def test_readings_of_the_moment_are_shown_and_not_kept(writer, tmp_path):
+    await writer.put(CREATED)
+    await writer.put(e.Preparing(at=2.0, study="s", worker="w", stage="loading the model"))
+    assert writer.state.studies["s"].preparing["w"].stage == "loading the model"
+    assert list(journal.read(tmp_path / "j")) == [CREATED]
+
+
+async def test_a_full_disk_shows_nothing_and_loses_nothing(writer, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "RETRY_S", 0.01)
+    await writer.put(CREATED)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, ((tmp_path / "j").stat().st_size + 10, limits[1]))
+        waiting = writer.put(note("a word that does not fit"))
+        while not writer.trouble:
+            await asyncio.sleep(0.01)
+        assert "the journal of s cannot be written" in writer.trouble
+        assert not waiting.done() and len(writer.state.studies["s"].lines) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert await waiting == [] and writer.trouble == ""
+    assert list(journal.read(tmp_path / "j")) == [CREATED, note("a word that does not fit")]
+
+
+async def test_a_console_that_does_not_take_its_events_gets_a_fresh_picture_later():
+    hub, taken, may_go_on = Hub(), [], asyncio.Event()
+
+    async def send(raw: bytes) -> None:
+        taken.append(wire.read_to_console(raw))
+        if len(taken) == 2:
+            await may_go_on.wait()
+
+    serving = asyncio.create_task(hub.serve(send))
+    while len(taken) < 1:
+        await asyncio.sleep(0)
+    for _ in range(2):
+        hub.changed(State(), [note("x")])
+    while len(taken) < 2:
+        await asyncio.sleep(0)
+    for number in range(LARGEST_QUEUE + 5):  # meanwhile the line is stuck
+        hub.changed(State(), [note(str(number))])
+    may_go_on.set()
+    while len(taken) < 3:
+        await asyncio.sleep(0)
+    assert [type(one) for one in taken] == [wire.Snapshot, wire.Changed, wire.Snapshot]
+    assert taken[2].number == LARGEST_QUEUE + 7
+    hub.changed(State(), [note("after")])
+    while len(taken) < 4:
+        await asyncio.sleep(0)
+    assert taken[3] == wire.Changed(LARGEST_QUEUE + 8, (note("after"),))
+    serving.cancel()
