@@ -25,7 +25,16 @@ STUDY = (
     Key("trial.pause", "p", "pause", "pause", "pause the selected trial, or let it go on", shown=True),
     Key("trial.prune", "x", "prune", "prune", "end the selected trial (asks first)", shown=True),
     Key("study.stop", "s", "stop_study", "stop", "end the study (asks first); results stay", shown=True),
-    Key("list.filter", "slash", "filter", "filter", "show trials such as: running  r=16  12", shown=True),
+    # priority: what is typed right after it goes into the filter, not to the table
+    Key(
+        "list.filter",
+        "slash",
+        "filter",
+        "filter",
+        "show trials such as: running  r=16  12",
+        shown=True,
+        priority=True,
+    ),
     Key("list.sort", "o", "sort", "order", "order by number, or best first"),
     Key("list.down", "j,down", "move(1)", "down", "next trial"),
     Key("list.up", "k,up", "move(-1)", "up", "previous trial"),

@@ -19,7 +19,8 @@ class Studies(ModalScreen[str]):
 
     DEFAULT_CSS = """
     Studies { align: center middle; background: $background 60%; }
-    Studies OptionList { width: 60; max-width: 90%; height: auto; max-height: 80%; border: round $primary; }
+    Studies OptionList { width: 60; max-width: 90%; height: auto; max-height: 80%; }
+    Studies OptionList, Studies OptionList:focus { border: round $primary; background: $surface; }
     """
     BINDINGS = [Binding("escape", "dismiss(None)", "close", id="studies.close")]
 

@@ -36,7 +36,7 @@ class AllTrials(StudyScreen):
     AllTrials.low #lower { display: none; }
     AllTrials #lower DevicePanel { width: 46%; }
     AllTrials #lower EventList { width: 1fr; }
-    AllTrials #filter { dock: bottom; display: none; border: none; height: 1; padding: 0 1; }
+    AllTrials #filter { display: none; border: none; height: 1; padding: 0 1; background: $panel; }
     """
 
     def __init__(self) -> None:
@@ -145,7 +145,7 @@ class AllTrials(StudyScreen):
         """Ask for the filter's text."""
         box = self.query_one("#filter", Input)
         box.display = True
-        box.focus()
+        self.set_focus(box)  # at once: the next key may be there already
 
     def action_clear_filter(self) -> None:
         """Show all trials again."""

@@ -76,7 +76,7 @@ def _state(study: s.Study, trial: s.Trial, best: bool) -> list[Piece]:
 
 
 def _progress(study: s.Study, trial: s.Trial, best: bool) -> list[Piece]:
-    share = trial.step / trial.total_steps if trial.total_steps else 0.0
+    share = min(1.0, trial.step / trial.total_steps) if trial.total_steps else 0.0
     full, empty = bar(share, 8)
     return [(full, trial.state), (empty, "muted"), (f" {100 * share:>3.0f}%", "")]
 
