@@ -1,11 +1,10 @@
-"""LoRA adapters on a shared frozen base, by PEFT's layers: put on, switched, saved, taken off."""
+"""What an adapter is in PEFT's terms: which layers it stands on, its configuration, its files."""
 
 from __future__ import annotations
 
 import difflib
 import shutil
-import warnings
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,8 @@ import torch
 from safetensors.torch import save_file
 
 from core.contract.knobs import Value
-from core.train.model import Base, rest
+from core.train.model import Base
+from core.train.places import Place
 
 ATTENTION = (
     "q_proj",
@@ -44,26 +44,9 @@ class Unfit(Exception):
     """The trial's knobs cannot be had with this base or device; the text says why."""
 
 
-def linear_names(model: Any) -> list[str]:
-    """The last name of every linear layer that may have an adapter, in model order; not the output layer."""
-    from peft.tuners.tuners_utils import BaseTunerLayer
-    from transformers.pytorch_utils import Conv1D
-
-    head = model.get_output_embeddings()
-    names: dict[str, None] = {}
-    for full, module in model.named_modules():
-        if isinstance(module, BaseTunerLayer):
-            module = module.get_base_layer()
-        elif "lora_" in full or full.endswith("base_layer"):
-            continue
-        if isinstance(module, torch.nn.Linear | Conv1D) and module is not head:
-            names.setdefault(full.rsplit(".", 1)[-1])
-    return list(names)
-
-
-def targets(model: Any, wanted: Value) -> list[str]:
+def targets(places: Sequence[Place], wanted: Value) -> list[str]:
     """The module names that ``target_modules`` means in this model. Raises Unfit for one it lacks."""
-    known = linear_names(model)
+    known = list(dict.fromkeys(place.last_name for place in places))
     if wanted == "all-linear":
         return known
     if isinstance(wanted, str):
@@ -75,96 +58,42 @@ def targets(model: Any, wanted: Value) -> list[str]:
         return group
     names = [str(name) for name in wanted] if isinstance(wanted, list) else []
     for name in names:
-        if name.rsplit(".", 1)[-1] not in known:
+        if not chosen(places, [name]):
             near = difflib.get_close_matches(name, known, n=3, cutoff=0.3) or known
             raise Unfit(f"target_modules: the model has no linear layer {name!r}; it has {', '.join(near)}")
     return names
 
 
-def attach(base: Base, name: str, knobs: dict[str, Value]) -> Any:
-    """Put a fresh adapter called ``name`` on the base; the same seed gives the same weights, whoever else
-    is there. Returns its LoraConfig. Raises Unfit."""
-    from peft import LoraConfig, inject_adapter_in_model
+def chosen(places: Sequence[Place], names: Sequence[str]) -> list[Place]:
+    """The places that ``names`` mean, in model order; a name may be the end of a path, as PEFT has it."""
+    ends = tuple(f".{name}" for name in names)
+    return [place for place in places if place.name in names or place.name.endswith(ends)]
 
-    rank = knobs["lora_rank"]
-    config = LoraConfig(
-        r=rank,
+
+def config(base: Base, knobs: dict[str, Value], names: Sequence[str]) -> Any:
+    """The adapter's LoraConfig."""
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=knobs["lora_rank"],
         lora_alpha=knobs["lora_alpha"],
         lora_dropout=knobs["lora_dropout"],
-        target_modules=targets(base.model, knobs["target_modules"]),
+        target_modules=list(names),
+        fan_in_fan_out=base.transposed,
         init_lora_weights=INITIAL[str(knobs["initialisation"])],
         task_type="CAUSAL_LM",
         base_model_name_or_path=base.name,
+        inference_mode=True,
     )
-    devices = [base.device] if base.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(int(knobs["seed"]))  # type: ignore[arg-type]
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # that the base has other adapters is the point
-                inject_adapter_in_model(config, base.model, adapter_name=name)
-        except ValueError as error:
-            detach(base, name)
-            raise Unfit(f"the adapter cannot be made (rank {rank}): {error}") from error
-    for parameter in parameters(base, name):
-        parameter.data = parameter.data.float()  # the adapter trains in fp32 over any base
-    rest(base.model)
-    return config
 
 
-def _layers(base: Base) -> Iterator[tuple[str, Any]]:
-    from peft.tuners.lora import LoraLayer
-
-    for name, module in base.model.named_modules():
-        if isinstance(module, LoraLayer):
-            yield name, module
-
-
-def parameters(base: Base, name: str) -> list[torch.nn.Parameter]:
-    """The adapter's weights, in model order."""
-    return [weight for _, weight in named(base, name)]
-
-
-def named(base: Base, name: str) -> Iterator[tuple[str, torch.nn.Parameter]]:
-    """(name as PEFT saves it, weight) of the adapter, in model order."""
-    for place, layer in _layers(base):
-        if name in layer.lora_A:
-            yield f"base_model.model.{place}.lora_A.weight", layer.lora_A[name].weight
-            yield f"base_model.model.{place}.lora_B.weight", layer.lora_B[name].weight
-
-
-def activate(base: Base, name: str) -> None:
-    """Have the base compute with this adapter alone."""
-    for _, layer in _layers(base):
-        layer.set_adapter([name])
-
-
-def dropouts(base: Base, name: str) -> list[torch.nn.Module]:
-    """The adapter's dropout modules: all of the model that may be in train mode."""
-    return [layer.lora_dropout[name] for _, layer in _layers(base) if name in layer.lora_dropout]
-
-
-def detach(base: Base, name: str) -> None:
-    """Take the adapter off and free its memory."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # the pack says which adapter is active
-        for _, layer in _layers(base):
-            if name in layer.lora_A:
-                layer.delete_adapter(name)
-    known = getattr(base.model, "peft_config", None)
-    if isinstance(known, dict):
-        known.pop(name, None)
-
-
-def save(base: Base, name: str, config: Any, folder: Path) -> None:
+def save(base: Base, config: Any, tensors: dict[str, torch.Tensor], folder: Path) -> None:
     """Write the adapter into ``folder`` as PEFT does: PeftModel.from_pretrained loads it. Written aside
     and put in place whole."""
     aside = folder.with_name(folder.name + ".new")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
-    tensors = {key: weight.detach().cpu().contiguous() for key, weight in named(base, name)}
     save_file(tensors, aside / "adapter_model.safetensors", metadata={"format": "pt"})
-    config.inference_mode = True
     config.save_pretrained(aside)
     base.tokenizer.save_pretrained(aside)
     shutil.rmtree(folder, ignore_errors=True)

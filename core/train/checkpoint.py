@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from core.errors import TrimtabError
 
 KEPT = 2  # older ones are removed
-TENSORS = ("adapter", "optimizer", "random")
+TENSORS = ("adapter", "optimizer")
 
 
 @dataclass
@@ -26,8 +26,15 @@ class Snapshot:
 
     adapter: dict[str, torch.Tensor]
     optimizer: dict[str, torch.Tensor]
-    random: dict[str, torch.Tensor]
     numbers: dict[str, Any]
+
+
+def copied(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Copies in host memory that own their bytes, as safetensors wants them."""
+    return {
+        key: torch.empty_like(value, device="cpu", memory_format=torch.contiguous_format).copy_(value)
+        for key, value in tensors.items()
+    }
 
 
 def write(trial_folder: Path, step: int, snapshot: Snapshot) -> Path:
@@ -50,8 +57,7 @@ def write(trial_folder: Path, step: int, snapshot: Snapshot) -> Path:
 def _fill(aside: Path, step: int, snapshot: Snapshot) -> None:
     aside.mkdir(parents=True, mode=0o700)
     for name in TENSORS:
-        tensors = {key: value.detach().cpu().clone() for key, value in getattr(snapshot, name).items()}
-        save_file(tensors, aside / f"{name}.safetensors")
+        save_file(getattr(snapshot, name), aside / f"{name}.safetensors")
     (aside / "numbers.json").write_text(json.dumps(snapshot.numbers), "utf-8")
     sums = {path.name: _sum(path) for path in sorted(aside.iterdir())}
     (aside / "manifest.json").write_text(json.dumps({"step": step, "sha256": sums}, indent=1), "utf-8")

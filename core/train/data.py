@@ -37,6 +37,18 @@ class Data:
     train: list[Row]
     validation: list[Row]
     notes: list[str] = field(default_factory=list)
+    _cut: dict[int, tuple[list[Row], list[Row]]] = field(default_factory=dict, repr=False)
+
+    def shortened(self, length: int) -> tuple[list[Row], list[Row]]:
+        """Training and validation rows cut to ``length`` tokens that still teach something. Trials share
+        them: do not change them."""
+        if length not in self._cut:
+            train, validation = (
+                [row for row in (cut(row, length) for row in rows) if has_target(row)]
+                for rows in (self.train, self.validation)
+            )
+            self._cut[length] = train, validation
+        return self._cut[length]
 
 
 def cut(row: Row, length: int) -> Row:

@@ -1,18 +1,29 @@
-"""One pass of the base with the active adapter over a batch: its loss, and how often it was right."""
+"""One pass of the base over rows of many trials: losses, hits, and gradients in their places."""
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
-from torch.nn import functional
 
+from core.train import cross_entropy
+from core.train.cross_entropy import Head
 from core.train.data import MASKED, Row, collate
+from core.train.factors import Factors
 from core.train.model import Base
+from core.train.stack import Stack
 
 CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Item:
+    """A row of a trial; ``key`` is its dropout key, ``mine`` the trial's factors."""
+
+    mine: Factors
+    row: Row
+    key: int = 0
 
 
 def count_targets(rows: Sequence[Row]) -> int:
@@ -20,43 +31,73 @@ def count_targets(rows: Sequence[Row]) -> int:
     return sum(1 for row in rows for label in row.labels[1:] if label != MASKED)
 
 
-def summed_loss(base: Base, rows: Sequence[Row]) -> torch.Tensor:
-    """Cross-entropy summed over the rows' targets: scalar, nats, float32."""
-    logits, targets = _predict(base, rows)
-    return _cross_entropy(logits, targets)
+class Forward:
+    """Computes on a base with a stack of adapters. ``head`` is None where the base's own logits are used."""
+
+    def __init__(self, base: Base, stack: Stack, head: Head | None) -> None:
+        self._base, self._stack, self._head = base, stack, head
+
+    def train(self, items: Sequence[Item]) -> list[tuple[Factors, torch.Tensor]]:
+        """Each trial's summed loss over its rows, nats, float32 scalars on the device. Their gradients are in
+        the trials' factors after it; on an error nothing is."""
+        owners, ordered = self._lay(items, trains=True)
+        done: list[Factors] = []
+        try:
+            losses, counts, _ = self._pass(owners, ordered, grad=True)
+            losses.sum().backward()
+            done = owners
+        finally:
+            self._stack.end(done)
+        return list(zip(owners, _sums(losses.detach(), counts), strict=True))
+
+    @torch.no_grad()
+    def judge(self, items: Sequence[Item]) -> list[tuple[Factors, torch.Tensor, torch.Tensor]]:
+        """Each trial's summed loss and its targets that were the first choice, scalars on the device."""
+        owners, ordered = self._lay(items, trains=False)
+        try:
+            losses, counts, hits = self._pass(owners, ordered, grad=False)
+        finally:
+            self._stack.end()
+        return list(zip(owners, _sums(losses, counts), _sums(hits.float(), counts), strict=True))
+
+    def _lay(self, items: Sequence[Item], trains: bool) -> tuple[list[Factors], list[Item]]:
+        """Begin a pass: the trials in it, and their items, in the order of the stack."""
+        keys: dict[int, list[int]] = {}
+        for item in items:
+            keys.setdefault(id(item.mine), []).append(item.key)
+        owners = self._stack.order(list({id(item.mine): item.mine for item in items}.values()))
+        self._stack.begin(self._stack.lay([(one, keys[id(one)]) for one in owners], trains))
+        place = {id(one): index for index, one in enumerate(owners)}
+        return owners, sorted(items, key=lambda item: place[id(item.mine)])
+
+    def _pass(
+        self, owners: Sequence[Factors], items: Sequence[Item], grad: bool
+    ) -> tuple[torch.Tensor, list[int], torch.Tensor]:
+        """Losses (K,) and hits (K,) of the target tokens, row after row, and how many each owner has.
+
+        No attention mask is passed: padding stands on the right, where a causal model cannot see it, and SDPA
+        stays on its fast causal path.
+        """
+        rows = [item.row for item in items]
+        batch = collate(rows, self._base.pad_id, CPU)
+        labels = batch["labels"][:, 1:]  # (B, T-1): what each position but the last predicts
+        kept = labels != MASKED
+        counts = [count_targets([item.row for item in items if item.mine is one]) for one in owners]
+        device = self._base.device
+        targets, ids = labels[kept].to(device), batch["input_ids"].to(device)
+        places = torch.nn.functional.pad(kept, (0, 1)).flatten().nonzero().squeeze(-1).to(device)  # (K,)
+        if self._head is None:
+            logits = self._base.model(input_ids=ids, use_cache=False).logits.flatten(0, 1)[places].float()
+            losses = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
+            return losses, counts, logits.argmax(-1) == targets
+        hidden = self._base.model.base_model(input_ids=ids, use_cache=False).last_hidden_state
+        hidden = hidden.flatten(0, 1).index_select(0, places)  # (K, H)
+        if grad:
+            return cross_entropy.losses(hidden, self._head, targets), counts, targets
+        losses, hits = cross_entropy.judge(hidden, self._head, targets)
+        return losses, counts, hits
 
 
-@torch.no_grad()
-def judge(base: Base, rows: Sequence[Row]) -> tuple[float, int]:
-    """The summed loss in nats, and how many targets are the model's first choice."""
-    logits, targets = _predict(base, rows)
-    hits = (logits.argmax(-1) == targets).sum()
-    return float(_cross_entropy(logits, targets)), int(hits)
-
-
-def _cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    return functional.cross_entropy(logits, targets, ignore_index=MASKED, reduction="sum")
-
-
-def _predict(base: Base, rows: Sequence[Row]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits (N, V) float32 and targets (N,) int64 at the positions that some row learns from.
-
-    No attention mask is passed: padding stands on the right, where a causal model cannot see it, and SDPA
-    stays on its fast causal path. The output layer is computed for those positions alone: with a large
-    vocabulary it is a good part of the work, and its logits most of the memory.
-    """
-    batch = collate(rows, base.pad_id, CPU)
-    targets = batch["labels"][:, 1:]  # (B, T-1): what each position but the last predicts
-    kept = (targets != MASKED).any(0).nonzero().squeeze(-1)  # (K,)
-    targets = targets[:, kept].flatten().to(base.device)  # (B*K,)
-    ids, kept = batch["input_ids"].to(base.device), kept.to(base.device)
-    if _keeps_logits(type(base.model)):  # type: ignore[arg-type]
-        logits = base.model(input_ids=ids, use_cache=False, logits_to_keep=kept).logits
-    else:
-        logits = base.model(input_ids=ids, use_cache=False).logits[:, kept]
-    return logits.float().flatten(0, 1), targets
-
-
-@functools.cache
-def _keeps_logits(kind: type[torch.nn.Module]) -> bool:
-    return "logits_to_keep" in inspect.signature(kind.forward).parameters
+def _sums(values: torch.Tensor, counts: Sequence[int]) -> Iterator[torch.Tensor]:
+    """The sum of each piece: one trial's NaN is nobody else's."""
+    return (piece.sum() for piece in values.split(list(counts)))

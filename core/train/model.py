@@ -30,6 +30,11 @@ class Base:
     device: torch.device
 
     @property
+    def transposed(self) -> bool:
+        """Are its layers Conv1D, with weights (inputs, outputs), as in GPT-2?"""
+        return any(type(module).__name__ == "Conv1D" for module in self.model.modules())
+
+    @property
     def pad_id(self) -> int:
         """A token for padding; never a target, and right of all that is attended to."""
         pad = self.tokenizer.pad_token_id

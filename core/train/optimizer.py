@@ -1,4 +1,4 @@
-"""The optimizers of the knob table: torch's own, and bitsandbytes' where the device can."""
+"""The optimizers of the knob table, over a trial's one matrix: torch's own, bitsandbytes', and Adafactor."""
 
 from __future__ import annotations
 
@@ -8,36 +8,35 @@ from typing import Any
 import torch
 
 from core.contract.knobs import Value
+from core.train.adafactor import Adafactor
 from core.train.adapters import Unfit
+from core.train.factors import Factors
 
-Weights = list[torch.nn.Parameter]
-Make = Callable[[Weights, float, float], torch.optim.Optimizer]
-
-
-def _adamw(weights: Weights, rate: float, decay: float) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(weights, lr=rate, weight_decay=decay)
+Make = Callable[[Factors, float, float], torch.optim.Optimizer]
 
 
-def _adafactor(weights: Weights, rate: float, decay: float) -> torch.optim.Optimizer:
-    # not torch's: it scales each step by the weight's own size, and LoRA's B begins at zero
-    from transformers.optimization import Adafactor
-
-    return Adafactor(weights, lr=rate, weight_decay=decay, scale_parameter=False, relative_step=False)
+def _adamw(factors: Factors, rate: float, decay: float) -> torch.optim.Optimizer:
+    # fused: one sweep over the matrix instead of a dozen
+    return torch.optim.AdamW([factors.matrix], lr=rate, weight_decay=decay, fused=True)
 
 
-def _sgd(weights: Weights, rate: float, decay: float) -> torch.optim.Optimizer:
-    return torch.optim.SGD(weights, lr=rate, weight_decay=decay, momentum=0.9)
+def _adafactor(factors: Factors, rate: float, decay: float) -> torch.optim.Optimizer:
+    return Adafactor(factors, rate, decay)
+
+
+def _sgd(factors: Factors, rate: float, decay: float) -> torch.optim.Optimizer:
+    return torch.optim.SGD([factors.matrix], lr=rate, weight_decay=decay, momentum=0.9)
 
 
 def _bitsandbytes(kind: str) -> Make:
-    def make(weights: Weights, rate: float, decay: float) -> torch.optim.Optimizer:
+    def make(factors: Factors, rate: float, decay: float) -> torch.optim.Optimizer:
         try:
             from bitsandbytes import optim
         except (ImportError, RuntimeError, OSError) as error:
             raise Unfit(f"bitsandbytes does not load: {error}; `trimtab doctor` says more") from error
-        if "Paged" in kind and weights[0].device.type != "cuda":
+        if "Paged" in kind and factors.matrix.device.type != "cuda":
             raise Unfit(f"{kind} needs a CUDA device: its states are paged between GPU and host")
-        return getattr(optim, kind)(weights, lr=rate, weight_decay=decay)
+        return getattr(optim, kind)([factors.matrix], lr=rate, weight_decay=decay)
 
     return make
 
@@ -52,16 +51,31 @@ MAKERS: dict[str, Make] = {
 }
 
 
-def make(weights: Weights, knobs: dict[str, Value]) -> torch.optim.Optimizer:
-    """The trial's optimizer over its adapter. Raises Unfit where this device cannot have it."""
+def make(factors: Factors, knobs: dict[str, Value]) -> torch.optim.Optimizer:
+    """The trial's optimizer over its factors. Raises Unfit where this device cannot have it."""
     rate, decay = float(knobs["learning_rate"]), float(knobs["weight_decay"])  # type: ignore[arg-type]
-    return MAKERS[str(knobs["optimizer"])](weights, rate, decay)
+    return MAKERS[str(knobs["optimizer"])](factors, rate, decay)
 
 
-def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """The learning rate of the next step."""
+def step(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """One step at the learning rate ``rate``."""
     for group in optimizer.param_groups:
         group["lr"] = rate
+    optimizer.step()
+
+
+def move(optimizer: torch.optim.Optimizer, device: torch.device) -> None:
+    """Take the state to ``device``, as the factors were."""
+    for state in optimizer.state.values():
+        _move(state, device)
+
+
+def _move(state: dict[str, Any], device: torch.device) -> None:
+    for key, value in state.items():
+        if isinstance(value, dict):
+            _move(value, device)
+        elif isinstance(value, torch.Tensor):
+            state[key] = value.to(device)
 
 
 def tensors_of(optimizer: torch.optim.Optimizer) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

@@ -1,12 +1,10 @@
-"""A pack: the trials that share one frozen base, a micro-batch of each in turn."""
+"""A pack: the trials that share one frozen base, trained together, round by round."""
 
 from __future__ import annotations
 
-import gc
 import logging
 import time
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -16,30 +14,45 @@ from core.contract import work
 from core.contract.plain import plain
 from core.contract.spec import Spec
 from core.errors import TrimtabError
-from core.train import adapters, checkpoint, memory
+from core.train import adapters, checkpoint, memory, places
 from core.train.data import Data
+from core.train.forward import Forward
+from core.train.linear import Gate
 from core.train.model import Base
-from core.train.trial import Diverged, Tell, Trial
+from core.train.rounds import Rounds, free
+from core.train.stack import Stack
+from core.train.survey import survey
+from core.train.trial import Diverged, Done, Tell, Trial, Want
+from core.train.writer import Writer
 
 log = logging.getLogger("trimtab.pack")
+HOST = torch.device("cpu")
 
 
 class Member:
-    """A trial of the pack, and the point in its life where it stands."""
+    """A trial of the pack, where it stands in its life, and what it wants next."""
 
     def __init__(self, trial: Trial, paused: bool) -> None:
         self.trial, self.paused = trial, paused
-        self.life: Iterator[None] = trial.life()
+        self.life = trial.life()
+        self.want: Want = next(self.life)
 
 
 class Pack:
-    """Trials join and leave between any two micro-batches; what happens to one is told and stays its own."""
+    """Trials join and leave between any two rounds; what happens to one is told and stays its own."""
 
     def __init__(self, spec: Spec, base: Base, data: Data, tell: Tell) -> None:
         self._spec, self._base, self._data, self._tell = spec, base, data, tell
+        self._places = places.find(base.model)
+        self._survey = survey(base, self._places)
+        self._stack = Stack(base.model.dtype, base.device)
+        modules = dict(base.model.named_modules())
+        for place in self._places:
+            Gate(modules[place.name], place, self._stack)
+        self._rounds = Rounds(base, self._stack, Forward(base, self._stack, self._survey.head))
+        self._writer = Writer()
         self._members: dict[int, Member] = {}
-        self._last = -1  # the trial that had the last turn
-        self._active = -1  # the trial whose adapter the base computes with
+        self._composed: tuple[int, ...] = ()  # the trials that are stacked
 
     def __len__(self) -> int:
         return len(self._members)
@@ -70,31 +83,41 @@ class Pack:
                 self._prune(message)
 
     def _join(self, assign: work.Assign) -> None:
+        number = assign.trial
         try:
-            trial = Trial(self._spec, self._base, self._data, assign, self._tell)
+            trial = Trial(self._spec, self._base, self._places, self._data, assign, self._tell, self._keep)
         except adapters.Unfit as unfit:
-            self._say(e.TrialInfeasible, assign.trial, why=str(unfit))
+            self._say(e.TrialInfeasible, number, why=str(unfit))
             return
         except torch.OutOfMemoryError as error:
-            self._free()
-            self._say(e.TrialInfeasible, assign.trial, why=self._too_big(assign.knobs, 0, error))
+            free(self._base.device)
+            self._say(e.TrialInfeasible, number, why=self._too_big(assign.knobs, 0, error))
             return
         except Exception as error:
-            self._failed(assign.trial, error)
+            self._failed(number, error)
             return
-        self._active = -1  # a new adapter may have become active
         if assign.checkpoint:
             self._restore(trial, checkpoint.step_of(Path(assign.checkpoint)))
-        self._members[assign.trial] = Member(trial, assign.paused)
         self._say(
-            e.TrialRunning,
-            assign.trial,
-            step=trial.step,
-            total_steps=trial.total_steps,
-            trainable=trial.trainable,
-        )
+            e.TrialRunning, number,
+            step=trial.step, total_steps=trial.total_steps, trainable=trial.trainable,
+        )  # fmt: skip
+        self._admit(trial)
+        self._members[number] = Member(trial, assign.paused)
         if assign.paused:
-            self._say(e.TrialPaused, assign.trial, step=trial.step)
+            trial.to(HOST)
+            self._say(e.TrialPaused, number, step=trial.step)
+
+    def _admit(self, trial: Trial) -> None:
+        """Note a trial that cannot share a pass, with the reason."""
+        lost = [place for place in trial.factors.layout.places if place.index in self._survey.astray]
+        why = self._survey.why_alone
+        if lost and not why:
+            why = f"{lost[0].name} sees tokens without their rows"
+        if why:
+            self._rounds.alone.add(trial.number)
+            text = f"trial {trial.number} has passes of its own: {why}"
+            self._tell(e.StudyNoted(at=time.time(), study=self._spec.study.name, text=text))
 
     def _restore(self, trial: Trial, step: int) -> None:
         """From the checkpoint of ``step``, else an earlier one, else the beginning; a word for each that is
@@ -106,15 +129,19 @@ class Pack:
                 trial.restore(checkpoint.read(folder))
                 return
             except (TrimtabError, KeyError, ValueError, RuntimeError) as error:
-                text = f"trial {trial.number}: {plain(str(error), 300)}"
-                note = e.StudyNoted(at=time.time(), study=self._spec.study.name, text=text, level="warning")
-                self._tell(note)
+                self._warn(f"trial {trial.number}: {plain(str(error), 300)}")
 
     def _pause(self, number: int, paused: bool) -> None:
+        """A paused trial's tensors leave the device."""
         member = self._members.get(number)
-        if member is not None:
+        if member is None:
+            return
+        if member.paused != paused:
             member.paused = paused
-            self._say(e.TrialPaused if paused else e.TrialResumed, number, step=member.trial.step)
+            self._compose()
+            member.trial.to(HOST if paused else self._base.device)
+            free(self._base.device)
+        self._say(e.TrialPaused if paused else e.TrialResumed, number, step=member.trial.step)
 
     def _prune(self, message: work.Prune) -> None:
         member = self._members.get(message.trial)
@@ -125,55 +152,104 @@ class Pack:
     # -- work -------------------------------------------------------------------------------------
 
     def turn(self) -> None:
-        """One micro-batch of the next trial that is not paused. Does nothing when there is none."""
-        ready = sorted(number for number, member in self._members.items() if not member.paused)
-        if not ready:
-            return
-        number = next((one for one in ready if one > self._last), ready[0])
-        self._last = number
-        member = self._members[number]
+        """One round: a micro-batch, or a batch of an evaluation, of every trial that is not paused."""
+        self._compose()
+        active = {number: self._members[number] for number in self._composed}
+        outcome = self._rounds.do({one: (member.trial, member.want) for one, member in active.items()})
+        for number, member in active.items():
+            try:
+                if number in outcome.errors:
+                    raise outcome.errors[number]
+                self._advance(member, outcome.done[number])
+            except Exception as error:
+                self._end(number, member, error)
+
+    def _advance(self, member: Member, done: Done) -> None:
+        """Let the trial take what came of its want. Raises what ends it."""
         try:
-            if self._active != number:
-                adapters.activate(self._base, member.trial.name)
-                self._active = number
-            next(member.life)
-        except StopIteration:
-            self._drop(number)
-        except Diverged as error:
-            self._drop(number)
-            self._say(e.TrialFailed, number, error=str(error), step=member.trial.step)
-        except torch.OutOfMemoryError as error:
-            why = self._too_big(member.trial.knobs, member.trial.step, error)
-            self._drop(number)
-            self._say(e.TrialInfeasible, number, why=why)
-        except Exception as error:
-            self._drop(number)
-            self._failed(number, error, member.trial.step)
+            member.want = member.life.send(done)
+        except StopIteration as over:
+            self._complete(member.trial, over.value)
+            self._drop(member.trial.number)
+
+    def _compose(self) -> None:
+        """Stack the trials that are active now, when they are others than before."""
+        active = tuple(sorted(number for number, member in self._members.items() if not member.paused))
+        if active != self._composed:
+            self._composed = active
+            trials = [self._members[number].trial for number in active]
+            self._stack.compose([(trial.factors, trial.batch) for trial in trials])
+
+    # -- files ------------------------------------------------------------------------------------
+
+    def _keep(self, trial: Trial) -> None:
+        """Write a checkpoint and tell of it. A full disk is a word, not an end."""
+        step, snapshot = trial.step, trial.snapshot()
+
+        def write() -> None:
+            try:
+                path = checkpoint.write(trial.folder, step, snapshot)
+            except OSError as error:
+                self._warn(f"trial {trial.number}: no checkpoint at step {step}: {error}")
+                return
+            self._say(e.TrialCheckpointed, trial.number, step=step, path=str(path))
+
+        self._writer.do(write)
+
+    def _complete(self, trial: Trial, why: str) -> None:
+        """Save the adapter, and tell when it is safe. Raises Diverged for an objective without a value."""
+        values, folder = trial.values(), trial.folder / "adapter"
+        tensors = checkpoint.copied(dict(trial.factors.named()))
+
+        def write() -> None:
+            try:
+                adapters.save(self._base, trial.config, tensors, folder)
+            except Exception as error:
+                self._failed(trial.number, error, trial.step)
+                return
+            self._say(
+                e.TrialCompleted, trial.number,
+                step=trial.step, values=values, why=why, adapter=str(folder),
+            )  # fmt: skip
+
+        self._writer.do(write)
 
     def checkpoint_all(self) -> None:
-        """Keep every trial as it was at its last whole step."""
+        """Keep every trial as it was at its last whole step; returns when that is on the disk."""
         for member in self._members.values():
             if member.trial.step:
-                member.trial.write_checkpoint()
+                self._keep(member.trial)
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until all that is to be written is written, and told."""
+        self._writer.settle()
 
     # -- ends -------------------------------------------------------------------------------------
 
-    def _drop(self, number: int) -> None:
-        member = self._members.pop(number)
-        member.life = iter(())
-        member.trial.leave()
-        self._active = -1
-        self._free()
+    def _end(self, number: int, member: Member, error: Exception) -> None:
+        step = member.trial.step
+        self._drop(number)
+        if isinstance(error, Diverged):
+            self._say(e.TrialFailed, number, error=str(error), step=step)
+        elif isinstance(error, torch.OutOfMemoryError):
+            self._say(e.TrialInfeasible, number, why=self._too_big(member.trial.knobs, step, error))
+        else:
+            self._failed(number, error, step)
 
-    def _free(self) -> None:
-        gc.collect()
-        if self._base.device.type == "cuda":
-            torch.cuda.empty_cache()
+    def _drop(self, number: int) -> None:
+        """Its tensors go with it; the stack forgets it before the next round."""
+        self._members.pop(number, None)
+        self._rounds.alone.discard(number)
+        if not self.busy:
+            self._compose()
+            free(self._base.device)
 
     def _failed(self, number: int, error: Exception, step: int = 0) -> None:
-        log.exception("trial %d", number)
+        log.error("trial %d", number, exc_info=error)
         what = f"{type(error).__name__}: {plain(str(error), 300)}"
-        self._say(e.TrialFailed, number, error=what, traceback=traceback.format_exc(), step=step)
+        told = "".join(traceback.format_exception(error))
+        self._say(e.TrialFailed, number, error=what, traceback=told, step=step)
 
     def _too_big(self, knobs: dict, step: int, error: Exception) -> str:
         peak = memory.readings(self._base.device)["memory/peak_bytes"]
@@ -181,6 +257,10 @@ class Pack:
             f"out of memory at step {step + 1} with batch_size {knobs['batch_size']} × sequence_length "
             f"{knobs['sequence_length']} (peak {peak / 2**30:.1f} GiB): {plain(str(error), 160)}"
         )
+
+    def _warn(self, text: str) -> None:
+        study = self._spec.study.name
+        self._tell(e.StudyNoted(at=time.time(), study=study, text=text, level="warning"))
 
     def _say(self, kind: type[e.TrialEvent], number: int, **fields: object) -> None:
         self._tell(kind(at=time.time(), study=self._spec.study.name, trial=number, **fields))  # type: ignore[arg-type]

@@ -74,6 +74,7 @@ class Bench:
         """Turn after turn until nobody is active."""
         while self.pack.busy:
             self.pack.turn()
+        self.pack.settle()
 
     def of(self, kind: type, trial: int = 0) -> list[Any]:
         """What was told of one kind about one trial."""

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from core.errors import TrimtabError
-from core.train import demo, schedule
-from core.train.adapters import linear_names, targets
+from core.train import demo, places, schedule
+from core.train.adapters import targets
 from core.train.model import load_base
 from core.train.progress import silent
 
@@ -55,11 +55,11 @@ def test_every_precision_loads_on_a_cpu_frozen(study, precision):
 
 
 def test_module_groups_are_the_models_own_layers(study):
-    model = load_base(study(), torch.device("cpu"), silent).model
-    assert targets(model, "attention") == ["q_proj", "k_proj", "v_proj", "o_proj"]
-    assert targets(model, "mlp") == ["gate_proj", "up_proj", "down_proj"]
-    assert targets(model, "all-linear") == linear_names(model)
-    assert "lm_head" not in linear_names(model)
+    known = places.find(load_base(study(), torch.device("cpu"), silent).model)
+    assert targets(known, "attention") == ["q_proj", "k_proj", "v_proj", "o_proj"]
+    assert targets(known, "mlp") == ["gate_proj", "up_proj", "down_proj"]
+    everything = targets(known, "all-linear")
+    assert len(everything) == 7 and "lm_head" not in everything
 
 
 @pytest.mark.parametrize("name", ["constant", "linear", "cosine"])

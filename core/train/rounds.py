@@ -1,0 +1,170 @@
+"""One round: what all active trials want, done in as few passes of the base as pay, and nobody's fault
+anybody else's."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from core.train import optimizer
+from core.train.forward import Forward, Item
+from core.train.model import Base
+from core.train.passes import MOST, share_out
+from core.train.stack import Stack
+from core.train.trial import Done, Judge, Learn, Trial, Update, Want
+
+# What a pass costs beside its tokens, in tokens: reading the weights on a CPU, launching kernels on a GPU.
+CPU_OVERHEAD = 12
+LAUNCH_S, RATE = 0.045, 3e14  # an eager pass of a small model on a fast card, and its FLOP/s
+
+Found = list[tuple]  # of (factors, tensor, …)
+
+
+@dataclass
+class Outcome:
+    """What came of a round: a ``Done`` or an error for each trial that wanted something."""
+
+    done: dict[int, Done] = field(default_factory=dict)
+    errors: dict[int, Exception] = field(default_factory=dict)
+    padded: int = 0  # tokens that the passes computed, padding included
+    passes: int = 0
+
+
+class Rounds:
+    """Knows how to do wants on a base. ``alone`` names trials that share no pass."""
+
+    def __init__(self, base: Base, stack: Stack, forward: Forward) -> None:
+        self._base, self._stack, self._forward = base, stack, forward
+        self.alone: set[int] = set()
+        self.most = MOST  # tokens in one pass; halved when memory does not hold them
+        self._overhead = _overhead(base)
+
+    def do(self, wants: Mapping[int, tuple[Trial, Want]]) -> Outcome:
+        """Do what each trial wants. Trials are taken in the order of their numbers."""
+        outcome, began = Outcome(), time.perf_counter()
+        owner = {id(trial.factors): number for number, (trial, _) in wants.items()}
+        learning = {one: want for one, (_, want) in sorted(wants.items()) if isinstance(want, Learn)}
+        judging = {one: want for one, (_, want) in sorted(wants.items()) if isinstance(want, Judge)}
+        sums: dict[int, list[torch.Tensor]] = {}  # (loss, hits or norm) by trial
+        for found in self._shared(learning, self._forward.train, owner, outcome):
+            _add(sums, owner, found)
+        learnt = {one: want for one, want in learning.items() if one not in outcome.errors}
+        norms = self._update({one: (wants[one][0], want.update) for one, want in learnt.items()})
+        for found in self._shared(judging, self._forward.judge, owner, outcome):
+            _add(sums, owner, found)
+        self._read(sums, norms, outcome, began)
+        return outcome
+
+    def _shared(
+        self,
+        wants: Mapping[int, Want],
+        work: Callable[[Sequence[Item]], Found],
+        owner: Mapping[int, int],
+        outcome: Outcome,
+    ) -> list[Found]:
+        """Share the rows out over passes and do them; a trial at fault leaves with its error."""
+        together = [item for one, want in wants.items() if one not in self.alone for item in want.items]
+        parts = [together] + [want.items for one, want in wants.items() if one in self.alone]
+        found: list[Found] = []
+        for items in parts:
+            lengths = [len(item.row.ids) for item in items]
+            for indices in share_out(lengths, self._overhead, self.most) if items else []:
+                found += self._pass([items[index] for index in indices], work, owner, outcome)
+        return found
+
+    def _pass(
+        self,
+        items: Sequence[Item],
+        work: Callable[[Sequence[Item]], Found],
+        owner: Mapping[int, int],
+        outcome: Outcome,
+    ) -> list[Found]:
+        """One pass; two smaller ones where memory does not hold it, one for each trial where it fails."""
+        items = [item for item in items if owner[id(item.mine)] not in outcome.errors]
+        if not items:
+            return []
+        tokens = len(items) * max(len(item.row.ids) for item in items)
+        owners = list(dict.fromkeys(owner[id(item.mine)] for item in items))
+        try:
+            found = work(items)
+        except torch.OutOfMemoryError as error:
+            halves = [items[: len(items) // 2], items[len(items) // 2 :]]
+            self.most = min(self.most, max(1, tokens // 2))
+            fault: Exception = error.with_traceback(None)
+        except Exception as error:
+            halves = [[item for item in items if owner[id(item.mine)] == one] for one in owners]
+            halves = halves if len(owners) > 1 else [[]]
+            fault = error
+        else:
+            outcome.padded, outcome.passes = outcome.padded + tokens, outcome.passes + 1
+            return [found]
+        free(self._base.device)
+        if not all(halves):
+            outcome.errors[owners[0]] = fault
+            return []
+        return [one for half in halves for one in self._pass(half, work, owner, outcome)]
+
+    def _update(self, due: Mapping[int, tuple[Trial, Update | None]]) -> dict[int, torch.Tensor]:
+        """Clip and step all trials whose accumulation is whole. Returns their gradients' norms."""
+        ready = [(one, trial, update) for one, (trial, update) in due.items() if update is not None]
+        if not ready:
+            return {}
+        grads = [trial.factors.grad for _, trial, _ in ready]
+        device = self._base.device
+        targets = torch.tensor([float(update.targets) for *_, update in ready]).to(device)
+        clips = torch.tensor([update.clip for *_, update in ready]).to(device)
+        norms = torch.stack(torch._foreach_norm(grads)) / targets
+        shares = (clips / (norms + 1e-6)).clamp(max=1.0) / targets  # as torch's clip_grad_norm_
+        torch._foreach_mul_(grads, list(shares.unbind()))
+        for _, trial, update in ready:
+            trial.factors.matrix.grad = trial.factors.grad
+            optimizer.step(trial.optimizer, update.rate)
+            trial.factors.matrix.grad = trial.factors.grad = None
+        self._stack.refresh([trial.factors for _, trial, _ in ready])
+        return {one: norm for (one, *_), norm in zip(ready, norms.unbind(), strict=True)}
+
+    def _read(
+        self,
+        sums: Mapping[int, list[torch.Tensor]],
+        norms: Mapping[int, torch.Tensor],
+        outcome: Outcome,
+        began: float,
+    ) -> None:
+        """Bring all numbers to the host at once: the device is waited for one time in a round."""
+        known = [one for one in sums if one not in outcome.errors]
+        if not known:
+            return
+        zero = torch.zeros((), device=self._base.device)
+        rows = [torch.stack([sums[one][0], sums[one][1] if len(sums[one]) > 1 else zero,
+                             norms.get(one, zero)]) for one in known]  # fmt: skip
+        numbers = torch.stack(rows).tolist()
+        busy_s = time.perf_counter() - began
+        for one, (loss, hits, norm) in zip(known, numbers, strict=True):
+            outcome.done[one] = Done(loss, norm, int(hits), busy_s)
+
+
+def _add(sums: dict[int, list[torch.Tensor]], owner: Mapping[int, int], found: Found) -> None:
+    for factors, *values in found:
+        mine = sums.setdefault(owner[id(factors)], [])
+        if mine:
+            mine[:] = [one + other for one, other in zip(mine, values, strict=True)]
+        else:
+            mine.extend(values)
+
+
+def _overhead(base: Base) -> int:
+    if base.device.type == "cpu":
+        return CPU_OVERHEAD
+    parameters = sum(weight.numel() for weight in base.model.parameters())
+    return max(64, int(LAUNCH_S * RATE / (4 * parameters)))
+
+
+def free(device: torch.device) -> None:
+    """Give memory back that nobody holds."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
