@@ -112,7 +112,7 @@ def _load(name: str, section: ModelSection, precision: str, device: torch.device
             "device_map": {"": str(device)},
         }
         more["dtype"] = torch.float32 if device.type == "cpu" else torch.bfloat16
-    model = AutoModelForCausalLM.from_pretrained(name, attn_implementation="sdpa", **common, **more)
+    model = AutoModelForCausalLM.from_pretrained(name, **common, **more)  # by SDPA where it can
     return tokenizer, model if "device_map" in more else model.to(device)
 
 

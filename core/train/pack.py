@@ -178,7 +178,14 @@ class Pack:
         if active != self._composed:
             self._composed = active
             trials = [self._members[number].trial for number in active]
-            self._stack.compose([(trial.factors, trial.batch) for trial in trials])
+            try:
+                self._stack.compose([(trial.factors, trial.batch) for trial in trials])
+            except torch.OutOfMemoryError as error:
+                youngest = max(active, key=list(self._members).index)
+                self._stack.groups = []
+                self._end(youngest, self._members[youngest], error)
+                free(self._base.device)
+                self._compose()
 
     # -- files ------------------------------------------------------------------------------------
 

@@ -53,7 +53,8 @@ class Rounds:
         for found in self._shared(learning, self._forward.train, owner, outcome):
             _add(sums, owner, found)
         learnt = {one: want for one, want in learning.items() if one not in outcome.errors}
-        norms = self._update({one: (wants[one][0], want.update) for one, want in learnt.items()})
+        due = {one: (wants[one][0], want.update) for one, want in learnt.items()}
+        norms = self._update(due, outcome)
         for found in self._shared(judging, self._forward.judge, owner, outcome):
             _add(sums, owner, found)
         self._read(sums, norms, outcome, began)
@@ -108,7 +109,9 @@ class Rounds:
             return []
         return [one for half in halves for one in self._pass(half, work, owner, outcome)]
 
-    def _update(self, due: Mapping[int, tuple[Trial, Update | None]]) -> dict[int, torch.Tensor]:
+    def _update(
+        self, due: Mapping[int, tuple[Trial, Update | None]], outcome: Outcome
+    ) -> dict[int, torch.Tensor]:
         """Clip and step all trials whose accumulation is whole. Returns their gradients' norms."""
         ready = [(one, trial, update) for one, (trial, update) in due.items() if update is not None]
         if not ready:
@@ -120,9 +123,12 @@ class Rounds:
         norms = torch.stack(torch._foreach_norm(grads)) / targets
         shares = (clips / (norms + 1e-6)).clamp(max=1.0) / targets  # as torch's clip_grad_norm_
         torch._foreach_mul_(grads, list(shares.unbind()))
-        for _, trial, update in ready:
+        for one, trial, update in ready:
             trial.factors.matrix.grad = trial.factors.grad
-            optimizer.step(trial.optimizer, update.rate)
+            try:
+                optimizer.step(trial.optimizer, update.rate)
+            except Exception as error:  # its first step allocates the states, too
+                outcome.errors[one] = error
             trial.factors.matrix.grad = trial.factors.grad = None
         self._stack.refresh([trial.factors for _, trial, _ in ready])
         return {one: norm for (one, *_), norm in zip(ready, norms.unbind(), strict=True)}

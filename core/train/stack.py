@@ -58,8 +58,9 @@ class Group:
     def begin(self) -> None:
         """Before a pass that trains: gradients that somebody still needs are copied out of its way."""
         for one, view in self._lent:
-            if one.grad is view:  # nobody has used it up
-                one.grad = view.clone()
+            kept = one.grad
+            if kept is not None and kept is view:  # not used up yet
+                one.grad = kept.clone()
         self._lent.clear()
         if self.grads.numel() == 0:
             self.grads = torch.empty_like(self.weights)
