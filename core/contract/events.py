@@ -70,6 +70,27 @@ class Preparing(Event, frozen=True, tag="preparing"):
     unit: str = ""
 
 
+class PackMeasured(Event, frozen=True, tag="pack-measured"):
+    """What training ``trials`` at once on one base takes and gives, told now and then. Live.
+
+    ``used_bytes`` and ``free_bytes`` are of the fullest moment of the rounds measured: a trial more
+    needs its own bytes and its own activations. ``trials`` 0: the worker is gone, nothing holds any more.
+    """
+
+    worker: str
+    device: str  # the engine puts its own name for it: cpu, gpu0
+    trials: int  # trained at once in the rounds measured
+    tokens: int  # in one round, padding not counted
+    round_s: float  # median of the rounds measured
+    base_bytes: int  # the frozen base
+    trial_bytes: dict[int, int]  # by trial: its adapter, gradient and optimizer state on the device
+    activation_bytes_per_token: float
+    used_bytes: int
+    free_bytes: int  # what the device still has for this worker, its allocator's cache included
+    total_bytes: int
+    why_alone: str = ""  # why this base cannot be stacked: its trials take turns
+
+
 # -- trials --------------------------------------------------------------------------------------
 
 
@@ -251,11 +272,11 @@ class MachineRead(Event, frozen=True, tag="machine-read"):
     why_none: str = ""
 
 
-LIVE = (Preparing, MachineRead)
+LIVE = (Preparing, PackMeasured, MachineRead)
 
 AnyEvent = (
     StudyCreated | StudyReopened | StudyStopping | StudyEnded | StudyNoted | Preparing
-    | TrialQueued | TrialStarting | TrialRunning | TrialReported | TrialEvaluated
+    | PackMeasured | TrialQueued | TrialStarting | TrialRunning | TrialReported | TrialEvaluated
     | PauseAsked | TrialPaused | ResumeAsked | TrialResumed | PruneAsked | TrialPruned
     | TrialCompleted | TrialFailed | TrialInfeasible | TrialRequeued | TrialCheckpointed
     | MachineRead

@@ -127,12 +127,20 @@ def _on_study(study: s.Study, event: e.Event) -> s.Study:
             level = "error" if event.outcome == "failed" else "info"
             lines = _lined(study.lines, event.at, f"study {event.outcome}: {event.why}", level)
             return replace(
-                study, state=event.outcome, why=event.why, ended_at=event.at, lines=lines, preparing={}
+                study,
+                state=event.outcome,
+                why=event.why,
+                ended_at=event.at,
+                lines=lines,
+                preparing={},
+                packs={},
             )
         case e.StudyNoted():
             return replace(study, lines=_lined(study.lines, event.at, event.text, event.level))
         case e.Preparing():
             return replace(study, preparing=_prepared(study.preparing, event))
+        case e.PackMeasured() if study.state in s.LIVE_STUDY:  # else told too late
+            return replace(study, packs=_packs(study.packs, event))
     return study
 
 
@@ -143,6 +151,13 @@ def _prepared(preparing: dict[str, s.Preparation], event: e.Preparing) -> dict[s
     before = preparing.get(event.worker)
     since = before.since if before and before.stage == event.stage else event.at
     return {**others, event.worker: s.Preparation(event.stage, event.done, event.total, event.unit, since)}
+
+
+def _packs(packs: dict[str, e.PackMeasured], event: e.PackMeasured) -> dict[str, e.PackMeasured]:
+    others = {name: one for name, one in packs.items() if name != event.worker}
+    if not event.trials:
+        return others
+    return {**others, event.worker: replace(event, why_alone=plain(event.why_alone, 200))}
 
 
 def _on_trial(study: s.Study, event: e.TrialEvent) -> s.Study:

@@ -19,6 +19,7 @@ FORMATS = ("auto", "chat", "instruction", "text")
 
 Positive = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
+AUTO = "auto"  # resources.pack: the engine measures how many trials at once are worth it
 
 
 class Section(BaseModel):
@@ -105,12 +106,20 @@ class ResourcesSection(Section):
     """Where trials run and what they may take."""
 
     devices: Literal["auto", "cpu", "all"] | list[Count] = "auto"
-    pack: Positive = 1
+    pack: Literal["auto"] | Positive = "auto"
     checkpoint_every: Count = 0
     report_every_s: Annotated[float, Field(gt=0, le=60)] = 0.2
     retries: Count = 2
     lease_s: Annotated[float, Field(ge=5)] = 60.0
     threads: Positive | None = None
+
+    @field_validator("pack", mode="before")
+    @classmethod
+    def _places(cls, pack: object) -> object:
+        whole = isinstance(pack, int) and not isinstance(pack, bool) and pack >= 1
+        if pack != AUTO and not whole:
+            raise ValueError('must be "auto" or a whole number from 1')
+        return pack
 
 
 class Spec(BaseModel):

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from core.contract.events import Device, Host, Worker
+from core.contract.events import Device, Host, PackMeasured, Worker
 from core.contract.series import Series
 
 QUEUED, STARTING, RUNNING, PAUSED = "queued", "starting", "running", "paused"
@@ -80,6 +80,7 @@ class Study(msgspec.Struct, frozen=True):
     trials: dict[int, Trial] = {}
     lines: tuple[Line, ...] = ()
     preparing: dict[str, Preparation] = {}  # by worker
+    packs: dict[str, PackMeasured] = {}  # the latest of each worker
 
     @property
     def objectives(self) -> tuple[tuple[str, str], ...]:

@@ -9,12 +9,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import cast
 
 from core.contract import wire
-from core.contract.events import AnyEvent, Event, MachineRead, Preparing, TrialEvaluated, TrialReported
+from core.contract.events import LIVE, AnyEvent, Event, TrialEvaluated, TrialReported
 from core.contract.state import State
 
 LARGEST_QUEUE = 4000  # events; beyond it a snapshot is cheaper
 PACE_S = 0.05  # readings are sent at most this often
-READINGS = (TrialReported, TrialEvaluated, MachineRead, Preparing)
+READINGS = (TrialReported, TrialEvaluated, *LIVE)
 
 Send = Callable[[bytes], Awaitable[None]]
 

@@ -13,7 +13,7 @@ from core.contract import events as e
 from core.contract import state as s
 from core.contract import work
 from core.contract.plain import plain
-from core.contract.spec import Spec
+from core.contract.spec import AUTO, Spec
 from core.daemon import placement
 from core.daemon.crew import Crew, Worker, end_stray, log_tail, may_return
 from core.daemon.placement import Slot
@@ -175,7 +175,8 @@ class Runner:
             loads: dict[str, int] = {}
             for trial in self._on_workers():
                 loads[trial.device] = loads.get(trial.device, 0) + 1
-            chosen = placement.choose(self._devices, loads, self._spec.resources.pack)
+            pack = self._spec.resources.pack
+            chosen = placement.choose(self._devices, loads, 2 if pack == AUTO else int(pack))
             if chosen is None:
                 return
             waiting = next((one for one in self.study.trials.values() if one.state == s.QUEUED), None)

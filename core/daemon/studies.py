@@ -29,7 +29,7 @@ log = logging.getLogger("trimtab.studies")
 
 # What a runner reacts to; readings and confirmations only change the picture.
 FOR_RUNNER = (
-    e.TrialEvaluated, e.TrialCompleted, e.TrialPruned, e.TrialFailed, e.TrialInfeasible,
+    e.TrialEvaluated, e.TrialCompleted, e.TrialPruned, e.TrialFailed, e.TrialInfeasible, e.PackMeasured,
 )  # fmt: skip
 
 

@@ -7,6 +7,8 @@ import logging
 import time
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from core.contract import events as e
 from core.contract import state as s
 from core.contract import wire, work
@@ -18,8 +20,9 @@ log = logging.getLogger("trimtab.telling")
 
 # A worker may tell of these; anything else is the engine's to decide.
 TELLABLE = (
-    e.Preparing, e.StudyNoted, e.TrialRunning, e.TrialReported, e.TrialEvaluated, e.TrialPaused,
-    e.TrialResumed, e.TrialPruned, e.TrialCompleted, e.TrialFailed, e.TrialInfeasible, e.TrialCheckpointed,
+    e.Preparing, e.PackMeasured, e.StudyNoted, e.TrialRunning, e.TrialReported, e.TrialEvaluated,
+    e.TrialPaused, e.TrialResumed, e.TrialPruned, e.TrialCompleted, e.TrialFailed, e.TrialInfeasible,
+    e.TrialCheckpointed,
 )  # fmt: skip
 
 
@@ -75,13 +78,26 @@ class Telling:
             return  # said again after a reconnection
         worker.heard = told.number
         events = (told.event,) if self._is_its_own(worker, told.event) else ()
-        if isinstance(told.event, e.Preparing):
-            self._supervisor.put(told.event)
-            worker.tell(work.Heard(told.number))
+        if isinstance(told.event, e.LIVE):
+            done = self._supervisor.put(*self._live(worker, *events))
+            # Not before: Heard(5) says that 4 is durable too, and 4 may be waiting for the disk.
+            done.add_done_callback(lambda future: self._shown(worker, told.number, future))
             return
         marker = events or (e.Preparing(at=told.event.at, study=worker.study, worker=worker.name, stage=""),)
         done = self._supervisor.put(*marker, heard={worker.name: told.number})
         done.add_done_callback(lambda future: self._durable(worker, told.number, future))
+
+    def _live(self, worker: Worker, *events: e.Event) -> list[e.Event]:
+        """Readings of the moment, under the engine's names. None of a worker that is lost: nobody would take
+        them away again."""
+        if worker.name not in self._studies.crew.workers:
+            return []
+        named = {"worker": worker.name, "device": worker.device}
+        return [replace(one, **named) if isinstance(one, e.PackMeasured) else one for one in events]
+
+    def _shown(self, worker: Worker, number: int, future: asyncio.Future[list[str]]) -> None:
+        if not future.cancelled() and not future.exception():
+            worker.tell(work.Heard(number))
 
     def _durable(self, worker: Worker, number: int, future: asyncio.Future[list[str]]) -> None:
         if not future.cancelled() and not future.exception():

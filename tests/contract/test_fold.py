@@ -1,12 +1,13 @@
 """The fold: what the screen shows is what the journal says, whatever order things come in."""
 
+import msgspec
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from core.contract import events as e
-from core.contract import ranking, wire
+from core.contract import ranking, wire, work
 from core.contract import state as s
 from core.contract.fold import FROM, STEPS, apply, refusal
 
@@ -96,6 +97,35 @@ def test_a_requeued_trial_forgets_the_steps_after_its_checkpoint():
     assert trial.series["train/loss"].steps == (1, 2, 3, 4)
     again = apply(apply(state, event(e.TrialStarting)), event(e.TrialRunning, step=4))
     assert trial_of(apply(again, reports[4])).series["train/loss"].steps[-1] == 5
+
+
+def pack(**more) -> e.PackMeasured:
+    fields = {
+        "worker": "w", "device": "gpu0", "trials": 2, "tokens": 900, "round_s": 0.1, "base_bytes": 1 << 30,
+        "trial_bytes": {0: 1 << 20, 3: 2 << 20}, "activation_bytes_per_token": 2e5, "used_bytes": 2 << 30,
+        "free_bytes": 6 << 30, "total_bytes": 8 << 30,
+    }  # fmt: skip
+    return e.PackMeasured(**{"at": 3.0, "study": "a", **fields, **more})
+
+
+def test_what_each_worker_holds_is_known_until_it_leaves():
+    state = folded(pack(), pack(worker="v", trials=4), pack(trials=3, why_alone="no\x1b[2J"))
+    assert {name: one.trials for name, one in state.studies["a"].packs.items()} == {"v": 4, "w": 3}
+    assert "\x1b" not in state.studies["a"].packs["w"].why_alone
+    assert list(apply(state, pack(trials=0)).studies["a"].packs) == ["v"]
+
+
+def test_what_workers_held_is_forgotten_with_the_study():
+    ended = e.StudyEnded(at=4.0, study="a", outcome="complete", why="done")
+    state = folded(pack(), ended, pack(worker="late"))
+    assert state.studies["a"].packs == {}
+
+
+def test_what_a_worker_holds_travels_in_every_form():
+    state, told = folded(pack()), work.Told(1, pack())
+    assert wire.read_to_console(wire.encode(wire.Snapshot(1, state))).state == state
+    assert wire.read_from_worker(wire.encode(told)) == told
+    assert msgspec.json.decode(msgspec.json.encode(state), type=s.State) == state
 
 
 def test_events_tell_their_reason_in_the_list():

@@ -85,6 +85,18 @@ def test_a_faulty_dimension_is_explained(dimension, expected):
     assert len(told) == 1 and expected in told[0] and "weight_decay" in told[0]
 
 
+@pytest.mark.parametrize("pack", ["auto", 1, 8])
+def test_how_many_trials_share_a_device_is_measured_or_said(pack):
+    assert specfile.parse({**SMALL, "resources": {"pack": pack}}).resources.pack == pack
+    assert specfile.parse(SMALL).resources.pack == "auto"
+
+
+@pytest.mark.parametrize("pack", [0, -2, 1.5, True, "all", [2]])
+def test_any_other_number_of_trials_is_refused_in_words(pack):
+    (told,) = problems({**SMALL, "resources": {"pack": pack}})
+    assert told == f'f.toml [resources]: pack = {pack!r}: must be "auto" or a whole number from 1'
+
+
 def test_dimensions_are_read_in_their_three_forms():
     space = specfile.parse(
         {
