@@ -4,17 +4,46 @@ from __future__ import annotations
 
 import resource
 import sys
+from dataclasses import dataclass
 
 import psutil
 import torch
+
+_highest: dict[torch.device, int] = {}  # before the allocator's peak was last reset
 
 
 def readings(device: torch.device) -> dict[str, float]:
     """memory/used_bytes and memory/peak_bytes of this worker."""
     if device.type == "cuda":
-        used, peak = torch.cuda.memory_allocated(device), torch.cuda.max_memory_allocated(device)
+        used = torch.cuda.memory_allocated(device)
+        peak = max(torch.cuda.max_memory_allocated(device), _highest.get(device, 0))
     else:
-        used = psutil.Process().memory_info().rss
-        unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2): kilobytes on Linux
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+        used, peak = psutil.Process().memory_info().rss, _peak_rss()
     return {"memory/used_bytes": float(used), "memory/peak_bytes": float(max(used, peak))}
+
+
+@dataclass(frozen=True)
+class Fullest:
+    """The fullest moment since the last call: bytes of this worker, and what the device had left."""
+
+    used_bytes: int
+    free_bytes: int
+    total_bytes: int
+
+
+def fullest(device: torch.device) -> Fullest:
+    """Read the fullest moment and begin anew. On a CPU it is that of the whole process's life."""
+    if device.type != "cuda":
+        memory = psutil.virtual_memory()
+        return Fullest(_peak_rss(), memory.available, memory.total)
+    peak = torch.cuda.max_memory_allocated(device)
+    cached = torch.cuda.max_memory_reserved(device) - peak
+    free, total = torch.cuda.mem_get_info(device)
+    _highest[device] = max(_highest.get(device, 0), peak)
+    torch.cuda.reset_peak_memory_stats(device)
+    return Fullest(peak, free + max(0, cached), total)
+
+
+def _peak_rss() -> int:
+    unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2): kilobytes on Linux
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -18,11 +18,12 @@ from core.train import adapters, checkpoint, memory, places
 from core.train.data import Data
 from core.train.forward import Forward
 from core.train.linear import Gate
+from core.train.meter import Meter
 from core.train.model import Base
-from core.train.rounds import Rounds, free
+from core.train.rounds import Outcome, Rounds, free
 from core.train.stack import Stack
 from core.train.survey import survey
-from core.train.trial import Diverged, Done, Tell, Trial, Want
+from core.train.trial import Diverged, Done, Learn, Tell, Trial, Want
 from core.train.writer import Writer
 
 log = logging.getLogger("trimtab.pack")
@@ -50,7 +51,8 @@ class Pack:
         for place in self._places:
             Gate(modules[place.name], place, self._stack)
         self._rounds = Rounds(base, self._stack, Forward(base, self._stack, self._survey.head))
-        self._writer = Writer()
+        self._writer, self._meter = Writer(), Meter(spec, base, self._stack, tell)
+        self._why_alone = ""
         self._members: dict[int, Member] = {}
         self._composed: tuple[int, ...] = ()  # the trials that are stacked
 
@@ -115,6 +117,7 @@ class Pack:
         if lost and not why:
             why = f"{lost[0].name} sees tokens without their rows"
         if why:
+            self._why_alone = why
             self._rounds.alone.add(trial.number)
             text = f"trial {trial.number} has passes of its own: {why}"
             self._tell(e.StudyNoted(at=time.time(), study=self._spec.study.name, text=text))
@@ -155,16 +158,27 @@ class Pack:
         """One round: a micro-batch, or a batch of an evaluation, of every trial that is not paused."""
         self._compose()
         active = {number: self._members[number] for number in self._composed}
-        outcome = self._rounds.do({one: (member.trial, member.want) for one, member in active.items()})
+        wants = {one: (member.trial, member.want) for one, member in active.items()}
+        outcome = self._rounds.do(wants)
+        self._measure(wants, outcome)
         for number, member in active.items():
             try:
                 if number in outcome.errors:
                     raise outcome.errors[number]
-                self._advance(member, outcome.done[number])
+                self._advance(member, (outcome.done[number], outcome.busy_s))
             except Exception as error:
                 self._end(number, member, error)
 
-    def _advance(self, member: Member, done: Done) -> None:
+    def _measure(self, wants: dict[int, tuple[Trial, Want]], outcome: Outcome) -> None:
+        if outcome.errors or not all(isinstance(want, Learn) for _, want in wants.values()):
+            return
+        trials = {one: trial for one, (trial, _) in wants.items()}
+        rows = [item.row for _, want in wants.values() for item in want.items]
+        turns = len(self._rounds.alone) > 1
+        why = self._why_alone if turns else ""
+        self._meter.round(trials, rows, outcome.busy_s, outcome.widest, why)
+
+    def _advance(self, member: Member, done: tuple[Done, float]) -> None:
         """Let the trial take what came of its want. Raises what ends it."""
         try:
             member.want = member.life.send(done)

@@ -30,8 +30,8 @@ class Outcome:
 
     done: dict[int, Done] = field(default_factory=dict)
     errors: dict[int, Exception] = field(default_factory=dict)
-    padded: int = 0  # tokens that the passes computed, padding included
-    passes: int = 0
+    widest: int = 0  # tokens of its largest pass, padding included
+    busy_s: float = 0.0
 
 
 class Rounds:
@@ -57,7 +57,8 @@ class Rounds:
         norms = self._update(due, outcome)
         for found in self._shared(judging, self._forward.judge, owner, outcome):
             _add(sums, owner, found)
-        self._read(sums, norms, outcome, began)
+        self._read(sums, norms, outcome)
+        outcome.busy_s = time.perf_counter() - began
         return outcome
 
     def _shared(
@@ -101,7 +102,7 @@ class Rounds:
             halves = halves if len(owners) > 1 else [[]]
             fault = error
         else:
-            outcome.padded, outcome.passes = outcome.padded + tokens, outcome.passes + 1
+            outcome.widest = max(outcome.widest, tokens)
             return [found]
         free(self._base.device)
         if not all(halves):
@@ -138,7 +139,6 @@ class Rounds:
         sums: Mapping[int, list[torch.Tensor]],
         norms: Mapping[int, torch.Tensor],
         outcome: Outcome,
-        began: float,
     ) -> None:
         """Bring all numbers to the host at once: the device is waited for one time in a round."""
         known = [one for one in sums if one not in outcome.errors]
@@ -148,9 +148,8 @@ class Rounds:
         rows = [torch.stack([sums[one][0], sums[one][1] if len(sums[one]) > 1 else zero,
                              norms.get(one, zero)]) for one in known]  # fmt: skip
         numbers = torch.stack(rows).tolist()
-        busy_s = time.perf_counter() - began
         for one, (loss, hits, norm) in zip(known, numbers, strict=True):
-            outcome.done[one] = Done(loss, norm, int(hits), busy_s)
+            outcome.done[one] = Done(loss, norm, int(hits))
 
 
 def _add(sums: dict[int, list[torch.Tensor]], owner: Mapping[int, int], found: Found) -> None:

@@ -165,6 +165,13 @@ class Stack:
         for one in changed:
             ours[id(one)].refresh(one)
 
+    def bytes_of(self, one: Factors) -> int:
+        """What the trial's slot takes: weights and gradients."""
+        for group in self.groups:
+            if any(member is one for member in group.members):
+                return 2 * group.weights[0].numel() * group.weights.element_size()
+        return 0
+
     def order(self, wanted: Sequence[Factors]) -> list[Factors]:
         """The order in which their rows must stand in a pass."""
         known = {id(one) for one in wanted}

@@ -58,16 +58,15 @@ class Judge:
 @dataclass(frozen=True)
 class Done:
     """What came of a want: ``loss`` summed over the rows' targets, the gradient's ``norm`` before clipping,
-    ``hits`` of a judgement, and the ``busy_s`` that the pack took for it."""
+    and the ``hits`` of a judgement."""
 
     loss: float
     norm: float = 0.0
     hits: int = 0
-    busy_s: float = 0.0
 
 
 Want = Learn | Judge
-Life = Generator[Want, Done, str]
+Life = Generator[Want, tuple[Done, float], str]  # sent: what came of the want, and the seconds it took
 
 
 class Trial:
@@ -110,13 +109,13 @@ class Trial:
     def _begin(self, layout: Layout, seed: int) -> Factors:
         rank = int(self.knobs["lora_rank"])
         factors = Factors(
-            layout, rank, float(self.knobs["lora_alpha"]), float(self.knobs["lora_dropout"]), seed
-        )
+            layout, rank, float(self.knobs["lora_alpha"]), float(self.knobs["lora_dropout"]), seed,
+            self._base.device,
+        )  # fmt: skip
         try:
             factors.draw(str(self.knobs["initialisation"]))
         except ValueError as error:
             raise adapters.Unfit(f"the adapter cannot be made (rank {rank}): {error}") from error
-        factors.to(self._base.device)
         return factors
 
     @property
@@ -147,7 +146,7 @@ class Trial:
             yield from self._evaluate()
         return why
 
-    def _train_step(self) -> Generator[Want, Done, None]:
+    def _train_step(self) -> Generator[Want, tuple[Done, float], None]:
         """A checkpoint taken between its micro-batches repeats the step."""
         first = self.step * self._accumulation
         batches = [self._order.micro_batch(first + one) for one in range(self._accumulation)]
@@ -157,9 +156,9 @@ class Trial:
         loss = norm = busy_s = 0.0
         for index, rows in enumerate(batches):
             items = self._items(rows, first + index)
-            done = yield Learn(items, update if index + 1 == len(batches) else None)
+            done, took_s = yield Learn(items, update if index + 1 == len(batches) else None)
             self._finite("loss", done.loss)
-            loss, norm, busy_s = loss + done.loss / targets, done.norm, busy_s + done.busy_s
+            loss, norm, busy_s = loss + done.loss / targets, done.norm, busy_s + took_s
         self._finite("gradient's norm", norm)
         self.step += 1
         self.elapsed_s += busy_s
@@ -185,12 +184,12 @@ class Trial:
                 f"{self.knobs['learning_rate']:g}) or clip_norm (now {self.knobs['clip_norm']:g}) may help"
             )
 
-    def _evaluate(self) -> Generator[Want, Done, str]:
+    def _evaluate(self) -> Generator[Want, tuple[Done, float], str]:
         """Judge on the validation rows. Returns the reason to stop, or ""."""
         sums, size = Sums(), self._spec.evaluate.batch_size
         for start in range(0, len(self._held), size):
             rows = self._held[start : start + size]
-            done = yield Judge([Item(self.factors, row) for row in rows])
+            done, _ = yield Judge([Item(self.factors, row) for row in rows])
             sums.add(done.loss, count_targets(rows), done.hits)
         metrics = sums.metrics()
         self._evaluated_step = self.step

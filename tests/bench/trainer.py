@@ -7,7 +7,7 @@ import argparse
 import statistics
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -30,6 +30,7 @@ class Run:
     elapsed_s: float
     tokens: int
     losses: list[float]
+    start: dict[str, torch.Tensor] = field(default_factory=dict)  # the adapter as it began
 
     @property
     def tokens_per_s(self) -> float:
@@ -61,6 +62,7 @@ def ours(spec: Spec, base: Base, data: Data) -> tuple[Run, list[list[Row]]]:
     with tempfile.TemporaryDirectory() as folder:
         pack.do(Assign(0, dict(spec.train), folder))
         order = pack._members[0].trial._order
+        start = {name: one.clone() for name, one in pack._members[0].trial.factors.named()}
         batches = [order.micro_batch(index) for index in range(int(spec.train["steps"]))]  # type: ignore[arg-type]
         reported: list[e.TrialReported] = []
         began = time.perf_counter()
@@ -70,13 +72,14 @@ def ours(spec: Spec, base: Base, data: Data) -> tuple[Run, list[list[Row]]]:
         elapsed_s = time.perf_counter() - began
         while pack.busy:
             pack.turn()
+        pack.settle()
     losses = [one.metrics["train/loss"] for one in reported]
-    return Run(elapsed_s, count(batches), losses), batches
+    return Run(elapsed_s, count(batches), losses, start), batches
 
 
-def theirs(spec: Spec, base: Base, batches: list[list[Row]]) -> Run:
+def theirs(spec: Spec, base: Base, batches: list[list[Row]], start: dict[str, torch.Tensor]) -> Run:
     """By the Trainer, with PEFT's own model and the batches as they come."""
-    from peft import LoraConfig, get_peft_model
+    from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
     from transformers import Trainer, TrainerCallback, TrainingArguments
 
     class Clock(TrainerCallback):
@@ -97,6 +100,7 @@ def theirs(spec: Spec, base: Base, batches: list[list[Row]]) -> Run:
         target_modules="all-linear", task_type="CAUSAL_LM",
     )  # fmt: skip
     model = get_peft_model(base.model, config)
+    set_peft_model_state_dict(model, start)
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
@@ -160,9 +164,9 @@ def main() -> None:
     pairs = []
     for turn in range(options.times + 1):
         mine, batches = ours(spec, base, data)
-        pairs += [(mine, theirs(spec, other, batches))] if turn else []
+        pairs += [(mine, theirs(spec, other, batches, mine.start))] if turn else []
         if turn == 0:
-            theirs(spec, other, batches)
+            theirs(spec, other, batches, mine.start)
     print(f"{options.base} in {base.precision} on {device}: {options.steps} steps of {options.batch} rows")
     for name, index in (("trimtab", 0), ("Trainer", 1)):
         speeds = [pair[index].tokens_per_s for pair in pairs]

@@ -1,0 +1,67 @@
+"""What the pack takes and gives: seconds and tokens of a round, bytes of the base, the trials and a token."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+
+from core.contract import events as e
+from core.contract.spec import Spec
+from core.train import memory, optimizer
+from core.train.data import Row
+from core.train.model import Base
+from core.train.stack import Stack
+from core.train.trial import Tell, Trial
+
+EVERY_S = 2.0  # between two words on the same company
+ENOUGH = 3  # rounds before the first
+
+
+class Meter:
+    """Measures rounds in which every trial trains; told after ``ENOUGH`` of one company, then at times."""
+
+    def __init__(self, spec: Spec, base: Base, stack: Stack, tell: Tell) -> None:
+        self._spec, self._base, self._stack, self._tell = spec, base, stack, tell
+        self._before = int(memory.readings(base.device)["memory/used_bytes"])
+        self._base_bytes = sum(one.numel() * one.element_size() for one in base.model.parameters())
+        self._company: tuple[int, ...] = ()
+        self._rounds: list[tuple[float, int]] = []  # (seconds, tokens)
+        self._widest = 0  # tokens of the largest pass, padding included
+        self._told_at = 0.0
+
+    def round(
+        self, trials: Mapping[int, Trial], rows: Sequence[Row], busy_s: float, widest: int, why: str
+    ) -> None:
+        """Take a round in: its rows, how long it took, and the tokens of its largest pass."""
+        company = tuple(trials)
+        if company != self._company:
+            self._company, self._rounds, self._told_at = company, [], 0.0
+            return  # the first of a company also allocates
+        self._widest = max(self._widest, widest)
+        self._rounds = [*self._rounds[-30:], (busy_s, sum(len(row.ids) for row in rows))]
+        now = time.monotonic()
+        if len(self._rounds) >= ENOUGH and now - self._told_at >= EVERY_S:
+            self._told_at = now
+            self._tell(self._measured(trials, why))
+
+    def _measured(self, trials: Mapping[int, Trial], why: str) -> e.PackMeasured:
+        held = {one: self._bytes_of(trial) for one, trial in trials.items()}
+        now = memory.fullest(self._base.device)
+        growth = now.used_bytes - self._before - sum(held.values())
+        return e.PackMeasured(
+            at=time.time(), study=self._spec.study.name, worker="", device=str(self._base.device),
+            trials=len(trials),
+            tokens=round(statistics.mean(tokens for _, tokens in self._rounds)),
+            round_s=statistics.median(seconds for seconds, _ in self._rounds),
+            base_bytes=self._base_bytes, trial_bytes=held,
+            activation_bytes_per_token=max(0.0, growth / max(1, self._widest)),
+            used_bytes=now.used_bytes, free_bytes=now.free_bytes, total_bytes=now.total_bytes,
+            why_alone=why,
+        )  # fmt: skip
+
+    def _bytes_of(self, trial: Trial) -> int:
+        """Factors, optimizer state, and their part of the stack with its gradients."""
+        tensors, _ = optimizer.tensors_of(trial.optimizer)
+        own = sum(one.numel() * one.element_size() for one in [trial.factors.matrix, *tensors.values()])
+        return own + self._stack.bytes_of(trial.factors)
