@@ -20,12 +20,9 @@ SPECIAL = ["<|pad|>", "<|im_start|>", "<|im_end|>"]
 def tiny_base(folder: Path, layers: int = 2, hidden: int = 64) -> Path:
     """Write the model and its tokenizer into ``folder`` as ``save_pretrained`` does."""
     import torch
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+    from transformers import LlamaConfig, LlamaForCausalLM
 
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=_bytes_tokenizer(), pad_token="<|pad|>", eos_token="<|im_end|>"
-    )
-    tokenizer.chat_template = TEMPLATE
+    tokenizer = tiny_tokenizer()
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
@@ -42,6 +39,17 @@ def tiny_base(folder: Path, layers: int = 2, hidden: int = 64) -> Path:
     LlamaForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def tiny_tokenizer():
+    """Bytes, a few words and a chat template."""
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=_bytes_tokenizer(), pad_token="<|pad|>", eos_token="<|im_end|>"
+    )
+    tokenizer.chat_template = TEMPLATE
+    return tokenizer
 
 
 def _bytes_tokenizer():

@@ -1,0 +1,209 @@
+"""The sweep as people run it today: transformers' Trainer with PEFT's model, one trial after another or
+several processes at once."""
+
+from __future__ import annotations
+
+import multiprocessing
+import tempfile
+from collections.abc import Callable
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+import optuna
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+
+from core.train.data import Row
+from core.train.model import Base
+from core.train.quiet import quieten, settle
+from tests.bench import sweep_shapes as shapes
+from tests.bench.sweep_ledger import Ended, Ledger, Rungs, now, outcome
+from tests.bench.sweep_plan import (
+    BATCHES,
+    EVALUATION_BATCH,
+    RANKS,
+    RATES,
+    WARMUP,
+    Plan,
+    Trial,
+    batches,
+    data,
+    knobs,
+    spec,
+)
+from tests.bench.trainer import padded
+
+Decide = Callable[[int, int, float], bool]
+
+
+class Watch(TrainerCallback):
+    """Writes a trial's times into the book, and stops it when ``decide`` says so."""
+
+    def __init__(self, trial: int, where: torch.device, ledger: Ledger, decide: Decide) -> None:
+        self._trial, self._where, self._ledger, self._decide = trial, where, ledger, decide
+        self._begun, self.state, self.loss, self.steps = False, "completed", float("nan"), 0
+        self.began_s = self.trained_s = 0.0
+
+    def on_step_begin(self, *_: Any, **__: Any) -> None:
+        if not self._begun:
+            self._begun, self.began_s = True, now()
+            self._ledger.works()
+
+    def on_evaluate(self, _: Any, state: Any, control: Any, metrics: dict[str, float], **__: Any) -> None:
+        self.loss, self.steps = metrics["eval_loss"], state.global_step
+        if state.global_step < state.max_steps and self._decide(self._trial, self.steps, self.loss):
+            self.state, control.should_training_stop = "pruned", True
+
+    def on_train_end(self, _: Any, state: Any, *__: Any, **___: Any) -> None:
+        shapes.synchronise(self._where)
+        self.steps, self.trained_s = state.global_step, now() - self.began_s
+        self._ledger.rests()
+
+
+def train(plan: Plan, base: Base, trial: Trial, rows: list[Row], held: list[Row], watch: Watch) -> None:
+    """One trial. ``held`` may be empty: then nothing is evaluated and no adapter is kept."""
+    chosen = knobs(spec(plan), trial)
+    torch.manual_seed(trial["seed"])
+    config = LoraConfig(
+        r=chosen["lora_rank"], lora_alpha=chosen["lora_alpha"], lora_dropout=chosen["lora_dropout"],
+        target_modules="all-linear", task_type="CAUSAL_LM",
+    )  # fmt: skip
+    model = get_peft_model(base.model, config)
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = Trainer(
+            model, _arguments(plan, chosen, folder, base, bool(held)), lambda some: padded(some, base.pad_id),
+            rows, held or None, callbacks=[watch],
+        )  # fmt: skip
+        trainer._get_train_sampler = lambda *_: torch.utils.data.SequentialSampler(rows)
+        trainer.remove_callback(PrinterCallback)
+        trainer.train()
+        if held and watch.state == "completed":
+            model.save_pretrained(folder)
+    model.unload()
+
+
+def _arguments(plan: Plan, chosen: Trial, folder: str, base: Base, judged: bool) -> TrainingArguments:
+    """Its own defaults but for what the trial says; bf16 autocast on a card, as people have it."""
+    on_card = base.device.type == "cuda"
+    return TrainingArguments(
+        folder, per_device_train_batch_size=chosen["batch_size"], max_steps=plan.steps,
+        per_device_eval_batch_size=EVALUATION_BATCH, eval_strategy="steps" if judged else "no",
+        eval_steps=plan.every, prediction_loss_only=True, learning_rate=chosen["learning_rate"],
+        warmup_steps=-int(-WARMUP * plan.steps // 1), lr_scheduler_type="cosine", weight_decay=0.0,
+        max_grad_norm=chosen["clip_norm"], logging_steps=plan.every, report_to="none",
+        save_strategy="no", disable_tqdm=True, remove_unused_columns=False, use_cpu=not on_card,
+        dataloader_pin_memory=on_card, bf16=shapes.half(base.precision, base.device),
+    )  # fmt: skip
+
+
+class Rival:
+    """A base with its rows, on which trials are trained one after another."""
+
+    def __init__(self, plan: Plan) -> None:
+        began = now()
+        self.plan, self.where, self.ledger = plan, torch.device(plan.device), Ledger()
+        self.base = shapes.load_base(plan.base, plan.precision, self.where)
+        self.data = data(plan)
+        self.load_s = now() - began
+        shapes.forget_peak(self.where)
+
+    def train(self, trial: Trial, decide: Decide) -> Ended:
+        """Train it to its end or to where ``decide`` stops it."""
+        number = trial["number"]
+        rows = [row for batch in batches(self.plan, self.data.train, trial) for row in batch]
+        watch = Watch(number, self.where, self.ledger, decide)
+        train(self.plan, self.base, trial, rows, self.data.validation, watch)
+        self.ledger.ended(number, watch.state, watch.steps, watch.loss)
+        return self.ledger.trials[number]
+
+
+def sequential(plan: Plan) -> dict[str, Any]:
+    """Under an Optuna study that has the drawn trials in its queue."""
+    rival = Rival(plan)
+    rungs = Rungs(plan.every, plan.factor)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(direction="minimize")
+    for trial in plan.trials:
+        study.enqueue_trial({name: trial[name] for name in ("lora_rank", "batch_size", "learning_rate")})
+
+    def objective(asked: optuna.Trial) -> float:
+        asked.suggest_categorical("lora_rank", sorted({*RANKS, *(one["lora_rank"] for one in plan.trials)}))
+        asked.suggest_categorical(
+            "batch_size", sorted({*BATCHES, *(one["batch_size"] for one in plan.trials)})
+        )
+        asked.suggest_float("learning_rate", *RATES, log=True)
+
+        def decide(number: int, step: int, loss: float) -> bool:
+            asked.report(loss, step)
+            return plan.stopping and rungs.stops(number, step, loss)
+
+        ended = rival.train(plan.trials[asked.number], decide)
+        if ended.state == "pruned":
+            raise optuna.TrialPruned
+        return ended.loss
+
+    began = now()
+    study.optimize(objective, n_trials=len(plan.trials))
+    shapes.synchronise(rival.where)
+    peak = shapes.peak_bytes(rival.where)
+    return outcome(
+        plan, "sequential", [rival.ledger.told()], began, now(), load_s=rival.load_s, peak_bytes=peak
+    )
+
+
+def processes(plan: Plan) -> dict[str, Any]:
+    """``plan.processes`` of them, each with its own base; this one hands trials out and decides."""
+    context = multiprocessing.get_context("spawn")
+    pipes, running = [], []
+    for _ in range(min(plan.processes, len(plan.trials))):
+        here, there = context.Pipe()
+        running.append(context.Process(target=_work, args=(plan, there)))
+        running[-1].start()
+        there.close()
+        pipes.append(here)
+    load_s = max(pipe.recv() for pipe in pipes)  # all are loaded before anybody begins
+    began = now()
+    books = _hand_out(plan, pipes)
+    for process in running:
+        process.join()
+    ended = max(book["ended_s"] for book in books)
+    peak = sum(book["peak_bytes"] for book in books)
+    return outcome(plan, "processes", books, began, ended, load_s=load_s, peak_bytes=peak)
+
+
+def _hand_out(plan: Plan, pipes: list[Connection]) -> list[dict[str, Any]]:
+    rungs, waiting, books = Rungs(plan.every, plan.factor), list(plan.trials), []
+    for pipe in pipes:
+        pipe.send(waiting.pop(0) if waiting else None)
+    while len(books) < len(pipes):
+        for pipe in wait([one for one in pipes if not one.closed]):
+            match pipe.recv():  # type: ignore[union-attr]
+                case "next":
+                    pipe.send(waiting.pop(0) if waiting else None)  # type: ignore[union-attr]
+                case (number, step, loss):
+                    pipe.send(plan.stopping and rungs.stops(number, step, loss))  # type: ignore[union-attr]
+                case book:
+                    books.append(book)
+                    pipe.close()  # type: ignore[union-attr]
+    return books
+
+
+def _work(plan: Plan, pipe: Connection) -> None:
+    """One process's life: load, then trial after trial until there are no more."""
+    settle()
+    quieten()
+    if plan.threads:
+        torch.set_num_threads(max(1, plan.threads // plan.processes))
+    rival = Rival(plan)
+    pipe.send(rival.load_s)
+
+    def decide(number: int, step: int, loss: float) -> bool:
+        pipe.send((number, step, loss))
+        return pipe.recv()
+
+    while (trial := pipe.recv()) is not None:
+        rival.train(trial, decide)
+        pipe.send("next")
+    peak = shapes.peak_bytes(rival.where)
+    pipe.send({**rival.ledger.told(), "ended_s": now(), "peak_bytes": peak})
