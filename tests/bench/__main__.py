@@ -5,8 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 
-BENCHES = ("console", "engine", "trainer")
+BENCHES = ("console", "engine", "trainer", "sweep --trials 4 --steps 16")
 
-for name in BENCHES:
-    print(f"== {name}", flush=True)
-    subprocess.run([sys.executable, "-m", f"tests.bench.{name}"], check=False)
+for bench in BENCHES:
+    print(f"== {bench}", flush=True)
+    name, *options = bench.split()
+    subprocess.run([sys.executable, "-m", f"tests.bench.{name}", *options], check=False)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -119,8 +120,12 @@ def sweep(plan: Plan, known: dict[str, Any], options: argparse.Namespace) -> lis
         )
     rows = []
     for name, stops in runs:
-        rows.append(apart(name, dataclasses.replace(plan, stopping=stops)))
-        print(f"  {name}{' +ASHA' if stops else ''}: {rows[-1]['makespan_s']:.1f} s", flush=True)
+        title = f"  {name}{' +ASHA' if stops else ''}"
+        try:
+            rows.append(apart(name, dataclasses.replace(plan, stopping=stops)))
+            print(f"{title}: {rows[-1]['makespan_s']:.1f} s", flush=True)
+        except subprocess.CalledProcessError as error:
+            print(f"{title}: ended with {error.returncode}; its words stand above", flush=True)
     print()
     print(table(rows, plan.flop, known["matrix_flop_per_s"]))
     return rows

@@ -4,6 +4,7 @@ base comes to the device anew, with the trial's adapter and optimizer put back o
 from __future__ import annotations
 
 import copy
+import gc
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,7 +48,7 @@ class Slicer:
         self._data = data(plan)
         self.load_s = now() - began
         self._rungs = Rungs(plan.every, plan.factor)
-        shapes.forget_peak(self.where)
+        self._loaded_bytes = shapes.forget_peak(self.where)
 
     def run(self) -> None:
         """Until every trial has had its last chunk."""
@@ -57,7 +58,12 @@ class Slicer:
             end = self.plan.steps * chunk // self.plan.chunks
             for kept in alive:
                 self._slice(kept, end)
+                gc.collect()  # PEFT's models hold themselves: two bases would stand side by side
             alive = [kept for kept in alive if kept.trial["number"] not in self.ledger.trials]
+
+    def told(self) -> dict[str, Any]:
+        """The book, closed."""
+        return {**self.ledger.told(), **shapes.memory(self.where, self._loaded_bytes)}
 
     def _fresh(self) -> Base:
         if self._host is None:
@@ -155,5 +161,4 @@ def chunked(plan: Plan) -> dict[str, Any]:
         began = now()
         slicer.run()
         ended = now()
-        books, peak = [slicer.ledger.told()], shapes.peak_bytes(slicer.where)
-    return outcome(plan, "chunks", books, began, ended, load_s=slicer.load_s, peak_bytes=peak)
+        return outcome(plan, "chunks", [slicer.told()], began, ended, slicer.load_s)

@@ -94,7 +94,7 @@ def common(spans: list[list[Span]], began_s: float, ended_s: float) -> float:
 
 
 def outcome(
-    plan: Any, rival: str, books: list[dict[str, Any]], began_s: float, ended_s: float, **more: Any
+    plan: Any, rival: str, books: list[dict[str, Any]], began_s: float, ended_s: float, load_s: float
 ) -> dict[str, Any]:
     """One row of the table. Times count from the first join; ``start_s`` is what precedes the first step."""
     trials: dict[int, Ended] = {}
@@ -120,7 +120,8 @@ def outcome(
         **{state: [n for n, one in trials.items() if one.state == state] for state in STATES},
         "losses": {number: one.loss for number, one in sorted(trials.items())},
         "notes": [note for book in books for note in book["notes"]],
-        **more,
+        "load_s": load_s,
+        **{name: sum(book[name] for book in books) for name in ("peak_bytes", "more_bytes")},
     }
 
 

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -11,7 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from core.train.quiet import quieten, settle
+from tests.bench.sweep_ledger import now
 from tests.bench.sweep_plan import Plan
 
 LETTERS = {"a": "sequential", "b": "processes", "c": "trimtab", "d": "chunks"}
@@ -24,9 +29,9 @@ def sequential(plan: Plan) -> dict[str, Any]:
 
 
 def processes(plan: Plan) -> dict[str, Any]:
-    from tests.bench import sweep_trainer
+    from tests.bench import sweep_processes
 
-    return sweep_trainer.processes(plan)
+    return sweep_processes.processes(plan)
 
 
 def trimtab(plan: Plan) -> dict[str, Any]:
@@ -75,8 +80,24 @@ def apart(what: str, plan: Plan) -> dict[str, Any]:
         result = Path(folder) / "result.json"
         file = plan.write(Path(folder) / "plan.json")
         command = [sys.executable, "-m", "tests.bench.sweep_rivals", what, str(file), str(result)]
-        subprocess.run(command, check=True)
-        return json.loads(result.read_text("utf-8"))
+        before, began = _others_s(), now()
+        subprocess.run(command, check=True, env=_one_card())
+        others = (_others_s() - before) / (now() - began) / (os.cpu_count() or 1)
+        return {**json.loads(result.read_text("utf-8")), "others": max(0.0, others)}
+
+
+def _one_card() -> dict[str, str]:
+    """The environment with the first card alone: the Trainer would take all of them."""
+    seen = os.environ.get("CUDA_VISIBLE_DEVICES", "0")
+    return {**os.environ, "CUDA_VISIBLE_DEVICES": seen.split(",")[0]}
+
+
+def _others_s() -> float:
+    """Seconds of the cores that neither this process nor its ended children have used: who disturbs?"""
+    times = psutil.cpu_times()
+    busy = sum(getattr(times, name, 0.0) for name in ("user", "nice", "system", "steal"))
+    own = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return busy - sum(one.ru_utime + one.ru_stime for one in own)
 
 
 def _limit_threads(plan: Plan) -> None:

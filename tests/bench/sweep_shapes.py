@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 import types
 from pathlib import Path
@@ -87,15 +88,20 @@ def synchronise(where: torch.device) -> None:
         torch.cuda.synchronize(where)
 
 
-def forget_peak(where: torch.device) -> None:
-    """From here on the peak counts: loading may take more than training."""
+def forget_peak(where: torch.device) -> int:
+    """From here on the peak counts: loading may take more than training. Returns the bytes held now."""
     if where.type == "cuda":
         torch.cuda.reset_peak_memory_stats(where)
-        return
-    try:
-        Path("/proc/self/clear_refs").write_text("5")  # proc(5): resets VmHWM
-    except OSError:
-        return
+    else:
+        with contextlib.suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")  # proc(5): resets VmHWM
+    return peak_bytes(where)
+
+
+def memory(where: torch.device, loaded_bytes: int) -> dict[str, int]:
+    """The peak, and what of it came after loading."""
+    peak = peak_bytes(where)
+    return {"peak_bytes": peak, "more_bytes": max(0, peak - loaded_bytes)}
 
 
 def peak_bytes(where: torch.device) -> int:

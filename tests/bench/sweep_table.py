@@ -13,8 +13,10 @@ All times from the first join on, loading apart. start: joins before the first s
 that is best in the end has completed. idle: the device at rest while trials come and go (of several
 processes: all of them at once). ×a: how many times faster than (a) with the same stopping, for memory how
 many times as much; ×ASHA: the winner's time against (a) with stopping. peak %: 4 FLOP × base parameters ×
-trained tokens, of the device's rate in a large product. memory: the most after loading; on a card what torch
-allocated, contexts not counted."""
+trained tokens, of the device's rate in a large product. others %: of the machine's cores in use by others
+meanwhile; above a few, run it again. memory: the most after loading, more: that without what was there when
+all was loaded; on a card what torch allocated, contexts not counted. Δ loss: the largest difference of a
+completed trial's last loss from (a)'s."""
 
 
 def table(rows: list[Row], flop: float, rate: float) -> str:
@@ -64,6 +66,14 @@ def _share(row: Row, context: Row) -> str:
     return f"{100 * row['tokens_per_s'] * context['flop'] / context['rate']:.1f}"
 
 
+def _apart(row: Row, context: Row) -> str:
+    rival = context["same"]
+    if rival is None:
+        return NOTHING
+    done = {str(number) for number in row["completed"]} & {str(number) for number in rival["completed"]}
+    return f"{max((abs(row['losses'][one] - rival['losses'][one]) for one in done), default=0.0):.1e}"
+
+
 def _winner(row: Row, _: Row) -> str:
     return NOTHING if row["winner"] is None else f"{row['winner']}: {row['winner_loss']:.4f}"
 
@@ -85,8 +95,11 @@ COLUMNS: tuple[tuple[str, Callable[[Row, Row], str]], ...] = (
     ("tokens/s", lambda row, _: f"{row['tokens_per_s']:.0f}"),
     ("×a", _more("tokens_per_s")),
     ("peak %", _share),
+    ("others %", lambda row, _: f"{100 * row['others']:.0f}"),
     ("memory MiB", lambda row, _: f"{row['peak_bytes'] / 2**20:.0f}"),
     ("×a", _more("peak_bytes")),
+    ("more MiB", lambda row, _: f"{row['more_bytes'] / 2**20:.0f}"),
     ("best trial", _winner),
+    ("Δ loss", _apart),
     ("done/pruned/failed", _ends),
 )

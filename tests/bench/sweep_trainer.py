@@ -1,12 +1,10 @@
-"""The sweep as people run it today: transformers' Trainer with PEFT's model, one trial after another or
-several processes at once."""
+"""The sweep as people run it today: transformers' Trainer with PEFT's model, one trial after another."""
 
 from __future__ import annotations
 
-import multiprocessing
+import contextlib
 import tempfile
 from collections.abc import Callable
-from multiprocessing.connection import Connection, wait
 from typing import Any
 
 import optuna
@@ -16,7 +14,6 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 
 from core.train.data import Row
 from core.train.model import Base
-from core.train.quiet import quieten, settle
 from tests.bench import sweep_shapes as shapes
 from tests.bench.sweep_ledger import Ended, Ledger, Rungs, now, outcome
 from tests.bench.sweep_plan import (
@@ -70,7 +67,8 @@ def train(plan: Plan, base: Base, trial: Trial, rows: list[Row], held: list[Row]
         target_modules="all-linear", task_type="CAUSAL_LM",
     )  # fmt: skip
     model = get_peft_model(base.model, config)
-    with tempfile.TemporaryDirectory() as folder:
+    with contextlib.ExitStack() as after, tempfile.TemporaryDirectory() as folder:
+        after.callback(model.unload)
         trainer = Trainer(
             model, _arguments(plan, chosen, folder, base, bool(held)), lambda some: padded(some, base.pad_id),
             rows, held or None, callbacks=[watch],
@@ -80,7 +78,6 @@ def train(plan: Plan, base: Base, trial: Trial, rows: list[Row], held: list[Row]
         trainer.train()
         if held and watch.state == "completed":
             model.save_pretrained(folder)
-    model.unload()
 
 
 def _arguments(plan: Plan, chosen: Trial, folder: str, base: Base, judged: bool) -> TrainingArguments:
@@ -106,16 +103,24 @@ class Rival:
         self.base = shapes.load_base(plan.base, plan.precision, self.where)
         self.data = data(plan)
         self.load_s = now() - began
-        shapes.forget_peak(self.where)
+        self.loaded_bytes = shapes.forget_peak(self.where)
 
     def train(self, trial: Trial, decide: Decide) -> Ended:
         """Train it to its end or to where ``decide`` stops it."""
         number = trial["number"]
         rows = [row for batch in batches(self.plan, self.data.train, trial) for row in batch]
         watch = Watch(number, self.where, self.ledger, decide)
-        train(self.plan, self.base, trial, rows, self.data.validation, watch)
+        try:
+            train(self.plan, self.base, trial, rows, self.data.validation, watch)
+        except torch.OutOfMemoryError as error:
+            watch.state = "failed"
+            self.ledger.notes.append(f"trial {number}: {error}")
         self.ledger.ended(number, watch.state, watch.steps, watch.loss)
         return self.ledger.trials[number]
+
+    def told(self) -> dict[str, Any]:
+        """The book of this process, closed."""
+        return {**self.ledger.told(), **shapes.memory(self.where, self.loaded_bytes), "ended_s": now()}
 
 
 def sequential(plan: Plan) -> dict[str, Any]:
@@ -141,69 +146,9 @@ def sequential(plan: Plan) -> dict[str, Any]:
         ended = rival.train(plan.trials[asked.number], decide)
         if ended.state == "pruned":
             raise optuna.TrialPruned
-        return ended.loss
+        return ended.loss  # not a number after a failure: Optuna's word for it is FAIL
 
     began = now()
     study.optimize(objective, n_trials=len(plan.trials))
     shapes.synchronise(rival.where)
-    peak = shapes.peak_bytes(rival.where)
-    return outcome(
-        plan, "sequential", [rival.ledger.told()], began, now(), load_s=rival.load_s, peak_bytes=peak
-    )
-
-
-def processes(plan: Plan) -> dict[str, Any]:
-    """``plan.processes`` of them, each with its own base; this one hands trials out and decides."""
-    context = multiprocessing.get_context("spawn")
-    pipes, running = [], []
-    for _ in range(min(plan.processes, len(plan.trials))):
-        here, there = context.Pipe()
-        running.append(context.Process(target=_work, args=(plan, there)))
-        running[-1].start()
-        there.close()
-        pipes.append(here)
-    load_s = max(pipe.recv() for pipe in pipes)  # all are loaded before anybody begins
-    began = now()
-    books = _hand_out(plan, pipes)
-    for process in running:
-        process.join()
-    ended = max(book["ended_s"] for book in books)
-    peak = sum(book["peak_bytes"] for book in books)
-    return outcome(plan, "processes", books, began, ended, load_s=load_s, peak_bytes=peak)
-
-
-def _hand_out(plan: Plan, pipes: list[Connection]) -> list[dict[str, Any]]:
-    rungs, waiting, books = Rungs(plan.every, plan.factor), list(plan.trials), []
-    for pipe in pipes:
-        pipe.send(waiting.pop(0) if waiting else None)
-    while len(books) < len(pipes):
-        for pipe in wait([one for one in pipes if not one.closed]):
-            match pipe.recv():  # type: ignore[union-attr]
-                case "next":
-                    pipe.send(waiting.pop(0) if waiting else None)  # type: ignore[union-attr]
-                case (number, step, loss):
-                    pipe.send(plan.stopping and rungs.stops(number, step, loss))  # type: ignore[union-attr]
-                case book:
-                    books.append(book)
-                    pipe.close()  # type: ignore[union-attr]
-    return books
-
-
-def _work(plan: Plan, pipe: Connection) -> None:
-    """One process's life: load, then trial after trial until there are no more."""
-    settle()
-    quieten()
-    if plan.threads:
-        torch.set_num_threads(max(1, plan.threads // plan.processes))
-    rival = Rival(plan)
-    pipe.send(rival.load_s)
-
-    def decide(number: int, step: int, loss: float) -> bool:
-        pipe.send((number, step, loss))
-        return pipe.recv()
-
-    while (trial := pipe.recv()) is not None:
-        rival.train(trial, decide)
-        pipe.send("next")
-    peak = shapes.peak_bytes(rival.where)
-    pipe.send({**rival.ledger.told(), "ended_s": now(), "peak_bytes": peak})
+    return outcome(plan, "sequential", [rival.told()], began, now(), rival.load_s)
