@@ -106,6 +106,9 @@ def quick(plan: Plan) -> dict[str, Any]:
     result = apart("quick", plan)
     speeds = f"{result['trimtab_tokens_per_s']:.0f} against {result['trainer_tokens_per_s']:.0f} tokens/s"
     print(f"packed against one after another by the Trainer: {result['ratio']:.2f} times ({speeds})")
+    if plan.device == "cpu" and plan.threads == 1:  # more of them spin while they wait: no measure
+        print(f"  by processor time: {result['cpu_ratio']:.2f} times")
+    print(f"  others used {result['others']:.0%} of the machine's cores meanwhile")
     return result
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import statistics
 import tempfile
+import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -22,14 +23,21 @@ from tests.bench.sweep_trainer import Watch, train
 TIMES = 3  # after a first one to warm up
 
 
-def packed(plan: Plan, base: Base, rows: Data) -> float:
-    """Seconds from the first turn until every trial has reported its last step; evaluation comes after it."""
-    reported: dict[int, float] = {}
+class Spent(NamedTuple):
+    """Seconds by the clock, and of processor time: the latter tells more where others use the cores too."""
+
+    wall_s: float
+    cpu_s: float
+
+
+def packed(plan: Plan, base: Base, rows: Data) -> Spent:
+    """From the first turn until every trial has reported its last step; evaluation comes after it."""
+    reported: dict[int, Spent] = {}
     faults: list[e.Event] = []
 
     def tell(event: e.Event) -> None:
         if isinstance(event, e.TrialReported) and event.step == plan.steps:
-            reported[event.trial] = now()
+            reported[event.trial] = Spent(now(), time.process_time())
         if isinstance(event, e.TrialFailed | e.TrialInfeasible):
             faults.append(event)
 
@@ -41,29 +49,31 @@ def packed(plan: Plan, base: Base, rows: Data) -> float:
             place.mkdir()
             pack.do(Assign(trial["number"], knobs(whole, trial), str(place)))
         shapes.synchronise(base.device)
-        began = now()
+        began = Spent(now(), time.process_time())
         while len(pack) and len(reported) < len(plan.trials):
             pack.turn()
         shapes.synchronise(base.device)
-        ended = now() if base.device.type == "cuda" else max(reported.values(), default=now())
+        ended = Spent(now(), time.process_time())
+        if base.device.type != "cuda":
+            ended = max(reported.values(), default=ended)
         while len(pack):
             pack.turn()
         if hasattr(pack, "settle"):
             pack.settle()
     if faults:
         raise RuntimeError(f"not all of the pack's trials ended well: {faults[0]}")
-    return ended - began
+    return Spent(ended.wall_s - began.wall_s, ended.cpu_s - began.cpu_s)
 
 
-def one_by_one(plan: Plan, base: Base, rows: Data) -> float:
-    """Seconds in the Trainer's loop, from a trial's first step to the end of its last; joins not counted."""
-    total = 0.0
+def one_by_one(plan: Plan, base: Base, rows: Data) -> Spent:
+    """In the Trainer's loop, from a trial's first step to the end of its last; joins not counted."""
+    wall_s = cpu_s = 0.0
     for trial in plan.trials:
         watch = Watch(trial["number"], base.device, Ledger(), lambda *_: False)
         own = [row for batch in batches(plan, rows.train, trial) for row in batch]
         train(plan, base, trial, own, [], watch)
-        total += watch.trained_s
-    return total
+        wall_s, cpu_s = wall_s + watch.trained_s, cpu_s + watch.cpu_s
+    return Spent(wall_s, cpu_s)
 
 
 def compared(plan: Plan) -> dict[str, Any]:
@@ -73,8 +83,9 @@ def compared(plan: Plan) -> dict[str, Any]:
     pairs = [(packed(plan, mine, rows), one_by_one(plan, other, rows)) for _ in range(TIMES + 1)][1:]
     tokens = sum(trial["batch_size"] for trial in plan.trials) * plan.length * plan.steps
     return {
-        "ratio": statistics.median(theirs / ours for ours, theirs in pairs),
-        "ratios": [theirs / ours for ours, theirs in pairs],
-        "trimtab_tokens_per_s": statistics.median(tokens / ours for ours, _ in pairs),
-        "trainer_tokens_per_s": statistics.median(tokens / theirs for _, theirs in pairs),
+        "ratio": statistics.median(theirs.wall_s / ours.wall_s for ours, theirs in pairs),
+        "cpu_ratio": statistics.median(theirs.cpu_s / ours.cpu_s for ours, theirs in pairs),
+        "ratios": [theirs.wall_s / ours.wall_s for ours, theirs in pairs],
+        "trimtab_tokens_per_s": statistics.median(tokens / ours.wall_s for ours, _ in pairs),
+        "trainer_tokens_per_s": statistics.median(tokens / theirs.wall_s for _, theirs in pairs),
     }

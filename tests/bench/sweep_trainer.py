@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -40,11 +41,11 @@ class Watch(TrainerCallback):
     def __init__(self, trial: int, where: torch.device, ledger: Ledger, decide: Decide) -> None:
         self._trial, self._where, self._ledger, self._decide = trial, where, ledger, decide
         self._begun, self.state, self.loss, self.steps = False, "completed", float("nan"), 0
-        self.began_s = self.trained_s = 0.0
+        self.trained_s = self.cpu_s = 0.0
 
     def on_step_begin(self, *_: Any, **__: Any) -> None:
         if not self._begun:
-            self._begun, self.began_s = True, now()
+            self._begun, self.trained_s, self.cpu_s = True, -now(), -time.process_time()
             self._ledger.works()
 
     def on_evaluate(self, _: Any, state: Any, control: Any, metrics: dict[str, float], **__: Any) -> None:
@@ -54,7 +55,8 @@ class Watch(TrainerCallback):
 
     def on_train_end(self, _: Any, state: Any, *__: Any, **___: Any) -> None:
         shapes.synchronise(self._where)
-        self.steps, self.trained_s = state.global_step, now() - self.began_s
+        self.steps = state.global_step
+        self.trained_s, self.cpu_s = self.trained_s + now(), self.cpu_s + time.process_time()
         self._ledger.rests()
 
 
