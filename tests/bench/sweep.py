@@ -46,7 +46,11 @@ def read_options() -> argparse.Namespace:
     add("--pack", default="", help='places for trials on the base, or "auto"; all trials if not given')
     add("--processes", type=int, default=0, help="of rival b; 2 on a CPU and 4 on a card if not given")
     add("--chunks", type=int, default=4, help="of rival d")
-    add("--threads", type=int, help="of torch; of b all its processes together")
+    add(
+        "--threads",
+        type=int,
+        help="of torch; of b all together. On a busy CPU: 1, or OMP_WAIT_POLICY=PASSIVE",
+    )
     add("--seed", type=int, default=0, help="of the drawn trials and of the rows")
     add("--json", type=Path, help="write all results into this file")
     add("--quick", action="store_true", help="trimtab's speed against the Trainer's, --trials times 1 row")
