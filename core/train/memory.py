@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 import torch
@@ -45,5 +46,12 @@ def fullest(device: torch.device) -> Fullest:
 
 
 def _peak_rss() -> int:
-    unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2): kilobytes on Linux
+    """The process's own: what getrusage says on Linux may be its parent's, from before exec."""
+    try:
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2): kilobytes elsewhere
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -74,7 +74,7 @@ class Slicer:
     def _slice(self, kept: Kept, end: int) -> None:
         """One trial's chunk: everything comes, is trained to step ``end``, and goes."""
         chosen, base = knobs(self._spec, kept.trial), self._fresh()
-        torch.manual_seed(kept.trial["seed"])
+        start = {} if kept.step else shapes.starting(base, chosen)
         config = LoraConfig(
             r=chosen["lora_rank"], lora_alpha=chosen["lora_alpha"], lora_dropout=chosen["lora_dropout"],
             target_modules="all-linear", task_type="CAUSAL_LM",
@@ -82,8 +82,8 @@ class Slicer:
         model = get_peft_model(base.model, config)
         weights = [weight for weight in model.parameters() if weight.requires_grad]
         optimizer = torch.optim.AdamW(weights, lr=0.0, weight_decay=0.0)
+        set_peft_model_state_dict(model, kept.adapter if kept.step else start)
         if kept.step:
-            set_peft_model_state_dict(model, kept.adapter)
             optimizer.load_state_dict(kept.optimizer)
         self.ledger.works()
         stopped = self._train(kept, end, base, model, optimizer, weights)

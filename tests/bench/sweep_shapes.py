@@ -11,6 +11,8 @@ from typing import Any
 import torch
 
 from core.contract.spec import ModelSection
+from core.train import places
+from core.train.factors import Factors
 from core.train.model import DTYPES, Base, load_section
 from core.train.progress import silent
 from tests.bench.sweep_ledger import now
@@ -25,6 +27,14 @@ SHAPES: dict[str, tuple[str, int, int, int, int, int, int, bool]] = {
     "1.5b": (QWEN, 1536, 28, 12, 2, 8960, 151936, True),  # Qwen2.5-1.5B
     "7b": (QWEN, 3584, 28, 28, 4, 18944, 152064, False),  # Qwen2.5-7B
 }
+
+
+def starting(base: Base, knobs: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """A trial's adapter as trimtab draws it, by PEFT's names: all rivals begin alike."""
+    rank, alpha, seed = knobs["lora_rank"], knobs["lora_alpha"], knobs["seed"]
+    factors = Factors(places.Layout(places.find(base.model)), rank, alpha, 0.0, seed, base.device)
+    factors.draw("default")
+    return dict(factors.named())
 
 
 def device() -> torch.device:

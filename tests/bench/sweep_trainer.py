@@ -10,7 +10,7 @@ from typing import Any
 
 import optuna
 import torch
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from core.train.data import Row
@@ -63,12 +63,13 @@ class Watch(TrainerCallback):
 def train(plan: Plan, base: Base, trial: Trial, rows: list[Row], held: list[Row], watch: Watch) -> None:
     """One trial. ``held`` may be empty: then nothing is evaluated and no adapter is kept."""
     chosen = knobs(spec(plan), trial)
-    torch.manual_seed(trial["seed"])
+    start = shapes.starting(base, chosen)
     config = LoraConfig(
         r=chosen["lora_rank"], lora_alpha=chosen["lora_alpha"], lora_dropout=chosen["lora_dropout"],
         target_modules="all-linear", task_type="CAUSAL_LM",
     )  # fmt: skip
     model = get_peft_model(base.model, config)
+    set_peft_model_state_dict(model, start)
     with contextlib.ExitStack() as after, tempfile.TemporaryDirectory() as folder:
         after.callback(model.unload)
         trainer = Trainer(
