@@ -58,16 +58,26 @@ def _is_visible(card: Device, visible: str | None) -> bool:
     return str(card.index) in names or any(name and card.uuid.startswith(name) for name in names)
 
 
-def choose(devices: Sequence[Slot], loads: Mapping[str, int], pack: int) -> tuple[Slot, str] | None:
-    """The device with the most room of ``pack`` trials each, and the reason; None when all are full.
+@dataclass(frozen=True)
+class Free:
+    """A device with room, and the reason for it."""
 
-    ``loads`` counts the trials by device label.
-    """
-    free = [slot for slot in devices if loads.get(slot.label, 0) < pack]
-    if not free:
-        return None
-    slot = min(free, key=lambda one: loads.get(one.label, 0))  # the first of equals: order is stable
-    load = loads.get(slot.label, 0)
-    if pack == 1:
-        return slot, f"{slot.label} was free"
-    return slot, f"{load} of {pack} places taken on {slot.label}"
+    slot: Slot
+    places: int  # free ones
+    why: str
+
+
+def by_room(
+    devices: Sequence[Slot], loads: Mapping[str, int], wanted: Mapping[str, tuple[int, str]]
+) -> list[Free]:
+    """The devices with free places, the most of them first. ``loads`` counts the trials by device label,
+    ``wanted`` says how many there should be, and why that many where it was measured."""
+    found = []
+    for slot in devices:
+        load, (places, why) = loads.get(slot.label, 0), wanted[slot.label]
+        if load >= places:
+            continue
+        taken = f"{load} of {places} places taken on {slot.label}"
+        because = f"{taken}; auto: {why}" if why else taken if places > 1 else f"{slot.label} was free"
+        found.append(Free(slot, places - load, because))
+    return sorted(found, key=lambda one: -one.places)  # of equals the first stays first

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+from msgspec.structs import replace
+
 from core.contract import events as e
 from core.contract import state as s
 
@@ -18,6 +20,19 @@ def given_back(study: s.Study, trial: s.Trial, retry: int, retries: int, why: st
             at=at, study=study.name, trial=trial.number, step=trial.step, error=error, traceback=tail
         )
     return e.TrialRequeued(at=at, study=study.name, trial=trial.number, why=why, retry=retry)
+
+
+def forgotten(study: s.Study, worker: str) -> tuple[e.Event, ...]:
+    """What a worker that is gone waited for and held is shown no longer."""
+    at = time.time()
+    return (
+        e.Preparing(at=at, study=study.name, worker=worker, stage=""),
+        *(
+            replace(pack, at=at, trials=0, trial_bytes={})
+            for name, pack in study.packs.items()
+            if name == worker
+        ),
+    )
 
 
 def pruned(study: s.Study, trial: s.Trial, why: str) -> e.TrialPruned:

@@ -13,11 +13,11 @@ from core.contract import events as e
 from core.contract import state as s
 from core.contract import work
 from core.contract.plain import plain
-from core.contract.spec import AUTO, Spec
-from core.daemon import placement
+from core.contract.spec import Spec
 from core.daemon.crew import Crew, Worker, end_stray, log_tail, may_return
 from core.daemon.placement import Slot
-from core.daemon.requeue import given_back, pruned
+from core.daemon.places import Places
+from core.daemon.requeue import forgotten, given_back, pruned
 from core.daemon.searching import Searching
 from core.daemon.supervisor import Supervisor
 from core.errors import TrimtabError
@@ -56,7 +56,8 @@ class Runner:
     ) -> None:
         self.name = spec.study.name
         self._supervisor, self._crew, self._search = supervisor, crew, search
-        self._spec, self._folder, self._devices = spec, folder, devices
+        self._spec, self._folder = spec, folder
+        self._places = Places(spec.resources.pack, devices)
         self._module, self._why_pruned = worker_module, why_pruned
         self._fruitless = 0  # workers in a row that ended before any trial ran
         self._inbox: asyncio.PriorityQueue[tuple[bool, int, Message]] = asyncio.PriorityQueue()
@@ -140,6 +141,8 @@ class Runner:
                 await self._search.tell(message.trial, s.FAILED)
             case e.TrialInfeasible():
                 await self._search.tell(message.trial, s.INFEASIBLE)
+            case e.PackMeasured():
+                self._places.measured(message, self.study)
             case e.StudyStopping():
                 await self.stop(message.why)
             case Lost():
@@ -172,19 +175,13 @@ class Runner:
     async def _fill(self) -> None:
         """Fill the free places with queued trials, then with new ones; end the study when none is left."""
         while self.study.state == "running" and not self.closing:
-            loads: dict[str, int] = {}
-            for trial in self._on_workers():
-                loads[trial.device] = loads.get(trial.device, 0) + 1
-            pack = self._spec.resources.pack
-            chosen = placement.choose(self._devices, loads, 2 if pack == AUTO else int(pack))
-            if chosen is None:
-                return
-            waiting = next((one for one in self.study.trials.values() if one.state == s.QUEUED), None)
-            waiting = waiting or await self._propose()
-            if waiting is None:
+            await self._note()
+            found = self._places.next(self.study)
+            if found is not None:
+                await self._place(*found)
+            elif not (self._places.may_ask(self.study) and await self._propose()):
                 break
-            if waiting.state == s.QUEUED and self.study.state == "running":  # the search took its time
-                await self._place(waiting, *chosen)
+        await self._note()
         if self.study.state == "stopping":
             await self._prune_queued(self.study.why)
         if self.study.state == "stopping" and not self._on_workers():
@@ -193,6 +190,10 @@ class Runner:
             )
         elif self.study.state == "running" and not self.closing and not self._on_workers():
             await self._complete()
+
+    async def _note(self) -> None:
+        for text in self._places.notes():
+            await self.put(e.StudyNoted(at=time.time(), study=self.name, text=text))
 
     async def _complete(self) -> None:
         done = sum(1 for trial in self.study.trials.values() if trial.state == s.COMPLETE)
@@ -269,7 +270,7 @@ class Runner:
 
     async def _requeue(self, worker: Worker, why: str) -> None:
         """Give the trials of a lost worker back to the queue; those that lost too many fail."""
-        await self.put(e.Preparing(at=time.time(), study=self.name, worker=worker.name, stage=""))
+        await self.put(*forgotten(self.study, worker.name))
         tail = log_tail(worker)
         lost = [trial for trial in self._on_workers() if trial.worker == worker.name]
         if lost:

@@ -1,0 +1,200 @@
+"""How many trials share a device: as many as prove worth it, as fit and as are left, each with its reason."""
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.daemon.growth import MOST, Growth
+from core.daemon.packing import Calibration
+from tests.daemon.packs import GIB, MIB, knobs, pack
+
+MANY = 1000
+
+
+def gpu(*packs) -> Calibration:
+    one = Calibration("gpu0")
+    for told in packs:
+        one.measured(told, {number: knobs() for number in told.trial_bytes})
+    return one
+
+
+def wanted(*packs, limit: int = MANY, running: int = 0) -> tuple[int, str]:
+    return gpu(*packs).wanted(limit, running)
+
+
+# -- how many is worth it -------------------------------------------------------------------------
+
+
+def test_it_begins_with_two_for_one_alone_measures_nothing_about_sharing():
+    assert wanted() == (2, "begins with 2 at once, nothing is measured yet")
+    assert wanted(pack(1, 5000.0))[0] == 2
+
+
+def test_an_engine_that_comes_back_keeps_as_many_as_run():
+    assert wanted(running=7) == (7, "keeps the 7 that run, nothing is measured yet")
+
+
+def test_it_doubles_as_long_as_that_pays():
+    assert wanted(pack(2, 9100.0)) == (4, "2 at once gave 9.1k tokens/s")
+    assert wanted(pack(2, 9100.0), pack(4, 16400.0)) == (8, "4 at once gave 1.8 × the tokens/s of 2")
+
+
+def test_a_doubling_that_brings_less_than_five_per_cent_is_taken_back_and_then_one_by_one():
+    packs = [pack(2, 9000.0), pack(4, 15000.0), pack(8, 15600.0)]
+    assert wanted(*packs) == (5, "4 at once gave 1.7 × the tokens/s of 2, 8 not worth it")
+    assert wanted(*packs, pack(5, 15500.0))[0] == 6  # 3.3 % from a quarter more trials
+    assert wanted(*packs, pack(5, 15500.0), pack(6, 15500.0))[0] == 5
+    assert wanted(*packs, pack(5, 15100.0))[0] == 4  # 0.7 % is less than 5 % of a quarter
+
+
+def test_when_sharing_gains_nothing_the_next_place_is_not_filled_again():
+    assert wanted(pack(1, 9000.0), pack(2, 9100.0)) == (1, "1 at once gave 9.0k tokens/s, 2 not worth it")
+
+
+def test_when_more_at_once_have_become_slower_the_number_falls():
+    packs = [pack(2, 9000.0), pack(4, 15000.0)]
+    assert wanted(*packs)[0] == 8
+    slow = [pack(4, 8000.0)] * 8  # somebody else computes on the card now
+    assert wanted(*packs, *slow)[0] == 3  # 4 are slower than 2: one by one from there
+
+
+def test_a_number_that_paid_stays_while_readings_waver():
+    one = gpu(pack(2, 9000.0), pack(4, 15000.0), pack(8, 15900.0))
+    assert one.wanted(MANY, 0)[0] == 16
+    for _ in range(9):
+        one.measured(pack(8, 15400.0), {})  # 2.7 % more than 4: not worth growing to, not worth leaving
+    assert one.wanted(MANY, 0)[0] == 16
+
+
+def test_trials_with_larger_batches_do_not_look_like_a_gain():
+    """A part of a round does not depend on its tokens; the trials that came had ten times larger batches."""
+    seconds = lambda tokens: 0.05 + tokens / 20_000  # noqa: E731
+    small = [pack(count, tokens=50 * count, round_s=seconds(50 * count)) for count in (2, 4)]
+    large = pack(8, tokens=500 * 8, round_s=seconds(500 * 8))
+    rates = gpu(*small, large)._growth.rates()
+    mean = (100 + 200 + 4000) / 14
+    assert rates == pytest.approx({n: n * mean / seconds(n * mean) for n in (2, 4, 8)})
+
+
+def test_on_a_card_that_is_fast_up_to_a_point_it_settles_beyond_it_and_not_far():
+    """Twenty trials of 50 to 150 tokens fill the card; readings waver by a per cent."""
+    draw, growth = random.Random(3), Growth()
+    for _ in range(40):
+        trials = growth.goal.number
+        tokens = sum(draw.randint(50, 150) for _ in range(trials))
+        growth.add(trials, tokens, max(1.0, tokens / 2000) * draw.uniform(1.0, 1.01))
+    assert 20 <= growth.goal.number <= 40
+
+
+def test_never_above_the_trials_that_are_left_nor_above_64():
+    assert wanted(pack(2, 9000.0), limit=3)[0] == 3
+    assert wanted(*[pack(2**power, 1000.0 * 2**power) for power in range(1, 8)])[0] == MOST
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 80), st.integers(0, 10**6), st.floats()), max_size=30),
+    st.integers(1, 200),
+    st.integers(0, 100),
+)
+def test_whatever_is_measured_there_is_a_number_and_a_reason(rounds, limit, running):
+    one = gpu(*[pack(trials, tokens=tokens, round_s=seconds) for trials, tokens, seconds in rounds])
+    number, why = one.wanted(limit, running)
+    assert 1 <= number <= min(limit, max(MOST, running)) and why
+    one.news(limit, running)
+    assert one.news(limit, running) == [], "each thing is told once"
+
+
+# -- what is told ---------------------------------------------------------------------------------
+
+
+def test_every_change_of_the_number_is_told_once_with_the_numbers():
+    one, told = gpu(), []
+    for count, speed in ((2, 9100.0), (2, 9050.0), (4, 15200.0), (4, 15100.0), (8, 15300.0), (5, 15250.0)):
+        one.measured(pack(count, speed), {number: knobs() for number in range(count)})
+        told += one.news(MANY, count)
+    assert told == [
+        "gpu0: 2 trials at once (2 gave 9.1k tokens/s); trying 4",
+        "gpu0: 4 trials at once (2 gave 9.1k tokens/s, 4 give 15.2k); trying 8",
+        "gpu0: 4 trials at once (2 gave 9.1k tokens/s, 4 gave 15.2k, 8 gave 15.3k: not worth it); trying 5",
+        "gpu0: 4 trials at once (2 gave 9.1k tokens/s, 4 gave 15.2k, 5 gave 15.2k: not worth it)",
+    ]
+
+
+def test_nothing_is_told_because_the_study_comes_to_its_end():
+    one = gpu(pack(2, 9100.0), pack(4, 15200.0))
+    assert one.news(limit=8, running=4) and [one.news(left, left) for left in range(8, 0, -1)] == [[]] * 8
+
+
+def test_a_base_that_cannot_be_stacked_gets_one_trial_at_once_and_the_reason():
+    alone = "8-bit layers keep one state for all rows"
+    one = gpu(pack(2, 9000.0, why_alone=alone))
+    assert one.wanted(MANY, 2) == (1, f"trials take turns on this base, {alone}")
+    assert one.news(MANY, 2) == [
+        f"gpu0: no more than one trial at once: trials take turns on this base, {alone}"
+    ]
+    one.measured(pack(0, why_alone=alone, trial_bytes={}), {})  # its worker is lost; the base is the same
+    assert one.wanted(MANY, 0)[0] == 1 and one.news(MANY, 0) == []
+
+
+# -- what fits ------------------------------------------------------------------------------------
+
+
+def full(free: int, **more) -> Calibration:
+    """Two trials of rank 8 with 400 MiB each, on a card of 20 GiB of which 1 GiB is kept back."""
+    sizes = {0: 400 * MIB, 1: 400 * MIB}
+    return gpu(
+        pack(2, 9000.0, trial_bytes=sizes, free_bytes=free + GIB, total_bytes=20 * GIB, **more),
+    )
+
+
+TWO = {0: knobs(), 1: knobs()}
+
+
+def test_adapters_are_as_large_as_their_rank():
+    assert full(3 * GIB).fits(knobs(60), TWO) == ""
+    assert full(2 * GIB).fits(knobs(64), TWO) == "needs about 3.1 GiB, 2.0 GiB are free on gpu0"
+
+
+def test_activations_count_by_the_longest_sequences_of_a_micro_batch():
+    card = full(1 * GIB, activation_bytes_per_token=float(MIB) / 4)
+    assert card.fits(knobs(8, batch_size=4, sequence_length=512), TWO) == ""  # 400 + 512 MiB
+    assert card.fits(knobs(8, batch_size=8, sequence_length=512), TWO).startswith("needs about 1.4 GiB")
+
+
+def test_modules_that_nobody_measured_are_taken_for_the_largest():
+    one = Calibration("gpu0")
+    sizes = {0: 80 * MIB, 1: 800 * MIB}
+    known = {0: knobs(8), 1: knobs(8, target_modules="all-linear")}
+    one.measured(pack(2, 9000.0, trial_bytes=sizes, free_bytes=GIB // 2, total_bytes=GIB), known)
+    assert one.fits(knobs(16), known) == ""  # 160 MiB as on the same modules
+    assert one.fits(knobs(16, target_modules=["q_proj"]), known).startswith("needs about 1.6 GiB")
+
+
+def test_trials_that_came_since_the_measurement_have_their_share_and_those_that_left_gave_it_back():
+    card = full(500 * MIB)
+    assert card.fits(knobs(), TWO) == ""
+    assert "100 MiB are free" in card.fits(knobs(), {**TWO, 2: knobs()})
+    assert card.fits(knobs(), {1: knobs(), 2: knobs()}) == ""
+
+
+def test_the_first_trial_on_a_device_and_those_before_any_measurement_are_let_in():
+    assert full(0).fits(knobs(4096), {}) == ""
+    assert gpu().fits(knobs(4096), TWO) == ""
+    lost = full(0)
+    lost.measured(pack(0, trial_bytes={}), {})
+    assert lost.fits(knobs(4096), TWO) == "", "what a lost worker measured holds no longer"
+
+
+def test_the_number_grows_no_further_than_the_memory():
+    one = full(1000 * MIB)
+    assert one.wanted(MANY, 2) == (4, "2 at once gave 9.0k tokens/s")
+    less = full(500 * MIB)
+    assert less.wanted(MANY, 2) == (3, "memory for 3 at once")
+    assert less.news(MANY, 2) == [
+        "gpu0: 2 trials at once (2 gave 9.0k tokens/s); trying 3",
+        "gpu0: memory for 3 at once, 500 MiB are free for more",
+    ]
+    assert full(0).wanted(MANY, 2)[0] == 2

@@ -1,0 +1,116 @@
+"""A pack finds its size: it grows while that pays, waits for memory, and the list of events says why."""
+
+import asyncio
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from core.contract import events as e
+from core.contract import state as s
+from core.contract import wire, work
+from core.contract.fold import apply
+from core.daemon.crew import Worker
+from core.daemon.hub import Hub
+from core.daemon.supervisor import Supervisor
+from core.daemon.telling import Telling
+from tests.daemon.conftest import Engine
+from tests.daemon.packs import pack
+
+LONG = {"steps": 1_000_000}
+AUTO = {"pack": "auto"}
+
+
+@pytest.fixture
+def measuring(tmp_path):
+    one = Engine(tmp_path / "home", worker="tests.daemon.measuring_worker").start()
+    yield one
+    one.end()
+
+
+def texts(study: s.Study) -> list[str]:
+    return [line.text for line in study.lines]
+
+
+def running(study: s.Study) -> list[int]:
+    return [trial.number for trial in study.trials.values() if trial.state == s.RUNNING]
+
+
+@pytest.mark.real
+def test_the_pack_grows_while_that_pays_and_every_step_says_why(measuring):
+    measuring.run(study={"trials": 40}, train=LONG, space={"lora_rank": [2]}, resources=AUTO)
+    study = measuring.until_study(
+        lambda one: any("not worth it" in text for text in texts(one)), "the pack has found its size"
+    )
+    told = "\n".join(texts(study))
+    assert "trial 0 starting on cpu: 0 of 2 places taken on cpu; auto: begins with 2 at once" in told
+    assert "cpu: 4 trials at once (2 gave 2.0k tokens/s, 4 give 4.0k); trying 8" in told
+    because = "auto: 4 at once gave 2.0 × the tokens/s of 2"
+    assert f"trial 4 starting on cpu: 4 of 8 places taken on cpu; {because}" in told
+    assert running(study) == list(range(8)), "nobody is sent away"
+    (held,) = study.packs.values()
+    assert (held.worker, held.device, held.trials) == (study.trials[0].worker, "cpu", 8)
+    measuring.ask(wire.PruneTrial("s", 0))
+    measuring.until_study(lambda one: one.trials[0].state == s.PRUNED, "it is pruned")
+    assert len(measuring.study().trials) == 8, "its place is not filled again"
+
+
+@pytest.mark.real
+def test_a_trial_that_does_not_fit_waits_while_others_go_first(measuring):
+    measuring.run(
+        study={"trials": 4, "sampler": "grid", "seed": 5}, train=LONG,
+        space={"lora_rank": [20, 30, 90, 10]}, resources=AUTO,
+    )  # fmt: skip
+    study = measuring.until_study(
+        lambda one: len(running(one)) == 3 and any("waits" in text for text in texts(one)), "one waits"
+    )
+    (waiting,) = [trial for trial in study.trials.values() if trial.state == s.QUEUED]
+    assert waiting.params["lora_rank"] == 90
+    told = [text for text in texts(study) if "waits" in text]
+    assert len(told) == 1 and told[0].startswith(f"trial {waiting.number} waits: needs about 90 MiB, ")
+    for number in running(study):
+        measuring.ask(wire.PruneTrial("s", number))
+    measuring.until(lambda: measuring.trial(waiting.number).state == s.RUNNING, "it runs")
+
+
+@pytest.mark.real
+def test_what_a_lost_worker_held_is_forgotten_and_its_trials_go_on(measuring):
+    measuring.run(study={"trials": 3}, train=LONG, space={"lora_rank": [2]}, resources=AUTO)
+    first = measuring.until_study(lambda one: one.packs and len(running(one)) == 3, "three run")
+    for one in measuring.workers():
+        one.kill()
+    again = measuring.until_study(
+        lambda one: one.packs and one.packs.keys() != first.packs.keys() and len(running(one)) == 3,
+        "another worker has them",
+    )
+    assert set(again.packs) == {again.trials[0].worker}
+
+
+async def test_a_reading_of_the_moment_acknowledges_nothing_that_is_not_on_disk(tmp_path):
+    """Heard(2) would let the worker forget 1, and 1 is still being written."""
+    may_write, sent = threading.Event(), []
+    journal = SimpleNamespace(append=lambda events, heard: may_write.wait())
+    created = e.StudyCreated(at=1.0, study="a", spec={"study": {"name": "a", "trials": 1}}, folder="/a")
+    supervisor = Supervisor(Hub(), apply(s.State(), created))
+    supervisor.keep("a", journal)
+    writing = asyncio.create_task(supervisor.run())
+
+    async def send(raw: bytes) -> None:
+        sent.append(wire.read_to_worker(raw))
+
+    worker = Worker("gpu0-w", "a", "gpu0", Path(tmp_path), 60.0, send=send)
+    studies = SimpleNamespace(crew=SimpleNamespace(workers={worker.name: worker}), heard={})
+    telling = Telling(supervisor, studies)
+    telling.said(worker, work.Told(1, e.StudyNoted(at=time.time(), study="a", text="kept")))
+    telling.said(worker, work.Told(2, pack(2)))
+    for _ in range(50):
+        await asyncio.sleep(0)
+    before = list(sent)
+    may_write.set()
+    await supervisor.settled()
+    while len(sent) < 2:
+        await asyncio.sleep(0)
+    assert before == [] and sent == [work.Heard(1), work.Heard(2)] and supervisor.state.studies["a"].packs
+    writing.cancel()
