@@ -47,6 +47,16 @@ def size(count: float | None) -> str:
     return f"{value:.{digits}f}{unit}"
 
 
+def short(count: float | None) -> str:
+    """A count with one digit after the point and its thousands: 950, 15.2k, 1.3M; a dash for None."""
+    if count is None or not math.isfinite(count):
+        return NOTHING
+    for unit, step in (("M", 1e6), ("k", 1e3)):
+        if count >= 0.9995 * step:
+            return f"{count / step:.1f}{unit}"
+    return f"{count:.0f}"
+
+
 def number(value: object) -> str:
     """A float with four significant digits, an int whole, a list joined; a dash for None."""
     if value is None:

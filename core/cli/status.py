@@ -2,7 +2,9 @@
 
 ``--json`` prints {"engine": {"running": bool, "socket": text}, "studies": [STUDY…]}, a STUDY being
 {"name", "state", "why", "folder", "total_trials", "trials": {STATE: count}, "created_at", "ended_at",
-"left_s", "objectives": [{"metric", "direction"}…], "best": {"trial", "values"} or null}. Times are Unix
+"left_s", "objectives": [{"metric", "direction"}…], "best": {"trial", "values"} or null, "packs": [PACK…]},
+a PACK being what a worker measured last: {"worker", "device", "trials", "tokens_per_s", "base_bytes",
+"trial_bytes": {TRIAL: bytes}, "used_bytes", "free_bytes", "total_bytes", "why_alone"}. Times are Unix
 seconds; what is not known is null. Keys are only ever added.
 """
 
@@ -16,6 +18,7 @@ from core import paths
 from core.cli import exits, reach, text
 from core.contract import ranking
 from core.contract import state as s
+from core.contract.events import PackMeasured
 from core.contract.plain import plain
 
 
@@ -55,7 +58,17 @@ def _study(one: s.Study) -> dict[str, Any]:
         "best": {"trial": best.number, "values": dict(zip(metrics, best.values, strict=False))}
         if best
         else None,
+        "packs": [_pack(pack) for pack in one.packs.values()],
     }
+
+
+def _pack(one: PackMeasured) -> dict[str, Any]:
+    known = (
+        "worker", "device", "trials", "base_bytes", "trial_bytes", "used_bytes", "free_bytes", "total_bytes",
+        "why_alone",
+    )  # fmt: skip
+    speed = one.tokens / one.round_s if one.round_s else None
+    return {**{name: getattr(one, name) for name in known}, "tokens_per_s": speed}
 
 
 def _print(study: dict[str, Any], running: bool) -> None:

@@ -9,7 +9,7 @@ import pytest
 from core.cli import exits
 from core.cli.main import main
 from core.contract import events as e
-from core.contract import wire
+from core.contract import fold, wire
 from tests.cli import studies
 
 
@@ -32,6 +32,22 @@ def test_status_in_words_and_as_json(running, capsys):
     study = found["studies"][0]
     assert study["trials"] == {"complete": 1, "running": 1} and study["state"] == "running"
     assert study["best"] == {"trial": 0, "values": {"eval/loss": 1.5}} and study["left_s"] is not None
+
+
+def test_status_as_json_says_what_each_pack_takes_and_gives(running, capsys):
+    told = e.PackMeasured(
+        at=105.0, study="small", worker="w0", device="gpu0", trials=2, tokens=1200, round_s=0.5,
+        base_bytes=900, trial_bytes={1: 40, 2: 50}, activation_bytes_per_token=2.0, used_bytes=1000,
+        free_bytes=3000, total_bytes=4000,
+    )  # fmt: skip
+    running.state = fold.apply(running.state, told)
+    assert main(["status", "--json"]) == exits.OK
+    (pack,) = json.loads(capsys.readouterr().out)["studies"][0]["packs"]
+    assert pack == {
+        "worker": "w0", "device": "gpu0", "trials": 2, "tokens_per_s": 2400.0, "base_bytes": 900,
+        "trial_bytes": {"1": 40, "2": 50}, "used_bytes": 1000, "free_bytes": 3000, "total_bytes": 4000,
+        "why_alone": "",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from tests.tui.conftest import Backend
-from tests.tui.scene import NOW, four_cards, state_of, study_events
+from tests.tui.scene import NOW, four_cards, gpu_packs, state_of, study_events
 from tui.app import TrimtabApp
 
 PICTURE = Path(__file__).with_name("readme.svg")
@@ -16,7 +16,7 @@ PICTURE = Path(__file__).with_name("readme.svg")
 async def draw() -> None:
     """Attach a console to the scene and keep what it shows."""
     with tempfile.TemporaryDirectory() as folder:
-        backend = Backend(Path(folder) / "e.sock", state_of(study_events(), four_cards()))
+        backend = Backend(Path(folder) / "e.sock", state_of(study_events(), four_cards(), gpu_packs()))
         await backend.open()
         app = TrimtabApp(backend.socket, None, clock=lambda: NOW)
         async with app.run_test(size=(150, 38)) as pilot:

@@ -142,6 +142,36 @@ def no_card() -> list[e.Event]:
     return [e.MachineRead(at=NOW - 20 + tick, host=host, workers=workers, why_none=why) for tick in range(20)]
 
 
+def gpu_packs() -> list[e.Event]:
+    """Six trials at once on the first card; on the second a base that cannot be stacked."""
+    mib, gib = 2**20, 2**30
+    return [
+        e.PackMeasured(
+            at=NOW - 3, study="tidy-7b", worker="gpu0-a1b2c3", device="gpu0", trials=6, tokens=9120,
+            round_s=0.6, base_bytes=4 * gib, trial_bytes=dict.fromkeys(range(6), 205 * mib),
+            activation_bytes_per_token=3.1e6, used_bytes=60 * gib, free_bytes=18 * gib, total_bytes=80 * gib,
+        ),
+        e.PackMeasured(
+            at=NOW - 3, study="tidy-7b", worker="gpu1-d4e5f6", device="gpu1", trials=2, tokens=2048,
+            round_s=2.1, base_bytes=2 * gib, trial_bytes={8: 90 * mib, 9: 90 * mib},
+            activation_bytes_per_token=3.1e6, used_bytes=3 * gib, free_bytes=9 * gib, total_bytes=12 * gib,
+            why_alone="int8 layers scale by the whole batch",
+        ),
+    ]  # fmt: skip
+
+
+def cpu_pack() -> list[e.Event]:
+    """Two trials at once on the CPU."""
+    mib, gib = 2**20, 2**30
+    return [
+        e.PackMeasured(
+            at=NOW - 3, study="tidy-7b", worker="cpu-a1b2c3", device="cpu", trials=2, tokens=640, round_s=0.7,
+            base_bytes=513 * mib, trial_bytes={6: 31 * mib, 7: 8 * mib}, activation_bytes_per_token=2e5,
+            used_bytes=2 * gib, free_bytes=9 * gib, total_bytes=24 * gib,
+        )
+    ]  # fmt: skip
+
+
 def state_of(*groups: list[e.Event]) -> State:
     """The state after all events."""
     state = State()

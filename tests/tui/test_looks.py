@@ -8,12 +8,12 @@ import pytest
 from textual.pilot import Pilot
 
 from tests.tui.conftest import Backend
-from tests.tui.scene import NOW, four_cards, no_card, state_of, study_events
+from tests.tui.scene import NOW, cpu_pack, four_cards, gpu_packs, no_card, state_of, study_events
 from tui.app import TrimtabApp
 
 SCENES = {
-    "study": (study_events(), no_card()),
-    "cards": (study_events(), four_cards()),
+    "study": (study_events(), no_card(), cpu_pack()),
+    "cards": (study_events(), four_cards(), gpu_packs()),
     "empty": (no_card(),),
 }
 SHOTS = [

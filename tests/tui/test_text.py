@@ -4,7 +4,10 @@ import math
 
 import pytest
 
-from tui.text import BLOCKS, bar, duration, loss, number, percent, size, smoothed, sparkline
+from tests.tui.scene import cpu_pack, gpu_packs
+from tui.look import Palette
+from tui.text import BLOCKS, bar, duration, loss, number, percent, short, size, smoothed, sparkline
+from tui.widgets.packline import pack_line
 
 
 @pytest.mark.parametrize(
@@ -77,3 +80,45 @@ def test_smoothing_starts_at_the_first_value_and_follows():
     assert smoothed([2.0] * 50)[-1] == pytest.approx(2.0)
     assert smoothed([]) == []
     assert 0.0 < smoothed([0.0] * 20 + [1.0])[-1] < 0.2
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"),
+    [
+        (None, "–"),
+        (math.nan, "–"),
+        (0.0, "0"),
+        (950.4, "950"),
+        (999.6, "1.0k"),
+        (15_200, "15.2k"),
+        (1.3e6, "1.3M"),
+    ],
+)
+def test_counts_of_tokens(count, shown):
+    assert short(count) == shown
+
+
+@pytest.mark.parametrize(
+    ("width", "shown"),
+    [
+        (80, "0 pack 6 trials · 15.2k tok/s · base 4.00G + 6 × 205M"),
+        (50, "0 pack 6 · 15.2k tok/s · 4.00G + 6 × 205M"),
+        (33, "0 pack 6 15.2k tok/s 4.00G+1.20G"),
+        (32, "0 pack 6 15.2k tok/s 4.00G+1.20G"),
+        (24, "0 pack 6 15.2k tok/s"),
+        (10, "0 pack 6"),
+    ],
+)
+def test_a_pack_is_one_line_of_what_fits(width, shown):
+    assert pack_line(gpu_packs()[0], width, Palette({})).plain == shown
+
+
+def test_a_pack_on_the_cpu_has_no_number_of_a_card():
+    shown = pack_line(cpu_pack()[0], 80, Palette({})).plain
+    assert shown == "pack 2 trials · 914 tok/s · base 513M + 2 × 19.5M"
+
+
+def test_why_trials_take_turns_is_said():
+    wide, narrow = (pack_line(gpu_packs()[1], width, Palette({})).plain for width in (80, 32))
+    assert wide == "1 pack 2 in turns · 975 tok/s · int8 layers scale by the whole batch"
+    assert narrow == "1 in turns: int8 layers scale by the whole batch"

@@ -77,7 +77,9 @@ class AllTrials(StudyScreen):
         table = self.query_one(TrialTable)
         table.show(study, self._filter, self._best_first, look)
         self._show_empty(study, table)
-        self.query_one(DevicePanel).show(self.console.engine.state.machine, look)
+        state = self.console.engine.state
+        packs = [pack for one in state.studies.values() for pack in one.packs.values()]
+        self.query_one(DevicePanel).show(state.machine, packs, look)
         self.query_one(EventList).show(study.lines if study is not None else (), look)
         if wide:
             self._show_preview()

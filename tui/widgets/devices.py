@@ -1,6 +1,8 @@
-"""The machine: each GPU with its memory, use, power and heat; the host and the workers without one."""
+"""The machine: each GPU with its memory, use, power and heat, the packs on them, the host and its workers."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from rich.text import Text
 
@@ -9,11 +11,12 @@ from core.contract import state as s
 from core.contract.plain import plain
 from tui.look import Palette
 from tui.text import NOTHING, bar, percent, size, sparkline
+from tui.widgets.packline import pack_line
 from tui.widgets.sheet import Sheet
 
 
 class DevicePanel(Sheet):
-    """As many lines as fit: cards first, then who is on them, then the host."""
+    """As many lines as fit: cards first, then the packs and who else is on them, then the host."""
 
     DEFAULT_CSS = """
     DevicePanel {
@@ -29,22 +32,23 @@ class DevicePanel(Sheet):
         """Its frame says what it is."""
         self.border_title = "devices"
 
-    def show(self, machine: s.Machine, look: Palette) -> None:
-        """Draw the latest reading; the same one costs nothing."""
-        if self._read == (machine, look, self.size):
+    def show(self, machine: s.Machine, packs: Sequence[e.PackMeasured], look: Palette) -> None:
+        """Draw the latest readings; the same ones cost nothing."""
+        if self._read == (machine, packs, look, self.size):
             return
-        self._read = (machine, look, self.size)
+        self._read = (machine, packs, look, self.size)
         width, height = max(20, self.size.width), max(1, self.size.height)
         lines: list[Text] = []
         for device in machine.devices:
             past = machine.past.get(str(device.index), s.Past())
             lines.append(_card(device, past, width, look))
-        for device in machine.devices:
-            lines += [_process(device, one, width, look) for one in device.processes]
         if not machine.devices and machine.why_none:
             lines.append(
                 Text(plain(machine.why_none, 200), style=look["muted"], no_wrap=True, overflow="ellipsis")
             )
+        lines += [pack_line(one, width, look) for one in sorted(packs, key=lambda one: one.device)]
+        for device in machine.devices:
+            lines += [_process(device, one, width, look) for one in device.processes]
         if not machine.read_at:
             lines = [Text("reading the machine …", style=look["muted"])]
         else:
