@@ -35,8 +35,9 @@ class Fullest:
 def fullest(device: torch.device) -> Fullest:
     """Read the fullest moment and begin anew. On a CPU it is that of the whole process's life."""
     if device.type != "cuda":
-        memory = psutil.virtual_memory()
-        return Fullest(_peak_rss(), memory.available, memory.total)
+        memory, peak = psutil.virtual_memory(), _peak_rss()
+        lower = max(0, peak - psutil.Process().memory_info().rss)
+        return Fullest(peak, max(0, memory.available - lower), memory.total)
     peak = torch.cuda.max_memory_allocated(device)
     cached = torch.cuda.max_memory_reserved(device) - peak
     free, total = torch.cuda.mem_get_info(device)

@@ -31,10 +31,16 @@ class Meter:
         self._told_at = 0.0
 
     def round(
-        self, trials: Mapping[int, Trial], rows: Sequence[Row], busy_s: float, widest: int, why: str
+        self,
+        company: tuple[int, ...],
+        held: Mapping[int, Trial],
+        rows: Sequence[Row],
+        busy_s: float,
+        widest: int,
+        why: str,
     ) -> None:
-        """Take a round in: its rows, how long it took, and the tokens of its largest pass."""
-        company = tuple(trials)
+        """Take a round of ``company`` in: its rows, how long it took, the tokens of its largest pass; and all
+        trials that are ``held``, paused ones too."""
         if company != self._company:
             self._company, self._rounds, self._told_at = company, [], 0.0
             return  # the first of a company also allocates
@@ -43,7 +49,7 @@ class Meter:
         now = time.monotonic()
         if len(self._rounds) >= ENOUGH and now - self._told_at >= EVERY_S:
             self._told_at = now
-            self._tell(self._measured(trials, why))
+            self._tell(self._measured(held, why))
 
     def _measured(self, trials: Mapping[int, Trial], why: str) -> e.PackMeasured:
         held = {one: self._bytes_of(trial) for one, trial in trials.items()}
@@ -51,7 +57,7 @@ class Meter:
         growth = now.used_bytes - self._before - sum(held.values())
         return e.PackMeasured(
             at=time.time(), study=self._spec.study.name, worker="", device=str(self._base.device),
-            trials=len(trials),
+            trials=len(self._company),
             tokens=round(statistics.mean(tokens for _, tokens in self._rounds)),
             round_s=statistics.median(seconds for seconds, _ in self._rounds),
             base_bytes=self._base_bytes, trial_bytes=held,

@@ -172,11 +172,11 @@ class Pack:
     def _measure(self, wants: dict[int, tuple[Trial, Want]], outcome: Outcome) -> None:
         if outcome.errors or not all(isinstance(want, Learn) for _, want in wants.values()):
             return
-        trials = {one: trial for one, (trial, _) in wants.items()}
+        held = {one: member.trial for one, member in self._members.items()}
         rows = [item.row for _, want in wants.values() for item in want.items]
         turns = len(self._rounds.alone) > 1
         why = self._why_alone if turns else ""
-        self._meter.round(trials, rows, outcome.busy_s, outcome.widest, why)
+        self._meter.round(tuple(wants), held, rows, outcome.busy_s, outcome.widest, why)
 
     def _advance(self, member: Member, done: tuple[Done, float]) -> None:
         """Let the trial take what came of its want. Raises what ends it."""

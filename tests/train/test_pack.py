@@ -6,6 +6,7 @@ import pytest
 
 from core.contract import events as e
 from core.contract import work
+from core.train import meter
 
 
 def test_a_pause_stops_before_the_next_micro_batch(bench, tmp_path):
@@ -127,3 +128,23 @@ def test_epochs_give_the_steps(bench, tmp_path):
     one.spec = spec
     one.assign(tmp_path)
     assert one.of(e.TrialRunning)[0].total_steps == math.ceil(2 * len(one.data.train) / 10)
+
+
+def test_a_pack_tells_what_it_takes_and_gives(bench, tmp_path, monkeypatch):
+    monkeypatch.setattr(meter, "EVERY_S", 0.0)
+    one = bench(train={"steps": 12})
+    for number, rank in enumerate((4, 8)):
+        one.assign(tmp_path, number, lora_rank=rank)
+    one.assign(tmp_path, 2)
+    one.pack.do(work.Pause(2))
+    for _ in range(5):
+        one.pack.turn()
+    told = one.of(e.PackMeasured)[-1]
+    assert told.trials == 2 and set(told.trial_bytes) == {0, 1, 2}
+    matrix = one.pack._members[1].trial.factors.matrix
+    factors = matrix.numel() * matrix.element_size()
+    assert told.trial_bytes[1] == pytest.approx(5 * factors, rel=0.01)  # with stack, gradient, two moments
+    assert told.trial_bytes[0] == pytest.approx(told.trial_bytes[1] / 2, rel=0.01)
+    assert told.base_bytes == 4 * sum(weight.numel() for weight in one.base.model.parameters())
+    assert told.round_s > 0 and told.tokens > 0 and told.free_bytes < told.total_bytes
+    assert told.why_alone == ""
