@@ -149,6 +149,8 @@ def test_ctrl_c_detaches_and_the_study_goes_on(started, spec):
         env={**os.environ, "PYTHONPATH": str(paths.root())},
         stdout=subprocess.PIPE,
         text=True,
+        # Started by a background job, this suite ignores SIGINT, and so would its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert running.stdout.readline() == "small: running, 0/3 trials ended\n"
     running.send_signal(signal.SIGINT)

@@ -96,6 +96,8 @@ def test_without_a_terminal_ctrl_c_leaves_the_study_running(house: House):
     run = subprocess.Popen(
         [TRIMTAB, "run", str(house.write(trials=2, steps=100_000))], env=house.environment, text=True,
         stdout=subprocess.PIPE, stdin=subprocess.DEVNULL,
+        # Started by a background job, this suite ignores SIGINT, and so would its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     assert "tiny" in run.stdout.readline()
     house.until(lambda one: 0 in one.trials and one.trials[0].step > 0, "trial 0 runs")
