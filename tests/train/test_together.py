@@ -28,6 +28,7 @@ TRIALS = [
         "steps": 9,
     },
 ]
+ALONE = 100  # added to the number of a trial that trains by itself
 RATES = {"sgd": 3e-2, "adafactor": 2e-3, "adamw": 2e-3, "adamw-8bit": 2e-3}
 # Relative: a batch of another height is summed in another order. In half precisions one rounding is 0.4 % or
 # 0.05 %; weights of 8-bit states move in jumps.
@@ -39,21 +40,20 @@ TOLERANCE = {"fp32": 1e-5, "nf4": 1e-5, "int8": 1e-5, "bf16": 2e-2, "fp16": 3e-3
 @pytest.mark.parametrize("optimizer", list(RATES))
 def test_losses_together_are_those_alone(bench, tmp_path, optimizer, precision):
     common = {"optimizer": optimizer, "learning_rate": RATES[optimizer], "steps": STEPS[precision]}
-    sections = {"model": {"precision": precision}, "evaluate": {"every": 10}}
-    together = bench(**sections)
+    one = bench(model={"precision": precision}, evaluate={"every": 10})
     for number, knobs in enumerate(TRIALS):
-        together.assign(tmp_path, number, **{**common, **knobs})
-    together.finish()
-    alone = bench(**sections)
+        one.assign(tmp_path, number, **{**common, **knobs})
+    one.finish()
     tolerance = (
         1e-3 if optimizer == "adamw-8bit" and precision not in ("bf16", "fp16") else TOLERANCE[precision]
     )
-    for number, knobs in enumerate(TRIALS):
-        alone.assign(tmp_path, number, **{**common, **knobs})
-        alone.finish()
-        assert len(together.losses(number)) == {**common, **knobs}["steps"]
-        assert together.losses(number) == pytest.approx(alone.losses(number), rel=tolerance)
-        values = [one.of(e.TrialCompleted, number)[0].values for one in (together, alone)]
+    for together, knobs in enumerate(TRIALS):
+        alone = together + ALONE
+        one.assign(tmp_path, alone, **{**common, **knobs})
+        one.finish()
+        assert len(one.losses(together)) == {**common, **knobs}["steps"]
+        assert one.losses(together) == pytest.approx(one.losses(alone), rel=tolerance)
+        values = [one.of(e.TrialCompleted, number)[0].values for number in (together, alone)]
         assert values[0] == pytest.approx(values[1], rel=tolerance)
 
 
@@ -99,9 +99,6 @@ def broken(one, turn, folder):
 
 @pytest.mark.parametrize("event", [nothing, pruned, paused, joined, broken, "diverged", "ends early"])
 def test_what_happens_to_a_trial_stays_its_own(bench, tmp_path, event):
-    quiet = bench()
-    quiet.assign(tmp_path, 1, **QUIET)
-    quiet.finish()
     one = bench()
     first = {"diverged": {**WILD, "steps": 50}, "ends early": {"steps": 6}}.get(event, {"steps": 50})
     one.assign(tmp_path, 0, lora_rank=6, lora_dropout=0.2, **first)
@@ -112,8 +109,9 @@ def test_what_happens_to_a_trial_stays_its_own(bench, tmp_path, event):
         if callable(event):
             event(one, turn, tmp_path)
         one.pack.turn()
-    one.pack.settle()
-    assert one.losses(1) == pytest.approx(quiet.losses(1), rel=1e-5)
+    one.assign(tmp_path, ALONE, **QUIET)
+    one.finish()
+    assert one.losses(1) == pytest.approx(one.losses(ALONE), rel=1e-5)
     if event in (broken, "diverged"):
         assert one.of(e.TrialFailed, 0)
     assert not one.of(e.TrialFailed, 1) and one.of(e.TrialCompleted, 1)
