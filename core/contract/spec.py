@@ -108,6 +108,7 @@ class ResourcesSection(Section):
     devices: Literal["auto", "cpu", "all"] | list[Count] = "auto"
     pack: Literal["auto"] | Positive = "auto"
     checkpoint_every: Count = 0
+    checkpoint_every_s: Annotated[float, Field(ge=0)] = 60.0
     report_every_s: Annotated[float, Field(gt=0, le=60)] = 0.2
     retries: Count = 2
     lease_s: Annotated[float, Field(ge=5)] = 60.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -15,8 +16,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from core.errors import TrimtabError
+from core.train import position
+from core.train.position import Position
 
-KEPT = 2  # older ones are removed
+KEPT = 2  # older ones are removed, but for the best
 TENSORS = ("adapter", "optimizer")
 
 
@@ -37,31 +40,36 @@ def copied(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     }
 
 
-def write(trial_folder: Path, step: int, snapshot: Snapshot) -> Path:
-    """Write ``step-<k>`` in the trial's folder. Raises OSError; a half-written one is never in place."""
-    target = trial_folder / f"step-{step}"
-    aside = trial_folder / f"step-{step}.new"
+def write(trial_folder: Path, at: Position, snapshot: Snapshot, spare: Position | None = None) -> Path:
+    """Write the checkpoint ``at`` a position into the trial's folder; the newest two stay, and ``spare``.
+
+    Written aside, synced, renamed: a half-written one is never in place. One that is there already stays.
+    Raises OSError.
+    """
+    target = trial_folder / at.name
+    if target.is_dir():
+        return target
+    aside = trial_folder / f"{at.name}.new"
     shutil.rmtree(aside, ignore_errors=True)
     try:
-        _fill(aside, step, snapshot)
+        _fill(aside, at, snapshot)
     except (OSError, SafetensorError) as error:  # safetensors has its own word for a full disk
         shutil.rmtree(aside, ignore_errors=True)
         raise OSError(str(error)) from error
-    shutil.rmtree(target, ignore_errors=True)
     aside.rename(target)
     _sync(trial_folder)
-    _forget_old(trial_folder)
+    _forget_old(trial_folder, spare)
     return target
 
 
-def _fill(aside: Path, step: int, snapshot: Snapshot) -> None:
+def _fill(aside: Path, at: Position, snapshot: Snapshot) -> None:
     aside.mkdir(parents=True, mode=0o700)
     for name in TENSORS:
         save_file(getattr(snapshot, name), aside / f"{name}.safetensors")
     (aside / "numbers.json").write_text(json.dumps(snapshot.numbers), "utf-8")
     sums = {path.name: _sum(path) for path in sorted(aside.iterdir())}
-    (aside / "manifest.json").write_text(json.dumps({"step": step, "sha256": sums}, indent=1), "utf-8")
-    for path in aside.iterdir():
+    (aside / "manifest.json").write_text(json.dumps({"step": at.step, "sha256": sums}, indent=1), "utf-8")
+    for path in (*aside.iterdir(), aside):
         _sync(path)
 
 
@@ -83,24 +91,30 @@ def read(folder: Path) -> Snapshot:
     return Snapshot(numbers=numbers, **parts)
 
 
-def step_of(folder: Path) -> int:
-    """The step that a checkpoint's folder is named after."""
-    return int(folder.name.removeprefix("step-"))
-
-
 def known(trial_folder: Path) -> list[Path]:
     """The checkpoints in place, newest first."""
-    found = [
-        path
-        for path in trial_folder.glob("step-*")
-        if path.is_dir() and not path.is_symlink() and path.name.removeprefix("step-").isdigit()
-    ]
-    return sorted(found, key=step_of, reverse=True)
+    found = [path for path in trial_folder.glob("step-*") if path.is_dir() and not path.is_symlink()]
+    places = {path: place for path in found if (place := position.read(path.name))}
+    return sorted(places, key=places.__getitem__, reverse=True)
 
 
-def _forget_old(trial_folder: Path) -> None:
+def retire(folder: Path) -> None:
+    """Take a checkpoint that is not whole out of the way: what is trained again is written in its place."""
+    aside = folder.with_name(f"{folder.name}.damaged")
+    shutil.rmtree(aside, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        folder.rename(aside)
+
+
+def forget(folder: Path) -> None:
+    """Remove a checkpoint."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _forget_old(trial_folder: Path, spare: Position | None) -> None:
     for path in known(trial_folder)[KEPT:]:
-        shutil.rmtree(path, ignore_errors=True)
+        if spare is None or path.name != spare.name:
+            forget(path)
 
 
 def _sum(path: Path) -> str:

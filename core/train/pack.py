@@ -14,12 +14,14 @@ from core.contract import work
 from core.contract.plain import plain
 from core.contract.spec import Spec
 from core.errors import TrimtabError
-from core.train import adapters, checkpoint, memory, places
+from core.train import adapters, checkpoint, memory, places, position
+from core.train.cadence import Cadence
 from core.train.data import Data
 from core.train.forward import Forward
 from core.train.linear import Gate
 from core.train.meter import Meter
 from core.train.model import Base
+from core.train.position import Position
 from core.train.rounds import Outcome, Rounds, free
 from core.train.stack import Stack
 from core.train.survey import survey
@@ -55,6 +57,8 @@ class Pack:
         self._why_alone = ""
         self._members: dict[int, Member] = {}
         self._composed: tuple[int, ...] = ()  # the trials that are stacked
+        self._cadence = Cadence(spec.resources.checkpoint_every, spec.resources.checkpoint_every_s)
+        self._kept: dict[int, Position] = {}  # of each trial's newest checkpoint
 
     def __len__(self) -> int:
         return len(self._members)
@@ -87,7 +91,7 @@ class Pack:
     def _join(self, assign: work.Assign) -> None:
         number = assign.trial
         try:
-            trial = Trial(self._spec, self._base, self._places, self._data, assign, self._tell, self._keep)
+            trial = Trial(self._spec, self._base, self._places, self._data, assign, self._tell)
         except adapters.Unfit as unfit:
             self._say(e.TrialInfeasible, number, why=str(unfit))
             return
@@ -99,12 +103,13 @@ class Pack:
             self._failed(number, error)
             return
         if assign.checkpoint:
-            self._restore(trial, checkpoint.step_of(Path(assign.checkpoint)))
+            self._restore(trial, position.read(Path(assign.checkpoint).name))
         self._say(
             e.TrialRunning, number,
             step=trial.step, total_steps=trial.total_steps, trainable=trial.trainable,
         )  # fmt: skip
         self._admit(trial)
+        self._cadence.join(number, trial.step)
         self._members[number] = Member(trial, assign.paused)
         if assign.paused:
             trial.to(HOST)
@@ -122,17 +127,20 @@ class Pack:
             text = f"trial {trial.number} has passes of its own: {why}"
             self._tell(e.StudyNoted(at=time.time(), study=self._spec.study.name, text=text))
 
-    def _restore(self, trial: Trial, step: int) -> None:
-        """From the checkpoint of ``step``, else an earlier one, else the beginning; a word for each that is
-        not whole. A later one is passed over: the engine was lost before it heard what came before it."""
+    def _restore(self, trial: Trial, newest: Position | None) -> None:
+        """From the checkpoint of ``newest``, else an earlier one, else the beginning; a word for each that is
+        not whole. A later one is removed: the engine was lost before it heard of that time."""
         for folder in checkpoint.known(trial.folder):
-            if checkpoint.step_of(folder) > step:
+            at = position.read(folder.name)
+            if newest is None or at is None or at > newest:
+                checkpoint.forget(folder)
                 continue
             try:
                 trial.restore(checkpoint.read(folder))
                 return
-            except (TrimtabError, KeyError, ValueError, RuntimeError) as error:
+            except (TrimtabError, KeyError, ValueError, TypeError, RuntimeError) as error:
                 self._warn(f"trial {trial.number}: {plain(str(error), 300)}")
+                checkpoint.retire(folder)
 
     def _pause(self, number: int, paused: bool) -> None:
         """A paused trial's tensors leave the device."""
@@ -141,6 +149,8 @@ class Pack:
             return
         if member.paused != paused:
             member.paused = paused
+            if paused:
+                self._keep(member.trial)
             self._compose()
             member.trial.to(HOST if paused else self._base.device)
             free(self._base.device)
@@ -168,6 +178,7 @@ class Pack:
                 self._advance(member, (outcome.done[number], outcome.busy_s))
             except Exception as error:
                 self._end(number, member, error)
+        self._keep_due()
 
     def _measure(self, wants: dict[int, tuple[Trial, Want]], outcome: Outcome) -> None:
         if outcome.errors or not all(isinstance(want, Learn) for _, want in wants.values()):
@@ -203,19 +214,34 @@ class Pack:
 
     # -- files ------------------------------------------------------------------------------------
 
+    def _keep_due(self) -> None:
+        """A trial at its best is kept. When one is due all are: the pack can be brought back whole, every
+        trial as far as it was beside the others."""
+        trials = [member.trial for member in self._members.values()]
+        for trial in trials:
+            if trial.best_at == trial.position:
+                self._keep(trial)
+        if self._cadence.due({trial.number: trial.step for trial in trials}):
+            for trial in trials:
+                self._keep(trial)
+
     def _keep(self, trial: Trial) -> None:
-        """Write a checkpoint and tell of it. A full disk is a word, not an end."""
-        step, snapshot = trial.step, trial.snapshot()
+        """Write a checkpoint and tell of it; not twice at one place. A full disk is a word, not an end."""
+        at, best = trial.position, trial.best_at
+        if not at.done or self._kept.get(trial.number) == at:
+            return
+        self._kept[trial.number] = at
+        snapshot = trial.snapshot()
 
         def write() -> None:
             try:
-                path = checkpoint.write(trial.folder, step, snapshot)
+                path = checkpoint.write(trial.folder, at, snapshot, best)
             except OSError as error:
-                self._warn(f"trial {trial.number}: no checkpoint at step {step}: {error}")
+                self._warn(f"trial {trial.number}: no checkpoint at step {at.step}: {error}")
                 return
-            self._say(e.TrialCheckpointed, trial.number, step=step, path=str(path))
+            self._say(e.TrialCheckpointed, trial.number, step=at.step, path=str(path))
 
-        self._writer.do(write)
+        self._writer.do(write, (trial.number, at == best))
 
     def _complete(self, trial: Trial, why: str) -> None:
         """Save the adapter, and tell when it is safe. Raises Diverged for an objective without a value."""
@@ -236,10 +262,9 @@ class Pack:
         self._writer.do(write)
 
     def checkpoint_all(self) -> None:
-        """Keep every trial as it was at its last whole step; returns when that is on the disk."""
+        """Keep every trial as it stands; returns when that is on the disk."""
         for member in self._members.values():
-            if member.trial.step:
-                self._keep(member.trial)
+            self._keep(member.trial)
         self.settle()
 
     def settle(self) -> None:
@@ -261,6 +286,7 @@ class Pack:
     def _drop(self, number: int) -> None:
         """Its tensors go with it; the stack forgets it before the next round."""
         self._members.pop(number, None)
+        self._kept.pop(number, None)
         self._rounds.alone.discard(number)
         if not self.busy:
             self._compose()

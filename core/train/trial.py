@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
@@ -22,9 +22,10 @@ from core.train.forward import Item, count_targets
 from core.train.model import Base
 from core.train.order import Order
 from core.train.places import Layout, Place
+from core.train.position import Position
 
+GRADIENT = "gradient"  # of a step under way, among the optimizer's tensors
 Tell = Callable[[e.Event], None]
-Keep = Callable[["Trial"], None]
 
 
 class Diverged(Exception):
@@ -65,6 +66,17 @@ class Done:
     hits: int = 0
 
 
+@dataclass
+class Partial:
+    """What is done of a step, or of an evaluation, that is under way."""
+
+    micro_batches: int = 0
+    loss: float = 0.0  # of these micro-batches, as a part of the step's
+    busy_s: float = 0.0
+    judged: int = 0  # validation rows
+    sums: Sums = field(default_factory=Sums)  # of these rows
+
+
 Want = Learn | Judge
 Life = Generator[Want, tuple[Done, float], str]  # sent: what came of the want, and the seconds it took
 
@@ -80,11 +92,10 @@ class Trial:
         data: Data,
         assign: Assign,
         tell: Tell,
-        keep: Keep,
     ) -> None:
-        """``keep`` writes a checkpoint. Raises adapters.Unfit when the knobs cannot be had here."""
+        """Raises adapters.Unfit when the knobs cannot be had here."""
         self.number, self.knobs, self.folder = assign.trial, assign.knobs, Path(assign.folder)
-        self._spec, self._base, self._tell, self._keep = spec, base, tell, keep
+        self._spec, self._base, self._tell = spec, base, tell
         length = int(self.knobs["sequence_length"])
         rows, held = data.shortened(length)
         if not rows or not held:
@@ -105,6 +116,8 @@ class Trial:
         self.step, self.elapsed_s = 0, 0.0
         self.latest: dict[str, float] = {}
         self._reported_at, self._evaluated_step = 0.0, -1
+        self._partial, self._done = Partial(), 0  # wants done in all its life
+        self.best_at: Position | None = None  # where it stood after its best evaluation
 
     def _begin(self, layout: Layout, seed: int) -> Factors:
         rank = int(self.knobs["lora_rank"])
@@ -132,38 +145,44 @@ class Trial:
 
     def life(self) -> Life:
         """Train and evaluate; returns why it ended before its last step, or ""."""
-        every, keep_every = self._spec.evaluate.every, self._spec.resources.checkpoint_every
+        every = self._spec.evaluate.every
         why = ""
         if self.step and self.step % every == 0 and self._evaluated_step != self.step:
-            why = yield from self._evaluate()  # the checkpoint was taken before it
+            why = yield from self._evaluate()  # it was left before or in it
         while self.step < self.total_steps and not why:
             yield from self._train_step()
             if self.step % every == 0 or self.step == self.total_steps:
                 why = yield from self._evaluate()
-            if keep_every and self.step % keep_every == 0 and self.step < self.total_steps and not why:
-                self._keep(self)
         if self._evaluated_step != self.step:
             yield from self._evaluate()
         return why
 
     def _train_step(self) -> Generator[Want, tuple[Done, float], None]:
-        """A checkpoint taken between its micro-batches repeats the step."""
-        first = self.step * self._accumulation
+        """Go on where ``_partial`` is. Between any two micro-batches it can be left and taken up again."""
+        first, partial = self.step * self._accumulation, self._partial
         batches = [self._order.micro_batch(first + one) for one in range(self._accumulation)]
         targets = sum(count_targets(rows) for rows in batches)
         update = Update(targets, self._rate(), float(self.knobs["clip_norm"]) or math.inf)
-        self.factors.grad = None
-        loss = norm = busy_s = 0.0
-        for index, rows in enumerate(batches):
-            items = self._items(rows, first + index)
-            done, took_s = yield Learn(items, update if index + 1 == len(batches) else None)
+        norm = 0.0
+        for index in range(partial.micro_batches, self._accumulation):
+            items = self._items(batches[index], first + index)
+            last = index + 1 == self._accumulation
+            done, took_s = yield from self._ask(Learn(items, update if last else None))
             self._finite("loss", done.loss)
-            loss, norm, busy_s = loss + done.loss / targets, done.norm, busy_s + took_s
+            partial.micro_batches, norm = index + 1, done.norm
+            partial.loss, partial.busy_s = partial.loss + done.loss / targets, partial.busy_s + took_s
         self._finite("gradient's norm", norm)
+        self._partial = Partial()
         self.step += 1
-        self.elapsed_s += busy_s
+        self.elapsed_s += partial.busy_s
         tokens = sum(len(row.ids) for rows in batches for row in rows)
-        self._report(loss, norm, update.rate, tokens / busy_s if busy_s else 0.0)
+        rate = tokens / partial.busy_s if partial.busy_s else 0.0
+        self._report(partial.loss, norm, update.rate, rate)
+
+    def _ask(self, want: Want) -> Generator[Want, tuple[Done, float], tuple[Done, float]]:
+        result = yield want
+        self._done += 1
+        return result
 
     def _items(self, rows: list[Row], micro_batch: int) -> list[Item]:
         seed = self.factors.seed
@@ -186,17 +205,22 @@ class Trial:
 
     def _evaluate(self) -> Generator[Want, tuple[Done, float], str]:
         """Judge on the validation rows. Returns the reason to stop, or ""."""
-        sums, size = Sums(), self._spec.evaluate.batch_size
-        for start in range(0, len(self._held), size):
-            rows = self._held[start : start + size]
-            done, _ = yield Judge([Item(self.factors, row) for row in rows])
-            sums.add(done.loss, count_targets(rows), done.hits)
-        metrics = sums.metrics()
+        partial, size = self._partial, self._spec.evaluate.batch_size
+        while partial.judged < len(self._held):
+            rows = self._held[partial.judged : partial.judged + size]
+            done, _ = yield from self._ask(Judge([Item(self.factors, row) for row in rows]))
+            partial.sums.add(done.loss, count_targets(rows), done.hits)
+            partial.judged += len(rows)
+        self._partial = Partial()
+        metrics = partial.sums.metrics()
         self._evaluated_step = self.step
         self.latest.update(metrics)
         self._say(e.TrialEvaluated, step=self.step, elapsed_s=self.elapsed_s, metrics=metrics)
-        value = metrics.get(self._goal)
-        return (self._patience.seen(value) if value is not None else None) or ""
+        value, best = metrics.get(self._goal), self._patience.best
+        why = self._patience.seen(value) if value is not None else None
+        if self._patience.best != best:
+            self.best_at = self.position
+        return why or ""
 
     def values(self) -> tuple[float, ...]:
         """The study's objectives as they are now. Raises Diverged when one never was a number."""
@@ -229,31 +253,47 @@ class Trial:
 
     # -- checkpoints ------------------------------------------------------------------------------
 
+    @property
+    def position(self) -> Position:
+        """Where it stands; greater when it is further on."""
+        return Position(self.step, self._done)
+
     def snapshot(self) -> checkpoint.Snapshot:
-        """The trial as it was at the end of its last whole step; copies in host memory."""
+        """The trial as it stands between two micro-batches; copies in host memory."""
         tensors, numbers = optimizer.tensors_of(self.optimizer)
+        if self._partial.micro_batches and self.factors.grad is not None:
+            tensors = {**tensors, GRADIENT: self.factors.grad}
         return checkpoint.Snapshot(
             adapter=checkpoint.copied(dict(self.factors.named())),
             optimizer=checkpoint.copied(tensors),
             numbers={
                 "step": self.step,
+                "done": self._done,
                 "elapsed_s": self.elapsed_s,
                 "optimizer": numbers,
                 "best": self._patience.best,
+                "best_at": self.best_at,
                 "waited": self._patience.waited,
                 "latest": dict(self.latest),
                 "evaluated_step": self._evaluated_step,
+                "partial": asdict(self._partial),
             },
         )
 
     def restore(self, snapshot: checkpoint.Snapshot) -> None:
-        """Go on from ``snapshot``."""
-        numbers = snapshot.numbers
+        """Go on from ``snapshot``; before ``life`` begins."""
+        numbers, tensors = snapshot.numbers, dict(snapshot.optimizer)
+        partial = dict(numbers["partial"])
+        gradient = tensors.pop(GRADIENT, None)
         self.factors.load(snapshot.adapter)
-        optimizer.restore(self.optimizer, snapshot.optimizer, numbers["optimizer"])
+        self.factors.grad = None if gradient is None else gradient.to(self._base.device)
+        optimizer.restore(self.optimizer, tensors, numbers["optimizer"])
         self.step, self.elapsed_s = int(numbers["step"]), float(numbers["elapsed_s"])
+        self._done = int(numbers["done"])
         self._patience.best, self._patience.waited = numbers["best"], int(numbers["waited"])
+        self.best_at = Position(*numbers["best_at"]) if numbers["best_at"] else None
         self.latest, self._evaluated_step = dict(numbers["latest"]), int(numbers["evaluated_step"])
+        self._partial = Partial(**{**partial, "sums": Sums(**partial["sums"])})
 
     def to(self, device: torch.device) -> None:
         """Take all its tensors to ``device``."""

@@ -3,19 +3,24 @@
 import random
 import resource
 import signal
+import threading
+from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
 
 from core.contract import events as e
+from core.contract import work
 from core.errors import TrimtabError
-from core.train import checkpoint
+from core.train import checkpoint, position
+from core.train.cadence import Cadence
+from core.train.writer import Writer
 
 KNOBS = {"steps": 10, "lora_dropout": 0.1, "gradient_accumulation": 2, "learning_rate": 5e-3}
 
 
-def adapter_of(folder):
-    return load_file(folder / "0" / "adapter" / "adapter_model.safetensors")
+def adapter_of(folder, trial=0):
+    return load_file(folder / str(trial) / "adapter" / "adapter_model.safetensors")
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "adafactor", "sgd", "adamw-8bit"])
@@ -48,6 +53,10 @@ def test_interrupted_at_random_points_the_result_is_the_same_bit_for_bit(bench, 
     assert all(before[key].equal(after[key]) for key in before)
 
 
+def positions(folder):
+    return [position.read(one.name) for one in checkpoint.known(folder)]
+
+
 def damaged(path):
     raw = bytearray(path.read_bytes())
     raw[len(raw) // 2] ^= 1
@@ -58,12 +67,12 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(bench, tmp_path
     one = bench(resources={"checkpoint_every": 2})
     one.assign(tmp_path, steps=8)
     one.finish()
-    newest, before = checkpoint.known(tmp_path / "0")
-    assert (newest.name, before.name) == ("step-6", "step-4")
+    newest = checkpoint.known(tmp_path / "0")[0]
+    assert [place.step for place in positions(tmp_path / "0")] == [8, 6, 4]
     damaged(newest / "adapter.safetensors")
     again = bench()
     again.assign(tmp_path, steps=8, checkpoint=str(newest))
-    assert again.of(e.TrialRunning)[0].step == 4
+    assert again.of(e.TrialRunning)[0].step == 6
     note = again.of(e.StudyNoted)[0].text
     assert "adapter.safetensors is damaged" in note
 
@@ -72,12 +81,12 @@ def test_a_checkpoint_that_the_engine_never_heard_of_is_passed_over(bench, tmp_p
     one = bench(resources={"checkpoint_every": 2})
     one.assign(tmp_path, steps=8)
     one.finish()
-    newest, before = checkpoint.known(tmp_path / "0")
+    newest, before, *_ = checkpoint.known(tmp_path / "0")
     again = bench()
     again.assign(tmp_path, steps=8, checkpoint=str(before))
     again.finish()
-    assert again.of(e.TrialRunning)[0].step == 4 < checkpoint.step_of(newest)
-    assert [told.step for told in again.of(e.TrialReported)] == [5, 6, 7, 8]
+    assert again.of(e.TrialRunning)[0].step == 6 < position.read(newest.name).step
+    assert [told.step for told in again.of(e.TrialReported)] == [7, 8]
 
 
 def test_a_checkpoint_without_its_manifest_is_refused(bench, tmp_path):
@@ -90,11 +99,110 @@ def test_a_checkpoint_without_its_manifest_is_refused(bench, tmp_path):
         checkpoint.read(folder)
 
 
-def test_the_last_two_are_kept(bench, tmp_path):
-    one = bench(resources={"checkpoint_every": 1})
-    one.assign(tmp_path)
-    one.finish()
-    assert [folder.name for folder in checkpoint.known(tmp_path / "0")] == ["step-7", "step-6"]
+def test_the_last_two_and_the_best_are_kept(bench, tmp_path):
+    one = bench(resources={"checkpoint_every": 1}, evaluate={"every": 4})
+    one.assign(tmp_path, steps=14, learning_rate=1.0, scheduler="constant", warmup=0.0)
+    while one.pack.busy:
+        one.pack.turn()
+        one.pack.settle()
+    judged = {told.step: told.metrics["eval/loss"] for told in one.of(e.TrialEvaluated)}
+    best = min(judged, key=judged.__getitem__)
+    assert best < 12
+    assert {place.step for place in positions(tmp_path / "0")} == {14, 13, best}
+
+
+def test_the_whole_pack_is_kept_when_one_of_it_is_due(bench, tmp_path):
+    one = bench(resources={"checkpoint_every": 4, "checkpoint_every_s": 0})
+    one.assign(tmp_path, 0, gradient_accumulation=2)
+    one.assign(tmp_path, 1)
+    while not one.of(e.TrialCheckpointed, 1):
+        one.pack.turn()
+        one.pack.settle()
+    (first,), (second,) = positions(tmp_path / "0"), positions(tmp_path / "1")
+    assert (first, second) == ((2, 4), (4, 4))
+
+
+def test_a_pause_keeps_the_trial_on_disk_with_the_step_that_is_under_way(bench, tmp_path):
+    """Nothing is trained twice: of four micro-batches two are done."""
+    knobs = {**KNOBS, "gradient_accumulation": 4}
+    one = bench()
+    one.assign(tmp_path, **knobs)
+    for _ in range(6):
+        one.pack.turn()
+    one.pack.do(work.Pause(0))
+    one.pack.settle()
+    kept = Path(one.of(e.TrialCheckpointed)[0].path)
+    again = bench()
+    again.assign(tmp_path, checkpoint=str(kept), **knobs)
+    again.pack.turn()
+    assert not again.losses()
+    again.pack.turn()
+    assert [told.step for told in again.of(e.TrialReported)] == [2]
+    one.pack.do(work.Resume(0))
+    for some in (one, again):
+        some.finish()
+    assert one.losses()[1:] == again.losses()
+
+
+PACK = [
+    {"steps": 9, "lora_rank": 4, "seed": 1, "gradient_accumulation": 3},
+    {"steps": 12, "lora_rank": 8, "batch_size": 2, "lora_dropout": 0.2, "seed": 2},
+    {"steps": 16, "lora_rank": 3, "optimizer": "sgd", "target_modules": "attention", "seed": 3},
+]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_pack_that_is_stopped_and_brought_back_whole_has_the_same_bits(bench, tmp_path, seed):
+    whole_folder, broken_folder = tmp_path / "whole", tmp_path / "broken"
+    for folder in (whole_folder, broken_folder):
+        folder.mkdir()
+    whole = bench(evaluate={"batch_size": 3})
+    for number, knobs in enumerate(PACK):
+        whole.assign(whole_folder, number, **knobs)
+    whole.finish()
+    draw, losses, ended = random.Random(seed), {0: {}, 1: {}, 2: {}}, set()
+    while len(ended) < len(PACK):
+        one = bench(evaluate={"batch_size": 3})
+        for number, knobs in enumerate(PACK):
+            known = checkpoint.known(broken_folder / str(number))
+            if number not in ended:
+                one.assign(broken_folder, number, str(known[0]) if known else "", **knobs)
+        for _ in range(draw.randint(1, 15)):
+            if one.pack.busy:
+                one.pack.turn()
+        one.pack.checkpoint_all()
+        for number in losses:
+            losses[number] |= {told.step: told.metrics for told in one.of(e.TrialReported, number)}
+            ended |= {number} if one.of(e.TrialCompleted, number) else set()
+    for number, curve in losses.items():
+        assert [curve[step]["train/loss"] for step in sorted(curve)] == whole.losses(number)
+        before, after = adapter_of(whole_folder, number), adapter_of(broken_folder, number)
+        assert all(before[key].equal(after[key]) for key in before)
+
+
+def test_checkpoints_do_not_pile_up_before_a_slow_disk():
+    slow, done, writer = threading.Event(), [], Writer()
+    writer.do(slow.wait)
+    for number in range(3):
+        writer.do(lambda number=number: done.append(number), "of trial 0")
+    writer.do(lambda: done.append("adapter"))
+    slow.set()
+    writer.settle()
+    assert done == [2, "adapter"]
+
+
+@pytest.mark.parametrize(
+    ("steps", "seconds", "due"), [(4, 0, [4, 8]), (0, 3.0, [3, 6, 9]), (0, 0, []), (5, 7.0, [5, 10])]
+)
+def test_a_pack_is_kept_every_so_many_steps_or_seconds(steps, seconds, due):
+    now = 0.0
+    cadence = Cadence(steps, seconds, lambda: now)
+    cadence.join(0, 0)
+    found = []
+    for step in range(1, 11):
+        now = float(step)
+        found += [step] if cadence.due({0: step}) else []
+    assert found == due
 
 
 @pytest.fixture
@@ -116,5 +224,5 @@ def test_a_checkpoint_that_finds_no_room_is_a_warning_and_training_goes_on(bench
         one.pack.turn()
     note = one.of(e.StudyNoted)[0]
     assert note.level == "warning" and "no checkpoint at step 4" in note.text
-    assert [place.name for place in (tmp_path / "0").iterdir()] == ["step-2"]
+    assert [place.step for place in positions(tmp_path / "0")] == [2]
     assert one.pack.busy
