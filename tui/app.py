@@ -139,6 +139,7 @@ class TrimtabApp(App[None]):
         """trimtab's own commands, and the themes."""
         if isinstance(screen, StudyScreen):
             yield SystemCommand("Pause or resume", "the selected trial (p)", screen.action_pause)
+            yield SystemCommand("Pause all, or go on", "give the GPU back (P)", screen.action_pause_all)
             yield SystemCommand("Prune", "end the selected trial (x)", screen.action_prune)
             yield SystemCommand("Stop the study", "its results stay (s)", screen.action_stop_study)
         yield SystemCommand("Choose a study", "of this engine (S)", self.choose_study)

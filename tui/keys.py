@@ -23,6 +23,7 @@ class Key:
 STUDY = (
     Key("trial.detail", "enter", "detail", "detail", "open the selected trial", shown=True),
     Key("trial.pause", "p", "pause", "pause", "pause the selected trial, or let it go on", shown=True),
+    Key("study.pause", "P", "pause_all", "pause all", "pause all trials and give the GPU back, or go on"),
     Key("trial.prune", "x", "prune", "prune", "end the selected trial (asks first)", shown=True),
     Key("study.stop", "s", "stop_study", "stop", "end the study (asks first); results stay", shown=True),
     # priority: what is typed right after it goes into the filter, not to the table

@@ -56,13 +56,18 @@ def _running(verbs: Any) -> None:
 
 
 def _steering(verbs: Any) -> None:
-    for name, text in (
-        ("pause", "pause a trial before its next micro-batch"),
-        ("resume", "let a paused trial go on"),
-        ("prune", "end a trial early"),
+    for name, text, whole in (
+        ("pause", "pause a trial before its next micro-batch", "all trials, and give the GPU back"),
+        ("resume", "let a paused trial go on", "the whole paused study"),
+        ("prune", "end a trial early", ""),
     ):
         one = _verb(verbs, name, f"steer:{name}", text)
-        one.add_argument("trial", metavar="TRIAL", type=number, help="the trial's number")
+        one.set_defaults(name=name)
+        one.add_argument(
+            "trial", metavar="TRIAL", type=number, nargs="?" if whole else None, help="the trial's number"
+        )
+        if whole:
+            one.add_argument("--all", action="store_true", help=whole)
         _study(one)
     _study(_verb(verbs, "stop", "steer:stop", "end a study's running trials and start no more"))
 

@@ -24,13 +24,29 @@ def _state() -> s.State:
     return state
 
 
+def _all(arguments: argparse.Namespace) -> str | None:
+    """The study's name, when all its trials are meant. Raises UsageError unless it is one or all."""
+    if arguments.all == (arguments.trial is not None):
+        raise choose.UsageError.of(
+            "name a trial, or all of them",
+            "command line",
+            f"{arguments.name} TRIAL or {arguments.name} --all",
+        )
+    return choose.study(_state(), arguments.study).name if arguments.all else None
+
+
 def _trial(arguments: argparse.Namespace) -> tuple[str, int]:
     study = choose.study(_state(), arguments.study)
     return study.name, choose.trial(study, arguments.trial).number
 
 
 def pause(arguments: argparse.Namespace) -> int:
-    """Ask for a pause."""
+    """Ask for a pause of one trial, or of the study."""
+    whole = _all(arguments)
+    if whole is not None:
+        reach.ask(wire.PauseStudy(whole, BY))
+        print(f"{whole}: pause asked; its trials are kept and its devices given back within seconds")
+        return exits.OK
     study, trial = _trial(arguments)
     reach.ask(wire.PauseTrial(study, trial, BY))
     print(f"{study}: pause of trial {trial} asked; it stands still before its next micro-batch")
@@ -38,7 +54,12 @@ def pause(arguments: argparse.Namespace) -> int:
 
 
 def resume(arguments: argparse.Namespace) -> int:
-    """Let a paused trial go on."""
+    """Let a paused trial, or a paused study, go on."""
+    whole = _all(arguments)
+    if whole is not None:
+        reach.ask(wire.ResumeStudy(whole, BY))
+        print(f"{whole}: goes on")
+        return exits.OK
     study, trial = _trial(arguments)
     reach.ask(wire.ResumeTrial(study, trial, BY))
     print(f"{study}: trial {trial} goes on")

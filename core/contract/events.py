@@ -40,6 +40,18 @@ class StudyReopened(Event, frozen=True, tag="study-reopened"):
     trials: int = 0  # the new number of trials; 0 keeps it
 
 
+class StudyPaused(Event, frozen=True, tag="study-paused"):
+    """All trials are kept and their devices given back; nothing starts until it is resumed."""
+
+    by: str
+
+
+class StudyResumed(Event, frozen=True, tag="study-resumed"):
+    """A paused study takes its devices again."""
+
+    by: str
+
+
 class StudyStopping(Event, frozen=True, tag="study-stopping"):
     """No new trials start; the running ones are being stopped."""
 
@@ -275,8 +287,8 @@ class MachineRead(Event, frozen=True, tag="machine-read"):
 LIVE = (Preparing, PackMeasured, MachineRead)
 
 AnyEvent = (
-    StudyCreated | StudyReopened | StudyStopping | StudyEnded | StudyNoted | Preparing
-    | PackMeasured | TrialQueued | TrialStarting | TrialRunning | TrialReported | TrialEvaluated
+    StudyCreated | StudyReopened | StudyPaused | StudyResumed | StudyStopping | StudyEnded | StudyNoted
+    | Preparing | PackMeasured | TrialQueued | TrialStarting | TrialRunning | TrialReported | TrialEvaluated
     | PauseAsked | TrialPaused | ResumeAsked | TrialResumed | PruneAsked | TrialPruned
     | TrialCompleted | TrialFailed | TrialInfeasible | TrialRequeued | TrialCheckpointed
     | MachineRead

@@ -32,6 +32,10 @@ FROM: dict[type, frozenset[str]] = {
 }
 
 
+# From which states a study may be paused and resumed.
+FROM_STUDY: dict[type, str] = {e.StudyPaused: "running", e.StudyResumed: "paused"}
+
+
 def refusal(state: s.State, event: e.Event) -> str | None:
     """Why ``event`` cannot happen in ``state``; None when it can."""
     if isinstance(event, e.MachineRead):
@@ -42,7 +46,8 @@ def refusal(state: s.State, event: e.Event) -> str | None:
     if study is None:
         return f"there is no study {event.study}"
     if not isinstance(event, e.TrialEvent):
-        return None
+        needed = FROM_STUDY.get(type(event), study.state)
+        return None if study.state == needed else f"the study is {study.state}"
     trial = study.trials.get(event.trial)
     if isinstance(event, e.TrialQueued):
         return f"trial {event.trial} exists already" if trial else None
@@ -120,6 +125,13 @@ def _on_study(study: s.Study, event: e.Event) -> s.Study:
             lines = _lined(study.lines, event.at, f"study goes on: {event.why}")
             total = event.trials or study.total_trials
             return replace(study, state="running", why="", ended_at=None, total_trials=total, lines=lines)
+        case e.StudyPaused():
+            why = f"paused by {event.by}"
+            lines = _lined(study.lines, event.at, f"{why}: its trials are kept, its devices given back")
+            return replace(study, state="paused", why=plain(why, 200), lines=lines, preparing={})
+        case e.StudyResumed():
+            lines = _lined(study.lines, event.at, f"resumed by {event.by}")
+            return replace(study, state="running", why="", lines=lines)
         case e.StudyStopping():
             lines = _lined(study.lines, event.at, f"stopping: {event.why}")
             return replace(study, state="stopping", why=event.why, lines=lines)

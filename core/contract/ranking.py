@@ -74,9 +74,10 @@ def trial_left_s(trial: s.Trial) -> float | None:
 
 
 def study_left_s(study: s.Study, now: float) -> float | None:
-    """Seconds left in a study, from the mean pace of the trials that ended; None before the first."""
+    """Seconds left in a study, from the mean pace of the trials that ended; None before the first, and while
+    it is paused."""
     done = ended(study)
-    if study.state not in s.LIVE_STUDY or not done:
+    if study.state not in s.LIVE_STUDY or study.state == "paused" or not done:
         return None
     begun = [trial.started_at for trial in study.trials.values() if trial.started_at]
     if not begun:

@@ -13,7 +13,7 @@ QUEUED, STARTING, RUNNING, PAUSED = "queued", "starting", "running", "paused"
 COMPLETE, PRUNED, FAILED, INFEASIBLE = "complete", "pruned", "failed", "infeasible"
 ENDED = frozenset({COMPLETE, PRUNED, FAILED, INFEASIBLE})
 ON_WORKER = frozenset({STARTING, RUNNING, PAUSED})
-LIVE_STUDY = frozenset({"running", "stopping"})
+LIVE_STUDY = frozenset({"running", "paused", "stopping"})
 LINES = 200  # event lines kept for a study, and for a trial
 MACHINE_POINTS = 240  # readings of each device kept as history
 
@@ -67,7 +67,7 @@ class Preparation(msgspec.Struct, frozen=True):
 
 
 class Study(msgspec.Struct, frozen=True):
-    """One study; ``state`` is running, stopping, complete, stopped or failed."""
+    """One study; ``state`` is running, paused, stopping, complete, stopped or failed."""
 
     name: str
     state: str = "running"

@@ -34,6 +34,20 @@ class StopStudy(msgspec.Struct, frozen=True, tag="stop-study"):
     by: str = "console"
 
 
+class PauseStudy(msgspec.Struct, frozen=True, tag="pause-study"):
+    """Keep all trials of a study and give its devices back."""
+
+    study: str
+    by: str = "console"
+
+
+class ResumeStudy(msgspec.Struct, frozen=True, tag="resume-study"):
+    """Let a paused study take its devices again."""
+
+    study: str
+    by: str = "console"
+
+
 class PauseTrial(msgspec.Struct, frozen=True, tag="pause-trial"):
     """Pause a starting or running trial."""
 
@@ -65,7 +79,9 @@ class StopEngine(msgspec.Struct, frozen=True, tag="stop-engine"):
     force: bool = False
 
 
-AnyRequest = StartStudy | StopStudy | PauseTrial | ResumeTrial | PruneTrial | StopEngine
+AnyRequest = (
+    StartStudy | StopStudy | PauseStudy | ResumeStudy | PauseTrial | ResumeTrial | PruneTrial | StopEngine
+)
 
 
 class Ask(msgspec.Struct, frozen=True, tag="ask"):

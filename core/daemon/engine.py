@@ -13,6 +13,7 @@ from pathlib import Path
 
 from core import paths
 from core.contract import wire
+from core.contract.state import LIVE_STUDY
 from core.daemon.boards import BoardFeed
 from core.daemon.hub import Hub
 from core.daemon.lock import EngineLock
@@ -110,7 +111,7 @@ class Engine:
             await self._studies.handle(request)
             return
         if self._studies.alive() and not request.force:
-            live = [one.name for one in self._supervisor.state.studies.values() if one.state == "running"]
+            live = [one.name for one in self._supervisor.state.studies.values() if one.state in LIVE_STUDY]
             raise RefusedError.of(
                 f"studies still run: {', '.join(live)}",
                 "engine",

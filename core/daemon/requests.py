@@ -32,6 +32,21 @@ def trial_in(state: s.State, name: str, number: int) -> s.Trial:
     return trial
 
 
+def may_pause_all(study: s.Study) -> None:
+    """Raises RefusedError when a study cannot be paused."""
+    if study.state != "running":
+        fix = (
+            "`trimtab resume --all` lets it go on" if study.state == "paused" else "wait until it has stopped"
+        )
+        raise RefusedError.of(f"the study is {study.state} already", f"study {study.name}", fix)
+
+
+def may_resume_all(study: s.Study) -> None:
+    """Raises RefusedError when a study is not paused."""
+    if study.state != "paused":
+        raise RefusedError.of(f"the study is {study.state}, not paused", f"study {study.name}", "")
+
+
 def may_go_on(study: s.Study, more: bool) -> None:
     """Raises RefusedError when a study cannot be taken up again; ``more`` trials are wanted than before."""
     where = f"study {study.name}"

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from core.contract import events as e
 from core.contract import state as s
+from core.contract import work
 
 
 def given_back(study: s.Study, trial: s.Trial, retry: int, retries: int, why: str, tail: str) -> e.TrialEvent:
@@ -38,3 +39,18 @@ def forgotten(study: s.Study, worker: str) -> tuple[e.Event, ...]:
 def pruned(study: s.Study, trial: s.Trial, why: str) -> e.TrialPruned:
     """The trial ends where it stands; its worker is not asked any more."""
     return e.TrialPruned(at=time.time(), study=study.name, trial=trial.number, step=trial.step, why=why)
+
+
+def failed(study: s.Study, what: str, detail: str, broken: work.Broken | None) -> list[e.Event]:
+    """The study ends with the reason; its unfinished trials fail with it."""
+    at = time.time()
+    where = f" ({broken.where})" if broken and broken.where else ""
+    fix = f" → {broken.fix}" if broken and broken.fix else ""
+    ends: list[e.Event] = [
+        e.TrialFailed(
+            at=at, study=study.name, trial=trial.number, step=trial.step, error=what, traceback=detail
+        )
+        for trial in study.trials.values()
+        if trial.state not in s.ENDED
+    ]
+    return [*ends, e.StudyEnded(at=at, study=study.name, outcome="failed", why=f"{what}{where}{fix}")]

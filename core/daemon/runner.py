@@ -15,9 +15,10 @@ from core.contract import work
 from core.contract.plain import plain
 from core.contract.spec import Spec
 from core.daemon.crew import Crew, Worker, end_stray, log_tail, may_return
+from core.daemon.departures import Departures
 from core.daemon.placement import Slot
 from core.daemon.places import Places
-from core.daemon.requeue import forgotten, given_back, pruned
+from core.daemon.requeue import failed, forgotten, given_back, pruned
 from core.daemon.searching import Searching
 from core.daemon.supervisor import Supervisor
 from core.errors import TrimtabError
@@ -59,6 +60,7 @@ class Runner:
         self._spec, self._folder = spec, folder
         self._places = Places(spec.resources.pack, devices)
         self._module, self._why_pruned = worker_module, why_pruned
+        self._departures = Departures()
         self._fruitless = 0  # workers in a row that ended before any trial ran
         self._inbox: asyncio.PriorityQueue[tuple[bool, int, Message]] = asyncio.PriorityQueue()
         self._posted = 0
@@ -175,6 +177,8 @@ class Runner:
     async def _fill(self) -> None:
         """Fill the free places with queued trials, then with new ones; end the study when none is left."""
         while self.study.state == "running" and not self.closing:
+            if self._departures.under_way(self._crew.workers):
+                break  # their memory is not free yet
             await self._note()
             found = self._places.next(self.study)
             if found is not None:
@@ -232,6 +236,8 @@ class Runner:
         )  # fmt: skip
         if refused or self.study.trials[trial.number].state != s.STARTING:  # pruned at the same moment
             return
+        if self.study.state == "paused":  # at the same moment
+            self.yield_devices()
         if worker.name not in self._crew.workers:  # it ended meanwhile
             await self._requeue(worker, f"its worker {worker.name} ended")
             return
@@ -240,10 +246,8 @@ class Runner:
 
     def assignment(self, trial: s.Trial) -> work.Assign:
         """The trial as a worker is given it."""
-        folder = self._folder / "trials" / str(trial.number)
-        return work.Assign(
-            trial.number, trial.knobs, str(folder), trial.checkpoint, paused=trial.asked == "pause"
-        )
+        folder = str(self._folder / "trials" / str(trial.number))
+        return work.Assign(trial.number, trial.knobs, folder, trial.checkpoint, trial.asked == "pause")
 
     # -- workers ----------------------------------------------------------------------------------
 
@@ -253,6 +257,9 @@ class Runner:
         A trial that ran and is not held any more has ended there: that is told next, and it is not
         given out again.
         """
+        if self.study.state == "paused":  # before the engine was away
+            self.yield_devices()
+            return
         mine = {trial.number: trial for trial in self._on_workers() if trial.worker == worker.name}
         for number in holds:
             if number not in mine:
@@ -273,7 +280,7 @@ class Runner:
         await self.put(*forgotten(self.study, worker.name))
         tail = log_tail(worker)
         lost = [trial for trial in self._on_workers() if trial.worker == worker.name]
-        if lost:
+        if lost and worker.name not in self._departures:
             in_vain = all(trial.state == s.STARTING for trial in lost)
             self._fruitless = self._fruitless + 1 if in_vain else 0
         if self._fruitless > self._spec.resources.retries and not self.closing:
@@ -288,7 +295,8 @@ class Runner:
         if trial.asked == "prune" or self.study.state == "stopping":
             await self.put(pruned(self.study, trial, self._why_pruned(trial.number)))
             return
-        retry = trial.retry if self.closing else trial.retry + 1
+        blameless = self.closing or self.study.state == "paused" or trial.worker in self._departures
+        retry = trial.retry if blameless else trial.retry + 1
         await self.put(given_back(self.study, trial, retry, self._spec.resources.retries, why, tail))
 
     async def _check_deadlines(self) -> None:
@@ -300,6 +308,7 @@ class Runner:
             if grace_is_over or not may_return(self._folder, trial.worker):
                 end_stray(self._folder, trial.worker)  # two workers must not write one trial's files
                 await self._give_back(trial, f"its worker {trial.worker} did not come back", "")
+        self._departures.hurry()
         if self._stopping_since is not None and now - self._stopping_since > STOP_GRACE_S:
             self._stopping_since = now
             for worker in self._crew.of(self.name):
@@ -318,6 +327,13 @@ class Runner:
             if not await self.put(asked):
                 self._send(trial, work.Prune(trial.number, why))
 
+    def yield_devices(self) -> None:
+        """Have every trial kept and every worker gone; the study is paused."""
+        for worker in self._crew.of(self.name):
+            mine = [trial for trial in self._on_workers() if trial.worker == worker.name]
+            loading = all(trial.state == s.STARTING for trial in mine)
+            self._departures.send(worker, "the study is paused", at_once=loading)
+
     async def _prune_queued(self, why: str) -> None:
         for trial in list(self.study.trials.values()):
             if trial.state == s.QUEUED:
@@ -325,16 +341,5 @@ class Runner:
 
     async def _fail(self, what: str, detail: str, broken: work.Broken | None = None) -> None:
         """End the study with the reason; its unfinished trials fail with it."""
-        where = f" ({broken.where})" if broken and broken.where else ""
-        fix = f" → {broken.fix}" if broken and broken.fix else ""
-        for trial in list(self.study.trials.values()):
-            if trial.state in s.ENDED:
-                continue
-            failed = e.TrialFailed(
-                at=time.time(), study=self.name, trial=trial.number, step=trial.step,
-                error=what, traceback=detail,
-            )  # fmt: skip
-            await self.put(failed)
-        await self.put(
-            e.StudyEnded(at=time.time(), study=self.name, outcome="failed", why=f"{what}{where}{fix}")
-        )
+        for event in failed(self.study, what, detail, broken):
+            await self.put(event)

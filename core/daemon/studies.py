@@ -30,6 +30,7 @@ log = logging.getLogger("trimtab.studies")
 # What a runner reacts to; readings and confirmations only change the picture.
 FOR_RUNNER = (
     e.TrialEvaluated, e.TrialCompleted, e.TrialPruned, e.TrialFailed, e.TrialInfeasible, e.PackMeasured,
+    e.StudyResumed,
 )  # fmt: skip
 
 
@@ -124,6 +125,11 @@ class Studies:
                     await self._start(request)
             case wire.StopStudy():
                 await self._stop(request)
+            case wire.PauseStudy():
+                await self._pause_all(request)
+            case wire.ResumeStudy():
+                requests.may_resume_all(requests.live_study(self.state, request.study))
+                await self._put(e.StudyResumed(at=time.time(), study=request.study, by=request.by))
             case wire.PauseTrial():
                 await self._pause(request)
             case wire.ResumeTrial():
@@ -165,7 +171,7 @@ class Studies:
             )
         more = spec.study.trials > known.total_trials
         requests.may_go_on(known, more)
-        live = known.state == "running"
+        live = known.state in ("running", "paused")
         if not more and (live or known.state == "complete"):
             return
         if not live:
@@ -190,6 +196,13 @@ class Studies:
         runner = self._runners.get(study.name)
         if runner is not None:
             await runner.stop(why)
+
+    async def _pause_all(self, request: wire.PauseStudy) -> None:
+        requests.may_pause_all(requests.live_study(self.state, request.study))
+        await self._put(e.StudyPaused(at=time.time(), study=request.study, by=request.by))
+        runner = self._runners.get(request.study)
+        if runner is not None:
+            runner.yield_devices()
 
     async def _pause(self, request: wire.PauseTrial) -> None:
         trial = requests.trial_in(self.state, request.study, request.trial)

@@ -56,12 +56,20 @@ def test_status_as_json_says_what_each_pack_takes_and_gives(running, capsys):
         ("pause 1", wire.PauseTrial("small", 1, "command line")),
         ("resume 1 --study small", wire.ResumeTrial("small", 1, "command line")),
         ("prune 1", wire.PruneTrial("small", 1, "command line", "asked on the command line")),
+        ("pause --all", wire.PauseStudy("small", "command line")),
+        ("resume --all --study small", wire.ResumeStudy("small", "command line")),
         ("stop", wire.StopStudy("small", "command line")),
     ],
 )
 def test_steering_sends_one_request(running, line, request_, capsys):
     assert main(line.split()) == exits.OK
     assert running.asked == [request_] and capsys.readouterr().out
+
+
+@pytest.mark.parametrize("line", ["pause", "resume", "pause 1 --all"])
+def test_one_trial_or_all_must_be_meant(running, line, capsys):
+    assert main(line.split()) == exits.BAD_INPUT and not running.asked
+    assert "name a trial, or all of them" in capsys.readouterr().err
 
 
 def test_a_refusal_is_code_4_with_its_reason(running, capsys):

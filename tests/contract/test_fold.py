@@ -81,6 +81,20 @@ def test_an_ended_trial_stays_ended():
         assert apply(state, event(kind)) is state
 
 
+def test_a_study_is_paused_and_resumed_once():
+    paused, resumed = e.StudyPaused(at=1.0, study="a", by="me"), e.StudyResumed(at=1.0, study="a", by="me")
+    state = folded(*RUNNING)
+    assert refusal(state, resumed) == "the study is running"
+    state = apply(state, paused)
+    assert (state.studies["a"].state, state.studies["a"].why) == ("paused", "paused by me")
+    assert (
+        refusal(state, paused) == "the study is paused"
+        and ranking.study_left_s(state.studies["a"], 9) is None
+    )
+    state = apply(state, resumed)
+    assert (state.studies["a"].state, state.studies["a"].why) == ("running", "")
+
+
 def test_readings_update_the_curves_and_the_latest_numbers():
     state = folded(*RUNNING, event(e.TrialReported, step=1, metrics={"train/loss": 3.0}), e.TrialEvaluated)
     trial = trial_of(state)

@@ -28,6 +28,16 @@ async def test_p_asks_for_a_pause_and_the_row_changes_when_the_event_comes(seat)
         await you.until(lambda: you.backend.asked[-1] == wire.ResumeTrial("tidy-7b", 6), "the other request")
 
 
+async def test_capital_p_gives_the_gpu_back_and_takes_it_again(seat):
+    async with seat(state_of(*SCENE)) as you:
+        await you.press("P")
+        await you.until(lambda: you.backend.asked == [wire.PauseStudy("tidy-7b")], "the request")
+        you.backend.happen(e.StudyPaused(at=NOW, study="tidy-7b", by="console"))
+        await you.sees("paused by console: P goes on")
+        await you.press("P")
+        await you.until(lambda: you.backend.asked[-1] == wire.ResumeStudy("tidy-7b"), "the other request")
+
+
 async def test_x_asks_first(seat):
     async with seat(state_of(*SCENE)) as you:
         await choose(you, 7)

@@ -72,6 +72,14 @@ class StudyScreen(Screen[None]):
         kind = wire.ResumeTrial if resume else wire.PauseTrial
         self.console.ask(kind(study.name, trial.number))
 
+    def action_pause_all(self) -> None:
+        """Give the devices back, or take them again."""
+        study = self.study
+        if study is None:
+            return
+        kind = wire.ResumeStudy if study.state == "paused" else wire.PauseStudy
+        self.console.ask(kind(study.name))
+
     def action_prune(self) -> None:
         """End the trial, after a question."""
         study, trial = self.study, self.selected()
@@ -90,7 +98,7 @@ class StudyScreen(Screen[None]):
         study = self.study
         if study is None:
             return
-        if study.state != "running":
+        if study.state not in ("running", "paused"):
             self.console.say(f"the study is {study.state} already")
             return
         running = sum(1 for trial in study.trials.values() if trial.state in s.ON_WORKER)

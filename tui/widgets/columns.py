@@ -71,8 +71,9 @@ def _number(study: s.Study, trial: s.Trial, best: bool) -> list[Piece]:
 
 
 def _state(study: s.Study, trial: s.Trial, best: bool) -> list[Piece]:
-    word = ASKED.get(trial.asked, trial.state)
-    return [(f"{GLYPHS[trial.state]} {word}", "warning" if trial.asked else trial.state)]
+    state = s.PAUSED if study.state == "paused" and trial.state == s.QUEUED and trial.step else trial.state
+    word = ASKED.get(trial.asked, state) if trial.state in s.ON_WORKER else state
+    return [(f"{GLYPHS[state]} {word}", "warning" if trial.asked else state)]
 
 
 def _progress(study: s.Study, trial: s.Trial, best: bool) -> list[Piece]:

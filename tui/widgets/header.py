@@ -14,6 +14,7 @@ from tui.widgets.sheet import Sheet
 
 STATES = {
     "running": "running",
+    "paused": "paused",
     "stopping": "paused",
     "complete": "complete",
     "stopped": "pruned",
@@ -73,6 +74,8 @@ def _first_line(line: Text, study: s.Study, now: float, look: Palette, width: in
 
 
 def _second_line(line: Text, study: s.Study, look: Palette) -> None:
+    if study.state == "paused":
+        line.append(f"{plain(study.why, 40)}: P goes on  ", style=look["warning"])
     best = ranking.best(study)
     metric, direction = study.objectives[0]
     if best is not None:

@@ -1,0 +1,113 @@
+"""A paused study keeps all its trials and gives its devices back, within seconds; resumed, it goes on."""
+
+import signal
+
+import psutil
+
+from core.contract import state as s
+from core.contract import wire
+from core.daemon import departures
+from core.daemon.departures import Departures
+
+LONG = {"steps": 100_000}
+
+
+def run_two(engine) -> None:
+    engine.run(study={"trials": 2}, train=LONG)
+    engine.until_study(
+        lambda one: len(one.trials) == 2 and all(trial.step > 3 for trial in one.trials.values()), "both run"
+    )
+
+
+def paused(engine) -> s.Study:
+    engine.ask(wire.PauseStudy("s", by="me"))
+    engine.until(lambda: not engine.workers(), "the workers are gone")
+    return engine.until_study(
+        lambda one: all(trial.state == s.QUEUED for trial in one.trials.values()), "all stand still"
+    )
+
+
+def test_all_trials_are_kept_and_go_on_where_they_stood(engine):
+    run_two(engine)
+    study = paused(engine)
+    assert (study.state, study.why) == ("paused", "paused by me")
+    stood = {number: trial.step for number, trial in study.trials.items()}
+    assert all(
+        trial.retry == 0 and trial.checkpoint_step == trial.step > 3 for trial in study.trials.values()
+    )
+    engine.ask(wire.ResumeStudy("s", by="me"))
+    study = engine.until_study(
+        lambda one: all(trial.step > stood[number] for number, trial in one.trials.items()), "they go on"
+    )
+    assert study.state == "running" and all(trial.retry == 0 for trial in study.trials.values())
+
+
+def test_nothing_starts_while_it_is_paused_not_even_with_the_next_engine(engine):
+    run_two(engine)
+    paused(engine)
+    engine.kill()
+    engine.start()
+    engine.ask(wire.ResumeStudy("s"))
+    engine.until_study(lambda one: any(t.state == s.RUNNING for t in one.trials.values()), "it goes on")
+
+
+def test_workers_that_outlive_the_engine_go_when_the_next_one_finds_the_study_paused(engine):
+    run_two(engine)
+    (worker,) = engine.workers()
+    worker.suspend()  # it cannot hear of the pause
+    engine.ask(wire.PauseStudy("s"))
+    engine.kill()
+    worker.resume()
+    engine.start()
+    engine.until(lambda: not engine.workers(), "the worker is gone")
+    study = engine.until_study(
+        lambda one: all(trial.state == s.QUEUED for trial in one.trials.values()), "all stand still"
+    )
+    assert study.state == "paused" and all(trial.step > 3 for trial in study.trials.values())
+
+
+def test_a_study_that_is_resumed_at_once_waits_until_the_memory_is_free(engine):
+    run_two(engine)
+    (before,) = engine.workers()
+    before.suspend()
+    engine.ask(wire.PauseStudy("s"))
+    engine.ask(wire.ResumeStudy("s"))
+    study = engine.study()
+    assert study.state == "running" and [one.pid for one in engine.workers()] == [before.pid]
+    before.send_signal(signal.SIGCONT)
+    engine.until(lambda: not psutil.pid_exists(before.pid) and engine.workers(), "another worker")
+    study = engine.until_study(
+        lambda one: all(trial.state == s.RUNNING for trial in one.trials.values()), "both run again"
+    )
+    assert all(trial.retry == 0 for trial in study.trials.values())
+
+
+def test_a_paused_study_can_be_stopped(engine):
+    run_two(engine)
+    paused(engine)
+    engine.ask(wire.StopStudy("s"))
+    study = engine.until_study(lambda one: one.state == "stopped", "it has stopped")
+    assert {trial.state for trial in study.trials.values()} == {s.PRUNED}
+
+
+class Slow:
+    """A worker that does not go."""
+
+    def __init__(self) -> None:
+        self.name, self.leaving, self.killed = "cpu-1", False, 0
+
+    def tell(self, message) -> None: ...
+
+    def kill(self) -> None:
+        self.killed += 1
+
+
+def test_a_worker_that_does_not_go_is_ended():
+    now = 0.0
+    slow, some = Slow(), Departures(lambda: now)
+    some.send(slow, "the study is paused", at_once=False)
+    some.hurry()
+    assert slow.leaving and not slow.killed and some.under_way({"cpu-1"}) and not some.under_way(())
+    now = departures.GRACE_S + 1
+    some.hurry()
+    assert slow.killed
