@@ -13,6 +13,7 @@ from core.contract import state as s
 from core.contract import wire
 from core.contract.plain import plain
 from core.errors import TrimtabError
+from tui import terminal
 from tui.engine import Engine
 from tui.look import DEFAULT, Palette, themes
 from tui.screens.base import StudyScreen
@@ -151,6 +152,7 @@ class TrimtabApp(App[None]):
 def run(socket: Path, study: str | None) -> int:
     """Open the console on the engine at ``socket``; returns the exit code."""
     app = TrimtabApp(socket, study)
+    terminal.leave_with_it()
     app.run()
     if app.return_code:
         return app.return_code

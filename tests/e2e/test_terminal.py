@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 
+import psutil
 import pytest
 
 from core.contract import client, wire
@@ -83,10 +84,13 @@ def test_a_study_is_started_steered_left_and_found_again(house: House, terminal:
 
 
 def test_the_terminal_may_vanish(house: House, terminal: Terminal):
-    terminal.open(f"{TRIMTAB} run {house.write(trials=2, steps=100_000)}")
+    spec = house.write(trials=2, steps=100_000)
+    terminal.open(f"trap '' HUP; {TRIMTAB} run {spec}; true")  # as under make or nohup: no signal comes
     house.until(lambda one: 0 in one.trials and one.trials[0].step > 0, "trial 0 runs")
     before = house.state().studies["tiny"].trials[0].step
+    (console,) = [one for one in psutil.process_iter(["cmdline"]) if str(spec) in (one.info["cmdline"] or [])]
     terminal.tmux("kill-server")
+    console.wait(DEADLINE_S)
     house.until(lambda one: one.trials[0].step > before + 3, "the study goes on")
     house.trimtab("stop")
     assert house.until(lambda one: one.state == "stopped", "it stops").trials[0].state == s.PRUNED
