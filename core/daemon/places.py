@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from core.contract import state as s
@@ -10,6 +11,8 @@ from core.contract.spec import AUTO
 from core.daemon.packing import Calibration
 from core.daemon.placement import Free, Slot, by_room
 
+LEARNING = frozenset({"tpe", "gp", "cmaes", "nsga2"})  # samplers that propose from what has ended
+GENERATIONS = 4  # so many times, at least, such a sampler is to learn in a study
 MOST_WAITING = 2  # trials queued for want of memory; beyond it the sampler is not asked for more
 
 
@@ -21,14 +24,16 @@ class Places:
         self._measured = {slot.label: Calibration(slot.label) for slot in devices if pack == AUTO}
         self._waiting: set[int] = set()  # trials that were told to wait
         self._notes: list[str] = []
+        self._said_why_few = False
 
     def measured(self, event: PackMeasured, study: s.Study) -> None:
         """A worker of ``study`` has measured its pack."""
         one = self._measured.get(event.device)
         if one is not None:
             one.measured(event, {number: trial.knobs for number, trial in study.trials.items()})
-            running = len(_on_devices(study).get(event.device, ()))
-            self._notes += one.news(_left(study), running)
+            running = _on_devices(study)
+            here = len(running.get(event.device, ()))
+            self._notes += one.news(_limit(study, running, event.device), here)
 
     def notes(self) -> list[str]:
         """What is to be told since the last call."""
@@ -40,6 +45,7 @@ class Places:
         for it. One that does not fit into a device's memory lets others go first; that is told once."""
         running = _on_devices(study)
         free = self._free(study, running)
+        self._say_why_few(study)
         for trial in study.trials.values():
             if trial.state != s.QUEUED or not free:
                 continue
@@ -52,6 +58,16 @@ class Places:
                 self._waiting.add(trial.number)
                 self._notes.append(f"trial {trial.number} waits: {refused[0]}")
         return None
+
+    def _say_why_few(self, study: s.Study) -> None:
+        most = at_once(study)
+        if self._measured and not self._said_why_few and most < study.total_trials:
+            sampler = study.spec["study"]["sampler"]
+            self._notes.append(
+                f"at most {most} trials at once, so that {sampler} learns from those that have ended; "
+                "a number as resources.pack has more"
+            )
+        self._said_why_few = True
 
     def _refused(self, trial: s.Trial, there: Sequence[s.Trial], slot: Slot) -> str:
         """Why ``trial`` cannot join those on the device; empty when it can."""
@@ -67,14 +83,32 @@ class Places:
 
     def _free(self, study: s.Study, running: dict[str, list[s.Trial]]) -> list[Free]:
         loads = {label: len(trials) for label, trials in running.items()}
-        left = _left(study)
         wanted = {
-            slot.label: self._measured[slot.label].wanted(left, loads.get(slot.label, 0))
+            slot.label: self._measured[slot.label].wanted(
+                _limit(study, running, slot.label), loads.get(slot.label, 0)
+            )
             if self._measured
             else (int(self._pack), "")
             for slot in self._devices
         }
         return by_room(self._devices, loads, wanted)
+
+
+def at_once(study: s.Study) -> int:
+    """How many trials may run side by side: a sampler that learns must see some end before it proposes the
+    others. Its random start is for as many as it takes."""
+    section = study.spec.get("study", {})
+    if section.get("sampler") not in LEARNING:
+        return study.total_trials
+    startup = max(2, int(section.get("startup_trials", 0)))
+    return min(study.total_trials, max(startup, math.ceil(study.total_trials / GENERATIONS)))
+
+
+def _limit(study: s.Study, running: dict[str, list[s.Trial]], device: str) -> int:
+    """The most trials on ``device``: those that are left, and its share of those at once. No device is
+    left empty."""
+    elsewhere = sum(len(trials) for label, trials in running.items() if label != device)
+    return min(_left(study), max(1, at_once(study) - elsewhere))
 
 
 def _on_devices(study: s.Study) -> dict[str, list[s.Trial]]:

@@ -1,7 +1,10 @@
 """Which queued trial starts next, and where: none is started that does not fit, none is asked for in vain."""
 
+import pytest
+from msgspec.structs import replace
+
 from core.daemon.placement import Slot
-from core.daemon.places import Places
+from core.daemon.places import Places, at_once
 from tests.daemon.packs import GIB, MIB, pack, study
 
 GPU0, GPU1 = Slot("gpu0", "cuda:0", "0"), Slot("gpu1", "cuda:0", "1")
@@ -82,3 +85,36 @@ def test_the_device_with_the_most_free_places_comes_first():
 def test_the_last_trials_of_a_study_are_not_waited_for():
     places = measured(9 * GIB)
     assert places.next(study(3, *[("running", 8)] * 2, ("queued", 8)))[2].startswith("2 of 3 places")
+
+
+def searched(total: int, sampler: str, startup: int, *trials):
+    section = {"sampler": sampler, "startup_trials": startup}
+    return replace(study(total, *trials), spec={"study": section})
+
+
+@pytest.mark.parametrize(
+    ("sampler", "total", "startup", "most"),
+    [("tpe", 12, 4, 4), ("tpe", 100, 5, 25), ("gp", 3, 10, 3), ("tpe", 6, 0, 2), ("random", 64, 5, 64)],
+)
+def test_a_sampler_that_learns_sees_some_trials_end_before_it_proposes_the_others(
+    sampler, total, startup, most
+):
+    assert at_once(searched(total, sampler, startup)) == most
+
+
+def test_why_there_are_not_more_at_once_is_told_once():
+    places = measured(19 * GIB, running=4)
+    four = [("running", 8)] * 4
+    assert places.next(searched(12, "tpe", 4, *four, ("queued", 8))) is None
+    assert places.notes() == [
+        "at most 4 trials at once, so that tpe learns from those that have ended; "
+        "a number as resources.pack has more"
+    ]
+    assert places.next(searched(12, "random", 4, *four, ("queued", 8))) is not None
+    assert places.next(searched(12, "tpe", 4, *four, ("queued", 8))) is None and not places.notes()
+
+
+def test_no_device_is_left_empty_for_that():
+    places = Places("auto", [GPU0, GPU1])
+    four = [("running", 8)] * 4
+    assert places.next(searched(12, "tpe", 4, *four, ("queued", 8)))[1] == GPU1
