@@ -52,6 +52,11 @@ def private(folder: Path) -> Path:
     return folder
 
 
+def no_link(path: str, flags: int) -> int:
+    """An ``opener`` for ``open``: what it makes is its owner's alone; raises OSError for a link."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
 def socket_path(of_home: Path | None = None) -> Path:
     """The engine's Unix socket: in the home folder, or, where that path is too long for a
     socket, in a 0700 folder under the temporary folder named by the home's hash."""

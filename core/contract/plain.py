@@ -5,26 +5,41 @@ from __future__ import annotations
 import unicodedata
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
-# Cc: escape sequences and bells; Cf: bidi overrides that reorder a line; Cs/Co: not printable
-UNSAFE = {"Cc", "Cf", "Cs", "Co"}
+# Cc: escape sequences and bells; Cf: bidi overrides and zero-width characters; Cs/Co: not printable;
+# Zl/Zp: line ends that some libraries obey and others do not
+UNSAFE = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+MARKS = {"Mn", "Me"}  # stand on the character before; a hundred of them reach into other lines
+MARKS_KEPT = 2
+READ_AHEAD = 4  # characters looked at for each that may be shown: marks take no room
 
 
 def plain(text: str, limit: int | None = None, lines: bool = False) -> str:
     """``text`` without control, format and private characters, at most ``limit`` characters.
 
-    Tabs become one space; so do line ends unless ``lines`` keeps them.
+    Tabs become one space; so do line ends unless ``lines`` keeps them. What lies far beyond the limit is not
+    even looked at: a line may have megabytes.
     """
-    kept = []
+    if limit is not None:
+        text = text[: READ_AHEAD * (limit + 1)]
+    if text.isascii() and text.isprintable():  # nearly everything
+        return _cut(text, limit)
+    kept: list[str] = []
+    marks = 0
     for character in text:
+        category = unicodedata.category(character)
+        marks = marks + 1 if category in MARKS else 0
+        if marks > MARKS_KEPT or (marks and not kept):
+            continue
         if character == "\n":
             kept.append("\n" if lines else " ")
         elif character in "\t\r":
             kept.append(" ")
-        elif unicodedata.category(character) in UNSAFE:
-            kept.append(REPLACEMENT)
         else:
-            kept.append(character)
-    clean = "".join(kept)
-    if limit is not None and len(clean) > limit:
-        clean = clean[: max(0, limit - 1)] + "…"
-    return clean
+            kept.append(REPLACEMENT if category in UNSAFE else character)
+    return _cut("".join(kept), limit)
+
+
+def _cut(text: str, limit: int | None) -> str:
+    if limit is not None and len(text) > limit:
+        return text[: max(0, limit - 1)] + "…" * (limit > 0)
+    return text

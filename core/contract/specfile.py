@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from core.contract import knobs, spec
 from core.contract.plain import plain
+from core.contract.secrets import Redactor
 from core.contract.space import Choice, Dimension, Range, read_dimension
 from core.errors import Problem, SpecError
 
@@ -42,7 +43,7 @@ def load(path: Path) -> spec.Spec:
 
 def parse(raw: dict, where: str = "study") -> spec.Spec:
     """The study in ``raw``, a TOML file's content. Raises SpecError with every problem found."""
-    problems: list[Problem] = []
+    problems = _secrets(raw, where)
     _unknown_keys(raw, SECTION_NAMES, where, "section", problems)
     for name in ("study", "model", "data"):
         if name not in raw:
@@ -90,6 +91,18 @@ def nearest(name: str, known: Iterable[str]) -> str:
     options = list(known)
     close = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(options)}"
+
+
+def _secrets(raw: dict, where: str) -> list[Problem]:
+    """The file is kept with the study, shown, and given to others."""
+    redactor, found = Redactor(), []
+    for section, content in raw.items():
+        for key, value in content.items() if isinstance(content, dict) else ():
+            if redactor.found(str(value)):
+                fix = "put it into the environment of the engine, such as HF_TOKEN; an URL may hold ${NAME}"
+                label = plain(f"{section}.{key}", 80)
+                found.append(Problem(f"{label} holds what looks like a password or token", where, fix))
+    return found
 
 
 def _unknown_keys(raw: dict, known: Iterable[str], where: str, noun: str, problems: list[Problem]) -> None:

@@ -130,6 +130,7 @@ _to_console = msgspec.msgpack.Decoder(ToConsole)
 _from_console = msgspec.msgpack.Decoder(Ask)
 _from_worker = msgspec.msgpack.Decoder(work.FromWorker)
 _to_worker = msgspec.msgpack.Decoder(work.ToWorker)
+_request = msgspec.json.Decoder(AnyRequest)
 
 
 def encode(message: object) -> bytes:
@@ -137,21 +138,34 @@ def encode(message: object) -> bytes:
     return _pack.encode(message)
 
 
+def _read(decoder: Any, raw: bytes) -> Any:
+    """Raises msgspec.DecodeError, and nothing else, for whatever it is not."""
+    try:
+        return decoder.decode(raw)
+    except (UnicodeDecodeError, RecursionError, OverflowError) as error:
+        raise msgspec.DecodeError(f"{type(error).__name__}: {error}") from error
+
+
+def read_request(raw: bytes) -> AnyRequest:
+    """A request as JSON. Raises msgspec.DecodeError on anything else."""
+    return _read(_request, raw)
+
+
 def read_to_console(raw: bytes) -> ToConsole:
     """Raises msgspec.DecodeError on anything else."""
-    return _to_console.decode(raw)
+    return _read(_to_console, raw)
 
 
 def read_from_console(raw: bytes) -> Ask:
     """Raises msgspec.DecodeError on anything else."""
-    return _from_console.decode(raw)
+    return _read(_from_console, raw)
 
 
 def read_from_worker(raw: bytes) -> work.FromWorker:
     """Raises msgspec.DecodeError on anything else."""
-    return _from_worker.decode(raw)
+    return _read(_from_worker, raw)
 
 
 def read_to_worker(raw: bytes) -> work.ToWorker:
     """Raises msgspec.DecodeError on anything else."""
-    return _to_worker.decode(raw)
+    return _read(_to_worker, raw)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import logging
 import os
 import signal
 import sys
 
 from core import paths
+from core.contract import logs
 from core.daemon.engine import Engine
 from core.daemon.runner import WORKER_MODULE
 from core.errors import TrimtabError
@@ -22,9 +22,7 @@ def main() -> int:
     arguments = parser.parse_args()
     os.umask(0o077)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the terminal may vanish
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    logs.begin()
     try:
         asyncio.run(_run(arguments.worker_module))
     except TrimtabError as error:

@@ -88,7 +88,7 @@ class Crew:
             "CUDA_VISIBLE_DEVICES": slot.visible,
             "TOKENIZERS_PARALLELISM": "false",
         }
-        with runs.worker_log(folder, name).open("ab") as out:
+        with open(runs.worker_log(folder, name), "ab", opener=paths.no_link) as out:
             process = subprocess.Popen(
                 [sys.executable, "-P", "-m", module, str(folder), name, slot.torch_device],
                 stdin=subprocess.DEVNULL,
@@ -178,7 +178,9 @@ def _note_process(folder: Path, name: str, pid: int) -> None:
     """Keep who the worker is for the next engine: a number alone may be somebody else's by then."""
     with contextlib.suppress(psutil.Error, OSError):
         born = psutil.Process(pid).create_time()
-        runs.worker_log(folder, name).with_suffix(".pid").write_text(f"{pid} {born}\n")
+        note = runs.worker_log(folder, name).with_suffix(".pid")
+        with open(note, "w", encoding="utf-8", opener=paths.no_link) as file:
+            file.write(f"{pid} {born}\n")
 
 
 def _noted(folder: Path, name: str) -> psutil.Process | None:

@@ -69,7 +69,7 @@ def _start(base: Path, socket: Path) -> None:
     log = paths.engine_log(base)
     where = log.stat().st_size if log.exists() else 0
     environment = {**os.environ, "PYTHONPATH": str(paths.root()), "TRIMTAB_HOME": str(base)}
-    with log.open("ab") as out:
+    with open(log, "ab", opener=paths.no_link) as out:
         engine = subprocess.Popen(
             [sys.executable, "-P", "-m", "core.daemon"],
             stdin=subprocess.DEVNULL,

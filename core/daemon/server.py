@@ -6,13 +6,16 @@ import asyncio
 import contextlib
 import logging
 import os
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import msgspec
 from aiohttp import WSMsgType, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from core.contract import wire, work
+from core.contract.plain import plain
 from core.daemon.hub import Hub
 from core.daemon.peer import is_welcome
 from core.daemon.supervisor import Supervisor
@@ -21,10 +24,29 @@ from core.errors import TrimtabError
 
 log = logging.getLogger("trimtab.server")
 
+SELDOM_S = 60.0
+MOST_UNANSWERED = 512  # requests of one console
 LARGEST_REQUEST_BYTES = 8 << 20
 Handle = Callable[[wire.AnyRequest], Awaitable[None]]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-_request = msgspec.json.Decoder(wire.AnyRequest)
+
+
+class Seldom:
+    """A warning that anybody can cause must not fill the disk: one a minute, and how many it stands for."""
+
+    def __init__(self) -> None:
+        self._said_at, self._unsaid = -SELDOM_S, 0
+
+    def say(self, text: str, *more: object) -> None:
+        """Log it now, or count it."""
+        if time.monotonic() - self._said_at < SELDOM_S:
+            self._unsaid += 1
+            return
+        log.warning(f"{text} (and %d times before)", *more, self._unsaid)
+        self._said_at, self._unsaid = time.monotonic(), 0
+
+
+_strangers = Seldom()
 
 
 @web.middleware
@@ -32,7 +54,7 @@ async def only_the_owner(request: web.Request, handler: Handler) -> web.StreamRe
     """Refuse every other user, whatever the file modes say."""
     transport = request.transport
     if not is_welcome(transport.get_extra_info("socket") if transport else None):
-        log.warning("a connection of another user was refused")
+        _strangers.say("a connection of another user was refused")
         raise web.HTTPForbidden(text="this engine belongs to another user\n")
     return await handler(request)
 
@@ -45,12 +67,22 @@ class Server:
     ) -> None:
         self._supervisor, self._hub, self._telling = supervisor, hub, telling
         self._handle, self._version = handle, version
+        self._nonsense = Seldom()
         app = web.Application(middlewares=[only_the_owner], client_max_size=LARGEST_REQUEST_BYTES)
         app.router.add_get("/health", self._health)
         app.router.add_get("/state", self._state)
         app.router.add_post("/request", self._post)
         app.router.add_get("/ws", self._websocket)
+        logging.getLogger("aiohttp.server").addFilter(self._is_ours)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+
+    def _is_ours(self, record: logging.LogRecord) -> bool:
+        """A request that is no HTTP is answered with 400; that is no fault of the engine's."""
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, HttpProcessingError):
+            self._nonsense.say("a request is no HTTP: %s", plain(str(error), 100))
+            return False
+        return True
 
     async def open(self, socket: Path) -> None:
         """Listen at ``socket``; a stale one is removed first (the caller holds the engine's lock)."""
@@ -85,7 +117,7 @@ class Server:
 
     async def _post(self, request: web.Request) -> web.Response:
         try:
-            wanted = _request.decode(await request.read())
+            wanted = wire.read_request(await request.read())
         except msgspec.DecodeError as error:
             reply = wire.Reply(
                 0, False, f"not a request: {error}", "POST /request", "see core/contract/wire.py"
@@ -125,6 +157,8 @@ class Server:
         asked: set[asyncio.Task[None]] = set()
         try:
             async for message in socket:
+                if len(asked) >= MOST_UNANSWERED:  # it asks and does not read the answers
+                    break
                 if message.type is WSMsgType.BINARY:
                     task = asyncio.create_task(self._answer(socket, message.data))
                     asked.add(task)
@@ -161,7 +195,7 @@ class Server:
                 elif worker is not None:
                     self._telling.said(worker, said)
         except msgspec.DecodeError as error:
-            log.warning("a worker spoke nonsense: %s", error)
+            self._nonsense.say("a worker spoke nonsense: %s", error)
         finally:
             if worker is not None and worker.send == socket.send_bytes:
                 worker.send = None

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from core.contract.events import LIVE, Event, TrialEvaluated, TrialReported
 from core.contract.fold import apply, refusal
+from core.contract.secrets import Redactor
 from core.contract.state import State
 from core.daemon.hub import Hub
 from core.store.journal import Journal
@@ -38,7 +39,7 @@ class Supervisor:
         self.trouble = ""  # why the journal cannot be written at this moment
         self.watchers: list[Watcher] = []
         self._journals: dict[str, Journal] = {}
-        self._hub = hub
+        self._hub, self._redactor = hub, Redactor()
         self._inbox: list[_Entry] = []
         self._wake = asyncio.Event()
         self._urgent = asyncio.Event()
@@ -89,7 +90,8 @@ class Supervisor:
             refused.append([])
             batch, heard = batches.setdefault(entry.study, ([], {}))
             heard.update(entry.heard)
-            for event in entry.events:
+            for given in entry.events:
+                event = self._redactor.anything(given)
                 reason = refusal(state, event)
                 if reason:
                     refused[-1].append(reason)

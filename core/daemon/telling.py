@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from core.contract import events as e
 from core.contract import state as s
 from core.contract import wire, work
+from core.contract.plain import plain
 from core.daemon.crew import Send, Worker
 from core.daemon.studies import Studies
 from core.daemon.supervisor import Supervisor
@@ -24,6 +25,12 @@ TELLABLE = (
     e.TrialPaused, e.TrialResumed, e.TrialPruned, e.TrialCompleted, e.TrialFailed, e.TrialInfeasible,
     e.TrialCheckpointed,
 )  # fmt: skip
+
+
+def _inside(folder: str, place: str) -> bool:
+    """Does ``place``, if it is a whole path, lie in the trials of the study in ``folder``?"""
+    path = Path(place)
+    return ".." not in path.parts and (not path.is_absolute() or path.is_relative_to(Path(folder) / "trials"))
 
 
 class Telling:
@@ -45,6 +52,9 @@ class Telling:
             return None
         crew = self._studies.crew
         worker = crew.workers.get(hello.worker)
+        if worker is not None and worker.pid != hello.pid:
+            log.warning("process %d says that it is worker %s, which is another", hello.pid, worker.name)
+            return None
         if worker is None:
             if not any(trial.worker == hello.worker for trial in study.trials.values()):
                 return None
@@ -109,6 +119,10 @@ class Telling:
         change a trial that runs elsewhere now."""
         if event.study != worker.study or not isinstance(event, TELLABLE):
             log.warning("worker %s told of %s in %r", worker.name, type(event).__name__, event.study)
+            return False
+        place = getattr(event, "adapter", "") or getattr(event, "path", "")
+        if place and not _inside(self._supervisor.state.studies[event.study].folder, place):
+            log.warning("worker %s told of a path outside its study: %s", worker.name, plain(place, 200))
             return False
         if isinstance(event, e.TrialEvent):
             trial = self._supervisor.state.studies[event.study].trials.get(event.trial)

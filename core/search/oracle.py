@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,13 @@ TOLD = {
 
 
 def storage_url(spec: Any, folder: Path) -> str:
-    """Where the study is stored: ``study.storage``, else optuna.db in the study's folder."""
-    return spec.study.storage or f"sqlite:///{folder / 'optuna.db'}"
+    """Where the study is stored: ``study.storage`` with ${NAME} from the environment, else optuna.db in the
+    study's folder."""
+    if spec.study.storage:
+        return os.path.expandvars(spec.study.storage)
+    if (folder / "optuna.db").is_symlink():
+        raise TrimtabError.of("the storage is a link", str(folder / "optuna.db"), "put the file itself there")
+    return f"sqlite:///{folder / 'optuna.db'}"
 
 
 class Oracle:

@@ -40,7 +40,8 @@ def create(study: str, toml: str) -> Path:
 def write_spec(folder: Path, toml: str) -> None:
     """Put the spec in its place in one piece."""
     aside = folder / (SPEC_FILE + ".new")
-    with aside.open("w", encoding="utf-8") as file:
+    aside.unlink(missing_ok=True)
+    with open(aside, "w", encoding="utf-8", opener=paths.no_link) as file:
         file.write(toml)
         file.flush()
         os.fsync(file.fileno())
@@ -58,8 +59,13 @@ def list_studies() -> list[Path]:
         folders = [one for one in paths.studies().iterdir() if one.is_dir() and not one.is_symlink()]
     except FileNotFoundError:
         return []
-    known = [one for one in folders if (one / SPEC_FILE).is_file() and journal_path(one).is_file()]
-    return sorted(known)
+    return sorted(
+        one for one in folders if all(_own_file(path) for path in (one / SPEC_FILE, journal_path(one)))
+    )
+
+
+def _own_file(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
 
 
 def journal_path(folder: Path) -> Path:

@@ -14,6 +14,7 @@ from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 from tensorboard.plugins.hparams import summary_v2 as hparams
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+from core import paths
 from core.contract.knobs import TABLE
 from core.contract.metrics import METRICS
 
@@ -88,7 +89,7 @@ class Boards:
 
     def _add(self, trial: int, summary: Summary, at: float, step: int) -> None:
         if trial not in self._writers:
-            self._writers[trial] = EventFileWriter(str(self._folder / str(trial)))
+            self._writers[trial] = EventFileWriter(str(paths.private(self._folder / str(trial))))
         self._writers[trial].add_event(Event(wall_time=at, step=step, summary=summary))
 
 

@@ -18,6 +18,7 @@ import msgspec
 
 from core.contract import events as e
 from core.contract import wire, work
+from core.contract.secrets import Redactor
 
 log = logging.getLogger("trimtab.link")
 
@@ -38,7 +39,7 @@ class Link:
         self._inbox: queue.SimpleQueue[work.ToWorker] = queue.SimpleQueue()
         self._outbox: collections.deque[work.Told] = collections.deque()
         self._lock = threading.Lock()
-        self._number = 0
+        self._number, self._redactor = 0, Redactor()
         self._broken: work.Broken | None = None
         self._closing = threading.Event()
         self._drained = threading.Event()
@@ -55,14 +56,15 @@ class Link:
 
     def tell(self, event: e.Event) -> None:
         """Have the engine know of ``event``. Never blocks."""
+        clean = self._redactor.anything(event)
         with self._lock:
             self._number += 1
-            self._outbox.append(work.Told(self._number, event))  # type: ignore[arg-type]
+            self._outbox.append(work.Told(self._number, clean))  # type: ignore[arg-type]
         self._nudge()
 
     def broken(self, message: work.Broken) -> None:
         """The worker as a whole cannot work."""
-        self._broken = message
+        self._broken = self._redactor.anything(message)
         self._nudge()
 
     def take(self, wait: bool) -> list[work.ToWorker]:

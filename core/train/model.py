@@ -103,6 +103,7 @@ def rest(model: Any) -> None:
 def _load(name: str, section: ModelSection, precision: str, device: torch.device) -> tuple[Any, Any]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    _refuse_pickles(Path(name))
     common: dict[str, Any] = {"revision": section.revision, "trust_remote_code": section.trust_remote_code}
     tokenizer = AutoTokenizer.from_pretrained(name, **common)
     more: dict[str, Any] = {"dtype": DTYPES.get(precision, torch.float32)}
@@ -112,8 +113,17 @@ def _load(name: str, section: ModelSection, precision: str, device: torch.device
             "device_map": {"": str(device)},
         }
         more["dtype"] = torch.float32 if device.type == "cpu" else torch.bfloat16
-    model = AutoModelForCausalLM.from_pretrained(name, **common, **more)  # by SDPA where it can
+    model = AutoModelForCausalLM.from_pretrained(name, use_safetensors=True, **common, **more)
     return tokenizer, model if "device_map" in more else model.to(device)
+
+
+def _refuse_pickles(folder: Path) -> None:
+    if folder.is_dir() and any(folder.glob("*.bin")) and not any(folder.glob("*.safetensors")):
+        raise TrimtabError.of(
+            "the folder holds pickled weights only, which may run any code and are never read",
+            str(folder),
+            "where you trust them, load and save_pretrained(…) them once: that writes safetensors",
+        )
 
 
 def _quantised(precision: str, section: ModelSection, device: torch.device) -> Any:

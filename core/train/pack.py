@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from core import paths
 from core.contract import events as e
 from core.contract import work
 from core.contract.plain import plain
@@ -91,6 +92,7 @@ class Pack:
     def _join(self, assign: work.Assign) -> None:
         number = assign.trial
         try:
+            paths.private(Path(assign.folder))
             trial = Trial(self._spec, self._base, self._places, self._data, assign, self._tell)
         except adapters.Unfit as unfit:
             self._say(e.TrialInfeasible, number, why=str(unfit))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from core.contract import events as e
-from core.contract import work
+from core.contract import logs, work
 from core.contract.plain import plain
 from core.contract.spec import Spec
 from core.contract.specfile import load
@@ -115,14 +115,13 @@ def main() -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     settle()
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    logs.begin()
     for noisy in ("httpx", "urllib3", "datasets", "fsspec", "absl"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     spec = load(Path(folder) / "study.toml")
     code = Worker(spec, Path(os.environ[work.ENV_SOCKET]), name, device).run()
     logging.shutdown()
+    sys.stderr.flush()
     os._exit(code)  # the link's thread and CUDA's have nothing more to say
 
 

@@ -41,7 +41,7 @@ def test_every_verb_explains_itself(verb, capsys):
 
 
 @pytest.mark.parametrize(
-    "line", ["nonsense", "pause", "pause x", "pause -1", "engine", "run a --detach --headless"]
+    "line", ["nonsense", "prune", "pause x", "pause -1", "engine", "run a --detach --headless"]
 )
 def test_a_wrong_command_line_is_code_2(line, capsys):
     assert main(line.split()) == exits.BAD_INPUT

@@ -1,5 +1,6 @@
 """Text from outside is shown, never interpreted."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,3 +26,20 @@ def test_nothing_unprintable_and_nothing_too_long_comes_out(text, limit):
     clean = plain(text, limit)
     assert len(clean) <= limit
     assert not any(ord(character) < 32 or ord(character) == 127 for character in clean)
+
+
+def test_marks_do_not_pile_up_and_none_comes_first():
+    assert plain("\u0301e" + "\u0301" * 500 + "!") == "e\u0301\u0301!"
+
+
+@pytest.mark.parametrize("end", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c"])
+def test_no_other_line_end_survives(end):
+    assert plain(f"a{end}b", lines=True) == "a\N{REPLACEMENT CHARACTER}b"
+
+
+def test_a_line_of_megabytes_is_not_walked_over():
+    class Watched(str):
+        def __iter__(self):
+            raise AssertionError("all of it was looked at")
+
+    assert plain(Watched("\x1b" * 10_000_000), 5) == "\N{REPLACEMENT CHARACTER}" * 4 + "…"

@@ -56,6 +56,13 @@ async def test_an_event_is_on_disk_before_anybody_sees_it(writer, tmp_path):
     assert seen == [True] * 6
 
 
+async def test_a_secret_is_neither_kept_nor_shown(writer, tmp_path):
+    await writer.put(CREATED)
+    await writer.put(note("401 for hf_0123456789abcdefghij"))
+    assert list(journal.read(tmp_path / "j"))[1].text == "401 for hf_(redacted)"
+    assert writer.state.studies["s"].lines[-1].text == "401 for hf_(redacted)"
+
+
 async def test_what_cannot_happen_is_refused_and_not_kept(writer, tmp_path):
     await writer.put(CREATED)
     refused = await writer.put(e.TrialPaused(at=2.0, study="s", trial=7, step=1))

@@ -50,3 +50,25 @@ def test_a_long_home_gets_its_socket_elsewhere_but_private(tmp_path):
     place = paths.socket_path(deep)
     assert len(str(place)) < 100
     assert paths.private(place.parent).stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("name", ["study.toml", "journal.log"])
+def test_a_study_whose_files_are_links_is_not_read(name, home, tmp_path):
+    folder = runs.create("demo", "a = 1\n")
+    (folder / "journal.log").write_bytes(b"")
+    assert runs.list_studies() == [folder]
+    elsewhere = tmp_path / name
+    (folder / name).rename(elsewhere)
+    (folder / name).symlink_to(elsewhere)
+    assert runs.list_studies() == []
+
+
+def test_nothing_is_written_through_a_link(home, tmp_path):
+    folder, elsewhere = runs.create("demo", "a = 1\n"), tmp_path / "elsewhere"
+    elsewhere.write_text("mine")
+    for place in (folder / "study.toml.new", folder / "workers" / "cpu-1.log"):
+        place.symlink_to(elsewhere)
+    runs.write_spec(folder, "a = 2\n")
+    with pytest.raises(OSError), open(runs.worker_log(folder, "cpu-1"), "ab", opener=paths.no_link):
+        pass
+    assert elsewhere.read_text() == "mine" and (folder / "study.toml").read_text() == "a = 2\n"

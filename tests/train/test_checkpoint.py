@@ -226,3 +226,23 @@ def test_a_checkpoint_that_finds_no_room_is_a_warning_and_training_goes_on(bench
     assert note.level == "warning" and "no checkpoint at step 4" in note.text
     assert [place.step for place in positions(tmp_path / "0")] == [2]
     assert one.pack.busy
+
+
+def test_a_trial_whose_folder_is_a_link_is_not_trained(bench, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "0").symlink_to(tmp_path / "elsewhere")
+    one = bench()
+    one.assign(tmp_path)
+    assert "is a link" in one.of(e.TrialFailed)[0].error and not any((tmp_path / "elsewhere").iterdir())
+
+
+@pytest.mark.parametrize("name", ["step-1.1.new", "adapter", "adapter.new"])
+def test_no_checkpoint_and_no_adapter_is_written_through_a_link(bench, tmp_path, name):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "0").mkdir()
+    (tmp_path / "0" / name).symlink_to(tmp_path / "elsewhere")
+    one = bench(resources={"checkpoint_every": 1})
+    one.assign(tmp_path, steps=3)
+    one.finish()
+    assert not any((tmp_path / "elsewhere").iterdir())
+    assert one.of(e.StudyNoted) or one.of(e.TrialFailed)

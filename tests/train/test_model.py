@@ -1,5 +1,6 @@
 """The base model: what cannot be loaded says why and what to do."""
 
+import json
 import math
 import shutil
 
@@ -29,6 +30,26 @@ def test_a_folder_without_weights_is_explained(study, tmp_path, folder):
     (tmp_path / "config.json").write_bytes((folder / "config.json").read_bytes())
     with pytest.raises(TrimtabError, match="the base model cannot be loaded"):
         load_base(study(model={"base": str(tmp_path)}), torch.device("cpu"), silent)
+
+
+def test_pickled_weights_are_not_read(study, tmp_path, folder):
+    shutil.copytree(folder, tmp_path / "base")
+    (tmp_path / "base" / "model.safetensors").rename(tmp_path / "base" / "pytorch_model.bin")
+    with pytest.raises(TrimtabError, match="pickled weights only"):
+        load_base(study(model={"base": str(tmp_path / "base")}), torch.device("cpu"), silent)
+
+
+def test_code_that_comes_with_a_model_is_not_executed(study, tmp_path, folder):
+    shutil.copytree(folder, tmp_path / "base")
+    config = json.loads((tmp_path / "base" / "config.json").read_text())
+    config |= {"model_type": "mine", "auto_map": {"AutoConfig": "mine.C", "AutoModelForCausalLM": "mine.M"}}
+    (tmp_path / "base" / "config.json").write_text(json.dumps(config))
+    (tmp_path / "base" / "mine.py").write_text(
+        f"open({str(tmp_path / 'ran')!r}, 'w')\nclass C: pass\nclass M: pass"
+    )
+    with pytest.raises(TrimtabError, match="the base model cannot be loaded"):
+        load_base(study(model={"base": str(tmp_path / "base")}), torch.device("cpu"), silent)
+    assert not (tmp_path / "ran").exists()
 
 
 def test_broken_weights_are_explained(study, tmp_path, folder):

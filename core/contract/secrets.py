@@ -1,0 +1,97 @@
+"""Passwords and tokens are taken out of text before it is kept or shown."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import TypeVar
+
+import msgspec
+
+HIDDEN = "(redacted)"
+LONGEST = 200_000  # characters of one text that are kept at all
+SHORTEST = 8  # of a value from the environment that is looked for: "1" is no secret
+WORDS = {"TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASS", "CREDENTIAL", "CREDENTIALS", "KEY", "APIKEY"}
+
+# What looks like a secret: the first group of each stays, the second is hidden.
+_RANDOM = r"(?=[\w./+=-]*\d)(?=[\w./+=-]*[A-Za-z])[\w./+=-]"  # "pad_token=<|im_end|>" is none
+_PATTERN = re.compile(
+    "|".join(
+        (
+            r"(\bhf_)([A-Za-z0-9]{16,})",  # Hugging Face
+            rf"(\bsk-)({_RANDOM}{{20,}})",  # OpenAI, Anthropic
+            r"(\bgh[pousr]_)([A-Za-z0-9]{20,})",  # GitHub
+            r"(\bgithub_pat_)(\w{20,})",
+            r"(\bglpat-)([\w-]{16,})",  # GitLab
+            r"(\bxox[abprs]-)([\w-]{10,})",  # Slack
+            r"(\bAKIA)([A-Z0-9]{12,})",  # Amazon
+            r"(\bAIza)([\w-]{30,})",  # Google
+            rf"(\b(?i:bearer)\s+)({_RANDOM}{{12,}})",
+            r"(\b[A-Za-z][\w+.-]*://[^\s/:@]*:)(?!\$\{)([^\s/@]+)(?=@)",  # user:password@host
+            r"""(\b\w*(?i:password|passwd|secret)["']?\s*[=:]\s*["']?)([^\s"',;&]{4,})""",
+            rf"""(\b\w*(?i:token|api_?key|access_?key)["']?\s*[=:]\s*["']?)({_RANDOM}{{12,}})""",
+        )
+    )
+)
+T = TypeVar("T")
+
+
+class Redactor:
+    """Knows the secrets of one environment, and what secrets look like."""
+
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+        values = {
+            value
+            for name, value in (os.environ if environment is None else environment).items()
+            if WORDS & set(name.upper().split("_")) and _is_secret(value)
+        }
+        self._known = sorted(values, key=len, reverse=True)  # one may be the beginning of another
+
+    def text(self, text: str) -> str:
+        """``text`` with every secret replaced, cut where it is very long, and fit to be written: the name of
+        a file may hold what is no character."""
+        if len(text) > LONGEST:
+            text = text[:LONGEST] + "…"
+        if not text.isascii():
+            text = text.encode(errors="replace").decode()
+        for secret in self._known:
+            if secret in text:
+                text = text.replace(secret, HIDDEN)
+        return _PATTERN.sub(_hide, text)
+
+    def found(self, text: str) -> bool:
+        """Does ``text`` hold a secret?"""
+        return self.text(text[:LONGEST]) != text[:LONGEST]
+
+    def anything(self, value: T) -> T:
+        """A struct, map, sequence or text with every text in it redacted; itself when there was none."""
+        changed = self._changed(value)
+        return value if changed == value else changed  # type: ignore[return-value]
+
+    def _changed(self, value: object) -> object:
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, msgspec.Struct):
+            fields = {name: getattr(value, name) for name in value.__struct_fields__}
+            new = {name: self.anything(old) for name, old in fields.items() if isinstance(old, MAY_HOLD)}
+            different = {name: one for name, one in new.items() if one is not fields[name]}
+            return msgspec.structs.replace(value, **different) if different else value
+        if isinstance(value, dict):
+            return {self.anything(key): self.anything(one) for key, one in value.items()}
+        if isinstance(value, list | tuple):
+            return type(value)(self.anything(one) for one in value)
+        return value
+
+
+MAY_HOLD = (str, dict, list, tuple, msgspec.Struct)
+
+
+def _is_secret(value: str) -> bool:
+    """A path, a switch or a plain word in such a variable is none."""
+    random = any(character.isdigit() for character in value) or len(value) >= 2 * SHORTEST
+    return len(value) >= SHORTEST and random and not value.startswith(("/", "~"))
+
+
+def _hide(match: re.Match[str]) -> str:
+    return next(group for group in match.groups() if group is not None) + HIDDEN

@@ -1,0 +1,38 @@
+"""A worker that says its token wherever it can."""
+
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+
+from core.contract import events as e
+from core.contract import logs, work
+from core.contract.specfile import load
+from core.train.link import Link
+
+
+def main() -> None:
+    """Join, print, log, tell, and fail."""
+    logs.begin()
+    folder, name, device = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+    token, study = os.environ["HF_TOKEN"], load(folder / "study.toml").study.name
+    link = Link(Path(os.environ[work.ENV_SOCKET]), name, study, device, lambda: ())
+    link.start()
+    print("using", token)
+    logging.getLogger("hub").warning("401 for %s", token)
+    (trial,) = [one.trial for one in link.take(wait=True) if isinstance(one, work.Assign)]
+    common = {"at": time.time(), "study": study}
+    link.tell(e.StudyNoted(**common, text=f"notes {token}"))
+    link.tell(e.Preparing(**common, worker=name, stage=token))
+    link.tell(e.TrialRunning(**common, trial=trial, step=0, total_steps=9))
+    link.tell(
+        e.TrialReported(**common, trial=trial, step=1, elapsed_s=1.0, metrics={token: 1.0}, notes=(token,))
+    )
+    link.tell(e.TrialFailed(**common, trial=trial, error=f"401 {token}", traceback=f"Traceback: {token}"))
+    link.close(10.0)
+    raise OSError(f"the end: {token}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""Whatever models, data, drivers and colleagues write: it is shown, and does nothing."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from core.contract import events as e
+from core.contract import state as s
+from core.contract import wire
+from tests.hostile import TEXTS, harm, hostile, width
+from tests.tui.scene import NOW, four_cards, gpu_packs, no_card, state_of, study_events
+from tui.text import GLYPHS
+
+PREPARING = [e.Preparing(at=NOW, study="tidy-7b", worker="w", stage="loading", done=1, total=3, unit="GB")]
+
+
+def poisoned(machine: list[e.Event]) -> s.State:
+    """All that the screens show, with hostile text in every field that can hold any."""
+    return hostile(state_of(study_events(), study_events("other"), machine, gpu_packs(), PREPARING))
+
+
+def look(you) -> None:
+    """Nothing obeyed, nothing out of line."""
+    strips = you.app.screen._compositor.render_strips()
+    for strip in strips:
+        text = "".join(segment.text for segment in strip)
+        assert not harm(text), text
+        assert width(text) == strip.cell_length == you.app.size.width
+        for segment in strip:
+            assert segment.style is None or not (segment.style.link or "@click" in segment.style.meta)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (160, 48)])
+@pytest.mark.parametrize("machine", [four_cards, no_card])
+async def test_hostile_text_is_harmless_on_every_screen(seat, size, machine):
+    async with seat(poisoned(machine()), size) as you:
+        for _ in range(10):
+            look(you)
+            await you.press("enter")
+            look(you)
+            await you.press("l", "e", "escape", "j")
+        for keys in (["question_mark"], ["S"], ["x"], ["s"], ["ctrl+p"]):
+            await you.press(*keys)
+            look(you)
+            await you.press("escape")
+        await you.press("slash", "[", "b", "]", "escape")
+        look(you)
+
+
+async def test_markup_is_shown_as_it_was_written(seat):
+    state = state_of(study_events(), no_card())
+    async with seat(state, (160, 48)) as you:
+        you.backend.happen(e.StudyNoted(at=NOW, study="tidy-7b", text=TEXTS[0]))
+        await you.sees("[bold red]markup[/bold red] [/] [")
+
+
+async def test_a_refusal_may_say_anything(seat):
+    async with seat(state_of(study_events(), no_card()), (160, 48)) as you:
+        for text in TEXTS:
+            you.backend.refusal = wire.Reply(0, False, text, text, text)
+            await you.press("P")
+            await you.pilot.pause(0.1)
+            look(you)
+
+
+def test_no_sign_of_ours_is_taken_for_harm():
+    assert not harm("".join(GLYPHS.values()) + "█▉░★◆…")
+    assert any(harm(text) for text in TEXTS)
+    assert msgspec.msgpack.encode(poisoned(no_card()).studies["tidy-7b"].name)
