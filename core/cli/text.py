@@ -33,7 +33,7 @@ def span(seconds: float | None) -> str:
     """A length of time in its two largest units; a dash when it is not known."""
     if seconds is None:
         return "–"
-    whole = int(seconds)
+    whole = max(0, int(seconds))  # a clock may be set back
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:

@@ -112,6 +112,7 @@ class ResourcesSection(Section):
     report_every_s: Annotated[float, Field(gt=0, le=60)] = 0.2
     retries: Count = 2
     lease_s: Annotated[float, Field(ge=5)] = 60.0
+    stall_s: Annotated[float, Field(ge=5)] = 900.0
     threads: Positive | None = None
 
     @field_validator("pack", mode="before")

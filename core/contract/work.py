@@ -44,7 +44,13 @@ class Broken(msgspec.Struct, frozen=True, tag="broken"):
     traceback: str = ""
 
 
-FromWorker = Hello | Told | Beat | Broken
+class Leaving(msgspec.Struct, frozen=True, tag="leaving"):
+    """The worker goes in good order, with its trials kept, though nobody here sent it away: a signal."""
+
+    why: str
+
+
+FromWorker = Hello | Told | Beat | Broken | Leaving
 
 
 class Heard(msgspec.Struct, frozen=True, tag="heard"):

@@ -136,6 +136,11 @@ class Crew:
             worker.pidfd = -1
         self._gone(worker, why)
 
+    def give_up(self, worker: Worker, why: str) -> None:
+        """End it at once; ``why`` is told."""
+        worker.kill()
+        self._drop(worker, why)
+
     async def watch(self) -> None:
         """End workers whose lease ran out; runs until cancelled."""
         last = time.monotonic()
@@ -148,8 +153,7 @@ class Crew:
                     worker.heard_at += away_s
                 silent_s = now - worker.heard_at
                 if silent_s > worker.lease_s:
-                    worker.kill()
-                    self._drop(worker, f"its worker {worker.name} was silent for {silent_s:.0f} s")
+                    self.give_up(worker, f"its worker {worker.name} was silent for {silent_s:.0f} s")
                 elif worker.pidfd < 0 and not _lives(worker.pid):
                     self._exited(worker)
 
@@ -174,13 +178,24 @@ def _lives(pid: int) -> bool:
     return True
 
 
+def _born(pid: int) -> str:
+    """When the process began, in ticks of this boot: no clock that is set changes it. Raises OSError."""
+    stat = Path(f"/proc/{pid}/stat")
+    if not stat.exists() and Path("/proc/self/stat").exists():
+        raise ProcessLookupError(pid)
+    try:
+        ticks = stat.read_text().rpartition(")")[2].split()[19]  # proc_pid_stat(5): starttime
+        return f"{ticks}@{Path('/proc/sys/kernel/random/boot_id').read_text().strip()}"
+    except FileNotFoundError:  # no Linux
+        return f"{psutil.Process(pid).create_time():.0f}"
+
+
 def _note_process(folder: Path, name: str, pid: int) -> None:
     """Keep who the worker is for the next engine: a number alone may be somebody else's by then."""
-    with contextlib.suppress(psutil.Error, OSError):
-        born = psutil.Process(pid).create_time()
+    with contextlib.suppress(OSError):
         note = runs.worker_log(folder, name).with_suffix(".pid")
         with open(note, "w", encoding="utf-8", opener=paths.no_link) as file:
-            file.write(f"{pid} {born}\n")
+            file.write(f"{pid} {_born(pid)}\n")
 
 
 def _noted(folder: Path, name: str) -> psutil.Process | None:
@@ -188,8 +203,8 @@ def _noted(folder: Path, name: str) -> psutil.Process | None:
     pid, born = runs.worker_log(folder, name).with_suffix(".pid").read_text().split()
     try:
         process = psutil.Process(int(pid))
-        return process if abs(process.create_time() - float(born)) < 1.0 else None
-    except psutil.NoSuchProcess:
+        return process if _born(int(pid)) == born else None
+    except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
         return None
 
 

@@ -17,17 +17,27 @@ class Departures:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._sent: dict[str, tuple[Worker, float]] = {}
+        self._whys: dict[str, str] = {}
 
     def __contains__(self, worker: str) -> bool:
         return worker in self._sent
 
     def send(self, worker: Worker, why: str, at_once: bool) -> None:
         """Have it keep its trials and go. ``at_once``: it holds nothing that could be lost."""
-        worker.leaving = True
         worker.tell(work.Shutdown(why))
-        self._sent[worker.name] = worker, self._clock()
+        self.note(worker, why)
         if at_once:
             worker.kill()
+
+    def note(self, worker: Worker, why: str) -> None:
+        """It goes in good order."""
+        worker.leaving = True
+        self._sent[worker.name] = worker, self._clock()
+        self._whys[worker.name] = why
+
+    def why(self, worker: str, otherwise: str) -> str:
+        """Why it went; ``otherwise`` when it did not go in good order."""
+        return self._whys.get(worker, otherwise)
 
     def under_way(self, living: Container[str]) -> bool:
         """Do some still hold their device?"""

@@ -103,7 +103,7 @@ class Engine:
 
     def _listen_for_signals(self) -> None:
         loop = asyncio.get_running_loop()
-        for one in (signal.SIGTERM, signal.SIGINT):
+        for one in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):  # USR1: Slurm's word before it ends a job
             loop.add_signal_handler(one, self._leave.set)
 
     async def _handle(self, request: wire.AnyRequest) -> None:

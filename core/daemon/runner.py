@@ -60,7 +60,7 @@ class Runner:
         self._spec, self._folder = spec, folder
         self._places = Places(spec.resources.pack, devices)
         self._module, self._why_pruned = worker_module, why_pruned
-        self._departures = Departures()
+        self.departures = Departures()
         self._fruitless = 0  # workers in a row that ended before any trial ran
         self._inbox: asyncio.PriorityQueue[tuple[bool, int, Message]] = asyncio.PriorityQueue()
         self._posted = 0
@@ -177,7 +177,7 @@ class Runner:
     async def _fill(self) -> None:
         """Fill the free places with queued trials, then with new ones; end the study when none is left."""
         while self.study.state == "running" and not self.closing:
-            if self._departures.under_way(self._crew.workers):
+            if self.departures.under_way(self._crew.workers):
                 break  # their memory is not free yet
             await self._note()
             found = self._places.next(self.study)
@@ -278,9 +278,10 @@ class Runner:
     async def _requeue(self, worker: Worker, why: str) -> None:
         """Give the trials of a lost worker back to the queue; those that lost too many fail."""
         await self.put(*forgotten(self.study, worker.name))
+        why = self.departures.why(worker.name, why)
         tail = log_tail(worker)
         lost = [trial for trial in self._on_workers() if trial.worker == worker.name]
-        if lost and worker.name not in self._departures:
+        if lost and worker.name not in self.departures:
             in_vain = all(trial.state == s.STARTING for trial in lost)
             self._fruitless = self._fruitless + 1 if in_vain else 0
         if self._fruitless > self._spec.resources.retries and not self.closing:
@@ -295,7 +296,7 @@ class Runner:
         if trial.asked == "prune" or self.study.state == "stopping":
             await self.put(pruned(self.study, trial, self._why_pruned(trial.number)))
             return
-        blameless = self.closing or self.study.state == "paused" or trial.worker in self._departures
+        blameless = self.closing or self.study.state == "paused" or trial.worker in self.departures
         retry = trial.retry if blameless else trial.retry + 1
         await self.put(given_back(self.study, trial, retry, self._spec.resources.retries, why, tail))
 
@@ -308,7 +309,7 @@ class Runner:
             if grace_is_over or not may_return(self._folder, trial.worker):
                 end_stray(self._folder, trial.worker)  # two workers must not write one trial's files
                 await self._give_back(trial, f"its worker {trial.worker} did not come back", "")
-        self._departures.hurry()
+        self.departures.hurry()
         if self._stopping_since is not None and now - self._stopping_since > STOP_GRACE_S:
             self._stopping_since = now
             for worker in self._crew.of(self.name):
@@ -332,7 +333,7 @@ class Runner:
         for worker in self._crew.of(self.name):
             mine = [trial for trial in self._on_workers() if trial.worker == worker.name]
             loading = all(trial.state == s.STARTING for trial in mine)
-            self._departures.send(worker, "the study is paused", at_once=loading)
+            self.departures.send(worker, "the study is paused", at_once=loading)
 
     async def _prune_queued(self, why: str) -> None:
         for trial in list(self.study.trials.values()):

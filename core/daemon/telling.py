@@ -18,6 +18,7 @@ from core.daemon.studies import Studies
 from core.daemon.supervisor import Supervisor
 
 log = logging.getLogger("trimtab.telling")
+STALL_S = 900.0  # in studies from before there was a limit
 
 # A worker may tell of these; anything else is the engine's to decide.
 TELLABLE = (
@@ -75,13 +76,33 @@ class Telling:
     def said(self, worker: Worker, message: work.FromWorker) -> None:
         """Any message but Hello: it renews the lease."""
         worker.heard_at = time.monotonic()
-        if isinstance(message, work.Told):
-            self._told(worker, message)
-        elif isinstance(message, work.Broken):
-            worker.leaving = True
-            runner = self._studies.runner_of(worker.study)
-            if runner is not None:
-                runner.post(message)
+        match message:
+            case work.Told():
+                self._told(worker, message)
+            case work.Beat():
+                self._stalled(worker, message.busy_s)
+            case work.Broken() | work.Leaving():
+                self._going(worker, message)
+
+    def _going(self, worker: Worker, message: work.Broken | work.Leaving) -> None:
+        worker.leaving = True
+        runner = self._studies.runner_of(worker.study)
+        if runner is None:
+            return
+        if isinstance(message, work.Broken):
+            runner.post(message)
+        else:
+            runner.departures.note(worker, plain(message.why, 200))
+
+    def _stalled(self, worker: Worker, busy_s: float) -> None:
+        """Its link lives and its training does not: it will not come back by itself. Loading takes as long as
+        it takes."""
+        study = self._supervisor.state.studies[worker.study]
+        limit_s = float(study.spec.get("resources", {}).get("stall_s", STALL_S))
+        trains = any(one.worker == worker.name and one.state == s.RUNNING for one in study.trials.values())
+        if trains and busy_s > limit_s:
+            why = f"its worker {worker.name} stood still for {busy_s:.0f} s (resources.stall_s = {limit_s:g})"
+            self._studies.crew.give_up(worker, why)
 
     def _told(self, worker: Worker, told: work.Told) -> None:
         if told.number <= worker.heard:

@@ -40,7 +40,7 @@ class Link:
         self._outbox: collections.deque[work.Told] = collections.deque()
         self._lock = threading.Lock()
         self._number, self._redactor = 0, Redactor()
-        self._broken: work.Broken | None = None
+        self._words: list[work.Broken | work.Leaving] = []
         self._closing = threading.Event()
         self._drained = threading.Event()
         self._loop = asyncio.new_event_loop()
@@ -62,9 +62,10 @@ class Link:
             self._outbox.append(work.Told(self._number, clean))  # type: ignore[arg-type]
         self._nudge()
 
-    def broken(self, message: work.Broken) -> None:
-        """The worker as a whole cannot work."""
-        self._broken = self._redactor.anything(message)
+    def say(self, message: work.Broken | work.Leaving) -> None:
+        """A word about the worker as a whole."""
+        with self._lock:
+            self._words.append(self._redactor.anything(message))
         self._nudge()
 
     def take(self, wait: bool) -> list[work.ToWorker]:
@@ -151,9 +152,10 @@ class Link:
             for told in fresh:
                 await socket.send_bytes(wire.encode(told))
                 sent = told.number
-            if self._broken is not None:
-                await socket.send_bytes(wire.encode(self._broken))
-                self._broken = None
+            with self._lock:
+                words, self._words = self._words, []
+            for word in words:
+                await socket.send_bytes(wire.encode(word))
             if self._closing.is_set() and not self._outbox:
                 self._drained.set()
             with contextlib.suppress(TimeoutError):

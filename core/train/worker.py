@@ -52,6 +52,7 @@ class Worker:
     def __init__(self, spec: Spec, socket: Path, name: str, device: str) -> None:
         self._spec, self._device = spec, device
         self._pack: Any = None
+        self._signal = ""
         self._link = Link(socket, name, spec.study.name, device, self._holds)
         self._waiting = Waiting(self._link, spec.study.name, name)
 
@@ -62,7 +63,7 @@ class Worker:
         """Work until told to leave. Returns the exit code."""
         self._link.start()
         for one in (signal.SIGTERM, signal.SIGUSR1):
-            signal.signal(one, lambda number, frame: self._link.ask(work.Shutdown("signal")))
+            signal.signal(one, self._signalled)
         try:
             self._pack = self._load()
         except TrimtabError as error:
@@ -72,12 +73,19 @@ class Worker:
             return self._broken(f"{type(error).__name__}: {plain(str(error), 400)}", "worker", "see its log")
         self._waiting("", 0, 0, "")
         self._work()
+        if self._signal:
+            self._link.say(work.Leaving(f"its worker got {self._signal}"))
         self._link.close(LAST_WORDS_S)
         return 0
 
+    def _signalled(self, number: int, frame: object) -> None:
+        """Slurm's pre-emption, or somebody who wants the device: the trials are kept, and go on elsewhere."""
+        self._signal = signal.Signals(number).name
+        self._link.ask(work.Shutdown(self._signal))
+
     def _broken(self, what: str, where: str, fix: str) -> int:
         log.error("%s: %s", where, what)
-        self._link.broken(work.Broken(what, where, fix, traceback.format_exc()))
+        self._link.say(work.Broken(what, where, fix, traceback.format_exc()))
         self._link.close(LAST_WORDS_S)
         return 1
 

@@ -1,10 +1,13 @@
 """A worker process without a model: speaks the real protocol by the real link, and does what knobs say.
 
-``seed`` 1 exits in the middle of the first try, 2 falls silent, 3 cannot work at all; anything else
-trains. The loss falls with the steps, faster for a larger ``lora_rank``.
+``seed`` 1 exits in the middle of the first try, 2 falls silent, 3 cannot work at all, 5 stands still while
+its link lives, 6 sets its clock back with every step, 7 dies of every try; anything else trains. The loss
+falls with the steps, faster for a larger ``lora_rank``. It keeps trials every
+``resources.checkpoint_every`` steps.
 """
 
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -28,9 +31,17 @@ class Scripted:
         holds = lambda: tuple(self.steps)  # noqa: E731
         self.link = Link(Path(os.environ[work.ENV_SOCKET]), name, self.study, device, holds)
         self.link.start()
+        self.signal = ""
+        for one in (signal.SIGTERM, signal.SIGUSR1):
+            signal.signal(one, self.signalled)
+
+    def signalled(self, number: int, frame) -> None:
+        self.signal = signal.Signals(number).name
+        self.link.ask(work.Shutdown(self.signal))
 
     def tell(self, kind, trial: int, **fields) -> None:
-        self.link.tell(kind(at=time.time(), study=self.study, trial=trial, **fields))
+        back_s = 3600.0 * fields.get("step", 0) if self.knobs[trial]["seed"] == 6 else 0.0
+        self.link.tell(kind(at=time.time() - back_s, study=self.study, trial=trial, **fields))
 
     def total(self, trial: int) -> int:
         return int(self.knobs[trial]["steps"])
@@ -56,6 +67,8 @@ class Scripted:
             case work.Shutdown():
                 for trial, step in self.steps.items():
                     self.tell(e.TrialCheckpointed, trial, step=step, path=str(step))
+                if self.signal:
+                    self.link.say(work.Leaving(f"its worker got {self.signal}"))
                 self.link.close(5.0)
                 os._exit(0)
 
@@ -68,12 +81,21 @@ class Scripted:
         if seed == 2 and step == 5 and not (self.folder / "silent").exists():
             (self.folder / "silent").touch()
             self.link._loop.call_soon_threadsafe(time.sleep, 3600)
+        if seed == 5 and step == 5 and not (self.folder / "stood").exists():
+            (self.folder / "stood").touch()
+            time.sleep(3600)
+        if seed == 7 and step == 5:
+            print("Traceback: the seventh always dies", file=sys.stderr, flush=True)
+            os._exit(3)
         if seed == 3:
-            self.link.broken(work.Broken("the base model cannot be loaded", "model.base", "check the id"))
+            self.link.say(work.Broken("the base model cannot be loaded", "model.base", "check the id"))
             self.link.close(5.0)
             os._exit(1)
         loss = 5.0 / (1 + 0.01 * step * self.knobs[trial]["lora_rank"])
         self.tell(e.TrialReported, trial, step=step, elapsed_s=step * STEP_S, metrics={"train/loss": loss})
+        every = self.spec.resources.checkpoint_every
+        if every and step % every == 0:
+            self.tell(e.TrialCheckpointed, trial, step=step, path=str(step))
         if step % self.spec.evaluate.every == 0:
             self.tell(
                 e.TrialEvaluated, trial, step=step, elapsed_s=step * STEP_S, metrics={"eval/loss": loss}

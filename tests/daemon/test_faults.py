@@ -10,7 +10,7 @@ from core.contract import client, wire
 from core.contract import state as s
 from core.store import journal, runs
 from core.store.replay import folded
-from tests.daemon.conftest import Engine
+from tests.daemon.conftest import DEADLINE_S, Engine
 
 pytestmark = pytest.mark.real
 
@@ -72,6 +72,50 @@ def test_a_worker_that_falls_silent_loses_its_lease(engine):
     engine.run(train={"steps": 20, "seed": 2}, resources={"pack": 1, "lease_s": 5.0})
     study = engine.until_study(complete, "the study ends")
     assert any("was silent for" in line.text for line in study.lines)
+
+
+def test_a_worker_that_stands_still_while_its_link_lives_is_ended(engine):
+    engine.run(train={"steps": 20, "seed": 5}, resources={"pack": 1, "stall_s": 5.0})
+    study = engine.until_study(complete, "the study ends")
+    assert any("stood still for" in line.text and "stall_s = 5" in line.text for line in study.lines)
+    assert study.trials[0].retry == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_worker_that_is_told_to_go_keeps_its_trials_and_costs_them_no_retry(engine, number):
+    engine.run(study={"trials": 1}, train={"steps": 300})
+    study = engine.until_study(lambda one: one.trials and one.trials[0].step > 20, "it runs")
+    for one in engine.workers():
+        one.send_signal(number)
+    engine.until_study(lambda one: one.trials[0].checkpoint_step, "it is kept")
+    study = engine.until_study(complete, "the study ends")
+    assert study.trials[0].retry == 0
+    assert any(f"queued again (0): its worker got {number.name}" in line.text for line in study.lines)
+
+
+def test_slurms_signal_to_the_engine_is_an_orderly_end(engine):
+    engine.run(study={"trials": 1}, train={"steps": 300})
+    engine.until_study(lambda one: one.trials and one.trials[0].step > 20, "it runs")
+    engine.process.send_signal(signal.SIGUSR1)
+    assert engine.process.wait(DEADLINE_S) == 0
+    assert not engine.workers() and not engine.socket.exists()
+    assert of_journal(engine).trials[0].checkpoint_step > 20
+
+
+def test_a_clock_that_is_set_back_changes_times_and_nothing_else(engine):
+    engine.run(study={"trials": 1}, train={"steps": 40, "seed": 6})
+    study = engine.until_study(complete, "the study ends")
+    trial = study.trials[0]
+    assert trial.state == s.COMPLETE and list(trial.series["train/loss"].steps)[-1] == 40
+    assert trial.ended_at < trial.started_at, "it was set back indeed"
+
+
+def test_what_a_worker_wrote_last_is_shown_with_a_trial_that_fails_every_time(engine):
+    engine.run(study={"trials": 2}, train={"seed": 7}, resources={"pack": 1})
+    study = engine.until_study(complete, "the study ends")
+    assert {trial.state for trial in study.trials.values()} == {s.FAILED}
+    assert all("the seventh always dies" in trial.traceback for trial in study.trials.values())
+    assert all("that was try 3" in trial.error for trial in study.trials.values())
 
 
 def test_a_trial_that_kills_every_worker_fails_and_the_study_goes_on(engine):
