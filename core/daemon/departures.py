@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Container
+from typing import NamedTuple
 
 from core.contract import work
 from core.daemon.crew import Worker
 
 GRACE_S = 30.0  # for checkpoints on a slow disk; the one before stands
+
+
+class Lost(NamedTuple):
+    """A worker is gone."""
+
+    worker: Worker
+    why: str
 
 
 class Departures:

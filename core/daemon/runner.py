@@ -15,7 +15,7 @@ from core.contract import work
 from core.contract.plain import plain
 from core.contract.spec import Spec
 from core.daemon.crew import Crew, Worker, end_stray, log_tail, may_return
-from core.daemon.departures import Departures
+from core.daemon.departures import Departures, Lost
 from core.daemon.placement import Slot
 from core.daemon.places import Places
 from core.daemon.requeue import failed, forgotten, given_back, pruned
@@ -29,13 +29,6 @@ RETURN_GRACE_S = 20.0  # for workers to come back after the engine was away
 STOP_GRACE_S = 30.0  # for workers to let their trials go
 TICK_S = 1.0
 WORKER_MODULE = "core.train.worker"
-
-
-class Lost:
-    """A worker of the study is gone."""
-
-    def __init__(self, worker: Worker, why: str) -> None:
-        self.worker, self.why = worker, why
 
 
 Message = e.Event | Lost | work.Broken
@@ -114,7 +107,7 @@ class Runner:
 
     async def _drive(self) -> None:
         await self._search.open()
-        known = {trial.number: (trial.state, trial.values) for trial in self.study.trials.values()}
+        known = {one.number: (one.state, one.values, one.params) for one in self.study.trials.values()}
         if known:
             await self._search.reconcile(known)
         await self._fill()
@@ -128,8 +121,12 @@ class Runner:
                 self._inbox.task_done()
             await self._check_deadlines()
             await self._fill()
-        while not self._inbox.empty():  # what ended with the study is told too
+        await self._read_all()
+
+    async def _read_all(self) -> None:
+        while not self._inbox.empty():
             await self._handle(self._inbox.get_nowait()[-1])
+            self._inbox.task_done()
 
     async def _handle(self, message: Message) -> None:
         match message:
@@ -186,6 +183,8 @@ class Runner:
             elif not (self._places.may_ask(self.study) and await self._propose()):
                 break
         await self._note()
+        if self.study.state != "paused" and not self.closing and not self._on_workers():
+            await self._read_all()  # Optuna knows all before the study ends: nobody asks again after that
         if self.study.state == "stopping":
             await self._prune_queued(self.study.why)
         if self.study.state == "stopping" and not self._on_workers():

@@ -17,7 +17,8 @@ from core.contract.spec import Spec
 from core.contract.specfile import parse, to_raw, write
 from core.daemon import placement, requests
 from core.daemon.crew import Crew, Worker
-from core.daemon.runner import WORKER_MODULE, Lost, Runner
+from core.daemon.departures import Lost
+from core.daemon.runner import WORKER_MODULE, Runner
 from core.daemon.searching import SearchFactory, real_search
 from core.daemon.supervisor import Supervisor
 from core.errors import RefusedError, TrimtabError

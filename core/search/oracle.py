@@ -19,7 +19,7 @@ from core.errors import SpecError, TrimtabError
 from core.search.pruner import pruner
 from core.search.reason import reason
 from core.search.sampler import remaining, sampler, sampler_why
-from core.search.space import distributions, restored
+from core.search.space import distributions, restored, stored
 from core.search.talk import Proposal
 
 LOCK_TIMEOUT_S = 60.0  # how long a SQLite file may be locked by another program
@@ -42,6 +42,9 @@ def storage_url(spec: Any, folder: Path) -> str:
     if (folder / "optuna.db").is_symlink():
         raise TrimtabError.of("the storage is a link", str(folder / "optuna.db"), "put the file itself there")
     return f"sqlite:///{folder / 'optuna.db'}"
+
+
+LOST = "lost"  # a number that nobody knows anything of
 
 
 class Oracle:
@@ -136,15 +139,31 @@ class Oracle:
         finite = [value for value in values if value == value and abs(value) != float("inf")]
         return len(finite) == len(self.spec.study.objectives)
 
-    def reconcile(self, trials: dict[int, tuple[str, list[float]]]) -> None:
-        """Agree with the journal: ``trials`` is all it knows, as (state, values) by number."""
+    def reconcile(self, trials: dict[int, tuple[str, list[float], dict[str, Any]]]) -> None:
+        """Agree with the journal: ``trials`` is all it knows, as (state, values, params) by number. What a
+        lost or older storage does not have is put there again, under the journal's numbers."""
         self._give_up(lambda trial: trial.number not in trials)
-        for _ in range(self.count(), max(trials, default=-1) + 1):
-            # the storage was lost: the journal's numbers are taken all the same
-            self.study.add_trial(optuna.trial.create_trial(state=TrialState.FAIL))
-        for number, (state, values) in sorted(trials.items()):
-            if state in TOLD:
+        for number in range(self.count(), max(trials, default=-1) + 1):
+            self.study.add_trial(self._again(*trials.get(number, (LOST, [], {}))))
+        known = self.study.get_trials(deepcopy=False)
+        for number, (state, values, _) in sorted(trials.items()):
+            if state in TOLD and not known[number].state.is_finished():
                 self.tell(number, state, values)
+
+    def _again(self, state: str, values: list[float], params: dict[str, Any]) -> FrozenTrial:
+        """A trial as it was; without its parameters where the space has others now."""
+        told = TrialState.FAIL if state == LOST else TOLD.get(state, TrialState.RUNNING)
+        if told is TrialState.COMPLETE and not self._usable(values):
+            told = TrialState.FAIL
+        space = distributions(self.spec.space)
+        kept = {name: stored(value) for name, value in params.items() if name in space}
+        fits = all(space[name]._contains(space[name].to_internal_repr(one)) for name, one in kept.items())
+        return optuna.trial.create_trial(
+            state=told,
+            values=values if told is TrialState.COMPLETE else None,
+            params=kept if fits else {},
+            distributions={name: space[name] for name in kept} if fits else {},
+        )
 
     def _give_up(self, unknown: Any) -> None:
         running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING))

@@ -21,6 +21,8 @@ COMMAND = ("-P", "-m", "core.search.serve")
 LIVES = 3  # processes that one call may cost before it is given up
 PATIENCE_S = 10.0  # for the process to leave after its input was closed
 
+Known = tuple[str, tuple[float, ...], dict[str, Any]]  # a trial's state, values and parameters
+
 
 class Search:
     """One study's search. All calls go one after another to a process of its own, so the event loop
@@ -63,8 +65,8 @@ class Search:
         """End a trial: complete (with values), pruned, failed or infeasible. A second time is ignored."""
         await self._call("tell", lambda: [trial, state, list(values)])
 
-    async def reconcile(self, trials: dict[int, tuple[str, tuple[float, ...]]]) -> None:
-        """Make Optuna agree with the journal, whose trials are ``trials``: (state, values) by number."""
+    async def reconcile(self, trials: dict[int, Known]) -> None:
+        """Make Optuna agree with the journal, whose trials are ``trials``, by number."""
         await self._call("reconcile", lambda: [trials])
         self._next = await self._call("count")
 

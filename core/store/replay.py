@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from core.contract.events import Event, TrialEvaluated, TrialEvent, TrialReported
-from core.contract.fold import apply, apply_readings
+from core.contract.events import Event, StudyCreated, TrialEvaluated, TrialEvent, TrialReported
+from core.contract.fold import Draft, apply, apply_readings
 from core.contract.state import State
 
 
@@ -17,7 +17,9 @@ def folded(journals: Iterable[Iterable[Event]]) -> State:
     for events in journals:
         state = _replayed(state, events)
     studies = sorted(state.studies.values(), key=lambda study: study.created_at)
-    return replace(state, studies={study.name: study for study in studies})
+    return replace(
+        state, studies={study.name: replace(study, trials=dict(study.trials)) for study in studies}
+    )
 
 
 def _replayed(state: State, events: Iterable[Event]) -> State:
@@ -31,6 +33,9 @@ def _replayed(state: State, events: Iterable[Event]) -> State:
             readings = waiting.pop((event.study, event.trial), None)
             state = apply_readings(state, readings) if readings else state
         state = apply(state, event)
+        if isinstance(event, StudyCreated):
+            study = replace(state.studies[event.study], trials=Draft(state.studies[event.study].trials))
+            state = replace(state, studies={**state.studies, study.name: study})
     for readings in waiting.values():
         state = apply_readings(state, readings)
     return state

@@ -108,24 +108,42 @@ async def test_reconcile_follows_the_journal(tmp_path, opened):
     await search.tell(4, "complete", (4.0,))
     await search.close()
     again = await opened(tmp_path)
-    journal = {0: ("complete", (0.5,)), 1: ("running", ()), 2: ("pruned", ()), 4: ("complete", (4.0,))}
+    journal = {
+        0: ("complete", (0.5,), {}),
+        1: ("running", (), {}),
+        2: ("pruned", (), {}),
+        4: ("complete", (4.0,), {}),
+    }
     await again.reconcile(journal)
     assert states(tmp_path) == ["COMPLETE", "RUNNING", "PRUNED", "FAIL", "COMPLETE"]
     assert plain_study(tmp_path).best_trial.number == 0
     assert (await again.ask()).number == 5
 
 
-async def test_a_lost_storage_keeps_the_journals_numbers(tmp_path, opened):
+async def test_a_lost_storage_is_made_again_from_the_journal(tmp_path, opened):
     search = await opened(tmp_path)
-    await search.reconcile({0: ("complete", (1.0,)), 2: ("running", ())})
-    assert (await search.ask()).number == 3
+    params = (await search.ask()).params
+    await search.close()
+    (tmp_path / "optuna.db").unlink()
+    again = await opened(tmp_path)
+    await again.reconcile(
+        {0: ("complete", (1.0,), params), 2: ("running", (), params), 3: ("pruned", (), {"x": 1})}
+    )
+    assert states(tmp_path) == ["COMPLETE", "FAIL", "RUNNING", "PRUNED"]
+    found = plain_study(tmp_path).trials
+    assert (found[0].values, found[0].params) == ([1.0], found[2].params) and len(found[0].params) == len(
+        params
+    )
+    await again.tell(2, "complete", (0.5,))
+    assert plain_study(tmp_path).best_trial.number == 2
+    assert (await again.ask()).number == 4
 
 
 async def test_a_grid_ends_and_a_lost_cell_comes_again(tmp_path, opened):
     search = await opened(tmp_path, "grid")
     cells = [(await search.ask()).params for _ in range(8)]
     assert len({str(one) for one in cells}) == 8 and await search.ask() is None
-    await search.reconcile({number: ("complete", (1.0,)) for number in range(8) if number != 5})
+    await search.reconcile({number: ("complete", (1.0,), {}) for number in range(8) if number != 5})
     assert (await search.ask()).params == cells[5]
     assert await search.ask() is None
 
