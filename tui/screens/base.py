@@ -30,7 +30,7 @@ class Console(Protocol):
 
 
 class StudyScreen(Screen[None]):
-    """A screen about the app's current study. ``show`` draws the state of the moment."""
+    """A screen about the app's current study. ``draw`` paints the state of the moment."""
 
     @property
     def console(self) -> Console:
@@ -43,7 +43,16 @@ class StudyScreen(Screen[None]):
         return self.console.study
 
     def show(self) -> None:
-        """Draw the state as it is now."""
+        """Draw the state as it is now, if the screen stands.
+
+        Timers tick also while a screen is put together or taken down, when some of its widgets are missing.
+        """
+        stands = self.is_mounted and self.app.is_running and self in self.app.screen_stack
+        if stands and self.size.width:
+            self.draw()
+
+    def draw(self) -> None:
+        """Draw the state as it is now; all widgets are there."""
         raise NotImplementedError
 
     def selected(self) -> s.Trial | None:

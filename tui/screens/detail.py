@@ -62,10 +62,10 @@ class DetailScreen(StudyScreen):
         """The trial on the screen."""
         return self.study.trials.get(self._trial) if self.study is not None else None
 
-    def show(self) -> None:
+    def draw(self) -> None:
         """Draw the trial as it is now."""
         study, trial = self.study, self.selected()
-        if study is None or trial is None or self.size.width == 0:
+        if study is None or trial is None:
             return
         look = self.console.look
         self.query_one("#title", Sheet).draw(self._title(study, trial))

@@ -63,10 +63,8 @@ class AllTrials(StudyScreen):
         number = self.query_one(TrialTable).chosen
         return self.study.trials.get(number) if self.study is not None and number is not None else None
 
-    def show(self) -> None:
+    def draw(self) -> None:
         """Draw everything that changed."""
-        if not self.is_mounted or self.size.width == 0:
-            return
         look, now, study = self.console.look, self.console.clock(), self.study
         wide = self.size.width >= WIDE
         self.set_class(self.size.height >= 40, "tall")
