@@ -70,11 +70,15 @@ class Bench:
         place.mkdir(exist_ok=True)
         self.pack.do(Assign(trial, {**self.spec.train, **changed}, str(place), checkpoint))
 
+    def turn(self) -> None:
+        """One turn, on a disk that keeps up: what it had to write is written."""
+        self.pack.turn()
+        self.pack.settle()
+
     def finish(self) -> None:
         """Turn after turn until nobody is active."""
         while self.pack.busy:
-            self.pack.turn()
-        self.pack.settle()
+            self.turn()
 
     def of(self, kind: type, trial: int = 0) -> list[Any]:
         """What was told of one kind about one trial."""

@@ -103,8 +103,7 @@ def test_the_last_two_and_the_best_are_kept(bench, tmp_path):
     one = bench(resources={"checkpoint_every": 1}, evaluate={"every": 4})
     one.assign(tmp_path, steps=14, learning_rate=1.0, scheduler="constant", warmup=0.0)
     while one.pack.busy:
-        one.pack.turn()
-        one.pack.settle()
+        one.turn()
     judged = {told.step: told.metrics["eval/loss"] for told in one.of(e.TrialEvaluated)}
     best = min(judged, key=judged.__getitem__)
     assert best < 12
@@ -116,8 +115,7 @@ def test_the_whole_pack_is_kept_when_one_of_it_is_due(bench, tmp_path):
     one.assign(tmp_path, 0, gradient_accumulation=2)
     one.assign(tmp_path, 1)
     while not one.of(e.TrialCheckpointed, 1):
-        one.pack.turn()
-        one.pack.settle()
+        one.turn()
     (first,), (second,) = positions(tmp_path / "0"), positions(tmp_path / "1")
     assert (first, second) == ((2, 4), (4, 4))
 
@@ -218,10 +216,10 @@ def test_a_checkpoint_that_finds_no_room_is_a_warning_and_training_goes_on(bench
     one = bench(resources={"checkpoint_every": 2})
     one.assign(tmp_path, steps=8)
     while not one.of(e.TrialCheckpointed):
-        one.pack.turn()
+        one.turn()
     no_room()
     while not one.of(e.StudyNoted):
-        one.pack.turn()
+        one.turn()
     note = one.of(e.StudyNoted)[0]
     assert note.level == "warning" and "no checkpoint at step 4" in note.text
     assert [place.step for place in positions(tmp_path / "0")] == [2]
