@@ -54,6 +54,7 @@ def judge(hidden: torch.Tensor, head: Head, targets: torch.Tensor) -> tuple[torc
         logits = head.logits(hidden[part])
         hits[part] = logits.argmax(-1) == targets[part]
         found[part] = functional.cross_entropy(logits, targets[part], reduction="none")
+        del logits  # else two chunks live at once
     return found, hits
 
 
@@ -85,6 +86,7 @@ class _Chunked(torch.autograd.Function):
             elif head.scale != 1.0:
                 logits.mul_(head.scale)
             torch.mm(logits.to(head.weight.dtype), head.weight, out=grad[part])
+            del logits, slope  # else two chunks live at once
         ctx.save_for_backward(grad)
         return found
 

@@ -113,15 +113,16 @@ class _Adapted(torch.autograd.Function):
             _of(y, run, plan).baddbmm_(down, views.b)
             downs.append(down)
         ctx.kind, ctx.place, ctx.plan, ctx.kept = kind, place, plan, kept
-        ctx.save_for_backward(x, *downs)
+        ctx.save_for_backward(*([x, *downs] if downs else []))  # nobody's layer: its input may go
         return y
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> Any:
-        x, *downs = ctx.saved_tensors
         place, plan, g = ctx.place, ctx.plan, grads[0].contiguous()
         gx = ctx.kind.backward(g, ctx.kept) if ctx.needs_input_grad[0] else None
-        for run, down in zip(plan.runs_at(place), downs, strict=True):
+        runs = plan.runs_at(place)
+        x, *downs = ctx.saved_tensors if runs else (grads[0],)
+        for run, down in zip(runs, downs, strict=True):
             views, told = run.views(place), _of(g, run, plan)
             up = torch.bmm(told, views.b_turned)  # (count, tokens, rank)
             seen = _seen(x, run, place, plan)
