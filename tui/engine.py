@@ -66,8 +66,11 @@ class Engine:
         if isinstance(message, wire.Snapshot):
             self._arrived()
 
-    async def ask(self, request: wire.AnyRequest) -> None:
-        """Have the engine do something. Raises RefusedError with its reason, EngineError when it is away."""
+    async def ask(self, request: wire.AnyRequest) -> wire.Answer | None:
+        """Have the engine do something; returns its answer if any.
+
+        Raises RefusedError with its reason, EngineError when it is away.
+        """
         if self._connection is None:
             raise EngineError.of("the engine is away", "console", "wait until it is back, or look at its log")
-        await self._connection.ask(request)
+        return await self._connection.ask(request)

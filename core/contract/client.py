@@ -55,8 +55,9 @@ class Connection:
                     future.set_exception(EngineError.of("the engine went away before it answered"))
             self._waiting.clear()
 
-    async def ask(self, request: wire.AnyRequest) -> None:
-        """Send ``request`` and wait until the engine has done it. Needs ``messages`` being read.
+    async def ask(self, request: wire.AnyRequest) -> wire.Answer | None:
+        """Send ``request`` and wait until the engine has done it. Needs ``messages`` being read. Returns its
+        answer where the request asks for one.
 
         Raises RefusedError with the engine's reason, EngineError when it does not answer.
         """
@@ -72,6 +73,7 @@ class Connection:
         finally:
             self._waiting.pop(number, None)
         raise_refusal(reply)
+        return reply.answer
 
     async def close(self) -> None:
         """Detach; the engine and its studies go on."""
@@ -119,8 +121,11 @@ async def fetch_state(socket: Path) -> State:
             raise _unreachable(socket, error) from error
 
 
-async def request(socket: Path, what: wire.AnyRequest) -> None:
-    """One request without attaching. Raises RefusedError, or EngineError when no engine answers."""
+async def request(socket: Path, what: wire.AnyRequest) -> wire.Answer | None:
+    """One request without attaching; returns its answer if any.
+
+    Raises RefusedError, or EngineError when no engine answers.
+    """
     async with _session(socket) as session:
         try:
             body = msgspec.json.encode(what)
@@ -129,3 +134,4 @@ async def request(socket: Path, what: wire.AnyRequest) -> None:
         except (aiohttp.ClientError, OSError, TimeoutError, msgspec.DecodeError) as error:
             raise _unreachable(socket, error) from error
     raise_refusal(reply)
+    return reply.answer

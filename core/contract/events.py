@@ -101,6 +101,9 @@ class PackMeasured(Event, frozen=True, tag="pack-measured"):
     free_bytes: int  # what the device still has for this worker, its allocator's cache included
     total_bytes: int
     why_alone: str = ""  # why this base cannot be stacked: its trials take turns
+    reserve_bytes: int = 0  # what the allocator keeps beyond what was used
+    longest: int = 0  # tokens of the longest training row
+    foretold_bytes: int = 0  # the fullest moment as the engine foretold it; 0: not known
 
 
 # -- trials --------------------------------------------------------------------------------------
@@ -112,6 +115,14 @@ class TrialQueued(TrialEvent, frozen=True, tag="trial-queued"):
     params: dict[str, Any]
     knobs: dict[str, Any]
     why: str = ""
+
+
+class TrialWeighed(TrialEvent, frozen=True, tag="trial-weighed"):
+    """What the trial takes of its device's memory beside the base: its own tensors, and the activations of
+    its micro-batch. ``measured_bytes`` is None until it was measured."""
+
+    foretold_bytes: int
+    measured_bytes: int | None = None
 
 
 class TrialStarting(TrialEvent, frozen=True, tag="trial-starting"):
@@ -288,7 +299,8 @@ LIVE = (Preparing, PackMeasured, MachineRead)
 
 AnyEvent = (
     StudyCreated | StudyReopened | StudyPaused | StudyResumed | StudyStopping | StudyEnded | StudyNoted
-    | Preparing | PackMeasured | TrialQueued | TrialStarting | TrialRunning | TrialReported | TrialEvaluated
+    | Preparing | PackMeasured | TrialQueued | TrialWeighed | TrialStarting | TrialRunning
+    | TrialReported | TrialEvaluated
     | PauseAsked | TrialPaused | ResumeAsked | TrialResumed | PruneAsked | TrialPruned
     | TrialCompleted | TrialFailed | TrialInfeasible | TrialRequeued | TrialCheckpointed
     | MachineRead

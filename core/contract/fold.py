@@ -11,6 +11,7 @@ from core.contract import events as e
 from core.contract import state as s
 from core.contract.plain import plain
 from core.contract.series import Series, add, add_all
+from core.contract.words import words
 
 
 class Draft(dict):
@@ -27,6 +28,7 @@ def _with(trials: dict[int, s.Trial], trial: s.Trial) -> dict[int, s.Trial]:
 
 # From which trial states each event may come. An event that is not here may come in any state.
 FROM: dict[type, frozenset[str]] = {
+    e.TrialWeighed: frozenset({s.QUEUED}) | s.ON_WORKER,
     e.TrialStarting: frozenset({s.QUEUED}),
     e.TrialRunning: frozenset({s.STARTING}),
     e.TrialReported: frozenset({s.RUNNING, s.PAUSED}),
@@ -191,7 +193,7 @@ def _on_trial(study: s.Study, event: e.TrialEvent) -> s.Study:
         text, level = f"queued: {event.why}" if event.why else "queued", "info"
     else:
         trial = STEPS[type(event)](study.trials[event.trial], event)
-        text, level = _words(event)
+        text, level = words(event)
     if text:
         trial = replace(trial, lines=_lined(trial.lines, event.at, text, level))
         shown = f"trial {event.trial} {text}"
@@ -225,6 +227,11 @@ def _measured(trial: s.Trial, event: e.TrialReported | e.TrialEvaluated) -> s.Tr
         series=series,
         lines=lines,
     )
+
+
+def _weighed(trial: s.Trial, event: e.TrialWeighed) -> s.Trial:
+    measured = event.measured_bytes if event.measured_bytes is not None else trial.measured_bytes
+    return replace(trial, foretold_bytes=event.foretold_bytes, measured_bytes=measured)
 
 
 def _asked(what: str) -> Callable[[s.Trial, Any], s.Trial]:
@@ -284,6 +291,7 @@ def _checkpointed(trial: s.Trial, event: e.TrialCheckpointed) -> s.Trial:
 
 
 STEPS: dict[type, Callable[[s.Trial, Any], s.Trial]] = {
+    e.TrialWeighed: _weighed,
     e.TrialStarting: _starting,
     e.TrialRunning: _running,
     e.TrialReported: _measured,
@@ -300,36 +308,6 @@ STEPS: dict[type, Callable[[s.Trial, Any], s.Trial]] = {
     e.TrialRequeued: _requeued,
     e.TrialCheckpointed: _checkpointed,
 }
-
-
-def _words(event: e.TrialEvent) -> tuple[str, str]:
-    """The event in a few words for the list, and its level; no words for readings."""
-    match event:
-        case e.TrialStarting():
-            return f"starting on {event.device}" + (f": {event.why}" if event.why else ""), "info"
-        case e.TrialRunning():
-            return f"running from step {event.step} of {event.total_steps}", "info"
-        case e.PauseAsked():
-            return f"pause asked by {event.by}", "info"
-        case e.TrialPaused():
-            return f"paused at step {event.step}", "info"
-        case e.ResumeAsked():
-            return f"resume asked by {event.by}", "info"
-        case e.TrialResumed():
-            return f"resumed at step {event.step}", "info"
-        case e.PruneAsked():
-            return f"prune asked by {event.by}: {event.why}", "info"
-        case e.TrialPruned():
-            return f"pruned at step {event.step}: {event.why}", "info"
-        case e.TrialCompleted():
-            return "complete: " + (event.why or f"{event.step} steps done"), "info"
-        case e.TrialFailed():
-            return f"failed: {event.error}", "error"
-        case e.TrialInfeasible():
-            return f"infeasible: {event.why}", "warning"
-        case e.TrialRequeued():
-            return f"queued again ({event.retry}): {event.why}", "warning"
-    return "", "info"
 
 
 def _machine(machine: s.Machine, event: e.MachineRead) -> s.Machine:

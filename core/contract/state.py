@@ -54,6 +54,8 @@ class Trial(msgspec.Struct, frozen=True):
     checkpoint: str = ""
     checkpoint_step: int = 0
     retry: int = 0
+    foretold_bytes: int | None = None  # of its device's memory, beside the base
+    measured_bytes: int | None = None
 
 
 class Preparation(msgspec.Struct, frozen=True):

@@ -14,6 +14,7 @@ import msgspec
 
 from core.contract import work
 from core.contract.events import AnyEvent
+from core.contract.foretold import Forecast, MemoryNow
 from core.contract.state import State
 
 PROTOCOL = 1
@@ -73,6 +74,24 @@ class PruneTrial(msgspec.Struct, frozen=True, tag="prune-trial"):
     why: str = ""
 
 
+class Foresee(msgspec.Struct, frozen=True, tag="foresee"):
+    """What would ``pack`` trials take with these knobs? ``trial`` is the one to begin with (else the study's
+    own knobs); ``changes`` are knobs, and "precision" and "gradient_checkpointing" of the base. The reply's
+    answer is a Forecast."""
+
+    study: str
+    trial: int | None = None
+    changes: dict[str, Any] = {}
+    pack: int = 1
+    device: str = ""
+
+
+class WeighMemory(msgspec.Struct, frozen=True, tag="weigh-memory"):
+    """Who holds what, and what the queue waits for. The reply's answer is a MemoryNow."""
+
+    study: str
+
+
 class StopEngine(msgspec.Struct, frozen=True, tag="stop-engine"):
     """Exit; refused while a study runs unless ``force``."""
 
@@ -80,8 +99,10 @@ class StopEngine(msgspec.Struct, frozen=True, tag="stop-engine"):
 
 
 AnyRequest = (
-    StartStudy | StopStudy | PauseStudy | ResumeStudy | PauseTrial | ResumeTrial | PruneTrial | StopEngine
-)
+    StartStudy | StopStudy | PauseStudy | ResumeStudy | PauseTrial | ResumeTrial | PruneTrial
+    | Foresee | WeighMemory | StopEngine
+)  # fmt: skip
+Answer = Forecast | MemoryNow
 
 
 class Ask(msgspec.Struct, frozen=True, tag="ask"):
@@ -114,13 +135,14 @@ class Changed(msgspec.Struct, frozen=True, tag="changed"):
 
 
 class Reply(msgspec.Struct, frozen=True, tag="reply"):
-    """Done (``ok``), or refused with what, where and how to mend it."""
+    """Done (``ok``), or refused with what, where and how to mend it. ``answer`` to what asks for one."""
 
     id: int
     ok: bool
     what: str = ""
     where: str = ""
     fix: str = ""
+    answer: Answer | None = None
 
 
 ToConsole = Welcome | Snapshot | Changed | Reply

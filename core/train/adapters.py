@@ -11,32 +11,11 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
+from core.contract import modules
 from core.contract.knobs import Value
 from core.train.model import Base
 from core.train.places import Place
 
-ATTENTION = (
-    "q_proj",
-    "k_proj",
-    "v_proj",
-    "o_proj",
-    "qkv_proj",
-    "c_attn",
-    "query_key_value",
-    "out_proj",
-    "dense",
-)
-MLP = (
-    "gate_proj",
-    "up_proj",
-    "down_proj",
-    "gate_up_proj",
-    "fc1",
-    "fc2",
-    "c_fc",
-    "dense_h_to_4h",
-    "dense_4h_to_h",
-)
 INITIAL: dict[str, Any] = {"default": True, "gaussian": "gaussian", "orthogonal": "orthogonal"}
 
 
@@ -47,16 +26,11 @@ class Unfit(Exception):
 def targets(places: Sequence[Place], wanted: Value) -> list[str]:
     """The module names that ``target_modules`` means in this model. Raises Unfit for one it lacks."""
     known = list(dict.fromkeys(place.last_name for place in places))
-    if wanted == "all-linear":
-        return known
+    names = modules.meant(known, wanted)
+    if isinstance(wanted, str) and not names:
+        raise Unfit(f"target_modules = {wanted!r}: this model names its layers {', '.join(known)}; list some")
     if isinstance(wanted, str):
-        group = [name for name in known if name in (ATTENTION if wanted == "attention" else MLP)]
-        if not group:
-            raise Unfit(
-                f"target_modules = {wanted!r}: this model names its layers {', '.join(known)}; list some"
-            )
-        return group
-    names = [str(name) for name in wanted] if isinstance(wanted, list) else []
+        return names
     for name in names:
         if not chosen(places, [name]):
             near = difflib.get_close_matches(name, known, n=3, cutoff=0.3) or known

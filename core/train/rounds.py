@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 import torch
 
+from core.memory.passes import MOST, share_out
 from core.train import optimizer
 from core.train.forward import Forward, Item
 from core.train.model import Base
-from core.train.passes import MOST, share_out
 from core.train.stack import Stack
 from core.train.trial import Done, Judge, Learn, Trial, Update, Want
 

@@ -1,0 +1,75 @@
+"""Finds a base model's config.json without loading anything: a folder, the hub's cache, else the hub."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from core.contract.plain import plain
+from core.errors import TrimtabError
+from core.memory.model import Model, describe
+
+DEMO = "demo:smollm2"
+# SmolLM2-135M-Instruct, whose weights come as a GGUF file that is converted at the first run.
+SMOLLM2 = {
+    "model_type": "llama", "hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30,
+    "num_attention_heads": 9, "num_key_value_heads": 3, "vocab_size": 49152, "tie_word_embeddings": True,
+}  # fmt: skip
+
+
+def model(base: str, revision: str | None = None) -> Model:
+    """What the configuration of ``base`` says. Raises TrimtabError when there is none, or none of use."""
+    where = f"model.base = {plain(base, 200)!r}"
+    return describe(_config(base, revision, where), where)
+
+
+def _config(base: str, revision: str | None, where: str) -> dict[str, Any]:
+    if base == DEMO:
+        return SMOLLM2
+    folder = Path(base).expanduser()
+    if folder.exists() or base.startswith(("/", ".", "~")):
+        return _read(folder / "config.json" if folder.is_dir() else folder, where)
+    cached = _cached(base, revision)
+    return _read(cached or _fetched(base, revision, where), where)
+
+
+def _read(file: Path, where: str) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text())
+    except FileNotFoundError as error:
+        fix = "give a folder as save_pretrained writes it, or a Hugging Face id"
+        raise TrimtabError.of(
+            f"there is no {file.name} in {plain(str(file.parent), 200)}", where, fix
+        ) from error
+    except (OSError, ValueError, RecursionError) as error:
+        what = f"the configuration cannot be read: {plain(str(error), 200)}"
+        raise TrimtabError.of(what, plain(str(file), 200), "it should be one JSON object") from error
+    if not isinstance(found, dict):
+        raise TrimtabError.of("the configuration is no JSON object", plain(str(file), 200), "write it anew")
+    return found
+
+
+def _cached(base: str, revision: str | None) -> Path | None:
+    """The file in the hub's cache, as huggingface_hub lays it out; reading it needs no library."""
+    home = os.environ.get("HF_HOME", str(Path.home() / ".cache/huggingface"))
+    hub = Path(os.environ.get("HF_HUB_CACHE", str(Path(home) / "hub")))
+    place = hub / f"models--{base.replace('/', '--')}"
+    try:
+        commit = (place / "refs" / (revision or "main")).read_text().strip()
+    except OSError:
+        commit = revision or ""
+    file = place / "snapshots" / commit / "config.json"
+    return file if commit and file.is_file() else None
+
+
+def _fetched(base: str, revision: str | None, where: str) -> Path:
+    fix = "check the id and the network, or give the model's folder"
+    try:
+        from huggingface_hub import hf_hub_download
+
+        return Path(hf_hub_download(base, "config.json", revision=revision))
+    except Exception as error:  # the hub's own, requests', ImportError
+        what = f"the configuration is not in the cache and cannot be fetched: {plain(str(error), 200)}"
+        raise TrimtabError.of(what, where, fix) from error

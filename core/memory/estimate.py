@@ -1,0 +1,191 @@
+"""The fullest moment of a pack on a device, from widths and knobs alone. Pure; a millisecond or two.
+
+A step's memory is base, adapters and optimizer states; what every layer keeps for the backward pass; and the
+moment itself: the loss, a layer's backward pass, a dequantised weight. The forms of the last two were derived
+from traced steps (``core.train.derive``), so nothing here is guessed but what a kernel takes for itself.
+Others: LLMem (arXiv 2404.10933), xMem (2510.21048).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from core.contract import modules
+from core.contract.foretold import Foretold, Part
+from core.memory import forms, need, weights
+from core.memory.device import Device
+from core.memory.model import Model
+from core.memory.need import Need
+from core.memory.passes import MOST, share_out
+
+LIKE = "llama"  # the family whose forms stand for one that is not known by heart
+CHUNK_BYTES = {"cpu": 48 * 2**20, "cuda": 512 * 2**20}  # of float32 logits, as core.train.cross_entropy cuts
+STEP, BACKWARD, EVALUATION = "an optimizer step", "the backward pass of a step", "an evaluation"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all trials on a base share. ``judged`` rows are evaluated at once for each trial; ``longest`` is
+    the longest row there is, where that is known; ``most`` bounds the tokens of a pass."""
+
+    precision: str = "bf16"
+    double_quant: bool = True
+    checkpointing: bool = False
+    judged: int = 8
+    longest: int | None = None
+    most: int = MOST
+
+
+def foretell(model: Model, setting: Setting, needs: Sequence[Need], device: Device) -> Foretold:
+    """The fullest moment of ``needs`` trained together."""
+    setting = replace(setting, precision=weights.resolved(setting.precision, device.kind))
+    still = _still(model, setting, needs, device)
+    moments = list(_moments(model, setting, needs, device))
+    parts, moment = max(moments, key=lambda one: sum(part.used_bytes for part in one[0]))
+    whole = (*still, *(part for part in parts if part.used_bytes > 0))
+    peak = sum(part.used_bytes for part in whole)
+    known = model.family in forms.table()
+    note = f"activations as {LIKE}'s: the family {model.family!r} is not known by heart"
+    return Foretold(
+        parts=whole, peak_bytes=peak, device_bytes=device.whole(peak), moment=moment,
+        parameters=model.parameters,
+        trainable=tuple(need.trainable(model, one) for one in needs), notes=() if known else (note,),
+    )  # fmt: skip
+
+
+def _still(model: Model, setting: Setting, needs: Sequence[Need], device: Device) -> list[Part]:
+    """What is there in every moment."""
+    base = weights.base_bytes(model, setting.precision, setting.double_quant, device.kind)
+    each = weights.item(setting.precision, device.kind)
+    found = [Part("base model", base), Part("workspace", device.workspace_bytes)]
+    for one, rank in zip(needs, padded(needs, device), strict=True):
+        own, stacked = need.trainable(model, one), rank * need.width(model, one.targets)
+        found.append(Part("adapter", 4 * own + each * stacked, one.trial))
+        found.append(Part("gradients", each * stacked, one.trial))
+        found.append(Part("optimizer", need.optimizer_bytes(model, one), one.trial))
+    return [part for part in found if part.used_bytes]
+
+
+def padded(needs: Sequence[Need], device: Device) -> list[int]:
+    """The rank that each trial is stacked with: on a GPU the largest of those that share its group."""
+    if device.kind == "cpu":
+        return [one.rank for one in needs]
+    kinds = [(one.dropout, str(one.targets)) for one in needs]
+    return [
+        max(other.rank for other, alike in zip(needs, kinds, strict=True) if alike == kind) for kind in kinds
+    ]
+
+
+# -- moments --------------------------------------------------------------------------------------
+
+Moment = tuple[list[Part], str]
+
+
+def _moments(model: Model, setting: Setting, needs: Sequence[Need], device: Device) -> Iterator[Moment]:
+    ranks = padded(needs, device)
+    lengths = [min(one.length, setting.longest or one.length) for one in needs]
+    rows = [_Row(at, lengths[at]) for at, one in enumerate(needs) for _ in range(one.rows)]
+    passes = _passes(model, setting, rows, device)
+    held = _gradients(model, setting, needs, device, always=len(passes) > 1)
+    for some in passes:
+        sides = _sides(model, setting, needs, ranks, some, device)
+        yield [*_working(model, setting, needs, some, sides), *held], BACKWARD
+    yield _stepping(model, setting, needs, device), STEP
+    judged = [_Row(at, lengths[at]) for at in range(len(needs)) for _ in range(setting.judged)]
+    for some in _passes(model, setting, judged, device):
+        sides = _sides(model, setting, needs, ranks, some, device, trains=False)
+        yield _split(forms.pick(model.family, _dtype(setting), "judge")["moments"], {}, 0, sides), EVALUATION
+
+
+@dataclass(frozen=True)
+class _Row:
+    at: int  # of its trial among the needs
+    length: int
+
+
+def _passes(model: Model, setting: Setting, rows: Sequence[_Row], device: Device) -> list[list[_Row]]:
+    """The passes that differ: rows of one trial and length are alike."""
+    overhead = device.overhead(model.parameters)
+    cut = share_out([row.length for row in rows], overhead, setting.most)
+    return [[rows[at] for at in some] for some in cut]
+
+
+def _sides(
+    model: Model,
+    setting: Setting,
+    needs: Sequence[Need],
+    ranks: Sequence[int],
+    rows: Sequence[_Row],
+    device: Device,
+    trains: bool = True,
+) -> dict[str, float]:
+    length = max(row.length for row in rows)
+    drops = [trains and needs[row.at].dropout for row in rows]
+    targets = float(sum(row.length - 1 for row in rows))
+    room = max(1.0, CHUNK_BYTES[device.kind] // (4 * model.widths["v"]))
+    each = weights.item(setting.precision, device.kind)
+    return forms.symbols({
+        **model.widths, "N": length * len(rows), "B": len(rows), "T": length, "K": targets,
+        "C": targets / max(1, -(-targets // room)), "D": length * sum(drops),
+        "RD": length * sum(ranks[row.at] for row, drop in zip(rows, drops, strict=True) if drop),
+        "RP": length * sum(ranks[row.at] for row, drop in zip(rows, drops, strict=True) if not drop),
+        "W": weights.copies(setting.precision, each), "G": float(device.kind == "cuda"),
+    })  # fmt: skip
+
+
+def _working(
+    model: Model, setting: Setting, needs: Sequence[Need], rows: Sequence[_Row], sides: Mapping[str, float]
+) -> list[Part]:
+    kind = "checkpointed" if setting.checkpointing else "plain"
+    group = _group(model, [needs[at].targets for at in {row.at for row in rows}])
+    found = forms.pick(model.family, _dtype(setting), f"{kind}/{group}")
+    return _split(found["moments"], found["layer"], model.layers, sides)
+
+
+def _split(
+    moments: Sequence[forms.Form], layer: forms.Form, layers: int, sides: Mapping[str, float]
+) -> list[Part]:
+    """The fullest of ``moments``, with what all layers keep, by kind."""
+    fullest = max(moments, key=lambda one: forms.value(one, sides))
+    loss = {name: each for name, each in fullest.items() if name.startswith(("K*", "C*"))}
+    copies = {name: each for name, each in fullest.items() if name.startswith("W*")}
+    rest = {name: each for name, each in fullest.items() if name not in loss and name not in copies}
+    kept = max(0, layers - 1) * forms.value(layer, sides)  # the last one is part of the moment
+    return [
+        Part("activations", round(kept + forms.value(rest, sides))),
+        Part("loss", round(forms.value(loss, sides))),
+        Part("dequantised weights", round(forms.value(copies, sides))),
+    ]
+
+
+def _dtype(setting: Setting) -> str:
+    return "bf16" if setting.precision in ("bf16", "fp16") else setting.precision
+
+
+def _group(model: Model, targets: Iterable[Any]) -> str:
+    """The smallest group of modules that holds all of ``targets``: which layers keep their inputs."""
+    names = {one.name for wanted in targets for one in need.chosen(model, wanted)}
+    for group, members in (("attention", modules.ATTENTION), ("mlp", modules.MLP)):
+        if names <= set(members):
+            return group
+    return modules.ALL
+
+
+def _gradients(
+    model: Model, setting: Setting, needs: Sequence[Need], device: Device, always: bool
+) -> list[Part]:
+    """Those that wait for the rest of their step while another pass runs, in float32."""
+    return [
+        Part("gradients", 4 * need.trainable(model, one), one.trial)
+        for one in needs
+        if always or one.accumulates
+    ]
+
+
+def _stepping(model: Model, setting: Setting, needs: Sequence[Need], device: Device) -> list[Part]:
+    """Gradients in float32 (those of a float32 base are views), and what the optimizers need."""
+    views = weights.item(setting.precision, device.kind) == 4
+    found = [] if views else _gradients(model, setting, needs, device, always=True)
+    return [*found, Part("optimizer", max((need.step_bytes(model, one) for one in needs), default=0))]

@@ -1,0 +1,37 @@
+"""The base's bytes, from its configuration alone, are those of the model that is built from it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from core.memory import weights
+from core.memory.model import describe
+from core.train import places, shrunk
+
+
+@pytest.fixture(scope="module", params=sorted(shrunk.CONFIGS))
+def built(request):
+    sizes = shrunk.draw(request.param, 3)
+    return shrunk.model(request.param, sizes, 2, torch.bfloat16, False).model
+
+
+def described(model):
+    return describe(model.config.to_dict(), "a test")
+
+
+def test_the_parameters_are_counted_one_by_one(built):
+    assert described(built).parameters == sum(one.numel() for one in built.parameters())
+
+
+def test_the_linear_layers_are_those_that_adapters_stand_on(built):
+    found = [(one.last_name, one.inputs, one.outputs) for one in places.find(built)]
+    told = described(built)
+    assert sorted(found) == sorted(
+        [(one.name, one.inputs, one.outputs) for one in told.linears] * told.layers
+    )
+
+
+def test_the_bytes_in_bfloat16(built):
+    held = sum(one.numel() * one.element_size() for one in built.parameters())
+    assert weights.base_bytes(described(built), "bf16", True, "cuda") == held
