@@ -20,7 +20,7 @@ def event(kind: type, **more) -> e.Event:
     fields = {
         "step": 5, "total_steps": 10, "elapsed_s": 1.0, "metrics": {"eval/loss": 2.0}, "by": "me",
         "why": "so", "worker": "w", "device": "cpu", "params": {}, "knobs": {}, "error": "boom",
-        "values": (2.0,), "retry": 1, "path": "step-5",
+        "values": (2.0,), "retry": 1, "path": "step-5", "foretold_bytes": 7,
     }  # fmt: skip
     taken = {name: value for name, value in fields.items() if name in kind.__struct_fields__}
     return kind(**{"at": 2.0, "study": "a", "trial": 0, **taken, **more})
