@@ -51,6 +51,11 @@ def _running(verbs: Any) -> None:
     how = run.add_mutually_exclusive_group()
     how.add_argument("--detach", action="store_true", help="start it and return at once")
     how.add_argument("--headless", action="store_true", help="print plain lines until the study ends")
+    fit = _verb(verbs, "fit", "fit:fit", "foretell what a study takes of memory, and what fits")
+    fit.add_argument("spec", metavar="SPEC", help="the study's TOML file")
+    fit.add_argument("--gpu", metavar="SIZE", help='for a GPU of that size, such as "24 GiB", here or not')
+    fit.add_argument("--pack", metavar="N", type=number, help="with N trials at once")
+    _json(fit)
     check = _verb(verbs, "check", "check:check", "check a study file and print what it resolves to")
     check.add_argument("spec", metavar="SPEC", help="the study's TOML file")
 

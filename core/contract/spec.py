@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from core.contract import knobs
+from core.contract import knobs, size
 from core.contract.metrics import METRICS, OBJECTIVES, Direction
 from core.contract.space import Dimension
 
@@ -107,6 +107,7 @@ class ResourcesSection(Section):
 
     devices: Literal["auto", "cpu", "all"] | list[Count] = "auto"
     pack: Literal["auto"] | Positive = "auto"
+    memory: Literal["auto"] | str | Positive = "auto"
     checkpoint_every: Count = 0
     checkpoint_every_s: Annotated[float, Field(ge=0)] = 60.0
     report_every_s: Annotated[float, Field(gt=0, le=60)] = 0.2
@@ -122,6 +123,18 @@ class ResourcesSection(Section):
         if pack != AUTO and not whole:
             raise ValueError('must be "auto" or a whole number from 1')
         return pack
+
+    @field_validator("memory")
+    @classmethod
+    def _size(cls, memory: str | int) -> str | int:
+        if memory != AUTO:
+            size.parse(memory)
+        return memory
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """The limit that was asked for; None for what is free."""
+        return None if self.memory == AUTO else size.parse(self.memory)
 
 
 class Spec(BaseModel):

@@ -1,0 +1,164 @@
+"""``trimtab fit SPEC``: what a study's trials are going to take of memory, before anything is loaded.
+
+``--json`` prints {"model", "device", "limit_bytes", "smallest": {…}, "largest": {…}, "share_that_fits",
+"advice"}; "trial" stands for both where nothing that is searched costs memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from core import paths
+from core.cli import exits, text
+from core.contract import size, specfile
+from core.contract.foretold import Foretold
+from core.contract.plain import plain
+from core.contract.spec import Spec
+from core.errors import SpecError
+from core.memory import advice, budget, config, corners, device, weights
+from core.memory.advice import Case
+from core.memory.device import Device
+from core.memory.estimate import Setting
+from core.memory.model import Model
+from core.memory.need import need
+
+SHOWN = ("lora_rank", "target_modules", "batch_size", "sequence_length", "lora_dropout", "optimizer")
+
+
+def fit(arguments: argparse.Namespace) -> int:
+    """Print the smallest and the largest trial of the space; code 1 when the largest does not fit."""
+    spec = specfile.load(Path(arguments.spec))
+    where = _device(spec, arguments.gpu)
+    model = config.model(spec.model.base, spec.model.revision)
+    setting = setting_of(spec)
+    limit = budget.limit(spec.resources.memory_bytes, where)
+    held = weights.base_bytes(
+        model, weights.resolved(setting.precision, where.kind), setting.double_quant, where.kind
+    )
+    budget.check(spec.resources.memory_bytes, where, held, f"{arguments.spec} [resources]")
+    pack = arguments.pack or (spec.resources.pack if isinstance(spec.resources.pack, int) else 1)
+
+    def case(knobs: Mapping[str, Any]) -> Case:
+        return Case(model, setting, need(knobs), pack, where, limit.bytes_)
+
+    small, large = corners.corners(spec, lambda knobs: case(knobs).foretold().device_bytes)
+    cases = [case(knobs) for knobs in ((large,) if small == large else (small, large))]
+    fitting = corners.share(spec, lambda knobs: case(knobs).fits()) if spec.space else float(cases[-1].fits())
+    if arguments.json:
+        _dump(cases, limit, fitting)
+    else:
+        _print(spec, cases, [small, large][-len(cases) :], limit, fitting)
+    return exits.OK if cases[-1].fits() else exits.FAILURE
+
+
+def setting_of(spec: Spec) -> Setting:
+    """What all trials of a study share."""
+    judged = min(spec.evaluate.batch_size, spec.evaluate.rows)
+    return Setting(spec.model.precision, spec.model.double_quant, spec.model.gradient_checkpointing, judged)
+
+
+def _device(spec: Spec, gpu: str | None) -> Device:
+    if gpu:
+        try:
+            total = size.parse(gpu)
+        except ValueError as error:
+            raise SpecError.of(
+                f"--gpu {plain(gpu, 40)!r} {error}", "command line", 'such as "24 GiB"'
+            ) from error
+        return Device("cuda", f"a GPU of {size.words(total)}", total, total)
+    from core.watch.gpu import GpuReader
+    from core.watch.host import HostReader
+
+    reader = GpuReader()
+    cards, _ = reader.read()
+    reader.close()
+    wanted = spec.resources.devices
+    usable = [one for one in cards if not one.fault and (isinstance(wanted, str) or one.index in wanted)]
+    if wanted != "cpu" and usable:
+        return device.card(min(usable, key=lambda one: (one.total_bytes or 0) - (one.used_bytes or 0)))
+    host = HostReader(paths.home()).read()
+    total = host.total_bytes or 0
+    return device.cpu(total, total - (host.used_bytes or 0))
+
+
+# -- what is printed -------------------------------------------------------------------------------
+
+
+def _print(
+    spec: Spec, cases: Sequence[Case], knobs: Sequence[Mapping[str, Any]], limit: budget.Limit, fitting: float
+) -> None:
+    first = cases[0]
+    print(plain(f"{spec.model.base}: {_described(first.model, first.setting, first.device)}"))
+    allowed = size.words(limit.bytes_) if limit.bytes_ is not None else "not known"
+    print(plain(f"{first.device.name}: limit {allowed} ({limit.why})"))
+    heads = ["one trial"] if len(cases) == 1 else ["smallest", "largest"]
+    if first.pack > 1:
+        heads = [f"{first.pack} × {head}" for head in heads]
+    print(f"\n{'':<22}" + "".join(f"{head:>18}" for head in heads))
+    for name in SHOWN:
+        _row(name, [text.value(one[name]) for one in knobs])
+    print()
+    found = [one.foretold() for one in cases]
+    for name in dict.fromkeys(part.name for one in found for part in one.parts):
+        _row(name, [size.words(one.of(name)) for one in found])
+    _row("peak of the tensors", [size.words(one.peak_bytes) for one in found])
+    _row("on the device", [size.words(one.device_bytes) for one in found])
+    _row("fits", ["yes" if one.fits() else "NO" for one in cases])
+    print()
+    for line in _advice(cases, fitting):
+        print(f"  {plain(line)}")
+
+
+def _row(name: str, values: Sequence[str]) -> None:
+    print(f"  {name:<20}" + "".join(f"{plain(value, 17):>18}" for value in values))
+
+
+def _described(model: Model, setting: Setting, where: Device) -> str:
+    precision = weights.resolved(setting.precision, where.kind)
+    return (
+        f"{model.family}, {model.layers} layers, {model.parameters / 1e9:.2f} B parameters, {precision}"
+        + (", gradient checkpointing" if setting.checkpointing else "")
+    )
+
+
+def _advice(cases: Sequence[Case], fitting: float) -> list[str]:
+    lines = advice.advise(cases[-1])
+    if len(cases) > 1:
+        packs = [advice.largest_pack(one) for one in cases]
+        if cases[0].limit_bytes is not None:
+            lines.append(f"at once: {packs[0]} of the smallest or {packs[1]} of the largest")
+        lines.append(f"{fitting:.0%} of the space fits")
+    notes = dict.fromkeys(note for one in cases for note in one.foretold().notes)
+    return [*lines, *(f"less sure: {note}" for note in notes)]
+
+
+def _dump(cases: Sequence[Case], limit: budget.Limit, fitting: float) -> None:
+    first = cases[0]
+    model, where = first.model, first.device
+    found: dict[str, Any] = {
+        "model": {"family": model.family, "layers": model.layers, "parameters": model.parameters},
+        "device": {"kind": where.kind, "name": plain(where.name), "total_bytes": where.total_bytes},
+        "limit_bytes": limit.bytes_,
+        "why_limit": limit.why,
+        "pack": first.pack,
+        "share_that_fits": fitting,
+        "advice": _advice(cases, fitting),
+    }  # fmt: skip
+    for name, one in zip(("smallest", "largest") if len(cases) > 1 else ("trial",), cases, strict=True):
+        found[name] = {"need": msgspec.to_builtins(one.need), "fits": one.fits(), **_told(one.foretold())}
+    text.dump(found)
+
+
+def _told(one: Foretold) -> dict[str, Any]:
+    parts = {name: one.of(name) for name in dict.fromkeys(part.name for part in one.parts)}
+    return {
+        "parts": parts,
+        "peak_bytes": one.peak_bytes,
+        "device_bytes": one.device_bytes,
+        "moment": one.moment,
+    }
