@@ -22,6 +22,7 @@ class Device(msgspec.Struct, frozen=True):
     workspace_bytes: int = 32 * MIB  # Hopper's; others take 8 MiB
     context_bytes: int = 520 * MIB
     slack: float = 0.02
+    copies: bool = False  # checkpoints are copied into this memory before they are written
 
     def whole(self, peak_bytes: int) -> int:
         """What the process takes of the device when its tensors take ``peak_bytes`` at most."""
@@ -36,7 +37,7 @@ class Device(msgspec.Struct, frozen=True):
 
 def cpu(total_bytes: int = 0, free_bytes: int = 0) -> Device:
     """The host. A process with torch, transformers and PEFT loaded takes about 600 MiB of it."""
-    return Device("cpu", "cpu", total_bytes, free_bytes, 0, 600 * MIB, 0.05)
+    return Device("cpu", "cpu", total_bytes, free_bytes, 0, 600 * MIB, 0.05, copies=True)
 
 
 def card(reading: Card) -> Device:

@@ -65,6 +65,8 @@ def _still(model: Model, setting: Setting, needs: Sequence[Need], device: Device
         found.append(Part("adapter", 4 * own + each * stacked, one.trial))
         found.append(Part("gradients", each * stacked, one.trial))
         found.append(Part("optimizer", need.optimizer_bytes(model, one), one.trial))
+        if device.copies:  # what a thread still writes
+            found.append(Part("checkpoint", 4 * own + need.optimizer_bytes(model, one), one.trial))
     return [part for part in found if part.used_bytes]
 
 
@@ -91,12 +93,15 @@ def _moments(model: Model, setting: Setting, needs: Sequence[Need], device: Devi
     held = _gradients(model, setting, needs, device, always=len(passes) > 1)
     for some in passes:
         sides = _sides(model, setting, needs, ranks, some, device)
-        yield [*_working(model, setting, needs, some, sides), *held], BACKWARD
+        yield [*_working(model, setting, needs, some, sides, device), *held], BACKWARD
     yield _stepping(model, setting, needs, device), STEP
     judged = [_Row(at, lengths[at]) for at in range(len(needs)) for _ in range(setting.judged)]
     for some in _passes(model, setting, judged, device):
         sides = _sides(model, setting, needs, ranks, some, device, trains=False)
-        yield _split(forms.pick(model.family, _dtype(setting), "judge")["moments"], {}, 0, sides), EVALUATION
+        yield (
+            _split(forms.pick(model.family, _dtype(setting, device), "judge")["moments"], {}, 0, sides),
+            EVALUATION,
+        )
 
 
 @dataclass(frozen=True)
@@ -136,11 +141,16 @@ def _sides(
 
 
 def _working(
-    model: Model, setting: Setting, needs: Sequence[Need], rows: Sequence[_Row], sides: Mapping[str, float]
+    model: Model,
+    setting: Setting,
+    needs: Sequence[Need],
+    rows: Sequence[_Row],
+    sides: Mapping[str, float],
+    device: Device,
 ) -> list[Part]:
     kind = "checkpointed" if setting.checkpointing else "plain"
     group = _group(model, [needs[at].targets for at in {row.at for row in rows}])
-    found = forms.pick(model.family, _dtype(setting), f"{kind}/{group}")
+    found = forms.pick(model.family, _dtype(setting, device), f"{kind}/{group}")
     return _split(found["moments"], found["layer"], model.layers, sides)
 
 
@@ -160,8 +170,8 @@ def _split(
     ]
 
 
-def _dtype(setting: Setting) -> str:
-    return "bf16" if setting.precision in ("bf16", "fp16") else setting.precision
+def _dtype(setting: Setting, device: Device) -> str:
+    return "fp32" if weights.item(setting.precision, device.kind) == 4 else "bf16"
 
 
 def _group(model: Model, targets: Iterable[Any]) -> str:

@@ -50,8 +50,7 @@ def table() -> dict[str, Any]:
 
 
 def pick(family: str, dtype: str, key: str) -> dict[str, Any]:
-    """The forms of a step (``key`` "plain/all-linear") or an evaluation ("judge"). A family that is not known
-    has llama's; a quantised base computes in bfloat16."""
+    """The forms of a step (``key`` "plain/all-linear") or an evaluation ("judge") in fp32 or bf16. A family
+    that is not known has llama's."""
     known = table()
-    found = known.get(family) or known["llama"]
-    return found.get(f"{dtype}/{key}") or found[f"bf16/{key}"]
+    return (known.get(family) or known["llama"])[f"{dtype}/{key}"]
