@@ -103,7 +103,21 @@ class PackMeasured(Event, frozen=True, tag="pack-measured"):
     why_alone: str = ""  # why this base cannot be stacked: its trials take turns
     reserve_bytes: int = 0  # what the allocator keeps beyond what was used
     longest: int = 0  # tokens of the longest training row
+    widest: int = 0  # tokens of the largest pass, padding included
+    idle_bytes: int = 0  # what the worker took when its base was loaded and no trial had come
     foretold_bytes: int = 0  # the fullest moment as the engine foretold it; 0: not known
+
+
+class MemoryShort(Event, frozen=True, tag="memory-short"):
+    """Memory ended while ``trials`` trained at once; ``used_bytes`` were allocated then. ``text`` says what
+    was done about it; ``moved`` is the trial that had to leave, -1 for none."""
+
+    worker: str
+    device: str  # the engine puts its own name for it
+    trials: tuple[int, ...]
+    used_bytes: int
+    text: str
+    moved: int = -1
 
 
 # -- trials --------------------------------------------------------------------------------------
@@ -303,5 +317,5 @@ AnyEvent = (
     | TrialReported | TrialEvaluated
     | PauseAsked | TrialPaused | ResumeAsked | TrialResumed | PruneAsked | TrialPruned
     | TrialCompleted | TrialFailed | TrialInfeasible | TrialRequeued | TrialCheckpointed
-    | MachineRead
+    | MachineRead | MemoryShort
 )  # fmt: skip

@@ -164,6 +164,8 @@ def _on_study(study: s.Study, event: e.Event) -> s.Study:
             )
         case e.StudyNoted():
             return replace(study, lines=_lined(study.lines, event.at, event.text, event.level))
+        case e.MemoryShort():
+            return replace(study, lines=_lined(study.lines, event.at, event.text, "warning"))
         case e.Preparing():
             return replace(study, preparing=_prepared(study.preparing, event))
         case e.PackMeasured() if study.state in s.LIVE_STUDY:  # else told too late

@@ -13,6 +13,9 @@ class Part(msgspec.Struct, frozen=True, array_like=True):
     trial: int = -1
 
 
+PASSING = ("activations", "loss", "dequantised weights")
+
+
 class Foretold(msgspec.Struct, frozen=True):
     """The fullest moment of a pack. ``peak_bytes`` is what the allocator counts, ``device_bytes`` with what
     the process takes besides (CUDA's context, what the allocator keeps, torch itself on a CPU)."""
@@ -24,6 +27,12 @@ class Foretold(msgspec.Struct, frozen=True):
     parameters: int  # of the base
     trainable: tuple[int, ...]  # of each adapter
     notes: tuple[str, ...] = ()  # what makes this less sure
+    tokens: int = 0  # of the widest pass, padding included
+
+    @property
+    def passing_bytes(self) -> int:
+        """What comes and goes with a pass: what measurements correct."""
+        return sum(one.used_bytes for one in self.parts if one.name in PASSING)
 
     def of(self, name: str) -> int:
         """Bytes of all parts of that name."""

@@ -67,6 +67,7 @@ class Assign(msgspec.Struct, frozen=True, tag="assign"):
     folder: str  # trials/<n> in the study's folder
     checkpoint: str = ""
     paused: bool = False
+    retry: int = 0  # how often it lost its worker already
 
 
 class Pause(msgspec.Struct, frozen=True, tag="pause"):
@@ -88,13 +89,19 @@ class Prune(msgspec.Struct, frozen=True, tag="prune"):
     why: str
 
 
+class Bound(msgspec.Struct, frozen=True, tag="bound"):
+    """No pass may have more than ``tokens``, padding included; 0 lifts the bound."""
+
+    tokens: int
+
+
 class Shutdown(msgspec.Struct, frozen=True, tag="shutdown"):
     """Let every trial go and exit."""
 
     why: str
 
 
-ToWorker = Heard | Assign | Pause | Resume | Prune | Shutdown
+ToWorker = Heard | Assign | Pause | Resume | Prune | Bound | Shutdown
 
 # Command line of a worker process: python -P -m core.train.worker STUDY_FOLDER WORKER_NAME DEVICE
 # with the environment variables below. DEVICE is "cpu" or "cuda:0" (the engine narrows

@@ -106,10 +106,9 @@ class Engine:
         for one in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):  # USR1: Slurm's word before it ends a job
             loop.add_signal_handler(one, self._leave.set)
 
-    async def _handle(self, request: wire.AnyRequest) -> None:
+    async def _handle(self, request: wire.AnyRequest) -> wire.Answer | None:
         if not isinstance(request, wire.StopEngine):
-            await self._studies.handle(request)
-            return
+            return await self._studies.handle(request)
         if self._studies.alive() and not request.force:
             live = [one.name for one in self._supervisor.state.studies.values() if one.state in LIVE_STUDY]
             raise RefusedError.of(
@@ -118,6 +117,7 @@ class Engine:
                 "stop them first, or --force: they go on from their checkpoints with the next engine",
             )
         asyncio.get_running_loop().call_later(0.1, self._leave.set)  # after the reply is out
+        return None
 
     async def _watch_idle(self) -> None:
         since = time.monotonic()

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from core.contract import state as s
 from core.contract.events import PackMeasured
 from core.contract.spec import AUTO
+from core.daemon.foresight import Foresight
 from core.daemon.packing import Calibration
 from core.daemon.placement import Free, Slot, by_room
 
@@ -19,8 +20,9 @@ MOST_WAITING = 2  # trials queued for want of memory; beyond it the sampler is n
 class Places:
     """``pack`` is resources.pack: a number of places on each device, taken at its word, or "auto"."""
 
-    def __init__(self, pack: int | str, devices: Sequence[Slot]) -> None:
-        self._pack, self._devices = pack, devices
+    def __init__(self, pack: int | str, devices: Sequence[Slot], foresight: Foresight | None = None) -> None:
+        self._pack, self._devices, self._foresight = pack, devices, foresight
+        self._caps: dict[str, int] = {}  # by device: no more at once, for memory ended with more
         self._measured = {slot.label: Calibration(slot.label) for slot in devices if pack == AUTO}
         self._waiting: set[int] = set()  # trials that were told to wait
         self._notes: list[str] = []
@@ -34,6 +36,14 @@ class Places:
             running = _on_devices(study)
             here = len(running.get(event.device, ()))
             self._notes += one.news(_limit(study, running, event.device), here)
+
+    def cap(self, label: str, most: int) -> None:
+        """Memory ended on the device: no more than ``most`` at once from here on."""
+        self._caps[label] = min(most, self._caps.get(label, most))
+
+    def uncap(self, label: str) -> None:
+        """The device's worker is gone, and what was there with it."""
+        self._caps.pop(label, None)
 
     def notes(self) -> list[str]:
         """What is to be told since the last call."""
@@ -70,10 +80,13 @@ class Places:
         self._said_why_few = True
 
     def _refused(self, trial: s.Trial, there: Sequence[s.Trial], slot: Slot) -> str:
-        """Why ``trial`` cannot join those on the device; empty when it can."""
+        """Why ``trial`` cannot join those on the device; empty when it can. What was foretold decides, and
+        where nothing can be foretold what was measured."""
+        knobs = {one.number: one.knobs for one in there}
+        if self._foresight is not None and self._foresight.model is not None:
+            return self._foresight.refused(slot.label, trial.knobs, knobs)
         if not self._measured:
             return ""
-        knobs = {one.number: one.knobs for one in there}
         return self._measured[slot.label].fits(trial.knobs, knobs)
 
     def may_ask(self, study: s.Study) -> bool:
@@ -91,6 +104,9 @@ class Places:
             else (int(self._pack), "")
             for slot in self._devices
         }
+        for label, most in self._caps.items():
+            if most < wanted[label][0]:
+                wanted[label] = most, f"memory ended with {most + 1} at once"
         return by_room(self._devices, loads, wanted)
 
 

@@ -6,12 +6,18 @@ from core.contract import state as s
 from core.errors import RefusedError
 
 
-def live_study(state: s.State, name: str) -> s.Study:
-    """The study, when it still runs. Raises RefusedError otherwise."""
+def study_in(state: s.State, name: str) -> s.Study:
+    """The study of that name. Raises RefusedError when there is none."""
     study = state.studies.get(name)
     if study is None:
         known = ", ".join(state.studies) or "none"
         raise RefusedError.of(f"there is no study {name!r}", "request", f"studies: {known}")
+    return study
+
+
+def live_study(state: s.State, name: str) -> s.Study:
+    """The study, when it still runs. Raises RefusedError otherwise."""
+    study = study_in(state, name)
     if study.state not in s.LIVE_STUDY:
         raise RefusedError.of(f"the study is {study.state}", f"study {name}", "`trimtab run SPEC` starts one")
     return study

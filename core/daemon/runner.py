@@ -16,11 +16,13 @@ from core.contract.plain import plain
 from core.contract.spec import Spec
 from core.daemon.crew import Crew, Worker, end_stray, log_tail, may_return
 from core.daemon.departures import Departures, Lost
+from core.daemon.foresight import Foresight
 from core.daemon.placement import Slot
 from core.daemon.places import Places
 from core.daemon.requeue import failed, forgotten, given_back, pruned
 from core.daemon.searching import Searching
 from core.daemon.supervisor import Supervisor
+from core.daemon.weighing import Weighing
 from core.errors import TrimtabError
 
 log = logging.getLogger("trimtab.runner")
@@ -45,13 +47,15 @@ class Runner:
         spec: Spec,
         folder: Path,
         devices: Sequence[Slot],
+        foresight: Foresight,
         worker_module: str = WORKER_MODULE,
         why_pruned: Callable[[int], str] = lambda trial: "asked before",
     ) -> None:
         self.name = spec.study.name
         self._supervisor, self._crew, self._search = supervisor, crew, search
         self._spec, self._folder = spec, folder
-        self._places = Places(spec.resources.pack, devices)
+        self._places = Places(spec.resources.pack, devices, foresight)
+        self.weighing = Weighing(foresight, self._places, search, supervisor.put)
         self._module, self._why_pruned = worker_module, why_pruned
         self.departures = Departures()
         self._fruitless = 0  # workers in a row that ended before any trial ran
@@ -142,6 +146,9 @@ class Runner:
                 await self._search.tell(message.trial, s.INFEASIBLE)
             case e.PackMeasured():
                 self._places.measured(message, self.study)
+                await self.weighing.measured(self.study, message)
+            case e.MemoryShort():
+                self.weighing.short(self.study, message)
             case e.StudyStopping():
                 await self.stop(message.why)
             case Lost():
@@ -218,6 +225,7 @@ class Runner:
                 params=proposal.params, knobs=proposal.knobs, why=proposal.why,
             )
         )  # fmt: skip
+        await self.weighing.queued(self.study, proposal.number, proposal.knobs)
         return self.study.trials.get(proposal.number)
 
     async def _place(self, trial: s.Trial, slot: Slot, why: str) -> None:
@@ -242,11 +250,13 @@ class Runner:
             return
         if worker.send is not None:  # else its Hello brings it the trial
             worker.tell(self.assignment(self.study.trials[trial.number]))
+            self.weighing.bind(self.study, worker)
 
     def assignment(self, trial: s.Trial) -> work.Assign:
         """The trial as a worker is given it."""
         folder = str(self._folder / "trials" / str(trial.number))
-        return work.Assign(trial.number, trial.knobs, folder, trial.checkpoint, trial.asked == "pause")
+        paused = trial.asked == "pause"
+        return work.Assign(trial.number, trial.knobs, folder, trial.checkpoint, paused, trial.retry)
 
     # -- workers ----------------------------------------------------------------------------------
 
@@ -273,6 +283,7 @@ class Runner:
                 worker.tell(work.Resume(trial.number))
             if trial.asked == "prune":
                 worker.tell(work.Prune(trial.number, self._why_pruned(trial.number)))
+        self.weighing.bind(self.study, worker)
 
     async def _requeue(self, worker: Worker, why: str) -> None:
         """Give the trials of a lost worker back to the queue; those that lost too many fail."""

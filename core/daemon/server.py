@@ -27,7 +27,7 @@ log = logging.getLogger("trimtab.server")
 SELDOM_S = 60.0
 MOST_UNANSWERED = 512  # requests of one console
 LARGEST_REQUEST_BYTES = 8 << 20
-Handle = Callable[[wire.AnyRequest], Awaitable[None]]
+Handle = Callable[[wire.AnyRequest], Awaitable[wire.Answer | None]]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -128,7 +128,7 @@ class Server:
 
     async def _reply(self, number: int, wanted: wire.AnyRequest) -> wire.Reply:
         try:
-            await self._handle(wanted)
+            answer = await self._handle(wanted)
         except TrimtabError as error:
             first = error.problems[0]
             what = first.what if len(error.problems) == 1 else str(error)
@@ -137,7 +137,7 @@ class Server:
             log.exception("request %r", wanted)
             what = f"the engine failed: {type(error).__name__}: {error}"
             return wire.Reply(number, False, what, "engine", "its log holds the whole: `trimtab logs`")
-        return wire.Reply(number, True)
+        return wire.Reply(number, True, answer=answer)
 
     # -- WebSockets --------------------------------------------------------------------------------
 

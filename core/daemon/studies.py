@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from core import paths
 from core.contract import events as e
 from core.contract import state as s
 from core.contract import wire, work
@@ -18,10 +19,13 @@ from core.contract.specfile import parse, to_raw, write
 from core.daemon import placement, requests
 from core.daemon.crew import Crew, Worker
 from core.daemon.departures import Lost
+from core.daemon.forecasts import answered
+from core.daemon.foresight import Foresight
 from core.daemon.runner import WORKER_MODULE, Runner
 from core.daemon.searching import SearchFactory, real_search
 from core.daemon.supervisor import Supervisor
 from core.errors import RefusedError, TrimtabError
+from core.memory.ledger import Ledger
 from core.store import runs
 from core.store.journal import Journal
 from core.store.replay import folded
@@ -31,7 +35,7 @@ log = logging.getLogger("trimtab.studies")
 # What a runner reacts to; readings and confirmations only change the picture.
 FOR_RUNNER = (
     e.TrialEvaluated, e.TrialCompleted, e.TrialPruned, e.TrialFailed, e.TrialInfeasible, e.PackMeasured,
-    e.StudyResumed,
+    e.StudyResumed, e.MemoryShort, e.TrialRequeued,
 )  # fmt: skip
 
 
@@ -48,6 +52,7 @@ class Studies:
         self._supervisor = supervisor
         self._search, self._module = search, worker_module
         self.crew = Crew(socket, self._gone)
+        self._ledger = Ledger(paths.home() / "memory.json")
         self._runners: dict[str, Runner] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._one_start = asyncio.Lock()  # two consoles may start the same study at once
@@ -101,7 +106,7 @@ class Studies:
         devices = placement.slots(spec.resources.devices, cards, os.environ.get("CUDA_VISIBLE_DEVICES"))
         search = self._search(spec, folder)
         runner = Runner(
-            self._supervisor, self.crew, search, spec, folder, devices, self._module,
+            self._supervisor, self.crew, search, spec, folder, devices, self._foresight(spec), self._module,
             lambda trial: self._whys.get((spec.study.name, trial), "asked before"),
         )  # fmt: skip
         self._runners[runner.name] = runner
@@ -118,9 +123,12 @@ class Studies:
 
     # -- requests ----------------------------------------------------------------------------------
 
-    async def handle(self, request: wire.AnyRequest) -> None:
-        """Do what was asked; returns when it is durable. Raises TrimtabError with the reason if not."""
+    async def handle(self, request: wire.AnyRequest) -> wire.Answer | None:
+        """Do what was asked; returns when it is durable, with an answer where one was asked for. Raises
+        TrimtabError with the reason if not."""
         match request:
+            case wire.Foresee() | wire.WeighMemory():
+                return self._foretell(request)
             case wire.StartStudy():
                 async with self._one_start:
                     await self._start(request)
@@ -137,6 +145,18 @@ class Studies:
                 await self._resume_trial(request)
             case wire.PruneTrial():
                 await self._prune(request)
+        return None
+
+    def _foretell(self, request: wire.Foresee | wire.WeighMemory) -> wire.Answer:
+        study = requests.study_in(self.state, request.study)
+        spec, runner = parse(study.spec, study.folder), self._runners.get(study.name)
+        foresight = runner.weighing.foresight if runner is not None else self._foresight(spec)
+        return answered(foresight, study, spec, request)
+
+    def _foresight(self, spec: Spec) -> Foresight:
+        cards, visible = self.state.machine.devices, os.environ.get("CUDA_VISIBLE_DEVICES")
+        devices = placement.slots(spec.resources.devices, cards, visible)
+        return Foresight(spec, devices, lambda: self.state.machine, self._ledger)
 
     async def _put(self, *events: e.Event) -> None:
         refused = await self._supervisor.put(*events)

@@ -24,7 +24,7 @@ STALL_S = 900.0  # in studies from before there was a limit
 TELLABLE = (
     e.Preparing, e.PackMeasured, e.StudyNoted, e.TrialRunning, e.TrialReported, e.TrialEvaluated,
     e.TrialPaused, e.TrialResumed, e.TrialPruned, e.TrialCompleted, e.TrialFailed, e.TrialInfeasible,
-    e.TrialCheckpointed,
+    e.TrialCheckpointed, e.TrialRequeued, e.MemoryShort,
 )  # fmt: skip
 
 
@@ -108,7 +108,7 @@ class Telling:
         if told.number <= worker.heard:
             return  # said again after a reconnection
         worker.heard = told.number
-        events = (told.event,) if self._is_its_own(worker, told.event) else ()
+        events = (self._named(worker, told.event),) if self._is_its_own(worker, told.event) else ()
         if isinstance(told.event, e.LIVE):
             done = self._supervisor.put(*self._live(worker, *events))
             # Not before: Heard(5) says that 4 is durable too, and 4 may be waiting for the disk.
@@ -123,8 +123,18 @@ class Telling:
         them away again."""
         if worker.name not in self._studies.crew.workers:
             return []
-        named = {"worker": worker.name, "device": worker.device}
-        return [replace(one, **named) if isinstance(one, e.PackMeasured) else one for one in events]
+        runner, study = self._studies.runner_of(worker.study), self._supervisor.state.studies[worker.study]
+        if runner is None:
+            return list(events)
+        return [
+            runner.weighing.seen(study, one) if isinstance(one, e.PackMeasured) else one for one in events
+        ]
+
+    def _named(self, worker: Worker, event: e.Event) -> e.Event:
+        """Under the engine's names for the worker and its device."""
+        if not isinstance(event, e.PackMeasured | e.MemoryShort):
+            return event
+        return replace(event, worker=worker.name, device=worker.device)
 
     def _shown(self, worker: Worker, number: int, future: asyncio.Future[list[str]]) -> None:
         if not future.cancelled() and not future.exception():

@@ -19,19 +19,22 @@ SMOLLM2 = {
 }  # fmt: skip
 
 
-def model(base: str, revision: str | None = None) -> Model:
-    """What the configuration of ``base`` says. Raises TrimtabError when there is none, or none of use."""
+def model(base: str, revision: str | None = None, fetch: bool = True) -> Model:
+    """What the configuration of ``base`` says; ``fetch``: ask the hub when it is nowhere here. Raises
+    TrimtabError when there is none, or none of use."""
     where = f"model.base = {plain(base, 200)!r}"
-    return describe(_config(base, revision, where), where)
+    return describe(_config(base, revision, where, fetch), where)
 
 
-def _config(base: str, revision: str | None, where: str) -> dict[str, Any]:
+def _config(base: str, revision: str | None, where: str, fetch: bool) -> dict[str, Any]:
     if base == DEMO:
         return SMOLLM2
     folder = Path(base).expanduser()
     if folder.exists() or base.startswith(("/", ".", "~")):
         return _read(folder / "config.json" if folder.is_dir() else folder, where)
     cached = _cached(base, revision)
+    if cached is None and not fetch:
+        raise TrimtabError.of("the configuration is not here yet", where, "a worker fetches it when it loads")
     return _read(cached or _fetched(base, revision, where), where)
 
 

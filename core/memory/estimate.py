@@ -36,6 +36,7 @@ class Setting:
     judged: int = 8
     longest: int | None = None
     most: int = MOST
+    factor: float = 1.0  # that measurements put on what comes and goes with a pass
 
 
 def foretell(model: Model, setting: Setting, needs: Sequence[Need], device: Device) -> Foretold:
@@ -43,7 +44,7 @@ def foretell(model: Model, setting: Setting, needs: Sequence[Need], device: Devi
     setting = replace(setting, precision=weights.resolved(setting.precision, device.kind))
     still = _still(model, setting, needs, device)
     moments = list(_moments(model, setting, needs, device))
-    parts, moment = max(moments, key=lambda one: sum(part.used_bytes for part in one[0]))
+    parts, moment, tokens = max(moments, key=lambda one: sum(part.used_bytes for part in one[0]))
     whole = (*still, *(part for part in parts if part.used_bytes > 0))
     peak = sum(part.used_bytes for part in whole)
     known = model.family in forms.table()
@@ -52,6 +53,7 @@ def foretell(model: Model, setting: Setting, needs: Sequence[Need], device: Devi
         parts=whole, peak_bytes=peak, device_bytes=device.whole(peak), moment=moment,
         parameters=model.parameters,
         trainable=tuple(need.trainable(model, one) for one in needs), notes=() if known else (note,),
+        tokens=tokens,
     )  # fmt: skip
 
 
@@ -82,7 +84,7 @@ def padded(needs: Sequence[Need], device: Device) -> list[int]:
 
 # -- moments --------------------------------------------------------------------------------------
 
-Moment = tuple[list[Part], str]
+Moment = tuple[list[Part], str, int]  # parts, name, tokens of its pass
 
 
 def _moments(model: Model, setting: Setting, needs: Sequence[Need], device: Device) -> Iterator[Moment]:
@@ -93,15 +95,13 @@ def _moments(model: Model, setting: Setting, needs: Sequence[Need], device: Devi
     held = _gradients(model, setting, needs, device, always=len(passes) > 1)
     for some in passes:
         sides = _sides(model, setting, needs, ranks, some, device)
-        yield [*_working(model, setting, needs, some, sides, device), *held], BACKWARD
-    yield _stepping(model, setting, needs, device), STEP
+        yield [*_working(model, setting, needs, some, sides, device), *held], BACKWARD, round(sides["N"])
+    yield _stepping(model, setting, needs, device), STEP, 0
     judged = [_Row(at, lengths[at]) for at in range(len(needs)) for _ in range(setting.judged)]
     for some in _passes(model, setting, judged, device):
         sides = _sides(model, setting, needs, ranks, some, device, trains=False)
-        yield (
-            _split(forms.pick(model.family, _dtype(setting, device), "judge")["moments"], {}, 0, sides),
-            EVALUATION,
-        )
+        known = forms.pick(model.family, _dtype(setting, device), "judge")["moments"]
+        yield _split(known, {}, 0, sides, setting.factor), EVALUATION, round(sides["N"])
 
 
 @dataclass(frozen=True)
@@ -151,11 +151,15 @@ def _working(
     kind = "checkpointed" if setting.checkpointing else "plain"
     group = _group(model, [needs[at].targets for at in {row.at for row in rows}])
     found = forms.pick(model.family, _dtype(setting, device), f"{kind}/{group}")
-    return _split(found["moments"], found["layer"], model.layers, sides)
+    return _split(found["moments"], found["layer"], model.layers, sides, setting.factor)
 
 
 def _split(
-    moments: Sequence[forms.Form], layer: forms.Form, layers: int, sides: Mapping[str, float]
+    moments: Sequence[forms.Form],
+    layer: forms.Form,
+    layers: int,
+    sides: Mapping[str, float],
+    factor: float,
 ) -> list[Part]:
     """The fullest of ``moments``, with what all layers keep, by kind."""
     fullest = max(moments, key=lambda one: forms.value(one, sides))
@@ -164,9 +168,9 @@ def _split(
     rest = {name: each for name, each in fullest.items() if name not in loss and name not in copies}
     kept = max(0, layers - 1) * forms.value(layer, sides)  # the last one is part of the moment
     return [
-        Part("activations", round(kept + forms.value(rest, sides))),
-        Part("loss", round(forms.value(loss, sides))),
-        Part("dequantised weights", round(forms.value(copies, sides))),
+        Part("activations", round(factor * (kept + forms.value(rest, sides)))),
+        Part("loss", round(factor * forms.value(loss, sides))),
+        Part("dequantised weights", round(factor * forms.value(copies, sides))),
     ]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import optuna
 from optuna.exceptions import OptunaError, UpdateFinishedTrialError
 from optuna.storages import RDBStorage
+from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -126,6 +127,12 @@ class Oracle:
         except UpdateFinishedTrialError:
             return None  # ended meanwhile
         return reason(self.spec, self.study, storage.get_trial(trial_id)) if pruned else None
+
+    def constrain(self, number: int, name: str, violation: float) -> None:
+        """Optuna's constraint ``name`` of a trial; said a second time the newest counts."""
+        if violation == violation:
+            key = f"{_CONSTRAINTS_KEY}:{name}"
+            self.study._storage.set_trial_system_attr(self._id(number), key, float(violation))
 
     def tell(self, number: int, state: str, values: list[float]) -> None:
         """End a trial; one that has ended already stays as it is."""

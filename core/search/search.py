@@ -61,6 +61,10 @@ class Search:
         """Note a reading; the reason when the pruner wants the trial ended."""
         return await self._call("report", lambda: [trial, step, metrics])
 
+    async def constrain(self, trial: int, name: str, violation: float) -> None:
+        """Note by how much a trial violates a constraint: above 0 it is infeasible, and samplers learn it."""
+        await self._call("constrain", lambda: [trial, name, violation])
+
     async def tell(self, trial: int, state: str, values: tuple[float, ...] = ()) -> None:
         """End a trial: complete (with values), pruned, failed or infeasible. A second time is ignored."""
         await self._call("tell", lambda: [trial, state, list(values)])

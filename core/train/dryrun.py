@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -68,8 +68,35 @@ def widths(sizes: shrunk.Sizes, batch: Batch, parts: int = PARTS) -> dict[str, f
     }  # fmt: skip
 
 
-def step(base: Base, batch: Batch, targets: str | list[str], grad: bool = True) -> Sequence[Event]:
-    """The events of one pass over ``batch``, its gradients included, as it is after the first."""
+def step(
+    base: Base, batch: Batch, targets: str | list[str], grad: bool = True, plain: bool = False
+) -> Sequence[Event]:
+    """The events of one pass over ``batch``, its gradients included, as it is after the first. Unless it is
+    ``plain``, with the loss in PARTS chunks and weights made anew for each product."""
+    with _nothing() if plain else _strained(batch, base), ready(base, batch, targets, grad) as work:
+        trace = Trace(work.held)
+        with _marked(base, trace) if grad else _nothing(), trace:
+            work()
+    return trace.events
+
+
+class Work:
+    """A pass that can be done again and again; ``held`` are the tensors that live before it."""
+
+    def __init__(self, base: Base, stack: Stack, factors: list[Factors], run: Callable[[], Any]) -> None:
+        self.held = [*_held(base), *(one for group in stack.groups for one in (group.weights, group.grads))]
+        self._factors, self._run = factors, run
+
+    def __call__(self) -> None:
+        """Do it."""
+        for one in self._factors:
+            one.grad = None
+        self._run()
+
+
+@contextmanager
+def ready(base: Base, batch: Batch, targets: str | list[str], grad: bool = True) -> Iterator[Work]:
+    """A pass over ``batch`` that has been done once: gradients and tables are allocated."""
     stack, factors, forward = _pack(base, batch, targets)
     ids = [1 + at % 7 for at in range(batch.length)]
     items = [
@@ -77,15 +104,17 @@ def step(base: Base, batch: Batch, targets: str | list[str], grad: bool = True) 
         for one, part in zip(factors, batch.parts, strict=True)
         for _ in range(part.rows)
     ]
-    work = forward.train if grad else forward.judge
+    run = forward.train if grad else forward.judge
+    run(items)
+    yield Work(base, stack, factors, lambda: run(items))
+    for module in base.model.modules():
+        module.__dict__.pop("forward", None)  # another pack may stand on it
+
+
+@contextmanager
+def _strained(batch: Batch, base: Base) -> Iterator[None]:
     with _chunks(batch, base), _copied_weights():
-        work(items)  # the first pass allocates gradients and tables
-        for one in factors:
-            one.grad = None
-        trace = Trace([*_held(base), *(t for group in stack.groups for t in (group.weights, group.grads))])
-        with _marked(base, trace) if grad else _nothing(), trace:
-            work(items)
-    return trace.events
+        yield
 
 
 def _pack(base: Base, batch: Batch, targets: str | list[str]) -> tuple[Stack, list[Factors], Forward]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import sys
 from dataclasses import dataclass
@@ -19,7 +20,8 @@ def readings(device: torch.device) -> dict[str, float]:
         used = torch.cuda.memory_allocated(device)
         peak = max(torch.cuda.max_memory_allocated(device), _highest.get(device, 0))
     else:
-        used, peak = psutil.Process().memory_info().rss, _peak_rss()
+        used = psutil.Process().memory_info().rss
+        peak = max(_peak_rss(), _highest.get(device, 0))
     return {"memory/used_bytes": float(used), "memory/peak_bytes": float(max(used, peak))}
 
 
@@ -30,20 +32,28 @@ class Fullest:
     used_bytes: int
     free_bytes: int
     total_bytes: int
+    reserve_bytes: int  # of the free ones: what the allocator keeps
 
 
 def fullest(device: torch.device) -> Fullest:
-    """Read the fullest moment and begin anew. On a CPU it is that of the whole process's life."""
+    """Read the fullest moment and begin anew."""
     if device.type != "cuda":
-        memory, peak = psutil.virtual_memory(), _peak_rss()
-        lower = max(0, peak - psutil.Process().memory_info().rss)
-        return Fullest(peak, max(0, memory.available - lower), memory.total)
+        return _fullest_rss(device)
     peak = torch.cuda.max_memory_allocated(device)
     cached = torch.cuda.max_memory_reserved(device) - peak
     free, total = torch.cuda.mem_get_info(device)
     _highest[device] = max(_highest.get(device, 0), peak)
     torch.cuda.reset_peak_memory_stats(device)
-    return Fullest(peak, free + max(0, cached), total)
+    return Fullest(peak, free + max(0, cached), total, max(0, cached))
+
+
+def _fullest_rss(device: torch.device) -> Fullest:
+    memory, peak = psutil.virtual_memory(), _peak_rss()
+    lower = max(0, peak - psutil.Process().memory_info().rss)
+    _highest[device] = max(_highest.get(device, 0), peak)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # proc_pid_clear_refs(5): the peak begins anew
+    return Fullest(peak, max(0, memory.available - lower), memory.total, 0)
 
 
 def _peak_rss() -> int:

@@ -21,8 +21,11 @@ ENOUGH = 3  # rounds before the first
 class Meter:
     """Measures rounds in which every trial trains; told after ``ENOUGH`` of one company, then at times."""
 
-    def __init__(self, spec: Spec, base: Base, stack: Stack, tell: Tell) -> None:
+    def __init__(self, spec: Spec, base: Base, stack: Stack, longest: int, tell: Tell) -> None:
+        """``longest``: tokens of the longest training row."""
         self._spec, self._base, self._stack, self._tell = spec, base, stack, tell
+        self._longest = longest
+        memory.fullest(base.device)  # loading took more
         self._before = int(memory.readings(base.device)["memory/used_bytes"])
         self._base_bytes = sum(one.numel() * one.element_size() for one in base.model.parameters())
         self._company: tuple[int, ...] = ()
@@ -63,7 +66,8 @@ class Meter:
             base_bytes=self._base_bytes, trial_bytes=held,
             activation_bytes_per_token=max(0.0, growth / max(1, self._widest)),
             used_bytes=now.used_bytes, free_bytes=now.free_bytes, total_bytes=now.total_bytes,
-            why_alone=why,
+            why_alone=why, reserve_bytes=now.reserve_bytes, longest=self._longest, widest=self._widest,
+            idle_bytes=self._before,
         )  # fmt: skip
 
     def _bytes_of(self, trial: Trial) -> int:

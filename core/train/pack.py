@@ -16,9 +16,9 @@ from core.contract.plain import plain
 from core.contract.spec import Spec
 from core.errors import TrimtabError
 from core.train import adapters, checkpoint, memory, places, position
-from core.train.cadence import Cadence
 from core.train.data import Data
 from core.train.forward import Forward
+from core.train.keeping import Keeper
 from core.train.linear import Gate
 from core.train.meter import Meter
 from core.train.model import Base
@@ -27,7 +27,6 @@ from core.train.rounds import Outcome, Rounds, free
 from core.train.stack import Stack
 from core.train.survey import survey
 from core.train.trial import Diverged, Done, Learn, Tell, Trial, Want
-from core.train.writer import Writer
 
 log = logging.getLogger("trimtab.pack")
 HOST = torch.device("cpu")
@@ -36,8 +35,8 @@ HOST = torch.device("cpu")
 class Member:
     """A trial of the pack, where it stands in its life, and what it wants next."""
 
-    def __init__(self, trial: Trial, paused: bool) -> None:
-        self.trial, self.paused = trial, paused
+    def __init__(self, trial: Trial, paused: bool, retry: int = 0) -> None:
+        self.trial, self.paused, self.retry = trial, paused, retry
         self.life = trial.life()
         self.want: Want = next(self.life)
 
@@ -54,12 +53,11 @@ class Pack:
         for place in self._places:
             Gate(modules[place.name], place, self._stack)
         self._rounds = Rounds(base, self._stack, Forward(base, self._stack, self._survey.head))
-        self._writer, self._meter = Writer(), Meter(spec, base, self._stack, tell)
+        longest = max((len(row.ids) for row in data.train), default=0)
+        self._keeper, self._meter = Keeper(spec, base, self), Meter(spec, base, self._stack, longest, tell)
         self._why_alone = ""
         self._members: dict[int, Member] = {}
         self._composed: tuple[int, ...] = ()  # the trials that are stacked
-        self._cadence = Cadence(spec.resources.checkpoint_every, spec.resources.checkpoint_every_s)
-        self._kept: dict[int, Position] = {}  # of each trial's newest checkpoint
 
     def __len__(self) -> int:
         return len(self._members)
@@ -88,6 +86,8 @@ class Pack:
                 self._pause(message.trial, False)
             case work.Prune():
                 self._prune(message)
+            case work.Bound():
+                self._rounds.bind(message.tokens)
 
     def _join(self, assign: work.Assign) -> None:
         number = assign.trial
@@ -95,27 +95,43 @@ class Pack:
             paths.private(Path(assign.folder))
             trial = Trial(self._spec, self._base, self._places, self._data, assign, self._tell)
         except adapters.Unfit as unfit:
-            self._say(e.TrialInfeasible, number, why=str(unfit))
+            self.say(e.TrialInfeasible, number, why=str(unfit))
             return
         except torch.OutOfMemoryError as error:
             free(self._base.device)
-            self._say(e.TrialInfeasible, number, why=self._too_big(assign.knobs, 0, error))
+            self._no_room(assign, error)
             return
         except Exception as error:
-            self._failed(number, error)
+            self.failed(number, error)
             return
         if assign.checkpoint:
             self._restore(trial, position.read(Path(assign.checkpoint).name))
-        self._say(
+        self.say(
             e.TrialRunning, number,
             step=trial.step, total_steps=trial.total_steps, trainable=trial.trainable,
         )  # fmt: skip
         self._admit(trial)
-        self._cadence.join(number, trial.step)
-        self._members[number] = Member(trial, assign.paused)
+        self._keeper.join(trial)
+        self._members[number] = Member(trial, assign.paused, assign.retry)
         if assign.paused:
             trial.to(HOST)
-            self._say(e.TrialPaused, number, step=trial.step)
+            self.say(e.TrialPaused, number, step=trial.step)
+
+    def _no_room(self, assign: work.Assign, error: Exception) -> None:
+        """A trial's own tensors found no room: it waits where others are, else it cannot be."""
+        if not self._members:
+            self.say(e.TrialInfeasible, assign.trial, why=self._too_big(assign.knobs, 0, error))
+            return
+        why = f"memory ended on {self._base.device} when it joined {len(self._members)} others"
+        active = (*self._members, assign.trial)
+        self._tell(
+            e.MemoryShort(
+                at=time.time(), study=self._spec.study.name, worker="", device=str(self._base.device),
+                trials=active, used_bytes=self._used(), text=f"trial {assign.trial} waits: {why}",
+                moved=assign.trial,
+            )
+        )  # fmt: skip
+        self.say(e.TrialRequeued, assign.trial, why=why, retry=assign.retry)
 
     def _admit(self, trial: Trial) -> None:
         """Note a trial that cannot share a pass, with the reason."""
@@ -141,7 +157,7 @@ class Pack:
                 trial.restore(checkpoint.read(folder))
                 return
             except (TrimtabError, KeyError, ValueError, TypeError, RuntimeError) as error:
-                self._warn(f"trial {trial.number}: {plain(str(error), 300)}")
+                self.warn(f"trial {trial.number}: {plain(str(error), 300)}")
                 checkpoint.retire(folder)
 
     def _pause(self, number: int, paused: bool) -> None:
@@ -152,17 +168,17 @@ class Pack:
         if member.paused != paused:
             member.paused = paused
             if paused:
-                self._keep(member.trial)
+                self._keeper.keep(member.trial)
             self._compose()
             member.trial.to(HOST if paused else self._base.device)
             free(self._base.device)
-        self._say(e.TrialPaused if paused else e.TrialResumed, number, step=member.trial.step)
+        self.say(e.TrialPaused if paused else e.TrialResumed, number, step=member.trial.step)
 
     def _prune(self, message: work.Prune) -> None:
         member = self._members.get(message.trial)
         if member is not None:
             self._drop(message.trial)
-            self._say(e.TrialPruned, message.trial, step=member.trial.step, why=message.why)
+            self.say(e.TrialPruned, message.trial, step=member.trial.step, why=message.why)
 
     # -- work -------------------------------------------------------------------------------------
 
@@ -173,14 +189,8 @@ class Pack:
         wants = {one: (member.trial, member.want) for one, member in active.items()}
         outcome = self._rounds.do(wants)
         self._measure(wants, outcome)
-        for number, member in active.items():
-            try:
-                if number in outcome.errors:
-                    raise outcome.errors[number]
-                self._advance(member, (outcome.done[number], outcome.busy_s))
-            except Exception as error:
-                self._end(number, member, error)
-        self._keep_due()
+        self._advance_all(active, outcome)
+        self._keeper.due([member.trial for member in self._members.values()])
 
     def _measure(self, wants: dict[int, tuple[Trial, Want]], outcome: Outcome) -> None:
         if outcome.errors or not all(isinstance(want, Learn) for _, want in wants.values()):
@@ -196,7 +206,7 @@ class Pack:
         try:
             member.want = member.life.send(done)
         except StopIteration as over:
-            self._complete(member.trial, over.value)
+            self._keeper.complete(member.trial, over.value)
             self._drop(member.trial.number)
 
     def _compose(self) -> None:
@@ -210,68 +220,76 @@ class Pack:
             except torch.OutOfMemoryError as error:
                 youngest = max(active, key=list(self._members).index)
                 self._stack.groups = []
-                self._end(youngest, self._members[youngest], error)
+                if len(active) > 1:
+                    self._move_out(youngest, f"memory ended on {self._base.device} as its pack was laid")
+                else:
+                    self._end(youngest, self._members[youngest], error)
                 free(self._base.device)
                 self._compose()
 
     # -- files ------------------------------------------------------------------------------------
 
-    def _keep_due(self) -> None:
-        """A trial at its best is kept. When one is due all are: the pack can be brought back whole, every
-        trial as far as it was beside the others."""
-        trials = [member.trial for member in self._members.values()]
-        for trial in trials:
-            if trial.best_at == trial.position:
-                self._keep(trial)
-        if self._cadence.due({trial.number: trial.step for trial in trials}):
-            for trial in trials:
-                self._keep(trial)
-
-    def _keep(self, trial: Trial) -> None:
-        """Write a checkpoint and tell of it; not twice at one place. A full disk is a word, not an end."""
-        at, best = trial.position, trial.best_at
-        if not at.done or self._kept.get(trial.number) == at:
-            return
-        self._kept[trial.number] = at
-        snapshot = trial.snapshot()
-
-        def write() -> None:
-            try:
-                path = checkpoint.write(trial.folder, at, snapshot, best)
-            except OSError as error:
-                self._warn(f"trial {trial.number}: no checkpoint at step {at.step}: {error}")
-                return
-            self._say(e.TrialCheckpointed, trial.number, step=at.step, path=str(path))
-
-        self._writer.do(write, (trial.number, at == best))
-
-    def _complete(self, trial: Trial, why: str) -> None:
-        """Save the adapter, and tell when it is safe. Raises Diverged for an objective without a value."""
-        values, folder = trial.values(), trial.folder / "adapter"
-        tensors = checkpoint.copied(dict(trial.factors.named()))
-
-        def write() -> None:
-            try:
-                adapters.save(self._base, trial.config, tensors, folder)
-            except Exception as error:
-                self._failed(trial.number, error, trial.step)
-                return
-            self._say(
-                e.TrialCompleted, trial.number,
-                step=trial.step, values=values, why=why, adapter=str(folder),
-            )  # fmt: skip
-
-        self._writer.do(write)
-
     def checkpoint_all(self) -> None:
         """Keep every trial as it stands; returns when that is on the disk."""
         for member in self._members.values():
-            self._keep(member.trial)
+            self._keeper.keep(member.trial)
         self.settle()
 
     def settle(self) -> None:
         """Wait until all that is to be written is written, and told."""
-        self._writer.settle()
+        self._keeper.settle()
+
+    # -- when memory ends -------------------------------------------------------------------------
+
+    def _advance_all(self, active: dict[int, Member], outcome: Outcome) -> None:
+        """Let every trial take what came of its want. Where memory ended with others there, what failed is
+        wanted again, and the youngest leaves."""
+        stuck = [one for one in active if isinstance(outcome.errors.get(one), torch.OutOfMemoryError)]
+        again = stuck if len(active) > 1 else []
+        for number, member in active.items():
+            if number in again:
+                continue
+            try:
+                if number in outcome.errors:
+                    raise outcome.errors[number]
+                self._advance(member, (outcome.done[number], outcome.busy_s))
+            except Exception as error:
+                self._end(number, member, error)
+        if outcome.short or stuck:
+            self._told_short(tuple(active), outcome, bool(again))
+
+    def _told_short(self, active: tuple[int, ...], outcome: Outcome, thin: bool) -> None:
+        here = [one for one in self._members if one in active]  # the youngest last
+        lost = [one for one in here if one in outcome.unsteady]
+        moved = (lost or here)[-1] if thin and len(here) > 1 else -1
+        used, device = self._used(), self._base.device
+        text = f"memory ended on {device} with {len(active)} trials, {used / 2**30:.1f} GiB in use: "
+        if moved >= 0:
+            self._move_out(moved, f"memory ended on {device} with {len(active)} trials", moved not in lost)
+            text += f"trial {moved}{'' if lost else ', the youngest,'} leaves and waits"
+        else:
+            text += (
+                f"passes have at most {self._rounds.most} tokens from here on, not {outcome.short}; "
+                "batches and losses stay as they are"
+            )
+        self._tell(
+            e.MemoryShort(
+                at=time.time(), study=self._spec.study.name, worker="", device=str(device), trials=active,
+                used_bytes=used, text=text, moved=moved,
+            )
+        )  # fmt: skip
+
+    def _used(self) -> int:
+        return int(memory.readings(self._base.device)["memory/used_bytes"])
+
+    def _move_out(self, number: int, why: str, whole: bool = True) -> None:
+        """The trial goes back to the queue, kept as it stands where it is ``whole``."""
+        member = self._members[number]
+        if whole:
+            self._keeper.keep(member.trial)
+        self._drop(number)
+        self._keeper.after(lambda: self.say(e.TrialRequeued, number, why=why, retry=member.retry))
+        free(self._base.device)
 
     # -- ends -------------------------------------------------------------------------------------
 
@@ -279,26 +297,26 @@ class Pack:
         step = member.trial.step
         self._drop(number)
         if isinstance(error, Diverged):
-            self._say(e.TrialFailed, number, error=str(error), step=step)
+            self.say(e.TrialFailed, number, error=str(error), step=step)
         elif isinstance(error, torch.OutOfMemoryError):
-            self._say(e.TrialInfeasible, number, why=self._too_big(member.trial.knobs, step, error))
+            self.say(e.TrialInfeasible, number, why=self._too_big(member.trial.knobs, step, error))
         else:
-            self._failed(number, error, step)
+            self.failed(number, error, step)
 
     def _drop(self, number: int) -> None:
         """Its tensors go with it; the stack forgets it before the next round."""
         self._members.pop(number, None)
-        self._kept.pop(number, None)
+        self._keeper.forget(number)
         self._rounds.alone.discard(number)
         if not self.busy:
             self._compose()
             free(self._base.device)
 
-    def _failed(self, number: int, error: Exception, step: int = 0) -> None:
+    def failed(self, number: int, error: Exception, step: int = 0) -> None:
         log.error("trial %d", number, exc_info=error)
         what = f"{type(error).__name__}: {plain(str(error), 300)}"
         told = "".join(traceback.format_exception(error))
-        self._say(e.TrialFailed, number, error=what, traceback=told, step=step)
+        self.say(e.TrialFailed, number, error=what, traceback=told, step=step)
 
     def _too_big(self, knobs: dict, step: int, error: Exception) -> str:
         peak = memory.readings(self._base.device)["memory/peak_bytes"]
@@ -307,9 +325,9 @@ class Pack:
             f"{knobs['sequence_length']} (peak {peak / 2**30:.1f} GiB): {plain(str(error), 160)}"
         )
 
-    def _warn(self, text: str) -> None:
+    def warn(self, text: str) -> None:
         study = self._spec.study.name
         self._tell(e.StudyNoted(at=time.time(), study=study, text=text, level="warning"))
 
-    def _say(self, kind: type[e.TrialEvent], number: int, **fields: object) -> None:
+    def say(self, kind: type[e.TrialEvent], number: int, **fields: object) -> None:
         self._tell(kind(at=time.time(), study=self._spec.study.name, trial=number, **fields))  # type: ignore[arg-type]

@@ -12,6 +12,7 @@ import torch
 
 from core.memory.passes import MOST, share_out
 from core.train import optimizer
+from core.train.factors import Factors
 from core.train.forward import Forward, Item
 from core.train.model import Base
 from core.train.stack import Stack
@@ -19,6 +20,7 @@ from core.train.trial import Done, Judge, Learn, Trial, Update, Want
 
 # What a pass costs beside its tokens, in tokens: reading the weights on a CPU, launching kernels on a GPU.
 CPU_OVERHEAD = 12
+CALM = 200  # rounds after which larger passes are tried again
 LAUNCH_S, RATE = 0.045, 3e14  # an eager pass of a small model on a fast card, and its FLOP/s
 
 Found = list[tuple]  # of (factors, tensor, …)
@@ -31,6 +33,8 @@ class Outcome:
     done: dict[int, Done] = field(default_factory=dict)
     errors: dict[int, Exception] = field(default_factory=dict)
     widest: int = 0  # tokens of its largest pass, padding included
+    unsteady: set[int] = field(default_factory=set)  # trials whose gradient is used up: not to be done again
+    short: int = 0  # tokens of the smallest pass that memory did not hold
     busy_s: float = 0.0
 
 
@@ -40,18 +44,27 @@ class Rounds:
     def __init__(self, base: Base, stack: Stack, forward: Forward) -> None:
         self._base, self._stack, self._forward = base, stack, forward
         self.alone: set[int] = set()
-        self.most = MOST  # tokens in one pass; halved when memory does not hold them
+        self.most = self.bound = MOST  # tokens in one pass; the first is halved when memory ends
+        self._calm = 0  # rounds since memory last ended
         self._overhead = _overhead(base)
 
     def do(self, wants: Mapping[int, tuple[Trial, Want]]) -> Outcome:
         """Do what each trial wants. Trials are taken in the order of their numbers."""
         outcome, began = Outcome(), time.perf_counter()
+        self._dare()
         owner = {id(trial.factors): number for number, (trial, _) in wants.items()}
         learning = {one: want for one, (_, want) in sorted(wants.items()) if isinstance(want, Learn)}
         judging = {one: want for one, (_, want) in sorted(wants.items()) if isinstance(want, Judge)}
         sums: dict[int, list[torch.Tensor]] = {}  # (loss, hits or norm) by trial
+        mine = {one: wants[one][0].factors for one in learning}
+        self._stack.own()
+        before = {one: factors.grad for one, factors in mine.items()}
+        for factors in mine.values():
+            factors.grad = None  # what fails in this round can be done again
         for found in self._shared(learning, self._forward.train, owner, outcome):
             _add(sums, owner, found)
+        for one, grad in before.items():
+            _join(mine[one], grad, whole=one not in outcome.errors)
         learnt = {one: want for one, want in learning.items() if one not in outcome.errors}
         due = {one: (wants[one][0], want.update) for one, want in learnt.items()}
         norms = self._update(due, outcome)
@@ -60,6 +73,16 @@ class Rounds:
         self._read(sums, norms, outcome)
         outcome.busy_s = time.perf_counter() - began
         return outcome
+
+    def _dare(self) -> None:
+        """Whoever took the memory may have given it back: try larger passes again after a while."""
+        self._calm += 1
+        if self._calm >= CALM and self.most < self.bound:
+            self._calm, self.most = 0, min(self.bound, 2 * self.most)
+
+    def bind(self, tokens: int) -> None:
+        """No pass may have more than ``tokens``; 0 lifts the bound."""
+        self.most = self.bound = min(MOST, tokens) if tokens else MOST
 
     def _shared(
         self,
@@ -95,7 +118,8 @@ class Rounds:
             found = work(items)
         except torch.OutOfMemoryError as error:
             halves = [items[: len(items) // 2], items[len(items) // 2 :]]
-            self.most = min(self.most, max(1, tokens // 2))
+            self.most, self._calm = min(self.most, max(1, tokens // 2)), 0
+            outcome.short = min(outcome.short or tokens, tokens)
             fault: Exception = error.with_traceback(None)
         except Exception as error:
             halves = [[item for item in items if owner[id(item.mine)] == one] for one in owners]
@@ -127,12 +151,21 @@ class Rounds:
         for one, trial, update in ready:
             trial.factors.matrix.grad = trial.factors.grad
             try:
-                optimizer.step(trial.optimizer, update.rate)
-            except Exception as error:  # its first step allocates the states, too
+                self._step(trial, update.rate)
+            except Exception as error:
                 outcome.errors[one] = error
+                outcome.unsteady.add(one)
             trial.factors.matrix.grad = trial.factors.grad = None
         self._stack.refresh([trial.factors for _, trial, _ in ready])
         return {one: norm for (one, *_), norm in zip(ready, norms.unbind(), strict=True)}
+
+    def _step(self, trial: Trial, rate: float) -> None:
+        """The first step allocates the optimizer's states, too: tried again with all that is free."""
+        try:
+            optimizer.step(trial.optimizer, rate)
+        except torch.OutOfMemoryError:
+            free(self._base.device)
+            optimizer.step(trial.optimizer, rate)
 
     def _read(
         self,
@@ -150,6 +183,14 @@ class Rounds:
         numbers = torch.stack(rows).tolist()
         for one, (loss, hits, norm) in zip(known, numbers, strict=True):
             outcome.done[one] = Done(loss, norm, int(hits))
+
+
+def _join(factors: Factors, before: torch.Tensor | None, whole: bool) -> None:
+    """Add this round's gradient to that of the micro-batches ``before``; not one that is not ``whole``."""
+    if before is None or factors.grad is None or not whole:
+        factors.grad = factors.grad if whole and factors.grad is not None else before
+    else:
+        factors.grad = before.add_(factors.grad)
 
 
 def _add(sums: dict[int, list[torch.Tensor]], owner: Mapping[int, int], found: Found) -> None:

@@ -55,13 +55,17 @@ class Group:
             found = self._views[key] = Views(a, a.transpose(1, 2), b, b.transpose(1, 2))
         return found
 
-    def begin(self) -> None:
-        """Before a pass that trains: gradients that somebody still needs are copied out of its way."""
+    def own(self) -> None:
+        """Copy the gradients that somebody still needs: the next pass overwrites the views that were lent."""
         for one, view in self._lent:
             kept = one.grad
             if kept is not None and kept is view:  # not used up yet
                 one.grad = kept.clone()
         self._lent.clear()
+
+    def begin(self) -> None:
+        """Before a pass that trains."""
+        self.own()
         if self.grads.numel() == 0:
             self.grads = torch.empty_like(self.weights)
 
@@ -208,6 +212,11 @@ class Stack:
 
     def _words(self, values: Sequence[int]) -> torch.Tensor:
         return torch.tensor(values, dtype=torch.int32).to(self._device)
+
+    def own(self) -> None:
+        """Every trial's gradient is its own tensor from here on."""
+        for group in self.groups:
+            group.own()
 
     def begin(self, plan: Plan) -> None:
         """The base computes with ``plan`` from here on."""

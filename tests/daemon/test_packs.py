@@ -101,7 +101,8 @@ async def test_a_reading_of_the_moment_acknowledges_nothing_that_is_not_on_disk(
         sent.append(wire.read_to_worker(raw))
 
     worker = Worker("gpu0-w", "a", "gpu0", Path(tmp_path), 60.0, send=send)
-    studies = SimpleNamespace(crew=SimpleNamespace(workers={worker.name: worker}), heard={})
+    crew = SimpleNamespace(workers={worker.name: worker})
+    studies = SimpleNamespace(crew=crew, heard={}, runner_of=lambda study: None)
     telling = Telling(supervisor, studies)
     telling.said(worker, work.Told(1, e.StudyNoted(at=time.time(), study="a", text="kept")))
     telling.said(worker, work.Told(2, pack(2)))

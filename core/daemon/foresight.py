@@ -1,0 +1,218 @@
+"""What a study's trials will take of its devices, and what they may: for placement, sampler and consoles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+from core.contract import events as e
+from core.contract import state as s
+from core.contract.foretold import Foretold
+from core.contract.size import words
+from core.contract.spec import Spec
+from core.daemon.placement import Slot
+from core.errors import TrimtabError
+from core.memory import budget, config, device, need, weights
+from core.memory.advice import largest
+from core.memory.budget import Limit
+from core.memory.device import Device
+from core.memory.estimate import Setting, foretell
+from core.memory.ledger import Ledger
+from core.memory.model import Model
+from core.memory.passes import MOST
+
+Knobs = Mapping[str, Any]
+STEP = 16  # tokens that a bound of passes is found to
+
+
+class Foresight:
+    """Of one study. ``machine`` gives the newest reading. Where the base's configuration is not known,
+    ``why_not`` says so and nothing is foretold."""
+
+    def __init__(
+        self, spec: Spec, devices: Sequence[Slot], machine: Callable[[], s.Machine], ledger: Ledger
+    ) -> None:
+        self._spec, self._devices, self._machine, self._ledger = spec, devices, machine, ledger
+        self._model: Model | None = None
+        self.why_not = ""
+        judged = min(spec.evaluate.batch_size, spec.evaluate.rows)
+        section = spec.model
+        self._setting = Setting(
+            section.precision, section.double_quant, section.gradient_checkpointing, judged
+        )
+        self._ends: dict[str, int] = {}  # by device: bytes at which memory ended
+        self._reserve: dict[str, int] = {}  # by device: what the allocator keeps beyond what is used
+
+    @property
+    def model(self) -> Model | None:
+        """The base, once its configuration is here."""
+        if self._model is None:
+            try:
+                self._model, self.why_not = (
+                    config.model(self._spec.model.base, self._spec.model.revision, False),
+                    "",
+                )
+            except TrimtabError as error:
+                self.why_not = error.problems[0].what
+        return self._model
+
+    @property
+    def slots(self) -> Sequence[Slot]:
+        """The study's devices."""
+        return self._devices
+
+    # -- devices ----------------------------------------------------------------------------------
+
+    def device(self, label: str, setting: Setting | None = None) -> Device:
+        """The device with its constants, as far as they were learnt."""
+        found = self._read(label)
+        known = self._ledger.of(self.kind(label, setting or self._setting, found))
+        if known.context_bytes is not None:
+            found = msgspec.structs.replace(found, context_bytes=known.context_bytes)
+        return found
+
+    def _read(self, label: str) -> Device:
+        machine = self._machine()
+        if label == "cpu":
+            total, used = machine.host.total_bytes or 0, machine.host.used_bytes or 0
+            return device.cpu(total, max(0, total - used))
+        card = next((one for one in machine.devices if f"gpu{one.index}" == label), None)
+        return device.card(card) if card is not None else Device(name=label)
+
+    def kind(self, label: str, setting: Setting, found: Device | None = None) -> str:
+        """What is learnt together: one kind of device, base, and way of computing."""
+        found = found or self._read(label)
+        family = self._model.family if self._model else self._spec.model.base
+        precision = weights.resolved(setting.precision, found.kind)
+        return f"{found.name} {family} {precision}{' checkpointed' if setting.checkpointing else ''}"
+
+    def limit(self, label: str) -> Limit:
+        """What this study may take of the device now; the machine is read anew each second or so."""
+        found = budget.limit(self._spec.resources.memory_bytes, self.device(label), self._ours(label))
+        end = self._ends.get(label)
+        if end is not None and (found.bytes_ is None or end < found.bytes_):
+            return Limit(end, f"memory ended there ({words(end)}) before")
+        return found
+
+    def _ours(self, label: str) -> int:
+        """What this study's worker holds on the device, as far as anybody says."""
+        machine = self._machine()
+        mine = [one for one in machine.workers if one.study == self._spec.study.name and one.device == label]
+        if label == "cpu":
+            return sum(one.rss_bytes or 0 for one in mine)
+        card = next((one for one in machine.devices if f"gpu{one.index}" == label), None)
+        held = {one.pid: one.used_bytes or 0 for one in (card.processes if card else ())}
+        return sum(held.get(one.pid, 0) for one in mine)
+
+    # -- foretelling ------------------------------------------------------------------------------
+
+    def setting(self, label: str, **changed: Any) -> Setting:
+        """That of the study, with what was learnt on the device."""
+        setting = replace(self._setting, **changed)
+        return replace(setting, factor=self._ledger.of(self.kind(label, setting)).factor)
+
+    def pack(self, label: str, knobs: Mapping[int, Knobs], **changed: Any) -> Foretold | None:
+        """The fullest moment of these trials together; None where the base is not known."""
+        if self.model is None:
+            return None
+        setting = self.setting(label, **changed)
+        needs = [need.need(each, number) for number, each in sorted(knobs.items())]
+        return foretell(self.model, setting, needs, self.device(label, setting))
+
+    def own(self, label: str, knobs: Knobs) -> int | None:
+        """What one trial takes besides the base, alone."""
+        found = self.pack(label, {0: knobs})
+        return None if found is None else found.peak_bytes - found.of("base model") - found.of("workspace")
+
+    def refused(self, label: str, knobs: Knobs, there: Mapping[int, Knobs]) -> str:
+        """Why a trial may not start beside those that are ``there``, in numbers; empty when it may. Alone it
+        may also train in smaller passes."""
+        limit = self.limit(label)
+        found = self.pack(label, {**there, max(there, default=-1) + 1: knobs})
+        if found is None or limit.bytes_ is None or found.device_bytes <= limit.bytes_:
+            return ""
+        if not there:
+            return self.never(label, knobs)
+        needs = found.device_bytes
+        return f"{words(needs)} with the {len(there)} on {label}, where {words(limit.bytes_)} may be taken"
+
+    def never(self, label: str, knobs: Knobs) -> str:
+        """Why a trial does not fit even alone with one row at a time, in numbers; empty when it does."""
+        limit, least = self.limit(label), self._least(label, knobs)
+        if least is None or limit.bytes_ is None or least.device_bytes <= limit.bytes_:
+            return ""
+        return (
+            f"needs {words(least.device_bytes)} with one row of {knobs['sequence_length']} tokens at a time, "
+            f"where {words(limit.bytes_)} may be taken of {label} ({limit.why})"
+        )
+
+    def _least(self, label: str, knobs: Knobs) -> Foretold | None:
+        return self.pack(label, {0: {**knobs, "batch_size": 1}}, judged=1, most=1)
+
+    def violation(self, knobs: Knobs) -> float | None:
+        """By how much of the limit a trial is too large on the device that has most room; below 0 it fits."""
+        found = []
+        for slot in self._devices:
+            limit, least = self.limit(slot.label), self._least(slot.label, knobs)
+            if least is not None and limit.bytes_:
+                found.append(least.device_bytes / limit.bytes_ - 1)
+        return min(found, default=None)
+
+    def bound(self, label: str, knobs: Mapping[int, Knobs]) -> int:
+        """The most tokens that a pass of these trials may have; 0 where nothing bounds it."""
+        limit, found = self.limit(label), self.pack(label, knobs)
+        if found is None or limit.bytes_ is None or found.device_bytes <= limit.bytes_:
+            return 0
+
+        def fits(count: int) -> bool:
+            told = self.pack(label, knobs, most=count * STEP)
+            return told is not None and told.device_bytes <= (limit.bytes_ or 0)
+
+        return max(1, largest(fits, MOST // STEP) * STEP)
+
+    # -- learning ---------------------------------------------------------------------------------
+
+    def measured(self, told: e.PackMeasured, knobs: Mapping[int, Knobs]) -> e.PackMeasured:
+        """Learn from a measurement; returns it with what was foretold for it."""
+        if told.longest:
+            self._setting = replace(self._setting, longest=told.longest)
+        self._reserve[told.device] = told.reserve_bytes
+        found = self.pack(told.device, knobs) if knobs and told.trials else None
+        if found is None or not found.tokens:
+            return told
+        held = sum(told.trial_bytes.values())
+        passing = found.passing_bytes / self.setting(told.device).factor
+        passing *= min(1.0, told.widest / found.tokens) if told.widest else 1.0
+        kind = self.kind(told.device, self._setting)
+        self._ledger.compared(kind, passing, told.used_bytes - told.idle_bytes - held)
+        if told.device == "cpu":
+            self._ledger.context(kind, told.idle_bytes - told.base_bytes)
+        self._ledger.keep()
+        foretold = told.idle_bytes + held + passing * self._ledger.of(kind).factor
+        return msgspec.structs.replace(told, foretold_bytes=round(foretold))
+
+    def ended(self, label: str, knobs: Mapping[int, Knobs], used_bytes: int) -> None:
+        """Memory ended on the device while these trials trained: remember where."""
+        self._ends[label] = used_bytes
+        found = self.pack(label, knobs)
+        if found is not None:
+            still = found.peak_bytes - found.passing_bytes
+            passing = found.passing_bytes / self.setting(label).factor
+            self._ledger.ended(self.kind(label, self._setting), passing, used_bytes - still)
+            self._ledger.keep()
+
+    def forget(self, label: str) -> None:
+        """The worker is gone: what ended its memory may be gone, too."""
+        self._ends.pop(label, None)
+
+    def learnt(self, label: str) -> tuple[float, int]:
+        """The factor, and how many measurements it comes from."""
+        known = self._ledger.of(self.kind(label, self._setting))
+        return known.factor, len(known.ratios)
+
+    def reserve(self, label: str) -> int | None:
+        """What the worker's allocator keeps beyond what is used, as it was last told."""
+        return self._reserve.get(label)

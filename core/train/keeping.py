@@ -1,0 +1,95 @@
+"""What a pack writes: checkpoints when they are due, and the adapters of trials that are done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Hashable
+from typing import Any, Protocol
+
+from core.contract import events as e
+from core.contract.spec import Spec
+from core.train import adapters, checkpoint
+from core.train.cadence import Cadence
+from core.train.model import Base
+from core.train.position import Position
+from core.train.trial import Trial
+from core.train.writer import Writer
+
+
+class Speaker(Protocol):
+    """The pack, as far as its keeper tells of things."""
+
+    def say(self, kind: type[e.TrialEvent], number: int, **fields: Any) -> None: ...
+    def warn(self, text: str) -> None: ...
+    def failed(self, number: int, error: Exception, step: int = 0) -> None: ...
+
+
+class Keeper:
+    """Snapshots are taken at once; a thread writes them."""
+
+    def __init__(self, spec: Spec, base: Base, speaker: Speaker) -> None:
+        self._base, self._speaker = base, speaker
+        self._cadence = Cadence(spec.resources.checkpoint_every, spec.resources.checkpoint_every_s)
+        self._writer = Writer()
+        self._kept: dict[int, Position] = {}  # of each trial's newest checkpoint
+
+    def join(self, trial: Trial) -> None:
+        """Count its steps from here."""
+        self._cadence.join(trial.number, trial.step)
+
+    def forget(self, number: int) -> None:
+        """The trial is gone."""
+        self._kept.pop(number, None)
+
+    def due(self, trials: Collection[Trial]) -> None:
+        """A trial at its best is kept. When one is due all are: the pack can be brought back whole, every
+        trial as far as it was beside the others."""
+        for trial in trials:
+            if trial.best_at == trial.position:
+                self.keep(trial)
+        if self._cadence.due({trial.number: trial.step for trial in trials}):
+            for trial in trials:
+                self.keep(trial)
+
+    def keep(self, trial: Trial) -> None:
+        """Write a checkpoint and tell of it; not twice at one place. A full disk is a word, not an end."""
+        at, best = trial.position, trial.best_at
+        if not at.done or self._kept.get(trial.number) == at:
+            return
+        self._kept[trial.number] = at
+        snapshot = trial.snapshot()
+
+        def write() -> None:
+            try:
+                path = checkpoint.write(trial.folder, at, snapshot, best)
+            except OSError as error:
+                self._speaker.warn(f"trial {trial.number}: no checkpoint at step {at.step}: {error}")
+                return
+            self._speaker.say(e.TrialCheckpointed, trial.number, step=at.step, path=str(path))
+
+        self._writer.do(write, (trial.number, at == best))
+
+    def complete(self, trial: Trial, why: str) -> None:
+        """Save the adapter, and tell when it is safe. Raises Diverged for an objective without a value."""
+        values, folder = trial.values(), trial.folder / "adapter"
+        tensors = checkpoint.copied(dict(trial.factors.named()))
+
+        def write() -> None:
+            try:
+                adapters.save(self._base, trial.config, tensors, folder)
+            except Exception as error:
+                self._speaker.failed(trial.number, error, trial.step)
+                return
+            self._speaker.say(
+                e.TrialCompleted, trial.number,
+                step=trial.step, values=values, why=why, adapter=str(folder),
+            )  # fmt: skip
+
+        self._writer.do(write)
+
+    def after(self, job: Callable[[], None], instead_of: Hashable = None) -> None:
+        """Do ``job`` when all that was to be written before it is written."""
+        self._writer.do(job, instead_of)
+
+    def settle(self) -> None:
+        """Wait until all that is to be written is written, and told."""
+        self._writer.settle()
