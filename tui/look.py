@@ -28,6 +28,16 @@ MEANINGS = {
     "eval": "warning",
     "good": "success",
     "primary": "primary",
+    # pieces of a memory bar: blue, orange, grey and the theme's third colour differ in lightness, too
+    "base": "secondary",
+    "adapter": "primary",
+    "adapter-2": "primary-darken-2",
+    "activations": "warning",
+    "loss": "warning-darken-2",
+    "copies": "warning-lighten-2",
+    "reserve": "text-muted",
+    "others": "accent",
+    "limit": "error",
 }
 
 
@@ -45,6 +55,12 @@ class Palette:
 
     def __init__(self, variables: dict[str, str]) -> None:
         self._variables = variables
+
+    @property
+    def cursor(self) -> str:
+        """The style of what the cursor stands on."""
+        front, back = self["block-cursor-foreground"], self["block-cursor-background"]
+        return f"{front} on {back}" if front and back else "reverse"
 
     def __getitem__(self, meaning: str) -> str:
         colour = self._variables.get(MEANINGS.get(meaning, meaning), "")
