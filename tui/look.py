@@ -63,7 +63,11 @@ class Palette:
         return f"{front} on {back}" if front and back else "reverse"
 
     def __getitem__(self, meaning: str) -> str:
-        colour = self._variables.get(MEANINGS.get(meaning, meaning), "")
+        own = self._variables.get(f"memory-{meaning}", "")  # where two colours of a theme are the same
+        colour = own or self._variables.get(MEANINGS.get(meaning, meaning), "")
         if colour.startswith("auto"):  # text-muted is "auto 60%" in some themes
             colour = self._variables.get("foreground-muted", "")
-        return colour if colour.startswith("#") or colour.startswith("ansi_") or colour.isalpha() else ""
+        if colour.startswith("#"):
+            return colour[:7]  # some themes give an opacity, too, which text has none of
+        name = colour.removeprefix("ansi_")  # Textual's word for the terminal's own colours
+        return name if name.replace("_", "").isalpha() else ""
