@@ -87,7 +87,14 @@ def test_the_legend_names_every_piece_with_its_size():
         assert "#7 adapter + optimizer" in text and "allocator's reserve" in text
         assert all(cell_len(line) <= width for line in text.split("\n"))
     short = "\n".join(line.plain for line in legend(shares, 74, 4, BARE))
-    assert "3 adapters + optimizers" in short and words(3 * 1120 * MIB) in short
+    assert "3 trials, #6 to #8" in short and words(3 * 1120 * MIB) in short
+
+
+def test_sixteen_trials_have_a_cell_each_where_they_are_that_large():
+    large = by_trial(foretold(tuple(range(3, 19)), 31 * GIB), None)
+    assert "3456789012345678" in stacked(large, 80 * GIB, [], 76, BARE)[0].plain
+    small = [piece("B", 20 * GIB), *(piece(str(number), 90 * MIB) for number in range(16))]
+    assert stacked(small, 80 * GIB, [], 76, BARE)[0].plain.count("#") == 1
 
 
 # -- who holds what -------------------------------------------------------------------------------

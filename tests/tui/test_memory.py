@@ -7,7 +7,7 @@ import pytest
 
 from core.contract import events as e
 from core.contract import wire
-from core.contract.foretold import MemoryNow
+from core.contract.foretold import MemoryNow, Verdict
 from core.contract.size import words
 from tests.tui.scene import NOW, cpu_pack, gpu_packs, no_card, state_of, study_events
 from tests.tui.weighed import GIB, answers, forecast, on_cards, on_cpu, shared_card, weighed_study
@@ -81,6 +81,13 @@ async def test_the_queue_has_its_verdicts_and_the_trials_their_differences(seat)
         await open_on(you, on_cards())
         await you.sees("fits after #8 ends", "never fits: 93.4 GiB", "needs 13.0 GiB")
         await you.sees("+12 % ▲", "-15 % ▼", "7 measured: median 3 % off, worst 15 %")
+
+
+async def test_a_long_queue_of_one_verdict_takes_one_line(seat):
+    queue = tuple(Verdict(number, "fits after #8 ends", "warning", number * GIB) for number in range(10, 40))
+    async with seat(CARDS, (200, 50)) as you:
+        await open_on(you, msgspec.structs.replace(on_cards(), queued=(Verdict(9, "fits"), *queue)))
+        await you.sees("✓ #9", "30 trials, #10 to #39: fits after", "need up to 39.0 GiB")
 
 
 async def test_arrow_keys_change_a_knob_and_the_bar_answers(seat):

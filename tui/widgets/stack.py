@@ -54,13 +54,19 @@ def stacked(
 ) -> list[Text]:
     """``rows`` lines of the bar, the letters in the first, and a line with the marks' words if any."""
     whole = scale(shares, total_bytes, marks)
-    shown = together(shares) if sum(one.of_trial for one in shares) > width // 8 else list(shares)
+    shown = together(shares) if _crowded(shares, whole, width) else list(shares)
     cells = _cells(shown, counts(shown, whole, width), width)
     at: dict[int, Mark] = {}
     for mark in marks:  # the first one wins a cell
         at.setdefault(_at(mark.at_bytes, whole, width), mark)
     lines = [_row(cells, at, row > 0, look) for row in range(rows)]
     return [*lines, _words(at, width, look)] if marks else lines
+
+
+def _crowded(shares: Sequence[Share], whole: int, width: int) -> bool:
+    """Would a cell for each trial make the trials look much larger than they are?"""
+    own = [one.used_bytes for one in shares if one.of_trial]
+    return len(own) > max(width // 8, sum(own) / whole * width)
 
 
 def _at(at_bytes: int, whole: int, width: int) -> int:
@@ -113,8 +119,8 @@ def together(shares: Sequence[Share]) -> list[Share]:
     if len(trials) < 2:
         return list(shares)
     first = shares.index(trials[0])
-    label, whole = f"{len(trials)} adapters + optimizers", sum(each.used_bytes for each in trials)
-    one = replace(trials[0], letter="T", label=label, used_bytes=whole)
+    label = f"{len(trials)} trials, #{trials[0].letter} to #{trials[-1].letter}"
+    one = replace(trials[0], letter="#", label=label, used_bytes=sum(each.used_bytes for each in trials))
     return [*shares[:first], one, *(each for each in shares[first:] if each not in trials)]
 
 

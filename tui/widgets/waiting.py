@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 
 from rich.text import Text
 
 from core.contract.foretold import Verdict
+from core.contract.plain import plain
 from core.contract.size import words
 from tui.look import Palette
 from tui.widgets.box import Box
-from tui.widgets.folded import folded
+from tui.widgets.folded import LONGEST, folded
 
+FEW = 3  # neighbours of one verdict that have a line each
 SIGNS = {"info": ("✓", "good"), "warning": ("◷", "warning"), "error": ("⊘", "error")}
 
 
@@ -23,8 +26,8 @@ class Waiting(Box):
         if self.same(queued, why, look, stale):
             return
         lines: list[Text] = []
-        for one in queued or ():
-            lines += _verdict(one, self.room, look)
+        for _, alike in groupby(queued or (), key=lambda one: (one.text, one.level)):
+            lines += _verdicts(list(alike), self.room, look)
         if queued is None:
             lines = folded(why, self.room, look["muted"])
         elif not queued:
@@ -32,11 +35,20 @@ class Waiting(Box):
         self.write(lines, stale)
 
 
-def _verdict(one: Verdict, width: int, look: Palette) -> list[Text]:
+def _verdicts(alike: list[Verdict], width: int, look: Palette) -> list[Text]:
+    """A line for each of a few neighbours with the same verdict, one for all of many."""
+    if len(alike) <= FEW:
+        return [row for one in alike for row in _verdict(one, f"#{one.trial:<4}", "needs", width, look)]
+    most = max(alike, key=lambda one: one.needs_bytes)
+    who = f"{len(alike)} trials, #{alike[0].trial} to #{alike[-1].trial}:"
+    return _verdict(most, who, "need up to", width, look)
+
+
+def _verdict(one: Verdict, who: str, need: str, width: int, look: Palette) -> list[Text]:
     sign, meaning = SIGNS.get(one.level, SIGNS["info"])
-    head = f"{sign} #{one.trial:<4}"
-    needs = f"needs {words(one.needs_bytes)}" if one.needs_bytes > 0 else ""
-    rows = folded(one.text, width - len(needs) - 1, look[meaning] if one.level != "info" else "", f"{head} ")
+    needs = f"{need} {words(one.needs_bytes)}" if one.needs_bytes > 0 else ""
+    style = look[meaning] if one.level != "info" else ""
+    rows = folded(f"{who} {plain(one.text, LONGEST)}", width - len(needs) - 1, style, f"{sign} ")
     rows[0].stylize(look[meaning], 0, len(sign))
     room = width - len(needs) - rows[0].cell_len
     if needs and room > 0:

@@ -144,7 +144,9 @@ class WhatIf(Box):
         here, value, before = place == self._cursor, self._values[name], self._start[name]
         shown = plain(number(SHOWN.get(value, value) if isinstance(value, bool) else value), VALUE - 4)
         line = Text(f"{'▸' if here else ' '} {name:<{NAME - 2}}", no_wrap=True, overflow="ellipsis")
-        line.append(f"{'◂' if here else ' '} {shown} {'▸' if here else ' '}".ljust(VALUE))
+        line.append(
+            f"{'◂' if here else ' '} {shown} {'▸' if here else ' '}".ljust(min(VALUE, self.room - NAME))
+        )
         if here:
             line.stylize(f"bold {look.cursor}" if self.has_focus else "bold")
         if value != before:
