@@ -18,6 +18,7 @@ from tui.engine import Engine
 from tui.look import DEFAULT, Palette, themes
 from tui.screens.base import StudyScreen
 from tui.screens.help import Help
+from tui.screens.memory import MemoryScreen
 from tui.screens.studies import Studies
 from tui.screens.study import AllTrials
 
@@ -123,6 +124,10 @@ class TrimtabApp(App[None]):
         """Leave; the study goes on."""
         self.exit()
 
+    def open_memory(self, trial: int | None) -> None:
+        """Who holds the memory, and what ``trial`` would take if it were otherwise."""
+        self.push_screen(MemoryScreen(trial))
+
     def choose_study(self) -> None:
         """Offer the engine's studies."""
 
@@ -142,6 +147,7 @@ class TrimtabApp(App[None]):
             yield SystemCommand("Pause or resume", "the selected trial (p)", screen.action_pause)
             yield SystemCommand("Pause all, or go on", "give the GPU back (P)", screen.action_pause_all)
             yield SystemCommand("Prune", "end the selected trial (x)", screen.action_prune)
+            yield SystemCommand("Memory", "who holds it, and what would fit (m)", screen.action_memory)
             yield SystemCommand("Stop the study", "its results stay (s)", screen.action_stop_study)
         yield SystemCommand("Choose a study", "of this engine (S)", self.choose_study)
         yield SystemCommand("Theme", "choose the colours", self.action_change_theme)

@@ -41,6 +41,7 @@ STUDY = (
     Key("list.up", "k,up", "move(-1)", "up", "previous trial"),
     Key("list.top", "g,home", "edge(-1)", "first", "first trial"),
     Key("list.bottom", "G,end", "edge(1)", "last", "last trial"),
+    Key("app.memory", "m", "memory", "memory", "who holds the memory, and what would fit", shown=True),
     Key("study.switch", "S", "studies", "studies", "choose another study"),
     Key("list.clear", "escape", "clear_filter", "all trials", "take the filter away"),
 )
@@ -56,10 +57,30 @@ DETAIL = (
         "neighbour(-1)",
         "prev",
         "previous trial",
-        shown=True,
     ),
+    Key("app.memory", "m", "memory", "memory", "who holds the memory, and what would fit", shown=True),
     Key("chart.smooth", "e", "smooth", "smooth", "smooth the training curve, or show it raw", shown=True),
     Key("chart.log", "l", "log", "log", "logarithmic or linear values", shown=True),
+)
+
+MEMORY = (
+    Key("memory.back", "escape,backspace,m", "back", "back", "back to where you came from", shown=True),
+    Key("memory.part", "tab", "app.focus_next", "part", "the next part of the page", shown=True),
+    Key("memory.reset", "r", "reset", "reset", "the what-if as the trial has it", shown=True),
+    Key(
+        "memory.next", "right_square_bracket", "neighbour(1)", "next", "ask about the next trial", shown=True
+    ),
+    Key("memory.previous", "left_square_bracket", "neighbour(-1)", "prev", "ask about the previous trial"),
+    Key("memory.down", "pagedown", "page(1)", "down", "further down the page"),
+    Key("memory.up", "pageup", "page(-1)", "up", "further up the page"),
+    Key("study.pause", "P", "pause_all", "pause all", "pause all trials and give the GPU back, or go on"),
+)
+
+WHAT_IF = (
+    Key("whatif.down", "down,j", "row(1)", "knob", "the next knob of the what-if", shown=True),
+    Key("whatif.up", "up,k", "row(-1)", "up", "the knob before"),
+    Key("whatif.more", "right,l", "value(1)", "value", "a larger value, or the next", shown=True),
+    Key("whatif.less", "left,h", "value(-1)", "less", "a smaller value, or the one before"),
 )
 
 EVERYWHERE = (

@@ -28,6 +28,16 @@ MEANINGS = {
     "eval": "warning",
     "good": "success",
     "primary": "primary",
+    # pieces of a memory bar: blue, orange, grey and the theme's third colour differ in lightness, too
+    "base": "secondary",
+    "adapter": "primary",
+    "adapter-2": "primary-darken-2",
+    "activations": "warning",
+    "loss": "warning-darken-2",
+    "copies": "warning-lighten-2",
+    "reserve": "text-muted",
+    "others": "accent",
+    "limit": "error",
 }
 
 
@@ -46,8 +56,18 @@ class Palette:
     def __init__(self, variables: dict[str, str]) -> None:
         self._variables = variables
 
+    @property
+    def cursor(self) -> str:
+        """The style of what the cursor stands on."""
+        front, back = self["block-cursor-foreground"], self["block-cursor-background"]
+        return f"{front} on {back}" if front and back else "reverse"
+
     def __getitem__(self, meaning: str) -> str:
-        colour = self._variables.get(MEANINGS.get(meaning, meaning), "")
+        own = self._variables.get(f"memory-{meaning}", "")  # where two colours of a theme are the same
+        colour = own or self._variables.get(MEANINGS.get(meaning, meaning), "")
         if colour.startswith("auto"):  # text-muted is "auto 60%" in some themes
             colour = self._variables.get("foreground-muted", "")
-        return colour if colour.startswith("#") or colour.startswith("ansi_") or colour.isalpha() else ""
+        if colour.startswith("#"):
+            return colour[:7]  # some themes give an opacity, too, which text has none of
+        name = colour.removeprefix("ansi_")  # Textual's word for the terminal's own colours
+        return name if name.replace("_", "").isalpha() else ""

@@ -27,3 +27,7 @@ class Filtered(Message):
     def __init__(self, text: str) -> None:
         super().__init__()
         self.text = text
+
+
+class Supposed(Message):
+    """A row of the what-if has another value."""

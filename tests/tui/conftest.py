@@ -31,6 +31,8 @@ class Backend:
         self.hub.changed(state, ())
         self.asked: list[wire.AnyRequest] = []
         self.refusal: wire.Reply | None = None
+        self.answers: Callable[[wire.AnyRequest], wire.Answer | None] = lambda request: None
+        self.held: asyncio.Event | None = None  # answers wait for it where there is one
         app = web.Application()
         app.router.add_get("/ws", self._serve)
         self.runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -55,7 +57,10 @@ class Backend:
                     ask = wire.read_from_console(message.data)
                     self.asked.append(ask.request)
                     reply = self.refusal or wire.Reply(ask.id, True)
-                    reply = wire.Reply(ask.id, reply.ok, reply.what, reply.where, reply.fix)
+                    answer = self.answers(ask.request)
+                    reply = wire.Reply(ask.id, reply.ok, reply.what, reply.where, reply.fix, answer)
+                    if self.held is not None:
+                        await self.held.wait()
                     await socket.send_bytes(wire.encode(reply))
         finally:
             feed.cancel()

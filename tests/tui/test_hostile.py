@@ -10,6 +10,7 @@ from core.contract import state as s
 from core.contract import wire
 from tests.hostile import TEXTS, harm, hostile, width
 from tests.tui.scene import NOW, four_cards, gpu_packs, no_card, state_of, study_events
+from tests.tui.weighed import forecast, on_cards, on_cpu, weighed_study
 from tui.text import GLYPHS
 
 PREPARING = [e.Preparing(at=NOW, study="tidy-7b", worker="w", stage="loading", done=1, total=3, unit="GB")]
@@ -18,6 +19,13 @@ PREPARING = [e.Preparing(at=NOW, study="tidy-7b", worker="w", stage="loading", d
 def poisoned(machine: list[e.Event]) -> s.State:
     """All that the screens show, with hostile text in every field that can hold any."""
     return hostile(state_of(study_events(), study_events("other"), machine, gpu_packs(), PREPARING))
+
+
+def poisoned_answers(request: wire.AnyRequest) -> wire.Answer | None:
+    """An engine whose every word on memory means harm."""
+    if isinstance(request, wire.WeighMemory):
+        return hostile(on_cards())
+    return hostile(forecast(request, on_cpu())) if isinstance(request, wire.Foresee) else None
 
 
 def look(you) -> None:
@@ -46,6 +54,22 @@ async def test_hostile_text_is_harmless_on_every_screen(seat, size, machine):
             await you.press("escape")
         await you.press("slash", "[", "b", "]", "escape")
         look(you)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 50)])
+async def test_hostile_words_on_memory_are_harmless(seat, size):
+    state = hostile(state_of(weighed_study(), four_cards(), gpu_packs()))
+    async with seat(state, size) as you:
+        you.backend.answers = poisoned_answers
+        await you.press(*"jjj", "m")
+        await you.until(lambda: len(you.backend.asked) >= 2, "both questions")
+        for keys in (["down", "right"], ["r"], ["right_square_bracket"], ["tab"], ["tab"], ["pagedown"]):
+            await you.press(*keys)
+            look(you)
+        for text in TEXTS:
+            you.backend.refusal = wire.Reply(0, False, text, text, text)
+            await you.press("right_square_bracket")
+            look(you)
 
 
 async def test_markup_is_shown_as_it_was_written(seat):

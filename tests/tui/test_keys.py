@@ -1,9 +1,14 @@
 """Every key does what the help says, through the real line to the engine."""
 
+from pathlib import Path
+
+from rich.style import Style
+
 from core.contract import events as e
 from core.contract import wire
 from tests.tui.scene import NOW, four_cards, no_card, state_of, study_events
 from tui.app import TrimtabApp
+from tui.look import MEANINGS
 
 SCENE = (study_events(), no_card())
 
@@ -214,3 +219,12 @@ def test_every_theme_loads():
 
     assert {theme.name for theme in themes()} >= {DEFAULT, "chart-paper", "beacon"}
     assert TrimtabApp.TITLE == "trimtab"
+
+
+def test_every_theme_that_can_be_chosen_has_a_colour_for_every_meaning():
+    app = TrimtabApp(Path("no.sock"))
+    for theme in app.available_themes:
+        app.theme = theme
+        for meaning in (*MEANINGS, "nothing"):
+            Style.parse(f"{app.look[meaning]} reverse {app.look.cursor}")
+        assert app.look["base"] and app.look["activations"] and not app.look["nothing"]

@@ -9,13 +9,17 @@ from textual.pilot import Pilot
 
 from tests.tui.conftest import Backend
 from tests.tui.scene import NOW, cpu_pack, four_cards, gpu_packs, no_card, state_of, study_events
+from tests.tui.weighed import answers, on_cards, on_cpu, shared_card, weighed_study
 from tui.app import TrimtabApp
 
 SCENES = {
     "study": (study_events(), no_card(), cpu_pack()),
     "cards": (study_events(), four_cards(), gpu_packs()),
     "empty": (no_card(),),
+    "weighed": (weighed_study(), no_card(), cpu_pack()),
+    "shared": (weighed_study(), shared_card(), gpu_packs()),
 }
+ANSWERS = {"weighed": answers(on_cpu()), "shared": answers(on_cards())}
 SHOTS = [
     ("study", (80, 24), ()),
     ("study", (160, 48), ("j",)),
@@ -26,6 +30,9 @@ SHOTS = [
     ("study", (160, 48), ("j", "j", "j", "enter", "e")),
     ("study", (80, 24), ("question_mark",)),
     ("study", (80, 24), ("s",)),
+    ("weighed", (80, 24), ("j", "m")),
+    ("shared", (120, 40), ("j", "m", "down", "right")),
+    ("shared", (200, 50), ("j", "m")),
 ]
 
 
@@ -50,6 +57,7 @@ def test_picture(snap_compare, tmp_path, scene, size, keys):
 
     async def before(pilot: Pilot) -> None:
         backend = Backend(socket, state_of(*SCENES[scene]))
+        backend.answers = ANSWERS.get(scene, backend.answers)
         backends.append(backend)
         await backend.open()
         while not app.engine.attached:

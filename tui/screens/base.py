@@ -27,6 +27,7 @@ class Console(Protocol):
     def say(self, text: str) -> None: ...
     def ask(self, request: wire.AnyRequest) -> None: ...
     def choose_study(self) -> None: ...
+    def open_memory(self, trial: int | None) -> None: ...
 
 
 class StudyScreen(Screen[None]):
@@ -70,6 +71,17 @@ class StudyScreen(Screen[None]):
     def on_screen_resume(self) -> None:
         """Back on top: the state may have moved on."""
         self.call_after_refresh(self.show)
+
+    def beside(self, number: int | None, by: int) -> int | None:
+        """The number of the trial ``by`` places from ``number``, as far as there is one."""
+        numbers = sorted(self.study.trials) if self.study is not None else []
+        place = numbers.index(number) + by if number in numbers else 0
+        return numbers[place] if 0 <= place < len(numbers) else number
+
+    def action_memory(self) -> None:
+        """Who holds the memory, and what would fit."""
+        trial = self.selected()
+        self.console.open_memory(trial.number if trial is not None else None)
 
     def action_pause(self) -> None:
         """Pause or resume, whichever makes sense."""

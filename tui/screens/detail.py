@@ -143,12 +143,9 @@ class DetailScreen(StudyScreen):
 
     def action_neighbour(self, by: int) -> None:
         """The next or previous trial, as far as there is one."""
-        if self.study is None:
-            return
-        numbers = sorted(self.study.trials)
-        place = numbers.index(self._trial) + by if self._trial in numbers else 0
-        if 0 <= place < len(numbers):
-            self._trial = numbers[place]
+        number = self.beside(self._trial, by)
+        if number is not None and number != self._trial:
+            self._trial = number
             self.show()
 
     def action_smooth(self) -> None:

@@ -9,7 +9,7 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from tui.keys import DETAIL, EVERYWHERE, STUDY, Key
+from tui.keys import DETAIL, EVERYWHERE, MEMORY, STUDY, WHAT_IF, Key
 from tui.look import Palette
 from tui.text import GLYPHS
 
@@ -25,6 +25,9 @@ SPELT = {
     "up": "↑",
     "right": "→",
     "left": "←",
+    "tab": "Tab",
+    "pagedown": "PgDn",
+    "pageup": "PgUp",
     "home": "Home",
     "end": "End",
 }
@@ -55,7 +58,12 @@ class Help(ModalScreen[None]):
             yield Static(self._page())
 
     def _page(self) -> Text:
-        groups = (("all trials", STUDY), ("one trial", DETAIL), ("everywhere", EVERYWHERE))
+        groups = (
+            ("all trials", STUDY),
+            ("one trial", DETAIL),
+            ("memory", WHAT_IF + MEMORY),
+            ("everywhere", EVERYWHERE),
+        )
         lines: list[Text] = []
         for title, keys in groups:
             lines.append(Text(title, style=f"bold {self._look['primary']}"))
