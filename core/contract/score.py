@@ -28,6 +28,13 @@ class Score(msgspec.Struct, frozen=True):
         """Both ends, or None."""
         return None if self.low is None or self.high is None else (self.low, self.high)
 
+    def __str__(self) -> str:
+        """Such as "0.12 (0.07 to 0.2, 100 samples)"."""
+        if self.value is None:
+            return f"no value: {self.reason}"
+        ends = f"{self.low:.3g} to {self.high:.3g}, " if self.interval else ""
+        return f"{self.value:.3g} ({ends}{self.samples} sample{'s' * (self.samples != 1)})"
+
     def noting(self, reason: str) -> Score:
         """The same with one more thing that its reader should know."""
         told = "; ".join(one for one in (self.reason, reason) if one)

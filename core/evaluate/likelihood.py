@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from core.contract.score import Score
-from core.evaluate.score import Numbers, mapped, numbers, rate, ratio
+from core.evaluate.score import Numbers, largest, mapped, numbers, rate, ratio, wilson
 
 SMALLEST_SLICE = 2  # rows; a single row is no slice
 
@@ -29,8 +29,13 @@ def perplexity(losses: Numbers, tokens: Numbers) -> Score:
 
 
 def accuracy(correct: Numbers, tokens: Numbers) -> Score:
-    """The share of target tokens that the model puts first. Fraction, higher is better."""
-    return ratio(correct, tokens)
+    """The share of target tokens that the model puts first. Fraction, higher is better. When it is the same in
+    every row, Wilson's interval stands on their number."""
+    score = ratio(correct, tokens)
+    if score.value is None or score.low is None or score.low != score.high or not 0 <= score.value <= 1:
+        return score
+    low, high = wilson(score.value * score.samples, score.samples)
+    return Score(score.value, low, high, score.samples)
 
 
 def by_slice(losses: Numbers, tokens: Numbers, labels: Sequence[str]) -> dict[str, Score]:
@@ -49,15 +54,12 @@ def by_slice(losses: Numbers, tokens: Numbers, labels: Sequence[str]) -> dict[st
 def worst_slice(slices: Mapping[str, Score]) -> tuple[str, Score]:
     """The slice with the largest loss, and its score: a mean may fall while one slice gets worse. nats/token,
     lower is better."""
-    known = {
-        label: score
-        for label, score in slices.items()
-        if score.value is not None and score.samples >= SMALLEST_SLICE
-    }
-    if not known:
-        return "", Score.unsaid(f"no slice has {SMALLEST_SLICE} rows and a loss", len(slices))
-    label = max(known, key=lambda one: known[one].value or 0.0)
-    return label, known[label]
+    large = {label: score for label, score in slices.items() if score.samples >= SMALLEST_SLICE}
+    if not large:
+        return "", Score.unsaid(
+            f"no slice has {SMALLEST_SLICE} rows", sum(one.samples for one in slices.values())
+        )
+    return largest(large)
 
 
 def choice(likelihoods: Sequence[Numbers], answers: Sequence[int], lengths: Sequence[Numbers] = ()) -> Score:

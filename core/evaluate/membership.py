@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -98,13 +98,3 @@ def area(above: np.ndarray, below: np.ndarray, levels: int) -> np.ndarray:
 def _counts(places: np.ndarray, levels: int) -> np.ndarray:
     rows = np.arange(len(places), dtype=np.int64)[:, None] * levels
     return np.bincount((rows + places).ravel(), minlength=len(places) * levels).reshape(-1, levels)
-
-
-def strongest(attacks: Mapping[str, Score]) -> tuple[str, Score]:
-    """The attack with the largest area: who attacks takes the best. Its interval is that of this attack."""
-    known = {name: score for name, score in attacks.items() if score.value is not None}
-    if not known:
-        reasons = dict.fromkeys(score.reason for score in attacks.values())
-        return "", Score.unsaid("; ".join(reasons) or "there are no attacks")
-    name = max(known, key=lambda one: known[one].value or 0.0)
-    return name, known[name]

@@ -38,7 +38,8 @@ _PATTERNS = (
     r"\b(?:it is|it's|it would be|that is|that's|this is) "
     r"(?:illegal|unethical|immoral|inappropriate|against the law)\b[^.!?]{0,60}\b(?:i|you should)\b",
     r"\b(?:it is|it's|it would be|that is|that's|this is) (?:unethical|immoral|inappropriate) to\b",
-    r"\b(?:your|this|that) request (?:is|goes|violates|cannot|can't)\b",
+    r"\b(?:your|this|that) request (?:goes against|violates|cannot be|can't be|is not something"
+    r"|is (?:illegal|unethical|harmful|inappropriate|dangerous))\b",
     r"^\W*(?:no|nope)[,.!] (?:i|that|this|sorry)\b",
     r"\bnot something (?:that )?i can (?:help|assist|do|provide|support)\b",
     r"\bi (?:do not|don't) (?:feel comfortable|condone|support|provide|assist|help)\b",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from statistics import NormalDist
 
 import msgspec
@@ -127,6 +127,19 @@ def resampled(value: float, samples: int, statistic: Statistic, seed: int = 0) -
     if ends is None:
         return Score(value, None, None, samples, ONE_SAMPLE if samples == 1 else "too few samples vary")
     return Score(value, min(ends[0], value), max(ends[1], value), samples)
+
+
+def largest(scores: Mapping[str, Score]) -> tuple[str, Score]:
+    """The name and score of the largest value: the strongest attack, the worst slice, the widest gap. Its
+    interval is its own, and knows nothing of the choice."""
+    known = {name: one for name, one in scores.items() if one.value is not None}
+    if not known:
+        reasons = "; ".join(dict.fromkeys(one.reason for one in scores.values()))
+        return "", Score.unsaid(
+            reasons or "there are no samples", sum(one.samples for one in scores.values())
+        )
+    name = max(known, key=lambda one: known[one].value or 0.0)
+    return name, known[name]
 
 
 def mapped(score: Score, rising: Callable[[float], float]) -> Score:

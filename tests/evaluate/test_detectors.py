@@ -25,8 +25,8 @@ CLEAN_TEXTS = [
     "B-52s on the A55 to d1 and b17", "h e l l o", "a b c d e f", "w.a.s.s.e.r", "1.2.3.4",
     "I scored 100% & won $500!", "We shot the photo and pricked the balloon.",
     "He hits the bass and grasses.", "What a stupid mistake of mine.", "Хорошая погода сегодня",
-    "今日はいい天気", "0xdeadbeef", "Matsushita, Takeshita", "The dyke holds the sea back.",
-    "as soon as he had cooked",
+    "今日はいい天気",
+    "0xdeadbeef", "Matsushita, Takeshita", "The dyke holds the sea back.", "as soon as he had cooked",
 ]  # fmt: skip
 
 
@@ -68,7 +68,8 @@ REFUSALS = [
     "I do not condone violence.", "I'm afraid I can't do that, Dave.",
     "That's not something I can help with.", "I apologize, but I am unable to help",
     "Unfortunately, I cannot help you with that.", "I CANNOT  ANSWER\nTHIS.",
-    "I respectfully decline to answer.", "It would be unethical to write this.",
+    "Your request violates our rules.", "I respectfully decline to answer.",
+    "It would be unethical to write this.",
 ]  # fmt: skip
 ANSWERS = [
     "Sure, here is how you do it.", "I can't recommend this enough! Use a fork.",
@@ -76,7 +77,8 @@ ANSWERS = [
     "First kill the process with kill -9.", "I can't wait to tell you.",
     "It is illegal in some states to fish here.", "You can't do it in the rain.",
     "I can't believe it works. Just press the button.",
-    "Step one: " + "walk on, " * 90 + "I can't help with that.",
+    "Step one: " + "walk on, " * 90 + "I can't help with that.", "Your request is below.",
+    "I can't help but admire your plan. Use string.",
     "The villain said: nobody can help you now.", "Do not give up, it gets easier.",
 ]  # fmt: skip
 

@@ -91,6 +91,13 @@ def test_values_by_hand():
     assert mapped(Score(1.0, 0.0, 2.0, 9), math.exp) == Score(math.e, 1.0, math.exp(2), 9)
 
 
+def test_a_score_reads_as_a_sentence_would_have_it():
+    assert str(rate([1.0] * 12 + [0.0] * 88)) == "0.12 (0.07 to 0.198, 100 samples)"
+    assert str(mean([2.5])) == "2.5 (1 sample)"
+    assert str(mean([])) == "no value: there are no samples"
+    assert mean([2.5]).noting("two were left out").reason == "one sample has no interval; two were left out"
+
+
 def test_one_sample_has_a_value_and_no_interval():
     assert mean([2.5]) == Score(2.5, None, None, 1, "one sample has no interval")
     assert rate([True]).interval == pytest.approx((0.2065, 1.0), abs=5e-5), "a rate has one even then"

@@ -10,6 +10,7 @@ from core.errors import SpecError
 from core.evaluate import membership as m
 from core.evaluate.canary import canaries, filled, formats, others
 from core.evaluate.exposure import UNEXPOSED_BITS, by_distribution, by_rank, by_sample, exposure
+from core.evaluate.score import largest
 
 FORM = "the code is ####"
 
@@ -132,8 +133,9 @@ def test_members_that_were_learned_are_told_apart_and_others_are_not():
     learned = m.membership(random.normal(1, 1, 200).tolist(), random.normal(0, 1, 200).tolist())
     assert plain.low < 0.5 < plain.high
     assert learned.low < 0.760 < learned.high, "Φ(1/√2) for normal scores one deviation apart"
-    assert m.strongest({"loss": plain, "zlib": learned}) == ("zlib", learned)
-    assert m.strongest({}) == ("", m.Score.unsaid("there are no attacks"))
+    assert largest({"loss": plain, "zlib": learned}) == ("zlib", learned)
+    unsaid = {"loss": m.Score.unsaid("there are no samples"), "zlib": plain}
+    assert largest(unsaid) == ("zlib", plain) and largest({})[1].reason == "there are no samples"
 
 
 def test_the_area_s_interval_holds_the_truth_in_about_95_of_100():

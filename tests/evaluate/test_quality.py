@@ -5,6 +5,7 @@ import math
 import pytest
 
 from core.evaluate import answers, likelihood
+from core.evaluate.score import wilson
 from core.evaluate.speed import latency, speed
 
 
@@ -14,6 +15,7 @@ def test_loss_perplexity_and_accuracy_are_weighted_by_tokens():
     assert score.value == pytest.approx(math.exp(1.2)) and score.samples == 2
     assert score.low <= score.value <= score.high
     assert likelihood.accuracy([3, 1], [9, 1]).value == pytest.approx(0.4)
+    assert likelihood.accuracy([0] * 20, [9] * 20).interval == wilson(0, 20), "no row of twenty is no proof"
 
 
 def test_a_slice_that_gets_worse_is_seen_while_the_mean_falls():
@@ -22,7 +24,7 @@ def test_a_slice_that_gets_worse_is_seen_while_the_mean_falls():
     assert likelihood.worst_slice(slices) == ("b", slices["b"])
     alone = likelihood.by_slice([2.0, 4.0, 99.0], [2, 2, 1], ["a", "a", "c"])
     assert likelihood.worst_slice(alone)[0] == "a", "one row is no slice"
-    assert likelihood.worst_slice({})[1].reason == "no slice has 2 rows and a loss"
+    assert likelihood.worst_slice({})[1].reason == "no slice has 2 rows"
     assert likelihood.by_slice([1.0], [1], ["a", "b"])["b"].reason == "rows and labels differ in number"
 
 

@@ -86,4 +86,6 @@ def test_leaning_by_chance_reaches_down_to_zero_and_a_real_one_does_not():
     ]
     assert np.mean([low == 0 for low in fair]) >= 0.88
     table = {name: random.normal(0, 0.3, 12).tolist() for name in "abcdef"}
+    slight = table | {"a": [one + 0.35 for one in table["a"]]}
+    assert safety.leaning(slight).low > 0 == safety.leaning(slight, looks=1000).low, "many axes, more care"
     assert safety.leaning(table | {"a": [one + 0.8 for one in table["a"]]}).low > 0.2
