@@ -29,8 +29,8 @@ def perplexity(losses: Numbers, tokens: Numbers) -> Score:
 
 
 def accuracy(correct: Numbers, tokens: Numbers) -> Score:
-    """The share of target tokens that the model puts first. Fraction, higher is better. When it is the same in
-    every row, Wilson's interval stands on their number."""
+    """The share of target tokens that the model puts first. Fraction, higher is better. When it is the same
+    in every row, Wilson's interval stands on their number."""
     score = ratio(correct, tokens)
     if score.value is None or score.low is None or score.low != score.high or not 0 <= score.value <= 1:
         return score
