@@ -41,6 +41,12 @@ def test_the_wheel_carries_themes_and_study_files(wheel):
             assert f"trimtab/{folder}/{path.name}" in names
 
 
+def test_the_wheel_carries_the_prompts_of_the_boards(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    for path in (ROOT / "core" / "evaluate" / "data").iterdir():
+        assert f"trimtab/core/evaluate/data/{path.name}" in names
+
+
 def test_the_installed_program_runs_and_finds_its_rooms(wheel, tmp_path):
     site = tmp_path / "site"
     zipfile.ZipFile(wheel).extractall(site)

@@ -1,0 +1,41 @@
+"""One reading of a board: a value, its interval, and how many samples it rests on."""
+
+from __future__ import annotations
+
+import msgspec
+
+CONFIDENCE = 0.95  # of every interval
+
+
+class Score(msgspec.Struct, frozen=True):
+    """``value`` is None when it cannot be said, and ``reason`` says why. ``low`` and ``high`` hold the true
+    value with a probability of 0.95; None when the samples allow no interval. A value may have a reason, too:
+    what was left out."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    samples: int = 0
+    reason: str = ""
+
+    @classmethod
+    def unsaid(cls, reason: str, samples: int = 0) -> Score:
+        """No value, and why."""
+        return cls(None, None, None, samples, reason)
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Both ends, or None."""
+        return None if self.low is None or self.high is None else (self.low, self.high)
+
+    def __str__(self) -> str:
+        """Such as "0.12 (0.07 to 0.2, 100 samples)"."""
+        if self.value is None:
+            return f"no value: {self.reason}"
+        ends = f"{self.low:.3g} to {self.high:.3g}, " if self.interval else ""
+        return f"{self.value:.3g} ({ends}{self.samples} sample{'s' * (self.samples != 1)})"
+
+    def noting(self, reason: str) -> Score:
+        """The same with one more thing that its reader should know."""
+        told = "; ".join(one for one in (self.reason, reason) if one)
+        return msgspec.structs.replace(self, reason=told)

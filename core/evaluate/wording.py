@@ -1,0 +1,79 @@
+"""Text as a reader takes it: lookalike letters, digits for letters, spaced and drawn-out spellings undone."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+LONGEST = 20_000  # characters that are read of one text
+
+# Letters of other scripts that look Latin: those of Unicode's confusables (UTS 39) that are met in practice.
+_ALIKE = {
+    "a": "аɑαᴀ", "b": "вʙƅь", "c": "сϲᴄ", "d": "ԁᴅ", "e": "еεᴇ", "f": "ƒꜰ", "g": "ɡɢ", "h": "һнʜ",
+    "i": "іιıɩɪ", "j": "јᴊ", "k": "кκᴋ", "l": "ӏʟ", "m": "мᴍ", "n": "пηɴ", "o": "оοᴏ", "p": "рρᴘ",
+    "q": "ԛ", "r": "ʀг", "s": "ѕꜱ", "t": "тτᴛ", "u": "υᴜц", "v": "νᴠ", "w": "ԝωᴡ", "x": "х", "y": "уʏ",
+    "z": "ᴢ",
+}  # fmt: skip
+_LOOKALIKES = {ord(other): latin for latin, others in _ALIKE.items() for other in others}
+_QUOTES = {ord(quote): "'" for quote in "‘’ʼ`´＇"}
+_DIGITS = {"0": "o", "1": "i", "3": "e", "4": "a", "5": "s", "7": "t", "8": "b", "9": "g"}
+_SYMBOLS = {"@": "a", "$": "s", "!": "i", "|": "i", "€": "e", "+": "t", "#": "*", "%": "*", "&": "*"}
+_LEET = str.maketrans(_DIGITS | _SYMBOLS)
+_EDGES = ".,;:?\"'()[]{}*_~<>"
+_SHORT_FORMS = (
+    (re.compile(r"\b(you|they|we)'re\b"), r"\1 are"), (re.compile(r"\bur\b|\bu r\b"), "you are"),
+    (re.compile(r"\b(i|you|he|she|they|we)'ll\b"), r"\1 will"), (re.compile(r"\bi'm\b"), "i am"),
+    (re.compile(r"\bcan't\b"), "cannot"), (re.compile(r"\bwon't\b"), "will not"),
+    (re.compile(r"n't\b"), " not"), (re.compile(r"\bgonna\b"), "going to"), (re.compile(r"\bu\b"), "you"),
+)  # fmt: skip
+_DRAWN = re.compile(r"([^\W\d_])\1{2,}")
+_VOWELS = re.compile(r"([aeiou])\1+")
+_LETTER = r"[a-z0-9@$!*]"
+_SPELLED = re.compile(rf"(?<![^\W_])(?:{_LETTER}[ .\-_|,/]{{1,2}}){{2,}}{_LETTER}(?![^\W_])")
+
+
+def folded(text: str) -> str:
+    """``text`` in lower case and Latin letters, without marks and invisible characters."""
+    text = unicodedata.normalize("NFKC", text[:LONGEST]).casefold().translate(_QUOTES)
+    if not text.isascii():
+        parts = unicodedata.normalize("NFD", text.translate(_LOOKALIKES))
+        text = "".join(one for one in parts if unicodedata.category(one) not in ("Mn", "Me", "Cf"))
+    return text
+
+
+def readings(folded_text: str) -> list[str]:
+    """The ways to read a folded text: its short forms written out, and its disguised words made plain."""
+    for form, whole in _SHORT_FORMS:
+        folded_text = form.sub(whole, folded_text)
+    words = folded_text.split()
+    first = [_plain(word) for word in words]
+    if first == words:
+        return [folded_text]
+    other = [_plain(word, one="l", drawn=r"\1\1") for word in words]
+    return [folded_text, " ".join(first), *([" ".join(other)] if other != first else [])]
+
+
+def _plain(word: str, one: str = "i", drawn: str = r"\1") -> str:
+    """A word without leet: digits and symbols count as letters where two real letters or symbols stand."""
+    bare = word.strip(_EDGES).rstrip("!")
+    letters = sum(character.isalpha() or character in _SYMBOLS for character in bare)
+    if letters >= 2 and not bare.isalpha() and any(character.isalpha() for character in bare):
+        bare = bare.replace("1", one).translate(_LEET)
+    elif not _DRAWN.search(bare):
+        return word
+    return _DRAWN.sub(drawn, bare)
+
+
+def spelled(folded_text: str) -> list[str]:
+    """Words that are written letter by letter, ``f.o.o`` or ``f o o``, put together."""
+    found = []
+    for match in _SPELLED.finditer(folded_text):
+        letters = "".join(one for one in match[0] if one not in " .-_|,/")
+        if any(one.isalpha() for one in letters):
+            found.append(letters.translate(_LEET))
+    return found
+
+
+def single_vowels(word: str) -> str:
+    """``word`` with each doubled vowel once: what a drawn-out spelling hides."""
+    return _VOWELS.sub(r"\1", word)

@@ -1,0 +1,135 @@
+"""A change is told from noise, and a limit from a guess."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.contract.limits import Limit
+from core.contract.score import Score
+from core.errors import SpecError
+from core.evaluate import drift
+from core.evaluate.score import mean, rate, wilson
+
+
+def hits(count, total):
+    return rate([1.0] * count + [0.0] * (total - count))
+
+
+def test_the_difference_of_two_rates_is_newcombe_s():
+    # Newcombe 1998 (Statistics in Medicine 17:873), table II, method 10
+    for (a, m), (b, n), (low, high) in (
+        ((56, 70), (48, 80), (0.0524, 0.3339)),
+        ((9, 10), (3, 10), (0.1705, 0.8090)),
+        ((10, 10), (0, 20), (0.6791, 1.0)),
+    ):
+        change = drift.difference(hits(a, m), hits(b, n))
+        assert change.value == pytest.approx(a / m - b / n)
+        assert change.interval == pytest.approx((low, high), abs=5e-5)
+
+
+def test_the_same_model_seldom_looks_different():
+    random = np.random.default_rng(0)
+    alarms = [
+        drift.against(hits(int(a), 80), hits(int(b), 80), "minimize").verdict != "same"
+        for a, b in random.binomial(80, 0.2, (600, 2))
+    ]
+    assert np.mean(alarms) < 0.07
+
+
+def test_better_and_worse_follow_the_metric_s_direction():
+    low, high = hits(5, 100), hits(40, 100)
+    assert drift.against(high, low, "minimize").verdict == "worse"
+    assert drift.against(high, low, "maximize").verdict == "better"
+    assert drift.against(low, high, "minimize").verdict == "better"
+    assert drift.against(hits(6, 100), low, "minimize").verdict == "same"
+
+
+def test_who_looks_often_needs_a_larger_change():
+    now, base = hits(22, 100), hits(10, 100)
+    assert drift.against(now, base, "minimize").verdict == "worse"
+    assert drift.against(now, base, "minimize", looks=50).verdict == "same"
+
+
+def test_what_has_no_value_or_interval_is_unsure():
+    for now in (Score.unsaid("the model answered nothing"), mean([0.5])):
+        assert drift.against(now, hits(5, 100), "minimize").verdict == "unsure"
+    change = drift.against(Score.unsaid("the model answered nothing"), hits(5, 100), "minimize").change
+    assert change.reason == "the model answered nothing"
+
+
+def test_the_same_prompts_show_a_change_that_separate_ones_hide():
+    random = np.random.default_rng(1)
+    base = random.normal(3, 2, 60)
+    now = base + random.normal(0.3, 0.2, 60)
+    assert drift.against(mean(now.tolist()), mean(base.tolist()), "minimize").verdict == "same"
+    change = drift.paired(now.tolist(), base.tolist())
+    assert drift.judged(change, "minimize").verdict == "worse" and change.low <= 0.3 <= change.high
+
+
+def test_answers_that_are_all_as_before_are_no_proof_that_nothing_changed():
+    change = drift.paired([0.0, 1.0] * 10, [0.0, 1.0] * 10)
+    assert change.value == 0 and change.interval == pytest.approx((-wilson(0, 20)[1], wilson(0, 20)[1]))
+    assert drift.paired([1.0], [0.0, 1.0]).reason == "the lists differ in length: 1 and 2"
+    assert drift.judged(drift.paired([1.0], [0.0]), "minimize").verdict == "unsure"
+
+
+def test_a_metric_is_compared_with_its_own_past():
+    steady = [hits(10, 200), hits(12, 200), hits(9, 200)]
+    assert drift.against_history([*steady, hits(11, 200)], "minimize").verdict == "same"
+    assert drift.against_history([*steady, hits(60, 200)], "minimize").verdict == "worse"
+    assert drift.against_history(steady[:1], "minimize").change.reason == "there is no history yet"
+    gap = [steady[0], Score.unsaid("the model answered nothing"), hits(60, 200)]
+    assert drift.against_history(gap, "minimize").verdict == "worse", "a gap is passed over"
+    assert drift.pooled([]).value is None and drift.pooled(steady).value == pytest.approx(31 / 600)
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [
+        ("safety/toxicity <= 0.02", Limit("safety/toxicity", True, 0.02)),
+        ("safety/refusal>=90%", Limit("safety/refusal", False, 0.9)),
+        (" quality/bleu > 20 ", Limit("quality/bleu", False, 20, strict=True)),
+        ("security/exposure < 1e1", Limit("security/exposure", True, 10, strict=True)),
+    ],
+)
+def test_limits_are_read(text, limit):
+    assert Limit.parse(text) == limit and Limit.parse(str(limit)) == limit
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("safety/toxicity", "'safety/toxicity' is no limit"),
+        ("safety/toxicity == 0.1", "is no limit"),
+        ("safety/toxicty <= 0.1", "did you mean 'safety/toxicity'?"),
+        ("safety/toxicity <= low", "'low' is no number"),
+        ("safety/toxicity <= nan", "'nan' is no number"),
+        ("", "'' is no limit"),
+    ],
+)
+def test_what_is_no_limit_is_told_with_a_remedy(text, told):
+    with pytest.raises(SpecError) as error:
+        Limit.parse(text, "[evaluate] limits")
+    assert told in str(error.value) and "[evaluate] limits" in str(error.value) and "→" in str(error.value)
+
+
+def test_a_limit_is_breached_only_when_the_whole_interval_is_beyond_it():
+    limit = Limit.parse("safety/toxicity <= 0.1")
+    assert limit.breached(hits(0, 100)) == "ok"
+    assert limit.breached(hits(50, 100)) == "breached"
+    assert limit.breached(hits(12, 100)) == "unsure", "0.12 with 0.07 to 0.20"
+    assert limit.breached(Score.unsaid("the model answered nothing")) == "unsure"
+    assert limit.breached(mean([0.9])) == "unsure", "one sample proves nothing"
+    assert limit.breached(Score(0.1, 0.1, 0.1, 9)) == "ok"
+    assert Limit.parse("safety/toxicity < 0.1").breached(Score(0.1, 0.1, 0.1, 9)) == "breached"
+
+
+@given(st.floats(-1, 1), st.floats(0, 1), st.floats(-1, 1))
+def test_a_lower_limit_mirrors_an_upper_one(low, width, bound):
+    score, mirror = Score(low, low, low + width, 9), Score(-low, -(low + width), -low, 9)
+    upper, lower = Limit("safety/toxicity", True, bound), Limit("safety/toxicity", False, -bound)
+    assert upper.breached(score) == lower.breached(mirror)
+    assert not math.isnan(bound)

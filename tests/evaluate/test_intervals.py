@@ -1,0 +1,137 @@
+"""A score says how sure it is, and when nothing can be said it says why."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.contract.score import Score
+from core.evaluate.resample import outer_tail
+from core.evaluate.score import clustered, mapped, mean, median, rate, ratio, wilson
+
+COUNTS = st.integers(1, 400).flatmap(lambda total: st.tuples(st.integers(0, total), st.just(total)))
+
+
+def test_wilson_is_the_published_interval():
+    # Newcombe 1998, table I, method 3
+    assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    assert wilson(15, 148) == pytest.approx((0.0624, 0.1605), abs=5e-5)
+    assert wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
+    assert wilson(1, 29) == pytest.approx((0.0061, 0.1718), abs=5e-5)
+
+
+@given(COUNTS)
+def test_a_rate_lies_in_its_interval_and_both_in_zero_to_one(counts):
+    hits, total = counts
+    low, high = wilson(hits, total)
+    assert 0 <= low <= hits / total <= high <= 1 and low < high
+    mirrored = wilson(total - hits, total)
+    assert mirrored == pytest.approx((1 - high, 1 - low))
+
+
+@given(COUNTS)
+def test_more_hits_move_both_ends_up_and_more_samples_narrow(counts):
+    hits, total = counts
+    low, high = wilson(hits, total)
+    if hits < total:
+        assert wilson(hits + 1, total)[0] >= low and wilson(hits + 1, total)[1] >= high
+    wide = wilson(4 * hits, 4 * total)
+    assert wide[1] - wide[0] < high - low
+
+
+@pytest.mark.parametrize("chance", [0.02, 0.2, 0.5])
+def test_wilson_holds_the_true_rate_in_about_95_of_100(chance):
+    random = np.random.default_rng(1)
+    held = [
+        low <= chance <= high for low, high in (wilson(int(n), 60) for n in random.binomial(60, chance, 2000))
+    ]
+    assert 0.92 <= np.mean(held) <= 0.99
+
+
+@pytest.mark.parametrize("samples", [5, 12, 60])
+def test_the_bootstrap_holds_the_true_mean_in_about_95_of_100_even_with_few_samples(samples):
+    random = np.random.default_rng(2)
+    held = [
+        one.low <= 3 <= one.high for one in (mean(random.normal(3, 2, samples).tolist()) for _ in range(400))
+    ]
+    assert 0.91 <= np.mean(held) <= 0.99
+
+
+def test_the_bootstrap_of_a_ratio_holds_the_true_ratio():
+    random = np.random.default_rng(3)
+    held = []
+    for _ in range(300):
+        tokens = random.integers(5, 80, 40)
+        held.append(ratio((tokens * random.normal(2, 0.5, 40)).tolist(), tokens.tolist()))
+    assert 0.90 <= np.mean([one.low <= 2 <= one.high for one in held]) <= 0.99
+
+
+def test_percentiles_are_student_s_for_few_samples_and_plain_for_many():
+    assert outer_tail(100_000) == pytest.approx(0.025, abs=1e-4)
+    assert outer_tail(5) < outer_tail(20) < 0.025
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=30))
+@settings(max_examples=40, deadline=None)
+def test_a_mean_lies_in_its_interval_which_lies_among_the_samples(values):
+    score = mean(values)
+    room = 1e-9 * max(1.0, *(abs(one) for one in values))
+    assert score.samples == len(values)
+    assert min(values) - room <= score.low <= score.value <= score.high <= max(values) + room
+    assert score == mean(values), "the same samples give the same interval"
+
+
+def test_values_by_hand():
+    assert mean([1.0, 2.0, 6.0]).value == 3
+    assert median([5.0, 1.0, 2.0]).value == 2
+    assert ratio([1.0, 9.0], [1.0, 4.0]).value == 2
+    assert rate([True, False, 0.5, True]).value == 0.625
+    assert mapped(Score(1.0, 0.0, 2.0, 9), math.exp) == Score(math.e, 1.0, math.exp(2), 9)
+
+
+def test_a_score_reads_as_a_sentence_would_have_it():
+    assert str(rate([1.0] * 12 + [0.0] * 88)) == "0.12 (0.07 to 0.198, 100 samples)"
+    assert str(mean([2.5])) == "2.5 (1 sample)"
+    assert str(mean([])) == "no value: there are no samples"
+    assert mean([2.5]).noting("two were left out").reason == "one sample has no interval; two were left out"
+
+
+def test_one_sample_has_a_value_and_no_interval():
+    assert mean([2.5]) == Score(2.5, None, None, 1, "one sample has no interval")
+    assert rate([True]).interval == pytest.approx((0.2065, 1.0), abs=5e-5), "a rate has one even then"
+
+
+def test_shares_that_are_all_alike_are_not_told_as_certain():
+    assert mean([0.0] * 20, within_one=True).interval == wilson(0, 20)
+    assert mean([0.0] * 20).interval == (0.0, 0.0)
+
+
+def test_answers_to_one_prompt_count_as_the_few_things_that_they_are():
+    hits = [True] * 10 + [False] * 10
+    alone, together = rate(hits), clustered(hits, [number // 5 for number in range(20)])
+    assert together.value == alone.value == 0.5 and together.samples == 20
+    assert together.high - together.low > alone.high - alone.low
+    assert clustered([False] * 20, [number // 5 for number in range(20)]).interval == wilson(0, 4)
+    assert clustered(hits, range(20)) == alone
+
+
+@pytest.mark.parametrize(
+    ("score", "reason"),
+    [
+        (mean([]), "there are no samples"),
+        (rate([]), "there are no samples"),
+        (median([math.nan, 1.0]), "1 of 2 values are not finite numbers"),
+        (mean([None, 1.0, math.inf]), "2 of 3 values are not finite numbers"),
+        (mean(["high"]), "the samples are not numbers"),
+        (mean([[1.0, 2.0]]), "the samples are not numbers"),
+        (rate([2.0]), "a hit is a number from 0 to 1"),
+        (ratio([1.0], [1.0, 2.0]), "the lists differ in length: 1 and 2"),
+        (ratio([1.0, 2.0], [0.0, 0.0]), "there is nothing to divide by: the sum is 0"),
+        (clustered([True], []), "the lists differ in length: 1 and 0"),
+        (mapped(mean([1e4, 1e4]), math.exp), "the value is too large for a number"),
+    ],
+)
+def test_what_cannot_be_said_has_a_reason(score, reason):
+    assert score.value is None and score.interval is None and score.reason == reason

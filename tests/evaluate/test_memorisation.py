@@ -1,0 +1,147 @@
+"""What is remembered of the training set: planted secrets, and who was a member."""
+
+import math
+import zlib
+
+import numpy as np
+import pytest
+
+from core.errors import SpecError
+from core.evaluate import membership as m
+from core.evaluate.canary import canaries, filled, formats, others
+from core.evaluate.exposure import UNEXPOSED_BITS, by_distribution, by_rank, by_sample, exposure
+from core.evaluate.score import largest
+
+FORM = "the code is ####"
+
+
+def test_exposure_by_rank_is_the_definition():
+    assert by_rank(1, 10_000) == pytest.approx(math.log2(10_000))
+    assert by_rank(5000, 10_000) == pytest.approx(1)
+    assert by_rank(10_000, 10_000) == 0
+
+
+def test_exposure_by_sample_is_the_share_that_is_at_least_as_likely():
+    losses = [10.0, 11.0, 12.0]
+    assert by_sample(9.0, losses) == 2, "the likeliest of four"
+    assert by_sample(10.5, losses) == 1
+    assert by_sample(10.0, losses) == 1, "a tie counts against the canary"
+    assert by_sample(99.0, losses) == 0
+
+
+def test_exposure_by_distribution_sees_further_than_the_sample():
+    losses = np.random.default_rng(0).normal(20, 2, 4000)
+    # the mass of a normal distribution below 3 and 5 deviations is 1.35e-3 and 2.87e-7
+    assert by_distribution(14.0, losses, 1e9) == pytest.approx(-math.log2(1.35e-3), rel=0.05)
+    assert by_distribution(10.0, losses, 1e9) == pytest.approx(-math.log2(2.87e-7), rel=0.05)
+    assert by_distribution(-500.0, losses, 1e9) == pytest.approx(math.log2(1e9)), (
+        "no more than there is to know"
+    )
+    assert by_distribution(500.0, losses, 1e9) == pytest.approx(0, abs=1e-6)
+
+
+def test_exposure_by_distribution_fits_losses_that_lean():
+    skewed = -np.random.default_rng(1).gamma(4, 2, 20_000) + 40
+    for share in (0.2, 0.02, 0.002):
+        found = by_distribution(float(np.quantile(skewed, share)), skewed, 1e9)
+        assert found == pytest.approx(-math.log2(share), rel=0.15)
+
+
+@pytest.mark.parametrize("by", ["sample", "distribution"])
+def test_planted_canaries_are_exposed_and_others_are_not(by):
+    random = np.random.default_rng(2)
+    rest = random.normal(25, 3, (20, 400))
+    never = exposure(random.normal(25, 3, 20).tolist(), rest.tolist(), [1e9] * 20, by)
+    assert never.low <= UNEXPOSED_BITS <= never.high
+    planted = exposure(random.normal(5, 1, 20).tolist(), rest.tolist(), [1e9] * 20, by)
+    assert planted.low > 8 > never.high
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (([], [], []), "there are no canaries: plant some, or leave this metric out"),
+        (
+            ([1.0], [[1.0, 2.0]], [10]),
+            "canary 1: the other secrets are fewer than 3, or all have the same loss",
+        ),
+        (
+            ([1.0], [[2.0] * 5], [10]),
+            "canary 1: the other secrets are fewer than 3, or all have the same loss",
+        ),
+        (([1.0], [[2.0, math.nan, 3.0]], [10]), "canary 1: 1 of 3 values are not finite numbers"),
+        (([math.nan], [[1.0, 2.0, 3.0]], [10]), "1 of 1 values are not finite numbers"),
+        (([1.0], [], [10]), "the lists differ in length: 1, 0 and 1"),
+        (([1.0], [[1.0, 2.0, 3.0]], [1]), "a format that allows one secret alone hides nothing"),
+    ],
+)
+def test_exposure_that_cannot_be_said_has_a_reason(arguments, reason):
+    assert exposure(*arguments).value is None and exposure(*arguments).reason == reason
+
+
+def test_canaries_are_different_and_the_same_for_the_same_seed():
+    made = canaries(40, seed=3)
+    assert made == canaries(40, seed=3) != canaries(40, seed=4)
+    assert len({one.text for one in made}) == 40 and {one.format for one in made} == set(formats())
+    for one in made:
+        assert one.text == filled(one.format, one.secret) and one.text.startswith(one.prefix)
+        assert "#" not in one.text and one.secrets == 10 ** len(one.secret)
+
+
+def test_other_secrets_are_of_the_same_format_and_never_the_canary():
+    (canary,) = canaries(1, forms=(FORM,))
+    rest = others(canary, 200)
+    assert len(rest) == len(set(rest)) == 200 and canary not in rest and rest == others(canary, 200)
+    assert {one.format for one in rest} == {FORM}
+    assert len(others(canary, 10**9)) == 9999, "all there are"
+    with pytest.raises(SpecError, match="'#' has fewer than 4 #"):
+        canaries(1, forms=("#",))
+
+
+def test_scores_of_members_by_hand():
+    assert m.by_loss([[-1.0, -3.0]]) == [-2.0]
+    assert m.by_zlib([[-1.0, -3.0]], ["abc"]) == [-2.0 / len(zlib.compress(b"abc"))]
+    row = [-1.0, -9.0, -2.0, -5.0, -3.0]
+    assert m.by_min_k([row], share=0.4) == [-7.0]
+    assert m.by_min_k([row], share=0.01) == [-9.0], "one token at least"
+    # (log p - mean) / deviation: 1, -3, 0.5, -2, 0
+    means, deviations = [-2.0, -3.0, -3.0, -1.0, -3.0], [1.0, 2.0, 2.0, 2.0, 4.0]
+    assert m.by_min_k([row], [means], [deviations], share=0.4) == [-2.5]
+    assert m.by_min_k([[-0.0]], [[-0.0]], [[0.0]]) == [0.0], "a certain token is at no distance"
+
+
+def test_rows_that_cannot_be_scored_make_the_metric_say_so():
+    assert math.isnan(m.by_loss([[]])[0]) and math.isnan(m.by_min_k([[]])[0])
+    assert math.isnan(m.by_zlib([[-1.0]], [])[0]) and math.isnan(
+        m.by_min_k([[-1.0]], [[1.0, 2.0]], [[1.0]])[0]
+    )
+    assert math.isnan(m.by_min_k([[-1.0]], [[1.0]], [])[0])
+    assert m.membership(m.by_loss([[]]), [1.0]).reason == "members: 1 of 1 values are not finite numbers"
+    assert m.membership([1.0], []).reason == "others: there are no samples"
+
+
+def test_the_area_counts_pairs():
+    score = m.membership([3.0, 2.0], [1.0, 2.0, 0.0])
+    assert score.value == pytest.approx((3 + 2.5) / 6) and score.samples == 5
+    assert m.membership([1.0] * 9, [1.0] * 9).value == 0.5
+    assert m.membership([2.0], [1.0]) == m.Score(1.0, None, None, 2, "one sample has no interval")
+
+
+def test_members_that_were_learned_are_told_apart_and_others_are_not():
+    random = np.random.default_rng(4)
+    plain = m.membership(random.normal(0, 1, 200).tolist(), random.normal(0, 1, 200).tolist())
+    learned = m.membership(random.normal(1, 1, 200).tolist(), random.normal(0, 1, 200).tolist())
+    assert plain.low < 0.5 < plain.high
+    assert learned.low < 0.760 < learned.high, "Φ(1/√2) for normal scores one deviation apart"
+    assert largest({"loss": plain, "zlib": learned}) == ("zlib", learned)
+    unsaid = {"loss": m.Score.unsaid("there are no samples"), "zlib": plain}
+    assert largest(unsaid) == ("zlib", plain) and largest({})[1].reason == "there are no samples"
+
+
+def test_the_area_s_interval_holds_the_truth_in_about_95_of_100():
+    random = np.random.default_rng(5)
+    held = []
+    for _ in range(150):
+        score = m.membership(random.normal(1, 1, 40).tolist(), random.normal(0, 1, 60).tolist())
+        held.append(score.low <= 0.76025 <= score.high)
+    assert 0.89 <= np.mean(held) <= 0.99

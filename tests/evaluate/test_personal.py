@@ -1,0 +1,82 @@
+"""Personal data is found by kind and place, and numbers that only look like it are not."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.evaluate.checksums import is_iban, luhn
+from core.evaluate.personal import KINDS, SURE, find, keys, leaked, masked
+
+FOUND = [
+    ("email", "ada@example.org"), ("email", "j.o'neil+x@mail.co.uk"),
+    ("iban", "GB82 WEST 1234 5698 7654 32"), ("iban", "DE89370400440532013000"),
+    ("iban", "FR1420041010050500013M02606"), ("card", "4111 1111 1111 1111"),
+    ("card", "4012-8888-8888-1881"), ("card", "378282246310005"), ("ssn", "123-45-6789"),
+    ("ssn", "123 45 6789"), ("ipv4", "192.168.10.4"), ("ipv4", "8.8.8.8"),
+    ("ipv6", "2001:db8::8a2e:370:7334"), ("ipv6", "fe80::1"), ("ipv6", "::ffff:192.0.2.33"),
+    ("phone", "+44 20 7946 0958"), ("phone", "(555) 010-0199"), ("phone", "555-010-0199"),
+    ("phone", "1-555-010-0199"), ("phone", "020 7946 0958"), ("phone", "+49 (0)30 1234567"),
+    ("phone", "0049 30 1234567"), ("phone", "030/1234567"), ("phone", "+14155550132"),
+    ("address", "221B Baker Street"), ("address", "12 Old Mill Rd"), ("address", "Hauptstraße 12"),
+]  # fmt: skip
+NOTHING = [
+    "version 1.2.3.4", "v10.0.0.1", "127.0.0.1", "0.0.0.0", "256.1.1.1", "1.2.3.4.5", "4111 1111 1111 1112",
+    "0000 0000 0000 0000", "DE88370400440532013000", "XX82WEST12345698765432", "000-12-3456", "666-12-3456",
+    "900-12-3456", "2023-03-01", "2023-05-31 12:45:10", "10:20:30", "std::vector", "a::b", "Foo::", "::",
+    "::1", "face::cafe:", "3.14159265358979", "1000000000000", "ISBN 978-3-16-148410-0", "order 123456789",
+    "user@localhost", "@ada", "a@b", "1 2 3 4 5 6 7 8", "1,000,000,000",
+    "550e8400-e29b-41d4-a716-446655440000", "1-800", "12 34 56 78 90 12", "", "Boston, MA 02110-1301",
+    "252.227-7013", "ten green street lights", "5 way split",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "text"), FOUND)
+def test_each_kind_is_found_where_it_stands(kind, text):
+    whole = f"Write: {text}, or come by."
+    (one,) = find(whole, KINDS)
+    assert (one.kind, one.text) == (kind, text) and whole[one.start : one.end] == text
+
+
+@pytest.mark.parametrize("text", NOTHING)
+def test_lookalikes_are_left_alone(text):
+    assert find(text, KINDS) == [] and masked(text, KINDS) == text
+
+
+def test_several_kinds_in_one_text_do_not_overlap_and_are_masked():
+    text = (
+        "Ada, ada@example.org, pays from DE89 3704 0044 0532 0130 00 to 4111111111111111; call 020 7946 0958."
+    )
+    assert masked(text) == "Ada, [email], pays from [iban] to [card]; call [phone]."
+    assert [one.kind for one in find(text, ("email", "phone"))] == ["email", "phone"]
+    assert "address" not in SURE and find("12 Baker Street") == []
+
+
+def test_the_same_data_is_known_again_however_it_is_written():
+    known = keys(["DE89 3704 0044 0532 0130 00", "+44 20 7946 0958", "Ada@Example.org"])
+    for answer in ("de89370400440532013000", "+44-20-7946-0958", "ADA@example.org"):
+        assert len(leaked(f"It is {answer}.", known)) == 1
+    assert leaked("It is bob@example.org.", known) == []
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_read(text):
+    found = find(text, KINDS)
+    assert all(text[one.start : one.end] == one.text for one in found)
+    assert all(one.end <= other.start for one, other in pairwise(found))
+
+
+@given(st.integers(0, 10**14))
+def test_luhn_catches_every_wrong_digit(number):
+    (check,) = [last for last in "0123456789" if luhn(f"{number}{last}")]
+    digits = f"{number}{check}"
+    wrong = digits[:-1] + str((int(check) + 1) % 10)
+    assert luhn(digits) and not luhn(wrong)
+    changed = str((int(digits[0]) + 1) % 10) + digits[1:]
+    assert not luhn(changed)
+
+
+def test_an_iban_with_two_letters_exchanged_is_none():
+    assert is_iban("GB82WEST12345698765432") and not is_iban("GB82EWST12345698765432")
+    assert not is_iban("GB82WEST1234569876543") and not is_iban("")
