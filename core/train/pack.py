@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import traceback
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -104,8 +105,7 @@ class Pack:
         except Exception as error:
             self._failed(number, error)
             return
-        if assign.checkpoint:
-            self._restore(trial, position.read(Path(assign.checkpoint).name))
+        self._restore(trial, position.read(Path(assign.checkpoint).name))
         self._say(
             e.TrialRunning, number,
             step=trial.step, total_steps=trial.total_steps, trainable=trial.trainable,
@@ -131,7 +131,8 @@ class Pack:
 
     def _restore(self, trial: Trial, newest: Position | None) -> None:
         """From the checkpoint of ``newest``, else an earlier one, else the beginning; a word for each that is
-        not whole. A later one is removed: the engine was lost before it heard of that time."""
+        not whole. A later one is removed: the engine was lost before it heard of that time, and beside it
+        what is kept from here on would look old and be removed."""
         for folder in checkpoint.known(trial.folder):
             at = position.read(folder.name)
             if newest is None or at is None or at > newest:
@@ -220,9 +221,9 @@ class Pack:
         """A trial at its best is kept. When one is due all are: the pack can be brought back whole, every
         trial as far as it was beside the others."""
         trials = [member.trial for member in self._members.values()]
-        for trial in trials:
-            if trial.best_at == trial.position:
-                self._keep(trial)
+        for member in self._members.values():
+            if member.trial.best_at == member.trial.position and not member.paused:
+                self._keep(member.trial)
         if self._cadence.due({trial.number: trial.step for trial in trials}):
             for trial in trials:
                 self._keep(trial)
@@ -239,6 +240,7 @@ class Pack:
             try:
                 path = checkpoint.write(trial.folder, at, snapshot, best)
             except OSError as error:
+                self._kept.pop(trial.number, None)  # its end may find room
                 self._warn(f"trial {trial.number}: no checkpoint at step {at.step}: {error}")
                 return
             self._say(e.TrialCheckpointed, trial.number, step=at.step, path=str(path))
@@ -250,9 +252,16 @@ class Pack:
         values, folder = trial.values(), trial.folder / "adapter"
         tensors = checkpoint.copied(dict(trial.factors.named()))
 
+        def full(error: Exception) -> None:
+            self._warn(
+                f"trial {trial.number} is trained, and its adapter waits for room on the disk: {error}"
+            )
+
         def write() -> None:
             try:
-                adapters.save(self._base, trial.config, tensors, folder)
+                save = partial(adapters.save, self._base, trial.config, tensors, folder)
+                if not self._writer.patiently(save, full):
+                    return  # it ends again, from its checkpoint, with the next worker
             except Exception as error:
                 self._failed(trial.number, error, trial.step)
                 return
@@ -267,7 +276,7 @@ class Pack:
         """Keep every trial as it stands; returns when that is on the disk."""
         for member in self._members.values():
             self._keep(member.trial)
-        self.settle()
+        self._writer.settle(patient=False)
 
     def settle(self) -> None:
         """Wait until all that is to be written is written, and told."""
