@@ -201,6 +201,7 @@ class TrialFailed(TrialEvent, frozen=True, tag="trial-failed"):
     error: str
     traceback: str = ""
     step: int = 0
+    again: bool = False  # a worker's word: nobody foresaw it, another try may do
 
 
 class TrialInfeasible(TrialEvent, frozen=True, tag="trial-infeasible"):

@@ -102,6 +102,8 @@ class Pack:
             free(self._base.device)
             self._say(e.TrialInfeasible, number, why=self._too_big(assign.knobs, 0, error))
             return
+        except torch.AcceleratorError:
+            raise
         except Exception as error:
             self._failed(number, error)
             return
@@ -168,7 +170,8 @@ class Pack:
     # -- work -------------------------------------------------------------------------------------
 
     def turn(self) -> None:
-        """One round: a micro-batch, or a batch of an evaluation, of every trial that is not paused."""
+        """One round: a micro-batch, or a batch of an evaluation, of every trial that is not paused. Raises
+        torch.AcceleratorError when the device itself fails: no trial is at fault, and none can go on here."""
         self._compose()
         active = {number: self._members[number] for number in self._composed}
         wants = {one: (member.trial, member.want) for one, member in active.items()}
@@ -291,8 +294,8 @@ class Pack:
             self._say(e.TrialFailed, number, error=str(error), step=step)
         elif isinstance(error, torch.OutOfMemoryError):
             self._say(e.TrialInfeasible, number, why=self._too_big(member.trial.knobs, step, error))
-        else:
-            self._failed(number, error, step)
+        else:  # after the checkpoint that the next try begins from
+            self._writer.do(partial(self._failed, number, error, step))
 
     def _drop(self, number: int) -> None:
         """Its tensors go with it; the stack forgets it before the next round."""
@@ -307,7 +310,7 @@ class Pack:
         log.error("trial %d", number, exc_info=error)
         what = f"{type(error).__name__}: {plain(str(error), 300)}"
         told = "".join(traceback.format_exception(error))
-        self._say(e.TrialFailed, number, error=what, traceback=told, step=step)
+        self._say(e.TrialFailed, number, error=what, traceback=told, step=step, again=True)
 
     def _too_big(self, knobs: dict, step: int, error: Exception) -> str:
         peak = memory.readings(self._base.device)["memory/peak_bytes"]

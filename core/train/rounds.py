@@ -97,6 +97,8 @@ class Rounds:
             halves = [items[: len(items) // 2], items[len(items) // 2 :]]
             self.most = min(self.most, max(1, tokens // 2))
             fault: Exception = error.with_traceback(None)
+        except torch.AcceleratorError:
+            raise
         except Exception as error:
             halves = [[item for item in items if owner[id(item.mine)] == one] for one in owners]
             halves = halves if len(owners) > 1 else [[]]
@@ -128,6 +130,8 @@ class Rounds:
             trial.factors.matrix.grad = trial.factors.grad
             try:
                 optimizer.step(trial.optimizer, update.rate)
+            except torch.AcceleratorError:
+                raise
             except Exception as error:  # its first step allocates the states, too
                 outcome.errors[one] = error
             trial.factors.matrix.grad = trial.factors.grad = None

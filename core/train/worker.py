@@ -72,7 +72,13 @@ class Worker:
         except Exception as error:
             return self._broken(f"{type(error).__name__}: {plain(str(error), 400)}", "worker", "see its log")
         self._waiting("", 0, 0, "")
-        self._work()
+        try:
+            self._work()
+        except Exception:  # the device failed: the engine gives its trials to another worker
+            log.exception("the worker cannot go on")
+            self._pack.settle()
+            self._link.close(LAST_WORDS_S)
+            return 1
         if self._signal:
             self._link.say(work.Leaving(f"its worker got {self._signal}"))
         self._link.close(LAST_WORDS_S)
