@@ -35,6 +35,15 @@ class Places:
             here = len(running.get(event.device, ()))
             self._notes += one.news(_limit(study, running, event.device), here)
 
+    def without(self, device: str, why: str) -> bool:
+        """Use a device no longer; False when it is used no longer already, or is the last."""
+        rest = [slot for slot in self._devices if slot.label != device]
+        if not rest or len(rest) == len(self._devices):
+            return False
+        self._devices = rest
+        self._notes.append(f"{device} is used no longer: {why}")
+        return True
+
     def notes(self) -> list[str]:
         """What is to be told since the last call."""
         told, self._notes = self._notes, []

@@ -92,7 +92,9 @@ class Telling:
         if runner is None:
             return
         if isinstance(message, work.Broken):
-            runner.post(message)
+            runner.forgive(worker)
+            if worker.name not in runner.departures:
+                runner.post(message)
         else:
             runner.departures.note(worker, plain(message.why, 200))
 
