@@ -45,8 +45,13 @@ FROM: dict[type, frozenset[str]] = {
 }
 
 
-# From which states a study may be paused and resumed.
-FROM_STUDY: dict[type, str] = {e.StudyPaused: "running", e.StudyResumed: "paused"}
+# From which study states each of these may come: a stop that meets the end does not undo it.
+FROM_STUDY: dict[type, frozenset[str]] = {
+    e.StudyPaused: frozenset({"running"}),
+    e.StudyResumed: frozenset({"paused"}),
+    e.StudyStopping: frozenset({"running", "paused"}),
+    e.StudyEnded: s.LIVE_STUDY,
+}
 
 
 def refusal(state: s.State, event: e.Event) -> str | None:
@@ -59,8 +64,8 @@ def refusal(state: s.State, event: e.Event) -> str | None:
     if study is None:
         return f"there is no study {event.study}"
     if not isinstance(event, e.TrialEvent):
-        needed = FROM_STUDY.get(type(event), study.state)
-        return None if study.state == needed else f"the study is {study.state}"
+        allowed = FROM_STUDY.get(type(event))
+        return None if allowed is None or study.state in allowed else f"the study is {study.state}"
     trial = study.trials.get(event.trial)
     if isinstance(event, e.TrialQueued):
         return f"trial {event.trial} exists already" if trial else None
@@ -119,13 +124,8 @@ def _created(event: e.StudyCreated) -> s.Study:
     total = int(event.spec.get("study", {}).get("trials", 0))
     line = s.Line(event.at, f"study created: {total} trials planned")
     return s.Study(
-        event.study,
-        spec=event.spec,
-        folder=event.folder,
-        total_trials=total,
-        created_at=event.at,
-        lines=(line,),
-    )
+        event.study, spec=event.spec, folder=event.folder, total_trials=total, created_at=event.at, lines=(line,)
+    )  # fmt: skip
 
 
 def _lined(lines: tuple[s.Line, ...], at: float, text: str, level: str = "info") -> tuple[s.Line, ...]:
@@ -162,9 +162,9 @@ def _on_study(study: s.Study, event: e.Event) -> s.Study:
             )
         case e.StudyNoted():
             return replace(study, lines=_lined(study.lines, event.at, event.text, event.level))
-        case e.Preparing():
+        case e.Preparing() if study.state in s.LIVE_STUDY:  # else told too late
             return replace(study, preparing=_prepared(study.preparing, event))
-        case e.PackMeasured() if study.state in s.LIVE_STUDY:  # else told too late
+        case e.PackMeasured() if study.state in s.LIVE_STUDY:
             return replace(study, packs=_packs(study.packs, event))
     return study
 
