@@ -124,7 +124,8 @@ def _created(event: e.StudyCreated) -> s.Study:
     total = int(event.spec.get("study", {}).get("trials", 0))
     line = s.Line(event.at, f"study created: {total} trials planned")
     return s.Study(
-        event.study, spec=event.spec, folder=event.folder, total_trials=total, created_at=event.at, lines=(line,)
+        event.study, spec=event.spec, folder=event.folder, total_trials=total, created_at=event.at,
+        lines=(line,),
     )  # fmt: skip
 
 
