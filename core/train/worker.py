@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -110,7 +111,9 @@ class Worker:
         data = load_data(self._spec, base.tokenizer, self._waiting)
         for note in data.notes:
             self._link.tell(e.StudyNoted(at=time.time(), study=self._spec.study.name, text=note))
-        return Pack(self._spec, base, data, self._link.tell)
+        pack = Pack(self._spec, base, data, self._link.tell)
+        gc.freeze()  # the libraries stay: a collection at a pause or an end walks over the trials alone
+        return pack
 
     def _work(self) -> None:
         while True:

@@ -53,6 +53,37 @@ def test_interrupted_at_random_points_the_result_is_the_same_bit_for_bit(bench, 
     assert all(before[key].equal(after[key]) for key in before)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_killed_at_random_points_the_result_is_the_same_bit_for_bit(bench, tmp_path, seed):
+    """Nobody keeps anything at a kill: what came after the last checkpoint that was told is trained again.
+    Some tellings are lost, and pauses come in between."""
+    whole_folder, broken_folder = tmp_path / "whole", tmp_path / "broken"
+    for folder in (whole_folder, broken_folder):
+        folder.mkdir()
+    one, draw, known, losses = bench(resources={"checkpoint_every": 2}), random.Random(seed), "", {}
+    one.assign(whole_folder, **KNOBS)
+    one.finish()
+    whole = one.losses()
+    one.told.clear()
+    while not one.of(e.TrialCompleted):
+        one.told.clear()
+        one.pack = type(one.pack)(one.spec, one.base, one.data, one.told.append)
+        one.assign(broken_folder, checkpoint=known, **KNOBS)
+        for _ in range(draw.randint(2, 14)):
+            one.turn() if one.pack.busy else one.pack.do(work.Resume(0))
+            if draw.random() < 0.1:
+                one.pack.do(work.Pause(0))
+        one.pack.settle()
+        told = [event.path for event in one.of(e.TrialCheckpointed)]
+        known = draw.choice(told[-2:]) if told else known
+        for event in one.of(e.TrialReported):
+            losses.setdefault(event.step, event.metrics["train/loss"])
+            assert losses[event.step] == event.metrics["train/loss"], "trained again, it is the same"
+    assert [losses[step] for step in range(1, 11)] == whole
+    before, after = adapter_of(whole_folder), adapter_of(broken_folder)
+    assert all(before[key].equal(after[key]) for key in before)
+
+
 def positions(folder):
     return [position.read(one.name) for one in checkpoint.known(folder)]
 
