@@ -65,7 +65,7 @@ def test_ranks_that_are_filled_up_as_on_a_gpu_give_the_same_losses(bench, tmp_pa
         monkeypatch.setattr(Stack, "_kind", kind)
         one = bench()
         for number, knobs in enumerate([*TRIALS, {"lora_rank": 2, "seed": 7, "optimizer": "adafactor"}]):
-            one.assign(tmp_path, number, **{"steps": 50, **knobs})
+            one.assign(tmp_path, number, **{"steps": 20, **knobs})
         one.pack.turn()
         ranks = [{member.rank for member in group.members} for group in one.pack._stack.groups]
         assert any(len(some) > 1 for some in ranks) == (device == "gpu")
