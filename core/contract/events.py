@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from core.contract.score import Score
+
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """``at`` is the engine's wall clock, Unix seconds; ``study`` a study's name."""
@@ -70,6 +72,12 @@ class StudyNoted(Event, frozen=True, tag="study-noted"):
 
     text: str
     level: str = "info"
+
+
+class BaseScored(Event, frozen=True, tag="base-scored"):
+    """The boards of the base model itself, without any adapter."""
+
+    scores: dict[str, Score]
 
 
 class Preparing(Event, frozen=True, tag="preparing"):
@@ -172,6 +180,15 @@ class TrialEvaluated(TrialEvent, frozen=True, tag="trial-evaluated"):
     metrics: dict[str, float]
 
 
+class TrialScored(TrialEvent, frozen=True, tag="trial-scored"):
+    """Boards at ``step``, by metric. ``took_s`` is the time that scoring took."""
+
+    step: int
+    elapsed_s: float
+    scores: dict[str, Score]
+    took_s: float = 0.0
+
+
 class PauseAsked(TrialEvent, frozen=True, tag="pause-asked"):
     """Somebody asked for a pause; the worker has not confirmed it yet."""
 
@@ -226,6 +243,7 @@ class TrialFailed(TrialEvent, frozen=True, tag="trial-failed"):
     error: str
     traceback: str = ""
     step: int = 0
+    again: bool = False  # a worker's word: nobody foresaw it, another try may do
 
 
 class TrialInfeasible(TrialEvent, frozen=True, tag="trial-infeasible"):
@@ -314,7 +332,7 @@ LIVE = (Preparing, PackMeasured, MachineRead)
 AnyEvent = (
     StudyCreated | StudyReopened | StudyPaused | StudyResumed | StudyStopping | StudyEnded | StudyNoted
     | Preparing | PackMeasured | TrialQueued | TrialWeighed | TrialStarting | TrialRunning
-    | TrialReported | TrialEvaluated
+    | TrialReported | TrialEvaluated | TrialScored | BaseScored
     | PauseAsked | TrialPaused | ResumeAsked | TrialResumed | PruneAsked | TrialPruned
     | TrialCompleted | TrialFailed | TrialInfeasible | TrialRequeued | TrialCheckpointed
     | MachineRead | MemoryShort

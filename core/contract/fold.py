@@ -33,6 +33,7 @@ FROM: dict[type, frozenset[str]] = {
     e.TrialRunning: frozenset({s.STARTING}),
     e.TrialReported: frozenset({s.RUNNING, s.PAUSED}),
     e.TrialEvaluated: frozenset({s.RUNNING, s.PAUSED}),
+    e.TrialScored: frozenset({s.RUNNING, s.PAUSED}),
     e.PauseAsked: s.ON_WORKER,
     e.TrialPaused: s.ON_WORKER,
     e.ResumeAsked: s.ON_WORKER,
@@ -47,8 +48,13 @@ FROM: dict[type, frozenset[str]] = {
 }
 
 
-# From which states a study may be paused and resumed.
-FROM_STUDY: dict[type, str] = {e.StudyPaused: "running", e.StudyResumed: "paused"}
+# From which study states each of these may come: a stop that meets the end does not undo it.
+FROM_STUDY: dict[type, frozenset[str]] = {
+    e.StudyPaused: frozenset({"running"}),
+    e.StudyResumed: frozenset({"paused"}),
+    e.StudyStopping: frozenset({"running", "paused"}),
+    e.StudyEnded: s.LIVE_STUDY,
+}
 
 
 def refusal(state: s.State, event: e.Event) -> str | None:
@@ -61,8 +67,8 @@ def refusal(state: s.State, event: e.Event) -> str | None:
     if study is None:
         return f"there is no study {event.study}"
     if not isinstance(event, e.TrialEvent):
-        needed = FROM_STUDY.get(type(event), study.state)
-        return None if study.state == needed else f"the study is {study.state}"
+        allowed = FROM_STUDY.get(type(event))
+        return None if allowed is None or study.state in allowed else f"the study is {study.state}"
     trial = study.trials.get(event.trial)
     if isinstance(event, e.TrialQueued):
         return f"trial {event.trial} exists already" if trial else None
@@ -121,13 +127,9 @@ def _created(event: e.StudyCreated) -> s.Study:
     total = int(event.spec.get("study", {}).get("trials", 0))
     line = s.Line(event.at, f"study created: {total} trials planned")
     return s.Study(
-        event.study,
-        spec=event.spec,
-        folder=event.folder,
-        total_trials=total,
-        created_at=event.at,
+        event.study, spec=event.spec, folder=event.folder, total_trials=total, created_at=event.at,
         lines=(line,),
-    )
+    )  # fmt: skip
 
 
 def _lined(lines: tuple[s.Line, ...], at: float, text: str, level: str = "info") -> tuple[s.Line, ...]:
@@ -164,11 +166,13 @@ def _on_study(study: s.Study, event: e.Event) -> s.Study:
             )
         case e.StudyNoted():
             return replace(study, lines=_lined(study.lines, event.at, event.text, event.level))
+        case e.BaseScored():
+            return replace(study, base_scores={**study.base_scores, **event.scores})
         case e.MemoryShort():
             return replace(study, lines=_lined(study.lines, event.at, event.text, "warning"))
-        case e.Preparing():
+        case e.Preparing() if study.state in s.LIVE_STUDY:  # else told too late
             return replace(study, preparing=_prepared(study.preparing, event))
-        case e.PackMeasured() if study.state in s.LIVE_STUDY:  # else told too late
+        case e.PackMeasured() if study.state in s.LIVE_STUDY:
             return replace(study, packs=_packs(study.packs, event))
     return study
 
@@ -228,6 +232,19 @@ def _measured(trial: s.Trial, event: e.TrialReported | e.TrialEvaluated) -> s.Tr
         latest={**trial.latest, **event.metrics},
         series=series,
         lines=lines,
+    )
+
+
+def _scored(trial: s.Trial, event: e.TrialScored) -> s.Trial:
+    """Values become curves beside the others; what has none keeps its reason."""
+    series = dict(trial.series)
+    for name, score in event.scores.items():
+        if score.value is not None:
+            series[name] = add(series.get(name, Series()), event.step, score.value)
+    values = {name: score.value for name, score in event.scores.items() if score.value is not None}
+    scores = {**trial.scores, **event.scores}
+    return replace(
+        trial, series=series, latest={**trial.latest, **values}, scores=scores, scored_step=event.step
     )
 
 
@@ -294,6 +311,7 @@ def _checkpointed(trial: s.Trial, event: e.TrialCheckpointed) -> s.Trial:
 
 STEPS: dict[type, Callable[[s.Trial, Any], s.Trial]] = {
     e.TrialWeighed: _weighed,
+    e.TrialScored: _scored,
     e.TrialStarting: _starting,
     e.TrialRunning: _running,
     e.TrialReported: _measured,

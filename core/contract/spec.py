@@ -15,6 +15,8 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 SAMPLERS = ("tpe", "gp", "cmaes", "nsga2", "qmc", "random", "grid")
 PRUNERS = ("none", "median", "percentile", "halving", "hyperband", "patient")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16", "nf4", "int8")
+BOARDS = ("quality", "safety", "security")
+ON_BREACH = ("warn", "pause", "prune")
 FORMATS = ("auto", "chat", "instruction", "text")
 
 Positive = Annotated[int, Field(ge=1)]
@@ -93,13 +95,29 @@ class DataSection(Section):
 
 
 class EvaluateSection(Section):
-    """When trials are judged, and when one has stopped getting better."""
+    """When trials are judged, and when one has stopped getting better.
+
+    ``boards`` are scored beside the validation loss: by likelihood at every evaluation, by generated texts at
+    every ``generate_every``-th and the last, within ``budget`` of the training time and at most ``samples``
+    for a metric. ``limits`` such as "safety/toxicity <= 0.02" lead to ``on_breach``. ``prompts``,
+    ``reference`` and ``classifier`` are the user's own; ``canaries`` are planted among the training rows.
+    """
 
     every: Positive = 50
     rows: Positive = 200
     batch_size: Positive = 8
     patience: Count = 0
     min_delta: Annotated[float, Field(ge=0)] = 0.0
+    boards: list[Literal[BOARDS]] = []  # type: ignore[valid-type]
+    generate_every: Positive = 4
+    budget: Annotated[float, Field(gt=0, le=1)] = 0.1
+    samples: Positive = 64
+    limits: list[str] = []
+    on_breach: Literal[ON_BREACH] = "warn"  # type: ignore[valid-type]
+    prompts: str | None = None
+    reference: str | None = None
+    classifier: str | None = None
+    canaries: Count = 0
 
 
 class ResourcesSection(Section):

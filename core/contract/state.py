@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from core.contract.events import Device, Host, PackMeasured, Worker
+from core.contract.score import Score
 from core.contract.series import Series
 
 QUEUED, STARTING, RUNNING, PAUSED = "queued", "starting", "running", "paused"
@@ -54,6 +55,8 @@ class Trial(msgspec.Struct, frozen=True):
     checkpoint: str = ""
     checkpoint_step: int = 0
     retry: int = 0
+    scores: dict[str, Score] = {}  # the latest of each metric of the boards
+    scored_step: int = 0
     foretold_bytes: int | None = None  # of its device's memory, beside the base
     measured_bytes: int | None = None
 
@@ -83,6 +86,7 @@ class Study(msgspec.Struct, frozen=True):
     lines: tuple[Line, ...] = ()
     preparing: dict[str, Preparation] = {}  # by worker
     packs: dict[str, PackMeasured] = {}  # the latest of each worker
+    base_scores: dict[str, Score] = {}  # of the base model, by metric
 
     @property
     def objectives(self) -> tuple[tuple[str, str], ...]:

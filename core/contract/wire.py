@@ -14,6 +14,7 @@ import msgspec
 
 from core.contract import work
 from core.contract.events import AnyEvent
+from core.contract.evidence import Evidence
 from core.contract.foretold import Forecast, MemoryNow
 from core.contract.state import State
 
@@ -92,6 +93,14 @@ class WeighMemory(msgspec.Struct, frozen=True, tag="weigh-memory"):
     study: str
 
 
+class AskEvidence(msgspec.Struct, frozen=True, tag="ask-evidence"):
+    """The worst samples of a trial's metric; trial -1 is the base. The reply's answer is Evidence."""
+
+    study: str
+    trial: int
+    metric: str
+
+
 class StopEngine(msgspec.Struct, frozen=True, tag="stop-engine"):
     """Exit; refused while a study runs unless ``force``."""
 
@@ -100,9 +109,9 @@ class StopEngine(msgspec.Struct, frozen=True, tag="stop-engine"):
 
 AnyRequest = (
     StartStudy | StopStudy | PauseStudy | ResumeStudy | PauseTrial | ResumeTrial | PruneTrial
-    | Foresee | WeighMemory | StopEngine
+    | Foresee | WeighMemory | AskEvidence | StopEngine
 )  # fmt: skip
-Answer = Forecast | MemoryNow
+Answer = Forecast | MemoryNow | Evidence
 
 
 class Ask(msgspec.Struct, frozen=True, tag="ask"):

@@ -58,6 +58,11 @@ def _is_visible(card: Device, visible: str | None) -> bool:
     return str(card.index) in names or any(name and card.uuid.startswith(name) for name in names)
 
 
+def fault_of(label: str, cards: Sequence[Device]) -> str:
+    """Why the device of that label gives no readings any more; empty while it does, and for the CPU."""
+    return next((card.fault for card in cards if f"gpu{card.index}" == label), "")
+
+
 @dataclass(frozen=True)
 class Free:
     """A device with room, and the reason for it."""

@@ -45,6 +45,15 @@ class Places:
         """The device's worker is gone, and what was there with it."""
         self._caps.pop(label, None)
 
+    def without(self, device: str, why: str) -> bool:
+        """Use a device no longer; False when it is used no longer already, or is the last."""
+        rest = [slot for slot in self._devices if slot.label != device]
+        if not rest or len(rest) == len(self._devices):
+            return False
+        self._devices = rest
+        self._notes.append(f"{device} is used no longer: {why}")
+        return True
+
     def notes(self) -> list[str]:
         """What is to be told since the last call."""
         told, self._notes = self._notes, []

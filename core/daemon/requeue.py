@@ -11,9 +11,17 @@ from core.contract import state as s
 from core.contract import work
 
 
+def fallen(study: s.Study, told: e.TrialFailed, retries: int) -> e.TrialEvent:
+    """What comes of a trial that failed in its worker: another try from its checkpoint, while it has some."""
+    trial = study.trials.get(told.trial)
+    if not told.again or trial is None or trial.asked == "prune" or study.state == "stopping":
+        return told
+    return given_back(study, trial, trial.retry + 1, retries, told.error, told.traceback)
+
+
 def given_back(study: s.Study, trial: s.Trial, retry: int, retries: int, why: str, tail: str) -> e.TrialEvent:
     """The trial waits for another worker, from its checkpoint; or it has failed too often (``retry`` of
-    ``retries``), with ``tail``, the end of the worker's log."""
+    ``retries``), with ``tail``, its traceback or the end of its worker's log."""
     at = time.time()
     if retry > retries:
         error = f"{why}; that was try {retry} of resources.retries + 1"

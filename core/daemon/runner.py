@@ -16,8 +16,9 @@ from core.contract.plain import plain
 from core.contract.spec import Spec
 from core.daemon.crew import Crew, Worker, end_stray, log_tail, may_return
 from core.daemon.departures import Departures, Lost
+from core.daemon.due import due
 from core.daemon.foresight import Foresight
-from core.daemon.placement import Slot
+from core.daemon.placement import Slot, fault_of
 from core.daemon.places import Places
 from core.daemon.requeue import failed, forgotten, given_back, pruned
 from core.daemon.searching import Searching
@@ -31,8 +32,6 @@ RETURN_GRACE_S = 20.0  # for workers to come back after the engine was away
 STOP_GRACE_S = 30.0  # for workers to let their trials go
 TICK_S = 1.0
 WORKER_MODULE = "core.train.worker"
-
-
 Message = e.Event | Lost | work.Broken
 
 
@@ -269,25 +268,20 @@ class Runner:
         if self.study.state == "paused":  # before the engine was away
             self.yield_devices()
             return
-        mine = {trial.number: trial for trial in self._on_workers() if trial.worker == worker.name}
-        for number in holds:
-            if number not in mine:
-                worker.tell(work.Prune(number, "the trial is no longer this worker's"))
-        for trial in mine.values():
-            if trial.number not in holds:
-                if trial.state == s.STARTING:
-                    worker.tell(self.assignment(trial))
-            elif trial.asked == "pause":
-                worker.tell(work.Pause(trial.number))
-            elif trial.asked == "resume":
-                worker.tell(work.Resume(trial.number))
-            if trial.asked == "prune":
-                worker.tell(work.Prune(trial.number, self._why_pruned(trial.number)))
+        for message in due(self.study, worker.name, holds, self.assignment, self._why_pruned):
+            worker.tell(message)
         self.weighing.bind(self.study, worker)
+
+    def forgive(self, worker: Worker) -> None:
+        """It is not at fault when its card is lost: the others go on without that, unless there is none."""
+        fault = fault_of(worker.device, self._supervisor.state.machine.devices)
+        if fault and self._places.without(worker.device, fault):
+            self.departures.note(worker, f"{worker.device} is gone: {fault}")
 
     async def _requeue(self, worker: Worker, why: str) -> None:
         """Give the trials of a lost worker back to the queue; those that lost too many fail."""
         await self.put(*forgotten(self.study, worker.name))
+        self.forgive(worker)
         why = self.departures.why(worker.name, why)
         tail = log_tail(worker)
         lost = [trial for trial in self._on_workers() if trial.worker == worker.name]

@@ -21,11 +21,12 @@ class Searching(Protocol):
     async def close(self) -> None: ...
 
 
-SearchFactory = Callable[[Spec, Path], Searching]
+Note = Callable[[str], object]  # a word for the list of events
+SearchFactory = Callable[[Spec, Path, Note], Searching]
 
 
-def real_search(spec: Spec, folder: Path) -> Searching:
+def real_search(spec: Spec, folder: Path, note: Note) -> Searching:
     """Optuna, in a process of its own."""
     from core.search.search import Search
 
-    return Search(spec, folder)
+    return Search(spec, folder, note)

@@ -7,6 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,10 @@ class Studies:
     def _run(self, spec: Spec, folder: Path) -> None:
         cards = self.state.machine.devices
         devices = placement.slots(spec.resources.devices, cards, os.environ.get("CUDA_VISIBLE_DEVICES"))
-        search = self._search(spec, folder)
+        note = partial(e.StudyNoted, study=spec.study.name, level="warning")
+        search = self._search(
+            spec, folder, lambda text: self._supervisor.put(note(at=time.time(), text=text))
+        )
         runner = Runner(
             self._supervisor, self.crew, search, spec, folder, devices, self._foresight(spec), self._module,
             lambda trial: self._whys.get((spec.study.name, trial), "asked before"),

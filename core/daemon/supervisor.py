@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from core.contract.events import LIVE, Event, TrialEvaluated, TrialReported
+from core.contract.events import LIVE, Event, Preparing, TrialEvaluated, TrialReported
 from core.contract.fold import apply, refusal
 from core.contract.secrets import Redactor
 from core.contract.state import State
@@ -125,9 +126,19 @@ class Supervisor:
                 except OSError as error:
                     if not self.trouble:
                         log.error("journal of %s: %s; trying again until there is room", study, error)
+                        self._await_room(study, f"the journal cannot be written: {error.strerror or error}")
                     self.trouble = f"the journal of {study} cannot be written: {error.strerror or error}"
                     await asyncio.sleep(RETRY_S)
+            if self.trouble:
+                self._await_room(study, "")
             self.trouble = ""
+
+    def _await_room(self, study: str, why: str) -> None:
+        """The one thing that is shown and cannot be kept: why nothing else is shown. An empty ``why`` ends
+        it."""
+        wait = Preparing(at=time.time(), study=study, worker="engine", stage=why)
+        self.state = apply(self.state, wait)
+        self._hub.changed(self.state, (wait,))
 
 
 async def _either(event: asyncio.Event, seconds: float) -> None:

@@ -14,11 +14,13 @@ from core.contract import state as s
 from core.contract import wire, work
 from core.contract.plain import plain
 from core.daemon.crew import Send, Worker
+from core.daemon.requeue import fallen
 from core.daemon.studies import Studies
 from core.daemon.supervisor import Supervisor
 
 log = logging.getLogger("trimtab.telling")
 STALL_S = 900.0  # in studies from before there was a limit
+RETRIES = 2
 
 # A worker may tell of these; anything else is the engine's to decide.
 TELLABLE = (
@@ -90,7 +92,9 @@ class Telling:
         if runner is None:
             return
         if isinstance(message, work.Broken):
-            runner.post(message)
+            runner.forgive(worker)
+            if worker.name not in runner.departures:
+                runner.post(message)
         else:
             runner.departures.note(worker, plain(message.why, 200))
 
@@ -108,7 +112,8 @@ class Telling:
         if told.number <= worker.heard:
             return  # said again after a reconnection
         worker.heard = told.number
-        events = (self._named(worker, told.event),) if self._is_its_own(worker, told.event) else ()
+        named = (self._named(worker, told.event),) if self._is_its_own(worker, told.event) else ()
+        events = tuple(self._weighed(one) for one in named)
         if isinstance(told.event, e.LIVE):
             done = self._supervisor.put(*self._live(worker, *events))
             # Not before: Heard(5) says that 4 is durable too, and 4 may be waiting for the disk.
@@ -117,6 +122,13 @@ class Telling:
         marker = events or (e.Preparing(at=told.event.at, study=worker.study, worker=worker.name, stage=""),)
         done = self._supervisor.put(*marker, heard={worker.name: told.number})
         done.add_done_callback(lambda future: self._durable(worker, told.number, future))
+
+    def _weighed(self, event: e.Event) -> e.Event:
+        """A failure may be worth another try: that is the engine's to decide."""
+        if not isinstance(event, e.TrialFailed):
+            return event
+        study = self._supervisor.state.studies[event.study]
+        return fallen(study, event, int(study.spec.get("resources", {}).get("retries", RETRIES)))
 
     def _live(self, worker: Worker, *events: e.Event) -> list[e.Event]:
         """Readings of the moment, under the engine's names. None of a worker that is lost: nobody would take

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ from core.search.talk import LENGTH, Answer, Call, Proposal, framed
 COMMAND = ("-P", "-m", "core.search.serve")
 LIVES = 3  # processes that one call may cost before it is given up
 PATIENCE_S = 10.0  # for the process to leave after its input was closed
+ROOM_S = 1.0  # between two tries on a full disk
+FULL = re.compile(r"disk is full|disk I/O error|No space left", re.IGNORECASE)  # SQLite's words, and others'
 
 Known = tuple[str, tuple[float, ...], dict[str, Any]]  # a trial's state, values and parameters
 
@@ -28,9 +32,9 @@ class Search:
     """One study's search. All calls go one after another to a process of its own, so the event loop
     never waits for a sampler, and torch (the GP sampler's) never enters the engine."""
 
-    def __init__(self, spec: Spec, folder: Path) -> None:
-        self._spec = spec
-        self._folder = folder
+    def __init__(self, spec: Spec, folder: Path, note: Callable[[str], object] = lambda text: None) -> None:
+        """``note`` is told when the storage finds no room on the disk, once for each wait."""
+        self._spec, self._folder, self._note = spec, folder, note
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
         self._asking = asyncio.Lock()
@@ -86,14 +90,28 @@ class Search:
         return await asyncio.shield(asyncio.ensure_future(self._exchange(method, arguments)))
 
     async def _exchange(self, method: str, arguments: Any) -> Any:
+        """A full disk is waited for, as the journal waits: each call may be said twice."""
         async with self._turn:
-            for _ in range(LIVES):
+            told = False
+            while True:
                 try:
-                    if self._process is None:
-                        await self._begin()
-                    return await self._answer(Call(method, arguments()))
-                except (asyncio.IncompleteReadError, ConnectionError):
-                    await self._end()  # it died: the next one loads the study again
+                    return await self._in_some_life(method, arguments)
+                except TrimtabError as error:
+                    if not FULL.search(str(error)):
+                        raise
+                    if not told:
+                        self._note(f"{error.problems[0].what}; trying again until there is room")
+                    told = True
+                await asyncio.sleep(ROOM_S)
+
+    async def _in_some_life(self, method: str, arguments: Any) -> Any:
+        for _ in range(LIVES):
+            try:
+                if self._process is None:
+                    await self._begin()
+                return await self._answer(Call(method, arguments()))
+            except (asyncio.IncompleteReadError, ConnectionError):
+                await self._end()  # it died: the next one loads the study again
         raise TrimtabError.of(
             f"the search process died {LIVES} times while it was asked to {method}",
             str(self._folder / "optuna.db"),

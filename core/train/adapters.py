@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 from core.contract import modules
 from core.contract.knobs import Value
+from core.train import checkpoint
 from core.train.model import Base
 from core.train.places import Place
 
@@ -62,13 +63,16 @@ def config(base: Base, knobs: dict[str, Value], names: Sequence[str]) -> Any:
 
 
 def save(base: Base, config: Any, tensors: dict[str, torch.Tensor], folder: Path) -> None:
-    """Write the adapter into ``folder`` as PEFT does: PeftModel.from_pretrained loads it. Written aside
-    and put in place whole."""
+    """Write the adapter into ``folder`` as PEFT does: PeftModel.from_pretrained loads it. Written aside,
+    synced and put in place whole. Raises whatever the libraries raise."""
     aside = folder.with_name(folder.name + ".new")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     save_file(tensors, aside / "adapter_model.safetensors", metadata={"format": "pt"})
     config.save_pretrained(aside)
     base.tokenizer.save_pretrained(aside)
+    for path in (*aside.iterdir(), aside):
+        checkpoint.sync(path)
     shutil.rmtree(folder, ignore_errors=True)
     aside.rename(folder)
+    checkpoint.sync(folder.parent)

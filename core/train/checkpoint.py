@@ -57,7 +57,7 @@ def write(trial_folder: Path, at: Position, snapshot: Snapshot, spare: Position 
         shutil.rmtree(aside, ignore_errors=True)
         raise OSError(str(error)) from error
     aside.rename(target)
-    _sync(trial_folder)
+    sync(trial_folder)
     _forget_old(trial_folder, spare)
     return target
 
@@ -70,7 +70,7 @@ def _fill(aside: Path, at: Position, snapshot: Snapshot) -> None:
     sums = {path.name: _sum(path) for path in sorted(aside.iterdir())}
     (aside / "manifest.json").write_text(json.dumps({"step": at.step, "sha256": sums}, indent=1), "utf-8")
     for path in (*aside.iterdir(), aside):
-        _sync(path)
+        sync(path)
 
 
 def read(folder: Path) -> Snapshot:
@@ -122,7 +122,8 @@ def _sum(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Have a file, or the names in a folder, on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Callable, Collection, Container, Hashable
+from functools import partial
 from typing import Any, Protocol
 
 from core.contract import events as e
@@ -40,11 +41,11 @@ class Keeper:
         """The trial is gone."""
         self._kept.pop(number, None)
 
-    def due(self, trials: Collection[Trial]) -> None:
+    def due(self, trials: Collection[Trial], paused: Container[int] = ()) -> None:
         """A trial at its best is kept. When one is due all are: the pack can be brought back whole, every
         trial as far as it was beside the others."""
         for trial in trials:
-            if trial.best_at == trial.position:
+            if trial.best_at == trial.position and trial.number not in paused:
                 self.keep(trial)
         if self._cadence.due({trial.number: trial.step for trial in trials}):
             for trial in trials:
@@ -62,6 +63,7 @@ class Keeper:
             try:
                 path = checkpoint.write(trial.folder, at, snapshot, best)
             except OSError as error:
+                self._kept.pop(trial.number, None)  # its end may find room
                 self._speaker.warn(f"trial {trial.number}: no checkpoint at step {at.step}: {error}")
                 return
             self._speaker.say(e.TrialCheckpointed, trial.number, step=at.step, path=str(path))
@@ -73,9 +75,16 @@ class Keeper:
         values, folder = trial.values(), trial.folder / "adapter"
         tensors = checkpoint.copied(dict(trial.factors.named()))
 
+        def full(error: Exception) -> None:
+            self._speaker.warn(
+                f"trial {trial.number} is trained, and its adapter waits for room on the disk: {error}"
+            )
+
         def write() -> None:
             try:
-                adapters.save(self._base, trial.config, tensors, folder)
+                save = partial(adapters.save, self._base, trial.config, tensors, folder)
+                if not self._writer.patiently(save, full):
+                    return  # it ends again, from its checkpoint, with the next worker
             except Exception as error:
                 self._speaker.failed(trial.number, error, trial.step)
                 return
@@ -90,6 +99,7 @@ class Keeper:
         """Do ``job`` when all that was to be written before it is written."""
         self._writer.do(job, instead_of)
 
-    def settle(self) -> None:
-        """Wait until all that is to be written is written, and told."""
-        self._writer.settle()
+    def settle(self, patient: bool = True) -> None:
+        """Wait until all that is to be written is written, and told; not for room on the disk unless
+        ``patient``."""
+        self._writer.settle(patient)

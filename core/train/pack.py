@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import traceback
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -101,11 +102,12 @@ class Pack:
             free(self._base.device)
             self._no_room(assign, error)
             return
+        except torch.AcceleratorError:
+            raise
         except Exception as error:
             self.failed(number, error)
             return
-        if assign.checkpoint:
-            self._restore(trial, position.read(Path(assign.checkpoint).name))
+        self._restore(trial, position.read(Path(assign.checkpoint).name))
         self.say(
             e.TrialRunning, number,
             step=trial.step, total_steps=trial.total_steps, trainable=trial.trainable,
@@ -147,7 +149,8 @@ class Pack:
 
     def _restore(self, trial: Trial, newest: Position | None) -> None:
         """From the checkpoint of ``newest``, else an earlier one, else the beginning; a word for each that is
-        not whole. A later one is removed: the engine was lost before it heard of that time."""
+        not whole. A later one is removed: the engine was lost before it heard of that time, and beside it
+        what is kept from here on would look old and be removed."""
         for folder in checkpoint.known(trial.folder):
             at = position.read(folder.name)
             if newest is None or at is None or at > newest:
@@ -183,14 +186,16 @@ class Pack:
     # -- work -------------------------------------------------------------------------------------
 
     def turn(self) -> None:
-        """One round: a micro-batch, or a batch of an evaluation, of every trial that is not paused."""
+        """One round: a micro-batch, or a batch of an evaluation, of every trial that is not paused. Raises
+        torch.AcceleratorError when the device itself fails: no trial is at fault, and none can go on here."""
         self._compose()
         active = {number: self._members[number] for number in self._composed}
         wants = {one: (member.trial, member.want) for one, member in active.items()}
         outcome = self._rounds.do(wants)
         self._measure(wants, outcome)
         self._advance_all(active, outcome)
-        self._keeper.due([member.trial for member in self._members.values()])
+        paused = [number for number, member in self._members.items() if member.paused]
+        self._keeper.due([member.trial for member in self._members.values()], paused)
 
     def _measure(self, wants: dict[int, tuple[Trial, Want]], outcome: Outcome) -> None:
         if outcome.errors or not all(isinstance(want, Learn) for _, want in wants.values()):
@@ -233,7 +238,7 @@ class Pack:
         """Keep every trial as it stands; returns when that is on the disk."""
         for member in self._members.values():
             self._keeper.keep(member.trial)
-        self.settle()
+        self._keeper.settle(patient=False)
 
     def settle(self) -> None:
         """Wait until all that is to be written is written, and told."""
@@ -300,8 +305,8 @@ class Pack:
             self.say(e.TrialFailed, number, error=str(error), step=step)
         elif isinstance(error, torch.OutOfMemoryError):
             self.say(e.TrialInfeasible, number, why=self._too_big(member.trial.knobs, step, error))
-        else:
-            self.failed(number, error, step)
+        else:  # after the checkpoint that the next try begins from
+            self._keeper.after(partial(self.failed, number, error, step))
 
     def _drop(self, number: int) -> None:
         """Its tensors go with it; the stack forgets it before the next round."""
@@ -316,7 +321,7 @@ class Pack:
         log.error("trial %d", number, exc_info=error)
         what = f"{type(error).__name__}: {plain(str(error), 300)}"
         told = "".join(traceback.format_exception(error))
-        self.say(e.TrialFailed, number, error=what, traceback=told, step=step)
+        self.say(e.TrialFailed, number, error=what, traceback=told, step=step, again=True)
 
     def _too_big(self, knobs: dict, step: int, error: Exception) -> str:
         peak = memory.readings(self._base.device)["memory/peak_bytes"]

@@ -121,6 +121,8 @@ class Rounds:
             self.most, self._calm = min(self.most, max(1, tokens // 2)), 0
             outcome.short = min(outcome.short or tokens, tokens)
             fault: Exception = error.with_traceback(None)
+        except torch.AcceleratorError:
+            raise
         except Exception as error:
             halves = [[item for item in items if owner[id(item.mine)] == one] for one in owners]
             halves = halves if len(owners) > 1 else [[]]
@@ -152,6 +154,8 @@ class Rounds:
             trial.factors.matrix.grad = trial.factors.grad
             try:
                 self._step(trial, update.rate)
+            except torch.AcceleratorError:
+                raise
             except Exception as error:
                 outcome.errors[one] = error
                 outcome.unsteady.add(one)

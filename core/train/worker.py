@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -72,7 +73,13 @@ class Worker:
         except Exception as error:
             return self._broken(f"{type(error).__name__}: {plain(str(error), 400)}", "worker", "see its log")
         self._waiting("", 0, 0, "")
-        self._work()
+        try:
+            self._work()
+        except Exception:  # the device failed: the engine gives its trials to another worker
+            log.exception("the worker cannot go on")
+            self._pack.settle()
+            self._link.close(LAST_WORDS_S)
+            return 1
         if self._signal:
             self._link.say(work.Leaving(f"its worker got {self._signal}"))
         self._link.close(LAST_WORDS_S)
@@ -104,7 +111,9 @@ class Worker:
         data = load_data(self._spec, base.tokenizer, self._waiting)
         for note in data.notes:
             self._link.tell(e.StudyNoted(at=time.time(), study=self._spec.study.name, text=note))
-        return Pack(self._spec, base, data, self._link.tell)
+        pack = Pack(self._spec, base, data, self._link.tell)
+        gc.freeze()  # the libraries stay: a collection at a pause or an end walks over the trials alone
+        return pack
 
     def _work(self) -> None:
         while True:

@@ -87,7 +87,7 @@ def measured(case: Case, base: Base, folder: Path) -> int:
         place = folder / "trials" / f"{number}-{time.monotonic_ns()}"
         place.mkdir(parents=True)
         pack.do(Assign(number, study.train, str(place)))
-    pack._keep = lambda trial: None  # type: ignore[method-assign]  # on a CPU the copies would count
+    pack._keeper.keep = lambda trial: None  # type: ignore[method-assign]  # on a CPU the copies would count
     pack.turn()
     try:
         return _on_card(base, pack) if base.device.type == "cuda" else _on_host(base, pack)

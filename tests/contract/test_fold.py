@@ -20,7 +20,7 @@ def event(kind: type, **more) -> e.Event:
     fields = {
         "step": 5, "total_steps": 10, "elapsed_s": 1.0, "metrics": {"eval/loss": 2.0}, "by": "me",
         "why": "so", "worker": "w", "device": "cpu", "params": {}, "knobs": {}, "error": "boom",
-        "values": (2.0,), "retry": 1, "path": "step-5", "foretold_bytes": 7,
+        "values": (2.0,), "retry": 1, "path": "step-5", "foretold_bytes": 7, "scores": {},
     }  # fmt: skip
     taken = {name: value for name, value in fields.items() if name in kind.__struct_fields__}
     return kind(**{"at": 2.0, "study": "a", "trial": 0, **taken, **more})
@@ -93,6 +93,14 @@ def test_a_study_is_paused_and_resumed_once():
     )
     state = apply(state, resumed)
     assert (state.studies["a"].state, state.studies["a"].why) == ("running", "")
+
+
+def test_a_stop_that_meets_the_end_does_not_undo_it():
+    ended = e.StudyEnded(at=3.0, study="a", outcome="complete", why="all done")
+    stopping = e.StudyStopping(at=3.0, study="a", why="stopped by me")
+    state = folded(*RUNNING, ended)
+    assert refusal(state, stopping) == refusal(state, ended) == "the study is complete"
+    assert apply(state, stopping) is state
 
 
 def test_readings_update_the_curves_and_the_latest_numbers():
@@ -191,6 +199,21 @@ def test_the_best_trial_and_the_front():
 
 
 KINDS = [e.TrialQueued, *FROM]
+OF_STUDY = [
+    e.StudyPaused(at=3.0, study="a", by="me"), e.StudyResumed(at=3.0, study="a", by="me"),
+    e.StudyStopping(at=3.0, study="a", why="so"), e.StudyReopened(at=3.0, study="a", why="so", trials=9),
+    e.StudyNoted(at=3.0, study="a", text="a word"), CREATED, e.StudyNoted(at=3.0, study="nobody's", text="?"),
+    *(e.StudyEnded(at=3.0, study="a", outcome=one, why="so") for one in ("complete", "stopped", "failed")),
+]  # fmt: skip
+OF_THE_MOMENT = [
+    e.Preparing(at=4.0, study="a", worker="w", stage="loading"), pack(), pack(trials=0),
+    e.MachineRead(at=4.0, devices=(e.Device(0, "card"),)),
+]  # fmt: skip
+
+
+def kept(state: s.State) -> s.Study:
+    """What a journal holds of the picture."""
+    return msgspec.structs.replace(state.studies["a"], packs={}, preparing={})
 
 
 class AnyOrder(RuleBasedStateMachine):
@@ -204,7 +227,17 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(kind=st.sampled_from(KINDS), trial=st.integers(0, 2), step=st.integers(0, 20))
     def happens(self, kind, trial, step):
         fields = {"step": step} if "step" in kind.__struct_fields__ else {}
-        one = event(kind, trial=trial, **fields)
+        self.happens_as_it_may(event(kind, trial=trial, **fields))
+
+    @rule(one=st.sampled_from(OF_STUDY))
+    def something_of_the_study(self, one):
+        self.happens_as_it_may(one)
+
+    @rule(one=st.sampled_from(OF_THE_MOMENT))
+    def something_that_is_not_kept(self, one):
+        self.state = apply(self.state, one)
+
+    def happens_as_it_may(self, one):
         refused = refusal(self.state, one)
         after = apply(self.state, one)
         assert (after is self.state) == bool(refused)
@@ -217,7 +250,13 @@ class AnyOrder(RuleBasedStateMachine):
         state = s.State()
         for one in self.journal:
             state = apply(state, one)
-        assert state == self.state
+        assert kept(state) == kept(self.state)
+
+    @invariant()
+    def a_study_has_an_end_when_it_lives_no_more(self):
+        study = self.state.studies["a"]
+        assert (study.ended_at is None) == (study.state in s.LIVE_STUDY)
+        assert study.state in s.LIVE_STUDY or not (study.packs or study.preparing)
 
     @invariant()
     def ended_trials_ask_for_nothing(self):

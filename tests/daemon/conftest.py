@@ -26,10 +26,12 @@ DEADLINE_S = 45.0
 
 
 class Engine:
-    """The engine's process, and one's own words to it."""
+    """The engine's process, and one's own words to it. ``module`` is run as the engine."""
 
-    def __init__(self, home: Path, worker: str = "tests.daemon.scripted_worker") -> None:
-        self.home, self.worker = home, worker
+    def __init__(
+        self, home: Path, worker: str = "tests.daemon.scripted_worker", module: str = "core.daemon"
+    ) -> None:
+        self.home, self.worker, self.module = home, worker, module
         self.socket = paths.socket_path(home)
         self.process: subprocess.Popen | None = None
 
@@ -39,7 +41,7 @@ class Engine:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "TRIMTAB_HOME": str(self.home)}
         with (self.home / "engine.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "core.daemon", "--worker-module", self.worker],
+                [sys.executable, "-P", "-m", self.module, "--worker-module", self.worker],
                 env=environment, stdout=log, stderr=log, cwd=self.home,
             )  # fmt: skip
         self.until(lambda: health(self.socket), "the engine answers")

@@ -1,7 +1,8 @@
 """A worker process without a model: speaks the real protocol by the real link, and does what knobs say.
 
 ``seed`` 1 exits in the middle of the first try, 2 falls silent, 3 cannot work at all, 5 stands still while
-its link lives, 6 sets its clock back with every step, 7 dies of every try; anything else trains. The loss
+its link lives, 6 sets its clock back with every step, 7 dies of every try, 8 fails at step 5 of every try
+and 9 of its first; anything else trains. The loss
 falls with the steps, faster for a larger ``lora_rank``. It keeps trials every
 ``resources.checkpoint_every`` steps.
 """
@@ -87,6 +88,12 @@ class Scripted:
         if seed == 7 and step == 5:
             print("Traceback: the seventh always dies", file=sys.stderr, flush=True)
             os._exit(3)
+        if step == 5 and (seed == 8 or (seed == 9 and not (self.folder / f"failed-{trial}").exists())):
+            (self.folder / f"failed-{trial}").touch()
+            del self.steps[trial]
+            told = {"error": "ValueError: it tripped", "traceback": "Traceback\n  in the middle of it"}
+            self.tell(e.TrialFailed, trial, step=step, again=True, **told)
+            return
         if seed == 3:
             self.link.say(work.Broken("the base model cannot be loaded", "model.base", "check the id"))
             self.link.close(5.0)

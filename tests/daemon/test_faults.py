@@ -118,6 +118,24 @@ def test_what_a_worker_wrote_last_is_shown_with_a_trial_that_fails_every_time(en
     assert all("that was try 3" in trial.error for trial in study.trials.values())
 
 
+def test_a_trial_that_fails_every_time_fails_after_two_retries_with_its_traceback(engine):
+    engine.run(study={"trials": 2}, train={"seed": 8})
+    study = engine.until_study(complete, "the study ends")
+    assert {(trial.state, trial.retry) for trial in study.trials.values()} == {(s.FAILED, 2)}
+    assert all("in the middle of it" in trial.traceback for trial in study.trials.values())
+    assert all(
+        trial.error.startswith("ValueError: it tripped; that was try 3") for trial in study.trials.values()
+    )
+    assert any("trial 0 queued again (1): ValueError: it tripped" in line.text for line in study.lines)
+
+
+def test_a_trial_that_fails_once_goes_on_in_the_same_worker(engine):
+    engine.run(study={"trials": 2}, train={"seed": 9})
+    study = engine.until_study(complete, "the study ends")
+    assert {(trial.state, trial.retry) for trial in study.trials.values()} == {(s.COMPLETE, 1)}
+    assert len(list((engine.home / "studies" / "s" / "workers").glob("*.log"))) == 1
+
+
 def test_a_trial_that_kills_every_worker_fails_and_the_study_goes_on(engine):
     engine.run(study={"trials": 2}, train={"seed": 4}, resources={"pack": 1, "retries": 1})
     for _ in range(2):

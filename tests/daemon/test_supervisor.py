@@ -88,11 +88,13 @@ async def test_a_full_disk_shows_nothing_and_loses_nothing(writer, tmp_path, mon
         while not writer.trouble:
             await asyncio.sleep(0.01)
         assert "the journal of s cannot be written" in writer.trouble
+        (wait,) = writer.state.studies["s"].preparing.values()
+        assert wait.stage == "the journal cannot be written: File too large", "consoles say why nothing moves"
         assert not waiting.done() and len(writer.state.studies["s"].lines) == 1
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, ignored)
-    assert await waiting == [] and writer.trouble == ""
+    assert await waiting == [] and writer.trouble == "" and not writer.state.studies["s"].preparing
     assert list(journal.read(tmp_path / "j")) == [CREATED, note("a word that does not fit")]
 
 

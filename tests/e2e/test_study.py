@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from pathlib import Path
 
 import optuna
 import pytest
@@ -89,7 +90,7 @@ def test_killed_and_taken_up_it_ends_as_if_nothing_had_been(house: House):
 
     from core.daemon.launch import ensure, health
 
-    house.trimtab("run", str(house.write(trials=1, steps=400)), "--detach")
+    house.trimtab("run", str(house.write(trials=1, steps=200)), "--detach")
     study = house.until(lambda one: one.trials and one.trials[0].checkpoint_step >= 10, "a checkpoint")
     worker = next(one.pid for one in house.state().machine.workers) if house.state().machine.workers else None
     os.kill(health(house.socket)["pid"], signal.SIGKILL)
@@ -97,9 +98,18 @@ def test_killed_and_taken_up_it_ends_as_if_nothing_had_been(house: House):
         os.kill(worker, signal.SIGKILL)
     ensure(house.home)
     study = house.until(lambda one: one.state == "complete", "the study ends")
-    assert study.trials[0].values and study.trials[0].step == 400
+    assert study.trials[0].values and study.trials[0].step == 200
     series = study.trials[0].series["eval/loss"]
-    assert list(series.steps) == list(range(5, 401, 5))
+    assert list(series.steps) == list(range(5, 201, 5))
+    quiet = House(house.home.with_name("quiet"), house.base)
+    try:
+        quiet.trimtab("run", str(quiet.write(trials=1, steps=200)), "--headless")
+        whole = quiet.state().studies["tiny"].trials[0]
+    finally:
+        quiet.end()
+    assert (series, study.trials[0].values) == (whole.series["eval/loss"], whole.values), "the same bits"
+    adapters = [Path(one.adapter) / "adapter_model.safetensors" for one in (study.trials[0], whole)]
+    assert adapters[0].read_bytes() == adapters[1].read_bytes()
 
 
 @pytest.mark.parametrize(

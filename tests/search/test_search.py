@@ -27,8 +27,8 @@ async def opened():
     """Opens searches and closes them."""
     made: list[Search] = []
 
-    async def make(folder, *arguments, **study):
-        search = Search(studies.spec(*arguments, **study), folder)
+    async def make(folder, *arguments, note=lambda text: None, **study):
+        search = Search(studies.spec(*arguments, **study), folder, note)
         made.append(search)
         await search.open()
         return search
@@ -158,6 +158,23 @@ async def test_a_locked_database_is_waited_for(tmp_path, opened):
     line.rollback()
     line.close()
     assert (await asyncio.wait_for(waiting, DEADLINE_S)).number == 0
+
+
+async def test_a_full_disk_is_waited_for_and_told_once(tmp_path, opened):
+    told = asyncio.Queue()
+    search = await opened(tmp_path, note=told.put_nowait)
+    process = psutil.Process(search.pid)
+    process.rlimit(psutil.RLIMIT_FSIZE, (1, psutil.RLIM_INFINITY))
+    waiting = asyncio.ensure_future(search.ask())
+    word = await asyncio.wait_for(told.get(), DEADLINE_S)
+    assert "Optuna's storage does not work" in word and "trying again until there is room" in word
+    assert not waiting.done()
+    process.rlimit(psutil.RLIMIT_FSIZE, (psutil.RLIM_INFINITY, psutil.RLIM_INFINITY))
+    first = await asyncio.wait_for(waiting, DEADLINE_S)
+    second = await search.ask()
+    assert second.number == first.number + 1 and told.empty()
+    await search.tell(first.number, "complete", (1.0,))
+    assert plain_study(tmp_path).best_value == 1.0
 
 
 async def test_other_directions_are_refused(tmp_path, opened):

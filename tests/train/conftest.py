@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ def folder(tmp_path_factory) -> Path:
     """The model, with its rows beside it."""
     place = tiny_base(tmp_path_factory.mktemp("tiny"))
     tiny_rows(place / "rows.jsonl")
+    gc.freeze()  # as a worker does
     return place
 
 

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from core.contract import events as e
 from core.contract import work
 from core.errors import TrimtabError
-from core.train import checkpoint, position
+from core.train import checkpoint, position, writer
 from core.train.cadence import Cadence
 from core.train.writer import Writer
 
@@ -53,6 +53,37 @@ def test_interrupted_at_random_points_the_result_is_the_same_bit_for_bit(bench, 
     assert all(before[key].equal(after[key]) for key in before)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_killed_at_random_points_the_result_is_the_same_bit_for_bit(bench, tmp_path, seed):
+    """Nobody keeps anything at a kill: what came after the last checkpoint that was told is trained again.
+    Some tellings are lost, and pauses come in between."""
+    whole_folder, broken_folder = tmp_path / "whole", tmp_path / "broken"
+    for folder in (whole_folder, broken_folder):
+        folder.mkdir()
+    one, draw, known, losses = bench(resources={"checkpoint_every": 2}), random.Random(seed), "", {}
+    one.assign(whole_folder, **KNOBS)
+    one.finish()
+    whole = one.losses()
+    one.told.clear()
+    while not one.of(e.TrialCompleted):
+        one.told.clear()
+        one.pack = type(one.pack)(one.spec, one.base, one.data, one.told.append)
+        one.assign(broken_folder, checkpoint=known, **KNOBS)
+        for _ in range(draw.randint(2, 14)):
+            one.turn() if one.pack.busy else one.pack.do(work.Resume(0))
+            if draw.random() < 0.1:
+                one.pack.do(work.Pause(0))
+        one.pack.settle()
+        told = [event.path for event in one.of(e.TrialCheckpointed)]
+        known = draw.choice(told[-2:]) if told else known
+        for event in one.of(e.TrialReported):
+            losses.setdefault(event.step, event.metrics["train/loss"])
+            assert losses[event.step] == event.metrics["train/loss"], "trained again, it is the same"
+    assert [losses[step] for step in range(1, 11)] == whole
+    before, after = adapter_of(whole_folder), adapter_of(broken_folder)
+    assert all(before[key].equal(after[key]) for key in before)
+
+
 def positions(folder):
     return [position.read(one.name) for one in checkpoint.known(folder)]
 
@@ -87,6 +118,21 @@ def test_a_checkpoint_that_the_engine_never_heard_of_is_passed_over(bench, tmp_p
     again.finish()
     assert again.of(e.TrialRunning)[0].step == 6 < position.read(newest.name).step
     assert [told.step for told in again.of(e.TrialReported)] == [7, 8]
+
+
+def test_what_a_life_that_nobody_heard_of_kept_does_not_crowd_out_the_next_ones(bench, tmp_path):
+    """Engine and worker were lost before any checkpoint was told: the trial begins anew."""
+    one = bench(resources={"checkpoint_every": 2})
+    one.assign(tmp_path, steps=8)
+    one.finish()
+    again = bench(resources={"checkpoint_every": 2})
+    again.assign(tmp_path, steps=8)
+    assert again.of(e.TrialRunning)[0].step == 0 and not positions(tmp_path / "0")
+    while len(again.of(e.TrialReported)) < 4:
+        again.turn()
+    third = bench()
+    third.assign(tmp_path, steps=8, checkpoint=again.of(e.TrialCheckpointed)[-1].path)
+    assert third.of(e.TrialRunning)[0].step == 4
 
 
 def test_a_checkpoint_without_its_manifest_is_refused(bench, tmp_path):
@@ -205,9 +251,9 @@ def test_a_pack_is_kept_every_so_many_steps_or_seconds(steps, seconds, due):
 
 @pytest.fixture
 def no_room():
-    """Files of this process may not grow beyond a kilobyte."""
+    """Files of this process may not grow beyond a kilobyte, until it is called with more."""
     before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1024, before[1]))
+    yield lambda most=1024: resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
     signal.signal(signal.SIGXFSZ, handler)
 
@@ -224,6 +270,52 @@ def test_a_checkpoint_that_finds_no_room_is_a_warning_and_training_goes_on(bench
     assert note.level == "warning" and "no checkpoint at step 4" in note.text
     assert [place.step for place in positions(tmp_path / "0")] == [2]
     assert one.pack.busy
+
+
+def test_a_pause_that_found_no_room_is_kept_when_the_worker_goes(bench, tmp_path, no_room):
+    one = bench()
+    one.assign(tmp_path)
+    one.turn()
+    no_room()
+    one.pack.do(work.Pause(0))
+    one.pack.settle()
+    assert "no checkpoint at step 1" in one.of(e.StudyNoted)[0].text and not positions(tmp_path / "0")
+    no_room(resource.RLIM_INFINITY)
+    one.pack.checkpoint_all()
+    assert [place.step for place in positions(tmp_path / "0")] == [1]
+
+
+def trained_on_a_full_disk(bench, folder, no_room, monkeypatch, heard):
+    """A trial that has made its last step while its adapter finds no room; ``heard`` is called at that."""
+    monkeypatch.setattr(writer, "ROOM_S", 0.01)
+    one = bench()
+    tell, one.pack._tell = (
+        one.pack._tell,
+        lambda event: (tell(event), isinstance(event, e.StudyNoted) and heard()),
+    )
+    one.assign(folder, steps=2)
+    no_room()
+    while one.pack.busy:
+        one.pack.turn()
+    return one
+
+
+def test_a_trained_trial_waits_for_room_and_is_complete_then(bench, tmp_path, no_room, monkeypatch):
+    room = lambda: no_room(resource.RLIM_INFINITY)  # noqa: E731
+    one = trained_on_a_full_disk(bench, tmp_path, no_room, monkeypatch, room)
+    one.pack.settle()
+    (note,) = one.of(e.StudyNoted)
+    assert note.level == "warning" and "its adapter waits for room on the disk" in note.text
+    assert one.of(e.TrialCompleted) and not one.of(e.TrialFailed)
+    assert adapter_of(tmp_path)
+
+
+def test_a_worker_that_must_go_does_not_wait_for_room(bench, tmp_path, no_room, monkeypatch):
+    told = threading.Event()
+    one = trained_on_a_full_disk(bench, tmp_path, no_room, monkeypatch, told.set)
+    assert told.wait(30.0), "it was not told"
+    one.pack.checkpoint_all()
+    assert not one.of(e.TrialCompleted) and not one.of(e.TrialFailed), "the next worker ends it again"
 
 
 def test_a_trial_whose_folder_is_a_link_is_not_trained(bench, tmp_path):

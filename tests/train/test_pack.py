@@ -3,10 +3,11 @@
 import math
 
 import pytest
+import torch
 
 from core.contract import events as e
 from core.contract import work
-from core.train import meter
+from core.train import meter, optimizer
 
 
 def test_a_pause_stops_before_the_next_micro_batch(bench, tmp_path):
@@ -90,6 +91,35 @@ def test_knobs_that_cannot_be_had_are_infeasible_with_the_reason(bench, tmp_path
     one.assign(tmp_path, 1)
     one.finish()
     assert one.of(e.TrialCompleted, 1)
+
+
+@pytest.mark.parametrize("where", ["_pass", "step"])
+def test_a_device_that_fails_is_no_trials_fault(bench, tmp_path, monkeypatch, where):
+    """The worker ends, and the engine gives its trials to another."""
+    one = bench()
+    for number in range(2):
+        one.assign(tmp_path, number)
+    one.pack.turn()
+
+    def lost(*arguments, **more):
+        raise torch.AcceleratorError("CUDA error: unspecified launch failure")
+
+    monkeypatch.setattr(one.pack._rounds._forward if where == "_pass" else optimizer, where, lost)
+    with pytest.raises(torch.AcceleratorError):
+        one.pack.turn()
+    assert not any(one.of(e.TrialFailed, number) for number in range(2))
+
+
+def test_what_nobody_foresaw_may_be_tried_again_and_a_loss_that_is_no_number_may_not(bench, tmp_path):
+    one = bench(resources={"checkpoint_every": 1})
+    for number in range(2):
+        one.assign(tmp_path, number)
+    one.pack._members[0].trial.optimizer.step = lambda: 1 / 0
+    one.pack._members[1].trial.factors.matrix.data.fill_(math.nan)
+    one.finish()
+    fell, diverged = one.of(e.TrialFailed, 0)[0], one.of(e.TrialFailed, 1)[0]
+    assert fell.again and "ZeroDivisionError" in fell.error and "1 / 0" in fell.traceback
+    assert not diverged.again and "the loss is nan" in diverged.error
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "adafactor", "sgd", "adamw-8bit"])

@@ -6,6 +6,7 @@ import pytest
 
 from core.contract import events as e
 from core.contract import work
+from core.train.stack import Stack
 
 # Everything that may differ between trials of one pack does.
 TRIALS = [
@@ -55,6 +56,23 @@ def test_losses_together_are_those_alone(bench, tmp_path, optimizer, precision):
         assert one.losses(together) == pytest.approx(one.losses(alone), rel=tolerance)
         values = [one.of(e.TrialCompleted, number)[0].values for number in (together, alone)]
         assert values[0] == pytest.approx(values[1], rel=tolerance)
+
+
+def test_ranks_that_are_filled_up_as_on_a_gpu_give_the_same_losses(bench, tmp_path, monkeypatch):
+    kinds = {"cpu": Stack._kind, "gpu": lambda stack, one: (*kinds["cpu"](stack, one)[:2], 0)}
+    losses = {}
+    for device, kind in kinds.items():
+        monkeypatch.setattr(Stack, "_kind", kind)
+        one = bench()
+        for number, knobs in enumerate([*TRIALS, {"lora_rank": 2, "seed": 7, "optimizer": "adafactor"}]):
+            one.assign(tmp_path, number, **{"steps": 20, **knobs})
+        one.pack.turn()
+        ranks = [{member.rank for member in group.members} for group in one.pack._stack.groups]
+        assert any(len(some) > 1 for some in ranks) == (device == "gpu")
+        one.finish()
+        losses[device] = [one.losses(number) for number in range(len(TRIALS) + 1)]
+    for exact, filled in zip(losses["cpu"], losses["gpu"], strict=True):
+        assert filled == pytest.approx(exact, rel=1e-5)
 
 
 def test_the_same_company_gives_the_same_bits(bench, tmp_path):

@@ -1,0 +1,37 @@
+"""What a worker that said Hello has to be told: its trials, and what was asked meanwhile. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from core.contract import state as s
+from core.contract import work
+
+
+def due(
+    study: s.Study,
+    worker: str,
+    holds: Sequence[int],
+    assignment: Callable[[s.Trial], work.Assign],
+    why_pruned: Callable[[int], str],
+) -> Iterator[work.ToWorker]:
+    """The messages, in order, for a worker that ``holds`` these trials.
+
+    A trial that ran and is not held any more has ended there: that is told next, and it is not given out
+    again.
+    """
+    trials = study.trials.values()
+    mine = {one.number: one for one in trials if one.state in s.ON_WORKER and one.worker == worker}
+    for number in holds:
+        if number not in mine:
+            yield work.Prune(number, "the trial is no longer this worker's")
+    for trial in mine.values():
+        if trial.number not in holds:
+            if trial.state == s.STARTING:
+                yield assignment(trial)
+        elif trial.asked == "pause":
+            yield work.Pause(trial.number)
+        elif trial.asked == "resume":
+            yield work.Resume(trial.number)
+        if trial.asked == "prune":
+            yield work.Prune(trial.number, why_pruned(trial.number))

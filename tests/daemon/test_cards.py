@@ -1,0 +1,56 @@
+"""Several cards: a worker on each, side by side; what happens to one is not the others' business."""
+
+import pytest
+
+from core.contract import state as s
+from tests.daemon.conftest import Engine
+
+pytestmark = pytest.mark.real
+CARDS = {"gpu0": "GPU-0000-0", "gpu1": "GPU-0000-1"}
+
+
+@pytest.fixture
+def two_cards(tmp_path):
+    one = Engine(tmp_path / "home", "tests.daemon.carded_worker", "tests.daemon.carded_engine").start()
+    yield one
+    one.end()
+
+
+def four_run(engine, steps: int) -> s.Study:
+    engine.run(study={"trials": 4}, train={"steps": steps}, resources={"devices": "auto", "pack": 2})
+    return engine.until_study(
+        lambda one: len(one.trials) == 4 and all(trial.step > 3 for trial in one.trials.values()), "all run"
+    )
+
+
+def test_each_card_has_a_worker_of_its_own_and_trials_spread_over_them(two_cards):
+    study = four_run(two_cards, 1_000_000)
+    assert [trial.device for trial in study.trials.values()] == ["gpu0", "gpu1", "gpu0", "gpu1"]
+    workers = {one.pid: one for one in two_cards.workers()}
+    told = {one.pid: one for one in two_cards.state().machine.workers}
+    assert {told[pid].device: one.environ()["CUDA_VISIBLE_DEVICES"] for pid, one in workers.items()} == CARDS
+    assert any("trial 1 starting on gpu1: 0 of 2 places taken on gpu1" in line.text for line in study.lines)
+    next(one for pid, one in workers.items() if told[pid].device == "gpu1").kill()
+    after = two_cards.until_study(
+        lambda one: all(one.trials[n].retry == 1 and one.trials[n].state == s.RUNNING for n in (1, 3)),
+        "again",
+    )
+    for number in (0, 2):
+        before, now = study.trials[number], after.trials[number]
+        assert (now.retry, now.worker) == (0, before.worker) and now.step > before.step
+
+
+@pytest.mark.parametrize("how", ["says", "ends"])
+def test_a_card_that_vanishes_leaves_its_trials_to_the_others(two_cards, how):
+    four_run(two_cards, 200)
+    (two_cards.home / "lost").write_text("1")
+    two_cards.until(lambda: two_cards.state().machine.devices[1].fault, "NVML says so")
+    (two_cards.home / "dead").write_text(f"{CARDS['gpu1']} {how}")
+    study = two_cards.until_study(lambda one: one.state != "running", "the study ends")
+    assert study.state == "complete", study.why
+    assert {(trial.state, trial.device, trial.retry) for trial in study.trials.values()} == {
+        (s.COMPLETE, "gpu0", 0)
+    }
+    told = [line.text for line in study.lines]
+    assert "gpu1 is used no longer: GPU is lost" in told
+    assert any("queued again (0): gpu1 is gone: GPU is lost" in text for text in told)
