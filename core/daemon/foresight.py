@@ -72,7 +72,7 @@ class Foresight:
         known = self._ledger.of(self.kind(label, setting or self._setting, found))
         if known.context_bytes is not None:
             found = msgspec.structs.replace(found, context_bytes=known.context_bytes)
-        return found
+        return found if known.slack is None else msgspec.structs.replace(found, slack=known.slack)
 
     def _read(self, label: str) -> Device:
         machine = self._machine()
@@ -188,11 +188,19 @@ class Foresight:
         passing *= min(1.0, told.widest / found.tokens) if told.widest else 1.0
         kind = self.kind(told.device, self._setting)
         self._ledger.compared(kind, passing, told.used_bytes - told.idle_bytes - held)
-        if told.device == "cpu":
-            self._ledger.context(kind, told.idle_bytes - told.base_bytes)
+        self._constants(told, kind)
         self._ledger.keep()
         foretold = told.idle_bytes + held + passing * self._ledger.of(kind).factor
         return msgspec.structs.replace(told, foretold_bytes=round(foretold))
+
+    def _constants(self, told: e.PackMeasured, kind: str) -> None:
+        """What the process takes besides its tensors: on a GPU by the driver's word, where it gives one."""
+        if told.device == "cpu":
+            self._ledger.context(kind, told.idle_bytes - told.base_bytes)
+            return
+        reserved, held = told.used_bytes + told.reserve_bytes, self._ours(told.device)
+        if told.used_bytes > 0:
+            self._ledger.context(kind, held - reserved if held else 0, told.reserve_bytes / told.used_bytes)
 
     def ended(self, label: str, knobs: Mapping[int, Knobs], used_bytes: int) -> None:
         """Memory ended on the device while these trials trained: remember where."""

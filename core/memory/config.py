@@ -31,7 +31,7 @@ def _config(base: str, revision: str | None, where: str, fetch: bool) -> dict[st
         return SMOLLM2
     folder = Path(base).expanduser()
     if folder.exists() or base.startswith(("/", ".", "~")):
-        return _read(folder / "config.json" if folder.is_dir() else folder, where)
+        return _read(folder if folder.is_file() else folder / "config.json", where)
     cached = _cached(base, revision)
     if cached is None and not fetch:
         raise TrimtabError.of("the configuration is not here yet", where, "a worker fetches it when it loads")

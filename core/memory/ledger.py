@@ -23,6 +23,7 @@ class Kind(msgspec.Struct):
     ratios: list[float] = []
     floor: float = 0.0
     context_bytes: int | None = None
+    slack: float | None = None  # what the allocator kept and did not use, as a part of the peak
 
     @property
     def factor(self) -> float:
@@ -59,10 +60,12 @@ class Ledger:
             one = self._kind(kind)
             one.floor = min(MOST, max(one.floor, 1.02 * available / foretold))
 
-    def context(self, kind: str, context_bytes: int) -> None:
+    def context(self, kind: str, context_bytes: int, slack: float | None = None) -> None:
         """Learn what a process takes besides its tensors."""
         if context_bytes > 0:
             self._kind(kind).context_bytes = context_bytes
+        if slack is not None and 0 <= slack < 1:
+            self._kind(kind).slack = slack
 
     def _kind(self, kind: str) -> Kind:
         while len(self._kinds) >= KINDS and kind not in self._kinds:

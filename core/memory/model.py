@@ -20,6 +20,7 @@ GATED, FUSED, GPT2, NEOX = "gated", "fused", "gpt2", "neox"  # how a layer's lin
 STYLES = {"phi3": FUSED, "gpt2": GPT2, "gpt_neox": NEOX}
 NORMS = {"gemma2": 4, "gemma3_text": 4, "gpt2": 4, "gpt_neox": 4}  # vectors of h in a layer; else 2
 HEAD_NORMS = ("qwen3", "gemma3_text")  # a norm over the width of a head, for queries and for keys
+EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts")
 BIASED = ("gpt2", "gpt_neox")
 TIED = frozenset({"gemma", "gemma2", "gemma3_text", "gpt2", "smollm3"})  # unless the file says otherwise
 
@@ -72,6 +73,13 @@ def describe(config: Mapping[str, Any], where: str) -> Model:
             "give a model whose config.json has them; training it may work all the same",
         )
     family = str(config.get("model_type", ""))
+    experts = next((name for name in EXPERTS if config.get(name)), "")
+    if experts:
+        raise TrimtabError.of(
+            f"a mixture of experts ({experts} = {config[experts]}) takes what its tokens choose",
+            where,
+            "start it all the same: placement goes by what is measured",
+        )
     widths = _widths({letter: int(value or 0) for letter, value in found.items()}, config)
     linears = _linears(family, widths, config)
     return Model(

@@ -136,3 +136,20 @@ def test_gp_does_not_propose_a_pruned_point_again(tmp_path):
             rates.append(np.log10(rate))
     gaps = [abs(one - other) for index, one in enumerate(rates) for other in rates[:index]]
     assert min(gaps) > 0.01, rates
+
+
+def test_tpe_learns_from_how_much_a_limit_is_violated(tmp_path):
+    """The larger the better, but above 32 there is no room: proposals stay near and mostly below."""
+    oracle = Oracle(studies.raw("tpe", {"lora_rank": {"low": 1, "high": 64}}, storage=MEMORY), str(tmp_path))
+    ranks = []
+    for number in range(30):
+        rank = oracle.ask(number).params["lora_rank"]
+        ranks.append(rank)
+        oracle.constrain(number, "memory", rank / 32 - 1)
+        if rank > 32:
+            oracle.tell(number, "infeasible", [])
+        else:
+            oracle.tell(number, "complete", [-float(rank)])
+    assert oracle.study.trials[0].constraints == {"memory": ranks[0] / 32 - 1}
+    assert oracle.study.best_params["lora_rank"] >= 28
+    assert sum(rank > 32 for rank in ranks[15:]) <= 7, "a blind sampler that follows the curve: nearly all"

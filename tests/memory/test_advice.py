@@ -1,0 +1,184 @@
+"""What fits, how far one could go, and what to change: said in numbers, never above the limit."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+
+from core.contract import size
+from core.contract.events import Device as Card
+from core.contract.specfile import parse
+from core.errors import TrimtabError
+from core.memory import advice, budget, config, corners, device
+from core.memory.advice import Case
+from core.memory.device import Device
+from core.memory.estimate import Setting
+from core.memory.ledger import Ledger
+from core.memory.need import Need
+from tests.memory.test_estimate import QWEN7B
+
+GIB = 2**30
+CARD = Device("cuda", "a card", 24 * GIB, 24 * GIB)
+
+
+def case(limit: float, **more) -> Case:
+    need = msgspec.structs.replace(Need(16, 4, 1024), **more)
+    return Case(QWEN7B, Setting("nf4"), need, 1, CARD, round(limit * GIB))
+
+
+def test_the_largest_batch_length_and_pack_fit_and_one_more_does_not():
+    one = case(22)
+    rows, length = advice.largest_batch(one), advice.largest_length(one)
+    assert rows >= 1 and one.with_need(rows=rows).fits() and not one.with_need(rows=rows + 1).fits()
+    assert one.with_need(length=length).fits() and not one.with_need(length=length + 1).fits()
+    assert advice.largest_pack(case(1)) == 0
+
+
+def test_the_cheapest_change_that_makes_a_misfit_fit_comes_first_and_fits():
+    one = case(20)
+    assert not one.fits()
+    text = advice.advise(one)[1]
+    assert text.startswith("it fits with batch_size 2 with 2 × the gradient_accumulation: ")
+    assert one.with_need(rows=2, accumulates=True).fits()
+
+
+def test_several_changes_where_one_is_not_enough_and_a_word_where_none_is():
+    assert advice.advise(case(7.5, length=4096, rows=8))[1].startswith(
+        "it fits with batch_size 1, model.grad"
+    )
+    assert advice.advise(case(2))[1].startswith("no single change makes it fit")
+
+
+def test_what_dominates_and_what_it_answers_to():
+    assert advice.dominant(case(24).foretold()).startswith("activations dominate with ")
+    assert advice.dominant(case(24, rows=1, length=16).foretold()).startswith("base model dominates with 5.")
+
+
+@pytest.mark.parametrize(
+    ("asked", "free", "ours", "is_", "why"),
+    [
+        (None, 20, 0, 20 - 0.72, "24.0 GiB, 4.0 GiB held by others, 0.7 GiB kept back"),
+        (None, 4, 16, 20 - 0.72, "24.0 GiB, 4.0 GiB held by others, 0.7 GiB kept back"),
+        (10, 20, 0, 10, "resources.memory = 10.0 GiB"),
+        (22, 20, 0, 20, "24.0 GiB, 4.0 GiB held by others of resources.memory = 22.0 GiB"),
+    ],
+)
+def test_the_limit_is_what_is_free_or_ours_or_what_was_asked_for(asked, free, ours, is_, why):
+    there = Device("cuda", "a card", 24 * GIB, free * GIB)
+    found = budget.limit(asked and asked * GIB, there, ours * GIB)
+    assert found.bytes_ == pytest.approx(is_ * GIB) and found.why == why
+
+
+def test_a_device_that_does_not_say_what_it_has_has_no_limit():
+    assert budget.limit(None, device.card(Card(0, "a card"))).bytes_ is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "word"), [(100 * 2**20, "before it loads anything"), (3 * GIB, "base model")]
+)
+def test_a_limit_below_what_is_needed_anyway_is_an_error(asked, word):
+    with pytest.raises(TrimtabError) as caught:
+        budget.check(asked, CARD, 6 * GIB, "study.toml [resources]")
+    assert word in str(caught.value) and caught.value.problems[0].fix
+
+
+# -- configurations --------------------------------------------------------------------------------
+
+
+def written(folder, content) -> str:
+    (folder / "config.json").write_text(content if isinstance(content, str) else json.dumps(content))
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        ({"model_type": "llama"}, "does not say hidden_size, intermediate_size, num_attention_heads, "),
+        ("[1, 2]", "is no JSON object"),
+        ("{", "cannot be read"),
+        ({"model_type": "mixtral", "num_local_experts": 8, "hidden_size": 64, "intermediate_size": 64,
+          "num_attention_heads": 4, "vocab_size": 9, "num_hidden_layers": 2}, "experts"),
+    ],
+)  # fmt: skip
+def test_a_configuration_of_no_use_is_told_with_what_is_missing(tmp_path, content, word):
+    with pytest.raises(TrimtabError) as caught:
+        config.model(written(tmp_path, content))
+    problem = caught.value.problems[0]
+    assert word in problem.what and problem.where and problem.fix
+
+
+def test_a_hub_model_is_found_in_the_cache_without_a_network(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    place = tmp_path / "models--some--model"
+    (place / "refs").mkdir(parents=True)
+    (place / "refs" / "main").write_text("abc")
+    (place / "snapshots" / "abc").mkdir(parents=True)
+    written(place / "snapshots" / "abc", config.SMOLLM2)
+    assert config.model("some/model").parameters == 134_515_008
+    with pytest.raises(TrimtabError, match="not here yet"):
+        config.model("some/other", fetch=False)
+
+
+# -- the ledger ------------------------------------------------------------------------------------
+
+
+def test_what_was_measured_corrects_what_is_foretold_and_is_kept(tmp_path):
+    file = tmp_path / "memory.json"
+    ledger = Ledger(file)
+    for measured in (110, 120, 130):
+        ledger.compared("a card", 100, measured)
+    ledger.keep()
+    assert Ledger(file).of("a card").factor == pytest.approx(1.2)
+    assert Ledger(file).of("another").factor == 1.0
+
+
+def test_memory_that_ended_is_never_foretold_to_hold_again():
+    ledger = Ledger()
+    ledger.compared("a card", 100, 100)
+    ledger.ended("a card", foretold=100, available=140)
+    assert ledger.of("a card").factor > 1.4
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\x00", b"[]", b'{"a": 1}'])
+def test_a_ledger_that_cannot_be_read_is_as_if_there_were_none(tmp_path, content):
+    (tmp_path / "memory.json").write_bytes(content)
+    assert Ledger(tmp_path / "memory.json").of("a").factor == 1.0
+
+
+def test_measures_that_make_no_sense_teach_nothing():
+    ledger = Ledger()
+    for foretold, measured in ((0, 5), (5, 0), (5, -1)):
+        ledger.compared("a", foretold, measured)
+    assert ledger.of("a").ratios == []
+
+
+# -- sizes and spaces ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "count"), [("22 GiB", 22 * GIB), ("512MB", 512 * 10**6), (7, 7), ("1.5k", 1500)]
+)
+def test_sizes_are_read_as_people_write_them(text, count):
+    assert size.parse(text) == count
+
+
+@pytest.mark.parametrize("text", ["", "much", "-3 GiB", "0", 0, True, "5 parsecs", None])
+def test_what_is_no_size_is_refused(text):
+    with pytest.raises(ValueError, match="must be"):
+        size.parse(text)
+
+
+def test_the_corners_of_a_space_are_its_smallest_and_largest_trial():
+    spec = parse({
+        "study": {"name": "s"}, "model": {"base": "x"}, "data": {"source": "y"},
+        "space": {
+            "lora_rank": [8, 64, 16], "batch_size": {"low": 1, "high": 8}, "optimizer": ["adamw", "sgd"],
+            "learning_rate": {"low": 1e-5, "high": 1e-3, "log": True},
+        },
+    })  # fmt: skip
+    small, large = corners.corners(spec, lambda knobs: 2 if knobs["optimizer"] == "adamw" else 1)
+    assert (small["lora_rank"], small["batch_size"], small["optimizer"]) == (8, 1, "sgd")
+    assert (large["lora_rank"], large["batch_size"], large["optimizer"]) == (64, 8, "adamw")
+    assert corners.share(spec, lambda knobs: knobs["optimizer"] == "sgd") == pytest.approx(0.5, abs=0.1)
