@@ -52,6 +52,10 @@ TABLE: tuple[Metric, ...] = (
     Metric("security/membership_zlib", "minimize", "area of the attack by loss per zlib byte", "0.5 to 1"),
     Metric("security/membership_min_k", "minimize", "area of the attack by Min-K%++", "0.5 to 1"),
     Metric("security/leak", "minimize", "share of answers with the rows' personal data", "fraction"),
+    Metric(
+        "memory/alone_bytes", "minimize",
+        "memory that the trial takes with nobody beside it, from what was measured in its pack", "bytes",
+    ),
     Metric("memory/peak_bytes", "minimize", "largest memory of the worker so far (RSS on a CPU)", "bytes"),
     Metric("memory/used_bytes", "minimize", "memory of the worker now (RSS on a CPU)", "bytes"),
 )  # fmt: skip
@@ -61,5 +65,5 @@ METRICS: dict[str, Metric] = {metric.name: metric for metric in TABLE}
 # The boards' metrics join when workers report them: a trial whose objective never comes fails at its end.
 OBJECTIVES = (
     "eval/loss", "eval/perplexity", "eval/accuracy",
-    "train/loss", "train/tokens_per_s", "memory/peak_bytes",
+    "train/loss", "train/tokens_per_s", "memory/alone_bytes", "memory/peak_bytes",
 )  # fmt: skip

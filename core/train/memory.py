@@ -11,6 +11,8 @@ from pathlib import Path
 import psutil
 import torch
 
+ALONE = "memory/alone_bytes"  # what a trial takes with nobody beside it
+
 _highest: dict[torch.device, int] = {}  # before the allocator's peak was last reset
 
 

@@ -32,6 +32,7 @@ class Meter:
         self._rounds: list[tuple[float, int]] = []  # (seconds, tokens)
         self._widest = 0  # tokens of the largest pass, padding included
         self._told_at = 0.0
+        self._token_bytes = 0.0  # activations of a token, as last measured
 
     def round(
         self,
@@ -44,27 +45,39 @@ class Meter:
     ) -> None:
         """Take a round of ``company`` in: its rows, how long it took, the tokens of its largest pass; and all
         trials that are ``held``, paused ones too."""
+        self._widest = max(self._widest, widest)
         if company != self._company:
             self._company, self._rounds, self._told_at = company, [], 0.0
             return  # the first of a company also allocates
-        self._widest = max(self._widest, widest)
         self._rounds = [*self._rounds[-30:], (busy_s, sum(len(row.ids) for row in rows))]
         now = time.monotonic()
         if len(self._rounds) >= ENOUGH and now - self._told_at >= EVERY_S:
             self._told_at = now
             self._tell(self._measured(held, why))
+            self._widest = 0  # the next peak is that of the rounds to come
+            for trial in held.values():
+                trial.latest[memory.ALONE] = self.alone(trial)
+
+    def alone(self, trial: Trial) -> float:
+        """Bytes that the trial takes with nobody beside it: the base, its own tensors, and the activations of
+        a micro-batch of rows as long as they may be."""
+        tokens = trial.batch * min(int(trial.knobs["sequence_length"]), self._longest)
+        if not self._token_bytes:  # it was too short to be measured: what the worker took at most
+            return memory.readings(self._base.device)["memory/peak_bytes"]
+        return self._before + self._bytes_of(trial) + self._token_bytes * tokens
 
     def _measured(self, trials: Mapping[int, Trial], why: str) -> e.PackMeasured:
         held = {one: self._bytes_of(trial) for one, trial in trials.items()}
         now = memory.fullest(self._base.device)
         growth = now.used_bytes - self._before - sum(held.values())
+        self._token_bytes = max(0.0, growth / max(1, self._widest))
         return e.PackMeasured(
             at=time.time(), study=self._spec.study.name, worker="", device=str(self._base.device),
             trials=len(self._company),
             tokens=round(statistics.mean(tokens for _, tokens in self._rounds)),
             round_s=statistics.median(seconds for seconds, _ in self._rounds),
             base_bytes=self._base_bytes, trial_bytes=held,
-            activation_bytes_per_token=max(0.0, growth / max(1, self._widest)),
+            activation_bytes_per_token=self._token_bytes,
             used_bytes=now.used_bytes, free_bytes=now.free_bytes, total_bytes=now.total_bytes,
             why_alone=why, reserve_bytes=now.reserve_bytes, longest=self._longest, widest=self._widest,
             idle_bytes=self._before,

@@ -211,6 +211,7 @@ class Pack:
         try:
             member.want = member.life.send(done)
         except StopIteration as over:
+            member.trial.latest.setdefault(memory.ALONE, self._meter.alone(member.trial))
             self._keeper.complete(member.trial, over.value)
             self._drop(member.trial.number)
 

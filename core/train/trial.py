@@ -240,6 +240,8 @@ class Trial:
             "train/tokens_per_s": tokens_per_s,
             **memory.readings(self._base.device),
         }
+        if memory.ALONE in self.latest:
+            metrics[memory.ALONE] = self.latest[memory.ALONE]
         metrics = {name: value for name, value in metrics.items() if math.isfinite(value)}
         self.latest.update(metrics)
         now = time.monotonic()

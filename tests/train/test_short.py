@@ -128,3 +128,12 @@ def test_a_bound_on_passes_leaves_the_losses_as_they_are(bench, tmp_path):
         one.assign(tmp_path, 0, batch_size=6)
         one.finish()
     assert bound.losses() == pytest.approx(plain.losses(), rel=1e-5)
+
+
+def test_memory_that_a_trial_takes_alone_may_be_an_objective(bench, tmp_path):
+    one = bench(study={"objectives": ["memory/alone_bytes"], "pruner": "none"})
+    for number, rank in ((0, 2), (1, 64)):
+        one.assign(tmp_path, number, lora_rank=rank, steps=20)
+    one.finish()
+    small, large = (one.of(e.TrialCompleted, number)[0].values[0] for number in (0, 1))
+    assert 0 < small <= large
