@@ -36,7 +36,7 @@ def forecast(foresight: Foresight, study: s.Study, spec: Spec, asked: wire.Fores
         raise RefusedError.of(
             f"the study has no device {plain(label, 40)!r}", study.name, "take one of its own"
         )
-    setting = foresight.setting(label, **_of_base(asked.changes))
+    setting = foresight.setting(label, longest=None, **_of_base(asked.changes))
     chosen = _knobs(study, spec, asked)
     limit, found = foresight.limit(label), foresight.device(label, setting)
     case = Case(model, setting, need(chosen), max(1, min(MOST_PACK, asked.pack)), found, limit.bytes_)

@@ -123,8 +123,8 @@ class Foresight:
         return foretell(self.model, setting, needs, self.device(label, setting))
 
     def own(self, label: str, knobs: Knobs) -> int | None:
-        """What one trial takes besides the base, alone."""
-        found = self.pack(label, {0: knobs})
+        """What one trial takes besides the base, alone, with rows as long as they may be."""
+        found = self.pack(label, {0: knobs}, longest=None)
         return None if found is None else found.peak_bytes - found.of("base model") - found.of("workspace")
 
     def refused(self, label: str, knobs: Knobs, there: Mapping[int, Knobs]) -> str:

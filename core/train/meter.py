@@ -25,6 +25,7 @@ class Meter:
         """``longest``: tokens of the longest training row."""
         self._spec, self._base, self._stack, self._tell = spec, base, stack, tell
         self._longest = longest
+        memory.settle(base.device)
         memory.fullest(base.device)  # loading took more
         self._before = int(memory.readings(base.device)["memory/used_bytes"])
         self._base_bytes = sum(one.numel() * one.element_size() for one in base.model.parameters())
