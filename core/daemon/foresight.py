@@ -107,6 +107,18 @@ class Foresight:
         held = {one.pid: one.used_bytes or 0 for one in (card.processes if card else ())}
         return sum(held.get(one.pid, 0) for one in mine)
 
+    def check(self, where: str) -> None:
+        """Raises TrimtabError for a limit below what even the base takes, naming ``where`` it was asked for."""
+        asked = self._spec.resources.memory_bytes
+        for slot in self._devices:
+            found = self.device(slot.label)
+            precision = weights.resolved(self._setting.precision, found.kind)
+            known = self.model
+            held = (
+                weights.base_bytes(known, precision, self._setting.double_quant, found.kind) if known else 0
+            )
+            budget.check(asked, found, held, where)
+
     # -- foretelling ------------------------------------------------------------------------------
 
     def setting(self, label: str, **changed: Any) -> Setting:

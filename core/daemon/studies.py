@@ -177,6 +177,7 @@ class Studies:
         placement.slots(
             spec.resources.devices, self.state.machine.devices, os.environ.get("CUDA_VISIBLE_DEVICES")
         )
+        self._foresight(spec).check(f"{request.where or 'study'} [resources]")
         folder = runs.create(name, write(spec))
         journal = Journal.open(runs.journal_path(folder))
         for _ in journal.replay():

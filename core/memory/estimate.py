@@ -92,7 +92,7 @@ def _moments(model: Model, setting: Setting, needs: Sequence[Need], device: Devi
     lengths = [min(one.length, setting.longest or one.length) for one in needs]
     rows = [_Row(at, lengths[at]) for at, one in enumerate(needs) for _ in range(one.rows)]
     passes = _passes(model, setting, rows, device)
-    held = _gradients(model, setting, needs, device, always=len(passes) > 1)
+    held = _gradients(model, needs, always=len(passes) > 1)
     for some in passes:
         sides = _sides(model, setting, needs, ranks, some, device)
         yield [*_working(model, setting, needs, some, sides, device), *held], BACKWARD, round(sides["N"])
@@ -187,19 +187,19 @@ def _group(model: Model, targets: Iterable[Any]) -> str:
     return modules.ALL
 
 
-def _gradients(
-    model: Model, setting: Setting, needs: Sequence[Need], device: Device, always: bool
-) -> list[Part]:
-    """Those that wait for the rest of their step while another pass runs, in float32."""
+def _gradients(model: Model, needs: Sequence[Need], always: bool) -> list[Part]:
+    """Those that wait for the rest of their step while another pass runs, in float32: of the micro-batches
+    before, and of the passes before in the same round (``always``)."""
+    times = [int(one.accumulates) + int(always) for one in needs]
     return [
-        Part("gradients", 4 * need.trainable(model, one), one.trial)
-        for one in needs
-        if always or one.accumulates
+        Part("gradients", 4 * count * need.trainable(model, one), one.trial)
+        for one, count in zip(needs, times, strict=True)
+        if count
     ]
 
 
 def _stepping(model: Model, setting: Setting, needs: Sequence[Need], device: Device) -> list[Part]:
     """Gradients in float32 (those of a float32 base are views), and what the optimizers need."""
     views = weights.item(setting.precision, device.kind) == 4
-    found = [] if views else _gradients(model, setting, needs, device, always=True)
+    found = [] if views else [Part("gradients", 4 * need.trainable(model, one), one.trial) for one in needs]
     return [*found, Part("optimizer", max((need.step_bytes(model, one) for one in needs), default=0))]

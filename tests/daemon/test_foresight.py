@@ -17,7 +17,7 @@ from core.daemon.foresight import Foresight
 from core.daemon.placement import Slot
 from core.daemon.places import Places
 from core.daemon.weighing import Weighing
-from core.errors import RefusedError
+from core.errors import RefusedError, TrimtabError
 from core.memory.ledger import Ledger
 
 GIB = 2**30
@@ -256,3 +256,11 @@ def test_the_queue_says_what_it_waits_for(base):
     assert now.devices[0].trials == (0, 1) and now.devices[0].foretold is not None
     roomy = ask(study(base, 8, 16, running=1), card(80), wire.WeighMemory("a"))
     assert roomy.queued[0].text == "fits"
+
+
+def test_a_limit_below_what_the_base_takes_is_refused_at_the_start(base):
+    with pytest.raises(TrimtabError, match="does not hold the base model"):
+        foresight(study(base, memory="1 GiB"), card(24)).check("study.toml [resources]")
+    with pytest.raises(TrimtabError, match="before it loads anything"):
+        foresight(study(base, memory="100 MiB"), card(24)).check("study.toml [resources]")
+    foresight(study(base), card(24)).check("study.toml [resources]")
