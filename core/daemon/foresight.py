@@ -108,7 +108,7 @@ class Foresight:
         return sum(held.get(one.pid, 0) for one in mine)
 
     def check(self, where: str) -> None:
-        """Raises TrimtabError for a limit below what even the base takes, naming ``where`` it was asked for."""
+        """Raises TrimtabError for a limit below what even the base takes; it was asked for in ``where``."""
         asked = self._spec.resources.memory_bytes
         for slot in self._devices:
             found = self.device(slot.label)

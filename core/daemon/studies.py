@@ -132,7 +132,7 @@ class Studies:
         TrimtabError with the reason if not."""
         match request:
             case wire.Foresee() | wire.WeighMemory():
-                return self._foretell(request)
+                return await asyncio.to_thread(self._foretell, request)  # advice takes many looks
             case wire.StartStudy():
                 async with self._one_start:
                     await self._start(request)

@@ -8,6 +8,7 @@ Others: LLMem (arXiv 2404.10933), xMem (2510.21048).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,6 +21,7 @@ from core.memory.model import Model
 from core.memory.need import Need
 from core.memory.passes import MOST, share_out
 
+ENOUGH = 4  # full passes that show what any pass of a round takes
 LIKE = "llama"  # the family whose forms stand for one that is not known by heart
 CHUNK_BYTES = {"cpu": 48 * 2**20, "cuda": 512 * 2**20}  # of float32 logits, as core.train.cross_entropy cuts
 STEP, BACKWARD, EVALUATION = "an optimizer step", "the backward pass of a step", "an evaluation"
@@ -90,15 +92,14 @@ Moment = tuple[list[Part], str, int]  # parts, name, tokens of its pass
 def _moments(model: Model, setting: Setting, needs: Sequence[Need], device: Device) -> Iterator[Moment]:
     ranks = padded(needs, device)
     lengths = [min(one.length, setting.longest or one.length) for one in needs]
-    rows = [_Row(at, lengths[at]) for at, one in enumerate(needs) for _ in range(one.rows)]
+    rows = _rows([one.rows for one in needs], lengths)
     passes = _passes(model, setting, rows, device)
     held = _gradients(model, needs, always=len(passes) > 1)
     for some in passes:
         sides = _sides(model, setting, needs, ranks, some, device)
         yield [*_working(model, setting, needs, some, sides, device), *held], BACKWARD, round(sides["N"])
     yield _stepping(model, setting, needs, device), STEP, 0
-    judged = [_Row(at, lengths[at]) for at in range(len(needs)) for _ in range(setting.judged)]
-    for some in _passes(model, setting, judged, device):
+    for some in _passes(model, setting, _rows([setting.judged] * len(needs), lengths), device):
         sides = _sides(model, setting, needs, ranks, some, device, trains=False)
         known = forms.pick(model.family, _dtype(setting, device), "judge")["moments"]
         yield _split(known, {}, 0, sides, setting.factor), EVALUATION, round(sides["N"])
@@ -108,6 +109,13 @@ def _moments(model: Model, setting: Setting, needs: Sequence[Need], device: Devi
 class _Row:
     at: int  # of its trial among the needs
     length: int
+
+
+def _rows(counts: Sequence[int], lengths: Sequence[int]) -> list[_Row]:
+    """The rows of all trials; of very many as many as a few full passes hold, in the same proportion."""
+    tokens = sum(count * length for count, length in zip(counts, lengths, strict=True))
+    share = min(1.0, ENOUGH * MOST / max(1, tokens))
+    return [_Row(at, lengths[at]) for at, count in enumerate(counts) for _ in range(math.ceil(count * share))]
 
 
 def _passes(model: Model, setting: Setting, rows: Sequence[_Row], device: Device) -> list[list[_Row]]:
