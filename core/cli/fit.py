@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from core.contract import size, specfile
 from core.contract.foretold import Foretold
 from core.contract.plain import plain
 from core.contract.spec import Spec
-from core.errors import SpecError
+from core.errors import SpecError, TrimtabError
 from core.memory import advice, budget, config, corners, device, weights
 from core.memory.advice import Case
 from core.memory.device import Device
@@ -34,7 +35,7 @@ def fit(arguments: argparse.Namespace) -> int:
     """Print the smallest and the largest trial of the space; code 1 when the largest does not fit."""
     spec = specfile.load(Path(arguments.spec))
     where = _device(spec, arguments.gpu)
-    model = config.model(spec.model.base, spec.model.revision)
+    model = _model(spec, where)
     setting = setting_of(spec)
     limit = budget.limit(spec.resources.memory_bytes, where)
     held = weights.base_bytes(
@@ -54,6 +55,24 @@ def fit(arguments: argparse.Namespace) -> int:
     else:
         _print(spec, cases, [small, large][-len(cases) :], limit, fitting)
     return exits.OK if cases[-1].fits() else exits.FAILURE
+
+
+def _model(spec: Spec, where: Device) -> Model:
+    precision = weights.resolved(spec.model.precision, where.kind)
+    dtype = "fp32" if weights.item(precision, where.kind) == 4 else "bf16"
+
+    def say(stage: str) -> None:
+        print(f"{stage} …", file=sys.stderr, flush=True)
+
+    if not config.here(spec.model.base, spec.model.revision):
+        say(f"fetching the configuration of {spec.model.base} from the hub")
+    try:
+        return config.model(spec.model.base, spec.model.revision, dtype=dtype, say=say)
+    except TrimtabError as error:
+        if "cannot be traced" not in str(error):
+            raise
+        print(f"less sure: {plain(error.problems[0].what, 300)}", file=sys.stderr)
+        return config.model(spec.model.base, spec.model.revision, dtype=dtype)
 
 
 def setting_of(spec: Spec) -> Setting:

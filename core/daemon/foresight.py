@@ -51,10 +51,11 @@ class Foresight:
         """The base, once its configuration is here."""
         if self._model is None:
             try:
-                self._model, self.why_not = (
-                    config.model(self._spec.model.base, self._spec.model.revision, False),
-                    "",
-                )
+                section, kind = self._spec.model, self._read(self._devices[0].label).kind
+                precision = weights.resolved(section.precision, kind)
+                dtype = "fp32" if weights.item(precision, kind) == 4 else "bf16"
+                self._model = config.model(section.base, section.revision, fetch=False, dtype=dtype)
+                self.why_not = ""
             except TrimtabError as error:
                 self.why_not = error.problems[0].what
         return self._model

@@ -9,6 +9,7 @@ from typing import Any
 
 from core.contract.plain import plain
 from core.errors import TrimtabError
+from core.memory import forms, sketches
 from core.memory.model import Model, describe
 
 DEMO = "demo:smollm2"
@@ -19,11 +20,32 @@ SMOLLM2 = {
 }  # fmt: skip
 
 
-def model(base: str, revision: str | None = None, fetch: bool = True) -> Model:
-    """What the configuration of ``base`` says; ``fetch``: ask the hub when it is nowhere here. Raises
-    TrimtabError when there is none, or none of use."""
+def model(
+    base: str,
+    revision: str | None = None,
+    fetch: bool = True,
+    dtype: str = "bf16",
+    say: sketches.Say | None = None,
+) -> Model:
+    """What the configuration of ``base`` says; ``fetch``: ask the hub when it is nowhere here. A family that
+    is not known by heart has forms of its own in ``dtype`` when it was traced before; with ``say`` it is
+    traced now. Raises TrimtabError when there is no configuration, or none of use."""
     where = f"model.base = {plain(base, 200)!r}"
-    return describe(_config(base, revision, where, fetch), where)
+    found = _config(base, revision, where, fetch)
+    inner = found.get("text_config")
+    family = str((inner if isinstance(inner, dict) else found).get("model_type", ""))
+    if family in forms.table():
+        return describe(found, where)
+    sketched = sketches.kept(found, dtype)
+    if sketched is None and say is not None and family:
+        sketched = sketches.make(found, base, revision, dtype, say)
+    return sketched or describe(found, where)
+
+
+def here(base: str, revision: str | None = None) -> bool:
+    """Is the configuration on this machine, or said to be?"""
+    local = base == DEMO or base.startswith(("/", ".", "~")) or Path(base).expanduser().exists()
+    return local or _cached(base, revision) is not None
 
 
 def _config(base: str, revision: str | None, where: str, fetch: bool) -> dict[str, Any]:
@@ -71,7 +93,9 @@ def _fetched(base: str, revision: str | None, where: str) -> Path:
     fix = "check the id and the network, or give the model's folder"
     try:
         from huggingface_hub import hf_hub_download
+        from huggingface_hub.utils import logging
 
+        logging.set_verbosity_error()  # it says what it tries again; the end of it is told below
         return Path(hf_hub_download(base, "config.json", revision=revision))
     except Exception as error:  # the hub's own, requests', ImportError
         what = f"the configuration is not in the cache and cannot be fetched: {plain(str(error), 200)}"

@@ -49,7 +49,7 @@ def foretell(model: Model, setting: Setting, needs: Sequence[Need], device: Devi
     parts, moment, tokens = max(moments, key=lambda one: sum(part.used_bytes for part in one[0]))
     whole = (*still, *(part for part in parts if part.used_bytes > 0))
     peak = sum(part.used_bytes for part in whole)
-    known = model.family in forms.table()
+    known = model.forms is not None or model.family in forms.table()
     note = f"activations as {LIKE}'s: the family {model.family!r} is not known by heart"
     return Foretold(
         parts=whole, peak_bytes=peak, device_bytes=device.whole(peak), moment=moment,
@@ -101,7 +101,7 @@ def _moments(model: Model, setting: Setting, needs: Sequence[Need], device: Devi
     yield _stepping(model, setting, needs, device), STEP, 0
     for some in _passes(model, setting, _rows([setting.judged] * len(needs), lengths), device):
         sides = _sides(model, setting, needs, ranks, some, device, trains=False)
-        known = forms.pick(model.family, _dtype(setting, device), "judge")["moments"]
+        known = forms.pick(model.family, model.forms, _dtype(setting, device), "judge")["moments"]
         yield _split(known, {}, 0, sides, setting.factor), EVALUATION, round(sides["N"])
 
 
@@ -158,7 +158,7 @@ def _working(
 ) -> list[Part]:
     kind = "checkpointed" if setting.checkpointing else "plain"
     group = _group(model, [needs[at].targets for at in {row.at for row in rows}])
-    found = forms.pick(model.family, _dtype(setting, device), f"{kind}/{group}")
+    found = forms.pick(model.family, model.forms, _dtype(setting, device), f"{kind}/{group}")
     return _split(found["moments"], found["layer"], model.layers, sides, setting.factor)
 
 

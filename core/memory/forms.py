@@ -33,7 +33,7 @@ def symbols(widths: Mapping[str, float]) -> dict[str, float]:
     found["N*T*a"] = found["N*T"] * known["a"]  # attention without SDPA, as where scores are capped
     for one in ("i", "q", "k", "q2k", "2i"):
         found[f"W*h*{one}"] = known["W"] * known["h"] * known[one]
-    found |= {one: known[one] for one in MODEL}
+    found |= {one: known[one] for one in ("W", *MODEL)}
     found |= {f"G*N*{one}": known["G"] * known["N"] * known[one] for one in ("q", "a")}
     return found
 
@@ -49,8 +49,12 @@ def table() -> dict[str, Any]:
     return json.loads(FILE.read_text())
 
 
-def pick(family: str, dtype: str, key: str) -> dict[str, Any]:
-    """The forms of a step (``key`` "plain/all-linear") or an evaluation ("judge") in fp32 or bf16. A family
-    that is not known has llama's."""
+def pick(family: str, own: Mapping[str, Any] | None, dtype: str, key: str) -> dict[str, Any]:
+    """The forms of a step (``key`` "plain/all-linear") or an evaluation ("judge") in fp32 or bf16: the
+    model's ``own``, else its family's, else llama's."""
+    if own is not None:
+        found = own.get(f"{dtype}/{key}") or own.get(f"{dtype}/{key.split('/')[0]}/all-linear")
+        if found is not None:
+            return found
     known = table()
     return (known.get(family) or known["llama"])[f"{dtype}/{key}"]

@@ -41,13 +41,15 @@ class Linear(msgspec.Struct, frozen=True):
 
 class Model(msgspec.Struct, frozen=True):
     """``widths`` by the letters of ``core.memory.forms``; ``others`` counts the parameters outside the
-    linear layers' matrices: embeddings, output layer, norms, biases."""
+    linear layers' matrices: embeddings, output layer, norms, biases, experts. ``forms`` are the model's own,
+    where its family is not known by heart."""
 
     family: str
     layers: int
     widths: dict[str, float]
     linears: tuple[Linear, ...]
     others: int
+    forms: dict[str, Any] | None = None
 
     @property
     def parameters(self) -> int:

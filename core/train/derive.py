@@ -13,7 +13,7 @@ import math
 import random
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,7 @@ ATTENTION_BACK = "aten._scaled_dot_product_flash_attention_for_cpu_backward.defa
 # What the CUDA flash kernel takes inside its backward pass: dq in float32 and the softmax's own sums.
 FLASH = {"G*N*q": 4.0, "G*N*a": 4.0}
 Form = dict[str, float]
+Solved = list[tuple[Event, Form]]
 
 
 class Underivable(Exception):
@@ -41,17 +42,15 @@ def forms(family: str, dtype: str, checkpointing: bool, targets: str, grad: bool
     """``layer``: bytes that a layer more keeps for the backward pass; ``moments``: the rest of what lives at
     the fullest moments. Raises Underivable."""
     two, three = (_solved(family, dtype, checkpointing, targets, layers, grad) for layers in (2, 3))
-    layer = _minus(_at_last(three), _at_last(two)) if grad else {}
-    found = [_minus(form, layer) for form in _moments(two)] if grad else list(_moments(two))
-    return {"layer": layer, "moments": _fullest(found)}
+    layer = minus(at_last(three), at_last(two)) if grad else {}
+    found = [minus(form, layer) for form in moments(two)] if grad else list(moments(two))
+    return {"layer": layer, "moments": fullest(found)}
 
 
 # -- sizes as products ----------------------------------------------------------------------------
 
 
-def _solved(
-    family: str, dtype: str, checkpointing: bool, targets: str, layers: int, grad: bool
-) -> list[tuple[Event, Form]]:
+def _solved(family: str, dtype: str, checkpointing: bool, targets: str, layers: int, grad: bool) -> Solved:
     """One step's events, each tensor with its size in symbols."""
     runs = []
     for seed in SEEDS:
@@ -62,10 +61,15 @@ def _solved(
         events = dryrun.step(base, batch, targets, grad)
         end = events.index(Mark(dryrun.OVER)) if grad else len(events)
         runs.append((known, events[:end]))
+    return matched(runs, _form)
+
+
+def matched(runs: Sequence[tuple[dict[str, float], Sequence[Event]]], form: Callable[..., Form]) -> Solved:
+    """The events of runs that did the same, each with its size as ``form`` finds it from all of them."""
     usual = Counter(len(events) for _, events in runs).most_common(1)[0][0]
     runs = [one for one in runs if len(one[1]) == usual]  # some sizes lie contiguous by chance
     sides = [known for known, _ in runs]
-    return [(some[0], _form(some, sides)) for some in zip(*(events for _, events in runs), strict=True)]
+    return [(some[0], form(some, sides)) for some in zip(*(events for _, events in runs), strict=True)]
 
 
 def _form(some: Sequence[Event], sides: Sequence[Mapping[str, float]]) -> Form:
@@ -92,7 +96,7 @@ def _form(some: Sequence[Event], sides: Sequence[Mapping[str, float]]) -> Form:
 # -- moments --------------------------------------------------------------------------------------
 
 
-def _living(solved: Sequence[tuple[Event, Form]]) -> Iterator[tuple[Event, Form]]:
+def living(solved: Sequence[tuple[Event, Form]]) -> Iterator[tuple[Event, Form]]:
     """What lives after each event."""
     live: Form = {}
     for event, form in solved:
@@ -103,19 +107,19 @@ def _living(solved: Sequence[tuple[Event, Form]]) -> Iterator[tuple[Event, Form]
         yield event, live
 
 
-def _at_last(solved: Sequence[tuple[Event, Form]]) -> Form:
+def at_last(solved: Sequence[tuple[Event, Form]]) -> Form:
     """What lives when the last layer begins."""
-    for event, live in _living(solved):
+    for event, live in living(solved):
         if event == Mark(dryrun.LAST):
             return dict(live)
     raise Underivable("the last layer was never called")
 
 
-def _moments(solved: Sequence[tuple[Event, Form]]) -> Iterator[Form]:
+def moments(solved: Sequence[tuple[Event, Form]]) -> Iterator[Form]:
     """What lives while the earlier layers' share is whole: from the last layer's beginning to the end of its
     backward pass; the whole of a pass without gradients."""
     inside = not any(event == Mark(dryrun.LAST) for event, _ in solved)
-    for event, live in _living(solved):
+    for event, live in living(solved):
         if isinstance(event, Mark):
             inside = event.name == dryrun.LAST
         elif inside and isinstance(event, Came):
@@ -123,25 +127,26 @@ def _moments(solved: Sequence[tuple[Event, Form]]) -> Iterator[Form]:
             yield {name: value for name, value in {**live, **(FLASH if back else {})}.items() if value}
 
 
-def _minus(one: Form, other: Form) -> Form:
+def minus(one: Form, other: Form) -> Form:
     found = {name: one.get(name, 0.0) - other.get(name, 0.0) for name in {**one, **other}}
     return {name: round(value, 6) for name, value in sorted(found.items()) if abs(value) > 1e-9}
 
 
-def _fullest(moments: Sequence[Form]) -> list[Form]:
+def fullest(moments: Sequence[Form]) -> list[Form]:
     """Those that are the largest for some model and batch."""
     names = sorted({name for form in moments for name in form})
     matrix = np.array([[form.get(name, 0.0) for name in names] for form in moments])
     matrix, at = np.unique(matrix, axis=0, return_index=True)
-    sides = [symbols(one) for one in _realistic()]
+    sides = [symbols(one) for one in realistic()]
     values = np.array([[side[name] for name in names] for side in sides])
     best = np.unique(np.argmax(values @ matrix.T, axis=1))
     return [dict(sorted(moments[at[index]].items())) for index in best]
 
 
-def _realistic() -> Iterator[dict[str, float]]:
+def realistic(count: int = SAMPLES) -> Iterator[dict[str, float]]:
+    """Widths of models and batches that people have, drawn at random."""
     dice = random.Random(0)
-    for _ in range(SAMPLES):
+    for _ in range(count):
         width = dice.choice([64, 80, 96, 128, 256])
         groups = dice.choice([1, 2, 4, 8])
         heads = groups * dice.choice([1, 2, 3, 4, 7, 8])

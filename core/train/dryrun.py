@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from core.train import adapters, cross_entropy, linear, places, shrunk
+from core.train.cross_entropy import Head
 from core.train.data import Row
 from core.train.factors import Factors
 from core.train.forward import Forward, Item
@@ -69,11 +70,20 @@ def widths(sizes: shrunk.Sizes, batch: Batch, parts: int = PARTS) -> dict[str, f
 
 
 def step(
-    base: Base, batch: Batch, targets: str | list[str], grad: bool = True, plain: bool = False
+    base: Base,
+    batch: Batch,
+    targets: str | list[str],
+    grad: bool = True,
+    plain: bool = False,
+    head: Head | None = None,
+    copies: bool = True,
 ) -> Sequence[Event]:
     """The events of one pass over ``batch``, its gradients included, as it is after the first. Unless it is
-    ``plain``, with the loss in PARTS chunks and weights made anew for each product."""
-    with _nothing() if plain else _strained(batch, base), ready(base, batch, targets, grad) as work:
+    ``plain``, with the loss in PARTS chunks and, for ``copies``, weights made anew for each product."""
+    with (
+        _nothing() if plain else _strained(batch, base, copies),
+        ready(base, batch, targets, grad, head) as work,
+    ):
         trace = Trace(work.held)
         with _marked(base, trace) if grad else _nothing(), trace:
             work()
@@ -95,9 +105,11 @@ class Work:
 
 
 @contextmanager
-def ready(base: Base, batch: Batch, targets: str | list[str], grad: bool = True) -> Iterator[Work]:
+def ready(
+    base: Base, batch: Batch, targets: str | list[str], grad: bool = True, head: Head | None = None
+) -> Iterator[Work]:
     """A pass over ``batch`` that has been done once: gradients and tables are allocated."""
-    stack, factors, forward = _pack(base, batch, targets)
+    stack, factors, forward = _pack(base, batch, targets, head)
     ids = [1 + at % 7 for at in range(batch.length)]
     items = [
         Item(one, Row(ids, ids))
@@ -112,14 +124,16 @@ def ready(base: Base, batch: Batch, targets: str | list[str], grad: bool = True)
 
 
 @contextmanager
-def _strained(batch: Batch, base: Base) -> Iterator[None]:
-    with _chunks(batch, base), _copied_weights():
+def _strained(batch: Batch, base: Base, copies: bool) -> Iterator[None]:
+    with _chunks(batch, base), _copied_weights() if copies else _nothing():
         yield
 
 
-def _pack(base: Base, batch: Batch, targets: str | list[str]) -> tuple[Stack, list[Factors], Forward]:
+def _pack(
+    base: Base, batch: Batch, targets: str | list[str], head: Head | None
+) -> tuple[Stack, list[Factors], Forward]:
     known = places.find(base.model)
-    head = survey(base, known).head
+    head = head or survey(base, known).head
     stack = Stack(base.model.dtype, base.device)
     modules = dict(base.model.named_modules())
     for place in known:

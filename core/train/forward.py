@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from core.train import cross_entropy
@@ -29,6 +30,20 @@ class Item:
 def count_targets(rows: Sequence[Row]) -> int:
     """Tokens that are predicted and learnt: the first of a row is never predicted."""
     return sum(1 for row in rows for label in row.labels[1:] if label != MASKED)
+
+
+def learnt(rows: Sequence[Row]) -> tuple[np.ndarray, np.ndarray]:
+    """The target tokens of padded rows and the flat positions (of B × T) that predict them, both (K,) int64.
+
+    On the host and by numpy: their number is known before a device has done anything.
+    """
+    width = max(len(row.labels) for row in rows)
+    labels = np.full((len(rows), width), MASKED, dtype=np.int64)
+    for line, row in zip(labels, rows, strict=True):
+        line[: len(row.labels) - 1] = row.labels[1:]  # what each position but the last predicts
+    flat = labels.reshape(-1)
+    at = np.flatnonzero(flat != MASKED)
+    return flat[at], at
 
 
 class Forward:
@@ -80,12 +95,11 @@ class Forward:
         """
         rows = [item.row for item in items]
         batch = collate(rows, self._base.pad_id, CPU)
-        labels = batch["labels"][:, 1:]  # (B, T-1): what each position but the last predicts
-        kept = labels != MASKED
+        found, at = learnt(rows)
         counts = [count_targets([item.row for item in items if item.mine is one]) for one in owners]
         device = self._base.device
-        targets, ids = labels[kept].to(device), batch["input_ids"].to(device)
-        places = torch.nn.functional.pad(kept, (0, 1)).flatten().nonzero().squeeze(-1).to(device)  # (K,)
+        targets, ids = torch.from_numpy(found).to(device), batch["input_ids"].to(device)
+        places = torch.from_numpy(at).to(device)  # (K,)
         if self._head is None:
             logits = self._base.model(input_ids=ids, use_cache=False).logits.flatten(0, 1)[places].float()
             losses = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
