@@ -45,14 +45,14 @@ def bound(limit: Limit, unit: str = "") -> str:
 
 def told(score: Score, unit: str = "") -> str:
     """Value, interval and samples: 12.5% (7.1–20.2%, 64 samples)."""
-    samples = f"{score.samples:,} sample{'s' * (score.samples != 1)}"
+    samples = f"{score.samples:,} sample{'s' * (score.samples != 1)}" if score.samples else ""
     known = ", ".join(one for one in (ends(score, unit), samples) if one)
-    return f"{figure(score.value, unit)} ({known})"
+    return f"{figure(score.value, unit)} ({known})" if known else figure(score.value, unit)
 
 
 def _digits(value: float, most: int) -> str:
-    """As many digits after the point as make three in all, at most ``most``; very large and very small numbers as
-    a power of ten."""
+    """As many digits after the point as make three in all, at most ``most``; what is very large or small as a
+    power of ten."""
     size = abs(value)
     if size >= 99_999.5 or 0 < size < 0.5 * 10**-most:
         return f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e")
@@ -61,5 +61,5 @@ def _digits(value: float, most: int) -> str:
 
 
 def _percent(value: float) -> str:
-    """A share of 1 in percent: one digit after the point, two below one percent."""
-    return _digits(100 * value, 2 if abs(value) < 0.00995 else 1)
+    """A share of 1 in percent: one digit after the point, two below a tenth of a percent."""
+    return _digits(100 * value, 2 if abs(value) < 0.0009 else 1)

@@ -1,9 +1,10 @@
-"""What a board's number means: beside the base model's, against its limits, and whether that is noise. Pure."""
+"""What a board's number means: beside the base model's, against its limits, and is it noise? Pure."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from core.contract.limits import Limit, Verdict
 from core.contract.metrics import BOARDS, METRICS, Metric
@@ -133,6 +134,6 @@ def on_breach(study: Study) -> str:
     return str(_evaluate(study).get("on_breach") or "warn")
 
 
-def _evaluate(study: Study) -> dict[str, object]:
+def _evaluate(study: Study) -> dict[str, Any]:
     found = study.spec.get("evaluate")
     return found if isinstance(found, dict) else {}
