@@ -5,7 +5,7 @@
 "trials": [{"trial", "state", "step", "scores": {METRIC: SCORE}}…]}, a SCORE being {"value", "low", "high",
 "samples", "reason", "change", "better", "clear", "verdict"}. ``change`` is the value less the base's,
 ``clear`` whether it is more than the intervals explain, ``verdict`` ok, breached or unsure; what is not known
-is null. Shares are fractions. Keys are only ever added.
+is null. A trial's SCORE has its "step", too. Shares are fractions. Keys are only ever added.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _print(study: s.Study, name: str, scored: list[s.Trial]) -> None:
     print(f"  {'base':<16}{_line(one)}")
     for trial in scored:
         if name in trial.scores:
-            who = f"trial {trial.number} @{trial.scored_step}"
+            who = f"trial {trial.number} @{r.step_of(trial, name)}"
             print(f"  {who:<16}{_line(r.read(study, trial, name, limits))}".rstrip())
 
 
@@ -108,7 +108,9 @@ def _found(study: s.Study, scored: list[s.Trial]) -> dict[str, Any]:
                 "state": trial.state,
                 "step": trial.scored_step,
                 "scores": {
-                    name: _score(r.read(study, trial, name, limits)) for name in names if name in trial.scores
+                    name: {"step": r.step_of(trial, name), **_score(r.read(study, trial, name, limits))}
+                    for name in names
+                    if name in trial.scores
                 },
             }
             for trial in scored

@@ -53,6 +53,13 @@ def _change(score: Score, base: Score) -> float | None:
     return change if math.isfinite(change) else None
 
 
+def step_of(trial: Trial, name: str) -> int:
+    """The step of the trial's latest value: what takes generated texts is scored less often than the rest."""
+    series, score = trial.series.get(name), trial.scores.get(name)
+    said = score is not None and score.value is not None
+    return series.steps[-1] if said and series is not None and series.steps else trial.scored_step
+
+
 def margins(now: Score, before: Score) -> tuple[float, float] | None:
     """How much less and how much more than it seems ``now`` − ``before`` may be, for independent samples: the
     method of variance estimates recovery (Zou and Donner 2008). None without both values and intervals."""

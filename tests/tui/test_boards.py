@@ -120,6 +120,24 @@ async def test_o_puts_the_best_first_and_a_shows_trials_without_scores(seat):
         await you.sees("not scored yet: first at step 20; what takes generated texts at every 4th")
 
 
+async def test_the_mouse_chooses_opens_and_scrolls_away_from_the_cursor(seat):
+    many = state_of(scored_study(ends=["complete", "pruned"] * 20), four_cards())
+    async with seat(many) as you:
+        you.backend.answers = evidence
+        await you.press("b")
+        await you.pilot.click(BoardTable, offset=(12 + 17 + 3, 5))
+        await you.until(lambda: table(you).chosen == (2, "quality/chrf"), "the cell")
+        table(you).scroll_to(y=20, animate=False)
+        await you.until(lambda: order(you)[0] == 20, "further down")
+        you.backend.happen(e.StudyNoted(at=NOW, study="tidy-7b", text="something else"))
+        await you.until(lambda: you.app.study.lines[-1].text == "something else", "the event")
+        you.app.screen.show()
+        await you.pilot.pause()
+        assert order(you)[0] == 20, "what happens does not scroll it back"
+        await you.pilot.click(BoardTable, offset=(15, 3), times=2)
+        await you.sees("evidence: quality/bleu of trial 20")
+
+
 async def test_the_filter_is_the_studys_and_escape_takes_it_away_first(seat):
     async with seat(SCORED) as you:
         await you.press(*OPEN, "slash", *"running")
@@ -190,7 +208,7 @@ async def test_p_and_x_steer_the_trial_under_the_cursor(seat):
 async def test_the_detail_screen_has_the_trials_boards_beside_the_base(seat):
     async with seat(SCORED, (120, 60)) as you:
         await you.press("j", "j", "enter")
-        await you.sees("safety @400, against the base", "? toxicity", "14.9% ▼")
+        await you.sees("safety @400, against the base", "? toxicity", "14.9% ▼ +12.8")
         assert "safety/toxicity" not in you.screen(), "once is enough"
 
 

@@ -55,6 +55,7 @@ class BoardTable(ScrollView, can_focus=True):
         self._intervals = False
         self._look: Palette | None = None
         self._seen: tuple[object, ...] = ()
+        self._shape: tuple[object, ...] = ()
         self._strips: dict[int, tuple[tuple[object, ...], Strip]] = {}
         self._left = 0  # the first column in sight
         self.row, self.column = 0, 0
@@ -80,7 +81,11 @@ class BoardTable(ScrollView, can_focus=True):
         self._study, self._limits, self._look = study, limits, look
         self._sorted, self._intervals = how
         self._place([BASE, *trials], names)
-        seen = (names, how, look, study.base_scores, tuple(limits), self.size, self._moment())
+        shape = (names, trials, how, self.size)
+        if shape != self._shape:  # else somebody may have scrolled away from the cursor
+            self._shape = shape
+            self._follow()
+        seen = (shape, look, study.base_scores, tuple(limits), self._moment())
         if seen != self._seen:
             self._seen = seen
             self.refresh()
@@ -104,7 +109,6 @@ class BoardTable(ScrollView, can_focus=True):
             self.column = names.index(name) if name in names else 0
         self._rows, self._names = rows, names
         self.virtual_size = Size(self.size.width, len(rows) + HEAD + PAST)
-        self._follow()
         if self.chosen != before:
             self.post_message(CellChosen())
 
@@ -171,8 +175,9 @@ class BoardTable(ScrollView, can_focus=True):
     def _label(self, trial: s.Trial | None) -> list[Piece]:
         if trial is None:
             return [(" base", "bold")]
-        step = f" @{trial.scored_step}" if trial.scores else ""
-        return [(f"{trial.number:>4} ", ""), (GLYPHS[trial.state], trial.state), (step, "muted")]
+        at = trial.scored_step
+        step = "" if not trial.scores else f" @{at}" if at < 10_000 else f" @{at // 1000}k"
+        return [(f"{trial.number:>4} "[:5], ""), (GLYPHS[trial.state], trial.state), (cut(step, 6), "muted")]
 
     def _head(self, y: int) -> list[list[Piece]]:
         assert self._study is not None

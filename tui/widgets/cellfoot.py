@@ -56,7 +56,7 @@ def _value(one: r.Reading, trial: s.Trial | None, look: Palette) -> Text:
         return line.append("–")
     line.append(told(one.score, one.metric.unit), style="bold")
     if trial is not None:
-        line.append(f" at step {trial.scored_step}", style=look["muted"])
+        line.append(f" at step {r.step_of(trial, one.metric.name)}", style=look["muted"])
     return line
 
 

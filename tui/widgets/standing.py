@@ -12,7 +12,7 @@ from tui.look import Palette
 from tui.widgets.boardcells import MARKS, arrow_of
 from tui.widgets.pair import pair
 
-ROOMY = 34  # cells from which a change stands beside its arrow
+ROOMY = 28  # cells from which a change stands beside its arrow
 
 
 def standing(study: s.Study, trial: s.Trial, width: int, look: Palette) -> list[Text]:
@@ -21,7 +21,8 @@ def standing(study: s.Study, trial: s.Trial, width: int, look: Palette) -> list[
     for board in r.boards(study):
         names = [name for name in r.names(study, board) if name in trial.scores]
         if names:
-            rows.append(Text(f"{board} @{trial.scored_step}, against the base", style=look["primary"]))
+            compared = ", against the base" if study.base_scores else ""
+            rows.append(Text(f"{board} @{trial.scored_step}{compared}", style=look["primary"]))
         rows += [_row(r.read(study, trial, name, limits), width, look) for name in names]
     return rows
 
