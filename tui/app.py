@@ -17,6 +17,7 @@ from tui import terminal
 from tui.engine import Engine
 from tui.look import DEFAULT, Palette, themes
 from tui.screens.base import StudyScreen
+from tui.screens.boards import BoardsScreen
 from tui.screens.help import Help
 from tui.screens.memory import MemoryScreen
 from tui.screens.studies import Studies
@@ -128,6 +129,10 @@ class TrimtabApp(App[None]):
         """Who holds the memory, and what ``trial`` would take if it were otherwise."""
         self.push_screen(MemoryScreen(trial))
 
+    def open_boards(self, trial: int | None) -> None:
+        """What all trials score, the cursor on ``trial``."""
+        self.push_screen(BoardsScreen(trial))
+
     def choose_study(self) -> None:
         """Offer the engine's studies."""
 
@@ -148,6 +153,7 @@ class TrimtabApp(App[None]):
             yield SystemCommand("Pause all, or go on", "give the GPU back (P)", screen.action_pause_all)
             yield SystemCommand("Prune", "end the selected trial (x)", screen.action_prune)
             yield SystemCommand("Memory", "who holds it, and what would fit (m)", screen.action_memory)
+            yield SystemCommand("Boards", "quality, safety and security (b)", screen.action_boards)
             yield SystemCommand("Stop the study", "its results stay (s)", screen.action_stop_study)
         yield SystemCommand("Choose a study", "of this engine (S)", self.choose_study)
         yield SystemCommand("Theme", "choose the colours", self.action_change_theme)

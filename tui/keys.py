@@ -21,7 +21,7 @@ class Key:
 
 
 STUDY = (
-    Key("trial.detail", "enter", "detail", "detail", "open the selected trial", shown=True),
+    Key("trial.detail", "enter", "detail", "open", "open the selected trial", shown=True),
     Key("trial.pause", "p", "pause", "pause", "pause the selected trial, or let it go on", shown=True),
     Key("study.pause", "P", "pause_all", "pause all", "pause all trials and give the GPU back, or go on"),
     Key("trial.prune", "x", "prune", "prune", "end the selected trial (asks first)", shown=True),
@@ -31,7 +31,7 @@ STUDY = (
         "list.filter",
         "slash",
         "filter",
-        "filter",
+        "find",
         "show trials such as: running  r=16  12",
         shown=True,
         priority=True,
@@ -42,6 +42,7 @@ STUDY = (
     Key("list.top", "g,home", "edge(-1)", "first", "first trial"),
     Key("list.bottom", "G,end", "edge(1)", "last", "last trial"),
     Key("app.memory", "m", "memory", "memory", "who holds the memory, and what would fit", shown=True),
+    Key("app.boards", "b", "boards", "boards", "quality, safety and security of all trials", shown=True),
     Key("study.switch", "S", "studies", "studies", "choose another study"),
     Key("list.clear", "escape", "clear_filter", "all trials", "take the filter away"),
 )
@@ -59,7 +60,8 @@ DETAIL = (
         "previous trial",
     ),
     Key("app.memory", "m", "memory", "memory", "who holds the memory, and what would fit", shown=True),
-    Key("chart.smooth", "e", "smooth", "smooth", "smooth the training curve, or show it raw", shown=True),
+    Key("app.boards", "b", "boards", "boards", "quality, safety and security of all trials", shown=True),
+    Key("chart.smooth", "e", "smooth", "smooth", "smooth the training curve, or show it raw"),
     Key("chart.log", "l", "log", "log", "logarithmic or linear values", shown=True),
 )
 
@@ -71,6 +73,7 @@ MEMORY = (
         "memory.next", "right_square_bracket", "neighbour(1)", "next", "ask about the next trial", shown=True
     ),
     Key("memory.previous", "left_square_bracket", "neighbour(-1)", "prev", "ask about the previous trial"),
+    Key("app.boards", "b", "boards", "boards", "quality, safety and security of all trials"),
     Key("memory.down", "pagedown", "page(1)", "down", "further down the page"),
     Key("memory.up", "pageup", "page(-1)", "up", "further up the page"),
     Key("study.pause", "P", "pause_all", "pause all", "pause all trials and give the GPU back, or go on"),
@@ -81,6 +84,37 @@ WHAT_IF = (
     Key("whatif.up", "up,k", "row(-1)", "up", "the knob before"),
     Key("whatif.more", "right,l", "value(1)", "value", "a larger value, or the next", shown=True),
     Key("whatif.less", "left,h", "value(-1)", "less", "a smaller value, or the one before"),
+)
+
+BOARDS = (
+    Key("boards.back", "escape,backspace,b", "back", "back", "back to where you came from", shown=True),
+    Key(
+        "boards.evidence", "enter", "evidence", "evidence", "the worst samples behind the number", shown=True
+    ),
+    Key("boards.next", "tab,right_square_bracket", "board(1)", "board", "the next board", shown=True),
+    Key("boards.previous", "shift+tab,left_square_bracket", "board(-1)", "prev", "the board before"),
+    Key("boards.down", "down,j", "move(1,0)", "down", "the next trial"),
+    Key("boards.up", "up,k", "move(-1,0)", "up", "the trial before; the base stands on top"),
+    Key("boards.right", "right,l", "move(0,1)", "right", "the next metric, and on to the next board"),
+    Key("boards.left", "left,h", "move(0,-1)", "left", "the metric before"),
+    Key("boards.top", "g,home", "move(-99999,0)", "first", "the base"),
+    Key("boards.bottom", "G,end", "move(99999,0)", "last", "the last trial"),
+    Key("boards.sort", "o", "sort", "order", "best first by the selected metric, or by number", shown=True),
+    Key("boards.all", "a", "all", "all", "trials without scores, too, or not", shown=True),
+    Key("boards.intervals", "i", "intervals", "interval", "show the intervals, or more metrics", shown=True),
+    Key("boards.filter", "slash", "filter", "filter", "show trials such as: running  r=16", priority=True),
+    Key("trial.pause", "p", "pause", "pause", "pause the selected trial, or let it go on"),
+    Key("trial.prune", "x", "prune", "prune", "end the selected trial (asks first)"),
+    Key("app.memory", "m", "memory", "memory", "who holds the memory, and what would fit"),
+)
+
+EVIDENCE = (
+    Key("evidence.back", "escape,backspace,enter", "back", "back", "back to the boards", shown=True),
+    Key("evidence.next", "n,down,j", "sample(1)", "next", "the next sample", shown=True),
+    Key("evidence.previous", "p,up,k", "sample(-1)", "previous", "the sample before", shown=True),
+    Key("evidence.down", "pagedown,space", "page(1)", "down", "further down a long sample", shown=True),
+    Key("evidence.up", "pageup", "page(-1)", "up", "further up"),
+    Key("evidence.again", "r", "again", "ask again", "ask the engine again", shown=True),
 )
 
 EVERYWHERE = (

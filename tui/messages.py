@@ -31,3 +31,19 @@ class Filtered(Message):
 
 class Supposed(Message):
     """A row of the what-if has another value."""
+
+
+class CellChosen(Message):
+    """The cursor stands on another trial or metric of the boards."""
+
+
+class CellOpened(Message):
+    """Enter or a double click on a cell of the boards."""
+
+
+class BoardLeft(Message):
+    """The cursor went past the last column (1) or the first one (-1)."""
+
+    def __init__(self, by: int) -> None:
+        super().__init__()
+        self.by = by

@@ -83,6 +83,12 @@ def _reading(verbs: Any) -> None:
     best = _verb(verbs, "best", "best:best", "print the best trial, its adapter, and how to use it")
     _study(best)
     _json(best)
+    boards = _verb(
+        verbs, "boards", "boards:boards", "print what trials score in quality, safety and security"
+    )
+    boards.add_argument("trial", metavar="TRIAL", nargs="?", type=number, help="the trial's number")
+    _study(boards)
+    _json(boards)
     logs = _verb(verbs, "logs", "logs:logs", "print a study's events, or a trial's")
     logs.add_argument("trial", metavar="TRIAL", nargs="?", type=number, help="the trial's number")
     _study(logs)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -11,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from core.contract.metrics import Direction
+from core.contract.reading import margins
 from core.contract.score import CONFIDENCE, Score
 from core.evaluate.score import Numbers, mean, numbers, rate
 
@@ -41,12 +41,10 @@ def difference(now: Score, before: Score, looks: int = 1) -> Score:
             now.reason or before.reason or "there is no value", min(now.samples, before.samples)
         )
     change, samples = now.value - before.value, min(now.samples, before.samples)
-    ends, old = now.interval, before.interval
-    if ends is None or old is None:
+    margin = margins(now, before)
+    if margin is None:
         return Score(change, None, None, samples, "one of the two has no interval")
-    wider = _wider(looks)
-    low = math.hypot(now.value - ends[0], old[1] - before.value) * wider
-    high = math.hypot(ends[1] - now.value, before.value - old[0]) * wider
+    low, high = (_wider(looks) * one for one in margin)
     return Score(change, change - low, change + high, samples)
 
 

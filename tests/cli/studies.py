@@ -7,14 +7,16 @@ from typing import Any
 from core.contract import events as e
 from core.contract import fold
 from core.contract import state as s
+from core.contract.score import Score
 
 OBJECTIVE = [{"metric": "eval/loss", "direction": "minimize"}]
 
 
 def created(name: str = "small", at: float = 100.0, folder: str = "/studies/small", **study: Any) -> e.Event:
-    """A study of three trials was accepted."""
+    """A study of three trials was accepted; ``evaluate`` is its section of that name."""
+    evaluate = study.pop("evaluate", {})
     section = {"name": name, "trials": 3, "objectives": OBJECTIVE, **study}
-    return e.StudyCreated(at=at, study=name, spec={"study": section}, folder=folder)
+    return e.StudyCreated(at=at, study=name, spec={"study": section, "evaluate": evaluate}, folder=folder)
 
 
 def trial(number: int, end: e.Event | None = None, study: str = "small") -> list[e.Event]:
@@ -28,6 +30,20 @@ def trial(number: int, end: e.Event | None = None, study: str = "small") -> list
         e.TrialRunning(at=103.0, step=0, total_steps=40, **same),
         e.TrialReported(at=104.0, step=10, elapsed_s=1.0, metrics={"train/loss": 2.5}, **same),
         *([end] if end else []),
+    ]
+
+
+def scored(number: int, toxicity: float = 0.25) -> list[e.Event]:
+    """The base and a trial on two boards; one metric has no value."""
+    base = {"safety/toxicity": Score(0.02, 0.01, 0.04, 100), "quality/bleu": Score(21.0, 20.0, 22.0, 50)}
+    found = {
+        "safety/toxicity": Score(toxicity, toxicity - 0.05, toxicity + 0.07, 64),
+        "quality/bleu": Score(21.5, 20.4, 22.6, 50),
+        "security/exposure": Score.unsaid("no canaries were planted"),
+    }
+    return [
+        e.BaseScored(at=104.0, study="small", scores=base),
+        e.TrialScored(at=105.0, study="small", trial=number, step=10, elapsed_s=1.0, scores=found),
     ]
 
 

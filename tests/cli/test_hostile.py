@@ -17,16 +17,25 @@ from tests.hostile import TEXTS, harm, hostile
 @pytest.fixture
 def poisoned(engine):
     failure = e.TrialFailed(at=120.0, study="small", trial=1, error="boom", traceback="Traceback\n  File x")
-    state = studies.state(
-        studies.created(), *studies.trial(0, studies.completed(0, 1.5)), *studies.trial(1, failure)
-    )
-    engine.state = hostile(state)
+    first = [*studies.trial(0), *studies.scored(0), studies.completed(0, 1.5)]
+    engine.state = hostile(studies.state(studies.created(), *first, *studies.trial(1, failure)))
     return engine
 
 
 @pytest.mark.parametrize(
     "line",
-    ["status", "best", "logs", "logs 0", "logs 1", "generate --trial 0 hi", "logs 7", "best --study none"],
+    [
+        "status",
+        "best",
+        "logs",
+        "logs 0",
+        "logs 1",
+        "generate --trial 0 hi",
+        "logs 7",
+        "best --study none",
+        "boards",
+        "boards 0",
+    ],
 )
 def test_every_verb_prints_harmless_text(poisoned, capsys, line):
     main(line.split())
@@ -35,7 +44,7 @@ def test_every_verb_prints_harmless_text(poisoned, capsys, line):
     assert not harm(printed.out) and not harm(printed.err)
 
 
-@pytest.mark.parametrize("line", ["status --json", "best --json"])
+@pytest.mark.parametrize("line", ["status --json", "best --json", "boards --json"])
 def test_json_holds_all_of_it_and_no_control_character(poisoned, capsys, line):
     main(line.split())
     printed = capsys.readouterr().out

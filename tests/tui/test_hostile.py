@@ -8,8 +8,10 @@ import pytest
 from core.contract import events as e
 from core.contract import state as s
 from core.contract import wire
+from core.contract.evidence import Evidence, Sample
 from tests.hostile import TEXTS, harm, hostile, width
 from tests.tui.scene import NOW, four_cards, gpu_packs, no_card, state_of, study_events
+from tests.tui.scored import evidence, scored_study
 from tests.tui.weighed import forecast, on_cards, on_cpu, weighed_study
 from tui.text import GLYPHS
 
@@ -70,6 +72,36 @@ async def test_hostile_words_on_memory_are_harmless(seat, size):
             you.backend.refusal = wire.Reply(0, False, text, text, text)
             await you.press("right_square_bracket")
             look(you)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 50)])
+async def test_hostile_samples_and_reasons_are_harmless(seat, size):
+    state = hostile(state_of(scored_study(), four_cards(), gpu_packs()))
+    samples = tuple(Sample(text, text[::-1], 0.5, text) for text in TEXTS)
+    async with seat(state, size) as you:
+        you.backend.answers = lambda request: hostile(evidence(request))
+        await you.press("j", "enter")
+        look(you)
+        await you.press("b")
+        for key in ("tab", "tab", "down", "down", *["right"] * 4, "o", "a", "i"):
+            await you.press(key)
+            look(you)
+        await you.press("enter")
+        await you.until(lambda: "sample 1 of 12" in you.screen(), "the samples")
+        for _ in range(12):
+            look(you)
+            await you.press("n")
+        you.backend.answers = lambda request: Evidence(TEXTS[0], 1, samples)
+        await you.press("r")
+        await you.until(lambda: f"of {len(samples)}" in you.screen(), "all texts")
+        for key in ("p",) * len(samples) + ("pagedown", "end"):
+            await you.press(key)
+            look(you)
+        for text in TEXTS:
+            you.backend.answers = lambda request, text=text: Evidence(text, why_none=text)
+            await you.press("r")
+            look(you)
+        await you.sees("no sample")
 
 
 async def test_markup_is_shown_as_it_was_written(seat):

@@ -128,7 +128,9 @@ async def test_o_puts_the_best_first(seat):
 async def test_question_mark_lists_every_key(seat):
     async with seat(state_of(*SCENE), (100, 50)) as you:
         await you.press("question_mark")
-        await you.sees("pause the selected trial", "leave; the study goes on", "× pruned", "Ctrl+P")
+        await you.sees("pause the selected trial", "the worst samples behind the number")
+        await you.press("end")
+        await you.sees("leave; the study goes on", "× pruned", "Ctrl+P", "within the error bars")
         await you.press("escape")
         await you.sees("progress")
 

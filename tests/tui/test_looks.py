@@ -9,6 +9,7 @@ from textual.pilot import Pilot
 
 from tests.tui.conftest import Backend
 from tests.tui.scene import NOW, cpu_pack, four_cards, gpu_packs, no_card, state_of, study_events
+from tests.tui.scored import evidence, scored_study
 from tests.tui.weighed import answers, on_cards, on_cpu, shared_card, weighed_study
 from tui.app import TrimtabApp
 
@@ -18,8 +19,9 @@ SCENES = {
     "empty": (no_card(),),
     "weighed": (weighed_study(), no_card(), cpu_pack()),
     "shared": (weighed_study(), shared_card(), gpu_packs()),
+    "scored": (scored_study(), four_cards(), gpu_packs()),
 }
-ANSWERS = {"weighed": answers(on_cpu()), "shared": answers(on_cards())}
+ANSWERS = {"weighed": answers(on_cpu()), "shared": answers(on_cards()), "scored": evidence}
 SHOTS = [
     ("study", (80, 24), ()),
     ("study", (160, 48), ("j",)),
@@ -33,6 +35,11 @@ SHOTS = [
     ("weighed", (80, 24), ("j", "m")),
     ("shared", (120, 40), ("j", "m", "down", "right")),
     ("shared", (200, 50), ("j", "m")),
+    ("scored", (80, 24), ("j", "j", "b", "tab")),
+    ("scored", (120, 40), ("j", "j", "b", "tab", "o")),
+    ("scored", (200, 50), ("j", "j", "b", "tab", "l")),
+    ("scored", (80, 24), ("j", "j", "b", "tab", "enter", "n")),
+    ("scored", (120, 60), ("j", "j", "enter")),
 ]
 
 

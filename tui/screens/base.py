@@ -28,6 +28,7 @@ class Console(Protocol):
     def ask(self, request: wire.AnyRequest) -> None: ...
     def choose_study(self) -> None: ...
     def open_memory(self, trial: int | None) -> None: ...
+    def open_boards(self, trial: int | None) -> None: ...
 
 
 class StudyScreen(Screen[None]):
@@ -82,6 +83,11 @@ class StudyScreen(Screen[None]):
         """Who holds the memory, and what would fit."""
         trial = self.selected()
         self.console.open_memory(trial.number if trial is not None else None)
+
+    def action_boards(self) -> None:
+        """Is it better, and still safe?"""
+        trial = self.selected()
+        self.console.open_boards(trial.number if trial is not None else None)
 
     def action_pause(self) -> None:
         """Pause or resume, whichever makes sense."""

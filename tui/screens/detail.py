@@ -19,6 +19,7 @@ from tui.widgets.chart import Chart, curves_of
 from tui.widgets.eventlist import EventList
 from tui.widgets.pair import pair
 from tui.widgets.sheet import Sheet
+from tui.widgets.standing import standing
 
 
 class DetailScreen(StudyScreen):
@@ -71,7 +72,7 @@ class DetailScreen(StudyScreen):
         self.query_one("#title", Sheet).draw(self._title(study, trial))
         self.query_one(Chart).show(curves_of(trial, self._smooth), self._log, look, "no reading yet")
         self.query_one("#knobs", Sheet).draw(self._knobs(trial))
-        self.query_one("#latest", Sheet).draw(self._latest(trial))
+        self.query_one("#latest", Sheet).draw(self._latest(study, trial))
         lines = trial.lines
         if trial.traceback:
             lines = (*lines, s.Line(trial.ended_at or 0.0, "traceback:", "error"))
@@ -116,9 +117,11 @@ class DetailScreen(StudyScreen):
         rows.append(Text("◆ searched", style=look["muted"]))
         return Text("\n", no_wrap=True, overflow="ellipsis").join(rows)
 
-    def _latest(self, trial: s.Trial) -> Text:
+    def _latest(self, study: s.Study, trial: s.Trial) -> Text:
         look, width, rows = self.console.look, self._inside("#latest"), []
         for name, value in sorted(trial.latest.items()):
+            if name in trial.scores:
+                continue  # with its interval's verdict below
             unit = METRICS[name].unit if name in METRICS else ""
             shown = Text(size(value) if unit == "bytes" else number(value), style="bold")
             if unit not in ("", "bytes", "fraction") and width >= 40:
@@ -127,6 +130,7 @@ class DetailScreen(StudyScreen):
         if trial.trainable:
             count = Text(f"{trial.trainable:,}")
             rows.append(pair(Text("adapter parameters", style=look["muted"]), count, width))
+        rows += standing(study, trial, width, look)
         if not rows:
             return Text("no reading yet", style=look["muted"])
         return Text("\n", no_wrap=True, overflow="ellipsis").join(rows)

@@ -9,7 +9,7 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from tui.keys import DETAIL, EVERYWHERE, MEMORY, STUDY, WHAT_IF, Key
+from tui.keys import BOARDS, DETAIL, EVERYWHERE, EVIDENCE, MEMORY, STUDY, WHAT_IF, Key
 from tui.look import Palette
 from tui.text import GLYPHS
 
@@ -26,6 +26,8 @@ SPELT = {
     "right": "→",
     "left": "←",
     "tab": "Tab",
+    "shift+tab": "⇧Tab",
+    "space": "Space",
     "pagedown": "PgDn",
     "pageup": "PgUp",
     "home": "Home",
@@ -62,6 +64,8 @@ class Help(ModalScreen[None]):
             ("all trials", STUDY),
             ("one trial", DETAIL),
             ("memory", WHAT_IF + MEMORY),
+            ("boards", BOARDS),
+            ("evidence of a number", EVIDENCE),
             ("everywhere", EVERYWHERE),
         )
         lines: list[Text] = []
@@ -75,6 +79,8 @@ class Help(ModalScreen[None]):
             signs.append(f"{glyph} {state}  ", style=self._look[state])
         signs.append("★ best  ◆ searched")
         lines.append(signs)
+        lines.append(Text("  boards: ✓ kept  ✗ breached  ? not sure   ▲ better  ▼ worse than the base"))
+        lines.append(Text("  △ ▽ better or worse, but within the error bars"))
         return Text("\n").join(lines)
 
     def _line(self, key: Key) -> Text:
