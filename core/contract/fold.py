@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,7 +10,9 @@ from msgspec.structs import replace
 
 from core.contract import events as e
 from core.contract import state as s
+from core.contract.machine import read_machine
 from core.contract.plain import plain
+from core.contract.score import Score
 from core.contract.series import Series, add, add_all
 from core.contract.words import words
 
@@ -85,7 +88,7 @@ def apply(state: s.State, event: e.Event) -> s.State:
     if refusal(state, event):
         return state
     if isinstance(event, e.MachineRead):
-        return replace(state, machine=_machine(state.machine, event))
+        return replace(state, machine=read_machine(state.machine, event))
     if isinstance(event, e.StudyCreated):
         study = _created(event)
     elif isinstance(event, e.TrialEvent):
@@ -167,7 +170,10 @@ def _on_study(study: s.Study, event: e.Event) -> s.Study:
         case e.StudyNoted():
             return replace(study, lines=_lined(study.lines, event.at, event.text, event.level))
         case e.BaseScored():
-            return replace(study, base_scores={**study.base_scores, **event.scores})
+            return replace(
+                study,
+                base_scores={**study.base_scores, **_finite_all(event.scores)},
+            )
         case e.MemoryShort():
             return replace(study, lines=_lined(study.lines, event.at, event.text, "warning"))
         case e.Preparing() if study.state in s.LIVE_STUDY:  # else told too late
@@ -235,14 +241,27 @@ def _measured(trial: s.Trial, event: e.TrialReported | e.TrialEvaluated) -> s.Tr
     )
 
 
+def _finite_all(scores: dict[str, Score]) -> dict[str, Score]:
+    return {name: _finite(score) for name, score in scores.items()}
+
+
+def _finite(score: Score) -> Score:
+    """No number that JSON cannot say reaches a state."""
+    numbers = (score.value, score.low, score.high)
+    if all(one is None or math.isfinite(one) for one in numbers):
+        return score
+    return Score.unsaid(score.reason or f"the value is {score.value}", score.samples)
+
+
 def _scored(trial: s.Trial, event: e.TrialScored) -> s.Trial:
     """Values become curves beside the others; what has none keeps its reason."""
     series = dict(trial.series)
-    for name, score in event.scores.items():
+    told = _finite_all(event.scores)
+    for name, score in told.items():
         if score.value is not None:
             series[name] = add(series.get(name, Series()), event.step, score.value)
-    values = {name: score.value for name, score in event.scores.items() if score.value is not None}
-    scores = {**trial.scores, **event.scores}
+    values = {name: score.value for name, score in told.items() if score.value is not None}
+    scores = {**trial.scores, **told}
     return replace(
         trial, series=series, latest={**trial.latest, **values}, scores=scores, scored_step=event.step
     )
@@ -328,20 +347,3 @@ STEPS: dict[type, Callable[[s.Trial, Any], s.Trial]] = {
     e.TrialRequeued: _requeued,
     e.TrialCheckpointed: _checkpointed,
 }
-
-
-def _machine(machine: s.Machine, event: e.MachineRead) -> s.Machine:
-    past = {str(one.index): _past(machine.past.get(str(one.index)), _share(one), one.utilisation)
-            for one in event.devices}  # fmt: skip
-    past["host"] = _past(machine.past.get("host"), _share(event.host), event.host.cpu)
-    return s.Machine(event.at, event.devices, event.host, event.workers, event.why_none, past)
-
-
-def _share(one: e.Device | e.Host) -> float | None:
-    return one.used_bytes / one.total_bytes if one.used_bytes is not None and one.total_bytes else None
-
-
-def _past(past: s.Past | None, used: float | None, utilisation: float | None) -> s.Past:
-    before = past or s.Past()
-    keep = s.MACHINE_POINTS - 1
-    return s.Past((*before.used[-keep:], used), (*before.utilisation[-keep:], utilisation))
