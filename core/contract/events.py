@@ -190,6 +190,11 @@ class TrialScored(TrialEvent, frozen=True, tag="trial-scored"):
     took_s: float = 0.0
     changes: dict[str, Score] = {}
 
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The values, of those that have one."""
+        return {name: score.value for name, score in self.scores.items() if score.value is not None}
+
 
 class PauseAsked(TrialEvent, frozen=True, tag="pause-asked"):
     """Somebody asked for a pause; the worker has not confirmed it yet."""
