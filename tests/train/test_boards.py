@@ -93,7 +93,14 @@ def test_a_scoring_that_was_left_is_begun_anew_and_told_once(bench, tmp_path, wi
     again.assign(tmp_path / "other", checkpoint=path)
     while not again.of(e.TrialScored):
         again.turn()
-    again.pack.do(work.Pause(0))
+    again.pack.do(work.Pause(0))  # keeps what is scored
+    again.pack.settle()
+    kept = str(checkpoint.known(tmp_path / "other" / "0")[0])
+    third = bench(**section)
+    third.assign(tmp_path / "other", checkpoint=kept)
+    while third.pack.busy and not third.of(e.TrialReported):
+        third.turn()
+    assert not third.of(e.TrialScored) and not third.of(e.TrialEvaluated)
     again.pack.do(work.Resume(0))
     again.finish()
     assert [event.step for event in again.of(e.TrialScored)] == [4, 8]

@@ -18,7 +18,7 @@ def two(bench, tmp_path):
     one = bench(train={"learning_rate": 2e-2, "steps": 99})
     one.assign(tmp_path, 0)
     one.assign(tmp_path, 1, lora_rank=8, seed=5)
-    for _ in range(12):
+    for _ in range(5):
         one.turn()
     return one, [one.pack._members[number].trial for number in (0, 1)]
 
@@ -53,6 +53,8 @@ def test_texts_together_are_those_alone(two, seed):
             == together[number]
         )
     assert together[0] != together[1] != together[BASE]
+    mixed = written(one, {number: wants[number] for number in (0, BASE)})  # one trial beside the base
+    assert mixed == {number: together[number] for number in (0, BASE)}
 
 
 def test_the_base_writes_what_transformers_writes(two):
@@ -114,11 +116,14 @@ def test_where_memory_ends_fewer_are_written_at_once(two, monkeypatch):
 
 
 def test_a_text_is_begun_anew_when_the_pack_changes(two, tmp_path):
-    one, _ = two
-    want = {BASE: (None, Write(prompts(one, None), TOKENS))}
+    one, trials = two
+    want = {
+        number: (trial, Write(prompts(one, trial.factors, "d"), TOKENS))
+        for number, trial in enumerate(trials)
+    }
     alone = written(one, dict(want))
     assert not one.pack._rounds.do(want).done  # some tokens of it
-    one.assign(tmp_path, 2, lora_rank=16)
+    one.assign(tmp_path, 2, lora_rank=2)  # stands before the others
     one.pack._compose()
     assert written(one, want) == alone
     assert one.of(e.TrialRunning, 2)
