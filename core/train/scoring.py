@@ -14,7 +14,7 @@ from core.train.forward import Item
 from core.train.probe import Ask, Probe
 from core.train.wants import Done, Prompt, Rate, Want, Write
 
-FEWEST = 2  # samples that a change against the base can be told from
+FEWEST = 2  # samples of each probe in the first turn, which is always done; and for a change to be told
 
 
 @dataclass
@@ -39,7 +39,7 @@ def scoring(
     long as less than ``limit_s`` is spent. ``base`` holds the base's values by metric."""
     scored, answers = Scored(), [list[Sequence]() for _ in probes]
     first = True
-    while parts := _parts(probes, answers):
+    while parts := _parts(probes, answers, FEWEST if first else None):
         for part in parts:
             if not first and scored.took_s >= limit_s:
                 break
@@ -57,11 +57,11 @@ def scoring(
 Part = list[tuple[int, Sequence[Sequence[Ask]]]]  # of (place of the probe, its next samples)
 
 
-def _parts(probes: Sequence[Probe], answers: Sequence[Sequence]) -> list[Part]:
+def _parts(probes: Sequence[Probe], answers: Sequence[Sequence], most: int | None) -> list[Part]:
     """One turn: rows probe by probe, so that no message waits long; texts of one length together."""
     parts: dict[object, Part] = {}
     for at, (probe, had) in enumerate(zip(probes, answers, strict=True)):
-        samples = probe.asks[len(had) : len(had) + probe.turn]
+        samples = probe.asks[len(had) : len(had) + min(probe.turn, most or probe.turn)]
         if samples:
             parts.setdefault(("texts", probe.tokens) if probe.writes else at, []).append((at, samples))
     return list(parts.values())
