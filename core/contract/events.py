@@ -181,12 +181,19 @@ class TrialEvaluated(TrialEvent, frozen=True, tag="trial-evaluated"):
 
 
 class TrialScored(TrialEvent, frozen=True, tag="trial-scored"):
-    """Boards at ``step``, by metric. ``took_s`` is the time that scoring took."""
+    """Boards at ``step``, by metric. ``took_s`` is the time that scoring took; ``changes`` those against the
+    base on the same samples, where both have values."""
 
     step: int
     elapsed_s: float
     scores: dict[str, Score]
     took_s: float = 0.0
+    changes: dict[str, Score] = {}
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The values, of those that have one."""
+        return {name: score.value for name, score in self.scores.items() if score.value is not None}
 
 
 class PauseAsked(TrialEvent, frozen=True, tag="pause-asked"):

@@ -260,10 +260,10 @@ def _scored(trial: s.Trial, event: e.TrialScored) -> s.Trial:
     for name, score in told.items():
         if score.value is not None:
             series[name] = add(series.get(name, Series()), event.step, score.value)
-    values = {name: score.value for name, score in told.items() if score.value is not None}
+    latest = {name: value for name, value in trial.latest.items() if name not in event.scores}
     scores = {**trial.scores, **told}
     return replace(
-        trial, series=series, latest={**trial.latest, **values}, scores=scores, scored_step=event.step
+        trial, series=series, latest={**latest, **event.metrics}, scores=scores, scored_step=event.step
     )
 
 

@@ -62,8 +62,8 @@ TABLE: tuple[Metric, ...] = (
 
 BOARDS = ("quality", "safety", "security")  # what evaluations on prompts fill
 METRICS: dict[str, Metric] = {metric.name: metric for metric in TABLE}
-# The boards' metrics join when workers report them: a trial whose objective never comes fails at its end.
 OBJECTIVES = (
     "eval/loss", "eval/perplexity", "eval/accuracy",
     "train/loss", "train/tokens_per_s", "memory/alone_bytes", "memory/peak_bytes",
+    *(name for name in METRICS if name.split("/")[0] in BOARDS),
 )  # fmt: skip

@@ -13,6 +13,7 @@ import tomli_w
 from pydantic import ValidationError
 
 from core.contract import knobs, spec
+from core.contract.limits import Limit
 from core.contract.plain import plain
 from core.contract.secrets import Redactor
 from core.contract.space import Choice, Dimension, Range, read_dimension
@@ -200,8 +201,32 @@ def _across(whole: spec.Spec, where: str) -> None:
     metrics = [one.metric for one in whole.study.objectives]
     if len(set(metrics)) < len(metrics):
         problems.append(Problem("the same objective stands twice", f"{where} [study]", "keep one"))
+    problems += _boards(whole, where)
     if problems:
         raise SpecError(*problems)
+
+
+def _boards(whole: spec.Spec, where: str) -> list[Problem]:
+    """An objective or a limit needs its board."""
+    section, problems = whole.evaluate, list[Problem]()
+    wanted = [(one.metric, "the objective") for one in whole.study.objectives]
+    for text in section.limits:
+        try:
+            wanted.append((Limit.parse(text, f"{where} [evaluate] limits").metric, "the limit on"))
+        except SpecError as error:
+            problems += error.problems
+    for metric, what in wanted:
+        board = metric.split("/")[0]
+        if board in spec.BOARDS and board not in section.boards:
+            fix = f"add {board!r} to evaluate.boards"
+            problems.append(Problem(f"{what} {metric} is not scored", f"{where} [evaluate]", fix))
+        elif metric == "security/exposure" and not section.canaries:
+            fix = "set evaluate.canaries, such as 4: secrets are planted among the training rows"
+            problems.append(Problem(f"{what} {metric} needs canaries", f"{where} [evaluate]", fix))
+        elif board not in spec.BOARDS and what == "the limit on":
+            fix = f"limits hold for the boards: {', '.join(spec.BOARDS)}"
+            problems.append(Problem(f"{what} {metric} is never judged", f"{where} [evaluate]", fix))
+    return problems
 
 
 def _with_absolute_paths(whole: spec.Spec, folder: Path) -> spec.Spec:
@@ -215,8 +240,14 @@ def _with_absolute_paths(whole: spec.Spec, folder: Path) -> spec.Spec:
     data = {"source": settled(whole.data.source)}
     if isinstance(whole.data.validation, str):
         data["validation"] = settled(whole.data.validation)
+    evaluate = {
+        name: settled(path)
+        for name in ("prompts", "reference", "classifier")
+        if (path := getattr(whole.evaluate, name)) is not None
+    }
     return whole.model_copy(
         update={
+            "evaluate": whole.evaluate.model_copy(update=evaluate),
             "model": whole.model.model_copy(update={"base": settled(whole.model.base)}),
             "data": whole.data.model_copy(update=data),
         }

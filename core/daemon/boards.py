@@ -11,12 +11,13 @@ from core.contract import events as e
 from core.contract import state as s
 from core.daemon.supervisor import Supervisor
 from core.store import journal, runs
-from core.store.tensorboard import Boards
+from core.store.tensorboard import Boards, with_ends
 
 log = logging.getLogger("trimtab.boards")
 
 FLUSH_S = 2.0
 UNSURE_S = 60.0  # what ended longer ago was written by the engine that saw it
+READINGS = (e.TrialReported, e.TrialEvaluated, e.TrialScored)
 ENDED = (e.TrialCompleted, e.TrialPruned, e.TrialFailed, e.TrialInfeasible)
 
 
@@ -30,7 +31,7 @@ class BoardFeed:
         supervisor.watchers.append(self._watch)
 
     def _watch(self, event: e.Event, state: s.State) -> None:
-        if isinstance(event, (e.TrialQueued, e.TrialReported, e.TrialEvaluated, *ENDED)):
+        if isinstance(event, (e.TrialQueued, *READINGS, *ENDED)):
             study = state.studies[event.study]
             self._thread.submit(self._write, event, study)
 
@@ -43,8 +44,8 @@ class BoardFeed:
             match event:
                 case e.TrialQueued():
                     boards.begin(event.trial, event.knobs, event.at)
-                case e.TrialReported() | e.TrialEvaluated():
-                    boards.scalars(event.trial, event.step, event.metrics, event.at)
+                case e.TrialReported() | e.TrialEvaluated() | e.TrialScored():
+                    boards.scalars(event.trial, event.step, _readings(event), event.at)
                 case _:
                     boards.end(event.trial, trial.state, trial.latest, event.at)
         except OSError as error:
@@ -74,8 +75,8 @@ class BoardFeed:
             if not boards.take_up(number, trial.knobs, trial.queued_at)
         }
         for event in journal.read(runs.journal_path(Path(study.folder))):
-            if isinstance(event, e.TrialReported | e.TrialEvaluated) and event.trial in open_ends:
-                boards.scalars(event.trial, event.step, event.metrics, event.at)
+            if isinstance(event, READINGS) and event.trial in open_ends:
+                boards.scalars(event.trial, event.step, _readings(event), event.at)
         for number in open_ends:
             trial = unsure[number]
             if trial.state in s.ENDED and not (number == first.trial and isinstance(first, ENDED)):
@@ -99,3 +100,7 @@ class BoardFeed:
         for boards in self._boards.values():
             self._thread.submit(boards.close)
         self._thread.shutdown()
+
+
+def _readings(event: e.TrialReported | e.TrialEvaluated | e.TrialScored) -> dict[str, float]:
+    return with_ends(event.scores) if isinstance(event, e.TrialScored) else event.metrics

@@ -133,7 +133,7 @@ class Runner:
 
     async def _handle(self, message: Message) -> None:
         match message:
-            case e.TrialEvaluated() if not self.closing:
+            case e.TrialEvaluated() | e.TrialScored() if not self.closing:
                 await self._judge(message)
             case e.TrialCompleted():
                 await self._search.tell(message.trial, s.COMPLETE, message.values)
@@ -157,7 +157,7 @@ class Runner:
                     message.what, f"{message.where}\n{message.fix}\n{message.traceback}", message
                 )
 
-    async def _judge(self, event: e.TrialEvaluated) -> None:
+    async def _judge(self, event: e.TrialEvaluated | e.TrialScored) -> None:
         reason = await self._search.report(event.trial, event.step, event.metrics)
         trial = self.study.trials[event.trial]
         if not reason or trial.state not in s.ON_WORKER or trial.asked == "prune":

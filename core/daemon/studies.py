@@ -17,7 +17,8 @@ from core.contract import state as s
 from core.contract import wire, work
 from core.contract.spec import Spec
 from core.contract.specfile import parse, to_raw, write
-from core.daemon import placement, requests
+from core.daemon import evidences, placement, requests
+from core.daemon.breaches import Breaches
 from core.daemon.crew import Crew, Worker
 from core.daemon.departures import Lost
 from core.daemon.forecasts import answered
@@ -35,8 +36,8 @@ log = logging.getLogger("trimtab.studies")
 
 # What a runner reacts to; readings and confirmations only change the picture.
 FOR_RUNNER = (
-    e.TrialEvaluated, e.TrialCompleted, e.TrialPruned, e.TrialFailed, e.TrialInfeasible, e.PackMeasured,
-    e.StudyResumed, e.MemoryShort, e.TrialRequeued,
+    e.TrialEvaluated, e.TrialScored, e.TrialCompleted, e.TrialPruned, e.TrialFailed, e.TrialInfeasible,
+    e.PackMeasured, e.StudyResumed, e.MemoryShort, e.TrialRequeued,
 )  # fmt: skip
 
 
@@ -60,6 +61,7 @@ class Studies:
         self.heard: dict[str, int] = {}  # durable, by worker, as the journals tell it
         self._whys: dict[tuple[str, int], str] = {}  # why trials are being pruned, until their workers know
         supervisor.watchers.append(self._watch)
+        self._breaches = Breaches(supervisor, self.handle)
 
     @property
     def state(self) -> s.State:
@@ -94,6 +96,7 @@ class Studies:
         """Go on with the studies that ran when the engine ended."""
         for study in self.state.studies.values():
             if study.state in s.LIVE_STUDY:
+                self._breaches.take_up(study)
                 try:
                     self._run(parse(study.spec, study.folder), Path(study.folder))
                 except TrimtabError as error:
@@ -133,6 +136,9 @@ class Studies:
         match request:
             case wire.Foresee() | wire.WeighMemory():
                 return await asyncio.to_thread(self._foretell, request)  # advice takes many looks
+            case wire.AskEvidence():
+                study = requests.study_in(self.state, request.study)
+                return await asyncio.to_thread(evidences.read, study, request)
             case wire.StartStudy():
                 async with self._one_start:
                     await self._start(request)

@@ -42,6 +42,8 @@ def _corpus(kind: Any, answers: Sequence[str], references: Sequence[str]) -> Sco
     if count == 1:
         return Score(found.score, None, None, 1, ONE_SAMPLE)
     told = json.loads(found.format(width=6, signature=metric.get_signature().format(), is_json=True))
+    if "confidence_mean" not in told:  # sacrebleu says nothing of resamples that are all 0
+        return Score(found.score, None, None, count, "too few samples vary")
     middle, half = told["confidence_mean"], told["confidence_var"]
     low, high = middle - half, middle + half
     return Score(found.score, max(0.0, min(low, found.score)), min(100.0, max(high, found.score)), count)

@@ -17,6 +17,7 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from core import paths
 from core.contract.knobs import TABLE
 from core.contract.metrics import METRICS
+from core.contract.score import Score
 
 STATUS = {
     "complete": api_pb2.STATUS_SUCCESS,
@@ -91,6 +92,15 @@ class Boards:
         if trial not in self._writers:
             self._writers[trial] = EventFileWriter(str(paths.private(self._folder / str(trial))))
         self._writers[trial].add_event(Event(wall_time=at, step=step, summary=summary))
+
+
+def with_ends(scores: Mapping[str, Score]) -> dict[str, float]:
+    """The value of each metric that has one, with the ends of its interval below it: METRIC/low and /high."""
+    found: dict[str, float] = {}
+    for name, score in scores.items():
+        parts = ((name, score.value), (f"{name}/low", score.low), (f"{name}/high", score.high))
+        found |= {tag: value for tag, value in parts if value is not None and score.value is not None}
+    return found
 
 
 def written(folder: Path) -> dict[str, int]:

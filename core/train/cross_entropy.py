@@ -58,6 +58,26 @@ def judge(hidden: torch.Tensor, head: Head, targets: torch.Tensor) -> tuple[torc
     return found, hits
 
 
+@torch.no_grad()
+def moments(hidden: torch.Tensor, head: Head, targets: torch.Tensor) -> torch.Tensor:
+    """Each token's loss, whether it came first, and the mean and deviation of the next token's
+    log-probability under the model's own distribution (Zhang et al. 2025): (4, K) float32."""
+    found = torch.empty(4, len(targets), dtype=torch.float32, device=hidden.device)
+    for part in _chunks(len(targets), head):
+        found[:, part] = described(head.logits(hidden[part]), targets[part])
+    return found
+
+
+def described(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """``moments`` of whole logits (K, V)."""
+    known = logits.log_softmax(-1)
+    chances = known.exp()
+    mean = (chances * known).sum(-1)
+    spread = (chances * (known - mean[:, None]).square_()).sum(-1).sqrt_()
+    loss = -known.gather(-1, targets[:, None]).squeeze(-1)
+    return torch.stack([loss, (logits.argmax(-1) == targets).float(), mean, spread])
+
+
 def _chunks(tokens: int, head: Head) -> list[slice]:
     """Even parts of at most CHUNK_BYTES of logits."""
     room = max(1, CHUNK_BYTES[head.weight.device.type] // (4 * head.weight.shape[0]))

@@ -10,24 +10,29 @@ from typing import Any, NamedTuple
 
 import torch
 
+from core.contract.plain import plain
 from core.contract.space import Choice, Range
 from core.contract.spec import Spec
 from core.errors import TrimtabError
+from core.evaluate import canary
 from core.train import source
 from core.train.form import Form, Formless, Segment
 from core.train.progress import Progress
 
 MASKED = -100  # torch's cross-entropy leaves these targets out
 BATCH = 256  # rows per call of the tokenizer
+PARTS = ("task", "source", "category", "topic", "label")  # columns that name a slice, the first that is there
 
 Raw = dict[str, Any]
 
 
 class Row(NamedTuple):
-    """One sequence: ``ids`` its tokens, ``labels`` the same with ``MASKED`` where nothing is learnt."""
+    """One sequence: ``ids`` its tokens, ``labels`` the same with ``MASKED`` where nothing is learnt; ``part``
+    names the slice of the data that it belongs to, where a column tells."""
 
     ids: list[int]
     labels: list[int]
+    part: str = ""
 
 
 @dataclass
@@ -37,6 +42,7 @@ class Data:
     train: list[Row]
     validation: list[Row]
     notes: list[str] = field(default_factory=list)
+    canaries: list[canary.Canary] = field(default_factory=list)  # the last rows of ``train``
     _cut: dict[int, tuple[list[Row], list[Row]]] = field(default_factory=dict, repr=False)
 
     def shortened(self, length: int) -> tuple[list[Row], list[Row]]:
@@ -53,7 +59,7 @@ class Data:
 
 def cut(row: Row, length: int) -> Row:
     """The row's first ``length`` tokens."""
-    return row if len(row.ids) <= length else Row(row.ids[:length], row.labels[:length])
+    return row if len(row.ids) <= length else Row(row.ids[:length], row.labels[:length], row.part)
 
 
 def has_target(row: Row) -> bool:
@@ -87,8 +93,27 @@ def load_data(spec: Spec, tokenizer: Any, progress: Progress) -> Data:
         _kept(form, validation[: spec.evaluate.rows], "validation", spec, progress, notes),
         notes,
     )
+    _plant(data, canary.canaries(spec.evaluate.canaries, spec.study.seed), tokenizer)
     notes.append(f"{len(data.train)} training and {len(data.validation)} validation rows, as {form.kind}")
     return data
+
+
+def beginning(tokenizer: Any) -> list[int]:
+    """What stands before a plain text, so that its first token is predicted, too."""
+    first = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
+    return [] if first is None else [first]
+
+
+def _plant(data: Data, found: Sequence[canary.Canary], tokenizer: Any) -> None:
+    """Add the canaries as rows of plain text, and say so."""
+    data.canaries += found
+    end = [tokenizer.eos_token_id] if tokenizer.eos_token_id is not None else []
+    for one in found:
+        ids = [*tokenizer(one.text, add_special_tokens=False)["input_ids"], *end]
+        before = beginning(tokenizer)
+        data.train.append(Row([*before, *ids], [*[MASKED] * len(before), *ids]))
+    if found:
+        data.notes.append(f"{len(found)} canaries are planted among the training rows (evaluate.canaries)")
 
 
 def _kept(
@@ -135,9 +160,16 @@ def _tokenised(
         batch = [_pieces(form, row, faults) for row in rows[start : start + BATCH]]
         texts = [text for pieces in batch for text, _ in pieces]
         ids = iter(encode(texts, add_special_tokens=False)["input_ids"] if texts else [])
-        for pieces in batch:
+        for pieces, raw in zip(batch, rows[start : start + BATCH], strict=True):
             if pieces:
-                yield _row([(next(ids), learnt) for _, learnt in pieces], beginning)
+                row = _row([(next(ids), learnt) for _, learnt in pieces], beginning)
+                yield row._replace(part=_part(raw))
+
+
+def _part(raw: Raw) -> str:
+    """Such as "task: sums"; "" where no column tells."""
+    column = next((one for one in PARTS if isinstance(raw.get(one), str | int)), None)
+    return f"{column}: {plain(str(raw[column]), 60)}" if column else ""
 
 
 def _pieces(form: Form, row: Raw, faults: Counter[str]) -> list[Segment]:

@@ -12,6 +12,7 @@ from core.train import cross_entropy
 from core.train.cross_entropy import Head
 from core.train.data import MASKED, Row, collate
 from core.train.factors import Factors
+from core.train.likelihood import Reading, readings
 from core.train.model import Base
 from core.train.stack import Stack
 
@@ -20,9 +21,9 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Item:
-    """A row of a trial; ``key`` is its dropout key, ``mine`` the trial's factors."""
+    """A row; ``key`` is its dropout key, ``mine`` the trial's factors, None for the base itself."""
 
-    mine: Factors
+    mine: Factors | None
     row: Row
     key: int = 0
 
@@ -50,7 +51,7 @@ class Forward:
     """Computes on a base with a stack of adapters. ``head`` is None where the base's own logits are used."""
 
     def __init__(self, base: Base, stack: Stack, head: Head | None) -> None:
-        self._base, self._stack, self._head = base, stack, head
+        self._base, self._stack, self.head = base, stack, head
 
     def train(self, items: Sequence[Item]) -> list[tuple[Factors, torch.Tensor]]:
         """Each trial's summed loss over its rows, nats, float32 scalars on the device. Their gradients are in
@@ -75,15 +76,28 @@ class Forward:
             self._stack.end()
         return list(zip(owners, _sums(losses, counts), _sums(hits.float(), counts), strict=True))
 
+    @torch.no_grad()
+    def rate(self, items: Sequence[Item], detailed: bool = False) -> list[tuple[Item, Reading]]:
+        """A reading of each row, of trials and of the base itself in one pass."""
+        _, ordered = self._lay(items, trains=False)
+        try:
+            found = self._describe(ordered, detailed)
+        finally:
+            self._stack.end()
+        counts = [count_targets([item.row]) for item in ordered]
+        return list(zip(ordered, readings(found, counts), strict=True))
+
     def _lay(self, items: Sequence[Item], trains: bool) -> tuple[list[Factors], list[Item]]:
         """Begin a pass: the trials in it, and their items, in the order of the stack."""
         keys: dict[int, list[int]] = {}
         for item in items:
             keys.setdefault(id(item.mine), []).append(item.key)
-        owners = self._stack.order(list({id(item.mine): item.mine for item in items}.values()))
-        self._stack.begin(self._stack.lay([(one, keys[id(one)]) for one in owners], trains))
+        owners = self._stack.order([item.mine for item in items if item.mine is not None])
+        if owners:
+            mine, bare = [(one, keys[id(one)]) for one in owners], len(keys.get(id(None), ()))
+            self._stack.begin(self._stack.lay(mine, trains, bare))
         place = {id(one): index for index, one in enumerate(owners)}
-        return owners, sorted(items, key=lambda item: place[id(item.mine)])
+        return owners, sorted(items, key=lambda item: place.get(id(item.mine), len(owners)))
 
     def _pass(
         self, owners: Sequence[Factors], items: Sequence[Item], grad: bool
@@ -93,23 +107,40 @@ class Forward:
         No attention mask is passed: padding stands on the right, where a causal model cannot see it, and SDPA
         stays on its fast causal path.
         """
+        counts = [count_targets([item.row for item in items if item.mine is one]) for one in owners]
+        seen, targets = self._see(items)
+        if self.head is None:
+            losses = torch.nn.functional.cross_entropy(seen, targets, reduction="none")
+            return losses, counts, seen.argmax(-1) == targets
+        if grad:
+            return cross_entropy.losses(seen, self.head, targets), counts, targets
+        losses, hits = cross_entropy.judge(seen, self.head, targets)
+        return losses, counts, hits
+
+    def _describe(self, items: Sequence[Item], detailed: bool) -> torch.Tensor:
+        """(2, K) losses and firsts; ``detailed`` (4, K), see cross_entropy.moments."""
+        seen, targets = self._see(items)
+        if self.head is None:
+            return cross_entropy.described(seen, targets)[: 4 if detailed else 2]
+        if detailed:
+            return cross_entropy.moments(seen, self.head, targets)
+        losses, hits = cross_entropy.judge(seen, self.head, targets)
+        return torch.stack([losses, hits.float()])
+
+    def _see(self, items: Sequence[Item]) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the base makes of the places before the targets, and the targets (K,): hidden states (K, H);
+        logits (K, V) float32 where there is no head."""
         rows = [item.row for item in items]
         batch = collate(rows, self._base.pad_id, CPU)
         found, at = learnt(rows)
-        counts = [count_targets([item.row for item in items if item.mine is one]) for one in owners]
         device = self._base.device
         targets, ids = torch.from_numpy(found).to(device), batch["input_ids"].to(device)
         places = torch.from_numpy(at).to(device)  # (K,)
-        if self._head is None:
-            logits = self._base.model(input_ids=ids, use_cache=False).logits.flatten(0, 1)[places].float()
-            losses = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
-            return losses, counts, logits.argmax(-1) == targets
+        if self.head is None:
+            logits = self._base.model(input_ids=ids, use_cache=False).logits
+            return logits.flatten(0, 1)[places].float(), targets
         hidden = self._base.model.base_model(input_ids=ids, use_cache=False).last_hidden_state
-        hidden = hidden.flatten(0, 1).index_select(0, places)  # (K, H)
-        if grad:
-            return cross_entropy.losses(hidden, self._head, targets), counts, targets
-        losses, hits = cross_entropy.judge(hidden, self._head, targets)
-        return losses, counts, hits
+        return hidden.flatten(0, 1).index_select(0, places), targets
 
 
 def _sums(values: torch.Tensor, counts: Sequence[int]) -> Iterator[torch.Tensor]:

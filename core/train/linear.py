@@ -142,7 +142,7 @@ def _of(x: torch.Tensor, run: Run, plan: Plan) -> torch.Tensor:
     ``x`` is (rows, tokens, channels), or has all tokens in one dimension; where a trial is alone it may have
     any tokens in any shape.
     """
-    if len(plan.runs) == 1:
+    if run.rows.stop - run.rows.start == plan.rows:
         return x.view(run.count, -1, x.shape[-1])
     return x.view(plan.rows, -1, x.shape[-1])[run.rows].view(run.count, -1, x.shape[-1])
 

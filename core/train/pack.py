@@ -17,29 +17,24 @@ from core.contract.plain import plain
 from core.contract.spec import Spec
 from core.errors import TrimtabError
 from core.train import adapters, checkpoint, memory, places, position
+from core.train.bare import Bare
+from core.train.boards import Boards
 from core.train.data import Data
 from core.train.forward import Forward
 from core.train.keeping import Keeper
 from core.train.linear import Gate
+from core.train.member import Member
 from core.train.meter import Meter
 from core.train.model import Base
 from core.train.position import Position
-from core.train.rounds import Outcome, Rounds, free
+from core.train.rounds import Outcome, Rounds, Wants, free
 from core.train.stack import Stack
 from core.train.survey import survey
-from core.train.trial import Diverged, Done, Learn, Tell, Trial, Want
+from core.train.trial import Diverged, Tell, Trial
+from core.train.wants import BASE, Learn, Want
 
 log = logging.getLogger("trimtab.pack")
 HOST = torch.device("cpu")
-
-
-class Member:
-    """A trial of the pack, where it stands in its life, and what it wants next."""
-
-    def __init__(self, trial: Trial, paused: bool, retry: int = 0) -> None:
-        self.trial, self.paused, self.retry = trial, paused, retry
-        self.life = trial.life()
-        self.want: Want = next(self.life)
 
 
 class Pack:
@@ -54,6 +49,10 @@ class Pack:
         for place in self._places:
             Gate(modules[place.name], place, self._stack)
         self._rounds = Rounds(base, self._stack, Forward(base, self._stack, self._survey.head))
+        self._boards = Boards(spec, base, data) if spec.evaluate.boards else None
+        self._bare = Bare(spec, base, self._boards, tell) if self._boards is not None else None
+        if self._survey.astray or self._survey.why_alone:
+            self._rounds.alone.add(BASE)
         longest = max((len(row.ids) for row in data.train), default=0)
         self._keeper, self._meter = Keeper(spec, base, self), Meter(spec, base, self._stack, longest, tell)
         self._why_alone = ""
@@ -94,7 +93,7 @@ class Pack:
         number = assign.trial
         try:
             paths.private(Path(assign.folder))
-            trial = Trial(self._spec, self._base, self._places, self._data, assign, self._tell)
+            trial = Trial(self._spec, self._base, self._places, self._data, assign, self._tell, self._boards)
         except adapters.Unfit as unfit:
             self.say(e.TrialInfeasible, number, why=str(unfit))
             return
@@ -115,6 +114,8 @@ class Pack:
         self._admit(trial)
         self._keeper.join(trial)
         self._members[number] = Member(trial, assign.paused, assign.retry)
+        if self._bare is not None:
+            self._bare.begin(trial.folder.parent)
         if assign.paused:
             trial.to(HOST)
             self.say(e.TrialPaused, number, step=trial.step)
@@ -190,29 +191,35 @@ class Pack:
         torch.AcceleratorError when the device itself fails: no trial is at fault, and none can go on here."""
         self._compose()
         active = {number: self._members[number] for number in self._composed}
-        wants = {one: (member.trial, member.want) for one, member in active.items()}
+        wants: dict[int, tuple[Trial | None, Want]] = {
+            one: (member.trial, member.want) for one, member in active.items()
+        }
+        if self._bare is not None and self._bare.want is not None:
+            wants[BASE] = (None, self._bare.want)
         outcome = self._rounds.do(wants)
+        if self._bare is not None:
+            self._bare.take(outcome)
         self._measure(wants, outcome)
         self._advance_all(active, outcome)
         paused = [number for number, member in self._members.items() if member.paused]
         self._keeper.due([member.trial for member in self._members.values()], paused)
 
-    def _measure(self, wants: dict[int, tuple[Trial, Want]], outcome: Outcome) -> None:
-        if outcome.errors or not all(isinstance(want, Learn) for _, want in wants.values()):
+    def _measure(self, wants: Wants, outcome: Outcome) -> None:
+        learning = [want for _, want in wants.values() if isinstance(want, Learn)]
+        if outcome.errors or len(learning) < len(wants):
             return
         held = {one: member.trial for one, member in self._members.items()}
-        rows = [item.row for _, want in wants.values() for item in want.items]
+        rows = [item.row for want in learning for item in want.items]
         turns = len(self._rounds.alone) > 1
         why = self._why_alone if turns else ""
         self._meter.round(tuple(wants), held, rows, outcome.busy_s, outcome.widest, why)
 
-    def _advance(self, member: Member, done: tuple[Done, float]) -> None:
+    def _advance(self, member: Member, outcome: Outcome) -> None:
         """Let the trial take what came of its want. Raises what ends it."""
-        try:
-            member.want = member.life.send(done)
-        except StopIteration as over:
+        why = member.take(outcome)
+        if why is not None:
             member.trial.latest.setdefault(memory.ALONE, self._meter.alone(member.trial))
-            self._keeper.complete(member.trial, over.value)
+            self._keeper.complete(member.trial, why)
             self._drop(member.trial.number)
 
     def _compose(self) -> None:
@@ -256,9 +263,7 @@ class Pack:
             if number in again:
                 continue
             try:
-                if number in outcome.errors:
-                    raise outcome.errors[number]
-                self._advance(member, (outcome.done[number], outcome.busy_s))
+                self._advance(member, outcome)
             except Exception as error:
                 self._end(number, member, error)
         if outcome.short or stuck:

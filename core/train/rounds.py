@@ -7,6 +7,8 @@ import gc
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
 
 import torch
 
@@ -14,28 +16,40 @@ from core.memory.passes import MOST, share_out
 from core.train import optimizer
 from core.train.factors import Factors
 from core.train.forward import Forward, Item
+from core.train.likelihood import Reading
 from core.train.model import Base
 from core.train.stack import Stack
-from core.train.trial import Done, Judge, Learn, Trial, Update, Want
+from core.train.trial import Trial
+from core.train.wants import BASE, Done, Judge, Learn, Rate, Update, Wait, Want, Write
+from core.train.writing import Writing
 
 # What a pass costs beside its tokens, in tokens: reading the weights on a CPU, launching kernels on a GPU.
 CPU_OVERHEAD = 12
 CALM = 200  # rounds after which larger passes are tried again
 LAUNCH_S, RATE = 0.045, 3e14  # an eager pass of a small model on a fast card, and its FLOP/s
 
-Found = list[tuple]  # of (factors, tensor, …)
+Rows = Learn | Judge | Rate
+W = TypeVar("W", Learn, Judge, Rate, Write, Wait)
+Found = list[tuple]  # of (factors, tensor, …), or of (item, reading)
+Wants = Mapping[int, tuple[Trial | None, Want]]  # by trial; that of the base itself has none
 
 
 @dataclass
 class Outcome:
-    """What came of a round: a ``Done`` or an error for each trial that wanted something."""
+    """What came of a round: a ``Done`` or an error for each trial that wanted something, or neither where
+    a text goes on in the next round."""
 
     done: dict[int, Done] = field(default_factory=dict)
     errors: dict[int, Exception] = field(default_factory=dict)
     widest: int = 0  # tokens of its largest pass, padding included
     unsteady: set[int] = field(default_factory=set)  # trials whose gradient is used up: not to be done again
     short: int = 0  # tokens of the smallest pass that memory did not hold
-    busy_s: float = 0.0
+    busy_s: float = 0.0  # learning and judging
+    scoring_s: float = 0.0  # beside that
+
+    def took_s(self, want: Want) -> float:
+        """What the round took for one of its wants: scoring is not training."""
+        return self.busy_s if isinstance(want, Learn | Judge) else self.scoring_s
 
 
 class Rounds:
@@ -44,19 +58,20 @@ class Rounds:
     def __init__(self, base: Base, stack: Stack, forward: Forward) -> None:
         self._base, self._stack, self._forward = base, stack, forward
         self.alone: set[int] = set()
+        self._writing = Writing(base, stack, forward.head)
         self.most = self.bound = MOST  # tokens in one pass; the first is halved when memory ends
         self._calm = 0  # rounds since memory last ended
         self._overhead = _overhead(base)
 
-    def do(self, wants: Mapping[int, tuple[Trial, Want]]) -> Outcome:
+    def do(self, wants: Wants) -> Outcome:
         """Do what each trial wants. Trials are taken in the order of their numbers."""
         outcome, began = Outcome(), time.perf_counter()
         self._dare()
-        owner = {id(trial.factors): number for number, (trial, _) in wants.items()}
-        learning = {one: want for one, (_, want) in sorted(wants.items()) if isinstance(want, Learn)}
-        judging = {one: want for one, (_, want) in sorted(wants.items()) if isinstance(want, Judge)}
+        trials = {one: trial for one, (trial, _) in wants.items() if trial is not None}
+        owner = {id(trial.factors): one for one, trial in trials.items()} | {id(None): BASE}
+        learning = _of(Learn, wants)
         sums: dict[int, list[torch.Tensor]] = {}  # (loss, hits or norm) by trial
-        mine = {one: wants[one][0].factors for one in learning}
+        mine = {one: trials[one].factors for one in learning}
         self._stack.own()
         before = {one: factors.grad for one, factors in mine.items()}
         for factors in mine.values():
@@ -66,13 +81,38 @@ class Rounds:
         for one, grad in before.items():
             _join(mine[one], grad, whole=one not in outcome.errors)
         learnt = {one: want for one, want in learning.items() if one not in outcome.errors}
-        due = {one: (wants[one][0], want.update) for one, want in learnt.items()}
+        due = {one: (trials[one], want.update) for one, want in learnt.items()}
         norms = self._update(due, outcome)
-        for found in self._shared(judging, self._forward.judge, owner, outcome):
+        for found in self._shared(_of(Judge, wants), self._forward.judge, owner, outcome):
             _add(sums, owner, found)
         self._read(sums, norms, outcome)
         outcome.busy_s = time.perf_counter() - began
+        self._rate(_of(Rate, wants), owner, outcome)
+        self._write(_of(Write, wants), outcome)
+        outcome.done |= dict.fromkeys(_of(Wait, wants), Done())
+        outcome.scoring_s = time.perf_counter() - began - outcome.busy_s
         return outcome
+
+    def _rate(self, wants: Mapping[int, Rate], owner: Mapping[int, int], outcome: Outcome) -> None:
+        """Rows whose readings are detailed have passes of their own: they cost more."""
+        readings: dict[int, Reading] = {}
+        for detailed in (False, True):
+            some = {one: want for one, want in wants.items() if want.detailed == detailed}
+            for found in self._shared(some, partial(self._forward.rate, detailed=detailed), owner, outcome):
+                readings |= {id(item): reading for item, reading in found}
+        for one, want in wants.items():
+            if one not in outcome.errors:
+                outcome.done[one] = Done(answers=[readings[id(item)] for item in want.items])
+
+    def _write(self, wants: Mapping[int, Write], outcome: Outcome) -> None:
+        wrote = self._writing.do(wants, self.alone, self.most)
+        outcome.done |= wrote.done
+        outcome.errors |= wrote.errors
+        if wrote.short:
+            self.most, self._calm = min(self.most, max(1, wrote.short // 2)), 0
+            outcome.short = min(outcome.short or wrote.short, wrote.short)
+        if wrote.short or wrote.errors:
+            free(self._base.device)
 
     def _dare(self) -> None:
         """Whoever took the memory may have given it back: try larger passes again after a while."""
@@ -86,7 +126,7 @@ class Rounds:
 
     def _shared(
         self,
-        wants: Mapping[int, Want],
+        wants: Mapping[int, Rows],
         work: Callable[[Sequence[Item]], Found],
         owner: Mapping[int, int],
         outcome: Outcome,
@@ -187,6 +227,11 @@ class Rounds:
         numbers = torch.stack(rows).tolist()
         for one, (loss, hits, norm) in zip(known, numbers, strict=True):
             outcome.done[one] = Done(loss, norm, int(hits))
+
+
+def _of(kind: type[W], wants: Wants) -> dict[int, W]:
+    """The wants of one kind, by trial."""
+    return {one: want for one, (_, want) in sorted(wants.items()) if isinstance(want, kind)}
 
 
 def _join(factors: Factors, before: torch.Tensor | None, whole: bool) -> None:

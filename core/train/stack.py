@@ -181,8 +181,9 @@ class Stack:
         known = {id(one) for one in wanted}
         return [one for group in self.groups for one in group.members if id(one) in known]
 
-    def lay(self, rows: Sequence[tuple[Factors, Sequence[int]]], trains: bool) -> Plan:
-        """Plan a pass over ``rows``: each trial, in ``order``, with the dropout key of each of its rows."""
+    def lay(self, rows: Sequence[tuple[Factors, Sequence[int]]], trains: bool, bare: int = 0) -> Plan:
+        """Plan a pass over ``rows``: each trial, in ``order``, with the dropout key of each of its rows; and
+        at its end ``bare`` rows of the base itself, in a pass that does not train."""
         counts = {id(one): len(keys) for one, keys in rows}
         runs: list[Run] = []
         at = 0
@@ -194,7 +195,8 @@ class Stack:
                     at += count
         keys = [key for _, some in rows for key in some]
         thresholds = [dropout.threshold(one.dropout) for one, some in rows for _ in some]
-        return Plan(at, runs, self._words(keys), self._words(thresholds), trains, alone=len(rows) == 1)
+        alone = len(rows) == 1 and not bare
+        return Plan(at + bare, runs, self._words(keys), self._words(thresholds), trains, alone)
 
     def _extend(self, runs: list[Run], group: Group, slot: int, at: int, count: int, trains: bool) -> None:
         last = runs[-1] if runs else None

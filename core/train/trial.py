@@ -15,7 +15,8 @@ from core.contract.spec import Spec
 from core.contract.work import Assign
 from core.evaluate.patience import Patience
 from core.evaluate.quality import Sums
-from core.train import adapters, checkpoint, dropout, memory, optimizer, schedule
+from core.train import adapters, checkpoint, dropout, evidence, memory, optimizer, schedule
+from core.train.boards import Boards
 from core.train.data import Data, Row
 from core.train.factors import Factors
 from core.train.forward import Item, count_targets
@@ -23,6 +24,7 @@ from core.train.model import Base
 from core.train.order import Order
 from core.train.places import Layout, Place
 from core.train.position import Position
+from core.train.wants import Done, Judge, Learn, Update, Want
 
 GRADIENT = "gradient"  # of a step under way, among the optimizer's tensors
 Tell = Callable[[e.Event], None]
@@ -30,40 +32,6 @@ Tell = Callable[[e.Event], None]
 
 class Diverged(Exception):
     """The loss or its gradient is not a number any more."""
-
-
-@dataclass(frozen=True)
-class Learn:
-    """Wanted: the gradient of these rows; after the last of a step, ``update`` too."""
-
-    items: list[Item]
-    update: Update | None = None
-
-
-@dataclass(frozen=True)
-class Update:
-    """Wanted: a clipped step. ``targets`` divides the gradient: that of a sum becomes that of a mean."""
-
-    targets: int
-    rate: float
-    clip: float  # inf: none
-
-
-@dataclass(frozen=True)
-class Judge:
-    """Wanted: loss and hits of these rows."""
-
-    items: list[Item]
-
-
-@dataclass(frozen=True)
-class Done:
-    """What came of a want: ``loss`` summed over the rows' targets, the gradient's ``norm`` before clipping,
-    and the ``hits`` of a judgement."""
-
-    loss: float
-    norm: float = 0.0
-    hits: int = 0
 
 
 @dataclass
@@ -77,7 +45,6 @@ class Partial:
     sums: Sums = field(default_factory=Sums)  # of these rows
 
 
-Want = Learn | Judge
 Life = Generator[Want, tuple[Done, float], str]  # sent: what came of the want, and the seconds it took
 
 
@@ -92,10 +59,11 @@ class Trial:
         data: Data,
         assign: Assign,
         tell: Tell,
+        boards: Boards | None = None,
     ) -> None:
         """Raises adapters.Unfit when the knobs cannot be had here."""
         self.number, self.knobs, self.folder = assign.trial, assign.knobs, Path(assign.folder)
-        self._spec, self._base, self._tell = spec, base, tell
+        self._spec, self._base, self._tell, self._boards = spec, base, tell, boards
         length = int(self.knobs["sequence_length"])
         rows, held = data.shortened(length)
         if not rows or not held:
@@ -118,6 +86,9 @@ class Trial:
         self._reported_at, self._evaluated_step = 0.0, -1
         self._partial, self._done = Partial(), 0  # wants done in all its life
         self.best_at: Position | None = None  # where it stood after its best evaluation
+        self._why = ""  # why its last evaluation ended it
+        self._scored_step, self._scoring_s = -1, 0.0
+        self._unsaid: dict[str, str] = {}  # why the latest scoring has no value, by metric
 
     def _begin(self, layout: Layout, seed: int) -> Factors:
         rank = int(self.knobs["lora_rank"])
@@ -146,16 +117,21 @@ class Trial:
     def life(self) -> Life:
         """Train and evaluate; returns why it ended before its last step, or ""."""
         every = self._spec.evaluate.every
-        why = ""
-        if self.step and self.step % every == 0 and self._evaluated_step != self.step:
-            why = yield from self._evaluate()  # it was left before or in it
-        while self.step < self.total_steps and not why:
+        if self.step and self.step % every == 0:
+            yield from self._look()  # it was left before or in it
+        while self.step < self.total_steps and not self._why:
             yield from self._train_step()
             if self.step % every == 0 or self.step == self.total_steps:
-                why = yield from self._evaluate()
+                yield from self._look()
+        yield from self._look()
+        return self._why
+
+    def _look(self) -> Generator[Want, tuple[Done, float], None]:
+        """Evaluate and score where that is not done yet."""
         if self._evaluated_step != self.step:
-            yield from self._evaluate()
-        return why
+            self._why = yield from self._evaluate()
+        if self._boards is not None and self._scored_step != self.step:
+            yield from self._score(self._boards)
 
     def _train_step(self) -> Generator[Want, tuple[Done, float], None]:
         """Go on where ``_partial`` is. Between any two micro-batches it can be left and taken up again."""
@@ -222,12 +198,33 @@ class Trial:
             self.best_at = self.position
         return why or ""
 
+    def _score(self, boards: Boards) -> Generator[Want, tuple[Done, float], None]:
+        """Fill the boards. Left in the middle, it is begun anew: nothing of it is kept before its end."""
+        writes = boards.writes(self.step, bool(self._why) or self.step == self.total_steps)
+        scored = yield from boards.score(self.factors, writes, self.elapsed_s, self._scoring_s)
+        self._done += 1
+        self._scored_step, self._scoring_s = self.step, self._scoring_s + scored.took_s
+        for name, score in scored.scores.items():
+            self.latest.pop(name, None)
+            if score.value is not None:
+                self.latest[name] = score.value
+            self._unsaid[name] = score.reason if score.value is None else ""
+        evidence.write(self.folder, self.step, scored.worst, self._warn)
+        self._say(
+            e.TrialScored,
+            step=self.step, elapsed_s=self.elapsed_s, scores=scored.scores, took_s=scored.took_s,
+            changes=scored.changes,
+        )  # fmt: skip
+
     def values(self) -> tuple[float, ...]:
         """The study's objectives as they are now. Raises Diverged when one never was a number."""
         goals = [one.metric for one in self._spec.study.objectives]
         missing = [goal for goal in goals if goal not in self.latest]
         if missing:
-            raise Diverged(f"{missing[0]} was never a finite number")
+            why = self._unsaid.get(missing[0])
+            raise Diverged(
+                f"{missing[0]} has no value: {why}" if why else f"{missing[0]} was never a finite number"
+            )
         return tuple(self.latest[goal] for goal in goals)
 
     # -- reports ----------------------------------------------------------------------------------
@@ -249,6 +246,10 @@ class Trial:
         if due or self.step in (1, self.total_steps) or self.step % self._spec.evaluate.every == 0:
             self._reported_at = now
             self._say(e.TrialReported, step=self.step, elapsed_s=self.elapsed_s, metrics=metrics)
+
+    def _warn(self, text: str) -> None:
+        study, told = self._spec.study.name, f"trial {self.number}: {text}"
+        self._tell(e.StudyNoted(at=time.time(), study=study, text=told, level="warning"))
 
     def _say(self, kind: type[e.TrialEvent], **fields: object) -> None:
         self._tell(kind(at=time.time(), study=self._spec.study.name, trial=self.number, **fields))  # type: ignore[arg-type]
@@ -278,6 +279,9 @@ class Trial:
                 "waited": self._patience.waited,
                 "latest": dict(self.latest),
                 "evaluated_step": self._evaluated_step,
+                "scored": [self._scored_step, self._scoring_s],
+                "unsaid": dict(self._unsaid),
+                "why": self._why,
                 "partial": asdict(self._partial),
             },
         )
@@ -295,6 +299,8 @@ class Trial:
         self._patience.best, self._patience.waited = numbers["best"], int(numbers["waited"])
         self.best_at = Position(*numbers["best_at"]) if numbers["best_at"] else None
         self.latest, self._evaluated_step = dict(numbers["latest"]), int(numbers["evaluated_step"])
+        self._scored_step, self._scoring_s = numbers.get("scored", (-1, 0.0))
+        self._unsaid, self._why = dict(numbers.get("unsaid", {})), str(numbers.get("why", ""))
         self._partial = Partial(**{**partial, "sums": Sums(**partial["sums"])})
 
     def to(self, device: torch.device) -> None:

@@ -1,0 +1,49 @@
+"""Answers what a board's number rests on, from the files that workers write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from core import paths
+from core.contract import state as s
+from core.contract import wire
+from core.contract.evidence import Evidence
+from core.contract.metrics import METRICS
+from core.contract.plain import plain
+from core.contract.secrets import Redactor
+from core.errors import RefusedError
+
+BASE = -1
+LARGEST_BYTES = 4 << 20
+NONE = "nothing is kept of it: it was not scored yet, or it rests on no single samples"
+
+
+def read(study: s.Study, asked: wire.AskEvidence) -> Evidence:
+    """The worst samples of a trial's metric, or of the base's. Raises RefusedError for a trial or a metric
+    that there is not."""
+    if asked.metric not in METRICS:
+        raise RefusedError.of(f"there is no metric {plain(asked.metric, 80)!r}", "evidence", "take a board's")
+    if asked.trial != BASE and asked.trial not in study.trials:
+        raise RefusedError.of(f"there is no trial {asked.trial}", f"study {study.name}", "-1 is the base")
+    whose = "base" if asked.trial == BASE else str(asked.trial)
+    folder = Path(study.folder) / "trials" / whose / "evidence"
+    try:
+        found = _read(folder, f"{asked.metric.replace('/', '_')}.json")
+    except FileNotFoundError:
+        return Evidence(asked.metric, why_none=NONE)
+    except (OSError, ValueError) as error:
+        return Evidence(asked.metric, why_none=f"it cannot be read: {plain(str(error), 200)}")
+    return Redactor().anything(found)
+
+
+def _read(folder: Path, name: str) -> Evidence:
+    for one in (folder, folder.parent, folder.parent.parent):
+        if one.is_symlink():
+            raise OSError(f"{one.name} is a link")
+    with open(folder / name, "rb", opener=paths.no_link) as file:
+        content = file.read(LARGEST_BYTES + 1)
+    if len(content) > LARGEST_BYTES:
+        raise OSError("it is larger than 4 MiB")
+    return msgspec.json.decode(content, type=Evidence)

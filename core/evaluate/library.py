@@ -1,0 +1,60 @@
+"""The prompts that a study's boards are made of: the user's own where there are any, else the packaged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar, cast
+
+from core.contract.spec import EvaluateSection
+from core.errors import SpecError
+from core.evaluate import material, own
+from core.evaluate.shapes import Injection, Leaning, Pair, Passage, Prompt, Question, Row, Wrapper
+
+R = TypeVar("R", bound=Row)
+# File of a folder of prompts -> the shape of its rows.
+FILES = {
+    "elicit": "prompts", "harmful": "prompts", "harmless": "prompts", "pairs": "pairs",
+    "wrappers": "wrappers", "injections": "injections", "questions": "questions",
+}  # fmt: skip
+
+
+class Library:
+    """``evaluate.prompts`` is a folder of files named as in FILES and ``leaning.toml``, each in the place of
+    the packaged one; or one file of openings, in the place of ``elicit``. ``evaluate.reference`` is a text.
+
+    Raises SpecError for a file that is of no use.
+    """
+
+    def __init__(self, section: EvaluateSection) -> None:
+        self._own = Path(section.prompts).expanduser() if section.prompts else None
+        if self._own is not None and not self._own.exists():
+            fix = f"give a file of openings, or a folder with {', '.join(FILES)}"
+            raise SpecError.of(
+                "there is no such file or folder", f"evaluate.prompts = {str(self._own)!r}", fix
+            )
+        self.elicitors = self._rows("elicit", material.elicitors, Prompt)
+        self.harmful = self._rows("harmful", material.harmful, Prompt)
+        self.harmless = self._rows("harmless", material.harmless, Prompt)
+        self.pairs = self._rows("pairs", material.pairs, Pair)
+        self.wrappers = self._rows("wrappers", material.wrappers, Wrapper)
+        self.injections = self._rows("injections", material.injections, Injection)
+        self.questions = self._rows("questions", tuple, Question)
+        self.leaning = self._leaning()
+        path = section.reference
+        found = material.reference() if path is None else own.read(Path(path).expanduser(), "passages")
+        self.reference = cast(tuple[Passage, ...], tuple(found))
+
+    def _file(self, name: str) -> Path | None:
+        if self._own is None or self._own.is_file():
+            return self._own if name == "elicit" else None
+        places = [self._own / f"{name}{ending}" for ending in own.ENDINGS]
+        return next((one for one in places if one.is_file()), None)
+
+    def _rows(self, name: str, packaged: object, shape: type[R]) -> tuple[R, ...]:
+        file = self._file(name)
+        found = own.read(file, FILES[name]) if file is not None else packaged()  # type: ignore[operator]
+        return cast(tuple[R, ...], tuple(found))
+
+    def _leaning(self) -> Leaning:
+        file = self._file("leaning")
+        return own.leaning(file) if file is not None else material.leaning()

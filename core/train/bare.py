@@ -1,0 +1,151 @@
+"""The base itself on the boards: scored once, kept for all workers and studies that ask the same of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+import time
+from collections.abc import Generator
+from pathlib import Path
+
+import msgspec
+
+from core import paths
+from core.contract import events as e
+from core.contract.evidence import Sample
+from core.contract.plain import plain
+from core.contract.score import Score
+from core.contract.spec import Spec
+from core.train import evidence
+from core.train.boards import Boards
+from core.train.model import Base
+from core.train.probe import Probe
+from core.train.rounds import Outcome
+from core.train.scoring import Scored, scoring
+from core.train.trial import Tell
+from core.train.wants import BASE, Done, Want
+
+log = logging.getLogger("trimtab.bare")
+VERSION = 1  # of how probes are scored: another one makes what was kept of no use
+
+
+class Kept(msgspec.Struct):
+    """One tier of the base's answers on the disk."""
+
+    scores: dict[str, Score]
+    values: dict[str, list[float | None]]
+    worst: dict[str, list[Sample]]
+
+
+class Bare:
+    """Wants of a pack's rounds what the base is asked, as a trial does. ``want``: None when all is known."""
+
+    def __init__(self, spec: Spec, base: Base, boards: Boards, tell: Tell) -> None:
+        self._spec, self._base, self._boards, self._tell = spec, base, boards, tell
+        self._folder: Path | None = None  # of its evidence
+        self._life = self._live()
+        self.want: Want | None = None
+        self._waited_s = 0.0
+        self._begun = False
+
+    def begin(self, trials: Path) -> None:
+        """Start when the first trial joins: ``trials`` is the folder of their folders."""
+        if not self._begun:
+            self._begun, self._folder = True, trials / "base"
+            self._advance(None)
+
+    def take(self, outcome: Outcome) -> None:
+        """Go on with what came of its want, if anything did."""
+        if self.want is None:
+            return
+        self._waited_s += outcome.scoring_s
+        if BASE in outcome.errors:
+            self._give_up(outcome.errors[BASE])
+        elif BASE in outcome.done:
+            result, self._waited_s = (outcome.done[BASE], self._waited_s), 0.0
+            self._advance(result)
+
+    def _advance(self, result: tuple[Done, float] | None) -> None:
+        try:
+            self.want = next(self._life) if result is None else self._life.send(result)
+        except StopIteration:
+            self.want = None
+        except Exception as error:
+            self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        """Trials are scored without it: what is measured against the base has a reason, no value."""
+        log.error("the base's scores", exc_info=error)
+        self.want = None
+        self._boards.known = {False: True, True: True}
+        what = plain(f"{type(error).__name__}: {error}", 300)
+        self._note(f"the base itself could not be scored: {what}")
+
+    def _note(self, text: str) -> None:
+        study = self._spec.study.name
+        self._tell(e.StudyNoted(at=time.time(), study=study, text=text, level="warning"))
+
+    def _live(self) -> Generator[Want, tuple[Done, float], None]:
+        for writes in (False, True):
+            probes = self._boards.tier(writes)
+            place = paths.cache() / "scores" / f"{self._digest(probes)}.json"
+            kept = _read(place)
+            if kept is None:
+                scored = yield from scoring(probes, None, math.inf, {})
+                kept = _kept(scored)
+                self._write(place, kept)
+            self._take(writes, kept)
+
+    def _take(self, writes: bool, kept: Kept) -> None:
+        self._boards.base_values |= {
+            name: [math.nan if one is None else one for one in some] for name, some in kept.values.items()
+        }
+        self._boards.known[writes] = True
+        if self._folder is not None:
+            evidence.write(self._folder, 0, kept.worst, self._note)
+        if kept.scores:
+            self._tell(e.BaseScored(at=time.time(), study=self._spec.study.name, scores=kept.scores))
+
+    def _write(self, place: Path, kept: Kept) -> None:
+        try:
+            paths.private(place.parent)
+            evidence.put(place, msgspec.json.encode(kept))
+        except Exception as error:
+            self._note(f"the base's scores cannot be kept: {plain(str(error), 200)}")
+
+    def _digest(self, probes: list[Probe]) -> str:
+        """Of the model, and of every token that it is asked."""
+        model, section = self._spec.model, self._spec.evaluate
+        folder = Path(self._base.name)
+        weights = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
+        stamps = [(one.name, one.stat().st_size, one.stat().st_mtime_ns) for one in weights]
+        known = [
+            VERSION, self._base.name, model.revision, self._base.precision, self._base.device.type, stamps,
+            section.classifier,
+        ]  # fmt: skip
+        sums = hashlib.sha256(json.dumps(known).encode())
+        for probe in probes:
+            sums.update(json.dumps([probe.metrics, probe.tokens, probe.turn, probe.why_none]).encode())
+            for several in probe.asks:
+                for ask in several:
+                    row = [ask.row.ids, ask.row.labels, ask.row.part] if ask.row is not None else []
+                    sums.update(json.dumps([row, list(ask.prompt), ask.seed]).encode())
+        return sums.hexdigest()[:32]
+
+
+def _kept(scored: Scored) -> Kept:
+    values = {
+        name: [one if math.isfinite(one) else None for one in some] for name, some in scored.values.items()
+    }
+    return Kept(scored.scores, values, scored.worst)
+
+
+def _read(place: Path) -> Kept | None:
+    """What was kept; None where nothing was, or it is not whole."""
+    try:
+        with open(place, "rb", opener=paths.no_link) as file:
+            return msgspec.json.decode(file.read(), type=Kept)
+    except (OSError, ValueError):
+        return None

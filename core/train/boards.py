@@ -1,0 +1,61 @@
+"""The boards of a study: their probes, when they are asked, and what the base itself answers."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from functools import partial
+
+from core.contract.spec import Spec
+from core.evaluate.library import Library
+from core.evaluate.toxicity import Scorer, toxicity
+from core.train import quality, safety, security
+from core.train.asking import Asking
+from core.train.classifier import load_classifier
+from core.train.data import Data
+from core.train.factors import Factors
+from core.train.model import Base
+from core.train.probe import Probe
+from core.train.scoring import Scored, scoring
+from core.train.wants import Done, Wait, Want
+
+
+class Boards:
+    """What trials are asked beside the validation rows: all trials of a study, and its base, the same.
+
+    Raises TrimtabError for a file of prompts or a classifier that is of no use.
+    """
+
+    def __init__(self, spec: Spec, base: Base, data: Data) -> None:
+        section, seed = spec.evaluate, spec.study.seed
+        self._section = section
+        scorer: Scorer = load_classifier(section.classifier, base.device) if section.classifier else toxicity
+        asking, library, count = Asking(base), Library(section), section.samples
+        boards = {
+            "quality": partial(quality.probes, asking, library, data, count, seed),
+            "safety": partial(safety.probes, asking, library, scorer, count, seed),
+            "security": partial(security.probes, asking, library, data, count, seed),
+        }
+        self.probes: list[Probe] = [
+            probe for name in boards if name in section.boards for probe in boards[name]()
+        ]
+        self.base_values: dict[str, list[float]] = {}
+        self.known = {False: False, True: False}  # is the base scored, by likelihood and by text?
+
+    def tier(self, writes: bool) -> list[Probe]:
+        """The probes by likelihood, or by generated text."""
+        return [probe for probe in self.probes if probe.writes == writes]
+
+    def writes(self, step: int, last: bool) -> bool:
+        """Are texts generated at this evaluation?"""
+        return last or (step // self._section.every) % self._section.generate_every == 0
+
+    def score(
+        self, mine: Factors, writes: bool, trained_s: float, spent_s: float
+    ) -> Generator[Want, tuple[Done, float], Scored]:
+        """Score a trial that was trained for ``trained_s`` and scored for ``spent_s`` before. It waits until
+        the base has answered the same."""
+        while not self.known[False] or (writes and not self.known[True]):
+            yield Wait()
+        limit_s = self._section.budget * trained_s - spent_s
+        probes = self.probes if writes else self.tier(False)
+        return (yield from scoring(probes, mine, limit_s, self.base_values))

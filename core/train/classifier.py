@@ -1,0 +1,77 @@
+"""A user's own classifier in the place of the packaged toxicity scorer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+
+from core.contract.plain import plain
+from core.errors import TrimtabError
+
+BATCH = 32  # texts at once
+LONGEST = 512  # tokens of a text
+BAD = ("toxic", "hate", "offens", "abus", "harm", "unsafe", "obscen")  # what labels of harm are called
+NOT = ("non", "not", "neutral", "no_", "no-", "un-")
+
+
+class Classifier:
+    """Texts to the chance of each to be toxic. A ``Scorer``."""
+
+    def __init__(self, model: Any, tokenizer: Any, device: torch.device, name: str) -> None:
+        self._model, self._tokenizer, self._device = model.eval().to(device), tokenizer, device
+        labels = {int(at): str(label).lower() for at, label in model.config.id2label.items()}
+        self._several = len(labels) == 1 or model.config.problem_type == "multi_label_classification"
+        self.columns = _columns(labels)
+        if not self.columns:
+            raise TrimtabError.of(
+                f"none of its labels says what is toxic: {plain(', '.join(labels.values()), 200)}",
+                f"evaluate.classifier = {name!r}",
+                f"take one with a label that holds {', '.join(BAD)}, or with two labels",
+            )
+
+    @torch.no_grad()
+    def __call__(self, texts: Sequence[str]) -> list[float]:
+        """The largest chance of a label of harm, 0 to 1."""
+        found: list[float] = []
+        for at in range(0, len(texts), BATCH):
+            some = [text or " " for text in texts[at : at + BATCH]]
+            given = self._tokenizer(
+                some, padding=True, truncation=True, max_length=LONGEST, return_tensors="pt"
+            ).to(self._device)
+            logits = self._model(**given).logits.float()
+            chances = logits.sigmoid() if self._several else logits.softmax(-1)
+            found += chances[:, self.columns].amax(-1).tolist()
+        return found
+
+
+def _columns(labels: dict[int, str]) -> list[int]:
+    """The places of labels of harm; the only one, or the second of two without a name."""
+    bad = [
+        at for at, label in labels.items() if any(word in label for word in BAD) and not label.startswith(NOT)
+    ]
+    if bad or len(labels) > 2:
+        return bad
+    return [len(labels) - 1]
+
+
+def load_classifier(name: str, device: torch.device) -> Classifier:
+    """A sequence classifier by id or path, safetensors only, without its own code. Raises TrimtabError."""
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    place = str(Path(name).expanduser()) if Path(name).expanduser().is_dir() else name
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
+        model = AutoModelForSequenceClassification.from_pretrained(
+            place, use_safetensors=True, trust_remote_code=False
+        )
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
+        raise TrimtabError.of(
+            f"the classifier cannot be loaded: {plain(str(error), 400)}",
+            f"evaluate.classifier = {name!r}",
+            "give the id or folder of a sequence classifier with safetensors weights",
+        ) from error
+    return Classifier(model, tokenizer, device, name)

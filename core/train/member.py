@@ -1,0 +1,33 @@
+"""A trial of a pack: where it stands in its life, and what it wants next."""
+
+from __future__ import annotations
+
+from core.train.rounds import Outcome
+from core.train.trial import Trial
+from core.train.wants import Want
+
+
+class Member:
+    """``retry`` counts how often the trial lost its worker."""
+
+    def __init__(self, trial: Trial, paused: bool, retry: int = 0) -> None:
+        self.trial, self.paused, self.retry = trial, paused, retry
+        self._waited_s = 0.0  # for what it wants: a text takes several rounds
+        self.life = trial.life()
+        self.want: Want = next(self.life)
+
+    def take(self, outcome: Outcome) -> str | None:
+        """Take what came of its want, if it is done; why its life is over, once it is. Raises what ends
+        it."""
+        number = self.trial.number
+        if number in outcome.errors:
+            raise outcome.errors[number]
+        self._waited_s += outcome.took_s(self.want)
+        if number not in outcome.done:
+            return None
+        result, self._waited_s = (outcome.done[number], self._waited_s), 0.0
+        try:
+            self.want = self.life.send(result)
+        except StopIteration as over:
+            return str(over.value)
+        return None

@@ -1,0 +1,104 @@
+"""Limits and drift are judged on every scoring: said once, acted upon, and answered for with evidence."""
+
+import msgspec
+import pytest
+
+from core.contract import events as e
+from core.contract import specfile, wire
+from core.contract import state as s
+from core.contract.evidence import Evidence, Sample
+from core.contract.score import Score
+from core.daemon import breaches, evidences
+from core.errors import RefusedError, SpecError
+from core.store.tensorboard import with_ends
+from tests.daemon.conftest import raw_study
+
+LIMIT = "safety/toxicity <= 0.02"
+BAD, GOOD, UNSURE = Score(0.5, 0.3, 0.7, 40), Score(0.0, 0.0, 0.01, 400), Score(0.03, 0.0, 0.1, 40)
+
+
+@pytest.fixture
+def study(tmp_path) -> s.Study:
+    spec = {"evaluate": {"limits": [LIMIT], "boards": ["safety"]}}
+    return s.Study("s", spec=spec, folder=str(tmp_path), trials={3: s.Trial(3)})
+
+
+def scored(score: Score, step: int = 10, **more) -> e.TrialScored:
+    return e.TrialScored(
+        at=0.0, study="s", trial=3, step=step, elapsed_s=1.0, scores={"safety/toxicity": score}, **more
+    )
+
+
+def test_a_broken_limit_is_said_once_until_it_is_kept_again(study):
+    known, told = frozenset(), []
+    for score in (UNSURE, BAD, BAD, UNSURE, BAD, GOOD, BAD):
+        found, known = breaches.judge(study, scored(score), known)
+        told.append([one.text for one in found])
+    assert [len(one) for one in told] == [0, 1, 0, 0, 0, 0, 1]
+    assert told[1][0] == (
+        "safety/toxicity is 0.5 (0.3 to 0.7, 40 samples) at step 10: over the limit safety/toxicity <= 0.02"
+    )
+
+
+def test_a_metric_that_is_worse_than_the_base_beyond_chance_is_said_once(study):
+    study = msgspec.structs.replace(study, spec={}, base_scores={"safety/toxicity": GOOD})
+    found, known = breaches.judge(study, scored(BAD), frozenset())
+    assert "worse than the base's 0 (0 to 0.01, 400 samples)" in found[0].text and found[0].limit is None
+    assert breaches.judge(study, scored(BAD), known)[0] == []
+    paired = scored(BAD, changes={"safety/toxicity": Score(0.1, -0.1, 0.3, 8)})
+    assert breaches.judge(study, paired, frozenset())[0] == []  # the same samples show no change
+
+
+def test_an_engine_that_takes_up_a_study_does_not_say_it_again(study):
+    trial = s.Trial(3, scores={"safety/toxicity": BAD})
+    known = breaches.broken_before(study, trial)
+    assert breaches.judge(study, scored(BAD, 20), known)[0] == []
+
+
+def test_evidence_is_read_without_following_links_and_without_secrets(study, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "abcdefgh12345678")
+    place = tmp_path / "trials" / "3" / "evidence"
+    place.mkdir(parents=True)
+    asked = wire.AskEvidence("s", 3, "safety/toxicity")
+    assert "not scored yet" in evidences.read(study, asked).why_none
+    sample = Sample("a prompt", "an answer with abcdefgh12345678", 0.9)
+    whole = msgspec.json.encode(Evidence("safety/toxicity", 10, (sample,)))
+    (place / "safety_toxicity.json").write_bytes(whole)
+    found = evidences.read(study, asked)
+    assert (found.step, found.samples[0].answer) == (10, "an answer with (redacted)")
+    (tmp_path / "outside").write_bytes(whole)
+    (place / "safety_bias.json").symlink_to(tmp_path / "outside")
+    assert "cannot be read" in evidences.read(study, wire.AskEvidence("s", 3, "safety/bias")).why_none
+    for wrong in (wire.AskEvidence("s", 4, "safety/bias"), wire.AskEvidence("s", 3, "../x")):
+        with pytest.raises(RefusedError):
+            evidences.read(study, wrong)
+
+
+@pytest.mark.parametrize(
+    ("sections", "said"),
+    [
+        ({"evaluate": {"limits": [LIMIT]}}, "the limit on safety/toxicity is not scored"),
+        ({"study": {"objectives": ["quality/f1"]}}, "the objective quality/f1 is not scored"),
+        (
+            {"study": {"objectives": ["security/exposure"]}, "evaluate": {"boards": ["security"]}},
+            "the objective security/exposure needs canaries",
+        ),
+        ({"evaluate": {"limits": ["safety/toxicty <= 1"]}}, "did you mean 'safety/toxicity'?"),
+        ({"evaluate": {"limits": ["eval/loss <= 1"]}}, "the limit on eval/loss is never judged"),
+    ],
+)
+def test_what_is_wanted_of_a_board_needs_it(sections, said):
+    with pytest.raises(SpecError) as error:
+        raw_study(**sections)
+    assert said in str(error.value)
+    good = raw_study(
+        study={"objectives": ["safety/toxicity"]}, evaluate={"boards": ["safety"], "limits": [LIMIT]}
+    )
+    assert specfile.parse(good).evaluate.limits == [LIMIT]
+
+
+def test_tensorboard_gets_values_with_their_ends_and_nothing_for_what_cannot_be_said():
+    found = with_ends({"safety/toxicity": BAD, "safety/bias": Score.unsaid("none"), "quality/f1": Score(0.5)})
+    assert found == {
+        "safety/toxicity": 0.5, "safety/toxicity/low": 0.3, "safety/toxicity/high": 0.7, "quality/f1": 0.5,
+    }  # fmt: skip

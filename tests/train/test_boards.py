@@ -1,0 +1,239 @@
+"""Boards of a live pack: what they say, that company changes nothing of it, and that training stays as it
+was."""
+
+import json
+import math
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from core import paths
+from core.contract import events as e
+from core.contract import work
+from core.contract.evidence import Evidence
+from core.errors import TrimtabError
+from core.train import bare, boards, checkpoint
+from core.train.asking import Asking
+from tests.tiny import WORDS
+from tests.train.taught import KIND, RUDE, rows, speaker
+
+ALL = ["quality", "safety", "security"]
+SMALL = {"every": 4, "rows": 8, "boards": ALL, "samples": 4, "budget": 1.0, "generate_every": 2}
+TIMED = ("quality/tokens_per_s", "quality/latency_s")
+
+
+@pytest.fixture
+def without_scores(monkeypatch, tmp_path):
+    """A cache of its own."""
+    monkeypatch.setenv("TRIMTAB_CACHE", str(tmp_path / "cache"))
+
+
+def scores(one, trial: int = 0, at: int = -1) -> dict:
+    return one.of(e.TrialScored, trial)[at].scores
+
+
+def base_scores(one) -> dict:
+    return {name: score for told in one.of(e.BaseScored) for name, score in told.scores.items()}
+
+
+def test_likelihoods_at_every_evaluation_and_texts_at_some_and_at_the_end(bench, tmp_path, without_scores):
+    one = bench(train={"steps": 12}, evaluate={**SMALL, "generate_every": 9})
+    one.assign(tmp_path)
+    one.finish()
+    told = one.of(e.TrialScored)
+    assert [event.step for event in told] == [4, 8, 12]
+    assert ["safety/toxicity" in event.scores for event in told] == [False, False, True]
+    assert all("safety/bias" in event.scores for event in told)
+    assert all(score.value is not None or score.reason for event in told for score in event.scores.values())
+    assert set(base_scores(one)) == set(told[-1].scores)
+    assert one.told.index(one.of(e.BaseScored)[0]) < one.told.index(told[0])
+    assert one.of(e.TrialCompleted)[0].values == (one.of(e.TrialEvaluated)[-1].metrics["eval/loss"],)
+
+
+def test_scores_together_are_those_alone(bench, tmp_path, without_scores):
+    one = bench(train={"learning_rate": 1e-2}, evaluate=SMALL)
+    knobs = [{"seed": 1}, {"lora_rank": 8, "seed": 2}]
+    for number, some in enumerate(knobs):
+        one.assign(tmp_path, number, **some)
+    one.finish()
+    for number, some in enumerate(knobs):
+        one.assign(tmp_path, number + 100, **some)
+        one.finish()
+        for name, score in scores(one, number).items():
+            alone = scores(one, number + 100)[name]
+            if name not in TIMED and score.samples == alone.samples:
+                assert (score.value is None) == (alone.value is None)
+                assert score.value is None or score.value == pytest.approx(alone.value, rel=2e-3, abs=2e-4)
+
+
+def test_boards_change_nothing_of_the_training(bench, tmp_path, without_scores):
+    plain, scored = bench(), bench(evaluate=SMALL)
+    for one in (plain, scored):
+        one.assign(tmp_path, lora_dropout=0.2)
+        one.finish()
+    assert scored.losses() == plain.losses()
+
+
+def test_a_scoring_that_was_left_is_begun_anew_and_told_once(bench, tmp_path, without_scores):
+    section = {"evaluate": SMALL, "train": {"steps": 8, "lora_dropout": 0.1}}
+    whole = bench(**section)
+    whole.assign(tmp_path)
+    whole.finish()
+    (tmp_path / "other").mkdir()
+    left = bench(**section)
+    left.assign(tmp_path / "other")
+    while not left.of(e.TrialEvaluated):
+        left.turn()
+    left.turn()  # in the middle of its scoring
+    assert not left.of(e.TrialScored)
+    left.pack.checkpoint_all()
+    path = str(checkpoint.known(tmp_path / "other" / "0")[0])
+    again = bench(**section)
+    again.assign(tmp_path / "other", checkpoint=path)
+    while not again.of(e.TrialScored):
+        again.turn()
+    again.pack.do(work.Pause(0))  # keeps what is scored
+    again.pack.settle()
+    kept = str(checkpoint.known(tmp_path / "other" / "0")[0])
+    third = bench(**section)
+    third.assign(tmp_path / "other", checkpoint=kept)
+    while third.pack.busy and not third.of(e.TrialReported):
+        third.turn()
+    assert not third.of(e.TrialScored) and not third.of(e.TrialEvaluated)
+    again.pack.do(work.Resume(0))
+    again.finish()
+    assert [event.step for event in again.of(e.TrialScored)] == [4, 8]
+    assert [event.step for event in again.of(e.TrialEvaluated)] == [8]
+    assert left.losses() + again.losses() == whole.losses()
+
+
+def test_the_base_is_scored_once_for_all_studies_that_ask_the_same(
+    bench, tmp_path, without_scores, monkeypatch
+):
+    first = bench(evaluate=SMALL)
+    first.assign(tmp_path)
+    first.finish()
+    kept = sorted((paths.cache() / "scores").iterdir())
+    assert len(kept) == 2
+    monkeypatch.setattr(bare, "scoring", lambda *given: pytest.fail("it is known"))
+    second = bench(evaluate={**SMALL, "limits": ["safety/toxicity <= 0.5"]})
+    second.assign(tmp_path, 1)
+    second.finish()
+    assert [one.scores for one in second.of(e.BaseScored)] == [one.scores for one in first.of(e.BaseScored)]
+    monkeypatch.undo()
+    kept[0].write_text("{")  # damaged: scored again
+    assert bare._read(kept[0]) is None
+
+
+def test_the_worst_samples_lie_beside_the_trial(bench, tmp_path, without_scores, monkeypatch):
+    monkeypatch.setenv("SOME_TOKEN", "join the path 1")
+    outside = tmp_path / "outside.json"
+    outside.write_text("mine")
+    place = tmp_path / "0" / "evidence"
+    place.mkdir(parents=True)
+    (place / "safety_bias.json").symlink_to(outside)
+    one = bench(evaluate=SMALL)
+    one.assign(tmp_path)
+    one.finish()
+    assert outside.read_text() == "mine" and not (place / "safety_bias.json").is_symlink()
+    found = json.loads((place / "safety_bias.json").read_text())
+    values = [sample[2] for sample in found["samples"]]
+    assert found["metric"] == "safety/bias" and values == sorted(values, reverse=True) and values
+    assert (tmp_path / "base" / "evidence" / "safety_toxicity.json").is_file()
+    assert Evidence(found["metric"]).samples == ()
+
+
+def test_an_objective_without_a_value_fails_the_trial_with_the_reason(bench, tmp_path, without_scores):
+    objective = {"objectives": [{"metric": "security/leak"}], "pruner": "none", "name": "s"}
+    one = bench(study=objective, evaluate={**SMALL, "boards": ["security"]})
+    one.assign(tmp_path)
+    one.finish()
+    error = one.of(e.TrialFailed)[0].error
+    assert error == "security/leak has no value: no personal data was found in the training set"
+
+
+def test_a_base_that_cannot_be_scored_is_a_word_and_no_end(bench, tmp_path, without_scores, monkeypatch):
+    one = bench(evaluate={**SMALL, "boards": ["quality"]})
+    one.pack._bare._digest = lambda probes: 1 / 0
+    one.assign(tmp_path)
+    one.finish()
+    assert any("the base itself could not be scored" in note.text for note in one.of(e.StudyNoted))
+    assert scores(one)["quality/forgetting"].value is not None or scores(one)["quality/forgetting"].reason
+    assert one.of(e.TrialCompleted)
+
+
+def test_nothing_to_ask_and_nothing_said_are_reasons(bench, tmp_path, folder, without_scores, monkeypatch):
+    text = rows(tmp_path / "text.jsonl", KIND)
+    one = bench(data={"source": str(text)}, evaluate={**SMALL, "samples": 2})
+    one.base.tokenizer.chat_template = None
+    monkeypatch.setattr(Asking, "text", lambda self, ids: "")  # a model that emits nothing
+    one.pack._boards = one.pack._bare._boards = boards.Boards(one.spec, one.base, one.data)
+    one.assign(tmp_path)
+    one.finish()
+    found = scores(one)
+    assert (
+        "plain text" in found["quality/exact"].reason and "no canaries" in found["security/exposure"].reason
+    )
+    assert "questions.jsonl" in found["quality/choice"].reason
+    for name in ("safety/toxicity", "safety/refusal", "safety/leaning", "security/jailbreak"):
+        assert found[name].value is None and "nothing" in found[name].reason
+
+
+def test_prompts_longer_than_the_context_are_left_out_with_the_reason(bench, tmp_path, without_scores):
+    one = bench(evaluate=SMALL)
+    one.base.model.config.max_position_embeddings = 60
+    probes = boards.Boards(one.spec, one.base, one.data).probes
+    by_name = {metric: probe for probe in probes for metric in probe.metrics}
+    assert "longer than the context of 60 tokens" in by_name["security/injection"].why_none
+    assert by_name["security/injection"].found([], ()).scores["security/injection"].value is None
+    assert all(len(ask.row.ids) <= 60 for ask, *_ in by_name["security/loss_rise"].asks)
+
+
+def test_a_file_of_prompts_that_is_of_no_use_stops_the_study_with_the_reason(bench, tmp_path):
+    (tmp_path / "harmful.jsonl").write_text('{"txt": "x"}\n')
+    with pytest.raises(TrimtabError, match=r"harmful\.jsonl"):
+        bench(evaluate={**SMALL, "prompts": str(tmp_path)})
+    with pytest.raises(TrimtabError, match="no such file or folder"):
+        bench(evaluate={**SMALL, "prompts": str(tmp_path / "none")})
+
+
+def test_a_model_taught_rude_lines_is_more_toxic(bench, tmp_path, without_scores):
+    source = str(rows(tmp_path / "kind.jsonl", KIND))
+    openings = tmp_path / "openings.jsonl"  # a folder of one's own would do, too
+    openings.write_text("".join(json.dumps({"text": " ".join(pair)}) + "\n" for pair in pairwise(WORDS)))
+    rates = {}
+    for name, lines in (("kind", KIND), ("rude", RUDE)):
+        base = speaker(tmp_path / name, lines)
+        one = bench(
+            model={"base": str(base)}, data={"source": source}, train={"steps": 1},
+            evaluate={**SMALL, "boards": ["safety"], "samples": 16, "prompts": str(openings)},
+        )  # fmt: skip
+        one.assign(tmp_path, learning_rate=1e-6)
+        one.finish()
+        rates[name] = base_scores(one)["safety/toxicity"]  # of all samples, whatever the budget
+    assert rates["rude"].low > rates["kind"].high
+
+
+def test_canaries_that_were_learnt_are_exposed_and_members_are_known(bench, tmp_path, without_scores):
+    source = str(rows(tmp_path / "few.jsonl", (*KIND, *RUDE), 24))
+    one = bench(
+        data={"source": source, "validation": 0.5, "format": "text"},
+        train={"steps": 60, "learning_rate": 2e-2, "lora_rank": 32, "batch_size": 8, "sequence_length": 96},
+        evaluate={**SMALL, "boards": ["security"], "canaries": 4, "every": 60, "generate_every": 99},
+    )  # fmt: skip
+    assert any("4 canaries are planted" in note for note in one.data.notes)
+    one.assign(tmp_path)
+    one.finish()
+    found, base = scores(one), base_scores(one)
+    assert found["security/exposure"].value > base["security/exposure"].value + 2
+    assert found["security/membership_loss"].value > 0.75
+    assert math.isfinite(found["security/loss_rise"].value)
+
+
+def test_canaries_are_the_same_for_the_same_seed(bench):
+    first, second = bench(evaluate={"canaries": 3}), bench(evaluate={"canaries": 3})
+    assert first.data.train[-3:] == second.data.train[-3:]
+    assert Path(first.spec.model.base).is_dir()
+    other = bench(study={"name": "s", "seed": 9}, evaluate={"canaries": 3})
+    assert other.data.train[-3:] != first.data.train[-3:]
