@@ -184,7 +184,7 @@ def derive(family: str) -> dict[str, Any]:
 def main() -> int:
     """Write the file."""
     wanted = sys.argv[1:] or list(shrunk.CONFIGS)
-    known = json.loads(FILE.read_text()) if FILE.exists() and sys.argv[1:] else {}
+    known = json.loads(FILE.read_text()) if FILE.exists() else {}
     for family in wanted:
         known[family] = derive(family)
         print(f"{family}: {len(json.dumps(known[family]))} bytes", flush=True)
