@@ -8,6 +8,7 @@ from optuna import pruners
 from optuna.pruners import BasePruner
 
 from core.contract.spec import Spec
+from core.search.peers import PeersPruner
 
 PERCENTILE = 25.0  # the percentile pruner keeps the best quarter
 HALVING_FACTOR = 4
@@ -16,12 +17,11 @@ PATIENCE = 3  # evaluations, where the spec names no patience
 
 
 def _median(spec: Spec) -> BasePruner:
-    return pruners.MedianPruner(spec.study.startup_trials, spec.study.pruner_warmup_steps)
+    return PeersPruner(50.0, spec.study.startup_trials, spec.study.pruner_warmup_steps)
 
 
 def _percentile(spec: Spec) -> BasePruner:
-    startup, warmup = spec.study.startup_trials, spec.study.pruner_warmup_steps
-    return pruners.PercentilePruner(PERCENTILE, startup, warmup)
+    return PeersPruner(PERCENTILE, spec.study.startup_trials, spec.study.pruner_warmup_steps)
 
 
 def first_rung(spec: Spec) -> int:

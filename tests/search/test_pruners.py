@@ -13,13 +13,13 @@ from tests.search import studies
 
 STEPS = range(10, 100, 20)
 REASONS = {
-    "median": r"median pruner: eval/loss 9 at step 10 is worse than the median 2\.5 of 4 trials",
-    "percentile": r"percentile pruner: eval/loss 9 at step 10 is worse than the best 25% "
-    r"\(border 1\.75\) of 4 trials",
+    "median": r"median pruner: eval/loss 9 is worse than the median 2\.5 of 4 trials at step 10",
+    "percentile": r"percentile pruner: eval/loss 9 is worse than the best 25% "
+    r"\(border 1\.75\) of 4 trials at step 10",
     "halving": r"halving pruner: eval/loss 9 at step 10 is not in the best 1/4 of rung 0 \(5 trials\)",
     "hyperband": r"hyperband pruner: eval/loss 9 at step \d+ is not in the best 1/3 of rung \d \(\d trials\)",
-    "patient": r"patient pruner: not better for 4 evaluations, and eval/loss 9 \(best so far\) at step \d+ "
-    r"is worse than the median 2\.5 of 4 trials",
+    "patient": r"patient pruner: not better for 4 evaluations, and eval/loss 9 \(best so far\) "
+    r"is worse than the median 2\.5 of 4 trials at step \d+",
 }
 
 
@@ -100,7 +100,7 @@ def test_larger_is_better_where_the_objective_says_so(tmp_path):
         oracle.tell(number, "complete", [value])
     number = oracle.ask(4).number
     reason = oracle.report(number, 10, {"eval/accuracy": 0.1})
-    assert reason == "median pruner: eval/accuracy 0.1 at step 10 is worse than the median 0.65 of 4 trials"
+    assert reason == "median pruner: eval/accuracy 0.1 is worse than the median 0.65 of 4 trials at step 10"
 
 
 def test_a_reading_of_an_ended_trial_and_one_without_the_objective_say_nothing(tmp_path):
