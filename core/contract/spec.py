@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -12,7 +12,8 @@ from core.contract.metrics import METRICS, OBJECTIVES, Direction
 from core.contract.space import Dimension
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-SAMPLERS = ("tpe", "gp", "cmaes", "nsga2", "qmc", "random", "grid")
+SAMPLERS = ("tpe", "gp", "cmaes", "nsga2", "nsga3", "qmc", "random", "grid", "bruteforce")
+COUNTED = ("grid", "bruteforce")  # samplers that come to an end: they need a space that can be counted
 PRUNERS = ("none", "median", "percentile", "halving", "hyperband", "patient")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16", "nf4", "int8")
 BOARDS = ("quality", "safety", "security")
@@ -46,7 +47,11 @@ class Objective(Section):
 
 
 class StudySection(Section):
-    """What is searched for, how, and how long."""
+    """What is searched for, how, and how long.
+
+    ``fixed`` holds knobs of the space at one value, whatever the sampler would take: the history of a study
+    stays of use, which it would not be if the knob moved to [train].
+    """
 
     name: str
     trials: Positive = 20
@@ -57,6 +62,7 @@ class StudySection(Section):
     startup_trials: Count = 5
     pruner_warmup_steps: Count = 0
     storage: str = ""
+    fixed: dict[str, Any] = {}
 
     @field_validator("name")
     @classmethod

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from core.contract import knobs, spec
 from core.contract.plain import plain
 from core.contract.secrets import Redactor
-from core.contract.space import Choice, Dimension, Range, read_dimension
+from core.contract.space import Choice, Dimension, Range, outside, read_dimension
 from core.errors import Problem, SpecError
 
 LARGEST_FILE_BYTES = 1 << 20
@@ -184,24 +184,44 @@ def _read_space(raw: object, where: str, problems: list[Problem]) -> dict[str, D
 def _across(whole: spec.Spec, where: str) -> None:
     """What no single key can know."""
     problems = []
-    if whole.study.sampler == "grid":
+    if whole.study.sampler in spec.COUNTED:
         for name, dimension in whole.space.items():
             if isinstance(dimension, Range) and dimension.kind == "float" and not dimension.step:
                 fix = "give it a step or a list of values, or take another sampler"
-                problems.append(Problem(f"the grid sampler cannot count {name}", f"{where} [space]", fix))
+                problems.append(
+                    Problem(f"the {whole.study.sampler} sampler cannot count {name}", f"{where} [space]", fix)
+                )
     if len(whole.study.objectives) > 1 and whole.study.pruner != "none":
         fix = 'set pruner = "none", or keep one objective'
         problems.append(
             Problem(f"pruner = {whole.study.pruner!r} needs a single objective", f"{where} [study]", fix)
         )
     if len(whole.study.objectives) > 1 and whole.study.sampler == "cmaes":
-        fix = 'take "tpe", "gp" or "nsga2", or keep one objective'
+        fix = 'take "tpe", "gp", "nsga2" or "nsga3", or keep one objective'
         problems.append(Problem("sampler = 'cmaes' needs a single objective", f"{where} [study]", fix))
+    problems += _held_still(whole, where)
     metrics = [one.metric for one in whole.study.objectives]
     if len(set(metrics)) < len(metrics):
         problems.append(Problem("the same objective stands twice", f"{where} [study]", "keep one"))
     if problems:
         raise SpecError(*problems)
+
+
+def _held_still(whole: spec.Spec, where: str) -> list[Problem]:
+    """Faults of study.fixed."""
+    problems = []
+    for name, value in whole.study.fixed.items():
+        label, place = plain(f"fixed.{name} = {value!r}", 120), f"{where} [study]"
+        if name not in knobs.KNOBS:
+            problems.append(
+                Problem(f"unknown knob {plain(name, 80)!r} in fixed", place, nearest(name, whole.space))
+            )
+        elif name not in whole.space:
+            fix = f"write {name} = … in [train], which fixes a knob that is not searched"
+            problems.append(Problem(f"{label}: it is not in [space]", place, fix))
+        elif wrong := outside(whole.space[name], value):
+            problems.append(Problem(f"{label}: {wrong}", place, "take a value that [space] allows"))
+    return problems
 
 
 def _with_absolute_paths(whole: spec.Spec, folder: Path) -> spec.Spec:

@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from core.contract import specfile
 from core.contract.plain import plain
 from core.errors import SpecError, TrimtabError
+from core.search.exhaustive import LOST as LOST_POINT
 from core.search.pruner import pruner
 from core.search.reason import reason
 from core.search.sampler import remaining, sampler, sampler_why
@@ -180,6 +181,7 @@ class Oracle:
     def _drop(self, trial: FrozenTrial) -> None:
         if "grid_id" in trial.system_attrs:  # its cell of the grid is free again
             self.study._storage.set_trial_system_attr(trial._trial_id, "grid_id", -1)
+        self.study._storage.set_trial_system_attr(trial._trial_id, LOST_POINT, True)
         self.study._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
 
     def _id(self, number: int) -> int:

@@ -123,15 +123,39 @@ def test_a_knob_in_train_and_space_is_refused():
     assert "seed stands in [train] and in [space]" in told[0]
 
 
-def test_a_grid_needs_countable_dimensions():
+@pytest.mark.parametrize("sampler", ["grid", "bruteforce"])
+def test_a_grid_needs_countable_dimensions(sampler):
     told = problems(
         {
             **SMALL,
-            "study": {"name": "s", "sampler": "grid"},
+            "study": {"name": "s", "sampler": sampler},
             "space": {"learning_rate": {"low": 1e-5, "high": 1.0}},
         }
     )
-    assert "the grid sampler cannot count learning_rate" in told[0]
+    assert f"the {sampler} sampler cannot count learning_rate" in told[0]
+
+
+@pytest.mark.parametrize(
+    ("fixed", "expected"),
+    [
+        (
+            {"lora_rank": 3},
+            "fixed.lora_rank = 3: is no step of 2 from 2\n  → take a value that [space] allows",
+        ),
+        ({"lora_rank": 99}, "fixed.lora_rank = 99: is not within 2 to 8"),
+        ({"lora_rank": "8"}, "fixed.lora_rank = '8': is not a number"),
+        ({"optimizer": "adam"}, "fixed.optimizer = 'adam': is none of adamw, sgd"),
+        (
+            {"lora_alpha": 16.0},
+            "fixed.lora_alpha = 16.0: it is not in [space]\n  → write lora_alpha = … in [train]",
+        ),
+        ({"lora_rnk": 8}, "unknown knob 'lora_rnk' in fixed\n  → did you mean 'lora_rank'?"),
+    ],
+)
+def test_what_cannot_be_fixed_is_told(fixed, expected):
+    space = {"lora_rank": {"low": 2, "high": 8, "step": 2}, "optimizer": ["adamw", "sgd"]}
+    (told,) = problems({**SMALL, "study": {"name": "s", "fixed": fixed}, "space": space})
+    assert expected in told
 
 
 def test_a_missing_file_names_the_nearest_one(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 from optuna._transform import _SearchSpaceTransform
 
 from core.contract.space import Choice
+from core.contract.spec import COUNTED
 from core.contract.spec import SAMPLERS as NAMES
 from core.errors import SpecError
 from core.search.cma import CmaSampler
@@ -39,7 +40,7 @@ def test_the_factory_knows_every_sampler_of_the_spec():
 def test_proposals_stay_inside_the_space(name, tmp_path):
     oracle = Oracle(studies.raw(name, storage=MEMORY), str(tmp_path))
     proposals = run(oracle, 9)
-    assert len(proposals) == (8 if name == "grid" else 9)
+    assert len(proposals) == (8 if name in COUNTED else 9)
     for proposal in proposals:
         assert proposal.why.startswith(f"{name}: ")
         for knob, dimension in oracle.spec.space.items():
@@ -74,9 +75,38 @@ def test_several_objectives_with_pruned_and_infeasible_trials(name, tmp_path):
     for index, end in enumerate(["pruned", "infeasible", "failed", "complete", "complete", "complete"]):
         proposal = oracle.ask(index)
         assert oracle.report(index, 10, {"eval/loss": 1.0}) is None
-        oracle.tell(index, end, [studies.quadratic(proposal) if name != "grid" else 1.0, 5.0])
+        oracle.tell(index, end, [studies.quadratic(proposal) if name not in COUNTED else 1.0, 5.0])
     assert oracle.ask(6).number == 6
     assert [one.name for one in oracle.study.directions] == ["MINIMIZE", "MAXIMIZE"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_fixed_knob_stands_still_and_the_others_move(name, tmp_path):
+    oracle = Oracle(studies.raw(name, fixed={"lora_rank": 8}, storage=MEMORY), str(tmp_path))
+    proposals = run(oracle, 7)
+    assert {one.params["lora_rank"] for one in proposals} == {8}
+    others = {str({**one.params, "lora_rank": 0}) for one in proposals}
+    assert len(others) == len(proposals) == (2 if name in COUNTED else 7), "a grid ends with its two cells"
+    assert all(one.why.endswith("; fixed: lora_rank = 8") for one in proposals)
+
+
+def test_a_list_of_modules_can_be_fixed(tmp_path):
+    fixed = {"target_modules": ["q_proj", "v_proj"]}
+    oracle = Oracle(studies.raw("tpe", fixed=fixed, storage=MEMORY), str(tmp_path))
+    assert [one.params["target_modules"] for one in run(oracle, 5)] == [["q_proj", "v_proj"]] * 5
+
+
+def test_brute_force_tries_each_point_once_whatever_else_the_storage_holds(tmp_path):
+    oracle = Oracle(studies.raw("bruteforce", storage=MEMORY), str(tmp_path))
+    oracle.study.add_trial(optuna.trial.create_trial(state=optuna.trial.TrialState.FAIL))  # an unknown one
+    other = {"lora_rank": optuna.distributions.IntDistribution(1, 99)}
+    oracle.study.add_trial(
+        optuna.trial.create_trial(value=1.0, params={"lora_rank": 50}, distributions=other)
+    )
+    lost = oracle.ask(2).params  # its process died before it was handed out
+    points = [oracle.ask(number).params for number in (2, *range(4, 11))]
+    assert len({str(one) for one in points}) == 8 and lost in points
+    assert oracle.ask(11) is None
 
 
 def test_cmaes_says_that_it_takes_one_objective(tmp_path):
