@@ -14,7 +14,7 @@ from core.contract.space import Dimension
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 SAMPLERS = ("tpe", "gp", "cmaes", "nsga2", "nsga3", "qmc", "random", "grid", "bruteforce")
 COUNTED = ("grid", "bruteforce")  # samplers that come to an end: they need a space that can be counted
-PRUNERS = ("none", "median", "percentile", "halving", "hyperband", "patient")
+PRUNERS = ("none", "median", "percentile", "halving", "hyperband", "patient", "threshold")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16", "nf4", "int8")
 BOARDS = ("quality", "safety", "security")
 ON_BREACH = ("warn", "pause", "prune")
@@ -46,6 +46,13 @@ class Objective(Section):
         return raw
 
 
+class Threshold(Section):
+    """Readings of the objective outside these bounds end a trial, under the threshold pruner."""
+
+    lower: float | None = None
+    upper: float | None = None
+
+
 class StudySection(Section):
     """What is searched for, how, and how long.
 
@@ -63,6 +70,7 @@ class StudySection(Section):
     pruner_warmup_steps: Count = 0
     storage: str = ""
     fixed: dict[str, Any] = {}
+    threshold: Threshold = Threshold()
 
     @field_validator("name")
     @classmethod
@@ -175,6 +183,7 @@ class Spec(BaseModel):
     resources: ResourcesSection = ResourcesSection()
 
 
+TABLES: dict[str, type[Section]] = {"threshold": Threshold}  # tables within [study]
 SECTIONS: dict[str, type[Section]] = {
     "study": StudySection,
     "model": ModelSection,

@@ -122,6 +122,9 @@ def _read_section(name: str, raw: object, where: str, problems: list[Problem]) -
         )
         return None
     _unknown_keys(raw, kind.model_fields, f"{where} [{name}]", "key", problems)
+    for key, table in spec.TABLES.items():
+        if isinstance(raw.get(key), dict) and key in kind.model_fields:
+            _unknown_keys(raw[key], table.model_fields, f"{where} [{name}] {key}", "key", problems)
     try:
         return kind.model_validate({key: value for key, value in raw.items() if key in kind.model_fields})
     except ValidationError as error:
@@ -132,7 +135,10 @@ def _read_section(name: str, raw: object, where: str, problems: list[Problem]) -
 def _told(error: ValidationError, where: str) -> list[Problem]:
     told: dict[str, Problem] = {}
     for one in error.errors(include_url=False):
-        key = ".".join(str(part) for part in one["loc"][:1]) or "(section)"
+        if one["type"] == "extra_forbidden":
+            continue  # told as unknown, with the nearest
+        parts = one["loc"][: 2 if one["loc"][:1] and one["loc"][0] in spec.TABLES else 1]
+        key = ".".join(str(part) for part in parts) or "(section)"
         message = one["msg"].removeprefix("Value error, ")
         if one["type"] == "missing":
             told.setdefault(key, Problem(f"{key} is missing", where, f"add {key} = …"))
@@ -199,12 +205,27 @@ def _across(whole: spec.Spec, where: str) -> None:
     if len(whole.study.objectives) > 1 and whole.study.sampler == "cmaes":
         fix = 'take "tpe", "gp", "nsga2" or "nsga3", or keep one objective'
         problems.append(Problem("sampler = 'cmaes' needs a single objective", f"{where} [study]", fix))
-    problems += _held_still(whole, where)
+    problems += [*_held_still(whole, where), *_bounds(whole.study, f"{where} [study]")]
     metrics = [one.metric for one in whole.study.objectives]
     if len(set(metrics)) < len(metrics):
         problems.append(Problem("the same objective stands twice", f"{where} [study]", "keep one"))
     if problems:
         raise SpecError(*problems)
+
+
+def _bounds(study: spec.StudySection, place: str) -> list[Problem]:
+    """Faults of study.threshold, and of a threshold pruner without one."""
+    lower, upper = study.threshold.lower, study.threshold.upper
+    bounded = lower is not None or upper is not None
+    if study.pruner == "threshold" and not bounded:
+        fix = "write threshold = { upper = … } for an objective to minimise, lower for one to maximise"
+        return [Problem("pruner = 'threshold' has no bound", place, fix)]
+    if bounded and study.pruner != "threshold":
+        fix = 'set pruner = "threshold", or leave threshold out'
+        return [Problem(f"pruner = {study.pruner!r} takes no threshold", place, fix)]
+    if lower is not None and upper is not None and lower >= upper:
+        return [Problem(f"threshold.lower = {lower:g} is not below upper = {upper:g}", place, "swap them")]
+    return []
 
 
 def _held_still(whole: spec.Spec, where: str) -> list[Problem]:

@@ -24,6 +24,11 @@ def _percentile(spec: Spec) -> BasePruner:
     return PeersPruner(PERCENTILE, spec.study.startup_trials, spec.study.pruner_warmup_steps)
 
 
+def _threshold(spec: Spec) -> BasePruner:
+    bounds, warmup = spec.study.threshold, spec.study.pruner_warmup_steps
+    return pruners.ThresholdPruner(bounds.lower, bounds.upper, warmup)
+
+
 def first_rung(spec: Spec) -> int:
     """Optimizer steps before the first rung: one evaluation, and not within the warm-up."""
     return max(1, spec.evaluate.every, spec.study.pruner_warmup_steps)
@@ -41,6 +46,7 @@ PRUNERS: dict[str, Callable[[Spec], BasePruner]] = {
     "halving": lambda spec: pruners.SuccessiveHalvingPruner(first_rung(spec), HALVING_FACTOR),
     "hyperband": lambda spec: pruners.HyperbandPruner(first_rung(spec), reduction_factor=HYPERBAND_FACTOR),
     "patient": lambda spec: pruners.PatientPruner(_median(spec), patience(spec), spec.evaluate.min_delta),
+    "threshold": _threshold,
 }
 
 

@@ -27,7 +27,20 @@ def reason(spec: Spec, study: Any, trial: FrozenTrial) -> str:
         case "patient":
             waited = f"not better for {patience(spec) + 1} evaluations, and "
             return f"patient pruner: {waited}{_below(spec, study, trial, 50.0)}"
+        case "threshold":
+            return f"threshold pruner: {_outside(spec, trial)}"
     return f"{spec.study.pruner} pruner"
+
+
+def _outside(spec: Spec, trial: FrozenTrial) -> str:
+    step, bounds = trial.last_step or 0, spec.study.threshold
+    value = trial.intermediate_values[step]
+    told = f"{spec.study.objectives[0].metric} {value:.4g} at step {step}"
+    if value != value:
+        return f"{told} is not a number"
+    if bounds.upper is not None and value > bounds.upper:
+        return f"{told} is above the threshold {bounds.upper:g}"
+    return f"{told} is below the threshold {bounds.lower:g}"
 
 
 def _reading(spec: Spec, trial: FrozenTrial) -> tuple[str, int, float]:

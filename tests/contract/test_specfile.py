@@ -158,6 +158,25 @@ def test_what_cannot_be_fixed_is_told(fixed, expected):
     assert expected in told
 
 
+@pytest.mark.parametrize(
+    ("study", "expected"),
+    [
+        ({"pruner": "threshold"}, "pruner = 'threshold' has no bound\n  → write threshold = { upper = … }"),
+        ({"threshold": {"upper": 3.0}}, "pruner = 'median' takes no threshold\n  → set pruner ="),
+        ({"threshold": {"uper": 3.0}}, "[study] threshold: unknown key 'uper'\n  → did you mean 'upper'?"),
+        ({"threshold": {"upper": "high"}}, "threshold.upper = 'high': input should be a valid number"),
+        ({"threshold": 3.0}, "threshold = 3.0: input should be a valid dictionary"),
+        (
+            {"pruner": "threshold", "threshold": {"lower": 3.0, "upper": 3.0}},
+            "threshold.lower = 3 is not below upper = 3\n  → swap them",
+        ),
+    ],
+)
+def test_tables_of_a_study_are_checked_in_words(study, expected):
+    (told,) = problems({**SMALL, "study": {"name": "s", **study}})
+    assert expected in told
+
+
 def test_a_missing_file_names_the_nearest_one(tmp_path):
     (tmp_path / "study.toml").write_text("")
     with pytest.raises(SpecError, match=r"no such file\n  → did you mean .*study\.toml"):

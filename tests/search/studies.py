@@ -21,6 +21,8 @@ GRID: dict[str, Any] = {"lora_rank": {"low": 2, "high": 8, "step": 2}, "lora_alp
 def raw(sampler: str = "random", space: dict[str, Any] | None = None, **study: Any) -> dict[str, Any]:
     """A study file's content; ``study`` goes into its [study]."""
     section = {"name": "small", "sampler": sampler, "pruner": "none", "startup_trials": 3, **study}
+    if section["pruner"] == "threshold":
+        section = {"threshold": {"upper": 8.0}, **section}
     chosen = space if space is not None else (GRID if sampler in COUNTED else SPACE)
     return {
         "study": section,

@@ -18,6 +18,7 @@ REASONS = {
     r"\(border 1\.75\) of 4 trials at step 10",
     "halving": r"halving pruner: eval/loss 9 at step 10 is not in the best 1/4 of rung 0 \(5 trials\)",
     "hyperband": r"hyperband pruner: eval/loss 9 at step \d+ is not in the best 1/3 of rung \d \(\d trials\)",
+    "threshold": r"threshold pruner: eval/loss 9 at step 10 is above the threshold 8",
     "patient": r"patient pruner: not better for 4 evaluations, and eval/loss 9 \(best so far\) "
     r"is worse than the median 2\.5 of 4 trials at step \d+",
 }
@@ -77,11 +78,19 @@ def test_no_pruner_never_prunes(tmp_path):
     assert course(oracle, lambda step: 1e9) is None
 
 
-@pytest.mark.parametrize("name", ["median", "percentile", "halving"])
+@pytest.mark.parametrize("name", ["median", "percentile", "halving", "threshold"])
 def test_the_warm_up_is_left_alone(name, tmp_path):
     oracle = oracle_of(tmp_path, name, pruner_warmup_steps=40)
     past(oracle)
     assert course(oracle, lambda step: 9.0)[0] == 50
+
+
+def test_a_threshold_has_two_sides_and_wants_a_number(tmp_path):
+    oracle = oracle_of(tmp_path, "threshold", threshold={"lower": 0.5, "upper": 8.0})
+    told = [course(oracle, lambda step, value=value: value) for value in (8.0, 0.5, 0.4, float("nan"))]
+    at = "threshold pruner: eval/loss {} at step 10 is {}"
+    assert told[:3] == [None, None, (10, at.format("0.4", "below the threshold 0.5"))]
+    assert told[3] == (10, at.format("nan", "not a number"))
 
 
 def test_a_pruned_trial_carries_its_last_value(tmp_path):
