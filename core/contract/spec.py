@@ -53,6 +53,15 @@ class Threshold(Section):
     upper: float | None = None
 
 
+class StopAfter(Section):
+    """When the study has had enough: ``core.contract.stopping`` says how each is counted."""
+
+    no_improvement: Positive | None = None
+    trials: Positive | None = None
+    hours: Annotated[float, Field(gt=0)] | None = None
+    gpu_hours: Annotated[float, Field(gt=0)] | None = None
+
+
 class StudySection(Section):
     """What is searched for, how, and how long.
 
@@ -71,6 +80,7 @@ class StudySection(Section):
     storage: str = ""
     fixed: dict[str, Any] = {}
     threshold: Threshold = Threshold()
+    stop_after: StopAfter = StopAfter()
 
     @field_validator("name")
     @classmethod
@@ -183,7 +193,11 @@ class Spec(BaseModel):
     resources: ResourcesSection = ResourcesSection()
 
 
-TABLES: dict[str, type[Section]] = {"threshold": Threshold}  # tables within [study]
+TABLES = {  # within [study], with the keys that they know
+    "threshold": tuple(Threshold.model_fields),
+    "stop_after": tuple(StopAfter.model_fields),
+    "fixed": tuple(knobs.KNOBS),
+}
 SECTIONS: dict[str, type[Section]] = {
     "study": StudySection,
     "model": ModelSection,

@@ -12,10 +12,10 @@ import msgspec
 import tomli_w
 from pydantic import ValidationError
 
-from core.contract import knobs, spec
+from core.contract import knobs, searching, spec
 from core.contract.plain import plain
 from core.contract.secrets import Redactor
-from core.contract.space import Choice, Dimension, Range, outside, read_dimension
+from core.contract.space import Choice, Dimension, Range, read_dimension
 from core.errors import Problem, SpecError
 
 LARGEST_FILE_BYTES = 1 << 20
@@ -122,9 +122,9 @@ def _read_section(name: str, raw: object, where: str, problems: list[Problem]) -
         )
         return None
     _unknown_keys(raw, kind.model_fields, f"{where} [{name}]", "key", problems)
-    for key, table in spec.TABLES.items():
+    for key, known in spec.TABLES.items():
         if isinstance(raw.get(key), dict) and key in kind.model_fields:
-            _unknown_keys(raw[key], table.model_fields, f"{where} [{name}] {key}", "key", problems)
+            _unknown_keys(raw[key], known, f"{where} [{name}] {key}", "key", problems)
     try:
         return kind.model_validate({key: value for key, value in raw.items() if key in kind.model_fields})
     except ValidationError as error:
@@ -205,44 +205,12 @@ def _across(whole: spec.Spec, where: str) -> None:
     if len(whole.study.objectives) > 1 and whole.study.sampler == "cmaes":
         fix = 'take "tpe", "gp", "nsga2" or "nsga3", or keep one objective'
         problems.append(Problem("sampler = 'cmaes' needs a single objective", f"{where} [study]", fix))
-    problems += [*_held_still(whole, where), *_bounds(whole.study, f"{where} [study]")]
+    problems += searching.faults(whole, f"{where} [study]")
     metrics = [one.metric for one in whole.study.objectives]
     if len(set(metrics)) < len(metrics):
         problems.append(Problem("the same objective stands twice", f"{where} [study]", "keep one"))
     if problems:
         raise SpecError(*problems)
-
-
-def _bounds(study: spec.StudySection, place: str) -> list[Problem]:
-    """Faults of study.threshold, and of a threshold pruner without one."""
-    lower, upper = study.threshold.lower, study.threshold.upper
-    bounded = lower is not None or upper is not None
-    if study.pruner == "threshold" and not bounded:
-        fix = "write threshold = { upper = … } for an objective to minimise, lower for one to maximise"
-        return [Problem("pruner = 'threshold' has no bound", place, fix)]
-    if bounded and study.pruner != "threshold":
-        fix = 'set pruner = "threshold", or leave threshold out'
-        return [Problem(f"pruner = {study.pruner!r} takes no threshold", place, fix)]
-    if lower is not None and upper is not None and lower >= upper:
-        return [Problem(f"threshold.lower = {lower:g} is not below upper = {upper:g}", place, "swap them")]
-    return []
-
-
-def _held_still(whole: spec.Spec, where: str) -> list[Problem]:
-    """Faults of study.fixed."""
-    problems = []
-    for name, value in whole.study.fixed.items():
-        label, place = plain(f"fixed.{name} = {value!r}", 120), f"{where} [study]"
-        if name not in knobs.KNOBS:
-            problems.append(
-                Problem(f"unknown knob {plain(name, 80)!r} in fixed", place, nearest(name, whole.space))
-            )
-        elif name not in whole.space:
-            fix = f"write {name} = … in [train], which fixes a knob that is not searched"
-            problems.append(Problem(f"{label}: it is not in [space]", place, fix))
-        elif wrong := outside(whole.space[name], value):
-            problems.append(Problem(f"{label}: {wrong}", place, "take a value that [space] allows"))
-    return problems
 
 
 def _with_absolute_paths(whole: spec.Spec, folder: Path) -> spec.Spec:

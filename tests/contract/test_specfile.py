@@ -1,5 +1,6 @@
 """A study file: all problems at once, each with its place, its value, and the way out."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,17 @@ def test_any_other_number_of_trials_is_refused_in_words(pack):
     assert told == f'f.toml [resources]: pack = {pack!r}: must be "auto" or a whole number from 1'
 
 
+def test_what_a_study_says_of_its_search_survives_a_round_trip():
+    study = {
+        "name": "s", "pruner": "threshold", "threshold": {"upper": 3.0},
+        "fixed": {"target_modules": ["q_proj"]},
+        "stop_after": {"no_improvement": 20, "gpu_hours": 1.5},
+    }  # fmt: skip
+    spec = specfile.parse({**SMALL, "study": study, "space": {"target_modules": ["mlp", ["q_proj"]]}})
+    assert specfile.parse(tomllib.loads(specfile.write(spec))) == spec
+    assert (spec.study.stop_after.gpu_hours, spec.study.stop_after.hours) == (1.5, None)
+
+
 def test_dimensions_are_read_in_their_three_forms():
     space = specfile.parse(
         {
@@ -149,13 +161,13 @@ def test_a_grid_needs_countable_dimensions(sampler):
             {"lora_alpha": 16.0},
             "fixed.lora_alpha = 16.0: it is not in [space]\n  → write lora_alpha = … in [train]",
         ),
-        ({"lora_rnk": 8}, "unknown knob 'lora_rnk' in fixed\n  → did you mean 'lora_rank'?"),
+        ({"lora_rnk": 8}, "[study] fixed: unknown key 'lora_rnk'\n  → did you mean 'lora_rank'?"),
     ],
 )
 def test_what_cannot_be_fixed_is_told(fixed, expected):
     space = {"lora_rank": {"low": 2, "high": 8, "step": 2}, "optimizer": ["adamw", "sgd"]}
-    (told,) = problems({**SMALL, "study": {"name": "s", "fixed": fixed}, "space": space})
-    assert expected in told
+    told = problems({**SMALL, "study": {"name": "s", "fixed": fixed}, "space": space})
+    assert expected in told[0] and len(told) == 1
 
 
 @pytest.mark.parametrize(
@@ -165,6 +177,11 @@ def test_what_cannot_be_fixed_is_told(fixed, expected):
         ({"threshold": {"upper": 3.0}}, "pruner = 'median' takes no threshold\n  → set pruner ="),
         ({"threshold": {"uper": 3.0}}, "[study] threshold: unknown key 'uper'\n  → did you mean 'upper'?"),
         ({"threshold": {"upper": "high"}}, "threshold.upper = 'high': input should be a valid number"),
+        ({"stop_after": {"hours": 0}}, "stop_after.hours = 0: input should be greater than 0"),
+        (
+            {"stop_after": {"gpuhours": 9}},
+            "stop_after: unknown key 'gpuhours'\n  → did you mean 'gpu_hours'?",
+        ),
         ({"threshold": 3.0}, "threshold = 3.0: input should be a valid dictionary"),
         (
             {"pruner": "threshold", "threshold": {"lower": 3.0, "upper": 3.0}},
