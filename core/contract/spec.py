@@ -66,7 +66,8 @@ class StudySection(Section):
     """What is searched for, how, and how long.
 
     ``fixed`` holds knobs of the space at one value, whatever the sampler would take: the history of a study
-    stays of use, which it would not be if the knob moved to [train].
+    stays of use, which it would not be if the knob moved to [train]. ``constraints`` such as
+    "memory/alone_bytes <= 22 GiB" are what samplers learn to keep; trials that break them stay in the study.
     """
 
     name: str
@@ -81,6 +82,7 @@ class StudySection(Section):
     fixed: dict[str, Any] = {}
     threshold: Threshold = Threshold()
     stop_after: StopAfter = StopAfter()
+    constraints: list[str] = []
 
     @field_validator("name")
     @classmethod

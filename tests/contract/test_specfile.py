@@ -103,6 +103,7 @@ def test_what_a_study_says_of_its_search_survives_a_round_trip():
         "name": "s", "pruner": "threshold", "threshold": {"upper": 3.0},
         "fixed": {"target_modules": ["q_proj"]},
         "stop_after": {"no_improvement": 20, "gpu_hours": 1.5},
+        "constraints": ["memory/alone_bytes <= 22 GiB", "eval/loss > 1", "eval/loss < 2"],
     }  # fmt: skip
     spec = specfile.parse({**SMALL, "study": study, "space": {"target_modules": ["mlp", ["q_proj"]]}})
     assert specfile.parse(tomllib.loads(specfile.write(spec))) == spec
@@ -181,6 +182,16 @@ def test_what_cannot_be_fixed_is_told(fixed, expected):
         (
             {"stop_after": {"gpuhours": 9}},
             "stop_after: unknown key 'gpuhours'\n  → did you mean 'gpu_hours'?",
+        ),
+        ({"constraints": ["memory/peak <= 22 GiB"]}, "[study] constraints: unknown metric 'memory/peak'"),
+        ({"constraints": [3]}, "constraints = 3: input should be a valid string"),
+        (
+            {"constraints": ["eval/loss <= 2", "eval/loss < 3"]},
+            "eval/loss <= 2 and eval/loss < 3 bound the same side\n  → keep the stricter",
+        ),
+        (
+            {"constraints": ["eval/accuracy >= 0.9", "eval/accuracy < 90%"]},
+            "no trial can keep both eval/accuracy >= 0.9 and eval/accuracy < 0.9\n  → widen one",
         ),
         ({"threshold": 3.0}, "threshold = 3.0: input should be a valid dictionary"),
         (
