@@ -112,7 +112,7 @@ class Oracle:
         complete = len(self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
         trial = self.study.ask(distributions(self.spec.space))
         params = restored(self.spec.space, trial.params)
-        why = sampler_why(self.spec, trial.number, complete)
+        why = sampler_why(self.spec, self.study.sampler, trial.number, complete)
         return Proposal(trial.number, params, {**self.spec.train, **params}, why)
 
     def report(self, number: int, step: int, metrics: dict[str, float]) -> str | None:
@@ -130,10 +130,12 @@ class Oracle:
         return reason(self.spec, self.study, storage.get_trial(trial_id)) if pruned else None
 
     def constrain(self, number: int, name: str, violation: float) -> None:
-        """Optuna's constraint ``name`` of a trial; said a second time the newest counts."""
+        """Optuna's constraint ``name`` of a trial; said a second time the newest counts, and none counts
+        that comes after the trial's end."""
         if violation == violation:
             key = f"{_CONSTRAINTS_KEY}:{name}"
-            self.study._storage.set_trial_system_attr(self._id(number), key, float(violation))
+            with contextlib.suppress(UpdateFinishedTrialError):
+                self.study._storage.set_trial_system_attr(self._id(number), key, float(violation))
 
     def tell(self, number: int, state: str, values: list[float]) -> None:
         """End a trial; one that has ended already stays as it is."""

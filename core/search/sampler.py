@@ -58,10 +58,19 @@ def sampler(spec: Spec, past_trials: int = 0) -> BaseSampler:
     return samplers.PartialFixedSampler(fixed(spec), chosen) if spec.study.fixed else chosen
 
 
-def sampler_why(spec: Spec, number: int, complete: int) -> str:
+def sampler_why(spec: Spec, sampler: BaseSampler, number: int, complete: int) -> str:
     """How a proposal came about, in a few words."""
     held = ", ".join(f"{name} = {value}" for name, value in spec.study.fixed.items())
-    return _origin(spec, number, complete) + (f"; fixed: {held}" if held else "")
+    chosen = _chosen(sampler)
+    if isinstance(chosen, GpSampler) and chosen.known > chosen.history:
+        origin = f"gp: from {chosen.history} of {chosen.known} trials known, the best and the latest"
+    else:
+        origin = _origin(spec, number, complete)
+    return origin + (f"; fixed: {held}" if held else "")
+
+
+def _chosen(sampler: BaseSampler) -> BaseSampler:
+    return sampler._base_sampler if isinstance(sampler, samplers.PartialFixedSampler) else sampler
 
 
 def _origin(spec: Spec, number: int, complete: int) -> str:
@@ -76,7 +85,7 @@ def _origin(spec: Spec, number: int, complete: int) -> str:
 
 def remaining(spec: Spec, sampler: BaseSampler, study: Any) -> int | None:
     """How many different proposals are left; None without an end, which only grid and brute force have."""
-    chosen = sampler._base_sampler if isinstance(sampler, samplers.PartialFixedSampler) else sampler
+    chosen = _chosen(sampler)
     if spec.study.sampler in COUNTED and not spec.space:
         return 0 if study.get_trials(deepcopy=False) else 1
     if isinstance(chosen, ExhaustiveSampler):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-BENCHES = ("console", "engine", "trainer", "sweep --trials 4 --steps 8 --rivals a,c")
+BENCHES = ("console", "engine", "trainer", "asks", "sweep --trials 4 --steps 8 --rivals a,c")
 
 for bench in BENCHES:
     print(f"== {bench}", flush=True)
