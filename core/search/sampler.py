@@ -94,6 +94,12 @@ def remaining(spec: Spec, sampler: BaseSampler, study: Any) -> int | None:
 
 
 def _free(sampler: samplers.GridSampler, study: Any) -> set[int]:
-    """The cells that nobody tried or is trying (Optuna hands out running ones again)."""
-    taken = {trial.system_attrs.get("grid_id") for trial in study.get_trials(deepcopy=False)}
+    """The cells that nobody tried or is trying (Optuna hands out running ones again). Numbers of cells are
+    those of one grid: with other knobs fixed it is another."""
+    noted = [trial.system_attrs for trial in study.get_trials(deepcopy=False)]
+    taken = {
+        one["grid_id"]
+        for one in noted
+        if "grid_id" in one and sampler._same_search_space(one["search_space"])
+    }
     return set(range(sampler._n_min_trials)) - taken

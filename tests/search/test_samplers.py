@@ -91,6 +91,13 @@ def test_a_fixed_knob_stands_still_and_the_others_move(name, tmp_path):
     assert all(one.why.endswith("; fixed: lora_rank = 8") for one in proposals)
 
 
+@pytest.mark.parametrize("name", COUNTED)
+def test_a_grid_that_goes_on_with_a_knob_fixed_has_the_cells_of_that(name, tmp_path):
+    run(Oracle(studies.raw(name), str(tmp_path)), 8)
+    again = Oracle(studies.raw(name, fixed={"lora_rank": 8}), str(tmp_path))
+    assert len(run(again, 8)) == (2 if name == "grid" else 0), "brute force knows that both were tried"
+
+
 def test_a_list_of_modules_can_be_fixed(tmp_path):
     fixed = {"target_modules": ["q_proj", "v_proj"]}
     oracle = Oracle(studies.raw("tpe", fixed=fixed, storage=MEMORY), str(tmp_path))
