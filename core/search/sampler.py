@@ -9,6 +9,7 @@ from optuna import samplers
 from optuna.samplers import BaseSampler
 
 from core.contract.spec import COUNTED, Spec
+from core.search.cells import CellsSampler
 from core.search.cma import CmaSampler
 from core.search.exhaustive import ExhaustiveSampler
 from core.search.gp import GpSampler
@@ -34,7 +35,7 @@ SAMPLERS: dict[str, Callable[[Spec, int, int], BaseSampler]] = {
         scramble=True, seed=seed, warn_independent_sampling=False
     ),
     "random": lambda spec, seed, startup: samplers.RandomSampler(seed=seed),
-    "grid": lambda spec, seed, startup: samplers.GridSampler(
+    "grid": lambda spec, seed, startup: CellsSampler(
         {**grid(spec.space), **{name: [value] for name, value in fixed(spec).items()}}, seed=seed
     ),
     "bruteforce": lambda spec, seed, startup: ExhaustiveSampler(spec.space, fixed(spec), seed),
@@ -88,18 +89,4 @@ def remaining(spec: Spec, sampler: BaseSampler, study: Any) -> int | None:
     chosen = _chosen(sampler)
     if spec.study.sampler in COUNTED and not spec.space:
         return 0 if study.get_trials(deepcopy=False) else 1
-    if isinstance(chosen, ExhaustiveSampler):
-        return chosen.left(study)
-    return len(_free(chosen, study)) if isinstance(chosen, samplers.GridSampler) else None
-
-
-def _free(sampler: samplers.GridSampler, study: Any) -> set[int]:
-    """The cells that nobody tried or is trying (Optuna hands out running ones again). Numbers of cells are
-    those of one grid: with other knobs fixed it is another."""
-    noted = [trial.system_attrs for trial in study.get_trials(deepcopy=False)]
-    taken = {
-        one["grid_id"]
-        for one in noted
-        if "grid_id" in one and sampler._same_search_space(one["search_space"])
-    }
-    return set(range(sampler._n_min_trials)) - taken
+    return chosen.left(study) if isinstance(chosen, ExhaustiveSampler | CellsSampler) else None
