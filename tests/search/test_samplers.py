@@ -84,10 +84,10 @@ def test_several_objectives_with_pruned_and_infeasible_trials(name, tmp_path):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_fixed_knob_stands_still_and_the_others_move(name, tmp_path):
     oracle = Oracle(studies.raw(name, fixed={"lora_rank": 8}, storage=MEMORY), str(tmp_path))
-    proposals = run(oracle, 7)
+    proposals = run(oracle, 5)
     assert {one.params["lora_rank"] for one in proposals} == {8}
     others = {str({**one.params, "lora_rank": 0}) for one in proposals}
-    assert len(others) == len(proposals) == (2 if name in COUNTED else 7), "a grid ends with its two cells"
+    assert len(others) == len(proposals) == (2 if name in COUNTED else 5), "a grid ends with its two cells"
     assert all(one.why.endswith("; fixed: lora_rank = 8") for one in proposals)
 
 
@@ -119,7 +119,7 @@ def test_brute_force_tries_each_point_once_whatever_else_the_storage_holds(tmp_p
 
 @pytest.mark.parametrize(
     ("name", "goals"),
-    [(name, GOALS[:1]) for name in NAMES] + [(name, GOALS) for name in SEVERAL],
+    [(name, GOALS[:1]) for name in NAMES] + [(name, GOALS) for name in ("tpe", "gp", "nsga3")],
 )
 def test_constraints_that_only_some_trials_have_a_reading_for(name, goals, tmp_path):
     """A board that was scored for half of the trials, and pruned trials among them."""
