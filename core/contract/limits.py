@@ -1,20 +1,28 @@
-"""Limits on metrics, such as ``safety/toxicity <= 0.02``: read from text and judged with the interval."""
+"""Limits on metrics, such as ``safety/toxicity <= 0.02``: read from text, judged with the interval, and told
+to samplers as constraints."""
 
 from __future__ import annotations
 
 import difflib
 import math
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from core.contract import size
 from core.contract.metrics import METRICS
 from core.contract.plain import plain
 from core.contract.score import Score
 from core.errors import SpecError
 
 Verdict = Literal["ok", "breached", "unsure"]
-_FORM = re.compile(r"\s*(?P<metric>[^\s<>=]+)\s*(?P<sign><=|>=|<|>)\s*(?P<bound>\S+?)\s*(?P<percent>%?)\s*")
+_FORM = re.compile(r"\s*(?P<metric>[^\s<>=]+)\s*(?P<sign><=|>=|<|>)\s*(?P<bound>\S.*?)\s*")
+_QUANTITY = re.compile(
+    r"(?P<number>[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)\s*(?P<unit>%|[a-z]\S*)?", re.IGNORECASE
+)
+_SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
+TINY = 1e-9  # the violation of a strict limit by the bound itself
 _FIX = 'write it such as "safety/toxicity <= 0.02"'
 
 
@@ -29,9 +37,11 @@ class Limit:
 
     @classmethod
     def parse(cls, text: str, where: str = "") -> Limit:
-        """The limit in ``text``: a metric, ``<= < >= >``, and a number or a percentage.
+        """The limit in ``text``: a metric, ``<= < >= >``, and a number, a percentage, or a number with a unit
+        of what the metric measures: "22 GiB", "40 ms".
 
-        Raises SpecError for another form, an unknown metric, or a bound that is no finite number.
+        Raises SpecError for another form, an unknown metric, a bound that is no finite number, or a unit that
+        the metric does not have.
         """
         found = _FORM.fullmatch(text)
         if found is None:
@@ -39,13 +49,12 @@ class Limit:
         metric, sign = found["metric"], found["sign"]
         if metric not in METRICS:
             raise SpecError.of(f"unknown metric {plain(metric, 80)!r} in a limit", where, _near(metric))
-        bound = _number(found["bound"])
-        if not math.isfinite(bound):
-            raise SpecError.of(f"{plain(found['bound'], 80)!r} is no number for a limit", where, _FIX)
-        return cls(metric, sign[0] == "<", bound / 100 if found["percent"] else bound, "=" not in sign)
+        return cls(metric, sign[0] == "<", _bound(metric, found["bound"], where), "=" not in sign)
 
     def __str__(self) -> str:
-        return f"{self.metric} {'<' if self.upper else '>'}{'' if self.strict else '='} {self.bound:g}"
+        """As ``parse`` reads it."""
+        sign = f"{'<' if self.upper else '>'}{'' if self.strict else '='}"
+        return f"{self.metric} {sign} {_written(self.bound, METRICS[self.metric].unit)}"
 
     def breached(self, score: Score) -> Verdict:
         """ "ok" or "breached" when the whole interval is on one side; "unsure" when it straddles the bound,
@@ -62,12 +71,60 @@ class Limit:
             return not self.strict
         return value < self.bound if self.upper else value > self.bound
 
+    def violation(self, value: float) -> float:
+        """How far ``value`` is beyond the bound, as a share of the bound (of 1 where that is 0), so that
+        constraints in bytes and in fractions weigh the same; 0 or less when the limit is kept."""
+        beyond = (value - self.bound if self.upper else self.bound - value) / (abs(self.bound) or 1.0)
+        return TINY if self.strict and value == self.bound else beyond
 
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
+
+def violations(limits: Iterable[Limit], metrics: Mapping[str, float]) -> dict[str, float]:
+    """By how much each limit is violated, by its text: above 0 it is broken, else kept.
+
+    Without a reading there is no entry: whether the limit is kept is not known.
+    """
+    read = ((one, metrics.get(one.metric)) for one in limits)
+    return {
+        str(one): one.violation(value) for one, value in read if value is not None and math.isfinite(value)
+    }
+
+
+def _bound(metric: str, text: str, where: str) -> float:
+    found = _QUANTITY.fullmatch(text)
+    number = float(found["number"]) if found else math.nan
+    if found is None or not math.isfinite(number):
+        raise SpecError.of(f"{plain(text, 80)!r} is no number for a limit", where, _FIX)
+    if found["unit"] is None:
+        return number
+    units = _units(METRICS[metric].unit)
+    scale = units.get(found["unit"]) or units.get(found["unit"].lower())
+    if scale is None:
+        raise SpecError.of(
+            f"{plain(text, 80)!r} has a unit that {metric} is not measured in", where,
+            f"write it without one, or in {', '.join(units)}",
+        )  # fmt: skip
+    return number / 100 if found["unit"] == "%" else number * scale
+
+
+def _units(unit: str) -> dict[str, float]:
+    """How many of ``unit`` each way to write it is."""
+    if unit == "bytes":
+        return {name: float(scale) for name, scale in size.UNITS.items() if name}
+    if unit == "s":
+        return _SECONDS
+    return {"%": 0.01, **({unit: 1.0} if unit and " " not in unit else {})}
+
+
+def _written(bound: float, unit: str) -> str:
+    exact = next(
+        (one for one in ("GiB", "MiB") if unit == "bytes" and bound % size.UNITS[one.lower()] == 0), ""
+    )
+    return f"{bound / size.UNITS[exact.lower()]:g} {exact}" if exact and bound else _short(bound)
+
+
+def _short(number: float) -> str:
+    text = f"{number:g}"
+    return text if float(text) == number else repr(number)
 
 
 def _near(name: str) -> str:

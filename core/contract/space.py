@@ -103,6 +103,19 @@ def _step_faults(knob: Knob, step: object, log: bool, low: float, high: float) -
     return [("step", "cannot stand beside log")] if log else []
 
 
+def outside(dimension: Dimension, value: object) -> str | None:
+    """Why ``value`` is no point of ``dimension``; None when it is one."""
+    if isinstance(dimension, Choice):
+        return None if value in dimension.values else f"is none of {', '.join(map(str, dimension.values))}"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return "is not a number"
+    if not dimension.low <= value <= dimension.high:
+        return f"is not within {dimension.low:g} to {dimension.high:g}"
+    step = dimension.step or (1 if dimension.kind == "int" else None)
+    steps = (value - dimension.low) / step if step else 0.0
+    return None if abs(steps - round(steps)) < 1e-8 else f"is no step of {step:g} from {dimension.low:g}"
+
+
 def size(space: Space) -> float:
     """How many different trials the space holds; ``inf`` with a dimension that has no step."""
     total = 1.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -12,8 +12,9 @@ from core.contract.metrics import METRICS, OBJECTIVES, Direction
 from core.contract.space import Dimension
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-SAMPLERS = ("tpe", "gp", "cmaes", "nsga2", "qmc", "random", "grid")
-PRUNERS = ("none", "median", "percentile", "halving", "hyperband", "patient")
+SAMPLERS = ("tpe", "gp", "cmaes", "nsga2", "nsga3", "qmc", "random", "grid", "bruteforce")
+COUNTED = ("grid", "bruteforce")  # samplers that come to an end: they need a space that can be counted
+PRUNERS = ("none", "median", "percentile", "halving", "hyperband", "patient", "threshold")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16", "nf4", "int8")
 BOARDS = ("quality", "safety", "security")
 ON_BREACH = ("warn", "pause", "prune")
@@ -45,8 +46,29 @@ class Objective(Section):
         return raw
 
 
+class Threshold(Section):
+    """Readings of the objective outside these bounds end a trial, under the threshold pruner."""
+
+    lower: float | None = None
+    upper: float | None = None
+
+
+class StopAfter(Section):
+    """When the study has had enough: ``core.contract.stopping`` says how each is counted."""
+
+    no_improvement: Positive | None = None
+    trials: Positive | None = None
+    hours: Annotated[float, Field(gt=0)] | None = None
+    gpu_hours: Annotated[float, Field(gt=0)] | None = None
+
+
 class StudySection(Section):
-    """What is searched for, how, and how long."""
+    """What is searched for, how, and how long.
+
+    ``fixed`` holds knobs of the space at one value, whatever the sampler would take: the history of a study
+    stays of use, which it would not be if the knob moved to [train]. ``constraints`` such as
+    "memory/alone_bytes <= 22 GiB" are what samplers learn to keep; trials that break them stay in the study.
+    """
 
     name: str
     trials: Positive = 20
@@ -57,6 +79,10 @@ class StudySection(Section):
     startup_trials: Count = 5
     pruner_warmup_steps: Count = 0
     storage: str = ""
+    fixed: dict[str, Any] = {}
+    threshold: Threshold = Threshold()
+    stop_after: StopAfter = StopAfter()
+    constraints: list[str] = []
 
     @field_validator("name")
     @classmethod
@@ -169,6 +195,11 @@ class Spec(BaseModel):
     resources: ResourcesSection = ResourcesSection()
 
 
+TABLES = {  # within [study], with the keys that they know
+    "threshold": tuple(Threshold.model_fields),
+    "stop_after": tuple(StopAfter.model_fields),
+    "fixed": tuple(knobs.KNOBS),
+}
 SECTIONS: dict[str, type[Section]] = {
     "study": StudySection,
     "model": ModelSection,

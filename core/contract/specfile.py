@@ -12,7 +12,7 @@ import msgspec
 import tomli_w
 from pydantic import ValidationError
 
-from core.contract import knobs, spec
+from core.contract import knobs, searching, spec
 from core.contract.limits import Limit
 from core.contract.plain import plain
 from core.contract.secrets import Redactor
@@ -123,6 +123,9 @@ def _read_section(name: str, raw: object, where: str, problems: list[Problem]) -
         )
         return None
     _unknown_keys(raw, kind.model_fields, f"{where} [{name}]", "key", problems)
+    for key, known in spec.TABLES.items():
+        if isinstance(raw.get(key), dict) and key in kind.model_fields:
+            _unknown_keys(raw[key], known, f"{where} [{name}] {key}", "key", problems)
     try:
         return kind.model_validate({key: value for key, value in raw.items() if key in kind.model_fields})
     except ValidationError as error:
@@ -133,7 +136,10 @@ def _read_section(name: str, raw: object, where: str, problems: list[Problem]) -
 def _told(error: ValidationError, where: str) -> list[Problem]:
     told: dict[str, Problem] = {}
     for one in error.errors(include_url=False):
-        key = ".".join(str(part) for part in one["loc"][:1]) or "(section)"
+        if one["type"] == "extra_forbidden":
+            continue  # told as unknown, with the nearest
+        parts = one["loc"][: 2 if one["loc"][:1] and one["loc"][0] in spec.TABLES else 1]
+        key = ".".join(str(part) for part in parts) or "(section)"
         message = one["msg"].removeprefix("Value error, ")
         if one["type"] == "missing":
             told.setdefault(key, Problem(f"{key} is missing", where, f"add {key} = …"))
@@ -185,19 +191,22 @@ def _read_space(raw: object, where: str, problems: list[Problem]) -> dict[str, D
 def _across(whole: spec.Spec, where: str) -> None:
     """What no single key can know."""
     problems = []
-    if whole.study.sampler == "grid":
+    if whole.study.sampler in spec.COUNTED:
         for name, dimension in whole.space.items():
             if isinstance(dimension, Range) and dimension.kind == "float" and not dimension.step:
                 fix = "give it a step or a list of values, or take another sampler"
-                problems.append(Problem(f"the grid sampler cannot count {name}", f"{where} [space]", fix))
+                problems.append(
+                    Problem(f"the {whole.study.sampler} sampler cannot count {name}", f"{where} [space]", fix)
+                )
     if len(whole.study.objectives) > 1 and whole.study.pruner != "none":
         fix = 'set pruner = "none", or keep one objective'
         problems.append(
             Problem(f"pruner = {whole.study.pruner!r} needs a single objective", f"{where} [study]", fix)
         )
     if len(whole.study.objectives) > 1 and whole.study.sampler == "cmaes":
-        fix = 'take "tpe", "gp" or "nsga2", or keep one objective'
+        fix = 'take "tpe", "gp", "nsga2" or "nsga3", or keep one objective'
         problems.append(Problem("sampler = 'cmaes' needs a single objective", f"{where} [study]", fix))
+    problems += searching.faults(whole, f"{where} [study]")
     metrics = [one.metric for one in whole.study.objectives]
     if len(set(metrics)) < len(metrics):
         problems.append(Problem("the same objective stands twice", f"{where} [study]", "keep one"))

@@ -12,7 +12,7 @@ from core.daemon.foresight import Foresight
 from core.daemon.packing import Calibration
 from core.daemon.placement import Free, Slot, by_room
 
-LEARNING = frozenset({"tpe", "gp", "cmaes", "nsga2"})  # samplers that propose from what has ended
+LEARNING = frozenset({"tpe", "gp", "cmaes", "nsga2", "nsga3"})  # samplers that propose from what has ended
 GENERATIONS = 4  # so many times, at least, such a sampler is to learn in a study
 MOST_WAITING = 2  # trials queued for want of memory; beyond it the sampler is not asked for more
 

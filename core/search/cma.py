@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any
 
 import numpy as np
@@ -13,22 +14,34 @@ class CmaSampler(CmaEsSampler):
     """Optuna's CMA-ES without pickles.
 
     Mean, step size and covariance follow from the told generations alone, so feeding those in order
-    to a fresh optimizer gives the same state (Hansen, arXiv:1604.00772); a few ms for 1,000 trials.
+    to a fresh optimizer gives the same state (Hansen, arXiv:1604.00772); once for each process.
     """
+
+    _kept: Any = None  # the optimizer, with all whole generations told
+    _space: dict[str, Any] = {}
 
     def _split_optimizer_str(self, optimizer_str: str) -> dict[str, str]:
         return {}  # nothing is stored
 
-    def _restore_optimizer(self, completed_trials: list[Any]) -> None:
+    def sample_relative(self, study: Any, trial: Any, search_space: dict[str, Any]) -> dict[str, Any]:
+        """The next point. The optimizer is kept between proposals, as long as the space is the same."""
+        if search_space != self._space:
+            self._kept, self._space = None, dict(search_space)
+        return super().sample_relative(study, trial, search_space)
+
+    def _restore_optimizer(self, completed_trials: list[Any]) -> Any:
         self._told = completed_trials
-        return None  # so that _init_optimizer is called each time
+        return self._kept  # where it is None, _init_optimizer is called
 
     def _init_optimizer(self, trans: Any, direction: StudyDirection) -> Any:
-        optimizer = super()._init_optimizer(trans, direction)
+        optimizer = self._kept = super()._init_optimizer(trans, direction)
         sign = 1.0 if direction == StudyDirection.MINIMIZE else -1.0
-        while True:
-            trials = self._get_solution_trials(self._told, optimizer.generation)
-            if optimizer.dim != len(trans.bounds) or len(trials) < optimizer.population_size:
-                return optimizer
-            generation = trials[: optimizer.population_size]
-            optimizer.tell([(np.asarray(trans.transform(t.params)), sign * t.value) for t in generation])
+        generations: dict[int, list[Any]] = defaultdict(list)
+        for trial in self._told:
+            generations[trial.system_attrs.get(self._attr_key_generation, -1)].append(trial)
+        while len(generations[optimizer.generation]) >= optimizer.population_size:
+            told = generations[optimizer.generation][: optimizer.population_size]
+            if not all(name in trial.params for trial in told for name in self._space):
+                break
+            optimizer.tell([(np.asarray(trans.transform(one.params)), sign * one.value) for one in told])
+        return optimizer

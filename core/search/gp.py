@@ -1,18 +1,29 @@
-"""The GP sampler, made to learn from pruned and infeasible trials: Optuna's own looks at complete ones
-alone, and proposes a point that was pruned again and again."""
+"""The GP sampler, made to learn from pruned and infeasible trials, to bear constraints that not all trials
+have, and to stay quick: Optuna's own does none of these."""
 
 from __future__ import annotations
 
+import statistics
 from typing import Any
 
+import numpy as np
 from optuna.samplers import GPSampler
 from optuna.study import StudyDirection
+from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
 from optuna.trial import FrozenTrial, TrialState, create_trial
+
+HISTORY = 150  # trials that the fit is given: its time grows with their cube (tests.bench.asks)
 
 
 class GpSampler(GPSampler):
     """A pruned trial counts with its last value, an infeasible one with the worst; neither as worse than
-    the worst complete trial, which would flatten the rest of the curve."""
+    the worst complete trial, which would flatten the rest of the curve. (With several objectives they do
+    not count: nothing was reported on the way.) ``known`` is how many trials there were at the last
+    proposal, of which ``history`` are looked at: the better half of those by their values, then the latest.
+    """
+
+    history = HISTORY
+    known = 0
 
     def _sample_relative_impl(
         self,
@@ -21,18 +32,73 @@ class GpSampler(GPSampler):
         running_trials: list[FrozenTrial],
         search_space: dict[str, Any],
     ) -> dict[str, Any]:
-        known = [*completed_trials, *_cut_short(study, completed_trials, search_space)]
-        return super()._sample_relative_impl(study, known, running_trials, search_space)
+        pruned = (
+            study.get_trials(deepcopy=False, states=(TrialState.PRUNED,))
+            if len(study.directions) == 1
+            else []
+        )
+        pruned = [trial for trial in pruned if set(search_space) <= set(trial.params)]
+        self.known = len(completed_trials) + len(pruned)
+        complete, cut = _kept(study, completed_trials, pruned, self.history)
+        told = alike([*complete, *_cut_short(study, completed_trials, cut)])
+        return super()._sample_relative_impl(study, told, running_trials, search_space)
 
 
-def _cut_short(study: Any, complete: list[FrozenTrial], space: dict[str, Any]) -> list[FrozenTrial]:
-    if len(study.directions) > 1:
-        return []  # nothing was reported on the way
+def _kept(
+    study: Any, complete: list[FrozenTrial], pruned: list[FrozenTrial], most: int
+) -> tuple[list[FrozenTrial], list[FrozenTrial]]:
+    """The complete and the pruned trials that the fit is given, each in their order."""
+    if len(complete) + len(pruned) <= most:
+        return complete, pruned
+    best = {complete[index].number for index in _best_first(study, complete)[: most // 2]}
+    others = sorted(trial.number for trial in (*complete, *pruned) if trial.number not in best)
+    chosen = best.union(others[len(best) - most :])
+    return (
+        [trial for trial in complete if trial.number in chosen],
+        [trial for trial in pruned if trial.number in chosen],
+    )
+
+
+def _best_first(study: Any, trials: list[FrozenTrial]) -> Any:
+    """Indices by the sum of the ranks in each objective; who breaks a constraint comes after the others."""
+    signs = [1.0 if way == StudyDirection.MINIMIZE else -1.0 for way in study.directions]
+    ranks = np.argsort(np.argsort(np.array([trial.values for trial in trials]) * signs, axis=0), axis=0)
+    broken = [any(value > 0 for value in trial.constraints.values()) for trial in trials]
+    return np.lexsort((ranks.sum(axis=1), broken))
+
+
+def _cut_short(study: Any, complete: list[FrozenTrial], pruned: list[FrozenTrial]) -> list[FrozenTrial]:
+    if not pruned:
+        return []
     minimize = study.direction == StudyDirection.MINIMIZE
     worst = (max if minimize else min)(trial.value for trial in complete)
     found = []
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.PRUNED,)):
-        if set(space) <= set(trial.params):
-            value = worst if trial.value is None else (min if minimize else max)(worst, trial.value)
-            found.append(create_trial(value=value, params=trial.params, distributions=trial.distributions))
+    for trial in pruned:
+        value = worst if trial.value is None else (min if minimize else max)(worst, trial.value)
+        found.append(_again(trial, [value], trial.constraints))
     return found
+
+
+def alike(trials: list[FrozenTrial]) -> list[FrozenTrial]:
+    """``trials`` with the same constraints in the same order, without which Optuna's fit ends in an error.
+
+    What a trial has no reading for gets the median of those that have one, or 0 (just kept) where that is
+    above: it moves the fit least, and breaks nothing that is not known to be broken.
+    """
+    seen: dict[str, list[float]] = {}
+    for trial in trials:
+        for name, value in trial.constraints.items():
+            seen.setdefault(name, []).append(value)
+    if all(len(values) == len(trials) for values in seen.values()) and len(seen) < 2:
+        return trials
+    usual = {name: min(0.0, statistics.median(values)) for name, values in sorted(seen.items())}
+    return [_again(trial, trial.values, {**usual, **trial.constraints}) for trial in trials]
+
+
+def _again(trial: FrozenTrial, values: list[float], constraints: dict[str, float]) -> FrozenTrial:
+    return create_trial(
+        values=values,
+        params=trial.params,
+        distributions=trial.distributions,
+        system_attrs={f"{_CONSTRAINTS_KEY}:{name}": value for name, value in constraints.items()},
+    )

@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from core.contract import specfile
 from core.contract.plain import plain
 from core.errors import SpecError, TrimtabError
+from core.search.exhaustive import LOST as LOST_POINT
 from core.search.pruner import pruner
 from core.search.reason import reason
 from core.search.sampler import remaining, sampler, sampler_why
@@ -111,7 +112,7 @@ class Oracle:
         complete = len(self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
         trial = self.study.ask(distributions(self.spec.space))
         params = restored(self.spec.space, trial.params)
-        why = sampler_why(self.spec, trial.number, complete)
+        why = sampler_why(self.spec, self.study.sampler, trial.number, complete)
         return Proposal(trial.number, params, {**self.spec.train, **params}, why)
 
     def report(self, number: int, step: int, metrics: dict[str, float]) -> str | None:
@@ -129,10 +130,12 @@ class Oracle:
         return reason(self.spec, self.study, storage.get_trial(trial_id)) if pruned else None
 
     def constrain(self, number: int, name: str, violation: float) -> None:
-        """Optuna's constraint ``name`` of a trial; said a second time the newest counts."""
+        """Optuna's constraint ``name`` of a trial; said a second time the newest counts, and none counts
+        that comes after the trial's end."""
         if violation == violation:
             key = f"{_CONSTRAINTS_KEY}:{name}"
-            self.study._storage.set_trial_system_attr(self._id(number), key, float(violation))
+            with contextlib.suppress(UpdateFinishedTrialError):
+                self.study._storage.set_trial_system_attr(self._id(number), key, float(violation))
 
     def tell(self, number: int, state: str, values: list[float]) -> None:
         """End a trial; one that has ended already stays as it is."""
@@ -180,6 +183,7 @@ class Oracle:
     def _drop(self, trial: FrozenTrial) -> None:
         if "grid_id" in trial.system_attrs:  # its cell of the grid is free again
             self.study._storage.set_trial_system_attr(trial._trial_id, "grid_id", -1)
+        self.study._storage.set_trial_system_attr(trial._trial_id, LOST_POINT, True)
         self.study._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
 
     def _id(self, number: int) -> int:

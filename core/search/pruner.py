@@ -8,6 +8,7 @@ from optuna import pruners
 from optuna.pruners import BasePruner
 
 from core.contract.spec import Spec
+from core.search.peers import PeersPruner
 
 PERCENTILE = 25.0  # the percentile pruner keeps the best quarter
 HALVING_FACTOR = 4
@@ -16,12 +17,16 @@ PATIENCE = 3  # evaluations, where the spec names no patience
 
 
 def _median(spec: Spec) -> BasePruner:
-    return pruners.MedianPruner(spec.study.startup_trials, spec.study.pruner_warmup_steps)
+    return PeersPruner(50.0, spec.study.startup_trials, spec.study.pruner_warmup_steps)
 
 
 def _percentile(spec: Spec) -> BasePruner:
-    startup, warmup = spec.study.startup_trials, spec.study.pruner_warmup_steps
-    return pruners.PercentilePruner(PERCENTILE, startup, warmup)
+    return PeersPruner(PERCENTILE, spec.study.startup_trials, spec.study.pruner_warmup_steps)
+
+
+def _threshold(spec: Spec) -> BasePruner:
+    bounds, warmup = spec.study.threshold, spec.study.pruner_warmup_steps
+    return pruners.ThresholdPruner(bounds.lower, bounds.upper, warmup)
 
 
 def first_rung(spec: Spec) -> int:
@@ -41,6 +46,7 @@ PRUNERS: dict[str, Callable[[Spec], BasePruner]] = {
     "halving": lambda spec: pruners.SuccessiveHalvingPruner(first_rung(spec), HALVING_FACTOR),
     "hyperband": lambda spec: pruners.HyperbandPruner(first_rung(spec), reduction_factor=HYPERBAND_FACTOR),
     "patient": lambda spec: pruners.PatientPruner(_median(spec), patience(spec), spec.evaluate.min_delta),
+    "threshold": _threshold,
 }
 
 

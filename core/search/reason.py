@@ -8,12 +8,13 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from core.contract.spec import Spec
+from core.search.peers import peers
 from core.search.pruner import HALVING_FACTOR, HYPERBAND_FACTOR, PERCENTILE, patience
 
 
 def reason(spec: Spec, study: Any, trial: FrozenTrial) -> str:
-    """One line, such as "median pruner: eval/loss 2.31 at step 100 is worse than the median 2.05 of 6
-    trials". ``trial`` holds the reading that led to it."""
+    """One line, such as "median pruner: eval/loss 2.31 is worse than the median 2.05 of 6 trials at
+    step 100, 4 of them running". ``trial`` holds the reading that led to it."""
     match spec.study.pruner:
         case "median":
             return f"median pruner: {_below(spec, study, trial, 50.0)}"
@@ -26,7 +27,20 @@ def reason(spec: Spec, study: Any, trial: FrozenTrial) -> str:
         case "patient":
             waited = f"not better for {patience(spec) + 1} evaluations, and "
             return f"patient pruner: {waited}{_below(spec, study, trial, 50.0)}"
+        case "threshold":
+            return f"threshold pruner: {_outside(spec, trial)}"
     return f"{spec.study.pruner} pruner"
+
+
+def _outside(spec: Spec, trial: FrozenTrial) -> str:
+    step, bounds = trial.last_step or 0, spec.study.threshold
+    value = trial.intermediate_values[step]
+    told = f"{spec.study.objectives[0].metric} {value:.4g} at step {step}"
+    if value != value:
+        return f"{told} is not a number"
+    if bounds.upper is not None and value > bounds.upper:
+        return f"{told} is above the threshold {bounds.upper:g}"
+    return f"{told} is below the threshold {bounds.lower:g}"
 
 
 def _reading(spec: Spec, trial: FrozenTrial) -> tuple[str, int, float]:
@@ -34,27 +48,22 @@ def _reading(spec: Spec, trial: FrozenTrial) -> tuple[str, int, float]:
     objective, step = spec.study.objectives[0], trial.last_step or 0
     seen = [value for value in trial.intermediate_values.values() if value == value]
     best = (min if objective.direction == "minimize" else max)(seen, default=float("nan"))
-    now = trial.intermediate_values[step]
-    return (f"{objective.metric} {best:.4g}" + ("" if best == now else " (best so far)")), step, best
+    earlier = seen and best != trial.intermediate_values[step]
+    return f"{objective.metric} {best:.4g}{' (best so far)' if earlier else ''}", step, best
 
 
 def _below(spec: Spec, study: Any, trial: FrozenTrial, percentile: float) -> str:
-    text, step, _ = _reading(spec, trial)
-    others = _others(study, trial, step)
-    at = f"{text} at step {step}"
-    if not others:
-        return f"{at} is not a number"
-    border = _percentile(others, percentile, spec.study.objectives[0].direction)
+    text, step, best = _reading(spec, trial)
+    if best != best:
+        return f"{text} at step {step} is not a number"
+    shown = [(one.intermediate_values[step], one.state) for one in peers(study, trial)]
+    shown = [(value, state) for value, state in shown if value == value]
+    border = _percentile([value for value, _ in shown], percentile, spec.study.objectives[0].direction)
     noun = "median" if percentile == 50.0 else f"best {percentile:.0f}% (border"
     closing = "" if percentile == 50.0 else ")"
-    return f"{at} is worse than the {noun} {border:.4g}{closing} of {len(others)} trials"
-
-
-def _others(study: Any, trial: FrozenTrial, step: int) -> list[float]:
-    """What complete trials showed at the same step."""
-    done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    found = [one.intermediate_values.get(step, float("nan")) for one in done if one.number != trial.number]
-    return [value for value in found if value == value]
+    running = sum(state == TrialState.RUNNING for _, state in shown)
+    told = f"{text} is worse than the {noun} {border:.4g}{closing} of {len(shown)} trials at step {step}"
+    return told + (f", {running} of them running" if running else "")
 
 
 def _percentile(values: list[float], percentile: float, direction: str) -> float:

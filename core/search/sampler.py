@@ -8,10 +8,12 @@ from typing import Any
 from optuna import samplers
 from optuna.samplers import BaseSampler
 
-from core.contract.spec import Spec
+from core.contract.spec import COUNTED, Spec
+from core.search.cells import CellsSampler
 from core.search.cma import CmaSampler
+from core.search.exhaustive import ExhaustiveSampler
 from core.search.gp import GpSampler
-from core.search.space import grid
+from core.search.space import grid, stored
 
 # QMC and grid keep their place in the storage: another seed would begin another sequence.
 SEED_FIXED = frozenset({"qmc", "grid"})
@@ -28,12 +30,21 @@ SAMPLERS: dict[str, Callable[[Spec, int, int], BaseSampler]] = {
     ),
     # 50, Optuna's default, is more than most studies have trials
     "nsga2": lambda spec, seed, startup: samplers.NSGAIISampler(population_size=max(8, startup), seed=seed),
+    "nsga3": lambda spec, seed, startup: samplers.NSGAIIISampler(population_size=max(8, startup), seed=seed),
     "qmc": lambda spec, seed, startup: samplers.QMCSampler(
         scramble=True, seed=seed, warn_independent_sampling=False
     ),
     "random": lambda spec, seed, startup: samplers.RandomSampler(seed=seed),
-    "grid": lambda spec, seed, startup: samplers.GridSampler(grid(spec.space), seed=seed),
+    "grid": lambda spec, seed, startup: CellsSampler(
+        {**grid(spec.space), **{name: [value] for name, value in fixed(spec).items()}}, seed=seed
+    ),
+    "bruteforce": lambda spec, seed, startup: ExhaustiveSampler(spec.space, fixed(spec), seed),
 }
+
+
+def fixed(spec: Spec) -> dict[str, Any]:
+    """What ``study.fixed`` holds still, as Optuna keeps it."""
+    return {name: stored(value) for name, value in spec.study.fixed.items()}
 
 
 def sampler(spec: Spec, past_trials: int = 0) -> BaseSampler:
@@ -44,30 +55,38 @@ def sampler(spec: Spec, past_trials: int = 0) -> BaseSampler:
     """
     name = spec.study.sampler
     seed = spec.study.seed if name in SEED_FIXED else spec.study.seed + past_trials
-    return SAMPLERS[name](spec, seed % 2**32, spec.study.startup_trials)
+    chosen = SAMPLERS[name](spec, seed % 2**32, spec.study.startup_trials)
+    return samplers.PartialFixedSampler(fixed(spec), chosen) if spec.study.fixed else chosen
 
 
-def sampler_why(spec: Spec, number: int, complete: int) -> str:
+def sampler_why(spec: Spec, sampler: BaseSampler, number: int, complete: int) -> str:
     """How a proposal came about, in a few words."""
+    held = ", ".join(f"{name} = {value}" for name, value in spec.study.fixed.items())
+    chosen = _chosen(sampler)
+    if isinstance(chosen, GpSampler) and chosen.known > chosen.history:
+        origin = f"gp: from {chosen.history} of {chosen.known} trials known, the best and the latest"
+    else:
+        origin = _origin(spec, number, complete)
+    return origin + (f"; fixed: {held}" if held else "")
+
+
+def _chosen(sampler: BaseSampler) -> BaseSampler:
+    return sampler._base_sampler if isinstance(sampler, samplers.PartialFixedSampler) else sampler
+
+
+def _origin(spec: Spec, number: int, complete: int) -> str:
     name = spec.study.sampler
     startup = spec.study.startup_trials
     if name in ("tpe", "gp", "cmaes") and complete < startup:
         return f"{name}: random start, {complete} of {startup} trials known"
-    if name in ("tpe", "gp", "cmaes", "nsga2"):
+    if name in ("tpe", "gp", "cmaes", "nsga2", "nsga3"):
         return f"{name}: from {complete} trials known"
     return f"{name}: proposal {number + 1}"
 
 
 def remaining(spec: Spec, sampler: BaseSampler, study: Any) -> int | None:
-    """How many different proposals are left; None without an end. Only a grid has one."""
-    if isinstance(sampler, samplers.GridSampler):
-        if not spec.space:
-            return 0 if study.get_trials(deepcopy=False) else 1
-        return len(_free(sampler, study))
-    return None
-
-
-def _free(sampler: samplers.GridSampler, study: Any) -> set[int]:
-    """The cells that nobody tried or is trying (Optuna hands out running ones again)."""
-    taken = {trial.system_attrs.get("grid_id") for trial in study.get_trials(deepcopy=False)}
-    return set(range(sampler._n_min_trials)) - taken
+    """How many different proposals are left; None without an end, which only grid and brute force have."""
+    chosen = _chosen(sampler)
+    if spec.study.sampler in COUNTED and not spec.space:
+        return 0 if study.get_trials(deepcopy=False) else 1
+    return chosen.left(study) if isinstance(chosen, ExhaustiveSampler | CellsSampler) else None

@@ -47,7 +47,8 @@ class Sizes:
 def draw(family: str, seed: int) -> Sizes:
     """Random sizes that ``family`` allows."""
     dice = random.Random(seed)
-    width, groups = dice.choice([8, 10, 12, 14, 16]), dice.choice([2, 3, 5])
+    widths = [8, 16, 24] if family == "gpt_neox" else [8, 10, 12, 14, 16]  # it turns a quarter of each head
+    width, groups = dice.choice(widths), dice.choice([2, 3, 5])
     heads = groups * dice.choice([2, 3, 4])
     hidden = heads * (width if family in SQUARE else dice.choice([5, 7, 9, 11, 13]))
     keys = heads if family in NO_GROUPS else groups

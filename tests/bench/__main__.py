@@ -6,7 +6,8 @@ import subprocess
 import sys
 
 BENCHES = (
-    "console", "engine", "trainer", "memory --quick --shapes tiny", "sweep --trials 4 --steps 8 --rivals a,c",
+    "console", "engine", "trainer", "asks", "memory --quick --shapes tiny",
+    "sweep --trials 4 --steps 8 --rivals a,c",
 )  # fmt: skip
 
 for bench in BENCHES:

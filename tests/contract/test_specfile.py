@@ -1,5 +1,6 @@
 """A study file: all problems at once, each with its place, its value, and the way out."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,18 @@ def test_any_other_number_of_trials_is_refused_in_words(pack):
     assert told == f'f.toml [resources]: pack = {pack!r}: must be "auto" or a whole number from 1'
 
 
+def test_what_a_study_says_of_its_search_survives_a_round_trip():
+    study = {
+        "name": "s", "pruner": "threshold", "threshold": {"upper": 3.0},
+        "fixed": {"target_modules": ["q_proj"]},
+        "stop_after": {"no_improvement": 20, "gpu_hours": 1.5},
+        "constraints": ["memory/alone_bytes <= 22 GiB", "eval/loss > 1", "eval/loss < 2"],
+    }  # fmt: skip
+    spec = specfile.parse({**SMALL, "study": study, "space": {"target_modules": ["mlp", ["q_proj"]]}})
+    assert specfile.parse(tomllib.loads(specfile.write(spec))) == spec
+    assert (spec.study.stop_after.gpu_hours, spec.study.stop_after.hours) == (1.5, None)
+
+
 def test_dimensions_are_read_in_their_three_forms():
     space = specfile.parse(
         {
@@ -123,15 +136,73 @@ def test_a_knob_in_train_and_space_is_refused():
     assert "seed stands in [train] and in [space]" in told[0]
 
 
-def test_a_grid_needs_countable_dimensions():
+@pytest.mark.parametrize("sampler", ["grid", "bruteforce"])
+def test_a_grid_needs_countable_dimensions(sampler):
     told = problems(
         {
             **SMALL,
-            "study": {"name": "s", "sampler": "grid"},
+            "study": {"name": "s", "sampler": sampler},
             "space": {"learning_rate": {"low": 1e-5, "high": 1.0}},
         }
     )
-    assert "the grid sampler cannot count learning_rate" in told[0]
+    assert f"the {sampler} sampler cannot count learning_rate" in told[0]
+
+
+@pytest.mark.parametrize(
+    ("fixed", "expected"),
+    [
+        (
+            {"lora_rank": 3},
+            "fixed.lora_rank = 3: is no step of 2 from 2\n  → take a value that [space] allows",
+        ),
+        ({"lora_rank": 99}, "fixed.lora_rank = 99: is not within 2 to 8"),
+        ({"lora_rank": "8"}, "fixed.lora_rank = '8': is not a number"),
+        ({"optimizer": "adam"}, "fixed.optimizer = 'adam': is none of adamw, sgd"),
+        (
+            {"lora_alpha": 16.0},
+            "fixed.lora_alpha = 16.0: it is not in [space]\n  → write lora_alpha = … in [train]",
+        ),
+        ({"lora_rnk": 8}, "[study] fixed: unknown key 'lora_rnk'\n  → did you mean 'lora_rank'?"),
+    ],
+)
+def test_what_cannot_be_fixed_is_told(fixed, expected):
+    space = {"lora_rank": {"low": 2, "high": 8, "step": 2}, "optimizer": ["adamw", "sgd"]}
+    told = problems({**SMALL, "study": {"name": "s", "fixed": fixed}, "space": space})
+    assert expected in told[0] and len(told) == 1
+
+
+@pytest.mark.parametrize(
+    ("study", "expected"),
+    [
+        ({"pruner": "threshold"}, "pruner = 'threshold' has no bound\n  → write threshold = { upper = … }"),
+        ({"threshold": {"upper": 3.0}}, "pruner = 'median' takes no threshold\n  → set pruner ="),
+        ({"threshold": {"uper": 3.0}}, "[study] threshold: unknown key 'uper'\n  → did you mean 'upper'?"),
+        ({"threshold": {"upper": "high"}}, "threshold.upper = 'high': input should be a valid number"),
+        ({"stop_after": {"hours": 0}}, "stop_after.hours = 0: input should be greater than 0"),
+        (
+            {"stop_after": {"gpuhours": 9}},
+            "stop_after: unknown key 'gpuhours'\n  → did you mean 'gpu_hours'?",
+        ),
+        ({"constraints": ["memory/peak <= 22 GiB"]}, "[study] constraints: unknown metric 'memory/peak'"),
+        ({"constraints": [3]}, "constraints = 3: input should be a valid string"),
+        (
+            {"constraints": ["eval/loss <= 2", "eval/loss < 3"]},
+            "eval/loss <= 2 and eval/loss < 3 bound the same side\n  → keep the stricter",
+        ),
+        (
+            {"constraints": ["eval/accuracy >= 0.9", "eval/accuracy < 90%"]},
+            "no trial can keep both eval/accuracy >= 0.9 and eval/accuracy < 0.9\n  → widen one",
+        ),
+        ({"threshold": 3.0}, "threshold = 3.0: input should be a valid dictionary"),
+        (
+            {"pruner": "threshold", "threshold": {"lower": 3.0, "upper": 3.0}},
+            "threshold.lower = 3 is not below upper = 3\n  → swap them",
+        ),
+    ],
+)
+def test_tables_of_a_study_are_checked_in_words(study, expected):
+    (told,) = problems({**SMALL, "study": {"name": "s", **study}})
+    assert expected in told
 
 
 def test_a_missing_file_names_the_nearest_one(tmp_path):

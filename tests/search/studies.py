@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from core.contract import specfile
-from core.contract.spec import Spec
+from core.contract.spec import COUNTED, Spec
 from core.search.talk import Proposal
 
 SPACE: dict[str, Any] = {
@@ -21,7 +21,9 @@ GRID: dict[str, Any] = {"lora_rank": {"low": 2, "high": 8, "step": 2}, "lora_alp
 def raw(sampler: str = "random", space: dict[str, Any] | None = None, **study: Any) -> dict[str, Any]:
     """A study file's content; ``study`` goes into its [study]."""
     section = {"name": "small", "sampler": sampler, "pruner": "none", "startup_trials": 3, **study}
-    chosen = space if space is not None else (GRID if sampler == "grid" else SPACE)
+    if section["pruner"] == "threshold":
+        section = {"threshold": {"upper": 8.0}, **section}
+    chosen = space if space is not None else (GRID if sampler in COUNTED else SPACE)
     return {
         "study": section,
         "model": {"base": "nobody/nothing"},

@@ -13,13 +13,14 @@ from tests.search import studies
 
 STEPS = range(10, 100, 20)
 REASONS = {
-    "median": r"median pruner: eval/loss 9 at step 10 is worse than the median 2\.5 of 4 trials",
-    "percentile": r"percentile pruner: eval/loss 9 at step 10 is worse than the best 25% "
-    r"\(border 1\.75\) of 4 trials",
+    "median": r"median pruner: eval/loss 9 is worse than the median 2\.5 of 4 trials at step 10",
+    "percentile": r"percentile pruner: eval/loss 9 is worse than the best 25% "
+    r"\(border 1\.75\) of 4 trials at step 10",
     "halving": r"halving pruner: eval/loss 9 at step 10 is not in the best 1/4 of rung 0 \(5 trials\)",
     "hyperband": r"hyperband pruner: eval/loss 9 at step \d+ is not in the best 1/3 of rung \d \(\d trials\)",
-    "patient": r"patient pruner: not better for 4 evaluations, and eval/loss 9 \(best so far\) at step \d+ "
-    r"is worse than the median 2\.5 of 4 trials",
+    "threshold": r"threshold pruner: eval/loss 9 at step 10 is above the threshold 8",
+    "patient": r"patient pruner: not better for 4 evaluations, and eval/loss 9 \(best so far\) "
+    r"is worse than the median 2\.5 of 4 trials at step \d+",
 }
 
 
@@ -77,11 +78,19 @@ def test_no_pruner_never_prunes(tmp_path):
     assert course(oracle, lambda step: 1e9) is None
 
 
-@pytest.mark.parametrize("name", ["median", "percentile", "halving"])
+@pytest.mark.parametrize("name", ["median", "percentile", "halving", "threshold"])
 def test_the_warm_up_is_left_alone(name, tmp_path):
     oracle = oracle_of(tmp_path, name, pruner_warmup_steps=40)
     past(oracle)
     assert course(oracle, lambda step: 9.0)[0] == 50
+
+
+def test_a_threshold_has_two_sides_and_wants_a_number(tmp_path):
+    oracle = oracle_of(tmp_path, "threshold", threshold={"lower": 0.5, "upper": 8.0})
+    told = [course(oracle, lambda step, value=value: value) for value in (8.0, 0.5, 0.4, float("nan"))]
+    at = "threshold pruner: eval/loss {} at step 10 is {}"
+    assert told[:3] == [None, None, (10, at.format("0.4", "below the threshold 0.5"))]
+    assert told[3] == (10, at.format("nan", "not a number"))
 
 
 def test_a_pruned_trial_carries_its_last_value(tmp_path):
@@ -100,7 +109,7 @@ def test_larger_is_better_where_the_objective_says_so(tmp_path):
         oracle.tell(number, "complete", [value])
     number = oracle.ask(4).number
     reason = oracle.report(number, 10, {"eval/accuracy": 0.1})
-    assert reason == "median pruner: eval/accuracy 0.1 at step 10 is worse than the median 0.65 of 4 trials"
+    assert reason == "median pruner: eval/accuracy 0.1 is worse than the median 0.65 of 4 trials at step 10"
 
 
 def test_a_reading_of_an_ended_trial_and_one_without_the_objective_say_nothing(tmp_path):

@@ -8,8 +8,10 @@ import pytest
 from optuna._transform import _SearchSpaceTransform
 
 from core.contract.space import Choice
+from core.contract.spec import COUNTED
 from core.contract.spec import SAMPLERS as NAMES
 from core.errors import SpecError
+from core.search import gp
 from core.search.cma import CmaSampler
 from core.search.oracle import Oracle
 from core.search.sampler import SAMPLERS
@@ -17,6 +19,7 @@ from core.search.space import distributions
 from tests.search import studies
 
 MEMORY = "sqlite:///:memory:"  # where nothing is opened twice: spares the disk
+GOALS = ["eval/loss", "train/tokens_per_s"]
 SEVERAL = [name for name in NAMES if name != "cmaes"]
 
 
@@ -39,7 +42,7 @@ def test_the_factory_knows_every_sampler_of_the_spec():
 def test_proposals_stay_inside_the_space(name, tmp_path):
     oracle = Oracle(studies.raw(name, storage=MEMORY), str(tmp_path))
     proposals = run(oracle, 9)
-    assert len(proposals) == (8 if name == "grid" else 9)
+    assert len(proposals) == (8 if name in COUNTED else 9)
     for proposal in proposals:
         assert proposal.why.startswith(f"{name}: ")
         for knob, dimension in oracle.spec.space.items():
@@ -69,14 +72,70 @@ def test_a_search_that_goes_on_does_not_begin_again(name, tmp_path):
 
 @pytest.mark.parametrize("name", SEVERAL)
 def test_several_objectives_with_pruned_and_infeasible_trials(name, tmp_path):
-    goals = ["eval/loss", "train/tokens_per_s"]
-    oracle = Oracle(studies.raw(name, objectives=goals, storage=MEMORY), str(tmp_path))
+    oracle = Oracle(studies.raw(name, objectives=GOALS, storage=MEMORY), str(tmp_path))
     for index, end in enumerate(["pruned", "infeasible", "failed", "complete", "complete", "complete"]):
         proposal = oracle.ask(index)
         assert oracle.report(index, 10, {"eval/loss": 1.0}) is None
-        oracle.tell(index, end, [studies.quadratic(proposal) if name != "grid" else 1.0, 5.0])
+        oracle.tell(index, end, [studies.quadratic(proposal) if name not in COUNTED else 1.0, 5.0])
     assert oracle.ask(6).number == 6
     assert [one.name for one in oracle.study.directions] == ["MINIMIZE", "MAXIMIZE"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_fixed_knob_stands_still_and_the_others_move(name, tmp_path):
+    oracle = Oracle(studies.raw(name, fixed={"lora_rank": 8}, storage=MEMORY), str(tmp_path))
+    proposals = run(oracle, 5)
+    assert {one.params["lora_rank"] for one in proposals} == {8}
+    others = {str({**one.params, "lora_rank": 0}) for one in proposals}
+    assert len(others) == len(proposals) == (2 if name in COUNTED else 5), "a grid ends with its two cells"
+    assert all(one.why.endswith("; fixed: lora_rank = 8") for one in proposals)
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_a_grid_that_goes_on_with_a_knob_fixed_has_the_cells_of_that(name, tmp_path):
+    run(Oracle(studies.raw(name), str(tmp_path)), 8)
+    again = Oracle(studies.raw(name, fixed={"lora_rank": 8}), str(tmp_path))
+    assert len(run(again, 8)) == (2 if name == "grid" else 0), "brute force knows that both were tried"
+
+
+def test_a_list_of_modules_can_be_fixed(tmp_path):
+    fixed = {"target_modules": ["q_proj", "v_proj"]}
+    oracle = Oracle(studies.raw("tpe", fixed=fixed, storage=MEMORY), str(tmp_path))
+    assert [one.params["target_modules"] for one in run(oracle, 5)] == [["q_proj", "v_proj"]] * 5
+
+
+def test_brute_force_tries_each_point_once_whatever_else_the_storage_holds(tmp_path):
+    oracle = Oracle(studies.raw("bruteforce", storage=MEMORY), str(tmp_path))
+    oracle.study.add_trial(optuna.trial.create_trial(state=optuna.trial.TrialState.FAIL))  # an unknown one
+    other = {"lora_rank": optuna.distributions.IntDistribution(1, 99)}
+    oracle.study.add_trial(
+        optuna.trial.create_trial(value=1.0, params={"lora_rank": 50}, distributions=other)
+    )
+    lost = oracle.ask(2).params  # its process died before it was handed out
+    points = [oracle.ask(number).params for number in (2, *range(4, 11))]
+    assert len({str(one) for one in points}) == 8 and lost in points
+    assert oracle.ask(11) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "goals"),
+    [(name, GOALS[:1]) for name in NAMES] + [(name, GOALS) for name in ("tpe", "gp", "nsga3")],
+)
+def test_constraints_that_only_some_trials_have_a_reading_for(name, goals, tmp_path):
+    """A board that was scored for half of the trials, and pruned trials among them."""
+    oracle = Oracle(studies.raw(name, objectives=goals, startup_trials=2, storage=MEMORY), str(tmp_path))
+    for index in range(6):
+        oracle.ask(index)
+        oracle.constrain(index, "memory/alone_bytes <= 1 GiB", index / 10 - 0.2)
+        if index % 2:
+            oracle.constrain(index, "safety/toxicity <= 0.1", 0.5 - index / 10)
+        oracle.report(index, 10, {"eval/loss": 1.0})
+        ends = ("pruned", []) if index == 3 else ("complete", [1.0 + index, 5.0][: len(goals)])
+        oracle.tell(index, *ends)
+        oracle.constrain(index, "safety/toxicity <= 0.1", 9.0)  # too late: it has ended
+    assert oracle.ask(6).number == 6
+    found = oracle.study.trials[3].constraints
+    assert found == {"memory/alone_bytes <= 1 GiB": pytest.approx(0.1), "safety/toxicity <= 0.1": 0.2}
 
 
 def test_cmaes_says_that_it_takes_one_objective(tmp_path):
@@ -98,6 +157,35 @@ def test_cmaes_replayed_from_the_trials_equals_optunas_own(tmp_path):
     assert rebuilt.generation == unpickled.generation == 3
     for name in ("_mean", "_C", "_sigma", "_p_sigma", "_pc"):
         np.testing.assert_allclose(getattr(rebuilt, name), getattr(unpickled, name), rtol=1e-9)
+
+
+def test_cmaes_kept_in_memory_equals_one_replayed(tmp_path):
+    space = {name: one for name, one in studies.SPACE.items() if name != "target_modules"}
+    raw = studies.raw("cmaes", space, startup_trials=1)
+    oracle = Oracle(raw, str(tmp_path))
+    run(oracle, 17)
+    again = Oracle(raw, str(tmp_path))
+    run(again, 1)
+    kept, replayed = oracle.study.sampler._kept, again.study.sampler._kept
+    assert kept.generation == replayed.generation == 2
+    np.testing.assert_allclose(kept._mean, replayed._mean, rtol=1e-9)
+    np.testing.assert_allclose(kept._C, replayed._C, rtol=1e-9)
+
+
+def test_gp_looks_at_the_best_and_the_latest_of_a_long_history_and_says_so(tmp_path, monkeypatch):
+    oracle = Oracle(studies.raw("gp", startup_trials=10, storage=MEMORY), str(tmp_path))
+    ends = {3: ("pruned", []), 6: ("pruned", [])}
+    for number in range(10):
+        oracle.ask(number)
+        oracle.constrain(number, "memory", 0.5 if number == 0 else -0.5)
+        oracle.report(number, 10, {"eval/loss": float(number)})
+        oracle.tell(number, *ends.get(number, ("complete", [float(number)])))
+    fitted = []
+    monkeypatch.setattr(gp.GPSampler, "_sample_relative_impl", lambda *given: fitted.extend(given[2]) or {})
+    oracle.study.sampler._n_startup_trials, oracle.study.sampler.history = 8, 6
+    why = oracle.ask(10).why
+    assert why == "gp: from 6 of 10 trials known, the best and the latest"
+    assert sorted(one.value for one in fitted) == [1.0, 2.0, 4.0, 7.0, 8.0, 9.0], "0 broke a constraint"
 
 
 def test_cmaes_stores_no_pickle(tmp_path):

@@ -1,0 +1,26 @@
+"""Grid search: each cell of a grid once, in an order of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from optuna.samplers import GridSampler
+
+
+class CellsSampler(GridSampler):
+    """Optuna's grid, quick with a long history, and with a count of the cells that are left."""
+
+    def left(self, study: Any) -> int:
+        """How many cells nobody tried or is trying (Optuna hands out running ones again). Numbers of cells
+        are those of one grid: with other knobs fixed it is another."""
+        noted = [trial.system_attrs for trial in study.get_trials(deepcopy=False)]
+        same = [one for one in noted if "grid_id" in one and self._same_search_space(one["search_space"])]
+        return len(set(range(self._n_min_trials)) - {one["grid_id"] for one in same})
+
+    def after_trial(self, *_: Any) -> None:
+        """Nothing: Optuna's counts what is left, to stop a loop that is not here."""
+
+    def _same_search_space(self, search_space: Mapping[str, Any]) -> bool:
+        """Optuna's compares value by value, for the sake of NaN: 1.3 s with 10,000 trials."""
+        return search_space == self._search_space
