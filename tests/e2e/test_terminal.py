@@ -68,7 +68,7 @@ def test_a_study_is_started_steered_left_and_found_again(house: House, terminal:
     terminal.press("?")
     terminal.sees("pause the selected trial")
     terminal.press("?")  # Escape and Enter in one breath would be Alt+Enter
-    terminal.sees("⏎ detail", "‖ paused")
+    terminal.sees("⏎ open", "‖ paused")
     terminal.press("Enter")
     terminal.sees("trial 0 of tiny", "eval loss", "parameters")
     terminal.press("q")
