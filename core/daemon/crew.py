@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,6 +51,11 @@ class Worker:
         if self.send is not None:
             task = asyncio.ensure_future(self._deliver(self.send, wire.encode(message)))
             task.add_done_callback(lambda done: done.exception())
+
+    def tell_all(self, messages: Iterable[work.ToWorker]) -> None:
+        """Send each."""
+        for message in messages:
+            self.tell(message)
 
     async def _deliver(self, send: Send, raw: bytes) -> None:
         with contextlib.suppress(ConnectionError, RuntimeError, asyncio.CancelledError):

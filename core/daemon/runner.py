@@ -17,6 +17,7 @@ from core.contract.spec import Spec
 from core.daemon.crew import Crew, Worker, end_stray, log_tail, may_return
 from core.daemon.departures import Departures, Lost
 from core.daemon.due import due
+from core.daemon.endings import Endings, words
 from core.daemon.foresight import Foresight
 from core.daemon.placement import Slot, fault_of
 from core.daemon.places import Places
@@ -62,7 +63,8 @@ class Runner:
         self._posted = 0
         self._begun = time.monotonic()
         self._stopping_since: float | None = None
-        self._exhausted = False
+        self._exhausted = ""  # why nothing more is proposed
+        self._endings = Endings(spec, search)
         self.closing = False  # the engine is leaving: no new work
         self.ended = False  # nobody reads the inbox any more
 
@@ -110,8 +112,7 @@ class Runner:
 
     async def _drive(self) -> None:
         await self._search.open()
-        known = {one.number: (one.state, one.values, one.params) for one in self.study.trials.values()}
-        if known:
+        if known := {one.number: (one.state, one.values, one.params) for one in self.study.trials.values()}:
             await self._search.reconcile(known)
         await self._fill()
         while self.study.state in s.LIVE_STUDY:
@@ -135,14 +136,8 @@ class Runner:
         match message:
             case e.TrialEvaluated() | e.TrialScored() if not self.closing:
                 await self._judge(message)
-            case e.TrialCompleted():
-                await self._search.tell(message.trial, s.COMPLETE, message.values)
-            case e.TrialPruned():
-                await self._search.tell(message.trial, s.PRUNED)
-            case e.TrialFailed():
-                await self._search.tell(message.trial, s.FAILED)
-            case e.TrialInfeasible():
-                await self._search.tell(message.trial, s.INFEASIBLE)
+            case e.TrialCompleted() | e.TrialPruned() | e.TrialFailed() | e.TrialInfeasible():
+                await self._endings.tell(self.study, message)
             case e.PackMeasured():
                 self._places.measured(message, self.study)
                 await self.weighing.measured(self.study, message)
@@ -179,16 +174,17 @@ class Runner:
 
     async def _fill(self) -> None:
         """Fill the free places with queued trials, then with new ones; end the study when none is left."""
+        await self._check_enough()
         while self.study.state == "running" and not self.closing:
             if self.departures.under_way(self._crew.workers):
                 break  # their memory is not free yet
-            await self._note()
+            await self.weighing.notes(self.name)
             found = self._places.next(self.study)
             if found is not None:
                 await self._place(*found)
             elif not (self._places.may_ask(self.study) and await self._propose()):
                 break
-        await self._note()
+        await self.weighing.notes(self.name)
         if self.study.state != "paused" and not self.closing and not self._on_workers():
             await self._read_all()  # Optuna knows all before the study ends: nobody asks again after that
         if self.study.state == "stopping":
@@ -200,23 +196,29 @@ class Runner:
         elif self.study.state == "running" and not self.closing and not self._on_workers():
             await self._complete()
 
-    async def _note(self) -> None:
-        for text in self._places.notes():
-            await self.put(e.StudyNoted(at=time.time(), study=self.name, text=text))
-
     async def _complete(self) -> None:
-        done = sum(1 for trial in self.study.trials.values() if trial.state == s.COMPLETE)
-        why = f"{done} of {len(self.study.trials)} trials complete"
-        if self._exhausted:
-            why += "; the search space is used up"
+        why = words(self.study, self._exhausted)
         await self.put(e.StudyEnded(at=time.time(), study=self.name, outcome="complete", why=why))
 
+    async def _check_enough(self) -> None:
+        enough = None if self.closing else self._endings.enough(self.study)
+        if enough is not None:
+            self._exhausted = self._exhausted or enough.why
+        if enough is not None and enough.at_once:
+            await self.put(e.StudyStopping(at=time.time(), study=self.name, why=enough.why))
+            await self.stop(enough.why)
+
     async def _propose(self) -> s.Trial | None:
-        if self._exhausted or len(self.study.trials) >= self.study.total_trials:
+        await self._check_enough()
+        if (
+            self._exhausted
+            or self.study.state != "running"
+            or len(self.study.trials) >= self.study.total_trials
+        ):
             return None
         proposal = await self._search.ask()
         if proposal is None:
-            self._exhausted = True
+            self._exhausted = "the search space is used up"
             return None
         await self.put(
             e.TrialQueued(
@@ -260,16 +262,11 @@ class Runner:
     # -- workers ----------------------------------------------------------------------------------
 
     def connected(self, worker: Worker, holds: Sequence[int]) -> None:
-        """Bring a worker that said Hello up to date: its trials, and what was asked meanwhile.
-
-        A trial that ran and is not held any more has ended there: that is told next, and it is not
-        given out again.
-        """
+        """Bring a worker that said Hello up to date: its trials, and what was asked meanwhile."""
         if self.study.state == "paused":  # before the engine was away
             self.yield_devices()
             return
-        for message in due(self.study, worker.name, holds, self.assignment, self._why_pruned):
-            worker.tell(message)
+        worker.tell_all(due(self.study, worker.name, holds, self.assignment, self._why_pruned))
         self.weighing.bind(self.study, worker)
 
     def forgive(self, worker: Worker) -> None:

@@ -78,6 +78,11 @@ class Weighing:
         if told.moved >= 0:
             self._places.cap(told.device, max(1, len(told.trials) - 1))
 
+    async def notes(self, study: str) -> None:
+        """Have told what there is to tell of the places."""
+        for text in self._places.notes():
+            await self._put(e.StudyNoted(at=time.time(), study=study, text=text))
+
     def bind(self, study: s.Study, worker: Worker) -> None:
         """Tell the worker how large a pass may be with the trials that it has, when that changed."""
         there = [one.number for one in study.trials.values() if one.worker == worker.name]

@@ -61,3 +61,22 @@ def test_a_search_space_that_is_used_up_ends_the_study_and_says_so(engine):
     engine.run(study={"trials": 20, "sampler": "grid"}, train={"steps": 5})
     study = engine.until_study(lambda one: one.state == "complete", "the study ends")
     assert len(study.trials) == 5 and study.why == "5 of 5 trials complete; the search space is used up"
+
+
+def test_a_study_that_has_had_enough_ends_with_the_reason(engine):
+    engine.run(study={"trials": 50, "sampler": "random", "stop_after": {"trials": 3}}, train={"steps": 2})
+    study = engine.until_study(lambda one: one.state == "complete", "it has had enough")
+    assert 3 <= len(study.trials) < 50
+    assert "trials have ended (stop_after.trials = 3)" in study.why
+
+
+def test_constraints_on_what_trials_reported_are_in_optunas_storage(engine):
+    import optuna
+
+    engine.run(
+        study={"trials": 2, "sampler": "random", "constraints": ["eval/loss <= 1e-9"]},
+        train={"steps": 12}, evaluate={"every": 4},
+    )  # fmt: skip
+    study = engine.until_study(lambda one: one.state == "complete", "it is complete")
+    stored = optuna.load_study(study_name=study.name, storage=f"sqlite:///{study.folder}/optuna.db")
+    assert all(max(trial.constraints.values()) > 0 for trial in stored.trials)
