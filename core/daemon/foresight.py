@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -25,6 +26,7 @@ from core.memory.model import Model
 from core.memory.passes import MOST
 
 Knobs = Mapping[str, Any]
+FORGOTTEN_S = 600.0  # where memory ended holds so long
 STEP = 16  # tokens that a bound of passes is found to
 
 
@@ -33,8 +35,14 @@ class Foresight:
     ``why_not`` says so and nothing is foretold."""
 
     def __init__(
-        self, spec: Spec, devices: Sequence[Slot], machine: Callable[[], s.Machine], ledger: Ledger
+        self,
+        spec: Spec,
+        devices: Sequence[Slot],
+        machine: Callable[[], s.Machine],
+        ledger: Ledger,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock = clock
         self._spec, self._devices, self._machine, self._ledger = spec, devices, machine, ledger
         self._model: Model | None = None
         self.why_not = ""
@@ -43,7 +51,7 @@ class Foresight:
         self._setting = Setting(
             section.precision, section.double_quant, section.gradient_checkpointing, judged
         )
-        self._ends: dict[str, int] = {}  # by device: bytes at which memory ended
+        self._ends: dict[str, tuple[int, float]] = {}  # by device: bytes at which memory ended, and when
         self._reserve: dict[str, int] = {}  # by device: what the allocator keeps beyond what is used
 
     @property
@@ -90,12 +98,17 @@ class Foresight:
         precision = weights.resolved(setting.precision, found.kind)
         return f"{found.name} {family} {precision}{' checkpointed' if setting.checkpointing else ''}"
 
-    def limit(self, label: str) -> Limit:
+    def allowed(self, label: str) -> Limit:
         """What this study may take of the device now; the machine is read anew each second or so."""
-        found = budget.limit(self._spec.resources.memory_bytes, self.device(label), self._ours(label))
-        end = self._ends.get(label)
-        if end is not None and (found.bytes_ is None or end < found.bytes_):
-            return Limit(end, f"memory ended there ({words(end)}) before")
+        return budget.limit(self._spec.resources.memory_bytes, self.device(label), self._ours(label))
+
+    def limit(self, label: str) -> Limit:
+        """The same, and no more than where memory ended lately: whoever took the rest may give it back."""
+        found, (end, at) = self.allowed(label), self._ends.get(label, (0, 0.0))
+        if label in self._ends and self._clock() - at > FORGOTTEN_S:
+            del self._ends[label]
+        elif end and (found.bytes_ is None or end < found.bytes_):
+            return Limit(end, f"memory ended at {words(end)} lately")
         return found
 
     def _ours(self, label: str) -> int:
@@ -154,7 +167,7 @@ class Foresight:
 
     def never(self, label: str, knobs: Knobs) -> str:
         """Why a trial does not fit even alone with one row at a time, in numbers; empty when it does."""
-        limit, least = self.limit(label), self._least(label, knobs)
+        limit, least = self.allowed(label), self._least(label, knobs)
         if least is None or limit.bytes_ is None or least.device_bytes <= limit.bytes_:
             return ""
         return (
@@ -169,7 +182,7 @@ class Foresight:
         """By how much of the limit a trial is too large on the device that has most room; below 0 it fits."""
         found = []
         for slot in self._devices:
-            limit, least = self.limit(slot.label), self._least(slot.label, knobs)
+            limit, least = self.allowed(slot.label), self._least(slot.label, knobs)
             if least is not None and limit.bytes_:
                 found.append(least.device_bytes / limit.bytes_ - 1)
         return min(found, default=None)
@@ -217,10 +230,11 @@ class Foresight:
 
     def ended(self, label: str, knobs: Mapping[int, Knobs], used_bytes: int) -> None:
         """Memory ended on the device while these trials trained: remember where."""
-        self._ends[label] = used_bytes
-        found = self.pack(label, knobs)
+        there, found = self.device(label), self.pack(label, knobs)
+        process = there.kind == "cpu"  # what a CPU's worker held is all of the process
+        self._ends[label] = used_bytes if process else there.whole(used_bytes), self._clock()
         if found is not None:
-            still = found.peak_bytes - found.passing_bytes
+            still = found.peak_bytes - found.passing_bytes + (there.context_bytes if process else 0)
             passing = found.passing_bytes / self.setting(label).factor
             self._ledger.ended(self.kind(label, self._setting), passing, used_bytes - still)
             self._ledger.keep()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 from core.contract import state as s
 from core.contract.events import PackMeasured
 from core.contract.spec import AUTO
-from core.daemon.foresight import Foresight
+from core.daemon.foresight import FORGOTTEN_S, Foresight
 from core.daemon.packing import Calibration
 from core.daemon.placement import Free, Slot, by_room
 
@@ -20,9 +21,16 @@ MOST_WAITING = 2  # trials queued for want of memory; beyond it the sampler is n
 class Places:
     """``pack`` is resources.pack: a number of places on each device, taken at its word, or "auto"."""
 
-    def __init__(self, pack: int | str, devices: Sequence[Slot], foresight: Foresight | None = None) -> None:
+    def __init__(
+        self,
+        pack: int | str,
+        devices: Sequence[Slot],
+        foresight: Foresight | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._pack, self._devices, self._foresight = pack, devices, foresight
-        self._caps: dict[str, int] = {}  # by device: no more at once, for memory ended with more
+        self._caps: dict[str, tuple[int, float]] = {}  # by device: no more at once, and since when
+        self._clock = clock
         self._measured = {slot.label: Calibration(slot.label) for slot in devices if pack == AUTO}
         self._waiting: set[int] = set()  # trials that were told to wait
         self._notes: list[str] = []
@@ -38,8 +46,8 @@ class Places:
             self._notes += one.news(_limit(study, running, event.device), here)
 
     def cap(self, label: str, most: int) -> None:
-        """Memory ended on the device: no more than ``most`` at once from here on."""
-        self._caps[label] = min(most, self._caps.get(label, most))
+        """Memory ended on the device: no more than ``most`` at once for a while."""
+        self._caps[label] = min(most, self._caps.get(label, (most, 0.0))[0]), self._clock()
 
     def uncap(self, label: str) -> None:
         """The device's worker is gone, and what was there with it."""
@@ -113,7 +121,9 @@ class Places:
             else (int(self._pack), "")
             for slot in self._devices
         }
-        for label, most in self._caps.items():
+        now = self._clock()
+        self._caps = {label: cap for label, cap in self._caps.items() if now - cap[1] <= FORGOTTEN_S}
+        for label, (most, _) in self._caps.items():
             if most < wanted[label][0]:
                 wanted[label] = most, f"memory ended with {most + 1} at once"
         return by_room(self._devices, loads, wanted)

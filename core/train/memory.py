@@ -29,6 +29,12 @@ def readings(device: torch.device) -> dict[str, float]:
     return {"memory/used_bytes": float(used), "memory/peak_bytes": float(max(used, peak))}
 
 
+def lately(device: torch.device) -> int:
+    """The most that this worker held since ``fullest`` was last asked, bytes: where memory ended, it ended
+    there. What is held after the failure says nothing any more."""
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else _peak_rss()
+
+
 def settle(device: torch.device) -> None:
     """Give back what loading left behind: on a CPU what malloc keeps would count as held, and hide what is
     allocated later."""

@@ -130,8 +130,8 @@ class Pack:
         self._tell(
             e.MemoryShort(
                 at=time.time(), study=self._spec.study.name, worker="", device=str(self._base.device),
-                trials=active, used_bytes=self._used(), text=f"trial {assign.trial} waits: {why}",
-                moved=assign.trial,
+                trials=active, used_bytes=memory.lately(self._base.device), moved=assign.trial,
+                text=f"trial {assign.trial} waits: {why}",
             )
         )  # fmt: skip
         self.say(e.TrialRequeued, assign.trial, why=why, retry=assign.retry)
@@ -273,8 +273,8 @@ class Pack:
         here = [one for one in self._members if one in active]  # the youngest last
         lost = [one for one in here if one in outcome.unsteady]
         moved = (lost or here)[-1] if thin and len(here) > 1 else -1
-        used, device = self._used(), self._base.device
-        text = f"memory ended on {device} with {len(active)} trials, {used / 2**30:.1f} GiB in use: "
+        used, device = memory.lately(self._base.device), self._base.device
+        text = f"memory ended on {device} with {len(active)} trials, {used / 2**30:.1f} GiB in use at most: "
         if moved >= 0:
             self._move_out(moved, f"memory ended on {device} with {len(active)} trials", moved not in lost)
             text += f"trial {moved}{'' if lost else ', the youngest,'} leaves and waits"
@@ -289,9 +289,6 @@ class Pack:
                 used_bytes=used, text=text, moved=moved,
             )
         )  # fmt: skip
-
-    def _used(self) -> int:
-        return int(memory.readings(self._base.device)["memory/used_bytes"])
 
     def _move_out(self, number: int, why: str, whole: bool = True) -> None:
         """The trial goes back to the queue, kept as it stands where it is ``whole``."""

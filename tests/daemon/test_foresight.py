@@ -174,27 +174,40 @@ def test_a_gpus_constants_are_learnt_from_the_driver_and_kept(base):
     assert (known.context_bytes, known.slack) == (GIB // 2, 0.25)
 
 
-def test_where_memory_ended_nobody_is_started_again_until_the_worker_is_gone(base):
-    one = study(base, 8, 8, running=1, pack=8)
-    sight = foresight(one, card(80))
-    there = Places(8, [GPU0], sight)
+def short(base: str, used: int) -> tuple[s.Study, Foresight, Places, Weighing, list[float]]:
+    """A study on a roomy card, on which memory ended with two trials when ``used`` bytes were taken."""
+    one, now = study(base, 8, 8, running=1, pack=8), [0.0]
+    sight = Foresight(parse(one.spec), [GPU0], lambda: card(80), Ledger(), clock=lambda: now[0])
+    there = Places(8, [GPU0], sight, clock=lambda: now[0])
     weighing = Weighing(sight, there, Search(), None)
     assert there.next(one) is not None
-    short = e.MemoryShort(
-        at=1.0,
-        study="a",
-        worker="gpu0-w",
-        device="gpu0",
-        trials=(0, 1),
-        used_bytes=12 * GIB,
-        text="",
-        moved=1,
+    told = e.MemoryShort(
+        at=1.0, study="a", worker="gpu0-w", device="gpu0", trials=(0, 1), used_bytes=used, text="", moved=1
     )
-    weighing.short(one, short)
+    weighing.short(one, told)
+    return one, sight, there, weighing, now
+
+
+def test_where_memory_ended_nobody_is_started_again_until_the_worker_is_gone(base):
+    one, _, there, weighing, _ = short(base, 9 * GIB)
     assert there.next(one) is None
     weighing.seen(one, pack(trials=0, trial_bytes={}))
-    sight._ledger = Ledger()
     assert there.next(one) is not None
+
+
+def test_a_neighbour_who_took_memory_may_have_given_it_back_after_a_while(base):
+    one, _, there, _, now = short(base, 9 * GIB)
+    now[0] = 599.0
+    assert there.next(one) is None
+    now[0] = 601.0
+    assert there.next(one) is not None
+
+
+def test_memory_that_ended_once_makes_no_trial_infeasible(base):
+    one, sight, *_ = short(base, GIB)
+    assert sight.never("gpu0", one.trials[0].knobs) == ""
+    assert sight.violation(one.trials[0].knobs) < 0
+    assert sight.refused("gpu0", one.trials[0].knobs, {}) == "", "alone it may try, in smaller passes"
 
 
 def test_a_worker_is_told_of_a_bound_once(base):

@@ -7,7 +7,7 @@ import torch
 
 from core.contract import events as e
 from core.contract import work
-from core.train import optimizer
+from core.train import memory, optimizer
 
 FULL = "CUDA out of memory. Tried to allocate 2.00 GiB"
 
@@ -137,3 +137,23 @@ def test_memory_that_a_trial_takes_alone_may_be_an_objective(bench, tmp_path):
     one.finish()
     small, large = (one.of(e.TrialCompleted, number)[0].values[0] for number in (0, 1))
     assert 0 < small <= large
+
+
+def test_what_was_in_use_is_told_of_the_moment_when_memory_ended_and_not_of_afterwards(
+    bench, tmp_path, scarce
+):
+    held = []
+
+    def full(items, trials):
+        if not held:
+            ballast = torch.ones(2**27)  # 512 MiB that are gone again when the failure is told of
+            held.append(ballast.sum())
+            return True
+        return False
+
+    one = scarce(bench(), full)
+    one.assign(tmp_path, 0, batch_size=2)
+    before = memory.lately(torch.device("cpu"))
+    one.finish()
+    (told,) = [event for event in one.told if isinstance(event, e.MemoryShort)]
+    assert told.used_bytes > before + 400 * 2**20
