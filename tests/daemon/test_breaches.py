@@ -11,7 +11,7 @@ from core.contract.score import Score
 from core.daemon import breaches, evidences
 from core.errors import RefusedError, SpecError
 from core.store.tensorboard import with_ends
-from tests.daemon.conftest import raw_study
+from tests.daemon.conftest import Engine, raw_study
 
 LIMIT = "safety/toxicity <= 0.02"
 BAD, GOOD, UNSURE = Score(0.5, 0.3, 0.7, 40), Score(0.0, 0.0, 0.01, 400), Score(0.03, 0.0, 0.1, 40)
@@ -102,3 +102,32 @@ def test_tensorboard_gets_values_with_their_ends_and_nothing_for_what_cannot_be_
     assert found == {
         "safety/toxicity": 0.5, "safety/toxicity/low": 0.3, "safety/toxicity/high": 0.7, "quality/f1": 0.5,
     }  # fmt: skip
+
+
+@pytest.fixture
+def scoring(tmp_path):
+    one = Engine(tmp_path / "home", worker="tests.daemon.scoring_worker").start()
+    yield one
+    one.end()
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("on_breach", "state"), [("warn", s.RUNNING), ("pause", s.PAUSED), ("prune", s.PRUNED)]
+)
+def test_a_broken_limit_is_said_once_and_acted_upon_by_a_real_engine(scoring, on_breach, state):
+    boards = {"boards": ["safety"], "limits": ["safety/toxicity <= 20 %"], "on_breach": on_breach}
+    scoring.run(study={"trials": 1}, train={"steps": 1_000_000}, evaluate=boards)
+
+    far = 60 if on_breach == "warn" else 20  # what is only warned of goes on, and is not said again
+
+    def broken(study):
+        return [line for line in study.lines if "over the limit" in line.text and line.level == "warning"]
+
+    study = scoring.until_study(
+        lambda one: broken(one) and one.trials[0].state == state and one.trials[0].step > far,
+        "it is acted upon",
+    )
+    assert len([line for line in broken(study) if line.text.startswith("trial 0: ")]) == 1
+    if on_breach == "prune":
+        assert "over the limit safety/toxicity <= 0.2" in study.trials[0].why
