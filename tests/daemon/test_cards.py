@@ -23,6 +23,13 @@ def four_run(engine, steps: int) -> s.Study:
     )
 
 
+def put(file, text: str) -> None:
+    """Whole from the first moment: engine and workers look at it all the time."""
+    aside = file.with_suffix(".new")
+    aside.write_text(text)
+    aside.rename(file)
+
+
 def test_each_card_has_a_worker_of_its_own_and_trials_spread_over_them(two_cards):
     study = four_run(two_cards, 1_000_000)
     assert [trial.device for trial in study.trials.values()] == ["gpu0", "gpu1", "gpu0", "gpu1"]
@@ -43,9 +50,9 @@ def test_each_card_has_a_worker_of_its_own_and_trials_spread_over_them(two_cards
 @pytest.mark.parametrize("how", ["says", "ends"])
 def test_a_card_that_vanishes_leaves_its_trials_to_the_others(two_cards, how):
     four_run(two_cards, 200)
-    (two_cards.home / "lost").write_text("1")
+    put(two_cards.home / "lost", "1")
     two_cards.until(lambda: two_cards.state().machine.devices[1].fault, "NVML says so")
-    (two_cards.home / "dead").write_text(f"{CARDS['gpu1']} {how}")
+    put(two_cards.home / "dead", f"{CARDS['gpu1']} {how}")
     study = two_cards.until_study(lambda one: one.state != "running", "the study ends")
     assert study.state == "complete", study.why
     assert {(trial.state, trial.device, trial.retry) for trial in study.trials.values()} == {
