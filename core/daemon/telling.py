@@ -145,6 +145,8 @@ class Telling:
 
     def _named(self, worker: Worker, event: e.Event) -> e.Event:
         """Under the engine's names for the worker and its device."""
+        if isinstance(event, e.Preparing):
+            return replace(event, worker=worker.name)
         if not isinstance(event, e.PackMeasured | e.MemoryShort):
             return event
         return replace(event, worker=worker.name, device=worker.device)

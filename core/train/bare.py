@@ -49,6 +49,7 @@ class Bare:
         self.want: Want | None = None
         self._waited_s = 0.0
         self._begun = False
+        self._answered = self._asked = 0  # of the tier that is asked now
 
     def begin(self, trials: Path) -> None:
         """Start when the first trial joins: ``trials`` is the folder of their folders."""
@@ -68,10 +69,13 @@ class Bare:
             self._advance(result)
 
     def _advance(self, result: tuple[Done, float] | None) -> None:
+        self._answered += len(result[0].answers) if result is not None else 0
         try:
             self.want = next(self._life) if result is None else self._life.send(result)
+            self._say("scoring the base model itself, so that changes can be told")
         except StopIteration:
             self.want = None
+            self._say("")
         except Exception as error:
             self._give_up(error)
 
@@ -79,9 +83,19 @@ class Bare:
         """Trials are scored without it: what is measured against the base has a reason, no value."""
         log.error("the base's scores", exc_info=error)
         self.want = None
+        self._say("")
         self._boards.known = {False: True, True: True}
         what = plain(f"{type(error).__name__}: {error}", 300)
         self._note(f"the base itself could not be scored: {what}")
+
+    def _say(self, stage: str) -> None:
+        """Training goes on meanwhile, slowly: people should know why. The engine puts the worker's name."""
+        self._tell(
+            e.Preparing(
+                at=time.time(), study=self._spec.study.name, worker="", stage=stage,
+                done=self._answered, total=self._asked, unit="answers",
+            )
+        )  # fmt: skip
 
     def _note(self, text: str) -> None:
         study = self._spec.study.name
@@ -93,6 +107,7 @@ class Bare:
             place = paths.cache() / "scores" / f"{self._digest(probes)}.json"
             kept = _read(place)
             if kept is None:
+                self._answered, self._asked = 0, sum(len(one) for probe in probes for one in probe.asks)
                 scored = yield from scoring(probes, None, math.inf, {})
                 kept = _kept(scored)
                 self._write(place, kept)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from core.contract.evidence import Sample
@@ -14,6 +14,7 @@ from core.train.forward import Item
 from core.train.probe import Ask, Probe
 from core.train.wants import Done, Prompt, Rate, Want, Write
 
+ROWS = 8  # asked at once of a trial, but for a sample that is more
 FEWEST = 2  # samples of each probe in the first turn, which is always done; and for a change to be told
 
 
@@ -39,7 +40,7 @@ def scoring(
     long as less than ``limit_s`` is spent. ``base`` holds the base's values by metric."""
     scored, answers = Scored(), [list[Sequence]() for _ in probes]
     first = True
-    while parts := _parts(probes, answers, FEWEST if first else None):
+    while parts := list(_parts(probes, answers, FEWEST if first else None)):
         for part in parts:
             if not first and scored.took_s >= limit_s:
                 break
@@ -57,14 +58,27 @@ def scoring(
 Part = list[tuple[int, Sequence[Sequence[Ask]]]]  # of (place of the probe, its next samples)
 
 
-def _parts(probes: Sequence[Probe], answers: Sequence[Sequence], most: int | None) -> list[Part]:
-    """One turn: rows probe by probe, so that no message waits long; texts of one length together."""
-    parts: dict[object, Part] = {}
+def _parts(probes: Sequence[Probe], answers: Sequence[Sequence], most: int | None) -> Iterator[Part]:
+    """One turn: rows probe by probe, texts of one length together, and few at once: a message waits for a
+    part, and so do the trials that train beside it."""
+    kinds: dict[object, Part] = {}
     for at, (probe, had) in enumerate(zip(probes, answers, strict=True)):
         samples = probe.asks[len(had) : len(had) + min(probe.turn, most or probe.turn)]
-        if samples:
-            parts.setdefault(("texts", probe.tokens) if probe.writes else at, []).append((at, samples))
-    return list(parts.values())
+        kind = kinds.setdefault(("texts", probe.tokens) if probe.writes else at, [])
+        kind += [(at, [one]) for one in samples]
+    for kind in kinds.values():
+        part: Part = []
+        for one in kind:
+            if part and _asks([*part, one]) > ROWS:
+                yield part
+                part = []
+            part.append(one)
+        if part:
+            yield part
+
+
+def _asks(part: Part) -> int:
+    return sum(len(several) for _, samples in part for several in samples)
 
 
 def _want(part: Sequence[tuple[Probe, Sequence[Sequence[Ask]]]], mine: Factors | None) -> Rate | Write:

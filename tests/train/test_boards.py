@@ -13,8 +13,9 @@ from core.contract import events as e
 from core.contract import work
 from core.contract.evidence import Evidence
 from core.errors import TrimtabError
-from core.train import bare, boards, checkpoint
+from core.train import bare, boards, checkpoint, scoring
 from core.train.asking import Asking
+from core.train.wants import Rate, Write
 from tests.tiny import WORDS
 from tests.train.taught import KIND, RUDE, rows, speaker
 
@@ -237,3 +238,32 @@ def test_canaries_are_the_same_for_the_same_seed(bench):
     assert Path(first.spec.model.base).is_dir()
     other = bench(study={"name": "s", "seed": 9}, evaluate={"canaries": 3})
     assert other.data.train[-3:] != first.data.train[-3:]
+
+
+def test_a_message_waits_for_a_few_rows_and_not_for_a_board(bench, tmp_path, without_scores, monkeypatch):
+    one = bench(evaluate={**SMALL, "samples": 40})
+    sizes = []
+    real = one.pack._rounds.do
+
+    def counted(wants):
+        asked = [want for _, want in wants.values() if isinstance(want, Rate | Write)]
+        sizes.extend(len(want.items if isinstance(want, Rate) else want.prompts) for want in asked)
+        return real(wants)
+
+    monkeypatch.setattr(one.pack._rounds, "do", counted)
+    one.assign(tmp_path)
+    one.finish()
+    probes = [probe for writes in (False, True) for probe in one.pack._boards.tier(writes)]
+    largest = max(len(several) for probe in probes for several in probe.asks)
+    assert max(sizes) <= max(scoring.ROWS, largest) and len(sizes) > 50
+    assert sum(size > scoring.ROWS for size in sizes) < len(sizes) / 10, "only what one sample needs at once"
+
+
+def test_the_base_says_how_far_it_is_and_that_it_is_done(bench, tmp_path, without_scores):
+    one = bench(evaluate=SMALL)
+    one.assign(tmp_path)
+    one.finish()
+    told = one.of(e.Preparing)
+    assert told[0].stage.startswith("scoring the base model itself") and told[0].total > 0
+    assert max(event.done / event.total for event in told if event.stage) > 0.5
+    assert [event.stage for event in told][-1] == ""
