@@ -7,6 +7,7 @@ from typing import Any
 
 from core.contract.events import PackMeasured
 from core.contract.plain import plain
+from core.contract.size import words
 from core.daemon.growth import BEGIN, MOST, Goal, Growth
 
 MARGIN = 0.05  # of the device's memory, kept back: predictions are not exact, and allocators leave gaps
@@ -65,7 +66,7 @@ class Calibration:
                 told.append(_told(goal, number))
         if number < min(aim, limit) and self._latest is not None and not self._full_told:
             self._full_told = True
-            told.append(f"{why}, {size(max(0, self._spare(self._knobs)))} are free for more")
+            told.append(f"{why}, {words(max(0, self._spare(self._knobs)))} are free for more")
         return [f"{self._label}: {text}" for text in told]
 
     def _room(self) -> int:
@@ -86,7 +87,7 @@ class Calibration:
         spare, needs = self._spare(running), self._needs(knobs)
         if needs <= spare:
             return ""
-        return f"needs about {size(needs)}, {size(max(0, spare))} are free on {self._label}"
+        return f"needs about {words(needs)}, {words(max(0, spare))} are free on {self._label}"
 
     def _spare(self, running: Mapping[int, Knobs]) -> float:
         """The bytes for more trials: those that came and went since the measurement are counted."""
@@ -154,8 +155,3 @@ def _told(goal: Goal, number: int) -> str:
 def rate(value: float) -> str:
     """Tokens per second: 950, 15.2k."""
     return f"{value:.0f}" if value < 1000 else f"{value / 1000:.1f}k"
-
-
-def size(count: float) -> str:
-    """Bytes as people say them: 3.1 GiB, 212 MiB."""
-    return f"{count / 2**30:.1f} GiB" if count >= 2**30 / 2 else f"{count / 2**20:.0f} MiB"

@@ -7,8 +7,6 @@ import msgspec
 from core.contract.events import Device as Card
 
 MIB = 2**20
-CPU_OVERHEAD = 12  # tokens that a pass costs besides its own: reading the weights
-LAUNCH_S, RATE = 0.045, 3e14  # an eager pass of a small model on a fast card, and its FLOP/s
 
 
 class Device(msgspec.Struct, frozen=True):
@@ -27,12 +25,6 @@ class Device(msgspec.Struct, frozen=True):
     def whole(self, peak_bytes: int) -> int:
         """What the process takes of the device when its tensors take ``peak_bytes`` at most."""
         return round(self.context_bytes + peak_bytes * (1 + self.slack))
-
-    def overhead(self, parameters: int) -> int:
-        """Tokens that a pass costs besides its own."""
-        return (
-            CPU_OVERHEAD if self.kind == "cpu" else max(64, int(LAUNCH_S * RATE / (4 * max(1, parameters))))
-        )
 
 
 def cpu(total_bytes: int = 0, free_bytes: int = 0) -> Device:

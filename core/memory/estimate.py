@@ -19,11 +19,10 @@ from core.memory import forms, need, weights
 from core.memory.device import Device
 from core.memory.model import Model
 from core.memory.need import Need
-from core.memory.passes import MOST, share_out
+from core.memory.passes import CHUNK_BYTES, MOST, overhead, share_out
 
 ENOUGH = 4  # full passes that show what any pass of a round takes
 LIKE = "llama"  # the family whose forms stand for one that is not known by heart
-CHUNK_BYTES = {"cpu": 48 * 2**20, "cuda": 512 * 2**20}  # of float32 logits, as core.train.cross_entropy cuts
 STEP, BACKWARD, EVALUATION = "an optimizer step", "the backward pass of a step", "an evaluation"
 
 
@@ -120,8 +119,8 @@ def _rows(counts: Sequence[int], lengths: Sequence[int]) -> list[_Row]:
 
 def _passes(model: Model, setting: Setting, rows: Sequence[_Row], device: Device) -> list[list[_Row]]:
     """The passes that differ: rows of one trial and length are alike."""
-    overhead = device.overhead(model.parameters)
-    cut = share_out([row.length for row in rows], overhead, setting.most)
+    extra = overhead(device.kind, model.parameters)
+    cut = share_out([row.length for row in rows], extra, setting.most)
     return [[rows[at] for at in some] for some in cut]
 
 

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+# What a pass costs beside its tokens, in tokens: reading the weights on a CPU, launching kernels on a GPU.
+CPU_OVERHEAD = 12
+LAUNCH_S, RATE = 0.045, 3e14  # an eager pass of a small model on a fast card, and its FLOP/s
+CHUNK_BYTES = {"cpu": 48 * 2**20, "cuda": 512 * 2**20}  # of float32 logits, that the loss makes at once
 MOST = 1 << 16  # tokens of a pass, where nothing else bounds it
+
+
+def overhead(device: str, parameters: int) -> int:
+    """Tokens that a pass of a base with so many parameters costs besides its own, on cpu or cuda."""
+    if device == "cpu":
+        return CPU_OVERHEAD
+    return max(64, int(LAUNCH_S * RATE / (4 * max(1, parameters))))
 
 
 def share_out(lengths: Sequence[int], overhead: int, most: int = MOST) -> list[list[int]]:

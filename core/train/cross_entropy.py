@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-CHUNK_BYTES = {"cpu": 48 * 2**20, "cuda": 512 * 2**20}  # of float32 logits
+from core.memory.passes import CHUNK_BYTES
 
 
 @dataclass(frozen=True)

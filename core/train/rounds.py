@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import torch
 
-from core.memory.passes import MOST, share_out
+from core.memory.passes import MOST, overhead, share_out
 from core.train import optimizer
 from core.train.factors import Factors
 from core.train.forward import Forward, Item
@@ -23,10 +23,7 @@ from core.train.trial import Trial
 from core.train.wants import BASE, Done, Judge, Learn, Rate, Update, Wait, Want, Write
 from core.train.writing import Writing
 
-# What a pass costs beside its tokens, in tokens: reading the weights on a CPU, launching kernels on a GPU.
-CPU_OVERHEAD = 12
 CALM = 200  # rounds after which larger passes are tried again
-LAUNCH_S, RATE = 0.045, 3e14  # an eager pass of a small model on a fast card, and its FLOP/s
 
 Rows = Learn | Judge | Rate
 W = TypeVar("W", Learn, Judge, Rate, Write, Wait)
@@ -61,7 +58,8 @@ class Rounds:
         self._writing = Writing(base, stack, forward.head)
         self.most = self.bound = MOST  # tokens in one pass; the first is halved when memory ends
         self._calm = 0  # rounds since memory last ended
-        self._overhead = _overhead(base)
+        parameters = sum(weight.numel() for weight in base.model.parameters())
+        self._overhead = overhead(base.device.type, parameters)
 
     def do(self, wants: Wants) -> Outcome:
         """Do what each trial wants. Trials are taken in the order of their numbers."""
@@ -249,13 +247,6 @@ def _add(sums: dict[int, list[torch.Tensor]], owner: Mapping[int, int], found: F
             mine[:] = [one + other for one, other in zip(mine, values, strict=True)]
         else:
             mine.extend(values)
-
-
-def _overhead(base: Base) -> int:
-    if base.device.type == "cpu":
-        return CPU_OVERHEAD
-    parameters = sum(weight.numel() for weight in base.model.parameters())
-    return max(64, int(LAUNCH_S * RATE / (4 * parameters)))
 
 
 def free(device: torch.device) -> None:
