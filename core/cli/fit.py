@@ -24,7 +24,7 @@ from core.errors import SpecError, TrimtabError
 from core.memory import advice, budget, config, corners, device, weights
 from core.memory.advice import Case
 from core.memory.device import Device
-from core.memory.estimate import Setting
+from core.memory.estimate import Setting, setting_of
 from core.memory.model import Model
 from core.memory.need import need
 
@@ -58,8 +58,7 @@ def fit(arguments: argparse.Namespace) -> int:
 
 
 def _model(spec: Spec, where: Device) -> Model:
-    precision = weights.resolved(spec.model.precision, where.kind)
-    dtype = "fp32" if weights.item(precision, where.kind) == 4 else "bf16"
+    dtype = weights.dtype(spec.model.precision, where.kind)
 
     def say(stage: str) -> None:
         print(f"{stage} …", file=sys.stderr, flush=True)
@@ -73,12 +72,6 @@ def _model(spec: Spec, where: Device) -> Model:
             raise
         print(f"less sure: {plain(error.problems[0].what, 300)}", file=sys.stderr)
         return config.model(spec.model.base, spec.model.revision, dtype=dtype)
-
-
-def setting_of(spec: Spec) -> Setting:
-    """What all trials of a study share."""
-    judged = min(spec.evaluate.batch_size, spec.evaluate.rows)
-    return Setting(spec.model.precision, spec.model.double_quant, spec.model.gradient_checkpointing, judged)
 
 
 def _device(spec: Spec, gpu: str | None) -> Device:

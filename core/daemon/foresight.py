@@ -20,7 +20,7 @@ from core.memory import budget, config, device, need, weights
 from core.memory.advice import largest
 from core.memory.budget import Limit
 from core.memory.device import Device
-from core.memory.estimate import Setting, foretell
+from core.memory.estimate import Setting, foretell, setting_of
 from core.memory.ledger import Ledger
 from core.memory.model import Model
 from core.memory.passes import MOST
@@ -46,11 +46,7 @@ class Foresight:
         self._spec, self._devices, self._machine, self._ledger = spec, devices, machine, ledger
         self._model: Model | None = None
         self.why_not = ""
-        judged = min(spec.evaluate.batch_size, spec.evaluate.rows)
-        section = spec.model
-        self._setting = Setting(
-            section.precision, section.double_quant, section.gradient_checkpointing, judged
-        )
+        self._setting = setting_of(spec)
         self._ends: dict[str, tuple[int, float]] = {}  # by device: bytes at which memory ended, and when
         self._reserve: dict[str, int] = {}  # by device: what the allocator keeps beyond what is used
 
@@ -60,8 +56,7 @@ class Foresight:
         if self._model is None:
             try:
                 section, kind = self._spec.model, self._read(self._devices[0].label).kind
-                precision = weights.resolved(section.precision, kind)
-                dtype = "fp32" if weights.item(precision, kind) == 4 else "bf16"
+                dtype = weights.dtype(section.precision, kind)
                 self._model = config.model(section.base, section.revision, fetch=False, dtype=dtype)
                 self.why_not = ""
             except TrimtabError as error:

@@ -15,6 +15,7 @@ from typing import Any
 
 from core.contract import modules
 from core.contract.foretold import Foretold, Part
+from core.contract.spec import Spec
 from core.memory import forms, need, weights
 from core.memory.device import Device
 from core.memory.model import Model
@@ -38,6 +39,12 @@ class Setting:
     longest: int | None = None
     most: int = MOST
     factor: float = 1.0  # that measurements put on what comes and goes with a pass
+
+
+def setting_of(spec: Spec) -> Setting:
+    """What all trials of a study share."""
+    model, judged = spec.model, min(spec.evaluate.batch_size, spec.evaluate.rows)
+    return Setting(model.precision, model.double_quant, model.gradient_checkpointing, judged)
 
 
 def foretell(model: Model, setting: Setting, needs: Sequence[Need], device: Device) -> Foretold:
@@ -100,7 +107,9 @@ def _moments(model: Model, setting: Setting, needs: Sequence[Need], device: Devi
     yield _stepping(model, setting, needs, device), STEP, 0
     for some in _passes(model, setting, _rows([setting.judged] * len(needs), lengths), device):
         sides = _sides(model, setting, needs, ranks, some, device, trains=False)
-        known = forms.pick(model.family, model.forms, _dtype(setting, device), "judge")["moments"]
+        known = forms.pick(model.family, model.forms, weights.dtype(setting.precision, device.kind), "judge")[
+            "moments"
+        ]
         yield _split(known, {}, 0, sides, setting.factor), EVALUATION, round(sides["N"])
 
 
@@ -157,7 +166,9 @@ def _working(
 ) -> list[Part]:
     kind = "checkpointed" if setting.checkpointing else "plain"
     group = _group(model, [needs[at].targets for at in {row.at for row in rows}])
-    found = forms.pick(model.family, model.forms, _dtype(setting, device), f"{kind}/{group}")
+    found = forms.pick(
+        model.family, model.forms, weights.dtype(setting.precision, device.kind), f"{kind}/{group}"
+    )
     return _split(found["moments"], found["layer"], model.layers, sides, setting.factor)
 
 
@@ -179,10 +190,6 @@ def _split(
         Part("loss", round(factor * forms.value(loss, sides))),
         Part("dequantised weights", round(factor * forms.value(copies, sides))),
     ]
-
-
-def _dtype(setting: Setting, device: Device) -> str:
-    return "fp32" if weights.item(setting.precision, device.kind) == 4 else "bf16"
 
 
 def _group(model: Model, targets: Iterable[Any]) -> str:

@@ -17,6 +17,11 @@ def item(precision: str, device: str) -> int:
     return ITEM.get(precision, 4 if device == "cpu" else 2)
 
 
+def dtype(precision: str, device: str) -> str:
+    """The type that a base computes in, of those that forms know: fp32, or bf16 for all that have two bytes."""
+    return "fp32" if item(resolved(precision, device), device) == 4 else "bf16"
+
+
 def resolved(precision: str, device: str) -> str:
     """What "auto" means on a device, cpu or cuda."""
     return precision if precision != "auto" else "fp32" if device == "cpu" else "bf16"

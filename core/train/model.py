@@ -12,10 +12,10 @@ from safetensors import SafetensorError
 from core.contract.plain import plain
 from core.contract.spec import ModelSection, Spec
 from core.errors import TrimtabError
+from core.memory.config import DEMO
 from core.train import demo
 from core.train.progress import Progress
 
-DEMO = "demo:smollm2"
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
