@@ -18,7 +18,7 @@ def item(precision: str, device: str) -> int:
 
 
 def dtype(precision: str, device: str) -> str:
-    """The type that a base computes in, of those that forms know: fp32, or bf16 for all that have two bytes."""
+    """The type that a base computes in, of those that forms know: fp32, or bf16 for all of two bytes."""
     return "fp32" if item(resolved(precision, device), device) == 4 else "bf16"
 
 
