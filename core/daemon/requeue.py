@@ -19,6 +19,15 @@ def fallen(study: s.Study, told: e.TrialFailed, retries: int) -> e.TrialEvent:
     return given_back(study, trial, trial.retry + 1, retries, told.error, told.traceback)
 
 
+def moved_out(study: s.Study, told: e.TrialRequeued, why: str) -> e.TrialEvent:
+    """What comes of a trial that left its worker for want of memory: it waits, unless somebody wanted it
+    ended meanwhile, with the reason ``why``."""
+    trial = study.trials.get(told.trial)
+    if trial is None or not (trial.asked == "prune" or study.state == "stopping"):
+        return told
+    return pruned(study, trial, why)
+
+
 def given_back(study: s.Study, trial: s.Trial, retry: int, retries: int, why: str, tail: str) -> e.TrialEvent:
     """The trial waits for another worker, from its checkpoint; or it has failed too often (``retry`` of
     ``retries``), with ``tail``, its traceback or the end of its worker's log."""

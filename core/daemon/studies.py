@@ -68,6 +68,10 @@ class Studies:
         """The picture now."""
         return self._supervisor.state
 
+    def why_pruned(self, study: str, trial: int) -> str:
+        """Why a trial is being pruned."""
+        return self._whys.get((study, trial), "asked before")
+
     def alive(self) -> bool:
         """Does any study run?"""
         return any(study.state in s.LIVE_STUDY for study in self.state.studies.values())
@@ -114,7 +118,7 @@ class Studies:
         )
         runner = Runner(
             self._supervisor, self.crew, search, spec, folder, devices, self._foresight(spec), self._module,
-            lambda trial: self._whys.get((spec.study.name, trial), "asked before"),
+            lambda trial: self.why_pruned(spec.study.name, trial),
         )  # fmt: skip
         self._runners[runner.name] = runner
         if self.state.studies[runner.name].state == "stopping":

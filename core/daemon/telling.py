@@ -14,7 +14,7 @@ from core.contract import state as s
 from core.contract import wire, work
 from core.contract.plain import plain
 from core.daemon.crew import Send, Worker
-from core.daemon.requeue import fallen
+from core.daemon.requeue import fallen, moved_out
 from core.daemon.studies import Studies
 from core.daemon.supervisor import Supervisor
 
@@ -125,10 +125,13 @@ class Telling:
         done.add_done_callback(lambda future: self._durable(worker, told.number, future))
 
     def _weighed(self, event: e.Event) -> e.Event:
-        """A failure may be worth another try: that is the engine's to decide."""
+        """A failure may be worth another try, and who leaves may not wait for a place that nobody wants for
+        it any more: that is the engine's to decide."""
+        study = self._supervisor.state.studies[event.study]
+        if isinstance(event, e.TrialRequeued):
+            return moved_out(study, event, self._studies.why_pruned(study.name, event.trial))
         if not isinstance(event, e.TrialFailed):
             return event
-        study = self._supervisor.state.studies[event.study]
         return fallen(study, event, int(study.spec.get("resources", {}).get("retries", RETRIES)))
 
     def _live(self, worker: Worker, *events: e.Event) -> list[e.Event]:

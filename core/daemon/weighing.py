@@ -88,7 +88,7 @@ class Weighing:
         there = [one.number for one in study.trials.values() if one.worker == worker.name]
         knobs = _knobs(study, [one for one in there if study.trials[one].state in s.ON_WORKER])
         bound = self.foresight.bound(worker.device, knobs) if knobs else 0
-        if worker.send is not None and bound != self._bounds.get(worker.name, 0):
+        if worker.send is not None and bound != self._bounds.get(worker.name):
             self._bounds[worker.name] = bound
             worker.tell(work.Bound(bound))
 

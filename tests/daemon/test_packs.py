@@ -14,6 +14,7 @@ from core.contract import wire, work
 from core.contract.fold import apply
 from core.daemon.crew import Worker
 from core.daemon.hub import Hub
+from core.daemon.requeue import moved_out
 from core.daemon.supervisor import Supervisor
 from core.daemon.telling import Telling
 from tests.daemon.conftest import Engine
@@ -115,3 +116,22 @@ async def test_a_reading_of_the_moment_acknowledges_nothing_that_is_not_on_disk(
         await asyncio.sleep(0)
     assert before == [] and sent == [work.Heard(1), work.Heard(2)] and supervisor.state.studies["a"].packs
     writing.cancel()
+
+
+@pytest.mark.parametrize(
+    ("asked", "becomes"), [(e.PauseAsked, e.TrialRequeued), (e.PruneAsked, e.TrialPruned)]
+)
+def test_a_trial_that_leaves_for_want_of_memory_waits_unless_it_was_to_be_pruned(asked, becomes):
+    state = apply(s.State(), e.StudyCreated(at=1.0, study="a", spec={"study": {"trials": 1}}, folder="/a"))
+    why = {"why": "worse"} if asked is e.PruneAsked else {}
+    for event in (
+        e.TrialQueued(at=1.0, study="a", trial=0, params={}, knobs={}),
+        e.TrialStarting(at=1.0, study="a", trial=0, worker="w", device="cpu"),
+        asked(at=1.0, study="a", trial=0, by="me", **why),
+    ):
+        state = apply(state, event)
+    told = e.TrialRequeued(at=2.0, study="a", trial=0, why="memory ended", retry=0)
+    found = moved_out(state.studies["a"], told, "worse")
+    assert type(found) is becomes and found.why == ("worse" if why else "memory ended")
+    after = apply(state, found).studies["a"].trials[0]
+    assert (after.state, after.asked) == ((s.PRUNED, "") if why else (s.QUEUED, "pause"))
