@@ -7,23 +7,21 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
+from core.contract.acts import (
+    EditAsked,
+    StudyChanged,
+    TrialEdited,
+    TrialMarked,
+    TrialReprieved,
+)
+from core.contract.event import Event as Event
+from core.contract.event import TrialEvent as TrialEvent
+from core.contract.readings import Device as Device
+from core.contract.readings import Host as Host
+from core.contract.readings import MachineRead as MachineRead
+from core.contract.readings import Process as Process
+from core.contract.readings import Worker as Worker
 from core.contract.score import Score
-
-
-class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """``at`` is the engine's wall clock, Unix seconds; ``study`` a study's name."""
-
-    at: float
-    study: str = ""
-
-
-class TrialEvent(Event, frozen=True, kw_only=True, omit_defaults=True):
-    """Something about one trial, by its Optuna number."""
-
-    trial: int
-
 
 # -- studies -------------------------------------------------------------------------------------
 
@@ -132,11 +130,18 @@ class MemoryShort(Event, frozen=True, tag="memory-short"):
 
 
 class TrialQueued(TrialEvent, frozen=True, tag="trial-queued"):
-    """The sampler proposed a trial; ``params`` holds the searched knobs, ``knobs`` all of them."""
+    """A trial was proposed, by the sampler or a person; ``params`` holds the searched knobs, ``knobs`` all of
+    them. A clone has a ``parent`` and goes on from its ``checkpoint`` of ``step`` steps. Where it is not
+    ``counted`` the sampler is not told its result."""
 
     params: dict[str, Any]
     knobs: dict[str, Any]
     why: str = ""
+    by: str = ""  # empty: the sampler
+    parent: int = -1
+    checkpoint: str = ""
+    step: int = 0
+    counted: bool = True
 
 
 class TrialWeighed(TrialEvent, frozen=True, tag="trial-weighed"):
@@ -273,67 +278,6 @@ class TrialCheckpointed(TrialEvent, frozen=True, tag="trial-checkpointed"):
     path: str
 
 
-# -- devices (live) ------------------------------------------------------------------------------
-
-
-class Process(msgspec.Struct, frozen=True, array_like=True):
-    """A process that holds device memory; ``used_bytes`` None where the driver does not say."""
-
-    pid: int
-    name: str
-    user: str
-    used_bytes: int | None
-
-
-class Device(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One reading of one GPU. A missing reading is None."""
-
-    index: int
-    name: str
-    uuid: str = ""
-    used_bytes: int | None = None
-    total_bytes: int | None = None
-    utilisation: float | None = None  # 0 to 1
-    power_w: float | None = None
-    power_limit_w: float | None = None
-    temperature_c: float | None = None
-    fan: float | None = None  # 0 to 1
-    processes: tuple[Process, ...] = ()
-    fault: str = ""  # why this card gave no reading at all
-
-
-class Worker(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One worker process as the host sees it."""
-
-    name: str
-    pid: int
-    device: str
-    rss_bytes: int | None = None
-    cpu: float | None = None  # cores in use
-    study: str = ""
-
-
-class Host(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One reading of the machine."""
-
-    cpu: float | None = None  # 0 to 1, all cores
-    cores: int = 0
-    used_bytes: int | None = None
-    total_bytes: int | None = None
-    disk_free_bytes: int | None = None
-    load1: float | None = None
-    name: str = ""
-
-
-class MachineRead(Event, frozen=True, tag="machine-read"):
-    """One reading of all devices and the host. ``why_none`` says why there are no GPUs. Live."""
-
-    devices: tuple[Device, ...] = ()
-    host: Host = Host()
-    workers: tuple[Worker, ...] = ()
-    why_none: str = ""
-
-
 LIVE = (Preparing, PackMeasured, MachineRead)
 
 AnyEvent = (
@@ -343,4 +287,5 @@ AnyEvent = (
     | PauseAsked | TrialPaused | ResumeAsked | TrialResumed | PruneAsked | TrialPruned
     | TrialCompleted | TrialFailed | TrialInfeasible | TrialRequeued | TrialCheckpointed
     | MachineRead | MemoryShort
+    | EditAsked | TrialEdited | TrialMarked | TrialReprieved | StudyChanged
 )  # fmt: skip

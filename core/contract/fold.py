@@ -10,10 +10,11 @@ from msgspec.structs import replace
 
 from core.contract import events as e
 from core.contract import state as s
+from core.contract import steered
 from core.contract.machine import read_machine
 from core.contract.plain import plain
 from core.contract.score import Score
-from core.contract.series import Series, add, add_all
+from core.contract.series import Series, add, add_all, cut
 from core.contract.words import words
 
 
@@ -48,6 +49,10 @@ FROM: dict[type, frozenset[str]] = {
     e.TrialInfeasible: frozenset({s.QUEUED}) | s.ON_WORKER,
     e.TrialRequeued: s.ON_WORKER,
     e.TrialCheckpointed: s.ON_WORKER,
+    e.EditAsked: frozenset({s.QUEUED}) | s.ON_WORKER,
+    e.TrialEdited: frozenset({s.QUEUED}) | s.ON_WORKER,
+    e.TrialReprieved: frozenset({s.PRUNED}),
+    e.TrialMarked: frozenset({s.QUEUED}) | s.ON_WORKER | s.ENDED,
 }
 
 
@@ -158,24 +163,19 @@ def _on_study(study: s.Study, event: e.Event) -> s.Study:
         case e.StudyEnded():
             level = "error" if event.outcome == "failed" else "info"
             lines = _lined(study.lines, event.at, f"study {event.outcome}: {event.why}", level)
-            return replace(
-                study,
-                state=event.outcome,
-                why=event.why,
-                ended_at=event.at,
-                lines=lines,
-                preparing={},
-                packs={},
-            )
+            ended = replace(study, state=event.outcome, why=event.why, ended_at=event.at, lines=lines)
+            return replace(ended, preparing={}, packs={})
         case e.StudyNoted():
             return replace(study, lines=_lined(study.lines, event.at, event.text, event.level))
         case e.BaseScored():
-            return replace(
-                study,
-                base_scores={**study.base_scores, **_finite_all(event.scores)},
-            )
+            return replace(study, base_scores={**study.base_scores, **_finite_all(event.scores)})
         case e.MemoryShort():
             return replace(study, lines=_lined(study.lines, event.at, event.text, "warning"))
+        case e.StudyChanged():
+            lines = study.lines
+            for text in event.changes:
+                lines = _lined(lines, event.at, f"changed by {event.by}: {text}")
+            return steered.changed(replace(study, lines=lines), event)
         case e.Preparing() if study.state in s.LIVE_STUDY:  # else told too late
             return replace(study, preparing=_prepared(study.preparing, event))
         case e.PackMeasured() if study.state in s.LIVE_STUDY:
@@ -201,7 +201,8 @@ def _packs(packs: dict[str, e.PackMeasured], event: e.PackMeasured) -> dict[str,
 
 def _on_trial(study: s.Study, event: e.TrialEvent) -> s.Study:
     if isinstance(event, e.TrialQueued):
-        trial = s.Trial(event.trial, params=event.params, knobs=event.knobs, queued_at=event.at)
+        trial = steered.queued(study, event)
+        study = replace(study, total_trials=study.total_trials + bool(event.by))
         text, level = f"queued: {event.why}" if event.why else "queued", "info"
     else:
         trial = STEPS[type(event)](study.trials[event.trial], event)
@@ -292,6 +293,7 @@ def _ended(to: str) -> Callable[[s.Trial, Any], s.Trial]:
             trial,
             state=to,
             asked="",
+            editing={},
             ended_at=event.at,
             step=max(trial.step, getattr(event, "step", 0)),
             why=getattr(event, "why", "") or getattr(event, "error", ""),
@@ -307,21 +309,11 @@ def _ended(to: str) -> Callable[[s.Trial, Any], s.Trial]:
 def _requeued(trial: s.Trial, event: e.TrialRequeued) -> s.Trial:
     """Steps after the checkpoint are run again: they are taken out of the curves. A pause stays."""
     stands = trial.asked == "pause" or (trial.state == s.PAUSED and trial.asked != "resume")
-    series = {name: _cut(one, trial.checkpoint_step) for name, one in trial.series.items()}
+    series = {name: cut(one, trial.checkpoint_step) for name, one in trial.series.items()}
     return replace(
         trial, state=s.QUEUED, asked="pause" if stands else "", worker="", device="", retry=event.retry,
         step=trial.checkpoint_step, series=series,
     )  # fmt: skip
-
-
-def _cut(series: Series, step: int) -> Series:
-    count = sum(1 for one in series.steps if one <= step)
-    dropped = len(series.steps) - count
-    if not dropped:
-        return series
-    return replace(
-        series, steps=series.steps[:count], values=series.values[:count], seen=count * series.stride, tail=0
-    )
 
 
 def _checkpointed(trial: s.Trial, event: e.TrialCheckpointed) -> s.Trial:
@@ -346,4 +338,5 @@ STEPS: dict[type, Callable[[s.Trial, Any], s.Trial]] = {
     e.TrialInfeasible: _ended(s.INFEASIBLE),
     e.TrialRequeued: _requeued,
     e.TrialCheckpointed: _checkpointed,
+    **steered.STEPS,
 }

@@ -59,3 +59,13 @@ def add_all(series: Series, points: Iterable[tuple[int, float]]) -> Series:
             steps, values, stride = steps[::2], values[::2], stride * 2
         seen += 1
     return Series(tuple(steps), tuple(values), stride, seen, tail)
+
+
+def cut(series: Series, step: int) -> Series:
+    """``series`` up to ``step``, which is kept."""
+    count = sum(1 for one in series.steps if one <= step)
+    dropped = len(series.steps) - count
+    if not dropped:
+        return series
+    steps, values = series.steps[:count], series.values[:count]
+    return Series(steps, values, series.stride, count * series.stride, 0)

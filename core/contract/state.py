@@ -27,8 +27,16 @@ class Line(msgspec.Struct, frozen=True, array_like=True):
     level: str = "info"
 
 
+class Mark(msgspec.Struct, frozen=True, array_like=True):
+    """What a person did to a trial after ``step`` steps: drawn on its curves."""
+
+    step: int
+    text: str
+
+
 class Trial(msgspec.Struct, frozen=True):
-    """One trial. ``asked`` is pause, resume or prune while the worker has not confirmed it."""
+    """One trial. ``asked`` is pause, resume or prune while the worker has not confirmed it, ``editing`` the
+    knobs that it is to change. What is not ``counted`` is not told the sampler."""
 
     number: int
     state: str = QUEUED
@@ -59,6 +67,15 @@ class Trial(msgspec.Struct, frozen=True):
     scored_step: int = 0
     foretold_bytes: int | None = None  # of its device's memory, beside the base
     measured_bytes: int | None = None
+    by: str = ""  # who queued it; empty: the sampler
+    parent: int = -1  # the trial that it was cloned from
+    counted: bool = True
+    editing: dict[str, Any] = {}
+    marks: tuple[Mark, ...] = ()
+    note: str = ""
+    starred: bool = False
+    pinned: str = ""  # the only device that it may run on
+    priority: int = 0
 
 
 class Preparation(msgspec.Struct, frozen=True):

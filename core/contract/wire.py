@@ -101,6 +101,82 @@ class AskEvidence(msgspec.Struct, frozen=True, tag="ask-evidence"):
     metric: str
 
 
+class EnqueueTrial(msgspec.Struct, frozen=True, tag="enqueue-trial"):
+    """Queue a trial written by hand: ``knobs`` over those of the study, or of the trial ``like``. Knobs of
+    the space that are not named are the sampler's. The reply's answer is a Queued."""
+
+    study: str
+    knobs: dict[str, Any]
+    like: int | None = None
+    by: str = "console"
+
+
+class CloneTrial(msgspec.Struct, frozen=True, tag="clone-trial"):
+    """Queue a trial that goes on from where ``trial`` stands now, with ``changes`` of its knobs; the original
+    goes on beside it. The reply's answer is a Queued."""
+
+    study: str
+    trial: int
+    changes: dict[str, Any] = {}
+    by: str = "console"
+
+
+class EditTrial(msgspec.Struct, frozen=True, tag="edit-trial"):
+    """Change knobs of a trial while it runs: numbers, or factors such as "x0.5". Its result is told the
+    sampler only where it is ``counted``."""
+
+    study: str
+    trial: int
+    changes: dict[str, Any]
+    counted: bool = False
+    by: str = "console"
+
+
+class ReprieveTrial(msgspec.Struct, frozen=True, tag="reprieve-trial"):
+    """Take a prune back while the trial's checkpoint exists."""
+
+    study: str
+    trial: int
+    by: str = "console"
+
+
+class MarkTrial(msgspec.Struct, frozen=True, tag="mark-trial"):
+    """Note or star a trial, pin it to a device ("" lets it go), or give it a place in the queue; None leaves
+    as it is."""
+
+    study: str
+    trial: int
+    note: str | None = None
+    starred: bool | None = None
+    device: str | None = None
+    priority: int | None = None
+    by: str = "console"
+
+
+class ChangeStudy(msgspec.Struct, frozen=True, tag="change-study"):
+    """Change what may change of a study as it runs: ``changes`` are tables of its file with the keys that are
+    other, [space] knob by knob (None takes a knob out). The reply's answer is a Change; with ``preview``
+    nothing happens."""
+
+    study: str
+    changes: dict[str, dict[str, Any]]
+    preview: bool = False
+    by: str = "console"
+
+
+class Queued(msgspec.Struct, frozen=True, tag="queued"):
+    """The number of the trial that was queued."""
+
+    trial: int
+
+
+class Change(msgspec.Struct, frozen=True, tag="change"):
+    """What changes in a study, and what comes of it, line by line."""
+
+    changes: tuple[str, ...]
+    effects: tuple[str, ...] = ()
+
+
 class StopEngine(msgspec.Struct, frozen=True, tag="stop-engine"):
     """Exit; refused while a study runs unless ``force``."""
 
@@ -110,8 +186,9 @@ class StopEngine(msgspec.Struct, frozen=True, tag="stop-engine"):
 AnyRequest = (
     StartStudy | StopStudy | PauseStudy | ResumeStudy | PauseTrial | ResumeTrial | PruneTrial
     | Foresee | WeighMemory | AskEvidence | StopEngine
+    | EnqueueTrial | CloneTrial | EditTrial | ReprieveTrial | MarkTrial | ChangeStudy
 )  # fmt: skip
-Answer = Forecast | MemoryNow | Evidence
+Answer = Forecast | MemoryNow | Evidence | Queued | Change
 
 
 class Ask(msgspec.Struct, frozen=True, tag="ask"):

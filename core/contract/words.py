@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from core.contract import events as e
 
 
@@ -30,6 +32,39 @@ def words(event: e.TrialEvent) -> tuple[str, str]:
             return f"failed: {event.error}", "error"
         case e.TrialInfeasible():
             return f"infeasible: {event.why}", "warning"
+        case e.EditAsked():
+            told = ", ".join(f"{name} = {shown(value)}" for name, value in event.changes.items())
+            return f"edit asked by {event.by}: {told}", "info"
+        case e.TrialEdited():
+            by = f" by {event.by}" if event.by else ""
+            return f"edited{by} at step {event.step}: {changed(event.changes)}", "info"
+        case e.TrialReprieved():
+            return f"queued again by {event.by}, who took the prune back", "info"
+        case e.TrialMarked():
+            return _marked(event), "info"
         case e.TrialRequeued():
             return f"queued again ({event.retry}): {event.why}", "warning"
     return "", "info"
+
+
+def shown(value: object) -> str:
+    """A knob's value, short."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def changed(changes: dict[str, tuple[Any, Any]]) -> str:
+    """Such as "learning_rate 0.001 → 0.0005"."""
+    return ", ".join(f"{name} {shown(old)} → {shown(new)}" for name, (old, new) in changes.items())
+
+
+def _marked(event: e.TrialMarked) -> str:
+    told = []
+    if event.starred is not None:
+        told.append("starred" if event.starred else "no longer starred")
+    if event.note is not None:
+        told.append(f"noted: {event.note}" if event.note else "note removed")
+    if event.device is not None:
+        told.append(f"pinned to {event.device}" if event.device else "no longer pinned")
+    if event.priority is not None:
+        told.append(f"priority {event.priority}")
+    return f"{', '.join(told)} (by {event.by})"

@@ -89,6 +89,27 @@ class Prune(msgspec.Struct, frozen=True, tag="prune"):
     why: str
 
 
+class Edit(msgspec.Struct, frozen=True, tag="edit"):
+    """Go on with other knobs from the next step, and tell TrialEdited."""
+
+    trial: int
+    changes: dict[str, Any]
+    by: str = ""
+
+
+class Keep(msgspec.Struct, frozen=True, tag="keep"):
+    """Write a checkpoint of the trial now, and tell TrialCheckpointed though there be one of this step."""
+
+    trial: int
+
+
+class Leave(msgspec.Struct, frozen=True, tag="leave"):
+    """Keep the trial and let it go: it goes on elsewhere. Told as TrialRequeued."""
+
+    trial: int
+    why: str
+
+
 class Bound(msgspec.Struct, frozen=True, tag="bound"):
     """No pass may have more than ``tokens``, padding included; 0 lifts the bound."""
 
@@ -101,7 +122,7 @@ class Shutdown(msgspec.Struct, frozen=True, tag="shutdown"):
     why: str
 
 
-ToWorker = Heard | Assign | Pause | Resume | Prune | Bound | Shutdown
+ToWorker = Heard | Assign | Pause | Resume | Prune | Edit | Keep | Leave | Bound | Shutdown
 
 # Command line of a worker process: python -P -m core.train.worker STUDY_FOLDER WORKER_NAME DEVICE
 # with the environment variables below. DEVICE is "cpu" or "cuda:0" (the engine narrows

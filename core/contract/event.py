@@ -1,0 +1,18 @@
+"""What every event has: when, in which study, and about which trial."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """``at`` is the engine's wall clock, Unix seconds; ``study`` a study's name."""
+
+    at: float
+    study: str = ""
+
+
+class TrialEvent(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """Something about one trial, by its Optuna number."""
+
+    trial: int

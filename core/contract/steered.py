@@ -1,0 +1,79 @@
+"""What people's acts make of a study and its trials: the fold of ``core.contract.acts``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec.structs import replace
+
+from core.contract import acts, events
+from core.contract import state as s
+from core.contract.plain import plain
+from core.contract.series import cut
+from core.contract.words import changed as changes_in_words
+
+LONGEST_NOTE = 500
+
+
+def queued(study: s.Study, event: events.TrialQueued) -> s.Trial:
+    """The new trial; a clone begins with its parent's curves up to where it leaves them."""
+    parent = study.trials.get(event.parent)
+    series = {name: cut(one, event.step) for name, one in parent.series.items()} if parent else {}
+    return s.Trial(
+        event.trial, params=event.params, knobs=event.knobs, queued_at=event.at, by=plain(event.by, 60),
+        parent=event.parent, checkpoint=event.checkpoint, checkpoint_step=event.step, step=event.step,
+        counted=event.counted, series=series,
+        marks=(s.Mark(event.step, f"cloned from trial {event.parent}"),) if parent else (),
+    )  # fmt: skip
+
+
+def changed(study: s.Study, event: acts.StudyChanged) -> s.Study:
+    """The study by its new spec; trials that were queued by hand come on top of those planned."""
+    before, after = (int(one["study"]["trials"]) for one in (study.spec, event.spec))
+    total = study.total_trials + (after - before)
+    return replace(study, spec=event.spec, total_trials=max(total, len(study.trials)))
+
+
+def _edit_asked(trial: s.Trial, event: acts.EditAsked) -> s.Trial:
+    counted = trial.counted and event.counted
+    return replace(trial, editing={**trial.editing, **event.changes}, counted=counted)
+
+
+def _edited(trial: s.Trial, event: acts.TrialEdited) -> s.Trial:
+    now = {name: new for name, (_, new) in event.changes.items()}
+    left = {name: wanted for name, wanted in trial.editing.items() if now.get(name) != wanted}
+    mark = s.Mark(event.step, plain(changes_in_words(event.changes), 200))
+    return replace(
+        trial, knobs={**trial.knobs, **now}, editing=left, marks=(*trial.marks, mark),
+        total_steps=event.total_steps or trial.total_steps,
+    )  # fmt: skip
+
+
+def _marked(trial: s.Trial, event: acts.TrialMarked) -> s.Trial:
+    return replace(
+        trial,
+        note=trial.note if event.note is None else plain(event.note, LONGEST_NOTE),
+        starred=trial.starred if event.starred is None else event.starred,
+        pinned=trial.pinned if event.device is None else plain(event.device, 20),
+        priority=trial.priority if event.priority is None else event.priority,
+    )
+
+
+def _reprieved(trial: s.Trial, event: acts.TrialReprieved) -> s.Trial:
+    """From its checkpoint: what came after that is trained again."""
+    step = trial.checkpoint_step
+    return replace(
+        trial, state=s.QUEUED, asked="", why="", ended_at=None, worker="", device="", counted=False,
+        step=step,
+        series={name: cut(one, step) for name, one in trial.series.items()},
+        marks=(*trial.marks, s.Mark(step, "prune taken back")),
+    )  # fmt: skip
+
+
+STEPS: dict[type, Callable[[s.Trial, Any], s.Trial]] = {
+    acts.EditAsked: _edit_asked,
+    acts.TrialEdited: _edited,
+    acts.TrialMarked: _marked,
+    acts.TrialReprieved: _reprieved,
+}
