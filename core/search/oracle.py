@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.exceptions import OptunaError, UpdateFinishedTrialError
-from optuna.storages import RDBStorage
 from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
@@ -18,13 +16,14 @@ from core.contract import specfile
 from core.contract.plain import plain
 from core.errors import SpecError, TrimtabError
 from core.search.exhaustive import LOST as LOST_POINT
+from core.search.generation import begin
 from core.search.pruner import pruner
 from core.search.reason import reason
 from core.search.sampler import remaining, sampler, sampler_why
 from core.search.space import distributions, restored, stored
+from core.search.storage import address, opened
 from core.search.talk import Proposal
 
-LOCK_TIMEOUT_S = 60.0  # how long a SQLite file may be locked by another program
 ATTEMPTS = 3  # SQLite may also refuse at once, when waiting would deadlock
 # An infeasible trial is told as pruned before its first reading: TPE ranks it last and keeps away
 # from there, while a failed trial would be forgotten.
@@ -33,17 +32,9 @@ TOLD = {
     "pruned": TrialState.PRUNED,
     "infeasible": TrialState.PRUNED,
     "failed": TrialState.FAIL,
+    "aside": TrialState.FAIL,  # complete, but not what its parameters say: nobody learns from it
 }
-
-
-def storage_url(spec: Any, folder: Path) -> str:
-    """Where the study is stored: ``study.storage`` with ${NAME} from the environment, else optuna.db in the
-    study's folder."""
-    if spec.study.storage:
-        return os.path.expandvars(spec.study.storage)
-    if (folder / "optuna.db").is_symlink():
-        raise TrimtabError.of("the storage is a link", str(folder / "optuna.db"), "put the file itself there")
-    return f"sqlite:///{folder / 'optuna.db'}"
+ASIDE = "trimtab:aside"  # user attribute: the values of such a trial
 
 
 LOST = "lost"  # a number that nobody knows anything of
@@ -54,21 +45,14 @@ class Oracle:
 
     def __init__(self, raw: dict[str, Any], folder: str) -> None:
         self.spec = specfile.parse(raw, folder)
-        self.url = storage_url(self.spec, Path(folder))
+        self.url = address(self.spec, Path(folder))
         with self._storage_errors():
             self.study = self._open()
 
     def _open(self) -> optuna.Study:
-        arguments = {"timeout": LOCK_TIMEOUT_S} if self.url.startswith("sqlite") else {}
-        storage = RDBStorage(self.url, engine_kwargs={"connect_args": arguments})
         goals = self.spec.study.objectives
-        study = optuna.create_study(
-            study_name=self.spec.study.name,
-            storage=storage,
-            directions=[one.direction for one in goals],
-            pruner=pruner(self.spec),
-            load_if_exists=True,
-        )
+        arguments = {"directions": [one.direction for one in goals], "pruner": pruner(self.spec)}
+        study = begin(self.spec, opened(self.url), arguments)
         self._same_directions(study)
         study.sampler = sampler(self.spec, past_trials=len(study.get_trials(deepcopy=False)))
         study.set_metric_names([one.metric for one in goals])
@@ -115,6 +99,18 @@ class Oracle:
         why = sampler_why(self.spec, self.study.sampler, trial.number, complete)
         return Proposal(trial.number, params, {**self.spec.train, **params}, why)
 
+    def enqueue(self, first: int, params: dict[str, Any], counted: bool) -> Proposal:
+        """A trial by hand. Where it is ``counted`` its ``params`` lie in the space, and the sampler adds
+        those that are missing; else Optuna holds its number alone."""
+        self._give_up(lambda trial: trial.number >= first)
+        if counted:
+            self.study.enqueue_trial({name: stored(value) for name, value in params.items()})
+            trial: Any = self.study.ask(distributions(self.spec.space))
+            params = restored(self.spec.space, trial.params)
+            return Proposal(trial.number, params, {**self.spec.train, **params}, "by hand")
+        self.study.add_trial(optuna.trial.create_trial(state=TrialState.RUNNING))
+        return Proposal(self.count() - 1, {}, dict(self.spec.train), "by hand")
+
     def report(self, number: int, step: int, metrics: dict[str, float]) -> str | None:
         """Note the objective's reading; the reason when the trial should end."""
         goals = self.spec.study.objectives
@@ -140,10 +136,21 @@ class Oracle:
     def tell(self, number: int, state: str, values: list[float]) -> None:
         """End a trial; one that has ended already stays as it is."""
         told = TOLD[state]
+        if state == "aside":
+            self._note_aside(number, values)
         if told is TrialState.COMPLETE and not self._usable(values):
+            told = TrialState.FAIL
+        if self.spec.space and not self._params(number):  # outside the space: samplers trip over it
             told = TrialState.FAIL
         result = values if told is TrialState.COMPLETE else None
         self.study.tell(number, values=result, state=told, skip_if_finished=True)
+
+    def _params(self, number: int) -> dict[str, Any]:
+        return self.study._storage.get_trial(self._id(number)).params
+
+    def _note_aside(self, number: int, values: list[float]) -> None:
+        with contextlib.suppress(UpdateFinishedTrialError):
+            self.study._storage.set_trial_user_attr(self._id(number), ASIDE, values)
 
     def _usable(self, values: list[float]) -> bool:
         finite = [value for value in values if value == value and abs(value) != float("inf")]

@@ -61,6 +61,21 @@ class Search:
                 self._next = proposal.number + 1
             return proposal
 
+    async def enqueue(self, params: dict[str, Any], counted: bool) -> Proposal:
+        """A trial by hand, with ``params`` of the space; a sampler learns from it where it is ``counted``."""
+        async with self._asking:
+            raw = await self._call("enqueue", lambda: [self._next, params, counted])
+            proposal = msgspec.convert(raw, Proposal)
+            self._next = proposal.number + 1
+            return proposal
+
+    async def change(self, spec: Spec) -> None:
+        """Go on by another ``spec``: the next call begins with the study that fits its space."""
+        async with self._turn:
+            self._spec = spec
+            await self._end()
+        await self._call("count")
+
     async def report(self, trial: int, step: int, metrics: dict[str, float]) -> str | None:
         """Note a reading; the reason when the pruner wants the trial ended."""
         return await self._call("report", lambda: [trial, step, metrics])

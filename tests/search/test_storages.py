@@ -1,0 +1,93 @@
+"""Where a study lies is the user's choice, and Optuna's own tools open it there."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from core.errors import TrimtabError
+from core.search.oracle import Oracle
+from core.search.storage import address
+from tests.search import studies
+from tests.search.test_respaced import NARROW, again, told
+
+
+def run_a_little(tmp_path: Path, **study) -> Oracle:
+    oracle = Oracle(studies.raw("tpe", pruner="halving", **study), str(tmp_path))
+    for _ in range(4):
+        proposal = oracle.ask(oracle.count())
+        oracle.report(proposal.number, 10, {"eval/loss": studies.quadratic(proposal)})
+        oracle.constrain(proposal.number, "memory", -1.0)
+        oracle.tell(proposal.number, "complete", [studies.quadratic(proposal)])
+    return oracle
+
+
+def test_a_journal_file_holds_a_study_where_the_file_system_has_no_locks(tmp_path):
+    where = f"journal:{tmp_path}/nfs/study.log"
+    first = run_a_little(tmp_path, storage=where)
+    again = Oracle(studies.raw("tpe", pruner="halving", storage=where), str(tmp_path))
+    assert [one.values for one in again.study.trials] == [one.values for one in first.study.trials]
+    assert again.ask(4).number == 4 and (tmp_path / "nfs/study.log").stat().st_size > 0
+    assert not (tmp_path / "optuna.db").exists()
+
+
+def test_a_space_may_change_in_a_journal_file_too(tmp_path):
+    where = f"journal:{tmp_path}/study.log"
+    run_a_little(tmp_path, storage=where)
+    space = {**studies.SPACE, "learning_rate": NARROW}
+    after = Oracle(studies.raw("tpe", space, pruner="halving", storage=where), str(tmp_path))
+    assert after.study.study_name == "small · 2" and after.count() == 4
+
+
+def test_a_database_of_ones_own_is_named_by_its_url_and_secrets_stay_in_the_environment(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("STUDIES_PASSWORD", "hidden")
+    spec = studies.spec(storage="postgresql+psycopg://me:${STUDIES_PASSWORD}@db/studies")
+    assert address(spec, tmp_path) == "postgresql+psycopg://me:hidden@db/studies"
+    with pytest.raises(TrimtabError, match="Optuna's storage does not work") as failed:
+        Oracle(studies.raw(storage="nosuchdatabase://x"), str(tmp_path))
+    assert "study.storage" in str(failed.value)
+
+
+def test_optunas_own_command_line_reads_the_study(tmp_path):
+    oracle = run_a_little(tmp_path)
+    optuna = "import sys; from optuna.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", optuna, "trials", "--study-name", "small", "-f", "json"]
+    told = subprocess.run(
+        [*command, "--storage", f"sqlite:///{tmp_path}/optuna.db"],
+        capture_output=True, text=True, timeout=120, check=True,
+        env={**os.environ, "PYTHONWARNINGS": "ignore"},
+    )  # fmt: skip
+    rows = json.loads(told.stdout)
+    assert [row["number"] for row in rows] == [0, 1, 2, 3]
+    assert {row["state"] for row in rows} == {one.state.name for one in oracle.study.trials}
+
+
+def test_optuna_dashboard_shows_the_study_and_what_it_was_after_a_change(tmp_path):
+    dashboard = pytest.importorskip("optuna_dashboard")
+    oracle = told(tmp_path, count=3)
+    again(tmp_path, learning_rate=NARROW)
+    app = dashboard.wsgi(oracle.study._storage)
+
+    def page(path: str) -> dict:
+        told = []
+        environ = {
+            "REQUEST_METHOD": "GET", "PATH_INFO": path, "QUERY_STRING": "", "SERVER_NAME": "x",
+            "SERVER_PORT": "80", "wsgi.input": io.BytesIO(), "wsgi.errors": sys.stderr,
+            "wsgi.url_scheme": "http",
+        }  # fmt: skip
+        body = b"".join(app(environ, lambda status, headers, *_: told.append(status)))
+        assert told[0].startswith("200"), (told, body[:300])
+        return json.loads(body)
+
+    studies_shown = {one["study_name"]: one["study_id"] for one in page("/api/studies")["study_summaries"]}
+    assert set(studies_shown) == {"small", "small · 2"}
+    trials = page(f"/api/studies/{studies_shown['small']}")["trials"]
+    assert [one["number"] for one in trials] == [0, 1, 2]
