@@ -68,6 +68,7 @@ class Assign(msgspec.Struct, frozen=True, tag="assign"):
     checkpoint: str = ""
     paused: bool = False
     retry: int = 0  # how often it lost its worker already
+    parent: int = -1  # the trial that it is a clone of: it cannot begin without that one's checkpoint
 
 
 class Pause(msgspec.Struct, frozen=True, tag="pause"):
