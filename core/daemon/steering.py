@@ -77,9 +77,10 @@ class Steering:
             )
             if asked.like is not None:
                 why += f"; as trial {asked.like}"
+            knobs = {**spec.train, **known, **proposal.params}
             queued = e.TrialQueued(
-                at=time.time(), study=study.name, trial=proposal.number, by=asked.by, why=why, counted=counted,
-                params=proposal.params, knobs={**spec.train, **known, **proposal.params},
+                at=time.time(), study=study.name, trial=proposal.number, by=asked.by, why=why,
+                counted=counted, params=proposal.params, knobs=knobs,
             )  # fmt: skip
             await self._queue(runner, queued)
         return wire.Queued(proposal.number)
