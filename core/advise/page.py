@@ -45,7 +45,14 @@ def _value(value: Any) -> str:
         return "{ " + ", ".join(f"{key} = {_value(one)}" for key, one in value.items()) + " }"
     if isinstance(value, list):
         return "[" + ", ".join(map(_value, value)) + "]"
-    return tomli_w.dumps({"_": value}).removeprefix("_ = ").rstrip("\n")
+    text = tomli_w.dumps({"_": value}).removeprefix("_ = ").rstrip("\n")
+    return "".join(one if plain(one) == one else _escaped(one) for one in text)
+
+
+def _escaped(character: str) -> str:
+    """As TOML writes what a terminal would obey, such as a bidi override in a file's name."""
+    code = ord(character)
+    return f"\\u{code:04x}" if code < 1 << 16 else f"\\U{code:08x}"
 
 
 def _comment(text: str) -> list[str]:

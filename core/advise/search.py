@@ -19,6 +19,7 @@ from core.advise.case import (
 from core.advise.rule import Chosen, Rule
 from core.contract.size import words
 from core.contract.spec import BOARDS
+from core.memory.weights import base_bytes
 
 MOST_GP, MOST_TPE, MOST_GP_KNOBS = 100, 1000, 5  # trials, trials, dimensions
 LEAST_MODEL = 8  # trials below which a model has nothing to learn from
@@ -45,7 +46,7 @@ def _trials(case: Case) -> Chosen:
         return case.trials, why
     saved = COST_HALVING if case.short else COST_MEDIAN
     why = (
-        f"{case.wish.hours:g} hours hold about {case.affordable:.3g} whole ones; pruning is taken to leave "
+        f"{case.wish.hours:g} hours hold about {case.affordable:.2g} whole trials; pruning is taken to leave "
         f"{saved:.0%} of each; {_hours(case)}"
     )
     return case.trials, why, s.GUESS
@@ -129,18 +130,19 @@ def _precision(case: Case) -> Chosen:
     verdict = f"{one.rows} × {one.length} tokens at rank {one.rank} take {words(one.used_bytes)} {allowed}"
     if not one.fits:
         return one.precision, f"NOTHING FITS {allowed}: {took}; take a smaller base or a larger device"
-    return one.precision, verdict + (f"; {took}" if took else "")
+    return one.precision, verdict + (f"; {took}, and a tenth is left free" if took else "")
 
 
 def _double(case: Case) -> Chosen:
     if case.room.precision != "nf4":
         return None
-    return True, "saves about 0.37 bit a parameter more, without loss", s.QLORA
+    once, twice = (base_bytes(case.base.model, "nf4", both, case.device.kind) for both in (False, True))
+    return True, f"the scales of the 4-bit weights in 8 bit: saves {words(once - twice)}"
 
 
 def _checkpointing(case: Case) -> Chosen:
     if case.room.checkpointing:
-        return True, "computes activations twice, half more work, where keeping them does not fit", s.FLOPS
+        return True, "computes activations twice, half more work, where keeping them does not fit"
     return False, "activations fit: nothing is computed twice"
 
 
@@ -201,8 +203,8 @@ RULES = (
     Rule("study", "stop_after", _stop, (s.PRACTICE,)),
     Rule("model", "base", _base, (s.ASKED,)),
     Rule("model", "precision", _precision, (s.ESTIMATE,)),
-    Rule("model", "double_quant", _double, (s.QLORA,)),
-    Rule("model", "gradient_checkpointing", _checkpointing, (s.ESTIMATE,)),
+    Rule("model", "double_quant", _double, (s.QLORA, s.ESTIMATE)),
+    Rule("model", "gradient_checkpointing", _checkpointing, (s.ESTIMATE, s.FLOPS)),
     Rule("data", "source", _source, (s.ASKED,)),
     Rule("data", "format", _form, (s.READ,)),
     Rule("data", "validation", _validation, (s.PRACTICE,)),

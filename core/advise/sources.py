@@ -42,9 +42,13 @@ BATCH = _regret("Batch size effects")
 CAPACITY = _regret("How much capacity is needed by supervised and reinforcement learning?")
 FLOPS = _regret("Compute efficiency advantage of LoRA")
 COOKBOOK = Source(
-    "Tinker cookbook", "hyperparams.md", "https://github.com/thinking-machines-lab/tinker-cookbook"
+    "Tinker cookbook",
+    "hyperparams.md",
+    "https://github.com/thinking-machines-lab/tinker-cookbook/blob/main/skills/research/references/hyperparams.md",
 )
-QLORA = Source("QLoRA (Dettmers 2023)", "guanaco's hyper-parameters", "https://arxiv.org/abs/2305.14314")
+QLORA = Source(
+    "QLoRA (Dettmers 2023)", "hyper-parameters of the Guanaco models", "https://arxiv.org/abs/2305.14314"
+)
 RSLORA = Source("rsLoRA (Kalajdzievski 2023)", "abstract", "https://arxiv.org/abs/2312.03732")
 FORGETS = Source(
     "LoRA Learns Less and Forgets Less (Biderman 2024)", "abstract", "https://arxiv.org/abs/2405.09673"

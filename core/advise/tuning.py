@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 
 from core.advise import sources as s
-from core.advise.case import REPEATED, Case
+from core.advise.case import LEAST_RANK, REPEATED, Case
 from core.advise.rule import Chosen, Rule, rounded
+from core.contract.size import words
+from core.memory import need
 
 FULL_RATE, FACTOR, FACTOR_SHORT = 5e-5, 10.0, 15.0  # full tuning at width 2000; LoRA's times that
 SHORT_STEPS = 100
@@ -15,6 +17,7 @@ POWER = 0.43  # between them, for families that nobody swept
 SWEPT_BATCH = 128  # of the sweeps that the formula was fitted to
 ALPHA, ALPHA_RANK = 32.0, 64  # and the rank from which alpha rises with the root of it
 SMALL_BILLIONS = 13.5  # "up to 13B"
+LARGE_STATES = 0.05  # of the memory: the optimizer in 8 bit is worth its rounding
 
 
 def centre(case: Case) -> tuple[float, float]:
@@ -54,7 +57,7 @@ def _accumulation(case: Case) -> Chosen:
     times = case.batch // case.room.rows
     why = (
         f"{times} × {case.room.rows} = {case.batch} rows a step, {case.steps} steps: small batches lose "
-        "least, and 100 steps are the least to aim at"
+        "least (16 was used for 4-bit models), and 100 steps are the least to aim at"
     )
     return times, why + ("; these rows give fewer" if case.steps < SHORT_STEPS else "")
 
@@ -78,6 +81,8 @@ def _rank(case: Case) -> Chosen:
     )
     if case.needed_rank > high:
         why += f"; more than rank {high} holds: expect LoRA to learn less from the last rows"
+    if rank == LEAST_RANK:
+        why += "; 8 to 16 are enough for what is simple"
     if "lora_rank" not in case.knobs:
         return rank, why
     low = max(1, rank // 2)
@@ -109,12 +114,21 @@ def _targets(case: Case) -> Chosen:
     return "all-linear", "adapters on attention alone learn less, at the same count of parameters, too"
 
 
+def _optimizer(case: Case) -> Chosen:
+    one = need.Need(case.room.rank, case.room.rows, case.room.length)
+    states, limit = need.optimizer_bytes(case.base.model, one), case.limit.bytes_
+    why = f"its states take {words(states)} at rank {one.rank}"
+    if case.device.kind == "cuda" and limit is not None and states > LARGE_STATES * limit:
+        return "adamw-8bit", f"in 32 bit {why}; in 8 bit a quarter of it"
+    return "adamw", why
+
+
 def _epochs(case: Case) -> Chosen:
     why = f"{case.train_rows} rows / {case.batch} a step = {case.steps} steps"
     if case.epochs < case.whole_epochs:
         asked = f"{case.wish.hours:g} hours hold no more of {case.trials} trials"
         return case.epochs, f"{why}; {asked}: the length of a trial is cut", s.GUESS
-    return case.epochs, f"{why}; more than 3 passes over instructions overfit"
+    return case.epochs, f"{why}; more than 3 passes gain little and may overfit"
 
 
 def _scheduler(case: Case) -> Chosen:
@@ -138,12 +152,13 @@ def _decay(case: Case) -> Chosen:
 RULES = (
     Rule("train", "learning_rate", _rate, (s.RATE, s.COOKBOOK)),
     Rule("train", "batch_size", _batch, (s.BATCH, s.ESTIMATE)),
-    Rule("train", "gradient_accumulation", _accumulation, (s.BATCH, s.COOKBOOK)),
+    Rule("train", "gradient_accumulation", _accumulation, (s.BATCH, s.COOKBOOK, s.QLORA)),
     Rule("train", "sequence_length", _length, (s.READ,)),
-    Rule("train", "lora_rank", _rank, (s.CAPACITY,)),
+    Rule("train", "lora_rank", _rank, (s.CAPACITY, s.COOKBOOK)),
     Rule("train", "lora_alpha", _alpha, (s.RANK, s.INVARIANT)),
     Rule("train", "lora_dropout", _dropout, (s.QLORA,)),
     Rule("train", "target_modules", _targets, (s.LAYERS,)),
+    Rule("train", "optimizer", _optimizer, (s.ESTIMATE, s.QLORA)),
     Rule("train", "epochs", _epochs, (s.EPOCHS,)),
     Rule("train", "scheduler", _scheduler, (s.COOKBOOK,)),
     Rule("train", "warmup", _warmup, (s.PRACTICE,)),

@@ -99,7 +99,8 @@ def _named(gpu: str) -> Device:
     words = [one for one in gpu.replace("-", " ").split() if one.upper() not in known.name.upper().split()]
     rest = " ".join(one for one in words if one.upper() not in ("NVIDIA", "RTX", "GEFORCE", "TESLA"))
     one = device.named(rest or size.words(known.memory_bytes))
-    return Device("cuda", f"{known.name} of {size.words(one.total_bytes)}", one.total_bytes, one.total_bytes)
+    name = known.name if known.name[0].isalpha() else f"RTX {known.name}"
+    return Device("cuda", f"{name} of {size.words(one.total_bytes)}", one.total_bytes, one.total_bytes)
 
 
 def _settled(source: str) -> str:

@@ -83,10 +83,13 @@ def test_a_hub_data_set_needs_the_count_of_its_rows(asked, capsys):
 
 
 def test_names_from_outside_do_nothing_to_the_terminal(asked, tmp_path, capsys):
-    (tmp_path / "a.jsonl").write_text(json.dumps({"\x1b]0;x\x07": "y", "z\x7f": "[red]"}) + "\n")
-    assert main(["recommend", asked[0], str(tmp_path / "a.jsonl"), "--gpu", "24 GiB"]) == 0
+    file = tmp_path / "a\u202e\x9b\x1b[31m.jsonl"
+    file.write_text(json.dumps({"\x1b]0;x\x07": "y", "z\x7f": "[red]"}) + "\n")
+    assert main(["recommend", asked[0], str(file), "--gpu", "24 GiB"]) == 0
     told = capsys.readouterr()
-    assert not set(told.out + told.err) & {"\x1b", "\x07", "\x7f"}
+    assert not set(told.out + told.err) & {"\x1b", "\x07", "\x7f", "\x9b", "\u202e"}
+    written_out = "# trimtab recommend" + told.out.split("\n# trimtab recommend", 1)[1]
+    assert tomllib.loads(written_out)["data"]["source"] == str(file)
 
 
 def test_this_machine_is_looked_at_when_no_card_is_named(asked, capsys):
