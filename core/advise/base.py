@@ -39,13 +39,21 @@ class Base:
         """Parameters, in thousand millions."""
         return self.model.parameters / 1e9
 
+    @property
+    def size(self) -> str:
+        """Parameters in words."""
+        return f"{self.billions:.3g} B" if self.billions >= 1 else f"{1e3 * self.billions:.3g} M"
+
 
 def base(name: str, fetch: bool = True) -> Base:
     """What is known of ``name``, a folder or a Hub id. Raises TrimtabError where there is no configuration,
     or one without sizes."""
     found = config.read(name, None, fetch)
     inner = found.get("text_config")
-    flat = {**found, **inner} if isinstance(inner, Mapping) else found
+    flat = found
+    if isinstance(inner, Mapping):
+        flat = {**found, **inner, "tie_word_embeddings": found.get("tie_word_embeddings", True)}
+        del flat["text_config"]
     positions = next((flat[key] for key in POSITIONS if isinstance(flat.get(key), int)), 0)
     experts = next((flat[key] for key in EXPERTS if _count(flat.get(key)) > 1), 0)
     if experts:

@@ -117,7 +117,7 @@ def _stop(case: Case) -> Chosen:
 
 def _base(case: Case) -> Chosen:
     model = case.base.model
-    why = f"{model.family}, {model.layers} layers, {case.base.billions:.3g} B parameters"
+    why = f"{model.family}, {model.layers} layers, {case.base.size} parameters"
     return case.base.name, why, s.ASKED
 
 

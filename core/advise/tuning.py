@@ -14,6 +14,7 @@ FULL_RATE, FACTOR, FACTOR_SHORT = 5e-5, 10.0, 15.0  # full tuning at width 2000;
 SHORT_STEPS = 100
 POWERS = {"llama": 0.781, "qwen": 0.0775}  # the rate falls with (2000 / hidden) to this power
 POWER = 0.43  # between them, for families that nobody swept
+SWEPT_HIDDEN = 512  # widths below it are taken for it: nobody swept them
 SWEPT_BATCH = 128  # of the sweeps that the formula was fitted to
 ALPHA, ALPHA_RANK = 32.0, 64  # and the rank from which alpha rises with the root of it
 SMALL_BILLIONS = 13.5  # "up to 13B"
@@ -25,7 +26,7 @@ def centre(case: Case) -> tuple[float, float]:
     family = case.base.model.family
     power = next((value for name, value in POWERS.items() if family.startswith(name)), POWER)
     factor = FACTOR_SHORT if case.steps < SHORT_STEPS else FACTOR
-    return FULL_RATE * factor * (2000 / case.base.hidden) ** power, factor
+    return FULL_RATE * factor * (2000 / max(SWEPT_HIDDEN, case.base.hidden)) ** power, factor
 
 
 def _rate(case: Case) -> Chosen:
@@ -38,6 +39,8 @@ def _rate(case: Case) -> Chosen:
         "up to three times"
     )
     why += f"; {case.steps} steps are a short run" if factor == FACTOR_SHORT else ""
+    if case.base.hidden < SWEPT_HIDDEN:
+        why += f"; so small a model was not swept: reckoned as of {SWEPT_HIDDEN}"
     why += "" if known else "; this family was not swept: between Llama's and Qwen's"
     return {"low": low, "high": rounded(3 * middle), "log": True}, why
 
@@ -102,7 +105,7 @@ def _dropout(case: Case) -> Chosen:
     if case.epochs <= REPEATED:
         return 0.0, f"{case.epochs:g} passes show no row twice: little to overfit", s.PRACTICE
     small = case.base.billions <= SMALL_BILLIONS
-    why = f"{case.epochs:g} passes over {case.train_rows} rows; {case.base.billions:.2g} B parameters: "
+    why = f"{case.epochs:g} passes over {case.train_rows} rows; {case.base.size} parameters: "
     why += "0.1 was used up to 13 B" if small else "0.05 was used above 13 B"
     high = 0.1 if small else 0.05
     if "lora_dropout" in case.knobs:

@@ -32,6 +32,10 @@ BASES: dict[str, dict[str, Any]] = {
     "tiny": {**LLAMA, "num_hidden_layers": 2, "hidden_size": 64, "intermediate_size": 128,
              "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 512},
     "unheard-of": {**LLAMA, "model_type": "unheard_of"},
+    "nested": {"model_type": "seeing", "text_config": {
+        **LLAMA, "model_type": "seeing_text", "num_experts": 64, "num_experts_per_tok": 4,
+        "moe_intermediate_size": 768,
+    }},
     "mixture": {**LLAMA, "model_type": "mixtral", "num_local_experts": 8, "num_experts_per_tok": 2},
 }  # fmt: skip
 LENGTHS = tuple(range(40, 1040, 10))  # of a hundred rows, up to 1030 tokens

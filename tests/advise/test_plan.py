@@ -66,6 +66,7 @@ def test_a_larger_model_gets_a_lower_rate_and_a_short_run_a_higher_one(tmp_path)
     assert value(large, "learning_rate")["high"] < value(small, "learning_rate")["high"]
     short = plan(case(tmp_path, rows=150))
     assert value(short, "learning_rate")["high"] > value(small, "learning_rate")["high"]
+    assert value(plan(case(tmp_path, "tiny")), "learning_rate")["high"] < 1e-2, "not extrapolated without end"
     assert "a short run" in next(line.why for line in short.lines if line.knob == "learning_rate")
 
 
@@ -145,10 +146,14 @@ def test_a_handful_of_rows_on_a_cpu_is_answered(tmp_path, rows):
 
 def test_families_that_are_not_known_are_answered_with_the_doubt(tmp_path):
     assert any("trimtab fit` traces it" in one for one in plan(case(tmp_path, "unheard-of")).doubts)
-    one = case(tmp_path, "mixture", card(80))
+
+
+@pytest.mark.parametrize(("name", "experts"), [("mixture", 8), ("nested", 64)])
+def test_a_mixture_of_experts_is_answered_roughly(tmp_path, name, experts):
+    one = case(tmp_path, name, card(80))
     found = plan(one)
-    assert any("a mixture of 8 experts" in doubt for doubt in found.doubts)
-    assert one.base.model.parameters > 3 * one.base.active > 0
+    assert any(f"a mixture of {experts} experts" in doubt for doubt in found.doubts)
+    assert one.base.model.parameters > 2 * one.base.active > 0
     assert specfile.parse(found.raw())
 
 
