@@ -14,6 +14,7 @@ from core.memory import need
 from core.memory.budget import Limit
 from core.memory.device import Device
 
+MOST_HELD = 0.2  # of the rows
 HELD_ROWS = 200  # to judge by: a standard error of 7 % of the spread of a row's loss
 FEW, MANY = 1_000, 10_000  # rows: three passes below, one above
 LARGE_STEPS, LEAST_STEPS = 1_000, 100  # steps that a batch should leave
@@ -54,7 +55,7 @@ class Case:
     @property
     def share(self) -> float:
         """Of the rows, held back to judge by."""
-        return round(min(0.2, max(0.02, HELD_ROWS / self.rows.count)), 2)
+        return float(f"{min(MOST_HELD, HELD_ROWS / self.rows.count):.2g}")
 
     @property
     def held(self) -> int:

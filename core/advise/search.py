@@ -152,8 +152,9 @@ def _source(case: Case) -> Chosen:
 
 
 def _form(case: Case) -> Chosen:
-    share = f"{case.rows.targets:.0%} of the text is learnt"
-    return case.rows.form, f"{share}, by the columns" if case.rows.form != "auto" else "by the columns"
+    if case.rows.form == "auto":
+        return "auto", "not known yet: by the columns, when it runs"
+    return case.rows.form, f"{case.rows.targets:.0%} of the text is learnt, by the columns"
 
 
 def _validation(case: Case) -> Chosen:

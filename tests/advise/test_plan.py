@@ -172,6 +172,12 @@ def test_an_old_card_without_bfloat16_gets_fp16(tmp_path):
     assert value(plan(case(tmp_path, where=card(16, "Tesla T4"))), "precision") == "fp16"
 
 
+def test_no_more_rows_are_held_back_than_judge(tmp_path):
+    for rows, share in ((100, 0.2), (2000, 0.1), (1_000_000, 0.0002)):
+        one = case(tmp_path, rows=rows)
+        assert value(plan(one), "validation") == share and one.train_rows + one.held == rows
+
+
 def test_rows_that_are_asked_for_are_trained_on_and_the_others_left(tmp_path):
     one = case(tmp_path, rows=8000)
     fewer = case(tmp_path, rows=8000)
