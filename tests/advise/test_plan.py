@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import tomllib
+from dataclasses import replace
 
 import pytest
 
@@ -180,6 +182,19 @@ def test_no_more_rows_are_held_back_than_judge(tmp_path):
 
 def test_rows_that_are_asked_for_are_trained_on_and_the_others_left(tmp_path):
     one = case(tmp_path, rows=8000)
-    fewer = case(tmp_path, rows=8000)
-    object.__setattr__(fewer, "wish", type(one.wish)(rows=1000))
+    fewer = replace(one, wish=replace(one.wish, rows=1000))
+
     assert plan(fewer).raw()["data"]["rows"] == 1000 and fewer.steps < one.steps
+
+
+def test_whatever_is_asked_the_answer_is_a_study_and_what_it_says_fits_does(tmp_path):
+    dice = random.Random(7)
+    for _ in range(60):
+        where = dice.choice([*(card(gib, dice.choice(["", "H100"])) for gib in (1, 8, 24, 180)), cpu()])
+        lengths = sorted(dice.randint(2, dice.choice([50, 50_000])) for _ in range(dice.choice([1, 50])))
+        wish = {"hours": dice.choice([None, 0.001, 5, 1000]), "trials": dice.choice([None, 1, 30, 5000])}
+        rows = dice.choice([1, 3, 500, 10**7])
+        one = case(tmp_path, dice.choice(list(BASES)), where, rows, tuple(lengths), **wish)
+        found = plan(one)
+        assert specfile.parse(tomllib.loads(page.page(found, "a test")))
+        assert not found.fits or weighed(one, found).fits(), (one.base.name, where, rows, lengths, wish)
