@@ -14,14 +14,13 @@ from typing import Any
 
 import msgspec
 
-from core import paths
-from core.cli import exits, text
+from core.cli import device, exits, text
 from core.contract import size, specfile
 from core.contract.foretold import Foretold
 from core.contract.plain import plain
 from core.contract.spec import Spec
-from core.errors import SpecError, TrimtabError
-from core.memory import advice, budget, config, corners, device, weights
+from core.errors import TrimtabError
+from core.memory import advice, budget, config, corners, weights
 from core.memory.advice import Case
 from core.memory.device import Device
 from core.memory.estimate import Setting, setting_of
@@ -34,7 +33,7 @@ SHOWN = ("lora_rank", "target_modules", "batch_size", "sequence_length", "lora_d
 def fit(arguments: argparse.Namespace) -> int:
     """Print the smallest and the largest trial of the space; code 1 when the largest does not fit."""
     spec = specfile.load(Path(arguments.spec))
-    where = _device(spec, arguments.gpu)
+    where = device.named(arguments.gpu) if arguments.gpu else device.here(spec.resources.devices)[0]
     model = _model(spec, where)
     setting = setting_of(spec)
     limit = budget.limit(spec.resources.memory_bytes, where)
@@ -72,30 +71,6 @@ def _model(spec: Spec, where: Device) -> Model:
             raise
         print(f"less sure: {plain(error.problems[0].what, 300)}", file=sys.stderr)
         return config.model(spec.model.base, spec.model.revision, dtype=dtype)
-
-
-def _device(spec: Spec, gpu: str | None) -> Device:
-    if gpu:
-        try:
-            total = size.parse(gpu)
-        except ValueError as error:
-            raise SpecError.of(
-                f"--gpu {plain(gpu, 40)!r} {error}", "command line", 'such as "24 GiB"'
-            ) from error
-        return Device("cuda", f"a GPU of {size.words(total)}", total, total)
-    from core.watch.gpu import GpuReader
-    from core.watch.host import HostReader
-
-    reader = GpuReader()
-    cards, _ = reader.read()
-    reader.close()
-    wanted = spec.resources.devices
-    usable = [one for one in cards if not one.fault and (isinstance(wanted, str) or one.index in wanted)]
-    if wanted != "cpu" and usable:
-        return device.card(min(usable, key=lambda one: (one.total_bytes or 0) - (one.used_bytes or 0)))
-    host = HostReader(paths.home()).read()
-    total = host.total_bytes or 0
-    return device.cpu(total, total - (host.used_bytes or 0))
 
 
 # -- what is printed -------------------------------------------------------------------------------

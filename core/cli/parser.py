@@ -56,8 +56,26 @@ def _running(verbs: Any) -> None:
     fit.add_argument("--gpu", metavar="SIZE", help='for a GPU of that size, such as "24 GiB", here or not')
     fit.add_argument("--pack", metavar="N", type=number, help="with N trials at once")
     _json(fit)
+    _recommending(verbs)
     check = _verb(verbs, "check", "check:check", "check a study file and print what it resolves to")
     check.add_argument("spec", metavar="SPEC", help="the study's TOML file")
+
+
+def _recommending(verbs: Any) -> None:
+    one = _verb(
+        verbs, "recommend", "recommend:recommend", "say what to begin a study with, why, and who says so"
+    )
+    one.add_argument("model", metavar="MODEL", help="a model's folder, or a Hugging Face id")
+    one.add_argument("data", metavar="DATA", help="a file of rows, or a hub data set with --rows")
+    one.add_argument(
+        "--gpu", metavar="CARD", help='for a GPU that is not here: "24 GiB", "H100", "A100 80 GiB"'
+    )
+    one.add_argument("--rows", metavar="N", type=number, help="how many rows there are, or are to be used")
+    one.add_argument("--hours", metavar="H", type=float, help="the time that there is for the whole study")
+    one.add_argument("--trials", metavar="N", type=number, help="so many trials")
+    one.add_argument("--goal", metavar="METRIC", default="eval/loss", help="what to make better: eval/loss")
+    one.add_argument("--out", metavar="FILE", help="write the study file there; an old one is not replaced")
+    _json(one)
 
 
 def _steering(verbs: Any) -> None:

@@ -31,7 +31,7 @@ def model(
     is not known by heart has forms of its own in ``dtype`` when it was traced before; with ``say`` it is
     traced now. Raises TrimtabError when there is no configuration, or none of use."""
     where = f"model.base = {plain(base, 200)!r}"
-    found = _config(base, revision, where, fetch)
+    found = read(base, revision, fetch)
     inner = found.get("text_config")
     family = str((inner if isinstance(inner, dict) else found).get("model_type", ""))
     if family in forms.table():
@@ -40,6 +40,11 @@ def model(
     if sketched is None and say is not None and family:
         sketched = sketches.make(found, base, revision, dtype, say)
     return sketched or describe(found, where)
+
+
+def read(base: str, revision: str | None = None, fetch: bool = True) -> dict[str, Any]:
+    """The configuration itself. Raises TrimtabError when there is none."""
+    return _config(base, revision, f"model.base = {plain(base, 200)!r}", fetch)
 
 
 def here(base: str, revision: str | None = None) -> bool:

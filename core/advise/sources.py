@@ -1,0 +1,68 @@
+"""Where rules come from. A rule that nobody published says so: it is ``PRACTICE``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Source:
+    """A text that others can read; ``place`` is the section of it."""
+
+    title: str
+    place: str = ""
+    link: str = ""
+
+    def __str__(self) -> str:
+        place = f", “{self.place}”" if self.place else ""
+        return f"{self.title}{place}" + (f", {self.link}" if self.link else "")
+
+
+def _regret(place: str) -> Source:
+    return Source("LoRA Without Regret (Schulman 2025)", place, "https://thinkingmachines.ai/blog/lora/")
+
+
+def _optuna(place: str, page: str) -> Source:
+    return Source("Optuna", place, f"https://optuna.readthedocs.io/en/stable/{page}.html")
+
+
+PRACTICE = Source("practice", "", "no published rule was found")
+ESTIMATE = Source("trimtab's memory estimate", "", "as `trimtab fit` tells it")
+GUESS = Source("FLOPs against the card's peak, 40 % of it assumed", "", "a guess until it is measured")
+READ = Source("counted in the data")
+DEFAULT = Source("trimtab's default")
+ASKED = Source("asked for on the command line")
+
+RATE = _regret("Optimal learning rates for LoRA vs. FullFT")
+SHORT = _regret("Learning rates in short and long runs")
+RANK = _regret("Optimal learning rate and rank")
+INVARIANT = _regret("Parametrization invariances")
+LAYERS = _regret("Layers Where LoRA Is Applied")
+BATCH = _regret("Batch size effects")
+CAPACITY = _regret("How much capacity is needed by supervised and reinforcement learning?")
+FLOPS = _regret("Compute efficiency advantage of LoRA")
+COOKBOOK = Source(
+    "Tinker cookbook",
+    "hyperparams.md",
+    "https://github.com/thinking-machines-lab/tinker-cookbook/blob/main/skills/research/references/hyperparams.md",
+)
+QLORA = Source(
+    "QLoRA (Dettmers 2023)", "hyper-parameters of the Guanaco models", "https://arxiv.org/abs/2305.14314"
+)
+RSLORA = Source("rsLoRA (Kalajdzievski 2023)", "abstract", "https://arxiv.org/abs/2312.03732")
+FORGETS = Source(
+    "LoRA Learns Less and Forgets Less (Biderman 2024)", "abstract", "https://arxiv.org/abs/2405.09673"
+)
+EPOCHS = Source(
+    "Unsloth's LoRA guide",
+    "Epochs",
+    "https://unsloth.ai/docs/get-started/fine-tuning-llms-guide/lora-hyperparameters-guide",
+)
+BUDGETS = _optuna("samplers, recommended budgets", "reference/samplers/index")
+CHOICE = _optuna(
+    "Which Sampler and Pruner Should be Used?",
+    "tutorial/10_key_features/003_efficient_optimization_algorithms",
+)
+BRACKETS = _optuna("HyperbandPruner", "reference/generated/optuna.pruners.HyperbandPruner")
+STARTUP = _optuna("TPESampler, n_startup_trials", "reference/samplers/generated/optuna.samplers.TPESampler")
+ASHA = Source("ASHA (Li 2018)", "abstract", "https://arxiv.org/abs/1810.05934")

@@ -1,0 +1,52 @@
+"""How long a trial may take: FLOPs of its tokens against what a card of that name can do. A guess, told as
+one; what a study measures in its first minute is better."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SHARE = 0.4  # of the peak that training is assumed to reach
+PASSES = 4.0  # FLOPs a parameter and token of LoRA: forward, and backward through the frozen weights
+AGAIN = 2.0  # more with checkpointing: the forward pass once more
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Card:
+    """``tflops`` dense in 16 bit, by the maker's data sheet; ``bf16``: does it compute in bfloat16?"""
+
+    name: str
+    tflops: float
+    memory_bytes: int
+    bf16: bool = True
+
+
+CARDS = (  # the longer name first where one holds the other
+    Card("B200", 2250, 180 * GIB), Card("H200", 989, 141 * GIB), Card("H100 PCIe", 756, 80 * GIB),
+    Card("H100", 989, 80 * GIB), Card("A100", 312, 40 * GIB), Card("A10G", 70, 24 * GIB),
+    Card("A10", 125, 24 * GIB), Card("L40S", 362, 48 * GIB), Card("L40", 181, 48 * GIB),
+    Card("L4", 121, 24 * GIB), Card("A6000", 155, 48 * GIB), Card("5090", 209, 32 * GIB),
+    Card("4090", 165, 24 * GIB), Card("3090", 71, 24 * GIB), Card("V100", 125, 16 * GIB, False),
+    Card("T4", 65, 16 * GIB, False),
+)  # fmt: skip
+
+
+def card(text: str) -> Card | None:
+    """The known card that ``text`` names: a driver's name for one, or what a person typed."""
+    words = text.upper().replace("-", " ").split()
+    for one in CARDS:
+        if set(one.name.upper().split()) <= set(words):
+            return one
+    return None
+
+
+def flops_a_token(active: int, checkpointing: bool) -> float:
+    """Of a base that a token meets ``active`` parameters of."""
+    return (PASSES + AGAIN * checkpointing) * active
+
+
+def trial_s(active: int, checkpointing: bool, tokens: float, known: Card | None) -> float | None:
+    """Seconds of a trial of so many tokens; None where the card is not known."""
+    if known is None:
+        return None
+    return flops_a_token(active, checkpointing) * tokens / (known.tflops * 1e12 * SHARE)

@@ -1,0 +1,39 @@
+"""The device that a question is about: the smallest visible card, one that is only named, or the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from core import paths
+from core.contract import size
+from core.contract.plain import plain
+from core.errors import SpecError
+from core.memory import device
+from core.memory.device import Device
+
+
+def named(gpu: str) -> Device:
+    """A card of the size that ``--gpu`` says. Raises SpecError."""
+    try:
+        total = size.parse(gpu)
+    except ValueError as error:
+        raise SpecError.of(f"--gpu {plain(gpu, 40)!r} {error}", "command line", 'such as "24 GiB"') from error
+    return Device("cuda", f"a GPU of {size.words(total)}", total, total)
+
+
+def here(wanted: str | Sequence[int]) -> tuple[Device, int]:
+    """The card with the least free memory of those that are ``wanted``, as resources.devices has it, and how
+    many there are; the CPU where there is none."""
+    from core.watch.gpu import GpuReader
+    from core.watch.host import HostReader
+
+    reader = GpuReader()
+    cards, _ = reader.read()
+    reader.close()
+    usable = [one for one in cards if not one.fault and (isinstance(wanted, str) or one.index in wanted)]
+    if wanted != "cpu" and usable:
+        least = min(usable, key=lambda one: (one.total_bytes or 0) - (one.used_bytes or 0))
+        return device.card(least), len(usable)
+    host = HostReader(paths.home()).read()
+    total = host.total_bytes or 0
+    return device.cpu(total, total - (host.used_bytes or 0)), 1
