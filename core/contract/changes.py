@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.contract import state as s
+from core.contract.condition import misfit
 from core.contract.plain import plain
-from core.contract.space import outside
 from core.contract.spec import COUNTED, Spec
 from core.errors import Problem, RefusedError
 
@@ -119,7 +119,7 @@ def holds(spec: Spec, knobs: Mapping[str, Any], before: set[str]) -> bool:
     fixed now must have had that very value."""
     if any(knobs.get(name) != spec.train.get(name) for name in before - set(spec.space)):
         return False
-    return all(name in knobs and not outside(one, knobs[name]) for name, one in spec.space.items())
+    return misfit(spec.space, knobs) is None
 
 
 def _of_work(study: s.Study, before: Spec, after: Spec) -> list[str]:

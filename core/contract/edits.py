@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.contract import state as s
+from core.contract.condition import met, searched
 from core.contract.knobs import KNOBS, fault
 from core.contract.plain import plain
 from core.contract.space import outside
@@ -92,12 +93,14 @@ def by_hand(spec: Spec, like: Mapping[str, Any], given: Mapping[str, Any]) -> tu
     trial = s.Trial(-1, knobs={**spec.train, **like})
     _checked_by_hand(given)
     knobs = {**like, **resolved(trial.knobs, given)}
-    inside = not any(name in knobs and outside(one, knobs[name]) for name, one in spec.space.items())
+    inside = not any(
+        name in knobs and met(one, knobs) and outside(one, knobs[name]) for name, one in spec.space.items()
+    )
     same = all(
         knobs.get(name, value) == value for name, value in spec.train.items() if name not in spec.space
     )
     counted = inside and same and EVERY not in knobs
-    missing = [name for name in spec.space if name not in knobs]
+    missing = [name for name in searched(spec.space, knobs) if name not in knobs]
     if missing and not counted:
         what = f"{', '.join(missing)}: not given, and no sampler fills in a trial that lies outside the space"
         raise RefusedError.of(what, "trial by hand", "give them, or take another trial as the pattern")

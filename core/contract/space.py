@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -11,31 +11,37 @@ from core.contract.knobs import KNOBS, Knob, fault
 
 
 class Range(msgspec.Struct, frozen=True, tag="range"):
-    """Numbers from ``low`` to ``high``, both inclusive; ``step`` or ``log``, not both."""
+    """Numbers from ``low`` to ``high``, both inclusive; ``step`` or ``log``, not both. Searched only ``when``
+    each of those knobs has one of its values, and ``otherwise`` this value (None: the knob's default)."""
 
     low: float
     high: float
     kind: Literal["float", "int"] = "float"
     step: float | None = None
     log: bool = False
+    when: dict[str, tuple[Any, ...]] = {}
+    otherwise: Any = None
 
 
 class Choice(msgspec.Struct, frozen=True, tag="choice"):
-    """One of some values. A list of module names is one value."""
+    """One of some values. A list of module names is one value. ``when`` and ``otherwise`` as in a Range."""
 
     values: tuple[float | int | str | list[str], ...]
+    when: dict[str, tuple[Any, ...]] = {}
+    otherwise: Any = None
 
 
 Dimension = Range | Choice
 Space = dict[str, Dimension]
-KEYS = ("low", "high", "step", "log", "choice")
+KEYS = ("low", "high", "step", "log", "choice", "when", "otherwise")
 
 
 def read_dimension(name: str, raw: object) -> tuple[Dimension | None, list[tuple[str, str]]]:
     """One entry of ``[space]`` as a dimension.
 
-    Takes ``{low, high, step?, log?}``, ``{choice = [...]}`` or the bare list of a choice.
-    Returns the dimension, or None with the faults as (key, what is wrong).
+    Takes ``{low, high, step?, log?}``, ``{choice = [...]}`` or the bare list of a choice; the tables also
+    with ``when = {knob = values}`` and ``otherwise``. Returns the dimension, or None with the faults as (key,
+    what is wrong).
     """
     knob = KNOBS[name]
     if isinstance(raw, list):
@@ -46,9 +52,24 @@ def read_dimension(name: str, raw: object) -> tuple[Dimension | None, list[tuple
     unknown = [key for key in raw if key not in KEYS]
     if unknown:
         return None, [(key, f"unknown key; a dimension takes {', '.join(KEYS)}") for key in unknown]
-    if "choice" in raw:
-        return _read_choice(knob, raw)
-    return _read_range(knob, raw)
+    when, faults = _read_when(knob, raw)
+    rest = {key: value for key, value in raw.items() if key not in ("when", "otherwise")}
+    read, wrong = _read_choice(knob, rest) if "choice" in raw else _read_range(knob, rest)
+    if read is None or faults or not when:
+        return (None if faults else read), [*wrong, *faults]
+    return msgspec.structs.replace(read, when=when, otherwise=raw.get("otherwise")), []
+
+
+def _read_when(knob: Knob, raw: dict) -> tuple[dict[str, tuple[Any, ...]], list[tuple[str, str]]]:
+    when = raw.get("when", {})
+    if not isinstance(when, dict) or any(name not in KNOBS for name in when):
+        return {}, [("when", f'{when!r} is not a table of knobs, such as {{optimizer = ["adamw"]}}')]
+    if "otherwise" in raw and not when:
+        return {}, [("otherwise", "stands only beside when")]
+    wrong = fault(knob, raw["otherwise"]) if "otherwise" in raw else None
+    if wrong:
+        return {}, [("otherwise", f"{raw['otherwise']!r} {wrong}")]
+    return {name: tuple(one) if isinstance(one, list) else (one,) for name, one in when.items()}, []
 
 
 def _read_choice(knob: Knob, raw: dict) -> tuple[Dimension | None, list[tuple[str, str]]]:

@@ -12,7 +12,7 @@ import msgspec
 import tomli_w
 from pydantic import ValidationError
 
-from core.contract import knobs, searching, spec
+from core.contract import condition, knobs, searching, spec
 from core.contract.limits import Limit
 from core.contract.plain import plain
 from core.contract.secrets import Redactor
@@ -80,11 +80,13 @@ def write(whole: spec.Spec) -> str:
 
 
 def _raw_dimension(dimension: Dimension) -> dict:
-    if isinstance(dimension, Choice):
-        return {"choice": list(dimension.values)}
     raw = msgspec.structs.asdict(dimension)
-    del raw["kind"]
-    return {key: value for key, value in raw.items() if value not in (None, False) or key in ("low", "high")}
+    raw["when"] = {name: list(values) for name, values in dimension.when.items()}
+    if isinstance(dimension, Choice):
+        raw["choice"] = list(raw.pop("values"))
+    raw.pop("kind", None)
+    kept = ("low", "high", "otherwise")
+    return {key: one for key, one in raw.items() if (one or key in kept) and one is not None}
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -185,6 +187,8 @@ def _read_space(raw: object, where: str, problems: list[Problem]) -> dict[str, D
             problems.append(Problem(f"{label}: {wrong}", f"{where} [space]", fix))
         if dimension is not None:
             space[name] = dimension
+    for key, wrong in condition.faults(space):
+        problems.append(Problem(f"{key}: {wrong}", f"{where} [space]", "take a value that the knob may have"))
     return space
 
 
@@ -193,6 +197,10 @@ def _across(whole: spec.Spec, where: str) -> None:
     problems = []
     if whole.study.sampler in spec.COUNTED:
         for name, dimension in whole.space.items():
+            if dimension.when:
+                fix = "leave out `when`, or take another sampler"
+                what = f"the {whole.study.sampler} sampler takes no conditions, as {name} has one"
+                problems.append(Problem(what, f"{where} [space]", fix))
             if isinstance(dimension, Range) and dimension.kind == "float" and not dimension.step:
                 fix = "give it a step or a list of values, or take another sampler"
                 problems.append(

@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.contract import specfile
+from core.contract.condition import idle
 from core.contract.plain import plain
 from core.errors import SpecError, TrimtabError
 from core.search.exhaustive import LOST as LOST_POINT
@@ -20,7 +21,7 @@ from core.search.generation import begin
 from core.search.pruner import pruner
 from core.search.reason import reason
 from core.search.sampler import remaining, sampler, sampler_why
-from core.search.space import distributions, restored, stored
+from core.search.space import distributions, stored, suggested
 from core.search.storage import address, opened
 from core.search.talk import Proposal
 
@@ -94,20 +95,27 @@ class Oracle:
         if remaining(self.spec, self.study.sampler, self.study) == 0:
             return None
         complete = len(self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
-        trial = self.study.ask(distributions(self.spec.space))
-        params = restored(self.spec.space, trial.params)
+        params = suggested(self.spec.space, trial := self.study.ask())
         why = sampler_why(self.spec, self.study.sampler, trial.number, complete)
-        return Proposal(trial.number, params, {**self.spec.train, **params}, why)
+        return Proposal(trial.number, params, self._knobs(params), why)
+
+    def _knobs(self, params: dict[str, Any]) -> dict[str, Any]:
+        """All knobs: those fixed, those searched, and what the others have that are not searched here."""
+        given = {**self.spec.train, **params}
+        return {**given, **idle(self.spec.space, given)}
 
     def enqueue(self, first: int, params: dict[str, Any], counted: bool) -> Proposal:
         """A trial by hand. Where it is ``counted`` its ``params`` lie in the space, and the sampler adds
         those that are missing; else Optuna holds its number alone."""
         self._give_up(lambda trial: trial.number >= first)
         if counted:
-            self.study.enqueue_trial({name: stored(value) for name, value in params.items()})
-            trial: Any = self.study.ask(distributions(self.spec.space))
-            params = restored(self.spec.space, trial.params)
-            return Proposal(trial.number, params, {**self.spec.train, **params}, "by hand")
+            wanted = {"fixed_params": {name: stored(value) for name, value in params.items()}}
+            template = optuna.trial.create_trial(state=TrialState.RUNNING, system_attrs=wanted)
+            # not enqueue_trial: what waits in the storage already would be handed out in its place
+            trial_id = self.study._storage.create_new_trial(self.study._study_id, template)
+            trial = optuna.Trial(self.study, trial_id)
+            params = suggested(self.spec.space, trial)
+            return Proposal(trial.number, params, self._knobs(params), "by hand")
         self.study.add_trial(optuna.trial.create_trial(state=TrialState.RUNNING))
         return Proposal(self.count() - 1, {}, dict(self.spec.train), "by hand")
 
@@ -183,7 +191,7 @@ class Oracle:
         )
 
     def _give_up(self, unknown: Any) -> None:
-        running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING))
+        running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         for trial in filter(unknown, running):
             self._drop(trial)
 

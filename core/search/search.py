@@ -57,8 +57,8 @@ class Search:
         async with self._asking:  # a second caller must see the number that the first one got
             raw = await self._call("ask", lambda: [self._next])
             proposal = msgspec.convert(raw, Proposal | None)
-            if proposal is not None:
-                self._next = proposal.number + 1
+            if proposal is not None:  # one that waited in the storage has an earlier number
+                self._next = max(self._next, proposal.number + 1)
             return proposal
 
     async def enqueue(self, params: dict[str, Any], counted: bool) -> Proposal:

@@ -11,7 +11,9 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
+from optuna.trial import Trial
 
+from core.contract.condition import met, order
 from core.contract.space import Choice, Dimension, Range, Space
 
 
@@ -35,6 +37,16 @@ def distribution(dimension: Dimension) -> BaseDistribution:
 def distributions(space: Space) -> dict[str, BaseDistribution]:
     """Every dimension as Optuna's distribution, in the space's order."""
     return {name: distribution(dimension) for name, dimension in space.items()}
+
+
+def suggested(space: Space, trial: Trial) -> dict[str, Any]:
+    """Have ``trial`` get a value for each dimension that is searched beside the others; as knobs."""
+    params: dict[str, Any] = {}
+    for name in order(space):
+        if met(space[name], params):
+            value = trial._suggest(name, distribution(space[name]))
+            params |= restored(space, {name: value})
+    return params
 
 
 def restored(space: Space, params: dict[str, Any]) -> dict[str, Any]:

@@ -241,3 +241,22 @@ def test_tpe_learns_from_how_much_a_limit_is_violated(tmp_path):
     assert oracle.study.trials[0].constraints == {"memory": ranks[0] / 32 - 1}
     assert oracle.study.best_params["lora_rank"] >= 28
     assert sum(rank > 32 for rank in ranks[15:]) <= 7, "a blind sampler that follows the curve: nearly all"
+
+
+@pytest.mark.parametrize("sampler", sorted(set(SAMPLERS) - set(COUNTED)))
+def test_a_knob_with_a_condition_is_searched_only_where_it_holds(tmp_path, sampler):
+    space = {
+        "optimizer": ["adamw", "sgd"],
+        "weight_decay": {"low": 0.01, "high": 0.1, "when": {"optimizer": "adamw"}, "otherwise": 0.0},
+        "learning_rate": {"low": 1e-5, "high": 1e-2, "log": True},
+    }
+    oracle = Oracle(studies.raw(sampler, space), str(tmp_path))
+    seen = set()
+    for number in range(16):
+        proposal = oracle.ask(number)
+        searched = "weight_decay" in proposal.params
+        assert searched == (proposal.knobs["optimizer"] == "adamw")
+        assert proposal.knobs["weight_decay"] == proposal.params.get("weight_decay", 0.0)
+        seen.add(searched)
+        oracle.tell(number, "complete", [proposal.knobs["weight_decay"] + proposal.knobs["learning_rate"]])
+    assert seen == {True, False}
