@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 from core.contract.metrics import METRICS
@@ -17,6 +18,7 @@ TYPES = {
     "eval/loss": "loss", "eval/perplexity": "perplexity", "eval/accuracy": "accuracy", "quality/bleu": "bleu",
     "quality/chrf": "chrf", "quality/exact": "exact_match", "quality/f1": "f1", "safety/toxicity": "toxicity",
 }  # fmt: skip
+ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 TASK = {"type": "text-generation", "name": "Text Generation"}
 
 
@@ -24,7 +26,7 @@ def hub_id(one: Print) -> str:
     """The id under which others find it; nothing for a file or folder of one's own."""
     if one.kind == "demo":
         return DEMOS.get(one.name, "")
-    return one.name if one.kind == "hub" else ""
+    return one.name if one.kind == "hub" and ID.fullmatch(one.name) else ""
 
 
 def index(report: Report) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from core.contract.plain import plain
 
 _MARKS = re.compile(r"([\\`*_\[\]|~#!])")  # what Markdown would obey within a line
+_NAME = re.compile(r"[\w./:,+()\[\]' -]*\w[\w./:,+()\[\]' -]*")
 CELL = 600  # characters
 
 
@@ -20,9 +21,9 @@ def text(value: object, limit: int = CELL) -> str:
 
 
 def code(value: object, limit: int = CELL) -> str:
-    """One line of code."""
-    shown = plain(str(value), limit).replace("`", "'").replace("|", "¦")
-    return f"`{shown}`" if shown.strip() else ""
+    """One line of code, where it is plainly a name or a number; text else."""
+    shown = plain(str(value), limit)
+    return f"`{shown}`" if _NAME.fullmatch(shown) else text(shown, limit)
 
 
 def table(names: Sequence[str], lines: Iterable[Sequence[str]]) -> list[str]:

@@ -79,7 +79,7 @@ def limits(report: Report) -> list[str]:
     said += [
         f"{md.code(one.metric)} breaks its limit ({one.limit})." for one in known if one.verdict == "broken"
     ]
-    said += [f"{md.code(one.metric)} has no value: {md.text(one.note)}." for one in known if _unsaid(one)]
+    said += [f"{', '.join(names)} without a value: {md.text(why)}." for why, names in _unsaid(known).items()]
     seen = {one.board for one in known if one.trial != NOT_SCORED}
     missing = [board for board in BOARDS if board not in seen]
     said += [f"Not examined: {', '.join(missing)}."] if missing else []
@@ -87,8 +87,13 @@ def limits(report: Report) -> list[str]:
     return ["## Limits", "", *(f"- {one}" for one in said), ""]
 
 
-def _unsaid(one: Line) -> bool:
-    return one.trial == NOT_SCORED and bool(one.note)
+def _unsaid(known: list[Line]) -> dict[str, list[str]]:
+    """The metrics without a value, by the reason."""
+    found: dict[str, list[str]] = {}
+    for one in known:
+        if one.trial == NOT_SCORED and one.note:
+            found.setdefault(one.note, []).append(md.code(one.metric))
+    return found
 
 
 def again(report: Report) -> list[str]:
