@@ -18,7 +18,7 @@ from core.contract import wire
 from core.contract.plain import plain
 from core.contract.spec import Spec
 from core.errors import Problem, TrimtabError
-from core.store import fingerprint, repeat, sealed, tensors, versions
+from core.store import fingerprint, repeat, sealed, versions
 
 FLAGS = {"model.base": "base", "data.source": "data", "data.validation": "validation"}
 
@@ -102,12 +102,11 @@ def _judge(
     arguments: argparse.Namespace, one: repeat.Original, study: s.Study, trial: s.Trial, doubts: list[str]
 ) -> int:
     values = dict(zip([metric for metric, _ in study.objectives], trial.values, strict=False))
-    adapter = Path(study.folder) / trial.adapter
-    found = repeat.compare(one, values, tensors.sums(adapter))
+    found = repeat.compare(one, values, Path(study.folder) / trial.adapter)
     for name, (before, now) in found.values.items():
         apart = "not compared: it measures the machine" if name in found.clocks else _apart(found.apart[name])
         print(f"  {name}  {before:.9g} → {now:.9g}  {apart}")
-    _adapter(one, found, adapter)
+    print(f"  adapter  {_adapter(one, found)}")
     limit = repeat.tolerance(one) if arguments.tolerance is None else arguments.tolerance
     if found.identical:
         print("bit-identical")
@@ -125,12 +124,10 @@ def _apart(relative: float) -> str:
     return "the same bits" if relative == 0 else f"{relative:.2g} of it apart"
 
 
-def _adapter(one: repeat.Original, found: repeat.Outcome, adapter: Path) -> None:
+def _adapter(one: repeat.Original, found: repeat.Outcome) -> str:
     if found.other is None:
-        print(f"  adapter  not compared: the bundle has none of trial {one.number}")
-    elif found.other == 0:
-        print(f"  adapter  the same bits in all {found.tensors} tensors")
-    else:
-        apart = tensors.largest_difference(one.folder / "adapter", adapter)
-        size = "" if apart is None else f", by {apart:.2g} of the largest element at most"
-        print(f"  adapter  {found.other} of {found.tensors} tensors differ{size}")
+        return f"not compared: the bundle has none of trial {one.number}"
+    if found.other == 0:
+        return f"the same bits in all {found.tensors} tensors"
+    by = "" if found.distance is None else f", by {found.distance:.2g} of their norm at most"
+    return f"{found.other} of {found.tensors} tensors differ{by}"

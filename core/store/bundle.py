@@ -26,10 +26,9 @@ from core.store import table, tensors
 from core.store.card import card
 from core.store.page import page
 from core.store.png import write_png
+from core.store.repeat import ADAPTER
 from core.store.report import Report
 from core.store.svg import svg
-
-ADAPTER = "adapter"
 
 
 def fill(report: Report, folder: Path, evidence: bool = False) -> tuple[dict[str, Any], list[str]]:

@@ -11,6 +11,7 @@ from core.contract.limits import Limit
 from core.contract.metrics import METRICS, Metric
 from core.contract.reading import limits
 
+NEITHER = ("train/learning_rate", "train/grad_norm")  # neither is better for being lower
 MOST_LINES = 200  # drawn in one plot: more would be one colour
 
 
@@ -38,9 +39,11 @@ class Plot:
 
 
 def plots(study: s.Study, chosen: s.Trial | None) -> list[Plot]:
-    """The objectives first, then all other metrics of which a trial has two points, in the table's order."""
+    """The objectives first, then all metrics of which a trial has two points: the table's order, what judges
+    no model last."""
     goals = [metric for metric, _ in study.objectives]
-    order = [*goals, *(name for name in METRICS if name not in goals)]
+    aside = [name for name in METRICS if name in NEITHER or name.startswith("memory/")]
+    order = [*goals, *(name for name in METRICS if name not in {*goals, *aside}), *aside]
     known = {name for trial in study.trials.values() for name in trial.series}
     names = [*(name for name in order if name in known), *sorted(known - set(order))]
     kept = limits(study)

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 from core.contract.plain import plain
 from core.store.axis import Axis, label
-from core.store.curves import Curve, Plot
+from core.store.curves import NEITHER, Curve, Plot
 
 WIDTH, HEIGHT = 720, 300
 LEFT, RIGHT, TOP, BOTTOM = 58, 74, 34, 36  # room around the curves
-NEITHER = ("train/learning_rate", "train/grad_norm")  # neither is better for being lower
 # Colours on light and on dark ground; the last two are the chosen trial and the limit.
 LIGHT = {"ground": "#ffffff", "text": "#1f2328", "faint": "#8b949e", "grid": "#e4e7eb", "other": "#7d8ca3",
          "ahead": "#0b62d6", "limit": "#c02626", "base": "#7a5a00"}  # fmt: skip
@@ -74,7 +73,8 @@ def _titles(plot: Plot) -> Iterator[Mark]:
     better = "" if plot.metric.name in NEITHER else better
     hidden = f"{plot.left_out} more trials are not drawn" if plot.left_out else ""
     yield Mark("text", ((LEFT, 18),), f"{plain(plot.metric.name, 60)}{unit}")
-    yield Mark("faint", ((WIDTH - RIGHT, 18),), "; ".join(one for one in (better, hidden) if one), "end")
+    if said := "; ".join(one for one in (better, hidden) if one):
+        yield Mark("faint", ((WIDTH - RIGHT, 18),), said, "end")
 
 
 def _level_marks(plot: Plot, y: Axis) -> Iterator[Mark]:

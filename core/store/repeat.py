@@ -22,12 +22,15 @@ from core.contract import specfile
 from core.contract.knobs import KNOBS
 from core.contract.plain import plain
 from core.contract.spec import Spec
-from core.store import sealed
+from core.store import sealed, tensors
 from core.store.fingerprint import Print
 from core.store.versions import cores
 
-PLAIN_TOLERANCE, ROUGH_TOLERANCE = 1e-3, 2e-2  # relative, in fp32 on a CPU, and elsewhere
+PLAIN_TOLERANCE, ROUGH_TOLERANCE = 1e-4, 1e-2  # of an objective, relative; in fp32 on a CPU, and elsewhere
+SAME_ADAPTER = 0.1  # of a tensor's norm: rounding leaves far less, other rows or another seed far more
 CLOCKS = frozenset({"train/tokens_per_s", "quality/tokens_per_s", "quality/latency_s"})
+ADAPTER = "adapter"  # its folder in a bundle
+NEEDED = ("study.toml", "trials.json", "versions.json", "data.json")
 DROPPED = ("fixed", "threshold", "stop_after", "constraints", "storage")  # of [study]: a search's own
 NAME_LIMIT = 64
 
@@ -59,6 +62,8 @@ class Original:
 def read(folder: Path, number: int | None) -> Original:
     """The trial of a bundle whose sums hold; ``number`` instead of the exported one. Raises BundleError."""
     manifest = sealed.check(folder)
+    if lost := [name for name in NEEDED if name not in manifest["files"]]:
+        raise sealed.BundleError.of(f"not in its manifest: {', '.join(lost)}", str(folder), "export it again")
     wanted = number if number is not None else manifest.get("trial")
     try:
         raw = tomllib.loads((folder / "study.toml").read_text("utf-8"))
@@ -159,13 +164,15 @@ def tolerance(one: Original) -> float:
 @dataclass(frozen=True)
 class Outcome:
     """How the rerun compares. ``apart`` is relative, by objective, for those that can be repeated at all;
-    ``tensors`` counts those of the adapter, ``other`` those that differ, None where they are not known."""
+    ``tensors`` counts those of the adapter, ``other`` those that differ, None where they are not known;
+    ``distance`` is how far they are apart."""
 
     values: dict[str, tuple[float, float]]
     apart: dict[str, float]
     clocks: tuple[str, ...]
     tensors: int
     other: int | None
+    distance: float | None = None
 
     @property
     def identical(self) -> bool:
@@ -173,22 +180,25 @@ class Outcome:
         return self.other == 0 and all(before == now for before, now in self._compared())
 
     def within(self, limit: float) -> bool:
-        """Is no objective further apart than ``limit``?"""
-        return all(apart <= limit for apart in self.apart.values())
+        """Is no objective further apart than ``limit``, and is the adapter the same but for rounding?"""
+        near = self.distance is None or self.distance <= SAME_ADAPTER
+        return near and all(apart <= limit for apart in self.apart.values())
 
     def _compared(self) -> list[tuple[float, float]]:
         return [self.values[name] for name in self.apart]
 
 
-def compare(one: Original, values: Mapping[str, float], sums: Mapping[str, str]) -> Outcome:
-    """The rerun's objectives and its adapter's sums beside the original's."""
+def compare(one: Original, values: Mapping[str, float], adapter: Path) -> Outcome:
+    """The rerun's objectives and its adapter beside the original's. Raises OSError, ValueError."""
+    sums = tensors.sums(adapter)
     old = {name: value for name, value in one.trial["values"].items() if value is not None}
     both = {name: (float(old[name]), float(values[name])) for name in old if name in values}
     clocks = tuple(name for name in both if name in CLOCKS or name.startswith("memory/"))
     apart = {name: _apart(*pair) for name, pair in both.items() if name not in clocks}
     before = one.trial.get("adapter_sha256") or {}
     other = sum(1 for name in {*before, *sums} if before.get(name) != sums.get(name)) if before else None
-    return Outcome(both, apart, clocks, len(before), other)
+    distance = tensors.distance(one.folder / ADAPTER, adapter) if other else None
+    return Outcome(both, apart, clocks, len(before), other, distance)
 
 
 def _apart(one: float, other: float) -> float:

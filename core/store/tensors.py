@@ -43,9 +43,10 @@ def _whole(raw: bytes, size: int) -> bytes:
     return raw
 
 
-def largest_difference(one: Path, other: Path) -> float | None:
-    """How far two adapters are apart: the largest difference of an element, by the largest element; None
-    where they do not have the same tensors, or in a type that numpy does not know."""
+def distance(one: Path, other: Path) -> float | None:
+    """How far two adapters are apart: of their tensors the largest norm of the difference, by the norm. What
+    begins at zero counts by this as much as what begins at random. None where they do not have the same
+    tensors, or in a type that numpy does not know."""
     import numpy
     from safetensors.numpy import load_file
 
@@ -55,9 +56,11 @@ def largest_difference(one: Path, other: Path) -> float | None:
         return None
     if _shapes(first) != _shapes(second):
         return None
-    apart = max((float(numpy.abs(part - second[name]).max()) for name, part in first.items()), default=0.0)
-    size = max((float(numpy.abs(part).max()) for part in first.values()), default=0.0)
-    return apart / size if size else apart
+    found = [0.0]
+    for name, part in first.items():
+        size, apart = (float(numpy.linalg.norm(each.ravel())) for each in (part, part - second[name]))
+        found.append(apart / size if size else apart)
+    return max(found)
 
 
 def _shapes(found: dict[str, Any]) -> dict[str, tuple[int, ...]]:

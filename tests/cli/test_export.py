@@ -56,7 +56,8 @@ def test_a_bundle_holds_all_that_a_rerun_and_a_reader_need(study, tmp_path, caps
     assert names >= {
         "study.toml", "versions.json", "data.json", "trials.csv", "trials.parquet", "trials.json",
         "decisions.jsonl", "decisions.md", "README.md", "report.html", "manifest.json",
-        "curves/eval_loss.svg", "curves/eval_loss.png", "adapter/adapter_model.safetensors", "adapter/README.md",
+        "curves/eval_loss.svg", "curves/eval_loss.png", "adapter/README.md",
+        "adapter/adapter_model.safetensors",
     }  # fmt: skip
     sums = json.loads((out / "manifest.json").read_text())["files"]
     assert set(sums) == names - {"manifest.json"}

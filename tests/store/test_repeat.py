@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
+import numpy
 import pytest
+from safetensors.numpy import save_file
 
-from core.store import bundle, repeat, sealed
+from core.store import bundle, repeat, sealed, tensors
 from core.store.fingerprint import Print, fingerprints
 
 
@@ -94,22 +97,40 @@ def test_the_same_bits_are_expected_only_where_they_can_be(original, how, why):
     assert repeat.doubts(ran(original()), ["torch 2.12 → 2.13"]) == ["differs here: torch 2.12 → 2.13"]
 
 
-def test_values_and_tensors_are_compared(original):
+def adapter(folder, **parts):
+    """An adapter's folder with these tensors."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({name: numpy.array(part, "float32") for name, part in parts.items()}, folder / tensors.FILE)
+    return folder
+
+
+def test_values_and_tensors_are_compared(original, tmp_path):
     one = original()
     value = one.trial["values"]["eval/loss"]
-    one.trial["adapter_sha256"] = {"a": "1", "b": "2"}
-    same = repeat.compare(one, {"eval/loss": value}, {"a": "1", "b": "2"})
+    one.trial["adapter_sha256"] = tensors.sums(adapter(one.folder / "adapter", a=[3.0, 4.0], b=[1.0]))
+    same = repeat.compare(one, {"eval/loss": value}, one.folder / "adapter")
     assert same.identical and same.apart == {"eval/loss": 0.0} and same.other == 0
-    near = repeat.compare(one, {"eval/loss": value * (1 + 1e-6)}, {"a": "1", "b": "3"})
+    near = repeat.compare(
+        one, {"eval/loss": value * (1 + 1e-6)}, adapter(tmp_path / "n", a=[3, 4], b=[1.001])
+    )
     assert not near.identical and near.other == 1 and near.within(1e-5) and not near.within(1e-7)
-    lost = repeat.compare(one, {"eval/loss": float("nan")}, {"a": "1"})
+    assert near.distance == pytest.approx(1e-3, rel=1e-2)
+    lost = repeat.compare(one, {"eval/loss": float("nan")}, adapter(tmp_path / "l", a=[3, 4]))
     assert lost.other == 1 and not lost.within(1.0)
+
+
+def test_an_adapter_that_learnt_something_else_is_not_the_same_at_equal_loss(original, tmp_path):
+    one = original()
+    one.trial["adapter_sha256"] = tensors.sums(adapter(one.folder / "adapter", a=[100.0, 0.0], b=[0.1]))
+    other = repeat.compare(one, one.trial["values"], adapter(tmp_path / "o", a=[100.0, 0.0], b=[-0.1]))
+    assert other.apart == {"eval/loss": 0.0} and other.distance == 2.0 and not other.within(1.0)
 
 
 def test_what_measures_the_machine_is_not_compared(original):
     one = original()
     one.trial["values"] = {"eval/loss": 1.0, "train/tokens_per_s": 100.0, "memory/peak_bytes": 5.0}
-    found = repeat.compare(one, {"eval/loss": 1.0, "train/tokens_per_s": 9.0, "memory/peak_bytes": 6.0}, {})
+    now = {"eval/loss": 1.0, "train/tokens_per_s": 9.0, "memory/peak_bytes": 6.0}
+    found = repeat.compare(one, now, one.folder / "adapter")
     assert found.apart == {"eval/loss": 0.0} and found.clocks == ("train/tokens_per_s", "memory/peak_bytes")
 
 
@@ -117,7 +138,11 @@ def test_a_bundle_of_another_version_is_explained(original, tmp_path):
     folder = original().folder
     (folder / "data.json").write_text("[1]")
     manifest = json.loads((folder / sealed.MANIFEST).read_text())
-    manifest["files"].pop("data.json")
+    manifest["files"]["data.json"]["sha256"] = hashlib.sha256(b"[1]").hexdigest()
     (folder / sealed.MANIFEST).write_text(json.dumps(manifest))
     with pytest.raises(sealed.BundleError, match="the bundle cannot be read"):
+        repeat.read(folder, None)
+    del manifest["files"]["data.json"]
+    (folder / sealed.MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(sealed.BundleError, match=r"not in its manifest: data\.json"):
         repeat.read(folder, None)
