@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec.structs import replace
+
 from core.contract import events as e
 from core.contract import ranking, specfile
 from core.contract import state as s
@@ -19,6 +21,8 @@ from core.store.decisions import Decision, decisions
 from core.store.fingerprint import Print
 from core.store.replay import folded
 from core.store.table import Row, rows
+
+CHANGED = "changed after the study began: this sum may not be that of what it trained on"
 
 
 @dataclass(frozen=True)
@@ -61,5 +65,14 @@ def gather(
     chosen = study.trials[trial] if trial is not None else ranking.best(study)
     return Report(
         study, chosen, raw, spec, tuple(decisions(events)), company(events), rows(study),
-        plots(study, chosen), fingerprint.fingerprints(spec) if spec is not None else {}, versions, made_at,
+        plots(study, chosen), _prints(spec, study.created_at), versions, made_at,
     )  # fmt: skip
+
+
+def _prints(spec: Spec | None, since: float) -> dict[str, Print]:
+    """The sums are those of this moment: what has changed since the study began is said to have."""
+    found = fingerprint.fingerprints(spec) if spec is not None else {}
+    return {
+        key: replace(one, note=CHANGED) if one.modified_at is not None and one.modified_at > since else one
+        for key, one in found.items()
+    }

@@ -1,5 +1,7 @@
 """The model card is one that Hugging Face reads, and says what a person needs to know."""
 
+import os
+
 from huggingface_hub import ModelCard
 from msgspec.structs import replace
 
@@ -29,6 +31,13 @@ def test_it_tells_data_knobs_boards_limits_and_how_to_repeat_it(report):
     assert "breaks its limit (≤ 8%)" in shown and "no canaries were planted" in shown
     assert "chosen among 3 complete ones" in shown and "trimtab rerun" in shown
     assert "torch 2.13.0" in shown and "sampler | tpe" in shown
+
+
+def test_data_that_changed_since_the_study_began_is_said_to_have(report, tmp_path):
+    os.utime(tmp_path / "train.jsonl", (1.0, 1.0))
+    assert "changed after the study began" not in card(report())
+    os.utime(tmp_path / "train.jsonl", (2e9, 2e9))
+    assert "changed after the study began" in card(report())
 
 
 def test_without_a_complete_trial_it_says_so_and_reports_nothing_as_a_result(report, events):
