@@ -47,6 +47,13 @@ def best(arguments: argparse.Namespace) -> int:
 
 def generate(arguments: argparse.Namespace) -> int:
     """Generate in a process of its own, which loads torch and the model, and writes to this terminal."""
+    adapter = trained(arguments)
+    more = ("--tokens", str(arguments.tokens), "--", arguments.prompt)
+    return in_torch("core.train.generate", adapter, *more)
+
+
+def trained(arguments: argparse.Namespace) -> str:
+    """The adapter of the trial that is named, or of the best one. Raises TrimtabError where it has none."""
     study = choose.study(reach.known()[0], arguments.study)
     trial = choose.best(study) if arguments.trial is None else choose.trial(study, arguments.trial)
     adapter = _adapter(study, trial)
@@ -56,9 +63,13 @@ def generate(arguments: argparse.Namespace) -> int:
             plain(adapter) or f"study {study.name}",
             "take a complete trial: `trimtab best` names the best one",
         )
-    module = ("-P", "-m", "core.train.generate")
-    command = [sys.executable, *module, adapter, "--tokens", str(arguments.tokens), "--", arguments.prompt]
+    return adapter
+
+
+def in_torch(module: str, *arguments: str) -> int:
+    """Run a module of the training room in a process of its own; the exit code."""
     environment = {**os.environ, "PYTHONPATH": str(paths.root())}
+    command = [sys.executable, "-P", "-m", module, *arguments]
     done = subprocess.run(command, env=environment, check=False)
     return exits.OK if done.returncode == 0 else exits.FAILURE
 

@@ -29,6 +29,7 @@ def parser() -> argparse.ArgumentParser:
     _running(verbs)
     _steering(verbs)
     _reading(verbs)
+    _giving(verbs)
     _machine(verbs)
     return top
 
@@ -116,6 +117,33 @@ def _reading(verbs: Any) -> None:
     _study(generate)
     generate.add_argument("--trial", metavar="N", type=number, help="instead of the best trial")
     generate.add_argument("--tokens", metavar="N", type=number, default=64, help="at most N new tokens")
+
+
+def _giving(verbs: Any) -> None:
+    export = _verb(verbs, "export", "export:export", "write a bundle that somebody else can run again")
+    _named(export)
+    export.add_argument("--out", metavar="FOLDER", help="where to, instead of the study's own folder")
+    export.add_argument("--zip", action="store_true", help="one zip instead of a folder")
+    export.add_argument("--html", metavar="FILE", help="only the report, as one page")
+    export.add_argument("--evidence", action="store_true", help="prompts and answers of the boards, too")
+    export.add_argument("--force", action="store_true", help="move aside what is there and is not ours")
+    rerun = _verb(verbs, "rerun", "rerun:rerun", "repeat a bundle's trial and say whether it is the same")
+    rerun.add_argument("bundle", metavar="BUNDLE", help="the folder or zip that `trimtab export` wrote")
+    rerun.add_argument("--trial", metavar="N", type=number, help="instead of the exported trial")
+    rerun.add_argument("--base", metavar="MODEL", help="the base model's place on this machine")
+    rerun.add_argument("--data", metavar="FILE", help="the training data's place on this machine")
+    rerun.add_argument("--validation", metavar="FILE", help="that of the validation data")
+    rerun.add_argument("--tolerance", metavar="X", type=float, help="relative difference that is the same")
+    rerun.add_argument("--anyway", action="store_true", help="also when data or base differ")
+    rerun.add_argument("--trust-remote-code", action="store_true", help="let the base's own code run")
+    merge = _verb(verbs, "merge", "merge:merge", "write a model with a trial's adapter merged into it")
+    _named(merge)
+    merge.add_argument("--out", metavar="FOLDER", required=True, help="a new folder")
+
+
+def _named(one: argparse.ArgumentParser) -> None:
+    one.add_argument("study", metavar="STUDY", nargs="?", help="else the only running one, or the latest")
+    one.add_argument("--trial", metavar="N", type=number, help="instead of the best trial")
 
 
 def _machine(verbs: Any) -> None:

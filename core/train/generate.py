@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 from core.contract.plain import plain
-from core.contract.spec import ModelSection, Spec
-from core.contract.specfile import load
+from core.contract.spec import ModelSection
 from core.errors import TrimtabError
+from core.train import adapted
 from core.train.quiet import quieten, settle
 
 INTERRUPTED = 130  # what shells report for Ctrl-C
@@ -43,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def write(adapter: Path, prompt: str, tokens: int, raw: bool = False) -> None:
     """Load the adapter on its base and print what it says, greedily. Raises TrimtabError."""
-    section, spec = _section(adapter), _study(adapter)
+    section, spec = adapted.section(adapter), adapted.study(adapter)
     if spec is not None:
         section = spec.model.model_copy(update={"gradient_checkpointing": False})
         raw = raw or spec.data.format == "text"
@@ -53,43 +52,14 @@ def write(adapter: Path, prompt: str, tokens: int, raw: bool = False) -> None:
     _stream(model, tokenizer, _prompt_ids(tokenizer, prompt, raw), tokens)
 
 
-def _section(adapter: Path) -> ModelSection:
-    """The base that the adapter itself names."""
-    try:
-        found = json.loads((adapter / "adapter_config.json").read_text("utf-8"))
-        return ModelSection(base=found["base_model_name_or_path"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise TrimtabError.of(
-            f"this is no adapter: {plain(f'{type(error).__name__}: {error}', 200)}",
-            str(adapter),
-            "give a folder with adapter_config.json, as trials/N/adapter in a study's folder",
-        ) from error
-
-
-def _study(adapter: Path) -> Spec | None:
-    """The study beside a trial's adapter (STUDY/trials/N/adapter): it knows the base's precision."""
-    above = adapter.resolve().parents
-    file = above[2] / "study.toml" if len(above) > 2 else None
-    return load(file) if file is not None and file.is_file() else None
-
-
 def _loaded(section: ModelSection, adapter: Path) -> tuple[Any, Any]:
     import torch
-    from peft import PeftModel
 
     from core.train.model import load_section
 
     quieten()
     base = load_section(section, torch.device("cuda" if torch.cuda.is_available() else "cpu"), _say)
-    try:
-        model = PeftModel.from_pretrained(base.model, str(adapter))
-    except (OSError, ValueError, RuntimeError) as error:
-        raise TrimtabError.of(
-            f"the adapter does not fit its base: {plain(str(error), 400)}",
-            str(adapter),
-            f"it was trained on {base.name}",
-        ) from error
-    return model.eval(), base.tokenizer
+    return adapted.put_on(base.model, base.name, adapter), base.tokenizer
 
 
 def _say(stage: str, done: int, total: int, unit: str) -> None:

@@ -37,6 +37,15 @@ class GpuReader:
         gone = [_fallen(one, "no longer listed by the driver") for i, one in self._seen.items() if i >= count]
         return (*found, *gone), "" if found or gone else "no NVIDIA GPU: the driver lists none"
 
+    def driver(self) -> str:
+        """The driver's version; nothing where there is none."""
+        try:
+            self._start()
+            return _text(self._nvml.nvmlSystemGetDriverVersion())
+        except Exception:  # as for a reading
+            self.close()
+            return ""
+
     def close(self) -> None:
         """Let NVML go; the next reading starts it again."""
         if self._ready:

@@ -35,6 +35,8 @@ def poisoned(engine):
         "best --study none",
         "boards",
         "boards 0",
+        "export",
+        "merge --trial 0 --out nowhere",
     ],
 )
 def test_every_verb_prints_harmless_text(poisoned, capsys, line):

@@ -43,6 +43,11 @@ class FakeNvml:
             raise pynvml.NVMLError(pynvml.NVML_ERROR_UNINITIALIZED)
         return self.cards
 
+    def nvmlSystemGetDriverVersion(self) -> str:
+        if self.missing is not None:
+            raise pynvml.NVMLError(self.missing)
+        return "580.95.05"
+
     def nvmlDeviceGetHandleByIndex(self, index: int) -> int:
         return index
 

@@ -37,6 +37,12 @@ def test_a_name_with_an_escape_sequence_is_made_harmless(nvml):
     assert GpuReader(nvml).read()[0][0].name == "Test Card \N{REPLACEMENT CHARACTER}[31m0"
 
 
+def test_the_driver_has_a_version_or_there_is_none(nvml):
+    assert GpuReader(nvml).driver() == "580.95.05"
+    nvml.missing = pynvml.NVML_ERROR_LIBRARY_NOT_FOUND
+    assert GpuReader(nvml).driver() == ""
+
+
 def test_readings_that_a_card_does_not_support_are_none(nvml):
     card = GpuReader(nvml).read()[0][POOR]
     missing = (card.utilisation, card.power_w, card.power_limit_w, card.fan)

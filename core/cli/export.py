@@ -1,0 +1,91 @@
+"""``trimtab export``: a bundle that somebody else can run again, or the report alone as one HTML page."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+from core.cli import choose, exits, reach
+from core.contract import state as s
+from core.contract.plain import plain
+from core.errors import TrimtabError
+from core.store.report import Report
+
+
+def export(arguments: argparse.Namespace) -> int:
+    """Write it and say where. Works with and without an engine: the study's journal tells it all.
+
+    Raises UsageError, and TrimtabError where the target is not ours or the disk is full.
+    """
+    from core.store import bundle, sealed
+
+    study = choose.study(reach.known()[0], arguments.study)
+    report = gathered(study, arguments.trial)
+    if arguments.html:
+        return _page(report, Path(arguments.html), arguments.force)
+    notes: list[str] = []
+
+    def fill(folder: Path) -> dict[str, Any]:
+        told, said = bundle.fill(report, folder, arguments.evidence)
+        notes.extend(said)
+        return told
+
+    made = sealed.make(_target(report, arguments.out), fill, arguments.force, arguments.zip)
+    chosen = report.chosen
+    what = "no trial is complete" if chosen is None else f"trial {chosen.number} ({chosen.state})"
+    print(f"{study.name}: {what}, {len(report.study.trials)} trials in all")
+    print(f"  bundle   {plain(str(made))}")
+    if made.is_dir():
+        print(f"  read     {plain(str(made / 'report.html'))}")
+    if chosen is not None and chosen.state == s.COMPLETE:
+        print(f"  repeat   trimtab rerun {plain(str(made))}")
+    for note in notes:
+        print(f"  note     {plain(note, 300)}")
+    return exits.OK
+
+
+def gathered(study: s.Study, trial: int | None) -> Report:
+    """All that is known of the study. Raises UsageError for a trial or a journal that is not there."""
+    from core.cli import machine
+    from core.store import journal, report, runs
+
+    events = list(journal.read(runs.journal_path(Path(study.folder))))
+    found = [one for one in events if one.study == study.name]
+    if not found:
+        what = f"the journal of {study.name} is not there"
+        raise TrimtabError.of(what, study.folder, "a study's folder must be where it was made")
+    if trial is not None:
+        choose.trial(study, trial)
+    threads = study.spec.get("resources", {}).get("threads")
+    return report.gather(found, study.name, trial, machine.here(threads), time.time())
+
+
+def _target(report: Report, out: str | None) -> Path:
+    """Where it goes: the study's own folder, unless the user says otherwise."""
+    if out:
+        return Path(out).expanduser().absolute()
+    number = f"-trial-{report.chosen.number}" if report.chosen is not None else ""
+    return Path(report.study.folder) / "export" / f"{report.study.name}{number}"
+
+
+def _page(report: Report, path: Path, force: bool) -> int:
+    from core.store.page import page
+
+    path = path.expanduser().absolute()
+    if path.is_dir():
+        path = path / f"{report.study.name}.html"
+    if path.exists() and not force:
+        raise TrimtabError.of("the file is there already", str(path), "give another name, or --force")
+    aside = path.with_name(f".{path.name}.new")
+    try:
+        aside.write_text(page(report), "utf-8")
+        aside.replace(path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise TrimtabError.of(
+            f"the report cannot be written: {plain(str(error), 300)}", str(path), "give another file"
+        ) from error
+    print(plain(str(path)))
+    return exits.OK

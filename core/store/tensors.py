@@ -1,0 +1,67 @@
+"""The tensors of an adapter: by their own sums, so that a rerun can be compared bit for bit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+HEAD = struct.Struct("<Q")
+LARGEST_HEADER_BYTES = 100 << 20  # as safetensors has it
+FILE = "adapter_model.safetensors"
+
+
+def sums(adapter: Path) -> dict[str, str]:
+    """The SHA-256 of type, shape and bytes of each tensor in an adapter's folder; nothing without one.
+
+    Raises OSError, and ValueError for a file that is not safetensors (https://github.com/huggingface/safetensors).
+    """
+    path = adapter / FILE
+    if not path.is_file():
+        return {}
+    with path.open("rb") as file:
+        (size,) = HEAD.unpack(_whole(file.read(HEAD.size), HEAD.size))
+        if size > LARGEST_HEADER_BYTES:
+            raise ValueError(f"{FILE} is not safetensors: a header of {size} bytes")
+        header, found = json.loads(_whole(file.read(size), size)), {}
+        for name, one in header.items():
+            if name == "__metadata__":
+                continue
+            begin, end = one["data_offsets"]
+            file.seek(HEAD.size + size + begin)
+            digest = hashlib.sha256(f"{one['dtype']} {one['shape']}\n".encode())
+            digest.update(_whole(file.read(end - begin), end - begin))
+            found[name] = digest.hexdigest()
+    return found
+
+
+def _whole(raw: bytes, size: int) -> bytes:
+    if len(raw) != size:
+        raise ValueError(f"{FILE} is cut off")
+    return raw
+
+
+def distance(one: Path, other: Path) -> float | None:
+    """How far two adapters are apart: of their tensors the largest norm of the difference, by the norm. What
+    begins at zero counts by this as much as what begins at random. None where they do not have the same
+    tensors, or in a type that numpy does not know."""
+    import numpy
+    from safetensors.numpy import load_file
+
+    try:
+        first, second = load_file(one / FILE), load_file(other / FILE)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if _shapes(first) != _shapes(second):
+        return None
+    found = [0.0]
+    for name, part in first.items():
+        size, apart = (float(numpy.linalg.norm(each.ravel())) for each in (part, part - second[name]))
+        found.append(apart / size if size else apart)
+    return max(found)
+
+
+def _shapes(found: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    return {name: part.shape for name, part in found.items()}

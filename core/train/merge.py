@@ -1,0 +1,96 @@
+"""``python -P -m core.train.merge ADAPTER_FOLDER OUT``: a model with the adapter merged into its weights.
+
+On the CPU, so that no training has to make room for it. A base in nf4 or int8 is dequantised to bf16 first:
+the adapter was trained on those rounded weights, and merging into 4 bit would round the update away.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from core.contract.plain import plain
+from core.contract.spec import ModelSection
+from core.errors import TrimtabError
+from core.train import adapted
+from core.train.quiet import quieten, settle
+
+INTERRUPTED = 130  # what shells report for Ctrl-C
+QUANTISED = ("nf4", "int8")
+
+
+def main(argv: list[str]) -> int:
+    """Merge and write. Returns the exit code."""
+    parser = argparse.ArgumentParser(prog="trimtab merge", description=__doc__)
+    parser.add_argument("adapter", type=Path, metavar="ADAPTER_FOLDER")
+    parser.add_argument("out", type=Path, metavar="OUT")
+    arguments = parser.parse_args(argv)
+    settle()
+    try:
+        merge(arguments.adapter, arguments.out)
+    except TrimtabError as error:
+        print(plain(str(error), lines=True), file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return 0
+
+
+def merge(adapter: Path, out: Path) -> None:
+    """Write model and tokenizer into the new folder ``out``, whole or not at all. Raises TrimtabError."""
+    if os.path.lexists(out):
+        raise TrimtabError.of("something is there already", str(out), "give a new folder with --out")
+    section, spec = adapted.section(adapter), adapted.study(adapter)
+    if spec is not None:
+        section = spec.model.model_copy(update={"gradient_checkpointing": False})
+    model, tokenizer = merged(section, adapter)
+    aside = out.with_name(f".{out.name}.new-{os.getpid()}")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        _say("writing the merged weights")
+        model.save_pretrained(aside)
+        tokenizer.save_pretrained(aside)
+        aside.rename(out)
+    except OSError as error:
+        what = f"the merged model cannot be written: {plain(str(error), 300)}"
+        raise TrimtabError.of(what, str(out), "make room, or give another --out") from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def merged(section: ModelSection, adapter: Path) -> tuple[Any, Any]:
+    """The merged model, and its tokenizer. Raises TrimtabError."""
+    import torch
+
+    from core.train.model import load_section
+
+    quieten()
+    if section.precision == "auto":  # as a worker takes it on this machine
+        precision = "bf16" if torch.cuda.is_available() else "fp32"
+        section = section.model_copy(update={"precision": precision})
+    base = load_section(section, torch.device("cpu"), lambda stage, *_: _say(stage))
+    whole = base.model
+    if section.precision in QUANTISED:
+        _say(f"the base is in {section.precision}: dequantising it to bf16, the merged model is in bf16")
+        whole = whole.dequantize(torch.bfloat16).to(torch.bfloat16)
+    model = adapted.put_on(whole, base.name, adapter)
+    try:
+        found = model.merge_and_unload(safe_merge=True)
+    except ValueError as error:
+        raise TrimtabError.of(
+            f"the adapter cannot be merged: {plain(str(error), 300)}", str(adapter), "look at its losses"
+        ) from error
+    found.config.use_cache = True  # training switched it off
+    return found, base.tokenizer
+
+
+def _say(stage: str) -> None:
+    print(f"{stage} …", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
