@@ -32,7 +32,7 @@ def suited(
     other = {name for name in knobs if name in was and was[name] != knobs[name]}
     notes, optimizer, changed = [], dict(snapshot.optimizer), dict(numbers)
     if other:
-        changed["why"] = ""  # what ended a trial with the old knobs
+        changed |= {"why": "", "waited": 0}  # what ended the old knobs, or nearly, is not these ones' fault
     if other & {"batch_size", "gradient_accumulation"}:
         since = course.Since(*numbers.get("since", ()))
         changed["since"] = list(course.had(since, was, int(numbers["step"])))
