@@ -45,9 +45,9 @@ class Boards:
         """The probes by likelihood, or by generated text."""
         return [probe for probe in self.probes if probe.writes == writes]
 
-    def writes(self, step: int, last: bool) -> bool:
-        """Are texts generated at this evaluation?"""
-        return last or (step // self._section.every) % self._section.generate_every == 0
+    def writes(self, evaluation: int, last: bool) -> bool:
+        """Are texts generated at a trial's ``evaluation``-th, or its ``last``?"""
+        return last or evaluation % self._section.generate_every == 0
 
     def score(
         self, mine: Factors, writes: bool, trained_s: float, spent_s: float

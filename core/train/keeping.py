@@ -25,12 +25,13 @@ class Speaker(Protocol):
 
 
 class Keeper:
-    """Snapshots are taken at once; a thread writes them."""
+    """Snapshots are taken at once; a thread writes them. Adapters, which wait for room on a full disk, have
+    another: a prune is told meanwhile."""
 
     def __init__(self, spec: Spec, base: Base, speaker: Speaker) -> None:
         self._base, self._speaker = base, speaker
         self._cadence = Cadence(spec.resources.checkpoint_every, spec.resources.checkpoint_every_s)
-        self._writer = Writer()
+        self._writer, self._adapters = Writer(), Writer()
         self._kept: dict[int, Position] = {}  # of each trial's newest checkpoint
 
     def join(self, trial: Trial) -> None:
@@ -51,10 +52,11 @@ class Keeper:
             for trial in trials:
                 self.keep(trial)
 
-    def keep(self, trial: Trial) -> None:
-        """Write a checkpoint and tell of it; not twice at one place. A full disk is a word, not an end."""
+    def keep(self, trial: Trial, asked: bool = False) -> None:
+        """Write a checkpoint and tell of it; not twice at one place, and none of the beginning, unless
+        somebody ``asked`` for it and waits. A full disk is a word, not an end."""
         at, best = trial.position, trial.best_at
-        if not at.done or self._kept.get(trial.number) == at:
+        if not asked and (not at.done or self._kept.get(trial.number) == at):
             return
         self._kept[trial.number] = at
         snapshot = trial.snapshot()
@@ -68,7 +70,7 @@ class Keeper:
                 return
             self._speaker.say(e.TrialCheckpointed, trial.number, step=at.step, path=str(path))
 
-        self._writer.do(write, (trial.number, at == best))
+        self._writer.do(write, None if asked else (trial.number, at == best))
 
     def complete(self, trial: Trial, why: str) -> None:
         """Save the adapter, and tell when it is safe. Raises Diverged for an objective without a value."""
@@ -83,7 +85,7 @@ class Keeper:
         def write() -> None:
             try:
                 save = partial(adapters.save, self._base, trial.config, tensors, folder)
-                if not self._writer.patiently(save, full):
+                if not self._adapters.patiently(save, full):
                     return  # it ends again, from its checkpoint, with the next worker
             except Exception as error:
                 self._speaker.failed(trial.number, error, trial.step)
@@ -93,7 +95,7 @@ class Keeper:
                 step=trial.step, values=values, why=why, adapter=str(folder),
             )  # fmt: skip
 
-        self._writer.do(write)
+        self._writer.do(lambda: self._adapters.do(write))  # its checkpoints are told before
 
     def after(self, job: Callable[[], None], instead_of: Hashable = None) -> None:
         """Do ``job`` when all that was to be written before it is written."""
@@ -103,3 +105,4 @@ class Keeper:
         """Wait until all that is to be written is written, and told; not for room on the disk unless
         ``patient``."""
         self._writer.settle(patient)
+        self._adapters.settle(patient)

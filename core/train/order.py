@@ -12,15 +12,17 @@ EPOCH_STRIDE = 1_000_003  # a prime: epochs of one seed are not those of the nex
 
 
 class Order:
-    """A function of its seed alone: a resumed trial needs no more than the number of its next batch."""
+    """A function of its seed alone: a resumed trial needs no more than the number of its next batch. The
+    first batch begins after ``skipped`` rows: the sequence is the same however many are taken at a time."""
 
-    def __init__(self, rows: Sequence[Row], batch: int, seed: int) -> None:
-        self._rows, self._batch, self._seed = rows, batch, seed
+    def __init__(self, rows: Sequence[Row], batch: int, seed: int, skipped: int = 0) -> None:
+        self._rows, self._batch, self._seed, self._skipped = rows, batch, seed, skipped
         self._epochs: dict[int, list[int]] = {}
 
     def micro_batch(self, index: int) -> list[Row]:
         """The ``index``-th micro-batch, from 0. It may reach into the next epoch."""
-        places = range(index * self._batch, (index + 1) * self._batch)
+        first = self._skipped + index * self._batch
+        places = range(first, first + self._batch)
         whole = len(self._rows)
         return [self._rows[self._shuffled(place // whole)[place % whole]] for place in places]
 

@@ -55,7 +55,7 @@ class Pack:
         self._keeper, self._meter = Keeper(spec, base, self), Meter(spec, base, self._stack, longest, tell)
         self._why_alone = ""
         self._members: dict[int, Member] = {}
-        self._composed: tuple[int, ...] = ()  # the trials that are stacked
+        self._composed: tuple[tuple[int, bool], ...] = ()  # the trials that are stacked; with dropout?
 
     def __len__(self) -> int:
         return len(self._members)
@@ -73,7 +73,7 @@ class Pack:
     # -- what is asked ----------------------------------------------------------------------------
 
     def do(self, message: work.ToWorker) -> None:
-        """Assign, Pause, Resume or Prune; saying one twice is harmless."""
+        """Whatever is said about a trial that is not here is harmless, and so is saying it twice."""
         match message:
             case work.Assign():
                 if message.trial not in self._members:
@@ -82,10 +82,22 @@ class Pack:
                 self._pause(message.trial, True)
             case work.Resume():
                 self._pause(message.trial, False)
-            case work.Prune():
-                self._prune(message)
             case work.Bound():
                 self._rounds.bind(message.tokens)
+            case work.Prune() | work.Edit() | work.Keep() | work.Leave():
+                if message.trial in self._members:
+                    self._steer(message, self._members[message.trial].trial)
+
+    def _steer(self, message: work.Prune | work.Edit | work.Keep | work.Leave, trial: Trial) -> None:
+        match message:
+            case work.Prune():
+                self._prune(trial, message.why)
+            case work.Edit():
+                trial.edit(message)
+            case work.Keep():
+                self._keeper.keep(trial, asked=True)
+            case work.Leave():
+                self._move_out(trial.number, message.why)
 
     def _join(self, assign: work.Assign) -> None:
         number = assign.trial
@@ -157,11 +169,12 @@ class Pack:
             free(self._base.device)
         self.say(e.TrialPaused if paused else e.TrialResumed, number, step=member.trial.step)
 
-    def _prune(self, message: work.Prune) -> None:
-        member = self._members.get(message.trial)
-        if member is not None:
-            self._drop(message.trial)
-            self.say(e.TrialPruned, message.trial, step=member.trial.step, why=message.why)
+    def _prune(self, trial: Trial, why: str) -> None:
+        """Kept as it stands, for the prune may be taken back."""
+        number, step = trial.number, trial.step
+        self._keeper.keep(trial)
+        self._drop(number)
+        self._keeper.after(lambda: self.say(e.TrialPruned, number, step=step, why=why))
 
     # -- work -------------------------------------------------------------------------------------
 
@@ -169,7 +182,7 @@ class Pack:
         """One round: a micro-batch, or a batch of an evaluation, of every trial that is not paused. Raises
         torch.AcceleratorError when the device itself fails: no trial is at fault, and none can go on here."""
         self._compose()
-        active = {number: self._members[number] for number in self._composed}
+        active = {number: self._members[number] for number, _ in self._composed}
         wants: dict[int, tuple[Trial | None, Want]] = {
             one: (member.trial, member.want) for one, member in active.items()
         }
@@ -196,23 +209,26 @@ class Pack:
     def _advance(self, member: Member, outcome: Outcome) -> None:
         """Let the trial take what came of its want. Raises what ends it."""
         why = member.take(outcome)
+        if member.trial.edited:  # what it was before must not be gone on with by the knobs of now
+            member.trial.edited = False
+            self._keeper.keep(member.trial)
         if why is not None:
             member.trial.latest.setdefault(memory.ALONE, self._meter.alone(member.trial))
             self._keeper.complete(member.trial, why)
             self._drop(member.trial.number)
 
     def _compose(self) -> None:
-        """Stack the trials that are active now, when they are others than before."""
-        active = tuple(sorted(number for number, member in self._members.items() if not member.paused))
-        if active != self._composed:
-            self._composed = active
-            trials = [self._members[number].trial for number in active]
+        """Stack the trials that are active now, when they are others than before, or with dropout now."""
+        trials = [one.trial for _, one in sorted(self._members.items()) if not one.paused]
+        composed = tuple((one.number, one.factors.dropout > 0) for one in trials)
+        if composed != self._composed:
+            self._composed = composed
             try:
                 self._stack.compose([(trial.factors, trial.batch) for trial in trials])
             except torch.OutOfMemoryError as error:
-                youngest = max(active, key=list(self._members).index)
+                youngest = max((one.number for one in trials), key=list(self._members).index)
                 self._stack.groups = []
-                if len(active) > 1:
+                if len(trials) > 1:
                     self._move_out(youngest, f"memory ended on {self._base.device} as its pack was laid")
                 else:
                     self._end(youngest, self._members[youngest], error)

@@ -5,26 +5,28 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Generator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
 
 from core.contract import events as e
 from core.contract.spec import Spec
-from core.contract.work import Assign
+from core.contract.work import Assign, Edit
 from core.evaluate.patience import Patience
-from core.evaluate.quality import Sums
-from core.train import adapters, checkpoint, dropout, evidence, memory, optimizer, schedule
+from core.train import adapters, checkpoint, cloning, dropout, edits, evidence, memory, optimizer, schedule
+from core.train import partial as parts
 from core.train.boards import Boards
+from core.train.course import Course, Since
 from core.train.data import Data, Row
 from core.train.factors import Factors
 from core.train.forward import Item, count_targets
+from core.train.held import Held
 from core.train.model import Base
-from core.train.order import Order
+from core.train.partial import Partial
 from core.train.places import Layout, Place
 from core.train.position import Position
-from core.train.wants import Done, Judge, Learn, Update, Want
+from core.train.wants import Done, Learn, Update, Want
 
 GRADIENT = "gradient"  # of a step under way, among the optimizer's tensors
 Tell = Callable[[e.Event], None]
@@ -32,17 +34,6 @@ Tell = Callable[[e.Event], None]
 
 class Diverged(Exception):
     """The loss or its gradient is not a number any more."""
-
-
-@dataclass
-class Partial:
-    """What is done of a step, or of an evaluation, that is under way."""
-
-    micro_batches: int = 0
-    loss: float = 0.0  # of these micro-batches, as a part of the step's
-    busy_s: float = 0.0
-    judged: int = 0  # validation rows
-    sums: Sums = field(default_factory=Sums)  # of these rows
 
 
 Life = Generator[Want, tuple[Done, float], str]  # sent: what came of the want, and the seconds it took
@@ -62,20 +53,17 @@ class Trial:
         boards: Boards | None = None,
     ) -> None:
         """Raises adapters.Unfit when the knobs cannot be had here."""
-        self.number, self.knobs, self.folder = assign.trial, assign.knobs, Path(assign.folder)
+        self.number, self.knobs, self.folder = assign.trial, dict(assign.knobs), Path(assign.folder)
         self._spec, self._base, self._tell, self._boards = spec, base, tell, boards
         length = int(self.knobs["sequence_length"])
-        rows, held = data.shortened(length)
-        if not rows or not held:
+        rows, self._held = data.shortened(length)[0], Held(spec, data, length)
+        if not rows or not len(self._held):
             raise adapters.Unfit(f"sequence_length = {length}: no row has a target token within it")
-        self.batch, seed = int(self.knobs["batch_size"]), int(self.knobs["seed"])
-        self._held = sorted(held, key=lambda row: len(row.ids))  # less padding
-        self._accumulation = int(self.knobs["gradient_accumulation"])
-        self.total_steps = self._count_steps(len(rows), self.batch * self._accumulation)
-        self._order = Order(rows, self.batch, seed)
+        self.course = Course(rows, self.knobs)
+        self.batch, self.total_steps = self.course.batch, self.course.total_steps
         names = adapters.targets(places, self.knobs["target_modules"])
         self.config = adapters.config(base, self.knobs, names)
-        self.factors = self._begin(Layout(adapters.chosen(places, names)), seed)
+        self.factors = self._begin(Layout(adapters.chosen(places, names)), int(self.knobs["seed"]))
         self.optimizer = optimizer.make(self.factors, self.knobs)
         goal = spec.study.objectives[0]
         self._goal = goal.metric if goal.metric.startswith("eval/") else "eval/loss"
@@ -84,11 +72,14 @@ class Trial:
         self.step, self.elapsed_s = 0, 0.0
         self.latest: dict[str, float] = {}
         self._reported_at, self._evaluated_step = 0.0, -1
+        self._passed_step = -1  # the last at which it was found that it goes on, evaluated where that was due
         self._partial, self._done = Partial(), 0  # wants done in all its life
         self.best_at: Position | None = None  # where it stood after its best evaluation
         self._why = ""  # why its last evaluation ended it
         self._scored_step, self._scoring_s = -1, 0.0
         self._unsaid: dict[str, str] = {}  # why the latest scoring has no value, by metric
+        self._edits: list[Edit] = []  # asked for, to be made before its next step
+        self.edited = False  # since somebody last looked
 
     def _begin(self, layout: Layout, seed: int) -> Factors:
         rank = int(self.knobs["lora_rank"])
@@ -107,24 +98,44 @@ class Trial:
         """Parameters of the adapter."""
         return self.factors.matrix.numel()
 
-    def _count_steps(self, rows: int, rows_a_step: int) -> int:
-        if self.knobs.get("steps"):
-            return int(self.knobs["steps"])
-        return max(1, math.ceil(float(self.knobs["epochs"]) * rows / rows_a_step))
+    @property
+    def every(self) -> int:
+        """Steps between two evaluations."""
+        return int(self.knobs.get(edits.EVERY) or self._spec.evaluate.every)
+
+    def edit(self, edit: Edit) -> None:
+        """Have knobs changed before the next step that is not begun yet: what is wanted of this one is known
+        to the round already."""
+        self._edits.append(edit)
 
     # -- life -------------------------------------------------------------------------------------
 
     def life(self) -> Life:
         """Train and evaluate; returns why it ended before its last step, or ""."""
-        every = self._spec.evaluate.every
-        if self.step and self.step % every == 0:
+        due = self.step and self.step % self.every == 0 and self._passed_step != self.step
+        if due or self._partial.judged:
             yield from self._look()  # it was left before or in it
-        while self.step < self.total_steps and not self._why:
-            yield from self._train_step()
-            if self.step % every == 0 or self.step == self.total_steps:
+        while True:
+            if not self._goes_on():
                 yield from self._look()
-        yield from self._look()
-        return self._why
+                if not self._goes_on():  # it was given more steps meanwhile
+                    return self._why
+            yield from self._train_step()
+            if self.step % self.every == 0 or self.step == self.total_steps:
+                yield from self._look()
+
+    def _goes_on(self) -> bool:
+        """Make the edits that were asked for, between two steps. Is there another step?"""
+        self._passed_step = self.step
+        asked, self._edits = self._edits, []
+        for edit in asked:
+            if edits.dead(edit.changes):
+                self._warn(f"{', '.join(edits.dead(edit.changes))} cannot change while it runs")
+            changes = edits.make(self, edit.changes)
+            total = self.total_steps if "steps" in changes else 0
+            self.edited = True
+            self._say(e.TrialEdited, step=self.step, changes=changes, by=edit.by, total_steps=total)
+        return self.step < self.total_steps and not self._why
 
     def _look(self) -> Generator[Want, tuple[Done, float], None]:
         """Evaluate and score where that is not done yet."""
@@ -135,14 +146,14 @@ class Trial:
 
     def _train_step(self) -> Generator[Want, tuple[Done, float], None]:
         """Go on where ``_partial`` is. Between any two micro-batches it can be left and taken up again."""
-        first, partial = self.step * self._accumulation, self._partial
-        batches = [self._order.micro_batch(first + one) for one in range(self._accumulation)]
+        first, partial = self.course.first(self.step), self._partial
+        batches = self.course.micro_batches(self.step)
         targets = sum(count_targets(rows) for rows in batches)
         update = Update(targets, self._rate(), float(self.knobs["clip_norm"]) or math.inf)
         norm = 0.0
-        for index in range(partial.micro_batches, self._accumulation):
+        for index in range(partial.micro_batches, len(batches)):
             items = self._items(batches[index], first + index)
-            last = index + 1 == self._accumulation
+            last = index + 1 == len(batches)
             done, took_s = yield from self._ask(Learn(items, update if last else None))
             self._finite("loss", done.loss)
             partial.micro_batches, norm = index + 1, done.norm
@@ -181,17 +192,18 @@ class Trial:
 
     def _evaluate(self) -> Generator[Want, tuple[Done, float], str]:
         """Judge on the validation rows. Returns the reason to stop, or ""."""
-        partial, size = self._partial, self._spec.evaluate.batch_size
+        partial = self._partial
         while partial.judged < len(self._held):
-            rows = self._held[partial.judged : partial.judged + size]
-            done, _ = yield from self._ask(Judge([Item(self.factors, row) for row in rows]))
-            partial.sums.add(done.loss, count_targets(rows), done.hits)
+            rows = self._held.batch(partial.judged)
+            done, _ = yield from self._ask(self._held.want(self.factors, rows))
+            self._held.take(rows, done, partial.sums, partial.losses)
             partial.judged += len(rows)
         self._partial = Partial()
-        metrics = partial.sums.metrics()
+        metrics, losses = partial.sums.metrics(), self._held.told(partial.losses)
         self._evaluated_step = self.step
         self.latest.update(metrics)
-        self._say(e.TrialEvaluated, step=self.step, elapsed_s=self.elapsed_s, metrics=metrics)
+        told = {"elapsed_s": self.elapsed_s, "metrics": metrics, "rows": losses}
+        self._say(e.TrialEvaluated, step=self.step, **told)
         value, best = metrics.get(self._goal), self._patience.best
         why = self._patience.seen(value) if value is not None else None
         if self._patience.best != best:
@@ -200,7 +212,8 @@ class Trial:
 
     def _score(self, boards: Boards) -> Generator[Want, tuple[Done, float], None]:
         """Fill the boards. Left in the middle, it is begun anew: nothing of it is kept before its end."""
-        writes = boards.writes(self.step, bool(self._why) or self.step == self.total_steps)
+        last = bool(self._why) or self.step >= self.total_steps
+        writes = boards.writes(self.step // self.every, last)
         scored = yield from boards.score(self.factors, writes, self.elapsed_s, self._scoring_s)
         self._done += 1
         self._scored_step, self._scoring_s = self.step, self._scoring_s + scored.took_s
@@ -243,13 +256,16 @@ class Trial:
         self.latest.update(metrics)
         now = time.monotonic()
         due = now - self._reported_at >= self._spec.resources.report_every_s
-        if due or self.step in (1, self.total_steps) or self.step % self._spec.evaluate.every == 0:
+        if due or self.step in (1, self.total_steps) or self.step % self.every == 0:
             self._reported_at = now
             self._say(e.TrialReported, step=self.step, elapsed_s=self.elapsed_s, metrics=metrics)
 
     def _warn(self, text: str) -> None:
+        self._note(text, "warning")
+
+    def _note(self, text: str, level: str = "info") -> None:
         study, told = self._spec.study.name, f"trial {self.number}: {text}"
-        self._tell(e.StudyNoted(at=time.time(), study=study, text=told, level="warning"))
+        self._tell(e.StudyNoted(at=time.time(), study=study, text=told, level=level))
 
     def _say(self, kind: type[e.TrialEvent], **fields: object) -> None:
         self._tell(kind(at=time.time(), study=self._spec.study.name, trial=self.number, **fields))  # type: ignore[arg-type]
@@ -279,6 +295,9 @@ class Trial:
                 "waited": self._patience.waited,
                 "latest": dict(self.latest),
                 "evaluated_step": self._evaluated_step,
+                "passed_step": self._passed_step,
+                "since": list(self.course.since),
+                "knobs": dict(self.knobs),
                 "scored": [self._scored_step, self._scoring_s],
                 "unsaid": dict(self._unsaid),
                 "why": self._why,
@@ -287,9 +306,14 @@ class Trial:
         )
 
     def restore(self, snapshot: checkpoint.Snapshot) -> None:
-        """Go on from ``snapshot``; before ``life`` begins."""
+        """Go on from ``snapshot``, be it that of a trial with other knobs; before ``life`` begins. Raises
+        TrimtabError where ``cloning`` says so."""
+        snapshot, notes = cloning.suited(snapshot, self.knobs, dict(self.factors.named()))
+        for note in notes:
+            self._note(note)
         numbers, tensors = snapshot.numbers, dict(snapshot.optimizer)
-        partial = dict(numbers["partial"])
+        self.course = self.course.starting(Since(*numbers.get("since", ())), self.knobs)
+        self.total_steps = self.course.total_steps
         gradient = tensors.pop(GRADIENT, None)
         self.factors.load(snapshot.adapter)
         self.factors.grad = None if gradient is None else gradient.to(self._base.device)
@@ -299,9 +323,10 @@ class Trial:
         self._patience.best, self._patience.waited = numbers["best"], int(numbers["waited"])
         self.best_at = Position(*numbers["best_at"]) if numbers["best_at"] else None
         self.latest, self._evaluated_step = dict(numbers["latest"]), int(numbers["evaluated_step"])
+        self._passed_step = int(numbers.get("passed_step", -1))
         self._scored_step, self._scoring_s = numbers.get("scored", (-1, 0.0))
         self._unsaid, self._why = dict(numbers.get("unsaid", {})), str(numbers.get("why", ""))
-        self._partial = Partial(**{**partial, "sums": Sums(**partial["sums"])})
+        self._partial = parts.read(numbers["partial"])
 
     def to(self, device: torch.device) -> None:
         """Take all its tensors to ``device``."""

@@ -76,7 +76,7 @@ def beginning(bench) -> dict:
 
 def micro_batches(bench, count: int) -> list[list]:
     trial = next(iter(bench.pack._members.values())).trial
-    return [trial._order.micro_batch(index) for index in range(count)]
+    return [rows for step in range(count) for rows in trial.course.micro_batches(step)]
 
 
 # PEFT computes its adapters in float32 over a half-precision base, trimtab in the base's own with float32
