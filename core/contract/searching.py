@@ -11,7 +11,8 @@ from core.errors import Problem, SpecError
 
 def faults(whole: Spec, place: str) -> list[Problem]:
     """Every fault of ``study.fixed``, ``threshold`` and ``constraints``, said to be at ``place``."""
-    return [*_held_still(whole, place), *_bounds(whole.study, place), *_constraints(whole.study, place)]
+    found = [*_held_still(whole, place), *_bounds(whole.study, place), *_constraints(whole.study, place)]
+    return [*found, *_rows(whole.study, place)]
 
 
 def constraints(study: StudySection) -> list[Limit]:
@@ -43,6 +44,15 @@ def _bounds(study: StudySection, place: str) -> list[Problem]:
     if lower is not None and upper is not None and lower >= upper:
         return [Problem(f"threshold.lower = {lower:g} is not below upper = {upper:g}", place, "swap them")]
     return []
+
+
+def _rows(study: StudySection, place: str) -> list[Problem]:
+    """Wilcoxon's ranks compare losses, whatever the study is after."""
+    goal = study.objectives[0].metric
+    if study.pruner != "wilcoxon" or goal in ("eval/loss", "eval/perplexity"):
+        return []
+    fix = 'take eval/loss as the objective, or pruner = "median"'
+    return [Problem(f"pruner = 'wilcoxon' compares losses of rows, not {goal}", place, fix)]
 
 
 def _constraints(study: StudySection, place: str) -> list[Problem]:

@@ -14,7 +14,7 @@ from core.contract.space import Dimension
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 SAMPLERS = ("tpe", "gp", "cmaes", "nsga2", "nsga3", "qmc", "random", "grid", "bruteforce")
 COUNTED = ("grid", "bruteforce")  # samplers that come to an end: they need a space that can be counted
-PRUNERS = ("none", "median", "percentile", "halving", "hyperband", "patient", "threshold")
+PRUNERS = ("none", "median", "percentile", "halving", "hyperband", "wilcoxon", "patient", "threshold")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16", "nf4", "int8")
 BOARDS = ("quality", "safety", "security")
 ON_BREACH = ("warn", "pause", "prune")
@@ -32,10 +32,11 @@ class Section(BaseModel):
 
 
 class Objective(Section):
-    """One number to make better."""
+    """One number to make better; ``reference`` is what it has to beat, such as an earlier model's."""
 
     metric: Literal[OBJECTIVES]  # type: ignore[valid-type]
     direction: Direction = "minimize"
+    reference: float | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -68,6 +69,7 @@ class StudySection(Section):
     ``fixed`` holds knobs of the space at one value, whatever the sampler would take: the history of a study
     stays of use, which it would not be if the knob moved to [train]. ``constraints`` such as
     "memory/alone_bytes <= 22 GiB" are what samplers learn to keep; trials that break them stay in the study.
+    ``warm_start`` names earlier studies: their best points are tried first, or all their trials are history.
     """
 
     name: str
@@ -83,6 +85,9 @@ class StudySection(Section):
     threshold: Threshold = Threshold()
     stop_after: StopAfter = StopAfter()
     constraints: list[str] = []
+    warm_start: list[str] = []
+    warm_start_as: Literal["points", "trials"] = "points"
+    warm_start_best: Positive = 5
 
     @field_validator("name")
     @classmethod

@@ -262,8 +262,10 @@ def _with_absolute_paths(whole: spec.Spec, folder: Path) -> spec.Spec:
         for name in ("prompts", "reference", "classifier")
         if (path := getattr(whole.evaluate, name)) is not None
     }
+    earlier = [settled(name) if "/" in name else name for name in whole.study.warm_start]
     return whole.model_copy(
         update={
+            "study": whole.study.model_copy(update={"warm_start": earlier}),
             "evaluate": whole.evaluate.model_copy(update=evaluate),
             "model": whole.model.model_copy(update={"base": settled(whole.model.base)}),
             "data": whole.data.model_copy(update=data),

@@ -156,7 +156,8 @@ class Runner:
     async def _judge(self, event: e.TrialEvaluated | e.TrialScored) -> None:
         if not self.study.trials[event.trial].counted:
             return  # a person steers it: neither judged nor a measure for others
-        reason = await self._search.report(event.trial, event.step, event.metrics)
+        rows = event.rows if isinstance(event, e.TrialEvaluated) else ()
+        reason = await self._search.report(event.trial, event.step, event.metrics, rows)
         trial = self.study.trials[event.trial]
         if not reason or trial.state not in s.ON_WORKER or trial.asked == "prune":
             return

@@ -16,6 +16,7 @@ from core.contract import specfile
 from core.contract.condition import idle
 from core.contract.plain import plain
 from core.errors import SpecError, TrimtabError
+from core.search import warm, wilcoxon
 from core.search.exhaustive import LOST as LOST_POINT
 from core.search.generation import begin
 from core.search.pruner import pruner
@@ -47,6 +48,7 @@ class Oracle:
     def __init__(self, raw: dict[str, Any], folder: str) -> None:
         self.spec = specfile.parse(raw, folder)
         self.url = address(self.spec, Path(folder))
+        self._news: list[str] = []
         with self._storage_errors():
             self.study = self._open()
 
@@ -55,6 +57,8 @@ class Oracle:
         arguments = {"directions": [one.direction for one in goals], "pruner": pruner(self.spec)}
         study = begin(self.spec, opened(self.url), arguments)
         self._same_directions(study)
+        if self.spec.study.warm_start and not study.get_trials(deepcopy=False):
+            self._news = warm.begin(self.spec, study)
         study.sampler = sampler(self.spec, past_trials=len(study.get_trials(deepcopy=False)))
         study.set_metric_names([one.metric for one in goals])
         study.stop = lambda: None  # type: ignore[method-assign]  # a finished grid stops loops: here is none
@@ -97,6 +101,8 @@ class Oracle:
         complete = len(self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
         params = suggested(self.spec.space, trial := self.study.ask())
         why = sampler_why(self.spec, self.study.sampler, trial.number, complete)
+        if origin := trial.user_attrs.get(warm.FROM):
+            why = f"warm start: as {origin}"
         return Proposal(trial.number, params, self._knobs(params), why)
 
     def _knobs(self, params: dict[str, Any]) -> dict[str, Any]:
@@ -119,14 +125,24 @@ class Oracle:
         self.study.add_trial(optuna.trial.create_trial(state=TrialState.RUNNING))
         return Proposal(self.count() - 1, {}, dict(self.spec.train), "by hand")
 
-    def report(self, number: int, step: int, metrics: dict[str, float]) -> str | None:
-        """Note the objective's reading; the reason when the trial should end."""
+    def news(self) -> list[str]:
+        """What there is to say about the study's beginning, once."""
+        said, self._news = self._news, []
+        return said
+
+    def report(
+        self, number: int, step: int, metrics: dict[str, float], rows: list[float] | None = None
+    ) -> str | None:
+        """Note the objective's reading, and the losses of the validation ``rows``; the reason when the trial
+        should end."""
         goals = self.spec.study.objectives
         value = metrics.get(goals[0].metric)
         if len(goals) > 1 or value is None:
             return None
         storage, trial_id = self.study._storage, self._id(number)
         try:
+            if rows:
+                storage.set_trial_system_attr(trial_id, wilcoxon.key(step), wilcoxon.stored(rows))
             storage.set_trial_intermediate_value(trial_id, step, float(value))
             pruned = self.study.pruner.prune(self.study, storage.get_trial(trial_id))
         except UpdateFinishedTrialError:

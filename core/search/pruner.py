@@ -9,6 +9,7 @@ from optuna.pruners import BasePruner
 
 from core.contract.spec import Spec
 from core.search.peers import PeersPruner
+from core.search.wilcoxon import RowsPruner
 
 PERCENTILE = 25.0  # the percentile pruner keeps the best quarter
 HALVING_FACTOR = 4
@@ -39,12 +40,24 @@ def patience(spec: Spec) -> int:
     return spec.evaluate.patience or PATIENCE
 
 
+def _rows(spec: Spec) -> BasePruner:
+    return RowsPruner(spec.study.startup_trials, spec.study.pruner_warmup_steps)
+
+
+def _hyperband(spec: Spec) -> BasePruner:
+    """Brackets for as many steps as trials have where that is known; else Optuna waits for one to end."""
+    steps = None if "steps" in spec.space else spec.train.get("steps")
+    most = max(int(steps), first_rung(spec)) if isinstance(steps, int) else "auto"
+    return pruners.HyperbandPruner(first_rung(spec), most, HYPERBAND_FACTOR)
+
+
 PRUNERS: dict[str, Callable[[Spec], BasePruner]] = {
     "none": lambda spec: pruners.NopPruner(),
     "median": _median,
     "percentile": _percentile,
     "halving": lambda spec: pruners.SuccessiveHalvingPruner(first_rung(spec), HALVING_FACTOR),
-    "hyperband": lambda spec: pruners.HyperbandPruner(first_rung(spec), reduction_factor=HYPERBAND_FACTOR),
+    "hyperband": _hyperband,
+    "wilcoxon": _rows,
     "patient": lambda spec: pruners.PatientPruner(_median(spec), patience(spec), spec.evaluate.min_delta),
     "threshold": _threshold,
 }

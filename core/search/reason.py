@@ -10,6 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 from core.contract.spec import Spec
 from core.search.peers import peers
 from core.search.pruner import HALVING_FACTOR, HYPERBAND_FACTOR, PERCENTILE, patience
+from core.search.wilcoxon import told
 
 
 def reason(spec: Spec, study: Any, trial: FrozenTrial) -> str:
@@ -24,6 +25,8 @@ def reason(spec: Spec, study: Any, trial: FrozenTrial) -> str:
             return f"halving pruner: {_rung(spec, study, trial, HALVING_FACTOR)}"
         case "hyperband":
             return f"hyperband pruner: {_rung(spec, study, trial, HYPERBAND_FACTOR)}"
+        case "wilcoxon":
+            return f"wilcoxon pruner: {told(study, trial, spec.study.startup_trials)}"
         case "patient":
             waited = f"not better for {patience(spec) + 1} evaluations, and "
             return f"patient pruner: {waited}{_below(spec, study, trial, 50.0)}"

@@ -7,7 +7,7 @@ import contextlib
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,8 @@ class Search:
         Raises SpecError when it does not fit the file, TrimtabError when its storage does not work.
         """
         self._next = await self._call("count")
+        for text in await self._call("news"):
+            self._note(text)
 
     async def ask(self) -> Proposal | None:
         """The next trial; None when the space is used up."""
@@ -76,9 +78,12 @@ class Search:
             await self._end()
         await self._call("count")
 
-    async def report(self, trial: int, step: int, metrics: dict[str, float]) -> str | None:
-        """Note a reading; the reason when the pruner wants the trial ended."""
-        return await self._call("report", lambda: [trial, step, metrics])
+    async def report(
+        self, trial: int, step: int, metrics: dict[str, float], rows: Sequence[float] = ()
+    ) -> str | None:
+        """Note a reading, with the losses of the validation ``rows`` for a pruner that compares them; the
+        reason when it wants the trial ended."""
+        return await self._call("report", lambda: [trial, step, metrics, list(rows)])
 
     async def constrain(self, trial: int, name: str, violation: float) -> None:
         """Note by how much a trial violates a constraint: above 0 it is infeasible, and samplers learn it."""

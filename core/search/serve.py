@@ -16,7 +16,7 @@ from core.contract.plain import plain
 from core.errors import SpecError, TrimtabError
 from core.search.talk import LENGTH, Answer, Call, framed
 
-METHODS = frozenset({"count", "ask", "report", "tell", "reconcile", "constrain", "enqueue"})
+METHODS = frozenset({"count", "ask", "report", "tell", "reconcile", "constrain", "enqueue", "news"})
 
 
 def serve(source: BinaryIO, sink: BinaryIO) -> None:

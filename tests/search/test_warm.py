@@ -1,0 +1,81 @@
+"""A study begins with what earlier ones found."""
+
+from __future__ import annotations
+
+import pytest
+
+from core import paths
+from core.contract import specfile
+from core.errors import SpecError
+from core.search.oracle import Oracle
+from tests.search import studies
+from tests.search.test_respaced import NARROW
+
+
+@pytest.fixture
+def earlier(tmp_path, monkeypatch):
+    """An earlier study of ten trials in this home."""
+    monkeypatch.setenv("TRIMTAB_HOME", str(tmp_path))
+    folder = paths.studies() / "old"
+    folder.mkdir(parents=True)
+    raw = {**studies.raw("random"), "study": {**studies.raw("random")["study"], "name": "old"}}
+    (folder / "study.toml").write_text(specfile.write(specfile.parse(raw)))
+    oracle = Oracle(raw, str(folder))
+    for number in range(10):
+        proposal = oracle.ask(number)
+        oracle.tell(number, "complete", [studies.quadratic(proposal)])
+    return oracle.study.trials
+
+
+def begun(tmp_path, space=None, sampler="tpe", **study):
+    folder = tmp_path / "new"
+    folder.mkdir(exist_ok=True)
+    whole = {**studies.SPACE, **(space or {})}
+    return Oracle(studies.raw(sampler, whole, warm_start=["old"], **study), str(folder))
+
+
+def test_the_best_points_of_an_earlier_study_are_tried_first(tmp_path, earlier):
+    oracle = begun(tmp_path, warm_start_best=3)
+    best = sorted(earlier, key=lambda trial: trial.value)[:3]
+    proposals = [oracle.ask(3) for _ in range(4)]
+    shown = [one.params["learning_rate"] for one in proposals]
+    assert shown[:3] == [one.params["learning_rate"] for one in best] and shown[3] not in shown[:3]
+    assert (
+        proposals[0].why == f"warm start: as trial {best[0].number} of old, which reached {best[0].value:.4g}"
+    )
+    assert [one.number for one in proposals] == [0, 1, 2, 3]
+
+
+def test_what_waits_outlives_the_process_and_is_handed_out_once(tmp_path, earlier):
+    oracle = begun(tmp_path, warm_start_best=2)
+    oracle.ask(2)
+    oracle.reconcile({0: ("running", [], {})})
+    again = begun(tmp_path, warm_start_best=2)
+    assert again.ask(2).why.startswith("warm start") and not again.ask(2).why.startswith("warm start")
+
+
+def test_a_trial_by_hand_does_not_take_the_place_of_what_waits(tmp_path, earlier):
+    oracle = begun(tmp_path, warm_start_best=2)
+    assert oracle.enqueue(2, {"lora_rank": 12}, True).params["lora_rank"] == 12
+    assert oracle.ask(3).why.startswith("warm start")
+
+
+def test_the_trials_of_an_earlier_study_are_history_where_that_is_wanted(tmp_path, earlier):
+    oracle = begun(tmp_path, warm_start_as="trials")
+    assert oracle.count() == 10 and oracle.study.best_value == min(one.value for one in earlier)
+    assert oracle.ask(10).why == "tpe: from 10 trials known"
+
+
+def test_what_lies_outside_the_new_space_is_left_out_and_said(tmp_path, earlier):
+    inside = [one for one in earlier if 1e-4 <= one.params["learning_rate"] <= 1e-3]
+    oracle = begun(tmp_path, {"learning_rate": NARROW}, warm_start_as="trials")
+    assert oracle.count() == len(inside) < 10
+    assert oracle.news() == [f"warm start: {10 - len(inside)} trials of old lie outside this space"]
+    assert oracle.news() == []
+
+
+def test_a_study_that_is_not_there_or_was_after_something_else_is_refused(tmp_path, earlier):
+    with pytest.raises(SpecError, match="warm_start: there is no study 'gone'"):
+        Oracle(studies.raw(warm_start=["gone"]), str(tmp_path))
+    with pytest.raises(SpecError, match="warm_start: 'old' was after eval/loss"):
+        begun(tmp_path, objectives=["eval/accuracy"])
