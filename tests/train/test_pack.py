@@ -53,6 +53,7 @@ def test_prune_ends_a_trial_with_its_reason_and_frees_its_place(bench, tmp_path)
     one.assign(tmp_path)
     one.pack.turn()
     one.pack.do(work.Prune(0, "worse than the median"))
+    one.pack.settle()
     assert one.of(e.TrialPruned)[0].why == "worse than the median"
     assert len(one.pack) == 0
     one.pack.do(work.Prune(0, "again"))

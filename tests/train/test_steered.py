@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import threading
 from pathlib import Path
 
 from core.contract import events as e
@@ -87,9 +88,10 @@ def test_a_full_disk_does_not_hold_a_prune_back(bench, tmp_path, no_room, monkey
     no_room()
     while len(one.pack) > 1:
         one.pack.turn()
+    pruned, tell = threading.Event(), one.pack._tell
+    one.pack._tell = lambda event: (tell(event), isinstance(event, e.TrialPruned) and pruned.set())
     one.pack.do(work.Prune(1, "worse than the median"))
-    one.pack._keeper._writer.settle()
-    assert one.of(e.TrialPruned, 1)
+    assert pruned.wait(30.0), "it was not told"
     assert not positions(tmp_path / "1") and not one.of(e.TrialCompleted, 0)
     assert any("trial 1: no checkpoint" in note.text for note in one.of(e.StudyNoted))
     no_room(resource.RLIM_INFINITY)
