@@ -100,9 +100,10 @@ class StudySection(Section):
 
 
 class ModelSection(Section):
-    """The frozen base model."""
+    """The frozen base model; ``adapter`` is a LoRA's folder that each trial begins from."""
 
     base: Annotated[str, Field(min_length=1)]
+    adapter: str | None = None
     precision: Literal[PRECISIONS] = "auto"  # type: ignore[valid-type]
     revision: str | None = None
     double_quant: bool = True

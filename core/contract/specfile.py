@@ -254,6 +254,9 @@ def _with_absolute_paths(whole: spec.Spec, folder: Path) -> spec.Spec:
         beside = path if path.is_absolute() else folder / path
         return str(beside.resolve()) if ":" not in text and beside.exists() else text
 
+    model = {"base": settled(whole.model.base)}
+    if whole.model.adapter is not None:
+        model["adapter"] = settled(whole.model.adapter)
     data = {"source": settled(whole.data.source)}
     if isinstance(whole.data.validation, str):
         data["validation"] = settled(whole.data.validation)
@@ -267,7 +270,7 @@ def _with_absolute_paths(whole: spec.Spec, folder: Path) -> spec.Spec:
         update={
             "study": whole.study.model_copy(update={"warm_start": earlier}),
             "evaluate": whole.evaluate.model_copy(update=evaluate),
-            "model": whole.model.model_copy(update={"base": settled(whole.model.base)}),
+            "model": whole.model.model_copy(update=model),
             "data": whole.data.model_copy(update=data),
         }
     )

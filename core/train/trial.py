@@ -14,7 +14,18 @@ from core.contract import events as e
 from core.contract.spec import Spec
 from core.contract.work import Assign, Edit
 from core.evaluate.patience import Patience
-from core.train import adapters, checkpoint, cloning, dropout, edits, evidence, memory, optimizer, schedule
+from core.train import (
+    adapters,
+    checkpoint,
+    cloning,
+    dropout,
+    earlier,
+    edits,
+    evidence,
+    memory,
+    optimizer,
+    schedule,
+)
 from core.train import partial as parts
 from core.train.boards import Boards
 from core.train.course import Course, Since
@@ -88,7 +99,11 @@ class Trial:
             self._base.device,
         )  # fmt: skip
         try:
-            factors.draw(str(self.knobs["initialisation"]))
+            if self._spec.model.adapter:
+                factors.draw("default")
+                earlier.begin(factors, Path(self._spec.model.adapter))
+            else:
+                factors.draw(str(self.knobs["initialisation"]))
         except ValueError as error:
             raise adapters.Unfit(f"the adapter cannot be made (rank {rank}): {error}") from error
         return factors

@@ -1,0 +1,59 @@
+"""A study begins from an adapter that an earlier one made."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from core.contract import events as e
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    return tmp_path_factory.mktemp("earlier")
+
+
+@pytest.fixture
+def adapter(bench, trained):
+    """An adapter of rank 4 after eight steps, and the loss that it ended with."""
+    one = bench(train={"learning_rate": 1e-2})
+    one.assign(trained)
+    one.finish()
+    return trained / "0" / "adapter", one.of(e.TrialEvaluated)[-1].metrics["eval/loss"]
+
+
+def first_loss(bench, tmp_path, adapter, **knobs):
+    one = bench(
+        model={"base": str(bench().spec.model.base), "adapter": str(adapter)},
+        train={"learning_rate": 1e-12, "steps": 1, "scheduler": "constant", "warmup": 0.0, **knobs},
+        evaluate={"every": 1},
+    )
+    one.assign(tmp_path)
+    one.finish()
+    told = one.of(e.TrialInfeasible)
+    return told[0].why if told else one.of(e.TrialEvaluated)[0].metrics["eval/loss"]
+
+
+@pytest.mark.parametrize(
+    "knobs", [{}, {"lora_rank": 7}, {"lora_alpha": 5.0}, {"lora_rank": 8, "lora_alpha": 3.0}]
+)
+def test_a_trial_begins_where_the_adapter_ended_whatever_its_own_rank_and_alpha(
+    bench, tmp_path, adapter, knobs
+):
+    folder, loss = adapter
+    assert first_loss(bench, tmp_path, folder, **knobs) == pytest.approx(loss, abs=2e-5)
+
+
+def test_an_adapter_that_does_not_fit_makes_the_trial_infeasible_and_says_why(bench, tmp_path, adapter):
+    folder, _ = adapter
+    assert "model.adapter has rank 4: lora_rank = 2" in first_loss(bench, tmp_path, folder, lora_rank=2)
+    told = first_loss(bench, tmp_path, folder, target_modules="attention")
+    assert "which target_modules leaves out" in told
+    assert "cannot be begun from" in first_loss(bench, tmp_path, tmp_path / "nothing")
+    aside = tmp_path / "dora"
+    aside.mkdir()
+    config = json.loads((folder / "adapter_config.json").read_text())
+    (aside / "adapter_config.json").write_text(json.dumps({**config, "use_dora": True}))
+    (aside / "adapter_model.safetensors").write_bytes((folder / "adapter_model.safetensors").read_bytes())
+    assert "it is no plain LoRA" in first_loss(bench, tmp_path, aside)
