@@ -24,6 +24,7 @@ class Proposing:
         self, spec: Spec, search: Searching, weighing: Weighing, put: Put, now: Callable[[], s.Study]
     ) -> None:
         self._search, self._weighing, self._put, self._now = search, weighing, put, now
+        self._empty = not spec.space
         self._endings = Endings(spec, search)
         self._opened = asyncio.Event()
         self.exhausted = ""  # why nothing more is proposed
@@ -48,7 +49,7 @@ class Proposing:
     async def change(self, spec: Spec) -> None:
         """Go on by another ``spec``: what was used up may not be any more."""
         await self._search.change(spec)
-        self._endings = Endings(spec, self._search)
+        self._endings, self._empty = Endings(spec, self._search), not spec.space
         self.exhausted = ""
 
     async def tell(self, end: End) -> None:
@@ -69,7 +70,7 @@ class Proposing:
             return None
         proposal = await self._search.ask()
         if proposal is None:
-            self.exhausted = "the search space is used up"
+            self.exhausted = "[space] is empty" if self._empty else "the search space is used up"
             return None
         await self._put(
             e.TrialQueued(

@@ -8,7 +8,7 @@ from typing import Any
 from optuna import samplers
 from optuna.samplers import BaseSampler
 
-from core.contract.spec import COUNTED, Spec
+from core.contract.spec import Spec
 from core.search.cells import CellsSampler
 from core.search.cma import CmaSampler
 from core.search.exhaustive import ExhaustiveSampler
@@ -85,8 +85,9 @@ def _origin(spec: Spec, number: int, complete: int) -> str:
 
 
 def remaining(spec: Spec, sampler: BaseSampler, study: Any) -> int | None:
-    """How many different proposals are left; None without an end, which only grid and brute force have."""
+    """How many different proposals are left; None without an end, which grid, brute force and an empty space
+    have."""
     chosen = _chosen(sampler)
-    if spec.study.sampler in COUNTED and not spec.space:
+    if not spec.space:
         return 0 if study.get_trials(deepcopy=False) else 1
     return chosen.left(study) if isinstance(chosen, ExhaustiveSampler | CellsSampler) else None

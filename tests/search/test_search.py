@@ -247,3 +247,9 @@ def test_the_process_ends_with_its_parent_even_by_kill_9(tmp_path):
     parent.wait()
     psutil.wait_procs([child], timeout=DEADLINE_S)
     assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+
+
+async def test_an_empty_space_has_one_trial_whatever_was_planned(tmp_path, opened):
+    search = await opened(tmp_path, "tpe", {}, trials=5)
+    assert (await search.ask()).params == {}
+    assert await search.ask() is None
