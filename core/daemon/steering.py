@@ -125,7 +125,7 @@ class Steering:
     async def _kept(self, study: str, trial: s.Trial) -> e.TrialCheckpointed:
         """The trial's newest checkpoint; one that runs writes it now. Raises RefusedError without one."""
         if trial.state in (s.RUNNING, s.PAUSED):
-            return await self._kept_now(study, trial)
+            return await self._kept_now(study, trial.number)
         if not trial.checkpoint or not await asyncio.to_thread(Path(trial.checkpoint).is_dir):
             what = f"trial {trial.number} is {trial.state} and has no checkpoint"
             raise RefusedError.of(what, f"study {study}", "queue a new trial by hand")
@@ -133,15 +133,15 @@ class Steering:
             at=time.time(), study=study, trial=trial.number, step=trial.checkpoint_step, path=trial.checkpoint
         )
 
-    async def _kept_now(self, study: str, trial: s.Trial) -> e.TrialCheckpointed:
-        key = (study, trial.number)
+    async def _kept_now(self, study: str, number: int) -> e.TrialCheckpointed:
+        key = (study, number)
         if key not in self._awaited or self._awaited[key].done():
             self._awaited[key] = asyncio.get_running_loop().create_future()
-            self._tell(trial, work.Keep(trial.number))
+            self._tell(study, number, work.Keep(number))
         try:
             return await asyncio.wait_for(asyncio.shield(self._awaited[key]), KEEP_S)
         except TimeoutError:
-            what = f"trial {trial.number}'s worker wrote no checkpoint within {KEEP_S:.0f} s"
+            what = f"trial {number}'s worker wrote no checkpoint within {KEEP_S:.0f} s"
             raise RefusedError.of(what, f"study {study}", "look at its log: `trimtab logs`") from None
 
     # -- trials that are there --------------------------------------------------------------------
@@ -159,9 +159,9 @@ class Steering:
                 wanted,
                 e.TrialEdited(at=at, **names, step=trial.step, changes=pairs),  # type: ignore[arg-type]
             )
-            return
-        await self._put(wanted)
-        self._tell(trial, work.Edit(trial.number, values, asked.by))
+        else:
+            await self._put(wanted)
+        self._tell(asked.study, trial.number, work.Edit(trial.number, values, asked.by))
 
     async def _reprieve(self, asked: wire.ReprieveTrial) -> None:
         study = requests.study_in(self._supervisor.state, asked.study)
@@ -192,8 +192,9 @@ class Steering:
             starred=asked.starred, device=asked.device, priority=asked.priority,
         )  # fmt: skip
         await self._put(marked)
-        if asked.device and trial.device not in ("", asked.device) and trial.state in s.ON_WORKER:
-            self._tell(trial, work.Leave(trial.number, f"{asked.by} pinned it to {asked.device}"))
+        if asked.device and self._now(asked.study, trial.number).device not in ("", asked.device):
+            leave = work.Leave(trial.number, f"{asked.by} pinned it to {asked.device}")
+            self._tell(asked.study, trial.number, leave)
         if runner is not None:
             runner.post(marked)
 
@@ -234,8 +235,13 @@ class Steering:
         if refused:
             raise RefusedError.of(refused[0], "engine", "look at the trial again: it has changed meanwhile")
 
-    def _tell(self, trial: s.Trial, message: work.ToWorker) -> None:
-        worker = self._crew.workers.get(trial.worker)
+    def _now(self, study: str, number: int) -> s.Trial:
+        """The trial as it is now: it may have been placed while an event was written."""
+        return self._supervisor.state.studies[study].trials[number]
+
+    def _tell(self, study: str, number: int, message: work.ToWorker) -> None:
+        trial = self._now(study, number)
+        worker = self._crew.workers.get(trial.worker) if trial.state in s.ON_WORKER else None
         if worker is not None:
             worker.tell(message)
 

@@ -105,7 +105,9 @@ class Studies:
             if study.state in s.LIVE_STUDY:
                 self._breaches.take_up(study)
                 try:
-                    self._run(parse(study.spec, study.folder), Path(study.folder))
+                    spec, folder = parse(study.spec, study.folder), Path(study.folder)
+                    runs.settle_spec(folder, write(spec))  # it may have been changed just before the end
+                    self._run(spec, folder)
                 except TrimtabError as error:
                     what = str(error.problems[0].what)
                     self._supervisor.put(

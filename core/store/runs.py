@@ -48,6 +48,12 @@ def write_spec(folder: Path, toml: str) -> None:
     aside.replace(folder / SPEC_FILE)
 
 
+def settle_spec(folder: Path, toml: str) -> None:
+    """Have the spec in its place say ``toml``."""
+    if (folder / SPEC_FILE).read_text("utf-8") != toml:
+        write_spec(folder, toml)
+
+
 def read_spec(folder: Path) -> Spec:
     """The study's spec. Raises SpecError."""
     return specfile.load(folder / SPEC_FILE)
