@@ -3,6 +3,7 @@
 import pytest
 
 from core.contract import state as s
+from core.contract import wire
 from tests.daemon.conftest import Engine
 
 pytestmark = pytest.mark.real
@@ -61,3 +62,16 @@ def test_a_card_that_vanishes_leaves_its_trials_to_the_others(two_cards, how):
     told = [line.text for line in study.lines]
     assert "gpu1 is used no longer: GPU is lost" in told
     assert any("queued again (0): gpu1 is gone: GPU is lost" in text for text in told)
+
+
+def test_a_trial_that_is_pinned_goes_to_its_card_and_on_where_it_stood(two_cards):
+    two_cards.run(study={"trials": 2}, train={"steps": 1_000_000}, resources={"devices": "auto", "pack": 2})
+    two_cards.until_study(lambda one: len(one.trials) == 2 and one.trials[0].step > 20, "both run")
+    two_cards.ask(wire.MarkTrial("s", 0, device="gpu1", by="me"))
+    moved = two_cards.until_study(
+        lambda one: one.trials[0].device == "gpu1" and one.trials[0].state == s.RUNNING, "it moved"
+    )
+    assert moved.trials[0].step > 20 and moved.trials[0].retry == 0
+    told = [line.text for line in moved.trials[0].lines]
+    assert "pinned to gpu1 (by me)" in told and any("me pinned it to gpu1" in text for text in told)
+    assert any("starting on gpu1: pinned to it" in text for text in told)
