@@ -20,7 +20,7 @@ from core.errors import SpecError, TrimtabError
 from core.search.exhaustive import LOST as LOST_POINT
 from core.search.pruner import pruner
 from core.search.reason import reason
-from core.search.sampler import remaining, sampler, sampler_why
+from core.search.sampler import known, remaining, sampler, sampler_why
 from core.search.space import distributions, restored, stored
 from core.search.talk import Proposal
 
@@ -109,10 +109,10 @@ class Oracle:
         self._give_up(lambda trial: trial.number >= first)
         if remaining(self.spec, self.study.sampler, self.study) == 0:
             return None
-        complete = len(self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
+        learnt = known(self.spec, self.study)
         trial = self.study.ask(distributions(self.spec.space))
         params = restored(self.spec.space, trial.params)
-        why = sampler_why(self.spec, self.study.sampler, trial.number, complete)
+        why = sampler_why(self.spec, self.study.sampler, trial.number, learnt)
         return Proposal(trial.number, params, {**self.spec.train, **params}, why)
 
     def report(self, number: int, step: int, metrics: dict[str, float]) -> str | None:
