@@ -9,7 +9,7 @@ median. Behind each mean stands half the width of its 95 % interval (bootstrap o
 Where sampler and pruner are Optuna's own, both must propose the very same trials (``same``); the bench ends
 with 1 where they do not. They differ on purpose with cmaes (no pickles, so its random numbers are drawn at
 other times) and with gp beside a pruner (trimtab's learns from pruned trials): there the difference has its
-interval. gp thinks for a second a trial: ``--samplers gp --seeds 4 --budget 512 --pruners none,halving``.
+interval. gp thinks for a second a trial: ``--samplers gp --seeds 4 --budget 768 --pruners none,median``.
 """
 
 from __future__ import annotations
