@@ -21,7 +21,7 @@ from core.search.exhaustive import LOST as LOST_POINT
 from core.search.generation import begin
 from core.search.pruner import pruner
 from core.search.reason import reason
-from core.search.sampler import remaining, sampler, sampler_why
+from core.search.sampler import known, remaining, sampler, sampler_why
 from core.search.space import distributions, stored, suggested
 from core.search.storage import address, opened
 from core.search.talk import Proposal
@@ -98,9 +98,9 @@ class Oracle:
         self._give_up(lambda trial: trial.number >= first)
         if remaining(self.spec, self.study.sampler, self.study) == 0:
             return None
-        complete = len(self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
+        learnt = known(self.spec, self.study)
         params = suggested(self.spec.space, trial := self.study.ask())
-        why = sampler_why(self.spec, self.study.sampler, trial.number, complete)
+        why = sampler_why(self.spec, self.study.sampler, trial.number, learnt)
         if origin := trial.user_attrs.get(warm.FROM):
             why = f"warm start: as {origin}"
         return Proposal(trial.number, params, self._knobs(params), why)

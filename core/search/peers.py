@@ -8,12 +8,13 @@ from typing import Any
 from optuna.pruners import PercentilePruner
 from optuna.trial import FrozenTrial, TrialState
 
-# A failed trial's readings may come from what made it fail; a waiting one has none.
-PEERS = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
+# A failed trial's readings may come from what made it fail; a waiting one has none. A pruned trial would
+# make the border milder than Optuna's: on the recorded surface random search ends 0.04 nats worse with it.
+PEERS = (TrialState.COMPLETE, TrialState.RUNNING)
 
 
 def peers(study: Any, trial: FrozenTrial) -> list[FrozenTrial]:
-    """The other trials that have a reading at ``trial``'s last step: complete, pruned and running ones.
+    """The other trials that have a reading at ``trial``'s last step: complete and running ones.
 
     A trial that reaches a step as the first has no peers there, so it is not judged there.
     """
@@ -25,7 +26,7 @@ class PeersPruner(PercentilePruner):
     """Optuna's rule with ``peers`` in the place of the complete trials.
 
     ``n_startup_trials`` counts peers, so a border always rests on that many readings of the same step.
-    Where every peer is complete it is Optuna's own decision (there with ``n_min_trials`` as large). A
+    Where trials run one after another it is Optuna's own decision (there with ``n_min_trials`` as large). A
     trial is compared by its best value so far, so the best at a step is never worse than the border.
     """
 

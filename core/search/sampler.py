@@ -7,6 +7,7 @@ from typing import Any
 
 from optuna import samplers
 from optuna.samplers import BaseSampler
+from optuna.trial import TrialState
 
 from core.contract.spec import Spec
 from core.search.cells import CellsSampler
@@ -59,14 +60,20 @@ def sampler(spec: Spec, past_trials: int = 0) -> BaseSampler:
     return samplers.PartialFixedSampler(fixed(spec), chosen) if spec.study.fixed else chosen
 
 
-def sampler_why(spec: Spec, sampler: BaseSampler, number: int, complete: int) -> str:
+def known(spec: Spec, study: Any) -> int:
+    """How many trials the sampler can learn from; TPE's random start ends with pruned ones, too."""
+    pruned = (TrialState.PRUNED,) if spec.study.sampler == "tpe" else ()
+    return len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, *pruned)))
+
+
+def sampler_why(spec: Spec, sampler: BaseSampler, number: int, known: int) -> str:
     """How a proposal came about, in a few words."""
     held = ", ".join(f"{name} = {value}" for name, value in spec.study.fixed.items())
     chosen = _chosen(sampler)
     if isinstance(chosen, GpSampler) and chosen.known > chosen.history:
         origin = f"gp: from {chosen.history} of {chosen.known} trials known, the best and the latest"
     else:
-        origin = _origin(spec, number, complete)
+        origin = _origin(spec, number, known)
     return origin + (f"; fixed: {held}" if held else "")
 
 
@@ -74,13 +81,13 @@ def _chosen(sampler: BaseSampler) -> BaseSampler:
     return sampler._base_sampler if isinstance(sampler, samplers.PartialFixedSampler) else sampler
 
 
-def _origin(spec: Spec, number: int, complete: int) -> str:
+def _origin(spec: Spec, number: int, known: int) -> str:
     name = spec.study.sampler
     startup = spec.study.startup_trials
-    if name in ("tpe", "gp", "cmaes") and complete < startup:
-        return f"{name}: random start, {complete} of {startup} trials known"
+    if name in ("tpe", "gp", "cmaes") and known < startup:
+        return f"{name}: random start, {known} of {startup} trials known"
     if name in ("tpe", "gp", "cmaes", "nsga2", "nsga3"):
-        return f"{name}: from {complete} trials known"
+        return f"{name}: from {known} trials known"
     return f"{name}: proposal {number + 1}"
 
 

@@ -7,7 +7,7 @@ import sys
 
 BENCHES = (
     "console", "engine", "trainer", "asks", "memory --quick --shapes tiny",
-    "sweep --trials 4 --steps 8 --rivals a,c",
+    "sweep --trials 4 --steps 8 --rivals a,c", "regret --quick",
 )  # fmt: skip
 
 for bench in BENCHES:

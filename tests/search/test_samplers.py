@@ -188,6 +188,19 @@ def test_gp_looks_at_the_best_and_the_latest_of_a_long_history_and_says_so(tmp_p
     assert sorted(one.value for one in fitted) == [1.0, 2.0, 4.0, 7.0, 8.0, 9.0], "0 broke a constraint"
 
 
+@pytest.mark.parametrize(
+    ("name", "said"), [("tpe", "from 3 trials known"), ("gp", "random start, 0 of 3 trials known")]
+)
+def test_the_reason_counts_what_the_sampler_learns_from(name, said, tmp_path):
+    """TPE begins with pruned trials as well; the GP waits for complete ones."""
+    oracle = Oracle(studies.raw(name, storage=MEMORY), str(tmp_path))
+    for number in range(3):
+        oracle.ask(number)
+        oracle.report(number, 10, {"eval/loss": float(number)})
+        oracle.tell(number, "pruned", [])
+    assert oracle.ask(3).why == f"{name}: {said}"
+
+
 def test_cmaes_stores_no_pickle(tmp_path):
     oracle = Oracle(studies.raw("cmaes", startup_trials=1, storage=MEMORY), str(tmp_path))
     run(oracle, 16)
