@@ -19,7 +19,7 @@ from unittest import mock
 import optuna
 from optuna import pruners, samplers
 
-from core.search import oracle as rooms
+from core.search import storage as rooms
 from core.search.oracle import Oracle
 from tests.bench.surface import COUNTED, CURVE, EVERY, SPACE, WHOLE, Point, Surface
 
