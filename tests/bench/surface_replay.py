@@ -173,7 +173,9 @@ def optuna_pruner(name: str) -> pruners.BasePruner:
         "median": lambda: pruners.MedianPruner(STARTUP),
         "percentile": lambda: pruners.PercentilePruner(25.0, STARTUP),
         "halving": lambda: pruners.SuccessiveHalvingPruner(min_resource=EVERY, reduction_factor=4),
-        "hyperband": lambda: pruners.HyperbandPruner(min_resource=EVERY, reduction_factor=3),
+        "hyperband": lambda: pruners.HyperbandPruner(
+            min_resource=EVERY, max_resource=LAST, reduction_factor=3
+        ),
         "patient": lambda: pruners.PatientPruner(pruners.MedianPruner(STARTUP), patience=3),
     }
     return known[name]()
