@@ -29,7 +29,7 @@ SHOTS = [
     ("cards", (80, 24), ()),
     ("empty", (80, 24), ()),
     ("study", (80, 24), ("enter",)),
-    ("study", (160, 48), ("j", "j", "j", "enter", "e")),
+    ("study", (160, 48), ("j", "j", "j", "enter", "w")),
     ("study", (80, 24), ("question_mark",)),
     ("study", (80, 24), ("s",)),
     ("weighed", (80, 24), ("j", "m")),
