@@ -178,11 +178,14 @@ class TrialReported(TrialEvent, frozen=True, tag="trial-reported"):
 
 
 class TrialEvaluated(TrialEvent, frozen=True, tag="trial-evaluated"):
-    """Validation numbers at ``step``."""
+    """Validation numbers at ``step``. ``rows``, under the wilcoxon pruner: the mean loss of each validation
+    row, nats, the same row at the same place in all trials; NaN for one without a target within the trial's
+    sequence_length."""
 
     step: int
     elapsed_s: float
     metrics: dict[str, float]
+    rows: tuple[float, ...] = ()
 
 
 class TrialScored(TrialEvent, frozen=True, tag="trial-scored"):

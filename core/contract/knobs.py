@@ -59,7 +59,7 @@ TABLE: tuple[Knob, ...] = (
     ),
     Knob(
         "lora_dropout", "float", 0.0, "dropout on the adapter's input",
-        low=0.0, high=0.95, unit="fraction", short="drop",
+        low=0.0, high=0.95, unit="fraction", live=True, short="drop",
     ),
     Knob(
         "target_modules", "modules", "all-linear",
@@ -89,7 +89,7 @@ TABLE: tuple[Knob, ...] = (
     ),
     Knob(
         "steps", "int", None, "optimizer steps; overrides epochs",
-        low=1, high=1_000_000_000, unit="steps", optional=True, short="steps",
+        low=1, high=1_000_000_000, unit="steps", optional=True, live=True, short="steps",
     ),
     Knob(
         "initialisation", "choice", "default",

@@ -60,7 +60,8 @@ class Heard(msgspec.Struct, frozen=True, tag="heard"):
 
 
 class Assign(msgspec.Struct, frozen=True, tag="assign"):
-    """Train this trial; ``knobs`` is complete. Goes on from ``checkpoint`` where one is named."""
+    """Train this trial; ``knobs`` is complete. Goes on from ``checkpoint`` where one is named. A clone, which
+    has a ``parent``, fails where it cannot: its beginning would be another trial's."""
 
     trial: int
     knobs: dict[str, Any]
@@ -68,6 +69,7 @@ class Assign(msgspec.Struct, frozen=True, tag="assign"):
     checkpoint: str = ""
     paused: bool = False
     retry: int = 0  # how often it lost its worker already
+    parent: int = -1
 
 
 class Pause(msgspec.Struct, frozen=True, tag="pause"):

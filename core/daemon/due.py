@@ -8,6 +8,13 @@ from core.contract import state as s
 from core.contract import work
 
 
+def given(trial: s.Trial, assignment: Callable[[s.Trial], work.Assign]) -> Iterator[work.ToWorker]:
+    """The messages that give a worker a trial: with the edits that nobody has confirmed yet."""
+    yield assignment(trial)
+    if trial.editing:
+        yield work.Edit(trial.number, trial.editing)
+
+
 def due(
     study: s.Study,
     worker: str,
@@ -28,8 +35,11 @@ def due(
     for trial in mine.values():
         if trial.number not in holds:
             if trial.state == s.STARTING:
-                yield assignment(trial)
-        elif trial.asked == "pause":
+                yield from given(trial, assignment)
+            continue
+        if trial.editing:
+            yield work.Edit(trial.number, trial.editing)
+        if trial.asked == "pause":
             yield work.Pause(trial.number)
         elif trial.asked == "resume":
             yield work.Resume(trial.number)

@@ -33,7 +33,10 @@ class Endings:
             for name, violation in limits.violations(self._limits, study.trials[end.trial].latest).items():
                 await self._search.constrain(end.trial, name, violation)
         values = end.values if isinstance(end, e.TrialCompleted) else ()
-        await self._search.tell(end.trial, STATES[type(end)], values)
+        state = STATES[type(end)]
+        if not study.trials[end.trial].counted and state in (s.COMPLETE, s.PRUNED):
+            state = "aside"  # its parameters are not what it was trained with
+        await self._search.tell(end.trial, state, values)
 
     def enough(self, study: s.Study) -> Stop | None:
         """Why the study is to end now, by study.stop_after; None while it may go on."""

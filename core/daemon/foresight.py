@@ -63,6 +63,10 @@ class Foresight:
                 self.why_not = error.problems[0].what
         return self._model
 
+    def change(self, spec: Spec) -> None:
+        """Go by another file: its limit on memory may be another, its base is the same."""
+        self._spec = spec
+
     @property
     def slots(self) -> Sequence[Slot]:
         """The study's devices."""

@@ -36,6 +36,14 @@ class Places:
         self._notes: list[str] = []
         self._said_why_few = False
 
+    def change(self, pack: int | str) -> None:
+        """Take resources.pack for ``pack`` from now on. Nobody is sent away."""
+        kept = self._measured if pack == AUTO else {}
+        self._measured = {
+            slot.label: Calibration(slot.label) for slot in self._devices if pack == AUTO
+        } | kept
+        self._pack = pack
+
     def measured(self, event: PackMeasured, study: s.Study) -> None:
         """A worker of ``study`` has measured its pack."""
         one = self._measured.get(event.device)
@@ -73,14 +81,18 @@ class Places:
         running = _on_devices(study)
         free = self._free(study, running)
         self._say_why_few(study)
-        for trial in study.trials.values():
-            if trial.state != s.QUEUED or not free:
+        there = {slot.label for slot in self._devices}
+        for trial in queue(study):
+            pinned = trial.pinned if trial.pinned in there else ""  # a card that is lost holds nobody
+            its = [one for one in free if pinned in ("", one.slot.label)]
+            if not its:
                 continue
-            refused = [self._refused(trial, running.get(one.slot.label, ()), one.slot) for one in free]
+            refused = [self._refused(trial, running.get(one.slot.label, ()), one.slot) for one in its]
             if "" in refused:
                 self._waiting.discard(trial.number)
-                found = free[refused.index("")]
-                return trial, found.slot, found.why
+                found = its[refused.index("")]
+                why = f"pinned to it; {found.why}" if pinned else found.why
+                return trial, found.slot, why
             if trial.number not in self._waiting:
                 self._waiting.add(trial.number)
                 self._notes.append(f"trial {trial.number} waits: {refused[0]}")
@@ -108,7 +120,7 @@ class Places:
 
     def may_ask(self, study: s.Study) -> bool:
         """May the sampler be asked for one more trial? Not while several wait for memory already."""
-        queued = sum(1 for trial in study.trials.values() if trial.state == s.QUEUED)
+        queued = sum(1 for trial in queue(study) if not trial.pinned)
         return queued < MOST_WAITING and bool(self._free(study, _on_devices(study)))
 
     def _free(self, study: s.Study, running: dict[str, list[s.Trial]]) -> list[Free]:
@@ -127,6 +139,12 @@ class Places:
             if most < wanted[label][0]:
                 wanted[label] = most, f"memory ended with {most + 1} at once"
         return by_room(self._devices, loads, wanted)
+
+
+def queue(study: s.Study) -> list[s.Trial]:
+    """The queued trials as they start: by priority, then by number."""
+    queued = [trial for trial in study.trials.values() if trial.state == s.QUEUED]
+    return sorted(queued, key=lambda trial: (-trial.priority, trial.number))
 
 
 def at_once(study: s.Study) -> int:

@@ -23,14 +23,19 @@ def live_study(state: s.State, name: str) -> s.Study:
     return study
 
 
-def trial_in(state: s.State, name: str, number: int) -> s.Trial:
-    """The trial of a live study, when it has not ended. Raises RefusedError otherwise."""
-    study = live_study(state, name)
+def any_trial(study: s.Study, number: int) -> s.Trial:
+    """The trial, ended or not. Raises RefusedError when there is none."""
     trial = study.trials.get(number)
     if trial is None:
         last = max(study.trials, default=None)
         fix = "there is none yet" if last is None else f"trials 0 to {last} exist"
-        raise RefusedError.of(f"there is no trial {number}", f"study {name}", fix)
+        raise RefusedError.of(f"there is no trial {number}", f"study {study.name}", fix)
+    return trial
+
+
+def trial_in(state: s.State, name: str, number: int) -> s.Trial:
+    """The trial of a live study, when it has not ended. Raises RefusedError otherwise."""
+    trial = any_trial(live_study(state, name), number)
     if trial.state in s.ENDED:
         raise RefusedError.of(
             f"trial {number} is {trial.state} already", f"study {name}", "nothing is left to do"

@@ -14,13 +14,15 @@ from core.contract import state as s
 from core.contract import work
 from core.contract.plain import plain
 from core.contract.spec import Spec
+from core.contract.specfile import parse
 from core.daemon.crew import Crew, Worker, end_stray, log_tail, may_return
 from core.daemon.departures import Departures, Lost
-from core.daemon.due import due
-from core.daemon.endings import Endings, words
+from core.daemon.due import due, given
+from core.daemon.endings import words
 from core.daemon.foresight import Foresight
 from core.daemon.placement import Slot, fault_of
 from core.daemon.places import Places
+from core.daemon.proposing import Proposing
 from core.daemon.requeue import failed, forgotten, given_back, pruned
 from core.daemon.searching import Searching
 from core.daemon.supervisor import Supervisor
@@ -63,8 +65,7 @@ class Runner:
         self._posted = 0
         self._begun = time.monotonic()
         self._stopping_since: float | None = None
-        self._exhausted = ""  # why nothing more is proposed
-        self._endings = Endings(spec, search)
+        self.proposing = Proposing(spec, search, self.weighing, supervisor.put, lambda: self.study)
         self.closing = False  # the engine is leaving: no new work
         self.ended = False  # nobody reads the inbox any more
 
@@ -111,9 +112,7 @@ class Runner:
                 worker.tell(work.Shutdown(f"study {self.name} ended"))
 
     async def _drive(self) -> None:
-        await self._search.open()
-        if known := {one.number: (one.state, one.values, one.params) for one in self.study.trials.values()}:
-            await self._search.reconcile(known)
+        await self.proposing.open()
         await self._fill()
         while self.study.state in s.LIVE_STUDY:
             try:
@@ -137,7 +136,7 @@ class Runner:
             case e.TrialEvaluated() | e.TrialScored() if not self.closing:
                 await self._judge(message)
             case e.TrialCompleted() | e.TrialPruned() | e.TrialFailed() | e.TrialInfeasible():
-                await self._endings.tell(self.study, message)
+                await self.proposing.tell(message)
             case e.PackMeasured():
                 self._places.measured(message, self.study)
                 await self.weighing.measured(self.study, message)
@@ -145,6 +144,8 @@ class Runner:
                 self.weighing.short(self.study, message)
             case e.StudyStopping():
                 await self.stop(message.why)
+            case e.StudyChanged():
+                await self._change(parse(message.spec, self._folder.name))
             case Lost():
                 await self._requeue(message.worker, message.why)
             case work.Broken() if self.study.state in s.LIVE_STUDY:
@@ -153,6 +154,8 @@ class Runner:
                 )
 
     async def _judge(self, event: e.TrialEvaluated | e.TrialScored) -> None:
+        if not self.study.trials[event.trial].counted:
+            return  # a person steers it: neither judged nor a measure for others
         reason = await self._search.report(event.trial, event.step, event.metrics)
         trial = self.study.trials[event.trial]
         if not reason or trial.state not in s.ON_WORKER or trial.asked == "prune":
@@ -182,7 +185,7 @@ class Runner:
             found = self._places.next(self.study)
             if found is not None:
                 await self._place(*found)
-            elif not (self._places.may_ask(self.study) and await self._propose()):
+            elif not (self._places.may_ask(self.study) and await self._next()):
                 break
         await self.weighing.notes(self.name)
         if self.study.state != "paused" and not self.closing and not self._on_workers():
@@ -193,41 +196,34 @@ class Runner:
             await self.put(
                 e.StudyEnded(at=time.time(), study=self.name, outcome="stopped", why=self.study.why)
             )
-        elif self.study.state == "running" and not self.closing and not self._on_workers():
+        elif self.study.state == "running" and not (self.closing or self._on_workers() or self._awaited()):
             await self._complete()
 
+    def _awaited(self) -> bool:
+        """Is there a trial to come, from the sampler or a person?"""
+        queued = any(trial.state == s.QUEUED for trial in self.study.trials.values())
+        return queued or self.proposing.awaited > 0
+
     async def _complete(self) -> None:
-        why = words(self.study, self._exhausted)
+        why = words(self.study, self.proposing.exhausted)
         await self.put(e.StudyEnded(at=time.time(), study=self.name, outcome="complete", why=why))
 
     async def _check_enough(self) -> None:
-        enough = None if self.closing else self._endings.enough(self.study)
-        if enough is not None:
-            self._exhausted = self._exhausted or enough.why
+        enough = None if self.closing else self.proposing.enough()
         if enough is not None and enough.at_once:
             await self.put(e.StudyStopping(at=time.time(), study=self.name, why=enough.why))
             await self.stop(enough.why)
 
-    async def _propose(self) -> s.Trial | None:
+    async def _next(self) -> s.Trial | None:
         await self._check_enough()
-        if (
-            self._exhausted
-            or self.study.state != "running"
-            or len(self.study.trials) >= self.study.total_trials
-        ):
-            return None
-        proposal = await self._search.ask()
-        if proposal is None:
-            self._exhausted = "the search space is used up"
-            return None
-        await self.put(
-            e.TrialQueued(
-                at=time.time(), study=self.name, trial=proposal.number,
-                params=proposal.params, knobs=proposal.knobs, why=proposal.why,
-            )
-        )  # fmt: skip
-        await self.weighing.queued(self.study, proposal.number, proposal.knobs)
-        return self.study.trials.get(proposal.number)
+        return await self.proposing.next()
+
+    async def _change(self, spec: Spec) -> None:
+        """The study goes on by another file."""
+        self._spec = spec
+        self._places.change(spec.resources.pack)
+        self.weighing.foresight.change(spec)
+        await self.proposing.change(spec)
 
     async def _place(self, trial: s.Trial, slot: Slot, why: str) -> None:
         if self.closing:  # since the sampler was asked
@@ -250,14 +246,16 @@ class Runner:
             await self._requeue(worker, f"its worker {worker.name} ended")
             return
         if worker.send is not None:  # else its Hello brings it the trial
-            worker.tell(self.assignment(self.study.trials[trial.number]))
+            worker.tell_all(given(self.study.trials[trial.number], self.assignment))
             self.weighing.bind(self.study, worker)
 
     def assignment(self, trial: s.Trial) -> work.Assign:
         """The trial as a worker is given it."""
         folder = str(self._folder / "trials" / str(trial.number))
         paused = trial.asked == "pause"
-        return work.Assign(trial.number, trial.knobs, folder, trial.checkpoint, paused, trial.retry)
+        return work.Assign(
+            trial.number, trial.knobs, folder, trial.checkpoint, paused, trial.retry, trial.parent
+        )
 
     # -- workers ----------------------------------------------------------------------------------
 

@@ -25,6 +25,8 @@ from core.daemon.forecasts import answered
 from core.daemon.foresight import Foresight
 from core.daemon.runner import WORKER_MODULE, Runner
 from core.daemon.searching import SearchFactory, real_search
+from core.daemon.steering import Request as SteerRequest
+from core.daemon.steering import Steering
 from core.daemon.supervisor import Supervisor
 from core.errors import RefusedError, TrimtabError
 from core.memory.ledger import Ledger
@@ -37,7 +39,7 @@ log = logging.getLogger("trimtab.studies")
 # What a runner reacts to; readings and confirmations only change the picture.
 FOR_RUNNER = (
     e.TrialEvaluated, e.TrialScored, e.TrialCompleted, e.TrialPruned, e.TrialFailed, e.TrialInfeasible,
-    e.PackMeasured, e.StudyResumed, e.MemoryShort, e.TrialRequeued,
+    e.PackMeasured, e.StudyResumed, e.MemoryShort, e.TrialRequeued, e.StudyChanged,
 )  # fmt: skip
 
 
@@ -62,6 +64,7 @@ class Studies:
         self._whys: dict[tuple[str, int], str] = {}  # why trials are being pruned, until their workers know
         supervisor.watchers.append(self._watch)
         self._breaches = Breaches(supervisor, self.handle)
+        self._steering = Steering(supervisor, self.crew, self.runner_of, self._reopen)
 
     @property
     def state(self) -> s.State:
@@ -137,6 +140,8 @@ class Studies:
     async def handle(self, request: wire.AnyRequest) -> wire.Answer | None:
         """Do what was asked; returns when it is durable, with an answer where one was asked for. Raises
         TrimtabError with the reason if not."""
+        if isinstance(request, SteerRequest):
+            return await self._steering.do(request)
         match request:
             case wire.Foresee() | wire.WeighMemory():
                 return await asyncio.to_thread(self._foretell, request)  # advice takes many looks
@@ -210,13 +215,18 @@ class Studies:
         live = known.state in ("running", "paused")
         if not more and (live or known.state == "complete"):
             return
-        if not live:
-            await self._over(known.name)
         why = f"{spec.study.trials} trials wanted" if more else f"asked again after it was {known.state}"
         trials = spec.study.trials if more else 0
-        await self._put(e.StudyReopened(at=time.time(), study=known.name, why=why, trials=trials))
         if not live:
-            self._run(spec, Path(known.folder))
+            await self._reopen(known, why, trials, spec)
+            return
+        await self._put(e.StudyReopened(at=time.time(), study=known.name, why=why, trials=trials))
+
+    async def _reopen(self, study: s.Study, why: str, trials: int = 0, spec: Spec | None = None) -> None:
+        """A study that has ended goes on."""
+        await self._over(study.name)
+        await self._put(e.StudyReopened(at=time.time(), study=study.name, why=why, trials=trials))
+        self._run(spec or parse(study.spec, study.folder), Path(study.folder))
 
     async def _over(self, study: str) -> None:
         """Until the last runner of ``study`` has sent its workers away: it must not send away new ones."""

@@ -16,9 +16,10 @@ from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
 from optuna.trial import FrozenTrial, TrialState
 
 from core.contract import specfile
+from core.contract.changes import holds
 from core.contract.knobs import KNOBS
 from core.contract.plain import plain
-from core.contract.space import Space, outside, read_dimension
+from core.contract.space import Space, read_dimension
 from core.contract.spec import Spec
 from core.errors import SpecError
 from core.search.space import distributions, restored, stored
@@ -95,16 +96,17 @@ def _refuse_foreign(study: optuna.Study, spec: Spec) -> None:
 
 def moved(trial: FrozenTrial, made_for: dict[str, Any], spec: Spec) -> FrozenTrial:
     """The trial as the next study holds it."""
-    params = within(spec, knobs_of(trial, made_for), set(made_for["space"]))
-    usable = params is not None and (trial.params or not made_for["space"])
+    knobs, before = knobs_of(trial, made_for), set(made_for["space"])
+    usable = (trial.params or not before) and holds(spec, knobs, before)
+    params = {name: knobs[name] for name in spec.space} if usable else {}
     state = trial.state if usable or not trial.state.is_finished() else TrialState.FAIL
     space = distributions(spec.space) if usable else {}
     notes = dict(trial.user_attrs) if usable else {**trial.user_attrs, OUTSIDE: True}
     return optuna.trial.create_trial(
         state=state,
         values=trial.values if state is TrialState.COMPLETE else None,
-        params={name: stored(value) for name, value in params.items()} if usable and params else {},
-        distributions={name: space[name] for name in params} if usable and params else {},
+        params={name: stored(value) for name, value in params.items()},
+        distributions=space,
         intermediate_values=trial.intermediate_values if usable else None,
         user_attrs=notes,
         system_attrs={key: one for key, one in trial.system_attrs.items() if key.startswith(KEPT)},
@@ -116,16 +118,3 @@ def knobs_of(trial: FrozenTrial, made_for: dict[str, Any]) -> dict[str, Any]:
     read = {name: read_dimension(name, raw)[0] for name, raw in made_for["space"].items()}
     space: Space = {name: one for name, one in read.items() if one is not None}
     return {**made_for["train"], **restored(space, trial.params)}
-
-
-def within(spec: Spec, knobs: dict[str, Any], before: set[str]) -> dict[str, Any] | None:
-    """The parameters of a trial with these knobs in ``spec``'s space; None when it lies outside.
-
-    A knob of the space ``before`` that is fixed now has to have had that very value.
-    """
-    if any(knobs.get(name) != spec.train.get(name) for name in before - set(spec.space)):
-        return None
-    for name, dimension in spec.space.items():
-        if name not in knobs or outside(dimension, knobs[name]):
-            return None
-    return {name: knobs[name] for name in spec.space}

@@ -15,8 +15,7 @@ from core.contract import events as e
 from core.contract import work
 from core.contract.plain import plain
 from core.contract.spec import Spec
-from core.errors import TrimtabError
-from core.train import adapters, checkpoint, memory, places, position
+from core.train import adapters, memory, places, restoring, shortage
 from core.train.bare import Bare
 from core.train.boards import Boards
 from core.train.data import Data
@@ -26,7 +25,6 @@ from core.train.linear import Gate
 from core.train.member import Member
 from core.train.meter import Meter
 from core.train.model import Base
-from core.train.position import Position
 from core.train.rounds import Outcome, Rounds, Wants, free
 from core.train.stack import Stack
 from core.train.survey import survey
@@ -94,8 +92,12 @@ class Pack:
         try:
             paths.private(Path(assign.folder))
             trial = Trial(self._spec, self._base, self._places, self._data, assign, self._tell, self._boards)
+            restoring.restore(trial, assign, self.warn)
         except adapters.Unfit as unfit:
             self.say(e.TrialInfeasible, number, why=str(unfit))
+            return
+        except restoring.Lost as lost:
+            self.say(e.TrialFailed, number, error=str(lost))
             return
         except torch.OutOfMemoryError as error:
             free(self._base.device)
@@ -106,7 +108,6 @@ class Pack:
         except Exception as error:
             self.failed(number, error)
             return
-        self._restore(trial, position.read(Path(assign.checkpoint).name))
         self.say(
             e.TrialRunning, number,
             step=trial.step, total_steps=trial.total_steps, trainable=trial.trainable,
@@ -123,17 +124,11 @@ class Pack:
     def _no_room(self, assign: work.Assign, error: Exception) -> None:
         """A trial's own tensors found no room: it waits where others are, else it cannot be."""
         if not self._members:
-            self.say(e.TrialInfeasible, assign.trial, why=self._too_big(assign.knobs, 0, error))
+            self._infeasible(assign.trial, assign.knobs, 0, error)
             return
         why = f"memory ended on {self._base.device} when it joined {len(self._members)} others"
-        active = (*self._members, assign.trial)
-        self._tell(
-            e.MemoryShort(
-                at=time.time(), study=self._spec.study.name, worker="", device=str(self._base.device),
-                trials=active, used_bytes=memory.lately(self._base.device), moved=assign.trial,
-                text=f"trial {assign.trial} waits: {why}",
-            )
-        )  # fmt: skip
+        text = f"trial {assign.trial} waits: {why}"
+        self._told_short((*self._members, assign.trial), assign.trial, text)
         self.say(e.TrialRequeued, assign.trial, why=why, retry=assign.retry)
 
     def _admit(self, trial: Trial) -> None:
@@ -147,22 +142,6 @@ class Pack:
             self._rounds.alone.add(trial.number)
             text = f"trial {trial.number} has passes of its own: {why}"
             self._tell(e.StudyNoted(at=time.time(), study=self._spec.study.name, text=text))
-
-    def _restore(self, trial: Trial, newest: Position | None) -> None:
-        """From the checkpoint of ``newest``, else an earlier one, else the beginning; a word for each that is
-        not whole. A later one is removed: the engine was lost before it heard of that time, and beside it
-        what is kept from here on would look old and be removed."""
-        for folder in checkpoint.known(trial.folder):
-            at = position.read(folder.name)
-            if newest is None or at is None or at > newest:
-                checkpoint.forget(folder)
-                continue
-            try:
-                trial.restore(checkpoint.read(folder))
-                return
-            except (TrimtabError, KeyError, ValueError, TypeError, RuntimeError) as error:
-                self.warn(f"trial {trial.number}: {plain(str(error), 300)}")
-                checkpoint.retire(folder)
 
     def _pause(self, number: int, paused: bool) -> None:
         """A paused trial's tensors leave the device."""
@@ -267,28 +246,22 @@ class Pack:
             except Exception as error:
                 self._end(number, member, error)
         if outcome.short or stuck:
-            self._told_short(tuple(active), outcome, bool(again))
+            self._make_room(tuple(active), outcome, bool(again))
 
-    def _told_short(self, active: tuple[int, ...], outcome: Outcome, thin: bool) -> None:
+    def _make_room(self, active: tuple[int, ...], outcome: Outcome, thin: bool) -> None:
         here = [one for one in self._members if one in active]  # the youngest last
         lost = [one for one in here if one in outcome.unsteady]
-        moved = (lost or here)[-1] if thin and len(here) > 1 else -1
-        used, device = memory.lately(self._base.device), self._base.device
-        text = f"memory ended on {device} with {len(active)} trials, {used / 2**30:.1f} GiB in use at most: "
-        if moved >= 0:
-            self._move_out(moved, f"memory ended on {device} with {len(active)} trials", moved not in lost)
-            text += f"trial {moved}{'' if lost else ', the youngest,'} leaves and waits"
+        device, count = self._base.device, len(active)
+        if thin and len(here) > 1:
+            moved = (lost or here)[-1]
+            text = shortage.left(device, count, moved, youngest=not lost)
+            self._move_out(moved, f"memory ended on {device} with {count} trials", moved not in lost)
         else:
-            text += (
-                f"passes have at most {self._rounds.most} tokens from here on, not {outcome.short}; "
-                "batches and losses stay as they are"
-            )
-        self._tell(
-            e.MemoryShort(
-                at=time.time(), study=self._spec.study.name, worker="", device=str(device), trials=active,
-                used_bytes=used, text=text, moved=moved,
-            )
-        )  # fmt: skip
+            moved, text = -1, shortage.halved(device, count, self._rounds.most, outcome.short)
+        self._told_short(active, moved, text)
+
+    def _told_short(self, trials: tuple[int, ...], moved: int, text: str) -> None:
+        self._tell(shortage.told(self._spec.study.name, self._base.device, trials, moved, text))
 
     def _move_out(self, number: int, why: str, whole: bool = True) -> None:
         """The trial goes back to the queue, kept as it stands where it is ``whole``."""
@@ -307,9 +280,12 @@ class Pack:
         if isinstance(error, Diverged):
             self.say(e.TrialFailed, number, error=str(error), step=step)
         elif isinstance(error, torch.OutOfMemoryError):
-            self.say(e.TrialInfeasible, number, why=self._too_big(member.trial.knobs, step, error))
+            self._infeasible(number, member.trial.knobs, step, error)
         else:  # after the checkpoint that the next try begins from
             self._keeper.after(partial(self.failed, number, error, step))
+
+    def _infeasible(self, number: int, knobs: dict, step: int, error: Exception) -> None:
+        self.say(e.TrialInfeasible, number, why=shortage.too_big(self._base.device, knobs, step, error))
 
     def _drop(self, number: int) -> None:
         """Its tensors go with it; the stack forgets it before the next round."""
@@ -325,13 +301,6 @@ class Pack:
         what = f"{type(error).__name__}: {plain(str(error), 300)}"
         told = "".join(traceback.format_exception(error))
         self.say(e.TrialFailed, number, error=what, traceback=told, step=step, again=True)
-
-    def _too_big(self, knobs: dict, step: int, error: Exception) -> str:
-        peak = memory.readings(self._base.device)["memory/peak_bytes"]
-        return (
-            f"out of memory at step {step + 1} with batch_size {knobs['batch_size']} × sequence_length "
-            f"{knobs['sequence_length']} (peak {peak / 2**30:.1f} GiB): {plain(str(error), 160)}"
-        )
 
     def warn(self, text: str) -> None:
         study = self._spec.study.name

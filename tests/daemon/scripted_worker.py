@@ -4,10 +4,12 @@
 its link lives, 6 sets its clock back with every step, 7 dies of every try, 8 fails at step 5 of every try
 and 9 of its first; anything else trains. The loss
 falls with the steps, faster for a larger ``lora_rank``. It keeps trials every
-``resources.checkpoint_every`` steps.
+``resources.checkpoint_every`` steps, and before they are pruned or leave; its checkpoints are numbers of
+steps, or any folder named after one. An edit takes effect before the next step.
 """
 
 import os
+import re
 import signal
 import sys
 import time
@@ -27,6 +29,8 @@ class Scripted:
         self.study = self.spec.study.name
         self.steps: dict[int, int] = {}
         self.knobs: dict[int, dict] = {}
+        self.retries: dict[int, int] = {}
+        self.edits: list[work.Edit] = []  # not made yet
         self.paused: set[int] = set()
         self.folder = folder
         holds = lambda: tuple(self.steps)  # noqa: E731
@@ -51,7 +55,9 @@ class Scripted:
         match message:
             case work.Assign() if message.trial not in self.steps:
                 self.knobs[message.trial] = message.knobs
-                step = int(message.checkpoint or 0)
+                self.retries[message.trial] = message.retry
+                self.edits = [one for one in self.edits if one.trial != message.trial]
+                step = int((re.findall(r"\d+", Path(message.checkpoint).name) or [0])[0])
                 self.steps[message.trial] = step
                 self.tell(e.TrialRunning, message.trial, step=step, total_steps=self.total(message.trial))
                 if message.paused:
@@ -64,16 +70,48 @@ class Scripted:
                 self.paused.discard(message.trial)
                 self.tell(e.TrialResumed, message.trial, step=self.steps[message.trial])
             case work.Prune() if message.trial in self.steps:
+                self.keep(message.trial)
                 self.tell(e.TrialPruned, message.trial, step=self.steps.pop(message.trial), why=message.why)
+            case work.Edit() if message.trial in self.steps:
+                self.edits.append(message)
+            case work.Keep() if message.trial in self.steps:
+                self.keep(message.trial)
+            case work.Leave() if message.trial in self.steps:
+                self.keep(message.trial)
+                del self.steps[message.trial]
+                retry = self.retries[message.trial]
+                self.tell(e.TrialRequeued, message.trial, why=message.why, retry=retry)
             case work.Shutdown():
-                for trial, step in self.steps.items():
-                    self.tell(e.TrialCheckpointed, trial, step=step, path=str(step))
+                for trial in self.steps:
+                    self.keep(trial)
                 if self.signal:
                     self.link.say(work.Leaving(f"its worker got {self.signal}"))
                 self.link.close(5.0)
                 os._exit(0)
 
+    def keep(self, trial: int) -> None:
+        step = self.steps[trial]
+        place = self.folder / "trials" / str(trial) / f"step-{step}"
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "numbers.json").write_text(str(step))
+        self.tell(e.TrialCheckpointed, trial, step=step, path=str(place))
+
+    def edit(self, trial: int) -> None:
+        """What was asked of it before its next step."""
+        due = [one for one in self.edits if one.trial == trial]
+        self.edits = [one for one in self.edits if one.trial != trial]
+        for one in due:
+            step, knobs, now = self.steps[trial], self.knobs[trial], dict(one.changes)
+            if "steps" in now:
+                now["steps"] = max(now["steps"], step + 1)
+            changes = {name: (knobs.get(name), value) for name, value in now.items()}
+            knobs.update(now)
+            total = self.total(trial) if "steps" in now else 0
+            self.tell(e.TrialEdited, trial, step=step, changes=changes, by=one.by, total_steps=total)
+            self.keep(trial)
+
     def turn(self, trial: int) -> None:
+        self.edit(trial)
         seed, step = self.knobs[trial]["seed"], self.steps[trial] + 1
         self.steps[trial] = step
         if seed == 1 and step == 5 and not (self.folder / "died").exists():
@@ -102,8 +140,8 @@ class Scripted:
         self.tell(e.TrialReported, trial, step=step, elapsed_s=step * STEP_S, metrics={"train/loss": loss})
         every = self.spec.resources.checkpoint_every
         if every and step % every == 0:
-            self.tell(e.TrialCheckpointed, trial, step=step, path=str(step))
-        if step % self.spec.evaluate.every == 0:
+            self.keep(trial)
+        if step % self.knobs[trial].get("evaluate_every", self.spec.evaluate.every) == 0:
             self.tell(
                 e.TrialEvaluated, trial, step=step, elapsed_s=step * STEP_S, metrics={"eval/loss": loss}
             )

@@ -1,0 +1,96 @@
+"""What is tried next in a study: what the sampler proposes, what people queue, and when it is enough."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from core.contract import events as e
+from core.contract import state as s
+from core.contract.spec import Spec
+from core.contract.stopping import Stop
+from core.daemon.endings import End, Endings
+from core.daemon.searching import Searching
+from core.daemon.weighing import Put, Weighing
+
+
+class Proposing:
+    """Of one study, whose picture ``now`` gives."""
+
+    def __init__(
+        self, spec: Spec, search: Searching, weighing: Weighing, put: Put, now: Callable[[], s.Study]
+    ) -> None:
+        self._search, self._weighing, self._put, self._now = search, weighing, put, now
+        self._endings = Endings(spec, search)
+        self._opened = asyncio.Event()
+        self.exhausted = ""  # why nothing more is proposed
+        self.awaited = 0  # trials that people are queueing: the study does not end meanwhile
+
+    @contextlib.contextmanager
+    def awaiting(self) -> Iterator[None]:
+        """Somebody is about to queue a trial."""
+        self.awaited += 1
+        try:
+            yield
+        finally:
+            self.awaited -= 1
+
+    async def open(self) -> None:
+        """Have the search agree with the journal."""
+        await self._search.open()
+        if known := {one.number: _as_told(one) for one in self._now().trials.values()}:
+            await self._search.reconcile(known)
+        self._opened.set()
+
+    async def change(self, spec: Spec) -> None:
+        """Go on by another ``spec``: what was used up may not be any more."""
+        await self._search.change(spec)
+        self._endings = Endings(spec, self._search)
+        self.exhausted = ""
+
+    async def tell(self, end: End) -> None:
+        """Tell the sampler how a trial ended."""
+        await self._endings.tell(self._now(), end)
+
+    def enough(self) -> Stop | None:
+        """Why the study is to end now; noted as the reason why nothing more is proposed."""
+        stop = self._endings.enough(self._now())
+        if stop is not None:
+            self.exhausted = self.exhausted or stop.why
+        return stop
+
+    async def next(self) -> s.Trial | None:
+        """Queue what the sampler proposes; None when it proposes nothing more."""
+        study = self._now()
+        if self.exhausted or study.state != "running" or len(study.trials) >= study.total_trials:
+            return None
+        proposal = await self._search.ask()
+        if proposal is None:
+            self.exhausted = "the search space is used up"
+            return None
+        await self._put(
+            e.TrialQueued(
+                at=time.time(), study=study.name, trial=proposal.number,
+                params=proposal.params, knobs=proposal.knobs, why=proposal.why,
+            )
+        )  # fmt: skip
+        await self._weighing.queued(self._now(), proposal.number, proposal.knobs)
+        return self._now().trials.get(proposal.number)
+
+    async def enqueue(self, params: dict[str, Any], counted: bool) -> Any:
+        """A number for a trial by hand, and the parameters that the sampler adds; see core.search."""
+        await self._opened.wait()
+        return await self._search.enqueue(params, counted)
+
+    async def give_up(self, number: int) -> None:
+        """The trial by hand came to nothing."""
+        await self._search.tell(number, s.FAILED)
+
+
+def _as_told(trial: s.Trial) -> tuple[str, tuple[float, ...], dict[str, Any]]:
+    """Optuna does not learn from a result that is not what the parameters say."""
+    aside = not trial.counted and trial.state in (s.COMPLETE, s.PRUNED)
+    return "aside" if aside else trial.state, trial.values, trial.params if trial.counted else {}

@@ -1,0 +1,252 @@
+"""What people ask of a running study beyond pausing, pruning and stopping: trials by hand, clones, edits,
+marks, a prune taken back, another space."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from core.contract import changes, edits, wire, work
+from core.contract import events as e
+from core.contract import state as s
+from core.contract.plain import plain
+from core.contract.spec import Spec
+from core.contract.specfile import parse, to_raw, write
+from core.daemon import links, requests
+from core.daemon.crew import Crew
+from core.daemon.runner import Runner
+from core.daemon.supervisor import Supervisor
+from core.errors import RefusedError
+from core.store import runs
+
+KEEP_S = 60.0  # for a worker to write the checkpoint that a clone begins from
+Request = (
+    wire.EnqueueTrial | wire.CloneTrial | wire.EditTrial | wire.ReprieveTrial | wire.MarkTrial
+    | wire.ChangeStudy
+)  # fmt: skip
+
+
+class Steering:
+    """``runner_of`` gives the runner of a study that lives; ``reopen`` has one that is complete go on."""
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        crew: Crew,
+        runner_of: Callable[[str], Runner | None],
+        reopen: Callable[[s.Study, str], Awaitable[None]],
+    ) -> None:
+        self._supervisor, self._crew = supervisor, crew
+        self._runner_of, self._reopen = runner_of, reopen
+        self._awaited: dict[tuple[str, int], asyncio.Future[e.TrialCheckpointed]] = {}
+        supervisor.watchers.append(self._watch)
+
+    async def do(self, request: Request) -> wire.Answer | None:
+        """Do what was asked; returns when it is durable. Raises TrimtabError with the reason if not."""
+        match request:
+            case wire.EnqueueTrial():
+                return await self._enqueue(request)
+            case wire.CloneTrial():
+                return await self._clone(request)
+            case wire.EditTrial():
+                await self._edit(request)
+            case wire.ReprieveTrial():
+                await self._reprieve(request)
+            case wire.MarkTrial():
+                await self._mark(request)
+            case wire.ChangeStudy():
+                return await self._change(request)
+        return None
+
+    # -- new trials -------------------------------------------------------------------------------
+
+    async def _enqueue(self, asked: wire.EnqueueTrial) -> wire.Queued:
+        study = requests.study_in(self._supervisor.state, asked.study)
+        like = requests.any_trial(study, asked.like).knobs if asked.like is not None else {}
+        spec = _spec(study)
+        known, counted = edits.by_hand(spec, like, asked.knobs)
+        runner = await self._runner(study, f"a trial was queued by {asked.by}")
+        with runner.proposing.awaiting():
+            params = {name: known[name] for name in spec.space if name in known}
+            proposal = await runner.proposing.enqueue(params if counted else {}, counted)
+            why = "by hand" + (
+                "" if counted else ": outside the space, so the sampler does not learn from it"
+            )
+            if asked.like is not None:
+                why += f"; as trial {asked.like}"
+            knobs = {**spec.train, **known, **proposal.params}
+            queued = e.TrialQueued(
+                at=time.time(), study=study.name, trial=proposal.number, by=asked.by, why=why,
+                counted=counted, params=proposal.params, knobs=knobs,
+            )  # fmt: skip
+            await self._queue(runner, queued)
+        return wire.Queued(proposal.number)
+
+    async def _clone(self, asked: wire.CloneTrial) -> wire.Queued:
+        study = requests.study_in(self._supervisor.state, asked.study)
+        parent = requests.any_trial(study, asked.trial)
+        edits.checked_clone(parent, asked.changes, parent.step)  # before anything is written
+        runner = await self._runner(study, f"trial {parent.number} was cloned by {asked.by}")
+        with runner.proposing.awaiting():
+            kept = await self._kept(study.name, parent)
+            knobs = edits.checked_clone(parent, asked.changes, kept.step)
+            proposal = await runner.proposing.enqueue({}, False)
+            place = Path(study.folder) / "trials" / str(proposal.number) / Path(kept.path).name
+            await self._linked(runner, proposal.number, Path(kept.path), place)
+            told = ", ".join(
+                f"{name} = {plain(str(knobs[name]), 40)}"
+                for name in knobs
+                if knobs[name] != parent.knobs.get(name)
+            )
+            why = f"clone of trial {parent.number} at step {kept.step}" + (f" with {told}" if told else "")
+            queued = e.TrialQueued(
+                at=time.time(), study=study.name, trial=proposal.number, by=asked.by, why=why, counted=False,
+                params={}, knobs=knobs, parent=parent.number, checkpoint=str(place), step=kept.step,
+            )  # fmt: skip
+            await self._queue(runner, queued)
+        return wire.Queued(proposal.number)
+
+    async def _queue(self, runner: Runner, queued: e.TrialQueued) -> None:
+        await self._put(queued)
+        await runner.weighing.queued(runner.study, queued.trial, queued.knobs)
+        runner.post(queued)
+
+    async def _linked(self, runner: Runner, number: int, source: Path, place: Path) -> None:
+        try:
+            await asyncio.to_thread(links.linked, source, place)
+        except OSError as error:
+            await runner.proposing.give_up(number)
+            what = f"the checkpoint cannot be copied: {error.strerror or error}"
+            raise RefusedError.of(what, str(source), "free the disk, or try again") from None
+
+    async def _kept(self, study: str, trial: s.Trial) -> e.TrialCheckpointed:
+        """The trial's newest checkpoint; one that runs writes it now. Raises RefusedError without one."""
+        if trial.state in (s.RUNNING, s.PAUSED):
+            return await self._kept_now(study, trial)
+        if not trial.checkpoint or not await asyncio.to_thread(Path(trial.checkpoint).is_dir):
+            what = f"trial {trial.number} is {trial.state} and has no checkpoint"
+            raise RefusedError.of(what, f"study {study}", "queue a new trial by hand")
+        return e.TrialCheckpointed(
+            at=time.time(), study=study, trial=trial.number, step=trial.checkpoint_step, path=trial.checkpoint
+        )
+
+    async def _kept_now(self, study: str, trial: s.Trial) -> e.TrialCheckpointed:
+        key = (study, trial.number)
+        if key not in self._awaited or self._awaited[key].done():
+            self._awaited[key] = asyncio.get_running_loop().create_future()
+            self._tell(trial, work.Keep(trial.number))
+        try:
+            return await asyncio.wait_for(asyncio.shield(self._awaited[key]), KEEP_S)
+        except TimeoutError:
+            what = f"trial {trial.number}'s worker wrote no checkpoint within {KEEP_S:.0f} s"
+            raise RefusedError.of(what, f"study {study}", "look at its log: `trimtab logs`") from None
+
+    # -- trials that are there --------------------------------------------------------------------
+
+    async def _edit(self, asked: wire.EditTrial) -> None:
+        trial = requests.trial_in(self._supervisor.state, asked.study, asked.trial)
+        if trial.asked == "prune":
+            raise RefusedError.of(f"trial {trial.number} is being pruned", "edit", "nothing is left to do")
+        values = edits.checked_edit(trial, asked.changes)
+        at, names = time.time(), {"study": asked.study, "trial": trial.number, "by": asked.by}
+        wanted = e.EditAsked(at=at, **names, changes=values, counted=asked.counted)  # type: ignore[arg-type]
+        if trial.state == s.QUEUED:
+            pairs = {name: (trial.knobs.get(name), value) for name, value in values.items()}
+            await self._put(
+                wanted,
+                e.TrialEdited(at=at, **names, step=trial.step, changes=pairs),  # type: ignore[arg-type]
+            )
+            return
+        await self._put(wanted)
+        self._tell(trial, work.Edit(trial.number, values, asked.by))
+
+    async def _reprieve(self, asked: wire.ReprieveTrial) -> None:
+        study = requests.study_in(self._supervisor.state, asked.study)
+        trial = requests.any_trial(study, asked.trial)
+        if trial.state != s.PRUNED:
+            what = f"trial {trial.number} is {trial.state}, not pruned"
+            raise RefusedError.of(what, "unprune", "only a prune can be taken back")
+        if trial.step:
+            await self._kept(study.name, trial)
+        runner = await self._runner(study, f"trial {trial.number}'s prune was taken back by {asked.by}")
+        back = e.TrialReprieved(at=time.time(), study=study.name, trial=trial.number, by=asked.by)
+        with runner.proposing.awaiting():
+            await self._put(back)
+        runner.post(back)
+
+    async def _mark(self, asked: wire.MarkTrial) -> None:
+        study = requests.study_in(self._supervisor.state, asked.study)
+        trial, runner = requests.any_trial(study, asked.trial), self._runner_of(study.name)
+        if asked.device is not None or asked.priority is not None:
+            requests.trial_in(self._supervisor.state, asked.study, asked.trial)  # it still has to run
+        if asked.device:
+            known = [slot.label for slot in runner.weighing.foresight.slots] if runner else []
+            if asked.device not in known:
+                what = f"the study has no device {plain(asked.device, 20)!r}"
+                raise RefusedError.of(what, f"study {study.name}", f"devices: {', '.join(known)}")
+        marked = e.TrialMarked(
+            at=time.time(), study=study.name, trial=trial.number, by=asked.by, note=asked.note,
+            starred=asked.starred, device=asked.device, priority=asked.priority,
+        )  # fmt: skip
+        await self._put(marked)
+        if asked.device and trial.device not in ("", asked.device) and trial.state in s.ON_WORKER:
+            self._tell(trial, work.Leave(trial.number, f"{asked.by} pinned it to {asked.device}"))
+        if runner is not None:
+            runner.post(marked)
+
+    # -- the study --------------------------------------------------------------------------------
+
+    async def _change(self, asked: wire.ChangeStudy) -> wire.Change:
+        study = requests.live_study(self._supervisor.state, asked.study)
+        before = _spec(study)
+        after = parse(changes.merged(to_raw(before), asked.changes), f"study {study.name}")
+        told = changes.lines(to_raw(before), to_raw(after))
+        if not told:
+            raise RefusedError.of("nothing is other than it is", f"study {study.name}", "change something")
+        effects = changes.effects(study, before, after)
+        if not asked.preview:
+            changed = e.StudyChanged(
+                at=time.time(), study=study.name, by=asked.by, spec=to_raw(after), changes=told
+            )
+            await self._put(changed)
+            await asyncio.to_thread(runs.write_spec, Path(study.folder), write(after))
+        return wire.Change(told, effects)
+
+    # -- ways -------------------------------------------------------------------------------------
+
+    async def _runner(self, study: s.Study, why: str) -> Runner:
+        """The study's runner; one that is complete goes on. Raises RefusedError for any other."""
+        if study.state == "complete":
+            await self._reopen(study, why)
+        elif study.state not in ("running", "paused"):
+            fix = "start it again first: `trimtab run SPEC`"
+            raise RefusedError.of(f"the study is {study.state}", f"study {study.name}", fix)
+        runner = self._runner_of(study.name)
+        if runner is None:
+            raise RefusedError.of("the study does not run here", f"study {study.name}", "try again")
+        return runner
+
+    async def _put(self, *events: e.Event) -> None:
+        refused = await self._supervisor.put(*events)
+        if refused:
+            raise RefusedError.of(refused[0], "engine", "look at the trial again: it has changed meanwhile")
+
+    def _tell(self, trial: s.Trial, message: work.ToWorker) -> None:
+        worker = self._crew.workers.get(trial.worker)
+        if worker is not None:
+            worker.tell(message)
+
+    def _watch(self, event: e.Event, state: s.State) -> None:
+        if isinstance(event, e.TrialCheckpointed):
+            waiting = self._awaited.pop((event.study, event.trial), None)
+            if waiting is not None and not waiting.done():
+                waiting.set_result(event)
+
+
+def _spec(study: s.Study) -> Spec:
+    """The study's file as it is now."""
+    raw: dict[str, Any] = study.spec
+    return parse(raw, study.folder)

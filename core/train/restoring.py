@@ -1,0 +1,45 @@
+"""Where a trial that joins goes on from: its checkpoints, the newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from core.contract.plain import plain
+from core.contract.work import Assign
+from core.errors import TrimtabError
+from core.train import checkpoint, position
+from core.train.trial import Trial
+
+
+class Lost(Exception):
+    """A clone has no checkpoint that it can go on from."""
+
+
+def restore(trial: Trial, assign: Assign, warn: Callable[[str], None]) -> None:
+    """From the checkpoint that was assigned, else an earlier one, else the beginning; a word for each that is
+    not whole. Raises Lost for a clone in place of the beginning.
+
+    A later one is removed: the engine was lost before it heard of that time, and beside it what is kept from
+    here on would look old and be removed.
+    """
+    newest = position.read(Path(assign.checkpoint).name)
+    why = f"there is no checkpoint in {trial.folder.name}"
+    for folder in checkpoint.known(trial.folder):
+        at = position.read(folder.name)
+        if newest is None or at is None or at > newest:
+            checkpoint.forget(folder)
+            continue
+        try:
+            trial.restore(checkpoint.read(folder))
+            return
+        except (torch.OutOfMemoryError, torch.AcceleratorError):
+            raise  # the checkpoint is not at fault
+        except (TrimtabError, KeyError, ValueError, TypeError, RuntimeError) as error:
+            why = plain(str(error), 300)
+            warn(f"trial {trial.number}: {why}")
+            checkpoint.retire(folder)
+    if assign.parent >= 0:
+        raise Lost(f"it cannot go on from trial {assign.parent}: {why}")
