@@ -16,15 +16,11 @@ NONE = ("", "none", "–")
 TIMES = "x*×"
 EVERY = Knob(
     "evaluate_every", "int", 50, "steps from one evaluation to the next", low=1, high=1_000_000_000,
-    unit="steps", short="every",
+    unit="steps", live=True, short="every",
 )  # fmt: skip
-# what may change while a trial runs; evaluate_every is no knob of a study, which has it in [evaluate]
-LIVE: dict[str, Knob] = {knob.name: knob for knob in TABLE if knob.live} | {
-    "lora_dropout": KNOBS["lora_dropout"],
-    "steps": KNOBS["steps"],
-    EVERY.name: EVERY,
-}
-FACTORS = frozenset({"learning_rate"})  # may be given as a factor of what it is
+# as core.contract.edits has them, which loads pydantic: the console starts without it
+LIVE: dict[str, Knob] = {knob.name: knob for knob in (*TABLE, EVERY) if knob.live}
+ALL: dict[str, Knob] = {**KNOBS, EVERY.name: EVERY}
 _SHAPE = "its weights have this shape"
 KEPT = {  # of a clone
     "lora_rank": _SHAPE,
@@ -74,20 +70,30 @@ def number(text: str, whole: bool) -> object:
 def edit(trial: Trial, name: str, text: str) -> Read:
     """A change of a knob of ``trial`` as it runs: a value, or a factor such as "x0.5"."""
     text = text.strip()
-    if name in FACTORS and text[:1] in TIMES and text:
-        factor = number(text[1:].strip(), whole=False)
-        if not isinstance(factor, float) or not math.isfinite(factor) or factor <= 0:
-            return Read(wrong=f"{plain(text, 40)} is no factor: write one such as x0.5")
-        before = trial.knobs.get(name)
-        told = f"{written(before)} → {written(before * factor)}" if isinstance(before, float) else ""
-        return Read(f"x{factor:g}", note=told)
-    read = knob(LIVE[name], text)
+    if is_factor(name, text):
+        return _factor(text, trial.knobs.get(name))
+    read = knob(ALL[name], text)
     if read.wrong:
         return read
-    if name == "steps" and (read.value is None or read.value <= trial.step):
+    if name == "steps" and trial.step and (read.value is None or read.value <= trial.step):
         return Read(wrong=f"must be above {trial.step}, where the trial stands")
-    left = f"{read.value - trial.step} to go, was {trial.total_steps}" if name == "steps" else ""
+    left = (
+        f"{read.value - trial.step} to go, was {trial.total_steps}" if name == "steps" and trial.step else ""
+    )
     return Read(read.value, note=left)
+
+
+def is_factor(name: str, value: object) -> bool:
+    """Does ``value`` multiply what the knob is?"""
+    return isinstance(value, str) and value[:1] in tuple(TIMES) and ALL[name].kind in ("float", "int")
+
+
+def _factor(text: str, before: object) -> Read:
+    factor = number(text[1:].strip(), whole=False)
+    if not isinstance(factor, float) or not math.isfinite(factor) or factor <= 0:
+        return Read(wrong=f"{plain(text, 40)} is no factor: write one such as x0.5")
+    known = isinstance(before, int | float) and not isinstance(before, bool)
+    return Read(f"x{factor:.12g}", note=f"{written(before)} × {factor:g}" if known else "")
 
 
 def written(value: object) -> str:
@@ -100,11 +106,15 @@ def written(value: object) -> str:
 
 
 def strange(study: Study, name: str, value: object) -> str:
-    """Why the sampler learns nothing from ``value``: it is outside the study's space. Empty when it is in."""
+    """Why the sampler learns nothing from ``value``: it is outside the study's space, or other than what all
+    its trials have. Empty when it does learn."""
     raw = study.spec.get("space", {}).get(name)
     dimension = read_dimension(name, raw)[0] if raw is not None and name in KNOBS else None
-    away = dimension is not None and outside(dimension, value)
-    return f"outside the space: {UNLEARNT} ({away})" if away else ""
+    if dimension is not None:
+        away = outside(dimension, value)
+        return f"outside the space: {UNLEARNT} ({away})" if away else ""
+    same = value == now(study, None).get(name)
+    return "" if same else f"not as all trials have it: {UNLEARNT}"
 
 
 def allowed(study: Study, one: Knob) -> str:
@@ -112,7 +122,7 @@ def allowed(study: Study, one: Knob) -> str:
     raw = study.spec.get("space", {}).get(one.name)
     dimension = read_dimension(one.name, raw)[0] if raw is not None else None
     if isinstance(dimension, Choice):
-        return " ".join("+".join(v) if isinstance(v, list) else f"{v}" for v in dimension.values)
+        return " ".join("+".join(v) if isinstance(v, list) else written(v) for v in dimension.values)
     if dimension is not None:
         how = " log" if dimension.log else f" step {dimension.step:g}" if dimension.step else ""
         return f"{dimension.low:g} to {dimension.high:g}{how}"
@@ -121,7 +131,7 @@ def allowed(study: Study, one: Knob) -> str:
     unit = f" {one.unit}" if one.unit and one.unit != "fraction" else ""
     low = f"{'above' if one.name in POSITIVE else 'from'} {one.low or 0:g}"
     high = one.high or 0
-    return f"{low}{unit}" if high >= ENDLESS else f"{low} to {high:g}{unit}"
+    return f"{low}{unit if one.low != 1 else ''}" if high >= ENDLESS else f"{low} to {high:g}{unit}"
 
 
 def now(study: Study, trial: Trial | None) -> dict[str, Any]:

@@ -40,7 +40,7 @@ class SteeringScreen(StudyScreen):
     def action_new(self) -> None:
         """A trial by hand, filled in from the selected one."""
         study, trial = self.study, self.selected()
-        if study is None or not self._live(study):
+        if study is None or not self._takes_trials(study):
             return
         like = f" · like trial {trial.number}" if trial is not None else ""
         about = "It comes on top of those planned. An empty row of the space is left to the sampler."
@@ -53,13 +53,18 @@ class SteeringScreen(StudyScreen):
     def action_clone(self) -> None:
         """Another trial from where the selected one stands now."""
         study, trial = self.study, self.selected()
-        if study is None or trial is None or not self._live(study):
+        if study is None or trial is None or not self._takes_trials(study):
             return
-        if not trial.step and not trial.checkpoint:
-            self.console.say(f"trial {trial.number} has no weights yet: n queues another like it")
+        if trial.state not in (s.RUNNING, s.PAUSED) and not trial.checkpoint:
+            self.console.say(f"trial {trial.number} has no checkpoint: n queues another like it")
             return
-        at = f"step {trial.step}" if trial.state in s.ON_WORKER else f"its checkpoint, step {trial.step}"
-        about = f"It goes on from {at}, with these knobs, beside the original."
+        alive = trial.state in (s.RUNNING, s.PAUSED)
+        at = (
+            f"where it stands, step {trial.step}"
+            if alive
+            else f"its checkpoint, step {trial.checkpoint_step}"
+        )
+        about = f"It goes on from {at}, beside the original. The sampler is not told its result."
         self._open(
             f"clone of trial {trial.number}", about, "queues it", trialrows.clone(study, trial),
             lambda changes: wire.CloneTrial(study.name, trial.number, changes),
@@ -73,7 +78,8 @@ class SteeringScreen(StudyScreen):
         if trial.state in s.ENDED:
             self.console.say(f"trial {trial.number} is {trial.state}: c clones it, n queues another like it")
             return
-        about = f"It stands at step {trial.step} of {trial.total_steps}. Changed from the next step on."
+        at = f"stands at step {trial.step} of {trial.total_steps}" if trial.total_steps else "has not begun"
+        about = f"It {at}. Changed from the next step on, and marked on its curves."
 
         def build(changes: dict[str, Any]) -> wire.AnyRequest | str:
             knobs = {name: value for name, value in changes.items() if name != trialrows.COUNTED}
@@ -103,7 +109,10 @@ class SteeringScreen(StudyScreen):
     def action_change(self) -> None:
         """Another space, sampler, budget or limits."""
         study = self.study
-        if study is None or not self._live(study):
+        if study is None:
+            return
+        if study.state not in s.LIVE_STUDY:
+            self.console.say(f"the study is {study.state}: there is nothing left to change")
             return
 
         def done(answer: wire.Answer | bool | None) -> None:
@@ -122,10 +131,12 @@ class SteeringScreen(StudyScreen):
         ask, look = self.console.engine.ask, self.console.look
         self.app.push_screen(FormScreen(title, about, does, rows, build, ask, look, width), done)
 
-    def _live(self, study: s.Study) -> bool:
-        if study.state not in s.LIVE_STUDY:
+    def _takes_trials(self, study: s.Study) -> bool:
+        """One that is complete goes on for a trial by hand."""
+        takes = study.state in ("running", "paused", "complete")
+        if not takes:
             self.console.say(f"the study is {study.state}: no trial starts any more")
-        return study.state in s.LIVE_STUDY
+        return takes
 
     # -- at once ----------------------------------------------------------------------------------
 

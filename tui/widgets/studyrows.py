@@ -6,6 +6,7 @@ Loads core.contract.spec, and with it pydantic: only once somebody asks for the 
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import isfinite
 from typing import Any
 
 from core.contract import size, typed
@@ -21,6 +22,7 @@ from tui.widgets.row import Row
 
 Reader = Callable[[str], Read]
 STOP = "stop_after"
+WHOLE = ("fixed", STOP, "threshold")  # tables within [study]: a change names all that shall stand there
 STOPS = {
     "no_improvement": "trials in a row without a better one",
     "trials": "trials that have ended",
@@ -39,33 +41,33 @@ def changes(study: s.Study, typed_in: dict[str, Any]) -> dict[str, dict[str, Any
     """What the rows say, as tables of the study's file."""
     found: dict[str, dict[str, Any]] = {}
     section = study.spec.get("study", {})
-    fixed, stop = dict(section.get("fixed") or {}), dict(section.get(STOP) or {})
+    before = {name: _without_none(section.get(name) or {}) for name in WHOLE}
+    after = {name: dict(table) for name, table in before.items()}
     for key, value in typed_in.items():
-        table, name = key.split(".", 1)
-        if table == "space":
-            _dimension(study, name, value, fixed, found)
-        elif name.startswith(f"{STOP}."):
-            stop[name.removeprefix(f"{STOP}.")] = value
+        section_name, name = key.split(".", 1)
+        if section_name == "space":
+            _dimension(study, name, value, after["fixed"], found)
+        elif "." in name:
+            whole, name = name.split(".", 1)
+            after[whole][name] = value
         else:
-            found.setdefault(table, {})[name] = value
-    if fixed != (section.get("fixed") or {}):
-        found.setdefault("study", {})["fixed"] = fixed
-    kept = {name: value for name, value in stop.items() if value is not None}
-    if kept != {name: value for name, value in (section.get(STOP) or {}).items() if value is not None}:
-        found.setdefault("study", {})[STOP] = kept
+            found.setdefault(section_name, {})[name] = value
+    for name, table in after.items():
+        if _without_none(table) != before[name]:
+            found.setdefault("study", {})[name] = _without_none(table)
     return found
+
+
+def _without_none(table: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in table.items() if value is not None}
 
 
 def _dimension(
     study: s.Study, name: str, value: Any, fixed: dict[str, Any], found: dict[str, dict[str, Any]]
 ) -> None:
     """One row of the space: a range or list, None to search it no more, or a value to hold it at."""
-    searched = name in study.spec.get("space", {})
     if value is not None and "held" in value:
-        if searched:
-            fixed[name] = value["held"]
-        else:
-            found.setdefault("train", {})[name] = value["held"]
+        fixed[name] = value["held"]
         return
     fixed.pop(name, None)
     if value != study.spec.get("space", {}).get(name):
@@ -121,8 +123,9 @@ def _searched(one: Knob, raw: Any, train: dict[str, Any]) -> Reader:
 def _held(one: Knob) -> Reader:
     def read(text: str) -> Read:
         found = span.read(one.name, text)
-        searched = not found.wrong and "held" not in found.value
-        return Read(found.value, note="searched from now on") if searched else found
+        if not found.wrong and "held" in found.value:
+            return Read(wrong="stays as it is while the study lives; a range or a list searches it")
+        return found if found.wrong else Read(found.value, note="searched from now on")
 
     return read
 
@@ -137,6 +140,11 @@ def _search(study: s.Study) -> list[Row]:
             label="trials"),
         _pick("study.sampler", section.get("sampler", "tpe"), SAMPLERS, "what proposes trials"),
         _pick("study.pruner", section.get("pruner", "median"), PRUNERS, f"what ends weak trials{several}"),
+        *(
+            Row(f"study.threshold.{name}", written((section.get("threshold") or {}).get(name)),
+                "for the threshold pruner; empty: none", f"readings {way} it end a trial", _bound, label=name)
+            for name, way in (("lower", "below"), ("upper", "above"))
+        ),
         _listed("study.constraints", section, "what the sampler learns to keep to"),
     ]  # fmt: skip
 
@@ -206,6 +214,14 @@ def _hours(text: str) -> Read:
     value = typed.number(text.strip(), whole=False)
     ok = isinstance(value, float) and 0 < value < float("inf")
     return Read(value) if ok else Read(wrong="must be a number above 0")
+
+
+def _bound(text: str) -> Read:
+    if text.strip().lower() in typed.NONE:
+        return Read(None, note="no bound")
+    value = typed.number(text.strip(), whole=False)
+    ok = isinstance(value, float) and isfinite(value)
+    return Read(value) if ok else Read(wrong="must be a number")
 
 
 def _pack(text: str) -> Read:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from core.contract import state as s
@@ -27,8 +27,8 @@ def new(study: s.Study, trial: s.Trial | None) -> list[Row]:
     searched = [one for one in TABLE if one.name in space]
     fixed = [one for one in TABLE if one.name not in space]
     return [
-        *_group("searched", searched, study, known, {}),
-        *_group("the same for all", fixed, study, known, {}),
+        *_group("searched", searched, study, known),
+        *_group("the same for all", fixed, study, known),
     ]
 
 
@@ -51,42 +51,48 @@ def enqueued(study: s.Study, trial: s.Trial | None, changes: dict[str, Any]) -> 
 
 def clone(study: s.Study, trial: s.Trial) -> list[Row]:
     """Every knob; those that the weights hang on are locked, with the reason."""
-    return _group("", list(TABLE), study, typed.now(study, trial), typed.KEPT)
+    known = typed.now(study, trial)
+    return [
+        Row(
+            name, typed.written(known.get(name)), typed.allowed(study, one), one.meaning,
+            _edited(name, trial), _choices(one), typed.KEPT.get(name, ""),
+        )
+        for name, one in typed.ALL.items()
+    ]  # fmt: skip
 
 
 def edit(study: s.Study, trial: s.Trial) -> list[Row]:
-    """What may change while it runs, and whether its result counts."""
+    """What may change while it runs, all of it before it has begun; and whether its result counts."""
     known = typed.now(study, trial)
     if trial.total_steps:
         known["steps"] = trial.total_steps
+    fresh = trial.state == s.QUEUED and not trial.checkpoint
     rows = [
         Row(
             name, typed.written(known.get(name)), _allowed(study, trial, knob), knob.meaning,
-            _edited(name, trial), label="steps, in all" if name == "steps" else "",
+            _edited(name, trial), _choices(knob), label="steps, in all" if name == "steps" else "",
         )
-        for name, knob in typed.LIVE.items()
+        for name, knob in (typed.ALL if fresh else typed.LIVE).items()
     ]  # fmt: skip
     return [*rows, switch(COUNTED, "tell the sampler", WHY_NOT)]
 
 
 def _allowed(study: s.Study, trial: s.Trial, knob: Knob) -> str:
-    if knob.name == "steps":
+    if knob.name == "steps" and trial.step:
         return f"above {trial.step}, where it stands"
-    return typed.allowed(study, knob) + (", or x0.5" if knob.name in typed.FACTORS else "")
+    return typed.allowed(study, knob) + (", or x0.5" if knob.name == "learning_rate" else "")
 
 
 def _edited(name: str, trial: s.Trial) -> Callable[[str], Read]:
     return lambda text: typed.edit(trial, name, text)
 
 
-def _group(
-    heading: str, knobs: list[Knob], study: s.Study, known: dict[str, Any], locked: Mapping[str, str]
-) -> list[Row]:
+def _group(heading: str, knobs: list[Knob], study: s.Study, known: dict[str, Any]) -> list[Row]:
     """The rows of some knobs under one heading."""
     return [
         Row(
             one.name, typed.written(known.get(one.name)), typed.allowed(study, one), one.meaning,
-            _by_hand(study, one), _choices(one), locked.get(one.name, ""), heading if not place else "",
+            _by_hand(study, one), _choices(one), heading=heading if not place else "",
         )
         for place, one in enumerate(knobs)
     ]  # fmt: skip
