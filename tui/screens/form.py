@@ -64,8 +64,10 @@ class FormScreen(ModalScreen[wire.Answer | bool]):
             yield self._form
             yield self._foot
 
-    def on_form_moved(self) -> None:
-        """Explain the row that has the keys."""
+    def on_form_moved(self, event: Form.Moved) -> None:
+        """Explain the row that has the keys; what was refused is being mended once a text changes."""
+        if event.changed:
+            self._refusal = []
         self._draw()
 
     def _draw(self) -> None:
@@ -91,10 +93,6 @@ class FormScreen(ModalScreen[wire.Answer | bool]):
         self.call_after_refresh(self._fit)
 
     # -- sending ----------------------------------------------------------------------------------
-
-    def on_input_changed(self) -> None:
-        """What was refused is being mended."""
-        self._refusal = []
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Enter: send it, unless something is wrong."""

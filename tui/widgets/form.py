@@ -130,7 +130,11 @@ class Form(VerticalScroll, can_focus=False):
     """
 
     class Moved(Message):
-        """Look at the foot again."""
+        """Look at the foot again; ``changed`` where it is for a text, not for the keys."""
+
+        def __init__(self, changed: bool) -> None:
+            super().__init__()
+            self.changed = changed
 
     def __init__(self, rows: Sequence[Row], width: int, look: Palette) -> None:
         super().__init__()
@@ -151,11 +155,11 @@ class Form(VerticalScroll, can_focus=False):
             first.focus()
         self.show()
 
-    def show(self) -> None:
+    def show(self, changed: bool = False) -> None:
         """Draw all rows; those that are as they were cost nothing."""
         for line in self._lines:
             line.show(self._look)
-        self.post_message(self.Moved())
+        self.post_message(self.Moved(changed))
 
     @property
     def current(self) -> tuple[Row, Read] | None:
@@ -187,7 +191,7 @@ class Form(VerticalScroll, can_focus=False):
     def on_input_changed(self, event: Input.Changed) -> None:
         """Check while it is typed."""
         event.stop()
-        self.show()
+        self.show(changed=True)
 
     def on_descendant_focus(self) -> None:
         """The mark goes along with the keys."""

@@ -140,12 +140,19 @@ def _search(study: s.Study) -> list[Row]:
             label="trials"),
         _pick("study.sampler", section.get("sampler", "tpe"), SAMPLERS, "what proposes trials"),
         _pick("study.pruner", section.get("pruner", "median"), PRUNERS, f"what ends weak trials{several}"),
-        *(
-            Row(f"study.threshold.{name}", written((section.get("threshold") or {}).get(name)),
-                "for the threshold pruner; empty: none", f"readings {way} it end a trial", _bound, label=name)
-            for name, way in (("lower", "below"), ("upper", "above"))
-        ),
+        *_threshold(section),
         _listed("study.constraints", section, "what the sampler learns to keep to"),
+    ]  # fmt: skip
+
+
+def _threshold(section: dict[str, Any]) -> list[Row]:
+    now = section.get("threshold") or {}
+    return [
+        Row(
+            f"study.threshold.{name}", written(now.get(name)), "for the threshold pruner; empty: none",
+            f"readings {way} it end a trial", _bound, label=f"threshold.{name}",
+        )
+        for name, way in (("lower", "below"), ("upper", "above"))
     ]  # fmt: skip
 
 
