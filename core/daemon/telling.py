@@ -27,7 +27,7 @@ TELLABLE = (
     e.Preparing, e.PackMeasured, e.StudyNoted, e.TrialRunning, e.TrialReported, e.TrialEvaluated,
     e.TrialScored, e.BaseScored,
     e.TrialPaused, e.TrialResumed, e.TrialPruned, e.TrialCompleted, e.TrialFailed, e.TrialInfeasible,
-    e.TrialCheckpointed, e.TrialRequeued, e.MemoryShort,
+    e.TrialCheckpointed, e.TrialRequeued, e.TrialEdited, e.MemoryShort,
 )  # fmt: skip
 
 

@@ -67,8 +67,8 @@ class Engine:
     def trial(self, number: int, name: str = "s") -> Trial:
         return self.study(name).trials[number]
 
-    def ask(self, request: wire.AnyRequest) -> None:
-        asyncio.run(client.request(self.socket, request))
+    def ask(self, request: wire.AnyRequest) -> Any:
+        return asyncio.run(client.request(self.socket, request))
 
     def run(self, **sections: dict[str, Any]) -> None:
         """Start a study."""
