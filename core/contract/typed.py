@@ -71,7 +71,7 @@ def edit(trial: Trial, name: str, text: str) -> Read:
     """A change of a knob of ``trial`` as it runs: a value, or a factor such as "x0.5"."""
     text = text.strip()
     if is_factor(name, text):
-        return _factor(text, trial.knobs.get(name))
+        return _factor(text, {**trial.knobs, **trial.editing}.get(name))
     read = knob(ALL[name], text)
     if read.wrong:
         return read

@@ -1,6 +1,7 @@
 """What people type is read as they mean it, and what is wrong is said at once."""
 
 import pytest
+from msgspec.structs import replace
 
 from core.contract import edits, typed
 from core.contract.knobs import KNOBS
@@ -103,3 +104,8 @@ def test_the_knobs_are_those_of_now():
     known = typed.now(STUDY, RUNNING)
     assert (known["learning_rate"], known["steps"], known["evaluate_every"]) == (1e-3, 400, 20)
     assert typed.now(STUDY, None)["steps"] == 400
+
+
+def test_an_edit_that_is_under_way_is_what_the_next_one_begins_from():
+    editing = replace(RUNNING, editing={"learning_rate": 5e-4})
+    assert typed.edit(editing, "learning_rate", "x0.5").note == "0.0005 × 0.5"

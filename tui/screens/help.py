@@ -83,7 +83,7 @@ class Help(ModalScreen[None]):
             signs.append(f"{glyph} {state}  ", style=self._look[state])
         signs.append("★ best  ◆ searched")
         lines.append(signs)
-        lines.append(Text("  * starred  ¶ noted  ✎ edited  ←3 clone of 3  @gpu0 only there  +1 earlier"))
+        lines.append(Text("  * starred  ¶ noted  ✎ edited  ←3 clone of 3  hand  @gpu0 only there  +1"))
         lines.append(Text("  boards: ✓ kept  ✗ breached  ? not sure   ▲ better  ▼ worse than the base"))
         lines.append(Text("  △ ▽ better or worse, but within the error bars"))
         return Text("\n").join(lines)

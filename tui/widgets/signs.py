@@ -30,7 +30,7 @@ def signs_of(study: s.Study, trial: s.Trial, best: bool) -> list[Piece]:
     if trial.parent >= 0:
         found.append((f"←{trial.parent}", "accent"))
     elif trial.by:
-        found.append(("by hand", "muted"))
+        found.append(("hand", "muted"))
     if trial.pinned:
         found.append((f"@{plain(trial.pinned, 6)}", "muted"))
     if trial.priority and trial.state == s.QUEUED:

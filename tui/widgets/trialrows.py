@@ -51,7 +51,7 @@ def enqueued(study: s.Study, trial: s.Trial | None, changes: dict[str, Any]) -> 
 
 def clone(study: s.Study, trial: s.Trial) -> list[Row]:
     """Every knob; those that the weights hang on are locked, with the reason."""
-    known = typed.now(study, trial)
+    known = typed.now(study, trial) | trial.editing
     return [
         Row(
             name, typed.written(known.get(name)), typed.allowed(study, one), one.meaning,
@@ -66,6 +66,7 @@ def edit(study: s.Study, trial: s.Trial) -> list[Row]:
     known = typed.now(study, trial)
     if trial.total_steps:
         known["steps"] = trial.total_steps
+    known |= trial.editing
     fresh = trial.state == s.QUEUED and not trial.checkpoint
     rows = [
         Row(
