@@ -20,6 +20,7 @@ from tui.screens.base import StudyScreen
 from tui.screens.boards import BoardsScreen
 from tui.screens.help import Help
 from tui.screens.memory import MemoryScreen
+from tui.screens.steering import SteeringScreen
 from tui.screens.studies import Studies
 from tui.screens.study import AllTrials
 
@@ -155,6 +156,8 @@ class TrimtabApp(App[None]):
             yield SystemCommand("Memory", "who holds it, and what would fit (m)", screen.action_memory)
             yield SystemCommand("Boards", "quality, safety and security (b)", screen.action_boards)
             yield SystemCommand("Stop the study", "its results stay (s)", screen.action_stop_study)
+        if isinstance(screen, SteeringScreen):
+            yield from screen.commands()
         yield SystemCommand("Choose a study", "of this engine (S)", self.choose_study)
         yield SystemCommand("Theme", "choose the colours", self.action_change_theme)
         yield SystemCommand("Help", "all keys (?)", self.action_help)

@@ -47,6 +47,19 @@ STUDY = (
     Key("list.clear", "escape", "clear_filter", "all trials", "take the filter away"),
 )
 
+STEERING = (
+    Key("trial.new", "n", "new", "new", "queue a trial by hand, like the selected one"),
+    Key("trial.clone", "c", "clone", "clone", "go on from its checkpoint with other knobs, beside it"),
+    Key("trial.edit", "e", "edit", "edit", "change its knobs while it runs"),
+    Key("trial.reprieve", "u", "reprieve", "undo prune", "take a prune back while its checkpoint exists"),
+    Key("trial.star", "asterisk", "star", "star", "star the trial, or take the star away"),
+    Key("trial.note", "N", "note", "note", "a note on the trial"),
+    Key("trial.pin", "D", "pin", "device", "the only device that it may run on, or any"),
+    Key("trial.earlier", "plus", "priority(1)", "earlier", "earlier in the queue"),
+    Key("trial.later", "minus", "priority(-1)", "later", "later in the queue"),
+    Key("study.change", "E", "change", "change", "change the study: space, sampler, limits, budget …"),
+)
+
 DETAIL = (
     Key("detail.back", "escape,backspace", "back", "back", "back to all trials", shown=True),
     Key("trial.pause", "p", "pause", "pause", "pause the trial, or let it go on", shown=True),
@@ -61,7 +74,7 @@ DETAIL = (
     ),
     Key("app.memory", "m", "memory", "memory", "who holds the memory, and what would fit", shown=True),
     Key("app.boards", "b", "boards", "boards", "quality, safety and security of all trials", shown=True),
-    Key("chart.smooth", "e", "smooth", "smooth", "smooth the training curve, or show it raw"),
+    Key("chart.smooth", "w", "smooth", "smooth", "smooth the training curve, or show it raw"),
     Key("chart.log", "l", "log", "log", "logarithmic or linear values", shown=True),
 )
 

@@ -27,6 +27,7 @@ MEANINGS = {
     "train": "accent",
     "eval": "warning",
     "good": "success",
+    "mark": "primary",
     "primary": "primary",
     # pieces of a memory bar: blue, orange, grey and the theme's third colour differ in lightness, too
     "base": "secondary",

@@ -94,6 +94,45 @@ def _steering(verbs: Any) -> None:
             one.add_argument("--all", action="store_true", help=whole)
         _study(one)
     _study(_verb(verbs, "stop", "steer:stop", "end a study's running trials and start no more"))
+    _trials(verbs)
+    change = _verb(verbs, "change", "change:change", "change a study as it runs: space, sampler, limits …")
+    change.add_argument(
+        "changes", metavar="KEY=VALUE", nargs="+",
+        help="such as study.sampler=gp  resources.pack=4  space.lora_rank='[8, 16]'\n"
+        "  space.learning_rate='{low=1e-5, high=1e-4, log=true}'  study.fixed.lora_rank=16\n"
+        "  study.stop_after.hours=4; none as value takes a key out",
+    )  # fmt: skip
+    change.add_argument(
+        "--yes", action="store_true", help="do it; without it what comes of it is shown first"
+    )
+    _study(change)
+
+
+def _trials(verbs: Any) -> None:
+    """Trials by hand, and what may be done to one that is there."""
+    values = "such as learning_rate=1e-4 lora_rank=16"
+    new = _verb(verbs, "enqueue", "hand:enqueue", "queue a trial by hand")
+    new.add_argument("--like", metavar="N", type=number, help="with the knobs of trial N where none is given")
+    clone = _verb(verbs, "clone", "hand:clone", "go on from a trial's checkpoint, beside it, changed")
+    edit = _verb(verbs, "edit", "hand:edit", "change knobs of a trial as it runs")
+    mark = _verb(verbs, "mark", "mark:mark", "star, note, pin or order a trial")
+    unprune = _verb(verbs, "unprune", "mark:unprune", "take a prune back while the checkpoint exists")
+    for one in (clone, edit, mark, unprune):
+        one.add_argument("trial", metavar="TRIAL", type=number, help="the trial's number")
+    for one in (new, clone):
+        one.add_argument("knobs", metavar="KNOB=VALUE", nargs="*", help=values)
+    edit.add_argument("knobs", metavar="KNOB=VALUE", nargs="+", help=f"{values.split()[2]}, or =x0.5")
+    edit.add_argument("--count", action="store_true", help="tell the sampler the result all the same")
+    stars = mark.add_mutually_exclusive_group()
+    stars.add_argument("--star", action="store_true", help="star it")
+    stars.add_argument("--unstar", action="store_true", help="take the star away")
+    mark.add_argument("--note", metavar="TEXT", help="a note; an empty one removes it")
+    mark.add_argument(
+        "--device", metavar="DEVICE", help="the only device it may run on, such as gpu0; or any"
+    )
+    mark.add_argument("--priority", metavar="P", type=int, help="queued trials with a higher one start first")
+    for one in (new, clone, edit, mark, unprune):
+        _study(one)
 
 
 def _reading(verbs: Any) -> None:

@@ -13,7 +13,8 @@ from core.errors import EngineError
 BY = "command line"
 
 
-def _state() -> s.State:
+def alive() -> s.State:
+    """The state of an engine that lives. Raises EngineError without one."""
     state, running = reach.known()
     if not running:
         raise EngineError.of(
@@ -32,11 +33,12 @@ def _all(arguments: argparse.Namespace) -> str | None:
             "command line",
             f"{arguments.name} TRIAL or {arguments.name} --all",
         )
-    return choose.study(_state(), arguments.study).name if arguments.all else None
+    return choose.study(alive(), arguments.study).name if arguments.all else None
 
 
-def _trial(arguments: argparse.Namespace) -> tuple[str, int]:
-    study = choose.study(_state(), arguments.study)
+def meant(arguments: argparse.Namespace) -> tuple[str, int]:
+    """The study and the trial that the command line names. Raises UsageError where there is none such."""
+    study = choose.study(alive(), arguments.study)
     return study.name, choose.trial(study, arguments.trial).number
 
 
@@ -47,7 +49,7 @@ def pause(arguments: argparse.Namespace) -> int:
         reach.ask(wire.PauseStudy(whole, BY))
         print(f"{whole}: pause asked; its trials are kept and its devices given back within seconds")
         return exits.OK
-    study, trial = _trial(arguments)
+    study, trial = meant(arguments)
     reach.ask(wire.PauseTrial(study, trial, BY))
     print(f"{study}: pause of trial {trial} asked; it stands still before its next micro-batch")
     return exits.OK
@@ -60,7 +62,7 @@ def resume(arguments: argparse.Namespace) -> int:
         reach.ask(wire.ResumeStudy(whole, BY))
         print(f"{whole}: goes on")
         return exits.OK
-    study, trial = _trial(arguments)
+    study, trial = meant(arguments)
     reach.ask(wire.ResumeTrial(study, trial, BY))
     print(f"{study}: trial {trial} goes on")
     return exits.OK
@@ -68,7 +70,7 @@ def resume(arguments: argparse.Namespace) -> int:
 
 def prune(arguments: argparse.Namespace) -> int:
     """End a trial."""
-    study, trial = _trial(arguments)
+    study, trial = meant(arguments)
     reach.ask(wire.PruneTrial(study, trial, BY, f"asked on the {BY}"))
     print(f"{study}: end of trial {trial} asked")
     return exits.OK
@@ -76,7 +78,7 @@ def prune(arguments: argparse.Namespace) -> int:
 
 def stop(arguments: argparse.Namespace) -> int:
     """End a study."""
-    study = choose.study(_state(), arguments.study)
+    study = choose.study(alive(), arguments.study)
     reach.ask(wire.StopStudy(study.name, BY))
     print(f"{study.name}: stop asked; results so far stay")
     return exits.OK

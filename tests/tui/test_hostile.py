@@ -49,7 +49,7 @@ async def test_hostile_text_is_harmless_on_every_screen(seat, size, machine):
             look(you)
             await you.press("enter")
             look(you)
-            await you.press("l", "e", "escape", "j")
+            await you.press("l", "w", "escape", "j")
         for keys in (["question_mark"], ["S"], ["x"], ["s"], ["ctrl+p"]):
             await you.press(*keys)
             look(you)

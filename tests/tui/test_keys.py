@@ -88,7 +88,7 @@ async def test_enter_opens_the_detail_and_escape_leads_back(seat):
         await you.sees("trial 4 of tidy-7b")
         await you.press("left")
         await you.sees("trial 3 of tidy-7b")
-        await you.press("e", "l")
+        await you.press("w", "l")
         await you.sees("train loss (smooth)", "log scale")
         await you.press("escape")
         await you.sees("progress")
@@ -128,9 +128,15 @@ async def test_o_puts_the_best_first(seat):
 async def test_question_mark_lists_every_key(seat):
     async with seat(state_of(*SCENE), (100, 50)) as you:
         await you.press("question_mark")
-        await you.sees("pause the selected trial", "the worst samples behind the number")
+        await you.sees("pause the selected trial", "queue a trial by hand")
         await you.press("end")
-        await you.sees("leave; the study goes on", "× pruned", "Ctrl+P", "within the error bars")
+        await you.sees(
+            "the worst samples behind the number",
+            "leave; the study goes on",
+            "× pruned",
+            "Ctrl+P",
+            "within the error bars",
+        )
         await you.press("escape")
         await you.sees("progress")
 
@@ -138,7 +144,9 @@ async def test_question_mark_lists_every_key(seat):
 async def test_the_palette_has_the_consoles_own_commands(seat):
     async with seat(state_of(*SCENE)) as you:
         await you.press("ctrl+p")
-        await you.sees("Pause or resume", "Detach")
+        await you.sees("Clone", "Detach")
+        await you.press(*"pause")
+        await you.sees("Pause or resume")
 
 
 async def test_q_leaves(seat):

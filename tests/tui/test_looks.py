@@ -10,6 +10,8 @@ from textual.pilot import Pilot
 from tests.tui.conftest import Backend
 from tests.tui.scene import NOW, cpu_pack, four_cards, gpu_packs, no_card, state_of, study_events
 from tests.tui.scored import evidence, scored_study
+from tests.tui.steered import answers as steered
+from tests.tui.steered import steered_study
 from tests.tui.weighed import answers, on_cards, on_cpu, shared_card, weighed_study
 from tui.app import TrimtabApp
 
@@ -20,8 +22,14 @@ SCENES = {
     "weighed": (weighed_study(), no_card(), cpu_pack()),
     "shared": (weighed_study(), shared_card(), gpu_packs()),
     "scored": (scored_study(), four_cards(), gpu_packs()),
+    "steered": (steered_study(), four_cards(), gpu_packs()),
 }
-ANSWERS = {"weighed": answers(on_cpu()), "shared": answers(on_cards()), "scored": evidence}
+ANSWERS = {
+    "weighed": answers(on_cpu()),
+    "shared": answers(on_cards()),
+    "scored": evidence,
+    "steered": steered,
+}
 SHOTS = [
     ("study", (80, 24), ()),
     ("study", (160, 48), ("j",)),
@@ -29,7 +37,7 @@ SHOTS = [
     ("cards", (80, 24), ()),
     ("empty", (80, 24), ()),
     ("study", (80, 24), ("enter",)),
-    ("study", (160, 48), ("j", "j", "j", "enter", "e")),
+    ("study", (160, 48), ("j", "j", "j", "enter", "w")),
     ("study", (80, 24), ("question_mark",)),
     ("study", (80, 24), ("s",)),
     ("weighed", (80, 24), ("j", "m")),
@@ -40,6 +48,15 @@ SHOTS = [
     ("scored", (200, 50), ("j", "j", "b", "tab", "l")),
     ("scored", (80, 24), ("j", "j", "b", "tab", "enter", "n")),
     ("scored", (120, 60), ("j", "j", "enter")),
+    ("steered", (80, 24), ("j",)),
+    ("steered", (80, 24), (*"jjjjjj", "n")),
+    ("steered", (80, 24), (*"jjjjjj", "c", "down", "3", "up", "x", "z")),
+    ("steered", (120, 40), (*"jjjjjj", "e", "x", "2", "up", "right")),
+    ("steered", (120, 40), (*"jjjjjj", "enter")),
+    ("steered", (80, 24), ("E",)),
+    ("steered", (200, 60), ("E", *"1e-5,1e-4", "tab", "=", "4")),
+    ("steered", (80, 24), ("E", *"1e-5,1e-4", "enter")),
+    ("steered", (80, 24), (*"jjjjjjjjj", "D")),
 ]
 
 

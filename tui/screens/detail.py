@@ -12,23 +12,24 @@ from core.contract import state as s
 from core.contract.knobs import TABLE
 from core.contract.metrics import METRICS
 from core.contract.plain import plain
-from tui.keys import DETAIL, EVERYWHERE, bindings
-from tui.screens.base import StudyScreen
+from tui.keys import DETAIL, EVERYWHERE, STEERING, bindings
+from tui.screens.steering import SteeringScreen
 from tui.text import ASKED, GLYPHS, bar, duration, number, size
 from tui.widgets.chart import Chart, curves_of
 from tui.widgets.eventlist import EventList
 from tui.widgets.pair import pair
 from tui.widgets.sheet import Sheet
 from tui.widgets.standing import standing
+from tui.widgets.steered import steered
 
 
-class DetailScreen(StudyScreen):
+class DetailScreen(SteeringScreen):
     """Pushed on top of all trials."""
 
-    BINDINGS = bindings(DETAIL, EVERYWHERE)
+    BINDINGS = bindings(DETAIL, STEERING, EVERYWHERE)
     DEFAULT_CSS = """
     DetailScreen #title {
-        height: 2; padding: 0 1; background: $surface; text-wrap: nowrap; text-overflow: ellipsis;
+        height: auto; padding: 0 1; background: $surface; text-wrap: nowrap; text-overflow: ellipsis;
     }
     DetailScreen #lower { height: 45%; min-height: 3; }
     DetailScreen .facts {
@@ -70,7 +71,9 @@ class DetailScreen(StudyScreen):
             return
         look = self.console.look
         self.query_one("#title", Sheet).draw(self._title(study, trial))
-        self.query_one(Chart).show(curves_of(trial, self._smooth), self._log, look, "no reading yet")
+        self.query_one(Chart).show(
+            curves_of(trial, self._smooth), self._log, look, "no reading yet", trial.marks
+        )
         self.query_one("#knobs", Sheet).draw(self._knobs(trial))
         self.query_one("#latest", Sheet).draw(self._latest(study, trial))
         lines = trial.lines
@@ -100,7 +103,8 @@ class DetailScreen(StudyScreen):
         why.append(
             plain(trial.why or (trial.lines[-1].text if trial.lines else ""), 300), style=look["muted"]
         )
-        return Text("\n", no_wrap=True, overflow="ellipsis").join([line, why])
+        lines = [line, why, *([told] if (told := steered(trial, look)) else [])]
+        return Text("\n", no_wrap=True, overflow="ellipsis").join(lines)
 
     def _knobs(self, trial: s.Trial) -> Text:
         look, width = self.console.look, self._inside("#knobs")
@@ -110,7 +114,8 @@ class DetailScreen(StudyScreen):
             value = trial.knobs.get(knob.name)
             if value is not None:
                 searched = knob.name in trial.params
-                sign = Text("◆ " if searched else "  ", style=look["accent"])
+                edited = searched and value != trial.params[knob.name]
+                sign = Text("✎ " if edited else "◆ " if searched else "  ", style=look["accent"])
                 sign.append(knob.name, style="" if searched else look["muted"])
                 shown = Text(plain(number(value), 40), style="bold" if searched else "")
                 rows.append(pair(sign, shown, width))

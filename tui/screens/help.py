@@ -9,7 +9,7 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from tui.keys import BOARDS, DETAIL, EVERYWHERE, EVIDENCE, MEMORY, STUDY, WHAT_IF, Key
+from tui.keys import BOARDS, DETAIL, EVERYWHERE, EVIDENCE, MEMORY, STEERING, STUDY, WHAT_IF, Key
 from tui.look import Palette
 from tui.text import GLYPHS
 
@@ -18,6 +18,9 @@ SPELT = {
     "question_mark": "?",
     "right_square_bracket": "]",
     "left_square_bracket": "[",
+    "asterisk": "*",
+    "plus": "+",
+    "minus": "-",
     "escape": "Esc",
     "enter": "Enter",
     "backspace": "⌫",
@@ -63,6 +66,7 @@ class Help(ModalScreen[None]):
         groups = (
             ("all trials", STUDY),
             ("one trial", DETAIL),
+            ("steering, in both", STEERING),
             ("memory", WHAT_IF + MEMORY),
             ("boards", BOARDS),
             ("evidence of a number", EVIDENCE),
@@ -79,6 +83,7 @@ class Help(ModalScreen[None]):
             signs.append(f"{glyph} {state}  ", style=self._look[state])
         signs.append("★ best  ◆ searched")
         lines.append(signs)
+        lines.append(Text("  * starred  ¶ noted  ✎ edited  ←3 clone of 3  hand  @gpu0 only there  +1"))
         lines.append(Text("  boards: ✓ kept  ✗ breached  ? not sure   ▲ better  ▼ worse than the base"))
         lines.append(Text("  △ ▽ better or worse, but within the error bars"))
         return Text("\n").join(lines)

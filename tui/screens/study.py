@@ -9,10 +9,10 @@ from textual.widgets import Footer, Input, Static
 
 from core.contract import state as s
 from core.contract.plain import plain
-from tui.keys import EVERYWHERE, STUDY, bindings
+from tui.keys import EVERYWHERE, STEERING, STUDY, bindings
 from tui.messages import TrialChosen, TrialOpened
-from tui.screens.base import StudyScreen
 from tui.screens.detail import DetailScreen
+from tui.screens.steering import SteeringScreen
 from tui.widgets.chart import Chart, curves_of
 from tui.widgets.devices import DevicePanel
 from tui.widgets.eventlist import EventList
@@ -23,10 +23,10 @@ from tui.widgets.table import TrialTable
 WIDE = 130  # columns from which the selected trial's curves stand beside the table
 
 
-class AllTrials(StudyScreen):
+class AllTrials(SteeringScreen):
     """The first screen."""
 
-    BINDINGS = bindings(STUDY, EVERYWHERE)
+    BINDINGS = bindings(STUDY, STEERING, EVERYWHERE)
     DEFAULT_CSS = """
     AllTrials #empty { height: 1fr; content-align: center middle; color: $text-muted; display: none; }
     AllTrials #preview { width: 34%; display: none; }

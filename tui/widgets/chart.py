@@ -10,9 +10,11 @@ from itertools import groupby
 from rich.text import Text
 
 from core.contract import state as s
+from core.contract.state import Mark
 from tui.look import Palette
 from tui.text import loss, number, smoothed
 from tui.widgets.braille import Canvas
+from tui.widgets.ruled import MARK, ruled
 from tui.widgets.sheet import Sheet
 
 AXIS = 8  # cells for the labels of the values
@@ -56,16 +58,22 @@ class Chart(Sheet):
     }
     """
 
-    def show(self, curves: Sequence[Curve], log: bool, look: Palette, empty: str = "no reading yet") -> None:
-        """Draw ``curves``; ``log`` scales the values logarithmically."""
+    def show(
+        self, curves: Sequence[Curve], log: bool, look: Palette, empty: str = "no reading yet",
+        marks: Sequence[Mark] = (),
+    ) -> None:  # fmt: skip
+        """Draw ``curves``; ``log`` scales the values logarithmically; ``marks`` are lines at their steps."""
         width, height = self.size.width, self.size.height
         if width < AXIS + 8 or height < 4:
             self.draw(Text())
             return
-        self.draw(plot(curves, width, height, log, look, empty))
+        self.draw(plot(curves, width, height, log, look, empty, marks))
 
 
-def plot(curves: Sequence[Curve], width: int, height: int, log: bool, look: Palette, empty: str) -> Text:
+def plot(
+    curves: Sequence[Curve], width: int, height: int, log: bool, look: Palette, empty: str,
+    marks: Sequence[Mark] = (),
+) -> Text:  # fmt: skip
     """The chart as text of exactly ``height`` lines: the legend, the plot, the axis, the steps."""
     kept = [_finite(curve, log) for curve in curves]
     kept = [curve for curve in kept if curve.values]
@@ -79,7 +87,8 @@ def plot(curves: Sequence[Curve], width: int, height: int, log: bool, look: Pale
         _draw(canvas, owner, curve, (first, last), (low, high))
     labels = _labels(low, high, canvas.height, log)
     shown = [_legend(kept, log, look, width)]
-    shown += [_row(cells, labels.get(row, ""), kept, look) for row, cells in enumerate(canvas.rows())]
+    rows = ruled(canvas.rows(), marks, first, last)
+    shown += [_row(cells, labels.get(row, ""), kept, look) for row, cells in enumerate(rows)]
     shown += _step_axis(first, last, canvas.width, look)
     return Text("\n", no_wrap=True).join(shown)
 
@@ -165,9 +174,8 @@ def _draw(
 def _row(cells: list[tuple[str, int]], tick: str, curves: Sequence[Curve], look: Palette) -> Text:
     line = Text(f"{tick:>{AXIS}}" + ("┤" if tick else "│"), style=look["muted"])
     for owner, run in groupby(cells, key=lambda cell: cell[1]):
-        line.append(
-            "".join(character for character, _ in run), look[curves[owner].meaning] if owner >= 0 else ""
-        )
+        meaning = curves[owner].meaning if owner >= 0 else "mark" if owner == MARK else ""
+        line.append("".join(character for character, _ in run), look[meaning] if meaning else "")
     return line
 
 

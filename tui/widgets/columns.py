@@ -10,11 +10,11 @@ from core.contract import state as s
 from core.contract.knobs import KNOBS
 from core.contract.plain import plain
 from tui.text import ASKED, GLYPHS, bar, duration, loss, number, sparkline
+from tui.widgets.signs import LONGEST_SIGNS, Piece, marked, signs_of, signs_width, words_of
 
 LONGEST_KNOB = 11
 GAP = 2  # cells between columns
 
-Piece = tuple[str, str]  # text, and the meaning that colours it
 Draw = Callable[[s.Study, s.Trial, bool], list[Piece]]  # the study, a trial, is it the best
 
 
@@ -41,12 +41,20 @@ def columns(study: s.Study, width: int) -> list[Column]:
     return [column for index, column in enumerate(wanted) if index in kept]
 
 
+def shape_of(study: s.Study) -> tuple[object, ...]:
+    """What the columns and their widths depend on: the trials, what people did to them, and the space."""
+    touched = [(len(one.marks), signs_width(one)) for one in study.trials.values() if marked(one)]
+    return (study.name, len(study.trials), tuple(study.spec.get("space", {})), tuple(touched))
+
+
 def _fixed(study: s.Study, width: int) -> list[Column]:
     metric = study.objectives[0][0].split("/")[-1]
     curve = 16 if width >= 110 else 10
     label = f"best {metric}"[:9].rstrip()
+    signs = max(map(signs_width, study.trials.values()), default=0)
     return [
         Column("# ", 4, 0, _number, right=True),
+        *([Column("", min(LONGEST_SIGNS, signs), 1, signs_of)] if signs else []),
         Column("state", 11, 0, _state),
         Column("progress", 13, 1, _progress),
         Column("left", 6, 4, _left, right=True),
@@ -60,7 +68,7 @@ def _searched(study: s.Study) -> list[Column]:
     found = []
     for place, name in enumerate(study.spec.get("space", {})):
         label = KNOBS[name].short or name if name in KNOBS else plain(name, LONGEST_KNOB)
-        values = [number(trial.params.get(name)) for trial in study.trials.values()]
+        values = [number(_value(trial, name)) for trial in study.trials.values()]
         width = min(LONGEST_KNOB, max([len(label), 4, *map(len, values)]))
         found.append(Column(label, width, 2 if place < 2 else 6 + place, _knob(name), right=True))
     return found
@@ -73,7 +81,9 @@ def _number(study: s.Study, trial: s.Trial, best: bool) -> list[Piece]:
 def _state(study: s.Study, trial: s.Trial, best: bool) -> list[Piece]:
     state = s.PAUSED if study.state == "paused" and trial.state == s.QUEUED and trial.step else trial.state
     word = ASKED.get(trial.asked, state) if trial.state in s.ON_WORKER else state
-    return [(f"{GLYPHS[state]} {word}", "warning" if trial.asked else state)]
+    if trial.editing and not trial.asked:
+        word = "editing…"
+    return [(f"{GLYPHS[state]} {word}", "warning" if trial.asked or trial.editing else state)]
 
 
 def _progress(study: s.Study, trial: s.Trial, best: bool) -> list[Piece]:
@@ -105,16 +115,26 @@ def _best(study: s.Study, trial: s.Trial, best: bool) -> list[Piece]:
     return [(loss(value), "bold" if trial.state == s.COMPLETE else "")]
 
 
+def _value(trial: s.Trial, name: str) -> object:
+    """The knob as it is now, which an edit may have changed."""
+    return trial.knobs.get(name, trial.params.get(name))
+
+
 def _knob(name: str) -> Draw:
-    return lambda study, trial, best: [(plain(number(trial.params.get(name)), LONGEST_KNOB), "")]
+    def draw(study: s.Study, trial: s.Trial, best: bool) -> list[Piece]:
+        value = _value(trial, name)
+        edited = name in trial.params and value != trial.params[name]
+        return [(plain(number(value), LONGEST_KNOB), "warning" if edited else "")]
+
+    return draw
 
 
 def matches(trial: s.Trial, text: str) -> bool:
-    """Does every word of ``text`` stand in the trial's number, state or parameters?"""
-    shown = [f"#{trial.number}", str(trial.number), trial.state, trial.asked]
-    for name, value in trial.params.items():
-        knob = KNOBS.get(name)
-        shown += [f"{name}={number(value)}", f"{knob.short if knob else name}={number(value)}"]
+    """Does every word of ``text`` stand in the trial's number, state, parameters, signs or note?"""
+    shown = [f"#{trial.number}", str(trial.number), trial.state, trial.asked, trial.note, *words_of(trial)]
+    for name in trial.params:
+        knob, value = KNOBS.get(name), number(_value(trial, name))
+        shown += [f"{name}={value}", f"{knob.short if knob else name}={value}"]
     words = text.lower().split()
     return all(any(one == word if word.isdigit() else word in one.lower() for one in shown) for word in words)
 

@@ -20,7 +20,7 @@ from core.contract import ranking
 from core.contract import state as s
 from tui.look import Palette
 from tui.messages import TrialChosen, TrialOpened
-from tui.widgets.columns import GAP, Column, Piece, columns, matches, ordered
+from tui.widgets.columns import GAP, Column, Piece, columns, matches, ordered, shape_of
 
 HEAD = 1  # lines of the head, which does not scroll
 
@@ -80,7 +80,7 @@ class TrialTable(ScrollView, can_focus=True):
         trials = ordered(study, best_first) if study is not None else []
         numbers = [trial.number for trial in trials if not text or matches(trial, text)]
         width = self.size.width or 80
-        shape = (study.name if study is not None else "", len(trials), width)
+        shape = (width, *(shape_of(study) if study is not None else ()))
         if shape != self._shape or look is not self._look:
             self._columns = columns(study, width) if study is not None else []
             self._shape, self._look, self._rows = shape, look, {}

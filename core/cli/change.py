@@ -1,0 +1,94 @@
+"""``trimtab change``: another space, sampler, budget or limits while a study runs; shown first."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tomllib
+from collections.abc import Iterable
+from typing import Any
+
+from core.cli import choose, exits, reach
+from core.cli.steer import BY, alive
+from core.contract import state as s
+from core.contract import wire
+from core.contract.plain import plain
+from core.errors import Problem, RefusedError
+
+NONE = "none"
+DEEPEST = 3  # parts of a key: section, key, key of the table that stands there
+
+
+def change(arguments: argparse.Namespace) -> int:
+    """Change a study; without ``--yes`` only after what comes of it was shown and agreed to."""
+    study = choose.study(alive(), arguments.study)
+    changes = _changes(study, arguments.changes)
+    if not arguments.yes:
+        _show(reach.ask(wire.ChangeStudy(study.name, changes, True, BY)))
+        if not _agreed():
+            print("nothing is changed")
+            return exits.OK
+    done = reach.ask(wire.ChangeStudy(study.name, changes, False, BY))
+    if arguments.yes:
+        _show(done)
+    print(f"{study.name}: changed")
+    return exits.OK
+
+
+def _show(answer: wire.Answer | None) -> None:
+    if not isinstance(answer, wire.Change):
+        raise RefusedError.of("the engine gave no account of the change", "", "it may be of an older version")
+    for line in answer.changes:
+        print(plain(line, 300))
+    for line in answer.effects:
+        print(f"  → {plain(line, 300)}")
+
+
+def _agreed() -> bool:
+    """Raises UsageError where nobody can be asked."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise choose.UsageError.of("nobody can be asked here", "standard input is no terminal", "add --yes")
+    return input("change it? [y/N] ").strip().lower() in ("y", "yes")
+
+
+def _changes(study: s.Study, given: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Tables of the study's file. Raises UsageError with all that is wrong."""
+    found: dict[str, dict[str, Any]] = {}
+    problems = []
+    for one in given:
+        key, sign, said = one.partition("=")
+        parts = key.strip().split(".")
+        if not sign or not 2 <= len(parts) <= DEEPEST or not all(parts):
+            fix = "write section.key=value, such as study.sampler=gp"
+            problems.append(Problem(f"{plain(one, 80)!r} changes no key", "command line", fix))
+            continue
+        _put(study, found, parts, _value(said.strip()))
+    if problems:
+        raise choose.UsageError(*problems)
+    return found
+
+
+def _value(said: str) -> Any:
+    """``said`` as TOML reads it; what is none is a text, and none takes a key out."""
+    if said == NONE:
+        return None
+    try:
+        return tomllib.loads(f"value = {said}")["value"]
+    except tomllib.TOMLDecodeError:
+        return said
+
+
+def _put(study: s.Study, found: dict[str, dict[str, Any]], parts: list[str], value: Any) -> None:
+    """A key of a table within a section goes over what the study has there: a change names whole tables."""
+    section, key, *deeper = parts
+    table = found.setdefault(section, {})
+    if not deeper:
+        table[key] = value
+        return
+    here = table.get(key, (study.spec.get(section) or {}).get(key))
+    within = {name: one for name, one in here.items() if one is not None} if isinstance(here, dict) else {}
+    if value is None:
+        within.pop(deeper[0], None)
+    else:
+        within[deeper[0]] = value
+    table[key] = within

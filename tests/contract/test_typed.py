@@ -1,0 +1,111 @@
+"""What people type is read as they mean it, and what is wrong is said at once."""
+
+import pytest
+from msgspec.structs import replace
+
+from core.contract import edits, typed
+from core.contract.knobs import KNOBS
+from core.contract.state import Study, Trial
+from tests.tui.scene import SPEC
+
+STUDY = Study("a", spec=SPEC)
+RUNNING = Trial(0, state="running", step=210, total_steps=400, knobs={"learning_rate": 1e-3, "steps": 400})
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "value"),
+    [
+        ("learning_rate", " 1e-4 ", 1e-4),
+        ("learning_rate", "1", 1.0),
+        ("batch_size", "8", 8),
+        ("batch_size", "1e1", 10),
+        ("steps", "", None),
+        ("steps", "none", None),
+        ("optimizer", "AdamW", "adamw"),
+        ("target_modules", "attention", "attention"),
+        ("target_modules", "q_proj", ["q_proj"]),
+        ("target_modules", '["q_proj", "v_proj"]', ["q_proj", "v_proj"]),
+        ("target_modules", "q_proj+v_proj", ["q_proj", "v_proj"]),
+        ("evaluate_every", "20", 20),
+    ],
+)
+def test_a_value_is_read_as_it_is_meant(name, said, value):
+    read = typed.knob(typed.ALL[name], said)
+    assert read == typed.Read(value) and type(read.value) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "wrong"),
+    [
+        ("learning_rate", "zebra", "must be a number"),
+        ("learning_rate", "", "a value is needed"),
+        ("learning_rate", "nan", "must be finite"),
+        ("learning_rate", "-1", "must be above 0"),
+        ("batch_size", "4.5", "must be a whole number"),
+        ("batch_size", "9" * 400, "must be a whole number"),
+        ("lora_dropout", "0.99", "must be at most 0.95"),
+        ("optimizer", "lion", "must be one of adamw"),
+        ("target_modules", ",", "every module name must be"),
+        ("evaluate_every", "0", "must be at least 1"),
+    ],
+)
+def test_what_is_wrong_is_said(name, said, wrong):
+    assert typed.knob(typed.ALL[name], said).wrong.startswith(wrong)
+
+
+@pytest.mark.parametrize("said", ["x0.5", "*0.5", "× 0.5", "x.5"])
+def test_a_factor_is_what_the_engine_takes_it_for(said):
+    read = typed.edit(RUNNING, "learning_rate", said)
+    assert not read.wrong and edits.resolved(RUNNING.knobs, {"learning_rate": read.value}) == {
+        "learning_rate": 5e-4
+    }
+
+
+@pytest.mark.parametrize("said", ["x", "x-1", "x0", "xx2", "xinf", "*1e999"])
+def test_what_is_no_factor_is_said(said):
+    assert "is no factor" in typed.edit(RUNNING, "learning_rate", said).wrong
+
+
+def test_steps_must_lie_ahead():
+    assert typed.edit(RUNNING, "steps", "210").wrong == "must be above 210, where the trial stands"
+    assert typed.edit(RUNNING, "steps", "").wrong
+    assert typed.edit(RUNNING, "steps", "500") == typed.Read(500, note="290 to go, was 400")
+
+
+def test_a_value_is_written_so_that_it_can_be_read_again():
+    for knob in KNOBS.values():
+        for value in (knob.default, *knob.choices):
+            assert typed.knob(knob, typed.written(value)).value == value
+    modules = ["q_proj", "v_proj"]
+    assert typed.knob(KNOBS["target_modules"], typed.written(modules)).value == modules
+
+
+def test_a_value_from_which_the_sampler_learns_nothing_is_named():
+    assert typed.strange(STUDY, "learning_rate", 1e-4) == ""
+    assert typed.strange(STUDY, "learning_rate", 0.1).startswith("outside the space: the sampler will not")
+    assert typed.strange(STUDY, "lora_rank", 64).endswith("(is none of 8, 16, 32)")
+    assert typed.strange(STUDY, "clip_norm", 1.0) == ""
+    assert typed.strange(STUDY, "clip_norm", 0.5).startswith("not as all trials have it")
+
+
+def test_what_is_allowed_is_the_space_else_the_table():
+    assert typed.allowed(STUDY, KNOBS["learning_rate"]) == "1e-05 to 0.001 log"
+    assert typed.allowed(STUDY, KNOBS["lora_dropout"]) == "0 0.05"
+    assert typed.allowed(STUDY, KNOBS["lora_alpha"]) == "above 0 to 65536"
+    assert typed.allowed(STUDY, KNOBS["sequence_length"]) == "from 8 tokens"
+
+
+def test_the_console_and_the_engine_agree_on_what_may_change():
+    assert set(typed.LIVE) == set(edits.LIVE) and set(typed.KEPT) == set(edits.KEPT)
+    assert typed.EVERY.name == edits.EVERY
+
+
+def test_the_knobs_are_those_of_now():
+    known = typed.now(STUDY, RUNNING)
+    assert (known["learning_rate"], known["steps"], known["evaluate_every"]) == (1e-3, 400, 20)
+    assert typed.now(STUDY, None)["steps"] == 400
+
+
+def test_an_edit_that_is_under_way_is_what_the_next_one_begins_from():
+    editing = replace(RUNNING, editing={"learning_rate": 5e-4})
+    assert typed.edit(editing, "learning_rate", "x0.5").note == "0.0005 × 0.5"

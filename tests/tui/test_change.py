@@ -1,0 +1,170 @@
+"""Changing a study as it runs: rows as in its file, a preview, and only then the change."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.contract import specfile, wire
+from core.contract.changes import merged
+from core.contract.state import Study
+from tests.tui.scene import SPEC, no_card, state_of, study_events
+from tests.tui.steered import answers
+from tui.widgets import span, studyrows
+
+STUDY = "tidy-7b"
+SCENE = (study_events(), no_card())
+FORM = Study("a", spec=SPEC)
+
+
+async def type_in(you, text: str) -> None:
+    await you.press(*["space" if one == " " else one for one in text])
+
+
+async def test_e_shows_what_would_come_of_it_before_anything_changes(seat):
+    async with seat(state_of(*SCENE)) as you:
+        you.backend.answers = answers
+        await you.press("E")
+        await you.sees("change the study tidy-7b", "1e-05 … 0.001 log", "8, 16, 32")
+        await type_in(you, "1e-5 .. 1e-4 log")
+        await you.sees("was 1e-05")
+        await you.press("enter")
+        await you.sees("Change the study tidy-7b?", "what comes of it", "3 of 5 ended trials")
+        narrow = {"space": {"learning_rate": {"low": 1e-5, "high": 1e-4, "log": True}}}
+        assert you.backend.asked == [wire.ChangeStudy(STUDY, narrow, preview=True)]
+        await you.press("enter")
+        await you.until(lambda: len(you.backend.asked) == 2, "the change itself")
+        assert you.backend.asked[1] == wire.ChangeStudy(STUDY, narrow)
+        await you.sees("tidy-7b is changed", "progress")
+
+
+async def test_no_at_the_preview_leads_back_to_the_form_as_it_was(seat):
+    async with seat(state_of(*SCENE)) as you:
+        you.backend.answers = answers
+        await you.press("E")
+        await type_in(you, "= 1e-4")
+        await you.sees("held there")
+        await you.press("enter")
+        await you.sees("what comes of it")
+        await you.press("n")
+        await you.sees("change the study", "= 1e-4")
+        assert [one.preview for one in you.backend.asked] == [True]
+
+
+async def test_a_refusal_is_told_in_the_form(seat):
+    async with seat(state_of(*SCENE)) as you:
+        await you.press("E", "enter")
+        await you.sees("nothing is changed yet")
+        what = "pruner = 'median' needs a single objective"
+        you.backend.refusal = wire.Reply(0, False, what, "study", 'set pruner = "none"')
+        await type_in(you, "8e-5, 1e-4")
+        await you.press("enter")
+        await you.sees("needs a single objective", "→ set pruner", "8e-5, 1e-4")
+
+
+async def test_samplers_turn_with_the_arrow_keys(seat):
+    async with seat(state_of(*SCENE)) as you:
+        you.backend.answers = answers
+        await you.press("E", *["down"] * 5, "right")
+        await you.sees("▸ sampler", "was tpe")
+        await you.press("enter")
+        await you.sees("what comes of it")
+        assert you.backend.asked[0].changes == {"study": {"sampler": "gp"}}
+
+
+@pytest.mark.parametrize(
+    ("knob", "said", "raw"),
+    [
+        ("learning_rate", "1e-5 … 1e-3 log", {"low": 1e-5, "high": 1e-3, "log": True}),
+        ("learning_rate", "1e-5..1e-3", {"low": 1e-5, "high": 1e-3}),
+        ("learning_rate", "1e-5 to 1e-3  log", {"low": 1e-5, "high": 1e-3, "log": True}),
+        ("lora_dropout", "0 … 0.2 step 0.05", {"low": 0.0, "high": 0.2, "step": 0.05}),
+        ("lora_rank", "8 … 64 step 8", {"low": 8, "high": 64, "step": 8}),
+        ("lora_rank", "8, 16", {"choice": [8, 16]}),
+        ("optimizer", "adamw, sgd", {"choice": ["adamw", "sgd"]}),
+        ("target_modules", "attention, q_proj+v_proj", {"choice": ["attention", ["q_proj", "v_proj"]]}),
+        ("lora_rank", "= 16", {"held": 16}),
+        ("target_modules", "= q_proj+v_proj", {"held": ["q_proj", "v_proj"]}),
+    ],
+)
+def test_a_dimension_is_read_and_written_alike(knob, said, raw):
+    assert span.read(knob, said).value == raw
+    again = span.held(raw["held"]) if "held" in raw else span.text(raw)
+    assert span.read(knob, again).value == raw
+
+
+@pytest.mark.parametrize(
+    ("knob", "said", "wrong"),
+    [
+        ("learning_rate", "1e-3 … 1e-5", "low 0.001 is above high"),
+        ("learning_rate", "0 … 1 log", "low 0.0 must be above 0"),
+        ("learning_rate", "nan … 1", "low nan must be finite"),
+        ("learning_rate", "", "'': a value is needed"),
+        ("lora_rank", "8 … 9.5", "high 9.5 must be a whole number"),
+        ("lora_rank", "8, x", "'x': must be a number"),
+        ("lora_rank", "8, 8", "choice the same value stands twice"),
+        ("lora_rank", "= many", "must be a number"),
+        ("optimizer", "adamw … sgd", "'adamw … sgd': must be one of"),
+    ],
+)
+def test_what_is_no_dimension_is_said(knob, said, wrong):
+    assert wrong in span.read(knob, said).wrong
+
+
+def read(name: str, said: str):
+    (row,) = [one for one in studyrows.rows(FORM) if one.name == name]
+    return row.read(said)
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "changes"),
+    [
+        ("space.lora_rank", "= 16", {"study": {"fixed": {"lora_rank": 16}}}),
+        ("space.lora_rank", "", {"space": {"lora_rank": None}}),
+        ("space.lora_alpha", "16, 32", {"space": {"lora_alpha": {"choice": [16.0, 32.0]}}}),
+        ("study.trials", "40", {"study": {"trials": 40}}),
+        ("study.pruner", "none", {"study": {"pruner": "none"}}),
+        ("study.stop_after.hours", "4", {"study": {"stop_after": {"hours": 4.0}}}),
+        ("study.threshold.upper", "3.5", {"study": {"threshold": {"upper": 3.5}}}),
+        (
+            "study.constraints", "memory/alone_bytes <= 22 GiB",
+            {"study": {"constraints": ["memory/alone_bytes <= 22 GiB"]}},
+        ),
+        ("resources.pack", "4", {"resources": {"pack": 4}}),
+        ("resources.memory", "22 GiB", {"resources": {"memory": "22 GiB"}}),
+        ("evaluate.limits", "", {"evaluate": {"limits": []}}),
+        ("evaluate.on_breach", "pause", {"evaluate": {"on_breach": "pause"}}),
+    ],
+)  # fmt: skip
+def test_each_row_changes_its_key_and_the_engine_can_take_it(name, said, changes):
+    found = read(name, said)
+    assert not found.wrong and studyrows.changes(FORM, {name: found.value}) == changes
+    whole = merged(SPEC, changes)
+    if name != "study.threshold.upper":  # which needs another pruner beside it
+        specfile.parse(whole)
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "wrong"),
+    [
+        ("space.lora_rank", "= 64", "is none of 8, 16, 32: list it first"),
+        ("space.lora_alpha", "= 64", "stays as it is while the study lives"),
+        ("study.trials", "0", "must be a whole number from 1"),
+        ("study.sampler", "magic", "must be one of tpe"),
+        ("study.stop_after.hours", "-1", "must be a number above 0"),
+        ("study.stop_after.trials", "1.5", "must be a whole number from 1"),
+        ("study.constraints", "safety/toxicty <= 1", "did you mean 'safety/toxicity'?"),
+        ("resources.pack", "many", "must be a whole number from 1"),
+        ("resources.memory", "lots", 'must be a size such as "22 GiB"'),
+    ],
+)
+def test_what_a_row_cannot_take_is_said(name, said, wrong):
+    assert wrong in read(name, said).wrong
+
+
+def test_a_held_knob_is_let_go_by_its_range():
+    spec = {**SPEC, "study": {**SPEC["study"], "fixed": {"lora_rank": 16}}}
+    held = Study("a", spec=spec)
+    (row,) = [one for one in studyrows.rows(held) if one.name == "space.lora_rank"]
+    assert row.start == "= 16" and row.allowed == "of 8, 16, 32"
+    free = studyrows.changes(held, {row.name: row.read("8, 16, 32").value})
+    assert free == {"study": {"fixed": {}}}
