@@ -99,7 +99,9 @@ def _of_history(study: s.Study, before: Spec, after: Spec) -> list[str]:
         return [] if same else [f"{after.study.sampler} learns from all that is known"]
     told = [one for one in study.trials.values() if one.state in (s.COMPLETE, s.PRUNED) and one.counted]
     inside = sum(1 for one in told if holds(after, one.knobs, set(before.space)))
-    found = [f"{inside} of {len(told)} ended trials lie in the new space and teach the sampler"]
+    found = (
+        [f"{inside} of {len(told)} ended trials lie in the new space and teach the sampler"] if told else []
+    )
     if inside < len(told):
         found.append(
             f"{len(told) - inside} lie outside: they stay, shown and compared, and are not learnt from"
@@ -108,7 +110,9 @@ def _of_history(study: s.Study, before: Spec, after: Spec) -> list[str]:
     away = [one for one in running if one.counted and not holds(after, one.knobs, set(before.space))]
     if away:
         numbers = ", ".join(str(one.number) for one in away)
-        found.append(f"trials {numbers} go on though they lie outside; prune them, or let them end")
+        many = f"trials {numbers} go on though they lie outside; prune them, or let them end"
+        one = f"trial {numbers} goes on though it lies outside; prune it, or let it end"
+        found.append(one if len(away) == 1 else many)
     if after.study.sampler in COUNTED:
         found.append(f"{after.study.sampler} begins anew over the new space, without the points it has tried")
     return found

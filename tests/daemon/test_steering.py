@@ -140,7 +140,7 @@ def test_space_sampler_budget_and_pack_change_while_the_study_runs(engine):
     }
     seen = engine.ask(wire.ChangeStudy("s", changes, preview=True))
     assert "space.lora_rank: 2, 4, 8, 16, 32 → 64, 128" in seen.changes
-    assert "trials 0 go on though they lie outside; prune them, or let them end" in seen.effects
+    assert "trial 0 goes on though it lies outside; prune it, or let it end" in seen.effects
     assert engine.study().spec["study"]["sampler"] == "random"  # it was a preview
     engine.ask(wire.ChangeStudy("s", changes, by="me"))
     study = engine.until_study(
