@@ -19,6 +19,7 @@ from tui.look import DEFAULT, Palette, themes
 from tui.screens.base import StudyScreen
 from tui.screens.boards import BoardsScreen
 from tui.screens.help import Help
+from tui.screens.insight import InsightScreen
 from tui.screens.memory import MemoryScreen
 from tui.screens.studies import Studies
 from tui.screens.study import AllTrials
@@ -133,6 +134,10 @@ class TrimtabApp(App[None]):
         """What all trials score, the cursor on ``trial``."""
         self.push_screen(BoardsScreen(trial))
 
+    def open_insight(self, trial: int | None) -> None:
+        """What the study has shown so far, the cursor on ``trial``."""
+        self.push_screen(InsightScreen(trial))
+
     def choose_study(self) -> None:
         """Offer the engine's studies."""
 
@@ -154,6 +159,7 @@ class TrimtabApp(App[None]):
             yield SystemCommand("Prune", "end the selected trial (x)", screen.action_prune)
             yield SystemCommand("Memory", "who holds it, and what would fit (m)", screen.action_memory)
             yield SystemCommand("Boards", "quality, safety and security (b)", screen.action_boards)
+            yield SystemCommand("Insight", "history, importance, front, rungs (i)", screen.action_insight)
             yield SystemCommand("Stop the study", "its results stay (s)", screen.action_stop_study)
         yield SystemCommand("Choose a study", "of this engine (S)", self.choose_study)
         yield SystemCommand("Theme", "choose the colours", self.action_change_theme)
