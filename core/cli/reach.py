@@ -33,8 +33,8 @@ def ensured() -> Path:
     return launch.ensure()
 
 
-def ask(request: wire.AnyRequest, socket: Path | None = None) -> None:
-    """Have the engine do something. Raises RefusedError, or EngineError when none lives."""
+def ask(request: wire.AnyRequest, socket: Path | None = None) -> wire.Answer | None:
+    """Have the engine do something, and its answer if any. Raises RefusedError, or EngineError without one."""
     from core.contract import client
 
-    asyncio.run(client.request(socket or paths.socket_path(), request))
+    return asyncio.run(client.request(socket or paths.socket_path(), request))

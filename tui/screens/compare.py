@@ -79,7 +79,7 @@ class CompareScreen(StudyScreen):
             self._metric = objective if objective in names else next(iter(names), objective)
         self.query_one("#title", Sheet).draw(self._title(study, trials, names))
         curves = self.query_one("#curves", Sheet)
-        room = (max(20, curves.size.width - 2), max(6, curves.size.height))
+        room = (max(20, curves.size.width), max(6, curves.size.height))
         along, how = c.ALONG[self._along], (self._log, self._smooth)
         shown = overlay(trials, self._metric, along, how, room, look)
         curves.draw(Text("\n", no_wrap=True).join(shown[: room[1]]))

@@ -20,7 +20,7 @@ from tui.screens.latest import Latest
 from tui.text import GLYPHS
 from tui.widgets import contourpage, frontpage, parallelpage, pastpage, sharepage, slicepage, stopspage
 from tui.widgets.sheet import Sheet
-from tui.widgets.view import View, said
+from tui.widgets.view import View, said, wish
 
 PAGES = (
     pastpage.PAGE, sharepage.IMPORTANCE, slicepage.PAGE, contourpage.PAGE, parallelpage.PAGE,
@@ -105,7 +105,7 @@ class InsightScreen(StudyScreen):
         page = self.query_one("#page", Sheet)
         asks = PAGES[self._page].asks
         return View(
-            study, self.console.look, max(20, page.size.width - 2), max(6, page.size.height),
+            study, self.console.look, max(20, page.size.width), max(6, page.size.height),
             self._objective, self._choice(study), self._focus, self._importance, self._search,
             self._whys.get(asks, ""),
         )  # fmt: skip
@@ -128,9 +128,7 @@ class InsightScreen(StudyScreen):
             line.append(f"  engine away — retrying ({plain(away, 100)})", style=f"bold {look['error']}")
         elif study is not None:
             metric, way = study.objectives[min(self._objective, len(study.objectives) - 1)]
-            told = (
-                f"  {ranking.ended(study)} of {study.total_trials} trials ended; {plain(metric, 40)}, {way}d"
-            )
+            told = f"  {ranking.ended(study)} of {study.total_trials} trials ended; {plain(metric, 40)}, {wish(way)}"
             line.append(told, style=look["muted"])
         tabs = Text(no_wrap=True, overflow="ellipsis")
         for place, page in enumerate(PAGES):
@@ -152,12 +150,14 @@ class InsightScreen(StudyScreen):
             return Text("\n", no_wrap=True, overflow="ellipsis").join([first, second])
         first.append(f"trial {trial.number} ", style="bold")
         first.append(f"{GLYPHS[trial.state]} {trial.state}  ", style=look[trial.state])
-        first.append(f"{view.metric} {said(ranking.objective(view.study, trial, view.objective))}")
-        if trial.state in s.ENDED and trial.state != s.COMPLETE:
-            first.append(f"  at step {trial.step}", style=look["muted"])
-        second.append(frontpage.params(trial), style=look["info"])
-        if trial.state != s.COMPLETE and trial.why:
-            first.append(f": {plain(trial.why, 300)}", style=look["muted"])
+        first.append(f"{view.metric} {said(ranking.objective(view.study, trial, view.objective))}  ")
+        early = trial.state in s.ENDED and trial.state != s.COMPLETE
+        if early:
+            first.append(f"at step {trial.step}  ", style=look["muted"])
+        where = first if early and trial.why else second
+        where.append(frontpage.params(trial), style=look["info"])
+        if where is first:
+            second.append(plain(trial.why, 300), style=look["muted"])
         return Text("\n", no_wrap=True, overflow="ellipsis").join([first, second])
 
     # -- asking -----------------------------------------------------------------------------------

@@ -8,12 +8,12 @@ from rich.text import Text
 
 from core.contract import comparing as c
 from core.contract import state as s
-from core.contract.figures import ends, figure
+from core.contract.figures import SHARE, ends, figure
 from core.contract.plain import plain
 from core.contract.reading import described
 from core.contract.score import Score
 from tui.look import Palette
-from tui.text import GLYPHS, duration, number, size
+from tui.text import GLYPHS, duration, loss, number, size
 from tui.widgets.overlay import COLOURS, SIGNS
 from tui.widgets.plane import padded
 
@@ -88,6 +88,9 @@ def _told(score: Score | None, unit: str, room: int) -> str:
     """The value, with its interval where there is room; a dash for what there is none of."""
     if score is None or score.value is None:
         return "–"
-    value = size(score.value) if unit == "bytes" else figure(score.value, unit)
     interval = ends(score, unit)
+    if unit == "bytes":
+        value = size(score.value)
+    else:  # without an interval nothing says which digits are chance
+        value = figure(score.value, unit) if interval or unit == SHARE else loss(score.value)
     return f"{value} ({interval})" if interval and room >= INTERVAL - 2 else value

@@ -11,7 +11,7 @@ from core.contract import state as s
 from core.contract.axes import Axis, axes
 from core.contract.plain import plain
 from tui.text import number
-from tui.widgets.plane import AXIS, Plane, framed
+from tui.widgets.plane import AXIS, Plane, framed, row_of
 from tui.widgets.view import EARLY, HERE, RESULT, Page, View, legend, nothing, said
 
 SHADES = "█▓▒░·"  # the best first
@@ -43,14 +43,12 @@ def lines(view: View) -> list[Text]:
             if value is not None:
                 plane.put(column, row, SHADES[_level(value, borders, view.direction)], "base")
     _trials(view, plane, across, up)
-    labels = {
-        round((1 - place) * (plane.height - 1)): plain(number(value), AXIS) for place, value in up.marks()
-    }
+    labels = {row_of(place, plane.height): plain(number(value), AXIS) for place, value in up.marks()}
     marks = [(place, plain(number(value), 16)) for place, value in across.marks()]
-    head = legend(view)
-    head.append(f"{SHADES[0]} best fifth ", style=view.look["base"])
-    head.append(f"≤ {said(borders[0])}" if view.direction == "minimize" else f"≥ {said(borders[0])}")
-    head.append(f" … {SHADES[-1]} worst; blank: nobody near", style=view.look["muted"])
+    head = legend(view, meaning="warning")
+    head.append(f"{SHADES} ", style=view.look["base"])
+    best = f"{'≤' if view.direction == 'minimize' else '≥'} {said(borders[0])}"
+    head.append(f"best ({best}) to worst   blank: nobody near", style=view.look["muted"])
     caption = f"{plain(up.name, 30)} (up) over {plain(across.name, 30)}; between trials weighted by distance"
     return [head, *framed(plane, labels, marks, caption, view.look)]
 

@@ -22,7 +22,7 @@ def lines(view: View) -> list[Text]:
     front = ranking.front(view.study)
     if not front:
         return nothing(view)
-    high = max(8, view.height // 2)
+    high = max(8, view.height // 2, view.height - len(front) - 1)
     return [*_plot(view, front, high), *_front(view, front, view.height - high)]
 
 

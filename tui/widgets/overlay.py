@@ -75,11 +75,14 @@ def _draw(plane: Plane, curve: Places, place: int) -> None:
         return
     meaning, sign = COLOURS[place % len(COLOURS)], SIGNS[place % len(SIGNS)]
     plane.line(curve, meaning)
-    column = -APART + APART * place // len(SIGNS)
-    for x, y in curve[:-1]:
-        if x * (plane.width - 1) - column >= APART:
-            column = round(x * (plane.width - 1))
-            plane.mark(x, y, sign, meaning)
+    wanted = APART * place / len(SIGNS) / plane.width
+    for (x0, y0), (x1, y1) in zip(curve, curve[1:], strict=False):
+        while x0 <= wanted < x1:
+            share = (wanted - x0) / (x1 - x0)
+            plane.mark(wanted, y0 + share * (y1 - y0), sign, meaning)
+            wanted += APART / plane.width
+        while wanted < x0:
+            wanted += APART / plane.width
     plane.mark(*curve[-1], sign, meaning)
 
 

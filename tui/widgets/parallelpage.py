@@ -7,7 +7,7 @@ from rich.text import Text
 from core.contract import insight as i
 from core.contract.plain import plain
 from tui.text import number
-from tui.widgets.plane import Plane, padded
+from tui.widgets.plane import Plane, column_of, padded
 from tui.widgets.view import Page, View, nothing
 
 MOST = 250  # lines: more are a grey field
@@ -26,7 +26,7 @@ def lines(view: View) -> list[Text]:
     stops = [place / len(view.axes) for place in range(len(view.axes) + 1)]
     for x in stops:
         for row in range(plane.height):
-            plane.put(round(x * (plane.width - 1)), row, "│", "muted")
+            plane.put(column_of(x, plane.width), row, "│", "muted")
     shown = sorted(found[:MOST], key=lambda one: (one.trial == view.focus, -ranks[one.trial]))
     for point in shown:
         focused = point.trial == view.focus
@@ -82,7 +82,7 @@ def _spread(view: View, stops: list[float], labels: list[str], meaning: str) -> 
     line, at = Text(no_wrap=True), 0
     for place, (x, label) in enumerate(zip(stops, labels, strict=True)):
         text = padded(label, min(len(label), room))
-        start = round(x * (view.width - 1)) - (0 if place == 0 else len(text) // 2)
+        start = column_of(x, view.width) - (0 if place == 0 else len(text) // 2)
         start = max(at, min(start, view.width - len(text)))
         line.append(" " * (start - at) + text)
         at = start + len(text)

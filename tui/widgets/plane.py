@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -37,7 +36,7 @@ class Span:
         """The label of each row that has one, the uppermost row being 0."""
         found: dict[int, str] = {}
         for value in ticks(self.low, self.high, max(3, rows // 3)):
-            row = round((1 - self.place(value)) * (rows - 1))
+            row = row_of(self.place(value), rows)
             found.setdefault(row, number(float(f"{value:.6g}")))
         return found
 
@@ -78,7 +77,7 @@ class Plane:
 
     def mark(self, x: float, y: float, sign: str, meaning: str) -> None:
         """A sign of one cell."""
-        self.put(round(x * (self.width - 1)), round((1 - y) * (self.height - 1)), sign, meaning)
+        self.put(column_of(x, self.width), row_of(y, self.height), sign, meaning)
 
     def put(self, column: int, row: int, sign: str, meaning: str) -> None:
         """A sign in a cell, counted from the upper left."""
@@ -96,6 +95,16 @@ class Plane:
                 line.append(sign, style=style(look, meaning))
             shown.append(line)
         return shown
+
+
+def column_of(x: float, width: int) -> int:
+    """The cell in which a place lies, as the dots of a line lie in cells."""
+    return round(x * (2 * width - 1)) // 2
+
+
+def row_of(y: float, height: int) -> int:
+    """The row in which a place lies, the uppermost being 0."""
+    return round((1 - y) * (4 * height - 1)) // 4
 
 
 def style(look: Palette, meaning: str) -> str:
@@ -116,7 +125,7 @@ def framed(
     rule, under = ["─"] * plane.width, [" "] * (AXIS + 1 + plane.width)
     taken = -1
     for place, label in along:
-        column = round(place * (plane.width - 1))
+        column = column_of(place, plane.width)
         room = min(cell_len(label), plane.width)
         start = max(0, min(AXIS + 1 + column - room // 2, len(under) - room))
         if start > taken and cell_len(label) == len(label):
@@ -165,8 +174,3 @@ def padded(text: str, width: int, right: bool = False) -> str:
     if room > width:
         return set_cell_size(text, width)
     return " " * (width - room) + text if right else text + " " * (width - room)
-
-
-def log_place(value: float, low: float, high: float) -> float:
-    """Where a value stands between two on a logarithmic axis."""
-    return (math.log(value) - math.log(low)) / (math.log(high) - math.log(low))

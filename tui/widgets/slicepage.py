@@ -8,7 +8,7 @@ from core.contract import insight as i
 from core.contract.axes import Axis
 from core.contract.plain import plain
 from tui.text import number
-from tui.widgets.plane import AXIS, Plane, framed, side_by_side, span
+from tui.widgets.plane import AXIS, Plane, Span, framed, side_by_side, span
 from tui.widgets.view import Page, View, dot, here, knobs, legend, nothing, off
 
 NARROWEST, LOWEST = 56, 14  # cells and lines of one of several slices
@@ -22,9 +22,8 @@ def lines(view: View) -> list[Text]:
     if not found:
         return nothing(view)
     scale = span(found, view.direction)
-    columns = max(1, view.width // NARROWEST)
-    rows = max(1, (view.height - 1) // LOWEST)
-    columns, rows = min(columns, len(view.axes)), min(rows, -(-len(view.axes) // columns))
+    rows = min(max(1, (view.height - 1) // LOWEST), -(-len(view.axes) // max(1, view.width // NARROWEST)))
+    columns = min(max(1, view.width // NARROWEST), -(-len(view.axes) // rows))
     first = view.choice // (columns * rows) * columns * rows
     shown = list(enumerate(view.axes))[first : first + columns * rows]
     width, height = view.width // columns, (view.height - 1) // rows
@@ -37,7 +36,7 @@ def lines(view: View) -> list[Text]:
     return told
 
 
-def _slice(view: View, axis: Axis, chosen: bool, scale, width: int, height: int) -> list[Text]:  # type: ignore[no-untyped-def]
+def _slice(view: View, axis: Axis, chosen: bool, scale: Span, width: int, height: int) -> list[Text]:
     plane = Plane(width - AXIS - 2, height - 4)
     placed = [(x, scale.place(one.value), one) for x, one in i.slice_of(view.study, axis, view.objective)]
     for x, y, point in placed:

@@ -26,7 +26,7 @@ def lines(view: View) -> list[Text]:
     numbers, by_number = [one.trial for one in found], {one.trial: one for one in found}
     room = max(1, view.height - len(rungs) - 3)
     listed = [_stop(view, by_number[one]) for one in numbers[window(numbers, view.focus, room)]]
-    return [head, *rungs, Text(), title, *listed]
+    return [head, *rungs, _spared(view), title, *listed]
 
 
 def _counts(view: View) -> Text:
@@ -35,10 +35,13 @@ def _counts(view: View) -> Text:
         line.append(
             f"{GLYPHS[state]} {count} {state}   ", style=view.look[state] if count else view.look["muted"]
         )
-    spared, whole = i.saved_steps(view.study)
-    if spared:
-        line.append(f"pruning spared {spared:,} of {whole:,} steps", style=view.look["muted"])
     return line
+
+
+def _spared(view: View) -> Text:
+    spared, whole = i.saved_steps(view.study)
+    told = f"pruning spared {spared:,} of {whole:,} steps" if spared else ""
+    return Text(told, style=view.look["muted"], no_wrap=True)
 
 
 def _rungs(view: View) -> list[Text]:

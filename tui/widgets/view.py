@@ -46,6 +46,11 @@ class View:
         return self.study.objectives[self.objective][1]
 
     @property
+    def wish(self) -> str:
+        """Which values are better."""
+        return wish(self.direction)
+
+    @property
     def axes(self) -> list[Axis]:
         """The searched knobs."""
         return axes(self.study)
@@ -62,6 +67,11 @@ class Page:
     asks: str = ""  # importance or search: what of the engine's it shows
 
 
+def wish(direction: str) -> str:
+    """Which values are better."""
+    return "lower is better" if direction == "minimize" else "higher is better"
+
+
 def knobs(study: s.Study) -> list[str]:
     """The searched knobs by name."""
     return [plain(one.name, 40) for one in axes(study)]
@@ -74,11 +84,12 @@ def nothing(view: View) -> list[Text]:
     ]
 
 
-def legend(view: View, more: Sequence[tuple[str, str, str]] = ()) -> Text:
-    """The signs of the points; ``more`` are (sign, its meaning, words)."""
+def legend(view: View, more: Sequence[tuple[str, str, str]] = (), meaning: str = "") -> Text:
+    """The signs of the points, all of ``meaning`` where one is given; ``more`` are (sign, meaning, words)."""
     line = Text(no_wrap=True, overflow="ellipsis")
-    for sign, meaning, words in ((RESULT, "complete", "result"), (EARLY, "pruned", "stopped early"), *more):
-        line.append(f"{sign} ", style=view.look[meaning])
+    points = ((RESULT, meaning or "complete", "result"), (EARLY, meaning or "pruned", "stopped early"))
+    for sign, colour, words in (*points, *more):
+        line.append(f"{sign} ", style=view.look[colour])
         line.append(f"{words}   ")
     return line
 
@@ -106,8 +117,10 @@ def row(view: View, number: int, cells: Sequence[tuple[str, int, str]]) -> Text:
     """A line of a list: (text, cells, meaning) each; negative cells stand at the right."""
     line = Text(no_wrap=True, overflow="ellipsis")
     for text, width, meaning in cells:
-        line.append(padded(text, abs(width), right=width < 0), style=view.look[meaning] if meaning else "")
-        line.append(" ")
+        shown = Text(text)
+        shown.truncate(abs(width), overflow="ellipsis")
+        cell = padded(shown.plain, abs(width), right=width < 0)
+        line.append(cell, style=view.look[meaning] if meaning else "").append(" ")
     if number == view.focus:
         line.truncate(view.width, pad=True)
         line.stylize(f"bold {view.look.cursor}")
