@@ -4,7 +4,8 @@
 {KNOB: share}, "trials", "early", "known", "asks", "why_none"}, "sampler": {WHAT: text}, "rungs": [{"bracket",
 "rung", "step", "entries": [{"trial", "value", "fate"}…]}…], "why_no_rungs", "counts": {STATE: count},
 "spared_steps", "steps", "stopped": [{"trial", "state", "step", "total_steps", "value", "why"}…],
-"front": [trial numbers that no other beats]}. Shares sum to 1; what is not known is null. Keys are only ever added.
+"front": [trial numbers that no other beats]}. Shares sum to 1; what is not known
+is null. Keys are only ever added.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def _print_stops(study: s.Study, search: SearchState) -> None:
     spared, whole = i.saved_steps(study)
     print(f"\nended  {counts}; pruning spared {spared:,} of {whole:,} steps")
     for rung in search.rungs:
-        fates = [one.fate for one in rung.entries]
+        fates = [plain(one.fate, 20) for one in rung.entries]
         told = ", ".join(f"{fates.count(fate)} {fate}" for fate in dict.fromkeys(fates))
         place = f"bracket {rung.bracket}, rung {rung.rung}, step {rung.step:,}"
         print(f"  {place:<28}{len(fates)} in: {told}")

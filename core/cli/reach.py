@@ -34,7 +34,7 @@ def ensured() -> Path:
 
 
 def ask(request: wire.AnyRequest, socket: Path | None = None) -> wire.Answer | None:
-    """Have the engine do something, and its answer if any. Raises RefusedError, or EngineError without one."""
+    """Have the engine do something; its answer if any. Raises RefusedError, or EngineError without one."""
     from core.contract import client
 
     return asyncio.run(client.request(socket or paths.socket_path(), request))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -20,8 +19,6 @@ from core.errors import RefusedError, TrimtabError
 from core.search import importance, rungs, samplerstate
 from core.search.oracle import LOCK_TIMEOUT_S, storage_url
 
-CALMER = 10  # added to the niceness: training goes first
-
 
 def read_only(url: str, folder: Path) -> str:
     """The study's own SQLite file opened for reading; a database of ``study.storage`` as it is."""
@@ -33,7 +30,6 @@ class Reader:
     """Answers from all trials that the storage holds. Its methods are called by core.search.serve."""
 
     def __init__(self, raw: dict[str, Any], folder: str) -> None:
-        os.nice(CALMER)
         self.spec = specfile.parse(raw, folder)
         url = storage_url(self.spec, Path(folder))
         try:

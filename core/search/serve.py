@@ -19,6 +19,7 @@ from core.search.talk import LENGTH, Answer, Call, framed
 METHODS = frozenset({"count", "ask", "report", "tell", "reconcile", "constrain"})
 LOOKS = frozenset({"importance", "state"})  # of a reader, which cannot change the study
 READS = "read"  # the argument that makes it one
+CALMER = 10  # added to a reader's niceness: training and sampling go first
 
 
 def serve(source: BinaryIO, sink: BinaryIO, reads: bool = False) -> None:
@@ -47,6 +48,7 @@ def serve(source: BinaryIO, sink: BinaryIO, reads: bool = False) -> None:
 
 def _opened(reads: bool) -> Any:
     if reads:
+        os.nice(CALMER)
         from core.search.reader import Reader
 
         return Reader

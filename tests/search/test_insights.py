@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import math
 import sqlite3
 
+import msgspec
 import pytest
 
-from core.contract.learnt import FEWEST
+from core.contract import specfile
+from core.contract.learnt import FEWEST, Importance, SearchState
 from core.errors import TrimtabError
 from core.search import look
+from core.search.oracle import Oracle
+from core.search.reader import Reader
 from core.search.search import Search
 from tests.search import studies
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Optuna's experimental marks
 
 SPACE = {
     "learning_rate": {"low": 1e-5, "high": 1e-2, "log": True},
@@ -21,41 +28,50 @@ SPACE = {
 }
 
 
-async def run(folder, spec, count, value, steps=()):
-    """``count`` trials of ``spec``; each reports at ``steps`` and ends with its value, or where it is pruned."""
-    search = Search(spec, folder)
-    await search.open()
-    try:
-        for _ in range(count):
-            proposal = await search.ask()
-            told = value(proposal)
-            state, values = "complete", (told,)
-            for step in steps:
-                if await search.report(proposal.number, step, {"eval/loss": told + 1 / step}):
-                    state, values = "pruned", ()
-                    break
-            await search.tell(proposal.number, state, values)
-    finally:
-        await search.close()
+def run(folder, spec, count, value, steps=()):
+    """``count`` trials of ``spec``; each reports at ``steps`` and ends with its value, or where it is cut."""
+    oracle = Oracle(specfile.to_raw(spec), str(folder))
+    for number in range(count):
+        proposal = oracle.ask(number)
+        told = value(proposal)
+        state, values = "complete", [told]
+        for step in steps:
+            if oracle.report(number, step, {"eval/loss": told + 1 / step}):
+                state, values = "pruned", []
+                break
+        oracle.tell(number, state, values)
     return spec
 
 
 def quadratic(proposal):
     """The learning rate decides, the rank matters a little, dropout not at all."""
-    return studies.quadratic(proposal)
+    rate = math.log10(proposal.knobs["learning_rate"])
+    return (rate + 3.5) ** 2 + (proposal.knobs["lora_rank"] - 8) ** 2 / 640
+
+
+def importance(spec, folder, method="ped-anova", objective=0):
+    """As the process answers, without the process."""
+    return msgspec.convert(
+        Reader(specfile.to_raw(spec), str(folder)).importance(method, objective), Importance
+    )
+
+
+def state(spec, folder):
+    """As the process answers, without the process."""
+    return msgspec.convert(Reader(specfile.to_raw(spec), str(folder)).state(), SearchState)
 
 
 @pytest.fixture
 def folder(tmp_path):
-    path = tmp_path / "a study? 100%"  # SQLite's address must bear it
+    path = tmp_path / "a study 100%"  # SQLite's address must bear it
     path.mkdir()
     return path
 
 
 async def test_the_knob_that_decides_comes_first(folder):
-    spec = await run(folder, studies.spec("random", SPACE), 60, quadratic)
+    spec = run(folder, studies.spec("random", SPACE), 60, quadratic)
     found = await look.importance(spec, folder, "ped-anova", 0)
-    assert list(found.shares)[0] == "learning_rate" and list(found.shares)[-1] == "lora_dropout"
+    assert next(iter(found.shares)) == "learning_rate" and list(found.shares)[-1] == "lora_dropout"
     assert sum(found.shares.values()) == pytest.approx(1.0) and found.shares["learning_rate"] > 0.5
     assert (found.trials, found.known, found.early, found.objective) == (60, 60, 0, "eval/loss")
     assert found.asks == "of what sets the best 10 % apart from all trials" and not found.why_none
@@ -63,10 +79,10 @@ async def test_the_knob_that_decides_comes_first(folder):
     assert again == found, "the same trials give the same shares"
 
 
-async def test_trials_that_were_stopped_early_count_with_their_last_reading(folder):
-    spec = await run(folder, studies.spec("random", SPACE, pruner="median"), 30, quadratic, (10, 20, 30))
-    found = await look.importance(spec, folder, "ped-anova", 0)
-    assert found.trials == 30 and 0 < found.early < 30 and list(found.shares)[0] == "learning_rate"
+def test_trials_that_were_stopped_early_count_with_their_last_reading(folder):
+    spec = run(folder, studies.spec("random", SPACE, pruner="median"), 30, quadratic, (10, 20, 30))
+    found = importance(spec, folder, "ped-anova", 0)
+    assert found.trials == 30 and 0 < found.early < 30 and next(iter(found.shares)) == "learning_rate"
 
 
 @pytest.mark.parametrize(
@@ -78,35 +94,33 @@ async def test_trials_that_were_stopped_early_count_with_their_last_reading(fold
         ({}, 1, lambda proposal: 1.0, "no knob is searched"),
     ],
 )
-async def test_where_nothing_can_be_told_the_reason_is(folder, space, count, value, why):
-    spec = await run(folder, studies.spec("random", space), count, value)
-    found = await look.importance(spec, folder, "ped-anova", 0)
+def test_where_nothing_can_be_told_the_reason_is(folder, space, count, value, why):
+    spec = run(folder, studies.spec("random", space), count, value)
+    found = importance(spec, folder, "ped-anova", 0)
     assert not found.shares and why in found.why_none
 
 
-async def test_fanova_says_what_it_needs_or_finds_the_same_knob(folder):
-    spec = await run(folder, studies.spec("random", SPACE), 40, quadratic)
-    found = await look.importance(spec, folder, "fanova", 0)
+def test_fanova_says_what_it_needs_or_finds_the_same_knob(folder):
+    spec = run(folder, studies.spec("random", SPACE), 40, quadratic)
+    found = importance(spec, folder, "fanova", 0)
     if importlib.util.find_spec("sklearn") is None:
         assert "pip install scikit-learn" in found.why_none and not found.shares
     else:
-        assert list(found.shares)[0] == "learning_rate"
-    assert "no method" in (await look.importance(spec, folder, "guess", 0)).why_none
+        assert next(iter(found.shares)) == "learning_rate"
+    assert "no method" in (importance(spec, folder, "guess", 0)).why_none
 
 
-async def test_each_objective_has_its_own_shares(folder):
+def test_each_objective_has_its_own_shares(folder):
     spec = studies.spec("random", SPACE, objectives=["eval/loss", "eval/accuracy"])
-    search = Search(spec, folder)
-    await search.open()
-    for _ in range(40):
-        one = await search.ask()
-        await search.tell(one.number, "complete", (quadratic(one), one.knobs["lora_dropout"]))
-    await search.close()
-    first, second = [await look.importance(spec, folder, "ped-anova", place) for place in (0, 1)]
-    assert list(first.shares)[0] == "learning_rate"
-    assert list(second.shares)[0] == "lora_dropout" and second.objective == "eval/accuracy"
+    oracle = Oracle(specfile.to_raw(spec), str(folder))
+    for number in range(40):
+        one = oracle.ask(number)
+        oracle.tell(number, "complete", [quadratic(one), one.knobs["lora_dropout"]])
+    first, second = [importance(spec, folder, "ped-anova", place) for place in (0, 1)]
+    assert next(iter(first.shares)) == "learning_rate"
+    assert next(iter(second.shares)) == "lora_dropout" and second.objective == "eval/accuracy"
     with pytest.raises(TrimtabError):
-        await look.importance(spec, folder, "ped-anova", 2)
+        importance(spec, folder, "ped-anova", 2)
 
 
 async def test_a_look_changes_nothing_and_needs_no_other_process_to_leave(folder):
@@ -134,7 +148,7 @@ async def test_a_storage_that_is_gone_is_told_and_not_made_anew(folder):
 
 async def test_rungs_tell_who_went_on_and_who_was_stopped(folder):
     steps = (10, 20, 40, 80, 160)
-    spec = await run(folder, studies.spec("random", SPACE, pruner="halving"), 24, quadratic, steps)
+    spec = run(folder, studies.spec("random", SPACE, pruner="halving"), 24, quadratic, steps)
     found = await look.state(spec, folder)
     assert [one.step for one in found.rungs] == [10, 40, 160] and not found.why_no_rungs
     first, second, third = found.rungs
@@ -148,10 +162,10 @@ async def test_rungs_tell_who_went_on_and_who_was_stopped(folder):
     assert max(one.value for one in first.entries if one.fate == "promoted") > values[0]
 
 
-async def test_hyperband_has_brackets_whose_first_rungs_lie_higher(folder):
+def test_hyperband_has_brackets_whose_first_rungs_lie_higher(folder):
     steps = (10, 30, 90, 270)
-    spec = await run(folder, studies.spec("random", SPACE, pruner="hyperband"), 30, quadratic, steps)
-    found = await look.state(spec, folder)
+    spec = run(folder, studies.spec("random", SPACE, pruner="hyperband"), 30, quadratic, steps)
+    found = state(spec, folder)
     brackets = {one.bracket for one in found.rungs}
     assert len(brackets) > 1
     for one in found.rungs:
@@ -159,11 +173,12 @@ async def test_hyperband_has_brackets_whose_first_rungs_lie_higher(folder):
 
 
 @pytest.mark.parametrize(
-    ("pruner", "why"), [("median", "the pruner is median"), ("halving", "no trial has reached the first rung")]
+    ("pruner", "why"),
+    [("median", "the pruner is median"), ("halving", "no trial has reached the first rung")],
 )
-async def test_without_rungs_the_reason_is_told(folder, pruner, why):
-    spec = await run(folder, studies.spec("random", SPACE, pruner=pruner), 2, quadratic)
-    found = await look.state(spec, folder)
+def test_without_rungs_the_reason_is_told(folder, pruner, why):
+    spec = run(folder, studies.spec("random", SPACE, pruner=pruner), 2, quadratic)
+    found = state(spec, folder)
     assert not found.rungs and why in found.why_no_rungs
 
 
@@ -180,15 +195,15 @@ async def test_without_rungs_the_reason_is_told(folder, pruner, why):
         ("bruteforce", ["4 points that nobody has tried"]),
     ],
 )
-async def test_the_sampler_says_how_it_stands(folder, sampler, lines):
+def test_the_sampler_says_how_it_stands(folder, sampler, lines):
     space = studies.GRID if sampler in ("grid", "bruteforce") else SPACE
     spec = studies.spec(sampler, space, startup_trials=3)
-    await run(folder, spec, 4, lambda proposal: float(proposal.number))
-    told = " | ".join(f"{name} {text}" for name, text in (await look.state(spec, folder)).sampler)
+    run(folder, spec, 4, lambda proposal: float(proposal.number))
+    told = " | ".join(f"{name} {text}" for name, text in (state(spec, folder)).sampler)
     assert all(line in told for line in [*lines, f"sampler {sampler}", "seed 0"]), told
 
 
-async def test_the_random_start_is_told_while_it_lasts(folder):
-    spec = await run(folder, studies.spec("tpe", SPACE, startup_trials=5), 2, quadratic)
-    told = dict((await look.state(spec, folder)).sampler)
+def test_the_random_start_is_told_while_it_lasts(folder):
+    spec = run(folder, studies.spec("tpe", SPACE, startup_trials=5), 2, quadratic)
+    told = dict((state(spec, folder)).sampler)
     assert told["random start"] == "yes: 2 of 5 trials known" and told["learns from"] == "2 trials"

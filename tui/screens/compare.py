@@ -30,7 +30,7 @@ class CompareScreen(StudyScreen):
         height: 1; padding: 0 1; background: $surface; text-wrap: nowrap; text-overflow: ellipsis;
     }
     CompareScreen #curves {
-        height: 1fr; min-height: 8; padding: 0 1; text-wrap: nowrap; text-overflow: clip;
+        height: 1fr; padding: 0 1; text-wrap: nowrap; text-overflow: clip;
     }
     CompareScreen Box { height: 45%; }
     """
@@ -89,6 +89,9 @@ class CompareScreen(StudyScreen):
         look, away = self.console.look, self.console.engine.away
         line = Text("compare ", style="", no_wrap=True, overflow="ellipsis")
         line.stylize("bold")
+        if self._left:
+            told = f"the first {MOST} of {MOST + self._left} marked: "
+            line.append(told, style=look["warning"])
         line.append(", ".join(f"#{one.number}" for one in trials), style="bold")
         line.append(f" of {plain(study.name, 40)}", style=look["muted"])
         if away:
@@ -96,8 +99,6 @@ class CompareScreen(StudyScreen):
         place = names.index(self._metric) + 1 if self._metric in names else 0
         line.append(f"   {plain(self._metric, 40)}", style=look["accent"])
         line.append(f" ({place} of {len(names)})", style=look["muted"])
-        if self._left:
-            line.append(f"   {self._left} more are marked: {MOST} are shown", style=look["warning"])
         best = ranking.best(study)
         if best is not None and best.number in self._trials:
             line.append(f"   ★ #{best.number} is the study's best", style=look["muted"])

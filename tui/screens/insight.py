@@ -128,8 +128,10 @@ class InsightScreen(StudyScreen):
             line.append(f"  engine away — retrying ({plain(away, 100)})", style=f"bold {look['error']}")
         elif study is not None:
             metric, way = study.objectives[min(self._objective, len(study.objectives) - 1)]
-            told = f"  {ranking.ended(study)} of {study.total_trials} trials ended; {plain(metric, 40)}, {wish(way)}"
-            line.append(told, style=look["muted"])
+            line.append(
+                f"  {ranking.ended(study)} of {study.total_trials} trials ended; ", style=look["muted"]
+            )
+            line.append(f"{plain(metric, 40)}, {wish(way)}", style=look["muted"])
         tabs = Text(no_wrap=True, overflow="ellipsis")
         for place, page in enumerate(PAGES):
             here = place == self._page

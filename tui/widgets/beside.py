@@ -29,7 +29,12 @@ def table(study: s.Study, trials: Sequence[s.Trial], width: int, look: Palette) 
     shown = trials[:fit]
     lines = [_heads(shown, room, look), _states(shown, room, look)]
     if fit < len(trials):
-        lines.append(Text(f"{len(trials) - fit} more have no room here", style=look["warning"]))
+        lines.append(
+            Text(
+                f"{len(trials) - fit} more have no room here: a wider terminal shows them",
+                style=look["warning"],
+            )
+        )
     differing = c.differing(trials)
     lines.append(_title("knobs that differ" if differing else "no knob differs", look))
     for name, values in differing:
