@@ -7,6 +7,7 @@ from rich.text import Text
 from core.contract import insight as i
 from core.contract import ranking
 from core.contract import state as s
+from core.contract.knobs import KNOBS
 from core.contract.plain import plain
 from tui.text import GLYPHS, bar, number
 from tui.widgets.plane import AXIS, Plane, framed, span, whole
@@ -52,17 +53,19 @@ def _plot(view: View, front: list[s.Trial], high: int) -> list[Text]:
 
 def _front(view: View, front: list[s.Trial], room: int) -> list[Text]:
     metrics = [plain(metric, 18) for metric, _ in view.study.objectives]
-    head = Text(
-        "trial  " + "".join(f"{metric:>18} " for metric in metrics) + " knobs", style="", no_wrap=True
-    )
+    head = Text("trial " + "".join(f"{metric:>18} " for metric in metrics) + "knobs", style="", no_wrap=True)
     head.stylize("bold")
     numbers = [one.number for one in front]
     told = [head]
     for number_ in numbers[window(numbers, view.focus, room - 1)]:
         trial = view.study.trials[number_]
-        cells = [(f"#{number_}", -5, "good"), ("", 0, "")]
+        cells = [(f"#{number_}", -5, "good")]
         cells += [(number(value), -18, "") for value in trial.values]
-        told.append(row(view, number_, [*cells, (params(trial), 60, "muted")]))
+        told.append(
+            row(
+                view, number_, [*cells, (params(trial), max(10, view.width - 8 - 19 * len(metrics)), "muted")]
+            )
+        )
     return told
 
 
@@ -95,8 +98,6 @@ def _ranking(view: View) -> list[Text]:
 
 def params(trial: s.Trial) -> str:
     """The searched knobs of a trial in one line."""
-    from core.contract.knobs import KNOBS
-
     return "  ".join(
         f"{KNOBS[name].short or name if name in KNOBS else plain(name, 12)} {plain(number(value), 16)}"
         for name, value in trial.params.items()

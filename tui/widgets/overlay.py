@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 from rich.text import Text
 
@@ -32,6 +33,8 @@ def overlay(
     """Legend, plot, axes in ``room`` cells and lines; ``how``: logarithmic values? smoothed?"""
     curves = [_curve(one, metric, along, *how) for one in trials]
     head = _legend(trials, metric, curves, look)
+    if head.cell_len > room[0]:
+        head = _legend(trials, "", curves, look)
     if how[0]:
         head.append("log scale", style=look["muted"])
     values = [y for curve in curves for _, y in curve or ()]
@@ -76,7 +79,7 @@ def _draw(plane: Plane, curve: Places, place: int) -> None:
     meaning, sign = COLOURS[place % len(COLOURS)], SIGNS[place % len(SIGNS)]
     plane.line(curve, meaning)
     wanted = APART * place / len(SIGNS) / plane.width
-    for (x0, y0), (x1, y1) in zip(curve, curve[1:], strict=False):
+    for (x0, y0), (x1, y1) in pairwise(curve):
         while x0 <= wanted < x1:
             share = (wanted - x0) / (x1 - x0)
             plane.mark(wanted, y0 + share * (y1 - y0), sign, meaning)
@@ -87,10 +90,11 @@ def _draw(plane: Plane, curve: Places, place: int) -> None:
 
 
 def _legend(trials: Sequence[s.Trial], metric: str, curves: Sequence[Places | None], look: Palette) -> Text:
-    line = Text(" " * (AXIS + 1), no_wrap=True, overflow="ellipsis")
+    """Sign, number and newest value of each; without a metric no values, which takes less room."""
+    line = Text(" " * (AXIS + 1) if metric else "", no_wrap=True, overflow="ellipsis")
     for place, (trial, curve) in enumerate(zip(trials, curves, strict=True)):
         series = trial.series.get(metric)
         last = loss(series.last) if series is not None and curve is not None else "–"
         line.append(f"━{SIGNS[place % len(SIGNS)]}━ ", style=look[COLOURS[place % len(COLOURS)]])
-        line.append(f"#{trial.number} {last}   ")
+        line.append(f"#{trial.number} {last}   " if metric else f"#{trial.number} ")
     return line

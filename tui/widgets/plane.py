@@ -35,7 +35,7 @@ class Span:
     def labels(self, rows: int) -> dict[int, str]:
         """The label of each row that has one, the uppermost row being 0."""
         found: dict[int, str] = {}
-        for value in ticks(self.low, self.high, max(3, rows // 3)):
+        for value in ticks(self.low, self.high, max(4, rows // 3)):
             row = row_of(self.place(value), rows)
             found.setdefault(row, number(float(f"{value:.6g}")))
         return found
