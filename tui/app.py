@@ -19,6 +19,7 @@ from tui.look import DEFAULT, Palette, themes
 from tui.screens.base import StudyScreen
 from tui.screens.boards import BoardsScreen
 from tui.screens.help import Help
+from tui.screens.insight import InsightScreen
 from tui.screens.memory import MemoryScreen
 from tui.screens.steering import SteeringScreen
 from tui.screens.studies import Studies
@@ -134,6 +135,10 @@ class TrimtabApp(App[None]):
         """What all trials score, the cursor on ``trial``."""
         self.push_screen(BoardsScreen(trial))
 
+    def open_insight(self, trial: int | None) -> None:
+        """What the study has shown so far, the cursor on ``trial``."""
+        self.push_screen(InsightScreen(trial))
+
     def choose_study(self) -> None:
         """Offer the engine's studies."""
 
@@ -155,6 +160,7 @@ class TrimtabApp(App[None]):
             yield SystemCommand("Prune", "end the selected trial (x)", screen.action_prune)
             yield SystemCommand("Memory", "who holds it, and what would fit (m)", screen.action_memory)
             yield SystemCommand("Boards", "quality, safety and security (b)", screen.action_boards)
+            yield SystemCommand("Insight", "history, importance, front, rungs (i)", screen.action_insight)
             yield SystemCommand("Stop the study", "its results stay (s)", screen.action_stop_study)
         if isinstance(screen, SteeringScreen):
             yield from screen.commands()

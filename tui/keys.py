@@ -43,6 +43,9 @@ STUDY = (
     Key("list.bottom", "G,end", "edge(1)", "last", "last trial"),
     Key("app.memory", "m", "memory", "memory", "who holds the memory, and what would fit", shown=True),
     Key("app.boards", "b", "boards", "boards", "quality, safety and security of all trials", shown=True),
+    Key("app.insight", "i", "insight", "insight", "what the study has shown: history, importance, front …"),
+    Key("trial.mark", "v", "mark", "mark", "mark the selected trial for comparing, or take the mark away"),
+    Key("trial.compare", "V", "compare", "compare", "the marked trials side by side, or this and the best"),
     Key("study.switch", "S", "studies", "studies", "choose another study"),
     Key("list.clear", "escape", "clear_filter", "all trials", "take the filter away"),
 )
@@ -74,6 +77,7 @@ DETAIL = (
     ),
     Key("app.memory", "m", "memory", "memory", "who holds the memory, and what would fit", shown=True),
     Key("app.boards", "b", "boards", "boards", "quality, safety and security of all trials", shown=True),
+    Key("app.insight", "i", "insight", "insight", "what the study has shown: history, importance, front …"),
     Key("chart.smooth", "w", "smooth", "smooth", "smooth the training curve, or show it raw"),
     Key("chart.log", "l", "log", "log", "logarithmic or linear values", shown=True),
 )
@@ -128,6 +132,30 @@ EVIDENCE = (
     Key("evidence.down", "pagedown,space", "page(1)", "down", "further down a long sample", shown=True),
     Key("evidence.up", "pageup", "page(-1)", "up", "further up"),
     Key("evidence.again", "r", "again", "ask again", "ask the engine again", shown=True),
+)
+
+INSIGHT = (
+    Key("insight.back", "escape,backspace,i", "back", "back", "back to where you came from", shown=True),
+    Key("insight.next", "tab,right_square_bracket", "page(1)", "page", "the next page", shown=True),
+    Key("insight.previous", "shift+tab,left_square_bracket", "page(-1)", "prev", "the page before"),
+    Key("insight.down", "down,j", "choose(1)", "knob", "the next knob or pair; in lists, trial", shown=True),
+    Key("insight.up", "up,k", "choose(-1)", "up", "the knob, pair or trial before"),
+    Key("insight.right", "right,l", "trial(1)", "trial", "the next trial of the page", shown=True),
+    Key("insight.left", "left,h", "trial(-1)", "left", "the trial before"),
+    Key("insight.open", "enter", "open", "open", "open the trial under the cursor", shown=True),
+    Key("insight.objective", "o", "objective", "objective", "the next objective, where there are several"),
+    Key("insight.method", "f", "method", "method", "importance by PED-ANOVA or fANOVA"),
+)
+
+COMPARE = (
+    Key("compare.back", "escape,backspace,V", "back", "back", "back to all trials", shown=True),
+    Key("compare.along", "a", "along", "axis", "over steps, tokens or training time", shown=True),
+    Key("compare.next", "tab,right_square_bracket", "metric(1)", "metric", "the next metric", shown=True),
+    Key("compare.previous", "shift+tab,left_square_bracket", "metric(-1)", "prev", "the metric before"),
+    Key("compare.log", "l", "log", "log", "logarithmic or linear values", shown=True),
+    Key("compare.smooth", "e", "smooth", "smooth", "smooth the curves, or show them raw", shown=True),
+    Key("compare.down", "down,j,pagedown", "scroll(1)", "down", "further down the list", shown=True),
+    Key("compare.up", "up,k,pageup", "scroll(-1)", "up", "further up"),
 )
 
 EVERYWHERE = (

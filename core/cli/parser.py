@@ -147,6 +147,19 @@ def _reading(verbs: Any) -> None:
     boards.add_argument("trial", metavar="TRIAL", nargs="?", type=number, help="the trial's number")
     _study(boards)
     _json(boards)
+    insight = _verb(
+        verbs,
+        "insight",
+        "insight:insight",
+        "print which knobs matter, how the sampler stands, who was stopped",
+    )
+    insight.add_argument(
+        "study", metavar="STUDY", nargs="?", help="without it the only running, else the latest"
+    )
+    insight.add_argument(
+        "--method", choices=("ped-anova", "fanova"), default="ped-anova", help="fanova needs scikit-learn"
+    )
+    _json(insight)
     logs = _verb(verbs, "logs", "logs:logs", "print a study's events, or a trial's")
     logs.add_argument("trial", metavar="TRIAL", nargs="?", type=number, help="the trial's number")
     _study(logs)

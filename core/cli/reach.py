@@ -34,8 +34,7 @@ def ensured() -> Path:
 
 
 def ask(request: wire.AnyRequest, socket: Path | None = None) -> wire.Answer | None:
-    """Have the engine do something; returns its answer if any. Raises RefusedError, or EngineError when none
-    lives."""
+    """Have the engine do something; its answer if any. Raises RefusedError, or EngineError without one."""
     from core.contract import client
 
     return asyncio.run(client.request(socket or paths.socket_path(), request))

@@ -40,11 +40,20 @@ def front(study: s.Study) -> list[s.Trial]:
     """The complete trials that no other beats: one or more equals for one objective, the Pareto
     front for several; best first objective first."""
     done = [trial for trial in study.trials.values() if trial.state == s.COMPLETE and trial.values]
-    sign = 1 if study.objectives[0][1] == "minimize" else -1
-    done.sort(key=lambda trial: (sign * trial.values[0], trial.number))
+    signs = [1 if way == "minimize" else -1 for _, way in study.objectives]
+    done.sort(
+        key=lambda trial: (
+            [sign * value for sign, value in zip(signs, trial.values, strict=False)],
+            trial.number,
+        )
+    )
     if len(study.objectives) == 1:
         return done[:1]
-    return [one for one in done if not any(_dominates(study, other, one) for other in done)]
+    ahead: list[s.Trial] = []
+    for one in done:  # whoever beats a trial stands before it, and on the front or beaten by one that does
+        if not any(_dominates(study, other, one) for other in ahead):
+            ahead.append(one)
+    return ahead
 
 
 def best(study: s.Study) -> s.Trial | None:

@@ -16,6 +16,7 @@ from core.contract import work
 from core.contract.events import AnyEvent
 from core.contract.evidence import Evidence
 from core.contract.foretold import Forecast, MemoryNow
+from core.contract.learnt import Importance, SearchState
 from core.contract.state import State
 
 PROTOCOL = 1
@@ -177,6 +178,21 @@ class Change(msgspec.Struct, frozen=True, tag="change"):
     effects: tuple[str, ...] = ()
 
 
+class AskImportance(msgspec.Struct, frozen=True, tag="ask-importance"):
+    """Which knobs matter for an objective, by its place? ``method`` is one of core.contract.learnt. The
+    reply's answer is Importance."""
+
+    study: str
+    method: str = "ped-anova"
+    objective: int = 0
+
+
+class AskSearch(msgspec.Struct, frozen=True, tag="ask-search"):
+    """How do sampler and pruner stand? The reply's answer is SearchState."""
+
+    study: str
+
+
 class StopEngine(msgspec.Struct, frozen=True, tag="stop-engine"):
     """Exit; refused while a study runs unless ``force``."""
 
@@ -185,10 +201,10 @@ class StopEngine(msgspec.Struct, frozen=True, tag="stop-engine"):
 
 AnyRequest = (
     StartStudy | StopStudy | PauseStudy | ResumeStudy | PauseTrial | ResumeTrial | PruneTrial
-    | Foresee | WeighMemory | AskEvidence | StopEngine
+    | Foresee | WeighMemory | AskEvidence | AskImportance | AskSearch | StopEngine
     | EnqueueTrial | CloneTrial | EditTrial | ReprieveTrial | MarkTrial | ChangeStudy
 )  # fmt: skip
-Answer = Forecast | MemoryNow | Evidence | Queued | Change
+Answer = Forecast | MemoryNow | Evidence | Queued | Change | Importance | SearchState
 
 
 class Ask(msgspec.Struct, frozen=True, tag="ask"):

@@ -23,6 +23,7 @@ from core.daemon.crew import Crew, Worker
 from core.daemon.departures import Lost
 from core.daemon.forecasts import answered
 from core.daemon.foresight import Foresight
+from core.daemon.insights import Insights
 from core.daemon.runner import WORKER_MODULE, Runner
 from core.daemon.searching import SearchFactory, real_search
 from core.daemon.steering import Request as SteerRequest
@@ -65,6 +66,7 @@ class Studies:
         supervisor.watchers.append(self._watch)
         self._breaches = Breaches(supervisor, self.handle)
         self._steering = Steering(supervisor, self.crew, self.runner_of, self._reopen)
+        self._insights = Insights()
 
     @property
     def state(self) -> s.State:
@@ -150,6 +152,10 @@ class Studies:
             case wire.AskEvidence():
                 study = requests.study_in(self.state, request.study)
                 return await asyncio.to_thread(evidences.read, study, request)
+            case wire.AskImportance() | wire.AskSearch():
+                study = requests.study_in(self.state, request.study)
+                runner = self._runners.get(study.name)
+                return await self._insights.answer(study, request, runner.caught_up if runner else None)
             case wire.StartStudy():
                 async with self._one_start:
                     await self._start(request)

@@ -32,6 +32,8 @@ class Search:
     """One study's search. All calls go one after another to a process of its own, so the event loop
     never waits for a sampler, and torch (the GP sampler's) never enters the engine."""
 
+    command: tuple[str, ...] = COMMAND
+
     def __init__(self, spec: Spec, folder: Path, note: Callable[[str], object] = lambda text: None) -> None:
         """``note`` is told when the storage finds no room on the disk, once for each wait."""
         self._spec, self._folder, self._note = spec, folder, note
@@ -144,7 +146,7 @@ class Search:
         environment |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *COMMAND,
+            *self.command,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env=environment,

@@ -17,21 +17,23 @@ from core.errors import SpecError, TrimtabError
 from core.search.talk import LENGTH, Answer, Call, framed
 
 METHODS = frozenset({"count", "ask", "report", "tell", "reconcile", "constrain", "enqueue", "news"})
+LOOKS = frozenset({"importance", "state"})  # of a reader, which cannot change the study
+READS = "read"  # the argument that makes it one
+CALMER = 10  # added to a reader's niceness: training and sampling go first
 
 
-def serve(source: BinaryIO, sink: BinaryIO) -> None:
+def serve(source: BinaryIO, sink: BinaryIO, reads: bool = False) -> None:
     """Answer every call from ``source`` on ``sink``; ends when ``source`` does (the parent is gone)."""
-    from core.search.oracle import Oracle
-
-    oracle: Oracle | None = None
+    oracle: Any = None
+    methods = LOOKS if reads else METHODS
     decoder = msgspec.msgpack.Decoder(Call)
     while (head := source.read(LENGTH.size)) and len(head) == LENGTH.size:
         call = decoder.decode(source.read(LENGTH.unpack(head)[0]))
         try:
             if call.method == "open":
-                oracle, value = Oracle(*call.arguments), None
+                oracle, value = _opened(reads)(*call.arguments), None
             else:
-                value = _called(oracle, call)
+                value = _called(oracle, methods, call)
             answer = Answer(value)
         except TrimtabError as error:
             problems = [(one.what, one.where, one.fix) for one in error.problems]
@@ -44,8 +46,19 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
         sink.flush()
 
 
-def _called(oracle: Any, call: Call) -> Any:
-    if oracle is None or call.method not in METHODS:
+def _opened(reads: bool) -> Any:
+    if reads:
+        os.nice(CALMER)
+        from core.search.reader import Reader
+
+        return Reader
+    from core.search.oracle import Oracle
+
+    return Oracle
+
+
+def _called(oracle: Any, methods: frozenset[str], call: Call) -> Any:
+    if oracle is None or call.method not in methods:
         raise TrimtabError.of(f"unknown call {call.method!r}", "search process")
     return oracle.call(call.method, call.arguments)
 
@@ -60,7 +73,7 @@ def main() -> int:
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with contextlib.suppress(BrokenPipeError):
-        serve(sys.stdin.buffer, sink)
+        serve(sys.stdin.buffer, sink, reads=READS in sys.argv[1:])
     os._exit(0)  # no thread pool of a library may keep this alive
 
 

@@ -26,11 +26,12 @@ def address(spec: Spec, folder: Path) -> str:
     return f"sqlite:///{folder / 'optuna.db'}"
 
 
-def opened(url: str) -> BaseStorage:
-    """Optuna's storage at ``url``. Raises what SQLAlchemy and Optuna raise."""
+def opened(url: str, reads: bool = False) -> BaseStorage:
+    """Optuna's storage at ``url``; one that is only to be read is not made. Raises what SQLAlchemy and Optuna
+    raise."""
     if url.startswith(JOURNAL):
         path = Path(url.removeprefix(JOURNAL)).expanduser()
         path.parent.mkdir(parents=True, exist_ok=True)
         return JournalStorage(JournalFileBackend(str(path)))
     arguments = {"timeout": LOCK_TIMEOUT_S} if url.startswith("sqlite") else {}
-    return RDBStorage(url, engine_kwargs={"connect_args": arguments})
+    return RDBStorage(url, engine_kwargs={"connect_args": arguments}, skip_table_creation=reads)

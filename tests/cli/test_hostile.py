@@ -12,6 +12,7 @@ from core.contract import wire
 from core.contract.fold import apply
 from tests.cli import studies
 from tests.hostile import TEXTS, harm, hostile
+from tests.tui import explored
 
 
 @pytest.fixture
@@ -19,6 +20,7 @@ def poisoned(engine):
     failure = e.TrialFailed(at=120.0, study="small", trial=1, error="boom", traceback="Traceback\n  File x")
     first = [*studies.trial(0), *studies.scored(0), studies.completed(0, 1.5)]
     engine.state = hostile(studies.state(studies.created(), *first, *studies.trial(1, failure)))
+    engine.reply = lambda request: wire.Reply(0, True, answer=hostile(explored.answers(request)))
     return engine
 
 
@@ -37,6 +39,7 @@ def poisoned(engine):
         "boards 0",
         "export",
         "merge --trial 0 --out nowhere",
+        "insight",
     ],
 )
 def test_every_verb_prints_harmless_text(poisoned, capsys, line):
@@ -46,7 +49,7 @@ def test_every_verb_prints_harmless_text(poisoned, capsys, line):
     assert not harm(printed.out) and not harm(printed.err)
 
 
-@pytest.mark.parametrize("line", ["status --json", "best --json", "boards --json"])
+@pytest.mark.parametrize("line", ["status --json", "best --json", "boards --json", "insight --json"])
 def test_json_holds_all_of_it_and_no_control_character(poisoned, capsys, line):
     main(line.split())
     printed = capsys.readouterr().out

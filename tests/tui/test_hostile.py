@@ -9,7 +9,9 @@ from core.contract import events as e
 from core.contract import state as s
 from core.contract import wire
 from core.contract.evidence import Evidence, Sample
+from core.contract.learnt import Importance
 from tests.hostile import TEXTS, harm, hostile, width
+from tests.tui import explored
 from tests.tui.scene import NOW, four_cards, gpu_packs, no_card, state_of, study_events
 from tests.tui.scored import evidence, scored_study
 from tests.tui.weighed import forecast, on_cards, on_cpu, weighed_study
@@ -102,6 +104,33 @@ async def test_hostile_samples_and_reasons_are_harmless(seat, size):
             await you.press("r")
             look(you)
         await you.sees("no sample")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
+async def test_hostile_words_on_the_search_are_harmless(seat, size):
+    async with seat(hostile(state_of(explored.explored_study(12), no_card())), size) as you:
+        you.backend.answers = lambda request: hostile(explored.answers(request))
+        await you.press("i")
+        for _ in range(8):
+            look(you)
+            for key in ("right", "right", "down", "f" if size[0] == 80 else "l", "tab"):
+                await you.press(key)
+            look(you)
+        for text in TEXTS:
+            you.backend.answers = lambda request, text=text: Importance(
+                text, text, {"learning_rate": 0.5, f"x{text[:20]}": 0.5}, 3, asks=text
+            )
+            await you.press("f")
+            look(you)
+            you.backend.refusal = wire.Reply(0, False, text, text, text)
+            await you.press("f")
+            look(you)
+            you.backend.refusal = None
+        await you.press("escape", "g", "v", "j", "v", "j", "v", "V")
+        for key in ("tab", "tab", "a", "a", "l", "e", "j"):
+            look(you)
+            await you.press(key)
+        look(you)
 
 
 async def test_markup_is_shown_as_it_was_written(seat):

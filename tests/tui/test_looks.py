@@ -7,6 +7,7 @@ import time
 import pytest
 from textual.pilot import Pilot
 
+from tests.tui import explored
 from tests.tui.conftest import Backend
 from tests.tui.scene import NOW, cpu_pack, four_cards, gpu_packs, no_card, state_of, study_events
 from tests.tui.scored import evidence, scored_study
@@ -23,12 +24,14 @@ SCENES = {
     "shared": (weighed_study(), shared_card(), gpu_packs()),
     "scored": (scored_study(), four_cards(), gpu_packs()),
     "steered": (steered_study(), four_cards(), gpu_packs()),
+    **explored.SCENES,
 }
 ANSWERS = {
     "weighed": answers(on_cpu()),
     "shared": answers(on_cards()),
     "scored": evidence,
     "steered": steered,
+    **dict.fromkeys(explored.SCENES, explored.answers),
 }
 SHOTS = [
     ("study", (80, 24), ()),
@@ -57,6 +60,16 @@ SHOTS = [
     ("steered", (200, 60), ("E", *"1e-5,1e-4", "tab", "=", "4")),
     ("steered", (80, 24), ("E", *"1e-5,1e-4", "enter")),
     ("steered", (80, 24), (*"jjjjjjjjj", "D")),
+    ("explored", (80, 24), ("v", "j", "j", "v", "j")),
+    ("explored", (80, 24), ("i", "right")),
+    ("explored", (80, 24), ("i", "tab")),
+    ("explored", (200, 60), ("i", "tab", "tab", "right")),
+    ("explored", (80, 24), ("i", "tab", "tab", "tab", "right")),
+    ("explored", (120, 40), ("i", "tab", "tab", "tab", "tab", "right")),
+    ("explored", (80, 24), ("i", "shift+tab", "shift+tab", "down")),
+    ("two", (80, 24), ("i", "tab", "tab", "tab", "tab", "tab", "down")),
+    ("explored", (80, 24), ("j", "V")),
+    ("explored", (200, 60), ("v", "j", "j", "v", "j", "v", "j", "v", "V", "a")),
 ]
 
 

@@ -29,6 +29,7 @@ class Console(Protocol):
     def choose_study(self) -> None: ...
     def open_memory(self, trial: int | None) -> None: ...
     def open_boards(self, trial: int | None) -> None: ...
+    def open_insight(self, trial: int | None) -> None: ...
 
 
 class StudyScreen(Screen[None]):
@@ -88,6 +89,11 @@ class StudyScreen(Screen[None]):
         """Is it better, and still safe?"""
         trial = self.selected()
         self.console.open_boards(trial.number if trial is not None else None)
+
+    def action_insight(self) -> None:
+        """What has the study shown so far?"""
+        trial = self.selected()
+        self.console.open_insight(trial.number if trial is not None else None)
 
     def action_pause(self) -> None:
         """Pause or resume, whichever makes sense."""

@@ -9,7 +9,19 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from tui.keys import BOARDS, DETAIL, EVERYWHERE, EVIDENCE, MEMORY, STEERING, STUDY, WHAT_IF, Key
+from tui.keys import (
+    BOARDS,
+    COMPARE,
+    DETAIL,
+    EVERYWHERE,
+    EVIDENCE,
+    INSIGHT,
+    MEMORY,
+    STEERING,
+    STUDY,
+    WHAT_IF,
+    Key,
+)
 from tui.look import Palette
 from tui.text import GLYPHS
 
@@ -70,6 +82,8 @@ class Help(ModalScreen[None]):
             ("memory", WHAT_IF + MEMORY),
             ("boards", BOARDS),
             ("evidence of a number", EVIDENCE),
+            ("insight", INSIGHT),
+            ("trials compared", COMPARE),
             ("everywhere", EVERYWHERE),
         )
         lines: list[Text] = []

@@ -7,10 +7,12 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.widgets import Footer, Input, Static
 
+from core.contract import comparing
 from core.contract import state as s
 from core.contract.plain import plain
 from tui.keys import EVERYWHERE, STEERING, STUDY, bindings
 from tui.messages import TrialChosen, TrialOpened
+from tui.screens.compare import CompareScreen
 from tui.screens.detail import DetailScreen
 from tui.screens.steering import SteeringScreen
 from tui.widgets.chart import Chart, curves_of
@@ -43,6 +45,7 @@ class AllTrials(SteeringScreen):
         super().__init__()
         self._filter = ""
         self._best_first = False
+        self._marked: dict[str, set[int]] = {}  # by study; the console's own, nobody else knows
 
     def compose(self) -> ComposeResult:
         """Header, table with the selected trial's curves, machine and events, footer."""
@@ -73,7 +76,8 @@ class AllTrials(SteeringScreen):
         self.query_one(StudyHeader).show(study, now, self.console.engine.away, look, self.console.others)
         self.query_one(Preparing).show(study, now, look)
         table = self.query_one(TrialTable)
-        table.show(study, self._filter, self._best_first, look)
+        marked = self._marked.get(study.name, set()) if study is not None else set()
+        table.show(study, self._filter, self._best_first, look, frozenset(marked))
         self._show_empty(study, table)
         state = self.console.engine.state
         packs = [pack for one in state.studies.values() for pack in one.packs.values()]
@@ -133,6 +137,25 @@ class AllTrials(SteeringScreen):
         """First or last trial."""
         table = self.query_one(TrialTable)
         table.move_cursor(row=table.row_count - 1 if end > 0 else 0)
+
+    def action_mark(self) -> None:
+        """Mark the trial for comparing, or take its mark away."""
+        study, trial = self.study, self.selected()
+        if study is not None and trial is not None:
+            self._marked.setdefault(study.name, set()).symmetric_difference_update({trial.number})
+            self.show()
+
+    def action_compare(self) -> None:
+        """The marked trials side by side; with fewer than two of them, this one and the best."""
+        study, trial = self.study, self.selected()
+        if study is None:
+            return
+        marked = sorted(self._marked.get(study.name, ()))
+        chosen = comparing.chosen(study, marked, trial.number if trial is not None else None)
+        if len(chosen) < 2:
+            self.console.say("mark two trials with v, then V compares them")
+        else:
+            self.app.push_screen(CompareScreen(chosen))
 
     def action_sort(self) -> None:
         """By number, or best first."""

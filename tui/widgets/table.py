@@ -23,6 +23,7 @@ from tui.messages import TrialChosen, TrialOpened
 from tui.widgets.columns import GAP, Column, Piece, columns, matches, ordered, shape_of
 
 HEAD = 1  # lines of the head, which does not scroll
+MARK = "▌"  # before a trial that is marked for comparing
 
 
 @dataclass
@@ -31,6 +32,7 @@ class Row:
 
     trial: s.Trial
     best: bool
+    marked: bool
     cells: list[list[Piece]]
     strips: dict[bool, Strip]
 
@@ -60,6 +62,7 @@ class TrialTable(ScrollView, can_focus=True):
         self._numbers: list[int] = []
         self._rows: dict[int, Row] = {}
         self._best: int | None = None
+        self._marked: frozenset[int] = frozenset()
         self._look: Palette | None = None
         self.cursor_row = 0
 
@@ -75,8 +78,15 @@ class TrialTable(ScrollView, can_focus=True):
         """The trial under the cursor."""
         return self._numbers[self.cursor_row] if 0 <= self.cursor_row < len(self._numbers) else None
 
-    def show(self, study: s.Study | None, text: str, best_first: bool, look: Palette) -> None:
-        """Draw the trials that match ``text``."""
+    def show(
+        self,
+        study: s.Study | None,
+        text: str,
+        best_first: bool,
+        look: Palette,
+        marked: frozenset[int] = frozenset(),
+    ) -> None:
+        """Draw the trials that match ``text``, those in ``marked`` with a mark before them."""
         trials = ordered(study, best_first) if study is not None else []
         numbers = [trial.number for trial in trials if not text or matches(trial, text)]
         width = self.size.width or 80
@@ -85,7 +95,7 @@ class TrialTable(ScrollView, can_focus=True):
             self._columns = columns(study, width) if study is not None else []
             self._shape, self._look, self._rows = shape, look, {}
             self.refresh()
-        self._study = study
+        self._study, self._marked = study, marked
         self._place(numbers)
         self._update()
 
@@ -119,11 +129,12 @@ class TrialTable(ScrollView, can_focus=True):
             return None
         number = self._numbers[place]
         row, trial, leads = self._rows.get(number), self._study.trials[number], number == self._best
-        if row is not None and row.trial is trial and row.best == leads:
+        marked = number in self._marked
+        if row is not None and row.trial is trial and (row.best, row.marked) == (leads, marked):
             return row
         cells = [column.draw(self._study, trial, leads) for column in self._columns]
-        if row is None or row.cells != cells:
-            row = self._rows[number] = Row(trial, leads, cells, {})
+        if row is None or row.cells != cells or row.marked != marked:
+            row = self._rows[number] = Row(trial, leads, marked, cells, {})
         row.trial, row.best = trial, leads
         return row
 
@@ -149,21 +160,22 @@ class TrialTable(ScrollView, can_focus=True):
         width = self.size.width
         if y < HEAD:
             labels: list[list[Piece]] = [[(column.label, "")] for column in self._columns]
-            return self._strip(labels, self.get_component_rich_style("trials--head"), False, width)
+            return self._strip(labels, self.get_component_rich_style("trials--head"), False, width, False)
         place = y - HEAD + self.scroll_offset.y
         row = self._row(place)
         if row is None:
             return Strip.blank(width, self.rich_style)
         under = place == self.cursor_row
         if under and not self.has_focus:  # its colour depends on the focus: not kept
-            return self._strip(row.cells, self.get_component_rich_style("trials--cursor"), True, width)
+            cursor = self.get_component_rich_style("trials--cursor")
+            return self._strip(row.cells, cursor, True, width, row.marked)
         if under not in row.strips:
             style = self.get_component_rich_style("trials--cursor") if under else self.rich_style
-            row.strips[under] = self._strip(row.cells, style, under, width)
+            row.strips[under] = self._strip(row.cells, style, under, width, row.marked)
         return row.strips[under]
 
-    def _strip(self, cells: list[list[Piece]], base: Style, plainly: bool, width: int) -> Strip:
-        segments = [Segment(" ", base)]
+    def _strip(self, cells: list[list[Piece]], base: Style, plainly: bool, width: int, marked: bool) -> Strip:
+        segments = [Segment(MARK if marked else " ", base + self._style("accent" if marked else "", plainly))]
         for column, pieces in zip(self._columns, cells, strict=False):
             room = column.width
             cell = []

@@ -1,0 +1,51 @@
+"""What the search says of itself: which knobs matter, how the sampler stands, who is on which rung."""
+
+from __future__ import annotations
+
+import msgspec
+
+METHODS = ("ped-anova", "fanova")
+FEWEST = 10  # trials with a value below which no share is told: it would be chance
+
+
+class Importance(msgspec.Struct, frozen=True, tag="importance"):
+    """How much of what makes trials differ in ``objective`` each knob explains: ``shares`` sum to 1, the
+    largest first; none with the reason in ``why_none``.
+
+    They rest on ``trials``, the latest of ``known`` that have a value; ``early`` of them were stopped early
+    and count with their last reading. ``asks`` says what the shares are shares of.
+    """
+
+    method: str
+    objective: str = ""
+    shares: dict[str, float] = {}
+    trials: int = 0
+    early: int = 0
+    known: int = 0
+    asks: str = ""
+    why_none: str = ""
+
+
+class Entry(msgspec.Struct, frozen=True, array_like=True):
+    """One trial on a rung; ``fate`` is promoted, stopped, running, ended (for another reason) or complete."""
+
+    trial: int
+    value: float
+    fate: str
+
+
+class Rung(msgspec.Struct, frozen=True):
+    """Everybody who reached ``step`` of a bracket, the best first."""
+
+    bracket: int
+    rung: int
+    step: int
+    entries: tuple[Entry, ...] = ()
+
+
+class SearchState(msgspec.Struct, frozen=True, tag="search-state"):
+    """``sampler`` is told as (what, how it is); ``rungs`` the lowest first, none with the reason."""
+
+    sampler: tuple[tuple[str, str], ...] = ()
+    rungs: tuple[Rung, ...] = ()
+    why_no_rungs: str = ""
