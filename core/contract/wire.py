@@ -16,6 +16,7 @@ from core.contract import work
 from core.contract.events import AnyEvent
 from core.contract.evidence import Evidence
 from core.contract.foretold import Forecast, MemoryNow
+from core.contract.insides import Insides
 from core.contract.state import State
 
 PROTOCOL = 1
@@ -101,6 +102,13 @@ class AskEvidence(msgspec.Struct, frozen=True, tag="ask-evidence"):
     metric: str
 
 
+class AskInsides(msgspec.Struct, frozen=True, tag="ask-insides"):
+    """Where a trial's loss is and where it looks. The reply's answer is Insides."""
+
+    study: str
+    trial: int
+
+
 class StopEngine(msgspec.Struct, frozen=True, tag="stop-engine"):
     """Exit; refused while a study runs unless ``force``."""
 
@@ -109,9 +117,9 @@ class StopEngine(msgspec.Struct, frozen=True, tag="stop-engine"):
 
 AnyRequest = (
     StartStudy | StopStudy | PauseStudy | ResumeStudy | PauseTrial | ResumeTrial | PruneTrial
-    | Foresee | WeighMemory | AskEvidence | StopEngine
+    | Foresee | WeighMemory | AskEvidence | AskInsides | StopEngine
 )  # fmt: skip
-Answer = Forecast | MemoryNow | Evidence
+Answer = Forecast | MemoryNow | Evidence | Insides
 
 
 class Ask(msgspec.Struct, frozen=True, tag="ask"):

@@ -17,7 +17,7 @@ from core.contract import state as s
 from core.contract import wire, work
 from core.contract.spec import Spec
 from core.contract.specfile import parse, to_raw, write
-from core.daemon import evidences, placement, requests
+from core.daemon import evidences, insides, placement, requests
 from core.daemon.breaches import Breaches
 from core.daemon.crew import Crew, Worker
 from core.daemon.departures import Lost
@@ -143,6 +143,9 @@ class Studies:
             case wire.AskEvidence():
                 study = requests.study_in(self.state, request.study)
                 return await asyncio.to_thread(evidences.read, study, request)
+            case wire.AskInsides():
+                study = requests.study_in(self.state, request.study)
+                return await asyncio.to_thread(insides.read, study, request.trial)
             case wire.StartStudy():
                 async with self._one_start:
                     await self._start(request)

@@ -21,6 +21,7 @@ from core.train.bare import Bare
 from core.train.boards import Boards
 from core.train.data import Data
 from core.train.forward import Forward
+from core.train.insides import Insides
 from core.train.keeping import Keeper
 from core.train.linear import Gate
 from core.train.member import Member
@@ -51,6 +52,7 @@ class Pack:
         self._rounds = Rounds(base, self._stack, Forward(base, self._stack, self._survey.head))
         self._boards = Boards(spec, base, data) if spec.evaluate.boards else None
         self._bare = Bare(spec, base, self._boards, tell) if self._boards is not None else None
+        self._insides = Insides(spec, base, data)
         if self._survey.astray or self._survey.why_alone:
             self._rounds.alone.add(BASE)
         longest = max((len(row.ids) for row in data.train), default=0)
@@ -93,7 +95,10 @@ class Pack:
         number = assign.trial
         try:
             paths.private(Path(assign.folder))
-            trial = Trial(self._spec, self._base, self._places, self._data, assign, self._tell, self._boards)
+            trial = Trial(
+                self._spec, self._base, self._places, self._data, assign, self._tell, self._boards,
+                self._insides,
+            )  # fmt: skip
         except adapters.Unfit as unfit:
             self.say(e.TrialInfeasible, number, why=str(unfit))
             return

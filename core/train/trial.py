@@ -20,6 +20,7 @@ from core.train.boards import Boards
 from core.train.data import Data, Row
 from core.train.factors import Factors
 from core.train.forward import Item, count_targets
+from core.train.insides import Insides, Inspected
 from core.train.model import Base
 from core.train.order import Order
 from core.train.places import Layout, Place
@@ -60,10 +61,12 @@ class Trial:
         assign: Assign,
         tell: Tell,
         boards: Boards | None = None,
+        insides: Insides | None = None,
     ) -> None:
         """Raises adapters.Unfit when the knobs cannot be had here."""
         self.number, self.knobs, self.folder = assign.trial, assign.knobs, Path(assign.folder)
         self._spec, self._base, self._tell, self._boards = spec, base, tell, boards
+        self._insides, self._inspected = insides, Inspected(self.folder, self._warn)
         length = int(self.knobs["sequence_length"])
         rows, held = data.shortened(length)
         if not rows or not held:
@@ -127,11 +130,20 @@ class Trial:
         return self._why
 
     def _look(self) -> Generator[Want, tuple[Done, float], None]:
-        """Evaluate and score where that is not done yet."""
+        """Evaluate, score and look inside where that is not done yet."""
         if self._evaluated_step != self.step:
             self._why = yield from self._evaluate()
         if self._boards is not None and self._scored_step != self.step:
             yield from self._score(self._boards)
+        if self._insides is not None and self._inspected.due(self.step, self._last, self.elapsed_s):
+            pairs = yield from self._insides.look(self.factors)
+            self._done += 1
+            self._inspected.take(self.step, pairs, self._insides.told(self.number, self.step, pairs))
+
+    @property
+    def _last(self) -> bool:
+        """Does it end with this step?"""
+        return bool(self._why) or self.step == self.total_steps
 
     def _train_step(self) -> Generator[Want, tuple[Done, float], None]:
         """Go on where ``_partial`` is. Between any two micro-batches it can be left and taken up again."""
@@ -200,7 +212,7 @@ class Trial:
 
     def _score(self, boards: Boards) -> Generator[Want, tuple[Done, float], None]:
         """Fill the boards. Left in the middle, it is begun anew: nothing of it is kept before its end."""
-        writes = boards.writes(self.step, bool(self._why) or self.step == self.total_steps)
+        writes = boards.writes(self.step, self._last)
         scored = yield from boards.score(self.factors, writes, self.elapsed_s, self._scoring_s)
         self._done += 1
         self._scored_step, self._scoring_s = self.step, self._scoring_s + scored.took_s
@@ -281,6 +293,7 @@ class Trial:
                 "evaluated_step": self._evaluated_step,
                 "scored": [self._scored_step, self._scoring_s],
                 "unsaid": dict(self._unsaid),
+                "inspected": self._inspected.snapshot(),
                 "why": self._why,
                 "partial": asdict(self._partial),
             },
@@ -301,6 +314,7 @@ class Trial:
         self.latest, self._evaluated_step = dict(numbers["latest"]), int(numbers["evaluated_step"])
         self._scored_step, self._scoring_s = numbers.get("scored", (-1, 0.0))
         self._unsaid, self._why = dict(numbers.get("unsaid", {})), str(numbers.get("why", ""))
+        self._inspected.restore(numbers.get("inspected", ()))
         self._partial = Partial(**{**partial, "sums": Sums(**partial["sums"])})
 
     def to(self, device: torch.device) -> None:
