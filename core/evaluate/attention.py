@@ -13,33 +13,38 @@ from core.evaluate.drift import paired
 
 CHANGE = 0.1  # of the normalised entropy, or of the share on few tokens: a smaller one is no collapse
 FEWEST = 4  # rows for an interval that is worth the word
+QUERIES = 48  # of a row: enough for a mean, and a large model has a million weights for each
 NARROW = 0.1  # a head of less normalised entropy looks at few tokens
 
 
 class Heads(NamedTuple):
     """Of each head of a layer on one row: normalised entropy, share on the first token, share on special
-    tokens after the first. Means over the queries that see more than one token."""
+    tokens after the first. Means over queries."""
 
     entropy: tuple[float, ...]
     first: tuple[float, ...]
     special: tuple[float, ...]
 
 
-def looked(weights: np.ndarray, special: Sequence[bool]) -> Heads:
-    """What causal attention ``weights`` (heads, T, T), rows of queries that sum to 1, say; ``special`` marks
-    the special ones among the T tokens.
+def chosen(length: int) -> list[int]:
+    """The queries that are looked at in a row of ``length`` tokens: QUERIES of them at even distances, the
+    last among them. The first sees itself alone, and says nothing."""
+    count = min(QUERIES, length - 1)
+    return [1 + (nth + 1) * (length - 1) // count - 1 for nth in range(count)]
+
+
+def looked(weights: np.ndarray, queries: Sequence[int], special: Sequence[bool]) -> Heads:
+    """What causal attention ``weights`` (heads, queries, T), each query's sum 1, say; ``queries`` are their
+    places, none 0, among the T tokens, and ``special`` marks the special ones of these.
 
     A query's entropy −Σ p ln p, nats, is divided by ln of the tokens that it may see, so that 1 is uniform
     and 0 is one token alone. Sharp drops of it go with training that becomes unstable (Zhai et al. 2023,
     arXiv:2303.06296). The first token takes much attention in most models, for it must go somewhere: the
     attention sink (Xiao et al. 2023, arXiv:2309.17453); what is of interest is how that changes.
     """
-    heads, length = weights.shape[:2]
-    if length < 2:
-        return Heads(*[(0.0,) * heads] * 3)
-    seen = np.asarray(weights[:, 1:], dtype=np.float64)  # the first query sees itself alone
+    seen = np.asarray(weights, dtype=np.float64)
     logs = np.log(seen, where=seen > 0, out=np.zeros_like(seen))
-    spread = -(seen * logs).sum(-1) / np.log(np.arange(2, length + 1))
+    spread = -(seen * logs).sum(-1) / np.log(np.asarray(queries) + 1)
     marked = np.asarray(special, dtype=bool).copy()
     marked[0] = False
     found = (spread.mean(-1), seen[:, :, 0].mean(-1), seen[:, :, marked].sum(-1).mean(-1))

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from core.contract.plain import plain
-from core.evaluate.attention import Heads, looked
+from core.evaluate.attention import Heads, chosen, looked
 
 EAGER = "eager"
 NO_WEIGHTS = "its layers give no attention weights, as state space and linear attention layers have none"
@@ -41,6 +41,7 @@ class Attention:
     def seen(self, special: Sequence[bool]) -> Iterator[list[tuple[int, Heads]]]:
         """What is passed within is looked at: one row, whose ``special`` tokens are marked."""
         found: list[tuple[int, Heads]] = []
+        queries = chosen(len(special))
         taken: list[torch.Tensor] = []  # a module may hand on what one within it gave
 
         def look(module: Any, inputs: Any, output: Any) -> None:
@@ -49,7 +50,7 @@ class Attention:
                 return
             taken[:] = [weights]
             layer = getattr(module, "layer_idx", None)
-            heads = looked(weights[0].float().cpu().numpy(), special)
+            heads = looked(weights[0, :, queries].float().cpu().numpy(), queries, special)
             found.append((layer if isinstance(layer, int) else len(found), heads))
 
         with self._eager() as possible:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import random
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,70 +25,67 @@ from core.train.attention import Inside
 from core.train.data import MASKED, Data, Row, cut, has_target
 from core.train.factors import Factors
 from core.train.forward import Item
+from core.train.inspection import Inspection
 from core.train.model import Base
-from core.train.wants import Done, Inspect, Want
 
+log = logging.getLogger("trimtab.insides")
 ROWS = 8
 LENGTHS = (128, 512)  # tokens of a row: the second where no row has a target within the first
-LIMIT_S = 2.0  # of a trial's time at once: after it no further row, but for the first FEWEST
+LIMIT_S = 1.0  # at once, for messages wait: after it no further row, but for the first FEWEST
 SHARE = 0.01  # of its training time, between its first look and its last, which are always taken
 WORST = 24  # tokens
 BEFORE, AFTER = 16, 8  # tokens around one of them
 LONGEST = 200  # characters of a text around it
 NO_ROWS = f"no validation row has a token to learn within its first {LENGTHS[-1]} tokens"
 
-Pairs = list[tuple[int, Inside, Inside]]  # (row, of the trial, of the base)
-Life = Generator[Want, tuple[Done, float], Pairs]
+Pairs = list[tuple[Inside, Inside]]  # of the trial and of the base, row by row
 
 
 class Insides:
     """The rows, the same for all trials of a study, and what the base gives to them, asked once by the first
     trial that looks."""
 
-    def __init__(self, spec: Spec, base: Base, data: Data) -> None:
+    def __init__(self, spec: Spec, base: Base, data: Data, inspection: Inspection) -> None:
         self._tokenizer: Any = base.tokenizer
-        self._special = set(getattr(base.tokenizer, "all_special_ids", ()))
+        self._inspection = inspection
+        self._special = frozenset(getattr(base.tokenizer, "all_special_ids", ()))
         self.rows = _rows(data, spec.study.seed)
-        self._base: dict[int, Inside] = {}
+        self._base: list[Inside] = []
 
-    def look(self, mine: Factors) -> Life:
-        """Row after row, of the base first; as many as the time allows. Ends at a row with a fault."""
-        pairs: Pairs = []
-        spent_s = 0.0
-        for at, row in enumerate(self.rows):
-            if len(pairs) >= attention.FEWEST and spent_s >= LIMIT_S:
-                break
-            if at not in self._base:
-                found = yield from self._ask(None, row)
-                if found.fault:
-                    return [*pairs, (at, found, found)]
-                self._base[at] = found
-            found = yield from self._ask(mine, row)
-            pairs.append((at, found, self._base[at]))
-            spent_s += found.took_s
-            if found.fault:
-                break
-        return pairs
+    def look(self, mine: Factors) -> Pairs | None:
+        """At once, between two rounds: nobody's rounds are others for it. The base where nobody has asked it,
+        then the trial; as many rows as the time allows. The last pair may be one with a fault; None
+        where the trial is not stacked: it may be asked later."""
+        if not self._inspection.can(mine):
+            return None
+        if not self._base:
+            self._base = self._ask(None, self.rows)
+        return list(zip(self._ask(mine, self.rows[: len(self._base)]), self._base, strict=False))
 
-    def _ask(self, mine: Factors | None, row: Row) -> Generator[Want, tuple[Done, float], Inside]:
-        done, _ = yield Inspect(Item(mine, row), [one in self._special for one in row.ids])
-        (found,) = done.answers
-        assert isinstance(found, Inside)
+    def _ask(self, mine: Factors | None, rows: Sequence[Row]) -> list[Inside]:
+        found: list[Inside] = []
+        for row in rows:
+            late = sum(one.took_s for one in found) >= LIMIT_S
+            if (late and len(found) >= attention.FEWEST) or (found and found[-1].fault):
+                break
+            special = [one in self._special for one in row.ids]
+            found.append(self._inspection.do(Item(mine, row), special))
         return found
 
     # -- what comes of it -------------------------------------------------------------------------
 
     def told(self, trial: int, step: int, pairs: Pairs) -> contract.Insides:
         """All that is shown of a trial."""
-        good = [(at, now, base) for at, now, base in pairs if not now.fault]
+        good = [(now, base) for now, base in pairs if not (now.fault or base.fault)]
         if not good:
-            why = f"it could not be looked into: {pairs[0][1].fault}" if pairs else NO_ROWS
+            fault = next((one.fault for pair in pairs for one in pair if one.fault), "")
+            why = f"it could not be looked into: {fault}" if fault else NO_ROWS
             return contract.Insides(trial, step, why_none=why)
-        words = [one for at, *_ in good for one in self._words(self.rows[at])]
-        losses = [loss for _, now, _ in good for loss in now.losses]
-        base = [loss for *_, before in good for loss in before.losses]
+        words = [one for row in self.rows[: len(good)] for one in self._words(row)]
+        losses = [loss for now, _ in good for loss in now.losses]
+        base = [loss for _, before in good for loss in before.losses]
         layers = _layers(good)
-        why = "" if layers else good[0][1].why or good[0][2].why
+        why = "" if layers else good[0][0].why or good[0][1].why
         return contract.Insides(
             trial, step, len(good), len(losses),
             loss=_round(sum(losses) / len(losses)), base_loss=_round(sum(base) / len(base)),
@@ -154,14 +152,18 @@ class Inspected:
             return False
         return self._step < 0 or last or self._spent_s + self._last_s <= SHARE * trained_s
 
-    def take(self, step: int, pairs: Pairs, found: contract.Insides) -> None:
-        """Keep what was found; say once what it warns of."""
-        self._step, self._last_s = step, sum(now.took_s for _, now, _ in pairs)
+    def look(self, insides: Insides, trial: int, mine: Factors, step: int) -> None:
+        """Keep what is found; say once what it warns of."""
+        pairs = insides.look(mine)
+        if pairs is None:
+            return
+        found = insides.told(trial, step, pairs)
+        self._step, self._last_s = step, sum(now.took_s for now, _ in pairs)
         self._spent_s += self._last_s
         if found.warning and not self._warned:
             self._warned = True
             self._warn(f"{found.warning} (key a in its detail, or `trimtab insides {found.trial}`)")
-        write(self._folder, found, self._warn)
+        write(self._folder, found)
 
     def snapshot(self) -> list[Any]:
         """For a checkpoint."""
@@ -174,13 +176,16 @@ class Inspected:
             self._warned = bool(kept[3])
 
 
-def write(folder: Path, found: contract.Insides, warn: Callable[[str], None]) -> None:
-    """Put it into ``folder``/insides.json; a word where that is not possible."""
+def write(folder: Path, found: contract.Insides) -> None:
+    """Put it into ``folder``/insides.json; a line in the worker's log where that is not possible: on a full
+    disk people hear of what matters."""
     try:
         content = msgspec.json.encode(Redactor().anything(found))
         evidence.put(paths.private(folder) / "insides.json", content)
     except (OSError, TrimtabError) as error:
-        warn(f"what is inside of {folder.name} at step {found.step} cannot be written: {error}")
+        log.warning(
+            "the insides of trial %d at step %d cannot be written: %s", found.trial, found.step, error
+        )
 
 
 def _rows(data: Data, seed: int) -> list[Row]:
@@ -195,12 +200,12 @@ def _rows(data: Data, seed: int) -> list[Row]:
 
 def _layers(pairs: Pairs) -> tuple[contract.Layer, ...]:
     """Each layer's means over rows."""
-    if not all(now.layers and len(now.layers) == len(base.layers) for _, now, base in pairs):
+    if not all(now.layers and len(now.layers) == len(base.layers) for now, base in pairs):
         return ()
     found = []
-    for place, (index, _) in enumerate(pairs[0][1].layers):
-        now = _mean([inside.layers[place][1] for _, inside, _ in pairs])
-        base = _mean([inside.layers[place][1] for *_, inside in pairs])
+    for place, (index, _) in enumerate(pairs[0][0].layers):
+        now = _mean([inside.layers[place][1] for inside, _ in pairs])
+        base = _mean([inside.layers[place][1] for _, inside in pairs])
         found.append(
             contract.Layer(
                 index, now.entropy, base.entropy, _of(now.first), _of(base.first), _of(now.special),
@@ -218,8 +223,8 @@ def _mean(rows: Sequence[Heads]) -> Heads:
 def _warning(pairs: Pairs, layers: Sequence[contract.Layer]) -> str:
     if not layers:
         return ""
-    now = [attention.row_of([heads for _, heads in inside.layers]) for _, inside, _ in pairs]
-    base = [attention.row_of([heads for _, heads in inside.layers]) for *_, inside in pairs]
+    now = [attention.row_of([heads for _, heads in inside.layers]) for inside, _ in pairs]
+    base = [attention.row_of([heads for _, heads in inside.layers]) for _, inside in pairs]
     narrow, base_narrow = (
         sum(one < NARROW for layer in layers for one in heads(layer))
         for heads in (lambda one: one.entropy, lambda one: one.base_entropy)

@@ -1,41 +1,43 @@
-"""Looks into the base on one row, with a trial's adapter or without; costs nobody a trial."""
+"""Looks into the base on single rows, with a trial's adapter or without; costs nobody a trial."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import torch
 
 from core.contract.plain import plain
 from core.train.attention import Attention, Inside
-from core.train.forward import Forward
+from core.train.factors import Factors
+from core.train.forward import Forward, Item
+from core.train.memory import free
 from core.train.model import Base
-from core.train.wants import Done, Inspect
+from core.train.stack import Stack
 
 
 class Inspection:
     """Rows are done one at a time, without gradients: next to a training pass they take no memory."""
 
-    def __init__(self, base: Base, forward: Forward) -> None:
-        self._attention, self._forward = Attention(base.model), forward
+    def __init__(self, base: Base, stack: Stack, forward: Forward) -> None:
+        self._device, self._stack, self._forward = base.device, stack, forward
+        self._attention = Attention(base.model)
 
-    def do(self, wants: Mapping[int, Inspect]) -> tuple[dict[int, Done], bool]:
-        """What came of each want, and whether all went well. A fault is told in its answer, not raised; but
-        for torch.AcceleratorError."""
-        found = {one: self._inside(want) for one, want in wants.items()}
-        whole = not any(inside.fault for inside in found.values())
-        return {one: Done(answers=[inside]) for one, inside in found.items()}, whole
+    def can(self, mine: Factors | None) -> bool:
+        """Is the trial stacked, so that its adapter takes part?"""
+        return mine is None or bool(self._stack.order([mine]))
 
-    def _inside(self, want: Inspect) -> Inside:
+    def do(self, item: Item, special: Sequence[bool]) -> Inside:
+        """One row, whose ``special`` tokens are marked. A fault is told in what it gives, never raised:
+        memory may end, a layer may be like no other; a device that failed says so in the next round."""
         began, found = time.perf_counter(), Inside()
         try:
-            with self._attention.seen(want.special) as layers:
-                ((_, reading),) = self._forward.rate([want.item])
+            with self._attention.seen(special) as layers:
+                ((_, reading),) = self._forward.rate([item])
             found = Inside(reading.losses, layers, self._attention.why)
-        except torch.AcceleratorError:
-            raise
-        except Exception as error:  # memory ends, a layer is like no other: this row is not worth a trial
+        except Exception as error:
             found.fault = plain(f"{type(error).__name__}: {error}", 200)
+            if isinstance(error, torch.OutOfMemoryError):
+                free(self._device)
         found.took_s = time.perf_counter() - began
         return found

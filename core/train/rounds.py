@@ -3,7 +3,6 @@ anybody else's."""
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,18 +15,18 @@ from core.memory.passes import MOST, overhead, share_out
 from core.train import optimizer
 from core.train.factors import Factors
 from core.train.forward import Forward, Item
-from core.train.inspection import Inspection
 from core.train.likelihood import Reading
+from core.train.memory import free
 from core.train.model import Base
 from core.train.stack import Stack
 from core.train.trial import Trial
-from core.train.wants import BASE, Done, Inspect, Judge, Learn, Rate, Update, Wait, Want, Write
+from core.train.wants import BASE, Done, Judge, Learn, Rate, Update, Wait, Want, Write
 from core.train.writing import Writing
 
 CALM = 200  # rounds after which larger passes are tried again
 
 Rows = Learn | Judge | Rate
-W = TypeVar("W", Learn, Judge, Rate, Write, Inspect, Wait)
+W = TypeVar("W", Learn, Judge, Rate, Write, Wait)
 Found = list[tuple]  # of (factors, tensor, …), or of (item, reading)
 Wants = Mapping[int, tuple[Trial | None, Want]]  # by trial; that of the base itself has none
 
@@ -57,7 +56,6 @@ class Rounds:
         self._base, self._stack, self._forward = base, stack, forward
         self.alone: set[int] = set()
         self._writing = Writing(base, stack, forward.head)
-        self._inspection = Inspection(base, forward)
         self.most = self.bound = MOST  # tokens in one pass; the first is halved when memory ends
         self._calm = 0  # rounds since memory last ended
         parameters = sum(weight.numel() for weight in base.model.parameters())
@@ -89,7 +87,6 @@ class Rounds:
         outcome.busy_s = time.perf_counter() - began
         self._rate(_of(Rate, wants), owner, outcome)
         self._write(_of(Write, wants), outcome)
-        self._inspect(_of(Inspect, wants), outcome)
         outcome.done |= dict.fromkeys(_of(Wait, wants), Done())
         outcome.scoring_s = time.perf_counter() - began - outcome.busy_s
         return outcome
@@ -113,12 +110,6 @@ class Rounds:
             self.most, self._calm = min(self.most, max(1, wrote.short // 2)), 0
             outcome.short = min(outcome.short or wrote.short, wrote.short)
         if wrote.short or wrote.errors:
-            free(self._base.device)
-
-    def _inspect(self, wants: Mapping[int, Inspect], outcome: Outcome) -> None:
-        done, whole = self._inspection.do(wants)
-        outcome.done |= done
-        if not whole:
             free(self._base.device)
 
     def _dare(self) -> None:
@@ -256,10 +247,3 @@ def _add(sums: dict[int, list[torch.Tensor]], owner: Mapping[int, int], found: F
             mine[:] = [one + other for one, other in zip(mine, values, strict=True)]
         else:
             mine.extend(values)
-
-
-def free(device: torch.device) -> None:
-    """Give memory back that nobody holds."""
-    gc.collect()
-    if device.type == "cuda":
-        torch.cuda.empty_cache()

@@ -136,9 +136,7 @@ class Trial:
         if self._boards is not None and self._scored_step != self.step:
             yield from self._score(self._boards)
         if self._insides is not None and self._inspected.due(self.step, self._last, self.elapsed_s):
-            pairs = yield from self._insides.look(self.factors)
-            self._done += 1
-            self._inspected.take(self.step, pairs, self._insides.told(self.number, self.step, pairs))
+            self._inspected.look(self._insides, self.number, self.factors, self.step)
 
     @property
     def _last(self) -> bool:

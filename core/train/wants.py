@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from core.train.attention import Inside
 from core.train.factors import Factors
 from core.train.forward import Item
 from core.train.likelihood import Reading
@@ -63,14 +62,6 @@ class Write:
 
 
 @dataclass(frozen=True)
-class Inspect:
-    """Wanted: the losses of one row and where attention goes in it; ``special`` marks its special tokens."""
-
-    item: Item
-    special: Sequence[bool]
-
-
-@dataclass(frozen=True)
 class Wait:
     """Nothing is wanted in this round: somebody else has to be done first."""
 
@@ -88,13 +79,12 @@ class Written:
 @dataclass(frozen=True)
 class Done:
     """What came of a want: ``loss`` summed over the rows' targets, the gradient's ``norm`` before clipping,
-    and the ``hits`` of a judgement; ``answers`` to Rate, Write
-    and Inspect, in their order."""
+    and the ``hits`` of a judgement; ``answers`` to Rate and Write, in their order."""
 
     loss: float = 0.0
     norm: float = 0.0
     hits: int = 0
-    answers: Sequence[Reading | Written | Inside] = field(default=())
+    answers: Sequence[Reading | Written] = field(default=())
 
 
-Want = Learn | Judge | Rate | Write | Inspect | Wait
+Want = Learn | Judge | Rate | Write | Wait
