@@ -63,6 +63,18 @@ DETAIL = (
     Key("app.boards", "b", "boards", "boards", "quality, safety and security of all trials", shown=True),
     Key("chart.smooth", "e", "smooth", "smooth", "smooth the training curve, or show it raw"),
     Key("chart.log", "l", "log", "log", "logarithmic or linear values", shown=True),
+    Key("detail.insides", "a", "insides", "insides", "where the loss is, where it looks", shown=True),
+)
+
+INSIDES = (
+    Key("insides.back", "escape,backspace,a", "back", "back", "back to the trial", shown=True),
+    Key("insides.down", "down,j", "layer(1)", "layers", "further down the layers", shown=True),
+    Key("insides.up", "up,k", "layer(-1)", "up", "further up the layers"),
+    Key("insides.further", "pagedown,space", "page(1)", "tokens", "further down the tokens", shown=True),
+    Key("insides.nearer", "pageup", "page(-1)", "up", "further up the tokens"),
+    Key("insides.next", "right_square_bracket,right", "neighbour(1)", "next", "next trial", shown=True),
+    Key("insides.previous", "left_square_bracket,left", "neighbour(-1)", "prev", "previous trial"),
+    Key("insides.again", "r", "again", "ask again", "ask the engine again", shown=True),
 )
 
 MEMORY = (

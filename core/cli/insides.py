@@ -60,8 +60,11 @@ def _losses(found: i.Insides) -> None:
         print(f"  {plain(part.name, 20):<14}{part.tokens:>6} tokens  {shares}  {means}")
     print("\nthe tokens with the largest loss, nats")
     for token in found.worst[:TOKENS]:
-        before, after = plain(token.before[-AROUND:]), plain(token.after, AROUND // 2)
-        print(f"  {token.base_loss:6.2f} → {token.loss:6.2f}  {before}⟦{plain(token.text, 40)}⟧{after}")
+        before, text, after = (
+            plain(one.replace("\n", "↵"), most)
+            for one, most in ((token.before[-AROUND:], AROUND), (token.text, 40), (token.after, AROUND // 2))
+        )
+        print(f"  {token.base_loss:6.2f} → {token.loss:6.2f}  {before}⟦{text}⟧{after}")
 
 
 def _attention(found: i.Insides) -> None:

@@ -103,15 +103,15 @@ def warning(found: Change, narrow: int, base_narrow: int, heads: int) -> str:
     ``base_narrow`` of the base's."""
     said = []
     if found.narrowed:
-        said.append(f"the entropy of its heads fell by {_size(found.entropy, -1)} of what is possible")
+        said.append(f"the entropy of heads fell by {_size(found.entropy, -1)} of its range")
     if found.drawn:
-        said.append(f"the share of attention on the first and special tokens rose by {_size(found.few, 1)}")
+        said.append(f"the share on first and special tokens rose by {_size(found.few, 1)}")
     if not said:
         return ""
     return (
-        f"attention collapses on few tokens: {' and '.join(said)} against the base, on {found.few.samples} "
-        f"rows; {narrow} of {heads} heads look at few tokens, {base_narrow} in the base. A lower "
-        "learning_rate, lora_alpha or lora_rank, a longer warmup or a smaller clip_norm may help"
+        f"attention collapses on few tokens: {' and '.join(said)} on {found.few.samples} rows against the "
+        f"base; {narrow} of {heads} heads look at few tokens, {base_narrow} before. Try a lower "
+        "learning_rate, lora_alpha or lora_rank, or more warmup"
     )
 
 

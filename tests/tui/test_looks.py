@@ -7,6 +7,7 @@ import time
 import pytest
 from textual.pilot import Pilot
 
+from tests.looked import sample
 from tests.tui.conftest import Backend
 from tests.tui.scene import NOW, cpu_pack, four_cards, gpu_packs, no_card, state_of, study_events
 from tests.tui.scored import evidence, scored_study
@@ -20,8 +21,14 @@ SCENES = {
     "weighed": (weighed_study(), no_card(), cpu_pack()),
     "shared": (weighed_study(), shared_card(), gpu_packs()),
     "scored": (scored_study(), four_cards(), gpu_packs()),
+    "looked": (scored_study(), four_cards(), gpu_packs()),
 }
-ANSWERS = {"weighed": answers(on_cpu()), "shared": answers(on_cards()), "scored": evidence}
+ANSWERS = {
+    "weighed": answers(on_cpu()),
+    "shared": answers(on_cards()),
+    "scored": evidence,
+    "looked": lambda request: sample(),
+}
 SHOTS = [
     ("study", (80, 24), ()),
     ("study", (160, 48), ("j",)),
@@ -40,6 +47,8 @@ SHOTS = [
     ("scored", (200, 50), ("j", "j", "b", "tab", "l")),
     ("scored", (80, 24), ("j", "j", "b", "tab", "enter", "n")),
     ("scored", (120, 60), ("j", "j", "enter")),
+    ("looked", (80, 24), ("j", "j", "enter", "a")),
+    ("looked", (200, 60), ("j", "j", "enter", "a")),
 ]
 
 

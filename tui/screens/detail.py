@@ -14,6 +14,7 @@ from core.contract.metrics import METRICS
 from core.contract.plain import plain
 from tui.keys import DETAIL, EVERYWHERE, bindings
 from tui.screens.base import StudyScreen
+from tui.screens.insides import InsidesScreen
 from tui.text import ASKED, GLYPHS, bar, duration, number, size
 from tui.widgets.chart import Chart, curves_of
 from tui.widgets.eventlist import EventList
@@ -151,6 +152,10 @@ class DetailScreen(StudyScreen):
         if number is not None and number != self._trial:
             self._trial = number
             self.show()
+
+    def action_insides(self) -> None:
+        """Where its loss is, and where it looks."""
+        self.app.push_screen(InsidesScreen(self._trial))
 
     def action_smooth(self) -> None:
         """Smooth the training curve, or show it raw."""

@@ -9,7 +9,7 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from tui.keys import BOARDS, DETAIL, EVERYWHERE, EVIDENCE, MEMORY, STUDY, WHAT_IF, Key
+from tui.keys import BOARDS, DETAIL, EVERYWHERE, EVIDENCE, INSIDES, MEMORY, STUDY, WHAT_IF, Key
 from tui.look import Palette
 from tui.text import GLYPHS
 
@@ -63,6 +63,7 @@ class Help(ModalScreen[None]):
         groups = (
             ("all trials", STUDY),
             ("one trial", DETAIL),
+            ("insides of a trial", INSIDES),
             ("memory", WHAT_IF + MEMORY),
             ("boards", BOARDS),
             ("evidence of a number", EVIDENCE),
