@@ -51,7 +51,7 @@ DETAIL = (
     Key("detail.back", "escape,backspace", "back", "back", "back to all trials", shown=True),
     Key("trial.pause", "p", "pause", "pause", "pause the trial, or let it go on", shown=True),
     Key("trial.prune", "x", "prune", "prune", "end the trial (asks first)", shown=True),
-    Key("detail.next", "right_square_bracket,right", "neighbour(1)", "next", "next trial", shown=True),
+    Key("detail.next", "right_square_bracket,right", "neighbour(1)", "next", "next trial"),
     Key(
         "detail.previous",
         "left_square_bracket,left",
@@ -62,7 +62,7 @@ DETAIL = (
     Key("app.memory", "m", "memory", "memory", "who holds the memory, and what would fit", shown=True),
     Key("app.boards", "b", "boards", "boards", "quality, safety and security of all trials", shown=True),
     Key("chart.smooth", "e", "smooth", "smooth", "smooth the training curve, or show it raw"),
-    Key("chart.log", "l", "log", "log", "logarithmic or linear values", shown=True),
+    Key("chart.log", "l", "log", "log", "logarithmic or linear values"),
     Key("detail.insides", "a", "insides", "insides", "where the loss is, where it looks", shown=True),
 )
 

@@ -165,6 +165,22 @@ def test_what_was_said_is_known_after_a_restart_and_nothing_is_looked_at_twice(b
     assert told(tmp_path / "0").step == 8
 
 
+def test_a_trial_that_is_not_in_the_pack_yet_is_not_taken_for_the_base(bench, tmp_path, monkeypatch):
+    """From a checkpoint of a version that knew nothing of insides, at an evaluation."""
+    monkeypatch.setattr(insides.Inspected, "snapshot", lambda self: [])
+    one = bench()
+    one.assign(tmp_path)
+    while not one.of(e.TrialEvaluated):
+        one.turn()
+    one.pack.checkpoint_all()
+    (tmp_path / "0" / "insides.json").unlink()
+    again = bench()
+    again.assign(tmp_path, checkpoint=str(checkpoint.known(tmp_path / "0")[0]))
+    assert not (tmp_path / "0" / "insides.json").exists()
+    again.finish()
+    assert told(tmp_path / "0").step == 8
+
+
 def test_between_the_first_look_and_the_last_it_takes_a_hundredth_of_the_time(tmp_path):
     one = insides.Inspected(tmp_path, print)
     assert one.due(4, False, 0.0), "the first"

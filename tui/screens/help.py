@@ -63,10 +63,10 @@ class Help(ModalScreen[None]):
         groups = (
             ("all trials", STUDY),
             ("one trial", DETAIL),
-            ("insides of a trial", INSIDES),
             ("memory", WHAT_IF + MEMORY),
             ("boards", BOARDS),
             ("evidence of a number", EVIDENCE),
+            ("insides of a trial", INSIDES),
             ("everywhere", EVERYWHERE),
         )
         lines: list[Text] = []
