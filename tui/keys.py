@@ -67,7 +67,7 @@ DETAIL = (
     Key("detail.back", "escape,backspace", "back", "back", "back to all trials", shown=True),
     Key("trial.pause", "p", "pause", "pause", "pause the trial, or let it go on", shown=True),
     Key("trial.prune", "x", "prune", "prune", "end the trial (asks first)", shown=True),
-    Key("detail.next", "right_square_bracket,right", "neighbour(1)", "next", "next trial", shown=True),
+    Key("detail.next", "right_square_bracket,right", "neighbour(1)", "next", "next trial"),
     Key(
         "detail.previous",
         "left_square_bracket,left",
@@ -79,7 +79,19 @@ DETAIL = (
     Key("app.boards", "b", "boards", "boards", "quality, safety and security of all trials", shown=True),
     Key("app.insight", "i", "insight", "insight", "what the study has shown: history, importance, front …"),
     Key("chart.smooth", "w", "smooth", "smooth", "smooth the training curve, or show it raw"),
-    Key("chart.log", "l", "log", "log", "logarithmic or linear values", shown=True),
+    Key("chart.log", "l", "log", "log", "logarithmic or linear values"),
+    Key("detail.insides", "a", "insides", "insides", "where the loss is, where it looks", shown=True),
+)
+
+INSIDES = (
+    Key("insides.back", "escape,backspace,a", "back", "back", "back to the trial", shown=True),
+    Key("insides.down", "down,j", "layer(1)", "layers", "further down the layers", shown=True),
+    Key("insides.up", "up,k", "layer(-1)", "up", "further up the layers"),
+    Key("insides.further", "pagedown,space", "page(1)", "tokens", "further down the tokens", shown=True),
+    Key("insides.nearer", "pageup", "page(-1)", "up", "further up the tokens"),
+    Key("insides.next", "right_square_bracket,right", "neighbour(1)", "next", "next trial", shown=True),
+    Key("insides.previous", "left_square_bracket,left", "neighbour(-1)", "prev", "previous trial"),
+    Key("insides.again", "r", "again", "ask again", "ask the engine again", shown=True),
 )
 
 MEMORY = (

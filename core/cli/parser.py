@@ -160,6 +160,10 @@ def _reading(verbs: Any) -> None:
         "--method", choices=("ped-anova", "fanova"), default="ped-anova", help="fanova needs scikit-learn"
     )
     _json(insight)
+    insides = _verb(verbs, "insides", "insides:insides", "print where a trial's loss is and where it looks")
+    insides.add_argument("trial", metavar="TRIAL", type=number, help="the trial's number")
+    _study(insides)
+    _json(insides)
     logs = _verb(verbs, "logs", "logs:logs", "print a study's events, or a trial's")
     logs.add_argument("trial", metavar="TRIAL", nargs="?", type=number, help="the trial's number")
     _study(logs)

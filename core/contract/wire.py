@@ -16,6 +16,7 @@ from core.contract import work
 from core.contract.events import AnyEvent
 from core.contract.evidence import Evidence
 from core.contract.foretold import Forecast, MemoryNow
+from core.contract.insides import Insides
 from core.contract.learnt import Importance, SearchState
 from core.contract.state import State
 
@@ -193,6 +194,13 @@ class AskSearch(msgspec.Struct, frozen=True, tag="ask-search"):
     study: str
 
 
+class AskInsides(msgspec.Struct, frozen=True, tag="ask-insides"):
+    """Where a trial's loss is and where it looks. The reply's answer is Insides."""
+
+    study: str
+    trial: int
+
+
 class StopEngine(msgspec.Struct, frozen=True, tag="stop-engine"):
     """Exit; refused while a study runs unless ``force``."""
 
@@ -201,10 +209,10 @@ class StopEngine(msgspec.Struct, frozen=True, tag="stop-engine"):
 
 AnyRequest = (
     StartStudy | StopStudy | PauseStudy | ResumeStudy | PauseTrial | ResumeTrial | PruneTrial
-    | Foresee | WeighMemory | AskEvidence | AskImportance | AskSearch | StopEngine
+    | Foresee | WeighMemory | AskEvidence | AskImportance | AskSearch | AskInsides | StopEngine
     | EnqueueTrial | CloneTrial | EditTrial | ReprieveTrial | MarkTrial | ChangeStudy
 )  # fmt: skip
-Answer = Forecast | MemoryNow | Evidence | Queued | Change | Importance | SearchState
+Answer = Forecast | MemoryNow | Evidence | Queued | Change | Importance | SearchState | Insides
 
 
 class Ask(msgspec.Struct, frozen=True, tag="ask"):

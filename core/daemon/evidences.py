@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import msgspec
-
-from core import paths
 from core.contract import state as s
 from core.contract import wire
 from core.contract.evidence import Evidence
 from core.contract.metrics import METRICS
 from core.contract.plain import plain
 from core.contract.secrets import Redactor
+from core.daemon import kept
 from core.errors import RefusedError
 
 BASE = -1
-LARGEST_BYTES = 4 << 20
 NONE = "nothing is kept of it: it was not scored yet, or it rests on no single samples"
 
 
@@ -30,20 +27,9 @@ def read(study: s.Study, asked: wire.AskEvidence) -> Evidence:
     whose = "base" if asked.trial == BASE else str(asked.trial)
     folder = Path(study.folder) / "trials" / whose / "evidence"
     try:
-        found = _read(folder, f"{asked.metric.replace('/', '_')}.json")
+        found = kept.read(folder, f"{asked.metric.replace('/', '_')}.json", Evidence)
     except FileNotFoundError:
         return Evidence(asked.metric, why_none=NONE)
     except (OSError, ValueError) as error:
         return Evidence(asked.metric, why_none=f"it cannot be read: {plain(str(error), 200)}")
     return Redactor().anything(found)
-
-
-def _read(folder: Path, name: str) -> Evidence:
-    for one in (folder, folder.parent, folder.parent.parent):
-        if one.is_symlink():
-            raise OSError(f"{one.name} is a link")
-    with open(folder / name, "rb", opener=paths.no_link) as file:
-        content = file.read(LARGEST_BYTES + 1)
-    if len(content) > LARGEST_BYTES:
-        raise OSError("it is larger than 4 MiB")
-    return msgspec.json.decode(content, type=Evidence)

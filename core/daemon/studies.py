@@ -17,7 +17,7 @@ from core.contract import state as s
 from core.contract import wire, work
 from core.contract.spec import Spec
 from core.contract.specfile import parse, to_raw, write
-from core.daemon import evidences, placement, requests
+from core.daemon import evidences, insides, placement, requests
 from core.daemon.breaches import Breaches
 from core.daemon.crew import Crew, Worker
 from core.daemon.departures import Lost
@@ -156,6 +156,9 @@ class Studies:
                 study = requests.study_in(self.state, request.study)
                 runner = self._runners.get(study.name)
                 return await self._insights.answer(study, request, runner.caught_up if runner else None)
+            case wire.AskInsides():
+                study = requests.study_in(self.state, request.study)
+                return await asyncio.to_thread(insides.read, study, request.trial)
             case wire.StartStudy():
                 async with self._one_start:
                     await self._start(request)

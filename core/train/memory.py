@@ -87,3 +87,10 @@ def _peak_rss() -> int:
         pass
     unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2): kilobytes elsewhere
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def free(device: torch.device) -> None:
+    """Give memory back that nobody holds."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()

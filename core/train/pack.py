@@ -20,12 +20,15 @@ from core.train.bare import Bare
 from core.train.boards import Boards
 from core.train.data import Data
 from core.train.forward import Forward
+from core.train.insides import Insides
+from core.train.inspection import Inspection
 from core.train.keeping import Keeper
 from core.train.linear import Gate
 from core.train.member import Member
+from core.train.memory import free
 from core.train.meter import Meter
 from core.train.model import Base
-from core.train.rounds import Outcome, Rounds, Wants, free
+from core.train.rounds import Outcome, Rounds, Wants
 from core.train.stack import Stack
 from core.train.survey import survey
 from core.train.trial import Diverged, Tell, Trial
@@ -46,9 +49,11 @@ class Pack:
         modules = dict(base.model.named_modules())
         for place in self._places:
             Gate(modules[place.name], place, self._stack)
-        self._rounds = Rounds(base, self._stack, Forward(base, self._stack, self._survey.head))
+        forward = Forward(base, self._stack, self._survey.head)
+        self._rounds = Rounds(base, self._stack, forward)
         self._boards = Boards(spec, base, data) if spec.evaluate.boards else None
         self._bare = Bare(spec, base, self._boards, tell) if self._boards is not None else None
+        self._insides = Insides(spec, base, data, Inspection(base, self._stack, forward))
         if self._survey.astray or self._survey.why_alone:
             self._rounds.alone.add(BASE)
         longest = max((len(row.ids) for row in data.train), default=0)
@@ -103,7 +108,10 @@ class Pack:
         number = assign.trial
         try:
             paths.private(Path(assign.folder))
-            trial = Trial(self._spec, self._base, self._places, self._data, assign, self._tell, self._boards)
+            trial = Trial(
+                self._spec, self._base, self._places, self._data, assign, self._tell, self._boards,
+                self._insides,
+            )  # fmt: skip
             restoring.restore(trial, assign, self.warn)
         except adapters.Unfit as unfit:
             self.say(e.TrialInfeasible, number, why=str(unfit))

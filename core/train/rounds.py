@@ -3,7 +3,6 @@ anybody else's."""
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from core.train import optimizer
 from core.train.factors import Factors
 from core.train.forward import Forward, Item
 from core.train.likelihood import Reading
+from core.train.memory import free
 from core.train.model import Base
 from core.train.stack import Stack
 from core.train.trial import Trial
@@ -247,10 +247,3 @@ def _add(sums: dict[int, list[torch.Tensor]], owner: Mapping[int, int], found: F
             mine[:] = [one + other for one, other in zip(mine, values, strict=True)]
         else:
             mine.extend(values)
-
-
-def free(device: torch.device) -> None:
-    """Give memory back that nobody holds."""
-    gc.collect()
-    if device.type == "cuda":
-        torch.cuda.empty_cache()

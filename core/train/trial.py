@@ -19,7 +19,6 @@ from core.train import (
     checkpoint,
     cloning,
     dropout,
-    earlier,
     edits,
     evidence,
     memory,
@@ -30,9 +29,9 @@ from core.train import partial as parts
 from core.train.boards import Boards
 from core.train.course import Course, Since
 from core.train.data import Data, Row
-from core.train.factors import Factors
 from core.train.forward import Item, count_targets
 from core.train.held import Held
+from core.train.insides import Insides, Inspected
 from core.train.model import Base
 from core.train.partial import Partial
 from core.train.places import Layout, Place
@@ -62,10 +61,12 @@ class Trial:
         assign: Assign,
         tell: Tell,
         boards: Boards | None = None,
+        insides: Insides | None = None,
     ) -> None:
         """Raises adapters.Unfit when the knobs cannot be had here."""
         self.number, self.knobs, self.folder = assign.trial, dict(assign.knobs), Path(assign.folder)
         self._spec, self._base, self._tell, self._boards = spec, base, tell, boards
+        self._insides, self._inspected = insides, Inspected(self.folder, self._warn)
         length = int(self.knobs["sequence_length"])
         rows, self._held = data.shortened(length)[0], Held(spec, data, length)
         if not rows or not len(self._held):
@@ -74,7 +75,7 @@ class Trial:
         self.batch, self.total_steps = self.course.batch, self.course.total_steps
         names = adapters.targets(places, self.knobs["target_modules"])
         self.config = adapters.config(base, self.knobs, names)
-        self.factors = self._begin(Layout(adapters.chosen(places, names)), int(self.knobs["seed"]))
+        self.factors = beginning.drawn(spec, base, self.knobs, Layout(adapters.chosen(places, names)))
         self.optimizer = optimizer.make(self.factors, self.knobs)
         goal = spec.study.objectives[0]
         self._goal = goal.metric if goal.metric.startswith("eval/") else "eval/loss"
@@ -91,22 +92,6 @@ class Trial:
         self._unsaid: dict[str, str] = {}  # why the latest scoring has no value, by metric
         self._edits: list[Edit] = []  # asked for, to be made before its next step
         self.edited = False  # since somebody last looked
-
-    def _begin(self, layout: Layout, seed: int) -> Factors:
-        rank = int(self.knobs["lora_rank"])
-        factors = Factors(
-            layout, rank, float(self.knobs["lora_alpha"]), float(self.knobs["lora_dropout"]), seed,
-            self._base.device,
-        )  # fmt: skip
-        try:
-            if self._spec.model.adapter:
-                factors.draw("default")
-                earlier.begin(factors, Path(self._spec.model.adapter))
-            else:
-                factors.draw(str(self.knobs["initialisation"]))
-        except ValueError as error:
-            raise adapters.Unfit(f"the adapter cannot be made (rank {rank}): {error}") from error
-        return factors
 
     @property
     def trainable(self) -> int:
@@ -153,11 +138,18 @@ class Trial:
         return self.step < self.total_steps and not self._why
 
     def _look(self) -> Generator[Want, tuple[Done, float], None]:
-        """Evaluate and score where that is not done yet."""
+        """Evaluate, score and look inside where that is not done yet."""
         if self._evaluated_step != self.step:
             self._why = yield from self._evaluate()
         if self._boards is not None and self._scored_step != self.step:
             yield from self._score(self._boards)
+        if self._insides is not None and self._inspected.due(self.step, self._last, self.elapsed_s):
+            self._inspected.look(self._insides, self.number, self.factors, self.step)
+
+    @property
+    def _last(self) -> bool:
+        """Does it end with this step?"""
+        return bool(self._why) or self.step >= self.total_steps
 
     def _train_step(self) -> Generator[Want, tuple[Done, float], None]:
         """Go on where ``_partial`` is. Between any two micro-batches it can be left and taken up again."""
@@ -227,8 +219,7 @@ class Trial:
 
     def _score(self, boards: Boards) -> Generator[Want, tuple[Done, float], None]:
         """Fill the boards. Left in the middle, it is begun anew: nothing of it is kept before its end."""
-        last = bool(self._why) or self.step >= self.total_steps
-        writes = boards.writes(self.step // self.every, last)
+        writes = boards.writes(self.step // self.every, self._last)
         scored = yield from boards.score(self.factors, writes, self.elapsed_s, self._scoring_s)
         self._done += 1
         self._scored_step, self._scoring_s = self.step, self._scoring_s + scored.took_s
@@ -315,6 +306,7 @@ class Trial:
                 "knobs": dict(self.knobs),
                 "scored": [self._scored_step, self._scoring_s],
                 "unsaid": dict(self._unsaid),
+                "inspected": self._inspected.snapshot(),
                 "why": self._why,
                 "partial": asdict(self._partial),
             },
@@ -341,6 +333,7 @@ class Trial:
         self._passed_step = int(numbers.get("passed_step", -1))
         self._scored_step, self._scoring_s = numbers.get("scored", (-1, 0.0))
         self._unsaid, self._why = dict(numbers.get("unsaid", {})), str(numbers.get("why", ""))
+        self._inspected.restore(numbers.get("inspected", ()))
         self._partial = parts.read(numbers["partial"])
 
     def to(self, device: torch.device) -> None:

@@ -9,8 +9,10 @@ from core.contract import events as e
 from core.contract import state as s
 from core.contract import wire
 from core.contract.evidence import Evidence, Sample
+from core.contract.insides import Insides, Token
 from core.contract.learnt import Importance
 from tests.hostile import TEXTS, harm, hostile, width
+from tests.looked import sample
 from tests.tui import explored
 from tests.tui.scene import NOW, four_cards, gpu_packs, no_card, state_of, study_events
 from tests.tui.scored import evidence, scored_study
@@ -131,6 +133,25 @@ async def test_hostile_words_on_the_search_are_harmless(seat, size):
             look(you)
             await you.press(key)
         look(you)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
+async def test_hostile_tokens_and_reasons_are_harmless(seat, size):
+    state = hostile(state_of(scored_study(), four_cards(), gpu_packs()))
+    worst = tuple(Token(text, text[::-1], text, text, 1.0, 2.0) for text in TEXTS)
+    blind = msgspec.structs.replace(sample(), worst=worst, layers=(), why_no_attention=TEXTS[2])
+    poisoned = msgspec.structs.replace(hostile(sample()), why_none="")
+    answers = (poisoned, blind, *(Insides(2, why_none=text) for text in TEXTS))
+    async with seat(state, size) as you:
+        you.backend.answers = lambda request: answers[0]
+        await you.press("j", "enter", "a")
+        await you.until(lambda: "step 400" in you.screen(), "the insides")
+        look(you)
+        for answer in answers:
+            you.backend.answers = lambda request, answer=answer: answer
+            for key in ("r", "down", "pagedown", "right_square_bracket"):
+                await you.press(key)
+                look(you)
 
 
 async def test_markup_is_shown_as_it_was_written(seat):

@@ -7,6 +7,7 @@ import time
 import pytest
 from textual.pilot import Pilot
 
+from tests.looked import sample
 from tests.tui import explored
 from tests.tui.conftest import Backend
 from tests.tui.scene import NOW, cpu_pack, four_cards, gpu_packs, no_card, state_of, study_events
@@ -25,6 +26,7 @@ SCENES = {
     "scored": (scored_study(), four_cards(), gpu_packs()),
     "steered": (steered_study(), four_cards(), gpu_packs()),
     **explored.SCENES,
+    "looked": (scored_study(), four_cards(), gpu_packs()),
 }
 ANSWERS = {
     "weighed": answers(on_cpu()),
@@ -32,6 +34,7 @@ ANSWERS = {
     "scored": evidence,
     "steered": steered,
     **dict.fromkeys(explored.SCENES, explored.answers),
+    "looked": lambda request: sample(),
 }
 SHOTS = [
     ("study", (80, 24), ()),
@@ -70,6 +73,8 @@ SHOTS = [
     ("two", (80, 24), ("i", "tab", "tab", "tab", "tab", "tab", "down")),
     ("explored", (80, 24), ("j", "V")),
     ("explored", (200, 60), ("v", "j", "j", "v", "j", "v", "j", "v", "V", "a")),
+    ("looked", (80, 24), ("j", "j", "enter", "a")),
+    ("looked", (200, 60), ("j", "j", "enter", "a")),
 ]
 
 

@@ -13,6 +13,7 @@ from core.contract.knobs import TABLE
 from core.contract.metrics import METRICS
 from core.contract.plain import plain
 from tui.keys import DETAIL, EVERYWHERE, STEERING, bindings
+from tui.screens.insides import InsidesScreen
 from tui.screens.steering import SteeringScreen
 from tui.text import ASKED, GLYPHS, bar, duration, number, size
 from tui.widgets.chart import Chart, curves_of
@@ -156,6 +157,10 @@ class DetailScreen(SteeringScreen):
         if number is not None and number != self._trial:
             self._trial = number
             self.show()
+
+    def action_insides(self) -> None:
+        """Where its loss is, and where it looks."""
+        self.app.push_screen(InsidesScreen(self._trial))
 
     def action_smooth(self) -> None:
         """Smooth the training curve, or show it raw."""

@@ -15,6 +15,7 @@ from tui.keys import (
     DETAIL,
     EVERYWHERE,
     EVIDENCE,
+    INSIDES,
     INSIGHT,
     MEMORY,
     STEERING,
@@ -84,6 +85,7 @@ class Help(ModalScreen[None]):
             ("evidence of a number", EVIDENCE),
             ("insight", INSIGHT),
             ("trials compared", COMPARE),
+            ("insides of a trial", INSIDES),
             ("everywhere", EVERYWHERE),
         )
         lines: list[Text] = []

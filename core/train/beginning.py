@@ -1,4 +1,4 @@
-"""A trial that begins from an earlier adapter instead of nothing: ``model.adapter``."""
+"""How a trial's factors begin: drawn from its seed, or from an earlier adapter, ``model.adapter``."""
 
 from __future__ import annotations
 
@@ -11,8 +11,28 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from core.contract.knobs import Value
+from core.contract.spec import Spec
 from core.train.adapters import Unfit
 from core.train.factors import Factors
+from core.train.model import Base
+from core.train.places import Layout
+
+
+def drawn(spec: Spec, base: Base, knobs: dict[str, Value], layout: Layout) -> Factors:
+    """A trial's factors before its first step. Raises Unfit where they cannot be had."""
+    rank, seed = int(knobs["lora_rank"]), int(knobs["seed"])  # type: ignore[arg-type]
+    alpha, dropout = float(knobs["lora_alpha"]), float(knobs["lora_dropout"])  # type: ignore[arg-type]
+    factors = Factors(layout, rank, alpha, dropout, seed, base.device)
+    if spec.model.adapter:
+        factors.draw("default")
+        begin(factors, Path(spec.model.adapter))
+        return factors
+    try:
+        factors.draw(str(knobs["initialisation"]))
+    except ValueError as error:
+        raise Unfit(f"the adapter cannot be made (rank {rank}): {error}") from error
+    return factors
 
 
 def begin(factors: Factors, folder: Path) -> None:

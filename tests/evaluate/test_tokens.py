@@ -1,0 +1,42 @@
+"""Which tokens carry the loss, by hand."""
+
+import pytest
+
+from core.contract.insides import Part
+from core.evaluate import tokens
+from core.evaluate.tokens import kind, parts, quarter, top
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        (" the", "words"), ("x1", "words"), ("\ufffd", "words"), ("漢", "words"), (" 42", "digits"),
+        ("٣", "digits"), (").", "punctuation"), (" –", "punctuation"), ("\n\n", "space"), ("", "space"),
+        ("\x1b[", "punctuation"),
+    ],
+)  # fmt: skip
+def test_a_token_has_one_kind(text, name):
+    assert kind(text) == name
+
+
+def test_the_first_of_an_answer_and_special_tokens_are_kinds_of_their_own():
+    assert kind(" 42", first=True) == "first" and kind("<|im_end|>", special=True) == "special"
+    assert kind("<|im_end|>", special=True, first=True) == "first"
+    assert {kind("a"), kind("1"), kind("."), kind(" ")} <= set(tokens.KINDS)
+
+
+def test_quarters_of_a_row():
+    assert [quarter(at, 8)[0] for at in range(8)] == list("11223344")
+    assert quarter(0, 1) == "1st quarter" and quarter(2, 3) == "3rd quarter"
+
+
+def test_shares_and_means_before_and_after():
+    found = parts(["words", "digits", "words"], [1.0, 6.0, 1.0], [2.0, 2.0, 4.0], tokens.KINDS)
+    assert found == (Part("words", 2, 0.25, 1.0, 0.75, 3.0), Part("digits", 1, 0.75, 6.0, 0.25, 2.0))
+    assert parts(["words"], [0.0], [0.0], tokens.KINDS) == (Part("words", 1, 0.0, 0.0, 0.0, 0.0),)
+
+
+def test_the_largest_tenth():
+    assert top([1.0] * 10) == pytest.approx(0.1)
+    assert top([0.0] * 19 + [3.0]) == 1.0, "two of twenty: one of them has all of it"
+    assert top([4.0, 1.0, 1.0, 2.0]) == 0.5, "one at least"
