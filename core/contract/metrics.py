@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Direction = Literal["minimize", "maximize"]
@@ -31,6 +31,7 @@ TABLE: tuple[Metric, ...] = (
     Metric("quality/exact", "maximize", "share of generated answers that are right", "fraction"),
     Metric("quality/f1", "maximize", "mean F1 of the words of generated answers", "fraction"),
     Metric("quality/choice", "maximize", "share of questions answered by the likeliest choice", "fraction"),
+    Metric("quality/loss", "minimize", "loss of the sampled validation rows, all slices", "nats/token"),
     Metric("quality/worst_slice", "minimize", "largest loss of a slice of the validation rows", "nats/token"),
     Metric("quality/forgetting", "minimize", "rise of perplexity on general text", "fraction"),
     Metric("quality/tokens_per_s", "maximize", "tokens written per second", "tokens/s"),
@@ -61,9 +62,20 @@ TABLE: tuple[Metric, ...] = (
 )  # fmt: skip
 
 BOARDS = ("quality", "safety", "security")  # what evaluations on prompts fill
+SLICE, TASK = "quality/slice:", "quality/task:"
+PATTERNS: tuple[Metric, ...] = (  # their names go on with what a study's data or spec calls it
+    Metric(SLICE, "minimize", "loss of this slice of the validation rows", "nats/token"),
+    Metric(TASK, "maximize", "what lm-evaluation-harness scores this task", "fraction"),
+)
 METRICS: dict[str, Metric] = {metric.name: metric for metric in TABLE}
 OBJECTIVES = (
     "eval/loss", "eval/perplexity", "eval/accuracy",
     "train/loss", "train/tokens_per_s", "memory/alone_bytes", "memory/peak_bytes",
     *(name for name in METRICS if name.split("/")[0] in BOARDS),
 )  # fmt: skip
+
+
+def known(name: str) -> Metric | None:
+    """The row of ``name``, of the pattern that it follows; None where there is neither."""
+    like = next((one for one in PATTERNS if name.startswith(one.name) and name != one.name), None)
+    return METRICS.get(name) or (replace(like, name=name) if like is not None else None)

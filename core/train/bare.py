@@ -28,7 +28,7 @@ from core.train.trial import Tell
 from core.train.wants import BASE, Done, Want
 
 log = logging.getLogger("trimtab.bare")
-VERSION = 1  # of how probes are scored: another one makes what was kept of no use
+VERSION = 2  # of how probes are scored: another one makes what was kept of no use
 
 
 class Kept(msgspec.Struct):
@@ -145,7 +145,7 @@ class Bare:
             sums.update(json.dumps([probe.metrics, probe.tokens, probe.turn, probe.why_none]).encode())
             for several in probe.asks:
                 for ask in several:
-                    row = [ask.row.ids, ask.row.labels, ask.row.part] if ask.row is not None else []
+                    row = [ask.row.ids, ask.row.labels, ask.row.parts] if ask.row is not None else []
                     sums.update(json.dumps([row, list(ask.prompt), ask.seed]).encode())
         return sums.hexdigest()[:32]
 

@@ -22,6 +22,7 @@ from core.train.factors import Factors
 from core.train.forward import Item, count_targets
 from core.train.model import Base
 from core.train.order import Order
+from core.train.past import Past
 from core.train.places import Layout, Place
 from core.train.position import Position
 from core.train.wants import Done, Judge, Learn, Update, Want
@@ -88,6 +89,7 @@ class Trial:
         self.best_at: Position | None = None  # where it stood after its best evaluation
         self._why = ""  # why its last evaluation ended it
         self._scored_step, self._scoring_s = -1, 0.0
+        self._past = Past()
         self._unsaid: dict[str, str] = {}  # why the latest scoring has no value, by metric
 
     def _begin(self, layout: Layout, seed: int) -> Factors:
@@ -213,7 +215,7 @@ class Trial:
         self._say(
             e.TrialScored,
             step=self.step, elapsed_s=self.elapsed_s, scores=scored.scores, took_s=scored.took_s,
-            changes=scored.changes,
+            changes=scored.changes, since=self._past.compare(scored, self.step),
         )  # fmt: skip
 
     def values(self) -> tuple[float, ...]:
@@ -281,6 +283,7 @@ class Trial:
                 "evaluated_step": self._evaluated_step,
                 "scored": [self._scored_step, self._scoring_s],
                 "unsaid": dict(self._unsaid),
+                "past": self._past.numbers(),
                 "why": self._why,
                 "partial": asdict(self._partial),
             },
@@ -300,6 +303,7 @@ class Trial:
         self.best_at = Position(*numbers["best_at"]) if numbers["best_at"] else None
         self.latest, self._evaluated_step = dict(numbers["latest"]), int(numbers["evaluated_step"])
         self._scored_step, self._scoring_s = numbers.get("scored", (-1, 0.0))
+        self._past.restore(numbers.get("past", {}))
         self._unsaid, self._why = dict(numbers.get("unsaid", {})), str(numbers.get("why", ""))
         self._partial = Partial(**{**partial, "sums": Sums(**partial["sums"])})
 
