@@ -3,7 +3,6 @@ to samplers as constraints."""
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from core.contract import size
-from core.contract.metrics import METRICS, known
+from core.contract.metrics import known, nearest
 from core.contract.plain import plain
 from core.contract.score import Score
 from core.errors import SpecError
@@ -48,7 +47,7 @@ class Limit:
             raise SpecError.of(f"{plain(text, 80)!r} is no limit", where, _FIX)
         metric, sign = found["metric"], found["sign"]
         if known(metric) is None:
-            raise SpecError.of(f"unknown metric {plain(metric, 80)!r} in a limit", where, _near(metric))
+            raise SpecError.of(f"unknown metric {plain(metric, 80)!r} in a limit", where, nearest(metric))
         return cls(metric, sign[0] == "<", _bound(metric, found["bound"], where), "=" not in sign)
 
     def __str__(self) -> str:
@@ -130,8 +129,3 @@ def _written(bound: float, unit: str) -> str:
 def _short(number: float) -> str:
     text = f"{number:g}"
     return text if float(text) == number else repr(number)
-
-
-def _near(name: str) -> str:
-    close = difflib.get_close_matches(name, METRICS, n=1, cutoff=0.5)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(METRICS)}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -79,3 +81,17 @@ def known(name: str) -> Metric | None:
     """The row of ``name``, of the pattern that it follows; None where there is neither."""
     like = next((one for one in PATTERNS if name.startswith(one.name) and name != one.name), None)
     return METRICS.get(name) or (replace(like, name=name) if like is not None else None)
+
+
+def nearest(name: str, options: Iterable[str] = METRICS) -> str:
+    """The remedy for a name that is none of ``options``: the nearest, else all. Boards are easily taken for
+    one another, so what ends alike is near, too: speed/latency is quality/latency_s."""
+    names = list(options)
+    ends = {one.split("/")[-1]: one for one in names}
+    alike = difflib.get_close_matches(name.split("/")[-1], ends, n=1, cutoff=0.75)
+    found = (
+        difflib.get_close_matches(name, names, n=1, cutoff=0.75)
+        or [ends[one] for one in alike]
+        or difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    )
+    return f"did you mean {found[0]!r}?" if found else f"known: {', '.join(names)}"

@@ -241,3 +241,18 @@ def test_tpe_learns_from_how_much_a_limit_is_violated(tmp_path):
     assert oracle.study.trials[0].constraints == {"memory": ranks[0] / 32 - 1}
     assert oracle.study.best_params["lora_rank"] >= 28
     assert sum(rank > 32 for rank in ranks[15:]) <= 7, "a blind sampler that follows the curve: nearly all"
+
+
+def test_tpe_keeps_away_from_what_breaks_a_board_s_constraint(tmp_path):
+    """The largest ranks are the best and too toxic: they are proposed less often than without the constraint."""
+    limit, large = "safety/toxicity <= 0.02", {}
+    for constrained in (False, True):
+        oracle = Oracle(studies.raw("tpe", startup_trials=10, storage=MEMORY), str(tmp_path))
+        ranks = []
+        for index in range(40):
+            ranks.append(oracle.ask(index).params["lora_rank"])
+            if constrained:
+                oracle.constrain(index, limit, ranks[-1] / 8 - 1)
+            oracle.tell(index, "complete", [1 / ranks[-1]])
+        large[constrained] = sum(one > 8 for one in ranks[10:])
+    assert large[True] < large[False] / 2
