@@ -12,13 +12,13 @@ class Scoring(Scripted):
     def turn(self, trial: int) -> None:
         super().turn(trial)
         step = self.steps.get(trial)
-        if step is not None and step % 5 == 0:
+        if step is not None and step % self.spec.evaluate.every == 0:
             self.score(trial, step)
 
     def score(self, trial: int, step: int) -> float:
         """Toxicity by the step; right answers by the rank, and a little by the step."""
         rank = self.knobs[trial]["lora_rank"]
-        values = {"safety/toxicity": min(0.9, 0.01 * step), "quality/exact": rank / 64 + 0.001 * step}
+        values = {"safety/toxicity": min(0.9, 0.01 * step), "quality/exact": rank / 64 + 0.0001 * step}
         scores = {name: Score(one, 0.9 * one, min(1.0, 1.1 * one), 200) for name, one in values.items()}
         self.tell(e.TrialScored, trial, step=step, elapsed_s=step * STEP_S, scores=scores)
         return values["quality/exact"]

@@ -151,7 +151,7 @@ def test_a_broken_limit_is_said_once_and_acted_upon_by_a_real_engine(scoring, on
 
 @pytest.mark.real
 def test_a_board_s_score_is_objective_and_constraint_and_prunes_through_a_real_engine(scoring):
-    """Ranks differ in what they answer; toxicity is 0.2 at the end of every trial that reaches it."""
+    """Ranks differ in what they answer; toxicity is 0.9 at the end of every trial that reaches it."""
     import optuna
 
     scoring.run(
@@ -159,7 +159,7 @@ def test_a_board_s_score_is_objective_and_constraint_and_prunes_through_a_real_e
             "trials": 5, "sampler": "grid", "pruner": "threshold", "threshold": {"lower": 0.2},
             "objectives": ["quality/exact"], "constraints": ["safety/toxicity <= 2 %"],
         },
-        train={"steps": 20}, evaluate={"boards": ["quality", "safety"], "every": 5}, resources={"pack": 1},
+        train={"steps": 600}, evaluate={"boards": ["quality", "safety"], "every": 40},
     )  # fmt: skip
     study = scoring.until_study(lambda one: one.state == "complete", "it is complete")
     stored = optuna.load_study(study_name=study.name, storage=f"sqlite:///{study.folder}/optuna.db")
@@ -170,10 +170,10 @@ def test_a_board_s_score_is_objective_and_constraint_and_prunes_through_a_real_e
         assert trial.constraints["safety/toxicity <= 0.02"] == pytest.approx(toxicity / 0.02 - 1)
         if known.state == s.COMPLETE:
             assert known.params["lora_rank"] >= 16
-            assert trial.value == pytest.approx(known.params["lora_rank"] / 64 + 0.02)
+            assert trial.value == pytest.approx(known.params["lora_rank"] / 64 + 0.06)
             assert known.values == (trial.value,) == (known.latest["quality/exact"],)
-            assert toxicity == pytest.approx(0.2) and max(trial.constraints.values()) > 0
+            assert toxicity == pytest.approx(0.9) and max(trial.constraints.values()) > 0
         else:
             assert known.state == s.PRUNED and known.params["lora_rank"] < 16
-            assert "quality/exact" in known.why and trial.intermediate_values[5] < 0.2
+            assert "quality/exact" in known.why and trial.intermediate_values[40] < 0.2
     assert sorted(one.state for one in study.trials.values()) == [s.COMPLETE] * 2 + [s.PRUNED] * 3

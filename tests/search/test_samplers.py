@@ -244,7 +244,7 @@ def test_tpe_learns_from_how_much_a_limit_is_violated(tmp_path):
 
 
 def test_tpe_keeps_away_from_what_breaks_a_board_s_constraint(tmp_path):
-    """The largest ranks are the best and too toxic: they are proposed less often than without the constraint."""
+    """The largest ranks are the best, and too toxic: they are proposed less often than without it."""
     limit, large = "safety/toxicity <= 0.02", {}
     for constrained in (False, True):
         oracle = Oracle(studies.raw("tpe", startup_trials=10, storage=MEMORY), str(tmp_path))
