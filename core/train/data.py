@@ -14,7 +14,8 @@ from core.contract.space import Choice, Range
 from core.contract.spec import Spec
 from core.errors import TrimtabError
 from core.evaluate import canary, slices
-from core.train import source
+from core.evaluate.shapes import Question
+from core.train import questions, source
 from core.train.form import Form, Formless, Segment
 from core.train.progress import Progress
 
@@ -42,6 +43,7 @@ class Data:
     validation: list[Row]
     notes: list[str] = field(default_factory=list)
     canaries: list[canary.Canary] = field(default_factory=list)  # the last rows of ``train``
+    questions: list[Question] = field(default_factory=list)  # validation rows with choices
     _cut: dict[int, tuple[list[Row], list[Row]]] = field(default_factory=dict, repr=False)
 
     def shortened(self, length: int) -> tuple[list[Row], list[Row]]:
@@ -92,6 +94,8 @@ def load_data(spec: Spec, tokenizer: Any, progress: Progress) -> Data:
         _kept(form, validation[: spec.evaluate.rows], "validation", spec, progress, notes),
         notes,
     )
+    data.questions, fault = questions.found(validation[: spec.evaluate.rows], spec.data.prompt_key)
+    notes += [fault] if fault else []
     _plant(data, canary.canaries(spec.evaluate.canaries, spec.study.seed), tokenizer)
     notes.append(f"{len(data.train)} training and {len(data.validation)} validation rows, as {form.kind}")
     return data

@@ -10,6 +10,7 @@ from core.contract.score import Score
 from core.evaluate import answers as answering
 from core.evaluate import likelihood, slices, speed
 from core.evaluate.library import Library
+from core.evaluate.shapes import Question
 from core.train.asking import Asking
 from core.train.data import MASKED, Data, Row, cut
 from core.train.probe import NOTHING, Ask, Found, Probe, Readings, Texts, chosen, fitting
@@ -18,26 +19,30 @@ from core.train.scoring import changed
 WRITTEN = ("quality/bleu", "quality/chrf", "quality/exact", "quality/f1")
 SPEED = ("quality/tokens_per_s", "quality/latency_s")
 TOKENS = 48  # of an answer
-NO_CHOICES = "there are no questions with choices: put questions.jsonl into the folder of evaluate.prompts"
+NO_CHOICES = (
+    "there are no questions with choices: give the rows columns choices and answer, or put questions.jsonl "
+    "into the folder of evaluate.prompts"
+)
 NO_QUESTION = "the rows are plain text: nothing is asked, so nothing is answered"
 
 
 def probes(asking: Asking, library: Library, data: Data, samples: int, seed: int) -> Iterator[Probe]:
     """Those by likelihood first."""
-    yield _choice(asking, library, samples, seed)
+    yield _choice(asking, [*library.questions, *data.questions], samples, seed)
     yield _slices(asking, data, samples, seed)
     yield _forgetting(asking, library, samples, seed)
     yield _completions(asking, data, samples, seed)
 
 
-def _choice(asking: Asking, library: Library, samples: int, seed: int) -> Probe:
-    asked = chosen(library.questions, samples, seed, "choice")
+def _choice(asking: Asking, pool: Sequence[Question], samples: int, seed: int) -> Probe:
+    """Questions of the user's file of prompts, and rows of the data that have choices."""
+    asked = chosen(pool, samples, seed, "choice")
     rows = [[asking.row(f" {one}", question.question) for one in question.choices] for question in asked]
     sizes = [[len(one.encode()) or 1 for one in question.choices] for question in asked]
 
     def score(found: Readings, base: Sequence[float]) -> Found:
         likely = [[-one.loss for one in several] for several in found]
-        right = [question.answer for question in asked[: len(found)]]
+        right = [question.right for question in asked[: len(found)]]
         whole = likelihood.choice(likely, right, sizes[: len(found)])
         each = [
             likelihood.choice([one], [at], [size]).value
