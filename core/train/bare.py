@@ -7,8 +7,9 @@ import json
 import logging
 import math
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -24,6 +25,7 @@ from core.train.model import Base
 from core.train.probe import Probe
 from core.train.rounds import Outcome
 from core.train.scoring import Scored, scoring
+from core.train.tasks import Tasks
 from core.train.trial import Tell
 from core.train.wants import BASE, Done, Want
 
@@ -112,6 +114,20 @@ class Bare:
                 kept = _kept(scored)
                 self._write(place, kept)
             self._take(writes, kept)
+        if self._boards.tasks is not None:
+            yield from self._do_tasks(self._boards.tasks)
+
+    def _do_tasks(self, tasks: Tasks) -> Generator[Want, tuple[Done, float], None]:
+        """No trial waits for them: they are at its end, and long."""
+        place = paths.cache() / "scores" / f"{self._digest([], tasks.known())}.json"
+        kept = _read(place)
+        if kept is None:
+            self._answered = self._asked = 0
+            scored = yield from tasks.score(None, {}, lambda done: None)
+            kept = _kept(scored)
+            if all(score.value is not None for score in kept.scores.values()):
+                self._write(place, kept)
+        self._take(True, kept)
 
     def _take(self, writes: bool, kept: Kept) -> None:
         self._boards.base_values |= {
@@ -130,7 +146,7 @@ class Bare:
         except Exception as error:
             self._note(f"the base's scores cannot be kept: {plain(str(error), 200)}")
 
-    def _digest(self, probes: list[Probe]) -> str:
+    def _digest(self, probes: list[Probe], more: Sequence[Any] = ()) -> str:
         """Of the model, and of every token that it is asked."""
         model, section = self._spec.model, self._spec.evaluate
         folder = Path(self._base.name)
@@ -138,7 +154,7 @@ class Bare:
         stamps = [(one.name, one.stat().st_size, one.stat().st_mtime_ns) for one in weights]
         known = [
             VERSION, self._base.name, model.revision, self._base.precision, self._base.device.type, stamps,
-            section.classifier,
+            section.classifier, *more,
         ]  # fmt: skip
         sums = hashlib.sha256(json.dumps(known).encode())
         for probe in probes:

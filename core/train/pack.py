@@ -49,7 +49,8 @@ class Pack:
         for place in self._places:
             Gate(modules[place.name], place, self._stack)
         self._rounds = Rounds(base, self._stack, Forward(base, self._stack, self._survey.head))
-        self._boards = Boards(spec, base, data) if spec.evaluate.boards else None
+        wanted = spec.evaluate.boards or spec.evaluate.tasks
+        self._boards = Boards(spec, base, data) if wanted else None
         self._bare = Bare(spec, base, self._boards, tell) if self._boards is not None else None
         if self._survey.astray or self._survey.why_alone:
             self._rounds.alone.add(BASE)

@@ -26,7 +26,8 @@ def found(rows: Sequence[dict[str, Any]], prompt_key: str) -> tuple[list[Questio
 def _question(row: dict[str, Any], prompt_key: str) -> Question | str:
     """Choices are texts or, as in ARC, {"text": […], "label": […]}. A string says why it is no question."""
     asked = row.get("question", row.get(prompt_key))
-    choices, labels = row["choices"], list[Any]()
+    choices: Any = row["choices"]
+    labels: list[Any] = []
     if isinstance(choices, dict):
         choices, labels = choices.get("text"), list(choices.get("label") or ())
     answer = next((row[name] for name in ANSWERS if row.get(name) is not None), None)

@@ -33,6 +33,11 @@ class Scored:
     changes: dict[str, Score] = field(default_factory=dict)
     took_s: float = 0.0
 
+    def join(self, other: Scored) -> None:
+        """What was scored beside it."""
+        for name in ("scores", "values", "weights", "worst", "changes"):
+            getattr(self, name).update(getattr(other, name))
+
 
 Life = Generator[Want, tuple[Done, float], Scored]
 

@@ -202,8 +202,12 @@ class Trial:
 
     def _score(self, boards: Boards) -> Generator[Want, tuple[Done, float], None]:
         """Fill the boards. Left in the middle, it is begun anew: nothing of it is kept before its end."""
-        writes = boards.writes(self.step, bool(self._why) or self.step == self.total_steps)
+        last = bool(self._why) or self.step == self.total_steps
+        writes = boards.writes(self.step, last)
         scored = yield from boards.score(self.factors, writes, self.elapsed_s, self._scoring_s)
+        if last and boards.tasks is not None:
+            scored.join((yield from boards.tasks.score(self.factors, boards.base_values, self._prepare)))
+            self._prepare(-1)
         self._done += 1
         self._scored_step, self._scoring_s = self.step, self._scoring_s + scored.took_s
         for name, score in scored.scores.items():
@@ -248,6 +252,14 @@ class Trial:
         if due or self.step in (1, self.total_steps) or self.step % self._spec.evaluate.every == 0:
             self._reported_at = now
             self._say(e.TrialReported, step=self.step, elapsed_s=self.elapsed_s, metrics=metrics)
+
+    def _prepare(self, done: int) -> None:
+        """How many requests of the tasks at its end are answered; -1: all."""
+        stage = f"trial {self.number}: the tasks of evaluate.tasks" if done >= 0 else ""
+        study, done = self._spec.study.name, max(0, done)
+        self._tell(
+            e.Preparing(at=time.time(), study=study, worker="", stage=stage, done=done, unit="answers")
+        )
 
     def _warn(self, text: str) -> None:
         study, told = self._spec.study.name, f"trial {self.number}: {text}"
