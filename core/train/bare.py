@@ -7,7 +7,8 @@ import json
 import logging
 import math
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,10 @@ from core.train.model import Base
 from core.train.probe import Probe
 from core.train.rounds import Outcome
 from core.train.scoring import Scored, scoring
+from core.train.sharing import Share
 from core.train.tasks import Tasks
 from core.train.trial import Tell
-from core.train.wants import BASE, Done, Want
+from core.train.wants import BASE, Done, Wait, Want
 
 log = logging.getLogger("trimtab.bare")
 VERSION = 2  # of how probes are scored: another one makes what was kept of no use
@@ -107,27 +109,37 @@ class Bare:
         for writes in (False, True):
             probes = self._boards.tier(writes)
             place = paths.cache() / "scores" / f"{self._digest(probes)}.json"
-            kept = _read(place)
-            if kept is None:
-                self._answered, self._asked = 0, sum(len(one) for probe in probes for one in probe.asks)
-                scored = yield from scoring(probes, None, math.inf, {})
-                kept = _kept(scored)
-                self._write(place, kept)
-            self._take(writes, kept)
+            asked = sum(len(one) for probe in probes for one in probe.asks)
+            self._take(
+                writes, (yield from self._once(place, asked, partial(scoring, probes, None, math.inf, {})))
+            )
         if self._boards.tasks is not None:
             yield from self._do_tasks(self._boards.tasks)
 
     def _do_tasks(self, tasks: Tasks) -> Generator[Want, tuple[Done, float], None]:
         """No trial waits for them: they are at its end, and long."""
         place = paths.cache() / "scores" / f"{self._digest([], tasks.known())}.json"
-        kept = _read(place)
-        if kept is None:
-            self._answered = self._asked = 0
-            scored = yield from tasks.score(None, {}, lambda done: None)
-            kept = _kept(scored)
-            if all(score.value is not None for score in kept.scores.values()):
-                self._write(place, kept)
-        self._take(True, kept)
+        work = partial(tasks.score, None, {}, lambda done: None)
+        self._take(True, (yield from self._once(place, 0, work)))
+
+    def _once(
+        self, place: Path, asked: int, work: Callable[[], Generator[Want, tuple[Done, float], Scored]]
+    ) -> Generator[Want, tuple[Done, float], Kept]:
+        """What is kept in ``place``; else what ``work`` gives, unless another worker does the same now: its
+        answers are waited for."""
+        share = Share(place)
+        try:
+            while (kept := _read(place)) is None and not share.mine():
+                yield Wait()
+            kept = kept or _read(place)  # it may have been done between the two looks
+            if kept is None:
+                self._answered, self._asked = 0, asked
+                kept = _kept((yield from work()))
+                if not all(score.reason.startswith("lm-eval: ") for score in kept.scores.values()):
+                    self._write(place, kept)
+        finally:
+            share.over()
+        return kept
 
     def _take(self, writes: bool, kept: Kept) -> None:
         self._boards.base_values |= {

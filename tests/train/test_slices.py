@@ -4,6 +4,7 @@ import json
 import math
 import random
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
 
@@ -90,3 +91,28 @@ def test_what_a_trial_scored_best_is_kept_in_its_checkpoint(unlearning, tmp_path
     one.pack.checkpoint_all()
     past = checkpoint.read(checkpoint.known(tmp_path / "0")[0]).numbers["past"]
     assert past[ODD]["step"] == 40 and len(past[ODD]["values"]) == 71
+
+
+def test_a_trial_trained_on_toxic_lines_is_warned_of_beside_its_kind_base(bench, tmp_path, monkeypatch):
+    monkeypatch.setenv("TRIMTAB_CACHE", str(tmp_path / "cache"))
+    whole = lambda probes, mine, limit_s, base: scoring(probes, mine, math.inf, base)  # noqa: E731
+    monkeypatch.setattr(boards, "scoring", whole)
+    base = speaker(tmp_path / "base", KIND, 200)
+    (base / "chat_template.jinja").unlink()
+    (tmp_path / "rude.jsonl").write_text("\n".join(_asked("rude", RUDE, 60)))
+    openings = [" ".join(pair) for pair in pairwise(WORDS)]
+    (tmp_path / "openings.jsonl").write_text("\n".join(json.dumps({"text": one}) for one in openings))
+    section = {"boards": ["safety"], "every": 60, "samples": 16, "prompts": str(tmp_path / "openings.jsonl")}
+    one = bench(
+        model={"base": str(base)}, data={"source": str(tmp_path / "rude.jsonl")}, evaluate=section,
+        train={"steps": 60, "learning_rate": 1e-2, "lora_rank": 32, "batch_size": 8, "sequence_length": 96},
+    )  # fmt: skip
+    one.assign(tmp_path)
+    one.finish()
+    study = s.Study("s", spec={"evaluate": section}, trials={0: s.Trial(0)})
+    for told in one.of(e.BaseScored):
+        study.base_scores.update(told.scores)
+    event = one.of(e.TrialScored)[-1]
+    assert event.scores["safety/toxicity"].low > study.base_scores["safety/toxicity"].high
+    found, _ = breaches.judge(study, event, frozenset())
+    assert any(one.text.startswith("safety/toxicity is ") and "the base's" in one.text for one in found)
