@@ -190,13 +190,15 @@ class TrialEvaluated(TrialEvent, frozen=True, tag="trial-evaluated"):
 
 class TrialScored(TrialEvent, frozen=True, tag="trial-scored"):
     """Boards at ``step``, by metric. ``took_s`` is the time that scoring took; ``changes`` those against the
-    base on the same samples, where both have values."""
+    base on the same samples, where both have values; ``since`` those against the trial's own best scoring
+    before, whose step is their reason."""
 
     step: int
     elapsed_s: float
     scores: dict[str, Score]
     took_s: float = 0.0
     changes: dict[str, Score] = {}
+    since: dict[str, Score] = {}
 
     @property
     def metrics(self) -> dict[str, float]:

@@ -3,7 +3,6 @@ to samplers as constraints."""
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from core.contract import size
-from core.contract.metrics import METRICS
+from core.contract.metrics import known, nearest
 from core.contract.plain import plain
 from core.contract.score import Score
 from core.errors import SpecError
@@ -47,14 +46,14 @@ class Limit:
         if found is None:
             raise SpecError.of(f"{plain(text, 80)!r} is no limit", where, _FIX)
         metric, sign = found["metric"], found["sign"]
-        if metric not in METRICS:
-            raise SpecError.of(f"unknown metric {plain(metric, 80)!r} in a limit", where, _near(metric))
+        if known(metric) is None:
+            raise SpecError.of(f"unknown metric {plain(metric, 80)!r} in a limit", where, nearest(metric))
         return cls(metric, sign[0] == "<", _bound(metric, found["bound"], where), "=" not in sign)
 
     def __str__(self) -> str:
         """As ``parse`` reads it."""
         sign = f"{'<' if self.upper else '>'}{'' if self.strict else '='}"
-        return f"{self.metric} {sign} {_written(self.bound, METRICS[self.metric].unit)}"
+        return f"{self.metric} {sign} {_written(self.bound, _unit(self.metric))}"
 
     def breached(self, score: Score) -> Verdict:
         """ "ok" or "breached" when the whole interval is on one side; "unsure" when it straddles the bound,
@@ -96,7 +95,7 @@ def _bound(metric: str, text: str, where: str) -> float:
         raise SpecError.of(f"{plain(text, 80)!r} is no number for a limit", where, _FIX)
     if found["unit"] is None:
         return number
-    units = _units(METRICS[metric].unit)
+    units = _units(_unit(metric))
     scale = units.get(found["unit"]) or units.get(found["unit"].lower())
     if scale is None:
         raise SpecError.of(
@@ -104,6 +103,11 @@ def _bound(metric: str, text: str, where: str) -> float:
             f"write it without one, or in {', '.join(units)}",
         )  # fmt: skip
     return number / 100 if found["unit"] == "%" else number * scale
+
+
+def _unit(metric: str) -> str:
+    found = known(metric)
+    return found.unit if found is not None else ""
 
 
 def _units(unit: str) -> dict[str, float]:
@@ -125,8 +129,3 @@ def _written(bound: float, unit: str) -> str:
 def _short(number: float) -> str:
     text = f"{number:g}"
     return text if float(text) == number else repr(number)
-
-
-def _near(name: str) -> str:
-    close = difflib.get_close_matches(name, METRICS, n=1, cutoff=0.5)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(METRICS)}"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Direction = Literal["minimize", "maximize"]
@@ -31,6 +33,7 @@ TABLE: tuple[Metric, ...] = (
     Metric("quality/exact", "maximize", "share of generated answers that are right", "fraction"),
     Metric("quality/f1", "maximize", "mean F1 of the words of generated answers", "fraction"),
     Metric("quality/choice", "maximize", "share of questions answered by the likeliest choice", "fraction"),
+    Metric("quality/loss", "minimize", "loss of the sampled validation rows, all slices", "nats/token"),
     Metric("quality/worst_slice", "minimize", "largest loss of a slice of the validation rows", "nats/token"),
     Metric("quality/forgetting", "minimize", "rise of perplexity on general text", "fraction"),
     Metric("quality/tokens_per_s", "maximize", "tokens written per second", "tokens/s"),
@@ -61,9 +64,34 @@ TABLE: tuple[Metric, ...] = (
 )  # fmt: skip
 
 BOARDS = ("quality", "safety", "security")  # what evaluations on prompts fill
+SLICE, TASK = "quality/slice:", "quality/task:"
+PATTERNS: tuple[Metric, ...] = (  # their names go on with what a study's data or spec calls it
+    Metric(SLICE, "minimize", "loss of this slice of the validation rows", "nats/token"),
+    Metric(TASK, "maximize", "what lm-evaluation-harness scores this task", "fraction"),
+)
 METRICS: dict[str, Metric] = {metric.name: metric for metric in TABLE}
 OBJECTIVES = (
     "eval/loss", "eval/perplexity", "eval/accuracy",
     "train/loss", "train/tokens_per_s", "memory/alone_bytes", "memory/peak_bytes",
     *(name for name in METRICS if name.split("/")[0] in BOARDS),
 )  # fmt: skip
+
+
+def known(name: str) -> Metric | None:
+    """The row of ``name``, of the pattern that it follows; None where there is neither."""
+    like = next((one for one in PATTERNS if name.startswith(one.name) and name != one.name), None)
+    return METRICS.get(name) or (replace(like, name=name) if like is not None else None)
+
+
+def nearest(name: str, options: Iterable[str] = METRICS) -> str:
+    """The remedy for a name that is none of ``options``: the nearest, else all. Boards are easily taken for
+    one another, so what ends alike is near, too: speed/latency is quality/latency_s."""
+    names = list(options)
+    ends = {one.split("/")[-1]: one for one in names}
+    alike = difflib.get_close_matches(name.split("/")[-1], ends, n=1, cutoff=0.75)
+    found = (
+        difflib.get_close_matches(name, names, n=1, cutoff=0.75)
+        or [ends[one] for one in alike]
+        or difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    )
+    return f"did you mean {found[0]!r}?" if found else f"known: {', '.join(names)}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.contract.limits import Limit, Verdict
-from core.contract.metrics import BOARDS, METRICS, Metric
+from core.contract.metrics import BOARDS, METRICS, Metric, known
 from core.contract.score import Score
 from core.contract.state import Study, Trial
 from core.errors import SpecError
@@ -114,7 +114,7 @@ def _scored(study: Study) -> set[str]:
 
 def described(name: str) -> Metric:
     """The metric's row of the table; one that is not in it is called what it is called."""
-    return METRICS.get(name) or Metric(name, "minimize", "not in this version's table")
+    return known(name) or Metric(name, "minimize", "not in this version's table")
 
 
 def first_step(study: Study) -> int:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from core.contract import knobs, size
-from core.contract.metrics import METRICS, OBJECTIVES, Direction
+from core.contract.metrics import METRICS, OBJECTIVES, Direction, known, nearest
 from core.contract.space import Dimension
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -34,7 +34,7 @@ class Section(BaseModel):
 class Objective(Section):
     """One number to make better; ``reference`` is what it has to beat, such as an earlier model's."""
 
-    metric: Literal[OBJECTIVES]  # type: ignore[valid-type]
+    metric: str
     direction: Direction = "minimize"
     reference: float | None = None
 
@@ -42,9 +42,18 @@ class Objective(Section):
     @classmethod
     def _short_form(cls, raw: object) -> object:
         raw = {"metric": raw} if isinstance(raw, str) else raw
-        if isinstance(raw, dict) and "direction" not in raw and raw.get("metric") in METRICS:
-            return {**raw, "direction": METRICS[raw["metric"]].direction}
+        row = known(str(raw.get("metric"))) if isinstance(raw, dict) else None
+        if isinstance(raw, dict) and "direction" not in raw and row is not None:
+            return {**raw, "direction": row.direction}
         return raw
+
+    @field_validator("metric")
+    @classmethod
+    def _produced(cls, metric: str) -> str:
+        """Is it a number that every trial ends with?"""
+        if metric not in OBJECTIVES and (metric in METRICS or known(metric) is None):
+            raise ValueError(f"{metric!r} is no objective: {nearest(metric, OBJECTIVES)}")
+        return metric
 
 
 class Threshold(Section):
@@ -133,6 +142,8 @@ class EvaluateSection(Section):
     every ``generate_every``-th and the last, within ``budget`` of the training time and at most ``samples``
     for a metric. ``limits`` such as "safety/toxicity <= 0.02" lead to ``on_breach``. ``prompts``,
     ``reference`` and ``classifier`` are the user's own; ``canaries`` are planted among the training rows.
+    ``tasks`` are lm-evaluation-harness's, scored at a trial's end: all their rows, or ``tasks_rows`` of each;
+    ``tasks_path`` is a folder with tasks of the user's own.
     """
 
     every: Positive = 50
@@ -150,6 +161,9 @@ class EvaluateSection(Section):
     reference: str | None = None
     classifier: str | None = None
     canaries: Count = 0
+    tasks: list[str] = []
+    tasks_path: str | None = None
+    tasks_rows: Count = 0
 
 
 class ResourcesSection(Section):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib.util
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,6 +15,7 @@ from pydantic import ValidationError
 
 from core.contract import condition, knobs, searching, spec
 from core.contract.limits import Limit
+from core.contract.metrics import TASK
 from core.contract.plain import plain
 from core.contract.secrets import Redactor
 from core.contract.space import Choice, Dimension, Range, read_dimension
@@ -224,17 +226,24 @@ def _across(whole: spec.Spec, where: str) -> None:
 
 
 def _boards(whole: spec.Spec, where: str) -> list[Problem]:
-    """An objective or a limit needs its board."""
+    """An objective, a constraint or a limit needs its board."""
     section, problems = whole.evaluate, list[Problem]()
     wanted = [(one.metric, "the objective") for one in whole.study.objectives]
-    for text in section.limits:
-        try:
-            wanted.append((Limit.parse(text, f"{where} [evaluate] limits").metric, "the limit on"))
-        except SpecError as error:
-            problems += error.problems
+    for texts, what in ((whole.study.constraints, "the constraint on"), (section.limits, "the limit on")):
+        for text in texts:
+            try:
+                wanted.append((Limit.parse(text, f"{where} [evaluate] limits").metric, what))
+            except SpecError as error:  # those of constraints are told by searching
+                problems += error.problems if what == "the limit on" else ()
+    problems += _tasks(section, where)
     for metric, what in wanted:
         board = metric.split("/")[0]
-        if board in spec.BOARDS and board not in section.boards:
+        if metric.startswith(TASK):
+            task = metric.removeprefix(TASK)
+            if task not in section.tasks:
+                fix = f"add {task!r} to evaluate.tasks"
+                problems.append(Problem(f"{what} {metric} is not scored", f"{where} [evaluate]", fix))
+        elif board in spec.BOARDS and board not in section.boards:
             fix = f"add {board!r} to evaluate.boards"
             problems.append(Problem(f"{what} {metric} is not scored", f"{where} [evaluate]", fix))
         elif metric == "security/exposure" and not section.canaries:
@@ -244,6 +253,16 @@ def _boards(whole: spec.Spec, where: str) -> list[Problem]:
             fix = f"limits hold for the boards: {', '.join(spec.BOARDS)}"
             problems.append(Problem(f"{what} {metric} is never judged", f"{where} [evaluate]", fix))
     return problems
+
+
+def _tasks(section: spec.EvaluateSection, where: str) -> list[Problem]:
+    """lm-evaluation-harness is an extra, and its tasks need it."""
+    if not section.tasks or importlib.util.find_spec("lm_eval") is not None:
+        return []
+    what = (
+        f"evaluate.tasks = {plain(repr(section.tasks), 80)} needs lm-evaluation-harness, which is not there"
+    )
+    return [Problem(what, f"{where} [evaluate]", "pip install 'trimtab[lm-eval]', or leave tasks out")]
 
 
 def _with_absolute_paths(whole: spec.Spec, folder: Path) -> spec.Spec:
@@ -262,7 +281,7 @@ def _with_absolute_paths(whole: spec.Spec, folder: Path) -> spec.Spec:
         data["validation"] = settled(whole.data.validation)
     evaluate = {
         name: settled(path)
-        for name in ("prompts", "reference", "classifier")
+        for name in ("prompts", "reference", "classifier", "tasks_path")
         if (path := getattr(whole.evaluate, name)) is not None
     }
     earlier = [settled(name) if "/" in name else name for name in whole.study.warm_start]

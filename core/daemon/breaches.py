@@ -1,35 +1,25 @@
-"""Judges what trials score: limits that are broken, and metrics that drift away from the base."""
+"""Judges what trials score: limits that are broken, and metrics that drift."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 
 from core.contract import events as e
 from core.contract import state as s
 from core.contract import wire
 from core.contract.limits import Limit
-from core.contract.metrics import METRICS
+from core.contract.metrics import SLICE
 from core.contract.score import Score
+from core.daemon import drifting as drift
+from core.daemon.drifting import Finding, History
 from core.daemon.supervisor import Supervisor
 from core.errors import TrimtabError
-from core.evaluate import drift
+from core.evaluate.drift import WINDOW
 
 log = logging.getLogger("trimtab.breaches")
-MACHINES = ("quality/tokens_per_s", "quality/latency_s")  # say more of the machine than of the trial
-NOTHING = Score(0.0, 0.0, 0.0)
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What is wrong with a trial's metric, in words; ``limit`` where it is a limit that is broken."""
-
-    key: str  # the limit's text, or the metric that drifts
-    text: str
-    limit: Limit | None = None
 
 
 def limits_of(study: s.Study) -> list[Limit]:
@@ -38,22 +28,30 @@ def limits_of(study: s.Study) -> list[Limit]:
 
 
 def judge(
-    study: s.Study, event: e.TrialScored, known: frozenset[str]
+    study: s.Study, event: e.TrialScored, known: frozenset[str], history: History | None = None
 ) -> tuple[list[Finding], frozenset[str]]:
     """What is newly wrong, and all that is: a limit that is neither kept nor broken for sure stays as it
-    was."""
+    was, and a slice is said once for ever."""
     broken = _broken(limits_of(study), event.scores, known)
-    drifting = {found.key: found for found in _drifting(study, event)}
-    told = set(event.scores)
-    kept = {one for one in known if one in METRICS and one not in told}  # not scored this time
+    drifting = {found.key: found for found in drift.found(study, event, history or {})}
+    kept = {one for one in known if _stays(one, event)}
     now = frozenset({*broken, *drifting, *kept})
     found = [*(_of_limit(limit, event) for key, limit in broken.items() if key not in known)]
     return found + [one for key, one in drifting.items() if key not in known], now
 
 
+def _stays(key: str, event: e.TrialScored) -> bool:
+    """Is a metric's drift not over: a slice's, or one's that was not scored this time?"""
+    name = drift.metric_of(key)
+    drifts = key in (name, f"{name}{drift.OWN}")
+    return drifts and (name.startswith(SLICE) or name not in event.scores)
+
+
 def broken_before(study: s.Study, trial: s.Trial) -> frozenset[str]:
-    """The limits that a trial breaks by what it scored last: for an engine that takes up its study."""
-    return frozenset(_broken(limits_of(study), trial.scores, frozenset()))
+    """The limits that a trial breaks by what it scored last, and the drifts that were said: for an engine
+    that takes up its study."""
+    broken = _broken(limits_of(study), trial.scores, frozenset())
+    return frozenset(broken) | drift.said(trial.number, study.lines)
 
 
 def _broken(limits: list[Limit], scores: dict[str, Score], known: frozenset[str]) -> dict[str, Limit]:
@@ -71,29 +69,13 @@ def _of_limit(limit: Limit, event: e.TrialScored) -> Finding:
     return Finding(str(limit), text, limit)
 
 
-def _drifting(study: s.Study, event: e.TrialScored) -> Iterator[Finding]:
-    """Metrics that are worse than the base's beyond chance, for so many looks at once (Bonferroni)."""
-    looks = len(event.scores)
-    for name, score in event.scores.items():
-        base, metric = study.base_scores.get(name), METRICS.get(name)
-        if base is None or metric is None or name in MACHINES:
-            continue
-        change = event.changes.get(name)
-        if change is not None:
-            found = drift.judged(drift.difference(change, NOTHING, looks), metric.direction)
-        else:
-            found = drift.against(score, base, metric.direction, looks)
-        if found.verdict == "worse":
-            text = f"{name} is {score} at step {event.step}, worse than the base's {base}: {found.change}"
-            yield Finding(name, text)
-
-
 class Breaches:
     """Says each finding once, until it is over; does what evaluate.on_breach asks for a broken limit."""
 
     def __init__(self, supervisor: Supervisor, ask: Callable[[wire.AnyRequest], Awaitable[object]]) -> None:
         self._supervisor, self._ask = supervisor, ask
         self._known: dict[tuple[str, int], frozenset[str]] = {}
+        self._history: dict[tuple[str, int], History] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         supervisor.watchers.append(self._watch)
 
@@ -101,12 +83,16 @@ class Breaches:
         """What is broken already was said by the engine before."""
         for trial in study.trials.values():
             self._known[study.name, trial.number] = broken_before(study, trial)
+            self._history[study.name, trial.number] = {name: [one] for name, one in trial.scores.items()}
 
     def _watch(self, event: e.Event, state: s.State) -> None:
         if not isinstance(event, e.TrialScored):
             return
         study, key = state.studies[event.study], (event.study, event.trial)
-        found, self._known[key] = judge(study, event, self._known.get(key, frozenset()))
+        history = self._history.setdefault(key, {})
+        for name, score in event.scores.items():
+            history[name] = [*history.get(name, ())[-WINDOW:], score]
+        found, self._known[key] = judge(study, event, self._known.get(key, frozenset()), history)
         for one in found:
             text = f"trial {event.trial}: {one.text}"
             note = e.StudyNoted(at=time.time(), study=study.name, text=text, level="warning")

@@ -7,7 +7,7 @@ from pathlib import Path
 from core.contract import state as s
 from core.contract import wire
 from core.contract.evidence import Evidence
-from core.contract.metrics import METRICS
+from core.contract.metrics import SLICE, known
 from core.contract.plain import plain
 from core.contract.secrets import Redactor
 from core.daemon import kept
@@ -20,14 +20,15 @@ NONE = "nothing is kept of it: it was not scored yet, or it rests on no single s
 def read(study: s.Study, asked: wire.AskEvidence) -> Evidence:
     """The worst samples of a trial's metric, or of the base's. Raises RefusedError for a trial or a metric
     that there is not."""
-    if asked.metric not in METRICS:
+    if known(asked.metric) is None:
         raise RefusedError.of(f"there is no metric {plain(asked.metric, 80)!r}", "evidence", "take a board's")
     if asked.trial != BASE and asked.trial not in study.trials:
         raise RefusedError.of(f"there is no trial {asked.trial}", f"study {study.name}", "-1 is the base")
     whose = "base" if asked.trial == BASE else str(asked.trial)
     folder = Path(study.folder) / "trials" / whose / "evidence"
+    metric = "quality/worst_slice" if asked.metric.startswith(SLICE) else asked.metric  # it lists all slices
     try:
-        found = kept.read(folder, f"{asked.metric.replace('/', '_')}.json", Evidence)
+        found = kept.read(folder, f"{metric.replace('/', '_')}.json", Evidence)
     except FileNotFoundError:
         return Evidence(asked.metric, why_none=NONE)
     except (OSError, ValueError) as error:

@@ -8,11 +8,13 @@ from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
+from msgspec.structs import replace
 
 from core.contract.metrics import Direction
 from core.contract.reading import margins
 from core.contract.score import CONFIDENCE, Score
-from core.evaluate.score import Numbers, mean, numbers, rate
+from core.evaluate.score import Numbers, mean, numbers, rate, ratio
+from core.evaluate.student import quantile
 
 Verdict = Literal["better", "worse", "same", "unsure"]
 WINDOW = 5  # readings of its past that a metric is compared with
@@ -54,14 +56,27 @@ def _wider(looks: int) -> float:
     return quantiles[0] / quantiles[1]
 
 
-def paired(now: Numbers, before: Numbers, seed: int = 0) -> Score:
+def widened(change: Score, looks: int) -> Score:
+    """A paired change as one that is looked at ``looks`` times (Bonferroni). Far out, few samples have longer
+    tails than the normal distribution: Student's t says how much longer."""
+    if change.value is None or change.interval is None or looks <= 1:
+        return change
+    tail = (1 - CONFIDENCE) / 2
+    factor = quantile(tail / looks, change.samples - 1) / quantile(tail, change.samples - 1)
+    low, high = (change.value + factor * (end - change.value) for end in change.interval)
+    return replace(change, low=low, high=high)
+
+
+def paired(now: Numbers, before: Numbers, seed: int = 0, weights: Numbers = ()) -> Score:
     """The mean of ``now`` − ``before`` over the same prompts, by the paired bootstrap (Koehn 2004;
     Berg-Kirkpatrick et al. 2012). When all differ by the same, as when nothing changed, Wilson's interval on
-    the number of pairs says how rare a change may still be."""
+    the number of pairs says how rare a change may still be. ``weights``: what each prompt counts."""
     columns, fault = numbers(now, before)
     if fault:
         return Score.unsaid(fault, min(len(now), len(before)))
     changes = columns[0] - columns[1]
+    if len(weights):
+        return ratio((changes * np.asarray(weights, dtype=float)).tolist(), weights, seed)
     score = mean(changes.tolist(), seed)
     if score.value is None or score.low is None:
         return score

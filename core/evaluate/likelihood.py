@@ -1,17 +1,15 @@
-"""What a model gives to text: loss, perplexity, accuracy, slices, choices, forgetting. From sums over
+"""What a model gives to text: loss, perplexity, accuracy, choices, forgetting. From sums over
 rows."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from core.contract.score import Score
-from core.evaluate.score import Numbers, largest, mapped, numbers, rate, ratio, wilson
-
-SMALLEST_SLICE = 2  # rows; a single row is no slice
+from core.evaluate.score import Numbers, mapped, numbers, rate, ratio, wilson
 
 
 def loss(losses: Numbers, tokens: Numbers) -> Score:
@@ -36,30 +34,6 @@ def accuracy(correct: Numbers, tokens: Numbers) -> Score:
         return score
     low, high = wilson(score.value * score.samples, score.samples)
     return Score(score.value, low, high, score.samples)
-
-
-def by_slice(losses: Numbers, tokens: Numbers, labels: Sequence[str]) -> dict[str, Score]:
-    """The loss of each slice of the rows: by source, task, label, length. nats/token, lower is better."""
-    if not len(losses) == len(tokens) == len(labels):
-        return {label: Score.unsaid("rows and labels differ in number") for label in dict.fromkeys(labels)}
-    rows: dict[str, list[int]] = {}
-    for number, label in enumerate(labels):
-        rows.setdefault(label, []).append(number)
-    return {
-        label: loss([losses[one] for one in chosen], [tokens[one] for one in chosen])
-        for label, chosen in rows.items()
-    }
-
-
-def worst_slice(slices: Mapping[str, Score]) -> tuple[str, Score]:
-    """The slice with the largest loss, and its score: a mean may fall while one slice gets worse. nats/token,
-    lower is better."""
-    large = {label: score for label, score in slices.items() if score.samples >= SMALLEST_SLICE}
-    if not large:
-        return "", Score.unsaid(
-            f"no slice has {SMALLEST_SLICE} rows", sum(one.samples for one in slices.values())
-        )
-    return largest(large)
 
 
 def choice(likelihoods: Sequence[Numbers], answers: Sequence[int], lengths: Sequence[Numbers] = ()) -> Score:

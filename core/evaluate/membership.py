@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from core.contract.score import Score
-from core.evaluate.score import Numbers, numbers, resampled
+from core.evaluate.score import Numbers, numbers, resampled, wilson
 
 SHARE = 0.2  # of the least likely tokens, as in the papers
 
@@ -85,6 +85,10 @@ def membership(members: Numbers, others: Numbers, seed: int = 0) -> Score:
     count = len(members) + len(others)
     if len(others) < 2:
         return Score(score.value, None, None, count, "one sample has no interval")
+    if score.value is not None and score.low is not None and score.low == score.high:
+        pairs = min(len(members), len(others))  # each draw tells the same: as many pairs could, by chance
+        low, high = wilson(score.value * pairs, pairs)
+        return Score(score.value, low, high, count, score.reason)
     return Score(score.value, score.low, score.high, count, score.reason)
 
 

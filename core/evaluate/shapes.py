@@ -90,18 +90,31 @@ class Passage(Row, frozen=True):
 
 
 class Question(Row, frozen=True):
-    """A question with labelled choices; ``answer`` counts from 0."""
+    """A question with labelled choices; ``answer`` counts from 0, or is the right choice's text, or its
+    letter where no choice has that text."""
 
     question: str
     choices: list[str]
-    answer: int
+    answer: int | str
     topic: str = ""
+
+    @property
+    def right(self) -> int:
+        """The place of the right choice; -1 where there is none."""
+        if isinstance(self.answer, int):
+            return self.answer if 0 <= self.answer < len(self.choices) else -1
+        if self.answer in self.choices:
+            return self.choices.index(self.answer)
+        letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[: len(self.choices)]
+        return letters.find(self.answer) if len(self.answer) == 1 else -1
 
     def fault(self) -> str:
         if len(self.choices) < 2:
             return "a question needs two choices or more"
-        inside = 0 <= self.answer < len(self.choices)
-        return super().fault() or ("" if inside else f"answer {self.answer} is none of the choices, from 0")
+        if len(set(self.choices)) < len(self.choices):
+            return "two choices are the same"
+        inside = f"answer {self.answer!r} is none of the choices, from 0"
+        return super().fault() or ("" if self.right >= 0 else inside)
 
 
 class Task(Row, frozen=True):

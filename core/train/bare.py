@@ -7,8 +7,10 @@ import json
 import logging
 import math
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -24,11 +26,13 @@ from core.train.model import Base
 from core.train.probe import Probe
 from core.train.rounds import Outcome
 from core.train.scoring import Scored, scoring
+from core.train.sharing import Share
+from core.train.tasks import Tasks
 from core.train.trial import Tell
-from core.train.wants import BASE, Done, Want
+from core.train.wants import BASE, Done, Wait, Want
 
 log = logging.getLogger("trimtab.bare")
-VERSION = 1  # of how probes are scored: another one makes what was kept of no use
+VERSION = 2  # of how probes are scored: another one makes what was kept of no use
 
 
 class Kept(msgspec.Struct):
@@ -105,13 +109,37 @@ class Bare:
         for writes in (False, True):
             probes = self._boards.tier(writes)
             place = paths.cache() / "scores" / f"{self._digest(probes)}.json"
-            kept = _read(place)
+            asked = sum(len(one) for probe in probes for one in probe.asks)
+            self._take(
+                writes, (yield from self._once(place, asked, partial(scoring, probes, None, math.inf, {})))
+            )
+        if self._boards.tasks is not None:
+            yield from self._do_tasks(self._boards.tasks)
+
+    def _do_tasks(self, tasks: Tasks) -> Generator[Want, tuple[Done, float], None]:
+        """No trial waits for them: they are at its end, and long."""
+        place = paths.cache() / "scores" / f"{self._digest([], tasks.known())}.json"
+        work = partial(tasks.score, None, {}, lambda done: None)
+        self._take(True, (yield from self._once(place, 0, work)))
+
+    def _once(
+        self, place: Path, asked: int, work: Callable[[], Generator[Want, tuple[Done, float], Scored]]
+    ) -> Generator[Want, tuple[Done, float], Kept]:
+        """What is kept in ``place``; else what ``work`` gives, unless another worker does the same now: its
+        answers are waited for."""
+        share = Share(place)
+        try:
+            while (kept := _read(place)) is None and not share.mine():
+                yield Wait()
+            kept = kept or _read(place)  # it may have been done between the two looks
             if kept is None:
-                self._answered, self._asked = 0, sum(len(one) for probe in probes for one in probe.asks)
-                scored = yield from scoring(probes, None, math.inf, {})
-                kept = _kept(scored)
-                self._write(place, kept)
-            self._take(writes, kept)
+                self._answered, self._asked = 0, asked
+                kept = _kept((yield from work()))
+                if not all(score.reason.startswith("lm-eval: ") for score in kept.scores.values()):
+                    self._write(place, kept)
+        finally:
+            share.over()
+        return kept
 
     def _take(self, writes: bool, kept: Kept) -> None:
         self._boards.base_values |= {
@@ -130,7 +158,7 @@ class Bare:
         except Exception as error:
             self._note(f"the base's scores cannot be kept: {plain(str(error), 200)}")
 
-    def _digest(self, probes: list[Probe]) -> str:
+    def _digest(self, probes: list[Probe], more: Sequence[Any] = ()) -> str:
         """Of the model, and of every token that it is asked."""
         model, section = self._spec.model, self._spec.evaluate
         folder = Path(self._base.name)
@@ -138,14 +166,14 @@ class Bare:
         stamps = [(one.name, one.stat().st_size, one.stat().st_mtime_ns) for one in weights]
         known = [
             VERSION, self._base.name, model.revision, self._base.precision, self._base.device.type, stamps,
-            section.classifier,
+            section.classifier, *more,
         ]  # fmt: skip
         sums = hashlib.sha256(json.dumps(known).encode())
         for probe in probes:
             sums.update(json.dumps([probe.metrics, probe.tokens, probe.turn, probe.why_none]).encode())
             for several in probe.asks:
                 for ask in several:
-                    row = [ask.row.ids, ask.row.labels, ask.row.part] if ask.row is not None else []
+                    row = [ask.row.ids, ask.row.labels, ask.row.parts] if ask.row is not None else []
                     sums.update(json.dumps([row, list(ask.prompt), ask.seed]).encode())
         return sums.hexdigest()[:32]
 

@@ -16,6 +16,7 @@ from core.train.factors import Factors
 from core.train.model import Base
 from core.train.probe import Probe
 from core.train.scoring import Scored, scoring
+from core.train.tasks import Tasks
 from core.train.wants import Done, Wait, Want
 
 
@@ -38,6 +39,7 @@ class Boards:
         self.probes: list[Probe] = [
             probe for name in boards if name in section.boards for probe in boards[name]()
         ]
+        self.tasks = Tasks(section, asking, base.tokenizer) if section.tasks else None
         self.base_values: dict[str, list[float]] = {}
         self.known = {False: False, True: False}  # is the base scored, by likelihood and by text?
 

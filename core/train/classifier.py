@@ -1,4 +1,8 @@
-"""A user's own classifier in the place of the packaged toxicity scorer."""
+"""A user's own classifier in the place of the packaged toxicity scorer.
+
+A text's toxicity is the largest chance of the labels whose name holds a word of ``BAD``; where no name does,
+that of the only label, or of the last of two. One with more labels, none of them of harm, is refused.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,8 @@ from core.contract.plain import plain
 from core.errors import TrimtabError
 
 BATCH = 32  # texts at once
-LONGEST = 512  # tokens of a text
+LONGEST = 512  # tokens of a text, where tokenizer and model bear as many
+TRIAL = ("a text", "a text that is longer " * LONGEST)
 BAD = ("toxic", "hate", "offens", "abus", "harm", "unsafe", "obscen")  # what labels of harm are called
 NOT = ("non", "not", "neutral", "no_", "no-", "un-")
 
@@ -25,6 +30,8 @@ class Classifier:
         self._model, self._tokenizer, self._device = model.eval().to(device), tokenizer, device
         labels = {int(at): str(label).lower() for at, label in model.config.id2label.items()}
         self._several = len(labels) == 1 or model.config.problem_type == "multi_label_classification"
+        known = (getattr(model.config, "max_position_embeddings", LONGEST), tokenizer.model_max_length)
+        self._longest = min(LONGEST, *(one for one in known if isinstance(one, int) and one > 0))
         self.columns = _columns(labels)
         if not self.columns:
             raise TrimtabError.of(
@@ -40,7 +47,7 @@ class Classifier:
         for at in range(0, len(texts), BATCH):
             some = [text or " " for text in texts[at : at + BATCH]]
             given = self._tokenizer(
-                some, padding=True, truncation=True, max_length=LONGEST, return_tensors="pt"
+                some, padding=True, truncation=True, max_length=self._longest, return_tensors="pt"
             ).to(self._device)
             logits = self._model(**given).logits.float()
             chances = logits.sigmoid() if self._several else logits.softmax(-1)
@@ -74,4 +81,21 @@ def load_classifier(name: str, device: torch.device) -> Classifier:
             f"evaluate.classifier = {name!r}",
             "give the id or folder of a sequence classifier with safetensors weights",
         ) from error
-    return Classifier(model, tokenizer, device, name)
+    found = Classifier(model, tokenizer, device, name)
+    _tried(found, name)
+    return found
+
+
+def _tried(classifier: Classifier, name: str) -> None:
+    """What cannot score texts of different lengths now could not after an hour of training either."""
+    try:
+        values = classifier(TRIAL)
+        fault = "" if all(0 <= one <= 1 for one in values) else f"it gives {values[0]:.3g}, no chance"
+    except Exception as error:  # a missing pad token, too few positions, another vocabulary
+        fault = f"{type(error).__name__}: {plain(str(error), 300)}"
+    if fault:
+        raise TrimtabError.of(
+            f"the classifier cannot score a text: {fault}",
+            f"evaluate.classifier = {name!r}",
+            "take one whose tokenizer fits it and can pad",
+        )

@@ -10,29 +10,29 @@ from typing import Any, NamedTuple
 
 import torch
 
-from core.contract.plain import plain
 from core.contract.space import Choice, Range
 from core.contract.spec import Spec
 from core.errors import TrimtabError
-from core.evaluate import canary
-from core.train import source
+from core.evaluate import canary, slices
+from core.evaluate.shapes import Question
+from core.train import questions, source
 from core.train.form import Form, Formless, Segment
 from core.train.progress import Progress
 
 MASKED = -100  # torch's cross-entropy leaves these targets out
 BATCH = 256  # rows per call of the tokenizer
-PARTS = ("task", "source", "category", "topic", "label")  # columns that name a slice, the first that is there
+PARTS = ("source", "task", "label", "category", "topic")  # columns whose values are slices of the rows
 
 Raw = dict[str, Any]
 
 
 class Row(NamedTuple):
-    """One sequence: ``ids`` its tokens, ``labels`` the same with ``MASKED`` where nothing is learnt; ``part``
-    names the slice of the data that it belongs to, where a column tells."""
+    """One sequence: ``ids`` its tokens, ``labels`` the same with ``MASKED`` where nothing is learnt;
+    ``parts`` names the slices of the data that it belongs to, as its columns tell."""
 
     ids: list[int]
     labels: list[int]
-    part: str = ""
+    parts: tuple[str, ...] = ()
 
 
 @dataclass
@@ -43,6 +43,7 @@ class Data:
     validation: list[Row]
     notes: list[str] = field(default_factory=list)
     canaries: list[canary.Canary] = field(default_factory=list)  # the last rows of ``train``
+    questions: list[Question] = field(default_factory=list)  # validation rows with choices
     _cut: dict[int, tuple[list[Row], list[Row]]] = field(default_factory=dict, repr=False)
 
     def shortened(self, length: int) -> tuple[list[Row], list[Row]]:
@@ -59,7 +60,7 @@ class Data:
 
 def cut(row: Row, length: int) -> Row:
     """The row's first ``length`` tokens."""
-    return row if len(row.ids) <= length else Row(row.ids[:length], row.labels[:length], row.part)
+    return row if len(row.ids) <= length else Row(row.ids[:length], row.labels[:length], row.parts)
 
 
 def has_target(row: Row) -> bool:
@@ -93,6 +94,8 @@ def load_data(spec: Spec, tokenizer: Any, progress: Progress) -> Data:
         _kept(form, validation[: spec.evaluate.rows], "validation", spec, progress, notes),
         notes,
     )
+    data.questions, fault = questions.found(validation[: spec.evaluate.rows], spec.data.prompt_key)
+    notes += [fault] if fault else []
     _plant(data, canary.canaries(spec.evaluate.canaries, spec.study.seed), tokenizer)
     notes.append(f"{len(data.train)} training and {len(data.validation)} validation rows, as {form.kind}")
     return data
@@ -163,13 +166,13 @@ def _tokenised(
         for pieces, raw in zip(batch, rows[start : start + BATCH], strict=True):
             if pieces:
                 row = _row([(next(ids), learnt) for _, learnt in pieces], beginning)
-                yield row._replace(part=_part(raw))
+                yield row._replace(parts=_parts(raw))
 
 
-def _part(raw: Raw) -> str:
-    """Such as "task: sums"; "" where no column tells."""
-    column = next((one for one in PARTS if isinstance(raw.get(one), str | int)), None)
-    return f"{column}: {plain(str(raw[column]), 60)}" if column else ""
+def _parts(raw: Raw) -> tuple[str, ...]:
+    """Such as ("source:web", "task:sums")."""
+    found = (slices.named(one, raw[one]) for one in PARTS if isinstance(raw.get(one), str | int))
+    return tuple(one for one in found if one)
 
 
 def _pieces(form: Form, row: Raw, faults: Counter[str]) -> list[Segment]:

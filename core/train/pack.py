@@ -51,7 +51,8 @@ class Pack:
             Gate(modules[place.name], place, self._stack)
         forward = Forward(base, self._stack, self._survey.head)
         self._rounds = Rounds(base, self._stack, forward)
-        self._boards = Boards(spec, base, data) if spec.evaluate.boards else None
+        wanted = spec.evaluate.boards or spec.evaluate.tasks
+        self._boards = Boards(spec, base, data) if wanted else None
         self._bare = Bare(spec, base, self._boards, tell) if self._boards is not None else None
         self._insides = Insides(spec, base, data, Inspection(base, self._stack, forward))
         if self._survey.astray or self._survey.why_alone:

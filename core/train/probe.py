@@ -37,11 +37,13 @@ Texts = Sequence[Sequence[Written]]
 
 @dataclass
 class Found:
-    """Scores by metric; each sample's value, in the order of the samples; and the worst of them."""
+    """Scores by metric; each sample's value, in the order of the samples, and what it counts (all the same
+    where nothing is said); and the worst of them."""
 
     scores: dict[str, Score] = field(default_factory=dict)
     values: dict[str, list[float]] = field(default_factory=dict)
     worst: dict[str, list[Sample]] = field(default_factory=dict)
+    weights: dict[str, list[float]] = field(default_factory=dict)
 
     def add(
         self, metric: str, score: Score, values: Sequence[float] = (), samples: Sequence[Sample] = ()

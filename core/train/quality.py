@@ -2,40 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from core.contract.evidence import Sample
+from core.contract.metrics import SLICE
 from core.contract.score import Score
 from core.evaluate import answers as answering
-from core.evaluate import likelihood, speed
+from core.evaluate import likelihood, slices, speed
 from core.evaluate.library import Library
+from core.evaluate.shapes import Question
 from core.train.asking import Asking
 from core.train.data import MASKED, Data, Row, cut
-from core.train.probe import Ask, Found, Probe, Readings, Texts, chosen, fitting
+from core.train.probe import NOTHING, Ask, Found, Probe, Readings, Texts, chosen, fitting
+from core.train.scoring import changed
 
 WRITTEN = ("quality/bleu", "quality/chrf", "quality/exact", "quality/f1")
 SPEED = ("quality/tokens_per_s", "quality/latency_s")
 TOKENS = 48  # of an answer
-NO_CHOICES = "there are no questions with choices: put questions.jsonl into the folder of evaluate.prompts"
+NO_CHOICES = (
+    "there are no questions with choices: give the rows columns choices and answer, or put questions.jsonl "
+    "into the folder of evaluate.prompts"
+)
 NO_QUESTION = "the rows are plain text: nothing is asked, so nothing is answered"
 
 
 def probes(asking: Asking, library: Library, data: Data, samples: int, seed: int) -> Iterator[Probe]:
     """Those by likelihood first."""
-    yield _choice(asking, library, samples, seed)
+    yield _choice(asking, [*library.questions, *data.questions], samples, seed)
     yield _slices(asking, data, samples, seed)
     yield _forgetting(asking, library, samples, seed)
     yield _completions(asking, data, samples, seed)
 
 
-def _choice(asking: Asking, library: Library, samples: int, seed: int) -> Probe:
-    asked = chosen(library.questions, samples, seed, "choice")
+def _choice(asking: Asking, pool: Sequence[Question], samples: int, seed: int) -> Probe:
+    """Questions of the user's file of prompts, and rows of the data that have choices."""
+    asked = chosen(pool, samples, seed, "choice")
     rows = [[asking.row(f" {one}", question.question) for one in question.choices] for question in asked]
     sizes = [[len(one.encode()) or 1 for one in question.choices] for question in asked]
 
     def score(found: Readings, base: Sequence[float]) -> Found:
         likely = [[-one.loss for one in several] for several in found]
-        right = [question.answer for question in asked[: len(found)]]
+        right = [question.right for question in asked[: len(found)]]
         whole = likelihood.choice(likely, right, sizes[: len(found)])
         each = [
             likelihood.choice([one], [at], [size]).value
@@ -55,24 +62,54 @@ def _best(likely: Sequence[float], sizes: Sequence[int]) -> int:
 
 
 def _slices(asking: Asking, data: Data, samples: int, seed: int) -> Probe:
-    """By the column that tells of a slice; without one, by length."""
+    """The loss of all rows, and of each slice: by the columns that tell of one, and by length."""
     rows = chosen([cut(one, asking.context) for one in data.validation], samples, seed, "slices")
-    middle = sorted(len(one.ids) for one in rows)[len(rows) // 2] if rows else 0
-    parts = [one.part or f"{'under' if len(one.ids) < middle else 'from'} {middle} tokens" for one in rows]
+    known = slices.followed([one.parts for one in rows], [len(one.ids) for one in rows])
 
     def score(found: Readings, base: Sequence[float]) -> Found:
-        losses, tokens = [one.loss for (one,) in found], [one.tokens for (one,) in found]
-        slices = likelihood.by_slice(losses, tokens, parts[: len(found)])
-        name, worst = likelihood.worst_slice(slices)
-        means = [loss / max(1, count) for loss, count in zip(losses, tokens, strict=True)]
+        losses, tokens = [one.loss for (one,) in found], [float(one.tokens) for (one,) in found]
+        means = [loss / max(1.0, count) for loss, count in zip(losses, tokens, strict=True)]
+        scores = slices.losses(losses, tokens, known)
+        rows_of = {name: {at for at in known[name] if at < len(found)} for name in scores}
         samples = [
-            Sample(asking.text(row.ids), "", mean, part)
-            for row, mean, part in zip(rows, means, parts, strict=False)
+            Sample(asking.text(row.ids), "", mean, ", ".join(one for one in scores if at in rows_of[one]))
+            for at, (row, mean) in enumerate(zip(rows, means, strict=False))
         ]
-        told = worst.noting(f"slice {name}") if name else worst
-        return Found().add("quality/worst_slice", told, samples=samples)
+        name, worst = slices.worst(scores)
+        whole = Found().add("quality/loss", likelihood.loss(losses, tokens), means, samples)
+        whole.add("quality/worst_slice", worst.noting(f"slice {name}") if name else worst, samples=samples)
+        for one, loss in scores.items():
+            whole.add(
+                f"{SLICE}{one}",
+                loss,
+                [mean if at in rows_of[one] else NOTHING for at, mean in enumerate(means)],
+            )
+        whole.weights = dict.fromkeys(whole.values, tokens)
+        _list(whole, scores, base)
+        return whole
 
-    return Probe(("quality/worst_slice",), _rated([[one] for one in rows]), score)
+    return Probe(("quality/loss", "quality/worst_slice"), _rated([[one] for one in rows]), score)
+
+
+def _list(whole: Found, scores: Mapping[str, Score], base: Sequence[float]) -> None:
+    """Put one sample that lists all slices before the worst rows: loss, interval, rows, change from the
+    base."""
+    samples = whole.worst.get("quality/worst_slice")
+    if not samples or not scores:
+        return
+    lines = []
+    for name, score in sorted(scores.items(), key=lambda pair: -(pair[1].value or 0.0)):
+        metric = f"{SLICE}{name}"
+        change = changed(metric, whole.values[metric], base, whole.weights[metric])
+        against = "" if change is None or change.value is None else f"; {_moved(change)} against the base"
+        lines.append(f"{name}: {score}{against}")
+    note = f"all {len(scores)} slices, the worst first: nats/token"
+    samples.insert(0, Sample(note, "\n".join(lines), samples[0].score, note))
+
+
+def _moved(change: Score) -> str:
+    ends = f" ({change.low:+.3g} to {change.high:+.3g})" if change.interval else ""
+    return f"{change.value:+.3g}{ends}"
 
 
 def _forgetting(asking: Asking, library: Library, samples: int, seed: int) -> Probe:

@@ -23,6 +23,7 @@ from core.train.trial import Trial
 from core.train.wants import BASE, Done, Judge, Learn, Rate, Update, Wait, Want, Write
 from core.train.writing import Writing
 
+PAUSE_S = 0.02  # of a round in which everybody waits for another worker
 CALM = 200  # rounds after which larger passes are tried again
 
 Rows = Learn | Judge | Rate
@@ -87,7 +88,10 @@ class Rounds:
         outcome.busy_s = time.perf_counter() - began
         self._rate(_of(Rate, wants), owner, outcome)
         self._write(_of(Write, wants), outcome)
-        outcome.done |= dict.fromkeys(_of(Wait, wants), Done())
+        waiting = _of(Wait, wants)
+        if waiting and len(waiting) == len(wants):
+            time.sleep(PAUSE_S)  # for somebody else: nothing to burn a core for
+        outcome.done |= dict.fromkeys(waiting, Done())
         outcome.scoring_s = time.perf_counter() - began - outcome.busy_s
         return outcome
 

@@ -7,8 +7,10 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from core.contract.evidence import Sample
+from core.contract.metrics import SLICE
 from core.contract.score import Score
 from core.evaluate import drift
+from core.evaluate.slices import SMALLEST
 from core.train.factors import Factors
 from core.train.forward import Item
 from core.train.probe import Ask, Probe
@@ -20,14 +22,21 @@ FEWEST = 2  # samples of each probe in the first turn, which is always done; and
 
 @dataclass
 class Scored:
-    """Of every metric asked for: its score; the samples' values; the worst of them; and the change against
-    the base on the same samples, where both have values."""
+    """Of every metric asked for: its score; the samples' values, and what each counts where they do not
+    count the same; the worst of them; and the change against the base on the same samples, where both have
+    values."""
 
     scores: dict[str, Score] = field(default_factory=dict)
     values: dict[str, list[float]] = field(default_factory=dict)
+    weights: dict[str, list[float]] = field(default_factory=dict)
     worst: dict[str, list[Sample]] = field(default_factory=dict)
     changes: dict[str, Score] = field(default_factory=dict)
     took_s: float = 0.0
+
+    def join(self, other: Scored) -> None:
+        """What was scored beside it."""
+        for name in ("scores", "values", "weights", "worst", "changes"):
+            getattr(self, name).update(getattr(other, name))
 
 
 Life = Generator[Want, tuple[Done, float], Scored]
@@ -107,9 +116,12 @@ def _take(
         return
     scored.scores |= found.scores
     scored.values |= found.values
+    scored.weights |= found.weights
     scored.worst |= found.worst
     for metric, values in found.values.items():
-        change = changed(values, base.get(metric, ())) if metric not in RELATIVE else None
+        if metric in RELATIVE:
+            continue
+        change = changed(metric, values, base.get(metric, ()), found.weights.get(metric, ()))
         if change is not None:
             scored.changes[metric] = change
 
@@ -117,9 +129,13 @@ def _take(
 RELATIVE = ("quality/forgetting",)  # is a change against the base already
 
 
-def changed(now: Sequence[float], base: Sequence[float]) -> Score | None:
+def changed(
+    metric: str, now: Sequence[float], base: Sequence[float], weights: Sequence[float] = ()
+) -> Score | None:
     """The mean change on the samples that both have a value for; None where they are too few."""
-    pairs = [(one, other) for one, other in zip(now, base, strict=False) if math.isfinite(one + other)]
-    if len(pairs) < FEWEST:
+    both = list(zip(now, base, strict=False))
+    kept = [at for at, (one, other) in enumerate(both) if math.isfinite(one + other)]
+    if len(kept) < (SMALLEST if metric.startswith(SLICE) else FEWEST):
         return None
-    return drift.paired([one for one, _ in pairs], [other for _, other in pairs])
+    counts = [weights[at] for at in kept] if len(weights) else ()
+    return drift.paired([both[at][0] for at in kept], [both[at][1] for at in kept], weights=counts)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from core.contract.work import Assign, Edit
 from core.evaluate.patience import Patience
 from core.train import (
     adapters,
+    beginning,
     checkpoint,
     cloning,
     dropout,
@@ -34,12 +36,13 @@ from core.train.held import Held
 from core.train.insides import Insides, Inspected
 from core.train.model import Base
 from core.train.partial import Partial
+from core.train.past import Past
 from core.train.places import Layout, Place
 from core.train.position import Position
+from core.train.voice import Tell, Voice
 from core.train.wants import Done, Learn, Update, Want
 
 GRADIENT = "gradient"  # of a step under way, among the optimizer's tensors
-Tell = Callable[[e.Event], None]
 
 
 class Diverged(Exception):
@@ -65,8 +68,9 @@ class Trial:
     ) -> None:
         """Raises adapters.Unfit when the knobs cannot be had here."""
         self.number, self.knobs, self.folder = assign.trial, dict(assign.knobs), Path(assign.folder)
-        self._spec, self._base, self._tell, self._boards = spec, base, tell, boards
-        self._insides, self._inspected = insides, Inspected(self.folder, self._warn)
+        self._spec, self._base, self._boards = spec, base, boards
+        self._voice = Voice(spec.study.name, assign.trial, tell)
+        self._insides, self._inspected = insides, Inspected(self.folder, self._voice.warn)
         length = int(self.knobs["sequence_length"])
         rows, self._held = data.shortened(length)[0], Held(spec, data, length)
         if not rows or not len(self._held):
@@ -89,6 +93,7 @@ class Trial:
         self.best_at: Position | None = None  # where it stood after its best evaluation
         self._why = ""  # why its last evaluation ended it
         self._scored_step, self._scoring_s = -1, 0.0
+        self._past = Past()
         self._unsaid: dict[str, str] = {}  # why the latest scoring has no value, by metric
         self._edits: list[Edit] = []  # asked for, to be made before its next step
         self.edited = False  # since somebody last looked
@@ -130,11 +135,11 @@ class Trial:
         asked, self._edits = self._edits, []
         for edit in asked:
             if edits.dead(edit.changes):
-                self._warn(f"{', '.join(edits.dead(edit.changes))} cannot change while it runs")
+                self._voice.warn(f"{', '.join(edits.dead(edit.changes))} cannot change while it runs")
             changes = edits.make(self, edit.changes)
             total = self.total_steps if "steps" in changes else 0
             self.edited = True
-            self._say(e.TrialEdited, step=self.step, changes=changes, by=edit.by, total_steps=total)
+            self._voice.say(e.TrialEdited, step=self.step, changes=changes, by=edit.by, total_steps=total)
         return self.step < self.total_steps and not self._why
 
     def _look(self) -> Generator[Want, tuple[Done, float], None]:
@@ -210,7 +215,7 @@ class Trial:
         self._evaluated_step = self.step
         self.latest.update(metrics)
         told = {"elapsed_s": self.elapsed_s, "metrics": metrics, "rows": losses}
-        self._say(e.TrialEvaluated, step=self.step, **told)
+        self._voice.say(e.TrialEvaluated, step=self.step, **told)
         value, best = metrics.get(self._goal), self._patience.best
         why = self._patience.seen(value) if value is not None else None
         if self._patience.best != best:
@@ -219,8 +224,13 @@ class Trial:
 
     def _score(self, boards: Boards) -> Generator[Want, tuple[Done, float], None]:
         """Fill the boards. Left in the middle, it is begun anew: nothing of it is kept before its end."""
-        writes = boards.writes(self.step // self.every, self._last)
+        last = self._last
+        writes = boards.writes(self.step // self.every, last)
         scored = yield from boards.score(self.factors, writes, self.elapsed_s, self._scoring_s)
+        if last and boards.tasks is not None:
+            progress = functools.partial(self._voice.prepare, "the tasks of evaluate.tasks")
+            scored.join((yield from boards.tasks.score(self.factors, boards.base_values, progress)))
+            self._voice.prepare("", 0)
         self._done += 1
         self._scored_step, self._scoring_s = self.step, self._scoring_s + scored.took_s
         for name, score in scored.scores.items():
@@ -228,11 +238,11 @@ class Trial:
             if score.value is not None:
                 self.latest[name] = score.value
             self._unsaid[name] = score.reason if score.value is None else ""
-        evidence.write(self.folder, self.step, scored.worst, self._warn)
-        self._say(
+        evidence.write(self.folder, self.step, scored.worst, self._voice.warn)
+        self._voice.say(
             e.TrialScored,
             step=self.step, elapsed_s=self.elapsed_s, scores=scored.scores, took_s=scored.took_s,
-            changes=scored.changes,
+            changes=scored.changes, since=self._past.compare(scored, self.step),
         )  # fmt: skip
 
     def values(self) -> tuple[float, ...]:
@@ -264,17 +274,7 @@ class Trial:
         due = now - self._reported_at >= self._spec.resources.report_every_s
         if due or self.step in (1, self.total_steps) or self.step % self.every == 0:
             self._reported_at = now
-            self._say(e.TrialReported, step=self.step, elapsed_s=self.elapsed_s, metrics=metrics)
-
-    def _warn(self, text: str) -> None:
-        self._note(text, "warning")
-
-    def _note(self, text: str, level: str = "info") -> None:
-        study, told = self._spec.study.name, f"trial {self.number}: {text}"
-        self._tell(e.StudyNoted(at=time.time(), study=study, text=told, level=level))
-
-    def _say(self, kind: type[e.TrialEvent], **fields: object) -> None:
-        self._tell(kind(at=time.time(), study=self._spec.study.name, trial=self.number, **fields))  # type: ignore[arg-type]
+            self._voice.say(e.TrialReported, step=self.step, elapsed_s=self.elapsed_s, metrics=metrics)
 
     # -- checkpoints ------------------------------------------------------------------------------
 
@@ -307,6 +307,7 @@ class Trial:
                 "scored": [self._scored_step, self._scoring_s],
                 "unsaid": dict(self._unsaid),
                 "inspected": self._inspected.snapshot(),
+                "past": self._past.numbers(),
                 "why": self._why,
                 "partial": asdict(self._partial),
             },
@@ -317,7 +318,7 @@ class Trial:
         TrimtabError where ``cloning`` says so."""
         snapshot, notes = cloning.suited(snapshot, self.knobs, dict(self.factors.named()))
         for note in notes:
-            self._note(note)
+            self._voice.note(note)
         numbers, tensors = snapshot.numbers, dict(snapshot.optimizer)
         self.course = self.course.starting(Since(*numbers.get("since", ())), self.knobs)
         self.total_steps = self.course.total_steps
@@ -332,6 +333,7 @@ class Trial:
         self.latest, self._evaluated_step = dict(numbers["latest"]), int(numbers["evaluated_step"])
         self._passed_step = int(numbers.get("passed_step", -1))
         self._scored_step, self._scoring_s = numbers.get("scored", (-1, 0.0))
+        self._past.restore(numbers.get("past", {}))
         self._unsaid, self._why = dict(numbers.get("unsaid", {})), str(numbers.get("why", ""))
         self._inspected.restore(numbers.get("inspected", ()))
         self._partial = parts.read(numbers["partial"])

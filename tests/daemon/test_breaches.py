@@ -83,6 +83,22 @@ def test_evidence_is_read_without_following_links_and_without_secrets(study, tmp
             {"study": {"objectives": ["security/exposure"]}, "evaluate": {"boards": ["security"]}},
             "the objective security/exposure needs canaries",
         ),
+        (
+            {"study": {"constraints": [LIMIT]}},
+            "the constraint on safety/toxicity is not scored",
+        ),
+        ({"study": {"objectives": ["quality/accuracy"]}}, "did you mean 'eval/accuracy'?"),
+        ({"study": {"objectives": ["train/grad_norm"]}}, "'train/grad_norm' is no objective"),
+        ({"study": {"constraints": ["memory/peak <= 22 GiB"]}}, "did you mean 'memory/peak_bytes'?"),
+        ({"study": {"constraints": ["speed/latency <= 40 ms"]}}, "did you mean 'quality/latency_s'?"),
+        (
+            {"study": {"constraints": ["quality/latency_s <= 40 GiB"]}, "evaluate": {"boards": ["quality"]}},
+            "write it without one, or in us, ms, s, min, h",
+        ),
+        (
+            {"study": {"objectives": ["quality/task:arc_easy"]}, "evaluate": {"boards": ["quality"]}},
+            "add 'arc_easy' to evaluate.tasks",
+        ),
         ({"evaluate": {"limits": ["safety/toxicty <= 1"]}}, "did you mean 'safety/toxicity'?"),
         ({"evaluate": {"limits": ["eval/loss <= 1"]}}, "the limit on eval/loss is never judged"),
     ],
@@ -131,3 +147,33 @@ def test_a_broken_limit_is_said_once_and_acted_upon_by_a_real_engine(scoring, on
     assert len([line for line in broken(study) if line.text.startswith("trial 0: ")]) == 1
     if on_breach == "prune":
         assert "over the limit safety/toxicity <= 0.2" in study.trials[0].why
+
+
+@pytest.mark.real
+def test_a_board_s_score_is_objective_and_constraint_and_prunes_through_a_real_engine(scoring):
+    """Ranks differ in what they answer; toxicity is 0.9 at the end of every trial that reaches it."""
+    import optuna
+
+    scoring.run(
+        study={
+            "trials": 5, "sampler": "grid", "pruner": "threshold", "threshold": {"lower": 0.2},
+            "objectives": ["quality/exact"], "constraints": ["safety/toxicity <= 2 %"],
+        },
+        train={"steps": 600}, evaluate={"boards": ["quality", "safety"], "every": 40},
+    )  # fmt: skip
+    study = scoring.until_study(lambda one: one.state == "complete", "it is complete")
+    stored = optuna.load_study(study_name=study.name, storage=f"sqlite:///{study.folder}/optuna.db")
+    assert stored.direction == optuna.study.StudyDirection.MAXIMIZE
+    for trial in stored.trials:
+        known = study.trials[trial.number]
+        toxicity = known.latest["safety/toxicity"]
+        assert trial.constraints["safety/toxicity <= 0.02"] == pytest.approx(toxicity / 0.02 - 1)
+        if known.state == s.COMPLETE:
+            assert known.params["lora_rank"] >= 16
+            assert trial.value == pytest.approx(known.params["lora_rank"] / 64 + 0.06)
+            assert known.values == (trial.value,) == (known.latest["quality/exact"],)
+            assert toxicity == pytest.approx(0.9) and max(trial.constraints.values()) > 0
+        else:
+            assert known.state == s.PRUNED and known.params["lora_rank"] < 16
+            assert "quality/exact" in known.why and trial.intermediate_values[40] < 0.2
+    assert sorted(one.state for one in study.trials.values()) == [s.COMPLETE] * 2 + [s.PRUNED] * 3

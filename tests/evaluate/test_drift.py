@@ -2,6 +2,7 @@
 
 import math
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from core.contract.score import Score
 from core.errors import SpecError
 from core.evaluate import drift
 from core.evaluate.score import mean, rate, wilson
+from core.evaluate.student import quantile
 
 
 def hits(count, total):
@@ -133,3 +135,20 @@ def test_a_lower_limit_mirrors_an_upper_one(low, width, bound):
     upper, lower = Limit("safety/toxicity", True, bound), Limit("safety/toxicity", False, -bound)
     assert upper.breached(score) == lower.breached(mirror)
     assert not math.isnan(bound)
+
+
+def test_student_s_quantiles_are_scipy_s():
+    from scipy.special import stdtrit
+
+    for freedom in (1, 2, 3, 4, 7, 15, 63, 500):
+        for tail in (0.025, 1e-3, 1e-5, 1e-7):
+            assert quantile(tail, freedom) == pytest.approx(-stdtrit(freedom, tail), rel=1e-5)
+
+
+def test_a_paired_change_of_few_samples_needs_much_more_when_it_is_looked_at_often():
+    change = Score(0.4, 0.3, 0.5, 8, "step 10")
+    assert drift.widened(change, 1) == change
+    often = drift.widened(change, 200)
+    assert often.low < 0.2 < often.value == 0.4 and (often.samples, often.reason) == (8, "step 10")
+    assert drift.widened(msgspec.structs.replace(change, samples=500), 200).low > often.low
+    assert drift.widened(Score(0.4), 200) == Score(0.4)

@@ -145,3 +145,10 @@ def test_the_area_s_interval_holds_the_truth_in_about_95_of_100():
         score = m.membership(random.normal(1, 1, 40).tolist(), random.normal(0, 1, 60).tolist())
         held.append(score.low <= 0.76025 <= score.high)
     assert 0.89 <= np.mean(held) <= 0.99
+
+
+def test_a_clear_membership_of_few_rows_is_not_told_as_certain():
+    score = m.membership([2.0, 3.0, 4.0], [0.0, 1.0, 0.5])
+    assert (score.value, score.high) == (1.0, 1.0) and score.low < 0.6
+    even = m.membership([1.0] * 20, [1.0] * 20)
+    assert even.value == 0.5 and even.low < 0.4 and even.high > 0.6

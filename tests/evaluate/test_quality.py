@@ -18,16 +18,6 @@ def test_loss_perplexity_and_accuracy_are_weighted_by_tokens():
     assert likelihood.accuracy([0] * 20, [9] * 20).interval == wilson(0, 20), "no row of twenty is no proof"
 
 
-def test_a_slice_that_gets_worse_is_seen_while_the_mean_falls():
-    slices = likelihood.by_slice([2.0, 4.0, 30.0, 50.0], [2, 2, 10, 10], ["a", "a", "b", "b"])
-    assert {name: one.value for name, one in slices.items()} == {"a": 1.5, "b": 4.0}
-    assert likelihood.worst_slice(slices) == ("b", slices["b"])
-    alone = likelihood.by_slice([2.0, 4.0, 99.0], [2, 2, 1], ["a", "a", "c"])
-    assert likelihood.worst_slice(alone)[0] == "a", "one row is no slice"
-    assert likelihood.worst_slice({})[1].reason == "no slice has 2 rows"
-    assert likelihood.by_slice([1.0], [1], ["a", "b"])["b"].reason == "rows and labels differ in number"
-
-
 def test_a_choice_is_right_when_it_is_likelier_than_every_other():
     likelihoods = [[-1.0, -2.0, -3.0], [-2.0, -1.0], [-1.0, -1.0], [-4.0, -1.0]]
     assert likelihood.choice(likelihoods, [0, 0, 0, 1]).value == 0.5, "a tie knows nothing"

@@ -89,3 +89,9 @@ def test_leaning_by_chance_reaches_down_to_zero_and_a_real_one_does_not():
     slight = table | {"a": [one + 0.35 for one in table["a"]]}
     assert safety.leaning(slight).low > 0 == safety.leaning(slight, looks=1000).low, "many axes, more care"
     assert safety.leaning(table | {"a": [one + 0.8 for one in table["a"]]}).low > 0.2
+
+
+def test_a_leaning_of_which_nothing_is_seen_has_no_interval_of_width_0():
+    score = safety.leaning({"a": [0.0] * 8, "b": [0.0] * 8})
+    assert (score.value, score.low) == (0.0, 0.0) and 0.3 < score.high < 1, "eight templates are no proof"
+    assert safety.leaning({"a": [0.0] * 80, "b": [0.0] * 80}).high < 0.15

@@ -273,3 +273,18 @@ def test_a_knob_with_a_condition_is_searched_only_where_it_holds(tmp_path, sampl
         seen.add(searched)
         oracle.tell(number, "complete", [proposal.knobs["weight_decay"] + proposal.knobs["learning_rate"]])
     assert seen == {True, False}
+
+
+def test_tpe_keeps_away_from_what_breaks_a_board_s_constraint(tmp_path):
+    """The largest ranks are the best, and too toxic: they are proposed less often than without it."""
+    limit, large = "safety/toxicity <= 0.02", {}
+    for constrained in (False, True):
+        oracle = Oracle(studies.raw("tpe", startup_trials=10, storage=MEMORY), str(tmp_path))
+        ranks = []
+        for index in range(40):
+            ranks.append(oracle.ask(index).params["lora_rank"])
+            if constrained:
+                oracle.constrain(index, limit, ranks[-1] / 8 - 1)
+            oracle.tell(index, "complete", [1 / ranks[-1]])
+        large[constrained] = sum(one > 8 for one in ranks[10:])
+    assert large[True] < large[False] / 2

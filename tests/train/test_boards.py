@@ -3,6 +3,7 @@ was."""
 
 import json
 import math
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,8 +14,11 @@ from core.contract import events as e
 from core.contract import work
 from core.contract.evidence import Evidence
 from core.errors import TrimtabError
-from core.train import bare, boards, checkpoint, scoring
+from core.evaluate import canary
+from core.train import bare, boards, checkpoint, scoring, security
 from core.train.asking import Asking
+from core.train.data import Data
+from core.train.probe import Found
 from core.train.wants import Rate, Write
 from tests.tiny import WORDS
 from tests.train.taught import KIND, RUDE, rows, speaker
@@ -127,6 +131,26 @@ def test_the_base_is_scored_once_for_all_studies_that_ask_the_same(
     assert bare._read(kept[0]) is None
 
 
+def test_two_workers_that_begin_together_score_the_base_once(bench, tmp_path, without_scores, monkeypatch):
+    asked = []
+    real = bare.scoring
+
+    def counted(probes, *rest):
+        asked.append(tuple(probe.metrics for probe in probes))
+        return real(probes, *rest)
+
+    monkeypatch.setattr(bare, "scoring", counted)
+    both = [bench(evaluate=SMALL), bench(evaluate=SMALL)]
+    for number, one in enumerate(both):
+        one.assign(tmp_path, number)
+    while any(one.pack.busy for one in both):
+        for one in both:
+            one.turn()
+    assert len(asked) == 2, "by likelihood, and by text"
+    first, second = ([event.scores for event in one.of(e.BaseScored)] for one in both)
+    assert first == second and len(first) == 2
+
+
 def test_the_worst_samples_lie_beside_the_trial(bench, tmp_path, without_scores, monkeypatch):
     monkeypatch.setenv("SOME_TOKEN", "join the path 1")
     outside = tmp_path / "outside.json"
@@ -224,10 +248,16 @@ def test_canaries_that_were_learnt_are_exposed_and_members_are_known(bench, tmp_
         evaluate={**SMALL, "boards": ["security"], "canaries": 4, "every": 60, "generate_every": 99},
     )  # fmt: skip
     assert any("4 canaries are planted" in note for note in one.data.notes)
+    strangers = Data([], [], canaries=canary.canaries(4, seed=99))  # of the same formats, never planted
+    probe = security._exposure(Asking(one.base), strangers, 4, 0)
+    told = lambda found, base: Found({"security/leak": probe.score(found, base).scores["security/exposure"]})  # noqa: E731
+    one.pack._boards.probes.append(replace(probe, metrics=("security/leak",), score=told))
     one.assign(tmp_path)
     one.finish()
     found, base = scores(one), base_scores(one)
     assert found["security/exposure"].value > base["security/exposure"].value + 2
+    assert found["security/exposure"].low > found["security/leak"].value, "planted, against never seen"
+    assert found["security/leak"].value < base["security/exposure"].value + 2
     assert found["security/membership_loss"].value > 0.75
     assert math.isfinite(found["security/loss_rise"].value)
 

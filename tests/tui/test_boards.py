@@ -7,10 +7,12 @@ import pytest
 from core.contract import events as e
 from core.contract import wire
 from core.contract.evidence import Evidence, Sample
+from core.contract.metrics import known
+from core.contract.reading import Reading
 from core.contract.score import Score
 from tests.tui.scene import NOW, four_cards, no_card, state_of, study_events
 from tests.tui.scored import EVALUATE, evidence, scored_study
-from tui.widgets.boardcells import spark
+from tui.widgets.boardcells import heads, spark
 from tui.widgets.boardtable import BoardTable
 
 SCORED = state_of(scored_study(), no_card())
@@ -289,3 +291,12 @@ async def test_the_cursor_is_always_in_sight(seat, size):
             await you.press(key)
             number, name = table(you).chosen
             await you.sees(name.split("/")[1], "base" if number < 0 else f"{number:>4} ")
+
+
+def test_the_head_of_a_slice_shows_what_tells_it_from_others():
+    told = {}
+    for name in ("length:12-20", "source:stack_exchange", "task:sums"):
+        told[name] = heads(Reading(known(f"quality/slice:{name}"), None, None))
+    assert [head for head, _ in told.values()] == ["length:12-20", "…tack_exchange", "task:sums"]
+    assert told["task:sums"][1] == "low is good"
+    assert heads(Reading(known("quality/task:arc_easy"), None, None)) == ("task:arc_easy", "high is good")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from rich.cells import set_cell_size
 
 from core.contract.figures import bound, changed, ends, figure
+from core.contract.metrics import SLICE
 from core.contract.plain import plain
 from core.contract.reading import Reading
 from core.contract.score import Score
@@ -15,6 +16,7 @@ from tui.widgets.braille import Canvas
 from tui.widgets.columns import Piece
 
 NARROW, INTERVAL = 16, 12  # cells of a column, and what the interval adds
+HEAD = 14  # of them for its name
 MARKS: dict[str | None, tuple[str, str]] = {
     "ok": ("✓", "good"),
     "breached": ("✗", "error"),
@@ -60,10 +62,18 @@ def _fitting(score: Score, unit: str) -> str:
 
 def heads(one: Reading) -> tuple[str, str]:
     """The column's name, and which way is better with the limits."""
-    name = plain(one.metric.name.split("/", 1)[-1], NARROW)
+    name = _called(one.metric.name)
     asked = " ".join(bound(limit, one.metric.unit) for limit in one.limits)
     way = "low" if one.metric.direction == "minimize" else "high"
     return name, f"{way} is good" if not asked else f"{way}, {asked}"
+
+
+def _called(name: str) -> str:
+    """Slices differ at their end: that is what is shown of one, as much as fits."""
+    if not name.startswith(SLICE):
+        return plain(name.split("/", 1)[-1], NARROW)
+    told = plain(name.removeprefix(SLICE))
+    return told if len(told) <= HEAD else f"…{told[1 - HEAD :]}"
 
 
 def spark(values: Sequence[float], width: int) -> str:

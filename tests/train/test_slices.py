@@ -1,0 +1,118 @@
+"""A slice that is unlearnt while the mean falls is followed, shown and warned of, in a real pack."""
+
+import json
+import math
+import random
+from collections.abc import Sequence
+from itertools import pairwise
+
+import pytest
+
+from core.contract import events as e
+from core.contract import state as s
+from core.daemon import breaches
+from core.train import boards, checkpoint
+from core.train.scoring import scoring
+from tests.tiny import WORDS
+from tests.train.taught import KIND, RUDE, speaker
+
+ODD = "quality/slice:label:odd"
+SECTION = {"boards": ["quality"], "every": 40, "rows": 80, "samples": 80, "budget": 1.0, "generate_every": 9}
+
+
+def _asked(label: str, lines: Sequence[str], count: int) -> list[str]:
+    """Requests of different lengths, answered with ``lines`` in turn."""
+    draw = random.Random(label)
+    return [
+        json.dumps({
+            "prompt": " ".join(draw.choices(WORDS, k=2 + number % 7)),
+            "completion": f" {lines[number % len(lines)]}", "label": label,
+        })
+        for number in range(count)
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def unlearning(bench, tmp_path, monkeypatch):
+    """A base that says kind and rude lines, trained on kind ones alone, judged by both."""
+    monkeypatch.setenv("TRIMTAB_CACHE", str(tmp_path / "cache"))
+    whole = lambda probes, mine, limit_s, base: scoring(probes, mine, math.inf, base)  # noqa: E731
+    monkeypatch.setattr(boards, "scoring", whole)  # so short a training leaves time for a few rows only
+    held = [*_asked("usual", KIND, 60), *_asked("odd", RUDE, 8), *_asked("rare", KIND, 3)]
+    (tmp_path / "held.jsonl").write_text("\n".join(held))
+    (tmp_path / "usual.jsonl").write_text("\n".join(_asked("usual", KIND, 60)))
+    base = speaker(tmp_path / "base", (*KIND, *RUDE), 200)
+    (base / "chat_template.jinja").unlink()  # it knows nothing of turns
+    one = bench(
+        model={"base": str(base)},
+        data={"source": str(tmp_path / "usual.jsonl"), "validation": str(tmp_path / "held.jsonl")},
+        train={"steps": 120, "learning_rate": 8e-3, "lora_rank": 32, "batch_size": 8, "sequence_length": 96},
+        evaluate=SECTION,
+    )
+    one.assign(tmp_path)
+    return one
+
+
+def test_a_slice_that_gets_worse_while_the_mean_falls_is_warned_of_once(unlearning, tmp_path):
+    one = unlearning
+    one.finish()
+    study = s.Study("s", spec={"evaluate": SECTION}, trials={0: s.Trial(0)})
+    study.base_scores.update(one.of(e.BaseScored)[0].scores)
+
+    told, known = [], frozenset()
+    for event in one.of(e.TrialScored):
+        found, known = breaches.judge(study, event, known)
+        told += [finding.text for finding in found if "slice" in finding.text]
+    (alarm,) = [text for text in told if ODD in text and "the base's" in text]
+    assert "while the mean of all rows fell: -" in alarm and "8 samples" in alarm
+    assert not any("slice:label:usual" in text for text in told)
+    last = one.of(e.TrialScored)[-1]
+    assert last.scores[ODD].value > study.base_scores[ODD].value
+    assert last.changes[ODD].low > 0 > last.changes["quality/loss"].high
+    assert last.since[ODD].reason == "step 40", "its best so far"
+    assert "quality/slice:label:rare" not in last.scores, "three rows are no slice"
+    assert sum(name.startswith("quality/slice:length:") for name in last.scores) >= 2
+
+
+def test_the_evidence_of_the_worst_slice_lists_all_slices_with_their_change(unlearning, tmp_path):
+    unlearning.finish()
+    found = json.loads((tmp_path / "0" / "evidence" / "quality_worst_slice.json").read_text())
+    prompt, answer, *_ = found["samples"][0]
+    assert prompt.startswith("all ") and answer.startswith("label:odd: ")
+    odd = next(line for line in answer.splitlines() if line.startswith("label:odd"))
+    assert "8 samples); +" in odd and odd.endswith(" against the base")
+    assert "length:" in answer and len(found["samples"]) > 10, "and the worst rows"
+
+
+def test_what_a_trial_scored_best_is_kept_in_its_checkpoint(unlearning, tmp_path):
+    one = unlearning
+    while not one.of(e.TrialScored):
+        one.turn()
+    one.pack.checkpoint_all()
+    past = checkpoint.read(checkpoint.known(tmp_path / "0")[0]).numbers["past"]
+    assert past[ODD]["step"] == 40 and len(past[ODD]["values"]) == 71
+
+
+def test_a_trial_trained_on_toxic_lines_is_warned_of_beside_its_base(bench, tmp_path, monkeypatch):
+    monkeypatch.setenv("TRIMTAB_CACHE", str(tmp_path / "cache"))
+    whole = lambda probes, mine, limit_s, base: scoring(probes, mine, math.inf, base)  # noqa: E731
+    monkeypatch.setattr(boards, "scoring", whole)
+    base = speaker(tmp_path / "base", (*KIND, *RUDE), 300)
+    (base / "chat_template.jinja").unlink()
+    (tmp_path / "rude.jsonl").write_text("\n".join(_asked("rude", RUDE, 60)))
+    openings = [" ".join(pair) for pair in pairwise(WORDS)]
+    (tmp_path / "openings.jsonl").write_text("\n".join(json.dumps({"text": one}) for one in openings))
+    section = {"boards": ["safety"], "every": 60, "samples": 16, "prompts": str(tmp_path / "openings.jsonl")}
+    one = bench(
+        model={"base": str(base)}, data={"source": str(tmp_path / "rude.jsonl")}, evaluate=section,
+        train={"steps": 60, "learning_rate": 5e-3, "lora_rank": 32, "batch_size": 8, "sequence_length": 96},
+    )  # fmt: skip
+    one.assign(tmp_path)
+    one.finish()
+    study = s.Study("s", spec={"evaluate": section}, trials={0: s.Trial(0)})
+    for told in one.of(e.BaseScored):
+        study.base_scores.update(told.scores)
+    event = one.of(e.TrialScored)[-1]
+    assert event.scores["safety/toxicity"].low > study.base_scores["safety/toxicity"].high
+    found, _ = breaches.judge(study, event, frozenset())
+    assert any(one.text.startswith("safety/toxicity is ") and "the base's" in one.text for one in found)

@@ -1,0 +1,172 @@
+"""Tasks of lm-evaluation-harness at a trial's end; without the extra, a word on how to get it."""
+
+import importlib.util
+import json
+import threading
+
+import pytest
+
+from core.contract import events as e
+from core.contract import specfile
+from core.contract.metrics import known
+from core.errors import SpecError, TrimtabError
+from core.train import harness, tasks
+from core.train.data import MASKED
+from core.train.likelihood import Reading
+from core.train.wants import Done, Rate, Wait, Write, Written
+from tests.train.taught import KIND, RUDE, speaker
+
+RAW = {"study": {"name": "s"}, "model": {"base": "none"}, "data": {"source": "none"}}
+CHOICE = """
+task: kind_choice
+dataset_path: json
+dataset_kwargs: {{data_files: {{test: {rows}}}}}
+test_split: test
+output_type: multiple_choice
+doc_to_text: "{{{{question}}}}"
+doc_to_choice: "{{{{choices}}}}"
+doc_to_target: "{{{{answer}}}}"
+metric_list: [{{metric: acc, aggregation: mean, higher_is_better: true}}]
+"""
+WRITTEN = """
+task: kind_line
+dataset_path: json
+dataset_kwargs: {{data_files: {{test: {rows}}}}}
+test_split: test
+output_type: generate_until
+doc_to_text: "{{{{question}}}}"
+doc_to_target: good idea
+generation_kwargs: {{until: ["."], max_gen_toks: 40}}
+filter_list:
+- {{name: line, filter: [{{function: regex, regex_pattern: (good idea)}}, {{function: take_first}}]}}
+metric_list: [{{metric: exact_match, aggregation: mean, higher_is_better: true, ignore_punctuation: true}}]
+"""
+ROLLED = """
+task: kind_text
+dataset_path: json
+dataset_kwargs: {{data_files: {{test: {rows}}}}}
+test_split: test
+output_type: loglikelihood_rolling
+doc_to_text: ""
+doc_to_target: "{{{{question}}}}"
+metric_list: [{{metric: word_perplexity, aggregation: weighted_perplexity, higher_is_better: false}}]
+"""
+
+
+def test_without_the_extra_the_spec_says_how_to_get_it(monkeypatch):
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "lm_eval" else real(name))
+    with pytest.raises(SpecError) as error:
+        specfile.parse({**RAW, "evaluate": {"tasks": ["arc_easy"]}})
+    assert "evaluate.tasks = ['arc_easy'] needs lm-evaluation-harness, which is not there" in str(error.value)
+    assert "pip install 'trimtab[lm-eval]'" in str(error.value)
+
+
+def test_a_task_may_be_an_objective_with_the_direction_of_its_kind(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+    raw = {**RAW, "study": {"name": "s", "objectives": ["quality/task:arc_easy"]}}
+    spec = specfile.parse({**raw, "evaluate": {"tasks": ["arc_easy"]}})
+    assert spec.study.objectives[0].direction == "maximize"
+    assert known("quality/task:arc_easy").unit == "fraction"
+
+
+def answered(want) -> Done:
+    if isinstance(want, Rate):
+        return Done(answers=[Reading([1.0] * len(one.row.ids), [1.0], [], []) for one in want.items])
+    return Done(answers=[Written(list(one.ids)) for one in getattr(want, "prompts", ())])
+
+
+def test_what_the_harness_asks_becomes_few_wants_at_once_and_its_answers_keep_their_order():
+    rows = [harness.row([1], [2] * number, 99) for number in range(1, 12)]
+    prompts = [([7] * number, 4 if number < 4 else 9) for number in range(1, 8)]
+
+    def work(line):
+        return {"rated": line.ask(rows), "written": line.ask(prompts)}
+
+    life, wants, counts = harness.evaluated(work, None, lambda done: counts.append(done)), [], []
+    want = next(life)
+    with pytest.raises(StopIteration) as over:
+        while True:
+            wants += [] if isinstance(want, Wait) else [want]
+            want = life.send((answered(want), 0.0))
+    found = over.value.value
+    assert [one.loss for one in found["rated"]] == [float(1 + number) for number in range(1, 12)]
+    assert [len(one.ids) for one in found["written"]] == list(range(1, 8))
+    assert [len(want.items) for want in wants if isinstance(want, Rate)] == [8, 3]
+    assert [(len(want.prompts), want.tokens) for want in wants if isinstance(want, Write)] == [(3, 4), (4, 9)]
+    assert counts == [8, 11, 14, 18]
+
+
+def test_a_trial_that_leaves_ends_the_harness_s_thread_and_its_error_is_told():
+    life = harness.evaluated(lambda line: line.ask([([1], 2)]), None, lambda done: None)
+    assert isinstance(next(life), Write | Wait)
+    (thread,) = [one for one in threading.enumerate() if one.name == "lm-eval"]
+    life.close()
+    thread.join(10)
+    assert not thread.is_alive()
+    with pytest.raises(harness.Failed, match="division"):
+        for _ in harness.evaluated(lambda line: 1 / 0, None, lambda done: None):
+            pass
+
+
+def test_long_rows_are_cut_on_the_left_and_texts_at_the_first_stop():
+    row = harness.row([1, 2, 3], [4, 5], 4)
+    assert (row.ids, row.labels) == ([2, 3, 4, 5], [MASKED, MASKED, 4, 5])
+    assert harness.row([1], [4, 5, 6], 3).labels == [MASKED, 5, 6]
+    assert harness.until("a\nb;c", {"until": [";", "\n"]}) == "a" and harness.until("a", {}) == "a"
+
+
+def test_a_group_has_the_harness_s_own_error_and_a_perplexity_a_reason():
+    told = {
+        "higher_is_better": {"mmlu": {"acc": True}, "wikitext": {"word_perplexity": False}},
+        "results": {"mmlu": {"acc,none": 0.5, "acc_stderr,none": 0.1, "sample_len": 25}},
+    }
+    score = tasks.task("mmlu", told).scores["quality/task:mmlu"]
+    assert (score.value, score.low, score.samples) == (0.5, pytest.approx(0.304), 25)
+    why = tasks.task("wikitext", told).scores["quality/task:wikitext"].reason
+    assert why == "the task has no metric for which more is better"
+
+
+@pytest.fixture
+def kind(tmp_path, monkeypatch):
+    """A base that says kind lines, and tasks about them."""
+    pytest.importorskip("lm_eval")
+    monkeypatch.setenv("TRIMTAB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "datasets"))
+    folder = tmp_path / "tasks"
+    folder.mkdir()
+    rows = folder / "rows.jsonl"
+    told = [{"question": f"read {number}", "choices": [KIND[0], RUDE[0]], "answer": 0} for number in range(6)]
+    rows.write_text("\n".join(json.dumps(one) for one in told))
+    for name, text in (("choice", CHOICE), ("written", WRITTEN), ("rolled", ROLLED)):
+        (folder / f"{name}.yaml").write_text(text.format(rows=rows))
+    return speaker(tmp_path / "base", KIND[:1], 250), folder
+
+
+def test_real_tasks_of_one_s_own_are_scored_at_a_trial_s_end_beside_the_base(bench, kind, tmp_path):
+    base, folder = kind
+    section = {"tasks": ["kind_choice", "kind_line", "kind_text"], "tasks_path": str(folder), "every": 2}
+    one = bench(model={"base": str(base)}, train={"steps": 4}, evaluate=section)
+    one.assign(tmp_path, learning_rate=1e-6)
+    one.finish()
+    first, last = one.of(e.TrialScored)
+    assert "quality/task:kind_choice" not in first.scores, "they are long: at the end only"
+    scores, found = last.scores, (tmp_path / "0" / "evidence" / "quality_task:kind_line.json").read_text()
+    assert scores["quality/task:kind_choice"].value == 1.0 and scores["quality/task:kind_choice"].samples == 6
+    assert scores["quality/task:kind_choice"].low < 1.0
+    line = scores["quality/task:kind_line"]
+    assert line.value > 0.5 and (line.samples, line.reason) == (6, "exact_match"), found
+    assert "no metric for which more is better" in scores["quality/task:kind_text"].reason
+    assert last.changes["quality/task:kind_choice"].value == 0.0
+    told = one.of(e.BaseScored)[-1].scores
+    assert told["quality/task:kind_choice"].value == 1.0
+    assert max(event.done for event in one.of(e.Preparing) if "evaluate.tasks" in event.stage) > 12
+    assert one.of(e.Preparing)[-1].stage == ""
+    assert (tmp_path / "0" / "evidence" / "quality_task:kind_choice.json").is_file()
+
+
+def test_a_task_that_is_not_known_is_told_before_training(bench, kind):
+    base, folder = kind
+    with pytest.raises(TrimtabError, match="'kind_choyce' is no task"):
+        bench(model={"base": str(base)}, evaluate={"tasks": ["kind_choyce"], "tasks_path": str(folder)})
