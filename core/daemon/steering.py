@@ -93,6 +93,9 @@ class Steering:
         with runner.proposing.awaiting():
             kept = await self._kept(study.name, parent)
             knobs = edits.checked_clone(parent, asked.changes, kept.step)
+            if asked.place_of >= 0 and kept.step >= parent.total_steps:
+                what = f"trial {parent.number} has done its {kept.step} steps: nothing is left for a clone"
+                raise RefusedError.of(what, f"study {study.name}", "nothing is left to do")
             proposal = await runner.proposing.enqueue({}, False)
             place = Path(study.folder) / "trials" / str(proposal.number) / Path(kept.path).name
             await self._linked(runner, proposal.number, Path(kept.path), place)
@@ -102,9 +105,11 @@ class Steering:
                 if knobs[name] != parent.knobs.get(name)
             )
             why = f"clone of trial {parent.number} at step {kept.step}" + (f" with {told}" if told else "")
+            why += f", in the place of trial {asked.place_of}" if asked.place_of >= 0 else ""
             queued = e.TrialQueued(
                 at=time.time(), study=study.name, trial=proposal.number, by=asked.by, why=why, counted=False,
                 params={}, knobs=knobs, parent=parent.number, checkpoint=str(place), step=kept.step,
+                place_of=asked.place_of,
             )  # fmt: skip
             await self._queue(runner, queued)
         return wire.Queued(proposal.number)

@@ -1,0 +1,88 @@
+"""Knobs of a clone, from those of its parent: times a factor, the next choice, or drawn anew. Pure."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from core.contract.space import Choice, Dimension, Range
+
+
+def perturbed(
+    space: Mapping[str, Dimension],
+    knobs: Mapping[str, Any],
+    factors: Sequence[float],
+    resample: float,
+    draw: random.Random,
+) -> dict[str, tuple[Any, Any]]:
+    """(before, after) of each knob of ``space`` that becomes another; always within its dimension.
+
+    After Jaderberg et al. 2017, arXiv:1711.09846: each is multiplied by one of ``factors``, or drawn from the
+    space again with the probability ``resample``.
+    """
+    found = {}
+    for name, dimension in space.items():
+        now = knobs.get(name)
+        after = drawn(dimension, draw) if draw.random() < resample else _near(dimension, now, factors, draw)
+        if after != now:
+            found[name] = (now, after)
+    return found
+
+
+def drawn(dimension: Dimension, draw: random.Random) -> Any:
+    """A point of ``dimension``, all as likely on its scale."""
+    if isinstance(dimension, Choice):
+        return draw.choice(dimension.values)
+    if dimension.log:
+        low, high = math.log(dimension.low), math.log(dimension.high)
+        return _within(dimension, math.exp(draw.uniform(low, high)))
+    step = _step(dimension)
+    if step:
+        return _point(dimension, draw.randint(0, _last(dimension, step)), step)
+    return _within(dimension, draw.uniform(dimension.low, dimension.high))
+
+
+def _near(dimension: Dimension, now: Any, factors: Sequence[float], draw: random.Random) -> Any:
+    if isinstance(dimension, Choice):
+        return _neighbour(dimension.values, now, draw)
+    if isinstance(now, bool) or not isinstance(now, int | float):
+        return drawn(dimension, draw)
+    factor = draw.choice(factors)
+    after = _within(dimension, now * factor)
+    if after != now or factor == 1 or not (step := _step(dimension)):
+        return after
+    # rounded to where it was: small whole numbers would stand still for ever
+    return _within(dimension, now + math.copysign(step, factor - 1))
+
+
+def _neighbour(values: Sequence[Any], now: Any, draw: random.Random) -> Any:
+    if now not in values:
+        return draw.choice(values)
+    at = values.index(now)
+    beside = [one for one in (at - 1, at + 1) if 0 <= one < len(values)]
+    return values[draw.choice(beside)] if beside else now
+
+
+def _within(dimension: Range, value: float) -> float | int:
+    """The nearest point of ``dimension``."""
+    value = min(max(value, dimension.low), dimension.high)
+    step = _step(dimension)
+    if not step:
+        return value
+    return _point(dimension, min(round((value - dimension.low) / step), _last(dimension, step)), step)
+
+
+def _step(dimension: Range) -> float | None:
+    return dimension.step or (1 if dimension.kind == "int" else None)
+
+
+def _last(dimension: Range, step: float) -> int:
+    """The number of steps from the lowest point to the highest."""
+    return math.floor((dimension.high - dimension.low) / step + 1e-9)
+
+
+def _point(dimension: Range, steps: int, step: float) -> float | int:
+    value = dimension.low + steps * step
+    return int(value) if dimension.kind == "int" else round(value, 12)
