@@ -160,7 +160,8 @@ def _worst(reached: Sequence[s.Trial], plan: Plan, step: int) -> list[s.Trial]:
 def _may_leave(study: s.Study, trial: s.Trial, step: int) -> bool:
     """Not one that stands still because somebody wants that, or is about to end anyway."""
     replaced = any(one.place_of == trial.number for one in study.trials.values())
-    return trial.state == s.RUNNING and not trial.asked and step < trial.total_steps and not replaced
+    on = trial.state == s.RUNNING and not trial.asked
+    return on and max(step, trial.step) < trial.total_steps and not replaced
 
 
 def _exploit(
