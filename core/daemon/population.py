@@ -119,7 +119,7 @@ def comparable(study: s.Study, plan: Plan) -> list[tuple[int, list[s.Trial]]]:
 def _ready(
     study: s.Study, plan: Plan, step: int, reached: Sequence[s.Trial], living: Iterable[s.Trial]
 ) -> bool:
-    if 2 * len(reached) < plan.size:
+    if 2 * len(reached) < plan.size or not _share(reached, plan):
         return False
     here = {one.number for one in reached}
     behind = any(one.number not in here and begun(one) < step for one in living)
@@ -149,7 +149,8 @@ def _ranked(reached: Iterable[s.Trial], plan: Plan, step: int) -> list[tuple[flo
 
 
 def _share(reached: Sequence[s.Trial], plan: Plan) -> int:
-    return math.floor(plan.asked.quantile * len(reached) + 1e-9)
+    """How many are the worst, and the best: the nearest whole number, so that of three still one is."""
+    return math.ceil(plan.asked.quantile * len(reached) - 0.5 - 1e-9)
 
 
 def _worst(reached: Sequence[s.Trial], plan: Plan, step: int) -> list[s.Trial]:

@@ -82,7 +82,7 @@ def test_all_are_waited_for_but_not_longer_than_until_the_next_step_of_decision(
     assert not losers(study(*eight(3, t6=late))), "they are at 15, and go on"
     ahead = [trial(number, [9, loss, 9, loss]) for number, loss in enumerate(LOSSES)]
     ahead[6] = late
-    assert losers(study(*ahead)) == [0], "7 are there: the worst one"
+    assert losers(study(*ahead)) == [0, 4], "7 are there, a quarter is nearest to two"
 
 
 def test_who_comes_late_is_compared_on_its_own():
@@ -95,6 +95,17 @@ def test_who_comes_late_is_compared_on_its_own():
 def test_newcomers_catch_up_first():
     few = [trial(number, [9, loss, 9, loss]) for number, loss in enumerate(LOSSES[:3])]
     assert not losers(study(*few, *(trial(number, [9.0]) for number in range(3, 8))))
+
+
+def test_a_small_population_goes_on_without_one_of_its_four():
+    three = [trial(number, [9, loss, 9, 9]) for number, loss in enumerate(LOSSES[:3])]
+    gone = trial(3, [9.0], state=s.FAILED)
+    small = {"trials": 4, "population": {"every": 2}}
+    now = study(*three, gone)
+    now = replace(now, spec={**now.spec, "study": {**now.spec["study"], **small}})
+    assert losers(now) == [0]
+    now = replace(now, trials={one.number: one for one in three[:2]})
+    assert not losers(now), "of two no quarter is left"
 
 
 def test_nobody_is_judged_twice_nor_while_it_leaves():
