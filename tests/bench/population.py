@@ -1,5 +1,5 @@
-"""``python -m tests.bench.population``: a population against random search on the tiny base, with the same first
-trials and the same number of steps at once, by the best trial's validation loss at the end."""
+"""``python -m tests.bench.population``: a population against random search on the tiny base, with the same
+first trials and the same number of steps at once, by the best trial's validation loss at the end."""
 
 from __future__ import annotations
 
