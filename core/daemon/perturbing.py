@@ -4,31 +4,34 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from core.contract.space import Choice, Dimension, Range
+from core.contract.condition import met, order, rest
+from core.contract.space import Choice, Dimension, Range, Space
+from core.contract.spec import Population
 
 
 def perturbed(
-    space: Mapping[str, Dimension],
-    knobs: Mapping[str, Any],
-    factors: Sequence[float],
-    resample: float,
-    draw: random.Random,
+    space: Space, knobs: Mapping[str, Any], asked: Population, free: Collection[str], draw: random.Random
 ) -> dict[str, tuple[Any, Any]]:
-    """(before, after) of each knob of ``space`` that becomes another; always within its dimension.
+    """(before, after) of each of the ``free`` knobs that becomes another; always within its dimension, and at
+    rest where what it hangs on has become another.
 
-    After Jaderberg et al. 2017, arXiv:1711.09846: each is multiplied by one of ``factors``, or drawn from the
-    space again with the probability ``resample``.
+    After Jaderberg et al. 2017, arXiv:1711.09846: each is multiplied by one of the factors, or drawn from the
+    space again with some probability.
     """
-    found = {}
-    for name, dimension in space.items():
-        now = knobs.get(name)
-        after = drawn(dimension, draw) if draw.random() < resample else _near(dimension, now, factors, draw)
-        if after != now:
-            found[name] = (now, after)
-    return found
+    then = dict(knobs)
+    for name in order(space):
+        if name not in free:
+            continue
+        if not met(space[name], then):
+            then[name] = rest(name, space[name])
+        elif not met(space[name], knobs) or draw.random() < asked.resample:
+            then[name] = drawn(space[name], draw)
+        else:
+            then[name] = _near(space[name], knobs.get(name), asked.factors, draw)
+    return {name: (knobs.get(name), after) for name, after in then.items() if after != knobs.get(name)}
 
 
 def drawn(dimension: Dimension, draw: random.Random) -> Any:

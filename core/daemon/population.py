@@ -27,12 +27,13 @@ Judged = frozenset[tuple[int, int]]  # (trial, step)
 
 @dataclass(frozen=True)
 class Plan:
-    """A study's population; ``space`` holds the knobs that a clone may have otherwise than its parent."""
+    """A study's population; a clone may have the ``free`` knobs otherwise than its parent."""
 
     size: int
     every: int  # steps
     asked: Population
     space: Space
+    free: tuple[str, ...]
     metric: str
     direction: str
     seed: int
@@ -61,9 +62,8 @@ def plan_of(study: s.Study) -> Plan | None:
         return None
     whole = parse(study.spec, study.folder)
     asked, (goal, *_) = whole.study.population or Population(), whole.study.objectives
-    space = {name: whole.space[name] for name in population.perturbed(whole)}
-    every = population.every_steps(whole, asked)
-    return Plan(size, every, asked, space, goal.metric, goal.direction, whole.study.seed)
+    every, free = population.every_steps(whole, asked), tuple(population.perturbed(whole))
+    return Plan(size, every, asked, whole.space, free, goal.metric, goal.direction, whole.study.seed)
 
 
 def members(study: s.Study) -> list[s.Trial]:
@@ -181,7 +181,7 @@ def _exploit(
         return []
     draw = random.Random(f"{plan.seed}/{loser.number}/{step}")  # the same again after a restart
     winner = draw.choice(best)
-    changes = perturbed(plan.space, winner.knobs, plan.asked.factors, plan.asked.resample, draw)
+    changes = perturbed(plan.space, winner.knobs, plan.asked, plan.free, draw)
     values = [reading(one, plan.metric, step) for one in (loser, winner)]
     worst = f"among the worst {_share(reached, plan)} of {len(reached)} at step {step}"
     why = f"{plan.metric} {values[0]:.4g} is {worst}"

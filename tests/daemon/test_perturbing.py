@@ -6,7 +6,9 @@ import random
 
 import pytest
 
+from core.contract.condition import misfit
 from core.contract.space import Choice, Range, outside
+from core.contract.spec import Population
 from core.daemon.perturbing import drawn, perturbed
 
 RATE = Range(1e-5, 1e-2, "float", None, True)
@@ -16,7 +18,8 @@ WARM = Choice((0.0, 0.03, 0.1))
 
 
 def after(dimension, now, factors, resample=0.0, seed=0):
-    found = perturbed({"knob": dimension}, {"knob": now}, factors, resample, random.Random(seed))
+    asked = Population(factors=factors, resample=resample)
+    found = perturbed({"knob": dimension}, {"knob": now}, asked, ["knob"], random.Random(seed))
     return found["knob"][1] if found else now
 
 
@@ -64,5 +67,21 @@ def test_what_is_drawn_anew_fills_the_dimension_and_nothing_else(dimension):
 
 def test_the_same_seed_perturbs_the_same_way_and_knobs_that_stay_are_not_told():
     space, knobs = {"rate": RATE, "batch": BATCH, "one": Choice((7,))}, {"rate": 1e-3, "batch": 4, "one": 7}
-    once, again = (perturbed(space, knobs, [0.8, 1.25], 0.25, random.Random("3/5/40")) for _ in range(2))
+    once, again = (perturbed(space, knobs, Population(), list(space), random.Random("3/5")) for _ in range(2))
     assert once == again and "one" not in once and once["rate"][0] == 1e-3
+
+
+def test_a_knob_that_hangs_on_another_follows_it_and_a_held_one_stays():
+    when = {"optimizer": ("adamw",)}
+    space = {
+        "weight_decay": Range(0.01, 0.2, when=when, otherwise=0.0),
+        "optimizer": Choice(("adamw", "sgd")),
+        "lora_rank": Choice((2, 4)),
+    }
+    free, draw = ["optimizer", "weight_decay"], random.Random(0)
+    for optimizer, decay in (("adamw", 0.1), ("sgd", 0.0)):
+        knobs = {"optimizer": optimizer, "weight_decay": decay, "lora_rank": 4}
+        for _ in range(20):
+            found = perturbed(space, knobs, Population(), free, draw)
+            then = {**knobs, **{name: after for name, (_, after) in found.items()}}
+            assert not misfit(space, then) and then["lora_rank"] == 4

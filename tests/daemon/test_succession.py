@@ -15,16 +15,17 @@ from core.errors import RefusedError
 from tests.daemon.test_population import eight, study, trial
 
 pytestmark = pytest.mark.real
+LONG = 4000  # steps: more than go by while an engine is away
 SPACE = {"learning_rate": {"low": 1e-5, "high": 1e-2, "log": True}, "weight_decay": [0.0, 0.1, 0.2]}
 
 
 def begin(engine, steps=400, pack=4):
-    """Ranks 8, 8, 2 and another: with a larger one the loss falls faster."""
+    """With a larger rank the loss falls faster there."""
     engine.run(
         study={"trials": 4, "seed": 3, "population": {"every": 2}},
         train={"steps": steps},
         space=SPACE,
-        evaluate={"every": 20},
+        evaluate={"every": min(steps, LONG) // 20},
         resources={"pack": pack},
     )
 
@@ -60,7 +61,7 @@ def test_losers_give_their_places_to_clones_of_winners_with_other_knobs_in_the_s
 
 
 def test_an_engine_that_is_lost_in_the_middle_makes_no_clone_twice(engine):
-    begin(engine, steps=1000)
+    begin(engine, steps=LONG)
     engine.until_study(clones, "there is a clone")
     engine.kill()
     engine.start()
@@ -68,7 +69,7 @@ def test_an_engine_that_is_lost_in_the_middle_makes_no_clone_twice(engine):
 
 
 def test_a_population_that_was_paused_and_lost_workers_goes_on(engine):
-    begin(engine, steps=1000)
+    begin(engine, steps=LONG)
     engine.until_study(clones, "there is a clone")
     engine.ask(wire.PauseStudy("s"))
     engine.until_study(
