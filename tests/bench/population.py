@@ -36,7 +36,7 @@ def study(base: Path, name: str, seed: int, steps: int, population: dict[str, An
         train={"steps": steps, "sequence_length": 32, "scheduler": "constant"},
         space={"lora_rank": [4], **SPACE},
         evaluate={"every": steps // 8, "rows": 12},
-        resources={"pack": TRIALS},
+        resources={"pack": TRIALS, "threads": 1},
     )
     return raw
 
