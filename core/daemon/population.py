@@ -17,7 +17,7 @@ from typing import Any
 from core.contract import population
 from core.contract import state as s
 from core.contract.space import Space
-from core.contract.spec import Population
+from core.contract.spec import Population, StopAfter
 from core.contract.specfile import parse
 from core.contract.words import changed
 from core.daemon.perturbing import perturbed
@@ -37,6 +37,7 @@ class Plan:
     metric: str
     direction: str
     seed: int
+    stop_after: StopAfter
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,10 @@ def plan_of(study: s.Study) -> Plan | None:
     whole = parse(study.spec, study.folder)
     asked, (goal, *_) = whole.study.population or Population(), whole.study.objectives
     every, free = population.every_steps(whole, asked), tuple(population.perturbed(whole))
-    return Plan(size, every, asked, whole.space, free, goal.metric, goal.direction, whole.study.seed)
+    return Plan(
+        size, every, asked, whole.space, free, goal.metric, goal.direction, whole.study.seed,
+        whole.study.stop_after,
+    )  # fmt: skip
 
 
 def members(study: s.Study) -> list[s.Trial]:

@@ -11,6 +11,7 @@ from core.contract import events as e
 from core.contract import state as s
 from core.contract import wire
 from core.contract.population import BY
+from core.contract.stopping import due
 from core.daemon import population
 from core.daemon.population import Exploit, Judged
 from core.daemon.supervisor import Supervisor
@@ -56,7 +57,7 @@ class Succession:
             return
         study = state.studies[event.study]
         plan = population.plan_of(study)
-        if plan is None or study.state != "running":
+        if plan is None or study.state != "running" or due(study, plan.stop_after, time.time()):
             return
         leaving = {trial for name, trial in self._leaving if name == study.name}
         found = population.decisions(study, plan, self._judged.get(study.name, frozenset()), leaving)

@@ -19,10 +19,10 @@ LONG = 4000  # steps: more than go by while an engine is away
 SPACE = {"learning_rate": {"low": 1e-5, "high": 1e-2, "log": True}, "weight_decay": [0.0, 0.1, 0.2]}
 
 
-def begin(engine, steps=400, pack=4):
+def begin(engine, steps=400, pack=4, **more):
     """With a larger rank the loss falls faster there."""
     engine.run(
-        study={"trials": 4, "seed": 3, "population": {"every": 2}},
+        study={"trials": 4, "seed": 3, "population": {"every": 2}, **more},
         train={"steps": steps},
         space=SPACE,
         evaluate={"every": min(steps, LONG) // 20},
@@ -88,6 +88,13 @@ def test_a_study_that_is_stopped_ends_though_its_population_is_being_replaced(en
     engine.ask(wire.StopStudy("s"))
     study = engine.until_study(lambda one: one.state == "stopped", "it is stopped")
     assert all(one.state in s.ENDED for one in study.trials.values())
+
+
+def test_a_study_that_has_had_enough_makes_no_more_clones(engine):
+    begin(engine, stop_after={"trials": 1})
+    study = engine.until_study(lambda one: one.state == "complete", "the study ends")
+    assert len(clones(study)) == 1
+    check(study)
 
 
 def test_with_room_as_it_is_measured_all_of_a_population_train_side_by_side(engine):
