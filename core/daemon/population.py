@@ -111,13 +111,18 @@ def decisions(study: s.Study, plan: Plan, judged: Judged, leaving: Collection[in
 def comparable(study: s.Study, plan: Plan) -> list[tuple[int, list[s.Trial]]]:
     """The steps that are to be compared at now, the latest first, and the members that have come to each."""
     all_of_it = members(study)
-    living = [one for one in all_of_it if _lives(one)]
+    replaced = {one.place_of for one in all_of_it}
+    living = [one for one in all_of_it if _lives(one) and one.number not in replaced]
     now = {_last_step(one, plan.metric) // plan.every * plan.every for one in living}
     steps = sorted({step for one in now for step in (one, one - plan.every) if step > 0}, reverse=True)
-    reached = {
-        step: [one for one in all_of_it if reading(one, plan.metric, step) is not None] for step in steps
-    }
+    reached = {step: _reached(all_of_it, plan.metric, step) for step in steps}
     return [(step, reached[step]) for step in steps if _ready(study, plan, step, reached[step], living)]
+
+
+def _reached(members: Sequence[s.Trial], metric: str, step: int) -> list[s.Trial]:
+    """Who has come to ``step``; a clone that began before it stands for the one whose place it took."""
+    replaced = {one.place_of for one in members if begun(one) < step}
+    return [one for one in members if reading(one, metric, step) is not None and one.number not in replaced]
 
 
 def _ready(

@@ -23,6 +23,8 @@ from core.errors import RefusedError
 from core.store import runs
 
 KEEP_S = 60.0  # for a worker to write the checkpoint that a clone begins from
+# A trial that goes tells its checkpoint first, if it writes one at all.
+GONE = e.TrialCompleted | e.TrialPruned | e.TrialFailed | e.TrialInfeasible | e.TrialRequeued
 Request = (
     wire.EnqueueTrial | wire.CloneTrial | wire.EditTrial | wire.ReprieveTrial | wire.MarkTrial
     | wire.ChangeStudy
@@ -41,7 +43,7 @@ class Steering:
     ) -> None:
         self._supervisor, self._crew = supervisor, crew
         self._runner_of, self._reopen = runner_of, reopen
-        self._awaited: dict[tuple[str, int], asyncio.Future[e.TrialCheckpointed]] = {}
+        self._awaited: dict[tuple[str, int], asyncio.Future[e.TrialCheckpointed | None]] = {}
         supervisor.watchers.append(self._watch)
 
     async def do(self, request: Request) -> wire.Answer | None:
@@ -144,10 +146,14 @@ class Steering:
             self._awaited[key] = asyncio.get_running_loop().create_future()
             self._tell(study, number, work.Keep(number))
         try:
-            return await asyncio.wait_for(asyncio.shield(self._awaited[key]), KEEP_S)
+            kept = await asyncio.wait_for(asyncio.shield(self._awaited[key]), KEEP_S)
         except TimeoutError:
             what = f"trial {number}'s worker wrote no checkpoint within {KEEP_S:.0f} s"
             raise RefusedError.of(what, f"study {study}", "look at its log: `trimtab logs`") from None
+        if kept is None:
+            what = f"trial {trial.number} has ended or lost its worker meanwhile"
+            raise RefusedError.of(what, f"study {study}", "look at it again")
+        return kept
 
     # -- trials that are there --------------------------------------------------------------------
 
@@ -251,10 +257,10 @@ class Steering:
             worker.tell(message)
 
     def _watch(self, event: e.Event, state: s.State) -> None:
-        if isinstance(event, e.TrialCheckpointed):
+        if isinstance(event, e.TrialCheckpointed | GONE):
             waiting = self._awaited.pop((event.study, event.trial), None)
             if waiting is not None and not waiting.done():
-                waiting.set_result(event)
+                waiting.set_result(event if isinstance(event, e.TrialCheckpointed) else None)
 
 
 def _spec(study: s.Study) -> Spec:

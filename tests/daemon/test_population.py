@@ -152,6 +152,13 @@ def test_a_clone_is_compared_by_its_own_readings_not_by_its_parents():
     assert all(winner != 8 for _, winner in pairs(now)) and losers(now) == [0]
 
 
+def test_a_loser_that_was_slow_to_go_is_not_counted_beside_its_clone():
+    now = study(
+        *eight(4), trial(8, [9, 9, 9, 9.0], by=BY, parent=1, place_of=6, marks=(s.Mark(12, "cloned"),))
+    )
+    assert "among the worst 2 of 8 at step 20" in decisions(now, plan_of(now), frozenset())[0].why
+
+
 def test_a_long_curve_that_was_thinned_is_still_compared():
     long = [trial(number, [loss] * 600, total_steps=9000) for number, loss in enumerate(LOSSES)]
     assert long[0].series["eval/loss"].stride == 2
