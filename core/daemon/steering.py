@@ -151,7 +151,7 @@ class Steering:
             what = f"trial {number}'s worker wrote no checkpoint within {KEEP_S:.0f} s"
             raise RefusedError.of(what, f"study {study}", "look at its log: `trimtab logs`") from None
         if kept is None:
-            what = f"trial {trial.number} has ended or lost its worker meanwhile"
+            what = f"trial {number} has ended or lost its worker meanwhile"
             raise RefusedError.of(what, f"study {study}", "look at it again")
         return kept
 

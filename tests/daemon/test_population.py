@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from core.contract import state as s
 from core.contract.population import BY
+from core.contract.ranking import searched
 from core.contract.series import Series, add_all
 from core.daemon import population
 from core.daemon.population import decisions, plan_of
@@ -175,3 +176,7 @@ def test_a_loss_that_is_no_number_is_the_worst():
 
 def test_a_study_without_a_population_has_no_plan():
     assert plan_of(s.Study("s", spec=raw_study())) is None
+
+
+def test_a_clone_that_is_the_best_is_shown_with_the_knobs_that_it_has():
+    assert searched(study(*eight()), trial(8, by=BY, parent=1)) == {"learning_rate": 1e-3, "lora_rank": 10}
