@@ -37,7 +37,7 @@ def best(arguments: argparse.Namespace) -> int:
         text.dump(found)
         return exits.OK
     print(f"{study.name}: trial {trial.number}  {text.pairs(values)}")
-    print(f"  params   {text.pairs(trial.params) or 'none searched'}")
+    print(f"  params   {text.pairs(ranking.searched(study, trial)) or 'none searched'}")
     print(f"  adapter  {plain(adapter) or 'not kept'}")
     print(f"  try it   {command}")
     if len(front) > 1:

@@ -15,7 +15,7 @@ from core.errors import Problem, RefusedError
 ALLOWED: dict[str, tuple[str, ...] | None] = {
     "study": (
         "trials", "sampler", "pruner", "startup_trials", "pruner_warmup_steps", "fixed", "threshold",
-        "stop_after", "constraints",
+        "stop_after", "constraints", "population",
     ),
     "resources": ("pack", "memory", "retries"),
     "evaluate": ("limits", "on_breach"),

@@ -142,6 +142,7 @@ class TrialQueued(TrialEvent, frozen=True, tag="trial-queued"):
     checkpoint: str = ""
     step: int = 0
     counted: bool = True
+    place_of: int = -1  # the trial of a population whose place it takes
 
 
 class TrialWeighed(TrialEvent, frozen=True, tag="trial-weighed"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from core.contract import state as s
 
 
@@ -11,6 +13,12 @@ def objective(study: s.Study, trial: s.Trial, index: int = 0) -> float | None:
         return trial.values[index]
     metric, _ = study.objectives[index]
     return trial.latest.get(metric)
+
+
+def searched(study: s.Study, trial: s.Trial) -> dict[str, Any]:
+    """The searched knobs as the trial has them now; a clone was proposed none of them."""
+    names = study.spec.get("space", {})
+    return {name: trial.knobs[name] for name in names if name in trial.knobs} or trial.params
 
 
 def best_reading(study: s.Study, trial: s.Trial) -> float | None:

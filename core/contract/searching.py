@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from core.contract import population
 from core.contract.limits import Limit
 from core.contract.plain import plain
 from core.contract.space import outside
@@ -10,9 +11,10 @@ from core.errors import Problem, SpecError
 
 
 def faults(whole: Spec, place: str) -> list[Problem]:
-    """Every fault of ``study.fixed``, ``threshold`` and ``constraints``, said to be at ``place``."""
+    """Every fault of ``study.fixed``, ``threshold``, ``constraints`` and ``population``, said to be at
+    ``place``."""
     found = [*_held_still(whole, place), *_bounds(whole.study, place), *_constraints(whole.study, place)]
-    return [*found, *_rows(whole.study, place)]
+    return [*found, *_rows(whole.study, place), *population.faults(whole, place)]
 
 
 def constraints(study: StudySection) -> list[Limit]:

@@ -72,6 +72,18 @@ class StopAfter(Section):
     gpu_hours: Annotated[float, Field(gt=0)] | None = None
 
 
+class Population(Section):
+    """Population-based training: at every ``every``-th evaluation the worst ``quantile`` of ``size`` trials
+    give their places to copies of the best, with knobs times one of ``factors``, or drawn anew with the
+    probability ``resample``."""
+
+    size: Annotated[int, Field(ge=4)] | None = None  # none: all of study.trials
+    every: Positive = 2
+    quantile: Annotated[float, Field(gt=0, le=0.5)] = 0.25
+    factors: list[Annotated[float, Field(gt=0)]] = Field(default=[0.8, 1.25], min_length=1)
+    resample: Annotated[float, Field(ge=0, le=1)] = 0.25
+
+
 class StudySection(Section):
     """What is searched for, how, and how long.
 
@@ -97,6 +109,7 @@ class StudySection(Section):
     warm_start: list[str] = []
     warm_start_as: Literal["points", "trials"] = "points"
     warm_start_best: Positive = 5
+    population: Population | None = None
 
     @field_validator("name")
     @classmethod
@@ -219,6 +232,7 @@ TABLES = {  # within [study], with the keys that they know
     "threshold": tuple(Threshold.model_fields),
     "stop_after": tuple(StopAfter.model_fields),
     "fixed": tuple(knobs.KNOBS),
+    "population": tuple(Population.model_fields),
 }
 SECTIONS: dict[str, type[Section]] = {
     "study": StudySection,

@@ -76,6 +76,7 @@ class Trial(msgspec.Struct, frozen=True):
     starred: bool = False
     pinned: str = ""  # the only device that it may run on
     priority: int = 0
+    place_of: int = -1  # the trial of a population whose place it took
 
 
 class Preparation(msgspec.Struct, frozen=True):

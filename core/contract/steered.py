@@ -23,7 +23,7 @@ def queued(study: s.Study, event: events.TrialQueued) -> s.Trial:
     return s.Trial(
         event.trial, params=event.params, knobs=event.knobs, queued_at=event.at, by=plain(event.by, 60),
         parent=event.parent, checkpoint=event.checkpoint, checkpoint_step=event.step, step=event.step,
-        counted=event.counted, series=series,
+        counted=event.counted, place_of=event.place_of, series=series,
         marks=(s.Mark(event.step, f"cloned from trial {event.parent}"),) if parent else (),
     )  # fmt: skip
 

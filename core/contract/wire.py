@@ -121,6 +121,7 @@ class CloneTrial(msgspec.Struct, frozen=True, tag="clone-trial"):
     trial: int
     changes: dict[str, Any] = {}
     by: str = "console"
+    place_of: int = -1  # the trial of a population that is about to be pruned for it
 
 
 class EditTrial(msgspec.Struct, frozen=True, tag="edit-trial"):

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 
+from core.contract import population
 from core.contract import state as s
 from core.contract.events import PackMeasured
 from core.contract.spec import AUTO
@@ -100,7 +101,8 @@ class Places:
 
     def _say_why_few(self, study: s.Study) -> None:
         most = at_once(study)
-        if self._measured and not self._said_why_few and most < study.total_trials:
+        learns = population.size(study.spec) is None
+        if self._measured and not self._said_why_few and learns and most < study.total_trials:
             sampler = study.spec["study"]["sampler"]
             self._notes.append(
                 f"at most {most} trials at once, so that {sampler} learns from those that have ended; "
@@ -125,14 +127,7 @@ class Places:
 
     def _free(self, study: s.Study, running: dict[str, list[s.Trial]]) -> list[Free]:
         loads = {label: len(trials) for label, trials in running.items()}
-        wanted = {
-            slot.label: self._measured[slot.label].wanted(
-                _limit(study, running, slot.label), loads.get(slot.label, 0)
-            )
-            if self._measured
-            else (int(self._pack), "")
-            for slot in self._devices
-        }
+        wanted = {slot.label: self._wanted(study, running, slot.label) for slot in self._devices}
         now = self._clock()
         self._caps = {label: cap for label, cap in self._caps.items() if now - cap[1] <= FORGOTTEN_S}
         for label, (most, _) in self._caps.items():
@@ -140,16 +135,29 @@ class Places:
                 wanted[label] = most, f"memory ended with {most + 1} at once"
         return by_room(self._devices, loads, wanted)
 
+    def _wanted(self, study: s.Study, running: dict[str, list[s.Trial]], device: str) -> tuple[int, str]:
+        """How many at once on the device, and why. A population is compared as it trains: all of it is wanted
+        there, whatever that does for the speed, and memory alone keeps a trial waiting."""
+        if not self._measured:
+            return int(self._pack), ""
+        limit = _limit(study, running, device)
+        number, why = self._measured[device].wanted(limit, len(running.get(device, ())))
+        if number < limit and population.size(study.spec) is not None:
+            return limit, "a population trains together"
+        return number, why
+
 
 def queue(study: s.Study) -> list[s.Trial]:
-    """The queued trials as they start: by priority, then by number."""
+    """The queued trials as they start: by priority, those that take another's place, then by number."""
     queued = [trial for trial in study.trials.values() if trial.state == s.QUEUED]
-    return sorted(queued, key=lambda trial: (-trial.priority, trial.number))
+    return sorted(queued, key=lambda trial: (-trial.priority, trial.place_of < 0, trial.number))
 
 
 def at_once(study: s.Study) -> int:
     """How many trials may run side by side: a sampler that learns must see some end before it proposes the
-    others. Its random start is for as many as it takes."""
+    others. Its random start is for as many as it takes, and a population trains side by side."""
+    if (size := population.size(study.spec)) is not None:
+        return min(study.total_trials, size)
     section = study.spec.get("study", {})
     if section.get("sampler") not in LEARNING:
         return study.total_trials

@@ -23,6 +23,8 @@ from core.errors import RefusedError
 from core.store import runs
 
 KEEP_S = 60.0  # for a worker to write the checkpoint that a clone begins from
+# A trial that goes tells its checkpoint first, if it writes one at all.
+GONE = e.TrialCompleted | e.TrialPruned | e.TrialFailed | e.TrialInfeasible | e.TrialRequeued
 Request = (
     wire.EnqueueTrial | wire.CloneTrial | wire.EditTrial | wire.ReprieveTrial | wire.MarkTrial
     | wire.ChangeStudy
@@ -41,7 +43,7 @@ class Steering:
     ) -> None:
         self._supervisor, self._crew = supervisor, crew
         self._runner_of, self._reopen = runner_of, reopen
-        self._awaited: dict[tuple[str, int], asyncio.Future[e.TrialCheckpointed]] = {}
+        self._awaited: dict[tuple[str, int], asyncio.Future[e.TrialCheckpointed | None]] = {}
         supervisor.watchers.append(self._watch)
 
     async def do(self, request: Request) -> wire.Answer | None:
@@ -93,6 +95,9 @@ class Steering:
         with runner.proposing.awaiting():
             kept = await self._kept(study.name, parent)
             knobs = edits.checked_clone(parent, asked.changes, kept.step)
+            if asked.place_of >= 0 and kept.step >= parent.total_steps:
+                what = f"trial {parent.number} has done its {kept.step} steps: nothing is left for a clone"
+                raise RefusedError.of(what, f"study {study.name}", "nothing is left to do")
             proposal = await runner.proposing.enqueue({}, False)
             place = Path(study.folder) / "trials" / str(proposal.number) / Path(kept.path).name
             await self._linked(runner, proposal.number, Path(kept.path), place)
@@ -102,9 +107,11 @@ class Steering:
                 if knobs[name] != parent.knobs.get(name)
             )
             why = f"clone of trial {parent.number} at step {kept.step}" + (f" with {told}" if told else "")
+            why += f", in the place of trial {asked.place_of}" if asked.place_of >= 0 else ""
             queued = e.TrialQueued(
                 at=time.time(), study=study.name, trial=proposal.number, by=asked.by, why=why, counted=False,
                 params={}, knobs=knobs, parent=parent.number, checkpoint=str(place), step=kept.step,
+                place_of=asked.place_of,
             )  # fmt: skip
             await self._queue(runner, queued)
         return wire.Queued(proposal.number)
@@ -139,10 +146,14 @@ class Steering:
             self._awaited[key] = asyncio.get_running_loop().create_future()
             self._tell(study, number, work.Keep(number))
         try:
-            return await asyncio.wait_for(asyncio.shield(self._awaited[key]), KEEP_S)
+            kept = await asyncio.wait_for(asyncio.shield(self._awaited[key]), KEEP_S)
         except TimeoutError:
             what = f"trial {number}'s worker wrote no checkpoint within {KEEP_S:.0f} s"
             raise RefusedError.of(what, f"study {study}", "look at its log: `trimtab logs`") from None
+        if kept is None:
+            what = f"trial {number} has ended or lost its worker meanwhile"
+            raise RefusedError.of(what, f"study {study}", "look at it again")
+        return kept
 
     # -- trials that are there --------------------------------------------------------------------
 
@@ -246,10 +257,10 @@ class Steering:
             worker.tell(message)
 
     def _watch(self, event: e.Event, state: s.State) -> None:
-        if isinstance(event, e.TrialCheckpointed):
+        if isinstance(event, e.TrialCheckpointed | GONE):
             waiting = self._awaited.pop((event.study, event.trial), None)
             if waiting is not None and not waiting.done():
-                waiting.set_result(event)
+                waiting.set_result(event if isinstance(event, e.TrialCheckpointed) else None)
 
 
 def _spec(study: s.Study) -> Spec:

@@ -28,6 +28,7 @@ from core.daemon.runner import WORKER_MODULE, Runner
 from core.daemon.searching import SearchFactory, real_search
 from core.daemon.steering import Request as SteerRequest
 from core.daemon.steering import Steering
+from core.daemon.succession import Succession
 from core.daemon.supervisor import Supervisor
 from core.errors import RefusedError, TrimtabError
 from core.memory.ledger import Ledger
@@ -65,6 +66,7 @@ class Studies:
         self._whys: dict[tuple[str, int], str] = {}  # why trials are being pruned, until their workers know
         supervisor.watchers.append(self._watch)
         self._breaches = Breaches(supervisor, self.handle)
+        self._succession = Succession(supervisor, self.handle)
         self._steering = Steering(supervisor, self.crew, self.runner_of, self._reopen)
         self._insights = Insights()
 
@@ -110,6 +112,7 @@ class Studies:
                     spec, folder = parse(study.spec, study.folder), Path(study.folder)
                     runs.settle_spec(folder, write(spec))  # it may have been changed just before the end
                     self._run(spec, folder)
+                    self._succession.take_up(study)
                 except TrimtabError as error:
                     what = str(error.problems[0].what)
                     self._supervisor.put(

@@ -118,3 +118,26 @@ def test_no_device_is_left_empty_for_that():
     places = Places("auto", [GPU0, GPU1])
     four = [("running", 8)] * 4
     assert places.next(searched(12, "tpe", 4, *four, ("queued", 8)))[1] == GPU1
+
+
+def population(total: int, size: int, *trials):
+    now = searched(total, "tpe", 2, *trials)
+    return replace(now, spec={"study": {**now.spec["study"], "trials": total, "population": {"size": size}}})
+
+
+def test_a_population_trains_side_by_side_whatever_the_sampler_and_the_speed():
+    places = Places("auto", [GPU0])
+    two = population(8, 4, ("running", 8), ("running", 8), ("queued", 8))
+    assert places.next(two)[2] == "2 of 4 places taken on gpu0; auto: a population trains together"
+    assert places.next(population(8, 4, *[("running", 8)] * 4, ("queued", 8))) is None
+    assert not places.notes()
+
+
+def test_memory_alone_keeps_one_of_a_population_waiting():
+    assert measured(1 * GIB).next(population(8, 4, ("running", 8), ("running", 8), ("queued", 64))) is None
+
+
+def test_a_clone_takes_its_place_before_who_waits_for_one():
+    now = population(8, 4, ("running", 8), ("queued", 8), ("queued", 8))
+    clone = replace(now.trials[2], place_of=0)
+    assert Places("auto", [GPU0]).next(replace(now, trials={**now.trials, 2: clone}))[0].number == 2

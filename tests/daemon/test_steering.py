@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import optuna
 import pytest
 
@@ -62,6 +64,17 @@ def test_a_clone_goes_on_from_where_its_parent_stands_beside_it(engine):
     assert clone.lines[0].text.startswith(f"queued: clone of trial 0 at step {clone.marks[0].step} with")
     assert parent.state == s.RUNNING and parent.step > clone.marks[0].step - 1
     assert str(engine.home / "studies/s/trials" / str(number)) in clone.checkpoint
+
+
+def test_a_clone_of_a_trial_that_is_lost_meanwhile_is_refused_at_once(engine):
+    running(engine, study={"trials": 1})
+    (worker,) = engine.workers()
+    worker.suspend()  # it can write no checkpoint any more
+    with ThreadPoolExecutor() as pool:
+        asked = pool.submit(engine.ask, wire.CloneTrial("s", 0))
+        worker.kill()
+        with pytest.raises(RefusedError, match=r"lost its worker meanwhile|has no checkpoint"):
+            asked.result()
 
 
 def test_an_edit_is_made_as_the_trial_runs_and_the_sampler_is_told_no_lie(engine):

@@ -157,7 +157,7 @@ class InsightScreen(StudyScreen):
         if early:
             first.append(f"at step {trial.step}  ", style=look["muted"])
         where = first if early and trial.why else second
-        where.append(frontpage.params(trial), style=look["info"])
+        where.append(frontpage.params(view.study, trial), style=look["info"])
         if where is first:
             second.append(plain(trial.why, 300), style=look["muted"])
         return Text("\n", no_wrap=True, overflow="ellipsis").join([first, second])

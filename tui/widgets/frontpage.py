@@ -63,7 +63,9 @@ def _front(view: View, front: list[s.Trial], room: int) -> list[Text]:
         cells += [(number(value), -18, "") for value in trial.values]
         told.append(
             row(
-                view, number_, [*cells, (params(trial), max(10, view.width - 8 - 19 * len(metrics)), "muted")]
+                view,
+                number_,
+                [*cells, (params(view.study, trial), max(10, view.width - 8 - 19 * len(metrics)), "muted")],
             )
         )
     return told
@@ -90,17 +92,17 @@ def _ranking(view: View) -> list[Text]:
             row(view, number_, [
                 (rank, -4, "" if one.early else "bold"), (f"#{number_} {GLYPHS[state]}", -6, state),
                 (said(one.value), -12, ""), (full + empty, BAR, state),
-                (params(view.study.trials[number_]), max(10, view.width - BAR - 27), "muted"),
+                (params(view.study, view.study.trials[number_]), max(10, view.width - BAR - 27), "muted"),
             ])
         )  # fmt: skip
     return told
 
 
-def params(trial: s.Trial) -> str:
+def params(study: s.Study, trial: s.Trial) -> str:
     """The searched knobs of a trial in one line."""
     return "  ".join(
         f"{KNOBS[name].short or name if name in KNOBS else plain(name, 12)} {plain(number(value), 16)}"
-        for name, value in trial.params.items()
+        for name, value in ranking.searched(study, trial).items()
     )
 
 

@@ -85,7 +85,8 @@ def _second_line(line: Text, study: s.Study, look: Palette) -> None:
         front = len(ranking.front(study))
         if front > 1:
             line.append(f"first of {front} on the front  ", style=look["muted"])
-        shown = " ".join(f"{_short(key)}={number(value)}" for key, value in list(best.params.items())[:4])
+        knobs = list(ranking.searched(study, best).items())[:4]
+        shown = " ".join(f"{_short(key)}={number(value)}" for key, value in knobs)
         line.append(plain(shown, 80), style=look["muted"])
     else:
         line.append(f"no trial complete yet; {direction} {metric}", style=look["muted"])

@@ -1,0 +1,91 @@
+"""Knobs of a clone, from those of its parent: times a factor, the next choice, or drawn anew. Pure."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from core.contract.condition import met, order, rest
+from core.contract.space import Choice, Dimension, Range, Space
+from core.contract.spec import Population
+
+
+def perturbed(
+    space: Space, knobs: Mapping[str, Any], asked: Population, free: Collection[str], draw: random.Random
+) -> dict[str, tuple[Any, Any]]:
+    """(before, after) of each of the ``free`` knobs that becomes another; always within its dimension, and at
+    rest where what it hangs on has become another.
+
+    After Jaderberg et al. 2017, arXiv:1711.09846: each is multiplied by one of the factors, or drawn from the
+    space again with some probability.
+    """
+    then = dict(knobs)
+    for name in order(space):
+        if name not in free:
+            continue
+        if not met(space[name], then):
+            then[name] = rest(name, space[name])
+        elif not met(space[name], knobs) or draw.random() < asked.resample:
+            then[name] = drawn(space[name], draw)
+        else:
+            then[name] = _near(space[name], knobs.get(name), asked.factors, draw)
+    return {name: (knobs.get(name), after) for name, after in then.items() if after != knobs.get(name)}
+
+
+def drawn(dimension: Dimension, draw: random.Random) -> Any:
+    """A point of ``dimension``, all as likely on its scale."""
+    if isinstance(dimension, Choice):
+        return draw.choice(dimension.values)
+    if dimension.log:
+        low, high = math.log(dimension.low), math.log(dimension.high)
+        return _within(dimension, math.exp(draw.uniform(low, high)))
+    step = _step(dimension)
+    if step:
+        return _point(dimension, draw.randint(0, _last(dimension, step)), step)
+    return _within(dimension, draw.uniform(dimension.low, dimension.high))
+
+
+def _near(dimension: Dimension, now: Any, factors: Sequence[float], draw: random.Random) -> Any:
+    if isinstance(dimension, Choice):
+        return _neighbour(dimension.values, now, draw)
+    if isinstance(now, bool) or not isinstance(now, int | float):
+        return drawn(dimension, draw)
+    factor = draw.choice(factors)
+    after = _within(dimension, now * factor)
+    if after != now or factor == 1 or not (step := _step(dimension)):
+        return after
+    # rounded to where it was: small whole numbers would stand still for ever
+    return _within(dimension, now + math.copysign(step, factor - 1))
+
+
+def _neighbour(values: Sequence[Any], now: Any, draw: random.Random) -> Any:
+    if now not in values:
+        return draw.choice(values)
+    at = values.index(now)
+    beside = [one for one in (at - 1, at + 1) if 0 <= one < len(values)]
+    return values[draw.choice(beside)] if beside else now
+
+
+def _within(dimension: Range, value: float) -> float | int:
+    """The nearest point of ``dimension``."""
+    value = min(max(value, dimension.low), dimension.high)
+    step = _step(dimension)
+    if not step:
+        return value
+    return _point(dimension, min(round((value - dimension.low) / step), _last(dimension, step)), step)
+
+
+def _step(dimension: Range) -> float | None:
+    return dimension.step or (1 if dimension.kind == "int" else None)
+
+
+def _last(dimension: Range, step: float) -> int:
+    """The number of steps from the lowest point to the highest."""
+    return math.floor((dimension.high - dimension.low) / step + 1e-9)
+
+
+def _point(dimension: Range, steps: int, step: float) -> float | int:
+    value = dimension.low + steps * step
+    return int(value) if dimension.kind == "int" else round(value, 12)

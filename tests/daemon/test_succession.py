@@ -1,0 +1,130 @@
+"""A real engine trains a population: its worst trials give their places to clones of its best."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+
+from core.contract import state as s
+from core.contract import wire
+from core.contract.population import BY
+from core.daemon.succession import Succession
+from core.errors import RefusedError
+from tests.daemon.test_population import eight, study, trial
+
+pytestmark = pytest.mark.real
+LONG = 4000  # steps: more than go by while an engine is away
+SPACE = {"learning_rate": {"low": 1e-5, "high": 1e-2, "log": True}, "weight_decay": [0.0, 0.1, 0.2]}
+
+
+def begin(engine, steps=400, pack=4, **more):
+    """With a larger rank the loss falls faster there."""
+    engine.run(
+        study={"trials": 4, "seed": 3, "population": {"every": 2}, **more},
+        train={"steps": steps},
+        space=SPACE,
+        evaluate={"every": min(steps, LONG) // 20},
+        resources={"pack": pack},
+    )
+
+
+def clones(study: s.Study) -> list[s.Trial]:
+    return [one for one in study.trials.values() if one.by == BY]
+
+
+def check(study: s.Study) -> None:
+    """Each loser has one clone in its place, with knobs of the space and its parent's weights."""
+    places = [clone.place_of for clone in clones(study)]
+    assert places and len(set(places)) == len(places)
+    for clone in clones(study):
+        winner, loser = study.trials[clone.parent], study.trials[clone.place_of]
+        assert loser.state == s.PRUNED and f"trial {clone.number}" in loser.why
+        assert loser.why.startswith("population: ")
+        assert winner.knobs["lora_rank"] > loser.knobs["lora_rank"]
+        assert [clone.knobs[name] for name in ("lora_rank", "seed")] == [
+            winner.knobs[name] for name in ("lora_rank", "seed")
+        ]
+        assert 1e-5 <= clone.knobs["learning_rate"] <= 1e-2 and clone.knobs["weight_decay"] in (0.0, 0.1, 0.2)
+        assert not clone.counted and f"in the place of trial {loser.number}" in clone.lines[0].text
+    ended = [one.state for one in study.trials.values()]
+    assert ended.count(s.COMPLETE) == 4 and ended.count(s.PRUNED) == len(places)
+
+
+def test_losers_give_their_places_to_clones_of_winners_with_other_knobs_in_the_space(engine):
+    begin(engine)
+    study = engine.until_study(lambda one: one.state == "complete", "the study ends")
+    check(study)
+    changed = [one for one in clones(study) if one.knobs != study.trials[one.parent].knobs]
+    assert changed and "learning_rate" in study.trials[changed[0].place_of].why
+
+
+def test_an_engine_that_is_lost_in_the_middle_makes_no_clone_twice(engine):
+    begin(engine, steps=LONG)
+    engine.until_study(clones, "there is a clone")
+    engine.kill()
+    engine.start()
+    check(engine.until_study(lambda one: one.state == "complete", "the study ends"))
+
+
+def test_a_population_that_was_paused_and_lost_workers_goes_on(engine):
+    begin(engine, steps=LONG)
+    engine.until_study(clones, "there is a clone")
+    engine.ask(wire.PauseStudy("s"))
+    engine.until_study(
+        lambda one: not any(trial.state in s.ON_WORKER for trial in one.trials.values()), "it is paused"
+    )
+    engine.ask(wire.ResumeStudy("s"))
+    engine.until_study(lambda one: any(t.state == s.RUNNING for t in one.trials.values()), "it goes on")
+    for one in engine.workers():
+        one.kill()
+    check(engine.until_study(lambda one: one.state == "complete", "the study ends"))
+
+
+def test_a_study_that_is_stopped_ends_though_its_population_is_being_replaced(engine):
+    begin(engine, steps=100_000)
+    engine.until_study(clones, "there is a clone")
+    engine.ask(wire.StopStudy("s"))
+    study = engine.until_study(lambda one: one.state == "stopped", "it is stopped")
+    assert all(one.state in s.ENDED for one in study.trials.values())
+
+
+def test_a_study_that_has_had_enough_makes_no_more_clones(engine):
+    begin(engine, stop_after={"trials": 1})
+    study = engine.until_study(lambda one: one.state == "complete", "the study ends")
+    assert len(clones(study)) == 1
+    check(study)
+
+
+def test_with_room_as_it_is_measured_all_of_a_population_train_side_by_side(engine):
+    begin(engine, steps=100_000, pack="auto")
+    study = engine.until_study(
+        lambda one: sum(trial.state == s.RUNNING for trial in one.trials.values()) == 4, "four run at once"
+    )
+    assert any("a population trains together" in line.text for line in study.lines)
+
+
+def taken_up(now: s.Study) -> list[wire.AnyRequest]:
+    """What is asked for a study that an engine takes up."""
+    asked: list[wire.AnyRequest] = []
+
+    async def ask(request: wire.AnyRequest) -> None:
+        asked.append(request)
+        raise RefusedError.of("it has ended meanwhile", "here", "")
+
+    async def run() -> None:
+        one = Succession(SimpleNamespace(watchers=[], put=print, state=None), ask)
+        one.take_up(now)
+        await asyncio.gather(*one._tasks)
+
+    asyncio.run(run())
+    return asked
+
+
+def test_a_loser_whose_clone_was_queued_when_the_engine_ended_is_pruned_by_the_next():
+    clone = trial(8, by=BY, state=s.QUEUED, parent=1, place_of=6, marks=(s.Mark(10, "cloned from trial 1"),))
+    why = "population: trial 8, a clone of trial 1, goes on in its place"
+    assert taken_up(study(*eight(), clone)) == [wire.PruneTrial("s", 6, by=BY, why=why)]
+    for more in ({"asked": "prune"}, {"state": s.PRUNED}, {"marks": (s.Mark(10, "prune taken back"),)}):
+        assert not taken_up(study(*eight(t6=trial(6, [9, 6.0], **more)), clone)), "nothing is done twice"
