@@ -126,7 +126,7 @@ async def test_o_puts_the_best_first(seat):
 
 
 async def test_question_mark_lists_every_key(seat):
-    async with seat(state_of(*SCENE), (100, 50)) as you:
+    async with seat(state_of(*SCENE), (100, 64)) as you:
         await you.press("question_mark")
         await you.sees("pause the selected trial", "the worst samples behind the number")
         await you.press("end")
@@ -136,7 +136,7 @@ async def test_question_mark_lists_every_key(seat):
 
 
 async def test_the_palette_has_the_consoles_own_commands(seat):
-    async with seat(state_of(*SCENE)) as you:
+    async with seat(state_of(*SCENE), (80, 40)) as you:
         await you.press("ctrl+p")
         await you.sees("Pause or resume", "Detach")
 
