@@ -44,7 +44,7 @@ STUDY = (
     Key("app.memory", "m", "memory", "memory", "who holds the memory, and what would fit", shown=True),
     Key("app.boards", "b", "boards", "boards", "quality, safety and security of all trials", shown=True),
     Key("app.insight", "i", "insight", "insight", "what the study has shown: history, importance, front …"),
-    Key("trial.mark", "v", "mark", "mark", "mark the selected trial for comparing, or take the mark away"),
+    Key("trial.mark", "v", "mark", "mark", "mark the trial for comparing, or take the mark away"),
     Key("trial.compare", "V", "compare", "compare", "the marked trials side by side, or this and the best"),
     Key("study.switch", "S", "studies", "studies", "choose another study"),
     Key("list.clear", "escape", "clear_filter", "all trials", "take the filter away"),

@@ -43,9 +43,10 @@ def _edit_asked(trial: s.Trial, event: acts.EditAsked) -> s.Trial:
 def _edited(trial: s.Trial, event: acts.TrialEdited) -> s.Trial:
     now = {name: new for name, (_, new) in event.changes.items()}
     left = {name: wanted for name, wanted in trial.editing.items() if now.get(name) != wanted}
-    mark = s.Mark(event.step, plain(changes_in_words(event.changes), 200))
+    other = {name: pair for name, pair in event.changes.items() if pair[0] != pair[1]}
+    mark = s.Mark(event.step, plain(changes_in_words(other), 200))
     return replace(
-        trial, knobs={**trial.knobs, **now}, editing=left, marks=(*trial.marks, mark),
+        trial, knobs={**trial.knobs, **now}, editing=left, marks=(*trial.marks, mark) if other else trial.marks,
         total_steps=event.total_steps or trial.total_steps,
     )  # fmt: skip
 

@@ -126,7 +126,7 @@ async def test_o_puts_the_best_first(seat):
 
 
 async def test_question_mark_lists_every_key(seat):
-    async with seat(state_of(*SCENE), (100, 50)) as you:
+    async with seat(state_of(*SCENE), (100, 64)) as you:
         await you.press("question_mark")
         await you.sees("pause the selected trial", "queue a trial by hand")
         await you.press("end")
@@ -142,7 +142,7 @@ async def test_question_mark_lists_every_key(seat):
 
 
 async def test_the_palette_has_the_consoles_own_commands(seat):
-    async with seat(state_of(*SCENE)) as you:
+    async with seat(state_of(*SCENE), (80, 40)) as you:
         await you.press("ctrl+p")
         await you.sees("Clone", "Detach")
         await you.press(*"pause")
