@@ -44,9 +44,9 @@ def _edited(trial: s.Trial, event: acts.TrialEdited) -> s.Trial:
     now = {name: new for name, (_, new) in event.changes.items()}
     left = {name: wanted for name, wanted in trial.editing.items() if now.get(name) != wanted}
     other = {name: pair for name, pair in event.changes.items() if pair[0] != pair[1]}
-    mark = s.Mark(event.step, plain(changes_in_words(other), 200))
+    marks = (s.Mark(event.step, plain(changes_in_words(other), 200)),) if other else ()
     return replace(
-        trial, knobs={**trial.knobs, **now}, editing=left, marks=(*trial.marks, mark) if other else trial.marks,
+        trial, knobs={**trial.knobs, **now}, editing=left, marks=(*trial.marks, *marks),
         total_steps=event.total_steps or trial.total_steps,
     )  # fmt: skip
 
