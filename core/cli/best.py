@@ -1,8 +1,8 @@
 """``trimtab best`` and ``trimtab generate``: the result, and a text made with it.
 
 ``best --json`` prints {"study", "trial", "values": {METRIC: number}, "params", "knobs", "adapter",
-"generate": the command, "front": [trial numbers that no other beats]}. ``adapter`` is the folder that
-PeftModel.from_pretrained loads, empty when there is none.
+"generate": the command, "front": [trial numbers that no other beats], "against": [how it stands to the
+references of the objectives]}. ``adapter`` is the folder that PeftModel.from_pretrained loads, empty when there is none.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from core import paths
 from core.cli import choose, exits, reach, text
-from core.contract import ranking
+from core.contract import ranking, reference
 from core.contract import state as s
 from core.contract.plain import plain
 from core.errors import TrimtabError
@@ -34,12 +34,15 @@ def best(arguments: argparse.Namespace) -> int:
     if arguments.json:
         found = {"study": study.name, "trial": trial.number, "values": values, "params": trial.params}
         found |= {"knobs": trial.knobs, "adapter": adapter, "generate": command, "front": front}
+        found |= {"against": reference.told(study, trial)}
         text.dump(found)
         return exits.OK
     print(f"{study.name}: trial {trial.number}  {text.pairs(values)}")
     print(f"  params   {text.pairs(ranking.searched(study, trial)) or 'none searched'}")
     print(f"  adapter  {plain(adapter) or 'not kept'}")
     print(f"  try it   {command}")
+    for line in reference.told(study, trial):
+        print(f"  against  {line}")
     if len(front) > 1:
         print(f"  on the Pareto front: trials {', '.join(map(str, front))}")
     return exits.OK

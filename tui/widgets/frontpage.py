@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 
 from core.contract import insight as i
-from core.contract import ranking
+from core.contract import ranking, reference
 from core.contract import state as s
 from core.contract.knobs import KNOBS
 from core.contract.plain import plain
@@ -45,6 +45,9 @@ def _plot(view: View, front: list[s.Trial], high: int) -> list[Text]:
         plane.mark(across.place(one.values[x]), up.place(one.values[y]), sign, meaning)
     head = Text(f"{RESULT} on the front   ", style=view.look["good"], no_wrap=True, overflow="ellipsis")
     head.append(f"· beaten by one of those   {len(front)} of {len(done)} trials", style=view.look["muted"])
+    area = reference.hypervolume(view.study)
+    if area is not None:
+        head.append(f"   hypervolume {area:.4g} within the references", style=view.look["muted"])
     ways = [way for _, way in view.study.objectives]
     caption = f"{names[y]} ({ways[y]}, up) against {names[x]} ({ways[x]}, across)"
     axis = whole(across.low, across.high, plane.width)
