@@ -2,7 +2,8 @@
 
 ``best --json`` prints {"study", "trial", "values": {METRIC: number}, "params", "knobs", "adapter",
 "generate": the command, "front": [trial numbers that no other beats], "against": [how it stands to the
-references of the objectives]}. ``adapter`` is the folder that PeftModel.from_pretrained loads, empty when there is none.
+references of the objectives]}. ``adapter`` is the folder that PeftModel.from_pretrained loads, empty when
+there is none.
 """
 
 from __future__ import annotations
