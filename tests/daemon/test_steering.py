@@ -9,7 +9,7 @@ import pytest
 
 from core.contract import state as s
 from core.contract import wire
-from core.errors import RefusedError, SpecError
+from core.errors import RefusedError
 from tests.daemon.test_engine import LONG
 
 pytestmark = pytest.mark.real
@@ -174,29 +174,25 @@ def test_what_was_changed_holds_when_the_engine_comes_back(engine):
     assert study.trials[1].knobs["lora_rank"] in (64, 128)
 
 
-@pytest.mark.parametrize(
-    ("wanted", "error", "told"),
-    [
-        (wire.EditTrial("s", 0, {"lora_rank": 4}), RefusedError, "lora_rank = 4: may not change while"),
-        (
-            wire.EditTrial("s", 0, {"learning_rate": -1.0}),
-            RefusedError,
-            "learning_rate = -1.0: must be above 0",
-        ),
-        (wire.EditTrial("s", 0, {"steps": 1}), RefusedError, "steps = 1: .* are done already"),
-        (wire.EditTrial("s", 0, {"speed": 1}), RefusedError, "speed = 1: there is no such knob"),
-        (wire.CloneTrial("s", 0, {"lora_rank": 4}), RefusedError, "cannot change with the weights kept"),
-        (wire.CloneTrial("s", 9), RefusedError, "there is no trial 9"),
-        (wire.EnqueueTrial("s", {"lora_rank": 0}), RefusedError, "lora_rank = 0: must be at least 1"),
-        (wire.EnqueueTrial("s", {"learning_rate": 1.0}), RefusedError, "lora_rank: not given"),
-        (wire.ChangeStudy("s", {"model": {"base": "x"}}), RefusedError, "model.base cannot change while"),
-        (wire.ChangeStudy("s", {"study": {"trials": 3}}), RefusedError, "nothing is other than it is"),
-        (wire.ChangeStudy("s", {"space": {"lora_rank": []}}), RefusedError, "is not a non-empty list"),
-        (wire.ChangeStudy("s", {"study": {"sampler": "best"}}), RefusedError, "sampler = 'best'"),
-    ],
-)
-def test_what_makes_no_sense_is_refused_with_the_reason_and_changes_nothing(engine, wanted, error, told):
+NONSENSE = [
+    (wire.EditTrial("s", 0, {"lora_rank": 4}), "lora_rank = 4: may not change while"),
+    (wire.EditTrial("s", 0, {"learning_rate": -1.0}), "learning_rate = -1.0: must be above 0"),
+    (wire.EditTrial("s", 0, {"steps": 1}), "steps = 1: .* are done already"),
+    (wire.EditTrial("s", 0, {"speed": 1}), "speed = 1: there is no such knob"),
+    (wire.CloneTrial("s", 0, {"lora_rank": 4}), "cannot change with the weights kept"),
+    (wire.CloneTrial("s", 9), "there is no trial 9"),
+    (wire.EnqueueTrial("s", {"lora_rank": 0}), "lora_rank = 0: must be at least 1"),
+    (wire.EnqueueTrial("s", {"learning_rate": 1.0}), "lora_rank: not given"),
+    (wire.ChangeStudy("s", {"model": {"base": "x"}}), "model.base cannot change while"),
+    (wire.ChangeStudy("s", {"study": {"trials": 3}}), "nothing is other than it is"),
+    (wire.ChangeStudy("s", {"space": {"lora_rank": []}}), "is not a non-empty list"),
+    (wire.ChangeStudy("s", {"study": {"sampler": "best"}}), "sampler = 'best'"),
+]
+
+
+def test_what_makes_no_sense_is_refused_with_the_reason_and_changes_nothing(engine):
     running(engine)
-    with pytest.raises((RefusedError, SpecError), match=told):
-        engine.ask(wanted)
+    for wanted, told in NONSENSE:
+        with pytest.raises(RefusedError, match=told):
+            engine.ask(wanted)
     assert engine.trial(0).state == s.RUNNING and len(engine.study().trials) <= 3
