@@ -6,6 +6,7 @@ import math
 import pytest
 from rich.text import Text
 
+from core.contract.state import Mark
 from tests.tui.scene import no_card, state_of, study_events
 from tui.look import Palette
 from tui.widgets.braille import Canvas
@@ -126,3 +127,21 @@ def test_a_value_is_never_what_is_cut(width):
     line = pair(Text("gradient_accumulation"), Text("0.0001235"), width)
     assert line.cell_len == min(width, LONGEST)
     assert line.plain.endswith("0.0001235")
+
+
+def test_a_mark_is_a_line_with_its_step_where_no_curve_is():
+    curve = falling()
+    rows = plot([curve], 60, 16, False, BARE, "", [Mark(50, "learning_rate halved")]).plain.split("\n")[1:-2]
+    bare = plot([curve], 60, 16, False, BARE, "").plain.split("\n")[1:-2]
+    places = {row.index("┊") for row in rows if "┊" in row}
+    assert len(places) == 1 and "┊50" in rows[0]
+    assert [row.replace("┊50", "   ").replace("┊", " ") for row in rows] == bare, (
+        "no dot of the curve is lost"
+    )
+
+
+@pytest.mark.parametrize("step", [1, 100, 0, 101, 10**9])
+def test_a_mark_at_an_end_or_beyond_it_breaks_nothing(step):
+    rows = plot([falling()], 60, 16, False, BARE, "", [Mark(step, "x")] * 3).plain.split("\n")
+    assert len(rows) == 16 and all(len(row) <= 60 for row in rows)
+    assert any("┊" in row for row in rows) == (1 <= step <= 100)

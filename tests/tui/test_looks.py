@@ -57,7 +57,7 @@ SHOTS = [
     ("steered", (80, 24), ("j",)),
     ("steered", (80, 24), (*"jjjjjj", "n")),
     ("steered", (80, 24), (*"jjjjjj", "c", "down", "3", "up", "x", "z")),
-    ("steered", (120, 40), (*"jjjjjj", "e", "x", "2", "up", "right")),
+    ("steered", (120, 40), (*"jjjjj", "e", "x", "2", "up", "right")),
     ("steered", (120, 40), (*"jjjjjj", "enter")),
     ("steered", (80, 24), ("E",)),
     ("steered", (200, 60), ("E", *"1e-5,1e-4", "tab", "=", "4")),

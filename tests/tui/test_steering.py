@@ -161,6 +161,13 @@ async def test_the_result_of_an_edited_trial_counts_only_where_it_is_wanted(seat
         await asked(you, wire.EditTrial(STUDY, 6, {"learning_rate": 1e-4}, counted=True))
 
 
+async def test_what_an_earlier_edit_took_from_the_sampler_is_not_told_later(seat):
+    async with seat(state_of(steered_study(), no_card())) as you:
+        await choose(you, 6)
+        await you.press("e")
+        await you.sees("tell the sampler", "it is not told of this one")
+
+
 async def test_before_a_trial_has_begun_all_of_it_may_change(seat):
     async with seat(state_of(*SCENE), (120, 40)) as you:
         await choose(you, 9)

@@ -30,7 +30,8 @@ class DetailScreen(SteeringScreen):
     BINDINGS = bindings(DETAIL, STEERING, EVERYWHERE)
     DEFAULT_CSS = """
     DetailScreen #title {
-        height: auto; padding: 0 1; background: $surface; text-wrap: nowrap; text-overflow: ellipsis;
+        height: auto; min-height: 2; padding: 0 1; background: $surface;
+        text-wrap: nowrap; text-overflow: ellipsis;
     }
     DetailScreen #lower { height: 45%; min-height: 3; }
     DetailScreen .facts {

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 
 from rich.text import Text
@@ -58,16 +59,25 @@ class Chart(Sheet):
     }
     """
 
+    _plot: Callable[..., Text] | None = None
+
     def show(
         self, curves: Sequence[Curve], log: bool, look: Palette, empty: str = "no reading yet",
         marks: Sequence[Mark] = (),
     ) -> None:  # fmt: skip
         """Draw ``curves``; ``log`` scales the values logarithmically; ``marks`` are lines at their steps."""
+        self._plot = partial(plot, curves, log=log, look=look, empty=empty, marks=marks)
+        self._fill()
+
+    def on_resize(self) -> None:
+        """The lines above may have become more: the plot fits what they leave."""
+        self._fill()
+
+    def _fill(self) -> None:
         width, height = self.size.width, self.size.height
-        if width < AXIS + 8 or height < 4:
-            self.draw(Text())
-            return
-        self.draw(plot(curves, width, height, log, look, empty, marks))
+        if self._plot is not None:
+            fits = width >= AXIS + 8 and height >= 4
+            self.draw(self._plot(width=width, height=height) if fits else Text())
 
 
 def plot(

@@ -26,14 +26,14 @@ class Row:
     label: str = ""
 
 
-def switch(name: str, label: str, meaning: str) -> Row:
+def switch(name: str, label: str, meaning: str, locked: str = "") -> Row:
     """A row for yes or no, which begins with no; its value is a bool."""
 
     def read(text: str) -> Read:
         word = text.strip().lower()
         return Read(word == YES) if word in (YES, NO) else Read(wrong="must be yes or no")
 
-    return Row(name, NO, f"{NO} {YES}", meaning, read, (NO, YES), label=label)
+    return Row(name, NO, f"{NO} {YES}", meaning, read, (NO, YES), locked, label=label)
 
 
 def turned(row: Row, text: str, by: int) -> str:

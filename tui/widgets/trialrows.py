@@ -14,7 +14,8 @@ from tui.widgets.row import Row, switch
 COUNTED = "counted"
 SAMPLERS = "the sampler's choice"
 WHY_NOT = (
-    "The sampler was told other values than the trial is trained with, so its result is shown, and not told."
+    "The sampler was told other values than the trial is trained with, so its result is shown, and not told: "
+    "yes tells it all the same."
 )
 
 
@@ -75,7 +76,8 @@ def edit(study: s.Study, trial: s.Trial) -> list[Row]:
         )
         for name, knob in (typed.ALL if fresh else typed.LIVE).items()
     ]  # fmt: skip
-    return [*rows, switch(COUNTED, "tell the sampler", WHY_NOT)]
+    locked = "" if trial.counted else "it is not told of this one"
+    return [*rows, switch(COUNTED, "tell the sampler", WHY_NOT, locked)]
 
 
 def _allowed(study: s.Study, trial: s.Trial, knob: Knob) -> str:
