@@ -120,8 +120,8 @@ class TrimtabApp(App[None]):
     # -- keys and commands ------------------------------------------------------------------------
 
     def action_help(self) -> None:
-        """All keys."""
-        self.push_screen(Help(self.look))
+        """All keys, those of the screen first."""
+        self.push_screen(Help(self.look, type(self.screen).__name__))
 
     def action_detach(self) -> None:
         """Leave; the study goes on."""

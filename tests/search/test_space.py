@@ -71,6 +71,6 @@ def test_the_grid_counts_each_dimension(dimension, values):
     assert grid({"x": dimension})["x"] == values
 
 
-def test_a_study_without_a_space_is_searched_all_the_same(tmp_path):
+def test_a_study_without_a_space_has_one_trial(tmp_path):
     oracle = Oracle(studies.raw("tpe", {}), str(tmp_path))
-    assert oracle.ask(0).params == {} and oracle.ask(1).number == 1
+    assert oracle.ask(0).params == {} and oracle.ask(1) is None

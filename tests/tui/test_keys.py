@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from rich.style import Style
 
 from core.contract import events as e
@@ -130,15 +131,24 @@ async def test_question_mark_lists_every_key(seat):
         await you.press("question_mark")
         await you.sees("pause the selected trial", "queue a trial by hand")
         await you.press("end")
-        await you.sees(
-            "the worst samples behind the number",
-            "leave; the study goes on",
-            "× pruned",
-            "Ctrl+P",
-            "within the error bars",
-        )
+        await you.sees("leave; the study goes on", "× pruned", "Ctrl+P", "within the error bars")
         await you.press("escape")
         await you.sees("progress")
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        (("b",), "the worst samples behind the number"),
+        (("m",), "the what-if as the trial has it"),
+        (("i",), "the next page"),
+        (("enter",), "where the loss is, where it looks"),
+    ],
+)
+async def test_question_mark_shows_the_keys_of_the_screen_first(seat, keys, told):
+    async with seat(state_of(*SCENE), (80, 24)) as you:
+        await you.press("j", *keys, "question_mark")
+        await you.sees(told)
 
 
 async def test_the_palette_has_the_consoles_own_commands(seat):

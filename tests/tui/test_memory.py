@@ -51,7 +51,7 @@ async def test_m_opens_it_and_escape_leads_back(seat):
 async def test_it_is_in_the_palette_and_in_the_help(seat):
     async with seat(CPU, (100, 50)) as you:
         await you.press("question_mark")
-        await you.sees("who holds the memory, and what would fit", "the what-if as the trial has it")
+        await you.sees("who holds the memory, and what would fit")
         await you.press("escape", "ctrl+p")
         await you.press(*"memory")
         await you.sees("who holds it, and what would fit (m)")

@@ -51,6 +51,18 @@ SPELT = {
 }
 
 
+# Which groups of keys a screen has.
+OF_SCREEN = {
+    "DetailScreen": ("one trial", "steering, in both"),
+    "MemoryScreen": ("memory",),
+    "BoardsScreen": ("boards",),
+    "EvidenceScreen": ("evidence of a number",),
+    "InsightScreen": ("insight",),
+    "CompareScreen": ("trials compared",),
+    "InsidesScreen": ("insides of a trial",),
+}
+
+
 class Help(ModalScreen[None]):
     """One page; scrolls where the terminal is low."""
 
@@ -65,9 +77,10 @@ class Help(ModalScreen[None]):
     """
     BINDINGS = [Binding("escape,question_mark,q,enter", "dismiss", "close", id="help.close")]
 
-    def __init__(self, look: Palette) -> None:
+    def __init__(self, look: Palette, screen: str = "") -> None:
+        """The keys of ``screen``, the class of the one that is asked about, stand first."""
         super().__init__()
-        self._look = look
+        self._look, self._screen = look, screen
 
     def compose(self) -> ComposeResult:
         """The page."""
@@ -89,7 +102,8 @@ class Help(ModalScreen[None]):
             ("everywhere", EVERYWHERE),
         )
         lines: list[Text] = []
-        for title, keys in groups:
+        mine = OF_SCREEN.get(self._screen, ())
+        for title, keys in sorted(groups, key=lambda group: group[0] not in mine):
             lines.append(Text(title, style=f"bold {self._look['primary']}"))
             lines += [self._line(key) for key in keys]
         lines.append(self._row("Ctrl+P", "all commands, themes too"))
