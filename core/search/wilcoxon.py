@@ -13,7 +13,7 @@ from scipy.stats import wilcoxon
 from core.search.peers import peers
 
 P_THRESHOLD = 0.1  # Optuna's default: the chance at which a difference of the rows counts
-LEAST_ROWS = 6  # below it no signed ranks reach that chance with any confidence
+LEAST_ROWS = 14  # with fewer and ties among them scipy goes through all signs: seconds for each reading
 
 
 def key(step: int) -> str:

@@ -18,7 +18,7 @@ REASONS = {
     r"\(border 1\.75\) of 4 trials at step 10",
     "halving": r"halving pruner: eval/loss 9 at step 10 is not in the best 1/4 of rung 0 \(5 trials\)",
     "hyperband": r"hyperband pruner: eval/loss 9 at step \d+ is not in the best 1/3 of rung \d \(\d trials\)",
-    "wilcoxon": r"wilcoxon pruner: worse than trial 0 on 13 of 13 validation rows at step 10, "
+    "wilcoxon": r"wilcoxon pruner: worse than trial 0 on 17 of 17 validation rows at step 10, "
     r"by 8 nats/token on average \(p = \S+\)",
     "threshold": r"threshold pruner: eval/loss 9 at step 10 is above the threshold 8",
     "patient": r"patient pruner: not better for 4 evaluations, and eval/loss 9 \(best so far\) "
@@ -42,7 +42,7 @@ def past(oracle, losses=(1.0, 2.0, 3.0, 4.0)):
 
 def rows(loss):
     """Validation rows whose mean is about ``loss``."""
-    return [loss + row / 10 for row in range(-6, 7)]
+    return [loss + row / 10 for row in range(-8, 9)]
 
 
 def course(oracle, value):

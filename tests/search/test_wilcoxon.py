@@ -62,6 +62,14 @@ def test_rows_outlive_the_process_that_was_told_them(tmp_path):
     assert report(oracle_of(tmp_path), 1, 0.5) is not None
 
 
+def test_a_handful_of_rows_says_nothing(tmp_path):
+    oracle = oracle_of(tmp_path)
+    for number in range(2):
+        oracle.ask(number)
+    assert oracle.report(0, 10, {"eval/loss": 2.0}, BASE[:13]) is None
+    assert oracle.report(1, 10, {"eval/loss": 9.0}, [one + 7.0 for one in BASE[:13]]) is None
+
+
 def test_an_objective_that_is_no_loss_of_rows_is_refused():
     with pytest.raises(SpecError, match="pruner = 'wilcoxon' compares losses of rows, not eval/accuracy"):
         studies.spec(pruner="wilcoxon", objectives=["eval/accuracy"])
