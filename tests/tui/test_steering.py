@@ -156,7 +156,8 @@ async def test_the_result_of_an_edited_trial_counts_only_where_it_is_wanted(seat
         await you.press("e")
         await clear_and_type(you, "1e-4")
         await you.press("up", "right")
-        await you.sees("The sampler was told other values", "was no")
+        await you.sees("The sampler was told other values", "yes tells it all the same", "was no")
+        await you.sees("Enter changes it · Tab")  # however many lines stand above
         await you.press("enter")
         await asked(you, wire.EditTrial(STUDY, 6, {"learning_rate": 1e-4}, counted=True))
 

@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
 from textual.screen import ModalScreen
-from textual.widgets import Input
+from textual.widgets import Input, Static
 
 from core.contract import wire
 from core.contract.plain import plain
@@ -19,7 +19,6 @@ from tui.look import Palette
 from tui.screens.latest import Ask
 from tui.widgets.form import Form
 from tui.widgets.row import Row
-from tui.widgets.sheet import Sheet
 
 Build = Callable[[dict[str, Any]], wire.AnyRequest | str]  # a text says why there is nothing to send yet
 FIELD = 18  # cells
@@ -47,10 +46,11 @@ class FormScreen(ModalScreen[wire.Answer | bool]):
         width: int = FIELD,
     ) -> None:  # fmt: skip
         super().__init__()
-        self._title, self._about, self._does = title, about, does
+        self._title, self._does = title, does
         self._build, self._ask, self._look = build, ask, look
         self._form = Form(rows, width, look)
-        self._foot = Sheet(id="foot")
+        self._about = Static(about, id="about", markup=False)
+        self._foot = Static(id="foot")  # no Sheet: its lines wrap, so any other text may be higher
         self._refusal: list[str] = []
         self._busy = False
 
@@ -58,9 +58,7 @@ class FormScreen(ModalScreen[wire.Answer | bool]):
         """What it is about, the rows, and a foot that explains the row that has the keys."""
         with Vertical() as box:
             box.border_title = plain(self._title, 60)
-            about = Sheet(id="about")
-            about.draw(Text(self._about))
-            yield about
+            yield self._about
             yield self._form
             yield self._foot
 
@@ -80,12 +78,12 @@ class FormScreen(ModalScreen[wire.Answer | bool]):
                 sign, meaning = ("✗ ", "error") if read.wrong else ("", "warning")
                 lines[1] = Text(sign + plain(read.wrong or read.note, 300), style=look[meaning])
         keys = "sending …" if self._busy else KEYS.format(does=self._does)
-        self._foot.draw(Text("\n").join([*lines, Text(keys, style=look["accent"])]))
+        self._foot.update(Text("\n").join([*lines, Text(keys, style=look["accent"])]))
         self.call_after_refresh(self._fit)
 
     def _fit(self) -> None:
         """The rows scroll in what the words above and below leave of the screen."""
-        words = self.query_one("#about").outer_size.height + self._foot.outer_size.height
+        words = self._about.outer_size.height + self._foot.outer_size.height
         self._form.styles.max_height = max(LEAST_ROWS, self.size.height - FRAME - words)
 
     def on_resize(self) -> None:

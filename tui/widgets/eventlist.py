@@ -29,10 +29,23 @@ class EventList(VerticalScroll):
         self.border_title = "events"
         self._text = Static()
         self._drawn: tuple[object, ...] = ()
+        self._follows = True
 
     def compose(self):
         """One text."""
         yield self._text
+
+    def on_mount(self) -> None:
+        """Lines wrap anew when the scroll bar comes: where the end is, is known only once they have."""
+        self.watch(self, "scroll_y", self._scrolled, init=False)
+        self.watch(self, "virtual_size", self._grown, init=False)
+
+    def _scrolled(self) -> None:
+        self._follows = self.scroll_offset.y >= self.max_scroll_y - 1
+
+    def _grown(self) -> None:
+        if self._follows:
+            self.call_after_refresh(self.scroll_end, animate=False)
 
     def show(self, lines: Sequence[Line], look: Palette) -> None:
         """Draw ``lines``; the same ones cost nothing."""
@@ -47,7 +60,4 @@ class EventList(VerticalScroll):
             text.append(f"{at} ", style=look["muted"])
             text.append(plain(line.text, 500), style=look[line.level] if line.level != "info" else "")
             shown.append(text)
-        follow = self.scroll_offset.y >= self.max_scroll_y - 1
         self._text.update(Text("\n").join(shown))
-        if follow:
-            self.call_after_refresh(self.scroll_end, animate=False)

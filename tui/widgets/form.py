@@ -34,6 +34,7 @@ class Field(Input):
     def __init__(self, row: Row) -> None:
         self.row = row
         super().__init__(plain(row.start, LONGEST_TEXT), compact=True)
+        self.cursor_blink = False  # each blink is a picture more over a slow line
         self.begun = self.value
 
     def validate_value(self, value: str) -> str:
