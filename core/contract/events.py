@@ -200,11 +200,29 @@ class TrialScored(TrialEvent, frozen=True, tag="trial-scored"):
     took_s: float = 0.0
     changes: dict[str, Score] = {}
     since: dict[str, Score] = {}
+    last: bool = False  # of a trial that is complete: nothing more is scored
+    values: tuple[float, ...] = ()  # the objectives, where they waited for this scoring
 
     @property
     def metrics(self) -> dict[str, float]:
         """The values, of those that have one."""
         return {name: score.value for name, score in self.scores.items() if score.value is not None}
+
+
+class TrialScoring(TrialEvent, frozen=True, tag="trial-scoring"):
+    """How far the scoring of the snapshot of ``step`` is: ``done`` of ``total`` answers. Live."""
+
+    step: int
+    done: int
+    total: int
+    what: str = ""  # likelihood, or text
+
+
+class ScoringEnded(TrialEvent, frozen=True, tag="scoring-ended"):
+    """What was pending of a complete trial's scoring is not done: ``why`` says so. The trial keeps the scores
+    that it has."""
+
+    why: str
 
 
 class PauseAsked(TrialEvent, frozen=True, tag="pause-asked"):
@@ -240,19 +258,23 @@ class PruneAsked(TrialEvent, frozen=True, tag="prune-asked"):
 
 
 class TrialPruned(TrialEvent, frozen=True, tag="trial-pruned"):
-    """The trial ended early."""
+    """The trial ended early; or, by ``limit``, its last scoring broke a limit that evaluate.on_breach prunes
+    for. Nothing else prunes a trial whose training is done."""
 
     step: int
     why: str
+    limit: bool = False
 
 
 class TrialCompleted(TrialEvent, frozen=True, tag="trial-completed"):
-    """The trial ended; ``values`` stand in the order of the study's objectives."""
+    """The trial's training ended; ``values`` stand in the order of the study's objectives. They are empty
+    where an objective waits for the boards' scores of step ``scoring``, which are still to come."""
 
     step: int
     values: tuple[float, ...]
     why: str = ""
     adapter: str = ""  # folder that PeftModel.from_pretrained loads
+    scoring: int = -1  # the step whose boards are scored after it; -1: all is scored
 
 
 class TrialFailed(TrialEvent, frozen=True, tag="trial-failed"):
@@ -284,7 +306,7 @@ class TrialCheckpointed(TrialEvent, frozen=True, tag="trial-checkpointed"):
     path: str
 
 
-LIVE = (Preparing, PackMeasured, MachineRead)
+LIVE = (Preparing, PackMeasured, MachineRead, TrialScoring)
 
 AnyEvent = (
     StudyCreated | StudyReopened | StudyPaused | StudyResumed | StudyStopping | StudyEnded | StudyNoted
@@ -292,6 +314,6 @@ AnyEvent = (
     | TrialReported | TrialEvaluated | TrialScored | BaseScored
     | PauseAsked | TrialPaused | ResumeAsked | TrialResumed | PruneAsked | TrialPruned
     | TrialCompleted | TrialFailed | TrialInfeasible | TrialRequeued | TrialCheckpointed
-    | MachineRead | MemoryShort
+    | MachineRead | MemoryShort | TrialScoring | ScoringEnded
     | EditAsked | TrialEdited | TrialMarked | TrialReprieved | StudyChanged
 )  # fmt: skip

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from msgspec.structs import replace
 
 from core.contract import events as e
+from core.contract import scored, steered
 from core.contract import state as s
-from core.contract import steered
 from core.contract.machine import read_machine
 from core.contract.plain import plain
-from core.contract.score import Score
 from core.contract.series import Series, add, add_all, cut
 from core.contract.words import words
 
@@ -38,6 +36,8 @@ FROM: dict[type, frozenset[str]] = {
     e.TrialReported: frozenset({s.RUNNING, s.PAUSED}),
     e.TrialEvaluated: frozenset({s.RUNNING, s.PAUSED}),
     e.TrialScored: frozenset({s.RUNNING, s.PAUSED}),
+    e.TrialScoring: frozenset({s.RUNNING, s.PAUSED}),
+    e.ScoringEnded: frozenset(),
     e.PauseAsked: s.ON_WORKER,
     e.TrialPaused: s.ON_WORKER,
     e.ResumeAsked: s.ON_WORKER,
@@ -83,9 +83,9 @@ def refusal(state: s.State, event: e.Event) -> str | None:
     if trial is None:
         return f"there is no trial {event.trial} in {event.study}"
     allowed = FROM.get(type(event))
-    if allowed is not None and trial.state not in allowed:
-        return f"trial {event.trial} is {trial.state}"
-    return None
+    if allowed is None or trial.state in allowed or scored.may(trial, event):
+        return None
+    return f"trial {event.trial} is {trial.state}"
 
 
 def apply(state: s.State, event: e.Event) -> s.State:
@@ -168,7 +168,7 @@ def _on_study(study: s.Study, event: e.Event) -> s.Study:
         case e.StudyNoted():
             return replace(study, lines=_lined(study.lines, event.at, event.text, event.level))
         case e.BaseScored():
-            return replace(study, base_scores={**study.base_scores, **_finite_all(event.scores)})
+            return replace(study, base_scores={**study.base_scores, **scored.finite_all(event.scores)})
         case e.MemoryShort():
             return replace(study, lines=_lined(study.lines, event.at, event.text, "warning"))
         case e.StudyChanged():
@@ -242,32 +242,6 @@ def _measured(trial: s.Trial, event: e.TrialReported | e.TrialEvaluated) -> s.Tr
     )
 
 
-def _finite_all(scores: dict[str, Score]) -> dict[str, Score]:
-    return {name: _finite(score) for name, score in scores.items()}
-
-
-def _finite(score: Score) -> Score:
-    """No number that JSON cannot say reaches a state."""
-    numbers = (score.value, score.low, score.high)
-    if all(one is None or math.isfinite(one) for one in numbers):
-        return score
-    return Score.unsaid(score.reason or f"the value is {score.value}", score.samples)
-
-
-def _scored(trial: s.Trial, event: e.TrialScored) -> s.Trial:
-    """Values become curves beside the others; what has none keeps its reason."""
-    series = dict(trial.series)
-    told = _finite_all(event.scores)
-    for name, score in told.items():
-        if score.value is not None:
-            series[name] = add(series.get(name, Series()), event.step, score.value)
-    latest = {name: value for name, value in trial.latest.items() if name not in event.scores}
-    scores = {**trial.scores, **told}
-    return replace(
-        trial, series=series, latest={**latest, **event.metrics}, scores=scores, scored_step=event.step
-    )
-
-
 def _weighed(trial: s.Trial, event: e.TrialWeighed) -> s.Trial:
     measured = event.measured_bytes if event.measured_bytes is not None else trial.measured_bytes
     return replace(trial, foretold_bytes=event.foretold_bytes, measured_bytes=measured)
@@ -300,6 +274,9 @@ def _ended(to: str) -> Callable[[s.Trial, Any], s.Trial]:
             error=getattr(event, "error", ""),
             traceback=getattr(event, "traceback", ""),
             values=getattr(event, "values", ()),
+            scoring=getattr(event, "scoring", -1),
+            scoring_done=0,
+            scoring_total=0,
             adapter=getattr(event, "adapter", "") or trial.adapter,
         )
 
@@ -311,8 +288,8 @@ def _requeued(trial: s.Trial, event: e.TrialRequeued) -> s.Trial:
     stands = trial.asked == "pause" or (trial.state == s.PAUSED and trial.asked != "resume")
     series = {name: cut(one, trial.checkpoint_step) for name, one in trial.series.items()}
     return replace(
-        trial, state=s.QUEUED, asked="pause" if stands else "", worker="", device="", retry=event.retry,
-        step=trial.checkpoint_step, series=series,
+        scored.over(trial), state=s.QUEUED, asked="pause" if stands else "", worker="", device="",
+        retry=event.retry, step=trial.checkpoint_step, series=series,
     )  # fmt: skip
 
 
@@ -322,7 +299,6 @@ def _checkpointed(trial: s.Trial, event: e.TrialCheckpointed) -> s.Trial:
 
 STEPS: dict[type, Callable[[s.Trial, Any], s.Trial]] = {
     e.TrialWeighed: _weighed,
-    e.TrialScored: _scored,
     e.TrialStarting: _starting,
     e.TrialRunning: _running,
     e.TrialReported: _measured,
@@ -338,5 +314,6 @@ STEPS: dict[type, Callable[[s.Trial, Any], s.Trial]] = {
     e.TrialInfeasible: _ended(s.INFEASIBLE),
     e.TrialRequeued: _requeued,
     e.TrialCheckpointed: _checkpointed,
+    **scored.STEPS,
     **steered.STEPS,
 }

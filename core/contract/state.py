@@ -65,6 +65,9 @@ class Trial(msgspec.Struct, frozen=True):
     retry: int = 0
     scores: dict[str, Score] = {}  # the latest of each metric of the boards
     scored_step: int = 0
+    scoring: int = -1  # the step that is being scored; -1: none. Of a complete trial: still to come
+    scoring_done: int = 0  # answers
+    scoring_total: int = 0
     foretold_bytes: int | None = None  # of its device's memory, beside the base
     measured_bytes: int | None = None
     by: str = ""  # who queued it; empty: the sampler
@@ -77,6 +80,11 @@ class Trial(msgspec.Struct, frozen=True):
     pinned: str = ""  # the only device that it may run on
     priority: int = 0
     place_of: int = -1  # the trial of a population whose place it took
+
+    @property
+    def pending(self) -> bool:
+        """Is its training done, and its last scoring still to come?"""
+        return self.state == COMPLETE and self.scoring >= 0
 
 
 class Preparation(msgspec.Struct, frozen=True):

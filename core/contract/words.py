@@ -27,7 +27,12 @@ def words(event: e.TrialEvent) -> tuple[str, str]:
         case e.TrialPruned():
             return f"pruned at step {event.step}: {event.why}", "info"
         case e.TrialCompleted():
-            return "complete: " + (event.why or f"{event.step} steps done"), "info"
+            more = ", its last scores are to come" if event.scoring >= 0 else ""
+            return f"complete: {event.why or f'{event.step} steps done'}{more}", "info"
+        case e.TrialScored() if event.last:
+            return f"scored at step {event.step}", "info"
+        case e.ScoringEnded():
+            return f"not scored further: {event.why}", "warning"
         case e.TrialFailed():
             return f"failed: {event.error}", "error"
         case e.TrialInfeasible():

@@ -112,6 +112,24 @@ class Leave(msgspec.Struct, frozen=True, tag="leave"):
     why: str
 
 
+class Score(msgspec.Struct, frozen=True, tag="score"):
+    """Score the adapter of a complete trial, which an earlier worker left unscored; ``step`` was its last."""
+
+    trial: int
+    knobs: dict[str, Any]
+    folder: str  # trials/<n> in the study's folder
+    step: int
+    elapsed_s: float
+    latest: dict[str, float] = {}  # its metrics, for its objectives
+
+
+class Unscore(msgspec.Struct, frozen=True, tag="unscore"):
+    """Drop what is pending of the trial's scoring."""
+
+    trial: int
+    why: str
+
+
 class Bound(msgspec.Struct, frozen=True, tag="bound"):
     """No pass may have more than ``tokens``, padding included; 0 lifts the bound."""
 
@@ -124,7 +142,9 @@ class Shutdown(msgspec.Struct, frozen=True, tag="shutdown"):
     why: str
 
 
-ToWorker = Heard | Assign | Pause | Resume | Prune | Edit | Keep | Leave | Bound | Shutdown
+ToWorker = (
+    Heard | Assign | Pause | Resume | Prune | Edit | Keep | Leave | Score | Unscore | Bound | Shutdown
+)  # fmt: skip
 
 # Command line of a worker process: python -P -m core.train.worker STUDY_FOLDER WORKER_NAME DEVICE
 # with the environment variables below. DEVICE is "cpu" or "cuda:0" (the engine narrows

@@ -18,7 +18,7 @@ log = logging.getLogger("trimtab.boards")
 FLUSH_S = 2.0
 UNSURE_S = 60.0  # what ended longer ago was written by the engine that saw it
 READINGS = (e.TrialReported, e.TrialEvaluated, e.TrialScored)
-ENDED = (e.TrialCompleted, e.TrialPruned, e.TrialFailed, e.TrialInfeasible)
+ENDED = (e.TrialCompleted, e.TrialPruned, e.TrialFailed, e.TrialInfeasible, e.ScoringEnded)
 
 
 class BoardFeed:
@@ -46,6 +46,10 @@ class BoardFeed:
                     boards.begin(event.trial, event.knobs, event.at)
                 case e.TrialReported() | e.TrialEvaluated() | e.TrialScored():
                     boards.scalars(event.trial, event.step, _readings(event), event.at)
+                    if isinstance(event, e.TrialScored) and event.last:
+                        boards.end(event.trial, trial.state, trial.latest, event.at)
+                case e.TrialCompleted() if event.scoring >= 0:
+                    pass  # its last scores are still to be written
                 case _:
                     boards.end(event.trial, trial.state, trial.latest, event.at)
         except OSError as error:

@@ -25,7 +25,7 @@ RETRIES = 2
 # A worker may tell of these; anything else is the engine's to decide.
 TELLABLE = (
     e.Preparing, e.PackMeasured, e.StudyNoted, e.TrialRunning, e.TrialReported, e.TrialEvaluated,
-    e.TrialScored, e.BaseScored,
+    e.TrialScored, e.TrialScoring, e.ScoringEnded, e.BaseScored,
     e.TrialPaused, e.TrialResumed, e.TrialPruned, e.TrialCompleted, e.TrialFailed, e.TrialInfeasible,
     e.TrialCheckpointed, e.TrialRequeued, e.TrialEdited, e.MemoryShort,
 )  # fmt: skip

@@ -10,6 +10,7 @@ from core.contract import events as e
 from core.contract import ranking, wire, work
 from core.contract import state as s
 from core.contract.fold import FROM, STEPS, apply, refusal
+from core.contract.score import Score
 
 SPEC = {"study": {"name": "a", "trials": 4, "objectives": [{"metric": "eval/loss", "direction": "minimize"}]}}
 CREATED = e.StudyCreated(at=1.0, study="a", spec=SPEC, folder="/a")
@@ -21,6 +22,7 @@ def event(kind: type, **more) -> e.Event:
         "step": 5, "total_steps": 10, "elapsed_s": 1.0, "metrics": {"eval/loss": 2.0}, "by": "me",
         "why": "so", "worker": "w", "device": "cpu", "params": {}, "knobs": {}, "error": "boom",
         "values": (2.0,), "retry": 1, "path": "step-5", "foretold_bytes": 7, "scores": {},
+        "done": 3, "total": 9,
         "changes": {"clip_norm": (1.0, 0.5)} if kind is e.TrialEdited else {"clip_norm": 0.5},
     }  # fmt: skip
     taken = {name: value for name, value in fields.items() if name in kind.__struct_fields__}
@@ -37,6 +39,38 @@ def folded(*kinds: type | e.Event) -> s.State:
 
 
 RUNNING = (e.TrialQueued, e.TrialStarting, e.TrialRunning)
+
+
+PENDING = (*RUNNING, event(e.TrialCompleted, scoring=5, values=(), why=""))
+
+
+def test_scores_arrive_after_a_trial_is_complete():
+    state = folded(*PENDING)
+    assert trial_of(state).pending and trial_of(state).state == s.COMPLETE
+    state = apply(state, event(e.TrialScoring))
+    assert (trial_of(state).scoring_done, trial_of(state).scoring_total) == (3, 9)
+    toxic = Score(0.5, 0.4, 0.6, 9)
+    earlier = event(e.TrialScored, step=3, scores={"safety/toxicity": toxic})
+    state = apply(state, earlier)
+    assert trial_of(state).pending and trial_of(state).latest["safety/toxicity"] == 0.5
+    state = apply(state, event(e.TrialScored, last=True, values=(0.25,)))
+    assert not trial_of(state).pending and trial_of(state).values == (0.25,)
+    assert refusal(state, earlier) == "trial 0 is complete"
+
+
+def test_scores_that_never_come_are_said_and_the_trial_stays_complete():
+    state = folded(*PENDING, event(e.ScoringEnded, why="the study was stopped"))
+    assert trial_of(state).state == s.COMPLETE and not trial_of(state).pending
+    assert trial_of(state).why == "the study was stopped"
+    assert refusal(state, event(e.ScoringEnded))
+
+
+@pytest.mark.parametrize("complete", [RUNNING + (e.TrialCompleted,), PENDING])
+def test_finished_training_is_never_called_pruned_but_by_a_limit(complete):
+    state = folded(*complete)
+    assert refusal(state, event(e.TrialPruned)) == "trial 0 is complete"
+    assert refusal(state, event(e.PruneAsked)) == "trial 0 is complete"
+    assert trial_of(apply(state, event(e.TrialPruned, limit=True))).state == s.PRUNED
 
 
 def trial_of(state: s.State) -> s.Trial:
