@@ -9,6 +9,8 @@ from core.contract.space import outside
 from core.contract.spec import Spec, StudySection
 from core.errors import Problem, SpecError
 
+BOARDS = ("quality", "safety", "security")  # what the names of their metrics begin with
+
 
 def faults(whole: Spec, place: str) -> list[Problem]:
     """Every fault of ``study.fixed``, ``threshold``, ``constraints`` and ``population``, said to be at
@@ -20,6 +22,14 @@ def faults(whole: Spec, place: str) -> list[Problem]:
 def constraints(study: StudySection) -> list[Limit]:
     """What ``study.constraints`` asks for. Raises SpecError where it cannot be read."""
     return [Limit.parse(text) for text in study.constraints]
+
+
+def awaits_boards(whole: Spec) -> bool:
+    """Does what the sampler is told of a trial wait for its last board scores?"""
+    goals, limits = whole.study.objectives, constraints(whole.study)
+    metrics = [*(one.metric for one in goals), *(one.metric for one in limits)]
+    prunes = bool(whole.evaluate.limits) and whole.evaluate.on_breach == "prune"
+    return prunes or any(one.split("/")[0] in BOARDS for one in metrics)
 
 
 def _held_still(whole: Spec, place: str) -> list[Problem]:

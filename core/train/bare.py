@@ -1,10 +1,9 @@
-"""The base itself on the boards: scored once, kept for all workers and studies that ask the same of it."""
+"""The base model on the boards: scored once, kept for all workers and studies that ask the same of it."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import math
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -24,15 +23,13 @@ from core.train import evidence
 from core.train.boards import Boards
 from core.train.model import Base
 from core.train.probe import Probe
-from core.train.rounds import Outcome
-from core.train.scoring import Scored, scoring
+from core.train.scoring import Scored, asks, scoring
 from core.train.sharing import Share
 from core.train.tasks import Tasks
-from core.train.trial import Tell
-from core.train.wants import BASE, Done, Wait, Want
+from core.train.voice import Tell
+from core.train.wants import Asked, Done, Wait
 
-log = logging.getLogger("trimtab.bare")
-VERSION = 2  # of how probes are scored: another one makes what was kept of no use
+VERSION = 3  # of how probes are scored: another one makes what was kept of no use
 
 
 class Kept(msgspec.Struct):
@@ -44,60 +41,35 @@ class Kept(msgspec.Struct):
 
 
 class Bare:
-    """Wants of a pack's rounds what the base is asked, as a trial does. ``want``: None when all is known."""
+    """What the base is asked, as snapshots are; kept, and told."""
 
     def __init__(self, spec: Spec, base: Base, boards: Boards, tell: Tell) -> None:
         self._spec, self._base, self._boards, self._tell = spec, base, boards, tell
         self._folder: Path | None = None  # of its evidence
-        self._life = self._live()
-        self.want: Want | None = None
-        self._waited_s = 0.0
-        self._begun = False
-        self._answered = self._asked = 0  # of the tier that is asked now
+        self._asked = 0  # answers that it takes, as far as is known
+        self._said = False
 
     def begin(self, trials: Path) -> None:
-        """Start when the first trial joins: ``trials`` is the folder of their folders."""
-        if not self._begun:
-            self._begun, self._folder = True, trials / "base"
-            self._advance(None)
+        """``trials`` is the folder of the trials' folders."""
+        self._folder = self._folder or trials / "base"
 
-    def take(self, outcome: Outcome) -> None:
-        """Go on with what came of its want, if anything did."""
-        if self.want is None:
-            return
-        self._waited_s += outcome.scoring_s
-        if BASE in outcome.errors:
-            self._give_up(outcome.errors[BASE])
-        elif BASE in outcome.done:
-            result, self._waited_s = (outcome.done[BASE], self._waited_s), 0.0
-            self._advance(result)
-
-    def _advance(self, result: tuple[Done, float] | None) -> None:
-        self._answered += len(result[0].answers) if result is not None else 0
-        try:
-            self.want = next(self._life) if result is None else self._life.send(result)
-            self._say("scoring the base model itself, so that changes can be told")
-        except StopIteration:
-            self.want = None
-            self._say("")
-        except Exception as error:
-            self._give_up(error)
-
-    def _give_up(self, error: Exception) -> None:
+    def give_up(self, error: Exception) -> None:
         """Trials are scored without it: what is measured against the base has a reason, no value."""
-        log.error("the base's scores", exc_info=error)
-        self.want = None
-        self._say("")
+        self.tell_progress(0, over=True)
         self._boards.known = {False: True, True: True}
         what = plain(f"{type(error).__name__}: {error}", 300)
         self._note(f"the base itself could not be scored: {what}")
 
-    def _say(self, stage: str) -> None:
-        """Training goes on meanwhile, slowly: people should know why. The engine puts the worker's name."""
+    def tell_progress(self, answered: int, over: bool) -> None:
+        """How far its scoring is. The engine puts the worker's name."""
+        if over and not self._said:
+            return
+        self._said = not over
+        stage = "" if over else "scoring the base model in the background"
         self._tell(
             e.Preparing(
                 at=time.time(), study=self._spec.study.name, worker="", stage=stage,
-                done=self._answered, total=self._asked, unit="answers",
+                done=answered, total=self._asked, unit="answers",
             )
         )  # fmt: skip
 
@@ -105,26 +77,25 @@ class Bare:
         study = self._spec.study.name
         self._tell(e.StudyNoted(at=time.time(), study=study, text=text, level="warning"))
 
-    def _live(self) -> Generator[Want, tuple[Done, float], None]:
+    def live(self) -> Generator[Asked, tuple[Done, float], None]:
+        """Ask what is not known yet."""
         for writes in (False, True):
             probes = self._boards.tier(writes)
             place = paths.cache() / "scores" / f"{self._digest(probes)}.json"
-            asked = sum(len(one) for probe in probes for one in probe.asks)
-            self._take(
-                writes, (yield from self._once(place, asked, partial(scoring, probes, None, math.inf, {})))
-            )
+            work = partial(scoring, probes, None, dict)
+            self._take(writes, (yield from self._once(place, asks(probes), work)))
         if self._boards.tasks is not None:
             yield from self._do_tasks(self._boards.tasks)
 
-    def _do_tasks(self, tasks: Tasks) -> Generator[Want, tuple[Done, float], None]:
+    def _do_tasks(self, tasks: Tasks) -> Generator[Asked, tuple[Done, float], None]:
         """No trial waits for them: they are at its end, and long."""
         place = paths.cache() / "scores" / f"{self._digest([], tasks.known())}.json"
         work = partial(tasks.score, None, {}, lambda done: None)
         self._take(True, (yield from self._once(place, 0, work)))
 
     def _once(
-        self, place: Path, asked: int, work: Callable[[], Generator[Want, tuple[Done, float], Scored]]
-    ) -> Generator[Want, tuple[Done, float], Kept]:
+        self, place: Path, asked: int, work: Callable[[], Generator[Asked, tuple[Done, float], Scored]]
+    ) -> Generator[Asked, tuple[Done, float], Kept]:
         """What is kept in ``place``; else what ``work`` gives, unless another worker does the same now: its
         answers are waited for."""
         share = Share(place)
@@ -133,7 +104,7 @@ class Bare:
                 yield Wait()
             kept = kept or _read(place)  # it may have been done between the two looks
             if kept is None:
-                self._answered, self._asked = 0, asked
+                self._asked += asked
                 kept = _kept((yield from work()))
                 if not all(score.reason.startswith("lm-eval: ") for score in kept.scores.values()):
                     self._write(place, kept)

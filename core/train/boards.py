@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable
 from functools import partial
 
 from core.contract.spec import Spec
@@ -15,9 +15,8 @@ from core.train.data import Data
 from core.train.factors import Factors
 from core.train.model import Base
 from core.train.probe import Probe
-from core.train.scoring import Scored, scoring
+from core.train.scoring import Life, scoring
 from core.train.tasks import Tasks
-from core.train.wants import Done, Wait, Want
 
 
 class Boards:
@@ -51,13 +50,15 @@ class Boards:
         """Are texts generated at a trial's ``evaluation``-th, or its ``last``?"""
         return last or evaluation % self._section.generate_every == 0
 
-    def score(
-        self, mine: Factors, writes: bool, trained_s: float, spent_s: float
-    ) -> Generator[Want, tuple[Done, float], Scored]:
-        """Score a trial that was trained for ``trained_s`` and scored for ``spent_s`` before. It waits until
-        the base has answered the same."""
-        while not self.known[False] or (writes and not self.known[True]):
-            yield Wait()
-        limit_s = self._section.budget * trained_s - spent_s
-        probes = self.probes if writes else self.tier(False)
-        return (yield from scoring(probes, mine, limit_s, self.base_values))
+    def asked(self, writes: bool) -> list[Probe]:
+        """The probes of one scoring, those that generate text with it or not."""
+        return self.probes if writes else self.tier(False)
+
+    def score(self, mine: Factors, writes: bool, enough: Callable[[], bool]) -> Life:
+        """Score a snapshot. What changed is known once the base has answered the same."""
+
+        def base() -> dict[str, list[float]] | None:
+            known = self.known[False] and (self.known[True] or not writes)
+            return self.base_values if known else None
+
+        return scoring(self.asked(writes), mine, base, enough)

@@ -13,14 +13,14 @@ from core.train.asking import Asking
 from core.train.data import MASKED, Row, beginning
 from core.train.factors import Factors
 from core.train.forward import Item
-from core.train.wants import Done, Prompt, Rate, Wait, Want, Write
+from core.train.wants import Asked, Done, Prompt, Rate, Wait, Write
 
 AT_ONCE = 8  # rows of a want: a message waits for no more
 PATIENCE_S = 0.05  # for the harness's next request; others train meanwhile
 TOKENS = 256  # of a text, where a task names no number, as the harness's own models
 
 Ask = Row | tuple[list[int], int]  # to be rated; or a prompt, and tokens at most
-Life = Generator[Want, tuple[Done, float], dict[str, Any]]
+Life = Generator[Asked, tuple[Done, float], dict[str, Any]]
 Count = Callable[[int], None]  # told how many requests are answered
 
 

@@ -72,9 +72,11 @@ class Keeper:
 
         self._writer.do(write, None if asked else (trial.number, at == best))
 
-    def complete(self, trial: Trial, why: str) -> None:
-        """Save the adapter, and tell when it is safe. Raises Diverged for an objective without a value."""
-        values, folder = trial.values(), trial.folder / "adapter"
+    def complete(self, trial: Trial, why: str, scoring: int = -1) -> None:
+        """Save the adapter, and tell when it is safe. ``scoring`` is the step whose scores are to come, and
+        with them the objectives that wait for the boards. Raises Diverged for one without a value."""
+        waits = scoring >= 0 and trial.card.waits
+        values, folder = () if waits else trial.card.values(), trial.folder / "adapter"
         tensors = checkpoint.copied(dict(trial.factors.named()))
 
         def full(error: Exception) -> None:
@@ -92,7 +94,7 @@ class Keeper:
                 return
             self._speaker.say(
                 e.TrialCompleted, trial.number,
-                step=trial.step, values=values, why=why, adapter=str(folder),
+                step=trial.step, values=values, why=why, adapter=str(folder), scoring=scoring,
             )  # fmt: skip
 
         self._writer.do(lambda: self._adapters.do(write))  # its checkpoints are told before
@@ -100,6 +102,10 @@ class Keeper:
     def after(self, job: Callable[[], None], instead_of: Hashable = None) -> None:
         """Do ``job`` when all that was to be written before it is written."""
         self._writer.do(job, instead_of)
+
+    def after_end(self, job: Callable[[], None]) -> None:
+        """Do ``job`` when the ends of trials before are told."""
+        self._writer.do(lambda: self._adapters.do(job))
 
     def settle(self, patient: bool = True) -> None:
         """Wait until all that is to be written is written, and told; not for room on the disk unless

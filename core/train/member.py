@@ -12,7 +12,6 @@ class Member:
 
     def __init__(self, trial: Trial, paused: bool, retry: int = 0) -> None:
         self.trial, self.paused, self.retry = trial, paused, retry
-        self._waited_s = 0.0  # for what it wants: a text takes several rounds
         self.life = trial.life()
         self.want: Want = next(self.life)
 
@@ -22,12 +21,10 @@ class Member:
         number = self.trial.number
         if number in outcome.errors:
             raise outcome.errors[number]
-        self._waited_s += outcome.took_s(self.want)
         if number not in outcome.done:
             return None
-        result, self._waited_s = (outcome.done[number], self._waited_s), 0.0
         try:
-            self.want = self.life.send(result)
+            self.want = self.life.send((outcome.done[number], outcome.busy_s))
         except StopIteration as over:
             return str(over.value)
         return None

@@ -6,12 +6,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 
 from core.contract.plain import plain
-from core.contract.work import Assign
+from core.contract.spec import Spec
+from core.contract.work import Assign, Score
 from core.errors import TrimtabError
-from core.train import checkpoint, position
+from core.train import adapters, beginning, checkpoint, position
+from core.train.model import Base
+from core.train.places import Layout, Place
+from core.train.scorecard import Scorecard
+from core.train.snapshots import Snapshot, frozen
 from core.train.trial import Trial
+from core.train.voice import Tell, Voice
 
 
 class Lost(Exception):
@@ -43,3 +50,15 @@ def restore(trial: Trial, assign: Assign, warn: Callable[[str], None]) -> None:
             checkpoint.retire(folder)
     if assign.parent >= 0:
         raise Lost(f"it cannot go on from trial {assign.parent}: {why}")
+
+
+def saved(spec: Spec, base: Base, found: list[Place], message: Score, tell: Tell) -> Snapshot:
+    """The last snapshot of a complete trial, from the adapter that it saved. Raises OSError, KeyError,
+    RuntimeError and TrimtabError where that is not whole."""
+    folder, knobs = Path(message.folder), message.knobs
+    names = adapters.targets(found, knobs["target_modules"])
+    factors = beginning.drawn(spec, base, knobs, Layout(adapters.chosen(found, names)))
+    factors.load(load_file(folder / "adapter" / "adapter_model.safetensors"))
+    card = Scorecard(spec, Voice(spec.study.name, message.trial, tell), folder)
+    card.latest = dict(message.latest)
+    return Snapshot(message.trial, frozen(factors), card, message.step, message.elapsed_s, True, True)

@@ -20,34 +20,26 @@ from core.train.memory import free
 from core.train.model import Base
 from core.train.stack import Stack
 from core.train.trial import Trial
-from core.train.wants import BASE, Done, Judge, Learn, Rate, Update, Wait, Want, Write
-from core.train.writing import Writing
+from core.train.wants import BASE, Done, Judge, Learn, Rate, Update, Want
 
-PAUSE_S = 0.02  # of a round in which everybody waits for another worker
 CALM = 200  # rounds after which larger passes are tried again
 
 Rows = Learn | Judge | Rate
-W = TypeVar("W", Learn, Judge, Rate, Write, Wait)
+W = TypeVar("W", Learn, Judge, Rate)
 Found = list[tuple]  # of (factors, tensor, …), or of (item, reading)
 Wants = Mapping[int, tuple[Trial | None, Want]]  # by trial; that of the base itself has none
 
 
 @dataclass
 class Outcome:
-    """What came of a round: a ``Done`` or an error for each trial that wanted something, or neither where
-    a text goes on in the next round."""
+    """What came of a round: a ``Done`` or an error for each trial that wanted something."""
 
     done: dict[int, Done] = field(default_factory=dict)
     errors: dict[int, Exception] = field(default_factory=dict)
     widest: int = 0  # tokens of its largest pass, padding included
     unsteady: set[int] = field(default_factory=set)  # trials whose gradient is used up: not to be done again
     short: int = 0  # tokens of the smallest pass that memory did not hold
-    busy_s: float = 0.0  # learning and judging
-    scoring_s: float = 0.0  # beside that
-
-    def took_s(self, want: Want) -> float:
-        """What the round took for one of its wants: scoring is not training."""
-        return self.busy_s if isinstance(want, Learn | Judge) else self.scoring_s
+    busy_s: float = 0.0
 
 
 class Rounds:
@@ -56,7 +48,6 @@ class Rounds:
     def __init__(self, base: Base, stack: Stack, forward: Forward) -> None:
         self._base, self._stack, self._forward = base, stack, forward
         self.alone: set[int] = set()
-        self._writing = Writing(base, stack, forward.head)
         self.most = self.bound = MOST  # tokens in one pass; the first is halved when memory ends
         self._calm = 0  # rounds since memory last ended
         parameters = sum(weight.numel() for weight in base.model.parameters())
@@ -85,14 +76,8 @@ class Rounds:
         for found in self._shared(_of(Judge, wants), self._forward.judge, owner, outcome):
             _add(sums, owner, found)
         self._read(sums, norms, outcome)
-        outcome.busy_s = time.perf_counter() - began
         self._rate(_of(Rate, wants), owner, outcome)
-        self._write(_of(Write, wants), outcome)
-        waiting = _of(Wait, wants)
-        if waiting and len(waiting) == len(wants):
-            time.sleep(PAUSE_S)  # for somebody else: nothing to burn a core for
-        outcome.done |= dict.fromkeys(waiting, Done())
-        outcome.scoring_s = time.perf_counter() - began - outcome.busy_s
+        outcome.busy_s = time.perf_counter() - began
         return outcome
 
     def _rate(self, wants: Mapping[int, Rate], owner: Mapping[int, int], outcome: Outcome) -> None:
@@ -105,16 +90,6 @@ class Rounds:
         for one, want in wants.items():
             if one not in outcome.errors:
                 outcome.done[one] = Done(answers=[readings[id(item)] for item in want.items])
-
-    def _write(self, wants: Mapping[int, Write], outcome: Outcome) -> None:
-        wrote = self._writing.do(wants, self.alone, self.most)
-        outcome.done |= wrote.done
-        outcome.errors |= wrote.errors
-        if wrote.short:
-            self.most, self._calm = min(self.most, max(1, wrote.short // 2)), 0
-            outcome.short = min(outcome.short or wrote.short, wrote.short)
-        if wrote.short or wrote.errors:
-            free(self._base.device)
 
     def _dare(self) -> None:
         """Whoever took the memory may have given it back: try larger passes again after a while."""

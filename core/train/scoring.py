@@ -1,9 +1,9 @@
-"""Scores a model by probes, a turn of samples of each after the other, until the time for it is over."""
+"""Scores a model by probes, a turn of samples of each after the other, until all is asked or enough is."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from core.contract.evidence import Sample
@@ -14,9 +14,8 @@ from core.evaluate.slices import SMALLEST
 from core.train.factors import Factors
 from core.train.forward import Item
 from core.train.probe import Ask, Probe
-from core.train.wants import Done, Prompt, Rate, Want, Write
+from core.train.wants import Asked, Done, Prompt, Rate, Turn, Wait, Write
 
-ROWS = 8  # asked at once of a trial, but for a sample that is more
 FEWEST = 2  # samples of each probe in the first turn, which is always done; and for a change to be told
 
 
@@ -39,55 +38,55 @@ class Scored:
             getattr(self, name).update(getattr(other, name))
 
 
-Life = Generator[Want, tuple[Done, float], Scored]
+Life = Generator[Asked, tuple[Done, float], Scored]
+Values = Mapping[str, Sequence[float]]  # of the base, sample by sample, by metric
 
 
 def scoring(
-    probes: Sequence[Probe], mine: Factors | None, limit_s: float, base: Mapping[str, Sequence[float]]
+    probes: Sequence[Probe],
+    mine: Factors | None,
+    base: Callable[[], Values | None],
+    enough: Callable[[], bool] = lambda: False,
 ) -> Life:
-    """Ask what ``probes`` ask of a trial, or of the base itself. The first turn is always done; others as
-    long as less than ``limit_s`` is spent. ``base`` holds the base's values by metric."""
+    """Ask what ``probes`` ask of a snapshot, or of the base itself, a turn of samples of each after the
+    other. The first turn is always done; others until it is ``enough``. ``base`` gives the base's values:
+    they are waited for while it gives None."""
     scored, answers = Scored(), [list[Sequence]() for _ in probes]
-    first = True
-    while parts := list(_parts(probes, answers, FEWEST if first else None)):
-        for part in parts:
-            if not first and scored.took_s >= limit_s:
-                break
-            done, took_s = yield _want([(probes[at], samples) for at, samples in part], mine)
-            scored.took_s += took_s
-            _share(part, done, answers)
-        if scored.took_s >= limit_s:
+    most: int | None = FEWEST
+    while parts := _parts(probes, answers, most):
+        done, took_s = yield Turn(
+            tuple(_want([(probes[at], some) for at, some in one], mine) for one in parts)
+        )
+        scored.took_s += took_s
+        for part, found in zip(parts, done.parts, strict=True):
+            _share(part, found, answers)
+        if enough():
             break
-        first = False
+        most = None
+    while (values := base()) is None:
+        yield Wait()
     for probe, some in zip(probes, answers, strict=True):
-        _take(scored, probe, some, base)
+        _take(scored, probe, some, values)
     return scored
+
+
+def asks(probes: Sequence[Probe]) -> int:
+    """Answers that all samples of ``probes`` take."""
+    return sum(len(several) for probe in probes for several in probe.asks)
 
 
 Part = list[tuple[int, Sequence[Sequence[Ask]]]]  # of (place of the probe, its next samples)
 
 
-def _parts(probes: Sequence[Probe], answers: Sequence[Sequence], most: int | None) -> Iterator[Part]:
-    """One turn: rows probe by probe, texts of one length together, and few at once: a message waits for a
-    part, and so do the trials that train beside it."""
+def _parts(probes: Sequence[Probe], answers: Sequence[Sequence], most: int | None) -> list[Part]:
+    """One turn: rows of one kind of reading together, and texts of one length."""
     kinds: dict[object, Part] = {}
     for at, (probe, had) in enumerate(zip(probes, answers, strict=True)):
         samples = probe.asks[len(had) : len(had) + min(probe.turn, most or probe.turn)]
-        kind = kinds.setdefault(("texts", probe.tokens) if probe.writes else at, [])
-        kind += [(at, [one]) for one in samples]
-    for kind in kinds.values():
-        part: Part = []
-        for one in kind:
-            if part and _asks([*part, one]) > ROWS:
-                yield part
-                part = []
-            part.append(one)
-        if part:
-            yield part
-
-
-def _asks(part: Part) -> int:
-    return sum(len(several) for _, samples in part for several in samples)
+        if samples:
+            kind = ("texts", probe.tokens) if probe.writes else ("rows", probe.detailed)
+            kinds.setdefault(kind, []).append((at, samples))
+    return list(kinds.values())
 
 
 def _want(part: Sequence[tuple[Probe, Sequence[Sequence[Ask]]]], mine: Factors | None) -> Rate | Write:
@@ -98,9 +97,9 @@ def _want(part: Sequence[tuple[Probe, Sequence[Sequence[Ask]]]], mine: Factors |
     return Rate([Item(mine, ask.row) for ask in asks if ask.row is not None], probe.detailed)
 
 
-def _share(part: Part, done: Done, answers: Sequence[list[Sequence]]) -> None:
+def _share(part: Part, found: Sequence, answers: Sequence[list[Sequence]]) -> None:
     """Give each sample the answers to what it asked."""
-    rest = iter(done.answers)
+    rest = iter(found)
     for at, samples in part:
         answers[at] += [[next(rest) for _ in several] for several in samples]
 
@@ -114,7 +113,11 @@ def _take(
         why = f"it could not be scored: {type(error).__name__}: {error}"[:300]
         scored.scores |= {metric: Score.unsaid(why, len(answers)) for metric in probe.metrics}
         return
-    scored.scores |= found.scores
+    scores = found.scores
+    if len(answers) < len(probe.asks):
+        note = f"{len(answers)} of {len(probe.asks)} samples: not enough time for more"
+        scores = {metric: score.noting(note) for metric, score in scores.items()}
+    scored.scores |= scores
     scored.values |= found.values
     scored.weights |= found.weights
     scored.worst |= found.worst

@@ -140,8 +140,9 @@ class Plan:
 class Stack:
     """Groups of the trials that are active on a device. ``plan`` is that of the pass under way, if any."""
 
-    def __init__(self, dtype: torch.dtype, device: torch.device) -> None:
-        self._dtype, self._device = dtype, device
+    def __init__(self, dtype: torch.dtype, device: torch.device, front: Stack | None = None) -> None:
+        """A stack of its own for passes through the gates of ``front``: never while that is in a pass."""
+        self._dtype, self._device, self._front = dtype, device, front or self
         self.groups: list[Group] = []
         self.plan: Plan | None = None
         self.anchor = torch.zeros((), requires_grad=True, device=device)  # has autograd look at the factors
@@ -222,14 +223,14 @@ class Stack:
 
     def begin(self, plan: Plan) -> None:
         """The base computes with ``plan`` from here on."""
-        self.plan = plan
+        self._front.plan = plan
         if plan.trains:
             for group in {id(run.group): run.group for run in plan.runs}.values():
                 group.begin()
 
     def end(self, trained: Sequence[Factors] = ()) -> None:
         """The pass is over: give gradients to ``trained``. None given: what it computed is thrown away."""
-        plan, self.plan = self.plan, None
+        plan, self._front.plan = self._front.plan, None
         if plan is None or not trained:
             return
         for run in plan.runs:

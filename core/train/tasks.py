@@ -20,7 +20,7 @@ from core.train.asking import Asking
 from core.train.factors import Factors
 from core.train.probe import Found
 from core.train.scoring import Scored, changed
-from core.train.wants import Done, Want
+from core.train.wants import Asked, Done
 
 FIRST = ("acc_norm", "acc", "exact_match")  # which of a task's metrics stands for it, then its own first one
 NORMAL = 1.96  # deviations on each side of an interval of 95 %
@@ -62,7 +62,7 @@ class Tasks:
 
     def score(
         self, mine: Factors | None, base: Mapping[str, Sequence[float]], count: harness.Count
-    ) -> Generator[Want, tuple[Done, float], Scored]:
+    ) -> Generator[Asked, tuple[Done, float], Scored]:
         """Ask everything of a trial, or of the base. What went wrong is the reason of each task."""
         scored = Scored()
         try:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import time
-from collections.abc import Generator
-from dataclasses import asdict
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -22,13 +22,11 @@ from core.train import (
     cloning,
     dropout,
     edits,
-    evidence,
     memory,
     optimizer,
     schedule,
 )
 from core.train import partial as parts
-from core.train.boards import Boards
 from core.train.course import Course, Since
 from core.train.data import Data, Row
 from core.train.forward import Item, count_targets
@@ -36,19 +34,20 @@ from core.train.held import Held
 from core.train.insides import Insides, Inspected
 from core.train.model import Base
 from core.train.partial import Partial
-from core.train.past import Past
 from core.train.places import Layout, Place
 from core.train.position import Position
+from core.train.scorecard import Diverged as Diverged
+from core.train.scorecard import Scorecard
+from core.train.snapshots import Snapshot, frozen
 from core.train.voice import Tell, Voice
 from core.train.wants import Done, Learn, Update, Want
 
 GRADIENT = "gradient"  # of a step under way, among the optimizer's tensors
 
 
-class Diverged(Exception):
-    """The loss or its gradient is not a number any more."""
+SCORING = "scoring."  # begins the names of snapshots that are not scored yet, there
 
-
+Submit = Callable[["Trial", bool], None]  # has the trial scored as it is; is it the last time?
 Life = Generator[Want, tuple[Done, float], str]  # sent: what came of the want, and the seconds it took
 
 
@@ -63,13 +62,14 @@ class Trial:
         data: Data,
         assign: Assign,
         tell: Tell,
-        boards: Boards | None = None,
+        submit: Submit | None = None,
         insides: Insides | None = None,
     ) -> None:
         """Raises adapters.Unfit when the knobs cannot be had here."""
         self.number, self.knobs, self.folder = assign.trial, dict(assign.knobs), Path(assign.folder)
-        self._spec, self._base, self._boards = spec, base, boards
+        self._spec, self._base, self._submit = spec, base, submit
         self._voice = Voice(spec.study.name, assign.trial, tell)
+        self.card = Scorecard(spec, self._voice, self.folder)
         self._insides, self._inspected = insides, Inspected(self.folder, self._voice.warn)
         length = int(self.knobs["sequence_length"])
         rows, self._held = data.shortened(length)[0], Held(spec, data, length)
@@ -86,15 +86,14 @@ class Trial:
         direction = goal.direction if self._goal == goal.metric else "minimize"
         self._patience = Patience(spec.evaluate.patience, spec.evaluate.min_delta, direction)
         self.step, self.elapsed_s = 0, 0.0
-        self.latest: dict[str, float] = {}
         self._reported_at, self._evaluated_step = 0.0, -1
         self._passed_step = -1  # the last at which it was found that it goes on, evaluated where that was due
         self._partial, self._done = Partial(), 0  # wants done in all its life
         self.best_at: Position | None = None  # where it stood after its best evaluation
         self._why = ""  # why its last evaluation ended it
-        self._scored_step, self._scoring_s = -1, 0.0
-        self._past = Past()
-        self._unsaid: dict[str, str] = {}  # why the latest scoring has no value, by metric
+        self._submitted_step = -1  # the last whose snapshot was handed over to be scored
+        self.pending: Callable[[], Sequence[Snapshot]] = tuple  # what of it is not scored yet
+        self.unscored: list[Snapshot] = []  # of its checkpoint
         self._edits: list[Edit] = []  # asked for, to be made before its next step
         self.edited = False  # since somebody last looked
 
@@ -102,6 +101,11 @@ class Trial:
     def trainable(self) -> int:
         """Parameters of the adapter."""
         return self.factors.matrix.numel()
+
+    @property
+    def latest(self) -> dict[str, float]:
+        """Its newest metrics."""
+        return self.card.latest
 
     @property
     def every(self) -> int:
@@ -143,11 +147,12 @@ class Trial:
         return self.step < self.total_steps and not self._why
 
     def _look(self) -> Generator[Want, tuple[Done, float], None]:
-        """Evaluate, score and look inside where that is not done yet."""
+        """Evaluate, have a snapshot scored, and look inside, where that is not done yet."""
         if self._evaluated_step != self.step:
             self._why = yield from self._evaluate()
-        if self._boards is not None and self._scored_step != self.step:
-            yield from self._score(self._boards)
+        if self._submit is not None and self._submitted_step != self.step:
+            self._submitted_step = self.step
+            self._submit(self, self._last)
         if self._insides is not None and self._inspected.due(self.step, self._last, self.elapsed_s):
             self._inspected.look(self._insides, self.number, self.factors, self.step)
 
@@ -222,40 +227,6 @@ class Trial:
             self.best_at = self.position
         return why or ""
 
-    def _score(self, boards: Boards) -> Generator[Want, tuple[Done, float], None]:
-        """Fill the boards. Left in the middle, it is begun anew: nothing of it is kept before its end."""
-        last = self._last
-        writes = boards.writes(self.step // self.every, last)
-        scored = yield from boards.score(self.factors, writes, self.elapsed_s, self._scoring_s)
-        if last and boards.tasks is not None:
-            progress = functools.partial(self._voice.prepare, "the tasks of evaluate.tasks")
-            scored.join((yield from boards.tasks.score(self.factors, boards.base_values, progress)))
-            self._voice.prepare("", 0)
-        self._done += 1
-        self._scored_step, self._scoring_s = self.step, self._scoring_s + scored.took_s
-        for name, score in scored.scores.items():
-            self.latest.pop(name, None)
-            if score.value is not None:
-                self.latest[name] = score.value
-            self._unsaid[name] = score.reason if score.value is None else ""
-        evidence.write(self.folder, self.step, scored.worst, self._voice.warn)
-        self._voice.say(
-            e.TrialScored,
-            step=self.step, elapsed_s=self.elapsed_s, scores=scored.scores, took_s=scored.took_s,
-            changes=scored.changes, since=self._past.compare(scored, self.step),
-        )  # fmt: skip
-
-    def values(self) -> tuple[float, ...]:
-        """The study's objectives as they are now. Raises Diverged when one never was a number."""
-        goals = [one.metric for one in self._spec.study.objectives]
-        missing = [goal for goal in goals if goal not in self.latest]
-        if missing:
-            why = self._unsaid.get(missing[0])
-            raise Diverged(
-                f"{missing[0]} has no value: {why}" if why else f"{missing[0]} was never a finite number"
-            )
-        return tuple(self.latest[goal] for goal in goals)
-
     # -- reports ----------------------------------------------------------------------------------
 
     def _report(self, loss: float, norm: float, rate: float, tokens_per_s: float) -> None:
@@ -288,6 +259,8 @@ class Trial:
         tensors, numbers = optimizer.tensors_of(self.optimizer)
         if self._partial.micro_batches and self.factors.grad is not None:
             tensors = {**tensors, GRADIENT: self.factors.grad}
+        pending = self.pending()
+        tensors = {**tensors, **{f"{SCORING}{one.step}": one.factors.matrix for one in pending}}
         return checkpoint.Snapshot(
             adapter=checkpoint.copied(dict(self.factors.named())),
             optimizer=checkpoint.copied(tensors),
@@ -304,10 +277,11 @@ class Trial:
                 "passed_step": self._passed_step,
                 "since": list(self.course.since),
                 "knobs": dict(self.knobs),
-                "scored": [self._scored_step, self._scoring_s],
-                "unsaid": dict(self._unsaid),
+                "submitted": self._submitted_step,
+                "pending": [[one.step, one.elapsed_s, one.writes, one.last] for one in pending],
+                "unsaid": dict(self.card.unsaid),
                 "inspected": self._inspected.snapshot(),
-                "past": self._past.numbers(),
+                "past": self.card.past.numbers(),
                 "why": self._why,
                 "partial": asdict(self._partial),
             },
@@ -316,6 +290,7 @@ class Trial:
     def restore(self, snapshot: checkpoint.Snapshot) -> None:
         """Go on from ``snapshot``, be it that of a trial with other knobs; before ``life`` begins. Raises
         TrimtabError where ``cloning`` says so."""
+        snapshot, pending = _parted(snapshot)
         snapshot, notes = cloning.suited(snapshot, self.knobs, dict(self.factors.named()))
         for note in notes:
             self._voice.note(note)
@@ -330,15 +305,35 @@ class Trial:
         self._done = int(numbers["done"])
         self._patience.best, self._patience.waited = numbers["best"], int(numbers["waited"])
         self.best_at = Position(*numbers["best_at"]) if numbers["best_at"] else None
-        self.latest, self._evaluated_step = dict(numbers["latest"]), int(numbers["evaluated_step"])
+        self.card.latest, self._evaluated_step = dict(numbers["latest"]), int(numbers["evaluated_step"])
         self._passed_step = int(numbers.get("passed_step", -1))
-        self._scored_step, self._scoring_s = numbers.get("scored", (-1, 0.0))
-        self._past.restore(numbers.get("past", {}))
-        self._unsaid, self._why = dict(numbers.get("unsaid", {})), str(numbers.get("why", ""))
+        self._submitted_step = int(numbers.get("submitted", numbers.get("scored", (-1,))[0]))
+        self.card.past.restore(numbers.get("past", {}))
+        self.card.unsaid, self._why = dict(numbers.get("unsaid", {})), str(numbers.get("why", ""))
+        self.unscored = self._taken_up(numbers.get("pending", ()), pending)
         self._inspected.restore(numbers.get("inspected", ()))
         self._partial = parts.read(numbers["partial"])
+
+    def _taken_up(self, known: Sequence[Any], matrices: dict[int, torch.Tensor]) -> list[Snapshot]:
+        """The snapshots that were not scored when the checkpoint was written."""
+        found = []
+        for step, elapsed_s, writes, last in known:
+            matrix = matrices.get(step)
+            if matrix is not None and matrix.shape == self.factors.matrix.shape:
+                factors = frozen(self.factors)
+                factors.matrix.data.copy_(matrix)
+                found.append(Snapshot(self.number, factors, self.card, step, elapsed_s, writes, last))
+        return found
 
     def to(self, device: torch.device) -> None:
         """Take all its tensors to ``device``."""
         self.factors.to(device)
         optimizer.move(self.optimizer, device)
+
+
+def _parted(snapshot: checkpoint.Snapshot) -> tuple[checkpoint.Snapshot, dict[int, torch.Tensor]]:
+    """Without the matrices that wait to be scored; and those, by step."""
+    pending = {name: one for name, one in snapshot.optimizer.items() if name.startswith(SCORING)}
+    rest = {name: one for name, one in snapshot.optimizer.items() if name not in pending}
+    steps = {int(name.removeprefix(SCORING)): one for name, one in pending.items()}
+    return replace(snapshot, optimizer=rest), steps

@@ -1,4 +1,4 @@
-"""What a trial, or the base itself, may want of a round, and what comes of it."""
+"""What a trial may want of a round, what its snapshots and the base are asked, and what comes of it."""
 
 from __future__ import annotations
 
@@ -62,8 +62,15 @@ class Write:
 
 
 @dataclass(frozen=True)
+class Turn:
+    """Wanted: all of these."""
+
+    parts: tuple[Rate | Write, ...]
+
+
+@dataclass(frozen=True)
 class Wait:
-    """Nothing is wanted in this round: somebody else has to be done first."""
+    """Nothing is wanted now: somebody else has to be done first."""
 
 
 @dataclass(frozen=True)
@@ -79,12 +86,15 @@ class Written:
 @dataclass(frozen=True)
 class Done:
     """What came of a want: ``loss`` summed over the rows' targets, the gradient's ``norm`` before clipping,
-    and the ``hits`` of a judgement; ``answers`` to Rate and Write, in their order."""
+    and the ``hits`` of a judgement; ``answers`` to Rate and Write, in their order; ``parts`` of a Turn, the
+    answers to each of its parts."""
 
     loss: float = 0.0
     norm: float = 0.0
     hits: int = 0
     answers: Sequence[Reading | Written] = field(default=())
+    parts: Sequence[Sequence[Reading | Written]] = field(default=())
 
 
-Want = Learn | Judge | Rate | Write | Wait
+Want = Learn | Judge | Rate
+Asked = Rate | Write | Turn | Wait  # of whoever scores
