@@ -3,9 +3,11 @@
 import pytest
 import torch
 
-from core.contract import events as e
 from core.train import generation
-from core.train.forward import Item
+from core.train.answering import Answering, Question
+from core.train.forward import Forward, Item
+from core.train.snapshots import frozen
+from core.train.stack import Stack
 from core.train.wants import BASE, Prompt, Rate, Write
 
 TOKENS = 12
@@ -28,38 +30,75 @@ def prompts(one, mine, seed="") -> list[Prompt]:
     return [Prompt(mine, some, seed and f"{seed} {place}") for place, some in enumerate(ids)]
 
 
-def written(one, wants) -> dict[int, list[list[int]]]:
-    """Rounds until all is written."""
-    done = {}
-    while set(done) < set(wants):
-        outcome = one.pack._rounds.do({number: pair for number, pair in wants.items() if number not in done})
-        assert not outcome.errors
-        done |= {number: [answer.ids for answer in result.answers] for number, result in outcome.done.items()}
-    return done
+def answering(one, factors=()) -> Answering:
+    """What answers beside the pack, with these factors in its stack."""
+    stack = Stack(one.base.model.dtype, one.base.device, one.pack._stack)
+    stack.compose([(mine, 1) for mine in factors])
+    forward = Forward(one.base, stack, one.pack._rounds._forward.head)
+    return Answering(one.base, stack, forward, alone=False)
 
 
-@pytest.mark.parametrize("seed", ["", "drawn"])
-def test_texts_together_are_those_alone(two, seed):
-    one, trials = two
-    wants = {
-        number: (trial, Write(prompts(one, trial.factors, seed), TOKENS))
-        for number, trial in enumerate(trials)
+def written(one, wants, limit_s=10.0) -> dict[int, list[list[int]]]:
+    """Units until all is written."""
+    questions = {
+        number: [Question(number, prompt=prompt, tokens=want.tokens) for prompt in want.prompts]
+        for number, want in wants.items()
     }
-    wants[BASE] = (None, Write(prompts(one, None, seed), TOKENS))
-    together = written(one, wants)
-    for number, pair in wants.items():
-        assert (
-            written(one, {number: (pair[0], Write(list(pair[1].prompts), TOKENS))})[number]
-            == together[number]
-        )
+    mine = {id(prompt.mine): prompt.mine for want in wants.values() for prompt in want.prompts if prompt.mine}
+    by = answering(one, mine.values())
+    answers = {}
+    asked = [each for some in questions.values() for each in some]
+    while len(answers) < len(asked):
+        unit = by.unit([each for each in asked if each not in answers], limit_s)
+        assert not unit.errors
+        answers |= unit.answers
+    return {number: [answers[each].ids for each in some] for number, some in questions.items()}
+
+
+@pytest.mark.parametrize("limit_s", [10.0, 0.0])
+@pytest.mark.parametrize("seed", ["", "drawn"])
+def test_texts_together_are_those_alone(two, seed, limit_s):
+    one, trials = two
+    wants = {number: Write(prompts(one, trial.factors, seed), TOKENS) for number, trial in enumerate(trials)}
+    wants[BASE] = Write(prompts(one, None, seed), TOKENS)
+    together = written(one, wants, limit_s)
+    for number, want in wants.items():
+        assert written(one, {number: Write(list(want.prompts), TOKENS)})[number] == together[number]
     assert together[0] != together[1] != together[BASE]
     mixed = written(one, {number: wants[number] for number in (0, BASE)})  # one trial beside the base
     assert mixed == {number: together[number] for number in (0, BASE)}
 
 
+@pytest.mark.parametrize("limit_s", [10.0, 0.0])
+def test_what_prompts_begin_with_is_read_once_and_changes_no_text(two, limit_s, monkeypatch):
+    one, trials = two
+    ids = [one.base.tokenizer(text)["input_ids"] for text in WORDS]
+    begin = one.base.tokenizer("you read the file and say the value of the key to")["input_ids"]
+
+    def want(mine):
+        again = [Prompt(mine, [*begin, *ids[0]], f"again {at}") for at in range(3)]
+        return Write([*(Prompt(mine, [*begin, *some]) for some in ids), *again], TOKENS)
+
+    def wants():
+        return {0: want(trials[0].factors), 1: want(trials[1].factors), BASE: want(None)}
+
+    read = []
+    real = generation.Generation._pass
+    monkeypatch.setattr(
+        generation.Generation,
+        "_pass",
+        lambda self, owners, ids: (read.append(ids.numel()), real(self, owners, ids))[1],
+    )
+    shared = written(one, wants(), limit_s)
+    once, read[:] = sum(read), []
+    monkeypatch.setattr(generation, "_selectable", lambda base: None)
+    assert written(one, wants(), 10.0) == shared
+    assert once < 0.5 * sum(read)
+
+
 def test_the_base_writes_what_transformers_writes(two):
     one, _ = two
-    ours = written(one, {BASE: (None, Write(prompts(one, None), TOKENS))})[BASE]
+    ours = written(one, {BASE: Write(prompts(one, None), TOKENS)})[BASE]
     for text, ids in zip(WORDS, ours, strict=True):
         given = torch.tensor([one.base.tokenizer(text)["input_ids"]])
         theirs = one.base.model.generate(given, max_new_tokens=TOKENS, do_sample=False, use_cache=True)
@@ -74,7 +113,7 @@ def test_an_answer_ends_at_the_end_token_and_may_be_empty(two, monkeypatch):
     one, _ = two
     everything = frozenset(range(one.base.model.config.vocab_size))
     monkeypatch.setattr(generation, "end_ids", lambda base: everything)
-    assert written(one, {BASE: (None, Write(prompts(one, None), TOKENS))})[BASE] == [[]] * len(WORDS)
+    assert written(one, {BASE: Write(prompts(one, None), TOKENS)})[BASE] == [[]] * len(WORDS)
 
 
 def test_readings_together_are_those_alone(two):
@@ -102,28 +141,45 @@ def test_where_memory_ends_fewer_are_written_at_once(two, monkeypatch):
     one, trials = two
     widest, go_on = [], generation.Generation.go_on
 
-    def small(self, steps):
+    def small(self, *given):
         widest.append(len(self.prompts))
         if len(self.prompts) > 3:
             raise torch.OutOfMemoryError("no room")
-        return go_on(self, steps)
+        return go_on(self, *given)
 
-    want = lambda: (trials[0], Write(prompts(one, trials[0].factors), TOKENS))  # noqa: E731
+    want = lambda: Write(prompts(one, trials[0].factors), TOKENS)  # noqa: E731
     before = written(one, {0: want()})
     monkeypatch.setattr(generation.Generation, "go_on", small)
     assert written(one, {0: want()}) == before
     assert max(widest) == 4 and widest[-1] <= 3
 
 
-def test_a_text_is_begun_anew_when_the_pack_changes(two, tmp_path):
+def test_a_fault_is_that_of_its_owner(two, monkeypatch):
     one, trials = two
-    want = {
-        number: (trial, Write(prompts(one, trial.factors, "d"), TOKENS))
+    real = generation.Generation._pass
+
+    def faulty(self, owners, ids):
+        if any(mine is trials[0].factors for mine in owners):
+            raise ValueError("a fault")
+        return real(self, owners, ids)
+
+    monkeypatch.setattr(generation.Generation, "_pass", faulty)
+    by = answering(one, [trial.factors for trial in trials])
+    asked = [
+        Question(number, prompt=prompt, tokens=TOKENS)
         for number, trial in enumerate(trials)
-    }
-    alone = written(one, dict(want))
-    assert not one.pack._rounds.do(want).done  # some tokens of it
-    one.assign(tmp_path, 2, lora_rank=2)  # stands before the others
-    one.pack._compose()
-    assert written(one, want) == alone
-    assert one.of(e.TrialRunning, 2)
+        for prompt in prompts(one, trial.factors)
+    ]
+    errors, answers = {}, {}
+    while len(answers) < len(WORDS):
+        unit = by.unit([each for each in asked if each not in answers and each.owner not in errors])
+        errors |= unit.errors
+        answers |= unit.answers
+    assert set(errors) == {0} and {each.owner for each in answers} == {1}
+
+
+def test_the_training_stack_knows_nothing_of_what_is_scored(two):
+    one, trials = two
+    groups = one.pack._stack.groups
+    written(one, {0: Write(prompts(one, frozen(trials[0].factors)), TOKENS)})
+    assert one.pack._stack.groups is groups and one.pack._stack.plan is None

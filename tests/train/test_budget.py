@@ -1,0 +1,42 @@
+"""Scoring takes no more than its share of any minute while something trains."""
+
+import pytest
+
+from core.train.budget import WINDOW_S, Budget
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize("share", [0.02, 0.1, 0.5])
+@pytest.mark.parametrize(("step_s", "unit_s"), [(0.1, 0.05), (2.0, 0.25), (9.0, 1.0), (0.3, 0.25)])
+def test_no_minute_has_more_than_the_share(share, step_s, unit_s):
+    clock = Clock()
+    budget, spent, began = Budget(share, clock), [], clock.now
+    while clock.now < began + 20 * WINDOW_S:
+        clock.now += step_s
+        if budget.allows(training=True):
+            clock.now += unit_s
+            budget.spent(unit_s)
+            spent.append((clock.now, unit_s))
+    for end, _ in spent:
+        within = sum(took for at, took in spent if end - WINDOW_S < at <= end)
+        assert within <= share * WINDOW_S + unit_s
+    used = sum(took for _, took in spent) / (clock.now - began)
+    possible = min(share, unit_s / (unit_s + step_s))
+    assert 0.7 * possible <= used <= share + unit_s / (clock.now - began)
+
+
+def test_what_trains_not_waits_for_nobody():
+    clock = Clock()
+    budget = Budget(0.1, clock)
+    for _ in range(100):
+        assert budget.allows(training=False)
+        budget.spent(5.0)
+    assert not budget.allows(training=True), "training has just begun"
+    clock.now += 60.0
+    assert budget.allows(training=True)
