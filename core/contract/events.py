@@ -218,6 +218,13 @@ class TrialScoring(TrialEvent, frozen=True, tag="trial-scoring"):
     what: str = ""  # likelihood, or text
 
 
+class ScoringAssigned(TrialEvent, frozen=True, tag="scoring-assigned"):
+    """Another worker scores the complete trial: the one that trained it is gone."""
+
+    worker: str
+    device: str
+
+
 class ScoringEnded(TrialEvent, frozen=True, tag="scoring-ended"):
     """What was pending of a complete trial's scoring is not done: ``why`` says so. The trial keeps the scores
     that it has."""
@@ -314,6 +321,6 @@ AnyEvent = (
     | TrialReported | TrialEvaluated | TrialScored | BaseScored
     | PauseAsked | TrialPaused | ResumeAsked | TrialResumed | PruneAsked | TrialPruned
     | TrialCompleted | TrialFailed | TrialInfeasible | TrialRequeued | TrialCheckpointed
-    | MachineRead | MemoryShort | TrialScoring | ScoringEnded
+    | MachineRead | MemoryShort | TrialScoring | ScoringAssigned | ScoringEnded
     | EditAsked | TrialEdited | TrialMarked | TrialReprieved | StudyChanged
 )  # fmt: skip

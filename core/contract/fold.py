@@ -37,6 +37,7 @@ FROM: dict[type, frozenset[str]] = {
     e.TrialEvaluated: frozenset({s.RUNNING, s.PAUSED}),
     e.TrialScored: frozenset({s.RUNNING, s.PAUSED}),
     e.TrialScoring: frozenset({s.RUNNING, s.PAUSED}),
+    e.ScoringAssigned: frozenset(),
     e.ScoringEnded: frozenset(),
     e.PauseAsked: s.ON_WORKER,
     e.TrialPaused: s.ON_WORKER,

@@ -14,7 +14,7 @@ from core.contract.score import Score
 from core.contract.series import Series, add
 
 # What may also happen to a complete trial whose last scoring is still to come.
-WHILE_PENDING = (e.TrialScored, e.TrialScoring, e.ScoringEnded, e.TrialFailed)
+WHILE_PENDING = (e.TrialScored, e.TrialScoring, e.ScoringAssigned, e.ScoringEnded, e.TrialFailed)
 
 
 def may(trial: s.Trial, event: e.TrialEvent) -> bool:
@@ -68,8 +68,13 @@ def _ended(trial: s.Trial, event: e.ScoringEnded) -> s.Trial:
     return replace(over(trial), why=trial.why or event.why)
 
 
+def _assigned(trial: s.Trial, event: e.ScoringAssigned) -> s.Trial:
+    return replace(trial, worker=event.worker, device=event.device, scoring_done=0)
+
+
 STEPS: dict[type, Callable[[s.Trial, Any], s.Trial]] = {
     e.TrialScored: _scored,
     e.TrialScoring: _scoring,
+    e.ScoringAssigned: _assigned,
     e.ScoringEnded: _ended,
 }

@@ -54,6 +54,12 @@ def broken_before(study: s.Study, trial: s.Trial) -> frozenset[str]:
     return frozenset(broken) | drift.said(trial.number, study.lines)
 
 
+def breaks_a_limit(study: s.Study, trial: s.Trial) -> bool:
+    """Does a limit that evaluate.on_breach prunes for say so of what the trial scored last?"""
+    prunes = study.spec.get("evaluate", {}).get("on_breach", "warn") == "prune"
+    return prunes and bool(_broken(limits_of(study), trial.scores, frozenset()))
+
+
 def _broken(limits: list[Limit], scores: dict[str, Score], known: frozenset[str]) -> dict[str, Limit]:
     found = {}
     for limit in limits:
@@ -103,6 +109,14 @@ class Breaches:
 
     def _act(self, study: s.Study, trial: int, found: Finding) -> None:
         by, name = f"the limit {found.limit}", study.name
+        ended = study.trials[trial]
+        if ended.state == s.COMPLETE:
+            if breaks_a_limit(study, ended):
+                pruned = e.TrialPruned(
+                    at=time.time(), study=name, trial=trial, step=ended.step, why=found.text, limit=True
+                )
+                self._supervisor.put(pruned)
+            return
         match study.spec.get("evaluate", {}).get("on_breach", "warn"):
             case "pause":
                 self._do(wire.PauseTrial(name, trial, by=by))

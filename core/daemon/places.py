@@ -37,6 +37,11 @@ class Places:
         self._notes: list[str] = []
         self._said_why_few = False
 
+    @property
+    def slots(self) -> Sequence[Slot]:
+        """The devices that are used."""
+        return self._devices
+
     def change(self, pack: int | str) -> None:
         """Take resources.pack for ``pack`` from now on. Nobody is sent away."""
         kept = self._measured if pack == AUTO else {}

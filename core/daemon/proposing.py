@@ -10,6 +10,7 @@ from typing import Any
 
 from core.contract import events as e
 from core.contract import state as s
+from core.contract.searching import awaits_boards
 from core.contract.spec import Spec
 from core.contract.stopping import Stop
 from core.daemon.endings import End, Endings
@@ -23,7 +24,7 @@ class Proposing:
     def __init__(
         self, spec: Spec, search: Searching, weighing: Weighing, put: Put, now: Callable[[], s.Study]
     ) -> None:
-        self._search, self._weighing, self._put, self._now = search, weighing, put, now
+        self._spec, self._search, self._weighing, self._put, self._now = spec, search, weighing, put, now
         self._empty = not spec.space
         self._endings = Endings(spec, search)
         self._opened = asyncio.Event()
@@ -42,13 +43,15 @@ class Proposing:
     async def open(self) -> None:
         """Have the search agree with the journal."""
         await self._search.open()
-        if known := {one.number: _as_told(one) for one in self._now().trials.values()}:
+        awaits = awaits_boards(self._spec)
+        if known := {one.number: _as_told(one, awaits) for one in self._now().trials.values()}:
             await self._search.reconcile(known)
         self._opened.set()
 
     async def change(self, spec: Spec) -> None:
         """Go on by another ``spec``: what was used up may not be any more."""
         await self._search.change(spec)
+        self._spec = spec
         self._endings, self._empty = Endings(spec, self._search), not spec.space
         self.exhausted = ""
 
@@ -91,7 +94,9 @@ class Proposing:
         await self._search.tell(number, s.FAILED)
 
 
-def _as_told(trial: s.Trial) -> tuple[str, tuple[float, ...], dict[str, Any]]:
+def _as_told(trial: s.Trial, awaits: bool) -> tuple[str, tuple[float, ...], dict[str, Any]]:
     """Optuna does not learn from a result that is not what the parameters say."""
+    if trial.pending and awaits:
+        return s.RUNNING, (), trial.params
     aside = not trial.counted and trial.state in (s.COMPLETE, s.PRUNED)
     return "aside" if aside else trial.state, trial.values, trial.params if trial.counted else {}

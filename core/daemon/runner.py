@@ -13,18 +13,22 @@ from core.contract import events as e
 from core.contract import state as s
 from core.contract import work
 from core.contract.plain import plain
+from core.contract.searching import awaits_boards
 from core.contract.spec import Spec
 from core.contract.specfile import parse
+from core.daemon import afterwards
+from core.daemon.afterwards import Afterwards
 from core.daemon.crew import Crew, Worker, end_stray, log_tail, may_return
 from core.daemon.departures import Departures, Lost
 from core.daemon.due import due, given
-from core.daemon.endings import words
+from core.daemon.endings import End, words
 from core.daemon.foresight import Foresight
 from core.daemon.placement import Slot, fault_of
 from core.daemon.places import Places
 from core.daemon.proposing import Proposing
-from core.daemon.requeue import failed, forgotten, given_back, pruned
+from core.daemon.requeue import forgotten, given_back, pruned
 from core.daemon.searching import Searching
+from core.daemon.stopping import Stopping
 from core.daemon.supervisor import Supervisor
 from core.daemon.weighing import Weighing
 from core.errors import TrimtabError
@@ -32,7 +36,6 @@ from core.errors import TrimtabError
 log = logging.getLogger("trimtab.runner")
 
 RETURN_GRACE_S = 20.0  # for workers to come back after the engine was away
-STOP_GRACE_S = 30.0  # for workers to let their trials go
 TICK_S = 1.0
 WORKER_MODULE = "core.train.worker"
 Message = e.Event | Lost | work.Broken
@@ -64,8 +67,11 @@ class Runner:
         self._inbox: asyncio.PriorityQueue[tuple[bool, int, Message]] = asyncio.PriorityQueue()
         self._posted = 0
         self._begun = time.monotonic()
-        self._stopping_since: float | None = None
         self.proposing = Proposing(spec, search, self.weighing, supervisor.put, lambda: self.study)
+        now = lambda: self.study  # noqa: E731
+        self.stopping = Stopping(crew, self.departures, supervisor.put, now)
+        self._afterwards = Afterwards(crew, self.departures, folder, spec.resources.retries,
+                                      supervisor.put, self._start_worker)  # fmt: skip
         self.closing = False  # the engine is leaving: no new work
         self.ended = False  # nobody reads the inbox any more
 
@@ -98,12 +104,14 @@ class Runner:
         try:
             await self._drive()
         except TrimtabError as error:
-            await self._fail("; ".join(problem.what for problem in error.problems), str(error))
+            await self.stopping.fail("; ".join(problem.what for problem in error.problems), str(error))
         except asyncio.CancelledError:
             raise
         except Exception as error:
             log.exception("study %s", self.name)
-            await self._fail(f"the engine failed: {type(error).__name__}: {error}", traceback.format_exc())
+            await self.stopping.fail(
+                f"the engine failed: {type(error).__name__}: {error}", traceback.format_exc()
+            )
         finally:
             self.ended = True
             await self._search.close()
@@ -135,27 +143,44 @@ class Runner:
         match message:
             case e.TrialEvaluated() | e.TrialScored() if not self.closing:
                 await self._judge(message)
-            case e.TrialCompleted() | e.TrialPruned() | e.TrialFailed() | e.TrialInfeasible():
-                await self.proposing.tell(message)
+                if isinstance(message, e.TrialScored):
+                    await self._tell(message)
+            case (
+                e.ScoringEnded()
+                | e.TrialCompleted()
+                | e.TrialPruned()
+                | e.TrialFailed()
+                | e.TrialInfeasible()
+            ):
+                await self._tell(message)
             case e.PackMeasured():
                 self._places.measured(message, self.study)
                 await self.weighing.measured(self.study, message)
             case e.MemoryShort():
                 self.weighing.short(self.study, message)
             case e.StudyStopping():
-                await self.stop(message.why)
+                await self.stopping.begin(message.why)
             case e.StudyChanged():
                 await self._change(parse(message.spec, self._folder.name))
             case Lost():
                 await self._requeue(message.worker, message.why)
             case work.Broken() if self.study.state in s.LIVE_STUDY:
-                await self._fail(
+                await self.stopping.fail(
                     message.what, f"{message.where}\n{message.fix}\n{message.traceback}", message
                 )
 
+    async def _tell(self, event: e.TrialEvent) -> None:
+        """Report an end to the sampler; where it needs scores that are to come, with those."""
+        end = afterwards.told(self.study, self._spec, event)
+        if isinstance(end, End):
+            await self.proposing.tell(end)
+
     async def _judge(self, event: e.TrialEvaluated | e.TrialScored) -> None:
-        if not self.study.trials[event.trial].counted:
+        trial = self.study.trials[event.trial]
+        if not trial.counted:
             return  # a person steers it: neither judged nor a measure for others
+        if trial.state in s.ENDED and not awaits_boards(self._spec):
+            return  # the sampler has its result already
         rows = event.rows if isinstance(event, e.TrialEvaluated) else ()
         reason = await self._search.report(event.trial, event.step, event.metrics, rows)
         trial = self.study.trials[event.trial]
@@ -189,10 +214,11 @@ class Runner:
             elif not (self._places.may_ask(self.study) and await self._next()):
                 break
         await self.weighing.notes(self.name)
+        await self._see_scorings()
         if self.study.state != "paused" and not self.closing and not self._on_workers():
             await self._read_all()  # Optuna knows all before the study ends: nobody asks again after that
         if self.study.state == "stopping":
-            await self._prune_queued(self.study.why)
+            await self.stopping.prune_queued(self.study.why)
         if self.study.state == "stopping" and not self._on_workers():
             await self.put(
                 e.StudyEnded(at=time.time(), study=self.name, outcome="stopped", why=self.study.why)
@@ -200,9 +226,19 @@ class Runner:
         elif self.study.state == "running" and not (self.closing or self._on_workers() or self._awaited()):
             await self._complete()
 
+    async def _see_scorings(self) -> None:
+        """A study that stops waits for no scores; one that runs has somebody give them."""
+        if self.closing or self.departures.under_way(self._crew.workers):
+            return
+        if self.study.state == "stopping":
+            await self._afterwards.end(afterwards.pending(self.study), self.study.why)
+        elif self.study.state == "running":
+            grace_is_over = time.monotonic() - self._begun > RETURN_GRACE_S
+            await self._afterwards.see(self.study, self._places.slots, grace_is_over)
+
     def _awaited(self) -> bool:
-        """Is there a trial to come, from the sampler or a person?"""
-        queued = any(trial.state == s.QUEUED for trial in self.study.trials.values())
+        """Is there a trial to come, from the sampler or a person, or a score?"""
+        queued = any(trial.state == s.QUEUED or trial.pending for trial in self.study.trials.values())
         return queued or self.proposing.awaited > 0
 
     async def _complete(self) -> None:
@@ -213,7 +249,7 @@ class Runner:
         enough = None if self.closing else self.proposing.enough()
         if enough is not None and enough.at_once:
             await self.put(e.StudyStopping(at=time.time(), study=self.name, why=enough.why))
-            await self.stop(enough.why)
+            await self.stopping.begin(enough.why)
 
     async def _next(self) -> s.Trial | None:
         await self._check_enough()
@@ -230,9 +266,7 @@ class Runner:
         if self.closing:  # since the sampler was asked
             return
         worker = next((one for one in self._crew.of(self.name) if one.device == slot.label), None)
-        if worker is None:
-            lease_s = self._spec.resources.lease_s
-            worker = self._crew.start(self.name, self._folder, slot, lease_s, self._module)
+        worker = worker or self._start_worker(slot)
         refused = await self.put(
             e.TrialStarting(
                 at=time.time(), study=self.name, trial=trial.number,
@@ -242,13 +276,17 @@ class Runner:
         if refused or self.study.trials[trial.number].state != s.STARTING:  # pruned at the same moment
             return
         if self.study.state == "paused":  # at the same moment
-            self.yield_devices()
+            self.stopping.yield_devices()
         if worker.name not in self._crew.workers:  # it ended meanwhile
             await self._requeue(worker, f"its worker {worker.name} ended")
             return
         if worker.send is not None:  # else its Hello brings it the trial
             worker.tell_all(given(self.study.trials[trial.number], self.assignment))
             self.weighing.bind(self.study, worker)
+
+    def _start_worker(self, slot: Slot) -> Worker:
+        lease_s = self._spec.resources.lease_s
+        return self._crew.start(self.name, self._folder, slot, lease_s, self._module)
 
     def assignment(self, trial: s.Trial) -> work.Assign:
         """The trial as a worker is given it."""
@@ -263,9 +301,10 @@ class Runner:
     def connected(self, worker: Worker, holds: Sequence[int]) -> None:
         """Bring a worker that said Hello up to date: its trials, and what was asked meanwhile."""
         if self.study.state == "paused":  # before the engine was away
-            self.yield_devices()
+            self.stopping.yield_devices()
             return
         worker.tell_all(due(self.study, worker.name, holds, self.assignment, self._why_pruned))
+        self._afterwards.connected(self.study, worker)
         self.weighing.bind(self.study, worker)
 
     def forgive(self, worker: Worker) -> None:
@@ -287,7 +326,7 @@ class Runner:
         if self._fruitless > self._spec.resources.retries and not self.closing:
             last = (tail.strip().splitlines() or ["its log is empty"])[-1]
             what = f"{why} before it could run a trial, as {self._fruitless - 1} others before it: {last}"
-            await self._fail(plain(what, 400), tail)
+            await self.stopping.fail(plain(what, 400), tail)
             return
         for trial in lost:
             await self._give_back(trial, why, tail)
@@ -310,37 +349,4 @@ class Runner:
                 end_stray(self._folder, trial.worker)  # two workers must not write one trial's files
                 await self._give_back(trial, f"its worker {trial.worker} did not come back", "")
         self.departures.hurry()
-        if self._stopping_since is not None and now - self._stopping_since > STOP_GRACE_S:
-            self._stopping_since = now
-            for worker in self._crew.of(self.name):
-                worker.kill()
-
-    # -- ending -----------------------------------------------------------------------------------
-
-    async def stop(self, why: str) -> None:
-        """Have every trial ended. Not by way of the inbox: it must not wait for a sampler."""
-        self._stopping_since = time.monotonic()
-        await self._prune_queued(why)
-        for trial in self._on_workers():
-            asked = e.PruneAsked(
-                at=time.time(), study=self.name, trial=trial.number, by="the study's stop", why=why
-            )
-            if not await self.put(asked):
-                self._send(trial, work.Prune(trial.number, why))
-
-    def yield_devices(self) -> None:
-        """Have every trial kept and every worker gone; the study is paused."""
-        for worker in self._crew.of(self.name):
-            mine = [trial for trial in self._on_workers() if trial.worker == worker.name]
-            loading = all(trial.state == s.STARTING for trial in mine)
-            self.departures.send(worker, "the study is paused", at_once=loading)
-
-    async def _prune_queued(self, why: str) -> None:
-        for trial in list(self.study.trials.values()):
-            if trial.state == s.QUEUED:
-                await self.put(pruned(self.study, trial, why))
-
-    async def _fail(self, what: str, detail: str, broken: work.Broken | None = None) -> None:
-        """End the study with the reason; its unfinished trials fail with it."""
-        for event in failed(self.study, what, detail, broken):
-            await self.put(event)
+        self.stopping.hurry()

@@ -42,6 +42,7 @@ log = logging.getLogger("trimtab.studies")
 FOR_RUNNER = (
     e.TrialEvaluated, e.TrialScored, e.TrialCompleted, e.TrialPruned, e.TrialFailed, e.TrialInfeasible,
     e.PackMeasured, e.StudyResumed, e.MemoryShort, e.TrialRequeued, e.StudyChanged,
+    e.ScoringEnded,
 )  # fmt: skip
 
 
@@ -255,14 +256,14 @@ class Studies:
         await self._put(e.StudyStopping(at=time.time(), study=study.name, why=why))
         runner = self._runners.get(study.name)
         if runner is not None:
-            await runner.stop(why)
+            await runner.stopping.begin(why)
 
     async def _pause_all(self, request: wire.PauseStudy) -> None:
         requests.may_pause_all(requests.live_study(self.state, request.study))
         await self._put(e.StudyPaused(at=time.time(), study=request.study, by=request.by))
         runner = self._runners.get(request.study)
         if runner is not None:
-            runner.yield_devices()
+            runner.stopping.yield_devices()
 
     async def _pause(self, request: wire.PauseTrial) -> None:
         trial = requests.trial_in(self.state, request.study, request.trial)
@@ -286,6 +287,10 @@ class Studies:
             )
             return
         await self._put(e.PruneAsked(at=at, study=request.study, trial=trial.number, by=request.by, why=why))
+        if trial.state == s.STARTING:  # its worker may be loading the base: nothing of it is there to be kept
+            await self._put(
+                e.TrialPruned(at=at, study=request.study, trial=trial.number, step=trial.step, why=why)
+            )
         self._tell(trial, work.Prune(trial.number, why))
 
     def _tell(self, trial: s.Trial, message: work.ToWorker) -> None:
