@@ -68,8 +68,7 @@ class Runner:
         self._posted = 0
         self._begun = time.monotonic()
         self.proposing = Proposing(spec, search, self.weighing, supervisor.put, lambda: self.study)
-        now = lambda: self.study  # noqa: E731
-        self.stopping = Stopping(crew, self.departures, supervisor.put, now)
+        self.stopping = Stopping(crew, self.departures, supervisor.put, lambda: self.study)
         self._afterwards = Afterwards(crew, self.departures, folder, spec.resources.retries,
                                       supervisor.put, self._start_worker)  # fmt: skip
         self.closing = False  # the engine is leaving: no new work
@@ -202,7 +201,7 @@ class Runner:
         return [trial for trial in self.study.trials.values() if trial.state in s.ON_WORKER]
 
     async def _fill(self) -> None:
-        """Fill the free places with queued trials, then with new ones; end the study when none is left."""
+        """Fill free places with queued trials, then new ones; end the study when none is left."""
         await self._check_enough()
         while self.study.state == "running" and not self.closing:
             if self.departures.under_way(self._crew.workers):
@@ -265,8 +264,8 @@ class Runner:
     async def _place(self, trial: s.Trial, slot: Slot, why: str) -> None:
         if self.closing:  # since the sampler was asked
             return
-        worker = next((one for one in self._crew.of(self.name) if one.device == slot.label), None)
-        worker = worker or self._start_worker(slot)
+        there = [one for one in self._crew.of(self.name) if one.device == slot.label]
+        worker = there[0] if there else self._start_worker(slot)
         refused = await self.put(
             e.TrialStarting(
                 at=time.time(), study=self.name, trial=trial.number,
@@ -285,8 +284,7 @@ class Runner:
             self.weighing.bind(self.study, worker)
 
     def _start_worker(self, slot: Slot) -> Worker:
-        lease_s = self._spec.resources.lease_s
-        return self._crew.start(self.name, self._folder, slot, lease_s, self._module)
+        return self._crew.start(self.name, self._folder, slot, self._spec.resources.lease_s, self._module)
 
     def assignment(self, trial: s.Trial) -> work.Assign:
         """The trial as a worker is given it."""

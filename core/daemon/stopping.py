@@ -35,9 +35,9 @@ class Stopping:
                 at=time.time(), study=self._now().name, trial=trial.number, by="the study's stop", why=why
             )
             if not await self._put(asked):
-                worker = self._crew.workers.get(trial.worker)
-                if worker is not None:
-                    worker.tell(work.Prune(trial.number, why))
+                its = self._crew.workers.get(trial.worker)
+                if its is not None:
+                    its.tell(work.Prune(trial.number, why))
 
     async def _end_loading(self, worker: Worker, why: str) -> None:
         """It loads its base and answers when that is done: its trials have nothing yet, and it is ended."""

@@ -16,9 +16,7 @@ from core.contract import work
 from core.contract.plain import plain
 from core.contract.spec import Spec
 from core.train import adapters, memory, places, restoring, shortage
-from core.train.answering import Answering
-from core.train.bare import Bare
-from core.train.boards import Boards
+from core.train.beside import Beside
 from core.train.data import Data
 from core.train.forward import Forward
 from core.train.insides import Insides
@@ -30,8 +28,6 @@ from core.train.memory import free
 from core.train.meter import Meter
 from core.train.model import Base
 from core.train.rounds import Outcome, Rounds, Wants
-from core.train.scorings import Scorings
-from core.train.snapshots import Snapshot, frozen
 from core.train.stack import Stack
 from core.train.survey import survey
 from core.train.trial import Diverged, Tell, Trial
@@ -54,24 +50,13 @@ class Pack:
             Gate(modules[place.name], place, self._stack)
         forward = Forward(base, self._stack, self._survey.head)
         self._rounds = Rounds(base, self._stack, forward)
-        wanted = spec.evaluate.boards or spec.evaluate.tasks
-        self._boards = Boards(spec, base, data) if wanted else None
         self._insides = Insides(spec, base, data, Inspection(base, self._stack, forward))
         longest = max((len(row.ids) for row in data.train), default=0)
         self._keeper, self._meter = Keeper(spec, base, self), Meter(spec, base, self._stack, longest, tell)
-        self._scorings = self._beside(self._boards) if self._boards is not None else None
+        self._beside = Beside(spec, base, data, self._places, self._stack, self._survey, self._keeper, tell)
         self._why_alone = ""
         self._members: dict[int, Member] = {}
         self._composed: tuple[tuple[int, bool], ...] = ()  # the trials that are stacked; with dropout?
-
-    def _beside(self, boards: Boards) -> Scorings:
-        """What scores snapshots beside the training, through the same gates."""
-        bare, base = Bare(self._spec, self._base, boards, self._tell), self._base
-        stack = Stack(base.model.dtype, base.device, self._stack)
-        forward = Forward(base, stack, self._survey.head)
-        apart = bool(self._survey.astray or self._survey.why_alone)
-        answering = Answering(base, stack, forward, apart)
-        return Scorings(self._spec, boards, bare, answering, stack, self._keeper.after_end)
 
     def __len__(self) -> int:
         return len(self._members)
@@ -89,7 +74,7 @@ class Pack:
     @property
     def busy(self) -> bool:
         """Is there anything to do?"""
-        return self.trains or (self._scorings is not None and self._scorings.busy)
+        return self.trains or self._beside.busy
 
     # -- what is asked ----------------------------------------------------------------------------
 
@@ -105,13 +90,12 @@ class Pack:
                 self._pause(message.trial, False)
             case work.Bound():
                 self._rounds.bind(message.tokens)
-                if self._scorings is not None:
-                    self._scorings.bind(message.tokens)
+                self._beside.bind(message.tokens)
             case work.Score():
-                self._score(message)
+                if message.trial not in self._members:
+                    self._beside.score(message)
             case work.Unscore():
-                if self._scorings is not None:
-                    self._scorings.drop(message.trial)
+                self._beside.drop(message.trial)
             case work.Prune() | work.Edit() | work.Keep() | work.Leave():
                 if message.trial in self._members:
                     self._steer(message, self._members[message.trial].trial)
@@ -133,7 +117,7 @@ class Pack:
             paths.private(Path(assign.folder))
             trial = Trial(
                 self._spec, self._base, self._places, self._data, assign, self._tell,
-                self._submit if self._scorings is not None else None, self._insides,
+                self._beside.submit, self._insides,
             )  # fmt: skip
             restoring.restore(trial, assign, self.warn)
         except adapters.Unfit as unfit:
@@ -158,12 +142,7 @@ class Pack:
         self._admit(trial)
         self._keeper.join(trial)
         self._members[number] = Member(trial, assign.paused, assign.retry)
-        if self._scorings is not None:
-            self._scorings.begin_base(trial.folder.parent)
-            trial.pending = partial(self._scorings.pending, number)
-            for snapshot in trial.unscored:
-                self._scorings.want(snapshot)
-            trial.unscored = []
+        self._beside.join(trial)
         if assign.paused:
             trial.to(HOST)
             self.say(e.TrialPaused, number, step=trial.step)
@@ -211,36 +190,6 @@ class Pack:
         self._drop(number)
         self._keeper.after(lambda: self.say(e.TrialPruned, number, step=step, why=why))
 
-    # -- scores -----------------------------------------------------------------------------------
-
-    def _submit(self, trial: Trial, last: bool) -> None:
-        """Have the trial scored as it is now, beside its training."""
-        assert self._scorings is not None and self._boards is not None
-        try:
-            factors = frozen(trial.factors)
-        except torch.OutOfMemoryError:
-            free(self._base.device)
-            self.warn(f"trial {trial.number} is not scored at step {trial.step}: no memory for a snapshot")
-            return
-        writes = self._boards.writes(trial.step // trial.every, last)
-        self._scorings.want(
-            Snapshot(trial.number, factors, trial.card, trial.step, trial.elapsed_s, writes, last)
-        )
-
-    def _score(self, message: work.Score) -> None:
-        """Score a complete trial whose worker is gone: by the adapter that it saved."""
-        if self._scorings is None or message.trial in self._members or self._scorings.pending(message.trial):
-            return
-        try:
-            snapshot = restoring.saved(self._spec, self._base, self._places, message, self._tell)
-        except Exception as error:
-            log.error("trial %d", message.trial, exc_info=error)
-            why = f"its adapter cannot be scored: {plain(f'{type(error).__name__}: {error}', 300)}"
-            self.say(e.ScoringEnded, message.trial, why=why)
-            return
-        self._scorings.begin_base(Path(message.folder).parent)
-        self._scorings.want(snapshot)
-
     # -- work -------------------------------------------------------------------------------------
 
     def turn(self) -> None:
@@ -250,17 +199,15 @@ class Pack:
         trains = self.trains
         if trains:
             self._round()
-        if self._scorings is not None:
-            self._scorings.turn(trains)
+        self._beside.turn(trains)
 
     def _round(self) -> None:
         self._compose()
         active = {number: self._members[number] for number, _ in self._composed}
         wants = {one: (member.trial, member.want) for one, member in active.items()}
         outcome = self._rounds.do(wants)
-        if self._scorings is not None and not self._scorings.ready:
-            learnt = [one for one, (_, want) in wants.items() if isinstance(want, Learn) and want.update]
-            self._scorings.ready = any(one in outcome.done for one in learnt)
+        learnt = [one for one, (_, want) in wants.items() if isinstance(want, Learn) and want.update]
+        self._beside.ready = self._beside.ready or any(one in outcome.done for one in learnt)
         self._measure(wants, outcome)
         self._advance_all(active, outcome)
         paused = [number for number, member in self._members.items() if member.paused]
@@ -379,8 +326,8 @@ class Pack:
         """Its tensors go with it; the stack forgets it before the next round. It is ``scored`` all the same
         where its training is done."""
         self._members.pop(number, None)
-        if self._scorings is not None and not scored:
-            self._scorings.drop(number)
+        if not scored:
+            self._beside.drop(number)
         self._keeper.forget(number)
         self._rounds.alone.discard(number)
         if not self.trains:

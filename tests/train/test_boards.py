@@ -179,7 +179,7 @@ def test_an_objective_without_a_value_fails_the_trial_with_the_reason(bench, tmp
 
 def test_a_base_that_cannot_be_scored_is_a_word_and_no_end(bench, tmp_path, without_scores, monkeypatch):
     one = bench(evaluate={**SMALL, "boards": ["quality"]})
-    one.pack._scorings._bare._digest = lambda probes: 1 / 0
+    one.pack._beside.scorings._bare._digest = lambda probes: 1 / 0
     one.assign(tmp_path)
     one.finish()
     assert any("the base itself could not be scored" in note.text for note in one.of(e.StudyNoted))
@@ -192,8 +192,7 @@ def test_nothing_to_ask_and_nothing_said_are_reasons(bench, tmp_path, folder, wi
     one = bench(data={"source": str(text)}, evaluate={**SMALL, "samples": 2})
     one.base.tokenizer.chat_template = None
     monkeypatch.setattr(Asking, "text", lambda self, ids: "")  # a model that emits nothing
-    told = boards.Boards(one.spec, one.base, one.data)
-    one.pack._boards, one.pack._scorings = told, one.pack._beside(told)
+    one.pack._beside.use(boards.Boards(one.spec, one.base, one.data))
     one.assign(tmp_path)
     one.finish()
     found = scores(one)
@@ -275,7 +274,7 @@ def test_a_message_waits_for_no_more_rows_than_are_read_in_a_quarter_of_a_second
 ):
     one = bench(evaluate={**SMALL, "samples": 40})
     sizes = []
-    answering = one.pack._scorings._answering
+    answering = one.pack._beside.scorings._answering
     monkeypatch.setattr(type(answering), "_measure", lambda self, tokens, took_s: None)  # a slow machine
     answering._rate = 400.0
     real = answering._forward.rate
@@ -325,7 +324,7 @@ def test_nothing_is_scored_before_the_first_step(bench, tmp_path, without_scores
     one = bench(evaluate=SMALL)
     one.assign(tmp_path)
     began = []
-    answering = one.pack._scorings._answering
+    answering = one.pack._beside.scorings._answering
     real = answering.unit
     monkeypatch.setattr(
         answering, "unit", lambda *given: (began.append(len(one.of(e.TrialReported))), real(*given))[1]
@@ -372,13 +371,13 @@ def test_a_trial_that_leaves_takes_what_is_pending_with_it(bench, tmp_path, with
     one.assign(tmp_path)
     while not one.of(e.TrialEvaluated):
         one.turn()
-    assert one.pack._scorings.pending(0)
+    assert one.pack._beside.scorings.pending(0)
     one.pack.do(left)
     one.pack.settle()
-    assert not one.pack._scorings.pending(0)
+    assert not one.pack._beside.scorings.pending(0)
     again = bench(evaluate={**SMALL, "budget": 1e-6})
     again.assign(tmp_path, checkpoint=str(checkpoint.known(tmp_path / "0")[0]))
-    assert [one.step for one in again.pack._scorings.pending(0)] == [4], "its checkpoint has it"
+    assert [one.step for one in again.pack._beside.scorings.pending(0)] == [4], "its checkpoint has it"
 
 
 def test_a_pause_keeps_what_is_pending_and_it_is_scored_meanwhile(bench, tmp_path, without_scores):
