@@ -149,10 +149,18 @@ class Scripted:
             del self.steps[trial]
             self.tell(e.TrialCompleted, trial, step=step, values=(loss,))
 
+    @property
+    def busy(self) -> bool:
+        return bool(set(self.steps) - self.paused)
+
+    def between(self) -> None:
+        """Something between two turns."""
+
     def run(self) -> None:
         while True:
-            for message in self.link.take(wait=not set(self.steps) - self.paused):
+            for message in self.link.take(wait=not self.busy):
                 self.do(message)
+            self.between()
             for trial in sorted(set(self.steps) - self.paused):
                 self.turn(trial)
             time.sleep(STEP_S)

@@ -1,0 +1,107 @@
+"""A trial is complete when its training is; its last scores come later, whatever happens meanwhile."""
+
+from pathlib import Path
+
+import pytest
+
+from core.contract import state as s
+from core.contract import wire
+from tests.daemon.conftest import Engine
+
+pytestmark = pytest.mark.real
+BOARDS = {"boards": ["quality", "safety"]}
+GOAL = {"objectives": ["quality/exact"]}
+
+
+@pytest.fixture
+def late(tmp_path):
+    one = Engine(tmp_path / "home", worker="tests.daemon.late_worker").start()
+    yield one
+    one.end()
+
+
+def all_pending(study: s.Study) -> bool:
+    return len(study.trials) == 3 and all(trial.pending for trial in study.trials.values())
+
+
+def scored(study: s.Study) -> None:
+    (Path(study.folder) / "score").touch()
+
+
+def stored(study: s.Study) -> list:
+    import optuna
+
+    found = optuna.load_study(study_name=study.name, storage=f"sqlite:///{study.folder}/optuna.db")
+    return found.trials
+
+
+def test_slots_are_free_and_the_study_ends_with_the_last_score(late):
+    late.run(evaluate=BOARDS)
+    study = late.until_study(all_pending, "three trials share two places and are complete")
+    assert study.state == "running" and all(trial.values for trial in study.trials.values())
+    assert {one.state.name for one in stored(study)} == {"COMPLETE"}, "the sampler needs no score"
+    scored(study)
+    study = late.until_study(lambda one: one.state == "complete", "it ends")
+    assert all(trial.scores and not trial.pending for trial in study.trials.values())
+
+
+def test_the_sampler_hears_of_an_objective_of_the_boards_with_its_score(late):
+    late.run(study=GOAL, evaluate=BOARDS)
+    study = late.until_study(all_pending, "all wait for their scores")
+    assert {one.state.name for one in stored(study)} == {"RUNNING"}
+    assert all(trial.values == () for trial in study.trials.values())
+    scored(study)
+    study = late.until_study(lambda one: one.state == "complete", "it ends")
+    for one in stored(study):
+        assert one.values == [study.trials[one.number].values[0]] == [one.params["lora_rank"] / 64]
+
+
+def test_finished_training_is_complete_when_the_study_is_stopped(late):
+    late.run(study=GOAL, evaluate=BOARDS)
+    late.until_study(all_pending, "all are complete")
+    late.ask(wire.StopStudy("s", by="me"))
+    study = late.until_study(lambda one: one.state == "stopped", "it stops at once")
+    assert {trial.state for trial in study.trials.values()} == {s.COMPLETE}
+    assert all(trial.why == "stopped by me" and not trial.pending for trial in study.trials.values())
+    assert {one.state.name for one in stored(study)} == {"FAIL"}, "they have no value"
+
+
+def test_scores_survive_the_loss_of_the_worker_and_of_the_engine(late):
+    late.run(study=GOAL, evaluate=BOARDS)
+    study = late.until_study(all_pending, "all are complete")
+    first = {trial.worker for trial in study.trials.values()}
+    (Path(study.folder) / "die").touch()
+    study = late.until_study(
+        lambda one: {trial.worker for trial in one.trials.values()}.isdisjoint(first), "another has them"
+    )
+    late.kill()
+    for worker in late.workers():
+        worker.kill()
+        worker.wait()
+    late.start()
+    scored(study)
+    study = late.until_study(lambda one: one.state == "complete", "it ends")
+    assert [trial.values for trial in study.trials.values()] == [
+        (trial.params["lora_rank"] / 64,) for trial in study.trials.values()
+    ]
+
+
+def test_a_study_that_is_paused_meanwhile_is_scored_when_it_goes_on(late):
+    late.run(evaluate=BOARDS)
+    study = late.until_study(all_pending, "all are complete")
+    late.ask(wire.PauseStudy("s", by="me"))
+    late.until(lambda: not late.workers(), "the devices are given back")
+    scored(study)
+    assert all_pending(late.study())
+    late.ask(wire.ResumeStudy("s", by="me"))
+    late.until_study(lambda one: one.state == "complete", "it ends")
+
+
+def test_a_limit_that_the_last_scores_break_prunes_as_it_is_asked_to(late):
+    late.run(evaluate={**BOARDS, "limits": ["safety/toxicity <= 0.2"], "on_breach": "prune"})
+    study = late.until_study(all_pending, "all are complete")
+    assert {one.state.name for one in stored(study)} == {"RUNNING"}
+    scored(study)
+    study = late.until_study(lambda one: one.state == "complete", "it ends")
+    assert {trial.state for trial in study.trials.values()} == {s.PRUNED}
+    assert {one.state.name for one in stored(study)} == {"PRUNED"}
