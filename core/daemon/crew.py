@@ -28,8 +28,8 @@ Send = Callable[[bytes], Awaitable[None]]
 Gone = Callable[["Worker", str], None]
 CHECK_S = 1.0
 # A thread of libgomp spins at a barrier until its partners come, by default for milliseconds. On a busy
-# machine a partner is often off its core, and the thread that spins keeps it off: a step took 17 times longer.
-# So many turns are microseconds, enough for a partner that is at work; then the thread sleeps.
+# machine a partner is often off its core, and the thread that spins keeps it off: a step took 17 times as
+# long. So many turns are microseconds, enough for a partner that is at work; then the thread sleeps.
 # `python -m tests.bench.busy` measures it.
 SPIN_COUNT = 1000
 SPIN_SETTINGS = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "KMP_BLOCKTIME")  # the user's own word on it

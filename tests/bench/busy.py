@@ -42,7 +42,7 @@ def environment(spin: str) -> dict[str, str]:
 
 
 def trainer(layers: int, rows: int, length: int, turn_s: float) -> None:
-    """Child: trains on random tokens; one turn for each line on standard input, answered by seconds a step."""
+    """Child: trains on random tokens; a turn for each line on standard input, then prints seconds a step."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
