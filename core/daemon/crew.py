@@ -17,9 +17,9 @@ from pathlib import Path
 
 import psutil
 
-from core import paths
+from core import cores, paths
 from core.contract import wire, work
-from core.daemon.placement import Slot
+from core.daemon.placement import CPU, Slot
 from core.store import runs
 
 log = logging.getLogger("trimtab.crew")
@@ -27,6 +27,12 @@ log = logging.getLogger("trimtab.crew")
 Send = Callable[[bytes], Awaitable[None]]
 Gone = Callable[["Worker", str], None]
 CHECK_S = 1.0
+# A thread of libgomp spins at a barrier until its partners come, by default for milliseconds. On a busy
+# machine a partner is often off its core, and the thread that spins keeps it off: a step took 17 times as
+# long. So many turns are microseconds, enough for a partner that is at work; then the thread sleeps.
+# `python -m tests.bench.busy` measures it.
+SPIN_COUNT = 1000
+SPIN_SETTINGS = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "KMP_BLOCKTIME")  # the user's own word on it
 
 
 @dataclass
@@ -86,13 +92,6 @@ class Crew:
     def start(self, study: str, folder: Path, slot: Slot, lease_s: float, module: str) -> Worker:
         """Start a worker process on ``slot``. It belongs to no terminal and not to the engine's life."""
         name = f"{slot.label}-{secrets.token_hex(3)}"
-        environment = {
-            **os.environ,
-            "PYTHONPATH": str(paths.root()),
-            work.ENV_SOCKET: str(self._socket),
-            "CUDA_VISIBLE_DEVICES": slot.visible,
-            "TOKENIZERS_PARALLELISM": "false",
-        }
         with open(runs.worker_log(folder, name), "ab", opener=paths.no_link) as out:
             process = subprocess.Popen(
                 [sys.executable, "-P", "-m", module, str(folder), name, slot.torch_device],
@@ -101,13 +100,30 @@ class Crew:
                 stderr=out,
                 start_new_session=True,
                 cwd=folder,
-                env=environment,
+                env=self._environment(slot),
             )
         _note_process(folder, name, process.pid)
         worker = Worker(name, study, slot.label, folder, lease_s, process.pid, process)
         self._add(worker)
         log.info("worker %s of %s: process %d", name, study, process.pid)
         return worker
+
+    def _environment(self, slot: Slot) -> dict[str, str]:
+        """The engine's own with what a worker must know; a spin count where the user says nothing on it."""
+        said = any(name in os.environ for name in SPIN_SETTINGS)
+        spin = {} if said else {"GOMP_SPINCOUNT": str(SPIN_COUNT)}
+        there = [one.device for one in self.workers.values() if not one.leaving]
+        # a worker of a card rests while the card works: only those on the CPU share it
+        beside = there.count(CPU.label) if slot == CPU else 0
+        return {
+            **os.environ,
+            **spin,
+            "PYTHONPATH": str(paths.root()),
+            work.ENV_SOCKET: str(self._socket),
+            cores.THREADS: str(cores.share(1 + beside, cores.cpus())),
+            "CUDA_VISIBLE_DEVICES": slot.visible,
+            "TOKENIZERS_PARALLELISM": "false",
+        }
 
     def adopt(self, hello: work.Hello, folder: Path, lease_s: float, heard: int) -> Worker:
         """Take in a worker that an earlier engine started."""

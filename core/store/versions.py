@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Sequence
 from importlib import metadata
@@ -11,6 +10,7 @@ from typing import Any
 
 from core.contract.events import Device
 from core.contract.plain import plain
+from core.cores import cpus
 
 PACKAGES = (
     "trimtab", "torch", "transformers", "peft", "accelerate", "bitsandbytes", "datasets", "tokenizers",
@@ -44,7 +44,7 @@ def version(package: str) -> str | None:
 
 def cores() -> int:
     """That this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cpus().usable
 
 
 def cpu_name() -> str:

@@ -12,6 +12,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from core import cores
 from core.contract import events as e
 from core.contract import logs, work
 from core.contract.plain import plain
@@ -51,7 +52,7 @@ class Worker:
     """Loads once, then lives by its mailbox."""
 
     def __init__(self, spec: Spec, socket: Path, name: str, device: str) -> None:
-        self._spec, self._device = spec, device
+        self._spec, self._name, self._device = spec, name, device
         self._pack: Any = None
         self._signal = ""
         self._link = Link(socket, name, spec.study.name, device, self._holds)
@@ -105,8 +106,7 @@ class Worker:
         from core.train.pack import Pack
 
         quieten()
-        if self._spec.resources.threads:
-            torch.set_num_threads(self._spec.resources.threads)
+        self._share(torch)
         base = load_base(self._spec, torch.device(self._device), self._waiting)
         data = load_data(self._spec, base.tokenizer, self._waiting)
         for note in data.notes:
@@ -114,6 +114,18 @@ class Worker:
         pack = Pack(self._spec, base, data, self._link.tell)
         gc.freeze()  # the libraries stay: a collection at a pause or an end walks over the trials alone
         return pack
+
+    def _share(self, torch: Any) -> None:
+        """Take as many threads as the study asks for, or as this worker has CPUs."""
+        asked, default = self._spec.resources.threads, torch.get_num_threads()
+        threads = cores.threads(asked, default, os.environ)
+        if threads == default:
+            return
+        torch.set_num_threads(threads)
+        if not asked:  # sums of another number of threads may differ in the last bits: it is on record
+            cpus = cores.cpus().words()
+            note = f"{self._name} trains with {threads} of {default} threads: its share of {cpus}"
+            self._link.tell(e.StudyNoted(at=time.time(), study=self._spec.study.name, text=note))
 
     def _work(self) -> None:
         while True:

@@ -16,8 +16,10 @@ import msgspec
 
 from core import paths
 from core.contract.events import Device
+from core.cores import Cpus
+from core.watch import load
 from core.watch.gpu import GpuReader
-from core.watch.host import cores, disk_free_bytes
+from core.watch.host import disk_free_bytes
 from core.watch.probe import probe
 
 OK, WARN, FAIL = "ok", "warn", "fail"
@@ -42,6 +44,7 @@ def examine(home: Path | None = None, gpus: GpuReader | None = None) -> list[Fin
     checks: list[Callable[[], list[Finding]]] = [
         lambda: [_python()],
         lambda: [_platform()],
+        lambda: [_cpus(*load.now())],  # before the libraries are asked: that is work too
         lambda: _gpus(*devices),
         lambda: _libraries(gpu=bool(devices[0])),
         lambda: [_disk(base)],
@@ -60,10 +63,24 @@ def _python() -> Finding:
 
 
 def _platform() -> Finding:
-    found = f"{platform.system()} {platform.release()} {platform.machine()}, {cores()} cores"
+    found = f"{platform.system()} {platform.release()} {platform.machine()}"
     if platform.system() == "Linux":
         return Finding("platform", OK, found)
     return Finding("platform", WARN, found, "trimtab is tested on Linux")
+
+
+def _cpus(cpus: Cpus, now: load.Load) -> Finding:
+    found = f"{cpus.words()}; in use now: {now.others:.1f} by others, {now.ours:.1f} by trimtab"
+    if now.waited is not None:
+        found += f"; some task waited for a CPU in {now.waited:.0%} of the last 10 s"
+    if load.taken(cpus, now):
+        most = f" (most: {now.heaviest})" if now.heaviest else ""
+        fix = f"training on the CPU slows down: end or move the other work{most}, or set resources.threads = "
+        return Finding("cpus", WARN, f"oversubscribed: {found}", f"{fix}{load.left(cpus, now)}")
+    if load.crowded(cpus, now):
+        fix = "training on the CPU slows down: run fewer studies at once, or set a smaller resources.threads"
+        return Finding("cpus", WARN, f"oversubscribed: {found}", fix)
+    return Finding("cpus", OK, found)
 
 
 def _gpus(devices: tuple[Device, ...], why_none: str) -> list[Finding]:

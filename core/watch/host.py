@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 
 from core.contract.events import Host, Worker
 from core.contract.plain import plain
+from core.cores import affinity, cpus
 
+Value = TypeVar("Value")
 WorkerRow = tuple[str, int, str, str]  # name, pid, device, study
 
 
@@ -24,12 +28,13 @@ class HostReader:
 
     def read(self) -> Host:
         """One reading; what the system does not say is None."""
-        share = psutil.cpu_percent(None) / 100.0
+        shares = on_allowed(psutil.cpu_percent(None, percpu=True))
+        share = sum(shares) / len(shares) / 100.0 if shares else 0.0
         cpu, self._begun = (share if self._begun else None), True
         memory = psutil.virtual_memory()
         return Host(
             cpu=cpu,
-            cores=cores(),
+            cores=cpus().allowed,
             used_bytes=memory.total - memory.available,
             total_bytes=memory.total,
             disk_free_bytes=disk_free_bytes(self._home),
@@ -58,12 +63,12 @@ class HostReader:
             return Worker(name, pid, device, study=study)
 
 
-def cores() -> int:
-    """Cores that this process may use: a container often has fewer than the machine."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except (AttributeError, OSError):  # not Linux
-        return psutil.cpu_count() or 0
+def on_allowed(each: Sequence[Value]) -> list[Value]:
+    """Of figures for each CPU those of the CPUs on which this process may run; all of them where it is not
+    known which is which."""
+    mask = affinity()
+    known = mask and max(mask) < len(each)  # a CPU that is switched off has no figure
+    return [value for number, value in enumerate(each) if number in mask] if known else list(each)
 
 
 def disk_free_bytes(folder: Path) -> int | None:

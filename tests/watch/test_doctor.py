@@ -7,10 +7,14 @@ import sys
 
 import pytest
 
+from core.cores import Cpus
 from core.watch import doctor
 from core.watch.gpu import GpuReader
+from core.watch.load import Load
 from core.watch.probe import Probed, probe
 from tests.watch.fake_nvml import FakeNvml
+
+QUIET = Load(ours=0.0, others=0.1)
 
 
 @pytest.fixture(scope="module")
@@ -20,8 +24,9 @@ def probed() -> Probed:
 
 @pytest.fixture
 def examine(probed, monkeypatch):
-    def run(home, nvml, found=probed):
+    def run(home, nvml, found=probed, load=QUIET):
         monkeypatch.setattr(doctor, "probe", lambda: found)
+        monkeypatch.setattr(doctor.load, "now", lambda: (Cpus(2, 2), load))
         return {one.name: one for one in doctor.examine(home, GpuReader(nvml))}
 
     return run
@@ -82,6 +87,27 @@ def test_a_socket_that_a_dead_engine_left(tmp_path, examine):
         assert examine(tmp_path, FakeNvml(0))["engine"].found == f"running, answers at {address}"
     finding = examine(tmp_path, FakeNvml(0))["engine"]
     assert finding.level == "warn" and "nobody answers" in finding.found
+
+
+def test_a_quiet_machine_says_how_many_cpus_there_are(tmp_path, examine):
+    finding = examine(tmp_path, FakeNvml(0), load=Load(1.9, 0.1, 0.05))["cpus"]
+    assert (finding.level, finding.fix) == ("ok", "")  # trimtab's own work is no fault
+    figures = "in use now: 0.1 by others, 1.9 by trimtab; some task waited for a CPU in 5% of the last 10 s"
+    assert finding.found == f"2 CPUs usable (of 2); {figures}"
+
+
+def test_others_that_hold_the_cpus_are_named(tmp_path, examine):
+    finding = examine(tmp_path, FakeNvml(0), load=Load(0.0, 1.2, 0.3, "stress, pid 12"))["cpus"]
+    assert finding.level == "warn" and finding.found.startswith(
+        "oversubscribed: 2 CPUs usable (of 2); in use"
+    )
+    assert "(most: stress, pid 12)" in finding.fix and finding.fix.endswith("resources.threads = 1")
+
+
+def test_tasks_that_wait_for_a_cpu_though_others_use_little(tmp_path, examine):
+    finding = examine(tmp_path, FakeNvml(0), load=Load(1.9, 0.1, 0.8))["cpus"]
+    assert finding.level == "warn" and "80% of the last 10 s" in finding.found
+    assert "fewer studies" in finding.fix
 
 
 def test_terminals(monkeypatch):

@@ -1,0 +1,120 @@
+"""How many CPUs this process may use: its affinity mask and the quota of its control groups decide, not the
+number that the machine has. Linux alone has both; elsewhere all CPUs count."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+ROOT = Path("/")
+THREADS = "TRIMTAB_THREADS"  # the engine tells a worker its share of the CPUs
+GROUPS = "sys/fs/cgroup"
+
+
+@dataclass(frozen=True)
+class Cpus:
+    """``machine`` is the number of logical CPUs, ``allowed`` of those in the affinity mask; ``quota`` is in
+    CPUs, None for no limit."""
+
+    machine: int
+    allowed: int
+    quota: float | None = None
+
+    @property
+    def usable(self) -> int:
+        """How many threads can run at once; a part of a CPU counts as one."""
+        return max(1, self.allowed if self.quota is None else min(self.allowed, math.ceil(self.quota)))
+
+    def words(self) -> str:
+        """ "2 CPUs usable (of 64: affinity 8, cgroup quota 1.5)": what limits them is named."""
+        limits = [f"affinity {self.allowed}"] if self.allowed < self.machine else []
+        if self.quota is not None and self.quota < self.allowed:
+            limits.append(f"cgroup quota {self.quota:.4g}")
+        of = f"of {self.machine}" + (f": {', '.join(limits)}" if limits else "")
+        return f"{self.usable} CPU{'s' if self.usable != 1 else ''} usable ({of})"
+
+
+def cpus(root: Path = ROOT) -> Cpus:
+    """Of this process. ``root`` is where proc and sys are found."""
+    machine = os.cpu_count() or 1
+    mask = affinity()
+    return Cpus(machine, len(mask) if mask else machine, quota(root))
+
+
+def affinity() -> set[int]:
+    """The CPUs on which this process may run, by number; empty where the system does not say."""
+    try:
+        return set(os.sched_getaffinity(0))
+    except (AttributeError, OSError):  # not Linux
+        return set()
+
+
+def quota(root: Path = ROOT) -> float | None:
+    """The CPUs that the control groups of this process grant it: the least of its own and those above. None
+    for no limit, and where nothing can be read."""
+    try:
+        lines = (root / "proc/self/cgroup").read_text("utf-8").splitlines()
+    except (OSError, ValueError):
+        return None
+    found = [limit for line in lines for limit in _limits(root / GROUPS, line)]
+    return min(found, default=None)
+
+
+def _limits(groups: Path, line: str) -> Iterator[float]:
+    """The limits along one line of /proc/self/cgroup, see cgroups(7): "0::/path" is version 2,
+    "4:cpu,cpuacct:/path" version 1."""
+    number, _, rest = line.partition(":")
+    controllers, _, path = rest.partition(":")
+    if number == "0" and not controllers:
+        mounts, read = (groups, groups / "unified"), _limit_2
+    elif "cpu" in controllers.split(","):
+        mounts, read = (groups / controllers, groups / "cpu"), _limit_1
+    else:
+        return
+    # inside a container the path may be the host's: what is not there is skipped up to the mount itself
+    parts = [part for part in PurePosixPath(path).parts if part not in ("/", "..")]
+    for mount in mounts:
+        for depth in range(len(parts), -1, -1):
+            limit = read(mount.joinpath(*parts[:depth]))
+            if limit is not None:
+                yield limit
+
+
+def _limit_2(group: Path) -> float | None:
+    try:
+        granted, period = (group / "cpu.max").read_text("utf-8").split()
+        return _ratio(int(granted), int(period))
+    except (OSError, ValueError):  # "max": no limit
+        return None
+
+
+def _limit_1(group: Path) -> float | None:
+    try:
+        granted = int((group / "cpu.cfs_quota_us").read_text("utf-8"))
+        return _ratio(granted, int((group / "cpu.cfs_period_us").read_text("utf-8")))
+    except (OSError, ValueError):
+        return None
+
+
+def _ratio(granted_us: int, period_us: int) -> float | None:
+    return granted_us / period_us if granted_us > 0 and period_us > 0 else None  # -1: no limit
+
+
+def share(workers: int, found: Cpus) -> int:
+    """Threads for each of ``workers`` processes that train on the CPU at once, at least 1."""
+    return max(1, found.usable // max(1, workers))
+
+
+def threads(asked: int | None, default: int, environment: Mapping[str, str]) -> int:
+    """How many a worker trains with: what the study asks for; else torch's ``default``. With OMP_NUM_THREADS
+    that is the user's number; else the physical cores, and it is cut to the worker's share of the CPUs."""
+    if asked:
+        return asked
+    if environment.get("OMP_NUM_THREADS"):
+        return default
+    told = environment.get(THREADS, "")
+    most = int(told) if told.isdecimal() and int(told) > 0 else cpus().usable
+    return min(default, most)

@@ -1,0 +1,65 @@
+"""What a worker is told of threads: how long they spin, and how many CPUs are its own."""
+
+import json
+
+import pytest
+
+from core import cores
+from core.cores import Cpus
+from core.daemon.crew import SPIN_COUNT, SPIN_SETTINGS, Crew
+from core.daemon.placement import CPU, Slot
+from core.store import runs
+
+pytestmark = pytest.mark.real
+CARD = Slot("gpu0", "cuda:0", "GPU-1")
+
+
+@pytest.fixture
+async def crew(tmp_path, monkeypatch):
+    """Starts real processes; their exits are not told, so that each counts as living."""
+    for name in (*SPIN_SETTINGS, "OMP_NUM_THREADS", cores.THREADS):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(cores, "cpus", lambda: Cpus(8, 8, quota=3.5))
+    monkeypatch.setattr(Crew, "_exited", lambda self, worker: None)
+    some = Crew(tmp_path / "socket", lambda worker, why: None)
+    yield some
+    for worker in list(some.workers.values()):
+        some.give_up(worker, "the test is over")
+
+
+@pytest.fixture
+def environment(crew, tmp_path):
+    """That of a worker started now on ``slot``."""
+
+    def start(slot: Slot = CPU) -> dict[str, str]:
+        runs.worker_log(tmp_path, "any").parent.mkdir(exist_ok=True)
+        worker = crew.start("s", tmp_path, slot, 60.0, "tests.daemon.environment_worker")
+        assert worker.process.wait() == 0
+        return json.loads(runs.worker_log(tmp_path, worker.name).read_text())
+
+    return start
+
+
+async def test_a_worker_spins_a_bounded_time(environment):
+    found = environment()
+    assert found["GOMP_SPINCOUNT"] == str(SPIN_COUNT)
+    assert "OMP_WAIT_POLICY" not in found and "OMP_NUM_THREADS" not in found
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("GOMP_SPINCOUNT", "77"), ("OMP_WAIT_POLICY", "PASSIVE"), ("KMP_BLOCKTIME", "0")]
+)
+async def test_what_the_user_set_stays(environment, monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    found = environment()
+    assert found[name] == value
+    assert [one for one in SPIN_SETTINGS if one in found] == [name]
+
+
+async def test_workers_on_the_cpu_share_what_quota_and_affinity_leave(environment, crew):
+    assert environment()[cores.THREADS] == "4"
+    assert environment(CARD)[cores.THREADS] == "4"  # it waits for its card most of the time
+    assert environment()[cores.THREADS] == "2"
+    for worker in crew.workers.values():
+        worker.leaving = True
+    assert environment()[cores.THREADS] == "4"

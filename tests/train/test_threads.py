@@ -1,0 +1,50 @@
+"""How many threads a worker trains with, through the code that loads its model."""
+
+import pytest
+import torch
+
+from core import cores
+from core.contract import events as e
+from core.errors import TrimtabError
+from core.train import model
+from core.train.worker import Worker
+
+
+@pytest.fixture
+def loaded(study, tmp_path, monkeypatch):
+    """What was set, and the notes told, when a worker loads on a machine of ``default`` physical cores."""
+
+    def run(default: int, share: str, **resources) -> tuple[list[int], list[str]]:
+        set_to: list[int] = []
+        told: list[e.Event] = []
+        monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+        monkeypatch.setenv(cores.THREADS, share)
+        monkeypatch.setattr(torch, "get_num_threads", lambda: default)
+        monkeypatch.setattr(torch, "set_num_threads", set_to.append)
+        monkeypatch.setattr(model, "load_base", no_base)
+        worker = Worker(study(resources=resources), tmp_path / "socket", "cpu-1", "cpu")
+        monkeypatch.setattr(worker._link, "tell", told.append)
+        with pytest.raises(TrimtabError, match="no further"):
+            worker._load()
+        return set_to, [one.text for one in told if isinstance(one, e.StudyNoted)]
+
+    return run
+
+
+def no_base(*_):
+    raise TrimtabError.of("no further", "here", "")
+
+
+def test_a_worker_keeps_to_its_share_and_says_so(loaded):
+    set_to, notes = loaded(4, "2")
+    assert set_to == [2]
+    assert notes == [f"cpu-1 trains with 2 of 4 threads: its share of {cores.cpus().words()}"]
+
+
+def test_a_share_above_torchs_own_number_changes_nothing(loaded):
+    assert loaded(4, "8") == ([], [])
+
+
+def test_the_study_has_the_last_word(loaded):
+    assert loaded(4, "2", threads=3) == ([3], [])
+    assert loaded(4, "2", threads=4) == ([], [])
