@@ -35,13 +35,14 @@ PAUSE, RESUME, PRUNE, STOP = "p pause", "p resume", "x prune", "s stop"
 REQUESTS = {PAUSE: wire.PauseTrial, RESUME: wire.ResumeTrial, PRUNE: wire.PruneTrial}
 EFFECTS = {PAUSE: e.TrialPaused, RESUME: e.TrialResumed, PRUNE: e.TrialPruned}
 EVERY, GENERATE_EVERY, CHECKPOINT_EVERY, STEPS, PACK = 4, 2, 3, 12, 2
-JITTER_S = 0.3  # presses come at any moment of a round, not with the event that ends it
+JITTER_S = 0.3  # half of the presses come at any moment of a round, half with the event that ends one
 SHORT = (phases.EVALUATION, phases.CHECKPOINTING)  # are over by then: pressed at once
 HELD_S = 15.0  # the longest that a paused trial waits for a phase that lacks a resume
 STOPPED_WITHIN_S = 60.0
+TIERS = 2  # of the base's scores: by likelihood, by text
 
 
-def spec(base: str, name: str) -> dict[str, Any]:
+def spec(base: str, name: str, boards: list[str]) -> dict[str, Any]:
     """The study as the engine takes it."""
     raw = {
         "study": {"name": name, "trials": 500, "sampler": "random", "pruner": "none", "seed": 1},
@@ -50,8 +51,8 @@ def spec(base: str, name: str) -> dict[str, Any]:
         "train": {"steps": STEPS, "sequence_length": 64, "batch_size": 2},
         "space": {"learning_rate": {"low": 1e-4, "high": 1e-3, "log": True}, "lora_rank": [4, 8]},
         "evaluate": {
-            "every": EVERY, "rows": 8, "batch_size": 2, "boards": ["quality", "safety", "security"],
-            "samples": 2, "generate_every": GENERATE_EVERY, "budget": 1.0,
+            "every": EVERY, "rows": 8, "batch_size": 2, "boards": boards, "samples": 2,
+            "generate_every": GENERATE_EVERY,
         },
         "resources": {
             "pack": PACK, "checkpoint_every": CHECKPOINT_EVERY, "checkpoint_every_s": 0.0,
@@ -76,7 +77,8 @@ class Taken:
     def __init__(self) -> None:
         self.seconds: dict[tuple[str, str], list[float]] = defaultdict(list)
         self.acknowledged: list[float] = []
-        self.overtaken = self.refused = self.unanswered = 0
+        self.overtaken = self.refused = 0
+        self.open: list[str] = []  # pressed without an effect until the study was stopped
 
     def table(self) -> str:
         """A line for each phase and key that was met."""
@@ -90,17 +92,15 @@ class Taken:
             some = [1000 * one for one in self.acknowledged]
             median, worst = statistics.median(some), max(some)
             lines.append(f"key to the engine's answer: median {median:.0f} ms, worst {worst:.0f} ms")
-        lines.append(
-            f"presses without an effect: {self.overtaken} overtaken by the trial's end, {self.refused} "
-            f"refused, {self.unanswered} still open when the study was stopped"
-        )
+        lines.append(f"not counted: {self.overtaken} overtaken by the trial's end, {self.refused} refused")
+        lines += [f"without an effect until the study's stop: {one}" for one in self.open]
         return "\n".join(lines)
 
     def as_json(self) -> dict[str, Any]:
         """All of it."""
         rows = [{"phase": phase, "key": key, "seconds": some} for (phase, key), some in self.seconds.items()]
         return {"presses": rows, "acknowledged_s": self.acknowledged, "overtaken": self.overtaken,
-                "refused": self.refused, "unanswered": self.unanswered}  # fmt: skip
+                "refused": self.refused, "open": self.open}  # fmt: skip
 
 
 class Hand:
@@ -114,7 +114,8 @@ class Hand:
         self._paused_at: dict[int, float] = {}
         self._draw = random.Random(1)
         self.study: s.Study | None = None
-        self.loaded = asyncio.Event()  # a trial was taken in by the worker
+        self._base_scored = 0
+        self.ready = asyncio.Event()  # all is loaded, and the base is scored: trials train by themselves
 
     def take(self, now: float, study: s.Study, event: e.Event | None) -> None:
         """Something happened: it may be what a press waits for, or a moment to press."""
@@ -122,8 +123,10 @@ class Hand:
         self._phases.take(study, event)
         if isinstance(event, e.TrialEvent):
             self._settle(now, event)
-        if isinstance(event, e.TrialRunning):
-            self.loaded.set()
+        if isinstance(event, e.BaseScored):
+            self._base_scored += 1
+            if self._base_scored == TIERS:
+                self.ready.set()
         if study.state == "running":
             self._consider(now, study)
 
@@ -154,7 +157,8 @@ class Hand:
         for trial in self._free(study):
             key = self._key(now, study, trial, phase)
             if key:
-                delay_s = 0.0 if phase in SHORT else self._draw.uniform(0.0, JITTER_S)
+                at_once = phase in SHORT or self._draw.random() < 0.5
+                delay_s = 0.0 if at_once else self._draw.uniform(0.0, JITTER_S)
                 self._tasks[trial.number] = asyncio.create_task(self._press(trial.number, key, delay_s))
                 return
 
@@ -206,9 +210,12 @@ class Hand:
         """The last key. What is not answered yet will not be."""
         for task in self._tasks.values():
             task.cancel()
-        self._taken.unanswered += len(self._pressed)
-        self._pressed.clear()
         phase, pressed = self.phase, time.monotonic()
+        for number, one in self._pressed.items():
+            state = self.study.trials[number].state if self.study is not None else ""
+            self._taken.open.append(
+                f"{one.key} at {one.phase}, {pressed - one.at:.1f} s ago, trial {number} is {state} now"
+            )
         ended = asyncio.get_running_loop().create_future()
         self.take = lambda now, study, event: (  # type: ignore[method-assign]
             ended.set_result(now) if isinstance(event, e.StudyEnded) and not ended.done() else None
@@ -220,8 +227,8 @@ class Hand:
 async def press(
     engine: Engine, raw: dict[str, Any], wanted: int, seconds: float, until: float, taken: Taken
 ) -> str:
-    """One study: keys while it loads and for ``seconds`` more, not after ``until``; then its stop. Returns
-    why it ended before, or ""."""
+    """One study: keys until the base is scored and for ``seconds`` more, not after ``until``; then its stop.
+    Returns why it ended before, or ""."""
     name = raw["study"]["name"]
     connection = await client.attach(engine.socket)
     hand = Hand(connection.ask, name, wanted, taken)
@@ -234,9 +241,9 @@ async def press(
     reading = asyncio.create_task(read())
     try:
         await connection.ask(wire.StartStudy(raw, by="bench"))
-        loaded = asyncio.create_task(hand.loaded.wait())
-        await asyncio.wait({reading, loaded}, timeout=left_s(until), return_when=asyncio.FIRST_COMPLETED)
-        loaded.cancel()
+        ready = asyncio.create_task(hand.ready.wait())
+        await asyncio.wait({reading, ready}, timeout=left_s(until), return_when=asyncio.FIRST_COMPLETED)
+        ready.cancel()
         await asyncio.wait({reading}, timeout=min(seconds, left_s(until)))
         if hand.study is not None and hand.study.state not in s.LIVE_STUDY:
             return f"{name} {hand.study.state}: {hand.study.why}"
@@ -270,21 +277,23 @@ def main() -> int:
     )
     options.add_argument("--presses", type=int, default=5, metavar="N", help="of each key in each phase")
     options.add_argument("--studies", type=int, default=2, help="one after the other: each is loaded once")
-    options.add_argument("--seconds", type=float, default=60.0, help="of each study once it is loaded")
-    options.add_argument("--limit", type=float, default=600.0, metavar="S", help="seconds for all of it")
+    options.add_argument("--seconds", type=float, default=45.0, help="of each study once the base is scored")
+    options.add_argument("--limit", type=float, default=240.0, metavar="S", help="seconds for all of it")
+    options.add_argument("--boards", default="quality,safety,security", help="with commas")
     options.add_argument("--base", default="demo:smollm2", help='"tiny" is made on the spot')
     options.add_argument("--load", type=int, default=0, metavar="N", help="busy processes beside it")
     options.add_argument("--json", type=Path, metavar="FILE", help="write all seconds there, too")
     chosen = options.parse_args()
     taken, known = Taken(), paths.cache() / "smollm2-135m-instruct"
-    until = time.monotonic() + chosen.limit
+    end = time.monotonic() + chosen.limit
     try:
         with empty_home(load=chosen.load) as engine:
             lend_base(known)
             base = base_of(engine, chosen.base)
             engine.start()
             for number in range(chosen.studies):
-                raw = spec(base, f"keys-{number}")
+                raw = spec(base, f"keys-{number}", chosen.boards.split(","))
+                until = time.monotonic() + left_s(end) / (chosen.studies - number)
                 why = asyncio.run(press(engine, raw, chosen.presses, chosen.seconds, until, taken))
                 print(why or f"keys-{number}: stopped", file=sys.stderr, flush=True)
     except KeyboardInterrupt:
