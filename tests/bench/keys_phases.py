@@ -18,9 +18,7 @@ LONGEST_FIRST = (GENERATION, SCORING, LIKELIHOOD, EVALUATION, CHECKPOINTING, TRA
 SCORING_TAG = "trial-scoring"
 WHAT = {"likelihood": LIKELIHOOD, "text": GENERATION}
 OF_BASE = "scoring the base model"  # how that stage begins
-GONE = (
-    e.TrialCompleted, e.TrialPruned, e.TrialFailed, e.TrialInfeasible, e.TrialRequeued,
-)  # fmt: skip
+GONE = (e.TrialCompleted, e.TrialPruned, e.TrialFailed, e.TrialInfeasible, e.TrialRequeued)
 
 
 def tag(event: e.Event | None) -> str:
@@ -34,7 +32,7 @@ class Phases:
     def __init__(self, every: int, generate_every: int, checkpoint_every: int) -> None:
         self._every, self._generate, self._keep = every, generate_every, checkpoint_every
         self._of: dict[int, str] = {}
-        self._base_rated = False
+        self._base_rated = self._loaded = False
 
     def take(self, study: s.Study, event: e.Event | None) -> None:
         """The study after an event; None for a snapshot, which says nothing of a phase."""
@@ -54,7 +52,7 @@ class Phases:
         number = event.trial
         match event:
             case e.TrialRunning():
-                self._of[number] = TRAINING
+                self._of[number], self._loaded = TRAINING, True
             case e.TrialReported():
                 last, step = event.step == total, event.step
                 judged = last or step % self._every == 0
@@ -77,7 +75,7 @@ class Phases:
         here = [one for one in study.trials.values() if one.state in s.ON_WORKER]
         running = [one.number for one in here if one.state == s.RUNNING]
         if not running:
-            return LOADING if any(one.state == s.STARTING for one in here) else IDLE
+            return IDLE if self._loaded else LOADING
         found = {self._of.get(number, TRAINING) for number in running}
         if any(stage.startswith(OF_BASE) for stage in stages):
             found.add(GENERATION if self._base_rated else LIKELIHOOD)
