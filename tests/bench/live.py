@@ -40,7 +40,8 @@ ELSEWHERE = ("HF_HUB_CACHE", "HF_DATASETS_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_M
 def empty_home(keep: bool = False, load: int = 0) -> Iterator[Engine]:
     """An engine that is not started yet, in a home of its own beside ``load`` busy processes. However it is
     left, engine, workers and busy processes are ended, and the home is removed unless ``keep``."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what was started is ended
+    for one in (signal.SIGINT, signal.SIGTERM):  # in the background of a script Ctrl-C would be ignored
+        signal.signal(one, signal.default_int_handler)
     folder = Path(tempfile.mkdtemp(prefix="tt-"))
     _point_at(folder)
     engine = Engine(folder / "home", worker="core.train.worker")
