@@ -153,8 +153,9 @@ class EvaluateSection(Section):
 
     ``boards`` are scored beside the validation loss: by likelihood at every evaluation, by generated texts at
     every ``generate_every``-th and the last, within ``budget`` of the wall time while anything trains and at
-    most ``samples`` for a metric. ``limits`` such as "safety/toxicity <= 0.02" lead to ``on_breach``. ``prompts``,
-    ``reference`` and ``classifier`` are the user's own; ``canaries`` are planted among the training rows.
+    most ``samples`` for a metric. ``limits`` such as "safety/toxicity <= 0.02" lead to ``on_breach``.
+    ``prompts``, ``reference`` and ``classifier`` are the user's own; ``canaries`` are planted among the
+    training rows.
     ``tasks`` are lm-evaluation-harness's, scored at a trial's end: all their rows, or ``tasks_rows`` of each;
     ``tasks_path`` is a folder with tasks of the user's own.
     """

@@ -9,7 +9,8 @@ from core.contract import work
 
 
 def given(trial: s.Trial, assignment: Callable[[s.Trial], work.Assign]) -> Iterator[work.ToWorker]:
-    """The messages that give a worker a trial: with the edits that nobody has confirmed yet."""
+    """The messages that give a worker a trial: with the edits that nobody has confirmed yet, and the prune
+    that was asked for while it started."""
     yield assignment(trial)
     if trial.editing:
         yield work.Edit(trial.number, trial.editing)
