@@ -9,8 +9,7 @@ from core.contract import work
 
 
 def given(trial: s.Trial, assignment: Callable[[s.Trial], work.Assign]) -> Iterator[work.ToWorker]:
-    """The messages that give a worker a trial: with the edits that nobody has confirmed yet, and the prune
-    that was asked for while it started."""
+    """The messages that give a worker a trial: with the edits that nobody has confirmed yet."""
     yield assignment(trial)
     if trial.editing:
         yield work.Edit(trial.number, trial.editing)
@@ -37,6 +36,8 @@ def due(
         if trial.number not in holds:
             if trial.state == s.STARTING:
                 yield from given(trial, assignment)
+                if trial.asked == "prune":  # while its worker started
+                    yield work.Prune(trial.number, why_pruned(trial.number))
             continue
         if trial.editing:
             yield work.Edit(trial.number, trial.editing)
