@@ -1,21 +1,23 @@
 """How many trials at once are worth it on a device, from what was measured. Pure.
 
 The rule, in plain words. Begin with 2, for a trial alone measures nothing about sharing, or with the number
-that proved worth it on this machine for this base before. Measure the present number, then try twice as many. When
-twice as many are not worth it, go back, and try one more.
+that proved worth it on this machine for this base before. Measure the present number, then try twice as many.
+When twice as many are not worth it, go back, and try one more.
 
-A larger number is worth it when each place more brings at least 5 % of what a place brought on average before,
-and when the difference lies beyond the spread of the windows measured (Student's t, 99 %). ``windows.py`` says
-which windows are compared: at least 3 of each number, next to each other in time. On a quiet machine these 3
-decide. On a noisy one nothing is decided yet: the larger number stays and is measured on. It is given up when
-the difference is clearly too small, or when 48 windows could not show it. Then places are not filled again
-until the smaller number is reached, which is one comparison more; and it is tried again after some time, each
-time after twice as long, or as soon as the windows spread half as much. All comparisons of two numbers count
-together. A smaller number takes the place of the present one when the present one is shown to be slower.
+A larger number is worth it when each place more brings at least 5 % of what a place brought on average
+before, and when the difference lies beyond the spread of the windows measured (an interval by Student's t).
+``windows.py`` says which windows are compared: at least 3 of each number, next to each other in time. On a
+quiet machine these 3 decide. On a noisy one nothing is decided yet: the larger number stays and is measured
+on. It is given up when the difference is clearly too small, or when 96 windows, or those of five minutes,
+could not show it. Then places are not filled again until the smaller number is reached, which gives one more
+comparison; and the larger one is tried again after some time, each time after twice as long, or as soon as
+the windows spread half as much. All comparisons of two numbers count together. A number is not tried at all
+while the windows spread so much that they could not show the most it can gain. A smaller number takes the
+place of the present one when the present one is shown to be slower.
 
-Of two numbers between which nothing is shown, the smaller is kept. On a CPU with few cores a round takes the
-longer the more trials are in it, so a larger pack that is no faster brings the first result, and the first prune,
-later: with 4 trials that share what 2 could have, each takes twice as long.
+Of two numbers between which nothing is shown, the smaller is kept. On a CPU with few cores a round takes
+longer the more trials are in it, so a larger pack that is no faster brings the first result, and the first
+prune, later: where 4 trials share what 2 could have, each takes twice as long.
 """
 
 from __future__ import annotations
@@ -34,7 +36,10 @@ EXACT = math.log(1.1)  # the present number is known well enough for a trial of 
 SETTLED = 24  # windows that are enough for that on any machine
 HOPELESS = 24  # windows after which a number that does not even look faster is given up
 REACH = 1.25  # of the spread: half the interval after all the windows that are waited for
-RETRY_S, RETRY_CLEAR_S = 300.0, 1800.0  # until a number is tried again: nothing was shown, it was clearly no gain
+RETRY_S, RETRY_CLEAR_S = (
+    300.0,
+    1800.0,
+)  # until a number is tried again: nothing was shown, it was clearly no gain
 LONGEST_S = 86_400.0
 
 
@@ -90,12 +95,12 @@ class Growth:
 
     @property
     def refused(self) -> Mapping[int, float]:
-        """The larger numbers that were given up for the present one, and their tokens/s; 0 where not known."""
+        """The larger numbers that were given up for the present one, and their tokens/s; 0: not known."""
         return {large: one.rate for (base, large), one in self._refusals.items() if base == self._base}
 
     def add(self, trials: int, tokens: int, round_s: float, at: float = 0.0) -> None:
-        """Rounds of ``tokens`` in ``round_s`` seconds with ``trials`` at once, measured until ``at``; nonsense
-        is passed over."""
+        """A window of rounds of ``tokens`` in ``round_s`` seconds with ``trials`` at once, measured until
+        ``at``; nonsense is passed over."""
         if not (trials >= 1 and tokens >= 1 and SHORTEST_S <= round_s < math.inf and math.isfinite(at)):
             return
         if not self._windows.now:
@@ -107,7 +112,7 @@ class Growth:
             self._since = self._since if self._tried else self._now
             self._tried += 1
         if trials > self._base and self._trying is None and self._windows.level(self._base) is None:
-            self._base = trials  # an engine that came back keeps what runs
+            self._base = min(MOST, trials)  # an engine that came back keeps what runs
         self._fall()
         while self._rise():
             pass
@@ -136,7 +141,12 @@ class Growth:
             self._trying, self._tried = self._next() if self._is_known() else None, 0
             return False
         large, found = self._trying, self._windows.gain(self._base, self._trying)
-        if found is not None and found.low > 0 and found.mean >= needed(self._base, large) and _says(found, self._base, large):
+        if (
+            found is not None
+            and found.low > 0
+            and found.mean >= needed(self._base, large)
+            and _says(found, self._base, large)
+        ):
             self._before, self._base, self._trying = (self._base, found.mean), large, None
             self._latest = None
             return True
@@ -149,7 +159,9 @@ class Growth:
     def _is_in_vain(self, found: Gain | None) -> bool:
         """Are there all the windows of what is tried that could show something?"""
         late = self._tried >= FEW and self._now - self._since > NEAR_S
-        return self._tried >= MANY or late or (found is not None and self._tried >= HOPELESS and found.mean <= 0)
+        return (
+            self._tried >= MANY or late or (found is not None and self._tried >= HOPELESS and found.mean <= 0)
+        )
 
     def _is_known(self) -> bool:
         """Is the present number measured well enough, just now?"""
@@ -159,7 +171,7 @@ class Growth:
         return level.windows >= SETTLED or 2 * level.spread / math.sqrt(level.windows) <= EXACT
 
     def _next(self) -> int | None:
-        """The larger number to try: twice as many, else one more; one that was given up when its time comes."""
+        """The larger number to try: twice as many, else one more; one given up when its time comes."""
         double, more = min(MOST, 2 * self._base), min(MOST, self._base + 1)
         numbers = [one for one in dict.fromkeys((double, more)) if one > self._base and self._can_show(one)]
         fresh = [one for one in numbers if (self._base, one) not in self._refusals]

@@ -3,11 +3,11 @@
 A window is some rounds with the same trials: tokens in a round, seconds of a round. Windows in a row with the
 same number of trials are a spell. Two numbers are compared only where a spell of one follows a spell of the
 other within minutes, on the windows next to the change: a machine whose load comes and goes has changed least
-there. Where a side itself shows a jump, the windows beyond the jump are left out. A trend that runs through both
-sides is taken off; how sure it is belongs to the interval.
+there. Where a side itself shows a jump, the windows beyond the jump are left out. A trend that runs through
+both sides is taken off; how uncertain it is belongs to the interval.
 
-Trials differ in their batches, so the tokens in a round differ too. A line, round_s = a + b·tokens, is fitted to
-the windows compared, and each is moved along it to the same tokens per trial.
+Trials differ in their batches, so the tokens in a round differ too. A line, round_s = a + b·tokens, is fitted
+to the windows compared, and each is moved along it to the same tokens per trial.
 """
 
 from __future__ import annotations
@@ -20,7 +20,14 @@ from dataclasses import dataclass, field
 
 from core.evaluate.student import quantile
 
-LOOKS = (3, 6, 12, 24, 48, 96)  # windows of the later number at which a comparison is made; nothing in between
+LOOKS = (
+    3,
+    6,
+    12,
+    24,
+    48,
+    96,
+)  # windows of the later number at which a comparison is made; nothing in between
 LEAST, MANY = LOOKS[0], LOOKS[-1]
 NEAR_S = 300.0  # from a change of the number: windows compared, the next spell, and a gap within one
 FEW = 12  # windows of each side that are compared however long they take
@@ -96,7 +103,10 @@ class Windows:
     def __init__(self) -> None:
         self._spells: deque[Spell] = deque(maxlen=SPELLS)
         self._begun = 0  # spells
-        self._known: dict[tuple[int, int, int], Pair] = {}  # by the numbers of two spells, and windows looked at
+        self._known: dict[
+            tuple[int, int, int], Pair
+        ] = {}  # by the numbers of two spells, and windows looked at
+        self._gains: dict[tuple[int, int], Gain | None] = {}  # by smaller and larger, at the last look
         self._levels: dict[int, tuple[tuple[int, int], Level]] = {}  # by trials, as of a spell's windows
 
     def add(self, window: Window) -> None:
@@ -109,6 +119,8 @@ class Windows:
             oldest = self._spells[0].number
             self._known = {key: pair for key, pair in self._known.items() if key[0] >= oldest}
         now.add(window)
+        if now.count == 1 or now.count in LOOKS:
+            self._gains = {}
 
     @property
     def now(self) -> int:
@@ -131,7 +143,12 @@ class Windows:
         return None
 
     def gain(self, small: int, large: int) -> Gain | None:
-        """By how much ``large`` at once are faster than ``small``; None where they never were close in time."""
+        """By how much ``large`` at once are faster; None where the two never were close in time."""
+        if (small, large) not in self._gains:
+            self._gains[small, large] = self._compared(small, large)
+        return self._gains[small, large]
+
+    def _compared(self, small: int, large: int) -> Gain | None:
         pairs = list(self._pairs(small, large))
         if not pairs:
             return None
@@ -169,7 +186,7 @@ def calm(logs: Sequence[float]) -> list[float]:
 
 
 def _jump(logs: Sequence[float]) -> tuple[float, int]:
-    """Student's t of those before a place against those from there on, and that place: where it is largest."""
+    """Student's t of those before a place against those from there on, where it is largest; and the place."""
     count, total = len(logs), sum(logs)
     squares = sum(value * value for value in logs)
     found, left = (0.0, count), logs[0]
@@ -240,8 +257,8 @@ def _step(logs: Sequence[Sequence[float]], times: Sequence[Sequence[float]]) -> 
 
 
 def _together(pairs: Sequence[Pair]) -> tuple[float, float]:
-    """Mean and standard error of several comparisons. Where they differ by more than their windows explain, the
-    load changed during some: that adds to the variance of each (DerSimonian and Laird 1986)."""
+    """Mean and standard error of several comparisons. Where they differ by more than their windows explain,
+    the load changed during some: that adds to the variance of each (DerSimonian and Laird 1986)."""
     weights = [1 / pair.variance for pair in pairs]
     mean = sum(w * pair.gain for w, pair in zip(weights, pairs, strict=True)) / sum(weights)
     if len(pairs) > 1:
