@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -24,6 +26,7 @@ from core.memory.estimate import Setting, foretell, setting_of
 from core.memory.ledger import Ledger
 from core.memory.model import Model
 from core.memory.passes import MOST
+from core.memory.sharing import Proved, Sharing
 
 Knobs = Mapping[str, Any]
 FORGOTTEN_S = 600.0  # where memory ended holds so long
@@ -41,8 +44,9 @@ class Foresight:
         machine: Callable[[], s.Machine],
         ledger: Ledger,
         clock: Callable[[], float] = time.monotonic,
+        sharing: Sharing | None = None,
     ) -> None:
-        self._clock = clock
+        self._clock, self._sharing = clock, sharing or Sharing()
         self._spec, self._devices, self._machine, self._ledger = spec, devices, machine, ledger
         self._model: Model | None = None
         self.why_not = ""
@@ -96,6 +100,20 @@ class Foresight:
         family = self._model.family if self._model else self._spec.model.base
         precision = weights.resolved(setting.precision, found.kind)
         return f"{found.name} {family} {precision}{' checkpointed' if setting.checkpointing else ''}"
+
+    def _machine_kind(self, label: str) -> str:
+        """For how many trials at once is learnt together: this device of this machine, base, precision."""
+        found, section = self._read(label), self._spec.model
+        where = f"{platform.node()} {label} {found.name} {os.cpu_count()} cores"
+        return f"{where} {section.base} {weights.resolved(section.precision, found.kind)}"
+
+    def proved(self, label: str) -> Proved | None:
+        """How many trials at once proved worth it before, on this device for this base."""
+        return self._sharing.of(self._machine_kind(label))
+
+    def prove(self, label: str, proved: Proved) -> None:
+        """Keep what was found for the next study."""
+        self._sharing.learn(self._machine_kind(label), proved)
 
     def allowed(self, label: str) -> Limit:
         """What this study may take of the device now; the machine is read anew each second or so."""

@@ -8,7 +8,8 @@ from typing import Any
 from core.contract.events import PackMeasured
 from core.contract.plain import plain
 from core.contract.size import words
-from core.daemon.growth import BEGIN, MOST, Goal, Growth
+from core.daemon.growth import BEGIN, MOST, Goal, Growth, Start
+from core.memory.sharing import Proved
 
 MARGIN = 0.05  # of the device's memory, kept back: predictions are not exact, and allocators leave gaps
 
@@ -18,23 +19,28 @@ Knobs = Mapping[str, Any]
 class Calibration:
     """One device of one study, fed with what its worker measures."""
 
-    def __init__(self, label: str) -> None:
+    def __init__(self, label: str, proved: Proved | None = None) -> None:
+        """``proved``: what earlier studies found on the device for this base."""
         self._label = label
-        self._growth = Growth()
+        self._begin = proved.number if proved is not None else BEGIN
+        self._growth = Growth(Start(self._begin, proved.refused if proved is not None else ()))
+        self._is_learnt, self._kept = proved is not None, proved
         self._latest: PackMeasured | None = None  # of the worker that lives
         self._knobs: dict[int, Knobs] = {}  # of the trials in it
         self._sizes: dict[int, tuple[Knobs, int]] = {}  # knobs and bytes of every trial that was measured
+        self._at = 0.0  # the latest
         self._alone = ""  # why trials take turns on this base
-        self._told, self._full_told = BEGIN, False
+        self._told, self._full_told = self._begin, False
 
     def measured(self, event: PackMeasured, knobs: Mapping[int, Knobs]) -> None:
         """Take in ``event``; ``knobs`` are the trials' by number. No trials: the worker is gone."""
+        self._at = event.at
         self._latest, self._alone = event if event.trials else None, event.why_alone
         self._knobs = {number: knobs.get(number, {}) for number in event.trial_bytes}
         for number, held in event.trial_bytes.items():
             self._sizes[number] = (self._knobs[number], held)
         if not event.why_alone:  # trials that take turns say nothing about sharing
-            self._growth.add(event.trials, event.tokens, event.round_s)
+            self._growth.add(event.trials, event.tokens, event.round_s, event.at)
 
     # -- how many ---------------------------------------------------------------------------------
 
@@ -44,10 +50,11 @@ class Calibration:
         goal = self._growth.goal
         if self._alone:
             return 1, f"trials take turns on this base, {plain(self._alone, 200)}"
-        if goal.base is None and running > BEGIN:  # an engine that came back keeps what runs
+        if goal.base is None and running > self._begin:  # an engine that came back keeps what runs
             return min(running, limit), f"keeps the {running} that run, nothing is measured yet"
         if goal.base is None:
-            return min(BEGIN, limit), f"begins with {BEGIN} at once, nothing is measured yet"
+            why = ": learnt on this machine for this base" if self._is_learnt else ", nothing is measured yet"
+            return min(self._begin, limit), f"begins with {self._begin} at once{why}"
         room = self._room()
         if room < min(goal.number, limit):
             return room, f"memory for {room} at once"
@@ -68,6 +75,23 @@ class Calibration:
             self._full_told = True
             told.append(f"{why}, {words(max(0, self._spare(self._knobs)))} are free for more")
         return [f"{self._label}: {text}" for text in told]
+
+    def learnt(self) -> Proved | None:
+        """What is new for the next study on the device with this base; None when nothing is. A number that
+        was neither compared nor learnt says nothing."""
+        goal, refused = self._growth.goal, tuple(sorted(self._growth.refused))
+        if goal.base is None or self._alone or not (goal.before or refused):
+            return None
+        if self._kept is not None and (self._kept.number, self._kept.refused) == (goal.base, refused):
+            return None
+        seen = (
+            (goal.before, goal.before_rate),
+            (goal.base, goal.base_rate),
+            (goal.refused, goal.refused_rate),
+        )
+        rates = {number: value for number, value in seen if number is not None and value > 0}
+        self._kept = Proved(goal.base, rates, refused, self._at)
+        return self._kept
 
     def _room(self) -> int:
         """How many the memory holds, when what comes is as small as the smallest trial that was measured."""
@@ -138,7 +162,14 @@ def _why(goal: Goal) -> str:
         text = f"{goal.base} at once gave {times:.1f} × the tokens/s of {goal.before}"
     else:
         text = f"{goal.base} at once gave {rate(goal.base_rate)} tokens/s"
-    return f"{text}, {goal.refused} not worth it" if goal.refused is not None else text
+    return f"{text}, {goal.refused} {_verdict(goal)}" if goal.refused is not None else text
+
+
+def _verdict(goal: Goal) -> str:
+    """What became of the number that was given up."""
+    if goal.clear:
+        return "not worth it"
+    return f"not shown to be faster, readings waver by {100 * goal.spread:.0f} %"
 
 
 def _told(goal: Goal, number: int) -> str:
@@ -147,7 +178,7 @@ def _told(goal: Goal, number: int) -> str:
     first, *more = [(count, value) for count, value in seen if count is not None]
     given = f"{first[0]} gave {rate(first[1])} tokens/s"
     given += "".join(f", {count} {'gave' if goal.refused else 'give'} {rate(value)}" for count, value in more)
-    given += ": not worth it" if goal.refused is not None else ""
+    given += f": {_verdict(goal)}" if goal.refused is not None else ""
     text = f"{goal.base} trial{'' if goal.base == 1 else 's'} at once ({given})"
     return f"{text}; trying {number}" if number > (goal.base or 0) else text
 

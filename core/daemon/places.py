@@ -32,7 +32,7 @@ class Places:
         self._pack, self._devices, self._foresight = pack, devices, foresight
         self._caps: dict[str, tuple[int, float]] = {}  # by device: no more at once, and since when
         self._clock = clock
-        self._measured = {slot.label: Calibration(slot.label) for slot in devices if pack == AUTO}
+        self._measured = {slot.label: self._calibration(slot.label) for slot in devices if pack == AUTO}
         self._waiting: set[int] = set()  # trials that were told to wait
         self._notes: list[str] = []
         self._said_why_few = False
@@ -46,9 +46,12 @@ class Places:
         """Take resources.pack for ``pack`` from now on. Nobody is sent away."""
         kept = self._measured if pack == AUTO else {}
         self._measured = {
-            slot.label: Calibration(slot.label) for slot in self._devices if pack == AUTO
+            slot.label: self._calibration(slot.label) for slot in self._devices if pack == AUTO
         } | kept
         self._pack = pack
+
+    def _calibration(self, label: str) -> Calibration:
+        return Calibration(label, self._foresight.proved(label) if self._foresight is not None else None)
 
     def measured(self, event: PackMeasured, study: s.Study) -> None:
         """A worker of ``study`` has measured its pack."""
@@ -58,6 +61,9 @@ class Places:
             running = _on_devices(study)
             here = len(running.get(event.device, ()))
             self._notes += one.news(_limit(study, running, event.device), here)
+            learnt = one.learnt()
+            if learnt is not None and self._foresight is not None:
+                self._foresight.prove(event.device, learnt)
 
     def cap(self, label: str, most: int) -> None:
         """Memory ended on the device: no more than ``most`` at once for a while."""

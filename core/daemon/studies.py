@@ -32,6 +32,7 @@ from core.daemon.succession import Succession
 from core.daemon.supervisor import Supervisor
 from core.errors import RefusedError, TrimtabError
 from core.memory.ledger import Ledger
+from core.memory.sharing import Sharing
 from core.store import runs
 from core.store.journal import Journal
 from core.store.replay import folded
@@ -60,6 +61,7 @@ class Studies:
         self._search, self._module = search, worker_module
         self.crew = Crew(socket, self._gone)
         self._ledger = Ledger(paths.home() / "memory.json")
+        self._sharing = Sharing(paths.home() / "sharing.json")
         self._runners: dict[str, Runner] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._one_start = asyncio.Lock()  # two consoles may start the same study at once
@@ -190,7 +192,7 @@ class Studies:
     def _foresight(self, spec: Spec) -> Foresight:
         cards, visible = self.state.machine.devices, os.environ.get("CUDA_VISIBLE_DEVICES")
         devices = placement.slots(spec.resources.devices, cards, visible)
-        return Foresight(spec, devices, lambda: self.state.machine, self._ledger)
+        return Foresight(spec, devices, lambda: self.state.machine, self._ledger, sharing=self._sharing)
 
     async def _put(self, *events: e.Event) -> None:
         refused = await self._supervisor.put(*events)

@@ -15,11 +15,12 @@ from core.train.stack import Stack
 from core.train.trial import Tell, Trial
 
 EVERY_S = 2.0  # between two words on the same company
-ENOUGH = 3  # rounds before the first
+ENOUGH = 3  # rounds of one company in a measurement, at least
 
 
 class Meter:
-    """Measures rounds in which every trial trains; told after ``ENOUGH`` of one company, then at times."""
+    """Measures rounds in which every trial trains; told after ``ENOUGH`` of one company, then at times. No
+    round is in two measurements: whoever compares them takes each for a reading of its own."""
 
     def __init__(self, spec: Spec, base: Base, stack: Stack, longest: int, tell: Tell) -> None:
         """``longest``: tokens of the longest training row."""
@@ -50,12 +51,12 @@ class Meter:
         if company != self._company:
             self._company, self._rounds, self._told_at = company, [], 0.0
             return  # the first of a company also allocates
-        self._rounds = [*self._rounds[-30:], (busy_s, sum(len(row.ids) for row in rows))]
+        self._rounds = [*self._rounds, (busy_s, sum(len(row.ids) for row in rows))]
         now = time.monotonic()
         if len(self._rounds) >= ENOUGH and now - self._told_at >= EVERY_S:
             self._told_at = now
             self._tell(self._measured(held, why))
-            self._widest = 0  # the next peak is that of the rounds to come
+            self._rounds, self._widest = [], 0  # the next peak is that of the rounds to come
             for trial in held.values():
                 trial.latest[memory.ALONE] = self.alone(trial)
 
