@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check format lint types contracts bench clean
+.PHONY: demo test check static format bench clean
 
 demo: $(STAMP)
 	@$(BIN)/trimtab run configs/demo.toml
@@ -12,12 +12,14 @@ demo: $(STAMP)
 test: $(STAMP)
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup tests
 
-check: $(STAMP)
+check: static test
+
+# What is true without running it: format, lint, types, and who imports whom.
+static: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -n 2 --dist loadgroup tests
 
 format: $(STAMP)
 	$(BIN)/ruff format .

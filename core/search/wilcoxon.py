@@ -8,7 +8,6 @@ from typing import Any
 from optuna.pruners import BasePruner, WilcoxonPruner
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
-from scipy.stats import wilcoxon
 
 from core.search.peers import peers
 
@@ -81,6 +80,8 @@ def _as_steps(trial: FrozenTrial, step: int) -> FrozenTrial:
 
 def told(study: Any, trial: FrozenTrial, least: int) -> str:
     """The decision with its numbers: whom it was compared with, on how many rows, and how sure that is."""
+    from scipy.stats import wilcoxon  # more than half of what a search process would take to start
+
     step, other = trial.last_step or 0, rival(study, trial, least)
     if other is None:
         return f"worse than another at step {step}"

@@ -63,6 +63,10 @@ def test_console_and_engine_never_load_torch():
         assert not loaded_by(module) & heavy, module
 
 
+def test_a_search_process_starts_without_scipy():
+    assert "scipy" not in loaded_by("core.search.oracle"), "it takes longer to import than all the rest"
+
+
 def test_the_contract_loads_neither_torch_nor_textual():
     heavy = {"torch", "transformers", "textual", "optuna", "aiohttp", "pydantic"}
     assert not loaded_by("core.contract.fold") & heavy

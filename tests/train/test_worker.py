@@ -51,55 +51,56 @@ async def ended(process) -> int:
         return await process.wait()
 
 
-async def test_a_trial_is_steered_and_completes(at_work, assign, tmp_path):
+async def test_trials_are_steered_complete_and_go_on_without_the_engine(at_work, assign, tmp_path):
+    """One process for both: most of what a worker costs is the import of torch."""
     async with at_work() as (engine, process):
         await engine.until(lambda: engine.hellos)
         hello = engine.hellos[0]
         assert (hello.worker, hello.study, hello.device) == ("cpu-1", "s", "cpu")
         assert hello.pid == process.pid
-        await engine.say(assign(0, steps=LONG), assign(0, steps=LONG))  # twice is once
-        running = await engine.first(e.TrialRunning)
-        assert (running.total_steps, len(engine.of(e.TrialRunning))) == (LONG, 1)
-        stages = [one.stage for one in engine.of(e.Preparing)]
-        assert stages[0] == "loading torch and transformers" and stages[-1] == ""
-        await engine.first(e.TrialEvaluated)
-
-        await engine.say(work.Pause(0))
-        paused = await engine.first(e.TrialPaused)
-        assert max(one.step for one in engine.of(e.TrialReported)) <= paused.step
-        await engine.say(work.Resume(0))
-        resumed = await engine.first(e.TrialResumed)
-        assert resumed.step == paused.step
-
-        await engine.say(assign(1, steps=6), work.Prune(0, "worse than the median"), work.Prune(7, "unknown"))
-        assert (await engine.first(e.TrialPruned)).why == "worse than the median"
-        done = await engine.first(e.TrialCompleted, trial=1)
-        assert done.step == 6 and done.values == (engine.of(e.TrialEvaluated, 1)[-1].metrics["eval/loss"],)
-        assert (tmp_path / "trials/1/adapter/adapter_model.safetensors").is_file()
-
+        await a_trial_is_steered_and_completes(engine, assign, tmp_path)
+        await training_goes_on_without_the_engine_and_all_is_told_again(engine, assign)
         await engine.say(work.Shutdown("the study has ended"))
         assert await ended(process) == 0
         assert sorted(engine.told) == list(range(1, max(engine.told) + 1))
 
 
-async def test_training_goes_on_without_the_engine_and_all_is_told_again(at_work, assign):
-    async with at_work() as (engine, process):
-        await engine.until(lambda: engine.hellos)
-        await engine.say(assign(0, steps=60))
-        await engine.first(e.TrialReported)
-        engine.deaf = True
-        before = max(engine.told)
-        await engine.first(e.TrialReported, after=before)
-        await engine.close()
-        engine.deaf = False
-        await engine.open()
-        await engine.until(lambda: len(engine.hellos) == 2 and engine.repeated)  # what was not acknowledged
-        done = await engine.first(e.TrialCompleted)
-        assert done.step == 60
-        assert sorted(engine.told) == list(range(1, max(engine.told) + 1))
-        assert [one.step for one in engine.of(e.TrialReported)] == list(range(1, 61))
-        await engine.say(work.Shutdown("done"))
-        assert await ended(process) == 0
+async def a_trial_is_steered_and_completes(engine, assign, tmp_path):
+    await engine.say(assign(0, steps=LONG), assign(0, steps=LONG))  # twice is once
+    running = await engine.first(e.TrialRunning)
+    assert (running.total_steps, len(engine.of(e.TrialRunning))) == (LONG, 1)
+    stages = [one.stage for one in engine.of(e.Preparing)]
+    assert stages[0] == "loading torch and transformers" and stages[-1] == ""
+    await engine.first(e.TrialEvaluated)
+
+    await engine.say(work.Pause(0))
+    paused = await engine.first(e.TrialPaused)
+    assert max(one.step for one in engine.of(e.TrialReported)) <= paused.step
+    await engine.say(work.Resume(0))
+    resumed = await engine.first(e.TrialResumed)
+    assert resumed.step == paused.step
+
+    await engine.say(assign(1, steps=6), work.Prune(0, "worse than the median"), work.Prune(7, "unknown"))
+    assert (await engine.first(e.TrialPruned)).why == "worse than the median"
+    done = await engine.first(e.TrialCompleted, trial=1)
+    assert done.step == 6 and done.values == (engine.of(e.TrialEvaluated, 1)[-1].metrics["eval/loss"],)
+    assert (tmp_path / "trials/1/adapter/adapter_model.safetensors").is_file()
+
+
+async def training_goes_on_without_the_engine_and_all_is_told_again(engine, assign):
+    await engine.say(assign(2, steps=60))
+    await engine.first(e.TrialReported, trial=2)
+    engine.deaf = True
+    before = max(engine.told)
+    await engine.first(e.TrialReported, trial=2, after=before)
+    await engine.close()
+    engine.deaf = False
+    await engine.open()
+    await engine.until(lambda: len(engine.hellos) == 2 and engine.repeated)  # what was not acknowledged
+    done = await engine.first(e.TrialCompleted, trial=2)
+    assert done.step == 60
+    assert sorted(engine.told) == list(range(1, max(engine.told) + 1))
+    assert [one.step for one in engine.of(e.TrialReported, 2)] == list(range(1, 61))
 
 
 async def test_a_terminated_worker_keeps_its_trials(at_work, assign, tmp_path):

@@ -1,0 +1,18 @@
+"""What all tests share: threads that do not fight over cores, and an order that ends even."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+# Two pytest workers and the processes that they start share a few cores. A pool of threads in each of them
+# spins on cores that others need; set before numpy or torch is imported, and inherited by every process.
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of real processes go first: the longest would else be all that one worker has at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("real") is None)
