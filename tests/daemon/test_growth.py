@@ -1,9 +1,9 @@
 """What is measured on a noisy machine, whose load comes and goes: the number found is right, and stays."""
 
 import math
-from itertools import pairwise
 import random
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 
