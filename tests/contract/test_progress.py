@@ -39,7 +39,7 @@ def trained(
     at: float = 100.0,
     every: int = 10,
 ) -> list[e.Event]:
-    """Reports of each step; an evaluation takes ``look_s`` at every ``every``-th. ``elapsed_s`` is training alone."""
+    """Reports of each step; an evaluation takes ``look_s`` at every ``every``-th."""
     told: list[e.Event] = []
     for step in range(1, steps + 1):
         at += step_s
