@@ -2,8 +2,9 @@
 
 ``best --json`` prints {"study", "trial", "values": {METRIC: number}, "params", "knobs", "adapter",
 "generate": the command, "front": [trial numbers that no other beats], "against": [how it stands to the
-references of the objectives]}. ``adapter`` is the folder that PeftModel.from_pretrained loads, empty when
-there is none.
+references of the objectives], "base": {METRIC: the base model's number}, "scoring": {"step", "done", "total"}
+or null, "pending": [complete trials that are still being scored]}. ``adapter`` is the folder that
+PeftModel.from_pretrained loads, empty when there is none.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from core import paths
 from core.cli import choose, exits, reach, text
-from core.contract import ranking, reference
+from core.contract import progress, ranking, reference
 from core.contract import state as s
 from core.contract.plain import plain
 from core.errors import TrimtabError
@@ -35,18 +36,54 @@ def best(arguments: argparse.Namespace) -> int:
     if arguments.json:
         found = {"study": study.name, "trial": trial.number, "values": values, "params": trial.params}
         found |= {"knobs": trial.knobs, "adapter": adapter, "generate": command, "front": front}
-        found |= {"against": reference.told(study, trial)}
+        found |= {"against": reference.told(study, trial), "base": reference.base_told(study)}
+        found |= {"scoring": progress.scoring_told(trial), "pending": _pending(study)}
         text.dump(found)
         return exits.OK
-    print(f"{study.name}: trial {trial.number}  {text.pairs(values)}")
+    print(f"{study.name}: trial {trial.number}  {text.results(study, trial)}")
     print(f"  params   {text.pairs(ranking.searched(study, trial)) or 'none searched'}")
     print(f"  adapter  {plain(adapter) or 'not kept'}")
     print(f"  try it   {command}")
     for line in reference.told(study, trial):
         print(f"  against  {line}")
+    for line in _base(study):
+        print(f"  base     {line}")
+    for line in _scoring(study, trial):
+        print(f"  scoring  {line}")
     if len(front) > 1:
         print(f"  on the Pareto front: trials {', '.join(map(str, front))}")
     return exits.OK
+
+
+def _base(study: s.Study) -> list[str]:
+    """What the base's numbers rest on, where that is not what the trials' rest on."""
+    found = []
+    for metric, _ in study.objectives:
+        score, board = reference.base_score(study, metric), reference.ON_BOARDS.get(metric)
+        if score is not None and board is not None:
+            rows = f"{score.samples} sampled validation rows" if score.samples else "sampled validation rows"
+            found.append(f"{metric} of the base is over {rows} ({board})")
+    return found
+
+
+def _scoring(study: s.Study, trial: s.Trial) -> list[str]:
+    """What is still to come of the scores of this trial and of others, which may change who is best."""
+    found = []
+    if trial.pending:
+        found.append(f"its last scores are still to come: {progress.scoring_words(trial)}")
+    others = [number for number in _pending(study) if number != trial.number]
+    waits = [number for number in others if not study.trials[number].values]
+    if others:
+        numbers = ", ".join(map(str, others))
+        found.append(f"trial{'s' * (len(others) > 1)} {numbers} still being scored")
+    if waits:
+        of = " and ".join(reference.waiting(study)) or "the objectives"
+        found.append(f"{len(waits)} of them may still become the best: no score of {of} yet")
+    return found
+
+
+def _pending(study: s.Study) -> list[int]:
+    return [trial.number for trial in study.trials.values() if trial.pending]
 
 
 def generate(arguments: argparse.Namespace) -> int:

@@ -2,10 +2,11 @@
 
 ``--json`` prints {"study", "boards": [BOARD…], "limits": [text…], "on_breach", "why_none",
 "metrics": {METRIC: {"board", "meaning", "unit", "direction"}}, "base": {METRIC: SCORE},
-"trials": [{"trial", "state", "step", "scores": {METRIC: SCORE}}…]}, a SCORE being {"value", "low", "high",
-"samples", "reason", "change", "better", "clear", "verdict"}. ``change`` is the value less the base's,
-``clear`` whether it is more than the intervals explain, ``verdict`` ok, breached or unsure; what is not known
-is null. A trial's SCORE has its "step", too. Shares are fractions. Keys are only ever added.
+"trials": [{"trial", "state", "step", "scoring": {"step", "done", "total"} or null, "scores": {METRIC:
+SCORE}}…]}, a SCORE being {"value", "low", "high", "samples", "reason", "change", "better", "clear",
+"verdict"}. ``change`` is the value less the base's, ``clear`` whether it is more than the intervals explain,
+``verdict`` ok, breached or unsure; what is not known is null. A trial's SCORE has its "step", too. Shares are
+fractions. Keys are only ever added.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 import msgspec
 
 from core.cli import choose, exits, reach, text
+from core.contract import progress
 from core.contract import reading as r
 from core.contract import state as s
 from core.contract.figures import SHARE, bound, changed, told
@@ -35,6 +37,9 @@ def boards(arguments: argparse.Namespace) -> int:
         text.dump(_found(study, scored))
         return exits.OK
     print(f"{study.name}: {len(scored)} of {len(chosen)} trial{'s' * (len(chosen) != 1)} scored")
+    for trial in chosen:
+        if trial.pending:
+            print(f"  trial {trial.number}: its last scores are to come, {progress.scoring_words(trial)}")
     if not scored:
         what, fix = r.nothing(study)
         who = "no trial is" if arguments.trial is None else f"trial {arguments.trial} is not"
@@ -107,6 +112,7 @@ def _found(study: s.Study, scored: list[s.Trial]) -> dict[str, Any]:
                 "trial": trial.number,
                 "state": trial.state,
                 "step": trial.scored_step,
+                "scoring": progress.scoring_told(trial),
                 "scores": {
                     name: {"step": r.step_of(trial, name), **_score(r.read(study, trial, name, limits))}
                     for name in names

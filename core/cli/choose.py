@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.contract import ranking
+from core.contract import ranking, reference
 from core.contract import state as s
 from core.contract.plain import plain
 from core.errors import TrimtabError
@@ -15,7 +15,7 @@ class UsageError(TrimtabError):
 
 
 class NoResultError(TrimtabError):
-    """There is no complete trial."""
+    """There is no complete trial, or none with its results yet."""
 
     exit_code = 5
 
@@ -55,5 +55,9 @@ def best(chosen: s.Study) -> s.Trial:
     found = ranking.best(chosen)
     if found is None:
         where = f"study {chosen.name} ({chosen.state})"
-        raise NoResultError.of("no trial is complete", where, "`trimtab logs` says what happened so far")
+        what = plain(reference.no_best(chosen), 200)
+        fix = "`trimtab logs` says what happened so far"
+        if reference.waiting(chosen):
+            fix = "`trimtab status` says how far its scoring is"
+        raise NoResultError.of(what, where, fix)
     return found

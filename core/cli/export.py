@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from core.cli import choose, exits, reach
+from core.contract import reference
 from core.contract import state as s
 from core.contract.plain import plain
 from core.errors import TrimtabError
@@ -34,7 +35,7 @@ def export(arguments: argparse.Namespace) -> int:
 
     made = sealed.make(_target(report, arguments.out), fill, arguments.force, arguments.zip)
     chosen = report.chosen
-    what = "no trial is complete" if chosen is None else f"trial {chosen.number} ({chosen.state})"
+    what = reference.no_best(report.study) if chosen is None else f"trial {chosen.number} ({chosen.state})"
     print(f"{study.name}: {what}, {len(report.study.trials)} trials in all")
     print(f"  bundle   {plain(str(made))}")
     if made.is_dir():
@@ -59,7 +60,7 @@ def gathered(study: s.Study, trial: int | None) -> Report:
     if trial is not None:
         choose.trial(study, trial)
     threads = study.spec.get("resources", {}).get("threads")
-    return report.gather(found, study.name, trial, machine.here(threads), time.time())
+    return report.gather(found, study.name, trial, machine.here(threads), time.time(), study)
 
 
 def _target(report: Report, out: str | None) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from core import paths
 from core.cli import exits, text
-from core.contract import client, events, fold, ranking, wire
+from core.contract import client, events, fold, progress, ranking, reference, wire
 from core.contract import state as s
 from core.contract.plain import plain
 from core.errors import EngineError
@@ -94,9 +94,10 @@ class Printer:
         metric = study.objectives[0][0]
         shown = {name: trial.latest[name] for name in ("train/loss", metric) if name in trial.latest}
         course = f"trial {number} step {trial.step}/{trial.total_steps} {text.pairs(shown)}"
-        left = text.span(ranking.study_left_s(study, time.time()))
-        ended = f"{ranking.ended(study)}/{study.total_trials} trials ended, {left} left"
-        self._write(f"{text.clock(time.time())} {course} ({ended})")
+        left = text.span(progress.study_left_s(study, time.time()))
+        ended = f"{ranking.ended(study)}/{study.total_trials} trials ended"
+        told = ", ".join([ended, f"{progress.percent(study)}% of the steps", *progress.going_on(study)])
+        self._write(f"{text.clock(time.time())} {course} ({told}, {left} left)")
 
     def _due(self, at_once: bool = False) -> bool:
         due = at_once or self._now() - self._progress_at >= PROGRESS_EVERY_S
@@ -123,7 +124,7 @@ async def until_ended(socket: Path, name: str) -> int:
 def _closing(study: s.Study) -> int:
     best = ranking.best(study)
     if best is None:
-        _print(f"{study.name}: {study.state} without a complete trial")
+        _print(f"{study.name}: {study.state}, {plain(reference.no_best(study), 200)}")
         return exits.NO_RESULT
     values = dict(zip([metric for metric, _ in study.objectives], best.values, strict=False))
     _print(f"best: trial {best.number} {text.pairs(values)}; `trimtab best` says more")

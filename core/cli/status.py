@@ -2,10 +2,13 @@
 
 ``--json`` prints {"engine": {"running": bool, "socket": text}, "studies": [STUDY…]}, a STUDY being
 {"name", "state", "why", "folder", "total_trials", "trials": {STATE: count}, "created_at", "ended_at",
-"left_s", "objectives": [{"metric", "direction"}…], "best": {"trial", "values"} or null, "packs": [PACK…]},
-a PACK being what a worker measured last: {"worker", "device", "trials", "tokens_per_s", "base_bytes",
-"trial_bytes": {TRIAL: bytes}, "used_bytes", "free_bytes", "total_bytes", "why_alone"}. Times are Unix
-seconds; what is not known is null. Keys are only ever added.
+"left_s", "steps": {"done", "planned"}, "evaluating", "scoring": {"trials", "done", "total"}, "objectives":
+[{"metric", "direction"}…], "base": {METRIC: number}, "best": {"trial", "values", "scoring": {"step", "done",
+"total"} or null} or null, "why_no_best", "packs": [PACK…]}, a PACK being what a worker measured last:
+{"worker", "device", "trials", "tokens_per_s", "base_bytes", "trial_bytes": {TRIAL: bytes}, "used_bytes",
+"free_bytes", "total_bytes", "why_alone"}. ``evaluating`` counts trials whose steps are done and that have not
+ended yet, ``scoring`` complete trials whose last scores are to come and their answers, ``base`` the base
+model's values of the objectives. Times are Unix seconds; what is not known is null. Keys are only ever added.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from typing import Any
 
 from core import paths
 from core.cli import exits, reach, text
-from core.contract import ranking
+from core.contract import progress, ranking, reference
 from core.contract import state as s
 from core.contract.events import PackMeasured
 from core.contract.plain import plain
@@ -25,10 +28,10 @@ from core.contract.plain import plain
 def status(arguments: argparse.Namespace) -> int:
     """Print every study; without an engine, from the journals."""
     state, running = reach.known()
-    studies = [_study(one) for one in state.studies.values()]
+    studies = list(state.studies.values())
     if arguments.json:
         socket = str(paths.socket_path())
-        text.dump({"engine": {"running": running, "socket": socket}, "studies": studies})
+        text.dump({"engine": {"running": running, "socket": socket}, "studies": list(map(_study, studies))})
         return exits.OK
     if not running:
         print(
@@ -43,7 +46,8 @@ def status(arguments: argparse.Namespace) -> int:
 
 def _study(one: s.Study) -> dict[str, Any]:
     best = ranking.best(one)
-    metrics = [metric for metric, _ in one.objectives]
+    done, planned = progress.steps(one)
+    scoring = progress.scoring(one)
     return {
         "name": one.name,
         "state": one.state,
@@ -53,13 +57,21 @@ def _study(one: s.Study) -> dict[str, Any]:
         "trials": ranking.counts(one),
         "created_at": one.created_at,
         "ended_at": one.ended_at,
-        "left_s": ranking.study_left_s(one, time.time()),
+        "left_s": progress.study_left_s(one, time.time()),
+        "steps": {"done": done, "planned": planned},
+        "evaluating": sum(map(progress.evaluating, one.trials.values())),
+        "scoring": {"trials": scoring.trials, "done": scoring.done, "total": scoring.total},
         "objectives": [{"metric": metric, "direction": way} for metric, way in one.objectives],
-        "best": {"trial": best.number, "values": dict(zip(metrics, best.values, strict=False))}
-        if best
-        else None,
+        "base": reference.base_told(one),
+        "best": _best(one, best) if best is not None else None,
+        "why_no_best": "" if best is not None else reference.no_best(one),
         "packs": [_pack(pack) for pack in one.packs.values()],
     }
+
+
+def _best(study: s.Study, best: s.Trial) -> dict[str, Any]:
+    values = dict(zip([metric for metric, _ in study.objectives], best.values, strict=False))
+    return {"trial": best.number, "values": values, "scoring": progress.scoring_told(best)}
 
 
 def _pack(one: PackMeasured) -> dict[str, Any]:
@@ -71,14 +83,29 @@ def _pack(one: PackMeasured) -> dict[str, Any]:
     return {**{name: getattr(one, name) for name in known}, "tokens_per_s": speed}
 
 
-def _print(study: dict[str, Any], running: bool) -> None:
-    counts = ", ".join(f"{count} {name}" for name, count in study["trials"].items()) or "no trials yet"
-    state = study["state"]
+def _print(study: s.Study, running: bool) -> None:
+    state = study.state
     if not running and state in s.LIVE_STUDY:
         state = f"{state}, waiting for the engine"
-    why = f": {plain(study['why'], 200)}" if study["why"] else ""
-    print(f"{study['name']}  {state}{why}")
-    left = f"; about {text.span(study['left_s'])} left" if running and study["left_s"] is not None else ""
-    print(f"  {counts} of {study['total_trials']}{left}")
-    if study["best"]:
-        print(f"  best: trial {study['best']['trial']}  {text.pairs(study['best']['values'])}")
+    why = f": {plain(study.why, 200)}" if study.why else ""
+    print(f"{study.name}  {state}{why}")
+    left = progress.study_left_s(study, time.time()) if running else None
+    told = [", ".join([_counts(study), *progress.going_on(study)])]
+    told += [f"{progress.percent(study)}% of the steps done"] if study.state in s.LIVE_STUDY else []
+    told += [f"about {text.span(left)} left"] if left is not None else []
+    print(f"  {'; '.join(told)}")
+    best = ranking.best(study)
+    if best is not None:
+        scoring = f"  ({words})" if (words := progress.scoring_words(best)) else ""
+        print(f"  best: trial {best.number}  {text.results(study, best)}{scoring}")
+    elif study.trials and reference.waiting(study):
+        print(f"  best: {plain(reference.no_best(study), 200)}")
+
+
+def _counts(study: s.Study) -> str:
+    """Such as "1 complete, 1 running of 3 trials", or "12 of 12 trials complete" where all are."""
+    counts, total = ranking.counts(study), study.total_trials
+    if counts.get(s.COMPLETE) == total:
+        return f"{total} of {total} trials complete"
+    told = ", ".join(f"{count} {name}" for name, count in counts.items())
+    return f"{told or 'no trials yet'} of {total} trials"

@@ -6,8 +6,9 @@ import json
 import time
 from typing import Any
 
+from core.contract import reference
 from core.contract.plain import plain
-from core.contract.state import Line
+from core.contract.state import Line, Study, Trial
 
 
 def value(one: Any) -> str:
@@ -22,6 +23,16 @@ def value(one: Any) -> str:
 def pairs(values: dict[str, Any]) -> str:
     """``name=value`` of each, in order."""
     return " ".join(f"{plain(name, 60)}={value(one)}" for name, one in values.items())
+
+
+def results(study: Study, trial: Trial) -> str:
+    """A trial's objectives, beside the base's where that is known: "eval/loss base 3.28 → 2.05"."""
+    told = []
+    for (metric, _), one in zip(study.objectives, trial.values, strict=False):
+        base = reference.base_value(study, metric)
+        name = plain(metric, 60)
+        told.append(f"{name}={value(one)}" if base is None else f"{name} base {base:.4g} → {value(one)}")
+    return "  ".join(told)
 
 
 def clock(at: float) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from core.contract import events as e
-from core.contract import scored, steered
+from core.contract import progress, scored, steered
 from core.contract import state as s
 from core.contract.machine import read_machine
 from core.contract.plain import plain
@@ -122,6 +122,7 @@ def apply_readings(state: s.State, readings: Sequence[e.TrialReported | e.TrialE
     grown = {name: add_all(trial.series.get(name, Series()), points) for name, points in curves.items()}
     trial = replace(
         trial,
+        clock=_ticked(trial, *readings),
         step=max(trial.step, *(one.step for one in readings)),
         elapsed_s=max(trial.elapsed_s, *(one.elapsed_s for one in readings)),
         latest=latest,
@@ -222,8 +223,9 @@ def _starting(trial: s.Trial, event: e.TrialStarting) -> s.Trial:
 
 def _running(trial: s.Trial, event: e.TrialRunning) -> s.Trial:
     return replace(
-        trial, state=s.RUNNING, step=event.step, total_steps=event.total_steps, trainable=event.trainable
-    )
+        trial, state=s.RUNNING, step=event.step, total_steps=event.total_steps, trainable=event.trainable,
+        clock=Series((event.step,), (event.at,), seen=1),
+    )  # fmt: skip
 
 
 def _measured(trial: s.Trial, event: e.TrialReported | e.TrialEvaluated) -> s.Trial:
@@ -235,12 +237,22 @@ def _measured(trial: s.Trial, event: e.TrialReported | e.TrialEvaluated) -> s.Tr
         lines = _lined(lines, event.at, note, "warning")
     return replace(
         trial,
+        clock=_ticked(trial, event),
         step=max(trial.step, event.step),
         elapsed_s=max(trial.elapsed_s, event.elapsed_s),
         latest={**trial.latest, **event.metrics},
         series=series,
         lines=lines,
     )
+
+
+def _ticked(trial: s.Trial, *readings: e.TrialReported | e.TrialEvaluated) -> Series:
+    """Its clock after ``readings``: an evaluation tells when its step was done only where a report does."""
+    clock = trial.clock
+    for one in readings:
+        if isinstance(one, e.TrialReported):
+            clock = progress.ticked(clock, one.step, one.at, trial.total_steps)
+    return clock
 
 
 def _weighed(trial: s.Trial, event: e.TrialWeighed) -> s.Trial:
@@ -259,13 +271,16 @@ def _paused(trial: s.Trial, event: e.TrialPaused) -> s.Trial:
 
 
 def _resumed(trial: s.Trial, event: e.TrialResumed) -> s.Trial:
-    return replace(trial, state=s.RUNNING, asked="" if trial.asked == "resume" else trial.asked)
+    asked = "" if trial.asked == "resume" else trial.asked
+    return replace(trial, state=s.RUNNING, asked=asked, clock=Series((trial.step,), (event.at,), seen=1))
 
 
 def _ended(to: str) -> Callable[[s.Trial, Any], s.Trial]:
     def end(trial: s.Trial, event: Any) -> s.Trial:
+        over: dict[str, Any] = {**scored.OVER, "scoring": getattr(event, "scoring", -1)}
         return replace(
             trial,
+            **over,
             state=to,
             asked="",
             editing={},
@@ -275,9 +290,6 @@ def _ended(to: str) -> Callable[[s.Trial, Any], s.Trial]:
             error=getattr(event, "error", ""),
             traceback=getattr(event, "traceback", ""),
             values=getattr(event, "values", ()),
-            scoring=getattr(event, "scoring", -1),
-            scoring_done=0,
-            scoring_total=0,
             adapter=getattr(event, "adapter", "") or trial.adapter,
         )
 

@@ -50,6 +50,8 @@ def points(study: s.Study, objective: int = 0) -> list[Point]:
     ended.sort(key=lambda trial: (trial.ended_at or 0.0, trial.number))
     found = []
     for trial in ended:
+        if trial.pending and not trial.values:
+            continue  # what it has of the objective is a reading on the way
         value = ranking.objective(study, trial, objective)
         if value is not None and math.isfinite(value):
             found.append(Point(trial.number, value, trial.state != s.COMPLETE))

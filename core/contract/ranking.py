@@ -1,4 +1,4 @@
-"""What the state says about the race: the best trial, the counts, the time that is left."""
+"""What the state says about the race: the best trial, and the counts."""
 
 from __future__ import annotations
 
@@ -81,22 +81,3 @@ def counts(study: s.Study) -> dict[str, int]:
 def ended(study: s.Study) -> int:
     """How many trials are over, however they ended."""
     return sum(1 for trial in study.trials.values() if trial.state in s.ENDED)
-
-
-def trial_left_s(trial: s.Trial) -> float | None:
-    """Seconds of training left in a trial at its own mean speed; None before the first step."""
-    if trial.state in s.ENDED or not trial.step or not trial.total_steps or not trial.elapsed_s:
-        return None
-    return trial.elapsed_s / trial.step * max(0, trial.total_steps - trial.step)
-
-
-def study_left_s(study: s.Study, now: float) -> float | None:
-    """Seconds left in a study, from the mean pace of the trials that ended; None before the first, and while
-    it is paused."""
-    done = ended(study)
-    if study.state not in s.LIVE_STUDY or study.state == "paused" or not done:
-        return None
-    begun = [trial.started_at for trial in study.trials.values() if trial.started_at]
-    if not begun:
-        return None
-    return (now - min(begun)) / done * max(0, study.total_trials - done)

@@ -1,9 +1,57 @@
-"""What objectives have to beat: a reference value of each, such as an earlier model's."""
+"""What objectives have to beat: the base model's value, and a reference such as an earlier model's."""
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 from core.contract import state as s
+from core.contract.metrics import BOARDS
 from core.contract.ranking import better, front
+from core.contract.score import Score
+
+# Where the boards have what an objective is of the base, over the sampled validation rows.
+ON_BOARDS = {"eval/loss": "quality/loss", "eval/perplexity": "quality/loss"}
+LARGEST = 700.0  # nats: a float knows its exponential
+
+
+def base_score(study: s.Study, metric: str) -> Score | None:
+    """The base model's score of the objective ``metric``: None where no board has it, or not yet."""
+    score = study.base_scores.get(ON_BOARDS.get(metric, metric))
+    if score is None or score.value is None or not math.isfinite(score.value):
+        return None
+    if metric == "eval/perplexity":
+        return Score(math.exp(min(LARGEST, score.value)), samples=score.samples)
+    return score
+
+
+def base_value(study: s.Study, metric: str) -> float | None:
+    """The same as a number."""
+    score = base_score(study, metric)
+    return score.value if score is not None else None
+
+
+def base_told(study: s.Study) -> dict[str, Any]:
+    """The base's value of each objective that has one, as JSON has it."""
+    found = {metric: base_value(study, metric) for metric, _ in study.objectives}
+    return {metric: value for metric, value in found.items() if value is not None}
+
+
+def waiting(study: s.Study) -> list[str]:
+    """The objectives for which complete trials wait: the boards score them after the training."""
+    if not any(trial.pending and not trial.values for trial in study.trials.values()):
+        return []
+    return [metric for metric, _ in study.objectives if metric.split("/")[0] in BOARDS]
+
+
+def no_best(study: s.Study) -> str:
+    """Why no trial is the best one."""
+    trials = study.trials.values()
+    if any(one.pending and not one.values for one in trials):
+        return f"no complete trial has its score of {' and '.join(waiting(study)) or 'the objectives'} yet"
+    if any(one.state == s.COMPLETE and not one.values for one in trials):
+        return "no complete trial has a value of " + " and ".join(metric for metric, _ in study.objectives)
+    return "no trial is complete"
 
 
 def references(study: s.Study) -> list[float | None]:

@@ -16,6 +16,10 @@ from core.contract.series import Series, add
 # What may also happen to a complete trial whose last scoring is still to come.
 WHILE_PENDING = (e.TrialScored, e.TrialScoring, e.ScoringAssigned, e.ScoringEnded, e.TrialFailed)
 
+OVER: dict[str, Any] = {
+    "scoring": -1, "scoring_done": 0, "scoring_total": 0, "scoring_from": (0, 0.0), "scoring_at": 0.0,
+}  # fmt: skip
+
 
 def may(trial: s.Trial, event: e.TrialEvent) -> bool:
     """May ``event`` happen to a trial whose training is done?"""
@@ -55,13 +59,18 @@ def _scored(trial: s.Trial, event: e.TrialScored) -> s.Trial:
 
 def over(trial: s.Trial) -> s.Trial:
     """Nothing of it is being scored."""
-    return replace(trial, scoring=-1, scoring_done=0, scoring_total=0)
+    return replace(trial, **OVER)
 
 
 def _scoring(trial: s.Trial, event: e.TrialScoring) -> s.Trial:
     """A complete trial goes on waiting for its last step, whatever is scored before."""
     step = trial.scoring if trial.pending else event.step
-    return replace(trial, scoring=step, scoring_done=event.done, scoring_total=event.total)
+    goes_on = trial.scoring_at and (step, event.total) == (trial.scoring, trial.scoring_total)
+    first = trial.scoring_from if goes_on else (event.done, event.at)
+    return replace(
+        trial, scoring=step, scoring_done=event.done, scoring_total=event.total, scoring_from=first,
+        scoring_at=event.at,
+    )  # fmt: skip
 
 
 def _ended(trial: s.Trial, event: e.ScoringEnded) -> s.Trial:

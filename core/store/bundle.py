@@ -20,6 +20,7 @@ from typing import Any
 import msgspec
 import tomli_w
 
+from core.contract import progress, reference
 from core.contract.secrets import Redactor
 from core.store import markdown as md
 from core.store import table, tensors
@@ -36,7 +37,7 @@ def fill(report: Report, folder: Path, evidence: bool = False) -> tuple[dict[str
 
     Raises OSError. ``evidence``: prompts and answers of the boards, too, which may be harmful text.
     """
-    notes: list[str] = []
+    notes: list[str] = list(report.pending)
     _put(folder / "study.toml", tomli_w.dumps(report.raw))
     _json(folder / "versions.json", report.versions)
     _json(folder / "data.json", msgspec.to_builtins(report.prints))
@@ -77,6 +78,7 @@ def _trial(report: Report, number: int, sums: dict[str, str]) -> dict[str, Any]:
             "trial": number, "state": one.state, "params": one.params, "knobs": one.knobs, "step": one.step,
             "values": dict(zip(metrics, one.values, strict=False)), "latest": one.latest, "why": one.why,
             "scores": msgspec.to_builtins(one.scores),
+            "scoring": progress.scoring_told(one) if one.pending else None,
             "ran": None if ran is None else {**msgspec.to_builtins(ran), "alone": ran.alone},
             "adapter_sha256": sums if chosen else {},
         }
@@ -88,7 +90,11 @@ def _adapter(report: Report, folder: Path, notes: list[str]) -> dict[str, str]:
     trial = report.chosen
     source = Path(report.study.folder) / trial.adapter if trial is not None and trial.adapter else None
     if source is None or not source.is_dir() or source.is_symlink():
-        why = "no trial is complete" if trial is None else f"trial {trial.number} ({trial.state}) has none"
+        why = (
+            reference.no_best(report.study)
+            if trial is None
+            else f"trial {trial.number} ({trial.state}) has none"
+        )
         notes.append(f"no adapter: {why}")
         return {}
     (folder / ADAPTER).mkdir()

@@ -53,7 +53,7 @@ def _title(report: Report) -> list[str]:
     study, chosen = report.study, report.chosen
     made = time.strftime("%Y-%m-%d", time.gmtime(report.made_at))
     if chosen is None:
-        what = "No trial of this study is complete, so there is no adapter here: only what is known so far."
+        what = f"{md.text(report.why_none)}, so there is no adapter here: only what is known so far."
     else:
         best = "the best" if (one := ranking.best(study)) and one.number == chosen.number else "a chosen one"
         what = (

@@ -9,7 +9,7 @@ from typing import Any
 
 import tomli_w
 
-from core.contract import ranking
+from core.contract import ranking, reference
 from core.contract import state as s
 from core.contract.figures import figure
 from core.contract.knobs import KNOBS
@@ -99,6 +99,7 @@ def _head(report: Report) -> str:
         ("began", _date(study.created_at)),
         ("ended", _date(study.ended_at)),
         ("trials", f"{counts} of {study.total_trials} planned"),
+        *([("pending", _text("; ".join(report.pending)))] if report.pending else []),
         ("objectives", _text(", ".join(f"{metric} ({way})" for metric, way in study.objectives))),
         ("search", ", ".join(f"{name} {_text(section.get(name, '–'))}" for name in SEARCH)),
         ("base model", _text(report.raw.get("model", {}).get("base", ""))),
@@ -111,13 +112,14 @@ def _head(report: Report) -> str:
 def _chosen(report: Report) -> str:
     trial = report.chosen
     if trial is None:
-        return _section("Result", "<p>No trial is complete yet.</p>")
+        return _section("Result", f"<p>{_text(report.why_none)}.</p>")
     names = searched(report.study)
     ran = report.ran.get(trial.number)
     told = [
         (f"<code>{_text(name)}</code>", f"<b>{_number(name, value)}</b>")
         for name, value in report.values.items()
     ]
+    told += [("base", f"{_code(name)} {_number(name, one)}") for name, one in _base(report).items()]
     told += [("state", _text(trial.state)), ("steps", f"{trial.step:,} of {trial.total_steps:,}")]
     told += [("trained", f"{trial.trainable:,} parameters, {trial.elapsed_s:.1f} s")]
     if ran is not None:
@@ -129,6 +131,10 @@ def _chosen(report: Report) -> str:
         for name, value in trial.knobs.items()
     ]  # fmt: skip
     return _section(f"Trial {trial.number}", _pairs(told) + _table(("knob", "value", "", "meaning"), knobs))
+
+
+def _base(report: Report) -> dict[str, float]:
+    return reference.base_told(report.study)
 
 
 def _number(name: str, value: float | None) -> str:

@@ -79,6 +79,7 @@ def limits(report: Report) -> list[str]:
     said += [
         f"{md.code(one.metric)} breaks its limit ({one.limit})." for one in known if one.verdict == "broken"
     ]
+    said += [f"At the export the {md.text(one)}." for one in report.pending]
     said += [f"{', '.join(names)} without a value: {md.text(why)}." for why, names in _unsaid(known).items()]
     seen = {one.board for one in known if one.trial != NOT_SCORED}
     missing = [board for board in BOARDS if board not in seen]

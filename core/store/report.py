@@ -9,7 +9,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from core.contract import events as e
-from core.contract import ranking, specfile
+from core.contract import ranking, reference, specfile
 from core.contract import state as s
 from core.contract.secrets import Redactor
 from core.contract.spec import Spec
@@ -43,6 +43,24 @@ class Report:
     made_at: float  # Unix seconds
 
     @property
+    def why_none(self) -> str:
+        """Why there is no trial to export, as the beginning of a sentence."""
+        why = reference.no_best(self.study)
+        return why[:1].upper() + why[1:]
+
+    @property
+    def pending(self) -> list[str]:
+        """What scores were still to come at the export, in words: a line for each trial."""
+        found = []
+        for number, trial in sorted(self.study.trials.items()):
+            if trial.pending:
+                so_far = (
+                    f" ({trial.scoring_done} of {trial.scoring_total} answers)" if trial.scoring_total else ""
+                )
+                found.append(f"scores of trial {number} at step {trial.scoring} were still pending{so_far}")
+        return found
+
+    @property
     def values(self) -> dict[str, float]:
         """The chosen trial's objectives."""
         metrics = [metric for metric, _ in self.study.objectives]
@@ -50,13 +68,21 @@ class Report:
 
 
 def gather(
-    events: Sequence[e.Event], name: str, trial: int | None, versions: dict[str, Any], made_at: float
+    events: Sequence[e.Event],
+    name: str,
+    trial: int | None,
+    versions: dict[str, Any],
+    made_at: float,
+    live: s.Study | None = None,
 ) -> Report:
-    """The report on the study ``name`` as its journal tells it. ``trial``: instead of the best one.
+    """The report on the study ``name`` as its journal tells it. ``trial``: instead of the best one. ``live``:
+    as the engine has it, for how far scorings are, which no journal holds.
 
     Raises KeyError where the journal knows no such study or trial.
     """
     study = folded([events]).studies[name]
+    if live is not None:
+        study = replace(study, trials={number: _so_far(one, live) for number, one in study.trials.items()})
     raw = Redactor().anything(study.spec)
     try:
         spec = specfile.parse(raw)
@@ -67,6 +93,14 @@ def gather(
         study, chosen, raw, spec, tuple(decisions(events)), company(events), rows(study),
         plots(study, chosen), _prints(spec, study.created_at), versions, made_at,
     )  # fmt: skip
+
+
+def _so_far(trial: s.Trial, live: s.Study) -> s.Trial:
+    """The trial with how far its last scoring is."""
+    seen = live.trials.get(trial.number)
+    if seen is None or not trial.pending or seen.scoring != trial.scoring:
+        return trial
+    return replace(trial, scoring_done=seen.scoring_done, scoring_total=seen.scoring_total)
 
 
 def _prints(spec: Spec | None, since: float) -> dict[str, Print]:

@@ -1,6 +1,7 @@
 """All trials as rows: for CSV, Parquet and the report.
 
-Columns, in this order: what the trial is, ``param.NAME`` for knobs that were searched and ``knob.NAME`` for
+Columns, in this order: what the trial is (with ``scoring_step``, ``scoring_done`` and ``scoring_total`` where
+last scores are still to come), ``param.NAME`` for knobs that were searched and ``knob.NAME`` for
 those that stood, ``value.METRIC`` for the objectives, ``latest.METRIC`` for all that was reported, and
 ``score.METRIC`` with ``.low``, ``.high`` (95 %) and ``.samples`` for the boards.
 """
@@ -13,6 +14,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from core.contract import progress
 from core.contract import state as s
 from core.contract.knobs import KNOBS
 from core.contract.plain import plain
@@ -67,6 +69,8 @@ def _row(study: s.Study, trial: s.Trial, names: frozenset[str], redactor: Redact
         "foretold_bytes": trial.foretold_bytes, "measured_bytes": trial.measured_bytes,
         "retry": trial.retry, "why": trial.why, "error": trial.error,
     }  # fmt: skip
+    told = progress.scoring_told(trial) if trial.pending else None
+    found |= {f"scoring_{name}": value for name, value in (told or {}).items()}
     for name, value in {**trial.knobs, **trial.params}.items():
         kind = "param" if name in names else "knob"
         found[f"{kind}.{name}"] = json.dumps(value) if isinstance(value, list) else value
@@ -87,6 +91,7 @@ def _text(value: Any, redactor: Redactor) -> Any:
 
 FIRST = (
     "trial", "state", "step", "total_steps", "elapsed_s", "queued_at", "started_at", "ended_at", "device",
+    "scoring_step", "scoring_done", "scoring_total",
 )  # fmt: skip
 LAST = ("trainable", "foretold_bytes", "measured_bytes", "retry", "why", "error")
 KINDS = ("value", "param", "knob", "latest", "score")

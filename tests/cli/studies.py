@@ -54,6 +54,24 @@ def completed(number: int, loss: float, adapter: str = "trials/0/adapter") -> e.
     )
 
 
+def pending(number: int, *values: float, at: float = 110.0) -> e.Event:
+    """The trial's training is done; its boards are still scored."""
+    same: dict[str, Any] = {"study": "small", "trial": number}
+    return e.TrialCompleted(
+        at=at + number, step=40, values=values, scoring=40, adapter="trials/0/adapter", **same
+    )
+
+
+def scoring(number: int, done: int, total: int, at: float = 115.0, step: int = 40) -> e.Event:
+    """How far the scoring of a trial is."""
+    return e.TrialScoring(at=at, study="small", trial=number, step=step, done=done, total=total)
+
+
+def based(loss: float = 3.28) -> e.Event:
+    """The base's loss on the sampled validation rows."""
+    return e.BaseScored(at=104.0, study="small", scores={"quality/loss": Score(loss, 3.0, 3.5, 64)})
+
+
 def ended(outcome: str = "complete") -> e.Event:
     """The study's end."""
     return e.StudyEnded(at=200.0, study="small", outcome=outcome, why="all trials are done")

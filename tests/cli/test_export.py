@@ -149,3 +149,21 @@ def test_rerun_and_merge_say_what_is_missing(study, tmp_path, capsys):
     assert "data.source: train.jsonl is not on this machine" in told and "--data FILE" in told
     assert main(["merge", "--trial", "3", "--out", str(tmp_path / "m")]) == exits.FAILURE
     assert "trial 3 (failed) has no adapter" in capsys.readouterr().err
+
+
+def test_scores_that_are_pending_at_the_export_are_said(home, tmp_path, capsys):
+    first, *rest = scored_study(ends=["complete", "pruned", "complete"])
+    folder = runs.create("tidy-7b", tomli_w.dumps(first.spec))
+    waits = [
+        replace(one, scoring=400) if isinstance(one, e.TrialCompleted) and one.trial == 2 else one
+        for one in rest
+    ]
+    keep(folder, [replace(first, folder=str(folder)), *waits])
+    out = tmp_path / "out"
+    assert main(["export", "--out", str(out)]) == exits.OK
+    line = "scores of trial 2 at step 400 were still pending"
+    assert line in capsys.readouterr().out and f"At the export the {line}." in (out / "README.md").read_text()
+    assert line in (out / "report.html").read_text()
+    trials = {one["trial"]: one for one in json.loads((out / "trials.json").read_text())}
+    assert trials[2]["scoring"] == {"step": 400, "done": 0, "total": 0} and trials[0]["scoring"] is None
+    assert "scoring_step,scoring_done,scoring_total" in (out / "trials.csv").read_text().splitlines()[0]

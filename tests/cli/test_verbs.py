@@ -31,7 +31,8 @@ def test_status_in_words_and_as_json(running, capsys):
     assert found["engine"]["running"] is True
     study = found["studies"][0]
     assert study["trials"] == {"complete": 1, "running": 1} and study["state"] == "running"
-    assert study["best"] == {"trial": 0, "values": {"eval/loss": 1.5}} and study["left_s"] is not None
+    assert study["best"] == {"trial": 0, "values": {"eval/loss": 1.5}, "scoring": None}
+    assert study["left_s"] is not None
 
 
 def test_status_as_json_says_what_each_pack_takes_and_gives(running, capsys):
@@ -48,6 +49,54 @@ def test_status_as_json_says_what_each_pack_takes_and_gives(running, capsys):
         "trial_bytes": {"1": 40, "2": 50}, "used_bytes": 1000, "free_bytes": 3000, "total_bytes": 4000,
         "why_alone": "",
     }  # fmt: skip
+
+
+def three_scored(*values: float, metric: str = "eval/loss") -> list[e.Event]:
+    """All three trials are complete, and each has 15 of its 32 answers."""
+    goal = [{"metric": metric, "direction": "minimize"}]
+    told = [studies.created(objectives=goal)]
+    for number in range(3):
+        told += [*studies.trial(number, studies.pending(number, *values)), studies.scoring(number, 15, 32)]
+    return told
+
+
+def test_status_and_best_say_what_is_still_being_scored(engine, capsys):
+    engine.state = studies.state(*three_scored(2.05), studies.based())
+    assert main(["status"]) == exits.OK
+    shown = capsys.readouterr().out
+    assert "3 of 3 trials complete, 3 being scored (45 of 96 answers); 100% of the steps done\n" in shown
+    assert "best: trial 0  eval/loss base 3.28 → 2.05  (scoring 15/32)" in shown
+    assert main(["status", "--json"]) == exits.OK
+    (study,) = json.loads(capsys.readouterr().out)["studies"]
+    assert study["steps"] == {"done": 120, "planned": 120} and study["base"] == {"eval/loss": 3.28}
+    assert study["scoring"] == {"trials": 3, "done": 45, "total": 96}
+    assert study["best"]["scoring"] == {"step": 40, "done": 15, "total": 32}
+    assert main(["best"]) == exits.OK
+    shown = capsys.readouterr().out
+    assert "small: trial 0  eval/loss base 3.28 → 2.05" in shown
+    assert "eval/loss of the base is over 64 sampled validation rows (quality/loss)" in shown
+    assert "its last scores are still to come: scoring 15/32" in shown and "trials 1, 2 still being" in shown
+    assert main(["best", "--json"]) == exits.OK
+    found = json.loads(capsys.readouterr().out)
+    assert found["scoring"] == {"step": 40, "done": 15, "total": 32} and found["pending"] == [0, 1, 2]
+
+
+def test_best_says_that_complete_trials_wait_for_the_score_of_the_objective(engine, capsys):
+    engine.state = studies.state(*three_scored(metric="safety/toxicity"))
+    assert main(["best"]) == exits.NO_RESULT
+    shown = capsys.readouterr().err
+    assert "no complete trial has its score of safety/toxicity yet" in shown and "`trimtab status`" in shown
+    assert main(["status"]) == exits.OK
+    assert "best: no complete trial has its score of safety/toxicity yet" in capsys.readouterr().out
+
+
+def test_status_counts_steps_and_says_that_a_trial_is_evaluated(engine, capsys):
+    done = e.TrialReported(at=134.0, study="small", trial=0, step=40, elapsed_s=4.0, metrics={})
+    engine.state = studies.state(studies.created(), *studies.trial(0, done), *studies.trial(1))
+    assert main(["status"]) == exits.OK
+    shown = capsys.readouterr().out
+    assert "2 running of 3 trials, 1 evaluating; 41% of the steps done; about " in shown
+    assert "100%" not in shown and "left" in shown
 
 
 @pytest.mark.parametrize(

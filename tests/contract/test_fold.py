@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from core.contract import events as e
-from core.contract import ranking, wire, work
+from core.contract import progress, ranking, wire, work
 from core.contract import state as s
 from core.contract.fold import FROM, STEPS, apply, refusal
 from core.contract.score import Score
@@ -124,7 +124,7 @@ def test_a_study_is_paused_and_resumed_once():
     assert (state.studies["a"].state, state.studies["a"].why) == ("paused", "paused by me")
     assert (
         refusal(state, paused) == "the study is paused"
-        and ranking.study_left_s(state.studies["a"], 9) is None
+        and progress.study_left_s(state.studies["a"], 9) is None
     )
     state = apply(state, resumed)
     assert (state.studies["a"].state, state.studies["a"].why) == ("running", "")

@@ -89,4 +89,4 @@ def test_hostile_text_is_shown_and_does_nothing(report, events):
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_study_that_has_hardly_begun_has_a_page_too(report, events, count):
-    assert "No trial is complete yet" in "".join(Reader(page(report(events[:count]))).shown)
+    assert "No trial is complete." in "".join(Reader(page(report(events[:count]))).shown)

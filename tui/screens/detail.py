@@ -7,7 +7,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, VerticalScroll
 from textual.widgets import Footer
 
-from core.contract import ranking
+from core.contract import progress
 from core.contract import state as s
 from core.contract.knobs import TABLE
 from core.contract.metrics import METRICS
@@ -96,17 +96,31 @@ class DetailScreen(SteeringScreen):
         line.append(full, style=look[trial.state])
         line.append(empty, style=look["muted"])
         line.append(f" {trial.step}/{trial.total_steps} steps  {duration(trial.elapsed_s)}")
-        left = ranking.trial_left_s(trial)
+        left = progress.trial_left_s(study, trial)
         if left is not None:
             line.append(f", {duration(left)} left", style=look["muted"])
         if trial.device:
             line.append(f"  on {plain(trial.device, 20)}", style=look["muted"])
-        why = Text(no_wrap=True, overflow="ellipsis")
+        why = self._going_on(trial)
         why.append(
             plain(trial.why or (trial.lines[-1].text if trial.lines else ""), 300), style=look["muted"]
         )
         lines = [line, why, *([told] if (told := steered(trial, look)) else [])]
         return Text("\n", no_wrap=True, overflow="ellipsis").join(lines)
+
+    def _going_on(self, trial: s.Trial) -> Text:
+        """Its last evaluation; and what is being scored: of a complete trial its last scores, else a snapshot
+        of it while it trains."""
+        look, line = self.console.look, Text(no_wrap=True, overflow="ellipsis")
+        told, left = progress.scoring_words(trial), progress.scoring_left_s(trial)
+        if progress.evaluating(trial):
+            line.append(f"{progress.EVALUATING}  ", style=look["info"])
+        if told and trial.pending:
+            more = f", {duration(left)} left" if left is not None else ""
+            line.append(f"{told}{more}  ", style=look["info"])
+        elif told:
+            line.append(f"step {trial.scoring}: {told}  ", style=look["muted"])
+        return line
 
     def _knobs(self, trial: s.Trial) -> Text:
         look, width = self.console.look, self._inside("#knobs")

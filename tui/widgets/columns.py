@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from core.contract import ranking
+from core.contract import progress, ranking
 from core.contract import state as s
 from core.contract.knobs import KNOBS
 from core.contract.plain import plain
@@ -13,6 +13,7 @@ from tui.text import ASKED, GLYPHS, bar, duration, loss, number, sparkline
 from tui.widgets.signs import LONGEST_SIGNS, Piece, marked, signs_of, signs_width, words_of
 
 LONGEST_KNOB = 11
+PROGRESS = 13  # cells: a bar and its percents, or "scoring 12/36"
 GAP = 2  # cells between columns
 
 Draw = Callable[[s.Study, s.Trial, bool], list[Piece]]  # the study, a trial, is it the best
@@ -56,7 +57,7 @@ def _fixed(study: s.Study, width: int) -> list[Column]:
         Column("# ", 4, 0, _number, right=True),
         *([Column("", min(LONGEST_SIGNS, signs), 1, signs_of)] if signs else []),
         Column("state", 11, 0, _state),
-        Column("progress", 13, 1, _progress),
+        Column("progress", PROGRESS, 1, _progress),
         Column("left", 6, 4, _left, right=True),
         Column("loss", curve, 3, _curve(curve)),
         Column("eval", 6, 5, _eval, right=True),
@@ -87,15 +88,28 @@ def _state(study: s.Study, trial: s.Trial, best: bool) -> list[Piece]:
 
 
 def _progress(study: s.Study, trial: s.Trial, best: bool) -> list[Piece]:
+    """How many of its steps are done; in words what goes on when all are."""
+    if trial.pending:
+        return [(_scoring(trial), "info")]
+    if progress.evaluating(trial):
+        return [("██", trial.state), (f" {progress.EVALUATING}", "")]
     share = min(1.0, trial.step / trial.total_steps) if trial.total_steps else 0.0
     full, empty = bar(share, 8)
-    return [(full, trial.state), (empty, "muted"), (f" {100 * share:>3.0f}%", "")]
+    return [(full, trial.state), (empty, "muted"), (f" {int(100 * share):>3}%", "")]
+
+
+def _scoring(trial: s.Trial) -> str:
+    """Such as "scoring 12/36"; in percents where that is too long."""
+    told = progress.scoring_words(trial)
+    if len(told) > PROGRESS:
+        told = f"scoring {100 * trial.scoring_done // trial.scoring_total:>3}%"
+    return told
 
 
 def _left(study: s.Study, trial: s.Trial, best: bool) -> list[Piece]:
     if trial.state in s.ENDED:
         return [(duration(trial.elapsed_s), "muted")]
-    return [(duration(ranking.trial_left_s(trial)), "")]
+    return [(duration(progress.trial_left_s(study, trial)), "")]
 
 
 def _curve(width: int) -> Draw:

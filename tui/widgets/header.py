@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from core.contract import ranking
+from core.contract import progress, ranking, reference
 from core.contract import state as s
 from core.contract.knobs import KNOBS
 from core.contract.plain import plain
@@ -57,17 +57,17 @@ def _first_line(line: Text, study: s.Study, now: float, look: Palette, width: in
         line.append(f" +{more} (S)", style=look["muted"])
     line.append(f"  {GLYPHS[meaning]} {study.state}  ", style=look[meaning])
     room = 6 if width < 100 else 12 if width < 140 else 24
-    full, empty = bar(ended / study.total_trials if study.total_trials else 0.0, room)
+    full, empty = bar(progress.share(study), room)
     line.append(full, style=look["primary"])
     line.append(empty, style=look["muted"])
-    line.append(f" {ended}/{study.total_trials} ")
+    line.append(f" {progress.percent(study)}%  {ended}/{study.total_trials} ")
     counts = ranking.counts(study)
     for state in COUNTED:
         if counts.get(state):
             line.append(f" {GLYPHS[state]}{counts[state]}", style=look[state])
             if width >= 120:
                 line.append(f" {state} ", style=look["muted"])
-    left = ranking.study_left_s(study, now)
+    left = progress.study_left_s(study, now)
     line.append(f"  {duration((study.ended_at or now) - study.created_at)}", style=look["muted"])
     if left is not None:
         line.append(f" · {duration(left)} left", style=look["muted"])
@@ -80,8 +80,13 @@ def _second_line(line: Text, study: s.Study, look: Palette) -> None:
     metric, direction = study.objectives[0]
     if best is not None:
         line.append(f"best #{best.number} ", style=look["good"])
-        for (name, _), value in zip(study.objectives, best.values, strict=False):
-            line.append(f"{name} {loss(value)}  ", style="bold")
+        for place, ((name, _), value) in enumerate(zip(study.objectives, best.values, strict=False)):
+            base = reference.base_value(study, name) if not place else None
+            line.append(f"{name} ", style="bold")
+            if base is not None:
+                line.append(f"base {loss(base)} → ", style=look["muted"])
+            line.append(f"{loss(value)}  ", style="bold")
+        _going_on(line, study, look)
         front = len(ranking.front(study))
         if front > 1:
             line.append(f"first of {front} on the front  ", style=look["muted"])
@@ -89,12 +94,24 @@ def _second_line(line: Text, study: s.Study, look: Palette) -> None:
         shown = " ".join(f"{_short(key)}={number(value)}" for key, value in knobs)
         line.append(plain(shown, 80), style=look["muted"])
     else:
-        line.append(f"no trial complete yet; {direction} {metric}", style=look["muted"])
+        _going_on(line, study, look)
+        told = reference.no_best(study) if reference.waiting(study) else "no trial complete yet"
+        line.append(f"{plain(told, 100)}; {direction} {metric}", style=look["muted"])
+        base = reference.base_value(study, metric)
+        if base is not None:
+            line.append(f", base {loss(base)}", style=look["muted"])
     section = study.spec["study"]
     line.append(f"  {section['sampler']} · {section['pruner']}", style=look["muted"])
     if study.state in ("failed", "stopped"):
         style = look["error" if study.state == "failed" else "warning"]
         line.append(f"  {plain(study.why, 200)}", style=style)
+
+
+def _going_on(line: Text, study: s.Study, look: Palette) -> None:
+    """What goes on when steps are done: evaluations, and scorings of complete trials."""
+    told = progress.going_on(study)
+    if told:
+        line.append(f"{', '.join(told)}  ", style=look["info"])
 
 
 def _short(name: str) -> str:
