@@ -1,8 +1,9 @@
-"""What is measured on a noisy machine, whose load comes and goes: the number of trials found is right, and stays."""
+"""On a noisy machine whose load comes and goes the number of trials found is right, and stays."""
 
 import math
 import random
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 
@@ -25,7 +26,7 @@ def load(kind: str, draw: random.Random) -> Iterator[float]:
 
 
 def study(seed: int, most: int, noise: float, kind: str, windows: int = 1200) -> list[int]:
-    """The base numbers, window by window, of a machine that is no faster with more than ``most`` trials. Trials
+    """The number by windows, on a machine that is no faster with more than ``most`` trials at once. Trials
     take some minutes; places are filled at once and given up when a trial ends."""
     draw, growth, ends, found = random.Random(seed), Growth(), [], []
     for nth, speed in zip(range(windows), load(kind, draw), strict=False):
@@ -44,7 +45,7 @@ def study(seed: int, most: int, noise: float, kind: str, windows: int = 1200) ->
 def test_the_number_is_right_in_19_of_20_studies_and_never_goes_up_and_down(most, noise, kind):
     each = [study(seed, most, noise, kind) for seed in range(SEEDS)]
     right = sum(one[-1] == most for one in each)
-    turns = [sum(b < a for a, b in zip(one, one[1:], strict=False)) for one in each]
+    turns = [sum(b < a for a, b in pairwise(one)) for one in each]
     assert right >= 0.95 * SEEDS and max(turns) <= 1
 
 

@@ -19,7 +19,8 @@ def test_what_was_learnt_is_there_for_the_next_engine_and_for_its_owner_alone(tm
     "content",
     [
         b"", b"\xff\x00", b"[]", b'{"version": 2, "kinds": {"a": {"number": 4}}}',
-        b'{"version": 1, "kinds": {"a": {"number": 1000000}}}', b'{"version": 1, "kinds": {"a": {"number": 0}}}',
+        b'{"version": 1, "kinds": {"a": {"number": 1000000}}}',
+        b'{"version": 1, "kinds": {"a": {"number": 0}}}',
     ],
 )  # fmt: skip
 def test_a_file_that_makes_no_sense_is_as_if_there_were_none(tmp_path, content):
