@@ -8,7 +8,7 @@ A larger number is worth it when each place more brings at least 5 % of what a p
 before, and when the difference lies beyond the spread of the windows measured (an interval by Student's t).
 ``windows.py`` says which windows are compared: at least 3 of each number, next to each other in time. On a
 quiet machine these 3 decide. On a noisy one nothing is decided yet: the larger number stays and is measured
-on. It is given up when the difference is clearly too small, or when 96 windows, or those of five minutes,
+on. It is given up when the difference is clearly too small, or when 60 windows, or those of two minutes,
 could not show it. Then places are not filled again until the smaller number is reached, which gives one more
 comparison; and the larger one is tried again after some time, each time after twice as long, or as soon as
 the windows spread half as much. All comparisons of two numbers count together. A number is not tried at all
@@ -26,7 +26,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from core.daemon.windows import FEW, MANY, NEAR_S, Gain, Window, Windows
+from core.daemon.windows import BESIDE_S, FEW, MANY, Gain, Window, Windows
 
 BEGIN = 2
 MOST = 64
@@ -158,7 +158,7 @@ class Growth:
 
     def _is_in_vain(self, found: Gain | None) -> bool:
         """Are there all the windows of what is tried that could show something?"""
-        late = self._tried >= FEW and self._now - self._since > NEAR_S
+        late = self._tried >= FEW and self._now - self._since > BESIDE_S
         return (
             self._tried >= MANY or late or (found is not None and self._tried >= HOPELESS and found.mean <= 0)
         )

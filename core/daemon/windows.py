@@ -20,18 +20,13 @@ from dataclasses import dataclass, field
 
 from core.evaluate.student import quantile
 
-LOOKS = (
-    3,
-    6,
-    12,
-    24,
-    48,
-    96,
-)  # windows of the later number at which a comparison is made; nothing in between
+# windows of the later number at which a comparison is made; nothing in between
+LOOKS = (3, 6, 12, 24, 60)
 LEAST, MANY = LOOKS[0], LOOKS[-1]
-NEAR_S = 300.0  # from a change of the number: windows compared, the next spell, and a gap within one
+NEAR_S = 300.0  # from a spell to the one it is compared with, and at most so long a gap within one
+BESIDE_S = 120.0  # from a change of the number to the windows that are compared
 FEW = 12  # windows of each side that are compared however long they take
-DRIFT = 0.003  # of log(tokens/s) in a second: what a machine's load may well do (a half in four minutes)
+DRIFT = 0.004  # of log(tokens/s) in a second: what a machine's load may well do (a half in three minutes)
 SPELLS = 64  # kept, the newest
 TAIL = 0.002  # of Student's t beyond each end of an interval
 JUMP_TAIL = 0.0002  # the same for a jump within a side: all places of a jump are tried
@@ -219,7 +214,7 @@ def _pair(before: Spell, after: Spell, look: int) -> Pair:
 
 
 def _near(side: Sequence[Window], change: float) -> list[Window]:
-    return [one for nth, one in enumerate(side) if nth < FEW or abs(one.at - change) <= NEAR_S]
+    return [one for nth, one in enumerate(side) if nth < FEW or abs(one.at - change) <= BESIDE_S]
 
 
 def _log_rates(sides: Sequence[Sequence[Window]]) -> list[list[float]]:

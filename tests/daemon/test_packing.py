@@ -85,13 +85,12 @@ def test_a_number_that_paid_is_left_when_it_is_shown_to_be_slower():
 
 
 def test_a_number_that_readings_could_not_show_says_so():
-    one = gpu(pack(2, 100.0))
-    for nth in range(60):
-        measure(
-            one, pack(4, 70.0 if nth % 2 else 145.0), 1
-        )  # about 100 in the mean, and never twice the same
+    one = gpu()
+    for count in (2, 4):
+        for nth in range(60):  # about 100 tokens/s in the mean
+            measure(one, pack(count, 75.0 if nth % 2 else 133.0), 1)
     number, why = one.wanted(MANY, 4)
-    assert number == 2 and why.startswith("2 at once gave 100 tokens/s, 4 not ")
+    assert number == 2 and why.endswith("tokens/s, 4 not shown to be faster, readings waver by 29 %")
 
 
 def test_a_study_begins_with_what_was_learnt_and_measures_on():
@@ -135,7 +134,7 @@ def test_whatever_is_measured_there_is_a_number_and_a_reason(rounds, limit, runn
 
 def test_every_change_of_the_number_is_told_once_with_the_numbers():
     one, told = gpu(), []
-    speeds = ((2, 9100.0), (4, 15200.0), (8, 15300.0), (4, 15200.0), *[(5, 15250.0)] * 4)
+    speeds = ((2, 9100.0), (4, 15200.0), (8, 15300.0), (4, 15200.0), *[(5, 15240.0)] * 4)
     for count, speed in speeds:
         for _ in range(3):
             measure(one, pack(count, speed), 1)

@@ -1,0 +1,147 @@
+"""Scores beside the training: what is pending, who waits for it, and what survives."""
+
+import pytest
+
+from core.contract import events as e
+from core.contract import work
+from core.train import checkpoint
+from tests.train.test_boards import SMALL, TIMED, scores, without_scores  # noqa: F401
+
+
+def test_a_message_waits_for_no_more_rows_than_are_read_in_a_quarter_of_a_second(
+    bench, tmp_path, without_scores, monkeypatch
+):
+    one = bench(evaluate={**SMALL, "samples": 40})
+    sizes = []
+    answering = one.pack._beside.scorings._answering
+    monkeypatch.setattr(type(answering), "_measure", lambda self, tokens, took_s: None)  # a slow machine
+    answering._rate = 400.0
+    real = answering._forward.rate
+
+    def counted(items, detailed):
+        sizes.append([len(item.row.ids) for item in items])
+        return real(items, detailed)
+
+    monkeypatch.setattr(answering._forward, "rate", counted)
+    one.assign(tmp_path)
+    one.finish()
+    assert len(sizes) > 20 and all(len(some) * max(some) <= 100 or len(some) == 1 for some in sizes)
+
+
+def test_a_trial_is_complete_when_its_training_is_and_its_scores_follow(bench, tmp_path, without_scores):
+    one = bench(evaluate={**SMALL, "budget": 1e-6})
+    one.assign(tmp_path)
+    while not one.of(e.TrialCompleted):
+        one.turn()
+    completed = one.of(e.TrialCompleted)[0]
+    assert completed.scoring == completed.step and completed.values
+    assert not one.of(e.TrialScored) and not one.of(e.BaseScored), "the budget has no room for them"
+    assert one.pack.busy and not one.pack.trains and one.pack.numbers == ()
+    one.finish()
+    last = one.of(e.TrialScored)[-1]
+    assert (last.step, last.last, last.values) == (completed.step, True, ())
+    assert last.changes and "safety/toxicity" in last.scores
+    assert one.told.index(completed) < one.told.index(one.of(e.TrialScored)[0])
+
+
+def test_an_objective_of_the_boards_comes_with_the_last_scores(bench, tmp_path, without_scores):
+    objective = {"objectives": [{"metric": "safety/toxicity"}, {"metric": "eval/loss"}], "pruner": "none"}
+    one = bench(study={"name": "s", **objective}, evaluate=SMALL)
+    one.assign(tmp_path)
+    one.finish()
+    assert one.of(e.TrialCompleted)[0].values == ()
+    told = one.of(e.TrialScored)[-1]
+    assert told.values == (
+        told.scores["safety/toxicity"].value,
+        one.of(e.TrialEvaluated)[-1].metrics["eval/loss"],
+    )
+    steps = [event.step for event in one.of(e.TrialScored)]
+    assert steps == [event.step for event in one.of(e.TrialEvaluated)], "the sampler hears of every one"
+
+
+def test_nothing_is_scored_before_the_first_step(bench, tmp_path, without_scores, monkeypatch):
+    one = bench(evaluate=SMALL)
+    one.assign(tmp_path)
+    began = []
+    answering = one.pack._beside.scorings._answering
+    real = answering.unit
+    monkeypatch.setattr(
+        answering, "unit", lambda *given: (began.append(len(one.of(e.TrialReported))), real(*given))[1]
+    )
+    one.finish()
+    assert began and began[0] >= 1
+
+
+def test_the_last_snapshot_of_a_complete_trial_is_scored_by_the_next_worker(bench, tmp_path, without_scores):
+    whole = bench(evaluate=SMALL)
+    whole.assign(tmp_path)
+    whole.finish()
+    (tmp_path / "other").mkdir()
+    left = bench(evaluate={**SMALL, "budget": 1e-6})
+    left.assign(tmp_path / "other")
+    while not left.of(e.TrialCompleted):
+        left.turn()
+    completed = left.of(e.TrialCompleted)[0]
+    left.pack.checkpoint_all()
+    again = bench(evaluate=SMALL)
+    folder = str(tmp_path / "other" / "0")
+    message = work.Score(0, dict(again.spec.train), folder, completed.step, 1.0, {"eval/loss": 2.0})
+    again.pack.do(message)
+    again.pack.do(message)
+    again.finish()
+    assert len(again.of(e.TrialScored)) == 1 and again.of(e.TrialScored)[0].last
+    for name, score in scores(again).items():
+        if name not in TIMED:
+            assert score == pytest.approx(scores(whole)[name]) or score.value == pytest.approx(
+                scores(whole)[name].value, rel=1e-3, abs=1e-4
+            )
+
+
+def test_an_adapter_that_is_gone_is_a_word(bench, tmp_path, without_scores):
+    one = bench(evaluate=SMALL)
+    one.pack.do(work.Score(0, dict(one.spec.train), str(tmp_path / "0"), 8, 1.0))
+    one.finish()
+    assert "cannot be scored" in one.of(e.ScoringEnded)[0].why
+
+
+@pytest.mark.parametrize("left", [work.Prune(0, "so"), work.Leave(0, "so")])
+def test_a_trial_that_leaves_takes_what_is_pending_with_it(bench, tmp_path, without_scores, left):
+    one = bench(evaluate={**SMALL, "budget": 1e-6})
+    one.assign(tmp_path)
+    while not one.of(e.TrialEvaluated):
+        one.turn()
+    assert one.pack._beside.scorings.pending(0)
+    one.pack.do(left)
+    one.pack.settle()
+    assert not one.pack._beside.scorings.pending(0)
+    again = bench(evaluate={**SMALL, "budget": 1e-6})
+    again.assign(tmp_path, checkpoint=str(checkpoint.known(tmp_path / "0")[0]))
+    assert [one.step for one in again.pack._beside.scorings.pending(0)] == [4], "its checkpoint has it"
+
+
+def test_a_pause_keeps_what_is_pending_and_it_is_scored_meanwhile(bench, tmp_path, without_scores):
+    one = bench(evaluate={**SMALL, "budget": 1e-6})
+    one.assign(tmp_path)
+    while not one.of(e.TrialEvaluated):
+        one.turn()
+    one.pack.do(work.Pause(0))
+    assert one.pack.busy
+    one.finish()
+    assert [event.step for event in one.of(e.TrialScored)] == [4]
+
+
+def test_a_newer_snapshot_takes_the_place_of_one_that_is_not_begun(bench, tmp_path, without_scores):
+    one = bench(train={"steps": 16}, evaluate={**SMALL, "budget": 1e-6})
+    one.assign(tmp_path)
+    one.finish()
+    assert [event.step for event in one.of(e.TrialEvaluated)] == [4, 8, 12, 16]
+    assert [event.step for event in one.of(e.TrialScored)] == [16]
+
+
+def test_a_scoring_that_is_overtaken_says_how_many_samples_it_had_time_for(bench, tmp_path, without_scores):
+    one = bench(train={"steps": 400}, evaluate={**SMALL, "samples": 64, "boards": ["quality"], "every": 1})
+    one.assign(tmp_path)
+    while len(one.of(e.TrialScored)) < 2:
+        one.turn()
+    early = one.of(e.TrialScored)[0]
+    assert any("not enough time for more" in score.reason for score in early.scores.values())
