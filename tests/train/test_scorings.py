@@ -5,7 +5,13 @@ import pytest
 from core.contract import events as e
 from core.contract import work
 from core.train import checkpoint
-from tests.train.test_boards import SMALL, TIMED, scores, without_scores  # noqa: F401
+from tests.train.test_boards import SMALL, TIMED, scores
+
+
+@pytest.fixture
+def without_scores(monkeypatch, tmp_path):
+    """A cache of its own."""
+    monkeypatch.setenv("TRIMTAB_CACHE", str(tmp_path / "cache"))
 
 
 def test_a_message_waits_for_no_more_rows_than_are_read_in_a_quarter_of_a_second(
