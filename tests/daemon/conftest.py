@@ -54,7 +54,7 @@ class Engine:
             found = true()
             if found:
                 return found
-            time.sleep(0.05)
+            time.sleep(0.02)
         raise AssertionError(f"in vain: {what}\n{(self.home / 'engine.log').read_text()[-3000:]}")
 
     def state(self) -> State:
