@@ -83,6 +83,10 @@ class Seat:
             assert time.monotonic() < deadline, f"in vain: {what}\n{self.screen()}"
             await self.pilot.pause(0.02)
 
+    def up_to_date(self) -> bool:
+        """Is all that the engine has sent drawn?"""
+        return self.app.engine.attached and self.app._drawn[0] == self.app.engine.version
+
     async def sees(self, *words: str) -> None:
         await self.until(lambda: all(word in self.screen() for word in words), f"to see {words}")
 
@@ -104,8 +108,8 @@ def seat(tmp_path):
         try:
             async with app.run_test(size=size, notifications=True) as pilot:
                 you = Seat(app, pilot, backend)
-                await you.until(lambda: app.engine.attached, "to be attached")
-                await pilot.pause(0.3)
+                await you.until(you.up_to_date, "the engine's state to be drawn")
+                await pilot.pause()
                 yield you
         finally:
             await backend.runner.cleanup()

@@ -116,16 +116,16 @@ def test_picture(snap_compare, tmp_path, scene, size, keys):
 
 
 async def _settled(app: TrimtabApp, pilot: Pilot) -> None:
-    """Wait until two pictures in a row are the same. A cursor does not blink in a picture."""
+    """Wait until two pictures in a row are the same and show all that came; cursors stand still."""
     before = ""
     for field in app.screen.query(Input):
         field.cursor_blink = False
     for _ in range(100):
-        await pilot.pause(0.25)
+        await pilot.pause(0.1)
         app.screen.refresh()
         await pilot.pause()
         now = _text(app)
-        if now == before:
+        if now == before and app._drawn[0] == app.engine.version:
             return
         before = now
 
