@@ -93,9 +93,11 @@ def _progress(study: s.Study, trial: s.Trial, best: bool) -> list[Piece]:
         return [(_scoring(trial), "info")]
     if progress.evaluating(trial):
         return [("██", trial.state), (f" {progress.EVALUATING}", "")]
-    share = min(1.0, trial.step / trial.total_steps) if trial.total_steps else 0.0
+    done = min(trial.step, trial.total_steps)
+    share = done / trial.total_steps if trial.total_steps else 0.0
+    percent = 100 * done // trial.total_steps if trial.total_steps else 0
     full, empty = bar(share, 8)
-    return [(full, trial.state), (empty, "muted"), (f" {int(100 * share):>3}%", "")]
+    return [(full, trial.state), (empty, "muted"), (f" {percent:>3}%", "")]
 
 
 def _scoring(trial: s.Trial) -> str:
