@@ -37,7 +37,8 @@ def finite(metrics: dict[str, float]) -> dict[str, float]:
 
 
 def told(study: s.Study, spec: Spec, event: e.TrialEvent) -> e.TrialEvent | None:
-    """What the sampler is told of a trial's end at ``event``; None while its scores are to come."""
+    """What the sampler is told of a trial's end at ``event``; None while its scores are to come. A prune by a
+    limit has to happen first."""
     trial = study.trials[event.trial]
     awaits = awaits_boards(spec)
     match event:
@@ -45,8 +46,12 @@ def told(study: s.Study, spec: Spec, event: e.TrialEvent) -> e.TrialEvent | None
             return None if event.scoring >= 0 and awaits else event
         case e.TrialScored() | e.ScoringEnded():
             over = isinstance(event, e.ScoringEnded) or event.last
-            if not (over and awaits) or trial.state != s.COMPLETE or breaks_a_limit(study, trial):
+            if not (over and awaits) or trial.state != s.COMPLETE:
                 return None
+            if why := breaks_a_limit(study, trial):
+                return e.TrialPruned(
+                    at=event.at, study=study.name, trial=trial.number, step=trial.step, why=why, limit=True
+                )
             if not trial.values:
                 return e.TrialFailed(at=event.at, study=study.name, trial=trial.number, error=trial.why)
             return e.TrialCompleted(

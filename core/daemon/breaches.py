@@ -54,10 +54,14 @@ def broken_before(study: s.Study, trial: s.Trial) -> frozenset[str]:
     return frozenset(broken) | drift.said(trial.number, study.lines)
 
 
-def breaks_a_limit(study: s.Study, trial: s.Trial) -> bool:
-    """Does a limit that evaluate.on_breach prunes for say so of what the trial scored last?"""
-    prunes = study.spec.get("evaluate", {}).get("on_breach", "warn") == "prune"
-    return prunes and bool(_broken(limits_of(study), trial.scores, frozenset()))
+def breaks_a_limit(study: s.Study, trial: s.Trial) -> str:
+    """Why what the trial scored last prunes it, by evaluate.on_breach; empty when it does not."""
+    if study.spec.get("evaluate", {}).get("on_breach", "warn") != "prune":
+        return ""
+    broken = next(iter(_broken(limits_of(study), trial.scores, frozenset()).values()), None)
+    if broken is None:
+        return ""
+    return f"{broken.metric} is {trial.scores[broken.metric]}: over the limit {broken}"
 
 
 def _broken(limits: list[Limit], scores: dict[str, Score], known: frozenset[str]) -> dict[str, Limit]:
@@ -109,14 +113,8 @@ class Breaches:
 
     def _act(self, study: s.Study, trial: int, found: Finding) -> None:
         by, name = f"the limit {found.limit}", study.name
-        ended = study.trials[trial]
-        if ended.state == s.COMPLETE:
-            if breaks_a_limit(study, ended):
-                pruned = e.TrialPruned(
-                    at=time.time(), study=name, trial=trial, step=ended.step, why=found.text, limit=True
-                )
-                self._supervisor.put(pruned)
-            return
+        if study.trials[trial].state == s.COMPLETE:
+            return  # the runner prunes it, before the sampler is told
         match study.spec.get("evaluate", {}).get("on_breach", "warn"):
             case "pause":
                 self._do(wire.PauseTrial(name, trial, by=by))

@@ -58,7 +58,7 @@ class Runner:
     ) -> None:
         self.name = spec.study.name
         self._supervisor, self._crew, self._search = supervisor, crew, search
-        self._spec, self._folder = spec, folder
+        self._spec, self._folder, self._begun = spec, folder, time.monotonic()
         self._places = Places(spec.resources.pack, devices, foresight)
         self.weighing = Weighing(foresight, self._places, search, supervisor.put)
         self._module, self._why_pruned = worker_module, why_pruned
@@ -66,7 +66,6 @@ class Runner:
         self._fruitless = 0  # workers in a row that ended before any trial ran
         self._inbox: asyncio.PriorityQueue[tuple[bool, int, Message]] = asyncio.PriorityQueue()
         self._posted = 0
-        self._begun = time.monotonic()
         self.proposing = Proposing(spec, search, self.weighing, supervisor.put, lambda: self.study)
         self.stopping = Stopping(crew, self.departures, supervisor.put, lambda: self.study)
         self._afterwards = Afterwards(crew, self.departures, folder, spec.resources.retries,
@@ -84,8 +83,7 @@ class Runner:
         return await self._supervisor.put(*events)
 
     def post(self, message: Message) -> None:
-        """Have the runner deal with ``message``. What a worker's loss needs goes ahead of what Optuna is
-        told: a slow storage must not keep trials without a worker."""
+        """Have the runner deal with ``message``; a lost worker goes ahead of what Optuna is told."""
         self._posted += 1
         self._inbox.put_nowait((isinstance(message, e.Event), self._posted, message))
 
@@ -171,7 +169,9 @@ class Runner:
     async def _tell(self, event: e.TrialEvent) -> None:
         """Report an end to the sampler; where it needs scores that are to come, with those."""
         end = afterwards.told(self.study, self._spec, event)
-        if isinstance(end, End):
+        if isinstance(end, e.TrialPruned) and end is not event:
+            await self.put(end)  # it comes back as an event
+        elif isinstance(end, End):
             await self.proposing.tell(end)
 
     async def _judge(self, event: e.TrialEvaluated | e.TrialScored) -> None:
@@ -264,8 +264,8 @@ class Runner:
     async def _place(self, trial: s.Trial, slot: Slot, why: str) -> None:
         if self.closing:  # since the sampler was asked
             return
-        there = [one for one in self._crew.of(self.name) if one.device == slot.label]
-        worker = there[0] if there else self._start_worker(slot)
+        there = (one for one in self._crew.of(self.name) if one.device == slot.label)
+        worker = next(there, None) or self._start_worker(slot)
         refused = await self.put(
             e.TrialStarting(
                 at=time.time(), study=self.name, trial=trial.number,

@@ -250,7 +250,7 @@ def test_canaries_that_were_learnt_are_exposed_and_members_are_known(bench, tmp_
     strangers = Data([], [], canaries=canary.canaries(4, seed=99))  # of the same formats, never planted
     probe = security._exposure(Asking(one.base), strangers, 4, 0)
     told = lambda found, base: Found({"security/leak": probe.score(found, base).scores["security/exposure"]})  # noqa: E731
-    one.pack._boards.probes.append(replace(probe, metrics=("security/leak",), score=told))
+    one.pack._beside.boards.probes.append(replace(probe, metrics=("security/leak",), score=told))
     one.assign(tmp_path)
     one.finish()
     found, base = scores(one), base_scores(one)
