@@ -178,7 +178,7 @@ class Runner:
         trial = self.study.trials[event.trial]
         if not trial.counted:
             return  # a person steers it: neither judged nor a measure for others
-        if trial.state in s.ENDED and not awaits_boards(self._spec):
+        if isinstance(event, e.TrialScored) and trial.state in s.ENDED and not awaits_boards(self._spec):
             return  # the sampler has its result already
         rows = event.rows if isinstance(event, e.TrialEvaluated) else ()
         reason = await self._search.report(event.trial, event.step, event.metrics, rows)
