@@ -70,8 +70,7 @@ class Runner:
         self.stopping = Stopping(crew, self.departures, supervisor.put, lambda: self.study)
         self._afterwards = Afterwards(crew, self.departures, folder, spec.resources.retries,
                                       supervisor.put, self._start_worker)  # fmt: skip
-        self.closing = False  # the engine is leaving: no new work
-        self.ended = False  # nobody reads the inbox any more
+        self.closing = self.ended = False  # no new work: the engine leaves; nobody reads the inbox any more
 
     @property
     def study(self) -> s.Study:
@@ -83,9 +82,10 @@ class Runner:
         return await self._supervisor.put(*events)
 
     def post(self, message: Message) -> None:
-        """Have the runner deal with ``message``; a lost worker goes ahead of what Optuna is told."""
+        """Have the runner deal with ``message``; what needs no Optuna does not wait for its storage."""
         self._posted += 1
-        self._inbox.put_nowait((isinstance(message, e.Event), self._posted, message))
+        waits = isinstance(message, e.Event) and not isinstance(message, e.PackMeasured)
+        self._inbox.put_nowait((waits, self._posted, message))
 
     async def caught_up(self) -> None:
         """Wait until everything in the inbox has been dealt with."""
