@@ -1,7 +1,6 @@
 """A slice that is unlearnt while the mean falls is followed, shown and warned of, in a real pack."""
 
 import json
-import math
 import random
 from collections.abc import Sequence
 from itertools import pairwise
@@ -36,7 +35,7 @@ def _asked(label: str, lines: Sequence[str], count: int) -> list[str]:
 def unlearning(bench, tmp_path, monkeypatch):
     """A base that says kind and rude lines, trained on kind ones alone, judged by both."""
     monkeypatch.setenv("TRIMTAB_CACHE", str(tmp_path / "cache"))
-    whole = lambda probes, mine, limit_s, base: scoring(probes, mine, math.inf, base)  # noqa: E731
+    whole = lambda probes, mine, base, enough: scoring(probes, mine, base)  # noqa: E731
     monkeypatch.setattr(boards, "scoring", whole)  # so short a training leaves time for a few rows only
     held = [*_asked("usual", KIND, 60), *_asked("odd", RUDE, 8), *_asked("rare", KIND, 3)]
     (tmp_path / "held.jsonl").write_text("\n".join(held))
@@ -49,6 +48,7 @@ def unlearning(bench, tmp_path, monkeypatch):
         train={"steps": 120, "learning_rate": 8e-3, "lora_rank": 32, "batch_size": 8, "sequence_length": 96},
         evaluate=SECTION,
     )
+    one.pack._beside.scorings._every = True  # as where the sampler waits for scores
     one.assign(tmp_path)
     return one
 
@@ -68,7 +68,8 @@ def test_a_slice_that_gets_worse_while_the_mean_falls_is_warned_of_once(unlearni
     assert not any("slice:label:usual" in text for text in told)
     last = one.of(e.TrialScored)[-1]
     assert last.scores[ODD].value > study.base_scores[ODD].value
-    assert last.changes[ODD].low > 0 > last.changes["quality/loss"].high
+    changes = [event.changes for event in one.of(e.TrialScored)]
+    assert any(one[ODD].low > 0 > one["quality/loss"].high for one in changes), "what the alarm rests on"
     assert last.since[ODD].reason == "step 40", "its best so far"
     assert "quality/slice:label:rare" not in last.scores, "three rows are no slice"
     assert sum(name.startswith("quality/slice:length:") for name in last.scores) >= 2
@@ -95,7 +96,7 @@ def test_what_a_trial_scored_best_is_kept_in_its_checkpoint(unlearning, tmp_path
 
 def test_a_trial_trained_on_toxic_lines_is_warned_of_beside_its_base(bench, tmp_path, monkeypatch):
     monkeypatch.setenv("TRIMTAB_CACHE", str(tmp_path / "cache"))
-    whole = lambda probes, mine, limit_s, base: scoring(probes, mine, math.inf, base)  # noqa: E731
+    whole = lambda probes, mine, base, enough: scoring(probes, mine, base)  # noqa: E731
     monkeypatch.setattr(boards, "scoring", whole)
     base = speaker(tmp_path / "base", (*KIND, *RUDE), 300)
     (base / "chat_template.jinja").unlink()
