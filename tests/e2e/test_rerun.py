@@ -47,4 +47,5 @@ def test_out_of_a_pack_it_is_equal_within_rounding_and_that_is_said(house: House
     assert best["ran"]["beside"] == [1 - best["trial"]]
     told = house.trimtab("rerun", str(bundle))
     assert "it ran in a pack, beside trials" in told and told.endswith("the same within 0.0001\n")
-    assert float(told.split("  eval/loss  ")[1].split("  ")[1].split(" ")[0]) < 1e-5
+    apart = told.split("  eval/loss  ")[1].split("  ")[1]
+    assert apart.startswith("the same bits") or float(apart.split(" ")[0]) < 1e-5
