@@ -50,15 +50,18 @@ def test_each_card_has_a_worker_of_its_own_and_trials_spread_over_them(two_cards
 
 @pytest.mark.parametrize("how", ["says", "ends"])
 def test_a_card_that_vanishes_leaves_its_trials_to_the_others(two_cards, how):
-    four_run(two_cards, 200)
+    four_run(two_cards, 1_000_000)
     put(two_cards.home / "lost", "1")
     two_cards.until(lambda: two_cards.state().machine.devices[1].fault, "NVML says so")
     put(two_cards.home / "dead", f"{CARDS['gpu1']} {how}")
-    study = two_cards.until_study(lambda one: one.state != "running", "the study ends")
-    assert study.state == "complete", study.why
-    assert {(trial.state, trial.device, trial.retry) for trial in study.trials.values()} == {
-        (s.COMPLETE, "gpu0", 0)
-    }
+    two_cards.until_study(lambda one: all(one.trials[n].state == s.QUEUED for n in (1, 3)), "they wait")
+    for number in (0, 2):
+        two_cards.ask(wire.PruneTrial("s", number, by="me"))
+    study = two_cards.until_study(
+        lambda one: all(one.trials[n].state == s.RUNNING for n in (1, 3)), "they go on"
+    )
+    assert study.state == "running", study.why
+    assert {(trial.device, trial.retry) for trial in study.trials.values()} == {("gpu0", 0)}
     told = [line.text for line in study.lines]
     assert "gpu1 is used no longer: GPU is lost" in told
     assert any("queued again (0): gpu1 is gone: GPU is lost" in text for text in told)
