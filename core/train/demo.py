@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +83,21 @@ def _convert(weights: Path, aside: Path, progress: Progress) -> None:
     model.tie_weights()
     model.save_pretrained(aside)
     progress(stage, 2, parts, "parts")
-    AutoTokenizer.from_pretrained(str(weights.parent), gguf_file=weights.name).save_pretrained(aside)
+    with _read_already(reader):
+        AutoTokenizer.from_pretrained(str(weights.parent), gguf_file=weights.name).save_pretrained(aside)
+
+
+@contextlib.contextmanager
+def _read_already(reader: Any) -> Iterator[None]:
+    """transformers takes ``reader`` where it would read the file again: its metadata takes seconds."""
+    import gguf
+
+    module: Any = gguf
+    real, module.GGUFReader = module.GGUFReader, lambda *given, **more: reader
+    try:
+        yield
+    finally:
+        module.GGUFReader = real
 
 
 def _shaped(reader: Any) -> Any:
