@@ -45,6 +45,13 @@ class Scoring:
         answers = f" ({self.done} of {self.total} answers)" if self.total else ""
         return f"{self.trials} being scored{answers}"
 
+    @property
+    def brief(self) -> str:
+        """The same for a narrow line, such as "3 scoring 45/96"."""
+        if not self.trials:
+            return ""
+        return f"{self.trials} scoring" + (f" {self.done}/{self.total}" if self.total else "")
+
 
 def ticked(clock: Series, step: int, at: float, total_steps: int) -> Series:
     """``clock`` with the moment ``at`` (Unix seconds) at which ``step`` was done, unless the last is near."""
@@ -108,11 +115,12 @@ def scoring(study: s.Study) -> Scoring:
     )
 
 
-def going_on(study: s.Study) -> list[str]:
+def going_on(study: s.Study, narrow: bool = False) -> list[str]:
     """What goes on beside steps, such as "1 evaluating" and "3 being scored (45 of 96 answers)"."""
     looking = sum(map(evaluating, study.trials.values()))
     told = [f"{looking} {EVALUATING}"] if looking else []
-    return [*told, *([str(found)] if (found := scoring(study)).trials else [])]
+    found = scoring(study)
+    return [*told, *([found.brief if narrow else str(found)] if found.trials else [])]
 
 
 def scoring_words(trial: s.Trial) -> str:

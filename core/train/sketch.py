@@ -50,9 +50,10 @@ def sketch(name: str, revision: str | None, dtype: str) -> dict[str, Any]:
 
 
 def _forms(config: Any, dtype: str, checkpointing: bool, grad: bool) -> dict[str, Any]:
-    two, three = (_solved(config, dtype, checkpointing, layers, grad) for layers in (2, 3))
+    two = _solved(config, dtype, checkpointing, 2, grad)
     if not grad:
         return {"layer": {}, "moments": derive.fullest(list(derive.moments(two)))}
+    three = _solved(config, dtype, checkpointing, 3, grad)
     layer = derive.minus(derive.at_last(three), derive.at_last(two))
     moments = [derive.minus(form, layer) for form in derive.moments(two)]
     return {"layer": layer, "moments": derive.fullest(moments)}

@@ -216,8 +216,9 @@ def test_several_being_scored_are_counted_with_their_answers():
     for number in range(3):
         events += [*begun(number), completed(number, 40, 40, 1.0), scoring(number, 15, 32, 310.0)]
     study = folded(*events)
-    assert str(progress.scoring(study)) == "3 being scored (45 of 96 answers)"
-    assert str(progress.scoring(folded(created()))) == ""
+    told = progress.scoring(study)
+    assert (str(told), told.brief) == ("3 being scored (45 of 96 answers)", "3 scoring 45/96")
+    assert str(progress.scoring(folded(created()))) == progress.scoring(folded(created())).brief == ""
 
 
 # -- beside the base ---------------------------------------------------------------------------------------

@@ -60,17 +60,14 @@ def test_losers_give_their_places_to_clones_of_winners_with_other_knobs_in_the_s
     assert changed and "learning_rate" in study.trials[changed[0].place_of].why
 
 
-def test_an_engine_that_is_lost_in_the_middle_makes_no_clone_twice(engine):
+def test_a_population_that_lost_its_engine_and_its_workers_and_was_paused_makes_no_clone_twice(engine):
     begin(engine, steps=LONG)
     engine.until_study(clones, "there is a clone")
     engine.kill()
     engine.start()
-    check(engine.until_study(lambda one: one.state == "complete", "the study ends"))
-
-
-def test_a_population_that_was_paused_and_lost_workers_goes_on(engine):
-    begin(engine, steps=LONG)
-    engine.until_study(clones, "there is a clone")
+    engine.until_study(
+        lambda one: any(t.state == s.RUNNING for t in one.trials.values()), "it is found again"
+    )
     engine.ask(wire.PauseStudy("s"))
     engine.until_study(
         lambda one: not any(trial.state in s.ON_WORKER for trial in one.trials.values()), "it is paused"

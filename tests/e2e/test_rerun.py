@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.real, pytest.mark.xdist_group("e2e")]
 
 def exported(house: House, pack: int) -> tuple[Path, dict]:
     """Run a study of two trials, export it; the bundle's folder and the best trial's entry."""
-    file = house.write(trials=2, steps=30)
+    file = house.write(trials=2, steps=12)
     file.write_text(file.read_text().replace("pack = 2", f"pack = {pack}"))
     house.trimtab("run", str(file), "--headless")
     out = house.home.parent / "bundle"

@@ -15,17 +15,14 @@ from tests.e2e.conftest import DEADLINE_S, House
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("e2e")]
 
 
-@pytest.mark.parametrize("precision", ["fp32", "nf4"])
-def test_from_the_file_to_the_best_adapter(house: House, precision):
-    out = house.trimtab("run", str(house.write(precision=precision)), "--headless")
+def test_from_the_file_to_the_best_adapter(house: House):
+    out = house.trimtab("run", str(house.write()), "--headless")
     assert "trial 0 running from step 0 of 20" in out and "study complete: 3 of 3 trials complete" in out
     status = json.loads(house.trimtab("status", "--json"))
     assert json.dumps(status).count("complete") >= 3
     best = json.loads(house.trimtab("best", "--json"))
     folder = house.home / "studies" / "tiny"
     assert best["adapter"].startswith(str(folder))
-    if precision == "nf4":
-        return
     text = house.trimtab("generate", "join the path", "--tokens", "8")
     assert text  # a random model may well say nothing but line ends
     study = optuna.load_study(study_name="tiny", storage=f"sqlite:///{folder / 'optuna.db'}")
@@ -45,7 +42,7 @@ def test_from_the_file_to_the_best_adapter(house: House, precision):
 def test_steered_by_keys_detached_and_found_again(house: House, monkeypatch):
     from tui.app import TrimtabApp
 
-    house.trimtab("run", str(house.write(trials=3, steps=100_000)), "--detach")
+    house.trimtab("run", str(house.write(trials=3, steps=100_000, precision="nf4")), "--detach")
     house.until(lambda one: 1 in one.trials and one.trials[1].step > 0, "two trials run")
 
     async def first_visit() -> None:
@@ -90,7 +87,7 @@ def test_killed_and_taken_up_it_ends_as_if_nothing_had_been(house: House):
 
     from core.daemon.launch import ensure, health
 
-    house.trimtab("run", str(house.write(trials=1, steps=200)), "--detach")
+    house.trimtab("run", str(house.write(trials=1, steps=80)), "--detach")
     study = house.until(lambda one: one.trials and one.trials[0].checkpoint_step >= 10, "a checkpoint")
     worker = next(one.pid for one in house.state().machine.workers) if house.state().machine.workers else None
     os.kill(health(house.socket)["pid"], signal.SIGKILL)
@@ -98,12 +95,12 @@ def test_killed_and_taken_up_it_ends_as_if_nothing_had_been(house: House):
         os.kill(worker, signal.SIGKILL)
     ensure(house.home)
     study = house.until(lambda one: one.state == "complete", "the study ends")
-    assert study.trials[0].values and study.trials[0].step == 200
+    assert study.trials[0].values and study.trials[0].step == 80
     series = study.trials[0].series["eval/loss"]
-    assert list(series.steps) == list(range(5, 201, 5))
+    assert list(series.steps) == list(range(5, 81, 5))
     quiet = House(house.home.with_name("quiet"), house.base)
     try:
-        quiet.trimtab("run", str(quiet.write(trials=1, steps=200)), "--headless")
+        quiet.trimtab("run", str(quiet.write(trials=1, steps=80)), "--headless")
         whole = quiet.state().studies["tiny"].trials[0]
     finally:
         quiet.end()
@@ -112,15 +109,7 @@ def test_killed_and_taken_up_it_ends_as_if_nothing_had_been(house: House):
     assert adapters[0].read_bytes() == adapters[1].read_bytes()
 
 
-@pytest.mark.parametrize(
-    ("change", "told"),
-    [
-        (("{base}", "/nowhere"), "no config.json"),
-        (("rows.jsonl", "none.jsonl"), "no such file"),
-    ],
-)
-def test_what_cannot_work_ends_the_study_with_the_reason(house: House, change, told):
+def test_what_cannot_work_ends_the_study_with_the_reason(house: House):
     path = house.write()
-    path.write_text(path.read_text().replace(change[0].format(base=house.base), change[1]))
-    out = house.trimtab("run", str(path), "--headless", code=5)
-    assert told in out
+    path.write_text(path.read_text().replace("rows.jsonl", "none.jsonl"))
+    assert "no such file" in house.trimtab("run", str(path), "--headless", code=5)

@@ -62,7 +62,7 @@ def terminal(house) -> Iterator[Terminal]:
 def test_a_study_is_started_steered_left_and_found_again(house: House, terminal: Terminal):
     terminal.open(f"{TRIMTAB} run {house.write(trials=2, steps=100_000)}; echo left with $?; exec sh")
     terminal.sees("tiny", "● running", "p pause")
-    house.until(lambda one: 0 in one.trials and one.trials[0].step > 0, "trial 0 runs")
+    house.until(lambda one: 0 in one.trials and "eval/loss" in one.trials[0].latest, "trial 0 is evaluated")
     terminal.press("p")
     terminal.sees("‖ paused")
     terminal.press("?")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,19 @@ def folder(tmp_path_factory) -> Path:
     """The model, with its rows beside it."""
     place = tiny_base(tmp_path_factory.mktemp("tiny"))
     tiny_rows(place / "rows.jsonl")
-    gc.freeze()  # as a worker does
     return place
+
+
+_frozen = [0]
+
+
+def freeze() -> None:
+    """As a worker does: a pack collects at each pause and end, over the trials and not over the libraries.
+    Again only where libraries were loaded since."""
+    if len(sys.modules) > _frozen[0] + 20:
+        gc.collect()
+        gc.freeze()
+        _frozen[0] = len(sys.modules)
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +76,7 @@ class Bench:
         self.base: Base = load_base(spec, torch.device("cpu"), silent)
         self.data: Data = load_data(spec, self.base.tokenizer, silent)
         self.told: list[e.Event] = []
+        freeze()
         self.pack = Pack(spec, self.base, self.data, self.told.append)
 
     def assign(self, folder: Path, trial: int = 0, checkpoint: str = "", **changed: knobs.Value) -> None:
@@ -81,6 +94,7 @@ class Bench:
         """Turn after turn until nobody is active."""
         while self.pack.busy:
             self.turn()
+        freeze()
 
     def of(self, kind: type, trial: int = 0) -> list[Any]:
         """What was told of one kind about one trial."""

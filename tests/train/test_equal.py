@@ -84,9 +84,14 @@ def micro_batches(bench, count: int) -> list[list]:
 PEFTS = {"fp32": 1e-5, "nf4": 1e-5, "bf16": 2e-2, "fp16": 3e-3}
 
 
-@pytest.mark.parametrize("precision", list(PEFTS))
-@pytest.mark.parametrize("drop", [0.0, 0.2])
-@pytest.mark.parametrize("optimizer", ["adamw", "adafactor", "sgd"])
+# All of it in float32, where equal means equal; in the other precisions what differs there: the base.
+CASES = [
+    *((optimizer, drop, "fp32") for optimizer in ("adamw", "adafactor", "sgd") for drop in (0.0, 0.2)),
+    *(("adamw", 0.2, precision) for precision in PEFTS if precision != "fp32"),
+]
+
+
+@pytest.mark.parametrize(("optimizer", "drop", "precision"), CASES)
 def test_a_pack_of_one_equals_peft_and_plain_pytorch(bench, tmp_path, optimizer, drop, precision):
     knobs = {"scheduler": "constant", "warmup": 0.0, "learning_rate": 1e-3, "weight_decay": 0.01}
     if optimizer == "sgd":  # torch's SGD adds the decay to the gradient; so does trimtab's

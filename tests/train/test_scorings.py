@@ -17,7 +17,7 @@ def without_scores(monkeypatch, tmp_path):
 def test_a_message_waits_for_no_more_rows_than_are_read_in_a_quarter_of_a_second(
     bench, tmp_path, without_scores, monkeypatch
 ):
-    one = bench(evaluate={**SMALL, "samples": 40})
+    one = bench(evaluate={**SMALL, "samples": 12})
     sizes = []
     answering = one.pack._beside.scorings._answering
     monkeypatch.setattr(type(answering), "_measure", lambda self, tokens, took_s: None)  # a slow machine

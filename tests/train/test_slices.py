@@ -5,8 +5,6 @@ import random
 from collections.abc import Sequence
 from itertools import pairwise
 
-import pytest
-
 from core.contract import events as e
 from core.contract import state as s
 from core.daemon import breaches
@@ -31,7 +29,6 @@ def _asked(label: str, lines: Sequence[str], count: int) -> list[str]:
     ]  # fmt: skip
 
 
-@pytest.fixture
 def unlearning(bench, tmp_path, monkeypatch):
     """A base that says kind and rude lines, trained on kind ones alone, judged by both."""
     monkeypatch.setenv("TRIMTAB_CACHE", str(tmp_path / "cache"))
@@ -53,9 +50,20 @@ def unlearning(bench, tmp_path, monkeypatch):
     return one
 
 
-def test_a_slice_that_gets_worse_while_the_mean_falls_is_warned_of_once(unlearning, tmp_path):
-    one = unlearning
+def test_a_slice_that_gets_worse_is_warned_of_has_evidence_and_is_kept(bench, tmp_path, monkeypatch):
+    one = unlearning(bench, tmp_path, monkeypatch)
+    while not one.of(e.TrialScored):
+        one.turn()
+    one.pack.checkpoint_all()
+    past = checkpoint.read(checkpoint.known(tmp_path / "0")[0]).numbers["past"]
+    assert past[ODD]["step"] == 40 and len(past[ODD]["values"]) == 71, "what it scored best is kept"
     one.finish()
+    _is_warned_of_once(one)
+    _its_evidence_lists_all_slices_with_their_change(tmp_path)
+
+
+def _is_warned_of_once(one):
+    """The mean falls meanwhile."""
     study = s.Study("s", spec={"evaluate": SECTION}, trials={0: s.Trial(0)})
     study.base_scores.update(one.of(e.BaseScored)[0].scores)
 
@@ -75,23 +83,13 @@ def test_a_slice_that_gets_worse_while_the_mean_falls_is_warned_of_once(unlearni
     assert sum(name.startswith("quality/slice:length:") for name in last.scores) >= 2
 
 
-def test_the_evidence_of_the_worst_slice_lists_all_slices_with_their_change(unlearning, tmp_path):
-    unlearning.finish()
+def _its_evidence_lists_all_slices_with_their_change(tmp_path):
     found = json.loads((tmp_path / "0" / "evidence" / "quality_worst_slice.json").read_text())
     prompt, answer, *_ = found["samples"][0]
     assert prompt.startswith("all ") and answer.startswith("label:odd: ")
     odd = next(line for line in answer.splitlines() if line.startswith("label:odd"))
     assert "8 samples); +" in odd and odd.endswith(" against the base")
     assert "length:" in answer and len(found["samples"]) > 10, "and the worst rows"
-
-
-def test_what_a_trial_scored_best_is_kept_in_its_checkpoint(unlearning, tmp_path):
-    one = unlearning
-    while not one.of(e.TrialScored):
-        one.turn()
-    one.pack.checkpoint_all()
-    past = checkpoint.read(checkpoint.known(tmp_path / "0")[0]).numbers["past"]
-    assert past[ODD]["step"] == 40 and len(past[ODD]["values"]) == 71
 
 
 def test_a_trial_trained_on_toxic_lines_is_warned_of_beside_its_base(bench, tmp_path, monkeypatch):

@@ -33,12 +33,19 @@ ALONE = 100  # added to the number of a trial that trains by itself
 RATES = {"sgd": 3e-2, "adafactor": 2e-3, "adamw": 2e-3, "adamw-8bit": 2e-3}
 # Relative: a batch of another height is summed in another order. In half precisions one rounding is 0.4 % or
 # 0.05 %; weights of 8-bit states move in jumps.
-STEPS = {"fp32": 50, "bf16": 12, "fp16": 12, "nf4": 12, "int8": 12}
+STEPS = {"fp32": 24, "bf16": 10, "fp16": 10, "nf4": 10, "int8": 10}
 TOLERANCE = {"fp32": 1e-5, "nf4": 1e-5, "int8": 1e-5, "bf16": 2e-2, "fp16": 3e-3}
 
 
-@pytest.mark.parametrize("precision", list(STEPS))
-@pytest.mark.parametrize("optimizer", list(RATES))
+# Each optimizer, each precision, and 8-bit states in half precision: an optimizer sees no precision but that.
+PAIRS = [
+    *((optimizer, "fp32") for optimizer in RATES),
+    *(("adamw", precision) for precision in STEPS if precision != "fp32"),
+    ("adamw-8bit", "bf16"),
+]
+
+
+@pytest.mark.parametrize(("optimizer", "precision"), PAIRS)
 def test_losses_together_are_those_alone(bench, tmp_path, optimizer, precision):
     common = {"optimizer": optimizer, "learning_rate": RATES[optimizer], "steps": STEPS[precision]}
     one = bench(model={"precision": precision}, evaluate={"every": 10})
@@ -88,7 +95,7 @@ def test_the_same_company_gives_the_same_bits(bench, tmp_path):
 # -- isolation: whatever happens to number 0, number 1 trains on as if it had not ------------------
 
 WILD = {"learning_rate": 9.0, "weight_decay": 10.0, "clip_norm": 0.0, "warmup": 0.0, "optimizer": "sgd"}
-QUIET = {"steps": 50, "lora_dropout": 0.1, "seed": 5, "batch_size": 2}
+QUIET = {"steps": 30, "lora_dropout": 0.1, "seed": 5, "batch_size": 2}
 
 
 def nothing(one, turn, folder):
@@ -118,7 +125,7 @@ def broken(one, turn, folder):
 @pytest.mark.parametrize("event", [nothing, pruned, paused, joined, broken, "diverged", "ends early"])
 def test_what_happens_to_a_trial_stays_its_own(bench, tmp_path, event):
     one = bench()
-    first = {"diverged": {**WILD, "steps": 50}, "ends early": {"steps": 6}}.get(event, {"steps": 50})
+    first = {"diverged": {**WILD, "steps": 30}, "ends early": {"steps": 6}}.get(event, {"steps": 30})
     one.assign(tmp_path, 0, lora_rank=6, lora_dropout=0.2, **first)
     one.assign(tmp_path, 1, **QUIET)
     for turn in range(200):

@@ -14,6 +14,8 @@ from core.watch.load import Load
 from core.watch.probe import Probed, probe
 from tests.watch.fake_nvml import FakeNvml
 
+pytestmark = pytest.mark.xdist_group("doctor")  # one probe for all
+
 QUIET = Load(ours=0.0, others=0.1)
 
 

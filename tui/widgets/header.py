@@ -39,7 +39,7 @@ class StudyHeader(Sheet):
         second = Text(no_wrap=True, overflow="ellipsis")
         if study is not None:
             _first_line(first, study, now, look, width, more)
-            _second_line(second, study, look)
+            _second_line(second, study, look, narrow=width < 100)
         else:
             first.append("trimtab", style="bold")
         if away:
@@ -73,7 +73,7 @@ def _first_line(line: Text, study: s.Study, now: float, look: Palette, width: in
         line.append(f" · {duration(left)} left", style=look["muted"])
 
 
-def _second_line(line: Text, study: s.Study, look: Palette) -> None:
+def _second_line(line: Text, study: s.Study, look: Palette, narrow: bool) -> None:
     if study.state == "paused":
         line.append(f"{plain(study.why, 40)}: P goes on  ", style=look["warning"])
     best = ranking.best(study)
@@ -86,7 +86,7 @@ def _second_line(line: Text, study: s.Study, look: Palette) -> None:
             if base is not None:
                 line.append(f"base {loss(base)} → ", style=look["muted"])
             line.append(f"{loss(value)}  ", style="bold")
-        _going_on(line, study, look)
+        _going_on(line, study, look, narrow)
         front = len(ranking.front(study))
         if front > 1:
             line.append(f"first of {front} on the front  ", style=look["muted"])
@@ -94,7 +94,7 @@ def _second_line(line: Text, study: s.Study, look: Palette) -> None:
         shown = " ".join(f"{_short(key)}={number(value)}" for key, value in knobs)
         line.append(plain(shown, 80), style=look["muted"])
     else:
-        _going_on(line, study, look)
+        _going_on(line, study, look, narrow)
         told = reference.no_best(study) if reference.waiting(study) else "no trial complete yet"
         line.append(f"{plain(told, 100)}; {direction} {metric}", style=look["muted"])
         base = reference.base_value(study, metric)
@@ -107,9 +107,9 @@ def _second_line(line: Text, study: s.Study, look: Palette) -> None:
         line.append(f"  {plain(study.why, 200)}", style=style)
 
 
-def _going_on(line: Text, study: s.Study, look: Palette) -> None:
+def _going_on(line: Text, study: s.Study, look: Palette, narrow: bool) -> None:
     """What goes on when steps are done: evaluations, and scorings of complete trials."""
-    told = progress.going_on(study)
+    told = progress.going_on(study, narrow)
     if told:
         line.append(f"{', '.join(told)}  ", style=look["info"])
 
