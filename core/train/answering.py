@@ -4,6 +4,7 @@ to continue, of whoever asks at the same time in one pass."""
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -11,7 +12,7 @@ import torch
 
 from core.memory.passes import MOST
 from core.train.forward import Forward, Item
-from core.train.generation import Generation
+from core.train.generation import SHORTEST_PREFIX, Generation
 from core.train.likelihood import Reading
 from core.train.memory import free
 from core.train.model import Base
@@ -19,7 +20,9 @@ from core.train.stack import Stack
 from core.train.wants import Prompt, Written
 
 UNIT_S = 0.25  # a message waits for one unit; a trial that trains waits for it too
+IDLE_S = 0.45  # while nothing trains: longer passes cost less for each token
 ROWS = 64  # written at once
+ALIKE = 8  # prompts that begin alike and are written by themselves
 RATE = 300.0  # tokens a second that a base reads, before any was measured
 SMOOTH = 0.5  # of the newest measurement in the rate
 
@@ -40,6 +43,10 @@ class Question:
         return (
             len(self.item.row.ids) if self.item is not None else len(self.prompt.ids if self.prompt else ())
         )
+
+
+def _opening(one: Question) -> tuple[int, ...]:
+    return tuple(one.prompt.ids[:SHORTEST_PREFIX]) if one.prompt is not None else ()
 
 
 Answer = Reading | Written
@@ -127,16 +134,25 @@ class Answering:
     # -- texts ------------------------------------------------------------------------------------
 
     def _begin(self, asked: Sequence[Question]) -> None:
-        """The longest answers first, so that their batches are full; prompts of like length together."""
+        """The longest answers first: each batch is full, and has few rows left only for its longest. Prompts
+        that begin alike, as a chat template has them, keep to themselves: what they share is read once."""
         if not asked:
             return
-        tokens = max(one.tokens for one in asked)
-        alike = sorted((one for one in asked if one.tokens == tokens), key=lambda one: one.length)
-        count = 1
-        while count < min(len(alike), ROWS) and (count + 1) * (alike[count].length + tokens) <= self.most:
+        inorder = sorted(asked, key=lambda one: (-one.tokens, one.length))
+        alike = Counter(map(_opening, inorder))
+        first = _opening(inorder[0]) if alike[_opening(inorder[0])] >= ALIKE else None
+        inorder = [
+            one for one in inorder if (_opening(one) if alike[_opening(one)] >= ALIKE else None) == first
+        ]
+        count, read = 1, inorder[0].length
+        while count < min(len(inorder), ROWS):
+            read = max(read, inorder[count].length)
+            if (count + 1) * (read + inorder[0].tokens) > self.most:
+                break
             count += 1
-        taken = alike[:count]
+        taken = inorder[:count]
         prompts = [one.prompt for one in taken if one.prompt is not None]
+        tokens = [one.tokens for one in taken]
         self._now = Generation(self._base, self._stack, self._forward.head, prompts, tokens)
         whose = {id(one.prompt): one for one in taken}
         self._taken = [whose[id(one)] for one in self._now.prompts]

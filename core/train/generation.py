@@ -23,24 +23,26 @@ from core.train.stack import Stack
 from core.train.wants import Prompt, Written
 
 SHORTEST_PREFIX = 4  # tokens: a shorter one is not worth a pass of its own
-LEAVE = 0.75  # of its rows left or fewer: the batch is made smaller
+LEAVE = 0.9  # of its rows left or fewer: the batch is made smaller
 Owner = Factors | None
 
 
 class Generation:
-    """``go_on`` writes more of each prompt until a moment. Good while the stack holds the same trials."""
+    """``go_on`` writes more of each prompt, at most as many ``tokens`` as it may have, until a moment.
+    Good while the stack holds the same trials."""
 
     def __init__(
-        self, base: Base, stack: Stack, head: Head | None, prompts: Sequence[Prompt], tokens: int
+        self, base: Base, stack: Stack, head: Head | None, prompts: Sequence[Prompt], tokens: Sequence[int]
     ) -> None:
-        self._base, self._stack, self._head, self._most = base, stack, head, tokens
+        self._base, self._stack, self._head = base, stack, head
         owners = stack.order([one.mine for one in prompts if one.mine is not None])
         self._place = {id(one): index for index, one in enumerate(owners)} | {id(None): len(owners)}
-        self.prompts = sorted(prompts, key=lambda one: self._place[id(one.mine)])
+        pairs = sorted(zip(prompts, tokens, strict=True), key=lambda one: self._place[id(one[0].mine)])
+        self.prompts, self._most = [one for one, _ in pairs], [most for _, most in pairs]
         self._written: list[list[int]] = [[] for _ in prompts]
         self._over = [False for _ in prompts]
         self._ends = end_ids(base)
-        self._draws = [_draws(one.seed, tokens) for one in self.prompts]
+        self._draws = [_draws(one.seed, most) for one, most in pairs]
         self._cache: Any = _selectable(base)
         self._first_s = self._took_s = 0.0
         self._begin()
@@ -90,8 +92,8 @@ class Generation:
 
     def answers(self) -> list[Written]:
         """In the order of ``prompts``."""
-        share = self._took_s / len(self.prompts)
-        return [Written(ids, self._first_s, share) for ids in self._written]
+        share = self._took_s / sum(len(ids) + 1 for ids in self._written)
+        return [Written(ids, self._first_s, (len(ids) + 1) * share) for ids in self._written]
 
     @property
     def rows(self) -> int:
@@ -145,7 +147,7 @@ class Generation:
             self._over[row] = self._over[row] or token in self._ends
             if not self._over[row]:
                 self._written[row].append(token)
-                self._over[row] = len(self._written[row]) >= self._most
+                self._over[row] = len(self._written[row]) >= self._most[row]
         self._ids = torch.tensor(chosen, device=self._base.device)[:, None]
         self._mask = torch.nn.functional.pad(self._mask, (0, 1), value=1)
         self._leave()
@@ -188,7 +190,7 @@ class Generation:
             return found.logits[:, -1].float()
         found = self._base.model.base_model(**given)
         self._made = found.past_key_values
-        return self._head.logits(found.last_hidden_state[:, -1])
+        return self._head.few(found.last_hidden_state[:, -1])
 
     _made: Any = None  # the model's own cache, where ours is of no use
 
@@ -198,7 +200,7 @@ class Generation:
         drawn = [at for at, row in enumerate(self._rows) if self._draws[row]]
         if drawn:
             rows = [self._rows[at] for at in drawn]
-            draws = [self._draws[row][min(len(self._written[row]), self._most - 1)] for row in rows]
+            draws = [self._draws[row][min(len(self._written[row]), self._most[row] - 1)] for row in rows]
             heaps = logits[drawn].softmax(-1).cumsum(-1)
             marks = torch.tensor(draws, device=logits.device)[:, None] * heaps[:, -1:]
             found = torch.searchsorted(heaps, marks).squeeze(-1)

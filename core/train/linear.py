@@ -11,6 +11,8 @@ from core.train import dropout
 from core.train.places import Place
 from core.train.stack import Plan, Run, Stack
 
+FEW = 64  # rows of one token, as texts are written: W xᵀ takes MKL 0.5 (8 rows) to 0.8 (64) of x Wᵀ's time
+
 
 class Kind(Protocol):
     """How a frozen layer computes. ``forward`` keeps what ``backward`` needs in what it returns second."""
@@ -35,8 +37,10 @@ class Dense:
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, Any]:
         """x Wᵀ + bias."""
-        bias = self._module.bias
-        return functional.linear(x, self.weight(x.dtype), bias if bias is None else bias.to(x.dtype)), None
+        bias, weight = self._module.bias, self.weight(x.dtype)
+        if bias is None and x.device.type == "cpu" and x.shape[-2] == 1 and x.numel() <= FEW * x.shape[-1]:
+            return (weight @ x.flatten(0, -2).T).T.contiguous().view(*x.shape[:-1], -1), None
+        return functional.linear(x, weight, bias if bias is None else bias.to(x.dtype)), None
 
     def backward(self, g: torch.Tensor, kept: Any) -> torch.Tensor:
         """g W."""

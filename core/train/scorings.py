@@ -20,7 +20,7 @@ from core.contract import events as e
 from core.contract.plain import plain
 from core.contract.searching import awaits_boards
 from core.contract.spec import Spec
-from core.train.answering import Answering, Unit
+from core.train.answering import IDLE_S, UNIT_S, Answering, Unit
 from core.train.bare import Bare
 from core.train.boards import Boards
 from core.train.budget import Budget
@@ -108,7 +108,7 @@ class Scorings:
             self._collect()
             return
         began = time.perf_counter()
-        unit = self._answering.unit(asked)
+        unit = self._answering.unit(asked, UNIT_S if training else IDLE_S)
         took_s = time.perf_counter() - began
         self._budget.spent(took_s)
         self._share(askers, unit, took_s)

@@ -14,24 +14,27 @@ def without_scores(monkeypatch, tmp_path):
     monkeypatch.setenv("TRIMTAB_CACHE", str(tmp_path / "cache"))
 
 
-def test_a_message_waits_for_no_more_rows_than_are_read_in_a_quarter_of_a_second(
+def test_a_message_waits_for_no_more_rows_than_are_read_in_half_a_second_less_while_a_trial_trains(
     bench, tmp_path, without_scores, monkeypatch
 ):
     one = bench(evaluate={**SMALL, "samples": 12})
-    sizes = []
+    sizes, trains = [], []
     answering = one.pack._beside.scorings._answering
     monkeypatch.setattr(type(answering), "_measure", lambda self, tokens, took_s: None)  # a slow machine
     answering._rate = 400.0
     real = answering._forward.rate
 
     def counted(items, detailed):
+        trains.append(one.pack.trains)
         sizes.append([len(item.row.ids) for item in items])
         return real(items, detailed)
 
     monkeypatch.setattr(answering._forward, "rate", counted)
     one.assign(tmp_path)
     one.finish()
-    assert len(sizes) > 20 and all(len(some) * max(some) <= 100 or len(some) == 1 for some in sizes)
+    assert len(sizes) > 20 and set(trains) == {True, False}
+    for some, training in zip(sizes, trains, strict=True):
+        assert len(some) * max(some) <= 400.0 * (0.25 if training else 0.45) or len(some) == 1
 
 
 def test_a_trial_is_complete_when_its_training_is_and_its_scores_follow(bench, tmp_path, without_scores):
