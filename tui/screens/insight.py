@@ -7,7 +7,6 @@ from typing import cast
 
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.widgets import Footer
 
 from core.contract import ranking, wire
 from core.contract import state as s
@@ -19,6 +18,7 @@ from tui.screens.detail import DetailScreen
 from tui.screens.latest import Latest
 from tui.text import GLYPHS
 from tui.widgets import contourpage, frontpage, parallelpage, pastpage, sharepage, slicepage, stopspage
+from tui.widgets.keybar import KeyBar
 from tui.widgets.sheet import Sheet
 from tui.widgets.view import View, said, wish
 
@@ -65,7 +65,7 @@ class InsightScreen(StudyScreen):
         yield Sheet(id="title")
         yield Sheet(id="page")
         yield Sheet(id="foot")
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
 
     def selected(self) -> s.Trial | None:
         """The trial under the cursor."""

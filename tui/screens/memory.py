@@ -7,7 +7,6 @@ from typing import cast
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
-from textual.widgets import Footer
 
 from core.contract import state as s
 from core.contract import wire
@@ -19,6 +18,7 @@ from tui.screens.base import StudyScreen
 from tui.screens.latest import Latest
 from tui.widgets.accuracy import Accuracy
 from tui.widgets.holders import standins
+from tui.widgets.keybar import KeyBar
 from tui.widgets.memories import Memories
 from tui.widgets.sheet import Sheet
 from tui.widgets.waiting import Waiting
@@ -65,7 +65,7 @@ class MemoryScreen(StudyScreen):
             yield WhatIf()
             yield Waiting("queue")
             yield Accuracy("foretold and measured")
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         """Arrow keys go to the what-if at first; the page stays at its top."""
