@@ -85,6 +85,11 @@ class Trial(msgspec.Struct, frozen=True):
     place_of: int = -1  # the trial of a population whose place it took
 
     @property
+    def begun(self) -> bool:
+        """Has its worker begun to run it? While that loads the base it has not."""
+        return bool(self.clock.steps)
+
+    @property
     def pending(self) -> bool:
         """Is its training done, and its last scoring still to come?"""
         return self.state == COMPLETE and self.scoring >= 0

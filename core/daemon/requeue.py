@@ -11,6 +11,13 @@ from core.contract import state as s
 from core.contract import work
 
 
+def at_its_step(
+    kind: type[e.TrialPaused] | type[e.TrialResumed], study: str, trial: s.Trial
+) -> e.TrialPaused | e.TrialResumed:
+    """What the engine itself says of a trial whose worker still loads the base."""
+    return kind(at=time.time(), study=study, trial=trial.number, step=trial.step)
+
+
 def fallen(study: s.Study, told: e.TrialFailed, retries: int) -> e.TrialEvent:
     """What comes of a trial that failed in its worker: another try from its checkpoint, while it has some."""
     trial = study.trials.get(told.trial)

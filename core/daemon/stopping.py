@@ -76,4 +76,4 @@ class Stopping:
 
     def _loads(self, worker: Worker) -> bool:
         """Does it hold no trial that began?"""
-        return all(trial.state == s.STARTING for trial in self._on(worker))
+        return not any(trial.begun for trial in self._on(worker))

@@ -24,6 +24,7 @@ from core.daemon.departures import Lost
 from core.daemon.forecasts import answered
 from core.daemon.foresight import Foresight
 from core.daemon.insights import Insights
+from core.daemon.requeue import at_its_step
 from core.daemon.runner import WORKER_MODULE, Runner
 from core.daemon.searching import SearchFactory, real_search
 from core.daemon.steering import Request as SteerRequest
@@ -271,12 +272,16 @@ class Studies:
         trial = requests.trial_in(self.state, request.study, request.trial)
         requests.may_pause(trial)
         await self._put(e.PauseAsked(at=time.time(), study=request.study, trial=trial.number, by=request.by))
+        if trial.state == s.STARTING:  # its worker may be loading the base: it reads this when it has
+            await self._put(at_its_step(e.TrialPaused, request.study, trial))
         self._tell(trial, work.Pause(trial.number))
 
     async def _resume_trial(self, request: wire.ResumeTrial) -> None:
         trial = requests.trial_in(self.state, request.study, request.trial)
         requests.may_resume(trial)
         await self._put(e.ResumeAsked(at=time.time(), study=request.study, trial=trial.number, by=request.by))
+        if trial.state == s.PAUSED and not trial.begun:
+            await self._put(at_its_step(e.TrialResumed, request.study, trial))
         self._tell(trial, work.Resume(trial.number))
 
     async def _prune(self, request: wire.PruneTrial) -> None:
@@ -289,7 +294,7 @@ class Studies:
             )
             return
         await self._put(e.PruneAsked(at=at, study=request.study, trial=trial.number, by=request.by, why=why))
-        if trial.state == s.STARTING:  # its worker may be loading the base: nothing of it is there to be kept
+        if not trial.begun:  # its worker may be loading the base: nothing of it is there to be kept
             await self._put(
                 e.TrialPruned(at=at, study=request.study, trial=trial.number, step=trial.step, why=why)
             )
