@@ -71,7 +71,8 @@ def refusal(state: s.State, event: e.Event) -> str | None:
     if isinstance(event, e.MachineRead):
         return None
     if isinstance(event, e.StudyCreated):
-        return f"the study {event.study} exists already" if event.study in state.studies else None
+        known = state.studies.get(event.study)
+        return f"the study {event.study} exists already" if known and not known.untrained else None
     study = state.studies.get(event.study)
     if study is None:
         return f"there is no study {event.study}"
