@@ -45,7 +45,8 @@ FROM: dict[type, frozenset[str]] = {
     e.TrialResumed: frozenset({s.RUNNING, s.PAUSED}),
     e.PruneAsked: frozenset({s.QUEUED}) | s.ON_WORKER,
     e.TrialPruned: frozenset({s.QUEUED}) | s.ON_WORKER,
-    e.TrialCompleted: frozenset({s.RUNNING, s.PAUSED}),
+    # queued or starting: all its steps were done before it lost its worker
+    e.TrialCompleted: frozenset({s.QUEUED}) | s.ON_WORKER,
     e.TrialFailed: frozenset({s.QUEUED}) | s.ON_WORKER,
     e.TrialInfeasible: frozenset({s.QUEUED}) | s.ON_WORKER,
     e.TrialRequeued: s.ON_WORKER,

@@ -23,6 +23,7 @@ from core.daemon.departures import Lost
 from core.daemon.forecasts import answered
 from core.daemon.foresight import Foresight
 from core.daemon.insights import Insights
+from core.daemon.requeue import pruned
 from core.daemon.runner import WORKER_MODULE, Runner
 from core.daemon.searching import SearchFactory, real_search
 from core.daemon.steering import Request as SteerRequest
@@ -273,17 +274,13 @@ class Studies:
     async def _prune(self, request: wire.PruneTrial) -> None:
         trial = requests.trial_in(self.state, request.study, request.trial)
         why = request.why or f"pruned by {request.by}"
-        at = time.time()
+        at, study = time.time(), self.state.studies[request.study]
         if trial.state == s.QUEUED:
-            await self._put(
-                e.TrialPruned(at=at, study=request.study, trial=trial.number, step=trial.step, why=why)
-            )
+            await self._put(pruned(study, trial, why))
             return
         await self._put(e.PruneAsked(at=at, study=request.study, trial=trial.number, by=request.by, why=why))
         if trial.state == s.STARTING:  # its worker may be loading the base: nothing of it is there to be kept
-            await self._put(
-                e.TrialPruned(at=at, study=request.study, trial=trial.number, step=trial.step, why=why)
-            )
+            await self._put(pruned(study, trial, why))
         self._tell(trial, work.Prune(trial.number, why))
 
     def _tell(self, trial: s.Trial, message: work.ToWorker) -> None:

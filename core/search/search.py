@@ -7,7 +7,7 @@ import contextlib
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ PATIENCE_S = 10.0  # for the process to leave after its input was closed
 ROOM_S = 1.0  # between two tries on a full disk
 FULL = re.compile(r"disk is full|disk I/O error|No space left", re.IGNORECASE)  # SQLite's words, and others'
 
+Curve = tuple[Sequence[int], Sequence[float]]  # steps, and the value at each
 Known = tuple[str, tuple[float, ...], dict[str, Any]]  # a trial's state, values and parameters
 
 
@@ -95,9 +96,12 @@ class Search:
         """End a trial: complete (with values), pruned, failed or infeasible. A second time is ignored."""
         await self._call("tell", lambda: [trial, state, list(values)])
 
-    async def reconcile(self, trials: dict[int, Known]) -> None:
-        """Make Optuna agree with the journal, whose trials are ``trials``, by number."""
-        await self._call("reconcile", lambda: [trials])
+    async def reconcile(self, trials: dict[int, Known], readings: Mapping[int, Curve] | None = None) -> None:
+        """Make Optuna agree with the journal, whose trials are ``trials``, by number. ``readings`` are theirs
+        of the objective; those of trials that Optuna takes no more for are not sent."""
+        lacking = await self._call("lacking", lambda: [list(trials)])
+        fresh = {number: readings[number] for number in lacking if readings and number in readings}
+        await self._call("reconcile", lambda: [trials, fresh])
         self._next = await self._call("count")
 
     async def close(self) -> None:
