@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import msgspec
 
-from core.contract.bounds import At, Int
+from core.contract.bounds import At, Int, Name
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """``at`` is the engine's wall clock, Unix seconds; ``study`` a study's name."""
 
     at: At
-    study: str = ""
+    study: Name = ""
 
 
 class TrialEvent(Event, frozen=True, kw_only=True, omit_defaults=True):

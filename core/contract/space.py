@@ -35,6 +35,7 @@ class Choice(msgspec.Struct, frozen=True, tag="choice"):
 
 Dimension = Range | Choice
 Space = dict[str, Dimension]
+MOST_TOLD = 20  # values of one choice that are told to be wrong
 KEYS = ("low", "high", "step", "log", "choice", "when", "otherwise")
 
 
@@ -83,9 +84,9 @@ def _read_choice(knob: Knob, raw: dict) -> tuple[Dimension | None, list[tuple[st
         return None, [("choice", f"{shown(values)} is not a non-empty list")]
     if len(values) > MOST_ENTRIES:
         return None, [("choice", f"{len(values)} values; at most {MOST_ENTRIES}")]
-    faults = []
+    faults: list[tuple[str, str]] = []
     for value in values:
-        wrong = fault(knob, value)
+        wrong = fault(knob, value) if len(faults) < MOST_TOLD else None
         if wrong:
             faults.append(("choice", f"{shown(value)} {wrong}"))
     if any(value in values[:index] for index, value in enumerate(values)):

@@ -21,6 +21,7 @@ from core.contract.insides import Insides
 from core.contract.learnt import Importance, SearchState
 from core.contract.plain import plain
 from core.contract.state import State
+from core.errors import RefusedError
 
 PROTOCOL = 1
 AtOnce = Annotated[int, msgspec.Meta(ge=1, le=bounds.MOST_AT_ONCE)]
@@ -275,6 +276,15 @@ _request = msgspec.json.Decoder(AnyRequest)
 def encode(message: object) -> bytes:
     """Any message of either protocol as msgpack."""
     return _pack.encode(message)
+
+
+def encode_request(request: Ask | AnyRequest, as_json: bool = False) -> bytes:
+    """``request`` as it is sent. Raises RefusedError for what cannot be: the engine would refuse it, too."""
+    try:
+        return msgspec.json.encode(request) if as_json else _pack.encode(request)
+    except (ValueError, OverflowError, RecursionError) as error:
+        place, wrong = bounds.fault(request) or ("", f"it cannot be sent: {error}")
+        raise RefusedError.of(f"{place.lstrip('.') or 'request'}: {wrong}", "request") from None
 
 
 def encode_reply(reply: Reply, as_json: bool = False) -> bytes:

@@ -192,7 +192,7 @@ class Telling:
         """A worker speaks of its own study and trials only: one that was taken for lost does not
         change a trial that runs elsewhere now."""
         if event.study != worker.study or not isinstance(event, TELLABLE):
-            log.warning("worker %s told of %s in %r", worker.name, type(event).__name__, event.study)
+            log.warning("worker %s told of %s in %s", worker.name, type(event).__name__, shown(event.study))
             return False
         place = getattr(event, "adapter", "") or getattr(event, "path", "")
         if place and not _inside(self._supervisor.state.studies[event.study].folder, place):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from core.contract import bounds, events, specfile, wire, work
 from core.contract.knobs import KNOBS
 from core.contract.spec import SECTIONS
-from core.errors import SpecError
+from core.errors import RefusedError, SpecError
 
 SMALL = {
     "study": {"name": "s", "trials": 3, "sampler": "random", "pruner": "none"},
@@ -208,3 +208,15 @@ def test_a_loss_that_is_no_number_is_a_reading_all_the_same():
     )
     told = wire.read_from_worker(raw)
     assert isinstance(told, work.Told) and isinstance(told.event, events.TrialReported)
+
+
+@pytest.mark.parametrize(
+    ("request_", "told"),
+    [
+        (wire.ChangeStudy("s", {"study": {"trials": 10**30}}), "changes.study.trials: a whole number beyond"),
+        (wire.MarkTrial("s", 0, note="a\udcffb"), "note: a text with half a character"),
+    ],
+)
+def test_what_cannot_even_be_sent_is_refused_before_it_is(request_, told):
+    with pytest.raises(RefusedError, match=told):
+        wire.encode_request(request_)
