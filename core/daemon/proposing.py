@@ -16,6 +16,7 @@ from core.contract.stopping import Stop
 from core.daemon.endings import End, Endings
 from core.daemon.searching import Searching
 from core.daemon.weighing import Put, Weighing
+from core.errors import TrimtabError
 
 LATE_S = 2.0  # for the storage to answer at the beginning
 WAITING = "search"  # whose wait is shown
@@ -103,12 +104,15 @@ class Proposing:
         if proposal is None:
             self.exhausted = "[space] is empty" if self._empty else "the search space is used up"
             return None
-        await self._put(
+        refused = await self._put(
             e.TrialQueued(
                 at=time.time(), study=study.name, trial=proposal.number,
                 params=proposal.params, knobs=proposal.knobs, why=proposal.why,
             )
         )  # fmt: skip
+        if refused:  # asked again it would propose the same again
+            what = f"the sampler's trial {proposal.number} cannot be queued: {refused[0]}"
+            raise TrimtabError.of(what, f"study {study.name}", "the engine's log holds more")
         await self._weighing.queued(self._now(), proposal.number, proposal.knobs)
         return self._now().trials.get(proposal.number)
 

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+from functools import partial
 
 import optuna
 import psutil
@@ -274,3 +275,27 @@ async def test_an_empty_space_has_one_trial_whatever_was_planned(tmp_path, opene
     search = await opened(tmp_path, "tpe", {}, trials=5)
     assert (await search.ask()).params == {}
     assert await search.ask() is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"\xff\xff\xff\xff", b"\x00\x00\x00\x02\xc1\xc1", b"\x00\x00\x00\x0f\x81\xa5value\xa7nothing"],
+    ids=["endless", "no msgpack", "of another type"],
+)
+async def test_a_search_process_that_answers_nonsense_is_replaced_and_given_up_in_words(
+    tmp_path, monkeypatch, answer
+):
+    talk = f"import sys; sys.stdout.buffer.write({answer!r}); sys.stdout.flush(); sys.stdin.read()"
+    monkeypatch.setattr(Search, "command", ("-S", "-c", talk))
+    search = Search(studies.spec(), tmp_path)
+    search._begin = partial(_begun, search)
+    with pytest.raises(TrimtabError, match="died 3 times while it was asked to count"):
+        await search.open()
+    assert search.pid is None
+
+
+async def _begun(search: Search) -> None:
+    """Without the call that opens the study: the nonsense is the answer to the first."""
+    search._process = await asyncio.create_subprocess_exec(
+        sys.executable, *search.command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
