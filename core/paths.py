@@ -83,6 +83,11 @@ def studies(of_home: Path | None = None) -> Path:
     return (of_home or home()) / "studies"
 
 
+def replaced(of_home: Path | None = None) -> Path:
+    """Where the folders of studies lie that trained nothing and were begun anew."""
+    return (of_home or home()) / "replaced"
+
+
 def study_folder(study: str, of_home: Path | None = None) -> Path:
     """One study's folder; its name has been checked by the spec."""
     return studies(of_home) / study

@@ -74,7 +74,7 @@ def _value(said: str) -> Any:
         return None
     try:
         return tomllib.loads(f"value = {said}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # no TOML, or a value that no study needs
         return said
 
 

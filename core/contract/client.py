@@ -63,10 +63,11 @@ class Connection:
         """
         self._last_id += 1
         number = self._last_id
+        raw = wire.encode_request(wire.Ask(number, request))
         future: asyncio.Future[wire.Reply] = asyncio.get_running_loop().create_future()
         self._waiting[number] = future
         try:
-            await self._socket.send_bytes(wire.encode(wire.Ask(number, request)))
+            await self._socket.send_bytes(raw)
             reply = await asyncio.wait_for(future, ANSWER_TIMEOUT_S)
         except (TimeoutError, ConnectionError, aiohttp.ClientError) as error:
             raise EngineError.of(f"the engine did not answer: {error or 'time is up'}") from error
@@ -126,9 +127,9 @@ async def request(socket: Path, what: wire.AnyRequest) -> wire.Answer | None:
 
     Raises RefusedError, or EngineError when no engine answers.
     """
+    body = wire.encode_request(what, as_json=True)
     async with _session(socket) as session:
         try:
-            body = msgspec.json.encode(what)
             async with session.post("http://engine/request", data=body) as response:
                 reply = msgspec.json.decode(await response.read(), type=wire.Reply)
         except (aiohttp.ClientError, OSError, TimeoutError, msgspec.DecodeError) as error:

@@ -45,7 +45,8 @@ FROM: dict[type, frozenset[str]] = {
     e.TrialResumed: frozenset({s.RUNNING, s.PAUSED}),
     e.PruneAsked: frozenset({s.QUEUED}) | s.ON_WORKER,
     e.TrialPruned: frozenset({s.QUEUED}) | s.ON_WORKER,
-    e.TrialCompleted: frozenset({s.RUNNING, s.PAUSED}),
+    # queued or starting: all its steps were done before it lost its worker
+    e.TrialCompleted: frozenset({s.QUEUED}) | s.ON_WORKER,
     e.TrialFailed: frozenset({s.QUEUED}) | s.ON_WORKER,
     e.TrialInfeasible: frozenset({s.QUEUED}) | s.ON_WORKER,
     e.TrialRequeued: s.ON_WORKER,
@@ -71,7 +72,8 @@ def refusal(state: s.State, event: e.Event) -> str | None:
     if isinstance(event, e.MachineRead):
         return None
     if isinstance(event, e.StudyCreated):
-        return f"the study {event.study} exists already" if event.study in state.studies else None
+        known = state.studies.get(event.study)
+        return f"the study {event.study} exists already" if known and not known.untrained else None
     study = state.studies.get(event.study)
     if study is None:
         return f"there is no study {event.study}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+LARGEST = 2**60  # bytes: a million terabytes
+LONGEST = 40  # characters
 UNITS = {
     "": 1, "b": 1, "k": 10**3, "kb": 10**3, "kib": 2**10, "m": 10**6, "mb": 10**6, "mib": 2**20,
     "g": 10**9, "gb": 10**9, "gib": 2**30, "t": 10**12, "tb": 10**12, "tib": 2**40,
@@ -16,12 +18,14 @@ def parse(text: object) -> int:
     if isinstance(text, int) and not isinstance(text, bool):
         bytes_ = text
     else:
-        found = WRITTEN.fullmatch(text) if isinstance(text, str) else None
+        found = WRITTEN.fullmatch(text) if isinstance(text, str) and len(text) <= LONGEST else None
         if found is None or found[2].lower() not in UNITS:
             raise ValueError('must be a size such as "22 GiB" or a number of bytes')
         bytes_ = round(float(found[1]) * UNITS[found[2].lower()])
     if bytes_ <= 0:
         raise ValueError("must be above 0")
+    if bytes_ > LARGEST:
+        raise ValueError("must be at most 2^60 bytes (1024 PiB)")
     return bytes_
 
 

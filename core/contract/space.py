@@ -7,7 +7,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from core.contract.bounds import MOST_ENTRIES
 from core.contract.knobs import KNOBS, Knob, fault
+from core.contract.plain import shown
 
 
 class Range(msgspec.Struct, frozen=True, tag="range"):
@@ -33,6 +35,7 @@ class Choice(msgspec.Struct, frozen=True, tag="choice"):
 
 Dimension = Range | Choice
 Space = dict[str, Dimension]
+MOST_TOLD = 20  # values of one choice that are told to be wrong
 KEYS = ("low", "high", "step", "log", "choice", "when", "otherwise")
 
 
@@ -47,8 +50,8 @@ def read_dimension(name: str, raw: object) -> tuple[Dimension | None, list[tuple
     if isinstance(raw, list):
         raw = {"choice": raw}
     if not isinstance(raw, dict):
-        hint = f"{raw!r} is one value: a fixed knob belongs in [train]; here write {{low, high}} or a list"
-        return None, [("", hint)]
+        hint = "is one value: a fixed knob belongs in [train]; here write {low, high} or a list"
+        return None, [("", f"{shown(raw)} {hint}")]
     unknown = [key for key in raw if key not in KEYS]
     if unknown:
         return None, [(key, f"unknown key; a dimension takes {', '.join(KEYS)}") for key in unknown]
@@ -63,12 +66,13 @@ def read_dimension(name: str, raw: object) -> tuple[Dimension | None, list[tuple
 def _read_when(knob: Knob, raw: dict) -> tuple[dict[str, tuple[Any, ...]], list[tuple[str, str]]]:
     when = raw.get("when", {})
     if not isinstance(when, dict) or any(name not in KNOBS for name in when):
-        return {}, [("when", f'{when!r} is not a table of knobs, such as {{optimizer = ["adamw"]}}')]
+        hint = 'is not a table of knobs, such as {optimizer = ["adamw"]}'
+        return {}, [("when", f"{shown(when)} {hint}")]
     if "otherwise" in raw and not when:
         return {}, [("otherwise", "stands only beside when")]
     wrong = fault(knob, raw["otherwise"]) if "otherwise" in raw else None
     if wrong:
-        return {}, [("otherwise", f"{raw['otherwise']!r} {wrong}")]
+        return {}, [("otherwise", f"{shown(raw['otherwise'])} {wrong}")]
     return {name: tuple(one) if isinstance(one, list) else (one,) for name, one in when.items()}, []
 
 
@@ -77,12 +81,14 @@ def _read_choice(knob: Knob, raw: dict) -> tuple[Dimension | None, list[tuple[st
     if len(raw) > 1:
         return None, [("choice", "cannot stand beside low, high, step or log")]
     if not isinstance(values, list) or not values:
-        return None, [("choice", f"{values!r} is not a non-empty list")]
-    faults = []
+        return None, [("choice", f"{shown(values)} is not a non-empty list")]
+    if len(values) > MOST_ENTRIES:
+        return None, [("choice", f"{len(values)} values; at most {MOST_ENTRIES}")]
+    faults: list[tuple[str, str]] = []
     for value in values:
-        wrong = fault(knob, value)
+        wrong = fault(knob, value) if len(faults) < MOST_TOLD else None
         if wrong:
-            faults.append(("choice", f"{value!r} {wrong}"))
+            faults.append(("choice", f"{shown(value)} {wrong}"))
     if any(value in values[:index] for index, value in enumerate(values)):
         faults.append(("choice", "the same value stands twice"))
     return (None, faults) if faults else (Choice(tuple(values)), [])
@@ -94,11 +100,11 @@ def _read_range(knob: Knob, raw: dict) -> tuple[Dimension | None, list[tuple[str
     faults = [(key, "is missing") for key in ("low", "high") if key not in raw]
     log, step = raw.get("log", False), raw.get("step")
     if not isinstance(log, bool):
-        faults.append(("log", f"{log!r} is not true or false"))
+        faults.append(("log", f"{shown(log)} is not true or false"))
     for key in ("low", "high"):
         wrong = fault(knob, raw[key]) if key in raw else None
         if wrong:
-            faults.append((key, f"{raw[key]!r} {wrong}"))
+            faults.append((key, f"{shown(raw[key])} {wrong}"))
     if faults:
         return None, faults
     low, high = raw["low"], raw["high"]
@@ -116,7 +122,7 @@ def _step_faults(knob: Knob, step: object, log: bool, low: float, high: float) -
     if step is None:
         return []
     if isinstance(step, bool) or not isinstance(step, int | float) or not math.isfinite(step):
-        return [("step", f"{step!r} is not a number")]
+        return [("step", f"{shown(step)} is not a number")]
     if step <= 0 or step > max(high - low, 1e-300):
         return [("step", f"{step!r} must be above 0 and at most high - low = {high - low:g}")]
     if knob.kind == "int" and not isinstance(step, int):

@@ -127,6 +127,13 @@ class Study(msgspec.Struct, frozen=True):
         """(metric, direction) in the order of a trial's ``values``."""
         return tuple((one["metric"], one["direction"]) for one in self.spec["study"]["objectives"])
 
+    @property
+    def untrained(self) -> bool:
+        """Has it ended without a trained step?"""
+        return self.state not in LIVE_STUDY and not any(
+            one.step or one.state == COMPLETE for one in self.trials.values()
+        )
+
 
 class Past(msgspec.Struct, frozen=True):
     """History of one device, oldest first; None where a reading was missing."""

@@ -56,7 +56,11 @@ class Worker:
         """Send without waiting; what is lost with a connection is said again at the next Hello."""
         if self.send is not None:
             task = asyncio.ensure_future(self._deliver(self.send, wire.encode(message)))
-            task.add_done_callback(lambda done: done.exception())
+            task.add_done_callback(self._delivered)
+
+    def _delivered(self, task: asyncio.Future[None]) -> None:
+        if not task.cancelled() and task.exception():
+            log.error("worker %s cannot be told anything", self.name, exc_info=task.exception())
 
     def tell_all(self, messages: Iterable[work.ToWorker]) -> None:
         """Send each."""

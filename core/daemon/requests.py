@@ -58,6 +58,18 @@ def may_resume_all(study: s.Study) -> None:
         raise RefusedError.of(f"the study is {study.state}, not paused", f"study {study.name}", "")
 
 
+def may_have_trials(study: s.Study, wanted: int) -> None:
+    """Raises RefusedError when a file asks for fewer trials than are planned: that changes a study, and is
+    not done by starting it again."""
+    planned = study.total_trials - sum(1 for one in study.trials.values() if one.by)
+    if wanted < planned:
+        raise RefusedError.of(
+            f"study.trials = {wanted}, and {planned} trials are planned already",
+            f"study {study.name}",
+            f"while it runs, `trimtab change study.trials={wanted}` plans fewer; or write {planned}",
+        )
+
+
 def may_go_on(study: s.Study, more: bool) -> None:
     """Raises RefusedError when a study cannot be taken up again; ``more`` trials are wanted than before."""
     where = f"study {study.name}"

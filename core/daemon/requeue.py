@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 from msgspec.structs import replace
@@ -9,6 +10,7 @@ from msgspec.structs import replace
 from core.contract import events as e
 from core.contract import state as s
 from core.contract import work
+from core.contract.series import Series
 
 
 def at_its_step(
@@ -60,9 +62,28 @@ def forgotten(study: s.Study, worker: str) -> tuple[e.Event, ...]:
     )
 
 
-def pruned(study: s.Study, trial: s.Trial, why: str) -> e.TrialPruned:
-    """The trial ends where it stands; its worker is not asked any more."""
-    return e.TrialPruned(at=time.time(), study=study.name, trial=trial.number, step=trial.step, why=why)
+def pruned(study: s.Study, trial: s.Trial, why: str) -> e.TrialPruned | e.TrialCompleted:
+    """The trial ends where it stands; its worker is not asked any more. One that has done its steps and knows
+    what came of them is complete, though its adapter lies in its checkpoint alone."""
+    at, values = time.time(), _final(study, trial)
+    if not values:
+        return e.TrialPruned(at=at, study=study.name, trial=trial.number, step=trial.step, why=why)
+    kept = "its checkpoint is kept" if trial.checkpoint else "its weights are lost"
+    told = f"{trial.step} steps done; its adapter was not saved, {kept}: {why}"
+    return e.TrialCompleted(
+        at=at, study=study.name, trial=trial.number, step=trial.step, values=values, why=told
+    )
+
+
+def _final(study: s.Study, trial: s.Trial) -> tuple[float, ...]:
+    """The objectives' values after the last step; empty while steps or values are to come."""
+    goals = [one["metric"] for one in study.spec.get("study", {}).get("objectives", ())]
+    curves = [trial.series.get(one, Series()) for one in goals]
+    done = 0 < trial.total_steps <= trial.step and not trial.editing
+    if not done or any(not one.steps or one.steps[-1] < trial.total_steps for one in curves):
+        return ()
+    values = tuple(one.values[-1] for one in curves)
+    return values if all(math.isfinite(one) for one in values) else ()
 
 
 def failed(study: s.Study, what: str, detail: str, broken: work.Broken | None) -> list[e.Event]:

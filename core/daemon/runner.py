@@ -111,10 +111,10 @@ class Runner:
             )
         finally:
             self.ended = True
-            await self._search.close()
             for worker in self._crew.of(self.name):
                 worker.leaving = True
                 worker.tell(work.Shutdown(f"study {self.name} ended"))
+            await self._search.close()
 
     async def _drive(self) -> None:
         await self.proposing.open()

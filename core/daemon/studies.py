@@ -6,25 +6,24 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from core import paths
 from core.contract import events as e
 from core.contract import state as s
 from core.contract import wire, work
+from core.contract.plain import plain
 from core.contract.spec import Spec
 from core.contract.specfile import parse, to_raw, write
-from core.daemon import evidences, insides, placement, requests
+from core.daemon import evidences, folders, insides, placement, requests
 from core.daemon.breaches import Breaches
 from core.daemon.crew import Crew, Worker
 from core.daemon.departures import Lost
 from core.daemon.forecasts import answered
 from core.daemon.foresight import Foresight
 from core.daemon.insights import Insights
-from core.daemon.requeue import at_its_step
+from core.daemon.requeue import at_its_step, pruned
 from core.daemon.runner import WORKER_MODULE, Runner
 from core.daemon.searching import SearchFactory, real_search
 from core.daemon.steering import Request as SteerRequest
@@ -35,8 +34,6 @@ from core.errors import RefusedError, TrimtabError
 from core.memory.ledger import Ledger
 from core.memory.sharing import Sharing
 from core.store import runs
-from core.store.journal import Journal
-from core.store.replay import folded
 
 log = logging.getLogger("trimtab.studies")
 
@@ -91,21 +88,7 @@ class Studies:
 
     def load(self) -> None:
         """Read every study's journal into the state. Blocking; before the engine serves."""
-        faults: list[tuple[str, str]] = []
-
-        def events(folder: Path) -> Iterator[e.Event]:
-            journal = Journal.open(runs.journal_path(folder))
-            for event in journal.replay():
-                self._remember(event)
-                yield event
-            self.heard.update(journal.heard)
-            self._supervisor.keep(folder.name, journal)
-            faults.extend((folder.name, fault) for fault in journal.faults)
-
-        self._supervisor.state = folded(events(folder) for folder in runs.list_studies())
-        for study, fault in faults:
-            log.warning("%s: %s", study, fault)
-            self._supervisor.put(e.StudyNoted(at=time.time(), study=study, text=fault, level="warning"))
+        folders.load(self._supervisor, self.heard, self._remember)
 
     def resume(self) -> None:
         """Go on with the studies that ran when the engine ended."""
@@ -117,11 +100,15 @@ class Studies:
                     runs.settle_spec(folder, write(spec))  # it may have been changed just before the end
                     self._run(spec, folder)
                     self._succession.take_up(study)
-                except TrimtabError as error:
-                    what = str(error.problems[0].what)
-                    self._supervisor.put(
-                        e.StudyEnded(at=time.time(), study=study.name, outcome="failed", why=what)
-                    )
+                except Exception as error:  # of this study alone
+                    log.exception("study %s cannot be taken up", study.name)
+                    known = isinstance(error, TrimtabError) and error.problems
+                    self._fail(study.name, known[0].what if known else f"{type(error).__name__}: {error}")
+
+    def _fail(self, study: str, what: str) -> None:
+        """The study cannot go on in this engine."""
+        why = plain(what, 300)
+        self._supervisor.put(e.StudyEnded(at=time.time(), study=study, outcome="failed", why=why))
 
     def _run(self, spec: Spec, folder: Path) -> None:
         cards = self.state.machine.devices
@@ -145,6 +132,10 @@ class Studies:
         self._tasks.discard(task)
         if self._runners.get(runner.name) is runner:
             del self._runners[runner.name]
+        error = None if task.cancelled() else task.exception()
+        if error is not None:  # even its own way to fail has failed
+            log.critical("study %s", runner.name, exc_info=error)
+            self._fail(runner.name, f"the engine failed: {type(error).__name__}: {error}")
 
     # -- requests ----------------------------------------------------------------------------------
 
@@ -204,30 +195,30 @@ class Studies:
         spec = parse(request.spec, request.where or "study")
         name = spec.study.name
         known = self.state.studies.get(name)
-        if known is not None:
+        if known is not None and not _replaced(known, spec):
             await self._go_on(known, spec)
             return
         placement.slots(
             spec.resources.devices, self.state.machine.devices, os.environ.get("CUDA_VISIBLE_DEVICES")
         )
         self._foresight(spec).check(f"{request.where or 'study'} [resources]")
-        folder = runs.create(name, write(spec))
-        journal = Journal.open(runs.journal_path(folder))
-        for _ in journal.replay():
-            pass
-        self._supervisor.keep(name, journal)
-        await self._put(e.StudyCreated(at=time.time(), study=name, spec=to_raw(spec), folder=str(folder)))
+        if known is not None:
+            await self._over(name)
+        folder, refused = await folders.begin(self._supervisor, spec, known)
+        if refused:
+            raise RefusedError.of(refused[0], f"study {name}", "try again")
         self._run(spec, folder)
 
     async def _go_on(self, known: s.Study, spec: Spec) -> None:
         """The study exists: leave it alone when it runs or is done, take it up again when it is not."""
-        changed = _differences(known.spec, to_raw(spec))
+        changed = folders.differences(known.spec, to_raw(spec))
         if changed - {"study.trials"}:
             raise RefusedError.of(
                 f"a study {known.name!r} with other settings exists: {', '.join(sorted(changed))}",
                 known.folder,
                 "give this one another study.name, or remove that folder",
             )
+        requests.may_have_trials(known, spec.study.trials)
         more = spec.study.trials > known.total_trials
         requests.may_go_on(known, more)
         live = known.state in ("running", "paused")
@@ -287,17 +278,13 @@ class Studies:
     async def _prune(self, request: wire.PruneTrial) -> None:
         trial = requests.trial_in(self.state, request.study, request.trial)
         why = request.why or f"pruned by {request.by}"
-        at = time.time()
+        at, study = time.time(), self.state.studies[request.study]
         if trial.state == s.QUEUED:
-            await self._put(
-                e.TrialPruned(at=at, study=request.study, trial=trial.number, step=trial.step, why=why)
-            )
+            await self._put(pruned(study, trial, why))
             return
         await self._put(e.PruneAsked(at=at, study=request.study, trial=trial.number, by=request.by, why=why))
         if not trial.begun:  # its worker may be loading the base: nothing of it is there to be kept
-            await self._put(
-                e.TrialPruned(at=at, study=request.study, trial=trial.number, step=trial.step, why=why)
-            )
+            await self._put(pruned(study, trial, why))
         self._tell(trial, work.Prune(trial.number, why))
 
     def _tell(self, trial: s.Trial, message: work.ToWorker) -> None:
@@ -314,7 +301,9 @@ class Studies:
             runner.post(event)
 
     def _remember(self, event: e.Event) -> None:
-        if isinstance(event, e.PruneAsked):
+        if isinstance(event, e.StudyCreated):  # nothing of one before it
+            self._whys = {key: why for key, why in self._whys.items() if key[0] != event.study}
+        elif isinstance(event, e.PruneAsked):
             self._whys[event.study, event.trial] = event.why
         elif isinstance(event, e.TrialPruned):
             self._whys.pop((event.study, event.trial), None)
@@ -341,10 +330,9 @@ class Studies:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-def _differences(old: dict[str, Any], new: dict[str, Any]) -> set[str]:
-    """The keys, as section.key, in which two studies differ."""
-    found = set()
-    for section in {*old, *new}:
-        before, after = old.get(section, {}), new.get(section, {})
-        found |= {f"{section}.{key}" for key in {*before, *after} if before.get(key) != after.get(key)}
-    return found
+def _replaced(known: s.Study, spec: Spec) -> bool:
+    """Does ``spec`` begin the study anew? One that trained nothing is in nobody's way."""
+    if not known.untrained:
+        return False
+    other = folders.differences(known.spec, to_raw(spec)) - {"study.trials"}
+    return bool(other) or (known.state != "complete" and len(known.trials) >= known.total_trials)

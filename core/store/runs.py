@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import count
 from pathlib import Path
 
 from core import paths
@@ -35,6 +36,23 @@ def create(study: str, toml: str) -> Path:
     for name in ("tb", "trials", "workers"):
         paths.private(folder / name)
     return folder
+
+
+def set_aside(study: str) -> Path | None:
+    """Move the folder of ``study`` out of the studies, whole; where it lies now, None when there was none.
+
+    Raises TrimtabError when it cannot be moved.
+    """
+    folder, place = paths.study_folder(study), paths.private(paths.replaced())
+    aside = next(one for number in count(1) if not (one := place / f"{study}-{number}").exists())
+    try:
+        folder.rename(aside)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        what = f"the folder cannot be put aside: {error.strerror or error}"
+        raise TrimtabError.of(what, str(folder), "move it away, or take another study.name") from None
+    return aside
 
 
 def write_spec(folder: Path, toml: str) -> None:

@@ -95,7 +95,7 @@ def test_how_many_trials_share_a_device_is_measured_or_said(pack):
 @pytest.mark.parametrize("pack", [0, -2, 1.5, True, "all", [2]])
 def test_any_other_number_of_trials_is_refused_in_words(pack):
     (told,) = problems({**SMALL, "resources": {"pack": pack}})
-    assert told == f'f.toml [resources]: pack = {pack!r}: must be "auto" or a whole number from 1'
+    assert told == f'f.toml [resources]: pack = {pack!r}: must be "auto" or a whole number from 1 to 4096'
 
 
 def test_what_a_study_says_of_its_search_survives_a_round_trip():
