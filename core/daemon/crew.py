@@ -19,6 +19,7 @@ import psutil
 
 from core import cores, paths
 from core.contract import wire, work
+from core.contract.process import born, lives
 from core.daemon.placement import CPU, Slot
 from core.store import runs
 
@@ -175,7 +176,7 @@ class Crew:
                 silent_s = now - worker.heard_at
                 if silent_s > worker.lease_s:
                     self.give_up(worker, f"its worker {worker.name} was silent for {silent_s:.0f} s")
-                elif worker.pidfd < 0 and not _lives(worker.pid):
+                elif worker.pidfd < 0 and not lives(worker.pid):
                     self._exited(worker)
 
     async def leave(self, why: str, within_s: float) -> None:
@@ -191,40 +192,20 @@ class Crew:
             self._drop(worker, why)
 
 
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except OSError:
-        return False
-    return True
-
-
-def _born(pid: int) -> str:
-    """When the process began, in ticks of this boot: no clock that is set changes it. Raises OSError."""
-    stat = Path(f"/proc/{pid}/stat")
-    if not stat.exists() and Path("/proc/self/stat").exists():
-        raise ProcessLookupError(pid)
-    try:
-        ticks = stat.read_text().rpartition(")")[2].split()[19]  # proc_pid_stat(5): starttime
-        return f"{ticks}@{Path('/proc/sys/kernel/random/boot_id').read_text().strip()}"
-    except FileNotFoundError:  # no Linux
-        return f"{psutil.Process(pid).create_time():.0f}"
-
-
 def _note_process(folder: Path, name: str, pid: int) -> None:
     """Keep who the worker is for the next engine: a number alone may be somebody else's by then."""
     with contextlib.suppress(OSError):
         note = runs.worker_log(folder, name).with_suffix(".pid")
         with open(note, "w", encoding="utf-8", opener=paths.no_link) as file:
-            file.write(f"{pid} {_born(pid)}\n")
+            file.write(f"{pid} {born(pid)}\n")
 
 
 def _noted(folder: Path, name: str) -> psutil.Process | None:
     """The process that was noted, when it is still the same. Raises OSError or ValueError without a note."""
-    pid, born = runs.worker_log(folder, name).with_suffix(".pid").read_text().split()
+    pid, since = runs.worker_log(folder, name).with_suffix(".pid").read_text().split()
     try:
         process = psutil.Process(int(pid))
-        return process if _born(int(pid)) == born else None
+        return process if born(int(pid)) == since else None
     except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
         return None
 

@@ -16,7 +16,7 @@ from core.contract import wire
 from core.contract.state import LIVE_STUDY
 from core.daemon.boards import BoardFeed
 from core.daemon.hub import Hub
-from core.daemon.lock import EngineLock
+from core.daemon.lock import RENEW_S, EngineLock
 from core.daemon.machine import Machine
 from core.daemon.runner import WORKER_MODULE
 from core.daemon.searching import SearchFactory, real_search
@@ -58,7 +58,6 @@ class Engine:
     async def run(self) -> None:
         """Serve until told to leave. Raises EngineError when another engine holds the home folder."""
         lock = EngineLock(paths.lock_path(self._home))
-        paths.private(self._socket.parent)
         self._studies.load()
         self._hub.changed(self._supervisor.state, ())
         machine = Machine(self._supervisor, self._hub)
@@ -74,6 +73,7 @@ class Engine:
             self._task(self._studies.crew.watch()),
             self._task(self._boards.run()),
             self._task(self._watch_idle()),
+            self._task(_renewed(lock)),
         ]
         self._listen_for_signals()
         await self._leave.wait()
@@ -129,3 +129,9 @@ class Engine:
                 self._why = "nothing to do"
                 self._leave.set()
                 return
+
+
+async def _renewed(lock: EngineLock) -> None:
+    while True:
+        await asyncio.sleep(RENEW_S)
+        lock.renew()
