@@ -21,6 +21,7 @@ from core import cores, paths
 from core.contract import wire, work
 from core.contract.process import born, lives
 from core.daemon.placement import CPU, Slot
+from core.errors import TrimtabError
 from core.store import runs
 
 log = logging.getLogger("trimtab.crew")
@@ -103,6 +104,8 @@ class Crew:
                 cwd=folder,
                 env=self._environment(slot),
             )
+        for gone in self.known - self.workers.keys():  # lost: this one is in the place of such
+            _forget(folder, gone)
         _note_process(folder, name, process.pid)
         worker = Worker(name, study, slot.label, folder, lease_s, process.pid, process)
         self._add(worker)
@@ -156,6 +159,8 @@ class Crew:
             asyncio.get_running_loop().remove_reader(worker.pidfd)
             os.close(worker.pidfd)
             worker.pidfd = -1
+        if worker.leaving:
+            _forget(worker.folder, worker.name)
         self._gone(worker, why)
 
     def give_up(self, worker: Worker, why: str) -> None:
@@ -200,6 +205,12 @@ def _note_process(folder: Path, name: str, pid: int) -> None:
             file.write(f"{pid} {born(pid)}\n")
 
 
+def _forget(folder: Path, name: str) -> None:
+    """Its note is of no more use: it is gone, and its trials are elsewhere."""
+    with contextlib.suppress(OSError, TrimtabError):
+        runs.worker_log(folder, name).with_suffix(".pid").unlink(missing_ok=True)
+
+
 def _noted(folder: Path, name: str) -> psutil.Process | None:
     """The process that was noted, when it is still the same. Raises OSError or ValueError without a note."""
     pid, since = runs.worker_log(folder, name).with_suffix(".pid").read_text().split()
@@ -227,6 +238,7 @@ def end_stray(folder: Path, name: str) -> None:
         process = _noted(folder, name)
         if process is not None:
             process.kill()
+    _forget(folder, name)
 
 
 def log_tail(worker: Worker, limit_bytes: int = 4000) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from urllib.parse import quote
 
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
@@ -23,7 +24,13 @@ def address(spec: Spec, folder: Path) -> str:
         return os.path.expandvars(spec.study.storage)
     if (folder / "optuna.db").is_symlink():
         raise TrimtabError.of("the storage is a link", str(folder / "optuna.db"), "put the file itself there")
-    return f"sqlite:///{folder / 'optuna.db'}"
+    return sqlite(folder / "optuna.db")
+
+
+def sqlite(file: Path, how: str = "") -> str:
+    """The URL of a SQLite file, whatever signs its path has: a path is no part of a URL as it stands, and
+    Optuna formats URLs. ``how`` is SQLite's own query, such as "mode=ro"."""
+    return f"sqlite:///file:{quote(str(file))}?{how}{'&' if how else ''}uri=true"
 
 
 def opened(url: str, reads: bool = False) -> BaseStorage:
