@@ -22,7 +22,7 @@ from core.search.storage import address, opened, sqlite
 def read_only(url: str, folder: Path) -> str:
     """The study's own SQLite file opened for reading; a database of ``study.storage`` as it is."""
     own = folder / "optuna.db"
-    return sqlite(own, "mode=ro") if url == sqlite(own) else url
+    return sqlite(own, mode="ro") if url == sqlite(own) else url
 
 
 class Reader:

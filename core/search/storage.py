@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
+from sqlalchemy import URL
 
 from core.contract.spec import Spec
 from core.errors import TrimtabError
@@ -27,10 +28,11 @@ def address(spec: Spec, folder: Path) -> str:
     return sqlite(folder / "optuna.db")
 
 
-def sqlite(file: Path, how: str = "") -> str:
-    """The URL of a SQLite file, whatever signs its path has: a path is no part of a URL as it stands, and
-    Optuna formats URLs. ``how`` is SQLite's own query, such as "mode=ro"."""
-    return f"sqlite:///file:{quote(str(file))}?{how}{'&' if how else ''}uri=true"
+def sqlite(file: Path, **how: str) -> str:
+    """The URL of a SQLite file, whatever signs its path has: SQLite takes it as a URI, Optuna formats what it
+    is given, and SQLAlchemy quotes as its version does. ``how`` is SQLite's own, such as mode="ro"."""
+    query = {**how, "uri": "true"}
+    return URL.create("sqlite", database=f"file:{quote(str(file))}", query=query).render_as_string()
 
 
 def opened(url: str, reads: bool = False) -> BaseStorage:
