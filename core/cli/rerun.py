@@ -55,13 +55,18 @@ def _place(value: str) -> str:
 
 
 def _trusted(one: repeat.Original, allowed: bool) -> None:
-    """Code out of somebody else's model repository runs when its user says so, not when a bundle does."""
-    if one.raw.get("model", {}).get("trust_remote_code") and not allowed:
-        raise TrimtabError.of(
-            "this bundle's base runs code of its model repository (model.trust_remote_code)",
-            plain(str(one.raw["model"].get("base", "")), 200),
-            "read that code, then say --trust-remote-code",
-        )
+    """Code of somebody else runs when the user says so, not when a bundle does."""
+    model, evaluate = one.raw.get("model", {}), one.raw.get("evaluate", {})
+    wanted = []
+    if model.get("trust_remote_code"):
+        what = "this bundle's base runs code of its model repository (model.trust_remote_code)"
+        wanted.append((what, model.get("base", "")))
+    if evaluate.get("tasks_path"):
+        what = "this bundle's tasks may run code that their YAML files name (evaluate.tasks_path)"
+        wanted.append((what, evaluate["tasks_path"]))
+    if wanted and not allowed:
+        fix = "read that code, then say --trust-remote-code"
+        raise TrimtabError(*(Problem(what, plain(str(where), 200), fix) for what, where in wanted))
 
 
 def _differences(one: repeat.Original, spec: Spec, anyway: bool) -> list[str]:

@@ -18,7 +18,7 @@ from core.contract.state import LIVE_STUDY
 from core.daemon.background import kept_going
 from core.daemon.boards import BoardFeed
 from core.daemon.hub import Hub
-from core.daemon.lock import EngineLock
+from core.daemon.lock import RENEW_S, EngineLock
 from core.daemon.machine import Machine
 from core.daemon.runner import WORKER_MODULE
 from core.daemon.searching import SearchFactory, real_search
@@ -63,7 +63,6 @@ class Engine:
     async def run(self) -> None:
         """Serve until told to leave. Raises EngineError when another engine holds the home folder."""
         lock = EngineLock(paths.lock_path(self._home))
-        paths.private(self._socket.parent)
         self._studies.load()
         self._hub.changed(self._supervisor.state, ())
         machine = Machine(self._supervisor, self._hub)
@@ -79,6 +78,7 @@ class Engine:
             _part("the watch over the workers", self._studies.crew.watch),
             _part("TensorBoard's feed", self._boards.run),
             _part("the watch for idleness", self._watch_idle),
+            _part("the renewal of the lock", partial(_renewed, lock)),
         ]
         self._listen_for_signals()
         await self._leave.wait()
@@ -121,3 +121,9 @@ class Engine:
                 self._why = "nothing to do"
                 self._leave.set()
                 return
+
+
+async def _renewed(lock: EngineLock) -> None:
+    while True:
+        await asyncio.sleep(RENEW_S)
+        lock.renew()

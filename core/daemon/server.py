@@ -14,10 +14,10 @@ import msgspec
 from aiohttp import WSMsgType, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from core.contract import bounds, wire, work
+from core.contract import bounds, localsocket, wire, work
+from core.contract.peer import is_welcome
 from core.contract.plain import plain
 from core.daemon.hub import Hub
-from core.daemon.peer import is_welcome
 from core.daemon.supervisor import Supervisor
 from core.daemon.telling import Telling
 from core.errors import TrimtabError
@@ -95,13 +95,7 @@ class Server:
     async def open(self, socket: Path) -> None:
         """Listen at ``socket``; a stale one is removed first (the caller holds the engine's lock)."""
         await self._runner.setup()
-        with contextlib.suppress(FileNotFoundError):
-            socket.unlink()
-        before = os.umask(0o177)
-        try:
-            await web.UnixSite(self._runner, str(socket)).start()
-        finally:
-            os.umask(before)
+        await web.SockSite(self._runner, localsocket.listening(socket)).start()
 
     async def close(self) -> None:
         """Hang up on everybody."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from urllib.parse import quote
 
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
+from sqlalchemy import URL
 
 from core.contract.spec import Spec
 from core.errors import TrimtabError
@@ -23,7 +25,14 @@ def address(spec: Spec, folder: Path) -> str:
         return os.path.expandvars(spec.study.storage)
     if (folder / "optuna.db").is_symlink():
         raise TrimtabError.of("the storage is a link", str(folder / "optuna.db"), "put the file itself there")
-    return f"sqlite:///{folder / 'optuna.db'}"
+    return sqlite(folder / "optuna.db")
+
+
+def sqlite(file: Path, **how: str) -> str:
+    """The URL of a SQLite file, whatever signs its path has: SQLite takes it as a URI, Optuna formats what it
+    is given, and SQLAlchemy quotes as its version does. ``how`` is SQLite's own, such as mode="ro"."""
+    query = {**how, "uri": "true"}
+    return URL.create("sqlite", database=f"file:{quote(str(file))}", query=query).render_as_string()
 
 
 def opened(url: str, reads: bool = False) -> BaseStorage:

@@ -90,6 +90,9 @@ def _opened(name: str) -> tuple[Spec, optuna.Study]:
     if not (folder / "study.toml").is_file():
         raise SpecError.of(f"warm_start: there is no study {plain(name, 80)!r}", "study.warm_start", fix)
     earlier = specfile.load(folder / "study.toml")
+    if earlier.study.storage and not paths.is_own(folder / "study.toml"):
+        what = f"warm_start: the study.toml of {plain(name, 80)!r} is another user's, and names a storage"
+        raise SpecError.of(what, "study.warm_start", "look at its study.storage; take a copy of your own")
     storage: BaseStorage = opened(address(earlier, folder))
     number = newest(storage, earlier.study.name)
     if not number:

@@ -9,7 +9,7 @@ from pathlib import Path
 from core import paths
 from core.contract import specfile
 from core.contract.spec import NAME, Spec
-from core.errors import TrimtabError
+from core.errors import EngineError, TrimtabError
 
 SPEC_FILE = "study.toml"
 
@@ -78,18 +78,27 @@ def read_spec(folder: Path) -> Spec:
 
 
 def list_studies() -> list[Path]:
-    """The folders of all studies; links are not followed."""
+    """The folders of all studies; links, and what another user has written, are left alone.
+
+    Raises EngineError where they cannot be read.
+    """
+    above = paths.studies()
+    if not paths.refuse_strange_home(above.parent):
+        return []
     try:
-        folders = [one for one in paths.studies().iterdir() if one.is_dir() and not one.is_symlink()]
+        folders = [one for one in above.iterdir() if one.is_dir() and paths.is_own(one)]
     except FileNotFoundError:
         return []
+    except OSError as error:
+        what = f"the studies cannot be read: {error.strerror}"
+        raise EngineError.of(what, str(above), "make it a folder that you can read") from error
     return sorted(
         one for one in folders if all(_own_file(path) for path in (one / SPEC_FILE, journal_path(one)))
     )
 
 
 def _own_file(path: Path) -> bool:
-    return path.is_file() and not path.is_symlink()
+    return path.is_file() and paths.is_own(path)
 
 
 def journal_path(folder: Path) -> Path:

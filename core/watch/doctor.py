@@ -6,7 +6,6 @@ import importlib.util
 import os
 import platform
 import shutil
-import socket
 import stat
 import sys
 from collections.abc import Callable
@@ -16,7 +15,9 @@ import msgspec
 
 from core import paths
 from core.contract.events import Device
+from core.contract.health import health
 from core.cores import Cpus
+from core.errors import EngineError
 from core.watch import load
 from core.watch.gpu import GpuReader
 from core.watch.host import disk_free_bytes
@@ -143,19 +144,20 @@ def _disk(home: Path) -> Finding:
 
 
 def _home(home: Path) -> Finding:
-    fix = "set TRIMTAB_HOME to a folder of your own"
     try:
-        found = home.lstat()
-    except FileNotFoundError:
+        there = paths.refuse_strange_home(home)
+    except EngineError as error:
+        first = error.problems[0]
+        return Finding("home", FAIL, f"{home}: {first.what}", first.fix)
+    fix = "set TRIMTAB_HOME to a folder of your own"
+    if not there:
         near = next((one for one in home.parents if one.exists()), Path("/"))
         good = os.access(near, os.W_OK)
         text = f"{home} will be made" if good else f"{home} cannot be made: {near} is not writable"
         return Finding("home", OK if good else FAIL, text, "" if good else fix)
-    except OSError as error:
-        return Finding("home", FAIL, f"{home}: {error.strerror}", fix)
-    if stat.S_ISLNK(found.st_mode) or found.st_uid != os.getuid() or not os.access(home, os.W_OK):
-        return Finding("home", FAIL, f"{home} is a link, another user's, or not writable", fix)
-    mode = stat.S_IMODE(found.st_mode)
+    if not os.access(home, os.W_OK):
+        return Finding("home", FAIL, f"{home} is not writable", fix)
+    mode = stat.S_IMODE(home.stat().st_mode)
     if mode != 0o700:
         return Finding("home", WARN, f"{home} has mode {mode:04o}", f"chmod 700 {home}")
     return Finding("home", OK, f"{home} is private and writable")
@@ -163,16 +165,17 @@ def _home(home: Path) -> Finding:
 
 def _engine(home: Path) -> Finding:
     address = paths.socket_path(home)
-    if not address.exists():
+    if not os.path.lexists(address):
         return Finding("engine", OK, "not running; it starts with the first study")
     try:
-        with socket.socket(socket.AF_UNIX) as line:
-            line.settimeout(2.0)
-            line.connect(str(address))
-    except OSError as error:
-        found = f"{address} is there, but nobody answers ({error.strerror or error})"
-        return Finding("engine", WARN, found, "`trimtab` starts a new engine and replaces the socket")
-    return Finding("engine", OK, f"running, answers at {address}")
+        found = health(address)
+    except EngineError as error:
+        first = error.problems[0]
+        return Finding("engine", FAIL, f"{first.where}: {first.what}", first.fix)
+    if found is None:
+        fix = "`trimtab` starts a new engine and replaces the socket"
+        return Finding("engine", WARN, f"{address} is there, but nobody answers", fix)
+    return Finding("engine", OK, f"running (process {found.get('pid')}), answers at {address}")
 
 
 def _terminal() -> Finding:

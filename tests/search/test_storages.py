@@ -13,6 +13,7 @@ import pytest
 
 from core.errors import TrimtabError
 from core.search.oracle import Oracle
+from core.search.reader import Reader
 from core.search.storage import address
 from tests.search import studies
 from tests.search.test_respaced import NARROW, again, told
@@ -54,6 +55,19 @@ def test_a_database_of_ones_own_is_named_by_its_url_and_secrets_stay_in_the_envi
     with pytest.raises(TrimtabError, match="Optuna's storage does not work") as failed:
         Oracle(studies.raw(storage="nosuchdatabase://x"), str(tmp_path))
     assert "study.storage" in str(failed.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["x?mode=memory", "h {x}", "h%20a", "a#b&c=d;e", "ü ñ", "%", "{0}", "a'b\"c"]
+)
+def test_a_home_of_any_name_holds_its_own_database(tmp_path, name):
+    folder = tmp_path / name / "studies" / "s"
+    folder.mkdir(parents=True)
+    oracle = Oracle(studies.raw("random"), str(folder))
+    oracle.tell(oracle.ask(oracle.count()).number, "complete", [0.5])
+    assert [one.name for one in folder.iterdir()] == ["optuna.db"]
+    assert [one.name for one in tmp_path.iterdir()] == [name], "nothing lies outside the home"
+    assert len(Reader(studies.raw("random"), str(folder)).trials) == 1
 
 
 def test_optunas_own_command_line_reads_the_study(tmp_path):

@@ -150,7 +150,7 @@ class BoardsScreen(StudyScreen):
         if study is not None:
             line.append(f" of {plain(study.name, 40)}", style="bold")
         if away:
-            line.append(f"  engine away — retrying ({plain(away, 100)})", style=f"bold {look['error']}")
+            line.append(f"  {plain(away, 120)}", style=f"bold {look['error']}")
         elif study is not None:
             line.append(f"  {self._state(study)}", style=look["muted"])
         tabs = Text(no_wrap=True, overflow="ellipsis")

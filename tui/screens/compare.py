@@ -95,7 +95,7 @@ class CompareScreen(StudyScreen):
         line.append(", ".join(f"#{one.number}" for one in trials), style="bold")
         line.append(f" of {plain(study.name, 40)}", style=look["muted"])
         if away:
-            line.append(f"  engine away — retrying ({plain(away, 100)})", style=f"bold {look['error']}")
+            line.append(f"  {plain(away, 120)}", style=f"bold {look['error']}")
         place = names.index(self._metric) + 1 if self._metric in names else 0
         line.append(f"   {plain(self._metric, 40)}", style=look["accent"])
         line.append(f" ({place} of {len(names)})", style=look["muted"])

@@ -125,7 +125,7 @@ class InsightScreen(StudyScreen):
         if study is not None:
             line.append(f" of {plain(study.name, 40)}", style="bold")
         if away:
-            line.append(f"  engine away — retrying ({plain(away, 100)})", style=f"bold {look['error']}")
+            line.append(f"  {plain(away, 120)}", style=f"bold {look['error']}")
         elif study is not None:
             metric, way = study.objectives[min(self._objective, len(study.objectives) - 1)]
             line.append(

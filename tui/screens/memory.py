@@ -115,7 +115,7 @@ class MemoryScreen(StudyScreen):
         if study is not None:
             line.append(f" of {plain(study.name, 40)}", style="bold")
         if away:
-            line.append(f"  engine away — retrying ({plain(away, 100)})", style=f"bold {look['error']}")
+            line.append(f"  {plain(away, 120)}", style=f"bold {look['error']}")
         elif study is None:
             line.append("  no study yet: `trimtab run SPEC` starts one", style=look["muted"])
         elif self._why and self._why != WEIGHING:
@@ -127,7 +127,7 @@ class MemoryScreen(StudyScreen):
     def _reason(self) -> str:
         """Why the engine's own word is missing."""
         away = self.console.engine.away
-        return f"the engine is away: {plain(away, 200)}" if away else self._why
+        return "the engine is away" if away else self._why
 
     def _devices(self, study: s.Study) -> tuple[DeviceMemory, ...]:
         """As the engine weighed them, else as the console itself can tell."""

@@ -69,7 +69,7 @@ class AllTrials(SteeringScreen):
 
     def draw(self) -> None:
         """Draw everything that changed."""
-        look, now, study = self.console.look, self.console.clock(), self.study
+        look, now, study = self.console.look, self.console.now(), self.study
         wide = self.size.width >= WIDE
         self.set_class(self.size.height >= 40, "tall")
         self.set_class(self.size.height < 18, "low")
