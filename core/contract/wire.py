@@ -24,11 +24,17 @@ PROTOCOL = 1
 
 
 class StartStudy(msgspec.Struct, frozen=True, tag="start-study"):
-    """Begin a study, or go on with the one of that name when ``spec`` is the same."""
+    """Begin a study, or go on with the one of that name when ``spec`` is the same. ``environment`` holds what
+    is set of core.contract.environment.NAMES where it was asked; None: the engine's own holds."""
 
     spec: dict[str, Any]
     where: str = ""  # the file it came from, for messages
     by: str = "console"
+    environment: dict[str, str] | None = None
+
+    def __repr__(self) -> str:
+        """Without the environment, which may hold a token: a request may be logged."""
+        return f"StartStudy({self.spec!r}, {self.where!r}, {self.by!r})"
 
 
 class StopStudy(msgspec.Struct, frozen=True, tag="stop-study"):
