@@ -7,6 +7,7 @@ are made in the background, since a file may be large.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Callable, Iterator
@@ -18,8 +19,10 @@ from core import paths
 from core.contract.plain import plain
 from core.contract.spec import Spec
 from core.errors import Problem, TrimtabError
+from core.store.fingerprint import Print, of_data, of_model
 
 FILE = "inputs.json"
+COMMITS = "commits.json"  # of what came from the hub
 CHUNK_BYTES = 1 << 20
 WEIGHTS = (".safetensors", ".bin", ".gguf", ".pt", ".pth")
 WHOLE_BYTES = 64 << 20  # of larger weights some blocks are summed: training moves all of them
@@ -64,7 +67,8 @@ def places(spec: Spec) -> dict[str, Path]:
     found = {
         key: Path(text).expanduser() for key, text in named.items() if text and not text.startswith("demo:")
     }
-    return {key: path for key, path in found.items() if path.exists()}
+    # what is relative here is no path: a study's file is read with whole ones
+    return {key: path for key, path in found.items() if path.is_absolute() and path.exists()}
 
 
 def note(spec: Spec, folder: Path) -> None:
@@ -105,6 +109,69 @@ def refuse_changed(spec: Spec, folder: Path, progress: Progress | None = None) -
             problems.append(Problem(what, where, fix))
     if problems:
         raise InputsChangedError(*problems)
+
+
+def hold_commits(spec: Spec, folder: Path) -> None:
+    """What came from the hub is of one commit in all workers: the first one notes which. Call it when all is
+    loaded. Raises InputsChangedError."""
+    prints = _of_hub(spec)
+    found = {key: one.revision for key, one in prints.items() if one.revision}
+    if not found:
+        return
+    known = _first(folder / COMMITS, found)
+    problems = [
+        Problem(
+            f"{_kind(key)} is of commit {plain(now, 40)} now, the study began with {plain(known[key], 40)}:"
+            " its trials could not be compared",
+            f"{key} = {plain(prints[key].name, 200)}",
+            "begin a new study under another study.name"
+            + (
+                " (model.revision holds a commit)"
+                if key == "model.base"
+                else ", or give a copy of that commit as a folder"
+            ),
+        )
+        for key, now in found.items()
+        if known.get(key, now) != now
+    ]
+    if problems:
+        raise InputsChangedError(*problems)
+
+
+def _of_hub(spec: Spec) -> dict[str, Print]:
+    """The commits that this process's cache has, by the key in the study file."""
+    model, data = spec.model, spec.data
+    found = {}
+    if _is_hubs(model.base):
+        found["model.base"] = of_model(model.base, model.revision)
+    for key, text in (("data.source", data.source), ("data.validation", data.validation)):
+        is_split = key == "data.validation" and "/" not in str(text)
+        if isinstance(text, str) and not is_split and _is_hubs(text):
+            found[key] = of_data(text, data.split)
+    return found
+
+
+def _is_hubs(text: str) -> bool:
+    return not (text.startswith("demo:") or Path(text).expanduser().exists())
+
+
+def _first(place: Path, mine: dict[str, str]) -> dict[str, str]:
+    """What the first worker noted. Raises TrimtabError."""
+    aside = place.with_suffix(f".{os.getpid()}")
+    try:
+        if not place.exists():
+            with open(aside, "wb", opener=paths.no_link) as file:
+                file.write(msgspec.json.encode(mine))
+            with contextlib.suppress(FileExistsError):
+                os.link(aside, place)
+            aside.unlink()
+        return msgspec.json.decode(place.read_bytes(), type=dict[str, str])
+    except (OSError, msgspec.DecodeError) as error:
+        raise TrimtabError.of(
+            f"the note of the hub's commits does not work: {plain(str(error), 200)}",
+            str(place),
+            "free the disk, or remove that file if the commits are the same",
+        ) from error
 
 
 def _changed(key: str, before: Seen, path: Path | None, progress: Progress | None) -> str:

@@ -119,6 +119,8 @@ class Worker:
         base = load_base(self._spec, torch.device(self._device), self._waiting)
         data = load_data(self._spec, base.tokenizer, self._waiting)
         self._refuse_changed()  # while it was read
+        if self._folder is not None:
+            inputs.hold_commits(self._spec, self._folder)
         for note in data.notes:
             self._link.tell(e.StudyNoted(at=time.time(), study=self._spec.study.name, text=note))
         pack = Pack(self._spec, base, data, self._link.tell)

@@ -148,3 +148,20 @@ def test_large_weights_are_summed_by_blocks_and_data_is_summed_whole(tmp_path, m
 
 def test_a_study_of_an_earlier_version_has_no_note_and_goes_on(spec, files):
     inputs.refuse_changed(spec, files / "study", lambda *_: None)
+
+
+def test_the_hubs_branch_may_move_and_the_study_stays_on_its_commit(files, spec, monkeypatch):
+    """Another worker, online again, would load what was pushed meanwhile."""
+    monkeypatch.setenv("HF_HUB_CACHE", str(files / "hub"))
+    refs = [files / "hub" / one / "refs" for one in ("models--org--base", "datasets--org--rows")]
+    for one in refs:
+        one.mkdir(parents=True)
+        (one / "main").write_text("a" * 40)
+    raw = {**specfile.to_raw(spec), "model": {"base": "org/base"}, "data": {"source": "org/rows"}}
+    of_hub = specfile.parse(raw)
+    for _ in range(2):
+        inputs.hold_commits(of_hub, files / "study")
+    (refs[1] / "main").write_text("b" * 40)
+    with pytest.raises(InputsChangedError, match=r"the data is of commit b+ now, the study began with a+:"):
+        inputs.hold_commits(of_hub, files / "study")
+    assert sorted(one.name for one in (files / "study").iterdir()) == ["commits.json"]
