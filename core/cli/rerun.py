@@ -13,8 +13,8 @@ from pathlib import Path
 
 from core.cli import choose, exits, machine, reach
 from core.cli.steer import BY
+from core.contract import environment, wire
 from core.contract import state as s
-from core.contract import wire
 from core.contract.plain import plain
 from core.contract.spec import Spec
 from core.errors import Problem, TrimtabError
@@ -92,7 +92,7 @@ def _run(spec: Spec, folder: Path) -> int:
 
     socket = reach.ensured()
     where = str(folder / "study.toml")
-    reach.ask(wire.StartStudy(specfile.to_raw(spec), where, BY), socket)
+    reach.ask(wire.StartStudy(specfile.to_raw(spec), where, BY, environment.here()), socket)
     try:
         return asyncio.run(follow.until_ended(socket, spec.study.name))
     except KeyboardInterrupt:

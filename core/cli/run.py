@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from core.cli import choose, exits, reach
+from core.contract import environment, wire
 from core.contract import state as s
-from core.contract import wire
 
 DETACHED = "the study goes on: `trimtab` opens the console, `trimtab status` says how it stands"
 
@@ -37,7 +37,8 @@ def run(arguments: argparse.Namespace) -> int:
     socket = reach.ensured()
     if interactive and _finished(name, raw):  # nothing is left to start: show it
         return arguments.console(socket, name)
-    reach.ask(wire.StartStudy(raw, str(Path(arguments.spec).absolute()), "command line"), socket)
+    where = str(Path(arguments.spec).absolute())
+    reach.ask(wire.StartStudy(raw, where, "command line", environment.here()), socket)
     if interactive:
         return arguments.console(socket, name)
     if arguments.detach:

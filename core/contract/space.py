@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 from typing import Any, Literal
 
 import msgspec
@@ -36,6 +37,7 @@ class Choice(msgspec.Struct, frozen=True, tag="choice"):
 Dimension = Range | Choice
 Space = dict[str, Dimension]
 MOST_TOLD = 20  # values of one choice that are told to be wrong
+NEAR = 1e-9  # of a value: what sums and logarithms leave in its last bits
 KEYS = ("low", "high", "step", "log", "choice", "when", "otherwise")
 
 
@@ -123,7 +125,7 @@ def _step_faults(knob: Knob, step: object, log: bool, low: float, high: float) -
         return []
     if isinstance(step, bool) or not isinstance(step, int | float) or not math.isfinite(step):
         return [("step", f"{shown(step)} is not a number")]
-    if step <= 0 or step > max(high - low, 1e-300):
+    if step <= 0 or _exact(step) > _exact(high) - _exact(low):
         return [("step", f"{step!r} must be above 0 and at most high - low = {high - low:g}")]
     if knob.kind == "int" and not isinstance(step, int):
         return [("step", f"{step!r} must be whole for {knob.name}")]
@@ -131,16 +133,51 @@ def _step_faults(knob: Knob, step: object, log: bool, low: float, high: float) -
 
 
 def outside(dimension: Dimension, value: object) -> str | None:
-    """Why ``value`` is no point of ``dimension``; None when it is one."""
+    """Why ``value`` is no point of ``dimension``; None when it is one. Its last bits do not count: 0.1 + 0.2
+    is 0.3."""
     if isinstance(dimension, Choice):
         return None if value in dimension.values else f"is none of {', '.join(map(str, dimension.values))}"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return "is not a number"
-    if not dimension.low <= value <= dimension.high:
+    at_end = any(math.isclose(value, end, rel_tol=NEAR) for end in (dimension.low, dimension.high))
+    if not (dimension.low <= value <= dimension.high or at_end):
         return f"is not within {dimension.low:g} to {dimension.high:g}"
-    step = dimension.step or (1 if dimension.kind == "int" else None)
+    step = step_of(dimension)
     steps = (value - dimension.low) / step if step else 0.0
-    return None if abs(steps - round(steps)) < 1e-8 else f"is no step of {step:g} from {dimension.low:g}"
+    if step and abs(steps - min(round(steps), last(dimension))) > 1e-8 * max(1.0, steps):
+        return f"is no step of {step:g} from {dimension.low:g}"
+    return None
+
+
+def step_of(dimension: Range) -> float | None:
+    """From one point to the next; None where every number between the ends is one."""
+    return dimension.step or (1 if dimension.kind == "int" else None)
+
+
+def last(dimension: Range) -> int:
+    """The number of steps from the lowest point to the highest, of a dimension with steps."""
+    step = _exact(step_of(dimension) or 1)
+    return math.floor((_exact(dimension.high) - _exact(dimension.low)) / step + Decimal(NEAR))
+
+
+def point(dimension: Range, steps: int) -> float | int:
+    """So many steps above ``low``, as a person writes it: three steps of 0.1 are 0.3."""
+    value = _exact(dimension.low) + steps * _exact(step_of(dimension) or 1)
+    if dimension.kind == "int":
+        return int(value)
+    return min(float(value), dimension.high)
+
+
+def nearest(dimension: Range, value: float) -> float | int:
+    """The point of ``dimension`` that is nearest to ``value``; ``value`` itself where it is one."""
+    step = step_of(dimension)
+    value = min(max(value, dimension.low), dimension.high)
+    return point(dimension, min(round((value - dimension.low) / step), last(dimension))) if step else value
+
+
+def _exact(number: float) -> Decimal:
+    """The number as it is written, without the rest that its binary form has."""
+    return Decimal(repr(number))
 
 
 def size(space: Space) -> float:
@@ -149,8 +186,8 @@ def size(space: Space) -> float:
     for dimension in space.values():
         if isinstance(dimension, Choice):
             total *= len(dimension.values)
-        elif dimension.kind == "int" or dimension.step:
-            total *= math.floor((dimension.high - dimension.low) / (dimension.step or 1) + 1e-9) + 1
+        elif step_of(dimension):
+            total *= last(dimension) + 1
         else:
             return math.inf
     return total

@@ -31,11 +31,17 @@ Place = Annotated[int, msgspec.Meta(ge=0, le=bounds.MOST_ENTRIES)]
 
 
 class StartStudy(msgspec.Struct, frozen=True, tag="start-study"):
-    """Begin a study, or go on with the one of that name when ``spec`` is the same."""
+    """Begin a study, or go on with the one of that name when ``spec`` is the same. ``environment`` holds what
+    is set of core.contract.environment.NAMES where it was asked; None: the engine's own holds."""
 
     spec: dict[str, Any]
     where: Path = ""  # the file it came from, for messages
     by: Name = "console"
+    environment: dict[Name, Text] | None = None
+
+    def __repr__(self) -> str:
+        """Without the environment, which may hold a token: a request may be logged."""
+        return f"StartStudy({self.spec!r}, {self.where!r}, {self.by!r})"
 
 
 class StopStudy(msgspec.Struct, frozen=True, tag="stop-study"):

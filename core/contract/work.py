@@ -37,12 +37,14 @@ class Beat(msgspec.Struct, frozen=True, tag="beat"):
 
 
 class Broken(msgspec.Struct, frozen=True, tag="broken"):
-    """The worker as a whole cannot work (no model, no data): the study stops with this."""
+    """The worker as a whole cannot work (no model, no data): the study stops with this. Where it ``keeps``
+    its trials they wait until what is wrong was put right."""
 
     what: str
     where: str = ""
     fix: str = ""
     traceback: str = ""
+    keeps: bool = False
 
 
 class Leaving(msgspec.Struct, frozen=True, tag="leaving"):

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -85,8 +85,12 @@ class Worker:
 class Crew:
     """Starts workers, watches their leases and exits, and says when one is gone."""
 
-    def __init__(self, socket: Path, gone: Gone) -> None:
+    def __init__(
+        self, socket: Path, gone: Gone, environment: Callable[[str], Mapping[str, str]] | None = None
+    ) -> None:
+        """``environment`` gives that of a study; the engine's own where there is none."""
         self._socket = socket
+        self._of_study = environment or (lambda study: os.environ)
         self._gone = gone
         self.workers: dict[str, Worker] = {}
         self.known: set[str] = set()  # all that this engine ever had: their loss is told
@@ -106,7 +110,7 @@ class Crew:
                 stderr=out,
                 start_new_session=True,
                 cwd=folder,
-                env=self._environment(slot),
+                env=self._environment(slot, self._of_study(study)),
             )
         for gone in self.known - self.workers.keys():  # lost: this one is in the place of such
             _forget(folder, gone)
@@ -116,15 +120,15 @@ class Crew:
         log.info("worker %s of %s: process %d", name, study, process.pid)
         return worker
 
-    def _environment(self, slot: Slot) -> dict[str, str]:
-        """The engine's own with what a worker must know; a spin count where the user says nothing on it."""
-        said = any(name in os.environ for name in SPIN_SETTINGS)
+    def _environment(self, slot: Slot, own: Mapping[str, str]) -> dict[str, str]:
+        """The study's ``own`` with what a worker must know; a spin count where nothing is said of it."""
+        said = any(name in own for name in SPIN_SETTINGS)
         spin = {} if said else {"GOMP_SPINCOUNT": str(SPIN_COUNT)}
         there = [one.device for one in self.workers.values() if not one.leaving]
         # a worker of a card rests while the card works: only those on the CPU share it
         beside = there.count(CPU.label) if slot == CPU else 0
         return {
-            **os.environ,
+            **own,
             **spin,
             "PYTHONPATH": str(paths.root()),
             work.ENV_SOCKET: str(self._socket),

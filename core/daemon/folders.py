@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 from core import paths
@@ -46,7 +46,12 @@ def load(supervisor: Supervisor, heard: dict[str, int], remember: Callable[[e.Ev
         supervisor.put(e.StudyNoted(at=time.time(), study=study, text=fault, level="warning"))
 
 
-async def begin(supervisor: Supervisor, spec: Spec, before: s.Study | None = None) -> tuple[Path, list[str]]:
+async def begin(
+    supervisor: Supervisor,
+    spec: Spec,
+    prepare: Callable[[Spec, Path], Awaitable[None]],
+    before: s.Study | None = None,
+) -> tuple[Path, list[str]]:
     """A folder and a journal for a new study, and why it cannot be. The one ``before`` it of the same name,
     which trained nothing, is put aside whole, and its successor says where."""
     name, aside = spec.study.name, None
@@ -54,6 +59,7 @@ async def begin(supervisor: Supervisor, spec: Spec, before: s.Study | None = Non
         aside = runs.set_aside(name)
     try:
         folder = runs.create(name, write(spec))
+        await prepare(spec, folder)
         journal = Journal.open(runs.journal_path(folder))
         for _ in journal.replay():
             pass
@@ -75,12 +81,3 @@ def _replaced(before: s.Study, aside: Path | None) -> e.StudyNoted:
     why = f": {before.why}" if before.why else ""
     text = f"begun anew: the study of this name had trained no step ({before.state}{why}); {kept}"
     return e.StudyNoted(at=time.time(), study=before.name, text=text)
-
-
-def differences(old: dict, new: dict) -> set[str]:
-    """The keys, as section.key, in which two studies differ."""
-    found = set()
-    for section in {*old, *new}:
-        before, after = old.get(section, {}), new.get(section, {})
-        found |= {f"{section}.{key}" for key in {*before, *after} if before.get(key) != after.get(key)}
-    return found

@@ -86,6 +86,22 @@ def _final(study: s.Study, trial: s.Trial) -> tuple[float, ...]:
     return values if all(math.isfinite(one) for one in values) else ()
 
 
+def kept(study: s.Study, broken: work.Broken) -> list[e.Event]:
+    """The study ends with the reason, and its trials wait: once that is put right, it may go on."""
+    at, ends = time.time(), list[e.Event]()
+    for trial in study.trials.values():
+        if trial.asked == "prune" and trial.state not in s.ENDED:
+            ends.append(pruned(study, trial, broken.what))
+        elif trial.state in s.ON_WORKER:
+            ends.append(
+                e.TrialRequeued(
+                    at=at, study=study.name, trial=trial.number, why=broken.what, retry=trial.retry
+                )
+            )
+    why = f"{broken.what} ({broken.where}) → {broken.fix}"
+    return [*ends, e.StudyEnded(at=at, study=study.name, outcome="failed", why=why)]
+
+
 def failed(study: s.Study, what: str, detail: str, broken: work.Broken | None) -> list[e.Event]:
     """The study ends with the reason; its unfinished trials fail with it."""
     at = time.time()

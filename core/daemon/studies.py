@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
-from functools import partial
+from collections.abc import Iterable
 from pathlib import Path
 
 from core import paths
@@ -15,13 +14,16 @@ from core.contract import state as s
 from core.contract import wire, work
 from core.contract.plain import plain
 from core.contract.spec import Spec
-from core.contract.specfile import parse, to_raw, write
-from core.daemon import evidences, folders, insides, placement, requests
+from core.contract.specfile import parse, write
+from core.daemon import evidences, folders, insides, requests
 from core.daemon.breaches import Breaches
 from core.daemon.crew import Crew, Worker
 from core.daemon.departures import Lost
+from core.daemon.devices import Devices
+from core.daemon.environments import Environments
 from core.daemon.forecasts import answered
 from core.daemon.foresight import Foresight
+from core.daemon.inputnotes import InputNotes
 from core.daemon.insights import Insights
 from core.daemon.requeue import at_its_step, pruned
 from core.daemon.runner import WORKER_MODULE, Runner
@@ -30,7 +32,7 @@ from core.daemon.steering import Request as SteerRequest
 from core.daemon.steering import Steering
 from core.daemon.succession import Succession
 from core.daemon.supervisor import Supervisor
-from core.errors import RefusedError, TrimtabError
+from core.errors import RefusedError, TrimtabError, in_line
 from core.memory.ledger import Ledger
 from core.memory.sharing import Sharing
 from core.store import runs
@@ -57,7 +59,9 @@ class Studies:
     ) -> None:
         self._supervisor = supervisor
         self._search, self._module = search, worker_module
-        self.crew = Crew(socket, self._gone)
+        self._environments, self._inputs = Environments(), InputNotes()
+        self._devices = Devices(supervisor)
+        self.crew = Crew(socket, self._gone, self._environments.of)
         self._ledger = Ledger(paths.home() / "memory.json")
         self._sharing = Sharing(paths.home() / "sharing.json")
         self._runners: dict[str, Runner] = {}
@@ -98,12 +102,12 @@ class Studies:
                 try:
                     spec, folder = parse(study.spec, study.folder), Path(study.folder)
                     runs.settle_spec(folder, write(spec))  # it may have been changed just before the end
+                    self._say(study.name, self._environments.take_up(study.name, folder))
                     self._run(spec, folder)
                     self._succession.take_up(study)
                 except Exception as error:  # of this study alone
                     log.exception("study %s cannot be taken up", study.name)
-                    known = isinstance(error, TrimtabError) and error.problems
-                    self._fail(study.name, known[0].what if known else f"{type(error).__name__}: {error}")
+                    self._fail(study.name, _in_words(error))
 
     def _fail(self, study: str, what: str) -> None:
         """The study cannot go on in this engine."""
@@ -111,12 +115,11 @@ class Studies:
         self._supervisor.put(e.StudyEnded(at=time.time(), study=study, outcome="failed", why=why))
 
     def _run(self, spec: Spec, folder: Path) -> None:
-        cards = self.state.machine.devices
-        devices = placement.slots(spec.resources.devices, cards, os.environ.get("CUDA_VISIBLE_DEVICES"))
-        note = partial(e.StudyNoted, study=spec.study.name, level="warning")
-        search = self._search(
-            spec, folder, lambda text: self._supervisor.put(note(at=time.time(), text=text))
-        )
+        environment = self._environments.of(spec.study.name)
+        devices = self._devices.of(spec, environment)
+        self._say(spec.study.name, [self._devices.note(spec, devices, environment)], "warning")
+        self._inputs.begin(spec, folder)
+        search = self._search(spec, folder, lambda text: self._say(spec.study.name, [text], "warning"))
         runner = Runner(
             self._supervisor, self.crew, search, spec, folder, devices, self._foresight(spec), self._module,
             lambda trial: self.why_pruned(spec.study.name, trial),
@@ -181,10 +184,15 @@ class Studies:
         foresight = runner.weighing.foresight if runner is not None else self._foresight(spec)
         return answered(foresight, study, spec, request)
 
-    def _foresight(self, spec: Spec) -> Foresight:
-        cards, visible = self.state.machine.devices, os.environ.get("CUDA_VISIBLE_DEVICES")
-        devices = placement.slots(spec.resources.devices, cards, visible)
+    def _foresight(self, spec: Spec, given: dict[str, str] | None = None) -> Foresight:
+        environment = self._environments.with_(given) if given else self._environments.of(spec.study.name)
+        devices = self._devices.of(spec, environment)
         return Foresight(spec, devices, lambda: self.state.machine, self._ledger, sharing=self._sharing)
+
+    def _say(self, study: str, texts: Iterable[str], level: str = "info") -> None:
+        """For the study's event list."""
+        for text in filter(None, texts):
+            self._supervisor.put(e.StudyNoted(at=time.time(), study=study, text=text, level=level))
 
     async def _put(self, *events: e.Event) -> None:
         refused = await self._supervisor.put(*events)
@@ -195,47 +203,40 @@ class Studies:
         spec = parse(request.spec, request.where or "study")
         name = spec.study.name
         known = self.state.studies.get(name)
-        if known is not None and not _replaced(known, spec):
-            await self._go_on(known, spec)
+        self._environments.learn(request.environment)
+        if known is not None and not requests.begins_anew(known, spec):
+            await self._go_on(known, spec, request.environment)
             return
-        placement.slots(
-            spec.resources.devices, self.state.machine.devices, os.environ.get("CUDA_VISIBLE_DEVICES")
-        )
-        self._foresight(spec).check(f"{request.where or 'study'} [resources]")
+        self._devices.of(spec, self._environments.with_(request.environment))
+        self._foresight(spec, request.environment).check(f"{request.where or 'study'} [resources]")
         if known is not None:
             await self._over(name)
-        folder, refused = await folders.begin(self._supervisor, spec, known)
+        folder, refused = await folders.begin(self._supervisor, spec, self._inputs.note, known)
         if refused:
             raise RefusedError.of(refused[0], f"study {name}", "try again")
+        self._say(name, self._environments.take(name, folder, request.environment))
         self._run(spec, folder)
 
-    async def _go_on(self, known: s.Study, spec: Spec) -> None:
+    async def _go_on(self, known: s.Study, spec: Spec, given: dict[str, str] | None) -> None:
         """The study exists: leave it alone when it runs or is done, take it up again when it is not."""
-        changed = folders.differences(known.spec, to_raw(spec))
-        if changed - {"study.trials"}:
-            raise RefusedError.of(
-                f"a study {known.name!r} with other settings exists: {', '.join(sorted(changed))}",
-                known.folder,
-                "give this one another study.name, or remove that folder",
-            )
-        requests.may_have_trials(known, spec.study.trials)
-        more = spec.study.trials > known.total_trials
-        requests.may_go_on(known, more)
-        live = known.state in ("running", "paused")
-        if not more and (live or known.state == "complete"):
+        wanted = requests.goes_on(known, spec)
+        if wanted is None:
             return
-        why = f"{spec.study.trials} trials wanted" if more else f"asked again after it was {known.state}"
-        trials = spec.study.trials if more else 0
-        if not live:
+        why, trials = wanted
+        if known.state not in ("running", "paused"):
+            self._say(known.name, self._environments.take(known.name, Path(known.folder), given))
             await self._reopen(known, why, trials, spec)
             return
         await self._put(e.StudyReopened(at=time.time(), study=known.name, why=why, trials=trials))
 
     async def _reopen(self, study: s.Study, why: str, trials: int = 0, spec: Spec | None = None) -> None:
-        """A study that has ended goes on."""
+        """A study that has ended goes on, on the devices and with the data that it began with."""
+        spec, folder = spec or parse(study.spec, study.folder), Path(study.folder)
+        await self._inputs.refuse_changed(spec, folder)
+        self._devices.of(spec, self._environments.of(study.name))
         await self._over(study.name)
         await self._put(e.StudyReopened(at=time.time(), study=study.name, why=why, trials=trials))
-        self._run(spec or parse(study.spec, study.folder), Path(study.folder))
+        self._run(spec, folder)
 
     async def _over(self, study: str) -> None:
         """Until the last runner of ``study`` has sent its workers away: it must not send away new ones."""
@@ -321,6 +322,7 @@ class Studies:
         """Let the workers checkpoint and go; the studies go on with the next engine."""
         for runner in self._runners.values():
             runner.closing = True
+        await self._inputs.leave()
         await self.crew.leave(why, within_s=20.0)
         for runner in list(self._runners.values()):
             await runner.caught_up()
@@ -330,9 +332,7 @@ class Studies:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-def _replaced(known: s.Study, spec: Spec) -> bool:
-    """Does ``spec`` begin the study anew? One that trained nothing is in nobody's way."""
-    if not known.untrained:
-        return False
-    other = folders.differences(known.spec, to_raw(spec)) - {"study.trials"}
-    return bool(other) or (known.state != "complete" and len(known.trials) >= known.total_trials)
+def _in_words(error: Exception) -> str:
+    if isinstance(error, TrimtabError) and error.problems:
+        return in_line(error)
+    return f"{type(error).__name__}: {error}"

@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from core.contract import specfile
 from core.contract.condition import idle
 from core.contract.plain import plain
+from core.contract.space import outside
 from core.errors import SpecError, TrimtabError
 from core.search import warm, wilcoxon
 from core.search.exhaustive import LOST as LOST_POINT
@@ -22,7 +23,7 @@ from core.search.generation import begin
 from core.search.pruner import pruner
 from core.search.reason import reason
 from core.search.sampler import known, remaining, sampler, sampler_why
-from core.search.space import distributions, stored, suggested
+from core.search.space import distributions, restored, stored, suggested
 from core.search.storage import address, opened
 from core.search.talk import Proposal
 
@@ -115,7 +116,7 @@ class Oracle:
         those that are missing; else Optuna holds its number alone."""
         self._give_up(lambda trial: trial.number >= first)
         if counted:
-            wanted = {"fixed_params": {name: stored(value) for name, value in params.items()}}
+            wanted = {"fixed_params": self._stored(params)}
             template = optuna.trial.create_trial(state=TrialState.RUNNING, system_attrs=wanted)
             # not enqueue_trial: what waits in the storage already would be handed out in its place
             trial_id = self.study._storage.create_new_trial(self.study._study_id, template)
@@ -226,8 +227,9 @@ class Oracle:
         if told is TrialState.COMPLETE and not self._usable(values):
             told = TrialState.FAIL
         space = distributions(self.spec.space)
-        kept = {name: stored(value) for name, value in params.items() if name in space}
-        fits = all(space[name]._contains(space[name].to_internal_repr(one)) for name, one in kept.items())
+        known = {name: value for name, value in params.items() if name in space}
+        fits = not any(outside(self.spec.space[name], value) for name, value in known.items())
+        kept = self._stored(known)
         return optuna.trial.create_trial(
             state=told,
             values=values if told is TrialState.COMPLETE else None,
@@ -235,6 +237,10 @@ class Oracle:
             distributions={name: space[name] for name in kept} if fits else {},
             intermediate_values=readings,
         )
+
+    def _stored(self, params: dict[str, Any]) -> dict[str, Any]:
+        """Points of the space as Optuna keeps them."""
+        return {name: stored(value) for name, value in restored(self.spec.space, params).items()}
 
     def _give_up(self, unknown: Any) -> None:
         running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))

@@ -4,6 +4,7 @@ systems."""
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from urllib.parse import quote
 
@@ -11,6 +12,7 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from sqlalchemy import URL
 
+from core.contract.plain import plain
 from core.contract.spec import Spec
 from core.errors import TrimtabError
 
@@ -22,6 +24,13 @@ def address(spec: Spec, folder: Path) -> str:
     """Where the study is stored: ``study.storage`` with ${NAME} from the environment, else optuna.db in the
     study's folder. Raises TrimtabError for a link in its place."""
     if spec.study.storage:
+        unset = [name for name in re.findall(r"\$\{(\w+)\}", spec.study.storage) if name not in os.environ]
+        if unset:
+            raise TrimtabError.of(
+                f"{unset[0]} is not set in the engine's environment",
+                f"study.storage = {plain(spec.study.storage, 200)}",
+                f"`trimtab engine stop`, then start the study in a shell that has {unset[0]}",
+            )
         return os.path.expandvars(spec.study.storage)
     if (folder / "optuna.db").is_symlink():
         raise TrimtabError.of("the storage is a link", str(folder / "optuna.db"), "put the file itself there")

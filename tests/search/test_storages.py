@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from core.contract import specfile
 from core.errors import TrimtabError
 from core.search.oracle import Oracle
 from core.search.reader import Reader
@@ -105,3 +106,11 @@ def test_optuna_dashboard_shows_the_study_and_what_it_was_after_a_change(tmp_pat
     assert set(studies_shown) == {"small", "small · 2"}
     trials = page(f"/api/studies/{studies_shown['small']}")["trials"]
     assert [one["number"] for one in trials] == [0, 1, 2]
+
+
+def test_a_name_that_the_engine_does_not_know_is_no_folder(tmp_path, monkeypatch):
+    monkeypatch.delenv("WHERE_IT_LIES", raising=False)
+    raw = studies.raw()
+    spec = specfile.parse({**raw, "study": {**raw["study"], "storage": "journal:${WHERE_IT_LIES}/x.log"}})
+    with pytest.raises(TrimtabError, match="WHERE_IT_LIES is not set in the engine's environment"):
+        address(spec, tmp_path)
