@@ -6,6 +6,7 @@ type; all else, such as Parquet, by ``datasets``, whose types the files themselv
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,7 +44,8 @@ def read(data: DataSection, source: str, split: str, key: str) -> list[Raw]:
 
 @contextmanager
 def _unpatterned(source: str) -> Iterator[str]:
-    """A path of the folder that is no pattern: datasets would look for other folders."""
+    """A path of the folder that is no pattern, as datasets takes it for one: else a folder of links to its
+    files (datasets resolves a link to a folder)."""
     path = Path(source).expanduser()
     if not path.is_dir():
         yield source
@@ -51,9 +53,12 @@ def _unpatterned(source: str) -> Iterator[str]:
         yield str(path)
     else:
         with tempfile.TemporaryDirectory(prefix="trimtab-") as scratch:
-            link = Path(scratch) / "rows"
-            link.symlink_to(path.absolute(), target_is_directory=True)
-            yield str(link)
+            for folder, _, names in os.walk(path.absolute(), followlinks=True):
+                inside = Path(scratch) / Path(folder).relative_to(path.absolute())
+                inside.mkdir(exist_ok=True)
+                for name in names:
+                    (inside / name).symlink_to(Path(folder) / name)
+            yield scratch
 
 
 def _read(data: DataSection, place: str, split: str, key: str) -> list[Raw]:
