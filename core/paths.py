@@ -112,6 +112,21 @@ def study_folder(study: str, of_home: Path | None = None) -> Path:
     return studies(of_home) / study
 
 
+def here(text: str, folder: Path | None = None) -> str:
+    """``text`` as an absolute path where there is such a file or folder, seen from ``folder`` (the current
+    one); else, such as a hub's id or "demo:…", as it is.
+
+    Links stay: caches keep files without their endings and link to them by their names.
+    """
+    if text.startswith("demo:"):
+        return text
+    try:
+        place = (folder or Path()) / Path(text).expanduser()
+        return str(place.absolute()) if place.exists() else text
+    except (OSError, ValueError, RuntimeError):  # a name too long, a NUL, no such user
+        return text
+
+
 def root() -> Path:
     """The folder that holds ``core`` and ``tui``: the checkout, or ``trimtab/`` in an installation."""
     return Path(__file__).resolve().parent.parent

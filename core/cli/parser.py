@@ -60,6 +60,9 @@ def _running(verbs: Any) -> None:
     _recommending(verbs)
     check = _verb(verbs, "check", "check:check", "check a study file and print what it resolves to")
     check.add_argument("spec", metavar="SPEC", help="the study's TOML file")
+    check.add_argument(
+        "--show", metavar="N", type=number, help="print N rows as they are trained on, and what is left out"
+    )
 
 
 def _recommending(verbs: Any) -> None:

@@ -11,6 +11,7 @@ import asyncio
 import tempfile
 from pathlib import Path
 
+from core import paths
 from core.cli import choose, exits, machine, reach
 from core.cli.steer import BY
 from core.contract import environment, wire
@@ -36,7 +37,7 @@ def rerun(arguments: argparse.Namespace) -> int:
 
 def _again(arguments: argparse.Namespace, one: repeat.Original) -> int:
     _trusted(one, arguments.trust_remote_code)
-    given = {key: _place(value) for key, flag in FLAGS.items() if (value := getattr(arguments, flag))}
+    given = {key: paths.here(value) for key, flag in FLAGS.items() if (value := getattr(arguments, flag))}
     name = repeat.free_name(str(one.raw["study"]["name"]), reach.known()[0].studies)
     spec = repeat.spec_of(one, name, given)
     doubts = _differences(one, spec, arguments.anyway)
@@ -46,12 +47,6 @@ def _again(arguments: argparse.Namespace, one: repeat.Original) -> int:
         return code
     study = reach.known()[0].studies[name]
     return _judge(arguments, one, study, choose.best(study), doubts)
-
-
-def _place(value: str) -> str:
-    """A path as the engine, in another folder, finds it; what is no path (a hub's id) stays."""
-    path = Path(value).expanduser()
-    return str(path.resolve()) if path.exists() else value
 
 
 def _trusted(one: repeat.Original, allowed: bool) -> None:
