@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Iterable
 from typing import Any
 
-from core.cli import choose, exits, reach
+from core.cli import activity, choose, exits, reach
 from core.cli.steer import BY, alive
 from core.contract import state as s
 from core.contract import wire
@@ -48,6 +48,7 @@ def _agreed() -> bool:
     """Raises UsageError where nobody can be asked."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise choose.UsageError.of("nobody can be asked here", "standard input is no terminal", "add --yes")
+    activity.hush()
     return input("change it? [y/N] ").strip().lower() in ("y", "yes")
 
 

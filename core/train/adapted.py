@@ -17,7 +17,7 @@ def section(adapter: Path) -> ModelSection:
     try:
         found = json.loads((adapter / "adapter_config.json").read_text("utf-8"))
         return ModelSection(base=found["base_model_name_or_path"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise TrimtabError.of(
             f"this is no adapter: {plain(f'{type(error).__name__}: {error}', 200)}",
             str(adapter),

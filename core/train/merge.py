@@ -13,13 +13,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from core.contract.faults import guarded
 from core.contract.plain import plain
 from core.contract.spec import ModelSection
 from core.errors import TrimtabError
 from core.train import adapted
 from core.train.quiet import quieten, settle
 
-INTERRUPTED = 130  # what shells report for Ctrl-C
 QUANTISED = ("nf4", "int8")
 
 
@@ -30,14 +30,12 @@ def main(argv: list[str]) -> int:
     parser.add_argument("out", type=Path, metavar="OUT")
     arguments = parser.parse_args(argv)
     settle()
-    try:
+
+    def run() -> int:
         merge(arguments.adapter, arguments.out)
-    except TrimtabError as error:
-        print(plain(str(error), lines=True), file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    return 0
+        return 0
+
+    return guarded("trimtab merge", run)
 
 
 def merge(adapter: Path, out: Path) -> None:
@@ -89,7 +87,7 @@ def merged(section: ModelSection, adapter: Path) -> tuple[Any, Any]:
 
 
 def _say(stage: str) -> None:
-    print(f"{stage} …", file=sys.stderr, flush=True)
+    print(f"{plain(stage)} …", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
