@@ -6,7 +6,7 @@ import argparse
 import time
 
 from core import paths
-from core.cli import exits, reach
+from core.cli import activity, exits, reach
 from core.contract import state as s
 from core.contract import wire
 from core.errors import EngineError
@@ -36,6 +36,7 @@ def _gone() -> int:
     """Wait until nobody answers any more, so that a script may go on from here."""
     from core.daemon import launch
 
+    activity.now("waiting for the engine to end")
     deadline = time.monotonic() + LEAVE_DEADLINE_S
     while launch.health(paths.socket_path()):
         if time.monotonic() > deadline:
