@@ -15,6 +15,7 @@ from core.contract.plain import plain
 from core.errors import TrimtabError
 from tui import terminal
 from tui.engine import Engine
+from tui.keys import ALWAYS, bindings
 from tui.look import DEFAULT, Palette, themes
 from tui.screens.base import StudyScreen
 from tui.screens.boards import BoardsScreen
@@ -35,6 +36,7 @@ class TrimtabApp(App[None]):
     TITLE = "trimtab"
     COMMAND_PALETTE_BINDING = "ctrl+p"
     ENABLE_COMMAND_PALETTE = True
+    BINDINGS = bindings(ALWAYS)
 
     def __init__(
         self, socket: Path, study: str | None = None, clock: Callable[[], float] = time.time
@@ -46,6 +48,7 @@ class TrimtabApp(App[None]):
         self._wanted = study
         self._drawn = (-1, 0.0)
         self._palette: tuple[str, Palette] | None = None
+        self.broken = False  # it ended by an error
         for theme in themes():
             self.register_theme(theme)
         self.theme = DEFAULT
@@ -101,6 +104,8 @@ class TrimtabApp(App[None]):
     def on_mount(self) -> None:
         """Paint first, then attach."""
         self.push_screen(AllTrials())
+        if not self.is_headless:
+            terminal.resume_in_order(self._driver)
         self.call_after_refresh(self._follow)
         self.set_interval(PACE_S, self._draw)
 
@@ -133,6 +138,26 @@ class TrimtabApp(App[None]):
     def action_detach(self) -> None:
         """Leave; the study goes on."""
         self.exit()
+
+    def action_suspend_process(self) -> None:
+        """Back to the shell, with the terminal as it was; `fg` comes back."""
+        if not terminal.can_be_resumed():
+            self.say("there is no shell behind the console that could bring it back; q detaches")
+            return
+        self.app_suspend_signal.publish(self)
+        terminal.suspend()
+
+    def leave(self, code: int) -> bool:
+        """Leave in order with this exit code, from a signal's handler; False where nothing is drawn."""
+        if not self.is_running or self._loop is None:
+            return False
+        self._loop.call_soon_threadsafe(self.exit, None, code)
+        return True
+
+    def _print_error_renderables(self) -> None:
+        """What Textual would print of an error: it is raised by ``run`` instead, and told in words."""
+        self.broken = self.broken or bool(self._exit_renderables)
+        self._exit_renderables.clear()
 
     def open_memory(self, trial: int | None) -> None:
         """Who holds the memory, and what ``trial`` would take if it were otherwise."""
@@ -181,12 +206,17 @@ def run(socket: Path, study: str | None) -> int:
     """Open the console on the engine at ``socket``; returns the exit code."""
     app = TrimtabApp(socket, study)
     terminal.leave_with_it()
+    terminal.leave_by_signal(app.leave)
     app.run()
-    if app.return_code:
-        return app.return_code
+    if app._exception is not None:
+        raise app._exception
+    if app.broken:
+        raise TrimtabError.of(
+            "the console cannot read from the terminal any more", "standard input", "open it again: `trimtab`"
+        )
     left = app.study
     if left is not None and left.state in s.LIVE_STUDY:
         print("detached — the study goes on; come back with `trimtab`")
     elif left is not None:
         print(f"the study {left.name} is {left.state}; `trimtab best` names the best trial")
-    return 0
+    return app.return_code or 0

@@ -174,6 +174,7 @@ EVERYWHERE = (
     Key("app.help", "question_mark", "app.help", "help", "this page", shown=True),
     Key("app.detach", "q", "app.detach", "detach", "leave; the study goes on", shown=True),
 )
+ALWAYS = (Key("app.suspend", "ctrl+z", "suspend_process", "suspend", "back to the shell; fg comes back"),)
 
 
 def bindings(*groups: tuple[Key, ...]) -> list[BindingType]:

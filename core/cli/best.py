@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 
 from core import paths
-from core.cli import choose, exits, reach, text
+from core.cli import activity, choose, exits, reach, text
 from core.contract import progress, ranking, reference
 from core.contract import state as s
 from core.contract.plain import plain
@@ -116,6 +116,8 @@ def in_torch(module: str, *arguments: str) -> int:
     """Run a module of the training room in a process of its own; the exit code."""
     environment = {**os.environ, "PYTHONPATH": str(paths.root())}
     command = [sys.executable, "-P", "-m", module, *arguments]
+    print("loading the libraries …", file=sys.stderr, flush=True)
+    activity.hush()  # it says itself what it does
     done = subprocess.run(command, env=environment, check=False)
     return exits.OK if done.returncode == 0 else exits.FAILURE
 

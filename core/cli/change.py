@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import tomllib
 from collections.abc import Iterable
 from typing import Any
 
-from core.cli import choose, exits, reach
+from core.cli import activity, choose, exits, reach
 from core.cli.steer import BY, alive
 from core.contract import state as s
-from core.contract import wire
+from core.contract import terminal, wire
 from core.contract.plain import plain
 from core.errors import Problem, RefusedError
 
@@ -46,8 +45,9 @@ def _show(answer: wire.Answer | None) -> None:
 
 def _agreed() -> bool:
     """Raises UsageError where nobody can be asked."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not terminal.is_there():
         raise choose.UsageError.of("nobody can be asked here", "standard input is no terminal", "add --yes")
+    activity.hush()
     return input("change it? [y/N] ").strip().lower() in ("y", "yes")
 
 

@@ -6,7 +6,7 @@ import argparse
 import time
 
 from core import paths
-from core.cli import exits, reach
+from core.cli import activity, exits, reach
 from core.contract import state as s
 from core.contract import wire
 from core.contract.health import health
@@ -35,6 +35,7 @@ def engine(arguments: argparse.Namespace) -> int:
 
 def _gone() -> int:
     """Wait until nobody answers any more, so that a script may go on from here."""
+    activity.now("waiting for the engine to end")
     deadline = time.monotonic() + LEAVE_DEADLINE_S
     while health(paths.socket_path()):
         if time.monotonic() > deadline:

@@ -60,7 +60,7 @@ def _model(spec: Spec, where: Device) -> Model:
     dtype = weights.dtype(spec.model.precision, where.kind)
 
     def say(stage: str) -> None:
-        print(f"{stage} …", file=sys.stderr, flush=True)
+        print(f"{plain(stage)} …", file=sys.stderr, flush=True)
 
     if not config.here(spec.model.base, spec.model.revision):
         say(f"fetching the configuration of {spec.model.base} from the hub")

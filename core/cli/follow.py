@@ -9,7 +9,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 from core import paths
-from core.cli import exits, text
+from core.cli import activity, exits, text
 from core.contract import client, events, fold, progress, ranking, reference, wire
 from core.contract import state as s
 from core.contract.plain import plain
@@ -118,6 +118,7 @@ def _print(line: str) -> None:
 
 async def until_ended(socket: Path, name: str) -> int:
     """Print the study's course until it ends; its exit code."""
+    activity.hush()
     printer = Printer(_print)
     async with aclosing(changes(socket, name)) as course:
         async for study, event in course:

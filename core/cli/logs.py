@@ -8,7 +8,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 from core import paths
-from core.cli import choose, exits, reach, text
+from core.cli import activity, choose, exits, reach, text
 from core.contract import state as s
 from core.contract.plain import plain
 
@@ -38,6 +38,7 @@ def _print(lines: tuple[s.Line, ...]) -> None:
 async def _follow(socket: Path, shown: s.Study, number: int | None) -> int:
     from core.cli.follow import changes
 
+    activity.hush()
     before = _lines(shown, number)
     async with aclosing(changes(socket, shown.name)) as course:
         async for study, _ in course:

@@ -31,8 +31,10 @@ def known() -> tuple[State, bool]:
 
 def ensured() -> Path:
     """The socket of an engine that lives, started when there was none. Raises EngineError."""
+    from core.cli import activity
     from core.daemon import launch
 
+    activity.now("starting the engine")
     return launch.ensure()
 
 

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
 from pathlib import Path
 
-from core.cli import choose, exits, reach
-from core.contract import environment, wire
+from core.cli import activity, choose, exits, reach
+from core.contract import environment, terminal, wire
 from core.contract import state as s
+from core.contract.plain import plain
 
 DETACHED = "the study goes on: `trimtab` opens the console, `trimtab status` says how it stands"
 
 
 def attach(arguments: argparse.Namespace) -> int:
     """Open the console on the engine. Raises UsageError without a terminal."""
-    if not _interactive(arguments):
-        raise choose.UsageError.of(
-            "the console needs a terminal", "standard input and output", "`trimtab status` prints plain lines"
+    lines = "`trimtab status` prints plain lines"
+    if arguments.console is None or not terminal.is_there():
+        raise choose.UsageError.of("the console needs a terminal", "standard input and output", lines)
+    if terminal.is_dumb():
+        what = (
+            f"this terminal cannot move its cursor: TERM={plain(os.environ.get('TERM', ''), 40) or '(empty)'}"
         )
-    return arguments.console(reach.ensured(), None)
+        fix = f"{lines}; where it can after all, export TERM=xterm-256color"
+        raise choose.UsageError.of(what, "environment variable TERM", fix)
+    return _console(arguments, reach.ensured(), None)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -33,14 +40,17 @@ def run(arguments: argparse.Namespace) -> int:
     spec = specfile.load(Path(arguments.spec))
     raw = specfile.to_raw(spec)
     name = spec.study.name
-    interactive = _interactive(arguments) and not (arguments.headless or arguments.detach)
+    wanted = not (arguments.headless or arguments.detach)
+    interactive = wanted and _interactive(arguments)
+    if wanted and not interactive and terminal.is_dumb() and terminal.is_there():
+        print("this terminal cannot move its cursor: plain lines follow", file=sys.stderr)
     socket = reach.ensured()
     if interactive and _finished(name, raw):  # nothing is left to start: show it
-        return arguments.console(socket, name)
+        return _console(arguments, socket, name)
     where = str(Path(arguments.spec).absolute())
     reach.ask(wire.StartStudy(raw, where, "command line", environment.here()), socket)
     if interactive:
-        return arguments.console(socket, name)
+        return _console(arguments, socket, name)
     if arguments.detach:
         print(f"{name} runs; {DETACHED}")
         return exits.OK
@@ -60,4 +70,9 @@ def _finished(name: str, raw: dict) -> bool:
 
 
 def _interactive(arguments: argparse.Namespace) -> bool:
-    return arguments.console is not None and sys.stdin.isatty() and sys.stdout.isatty()
+    return arguments.console is not None and terminal.is_there() and not terminal.is_dumb()
+
+
+def _console(arguments: argparse.Namespace, socket: Path, name: str | None) -> int:
+    activity.hush()  # the terminal is the console's
+    return arguments.console(socket, name)

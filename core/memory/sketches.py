@@ -42,7 +42,13 @@ def make(config: dict[str, Any], base: str, revision: str | None, dtype: str, sa
     command = [sys.executable, "-P", "-m", MODULE, base, revision or "", dtype]
     environment = {**os.environ, "PYTHONPATH": str(paths.root()), "CUDA_VISIBLE_DEVICES": ""}
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=Path.cwd()
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        env=environment,
+        cwd=Path.cwd(),
     ) as process:
         assert process.stdout and process.stderr
         last = ""

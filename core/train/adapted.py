@@ -44,7 +44,7 @@ def _section(adapter: Path) -> ModelSection:
             raise ValueError("it is no plain LoRA")
         if not (adapter / WEIGHTS).is_file():
             raise ValueError(f"there is no {WEIGHTS}, and pickled weights are never read")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise TrimtabError.of(
             f"this is no adapter: {plain(f'{type(error).__name__}: {error}', 200)}",
             str(adapter),

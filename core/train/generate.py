@@ -7,30 +7,26 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from core.contract.faults import guarded
 from core.contract.plain import plain
 from core.contract.spec import ModelSection
 from core.errors import TrimtabError
 from core.train import adapted
 from core.train.quiet import quieten, settle
 
-INTERRUPTED = 130  # what shells report for Ctrl-C
-
 
 def main(argv: list[str]) -> int:
     """Print the text that follows the prompt. Returns the exit code."""
     arguments = _parser().parse_args(argv)
     settle()
-    try:
+
+    def run() -> int:
         write(
             arguments.adapter, arguments.prompt, arguments.tokens, arguments.raw, arguments.trust_remote_code
         )
-    except TrimtabError as error:
-        print(plain(str(error), lines=True), file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print()
-        return INTERRUPTED
-    return 0
+        return 0
+
+    return guarded("trimtab generate", run)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -64,7 +60,7 @@ def _loaded(section: ModelSection, adapter: Path) -> tuple[Any, Any]:
 
 
 def _say(stage: str, done: int, total: int, unit: str) -> None:
-    print(f"{stage} …", file=sys.stderr, flush=True)
+    print(f"{plain(stage)} …", file=sys.stderr, flush=True)
 
 
 def _prompt_ids(tokenizer: Any, prompt: str, raw: bool) -> list[int]:
@@ -107,5 +103,4 @@ def _stream(model: Any, tokenizer: Any, ids: list[int], tokens: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     sys.exit(main(sys.argv[1:]))

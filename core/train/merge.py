@@ -14,13 +14,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from core.contract.faults import guarded
 from core.contract.plain import plain
 from core.contract.spec import ModelSection
 from core.errors import TrimtabError
 from core.train import adapted
 from core.train.quiet import quieten, settle
 
-INTERRUPTED = 130  # what shells report for Ctrl-C
 QUANTISED = ("nf4", "int8")
 
 
@@ -32,14 +32,12 @@ def main(argv: list[str]) -> int:
     parser.add_argument(adapted.TRUST, action="store_true", help="let the base's own code run")
     arguments = parser.parse_args(argv)
     settle()
-    try:
+
+    def run() -> int:
         merge(arguments.adapter, arguments.out, arguments.trust_remote_code)
-    except TrimtabError as error:
-        print(plain(str(error), lines=True), file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    return 0
+        return 0
+
+    return guarded("trimtab merge", run)
 
 
 def merge(adapter: Path, out: Path, trusted: bool = False) -> None:
@@ -92,7 +90,7 @@ def merged(section: ModelSection, adapter: Path) -> tuple[Any, Any]:
 
 
 def _say(stage: str) -> None:
-    print(f"{stage} …", file=sys.stderr, flush=True)
+    print(f"{plain(stage)} …", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from core import paths
+from core.contract import terminal
 from core.contract.events import Device
 from core.contract.health import health
 from core.cores import Cpus
@@ -179,12 +180,12 @@ def _engine(home: Path) -> Finding:
 
 
 def _terminal() -> Finding:
-    if not sys.stdout.isatty():
+    if sys.stdout is None or not sys.stdout.isatty():
         return Finding("terminal", OK, "none: verbs print plain lines")
     size = shutil.get_terminal_size()
     term, colours = os.environ.get("TERM", ""), os.environ.get("COLORTERM", "")
     found = f"{size.columns}×{size.lines}, TERM={term or '(empty)'}, COLORTERM={colours or '(empty)'}"
-    if term in ("", "dumb"):
+    if terminal.is_dumb():
         return Finding("terminal", FAIL, found, "the console needs a terminal that can move its cursor")
     if size < SMALLEST_TERMINAL:
         return Finding("terminal", WARN, found, "make the window at least 80×24")

@@ -6,8 +6,11 @@ import json
 
 import pytest
 
+from core.cli import fit
 from core.cli.main import main
+from core.errors import TrimtabError
 from tests.daemon.test_foresight import QWEN
+from tests.hostile import harm
 
 STUDY = """
 [study]
@@ -73,3 +76,17 @@ def test_a_model_without_a_configuration_is_told_with_what_to_do(file, capsys, t
     assert main(["fit", file(base=str(tmp_path / "none")), "--gpu", "24 GiB"]) == 1
     told = capsys.readouterr().err
     assert "there is no config.json" in told and "→" in told
+
+
+def test_the_name_of_a_base_is_only_shown(tmp_path, capsys, monkeypatch):
+    place = tmp_path / "study.toml"
+    place.write_text(STUDY.format(base="a\\u001B]52;c;x\\u0007\\u202E\\nb/c", memory='"auto"'))
+
+    def refuse(base, *_, **__):
+        raise TrimtabError.of("there is none", base, base)
+
+    monkeypatch.setattr(fit.config, "model", refuse)
+    assert main(["fit", str(place), "--gpu", "24 GiB"]) == 1
+    shown = capsys.readouterr().err
+    assert shown.startswith("fetching the configuration of a") and not harm(shown)
+    assert shown.splitlines()[0].endswith("from the hub …")

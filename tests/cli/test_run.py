@@ -157,3 +157,18 @@ def test_ctrl_c_detaches_and_the_study_goes_on(started, spec):
     rest, _ = running.communicate(timeout=60)
     assert running.returncode == exits.INTERRUPTED and "detached; the study goes on" in rest
     assert [type(one) for one in started.asked] == [wire.StartStudy]
+
+
+@pytest.mark.parametrize("term", ["dumb", "unknown", ""])
+def test_a_dumb_terminal_gets_words_and_plain_lines(engine, spec, monkeypatch, capsys, term):
+    monkeypatch.setattr("core.contract.terminal.is_there", lambda: True)
+    monkeypatch.setenv("TERM", term)
+    assert main([], console=lambda *_: pytest.fail("it is drawn")) == exits.BAD_INPUT
+    shown = capsys.readouterr().err
+    assert f"cannot move its cursor: TERM={term or '(empty)'}" in shown and "`trimtab status`" in shown
+    engine.state = studies.state(studies.created())
+    engine.events = [e.StudyEnded(at=120.0, study="small", outcome="failed", why="boom")]
+    assert main(["run", str(spec)], console=lambda *_: pytest.fail("it is drawn")) == exits.NO_RESULT
+    assert "plain lines follow" in capsys.readouterr().err
+    monkeypatch.setenv("TERM", "xterm-256color")
+    assert main([], console=lambda *_: 7) == 7

@@ -10,6 +10,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from tui.keys import (
+    ALWAYS,
     BOARDS,
     COMPARE,
     DETAIL,
@@ -48,6 +49,7 @@ SPELT = {
     "pageup": "PgUp",
     "home": "Home",
     "end": "End",
+    "ctrl+z": "Ctrl+Z",
 }
 
 
@@ -99,7 +101,7 @@ class Help(ModalScreen[None]):
             ("insight", INSIGHT),
             ("trials compared", COMPARE),
             ("insides of a trial", INSIDES),
-            ("everywhere", EVERYWHERE),
+            ("everywhere", EVERYWHERE + ALWAYS),
         )
         lines: list[Text] = []
         mine = OF_SCREEN.get(self._screen, ())

@@ -1,0 +1,43 @@
+"""A base may be called anything: what generate and merge print of it is obeyed by no terminal."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from core.errors import TrimtabError
+from core.train import generate, merge, model
+from tests.hostile import TEXTS, harm
+
+NAMES = [text for text in TEXTS if len(text) < 1000]
+COMMANDS = {
+    "generate": lambda place: generate.main([str(place), "hello"]),
+    "merge": lambda place: merge.main([str(place), str(place / "out")]),
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
+def test_the_name_of_a_base_is_only_shown(tmp_path, capsys, monkeypatch, command, name):
+    def load(section, device, progress):
+        progress(f"loading {section.base} in fp32", 0, 0, "")
+        raise TrimtabError.of("the base model cannot be loaded", section.base, section.base)
+
+    monkeypatch.setattr(model, "load_section", load)
+    (tmp_path / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "x" + name}))
+    assert COMMANDS[command](tmp_path) == 1
+    shown = capsys.readouterr()
+    assert "loading x" in shown.err and not harm(shown.out + shown.err)
+    assert shown.err.splitlines()[0].endswith(" in fp32 …")  # a line end in a name begins no line of its own
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_error_of_a_library_is_no_traceback(tmp_path, capsys, monkeypatch, command):
+    monkeypatch.setenv("TRIMTAB_HOME", str(tmp_path))
+    monkeypatch.setattr(model, "load_section", lambda *_: (_ for _ in ()).throw(MemoryError("\x1b[2J")))
+    (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "x"}')
+    assert COMMANDS[command](tmp_path) == 1
+    shown = capsys.readouterr().err
+    assert shown.startswith(f"trimtab: trimtab {command} failed: MemoryError") and not harm(shown)
+    assert "Traceback" in (tmp_path / f"error-{command}.log").read_text()
