@@ -45,7 +45,7 @@ def make(target: Path, fill: Callable[[Path], dict[str, Any]], force: bool, zipp
         _place(_zip(aside, target.name) if zipped else aside, end)
     except OSError as error:
         what = f"the bundle cannot be written: {plain(str(error), 300)}"
-        fix = "make room there, or give another folder with --out; nothing was changed"
+        fix = "make room there and make it writable, or give another folder with --out; nothing was changed"
         raise TrimtabError.of(what, str(end), fix) from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)

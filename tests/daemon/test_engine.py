@@ -26,6 +26,7 @@ def test_a_study_runs_to_its_end_and_names_its_best(engine):
     best = max(study.trials.values(), key=lambda trial: trial.params["lora_rank"])
     assert min(trial.values[0] for trial in study.trials.values()) == best.values[0]
     engine.until(lambda: not engine.workers(), "the workers are gone")
+    engine.until(lambda: not list(engine.home.rglob("*.pid")), "and their notes")
 
 
 def test_the_engine_holds_no_torch(engine):
