@@ -10,6 +10,7 @@ from pathlib import Path
 from core.cli import choose, exits, reach
 from core.contract import environment, wire
 from core.contract import state as s
+from core.contract.plain import plain
 
 DETACHED = "the study goes on: `trimtab` opens the console, `trimtab status` says how it stands"
 
@@ -38,7 +39,9 @@ def run(arguments: argparse.Namespace) -> int:
     if interactive and _finished(name, raw):  # nothing is left to start: show it
         return arguments.console(socket, name)
     where = str(Path(arguments.spec).absolute())
-    reach.ask(wire.StartStudy(raw, where, "command line", environment.here()), socket)
+    started = reach.ask(wire.StartStudy(raw, where, "command line", environment.here()), socket)
+    for note in started.notes if isinstance(started, wire.Started) else ():
+        print(f"note: {plain(note, 400)}", file=sys.stderr)
     if interactive:
         return arguments.console(socket, name)
     if arguments.detach:
