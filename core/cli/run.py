@@ -48,7 +48,9 @@ def run(arguments: argparse.Namespace) -> int:
     if interactive and _finished(name, raw):  # nothing is left to start: show it
         return _console(arguments, socket, name)
     where = str(Path(arguments.spec).absolute())
-    reach.ask(wire.StartStudy(raw, where, "command line", environment.here()), socket)
+    started = reach.ask(wire.StartStudy(raw, where, "command line", environment.here()), socket)
+    for note in started.notes if isinstance(started, wire.Started) else ():
+        print(f"note: {plain(note, 400)}", file=sys.stderr)
     if interactive:
         return _console(arguments, socket, name)
     if arguments.detach:

@@ -180,6 +180,12 @@ class ChangeStudy(msgspec.Struct, frozen=True, tag="change-study"):
     by: Name = "console"
 
 
+class Started(msgspec.Struct, frozen=True, tag="started"):
+    """The study runs. ``notes`` say where its environment is other than the engine's own."""
+
+    notes: tuple[str, ...] = ()
+
+
 class Queued(msgspec.Struct, frozen=True, tag="queued"):
     """The number of the trial that was queued."""
 
@@ -226,7 +232,7 @@ AnyRequest = (
     | Foresee | WeighMemory | AskEvidence | AskImportance | AskSearch | AskInsides | StopEngine
     | EnqueueTrial | CloneTrial | EditTrial | ReprieveTrial | MarkTrial | ChangeStudy
 )  # fmt: skip
-Answer = Forecast | MemoryNow | Evidence | Queued | Change | Importance | SearchState | Insides
+Answer = Forecast | MemoryNow | Evidence | Started | Queued | Change | Importance | SearchState | Insides
 
 
 class Ask(msgspec.Struct, frozen=True, tag="ask"):

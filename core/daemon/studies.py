@@ -162,7 +162,7 @@ class Studies:
                 return await asyncio.to_thread(insides.read, study, request.trial)
             case wire.StartStudy():
                 async with self._one_start:
-                    await self._start(request)
+                    return wire.Started(tuple(await self._start(request)))
             case wire.StopStudy():
                 await self._stop(request)
             case wire.PauseStudy():
@@ -199,14 +199,13 @@ class Studies:
         if refused:
             raise RefusedError.of(refused[0], "engine", "look at the trial again: it has changed meanwhile")
 
-    async def _start(self, request: wire.StartStudy) -> None:
+    async def _start(self, request: wire.StartStudy) -> list[str]:
         spec = parse(request.spec, request.where or "study")
         name = spec.study.name
         known = self.state.studies.get(name)
         self._environments.learn(request.environment)
         if known is not None and not requests.begins_anew(known, spec):
-            await self._go_on(known, spec, request.environment)
-            return
+            return await self._go_on(known, spec, request.environment)
         self._devices.of(spec, self._environments.with_(request.environment))
         self._foresight(spec, request.environment).check(f"{request.where or 'study'} [resources]")
         if known is not None:
@@ -214,20 +213,24 @@ class Studies:
         folder, refused = await folders.begin(self._supervisor, spec, self._inputs.note, known)
         if refused:
             raise RefusedError.of(refused[0], f"study {name}", "try again")
-        self._say(name, self._environments.take(name, folder, request.environment))
+        differences = self._environments.take(name, folder, request.environment)
+        self._say(name, differences)
         self._run(spec, folder)
+        return differences
 
-    async def _go_on(self, known: s.Study, spec: Spec, given: dict[str, str] | None) -> None:
+    async def _go_on(self, known: s.Study, spec: Spec, given: dict[str, str] | None) -> list[str]:
         """The study exists: leave it alone when it runs or is done, take it up again when it is not."""
         wanted = requests.goes_on(known, spec)
         if wanted is None:
-            return
+            return []
         why, trials = wanted
         if known.state not in ("running", "paused"):
-            self._say(known.name, self._environments.take(known.name, Path(known.folder), given))
+            differences = self._environments.take(known.name, Path(known.folder), given)
             await self._reopen(known, why, trials, spec)
-            return
+            self._say(known.name, differences)
+            return differences
         await self._put(e.StudyReopened(at=time.time(), study=known.name, why=why, trials=trials))
+        return []
 
     async def _reopen(self, study: s.Study, why: str, trials: int = 0, spec: Spec | None = None) -> None:
         """A study that has ended goes on, on the devices and with the data that it began with."""

@@ -98,7 +98,8 @@ def test_a_reader_that_leaves_early_is_no_error():
             stdout=closed,
             stderr=subprocess.PIPE,
         )
-    assert (done.returncode, done.stderr) == (exits.OK, b"")
+    told = [line for line in done.stderr.splitlines() if b"so far" not in line]  # of a slow machine
+    assert (done.returncode, told) == (exits.OK, [])
 
 
 def imported(*arguments):

@@ -21,9 +21,9 @@ def test_a_changed_file_is_refused_and_the_study_goes_on_when_it_is_put_back(eng
     rows = tmp_path / "rows.jsonl"
     rows.write_text('{"text": "a"}\n' * 50)
 
-    def run(trials: int) -> None:
+    def run(trials: int) -> wire.Started:
         raw = raw_study(study={"trials": trials}, data={"source": str(rows)})
-        engine.ask(wire.StartStudy(raw, environment={"HF_HUB_OFFLINE": "1", "HF_TOKEN": TOKEN}))
+        return engine.ask(wire.StartStudy(raw, environment={"HF_HUB_OFFLINE": "1", "HF_TOKEN": TOKEN}))
 
     run(1)
     engine.until_study(lambda one: one.state == s.COMPLETE, "it ends")
@@ -32,7 +32,7 @@ def test_a_changed_file_is_refused_and_the_study_goes_on_when_it_is_put_back(eng
         run(2)
     assert engine.study().state == s.COMPLETE and len(engine.study().trials) == 1
     rows.write_text('{"text": "a"}\n' * 50)
-    run(2)
+    assert any("HF_HUB_OFFLINE is '1' in the shell" in note for note in run(2).notes)
     study = engine.until_study(lambda one: one.state == s.COMPLETE and len(one.trials) == 2, "it goes on")
     assert any("HF_HUB_OFFLINE is '1' in the shell" in line.text for line in study.lines)
     engine.end()
