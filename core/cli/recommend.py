@@ -12,6 +12,7 @@ import textwrap
 from dataclasses import replace
 from pathlib import Path
 
+from core import paths
 from core.advise import base, page, rows, speed
 from core.advise.case import Case, Wish
 from core.advise.plan import Plan, plan
@@ -105,7 +106,7 @@ def _named(gpu: str) -> Device:
 
 def _settled(source: str) -> str:
     """A path that is here as an absolute one: the study file may lie elsewhere."""
-    path = Path(source).expanduser()
+    path = paths.expanded(source)
     return str(path.resolve()) if ":" not in source and path.exists() else source
 
 

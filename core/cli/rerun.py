@@ -11,6 +11,7 @@ import asyncio
 import tempfile
 from pathlib import Path
 
+from core import paths
 from core.cli import choose, exits, machine, reach
 from core.cli.steer import BY
 from core.contract import state as s
@@ -29,7 +30,7 @@ def rerun(arguments: argparse.Namespace) -> int:
     Raises BundleError, SpecError, EngineError, RefusedError.
     """
     with tempfile.TemporaryDirectory(prefix="trimtab-") as scratch:
-        bundle = Path(arguments.bundle).expanduser().absolute()
+        bundle = paths.expanded(arguments.bundle).absolute()
         with sealed.opened(bundle, Path(scratch)) as folder:
             return _again(arguments, repeat.read(folder, arguments.trial))
 
@@ -50,7 +51,7 @@ def _again(arguments: argparse.Namespace, one: repeat.Original) -> int:
 
 def _place(value: str) -> str:
     """A path as the engine, in another folder, finds it; what is no path (a hub's id) stays."""
-    path = Path(value).expanduser()
+    path = paths.expanded(value)
     return str(path.resolve()) if path.exists() else value
 
 

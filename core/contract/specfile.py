@@ -12,6 +12,7 @@ import msgspec
 import tomli_w
 from pydantic import ValidationError
 
+from core import paths
 from core.contract import condition, knobs, searching, spec, toml
 from core.contract.limits import Limit
 from core.contract.metrics import TASK
@@ -269,7 +270,7 @@ def _with_absolute_paths(whole: spec.Spec, folder: Path) -> spec.Spec:
     """Paths that exist beside the file become absolute: the engine runs in another folder."""
 
     def settled(text: str) -> str:
-        path = Path(text).expanduser()
+        path = paths.expanded(text)
         beside = path if path.is_absolute() else folder / path
         return str(beside.resolve()) if ":" not in text and beside.exists() else text
 
