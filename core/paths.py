@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 from platformdirs import user_cache_path, user_data_path
@@ -12,15 +13,70 @@ from core.errors import EngineError, TrimtabError
 
 
 def home() -> Path:
-    """The home folder: ``$TRIMTAB_HOME``, else the user's data folder. Not created here."""
+    """The home folder: ``$TRIMTAB_HOME``, else the user's data folder. Not created here.
+
+    Raises TrimtabError where the user has none.
+    """
     chosen = os.environ.get("TRIMTAB_HOME")
-    return Path(chosen).expanduser().absolute() if chosen else user_data_path("trimtab")
+    return expanded(chosen).absolute() if chosen else _of_user(user_data_path)
 
 
 def cache() -> Path:
-    """Converted models and data: ``$TRIMTAB_CACHE``, else the user's cache folder."""
+    """Converted models and data: ``$TRIMTAB_CACHE``, else the user's cache folder. Where that cannot be
+    written, or there is none, it is ``cache`` in ``$TRIMTAB_HOME``, if that is set.
+
+    Raises TrimtabError where the user has no folder at all.
+    """
     chosen = os.environ.get("TRIMTAB_CACHE")
-    return Path(chosen).expanduser().absolute() if chosen else user_cache_path("trimtab")
+    if chosen:
+        return expanded(chosen).absolute()
+    if not os.environ.get("TRIMTAB_HOME"):
+        return _of_user(user_cache_path)
+    try:
+        usual = _of_user(user_cache_path)
+    except TrimtabError:
+        return home() / "cache"
+    return usual if is_writable(usual) else home() / "cache"
+
+
+def hub_cache() -> Path:
+    """Where huggingface_hub keeps what it has fetched, as its variables say."""
+    home_ = os.environ.get("HF_HOME") or str(expanded("~/.cache/huggingface"))
+    return expanded(os.environ.get("HF_HUB_CACHE") or Path(home_) / "hub")
+
+
+def expanded(text: str | Path) -> Path:
+    """``text`` with the user's folder in place of ``~``; as it is where there is no such user or folder."""
+    return Path(os.path.expanduser(text))  # noqa: PTH111  (that of pathlib raises)
+
+
+def is_writable(folder: Path) -> bool:
+    """Can something be written into ``folder``, or can it be made?"""
+    if not folder.is_absolute():  # a "~" that stands for nothing
+        return False
+    for place in (folder, *folder.parents):
+        try:
+            if place.exists():
+                return place.is_dir() and os.access(place, os.W_OK | os.X_OK)
+        except OSError:
+            return False
+    return False
+
+
+def _of_user(find: Callable[[str], Path]) -> Path:
+    try:
+        found = find("trimtab")
+    except (
+        RuntimeError
+    ):  # newer versions of platformdirs; earlier ones leave a "~" that is a folder of that name
+        found = Path("~")
+    if not found.is_absolute():
+        raise TrimtabError.of(
+            "this user has no home folder: HOME is not set, and the system knows none",
+            f"user {os.getuid()}",
+            "set TRIMTAB_HOME to a folder of your own",
+        )
+    return found
 
 
 def private(folder: Path, kind: type[TrimtabError] = TrimtabError) -> Path:
@@ -121,7 +177,7 @@ def here(text: str, folder: Path | None = None) -> str:
     if text.startswith("demo:"):
         return text
     try:
-        place = (folder or Path()) / Path(text).expanduser()
+        place = (folder or Path()) / expanded(text)
         return str(place.absolute()) if place.exists() else text
     except (OSError, ValueError, RuntimeError):  # a name too long, a NUL, no such user
         return text

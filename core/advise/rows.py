@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from core import paths
 from core.contract.columns import companion
 from core.contract.plain import plain
 from core.errors import SpecError
@@ -54,7 +55,7 @@ class Rows:
 def read(source: str) -> Rows | None:
     """The rows of a local file; None for what is not one (a hub data set, a folder). Raises SpecError for a
     file that holds none."""
-    path = Path(source).expanduser()
+    path = paths.expanded(source)
     if not path.is_file():
         if source.startswith(("/", ".", "~")) and not path.exists():
             raise SpecError.of("there is no such file", f"DATA = {plain(source, 200)!r}", "check the path")

@@ -10,7 +10,7 @@ from typing import Any
 from core.cli import activity, choose, exits, reach
 from core.cli.steer import BY, alive
 from core.contract import state as s
-from core.contract import terminal, wire
+from core.contract import terminal, toml, wire
 from core.contract.plain import plain
 from core.errors import Problem, RefusedError
 
@@ -62,20 +62,29 @@ def _changes(study: s.Study, given: Iterable[str]) -> dict[str, dict[str, Any]]:
             fix = "write section.key=value, such as study.sampler=gp"
             problems.append(Problem(f"{plain(one, 80)!r} changes no key", "command line", fix))
             continue
-        _put(study, found, parts, _value(said.strip()))
+        try:
+            _put(study, found, parts, _value(said.strip()))
+        except toml.TomlError as error:
+            fix = "write a value as in the study's file"
+            problems.append(Problem(f"{plain(key, 80)}: {plain(str(error), 200)}", "command line", fix))
     if problems:
         raise choose.UsageError(*problems)
     return found
 
 
 def _value(said: str) -> Any:
-    """``said`` as TOML reads it; what is none is a text, and none takes a key out."""
+    """``said`` as TOML reads it; what is none is a text, and none takes a key out.
+
+    Raises TomlError for what is too deep or too long to be meant.
+    """
     if said == NONE:
         return None
     try:
         return tomllib.loads(f"value = {said}")["value"]
-    except (ValueError, RecursionError):  # no TOML, or a value that no study needs
+    except tomllib.TOMLDecodeError:
         return said
+    except (ValueError, RecursionError):
+        return toml.loads(f"value = {said}")["value"]  # raises, with the reason
 
 
 def _put(study: s.Study, found: dict[str, dict[str, Any]], parts: list[str], value: Any) -> None:

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from core import paths
 from core.cli import choose, exits, reach
 from core.contract import reference
 from core.contract import state as s
@@ -67,7 +68,7 @@ def gathered(study: s.Study, trial: int | None) -> Report:
 def _target(report: Report, out: str | None) -> Path:
     """Where it goes: the study's own folder, unless the user says otherwise."""
     if out:
-        return Path(out).expanduser().absolute()
+        return paths.expanded(out).absolute()
     number = f"-trial-{report.chosen.number}" if report.chosen is not None else ""
     return Path(report.study.folder) / "export" / f"{report.study.name}{number}"
 
@@ -75,7 +76,7 @@ def _target(report: Report, out: str | None) -> Path:
 def _page(report: Report, path: Path, force: bool) -> int:
     from core.store.page import page
 
-    path = path.expanduser().absolute()
+    path = paths.expanded(path).absolute()
     if path.is_dir():
         path = path / f"{report.study.name}.html"
     if path.exists() and not force:

@@ -30,7 +30,7 @@ def rerun(arguments: argparse.Namespace) -> int:
     Raises BundleError, SpecError, EngineError, RefusedError.
     """
     with tempfile.TemporaryDirectory(prefix="trimtab-") as scratch:
-        bundle = Path(arguments.bundle).expanduser().absolute()
+        bundle = paths.expanded(arguments.bundle).absolute()
         with sealed.opened(bundle, Path(scratch)) as folder:
             return _again(arguments, repeat.read(folder, arguments.trial))
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 
+from core import paths
 from core.contract.plain import plain
 from core.contract.secrets import Redactor
 
@@ -27,7 +27,7 @@ def here(environment: Mapping[str, str] | None = None) -> dict[str, str]:
     """Those of ``NAMES`` that are set in this process. Paths become absolute: the engine runs elsewhere."""
     found = os.environ if environment is None else environment
     return {
-        name: str(Path(value).expanduser().absolute()) if name in PLACES and value else value
+        name: str(paths.expanded(value).absolute()) if name in PLACES and value else value
         for name, value in found.items()
         if name in NAMES
     }

@@ -93,6 +93,18 @@ def remedy(error: BaseException) -> str:
     return "look at that place; `trimtab doctor` checks folders, disk and locks"
 
 
+def advice(error: BaseException, usual: str, variable: str = "HF_HOME") -> str:
+    """What to do about an error of a library that reads and fetches: where the cause of it is a folder that
+    cannot be written, that one is named, and its ``variable``; else ``usual``."""
+    seen: BaseException | None = error
+    for _ in range(8):  # causes of causes
+        if isinstance(seen, OSError) and seen.errno in (*FORBIDDEN, *FULL):
+            place = plain(str(seen.filename), 300) if seen.filename else "its cache"
+            return f"{place} cannot be written: set {variable} to a folder of your own, on a disk with room"
+        seen = seen.__cause__ or seen.__context__ if seen is not None else None
+    return usual
+
+
 def keep(error: BaseException, name: str) -> str:
     """Write the traceback of ``error`` into the home folder, else the temporary one; the file's name, or in
     words where it happened and why nothing could be written."""

@@ -21,7 +21,8 @@ def parse(text: object) -> int:
         found = WRITTEN.fullmatch(text) if isinstance(text, str) and len(text) <= LONGEST else None
         if found is None or found[2].lower() not in UNITS:
             raise ValueError('must be a size such as "22 GiB" or a number of bytes')
-        bytes_ = round(float(found[1]) * UNITS[found[2].lower()])
+        size = float(found[1]) * UNITS[found[2].lower()]
+        bytes_ = round(size) if size <= LARGEST else LARGEST + 1
     if bytes_ <= 0:
         raise ValueError("must be above 0")
     if bytes_ > LARGEST:

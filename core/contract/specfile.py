@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
-import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import tomli_w
 from pydantic import ValidationError
 
 from core import paths
-from core.contract import bounds, condition, knobs, searching, spec
+from core.contract import bounds, condition, knobs, searching, spec, toml
 from core.contract.limits import Limit
 from core.contract.metrics import TASK
 from core.contract.plain import plain, shown
@@ -36,17 +35,15 @@ def load(path: Path) -> spec.Spec:
     try:
         if path.stat().st_size > LARGEST_FILE_BYTES:
             raise SpecError.of("is larger than 1 MiB: not a study file", str(path))
-        raw = tomllib.loads(path.read_text("utf-8"))
+        raw = toml.read(path)
     except FileNotFoundError:
         raise SpecError.of("no such file", str(path), _near_files(path)) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecError.of(f"cannot be read: {error}", str(path), "give a TOML file in UTF-8") from None
-    except tomllib.TOMLDecodeError as error:
-        fix = "texts need quotes, sections look like [train]"
+    except OSError as error:
+        what = f"cannot be read: {error.strerror or error}"
+        raise SpecError.of(what, str(path), "give a TOML file in UTF-8") from None
+    except toml.TomlError as error:
+        fix = "texts need quotes, sections look like [train], the file is UTF-8"
         raise SpecError.of(f"is not TOML: {error}", str(path), fix) from None
-    except (RecursionError, ValueError) as error:
-        why = "its brackets lie too deep" if isinstance(error, RecursionError) else plain(str(error), 100)
-        raise SpecError.of(f"cannot be read: {why}", str(path), "a study file needs no such value") from None
     return _with_absolute_paths(parse(raw, str(path)), path.absolute().parent)
 
 

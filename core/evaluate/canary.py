@@ -50,7 +50,7 @@ def formats() -> tuple[str, ...]:
 def canaries(count: int, seed: int = 0, forms: tuple[str, ...] = ()) -> list[Canary]:
     """``count`` canaries, the formats in turn, all secrets different; the same for the same seed.
 
-    Raises SpecError for a format with fewer than four ``#``.
+    Raises SpecError for a format with fewer than four ``#``, and where there are not as many secrets.
     """
     forms = forms or formats()
     for form in forms:
@@ -58,10 +58,15 @@ def canaries(count: int, seed: int = 0, forms: tuple[str, ...] = ()) -> list[Can
             fix = f"give it {FEWEST_DIGITS} or more: fewer secrets are met by chance"
             raise SpecError.of(f"{form!r} has fewer than {FEWEST_DIGITS} {DIGIT}", "canary format", fix)
     source, found = random.Random(f"canaries {seed}"), list[Canary]()
+    taken: dict[str, set[str]] = {form: set() for form in forms}
     for number in range(count):
         form = forms[number % len(forms)]
-        taken = {one.secret for one in found if one.format == form}
-        found.append(Canary(form, _fresh(source, form, taken)))
+        if len(taken[form]) >= 10 ** form.count(DIGIT):
+            what = f"there are only {len(found)} different canaries, {count} are asked for"
+            raise SpecError.of(what, "evaluate.canaries", "ask for fewer")
+        secret = _fresh(source, form, taken[form])
+        taken[form].add(secret)
+        found.append(Canary(form, secret))
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypeVar, cast
 
+from core import paths
 from core.contract.spec import EvaluateSection
 from core.errors import SpecError
 from core.evaluate import material, own
@@ -26,7 +27,7 @@ class Library:
     """
 
     def __init__(self, section: EvaluateSection) -> None:
-        self._own = Path(section.prompts).expanduser() if section.prompts else None
+        self._own = paths.expanded(section.prompts) if section.prompts else None
         if self._own is not None and not self._own.exists():
             fix = f"give a file of openings, or a folder with {', '.join(FILES)}"
             raise SpecError.of(
@@ -41,7 +42,7 @@ class Library:
         self.questions = self._rows("questions", tuple, Question)
         self.leaning = self._leaning()
         path = section.reference
-        found = material.reference() if path is None else own.read(Path(path).expanduser(), "passages")
+        found = material.reference() if path is None else own.read(paths.expanded(path), "passages")
         self.reference = cast(tuple[Passage, ...], tuple(found))
 
     def _file(self, name: str) -> Path | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from core.contract import toml
 from core.contract.plain import plain
 from core.errors import Problem, SpecError
 from core.evaluate.shapes import LONE_TEXT, SHAPES, Leaning, Row
@@ -101,8 +101,8 @@ def _tables(path: Path, text: str, kind: str) -> Iterator[tuple[str, Any]]:
 
 def _toml(path: Path, text: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        return toml.loads(text)
+    except toml.TomlError as error:
         fix = "texts need quotes, rows look like [[prompts]]"
         raise SpecError.of(f"is not TOML: {plain(str(error), 120)}", str(path), fix) from None
 

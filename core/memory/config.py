@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
+from core import paths
+from core.contract import faults
 from core.contract.plain import plain
 from core.errors import TrimtabError
-from core.memory import forms, sketches
+from core.memory import forms, network, sketches
 from core.memory.model import Model, describe
 
 DEMO = "demo:smollm2"
+ETAG_S = 5.0  # for the hub to say which version it has
 # SmolLM2-135M-Instruct, whose weights come as a GGUF file that is converted at the first run.
 SMOLLM2 = {
     "model_type": "llama", "hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30,
@@ -49,14 +51,14 @@ def read(base: str, revision: str | None = None, fetch: bool = True) -> dict[str
 
 def here(base: str, revision: str | None = None) -> bool:
     """Is the configuration on this machine, or said to be?"""
-    local = base == DEMO or base.startswith(("/", ".", "~")) or Path(base).expanduser().exists()
+    local = base == DEMO or base.startswith(("/", ".", "~")) or paths.expanded(base).exists()
     return local or _cached(base, revision) is not None
 
 
 def _config(base: str, revision: str | None, where: str, fetch: bool) -> dict[str, Any]:
     if base == DEMO:
         return SMOLLM2
-    folder = Path(base).expanduser()
+    folder = paths.expanded(base)
     if folder.exists() or base.startswith(("/", ".", "~")):
         return _read(folder if folder.is_file() else folder / "config.json", where)
     cached = _cached(base, revision)
@@ -83,9 +85,7 @@ def _read(file: Path, where: str) -> dict[str, Any]:
 
 def _cached(base: str, revision: str | None) -> Path | None:
     """The file in the hub's cache, as huggingface_hub lays it out; reading it needs no library."""
-    home = os.environ.get("HF_HOME", str(Path.home() / ".cache/huggingface"))
-    hub = Path(os.environ.get("HF_HUB_CACHE", str(Path(home) / "hub")))
-    place = hub / f"models--{base.replace('/', '--')}"
+    place = paths.hub_cache() / f"models--{base.replace('/', '--')}"
     try:
         commit = (place / "refs" / (revision or "main")).read_text().strip()
     except OSError:
@@ -96,12 +96,19 @@ def _cached(base: str, revision: str | None) -> Path | None:
 
 def _fetched(base: str, revision: str | None, where: str) -> Path:
     fix = "check the id and the network, or give the model's folder"
+    forbidden = network.offline()
+    if forbidden or (unreached := network.fault()):
+        why = f"{forbidden} is set" if forbidden else f"no network: {unreached}"
+        what = f"the configuration is not in the cache and cannot be fetched: {plain(why, 300)}"
+        raise TrimtabError.of(
+            what, where, f"unset {forbidden}, or give the model's folder" if forbidden else fix
+        )
     try:
         from huggingface_hub import hf_hub_download
         from huggingface_hub.utils import logging
 
         logging.set_verbosity_error()  # it says what it tries again; the end of it is told below
-        return Path(hf_hub_download(base, "config.json", revision=revision))
+        return Path(hf_hub_download(base, "config.json", revision=revision, etag_timeout=ETAG_S))
     except Exception as error:  # the hub's own, requests', ImportError
         what = f"the configuration is not in the cache and cannot be fetched: {plain(str(error), 200)}"
-        raise TrimtabError.of(what, where, fix) from error
+        raise TrimtabError.of(what, where, faults.advice(error, fix)) from error

@@ -12,6 +12,7 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from sqlalchemy import URL
 
+from core import paths
 from core.contract.plain import plain
 from core.contract.spec import Spec
 from core.errors import TrimtabError
@@ -48,7 +49,7 @@ def opened(url: str, reads: bool = False) -> BaseStorage:
     """Optuna's storage at ``url``; one that is only to be read is not made. Raises what SQLAlchemy and Optuna
     raise."""
     if url.startswith(JOURNAL):
-        path = Path(url.removeprefix(JOURNAL)).expanduser()
+        path = paths.expanded(url.removeprefix(JOURNAL))
         path.parent.mkdir(parents=True, exist_ok=True)
         return JournalStorage(JournalFileBackend(str(path)))
     arguments = {"timeout": LOCK_TIMEOUT_S} if url.startswith("sqlite") else {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -82,7 +81,7 @@ def _made_for(spec: Spec) -> dict[str, Any]:
 
 
 def _opened(name: str) -> tuple[Spec, optuna.Study]:
-    folder = Path(name).expanduser()
+    folder = paths.expanded(name)
     folder = folder if folder.is_absolute() else paths.studies() / name
     fix = "give a study's name in this home, or the path of its folder"
     if not (folder / "study.toml").is_file():

@@ -6,12 +6,12 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import os
 import platform
 from pathlib import Path
 
 import msgspec
 
+from core import paths
 from core.contract.plain import plain
 from core.contract.spec import Spec
 
@@ -43,7 +43,7 @@ def fingerprints(spec: Spec) -> dict[str, Print]:
         "data.source": of_data(data.source, data.split),
     }
     if isinstance(data.validation, str):
-        apart = Path(data.validation).expanduser().exists()
+        apart = paths.expanded(data.validation).exists()
         source, split = (data.validation, "train") if apart else (data.source, data.validation)
         found["data.validation"] = of_data(source, split)
     for name in ("prompts", "reference", "classifier"):
@@ -56,7 +56,7 @@ def of_data(source: str, split: str) -> Print:
     """Rows to train or judge on."""
     if source.startswith("demo:"):
         return Print("demo", source, note=f"made from Python {platform.python_version()}'s own docstrings")
-    path = Path(source).expanduser()
+    path = paths.expanded(source)
     if path.is_file():
         return _file(path)
     if path.is_dir():
@@ -68,7 +68,7 @@ def of_model(base: str, revision: str | None) -> Print:
     """A base model: its folder, or its commit on the hub."""
     if base.startswith("demo:"):
         return Print("demo", base, note="comes with a package: see versions.json")
-    path = Path(base).expanduser()
+    path = paths.expanded(base)
     return _folder(path, "") if path.is_dir() else _hub(base, "models", revision, "")
 
 
@@ -104,10 +104,8 @@ def _hub(name: str, kind: str, revision: str | None, split: str) -> Print:
     """The commit that the hub's cache has of it, as huggingface_hub lays it out."""
     if name.startswith(("/", ".", "~")) or Path(name).suffix in FILES:
         return Print("missing", Path(name).name, note="the file is not there any more")
-    home = os.environ.get("HF_HOME", str(Path.home() / ".cache/huggingface"))
-    hub = Path(os.environ.get("HF_HUB_CACHE", str(Path(home) / "hub")))
     try:
-        place = hub / f"{kind}--{name.replace('/', '--')}" / "refs" / (revision or "main")
+        place = paths.hub_cache() / f"{kind}--{name.replace('/', '--')}" / "refs" / (revision or "main")
         commit: str | None = place.read_text("utf-8").strip()
     except (OSError, ValueError):
         commit = revision if revision and len(revision) == 40 else None

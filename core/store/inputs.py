@@ -65,7 +65,7 @@ def places(spec: Spec) -> dict[str, Path]:
         },
     }
     found = {
-        key: Path(text).expanduser() for key, text in named.items() if text and not text.startswith("demo:")
+        key: paths.expanded(text) for key, text in named.items() if text and not text.startswith("demo:")
     }
     # what is relative here is no path: a study's file is read with whole ones
     return {key: path for key, path in found.items() if path.is_absolute() and path.exists()}
@@ -152,7 +152,7 @@ def _of_hub(spec: Spec) -> dict[str, Print]:
 
 
 def _is_hubs(text: str) -> bool:
-    return not (text.startswith("demo:") or Path(text).expanduser().exists())
+    return not (text.startswith("demo:") or paths.expanded(text).exists())
 
 
 def _first(place: Path, mine: dict[str, str]) -> dict[str, str]:

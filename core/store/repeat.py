@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import json
 import math
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from core.contract import specfile
+from core.contract import specfile, toml
 from core.contract.knobs import KNOBS
 from core.contract.plain import plain
 from core.contract.spec import Spec
@@ -73,11 +72,11 @@ def read(folder: Path, number: int | None) -> Original:
         raise sealed.BundleError.of(f"not in its manifest: {', '.join(lost)}", str(folder), "export it again")
     wanted = number if number is not None else manifest.get("trial")
     try:
-        raw = tomllib.loads((folder / "study.toml").read_text("utf-8"))
+        raw = toml.read(folder / "study.toml")
         trials = {one["trial"]: one for one in json.loads((folder / "trials.json").read_text("utf-8"))}
         versions = json.loads((folder / "versions.json").read_text("utf-8"))
         prints = msgspec.json.decode((folder / "data.json").read_bytes(), type=dict[str, Print])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         what = f"the bundle cannot be read: {plain(str(error), 200)}"
         raise sealed.BundleError.of(what, str(folder), "export it again") from error
     trial = trials.get(wanted)

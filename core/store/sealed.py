@@ -62,7 +62,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         if found["format"] != FORMAT or not all(_inside(name) for name in found["files"]):
             raise ValueError(f"the format is {found['format']!r}")
         return dict(found)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BundleError.of(
             f"this is no bundle: {plain(f'{type(error).__name__}: {error}', 200)}",
             str(folder),

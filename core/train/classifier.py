@@ -7,12 +7,12 @@ that of the only label, or of the last of two. One with more labels, none of the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 
+from core import paths
 from core.contract.plain import plain
 from core.errors import TrimtabError
 
@@ -69,7 +69,7 @@ def load_classifier(name: str, device: torch.device) -> Classifier:
     """A sequence classifier by id or path, safetensors only, without its own code. Raises TrimtabError."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    place = str(Path(name).expanduser()) if Path(name).expanduser().is_dir() else name
+    place = str(paths.expanded(name)) if paths.expanded(name).is_dir() else name
     try:
         tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
         model = AutoModelForSequenceClassification.from_pretrained(

@@ -46,7 +46,7 @@ def read(data: DataSection, source: str, split: str, key: str) -> list[Raw]:
 def _unpatterned(source: str) -> Iterator[str]:
     """A path of the folder that is no pattern, as datasets takes it for one: else a folder of links to its
     files (datasets resolves a link to a folder)."""
-    path = Path(source).expanduser()
+    path = paths.expanded(source)
     if not path.is_dir():
         yield source
     elif not set(PATTERN) & set(str(path.absolute())):

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
+from core import paths
 from core.contract.plain import plain
 from core.contract.spec import ModelSection, Spec
 from core.errors import TrimtabError
@@ -47,7 +48,7 @@ def resolve(name: str, progress: Progress) -> str:
         return str(demo.smollm2(progress))
     if name.startswith("demo:"):
         raise TrimtabError.of(f"there is no demo model {name!r}", "model.base", f"write {DEMO!r}")
-    folder = Path(name).expanduser()
+    folder = paths.expanded(name)
     if folder.exists() or name.startswith(("/", ".", "~")):
         if not (folder / "config.json").is_file():
             raise TrimtabError.of(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from core import paths
 from core.contract.plain import plain
 from core.contract.spec import DataSection, Spec
 from core.errors import TrimtabError
@@ -123,7 +124,7 @@ def _refuse_wrapped(rows: _Rows, data: DataSection, key: str, source: str) -> No
 def _validation(data: DataSection, progress: Progress) -> Opened:
     """The rows of ``data.validation``: a file or folder of its own, else a split of the source."""
     value = str(data.validation)
-    if _looks_local(value) or Path(value).expanduser().exists():
+    if _looks_local(value) or paths.expanded(value).exists():
         opened = _opened(data, value, "train", "data.validation", progress)
         rows = _Rows(opened, True, Path(value).name, progress)
         _refuse_wrapped(rows, data, "data.validation", value)
@@ -151,7 +152,7 @@ def _opened(data: DataSection, source: str, split: str, key: str, progress: Prog
         return lambda: found
     if source.startswith("demo:"):
         raise TrimtabError.of(f"there is no demo data {source!r}", key, f"write {DEMO!r}")
-    path = Path(source).expanduser()
+    path = paths.expanded(source)
     if _looks_local(source) and not path.exists():
         raise TrimtabError.of("there is no such file", where, "check the path")
     if path.is_file() and path.stat().st_size == 0:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from core.cli import change as verb
 from core.cli import exits
 from core.cli.main import main
-from core.contract import wire
+from core.contract import terminal, wire
 from tests.cli import studies
 from tests.hostile import TEXTS, harm
 
@@ -27,8 +26,7 @@ def somebody(monkeypatch):
     """A terminal, and what is answered on it."""
 
     def answering(word: str) -> None:
-        monkeypatch.setattr(verb.sys.stdin, "isatty", lambda: True)
-        monkeypatch.setattr(verb.sys.stdout, "isatty", lambda: True)
+        monkeypatch.setattr(terminal, "is_there", lambda: True)
         monkeypatch.setattr("builtins.input", lambda prompt: word)
 
     return answering
@@ -42,7 +40,7 @@ def test_yes_does_it_at_once_and_says_what_came_of_it(running, capsys):
 
 
 def test_without_yes_and_terminal_it_is_shown_and_refused(running, capsys, monkeypatch):
-    monkeypatch.setattr(verb.sys.stdin, "isatty", lambda: False)
+    monkeypatch.setattr(terminal, "is_there", lambda: False)
     assert main(["change", "study.sampler=gp"]) == exits.BAD_INPUT
     assert [one.preview for one in running.asked] == [True]
     printed = capsys.readouterr()

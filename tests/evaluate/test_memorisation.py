@@ -152,3 +152,9 @@ def test_a_clear_membership_of_few_rows_is_not_told_as_certain():
     assert (score.value, score.high) == (1.0, 1.0) and score.low < 0.6
     even = m.membership([1.0] * 20, [1.0] * 20)
     assert even.value == 0.5 and even.low < 0.4 and even.high > 0.6
+
+
+def test_many_canaries_are_made_at_once_and_too_many_are_refused():
+    assert len({one.text for one in canaries(40_000)}) == 40_000
+    with pytest.raises(SpecError, match="only 10000 different canaries, 10001"):
+        canaries(10_001, forms=("code ####",))

@@ -1,0 +1,54 @@
+"""TOML text read with every fault as one error in words; trimtab's own files and those of users."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+DEEPEST = 32  # tables and lists in each other; a study file needs 4
+
+
+class TomlError(ValueError):
+    """The text is not TOML, or none that could be meant; the message says where and why."""
+
+
+def loads(text: str) -> dict[str, Any]:
+    """The content of ``text``, which may begin with a byte order mark. Raises TomlError."""
+    try:
+        found = tomllib.loads(text.removeprefix("\ufeff"))
+    except tomllib.TOMLDecodeError as error:
+        raise TomlError(str(error)) from None
+    except RecursionError:
+        raise TomlError(_deep()) from None
+    except ValueError as error:  # an integer of thousands of digits
+        raise TomlError(f"a number in it is too long: {str(error).partition(';')[0]}") from None
+    _measure(found)
+    return found
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The content of a file. Raises TomlError, OSError."""
+    try:
+        return loads(path.read_text("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise TomlError(f"it is not UTF-8: byte {error.start} is 0x{error.object[error.start]:02x}") from None
+
+
+def _measure(found: Any) -> None:
+    """Raises TomlError for what lies too deep: it would end whoever walks over it."""
+    level = [found]
+    for _ in range(DEEPEST):
+        level = [
+            inner
+            for one in level
+            for inner in (one.values() if isinstance(one, dict) else one)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return
+    raise TomlError(_deep())
+
+
+def _deep() -> str:
+    return f"lists or tables lie in each other more than {DEEPEST} deep"
