@@ -161,8 +161,13 @@ def _read_section(name: str, raw: object, where: str, problems: list[Problem]) -
 def _told(error: ValidationError, where: str) -> list[Problem]:
     told: dict[str, Problem] = {}
     for one in error.errors(include_url=False):
-        if one["type"] == "extra_forbidden":
+        deep = len(one["loc"]) > (2 if one["loc"][0] in spec.TABLES else 1) if one["loc"] else False
+        if one["type"] == "extra_forbidden" and not deep:
             continue  # told as unknown, with the nearest
+        if one["type"] == "extra_forbidden":
+            key = plain(".".join(map(str, one["loc"])), 80)
+            told.setdefault(key, Problem(f"{key}: unknown key", where, "leave it out"))
+            continue
         parts = one["loc"][: 2 if one["loc"][:1] and one["loc"][0] in spec.TABLES else 1]
         key = ".".join(str(part) for part in parts) or "(section)"
         message = one["msg"].removeprefix("Value error, ")

@@ -114,7 +114,18 @@ def mutant(draw: random.Random, message: Any, as_json: bool) -> Any:
         table[draw.choice(("unknown", "", "type", "x" * 1000))] = hostile(draw, as_json)
     else:
         table[key] = hostile(draw, as_json)
+    for one in (whole, whole.get("request")):
+        if isinstance(one, dict) and one.get("type") in ("enqueue-trial", "clone-trial"):
+            _never(one, "changes" if one["type"] == "clone-trial" else "knobs")
     return whole
+
+
+def _never(asked: dict[str, Any], field: str) -> None:
+    """No trial comes of it, by a knob that there is not: thousands of trials would measure something else."""
+    if isinstance(asked.get(field), dict):
+        asked[field]["depth"] = 1
+    elif not asked.get(field):
+        asked["study"] = GONE
 
 
 # What would be believed: another study, an end that was asked for, a change that is made.

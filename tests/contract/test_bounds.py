@@ -108,6 +108,7 @@ def test_any_toml_file_is_checked_in_words(tmp_path_factory, changes, tail):
         ("[resources]\nmemory = 9223372036854775808", "at most 2^60"),
         ("[space]\nlora_rank = [" + ",".join(map(str, range(1, 3000))) + "]", "2999 values; at most 1000"),
         ("[evaluate]\nlimits = [" + '"safety/toxicity <= 1", ' * 2000 + "]", "at most 1000 items"),
+        ('[[study.objectives]]\nmetric = "eval/loss"\nfoo = 1', "objectives.0.foo: unknown key"),
         ("[evaluate]\nevery = 9223372036854775808", "less than or equal to 1000000000"),
         ("\n".join(f"k{number} = 1" for number in range(5000)), "4980 more unknown sections"),
     ],
