@@ -7,16 +7,19 @@ import os
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from core.contract.plain import plain
 from core.errors import TrimtabError
 from core.memory import forms, sketches
-from core.memory.model import Model, describe
+from core.memory.model import Model, describe, positions
 
 DEMO = "demo:smollm2"
 # SmolLM2-135M-Instruct, whose weights come as a GGUF file that is converted at the first run.
 SMOLLM2 = {
     "model_type": "llama", "hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30,
     "num_attention_heads": 9, "num_key_value_heads": 3, "vocab_size": 49152, "tie_word_embeddings": True,
+    "max_position_embeddings": 8192,
 }  # fmt: skip
 
 
@@ -39,7 +42,9 @@ def model(
     sketched = sketches.kept(found, dtype)
     if sketched is None and say is not None and family:
         sketched = sketches.make(found, base, revision, dtype, say)
-    return sketched or describe(found, where)
+    if sketched is not None:  # those that were kept before did not say
+        return msgspec.structs.replace(sketched, positions=positions(found))
+    return describe(found, where)
 
 
 def read(base: str, revision: str | None = None, fetch: bool = True) -> dict[str, Any]:

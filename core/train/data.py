@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from core.contract.space import Choice, Range
+from core.contract.bounds import longest_sequence
 from core.contract.spec import Spec
 from core.errors import TrimtabError
 from core.evaluate import canary, slices
@@ -44,6 +44,7 @@ class Data:
     notes: list[str] = field(default_factory=list)
     canaries: list[canary.Canary] = field(default_factory=list)  # the last rows of ``train``
     questions: list[Question] = field(default_factory=list)  # validation rows with choices
+    told: set[int] = field(default_factory=set, repr=False)  # lengths whose cuts are in the event list
     _cut: dict[int, tuple[list[Row], list[Row]]] = field(default_factory=dict, repr=False)
 
     def shortened(self, length: int) -> tuple[list[Row], list[Row]]:
@@ -125,9 +126,10 @@ def _kept(
     """The rows that teach something, at full length; ``notes`` learn how many do not."""
     longest = longest_sequence(spec)
     faults: Counter[str] = Counter()
-    kept = []
+    kept, long = [], 0
     for row in _tokenised(form, rows, name, progress, faults):
         short = cut(row, longest)
+        long += short is not row
         if has_target(short):
             kept.append(short)
     faults[f"no target within {longest} tokens"] = len(rows) - len(kept) - faults.total()
@@ -138,19 +140,11 @@ def _kept(
             f"data.source = {spec.data.source!r}, format {form.kind}",
             "look at the rows, set data.format, or raise sequence_length",
         )
+    if long:
+        notes.append(f"{long} of {len(rows)} {name} rows are longer than {longest} tokens and are cut")
     if told:
         notes.append(f"{len(rows) - len(kept)} of {len(rows)} {name} rows were left out ({told})")
     return kept
-
-
-def longest_sequence(spec: Spec) -> int:
-    """The longest sequence_length that any trial may have."""
-    dimension = spec.space.get("sequence_length")
-    if isinstance(dimension, Choice):
-        return max(int(value) for value in dimension.values if isinstance(value, int | float))
-    if isinstance(dimension, Range):
-        return int(dimension.high)
-    return int(spec.train["sequence_length"])  # type: ignore[arg-type]
 
 
 def _tokenised(

@@ -105,6 +105,7 @@ class Worker:
         self._waiting("loading torch and transformers", 0, 0, "")
         import torch
 
+        from core.train import capacity, causality
         from core.train.data import load_data
         from core.train.model import load_base
         from core.train.pack import Pack
@@ -112,9 +113,14 @@ class Worker:
         quieten()
         self._share(torch)
         base = load_base(self._spec, torch.device(self._device), self._waiting)
+        if self._spec.model.base != DEMO:  # a Llama, which is known to be causal
+            causality.check(base, f"model.base = {self._spec.model.base!r}")
         data = load_data(self._spec, base.tokenizer, self._waiting)
         for note in data.notes:
             self._link.tell(e.StudyNoted(at=time.time(), study=self._spec.study.name, text=note))
+        for note in (*base.notes, *capacity.check(self._spec, base, data)):
+            study = self._spec.study.name
+            self._link.tell(e.StudyNoted(at=time.time(), study=study, text=note, level="warning"))
         pack = Pack(self._spec, base, data, self._link.tell)
         gc.freeze()  # the libraries stay: a collection at a pause or an end walks over the trials alone
         gc.enable()
