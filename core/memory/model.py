@@ -120,7 +120,9 @@ def _linears(family: str, widths: Mapping[str, float], config: Mapping[str, Any]
             Linear("gate_up_proj", h, 2 * i), Linear("down_proj", i, h),
         )  # fmt: skip
     if style == GPT2:
-        shapes = (("c_attn", h, 3 * h), ("c_proj", h, h), ("c_fc", h, i), ("c_proj", i, h))
+        shapes = (
+            ("attn.c_attn", h, 3 * h), ("attn.c_proj", h, h), ("mlp.c_fc", h, i), ("mlp.c_proj", i, h),
+        )  # fmt: skip
         return tuple(Linear(name, one, other, True) for name, one, other in shapes)
     if style == NEOX:
         shapes = (

@@ -77,8 +77,9 @@ class Trial:
         self.course = Course(rows, self.knobs)
         self.batch, self.total_steps = self.course.batch, self.course.total_steps
         names = adapters.targets(places, self.knobs["target_modules"])
-        self.config = adapters.config(base, self.knobs, names)
-        self.factors = beginning.drawn(spec, base, self.knobs, Layout(adapters.chosen(places, names)))
+        mine = adapters.chosen(places, names)
+        self.config = adapters.config(base, self.knobs, adapters.exact(base.model, mine, names))
+        self.factors = beginning.drawn(spec, base, self.knobs, Layout(mine))
         self.optimizer = optimizer.make(self.factors, self.knobs)
         goal = spec.study.objectives[0]
         self._goal = goal.metric if goal.metric.startswith("eval/") else "eval/loss"
