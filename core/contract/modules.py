@@ -1,38 +1,63 @@
-"""What "attention" and "mlp" mean among a model's layers, by the last part of a layer's name."""
+"""What "attention" and "mlp" mean among a model's layers, by a layer's path and the last part of its name."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 ATTENTION = (
-    "q_proj",
-    "k_proj",
-    "v_proj",
-    "o_proj",
-    "qkv_proj",
-    "c_attn",
-    "query_key_value",
-    "out_proj",
-    "dense",
-)
+    "q_proj", "k_proj", "v_proj", "o_proj", "qkv_proj", "c_attn", "query_key_value", "out_proj", "dense",
+    "Wqkv", "q_a_proj", "q_b_proj", "kv_a_proj_with_mqa", "kv_b_proj", "W_pack", "wq", "wk", "wv", "wo",
+)  # fmt: skip
 MLP = (
-    "gate_proj",
-    "up_proj",
-    "down_proj",
-    "gate_up_proj",
-    "fc1",
-    "fc2",
-    "c_fc",
-    "dense_h_to_4h",
-    "dense_4h_to_h",
-)
+    "gate_proj", "up_proj", "down_proj", "gate_up_proj", "fc1", "fc2", "c_fc", "dense_h_to_4h",
+    "dense_4h_to_h", "fc_in", "fc_out", "w1", "w2", "w3",
+)  # fmt: skip
+ROUTERS = ("gate", "router", "shared_expert_gate", "wg")  # they choose among experts, and are in no group
+ABOVE = {  # what the module that a layer is part of is called
+    "attention": ("attn", "self_attn", "attention", "self_attention", "linear_attn", "cross_attn"),
+    "mlp": ("mlp", "ffn", "feed_forward", "shared_mlp", "shared_expert", "shared_experts", "experts"),
+}
+EITHER = ("c_proj",)  # GPT-2 has one in both; without a path it may be either
+OTHERS = ("mamba", "mixer", "ssm", "conv")  # their layers belong to neither, whatever their names are
 ALL = "all-linear"
 
 
+def group(path: str) -> str:
+    """ "attention", "mlp" or "": by the innermost module that says it, else by the layer's own name."""
+    *above, last = path.split(".")
+    if last in ROUTERS:
+        return ""
+    for name in reversed(above):
+        if name in OTHERS:
+            return ""
+        found = next((kind for kind, names in ABOVE.items() if name in names), "")
+        if found:
+            return found
+    return "attention" if last in ATTENTION else "mlp" if last in MLP else ""
+
+
 def meant(known: Sequence[str], wanted: object) -> list[str]:
-    """The names of ``known`` that a value of ``target_modules`` means; a list is taken at its word."""
+    """The layers of ``known``, paths or last names, that a value of ``target_modules`` means; a list is taken
+    at its word."""
     if isinstance(wanted, list):
         return [str(name) for name in wanted]
     if wanted == ALL:
         return list(known)
-    return [name for name in known if name in (ATTENTION if wanted == "attention" else MLP)]
+    return [path for path in known if group(path) == wanted or path in EITHER]
+
+
+def ends(path: str, name: str) -> bool:
+    """Does ``name`` mean the layer at ``path``? It may be the end of the path, as PEFT has it."""
+    return path == name or path.endswith(f".{name}")
+
+
+def shortest(chosen: Sequence[str], known: Sequence[str]) -> list[str]:
+    """The shortest ends of paths that mean all of ``chosen``, and nothing else of ``known``."""
+    ours = {*chosen}
+    taken = {end for path in known if path not in ours for end in _ends(path)}
+    return list(dict.fromkeys(next((e for e in _ends(path) if e not in taken), path) for path in chosen))
+
+
+def _ends(path: str) -> list[str]:
+    parts = path.split(".")
+    return [".".join(parts[at:]) for at in range(len(parts) - 1, -1, -1)]

@@ -46,6 +46,9 @@ def advise(case: Case) -> list[str]:
     """Lines for people, the most useful first."""
     found = case.foretold()
     lines = [dominant(found, case.pack)]
+    if case.model.positions and case.need.length > case.model.positions:
+        told = f"the model was made for sequences of up to {case.model.positions} tokens"
+        lines.append(f"sequence_length {case.need.length}: {told}")
     if case.limit_bytes is None:
         return lines
     if not case.fits():
@@ -95,8 +98,13 @@ def largest_batch(case: Case) -> int:
 
 
 def largest_length(case: Case) -> int:
-    """Tokens of a row."""
-    return largest(lambda length: case.with_need(length=max(2, length)).fits(), MOST_LENGTH)
+    """Tokens of a row, no more than the model was made for."""
+    return largest(lambda length: case.with_need(length=max(2, length)).fits(), longest(case))
+
+
+def longest(case: Case) -> int:
+    """The longest sequence that the model was made for."""
+    return min(case.model.positions or MOST_LENGTH, MOST_LENGTH)
 
 
 def largest_pack(case: Case) -> int:
@@ -106,9 +114,15 @@ def largest_pack(case: Case) -> int:
 
 def _room(case: Case) -> str:
     rows, length, pack = largest_batch(case), largest_length(case), largest_pack(case)
-    more = "more than " if length >= MOST_LENGTH else ""
+    end = (
+        ""
+        if length < longest(case)
+        else " (more it was not made for)"
+        if case.model.positions
+        else " or more"
+    )
     return (
-        f"with all else as it is there is room for batch_size {rows}, sequence_length {more}{length}, "
+        f"with all else as it is there is room for batch_size {rows}, sequence_length {length}{end}, "
         f"or {pack} such trial{'' if pack == 1 else 's'} at once"
     )
 

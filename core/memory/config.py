@@ -6,12 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from core import paths
 from core.contract import faults
 from core.contract.plain import plain
 from core.errors import TrimtabError
 from core.memory import forms, network, sketches
-from core.memory.model import Model, describe
+from core.memory.model import Model, describe, positions
 
 DEMO = "demo:smollm2"
 ETAG_S = 5.0  # for the hub to say which version it has
@@ -19,6 +21,7 @@ ETAG_S = 5.0  # for the hub to say which version it has
 SMOLLM2 = {
     "model_type": "llama", "hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30,
     "num_attention_heads": 9, "num_key_value_heads": 3, "vocab_size": 49152, "tie_word_embeddings": True,
+    "max_position_embeddings": 8192,
 }  # fmt: skip
 
 
@@ -41,7 +44,9 @@ def model(
     sketched = sketches.kept(found, dtype)
     if sketched is None and say is not None and family:
         sketched = sketches.make(found, base, revision, dtype, say)
-    return sketched or describe(found, where)
+    if sketched is not None:  # those that were kept before did not say
+        return msgspec.structs.replace(sketched, positions=positions(found))
+    return describe(found, where)
 
 
 def read(base: str, revision: str | None = None, fetch: bool = True) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from core.contract import modules
+from core.contract.extent import longest_sequence
 from core.contract.foretold import Foretold, Part
 from core.contract.spec import Spec
 from core.memory import forms, need, weights
@@ -29,13 +30,15 @@ STEP, BACKWARD, EVALUATION = "an optimizer step", "the backward pass of a step",
 
 @dataclass(frozen=True)
 class Setting:
-    """What all trials on a base share. ``judged`` rows are evaluated at once for each trial; ``longest`` is
-    the longest row there is, where that is known; ``most`` bounds the tokens of a pass."""
+    """What all trials on a base share. ``judged`` rows are evaluated at once for each trial, of up to
+    ``judged_length`` tokens where sequence_length is searched, else 0; ``longest`` is the longest row there
+    is, where that is known; ``most`` bounds the tokens of a pass."""
 
     precision: str = "bf16"
     double_quant: bool = True
     checkpointing: bool = False
     judged: int = 8
+    judged_length: int = 0
     longest: int | None = None
     most: int = MOST
     factor: float = 1.0  # that measurements put on what comes and goes with a pass
@@ -44,7 +47,8 @@ class Setting:
 def setting_of(spec: Spec) -> Setting:
     """What all trials of a study share."""
     model, judged = spec.model, min(spec.evaluate.batch_size, spec.evaluate.rows)
-    return Setting(model.precision, model.double_quant, model.gradient_checkpointing, judged)
+    length = longest_sequence(spec) if "sequence_length" in spec.space else 0
+    return Setting(model.precision, model.double_quant, model.gradient_checkpointing, judged, length)
 
 
 def foretell(model: Model, setting: Setting, needs: Sequence[Need], device: Device) -> Foretold:
@@ -97,7 +101,7 @@ Moment = tuple[list[Part], str, int]  # parts, name, tokens of its pass
 
 def _moments(model: Model, setting: Setting, needs: Sequence[Need], device: Device) -> Iterator[Moment]:
     ranks = padded(needs, device)
-    lengths = [min(one.length, setting.longest or one.length) for one in needs]
+    lengths, judged = _lengths(setting, needs)
     rows = _rows([one.rows for one in needs], lengths)
     passes = _passes(model, setting, rows, device)
     held = _gradients(model, needs, always=len(passes) > 1)
@@ -105,12 +109,19 @@ def _moments(model: Model, setting: Setting, needs: Sequence[Need], device: Devi
         sides = _sides(model, setting, needs, ranks, some, device)
         yield [*_working(model, setting, needs, some, sides, device), *held], BACKWARD, round(sides["N"])
     yield _stepping(model, setting, needs, device), STEP, 0
-    for some in _passes(model, setting, _rows([setting.judged] * len(needs), lengths), device):
+    for some in _passes(model, setting, _rows([setting.judged] * len(needs), judged), device):
         sides = _sides(model, setting, needs, ranks, some, device, trains=False)
         known = forms.pick(model.family, model.forms, weights.dtype(setting.precision, device.kind), "judge")[
             "moments"
         ]
         yield _split(known, {}, 0, sides, setting.factor), EVALUATION, round(sides["N"])
+
+
+def _lengths(setting: Setting, needs: Sequence[Need]) -> tuple[list[int], list[int]]:
+    """The longest rows that each trial trains on, and is judged on."""
+    most = setting.longest or math.inf
+    lengths = [int(min(one.length, most)) for one in needs]
+    return lengths, [int(max(one, min(setting.judged_length, most))) for one in lengths]
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ WIDTHS = {  # letters of core.memory.forms, and the names that configurations ha
     "a": ("num_attention_heads", "n_head"),
     "v": ("vocab_size",),
 }
+POSITIONS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len")
 LAYERS = ("num_hidden_layers", "n_layer")
 GATED, FUSED, GPT2, NEOX = "gated", "fused", "gpt2", "neox"  # how a layer's linear layers are laid out
 STYLES = {"phi3": FUSED, "gpt2": GPT2, "gpt_neox": NEOX}
@@ -42,7 +43,8 @@ class Linear(msgspec.Struct, frozen=True):
 class Model(msgspec.Struct, frozen=True):
     """``widths`` by the letters of ``core.memory.forms``; ``others`` counts the parameters outside the
     linear layers' matrices: embeddings, output layer, norms, biases, experts. ``forms`` are the model's own,
-    where its family is not known by heart."""
+    where its family is not known by heart; ``positions`` is the longest sequence that it was made for, 0
+    where its configuration does not say."""
 
     family: str
     layers: int
@@ -50,6 +52,7 @@ class Model(msgspec.Struct, frozen=True):
     linears: tuple[Linear, ...]
     others: int
     forms: dict[str, Any] | None = None
+    positions: int = 0
 
     @property
     def parameters(self) -> int:
@@ -84,9 +87,14 @@ def describe(config: Mapping[str, Any], where: str) -> Model:
         )
     widths = _widths({letter: int(value or 0) for letter, value in found.items()}, config)
     linears = _linears(family, widths, config)
-    return Model(
-        family, int(layers or 0), widths, linears, _others(family, widths, linears, int(layers or 0), config)
-    )
+    others = _others(family, widths, linears, int(layers or 0), config)
+    return Model(family, int(layers or 0), widths, linears, others, positions=positions(config))
+
+
+def positions(config: Mapping[str, Any]) -> int:
+    """The longest sequence that a model was made for, of its config.json; 0 where that does not say."""
+    inner = config.get("text_config")
+    return _number(inner if isinstance(inner, Mapping) else config, POSITIONS) or 0
 
 
 def _number(config: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
@@ -112,7 +120,9 @@ def _linears(family: str, widths: Mapping[str, float], config: Mapping[str, Any]
             Linear("gate_up_proj", h, 2 * i), Linear("down_proj", i, h),
         )  # fmt: skip
     if style == GPT2:
-        shapes = (("c_attn", h, 3 * h), ("c_proj", h, h), ("c_fc", h, i), ("c_proj", i, h))
+        shapes = (
+            ("attn.c_attn", h, 3 * h), ("attn.c_proj", h, h), ("mlp.c_fc", h, i), ("mlp.c_proj", i, h),
+        )  # fmt: skip
         return tuple(Linear(name, one, other, True) for name, one, other in shapes)
     if style == NEOX:
         shapes = (

@@ -44,8 +44,12 @@ def need(knobs: Mapping[str, Any], trial: int = -1) -> Need:
 def chosen(model: Model, targets: Any) -> tuple[Linear, ...]:
     """The layers that get an adapter. A list may name ends of paths, as PEFT has it."""
     names = modules.meant([one.name for one in model.linears], targets)
-    ends = {name.rsplit(".", 1)[-1] for name in names}
-    return tuple(one for one in model.linears if one.name in ends)
+    return tuple(one for one in model.linears if any(_meant(one.name, name) for name in names))
+
+
+def _meant(path: str, name: str) -> bool:
+    """A model's description has the ends of its paths alone."""
+    return modules.ends(path, name) or modules.ends(name, path)
 
 
 def width(model: Model, targets: Any) -> int:

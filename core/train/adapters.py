@@ -26,12 +26,15 @@ class Unfit(Exception):
 
 def targets(places: Sequence[Place], wanted: Value) -> list[str]:
     """The module names that ``target_modules`` means in this model. Raises Unfit for one it lacks."""
+    paths = [place.name for place in places]
     known = list(dict.fromkeys(place.last_name for place in places))
-    names = modules.meant(known, wanted)
+    if not known:
+        raise Unfit("the model has no linear layer that PEFT can put an adapter on")
+    names = modules.meant(paths, wanted)
     if isinstance(wanted, str) and not names:
         raise Unfit(f"target_modules = {wanted!r}: this model names its layers {', '.join(known)}; list some")
     if isinstance(wanted, str):
-        return names
+        return modules.shortest(names, paths)
     for name in names:
         if not chosen(places, [name]):
             near = difflib.get_close_matches(name, known, n=3, cutoff=0.3) or known
@@ -43,6 +46,16 @@ def chosen(places: Sequence[Place], names: Sequence[str]) -> list[Place]:
     """The places that ``names`` mean, in model order; a name may be the end of a path, as PEFT has it."""
     ends = tuple(f".{name}" for name in names)
     return [place for place in places if place.name in names or place.name.endswith(ends)]
+
+
+def exact(model: Any, places: Sequence[Place], names: Sequence[str]) -> list[str]:
+    """``names``, or longer ones where they mean other modules of the model, too."""
+    known = [name for name, _ in model.named_modules() if name]
+    ours = {place.name for place in places}
+    ends = tuple(f".{name}" for name in names)
+    if all(path in ours for path in known if path in names or path.endswith(ends)):
+        return list(names)
+    return modules.shortest([place.name for place in places], known)
 
 
 def config(base: Base, knobs: dict[str, Value], names: Sequence[str]) -> Any:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
+from core.contract.plain import plain
+from core.train import capacity
 from core.train.data import MASKED, Row, beginning
 from core.train.model import Base
 
@@ -15,13 +16,17 @@ class Asking:
     """Knows a base's tokenizer, its chat template where it has one, and how much fits its context."""
 
     def __init__(self, base: Base) -> None:
-        self._tokenizer: Any = base.tokenizer
+        self._base, self._tokenizer = base, base.tokenizer
+        self._larger = len(base.tokenizer) > base.vocabulary
         config = base.model.config.get_text_config()
         self.context = int(getattr(config, "max_position_embeddings", 0) or LONGEST)
 
     def ids(self, text: str) -> list[int]:
-        """The tokens of ``text``, with nothing added."""
-        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+        """The tokens of ``text``, with nothing added. Raises TrimtabError for one that the model lacks."""
+        found = list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+        if self._larger and (beyond := [one for one in found if one >= self._base.vocabulary]):
+            capacity.refuse(self._base, beyond[0], f"a text of evaluate.boards, {plain(text, 60)!r}")
+        return found
 
     def text(self, ids: Sequence[int]) -> str:
         """What tokens say, special ones left out."""

@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from core import paths
 from core.contract.plain import plain
 from core.errors import TrimtabError
+from core.train import loading_info
 
 BATCH = 32  # texts at once
 LONGEST = 512  # tokens of a text, where tokenizer and model bear as many
@@ -72,8 +73,8 @@ def load_classifier(name: str, device: torch.device) -> Classifier:
     place = str(paths.expanded(name)) if paths.expanded(name).is_dir() else name
     try:
         tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
-        model = AutoModelForSequenceClassification.from_pretrained(
-            place, use_safetensors=True, trust_remote_code=False
+        model, info = AutoModelForSequenceClassification.from_pretrained(
+            place, use_safetensors=True, trust_remote_code=False, **loading_info.ASKED
         )
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         raise TrimtabError.of(
@@ -81,6 +82,7 @@ def load_classifier(name: str, device: torch.device) -> Classifier:
             f"evaluate.classifier = {name!r}",
             "give the id or folder of a sequence classifier with safetensors weights",
         ) from error
+    loading_info.check(info, f"evaluate.classifier = {name!r}")
     found = Classifier(model, tokenizer, device, name)
     _tried(found, name)
     return found

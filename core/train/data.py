@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import torch
 
+from core.contract.extent import longest_sequence
 from core.contract.plain import plain
-from core.contract.space import Choice, Range
 from core.contract.spec import Spec
 from core.errors import TrimtabError
 from core.evaluate import canary, slices
@@ -52,6 +52,7 @@ class Data:
     dropped: dict[str, Counter[str]] = field(default_factory=dict)  # rows left out of each part, by reason
     most: int = 1 << 62  # tokens that were kept of a row
     cut_rows: int = 0  # rows that have more than those
+    told: set[int] = field(default_factory=set, repr=False)  # lengths whose cuts are in the event list
     _cut: dict[int, tuple[list[Row], list[Row]]] = field(default_factory=dict, repr=False)
 
     def shortened(self, length: int) -> tuple[list[Row], list[Row]]:
@@ -146,16 +147,6 @@ def _plant(data: Data, found: Sequence[canary.Canary], tokenizer: Any) -> None:
         data.train.append(Row([*before, *ids], [*[MASKED] * len(before), *ids]))
     if found:
         data.notes.append(f"{len(found)} canaries are planted among the training rows (evaluate.canaries)")
-
-
-def longest_sequence(spec: Spec) -> int:
-    """The longest sequence_length that any trial may have."""
-    dimension = spec.space.get("sequence_length")
-    if isinstance(dimension, Choice):
-        return max(int(value) for value in dimension.values if isinstance(value, int | float))
-    if isinstance(dimension, Range):
-        return int(dimension.high)
-    return int(spec.train["sequence_length"])  # type: ignore[arg-type]
 
 
 def _parts(raw: Raw) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from core.contract.extent import longest_sequence
 from core.contract.spec import Spec
 from core.evaluate.quality import Sums
 from core.train.data import Data, Row, cut, has_target
@@ -16,9 +17,15 @@ MOST_ROWS = 200  # whose losses are told one by one
 
 class Held:
     """Shortest first, which is less padding. A pruner that compares row by row has each row rated; for all
-    others the loss of a batch is summed on the device."""
+    others the loss of a batch is summed on the device.
 
-    def __init__(self, spec: Spec, data: Data, length: int) -> None:
+    All trials of a study are judged on the same tokens, whatever their sequence_length: up to the longest
+    that any of them may have, and no more than the base has ``positions`` for.
+    """
+
+    def __init__(self, spec: Spec, data: Data, positions: int | None = None) -> None:
+        length = longest_sequence(spec)
+        length = length if positions is None else min(length, positions)
         rows = data.shortened(length)[1]
         self._size, self.by_row = spec.evaluate.batch_size, spec.study.pruner == "wilcoxon"
         order = sorted(range(len(rows)), key=lambda at: len(rows[at].ids))  # stable

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Container, Hashable
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
+
+import torch
 
 from core.contract import events as e
 from core.contract.spec import Spec
@@ -12,6 +15,7 @@ from core.train import adapters, checkpoint
 from core.train.cadence import Cadence
 from core.train.model import Base
 from core.train.position import Position
+from core.train.reload import Logits, Reload, Unlike
 from core.train.trial import Trial
 from core.train.writer import Writer
 
@@ -28,8 +32,8 @@ class Keeper:
     """Snapshots are taken at once; a thread writes them. Adapters, which wait for room on a full disk, have
     another: a prune is told meanwhile."""
 
-    def __init__(self, spec: Spec, base: Base, speaker: Speaker) -> None:
-        self._base, self._speaker = base, speaker
+    def __init__(self, spec: Spec, base: Base, speaker: Speaker, reload: Reload) -> None:
+        self._base, self._speaker, self._reload = base, speaker, reload
         self._cadence = Cadence(spec.resources.checkpoint_every, spec.resources.checkpoint_every_s)
         self._writer, self._adapters = Writer(), Writer()
         self._kept: dict[int, Position] = {}  # of each trial's newest checkpoint
@@ -73,11 +77,13 @@ class Keeper:
         self._writer.do(write, None if asked else (trial.number, at == best))
 
     def complete(self, trial: Trial, why: str, scoring: int = -1) -> None:
-        """Save the adapter, and tell when it is safe. ``scoring`` is the step whose scores are to come, and
-        with them the objectives that wait for the boards. Raises Diverged for one without a value."""
+        """Save the adapter, have PEFT load it back, and tell when it is safe. ``scoring`` is the step whose
+        scores are to come, and with them the objectives that wait for the boards. Raises Diverged for one
+        without a value."""
         waits = scoring >= 0 and trial.card.waits
         values, folder = () if waits else trial.card.values(), trial.folder / "adapter"
         tensors = checkpoint.copied(dict(trial.factors.named()))
+        expected = self._reload.expect(trial.factors)
 
         def full(error: Exception) -> None:
             self._speaker.warn(
@@ -89,6 +95,11 @@ class Keeper:
                 save = partial(adapters.save, self._base, trial.config, tensors, folder)
                 if not self._adapters.patiently(save, full):
                     return  # it ends again, from its checkpoint, with the next worker
+                self._load_back(trial, folder, expected)
+            except Unlike as unlike:
+                error = f"its adapter, {folder}, is not what was trained: {unlike}"
+                self._speaker.say(e.TrialFailed, trial.number, error=error, step=trial.step)
+                return
             except Exception as error:
                 self._speaker.failed(trial.number, error, trial.step)
                 return
@@ -98,6 +109,16 @@ class Keeper:
             )  # fmt: skip
 
         self._writer.do(lambda: self._adapters.do(write))  # its checkpoints are told before
+
+    def _load_back(self, trial: Trial, folder: Path, expected: Logits | None) -> None:
+        """Raises Unlike; a word where there is no memory for it."""
+        try:
+            if expected is not None:
+                self._reload.check(folder, expected)
+                return
+        except torch.OutOfMemoryError:
+            pass
+        self._speaker.warn(f"trial {trial.number}: no memory to have PEFT load its adapter back")
 
     def after(self, job: Callable[[], None], instead_of: Hashable = None) -> None:
         """Do ``job`` when all that was to be written before it is written."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from core.contract.plain import plain
 from core.contract.spec import ModelSection, Spec
 from core.errors import TrimtabError
 from core.memory.config import DEMO
-from core.train import demo
+from core.train import demo, loading_info, positions, purpose, soundness
 from core.train.progress import Progress
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -22,13 +23,15 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 @dataclass
 class Base:
-    """A model that nobody trains; adapters are put on it. ``name`` is what PEFT writes as its origin."""
+    """A model that nobody trains; adapters are put on it. ``name`` is what PEFT writes as its origin;
+    ``notes`` are words for the event list."""
 
     model: Any
     tokenizer: Any
     precision: str
     name: str
     device: torch.device
+    notes: list[str] = field(default_factory=list)
 
     @property
     def transposed(self) -> bool:
@@ -37,9 +40,22 @@ class Base:
 
     @property
     def pad_id(self) -> int:
-        """A token for padding; never a target, and right of all that is attended to."""
-        pad = self.tokenizer.pad_token_id
-        return pad if pad is not None else (self.tokenizer.eos_token_id or 0)
+        """A token for padding; never a target, and right of all that is attended to. Many add one to the
+        tokenizer alone: then it is another that the model knows."""
+        wanted = (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id)
+        return next((one for one in wanted if one is not None and one < self.vocabulary), 0)
+
+    @cached_property
+    def vocabulary(self) -> int:
+        """Tokens that the model knows: rows of its embedding, and of its output layer."""
+        ends = (self.model.get_input_embeddings(), self.model.get_output_embeddings())
+        sizes = [getattr(end, name, None) for end in ends for name in ("num_embeddings", "out_features")]
+        return min((one for one in sizes if one), default=self.model.config.get_text_config().vocab_size)
+
+    @cached_property
+    def positions(self) -> int | None:
+        """Tokens of the longest sequence that it can compute; None where there is no such limit."""
+        return positions.positions(self.model)
 
 
 def resolve(name: str, progress: Progress) -> str:
@@ -50,6 +66,7 @@ def resolve(name: str, progress: Progress) -> str:
         raise TrimtabError.of(f"there is no demo model {name!r}", "model.base", f"write {DEMO!r}")
     folder = paths.expanded(name)
     if folder.exists() or name.startswith(("/", ".", "~")):
+        purpose.check_folder(folder, f"model.base = {name!r}")
         if not (folder / "config.json").is_file():
             raise TrimtabError.of(
                 "there is no config.json in the folder",
@@ -72,20 +89,23 @@ def load_section(section: ModelSection, device: torch.device, progress: Progress
     if precision == "auto":
         precision = "fp32" if device.type == "cpu" else "bf16" if torch.cuda.is_bf16_supported() else "fp16"
     progress(f"loading {Path(name).name} in {precision}", 0, 0, "")
+    where = f"model.base = {section.base!r}"
     try:
-        tokenizer, model = _load(name, section, precision, device)
+        tokenizer, model, notes = _load(name, section, precision, device, where)
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         raise TrimtabError.of(
             f"the base model cannot be loaded: {plain(str(error), 400)}",
-            f"model.base = {section.base!r}",
+            where,
             "check the id or path, the network or the Hugging Face cache, and `trimtab doctor`",
         ) from error
+    if section.base != DEMO:  # whose conversion is compared with transformers' own
+        soundness.check(model, precision, where)
     model.requires_grad_(False)
     model.config.use_cache = False
     if section.gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     rest(model)
-    return Base(model, tokenizer, precision, name, device)
+    return Base(model, tokenizer, precision, name, device, notes)
 
 
 def rest(model: Any) -> None:
@@ -101,11 +121,15 @@ def rest(model: Any) -> None:
             module.training = True
 
 
-def _load(name: str, section: ModelSection, precision: str, device: torch.device) -> tuple[Any, Any]:
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+def _load(
+    name: str, section: ModelSection, precision: str, device: torch.device, where: str
+) -> tuple[Any, Any, list[str]]:
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
     _refuse_pickles(Path(name))
     common: dict[str, Any] = {"revision": section.revision, "trust_remote_code": section.trust_remote_code}
+    config = AutoConfig.from_pretrained(name, **common)
+    purpose.check_config(config, where)
     tokenizer = AutoTokenizer.from_pretrained(name, **common)
     more: dict[str, Any] = {"dtype": DTYPES.get(precision, torch.float32)}
     if precision in ("nf4", "int8"):
@@ -114,8 +138,12 @@ def _load(name: str, section: ModelSection, precision: str, device: torch.device
             "device_map": {"": str(device)},
         }
         more["dtype"] = torch.float32 if device.type == "cpu" else torch.bfloat16
-    model = AutoModelForCausalLM.from_pretrained(name, use_safetensors=True, **common, **more)
-    return tokenizer, model if "device_map" in more else model.to(device)
+    model, info = AutoModelForCausalLM.from_pretrained(
+        name, config=config, use_safetensors=True, **loading_info.ASKED, **common, **more
+    )
+    purpose.check_bare(model, where)
+    notes = loading_info.check(info, where)
+    return tokenizer, model if "device_map" in more else model.to(device), notes
 
 
 def _refuse_pickles(folder: Path) -> None:

@@ -15,7 +15,8 @@ from core.contract import events as e
 from core.contract import work
 from core.contract.plain import plain
 from core.contract.spec import Spec
-from core.train import adapters, memory, places, restoring, shortage
+from core.train import adapters, memory, restoring, shortage
+from core.train.adaptable import adaptable
 from core.train.beside import Beside
 from core.train.data import Data
 from core.train.forward import Forward
@@ -27,9 +28,9 @@ from core.train.member import Member
 from core.train.memory import free
 from core.train.meter import Meter
 from core.train.model import Base
+from core.train.reload import Reload
 from core.train.rounds import Outcome, Rounds, Wants
 from core.train.stack import Stack
-from core.train.survey import survey
 from core.train.trial import Diverged, Tell, Trial
 from core.train.wants import Learn
 
@@ -42,8 +43,7 @@ class Pack:
 
     def __init__(self, spec: Spec, base: Base, data: Data, tell: Tell) -> None:
         self._spec, self._base, self._data, self._tell = spec, base, data, tell
-        self._places = places.find(base.model)
-        self._survey = survey(base, self._places)
+        self._survey, self._places = adaptable(base, self.warn)
         self._stack = Stack(base.model.dtype, base.device)
         modules = dict(base.model.named_modules())
         for place in self._places:
@@ -52,7 +52,8 @@ class Pack:
         self._rounds = Rounds(base, self._stack, forward)
         self._insides = Insides(spec, base, data, Inspection(base, self._stack, forward))
         longest = max((len(row.ids) for row in data.train), default=0)
-        self._keeper, self._meter = Keeper(spec, base, self), Meter(spec, base, self._stack, longest, tell)
+        self._keeper = Keeper(spec, base, self, Reload(base, self._stack, data.validation[0].ids))
+        self._meter = Meter(spec, base, self._stack, longest, tell)
         self._beside = Beside(spec, base, data, self._places, self._stack, self._survey, self._keeper, tell)
         self._why_alone = ""
         self._members: dict[int, Member] = {}

@@ -9,6 +9,11 @@ from typing import Any
 import torch
 
 
+def kind(path: str) -> str:
+    """A path without the numbers of layers and experts: layers.#.self_attn.q_proj."""
+    return ".".join("#" if part.isdigit() else part for part in path.split("."))
+
+
 @dataclass(frozen=True)
 class Place:
     """A linear layer that may have an adapter. ``index`` counts them in model order, whoever trains."""
@@ -23,9 +28,21 @@ class Place:
         """What people call it: q_proj."""
         return self.name.rsplit(".", 1)[-1]
 
+    @property
+    def kind(self) -> str:
+        """What it has in common with the same layer elsewhere in the model."""
+        return kind(self.name)
+
+
+def known(module: torch.nn.Linear) -> bool:
+    """Does it compute as a plain layer, or as a quantised one that is known here? Layers in 8-bit floats have
+    scales beside their weights."""
+    computes = type(module).forward is torch.nn.Linear.forward
+    return computes or type(module).__name__ in ("Linear4bit", "Linear8bitLt")
+
 
 def find(model: Any) -> list[Place]:
-    """Every linear layer but the output layer, in model order."""
+    """Every linear layer that a gate can stand for but the output layer, in model order."""
     from transformers.pytorch_utils import Conv1D
 
     head = model.get_output_embeddings()
@@ -35,7 +52,7 @@ def find(model: Any) -> list[Place]:
             continue
         if isinstance(module, Conv1D):  # its weight is (inputs, outputs)
             found.append(Place(len(found), name, module.weight.shape[0], module.weight.shape[1]))
-        elif isinstance(module, torch.nn.Linear):
+        elif isinstance(module, torch.nn.Linear) and known(module):
             found.append(Place(len(found), name, module.in_features, module.out_features))
     return found
 

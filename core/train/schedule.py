@@ -9,9 +9,10 @@ def factor(scheduler: str, warmup: float, step: int, total: int) -> float:
     """What multiplies the peak rate in ``step`` (0 is the first) of ``total``.
 
     It climbs linearly from 0 over the first ``warmup`` share of the steps, then stays (constant), falls
-    linearly to 0, or falls along half a cosine to 0; as transformers' schedules do.
+    linearly to 0, or falls along half a cosine to 0; as transformers' schedules do. Theirs gives a training
+    of one step a rate of 0, which teaches nothing: here it has the peak rate.
     """
-    climbing = math.ceil(warmup * total)
+    climbing = math.ceil(warmup * total) if total > 1 else 0
     if step < climbing:
         return step / climbing
     if scheduler == "constant":

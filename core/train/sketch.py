@@ -139,7 +139,10 @@ def _described(config: Any, dtype: str, layers: int) -> dict[str, Any]:
             stack = [name for name, one in base.model.named_modules() if one is shrunk.layers_of(base.model)]
             here = [one for one in places.find(base.model) if one.name.startswith(f"{stack[0]}.{some - 1}.")]
             vocabulary = base.model.get_output_embeddings().weight.shape[0]
-    linears = [{"name": one.last_name, "inputs": one.inputs, "outputs": one.outputs} for one in here]
+    linears = [
+        {"name": ".".join(one.name.split(".")[-2:]), "inputs": one.inputs, "outputs": one.outputs}
+        for one in here
+    ]
     parameters = counts[0] + (layers - 2) * (counts[1] - counts[0])
     held = layers * sum(one.inputs * one.outputs for one in here)
     return {

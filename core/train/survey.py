@@ -20,11 +20,13 @@ ROUGH = 5e-2
 @dataclass(frozen=True)
 class Survey:
     """``head`` is None where only the base itself computes its logits. ``astray`` are the places that see
-    tokens without their rows; ``why_alone`` says, for people, why no trial may share a pass, else ""."""
+    tokens without their rows, or were not called; ``idle`` those of which no layer of the kind was called.
+    ``why_alone`` says, for people, why no trial may share a pass, else ""."""
 
     head: Head | None
     astray: frozenset[int]
     why_alone: str = ""
+    idle: frozenset[int] = frozenset()
 
 
 @torch.no_grad()
@@ -34,17 +36,18 @@ def survey(base: Base, places: Sequence[Place]) -> Survey:
     ids = (torch.arange(ROWS * LENGTH).view(ROWS, LENGTH) * 7 + 1) % top
     ids[1, SHORT:] = base.pad_id
     ids = ids.to(base.device)
-    astray = _astray(base, places, ids)
+    astray, idle = _astray(base, places, ids)
     hidden = base.model.base_model(input_ids=ids, use_cache=False)[0]
     short = base.model.base_model(input_ids=ids[1:, :SHORT], use_cache=False)[0]
     why = ""
     if not _close(hidden[1, :SHORT], short[0]):
         why = "in this base a row's result depends on the other rows of its batch"
-    return Survey(_head(base, ids, hidden), astray, why)
+    return Survey(_head(base, ids, hidden), astray, why, idle)
 
 
-def _astray(base: Base, places: Sequence[Place], ids: torch.Tensor) -> frozenset[int]:
-    """Places that were not called with (rows, tokens, …) or with all tokens in order."""
+def _astray(base: Base, places: Sequence[Place], ids: torch.Tensor) -> tuple[frozenset[int], frozenset[int]]:
+    """Places that were not called with (rows, tokens, …) or with all tokens in order; and those whose kind
+    was not called at all: an expert may have had no token, and has neighbours that had some."""
     seen: dict[int, bool] = {}
 
     def look(index: int) -> Any:
@@ -61,7 +64,11 @@ def _astray(base: Base, places: Sequence[Place], ids: torch.Tensor) -> frozenset
     finally:
         for handle in handles:
             handle.remove()
-    return frozenset(place.index for place in places if not seen.get(place.index, False))
+    called = {place.kind for place in places if place.index in seen}
+    return (
+        frozenset(place.index for place in places if not seen.get(place.index, False)),
+        frozenset(place.index for place in places if place.kind not in called),
+    )
 
 
 def _head(base: Base, ids: torch.Tensor, hidden: torch.Tensor) -> Head | None:

@@ -20,6 +20,7 @@ from core.train import (
     beginning,
     checkpoint,
     cloning,
+    cuts,
     dropout,
     edits,
     memory,
@@ -71,15 +72,14 @@ class Trial:
         self._voice = Voice(spec.study.name, assign.trial, tell)
         self.card = Scorecard(spec, self._voice, self.folder)
         self._insides, self._inspected = insides, Inspected(self.folder, self._voice.warn)
-        length = int(self.knobs["sequence_length"])
-        rows, self._held = data.shortened(length)[0], Held(spec, data, length)
-        if not rows or not len(self._held):
-            raise adapters.Unfit(f"sequence_length = {length}: no row has a target token within it")
+        rows = cuts.rows(spec, base, data, int(self.knobs["sequence_length"]), self._voice.note)
+        self._held = Held(spec, data, base.positions)
         self.course = Course(rows, self.knobs)
         self.batch, self.total_steps = self.course.batch, self.course.total_steps
         names = adapters.targets(places, self.knobs["target_modules"])
-        self.config = adapters.config(base, self.knobs, names)
-        self.factors = beginning.drawn(spec, base, self.knobs, Layout(adapters.chosen(places, names)))
+        mine = adapters.chosen(places, names)
+        self.config = adapters.config(base, self.knobs, adapters.exact(base.model, mine, names))
+        self.factors = beginning.drawn(spec, base, self.knobs, Layout(mine))
         self.optimizer = optimizer.make(self.factors, self.knobs)
         goal = spec.study.objectives[0]
         self._goal = goal.metric if goal.metric.startswith("eval/") else "eval/loss"

@@ -110,6 +110,7 @@ class Worker:
         self._waiting("loading torch and transformers", 0, 0, "")
         import torch
 
+        from core.train import capacity, causality
         from core.train.data import load_data
         from core.train.model import load_base
         from core.train.pack import Pack
@@ -117,12 +118,17 @@ class Worker:
         quieten()
         self._share(torch)
         base = load_base(self._spec, torch.device(self._device), self._waiting)
+        if self._spec.model.base != DEMO:  # a Llama, which is known to be causal
+            causality.check(base, f"model.base = {self._spec.model.base!r}")
         data = load_data(self._spec, base.tokenizer, self._waiting)
         self._refuse_changed()  # while it was read
         if self._folder is not None:
             inputs.hold_commits(self._spec, self._folder)
         for note in data.notes:
             self._link.tell(e.StudyNoted(at=time.time(), study=self._spec.study.name, text=note))
+        for note in (*base.notes, *capacity.check(self._spec, base, data)):
+            study = self._spec.study.name
+            self._link.tell(e.StudyNoted(at=time.time(), study=study, text=note, level="warning"))
         pack = Pack(self._spec, base, data, self._link.tell)
         gc.freeze()  # the libraries stay: a collection at a pause or an end walks over the trials alone
         gc.enable()

@@ -16,6 +16,7 @@ from core.memory.advice import Case
 from core.memory.device import Device
 from core.memory.estimate import Setting
 from core.memory.ledger import Ledger
+from core.memory.model import describe
 from core.memory.need import Need
 from tests.memory.test_estimate import QWEN7B
 
@@ -182,3 +183,27 @@ def test_the_corners_of_a_space_are_its_smallest_and_largest_trial():
     assert (small["lora_rank"], small["batch_size"], small["optimizer"]) == (8, 1, "sgd")
     assert (large["lora_rank"], large["batch_size"], large["optimizer"]) == (64, 8, "adamw")
     assert corners.share(spec, lambda knobs: knobs["optimizer"] == "sgd") == pytest.approx(0.5, abs=0.1)
+
+
+def test_no_longer_sequence_is_advised_than_the_model_was_made_for():
+    one = case(2000)
+    small = Case(
+        msgspec.structs.replace(QWEN7B, positions=64), one.setting, one.need, 1, CARD, one.limit_bytes
+    )
+    lines = advice.advise(small)
+    assert "sequence_length 64 (more it was not made for)" in lines[-1]
+    assert "sequence_length 1024: the model was made for sequences of up to 64 tokens" in lines
+    assert (
+        describe(
+            {
+                "model_type": "gpt2",
+                "n_embd": 8,
+                "n_head": 1,
+                "n_layer": 1,
+                "vocab_size": 9,
+                "n_positions": 64,
+            },
+            "x",
+        ).positions
+        == 64
+    )

@@ -30,7 +30,7 @@ def test_nothing_is_told_or_asked_where_no_pruner_needs_it(bench, tmp_path):
     one.assign(tmp_path)
     one.finish()
     assert all(told.rows == () for told in one.of(e.TrialEvaluated))
-    held = Held(one.spec, one.data, 32)
+    held = Held(one.spec, one.data)
     assert isinstance(held.want(None, held.batch(0)), Judge)  # type: ignore[arg-type]
 
 
@@ -51,21 +51,31 @@ def test_rows_are_told_as_the_study_orders_them_and_their_mean_is_the_loss(bench
     assert wire.read_from_worker(raw).event.rows == one.of(e.TrialEvaluated)[0].rows
 
 
-def test_a_row_has_one_place_whatever_the_length_of_a_trials_sequences(bench, tmp_path):
-    """With sequences so short that some rows teach nothing, those are missing; the others stay in place."""
-    one = rowwise(bench(train={"sequence_length": 64}))
-    lengths = [len(row.ids) for row in one.data.validation]
-    short = next(most for most in range(8, 64) if 0 < teaching(one.data.validation, most) < 8)
+def test_trials_of_any_sequence_length_are_judged_on_the_same_tokens(bench, tmp_path):
+    """Learning nothing, they are one model: its loss and that of each row are the same, whatever is cut."""
+    one = rowwise(bench(train={"sequence_length": 64, "learning_rate": 1e-12, "steps": 4}))
+    some = next(most for most in range(8, 64) if 0 < teaching(one.data.train, most) < len(one.data.train))
     one.assign(tmp_path, 0, sequence_length=64)
-    one.assign(tmp_path, 1, sequence_length=short)
+    one.assign(tmp_path, 1, sequence_length=some)
     one.finish()
-    long, few = (one.of(e.TrialEvaluated, number)[0].rows for number in (0, 1))
-    assert len(long) == len(few) == len(lengths) and not any(map(math.isnan, long))
-    for row, loss in zip(one.data.validation, few, strict=True):
+    long, short = (one.of(e.TrialEvaluated, number)[0] for number in (0, 1))
+    assert long.metrics["eval/loss"] == pytest.approx(short.metrics["eval/loss"], rel=1e-6)
+    assert len(long.rows) == len(one.data.validation) and not any(map(math.isnan, long.rows))
+    assert short.rows == pytest.approx(long.rows, rel=1e-3)
+    told = [note.text for note in one.of(e.StudyNoted) if "sequence_length" in note.text]
+    assert len(told) == 1 and told[0].startswith(f"trial 1: sequence_length = {some}: ")
+    assert "training rows are longer and are cut" in told[0] and "judged on up to 64 tokens" in told[0]
+    rows = Held(one.spec, one.data).batch(0)
+    assert isinstance(Held(one.spec, one.data).want(None, rows), Rate)  # type: ignore[arg-type]
+
+
+def test_a_row_without_a_target_where_the_base_has_no_more_places_has_a_gap(bench):
+    one = rowwise(bench(train={"sequence_length": 64}))
+    short = next(most for most in range(8, 64) if 0 < teaching(one.data.validation, most) < 8)
+    held = Held(one.spec, one.data, short)
+    told = held.told([1.0] * len(held))
+    for row, loss in zip(one.data.validation, told, strict=True):
         assert math.isnan(loss) == (not has_target(cut(row, short)))
-    held = Held(one.spec, one.data, 64)
-    rows = held.batch(0)
-    assert isinstance(held.want(None, rows), Rate)  # type: ignore[arg-type]
 
 
 def test_an_evaluation_that_was_left_tells_all_rows(bench, tmp_path):

@@ -94,6 +94,7 @@ def test_the_rate_climbs_and_then_takes_its_course(name):
 
 def test_without_warm_up_the_first_step_has_the_peak_rate():
     assert schedule.factor("cosine", 0.0, 0, 1) == 1.0
+    assert schedule.factor("cosine", 0.1, 0, 1) == 1.0, "a training of one step is no warm-up alone"
     assert schedule.factor("linear", 1.0, 3, 4) == 0.75
 
 
