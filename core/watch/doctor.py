@@ -5,56 +5,53 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
+import shlex
 import shutil
 import socket
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-
-import msgspec
 
 from core import paths
 from core.contract import terminal
 from core.contract.events import Device
 from core.cores import Cpus
-from core.watch import load
+from core.watch import load, surroundings
+from core.watch.finding import FAIL, OK, WARN, Finding
 from core.watch.gpu import GpuReader
 from core.watch.host import disk_free_bytes
 from core.watch.probe import probe
 
-OK, WARN, FAIL = "ok", "warn", "fail"
 GIB = 1 << 30
 DISK_LOW_BYTES, DISK_ENOUGH_BYTES = 2 * GIB, 20 * GIB
 SMALLEST_TERMINAL = (80, 24)
 
 
-class Finding(msgspec.Struct, frozen=True):
-    """One check: ``level`` is ok, warn or fail; ``fix`` is empty for ok."""
-
-    name: str
-    level: str
-    found: str
-    fix: str = ""
-
-
-def examine(home: Path | None = None, gpus: GpuReader | None = None) -> list[Finding]:
-    """All checks, in the order in which they matter. Imports of torch happen in a process of their own."""
+def examine(home: Path | None = None, gpus: GpuReader | None = None) -> Iterator[Finding]:
+    """All checks, in the order in which they matter, each as it is made. Imports of torch happen in a process
+    of their own."""
     base = home or paths.home()
-    devices = (gpus or GpuReader()).read()
+    reader = gpus or GpuReader()
+    devices = reader.read()
     checks: list[Callable[[], list[Finding]]] = [
         lambda: [_python()],
         lambda: [_platform()],
         lambda: [_cpus(*load.now())],  # before the libraries are asked: that is work too
-        lambda: _gpus(*devices),
+        lambda: _gpus(*devices, reader.partitions()),
         lambda: _libraries(gpu=bool(devices[0])),
         lambda: [_disk(base)],
         lambda: [_home(base)],
+        lambda: surroundings.disk(base),
+        surroundings.cache,
         lambda: [_engine(base)],
+        lambda: [surroundings.session(_pid(base))],
         lambda: [_terminal()],
+        lambda: [surroundings.locale()],
         lambda: [_demo()],
     ]
-    return [finding for check in checks for finding in check()]
+    for check in checks:
+        yield from check()
 
 
 def _python() -> Finding:
@@ -84,19 +81,27 @@ def _cpus(cpus: Cpus, now: load.Load) -> Finding:
     return Finding("cpus", OK, found)
 
 
-def _gpus(devices: tuple[Device, ...], why_none: str) -> list[Finding]:
+def _gpus(devices: tuple[Device, ...], why_none: str, parts: Mapping[int, Sequence[str]]) -> list[Finding]:
     if not devices:
         fix = "trials run on the CPU; for a GPU install the NVIDIA driver, then `nvidia-smi` must list it"
         return [Finding("gpu", WARN, why_none, fix)]
-    return [_gpu(one) for one in devices]
+    return [_gpu(one, parts.get(one.index)) for one in devices]
 
 
-def _gpu(one: Device) -> Finding:
+def _gpu(one: Device, parts: Sequence[str] | None) -> Finding:
+    """``parts`` are the names of its MIG instances; None where it is whole."""
     name = f"gpu {one.index}"
     if one.fault:
         return Finding(name, FAIL, one.fault, "look at `nvidia-smi` and dmesg; the card may need a reset")
     total = one.total_bytes
     size = f", {total / GIB:.0f} GiB" if total else ""
+    if parts is not None:
+        found = (
+            f"{one.name}{size}, in MIG mode: {', '.join(parts) or 'no instances, so nothing can run on it'}"
+        )
+        fix = "a process uses one instance: start the engine with CUDA_VISIBLE_DEVICES=MIG-…"
+        none = "make instances with `nvidia-smi mig`, or switch MIG off"
+        return Finding(name, WARN if parts else FAIL, found, fix if parts else none)
     return Finding(name, OK, f"{one.name}{size}")
 
 
@@ -158,7 +163,7 @@ def _home(home: Path) -> Finding:
         return Finding("home", FAIL, f"{home} is a link, another user's, or not writable", fix)
     mode = stat.S_IMODE(found.st_mode)
     if mode != 0o700:
-        return Finding("home", WARN, f"{home} has mode {mode:04o}", f"chmod 700 {home}")
+        return Finding("home", WARN, f"{home} has mode {mode:04o}", f"chmod 700 {shlex.quote(str(home))}")
     return Finding("home", OK, f"{home} is private and writable")
 
 
@@ -174,6 +179,17 @@ def _engine(home: Path) -> Finding:
         found = f"{address} is there, but nobody answers ({error.strerror or error})"
         return Finding("engine", WARN, found, "`trimtab` starts a new engine and replaces the socket")
     return Finding("engine", OK, f"running, answers at {address}")
+
+
+def _pid(home: Path) -> int | None:
+    """The engine's; as far as its lock says that."""
+    try:
+        words = paths.lock_path(home).read_text("utf-8").split()
+        pid = int(words[0])
+        os.kill(pid, 0)
+    except (OSError, ValueError, IndexError, OverflowError):
+        return None
+    return pid
 
 
 def _terminal() -> Finding:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psutil
@@ -45,6 +45,26 @@ class GpuReader:
         except Exception:  # as for a reading
             self.close()
             return ""
+
+    def partitions(self) -> dict[int, tuple[str, ...]]:
+        """Cards in MIG mode, by index, and the names under which their instances can be used."""
+        found: dict[int, tuple[str, ...]] = {}
+        try:
+            self._start()
+            for index in range(self._nvml.nvmlDeviceGetCount()):
+                handle = self._nvml.nvmlDeviceGetHandleByIndex(index)
+                mode = self._reading(self._nvml.nvmlDeviceGetMigMode, handle)
+                if mode and mode[0]:
+                    found[index] = tuple(self._instances(handle))
+        except Exception:  # as for a reading: no card, no driver, or one too old for it
+            return found
+        return found
+
+    def _instances(self, handle: Any) -> Iterator[str]:
+        for place in range(self._nvml.nvmlDeviceGetMaxMigDeviceCount(handle)):
+            one = self._reading(self._nvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, place)
+            if one is not None:  # a place without an instance
+                yield _text(self._reading(self._nvml.nvmlDeviceGetUUID, one))
 
     def close(self) -> None:
         """Let NVML go; the next reading starts it again."""

@@ -25,6 +25,7 @@ class FakeNvml:
         self.missing: int | None = None  # an NVML error code
         self.lost: set[int] = set()
         self.started = 0
+        self.instances: dict[int, tuple[str, ...]] = {}  # of cards in MIG mode, by index
 
     def nvmlInit(self) -> None:
         if self.missing is not None:
@@ -61,7 +62,21 @@ class FakeNvml:
     def nvmlDeviceGetName(self, handle: int) -> str:
         return f"Test Card \x1b[31m{self._card(handle)}"
 
-    def nvmlDeviceGetUUID(self, handle: int) -> str:
+    def nvmlDeviceGetMigMode(self, handle: int) -> list[int]:
+        self._card(handle, rich=True)
+        return [int(handle in self.instances)] * 2
+
+    def nvmlDeviceGetMaxMigDeviceCount(self, handle: int) -> int:
+        return 7
+
+    def nvmlDeviceGetMigDeviceHandleByIndex(self, handle: int, index: int) -> str:
+        if index >= len(self.instances[handle]):
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_FOUND)
+        return self.instances[handle][index]
+
+    def nvmlDeviceGetUUID(self, handle: int | str) -> str:
+        if isinstance(handle, str):
+            return handle
         return f"GPU-0000-{self._card(handle)}"
 
     def nvmlDeviceGetMemoryInfo(self, handle: int) -> pynvml.c_nvmlMemory_t:
