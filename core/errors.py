@@ -38,6 +38,14 @@ class TrimtabError(Exception):
         return cls(Problem(what, where, fix))
 
 
+def in_line(error: TrimtabError) -> str:
+    """The first problem in one line: what, where, and what to do."""
+    first = error.problems[0]
+    return (
+        first.what + (f" ({first.where})" if first.where else "") + (f" → {first.fix}" if first.fix else "")
+    )
+
+
 class SpecError(TrimtabError):
     """A study file cannot be used as it stands."""
 

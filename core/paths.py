@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from platformdirs import user_cache_path, user_data_path
 
-from core.errors import TrimtabError
-
-SOCKET_PATH_LIMIT_BYTES = 100  # sun_path holds 108 on Linux, 104 on macOS, with its NUL
+from core.errors import EngineError, TrimtabError
 
 
 def home() -> Path:
@@ -83,29 +79,58 @@ def _of_user(find: Callable[[str], Path]) -> Path:
     return found
 
 
-def private(folder: Path) -> Path:
+def private(folder: Path, kind: type[TrimtabError] = TrimtabError) -> Path:
     """Make ``folder`` readable by its owner alone (0700) and return it.
 
-    Raises TrimtabError when it cannot be made, is a link, or belongs to someone else.
+    Raises ``kind`` when it cannot be made, is a link or a file, or belongs to someone else.
     """
+    fix = "set TRIMTAB_HOME to a folder you can write to"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = folder.lstat()
+    except FileExistsError as error:
+        raise kind.of("this is a file or a link to nothing, not a folder", str(folder), fix) from error
     except OSError as error:
-        raise TrimtabError.of(
-            f"cannot make the folder: {error.strerror}",
-            str(folder),
-            "set TRIMTAB_HOME to a folder you can write to",
-        ) from error
+        raise kind.of(f"cannot make the folder: {error.strerror}", str(folder), fix) from error
     if stat.S_ISLNK(found.st_mode) or found.st_uid != os.getuid():
-        raise TrimtabError.of(
-            "the folder is a link or belongs to another user",
+        raise kind.of(
+            f"the folder {'is a link' if stat.S_ISLNK(found.st_mode) else 'belongs to another user'}",
             str(folder),
             "remove it, or set TRIMTAB_HOME to a folder of your own",
         )
     if stat.S_IMODE(found.st_mode) != 0o700:
-        folder.chmod(0o700)
+        try:
+            folder.chmod(0o700)
+        except OSError as error:
+            raise kind.of(f"cannot be made private: {error.strerror}", str(folder), fix) from error
     return folder
+
+
+def refuse_strange_home(of_home: Path | None = None) -> bool:
+    """Is the home folder there? Raises EngineError for one that cannot be read, is a link or a file, or
+    belongs to another user: what stands in it may have been written to be believed."""
+    folder, fix = of_home or home(), "set TRIMTAB_HOME to a folder of your own"
+    try:
+        found = folder.lstat()
+        if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid():
+            os.scandir(folder).close()
+            return True
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise EngineError.of(f"the home folder cannot be read: {error.strerror}", str(folder), fix) from error
+    kind = "link" if stat.S_ISLNK(found.st_mode) else "" if stat.S_ISDIR(found.st_mode) else "file"
+    what = f"is a {kind}, not a folder" if kind else f"belongs to another user (uid {found.st_uid})"
+    raise EngineError.of(f"the home folder {what}", str(folder), fix)
+
+
+def is_own(path: Path) -> bool:
+    """Is it a file or folder, no link, of this user or of root?"""
+    try:
+        found = path.lstat()
+    except OSError:
+        return False
+    return not stat.S_ISLNK(found.st_mode) and found.st_uid in (os.getuid(), 0)
 
 
 def no_link(path: str, flags: int) -> int:
@@ -114,14 +139,8 @@ def no_link(path: str, flags: int) -> int:
 
 
 def socket_path(of_home: Path | None = None) -> Path:
-    """The engine's Unix socket: in the home folder, or, where that path is too long for a
-    socket, in a 0700 folder under the temporary folder named by the home's hash."""
-    base = of_home or home()
-    plain = base / "engine.sock"
-    if len(os.fsencode(plain)) <= SOCKET_PATH_LIMIT_BYTES:
-        return plain
-    digest = hashlib.sha256(os.fsencode(base)).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"trimtab-{os.getuid()}-{digest}" / "engine.sock"
+    """The engine's Unix socket, in the home folder; it is reached by ``core.contract.localsocket``."""
+    return (of_home or home()) / "engine.sock"
 
 
 def lock_path(of_home: Path | None = None) -> Path:
@@ -139,9 +158,29 @@ def studies(of_home: Path | None = None) -> Path:
     return (of_home or home()) / "studies"
 
 
+def replaced(of_home: Path | None = None) -> Path:
+    """Where the folders of studies lie that trained nothing and were begun anew."""
+    return (of_home or home()) / "replaced"
+
+
 def study_folder(study: str, of_home: Path | None = None) -> Path:
     """One study's folder; its name has been checked by the spec."""
     return studies(of_home) / study
+
+
+def here(text: str, folder: Path | None = None) -> str:
+    """``text`` as an absolute path where there is such a file or folder, seen from ``folder`` (the current
+    one); else, such as a hub's id or "demo:…", as it is.
+
+    Links stay: caches keep files without their endings and link to them by their names.
+    """
+    if text.startswith("demo:"):
+        return text
+    try:
+        place = (folder or Path()) / expanded(text)
+        return str(place.absolute()) if place.exists() else text
+    except (OSError, ValueError, RuntimeError):  # a name too long, a NUL, no such user
+        return text
 
 
 def root() -> Path:

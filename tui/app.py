@@ -44,6 +44,7 @@ class TrimtabApp(App[None]):
         super().__init__()
         self.engine = Engine(socket, self._draw)
         self.clock = clock
+        self._now = clock()
         self._wanted = study
         self._drawn = (-1, 0.0)
         self._palette: tuple[str, Palette] | None = None
@@ -67,6 +68,12 @@ class TrimtabApp(App[None]):
     def others(self) -> int:
         """How many studies there are beside the one on the screen."""
         return max(0, len(self.engine.state.studies) - 1)
+
+    def now(self) -> float:
+        """The time of the picture: it stands still while the engine says nothing."""
+        if not self.engine.away:
+            self._now = self.clock()
+        return self._now
 
     @property
     def look(self) -> Palette:

@@ -14,10 +14,12 @@ from core.contract.state import State
 from core.errors import EngineError, TrimtabError
 
 RETRY_S = 1.0
+ATTACH_S = 2.5  # an engine that does not even take the line for so long is said to be silent
 
 
 class Engine:
-    """``state`` is what the engine last said; ``version`` counts changes; ``away`` says why it is silent."""
+    """``state`` is what the engine last said; ``version`` counts changes; ``away`` is the word on one that is
+    away or silent, empty while it answers."""
 
     def __init__(self, socket: Path, arrived: Callable[[], None] = lambda: None) -> None:
         self._socket = socket
@@ -35,23 +37,28 @@ class Engine:
         while True:
             try:
                 await self._follow_once(client)
-                self.away = "the engine is gone"
+                why = "the engine is gone"
             except TrimtabError as error:
-                self.away = error.problems[0].what
+                why = error.problems[0].what
             except (OSError, ValueError) as error:
-                self.away = str(error) or type(error).__name__
+                why = str(error) or type(error).__name__
             self._connection = None
-            self.version += 1
+            self._say(f"engine away — retrying ({why})")
             await asyncio.sleep(RETRY_S)
 
     async def _follow_once(self, client: Any) -> None:
-        connection = await client.attach(self._socket)
+        connection = await client.attach(self._socket, self._say, ATTACH_S)
         try:
             self._connection = connection
             async for message in connection.messages():
                 self._take(message)
         finally:
             await connection.close()
+
+    def _say(self, why: str) -> None:
+        """The last picture stays, with the word on why no other comes."""
+        self.away = why
+        self.version += 1
 
     def _take(self, message: wire.Welcome | wire.Snapshot | wire.Changed) -> None:
         if isinstance(message, wire.Snapshot):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import codecs
 import csv
 import gzip
 import itertools
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from core import paths
+from core.contract.columns import companion
 from core.contract.plain import plain
 from core.errors import SpecError
 
@@ -60,6 +62,7 @@ def read(source: str) -> Rows | None:
         return None
     try:
         counted, sample = _sampled(path)
+        _refuse_wrapped(sample)
     except (OSError, ValueError, EOFError, RecursionError, ImportError, csv.Error, lzma.LZMAError) as error:
         what = f"the data cannot be read: {plain(str(error), 200)}"
         fix = "give JSONL, JSON, CSV, Parquet or text, or say how many rows there are with --rows"
@@ -80,12 +83,15 @@ def _sampled(path: Path) -> tuple[tuple[int, bool], list[Row]]:
     if kind == [".parquet"]:
         return _parquet(path)
     with (opener or open)(path, "rb") as file:  # type: ignore[operator]
+        if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            raise ValueError("it is in UTF-16: convert it, such as by iconv -f UTF-16 -t UTF-8 FILE > NEW")
+        file.seek(0)
         whole = None if opener else path.stat().st_size
         if kind == [".csv"]:
             return _spread(_csv(file), whole, file)
         if kind == [".json"] and _array(file):
             return _spread(iter(_objects(file)), None, file)
-        if kind in ([".jsonl"], [".json"]):
+        if kind in ([".jsonl"], [".ndjson"], [".json"]):
             return _spread(_jsonl(file), whole, file)
         if kind == [".txt"]:
             lines = ({"text": line.decode(errors="replace")} for line in file if line.strip())
@@ -109,9 +115,16 @@ def _spread(rows: Iterator[Row], whole: int | None, file: IO[bytes]) -> tuple[tu
 
 
 def _jsonl(file: IO[bytes]) -> Iterator[Row]:
+    number = 0
     while line := file.readline():  # not iteration: that forbids tell()
+        number += 1
         if line.strip():
-            found = json.loads(line)
+            try:
+                found = json.loads(line)
+            except ValueError as error:
+                raise ValueError(f"line {number}: {error}") from None
+            if not isinstance(found, dict | str):
+                raise ValueError(f"line {number} holds no object")
             yield found if isinstance(found, dict) else {"text": found}
 
 
@@ -147,12 +160,23 @@ def _parquet(path: Path) -> tuple[tuple[int, bool], list[Row]]:
     return (file.metadata.num_rows, True), [row for batch in batches for row in batch.to_pylist()]
 
 
+def _refuse_wrapped(sample: list[Row]) -> None:
+    """One object that holds the rows under one of its keys is no row."""
+    known = {"messages", *TEXTS, *(name for pair in PAIRS for name in pair)}
+    for name, value in sample[0].items() if len(sample) == 1 and not known & set(sample[0]) else ():
+        if isinstance(value, list) and value and isinstance(value[0], dict) and known & set(value[0]):
+            raise ValueError(f"it is one object, which holds {len(value)} rows in {name!r}: take them out")
+
+
 # -- describing ------------------------------------------------------------------------------------
 
 
 def _described(counted: tuple[int, bool], sample: list[Row]) -> Rows:
     count, exact = counted
     form, keys = _form(sample[0])
+    filled = {name for row in sample for name, value in row.items() if value not in (None, "", [])}
+    joined = companion(keys[0], keys, filled) if form == "instruction" else ""
+    keys = (keys[0], joined, *keys[1:]) if joined else keys
     sizes = [_sizes(row, form, keys) for row in sample]
     lengths = sorted(max(2, -(-whole // BYTES_A_TOKEN)) for whole, _ in sizes)
     learnt, whole = sum(part for _, part in sizes), sum(whole for whole, _ in sizes)
@@ -162,7 +186,16 @@ def _described(counted: tuple[int, bool], sample: list[Row]) -> Rows:
     if form == "auto":
         shown = plain(", ".join(map(str, sample[0])), 200)
         notes.append(f"no known columns among {shown}: name them in [data], such as text_key")
-    names = tuple(one for one in _named(form, keys) if one[1] not in ("prompt", "completion", "text"))
+    if joined:
+        notes.append(f"the column {joined!r} is joined to {keys[0]!r} as the prompt")
+    unused = sorted(map(str, filled - {*keys, "tools", "group"}))
+    if unused and form != "auto":
+        notes.append(f"columns that are not trained on: {plain(', '.join(unused), 200)}")
+    names = tuple(
+        one
+        for one in _named(form, tuple(one for one in keys if one != joined))
+        if one[1] not in ("prompt", "completion", "text")
+    )
     return Rows(count, tuple(lengths), learnt / max(1, whole), form, names, tuple(notes))
 
 

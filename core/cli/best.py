@@ -89,8 +89,13 @@ def _pending(study: s.Study) -> list[int]:
 def generate(arguments: argparse.Namespace) -> int:
     """Generate in a process of its own, which loads torch and the model, and writes to this terminal."""
     adapter = trained(arguments)
-    more = ("--tokens", str(arguments.tokens), "--", arguments.prompt)
+    more = ("--tokens", str(arguments.tokens), *trust(arguments), "--", arguments.prompt)
     return in_torch("core.train.generate", adapter, *more)
+
+
+def trust(arguments: argparse.Namespace) -> list[str]:
+    """The user's word that the base's own code may run, for a module of the training room."""
+    return ["--trust-remote-code"] if arguments.trust_remote_code else []
 
 
 def trained(arguments: argparse.Namespace) -> str:

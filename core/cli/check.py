@@ -1,4 +1,5 @@
-"""``trimtab check``: a study file read, judged and shown as it resolves."""
+"""``trimtab check``: a study file read, judged and shown as it resolves; with ``--show`` rows as they are
+learnt."""
 
 from __future__ import annotations
 
@@ -8,13 +9,19 @@ from pathlib import Path
 
 from core.cli import exits
 from core.contract.plain import plain
+from core.errors import SpecError
 
 
 def check(arguments: argparse.Namespace) -> int:
-    """Print the study with every default in its place. Raises SpecError with every problem."""
+    """Print the study with every default in its place, or N of its rows.
+
+    Raises SpecError with every problem.
+    """
     from core.contract import space, specfile
 
     whole = specfile.load(Path(arguments.spec))
+    if arguments.show is not None:
+        return _show(arguments.spec, arguments.show)
     print(plain(specfile.write(whole), lines=True), end="")
     size = space.size(whole.space)
     combinations = "endless" if math.isinf(size) else f"{size:.0f}"
@@ -23,3 +30,12 @@ def check(arguments: argparse.Namespace) -> int:
     )
     print(f"# {combinations} combinations; nothing is wrong with this file")
     return exits.OK
+
+
+def _show(spec: str, count: int) -> int:
+    """The rows, by a process of its own, which loads the tokenizer."""
+    from core.cli import best
+
+    if count < 1:
+        raise SpecError.of(f"--show {count} shows nothing", "command line", "such as --show 3")
+    return best.in_torch("core.train.show", str(Path(spec).absolute()), str(count))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from core import paths
@@ -23,15 +24,18 @@ def named(gpu: str) -> Device:
 
 def here(wanted: str | Sequence[int]) -> tuple[Device, int]:
     """The card with the least free memory of those that are ``wanted``, as resources.devices has it, and how
-    many there are; the CPU where there is none."""
+    many there are; the CPU where there is none. Raises TrimtabError for a card that is not there."""
+    from core.daemon import placement
     from core.watch.gpu import GpuReader
     from core.watch.host import HostReader
 
     reader = GpuReader()
-    cards, _ = reader.read()
+    cards, why_none = reader.read()
     reader.close()
-    usable = [one for one in cards if not one.fault and (isinstance(wanted, str) or one.index in wanted)]
-    if wanted != "cpu" and usable:
+    slots = placement.slots(wanted, cards, os.environ.get("CUDA_VISIBLE_DEVICES"), why_none)
+    labels = {slot.label for slot in slots}
+    usable = [one for one in cards if f"gpu{one.index}" in labels]
+    if usable:
         least = min(usable, key=lambda one: (one.total_bytes or 0) - (one.used_bytes or 0))
         return device.card(least), len(usable)
     host = HostReader(paths.home()).read()

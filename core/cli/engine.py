@@ -9,6 +9,7 @@ from core import paths
 from core.cli import activity, exits, reach
 from core.contract import state as s
 from core.contract import wire
+from core.contract.health import health
 from core.errors import EngineError
 
 LEAVE_DEADLINE_S = 30.0
@@ -34,11 +35,9 @@ def engine(arguments: argparse.Namespace) -> int:
 
 def _gone() -> int:
     """Wait until nobody answers any more, so that a script may go on from here."""
-    from core.daemon import launch
-
     activity.now("waiting for the engine to end")
     deadline = time.monotonic() + LEAVE_DEADLINE_S
-    while launch.health(paths.socket_path()):
+    while health(paths.socket_path()):
         if time.monotonic() > deadline:
             raise EngineError.of(
                 f"the engine still answers after {LEAVE_DEADLINE_S:.0f} s",

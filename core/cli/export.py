@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import secrets
 import shlex
 import time
 from pathlib import Path
@@ -81,9 +82,10 @@ def _page(report: Report, path: Path, force: bool) -> int:
         path = path / f"{report.study.name}.html"
     if path.exists() and not force:
         raise TrimtabError.of("the file is there already", str(path), "give another name, or --force")
-    aside = path.with_name(f".{path.name}.new")
+    aside = path.with_name(f".{path.name}.new-{secrets.token_hex(4)}")
     try:
-        aside.write_text(page(report), "utf-8")
+        with aside.open("x", encoding="utf-8") as file:  # "x": no link that another user has put there
+            file.write(page(report))
         aside.replace(path)
     except OSError as error:
         aside.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -17,12 +18,17 @@ from core.errors import EngineError
 PROGRESS_EVERY_S = 10.0
 
 
+def _waiting(why: str) -> None:
+    """A word on an engine that says nothing: what follows it goes on when the engine does."""
+    print(f"{why}; waiting" if why else "the engine answers again", file=sys.stderr, flush=True)
+
+
 async def changes(socket: Path, name: str) -> AsyncGenerator[tuple[s.Study, events.Event | None], None]:
     """The study after each of its events, first as it is now (with None).
 
     Raises EngineError when the engine goes away, or does not know the study.
     """
-    connection = await client.attach(socket)
+    connection = await client.attach(socket, _waiting)
     state = s.State()
     try:
         async for message in connection.messages():

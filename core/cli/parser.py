@@ -60,6 +60,9 @@ def _running(verbs: Any) -> None:
     _recommending(verbs)
     check = _verb(verbs, "check", "check:check", "check a study file and print what it resolves to")
     check.add_argument("spec", metavar="SPEC", help="the study's TOML file")
+    check.add_argument(
+        "--show", metavar="N", type=number, help="print N rows as they are trained on, and what is left out"
+    )
 
 
 def _recommending(verbs: Any) -> None:
@@ -173,6 +176,7 @@ def _reading(verbs: Any) -> None:
     _study(generate)
     generate.add_argument("--trial", metavar="N", type=number, help="instead of the best trial")
     generate.add_argument("--tokens", metavar="N", type=number, default=64, help="at most N new tokens")
+    _trusted(generate)
 
 
 def _giving(verbs: Any) -> None:
@@ -191,10 +195,11 @@ def _giving(verbs: Any) -> None:
     rerun.add_argument("--validation", metavar="FILE", help="that of the validation data")
     rerun.add_argument("--tolerance", metavar="X", type=float, help="relative difference that is the same")
     rerun.add_argument("--anyway", action="store_true", help="also when data or base differ")
-    rerun.add_argument("--trust-remote-code", action="store_true", help="let the base's own code run")
+    _trusted(rerun)
     merge = _verb(verbs, "merge", "merge:merge", "write a model with a trial's adapter merged into it")
     _named(merge)
     merge.add_argument("--out", metavar="FOLDER", required=True, help="a new folder")
+    _trusted(merge)
 
 
 def _named(one: argparse.ArgumentParser) -> None:
@@ -207,6 +212,12 @@ def _machine(verbs: Any) -> None:
     engine = _verb(verbs, "engine", "engine:engine", "say how the engine is, or stop it")
     engine.add_argument("action", choices=("status", "stop"))
     engine.add_argument("--force", action="store_true", help="stop even while a study runs")
+
+
+def _trusted(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--trust-remote-code", action="store_true", help="let code of the base's model repository run"
+    )
 
 
 def _study(one: argparse.ArgumentParser) -> None:

@@ -8,18 +8,21 @@ from pathlib import Path
 from core import paths
 from core.contract import wire
 from core.contract.state import State
-from core.errors import EngineError
 
 
 def known() -> tuple[State, bool]:
-    """All that is known, and whether an engine lives. Starts nothing."""
+    """All that is known, and whether an engine lives. Starts nothing.
+
+    Raises EngineError for an engine that does not answer, or a home folder that is not this user's.
+    """
     socket = paths.socket_path()
-    if socket.exists():
+    if paths.refuse_strange_home() and socket.exists():
         from core.contract import client
+        from core.contract.localsocket import AbsentError
 
         try:
             return asyncio.run(client.fetch_state(socket)), True
-        except EngineError:
+        except AbsentError:
             pass  # a socket that an engine left behind
     from core.cli import offline
 

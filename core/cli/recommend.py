@@ -65,7 +65,7 @@ def _case(arguments: argparse.Namespace) -> Case:
     where, cards = (_named(arguments.gpu), 1) if arguments.gpu else device.here(AUTO)
     found = base.base(model)
     return Case(
-        replace(found, name=_settled(model)), known, _settled(arguments.data), where,
+        replace(found, name=paths.here(model)), known, paths.here(arguments.data), where,
         budget.limit(None, where), wish, cards,
     )  # fmt: skip
 
@@ -102,12 +102,6 @@ def _named(gpu: str) -> Device:
     one = device.named(rest or size.words(known.memory_bytes))
     name = known.name if known.name[0].isalpha() else f"RTX {known.name}"
     return Device("cuda", f"{name} of {size.words(one.total_bytes)}", one.total_bytes, one.total_bytes)
-
-
-def _settled(source: str) -> str:
-    """A path that is here as an absolute one: the study file may lie elsewhere."""
-    path = paths.expanded(source)
-    return str(path.resolve()) if ":" not in source and path.exists() else source
 
 
 # -- the answer ------------------------------------------------------------------------------------

@@ -14,8 +14,8 @@ from pathlib import Path
 from core import paths
 from core.cli import choose, exits, machine, reach
 from core.cli.steer import BY
+from core.contract import environment, wire
 from core.contract import state as s
-from core.contract import wire
 from core.contract.plain import plain
 from core.contract.spec import Spec
 from core.errors import Problem, TrimtabError
@@ -37,7 +37,7 @@ def rerun(arguments: argparse.Namespace) -> int:
 
 def _again(arguments: argparse.Namespace, one: repeat.Original) -> int:
     _trusted(one, arguments.trust_remote_code)
-    given = {key: _place(value) for key, flag in FLAGS.items() if (value := getattr(arguments, flag))}
+    given = {key: paths.here(value) for key, flag in FLAGS.items() if (value := getattr(arguments, flag))}
     name = repeat.free_name(str(one.raw["study"]["name"]), reach.known()[0].studies)
     spec = repeat.spec_of(one, name, given)
     doubts = _differences(one, spec, arguments.anyway)
@@ -49,20 +49,19 @@ def _again(arguments: argparse.Namespace, one: repeat.Original) -> int:
     return _judge(arguments, one, study, choose.best(study), doubts)
 
 
-def _place(value: str) -> str:
-    """A path as the engine, in another folder, finds it; what is no path (a hub's id) stays."""
-    path = paths.expanded(value)
-    return str(path.resolve()) if path.exists() else value
-
-
 def _trusted(one: repeat.Original, allowed: bool) -> None:
-    """Code out of somebody else's model repository runs when its user says so, not when a bundle does."""
-    if one.raw.get("model", {}).get("trust_remote_code") and not allowed:
-        raise TrimtabError.of(
-            "this bundle's base runs code of its model repository (model.trust_remote_code)",
-            plain(str(one.raw["model"].get("base", "")), 200),
-            "read that code, then say --trust-remote-code",
-        )
+    """Code of somebody else runs when the user says so, not when a bundle does."""
+    model, evaluate = one.raw.get("model", {}), one.raw.get("evaluate", {})
+    wanted = []
+    if model.get("trust_remote_code"):
+        what = "this bundle's base runs code of its model repository (model.trust_remote_code)"
+        wanted.append((what, model.get("base", "")))
+    if evaluate.get("tasks_path"):
+        what = "this bundle's tasks may run code that their YAML files name (evaluate.tasks_path)"
+        wanted.append((what, evaluate["tasks_path"]))
+    if wanted and not allowed:
+        fix = "read that code, then say --trust-remote-code"
+        raise TrimtabError(*(Problem(what, plain(str(where), 200), fix) for what, where in wanted))
 
 
 def _differences(one: repeat.Original, spec: Spec, anyway: bool) -> list[str]:
@@ -88,7 +87,7 @@ def _run(spec: Spec, folder: Path) -> int:
 
     socket = reach.ensured()
     where = str(folder / "study.toml")
-    reach.ask(wire.StartStudy(specfile.to_raw(spec), where, BY), socket)
+    reach.ask(wire.StartStudy(specfile.to_raw(spec), where, BY, environment.here()), socket)
     try:
         return asyncio.run(follow.until_ended(socket, spec.study.name))
     except KeyboardInterrupt:

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 from core.cli import activity, choose, exits, reach
+from core.contract import environment, terminal, wire
 from core.contract import state as s
-from core.contract import terminal, wire
 from core.contract.plain import plain
 from core.errors import EngineError
 
@@ -48,7 +48,10 @@ def run(arguments: argparse.Namespace) -> int:
     socket = reach.ensured()
     if interactive and _finished(name, raw):  # nothing is left to start: show it
         return _console(arguments, socket, name)
-    reach.ask(wire.StartStudy(raw, str(Path(arguments.spec).absolute()), "command line"), socket)
+    where = str(Path(arguments.spec).absolute())
+    started = reach.ask(wire.StartStudy(raw, where, "command line", environment.here()), socket)
+    for note in started.notes if isinstance(started, wire.Started) else ():
+        print(f"note: {plain(note, 400)}", file=sys.stderr)
     if interactive:
         return _console(arguments, socket, name)
     _warn_of_logout(socket)

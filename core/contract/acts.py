@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from core.contract.bounds import Step
 from core.contract.event import Event, TrialEvent
 
 
@@ -20,10 +21,10 @@ class EditAsked(TrialEvent, frozen=True, tag="edit-asked"):
 class TrialEdited(TrialEvent, frozen=True, tag="trial-edited"):
     """The trial goes on from ``step`` with other knobs; ``changes`` holds (before, after) of each."""
 
-    step: int
+    step: Step
     changes: dict[str, tuple[Any, Any]]
     by: str = ""
-    total_steps: int = 0  # 0: as before
+    total_steps: Step = 0  # 0: as before
 
 
 class TrialMarked(TrialEvent, frozen=True, tag="trial-marked"):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from core.contract import state as s
+from core.contract.bounds import MOST_STEPS
 from core.contract.condition import met, searched
 from core.contract.knobs import KNOBS, fault
 from core.contract.plain import plain
@@ -14,6 +16,7 @@ from core.contract.space import outside
 from core.contract.spec import Spec
 from core.errors import Problem, RefusedError
 
+LONGEST_FACTOR = 40  # characters
 EVERY = "evaluate_every"  # beside the knobs: steps between two evaluations of this trial
 LIVE = (*(knob.name for knob in KNOBS.values() if knob.live), EVERY)
 KEPT = ("lora_rank", "target_modules", "initialisation")  # a clone has them as its parent's weights do
@@ -26,18 +29,26 @@ def resolved(now: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
 
 
 def _value(name: str, now: Any, wanted: Any) -> Any:
-    found = _FACTOR.fullmatch(wanted.strip()) if isinstance(wanted, str) else None
+    found = _factor(wanted)
     if found is None or not isinstance(now, int | float) or isinstance(now, bool):
         return wanted
     product = now * float(found[1])
+    if not math.isfinite(product):
+        return product  # which no knob may be
     return max(1, round(product)) if isinstance(now, int) and name != "learning_rate" else product
+
+
+def _factor(wanted: Any) -> re.Match[str] | None:
+    """The number in a text such as "x0.5"; a long text is none."""
+    text = wanted.strip() if isinstance(wanted, str) and len(wanted) <= LONGEST_FACTOR else ""
+    return _FACTOR.fullmatch(text)
 
 
 def wrong(name: str, value: Any) -> str | None:
     """Why ``name`` cannot have ``value``; None when it can."""
     if name == EVERY:
-        whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
-        return None if whole else "must be a whole number from 1"
+        whole = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_STEPS
+        return None if whole else f"must be a whole number from 1 to {MOST_STEPS}"
     return fault(KNOBS[name], value)
 
 
@@ -113,9 +124,7 @@ def _checked_by_hand(given: Mapping[str, Any]) -> None:
         label = plain(f"{name} = {value!r}", 100)
         if name not in KNOBS and name != EVERY:
             faults.append(f"{label}: there is no such knob")
-        elif not (isinstance(value, str) and _FACTOR.fullmatch(value.strip())) and (
-            told := wrong(name, value)
-        ):
+        elif _factor(value) is None and (told := wrong(name, value)):
             faults.append(f"{label}: {told}")
     if faults:
         raise RefusedError(*(Problem(one, "trial by hand", "") for one in faults))

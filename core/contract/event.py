@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import msgspec
 
+from core.contract.bounds import At, Int, Name
+
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """``at`` is the engine's wall clock, Unix seconds; ``study`` a study's name."""
 
-    at: float
-    study: str = ""
+    at: At
+    study: Name = ""
 
 
 class TrialEvent(Event, frozen=True, kw_only=True, omit_defaults=True):
     """Something about one trial, by its Optuna number."""
 
-    trial: int
+    trial: Int

@@ -14,6 +14,7 @@ from core.contract.acts import (
     TrialMarked,
     TrialReprieved,
 )
+from core.contract.bounds import Count, Int, Metrics, Number, Seconds, Step
 from core.contract.event import Event as Event
 from core.contract.event import TrialEvent as TrialEvent
 from core.contract.readings import Device as Device
@@ -37,7 +38,7 @@ class StudyReopened(Event, frozen=True, tag="study-reopened"):
     """A stopped, failed or finished study goes on."""
 
     why: str
-    trials: int = 0  # the new number of trials; 0 keeps it
+    trials: Step = 0  # the new number of trials; 0 keeps it
 
 
 class StudyPaused(Event, frozen=True, tag="study-paused"):
@@ -83,8 +84,8 @@ class Preparing(Event, frozen=True, tag="preparing"):
 
     worker: str
     stage: str  # such as "loading the model"
-    done: int = 0
-    total: int = 0  # 0: not known
+    done: Count = 0
+    total: Count = 0  # 0: not known
     unit: str = ""
 
 
@@ -97,21 +98,21 @@ class PackMeasured(Event, frozen=True, tag="pack-measured"):
 
     worker: str
     device: str  # the engine puts its own name for it: cpu, gpu0
-    trials: int  # trained at once in the rounds measured
-    tokens: int  # in one round, padding not counted
-    round_s: float  # median of the rounds measured
-    base_bytes: int  # the frozen base
-    trial_bytes: dict[int, int]  # by trial: its adapter, gradient and optimizer state on the device
-    activation_bytes_per_token: float
-    used_bytes: int
-    free_bytes: int  # what the device still has for this worker, its allocator's cache included
-    total_bytes: int
+    trials: Step  # trained at once in the rounds measured
+    tokens: Step  # in one round, padding not counted
+    round_s: Seconds  # median of the rounds measured
+    base_bytes: Count  # the frozen base
+    trial_bytes: dict[Int, Count]  # by trial: its adapter, gradient and optimizer state on the device
+    activation_bytes_per_token: Number
+    used_bytes: Count
+    free_bytes: Count  # what the device still has for this worker, its allocator's cache included
+    total_bytes: Count
     why_alone: str = ""  # why this base cannot be stacked: its trials take turns
-    reserve_bytes: int = 0  # what the allocator keeps beyond what was used
-    longest: int = 0  # tokens of the longest training row
-    widest: int = 0  # tokens of the largest pass, padding included
-    idle_bytes: int = 0  # what the worker took when its base was loaded and no trial had come
-    foretold_bytes: int = 0  # the fullest moment as the engine foretold it; 0: not known
+    reserve_bytes: Count = 0  # what the allocator keeps beyond what was used
+    longest: Count = 0  # tokens of the longest training row
+    widest: Count = 0  # tokens of the largest pass, padding included
+    idle_bytes: Count = 0  # what the worker took when its base was loaded and no trial had come
+    foretold_bytes: Count = 0  # the fullest moment as the engine foretold it; 0: not known
 
 
 class MemoryShort(Event, frozen=True, tag="memory-short"):
@@ -120,10 +121,10 @@ class MemoryShort(Event, frozen=True, tag="memory-short"):
 
     worker: str
     device: str  # the engine puts its own name for it
-    trials: tuple[int, ...]
-    used_bytes: int
+    trials: tuple[Int, ...]
+    used_bytes: Count
     text: str
-    moved: int = -1
+    moved: Int = -1
 
 
 # -- trials --------------------------------------------------------------------------------------
@@ -138,19 +139,19 @@ class TrialQueued(TrialEvent, frozen=True, tag="trial-queued"):
     knobs: dict[str, Any]
     why: str = ""
     by: str = ""  # empty: the sampler
-    parent: int = -1
+    parent: Int = -1
     checkpoint: str = ""
-    step: int = 0
+    step: Step = 0
     counted: bool = True
-    place_of: int = -1  # the trial of a population whose place it takes
+    place_of: Int = -1  # the trial of a population whose place it takes
 
 
 class TrialWeighed(TrialEvent, frozen=True, tag="trial-weighed"):
     """What the trial takes of its device's memory beside the base: its own tensors, and the activations of
     its micro-batch. ``measured_bytes`` is None until it was measured."""
 
-    foretold_bytes: int
-    measured_bytes: int | None = None
+    foretold_bytes: Count
+    measured_bytes: Count | None = None
 
 
 class TrialStarting(TrialEvent, frozen=True, tag="trial-starting"):
@@ -164,17 +165,17 @@ class TrialStarting(TrialEvent, frozen=True, tag="trial-starting"):
 class TrialRunning(TrialEvent, frozen=True, tag="trial-running"):
     """The trial is in the pack; it goes from ``step`` to ``total_steps`` (optimizer steps)."""
 
-    step: int
-    total_steps: int
-    trainable: int = 0  # parameters of the adapter
+    step: Step
+    total_steps: Step
+    trainable: Step = 0  # parameters of the adapter
 
 
 class TrialReported(TrialEvent, frozen=True, tag="trial-reported"):
     """Training numbers at ``step``; ``elapsed_s`` is training time without pauses."""
 
-    step: int
-    elapsed_s: float
-    metrics: dict[str, float]
+    step: Step
+    elapsed_s: Seconds
+    metrics: Metrics
     notes: tuple[str, ...] = ()
 
 
@@ -183,9 +184,9 @@ class TrialEvaluated(TrialEvent, frozen=True, tag="trial-evaluated"):
     row, nats, the same row at the same place in all trials; NaN for one without a target within the trial's
     sequence_length."""
 
-    step: int
-    elapsed_s: float
-    metrics: dict[str, float]
+    step: Step
+    elapsed_s: Seconds
+    metrics: Metrics
     rows: tuple[float, ...] = ()
 
 
@@ -194,10 +195,10 @@ class TrialScored(TrialEvent, frozen=True, tag="trial-scored"):
     base on the same samples, where both have values; ``since`` those against the trial's own best scoring
     before, whose step is their reason."""
 
-    step: int
-    elapsed_s: float
+    step: Step
+    elapsed_s: Seconds
     scores: dict[str, Score]
-    took_s: float = 0.0
+    took_s: Seconds = 0.0
     changes: dict[str, Score] = {}
     since: dict[str, Score] = {}
     last: bool = False  # of a trial that is complete: nothing more is scored
@@ -212,9 +213,9 @@ class TrialScored(TrialEvent, frozen=True, tag="trial-scored"):
 class TrialScoring(TrialEvent, frozen=True, tag="trial-scoring"):
     """How far the scoring of the snapshot of ``step`` is: ``done`` of ``total`` answers. Live."""
 
-    step: int
-    done: int
-    total: int
+    step: Step
+    done: Count
+    total: Count
     what: str = ""  # likelihood, or text
 
 
@@ -241,7 +242,7 @@ class PauseAsked(TrialEvent, frozen=True, tag="pause-asked"):
 class TrialPaused(TrialEvent, frozen=True, tag="trial-paused"):
     """The trial stands still after ``step`` steps."""
 
-    step: int
+    step: Step
     why: str = ""
 
 
@@ -254,7 +255,7 @@ class ResumeAsked(TrialEvent, frozen=True, tag="resume-asked"):
 class TrialResumed(TrialEvent, frozen=True, tag="trial-resumed"):
     """A paused trial goes on."""
 
-    step: int
+    step: Step
 
 
 class PruneAsked(TrialEvent, frozen=True, tag="prune-asked"):
@@ -268,7 +269,7 @@ class TrialPruned(TrialEvent, frozen=True, tag="trial-pruned"):
     """The trial ended early; or, by ``limit``, its last scoring broke a limit that evaluate.on_breach prunes
     for. Nothing else prunes a trial whose training is done."""
 
-    step: int
+    step: Step
     why: str
     limit: bool = False
 
@@ -277,11 +278,11 @@ class TrialCompleted(TrialEvent, frozen=True, tag="trial-completed"):
     """The trial's training ended; ``values`` stand in the order of the study's objectives. They are empty
     where an objective waits for the boards' scores of step ``scoring``, which are still to come."""
 
-    step: int
+    step: Step
     values: tuple[float, ...]
     why: str = ""
     adapter: str = ""  # folder that PeftModel.from_pretrained loads
-    scoring: int = -1  # the step whose boards are scored after it; -1: all is scored
+    scoring: Count = -1  # the step whose boards are scored after it; -1: all is scored
 
 
 class TrialFailed(TrialEvent, frozen=True, tag="trial-failed"):
@@ -289,7 +290,7 @@ class TrialFailed(TrialEvent, frozen=True, tag="trial-failed"):
 
     error: str
     traceback: str = ""
-    step: int = 0
+    step: Step = 0
     again: bool = False  # a worker's word: nobody foresaw it, another try may do
 
 
@@ -303,13 +304,13 @@ class TrialRequeued(TrialEvent, frozen=True, tag="trial-requeued"):
     """The trial lost its worker and waits for another; it goes on from its last checkpoint."""
 
     why: str
-    retry: int
+    retry: Count
 
 
 class TrialCheckpointed(TrialEvent, frozen=True, tag="trial-checkpointed"):
     """A checkpoint of ``step`` steps lies in ``path``."""
 
-    step: int
+    step: Step
     path: str
 
 

@@ -32,7 +32,7 @@ def _with(trials: dict[int, s.Trial], trial: s.Trial) -> dict[int, s.Trial]:
 FROM: dict[type, frozenset[str]] = {
     e.TrialWeighed: frozenset({s.QUEUED}) | s.ON_WORKER,
     e.TrialStarting: frozenset({s.QUEUED}),
-    e.TrialRunning: frozenset({s.STARTING}),
+    e.TrialRunning: frozenset({s.STARTING, s.PAUSED}),  # paused while its worker loaded the base
     e.TrialReported: frozenset({s.RUNNING, s.PAUSED}),
     e.TrialEvaluated: frozenset({s.RUNNING, s.PAUSED}),
     e.TrialScored: frozenset({s.RUNNING, s.PAUSED}),
@@ -45,7 +45,8 @@ FROM: dict[type, frozenset[str]] = {
     e.TrialResumed: frozenset({s.RUNNING, s.PAUSED}),
     e.PruneAsked: frozenset({s.QUEUED}) | s.ON_WORKER,
     e.TrialPruned: frozenset({s.QUEUED}) | s.ON_WORKER,
-    e.TrialCompleted: frozenset({s.RUNNING, s.PAUSED}),
+    # queued or starting: all its steps were done before it lost its worker
+    e.TrialCompleted: frozenset({s.QUEUED}) | s.ON_WORKER,
     e.TrialFailed: frozenset({s.QUEUED}) | s.ON_WORKER,
     e.TrialInfeasible: frozenset({s.QUEUED}) | s.ON_WORKER,
     e.TrialRequeued: s.ON_WORKER,
@@ -71,7 +72,8 @@ def refusal(state: s.State, event: e.Event) -> str | None:
     if isinstance(event, e.MachineRead):
         return None
     if isinstance(event, e.StudyCreated):
-        return f"the study {event.study} exists already" if event.study in state.studies else None
+        known = state.studies.get(event.study)
+        return f"the study {event.study} exists already" if known and not known.untrained else None
     study = state.studies.get(event.study)
     if study is None:
         return f"there is no study {event.study}"
@@ -218,12 +220,15 @@ def _on_trial(study: s.Study, event: e.TrialEvent) -> s.Study:
 
 def _starting(trial: s.Trial, event: e.TrialStarting) -> s.Trial:
     started = trial.started_at or event.at
-    return replace(trial, state=s.STARTING, worker=event.worker, device=event.device, started_at=started)
+    return replace(
+        trial, state=s.STARTING, worker=event.worker, device=event.device, started_at=started, clock=Series()
+    )
 
 
 def _running(trial: s.Trial, event: e.TrialRunning) -> s.Trial:
+    state = s.PAUSED if trial.state == s.PAUSED else s.RUNNING
     return replace(
-        trial, state=s.RUNNING, step=event.step, total_steps=event.total_steps, trainable=event.trainable,
+        trial, state=state, step=event.step, total_steps=event.total_steps, trainable=event.trainable,
         clock=Series((event.step,), (event.at,), seen=1),
     )  # fmt: skip
 
@@ -272,6 +277,8 @@ def _paused(trial: s.Trial, event: e.TrialPaused) -> s.Trial:
 
 def _resumed(trial: s.Trial, event: e.TrialResumed) -> s.Trial:
     asked = "" if trial.asked == "resume" else trial.asked
+    if not trial.begun:
+        return replace(trial, state=s.STARTING, asked=asked)
     return replace(trial, state=s.RUNNING, asked=asked, clock=Series((trial.step,), (event.at,), seen=1))
 
 

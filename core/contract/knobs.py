@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from core.contract.bounds import LONGEST_NAME, MOST_ENTRIES
+
 Kind = Literal["float", "int", "choice", "modules"]
 
 
@@ -118,7 +120,8 @@ def fault(knob: Knob, value: object) -> str | None:
     if value is None:
         return None if knob.optional else "a value is needed"
     if knob.kind == "choice":
-        return None if value in knob.choices else f"must be one of {', '.join(knob.choices)}"
+        known = isinstance(value, str) and value in knob.choices
+        return None if known else f"must be one of {', '.join(knob.choices)}"
     if knob.kind == "modules":
         return _modules_fault(value)
     return _number_fault(knob, value)
@@ -128,8 +131,10 @@ def _modules_fault(value: object) -> str | None:
     names = [value] if isinstance(value, str) else value
     if not isinstance(names, list) or not names:
         return "must be attention, mlp, all-linear or a list of module names"
-    if not all(isinstance(name, str) and name.strip() for name in names):
-        return "every module name must be a non-empty string"
+    if len(names) > MOST_ENTRIES:
+        return f"must be at most {MOST_ENTRIES} module names"
+    if not all(isinstance(name, str) and name.strip() and len(name) <= LONGEST_NAME for name in names):
+        return f"every module name must be a non-empty string of at most {LONGEST_NAME} characters"
     if isinstance(value, str) and value not in MODULE_GROUPS:
         return f"must be {', '.join(MODULE_GROUPS)} or a list of names such as ['q_proj', 'v_proj']"
     return None

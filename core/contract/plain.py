@@ -39,6 +39,11 @@ def plain(text: str, limit: int | None = None, lines: bool = False) -> str:
     return _cut("".join(kept), limit)
 
 
+def shown(value: object, limit: int = 80) -> str:
+    """Any value as Python writes it, short and harmless."""
+    return plain(repr(value), limit)
+
+
 def _cut(text: str, limit: int | None) -> str:
     if limit is not None and len(text) > limit:
         return text[: max(0, limit - 1)] + "…" * (limit > 0)

@@ -17,7 +17,7 @@ class Process(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Device(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One reading of one GPU. A missing reading is None."""
+    """One reading of one GPU, or of one MIG instance of a GPU. A missing reading is None."""
 
     index: int
     name: str
@@ -31,6 +31,9 @@ class Device(msgspec.Struct, frozen=True, omit_defaults=True):
     fan: float | None = None  # 0 to 1
     processes: tuple[Process, ...] = ()
     fault: str = ""  # why this card gave no reading at all
+    mig: bool = False  # a card in MIG mode: only its instances compute
+    parent: str = ""  # of a MIG instance: the uuid of its card
+    mig_path: str = ""  # of a MIG instance: its name before driver 470, MIG-GPU-<uuid>/<instance>/<instance>
 
 
 class Worker(msgspec.Struct, frozen=True, omit_defaults=True):

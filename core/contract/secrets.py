@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 import msgspec
@@ -35,6 +35,12 @@ _PATTERN = re.compile(
     )
 )
 T = TypeVar("T")
+_learnt: set[str] = set()  # secrets of others' environments that this process was given
+
+
+def learn(values: Iterable[str]) -> None:
+    """Every Redactor of this process hides these from now on."""
+    _learnt.update(value for value in values if len(value) >= SHORTEST)
 
 
 class Redactor:
@@ -55,7 +61,7 @@ class Redactor:
             text = text[:LONGEST] + "…"
         if not text.isascii():
             text = text.encode(errors="replace").decode()
-        for secret in self._known:
+        for secret in (*self._known, *sorted(_learnt, key=len, reverse=True)):
             if secret in text:
                 text = text.replace(secret, HIDDEN)
         return _PATTERN.sub(_hide, text)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 
+LARGEST = 2**60  # bytes: a million terabytes
+LONGEST = 40  # characters
 UNITS = {
     "": 1, "b": 1, "k": 10**3, "kb": 10**3, "kib": 2**10, "m": 10**6, "mb": 10**6, "mib": 2**20,
     "g": 10**9, "gb": 10**9, "gib": 2**30, "t": 10**12, "tb": 10**12, "tib": 2**40,
 }  # fmt: skip
-LARGEST = 1 << 60
 WRITTEN = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*([a-zA-Z]*)\s*")
 
 
@@ -17,15 +18,15 @@ def parse(text: object) -> int:
     if isinstance(text, int) and not isinstance(text, bool):
         bytes_ = text
     else:
-        found = WRITTEN.fullmatch(text) if isinstance(text, str) else None
+        found = WRITTEN.fullmatch(text) if isinstance(text, str) and len(text) <= LONGEST else None
         if found is None or found[2].lower() not in UNITS:
             raise ValueError('must be a size such as "22 GiB" or a number of bytes')
         size = float(found[1]) * UNITS[found[2].lower()]
-        bytes_ = round(size) if size < LARGEST else LARGEST
+        bytes_ = round(size) if size <= LARGEST else LARGEST + 1
     if bytes_ <= 0:
         raise ValueError("must be above 0")
-    if bytes_ >= LARGEST:
-        raise ValueError("is larger than any memory")
+    if bytes_ > LARGEST:
+        raise ValueError("must be at most 2^60 bytes (1024 PiB)")
     return bytes_
 
 

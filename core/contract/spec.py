@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from core.contract import knobs, size
+from core.contract import bounds, knobs, size
 from core.contract.metrics import METRICS, OBJECTIVES, Direction, known, nearest
 from core.contract.space import Dimension
 
@@ -20,8 +20,19 @@ BOARDS = ("quality", "safety", "security")
 ON_BREACH = ("warn", "pause", "prune")
 FORMATS = ("auto", "chat", "instruction", "text")
 
-Positive = Annotated[int, Field(ge=1)]
-Count = Annotated[int, Field(ge=0)]
+Trials = Annotated[int, Field(ge=1, le=bounds.MOST_TRIALS)]
+Steps = Annotated[int, Field(ge=1, le=bounds.MOST_STEPS)]
+StepsOrNone = Annotated[int, Field(ge=0, le=bounds.MOST_STEPS)]  # 0: not at all
+Rows = Annotated[int, Field(ge=1, le=bounds.MOST_ROWS)]
+AtOnce = Annotated[int, Field(ge=1, le=bounds.MOST_AT_ONCE)]
+Factor = Annotated[float, Field(gt=0, le=1000)]
+Key = Annotated[str, Field(max_length=bounds.LONGEST_NAME)]
+# a path, or the id of something on a hub
+Place = Annotated[str, Field(min_length=1, max_length=bounds.LONGEST_PATH, pattern=r"^[^\x00]*$")]
+Limit = Annotated[str, Field(max_length=bounds.LONGEST_LIMIT)]
+Texts = Annotated[list[Limit], Field(max_length=bounds.MOST_ENTRIES)]
+Device = Annotated[int, Field(ge=0, lt=bounds.MOST_AT_ONCE)]
+Devices = Annotated[list[Device], Field(max_length=bounds.MOST_AT_ONCE)]
 AUTO = "auto"  # resources.pack: the engine measures how many trials at once are worth it
 
 
@@ -34,7 +45,7 @@ class Section(BaseModel):
 class Objective(Section):
     """One number to make better; ``reference`` is what it has to beat, such as an earlier model's."""
 
-    metric: str
+    metric: Key
     direction: Direction = "minimize"
     reference: float | None = None
 
@@ -66,10 +77,10 @@ class Threshold(Section):
 class StopAfter(Section):
     """When the study has had enough: ``core.contract.stopping`` says how each is counted."""
 
-    no_improvement: Positive | None = None
-    trials: Positive | None = None
-    hours: Annotated[float, Field(gt=0)] | None = None
-    gpu_hours: Annotated[float, Field(gt=0)] | None = None
+    no_improvement: Trials | None = None
+    trials: Trials | None = None
+    hours: Annotated[float, Field(gt=0, le=bounds.LONGEST_H)] | None = None
+    gpu_hours: Annotated[float, Field(gt=0, le=bounds.LONGEST_H)] | None = None
 
 
 class Population(Section):
@@ -77,10 +88,10 @@ class Population(Section):
     give their places to copies of the best, with knobs times one of ``factors``, or drawn anew with the
     probability ``resample``."""
 
-    size: Annotated[int, Field(ge=4)] | None = None  # none: all of study.trials
-    every: Positive = 2
+    size: Annotated[int, Field(ge=4, le=bounds.MOST_AT_ONCE)] | None = None  # none: all of study.trials
+    every: Annotated[int, Field(ge=1, le=bounds.MOST_STEPS)] = 2
     quantile: Annotated[float, Field(gt=0, le=0.5)] = 0.25
-    factors: list[Annotated[float, Field(gt=0)]] = Field(default=[0.8, 1.25], min_length=1)
+    factors: list[Factor] = Field(default=[0.8, 1.25], min_length=1, max_length=100)
     resample: Annotated[float, Field(ge=0, le=1)] = 0.25
 
 
@@ -94,21 +105,23 @@ class StudySection(Section):
     """
 
     name: str
-    trials: Positive = 20
+    trials: Trials = 20
     sampler: Literal[SAMPLERS] = "tpe"  # type: ignore[valid-type]
     pruner: Literal[PRUNERS] = "median"  # type: ignore[valid-type]
-    objectives: list[Objective] = Field(default=["eval/loss"], min_length=1, validate_default=True)
-    seed: Count = 0
-    startup_trials: Count = 5
-    pruner_warmup_steps: Count = 0
-    storage: str = ""
+    objectives: list[Objective] = Field(
+        default=["eval/loss"], min_length=1, max_length=16, validate_default=True
+    )
+    seed: Annotated[int, Field(ge=0, le=bounds.LARGEST_SEED)] = 0
+    startup_trials: Annotated[int, Field(ge=0, le=bounds.MOST_TRIALS)] = 5
+    pruner_warmup_steps: StepsOrNone = 0
+    storage: Annotated[str, Field(max_length=bounds.LONGEST_PATH)] = ""
     fixed: dict[str, Any] = {}
     threshold: Threshold = Threshold()
     stop_after: StopAfter = StopAfter()
-    constraints: list[str] = []
-    warm_start: list[str] = []
+    constraints: Texts = []
+    warm_start: Annotated[list[Place], Field(max_length=bounds.MOST_ENTRIES)] = []
     warm_start_as: Literal["points", "trials"] = "points"
-    warm_start_best: Positive = 5
+    warm_start_best: Trials = 5
     population: Population | None = None
 
     @field_validator("name")
@@ -124,10 +137,10 @@ class StudySection(Section):
 class ModelSection(Section):
     """The frozen base model; ``adapter`` is a LoRA's folder that each trial begins from."""
 
-    base: Annotated[str, Field(min_length=1)]
-    adapter: str | None = None
+    base: Place
+    adapter: Place | None = None
     precision: Literal[PRECISIONS] = "auto"  # type: ignore[valid-type]
-    revision: str | None = None
+    revision: Key | None = None
     double_quant: bool = True
     gradient_checkpointing: bool = False
     trust_remote_code: bool = False
@@ -136,16 +149,16 @@ class ModelSection(Section):
 class DataSection(Section):
     """Rows to train on, and rows to judge by."""
 
-    source: Annotated[str, Field(min_length=1)]
+    source: Place
     format: Literal[FORMATS] = "auto"  # type: ignore[valid-type]
-    split: str = "train"
-    subset: str | None = None
-    validation: str | Annotated[float, Field(gt=0, lt=1)] = 0.1
-    rows: Positive | None = None
-    prompt_key: str = "prompt"
-    completion_key: str = "completion"
-    messages_key: str = "messages"
-    text_key: str = "text"
+    split: Key = "train"
+    subset: Key | None = None
+    validation: Place | Annotated[float, Field(gt=0, lt=1)] = 0.1
+    rows: Rows | None = None
+    prompt_key: Key = "prompt"
+    completion_key: Key = "completion"
+    messages_key: Key = "messages"
+    text_key: Key = "text"
 
 
 class EvaluateSection(Section):
@@ -160,46 +173,46 @@ class EvaluateSection(Section):
     ``tasks_path`` is a folder with tasks of the user's own.
     """
 
-    every: Positive = 50
-    rows: Positive = 200
-    batch_size: Positive = 8
-    patience: Count = 0
-    min_delta: Annotated[float, Field(ge=0)] = 0.0
-    boards: list[Literal[BOARDS]] = []  # type: ignore[valid-type]
-    generate_every: Positive = 4
+    every: Steps = 50
+    rows: Rows = 200
+    batch_size: AtOnce = 8
+    patience: StepsOrNone = 0
+    min_delta: Annotated[float, Field(ge=0, le=1e12)] = 0.0
+    boards: list[Literal[BOARDS]] = Field(default=[], max_length=16)  # type: ignore[valid-type]
+    generate_every: Steps = 4
     budget: Annotated[float, Field(gt=0, le=1)] = 0.1
-    samples: Positive = 64
-    limits: list[str] = []
+    samples: Annotated[int, Field(ge=1, le=bounds.MOST_SAMPLES)] = 64
+    limits: Texts = []
     on_breach: Literal[ON_BREACH] = "warn"  # type: ignore[valid-type]
-    prompts: str | None = None
-    reference: str | None = None
-    classifier: str | None = None
-    canaries: Count = 0
-    tasks: list[str] = []
-    tasks_path: str | None = None
-    tasks_rows: Count = 0
+    prompts: Place | None = None
+    reference: Place | None = None
+    classifier: Place | None = None
+    canaries: Annotated[int, Field(ge=0, le=bounds.MOST_CANARIES)] = 0
+    tasks: Texts = []
+    tasks_path: Place | None = None
+    tasks_rows: Annotated[int, Field(ge=0, le=bounds.MOST_ROWS)] = 0
 
 
 class ResourcesSection(Section):
     """Where trials run and what they may take."""
 
-    devices: Literal["auto", "cpu", "all"] | list[Count] = "auto"
-    pack: Literal["auto"] | Positive = "auto"
-    memory: Literal["auto"] | str | Positive = "auto"
-    checkpoint_every: Count = 0
-    checkpoint_every_s: Annotated[float, Field(ge=0)] = 60.0
+    devices: Literal["auto", "cpu", "all"] | Devices = "auto"
+    pack: Literal["auto"] | AtOnce = "auto"
+    memory: Literal["auto"] | str | int = "auto"
+    checkpoint_every: StepsOrNone = 0
+    checkpoint_every_s: Annotated[float, Field(ge=0, le=bounds.LONGEST_S)] = 60.0
     report_every_s: Annotated[float, Field(gt=0, le=60)] = 0.2
-    retries: Count = 2
-    lease_s: Annotated[float, Field(ge=5)] = 60.0
-    stall_s: Annotated[float, Field(ge=5)] = 900.0
-    threads: Positive | None = None
+    retries: Annotated[int, Field(ge=0, le=bounds.MOST_RETRIES)] = 2
+    lease_s: Annotated[float, Field(ge=5, le=bounds.LONGEST_S)] = 60.0
+    stall_s: Annotated[float, Field(ge=5, le=bounds.LONGEST_S)] = 900.0
+    threads: AtOnce | None = None
 
     @field_validator("pack", mode="before")
     @classmethod
     def _places(cls, pack: object) -> object:
-        whole = isinstance(pack, int) and not isinstance(pack, bool) and pack >= 1
+        whole = isinstance(pack, int) and not isinstance(pack, bool) and 1 <= pack <= bounds.MOST_AT_ONCE
         if pack != AUTO and not whole:
-            raise ValueError('must be "auto" or a whole number from 1')
+            raise ValueError(f'must be "auto" or a whole number from 1 to {bounds.MOST_AT_ONCE}')
         return pack
 
     @field_validator("memory")

@@ -13,15 +13,17 @@ import tomli_w
 from pydantic import ValidationError
 
 from core import paths
-from core.contract import condition, knobs, searching, spec, toml
+from core.contract import bounds, condition, knobs, searching, spec, toml
 from core.contract.limits import Limit
 from core.contract.metrics import TASK
-from core.contract.plain import plain
+from core.contract.plain import plain, shown
 from core.contract.secrets import Redactor
 from core.contract.space import Choice, Dimension, Range, read_dimension
 from core.errors import Problem, SpecError
 
 LARGEST_FILE_BYTES = 1 << 20
+_LARGEST = 10**bounds.MOST_DIGITS  # whole numbers up to here are told with the bound of their key
+MOST_NEAREST = 20  # unknown keys for which the nearest is looked up: that takes its time
 SECTION_NAMES = ("study", "model", "data", "train", "space", "evaluate", "resources")
 
 
@@ -47,7 +49,9 @@ def load(path: Path) -> spec.Spec:
 
 def parse(raw: dict, where: str = "study") -> spec.Spec:
     """The study in ``raw``, a TOML file's content. Raises SpecError with every problem found."""
-    problems = _secrets(raw, where)
+    problems: list[Problem] = []
+    raw = _bounded(raw, where, problems)
+    problems += _secrets(raw, where)
     _unknown_keys(raw, SECTION_NAMES, where, "section", problems)
     for name in ("study", "model", "data"):
         if name not in raw:
@@ -99,6 +103,22 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(options)}"
 
 
+def _bounded(raw: dict, where: str, problems: list[Problem]) -> dict:
+    """``raw`` without the keys whose values nobody could even show: too deep, too many, too long."""
+    kept: dict[str, Any] = {}
+    for section, content in raw.items():
+        keys = content if isinstance(content, dict) else {"": content}
+        beyond = {key: found for key, one in keys.items() if (found := bounds.fault(one, _LARGEST))}
+        for key, (place, wrong) in beyond.items():
+            label = plain(f"{section}{f'.{key}' if key else ''}{place}", 120)
+            problems.append(Problem(f"{label}: {wrong}", where, "no study needs such a value"))
+        if isinstance(content, dict):
+            kept[section] = {key: one for key, one in content.items() if key not in beyond}
+        elif not beyond:
+            kept[section] = content
+    return kept
+
+
 def _secrets(raw: dict, where: str) -> list[Problem]:
     """The file is kept with the study, shown, and given to others."""
     redactor, found = Redactor(), []
@@ -113,19 +133,19 @@ def _secrets(raw: dict, where: str) -> list[Problem]:
 
 def _unknown_keys(raw: dict, known: Iterable[str], where: str, noun: str, problems: list[Problem]) -> None:
     options = list(known)
-    for key in raw:
-        if key not in options:
-            problems.append(
-                Problem(f"unknown {noun} {plain(str(key), 80)!r}", where, nearest(str(key), options))
-            )
+    unknown = [str(key) for key in raw if key not in options]
+    for key in unknown[:MOST_NEAREST]:
+        found = nearest(key[: bounds.LONGEST_NAME], options)
+        problems.append(Problem(f"unknown {noun} {plain(key, 80)!r}", where, found))
+    if len(unknown) > MOST_NEAREST:
+        problems.append(Problem(f"{len(unknown) - MOST_NEAREST} more unknown {noun}s", where, ""))
 
 
 def _read_section(name: str, raw: object, where: str, problems: list[Problem]) -> spec.Section | None:
     kind = spec.SECTIONS[name]
     if not isinstance(raw, dict):
-        problems.append(
-            Problem(f"{name} = {raw!r} is not a section", where, f"write [{name}] above its keys")
-        )
+        what = f"{name} = {shown(raw)} is not a section"
+        problems.append(Problem(what, where, f"write [{name}] above its keys"))
         return None
     _unknown_keys(raw, kind.model_fields, f"{where} [{name}]", "key", problems)
     for key, known in spec.TABLES.items():
@@ -157,7 +177,9 @@ def _told(error: ValidationError, where: str) -> list[Problem]:
 def _read_train(raw: object, where: str, problems: list[Problem]) -> dict[str, knobs.Value]:
     train = knobs.defaults()
     if not isinstance(raw, dict):
-        problems.append(Problem(f"train = {raw!r} is not a section", where, "write [train] above its keys"))
+        problems.append(
+            Problem(f"train = {shown(raw)} is not a section", where, "write [train] above its keys")
+        )
         return train
     _unknown_keys(raw, knobs.KNOBS, f"{where} [train]", "knob", problems)
     for name, value in raw.items():
@@ -169,14 +191,16 @@ def _read_train(raw: object, where: str, problems: list[Problem]) -> dict[str, k
         else:
             fix = knobs.KNOBS[name].meaning
         if wrong:
-            problems.append(Problem(f"{name} = {plain(repr(value), 80)}: {wrong}", f"{where} [train]", fix))
+            problems.append(Problem(f"{name} = {shown(value)}: {wrong}", f"{where} [train]", fix))
         train[name] = value
     return train
 
 
 def _read_space(raw: object, where: str, problems: list[Problem]) -> dict[str, Dimension]:
     if not isinstance(raw, dict):
-        problems.append(Problem(f"space = {raw!r} is not a section", where, "write [space] above its keys"))
+        problems.append(
+            Problem(f"space = {shown(raw)} is not a section", where, "write [space] above its keys")
+        )
         return {}
     _unknown_keys(raw, knobs.KNOBS, f"{where} [space]", "knob", problems)
     space: dict[str, Dimension] = {}
@@ -270,9 +294,7 @@ def _with_absolute_paths(whole: spec.Spec, folder: Path) -> spec.Spec:
     """Paths that exist beside the file become absolute: the engine runs in another folder."""
 
     def settled(text: str) -> str:
-        path = paths.expanded(text)
-        beside = path if path.is_absolute() else folder / path
-        return str(beside.resolve()) if ":" not in text and beside.exists() else text
+        return paths.here(text, folder)
 
     model = {"base": settled(whole.model.base)}
     if whole.model.adapter is not None:

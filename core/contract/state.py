@@ -85,6 +85,11 @@ class Trial(msgspec.Struct, frozen=True):
     place_of: int = -1  # the trial of a population whose place it took
 
     @property
+    def begun(self) -> bool:
+        """Has its worker begun to run it? While that loads the base it has not."""
+        return bool(self.clock.steps)
+
+    @property
     def pending(self) -> bool:
         """Is its training done, and its last scoring still to come?"""
         return self.state == COMPLETE and self.scoring >= 0
@@ -121,6 +126,13 @@ class Study(msgspec.Struct, frozen=True):
     def objectives(self) -> tuple[tuple[str, str], ...]:
         """(metric, direction) in the order of a trial's ``values``."""
         return tuple((one["metric"], one["direction"]) for one in self.spec["study"]["objectives"])
+
+    @property
+    def untrained(self) -> bool:
+        """Has it ended without a trained step?"""
+        return self.state not in LIVE_STUDY and not any(
+            one.step or one.state == COMPLETE for one in self.trials.values()
+        )
 
 
 class Past(msgspec.Struct, frozen=True):

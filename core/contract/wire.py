@@ -8,73 +8,86 @@ POST /request          one request as JSON, its reply as JSON
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
-from core.contract import work
+from core.contract import bounds, work
+from core.contract.bounds import Int, Name, Path, Text
 from core.contract.events import AnyEvent
 from core.contract.evidence import Evidence
 from core.contract.foretold import Forecast, MemoryNow
 from core.contract.insides import Insides
 from core.contract.learnt import Importance, SearchState
+from core.contract.plain import plain
 from core.contract.state import State
+from core.errors import RefusedError
 
 PROTOCOL = 1
+AtOnce = Annotated[int, msgspec.Meta(ge=1, le=bounds.MOST_AT_ONCE)]
+Note = Annotated[str, msgspec.Meta(max_length=bounds.LONGEST_NOTE)]
+Priority = Annotated[int, msgspec.Meta(ge=-bounds.LARGEST_PRIORITY, le=bounds.LARGEST_PRIORITY)]
+Place = Annotated[int, msgspec.Meta(ge=0, le=bounds.MOST_ENTRIES)]
 
 
 class StartStudy(msgspec.Struct, frozen=True, tag="start-study"):
-    """Begin a study, or go on with the one of that name when ``spec`` is the same."""
+    """Begin a study, or go on with the one of that name when ``spec`` is the same. ``environment`` holds what
+    is set of core.contract.environment.NAMES where it was asked; None: the engine's own holds."""
 
     spec: dict[str, Any]
-    where: str = ""  # the file it came from, for messages
-    by: str = "console"
+    where: Path = ""  # the file it came from, for messages
+    by: Name = "console"
+    environment: dict[Name, Text] | None = None
+
+    def __repr__(self) -> str:
+        """Without the environment, which may hold a token: a request may be logged."""
+        return f"StartStudy({self.spec!r}, {self.where!r}, {self.by!r})"
 
 
 class StopStudy(msgspec.Struct, frozen=True, tag="stop-study"):
     """End the running trials and start no more. Finished results stay."""
 
-    study: str
-    by: str = "console"
+    study: Name
+    by: Name = "console"
 
 
 class PauseStudy(msgspec.Struct, frozen=True, tag="pause-study"):
     """Keep all trials of a study and give its devices back."""
 
-    study: str
-    by: str = "console"
+    study: Name
+    by: Name = "console"
 
 
 class ResumeStudy(msgspec.Struct, frozen=True, tag="resume-study"):
     """Let a paused study take its devices again."""
 
-    study: str
-    by: str = "console"
+    study: Name
+    by: Name = "console"
 
 
 class PauseTrial(msgspec.Struct, frozen=True, tag="pause-trial"):
     """Pause a starting or running trial."""
 
-    study: str
-    trial: int
-    by: str = "console"
+    study: Name
+    trial: Int
+    by: Name = "console"
 
 
 class ResumeTrial(msgspec.Struct, frozen=True, tag="resume-trial"):
     """Let a paused trial go on."""
 
-    study: str
-    trial: int
-    by: str = "console"
+    study: Name
+    trial: Int
+    by: Name = "console"
 
 
 class PruneTrial(msgspec.Struct, frozen=True, tag="prune-trial"):
     """End a trial that is queued, starting, running or paused."""
 
-    study: str
-    trial: int
-    by: str = "console"
-    why: str = ""
+    study: Name
+    trial: Int
+    by: Name = "console"
+    why: Text = ""
 
 
 class Foresee(msgspec.Struct, frozen=True, tag="foresee"):
@@ -82,78 +95,78 @@ class Foresee(msgspec.Struct, frozen=True, tag="foresee"):
     own knobs); ``changes`` are knobs, and "precision" and "gradient_checkpointing" of the base. The reply's
     answer is a Forecast."""
 
-    study: str
-    trial: int | None = None
+    study: Name
+    trial: Int | None = None
     changes: dict[str, Any] = {}
-    pack: int = 1
-    device: str = ""
+    pack: AtOnce = 1
+    device: Name = ""
 
 
 class WeighMemory(msgspec.Struct, frozen=True, tag="weigh-memory"):
     """Who holds what, and what the queue waits for. The reply's answer is a MemoryNow."""
 
-    study: str
+    study: Name
 
 
 class AskEvidence(msgspec.Struct, frozen=True, tag="ask-evidence"):
     """The worst samples of a trial's metric; trial -1 is the base. The reply's answer is Evidence."""
 
-    study: str
-    trial: int
-    metric: str
+    study: Name
+    trial: Int
+    metric: Name
 
 
 class EnqueueTrial(msgspec.Struct, frozen=True, tag="enqueue-trial"):
     """Queue a trial written by hand: ``knobs`` over those of the study, or of the trial ``like``. Knobs of
     the space that are not named are the sampler's. The reply's answer is a Queued."""
 
-    study: str
+    study: Name
     knobs: dict[str, Any]
-    like: int | None = None
-    by: str = "console"
+    like: Int | None = None
+    by: Name = "console"
 
 
 class CloneTrial(msgspec.Struct, frozen=True, tag="clone-trial"):
     """Queue a trial that goes on from where ``trial`` stands now, with ``changes`` of its knobs; the original
     goes on beside it. The reply's answer is a Queued."""
 
-    study: str
-    trial: int
+    study: Name
+    trial: Int
     changes: dict[str, Any] = {}
-    by: str = "console"
-    place_of: int = -1  # the trial of a population that is about to be pruned for it
+    by: Name = "console"
+    place_of: Int = -1  # the trial of a population that is about to be pruned for it
 
 
 class EditTrial(msgspec.Struct, frozen=True, tag="edit-trial"):
     """Change knobs of a trial while it runs: numbers, or factors such as "x0.5". Its result is told the
     sampler only where it is ``counted``."""
 
-    study: str
-    trial: int
+    study: Name
+    trial: Int
     changes: dict[str, Any]
     counted: bool = False
-    by: str = "console"
+    by: Name = "console"
 
 
 class ReprieveTrial(msgspec.Struct, frozen=True, tag="reprieve-trial"):
     """Take a prune back while the trial's checkpoint exists."""
 
-    study: str
-    trial: int
-    by: str = "console"
+    study: Name
+    trial: Int
+    by: Name = "console"
 
 
 class MarkTrial(msgspec.Struct, frozen=True, tag="mark-trial"):
     """Note or star a trial, pin it to a device ("" lets it go), or give it a place in the queue; None leaves
     as it is."""
 
-    study: str
-    trial: int
-    note: str | None = None
+    study: Name
+    trial: Int
+    note: Note | None = None
     starred: bool | None = None
-    device: str | None = None
-    priority: int | None = None
-    by: str = "console"
+    device: Name | None = None
+    priority: Priority | None = None
+    by: Name = "console"
 
 
 class ChangeStudy(msgspec.Struct, frozen=True, tag="change-study"):
@@ -161,16 +174,22 @@ class ChangeStudy(msgspec.Struct, frozen=True, tag="change-study"):
     other, [space] knob by knob (None takes a knob out). The reply's answer is a Change; with ``preview``
     nothing happens."""
 
-    study: str
+    study: Name
     changes: dict[str, dict[str, Any]]
     preview: bool = False
-    by: str = "console"
+    by: Name = "console"
+
+
+class Started(msgspec.Struct, frozen=True, tag="started"):
+    """The study runs. ``notes`` say where its environment is other than the engine's own."""
+
+    notes: tuple[str, ...] = ()
 
 
 class Queued(msgspec.Struct, frozen=True, tag="queued"):
     """The number of the trial that was queued."""
 
-    trial: int
+    trial: Int
 
 
 class Change(msgspec.Struct, frozen=True, tag="change"):
@@ -184,22 +203,22 @@ class AskImportance(msgspec.Struct, frozen=True, tag="ask-importance"):
     """Which knobs matter for an objective, by its place? ``method`` is one of core.contract.learnt. The
     reply's answer is Importance."""
 
-    study: str
-    method: str = "ped-anova"
-    objective: int = 0
+    study: Name
+    method: Name = "ped-anova"
+    objective: Place = 0
 
 
 class AskSearch(msgspec.Struct, frozen=True, tag="ask-search"):
     """How do sampler and pruner stand? The reply's answer is SearchState."""
 
-    study: str
+    study: Name
 
 
 class AskInsides(msgspec.Struct, frozen=True, tag="ask-insides"):
     """Where a trial's loss is and where it looks. The reply's answer is Insides."""
 
-    study: str
-    trial: int
+    study: Name
+    trial: Int
 
 
 class StopEngine(msgspec.Struct, frozen=True, tag="stop-engine"):
@@ -213,13 +232,13 @@ AnyRequest = (
     | Foresee | WeighMemory | AskEvidence | AskImportance | AskSearch | AskInsides | StopEngine
     | EnqueueTrial | CloneTrial | EditTrial | ReprieveTrial | MarkTrial | ChangeStudy
 )  # fmt: skip
-Answer = Forecast | MemoryNow | Evidence | Queued | Change | Importance | SearchState | Insides
+Answer = Forecast | MemoryNow | Evidence | Started | Queued | Change | Importance | SearchState | Insides
 
 
 class Ask(msgspec.Struct, frozen=True, tag="ask"):
     """A request on the WebSocket; the Reply carries the same ``id``."""
 
-    id: int
+    id: Int
     request: AnyRequest
 
 
@@ -271,6 +290,26 @@ def encode(message: object) -> bytes:
     return _pack.encode(message)
 
 
+def encode_request(request: Ask | AnyRequest, as_json: bool = False) -> bytes:
+    """``request`` as it is sent. Raises RefusedError for what cannot be: the engine would refuse it, too."""
+    try:
+        return msgspec.json.encode(request) if as_json else _pack.encode(request)
+    except (ValueError, OverflowError, RecursionError) as error:
+        place, wrong = bounds.fault(request) or ("", f"it cannot be sent: {error}")
+        raise RefusedError.of(f"{place.lstrip('.') or 'request'}: {wrong}", "request") from None
+
+
+def encode_reply(reply: Reply, as_json: bool = False) -> bytes:
+    """``reply``; where its answer cannot be written, a refusal that says so: who asked is never left without
+    one."""
+    write = msgspec.json.encode if as_json else _pack.encode
+    try:
+        return write(reply)
+    except (ValueError, OverflowError, RecursionError, TypeError) as error:
+        what = plain(f"the answer cannot be written: {error}", 300)
+        return write(Reply(reply.id, False, what, "engine", "its log holds more: `trimtab logs`"))
+
+
 def _read(decoder: Any, raw: bytes) -> Any:
     """Raises msgspec.DecodeError, and nothing else, for whatever it is not."""
     try:
@@ -279,9 +318,17 @@ def _read(decoder: Any, raw: bytes) -> Any:
         raise msgspec.DecodeError(f"{type(error).__name__}: {error}") from error
 
 
+def _bounded(request: Any) -> Any:
+    """What stands in tables that no type describes has bounds, too. Raises msgspec.DecodeError."""
+    beyond = bounds.fault(request)
+    if beyond:
+        raise msgspec.ValidationError(f"{beyond[1]} - at `${beyond[0]}`")
+    return request
+
+
 def read_request(raw: bytes) -> AnyRequest:
     """A request as JSON. Raises msgspec.DecodeError on anything else."""
-    return _read(_request, raw)
+    return _bounded(_read(_request, raw))
 
 
 def read_to_console(raw: bytes) -> ToConsole:
@@ -291,7 +338,7 @@ def read_to_console(raw: bytes) -> ToConsole:
 
 def read_from_console(raw: bytes) -> Ask:
     """Raises msgspec.DecodeError on anything else."""
-    return _read(_from_console, raw)
+    return _bounded(_read(_from_console, raw))
 
 
 def read_from_worker(raw: bytes) -> work.FromWorker:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from core.contract.bounds import Count, Int, Name, Pid, Seconds
 from core.contract.events import AnyEvent
 
 
@@ -14,34 +15,36 @@ class Hello(msgspec.Struct, frozen=True, tag="hello"):
     """The worker's first word on each connection: who it is and what it holds."""
 
     protocol: int
-    worker: str
-    pid: int
-    study: str
-    device: str
-    trials: tuple[int, ...] = ()
-    memory_bytes: int | None = None
+    worker: Name
+    pid: Pid
+    study: Name
+    device: Name
+    trials: tuple[Int, ...] = ()
+    memory_bytes: Count | None = None
 
 
 class Told(msgspec.Struct, frozen=True, tag="told"):
     """An event the worker saw happen; ``number`` counts from 1 in this worker's life."""
 
-    number: int
+    number: Int
     event: AnyEvent
 
 
 class Beat(msgspec.Struct, frozen=True, tag="beat"):
     """I live: renews the lease. Sent every few seconds even while a step takes long."""
 
-    busy_s: float = 0.0  # time since the training thread last came up for air
+    busy_s: Seconds = 0.0  # time since the training thread last came up for air
 
 
 class Broken(msgspec.Struct, frozen=True, tag="broken"):
-    """The worker as a whole cannot work (no model, no data): the study stops with this."""
+    """The worker as a whole cannot work (no model, no data): the study stops with this. Where it ``keeps``
+    its trials they wait until what is wrong was put right."""
 
     what: str
     where: str = ""
     fix: str = ""
     traceback: str = ""
+    keeps: bool = False
 
 
 class Leaving(msgspec.Struct, frozen=True, tag="leaving"):

@@ -31,9 +31,19 @@ class BoardFeed:
         supervisor.watchers.append(self._watch)
 
     def _watch(self, event: e.Event, state: s.State) -> None:
+        if isinstance(event, e.StudyCreated):  # one of this name may have been before, in another folder
+            self._thread.submit(self._forget, event.study)
         if isinstance(event, (e.TrialQueued, *READINGS, *ENDED)):
             study = state.studies[event.study]
             self._thread.submit(self._write, event, study)
+
+    def _forget(self, study: str) -> None:
+        before = self._boards.pop(study, None)
+        if before is not None:
+            try:
+                before.close()
+            except OSError as error:
+                log.error("TensorBoard files of %s: %s", study, error)
 
     def _write(self, event: e.TrialEvent, study: s.Study) -> None:
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -14,6 +13,7 @@ from core.contract.limits import Limit
 from core.contract.metrics import SLICE
 from core.contract.score import Score
 from core.daemon import drifting as drift
+from core.daemon.background import Tasks
 from core.daemon.drifting import Finding, History
 from core.daemon.supervisor import Supervisor
 from core.errors import TrimtabError
@@ -86,7 +86,7 @@ class Breaches:
         self._supervisor, self._ask = supervisor, ask
         self._known: dict[tuple[str, int], frozenset[str]] = {}
         self._history: dict[tuple[str, int], History] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks("a limit's consequence")
         supervisor.watchers.append(self._watch)
 
     def take_up(self, study: s.Study) -> None:
@@ -96,6 +96,9 @@ class Breaches:
             self._history[study.name, trial.number] = {name: [one] for name, one in trial.scores.items()}
 
     def _watch(self, event: e.Event, state: s.State) -> None:
+        if isinstance(event, e.StudyCreated):  # nothing of one before it
+            self._known = {key: one for key, one in self._known.items() if key[0] != event.study}
+            self._history = {key: one for key, one in self._history.items() if key[0] != event.study}
         if not isinstance(event, e.TrialScored):
             return
         study, key = state.studies[event.study], (event.study, event.trial)
@@ -122,9 +125,7 @@ class Breaches:
                 self._do(wire.PruneTrial(name, trial, by=by, why=found.text))
 
     def _do(self, request: wire.AnyRequest) -> None:
-        task = asyncio.ensure_future(self._asked(request))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.start(self._asked(request))
 
     async def _asked(self, request: wire.AnyRequest) -> None:
         try:

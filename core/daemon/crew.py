@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +19,9 @@ import psutil
 
 from core import cores, paths
 from core.contract import wire, work
+from core.contract.process import born, lives
 from core.daemon.placement import CPU, Slot
+from core.errors import TrimtabError
 from core.store import runs
 
 log = logging.getLogger("trimtab.crew")
@@ -56,7 +58,11 @@ class Worker:
         """Send without waiting; what is lost with a connection is said again at the next Hello."""
         if self.send is not None:
             task = asyncio.ensure_future(self._deliver(self.send, wire.encode(message)))
-            task.add_done_callback(lambda done: done.exception())
+            task.add_done_callback(self._delivered)
+
+    def _delivered(self, task: asyncio.Future[None]) -> None:
+        if not task.cancelled() and task.exception():
+            log.error("worker %s cannot be told anything", self.name, exc_info=task.exception())
 
     def tell_all(self, messages: Iterable[work.ToWorker]) -> None:
         """Send each."""
@@ -79,8 +85,12 @@ class Worker:
 class Crew:
     """Starts workers, watches their leases and exits, and says when one is gone."""
 
-    def __init__(self, socket: Path, gone: Gone) -> None:
+    def __init__(
+        self, socket: Path, gone: Gone, environment: Callable[[str], Mapping[str, str]] | None = None
+    ) -> None:
+        """``environment`` gives that of a study; the engine's own where there is none."""
         self._socket = socket
+        self._of_study = environment or (lambda study: os.environ)
         self._gone = gone
         self.workers: dict[str, Worker] = {}
         self.known: set[str] = set()  # all that this engine ever had: their loss is told
@@ -100,23 +110,25 @@ class Crew:
                 stderr=out,
                 start_new_session=True,
                 cwd=folder,
-                env=self._environment(slot),
+                env=self._environment(slot, self._of_study(study)),
             )
+        for gone in self.known - self.workers.keys():  # lost: this one is in the place of such
+            _forget(folder, gone)
         _note_process(folder, name, process.pid)
         worker = Worker(name, study, slot.label, folder, lease_s, process.pid, process)
         self._add(worker)
         log.info("worker %s of %s: process %d", name, study, process.pid)
         return worker
 
-    def _environment(self, slot: Slot) -> dict[str, str]:
-        """The engine's own with what a worker must know; a spin count where the user says nothing on it."""
-        said = any(name in os.environ for name in SPIN_SETTINGS)
+    def _environment(self, slot: Slot, own: Mapping[str, str]) -> dict[str, str]:
+        """The study's ``own`` with what a worker must know; a spin count where nothing is said of it."""
+        said = any(name in own for name in SPIN_SETTINGS)
         spin = {} if said else {"GOMP_SPINCOUNT": str(SPIN_COUNT)}
         there = [one.device for one in self.workers.values() if not one.leaving]
         # a worker of a card rests while the card works: only those on the CPU share it
         beside = there.count(CPU.label) if slot == CPU else 0
         return {
-            **os.environ,
+            **own,
             **spin,
             "PYTHONPATH": str(paths.root()),
             work.ENV_SOCKET: str(self._socket),
@@ -155,6 +167,8 @@ class Crew:
             asyncio.get_running_loop().remove_reader(worker.pidfd)
             os.close(worker.pidfd)
             worker.pidfd = -1
+        if worker.leaving:
+            _forget(worker.folder, worker.name)
         self._gone(worker, why)
 
     def give_up(self, worker: Worker, why: str) -> None:
@@ -175,7 +189,7 @@ class Crew:
                 silent_s = now - worker.heard_at
                 if silent_s > worker.lease_s:
                     self.give_up(worker, f"its worker {worker.name} was silent for {silent_s:.0f} s")
-                elif worker.pidfd < 0 and not _lives(worker.pid):
+                elif worker.pidfd < 0 and not lives(worker.pid):
                     self._exited(worker)
 
     async def leave(self, why: str, within_s: float) -> None:
@@ -191,40 +205,26 @@ class Crew:
             self._drop(worker, why)
 
 
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except OSError:
-        return False
-    return True
-
-
-def _born(pid: int) -> str:
-    """When the process began, in ticks of this boot: no clock that is set changes it. Raises OSError."""
-    stat = Path(f"/proc/{pid}/stat")
-    if not stat.exists() and Path("/proc/self/stat").exists():
-        raise ProcessLookupError(pid)
-    try:
-        ticks = stat.read_text().rpartition(")")[2].split()[19]  # proc_pid_stat(5): starttime
-        return f"{ticks}@{Path('/proc/sys/kernel/random/boot_id').read_text().strip()}"
-    except FileNotFoundError:  # no Linux
-        return f"{psutil.Process(pid).create_time():.0f}"
-
-
 def _note_process(folder: Path, name: str, pid: int) -> None:
     """Keep who the worker is for the next engine: a number alone may be somebody else's by then."""
     with contextlib.suppress(OSError):
         note = runs.worker_log(folder, name).with_suffix(".pid")
         with open(note, "w", encoding="utf-8", opener=paths.no_link) as file:
-            file.write(f"{pid} {_born(pid)}\n")
+            file.write(f"{pid} {born(pid)}\n")
+
+
+def _forget(folder: Path, name: str) -> None:
+    """Its note is of no more use: it is gone, and its trials are elsewhere."""
+    with contextlib.suppress(OSError, TrimtabError):
+        runs.worker_log(folder, name).with_suffix(".pid").unlink(missing_ok=True)
 
 
 def _noted(folder: Path, name: str) -> psutil.Process | None:
     """The process that was noted, when it is still the same. Raises OSError or ValueError without a note."""
-    pid, born = runs.worker_log(folder, name).with_suffix(".pid").read_text().split()
+    pid, since = runs.worker_log(folder, name).with_suffix(".pid").read_text().split()
     try:
         process = psutil.Process(int(pid))
-        return process if _born(int(pid)) == born else None
+        return process if born(int(pid)) == since else None
     except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
         return None
 
@@ -246,6 +246,7 @@ def end_stray(folder: Path, name: str) -> None:
         process = _noted(folder, name)
         if process is not None:
             process.kill()
+    _forget(folder, name)
 
 
 def log_tail(worker: Worker, limit_bytes: int = 4000) -> str:

@@ -34,7 +34,7 @@ def due(
             yield work.Prune(number, "the trial is no longer this worker's")
     for trial in mine.values():
         if trial.number not in holds:
-            if trial.state == s.STARTING:
+            if not trial.begun:
                 yield from given(trial, assignment)
                 if trial.asked == "prune":  # while its worker started
                     yield work.Prune(trial.number, why_pruned(trial.number))

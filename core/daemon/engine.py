@@ -7,16 +7,18 @@ import contextlib
 import logging
 import signal
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
 from core import paths
 from core.contract import wire
 from core.contract.state import LIVE_STUDY
+from core.daemon.background import kept_going
 from core.daemon.boards import BoardFeed
 from core.daemon.hub import Hub
-from core.daemon.lock import EngineLock
+from core.daemon.lock import RENEW_S, EngineLock
 from core.daemon.machine import Machine
 from core.daemon.runner import WORKER_MODULE
 from core.daemon.searching import SearchFactory, real_search
@@ -39,6 +41,10 @@ def version() -> str:
         return "checkout"
 
 
+def _part(name: str, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
+    return asyncio.create_task(kept_going(name, work), name=name)
+
+
 class Engine:
     """One per home folder. ``search`` and ``worker_module`` are the rooms it works with."""
 
@@ -53,34 +59,32 @@ class Engine:
         self._boards = BoardFeed(self._supervisor)
         self._leave = asyncio.Event()
         self._why = "the engine was stopped"
-        self._failed = False
 
     async def run(self) -> None:
         """Serve until told to leave. Raises EngineError when another engine holds the home folder."""
         lock = EngineLock(paths.lock_path(self._home))
-        paths.private(self._socket.parent)
         self._studies.load()
         self._hub.changed(self._supervisor.state, ())
         machine = Machine(self._supervisor, self._hub)
         telling = Telling(self._supervisor, self._studies)
         server = Server(self._supervisor, self._hub, telling, self._handle, version())
-        tasks = [self._task(self._supervisor.run())]
-        await machine.once()
+        tasks = [_part("the writer", self._supervisor.run)]
+        await kept_going("the first reading of the machine", machine.once, tries=1)
         self._studies.resume()
         await server.open(self._socket)
         log.info("engine %s serves at %s", version(), self._socket)
         tasks += [
-            self._task(machine.run(self._studies.crew)),
-            self._task(self._studies.crew.watch()),
-            self._task(self._boards.run()),
-            self._task(self._watch_idle()),
+            _part("the reading of the machine", partial(machine.run, self._studies.crew)),
+            _part("the watch over the workers", self._studies.crew.watch),
+            _part("TensorBoard's feed", self._boards.run),
+            _part("the watch for idleness", self._watch_idle),
+            _part("the renewal of the lock", partial(_renewed, lock)),
         ]
         self._listen_for_signals()
         await self._leave.wait()
         log.info("leaving: %s", self._why)
-        if not self._failed:  # else the workers stay: the next engine takes them over
-            await self._studies.leave(self._why)
-            await self._supervisor.settled()
+        await self._studies.leave(self._why)
+        await self._supervisor.settled()
         for task in tasks:
             task.cancel()
         await server.close()
@@ -88,18 +92,6 @@ class Engine:
         with contextlib.suppress(FileNotFoundError):
             self._socket.unlink()
         lock.release()
-
-    def _task(self, work: Awaitable[None]) -> asyncio.Task[None]:
-        task = asyncio.ensure_future(work)
-        task.add_done_callback(self._task_ended)
-        return task
-
-    def _task_ended(self, task: asyncio.Task[None]) -> None:
-        """A part that fails takes the engine down with a clear log: the next start takes up all."""
-        if not task.cancelled() and task.exception():
-            log.critical("a part of the engine failed", exc_info=task.exception())
-            self._why, self._failed = "a part of the engine failed", True
-            self._leave.set()
 
     def _listen_for_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -129,3 +121,9 @@ class Engine:
                 self._why = "nothing to do"
                 self._leave.set()
                 return
+
+
+async def _renewed(lock: EngineLock) -> None:
+    while True:
+        await asyncio.sleep(RENEW_S)
+        lock.renew()

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
-import http.client
-import json
+import contextlib
 import os
-import socket as sockets
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 from core import paths
+from core.contract.health import health
 from core.contract.plain import plain
+from core.daemon.lock import Turn, unwritable
 from core.errors import EngineError
 
 START_DEADLINE_S = 30.0
@@ -21,48 +20,31 @@ POLL_S = 0.03
 LOG_TAIL_BYTES = 2000
 
 
-class _UnixHTTP(http.client.HTTPConnection):
-    """HTTP over the Unix socket without aiohttp, whose import would delay the first paint."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__("engine", timeout=5.0)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
-
-
-def health(socket: Path) -> dict | None:
-    """What the engine at ``socket`` says of itself; None when none answers."""
-    connection = _UnixHTTP(socket)
-    try:
-        connection.request("GET", "/health")
-        return json.loads(connection.getresponse().read())
-    except (OSError, http.client.HTTPException, ValueError):
-        return None
-    finally:
-        connection.close()
-
-
 def ensure(home: Path | None = None) -> Path:
     """The socket of a living engine, started here when there was none.
 
-    Raises EngineError with the end of the engine's log when it does not come up.
+    Raises EngineError: with the end of the engine's log when it does not come up; for an engine that does
+    not answer; for a home folder that is not this user's own, or cannot be written.
     """
-    base = paths.private(home or paths.home())
+    base = paths.private(home or paths.home(), EngineError)
     socket = paths.socket_path(base)
     if health(socket):
         return socket
-    starting = os.open(base / "engine.starting", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        fcntl.flock(starting, fcntl.LOCK_EX)  # two consoles at once start one engine
+        _start_once(base, socket)
+    except OSError as error:
+        raise unwritable(base, error) from error
+    return socket
+
+
+def _start_once(base: Path, socket: Path) -> None:
+    turn = Turn(base / "engine.starting")
+    try:
+        turn.wait(START_DEADLINE_S)  # in vain: the starter is stuck; the engine's own lock decides
         if not health(socket):
             _start(base, socket)
     finally:
-        os.close(starting)
-    return socket
+        turn.over()
 
 
 def _start(base: Path, socket: Path) -> None:
@@ -81,8 +63,9 @@ def _start(base: Path, socket: Path) -> None:
         )
     deadline = time.monotonic() + START_DEADLINE_S
     while time.monotonic() < deadline:
-        if health(socket):
-            return
+        with contextlib.suppress(EngineError):  # on a busy machine its first answer takes long
+            if health(socket):
+                return
         if engine.poll() is not None:
             break
         time.sleep(POLL_S)

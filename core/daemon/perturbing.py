@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from core.contract.condition import met, order, rest
-from core.contract.space import Choice, Dimension, Range, Space
+from core.contract.space import Choice, Dimension, Space, last, nearest, point, step_of
 from core.contract.spec import Population
 
 
@@ -40,11 +40,10 @@ def drawn(dimension: Dimension, draw: random.Random) -> Any:
         return draw.choice(dimension.values)
     if dimension.log:
         low, high = math.log(dimension.low), math.log(dimension.high)
-        return _within(dimension, math.exp(draw.uniform(low, high)))
-    step = _step(dimension)
-    if step:
-        return _point(dimension, draw.randint(0, _last(dimension, step)), step)
-    return _within(dimension, draw.uniform(dimension.low, dimension.high))
+        return nearest(dimension, math.exp(draw.uniform(low, high)))
+    if step_of(dimension):
+        return point(dimension, draw.randint(0, last(dimension)))
+    return nearest(dimension, draw.uniform(dimension.low, dimension.high))
 
 
 def _near(dimension: Dimension, now: Any, factors: Sequence[float], draw: random.Random) -> Any:
@@ -53,11 +52,11 @@ def _near(dimension: Dimension, now: Any, factors: Sequence[float], draw: random
     if isinstance(now, bool) or not isinstance(now, int | float):
         return drawn(dimension, draw)
     factor = draw.choice(factors)
-    after = _within(dimension, now * factor)
-    if after != now or factor == 1 or not (step := _step(dimension)):
+    after = nearest(dimension, now * factor)
+    if after != now or factor == 1 or not (step := step_of(dimension)):
         return after
     # rounded to where it was: small whole numbers would stand still for ever
-    return _within(dimension, now + math.copysign(step, factor - 1))
+    return nearest(dimension, now + math.copysign(step, factor - 1))
 
 
 def _neighbour(values: Sequence[Any], now: Any, draw: random.Random) -> Any:
@@ -66,26 +65,3 @@ def _neighbour(values: Sequence[Any], now: Any, draw: random.Random) -> Any:
     at = values.index(now)
     beside = [one for one in (at - 1, at + 1) if 0 <= one < len(values)]
     return values[draw.choice(beside)] if beside else now
-
-
-def _within(dimension: Range, value: float) -> float | int:
-    """The nearest point of ``dimension``."""
-    value = min(max(value, dimension.low), dimension.high)
-    step = _step(dimension)
-    if not step:
-        return value
-    return _point(dimension, min(round((value - dimension.low) / step), _last(dimension, step)), step)
-
-
-def _step(dimension: Range) -> float | None:
-    return dimension.step or (1 if dimension.kind == "int" else None)
-
-
-def _last(dimension: Range, step: float) -> int:
-    """The number of steps from the lowest point to the highest."""
-    return math.floor((dimension.high - dimension.low) / step + 1e-9)
-
-
-def _point(dimension: Range, steps: int, step: float) -> float | int:
-    value = dimension.low + steps * step
-    return int(value) if dimension.kind == "int" else round(value, 12)

@@ -16,6 +16,10 @@ from core.contract.stopping import Stop
 from core.daemon.endings import End, Endings
 from core.daemon.searching import Searching
 from core.daemon.weighing import Put, Weighing
+from core.errors import TrimtabError
+
+LATE_S = 2.0  # for the storage to answer at the beginning
+WAITING = "search"  # whose wait is shown
 
 
 class Proposing:
@@ -41,12 +45,37 @@ class Proposing:
             self.awaited -= 1
 
     async def open(self) -> None:
-        """Have the search agree with the journal."""
-        await self._search.open()
-        awaits = awaits_boards(self._spec)
-        if known := {one.number: _as_told(one, awaits) for one in self._now().trials.values()}:
-            await self._search.reconcile(known)
+        """Have the search agree with the journal. A storage that does not answer is told, and waited for."""
+        late = asyncio.get_running_loop().call_later(LATE_S, self._say_late)
+        try:
+            await self._search.open()
+            awaits, trials = awaits_boards(self._spec), self._now().trials.values()
+            if known := {one.number: _as_told(one, awaits) for one in trials}:
+                await self._search.reconcile(known, self._readings())
+        finally:
+            late.cancel()
+        if WAITING in self._now().preparing:
+            await self._put(e.Preparing(at=time.time(), study=self._now().name, worker=WAITING, stage=""))
         self._opened.set()
+
+    def _readings(self) -> dict[int, tuple[tuple[int, ...], tuple[float, ...]]]:
+        """The objective's, of the trials that the sampler learns from: it may have missed some."""
+        metric, *more = (one.metric for one in self._spec.study.objectives)
+        told = [one for one in self._now().trials.values() if one.counted and metric in one.series]
+        return (
+            {}
+            if more
+            else {one.number: (one.series[metric].steps, one.series[metric].values) for one in told}
+        )
+
+    def _say_late(self) -> None:
+        at, name = time.time(), self._now().name
+        stage = "waiting for Optuna's storage: another program may hold it locked"
+        text = f"Optuna's storage has not answered for {LATE_S:g} s: another program may hold it locked"
+        self._put(
+            e.Preparing(at=at, study=name, worker=WAITING, stage=stage),
+            e.StudyNoted(at=at, study=name, text=f"{text}; trials begin when it answers", level="warning"),
+        )
 
     async def change(self, spec: Spec) -> None:
         """Go on by another ``spec``: what was used up may not be any more."""
@@ -75,12 +104,15 @@ class Proposing:
         if proposal is None:
             self.exhausted = "[space] is empty" if self._empty else "the search space is used up"
             return None
-        await self._put(
+        refused = await self._put(
             e.TrialQueued(
                 at=time.time(), study=study.name, trial=proposal.number,
                 params=proposal.params, knobs=proposal.knobs, why=proposal.why,
             )
         )  # fmt: skip
+        if refused:  # asked again it would propose the same again
+            what = f"the sampler's trial {proposal.number} cannot be queued: {refused[0]}"
+            raise TrimtabError.of(what, f"study {study.name}", "the engine's log holds more")
         await self._weighing.queued(self._now(), proposal.number, proposal.knobs)
         return self._now().trials.get(proposal.number)
 

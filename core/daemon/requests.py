@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from core.contract import state as s
+from core.contract.spec import Spec
+from core.contract.specfile import to_raw
 from core.errors import RefusedError
 
 
@@ -58,17 +62,69 @@ def may_resume_all(study: s.Study) -> None:
         raise RefusedError.of(f"the study is {study.state}, not paused", f"study {study.name}", "")
 
 
+def may_have_trials(study: s.Study, wanted: int) -> None:
+    """Raises RefusedError when a file asks for fewer trials than are planned: that changes a study, and is
+    not done by starting it again."""
+    planned = study.total_trials - sum(1 for one in study.trials.values() if one.by)
+    if wanted < planned:
+        raise RefusedError.of(
+            f"study.trials = {wanted}, and {planned} trials are planned already",
+            f"study {study.name}",
+            f"while it runs, `trimtab change study.trials={wanted}` plans fewer; or write {planned}",
+        )
+
+
 def may_go_on(study: s.Study, more: bool) -> None:
     """Raises RefusedError when a study cannot be taken up again; ``more`` trials are wanted than before."""
     where = f"study {study.name}"
     if study.state == "stopping":
         raise RefusedError.of("the study is being stopped", where, "start it again when it has stopped")
-    if study.state in ("stopped", "failed") and not more and len(study.trials) >= study.total_trials:
+    waiting = any(trial.state not in s.ENDED for trial in study.trials.values())
+    if waiting or more:
+        return
+    if study.state in ("stopped", "failed") and len(study.trials) >= study.total_trials:
         raise RefusedError.of(
             f"the study is {study.state} and all its {study.total_trials} trials have ended",
             where,
             "raise study.trials to go on, or take another study.name",
         )
+
+
+def goes_on(known: s.Study, spec: Spec) -> tuple[str, int] | None:
+    """Why the study goes on, and its new number of trials (0 keeps it), where somebody starts it again; None
+    where it runs or is done already. Raises RefusedError for another study of the same name."""
+    changed = _differences(known.spec, to_raw(spec))
+    if changed - {"study.trials"}:
+        raise RefusedError.of(
+            f"a study {known.name!r} with other settings exists: {', '.join(sorted(changed))}",
+            known.folder,
+            "give this one another study.name, or remove that folder",
+        )
+    may_have_trials(known, spec.study.trials)
+    more = spec.study.trials > known.total_trials
+    may_go_on(known, more)
+    if not more and known.state in ("running", "paused", "complete"):
+        return None
+    if more:
+        return f"{spec.study.trials} trials wanted", spec.study.trials
+    return f"asked again after it was {known.state}", 0
+
+
+def begins_anew(known: s.Study, spec: Spec) -> bool:
+    """Does ``spec`` begin the study anew? One that trained nothing is in nobody's way."""
+    if not known.untrained:
+        return False
+    other = _differences(known.spec, to_raw(spec)) - {"study.trials"}
+    return bool(other) or (known.state != "complete" and len(known.trials) >= known.total_trials)
+
+
+def _differences(old: dict[str, Any], new: dict[str, Any]) -> set[str]:
+    """The keys, as section.key, in which two studies differ."""
+    found = set()
+    for section in {*old, *new}:
+        before, after = old.get(section, {}), new.get(section, {})
+        found |= {f"{section}.{key}" for key in {*before, *after} if before.get(key) != after.get(key)}
+    return found
 
 
 def may_pause(trial: s.Trial) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 from msgspec.structs import replace
@@ -9,6 +10,14 @@ from msgspec.structs import replace
 from core.contract import events as e
 from core.contract import state as s
 from core.contract import work
+from core.contract.series import Series
+
+
+def at_its_step(
+    kind: type[e.TrialPaused] | type[e.TrialResumed], study: str, trial: s.Trial
+) -> e.TrialPaused | e.TrialResumed:
+    """What the engine itself says of a trial whose worker still loads the base."""
+    return kind(at=time.time(), study=study, trial=trial.number, step=trial.step)
 
 
 def fallen(study: s.Study, told: e.TrialFailed, retries: int) -> e.TrialEvent:
@@ -53,9 +62,44 @@ def forgotten(study: s.Study, worker: str) -> tuple[e.Event, ...]:
     )
 
 
-def pruned(study: s.Study, trial: s.Trial, why: str) -> e.TrialPruned:
-    """The trial ends where it stands; its worker is not asked any more."""
-    return e.TrialPruned(at=time.time(), study=study.name, trial=trial.number, step=trial.step, why=why)
+def pruned(study: s.Study, trial: s.Trial, why: str) -> e.TrialPruned | e.TrialCompleted:
+    """The trial ends where it stands; its worker is not asked any more. One that has done its steps and knows
+    what came of them is complete, though its adapter lies in its checkpoint alone."""
+    at, values = time.time(), _final(study, trial)
+    if not values:
+        return e.TrialPruned(at=at, study=study.name, trial=trial.number, step=trial.step, why=why)
+    kept = "its checkpoint is kept" if trial.checkpoint else "its weights are lost"
+    told = f"{trial.step} steps done; its adapter was not saved, {kept}: {why}"
+    return e.TrialCompleted(
+        at=at, study=study.name, trial=trial.number, step=trial.step, values=values, why=told
+    )
+
+
+def _final(study: s.Study, trial: s.Trial) -> tuple[float, ...]:
+    """The objectives' values after the last step; empty while steps or values are to come."""
+    goals = [one["metric"] for one in study.spec.get("study", {}).get("objectives", ())]
+    curves = [trial.series.get(one, Series()) for one in goals]
+    done = 0 < trial.total_steps <= trial.step and not trial.editing
+    if not done or any(not one.steps or one.steps[-1] < trial.total_steps for one in curves):
+        return ()
+    values = tuple(one.values[-1] for one in curves)
+    return values if all(math.isfinite(one) for one in values) else ()
+
+
+def kept(study: s.Study, broken: work.Broken) -> list[e.Event]:
+    """The study ends with the reason, and its trials wait: once that is put right, it may go on."""
+    at, ends = time.time(), list[e.Event]()
+    for trial in study.trials.values():
+        if trial.asked == "prune" and trial.state not in s.ENDED:
+            ends.append(pruned(study, trial, broken.what))
+        elif trial.state in s.ON_WORKER:
+            ends.append(
+                e.TrialRequeued(
+                    at=at, study=study.name, trial=trial.number, why=broken.what, retry=trial.retry
+                )
+            )
+    why = f"{broken.what} ({broken.where}) → {broken.fix}"
+    return [*ends, e.StudyEnded(at=at, study=study.name, outcome="failed", why=why)]
 
 
 def failed(study: s.Study, what: str, detail: str, broken: work.Broken | None) -> list[e.Event]:

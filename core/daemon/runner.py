@@ -111,10 +111,10 @@ class Runner:
             )
         finally:
             self.ended = True
-            await self._search.close()
             for worker in self._crew.of(self.name):
                 worker.leaving = True
                 worker.tell(work.Shutdown(f"study {self.name} ended"))
+            await self._search.close()
 
     async def _drive(self) -> None:
         await self.proposing.open()
@@ -272,7 +272,7 @@ class Runner:
                 worker=worker.name, device=slot.label, why=why,
             )
         )  # fmt: skip
-        if refused or self.study.trials[trial.number].state != s.STARTING:  # pruned at the same moment
+        if refused or self.study.trials[trial.number].state not in s.ON_WORKER:  # pruned at the same moment
             return
         if self.study.state == "paused":  # at the same moment
             self.stopping.yield_devices()
@@ -289,7 +289,7 @@ class Runner:
     def assignment(self, trial: s.Trial) -> work.Assign:
         """The trial as a worker is given it."""
         folder = str(self._folder / "trials" / str(trial.number))
-        paused = trial.asked == "pause"
+        paused = trial.asked == "pause" or (trial.state == s.PAUSED and trial.asked != "resume")
         return work.Assign(
             trial.number, trial.knobs, folder, trial.checkpoint, paused, trial.retry, trial.parent
         )
@@ -319,7 +319,7 @@ class Runner:
         tail = log_tail(worker)
         lost = [trial for trial in self._on_workers() if trial.worker == worker.name]
         if lost and worker.name not in self.departures:
-            in_vain = all(trial.state == s.STARTING for trial in lost)
+            in_vain = not any(trial.begun for trial in lost)
             self._fruitless = self._fruitless + 1 if in_vain else 0
         if self._fruitless > self._spec.resources.retries and not self.closing:
             last = (tail.strip().splitlines() or ["its log is empty"])[-1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,7 +21,11 @@ class Searching(Protocol):
     ) -> str | None: ...
     async def constrain(self, trial: int, name: str, violation: float) -> None: ...
     async def tell(self, trial: int, state: str, values: tuple[float, ...] = ()) -> None: ...
-    async def reconcile(self, trials: dict[int, tuple[str, tuple[float, ...], dict[str, Any]]]) -> None: ...
+    async def reconcile(
+        self,
+        trials: dict[int, tuple[str, tuple[float, ...], dict[str, Any]]],
+        readings: Mapping[int, tuple[Sequence[int], Sequence[float]]] | None = None,
+    ) -> None: ...
     async def close(self) -> None: ...
 
 

@@ -14,10 +14,10 @@ import msgspec
 from aiohttp import WSMsgType, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from core.contract import wire, work
+from core.contract import bounds, localsocket, wire, work
+from core.contract.peer import is_welcome
 from core.contract.plain import plain
 from core.daemon.hub import Hub
-from core.daemon.peer import is_welcome
 from core.daemon.supervisor import Supervisor
 from core.daemon.telling import Telling
 from core.errors import TrimtabError
@@ -47,6 +47,14 @@ class Seldom:
 
 
 _strangers = Seldom()
+
+
+def _no_request(error: msgspec.DecodeError, where: str, fix: str) -> wire.Reply:
+    """The refusal of what is no request, or has a value beyond its bounds."""
+    told = bounds.words(error)
+    if told != str(error):
+        return wire.Reply(0, False, plain(told, 300), "request", "give a value within the bound")
+    return wire.Reply(0, False, plain(f"not a request: {error}", 300), where, fix)
 
 
 @web.middleware
@@ -87,13 +95,7 @@ class Server:
     async def open(self, socket: Path) -> None:
         """Listen at ``socket``; a stale one is removed first (the caller holds the engine's lock)."""
         await self._runner.setup()
-        with contextlib.suppress(FileNotFoundError):
-            socket.unlink()
-        before = os.umask(0o177)
-        try:
-            await web.UnixSite(self._runner, str(socket)).start()
-        finally:
-            os.umask(before)
+        await web.SockSite(self._runner, localsocket.listening(socket)).start()
 
     async def close(self) -> None:
         """Hang up on everybody."""
@@ -119,12 +121,10 @@ class Server:
         try:
             wanted = wire.read_request(await request.read())
         except msgspec.DecodeError as error:
-            reply = wire.Reply(
-                0, False, f"not a request: {error}", "POST /request", "see core/contract/wire.py"
-            )
+            reply = _no_request(error, "POST /request", "see core/contract/wire.py")
         else:
             reply = await self._reply(0, wanted)
-        return web.Response(body=msgspec.json.encode(reply), content_type="application/json")
+        return web.Response(body=wire.encode_reply(reply, as_json=True), content_type="application/json")
 
     async def _reply(self, number: int, wanted: wire.AnyRequest) -> wire.Reply:
         try:
@@ -134,8 +134,8 @@ class Server:
             what = first.what if len(error.problems) == 1 else str(error)
             return wire.Reply(number, False, what, first.where, first.fix)
         except Exception as error:
-            log.exception("request %r", wanted)
-            what = f"the engine failed: {type(error).__name__}: {error}"
+            log.exception("request %.2000r", wanted)
+            what = plain(f"the engine failed: {type(error).__name__}: {error}", 300)
             return wire.Reply(number, False, what, "engine", "its log holds the whole: `trimtab logs`")
         return wire.Reply(number, True, answer=answer)
 
@@ -152,8 +152,7 @@ class Server:
 
     async def _console(self, socket: web.WebSocketResponse) -> None:
         await socket.send_bytes(wire.encode(wire.Welcome(wire.PROTOCOL, os.getpid(), self._version)))
-        feed = asyncio.create_task(self._hub.serve(socket.send_bytes))
-        feed.add_done_callback(lambda done: done.cancelled() or done.exception())
+        feed = asyncio.create_task(self._feed(socket))
         asked: set[asyncio.Task[None]] = set()
         try:
             async for message in socket:
@@ -166,17 +165,27 @@ class Server:
         finally:
             feed.cancel()
 
+    async def _feed(self, socket: web.WebSocketResponse) -> None:
+        """What happens, until the line breaks. A console that cannot be fed is hung up on: it attaches again
+        and is given the whole picture."""
+        try:
+            await self._hub.serve(socket.send_bytes)
+        except (ConnectionError, RuntimeError) as error:
+            log.info("a console's line broke: %s", error)
+        except Exception:
+            log.exception("a console cannot be sent what happens")
+        with contextlib.suppress(ConnectionError, RuntimeError):
+            await socket.close()
+
     async def _answer(self, socket: web.WebSocketResponse, raw: bytes) -> None:
         try:
             ask = wire.read_from_console(raw)
         except msgspec.DecodeError as error:
-            reply = wire.Reply(
-                0, False, f"not a request: {error}", "console", "use the same version of trimtab"
-            )
+            reply = _no_request(error, "console", "use the same version of trimtab")
         else:
             reply = await self._reply(ask.id, ask.request)
         with contextlib.suppress(ConnectionError, RuntimeError):
-            await socket.send_bytes(wire.encode(reply))
+            await socket.send_bytes(wire.encode_reply(reply))
 
     async def _worker(self, socket: web.WebSocketResponse) -> None:
         worker = None
@@ -195,7 +204,9 @@ class Server:
                 elif worker is not None:
                     self._telling.said(worker, said)
         except msgspec.DecodeError as error:
-            self._nonsense.say("a worker spoke nonsense: %s", error)
+            self._nonsense.say("a worker spoke nonsense: %s", bounds.words(error))
+            if worker is not None:  # said again and again, it would never be durable
+                self._telling.nonsense(worker, bounds.words(error))
         finally:
             if worker is not None and worker.send == socket.send_bytes:
                 worker.send = None

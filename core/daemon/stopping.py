@@ -10,7 +10,7 @@ from core.contract import state as s
 from core.contract import work
 from core.daemon.crew import Crew, Worker
 from core.daemon.departures import Departures
-from core.daemon.requeue import failed, pruned
+from core.daemon.requeue import failed, kept, pruned
 
 GRACE_S = 30.0  # for workers to let their trials go
 Put = Callable[..., Awaitable[list[str]]]
@@ -65,8 +65,10 @@ class Stopping:
                 await self._put(pruned(self._now(), trial, why))
 
     async def fail(self, what: str, detail: str, broken: work.Broken | None = None) -> None:
-        """End the study with the reason; its unfinished trials fail with it."""
-        for event in failed(self._now(), what, detail, broken):
+        """End the study with the reason; its unfinished trials fail with it, unless they are to be kept."""
+        study = self._now()
+        events = kept(study, broken) if broken and broken.keeps else failed(study, what, detail, broken)
+        for event in events:
             await self._put(event)
 
     def _on(self, worker: Worker | None) -> list[s.Trial]:
@@ -76,4 +78,4 @@ class Stopping:
 
     def _loads(self, worker: Worker) -> bool:
         """Does it hold no trial that began?"""
-        return all(trial.state == s.STARTING for trial in self._on(worker))
+        return not any(trial.begun for trial in self._on(worker))

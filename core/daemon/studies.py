@@ -4,38 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from core import paths
 from core.contract import events as e
 from core.contract import state as s
 from core.contract import wire, work
+from core.contract.plain import plain
 from core.contract.spec import Spec
-from core.contract.specfile import parse, to_raw, write
-from core.daemon import evidences, insides, placement, requests
+from core.contract.specfile import parse, write
+from core.daemon import evidences, folders, insides, requests
 from core.daemon.breaches import Breaches
 from core.daemon.crew import Crew, Worker
 from core.daemon.departures import Lost
+from core.daemon.devices import Devices
+from core.daemon.environments import Environments
 from core.daemon.forecasts import answered
 from core.daemon.foresight import Foresight
+from core.daemon.inputnotes import InputNotes
 from core.daemon.insights import Insights
+from core.daemon.requeue import at_its_step, pruned
 from core.daemon.runner import WORKER_MODULE, Runner
 from core.daemon.searching import SearchFactory, real_search
 from core.daemon.steering import Request as SteerRequest
 from core.daemon.steering import Steering
 from core.daemon.succession import Succession
 from core.daemon.supervisor import Supervisor
-from core.errors import RefusedError, TrimtabError
+from core.errors import RefusedError, TrimtabError, in_line
 from core.memory.ledger import Ledger
 from core.memory.sharing import Sharing
 from core.store import runs
-from core.store.journal import Journal
-from core.store.replay import folded
 
 log = logging.getLogger("trimtab.studies")
 
@@ -59,7 +59,9 @@ class Studies:
     ) -> None:
         self._supervisor = supervisor
         self._search, self._module = search, worker_module
-        self.crew = Crew(socket, self._gone)
+        self._environments, self._inputs = Environments(), InputNotes()
+        self._devices = Devices(supervisor)
+        self.crew = Crew(socket, self._gone, self._environments.of)
         self._ledger = Ledger(paths.home() / "memory.json")
         self._sharing = Sharing(paths.home() / "sharing.json")
         self._runners: dict[str, Runner] = {}
@@ -90,21 +92,7 @@ class Studies:
 
     def load(self) -> None:
         """Read every study's journal into the state. Blocking; before the engine serves."""
-        faults: list[tuple[str, str]] = []
-
-        def events(folder: Path) -> Iterator[e.Event]:
-            journal = Journal.open(runs.journal_path(folder))
-            for event in journal.replay():
-                self._remember(event)
-                yield event
-            self.heard.update(journal.heard)
-            self._supervisor.keep(folder.name, journal)
-            faults.extend((folder.name, fault) for fault in journal.faults)
-
-        self._supervisor.state = folded(events(folder) for folder in runs.list_studies())
-        for study, fault in faults:
-            log.warning("%s: %s", study, fault)
-            self._supervisor.put(e.StudyNoted(at=time.time(), study=study, text=fault, level="warning"))
+        folders.load(self._supervisor, self.heard, self._remember)
 
     def resume(self) -> None:
         """Go on with the studies that ran when the engine ended."""
@@ -114,21 +102,24 @@ class Studies:
                 try:
                     spec, folder = parse(study.spec, study.folder), Path(study.folder)
                     runs.settle_spec(folder, write(spec))  # it may have been changed just before the end
+                    self._say(study.name, self._environments.take_up(study.name, folder))
                     self._run(spec, folder)
                     self._succession.take_up(study)
-                except TrimtabError as error:
-                    what = str(error.problems[0].what)
-                    self._supervisor.put(
-                        e.StudyEnded(at=time.time(), study=study.name, outcome="failed", why=what)
-                    )
+                except Exception as error:  # of this study alone
+                    log.exception("study %s cannot be taken up", study.name)
+                    self._fail(study.name, _in_words(error))
+
+    def _fail(self, study: str, what: str) -> None:
+        """The study cannot go on in this engine."""
+        why = plain(what, 300)
+        self._supervisor.put(e.StudyEnded(at=time.time(), study=study, outcome="failed", why=why))
 
     def _run(self, spec: Spec, folder: Path) -> None:
-        cards = self.state.machine.devices
-        devices = placement.slots(spec.resources.devices, cards, os.environ.get("CUDA_VISIBLE_DEVICES"))
-        note = partial(e.StudyNoted, study=spec.study.name, level="warning")
-        search = self._search(
-            spec, folder, lambda text: self._supervisor.put(note(at=time.time(), text=text))
-        )
+        environment = self._environments.of(spec.study.name)
+        devices = self._devices.of(spec, environment)
+        self._say(spec.study.name, [self._devices.note(spec, devices, environment)], "warning")
+        self._inputs.begin(spec, folder)
+        search = self._search(spec, folder, lambda text: self._say(spec.study.name, [text], "warning"))
         runner = Runner(
             self._supervisor, self.crew, search, spec, folder, devices, self._foresight(spec), self._module,
             lambda trial: self.why_pruned(spec.study.name, trial),
@@ -144,6 +135,10 @@ class Studies:
         self._tasks.discard(task)
         if self._runners.get(runner.name) is runner:
             del self._runners[runner.name]
+        error = None if task.cancelled() else task.exception()
+        if error is not None:  # even its own way to fail has failed
+            log.critical("study %s", runner.name, exc_info=error)
+            self._fail(runner.name, f"the engine failed: {type(error).__name__}: {error}")
 
     # -- requests ----------------------------------------------------------------------------------
 
@@ -167,7 +162,7 @@ class Studies:
                 return await asyncio.to_thread(insides.read, study, request.trial)
             case wire.StartStudy():
                 async with self._one_start:
-                    await self._start(request)
+                    return wire.Started(tuple(await self._start(request)))
             case wire.StopStudy():
                 await self._stop(request)
             case wire.PauseStudy():
@@ -189,61 +184,62 @@ class Studies:
         foresight = runner.weighing.foresight if runner is not None else self._foresight(spec)
         return answered(foresight, study, spec, request)
 
-    def _foresight(self, spec: Spec) -> Foresight:
-        cards, visible = self.state.machine.devices, os.environ.get("CUDA_VISIBLE_DEVICES")
-        devices = placement.slots(spec.resources.devices, cards, visible)
+    def _foresight(self, spec: Spec, given: dict[str, str] | None = None) -> Foresight:
+        environment = self._environments.with_(given) if given else self._environments.of(spec.study.name)
+        devices = self._devices.of(spec, environment)
         return Foresight(spec, devices, lambda: self.state.machine, self._ledger, sharing=self._sharing)
+
+    def _say(self, study: str, texts: Iterable[str], level: str = "info") -> None:
+        """For the study's event list."""
+        for text in filter(None, texts):
+            self._supervisor.put(e.StudyNoted(at=time.time(), study=study, text=text, level=level))
 
     async def _put(self, *events: e.Event) -> None:
         refused = await self._supervisor.put(*events)
         if refused:
             raise RefusedError.of(refused[0], "engine", "look at the trial again: it has changed meanwhile")
 
-    async def _start(self, request: wire.StartStudy) -> None:
+    async def _start(self, request: wire.StartStudy) -> list[str]:
         spec = parse(request.spec, request.where or "study")
         name = spec.study.name
         known = self.state.studies.get(name)
+        self._environments.learn(request.environment)
+        if known is not None and not requests.begins_anew(known, spec):
+            return await self._go_on(known, spec, request.environment)
+        self._devices.of(spec, self._environments.with_(request.environment))
+        self._foresight(spec, request.environment).check(f"{request.where or 'study'} [resources]")
         if known is not None:
-            await self._go_on(known, spec)
-            return
-        placement.slots(
-            spec.resources.devices, self.state.machine.devices, os.environ.get("CUDA_VISIBLE_DEVICES")
-        )
-        self._foresight(spec).check(f"{request.where or 'study'} [resources]")
-        folder = runs.create(name, write(spec))
-        journal = Journal.open(runs.journal_path(folder))
-        for _ in journal.replay():
-            pass
-        self._supervisor.keep(name, journal)
-        await self._put(e.StudyCreated(at=time.time(), study=name, spec=to_raw(spec), folder=str(folder)))
+            await self._over(name)
+        folder, refused = await folders.begin(self._supervisor, spec, self._inputs.note, known)
+        if refused:
+            raise RefusedError.of(refused[0], f"study {name}", "try again")
+        differences = self._environments.take(name, folder, request.environment)
+        self._say(name, differences)
         self._run(spec, folder)
+        return differences
 
-    async def _go_on(self, known: s.Study, spec: Spec) -> None:
+    async def _go_on(self, known: s.Study, spec: Spec, given: dict[str, str] | None) -> list[str]:
         """The study exists: leave it alone when it runs or is done, take it up again when it is not."""
-        changed = _differences(known.spec, to_raw(spec))
-        if changed - {"study.trials"}:
-            raise RefusedError.of(
-                f"a study {known.name!r} with other settings exists: {', '.join(sorted(changed))}",
-                known.folder,
-                "give this one another study.name, or remove that folder",
-            )
-        more = spec.study.trials > known.total_trials
-        requests.may_go_on(known, more)
-        live = known.state in ("running", "paused")
-        if not more and (live or known.state == "complete"):
-            return
-        why = f"{spec.study.trials} trials wanted" if more else f"asked again after it was {known.state}"
-        trials = spec.study.trials if more else 0
-        if not live:
+        wanted = requests.goes_on(known, spec)
+        if wanted is None:
+            return []
+        why, trials = wanted
+        if known.state not in ("running", "paused"):
+            differences = self._environments.take(known.name, Path(known.folder), given)
             await self._reopen(known, why, trials, spec)
-            return
+            self._say(known.name, differences)
+            return differences
         await self._put(e.StudyReopened(at=time.time(), study=known.name, why=why, trials=trials))
+        return []
 
     async def _reopen(self, study: s.Study, why: str, trials: int = 0, spec: Spec | None = None) -> None:
-        """A study that has ended goes on."""
+        """A study that has ended goes on, on the devices and with the data that it began with."""
+        spec, folder = spec or parse(study.spec, study.folder), Path(study.folder)
+        await self._inputs.refuse_changed(spec, folder)
+        self._devices.of(spec, self._environments.of(study.name))
         await self._over(study.name)
         await self._put(e.StudyReopened(at=time.time(), study=study.name, why=why, trials=trials))
-        self._run(spec or parse(study.spec, study.folder), Path(study.folder))
+        self._run(spec, folder)
 
     async def _over(self, study: str) -> None:
         """Until the last runner of ``study`` has sent its workers away: it must not send away new ones."""
@@ -271,28 +267,28 @@ class Studies:
         trial = requests.trial_in(self.state, request.study, request.trial)
         requests.may_pause(trial)
         await self._put(e.PauseAsked(at=time.time(), study=request.study, trial=trial.number, by=request.by))
+        if trial.state == s.STARTING:  # its worker may be loading the base: it reads this when it has
+            await self._put(at_its_step(e.TrialPaused, request.study, trial))
         self._tell(trial, work.Pause(trial.number))
 
     async def _resume_trial(self, request: wire.ResumeTrial) -> None:
         trial = requests.trial_in(self.state, request.study, request.trial)
         requests.may_resume(trial)
         await self._put(e.ResumeAsked(at=time.time(), study=request.study, trial=trial.number, by=request.by))
+        if trial.state == s.PAUSED and not trial.begun:
+            await self._put(at_its_step(e.TrialResumed, request.study, trial))
         self._tell(trial, work.Resume(trial.number))
 
     async def _prune(self, request: wire.PruneTrial) -> None:
         trial = requests.trial_in(self.state, request.study, request.trial)
         why = request.why or f"pruned by {request.by}"
-        at = time.time()
+        at, study = time.time(), self.state.studies[request.study]
         if trial.state == s.QUEUED:
-            await self._put(
-                e.TrialPruned(at=at, study=request.study, trial=trial.number, step=trial.step, why=why)
-            )
+            await self._put(pruned(study, trial, why))
             return
         await self._put(e.PruneAsked(at=at, study=request.study, trial=trial.number, by=request.by, why=why))
-        if trial.state == s.STARTING:  # its worker may be loading the base: nothing of it is there to be kept
-            await self._put(
-                e.TrialPruned(at=at, study=request.study, trial=trial.number, step=trial.step, why=why)
-            )
+        if not trial.begun:  # its worker may be loading the base: nothing of it is there to be kept
+            await self._put(pruned(study, trial, why))
         self._tell(trial, work.Prune(trial.number, why))
 
     def _tell(self, trial: s.Trial, message: work.ToWorker) -> None:
@@ -309,7 +305,9 @@ class Studies:
             runner.post(event)
 
     def _remember(self, event: e.Event) -> None:
-        if isinstance(event, e.PruneAsked):
+        if isinstance(event, e.StudyCreated):  # nothing of one before it
+            self._whys = {key: why for key, why in self._whys.items() if key[0] != event.study}
+        elif isinstance(event, e.PruneAsked):
             self._whys[event.study, event.trial] = event.why
         elif isinstance(event, e.TrialPruned):
             self._whys.pop((event.study, event.trial), None)
@@ -327,6 +325,7 @@ class Studies:
         """Let the workers checkpoint and go; the studies go on with the next engine."""
         for runner in self._runners.values():
             runner.closing = True
+        await self._inputs.leave()
         await self.crew.leave(why, within_s=20.0)
         for runner in list(self._runners.values()):
             await runner.caught_up()
@@ -336,10 +335,7 @@ class Studies:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-def _differences(old: dict[str, Any], new: dict[str, Any]) -> set[str]:
-    """The keys, as section.key, in which two studies differ."""
-    found = set()
-    for section in {*old, *new}:
-        before, after = old.get(section, {}), new.get(section, {})
-        found |= {f"{section}.{key}" for key in {*before, *after} if before.get(key) != after.get(key)}
-    return found
+def _in_words(error: Exception) -> str:
+    if isinstance(error, TrimtabError) and error.problems:
+        return in_line(error)
+    return f"{type(error).__name__}: {error}"

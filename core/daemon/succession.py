@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -13,6 +12,7 @@ from core.contract import wire
 from core.contract.population import BY
 from core.contract.stopping import due
 from core.daemon import population
+from core.daemon.background import Tasks
 from core.daemon.population import Exploit, Judged
 from core.daemon.supervisor import Supervisor
 from core.errors import TrimtabError
@@ -34,7 +34,7 @@ class Succession:
         self._judged: dict[str, Judged] = {}
         self._leaving: set[tuple[str, int]] = set()
         self._told_late: set[str] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks("a population's succession")
         supervisor.watchers.append(self._watch)
 
     def take_up(self, study: s.Study) -> None:
@@ -48,9 +48,12 @@ class Succession:
         }
         for clone in study.trials.values():
             if clone.place_of in living:
-                self._start(self._prune(study.name, clone.place_of, _later(clone)))
+                self._tasks.start(self._prune(study.name, clone.place_of, _later(clone)))
 
     def _watch(self, event: e.Event, state: s.State) -> None:
+        if isinstance(event, e.StudyCreated):  # nothing of one before it
+            self._judged.pop(event.study, None)
+            self._told_late.discard(event.study)
         if isinstance(event, e.TrialCompleted):
             self._say_late(state.studies[event.study], event.trial)
         if not isinstance(event, e.TrialEvaluated | e.TrialScored):
@@ -64,17 +67,12 @@ class Succession:
         self._note(study, plan)
         self._leaving |= {(study.name, one.loser) for one in found}
         for one in found:
-            self._start(self._replace(study.name, one))
+            self._tasks.start(self._replace(study.name, one))
 
     def _note(self, study: s.Study, plan: population.Plan) -> None:
         """Remember who was compared."""
         now = {(one.number, step) for step, reached in population.comparable(study, plan) for one in reached}
         self._judged[study.name] = self._judged.get(study.name, frozenset()) | now
-
-    def _start(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     async def _replace(self, name: str, one: Exploit) -> None:
         changes = {knob: after for knob, (_, after) in one.changes.items()}

@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from core.contract.events import LIVE, Event, Preparing, TrialEvaluated, TrialReported
+from core.contract.events import LIVE, Event, Preparing, StudyNoted, TrialEvaluated, TrialReported
 from core.contract.fold import apply, refusal
+from core.contract.plain import plain
 from core.contract.secrets import Redactor
 from core.contract.state import State
 from core.daemon.hub import Hub
-from core.store.journal import Journal
+from core.store.journal import Journal, frame
 
 log = logging.getLogger("trimtab.supervisor")
 
@@ -30,6 +31,24 @@ class _Entry:
     heard: dict[str, int]
     study: str
     done: asyncio.Future[list[str]] = field(repr=False)
+    refused: list[str] = field(default_factory=list)
+
+
+@dataclass
+class _Batch:
+    """What one study's journal is given at once."""
+
+    frames: list[bytes] = field(default_factory=list)
+    heard: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class _Draft:
+    """The state as it will be, and by which events."""
+
+    state: State
+    steps: list[tuple[Event, State]] = field(default_factory=list)
+    frames: list[bytes] = field(default_factory=list)
 
 
 class Supervisor:
@@ -41,6 +60,7 @@ class Supervisor:
         self.watchers: list[Watcher] = []
         self._journals: dict[str, Journal] = {}
         self._hub, self._redactor = hub, Redactor()
+        self._said: set[tuple[str, str]] = set()  # what failed, by study
         self._inbox: list[_Entry] = []
         self._wake = asyncio.Event()
         self._urgent = asyncio.Event()
@@ -48,9 +68,10 @@ class Supervisor:
         self._idle.set()
         hub.changed(self.state, ())
 
-    def keep(self, study: str, journal: Journal) -> None:
-        """Write ``study``'s events to ``journal`` from now on."""
-        self._journals[study] = journal
+    def keep(self, study: str, journal: Journal) -> Journal | None:
+        """Write ``study``'s events to ``journal`` from now on; gives back the one before."""
+        before, self._journals[study] = self._journals.get(study), journal
+        return before
 
     def put(self, *events: Event, heard: dict[str, int] | None = None) -> asyncio.Future[list[str]]:
         """Have ``events`` of one study happen. The future resolves when they are durable and folded,
@@ -70,7 +91,7 @@ class Supervisor:
         await self._idle.wait()
 
     async def run(self) -> None:
-        """Write and fold until cancelled."""
+        """Write and fold until cancelled, whatever a single request or event brings with it."""
         while True:
             await self._wake.wait()
             if not self._urgent.is_set():
@@ -78,50 +99,98 @@ class Supervisor:
             self._wake.clear()
             self._urgent.clear()
             entries, self._inbox = self._inbox, []
-            await self._commit(entries)
+            try:
+                await self._commit(entries)
+            except Exception as error:
+                self._give_up(entries, error)
             if not self._inbox:
                 self._idle.set()
 
     async def _commit(self, entries: list[_Entry]) -> None:
-        state, happened = self.state, []
-        steps: list[tuple[Event, State]] = []
-        refused: list[list[str]] = []
-        batches: dict[str, tuple[list[Event], dict[str, int]]] = {}
+        state, steps = self.state, list[tuple[Event, State]]()
+        batches: dict[str, _Batch] = {}
         for entry in entries:
-            refused.append([])
-            batch, heard = batches.setdefault(entry.study, ([], {}))
-            heard.update(entry.heard)
-            for given in entry.events:
-                event = self._redactor.anything(given)
-                reason = refusal(state, event)
-                if reason:
-                    refused[-1].append(reason)
-                    log.info("refused %s: %s", type(event).__name__, reason)
-                    continue
-                state = apply(state, event)
-                steps.append((event, state))
-                happened.append(event)
-                if not isinstance(event, LIVE):
-                    batch.append(event)
+            batch = batches.setdefault(entry.study, _Batch())
+            batch.heard.update(entry.heard)
+            try:
+                draft = self._drafted(state, entry)
+            except Exception as error:  # of none of its events anything has happened
+                entry.refused[:] = [self._faulty(entry, error)]
+                continue
+            state = draft.state
+            steps += draft.steps
+            batch.frames += draft.frames
         await self._write(batches)
         self.state = state
-        self._hub.changed(state, happened)
-        for entry, reasons in zip(entries, refused, strict=True):
+        self._shown([event for event, _ in steps])
+        for entry in entries:
             if not entry.done.done():
-                entry.done.set_result(reasons)
+                entry.done.set_result(entry.refused)
         for event, after in steps:
-            for watcher in self.watchers:
-                watcher(event, after)
+            self._watched(event, after)
 
-    async def _write(self, batches: dict[str, tuple[list[Event], dict[str, int]]]) -> None:
+    def _drafted(self, state: State, entry: _Entry) -> _Draft:
+        """What comes of an entry, encoded: what cannot be kept does not happen. Raises whatever a faulty
+        event brings about."""
+        draft = _Draft(state)
+        for given in entry.events:
+            event = self._redactor.anything(given)
+            reason = refusal(draft.state, event)
+            if reason:
+                entry.refused.append(reason)
+                log.info("refused %s: %s", type(event).__name__, reason)
+                continue
+            encoded = frame(event)  # a live one, too: consoles must be able to read it
+            draft.state = apply(draft.state, event)
+            draft.steps.append((event, draft.state))
+            if not isinstance(event, LIVE):
+                draft.frames.append(encoded)
+        return draft
+
+    def _faulty(self, entry: _Entry, error: Exception) -> str:
+        names = ", ".join(type(event).__name__ for event in entry.events)
+        log.error("%s of study %r is refused", names, entry.study, exc_info=error)
+        return plain(f"the engine cannot take it: {type(error).__name__}: {error}", 300)
+
+    def _give_up(self, entries: list[_Entry], error: Exception) -> None:
+        """What only a fault of the engine's own leads to: who waits is told."""
+        log.critical("a write failed", exc_info=error)
+        for entry in entries:
+            if not entry.done.done():
+                entry.done.set_result([plain(f"the engine failed: {type(error).__name__}: {error}", 300)])
+
+    def _shown(self, events: Sequence[Event]) -> None:
+        try:
+            self._hub.changed(self.state, events)
+        except Exception:
+            log.exception("consoles cannot be shown %d events", len(events))
+
+    def _watched(self, event: Event, after: State) -> None:
+        """One part that fails does not keep the others from what happened."""
+        for watcher in self.watchers:
+            try:
+                watcher(event, after)
+            except Exception as error:
+                log.exception("%s failed at %.300r", _name(watcher), event)
+                self._say_once(event.study, f"{_name(watcher)} failed: {type(error).__name__}: {error}")
+
+    def _say_once(self, study: str, fault: str) -> None:
+        """In the study's list of events; the log has each one whole."""
+        if (study, fault) in self._said or study not in self.state.studies:
+            return
+        self._said.add((study, fault))
+        text = f"a part of the engine {plain(fault, 300)}; its log holds the whole"
+        self.put(StudyNoted(at=time.time(), study=study, text=text, level="error"))
+
+    async def _write(self, batches: dict[str, _Batch]) -> None:
         """Return when all is on disk. A full disk is waited for: nothing is shown that is not kept."""
-        for study, (events, heard) in batches.items():
+        for study, batch in batches.items():
             journal = self._journals.get(study)
-            if journal is None or not (events or heard):
+            if journal is None or not (batch.frames or batch.heard):
                 continue
             while True:
                 try:
-                    await asyncio.to_thread(journal.append, events, heard)
+                    await asyncio.to_thread(journal.append_frames, batch.frames, batch.heard)
                     break
                 except OSError as error:
                     if not self.trouble:
@@ -139,6 +208,10 @@ class Supervisor:
         wait = Preparing(at=time.time(), study=study, worker="engine", stage=why)
         self.state = apply(self.state, wait)
         self._hub.changed(self.state, (wait,))
+
+
+def _name(watcher: Watcher) -> str:
+    return getattr(watcher, "__qualname__", type(watcher).__name__).removesuffix("._watch")
 
 
 async def _either(event: asyncio.Event, seconds: float) -> None:

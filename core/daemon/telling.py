@@ -9,10 +9,11 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from core.contract import edits, wire, work
 from core.contract import events as e
 from core.contract import state as s
-from core.contract import wire, work
-from core.contract.plain import plain
+from core.contract.knobs import KNOBS
+from core.contract.plain import plain, shown
 from core.daemon.crew import Send, Worker
 from core.daemon.requeue import fallen, moved_out
 from core.daemon.studies import Studies
@@ -35,6 +36,15 @@ def _inside(folder: str, place: str) -> bool:
     """Does ``place``, if it is a whole path, lie in the trials of the study in ``folder``?"""
     path = Path(place)
     return ".." not in path.parts and (not path.is_absolute() or path.is_relative_to(Path(folder) / "trials"))
+
+
+def _wrong(event: e.TrialEdited) -> str:
+    """The first knob that cannot have the value which a worker has given it; empty when all can."""
+    for name, (_, value) in event.changes.items():
+        fault = edits.wrong(name, value) if name == edits.EVERY or name in KNOBS else "is no knob"
+        if fault:
+            return f"{shown(name)} = {shown(value)} {fault}"
+    return ""
 
 
 class Telling:
@@ -77,8 +87,21 @@ class Telling:
         return worker
 
     def said(self, worker: Worker, message: work.FromWorker) -> None:
-        """Any message but Hello: it renews the lease."""
+        """Any message but Hello: it renews the lease. One that the engine cannot deal with ends the worker,
+        whose trials have their other tries, and nothing else."""
         worker.heard_at = time.monotonic()
+        try:
+            self._taken(worker, message)
+        except Exception as error:
+            log.exception("worker %s told %.2000r", worker.name, message)
+            self.nonsense(worker, f"{type(error).__name__}: {error}")
+
+    def nonsense(self, worker: Worker, what: str) -> None:
+        """It says what no worker can: what else it says is worth nothing either."""
+        why = plain(f"its worker {worker.name} said what cannot be: {what}", 300)
+        self._studies.crew.give_up(worker, why)
+
+    def _taken(self, worker: Worker, message: work.FromWorker) -> None:
         match message:
             case work.Told():
                 self._told(worker, message)
@@ -115,6 +138,8 @@ class Telling:
         worker.heard = told.number
         named = (self._named(worker, told.event),) if self._is_its_own(worker, told.event) else ()
         events = tuple(self._weighed(one) for one in named)
+        if isinstance(told.event, e.TrialEdited) and (wrong := _wrong(told.event)):
+            raise ValueError(wrong)
         if isinstance(told.event, e.LIVE):
             done = self._supervisor.put(*self._live(worker, *events))
             # Not before: Heard(5) says that 4 is durable too, and 4 may be waiting for the disk.
@@ -167,7 +192,7 @@ class Telling:
         """A worker speaks of its own study and trials only: one that was taken for lost does not
         change a trial that runs elsewhere now."""
         if event.study != worker.study or not isinstance(event, TELLABLE):
-            log.warning("worker %s told of %s in %r", worker.name, type(event).__name__, event.study)
+            log.warning("worker %s told of %s in %s", worker.name, type(event).__name__, shown(event.study))
             return False
         place = getattr(event, "adapter", "") or getattr(event, "path", "")
         if place and not _inside(self._supervisor.state.studies[event.study].folder, place):

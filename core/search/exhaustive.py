@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from optuna.samplers import BruteForceSampler
 from optuna.trial import FrozenTrial
 
 from core.contract.space import Space, size
-from core.search.space import distributions
+from core.search.space import distributions, restored, stored
 
 LOST = "trimtab:lost"  # marks a proposal that nobody received: its point is free again
 
@@ -22,13 +23,13 @@ class ExhaustiveSampler(BruteForceSampler):
 
     def __init__(self, space: Space, fixed: dict[str, Any], seed: int) -> None:
         super().__init__(seed=seed)
-        self._space, self._fixed = distributions(space), fixed
+        self._dimensions, self._space, self._fixed = space, distributions(space), fixed
         self._size = int(size({name: one for name, one in space.items() if name not in fixed}))
         self._known: dict[int, bool] = {}  # of trials that have ended
 
     def left(self, study: Any) -> int:
         """How many points nobody tried or is trying."""
-        held = (one.params for one in study.get_trials(deepcopy=False) if self._holds(one))
+        held = (self._exact(one) for one in study.get_trials(deepcopy=False) if self._holds(one))
         points = {tuple(params[name] for name in self._space) for params in held if self._agrees(params)}
         return self._size - len(points)
 
@@ -36,8 +37,20 @@ class ExhaustiveSampler(BruteForceSampler):
         """Nothing: Optuna's counts what is left once more, to stop a loop that is not here."""
 
     def _populate_tree(self, tree: Any, trials: list[FrozenTrial], params: dict[str, Any]) -> None:  # type: ignore[override]
-        held = [one for one in trials if self._holds(one)]
+        held = [self._at_its_point(one) for one in trials if self._holds(one)]
         BruteForceSampler._populate_tree(tree, held, {**params, **self._fixed})
+
+    def _exact(self, trial: FrozenTrial) -> dict[str, Any]:
+        """Its parameters as this sampler would give them: another one may have left 0.1 + 0.2 for 0.3."""
+        return {name: stored(value) for name, value in restored(self._dimensions, trial.params).items()}
+
+    def _at_its_point(self, trial: FrozenTrial) -> FrozenTrial:
+        exact = self._exact(trial)
+        if exact == trial.params:
+            return trial
+        moved = copy.copy(trial)
+        moved.params = exact
+        return moved
 
     def _agrees(self, params: dict[str, Any]) -> bool:
         return all(params[name] == value for name, value in self._fixed.items())

@@ -17,13 +17,12 @@ from optuna.trial import FrozenTrial, TrialState
 
 from core.contract import specfile
 from core.contract.changes import holds
-from core.contract.condition import searched
 from core.contract.knobs import KNOBS
 from core.contract.plain import plain
 from core.contract.space import Space, read_dimension
 from core.contract.spec import Spec
 from core.errors import SpecError
-from core.search.space import distributions, restored, stored
+from core.search.space import distributions, parameters, restored
 
 MADE_FOR = "trimtab:made for"  # user attribute: the space, and the fixed knobs beside it
 OUTSIDE = "trimtab:outside"  # user attribute of a trial that the space does not hold
@@ -99,14 +98,14 @@ def moved(trial: FrozenTrial, made_for: dict[str, Any], spec: Spec) -> FrozenTri
     """The trial as the next study holds it."""
     knobs, before = knobs_of(trial, made_for), set(made_for["space"])
     usable = (trial.params or not before) and holds(spec, knobs, before)
-    params = {name: knobs[name] for name in searched(spec.space, knobs)} if usable else {}
+    params = parameters(spec.space, knobs) if usable else {}
     state = trial.state if usable or not trial.state.is_finished() else TrialState.FAIL
     space = distributions(spec.space)
     notes = dict(trial.user_attrs) if usable else {**trial.user_attrs, OUTSIDE: True}
     return optuna.trial.create_trial(
         state=state,
         values=trial.values if state is TrialState.COMPLETE else None,
-        params={name: stored(value) for name, value in params.items()},
+        params=params,
         distributions={name: space[name] for name in params},
         intermediate_values=trial.intermediate_values if usable else None,
         user_attrs=notes,

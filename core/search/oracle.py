@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from core.contract import specfile
 from core.contract.condition import idle
 from core.contract.plain import plain
+from core.contract.space import outside
 from core.errors import SpecError, TrimtabError
 from core.search import warm, wilcoxon
 from core.search.exhaustive import LOST as LOST_POINT
@@ -22,7 +23,7 @@ from core.search.generation import begin
 from core.search.pruner import pruner
 from core.search.reason import reason
 from core.search.sampler import known, remaining, sampler, sampler_why
-from core.search.space import distributions, stored, suggested
+from core.search.space import distributions, restored, stored, suggested
 from core.search.storage import address, opened
 from core.search.talk import Proposal
 
@@ -115,7 +116,7 @@ class Oracle:
         those that are missing; else Optuna holds its number alone."""
         self._give_up(lambda trial: trial.number >= first)
         if counted:
-            wanted = {"fixed_params": {name: stored(value) for name, value in params.items()}}
+            wanted = {"fixed_params": self._stored(params)}
             template = optuna.trial.create_trial(state=TrialState.RUNNING, system_attrs=wanted)
             # not enqueue_trial: what waits in the storage already would be handed out in its place
             trial_id = self.study._storage.create_new_trial(self.study._study_id, template)
@@ -180,31 +181,66 @@ class Oracle:
         finite = [value for value in values if value == value and abs(value) != float("inf")]
         return len(finite) == len(self.spec.study.objectives)
 
-    def reconcile(self, trials: dict[int, tuple[str, list[float], dict[str, Any]]]) -> None:
-        """Agree with the journal: ``trials`` is all it knows, as (state, values, params) by number. What a
-        lost or older storage does not have is put there again, under the journal's numbers."""
+    def lacking(self, numbers: list[int]) -> list[int]:
+        """Those of ``numbers`` that the storage does not have, or has as running: they may be told more."""
+        known = self.study.get_trials(deepcopy=False)
+        return [one for one in numbers if one >= len(known) or not known[one].state.is_finished()]
+
+    def reconcile(
+        self,
+        trials: dict[int, tuple[str, list[float], dict[str, Any]]],
+        readings: dict[int, tuple[list[int], list[float]]] | None = None,
+    ) -> None:
+        """Agree with the journal: ``trials`` is all it knows, as (state, values, params) by number, and
+        ``readings`` the objective's by number, as steps and values. What a lost or older storage does not
+        have is put there again, under the journal's numbers."""
         self._give_up(lambda trial: trial.number not in trials)
         for number in range(self.count(), max(trials, default=-1) + 1):
-            self.study.add_trial(self._again(*trials.get(number, (LOST, [], {}))))
+            self.study.add_trial(
+                self._again(*trials.get(number, (LOST, [], {})), self._read(readings, number))
+            )
         known = self.study.get_trials(deepcopy=False)
+        for number in set(readings or ()) & set(trials):
+            self._read_again(known[number], self._read(readings, number))
         for number, (state, values, _) in sorted(trials.items()):
             if state in TOLD and not known[number].state.is_finished():
                 self.tell(number, state, values)
 
-    def _again(self, state: str, values: list[float], params: dict[str, Any]) -> FrozenTrial:
+    def _read(self, readings: Any, number: int) -> dict[int, float]:
+        """By step; nothing with several objectives, for which Optuna takes no readings."""
+        if len(self.spec.study.objectives) > 1 or not readings or number not in readings:
+            return {}
+        return dict(zip(*readings[number], strict=True))
+
+    def _read_again(self, trial: FrozenTrial, readings: dict[int, float]) -> None:
+        """What was read while nobody could be told, of a trial that has not ended."""
+        if trial.state.is_finished():
+            return
+        for step in sorted(set(readings) - set(trial.intermediate_values)):
+            self.study._storage.set_trial_intermediate_value(trial._trial_id, step, readings[step])
+
+    def _again(
+        self, state: str, values: list[float], params: dict[str, Any], readings: dict[int, float]
+    ) -> FrozenTrial:
         """A trial as it was; without its parameters where the space has others now."""
         told = TrialState.FAIL if state == LOST else TOLD.get(state, TrialState.RUNNING)
         if told is TrialState.COMPLETE and not self._usable(values):
             told = TrialState.FAIL
         space = distributions(self.spec.space)
-        kept = {name: stored(value) for name, value in params.items() if name in space}
-        fits = all(space[name]._contains(space[name].to_internal_repr(one)) for name, one in kept.items())
+        known = {name: value for name, value in params.items() if name in space}
+        fits = not any(outside(self.spec.space[name], value) for name, value in known.items())
+        kept = self._stored(known)
         return optuna.trial.create_trial(
             state=told,
             values=values if told is TrialState.COMPLETE else None,
             params=kept if fits else {},
             distributions={name: space[name] for name in kept} if fits else {},
+            intermediate_values=readings,
         )
+
+    def _stored(self, params: dict[str, Any]) -> dict[str, Any]:
+        """Points of the space as Optuna keeps them."""
+        return {name: stored(value) for name, value in restored(self.spec.space, params).items()}
 
     def _give_up(self, unknown: Any) -> None:
         running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import msgspec
 import optuna
@@ -17,13 +16,13 @@ from core.contract.plain import plain
 from core.errors import RefusedError, TrimtabError
 from core.search import importance, rungs, samplerstate
 from core.search.generation import named, newest
-from core.search.storage import address, opened
+from core.search.storage import address, opened, sqlite
 
 
 def read_only(url: str, folder: Path) -> str:
     """The study's own SQLite file opened for reading; a database of ``study.storage`` as it is."""
     own = folder / "optuna.db"
-    return f"sqlite:///file:{quote(str(own))}?mode=ro&uri=true" if url == f"sqlite:///{own}" else url
+    return sqlite(own, mode="ro") if url == sqlite(own) else url
 
 
 class Reader:

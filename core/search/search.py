@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from core import paths
 from core.contract import specfile
 from core.contract.spec import Spec
 from core.errors import Problem, SpecError, TrimtabError
-from core.search.talk import LENGTH, Answer, Call, Proposal, framed
+from core.search.talk import LENGTH, Answer, Call, Number, Proposal, framed
 
 COMMAND = ("-P", "-m", "core.search.serve")
 LIVES = 3  # processes that one call may cost before it is given up
@@ -25,6 +26,15 @@ PATIENCE_S = 10.0  # for the process to leave after its input was closed
 ROOM_S = 1.0  # between two tries on a full disk
 FULL = re.compile(r"disk is full|disk I/O error|No space left", re.IGNORECASE)  # SQLite's words, and others'
 
+LARGEST_ANSWER_BYTES = 256 << 20
+GIVES: dict[str, Any] = {  # what a method gives; the others nothing that is read
+    "count": Number, "ask": Proposal | None, "enqueue": Proposal, "report": str | None, "news": list[str],
+    "lacking": list[Number],
+}  # fmt: skip
+_answer = msgspec.msgpack.Decoder(Answer)
+log = logging.getLogger("trimtab.search")
+
+Curve = tuple[Sequence[int], Sequence[float]]  # steps, and the value at each
 Known = tuple[str, tuple[float, ...], dict[str, Any]]  # a trial's state, values and parameters
 
 
@@ -59,8 +69,7 @@ class Search:
     async def ask(self) -> Proposal | None:
         """The next trial; None when the space is used up."""
         async with self._asking:  # a second caller must see the number that the first one got
-            raw = await self._call("ask", lambda: [self._next])
-            proposal = msgspec.convert(raw, Proposal | None)
+            proposal = await self._call("ask", lambda: [self._next])
             if proposal is not None:  # one that waited in the storage has an earlier number
                 self._next = max(self._next, proposal.number + 1)
             return proposal
@@ -68,8 +77,7 @@ class Search:
     async def enqueue(self, params: dict[str, Any], counted: bool) -> Proposal:
         """A trial by hand, with ``params`` of the space; a sampler learns from it where it is ``counted``."""
         async with self._asking:
-            raw = await self._call("enqueue", lambda: [self._next, params, counted])
-            proposal = msgspec.convert(raw, Proposal)
+            proposal = await self._call("enqueue", lambda: [self._next, params, counted])
             self._next = proposal.number + 1
             return proposal
 
@@ -95,9 +103,12 @@ class Search:
         """End a trial: complete (with values), pruned, failed or infeasible. A second time is ignored."""
         await self._call("tell", lambda: [trial, state, list(values)])
 
-    async def reconcile(self, trials: dict[int, Known]) -> None:
-        """Make Optuna agree with the journal, whose trials are ``trials``, by number."""
-        await self._call("reconcile", lambda: [trials])
+    async def reconcile(self, trials: dict[int, Known], readings: Mapping[int, Curve] | None = None) -> None:
+        """Make Optuna agree with the journal, whose trials are ``trials``, by number. ``readings`` are theirs
+        of the objective; those of trials that Optuna takes no more for are not sent."""
+        lacking = await self._call("lacking", lambda: [list(trials)])
+        fresh = {number: readings[number] for number in lacking if readings and number in readings}
+        await self._call("reconcile", lambda: [trials, fresh])
         self._next = await self._call("count")
 
     async def close(self) -> None:
@@ -134,6 +145,9 @@ class Search:
                 return await self._answer(Call(method, arguments()))
             except (asyncio.IncompleteReadError, ConnectionError):
                 await self._end()  # it died: the next one loads the study again
+            except msgspec.MsgspecError as error:  # what it says next would be no better
+                log.error("the search process of %s answers nonsense: %s", self._folder.name, error)
+                await self._end(at_once=True)
         raise TrimtabError.of(
             f"the search process died {LIVES} times while it was asked to {method}",
             str(self._folder / "optuna.db"),
@@ -158,8 +172,13 @@ class Search:
         self._process.stdin.write(framed(call))
         await self._process.stdin.drain()
         head = await self._process.stdout.readexactly(LENGTH.size)
-        body = await self._process.stdout.readexactly(LENGTH.unpack(head)[0])
-        answer = msgspec.msgpack.decode(body, type=Answer)
+        size = LENGTH.unpack(head)[0]
+        if size > LARGEST_ANSWER_BYTES:
+            raise msgspec.DecodeError(f"an answer of {size} bytes")
+        answer = _answer.decode(await self._process.stdout.readexactly(size))
+        answer = msgspec.structs.replace(
+            answer, value=msgspec.convert(answer.value, GIVES.get(call.method, Any))
+        )
         if answer.problems:
             kind = SpecError if answer.of_spec else TrimtabError
             if call.method == "open":
@@ -167,10 +186,13 @@ class Search:
             raise kind(*(Problem(*one) for one in answer.problems))
         return answer.value
 
-    async def _end(self) -> None:
+    async def _end(self, at_once: bool = False) -> None:
         process, self._process = self._process, None
         if process is None:
             return
+        if at_once:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
         if process.stdin:
             process.stdin.close()
         try:

@@ -16,7 +16,9 @@ from core.contract.plain import plain
 from core.errors import SpecError, TrimtabError
 from core.search.talk import LENGTH, Answer, Call, framed
 
-METHODS = frozenset({"count", "ask", "report", "tell", "reconcile", "constrain", "enqueue", "news"})
+METHODS = frozenset(
+    {"count", "ask", "report", "tell", "reconcile", "constrain", "enqueue", "news", "lacking"}
+)
 LOOKS = frozenset({"importance", "state"})  # of a reader, which cannot change the study
 READS = "read"  # the argument that makes it one
 CALMER = 10  # added to a reader's niceness: training and sampling go first

@@ -13,8 +13,8 @@ from optuna.distributions import (
 )
 from optuna.trial import Trial
 
-from core.contract.condition import met, order
-from core.contract.space import Choice, Dimension, Range, Space
+from core.contract.condition import met, order, searched
+from core.contract.space import Choice, Dimension, Space, last, nearest, point
 
 
 def stored(value: Any) -> Any:
@@ -23,15 +23,15 @@ def stored(value: Any) -> Any:
 
 
 def distribution(dimension: Dimension) -> BaseDistribution:
-    """The Optuna distribution of one dimension."""
+    """The Optuna distribution of one dimension. It ends at the last step: Optuna would warn, and cut it."""
     if isinstance(dimension, Choice):
         return CategoricalDistribution([stored(value) for value in dimension.values])
+    high = point(dimension, last(dimension)) if dimension.step else dimension.high
     if dimension.kind == "int":
-        low, high = int(dimension.low), int(dimension.high)
-        return IntDistribution(low, high, log=dimension.log, step=int(dimension.step or 1))
-    return FloatDistribution(
-        float(dimension.low), float(dimension.high), log=dimension.log, step=dimension.step
-    )
+        return IntDistribution(
+            int(dimension.low), int(high), log=dimension.log, step=int(dimension.step or 1)
+        )
+    return FloatDistribution(float(dimension.low), float(high), log=dimension.log, step=dimension.step)
 
 
 def distributions(space: Space) -> dict[str, BaseDistribution]:
@@ -49,15 +49,21 @@ def suggested(space: Space, trial: Trial) -> dict[str, Any]:
     return params
 
 
+def parameters(space: Space, knobs: dict[str, Any]) -> dict[str, Any]:
+    """The ``knobs`` of a trial within the space, of those that are searched, as Optuna keeps them."""
+    return {name: stored(_restored(space[name], knobs[name])) for name in searched(space, knobs)}
+
+
 def restored(space: Space, params: dict[str, Any]) -> dict[str, Any]:
-    """Optuna's parameters as knob values: JSON texts become lists again."""
+    """Optuna's parameters as knob values: JSON texts become lists again, and numbers are points of the space
+    (Optuna adds up steps in floating point, and goes by way of logarithms)."""
     return {name: _restored(space[name], value) for name, value in params.items() if name in space}
 
 
 def _restored(dimension: Dimension, value: Any) -> Any:
     if isinstance(dimension, Choice):
-        return next((one for one in dimension.values if stored(one) == value), value)
-    return int(value) if dimension.kind == "int" else float(value)
+        return next((one for one in dimension.values if stored(one) == stored(value)), value)
+    return int(nearest(dimension, value)) if dimension.kind == "int" else float(nearest(dimension, value))
 
 
 def grid(space: Space) -> dict[str, list[Any]]:
@@ -68,11 +74,4 @@ def grid(space: Space) -> dict[str, list[Any]]:
 def _values(dimension: Dimension) -> list[Any]:
     if isinstance(dimension, Choice):
         return [stored(value) for value in dimension.values]
-    return _spaced(dimension)
-
-
-def _spaced(dimension: Range) -> list[float | int]:
-    step = dimension.step or 1
-    count = int((dimension.high - dimension.low) / step + 1e-9) + 1
-    values = [dimension.low + index * step for index in range(count)]
-    return [int(value) for value in values] if dimension.kind == "int" else [float(v) for v in values]
+    return [_restored(dimension, point(dimension, steps)) for steps in range(last(dimension) + 1)]

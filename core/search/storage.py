@@ -4,12 +4,16 @@ systems."""
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
+from urllib.parse import quote
 
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
+from sqlalchemy import URL
 
 from core import paths
+from core.contract.plain import plain
 from core.contract.spec import Spec
 from core.errors import TrimtabError
 
@@ -21,10 +25,24 @@ def address(spec: Spec, folder: Path) -> str:
     """Where the study is stored: ``study.storage`` with ${NAME} from the environment, else optuna.db in the
     study's folder. Raises TrimtabError for a link in its place."""
     if spec.study.storage:
+        unset = [name for name in re.findall(r"\$\{(\w+)\}", spec.study.storage) if name not in os.environ]
+        if unset:
+            raise TrimtabError.of(
+                f"{unset[0]} is not set in the engine's environment",
+                f"study.storage = {plain(spec.study.storage, 200)}",
+                f"`trimtab engine stop`, then start the study in a shell that has {unset[0]}",
+            )
         return os.path.expandvars(spec.study.storage)
     if (folder / "optuna.db").is_symlink():
         raise TrimtabError.of("the storage is a link", str(folder / "optuna.db"), "put the file itself there")
-    return f"sqlite:///{folder / 'optuna.db'}"
+    return sqlite(folder / "optuna.db")
+
+
+def sqlite(file: Path, **how: str) -> str:
+    """The URL of a SQLite file, whatever signs its path has: SQLite takes it as a URI, Optuna formats what it
+    is given, and SQLAlchemy quotes as its version does. ``how`` is SQLite's own, such as mode="ro"."""
+    query = {**how, "uri": "true"}
+    return URL.create("sqlite", database=f"file:{quote(str(file))}", query=query).render_as_string()
 
 
 def opened(url: str, reads: bool = False) -> BaseStorage:

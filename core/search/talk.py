@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import struct
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 LENGTH = struct.Struct(">I")  # bytes of the message that follows
+
+Number = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]  # of a trial: Optuna's databases hold no larger one
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -28,7 +30,7 @@ class Answer(msgspec.Struct, frozen=True):
 class Proposal(msgspec.Struct, frozen=True):
     """The next trial: ``params`` holds the searched knobs, ``knobs`` all of them."""
 
-    number: int
+    number: Number
     params: dict[str, Any]
     knobs: dict[str, Any]
     why: str

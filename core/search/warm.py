@@ -13,12 +13,11 @@ from optuna.trial import FrozenTrial, TrialState
 from core import paths
 from core.contract import specfile
 from core.contract.changes import holds
-from core.contract.condition import searched
 from core.contract.plain import plain
 from core.contract.spec import Spec
 from core.errors import SpecError
 from core.search.generation import MADE_FOR, knobs_of, named, newest
-from core.search.space import distributions, stored
+from core.search.space import distributions, parameters
 from core.search.storage import address, opened
 
 FROM = "trimtab:from"  # user attribute: the earlier study and trial
@@ -26,7 +25,7 @@ FROM = "trimtab:from"  # user attribute: the earlier study and trial
 
 @dataclass(frozen=True)
 class Earlier:
-    """One complete trial of an earlier study, as this study's space holds it."""
+    """One complete trial of an earlier study, as this study's space holds it, in Optuna's parameters."""
 
     study: str
     number: int
@@ -56,8 +55,7 @@ def begin(spec: Spec, study: optuna.Study) -> list[str]:
             study.add_trial(_as_history(spec, one))
     else:
         for one in _best(spec, found)[: spec.study.warm_start_best]:
-            params = {name: stored(value) for name, value in one.params.items()}
-            study.enqueue_trial(params, user_attrs={FROM: one.told}, skip_if_exists=True)
+            study.enqueue_trial(one.params, user_attrs={FROM: one.told}, skip_if_exists=True)
     return notes
 
 
@@ -70,7 +68,7 @@ def _trials(spec: Spec, name: str) -> tuple[list[Earlier], int]:
     for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         knobs = knobs_of(trial, made_for)
         if holds(spec, knobs, set(made_for["space"])):
-            params = {one: knobs[one] for one in searched(spec.space, knobs)}
+            params = parameters(spec.space, knobs)
             found.append(Earlier(earlier.study.name, trial.number, list(trial.values), params))
         else:
             outside += 1
@@ -89,6 +87,9 @@ def _opened(name: str) -> tuple[Spec, optuna.Study]:
     if not (folder / "study.toml").is_file():
         raise SpecError.of(f"warm_start: there is no study {plain(name, 80)!r}", "study.warm_start", fix)
     earlier = specfile.load(folder / "study.toml")
+    if earlier.study.storage and not paths.is_own(folder / "study.toml"):
+        what = f"warm_start: the study.toml of {plain(name, 80)!r} is another user's, and names a storage"
+        raise SpecError.of(what, "study.warm_start", "look at its study.storage; take a copy of your own")
     storage: BaseStorage = opened(address(earlier, folder))
     number = newest(storage, earlier.study.name)
     if not number:
@@ -121,7 +122,7 @@ def _as_history(spec: Spec, one: Earlier) -> FrozenTrial:
     return optuna.trial.create_trial(
         state=TrialState.COMPLETE,
         values=one.values,
-        params={name: stored(value) for name, value in one.params.items()},
+        params=one.params,
         distributions={name: space[name] for name in one.params},
         user_attrs={FROM: one.told},
     )

@@ -32,8 +32,19 @@ class _Heard(msgspec.Struct, frozen=True, tag="heard"):
 _decoder = msgspec.msgpack.Decoder(AnyEvent | _Heard)
 
 
-def _frame(record: object) -> bytes:
-    body = _encode(record)
+class Unfit(ValueError):
+    """An event that could not be read again, with the reason."""
+
+
+def frame(record: object) -> bytes:
+    """``record`` as it stands in a journal. Raises Unfit where a replay could not read it."""
+    try:
+        body = _encode(record)
+        _decoder.decode(body)
+    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError, TypeError) as error:
+        raise Unfit(f"{type(record).__name__} cannot be kept: {error}") from error
+    if len(body) > LARGEST_FRAME_BYTES:
+        raise Unfit(f"{type(record).__name__} cannot be kept: it has {len(body)} bytes")
     size = struct.pack("<I", len(body))
     return HEAD.pack(len(body), zlib.crc32(body, zlib.crc32(size))) + body
 
@@ -79,10 +90,13 @@ class Journal:
         """Write ``events`` and ``heard`` in one piece and have them on disk when this returns.
 
         Raises OSError (a full disk) with the journal as it was before: the same batch may be tried again.
+        Raises Unfit, with nothing written, for an event that could not be read again.
         """
-        frames = [_frame(event) for event in events]
-        if heard:
-            frames.append(_frame(_Heard(heard)))
+        self.append_frames([frame(event) for event in events], heard)
+
+    def append_frames(self, frames: Sequence[bytes], heard: dict[str, int] | None = None) -> None:
+        """``append`` of what ``frame`` gave."""
+        frames = [*frames, frame(_Heard(heard))] if heard else frames
         self._write(self._end, b"".join(frames))
         self.heard.update(heard or {})
 
@@ -123,8 +137,8 @@ class _Reader:
             self.good = place
             try:
                 record = _decoder.decode(body)
-            except msgspec.DecodeError as error:
-                self.faults.append(f"the journal holds a record of another version: {error}")
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError) as error:
+                self.faults.append(f"the journal holds a record that this version cannot read: {error}")
                 continue
             if isinstance(record, _Heard):
                 self.heard.update(record.numbers)

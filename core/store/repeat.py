@@ -30,7 +30,14 @@ SAME_ADAPTER = 0.1  # of a tensor's norm: rounding leaves far less, other rows o
 CLOCKS = frozenset({"train/tokens_per_s", "quality/tokens_per_s", "quality/latency_s"})
 ADAPTER = "adapter"  # its folder in a bundle
 NEEDED = ("study.toml", "trials.json", "versions.json", "data.json")
-DROPPED = ("fixed", "threshold", "stop_after", "constraints", "storage")  # of [study]: a search's own
+DROPPED = (
+    "fixed",
+    "threshold",
+    "stop_after",
+    "constraints",
+    "storage",
+    "warm_start",
+)  # of [study]: a search's
 NAME_LIMIT = 64
 
 

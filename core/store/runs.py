@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from itertools import count
 from pathlib import Path
 
 from core import paths
 from core.contract import specfile
 from core.contract.spec import NAME, Spec
-from core.errors import TrimtabError
+from core.errors import EngineError, TrimtabError
 
 SPEC_FILE = "study.toml"
 
@@ -37,6 +38,23 @@ def create(study: str, toml: str) -> Path:
     return folder
 
 
+def set_aside(study: str) -> Path | None:
+    """Move the folder of ``study`` out of the studies, whole; where it lies now, None when there was none.
+
+    Raises TrimtabError when it cannot be moved.
+    """
+    folder, place = paths.study_folder(study), paths.private(paths.replaced())
+    aside = next(one for number in count(1) if not (one := place / f"{study}-{number}").exists())
+    try:
+        folder.rename(aside)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        what = f"the folder cannot be put aside: {error.strerror or error}"
+        raise TrimtabError.of(what, str(folder), "move it away, or take another study.name") from None
+    return aside
+
+
 def write_spec(folder: Path, toml: str) -> None:
     """Put the spec in its place in one piece."""
     aside = folder / (SPEC_FILE + ".new")
@@ -60,18 +78,27 @@ def read_spec(folder: Path) -> Spec:
 
 
 def list_studies() -> list[Path]:
-    """The folders of all studies; links are not followed."""
+    """The folders of all studies; links, and what another user has written, are left alone.
+
+    Raises EngineError where they cannot be read.
+    """
+    above = paths.studies()
+    if not paths.refuse_strange_home(above.parent):
+        return []
     try:
-        folders = [one for one in paths.studies().iterdir() if one.is_dir() and not one.is_symlink()]
+        folders = [one for one in above.iterdir() if one.is_dir() and paths.is_own(one)]
     except FileNotFoundError:
         return []
+    except OSError as error:
+        what = f"the studies cannot be read: {error.strerror}"
+        raise EngineError.of(what, str(above), "make it a folder that you can read") from error
     return sorted(
         one for one in folders if all(_own_file(path) for path in (one / SPEC_FILE, journal_path(one)))
     )
 
 
 def _own_file(path: Path) -> bool:
-    return path.is_file() and not path.is_symlink()
+    return path.is_file() and paths.is_own(path)
 
 
 def journal_path(folder: Path) -> Path:

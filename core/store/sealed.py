@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator
@@ -36,26 +37,27 @@ def make(target: Path, fill: Callable[[Path], dict[str, Any]], force: bool, zipp
     """
     end = target.with_name(f"{target.name}.zip") if zipped else target
     _refuse_strange(end, force)
-    aside = target.with_name(f".{target.name}.new-{os.getpid()}")
+    aside = target.with_name(f".{target.name}.new-{secrets.token_hex(4)}")
     try:
         end.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(mode=0o755)
         _seal(aside, fill(aside))
         _place(_zip(aside, target.name) if zipped else aside, end)
     except OSError as error:
         what = f"the bundle cannot be written: {plain(str(error), 300)}"
-        fix = "make room there, or give another folder with --out; nothing was changed"
+        fix = "make room there and make it writable, or give another folder with --out; nothing was changed"
         raise TrimtabError.of(what, str(end), fix) from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-        aside.with_suffix(".zip").unlink(missing_ok=True)
+        _zip_of(aside).unlink(missing_ok=True)
     return end
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest. Raises BundleError where there is none of ours."""
     try:
+        if not (folder / MANIFEST).is_file():  # a pipe would be read for ever
+            raise FileNotFoundError(f"there is no {MANIFEST}")
         found = json.loads((folder / MANIFEST).read_text("utf-8"))
         if found["format"] != FORMAT or not all(_inside(name) for name in found["files"]):
             raise ValueError(f"the format is {found['format']!r}")
@@ -112,7 +114,7 @@ def _inside(name: str) -> bool:
 
 def _differs(path: Path, known: dict[str, Any]) -> bool:
     try:
-        return path.is_symlink() or file_sum(path) != known["sha256"]
+        return path.is_symlink() or not path.is_file() or file_sum(path) != known["sha256"]
     except (OSError, KeyError, TypeError):
         return True
 
@@ -137,9 +139,13 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
+def _zip_of(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.zip")
+
+
 def _zip(folder: Path, name: str) -> Path:
-    path = folder.with_suffix(".zip")
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+    path = _zip_of(folder)
+    with zipfile.ZipFile(path, "x", zipfile.ZIP_DEFLATED) as file:
         for one in sorted(folder.rglob("*")):
             if one.is_file():
                 file.write(one, f"{name}/{one.relative_to(folder).as_posix()}")

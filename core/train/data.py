@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
 
+from core.contract.plain import plain
 from core.contract.space import Choice, Range
 from core.contract.spec import Spec
 from core.errors import TrimtabError
 from core.evaluate import canary, slices
 from core.evaluate.shapes import Question
 from core.train import questions, source
-from core.train.form import Form, Formless, Segment
+from core.train.chat import Text
+from core.train.encode import Encoded, encode
+from core.train.form import Form
 from core.train.progress import Progress
+from core.train.values import Formless
 
 MASKED = -100  # torch's cross-entropy leaves these targets out
-BATCH = 256  # rows per call of the tokenizer
+BATCH = 256  # rows between two words on how far it is
+MOST = 1 << 15  # tokens kept of a row, or as many as a trial may have: one row may have millions
 PARTS = ("source", "task", "label", "category", "topic")  # columns whose values are slices of the rows
 
 Raw = dict[str, Any]
@@ -37,18 +42,27 @@ class Row(NamedTuple):
 
 @dataclass
 class Data:
-    """Tokenised rows at full length; ``notes`` are words for the event list."""
+    """Tokenised rows, of each at most ``most`` tokens; ``notes`` are words for the event list."""
 
     train: list[Row]
     validation: list[Row]
     notes: list[str] = field(default_factory=list)
     canaries: list[canary.Canary] = field(default_factory=list)  # the last rows of ``train``
     questions: list[Question] = field(default_factory=list)  # validation rows with choices
+    dropped: dict[str, Counter[str]] = field(default_factory=dict)  # rows left out of each part, by reason
+    most: int = 1 << 62  # tokens that were kept of a row
+    cut_rows: int = 0  # rows that have more than those
     _cut: dict[int, tuple[list[Row], list[Row]]] = field(default_factory=dict, repr=False)
 
     def shortened(self, length: int) -> tuple[list[Row], list[Row]]:
         """Training and validation rows cut to ``length`` tokens that still teach something. Trials share
-        them: do not change them."""
+        them: do not change them. Raises TrimtabError where rows have so many, and fewer were kept."""
+        if length > self.most and self.cut_rows:
+            raise TrimtabError.of(
+                f"{self.cut_rows} rows have more than the {self.most} tokens that were read of each",
+                f"sequence_length = {length}",
+                f"take at most {self.most}, or begin a study that searches this length",
+            )
         if length not in self._cut:
             train, validation = (
                 [row for row in (cut(row, length) for row in rows) if has_target(row)]
@@ -83,22 +97,37 @@ def collate(rows: Sequence[Row], pad_id: int, device: torch.device) -> dict[str,
 
 def load_data(spec: Spec, tokenizer: Any, progress: Progress) -> Data:
     """Read, split and tokenise. Raises TrimtabError when nothing is left to train or judge on."""
-    train, validation = source.load(spec, progress)
-    form = Form(spec, tokenizer, list(train[0]))
+    told: list[str] = []
+    train, validation = source.load(spec, progress, told)
+    form = Form(spec, tokenizer, _columns(train))
     if isinstance(spec.data.validation, str):
-        form.check(list(validation[0]), f"data.validation = {spec.data.validation!r}")
+        form.check(_columns(validation), f"data.validation = {spec.data.validation!r}")
     random.Random(spec.study.seed).shuffle(validation)
-    notes: list[str] = []
-    data = Data(
-        _kept(form, train, "training", spec, progress, notes),
-        _kept(form, validation[: spec.evaluate.rows], "validation", spec, progress, notes),
-        notes,
-    )
+    data = Data([], [], most=max(longest_sequence(spec), MOST))
+    reading = _Reading(spec, form, progress, data)
+    data.train = reading.kept(train, "training")
+    data.validation = reading.kept(validation[: spec.evaluate.rows], "validation")
     data.questions, fault = questions.found(validation[: spec.evaluate.rows], spec.data.prompt_key)
-    notes += [fault] if fault else []
+    data.notes += [fault] if fault else []
     _plant(data, canary.canaries(spec.evaluate.canaries, spec.study.seed), tokenizer)
-    notes.append(f"{len(data.train)} training and {len(data.validation)} validation rows, as {form.kind}")
+    data.notes += [*_columns_told(form, train), *told]
+    data.notes.append(
+        f"{len(data.train)} training and {len(data.validation)} validation rows, as {form.kind}"
+    )
     return data
+
+
+def _columns(rows: Sequence[Raw]) -> list[str]:
+    """All columns that any of the rows has: of JSONL, each row has its own."""
+    return list(dict.fromkeys(name for row in rows for name in row))
+
+
+def _columns_told(form: Form, rows: Sequence[Raw]) -> list[str]:
+    """Which filled columns are joined to the prompt, and which are not trained on."""
+    filled = dict.fromkeys(name for row in rows for name, value in row.items() if value not in (None, "", []))
+    told = [f"the column {form.joined!r} is joined to the prompt"] if form.joined in filled else []
+    unused = form.unused([str(one) for one in filled])
+    return [*told, f"columns that are not trained on: {plain(', '.join(unused), 200)}"] if unused else told
 
 
 def beginning(tokenizer: Any) -> list[int]:
@@ -119,30 +148,6 @@ def _plant(data: Data, found: Sequence[canary.Canary], tokenizer: Any) -> None:
         data.notes.append(f"{len(found)} canaries are planted among the training rows (evaluate.canaries)")
 
 
-def _kept(
-    form: Form, rows: Sequence[Raw], name: str, spec: Spec, progress: Progress, notes: list[str]
-) -> list[Row]:
-    """The rows that teach something, at full length; ``notes`` learn how many do not."""
-    longest = longest_sequence(spec)
-    faults: Counter[str] = Counter()
-    kept = []
-    for row in _tokenised(form, rows, name, progress, faults):
-        short = cut(row, longest)
-        if has_target(short):
-            kept.append(short)
-    faults[f"no target within {longest} tokens"] = len(rows) - len(kept) - faults.total()
-    told = "; ".join(f"{count}: {reason}" for reason, count in faults.most_common(3) if count)
-    if not kept:
-        raise TrimtabError.of(
-            f"none of the {len(rows)} {name} rows can be used ({told})",
-            f"data.source = {spec.data.source!r}, format {form.kind}",
-            "look at the rows, set data.format, or raise sequence_length",
-        )
-    if told:
-        notes.append(f"{len(rows) - len(kept)} of {len(rows)} {name} rows were left out ({told})")
-    return kept
-
-
 def longest_sequence(spec: Spec) -> int:
     """The longest sequence_length that any trial may have."""
     dimension = spec.space.get("sequence_length")
@@ -153,43 +158,104 @@ def longest_sequence(spec: Spec) -> int:
     return int(spec.train["sequence_length"])  # type: ignore[arg-type]
 
 
-def _tokenised(
-    form: Form, rows: Sequence[Raw], name: str, progress: Progress, faults: Counter[str]
-) -> Iterator[Row]:
-    encode: Callable[..., Any] = form.tokenizer
-    beginning = form.tokenizer.bos_token_id if form.adds_special else None
-    for start in range(0, len(rows), BATCH):
-        progress(f"tokenising {name} rows", start, len(rows), "rows")
-        batch = [_pieces(form, row, faults) for row in rows[start : start + BATCH]]
-        texts = [text for pieces in batch for text, _ in pieces]
-        ids = iter(encode(texts, add_special_tokens=False)["input_ids"] if texts else [])
-        for pieces, raw in zip(batch, rows[start : start + BATCH], strict=True):
-            if pieces:
-                row = _row([(next(ids), learnt) for _, learnt in pieces], beginning)
-                yield row._replace(parts=_parts(raw))
-
-
 def _parts(raw: Raw) -> tuple[str, ...]:
     """Such as ("source:web", "task:sums")."""
     found = (slices.named(one, raw[one]) for one in PARTS if isinstance(raw.get(one), str | int))
     return tuple(one for one in found if one)
 
 
-def _pieces(form: Form, row: Raw, faults: Counter[str]) -> list[Segment]:
-    """The row's text that is not empty. A row without the form is one more of ``faults``, and nothing."""
-    try:
-        return [piece for piece in form.segments(row) if piece[0]]
-    except Formless as error:
-        faults[str(error)] += 1
-        return []
+class _Reading:
+    """Rows read by a form and tokenised; ``data`` is told what is left out."""
+
+    def __init__(self, spec: Spec, form: Form, progress: Progress, data: Data) -> None:
+        self._spec, self._form, self._progress, self._data = spec, form, progress, data
+        self._longest = longest_sequence(spec)
+        self._number: dict[int, int] = {}  # one object for each token id: rows hold no numbers of their own
+        self._first = form.tokenizer.bos_token_id if form.adds_special else None
+
+    def kept(self, rows: Sequence[Raw], name: str) -> list[Row]:
+        """The rows that teach something, at most ``data.most`` tokens of each."""
+        dropped, missed, remarks, cuts = (Counter[str]() for _ in range(4))
+        kept = []
+        for start in range(0, len(rows), BATCH):
+            self._progress(f"tokenising {name} rows", start, len(rows), "rows")
+            texts = self._texts(rows[start : start + BATCH], dropped, missed, remarks)
+            for raw, row in self._encoded(texts, dropped, cuts):
+                if has_target(cut(row, self._longest)):
+                    kept.append(row._replace(parts=_parts(raw)))
+                else:
+                    dropped[f"no target within {self._longest} tokens"] += 1
+        self._data.dropped[name] = dropped
+        self._tell(len(rows), len(kept), name, missed, remarks, cuts)
+        return kept
+
+    def _texts(
+        self, rows: Sequence[Raw], dropped: Counter[str], missed: Counter[str], remarks: Counter[str]
+    ) -> list[tuple[Raw, Text]]:
+        found = []
+        for row in rows:
+            try:
+                one = self._form.read(row)
+            except Formless as error:
+                dropped[str(error)] += 1
+                continue
+            missed.update(one.missed)
+            remarks.update(one.remarks)
+            found.append((row, one))
+        return found
+
+    def _encoded(
+        self, texts: list[tuple[Raw, Text]], dropped: Counter[str], cuts: Counter[str]
+    ) -> Iterator[tuple[Raw, Row]]:
+        encoded = encode(self._form.tokenizer, [text for _, text in texts], self._data.most)
+        for (raw, _), one in zip(texts, encoded, strict=True):
+            if isinstance(one, Formless):
+                dropped[str(one)] += 1
+                continue
+            cuts["longer"] += len(one.ids) > self._longest or one.cut
+            self._data.cut_rows += one.cut
+            yield raw, self._row(one)
+
+    def _row(self, one: Encoded) -> Row:
+        ids = [self._number.setdefault(number, number) for number in one.ids]
+        labels = [number if learnt else MASKED for number, learnt in zip(ids, one.learnt, strict=True)]
+        if self._first is not None and ids[:1] != [self._first]:
+            return Row([self._first, *ids], [MASKED, *labels])
+        return Row(ids, labels)
+
+    def _tell(
+        self,
+        count: int,
+        kept: int,
+        name: str,
+        missed: Counter[str],
+        remarks: Counter[str],
+        cuts: Counter[str],
+    ) -> None:
+        """Notes on what of the rows is not trained on. Raises TrimtabError when that is all of it."""
+        dropped, notes = self._data.dropped[name], self._data.notes
+        if not kept:
+            key = (
+                "validation"
+                if name == "validation" and isinstance(self._spec.data.validation, str)
+                else "source"
+            )
+            raise TrimtabError.of(
+                f"none of the {count} {name} rows can be used ({_reasons(dropped)})",
+                f"data.{key} = {getattr(self._spec.data, key)!r}, format {self._form.kind}",
+                "look at the rows, set data.format, or raise sequence_length",
+            )
+        if dropped:
+            notes.append(f"{count - kept} of {count} {name} rows were left out ({_reasons(dropped)})")
+        if missed:
+            notes.append(f"{missed.total()} answers in {name} rows are not learnt ({_reasons(missed)})")
+        notes += [f"in {number} {name} rows {remark}" for remark, number in remarks.most_common()]
+        if cuts.total():
+            notes.append(
+                f"{cuts.total()} of {count} {name} rows are longer than {self._longest} tokens: cut there"
+            )
 
 
-def _row(pieces: Sequence[tuple[list[int], bool]], beginning: int | None) -> Row:
-    ids: list[int] = []
-    labels: list[int] = []
-    if beginning is not None and not (pieces and pieces[0][0][:1] == [beginning]):
-        ids, labels = [beginning], [MASKED]
-    for tokens, learnt in pieces:
-        ids += tokens
-        labels += tokens if learnt else [MASKED] * len(tokens)
-    return Row(ids, labels)
+def _reasons(found: Counter[str]) -> str:
+    """The three commonest, with how often each."""
+    return "; ".join(f"{count}: {reason}" for reason, count in found.most_common(3))

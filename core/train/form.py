@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
+from core.contract.columns import companion
 from core.contract.plain import plain
 from core.contract.spec import Spec
 from core.errors import TrimtabError
+from core.train.chat import Chat, Text
+from core.train.values import Formless, text
 
-Segment = tuple[str, bool]  # text, and whether it is a target
-Turn = dict[str, Any]
-
-
-class Formless(Exception):
-    """One row is not what its format says; the text says why, in words that rows share."""
+READ_BESIDE = ("tools", "group", "choices", "question", "answer", "answerKey")  # by other rooms of training
+Raw = dict[str, Any]
 
 
 class Form:
@@ -30,16 +30,13 @@ class Form:
                 "data.format = 'chat'",
                 "use an instruction-tuned base model",
             )
+        self._chat = Chat(tokenizer)
+        pair = (spec.data.prompt_key, spec.data.completion_key)
+        self.joined = companion(pair[0], pair, set(columns)) if self.kind == "instruction" else ""
 
     def check(self, columns: Sequence[str], where: str) -> None:
         """Raise TrimtabError when rows with these columns cannot be read."""
-        keys = self._keys
-        needed = {
-            "chat": (keys.messages_key,),
-            "instruction": (keys.prompt_key, keys.completion_key),
-            "text": (keys.text_key,),
-        }[self.kind]
-        missing = [key for key in needed if key not in columns]
+        missing = [key for key in self._needed() if key not in columns]
         if missing:
             shown = plain(", ".join(columns), 200) or "none"
             raise TrimtabError.of(
@@ -47,6 +44,19 @@ class Form:
                 f"{where}, format {self.kind}",
                 "set data.format, or name the columns: messages_key, prompt_key, completion_key, text_key",
             )
+
+    def unused(self, columns: Sequence[str]) -> list[str]:
+        """The columns that nothing of a training reads."""
+        used = {*self._needed(), *READ_BESIDE, self.joined}
+        return [one for one in columns if one not in used]
+
+    def _needed(self) -> tuple[str, ...]:
+        keys = self._keys
+        return {
+            "chat": (keys.messages_key,),
+            "instruction": (keys.prompt_key, keys.completion_key),
+            "text": (keys.text_key,),
+        }[self.kind]
 
     def _found(self, columns: Sequence[str]) -> str:
         keys = self._keys
@@ -61,78 +71,56 @@ class Form:
         """Plain text gets the tokenizer's own beginning; a chat template brings it."""
         return self.kind == "text" or not self.tokenizer.chat_template
 
-    def segments(self, row: dict[str, Any]) -> list[Segment]:
-        """The row's text in pieces, each learnt or not. Raises Formless."""
+    def read(self, row: Raw) -> Text:
+        """The row's whole text, and what of it is learnt. Raises Formless."""
+        if self.kind == "chat":
+            return self._chat.read(row.get(self._keys.messages_key), _tools(row))
         end = self.tokenizer.eos_token or ""
         if self.kind == "text":
-            text = row[self._keys.text_key]
-            return [(str(text) + end, True)] if text else []
-        if self.kind == "chat":
-            return self._chat(row[self._keys.messages_key])
-        prompt, completion = row[self._keys.prompt_key], row[self._keys.completion_key]
+            words = text(row.get(self._keys.text_key), self._keys.text_key)
+            if not words:
+                raise Formless("the text is empty")
+            return Text(words + end, ((0, len(words + end)),))
+        return self._instruction(row, end)
+
+    def segments(self, row: Raw) -> list[tuple[str, bool]]:
+        """The row's text in pieces, each learnt or not, for people to look at. Raises Formless."""
+        found, place, pieces = self.read(row), 0, list[tuple[str, bool]]()
+        for begin, end in found.spans:
+            pieces += [(found.text[place:begin], False), (found.text[begin:end], True)]
+            place = end
+        return [piece for piece in [*pieces, (found.text[place:], False)] if piece[0]]
+
+    def _instruction(self, row: Raw, end: str) -> Text:
+        """A prompt and its completion: texts, or turns of a chat, of which the completion's are learnt."""
+        keys = self._keys
+        prompt, completion = row.get(keys.prompt_key), row.get(keys.completion_key)
         if isinstance(prompt, list) and isinstance(completion, list):
-            return self._chat([*prompt, *completion])
-        if completion is None:
-            raise Formless(f"no {self._keys.completion_key}")
+            return self._chat.read([*prompt, *completion], _tools(row), len(prompt))
+        asked = self._asked(row, text(prompt, keys.prompt_key))
+        said = text(completion, keys.completion_key)
+        if not said.strip():
+            raise Formless(f"{keys.completion_key} is empty")
         if self.tokenizer.chat_template:
-            turns = [("user", prompt), ("assistant", completion)]
-            return self._chat([{"role": role, "content": str(text or "")} for role, text in turns])
-        return [(str(prompt or ""), False), (str(completion) + end, True)]
+            turns = [{"role": "user", "content": asked}, {"role": "assistant", "content": said}]
+            return self._chat.read(turns, _tools(row))
+        return Text(asked + said + end, ((len(asked), len(asked + said + end)),))
 
-    def _chat(self, messages: Any) -> list[Segment]:
-        """Every assistant turn is learnt, with the end that the template gives it; all else is context."""
-        turns = _turns(messages)
-        whole = self._render(turns, False)
-        pieces: list[Segment] = []
-        place = 0
-        for index, turn in enumerate(turns):
-            span = self._span(turns, index, whole, place) if turn["role"] == "assistant" else None
-            if span is not None:
-                pieces += [(whole[place : span[0]], False), (whole[span[0] : span[1]], True)]
-                place = span[1]
-        return [*pieces, (whole[place:], False)]
+    def _asked(self, row: Raw, prompt: str) -> str:
+        """The prompt with its companion, where the row has one that is filled."""
+        value = row.get(self.joined) if self.joined else None
+        more = text(value, self.joined) if value is not None else ""
+        return f"{prompt}\n\n{more}" if more.strip() else prompt
 
-    def _span(self, turns: list[Turn], index: int, whole: str, place: int) -> tuple[int, int] | None:
-        """Where in ``whole`` (the rendered chat) the turn's own text begins and ends; None: not to be found.
 
-        It is what the template adds after asking the assistant to speak. Templates that render a turn
-        otherwise once others follow (Qwen3 drops its thoughts) are searched for the turn's words.
-        """
-        before, after = self._render(turns[:index], True), self._render(turns[: index + 1], False)
-        plainly = bool(before) and whole.startswith(before) and whole.startswith(after)
-        if plainly and place <= len(before) <= len(after):
-            return len(before), len(after)
-        words = str(turns[index]["content"] or "").strip()
-        known = _shared(whole, self._render(turns[:index], False))
-        start = whole.find(words, max(place, known)) if words else -1
-        if start < 0:
-            return None
-        end, stop = start + len(words), self.tokenizer.eos_token or ""
-        return start, end + len(stop) if whole.startswith(stop, end) else end
-
-    def _render(self, turns: list[Turn], generation: bool) -> str:
-        if not turns:
-            return ""
+def _tools(row: Raw) -> list[Any] | None:
+    """The tools that the row offers: a list, or that as JSON. Raises Formless."""
+    tools = row.get("tools")
+    if isinstance(tools, str) and tools.strip():
         try:
-            return self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=generation)
-        except Exception as error:  # templates raise what they like
-            raise Formless(f"the chat template refuses it: {plain(str(error), 120)}") from error
-
-
-def _turns(messages: Any) -> list[Turn]:
-    if not isinstance(messages, list | tuple) or not messages:
-        raise Formless("messages is not a list of turns")
-    for one in messages:
-        if not isinstance(one, dict) or "role" not in one or "content" not in one:
-            raise Formless("a turn without role and content")
-    return [
-        {key: value for key, value in one.items() if value is not None} | {"content": one["content"]}
-        for one in messages
-    ]
-
-
-def _shared(one: str, other: str) -> int:
-    """How many characters the two begin with in common."""
-    return next(
-        (at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
-    )
+            tools = json.loads(tools)
+        except ValueError:
+            raise Formless("tools is a text that is not JSON") from None
+    if tools and not (isinstance(tools, list) and all(isinstance(one, dict) for one in tools)):
+        raise Formless("tools is not a list of objects")
+    return tools or None

@@ -21,7 +21,9 @@ def main(argv: list[str]) -> int:
     settle()
 
     def run() -> int:
-        write(arguments.adapter, arguments.prompt, arguments.tokens, arguments.raw)
+        write(
+            arguments.adapter, arguments.prompt, arguments.tokens, arguments.raw, arguments.trust_remote_code
+        )
         return 0
 
     return guarded("trimtab generate", run)
@@ -33,15 +35,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("prompt", metavar="PROMPT")
     parser.add_argument("--tokens", type=int, default=64, metavar="N", help="at most N new tokens")
     parser.add_argument("--raw", action="store_true", help="continue the prompt itself: no chat template")
+    parser.add_argument(adapted.TRUST, action="store_true", help="let the base's own code run")
     return parser
 
 
-def write(adapter: Path, prompt: str, tokens: int, raw: bool = False) -> None:
+def write(adapter: Path, prompt: str, tokens: int, raw: bool = False, trusted: bool = False) -> None:
     """Load the adapter on its base and print what it says, greedily. Raises TrimtabError."""
-    section, spec = adapted.section(adapter), adapted.study(adapter)
-    if spec is not None:
-        section = spec.model.model_copy(update={"gradient_checkpointing": False})
-        raw = raw or spec.data.format == "text"
+    section, spec = adapted.base_of(adapter, trusted)
+    raw = raw or (spec is not None and spec.data.format == "text")
     if tokens < 1:
         raise TrimtabError.of(f"--tokens {tokens} leaves nothing to write", "", "give 1 or more")
     model, tokenizer = _loaded(section, adapter)

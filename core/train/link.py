@@ -18,7 +18,9 @@ import msgspec
 
 from core.contract import events as e
 from core.contract import wire, work
+from core.contract.connector import OwnConnector
 from core.contract.secrets import Redactor
+from core.errors import EngineError
 
 log = logging.getLogger("trimtab.link")
 
@@ -103,14 +105,13 @@ class Link:
         while True:
             connected, why = False, "closed"
             try:
-                connector = aiohttp.UnixConnector(path=str(self._socket))
-                async with aiohttp.ClientSession(connector=connector) as session:
+                async with aiohttp.ClientSession(connector=OwnConnector(self._socket)) as session:
                     async with session.ws_connect(
                         "http://engine/ws", params={"from": "worker"}, heartbeat=30.0
                     ) as socket:
                         connected = True
                         await self._talk(socket)
-            except (aiohttp.ClientError, OSError, TimeoutError, msgspec.DecodeError) as error:
+            except (aiohttp.ClientError, EngineError, OSError, TimeoutError, msgspec.DecodeError) as error:
                 why = f"{type(error).__name__}: {error}"
             if connected:  # until a moment ago
                 log.info("lost the engine (%s)", why)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import secrets
 import shutil
 import sys
 from pathlib import Path
@@ -28,27 +29,28 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="trimtab merge", description=__doc__)
     parser.add_argument("adapter", type=Path, metavar="ADAPTER_FOLDER")
     parser.add_argument("out", type=Path, metavar="OUT")
+    parser.add_argument(adapted.TRUST, action="store_true", help="let the base's own code run")
     arguments = parser.parse_args(argv)
     settle()
 
     def run() -> int:
-        merge(arguments.adapter, arguments.out)
+        merge(arguments.adapter, arguments.out, arguments.trust_remote_code)
         return 0
 
     return guarded("trimtab merge", run)
 
 
-def merge(adapter: Path, out: Path) -> None:
+def merge(adapter: Path, out: Path, trusted: bool = False) -> None:
     """Write model and tokenizer into the new folder ``out``, whole or not at all. Raises TrimtabError."""
     if os.path.lexists(out):
         raise TrimtabError.of("something is there already", str(out), "give a new folder with --out")
-    section, spec = adapted.section(adapter), adapted.study(adapter)
-    if spec is not None:
-        section = spec.model.model_copy(update={"gradient_checkpointing": False})
+    section, _ = adapted.base_of(adapter, trusted)
     model, tokenizer = merged(section, adapter)
-    aside = out.with_name(f".{out.name}.new-{os.getpid()}")
+    aside, made = out.with_name(f".{out.name}.new-{secrets.token_hex(4)}"), False
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
+        aside.mkdir()  # ours from the start: in a folder of all users another may have made one of this name
+        made = True
         _say("writing the merged weights")
         model.save_pretrained(aside)
         tokenizer.save_pretrained(aside)
@@ -57,7 +59,8 @@ def merge(adapter: Path, out: Path) -> None:
         what = f"the merged model cannot be written: {plain(str(error), 300)}"
         raise TrimtabError.of(what, str(out), "make room, or give another --out") from error
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        if made:
+            shutil.rmtree(aside, ignore_errors=True)
 
 
 def merged(section: ModelSection, adapter: Path) -> tuple[Any, Any]:

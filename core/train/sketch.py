@@ -33,7 +33,7 @@ def sketch(name: str, revision: str | None, dtype: str) -> dict[str, Any]:
     """The model and its forms. Raises TrimtabError, Underivable, or what transformers raises."""
     from transformers import AutoConfig
 
-    config = AutoConfig.from_pretrained(resolve(name, silent), revision=revision)
+    config = AutoConfig.from_pretrained(resolve(name, silent), revision=revision, trust_remote_code=False)
     layers = config.get_text_config().num_hidden_layers
     found: dict[str, Any] = {}
     for done, (key, checkpointing, grad) in enumerate(
@@ -99,7 +99,9 @@ def _built(config: Any, dtype: str, checkpointing: bool, layers: int) -> Iterato
     )  # it looks into the tokens: there are none
     try:
         with FakeTensorMode(allow_non_fake_inputs=True):
-            model = AutoModelForCausalLM.from_config(_cut(config, layers), dtype=derive.DTYPES[dtype])
+            model = AutoModelForCausalLM.from_config(
+                _cut(config, layers), dtype=derive.DTYPES[dtype], trust_remote_code=False
+            )
             model.requires_grad_(False)
             model.config.use_cache = False
             if checkpointing:

@@ -20,6 +20,8 @@ from core.contract.spec import Spec
 from core.contract.specfile import load
 from core.errors import TrimtabError
 from core.memory.config import DEMO
+from core.store import inputs
+from core.store.inputs import InputsChangedError
 from core.train import demo
 from core.train.link import Link
 from core.train.quiet import quieten, settle
@@ -53,8 +55,9 @@ class Waiting:
 class Worker:
     """Loads once, then lives by its mailbox."""
 
-    def __init__(self, spec: Spec, socket: Path, name: str, device: str) -> None:
-        self._spec, self._name, self._device = spec, name, device
+    def __init__(self, spec: Spec, socket: Path, name: str, device: str, folder: Path | None = None) -> None:
+        """``folder`` is the study's: what it began with is noted there."""
+        self._spec, self._name, self._device, self._folder = spec, name, device, folder
         self._pack: Any = None
         self._signal = ""
         self._link = Link(socket, name, spec.study.name, device, self._holds)
@@ -72,7 +75,8 @@ class Worker:
             self._pack = self._load()
         except TrimtabError as error:
             first = error.problems[0]
-            return self._broken(first.what, first.where, first.fix)
+            keeps = isinstance(error, InputsChangedError)
+            return self._broken(first.what, first.where, first.fix, keeps)
         except Exception as error:
             return self._broken(f"{type(error).__name__}: {plain(str(error), 400)}", "worker", "see its log")
         self._waiting("", 0, 0, "")
@@ -93,15 +97,16 @@ class Worker:
         self._signal = signal.Signals(number).name
         self._link.ask(work.Shutdown(self._signal))
 
-    def _broken(self, what: str, where: str, fix: str) -> int:
+    def _broken(self, what: str, where: str, fix: str, keeps: bool = False) -> int:
         log.error("%s: %s", where, what)
-        self._link.say(work.Broken(what, where, fix, traceback.format_exc()))
+        self._link.say(work.Broken(what, where, fix, traceback.format_exc(), keeps))
         self._link.close(LAST_WORDS_S)
         return 1
 
     def _load(self) -> Any:
         if self._spec.model.base == DEMO:
             demo.begin()
+        self._refuse_changed()
         self._waiting("loading torch and transformers", 0, 0, "")
         import torch
 
@@ -113,12 +118,20 @@ class Worker:
         self._share(torch)
         base = load_base(self._spec, torch.device(self._device), self._waiting)
         data = load_data(self._spec, base.tokenizer, self._waiting)
+        self._refuse_changed()  # while it was read
+        if self._folder is not None:
+            inputs.hold_commits(self._spec, self._folder)
         for note in data.notes:
             self._link.tell(e.StudyNoted(at=time.time(), study=self._spec.study.name, text=note))
         pack = Pack(self._spec, base, data, self._link.tell)
         gc.freeze()  # the libraries stay: a collection at a pause or an end walks over the trials alone
         gc.enable()
         return pack
+
+    def _refuse_changed(self) -> None:
+        """Trials on other rows or another base are not ranked together. Raises InputsChangedError."""
+        if self._folder is not None:
+            inputs.refuse_changed(self._spec, self._folder, self._waiting)
 
     def _share(self, torch: Any) -> None:
         """Take as many threads as the study asks for, or as this worker has CPUs."""
@@ -154,7 +167,7 @@ def main() -> int:
     for noisy in ("httpx", "urllib3", "datasets", "fsspec", "absl"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     spec = load(Path(folder) / "study.toml")
-    code = Worker(spec, Path(os.environ[work.ENV_SOCKET]), name, device).run()
+    code = Worker(spec, Path(os.environ[work.ENV_SOCKET]), name, device, Path(folder)).run()
     logging.shutdown()
     sys.stderr.flush()
     os._exit(code)  # the link's thread and CUDA's have nothing more to say

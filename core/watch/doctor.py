@@ -7,16 +7,17 @@ import os
 import platform
 import shlex
 import shutil
-import socket
 import stat
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from core import paths
 from core.contract import terminal
 from core.contract.events import Device
+from core.contract.health import health
 from core.cores import Cpus
+from core.errors import EngineError
 from core.watch import load, surroundings
 from core.watch.finding import FAIL, OK, WARN, Finding
 from core.watch.gpu import GpuReader
@@ -26,19 +27,19 @@ from core.watch.probe import probe
 GIB = 1 << 30
 DISK_LOW_BYTES, DISK_ENOUGH_BYTES = 2 * GIB, 20 * GIB
 SMALLEST_TERMINAL = (80, 24)
+NO_INSTANCE = "make instances with `nvidia-smi mig`, or switch MIG mode off"
 
 
 def examine(home: Path | None = None, gpus: GpuReader | None = None) -> Iterator[Finding]:
     """All checks, in the order in which they matter, each as it is made. Imports of torch happen in a process
     of their own."""
     base = home or paths.home()
-    reader = gpus or GpuReader()
-    devices = reader.read()
+    devices = (gpus or GpuReader()).read()
     checks: list[Callable[[], list[Finding]]] = [
         lambda: [_python()],
         lambda: [_platform()],
         lambda: [_cpus(*load.now())],  # before the libraries are asked: that is work too
-        lambda: _gpus(*devices, reader.partitions()),
+        lambda: _gpus(*devices),
         lambda: _libraries(gpu=bool(devices[0])),
         lambda: [_disk(base)],
         lambda: [_home(base)],
@@ -81,27 +82,24 @@ def _cpus(cpus: Cpus, now: load.Load) -> Finding:
     return Finding("cpus", OK, found)
 
 
-def _gpus(devices: tuple[Device, ...], why_none: str, parts: Mapping[int, Sequence[str]]) -> list[Finding]:
+def _gpus(devices: tuple[Device, ...], why_none: str) -> list[Finding]:
     if not devices:
         fix = "trials run on the CPU; for a GPU install the NVIDIA driver, then `nvidia-smi` must list it"
         return [Finding("gpu", WARN, why_none, fix)]
-    return [_gpu(one, parts.get(one.index)) for one in devices]
+    return [_gpu(one, [part for part in devices if one.mig and part.parent == one.uuid]) for one in devices]
 
 
-def _gpu(one: Device, parts: Sequence[str] | None) -> Finding:
-    """``parts`` are the names of its MIG instances; None where it is whole."""
+def _gpu(one: Device, parts: Sequence[Device]) -> Finding:
+    """``parts`` are its MIG instances."""
     name = f"gpu {one.index}"
     if one.fault:
         return Finding(name, FAIL, one.fault, "look at `nvidia-smi` and dmesg; the card may need a reset")
     total = one.total_bytes
     size = f", {total / GIB:.0f} GiB" if total else ""
-    if parts is not None:
-        found = (
-            f"{one.name}{size}, in MIG mode: {', '.join(parts) or 'no instances, so nothing can run on it'}"
-        )
-        fix = "a process uses one instance: start the engine with CUDA_VISIBLE_DEVICES=MIG-…"
-        none = "make instances with `nvidia-smi mig`, or switch MIG off"
-        return Finding(name, WARN if parts else FAIL, found, fix if parts else none)
+    if one.mig:
+        names = ", ".join(f"gpu {part.index}" for part in parts) or "none are made"
+        found = f"{one.name}{size}, in MIG mode: only its instances compute ({names})"
+        return Finding(name, OK, found) if parts else Finding(name, FAIL, found, NO_INSTANCE)
     return Finding(name, OK, f"{one.name}{size}")
 
 
@@ -149,19 +147,20 @@ def _disk(home: Path) -> Finding:
 
 
 def _home(home: Path) -> Finding:
-    fix = "set TRIMTAB_HOME to a folder of your own"
     try:
-        found = home.lstat()
-    except FileNotFoundError:
+        there = paths.refuse_strange_home(home)
+    except EngineError as error:
+        first = error.problems[0]
+        return Finding("home", FAIL, f"{home}: {first.what}", first.fix)
+    fix = "set TRIMTAB_HOME to a folder of your own"
+    if not there:
         near = next((one for one in home.parents if one.exists()), Path("/"))
         good = os.access(near, os.W_OK)
         text = f"{home} will be made" if good else f"{home} cannot be made: {near} is not writable"
         return Finding("home", OK if good else FAIL, text, "" if good else fix)
-    except OSError as error:
-        return Finding("home", FAIL, f"{home}: {error.strerror}", fix)
-    if stat.S_ISLNK(found.st_mode) or found.st_uid != os.getuid() or not os.access(home, os.W_OK):
-        return Finding("home", FAIL, f"{home} is a link, another user's, or not writable", fix)
-    mode = stat.S_IMODE(found.st_mode)
+    if not os.access(home, os.W_OK):
+        return Finding("home", FAIL, f"{home} is not writable", fix)
+    mode = stat.S_IMODE(home.stat().st_mode)
     if mode != 0o700:
         return Finding("home", WARN, f"{home} has mode {mode:04o}", f"chmod 700 {shlex.quote(str(home))}")
     return Finding("home", OK, f"{home} is private and writable")
@@ -169,27 +168,26 @@ def _home(home: Path) -> Finding:
 
 def _engine(home: Path) -> Finding:
     address = paths.socket_path(home)
-    if not address.exists():
+    if not os.path.lexists(address):
         return Finding("engine", OK, "not running; it starts with the first study")
     try:
-        with socket.socket(socket.AF_UNIX) as line:
-            line.settimeout(2.0)
-            line.connect(str(address))
-    except OSError as error:
-        found = f"{address} is there, but nobody answers ({error.strerror or error})"
-        return Finding("engine", WARN, found, "`trimtab` starts a new engine and replaces the socket")
-    return Finding("engine", OK, f"running, answers at {address}")
+        found = health(address)
+    except EngineError as error:
+        first = error.problems[0]
+        return Finding("engine", FAIL, f"{first.where}: {first.what}", first.fix)
+    if found is None:
+        fix = "`trimtab` starts a new engine and replaces the socket"
+        return Finding("engine", WARN, f"{address} is there, but nobody answers", fix)
+    return Finding("engine", OK, f"running (process {found.get('pid')}), answers at {address}")
 
 
 def _pid(home: Path) -> int | None:
-    """The engine's; as far as its lock says that."""
+    """The running engine's."""
     try:
-        words = paths.lock_path(home).read_text("utf-8").split()
-        pid = int(words[0])
-        os.kill(pid, 0)
-    except (OSError, ValueError, IndexError, OverflowError):
+        pid = (health(paths.socket_path(home)) or {}).get("pid")
+    except EngineError:
         return None
-    return pid
+    return pid if isinstance(pid, int) else None
 
 
 def _terminal() -> Finding:

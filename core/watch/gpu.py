@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import psutil
+from msgspec.structs import replace
 
 from core.contract.events import Device, Process
 from core.contract.plain import plain
 
 NAME_LIMIT = 80  # characters of a card's or process's name
+INSTANCES = 100  # the first MIG instance of card 0 has this number, that of card 1 twice as much
 
 
 class GpuReader:
@@ -34,6 +36,7 @@ class GpuReader:
                 return tuple(_fallen(one, f"NVML: {_words(error)}") for one in self._seen.values()), ""
             return (), f"no NVIDIA GPU: {_words(error)}"
         found = [self._device(index) for index in range(count)]
+        found += [part for card in found if card.mig for part in self._instances(card)]
         gone = [_fallen(one, "no longer listed by the driver") for i, one in self._seen.items() if i >= count]
         return (*found, *gone), "" if found or gone else "no NVIDIA GPU: the driver lists none"
 
@@ -45,26 +48,6 @@ class GpuReader:
         except Exception:  # as for a reading
             self.close()
             return ""
-
-    def partitions(self) -> dict[int, tuple[str, ...]]:
-        """Cards in MIG mode, by index, and the names under which their instances can be used."""
-        found: dict[int, tuple[str, ...]] = {}
-        try:
-            self._start()
-            for index in range(self._nvml.nvmlDeviceGetCount()):
-                handle = self._nvml.nvmlDeviceGetHandleByIndex(index)
-                mode = self._reading(self._nvml.nvmlDeviceGetMigMode, handle)
-                if mode and mode[0]:
-                    found[index] = tuple(self._instances(handle))
-        except Exception:  # as for a reading: no card, no driver, or one too old for it
-            return found
-        return found
-
-    def _instances(self, handle: Any) -> Iterator[str]:
-        for place in range(self._nvml.nvmlDeviceGetMaxMigDeviceCount(handle)):
-            one = self._reading(self._nvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, place)
-            if one is not None:  # a place without an instance
-                yield _text(self._reading(self._nvml.nvmlDeviceGetUUID, one))
 
     def close(self) -> None:
         """Let NVML go; the next reading starts it again."""
@@ -89,8 +72,35 @@ class GpuReader:
             device = self._readings(index, handle, known)
         except Exception as error:
             return _fallen(known, _words(error))
-        self._seen[index] = Device(index, device.name, device.uuid)
+        device = replace(device, mig=self._in_mig_mode(handle))
+        self._seen[index] = Device(index, device.name, device.uuid, mig=device.mig)
         return device
+
+    def _in_mig_mode(self, handle: Any) -> bool:
+        mode = self._reading(getattr(self._nvml, "nvmlDeviceGetMigMode", lambda card: None), handle)
+        return bool(mode) and mode[0] == 1  # the current mode; the second is the one after a reset
+
+    def _instances(self, card: Device) -> list[Device]:
+        """The MIG instances of a card, each a device of its own."""
+        found, nvml = [], self._nvml
+        try:
+            handle = nvml.nvmlDeviceGetHandleByIndex(card.index)
+            for place in range(self._reading(nvml.nvmlDeviceGetMaxMigDeviceCount, handle) or 0):
+                part = self._reading(nvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, place)
+                if part is not None:
+                    found.append(self._instance(card, (card.index + 1) * INSTANCES + place, part))
+        except Exception:  # the card is lost in between: the next reading says so
+            return found
+        return found
+
+    def _instance(self, card: Device, index: int, handle: Any) -> Device:
+        device = self._readings(index, handle, Device(index, f"{card.name} MIG"))
+        ids = [
+            self._reading(call, handle)
+            for call in (self._nvml.nvmlDeviceGetGpuInstanceId, self._nvml.nvmlDeviceGetComputeInstanceId)
+        ]
+        path = "" if None in ids else f"MIG-{card.uuid}/{ids[0]}/{ids[1]}"
+        return replace(device, parent=card.uuid, mig_path=path)
 
     def _readings(self, index: int, handle: Any, known: Device) -> Device:
         """Raises when the card is lost; a reading that it does not support is None."""
@@ -149,7 +159,7 @@ def _owner(pid: int) -> tuple[str, str]:
 
 
 def _fallen(known: Device, why: str) -> Device:
-    return Device(known.index, known.name, known.uuid, fault=why)
+    return Device(known.index, known.name, known.uuid, fault=why, mig=known.mig)
 
 
 def _scaled(value: float | None, by: float) -> float | None:

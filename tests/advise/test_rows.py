@@ -94,3 +94,29 @@ def test_a_hub_name_or_a_folder_is_not_looked_into(tmp_path):
     assert rows.read("HuggingFaceH4/no_robots") is None and rows.read(str(tmp_path)) is None
     with pytest.raises(SpecError, match="no such file"):
         rows.read(str(tmp_path / "none.jsonl"))
+
+
+def test_a_filled_input_column_belongs_to_the_prompt_and_unused_ones_are_said(tmp_path):
+    row = {"instruction": "s" * 40, "input": "i" * 40, "output": "o" * 80, "id": 7, "empty": ""}
+    (tmp_path / "a.ndjson").write_text(lines(*[row] * 5))
+    found = rows.read(str(tmp_path / "a.ndjson"))
+    assert found.percentile(0.5) == 40 and found.targets == pytest.approx(0.5)
+    assert found.keys == (("prompt_key", "instruction"), ("completion_key", "output"))
+    assert "the column 'input' is joined to 'instruction' as the prompt" in found.notes
+    assert "columns that are not trained on: id" in found.notes
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "word"),
+    [
+        ("a.json", '{"data": [{"prompt": "a", "completion": "b"}]}', "holds 1 rows in 'data'"),
+        ("a.jsonl", '{"text": "a"}\n{broken\n', "line 2"), ("a.jsonl", '{"text": "a"}\n3\n', "line 2"),
+    ],
+)  # fmt: skip
+def test_wrapped_rows_and_broken_lines_are_told(tmp_path, name, content, word):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(SpecError, match=word):
+        rows.read(str(tmp_path / name))
+    (tmp_path / "b.csv").write_bytes("text\na\n".encode("utf-16"))
+    with pytest.raises(SpecError, match="UTF-16"):
+        rows.read(str(tmp_path / "b.csv"))

@@ -1,8 +1,8 @@
 """Nonsense for a living engine: ``python -m tests.bench.protocol [--count 100000] [--seed 1]``.
 
-Random bytes, damaged requests, deep and oversized messages, half requests and strange workers, by every
-door of the socket. Printed: what came back, inputs per second, the engine's memory, and whether its study
-went on."""
+Four of five are valid messages of every kind with one field mutated; the rest random bytes, damaged requests,
+deep and oversized messages, half requests and strange workers, by every door of the socket. Printed: what
+came back, inputs per second, the engine's memory and deaths, and whether its study went on."""
 
 from __future__ import annotations
 
@@ -19,12 +19,15 @@ from pathlib import Path
 import aiohttp
 import psutil
 
-from tests.bench.protocol_inputs import from_console, from_worker, http, posted
+from core.contract import wire
+from tests.bench import protocol_inputs, protocol_mutants
+from tests.bench.protocol_inputs import http
 from tests.daemon.conftest import Engine
 
 AT_ONCE = 8
 ANSWER_S = 20.0
 MOST_GROWN = 64 << 20  # bytes
+MUTANTS = 0.8  # of the inputs
 LEFT_OPEN = 200  # connections that say half a word and stay
 
 
@@ -54,12 +57,28 @@ async def _half_open(socket: Path) -> asyncio.StreamWriter:
     return writer
 
 
+def posted(draw: random.Random) -> bytes:
+    """A body: a mutant of a request, or nonsense."""
+    return (protocol_mutants if draw.random() < MUTANTS else protocol_inputs).posted(draw)
+
+
+def from_console(draw: random.Random) -> bytes:
+    """A message on a console's line."""
+    return (protocol_mutants if draw.random() < MUTANTS else protocol_inputs).from_console(draw)
+
+
+def from_worker(draw: random.Random) -> list[bytes]:
+    """What a worker that is none says."""
+    if draw.random() < MUTANTS:
+        return [wire.encode(protocol_mutants.HELLO), *(protocol_mutants.from_worker(draw) for _ in range(2))]
+    return protocol_inputs.from_worker(draw)
+
+
 async def _post(session, socket: Path, draw: random.Random, count: int, seen: Counter[str]) -> None:
     for _ in range(count):
         try:
             async with session.post("http://engine/request", data=posted(draw)) as reply:
-                await reply.read()
-                seen[f"POST {reply.status}"] += 1
+                seen[f"POST {reply.status}{_of(await reply.read())}"] += 1
         except aiohttp.ClientError as error:
             seen[f"POST {type(error).__name__}"] += 1
 
@@ -85,6 +104,13 @@ async def _worker(session, socket: Path, draw: random.Random, count: int, seen: 
                 await line.send_bytes(message)
             await line.close()
             seen[f"worker closed with {line.close_code}"] += 1
+
+
+def _of(body: bytes) -> str:
+    """Done, refused in words, or a fault of the engine's own that it told of."""
+    if b"the engine failed" in body or b"the engine cannot take it" in body:
+        return ", a fault"
+    return ", done" if b'"ok":true' in body else ", refused" if b'"ok":false' in body else ""
 
 
 async def _raw(session, socket: Path, draw: random.Random, count: int, seen: Counter[str]) -> None:
@@ -118,6 +144,7 @@ def _run(engine: Engine, count: int, seed: int) -> tuple[bool, list[str]]:
     before, began, step = process.memory_info().rss, time.perf_counter(), engine.trial(0).step
     seen = asyncio.run(attack(engine.socket, count, seed))
     took_s = time.perf_counter() - began
+    deaths = 0 if engine.process.poll() is None else 1
     after = process.memory_info().rss
     study = engine.until_study(lambda one: one.trials[0].step > step + 10, "the study goes on")
     faults = (engine.home / "engine.log").read_text(errors="replace").count("Traceback")
@@ -127,11 +154,14 @@ def _run(engine: Engine, count: int, seed: int) -> tuple[bool, list[str]]:
         and list(engine.state().studies) == ["s"]
         and study.state == "running"
         and not faults
+        and not deaths
+        and not any("a fault" in kind for kind in seen)
     )
     lines = [
         f"{count} inputs, {count / took_s:.0f}/s, seed {seed}",
         *(f"  {number:>7}  {kind}" for kind, number in sorted(seen.items())),
-        f"engine: {before / 2**20:.0f} MiB before, {after / 2**20:.0f} MiB after; {faults} tracebacks logged",
+        f"engine: {before / 2**20:.0f} MiB before, {after / 2**20:.0f} MiB after",
+        f"{deaths} deaths, {faults} tracebacks logged",
         f"study: {study.state}, trial 0 went from step {step} to {study.trials[0].step}",
         "all is well" if well else "NOT well",
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 
 import pytest
@@ -134,12 +135,36 @@ def test_a_bundle_may_not_have_code_run_unasked(study, tmp_path, capsys, home):
     first, *rest = scored_study(ends=["complete"])
     unsafe = {**first.spec, "study": {**first.spec["study"], "name": "other"}}
     unsafe["model"] = {**unsafe["model"], "trust_remote_code": True}
+    unsafe["evaluate"] = {**unsafe.get("evaluate", {}), "tasks_path": "/tmp/tasks"}
     folder = runs.create("other", tomli_w.dumps(unsafe))
     told = [replace(one, study="other") for one in rest]
     keep(folder, [replace(first, study="other", spec=unsafe, folder=str(folder)), *told])
     assert main(["export", "other", "--out", str(tmp_path / "out")]) == exits.OK
     assert main(["rerun", str(tmp_path / "out")]) == exits.FAILURE
-    assert "runs code of its model repository" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "runs code of its model repository" in told and "/tmp/tasks" in told
+    assert "this bundle's tasks may run code" in told and "say --trust-remote-code" in told
+
+
+@pytest.mark.parametrize("manifest", [True, False])
+def test_a_bundle_with_a_pipe_for_a_file_is_refused_and_not_waited_for(study, tmp_path, capsys, manifest):
+    main(["export", "--out", str(tmp_path / "out")])
+    pipe = tmp_path / "out" / ("manifest.json" if manifest else "study.toml")
+    pipe.unlink()
+    os.mkfifo(pipe)
+    assert main(["rerun", str(tmp_path / "out")]) == exits.BAD_INPUT
+    told = capsys.readouterr().err
+    assert ("there is no manifest.json" if manifest else "not as exported: study.toml") in told
+
+
+def test_a_page_is_not_written_through_a_link_that_another_user_made(study, tmp_path, capsys):
+    mine, shared = tmp_path / "mine", tmp_path / "shared"
+    mine.write_text("mine")
+    shared.mkdir()
+    for name in (".r.html.new", "r.html"):
+        (shared / name).symlink_to(mine)
+    assert main(["export", "--html", str(shared / "r.html"), "--force"]) == exits.OK
+    assert mine.read_text() == "mine" and not (shared / "r.html").is_symlink()
 
 
 def test_rerun_and_merge_say_what_is_missing(study, tmp_path, capsys):

@@ -98,7 +98,8 @@ def test_a_reader_that_leaves_early_is_no_error():
             stdout=closed,
             stderr=subprocess.PIPE,
         )
-    assert (done.returncode, done.stderr) == (exits.OK, b"")
+    told = [line for line in done.stderr.splitlines() if b"so far" not in line]  # of a slow machine
+    assert (done.returncode, told) == (exits.OK, [])
 
 
 def imported(*arguments):
@@ -114,3 +115,17 @@ def test_status_imports_nothing_heavy(engine):
     assert not imported("status") & {*heavy, "pydantic"}
     engine.socket.unlink()
     assert not imported("status") & heavy  # reading the journals needs what checks a study file
+
+
+def test_check_shows_rows_in_a_process_of_its_own(tmp_path, monkeypatch, capsys):
+    """The tokenizer is loaded there: the verbs never load torch."""
+    from core.cli import best
+    from core.cli.main import main
+
+    file, asked = tmp_path / "s.toml", []
+    file.write_text('[study]\nname = "s"\n[model]\nbase = "org/name"\n[data]\nsource = "demo:stdlib"\n')
+    monkeypatch.setattr(best, "in_torch", lambda *given: asked.append(given) or 0)
+    assert main(["check", str(file), "--show", "3"]) == 0
+    assert asked == [("core.train.show", str(file), "3")]
+    assert main(["check", str(file), "--show", "0"]) == 2
+    assert "shows nothing" in capsys.readouterr().err

@@ -87,6 +87,11 @@ def trial_of(state: s.State) -> s.Trial:
         ((*RUNNING, e.PauseAsked, e.TrialPaused), s.PAUSED),
         ((*RUNNING, e.TrialPaused, e.TrialResumed), s.RUNNING),
         ((*RUNNING, e.TrialPaused, e.TrialPruned), s.PRUNED),
+        ((*RUNNING[:2], e.PauseAsked, e.TrialPaused), s.PAUSED),  # while its worker loads the base
+        ((*RUNNING[:2], e.TrialPaused, e.TrialRunning), s.PAUSED),
+        ((*RUNNING[:2], e.TrialPaused, e.TrialResumed), s.STARTING),
+        ((*RUNNING[:2], e.TrialPaused, e.TrialResumed, e.TrialRunning), s.RUNNING),
+        ((*RUNNING, e.TrialRequeued, RUNNING[1], e.TrialPaused, e.TrialResumed), s.STARTING),
         ((*RUNNING, e.TrialCompleted), s.COMPLETE),
         ((*RUNNING, e.TrialFailed), s.FAILED),
         ((*RUNNING, e.TrialRequeued), s.QUEUED),

@@ -95,7 +95,7 @@ def test_how_many_trials_share_a_device_is_measured_or_said(pack):
 @pytest.mark.parametrize("pack", [0, -2, 1.5, True, "all", [2]])
 def test_any_other_number_of_trials_is_refused_in_words(pack):
     (told,) = problems({**SMALL, "resources": {"pack": pack}})
-    assert told == f'f.toml [resources]: pack = {pack!r}: must be "auto" or a whole number from 1'
+    assert told == f'f.toml [resources]: pack = {pack!r}: must be "auto" or a whole number from 1 to 4096'
 
 
 def test_what_a_study_says_of_its_search_survives_a_round_trip():
@@ -225,3 +225,20 @@ def test_paths_beside_the_file_become_absolute(tmp_path):
     spec = specfile.load(path)
     assert spec.data.source == str(tmp_path / "rows.jsonl")
     assert spec.model.base == "org/m"
+
+
+def test_a_link_keeps_its_name_and_a_colon_is_no_hub(tmp_path):
+    """Caches keep files under their sums and link to them by their names; folders are named by the time."""
+    (tmp_path / "blobs").mkdir()
+    (tmp_path / "blobs" / "3f2a9c").write_text("")
+    (tmp_path / "out_10:30").mkdir()
+    (tmp_path / "out_10:30" / "held.jsonl").write_text("")
+    (tmp_path / "train.jsonl").symlink_to("blobs/3f2a9c")
+    (tmp_path / "demo:stdlib").write_text("")
+    file = tmp_path / "s.toml"
+    for source, found in (("train.jsonl", str(tmp_path / "train.jsonl")), ("demo:stdlib", "demo:stdlib")):
+        data = f'[data]\nsource = "{source}"\nvalidation = "out_10:30/held.jsonl"\n'
+        file.write_text(f'[study]\nname = "s"\n[model]\nbase = "org/name"\n{data}')
+        whole = specfile.load(file)
+        assert whole.data.source == found and whole.model.base == "org/name"
+        assert whole.data.validation == str(tmp_path / "out_10:30" / "held.jsonl")

@@ -7,7 +7,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from core import paths
 from core.contract import client, specfile, wire
 from core.contract.state import State, Study, Trial
 from core.daemon.launch import health
+from tests.daemon.forked import ForkedProcess
 
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE_S = 45.0
@@ -33,28 +33,26 @@ class Engine:
     ) -> None:
         self.home, self.worker, self.module = home, worker, module
         self.socket = paths.socket_path(home)
-        self.process: subprocess.Popen | None = None
+        self.process: ForkedProcess | None = None
 
     def start(self) -> Engine:
         """Start it and wait until it answers."""
         paths.private(self.home)
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "TRIMTAB_HOME": str(self.home)}
-        with (self.home / "engine.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", self.module, "--worker-module", self.worker],
-                env=environment, stdout=log, stderr=log, cwd=self.home,
-            )  # fmt: skip
+        arguments = ["--worker-module", self.worker]
+        self.process = ForkedProcess(self.module, arguments, environment, self.home, self.home / "engine.log")
         self.until(lambda: health(self.socket), "the engine answers")
         return self
 
     def until(self, true: Callable[[], Any], what: str) -> Any:
         """Wait for a condition, with a generous deadline."""
-        deadline = time.monotonic() + DEADLINE_S
+        deadline, pause_s = time.monotonic() + DEADLINE_S, 0.01
         while time.monotonic() < deadline:
             found = true()
             if found:
                 return found
-            time.sleep(0.02)
+            time.sleep(pause_s)
+            pause_s = min(0.1, pause_s * 1.3)  # each look is a connection and a snapshot: work for two
         raise AssertionError(f"in vain: {what}\n{(self.home / 'engine.log').read_text()[-3000:]}")
 
     def state(self) -> State:

@@ -19,7 +19,7 @@ class Late(Scripted):
     def tell(self, kind, trial: int, **fields) -> None:
         if kind is e.TrialCompleted:
             self.later[trial] = fields["scoring"] = fields["step"]
-            if self.spec.study.objectives[0].metric == "quality/exact":
+            if self.spec["study"]["objectives"][0]["metric"] == "quality/exact":
                 fields["values"] = ()
         super().tell(kind, trial, **fields)
 
@@ -44,7 +44,7 @@ class Late(Scripted):
             value = self.knobs[trial]["lora_rank"] / 64
             scores = {"quality/exact": Score(value, 0.9 * value, min(1.0, 1.1 * value), 200)}
             scores["safety/toxicity"] = Score(0.5, 0.4, 0.6, 200)
-            goal = self.spec.study.objectives[0].metric
+            goal = self.spec["study"]["objectives"][0]["metric"]
             values = (value,) if goal == "quality/exact" else ()
             self.tell(
                 e.TrialScored, trial, step=step, elapsed_s=step * STEP_S, scores=scores,

@@ -12,7 +12,7 @@ class Scoring(Scripted):
     def turn(self, trial: int) -> None:
         super().turn(trial)
         step = self.steps.get(trial)
-        if step is not None and step % self.spec.evaluate.every == 0:
+        if step is not None and step % self.spec["evaluate"]["every"] == 0:
             self.score(trial, step)
 
     def score(self, trial: int, step: int) -> float:
@@ -25,7 +25,7 @@ class Scoring(Scripted):
 
     def tell(self, kind, trial: int, **fields) -> None:
         """A trial ends with the study's objective, scored before, as a real one does."""
-        if kind is e.TrialCompleted and self.spec.study.objectives[0].metric == "quality/exact":
+        if kind is e.TrialCompleted and self.spec["study"]["objectives"][0]["metric"] == "quality/exact":
             fields["values"] = (self.score(trial, fields["step"]),)
         super().tell(kind, trial, **fields)
 

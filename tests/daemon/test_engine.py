@@ -26,6 +26,7 @@ def test_a_study_runs_to_its_end_and_names_its_best(engine):
     best = max(study.trials.values(), key=lambda trial: trial.params["lora_rank"])
     assert min(trial.values[0] for trial in study.trials.values()) == best.values[0]
     engine.until(lambda: not engine.workers(), "the workers are gone")
+    engine.until(lambda: not list(engine.home.rglob("*.pid")), "and their notes")
 
 
 def test_the_engine_holds_no_torch(engine):
@@ -100,6 +101,8 @@ def test_what_cannot_be_done_is_refused_with_the_reason(engine):
 def test_the_same_name_with_other_settings_is_refused(engine):
     engine.run(train=LONG)
     engine.run(train=LONG)  # the same again: nothing to do
+    with pytest.raises(RefusedError, match=r"study\.trials = 2, and 3 trials are planned already"):
+        engine.run(study={"trials": 2}, train=LONG)
     with pytest.raises(RefusedError, match=r"with other settings exists: train\.steps"):
         engine.run(train={"steps": 5})
 
@@ -109,6 +112,22 @@ def test_a_base_that_cannot_be_loaded_ends_the_study_with_the_reason(engine):
     study = engine.until_study(lambda one: one.state == "failed", "the study fails")
     assert study.why == "the base model cannot be loaded (model.base) → check the id"
     assert all(trial.state == s.FAILED for trial in study.trials.values())
+    (engine.home / "studies" / "s" / "mine.txt").write_text("kept")
+    engine.run(study={"trials": 1}, train={"steps": 5}, model={"base": "corrected"})
+    study = engine.until_study(lambda one: one.state == "complete", "the corrected file is taken")
+    assert [trial.state for trial in study.trials.values()] == [s.COMPLETE] and study.total_trials == 1
+    aside = engine.home / "replaced" / "s-1"
+    assert (aside / "mine.txt").read_text() == "kept" and (aside / "journal.log").exists()
+    told = [line.text for line in study.lines if "begun anew" in line.text]
+    assert told == [
+        "begun anew: the study of this name had trained no step (failed: the base model cannot be loaded "
+        f"(model.base) → check the id); its files are kept in {aside}"
+    ]
+    assert not (engine.home / "studies" / "s" / "mine.txt").exists()
+    engine.kill()
+    assert engine.start().study().spec["model"]["base"] == "corrected"
+    with pytest.raises(RefusedError, match="with other settings exists"):
+        engine.run(study={"trials": 1}, train={"steps": 6}, model={"base": "corrected"})
 
 
 def test_a_second_engine_is_refused(engine):

@@ -92,7 +92,7 @@ def test_what_a_lost_worker_held_is_forgotten_and_its_trials_go_on(measuring):
 async def test_a_reading_of_the_moment_acknowledges_nothing_that_is_not_on_disk(tmp_path):
     """Heard(2) would let the worker forget 1, and 1 is still being written."""
     may_write, sent = threading.Event(), []
-    journal = SimpleNamespace(append=lambda events, heard: may_write.wait())
+    journal = SimpleNamespace(append_frames=lambda frames, heard: may_write.wait())
     created = e.StudyCreated(at=1.0, study="a", spec={"study": {"name": "a", "trials": 1}}, folder="/a")
     supervisor = Supervisor(Hub(), apply(s.State(), created))
     supervisor.keep("a", journal)

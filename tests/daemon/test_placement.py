@@ -3,7 +3,7 @@
 import pytest
 
 from core.contract.events import Device
-from core.daemon.placement import CPU, Slot, by_room, slots
+from core.daemon.placement import CPU, Slot, by_room, note, refuse_another_kind, slots
 from core.errors import TrimtabError
 
 CARDS = [Device(0, "A", uuid="GPU-aa"), Device(1, "B", uuid="GPU-bb"), Device(2, "C", fault="lost")]
@@ -17,6 +17,12 @@ GPU0, GPU1 = Slot("gpu0", "cuda:0", "GPU-aa"), Slot("gpu1", "cuda:0", "GPU-bb")
         ("auto", "1", [GPU1]),
         ("auto", "GPU-a", [GPU0]),
         ("auto", "", [CPU]),
+        ("auto", "-1", [CPU]),
+        ("auto", "NoDevFiles", [CPU]),  # Slurm, for a job without a GPU
+        ("auto", "0,-1,1", [GPU0]),  # CUDA stops at -1
+        ("auto", "1, 0", [GPU1, GPU0]),
+        ("auto", "0,7,1", [GPU0]),  # and at a card that is not there
+        ("auto", "0,0", [GPU0]),
         ("cpu", None, [CPU]),
         ([1], None, [GPU1]),
     ],
@@ -35,6 +41,66 @@ def test_the_devices_of_a_study(wanted, visible, found):
 def test_a_card_that_is_not_there_is_refused(wanted, cards, told):
     with pytest.raises(TrimtabError, match=told):
         slots(wanted, cards, None)
+
+
+MIG = [
+    Device(0, "A100", uuid="GPU-1111-2222", mig=True),
+    Device(1, "A100", uuid="GPU-3333-4444"),
+    Device(100, "1g.5gb", uuid="MIG-5c0ffee0", parent="GPU-1111-2222", mig_path="MIG-GPU-1111-2222/7/0"),
+    Device(101, "1g.5gb", uuid="MIG-5c0ffee1", parent="GPU-1111-2222", mig_path="MIG-GPU-1111-2222/8/0"),
+]
+
+
+@pytest.mark.parametrize(
+    ("visible", "found"),
+    [
+        ("MIG-5c0ffee1", ["MIG-5c0ffee1"]),
+        ("MIG-GPU-1111-2222/8/0", ["MIG-5c0ffee1"]),  # as drivers before 470 name it
+        ("0", ["MIG-5c0ffee0"]),  # of a card in MIG mode CUDA takes the first instance
+        ("GPU-3333", ["GPU-3333-4444"]),
+        (None, ["GPU-3333-4444", "MIG-5c0ffee0", "MIG-5c0ffee1"]),  # never the whole card in MIG mode
+    ],
+)
+def test_a_mig_instance_is_a_device(visible, found):
+    assert [slot.visible for slot in slots("auto", MIG, visible)] == found
+
+
+@pytest.mark.parametrize(
+    ("cards", "visible", "told"),
+    [
+        (CARDS, "MIG-5c0ffee0-1111-2222-3333-444444444444", "names none of those here, 0 .GPU-aa"),
+        (CARDS, "MIG-GPU-1111-2222/1/0", "names none of those here"),
+        (CARDS, "7", "names none"),
+        (CARDS, "GPU-", "names none"),  # which of them?
+        (CARDS, "2", "gpu2: lost"),
+        (CARDS[2:], None, "gpu2: lost"),
+        (MIG[:1], None, "MIG mode"),
+        ([], "0", "driver mismatch, though CUDA_VISIBLE_DEVICES = '0'"),
+    ],
+)
+def test_auto_never_falls_to_the_cpu_in_silence(cards, visible, told):
+    with pytest.raises(TrimtabError, match=told):
+        slots("auto", cards, visible, "driver mismatch")
+
+
+def test_a_study_is_told_what_it_may_not_expect():
+    assert note("auto", [CPU], CARDS, "") == "the CPU trains: CUDA_VISIBLE_DEVICES = '' hides all GPUs"
+    assert note("auto", [GPU0], CARDS, "0,7") == (
+        "CUDA_VISIBLE_DEVICES = '0,7' names '7', which is no GPU here: CUDA takes only those before it"
+    )
+    broken = "no NVIDIA GPU: Driver/library version mismatch"
+    assert note("auto", [CPU], [], None, broken) == f"the CPU trains: {broken}"
+    usual = "no NVIDIA GPU: NVML Shared Library Not Found"
+    assert note("auto", [CPU], [], None, usual) == "" == note("cpu", [CPU], CARDS, "")
+    assert note("auto", [GPU0], CARDS, "0,-1,1") == "" == note("auto", [GPU0, GPU1], CARDS, None)
+
+
+def test_trials_of_a_gpu_do_not_go_on_on_the_cpu_unless_somebody_says_so():
+    with pytest.raises(TrimtabError, match="ran on gpu0, and there is no GPU now: driver mismatch"):
+        refuse_another_kind([CPU], ["gpu0", ""], None, "driver mismatch")
+    refuse_another_kind([CPU], ["gpu0"], "", "")
+    refuse_another_kind([CPU], ["cpu", ""], None, "")
+    refuse_another_kind([GPU1], ["gpu0"], None, "")
 
 
 def test_trials_spread_before_they_share():

@@ -113,7 +113,7 @@ def taken_up(now: s.Study) -> list[wire.AnyRequest]:
     async def run() -> None:
         one = Succession(SimpleNamespace(watchers=[], put=print, state=None), ask)
         one.take_up(now)
-        await asyncio.gather(*one._tasks)
+        await one._tasks.settled()
 
     asyncio.run(run())
     return asked

@@ -125,3 +125,53 @@ async def test_a_console_that_does_not_take_its_events_gets_a_fresh_picture_late
         await asyncio.sleep(0)
     assert taken[3] == wire.Changed(LARGEST_QUEUE + 8, (note("after"),))
     serving.cancel()
+
+
+# -- nothing ends the writer -----------------------------------------------------------------------
+
+UNFIT = {
+    "a number above 64 bits": e.TrialMarked(at=2.0, study="s", trial=0, by="me", priority=2**70),
+    "no number": e.StudyNoted(at=float("nan"), study="s", text="when?"),
+    "what is no text": e.StudyNoted(at=2.0, study="s", text=object()),  # type: ignore[arg-type]
+    "a step before the first": e.TrialPruned(at=2.0, study="s", trial=0, step=-1, why="no"),
+}
+
+
+@pytest.mark.parametrize("event", UNFIT.values(), ids=UNFIT)
+async def test_what_cannot_be_kept_is_refused_in_words_and_the_writer_goes_on(writer, tmp_path, event):
+    await writer.put(CREATED, QUEUED)
+    before = writer.state
+    both = writer.put(note("kept with it?"), event)
+    other = writer.put(note("somebody else's"))
+    (told,) = await both
+    assert told.startswith(f"the engine cannot take it: Unfit: {type(event).__name__} cannot be kept: ")
+    assert await other == [] and writer.state is not before
+    assert list(journal.read(tmp_path / "j")) == [CREATED, QUEUED, note("somebody else's")]
+    assert [line.text for line in writer.state.studies["s"].lines[-1:]] == ["somebody else's"]
+
+
+async def test_a_fold_that_fails_refuses_one_request_and_not_the_next(writer, tmp_path):
+    broken = e.StudyCreated(at=1.0, study="t", spec={"study": {"trials": "many"}}, folder="/t")
+    (told,) = await writer.put(broken)
+    assert told.startswith("the engine cannot take it: ValueError")
+    assert await writer.put(CREATED) == [] and list(writer.state.studies) == ["s"]
+
+
+async def test_a_listener_that_fails_keeps_nobody_else_from_the_news_and_is_told_once(writer, caplog):
+    heard: list[e.Event] = []
+
+    def faulty(event: e.Event, state: State) -> None:
+        raise RuntimeError("it tripped")
+
+    writer.watchers += [faulty, lambda event, state: heard.append(event)]
+    await writer.put(CREATED)
+    await writer.put(QUEUED)
+    await writer.settled()
+    assert heard[0] == CREATED and QUEUED in heard
+    said = [line.text for line in writer.state.studies["s"].lines if "it tripped" in line.text]
+    assert len(said) == 1 and "its log holds the whole" in said[0] and "it tripped" in caplog.text
+
+
+async def test_consoles_that_cannot_be_shown_anything_do_not_end_the_writer(writer, monkeypatch):
+    monkeypatch.setattr(writer._hub, "changed", lambda state, events: 1 / 0)
+    assert await writer.put(CREATED) == [] and await writer.put(note("a")) == []

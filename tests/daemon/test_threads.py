@@ -63,3 +63,10 @@ async def test_workers_on_the_cpu_share_what_quota_and_affinity_leave(environmen
     for worker in crew.workers.values():
         worker.leaving = True
     assert environment()[cores.THREADS] == "4"
+
+
+async def test_a_worker_has_the_environment_of_its_study(tmp_path):
+    some = Crew(tmp_path / "socket", lambda worker, why: None, {"s": {"HF_HUB_OFFLINE": "1"}}.__getitem__)
+    found = some._environment(CARD, some._of_study("s"))
+    assert found["HF_HUB_OFFLINE"] == "1" and found["CUDA_VISIBLE_DEVICES"] == CARD.visible
+    assert "HOME" not in found

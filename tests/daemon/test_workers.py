@@ -4,6 +4,7 @@ import asyncio
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -28,6 +29,33 @@ def test_a_worker_that_never_starts_ends_the_study_with_the_last_line_of_its_log
     study = broken.until_study(lambda one: one.state == "failed", "the study fails")
     assert "No module named tests.daemon.no_such_worker" in study.why
     assert len(study.trials) <= 2 and all(trial.state == s.FAILED for trial in study.trials.values())
+
+
+@pytest.fixture
+def loading(tmp_path):
+    one = Engine(tmp_path / "home", worker="tests.daemon.loading_worker").start()
+    yield one
+    one.end()
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_pause_while_the_base_loads_is_there_at_once_and_is_kept_when_it_is_loaded(loading, resumed):
+    loading.run(study={"trials": 1}, train=LONG, resources={"pack": 1})
+    study = loading.until_study(lambda one: one.trials and one.trials[0].state == s.STARTING, "it starts")
+    loading.ask(wire.PauseTrial("s", 0))
+    assert loading.trial(0).state == s.PAUSED, "its worker has read nothing yet"
+    loading.kill()
+    loading.start()
+    assert loading.trial(0).state == s.PAUSED, "another engine knows it too"
+    if resumed:
+        loading.ask(wire.ResumeTrial("s", 0))
+        assert loading.trial(0).state == s.STARTING
+    (Path(study.folder) / "loaded").touch()
+    if not resumed:
+        loading.until(lambda: loading.trial(0).total_steps, "its worker runs it")
+        assert (loading.trial(0).state, loading.trial(0).step) == (s.PAUSED, 0)
+        loading.ask(wire.ResumeTrial("s", 0))
+    loading.until(lambda: loading.trial(0).state == s.RUNNING and loading.trial(0).step > 3, "it runs")
 
 
 def test_a_paused_trial_stays_paused_when_its_worker_is_lost(engine):

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+from functools import partial
 
 import optuna
 import psutil
@@ -139,6 +140,27 @@ async def test_a_lost_storage_is_made_again_from_the_journal(tmp_path, opened):
     assert (await again.ask()).number == 4
 
 
+async def test_readings_that_were_missed_are_told_again_for_trials_that_have_not_ended(tmp_path, opened):
+    search = await opened(tmp_path)
+    for _ in range(4):
+        await search.ask()
+    await search.report(0, 10, {"eval/loss": 3.0})
+    await search.tell(1, "complete", (1.0,))
+    await search.close()
+    again = await opened(tmp_path)
+    curve = ((10, 20, 30), (3.0, 2.0, float("nan")))
+    states_now = {0: "running", 1: "complete", 2: "pruned", 3: "running", 4: "running"}
+    await again.reconcile(
+        {number: (state, (1.0,) if number == 1 else (), {}) for number, state in states_now.items()},
+        dict.fromkeys((0, 1, 2, 4), curve),
+    )
+    found = [trial.intermediate_values for trial in plain_study(tmp_path).trials]
+    assert [list(one) for one in found] == [[10, 20, 30], [], [10, 20, 30], [], [10, 20, 30]]
+    assert found[0][20] == 2.0 and found[0][30] != found[0][30]
+    assert states(tmp_path) == ["RUNNING", "COMPLETE", "PRUNED", "RUNNING", "RUNNING"]
+    assert await again.report(0, 40, {"eval/loss": 1.5}) is None
+
+
 async def test_a_grid_ends_and_a_lost_cell_comes_again(tmp_path, opened):
     search = await opened(tmp_path, "grid")
     cells = [(await search.ask()).params for _ in range(8)]
@@ -253,3 +275,27 @@ async def test_an_empty_space_has_one_trial_whatever_was_planned(tmp_path, opene
     search = await opened(tmp_path, "tpe", {}, trials=5)
     assert (await search.ask()).params == {}
     assert await search.ask() is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"\xff\xff\xff\xff", b"\x00\x00\x00\x02\xc1\xc1", b"\x00\x00\x00\x0f\x81\xa5value\xa7nothing"],
+    ids=["endless", "no msgpack", "of another type"],
+)
+async def test_a_search_process_that_answers_nonsense_is_replaced_and_given_up_in_words(
+    tmp_path, monkeypatch, answer
+):
+    talk = f"import sys; sys.stdout.buffer.write({answer!r}); sys.stdout.flush(); sys.stdin.read()"
+    monkeypatch.setattr(Search, "command", ("-S", "-c", talk))
+    search = Search(studies.spec(), tmp_path)
+    search._begin = partial(_begun, search)
+    with pytest.raises(TrimtabError, match="died 3 times while it was asked to count"):
+        await search.open()
+    assert search.pid is None
+
+
+async def _begun(search: Search) -> None:
+    """Without the call that opens the study: the nonsense is the answer to the first."""
+    search._process = await asyncio.create_subprocess_exec(
+        sys.executable, *search.command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )

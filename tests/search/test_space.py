@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
+from optuna.trial import create_trial
 
 from core.contract import knobs
-from core.contract.space import Choice, Range
+from core.contract.space import Choice, Range, outside
+from core.contract.spec import COUNTED
 from core.search.oracle import Oracle
 from core.search.space import distribution, grid, restored, stored
 from tests.search import studies
@@ -63,7 +67,9 @@ def test_fixed_knobs_come_from_train(tmp_path):
     [
         (Range(1, 7, "int", 3), [1, 4, 7]),
         (Range(0, 2, "int"), [0, 1, 2]),
-        (Range(0.0, 0.3, "float", 0.1), pytest.approx([0.0, 0.1, 0.2, 0.3])),
+        (Range(0.0, 0.3, "float", 0.1), [0.0, 0.1, 0.2, 0.3]),
+        (Range(0.0, 0.25, "float", 0.1), [0.0, 0.1, 0.2]),
+        (Range(0, 1, "float", 0.5), [0.0, 0.5, 1.0]),
         (Choice((["a"], "mlp")), [stored(["a"]), "mlp"]),
     ],
 )
@@ -74,3 +80,81 @@ def test_the_grid_counts_each_dimension(dimension, values):
 def test_a_study_without_a_space_has_one_trial(tmp_path):
     oracle = Oracle(studies.raw("tpe", {}), str(tmp_path))
     assert oracle.ask(0).params == {} and oracle.ask(1) is None
+
+
+STEPS = {
+    (0.0, 0.3, 0.1): [0.0, 0.1, 0.2, 0.3],
+    (0.05, 0.2, 0.05): [0.05, 0.1, 0.15, 0.2],
+    (0.0, 0.7, 0.1): [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7],
+    (0.2, 0.3, 0.1): [0.2, 0.3],  # 0.3 - 0.2 is less than 0.1 in floating point
+    (0.0, 0.25, 0.1): [0.0, 0.1, 0.2],  # Optuna would warn, and cut the range itself
+}
+
+
+@pytest.mark.parametrize("sampler", ["grid", "bruteforce", "tpe", "random", "qmc", "nsga2"])
+@pytest.mark.parametrize("ends", list(STEPS), ids=str)
+@pytest.mark.filterwarnings("error:The distribution is specified", "error:The value `0")
+def test_a_step_of_a_tenth_gives_the_numbers_that_a_person_would_write(tmp_path, sampler, ends):
+    low, high, step = ends
+    raw = studies.raw(sampler, {"lora_dropout": {"low": low, "high": high, "step": step}})
+    oracle = Oracle(raw, str(tmp_path))
+    dimension = oracle.spec.space["lora_dropout"]
+    tried = []
+    for number in range(12):
+        if (proposal := oracle.ask(number)) is None:
+            break
+        tried.append(proposal.params["lora_dropout"])
+        assert outside(dimension, tried[-1]) is None
+        oracle.tell(number, "complete", [tried[-1]])
+    assert set(tried) <= set(STEPS[ends])
+    if sampler in COUNTED:
+        assert sorted(tried) == STEPS[ends], "each point once"
+
+
+def test_a_value_with_rounding_in_its_last_bits_is_a_point_and_is_taken_for_it(tmp_path):
+    oracle = Oracle(
+        studies.raw("bruteforce", {"lora_dropout": {"low": 0.0, "high": 0.3, "step": 0.1}}), str(tmp_path)
+    )
+    dimension = oracle.spec.space["lora_dropout"]
+    assert outside(dimension, 0.1 + 0.2) is None and outside(dimension, 0.31) and outside(dimension, 0.2999)
+    assert oracle.enqueue(0, {"lora_dropout": 0.1 + 0.2}, True).knobs["lora_dropout"] == 0.3
+    rest = [oracle.ask(number).params["lora_dropout"] for number in (1, 2, 3)]
+    assert sorted(rest) == [0.0, 0.1, 0.2] and oracle.ask(4) is None
+
+
+def test_a_lost_storage_gets_a_trial_of_before_back_with_its_parameters(tmp_path):
+    oracle = Oracle(
+        studies.raw("tpe", {"lora_dropout": {"low": 0.0, "high": 0.3, "step": 0.1}}), str(tmp_path)
+    )
+    oracle.reconcile({0: ("complete", [1.0], {"lora_dropout": 0.30000000000000004})})
+    assert oracle.study.trials[0].params == {"lora_dropout": 0.3}
+
+
+def test_trials_of_another_sampler_are_not_tried_again_by_brute_force(tmp_path):
+    space = {"lora_dropout": {"low": 0.0, "high": 0.3, "step": 0.1}}
+    earlier = Oracle(studies.raw("random", space), str(tmp_path))
+    stepped = distribution(earlier.spec.space["lora_dropout"])
+    earlier.study.add_trial(
+        create_trial(
+            params={"lora_dropout": 0.1 * 3 - 1e-16}, distributions={"lora_dropout": stepped}, values=[1.0]
+        )
+    )
+    now = Oracle(studies.raw("bruteforce", space), str(tmp_path))
+    tried = [now.ask(number).params["lora_dropout"] for number in (1, 2, 3)]
+    assert sorted(tried) == [0.0, 0.1, 0.2] and now.ask(4) is None
+
+
+def test_the_cells_of_an_earlier_version_are_the_same_cells(tmp_path):
+    oracle = Oracle(
+        studies.raw("grid", {"lora_dropout": {"low": 0.0, "high": 0.3, "step": 0.1}}), str(tmp_path)
+    )
+    before = {"lora_dropout": [0.0, 0.1, 0.2, 0.30000000000000004]}
+    assert oracle.study.sampler._same_search_space(before)
+    assert not oracle.study.sampler._same_search_space({"lora_dropout": [0.0, 0.1, 0.2, 0.31]})
+
+
+def test_a_value_on_a_log_scale_stays_between_its_ends():
+    dimension = Range(1e-5, 1e-2, "float", None, True)
+    for value, kept in ((math.exp(math.log(1e-5)), 1e-5), (9.999999999e-6, 1e-5), (1e-2 * (1 + 1e-12), 1e-2)):
+        assert restored({"x": dimension}, {"x": value})["x"] == pytest.approx(kept, rel=1e-15)
+        assert outside(dimension, restored({"x": dimension}, {"x": value})["x"]) is None

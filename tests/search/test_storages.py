@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from core.contract import specfile
 from core.errors import TrimtabError
 from core.search.oracle import Oracle
+from core.search.reader import Reader
 from core.search.storage import address
 from tests.search import studies
 from tests.search.test_respaced import NARROW, again, told
@@ -56,6 +58,19 @@ def test_a_database_of_ones_own_is_named_by_its_url_and_secrets_stay_in_the_envi
     assert "study.storage" in str(failed.value)
 
 
+@pytest.mark.parametrize(
+    "name", ["x?mode=memory", "h {x}", "h%20a", "a#b&c=d;e", "ü ñ", "%", "{0}", "a'b\"c"]
+)
+def test_a_home_of_any_name_holds_its_own_database(tmp_path, name):
+    folder = tmp_path / name / "studies" / "s"
+    folder.mkdir(parents=True)
+    oracle = Oracle(studies.raw("random"), str(folder))
+    oracle.tell(oracle.ask(oracle.count()).number, "complete", [0.5])
+    assert [one.name for one in folder.iterdir()] == ["optuna.db"]
+    assert [one.name for one in tmp_path.iterdir()] == [name], "nothing lies outside the home"
+    assert len(Reader(studies.raw("random"), str(folder)).trials) == 1
+
+
 def test_optunas_own_command_line_reads_the_study(tmp_path):
     oracle = run_a_little(tmp_path)
     optuna = "import sys; from optuna.cli import main; sys.exit(main())"
@@ -91,3 +106,11 @@ def test_optuna_dashboard_shows_the_study_and_what_it_was_after_a_change(tmp_pat
     assert set(studies_shown) == {"small", "small · 2"}
     trials = page(f"/api/studies/{studies_shown['small']}")["trials"]
     assert [one["number"] for one in trials] == [0, 1, 2]
+
+
+def test_a_name_that_the_engine_does_not_know_is_no_folder(tmp_path, monkeypatch):
+    monkeypatch.delenv("WHERE_IT_LIES", raising=False)
+    raw = studies.raw()
+    spec = specfile.parse({**raw, "study": {**raw["study"], "storage": "journal:${WHERE_IT_LIES}/x.log"}})
+    with pytest.raises(TrimtabError, match="WHERE_IT_LIES is not set in the engine's environment"):
+        address(spec, tmp_path)

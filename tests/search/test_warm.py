@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from core import paths
@@ -10,6 +12,7 @@ from core.errors import SpecError
 from core.search.oracle import Oracle
 from tests.search import studies
 from tests.search.test_respaced import NARROW
+from tests.stranger import needs_root
 
 
 @pytest.fixture
@@ -79,3 +82,14 @@ def test_a_study_that_is_not_there_or_was_after_something_else_is_refused(tmp_pa
         Oracle(studies.raw(warm_start=["gone"]), str(tmp_path))
     with pytest.raises(SpecError, match="warm_start: 'old' was after eval/loss"):
         begun(tmp_path, objectives=["eval/accuracy"])
+
+
+@needs_root
+def test_another_users_study_cannot_name_a_storage(tmp_path, earlier, monkeypatch):
+    """Its URL may hold ${NAME}: a password of ours would be sent to whom it names."""
+    file = paths.studies() / "old" / "study.toml"
+    raw = studies.raw("random", storage="postgresql://evil/${HF_TOKEN}")
+    file.write_text(specfile.write(specfile.parse(raw)))
+    os.chown(file, 65534, 65534)
+    with pytest.raises(SpecError, match="is another user's, and names a storage"):
+        begun(tmp_path)

@@ -36,6 +36,13 @@ def test_the_repeating_study_has_one_trial_with_its_knobs_and_the_same_data_and_
     assert repeat.spec_of(one, "again", {"model.base": "other/base"}).model.base == "other/base"
 
 
+def test_a_bundle_cannot_name_a_storage(original):
+    one = original()
+    one.raw["study"] |= {"storage": "postgresql://evil/${HF_TOKEN}", "warm_start": ["/elsewhere"]}
+    study = repeat.spec_of(one, "again", {}).study
+    assert study.storage == "" and study.warm_start == []
+
+
 def test_another_complete_trial_can_be_repeated_and_one_that_failed_cannot(original):
     assert (
         repeat.spec_of(original(2), "again", {}).train["lora_rank"]

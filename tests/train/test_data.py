@@ -111,7 +111,7 @@ def test_rows_that_are_no_chats_are_left_out_and_counted(study, tokenizer, tmp_p
     spec = study(data={"source": rows_file(tmp_path / "a.jsonl", rows), "validation": held})
     data = load_data(spec, tokenizer, silent)
     assert len(data.train) == 6
-    why = "1: messages is not a list of turns; 1: no target within 32 tokens"
+    why = "1: messages is not a list of turns; 1: no turn of the assistant"
     assert data.notes[0] == f"2 of 8 training rows were left out ({why})"
 
 

@@ -81,7 +81,7 @@ def test_a_disk_that_gets_full_leaves_nothing(adapter, tmp_path, capsys, monkeyp
 
     class Full:
         def save_pretrained(self, place):
-            place.mkdir()
+            place.mkdir(exist_ok=True)
             (place / "model.safetensors").write_bytes(b"half")
             raise OSError(errno.ENOSPC, "No space left on device")
 

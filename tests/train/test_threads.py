@@ -1,11 +1,15 @@
 """How many threads a worker trains with, through the code that loads its model."""
 
+import signal
+
 import pytest
 import torch
 
 from core import cores
 from core.contract import events as e
+from core.contract import work
 from core.errors import TrimtabError
+from core.store import inputs
 from core.train import model
 from core.train.worker import Worker
 
@@ -48,3 +52,20 @@ def test_a_share_above_torchs_own_number_changes_nothing(loaded):
 def test_the_study_has_the_last_word(loaded):
     assert loaded(4, "2", threads=3) == ([3], [])
     assert loaded(4, "2", threads=4) == ([], [])
+
+
+def test_a_worker_does_not_load_other_rows_than_the_study_began_with(study, tmp_path, monkeypatch):
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"text": "a"}\n')
+    spec = study(data={"source": str(rows)})
+    inputs.note(spec, tmp_path)
+    inputs.sum_up(spec, tmp_path, lambda: False)
+    rows.write_text('{"text": "b"}\n')
+    worker = Worker(spec, tmp_path / "socket", "cpu-1", "cpu", tmp_path)
+    said: list[work.Broken] = []
+    monkeypatch.setattr(worker._link, "start", lambda: None)
+    monkeypatch.setattr(worker._link, "say", said.append)
+    monkeypatch.setattr(worker._link, "close", lambda within_s: None)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    assert worker.run() == 1
+    assert said[0].keeps and "another content of the same size" in said[0].what

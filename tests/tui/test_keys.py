@@ -248,3 +248,22 @@ def test_every_theme_that_can_be_chosen_has_a_colour_for_every_meaning():
         for meaning in (*MEANINGS, "nothing"):
             Style.parse(f"{app.look[meaning]} reverse {app.look.cursor}")
         assert app.look["base"] and app.look["activations"] and not app.look["nothing"]
+
+
+async def test_a_key_at_the_foot_can_be_clicked(seat):
+    async with seat(state_of(*SCENE)) as you:
+        foot = you.screen().splitlines()[-1]
+        await you.pilot.hover("KeyBar", offset=(foot.index("?"), 0))
+        await you.pilot.click("KeyBar", offset=(foot.index("?"), 0))
+        await you.until(lambda: type(you.app.screen).__name__ == "Help", "the help")
+
+
+async def test_the_line_of_keys_is_drawn_again_only_when_the_keys_change(seat):
+    async with seat(state_of(*SCENE)) as you:
+        bar = you.app.screen.query_one("KeyBar")
+        before = bar.keys
+        you.app.screen.refresh_bindings()
+        await you.pilot.pause()
+        assert bar.keys is before, "an equal row is not taken over, so nothing is drawn"
+        await you.press("slash")
+        await you.until(lambda: bar.keys != before, "the keys of the filter")

@@ -11,6 +11,17 @@ GIB = 1 << 30
 POOR = 1  # the card that supports not half of its readings
 
 
+class MigInstance(int):
+    """The handle of an instance: its card's number, and its place there."""
+
+    place: int
+
+    def __new__(cls, card: int, place: int) -> MigInstance:
+        one = super().__new__(cls, card)
+        one.place = place
+        return one
+
+
 class FakeNvml:
     """Stands for the module pynvml. ``missing`` refuses to start; ``lost`` cards raise GPU_IS_LOST."""
 
@@ -24,8 +35,8 @@ class FakeNvml:
         self.cards = cards
         self.missing: int | None = None  # an NVML error code
         self.lost: set[int] = set()
+        self.mig: dict[int, int] = {}  # card → instances; a handle is (card, instance)
         self.started = 0
-        self.instances: dict[int, tuple[str, ...]] = {}  # of cards in MIG mode, by index
 
     def nvmlInit(self) -> None:
         if self.missing is not None:
@@ -62,29 +73,21 @@ class FakeNvml:
     def nvmlDeviceGetName(self, handle: int) -> str:
         return f"Test Card \x1b[31m{self._card(handle)}"
 
-    def nvmlDeviceGetMigMode(self, handle: int) -> list[int]:
-        self._card(handle, rich=True)
-        return [int(handle in self.instances)] * 2
-
-    def nvmlDeviceGetMaxMigDeviceCount(self, handle: int) -> int:
-        return 7
-
-    def nvmlDeviceGetMigDeviceHandleByIndex(self, handle: int, index: int) -> str:
-        if index >= len(self.instances[handle]):
-            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_FOUND)
-        return self.instances[handle][index]
-
-    def nvmlDeviceGetUUID(self, handle: int | str) -> str:
-        if isinstance(handle, str):
-            return handle
+    def nvmlDeviceGetUUID(self, handle: int) -> str:
+        if isinstance(handle, MigInstance):
+            return f"MIG-0000-{handle}-{handle.place}"
         return f"GPU-0000-{self._card(handle)}"
 
     def nvmlDeviceGetMemoryInfo(self, handle: int) -> pynvml.c_nvmlMemory_t:
         self._card(handle)
+        if isinstance(handle, MigInstance):
+            return pynvml.c_nvmlMemory_t(total=10 * GIB, free=9 * GIB, used=GIB)
         return pynvml.c_nvmlMemory_t(total=80 * GIB, free=79 * GIB, used=GIB)
 
     def nvmlDeviceGetUtilizationRates(self, handle: int) -> pynvml.c_nvmlUtilization_t:
         self._card(handle, rich=True)
+        if isinstance(handle, MigInstance):
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
         return pynvml.c_nvmlUtilization_t(gpu=42, memory=7)
 
     def nvmlDeviceGetPowerUsage(self, handle: int) -> int:
@@ -114,3 +117,22 @@ class FakeNvml:
     def nvmlDeviceGetGraphicsRunningProcesses(self, handle: int) -> list[SimpleNamespace]:
         self._card(handle, rich=True)
         return [] if handle else [SimpleNamespace(pid=os.getpid(), usedGpuMemory=GIB)]
+
+    def nvmlDeviceGetMigMode(self, handle: int) -> list[int]:
+        if handle not in self.mig:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+        return [1, 1]
+
+    def nvmlDeviceGetMaxMigDeviceCount(self, handle: int) -> int:
+        return 7
+
+    def nvmlDeviceGetMigDeviceHandleByIndex(self, handle: int, place: int) -> MigInstance:
+        if place >= self.mig[handle]:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_FOUND)
+        return MigInstance(handle, place)
+
+    def nvmlDeviceGetGpuInstanceId(self, handle: MigInstance) -> int:
+        return handle.place + 7
+
+    def nvmlDeviceGetComputeInstanceId(self, handle: MigInstance) -> int:
+        return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
+from threading import Thread
 
 import pytest
 
@@ -81,12 +82,20 @@ def test_a_home_that_is_a_link_or_not_made(tmp_path, examine):
     assert "will be made" in examine(tmp_path / "new", FakeNvml(0))["home"].found
 
 
+def answer_once(line: socket.socket) -> None:
+    with line.accept()[0] as asking:
+        asking.recv(4096)
+        asking.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{"pid": 12}')
+
+
 def test_a_socket_that_a_dead_engine_left(tmp_path, examine):
     address = tmp_path / "engine.sock"
     with socket.socket(socket.AF_UNIX) as line:
         line.bind(str(address))
         line.listen()
-        assert examine(tmp_path, FakeNvml(0))["engine"].found == f"running, answers at {address}"
+        Thread(target=answer_once, args=(line,), daemon=True).start()
+        found = examine(tmp_path, FakeNvml(0))["engine"].found
+        assert found == f"running (process 12), answers at {address}"
     finding = examine(tmp_path, FakeNvml(0))["engine"]
     assert finding.level == "warn" and "nobody answers" in finding.found
 

@@ -114,3 +114,12 @@ def test_pynvml_itself_never_raises():
     devices, why = reader.read()
     assert bool(devices) != bool(why)
     reader.close()
+
+
+def test_the_instances_of_a_card_in_mig_mode_are_devices_of_their_own(nvml):
+    nvml.mig = {2: 2}
+    *cards, first, second = GpuReader(nvml).read()[0]
+    assert [card.mig for card in cards] == [False, False, True, False]
+    assert (first.index, first.uuid, first.mig_path) == (300, "MIG-0000-2-0", "MIG-GPU-0000-2/7/0")
+    assert (second.index, second.parent, second.total_bytes) == (301, "GPU-0000-2", 10 * GIB)
+    assert first.utilisation is None and first.fault == ""

@@ -77,13 +77,12 @@ def test_a_session_that_ends(monkeypatch):
 
 @pytest.mark.parametrize(
     ("instances", "level", "words"),
-    [((), "fail", "no instances"), (("MIG-a", "MIG-b"), "warn", "in MIG mode: MIG-a, MIG-b")],
+    [(0, "fail", "only its instances compute (none are made)"), (2, "ok", "compute (gpu 300, gpu 301)")],
 )
 def test_a_card_in_mig_mode(instances, level, words):
     nvml = FakeNvml()
-    nvml.instances[2] = instances
-    reader = GpuReader(nvml)
-    found = {one.name: one for one in doctor._gpus(*reader.read(), reader.partitions())}
+    nvml.mig[2] = instances
+    found = {one.name: one for one in doctor._gpus(*GpuReader(nvml).read())}
     assert found["gpu 2"].level == level and words in found["gpu 2"].found
     assert found["gpu 0"].level == "ok" and "MIG" not in found["gpu 0"].found
-    assert GpuReader(FakeNvml(0)).partitions() == {}
+    assert len(found) == 4 + instances

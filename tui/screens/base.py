@@ -16,7 +16,7 @@ class Console(Protocol):
     """What a screen needs of the app."""
 
     engine: Any
-    clock: Any
+    now: Any
 
     @property
     def study(self) -> s.Study | None: ...

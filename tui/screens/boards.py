@@ -7,7 +7,7 @@ import math
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Container
-from textual.widgets import Footer, Input, Static
+from textual.widgets import Input, Static
 
 from core.contract import reading as r
 from core.contract import state as s
@@ -23,6 +23,7 @@ from tui.widgets.boardtable import BoardTable
 from tui.widgets.cellfoot import curves, foot
 from tui.widgets.chart import Chart
 from tui.widgets.columns import matches
+from tui.widgets.keybar import KeyBar
 from tui.widgets.sheet import Sheet
 
 Limits = dict[str, tuple[Limit, ...]]
@@ -72,7 +73,7 @@ class BoardsScreen(StudyScreen):
             yield Sheet(id="foot")
             yield Chart()
         yield Input(placeholder="filter: running  r=16  12", id="filter")
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         """The arrow keys go to the table."""
@@ -149,7 +150,7 @@ class BoardsScreen(StudyScreen):
         if study is not None:
             line.append(f" of {plain(study.name, 40)}", style="bold")
         if away:
-            line.append(f"  engine away — retrying ({plain(away, 100)})", style=f"bold {look['error']}")
+            line.append(f"  {plain(away, 120)}", style=f"bold {look['error']}")
         elif study is not None:
             line.append(f"  {self._state(study)}", style=look["muted"])
         tabs = Text(no_wrap=True, overflow="ellipsis")

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.widgets import Footer
 
 from core.contract import comparing as c
 from core.contract import ranking
@@ -17,6 +16,7 @@ from tui.keys import COMPARE, EVERYWHERE, bindings
 from tui.screens.base import StudyScreen
 from tui.widgets.beside import MOST, table
 from tui.widgets.box import Box
+from tui.widgets.keybar import KeyBar
 from tui.widgets.overlay import overlay
 from tui.widgets.sheet import Sheet
 
@@ -48,7 +48,7 @@ class CompareScreen(StudyScreen):
         yield Sheet(id="title")
         yield Sheet(id="curves")
         yield Box("side by side")
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
 
     def selected(self) -> s.Trial | None:
         """The first of them."""
@@ -95,7 +95,7 @@ class CompareScreen(StudyScreen):
         line.append(", ".join(f"#{one.number}" for one in trials), style="bold")
         line.append(f" of {plain(study.name, 40)}", style=look["muted"])
         if away:
-            line.append(f"  engine away — retrying ({plain(away, 100)})", style=f"bold {look['error']}")
+            line.append(f"  {plain(away, 120)}", style=f"bold {look['error']}")
         place = names.index(self._metric) + 1 if self._metric in names else 0
         line.append(f"   {plain(self._metric, 40)}", style=look["accent"])
         line.append(f" ({place} of {len(names)})", style=look["muted"])

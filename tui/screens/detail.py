@@ -5,7 +5,6 @@ from __future__ import annotations
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Horizontal, VerticalScroll
-from textual.widgets import Footer
 
 from core.contract import progress
 from core.contract import state as s
@@ -18,6 +17,7 @@ from tui.screens.steering import SteeringScreen
 from tui.text import ASKED, GLYPHS, bar, duration, number, size
 from tui.widgets.chart import Chart, curves_of
 from tui.widgets.eventlist import EventList
+from tui.widgets.keybar import KeyBar
 from tui.widgets.pair import pair
 from tui.widgets.sheet import Sheet
 from tui.widgets.standing import standing
@@ -60,7 +60,7 @@ class DetailScreen(SteeringScreen):
                 latest.border_title = "latest"
                 yield Sheet(id="latest")
             yield EventList()
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
 
     def selected(self) -> s.Trial | None:
         """The trial on the screen."""

@@ -7,7 +7,7 @@ from typing import cast
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Container, VerticalScroll
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from core.contract import state as s
 from core.contract import wire
@@ -19,6 +19,7 @@ from tui.keys import EVERYWHERE, EVIDENCE, bindings
 from tui.screens.base import StudyScreen
 from tui.screens.latest import Latest
 from tui.text import number
+from tui.widgets.keybar import KeyBar
 from tui.widgets.sheet import Sheet
 
 WIDE = 100  # columns from which the list stands beside the sample
@@ -65,7 +66,7 @@ class EvidenceScreen(StudyScreen):
                 yield Sheet()
             with VerticalScroll(id="sample", can_focus=False):
                 yield Static(markup=False)
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         """Ask at once."""

@@ -7,7 +7,6 @@ from typing import cast
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical, VerticalScroll
-from textual.widgets import Footer
 
 from core.contract import state as s
 from core.contract import wire
@@ -17,6 +16,7 @@ from tui.keys import EVERYWHERE, INSIDES, bindings
 from tui.screens.base import StudyScreen
 from tui.screens.latest import Latest
 from tui.widgets import looking, losing
+from tui.widgets.keybar import KeyBar
 from tui.widgets.sheet import Sheet
 
 
@@ -64,7 +64,7 @@ class InsidesScreen(StudyScreen):
                 with VerticalScroll(id="worst", classes="box", can_focus=False) as worst:
                     worst.border_title = "the largest losses, nats"
                     yield Sheet()
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
 
     def selected(self) -> s.Trial | None:
         """The trial on the screen."""

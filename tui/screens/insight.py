@@ -7,7 +7,6 @@ from typing import cast
 
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.widgets import Footer
 
 from core.contract import ranking, wire
 from core.contract import state as s
@@ -19,6 +18,7 @@ from tui.screens.detail import DetailScreen
 from tui.screens.latest import Latest
 from tui.text import GLYPHS
 from tui.widgets import contourpage, frontpage, parallelpage, pastpage, sharepage, slicepage, stopspage
+from tui.widgets.keybar import KeyBar
 from tui.widgets.sheet import Sheet
 from tui.widgets.view import View, said, wish
 
@@ -65,7 +65,7 @@ class InsightScreen(StudyScreen):
         yield Sheet(id="title")
         yield Sheet(id="page")
         yield Sheet(id="foot")
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
 
     def selected(self) -> s.Trial | None:
         """The trial under the cursor."""
@@ -125,7 +125,7 @@ class InsightScreen(StudyScreen):
         if study is not None:
             line.append(f" of {plain(study.name, 40)}", style="bold")
         if away:
-            line.append(f"  engine away — retrying ({plain(away, 100)})", style=f"bold {look['error']}")
+            line.append(f"  {plain(away, 120)}", style=f"bold {look['error']}")
         elif study is not None:
             metric, way = study.objectives[min(self._objective, len(study.objectives) - 1)]
             line.append(

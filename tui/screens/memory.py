@@ -7,7 +7,6 @@ from typing import cast
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
-from textual.widgets import Footer
 
 from core.contract import state as s
 from core.contract import wire
@@ -19,6 +18,7 @@ from tui.screens.base import StudyScreen
 from tui.screens.latest import Latest
 from tui.widgets.accuracy import Accuracy
 from tui.widgets.holders import standins
+from tui.widgets.keybar import KeyBar
 from tui.widgets.memories import Memories
 from tui.widgets.sheet import Sheet
 from tui.widgets.waiting import Waiting
@@ -65,7 +65,7 @@ class MemoryScreen(StudyScreen):
             yield WhatIf()
             yield Waiting("queue")
             yield Accuracy("foretold and measured")
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         """Arrow keys go to the what-if at first; the page stays at its top."""
@@ -115,7 +115,7 @@ class MemoryScreen(StudyScreen):
         if study is not None:
             line.append(f" of {plain(study.name, 40)}", style="bold")
         if away:
-            line.append(f"  engine away — retrying ({plain(away, 100)})", style=f"bold {look['error']}")
+            line.append(f"  {plain(away, 120)}", style=f"bold {look['error']}")
         elif study is None:
             line.append("  no study yet: `trimtab run SPEC` starts one", style=look["muted"])
         elif self._why and self._why != WEIGHING:
@@ -127,7 +127,7 @@ class MemoryScreen(StudyScreen):
     def _reason(self) -> str:
         """Why the engine's own word is missing."""
         away = self.console.engine.away
-        return f"the engine is away: {plain(away, 200)}" if away else self._why
+        return "the engine is away" if away else self._why
 
     def _devices(self, study: s.Study) -> tuple[DeviceMemory, ...]:
         """As the engine weighed them, else as the console itself can tell."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Horizontal
-from textual.widgets import Footer, Input, Static
+from textual.widgets import Input, Static
 
 from core.contract import comparing
 from core.contract import state as s
@@ -19,6 +19,7 @@ from tui.widgets.chart import Chart, curves_of
 from tui.widgets.devices import DevicePanel
 from tui.widgets.eventlist import EventList
 from tui.widgets.header import StudyHeader
+from tui.widgets.keybar import KeyBar
 from tui.widgets.preparing import Preparing
 from tui.widgets.table import TrialTable
 
@@ -59,7 +60,7 @@ class AllTrials(SteeringScreen):
             yield DevicePanel()
             yield EventList()
         yield Input(placeholder="filter: running  r=16  12", id="filter")
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
 
     def selected(self) -> s.Trial | None:
         """The trial under the cursor."""
@@ -68,7 +69,7 @@ class AllTrials(SteeringScreen):
 
     def draw(self) -> None:
         """Draw everything that changed."""
-        look, now, study = self.console.look, self.console.clock(), self.study
+        look, now, study = self.console.look, self.console.now(), self.study
         wide = self.size.width >= WIDE
         self.set_class(self.size.height >= 40, "tall")
         self.set_class(self.size.height < 18, "low")

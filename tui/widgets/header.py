@@ -33,7 +33,7 @@ class StudyHeader(Sheet):
     """
 
     def show(self, study: s.Study | None, now: float, away: str, look: Palette, more: int = 0) -> None:
-        """Draw ``study``; ``away`` says why the engine is silent, ``more`` counts the other studies."""
+        """Draw ``study``; ``away`` says that the engine is away or silent, ``more`` counts the others."""
         width = max(40, self.size.width - 2)
         first = Text(no_wrap=True, overflow="ellipsis")
         second = Text(no_wrap=True, overflow="ellipsis")
@@ -43,9 +43,7 @@ class StudyHeader(Sheet):
         else:
             first.append("trimtab", style="bold")
         if away:
-            second = Text(
-                f"engine away — retrying ({plain(away, 100)})", style=f"bold {look['error']}", no_wrap=True
-            )
+            second = Text(plain(away, 120), style=f"bold {look['error']}", no_wrap=True)
         self.draw(Text("\n", no_wrap=True, overflow="ellipsis").join([first, second]))
 
 

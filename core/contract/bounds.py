@@ -1,0 +1,113 @@
+"""How large a number, how long a text and how deep a table may be that comes from outside: from a study's
+file, a request, a worker. What is within these bounds can be kept, sent and counted with everywhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+LARGEST_INT = 2**63 - 1  # msgpack, SQLite and NumPy hold no more
+LARGEST_COUNT = 2**53  # a larger whole number is not exact where it becomes a double: JSON, curves, Optuna
+LATEST_AT = 253_402_300_799.0  # Unix seconds: the year 9999, the last that a date can say
+LONGEST_S = 1e9  # 31 years
+LONGEST_H = 1e6  # 114 years
+MOST_TRIALS = 1_000_000  # of a study: all of them are in the engine's memory
+MOST_STEPS = 1_000_000_000
+MOST_ROWS = 1_000_000_000
+MOST_AT_ONCE = 4096  # trials on a device, rows in a batch, threads, devices
+MOST_RETRIES = 1000
+MOST_CANARIES = 10_000  # each is planted in rows of its own and ranked against others
+MOST_SAMPLES = 1_000_000
+LARGEST_SEED = 2**32 - 1  # NumPy's generators take no larger one
+LARGEST_PRIORITY = 1_000_000
+MOST_METRICS = 4096  # told at once
+MOST_ENTRIES = 1000  # of a list in a study's file: choices, module names, limits
+LONGEST_NAME = 256  # of a column, a module, a metric, whoever asks
+LONGEST_LIMIT = 200  # a metric, a sign and a number
+LONGEST_PATH = 4096  # Linux takes no longer one
+LONGEST_NOTE = 500
+LONGEST_TEXT = 65_536
+DEEPEST = 16  # tables and lists within each other
+MOST_VALUES = 50_000  # in one request or file
+MOST_DIGITS = 100  # of a whole number in a file: far beyond every bound, and still fit to be shown
+
+Step = Annotated[int, Meta(ge=0, le=LARGEST_COUNT)]
+Count = Annotated[int, Meta(ge=-LARGEST_COUNT, le=LARGEST_COUNT)]
+Int = Annotated[int, Meta(ge=-LARGEST_INT - 1, le=LARGEST_INT)]
+At = Annotated[float, Meta(ge=0, le=LATEST_AT)]
+Seconds = Annotated[float, Meta(ge=-LONGEST_S, le=LONGEST_S)]
+Number = Annotated[float, Meta(ge=-1e300, le=1e300)]  # finite
+Pid = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+Name = Annotated[str, Meta(max_length=LONGEST_NAME)]
+Path = Annotated[str, Meta(max_length=LONGEST_PATH)]
+Text = Annotated[str, Meta(max_length=LONGEST_TEXT)]
+Metrics = Annotated[dict[str, float], Meta(max_length=MOST_METRICS)]
+
+
+_BOUND = re.compile(r"Expected `(\w+)`( of length)? (<=|>=) (\S+)(?: - at `\$\.?(.*)`)?", re.DOTALL)
+
+
+_BEYOND = re.compile(
+    r"((?:a whole number beyond|tables and lists|a text|more than|\d+ entries).*) - at `\$(.*)`", re.DOTALL
+)
+
+
+def words(error: msgspec.DecodeError) -> str:
+    """What is wrong with a message, such as "priority must be at most 1000000"."""
+    found = _BOUND.fullmatch(str(error)) or _BEYOND.fullmatch(str(error))
+    if found is not None and found.re is _BEYOND:
+        return f"{found[2].lstrip('.') or 'it'}: {found[1]}"
+    if found is None:
+        return str(error)
+    kind, length, sign, bound, place = found.groups()
+    limit = f"{'at most' if sign == '<=' else 'at least'} {bound}"
+    unit = "characters" if kind == "str" else "entries"
+    return f"{place or 'it'} {f'may have {limit} {unit}' if length else f'must be {limit}'}"
+
+
+def fault(value: Any, largest: int = LARGEST_INT) -> tuple[str, str] | None:
+    """The first place in ``value``, such as ".train.seed", that is beyond the bounds, and the bound; None
+    when all is within. Never deeper than ``DEEPEST``, whatever ``value`` is."""
+    for count, (place, depth, one) in enumerate(_walked(value)):
+        if count >= MOST_VALUES:
+            return "", f"more than {MOST_VALUES} values"
+        wrong = _fault(one, depth, largest)
+        if wrong:
+            return place, wrong
+    return None
+
+
+def _fault(one: object, depth: int, largest: int) -> str:
+    if depth > DEEPEST:
+        return f"tables and lists within each other more than {DEEPEST} deep"
+    if isinstance(one, dict | list | tuple) and len(one) > MOST_VALUES:
+        return f"{len(one)} entries; at most {MOST_VALUES}"
+    if isinstance(one, int) and not -largest - 1 <= one <= largest:
+        bound = "±2^63" if largest == LARGEST_INT else f"{MOST_DIGITS} digits"
+        return f"a whole number beyond {bound}"
+    if isinstance(one, str) and len(one) > LONGEST_TEXT:
+        return f"a text of {len(one)} characters; at most {LONGEST_TEXT}"
+    if isinstance(one, str) and not one.isascii() and any("\ud800" <= sign <= "\udfff" for sign in one):
+        return "a text with half a character (a surrogate), which cannot be written"
+    return ""
+
+
+def _walked(value: Any) -> Iterator[tuple[str, int, Any]]:
+    """Every value and key of it, with its place and how deep it lies; what is too deep is not entered."""
+    waiting: list[tuple[str, int, Any]] = [("", 0, value)]
+    while waiting:
+        place, depth, one = waiting.pop()
+        yield place, depth, one
+        if depth > DEEPEST:
+            continue
+        if isinstance(one, msgspec.Struct):
+            waiting += [(f"{place}.{name}", depth, getattr(one, name)) for name in one.__struct_fields__]
+        elif isinstance(one, dict):
+            waiting += [(place, depth, key) for key in one]
+            waiting += [(f"{place}.{str(key)[:80]}", depth + 1, within) for key, within in one.items()]
+        elif isinstance(one, list | tuple):
+            waiting += [(f"{place}[{index}]", depth + 1, within) for index, within in enumerate(one)]

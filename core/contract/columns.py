@@ -1,0 +1,14 @@
+"""Columns of a data set that belong together, known to training and to advice alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+# A column that completes the prompt column, as Alpaca and Dolly have them: joined to it by an empty line.
+JOINED = {"instruction": ("input", "context")}
+
+
+def companion(prompt_key: str, used: tuple[str, ...], columns: Mapping[str, object] | set[str]) -> str:
+    """The column that completes ``prompt_key`` and serves nothing else; "" where there is none."""
+    known = JOINED.get(prompt_key, ())
+    return next((one for one in known if one in columns and one not in used), "")

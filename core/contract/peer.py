@@ -1,0 +1,34 @@
+"""Who is at the other end of a local socket: its user, and its process. The kernel says so, not the peer."""
+
+from __future__ import annotations
+
+import os
+import socket as sockets
+import struct
+import sys
+
+_UCRED = struct.Struct("3i")  # pid, uid, gid: SO_PEERCRED, unix(7)
+_XUCRED = struct.Struct("2I")  # cr_version, cr_uid: LOCAL_PEERCRED, unix(4) of macOS and FreeBSD
+_SOL_LOCAL, _LOCAL_PEERCRED, _XUCRED_BYTES = 0, 1, 76
+
+
+def peer(connection: sockets.socket) -> tuple[int | None, int]:
+    """The user id of the peer (None where the system does not tell) and its process (0 likewise)."""
+    if hasattr(sockets, "SO_PEERCRED"):
+        raw = connection.getsockopt(sockets.SOL_SOCKET, sockets.SO_PEERCRED, _UCRED.size)
+        pid, uid, _ = _UCRED.unpack(raw)
+        return uid, pid
+    if sys.platform == "darwin" or "bsd" in sys.platform:
+        raw = connection.getsockopt(_SOL_LOCAL, _LOCAL_PEERCRED, _XUCRED_BYTES)
+        return _XUCRED.unpack_from(raw)[1], 0
+    return None, 0
+
+
+def is_ours(uid: int | None) -> bool:
+    """Is it this user, or root, who may do all? Unknown is allowed: the socket's folder was checked."""
+    return uid is None or uid in (os.getuid(), 0)
+
+
+def is_welcome(connection: sockets.socket | None) -> bool:
+    """Is the peer this process's own user, or root?"""
+    return connection is not None and is_ours(peer(connection)[0])

@@ -1,0 +1,42 @@
+"""Processes by more than their numbers, which are given out again: when one began, and whether it stands."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+STOPPED = frozenset("Tt")  # proc_pid_stat(5): by SIGSTOP, by a debugger
+
+
+def born(pid: int) -> str:
+    """When the process began, in ticks of this boot: no clock that is set changes it. Raises OSError."""
+    stat = Path(f"/proc/{pid}/stat")
+    if not stat.exists() and Path("/proc/self/stat").exists():
+        raise ProcessLookupError(pid)
+    try:
+        ticks = stat.read_text().rpartition(")")[2].split()[19]  # proc_pid_stat(5): starttime
+        return f"{ticks}@{Path('/proc/sys/kernel/random/boot_id').read_text().strip()}"
+    except FileNotFoundError:  # no Linux
+        import psutil
+
+        return f"{psutil.Process(pid).create_time():.0f}"
+
+
+def lives(pid: int) -> bool:
+    """Is there a process of this number, whoever's it is?"""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return True
+
+
+def is_stopped(pid: int) -> bool:
+    """Does the process stand still until somebody continues it? False where that is not known."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return False
+    return state in STOPPED

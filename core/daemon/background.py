@@ -1,0 +1,52 @@
+"""What the engine does beside answering: no part of it may end in silence."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+log = logging.getLogger("trimtab.background")
+
+FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 60.0
+
+
+async def kept_going(name: str, part: Callable[[], Awaitable[None]], tries: int = 0) -> None:
+    """Run ``part`` until it ends by itself or this is cancelled. One that fails is logged and begun again, at
+    first after a second, then less and less often; not more often than ``tries``, unless that is 0."""
+    wait_s, failed = FIRST_WAIT_S, 0
+    while True:
+        try:
+            await part()
+            return
+        except Exception:
+            failed += 1
+            log.exception("%s failed, %d times by now", name, failed)
+        if failed == tries:
+            return
+        await asyncio.sleep(wait_s)
+        wait_s = min(LONGEST_WAIT_S, 2 * wait_s)
+
+
+class Tasks:
+    """Small tasks that nobody waits for: kept alive, and logged when they fail."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def start(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Have ``work`` done."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    async def settled(self) -> None:
+        """Wait until all that was started has ended."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception():
+            log.error("%s failed", self._what, exc_info=task.exception())

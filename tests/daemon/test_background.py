@@ -1,0 +1,110 @@
+"""No part of the engine ends in silence: it is logged, and begun again or told."""
+
+import asyncio
+from pathlib import Path
+from types import SimpleNamespace
+
+from core.contract import events as e
+from core.contract import state as s
+from core.contract import wire, work
+from core.contract.fold import apply
+from core.daemon import background
+from core.daemon.background import Tasks, kept_going
+from core.daemon.crew import Worker
+from core.daemon.hub import Hub
+from core.daemon.studies import Studies
+from core.daemon.supervisor import Supervisor
+from core.daemon.telling import Telling
+from core.store import runs
+from core.store.journal import Journal
+
+SPEC = {"study": {"name": "s", "trials": 1, "objectives": []}}
+CREATED = e.StudyCreated(at=1.0, study="s", spec=SPEC, folder="/s")
+
+
+async def test_a_part_that_fails_is_begun_again(monkeypatch, caplog):
+    monkeypatch.setattr(background, "FIRST_WAIT_S", 0.0)
+    lives: list[int] = []
+
+    async def part() -> None:
+        lives.append(1)
+        if len(lives) < 3:
+            raise OSError("the third time it holds")
+
+    await kept_going("the watch", part)
+    assert len(lives) == 3 and "the watch failed, 2 times by now" in caplog.text
+
+
+async def test_a_small_task_that_fails_is_logged(caplog):
+    async def trips() -> None:
+        raise ValueError("it tripped")
+
+    tasks = Tasks("a limit's consequence")
+    tasks.start(trips())
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert "a limit's consequence failed" in caplog.text and "it tripped" in caplog.text
+
+
+def telling_with(given_up: list[str]) -> tuple[Telling, Worker]:
+    state = apply(s.State(), CREATED)
+    for event in (
+        e.TrialQueued(at=1.0, study="s", trial=0, params={}, knobs={}),
+        e.TrialStarting(at=1.0, study="s", trial=0, worker="w", device="cpu"),
+        e.TrialRunning(at=1.0, study="s", trial=0, step=0, total_steps=9),
+    ):
+        state = apply(state, event)
+    worker = Worker("w", "s", "cpu", Path("/s"), 60.0)
+    crew = SimpleNamespace(workers={"w": worker}, give_up=lambda one, why: given_up.append(why))
+    studies = SimpleNamespace(crew=crew, heard={}, runner_of=lambda study: None)
+    return Telling(Supervisor(Hub(), state), studies), worker
+
+
+async def test_a_worker_that_says_what_cannot_be_is_ended_and_the_engine_is_not():
+    given_up: list[str] = []
+    telling, worker = telling_with(given_up)
+    edited = e.TrialEdited(at=2.0, study="s", trial=0, step=1, changes={"learning_rate": (0.1, float("nan"))})
+    telling.said(worker, work.Told(1, edited))
+    strange = e.TrialEdited(at=2.0, study="s", trial=0, step=1, changes={"depth": (1, 2)})
+    telling.said(worker, work.Told(2, strange))
+    telling.said(worker, work.Told(3, None))  # type: ignore[arg-type]
+    assert given_up[0] == (
+        "its worker w said what cannot be: ValueError: 'learning_rate' = nan must be finite"
+    )
+    assert "'depth' = 2 is no knob" in given_up[1] and len(given_up) == 3
+
+
+def test_an_answer_that_cannot_be_written_is_a_refusal_in_words():
+    half = wire.Reply(7, True, what="the file a\udc80b")
+    for raw in (wire.encode_reply(half), wire.encode_reply(half, as_json=True)):
+        assert b"the answer cannot be written" in raw
+    assert wire.read_to_console(wire.encode_reply(half)).id == 7
+
+
+# -- what was kept, and cannot be read any more ------------------------------------------------------
+
+
+def kept(name: str, *events: e.Event) -> Path:
+    folder = runs.create(name, "")
+    journal = Journal.open(runs.journal_path(folder))
+    assert list(journal.replay()) == []
+    journal.append(events)
+    journal.close()
+    return folder
+
+
+async def test_journals_that_cannot_be_read_keep_no_engine_from_starting(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("TRIMTAB_HOME", str(tmp_path))
+    folder = kept("s", CREATED, e.StudyNoted(at=2.0, study="s", text="a word"))
+    broken = e.StudyCreated(at=1.0, study="t", spec={"study": {"trials": "many"}}, folder="/t")
+    kept("t", broken, e.StudyNoted(at=2.0, study="t", text="lost"))
+    folder.rename(folder.with_name("copy-of-s"))
+    kept("s", CREATED)
+    runs.journal_path(kept("u", CREATED)).chmod(0)
+    supervisor = Supervisor(Hub())
+    studies = Studies(supervisor, tmp_path / "socket")
+    studies.load()
+    assert list(supervisor.state.studies) == ["s"]
+    assert [line.text for line in supervisor.state.studies["s"].lines] == ["study created: 1 trials planned"]
+    assert "an event of t is passed over" in caplog.text
+    assert "the folder copy-of-s holds 2 events of another study" in caplog.text

@@ -1,0 +1,180 @@
+"""What is learnt of a chat: the tokens of its whole rendering where the assistant speaks, 12 templates."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.train.chat import Chat, Text
+from core.train.encode import encode, learnt
+from core.train.values import Formless
+from tests.train.templates import CHATML, SHAPES, THINKS, tokenizer
+
+ONCE = {kind: tokenizer(kind, CHATML) for kind in ("bytes", "first", "always", "prepend")}
+
+
+def turns(*said: str) -> list[dict]:
+    """Of a user and an assistant, one after the other."""
+    return [{"role": ("user", "assistant")[at % 2], "content": text} for at, text in enumerate(said)]
+
+
+def of(kind: str, template: str):
+    ONCE[kind].chat_template = template
+    return ONCE[kind]
+
+
+@pytest.mark.parametrize("kind", list(ONCE))
+@pytest.mark.parametrize("shape", list(SHAPES))
+@pytest.mark.parametrize(
+    "said",
+    [
+        ("read the file", "open path", "yes or no", "yes"),
+        ("a", "a", "s", "s"),  # words that stand in tags, too
+        ("yes", "yes", "yes", "yes"),
+        ("é日?", "日 é\n\nx", "<think>", "user"),
+        ("  a ", "1. a\n2. b", "assistant", "final"),
+    ],
+)
+def test_the_learnt_tokens_are_those_of_the_whole_rendering(shape, kind, said):
+    template, follows, last = SHAPES[shape]
+    one = of(kind, template)
+    whole = one.apply_chat_template(turns(*said), tokenize=False)
+    found = Chat(one).read(turns(*said))
+    assert found.text == whole
+    assert [whole[a:b] for a, b in found.spans] == [follows.format(said[1]), last.format(said[3])]
+    assert found.missed == ()
+    (got,) = encode(one, [found], 10_000)
+    ids = one(whole, add_special_tokens=False, return_offsets_mapping=True)
+    assert got.ids == ids["input_ids"] and not got.cut
+    within = [any(a < span[1] and b > span[0] for span in found.spans) for a, b in ids["offset_mapping"]]
+    assert got.learnt == within
+
+
+@pytest.mark.parametrize("shape", list(SHAPES))
+def test_an_answer_begins_where_the_template_asks_for_it(shape):
+    """Not in a tag and not in the user's words: the text before is a prompt that ends the user's turn."""
+    one = of("bytes", SHAPES[shape][0])
+    said = turns("user", "user", "assistant", "assistant")
+    found = Chat(one).read(said)
+    asked = one.apply_chat_template(said[:3], tokenize=False, add_generation_prompt=True)
+    head = found.text[: found.spans[1][0]]
+    assert asked.startswith(head) and asked[len(head) :] in ("", "<think>\n")
+
+
+def test_thoughts_that_a_template_drops_are_told_and_the_answer_is_learnt():
+    said = turns("q", "<think>t1</think>a1", "q", "<think>t2</think>a2")
+    found = Chat(of("bytes", THINKS)).read(said)
+    learns = [found.text[a:b] for a, b in found.spans]
+    assert learns == ["a1<|im_end|>", "<think>\nt2\n</think>\n\na2<|im_end|>\n"]
+    assert "leaves thoughts out" in found.remarks[0]
+
+
+def test_empty_answers_and_those_of_weight_0_are_not_learnt_and_told():
+    said = turns("a", "", "b", "two", "c", "three")
+    said[3]["weight"], said[5]["weight"] = 0, 1
+    found = Chat(of("bytes", CHATML)).read(said)
+    assert [found.text[a:b] for a, b in found.spans] == ["three<|im_end|>\n"]
+    assert found.missed == ("empty", "weight 0") and "weight" not in found.text
+    with pytest.raises(Formless, match="no answer to learn: empty"):
+        Chat(of("bytes", CHATML)).read(turns("a", " "))
+    with pytest.raises(Formless, match=r"the weight 0\.5"):
+        Chat(of("bytes", CHATML)).read([{"role": "assistant", "content": "a", "weight": 0.5}])
+
+
+def test_a_control_token_in_anybodys_words_is_no_control_token():
+    for said in (("close <|im_end|>", "yes"), ("a", "yes</s>")):
+        with pytest.raises(Formless, match="hold the control token"):
+            Chat(of("bytes", CHATML)).read(turns(*said))
+    assert Chat(of("bytes", CHATML)).read(turns("a", "<think>b</think>c")).spans
+
+
+def test_a_chat_without_an_answer_says_so():
+    with pytest.raises(Formless, match="no turn of the assistant"):
+        Chat(of("bytes", CHATML)).read(turns("read"))
+
+
+CALLS = (
+    "{% if tools %}<|im_start|>system\n{{ tools | tojson }}<|im_end|>\n{% endif %}"
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}"
+    "{% for call in m.tool_calls or [] %}<call>{{ call.function | tojson }}</call>{% endfor %}<|im_end|>\n"
+    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+CALL = {"type": "function", "function": {"name": "weather", "arguments": {"city": "Oslo"}}}
+
+
+@pytest.mark.parametrize("content", [{}, {"content": None}, {"content": ""}])
+def test_tools_are_given_to_the_template_and_calls_are_learnt(content):
+    said = [{"role": "user", "content": "w"}, {"role": "assistant", **content, "tool_calls": [CALL]}]
+    said += [{"role": "tool", "content": "5 C"}, {"role": "assistant", "content": "It is 5 C"}]
+    found = Chat(of("bytes", CALLS)).read(said, [{"type": "function"}])
+    assert found.text.startswith('<|im_start|>system\n[{"type": "function"}]')
+    learns = [found.text[a:b] for a, b in found.spans]
+    assert learns[0].startswith('<call>{"name": "weather"') and learns[1] == "It is 5 C<|im_end|>\n"
+    assert "None" not in found.text and not found.remarks
+
+
+def test_a_template_without_room_for_tools_or_calls_is_told():
+    said = [{"role": "user", "content": "w"}, {"role": "assistant", "tool_calls": [CALL]}]
+    with pytest.raises(Formless, match="leaves tool calls out"):
+        Chat(of("bytes", CHATML)).read(said)
+    assert Chat(of("bytes", CHATML)).read(turns("a", "b"), [{"x": 1}]).remarks == (
+        "the chat template leaves the tools out",
+    )
+    deaf = CHATML.replace("{% for m in messages %}", "{% for m in messages if m.role != 'system' %}")
+    heard = Chat(of("bytes", deaf)).read([{"role": "system", "content": "be kind"}, *turns("a", "b")])
+    assert heard.remarks == ("the chat template leaves a turn of the system out",)
+
+
+def test_parts_of_text_are_joined_and_others_refused():
+    parts = [{"type": "text", "text": "join "}, {"type": "text", "text": "a"}]
+    found = Chat(of("bytes", CHATML)).read([{"role": "user", "content": parts}, *turns("", "b")[1:]])
+    assert "user\njoin a<|im_end|>" in found.text
+    with pytest.raises(Formless, match="a part of type 'image'"):
+        Chat(of("bytes", CHATML)).read([{"role": "user", "content": [{"type": "image"}]}])
+
+
+def test_offsets_that_leave_spaces_out_are_filled():
+    assert learnt([(0, 4), (5, 8), (9, 9), (9, 10)], [(4, 9)]) == [False, True, True, False]
+    assert learnt([(0, 3), (3, 4), (3, 4), (4, 4), (4, 6)], [(3, 4), (4, 5)]) == [
+        False,
+        True,
+        True,
+        True,
+        True,
+    ]
+
+
+class Slow:
+    """Without offsets, as tokenizers in Python are; ``merges``: "ab" is one token."""
+
+    is_fast = False
+
+    def __init__(self, merges: bool = False) -> None:
+        self._merges = merges
+
+    def __call__(self, text: str, **_: object) -> dict:
+        return {"input_ids": [ord(one) for one in (text.replace("ab", "x") if self._merges else text)]}
+
+
+def test_a_tokenizer_without_offsets_compares_prefixes_or_refuses():
+    text = Text("qabc", ((2, 4),))
+    (found,) = encode(Slow(), [text], 100)
+    assert found.learnt == [False, False, True, True]
+    (refused,) = encode(Slow(merges=True), [text], 100)
+    assert isinstance(refused, Formless) and "cannot be told" in str(refused)
+
+
+def test_a_text_of_megabytes_is_cut_before_it_is_tokenised():
+    seen: list[int] = []
+    one = of("bytes", CHATML)
+
+    class Watched:
+        is_fast = True
+
+        def __call__(self, texts, **more):
+            seen.append(sum(map(len, texts)))
+            return one(texts, **more)
+
+    long = "read the file " * 20_000
+    (cut,) = encode(Watched(), [Text(long, ((0, len(long)),))], 100)
+    assert cut.cut and len(cut.ids) == 100 and max(seen) < 10_000
+    assert cut.ids == one(long[:5000], add_special_tokens=False)["input_ids"][:100]

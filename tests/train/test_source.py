@@ -1,0 +1,229 @@
+"""Rows are what the file says: no value changes its type, no path is a pattern, every fault has its line."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from core.errors import TrimtabError
+from core.train import show, source
+from core.train.data import MASKED, load_data
+from core.train.progress import silent
+from tests.tiny import tiny_tokenizer
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return tiny_tokenizer()
+
+
+@pytest.fixture
+def answers(study, tokenizer, tmp_path):
+    """What is learnt of a file's rows, and the notes."""
+
+    def read(name: str, content: str | bytes, **data):
+        path = tmp_path / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        spec = study(data={"source": str(path), "validation": 0.34} | data, train={"sequence_length": 200})
+        found = load_data(spec, tokenizer, silent)
+        rows = [
+            (tokenizer.decode(row.ids).split("user\n")[-1].split("<|im_end|>")[0], row)
+            for row in [*found.train, *found.validation]
+        ]
+        learns = {
+            prompt: tokenizer.decode([one for one in row.labels if one != MASKED]).removesuffix(
+                "<|im_end|>\n"
+            )
+            for prompt, row in rows
+        }
+        return learns, found
+
+    return read
+
+
+def jsonl(*rows: object) -> str:
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def test_no_text_of_csv_changes_its_type(answers):
+    values = [
+        "0110",
+        "1.10",
+        "2024-01-01",
+        "NA",
+        "None",
+        "null",
+        "nan",
+        "true",
+        "100000000000000000000",
+        "2.0",
+    ]
+    content = "prompt,completion\n" + "".join(f"p{at},{one}\n" for at, one in enumerate(values))
+    assert answers("a.csv", content)[0] == {f"p{at}": one for at, one in enumerate(values)}
+
+
+def test_values_of_json_keep_their_digits_and_zero_is_no_empty_answer(answers):
+    values = ["0", "false", "true", "1.10", "1e3", "100000000000000000001", '"2024-01-01T10:00:00Z"', '"a"']
+    content = "".join(f'{{"prompt": {at}, "completion": {one}}}\n' for at, one in enumerate(values))
+    told = {str(at): one.strip('"') for at, one in enumerate(values)}
+    for name in ("a.jsonl", "a.ndjson"):
+        assert answers(name, content)[0] == told
+
+
+def test_numbers_of_parquet_have_their_shortest_digits_and_objects_no_foreign_keys(tmp_path):
+    import pyarrow
+    from pyarrow import parquet
+
+    from core.train.files import rows
+    from core.train.values import text
+
+    path = tmp_path / "a[1].parquet"
+    calls = [{"city": "Oslo"}, {"zone": "CET"}]
+    columns = {"x": pyarrow.array([0.1, None], pyarrow.float32()), "calls": [[calls[0]], [calls[1]]]}
+    parquet.write_table(pyarrow.table(columns), path)
+    found = list(rows(path, "data.source"))
+    assert text(found[0]["x"], "x") == "0.1" and found[1]["x"] is None
+    assert [row["calls"] for row in found] == [[calls[0]], [calls[1]]]
+
+
+def test_what_is_no_text_and_what_is_empty_is_left_out_and_counted(answers):
+    good = [{"prompt": f"p{at}", "completion": "c"} for at in range(6)]
+    odd = [["a"], {"a": 1}, None, "", " ", float("nan"), "\ud800"]
+    content = jsonl(
+        *good, *({"prompt": f"o{at}", "completion": one} for at, one in enumerate(odd)), {"prompt": "x"}
+    )
+    learns, found = answers("a.jsonl", content, validation=0.01)
+    assert set(learns) <= {f"p{at}" for at in range(6)} and len(learns) >= 5
+    reasons = sum(found.dropped.values(), start=type(found.dropped["training"])())
+    assert reasons["completion is a list, not text"] == reasons["completion is an object, not text"] == 1
+    assert reasons["no completion"] == 2 and reasons["completion is empty"] == 2
+    assert reasons["completion is nan, no number"] == 1
+    assert reasons["completion holds half a character (a lone surrogate)"] == 1
+    assert "training rows were left out (2: " in found.notes[0]
+
+
+def test_a_filled_input_column_is_joined_and_other_columns_are_named(answers):
+    rows = [{"instruction": "Sort", "input": f"b a {at}", "output": "a b", "id": at} for at in range(1, 6)]
+    rows += [{"instruction": "Say", "input": "", "output": "yes", "id": 9}]
+    keys = {"prompt_key": "instruction", "completion_key": "output"}
+    learns, found = answers("a.jsonl", jsonl(*rows), **keys)
+    assert set(learns) == {*(f"Sort\n\nb a {at}" for at in range(1, 6)), "Say"}
+    assert "the column 'input' is joined to the prompt" in found.notes
+    assert "columns that are not trained on: id" in found.notes
+
+
+@pytest.mark.parametrize(
+    ("groups", "told"),
+    [
+        (["a", "a", None, None], "2 rows have none"), ([["x"]] * 4, "neither all texts"),
+        (["all"] * 4, "all rows have the same"), ([1, "a", 2, 3], "neither all texts"),
+    ],
+)  # fmt: skip
+def test_a_users_column_called_group_splits_where_it_can_and_else_is_told(answers, groups, told):
+    rows = [{"prompt": f"p{at}", "completion": "c", "group": one} for at, one in enumerate(groups)]
+    learns, found = answers("a.jsonl", jsonl(*rows))
+    assert len(learns) == 4 and any(told in note for note in found.notes)
+
+
+def test_a_name_is_no_pattern(answers, tmp_path):
+    (tmp_path / "whatA.jsonl").write_text(jsonl(*[{"prompt": "OTHER", "completion": "c"}] * 6))
+    for name in ("what?.jsonl", "what[A].jsonl", "what*.jsonl"):
+        learns, _ = answers(name, jsonl(*({"prompt": f"p{at}", "completion": "c"} for at in range(3))))
+        assert set(learns) == {"p0", "p1", "p2"}
+
+
+def test_a_folder_is_read_as_its_files_are_and_its_name_is_no_pattern(study, tmp_path):
+    for name in ("a[b]", "ab"):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "train.csv").write_text(f"prompt,completion\n{name},0110\n{name},NA\n")
+        (folder / "test.csv").write_text("prompt,completion\nheld,1.10\n")
+    spec = study(data={"source": str(tmp_path / "a[b]"), "validation": "test"})
+    train, held = source.load(spec, silent)
+    assert train == [{"prompt": "a[b]", "completion": one} for one in ("0110", "NA")]
+    assert held == [{"prompt": "held", "completion": "1.10"}]
+    with pytest.raises(TrimtabError, match=r"data.validation = 'none', a split of"):
+        source.load(study(data={"source": str(tmp_path / "ab"), "validation": "none"}), silent)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("a.jsonl", '{"text": "a"}\n' * 2000 + "{broken\n", r"line 2001: .*not JSON"),
+        ("a.jsonl", '{"text": "a"}\n\n[1]\n', "line 3: .*a list stands where a row should"),
+        ("a.jsonl", b'{"text": "a"}\n{"text": "\xe9"}\n', "line 2: .*0xe9 is not UTF-8"),
+        ("a.jsonl", '{"text": "a"}\n'.encode("utf-16"), "UTF-16 or UTF-32.*\n.*iconv"),
+        ("a.jsonl", '{"text": "a"}\n'.encode("utf-16-le"), "NUL bytes"),
+        ("a.jsonl", '{"text": ' + "1" * 5000 + "}\n", "line 1: .*digits"),
+        ("a.jsonl", "[" * 100_000 + "\n", "line 1: .*cannot be read"),
+        ("a.csv", "text,x\na,b\n\"c\nd\",e\nf,g,h\n", "line 5: .*3 values for 2 columns"),
+        ("a.csv", 'text,x\na,"b\n', "not CSV"),
+        ("a.csv", "text,text\na,b\n", "the column 'text' stands twice"),
+        ("a.json", '[\n{"text": "a"},\n{"text" "b"}\n]', "line 3: .*not JSON"),
+        ("a.json", '{"v": 1, "data": [{"text": "a"}, {"text": "b"}]}', r"2 rows in 'data'.*\n.*\.data\[\]"),
+        ("a.json", '{"version": 1,\n "a b": [{"text": "a"}]}', r'\.\["a b"\]\[\]'),
+        ("a.parquet", "PAR1", "cannot be read"),
+        ("a.jsonl.gz", "no gzip", "cannot be read"),
+    ],
+)  # fmt: skip
+def test_a_fault_is_told_with_its_line_and_what_to_do(study, tmp_path, name, content, told):
+    path = tmp_path / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    with pytest.raises(TrimtabError, match=f"(?s){told}") as caught:
+        source.load(study(data={"source": str(path)}), silent)
+    assert name in str(caught.value) and caught.value.problems[0].fix
+
+
+def test_a_validation_file_that_is_not_there_or_broken_is_blamed_itself(study, tmp_path):
+    for name, content in (("none.jsonl", None), ("bad.jsonl", "{\n"), ("empty.jsonl", "")):
+        if content is not None:
+            (tmp_path / name).write_text(content)
+        with pytest.raises(TrimtabError) as caught:
+            source.load(study(data={"validation": str(tmp_path / name)}), silent)
+        assert "data.validation = " in caught.value.problems[0].where and name in str(caught.value)
+
+
+@pytest.mark.parametrize("rows", [None, 7])
+def test_data_rows_takes_the_same_rows_and_reads_the_others_away(study, tmp_path, rows, monkeypatch):
+    path = tmp_path / "a.jsonl"
+    path.write_text(jsonl(*({"text": str(at)} for at in range(50))))
+    whole = source.load(study(data={"source": str(path)}), silent)
+    train, held = source.load(study(data={"source": str(path)} | ({"rows": rows} if rows else {})), silent)
+    assert held == whole[1] and len(train) == (rows or 45)
+    import random
+
+    assert train == (random.Random(1).sample(whole[0], rows) if rows else whole[0])
+
+
+def test_rows_are_cut_and_that_is_told(answers, study, tokenizer, tmp_path):
+    long = {"prompt": "a", "completion": "read " * 400}
+    _, found = answers("a.jsonl", jsonl(*[long] * 6))
+    assert "4 of 4 training rows are longer than 200 tokens: cut there" in found.notes
+    assert found.most >= 200 and not found.cut_rows
+    found.most, found.cut_rows = 300, 4
+    with pytest.raises(TrimtabError, match="more than the 300 tokens"):
+        found.shortened(400)
+
+
+def test_only_the_completion_of_a_prompt_of_turns_is_learnt(answers, tokenizer):
+    prompt = [
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": "no"},
+        {"role": "user", "content": "b"},
+    ]
+    rows = [{"prompt": prompt, "completion": [{"role": "assistant", "content": "yes"}]}] * 4
+    assert answers("a.jsonl", jsonl(*rows))[0] == {"b": "yes"}
+
+
+def test_shown_rows_have_what_is_learnt_marked_and_are_harmless(answers, tokenizer):
+    rows = [{"prompt": "p‹\x1b[31m", "completion": "yes"}] * 5 + [{"prompt": "p", "completion": None}]
+    _, found = answers("a.jsonl", jsonl(*rows), validation=0.1)
+    told = list(show.lines(tokenizer, found, 1))
+    assert "tokens, 5 of them learnt" in told[0]
+    asked = "<|im_start|>user\np\\‹\N{REPLACEMENT CHARACTER}[31m<|im_end|>\n<|im_start|>assistant\n"
+    assert told[1] == f"{asked}‹yes<|im_end|>\n›"
+    assert "\x1b" not in "".join(told)
+    assert "1 training rows are left out" in told or "1 validation rows are left out" in told
+    assert "  1: no completion" in told
+    assert "\x1b[32myes" in show.marked(tokenizer, found.train[0], colours=True)
