@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import secrets
+import shlex
 import time
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ def export(arguments: argparse.Namespace) -> int:
     if made.is_dir():
         print(f"  read     {plain(str(made / 'report.html'))}")
     if chosen is not None and chosen.state == s.COMPLETE:
-        print(f"  repeat   trimtab rerun {plain(str(made))}")
+        print(f"  repeat   trimtab rerun {shlex.quote(plain(str(made)))}")
     for note in notes:
         print(f"  note     {plain(note, 300)}")
     return exits.OK

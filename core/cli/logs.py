@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import sys
 from contextlib import aclosing
 from pathlib import Path
 
@@ -14,20 +15,28 @@ from core.contract.plain import plain
 
 
 def logs(arguments: argparse.Namespace) -> int:
-    """Print the kept lines (200 at most); with --follow also those to come."""
+    """Print the kept lines (200 at most, and it says so); with --follow also those to come."""
     state, running = reach.known()
     study = choose.study(state, arguments.study)
     number = arguments.trial
     if number is None:
+        _cut(study.lines)
         _print(study.lines)
     else:
         trial = choose.trial(study, number)
+        _cut(trial.lines)
         _print(trial.lines)
         if trial.traceback:
             print(plain(trial.traceback, lines=True))
     if not arguments.follow or study.state not in s.LIVE_STUDY or not running:
         return exits.OK
     return asyncio.run(_follow(paths.socket_path(), study, number))
+
+
+def _cut(lines: tuple[s.Line, ...]) -> None:
+    if len(lines) >= s.LINES:
+        more = "`trimtab export` writes all decisions"
+        print(f"these are the last {s.LINES} lines, earlier ones are not kept; {more}", file=sys.stderr)
 
 
 def _print(lines: tuple[s.Line, ...]) -> None:

@@ -167,7 +167,7 @@ def _reading(verbs: Any) -> None:
     insides.add_argument("trial", metavar="TRIAL", type=number, help="the trial's number")
     _study(insides)
     _json(insides)
-    logs = _verb(verbs, "logs", "logs:logs", "print a study's events, or a trial's")
+    logs = _verb(verbs, "logs", "logs:logs", "print the last 200 events of a study, or of a trial")
     logs.add_argument("trial", metavar="TRIAL", nargs="?", type=number, help="the trial's number")
     _study(logs)
     logs.add_argument("-f", "--follow", action="store_true", help="go on until the study ends")

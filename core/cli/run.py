@@ -12,6 +12,7 @@ from core.cli import activity, choose, exits, reach
 from core.contract import environment, terminal, wire
 from core.contract import state as s
 from core.contract.plain import plain
+from core.errors import EngineError
 
 DETACHED = "the study goes on: `trimtab` opens the console, `trimtab status` says how it stands"
 
@@ -53,6 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"note: {plain(note, 400)}", file=sys.stderr)
     if interactive:
         return _console(arguments, socket, name)
+    _warn_of_logout(socket)
     if arguments.detach:
         print(f"{name} runs; {DETACHED}")
         return exits.OK
@@ -77,4 +79,20 @@ def _interactive(arguments: argparse.Namespace) -> bool:
 
 def _console(arguments: argparse.Namespace, socket: Path, name: str | None) -> int:
     activity.hush()  # the terminal is the console's
-    return arguments.console(socket, name)
+    code = arguments.console(socket, name)
+    _warn_of_logout(socket)
+    return code
+
+
+def _warn_of_logout(socket: Path) -> None:
+    """Where it is said that a study goes on, it is also said what may end it."""
+    from core.daemon import launch
+    from core.watch import logout
+
+    try:
+        known = launch.health(socket)
+    except EngineError:
+        return
+    why = logout.reason(known["pid"]) if known and isinstance(known.get("pid"), int) else ""
+    if why:
+        print(f"the engine does not outlast this login: {plain(why)}\n  → {logout.FIX}", file=sys.stderr)

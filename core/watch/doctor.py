@@ -5,13 +5,12 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
+import shlex
 import shutil
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-
-import msgspec
 
 from core import paths
 from core.contract import terminal
@@ -19,28 +18,21 @@ from core.contract.events import Device
 from core.contract.health import health
 from core.cores import Cpus
 from core.errors import EngineError
-from core.watch import load
+from core.watch import load, surroundings
+from core.watch.finding import FAIL, OK, WARN, Finding
 from core.watch.gpu import GpuReader
 from core.watch.host import disk_free_bytes
 from core.watch.probe import probe
 
-OK, WARN, FAIL = "ok", "warn", "fail"
 GIB = 1 << 30
 DISK_LOW_BYTES, DISK_ENOUGH_BYTES = 2 * GIB, 20 * GIB
 SMALLEST_TERMINAL = (80, 24)
+NO_INSTANCE = "make instances with `nvidia-smi mig`, or switch MIG mode off"
 
 
-class Finding(msgspec.Struct, frozen=True):
-    """One check: ``level`` is ok, warn or fail; ``fix`` is empty for ok."""
-
-    name: str
-    level: str
-    found: str
-    fix: str = ""
-
-
-def examine(home: Path | None = None, gpus: GpuReader | None = None) -> list[Finding]:
-    """All checks, in the order in which they matter. Imports of torch happen in a process of their own."""
+def examine(home: Path | None = None, gpus: GpuReader | None = None) -> Iterator[Finding]:
+    """All checks, in the order in which they matter, each as it is made. Imports of torch happen in a process
+    of their own."""
     base = home or paths.home()
     devices = (gpus or GpuReader()).read()
     checks: list[Callable[[], list[Finding]]] = [
@@ -51,11 +43,16 @@ def examine(home: Path | None = None, gpus: GpuReader | None = None) -> list[Fin
         lambda: _libraries(gpu=bool(devices[0])),
         lambda: [_disk(base)],
         lambda: [_home(base)],
+        lambda: surroundings.disk(base),
+        surroundings.cache,
         lambda: [_engine(base)],
+        lambda: [surroundings.session(_pid(base))],
         lambda: [_terminal()],
+        lambda: [surroundings.locale()],
         lambda: [_demo()],
     ]
-    return [finding for check in checks for finding in check()]
+    for check in checks:
+        yield from check()
 
 
 def _python() -> Finding:
@@ -89,15 +86,20 @@ def _gpus(devices: tuple[Device, ...], why_none: str) -> list[Finding]:
     if not devices:
         fix = "trials run on the CPU; for a GPU install the NVIDIA driver, then `nvidia-smi` must list it"
         return [Finding("gpu", WARN, why_none, fix)]
-    return [_gpu(one) for one in devices]
+    return [_gpu(one, [part for part in devices if one.mig and part.parent == one.uuid]) for one in devices]
 
 
-def _gpu(one: Device) -> Finding:
+def _gpu(one: Device, parts: Sequence[Device]) -> Finding:
+    """``parts`` are its MIG instances."""
     name = f"gpu {one.index}"
     if one.fault:
         return Finding(name, FAIL, one.fault, "look at `nvidia-smi` and dmesg; the card may need a reset")
     total = one.total_bytes
     size = f", {total / GIB:.0f} GiB" if total else ""
+    if one.mig:
+        names = ", ".join(f"gpu {part.index}" for part in parts) or "none are made"
+        found = f"{one.name}{size}, in MIG mode: only its instances compute ({names})"
+        return Finding(name, OK, found) if parts else Finding(name, FAIL, found, NO_INSTANCE)
     return Finding(name, OK, f"{one.name}{size}")
 
 
@@ -160,7 +162,7 @@ def _home(home: Path) -> Finding:
         return Finding("home", FAIL, f"{home} is not writable", fix)
     mode = stat.S_IMODE(home.stat().st_mode)
     if mode != 0o700:
-        return Finding("home", WARN, f"{home} has mode {mode:04o}", f"chmod 700 {home}")
+        return Finding("home", WARN, f"{home} has mode {mode:04o}", f"chmod 700 {shlex.quote(str(home))}")
     return Finding("home", OK, f"{home} is private and writable")
 
 
@@ -177,6 +179,15 @@ def _engine(home: Path) -> Finding:
         fix = "`trimtab` starts a new engine and replaces the socket"
         return Finding("engine", WARN, f"{address} is there, but nobody answers", fix)
     return Finding("engine", OK, f"running (process {found.get('pid')}), answers at {address}")
+
+
+def _pid(home: Path) -> int | None:
+    """The running engine's."""
+    try:
+        pid = (health(paths.socket_path(home)) or {}).get("pid")
+    except EngineError:
+        return None
+    return pid if isinstance(pid, int) else None
 
 
 def _terminal() -> Finding:

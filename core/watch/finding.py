@@ -1,0 +1,16 @@
+"""What a check of the doctor found."""
+
+from __future__ import annotations
+
+import msgspec
+
+OK, WARN, FAIL = "ok", "warn", "fail"
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One check: ``level`` is ok, warn or fail; ``fix`` is empty for ok."""
+
+    name: str
+    level: str
+    found: str
+    fix: str = ""

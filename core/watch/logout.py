@@ -1,0 +1,77 @@
+"""Does systemd end a process when its user logs out? It may, and a detached engine does not escape it:
+control groups decide, not sessions of the terminal. See logind.conf(5) and loginctl(1)."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path("/")
+FOLDERS = ("etc/systemd", "run/systemd", "usr/local/lib/systemd", "usr/lib/systemd")  # the first one wins
+SESSION = re.compile(r"/session-[^/]+\.scope")
+MANAGER = re.compile(r"/user@(\d+)\.service")
+YES = ("1", "yes", "y", "true", "t", "on")
+FIX = "`loginctl enable-linger`, then start it with `systemd-run --user --scope trimtab`"
+
+
+def reason(pid: int | str = "self", root: Path = ROOT, user: str | None = None) -> str:
+    """Why the process ends when its user logs out; empty where it does not. ``root`` is where proc, etc and
+    the others are found."""
+    try:
+        groups = (root / f"proc/{pid}/cgroup").read_text("utf-8", errors="replace")
+    except OSError:  # not Linux, or it is gone
+        return ""
+    user = _user() if user is None else user
+    if SESSION.search(groups):
+        file = _kills(root, user)
+        return f"systemd ends it when you log out (KillUserProcesses=yes in {file})" if file else ""
+    if MANAGER.search(groups) and not (root / "var/lib/systemd/linger" / user).exists():
+        return f"systemd ends it when the last session of {user} ends (it is started by the user's manager)"
+    return ""
+
+
+def _user() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
+def _kills(root: Path, user: str) -> str:
+    """The file that says that processes of ``user`` end with their session; empty where none does."""
+    found = {"KillUserProcesses": ("no", ""), "KillOnlyUsers": ("", ""), "KillExcludeUsers": ("root", "")}
+    for file in _files(root):
+        for key, value in _settings(file):
+            if key in found:
+                found[key] = (value, "/" + str(file.relative_to(root)))
+    only, spared = found["KillOnlyUsers"][0].split(), found["KillExcludeUsers"][0].split()
+    value, file_ = found["KillUserProcesses"]
+    if value.lower() not in YES or user in spared or (only and user not in only):
+        return ""
+    return file_
+
+
+def _files(root: Path) -> list[Path]:
+    """As they are read: the main file, then what is dropped in beside it, by name."""
+    main = [root / folder / "logind.conf" for folder in FOLDERS]
+    dropped: dict[str, Path] = {}
+    for folder in reversed(FOLDERS):
+        try:
+            dropped |= {one.name: one for one in (root / folder / "logind.conf.d").glob("*.conf")}
+        except OSError:
+            continue
+    return [*[one for one in main if one.is_file()][:1], *(dropped[name] for name in sorted(dropped))]
+
+
+def _settings(file: Path) -> Iterator[tuple[str, str]]:
+    try:
+        lines = file.read_text("utf-8", errors="replace").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        key, sign, value = line.partition("=")
+        if sign and not key.lstrip().startswith(("#", ";")):
+            yield key.strip(), value.strip()
