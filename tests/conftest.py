@@ -12,6 +12,10 @@ import pytest
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 
+# Some machines forbid bytecode files: then each of several hundred processes compiles all of trimtab anew,
+# 0.6 s for an engine. Only our own are written, beside the sources; other packages come with theirs.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
