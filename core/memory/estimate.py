@@ -206,10 +206,8 @@ def _split(
 def _group(model: Model, targets: Iterable[Any]) -> str:
     """The smallest group of modules that holds all of ``targets``: which layers keep their inputs."""
     names = {one.name for wanted in targets for one in need.chosen(model, wanted)}
-    for group, members in (("attention", modules.ATTENTION), ("mlp", modules.MLP)):
-        if names <= set(members):
-            return group
-    return modules.ALL
+    groups = {modules.group(name) for name in names}
+    return groups.pop() if groups in ({"attention"}, {"mlp"}) else modules.ALL
 
 
 def _gradients(model: Model, needs: Sequence[Need], always: bool) -> list[Part]:
