@@ -19,6 +19,7 @@ from core.contract.plain import plain
 from core.contract.spec import Spec
 from core.contract.specfile import load
 from core.errors import TrimtabError
+from core.memory import config, large
 from core.memory.config import DEMO
 from core.store import inputs
 from core.store.inputs import InputsChangedError
@@ -117,6 +118,7 @@ class Worker:
 
         quieten()
         self._share(torch)
+        self._warn_of_size()
         base = load_base(self._spec, torch.device(self._device), self._waiting)
         if self._spec.model.base != DEMO:  # a Llama, which is known to be causal
             causality.check(base, f"model.base = {self._spec.model.base!r}")
@@ -138,6 +140,18 @@ class Worker:
         """Trials on other rows or another base are not ranked together. Raises InputsChangedError."""
         if self._folder is not None:
             inputs.refuse_changed(self._spec, self._folder, self._waiting)
+
+    def _warn_of_size(self) -> None:
+        """Before the base is loaded, which alone takes minutes where it is too large for a CPU."""
+        section = self._spec.model
+        try:
+            parameters = config.model(section.base, section.revision, fetch=False).parameters
+        except TrimtabError:  # it is fetched as it is loaded
+            return
+        text = large.warning(parameters, section.precision, self._device)
+        if text:
+            study = self._spec.study.name
+            self._link.tell(e.StudyNoted(at=time.time(), study=study, text=text, level="warning"))
 
     def _share(self, torch: Any) -> None:
         """Take as many threads as the study asks for, or as this worker has CPUs."""

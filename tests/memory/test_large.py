@@ -1,0 +1,50 @@
+"""A base that is too large for a CPU is no surprise."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from core.contract import specfile
+from core.memory.large import warning
+from core.train.worker import Worker
+from tests.daemon.test_foresight import QWEN
+
+
+@pytest.mark.parametrize(
+    ("parameters", "precision", "device", "told"),
+    [
+        (7e9, "nf4", "cpu", "a base of 7.0 B parameters trains on the CPU in nf4, which is unpacked again"),
+        (
+            7e9,
+            "auto",
+            "cpu",
+            "a base of 7.0 B parameters trains on the CPU: a step takes minutes; take a GPU",
+        ),
+        (7e9, "nf4", "cuda:0", ""),
+        (135e6, "nf4", "cpu", ""),
+        (500e6, "fp32", "cpu", ""),
+        (500e6, "int8", "cpu", "a base of 0.5 B parameters trains on the CPU in int8"),
+    ],
+)
+def test_what_is_told_of_it(parameters, precision, device, told):
+    found = warning(int(parameters), precision, device)
+    assert found.startswith(told) and bool(found) == bool(told)
+
+
+def test_a_worker_tells_it_before_it_loads(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps(QWEN))
+    raw = {
+        "study": {"name": "s"},
+        "model": {"base": str(tmp_path), "precision": "nf4"},
+        "data": {"source": "x"},
+    }
+    said = []
+    one = SimpleNamespace(_spec=specfile.parse(raw), _device="cpu", _link=SimpleNamespace(tell=said.append))
+    Worker._warn_of_size(one)
+    assert [event.level for event in said] == ["warning"] and "trains on the CPU in nf4" in said[0].text
+    one._spec = specfile.parse({**raw, "model": {"base": "nobody/knows"}})
+    Worker._warn_of_size(one)
+    assert len(said) == 1
