@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-PRELOADED = ["core.daemon.__main__"]
+PRELOADED = ["core.daemon.engine"]
 
 
 class ForkedProcess:
