@@ -69,7 +69,7 @@ def test_stop_ends_the_trials_and_keeps_the_results(engine):
 def test_the_pruner_acts_and_says_why(engine):
     engine.run(
         study={"trials": 30, "pruner": "median", "startup_trials": 1},
-        train={"steps": 600}, evaluate={"every": 50},
+        train={"steps": 600}, evaluate={"every": 200},  # few readings: a slow machine keeps up with them
     )  # fmt: skip
     study = engine.until_study(
         lambda one: any(t.state == s.PRUNED for t in one.trials.values()), "a trial is pruned"
