@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import time
 from collections.abc import Awaitable, Callable
@@ -26,7 +27,7 @@ from core.daemon.server import Server
 from core.daemon.studies import Studies
 from core.daemon.supervisor import Supervisor
 from core.daemon.telling import Telling
-from core.errors import RefusedError
+from core.errors import EngineError, RefusedError
 
 log = logging.getLogger("trimtab.engine")
 
@@ -124,6 +125,12 @@ class Engine:
 
 
 async def _renewed(lock: EngineLock) -> None:
+    """Ends the process at once where another engine has the home by now: two must not write one journal. The
+    workers go over to the other."""
     while True:
         await asyncio.sleep(RENEW_S)
-        lock.renew()
+        try:
+            lock.renew()
+        except EngineError as error:
+            log.critical("%s", error)
+            os._exit(error.exit_code)
