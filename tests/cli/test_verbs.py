@@ -212,3 +212,15 @@ def test_doctor_as_json(capsys, monkeypatch):
     assert found["ok"] is False and found["checks"][1]["fix"] == "free it"
     assert main(["doctor"]) == exits.FAILURE
     assert "FAIL  disk" in capsys.readouterr().out
+
+
+def test_logs_say_that_they_are_the_last_ones(engine, capsys):
+    notes = [e.StudyNoted(at=101.0, study="small", text=f"note {number}") for number in range(250)]
+    engine.state = studies.state(studies.created(), *notes)
+    assert main(["logs"]) == exits.OK
+    shown = capsys.readouterr()
+    assert shown.out.count("\n") == 200 and shown.out.endswith("note 249\n")
+    assert shown.err.startswith("these are the last 200 lines") and "`trimtab export`" in shown.err
+    engine.state = studies.state(studies.created(), *notes[:9])
+    assert main(["logs"]) == exits.OK
+    assert not capsys.readouterr().err
