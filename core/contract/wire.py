@@ -39,8 +39,7 @@ class StartStudy(msgspec.Struct, frozen=True, tag="start-study"):
     by: Name = "console"
     environment: dict[Name, Text] | None = None
 
-    def __repr__(self) -> str:
-        """Without the environment, which may hold a token: a request may be logged."""
+    def __repr__(self) -> str:  # a request may be logged, and the environment may hold a token
         return f"StartStudy({self.spec!r}, {self.where!r}, {self.by!r})"
 
 

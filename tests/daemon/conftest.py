@@ -52,7 +52,7 @@ class Engine:
             if found:
                 return found
             time.sleep(pause_s)
-            pause_s = min(0.1, pause_s * 1.3)  # each look is a connection and a snapshot: work for two
+            pause_s = min(0.05, pause_s * 1.3)  # each look is a connection and a snapshot: work for two
         raise AssertionError(f"in vain: {what}\n{(self.home / 'engine.log').read_text()[-3000:]}")
 
     def state(self) -> State:

@@ -137,7 +137,7 @@ def test_a_trial_that_fails_once_goes_on_in_the_same_worker(engine):
 
 
 def test_a_trial_that_kills_every_worker_fails_and_the_study_goes_on(engine):
-    engine.run(study={"trials": 2}, train={"seed": 4}, resources={"pack": 1, "retries": 1})
+    engine.run(study={"trials": 2}, train={"seed": 4, "steps": 200}, resources={"pack": 1, "retries": 1})
     for _ in range(2):
         engine.until_study(lambda one: one.trials and one.trials[0].state == s.RUNNING, "trial 0 runs")
         for one in engine.workers():
