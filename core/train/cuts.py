@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from core.contract.extent import longest_sequence
 from core.contract.spec import Spec
+from core.errors import TrimtabError, in_line
 from core.train.adapters import Unfit
 from core.train.data import Data, Row
 from core.train.model import Base
@@ -13,7 +14,10 @@ from core.train.model import Base
 
 def rows(spec: Spec, base: Base, data: Data, length: int, note: Callable[[str], None]) -> list[Row]:
     """What a trial trains on. Raises Unfit for a length that leaves nothing, or too much for the base."""
-    found, limit = data.shortened(length)[0], base.positions
+    try:
+        found, limit = data.shortened(length)[0], base.positions
+    except TrimtabError as error:
+        raise Unfit(in_line(error)) from None
     if not found:
         raise Unfit(f"sequence_length = {length}: no row has a target token within it")
     if limit is not None and any(len(row.ids) > limit for row in found):
@@ -29,16 +33,10 @@ def notes(spec: Spec, data: Data, length: int) -> list[str]:
     """What a trial with this sequence_length does not learn from. Rows that are cut for all trials are told
     with the data."""
     held = longest_sequence(spec)
-    if length in data.told or length == held:
+    if length in data.told or length >= held:
         return []
     data.told.add(length)
     judged = f"it is judged on up to {held} tokens, as all trials of the study"
-    if length > held:
-        return (
-            [f"sequence_length = {length}: {judged}"]
-            if any(len(row.ids) > held for row in data.train)
-            else []
-        )
     long = sum(len(row.ids) > length for row in data.train)
     lost = len(data.train) - len(data.shortened(length)[0])
     if not long:

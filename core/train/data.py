@@ -25,7 +25,6 @@ from core.train.values import Formless
 
 MASKED = -100  # torch's cross-entropy leaves these targets out
 BATCH = 256  # rows between two words on how far it is
-MOST = 1 << 15  # tokens kept of a row, or as many as a trial may have: one row may have millions
 PARTS = ("source", "task", "label", "category", "topic")  # columns whose values are slices of the rows
 
 Raw = dict[str, Any]
@@ -104,7 +103,7 @@ def load_data(spec: Spec, tokenizer: Any, progress: Progress) -> Data:
     if isinstance(spec.data.validation, str):
         form.check(_columns(validation), f"data.validation = {spec.data.validation!r}")
     random.Random(spec.study.seed).shuffle(validation)
-    data = Data([], [], most=max(longest_sequence(spec), MOST))
+    data = Data([], [], most=longest_sequence(spec))  # one row may have millions
     reading = _Reading(spec, form, progress, data)
     data.train = reading.kept(train, "training")
     data.validation = reading.kept(validation[: spec.evaluate.rows], "validation")

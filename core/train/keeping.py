@@ -15,7 +15,7 @@ from core.train import adapters, checkpoint
 from core.train.cadence import Cadence
 from core.train.model import Base
 from core.train.position import Position
-from core.train.reload import Logits, Reload, Unlike
+from core.train.reload import Expected, Reload, Unlike
 from core.train.trial import Trial
 from core.train.writer import Writer
 
@@ -110,7 +110,7 @@ class Keeper:
 
         self._writer.do(lambda: self._adapters.do(write))  # its checkpoints are told before
 
-    def _load_back(self, trial: Trial, folder: Path, expected: Logits | None) -> None:
+    def _load_back(self, trial: Trial, folder: Path, expected: Expected | None) -> None:
         """Raises Unlike; a word where there is no memory for it."""
         try:
             if expected is not None:

@@ -7,8 +7,9 @@ that others train on takes any part. One short row goes through both.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors.torch import load_file
@@ -22,7 +23,14 @@ from core.train.stack import Stack
 TOKENS = 16  # of the row
 CLOSE, ROUGH = 1e-3, 5e-2  # of the base's logits, in fp32 and in half precisions
 ROUNDED = ("Linear8bitLt",)  # round activations by the whole batch when called, and not in a pack
-Logits = tuple[torch.Tensor, torch.Tensor]  # of the base, and with the adapter
+
+
+class Expected(NamedTuple):
+    """What a row gives, and the modules that PEFT is to load the adapter into."""
+
+    bare: torch.Tensor  # logits of the base
+    tuned: torch.Tensor  # and with the adapter
+    modules: Any
 
 
 class Unlike(Exception):
@@ -37,13 +45,14 @@ class Reload:
         self._bare: torch.Tensor | None = None
 
     @torch.no_grad()
-    def expect(self, mine: Factors) -> Logits | None:
+    def expect(self, mine: Factors) -> Expected | None:
         """What the row gives without and with a trial's factors, which are in the stack; on the device, and
-        not waited for. None where there is no memory for it."""
+        not waited for. None where there is no memory for it. The modules are copied here and not by the
+        thread that checks: this one puts hooks and another attention into the base while it looks inside."""
         try:
             if self._bare is None:
                 self._bare = self._logits([], 1)
-            return self._bare, self._logits([(mine, [0])], 0)
+            return Expected(self._bare, self._logits([(mine, [0])], 0), shadow(self._base.model))
         except torch.OutOfMemoryError:
             return None
 
@@ -56,22 +65,21 @@ class Reload:
             self._stack.end()
 
     @torch.no_grad()
-    def check(self, folder: Path, expected: Logits) -> None:
+    def check(self, folder: Path, expected: Expected) -> None:
         """Load the adapter in ``folder`` and compare. Raises Unlike."""
         from peft import PeftModel
 
-        shared = shadow(self._base.model)
         try:
             tuned = PeftModel.from_pretrained(
-                shared, str(folder), torch_device=str(self._base.device), low_cpu_mem_usage=True
+                expected.modules, str(folder), torch_device=str(self._base.device), low_cpu_mem_usage=True
             )
         except (ValueError, RuntimeError, KeyError, TypeError, AttributeError, NotImplementedError) as error:
             raise Unlike(f"PEFT cannot load it: {plain(str(error), 300)}") from error
         rest(tuned)
         _compare_tensors(tuned, folder, self._base.model.dtype)
         ids = torch.tensor([self._ids], device=self._base.device)
-        bare, wanted = (one.float() for one in expected)
-        allowed = (CLOSE if expected[0].dtype == torch.float32 else ROUGH) * float(bare.norm())
+        bare, wanted = expected.bare.float(), expected.tuned.float()
+        allowed = (CLOSE if expected.bare.dtype == torch.float32 else ROUGH) * float(bare.norm())
         with tuned.disable_adapter():
             plain_bare = tuned(input_ids=ids, use_cache=False).logits[0].float()
         if float((plain_bare - bare).norm()) > allowed:
@@ -101,16 +109,16 @@ def _compare_tensors(tuned: Any, folder: Path, dtype: torch.dtype) -> None:
 
 
 def shadow(model: Any) -> Any:
-    """A copy of a model's modules with the same tensors: layers may be put into it, and the model stays."""
+    """A copy of a model's modules with the same tensors and configurations of its own: layers may be put into
+    it, and the model stays."""
     made: dict[int, Any] = {}
+    seen: dict[int, Any] = {}  # deepcopy's: a configuration that several modules share is shared again
 
     def copy(module: Any) -> Any:
         if id(module) not in made:
             twin = made[id(module)] = object.__new__(type(module))
             for name, value in module.__dict__.items():
-                twin.__dict__[name] = (
-                    value.copy() if type(value).__name__ in ("dict", "OrderedDict") else value
-                )
+                twin.__dict__[name] = _own(value, seen)
             twin.__dict__.pop("forward", None)  # the gate of the pack
             twin.__dict__["_modules"] = {
                 name: one if one is None else copy(one) for name, one in module._modules.items()
@@ -121,3 +129,9 @@ def shadow(model: Any) -> Any:
         return made[id(module)]
 
     return copy(model)
+
+
+def _own(value: Any, seen: dict[int, Any]) -> Any:
+    if hasattr(value, "_attn_implementation") and not isinstance(value, torch.nn.Module):  # a configuration
+        return deepcopy(value, seen)
+    return value.copy() if type(value).__name__ in ("dict", "OrderedDict") else value

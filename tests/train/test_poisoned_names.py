@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from core.errors import TrimtabError
 from core.train import generate, merge, model
 from tests.hostile import TEXTS, harm
+
+
+def adapter(folder: Path, base: str) -> None:
+    """What is taken for one until its base is loaded."""
+    config = {"peft_type": "LORA", "base_model_name_or_path": base}
+    (folder / "adapter_config.json").write_text(json.dumps(config))
+    (folder / "adapter_model.safetensors").touch()
+
 
 NAMES = [text for text in TEXTS if len(text) < 1000]
 COMMANDS = {
@@ -25,10 +34,13 @@ def test_the_name_of_a_base_is_only_shown(tmp_path, capsys, monkeypatch, command
         raise TrimtabError.of("the base model cannot be loaded", section.base, section.base)
 
     monkeypatch.setattr(model, "load_section", load)
-    (tmp_path / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "x" + name}))
+    adapter(tmp_path, "x" + name)
     assert COMMANDS[command](tmp_path) == 1
     shown = capsys.readouterr()
-    assert "loading x" in shown.err and not harm(shown.out + shown.err)
+    assert not harm(shown.out + shown.err)
+    if "no adapter" in shown.err:  # longer than any path
+        return
+    assert "loading x" in shown.err
     assert shown.err.splitlines()[0].endswith(" in fp32 …")  # a line end in a name begins no line of its own
 
 
@@ -36,7 +48,7 @@ def test_the_name_of_a_base_is_only_shown(tmp_path, capsys, monkeypatch, command
 def test_an_error_of_a_library_is_no_traceback(tmp_path, capsys, monkeypatch, command):
     monkeypatch.setenv("TRIMTAB_HOME", str(tmp_path))
     monkeypatch.setattr(model, "load_section", lambda *_: (_ for _ in ()).throw(MemoryError("\x1b[2J")))
-    (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "x"}')
+    adapter(tmp_path, "x")
     assert COMMANDS[command](tmp_path) == 1
     shown = capsys.readouterr().err
     assert shown.startswith(f"trimtab: trimtab {command} failed: MemoryError") and not harm(shown)

@@ -200,9 +200,8 @@ def test_rows_are_cut_and_that_is_told(answers, study, tokenizer, tmp_path):
     long = {"prompt": "a", "completion": "read " * 400}
     _, found = answers("a.jsonl", jsonl(*[long] * 6))
     assert "4 of 4 training rows are longer than 200 tokens: cut there" in found.notes
-    assert found.most >= 200 and not found.cut_rows
-    found.most, found.cut_rows = 300, 4
-    with pytest.raises(TrimtabError, match="more than the 300 tokens"):
+    assert found.most == 200 and found.cut_rows == 6
+    with pytest.raises(TrimtabError, match="6 rows have more than the 200 tokens"):
         found.shortened(400)
 
 
