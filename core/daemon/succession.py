@@ -80,6 +80,8 @@ class Succession:
             study = self._supervisor.state.studies[name]
             if study.state not in ("running", "paused"):
                 return  # a clone would have a study that has ended go on
+            if study.trials[one.loser].state in s.ENDED:
+                return  # its place is free already, and its result stands
             clone = wire.CloneTrial(name, one.winner, changes, by=BY, place_of=one.loser)
             queued = await self._ask(clone)
             if isinstance(queued, wire.Queued):

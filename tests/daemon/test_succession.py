@@ -40,8 +40,10 @@ def check(study: s.Study) -> None:
     assert places and len(set(places)) == len(places)
     for clone in clones(study):
         winner, loser = study.trials[clone.parent], study.trials[clone.place_of]
-        assert loser.state == s.PRUNED and f"trial {clone.number}" in loser.why
-        assert loser.why.startswith("population: ")
+        if loser.state == s.PRUNED:
+            assert loser.why.startswith("population: ") and f"trial {clone.number}" in loser.why
+        else:  # it took its last step while its clone was queued: a trial that is complete is not pruned
+            assert loser.state == s.COMPLETE and loser.step == loser.steps
         assert winner.knobs["lora_rank"] > loser.knobs["lora_rank"]
         assert [clone.knobs[name] for name in ("lora_rank", "seed")] == [
             winner.knobs[name] for name in ("lora_rank", "seed")
@@ -49,7 +51,7 @@ def check(study: s.Study) -> None:
         assert 1e-5 <= clone.knobs["learning_rate"] <= 1e-2 and clone.knobs["weight_decay"] in (0.0, 0.1, 0.2)
         assert not clone.counted and f"in the place of trial {loser.number}" in clone.lines[0].text
     ended = [one.state for one in study.trials.values()]
-    assert ended.count(s.COMPLETE) == 4 and ended.count(s.PRUNED) == len(places)
+    assert ended.count(s.PRUNED) > 0 and ended.count(s.COMPLETE) + ended.count(s.PRUNED) == 4 + len(places)
 
 
 def test_losers_give_their_places_to_clones_of_winners_with_other_knobs_in_the_space(engine):
@@ -57,7 +59,8 @@ def test_losers_give_their_places_to_clones_of_winners_with_other_knobs_in_the_s
     study = engine.until_study(lambda one: one.state == "complete", "the study ends")
     check(study)
     changed = [one for one in clones(study) if one.knobs != study.trials[one.parent].knobs]
-    assert changed and "learning_rate" in study.trials[changed[0].place_of].why
+    losers = [study.trials[one.place_of] for one in changed]
+    assert any("learning_rate" in loser.why for loser in losers if loser.state == s.PRUNED)
 
 
 def test_a_population_that_lost_its_engine_and_its_workers_and_was_paused_makes_no_clone_twice(engine):
