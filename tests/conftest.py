@@ -7,6 +7,8 @@ import os
 
 import pytest
 
+from tests import zygote
+
 # Two pytest workers and the processes that they start share a few cores. A pool of threads in each of them
 # spins on cores that others need; set before numpy or torch is imported, and inherited by every process.
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -15,6 +17,9 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 # Some machines forbid bytecode files: then each of several hundred processes compiles all of trimtab anew,
 # 0.6 s for an engine. Only our own are written, beside the sources; other packages come with theirs.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+zygote.own()
 
 
 @pytest.hookimpl(trylast=True)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from textual import events
 from textual.app import App, SystemCommand
 from textual.screen import Screen
 
@@ -108,6 +109,12 @@ class TrimtabApp(App[None]):
             terminal.resume_in_order(self._driver)
         self.call_after_refresh(self._follow)
         self.set_interval(PACE_S, self._draw)
+
+    async def on_event(self, event: events.Event) -> None:
+        """A key that is typed ahead of a screen waits until that is drawn, and acts on its rows."""
+        if isinstance(event, events.Key) and not event.is_forwarded and isinstance(self.screen, StudyScreen):
+            await self.screen.first_drawn()
+        await super().on_event(event)
 
     def _follow(self) -> None:
         self.run_worker(self.engine.follow(), group="engine", exit_on_error=True)

@@ -241,12 +241,12 @@ def may_return(folder: Path, name: str) -> bool:
 
 
 def end_stray(folder: Path, name: str) -> None:
-    """End the worker of an earlier engine that lives but did not come back."""
+    """End the worker of an earlier engine that lives but did not come back. Its note stays: another trial of
+    it is asked about next, and a worker without a note would get its grace."""
     with contextlib.suppress(OSError, ValueError, psutil.Error):
         process = _noted(folder, name)
         if process is not None:
             process.kill()
-    _forget(folder, name)
 
 
 def log_tail(worker: Worker, limit_bytes: int = 4000) -> str:

@@ -33,11 +33,12 @@ def due(
         if number not in mine:
             yield work.Prune(number, "the trial is no longer this worker's")
     for trial in mine.values():
+        if not trial.begun:  # also to one that holds it: what another engine said of a pause may be old
+            yield from given(trial, assignment)
+            if trial.asked == "prune":  # while its worker started
+                yield work.Prune(trial.number, why_pruned(trial.number))
+            continue
         if trial.number not in holds:
-            if not trial.begun:
-                yield from given(trial, assignment)
-                if trial.asked == "prune":  # while its worker started
-                    yield work.Prune(trial.number, why_pruned(trial.number))
             continue
         if trial.editing:
             yield work.Edit(trial.number, trial.editing)

@@ -10,6 +10,7 @@ from core.contract import events as e
 from core.contract import state as s
 from core.contract import wire
 from core.contract.population import BY
+from core.contract.ranking import ended
 from core.contract.stopping import due
 from core.daemon import population
 from core.daemon.background import Tasks
@@ -64,6 +65,7 @@ class Succession:
             return
         leaving = {trial for name, trial in self._leaving if name == study.name}
         found = population.decisions(study, plan, self._judged.get(study.name, frozenset()), leaving)
+        found = found[: _left(study, plan, leaving)]
         self._note(study, plan)
         self._leaving |= {(study.name, one.loser) for one in found}
         for one in found:
@@ -110,6 +112,16 @@ class Succession:
 
     def _say(self, study: str, text: str) -> None:
         self._supervisor.put(e.StudyNoted(at=time.time(), study=study, text=text, level="warning"))
+
+
+def _left(study: s.Study, plan: population.Plan, leaving: set[int]) -> int | None:
+    """How many more trials may be ended before stop_after.trials is reached; None without such a limit."""
+    if plan.stop_after.trials is None:
+        return None
+    pruned = {
+        one.number for one in study.trials.values() if one.asked == "prune" and one.state not in s.ENDED
+    }
+    return max(0, plan.stop_after.trials - ended(study) - len(pruned | leaving))
 
 
 def _later(clone: s.Trial) -> str:

@@ -85,10 +85,10 @@ class Pack:
             case work.Assign():
                 if message.trial not in self._members:
                     self._join(message)
-            case work.Pause():
-                self._pause(message.trial, True)
-            case work.Resume():
-                self._pause(message.trial, False)
+                elif message.paused != self._members[message.trial].paused:  # asked meanwhile
+                    self._pause(message.trial, message.paused)
+            case work.Pause() | work.Resume():
+                self._pause(message.trial, isinstance(message, work.Pause))
             case work.Bound():
                 self._rounds.bind(message.tokens)
                 self._beside.bind(message.tokens)

@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +20,8 @@ from core import paths
 from core.contract import client, specfile, wire
 from core.contract.state import State, Study, Trial
 from core.daemon.launch import health
-from tests.daemon.forked import ForkedProcess
+from tests import zygote
+from tests.zygote import Forked
 
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE_S = 45.0
@@ -33,14 +35,18 @@ class Engine:
     ) -> None:
         self.home, self.worker, self.module = home, worker, module
         self.socket = paths.socket_path(home)
-        self.process: ForkedProcess | None = None
+        self.process: Forked | None = None
 
     def start(self) -> Engine:
         """Start it and wait until it answers."""
         paths.private(self.home)
+        zygote.ready("search")
+        if zygote.kind_of(self.worker) == "worker":
+            zygote.ready("worker")
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "TRIMTAB_HOME": str(self.home)}
-        arguments = ["--worker-module", self.worker]
-        self.process = ForkedProcess(self.module, arguments, environment, self.home, self.home / "engine.log")
+        command = [sys.executable, "-P", "-m", self.module, "--worker-module", self.worker]
+        with (self.home / "engine.log").open("ab") as log:
+            self.process = Forked(command, stdout=log, stderr=log, cwd=self.home, env=environment)
         self.until(lambda: health(self.socket), "the engine answers")
         return self
 

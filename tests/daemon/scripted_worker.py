@@ -63,6 +63,8 @@ class Scripted:
                 if message.paused:
                     self.paused.add(message.trial)
                     self.tell(e.TrialPaused, message.trial, step=step)
+            case work.Assign() if message.paused != (message.trial in self.paused):  # said again, and newer
+                self.do((work.Pause if message.paused else work.Resume)(message.trial))
             case work.Pause() if message.trial in self.steps:
                 self.paused.add(message.trial)
                 self.tell(e.TrialPaused, message.trial, step=self.steps[message.trial])

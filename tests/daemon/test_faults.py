@@ -50,13 +50,16 @@ def test_kill_9_of_the_engine_in_the_middle_loses_nothing(engine):
 
 def test_kill_9_of_engine_and_workers_goes_on_from_the_queue(engine):
     engine.run(train={"steps": 150})
-    engine.until_study(lambda one: one.trials and one.trials[0].step > 3, "trial 0 runs")
+    engine.until_study(lambda one: len(one.trials) > 1 and one.trials[1].step > 3, "two trials run")
     engine.kill()
     for one in engine.workers():
         one.kill()
     engine.start()
     study = engine.until_study(complete, "the study ends")
-    assert any("did not come back" in line.text for line in study.lines)
+    begun = [
+        line.text for line in study.lines if "did not come back" in line.text or " complete" in line.text
+    ]
+    assert "did not come back" in begun[0] and "did not come back" in begun[1], "both, and at once"
 
 
 def test_a_worker_that_dies_costs_its_trials_a_retry_and_not_more(engine):
@@ -138,11 +141,15 @@ def test_a_trial_that_fails_once_goes_on_in_the_same_worker(engine):
 
 def test_a_trial_that_kills_every_worker_fails_and_the_study_goes_on(engine):
     engine.run(study={"trials": 2}, train={"seed": 4, "steps": 200}, resources={"pack": 1, "retries": 1})
-    for _ in range(2):
-        engine.until_study(lambda one: one.trials and one.trials[0].state == s.RUNNING, "trial 0 runs")
+    for tried in range(2):
+        engine.until_study(
+            lambda one, tried=tried: (
+                one.trials and (one.trials[0].state, one.trials[0].retry) == (s.RUNNING, tried)
+            ),
+            "trial 0 runs",
+        )
         for one in engine.workers():
             one.send_signal(signal.SIGKILL)
-        engine.until_study(lambda one: one.trials[0].state != s.RUNNING, "it is noticed")
     study = engine.until_study(complete, "the study ends")
     assert study.trials[0].state == s.FAILED
     assert "(killed by signal 9); that was try 2 of resources.retries + 1" in study.trials[0].error

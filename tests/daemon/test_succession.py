@@ -15,7 +15,7 @@ from core.errors import RefusedError
 from tests.daemon.test_population import eight, study, trial
 
 pytestmark = pytest.mark.real
-LONG = 4000  # steps: more than go by while an engine is away
+LONG = 2000  # steps: more than go by while an engine is away
 SPACE = {"learning_rate": {"low": 1e-5, "high": 1e-2, "log": True}, "weight_decay": [0.0, 0.1, 0.2]}
 
 

@@ -19,7 +19,9 @@ from core.contract import client, wire
 from core.contract.state import State, Study
 from core.daemon.launch import health
 from core.errors import EngineError, TrimtabError
+from tests import zygote
 from tests.tiny import tiny_base, tiny_rows
+from tests.zygote import Forked
 
 DEADLINE_S = 90.0
 TRIMTAB = Path(sys.executable).with_name("trimtab")
@@ -71,9 +73,18 @@ class House:
     def environment(self) -> dict[str, str]:
         return {
             **os.environ,
+            "PYTHONPATH": str(paths.root()),
             "TRIMTAB_HOME": str(self.home),
             "TRIMTAB_CACHE": str(self.home.parent / "cache"),
         }
+
+    def start(self) -> None:
+        """An engine that is forked, and whose search and workers are: nothing is imported anew."""
+        paths.private(self.home)
+        zygote.ready("worker")
+        with (self.home / "engine.log").open("ab") as log:
+            command = [sys.executable, "-P", "-m", "core.daemon"]
+            self.engine = Forked(command, stdout=log, stderr=log, cwd=self.home, env=self.environment)
 
     def trimtab(self, *arguments: str, code: int = 0) -> str:
         done = subprocess.run(
@@ -115,7 +126,15 @@ def base(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def house(tmp_path, base) -> Iterator[House]:
+def cold(tmp_path, base) -> Iterator[House]:
+    """Nothing runs: the program starts its engine itself, and that its search and workers."""
     one = House(tmp_path / "home", base)
     yield one
     one.end()
+
+
+@pytest.fixture
+def house(cold) -> House:
+    """Its engine is there."""
+    cold.start()
+    return cold

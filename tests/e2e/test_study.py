@@ -15,7 +15,8 @@ from tests.e2e.conftest import DEADLINE_S, House
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("e2e")]
 
 
-def test_from_the_file_to_the_best_adapter(house: House):
+def test_from_the_file_to_the_best_adapter(cold: House):
+    house = cold
     out = house.trimtab("run", str(house.write()), "--headless")
     assert "trial 0 running from step 0 of 20" in out and "study complete: 3 of 3 trials complete" in out
     status = json.loads(house.trimtab("status", "--json"))
@@ -99,6 +100,7 @@ def test_killed_and_taken_up_it_ends_as_if_nothing_had_been(house: House):
     series = study.trials[0].series["eval/loss"]
     assert list(series.steps) == list(range(5, 81, 5))
     quiet = House(house.home.with_name("quiet"), house.base)
+    quiet.start()
     try:
         quiet.trimtab("run", str(quiet.write(trials=1, steps=80)), "--headless")
         whole = quiet.state().studies["tiny"].trials[0]

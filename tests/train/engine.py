@@ -13,6 +13,7 @@ from aiohttp import WSMsgType, web
 
 from core import paths
 from core.contract import wire, work
+from tests import zygote
 
 DEADLINE_S = 120.0
 
@@ -97,7 +98,7 @@ async def start_worker(study: Path, socket: Path) -> asyncio.subprocess.Process:
     """The command that the engine runs, with its log beside the study."""
     environment = {**os.environ, "PYTHONPATH": str(paths.root()), work.ENV_SOCKET: str(socket)}
     with (study / "worker.log").open("ab") as log:
-        return await asyncio.create_subprocess_exec(
+        return await zygote.create_subprocess_exec(
             sys.executable, "-P", "-m", "core.train.worker", str(study), "cpu-1", "cpu",
             env=environment, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from aiohttp import WSMsgType, web
 
+import tui.app
 from core.contract import events as e
 from core.contract import wire
 from core.contract.fold import apply
@@ -20,6 +21,12 @@ from tests.tui.scene import NOW
 from tui.app import TrimtabApp
 
 DEADLINE_S = 20.0
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """The console looks more often: tests wait for what they see, and much of their time was such waits."""
+    monkeypatch.setattr(tui.app, "PACE_S", 0.04)
 
 
 class Backend:

@@ -121,7 +121,7 @@ async def _settled(app: TrimtabApp, pilot: Pilot) -> None:
     for field in app.screen.query(Input):
         field.cursor_blink = False
     for _ in range(100):
-        await pilot.pause(0.25)
+        await pilot.pause(0.06)  # longer than the console's pace
         app.screen.refresh()
         await pilot.pause()
         now = _text(app)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from typing import Any, Protocol, cast
 
 from textual.screen import Screen
@@ -10,6 +12,8 @@ from core.contract import state as s
 from core.contract import wire
 from tui.look import Palette
 from tui.screens.confirm import Confirm
+
+FIRST_S = 1.0  # within which a screen is drawn
 
 
 class Console(Protocol):
@@ -35,6 +39,10 @@ class Console(Protocol):
 class StudyScreen(Screen[None]):
     """A screen about the app's current study. ``draw`` paints the state of the moment."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._first = asyncio.Event()
+
     @property
     def console(self) -> Console:
         """The app, as far as screens know it."""
@@ -53,6 +61,12 @@ class StudyScreen(Screen[None]):
         stands = self.is_mounted and self.app.is_running and self in self.app.screen_stack
         if stands and self.size.width:
             self.draw()
+            self._first.set()
+
+    async def first_drawn(self) -> None:
+        """Wait until it has been drawn once, but not for long: keys must act whatever happens."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._first.wait(), FIRST_S)
 
     def draw(self) -> None:
         """Draw the state as it is now; all widgets are there."""

@@ -89,15 +89,19 @@ class TrialTable(ScrollView, can_focus=True):
         """Draw the trials that match ``text``, those in ``marked`` with a mark before them."""
         trials = ordered(study, best_first) if study is not None else []
         numbers = [trial.number for trial in trials if not text or matches(trial, text)]
+        self._fit(study, look)
+        self._study, self._marked = study, marked
+        self._place(numbers)
+        self._update()
+
+    def _fit(self, study: s.Study | None, look: Palette | None) -> None:
+        """Choose the columns that there is room for."""
         width = self.size.width or 80
         shape = (width, *(shape_of(study) if study is not None else ()))
         if shape != self._shape or look is not self._look:
             self._columns = columns(study, width) if study is not None else []
             self._shape, self._look, self._rows = shape, look, {}
             self.refresh()
-        self._study, self._marked = study, marked
-        self._place(numbers)
-        self._update()
 
     def _place(self, numbers: list[int]) -> None:
         """Take the rows' order; the cursor stays on its trial."""
@@ -212,7 +216,8 @@ class TrialTable(ScrollView, can_focus=True):
         self.post_message(TrialChosen(self.chosen))
 
     def on_resize(self) -> None:
-        """The cursor stays in sight."""
+        """The columns fit, also where a panel beside it came or went; the cursor stays in sight."""
+        self._fit(self._study, self._look)
         self.virtual_size = Size(self.size.width, self.row_count + HEAD)
         room = max(1, self.size.height - HEAD)
         if self.cursor_row >= self.scroll_offset.y + room:
