@@ -26,6 +26,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from core.contract import bounds
 from core.daemon.windows import BESIDE_S, FEW, MANY, Gain, Window, Windows
 
 BEGIN = 2
@@ -101,7 +102,9 @@ class Growth:
     def add(self, trials: int, tokens: int, round_s: float, at: float = 0.0) -> None:
         """A window of rounds of ``tokens`` in ``round_s`` seconds with ``trials`` at once, measured until
         ``at``; nonsense is passed over."""
-        if not (trials >= 1 and tokens >= 1 and SHORTEST_S <= round_s < math.inf and math.isfinite(at)):
+        if not (
+            trials >= 1 and tokens >= 1 and SHORTEST_S <= round_s <= bounds.LONGEST_S and math.isfinite(at)
+        ):
             return
         if not self._windows.now:
             self._now = at

@@ -117,6 +117,9 @@ class Runner:
             await self._search.close()
 
     async def _drive(self) -> None:
+        early = None if self._crew.of(self.name) else self.weighing.early(self.study, self._spec.train)
+        if early is not None:  # it loads while Optuna's storage is opened
+            self._start_worker(early)
         await self.proposing.open()
         await self._fill()
         while self.study.state in s.LIVE_STUDY:
@@ -191,9 +194,8 @@ class Runner:
         self._send(trial, work.Prune(event.trial, reason))
 
     def _send(self, trial: s.Trial, message: work.ToWorker) -> None:
-        worker = self._crew.workers.get(trial.worker)
-        if worker is not None:
-            worker.tell(message)
+        if trial.worker in self._crew.workers:
+            self._crew.workers[trial.worker].tell(message)
 
     # -- starting trials --------------------------------------------------------------------------
 
@@ -237,8 +239,8 @@ class Runner:
 
     def _awaited(self) -> bool:
         """Is there a trial to come, from the sampler or a person, or a score?"""
-        queued = any(trial.state == s.QUEUED or trial.pending for trial in self.study.trials.values())
-        return queued or self.proposing.awaited > 0
+        trials = self.study.trials.values()
+        return self.proposing.awaited > 0 or any(one.state == s.QUEUED or one.pending for one in trials)
 
     async def _complete(self) -> None:
         why = words(self.study, self.proposing.exhausted)
@@ -319,8 +321,7 @@ class Runner:
         tail = log_tail(worker)
         lost = [trial for trial in self._on_workers() if trial.worker == worker.name]
         if lost and worker.name not in self.departures:
-            in_vain = not any(trial.begun for trial in lost)
-            self._fruitless = self._fruitless + 1 if in_vain else 0
+            self._fruitless = 0 if any(trial.begun for trial in lost) else self._fruitless + 1
         if self._fruitless > self._spec.resources.retries and not self.closing:
             last = (tail.strip().splitlines() or ["its log is empty"])[-1]
             what = f"{why} before it could run a trial, as {self._fruitless - 1} others before it: {last}"
@@ -338,8 +339,7 @@ class Runner:
         await self.put(given_back(self.study, trial, retry, self._spec.resources.retries, why, tail))
 
     async def _check_deadlines(self) -> None:
-        now = time.monotonic()
-        grace_is_over = now - self._begun > RETURN_GRACE_S
+        grace_is_over = time.monotonic() - self._begun > RETURN_GRACE_S
         for trial in self._on_workers():
             if trial.worker in self._crew.known:
                 continue

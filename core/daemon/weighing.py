@@ -11,6 +11,7 @@ from core.contract import state as s
 from core.contract import work
 from core.daemon.crew import Worker
 from core.daemon.foresight import Foresight
+from core.daemon.placement import Slot
 from core.daemon.places import Places
 from core.daemon.searching import Searching
 
@@ -27,6 +28,15 @@ class Weighing:
         self.foresight = foresight
         self._places, self._search, self._put = places, search, put
         self._bounds: dict[str, int] = {}  # by worker: the last that it was told
+
+    def early(self, study: s.Study, knobs: Mapping[str, Any]) -> Slot | None:
+        """Where a worker may start before there is a trial for it: on the first device of a study that has
+        just begun, where a trial with the ``knobs`` of ``[train]`` fits. None where it would wait in vain."""
+        if study.state != "running" or study.trials or not study.total_trials:
+            return None
+        first = next(iter(self._places.slots), None)
+        refused = first is None or self.foresight.refused(first.label, knobs, {})
+        return None if refused else first
 
     async def queued(self, study: s.Study, number: int, knobs: Mapping[str, Any]) -> bool:
         """A proposal was queued: note what it takes, tell the sampler, and end it when it never fits. False

@@ -222,6 +222,19 @@ def test_a_worker_is_told_of_a_bound_once(base):
     assert isinstance(bound, work.Bound) and bound.tokens >= 1024
 
 
+def test_a_worker_starts_before_the_first_trial_only_where_one_of_train_would_fit(base):
+    def early(one: s.Study, total: float) -> Slot | None:
+        sight = foresight(one, card(total))
+        weighing = Weighing(sight, Places(1, [GPU0], sight), Search(), None)
+        return weighing.early(one, parse(one.spec).train)
+
+    assert early(study(base), 80) == GPU0
+    assert early(study(base), 2) is None, "it would load a base for nothing"
+    assert early(study(base, 8), 80) is None, "its trials decide"
+    paused = apply(s.State({"a": study(base)}), e.StudyPaused(at=2.0, study="a", by="me"))
+    assert early(paused.studies["a"], 80) is None
+
+
 # -- answers ---------------------------------------------------------------------------------------
 
 

@@ -1,6 +1,6 @@
 """How many trials share a device: as many as prove worth it, as fit and as are left, each with its reason."""
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from core.contract.events import PackMeasured
@@ -121,6 +121,7 @@ def test_never_above_the_trials_that_are_left_nor_above_64():
     st.integers(1, 200),
     st.integers(0, 100),
 )
+@example([(1, 1, 1.0), (54, 1, 9.1e307)], 1, 0)
 def test_whatever_is_measured_there_is_a_number_and_a_reason(rounds, limit, running):
     one = gpu(*[pack(trials, tokens=tokens, round_s=seconds) for trials, tokens, seconds in rounds])
     number, why = one.wanted(limit, running)

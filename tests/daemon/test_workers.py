@@ -1,7 +1,9 @@
 """Workers that come and go: pauses and reasons outlive them, and a worker that never works ends the study."""
 
 import asyncio
+import contextlib
 import signal
+import sqlite3
 import subprocess
 import time
 from pathlib import Path
@@ -36,6 +38,17 @@ def loading(tmp_path):
     one = Engine(tmp_path / "home", worker="tests.daemon.loading_worker").start()
     yield one
     one.end()
+
+
+def test_a_worker_loads_while_the_storage_of_optuna_is_locked(engine, tmp_path):
+    with contextlib.closing(sqlite3.connect(tmp_path / "studies.db")) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        engine.run(study={"trials": 1, "storage": f"sqlite:///{tmp_path}/studies.db"})
+        engine.until(engine.workers, "a worker starts")
+        assert not engine.study().trials, "none can be proposed"
+        other.rollback()
+    engine.until_study(lambda one: one.state == "complete", "it trains what is proposed at last")
+    assert engine.study().trials[0].retry == 0
 
 
 @pytest.mark.parametrize("resumed", [False, True])
