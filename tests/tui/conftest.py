@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import textual._wait
 from aiohttp import WSMsgType, web
 
 import tui.app
@@ -25,8 +26,11 @@ DEADLINE_S = 20.0
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    """The console looks more often: tests wait for what they see, and much of their time was such waits."""
+    """The console and Textual's pilot look more often: tests wait for what they see, and half of their time
+    was such waits."""
     monkeypatch.setattr(tui.app, "PACE_S", 0.04)
+    monkeypatch.setattr(textual._wait, "SLEEP_GRANULARITY", 0.005)
+    monkeypatch.setattr(textual._wait, "SLEEP_IDLE", 0.0005)
 
 
 class Backend:

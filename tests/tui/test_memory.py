@@ -259,7 +259,7 @@ async def test_another_width_lays_it_out_again_though_nothing_happens(seat):
         )
         await you.pilot.resize_terminal(200, 50)
         await you.sees("queue", "foretold and measured", "what if · trial 6", "fits after #8 ends")
-        await you.until(lambda: marks(you) == [59, 130], f"bars as wide as their boxes: {marks(you)}")
+        await you.until(lambda: marks(you) == [60, 130], f"bars as wide as their boxes: {marks(you)}")
         assert "╱╲╱░░░░" in you.screen(), "two rows where there is room"
 
 

@@ -84,6 +84,10 @@ class StudyScreen(Screen[None]):
         """Widths decide what is shown."""
         self.call_after_refresh(self.show)
 
+    def on_rewidened(self) -> None:
+        """A box got its width only now."""
+        self.call_after_refresh(self.show)
+
     def on_screen_resume(self) -> None:
         """Back on top: the state may have moved on."""
         self.call_after_refresh(self.show)
