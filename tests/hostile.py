@@ -24,6 +24,7 @@ TEXTS = (
     "x" * 300_000,
     "",
 )
+THREES = tuple(zip(TEXTS[::3], TEXTS[1::3], TEXTS[2::3], strict=True))  # each of them once
 HARM = "\x1b\u202e[red]"  # first in every field: it survives any cut
 KEPT = frozenset({"state", "asked", "level"})  # words of trimtab's own
 SHEETS = frozenset({"spec", "knobs"})  # checked when the study was started

@@ -11,7 +11,7 @@ from core.contract import wire
 from core.contract.evidence import Evidence, Sample
 from core.contract.insides import Insides, Token
 from core.contract.learnt import Importance
-from tests.hostile import TEXTS, harm, hostile, width
+from tests.hostile import TEXTS, THREES, harm, hostile, width
 from tests.looked import sample
 from tests.tui import explored
 from tests.tui.scene import NOW, four_cards, gpu_packs, no_card, state_of, study_events
@@ -71,8 +71,8 @@ async def test_hostile_words_on_memory_are_harmless(seat, size):
         for keys in (["down", "right"], ["r"], ["right_square_bracket"], ["tab"], ["tab"], ["pagedown"]):
             await you.press(*keys)
             look(you)
-        for text in TEXTS:
-            you.backend.refusal = wire.Reply(0, False, text, text, text)
+        for three in THREES:
+            you.backend.refusal = wire.Reply(0, False, *three)
             await you.press("right_square_bracket")
             look(you)
 
@@ -100,8 +100,8 @@ async def test_hostile_samples_and_reasons_are_harmless(seat, size):
         for key in ("p",) * len(samples) + ("pagedown", "end"):
             await you.press(key)
             look(you)
-        for text in TEXTS:
-            you.backend.answers = lambda request, text=text: Evidence(text, why_none=text)
+        for text, why in zip(TEXTS[::2], TEXTS[1::2], strict=True):
+            you.backend.answers = lambda request, text=text, why=why: Evidence(text, why_none=why)
             await you.press("r")
             look(you)
         await you.sees("no sample")
@@ -117,13 +117,14 @@ async def test_hostile_words_on_the_search_are_harmless(seat, size):
             for key in ("right", "right", "down", "f" if size[0] == 80 else "l", "tab"):
                 await you.press(key)
             look(you)
-        for text in TEXTS:
-            you.backend.answers = lambda request, text=text: Importance(
-                text, text, {"learning_rate": 0.5, f"x{text[:20]}": 0.5}, 3, asks=text
+        for one, two, three in THREES:
+            weights = {f"x{text[:20]}": 0.3 for text in (one, two, three)}
+            you.backend.answers = lambda request, said=(one, two, weights, 3), asks=three: Importance(
+                *said, asks=asks
             )
             await you.press("f")
             look(you)
-            you.backend.refusal = wire.Reply(0, False, text, text, text)
+            you.backend.refusal = wire.Reply(0, False, one, two, three)
             await you.press("f")
             look(you)
             you.backend.refusal = None
@@ -148,7 +149,7 @@ async def test_hostile_tokens_and_reasons_are_harmless(seat, size):
         look(you)
         for answer in answers:
             you.backend.answers = lambda request, answer=answer: answer
-            for key in ("r", "down", "pagedown", "right_square_bracket"):
+            for key in ("r",) if answer.why_none else ("r", "down", "pagedown", "right_square_bracket"):
                 await you.press(key)
                 look(you)
 

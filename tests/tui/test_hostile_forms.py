@@ -6,7 +6,7 @@ import pytest
 from textual.events import Paste
 
 from core.contract import wire
-from tests.hostile import TEXTS, hostile
+from tests.hostile import TEXTS, THREES, hostile
 from tests.tui.scene import four_cards, state_of
 from tests.tui.steered import answers, steered_study
 from tests.tui.test_hostile import look
@@ -61,13 +61,13 @@ async def test_a_refusal_and_a_preview_may_say_anything(seat):
         you.backend.answers = answers
         await you.press("E", "1")
         await you.press("comma", "2")
-        for text in TEXTS:  # all of them in one form: back from a preview, it is as it was
-            you.backend.refusal = wire.Reply(0, False, text, text, text)
+        for three in THREES:  # all of them in one form: back from a preview, it is as it was
+            you.backend.refusal = wire.Reply(0, False, *three)
             await you.press("enter")
             await you.pilot.pause(0.1)
             look(you)
             you.backend.refusal = None
-            you.backend.answers = lambda request, text=text: wire.Change((text,) * 9, (text,) * 9)
+            you.backend.answers = lambda request, three=three: wire.Change(three * 3, three * 3)
             await you.press("enter")
             await you.sees("back (n)")
             look(you)
