@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Callable
@@ -136,6 +137,16 @@ def is_own(path: Path) -> bool:
 def no_link(path: str, flags: int) -> int:
     """An ``opener`` for ``open``: what it makes is its owner's alone; raises OSError for a link."""
     return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
+def keep(file: Path, content: bytes) -> None:
+    """Write a file of the cache at once and whole. What cannot be kept is made again the next time."""
+    aside = file.with_name(f"{file.name}.{os.getpid()}.new")
+    with contextlib.suppress(OSError, TrimtabError):
+        private(file.parent)
+        with open(aside, "wb", opener=no_link) as out:
+            out.write(content)
+        aside.rename(file)
 
 
 def socket_path(of_home: Path | None = None) -> Path:

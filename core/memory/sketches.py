@@ -67,14 +67,5 @@ def make(config: dict[str, Any], base: str, revision: str | None, dtype: str, sa
             f"model.base = {plain(base, 200)!r}",
             "start it all the same: placement goes by what is measured",
         ) from error
-    _keep(_file(config, dtype), found)
+    paths.keep(_file(config, dtype), msgspec.json.encode(found))
     return found
-
-
-def _keep(file: Path, found: Model) -> None:
-    aside = file.with_name(f"{file.name}.{os.getpid()}.new")
-    with contextlib.suppress(OSError, TrimtabError):  # it is traced again next time
-        paths.private(file.parent)
-        with open(aside, "wb", opener=paths.no_link) as out:
-            out.write(msgspec.json.encode(found))
-        aside.rename(file)

@@ -10,6 +10,7 @@ from core.contract.plain import plain
 from core.train import places
 from core.train.model import Base
 from core.train.places import Place
+from core.train.quiet import load_peft
 from core.train.reload import shadow
 from core.train.survey import Survey, survey
 
@@ -48,6 +49,7 @@ def _refused(base: Base, called: Sequence[Place]) -> dict[str, str]:
 
 def _why(base: Base, some: Sequence[Place]) -> str:
     """What PEFT has against adapters on these layers; "" where it has nothing."""
+    load_peft()
     from peft import LoraConfig, inject_adapter_in_model
 
     names = [place.name for place in some]

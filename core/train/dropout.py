@@ -13,6 +13,7 @@ import torch
 
 WORD = 0xFFFFFFFF
 POSITIONS, CHANNELS, PLACES = 0x9E3779B9, 0x85EBCA6B, 0xC2B2AE35  # odd, well mixed
+MANY = 16  # places whose positions are mixed at once; a power of two, for core.train.derive
 
 
 def signed(word: int) -> int:
@@ -50,19 +51,52 @@ def _counted(count: int, step: int, device: torch.device) -> torch.Tensor:
     return _mix(torch.arange(1, count + 1, dtype=torch.int32, device=device) * signed(step))
 
 
+@functools.lru_cache(maxsize=256)
+def _placed(first: int, many: int, device: torch.device) -> torch.Tensor:
+    """What tells ``many`` places from ``first`` on apart: (many, 1) int32."""
+    found = [signed((place + 1) * PLACES) for place in range(first, first + many)]
+    return torch.tensor(found, dtype=torch.int32, device=device)[:, None]
+
+
+class Rows:
+    """The rows of a pass that drop out. ``keys`` and ``thresholds`` are (rows,) int32, from ``row_key`` and
+    ``threshold``. Positions are mixed for ``many`` places at once, for a mask is made of many small
+    operations: those take (many, rows, length) int32 while the pass lasts, little beside one mask."""
+
+    def __init__(self, keys: torch.Tensor, thresholds: torch.Tensor, many: int = MANY) -> None:
+        self._keys, self._many = keys, many
+        self._thresholds = thresholds[:, None, None]
+        self._scales: dict[torch.dtype, torch.Tensor] = {}
+        self._of = (-1, -1)  # the first place and the length of what is mixed
+        self._mixed: torch.Tensor | None = None
+
+    def mask(self, place: int, length: int, channels: int, dtype: torch.dtype) -> torch.Tensor:
+        """0 where dropped, 1 / (1 - p) where kept: (rows, length, channels) of ``dtype``."""
+        word = self._spots(place, length)[:, :, None] ^ _counted(channels, CHANNELS, self._keys.device)
+        word *= signed(0x7FEB352D)
+        word ^= word >> 15 & 0x1FFFF
+        word *= signed(0x846CA68B)
+        return torch.where(word >= self._thresholds, self._scale(dtype), 0.0)
+
+    def _spots(self, place: int, length: int) -> torch.Tensor:
+        """A word for each position of each row: (rows, length) int32."""
+        at = place % self._many
+        if self._mixed is None or self._of != (place - at, length):
+            self._of, self._mixed = (place - at, length), None  # frees the old one first
+            rows = _mix(self._keys ^ _placed(place - at, self._many, self._keys.device))
+            self._mixed = _mix(rows[:, :, None] ^ _counted(length, POSITIONS, self._keys.device))
+        return self._mixed[at]
+
+    def _scale(self, dtype: torch.dtype) -> torch.Tensor:
+        found = self._scales.get(dtype)
+        if found is None:
+            share = (2**31 - self._thresholds.double()) / 2**32  # 1 - p
+            found = self._scales[dtype] = (1.0 / share).to(dtype)
+        return found
+
+
 def mask(
     keys: torch.Tensor, thresholds: torch.Tensor, place: int, length: int, channels: int, dtype: torch.dtype
 ) -> torch.Tensor:
-    """0 where dropped, 1 / (1 - p) where kept: (rows, length, channels) of ``dtype``.
-
-    ``keys`` and ``thresholds`` are (rows,) int32, from ``row_key`` and ``threshold``.
-    """
-    rows = _mix(keys ^ signed((place + 1) * PLACES))
-    spots = _mix(rows[:, None] ^ _counted(length, POSITIONS, keys.device))  # (rows, length)
-    word = spots[:, :, None] ^ _counted(channels, CHANNELS, keys.device)
-    word *= signed(0x7FEB352D)
-    word ^= word >> 15 & 0x1FFFF
-    word *= signed(0x846CA68B)
-    kept = word >= thresholds[:, None, None]
-    share = (2**31 - thresholds.double()) / 2**32  # 1 - p
-    return kept.to(dtype) * (1.0 / share).to(dtype)[:, None, None]
+    """The mask of ``Rows`` at one place alone: (rows, length, channels) of ``dtype``."""
+    return Rows(keys, thresholds, 1).mask(place, length, channels, dtype)

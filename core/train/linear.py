@@ -129,14 +129,15 @@ class _Adapted(torch.autograd.Function):
         for run, down in zip(runs, downs, strict=True):
             views, told = run.views(place), _of(g, run, plan)
             up = torch.bmm(told, views.b_turned)  # (count, tokens, rank)
-            seen = _seen(x, run, place, plan)
+            mask = _mask(x, run, place, plan) if run.drops else None
+            seen = _of(x, run, plan) if mask is None else _of(x, run, plan) * mask
             run.learn(place, (up.transpose(1, 2), seen), (down.transpose(1, 2), told))
             if gx is None:
                 continue
-            if run.drops:
-                _of(gx, run, plan).add_(torch.bmm(up, views.a).mul_(_mask(x, run, place, plan)))
-            else:
+            if mask is None:
                 _of(gx, run, plan).baddbmm_(up, views.a)
+            else:
+                _of(gx, run, plan).add_(torch.bmm(up, views.a).mul_(mask))
         return gx, None, None, None, None
 
 
@@ -159,10 +160,11 @@ def _seen(x: torch.Tensor, run: Run, place: int, plan: Plan) -> torch.Tensor:
 
 def _mask(x: torch.Tensor, run: Run, place: int, plan: Plan) -> torch.Tensor:
     """The run's dropout. Tokens that a layer sees without their rows count as one row."""
-    astray = plan.alone and x.shape[0] != plan.rows
-    rows = slice(0, 1) if astray else run.rows
-    length = x.numel() // x.shape[-1] // (1 if astray else plan.rows)
-    keys, thresholds = plan.keys[rows], plan.thresholds[rows]
-    return dropout.mask(keys, thresholds, place, length, x.shape[-1], x.dtype).view(
-        run.count, -1, x.shape[-1]
-    )
+    if plan.alone and x.shape[0] != plan.rows:
+        keys, thresholds = plan.keys[:1], plan.thresholds[:1]
+        length = x.numel() // x.shape[-1]
+        found = dropout.mask(keys, thresholds, place, length, x.shape[-1], x.dtype)
+    else:
+        length = x.numel() // x.shape[-1] // plan.rows
+        found = plan.rows_of(run).mask(place, length, x.shape[-1], x.dtype)
+    return found.view(run.count, -1, x.shape[-1])

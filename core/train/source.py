@@ -146,9 +146,9 @@ def _opened(data: DataSection, source: str, split: str, key: str, progress: Prog
     """What gives the rows of ``source``. Raises TrimtabError, blamed on ``key``."""
     where = f"{key} = {source!r}"
     if source == DEMO:
-        from core.train.stdlib_pairs import pairs
+        from core.train import stdlib_pairs
 
-        found = list(pairs(progress))
+        found = stdlib_pairs.known(progress)
         return lambda: found
     if source.startswith("demo:"):
         raise TrimtabError.of(f"there is no demo data {source!r}", key, f"write {DEMO!r}")

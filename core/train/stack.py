@@ -92,6 +92,7 @@ class Run:
     count: int  # trials
     drops: bool  # dropout, in training
     written: set[int] = field(default_factory=set)  # places that the pass has a gradient for
+    dropped: dropout.Rows | None = None  # its rows, once a mask was made
 
     def views(self, place: int) -> Views:
         """The factors of its trials at ``place``."""
@@ -128,6 +129,12 @@ class Plan:
     trains: bool
     alone: bool  # one trial: every token is its own, wherever the base moves it
     at: dict[int, list[Run]] = field(default_factory=dict)
+
+    def rows_of(self, run: Run) -> dropout.Rows:
+        """The run's rows, whose masks are made."""
+        if run.dropped is None:
+            run.dropped = dropout.Rows(self.keys[run.rows], self.thresholds[run.rows])
+        return run.dropped
 
     def runs_at(self, place: int) -> list[Run]:
         """Those whose trials have factors at ``place``."""

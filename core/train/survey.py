@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,18 +37,32 @@ def survey(base: Base, places: Sequence[Place]) -> Survey:
     ids = (torch.arange(ROWS * LENGTH).view(ROWS, LENGTH) * 7 + 1) % top
     ids[1, SHORT:] = base.pad_id
     ids = ids.to(base.device)
-    astray, idle = _astray(base, places, ids)
-    hidden = base.model.base_model(input_ids=ids, use_cache=False)[0]
+    with _told(base.model.base_model) as told:
+        astray, idle, logits = _astray(base, places, ids)
+    hidden = told[-1] if told else base.model.base_model(input_ids=ids, use_cache=False)[0]
     short = base.model.base_model(input_ids=ids[1:, :SHORT], use_cache=False)[0]
     why = ""
     if not _close(hidden[1, :SHORT], short[0]):
         why = "in this base a row's result depends on the other rows of its batch"
-    return Survey(_head(base, ids, hidden), astray, why, idle)
+    return Survey(_head(base, logits, hidden), astray, why, idle)
 
 
-def _astray(base: Base, places: Sequence[Place], ids: torch.Tensor) -> tuple[frozenset[int], frozenset[int]]:
-    """Places that were not called with (rows, tokens, …) or with all tokens in order; and those whose kind
-    was not called at all: an expert may have had no token, and has neighbours that had some."""
+@contextmanager
+def _told(module: Any) -> Iterator[list[torch.Tensor]]:
+    """The first output of ``module``, call by call: hidden states, where the whole model calls its base."""
+    found: list[torch.Tensor] = []
+    handle = module.register_forward_hook(lambda module, inputs, output: found.append(output[0]))
+    try:
+        yield found
+    finally:
+        handle.remove()
+
+
+def _astray(
+    base: Base, places: Sequence[Place], ids: torch.Tensor
+) -> tuple[frozenset[int], frozenset[int], torch.Tensor]:
+    """Places that were not called with (rows, tokens, …) or with all tokens in order; those whose kind was
+    not called at all, for an expert may have had no token, and has neighbours that had some; and logits."""
     seen: dict[int, bool] = {}
 
     def look(index: int) -> Any:
@@ -60,7 +75,7 @@ def _astray(base: Base, places: Sequence[Place], ids: torch.Tensor) -> tuple[fro
     modules = dict(base.model.named_modules())
     handles = [modules[place.name].register_forward_pre_hook(look(place.index)) for place in places]
     try:
-        base.model(input_ids=ids, use_cache=False)
+        logits = base.model(input_ids=ids, use_cache=False).logits
     finally:
         for handle in handles:
             handle.remove()
@@ -68,10 +83,11 @@ def _astray(base: Base, places: Sequence[Place], ids: torch.Tensor) -> tuple[fro
     return (
         frozenset(place.index for place in places if not seen.get(place.index, False)),
         frozenset(place.index for place in places if place.kind not in called),
+        logits,
     )
 
 
-def _head(base: Base, ids: torch.Tensor, hidden: torch.Tensor) -> Head | None:
+def _head(base: Base, logits: torch.Tensor, hidden: torch.Tensor) -> Head | None:
     """The output layer, when it and the scalings that the config names give the base's own logits."""
     module, config = base.model.get_output_embeddings(), base.model.config.get_text_config()
     if type(module) is not torch.nn.Linear or module.weight.dtype != hidden.dtype:
@@ -80,7 +96,6 @@ def _head(base: Base, ids: torch.Tensor, hidden: torch.Tensor) -> Head | None:
     scale /= float(getattr(config, "logits_scaling", None) or 1.0)  # Granite
     cap = float(getattr(config, "final_logit_softcapping", None) or 0.0)
     head = Head(module.weight, module.bias, scale, cap)
-    logits = base.model(input_ids=ids, use_cache=False).logits
     return head if _close(head.logits(hidden.flatten(0, 1)), logits.flatten(0, 1)) else None
 
 

@@ -25,7 +25,7 @@ from core.store import inputs
 from core.store.inputs import InputsChangedError
 from core.train import demo
 from core.train.link import Link
-from core.train.quiet import quieten, settle
+from core.train.quiet import load_peft, quieten, settle
 
 log = logging.getLogger("trimtab.worker")
 
@@ -117,6 +117,7 @@ class Worker:
         from core.train.pack import Pack
 
         quieten()
+        load_peft()
         self._share(torch)
         self._warn_of_size()
         base = load_base(self._spec, torch.device(self._device), self._waiting)
@@ -131,6 +132,7 @@ class Worker:
         for note in (*base.notes, *capacity.check(self._spec, base, data)):
             study = self._spec.study.name
             self._link.tell(e.StudyNoted(at=time.time(), study=study, text=note, level="warning"))
+        gc.freeze()  # a pack begins with a collection
         pack = Pack(self._spec, base, data, self._link.tell)
         gc.freeze()  # the libraries stay: a collection at a pause or an end walks over the trials alone
         gc.enable()

@@ -9,7 +9,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from core.errors import TrimtabError
-from core.train import source
+from core.train import source, stdlib_pairs
 from core.train.data import MASKED, collate, cut, load_data
 from core.train.progress import silent
 from core.train.stdlib_pairs import pairs
@@ -187,6 +187,18 @@ def test_the_demo_has_thousands_of_pairs_and_judges_on_other_modules(study):
     assert held and not {row["group"] for row in train} & {row["group"] for row in held}
     rows = {row["prompt"]: row["completion"] for row in [*train, *held]}
     assert "pathname components" in rows["What does `os.path.join` do in Python?"]
+
+
+def test_the_demo_is_read_once_and_again_where_what_was_kept_is_damaged(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRIMTAB_CACHE", str(tmp_path))
+    first = stdlib_pairs.known(silent)
+    (kept,) = tmp_path.iterdir()
+    whole = kept.read_bytes()
+    monkeypatch.setattr(stdlib_pairs, "pairs", lambda progress: [{"read": "again"}])
+    assert stdlib_pairs.known(silent) == first
+    for damage in (whole[:100], b"", b"[1, 2]"):
+        kept.write_bytes(damage)
+        assert stdlib_pairs.known(silent) == [{"read": "again"}]
 
 
 def test_the_demo_is_the_same_in_every_process():

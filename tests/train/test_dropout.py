@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from core.train.dropout import mask, row_key, threshold
+from core.train.dropout import Rows, mask, row_key, threshold
 
 
 def masks(keys, p, place=3, length=64, channels=96):
@@ -12,6 +12,7 @@ def masks(keys, p, place=3, length=64, channels=96):
     return mask(words, limits, place, length, channels, torch.float32)
 
 
+BITS = ["10100000", "00011110", "10000001", "10001110"]
 KEYS = [row_key(7, micro, row) for micro in range(8) for row in range(4)]
 
 
@@ -57,3 +58,21 @@ def test_padding_and_neighbours_change_nothing():
     alone = masks(KEYS[5:6], 0.3, length=20)
     company = masks(KEYS[3:9], 0.3, length=50)
     assert torch.equal(alone[0], company[2, :20])
+
+
+def test_places_mixed_together_have_the_masks_that_they_have_alone():
+    words, limits = (
+        torch.tensor(KEYS[:6], dtype=torch.int32),
+        torch.tensor([threshold(0.2)] * 6, dtype=torch.int32),
+    )
+    rows = Rows(words, limits)
+    for place, length in ((0, 9), (15, 9), (16, 9), (2, 9), (2, 31), (40, 31)):
+        alone = mask(words, limits, place, length, 24, torch.bfloat16)
+        assert torch.equal(rows.mask(place, length, 24, torch.bfloat16), alone)
+
+
+def test_the_bits_of_a_mask_stay_as_they_were():
+    """A trial that goes on under another release has the masks that it would have had."""
+    found = masks([row_key(3, 5, 1)], 0.5, place=7, length=4, channels=8)
+    kept = ["".join(str(int(one > 0)) for one in row) for row in found[0]]
+    assert kept == BITS
