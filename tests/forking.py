@@ -12,6 +12,7 @@ import runpy
 import selectors
 import socket
 import sys
+import tempfile
 import threading
 import traceback
 from pathlib import Path
@@ -32,6 +33,8 @@ def main() -> None:
         quieten()
     for name in LIBRARIES[kind]:
         importlib.import_module(name)
+    if kind == "search":
+        _warmed()
     gc.collect()
     gc.freeze()
     owner = os.pidfd_open(int(os.environ[ENV_OWNER]))
@@ -57,6 +60,24 @@ def main() -> None:
                 _, status = os.waitpid(pid, 0)
                 with contextlib.suppress(OSError), line:
                     line.sendall(ENDED.pack(os.waitstatus_to_exitcode(status)))
+
+
+def _warmed() -> None:
+    """Search a little, in a study that is thrown away: a first SQLite file costs a search process 0.8 s,
+    since Optuna imports alembic and SQLAlchemy configures its mappers only then."""
+    from core.search.oracle import Oracle
+    from core.search.reader import Reader
+    from tests.search import studies
+
+    with tempfile.TemporaryDirectory() as folder:
+        oracle = Oracle(studies.raw("tpe", pruner="median", startup_trials=1), folder)
+        for number in range(2):
+            oracle.ask(number)
+            oracle.report(number, 10, {"eval/loss": 1.0})
+            oracle.tell(number, "complete", [1.0])
+        reader = Reader(studies.raw("tpe"), folder)
+        for one in (oracle, reader):
+            one.study._storage._backend.engine.dispose()  # a fork must not share connections
 
 
 def _serve(listener: socket.socket) -> tuple[int, socket.socket]:

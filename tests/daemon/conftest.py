@@ -25,10 +25,15 @@ from tests.zygote import Forked
 
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE_S = 45.0
+# Where an engine's studies lie, unless the test's module has a STORAGE of its own. A reading costs a search
+# process ten times as much in SQLite; that both hold the same is shown by tests/search/test_alike.py.
+JOURNAL, SQLITE = "journal:${TRIMTAB_HOME}/optuna.log", ""
 
 
 class Engine:
     """The engine's process, and one's own words to it. ``module`` is run as the engine."""
+
+    storage = SQLITE  # of the studies that are started by ``run``
 
     def __init__(
         self, home: Path, worker: str = "tests.daemon.scripted_worker", module: str = "core.daemon"
@@ -76,6 +81,7 @@ class Engine:
 
     def run(self, **sections: dict[str, Any]) -> None:
         """Start a study."""
+        sections["study"] = {"storage": self.storage, **sections.get("study", {})}
         self.ask(wire.StartStudy(raw_study(**sections)))
 
     def until_study(self, is_true: Callable[[Study], Any], what: str) -> Study:
@@ -129,8 +135,9 @@ def raw_study(**sections: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture
-def engine(tmp_path) -> Iterator[Engine]:
+def engine(tmp_path, request) -> Iterator[Engine]:
     one = Engine(tmp_path / "home")
+    one.storage = getattr(request.module, "STORAGE", JOURNAL)
     one.start()
     yield one
     one.end()

@@ -12,9 +12,10 @@ from core.contract import client, wire
 from core.contract import state as s
 from core.daemon import launch
 from core.errors import RefusedError
-from tests.daemon.conftest import DEADLINE_S, ROOT, Engine
+from tests.daemon.conftest import DEADLINE_S, ROOT, SQLITE, Engine
 
 pytestmark = pytest.mark.real
+STORAGE = SQLITE  # as a study of users has it
 LONG = {"steps": 1_000_000}
 
 

@@ -10,9 +10,10 @@ from core.contract import client, wire
 from core.contract import state as s
 from core.store import journal, runs
 from core.store.replay import folded
-from tests.daemon.conftest import DEADLINE_S, Engine
+from tests.daemon.conftest import DEADLINE_S, SQLITE, Engine
 
 pytestmark = pytest.mark.real
+STORAGE = SQLITE  # as a study of users has it, through all that breaks
 
 
 def of_journal(engine: Engine) -> s.Study:

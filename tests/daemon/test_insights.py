@@ -7,8 +7,10 @@ import pytest
 from core.contract import client, wire
 from core.contract.learnt import Importance, SearchState
 from core.errors import RefusedError
+from tests.daemon.conftest import SQLITE
 
 pytestmark = pytest.mark.real
+STORAGE = SQLITE  # which looks open read-only
 SPACE = {"lora_rank": [2, 4, 8, 16, 32], "learning_rate": {"low": 1e-5, "high": 1e-2, "log": True}}
 
 

@@ -10,6 +10,7 @@ import pytest
 from core.contract import state as s
 from core.contract import wire
 from core.errors import RefusedError
+from core.search.storage import opened
 from tests.daemon.test_engine import LONG
 
 pytestmark = pytest.mark.real
@@ -21,7 +22,7 @@ def running(engine, **sections):
 
 
 def optuna_trial(engine, number, name="s"):
-    storage = f"sqlite:///{engine.home}/studies/s/optuna.db"
+    storage = opened(engine.storage.replace("${TRIMTAB_HOME}", str(engine.home)))
     return optuna.load_study(study_name=name, storage=storage).trials[number]
 
 

@@ -7,6 +7,7 @@ import pytest
 from core.contract import state as s
 from core.contract import wire
 from core.errors import RefusedError
+from tests.daemon.conftest import SQLITE
 
 pytestmark = pytest.mark.real
 LONG = {"steps": 1_000_000}
@@ -23,7 +24,7 @@ def test_a_stop_ends_trials_in_the_middle_with_its_reason(engine):
 
 
 def test_optuna_knows_of_every_trial_when_the_study_has_ended(engine):
-    engine.run(study={"trials": 5}, train={"steps": 12}, evaluate={"every": 4})
+    engine.run(study={"trials": 5, "storage": SQLITE}, train={"steps": 12}, evaluate={"every": 4})
     study = engine.until_study(lambda one: one.state == "complete", "the study ends")
     engine.until(lambda: not engine.workers(), "the study has let its workers go")
     with sqlite3.connect(engine.home / "studies" / "s" / "optuna.db") as storage:
@@ -74,7 +75,7 @@ def test_constraints_on_what_trials_reported_are_in_optunas_storage(engine):
     import optuna
 
     engine.run(
-        study={"trials": 2, "sampler": "random", "constraints": ["eval/loss <= 1e-9"]},
+        study={"trials": 2, "sampler": "random", "constraints": ["eval/loss <= 1e-9"], "storage": SQLITE},
         train={"steps": 12}, evaluate={"every": 4},
     )  # fmt: skip
     study = engine.until_study(lambda one: one.state == "complete", "it is complete")

@@ -28,6 +28,11 @@ SPACE = {
 }
 
 
+def spec_of(folder, *arguments, **study):
+    """A study in a journal file; that a reader finds the same in SQLite is ``test_alike``'s."""
+    return studies.spec(*arguments, **{"storage": studies.journal(folder), **study})
+
+
 def run(folder, spec, count, value, steps=()):
     """``count`` trials of ``spec``; each reports at ``steps`` and ends with its value, or where it is cut."""
     oracle = Oracle(specfile.to_raw(spec), str(folder))
@@ -69,7 +74,7 @@ def folder(tmp_path):
 
 
 async def test_the_knob_that_decides_comes_first(folder):
-    spec = run(folder, studies.spec("random", SPACE), 60, quadratic)
+    spec = run(folder, spec_of(folder, "random", SPACE), 60, quadratic)
     found = await look.importance(spec, folder, "ped-anova", 0)
     assert next(iter(found.shares)) == "learning_rate" and list(found.shares)[-1] == "lora_dropout"
     assert sum(found.shares.values()) == pytest.approx(1.0) and found.shares["learning_rate"] > 0.5
@@ -80,7 +85,7 @@ async def test_the_knob_that_decides_comes_first(folder):
 
 
 def test_trials_that_were_stopped_early_count_with_their_last_reading(folder):
-    spec = run(folder, studies.spec("random", SPACE, pruner="median"), 30, quadratic, (10, 20, 30))
+    spec = run(folder, spec_of(folder, "random", SPACE, pruner="median"), 30, quadratic, (10, 20, 30))
     found = importance(spec, folder, "ped-anova", 0)
     assert found.trials == 30 and 0 < found.early < 30 and next(iter(found.shares)) == "learning_rate"
 
@@ -95,13 +100,13 @@ def test_trials_that_were_stopped_early_count_with_their_last_reading(folder):
     ],
 )
 def test_where_nothing_can_be_told_the_reason_is(folder, space, count, value, why):
-    spec = run(folder, studies.spec("random", space), count, value)
+    spec = run(folder, spec_of(folder, "random", space), count, value)
     found = importance(spec, folder, "ped-anova", 0)
     assert not found.shares and why in found.why_none
 
 
 def test_fanova_says_what_it_needs_or_finds_the_same_knob(folder):
-    spec = run(folder, studies.spec("random", SPACE), 40, quadratic)
+    spec = run(folder, spec_of(folder, "random", SPACE), 40, quadratic)
     found = importance(spec, folder, "fanova", 0)
     if importlib.util.find_spec("sklearn") is None:
         assert "pip install scikit-learn" in found.why_none and not found.shares
@@ -111,7 +116,7 @@ def test_fanova_says_what_it_needs_or_finds_the_same_knob(folder):
 
 
 def test_each_objective_has_its_own_shares(folder):
-    spec = studies.spec("random", SPACE, objectives=["eval/loss", "eval/accuracy"])
+    spec = spec_of(folder, "random", SPACE, objectives=["eval/loss", "eval/accuracy"])
     oracle = Oracle(specfile.to_raw(spec), str(folder))
     for number in range(40):
         one = oracle.ask(number)
@@ -133,6 +138,7 @@ async def test_a_look_changes_nothing_and_needs_no_other_process_to_leave(folder
     before = (folder / "optuna.db").read_bytes()
     found, _ = await asyncio.gather(look.importance(spec, folder, "ped-anova", 0), look.state(spec, folder))
     assert found.shares and (folder / "optuna.db").read_bytes() == before
+    assert found == importance(spec, folder) and (folder / "optuna.db").read_bytes() == before
     assert (await search.ask()).number == FEWEST
     await search.close()
 
@@ -148,7 +154,7 @@ async def test_a_storage_that_is_gone_is_told_and_not_made_anew(folder):
 
 async def test_rungs_tell_who_went_on_and_who_was_stopped(folder):
     steps = (10, 20, 40, 80, 160)
-    spec = run(folder, studies.spec("random", SPACE, pruner="halving"), 24, quadratic, steps)
+    spec = run(folder, spec_of(folder, "random", SPACE, pruner="halving"), 24, quadratic, steps)
     found = await look.state(spec, folder)
     assert [one.step for one in found.rungs] == [10, 40, 160] and not found.why_no_rungs
     first, second, third = found.rungs
@@ -164,7 +170,7 @@ async def test_rungs_tell_who_went_on_and_who_was_stopped(folder):
 
 def test_hyperband_has_brackets_whose_first_rungs_lie_higher(folder):
     steps = (10, 30, 90, 270)
-    spec = run(folder, studies.spec("random", SPACE, pruner="hyperband"), 30, quadratic, steps)
+    spec = run(folder, spec_of(folder, "random", SPACE, pruner="hyperband"), 30, quadratic, steps)
     found = state(spec, folder)
     brackets = {one.bracket for one in found.rungs}
     assert len(brackets) > 1
@@ -177,7 +183,7 @@ def test_hyperband_has_brackets_whose_first_rungs_lie_higher(folder):
     [("median", "the pruner is median"), ("halving", "no trial has reached the first rung")],
 )
 def test_without_rungs_the_reason_is_told(folder, pruner, why):
-    spec = run(folder, studies.spec("random", SPACE, pruner=pruner), 2, quadratic)
+    spec = run(folder, spec_of(folder, "random", SPACE, pruner=pruner), 2, quadratic)
     found = state(spec, folder)
     assert not found.rungs and why in found.why_no_rungs
 
@@ -197,13 +203,13 @@ def test_without_rungs_the_reason_is_told(folder, pruner, why):
 )
 def test_the_sampler_says_how_it_stands(folder, sampler, lines):
     space = studies.GRID if sampler in ("grid", "bruteforce") else SPACE
-    spec = studies.spec(sampler, space, startup_trials=3)
+    spec = spec_of(folder, sampler, space, startup_trials=3)
     run(folder, spec, 4, lambda proposal: float(proposal.number))
     told = " | ".join(f"{name} {text}" for name, text in (state(spec, folder)).sampler)
     assert all(line in told for line in [*lines, f"sampler {sampler}", "seed 0"]), told
 
 
 def test_the_random_start_is_told_while_it_lasts(folder):
-    spec = run(folder, studies.spec("tpe", SPACE, startup_trials=5), 2, quadratic)
+    spec = run(folder, spec_of(folder, "tpe", SPACE, startup_trials=5), 2, quadratic)
     told = dict((state(spec, folder)).sampler)
     assert told["random start"] == "yes: 2 of 5 trials known" and told["learns from"] == "2 trials"

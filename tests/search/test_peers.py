@@ -8,7 +8,6 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from optuna.trial import TrialState, create_trial
 
-from core.search.oracle import Oracle
 from core.search.peers import PeersPruner
 from tests.search import studies
 
@@ -19,8 +18,7 @@ RULES = st.tuples(st.sampled_from([25.0, 50.0, 75.0]), st.integers(0, 4), st.sam
 
 def pack(tmp_path, size, pruner="median", **study):
     """``size`` trials that run at once, and whoever looks at them."""
-    storage = "sqlite:///:memory:"
-    oracle = Oracle(studies.raw("random", pruner=pruner, storage=storage, **study), str(tmp_path))
+    oracle = studies.oracle(tmp_path, pruner=pruner, **study)
     for number in range(size):
         oracle.ask(number)
     return oracle
@@ -63,7 +61,7 @@ def test_the_first_at_a_step_are_not_judged_there(tmp_path):
     reported(oracle, 100, dict.fromkeys(range(5), 1.0))
     assert set(reported(oracle, 200, {0: 5.0, 1: 9.0, 2: 7.0}).values()) == {None}
     assert reported(oracle, 200, {3: 9.0})[3] is None, "its best so far is as good as any"
-    alone = pack(tmp_path, 1, startup_trials=0)
+    alone = pack(tmp_path / "alone", 1, startup_trials=0)
     assert alone.report(0, 10, {"eval/loss": 1e9}) is None
 
 

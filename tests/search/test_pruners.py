@@ -7,7 +7,6 @@ import re
 import pytest
 
 from core.contract.spec import PRUNERS as NAMES
-from core.search.oracle import Oracle
 from core.search.pruner import PRUNERS
 from tests.search import studies
 
@@ -27,8 +26,7 @@ REASONS = {
 
 
 def oracle_of(tmp_path, pruner, **study):
-    storage = "sqlite:///:memory:"
-    return Oracle(studies.raw("random", pruner=pruner, storage=storage, **study), str(tmp_path))
+    return studies.oracle(tmp_path, pruner=pruner, **study)
 
 
 def past(oracle, losses=(1.0, 2.0, 3.0, 4.0)):

@@ -11,11 +11,12 @@ from core.search.oracle import Oracle
 from tests.search import studies
 
 NARROW = {"low": 1e-4, "high": 1e-3, "log": True}
+SQLITE = {"storage": ""}  # the study's own file
 
 
 def told(tmp_path, sampler="tpe", space=None, count=12, **study):
     """A study with ``count`` trials told, and its oracle."""
-    oracle = Oracle(studies.raw(sampler, space, **study), str(tmp_path))
+    oracle = studies.oracle(tmp_path, sampler, space, **study)
     for _ in range(count):
         proposal = oracle.ask(oracle.count())
         oracle.report(proposal.number, 10, {"eval/loss": 9.0})
@@ -23,14 +24,14 @@ def told(tmp_path, sampler="tpe", space=None, count=12, **study):
     return oracle
 
 
-def again(tmp_path, sampler="tpe", **space):
+def again(tmp_path, sampler="tpe", study=None, **space):
     """The same study with another space."""
-    return Oracle(studies.raw(sampler, {**studies.SPACE, **space}), str(tmp_path))
+    return studies.oracle(tmp_path, sampler, {**studies.SPACE, **space}, **(study or {}))
 
 
 def test_trials_within_a_narrowed_space_teach_on_and_the_others_do_not(tmp_path):
-    before = told(tmp_path).study.trials
-    after = again(tmp_path, learning_rate=NARROW)
+    before = told(tmp_path, **SQLITE).study.trials
+    after = again(tmp_path, study=SQLITE, learning_rate=NARROW)
     inside = [one.number for one in before if 1e-4 <= one.params["learning_rate"] <= 1e-3]
     assert 0 < len(inside) < 12 and after.count() == 12
     complete = [one for one in after.study.trials if one.state.name == "COMPLETE"]
@@ -44,9 +45,10 @@ def test_trials_within_a_narrowed_space_teach_on_and_the_others_do_not(tmp_path)
 
 @pytest.mark.parametrize("sampler", ["tpe", "gp", "cmaes", "nsga2", "qmc", "random"])
 def test_choices_and_scales_change_though_optuna_forbids_it_within_one_study(tmp_path, sampler):
-    told(tmp_path, sampler)
+    study = SQLITE if sampler == "tpe" else {}  # all databases have this rule of Optuna's
+    told(tmp_path, sampler, count=5 if sampler in ("tpe", "gp") else 12, **study)
     other = {"learning_rate": {"low": 1e-4, "high": 1e-2}, "target_modules": ["mlp", "attention"]}
-    after = again(tmp_path, sampler, **other)
+    after = again(tmp_path, sampler, study, **other)
     for _ in range(3):
         proposal = after.ask(after.count())
         assert proposal.params["target_modules"] in ("mlp", "attention")
@@ -56,7 +58,8 @@ def test_choices_and_scales_change_though_optuna_forbids_it_within_one_study(tmp
 def test_a_knob_that_is_frozen_keeps_the_trials_that_had_its_value(tmp_path):
     before = told(tmp_path).study.trials
     space = {name: one for name, one in studies.SPACE.items() if name != "lora_rank"}
-    raw = {**studies.raw("tpe", space), "train": {"lora_rank": before[0].params["lora_rank"]}}
+    raw = studies.raw("tpe", space, storage=studies.journal(tmp_path))
+    raw["train"] = {"lora_rank": before[0].params["lora_rank"]}
     after = Oracle(raw, str(tmp_path))
     kept = [one.number for one in after.study.trials if one.state.name == "COMPLETE"]
     ranks = [one.params["lora_rank"] for one in before]
@@ -84,10 +87,10 @@ def test_what_runs_goes_on_and_is_told_to_the_new_search(tmp_path):
 
 
 def test_a_copy_that_was_cut_short_is_made_again(tmp_path):
-    oracle = told(tmp_path, count=5)
+    oracle = told(tmp_path, count=3, **SQLITE)
     optuna.create_study(study_name="small · 2", storage=oracle.study._storage)
-    after = again(tmp_path, learning_rate=NARROW)
-    assert after.study.study_name == "small · 2" and after.count() == 5
+    after = again(tmp_path, study=SQLITE, learning_rate=NARROW)
+    assert after.study.study_name == "small · 2" and after.count() == 3
 
 
 def test_a_foreign_study_in_the_storage_is_refused_in_words(tmp_path):
@@ -121,5 +124,5 @@ def test_a_reconciled_storage_knows_of_trials_by_hand(tmp_path):
 
 def test_the_space_is_compared_as_the_file_says_it(tmp_path):
     told(tmp_path, count=1)
-    raw = specfile.to_raw(specfile.parse(studies.raw("tpe")))
+    raw = specfile.to_raw(studies.spec("tpe", storage=studies.journal(tmp_path)))
     assert Oracle(raw, str(tmp_path)).study.study_name == "small"

@@ -18,7 +18,6 @@ from core.search.sampler import SAMPLERS
 from core.search.space import distributions
 from tests.search import studies
 
-MEMORY = "sqlite:///:memory:"  # where nothing is opened twice: spares the disk
 GOALS = ["eval/loss", "train/tokens_per_s"]
 SEVERAL = [name for name in NAMES if name != "cmaes"]
 
@@ -40,7 +39,7 @@ def test_the_factory_knows_every_sampler_of_the_spec():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_proposals_stay_inside_the_space(name, tmp_path):
-    oracle = Oracle(studies.raw(name, storage=MEMORY), str(tmp_path))
+    oracle = studies.oracle(tmp_path, name)
     proposals = run(oracle, 9)
     assert len(proposals) == (8 if name in COUNTED else 9)
     for proposal in proposals:
@@ -55,24 +54,24 @@ def test_proposals_stay_inside_the_space(name, tmp_path):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_same_seed_gives_the_same_first_proposals(name, tmp_path):
-    def first(seed):
-        oracle = Oracle(studies.raw(name, seed=seed, storage=MEMORY), str(tmp_path))
+    def first(where, seed):
+        oracle = studies.oracle(tmp_path / where, name, seed=seed)
         return [one.params for one in run(oracle, 3)]
 
-    begun = first(7)
-    assert first(7) == begun and first(8) != begun
+    begun = first("a", 7)
+    assert first("b", 7) == begun and first("c", 8) != begun
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_search_that_goes_on_does_not_begin_again(name, tmp_path):
-    before = [one.params for one in run(Oracle(studies.raw(name), str(tmp_path)), 3)]
-    after = [one.params for one in run(Oracle(studies.raw(name), str(tmp_path)), 3)]
+    before = [one.params for one in run(studies.oracle(tmp_path, name), 3)]
+    after = [one.params for one in run(studies.oracle(tmp_path, name), 3)]
     assert not any(one in before for one in after)
 
 
 @pytest.mark.parametrize("name", SEVERAL)
 def test_several_objectives_with_pruned_and_infeasible_trials(name, tmp_path):
-    oracle = Oracle(studies.raw(name, objectives=GOALS, storage=MEMORY), str(tmp_path))
+    oracle = studies.oracle(tmp_path, name, objectives=GOALS)
     for index, end in enumerate(["pruned", "infeasible", "failed", "complete", "complete", "complete"]):
         proposal = oracle.ask(index)
         assert oracle.report(index, 10, {"eval/loss": 1.0}) is None
@@ -83,7 +82,7 @@ def test_several_objectives_with_pruned_and_infeasible_trials(name, tmp_path):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_fixed_knob_stands_still_and_the_others_move(name, tmp_path):
-    oracle = Oracle(studies.raw(name, fixed={"lora_rank": 8}, storage=MEMORY), str(tmp_path))
+    oracle = studies.oracle(tmp_path, name, fixed={"lora_rank": 8})
     proposals = run(oracle, 5)
     assert {one.params["lora_rank"] for one in proposals} == {8}
     others = {str({**one.params, "lora_rank": 0}) for one in proposals}
@@ -93,19 +92,19 @@ def test_a_fixed_knob_stands_still_and_the_others_move(name, tmp_path):
 
 @pytest.mark.parametrize("name", COUNTED)
 def test_a_grid_that_goes_on_with_a_knob_fixed_has_the_cells_of_that(name, tmp_path):
-    run(Oracle(studies.raw(name), str(tmp_path)), 8)
-    again = Oracle(studies.raw(name, fixed={"lora_rank": 8}), str(tmp_path))
+    run(studies.oracle(tmp_path, name), 8)
+    again = studies.oracle(tmp_path, name, fixed={"lora_rank": 8})
     assert len(run(again, 8)) == (2 if name == "grid" else 0), "brute force knows that both were tried"
 
 
 def test_a_list_of_modules_can_be_fixed(tmp_path):
     fixed = {"target_modules": ["q_proj", "v_proj"]}
-    oracle = Oracle(studies.raw("tpe", fixed=fixed, storage=MEMORY), str(tmp_path))
+    oracle = studies.oracle(tmp_path, "tpe", fixed=fixed)
     assert [one.params["target_modules"] for one in run(oracle, 5)] == [["q_proj", "v_proj"]] * 5
 
 
 def test_brute_force_tries_each_point_once_whatever_else_the_storage_holds(tmp_path):
-    oracle = Oracle(studies.raw("bruteforce", storage=MEMORY), str(tmp_path))
+    oracle = studies.oracle(tmp_path, "bruteforce")
     oracle.study.add_trial(optuna.trial.create_trial(state=optuna.trial.TrialState.FAIL))  # an unknown one
     other = {"lora_rank": optuna.distributions.IntDistribution(1, 99)}
     oracle.study.add_trial(
@@ -123,7 +122,8 @@ def test_brute_force_tries_each_point_once_whatever_else_the_storage_holds(tmp_p
 )
 def test_constraints_that_only_some_trials_have_a_reading_for(name, goals, tmp_path):
     """A board that was scored for half of the trials, and pruned trials among them."""
-    oracle = Oracle(studies.raw(name, objectives=goals, startup_trials=2, storage=MEMORY), str(tmp_path))
+    startup = 4 if name == "gp" else 2  # its fits cost a second each: two of them
+    oracle = studies.oracle(tmp_path, name, objectives=goals, startup_trials=startup)
     for index in range(6):
         oracle.ask(index)
         oracle.constrain(index, "memory/alone_bytes <= 1 GiB", index / 10 - 0.2)
@@ -146,7 +146,7 @@ def test_cmaes_says_that_it_takes_one_objective(tmp_path):
 def test_cmaes_replayed_from_the_trials_equals_optunas_own(tmp_path):
     """Its state is rebuilt from the trials instead of a pickle: the numbers must be the same."""
     space = {name: one for name, one in studies.SPACE.items() if name != "target_modules"}
-    oracle = Oracle(studies.raw("cmaes", space, startup_trials=1, storage=MEMORY), str(tmp_path))
+    oracle = studies.oracle(tmp_path, "cmaes", space, startup_trials=1)
     oracle.study.sampler = theirs = optuna.samplers.CmaEsSampler(n_startup_trials=1, seed=3)
     run(oracle, 26)  # three generations of 7 and a start
     told = oracle.study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
@@ -161,10 +161,9 @@ def test_cmaes_replayed_from_the_trials_equals_optunas_own(tmp_path):
 
 def test_cmaes_kept_in_memory_equals_one_replayed(tmp_path):
     space = {name: one for name, one in studies.SPACE.items() if name != "target_modules"}
-    raw = studies.raw("cmaes", space, startup_trials=1)
-    oracle = Oracle(raw, str(tmp_path))
+    oracle = studies.oracle(tmp_path, "cmaes", space, startup_trials=1)
     run(oracle, 17)
-    again = Oracle(raw, str(tmp_path))
+    again = studies.oracle(tmp_path, "cmaes", space, startup_trials=1)
     run(again, 1)
     kept, replayed = oracle.study.sampler._kept, again.study.sampler._kept
     assert kept.generation == replayed.generation == 2
@@ -173,7 +172,7 @@ def test_cmaes_kept_in_memory_equals_one_replayed(tmp_path):
 
 
 def test_gp_looks_at_the_best_and_the_latest_of_a_long_history_and_says_so(tmp_path, monkeypatch):
-    oracle = Oracle(studies.raw("gp", startup_trials=10, storage=MEMORY), str(tmp_path))
+    oracle = studies.oracle(tmp_path, "gp", startup_trials=10)
     ends = {3: ("pruned", []), 6: ("pruned", [])}
     for number in range(10):
         oracle.ask(number)
@@ -193,7 +192,7 @@ def test_gp_looks_at_the_best_and_the_latest_of_a_long_history_and_says_so(tmp_p
 )
 def test_the_reason_counts_what_the_sampler_learns_from(name, said, tmp_path):
     """TPE begins with pruned trials as well; the GP waits for complete ones."""
-    oracle = Oracle(studies.raw(name, storage=MEMORY), str(tmp_path))
+    oracle = studies.oracle(tmp_path, name)
     for number in range(3):
         oracle.ask(number)
         oracle.report(number, 10, {"eval/loss": float(number)})
@@ -202,14 +201,14 @@ def test_the_reason_counts_what_the_sampler_learns_from(name, said, tmp_path):
 
 
 def test_cmaes_stores_no_pickle(tmp_path):
-    oracle = Oracle(studies.raw("cmaes", startup_trials=1, storage=MEMORY), str(tmp_path))
+    oracle = studies.oracle(tmp_path, "cmaes", startup_trials=1)
     run(oracle, 16)
     stored = {key for trial in oracle.study.trials for key in trial.system_attrs}
     assert any("generation" in key for key in stored) and not any("optimizer" in key for key in stored)
 
 
 def test_tpe_keeps_away_from_infeasible_trials(tmp_path):
-    oracle = Oracle(studies.raw("tpe", {"lora_rank": {"low": 1, "high": 64}}, storage=MEMORY), str(tmp_path))
+    oracle = studies.oracle(tmp_path, "tpe", {"lora_rank": {"low": 1, "high": 64}})
     ranks = []
     for number in range(30):
         proposal = oracle.ask(number)
@@ -224,7 +223,7 @@ def test_tpe_keeps_away_from_infeasible_trials(tmp_path):
 
 def test_gp_does_not_propose_a_pruned_point_again(tmp_path):
     space = {"learning_rate": {"low": 1e-5, "high": 1e-2, "log": True}}
-    oracle = Oracle(studies.raw("gp", space, pruner="median", storage=MEMORY), str(tmp_path))
+    oracle = studies.oracle(tmp_path, "gp", space, pruner="median")
     rates = []
     for number in range(8):
         rate = oracle.ask(number).params["learning_rate"]
@@ -241,7 +240,7 @@ def test_gp_does_not_propose_a_pruned_point_again(tmp_path):
 
 def test_tpe_learns_from_how_much_a_limit_is_violated(tmp_path):
     """The larger the better, but above 32 there is no room: proposals stay near and mostly below."""
-    oracle = Oracle(studies.raw("tpe", {"lora_rank": {"low": 1, "high": 64}}, storage=MEMORY), str(tmp_path))
+    oracle = studies.oracle(tmp_path, "tpe", {"lora_rank": {"low": 1, "high": 64}})
     ranks = []
     for number in range(30):
         rank = oracle.ask(number).params["lora_rank"]
@@ -263,9 +262,10 @@ def test_a_knob_with_a_condition_is_searched_only_where_it_holds(tmp_path, sampl
         "weight_decay": {"low": 0.01, "high": 0.1, "when": {"optimizer": "adamw"}, "otherwise": 0.0},
         "learning_rate": {"low": 1e-5, "high": 1e-2, "log": True},
     }
-    oracle = Oracle(studies.raw(sampler, space), str(tmp_path))
+    count, startup = (8, 5) if sampler == "gp" else (16, 3)  # whose fits cost a second each
+    oracle = studies.oracle(tmp_path, sampler, space, startup_trials=startup)
     seen = set()
-    for number in range(16):
+    for number in range(count):
         proposal = oracle.ask(number)
         searched = "weight_decay" in proposal.params
         assert searched == (proposal.knobs["optimizer"] == "adamw")
@@ -279,7 +279,7 @@ def test_tpe_keeps_away_from_what_breaks_a_board_s_constraint(tmp_path):
     """The largest ranks are the best, and too toxic: they are proposed less often than without it."""
     limit, large = "safety/toxicity <= 0.02", {}
     for constrained in (False, True):
-        oracle = Oracle(studies.raw("tpe", startup_trials=10, storage=MEMORY), str(tmp_path))
+        oracle = studies.oracle(tmp_path / str(constrained), "tpe", startup_trials=10)
         ranks = []
         for index in range(40):
             ranks.append(oracle.ask(index).params["lora_rank"])

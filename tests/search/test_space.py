@@ -37,7 +37,7 @@ EVERY_KNOB = {
 
 def test_a_space_of_every_knob_gives_knobs_that_a_trial_takes(tmp_path):
     assert set(EVERY_KNOB) == set(knobs.KNOBS), "a new knob needs a row here"
-    oracle = Oracle(studies.raw("tpe", EVERY_KNOB), str(tmp_path))
+    oracle = studies.oracle(tmp_path, "tpe", EVERY_KNOB)
     for number in range(8):
         proposal = oracle.ask(number)
         assert set(proposal.params) == set(EVERY_KNOB) and set(proposal.knobs) == set(knobs.KNOBS)
@@ -78,7 +78,7 @@ def test_the_grid_counts_each_dimension(dimension, values):
 
 
 def test_a_study_without_a_space_has_one_trial(tmp_path):
-    oracle = Oracle(studies.raw("tpe", {}), str(tmp_path))
+    oracle = studies.oracle(tmp_path, "tpe", {})
     assert oracle.ask(0).params == {} and oracle.ask(1) is None
 
 
@@ -96,8 +96,7 @@ STEPS = {
 @pytest.mark.filterwarnings("error:The distribution is specified", "error:The value `0")
 def test_a_step_of_a_tenth_gives_the_numbers_that_a_person_would_write(tmp_path, sampler, ends):
     low, high, step = ends
-    raw = studies.raw(sampler, {"lora_dropout": {"low": low, "high": high, "step": step}})
-    oracle = Oracle(raw, str(tmp_path))
+    oracle = studies.oracle(tmp_path, sampler, {"lora_dropout": {"low": low, "high": high, "step": step}})
     dimension = oracle.spec.space["lora_dropout"]
     tried = []
     for number in range(12):
@@ -112,9 +111,7 @@ def test_a_step_of_a_tenth_gives_the_numbers_that_a_person_would_write(tmp_path,
 
 
 def test_a_value_with_rounding_in_its_last_bits_is_a_point_and_is_taken_for_it(tmp_path):
-    oracle = Oracle(
-        studies.raw("bruteforce", {"lora_dropout": {"low": 0.0, "high": 0.3, "step": 0.1}}), str(tmp_path)
-    )
+    oracle = studies.oracle(tmp_path, "bruteforce", {"lora_dropout": {"low": 0.0, "high": 0.3, "step": 0.1}})
     dimension = oracle.spec.space["lora_dropout"]
     assert outside(dimension, 0.1 + 0.2) is None and outside(dimension, 0.31) and outside(dimension, 0.2999)
     assert oracle.enqueue(0, {"lora_dropout": 0.1 + 0.2}, True).knobs["lora_dropout"] == 0.3
@@ -132,22 +129,20 @@ def test_a_lost_storage_gets_a_trial_of_before_back_with_its_parameters(tmp_path
 
 def test_trials_of_another_sampler_are_not_tried_again_by_brute_force(tmp_path):
     space = {"lora_dropout": {"low": 0.0, "high": 0.3, "step": 0.1}}
-    earlier = Oracle(studies.raw("random", space), str(tmp_path))
+    earlier = studies.oracle(tmp_path, "random", space)
     stepped = distribution(earlier.spec.space["lora_dropout"])
     earlier.study.add_trial(
         create_trial(
             params={"lora_dropout": 0.1 * 3 - 1e-16}, distributions={"lora_dropout": stepped}, values=[1.0]
         )
     )
-    now = Oracle(studies.raw("bruteforce", space), str(tmp_path))
+    now = studies.oracle(tmp_path, "bruteforce", space)
     tried = [now.ask(number).params["lora_dropout"] for number in (1, 2, 3)]
     assert sorted(tried) == [0.0, 0.1, 0.2] and now.ask(4) is None
 
 
 def test_the_cells_of_an_earlier_version_are_the_same_cells(tmp_path):
-    oracle = Oracle(
-        studies.raw("grid", {"lora_dropout": {"low": 0.0, "high": 0.3, "step": 0.1}}), str(tmp_path)
-    )
+    oracle = studies.oracle(tmp_path, "grid", {"lora_dropout": {"low": 0.0, "high": 0.3, "step": 0.1}})
     before = {"lora_dropout": [0.0, 0.1, 0.2, 0.30000000000000004]}
     assert oracle.study.sampler._same_search_space(before)
     assert not oracle.study.sampler._same_search_space({"lora_dropout": [0.0, 0.1, 0.2, 0.31]})

@@ -17,7 +17,7 @@ from core.search.oracle import Oracle
 from core.search.reader import Reader
 from core.search.storage import address
 from tests.search import studies
-from tests.search.test_respaced import NARROW, again, told
+from tests.search.test_respaced import NARROW, SQLITE, again, told
 
 
 def run_a_little(tmp_path: Path, **study) -> Oracle:
@@ -87,8 +87,8 @@ def test_optunas_own_command_line_reads_the_study(tmp_path):
 
 def test_optuna_dashboard_shows_the_study_and_what_it_was_after_a_change(tmp_path):
     dashboard = pytest.importorskip("optuna_dashboard")
-    oracle = told(tmp_path, count=3)
-    again(tmp_path, learning_rate=NARROW)
+    oracle = told(tmp_path, count=3, **SQLITE)
+    again(tmp_path, study=SQLITE, learning_rate=NARROW)
     app = dashboard.wsgi(oracle.study._storage)
 
     def page(path: str) -> dict:

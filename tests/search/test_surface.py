@@ -53,11 +53,10 @@ def test_trials_are_those_of_plain_optuna(sampler, pruner, surface):
         assert mine.pruned == theirs.pruned and (mine.pruned > 0) == (pruner != "none")
 
 
-@pytest.mark.parametrize("sampler", ["random", "tpe"])
-def test_a_study_on_the_disk_proposes_the_same_as_one_in_memory(sampler, surface):
+def test_a_study_on_the_disk_proposes_the_same_as_one_in_memory(surface):
+    """With trials side by side, of which TPE learns; the other samplers are in ``test_alike``."""
     disk, memory = (
-        ours(surface, sampler, "halving", 0, BUDGET // 4, at_once=4, sqlite=sqlite)
-        for sqlite in (True, False)
+        ours(surface, "tpe", "halving", 0, BUDGET // 4, at_once=4, sqlite=sqlite) for sqlite in (True, False)
     )
     assert disk.asked == memory.asked and disk.ends == memory.ends and disk.pruned == memory.pruned > 0
 

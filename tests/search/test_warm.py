@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 import pytest
 
@@ -15,26 +16,32 @@ from tests.search.test_respaced import NARROW
 from tests.stranger import needs_root
 
 
-@pytest.fixture
-def earlier(tmp_path, monkeypatch):
-    """An earlier study of ten trials in this home."""
-    monkeypatch.setenv("TRIMTAB_HOME", str(tmp_path))
-    folder = paths.studies() / "old"
-    folder.mkdir(parents=True)
+@pytest.fixture(scope="module")
+def old(tmp_path_factory):
+    """The folder of a study of ten trials, and the trials; its SQLite file is made once."""
+    folder = tmp_path_factory.mktemp("earlier") / "old"
+    folder.mkdir()
     raw = {**studies.raw("random"), "study": {**studies.raw("random")["study"], "name": "old"}}
     (folder / "study.toml").write_text(specfile.write(specfile.parse(raw)))
     oracle = Oracle(raw, str(folder))
     for number in range(10):
         proposal = oracle.ask(number)
         oracle.tell(number, "complete", [studies.quadratic(proposal)])
-    return oracle.study.trials
+    return folder, oracle.study.trials
+
+
+@pytest.fixture
+def earlier(old, tmp_path, monkeypatch):
+    """The trials of an earlier study in this home."""
+    monkeypatch.setenv("TRIMTAB_HOME", str(tmp_path))
+    shutil.copytree(old[0], paths.studies() / "old")
+    return old[1]
 
 
 def begun(tmp_path, space=None, sampler="tpe", **study):
-    folder = tmp_path / "new"
-    folder.mkdir(exist_ok=True)
-    whole = {**studies.SPACE, **(space or {})}
-    return Oracle(studies.raw(sampler, whole, warm_start=["old"], **study), str(folder))
+    return studies.oracle(
+        tmp_path / "new", sampler, {**studies.SPACE, **(space or {})}, warm_start=["old"], **study
+    )
 
 
 def test_the_best_points_of_an_earlier_study_are_tried_first(tmp_path, earlier):
@@ -50,10 +57,11 @@ def test_the_best_points_of_an_earlier_study_are_tried_first(tmp_path, earlier):
 
 
 def test_what_waits_outlives_the_process_and_is_handed_out_once(tmp_path, earlier):
-    oracle = begun(tmp_path, warm_start_best=2)
+    (tmp_path / "new").mkdir()
+    oracle = begun(tmp_path, warm_start_best=2, storage="")
     oracle.ask(2)
     oracle.reconcile({0: ("running", [], {})})
-    again = begun(tmp_path, warm_start_best=2)
+    again = begun(tmp_path, warm_start_best=2, storage="")
     assert again.ask(2).why.startswith("warm start") and not again.ask(2).why.startswith("warm start")
 
 

@@ -7,14 +7,13 @@ import random
 import pytest
 
 from core.errors import SpecError
-from core.search.oracle import Oracle
 from tests.search import studies
 
 BASE = [random.Random(row).uniform(1.0, 4.0) for row in range(30)]  # rows differ much more than trials do
 
 
 def oracle_of(tmp_path, **study):
-    return Oracle(studies.raw("random", pruner="wilcoxon", startup_trials=1, **study), str(tmp_path))
+    return studies.oracle(tmp_path, pruner="wilcoxon", startup_trials=1, **study)
 
 
 def report(oracle, number, worse, step=10):
