@@ -50,13 +50,32 @@ class Proposing:
         try:
             await self._search.open()
             awaits, trials = awaits_boards(self._spec), self._now().trials.values()
-            if known := {one.number: _as_told(one, awaits) for one in trials}:
+            known = {one.number: _as_told(one, awaits) for one in trials}
+            await self._look_for_strangers(list(known))
+            if known:
                 await self._search.reconcile(known, self._readings())
         finally:
             late.cancel()
         if WAITING in self._now().preparing:
             await self._put(e.Preparing(at=time.time(), study=self._now().name, worker=WAITING, stage=""))
         self._opened.set()
+
+    async def _look_for_strangers(self, known: list[int]) -> None:
+        """No results are mixed in silence: under this name the storage may hold another study's."""
+        strange = await self._search.strangers(known)
+        if not strange:
+            return
+        name = self._now().name
+        what = f"the storage holds {len(strange)} trials with results under the name {name!r} that are not "
+        if not known:  # it would begin with what was measured on other data, with another base
+            raise TrimtabError.of(
+                f"{what}this study's",
+                "study.storage",
+                "take another study.name, or remove that study: `optuna delete-study --study-name "
+                f"{name} --storage URL`",
+            )
+        text = f"{what}in its journal: the sampler learns from them, and they are shown nowhere here"
+        self._put(e.StudyNoted(at=time.time(), study=name, text=text, level="warning"))
 
     def _readings(self) -> dict[int, tuple[tuple[int, ...], tuple[float, ...]]]:
         """The objective's, of the trials that the sampler learns from: it may have missed some."""
