@@ -132,8 +132,16 @@ class Proposing:
         if refused:  # asked again it would propose the same again
             what = f"the sampler's trial {proposal.number} cannot be queued: {refused[0]}"
             raise TrimtabError.of(what, f"study {study.name}", "the engine's log holds more")
+        self._say_repeated(study, proposal.number, proposal.knobs)
         await self._weighing.queued(self._now(), proposal.number, proposal.knobs)
         return self._now().trials.get(proposal.number)
+
+    def _say_repeated(self, study: s.Study, number: int, knobs: dict[str, Any]) -> None:
+        """The same knobs give the same result, for they hold the seed: it costs a trial and tells nothing."""
+        twin = next((one.number for one in study.trials.values() if one.knobs == knobs), None)
+        if twin is not None:
+            text = f"trial {number} repeats trial {twin}'s knobs: the sampler proposed the same again"
+            self._put(e.StudyNoted(at=time.time(), study=study.name, text=text))
 
     async def enqueue(self, params: dict[str, Any], counted: bool) -> Any:
         """A number for a trial by hand, and the parameters that the sampler adds; see core.search."""

@@ -13,6 +13,7 @@ from core.daemon import proposing as module
 from core.daemon import requests, requeue
 from core.daemon.proposing import Proposing
 from core.errors import RefusedError, TrimtabError
+from core.search.talk import Proposal
 from tests.daemon.conftest import raw_study
 
 SPEC = specfile.parse(raw_study())
@@ -109,6 +110,24 @@ async def test_a_storage_with_results_of_another_study_of_this_name_is_refused_o
     picture = Picture(taken_up(*trained(0, 10)))  # it has trials of its own there already
     await picture.proposing(search).open()
     assert "holds 2 trials with results" in picture.state.studies["s"].lines[-1].text and search.told
+
+
+async def test_a_proposal_that_repeats_a_trial_is_told():
+    async def ask() -> Proposal:
+        return proposals.pop(0)
+
+    knobs = {"lora_rank": 8, "seed": 0}
+    proposals = [Proposal(0, knobs, knobs, "tpe"), Proposal(1, {}, {**knobs, "seed": 1}, "tpe")]
+    proposals.append(Proposal(2, knobs, dict(knobs), "tpe"))
+    picture = Picture(taken_up())
+    weighing = SimpleNamespace(queued=lambda *_: asyncio.sleep(0))
+    proposing = Proposing(
+        SPEC, SimpleNamespace(ask=ask), weighing, picture.put, lambda: picture.state.studies["s"]
+    )
+    for _ in range(3):
+        assert await proposing.next()
+    told = [line.text for line in picture.state.studies["s"].lines if "repeats" in line.text]
+    assert told == ["trial 2 repeats trial 0's knobs: the sampler proposed the same again"]
 
 
 # -- trials that have done their steps ---------------------------------------------------------------
