@@ -50,9 +50,11 @@ class TrimtabApp(App[None]):
         self._drawn = (-1, 0.0)
         self._palette: tuple[str, Palette] | None = None
         self.broken = False  # it ended by an error
-        for theme in themes():
+        found, self._faults = themes()
+        for theme in found:
             self.register_theme(theme)
-        self.theme = DEFAULT
+        if DEFAULT in self.available_themes:  # else Textual's own
+            self.theme = DEFAULT
 
     # -- what screens need ------------------------------------------------------------------------
 
@@ -109,6 +111,8 @@ class TrimtabApp(App[None]):
             terminal.resume_in_order(self._driver)
         self.call_after_refresh(self._follow)
         self.set_interval(PACE_S, self._draw)
+        for fault in self._faults:
+            self.say(fault)
 
     async def on_event(self, event: events.Event) -> None:
         """A key that is typed ahead of a screen waits until that is drawn, and acts on its rows."""

@@ -5,7 +5,10 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
+from textual.color import ColorParseError
 from textual.theme import Theme
+
+from core.contract.plain import plain
 
 THEMES = Path(__file__).resolve().parent.parent / "themes"
 DEFAULT = "harbour"
@@ -42,13 +45,19 @@ MEANINGS = {
 }
 
 
-def themes() -> list[Theme]:
-    """Every theme of the folder."""
-    found = []
+def themes() -> tuple[list[Theme], list[str]]:
+    """Every theme of the folder, and a word on each file that is none: a colour too little keeps nobody from
+    seeing a study."""
+    found, faults = [], []
     for path in sorted(THEMES.glob("*.toml")):
-        with path.open("rb") as file:
-            found.append(Theme(name=path.stem, **tomllib.load(file)))
-    return found
+        try:
+            theme = Theme(name=path.stem, **tomllib.loads(path.read_text("utf-8")))
+            theme.to_color_system().generate()
+        except (OSError, ValueError, TypeError, AttributeError, ColorParseError) as error:
+            faults.append(f"the theme {plain(str(path), 200)} cannot be used: {plain(str(error), 200)}")
+        else:
+            found.append(theme)
+    return found, faults
 
 
 class Palette:

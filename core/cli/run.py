@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import sys
 from pathlib import Path
 
@@ -12,22 +11,16 @@ from core.cli import activity, choose, exits, reach
 from core.contract import environment, terminal, wire
 from core.contract import state as s
 from core.contract.plain import plain
-from core.errors import EngineError
+from core.errors import EngineError, Problem
 
 DETACHED = "the study goes on: `trimtab` opens the console, `trimtab status` says how it stands"
 
 
 def attach(arguments: argparse.Namespace) -> int:
-    """Open the console on the engine. Raises UsageError without a terminal."""
-    lines = "`trimtab status` prints plain lines"
-    if arguments.console is None or not terminal.is_there():
-        raise choose.UsageError.of("the console needs a terminal", "standard input and output", lines)
-    if terminal.is_dumb():
-        what = (
-            f"this terminal cannot move its cursor: TERM={plain(os.environ.get('TERM', ''), 40) or '(empty)'}"
-        )
-        fix = f"{lines}; where it can after all, export TERM=xterm-256color"
-        raise choose.UsageError.of(what, "environment variable TERM", fix)
+    """Open the console on the engine. Raises UsageError where none can be drawn."""
+    problem = terminal.obstacle()
+    if arguments.console is None or problem is not None:
+        raise choose.UsageError(problem or Problem("this program has no console", "", terminal.LINES))
     return _console(arguments, reach.ensured(), None)
 
 
@@ -43,8 +36,8 @@ def run(arguments: argparse.Namespace) -> int:
     name = spec.study.name
     wanted = not (arguments.headless or arguments.detach)
     interactive = wanted and _interactive(arguments)
-    if wanted and not interactive and terminal.is_dumb() and terminal.is_there():
-        print("this terminal cannot move its cursor: plain lines follow", file=sys.stderr)
+    if wanted and not interactive and terminal.is_there() and (problem := terminal.obstacle()):
+        print(f"{problem.what}: plain lines follow", file=sys.stderr)
     socket = reach.ensured()
     if interactive and _finished(name, raw):  # nothing is left to start: show it
         return _console(arguments, socket, name)
@@ -74,7 +67,7 @@ def _finished(name: str, raw: dict) -> bool:
 
 
 def _interactive(arguments: argparse.Namespace) -> bool:
-    return arguments.console is not None and terminal.is_there() and not terminal.is_dumb()
+    return arguments.console is not None and terminal.obstacle() is None
 
 
 def _console(arguments: argparse.Namespace, socket: Path, name: str | None) -> int:

@@ -21,6 +21,20 @@ NAMES = (
     "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE", "HF_ENDPOINT", *PLACES, *PROXIES,
     *(one.upper() for one in PROXIES), *DEVICES, *SECRET, "PYTORCH_CUDA_ALLOC_CONF", "OMP_NUM_THREADS",
 )  # fmt: skip
+HIDES = ("NoDevFiles", "none", "void")  # of CUDA_VISIBLE_DEVICES, as Slurm and container runtimes write it
+
+
+def hides(visible: str | None) -> bool:
+    """Does CUDA_VISIBLE_DEVICES say that no GPU shall be used?"""
+    if visible is None:
+        return False
+    first = visible.split(",")[0].strip()
+    return not first or first in HIDES or number(first) < 0
+
+
+def number(name: str) -> int:
+    """That of a card in CUDA_VISIBLE_DEVICES; 0 for any other name."""
+    return int(name) if name.removeprefix("-").isdecimal() else 0
 
 
 def here(environment: Mapping[str, str] | None = None) -> dict[str, str]:

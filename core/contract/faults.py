@@ -95,11 +95,14 @@ def remedy(error: BaseException) -> str:
 
 def advice(error: BaseException, usual: str, variable: str = "HF_HOME") -> str:
     """What to do about an error of a library that reads and fetches: where the cause of it is a folder that
-    cannot be written, that one is named, and its ``variable``; else ``usual``."""
+    cannot be written, or a file that cannot be read, that one is named, and the folder's ``variable``; else
+    ``usual``."""
     seen: BaseException | None = error
     for _ in range(8):  # causes of causes
         if isinstance(seen, OSError) and seen.errno in (*FORBIDDEN, *FULL):
             place = plain(str(seen.filename), 300) if seen.filename else "its cache"
+            if seen.errno in FORBIDDEN and seen.filename and Path(seen.filename).is_file():
+                return f"{place} cannot be opened: look at its owner and mode"
             return f"{place} cannot be written: set {variable} to a folder of your own, on a disk with room"
         seen = seen.__cause__ or seen.__context__ if seen is not None else None
     return usual

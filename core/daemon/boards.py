@@ -10,6 +10,7 @@ from pathlib import Path
 from core.contract import events as e
 from core.contract import state as s
 from core.daemon.supervisor import Supervisor
+from core.errors import TrimtabError
 from core.store import journal, runs
 from core.store.tensorboard import Boards, with_ends
 
@@ -62,7 +63,7 @@ class BoardFeed:
                     pass  # its last scores are still to be written
                 case _:
                     boards.end(event.trial, trial.state, trial.latest, event.at)
-        except OSError as error:
+        except (OSError, TrimtabError) as error:
             log.error("TensorBoard files of %s: %s; the journal has all of it", study.name, error)
         except Exception:
             log.exception("TensorBoard files of %s", study.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from core.contract.environment import HIDES, hides, number
 from core.contract.events import Device
 from core.contract.plain import plain
 from core.errors import TrimtabError
@@ -20,9 +21,6 @@ class Slot:
 
 
 CPU = Slot("cpu", "cpu", "")
-
-
-HIDES = ("NoDevFiles", "none", "void")  # as Slurm and container runtimes write it
 
 
 def slots(
@@ -59,14 +57,6 @@ def slots(
             f"GPUs here: {there}" + ("" if visible is None else f", by {_said(visible)}"),
         )
     return [_slot(known[index]) for index in wanted]
-
-
-def hides(visible: str | None) -> bool:
-    """Does CUDA_VISIBLE_DEVICES say that no GPU shall be used?"""
-    if visible is None:
-        return False
-    first = visible.split(",")[0].strip()
-    return not first or first in HIDES or _number(first) < 0
 
 
 def note(
@@ -117,7 +107,7 @@ def _seen(cards: Sequence[Device], visible: str | None) -> tuple[list[Device], s
     for name in (one.strip() for one in visible.split(",")):
         card = _named(name, cards)
         if card is None:
-            return found, "" if not name or _number(name) < 0 or name in HIDES else repr(name)
+            return found, "" if not name or number(name) < 0 or name in HIDES else repr(name)
         if card not in found:
             found.append(card)
     return found, ""
@@ -135,10 +125,6 @@ def _named(name: str, cards: Sequence[Device]) -> Device | None:
         return None
     parts = [card for card in cards if found[0].mig and card.parent == found[0].uuid]
     return parts[0] if parts else found[0]
-
-
-def _number(name: str) -> int:
-    return int(name) if name.removeprefix("-").isdecimal() else 0
 
 
 def _unusable(card: Device) -> str:

@@ -50,13 +50,32 @@ class Proposing:
         try:
             await self._search.open()
             awaits, trials = awaits_boards(self._spec), self._now().trials.values()
-            if known := {one.number: _as_told(one, awaits) for one in trials}:
+            known = {one.number: _as_told(one, awaits) for one in trials}
+            await self._look_for_strangers(list(known))
+            if known:
                 await self._search.reconcile(known, self._readings())
         finally:
             late.cancel()
         if WAITING in self._now().preparing:
             await self._put(e.Preparing(at=time.time(), study=self._now().name, worker=WAITING, stage=""))
         self._opened.set()
+
+    async def _look_for_strangers(self, known: list[int]) -> None:
+        """No results are mixed in silence: under this name the storage may hold another study's."""
+        strange = await self._search.strangers(known)
+        if not strange:
+            return
+        name = self._now().name
+        what = f"the storage holds {len(strange)} trials with results under the name {name!r} that are not "
+        if not known:  # it would begin with what was measured on other data, with another base
+            raise TrimtabError.of(
+                f"{what}this study's",
+                "study.storage",
+                "take another study.name, or remove that study: `optuna delete-study --study-name "
+                f"{name} --storage URL`",
+            )
+        text = f"{what}in its journal: the sampler learns from them, and they are shown nowhere here"
+        self._put(e.StudyNoted(at=time.time(), study=name, text=text, level="warning"))
 
     def _readings(self) -> dict[int, tuple[tuple[int, ...], tuple[float, ...]]]:
         """The objective's, of the trials that the sampler learns from: it may have missed some."""
@@ -113,8 +132,16 @@ class Proposing:
         if refused:  # asked again it would propose the same again
             what = f"the sampler's trial {proposal.number} cannot be queued: {refused[0]}"
             raise TrimtabError.of(what, f"study {study.name}", "the engine's log holds more")
+        self._say_repeated(study, proposal.number, proposal.knobs)
         await self._weighing.queued(self._now(), proposal.number, proposal.knobs)
         return self._now().trials.get(proposal.number)
+
+    def _say_repeated(self, study: s.Study, number: int, knobs: dict[str, Any]) -> None:
+        """The same knobs give the same result, for they hold the seed: it costs a trial and tells nothing."""
+        twin = next((one.number for one in study.trials.values() if one.knobs == knobs), None)
+        if twin is not None:
+            text = f"trial {number} repeats trial {twin}'s knobs: the sampler proposed the same again"
+            self._put(e.StudyNoted(at=time.time(), study=study.name, text=text))
 
     async def enqueue(self, params: dict[str, Any], counted: bool) -> Any:
         """A number for a trial by hand, and the parameters that the sampler adds; see core.search."""

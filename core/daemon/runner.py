@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 import traceback
@@ -102,8 +103,6 @@ class Runner:
             await self._drive()
         except TrimtabError as error:
             await self.stopping.fail("; ".join(problem.what for problem in error.problems), str(error))
-        except asyncio.CancelledError:
-            raise
         except Exception as error:
             log.exception("study %s", self.name)
             await self.stopping.fail(
@@ -123,11 +122,11 @@ class Runner:
         await self.proposing.open()
         await self._fill()
         while self.study.state in s.LIVE_STUDY:
-            try:
-                _, _, message = await asyncio.wait_for(self._inbox.get(), TICK_S)
-            except TimeoutError:
-                pass
-            else:
+            message = None
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TICK_S):  # Python 3.11's wait_for may swallow a cancellation
+                    message = (await self._inbox.get())[-1]
+            if message is not None:
                 await self._handle(message)
                 self._inbox.task_done()
             await self._check_deadlines()

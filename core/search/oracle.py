@@ -186,6 +186,18 @@ class Oracle:
         known = self.study.get_trials(deepcopy=False)
         return [one for one in numbers if one >= len(known) or not known[one].state.is_finished()]
 
+    def strangers(self, numbers: list[int]) -> list[int]:
+        """Trials with results that are not of ``numbers``, nor an earlier study's for a warm start: somebody
+        else's, or those of a study whose journal is gone."""
+        results = (
+            one
+            for one in self.study.get_trials(deepcopy=False)
+            if one.state is TrialState.COMPLETE or one.intermediate_values
+        )
+        return [
+            one.number for one in results if warm.FROM not in one.user_attrs and one.number not in numbers
+        ]
+
     def reconcile(
         self,
         trials: dict[int, tuple[str, list[float], dict[str, Any]]],

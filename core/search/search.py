@@ -29,7 +29,7 @@ FULL = re.compile(r"disk is full|disk I/O error|No space left", re.IGNORECASE)  
 LARGEST_ANSWER_BYTES = 256 << 20
 GIVES: dict[str, Any] = {  # what a method gives; the others nothing that is read
     "count": Number, "ask": Proposal | None, "enqueue": Proposal, "report": str | None, "news": list[str],
-    "lacking": list[Number],
+    "lacking": list[Number], "strangers": list[Number],
 }  # fmt: skip
 _answer = msgspec.msgpack.Decoder(Answer)
 log = logging.getLogger("trimtab.search")
@@ -110,6 +110,10 @@ class Search:
         fresh = {number: readings[number] for number in lacking if readings and number in readings}
         await self._call("reconcile", lambda: [trials, fresh])
         self._next = await self._call("count")
+
+    async def strangers(self, known: list[int]) -> list[int]:
+        """The numbers of trials with results in the storage that are not of ``known``."""
+        return await self._call("strangers", lambda: [known])
 
     async def close(self) -> None:
         """Let the process go; what it was told is stored."""

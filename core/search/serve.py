@@ -17,7 +17,7 @@ from core.errors import SpecError, TrimtabError
 from core.search.talk import LENGTH, Answer, Call, framed
 
 METHODS = frozenset(
-    {"count", "ask", "report", "tell", "reconcile", "constrain", "enqueue", "news", "lacking"}
+    {"count", "ask", "report", "tell", "reconcile", "constrain", "enqueue", "news", "lacking", "strangers"}
 )
 LOOKS = frozenset({"importance", "state"})  # of a reader, which cannot change the study
 READS = "read"  # the argument that makes it one

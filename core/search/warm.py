@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,10 +87,13 @@ def _opened(name: str) -> tuple[Spec, optuna.Study]:
     fix = "give a study's name in this home, or the path of its folder"
     if not (folder / "study.toml").is_file():
         raise SpecError.of(f"warm_start: there is no study {plain(name, 80)!r}", "study.warm_start", fix)
+    for one in (folder / "study.toml", folder / "optuna.db"):
+        if os.path.lexists(one) and not paths.is_own(
+            one
+        ):  # a file of SQLite is more than data: it has triggers
+            what = f"warm_start: {one.name} of {plain(name, 80)!r} is a link or another user's"
+            raise SpecError.of(what, "study.warm_start", "look at it, then take a copy of your own")
     earlier = specfile.load(folder / "study.toml")
-    if earlier.study.storage and not paths.is_own(folder / "study.toml"):
-        what = f"warm_start: the study.toml of {plain(name, 80)!r} is another user's, and names a storage"
-        raise SpecError.of(what, "study.warm_start", "look at its study.storage; take a copy of your own")
     storage: BaseStorage = opened(address(earlier, folder))
     number = newest(storage, earlier.study.name)
     if not number:

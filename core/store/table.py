@@ -22,6 +22,7 @@ from core.contract.secrets import Redactor
 
 TEXT = 2000  # characters of one cell
 FORMULA = ("=", "+", "-", "@")  # a spreadsheet runs a text that begins so
+BLANKS = " \t\r\n\x00\ufeff\ufffd"  # what some leave out before they look
 Row = dict[str, Any]
 
 
@@ -108,7 +109,7 @@ def _place(key: str) -> tuple[int, int, str]:
 
 
 def _cell(value: Any) -> Any:
-    if isinstance(value, str) and value.startswith(FORMULA):
+    if isinstance(value, str) and value.lstrip(BLANKS).startswith(FORMULA):
         return f"'{value}"
     return "" if value is None else value
 

@@ -13,6 +13,7 @@ import torch
 from safetensors import SafetensorError
 
 from core import paths
+from core.contract import faults
 from core.contract.plain import plain
 from core.errors import TrimtabError
 from core.train import loading_info
@@ -80,7 +81,7 @@ def load_classifier(name: str, device: torch.device) -> Classifier:
         raise TrimtabError.of(
             f"the classifier cannot be loaded: {plain(str(error), 400)}",
             f"evaluate.classifier = {name!r}",
-            "give the id or folder of a sequence classifier with safetensors weights",
+            faults.advice(error, "give the id or folder of a sequence classifier with safetensors weights"),
         ) from error
     loading_info.check(info, f"evaluate.classifier = {name!r}")
     found = Classifier(model, tokenizer, device, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -109,7 +110,7 @@ def load_data(spec: Spec, tokenizer: Any, progress: Progress) -> Data:
     data.validation = reading.kept(validation[: spec.evaluate.rows], "validation")
     data.questions, fault = questions.found(validation[: spec.evaluate.rows], spec.data.prompt_key)
     data.notes += [fault] if fault else []
-    _plant(data, canary.canaries(spec.evaluate.canaries, spec.study.seed), tokenizer)
+    _plant(data, canary.canaries(spec.evaluate.canaries, spec.study.seed), tokenizer, progress)
     data.notes += [*_columns_told(form, train), *told]
     data.notes.append(
         f"{len(data.train)} training and {len(data.validation)} validation rows, as {form.kind}"
@@ -136,16 +137,22 @@ def beginning(tokenizer: Any) -> list[int]:
     return [] if first is None else [first]
 
 
-def _plant(data: Data, found: Sequence[canary.Canary], tokenizer: Any) -> None:
-    """Add the canaries as rows of plain text, and say so."""
+def _plant(data: Data, found: Sequence[canary.Canary], tokenizer: Any, progress: Progress) -> None:
+    """Add the canaries as rows of plain text, and say so, with the most that can be seen of one."""
     data.canaries += found
     end = [tokenizer.eos_token_id] if tokenizer.eos_token_id is not None else []
-    for one in found:
+    for at, one in enumerate(found):
+        if at % BATCH == 0:
+            progress("planting canaries", at, len(found), "rows")
         ids = [*tokenizer(one.text, add_special_tokens=False)["input_ids"], *end]
         before = beginning(tokenizer)
         data.train.append(Row([*before, *ids], [*[MASKED] * len(before), *ids]))
     if found:
-        data.notes.append(f"{len(found)} canaries are planted among the training rows (evaluate.canaries)")
+        most = math.log2(max(one.secrets for one in found))
+        told = f"{len(found)} canaries are planted among the training rows (evaluate.canaries)"
+        data.notes.append(
+            f"{told}; security/exposure is at most {most:.1f} bits: then a secret is known whole"
+        )
 
 
 def _parts(raw: Raw) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,22 +46,18 @@ def write(adapter: Path, prompt: str, tokens: int, raw: bool = False, trusted: b
     raw = raw or (spec is not None and spec.data.format == "text")
     if tokens < 1:
         raise TrimtabError.of(f"--tokens {tokens} leaves nothing to write", "", "give 1 or more")
-    model, tokenizer = _loaded(section, adapter)
+    model, tokenizer = _loaded(section, adapter, "auto" if spec is None else spec.resources.devices)
     _stream(model, tokenizer, _prompt_ids(tokenizer, prompt, raw), tokens)
 
 
-def _loaded(section: ModelSection, adapter: Path) -> tuple[Any, Any]:
-    import torch
-
+def _loaded(section: ModelSection, adapter: Path, wanted: str | Sequence[int]) -> tuple[Any, Any]:
+    from core.train import here
     from core.train.model import load_section
 
     quieten()
-    base = load_section(section, torch.device("cuda" if torch.cuda.is_available() else "cpu"), _say)
+    device, where = here.chosen(wanted)
+    base = load_section(section, device, lambda stage, *_: here.say(f"{stage}, {where}"))
     return adapted.put_on(base.model, base.name, adapter), base.tokenizer
-
-
-def _say(stage: str, done: int, total: int, unit: str) -> None:
-    print(f"{plain(stage)} …", file=sys.stderr, flush=True)
 
 
 def _prompt_ids(tokenizer: Any, prompt: str, raw: bool) -> list[int]:

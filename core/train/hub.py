@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from core import paths
+from core.contract import faults
 from core.contract.plain import plain
 from core.contract.spec import DataSection
 from core.errors import TrimtabError
@@ -39,7 +40,9 @@ def read(data: DataSection, source: str, split: str, key: str) -> list[Raw]:
         cause = error.__cause__ or error
         own = source == (data.source if key == "data.source" else data.validation)
         where = f"{key} = {source!r}, split {split!r}" if own else f"{key} = {split!r}, a split of {source!r}"
-        raise TrimtabError.of(f"the data cannot be read: {plain(str(cause), 400)}", where, FIX) from error
+        variable = "TRIMTAB_CACHE" if paths.expanded(source).is_dir() else "HF_HOME"  # as in _read
+        fix = faults.advice(error, FIX, variable)
+        raise TrimtabError.of(f"the data cannot be read: {plain(str(cause), 400)}", where, fix) from error
 
 
 @contextmanager

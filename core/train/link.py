@@ -19,6 +19,7 @@ import msgspec
 from core.contract import events as e
 from core.contract import wire, work
 from core.contract.connector import OwnConnector
+from core.contract.plain import plain
 from core.contract.secrets import Redactor
 from core.errors import EngineError
 
@@ -27,6 +28,8 @@ log = logging.getLogger("trimtab.link")
 BEAT_S = 2.0
 FIRST_RETRY_S, LONGEST_RETRY_S = 0.2, 3.0
 ENGINE_AWAY_S = 600.0  # then the worker checkpoints and goes
+
+ENDS = (e.TrialCompleted, e.TrialPruned, e.TrialFailed, e.TrialInfeasible, e.TrialRequeued)
 
 Holds = Callable[[], tuple[int, ...]]
 
@@ -151,12 +154,12 @@ class Link:
             with self._lock:
                 fresh = [told for told in self._outbox if told.number > sent]
             for told in fresh:
-                await socket.send_bytes(wire.encode(told))
+                await socket.send_bytes(self._encoded(told))
                 sent = told.number
             with self._lock:
                 words, self._words = self._words, []
             for word in words:
-                await socket.send_bytes(wire.encode(word))
+                await socket.send_bytes(self._encoded(word))
             if self._closing.is_set() and not self._outbox:
                 self._drained.set()
             with contextlib.suppress(TimeoutError):
@@ -164,3 +167,22 @@ class Link:
             if not self._wake.is_set():
                 await socket.send_bytes(wire.encode(work.Beat(time.monotonic() - self._turned_at)))
             self._wake.clear()
+
+    def _encoded(self, message: work.Told | work.Broken | work.Leaving) -> bytes:
+        """``message``; where that cannot be written, such as a number of more than 64 bits, what says so in
+        its place: the numbers go on, and so does this thread."""
+        try:
+            return wire.encode(message)
+        except Exception as error:
+            log.exception("%s cannot be sent", type(message).__name__)
+            return wire.encode(self._instead(message, f"{type(error).__name__}: {plain(str(error), 200)}"))
+
+    def _instead(self, message: work.Told | work.Broken | work.Leaving, fault: str) -> object:
+        if not isinstance(message, work.Told):
+            return work.Broken(f"its last word, {type(message).__name__}, cannot be sent: {fault}", "worker")
+        event, at = message.event, time.time()
+        what = f"{type(event).__name__} of {self._worker} cannot be sent: {fault}"
+        if isinstance(event, ENDS):  # the trial is gone here: without a word the engine would wait for it
+            failed = e.TrialFailed(at=at, study=self._study, trial=event.trial, error=what, again=True)
+            return work.Told(message.number, failed)
+        return work.Told(message.number, e.StudyNoted(at=at, study=self._study, text=what, level="error"))

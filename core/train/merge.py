@@ -73,7 +73,8 @@ def merged(section: ModelSection, adapter: Path) -> tuple[Any, Any]:
     if section.precision == "auto":  # as a worker takes it on this machine
         precision = "bf16" if torch.cuda.is_available() else "fp32"
         section = section.model_copy(update={"precision": precision})
-    base = load_section(section, torch.device("cpu"), lambda stage, *_: _say(stage))
+    where = "on the CPU, so that no training has to make room"
+    base = load_section(section, torch.device("cpu"), lambda stage, *_: _say(f"{stage}, {where}"))
     whole = base.model
     if section.precision in QUANTISED:
         _say(f"the base is in {section.precision}: dequantising it to bf16, the merged model is in bf16")

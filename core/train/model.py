@@ -11,6 +11,7 @@ import torch
 from safetensors import SafetensorError
 
 from core import paths
+from core.contract import faults
 from core.contract.plain import plain
 from core.contract.spec import ModelSection, Spec
 from core.errors import TrimtabError
@@ -93,11 +94,9 @@ def load_section(section: ModelSection, device: torch.device, progress: Progress
     try:
         tokenizer, model, notes = _load(name, section, precision, device, where)
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
-        raise TrimtabError.of(
-            f"the base model cannot be loaded: {plain(str(error), 400)}",
-            where,
-            "check the id or path, the network or the Hugging Face cache, and `trimtab doctor`",
-        ) from error
+        fix = "check the id or path, the network or the Hugging Face cache, and `trimtab doctor`"
+        what = f"the base model cannot be loaded: {plain(str(error), 400)}"
+        raise TrimtabError.of(what, where, faults.advice(error, fix)) from error
     if section.base != DEMO:  # whose conversion is compared with transformers' own
         soundness.check(model, precision, where)
     model.requires_grad_(False)

@@ -186,6 +186,8 @@ class Pack:
 
     def _prune(self, trial: Trial, why: str) -> None:
         """Kept as it stands, for the prune may be taken back."""
+        if not self._members[trial.number].paused and trial.is_trained(why):
+            return
         number, step = trial.number, trial.step
         self._keeper.keep(trial)
         self._drop(number)
@@ -342,8 +344,7 @@ class Pack:
         self.say(e.TrialFailed, number, error=what, traceback=told, step=step, again=True)
 
     def warn(self, text: str) -> None:
-        study = self._spec.study.name
-        self._tell(e.StudyNoted(at=time.time(), study=study, text=text, level="warning"))
+        self._tell(e.StudyNoted(at=time.time(), study=self._spec.study.name, text=text, level="warning"))
 
     def say(self, kind: type[e.TrialEvent], number: int, **fields: object) -> None:
         self._tell(kind(at=time.time(), study=self._spec.study.name, trial=number, **fields))  # type: ignore[arg-type]

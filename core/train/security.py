@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
@@ -110,7 +111,10 @@ def _exposure(asking: Asking, data: Data, samples: int, seed: int) -> Probe:
             exposure([one[0]], [one[1:]], [count]).value or 0.0
             for one, count in zip(losses, secrets, strict=True)
         ]
-        samples = [Sample(one.text, "", bits) for one, bits in zip(planted, each, strict=False)]
+        samples = [
+            Sample(one.text, "", bits, f"{bits:.1f} of at most {math.log2(one.secrets):.1f} bits")
+            for one, bits in zip(planted, each, strict=False)
+        ]
         return Found().add("security/exposure", whole, each, samples)
 
     why = "there are no canaries: set evaluate.canaries to plant some"

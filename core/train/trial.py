@@ -117,6 +117,15 @@ class Trial:
         to the round already."""
         self._edits.append(edit)
 
+    def is_trained(self, why: str) -> bool:
+        """Are all its steps done, so that a prune for this reason comes too late? Finished training is never
+        called pruned: its last evaluation goes on, and it is complete."""
+        late = self.step >= self.total_steps and not self._edits
+        if late:
+            told = f"its {self.step} steps are done: it is evaluated and complete, and not pruned"
+            self._voice.note(f"{told} ({why})" if why else told)
+        return late
+
     # -- life -------------------------------------------------------------------------------------
 
     def life(self) -> Life:

@@ -30,7 +30,12 @@ SMALLEST_TERMINAL = (80, 24)
 NO_INSTANCE = "make instances with `nvidia-smi mig`, or switch MIG mode off"
 
 
-def examine(home: Path | None = None, gpus: GpuReader | None = None) -> Iterator[Finding]:
+Used = Callable[[Sequence[Device], str], list[Finding]]  # which of the cards a study would use, if not why
+
+
+def examine(
+    home: Path | None = None, gpus: GpuReader | None = None, used: Used = lambda cards, why_none: []
+) -> Iterator[Finding]:
     """All checks, in the order in which they matter, each as it is made. Imports of torch happen in a process
     of their own."""
     base = home or paths.home()
@@ -40,6 +45,7 @@ def examine(home: Path | None = None, gpus: GpuReader | None = None) -> Iterator
         lambda: [_platform()],
         lambda: [_cpus(*load.now())],  # before the libraries are asked: that is work too
         lambda: _gpus(*devices),
+        lambda: used(*devices),
         lambda: _libraries(gpu=bool(devices[0])),
         lambda: [_disk(base)],
         lambda: [_home(base)],

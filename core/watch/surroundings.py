@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from core import paths
+from core.contract import terminal
 from core.errors import TrimtabError
 from core.watch import logout
 from core.watch.finding import FAIL, OK, WARN, Finding
@@ -88,13 +89,15 @@ def locale() -> Finding:
     """Can all signs be shown, and every name of a file be read?"""
     shown = getattr(sys.stdout, "encoding", None) or "utf-8"
     names = sys.getfilesystemencoding()
-    said = next(
-        (f"{name}={value}" for name in ("LC_ALL", "LC_CTYPE", "LANG") if (value := os.environ.get(name))), ""
-    )
-    found = f"text is {shown}, names of files are {names}, {said or 'no locale is set'}"
+    found = f"text is {shown}, names of files are {names}, {terminal.said()}"
     if _is_utf8(shown) and _is_utf8(names):
         return Finding("locale", OK, found)
-    return Finding("locale", WARN, found, "export LC_ALL=C.UTF-8: signs such as → are spelt as letters here")
+    return Finding(
+        "locale",
+        WARN,
+        found,
+        "export LC_ALL=C.UTF-8: signs such as → are spelt as letters, and there is no console",
+    )
 
 
 def _is_utf8(name: str) -> bool:

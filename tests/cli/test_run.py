@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
@@ -35,6 +36,7 @@ def started(engine):
 def terminal(monkeypatch):
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("core.contract.terminal.is_canvas", lambda: True)
 
 
 def test_detach_sends_the_resolved_spec_and_returns(started, spec, capsys):
@@ -161,7 +163,8 @@ def test_ctrl_c_detaches_and_the_study_goes_on(started, spec):
 
 @pytest.mark.parametrize("term", ["dumb", "unknown", ""])
 def test_a_dumb_terminal_gets_words_and_plain_lines(engine, spec, monkeypatch, capsys, term):
-    monkeypatch.setattr("core.contract.terminal.is_there", lambda: True)
+    for name in ("is_there", "is_canvas"):
+        monkeypatch.setattr(f"core.contract.terminal.{name}", lambda: True)
     monkeypatch.setenv("TERM", term)
     assert main([], console=lambda *_: pytest.fail("it is drawn")) == exits.BAD_INPUT
     shown = capsys.readouterr().err
@@ -172,3 +175,26 @@ def test_a_dumb_terminal_gets_words_and_plain_lines(engine, spec, monkeypatch, c
     assert "plain lines follow" in capsys.readouterr().err
     monkeypatch.setenv("TERM", "xterm-256color")
     assert main([], console=lambda *_: 7) == 7
+
+
+@pytest.mark.parametrize(
+    ("encoding", "words"),
+    [
+        ("latin-1", ("this locale has not the signs", "LC_ALL=de_DE.ISO-8859-1", "export LC_ALL=C.UTF-8")),
+        ("utf-8", ("draws on standard error, which is no terminal", "send standard error nowhere else")),
+    ],
+)
+def test_where_no_console_can_be_drawn_it_is_said_and_lines_follow(
+    engine, spec, monkeypatch, capsys, encoding, words
+):
+    monkeypatch.setattr("core.contract.terminal.is_there", lambda: True)
+    monkeypatch.setattr(sys, "__stderr__", io.TextIOWrapper(io.BytesIO(), encoding))
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("LC_ALL", "de_DE.ISO-8859-1")
+    assert main([], console=lambda *_: pytest.fail("it is drawn")) == exits.BAD_INPUT
+    shown = capsys.readouterr().err
+    assert all(word in shown for word in (*words, "`trimtab status`")), shown
+    engine.state = studies.state(studies.created())
+    engine.events = [e.StudyEnded(at=120.0, study="small", outcome="failed", why="boom")]
+    assert main(["run", str(spec)], console=lambda *_: pytest.fail("it is drawn")) == exits.NO_RESULT
+    assert f"{words[0]}" in (shown := capsys.readouterr().err) and "plain lines follow" in shown

@@ -206,7 +206,7 @@ def test_doctor_as_json(capsys, monkeypatch):
     from core.watch import doctor
 
     rows = [doctor.Finding("python", "ok", "3"), doctor.Finding("disk", "fail", "full", "free it")]
-    monkeypatch.setattr(doctor, "examine", lambda: rows)
+    monkeypatch.setattr(doctor, "examine", lambda **_: rows)
     assert main(["doctor", "--json"]) == exits.FAILURE
     found = json.loads(capsys.readouterr().out)
     assert found["ok"] is False and found["checks"][1]["fix"] == "free it"

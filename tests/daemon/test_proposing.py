@@ -3,6 +3,8 @@
 import asyncio
 from types import SimpleNamespace
 
+import pytest
+
 from core.contract import events as e
 from core.contract import specfile
 from core.contract import state as s
@@ -10,7 +12,8 @@ from core.contract.fold import apply
 from core.daemon import proposing as module
 from core.daemon import requests, requeue
 from core.daemon.proposing import Proposing
-from core.errors import RefusedError
+from core.errors import RefusedError, TrimtabError
+from core.search.talk import Proposal
 from tests.daemon.conftest import raw_study
 
 SPEC = specfile.parse(raw_study())
@@ -43,10 +46,13 @@ class Search:
     """Opens when it is let."""
 
     def __init__(self) -> None:
-        self.may_open, self.told = asyncio.Event(), []
+        self.may_open, self.told, self.strange = asyncio.Event(), [], []
 
     async def open(self) -> None:
         await self.may_open.wait()
+
+    async def strangers(self, known) -> list[int]:
+        return [one for one in self.strange if one not in known]
 
     async def reconcile(self, trials, readings=None) -> None:
         self.told.append((trials, readings))
@@ -92,6 +98,36 @@ async def test_a_storage_that_does_not_answer_is_shown_while_it_does_not(monkeyp
     search.may_open.set()
     await opening
     assert not picture.state.studies["s"].preparing
+
+
+async def test_a_storage_with_results_of_another_study_of_this_name_is_refused_or_told():
+    search = Search()
+    search.may_open.set()
+    search.strange = [0, 1, 2]
+    with pytest.raises(TrimtabError, match="holds 3 trials with results under the name 's'") as told:
+        await Picture(taken_up()).proposing(search).open()
+    assert "take another study.name" in told.value.problems[0].fix
+    picture = Picture(taken_up(*trained(0, 10)))  # it has trials of its own there already
+    await picture.proposing(search).open()
+    assert "holds 2 trials with results" in picture.state.studies["s"].lines[-1].text and search.told
+
+
+async def test_a_proposal_that_repeats_a_trial_is_told():
+    async def ask() -> Proposal:
+        return proposals.pop(0)
+
+    knobs = {"lora_rank": 8, "seed": 0}
+    proposals = [Proposal(0, knobs, knobs, "tpe"), Proposal(1, {}, {**knobs, "seed": 1}, "tpe")]
+    proposals.append(Proposal(2, knobs, dict(knobs), "tpe"))
+    picture = Picture(taken_up())
+    weighing = SimpleNamespace(queued=lambda *_: asyncio.sleep(0))
+    proposing = Proposing(
+        SPEC, SimpleNamespace(ask=ask), weighing, picture.put, lambda: picture.state.studies["s"]
+    )
+    for _ in range(3):
+        assert await proposing.next()
+    told = [line.text for line in picture.state.studies["s"].lines if "repeats" in line.text]
+    assert told == ["trial 2 repeats trial 0's knobs: the sampler proposed the same again"]
 
 
 # -- trials that have done their steps ---------------------------------------------------------------

@@ -99,5 +99,13 @@ def test_another_users_study_cannot_name_a_storage(tmp_path, earlier, monkeypatc
     raw = studies.raw("random", storage="postgresql://evil/${HF_TOKEN}")
     file.write_text(specfile.write(specfile.parse(raw)))
     os.chown(file, 65534, 65534)
-    with pytest.raises(SpecError, match="is another user's, and names a storage"):
+    with pytest.raises(SpecError, match=r"study\.toml of 'old' is a link or another user's"):
+        begun(tmp_path)
+
+
+@needs_root
+def test_another_users_database_is_not_opened(tmp_path, earlier):
+    """A file of SQLite is more than data: it has triggers and views, which run as we do."""
+    os.chown(paths.studies() / "old" / "optuna.db", 65534, 65534)
+    with pytest.raises(SpecError, match=r"optuna\.db of 'old' is a link or another user's"):
         begun(tmp_path)

@@ -3,9 +3,11 @@ was."""
 
 import json
 import math
+import re
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -249,6 +251,10 @@ def test_canaries_that_were_learnt_are_exposed_and_members_are_known(bench, tmp_
     assert any("4 canaries are planted" in note for note in one.data.notes)
     strangers = Data([], [], canaries=canary.canaries(4, seed=99))  # of the same formats, never planted
     probe = security._exposure(Asking(one.base), strangers, 4, 0)
+    samples = probe.score([[SimpleNamespace(loss=one) for one in (1.0, 5.0, 6.0, 8.0)]], []).worst[
+        "security/exposure"
+    ]
+    assert re.fullmatch(r"\d+\.\d of at most \d+\.\d bits", samples[0].note), "what the most would be"
     told = lambda found, base: Found({"security/leak": probe.score(found, base).scores["security/exposure"]})  # noqa: E731
     one.pack._beside.boards.probes.append(replace(probe, metrics=("security/leak",), score=told))
     one.assign(tmp_path)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from core.contract import events as e
 from core.errors import TrimtabError
@@ -99,3 +100,27 @@ def test_a_classifier_of_no_use_is_told_before_any_training(bench, tmp_path):
         with pytest.raises(TrimtabError, match=told) as error:
             bench(evaluate={"boards": ["safety"], "classifier": str(place)})
         assert "evaluate.classifier" in error.value.problems[0].where
+
+
+def test_a_classifier_without_its_head_is_refused_and_not_drawn_at_random(tmp_path):
+    """An encoder's own files, as many repositories have them: the head would be another at each load."""
+    place = classifier(tmp_path)
+    weights = load_file(place / "model.safetensors")
+    bare = {name: one for name, one in weights.items() if not name.startswith("classifier.")}
+    save_file(bare, place / "model.safetensors", {"format": "pt"})
+    with pytest.raises(
+        TrimtabError, match=r"the files lack 2 tensors \(classifier.bias, classifier.weight\)"
+    ):
+        load_classifier(str(place), CPU)
+
+
+def test_a_head_of_another_shape_is_told_by_its_name_and_no_report_is_spoken_of(tmp_path):
+    """transformers says "look at the above report!", which nobody sees."""
+    place = classifier(tmp_path)
+    config = json.loads((place / "config.json").read_text())
+    labels = {str(at): name for at, name in enumerate(("neutral", "toxic", "threat"))}
+    (place / "config.json").write_text(json.dumps({**config, "id2label": labels}))
+    with pytest.raises(TrimtabError) as told:
+        load_classifier(str(place), CPU)
+    assert "of another shape than config.json says" in str(told.value)
+    assert "classifier.weight: (2, 32), not (3, 32)" in str(told.value) and "report" not in str(told.value)

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import math
 import subprocess
 import sys
 
@@ -210,3 +211,14 @@ def test_the_demo_is_the_same_in_every_process():
     found = {subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(2)}
     assert len(found) == 1
     assert len({row["prompt"] for row in pairs(silent)}) == len(pairs(silent))
+
+
+def test_planting_many_canaries_says_how_far_it_is_and_what_the_most_of_their_exposure_is(study, tokenizer):
+    told = []
+    found = load_data(study(evaluate={"canaries": 600}), tokenizer, lambda *one: told.append(one))
+    assert [one for one in told if "canaries" in one[0]] == [
+        ("planting canaries", at, 600, "rows") for at in (0, 256, 512)
+    ]
+    (note,) = [one for one in found.notes if "canaries are planted" in one]
+    most = max(one.secrets for one in found.canaries)
+    assert note.startswith("600 canaries") and f"at most {math.log2(most):.1f} bits" in note

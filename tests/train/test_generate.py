@@ -50,6 +50,7 @@ def test_the_command_says_what_peft_alone_says(adapter, folder):
     assert done.returncode == 0, done.stderr
     assert done.stdout.rstrip("\n") == by_peft_alone(folder, adapter, "join the file", 12).rstrip("\n")
     assert done.stderr.startswith("loading ") and done.stderr.count("\n") == 1  # and no library's chatter
+    assert ", on the CPU" in done.stderr or torch.cuda.is_available(), "where it computes is said"
 
 
 def test_what_is_no_adapter_is_explained(tmp_path, capsys):

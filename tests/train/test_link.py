@@ -1,4 +1,4 @@
-"""A worker's link tells the engine alone."""
+"""A worker's link tells the engine alone, and goes on whatever it is given to tell."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from core.contract import events as e
 from core.contract import localsocket
 from core.train.link import Link
 from tests.stranger import needs_root
+from tests.train.engine import Engine
 
 
 @needs_root
@@ -28,3 +29,24 @@ def test_a_worker_tells_a_stranger_nothing(tmp_path, caplog):
             connection = None
         assert connection is None, "the link did not even connect"
         assert link._thread.is_alive(), "it goes on trying"
+
+
+async def test_what_cannot_be_sent_is_told_in_its_place_and_the_rest_comes(tmp_path):
+    engine = Engine(tmp_path / "e.sock")
+    await engine.open()
+    link = Link(engine.socket, "cpu-1", "s", "cpu", lambda: ())
+    common = {"at": 1.0, "study": "s", "trial": 0}
+    large = {"step": 2**70, "elapsed_s": 1.0, "metrics": {}}
+    link.tell(e.TrialReported(**common, **large))
+    link.tell(e.TrialCompleted(**common, step=2**70, values=(1.0,)))
+    link.tell(e.StudyNoted(at=2.0, study="s", text="after it"))
+    link.start()
+    try:
+        noted, failed, last = await engine.until(
+            lambda: len(engine.told) == 3 and [one for _, one in sorted(engine.told.items())]
+        )
+    finally:
+        await engine.close()
+    assert noted.level == "error" and "TrialReported of cpu-1 cannot be sent: " in noted.text
+    assert isinstance(failed, e.TrialFailed) and failed.again and "TrialCompleted" in failed.error
+    assert last.text == "after it" and link._thread.is_alive()

@@ -58,7 +58,9 @@ def test_logits_of_the_merged_model_are_those_of_the_adapter(adapter, tmp_path):
 def test_a_quantised_base_is_dequantised_and_that_is_said(adapter, tmp_path, capsys, precision):
     spec, folder = adapter(precision=precision)
     assert merge.main([str(folder), str(tmp_path / "out")]) == 0
-    assert f"the base is in {precision}: dequantising it to bf16" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"the base is in {precision}: dequantising it to bf16" in told
+    assert "on the CPU, so that no training has to make room" in told
     config = json.loads((tmp_path / "out" / "config.json").read_text())
     assert config["dtype"] == "bfloat16" and "quantization_config" not in config
     bare, tuned = said(spec, folder)

@@ -32,6 +32,26 @@ def test_a_folder_without_weights_is_explained(study, tmp_path, folder):
         load_base(study(model={"base": str(tmp_path)}), torch.device("cpu"), silent)
 
 
+@pytest.mark.parametrize(
+    ("place", "told_to"), [("/ro/hub", "cannot be written: set HF_HOME"), (__file__, "cannot be opened")]
+)
+def test_a_cache_that_cannot_be_used_is_not_blamed_on_the_network(study, monkeypatch, place, told_to):
+    """As transformers wraps what it meets on the way."""
+
+    def fetch(*_, **__):
+        try:
+            raise PermissionError(13, "Permission denied", place)
+        except PermissionError as error:
+            raise OSError(f"PermissionError at {place} when downloading a/b") from error
+
+    monkeypatch.setattr("transformers.AutoConfig.from_pretrained", fetch)
+    with pytest.raises(TrimtabError) as told:
+        load_base(study(model={"base": "a/b"}), torch.device("cpu"), silent)
+    (one,) = told.value.problems
+    assert "the base model cannot be loaded" in one.what and "network" not in one.fix
+    assert f"{place} {told_to}" in one.fix
+
+
 def test_pickled_weights_are_not_read(study, tmp_path, folder):
     shutil.copytree(folder, tmp_path / "base")
     (tmp_path / "base" / "model.safetensors").rename(tmp_path / "base" / "pytorch_model.bin")

@@ -60,6 +60,21 @@ def test_prune_ends_a_trial_with_its_reason_and_frees_its_place(bench, tmp_path)
     assert len(one.of(e.TrialPruned)) == 1
 
 
+def test_a_prune_after_the_last_step_lets_the_trial_be_evaluated_and_complete(bench, tmp_path):
+    """Its last evaluation takes several rounds, and a prune may come between two of them."""
+    one = bench(train={"steps": 4, "batch_size": 1}, evaluate={"rows": 8})
+    one.assign(tmp_path)
+    while not one.losses() or one.of(e.TrialReported)[-1].step < 4:
+        one.turn()
+    assert not [told for told in one.of(e.TrialEvaluated) if told.step == 4], "it is still to come"
+    one.pack.do(work.Prune(0, "too slow"))
+    one.finish()
+    (end,) = one.of(e.TrialCompleted)
+    assert end.step == 4 and not one.of(e.TrialPruned)
+    (note,) = [told.text for told in one.told if isinstance(told, e.StudyNoted) and "too slow" in told.text]
+    assert "trial 0" in note and "its 4 steps are done: it is evaluated and complete" in note
+
+
 def test_a_trial_that_diverges_fails_alone_and_says_what_may_help(bench, tmp_path):
     alone = bench()
     alone.assign(tmp_path, 1, seed=2)

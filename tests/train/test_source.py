@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 
 import pytest
 
@@ -226,3 +227,20 @@ def test_shown_rows_have_what_is_learnt_marked_and_are_harmless(answers, tokeniz
     assert "1 training rows are left out" in told or "1 validation rows are left out" in told
     assert "  1: no completion" in told
     assert "\x1b[32myes" in show.marked(tokenizer, found.train[0], colours=True)
+
+
+def test_a_full_cache_is_not_blamed_on_the_network(study, tokenizer, tmp_path, monkeypatch):
+    """datasets writes what it reads of a folder into the cache, and its error holds the system's."""
+    from datasets import Dataset
+
+    Dataset.from_list([{"prompt": "a", "completion": "b"}] * 9).to_parquet(tmp_path / "rows" / "a.parquet")
+    monkeypatch.setenv("TRIMTAB_CACHE", str(tmp_path / "cache"))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        with pytest.raises(TrimtabError) as told:
+            load_data(study(data={"source": str(tmp_path / "rows")}), tokenizer, silent)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    fix = told.value.problems[0].fix
+    assert "cannot be written: set TRIMTAB_CACHE to a folder of your own" in fix and "network" not in fix

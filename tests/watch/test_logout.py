@@ -82,6 +82,7 @@ def test_whoever_starts_a_study_in_such_a_session_is_told(engine, spec, monkeypa
     assert shown.err.startswith("the engine does not outlast this login: systemd ends it\n  → `loginctl")
     assert asked == [os.getpid()]  # the engine's, which may be older than this session
     monkeypatch.setattr(run.terminal, "is_there", lambda: True)
+    monkeypatch.setattr(run.terminal, "is_canvas", lambda: True)
     monkeypatch.setenv("TERM", "xterm")
     assert main([], console=lambda *_: 0) == 0
     assert "does not outlast" in capsys.readouterr().err

@@ -1,0 +1,65 @@
+"""A process in a pseudo terminal of its own, of 80×24."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import signal
+import struct
+import sys
+import termios
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+DEADLINE_S = 60.0
+# Mouse, focus, the main screen and the cursor as they were.
+LEFT = (b"\x1b[?1049l", b"\x1b[?25h", b"\x1b[?1000l", b"\x1b[?1003l", b"\x1b[?1006l", b"\x1b[?1004l")
+DRAWN = b"\x1b[?1049h"  # the alternate screen: from here on it is the console's
+
+
+class Pty:
+    """``python -P`` with these arguments; ``before`` runs in the process before Python does."""
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        before: Callable[[], object] = lambda: None,
+    ) -> None:
+        self.pid, self.file = pty.fork()
+        if self.pid == 0:  # the child
+            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+            before()
+            os.execve(sys.executable, [sys.executable, "-P", *arguments], dict(environment))
+        self.seen, self.late = b"", False
+        self.modes = self._modes()
+
+    def until(self, word: bytes | None) -> bytes:
+        """All that is written until ``word``, or until the process ends."""
+        deadline = time.monotonic() + DEADLINE_S
+        while (word is None or word not in self.seen) and time.monotonic() < deadline:
+            if not select.select([self.file], [], [], 1.0)[0]:
+                continue
+            try:
+                self.seen += os.read(self.file, 65_536)
+            except OSError:  # its other end is closed
+                return self.seen
+        self.late = word is None or word not in self.seen
+        return self.seen
+
+    def code(self) -> int:
+        """The exit code, or the signal's number below zero."""
+        if self.late:
+            os.kill(self.pid, signal.SIGKILL)
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+    def not_as_it_was(self) -> list[bytes]:
+        """What the terminal was not told when the console left, and what the driver of it changed."""
+        last = self.seen.rpartition(DRAWN)[2]
+        changed = [b"modes"] if self.modes != self._modes() else []
+        return [word for word in LEFT if DRAWN in self.seen and word not in last] + changed
+
+    def _modes(self) -> int:
+        return termios.tcgetattr(self.file)[3] & (termios.ECHO | termios.ICANON)
