@@ -32,4 +32,4 @@ def chosen(wanted: str | Sequence[int]) -> tuple[torch.device, str]:
 
 def say(text: str) -> None:
     """A word on standard error: what is written goes to standard output."""
-    print(f"{plain(text, 400)} …", file=sys.stderr, flush=True)
+    print(f"{plain(text)} …", file=sys.stderr, flush=True)

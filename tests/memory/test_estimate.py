@@ -19,7 +19,7 @@ from core.train.model import Base, rest
 
 HOST = Device("cpu", "cpu", workspace_bytes=0, context_bytes=0, slack=0.0)
 CARD = Device("cuda", "a card")
-SIZES = shrunk.Sizes(h=256, i=688, q=256, k=128, d=64, a=4, v=2048)
+SIZES = shrunk.Sizes(h=128, i=344, q=128, k=64, d=32, a=4, v=1024)
 QWEN7B = describe(
     {
         "model_type": "qwen2", "hidden_size": 3584, "intermediate_size": 18944, "num_hidden_layers": 28,
@@ -54,7 +54,7 @@ def traced(base, needs) -> int:
 @pytest.mark.parametrize(("family", "precision"), [("llama", "bf16"), ("qwen3", "fp32"), ("gpt2", "bf16")])
 def test_what_comes_and_goes_with_a_pass_is_foretold(family, precision, checkpointing, pack):
     needs = PACKS[pack]
-    sizes = shrunk.Sizes(256, 1024, 256, 256, 64, 4, 2048) if family == "gpt2" else SIZES
+    sizes = shrunk.Sizes(128, 512, 128, 128, 32, 4, 1024) if family == "gpt2" else SIZES
     base = shrunk.model(family, sizes, 4, derive.DTYPES[precision], checkpointing)
     model = describe(base.model.config.to_dict(), "a test")
     setting = Setting(precision, checkpointing=checkpointing, judged=0)

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
-import torch
-
 from core.train.quiet import compiled_at_first_call
 
 
@@ -21,14 +16,3 @@ def test_a_function_is_compiled_when_it_is_first_called_and_once():
     assert asked == []
     assert [double(2), double(3, by=5)] == [("compiled", 4), ("compiled", 15)]
     assert asked == [{"dynamic": False}]
-
-
-def test_peft_comes_without_torch_s_compiler():
-    code = (
-        "import torch; before = torch.compile; from core.train.quiet import load_peft; load_peft();"
-        "import sys, peft; assert torch.compile is before;"
-        "print(sum(name.startswith('torch._inductor.codegen') for name in sys.modules))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split()[-1] == "0", "two seconds of every worker's start"
-    assert torch.compile.__module__ == "torch"
