@@ -25,7 +25,7 @@ from core.train.model import Base, resolve, rest
 from core.train.progress import silent
 from core.train.trace import Came, Mark
 
-SEEDS = range(3)
+SEEDS = range(4)
 OF_BATCH = ("1", "RD", "RP", "N", "D", "P", "K", "C", "B", "T", "T*T", "N*T")
 
 
