@@ -209,8 +209,15 @@ def own() -> None:
     os.environ[ENV_OWNER] = str(os.getpid())
 
 
+def started(command: Sequence[str], **more: Any) -> Forked | subprocess.Popen[bytes]:
+    """The process of ``command``: forked in tests, and as a user has it started in benches."""
+    return Forked(command, **more) if ENV_FOLDER in os.environ else subprocess.Popen(command, **more)
+
+
 def ready(kind: str) -> None:
     """Wait until the zygote of a kind has imported: an engine cannot wait for it and answer, too."""
+    if ENV_FOLDER not in os.environ:
+        return
     with _connected(kind) as line:
         line.sendall(LENGTH.pack(0))
         exactly(line, STARTED.size)

@@ -40,7 +40,7 @@ class Engine:
     ) -> None:
         self.home, self.worker, self.module = home, worker, module
         self.socket = paths.socket_path(home)
-        self.process: Forked | None = None
+        self.process: Forked | subprocess.Popen[bytes] | None = None
 
     def start(self) -> Engine:
         """Start it and wait until it answers."""
@@ -51,7 +51,7 @@ class Engine:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "TRIMTAB_HOME": str(self.home)}
         command = [sys.executable, "-P", "-m", self.module, "--worker-module", self.worker]
         with (self.home / "engine.log").open("ab") as log:
-            self.process = Forked(command, stdout=log, stderr=log, cwd=self.home, env=environment)
+            self.process = zygote.started(command, stdout=log, stderr=log, cwd=self.home, env=environment)
         self.until(lambda: health(self.socket), "the engine answers")
         return self
 
