@@ -266,7 +266,11 @@ def _together(pairs: Sequence[Pair]) -> tuple[float, float]:
 
 
 def _spread(logs: Sequence[float]) -> float:
-    return max(LEAST_SPREAD, statistics.stdev(logs)) if len(logs) > 1 else LEAST_SPREAD
+    """Of their standard deviation; statistics.stdev takes exact fractions, 20 times as long."""
+    if len(logs) < 2:
+        return LEAST_SPREAD
+    mean = statistics.fmean(logs)
+    return max(LEAST_SPREAD, math.sqrt(sum((one - mean) ** 2 for one in logs) / (len(logs) - 1)))
 
 
 def line(rounds: Sequence[tuple[int, float]]) -> tuple[float, float]:
