@@ -11,6 +11,7 @@ import contextlib
 import errno
 import os
 import pwd
+import shlex
 import socket as sockets
 import stat
 import time
@@ -130,7 +131,7 @@ def _folder(address: Path) -> Iterator[int]:
             raise EngineError.of(what, str(address.parent), OWN_HOME)
         if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             what = f"other users may write into the home folder (mode {stat.S_IMODE(found.st_mode):04o})"
-            fix = f"look whether all in it is yours, then chmod 700 {address.parent}"
+            fix = f"look whether all in it is yours, then chmod 700 {shlex.quote(str(address.parent))}"
             raise EngineError.of(what, str(address.parent), fix)
         yield handle
     finally:

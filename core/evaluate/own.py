@@ -70,7 +70,7 @@ def _text(path: Path) -> str:
             raise SpecError.of(
                 "is larger than 32 MiB", str(path), "give fewer rows: a board reads all of them"
             )
-        return path.read_text("utf-8")
+        return path.read_text("utf-8-sig")  # editors write byte order marks
     except FileNotFoundError:
         raise SpecError.of("no such file", str(path), "give the path of a prompt file") from None
     except (OSError, UnicodeDecodeError) as error:

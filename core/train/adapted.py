@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from core.errors import TrimtabError
 
 TRUST = "--trust-remote-code"
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+MISSING = "missing adapter keys"  # how PEFT calls it in a warning
 IMPORTS = ("auto_mapping", "megatron_config")  # PEFT imports modules that are named there or beside
 
 
@@ -79,7 +81,13 @@ def put_on(base: Any, name: str, adapter: Path) -> Any:
     from peft import PeftModel
 
     try:
-        return PeftModel.from_pretrained(base, str(adapter)).eval()
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            whole = PeftModel.from_pretrained(base, str(adapter)).eval()
+        missing = [str(one.message) for one in told if MISSING in str(one.message)]
+        if missing:  # PEFT draws what is not there, and goes on
+            raise ValueError(missing[0])
+        return whole
     except (OSError, ValueError, RuntimeError) as error:
         raise TrimtabError.of(
             f"the adapter does not fit its base: {plain(str(error), 400)}",

@@ -52,8 +52,17 @@ def begin(factors: Factors, folder: Path) -> None:
     strange = [key for key in tensors if key not in views]
     if strange:
         raise Unfit(f"model.adapter has {_told(strange[0])}, which target_modules leaves out")
+    halves = {_other(key) for key in tensors} - tensors.keys()
+    if halves:
+        raise Unfit(f"model.adapter is not whole: one of the two factors of {_told(min(halves))} is missing")
     for key, held in tensors.items():
         _laid(views[key], held, rank, 1.0 if ".lora_A." in key else scale / factors.scale, key)
+
+
+def _other(key: str) -> str:
+    """The key of the other factor of the same layer."""
+    one, other = (".lora_A.", ".lora_B.") if ".lora_A." in key else (".lora_B.", ".lora_A.")
+    return key.replace(one, other)
 
 
 def _laid(view: torch.Tensor, held: torch.Tensor, rank: int, factor: float, key: str) -> None:

@@ -46,18 +46,39 @@ def write(adapter: Path, prompt: str, tokens: int, raw: bool = False, trusted: b
     raw = raw or (spec is not None and spec.data.format == "text")
     if tokens < 1:
         raise TrimtabError.of(f"--tokens {tokens} leaves nothing to write", "", "give 1 or more")
-    model, tokenizer = _loaded(section, adapter, "auto" if spec is None else spec.resources.devices)
-    _stream(model, tokenizer, _prompt_ids(tokenizer, prompt, raw), tokens)
+    base = _loaded(section, adapter, "auto" if spec is None else spec.resources.devices)
+    ids = _prompt_ids(base.tokenizer, prompt, raw)
+    _check_room(base, ids, tokens)
+    _stream(base.model, base.tokenizer, ids, tokens)
 
 
-def _loaded(section: ModelSection, adapter: Path, wanted: str | Sequence[int]) -> tuple[Any, Any]:
+def _check_room(base: Any, ids: list[int], tokens: int) -> None:
+    """Raises TrimtabError for tokens that the model does not know, or more than it has places for."""
+    from core.train import capacity
+
+    strange = next((one for one in ids if one >= base.vocabulary), None)
+    if strange is not None:
+        capacity.refuse(base, strange, "PROMPT")
+    if base.positions is not None and len(ids) + tokens > base.positions:
+        raise TrimtabError.of(
+            f"the prompt has {len(ids)} tokens, and the model has places for {base.positions}",
+            f"--tokens {tokens}",
+            f"give --tokens {base.positions - len(ids)} or fewer"
+            if len(ids) < base.positions
+            else "give a shorter prompt",
+        )
+
+
+def _loaded(section: ModelSection, adapter: Path, wanted: str | Sequence[int]) -> Any:
+    """The base with the adapter on it."""
     from core.train import here
     from core.train.model import load_section
 
     quieten()
     device, where = here.chosen(wanted)
     base = load_section(section, device, lambda stage, *_: here.say(f"{stage}, {where}"))
-    return adapted.put_on(base.model, base.name, adapter), base.tokenizer
+    base.model = adapted.put_on(base.model, base.name, adapter)
+    return base
 
 
 def _prompt_ids(tokenizer: Any, prompt: str, raw: bool) -> list[int]:

@@ -74,7 +74,7 @@ def resolve(name: str, progress: Progress) -> str:
                 f"model.base = {name!r}",
                 "give a folder as save_pretrained writes it, or a Hugging Face id",
             )
-        return str(folder.resolve())
+        return str(folder.absolute())
     return name
 
 

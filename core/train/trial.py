@@ -210,6 +210,11 @@ class Trial:
         return float(knobs["learning_rate"]) * shape
 
     def _finite(self, name: str, value: float) -> None:
+        if not math.isfinite(value) and self.step == 0:  # nothing was learnt yet
+            raise Diverged(
+                f"the {name} is {value} at step 1, before any update: the base itself computes it, in "
+                f"{self._base.precision}; model.precision = 'fp32' may help, or other rows"
+            )
         if not math.isfinite(value):
             raise Diverged(
                 f"the {name} is {value} at step {self.step + 1}; a lower learning_rate (now "

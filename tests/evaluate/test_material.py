@@ -81,6 +81,7 @@ def test_a_user_s_own_files_have_the_same_shapes(tmp_path):
         return tmp_path / name
 
     assert own.read(written("a.txt", "one\n\n  two \n"), "prompts") == [Prompt("one"), Prompt("two")]
+    assert own.read(written("bom.txt", "\ufeffone\n"), "prompts") == [Prompt("one")]
     assert own.read(written("b.txt", "one\ntwo\n\n\nthree"), "passages") == [
         Passage("one\ntwo"),
         Passage("three"),

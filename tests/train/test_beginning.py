@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from core.contract import events as e
 
@@ -57,3 +58,8 @@ def test_an_adapter_that_does_not_fit_makes_the_trial_infeasible_and_says_why(be
     (aside / "adapter_config.json").write_text(json.dumps({**config, "use_dora": True}))
     (aside / "adapter_model.safetensors").write_bytes((folder / "adapter_model.safetensors").read_bytes())
     assert "it is no plain LoRA" in first_loss(bench, tmp_path, aside)
+    tensors = load_file(folder / "adapter_model.safetensors")
+    lost = next(key for key in tensors if ".lora_A." in key)
+    save_file({key: one for key, one in tensors.items() if key != lost}, aside / "adapter_model.safetensors")
+    (aside / "adapter_config.json").write_text(json.dumps(config))
+    assert "is not whole: one of the two factors" in first_loss(bench, tmp_path, aside)

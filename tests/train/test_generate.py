@@ -8,11 +8,13 @@ import sys
 import pytest
 import torch
 from peft import PeftModel
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from core import paths
 from core.contract import specfile
-from core.train import generate
+from core.errors import TrimtabError
+from core.train import adapted, generate
 
 
 @pytest.fixture
@@ -71,6 +73,27 @@ def test_an_adapter_of_another_base_is_explained(adapter, capsys):
     settings.write_text(json.dumps({**json.loads(settings.read_text()), "r": 3}))
     assert generate.main([str(adapter), "hello"]) == 1
     assert "the adapter does not fit its base" in capsys.readouterr().err
+
+
+def test_an_adapter_that_is_not_whole_is_refused_and_not_drawn_at_random(adapter, capsys):
+    file = adapter / "adapter_model.safetensors"
+    tensors = load_file(file)
+    tensors.pop(next(key for key in tensors if ".lora_A." in key))
+    save_file(tensors, file, metadata={"format": "pt"})
+    assert generate.main([str(adapter), "hello"]) == 1
+    assert "missing adapter keys" in capsys.readouterr().err
+
+
+def test_more_tokens_than_the_model_has_places_or_words_for_are_refused(adapter):
+    base = generate._loaded(adapted.base_of(adapter, False)[0], adapter, "cpu")
+    base.positions = 20
+    with pytest.raises(TrimtabError, match="give --tokens 17 or fewer"):
+        generate._check_room(base, [1, 2, 3], 18)
+    with pytest.raises(TrimtabError, match="give a shorter prompt"):
+        generate._check_room(base, [1] * 20, 1)
+    generate._check_room(base, [1, 2, 3], 17)
+    with pytest.raises(TrimtabError, match="larger than the model's embedding"):
+        generate._check_room(base, [base.vocabulary], 1)
 
 
 def test_escape_sequences_of_a_model_are_not_obeyed(folder, capsys):

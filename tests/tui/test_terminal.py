@@ -40,7 +40,13 @@ def opened(kind: str, home: Path) -> Pty:
 
 @pytest.mark.parametrize(
     ("kind", "number"),
-    [("calm", signal.SIGTERM), ("calm", signal.SIGHUP), ("stuck", signal.SIGTERM), ("broken", None)],
+    [
+        ("calm", signal.SIGTERM),
+        ("calm", signal.SIGHUP),
+        ("calm", signal.SIGQUIT),
+        ("stuck", signal.SIGTERM),
+        ("broken", None),
+    ],
 )
 def test_the_terminal_is_as_it_was(kind, number, tmp_path):
     one = opened(kind, tmp_path)
