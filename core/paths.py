@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from platformdirs import user_cache_path, user_data_path
@@ -40,10 +40,12 @@ def cache() -> Path:
     return usual if is_writable(usual) else home() / "cache"
 
 
-def hub_cache() -> Path:
-    """Where huggingface_hub keeps what it has fetched, as its variables say."""
-    home_ = os.environ.get("HF_HOME") or str(expanded("~/.cache/huggingface"))
-    return expanded(os.environ.get("HF_HUB_CACHE") or Path(home_) / "hub")
+def hub_cache(environment: Mapping[str, str] | None = None) -> Path:
+    """Where huggingface_hub keeps what it has fetched, as the variables of ``environment`` say, by default
+    this process's own."""
+    said = os.environ if environment is None else environment
+    home_ = said.get("HF_HOME") or str(expanded("~/.cache/huggingface"))
+    return expanded(said.get("HF_HUB_CACHE") or Path(home_) / "hub")
 
 
 def expanded(text: str | Path) -> Path:

@@ -7,6 +7,7 @@ import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -45,7 +46,10 @@ class Foresight:
         ledger: Ledger,
         clock: Callable[[], float] = time.monotonic,
         sharing: Sharing | None = None,
+        hub: Path | None = None,
     ) -> None:
+        """``hub`` is the hub's cache as the study's workers know it, where it is not the engine's."""
+        self._hub = hub
         self._clock, self._sharing = clock, sharing or Sharing()
         self._spec, self._devices, self._machine, self._ledger = spec, devices, machine, ledger
         self._model: Model | None = None
@@ -61,7 +65,9 @@ class Foresight:
             try:
                 section, kind = self._spec.model, self._read(self._devices[0].label).kind
                 dtype = weights.dtype(section.precision, kind)
-                self._model = config.model(section.base, section.revision, fetch=False, dtype=dtype)
+                self._model = config.model(
+                    section.base, section.revision, fetch=False, dtype=dtype, hub=self._hub
+                )
                 self.why_not = ""
             except TrimtabError as error:
                 self.why_not = error.problems[0].what

@@ -187,7 +187,10 @@ class Studies:
     def _foresight(self, spec: Spec, given: dict[str, str] | None = None) -> Foresight:
         environment = self._environments.with_(given) if given else self._environments.of(spec.study.name)
         devices = self._devices.of(spec, environment)
-        return Foresight(spec, devices, lambda: self.state.machine, self._ledger, sharing=self._sharing)
+        hub = paths.hub_cache(environment)
+        return Foresight(
+            spec, devices, lambda: self.state.machine, self._ledger, sharing=self._sharing, hub=hub
+        )
 
     def _say(self, study: str, texts: Iterable[str], level: str = "info") -> None:
         """For the study's event list."""

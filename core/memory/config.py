@@ -31,12 +31,14 @@ def model(
     fetch: bool = True,
     dtype: str = "bf16",
     say: sketches.Say | None = None,
+    hub: Path | None = None,
 ) -> Model:
-    """What the configuration of ``base`` says; ``fetch``: ask the hub when it is nowhere here. A family that
+    """What the configuration of ``base`` says; ``fetch``: ask the hub when it is nowhere here, ``hub`` being
+    its cache where that is not this process's. A family that
     is not known by heart has forms of its own in ``dtype`` when it was traced before; with ``say`` it is
     traced now. Raises TrimtabError when there is no configuration, or none of use."""
     where = f"model.base = {plain(base, 200)!r}"
-    found = read(base, revision, fetch)
+    found = read(base, revision, fetch, hub)
     inner = found.get("text_config")
     family = str((inner if isinstance(inner, dict) else found).get("model_type", ""))
     if family in forms.table():
@@ -49,9 +51,11 @@ def model(
     return describe(found, where)
 
 
-def read(base: str, revision: str | None = None, fetch: bool = True) -> dict[str, Any]:
+def read(
+    base: str, revision: str | None = None, fetch: bool = True, hub: Path | None = None
+) -> dict[str, Any]:
     """The configuration itself. Raises TrimtabError when there is none."""
-    return _config(base, revision, f"model.base = {plain(base, 200)!r}", fetch)
+    return _config(base, revision, f"model.base = {plain(base, 200)!r}", fetch, hub)
 
 
 def here(base: str, revision: str | None = None) -> bool:
@@ -60,13 +64,13 @@ def here(base: str, revision: str | None = None) -> bool:
     return local or _cached(base, revision) is not None
 
 
-def _config(base: str, revision: str | None, where: str, fetch: bool) -> dict[str, Any]:
+def _config(base: str, revision: str | None, where: str, fetch: bool, hub: Path | None) -> dict[str, Any]:
     if base == DEMO:
         return SMOLLM2
     folder = paths.expanded(base)
     if folder.exists() or base.startswith(("/", ".", "~")):
         return _read(folder if folder.is_file() else folder / "config.json", where)
-    cached = _cached(base, revision)
+    cached = _cached(base, revision, hub)
     if cached is None and not fetch:
         raise TrimtabError.of("the configuration is not here yet", where, "a worker fetches it when it loads")
     return _read(cached or _fetched(base, revision, where), where)
@@ -88,9 +92,9 @@ def _read(file: Path, where: str) -> dict[str, Any]:
     return found
 
 
-def _cached(base: str, revision: str | None) -> Path | None:
+def _cached(base: str, revision: str | None, hub: Path | None = None) -> Path | None:
     """The file in the hub's cache, as huggingface_hub lays it out; reading it needs no library."""
-    place = paths.hub_cache() / f"models--{base.replace('/', '--')}"
+    place = (hub or paths.hub_cache()) / f"models--{base.replace('/', '--')}"
     try:
         commit = (place / "refs" / (revision or "main")).read_text().strip()
     except OSError:

@@ -210,16 +210,13 @@ class Trial:
         return float(knobs["learning_rate"]) * shape
 
     def _finite(self, name: str, value: float) -> None:
-        if not math.isfinite(value) and self.step == 0:  # nothing was learnt yet
-            raise Diverged(
-                f"the {name} is {value} at step 1, before any update: the base itself computes it, in "
-                f"{self._base.precision}; model.precision = 'fp32' may help, or other rows"
-            )
-        if not math.isfinite(value):
-            raise Diverged(
-                f"the {name} is {value} at step {self.step + 1}; a lower learning_rate (now "
-                f"{self.knobs['learning_rate']:g}) or clip_norm (now {self.knobs['clip_norm']:g}) may help"
-            )
+        if math.isfinite(value):
+            return
+        why = f"; a lower learning_rate (now {self.knobs['learning_rate']:g}) or clip_norm (now "
+        why += f"{self.knobs['clip_norm']:g}) may help"
+        if self.step == 0:  # nothing was learnt yet
+            why = f", before any update: it comes of the base in {self._base.precision}, or of the rows"
+        raise Diverged(f"the {name} is {value} at step {self.step + 1}{why}")
 
     def _evaluate(self) -> Generator[Want, tuple[Done, float], str]:
         """Judge on the validation rows. Returns the reason to stop, or ""."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from core import paths
 from core.contract import events as e
 from core.contract import state as s
 from core.contract import wire, work
@@ -220,6 +222,19 @@ def test_a_worker_is_told_of_a_bound_once(base):
     weighing.bind(one, worker)
     (bound,) = sent
     assert isinstance(bound, work.Bound) and bound.tokens >= 1024
+
+
+def test_a_base_is_known_from_the_hub_cache_of_the_study_s_own_environment(tmp_path):
+    place = tmp_path / "models--org--base"
+    (place / "refs").mkdir(parents=True)
+    (place / "refs" / "main").write_text("abc")
+    (place / "snapshots" / "abc").mkdir(parents=True)
+    (place / "snapshots" / "abc" / "config.json").write_text(json.dumps(QWEN))
+    spec = parse(study("org/base").spec)
+    machine = lambda: card(80)  # noqa: E731
+    assert Foresight(spec, [GPU0], machine, Ledger()).model is None
+    assert Foresight(spec, [GPU0], machine, Ledger(), hub=tmp_path).model is not None
+    assert paths.hub_cache({"HF_HOME": "/x"}) == Path("/x/hub")
 
 
 def test_a_worker_starts_before_the_first_trial_only_where_one_of_train_would_fit(base):
