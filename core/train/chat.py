@@ -149,6 +149,16 @@ class Chat:
 
     # -- what cannot be trained on, and what a person should know ----------------------------------
 
+    def held(self, words: str) -> tuple[str, ...]:
+        """A remark on plain text with control tokens. It is trained on, for whoever renders chats himself
+        writes such."""
+        found = self._control.search(words) if self._control else None
+        if found is None:
+            return ()
+        return (
+            f"the words hold control tokens such as {plain(found.group(), 40)!r}, and they stand as such",
+        )
+
     def _refuse_control_tokens(self, turns: list[Turn], tools: Any) -> None:
         for one in texts([turns, tools]) if self._control else ():
             found = self._control.search(one)  # type: ignore[union-attr]

@@ -80,7 +80,7 @@ class Form:
             words = text(row.get(self._keys.text_key), self._keys.text_key)
             if not words:
                 raise Formless("the text is empty")
-            return Text(words + end, ((0, len(words + end)),))
+            return Text(words + end, ((0, len(words + end)),), (), self._chat.held(words))
         return self._instruction(row, end)
 
     def segments(self, row: Raw) -> list[tuple[str, bool]]:
@@ -104,7 +104,8 @@ class Form:
         if self.tokenizer.chat_template:
             turns = [{"role": "user", "content": asked}, {"role": "assistant", "content": said}]
             return self._chat.read(turns, _tools(row))
-        return Text(asked + said + end, ((len(asked), len(asked + said + end)),))
+        learnt = (len(asked), len(asked + said + end))
+        return Text(asked + said + end, (learnt,), (), self._chat.held(asked + said))
 
     def _asked(self, row: Raw, prompt: str) -> str:
         """The prompt with its companion, where the row has one that is filled."""

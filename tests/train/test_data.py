@@ -57,6 +57,14 @@ def test_plain_text_is_learnt_whole_and_ended(study, tokenizer, tmp_path):
     assert row.ids == row.labels
 
 
+def test_control_tokens_in_plain_text_are_trained_on_and_told(study, tokenizer, tmp_path):
+    said = "<|im_start|>user\nopen<|im_end|>"  # as somebody renders chats himself
+    rows = [{"text": said}] * 2 + [{"text": "find the file"}] * 2
+    spec = study(data={"source": rows_file(tmp_path / "a.jsonl", rows), "validation": 0.5})
+    notes = " ".join(load_data(spec, tokenizer, silent).notes)
+    assert "rows the words hold control tokens such as '<|im_" in notes and "they stand as such" in notes
+
+
 @pytest.mark.parametrize("kind", ["jsonl", "json", "csv", "parquet"])
 def test_every_file_format_gives_the_same_rows(study, tmp_path, kind):
     import pandas
