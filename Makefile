@@ -10,7 +10,7 @@ demo: $(STAMP)
 	@$(BIN)/trimtab run configs/demo.toml
 
 test: $(STAMP)
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup tests
+	@$(BIN)/python -m pytest -n 3 --dist loadgroup tests
 
 check: static test
 

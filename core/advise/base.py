@@ -12,8 +12,8 @@ from core.contract import modules
 from core.contract.plain import plain
 from core.memory import config, forms
 from core.memory.model import EXPERTS, Model, describe
+from core.memory.model import positions as made_for
 
-POSITIONS = ("max_position_embeddings", "n_positions")
 ACTIVE = ("num_experts_per_tok", "num_experts_per_token", "moe_topk")
 MOE_WIDTHS = ("moe_intermediate_size", "expert_intermediate_size", "intermediate_size", "ffn_dim")
 
@@ -54,7 +54,7 @@ def base(name: str, fetch: bool = True) -> Base:
     if isinstance(inner, Mapping):
         flat = {**found, **inner, "tie_word_embeddings": found.get("tie_word_embeddings", True)}
         del flat["text_config"]
-    positions = next((flat[key] for key in POSITIONS if isinstance(flat.get(key), int)), 0)
+    positions = made_for(flat)
     experts = next((flat[key] for key in EXPERTS if _count(flat.get(key)) > 1), 0)
     if experts:
         return _mixture(name, flat, int(experts), positions)

@@ -8,6 +8,7 @@ from core.contract.plain import plain
 from core.train import capacity
 from core.train.data import MASKED, Row, beginning
 from core.train.model import Base
+from core.train.positions import made_for
 
 LONGEST = 1 << 20  # tokens, where a model names no limit
 
@@ -18,8 +19,7 @@ class Asking:
     def __init__(self, base: Base) -> None:
         self._base, self._tokenizer = base, base.tokenizer
         self._larger = len(base.tokenizer) > base.vocabulary
-        config = base.model.config.get_text_config()
-        self.context = int(getattr(config, "max_position_embeddings", 0) or LONGEST)
+        self.context = made_for(base.model) or LONGEST
 
     def ids(self, text: str) -> list[int]:
         """The tokens of ``text``, with nothing added. Raises TrimtabError for one that the model lacks."""

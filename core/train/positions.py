@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-SIZES = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len")  # what configurations call it
+from core.memory.model import POSITIONS
+
 SPARE = 8  # rows that an embedding of positions may have before the first token's: OPT has 2
 TABLED = ("mpt",)  # families whose attention has a table of places that is made as it is needed
 
@@ -14,7 +15,7 @@ TABLED = ("mpt",)  # families whose attention has a table of places that is made
 def made_for(model: Any) -> int | None:
     """The longest sequence that the model was made for, as its configuration says."""
     config = model.config.get_text_config()
-    found = (getattr(config, name, None) for name in SIZES)
+    found = (getattr(config, name, None) for name in POSITIONS)
     return next((one for one in found if isinstance(one, int) and one > 0), None)
 
 

@@ -49,10 +49,10 @@ def keep(folder, told):
 
 
 def test_a_bundle_holds_all_that_a_rerun_and_a_reader_need(study, tmp_path, capsys):
-    out = tmp_path / "out"
+    out = tmp_path / "the out"
     assert main(["export", "tidy-7b", "--out", str(out)]) == exits.OK
     printed = capsys.readouterr().out
-    assert "trial 4 (complete), 5 trials in all" in printed and f"trimtab rerun {out}" in printed
+    assert "trial 4 (complete), 5 trials in all" in printed and f"trimtab rerun '{out}'" in printed
     names = {one.relative_to(out).as_posix() for one in out.rglob("*") if one.is_file()}
     assert names >= {
         "study.toml", "versions.json", "data.json", "trials.csv", "trials.parquet", "trials.json",
