@@ -57,9 +57,7 @@ def _locks(file: int, place: Path) -> Finding:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        fix = (
-            "set TRIMTAB_HOME to a local disk, or study.storage = 'journal:FILE': SQLite needs locks"
-        )
+        fix = "set TRIMTAB_HOME to a local disk, or study.storage = 'journal:FILE': SQLite needs locks"
         return Finding("file locks", WARN, f"none in {place}: {error.strerror or error}", fix)
     return Finding("file locks", OK, f"they work in {place}")
 
