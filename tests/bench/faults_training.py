@@ -119,7 +119,7 @@ def nan(count: int) -> Outcome:
         since = time.monotonic()
         bench.finish()
         told = bench.of(e.TrialFailed, 1)
-        if told and "learning_rate" in told[0].error and bench.of(e.TrialCompleted, 2):
+        if told and "is nan" in told[0].error and bench.of(e.TrialCompleted, 2):
             outcome.recovered(since)
     return outcome
 
