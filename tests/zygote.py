@@ -47,8 +47,9 @@ LIBRARIES = {  # of each kind of process; torch and optuna stay out of each othe
         "peft",
     ),
 }
-# their environment is looked at from outside, where a forked process shows its zygote's
-AS_EVER = ("tests.daemon.carded_worker", "tests.daemon.environment_worker")
+# their environment, which a forked process has from its zygote, is looked at; or they read their input
+AS_EVER = ("tests.daemon.carded_worker", "tests.daemon.environment_worker", "tests.daemon.waiting_spare",
+           "core.train.spare")  # fmt: skip
 COMMAND_BYTES = 2000  # room for the command line of what is forked
 LENGTH = struct.Struct("<I")
 STARTED, ENDED = struct.Struct("<i"), struct.Struct("<i")

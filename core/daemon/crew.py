@@ -21,6 +21,7 @@ from core import cores, paths
 from core.contract import wire, work
 from core.contract.process import born, lives
 from core.daemon.placement import CPU, Slot
+from core.daemon.spare import SpareWorker
 from core.errors import TrimtabError
 from core.store import runs
 
@@ -93,6 +94,8 @@ class Crew:
         self._of_study = environment or (lambda study: os.environ)
         self._gone = gone
         self.workers: dict[str, Worker] = {}
+        self.spare = SpareWorker()
+        self._latest: tuple[Slot, str] | None = None  # of the latest worker: its device, its study
         self.known: set[str] = set()  # all that this engine ever had: their loss is told
 
     def of(self, study: str) -> list[Worker]:
@@ -102,23 +105,24 @@ class Crew:
     def start(self, study: str, folder: Path, slot: Slot, lease_s: float, module: str) -> Worker:
         """Start a worker process on ``slot``. It belongs to no terminal and not to the engine's life."""
         name = f"{slot.label}-{secrets.token_hex(3)}"
-        with open(runs.worker_log(folder, name), "ab", opener=paths.no_link) as out:
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-m", module, str(folder), name, slot.torch_device],
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-                start_new_session=True,
-                cwd=folder,
-                env=self._environment(slot, self._of_study(study)),
-            )
+        arguments = [str(folder), name, slot.torch_device]
+        environment, output = self._environment(slot, self._of_study(study)), runs.worker_log(folder, name)
+        self._latest = slot, study
+        spare = self.spare.take(module, arguments, environment, output, folder)
+        process = spare or _started(module, arguments, environment, output, folder)
         for gone in self.known - self.workers.keys():  # lost: this one is in the place of such
             _forget(folder, gone)
         _note_process(folder, name, process.pid)
         worker = Worker(name, study, slot.label, folder, lease_s, process.pid, process)
         self._add(worker)
-        log.info("worker %s of %s: process %d", name, study, process.pid)
+        log.info("worker %s of %s: %sprocess %d", name, study, "the spare " if spare else "", process.pid)
         return worker
+
+    def keep_spare(self, slot: Slot) -> None:
+        """Have a spare worker ready for the device and the environment that the latest worker had; for
+        ``slot`` and the engine's own environment where there was none yet."""
+        slot, study = self._latest or (slot, "")
+        self.spare.keep(self._environment(slot, self._of_study(study)))
 
     def _environment(self, slot: Slot, own: Mapping[str, str]) -> dict[str, str]:
         """The study's ``own`` with what a worker must know; a spin count where nothing is said of it."""
@@ -203,6 +207,21 @@ class Crew:
         for worker in list(self.workers.values()):
             worker.kill()
             self._drop(worker, why)
+
+
+def _started(
+    module: str, arguments: list[str], environment: Mapping[str, str], output: Path, folder: Path
+) -> subprocess.Popen:
+    with open(output, "ab", opener=paths.no_link) as out:
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", module, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+            cwd=folder,
+            env=environment,
+        )
 
 
 def _note_process(folder: Path, name: str, pid: int) -> None:

@@ -29,3 +29,8 @@ class Devices:
         """What a person may not expect of them; empty where there is nothing."""
         machine, wanted = self._supervisor.state.machine, spec.resources.devices
         return placement.note(wanted, found, machine.devices, visible(environment), machine.why_none)
+
+    def first(self, environment: dict[str, str]) -> Slot:
+        """The device that a study with ``devices = "auto"`` would use first. Raises TrimtabError: none."""
+        machine = self._supervisor.state.machine
+        return placement.slots("auto", machine.devices, visible(environment), machine.why_none)[0]

@@ -16,6 +16,7 @@ from pathlib import Path
 from core import paths
 from core.contract import wire
 from core.contract.state import LIVE_STUDY
+from core.daemon import spare
 from core.daemon.background import kept_going
 from core.daemon.boards import BoardFeed
 from core.daemon.hub import Hub
@@ -27,10 +28,11 @@ from core.daemon.server import Server
 from core.daemon.studies import Studies
 from core.daemon.supervisor import Supervisor
 from core.daemon.telling import Telling
-from core.errors import EngineError, RefusedError
+from core.errors import EngineError, RefusedError, TrimtabError
 
 log = logging.getLogger("trimtab.engine")
 
+SPARE_AFTER_S = 2.0  # `trimtab run` starts an engine and, at once, a study: the two come first
 IDLE_S = 600.0  # an engine without console and study leaves after this
 
 
@@ -55,7 +57,7 @@ class Engine:
         self._home = home
         self._hub = Hub()
         self._supervisor = Supervisor(self._hub)
-        self._socket = paths.socket_path(home)
+        self._socket, self._worker_module = paths.socket_path(home), worker_module
         self._studies = Studies(self._supervisor, self._socket, search, worker_module)
         self._boards = BoardFeed(self._supervisor)
         self._leave = asyncio.Event()
@@ -81,6 +83,8 @@ class Engine:
             _part("the watch for idleness", self._watch_idle),
             _part("the renewal of the lock", partial(_renewed, lock)),
         ]
+        if self._worker_module == spare.FOR:
+            tasks.append(_part("the spare worker", self._keep_spare))
         self._listen_for_signals()
         await self._leave.wait()
         log.info("leaving: %s", self._why)
@@ -89,6 +93,7 @@ class Engine:
         for task in tasks:
             task.cancel()
         await server.close()
+        self._studies.crew.spare.drop()
         self._boards.close()
         with contextlib.suppress(FileNotFoundError):
             self._socket.unlink()
@@ -122,6 +127,14 @@ class Engine:
                 self._why = "nothing to do"
                 self._leave.set()
                 return
+
+    async def _keep_spare(self) -> None:
+        """While no study runs, keep a spare worker ready; runs until cancelled."""
+        while True:
+            await asyncio.sleep(SPARE_AFTER_S)
+            if not self._studies.alive():
+                with contextlib.suppress(TrimtabError):  # no device to use: a study will say why
+                    self._studies.keep_spare()
 
 
 async def _renewed(lock: EngineLock) -> None:

@@ -88,6 +88,10 @@ class Studies:
         """Does any study run?"""
         return any(study.state in s.LIVE_STUDY for study in self.state.studies.values())
 
+    def keep_spare(self) -> None:
+        """Have a spare worker ready. Raises TrimtabError where there is no device for it."""
+        self.crew.keep_spare(self._devices.first(self._environments.of("")))
+
     # -- taking up ---------------------------------------------------------------------------------
 
     def load(self) -> None:

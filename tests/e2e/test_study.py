@@ -38,6 +38,15 @@ def test_from_the_file_to_the_best_adapter(cold: House):
         assert steps == sorted(set(steps)) and steps[-1] == 20
         assert [one.step for one in board.Scalars("eval/loss")] == [5, 10, 15, 20]
     assert set(house.state().studies["tiny"].trials[0].knobs) == set(KNOBS)
+    the_next_study_is_trained_by_the_spare_worker(house)
+
+
+def the_next_study_is_trained_by_the_spare_worker(house: House) -> None:
+    log = house.home / "engine.log"
+    house.until(lambda study: "libraries loaded in" in log.read_text(), "a spare worker waits")
+    house.file.write_text(house.write(1, 5).read_text().replace('name = "tiny"', 'name = "next"'))
+    assert "study complete: 1 of 1" in house.trimtab("run", str(house.file), "--headless")
+    assert "of next: the spare process" in log.read_text()
 
 
 def test_steered_by_keys_detached_and_found_again(house: House, monkeypatch):

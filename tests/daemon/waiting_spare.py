@@ -1,0 +1,14 @@
+"""In the place of ``core.train.spare``: the same process without torch, which writes down what it became."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from core.train.spare import become
+
+raw = sys.stdin.buffer.read()
+if raw:
+    become(json.loads(raw))
+    said = {"arguments": sys.argv[1:], "folder": str(Path.cwd()), "environment": dict(os.environ)}
+    print(json.dumps(said), flush=True)
