@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 from textual.pilot import Pilot
@@ -97,6 +98,7 @@ def test_picture(snap_compare, tmp_path, scene, size, keys):
     socket = tmp_path / "e.sock"
     app = TrimtabApp(socket, None, clock=lambda: NOW)
     backends: list[Backend] = []
+    asked = count_requests(app)
 
     async def before(pilot: Pilot) -> None:
         backend = Backend(socket, state_of(*SCENES[scene]))
@@ -105,18 +107,34 @@ def test_picture(snap_compare, tmp_path, scene, size, keys):
         await backend.open()
         while not app.engine.attached:
             await pilot.pause(0.05)
-        await _settled(app, pilot)
+        await _settled(app, pilot, asked)
         for key in keys:
             await pilot.press(key)
             if key not in "jv" and not (isinstance(app.focused, Input) and len(key) == 1):
-                await _settled(app, pilot)  # else it only moves on, or more is typed
-        await _settled(app, pilot)
+                await _settled(app, pilot, asked)  # else it only moves on, or more is typed
+        await _settled(app, pilot, asked)
 
     assert snap_compare(app, terminal_size=size, run_before=before)
 
 
-async def _settled(app: TrimtabApp, pilot: Pilot) -> None:
-    """Wait until two pictures in a row are the same and show all that came; cursors stand still."""
+def count_requests(app: TrimtabApp) -> set[object]:
+    """The requests that the engine has not answered yet, as a set that is kept up to date."""
+    real, waiting = app.engine.ask, set()
+
+    async def ask(request: Any) -> Any:
+        waiting.add(token := object())
+        try:
+            return await real(request)
+        finally:
+            waiting.discard(token)
+
+    app.engine.ask = ask  # type: ignore[method-assign]
+    return waiting
+
+
+async def _settled(app: TrimtabApp, pilot: Pilot, waiting: set[object]) -> None:
+    """Wait until two pictures in a row are the same, show all that came, and no answer is still to come;
+    cursors stand still."""
     before = ""
     for field in app.screen.query(Input):
         field.cursor_blink = False
@@ -125,7 +143,7 @@ async def _settled(app: TrimtabApp, pilot: Pilot) -> None:
         app.screen.refresh()
         await pilot.pause()
         now = _text(app)
-        if now == before and app._drawn[0] == app.engine.version:
+        if now == before and app._drawn[0] == app.engine.version and not waiting:
             return
         before = now
 
