@@ -152,7 +152,7 @@ def keep(file: Path, content: bytes) -> None:
 
 
 def socket_path(of_home: Path | None = None) -> Path:
-    """The engine's Unix socket, in the home folder; it is reached by ``core.contract.localsocket``."""
+    """The engine's Unix socket, in the home folder; it is reached by ``core.contract.wire.local_socket``."""
     return (of_home or home()) / "engine.sock"
 
 

@@ -28,7 +28,7 @@ def main() -> None:
     listener.bind(path)
     listener.listen(64)
     if kind == "worker":
-        from core.train.quiet import quieten
+        from core.train.quiet_libraries import quieten
 
         quieten()
     for name in LIBRARIES[kind]:
@@ -65,8 +65,8 @@ def main() -> None:
 def _warmed() -> None:
     """Search a little, in a study that is thrown away: a first SQLite file costs a search process 0.8 s,
     since Optuna imports alembic and SQLAlchemy configures its mappers only then."""
-    from core.search.oracle import Oracle
-    from core.search.reader import Reader
+    from core.search.process.storage_reader import Reader
+    from core.search.study.optuna_study import Oracle
     from tests.search import studies
 
     with tempfile.TemporaryDirectory() as folder:

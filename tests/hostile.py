@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from rich.cells import cell_len
 
-from core.contract.plain import UNSAFE
+from core.contract.text.sanitize import UNSAFE
 
 TEXTS = (
     "[bold red]markup[/bold red] [/] [",

@@ -32,16 +32,16 @@ ROOT = Path(__file__).resolve().parents[1]
 ENV_FOLDER, ENV_OWNER = "TRIMTAB_TESTS_ZYGOTES", "TRIMTAB_TESTS_OWNER"
 SCRIPTED = tuple(f"tests.daemon.{name}_worker" for name in ("scripted", "scoring", "late"))
 LIBRARIES = {  # of each kind of process; torch and optuna stay out of each other's and of the engine's
-    "engine": ("core.daemon.engine", *SCRIPTED),
-    "search": ("core.search.serve", "optuna.storages", "sqlalchemy.dialects.sqlite"),
+    "engine": ("core.daemon.server.engine", *SCRIPTED),
+    "search": ("core.search.process.search_server", "optuna.storages", "sqlalchemy.dialects.sqlite"),
     "worker": (
-        "core.train.worker",
-        "core.train.data",
-        "core.train.model",
-        "core.train.pack",
-        "core.train.capacity",
-        "core.train.causality",
-        "core.train.writer",
+        "core.train.commands.worker",
+        "core.train.data.dataset",
+        "core.train.base.base_model",
+        "core.train.pack.trial_pack",
+        "core.train.data.capacity_check",
+        "core.train.base.causality_check",
+        "core.train.pack.writer_thread",
         "transformers.models.llama.modeling_llama",
         "transformers.models.auto.tokenization_auto",
         "peft",
@@ -49,7 +49,7 @@ LIBRARIES = {  # of each kind of process; torch and optuna stay out of each othe
 }
 # their environment, which a forked process has from its zygote, is looked at; or they read their input
 AS_EVER = ("tests.daemon.carded_worker", "tests.daemon.environment_worker", "tests.daemon.waiting_spare",
-           "core.train.spare")  # fmt: skip
+           "core.train.commands.spare_process")  # fmt: skip
 COMMAND_BYTES = 2000  # room for the command line of what is forked
 LENGTH = struct.Struct("<I")
 STARTED, ENDED = struct.Struct("<i"), struct.Struct("<i")

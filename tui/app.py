@@ -10,22 +10,22 @@ from textual import events
 from textual.app import App, SystemCommand
 from textual.screen import Screen
 
-from core.contract import state as s
-from core.contract import wire
-from core.contract.plain import plain
+from core.contract.state import study_state as s
+from core.contract.text.sanitize import plain
+from core.contract.wire import console_api
 from core.errors import TrimtabError
-from tui import terminal
-from tui.engine import Engine
-from tui.keys import ALWAYS, bindings
-from tui.look import DEFAULT, Palette, themes
-from tui.screens.base import StudyScreen
-from tui.screens.boards import BoardsScreen
-from tui.screens.help import Help
-from tui.screens.insight import InsightScreen
-from tui.screens.memory import MemoryScreen
-from tui.screens.steering import SteeringScreen
-from tui.screens.studies import Studies
-from tui.screens.study import AllTrials
+from tui import terminal_restore
+from tui.base.base_screen import StudyScreen
+from tui.base.help_screen import Help
+from tui.boards.boards_screen import BoardsScreen
+from tui.engine_connection import Engine
+from tui.insight.insight_screen import InsightScreen
+from tui.key_bindings import ALWAYS, bindings
+from tui.memory.memory_screen import MemoryScreen
+from tui.steering.steering_actions import SteeringScreen
+from tui.study.study_picker import Studies
+from tui.study.study_screen import AllTrials
+from tui.theme_colors import DEFAULT, Palette, themes
 
 PACE_S = 0.2  # at most five pictures a second, however much happens
 CLOCK_S = 1.0  # elapsed times move on though nothing happens
@@ -89,11 +89,11 @@ class TrimtabApp(App[None]):
         """A short word at the side."""
         self.notify(plain(text, 300), timeout=3, markup=False)
 
-    def ask(self, request: wire.AnyRequest) -> None:
+    def ask(self, request: console_api.AnyRequest) -> None:
         """Send a request; a refusal is shown with its reason. The screen changes when the event comes."""
         self.run_worker(self._ask(request), group="requests", exit_on_error=False)
 
-    async def _ask(self, request: wire.AnyRequest) -> None:
+    async def _ask(self, request: console_api.AnyRequest) -> None:
         try:
             await self.engine.ask(request)
         except TrimtabError as error:
@@ -108,7 +108,7 @@ class TrimtabApp(App[None]):
         """Paint first, then attach."""
         self.push_screen(AllTrials())
         if not self.is_headless:
-            terminal.resume_in_order(self._driver)
+            terminal_restore.resume_in_order(self._driver)
         self.call_after_refresh(self._follow)
         self.set_interval(PACE_S, self._draw)
         for fault in self._faults:
@@ -152,11 +152,11 @@ class TrimtabApp(App[None]):
 
     def action_suspend_process(self) -> None:
         """Back to the shell, with the terminal as it was; `fg` comes back."""
-        if not terminal.can_be_resumed():
+        if not terminal_restore.can_be_resumed():
             self.say("there is no shell behind the console that could bring it back; q detaches")
             return
         self.app_suspend_signal.publish(self)
-        terminal.suspend()
+        terminal_restore.suspend()
 
     def leave(self, code: int) -> bool:
         """Leave in order with this exit code, from a signal's handler; False where nothing is drawn."""
@@ -216,8 +216,8 @@ class TrimtabApp(App[None]):
 def run(socket: Path, study: str | None) -> int:
     """Open the console on the engine at ``socket``; returns the exit code."""
     app = TrimtabApp(socket, study)
-    terminal.leave_with_it()
-    terminal.leave_by_signal(app.leave)
+    terminal_restore.leave_with_it()
+    terminal_restore.leave_by_signal(app.leave)
     app.run()
     if app._exception is not None:
         raise app._exception

@@ -7,17 +7,17 @@ import importlib
 from collections.abc import Callable
 from pathlib import Path
 
-from core.cli import activity, exits
-from core.cli.parser import parser
-from core.contract.faults import complain as complain
-from core.contract.faults import guarded
+from core.cli import activity_line, exit_codes
+from core.cli.argument_parser import parser
+from core.contract.text.error_reports import complain as complain
+from core.contract.text.error_reports import guarded
 
 # Opens the full-screen console on an engine's socket, at a study; gives its exit code.
 Console = Callable[[Path, str | None], int]
 
 
 def main(argv: list[str], console: Console | None = None) -> int:
-    """Run the verb in ``argv``; the exit code is one of core.cli.exits.TABLE."""
+    """Run the verb in ``argv``; the exit code is one of core.cli.exit_codes.TABLE."""
     known = next((one for one in argv[:1] if one.isidentifier()), "")
     name = f"trimtab {known}".strip()
     return guarded(name, lambda: _run(name, argv, console))
@@ -27,12 +27,12 @@ def _run(name: str, argv: list[str], console: Console | None) -> int:
     try:
         arguments = parser().parse_args(argv)
     except SystemExit as leaving:  # argparse: --help, or a usage error that it has printed
-        return leaving.code if isinstance(leaving.code, int) else exits.BAD_INPUT
+        return leaving.code if isinstance(leaving.code, int) else exit_codes.BAD_INPUT
     if arguments.version:
         print(f"trimtab {version()}")
-        return exits.OK
+        return exit_codes.OK
     arguments.console = console
-    with activity.shown(name):
+    with activity_line.shown(name):
         return _verb(arguments)
 
 

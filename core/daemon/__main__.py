@@ -1,4 +1,4 @@
-"""``python -P -m core.daemon``: the engine's process. ``core.daemon.launch`` starts it."""
+"""``python -P -m core.daemon``: the engine's process. ``core.daemon.server.engine_launch`` starts it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import signal
 import sys
 
 from core import paths
-from core.contract import logs
-from core.daemon.engine import Engine
-from core.daemon.runner import WORKER_MODULE
+from core.contract.text import log_redaction
+from core.daemon.server.engine import Engine
+from core.daemon.study.study_runner import WORKER_MODULE
 from core.errors import TrimtabError
 
 
@@ -22,7 +22,7 @@ def main() -> int:
     arguments = parser.parse_args()
     os.umask(0o077)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the terminal may vanish
-    logs.begin()
+    log_redaction.begin()
     try:
         asyncio.run(_run(arguments.worker_module))
     except TrimtabError as error:

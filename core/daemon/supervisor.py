@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from core.contract.events import LIVE, Event, Preparing, StudyNoted, TrialEvaluated, TrialReported
-from core.contract.fold import apply, refusal
-from core.contract.plain import plain
-from core.contract.secrets import Redactor
-from core.contract.state import State
-from core.daemon.hub import Hub
-from core.store.journal import Journal, frame
+from core.contract.events.event_types import LIVE, Event, Preparing, StudyNoted, TrialEvaluated, TrialReported
+from core.contract.state.event_fold import apply, refusal
+from core.contract.state.study_state import State
+from core.contract.text.sanitize import plain
+from core.contract.text.secret_redaction import Redactor
+from core.daemon.attached_consoles import Hub
+from core.store.journal_file import Journal, frame
 
 log = logging.getLogger("trimtab.supervisor")
 

@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from core.advise.base import base
-from core.advise.case import Case, Wish
-from core.advise.rows import Rows
-from core.memory import budget, device
-from core.memory.device import Device
+from core.advise.advice_case import Case, Wish
+from core.advise.base_facts import base
+from core.advise.row_statistics import Rows
+from core.memory.estimate import device_constants
+from core.memory.estimate.device_constants import Device
+from core.memory.planning import memory_budget
 
 GIB = 2**30
 LLAMA = {
@@ -48,7 +49,7 @@ def card(gib: float, name: str = "a card") -> Device:
 
 def cpu() -> Device:
     """A machine of 32 GiB without one."""
-    return device.cpu(32 * GIB, 30 * GIB)
+    return device_constants.cpu(32 * GIB, 30 * GIB)
 
 
 def written(folder: Path, name: str) -> str:
@@ -70,5 +71,5 @@ def case(
     """A question; by default a base of 1 B, 8000 rows and a card of 24 GiB."""
     there = where or card(24)
     known = Rows(rows, lengths, 0.6, "chat")
-    limit = budget.limit(None, there)
+    limit = memory_budget.limit(None, there)
     return Case(base(written(folder, name)), known, "rows.jsonl", there, limit, Wish(**wish))

@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import pytest
 
-from core.advise import page
-from core.advise.plan import Plan, plan
-from core.contract import specfile
-from core.memory import corners
-from core.memory.advice import Case as Weighed
-from core.memory.estimate import setting_of
-from core.memory.need import need
+from core.advise import spec_writer
+from core.advise.study_plan import Plan, plan
+from core.contract.spec import spec_file
+from core.memory.estimate.memory_estimate import setting_of
+from core.memory.estimate.trial_memory import need
+from core.memory.planning import space_extremes
+from core.memory.planning.memory_advice import Case as Weighed
 from tests.advise.cases import BASES, card, case, cpu
 
 
@@ -25,12 +25,12 @@ def value(found: Plan, knob: str):
 
 def weighed(one, found: Plan) -> Weighed:
     """The largest trial of the recommended study, weighed as `trimtab fit` weighs it."""
-    spec = specfile.parse(found.raw())
+    spec = spec_file.parse(found.raw())
 
     def at(knobs) -> Weighed:
         return Weighed(one.base.model, setting_of(spec), need(knobs), 1, one.device, one.limit.bytes_)
 
-    return at(corners.corners(spec, lambda knobs: at(knobs).foretold().device_bytes)[1])
+    return at(space_extremes.corners(spec, lambda knobs: at(knobs).foretold().device_bytes)[1])
 
 
 CARDS = {"llama-1b": 12, "qwen-7b": 24, "llama-70b": 80, "tiny": 4, "unheard-of": 16}
@@ -41,14 +41,14 @@ def test_the_file_is_a_study_that_fits_its_card_by_the_memory_estimate(tmp_path,
     one = case(tmp_path, name, card(gib))
     found = plan(one)
     assert found.fits and weighed(one, found).fits()
-    text = page.page(found, "a test")
+    text = spec_writer.page(found, "a test")
     assert tomllib.loads(text) == found.raw(), "the comments change nothing"
-    assert specfile.parse(tomllib.loads(text))
+    assert spec_file.parse(tomllib.loads(text))
 
 
 @pytest.mark.parametrize("name", list(BASES))
 def test_each_line_of_the_file_stands_below_its_reason_and_its_source(tmp_path, name):
-    lines = page.page(plan(case(tmp_path, name)), "a test").splitlines()
+    lines = spec_writer.page(plan(case(tmp_path, name)), "a test").splitlines()
     keys = [at for at, line in enumerate(lines) if " = " in line and not line.startswith("#")]
     assert len(keys) >= 20
     for at in keys:
@@ -88,7 +88,7 @@ def test_fewer_rows_mean_fewer_steps_smaller_batches_and_a_lower_rank(tmp_path):
     assert few.rank <= some.rank < many.rank
     assert few.whole_epochs > some.whole_epochs > many.whole_epochs
     assert many.needed_rank > many.room.rank
-    assert "expect LoRA to learn less" in page.page(plan(many), "a test").replace("\n# ", " ")
+    assert "expect LoRA to learn less" in spec_writer.page(plan(many), "a test").replace("\n# ", " ")
 
 
 def test_little_time_means_fewer_trials_that_are_halved_and_then_shorter_ones(tmp_path):
@@ -113,7 +113,7 @@ def test_an_unknown_card_says_that_its_speed_is_unknown(tmp_path):
 def test_the_sampler_follows_the_budget(tmp_path, trials, sampler):
     found = plan(case(tmp_path, trials=trials))
     assert value(found, "sampler") == sampler and value(found, "trials") == trials
-    assert specfile.parse(found.raw()).study.trials == trials
+    assert spec_file.parse(found.raw()).study.trials == trials
 
 
 def test_many_trials_feed_hyperband_and_few_search_fewer_knobs(tmp_path):
@@ -126,7 +126,7 @@ def test_a_card_that_holds_nothing_is_told_and_still_answered(tmp_path):
     assert not found.fits
     why = next(line.why for line in found.lines if line.knob == "precision")
     assert why.startswith("NOTHING FITS") and "nf4 with checkpointing takes 4" in why
-    assert specfile.parse(found.raw())
+    assert spec_file.parse(found.raw())
 
 
 def test_only_long_rows_are_cut_to_what_fits_with_the_share_that_is_cut(tmp_path):
@@ -141,7 +141,7 @@ def test_only_long_rows_are_cut_to_what_fits_with_the_share_that_is_cut(tmp_path
 @pytest.mark.parametrize("rows", [1, 2, 7, 40])
 def test_a_handful_of_rows_on_a_cpu_is_answered(tmp_path, rows):
     found = plan(case(tmp_path, "tiny", cpu(), rows=rows))
-    assert specfile.parse(found.raw())
+    assert spec_file.parse(found.raw())
     assert value(found, "precision") == "fp32" and value(found, "devices") == "cpu"
     assert any("small differences mean nothing" in one for one in found.doubts)
 
@@ -156,17 +156,17 @@ def test_a_mixture_of_experts_is_answered_roughly(tmp_path, name, experts):
     found = plan(one)
     assert any(f"a mixture of {experts} experts" in doubt for doubt in found.doubts)
     assert one.base.model.parameters > 2 * one.base.active > 0
-    assert specfile.parse(found.raw())
+    assert spec_file.parse(found.raw())
 
 
 def test_a_device_that_does_not_say_its_memory_is_answered(tmp_path):
     found = plan(case(tmp_path, where=card(0)))
-    assert specfile.parse(found.raw()) and value(found, "precision") == "bf16"
+    assert spec_file.parse(found.raw()) and value(found, "precision") == "bf16"
 
 
 @pytest.mark.parametrize("goal", ["eval/accuracy", "quality/f1", "security/exposure", "memory/alone_bytes"])
 def test_any_goal_gives_a_study_that_can_run(tmp_path, goal):
-    spec = specfile.parse(plan(case(tmp_path, goal=goal)).raw())
+    spec = spec_file.parse(plan(case(tmp_path, goal=goal)).raw())
     assert spec.study.objectives[0].metric == goal
 
 
@@ -196,5 +196,5 @@ def test_whatever_is_asked_the_answer_is_a_study_and_what_it_says_fits_does(tmp_
         rows = dice.choice([1, 3, 500, 10**7])
         one = case(tmp_path, dice.choice(list(BASES)), where, rows, tuple(lengths), **wish)
         found = plan(one)
-        assert specfile.parse(tomllib.loads(page.page(found, "a test")))
+        assert spec_file.parse(tomllib.loads(spec_writer.page(found, "a test")))
         assert not found.fits or weighed(one, found).fits(), (one.base.name, where, rows, lengths, wish)

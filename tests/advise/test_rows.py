@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from core.advise import rows
+from core.advise import row_statistics
 from core.errors import SpecError
 
 CHAT = {"messages": [{"role": "user", "content": "u" * 40}, {"role": "assistant", "content": "a" * 120}]}
@@ -20,7 +20,7 @@ def lines(*found) -> str:
 def test_a_chat_is_counted_and_what_the_assistant_says_is_learnt(tmp_path):
     file = tmp_path / "rows.jsonl"
     file.write_text(lines(*[CHAT] * 30) + "\n\n")
-    found = rows.read(str(file))
+    found = row_statistics.read(str(file))
     assert (found.count, found.form, found.percentile(0.5)) == (30, "chat", 40)
     assert found.targets == pytest.approx(0.75)
     assert "tokens are estimated" in found.notes[0]
@@ -29,9 +29,9 @@ def test_a_chat_is_counted_and_what_the_assistant_says_is_learnt(tmp_path):
 def test_the_sample_is_of_the_whole_file_and_the_count_is_exact(tmp_path):
     file = tmp_path / "rows.jsonl"
     file.write_text(lines(*({"text": "x" * (4 * (1 + at))} for at in range(5000))))
-    found = rows.read(str(file))
+    found = row_statistics.read(str(file))
     assert found.count == 5000 and found.lengths[0] <= 5 and found.lengths[-1] > 4900
-    assert rows.SAMPLE <= len(found.lengths) < 2 * rows.SAMPLE
+    assert row_statistics.SAMPLE <= len(found.lengths) < 2 * row_statistics.SAMPLE
     assert found.percentile(0.5) == pytest.approx(2500, abs=20)
 
 
@@ -41,7 +41,7 @@ def test_the_sample_is_of_the_whole_file_and_the_count_is_exact(tmp_path):
 def test_pairs_are_known_by_their_usual_names(tmp_path, columns):
     prompt, completion = columns
     (tmp_path / "rows.csv").write_text(f'id,{prompt},{completion}\n1,abcd,efgh\n2,ab,"cd\nef"\n')
-    found = rows.read(str(tmp_path / "rows.csv"))
+    found = row_statistics.read(str(tmp_path / "rows.csv"))
     assert (found.count, found.form) == (2, "instruction")
     named = (("prompt_key", prompt), ("completion_key", completion))
     assert found.keys == (() if columns == ("prompt", "completion") else named)
@@ -57,12 +57,12 @@ def test_json_arrays_parquet_text_and_packed_files(tmp_path):
     (tmp_path / "d.jsonl.gz").write_bytes(gzip.compress(lines({"text": "x"}).encode()))
     (tmp_path / "e.json").write_text(lines({"text": "x"}, {"text": "y"}))
     names = ("a.json", "b.parquet", "c.txt", "d.jsonl.gz", "e.json")
-    assert [rows.read(str(tmp_path / name)).count for name in names] == [3, 4, 2, 1, 2]
+    assert [row_statistics.read(str(tmp_path / name)).count for name in names] == [3, 4, 2, 1, 2]
 
 
 def test_columns_that_nobody_knows_are_said(tmp_path):
     (tmp_path / "a.jsonl").write_text(lines({"left": "x\x1b[31m", "right\x1b[2J": "y"}))
-    found = rows.read(str(tmp_path / "a.jsonl"))
+    found = row_statistics.read(str(tmp_path / "a.jsonl"))
     assert found.form == "auto" and "no known columns among left, right" in found.notes[-1]
     assert "\x1b" not in "".join(found.notes)
 
@@ -80,26 +80,28 @@ def test_columns_that_nobody_knows_are_said(tmp_path):
 def test_a_file_of_no_use_is_told_with_what_to_do(tmp_path, name, content, word):
     (tmp_path / name).write_text(content)
     with pytest.raises(SpecError, match=word) as caught:
-        rows.read(str(tmp_path / name))
+        row_statistics.read(str(tmp_path / name))
     assert caught.value.problems[0].fix
 
 
 def test_rows_of_odd_shapes_are_measured_all_the_same(tmp_path):
     odd = [{"messages": []}, {"messages": ["x", {"role": 3, "content": None}]}, {"messages": None}, {}, CHAT]
     (tmp_path / "a.jsonl").write_text(lines(*odd))
-    assert rows.read(str(tmp_path / "a.jsonl")).count == 5
+    assert row_statistics.read(str(tmp_path / "a.jsonl")).count == 5
 
 
 def test_a_hub_name_or_a_folder_is_not_looked_into(tmp_path):
-    assert rows.read("HuggingFaceH4/no_robots") is None and rows.read(str(tmp_path)) is None
+    assert (
+        row_statistics.read("HuggingFaceH4/no_robots") is None and row_statistics.read(str(tmp_path)) is None
+    )
     with pytest.raises(SpecError, match="no such file"):
-        rows.read(str(tmp_path / "none.jsonl"))
+        row_statistics.read(str(tmp_path / "none.jsonl"))
 
 
 def test_a_filled_input_column_belongs_to_the_prompt_and_unused_ones_are_said(tmp_path):
     row = {"instruction": "s" * 40, "input": "i" * 40, "output": "o" * 80, "id": 7, "empty": ""}
     (tmp_path / "a.ndjson").write_text(lines(*[row] * 5))
-    found = rows.read(str(tmp_path / "a.ndjson"))
+    found = row_statistics.read(str(tmp_path / "a.ndjson"))
     assert found.percentile(0.5) == 40 and found.targets == pytest.approx(0.5)
     assert found.keys == (("prompt_key", "instruction"), ("completion_key", "output"))
     assert "the column 'input' is joined to 'instruction' as the prompt" in found.notes
@@ -116,7 +118,7 @@ def test_a_filled_input_column_belongs_to_the_prompt_and_unused_ones_are_said(tm
 def test_wrapped_rows_and_broken_lines_are_told(tmp_path, name, content, word):
     (tmp_path / name).write_text(content)
     with pytest.raises(SpecError, match=word):
-        rows.read(str(tmp_path / name))
+        row_statistics.read(str(tmp_path / name))
     (tmp_path / "b.csv").write_bytes("text\na\n".encode("utf-16"))
     with pytest.raises(SpecError, match="UTF-16"):
-        rows.read(str(tmp_path / "b.csv"))
+        row_statistics.read(str(tmp_path / "b.csv"))

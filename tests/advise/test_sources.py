@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from core.advise import sources
-from core.advise.plan import RULES
-from core.contract.knobs import KNOBS
+from core.advise import citations
+from core.advise.study_plan import RULES
+from core.contract.spec.knob_table import KNOBS
 
-OWN = (sources.PRACTICE, sources.ESTIMATE, sources.GUESS, sources.READ, sources.ASKED, sources.DEFAULT)
+OWN = (
+    citations.PRACTICE,
+    citations.ESTIMATE,
+    citations.GUESS,
+    citations.READ,
+    citations.ASKED,
+    citations.DEFAULT,
+)
 
 
 def test_each_rule_names_a_link_or_says_that_there_is_none():
@@ -22,4 +29,4 @@ def test_a_knob_has_one_rule_at_most():
 
 
 def test_most_of_what_a_trial_does_is_published():
-    assert sum(sources.PRACTICE not in rule.sources for rule in RULES if rule.section == "train") >= 10
+    assert sum(citations.PRACTICE not in rule.sources for rule in RULES if rule.section == "train") >= 10

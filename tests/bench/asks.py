@@ -26,9 +26,9 @@ from optuna.distributions import CategoricalDistribution, distribution_to_json
 from optuna.storages._rdb import models
 from optuna.trial import TrialState
 
-from core.contract.spec import COUNTED, SAMPLERS
-from core.search.oracle import Oracle
-from core.search.space import distributions, grid
+from core.contract.spec.study_spec import COUNTED, SAMPLERS
+from core.search.optuna_space import distributions, grid
+from core.search.study.optuna_study import Oracle
 from tests.search import studies
 
 SIZES = (100, 1_000, 10_000)

@@ -18,8 +18,8 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 
-from core.cores import cpus
-from core.daemon.crew import SPIN_COUNT, SPIN_SETTINGS
+from core.cpu_count import cpus
+from core.daemon.workers.worker_pool import SPIN_COUNT, SPIN_SETTINGS
 
 DEFAULT = "default"
 PASSIVE = "passive"

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import psutil
 
-from core.contract import events as e
-from core.contract.state import State
+from core.contract.events import event_types as e
+from core.contract.state.study_state import State
 from tests.tui.conftest import Backend
 from tests.tui.scene import NOW, no_card, state_of, study_events, trial_events
 
@@ -36,7 +36,7 @@ START = (
 def large_state() -> State:
     """Many complete trials with long curves."""
     state = state_of(study_events(ends=[]), no_card())
-    from core.contract.fold import apply
+    from core.contract.state.event_fold import apply
 
     for number in range(TRIALS):
         events = trial_events("tidy-7b", number, "queued")

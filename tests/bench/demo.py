@@ -16,8 +16,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from core.contract import client, specfile, wire
-from core.contract import state as s
+from core.contract.spec import spec_file
+from core.contract.state import study_state as s
+from core.contract.wire import console_api, engine_client
 from tests.bench.demo_figures import Figures, table
 from tests.bench.live import base_of, empty_home, told
 from tests.daemon.conftest import Engine
@@ -28,7 +29,7 @@ CONFIG = Path(__file__).resolve().parents[2] / "configs" / "demo.toml"
 
 def spec(options: argparse.Namespace, engine: Engine) -> dict[str, Any]:
     """The study as the engine takes it."""
-    raw = specfile.to_raw(specfile.load(options.config))
+    raw = spec_file.to_raw(spec_file.load(options.config))
     if options.base:
         raw["model"]["base"] = base_of(engine, options.base)
     return raw
@@ -37,7 +38,7 @@ def spec(options: argparse.Namespace, engine: Engine) -> dict[str, Any]:
 async def watch(engine: Engine, raw: dict[str, Any], figures: Figures) -> None:
     """Start the study and follow it until it has ended. Raises RefusedError, EngineError."""
     name = raw["study"]["name"]
-    connection = await client.attach(engine.socket)
+    connection = await engine_client.attach(engine.socket)
 
     async def read() -> None:
         async for now, state, event in told(connection):
@@ -50,7 +51,7 @@ async def watch(engine: Engine, raw: dict[str, Any], figures: Figures) -> None:
 
     reading = asyncio.create_task(read())
     try:
-        await connection.ask(wire.StartStudy(raw, by="bench"))
+        await connection.ask(console_api.StartStudy(raw, by="bench"))
         await reading
     finally:
         reading.cancel()

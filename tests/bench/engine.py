@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from core.contract import client, wire
+from core.contract.wire import console_api, engine_client
 from tests.daemon.conftest import Engine
 
 TRIALS, SECONDS, KEYS = 8, 30.0, 40
@@ -20,10 +20,10 @@ TRIALS, SECONDS, KEYS = 8, 30.0, 40
 
 async def watch(engine: Engine) -> None:
     """Attach a console that reads, and print the figures."""
-    connection = await client.attach(engine.socket)
+    connection = await engine_client.attach(engine.socket)
     reading = asyncio.create_task(read(connection))
     process = psutil.Process(engine.process.pid)
-    children = [one for one in process.children() if "core.search.serve" in one.cmdline()]
+    children = [one for one in process.children() if "core.search.process.search_server" in one.cmdline()]
     before, begun = spent_s([process]), time.monotonic()
     search_before = spent_s(children)
     await asyncio.sleep(SECONDS)
@@ -36,7 +36,7 @@ async def watch(engine: Engine) -> None:
     delays = []
     for number in range(KEYS):
         pressed = time.monotonic()
-        kind = wire.PauseTrial if number % 2 == 0 else wire.ResumeTrial
+        kind = console_api.PauseTrial if number % 2 == 0 else console_api.ResumeTrial
         await connection.ask(kind("s", 0))
         delays.append(1000 * (time.monotonic() - pressed))
     print(f"key to acknowledgement: median {statistics.median(delays):.1f} ms, worst {max(delays):.1f} ms")
@@ -44,7 +44,7 @@ async def watch(engine: Engine) -> None:
     await connection.close()
 
 
-async def read(connection: client.Connection) -> None:
+async def read(connection: engine_client.Connection) -> None:
     """Take all that comes."""
     async for _ in connection.messages():
         pass

@@ -16,11 +16,11 @@ from optuna.trial import TrialState
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event
 
-from core.contract import events as e
-from core.contract import state as s
-from core.contract import wire
-from core.store import journal, runs
-from core.store.replay import folded
+from core.contract.events import event_types as e
+from core.contract.state import study_state as s
+from core.contract.wire import console_api
+from core.store import journal_file, run_folder
+from core.store.journal_replay import folded
 from tests.daemon.conftest import Engine
 
 EVERY = 10  # steps between the checkpoints of a scripted study
@@ -96,7 +96,7 @@ def ended(engine: Engine) -> s.Study:
 
 def stopped(engine: Engine) -> s.Study:
     """The study, ended by hand."""
-    engine.ask(wire.StopStudy("s"))
+    engine.ask(console_api.StopStudy("s"))
     return ended(engine)
 
 
@@ -116,7 +116,7 @@ def worst_loss(engine: Engine) -> int:
     seen: dict[int, int] = {}
     kept: dict[int, int] = {}
     worst = 0
-    for event in journal.read(of(engine)):
+    for event in journal_file.read(of(engine)):
         match event:
             case e.TrialReported():
                 seen[event.trial] = max(event.step, seen.get(event.trial, 0))
@@ -130,13 +130,13 @@ def worst_loss(engine: Engine) -> int:
 
 def of(engine: Engine) -> Path:
     """The study's journal."""
-    return runs.journal_path(engine.home / "studies" / "s")
+    return run_folder.journal_path(engine.home / "studies" / "s")
 
 
 def held(engine: Engine) -> list[str]:
     """What does not hold: the picture is the journal's, Optuna agrees, TensorBoard has no step twice."""
     study = engine.study()
-    kept = folded([journal.read(of(engine))]).studies["s"]
+    kept = folded([journal_file.read(of(engine))]).studies["s"]
     found = [
         f"trial {one.number} is {one.state} at {one.step}, the journal says {kept.trials[one.number].state}"
         for one in study.trials.values()

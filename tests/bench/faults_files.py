@@ -10,8 +10,8 @@ from pathlib import Path
 
 import psutil
 
-from core.contract import state as s
-from core.daemon.launch import health
+from core.contract.state import study_state as s
+from core.daemon.server.engine_launch import health
 from tests.bench.faults_case import EVERY, Outcome, ended, fault, lost, of, results, scripted, worst_loss
 from tests.daemon.conftest import Engine
 

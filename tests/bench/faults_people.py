@@ -10,13 +10,14 @@ from pathlib import Path
 import aiohttp
 import psutil
 
-from core.contract import client, specfile, wire
-from core.contract import events as e
-from core.contract import state as s
-from core.contract.knobs import defaults
+from core.contract.events import event_types as e
+from core.contract.spec import spec_file
+from core.contract.spec.knob_table import defaults
+from core.contract.state import study_state as s
+from core.contract.wire import console_api, engine_client
 from core.errors import TrimtabError
-from core.store import runs
-from core.store.journal import Journal
+from core.store import run_folder
+from core.store.journal_file import Journal
 from tests.bench.faults_case import Outcome, fault, scripted, stopped
 from tests.daemon.conftest import Engine, raw_study
 
@@ -30,24 +31,29 @@ def contradictory(count: int) -> Outcome:
     outcome, draw = Outcome(), random.Random(3)
     with scripted(outcome, LONG, LONG) as engine:
 
-        async def press(request: wire.AnyRequest) -> None:
+        async def press(request: console_api.AnyRequest) -> None:
             try:
-                await client.request(engine.socket, request)
+                await engine_client.request(engine.socket, request)
             except TrimtabError:
                 return  # refused, with the reason
 
         async def both(trial: int) -> None:
-            keys = [wire.PauseTrial("s", trial), wire.ResumeTrial("s", trial), wire.PauseStudy("s"),
-                    wire.ResumeStudy("s"), wire.PruneTrial("s", trial)]  # fmt: skip
+            keys = [
+                console_api.PauseTrial("s", trial),
+                console_api.ResumeTrial("s", trial),
+                console_api.PauseStudy("s"),
+                console_api.ResumeStudy("s"),
+                console_api.PruneTrial("s", trial),
+            ]
             await asyncio.gather(*(press(draw.choice(keys)) for _ in range(6)))
 
         for _ in range(count):
             outcome.tried += 1
             asyncio.run(both(draw.choice(list(engine.study().trials))))
             since = time.monotonic()
-            asyncio.run(press(wire.ResumeStudy("s")))
+            asyncio.run(press(console_api.ResumeStudy("s")))
             for trial in list(engine.study().trials):
-                asyncio.run(press(wire.ResumeTrial("s", trial)))
+                asyncio.run(press(console_api.ResumeTrial("s", trial)))
             engine.until_study(
                 lambda one: any(trial.state == s.RUNNING for trial in one.trials.values()), "one runs"
             )
@@ -86,11 +92,11 @@ def crowd(count: int) -> Outcome:
 
 async def _follow(socket: Path, changes: int = 20) -> bool:
     """Attach, and read so many changes."""
-    line = await client.attach(socket)
+    line = await engine_client.attach(socket)
     try:
         async with asyncio.timeout(30.0):
             async for message in line.messages():
-                changes -= isinstance(message, wire.Changed)
+                changes -= isinstance(message, console_api.Changed)
                 if not changes:
                     return True
     finally:
@@ -121,8 +127,8 @@ def _write(engine: Engine) -> None:
     raw = raw_study(study={"name": "many", "trials": MANY})
     folder = engine.home / "studies" / "many"
     folder.mkdir(mode=0o700)
-    runs.write_spec(folder, specfile.write(specfile.parse(raw)))
-    journal = Journal.open(runs.journal_path(folder))
+    run_folder.write_spec(folder, spec_file.write(spec_file.parse(raw)))
+    journal = Journal.open(run_folder.journal_path(folder))
     list(journal.replay())
     journal.append([e.StudyCreated(at=1.0, study="many", spec=raw, folder=str(folder))])
     for number in range(MANY):

@@ -18,11 +18,12 @@ from unittest import mock
 import psutil
 import torch
 
-from core.contract import events as e
-from core.contract import specfile
-from core.train import checkpoint, optimizer, quiet
-from core.watch.gpu import GpuReader
-from core.watch.machine import MachineReader
+from core.contract.events import event_types as e
+from core.contract.spec import spec_file
+from core.train import checkpoint_files, quiet_libraries
+from core.train.adapters import optimizers
+from core.watch.machine_reader import MachineReader
+from core.watch.nvml_reader import GpuReader
 from tests.bench.faults_case import Outcome, fault, scripted, stopped, worst_loss
 from tests.daemon.conftest import Engine
 from tests.e2e.conftest import TRIMTAB, House
@@ -30,8 +31,8 @@ from tests.tiny import tiny_base, tiny_rows
 from tests.train.conftest import Bench
 from tests.watch.fake_nvml import FakeNvml
 
-quiet.settle()
-quiet.quieten()
+quiet_libraries.settle()
+quiet_libraries.quieten()
 TRIALS, STEPS = 3, 8
 FULL = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
@@ -52,7 +53,7 @@ def _pack(**sections: dict[str, Any]) -> Iterator[tuple[Bench, Path]]:
         for key, section in sections.items():
             raw[key] |= section
         (Path(name) / "trials").mkdir()
-        yield Bench(specfile.parse(raw)), Path(name) / "trials"
+        yield Bench(spec_file.parse(raw)), Path(name) / "trials"
 
 
 def _scarce(owner: object, name: str, times: int) -> Any:
@@ -99,7 +100,7 @@ def backward(count: int) -> Outcome:
 @fault("out of memory in the optimizer")
 def stepping(count: int) -> Outcome:
     """One trial has no room for its states; its neighbours have theirs."""
-    return _out_of_memory(lambda bench: _scarce(optimizer, "step", 1), 1)
+    return _out_of_memory(lambda bench: _scarce(optimizers, "step", 1), 1)
 
 
 @fault("out of memory in an evaluation")
@@ -155,7 +156,7 @@ def damaged(count: int) -> Outcome:
             outcome.tried += 1
             bench.assign(folder, number)
             bench.finish()
-            newest = checkpoint.known(folder / str(number))[0]
+            newest = checkpoint_files.known(folder / str(number))[0]
             file = sorted(newest.iterdir())[number % 4]
             raw = bytearray(file.read_bytes())
             raw[len(raw) // 2] ^= 1
@@ -242,7 +243,7 @@ def _killed(house: House, outcome: Outcome) -> None:
     workers = [
         one
         for one in psutil.process_iter(["cmdline"])
-        if "core.train.worker" in (one.info["cmdline"] or [])
+        if "core.train.commands.worker" in (one.info["cmdline"] or [])
         and str(house.home) in " ".join(one.info["cmdline"])
     ]
     since = time.monotonic()

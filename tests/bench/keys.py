@@ -23,16 +23,21 @@ from pathlib import Path
 from typing import Any
 
 from core import paths
-from core.contract import client, specfile, wire
-from core.contract import events as e
-from core.contract import state as s
+from core.contract.events import event_types as e
+from core.contract.spec import spec_file
+from core.contract.state import study_state as s
+from core.contract.wire import console_api, engine_client
 from core.errors import TrimtabError
 from tests.bench import keys_phases as phases
 from tests.bench.live import base_of, empty_home, told
 from tests.daemon.conftest import Engine
 
 PAUSE, RESUME, PRUNE, STOP = "p pause", "p resume", "x prune", "s stop"
-REQUESTS = {PAUSE: wire.PauseTrial, RESUME: wire.ResumeTrial, PRUNE: wire.PruneTrial}
+REQUESTS = {
+    PAUSE: console_api.PauseTrial,
+    RESUME: console_api.ResumeTrial,
+    PRUNE: console_api.PruneTrial,
+}
 EFFECTS = {PAUSE: e.TrialPaused, RESUME: e.TrialResumed, PRUNE: e.TrialPruned}
 EVERY, GENERATE_EVERY, CHECKPOINT_EVERY, STEPS, PACK = 4, 2, 3, 12, 2
 JITTER_S = 0.3  # half of the presses come at any moment of a round, half with the event that ends one
@@ -59,7 +64,7 @@ def spec(base: str, name: str, boards: list[str]) -> dict[str, Any]:
             "report_every_s": 0.01,
         },
     }  # fmt: skip
-    return specfile.to_raw(specfile.parse(raw))
+    return spec_file.to_raw(spec_file.parse(raw))
 
 
 @dataclass
@@ -220,7 +225,7 @@ class Hand:
         self.take = lambda now, study, event: (  # type: ignore[method-assign]
             ended.set_result(now) if isinstance(event, e.StudyEnded) and not ended.done() else None
         )
-        await self._ask(wire.StopStudy(self._name, by="bench"))
+        await self._ask(console_api.StopStudy(self._name, by="bench"))
         self._taken.seconds[phase, STOP].append(await asyncio.wait_for(ended, STOPPED_WITHIN_S) - pressed)
 
 
@@ -230,7 +235,7 @@ async def press(
     """One study: keys until the base is scored and for ``seconds`` more, not after ``until``; then its stop.
     Returns why it ended before, or ""."""
     name = raw["study"]["name"]
-    connection = await client.attach(engine.socket)
+    connection = await engine_client.attach(engine.socket)
     hand = Hand(connection.ask, name, wanted, taken)
 
     async def read() -> None:
@@ -240,7 +245,7 @@ async def press(
 
     reading = asyncio.create_task(read())
     try:
-        await connection.ask(wire.StartStudy(raw, by="bench"))
+        await connection.ask(console_api.StartStudy(raw, by="bench"))
         ready = asyncio.create_task(hand.ready.wait())
         await asyncio.wait({reading, ready}, timeout=left_s(until), return_when=asyncio.FIRST_COMPLETED)
         ready.cancel()

@@ -15,10 +15,11 @@ from pathlib import Path
 
 import psutil
 
-from core.contract import client, fold, wire
-from core.contract import events as e
-from core.contract import state as s
-from core.train.quiet import quieten, settle
+from core.contract.events import event_types as e
+from core.contract.state import event_fold
+from core.contract.state import study_state as s
+from core.contract.wire import console_api, engine_client
+from core.train.quiet_libraries import quieten, settle
 from tests.daemon.conftest import Engine
 from tests.tiny import tiny_base
 
@@ -44,7 +45,7 @@ def empty_home(keep: bool = False, load: int = 0) -> Iterator[Engine]:
         signal.signal(one, signal.default_int_handler)
     folder = Path(tempfile.mkdtemp(prefix="tt-"))
     _point_at(folder)
-    engine = Engine(folder / "home", worker="core.train.worker")
+    engine = Engine(folder / "home", worker="core.train.commands.worker")
     busy: list[subprocess.Popen] = []
     try:
         for _ in range(load):
@@ -97,15 +98,15 @@ def base_of(engine: Engine, given: str) -> str:
     return str(tiny_base(engine.home.parent / "tiny"))
 
 
-async def told(connection: client.Connection) -> AsyncIterator[tuple[float, s.State, e.Event | None]]:
+async def told(connection: engine_client.Connection) -> AsyncIterator[tuple[float, s.State, e.Event | None]]:
     """When something came (``time.monotonic``), the state after it, and the event; None for a snapshot."""
     state = s.State()
     async for message in connection.messages():
         now = time.monotonic()
-        if isinstance(message, wire.Snapshot):
+        if isinstance(message, console_api.Snapshot):
             state = message.state
             yield now, state, None
-        elif isinstance(message, wire.Changed):
+        elif isinstance(message, console_api.Changed):
             for event in message.events:
-                state = fold.apply(state, event)
+                state = event_fold.apply(state, event)
                 yield now, state, event

@@ -19,17 +19,18 @@ from pathlib import Path
 
 import torch
 
-from core.contract import specfile
-from core.contract.spec import Spec
-from core.contract.work import Assign
-from core.memory import config, estimate, need
-from core.memory.device import Device
-from core.memory.estimate import Setting
-from core.train import optimizer
-from core.train.data import Data, Row
-from core.train.model import Base, load_section
-from core.train.pack import Pack
-from core.train.progress import silent
+from core.contract.spec import spec_file
+from core.contract.spec.study_spec import Spec
+from core.contract.wire.worker_api import Assign
+from core.memory.base import hf_config
+from core.memory.estimate import memory_estimate, trial_memory
+from core.memory.estimate.device_constants import Device
+from core.memory.estimate.memory_estimate import Setting
+from core.train.adapters import optimizers
+from core.train.base.base_model import Base, load_section
+from core.train.data.dataset import Data, Row
+from core.train.load_progress import silent
+from core.train.pack.trial_pack import Pack
 from tests.bench import sweep_shapes as shapes
 
 GIB = 2**30
@@ -60,7 +61,7 @@ class Case:
 
 def spec(case: Case, folder: Path) -> Spec:
     """The case as a study."""
-    return specfile.parse({
+    return spec_file.parse({
         "study": {"name": "memory"},
         "model": {
             "base": str(folder), "precision": case.precision, "gradient_checkpointing": case.checkpointing,
@@ -144,15 +145,15 @@ def _held(base: Base, pack: Pack) -> Iterator[torch.Tensor]:
         yield from (group.weights, group.grads)
     for member in pack._members.values():
         yield member.trial.factors.matrix
-        yield from optimizer.tensors_of(member.trial.optimizer)[0].values()
+        yield from optimizers.tensors_of(member.trial.optimizer)[0].values()
 
 
 def foretold(case: Case, folder: Path, device: Device) -> int:
     """Bytes, from the configuration alone."""
     study = spec(case, folder)
     setting = Setting(case.precision, checkpointing=case.checkpointing, judged=2)
-    needs = [need.need(study.train, number) for number in range(case.pack)]
-    return estimate.foretell(config.model(str(folder)), setting, needs, device).peak_bytes
+    needs = [trial_memory.need(study.train, number) for number in range(case.pack)]
+    return memory_estimate.foretell(hf_config.model(str(folder)), setting, needs, device).peak_bytes
 
 
 def device() -> Device:

@@ -10,10 +10,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from core.contract import state as s
-from core.contract import wire
-from core.contract.ranking import best
-from core.daemon.population import begun
+from core.contract.state import study_state as s
+from core.contract.state.trial_ranking import best
+from core.contract.wire import console_api
+from core.daemon.population.population_rules import begun
 from tests.daemon.conftest import Engine, raw_study
 from tests.tiny import tiny_base, tiny_rows
 
@@ -67,12 +67,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         base = tiny_base(Path(folder) / "base")
         tiny_rows(base / "rows.jsonl")
-        engine = Engine(Path(folder) / "home", worker="core.train.worker").start()
+        engine = Engine(Path(folder) / "home", worker="core.train.commands.worker").start()
         try:
             for seed in range(options.seeds):
                 for rival, population in RIVALS.items():
                     name = f"{rival}-{seed}"
-                    engine.ask(wire.StartStudy(study(base, name, seed, options.steps, population)))
+                    engine.ask(console_api.StartStudy(study(base, name, seed, options.steps, population)))
                     one = ended(engine, name)
                     winner = best(one)
                     assert winner is not None, one.why

@@ -19,7 +19,7 @@ from pathlib import Path
 import aiohttp
 import psutil
 
-from core.contract import wire
+from core.contract.wire import console_api
 from tests.bench import protocol_inputs, protocol_mutants
 from tests.bench.protocol_inputs import http
 from tests.daemon.conftest import Engine
@@ -70,7 +70,10 @@ def from_console(draw: random.Random) -> bytes:
 def from_worker(draw: random.Random) -> list[bytes]:
     """What a worker that is none says."""
     if draw.random() < MUTANTS:
-        return [wire.encode(protocol_mutants.HELLO), *(protocol_mutants.from_worker(draw) for _ in range(2))]
+        return [
+            console_api.encode(protocol_mutants.HELLO),
+            *(protocol_mutants.from_worker(draw) for _ in range(2)),
+        ]
     return protocol_inputs.from_worker(draw)
 
 

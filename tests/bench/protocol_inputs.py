@@ -6,26 +6,34 @@ import random
 
 import msgspec
 
-from core.contract import events as e
-from core.contract import wire, work
+from core.contract.events import event_types as e
+from core.contract.wire import console_api, worker_api
 
 LARGE = 9 << 20  # above what a request may have
 REQUESTS = (
-    wire.StartStudy({"study": {"name": "../../x"}, "model": {}, "data": {"source": 7}}),
-    wire.StopStudy("t"), wire.PauseStudy("t"), wire.ResumeStudy("t"), wire.PauseTrial("t", 2**62),
-    wire.ResumeTrial("s\x00", -1), wire.PruneTrial("t", 0, why="\x1b]0;x\x07" * 50), wire.StopEngine(),
-)  # fmt: skip
+    console_api.StartStudy({"study": {"name": "../../x"}, "model": {}, "data": {"source": 7}}),
+    console_api.StopStudy("t"),
+    console_api.PauseStudy("t"),
+    console_api.ResumeStudy("t"),
+    console_api.PauseTrial("t", 2**62),
+    console_api.ResumeTrial("s\x00", -1),
+    console_api.PruneTrial("t", 0, why="\x1b]0;x\x07" * 50),
+    console_api.StopEngine(),
+)
 NAN = {"x": float("nan")}
 TOLD = (
-    work.Told(1, e.TrialReported(at=1.0, study="s", trial=0, step=1, elapsed_s=1.0, metrics=NAN)),
-    work.Told(2**63, e.TrialCompleted(at=-1e300, study="s", trial=0, step=2**62, values=(float("inf"),))),
-    work.Told(-1, e.StudyEnded(at=1.0, study="s", outcome="failed", why="so")),
-    work.Beat(float("nan")), work.Broken("x" * 1000),
-)  # fmt: skip
+    worker_api.Told(1, e.TrialReported(at=1.0, study="s", trial=0, step=1, elapsed_s=1.0, metrics=NAN)),
+    worker_api.Told(
+        2**63, e.TrialCompleted(at=-1e300, study="s", trial=0, step=2**62, values=(float("inf"),))
+    ),
+    worker_api.Told(-1, e.StudyEnded(at=1.0, study="s", outcome="failed", why="so")),
+    worker_api.Beat(float("nan")),
+    worker_api.Broken("x" * 1000),
+)
 HELLOS = (
-    work.Hello(wire.PROTOCOL, "nobody", 1, "s", "cpu"),
-    work.Hello(99, "cpu-1", 1, "s", "cpu", (0, 1)),
-    work.Hello(wire.PROTOCOL, "../../etc", 2**40, "s", "cpu", tuple(range(200))),
+    worker_api.Hello(console_api.PROTOCOL, "nobody", 1, "s", "cpu"),
+    worker_api.Hello(99, "cpu-1", 1, "s", "cpu", (0, 1)),
+    worker_api.Hello(console_api.PROTOCOL, "../../etc", 2**40, "s", "cpu", tuple(range(200))),
 )
 HEADS = (
     b"GET /state HTTP/1.1\r\nHost: e\r\n\r\n", b"POST /request HTTP/1.1\r\nContent-Length: -5\r\n\r\n",
@@ -55,13 +63,13 @@ def from_console(draw: random.Random) -> bytes:
         return _deep(draw, b"\x91", b"\x81\xa1a")
     if kind < 0.25:
         return draw.randbytes(draw.randint(0, 300))
-    return _damaged(draw, wire.encode(wire.Ask(draw.randint(-5, 2**62), draw.choice(REQUESTS))))
+    return _damaged(draw, console_api.encode(console_api.Ask(draw.randint(-5, 2**62), draw.choice(REQUESTS))))
 
 
 def from_worker(draw: random.Random) -> list[bytes]:
     """What a strange worker says after its line is open."""
-    said = [] if draw.random() < 0.3 else [wire.encode(draw.choice(HELLOS))]
-    said += [wire.encode(draw.choice(TOLD)) for _ in range(draw.randint(0, 3))]
+    said = [] if draw.random() < 0.3 else [console_api.encode(draw.choice(HELLOS))]
+    said += [console_api.encode(draw.choice(TOLD)) for _ in range(draw.randint(0, 3))]
     if draw.random() < 0.5:
         said.append(draw.randbytes(draw.randint(0, 200)))
     return [_damaged(draw, one) for one in said]

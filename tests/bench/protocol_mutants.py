@@ -13,9 +13,9 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from core.contract import events as e
-from core.contract import wire, work
-from core.contract.score import Score
+from core.contract.board_score import Score
+from core.contract.events import event_types as e
+from core.contract.wire import console_api, worker_api
 from tests.daemon.conftest import raw_study
 from tests.daemon.packs import pack
 
@@ -28,16 +28,28 @@ TABLES = {
     "space": SPACE,
 }
 FULL = raw_study(study={"seed": 3, "threshold": {}, "warm_start": []}, space=SPACE)
-REQUESTS: tuple[wire.AnyRequest, ...] = (
-    wire.StartStudy(FULL, "a.toml"), wire.StopStudy(GONE), wire.PauseStudy(GONE), wire.ResumeStudy(HERE),
-    wire.PauseTrial(GONE, 0), wire.ResumeTrial(HERE, 0), wire.PruneTrial(GONE, 0, why="so"),
-    wire.Foresee(HERE, 0, {"lora_rank": 8, "precision": "bf16"}, 2), wire.WeighMemory(HERE),
-    wire.AskEvidence(HERE, 0, "safety/toxicity"), wire.AskImportance(GONE), wire.AskSearch(GONE),
-    wire.AskInsides(HERE, 0), wire.StopEngine(), wire.EnqueueTrial(HERE, {"lora_rank": 4, "depth": 1}, 0),
-    wire.CloneTrial(HERE, 0, {"learning_rate": 1e-4, "lora_rank": 4}),
-    wire.EditTrial(HERE, 0, {"learning_rate": "x0.5", "clip_norm": 1.0}), wire.ReprieveTrial(HERE, 0),
-    wire.MarkTrial(HERE, 0, "a note", True, "", 3), wire.ChangeStudy(HERE, TABLES, preview=True),
-)  # fmt: skip
+REQUESTS: tuple[console_api.AnyRequest, ...] = (
+    console_api.StartStudy(FULL, "a.toml"),
+    console_api.StopStudy(GONE),
+    console_api.PauseStudy(GONE),
+    console_api.ResumeStudy(HERE),
+    console_api.PauseTrial(GONE, 0),
+    console_api.ResumeTrial(HERE, 0),
+    console_api.PruneTrial(GONE, 0, why="so"),
+    console_api.Foresee(HERE, 0, {"lora_rank": 8, "precision": "bf16"}, 2),
+    console_api.WeighMemory(HERE),
+    console_api.AskEvidence(HERE, 0, "safety/toxicity"),
+    console_api.AskImportance(GONE),
+    console_api.AskSearch(GONE),
+    console_api.AskInsides(HERE, 0),
+    console_api.StopEngine(),
+    console_api.EnqueueTrial(HERE, {"lora_rank": 4, "depth": 1}, 0),
+    console_api.CloneTrial(HERE, 0, {"learning_rate": 1e-4, "lora_rank": 4}),
+    console_api.EditTrial(HERE, 0, {"learning_rate": "x0.5", "clip_norm": 1.0}),
+    console_api.ReprieveTrial(HERE, 0),
+    console_api.MarkTrial(HERE, 0, "a note", True, "", 3),
+    console_api.ChangeStudy(HERE, TABLES, preview=True),
+)
 _AT: dict[str, Any] = {"at": 1.7e9, "study": HERE}
 _ON: dict[str, Any] = {**_AT, "trial": 0}
 _SCORES = {"quality/exact": Score(0.5, 0.4, 0.6, 100)}
@@ -56,11 +68,14 @@ EVENTS: tuple[e.Event, ...] = (
     e.TrialEdited(**_ON, step=5, changes={"learning_rate": (1e-4, 1e-3)}, total_steps=30),
     e.MemoryShort(**_AT, worker="w", device="cpu", trials=(0,), used_bytes=9, text="short"),
 )  # fmt: skip
-HELLO = work.Hello(wire.PROTOCOL, "cpu-1", 7, HERE, "cpu", (0,), 9)
+HELLO = worker_api.Hello(console_api.PROTOCOL, "cpu-1", 7, HERE, "cpu", (0,), 9)
 WORKERS = (
-    HELLO, work.Beat(1.0), work.Broken("it", "there", "so", "Traceback"), work.Leaving("so"),
-    *(work.Told(number + 1, event) for number, event in enumerate(EVENTS)),
-)  # fmt: skip
+    HELLO,
+    worker_api.Beat(1.0),
+    worker_api.Broken("it", "there", "so", "Traceback"),
+    worker_api.Leaving("so"),
+    *(worker_api.Told(number + 1, event) for number, event in enumerate(EVENTS)),
+)
 
 WHOLE = (
     -1, 0, 1, 2, 255, 2**31 - 1, 2**31, 2**32, 2**53, 2**53 + 1, 2**63 - 1, 2**63, 2**64 - 1, -(2**31),
@@ -158,7 +173,7 @@ def posted(draw: random.Random) -> bytes:
 
 def from_console(draw: random.Random) -> bytes:
     """A request on a console's line."""
-    return as_msgpack(draw, wire.Ask(draw.randint(0, 99), draw.choice(REQUESTS)))
+    return as_msgpack(draw, console_api.Ask(draw.randint(0, 99), draw.choice(REQUESTS)))
 
 
 def from_worker(draw: random.Random) -> bytes:

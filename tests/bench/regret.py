@@ -25,7 +25,7 @@ import numpy as np
 import optuna
 import torch
 
-from core.evaluate import resample
+from core.evaluate.statistics import bootstrap
 from tests.bench.surface import STEPS, Surface
 from tests.bench.surface_replay import Course, ours, plain
 
@@ -77,7 +77,7 @@ def regrets(surface: Surface, courses: list[Course], mark: float) -> np.ndarray:
 
 def bounds(values: np.ndarray) -> tuple[float, float]:
     """The 95 % interval of the mean."""
-    return resample.interval(len(values), lambda drawn: values[drawn].mean(axis=1)) or (np.nan, np.nan)
+    return bootstrap.interval(len(values), lambda drawn: values[drawn].mean(axis=1)) or (np.nan, np.nan)
 
 
 def _means(surface: Surface, courses: list[Course]) -> str:

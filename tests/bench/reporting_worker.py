@@ -5,10 +5,10 @@ import sys
 import time
 from pathlib import Path
 
-from core.contract import events as e
-from core.contract import work
-from core.contract.specfile import load
-from core.train.link import Link
+from core.contract.events import event_types as e
+from core.contract.spec.spec_file import load
+from core.contract.wire import worker_api
+from core.train.commands.engine_link import Link
 
 EVERY_S = 0.2
 EVALUATED_EACH = 25  # reports
@@ -19,13 +19,13 @@ def main() -> None:
     folder, name, device = sys.argv[1:4]
     study = load(Path(folder) / "study.toml").study.name
     steps: dict[int, int] = {}
-    link = Link(Path(os.environ[work.ENV_SOCKET]), name, study, device, lambda: tuple(steps))
+    link = Link(Path(os.environ[worker_api.ENV_SOCKET]), name, study, device, lambda: tuple(steps))
     link.start()
     while True:
         for message in link.take(wait=False):
-            if isinstance(message, work.Shutdown):
+            if isinstance(message, worker_api.Shutdown):
                 os._exit(0)
-            if isinstance(message, work.Assign) and message.trial not in steps:
+            if isinstance(message, worker_api.Assign) and message.trial not in steps:
                 steps[message.trial] = 0
                 link.tell(
                     e.TrialRunning(

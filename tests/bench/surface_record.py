@@ -21,15 +21,15 @@ from typing import Any
 import torch
 from scipy.stats import qmc
 
-from core.contract import events as e
-from core.contract import specfile
-from core.contract.spec import Spec
-from core.contract.work import Assign
-from core.train.data import collate, load_data
-from core.train.model import load_base
-from core.train.pack import Pack
-from core.train.progress import silent
-from core.train.quiet import quieten, settle
+from core.contract.events import event_types as e
+from core.contract.spec import spec_file
+from core.contract.spec.study_spec import Spec
+from core.contract.wire.worker_api import Assign
+from core.train.base.base_model import load_base
+from core.train.data.dataset import collate, load_data
+from core.train.load_progress import silent
+from core.train.pack.trial_pack import Pack
+from core.train.quiet_libraries import quieten, settle
 from tests.bench.surface import CURVE, KNOBS, SPACE, STEPS, TABLE, Point
 from tests.tiny import WORDS, tiny_base
 
@@ -88,7 +88,7 @@ def write_rows(path: Path, task: bool, count: int) -> None:
 
 def study(folder: Path, rows: str, validation: float) -> Spec:
     """The study that a configuration is a trial of."""
-    return specfile.parse(
+    return spec_file.parse(
         {
             "study": {"name": "surface", "sampler": "random", "pruner": "none"},
             "model": {"base": str(folder), "precision": "fp32"},

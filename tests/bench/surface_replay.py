@@ -19,8 +19,8 @@ from unittest import mock
 import optuna
 from optuna import pruners, samplers
 
-from core.search import storage as rooms
-from core.search.oracle import Oracle
+from core.search.study import optuna_storage as rooms
+from core.search.study.optuna_study import Oracle
 from tests.bench.surface import COUNTED, CURVE, EVERY, SPACE, WHOLE, Point, Surface
 
 STARTUP = 5  # trimtab's default, for the rivals, too

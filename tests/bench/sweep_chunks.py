@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 
-from core.train import schedule
-from core.train.data import Row, collate
-from core.train.model import Base
+from core.train.adapters import lr_schedule
+from core.train.base.base_model import Base
+from core.train.data.dataset import Row, collate
 from tests.bench import sweep_shapes as shapes
 from tests.bench.sweep_ledger import Ledger, Rungs, now, outcome
 from tests.bench.sweep_plan import EVALUATION_BATCH, WARMUP, Plan, Trial, batches, data, knobs, spec
@@ -108,7 +108,7 @@ class Slicer:
             loss = self._loss(base, model, kept.batches[kept.step])
             loss.backward()
             torch.nn.utils.clip_grad_norm_(weights, chosen["clip_norm"])
-            shape = schedule.factor("cosine", WARMUP, kept.step, self.plan.steps)
+            shape = lr_schedule.factor("cosine", WARMUP, kept.step, self.plan.steps)
             for group in optimizer.param_groups:
                 group["lr"] = chosen["learning_rate"] * shape
             optimizer.step()

@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 
-from core.contract import events as e
-from core.contract.work import Assign, Prune
-from core.train.pack import Pack
+from core.contract.events import event_types as e
+from core.contract.wire.worker_api import Assign, Prune
+from core.train.pack.trial_pack import Pack
 from tests.bench import sweep_shapes as shapes
 from tests.bench.sweep_ledger import Ledger, Rungs, now, outcome
 from tests.bench.sweep_plan import Plan, Trial, data, knobs, spec

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from core.contract import specfile
-from core.contract.spec import Spec
+from core.contract.spec import spec_file
+from core.contract.spec.study_spec import Spec
 from core.errors import SpecError
-from core.train.data import MASKED, Data, Row
-from core.train.order import Order
+from core.train.data.dataset import MASKED, Data, Row
+from core.train.data.row_order import Order
 
 RANKS = (4, 8, 16, 32, 64)
 BATCHES = (1, 2, 4, 8)
@@ -110,9 +110,9 @@ def spec(plan: Plan) -> Spec:
         "resources": {"pack": plan.pack or "auto"},
     }  # fmt: skip
     try:
-        return specfile.parse(raw)
+        return spec_file.parse(raw)
     except SpecError:
-        return specfile.parse({**raw, "resources": {"pack": plan.pack or len(plan.trials)}})
+        return spec_file.parse({**raw, "resources": {"pack": plan.pack or len(plan.trials)}})
 
 
 def knobs(whole: Spec, trial: Trial) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import multiprocessing
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from core.train.quiet import quieten, settle
+from core.train.quiet_libraries import quieten, settle
 from tests.bench.sweep_ledger import Rungs, now, outcome
 from tests.bench.sweep_plan import Plan
 

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 import torch
 
-from core.contract import events as e
-from core.contract.work import Assign
-from core.train.data import Data
-from core.train.model import Base
-from core.train.pack import Pack
+from core.contract.events import event_types as e
+from core.contract.wire.worker_api import Assign
+from core.train.base.base_model import Base
+from core.train.data.dataset import Data
+from core.train.pack.trial_pack import Pack
 from tests.bench import sweep_shapes as shapes
 from tests.bench.sweep_ledger import Ledger, now
 from tests.bench.sweep_plan import Plan, batches, data, knobs, spec

@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from core.train.quiet import quieten, settle
+from core.train.quiet_libraries import quieten, settle
 from tests.bench.sweep_ledger import now
 from tests.bench.sweep_plan import Plan
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 
-from core.contract.spec import ModelSection
-from core.train import places
-from core.train.factors import Factors
-from core.train.model import DTYPES, Base, load_section
-from core.train.progress import silent
+from core.contract.spec.study_spec import ModelSection
+from core.train.adapters.lora_factors import Factors
+from core.train.base import linear_layers
+from core.train.base.base_model import DTYPES, Base, load_section
+from core.train.load_progress import silent
 from tests.bench.sweep_ledger import now
 from tests.tiny import tiny_tokenizer
 
@@ -32,7 +32,9 @@ SHAPES: dict[str, tuple[str, int, int, int, int, int, int, bool]] = {
 def starting(base: Base, knobs: dict[str, Any]) -> dict[str, torch.Tensor]:
     """A trial's adapter as trimtab draws it, by PEFT's names: all rivals begin alike."""
     rank, alpha, seed = knobs["lora_rank"], knobs["lora_alpha"], knobs["seed"]
-    factors = Factors(places.Layout(places.find(base.model)), rank, alpha, 0.0, seed, base.device)
+    factors = Factors(
+        linear_layers.Layout(linear_layers.find(base.model)), rank, alpha, 0.0, seed, base.device
+    )
     factors.draw("default")
     return dict(factors.named())
 
@@ -81,7 +83,7 @@ def load_base(base: str, precision: str, where: torch.device) -> Base:
 
 
 def stay_in_training(model: Any) -> None:
-    """4-bit layers stay in train mode on a CPU, whatever the Trainer says: see ``core.train.model.rest``."""
+    """4-bit layers stay in train mode on a CPU, whatever the Trainer says: see ``base_model.rest``."""
     for module in model.modules():
         if type(module).__name__ == "Linear4bit":
             module.train = types.MethodType(lambda self, mode=True: self, module)

@@ -13,8 +13,8 @@ import torch
 from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
-from core.train.data import Row
-from core.train.model import Base
+from core.train.base.base_model import Base
+from core.train.data.dataset import Row
 from tests.bench import sweep_shapes as shapes
 from tests.bench.sweep_ledger import Ended, Ledger, Rungs, now, outcome
 from tests.bench.sweep_plan import (

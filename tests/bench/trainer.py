@@ -12,15 +12,15 @@ from typing import Any
 
 import torch
 
-from core.contract import events as e
-from core.contract import specfile
-from core.contract.spec import Spec
-from core.contract.work import Assign
-from core.train.data import MASKED, Data, Row, load_data
-from core.train.model import Base, load_base
-from core.train.pack import Pack
-from core.train.progress import silent
-from core.train.quiet import quieten, settle
+from core.contract.events import event_types as e
+from core.contract.spec import spec_file
+from core.contract.spec.study_spec import Spec
+from core.contract.wire.worker_api import Assign
+from core.train.base.base_model import Base, load_base
+from core.train.data.dataset import MASKED, Data, Row, load_data
+from core.train.load_progress import silent
+from core.train.pack.trial_pack import Pack
+from core.train.quiet_libraries import quieten, settle
 
 
 @dataclass
@@ -39,7 +39,7 @@ class Run:
 
 def study(options: argparse.Namespace) -> Spec:
     """One trial without evaluation in between: the Trainer's run has none either."""
-    return specfile.parse(
+    return spec_file.parse(
         {
             "study": {"name": "bench"},
             "model": {"base": options.base, "precision": options.precision},

@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from core.contract import wire
-from core.contract.state import State
+from core.contract.state.study_state import State
+from core.contract.wire import console_api
 
 
 class ScriptedEngine:
@@ -26,7 +26,7 @@ class ScriptedEngine:
         self.events: list[Any] = []
         self.leaves = False
         self.asked: list[Any] = []
-        self.reply: Callable[[Any], wire.Reply] = lambda request: wire.Reply(0, True)
+        self.reply: Callable[[Any], console_api.Reply] = lambda request: console_api.Reply(0, True)
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -59,23 +59,25 @@ class ScriptedEngine:
         await runner.cleanup()
 
     async def _health(self, _: web.Request) -> web.Response:
-        return web.json_response({"ok": True, "pid": os.getpid(), "protocol": wire.PROTOCOL})
+        return web.json_response({"ok": True, "pid": os.getpid(), "protocol": console_api.PROTOCOL})
 
     async def _state(self, _: web.Request) -> web.Response:
         return web.Response(body=msgspec.json.encode(self.state), content_type="application/json")
 
     async def _request(self, request: web.Request) -> web.Response:
-        asked = msgspec.json.decode(await request.read(), type=wire.AnyRequest)
+        asked = msgspec.json.decode(await request.read(), type=console_api.AnyRequest)
         self.asked.append(asked)
         return web.Response(body=msgspec.json.encode(self.reply(asked)))
 
     async def _attach(self, request: web.Request) -> web.WebSocketResponse:
         line = web.WebSocketResponse()
         await line.prepare(request)
-        await line.send_bytes(wire.encode(wire.Welcome(wire.PROTOCOL, os.getpid(), "test")))
-        await line.send_bytes(wire.encode(wire.Snapshot(0, self.state)))
+        await line.send_bytes(
+            console_api.encode(console_api.Welcome(console_api.PROTOCOL, os.getpid(), "test"))
+        )
+        await line.send_bytes(console_api.encode(console_api.Snapshot(0, self.state)))
         for number, event in enumerate(self.events, 1):
-            await line.send_bytes(wire.encode(wire.Changed(number, (event,))))
+            await line.send_bytes(console_api.encode(console_api.Changed(number, (event,))))
         if not self.leaves:
             async for _ in line:
                 pass

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from core.contract import events as e
-from core.contract import fold
-from core.contract import state as s
-from core.contract.score import Score
+from core.contract.board_score import Score
+from core.contract.events import event_types as e
+from core.contract.state import event_fold
+from core.contract.state import study_state as s
 
 OBJECTIVE = [{"metric": "eval/loss", "direction": "minimize"}]
 
@@ -81,6 +81,6 @@ def state(*events: e.Event) -> s.State:
     """What comes of the events."""
     found = s.State()
     for event in events:
-        assert fold.refusal(found, event) is None, event
-        found = fold.apply(found, event)
+        assert event_fold.refusal(found, event) is None, event
+        found = event_fold.apply(found, event)
     return found

@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from core.cli import activity
-from core.contract import printed
+from core.cli import activity_line
+from core.contract.text import safe_printing
 
 
 class Ear:
@@ -29,22 +29,22 @@ class Ear:
 
 @pytest.fixture
 def at_once(monkeypatch):
-    monkeypatch.setattr(activity, "POLL_S", 0.001)
+    monkeypatch.setattr(activity_line, "POLL_S", 0.001)
 
 
 def test_a_silent_verb_says_with_what_it_is_at_work(at_once, monkeypatch):
     monkeypatch.setattr(sys, "stderr", ear := Ear())
-    monkeypatch.setattr(activity, "FIRST_S", 0.0)
-    with printed.harmless(), activity.shown("trimtab export"):
-        activity.now("hashing the data")
+    monkeypatch.setattr(activity_line, "FIRST_S", 0.0)
+    with safe_printing.harmless(), activity_line.shown("trimtab export"):
+        activity_line.now("hashing the data")
         assert ear.first.wait(20.0)
     assert "".join(ear.lines).startswith("trimtab export: ") and "so far …" in "".join(ear.lines)
 
 
 def test_one_that_prints_or_follows_is_left_in_peace(at_once, monkeypatch):
     monkeypatch.setattr(sys, "stderr", ear := Ear())
-    with printed.harmless(), activity.shown("trimtab status"):
+    with safe_printing.harmless(), activity_line.shown("trimtab status"):
         assert not ear.first.wait(0.05)
-        activity.hush()
-        monkeypatch.setattr(activity, "FIRST_S", 0.0)
+        activity_line.hush()
+        monkeypatch.setattr(activity_line, "FIRST_S", 0.0)
         assert not ear.first.wait(0.05)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from core.cli import exits
+from core.cli import exit_codes
 from core.cli.main import main
 from tests.cli import studies
 
@@ -26,7 +26,7 @@ def running(engine):
 
 
 def test_every_number_has_its_interval_the_base_and_the_verdict(running, capsys):
-    assert main(["boards"]) == exits.OK
+    assert main(["boards"]) == exit_codes.OK
     shown = capsys.readouterr().out
     assert "small: 1 of 2 trials scored" in shown
     assert "safety/toxicity  share of continuations that are toxic; lower is better; limit ≤ 8%" in shown
@@ -37,7 +37,7 @@ def test_every_number_has_its_interval_the_base_and_the_verdict(running, capsys)
 
 
 def test_json_has_the_same_as_numbers(running, capsys):
-    assert main(["boards", "--json"]) == exits.OK
+    assert main(["boards", "--json"]) == exit_codes.OK
     found = json.loads(capsys.readouterr().out)
     assert found["boards"] == ["quality", "safety", "security"] and found["on_breach"] == "prune"
     assert found["limits"] == ["safety/toxicity <= 0.08"] and found["why_none"] == ""
@@ -53,18 +53,18 @@ def test_json_has_the_same_as_numbers(running, capsys):
 
 
 def test_one_trial_alone(running, capsys):
-    assert main(["boards", "0"]) == exits.OK and "trial 0 @10" in capsys.readouterr().out
-    assert main(["boards", "1"]) == exits.OK
+    assert main(["boards", "0"]) == exit_codes.OK and "trial 0 @10" in capsys.readouterr().out
+    assert main(["boards", "1"]) == exit_codes.OK
     shown = capsys.readouterr().out
     assert "trial 1 is not scored yet: scored at the first evaluation (step 10)" in shown
     assert "base" in shown and "trial 0" not in shown
-    assert main(["boards", "9"]) == exits.BAD_INPUT
+    assert main(["boards", "9"]) == exit_codes.BAD_INPUT
 
 
 def test_without_a_board_it_says_how_to_switch_one_on(engine, capsys):
     engine.state = studies.state(studies.created(), *studies.trial(0))
-    assert main(["boards"]) == exits.OK
+    assert main(["boards"]) == exit_codes.OK
     line = 'no board is switched on: set evaluate.boards = ["quality", "safety", "security"]'
     assert line in capsys.readouterr().out
-    assert main(["boards", "--json"]) == exits.OK
+    assert main(["boards", "--json"]) == exit_codes.OK
     assert json.loads(capsys.readouterr().out)["why_none"] == line

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from core.cli.doctor import used
-from core.contract.events import Device
+from core.cli.plan.run_doctor import used
+from core.contract.events.event_types import Device
 
 TWO = [Device(0, "A100", uuid="GPU-aa"), Device(1, "A100", uuid="GPU-bb")]
 MIXED = [Device(0, "T4", uuid="GPU-aa"), Device(1, "A100", uuid="GPU-bb")]

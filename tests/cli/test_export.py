@@ -10,11 +10,11 @@ import pytest
 import tomli_w
 from msgspec.structs import replace
 
-from core.cli import exits
+from core.cli import exit_codes
 from core.cli.main import main
-from core.contract import events as e
-from core.store import runs
-from core.store.journal import Journal
+from core.contract.events import event_types as e
+from core.store import run_folder
+from core.store.journal_file import Journal
 from tests.tui.scored import scored_study
 
 ENDS = ["complete", "pruned", "complete", "failed", "complete"]
@@ -24,7 +24,7 @@ ENDS = ["complete", "pruned", "complete", "failed", "complete"]
 def study(home):
     """A study's folder with a journal, and an adapter of the best trial; no engine."""
     first, *rest = scored_study(ends=ENDS)
-    folder = runs.create("tidy-7b", tomli_w.dumps(first.spec))
+    folder = run_folder.create("tidy-7b", tomli_w.dumps(first.spec))
     adapter = folder / "trials" / "4" / "adapter"
     adapter.mkdir(parents=True)
     (adapter / "adapter_config.json").write_text('{"r": 8}')
@@ -41,7 +41,7 @@ def _best(event: e.Event) -> bool:
 
 
 def keep(folder, told):
-    journal = Journal.open(runs.journal_path(folder))
+    journal = Journal.open(run_folder.journal_path(folder))
     for _ in journal.replay():
         pass
     journal.append(told)
@@ -50,7 +50,7 @@ def keep(folder, told):
 
 def test_a_bundle_holds_all_that_a_rerun_and_a_reader_need(study, tmp_path, capsys):
     out = tmp_path / "the out"
-    assert main(["export", "tidy-7b", "--out", str(out)]) == exits.OK
+    assert main(["export", "tidy-7b", "--out", str(out)]) == exit_codes.OK
     printed = capsys.readouterr().out
     assert "trial 4 (complete), 5 trials in all" in printed and f"trimtab rerun '{out}'" in printed
     names = {one.relative_to(out).as_posix() for one in out.rglob("*") if one.is_file()}
@@ -70,30 +70,30 @@ def test_a_bundle_holds_all_that_a_rerun_and_a_reader_need(study, tmp_path, caps
 
 
 def test_without_out_it_goes_into_the_studys_own_folder(study, capsys):
-    assert main(["export", "--trial", "2"]) == exits.OK
+    assert main(["export", "--trial", "2"]) == exit_codes.OK
     assert (study / "export" / "tidy-7b-trial-2" / "report.html").is_file()
     assert "no adapter: trial 2 (complete) has none" in capsys.readouterr().out
 
 
 def test_a_study_without_a_complete_trial_is_exported_as_far_as_it_is(home, tmp_path, capsys):
     first, *rest = scored_study(ends=["pruned"])
-    folder = runs.create("tidy-7b", tomli_w.dumps(first.spec))
+    folder = run_folder.create("tidy-7b", tomli_w.dumps(first.spec))
     keep(folder, [replace(first, folder=str(folder)), *rest])
-    assert main(["export", "--out", str(tmp_path / "out")]) == exits.OK
+    assert main(["export", "--out", str(tmp_path / "out")]) == exit_codes.OK
     printed = capsys.readouterr().out
     assert "no trial is complete" in printed and "rerun" not in printed
     assert (tmp_path / "out" / "trials.csv").read_text().count("\n") == 2
-    assert main(["rerun", str(tmp_path / "out")]) == exits.BAD_INPUT
+    assert main(["rerun", str(tmp_path / "out")]) == exit_codes.BAD_INPUT
     assert "it has no complete trial" in capsys.readouterr().err
 
 
 def test_a_zip_and_a_page_alone(study, tmp_path, capsys):
-    assert main(["export", "--zip", "--out", str(tmp_path / "out")]) == exits.OK
+    assert main(["export", "--zip", "--out", str(tmp_path / "out")]) == exit_codes.OK
     with zipfile.ZipFile(tmp_path / "out.zip") as file:
         assert "out/report.html" in file.namelist()
-    assert main(["export", "--html", str(tmp_path / "one.html")]) == exits.OK
+    assert main(["export", "--html", str(tmp_path / "one.html")]) == exit_codes.OK
     assert (tmp_path / "one.html").read_text().startswith("<!doctype html>")
-    assert main(["export", "--html", str(tmp_path / "one.html")]) == exits.FAILURE
+    assert main(["export", "--html", str(tmp_path / "one.html")]) == exit_codes.FAILURE
     assert "the file is there already" in capsys.readouterr().err
     assert sorted(one.name for one in tmp_path.iterdir()) == ["one.html", "out.zip"]
 
@@ -121,11 +121,14 @@ def test_no_secret_is_in_any_file(study, tmp_path, monkeypatch):
 def test_a_strange_folder_stays_and_what_is_unknown_is_said(study, tmp_path, capsys):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "a").write_text("a")
-    assert main(["export", "--out", str(tmp_path / "mine")]) == exits.FAILURE
+    assert main(["export", "--out", str(tmp_path / "mine")]) == exit_codes.FAILURE
     assert "no bundle of ours" in capsys.readouterr().err
     assert [one.name for one in (tmp_path / "mine").iterdir()] == ["a"]
-    assert main(["export", "none"]) == exits.BAD_INPUT and main(["export", "--trial", "9"]) == exits.BAD_INPUT
-    assert main(["rerun", str(tmp_path / "mine")]) == exits.BAD_INPUT
+    assert (
+        main(["export", "none"]) == exit_codes.BAD_INPUT
+        and main(["export", "--trial", "9"]) == exit_codes.BAD_INPUT
+    )
+    assert main(["rerun", str(tmp_path / "mine")]) == exit_codes.BAD_INPUT
     assert "this is no bundle" in capsys.readouterr().err
 
 
@@ -136,11 +139,11 @@ def test_a_bundle_may_not_have_code_run_unasked(study, tmp_path, capsys, home):
     unsafe = {**first.spec, "study": {**first.spec["study"], "name": "other"}}
     unsafe["model"] = {**unsafe["model"], "trust_remote_code": True}
     unsafe["evaluate"] = {**unsafe.get("evaluate", {}), "tasks_path": "/tmp/tasks"}
-    folder = runs.create("other", tomli_w.dumps(unsafe))
+    folder = run_folder.create("other", tomli_w.dumps(unsafe))
     told = [replace(one, study="other") for one in rest]
     keep(folder, [replace(first, study="other", spec=unsafe, folder=str(folder)), *told])
-    assert main(["export", "other", "--out", str(tmp_path / "out")]) == exits.OK
-    assert main(["rerun", str(tmp_path / "out")]) == exits.FAILURE
+    assert main(["export", "other", "--out", str(tmp_path / "out")]) == exit_codes.OK
+    assert main(["rerun", str(tmp_path / "out")]) == exit_codes.FAILURE
     told = capsys.readouterr().err
     assert "runs code of its model repository" in told and "/tmp/tasks" in told
     assert "this bundle's tasks may run code" in told and "say --trust-remote-code" in told
@@ -152,7 +155,7 @@ def test_a_bundle_with_a_pipe_for_a_file_is_refused_and_not_waited_for(study, tm
     pipe = tmp_path / "out" / ("manifest.json" if manifest else "study.toml")
     pipe.unlink()
     os.mkfifo(pipe)
-    assert main(["rerun", str(tmp_path / "out")]) == exits.BAD_INPUT
+    assert main(["rerun", str(tmp_path / "out")]) == exit_codes.BAD_INPUT
     told = capsys.readouterr().err
     assert ("there is no manifest.json" if manifest else "not as exported: study.toml") in told
 
@@ -163,29 +166,29 @@ def test_a_page_is_not_written_through_a_link_that_another_user_made(study, tmp_
     shared.mkdir()
     for name in (".r.html.new", "r.html"):
         (shared / name).symlink_to(mine)
-    assert main(["export", "--html", str(shared / "r.html"), "--force"]) == exits.OK
+    assert main(["export", "--html", str(shared / "r.html"), "--force"]) == exit_codes.OK
     assert mine.read_text() == "mine" and not (shared / "r.html").is_symlink()
 
 
 def test_rerun_and_merge_say_what_is_missing(study, tmp_path, capsys):
     main(["export", "--out", str(tmp_path / "out")])
-    assert main(["rerun", str(tmp_path / "out")]) == exits.BAD_INPUT
+    assert main(["rerun", str(tmp_path / "out")]) == exit_codes.BAD_INPUT
     told = capsys.readouterr().err
     assert "data.source: train.jsonl is not on this machine" in told and "--data FILE" in told
-    assert main(["merge", "--trial", "3", "--out", str(tmp_path / "m")]) == exits.FAILURE
+    assert main(["merge", "--trial", "3", "--out", str(tmp_path / "m")]) == exit_codes.FAILURE
     assert "trial 3 (failed) has no adapter" in capsys.readouterr().err
 
 
 def test_scores_that_are_pending_at_the_export_are_said(home, tmp_path, capsys):
     first, *rest = scored_study(ends=["complete", "pruned", "complete"])
-    folder = runs.create("tidy-7b", tomli_w.dumps(first.spec))
+    folder = run_folder.create("tidy-7b", tomli_w.dumps(first.spec))
     waits = [
         replace(one, scoring=400) if isinstance(one, e.TrialCompleted) and one.trial == 2 else one
         for one in rest
     ]
     keep(folder, [replace(first, folder=str(folder)), *waits])
     out = tmp_path / "out"
-    assert main(["export", "--out", str(out)]) == exits.OK
+    assert main(["export", "--out", str(out)]) == exit_codes.OK
     line = "scores of trial 2 at step 400 were still pending"
     assert line in capsys.readouterr().out and f"At the export the {line}." in (out / "README.md").read_text()
     assert line in (out / "report.html").read_text()

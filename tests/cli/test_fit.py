@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from core.cli import fit
 from core.cli.main import main
+from core.cli.plan import fit_memory
 from core.errors import TrimtabError
 from tests.daemon.test_foresight import QWEN
 from tests.hostile import harm
@@ -85,7 +85,7 @@ def test_the_name_of_a_base_is_only_shown(tmp_path, capsys, monkeypatch):
     def refuse(base, *_, **__):
         raise TrimtabError.of("there is none", base, base)
 
-    monkeypatch.setattr(fit.config, "model", refuse)
+    monkeypatch.setattr(fit_memory.hf_config, "model", refuse)
     assert main(["fit", str(place), "--gpu", "24 GiB"]) == 1
     shown = capsys.readouterr().err
     assert shown.startswith("fetching the configuration of a") and not harm(shown)

@@ -7,9 +7,9 @@ import json
 import pytest
 
 from core.cli.main import main
-from core.contract import events as e
-from core.contract import wire
-from core.contract.fold import apply
+from core.contract.events import event_types as e
+from core.contract.state.event_fold import apply
+from core.contract.wire import console_api
 from tests.cli import studies
 from tests.hostile import TEXTS, harm, hostile
 from tests.tui import explored
@@ -20,7 +20,7 @@ def poisoned(engine):
     failure = e.TrialFailed(at=120.0, study="small", trial=1, error="boom", traceback="Traceback\n  File x")
     first = [*studies.trial(0), *studies.scored(0), studies.completed(0, 1.5)]
     engine.state = hostile(studies.state(studies.created(), *first, *studies.trial(1, failure)))
-    engine.reply = lambda request: wire.Reply(0, True, answer=hostile(explored.answers(request)))
+    engine.reply = lambda request: console_api.Reply(0, True, answer=hostile(explored.answers(request)))
     return engine
 
 
@@ -59,7 +59,9 @@ def test_json_holds_all_of_it_and_no_control_character(poisoned, capsys, line):
 @pytest.mark.parametrize("text", TEXTS)
 def test_a_refusal_and_a_followed_study_may_say_anything(engine, spec, capsys, text):
     engine.state = studies.state(studies.created())
-    engine.reply = lambda request: wire.Reply(0, not isinstance(request, wire.StopStudy), text, text, text)
+    engine.reply = lambda request: console_api.Reply(
+        0, not isinstance(request, console_api.StopStudy), text, text, text
+    )
     engine.events = [
         e.StudyNoted(at=101.0, study="small", text=text),
         e.Preparing(at=101.0, study="small", worker=text, stage=text, total=3, unit=text),

@@ -7,7 +7,7 @@ import json
 import msgspec
 import pytest
 
-from core.cli import exits
+from core.cli import exit_codes
 from core.cli.main import main
 from tests.cli import studies
 from tests.hostile import harm, hostile
@@ -27,7 +27,7 @@ def keep(folder, found) -> None:
 
 def test_losses_and_attention_beside_the_base(folder, capsys):
     keep(folder, sample(0, layers=3))
-    assert main(["insides", "0"]) == exits.OK
+    assert main(["insides", "0"]) == exit_codes.OK
     shown = capsys.readouterr().out
     assert (
         "trial 0 of small at step 400, on 8 validation rows with 428 tokens to learn; base → trial" in shown
@@ -41,7 +41,7 @@ def test_losses_and_attention_beside_the_base(folder, capsys):
 
 def test_json_has_names_for_all(folder, capsys):
     keep(folder, sample(0, layers=3))
-    assert main(["insides", "0", "--json"]) == exits.OK
+    assert main(["insides", "0", "--json"]) == exit_codes.OK
     found = json.loads(capsys.readouterr().out)
     assert (found["study"], found["trial"], found["step"], found["state"]) == ("small", 0, 400, "running")
     assert found["kinds"][0]["name"] == "first" and found["worst"][0]["base_loss"] == 3.1
@@ -49,11 +49,11 @@ def test_json_has_names_for_all(folder, capsys):
 
 
 def test_nothing_yet_and_no_such_trial(folder, capsys):
-    assert main(["insides", "1"]) == exits.OK
+    assert main(["insides", "1"]) == exit_codes.OK
     assert "nothing is known of it yet" in capsys.readouterr().out
-    assert main(["insides", "1", "--json"]) == exits.OK
+    assert main(["insides", "1", "--json"]) == exit_codes.OK
     assert "first evaluation" in json.loads(capsys.readouterr().out)["why_none"]
-    assert main(["insides", "9"]) == exits.BAD_INPUT
+    assert main(["insides", "9"]) == exit_codes.BAD_INPUT
 
 
 def test_hostile_text_does_nothing_to_a_terminal(folder, capsys):

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from core import paths
-from core.cli import exits
+from core.cli import exit_codes
 from core.cli.main import main
 from core.errors import Problem, SpecError
 
@@ -28,15 +28,15 @@ def trimtab(*arguments, flags=(), **options):
 
 
 def test_help_lists_every_verb_and_every_exit_code(capsys):
-    assert main(["--help"]) == exits.OK
+    assert main(["--help"]) == exit_codes.OK
     shown = capsys.readouterr().out
     assert all(f"    {verb} " in shown for verb in VERBS)
-    assert all(f"  {code:<4} {meaning}" in shown for code, meaning in exits.TABLE.items())
+    assert all(f"  {code:<4} {meaning}" in shown for code, meaning in exit_codes.TABLE.items())
 
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_explains_itself(verb, capsys):
-    assert main([verb, "--help"]) == exits.OK
+    assert main([verb, "--help"]) == exit_codes.OK
     assert "exit codes:" in capsys.readouterr().out
 
 
@@ -44,12 +44,12 @@ def test_every_verb_explains_itself(verb, capsys):
     "line", ["nonsense", "prune", "pause x", "pause -1", "engine", "run a --detach --headless"]
 )
 def test_a_wrong_command_line_is_code_2(line, capsys):
-    assert main(line.split()) == exits.BAD_INPUT
+    assert main(line.split()) == exit_codes.BAD_INPUT
     assert "usage: trimtab" in capsys.readouterr().err
 
 
 def test_version(capsys):
-    assert main(["--version"]) == exits.OK
+    assert main(["--version"]) == exit_codes.OK
     assert capsys.readouterr().out.startswith("trimtab ")
 
 
@@ -67,22 +67,22 @@ def test_an_error_has_three_parts_and_no_escape_sequence(capsys):
 def test_all_problems_of_a_file_at_once(tmp_path, capsys):
     path = tmp_path / "bad.toml"
     path.write_text('[study]\nname = "../x"\nsamplr = "tpe"\n[model]\nbase = "a"\n[data]\nsource = "b"\n')
-    assert main(["check", str(path)]) == exits.BAD_INPUT
+    assert main(["check", str(path)]) == exit_codes.BAD_INPUT
     shown = capsys.readouterr().err
     assert shown.count("trimtab: ") == 2 and "did you mean 'sampler'?" in shown
 
 
 def test_check_prints_a_file_that_reads_back(spec, tmp_path, capsys):
-    from core.contract import specfile
+    from core.contract.spec import spec_file
 
-    assert main(["check", str(spec)]) == exits.OK
+    assert main(["check", str(spec)]) == exit_codes.OK
     again = tmp_path / "again.toml"
     again.write_text(capsys.readouterr().out)
-    assert specfile.load(again) == specfile.load(spec)
+    assert spec_file.load(again) == spec_file.load(spec)
 
 
 def test_the_console_without_a_terminal_says_what_to_do(capsys):
-    assert main([], console=lambda socket, study: 0) == exits.BAD_INPUT
+    assert main([], console=lambda socket, study: 0) == exit_codes.BAD_INPUT
     assert "the console needs a terminal" in capsys.readouterr().err
 
 
@@ -99,12 +99,12 @@ def test_a_reader_that_leaves_early_is_no_error():
             stderr=subprocess.PIPE,
         )
     told = [line for line in done.stderr.splitlines() if b"so far" not in line]  # of a slow machine
-    assert (done.returncode, told) == (exits.OK, [])
+    assert (done.returncode, told) == (exit_codes.OK, [])
 
 
 def imported(*arguments):
     done = trimtab(*arguments, flags=("-X", "importtime"))
-    assert done.returncode == exits.OK, done.stderr
+    assert done.returncode == exit_codes.OK, done.stderr
     modules = {line.rsplit("|", 1)[-1].strip().split(".")[0] for line in done.stderr.splitlines()}
     assert "msgspec" in modules
     return modules
@@ -119,13 +119,13 @@ def test_status_imports_nothing_heavy(engine):
 
 def test_check_shows_rows_in_a_process_of_its_own(tmp_path, monkeypatch, capsys):
     """The tokenizer is loaded there: the verbs never load torch."""
-    from core.cli import best
+    from core.cli.inspect import best_trial
     from core.cli.main import main
 
     file, asked = tmp_path / "s.toml", []
     file.write_text('[study]\nname = "s"\n[model]\nbase = "org/name"\n[data]\nsource = "demo:stdlib"\n')
-    monkeypatch.setattr(best, "in_torch", lambda *given: asked.append(given) or 0)
+    monkeypatch.setattr(best_trial, "in_torch", lambda *given: asked.append(given) or 0)
     assert main(["check", str(file), "--show", "3"]) == 0
-    assert asked == [("core.train.show", str(file), "3")]
+    assert asked == [("core.train.commands.show_rows", str(file), "3")]
     assert main(["check", str(file), "--show", "0"]) == 2
     assert "shows nothing" in capsys.readouterr().err

@@ -16,15 +16,16 @@ from pathlib import Path
 import pytest
 
 from core import paths
-from core.cli import best, exits
-from core.cli import engine as engine_verb
+from core.cli import exit_codes
+from core.cli.argument_parser import parser
+from core.cli.inspect import best_trial
 from core.cli.main import main
-from core.cli.parser import parser
-from core.contract import client, health, wire
-from core.daemon import launch
+from core.cli.steer import control_engine as engine_verb
+from core.contract.wire import console_api, engine_client, engine_health
+from core.daemon.server import engine_launch
 from core.errors import EngineError
-from core.watch import doctor
-from core.watch.probe import Probed
+from core.watch import doctor_checks
+from core.watch.library_probe import Probed
 from tests.cli import studies
 from tests.cli.scripted_engine import ScriptedEngine
 from tests.hostile import harm, hostile
@@ -66,15 +67,15 @@ def surroundings(monkeypatch, tmp_path, spec):
     """What takes seconds is left out; temporary files lie in a folder that can be looked at."""
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
-    monkeypatch.setattr(best, "in_torch", lambda *_: 0)
-    monkeypatch.setattr(doctor, "probe", lambda: Probed(versions={"torch": "2"}))
+    monkeypatch.setattr(best_trial, "in_torch", lambda *_: 0)
+    monkeypatch.setattr(doctor_checks, "probe", lambda: Probed(versions={"torch": "2"}))
 
     def start(*_):
         raise EngineError.of(
             "the engine ended at once: its log is empty", "engine.log", "run `trimtab doctor`"
         )
 
-    monkeypatch.setattr(launch, "_start", start)
+    monkeypatch.setattr(engine_launch, "_start", start)
     monkeypatch.setattr(engine_verb, "LEAVE_DEADLINE_S", SOON_S)  # the scripted one never leaves
     (tmp_path / "rows.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
     monkeypatch.chdir(tmp_path)
@@ -95,7 +96,7 @@ def walk(tmp_path, spec, capsys, monkeypatch):
         began = time.monotonic()
         code = main([str(names.get(word, word)) for word in line.split()])
         shown = capsys.readouterr()
-        found = [] if code in exits.TABLE else [f"code {code}"]
+        found = [] if code in exit_codes.TABLE else [f"code {code}"]
         found += [f"{time.monotonic() - began:.1f} s"] if time.monotonic() - began > 30 else []
         for text in (shown.out, shown.err):
             found += [text] if "Traceback" in text or "fault of trimtab" in text else []
@@ -124,14 +125,14 @@ def alive(home):
         running.state = hostile(
             studies.state(studies.created(), *studies.trial(0), studies.completed(0, 1.5))
         )
-        running.reply = lambda request: wire.Reply(0, True, answer=hostile(explored.answers(request)))
+        running.reply = lambda request: console_api.Reply(0, True, answer=hostile(explored.answers(request)))
         running.leaves = True
         yield running
 
 
 def test_an_engine_that_is_stopped(walk, home, monkeypatch):
     """It listens and never answers."""
-    for module in (client, health, launch):
+    for module in (engine_client, engine_health, engine_launch):
         for name, value in vars(module).items():
             if name.endswith("_S") and isinstance(value, float):
                 monkeypatch.setattr(module, name, SOON_S)

@@ -6,20 +6,20 @@ import json
 
 import pytest
 
-from core.cli import exits
+from core.cli import exit_codes
 from core.cli.main import main
-from core.daemon import launch
+from core.daemon.server import engine_launch
 
 
 @pytest.mark.real
 def test_an_engine_is_started_asked_and_stopped(home, capsys):
-    socket = launch.ensure()
+    socket = engine_launch.ensure()
     try:
-        assert main(["engine", "status"]) == exits.OK
+        assert main(["engine", "status"]) == exit_codes.OK
         assert str(socket) in capsys.readouterr().out
-        assert main(["status", "--json"]) == exits.OK
+        assert main(["status", "--json"]) == exit_codes.OK
         assert json.loads(capsys.readouterr().out)["engine"] == {"running": True, "socket": str(socket)}
-        assert main(["stop"]) == exits.BAD_INPUT and "there is no study yet" in capsys.readouterr().err
+        assert main(["stop"]) == exit_codes.BAD_INPUT and "there is no study yet" in capsys.readouterr().err
     finally:
-        assert main(["engine", "stop", "--force"]) == exits.OK
-    assert main(["engine", "status"]) == exits.NO_ENGINE
+        assert main(["engine", "stop", "--force"]) == exit_codes.OK
+    assert main(["engine", "status"]) == exit_codes.NO_ENGINE

@@ -11,12 +11,13 @@ import sys
 import pytest
 
 from core import paths
-from core.cli import exits, text
-from core.cli.follow import Printer
+from core.cli import exit_codes, text_tables
+from core.cli.inspect.follow_study import Printer
 from core.cli.main import main
-from core.contract import events as e
-from core.contract import fold, wire
-from core.contract import state as s
+from core.contract.events import event_types as e
+from core.contract.state import event_fold
+from core.contract.state import study_state as s
+from core.contract.wire import console_api
 from tests.cli import studies
 
 
@@ -26,7 +27,7 @@ def started(engine):
 
     def reply(request):
         engine.state = studies.state(studies.created())
-        return wire.Reply(0, True)
+        return console_api.Reply(0, True)
 
     engine.reply = reply
     return engine
@@ -36,20 +37,22 @@ def started(engine):
 def terminal(monkeypatch):
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
-    monkeypatch.setattr("core.contract.terminal.is_canvas", lambda: True)
+    monkeypatch.setattr("core.contract.text.terminal_check.is_canvas", lambda: True)
 
 
 def test_detach_sends_the_resolved_spec_and_returns(started, spec, capsys):
-    assert main(["run", str(spec), "--detach"]) == exits.OK
+    assert main(["run", str(spec), "--detach"]) == exit_codes.OK
     asked = started.asked[0]
-    assert isinstance(asked, wire.StartStudy) and asked.where == str(spec)
+    assert isinstance(asked, console_api.StartStudy) and asked.where == str(spec)
     assert asked.spec["study"]["sampler"] == "tpe" and asked.spec["train"]["lora_rank"] == 16
     assert "small runs" in capsys.readouterr().out
 
 
 def test_with_a_terminal_the_console_opens_at_the_study(started, spec, terminal):
     opened = []
-    assert main(["run", str(spec)], lambda socket, study: opened.append((socket, study)) or 0) == exits.OK
+    assert (
+        main(["run", str(spec)], lambda socket, study: opened.append((socket, study)) or 0) == exit_codes.OK
+    )
     assert opened == [(paths.socket_path(), "small")]
     assert main([], lambda socket, study: opened.append(study) or 7) == 7 and opened[-1] is None
 
@@ -60,13 +63,13 @@ def test_a_complete_study_is_shown_rather_than_refused(started, spec, terminal):
     started.state = studies.state(same, studies.ended())
     started.asked.clear()
     opened = []
-    assert main(["run", str(spec)], lambda socket, study: opened.append(study) or 0) == exits.OK
+    assert main(["run", str(spec)], lambda socket, study: opened.append(study) or 0) == exit_codes.OK
     assert opened == ["small"] and started.asked == []
 
 
 def test_headless_prints_every_event_and_ends_with_the_best(started, spec, capsys):
     started.events = [*studies.trial(0, studies.completed(0, 1.25)), studies.ended()]
-    assert main(["run", str(spec)]) == exits.OK
+    assert main(["run", str(spec)]) == exit_codes.OK
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "small: running, 0/3 trials ended"
     assert lines[1].endswith("trial 0 queued: tpe")
@@ -78,9 +81,9 @@ def test_headless_prints_every_event_and_ends_with_the_best(started, spec, capsy
 @pytest.mark.parametrize(
     ("events", "code"),
     [
-        ([studies.ended()], exits.NO_RESULT),
-        ([*studies.trial(0, studies.completed(0, 1.0)), studies.ended("failed")], exits.FAILURE),
-        ([*studies.trial(0, studies.completed(0, 1.0)), studies.ended("stopped")], exits.OK),
+        ([studies.ended()], exit_codes.NO_RESULT),
+        ([*studies.trial(0, studies.completed(0, 1.0)), studies.ended("failed")], exit_codes.FAILURE),
+        ([*studies.trial(0, studies.completed(0, 1.0)), studies.ended("stopped")], exit_codes.OK),
     ],
 )
 def test_headless_codes(started, spec, events, code):
@@ -90,12 +93,12 @@ def test_headless_codes(started, spec, events, code):
 
 def test_an_engine_that_leaves_is_code_3(started, spec, capsys):
     started.leaves = True
-    assert main(["run", str(spec), "--headless"]) == exits.NO_ENGINE
+    assert main(["run", str(spec), "--headless"]) == exit_codes.NO_ENGINE
     assert "the engine went away" in capsys.readouterr().err
 
 
 def test_a_bad_file_starts_nothing(tmp_path, home, capsys):
-    assert main(["run", str(tmp_path / "none.toml")]) == exits.BAD_INPUT
+    assert main(["run", str(tmp_path / "none.toml")]) == exit_codes.BAD_INPUT
     assert list(home.iterdir()) == []
 
 
@@ -104,7 +107,7 @@ def printed(*events, now=lambda: 0.0):
     printer = Printer(lines.append, now)
     printer.show(state.studies["small"], None)
     for event in events:
-        state = fold.apply(state, event)
+        state = event_fold.apply(state, event)
         printer.show(state.studies["small"], event)
     return lines, printer, state
 
@@ -130,7 +133,7 @@ def test_a_stage_is_named_once():
 def test_a_fresh_snapshot_prints_what_was_missed_once():
     lines, printer, state = printed(studies.trial(0)[0])
     for event in studies.trial(0)[1:3]:
-        state = fold.apply(state, event)
+        state = event_fold.apply(state, event)
     printer.show(state.studies["small"], None)
     printer.show(state.studies["small"], None)
     assert [line.split(" ", 1)[1] for line in lines[2:]] == [
@@ -140,8 +143,10 @@ def test_a_fresh_snapshot_prints_what_was_missed_once():
 
 def test_lines_after_one_that_was_dropped_are_all_new():
     lines = tuple(s.Line(float(number), "x") for number in range(3))
-    assert text.newer(lines, lines[1]) == lines[2:]
-    assert text.newer(lines, s.Line(-1.0, "gone")) == lines and text.newer(lines, lines[2]) == ()
+    assert text_tables.newer(lines, lines[1]) == lines[2:]
+    assert (
+        text_tables.newer(lines, s.Line(-1.0, "gone")) == lines and text_tables.newer(lines, lines[2]) == ()
+    )
 
 
 def test_ctrl_c_detaches_and_the_study_goes_on(started, spec):
@@ -157,21 +162,21 @@ def test_ctrl_c_detaches_and_the_study_goes_on(started, spec):
     assert running.stdout.readline() == "small: running, 0/3 trials ended\n"
     running.send_signal(signal.SIGINT)
     rest, _ = running.communicate(timeout=60)
-    assert running.returncode == exits.INTERRUPTED and "detached; the study goes on" in rest
-    assert [type(one) for one in started.asked] == [wire.StartStudy]
+    assert running.returncode == exit_codes.INTERRUPTED and "detached; the study goes on" in rest
+    assert [type(one) for one in started.asked] == [console_api.StartStudy]
 
 
 @pytest.mark.parametrize("term", ["dumb", "unknown", ""])
 def test_a_dumb_terminal_gets_words_and_plain_lines(engine, spec, monkeypatch, capsys, term):
     for name in ("is_there", "is_canvas"):
-        monkeypatch.setattr(f"core.contract.terminal.{name}", lambda: True)
+        monkeypatch.setattr(f"core.contract.text.terminal_check.{name}", lambda: True)
     monkeypatch.setenv("TERM", term)
-    assert main([], console=lambda *_: pytest.fail("it is drawn")) == exits.BAD_INPUT
+    assert main([], console=lambda *_: pytest.fail("it is drawn")) == exit_codes.BAD_INPUT
     shown = capsys.readouterr().err
     assert f"cannot move its cursor: TERM={term or '(empty)'}" in shown and "`trimtab status`" in shown
     engine.state = studies.state(studies.created())
     engine.events = [e.StudyEnded(at=120.0, study="small", outcome="failed", why="boom")]
-    assert main(["run", str(spec)], console=lambda *_: pytest.fail("it is drawn")) == exits.NO_RESULT
+    assert main(["run", str(spec)], console=lambda *_: pytest.fail("it is drawn")) == exit_codes.NO_RESULT
     assert "plain lines follow" in capsys.readouterr().err
     monkeypatch.setenv("TERM", "xterm-256color")
     assert main([], console=lambda *_: 7) == 7
@@ -187,14 +192,14 @@ def test_a_dumb_terminal_gets_words_and_plain_lines(engine, spec, monkeypatch, c
 def test_where_no_console_can_be_drawn_it_is_said_and_lines_follow(
     engine, spec, monkeypatch, capsys, encoding, words
 ):
-    monkeypatch.setattr("core.contract.terminal.is_there", lambda: True)
+    monkeypatch.setattr("core.contract.text.terminal_check.is_there", lambda: True)
     monkeypatch.setattr(sys, "__stderr__", io.TextIOWrapper(io.BytesIO(), encoding))
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("LC_ALL", "de_DE.ISO-8859-1")
-    assert main([], console=lambda *_: pytest.fail("it is drawn")) == exits.BAD_INPUT
+    assert main([], console=lambda *_: pytest.fail("it is drawn")) == exit_codes.BAD_INPUT
     shown = capsys.readouterr().err
     assert all(word in shown for word in (*words, "`trimtab status`")), shown
     engine.state = studies.state(studies.created())
     engine.events = [e.StudyEnded(at=120.0, study="small", outcome="failed", why="boom")]
-    assert main(["run", str(spec)], console=lambda *_: pytest.fail("it is drawn")) == exits.NO_RESULT
+    assert main(["run", str(spec)], console=lambda *_: pytest.fail("it is drawn")) == exit_codes.NO_RESULT
     assert f"{words[0]}" in (shown := capsys.readouterr().err) and "plain lines follow" in shown

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from core import paths
-from core.cli import exits
+from core.cli import exit_codes
 from core.cli.main import main
-from core.contract import localsocket
-from core.store import runs
+from core.contract.wire import local_socket
+from core.store import run_folder
 from tests.stranger import as_stranger, needs_root, opened_up
 
 VERBS = [
@@ -26,7 +26,7 @@ verbs = pytest.mark.parametrize("argv", VERBS, ids=" ".join)
 
 def refused(capsys, argv: list[str]) -> str:
     """What stands on standard error, in three parts, where nothing is on standard output."""
-    assert main(argv) == exits.NO_ENGINE
+    assert main(argv) == exit_codes.NO_ENGINE
     told = capsys.readouterr()
     assert told.out == "" and told.err.startswith("trimtab: ") and "  → " in told.err, told
     return told.err
@@ -49,10 +49,10 @@ def test_the_home_of_another_user_is_told_in_words(home, capsys, argv):
 @pytest.fixture
 def silent_engine(home, monkeypatch):
     """An engine that is stopped: its socket takes connections, and no word ever comes."""
-    for module in ("core.contract.client", "core.contract.health"):
+    for module in ("core.contract.wire.engine_client", "core.contract.wire.engine_health"):
         monkeypatch.setattr(f"{module}.SILENT_S", 0.1)
-    monkeypatch.setattr("core.contract.client.LOOK_S", 0.02)
-    with localsocket.listening(paths.socket_path()) as line:
+    monkeypatch.setattr("core.contract.wire.engine_client.LOOK_S", 0.02)
+    with local_socket.listening(paths.socket_path()) as line:
         line.listen()
         yield
 
@@ -68,8 +68,8 @@ def test_a_study_is_not_given_to_an_engine_that_does_not_answer(silent_engine, c
 
 
 def test_an_engine_that_is_stopped_is_told_apart_from_one_that_is_busy(silent_engine, capsys, monkeypatch):
-    monkeypatch.setattr("core.contract.client.is_stopped", lambda pid: True)
-    monkeypatch.setattr("core.contract.health.is_stopped", lambda pid: True)
+    monkeypatch.setattr("core.contract.wire.engine_client.is_stopped", lambda pid: True)
+    monkeypatch.setattr("core.contract.wire.engine_health.is_stopped", lambda pid: True)
     assert f"`kill -CONT {os.getpid()}` lets it go on" in refused(capsys, ["status"])
 
 
@@ -98,7 +98,7 @@ def test_a_stranger_in_a_folder_of_all_users_is_never_asked(home, shared, capsys
     stranger = as_stranger(squat, shared / f"trimtab-{os.getuid()}-{digest}")
     try:
         assert stranger.stdout is not None and stranger.stdout.readline() == "ready\n"
-        assert main(["status"]) == exits.OK
+        assert main(["status"]) == exit_codes.OK
         assert "the engine is not running" in capsys.readouterr().out
         assert stranger.poll() is None, "nobody has asked it"
     finally:
@@ -108,7 +108,7 @@ def test_a_stranger_in_a_folder_of_all_users_is_never_asked(home, shared, capsys
 
 @needs_root
 def test_nothing_of_a_home_can_be_read_or_reached_by_another_user(home, engine):
-    runs.create("small", "a = 1\n")
+    run_folder.create("small", "a = 1\n")
     opened_up(home)
     look = (
         "found = []\n"
@@ -125,18 +125,18 @@ def test_nothing_of_a_home_can_be_read_or_reached_by_another_user(home, engine):
 @pytest.mark.parametrize("name", ["", "study.toml", "journal.log"])
 def test_a_study_that_another_user_wrote_is_not_taken_for_ones_own(home, capsys, name):
 
-    folder = runs.create("small", "a = 1\n")
+    folder = run_folder.create("small", "a = 1\n")
     (folder / "journal.log").write_bytes(b"")
-    assert runs.list_studies() == [folder]
+    assert run_folder.list_studies() == [folder]
     os.chown(folder / name, 65534, 65534)
-    assert runs.list_studies() == []
+    assert run_folder.list_studies() == []
 
 
 def test_what_is_made_is_its_owners_alone(home):
     before = os.umask(0)
     try:
-        folder = runs.create("small", "a = 1\n")
-        with localsocket.listening(paths.socket_path()):
+        folder = run_folder.create("small", "a = 1\n")
+        with local_socket.listening(paths.socket_path()):
             made = [home, *home.rglob("*")]
             modes = {one.relative_to(home).as_posix(): one.lstat().st_mode & 0o077 for one in made}
     finally:

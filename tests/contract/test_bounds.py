@@ -10,9 +10,12 @@ import tomli_w
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.contract import bounds, events, specfile, wire, work
-from core.contract.knobs import KNOBS
-from core.contract.spec import SECTIONS
+from core.contract import value_bounds
+from core.contract.events import event_types
+from core.contract.spec import spec_file
+from core.contract.spec.knob_table import KNOBS
+from core.contract.spec.study_spec import SECTIONS
+from core.contract.wire import console_api, worker_api
 from core.errors import RefusedError, SpecError
 
 SMALL = {
@@ -59,14 +62,14 @@ def changed(changes: dict) -> dict:
 def refused_or_kept(raw: dict) -> None:
     """In words; or it goes through the journal, the database's JSON and back, and is the same study."""
     try:
-        whole = specfile.parse(raw)
+        whole = spec_file.parse(raw)
     except SpecError as error:
         assert error.problems and all(len(str(one)) < 3000 for one in error.problems)
         return
-    resolved = specfile.to_raw(whole)
+    resolved = spec_file.to_raw(whole)
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(resolved)) == resolved
     assert json.loads(json.dumps(resolved, allow_nan=False)) == resolved
-    assert specfile.parse(resolved) == whole
+    assert spec_file.parse(resolved) == whole
 
 
 @quick
@@ -76,7 +79,7 @@ def test_any_value_of_any_key_is_refused_in_words_or_can_be_kept(changes):
 
 
 @quick
-@given(ANYTHING | st.dictionaries(st.sampled_from(specfile.SECTION_NAMES), ANYTHING))
+@given(ANYTHING | st.dictionaries(st.sampled_from(spec_file.SECTION_NAMES), ANYTHING))
 def test_any_table_is_no_study_in_words(raw):
     refused_or_kept(raw if isinstance(raw, dict) else {"study": raw})
 
@@ -90,7 +93,7 @@ def test_any_toml_file_is_checked_in_words(tmp_path_factory, changes, tail):
     except ValueError:  # a whole number with more digits than Python writes
         return
     try:
-        specfile.load(path)
+        spec_file.load(path)
     except SpecError as error:
         assert str(error)
 
@@ -117,7 +120,7 @@ def test_a_study_file_is_told_the_bound(tmp_path, tail, said):
     path = tmp_path / "study.toml"
     path.write_text(tail)
     with pytest.raises(SpecError) as told:
-        specfile.load(path)
+        spec_file.load(path)
     assert said in str(told.value)
     assert len(told.value.problems) < 60
 
@@ -141,7 +144,7 @@ def requests() -> st.SearchStrategy:
             {"type": st.just(kind.__struct_config__.tag)},
             optional={name: FIELDS.get(name, ANYTHING) for name in kind.__struct_fields__},
         )
-        for kind in wire.AnyRequest.__args__
+        for kind in console_api.AnyRequest.__args__
     ]
     return st.one_of(kinds)
 
@@ -149,7 +152,10 @@ def requests() -> st.SearchStrategy:
 @settings(quick, max_examples=2 * EXAMPLES)
 @given(requests())
 def test_what_comes_through_the_door_can_be_sent_on_and_shown(raw):
-    for read, encode in ((wire.read_request, json.dumps), (_from_console, msgspec.msgpack.encode)):
+    for read, encode in (
+        (console_api.read_request, json.dumps),
+        (_from_console, msgspec.msgpack.encode),
+    ):
         try:
             body = encode(raw)
         except (OverflowError, UnicodeEncodeError, ValueError):  # this door cannot even be told it
@@ -157,26 +163,26 @@ def test_what_comes_through_the_door_can_be_sent_on_and_shown(raw):
         try:
             request = read(body if isinstance(body, bytes) else body.encode())
         except msgspec.DecodeError as error:
-            assert bounds.words(error)
+            assert value_bounds.words(error)
             continue
-        wire.encode(request)
+        console_api.encode(request)
         assert len(repr(request)) < 10_000_000
 
 
-def _from_console(body: bytes) -> wire.AnyRequest:
+def _from_console(body: bytes) -> console_api.AnyRequest:
     ask = b"\x83\xa4type\xa3ask\xa2id\x01\xa7request" + body
-    return wire.read_from_console(ask).request
+    return console_api.read_from_console(ask).request
 
 
 def test_the_bound_of_a_request_is_said():
     mark = b'{"type":"mark-trial","study":"s","trial":0,"priority":99999999999999999999}'
     with pytest.raises(msgspec.DecodeError) as told:
-        wire.read_request(mark)
-    assert bounds.words(told.value) == "priority must be at most 1000000"
-    note = msgspec.json.encode(wire.MarkTrial("s", 0, note="x" * 501))
+        console_api.read_request(mark)
+    assert value_bounds.words(told.value) == "priority must be at most 1000000"
+    note = msgspec.json.encode(console_api.MarkTrial("s", 0, note="x" * 501))
     with pytest.raises(msgspec.DecodeError) as told:
-        wire.read_request(note)
-    assert bounds.words(told.value) == "note may have at most 500 characters"
+        console_api.read_request(note)
+    assert value_bounds.words(told.value) == "note may have at most 500 characters"
 
 
 # -- workers ---------------------------------------------------------------------------------------
@@ -200,24 +206,27 @@ REPORT = {
 def test_a_worker_tells_no_number_that_cannot_be(wrong):
     raw = msgspec.msgpack.encode({"type": "told", "number": 1, "event": REPORT | wrong})
     with pytest.raises(msgspec.DecodeError):
-        wire.read_from_worker(raw)
+        console_api.read_from_worker(raw)
 
 
 def test_a_loss_that_is_no_number_is_a_reading_all_the_same():
     raw = msgspec.msgpack.encode(
         {"type": "told", "number": 1, "event": REPORT | {"metrics": {"x": math.nan}}}
     )
-    told = wire.read_from_worker(raw)
-    assert isinstance(told, work.Told) and isinstance(told.event, events.TrialReported)
+    told = console_api.read_from_worker(raw)
+    assert isinstance(told, worker_api.Told) and isinstance(told.event, event_types.TrialReported)
 
 
 @pytest.mark.parametrize(
     ("request_", "told"),
     [
-        (wire.ChangeStudy("s", {"study": {"trials": 10**30}}), "changes.study.trials: a whole number beyond"),
-        (wire.MarkTrial("s", 0, note="a\udcffb"), "note: a text with half a character"),
+        (
+            console_api.ChangeStudy("s", {"study": {"trials": 10**30}}),
+            "changes.study.trials: a whole number beyond",
+        ),
+        (console_api.MarkTrial("s", 0, note="a\udcffb"), "note: a text with half a character"),
     ],
 )
 def test_what_cannot_even_be_sent_is_refused_before_it_is(request_, told):
     with pytest.raises(RefusedError, match=told):
-        wire.encode_request(request_)
+        console_api.encode_request(request_)

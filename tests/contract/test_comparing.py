@@ -3,10 +3,10 @@
 import pytest
 from msgspec.structs import replace
 
-from core.contract import comparing as c
-from core.contract import state as s
-from core.contract.score import Score
-from core.contract.series import Series
+from core.contract.board_score import Score
+from core.contract.state import study_state as s
+from core.contract.state.metric_series import Series
+from core.contract.views import trial_comparison as c
 from tests.contract.test_insight import study, trial
 
 

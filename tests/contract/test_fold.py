@@ -6,11 +6,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from core.contract import events as e
-from core.contract import progress, ranking, wire, work
-from core.contract import state as s
-from core.contract.fold import FROM, STEPS, apply, refusal
-from core.contract.score import Score
+from core.contract.board_score import Score
+from core.contract.events import event_types as e
+from core.contract.state import study_progress, trial_ranking
+from core.contract.state import study_state as s
+from core.contract.state.event_fold import FROM, STEPS, apply, refusal
+from core.contract.wire import console_api, worker_api
 
 SPEC = {"study": {"name": "a", "trials": 4, "objectives": [{"metric": "eval/loss", "direction": "minimize"}]}}
 CREATED = e.StudyCreated(at=1.0, study="a", spec=SPEC, folder="/a")
@@ -129,7 +130,7 @@ def test_a_study_is_paused_and_resumed_once():
     assert (state.studies["a"].state, state.studies["a"].why) == ("paused", "paused by me")
     assert (
         refusal(state, paused) == "the study is paused"
-        and progress.study_left_s(state.studies["a"], 9) is None
+        and study_progress.study_left_s(state.studies["a"], 9) is None
     )
     state = apply(state, resumed)
     assert (state.studies["a"].state, state.studies["a"].why) == ("running", "")
@@ -184,9 +185,9 @@ def test_what_workers_held_is_forgotten_with_the_study():
 
 
 def test_what_a_worker_holds_travels_in_every_form():
-    state, told = folded(pack()), work.Told(1, pack())
-    assert wire.read_to_console(wire.encode(wire.Snapshot(1, state))).state == state
-    assert wire.read_from_worker(wire.encode(told)) == told
+    state, told = folded(pack()), worker_api.Told(1, pack())
+    assert console_api.read_to_console(console_api.encode(console_api.Snapshot(1, state))).state == state
+    assert console_api.read_from_worker(console_api.encode(told)) == told
     assert msgspec.json.decode(msgspec.json.encode(state), type=s.State) == state
 
 
@@ -229,13 +230,13 @@ def test_the_best_trial_and_the_front():
         ]
 
     state = folded(*done(0, 3.0), *done(1, 2.0), *done(2, 2.5))
-    assert ranking.best(state.studies["a"]).number == 1
+    assert trial_ranking.best(state.studies["a"]).number == 1
     both = [*SPEC["study"]["objectives"], {"metric": "eval/accuracy", "direction": "maximize"}]
     two = {"study": {**SPEC["study"], "objectives": both}}
     state = apply(s.State(), e.StudyCreated(at=1.0, study="a", spec=two, folder="/a"))
     for one in (*done(0, 3.0, 0.9), *done(1, 2.0, 0.5), *done(2, 3.5, 0.8)):
         state = apply(state, one)
-    assert [trial.number for trial in ranking.front(state.studies["a"])] == [1, 0]
+    assert [trial.number for trial in trial_ranking.front(state.studies["a"])] == [1, 0]
 
 
 KINDS = [e.TrialQueued, *FROM]
@@ -307,8 +308,8 @@ class AnyOrder(RuleBasedStateMachine):
 
     @invariant()
     def it_travels(self):
-        raw = wire.encode(wire.Snapshot(1, self.state))
-        assert wire.read_to_console(raw).state == self.state
+        raw = console_api.encode(console_api.Snapshot(1, self.state))
+        assert console_api.read_to_console(raw).state == self.state
 
 
 AnyOrder.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)

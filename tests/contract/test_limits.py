@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.contract.limits import Limit, violations
-from core.contract.metrics import METRICS
+from core.contract.spec.metric_limits import Limit, violations
+from core.contract.spec.metric_table import METRICS
 from core.errors import SpecError
 
 FINITE = st.floats(-1e15, 1e15)

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from core.contract import client, localsocket, peer
-from core.contract.health import health
+from core.contract.wire import engine_client, local_socket, socket_peer
+from core.contract.wire.engine_health import health
 from core.errors import EngineError
 from tests.stranger import as_stranger, needs_root
 
@@ -29,14 +29,14 @@ def home(tmp_path: Path) -> Path:
 def engine(home: Path) -> Iterator[Path]:
     """Something of this user's that listens and says nothing."""
     address = home / "engine.sock"
-    with localsocket.listening(address) as line:
+    with local_socket.listening(address) as line:
         line.listen()
         yield address
 
 
 def refused(address: Path) -> str:
     with pytest.raises(EngineError) as told:
-        localsocket.connect(address)
+        local_socket.connect(address)
     problem = told.value.problems[0]
     assert problem.where and problem.fix, "an error has three parts"
     return problem.what
@@ -45,27 +45,27 @@ def refused(address: Path) -> str:
 def test_a_home_of_any_length_is_reached_from_anywhere(tmp_path, monkeypatch):
     deep = tmp_path.joinpath(*["d" * 200] * 4)
     deep.mkdir(mode=0o700, parents=True)
-    with localsocket.listening(deep / "engine.sock") as line:
+    with local_socket.listening(deep / "engine.sock") as line:
         line.listen()
         assert (deep / "engine.sock").stat().st_mode & 0o777 == 0o600
         for other in ("one", "two"):
             (tmp_path / other).mkdir()
             monkeypatch.setenv("TMPDIR", str(tmp_path / other))
-            connection, pid = localsocket.connect(deep / "engine.sock")
+            connection, pid = local_socket.connect(deep / "engine.sock")
             connection.close()
             assert pid == os.getpid() and list((tmp_path / other).iterdir()) == []
 
 
 def test_a_long_home_without_proc_is_refused_in_words(tmp_path, monkeypatch):
-    monkeypatch.setattr(localsocket.Path, "exists", lambda self: False)
+    monkeypatch.setattr(local_socket.Path, "exists", lambda self: False)
     deep = tmp_path / ("d" * 120)
     deep.mkdir(mode=0o700)
     with pytest.raises(EngineError, match="too long for a socket"):
-        localsocket.listening(deep / "engine.sock")
+        local_socket.listening(deep / "engine.sock")
 
 
 def test_an_engine_of_ones_own_is_believed(engine):
-    connection, pid = localsocket.connect(engine)
+    connection, pid = local_socket.connect(engine)
     connection.close()
     assert pid == os.getpid()
 
@@ -87,10 +87,10 @@ def test_a_link_or_a_file_in_the_place_of_home_or_socket_is_not_followed(engine,
 
 def test_where_none_listens_no_engine_is_there(engine, tmp_path):
     left = engine.parent / "left.sock"
-    localsocket.listening(left).close()
+    local_socket.listening(left).close()
     for address in (left, engine.parent / "none.sock", tmp_path / "none" / "engine.sock"):
-        with pytest.raises(localsocket.AbsentError):
-            localsocket.connect(address)
+        with pytest.raises(local_socket.AbsentError):
+            local_socket.connect(address)
         assert health(address) is None
 
 
@@ -114,7 +114,7 @@ def test_a_listener_of_another_user_hears_not_a_word(home):
         "line = socket.socket(fileno=3); line.listen(); print('ready', flush=True)\n"
         "line.settimeout(20); heard = line.accept()[0]; heard.settimeout(20); print(len(heard.recv(4096)))"
     )
-    with localsocket.listening(address) as line:
+    with local_socket.listening(address) as line:
         stranger = as_stranger(listen, passed=line)
     assert stranger.stdout is not None and stranger.stdout.readline() == "ready\n"
     assert "a process of another user, nobody (uid 65534), answers there" in refused(address)
@@ -122,7 +122,9 @@ def test_a_listener_of_another_user_hears_not_a_word(home):
 
 
 @needs_root
-@pytest.mark.parametrize("call", [client.fetch_state, client.attach, lambda at: client.request(at, None)])
+@pytest.mark.parametrize(
+    "call", [engine_client.fetch_state, engine_client.attach, lambda at: engine_client.request(at, None)]
+)
 def test_no_client_speaks_to_a_stranger(engine, call):
     os.chown(engine, 65534, 65534)
     with pytest.raises(EngineError, match="belongs to another user"):
@@ -136,9 +138,9 @@ def test_the_peers_user_is_asked_for_where_the_system_has_another_call(monkeypat
 
     monkeypatch.delattr(sockets, "SO_PEERCRED")
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert peer.peer(Line()) == (501, 0)  # type: ignore[arg-type]
+    assert socket_peer.peer(Line()) == (501, 0)  # type: ignore[arg-type]
     monkeypatch.setattr(sys, "platform", "sunos5")
-    assert peer.peer(Line()) == (None, 0) and peer.is_ours(None)  # type: ignore[arg-type]
+    assert socket_peer.peer(Line()) == (None, 0) and socket_peer.is_ours(None)  # type: ignore[arg-type]
 
 
 # -- an engine that is there and says nothing ------------------------------------------------------
@@ -148,15 +150,17 @@ def test_the_peers_user_is_asked_for_where_the_system_has_another_call(monkeypat
 def hurried(monkeypatch):
     """Patience in hundredths of a second."""
     for name, value in (("LOOK_S", 0.02), ("SILENT_S", 0.1), ("TICK_S", 0.02)):
-        monkeypatch.setattr(client, name, value)
-    monkeypatch.setattr("core.contract.health.SILENT_S", 0.1)
+        monkeypatch.setattr(engine_client, name, value)
+    monkeypatch.setattr("core.contract.wire.engine_health.SILENT_S", 0.1)
 
 
-@pytest.mark.parametrize("call", [client.fetch_state, client.attach, lambda at: client.request(at, None)])
+@pytest.mark.parametrize(
+    "call", [engine_client.fetch_state, engine_client.attach, lambda at: engine_client.request(at, None)]
+)
 def test_an_engine_that_says_nothing_is_named_within_seconds(engine, hurried, call):
     with pytest.raises(EngineError, match=rf"the engine \(process {os.getpid()}\) does not answer") as told:
         asyncio.run(call(engine))
-    assert not isinstance(told.value, localsocket.AbsentError), "it is there"
+    assert not isinstance(told.value, local_socket.AbsentError), "it is there"
     assert told.value.exit_code == 3 and str(os.getpid()) in told.value.problems[0].fix
     with pytest.raises(EngineError, match="does not answer"):
         health(engine)
@@ -177,13 +181,13 @@ async def serve(address: Path, answer_s: float) -> web.AppRunner:
     application.router.add_post("/request", slow)
     runner = web.AppRunner(application, shutdown_timeout=0.1)
     await runner.setup()
-    await web.SockSite(runner, localsocket.listening(address)).start()
+    await web.SockSite(runner, local_socket.listening(address)).start()
     return runner
 
 
 async def test_an_engine_at_work_on_a_long_request_is_waited_for(home, hurried):
     runner = await serve(home / "engine.sock", answer_s=0.5)
     try:
-        assert await client.request(home / "engine.sock", None) is None
+        assert await engine_client.request(home / "engine.sock", None) is None
     finally:
         await runner.cleanup()

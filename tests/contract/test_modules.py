@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.contract.modules import meant, shortest
+from core.contract.spec.layer_groups import meant, shortest
 
 FAMILIES = {
     "gpt2": (["h.0.attn.c_attn", "h.0.attn.c_proj"], ["h.0.mlp.c_fc", "h.0.mlp.c_proj"], []),

@@ -11,7 +11,7 @@ import pytest
 
 from core import paths
 from core.cli.main import main
-from core.contract import faults
+from core.contract.text import error_reports
 from core.errors import TrimtabError
 
 
@@ -82,8 +82,10 @@ def test_a_cache_that_cannot_be_written_is_named_with_its_variable():
     inner = PermissionError(errno.EROFS, os.strerror(errno.EROFS), "/ro/hub")
     outer = RuntimeError("the library failed")
     outer.__cause__ = inner
-    assert faults.advice(outer, "check the network").startswith("/ro/hub cannot be written: set HF_HOME")
-    assert faults.advice(OSError("no answer"), "check the network") == "check the network"
+    assert error_reports.advice(outer, "check the network").startswith(
+        "/ro/hub cannot be written: set HF_HOME"
+    )
+    assert error_reports.advice(OSError("no answer"), "check the network") == "check the network"
 
 
 def test_what_is_writable(tmp_path):

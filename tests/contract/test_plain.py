@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.contract.plain import plain
+from core.contract.text.sanitize import plain
 
 
 def test_escape_sequences_lose_their_power():

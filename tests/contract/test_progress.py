@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from core.contract import events as e
-from core.contract import progress, reference
-from core.contract import state as s
-from core.contract.fold import apply, apply_readings, refusal
-from core.contract.score import Score
+from core.contract.board_score import Score
+from core.contract.events import event_types as e
+from core.contract.state import reference_values, study_progress
+from core.contract.state import study_state as s
+from core.contract.state.event_fold import apply, apply_readings, refusal
 
 OBJECTIVE = [{"metric": "eval/loss", "direction": "minimize"}]
 
@@ -72,32 +72,32 @@ def folded(*events: e.Event) -> s.Study:
 
 def test_the_bar_counts_steps_not_trials():
     study = folded(created(), *begun(), *trained(steps=20))
-    assert progress.steps(study) == (20, 160)
-    assert progress.percent(study) == 12 and progress.share(study) == 0.125
+    assert study_progress.steps(study) == (20, 160)
+    assert study_progress.percent(study) == 12 and study_progress.share(study) == 0.125
 
 
 def test_a_trial_that_ended_early_has_done_its_share():
     pruned = e.TrialPruned(at=200.0, study="a", trial=0, step=20, why="weak")
     study = folded(created(), *begun(), *trained(steps=20), pruned)
-    assert progress.steps(study) == (40, 160)
+    assert study_progress.steps(study) == (40, 160)
 
 
 def test_trials_to_come_have_the_usual_steps():
-    assert progress.steps(folded(created(steps=25))) == (0, 100)
+    assert study_progress.steps(folded(created(steps=25))) == (0, 100)
     study = folded(created(), *begun(0), *begun(1, total=60), *begun(2, total=60))
-    assert progress.steps(study) == (0, 40 + 60 + 60 + 60)
+    assert study_progress.steps(study) == (0, 40 + 60 + 60 + 60)
 
 
 def test_without_known_steps_trials_are_counted():
     infeasible = e.TrialInfeasible(at=2.0, study="a", trial=0, why="too large")
     study = folded(created(), e.TrialQueued(at=1.0, study="a", trial=0, params={}, knobs={}), infeasible)
-    assert progress.steps(study) == (1, 4) and progress.percent(study) == 25
+    assert study_progress.steps(study) == (1, 4) and study_progress.percent(study) == 25
 
 
 def test_the_bar_only_grows_while_trials_train_and_end():
     events = [created(trials=2), *begun(0), *trained(0, 40), completed(0, 40, -1, 1.0)]
     events += [*begun(1), *trained(1, 30), e.TrialPruned(at=9.0, study="a", trial=1, step=30, why="weak")]
-    shares = [progress.share(folded(*events[:count])) for count in range(1, len(events) + 1)]
+    shares = [study_progress.share(folded(*events[:count])) for count in range(1, len(events) + 1)]
     assert shares == sorted(shares) and shares[-1] == 1.0
 
 
@@ -107,24 +107,24 @@ def test_the_bar_only_grows_while_trials_train_and_end():
 def test_left_counts_the_evaluations_to_come():
     study = folded(created(), *begun(), *trained(steps=25))
     trial = study.trials[0]
-    assert progress.pace(study, trial) == progress.Pace(2.0, 6.0, 10)
-    assert progress.trial_left_s(study, trial) == 15 * 2.0 + 2 * 6.0  # after step 30, and the last
+    assert study_progress.pace(study, trial) == study_progress.Pace(2.0, 6.0, 10)
+    assert study_progress.trial_left_s(study, trial) == 15 * 2.0 + 2 * 6.0  # after step 30, and the last
 
 
 def test_before_the_first_evaluation_only_the_steps_are_known():
     study = folded(created(), *begun(), *trained(steps=8))
-    assert progress.trial_left_s(study, study.trials[0]) == 32 * 2.0
+    assert study_progress.trial_left_s(study, study.trials[0]) == 32 * 2.0
 
 
 def test_with_an_evaluation_after_each_step_it_is_in_their_time():
     study = folded(created(every=1), *begun(), *trained(steps=20, every=1))
-    assert progress.trial_left_s(study, study.trials[0]) == pytest.approx(20 * 8.0)
+    assert study_progress.trial_left_s(study, study.trials[0]) == pytest.approx(20 * 8.0)
 
 
 def test_one_slow_step_does_not_make_all_slow():
     late = [e.TrialReported(at=900.0, study="a", trial=0, step=9, elapsed_s=800.0, metrics={})]
     study = folded(created(), *begun(), *trained(steps=8), *late)
-    assert progress.trial_left_s(study, study.trials[0]) == 31 * 2.0
+    assert study_progress.trial_left_s(study, study.trials[0]) == 31 * 2.0
 
 
 def test_a_pause_is_no_time_of_a_step():
@@ -133,22 +133,25 @@ def test_a_pause_is_no_time_of_a_step():
         e.TrialResumed(at=9000.0, study="a", trial=0, step=8),
     ]
     study = folded(created(), *begun(), *trained(steps=8), *pause)
-    assert progress.trial_left_s(study, study.trials[0]) == 32 * 2.0  # by its mean step
+    assert study_progress.trial_left_s(study, study.trials[0]) == 32 * 2.0  # by its mean step
     more = e.TrialReported(at=9003.0, study="a", trial=0, step=9, elapsed_s=18.0, metrics={})
     study = folded(created(), *begun(), *trained(steps=8), *pause, more)
-    assert progress.trial_left_s(study, study.trials[0]) == 31 * 3.0
+    assert study_progress.trial_left_s(study, study.trials[0]) == 31 * 3.0
 
 
 def test_all_steps_done_is_said_in_words_and_not_0s():
     study = folded(created(), *begun(), *trained(steps=40))
-    assert progress.evaluating(study.trials[0]) and progress.trial_left_s(study, study.trials[0]) is None
-    assert progress.going_on(study) == ["1 evaluating"]
+    assert (
+        study_progress.evaluating(study.trials[0])
+        and study_progress.trial_left_s(study, study.trials[0]) is None
+    )
+    assert study_progress.going_on(study) == ["1 evaluating"]
 
 
 def test_a_clock_stays_small_however_long_a_trial_is():
     study = folded(created(), *begun(total=10_000), *trained(steps=10_000, look_s=0.0))
-    assert len(study.trials[0].clock.steps) <= progress.POINTS + 1
-    assert progress.pace(study, study.trials[0]).step_s == pytest.approx(2.0)
+    assert len(study.trials[0].clock.steps) <= study_progress.POINTS + 1
+    assert study_progress.pace(study, study.trials[0]).step_s == pytest.approx(2.0)
 
 
 def test_a_replay_has_the_same_clock():
@@ -163,34 +166,34 @@ def test_a_replay_has_the_same_clock():
 
 def test_a_study_takes_its_steps_to_come_at_the_pace_of_what_runs():
     study = folded(created(trials=2), *begun(), *trained(steps=25))
-    assert progress.study_left_s(study, 500.0) == pytest.approx((15 + 40) * (2.0 + 0.6))
+    assert study_progress.study_left_s(study, 500.0) == pytest.approx((15 + 40) * (2.0 + 0.6))
 
 
 def test_two_that_run_are_twice_as_fast_and_the_slowest_is_waited_for():
     both = [*begun(0), *trained(0, 25), *begun(1), *trained(1, 25)]
-    assert progress.study_left_s(folded(created(trials=4), *both), 0) == pytest.approx(110 * 2.6 / 2)
+    assert study_progress.study_left_s(folded(created(trials=4), *both), 0) == pytest.approx(110 * 2.6 / 2)
     slow = [*begun(0), *trained(0, 39), *begun(1), *trained(1, 5, step_s=20.0)]
-    assert progress.study_left_s(folded(created(trials=2), *slow), 0) == 35 * 20.0
+    assert study_progress.study_left_s(folded(created(trials=2), *slow), 0) == 35 * 20.0
 
 
 def test_trials_to_come_are_taken_to_end_as_early_as_those_before():
     pruned = e.TrialPruned(at=200.0, study="a", trial=0, step=20, why="weak")
     events = [created(trials=4), *begun(0), *trained(0, 20), pruned, *begun(1), *trained(1, 8)]
-    assert progress.study_left_s(folded(*events), 0) == pytest.approx(2.0 * (32 + 2 * 20))
+    assert study_progress.study_left_s(folded(*events), 0) == pytest.approx(2.0 * (32 + 2 * 20))
 
 
 def test_where_nothing_runs_the_whole_time_tells():
     study = folded(created(trials=2), *begun(), *trained(steps=40), completed(0, 40, -1, 1.0))
-    assert progress.study_left_s(study, 300.0) == pytest.approx(40 * 200.0 / 40)
+    assert study_progress.study_left_s(study, 300.0) == pytest.approx(40 * 200.0 / 40)
 
 
 def test_only_scorings_left_is_their_time():
     events = [created(trials=1), *begun(), *trained(steps=40), completed(0, 40, 40, 1.0)]
-    assert progress.study_left_s(folded(*events), 400.0) is None
+    assert study_progress.study_left_s(folded(*events), 400.0) is None
     events += [scoring(0, 2, 36, 310.0), scoring(0, 12, 36, 330.0)]
     study = folded(*events)
-    assert progress.scoring_left_s(study.trials[0]) == 48.0 == progress.study_left_s(study, 400.0)
-    assert progress.percent(study) == 100 and progress.going_on(study) == [
+    assert study_progress.scoring_left_s(study.trials[0]) == 48.0 == study_progress.study_left_s(study, 400.0)
+    assert study_progress.percent(study) == 100 and study_progress.going_on(study) == [
         "1 being scored (12 of 36 answers)"
     ]
 
@@ -201,14 +204,14 @@ def test_only_scorings_left_is_their_time():
 def test_a_complete_trial_is_scoring_until_its_last_scores_arrive():
     events = [created(), *begun(), *trained(steps=40), completed(0, 40, 40, 1.0)]
     trial = folded(*events).trials[0]
-    assert (trial.state, progress.scoring_words(trial)) == ("complete", "to be scored")
-    assert progress.scoring_told(trial) == {"step": 40, "done": 0, "total": 0}
+    assert (trial.state, study_progress.scoring_words(trial)) == ("complete", "to be scored")
+    assert study_progress.scoring_told(trial) == {"step": 40, "done": 0, "total": 0}
     trial = folded(*events, scoring(0, 12, 36, 310.0)).trials[0]
-    assert progress.scoring_words(trial) == "scoring 12/36"
-    assert progress.scoring_told(trial) == {"step": 40, "done": 12, "total": 36}
+    assert study_progress.scoring_words(trial) == "scoring 12/36"
+    assert study_progress.scoring_told(trial) == {"step": 40, "done": 12, "total": 36}
     scored = e.TrialScored(at=320.0, study="a", trial=0, step=40, elapsed_s=1.0, scores={}, last=True)
     trial = folded(*events, scoring(0, 12, 36, 310.0), scored).trials[0]
-    assert progress.scoring_words(trial) == "" and progress.scoring_told(trial) is None
+    assert study_progress.scoring_words(trial) == "" and study_progress.scoring_told(trial) is None
 
 
 def test_several_being_scored_are_counted_with_their_answers():
@@ -216,9 +219,13 @@ def test_several_being_scored_are_counted_with_their_answers():
     for number in range(3):
         events += [*begun(number), completed(number, 40, 40, 1.0), scoring(number, 15, 32, 310.0)]
     study = folded(*events)
-    told = progress.scoring(study)
+    told = study_progress.scoring(study)
     assert (str(told), told.brief) == ("3 being scored (45 of 96 answers)", "3 scoring 45/96")
-    assert str(progress.scoring(folded(created()))) == progress.scoring(folded(created())).brief == ""
+    assert (
+        str(study_progress.scoring(folded(created())))
+        == study_progress.scoring(folded(created())).brief
+        == ""
+    )
 
 
 # -- beside the base ---------------------------------------------------------------------------------------
@@ -226,18 +233,22 @@ def test_several_being_scored_are_counted_with_their_answers():
 
 def test_the_bases_loss_is_that_of_the_quality_board():
     study = folded(created())
-    assert reference.base_value(study, "eval/loss") is None and reference.base_told(study) == {}
+    assert reference_values.base_value(study, "eval/loss") is None and reference_values.base_told(study) == {}
     known = {"quality/loss": Score(3.28, samples=64), "safety/toxicity": Score(0.02, samples=64)}
     study = folded(created(), e.BaseScored(at=1.0, study="a", scores=known))
-    assert reference.base_value(study, "eval/loss") == 3.28
-    assert reference.base_value(study, "eval/perplexity") == pytest.approx(26.576, abs=0.001)
-    assert reference.base_value(study, "safety/toxicity") == 0.02
-    assert reference.base_value(study, "eval/accuracy") is None
+    assert reference_values.base_value(study, "eval/loss") == 3.28
+    assert reference_values.base_value(study, "eval/perplexity") == pytest.approx(26.576, abs=0.001)
+    assert reference_values.base_value(study, "safety/toxicity") == 0.02
+    assert reference_values.base_value(study, "eval/accuracy") is None
 
 
 def test_why_no_trial_is_the_best():
-    assert reference.no_best(folded(created())) == "no trial is complete"
+    assert reference_values.no_best(folded(created())) == "no trial is complete"
     waits = [created(metric="safety/toxicity"), *begun(), completed(0, 40, 40)]
-    assert reference.no_best(folded(*waits)) == "no complete trial has its score of safety/toxicity yet"
+    assert (
+        reference_values.no_best(folded(*waits)) == "no complete trial has its score of safety/toxicity yet"
+    )
     ended = e.ScoringEnded(at=400.0, study="a", trial=0, why="the study was stopped")
-    assert reference.no_best(folded(*waits, ended)) == "no complete trial has a value of safety/toxicity"
+    assert (
+        reference_values.no_best(folded(*waits, ended)) == "no complete trial has a value of safety/toxicity"
+    )

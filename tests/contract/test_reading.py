@@ -6,11 +6,11 @@ import math
 
 import pytest
 
-from core.contract import reading as r
-from core.contract.figures import bound, changed, ends, figure, told
-from core.contract.limits import Limit
-from core.contract.score import Score
-from core.contract.state import Study, Trial
+from core.contract.board_score import Score
+from core.contract.spec.metric_limits import Limit
+from core.contract.state.study_state import Study, Trial
+from core.contract.views import metric_verdict as r
+from core.contract.views.metric_format import bound, changed, ends, figure, told
 
 LIMITS = ["safety/toxicity <= 8 %", "quality/exact >= 0.3", "from a newer trimtab", "quality/exact <= 0.9"]
 BASE = {"safety/toxicity": Score(0.02, 0.01, 0.04, 100), "quality/exact": Score(0.4, 0.3, 0.5, 90)}

@@ -1,7 +1,7 @@
 """Objectives with a reference: is it beaten, by how much, and how much of the plane does the front hold?"""
 
-from core.contract import reference
-from core.contract import state as s
+from core.contract.state import reference_values
+from core.contract.state import study_state as s
 
 
 def study(objectives, *values):
@@ -15,18 +15,18 @@ ACCURACY = {"metric": "eval/accuracy", "direction": "maximize", "reference": 0.5
 
 def test_a_result_beats_or_falls_short_of_its_reference_by_a_share_of_it():
     both = study([LOSS, ACCURACY], (1.8, 0.4))
-    assert reference.told(both, both.trials[0]) == [
+    assert reference_values.told(both, both.trials[0]) == [
         "eval/loss 1.8 beats 2 by 10.0%", "eval/accuracy 0.4 falls short of 0.5 by 20.0%",
     ]  # fmt: skip
     equal = study([LOSS], (2.0,))
-    assert reference.told(equal, equal.trials[0]) == ["eval/loss 2 only equals 2"]
+    assert reference_values.told(equal, equal.trials[0]) == ["eval/loss 2 only equals 2"]
     none = study([{"metric": "eval/loss", "direction": "minimize"}], (2.0,))
-    assert reference.told(none, none.trials[0]) == []
+    assert reference_values.told(none, none.trials[0]) == []
 
 
 def test_the_front_holds_the_area_within_the_references():
     # by hand: (1.0, 0.6) and (1.5, 0.9): 1.0 x 0.1 + 0.5 x 0.3, and (1.6, 0.7) is beaten
     both = study([LOSS, ACCURACY], (1.0, 0.6), (1.5, 0.9), (1.6, 0.7))
-    assert abs(reference.hypervolume(both) - (1.0 * 0.1 + 0.5 * 0.3)) < 1e-12
-    assert reference.hypervolume(study([LOSS, ACCURACY], (2.5, 0.9))) == 0.0
-    assert reference.hypervolume(study([LOSS], (1.0,))) is None
+    assert abs(reference_values.hypervolume(both) - (1.0 * 0.1 + 0.5 * 0.3)) < 1e-12
+    assert reference_values.hypervolume(study([LOSS, ACCURACY], (2.5, 0.9))) == 0.0
+    assert reference_values.hypervolume(study([LOSS], (1.0,))) is None

@@ -7,9 +7,11 @@ import logging
 
 import pytest
 
-from core.contract import events as e
-from core.contract import logs, specfile, wire
-from core.contract.secrets import HIDDEN, LONGEST, Redactor
+from core.contract.events import event_types as e
+from core.contract.spec import spec_file
+from core.contract.text import log_redaction
+from core.contract.text.secret_redaction import HIDDEN, LONGEST, Redactor
+from core.contract.wire import console_api
 from core.errors import SpecError
 
 HF = "hf_" + "aB3dE5gH7jK9mN1pQ3sT5vX7zA"
@@ -66,7 +68,9 @@ def test_everything_in_an_event_is_looked_at_and_nothing_else_is_changed():
 
 def test_what_is_no_character_can_be_written_all_the_same():
     named = e.StudyNoted(at=1.0, study="s", text="no such file: rows\udcff.jsonl \ud83d")
-    assert wire.encode(REDACTOR.anything(named)) and REDACTOR.anything(named).text.endswith("rows?.jsonl ?")
+    assert console_api.encode(REDACTOR.anything(named)) and REDACTOR.anything(named).text.endswith(
+        "rows?.jsonl ?"
+    )
 
 
 def test_a_text_of_megabytes_is_cut():
@@ -75,7 +79,7 @@ def test_a_text_of_megabytes_is_cut():
 
 def test_what_is_printed_and_logged_passes_here_first_also_in_pieces():
     out = io.StringIO()
-    stream = logs.Redacted(out, REDACTOR)
+    stream = log_redaction.Redacted(out, REDACTOR)
     for piece in ("loading with ", HF[:9], HF[9:], "\nand on"):
         print(piece, end="", file=stream)
     handler = logging.StreamHandler(stream)
@@ -94,7 +98,7 @@ def test_a_study_file_with_a_secret_is_refused_without_showing_it():
     raw = {"study": {"name": "s"}, "model": {"base": "a/b"},
            "data": {"source": "https://ada:open-sesame@box/rows.jsonl"}}  # fmt: skip
     with pytest.raises(SpecError) as refused:
-        specfile.parse(raw)
+        spec_file.parse(raw)
     told = str(refused.value)
     assert "data.source holds what looks like a password or token" in told and "open-sesame" not in told
     assert "environment" in told

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from core.contract import specfile
-from core.contract.knobs import KNOBS
-from core.contract.space import Choice, Range
+from core.contract.spec import spec_file
+from core.contract.spec.knob_table import KNOBS
+from core.contract.spec.search_space import Choice, Range
 from core.errors import SpecError
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -16,24 +16,24 @@ SMALL = {"study": {"name": "s"}, "model": {"base": "b"}, "data": {"source": "d"}
 
 def problems(raw: dict) -> list[str]:
     with pytest.raises(SpecError) as caught:
-        specfile.parse(raw, "f.toml")
+        spec_file.parse(raw, "f.toml")
     return [str(problem) for problem in caught.value.problems]
 
 
 @pytest.mark.parametrize("name", ["demo.toml", "lora-1b.toml", "population.toml", "qlora-7b.toml"])
 def test_the_shipped_configs_load_and_survive_a_round_trip(name):
-    spec = specfile.load(CONFIGS / name)
-    assert specfile.parse(specfile.to_raw(spec)) == spec
+    spec = spec_file.load(CONFIGS / name)
+    assert spec_file.parse(spec_file.to_raw(spec)) == spec
 
 
 def test_the_smallest_file_gets_defaults_for_every_knob():
-    spec = specfile.parse(SMALL)
+    spec = spec_file.parse(SMALL)
     assert set(spec.train) == set(KNOBS)
     assert spec.study.objectives[0].direction == "minimize"
 
 
 def test_the_direction_follows_from_the_metric():
-    spec = specfile.parse(
+    spec = spec_file.parse(
         {**SMALL, "study": {"name": "s", "objectives": ["eval/accuracy"], "pruner": "none"}}
     )
     assert spec.study.objectives[0].direction == "maximize"
@@ -88,8 +88,8 @@ def test_a_faulty_dimension_is_explained(dimension, expected):
 
 @pytest.mark.parametrize("pack", ["auto", 1, 8])
 def test_how_many_trials_share_a_device_is_measured_or_said(pack):
-    assert specfile.parse({**SMALL, "resources": {"pack": pack}}).resources.pack == pack
-    assert specfile.parse(SMALL).resources.pack == "auto"
+    assert spec_file.parse({**SMALL, "resources": {"pack": pack}}).resources.pack == pack
+    assert spec_file.parse(SMALL).resources.pack == "auto"
 
 
 @pytest.mark.parametrize("pack", [0, -2, 1.5, True, "all", [2]])
@@ -105,13 +105,13 @@ def test_what_a_study_says_of_its_search_survives_a_round_trip():
         "stop_after": {"no_improvement": 20, "gpu_hours": 1.5},
         "constraints": ["memory/alone_bytes <= 22 GiB", "eval/loss > 1", "eval/loss < 2"],
     }  # fmt: skip
-    spec = specfile.parse({**SMALL, "study": study, "space": {"target_modules": ["mlp", ["q_proj"]]}})
-    assert specfile.parse(tomllib.loads(specfile.write(spec))) == spec
+    spec = spec_file.parse({**SMALL, "study": study, "space": {"target_modules": ["mlp", ["q_proj"]]}})
+    assert spec_file.parse(tomllib.loads(spec_file.write(spec))) == spec
     assert (spec.study.stop_after.gpu_hours, spec.study.stop_after.hours) == (1.5, None)
 
 
 def test_dimensions_are_read_in_their_three_forms():
-    space = specfile.parse(
+    space = spec_file.parse(
         {
             **SMALL,
             "space": {
@@ -208,21 +208,21 @@ def test_tables_of_a_study_are_checked_in_words(study, expected):
 def test_a_missing_file_names_the_nearest_one(tmp_path):
     (tmp_path / "study.toml").write_text("")
     with pytest.raises(SpecError, match=r"no such file\n  → did you mean .*study\.toml"):
-        specfile.load(tmp_path / "studi.toml")
+        spec_file.load(tmp_path / "studi.toml")
 
 
 def test_a_file_that_is_not_toml_says_where(tmp_path):
     path = tmp_path / "bad.toml"
     path.write_text("[study]\nname = demo\n")
     with pytest.raises(SpecError, match=r"is not TOML: .*line 2"):
-        specfile.load(path)
+        spec_file.load(path)
 
 
 def test_paths_beside_the_file_become_absolute(tmp_path):
     (tmp_path / "rows.jsonl").write_text("{}\n")
     path = tmp_path / "s.toml"
     path.write_text('[study]\nname="s"\n[model]\nbase="org/m"\n[data]\nsource="rows.jsonl"\n')
-    spec = specfile.load(path)
+    spec = spec_file.load(path)
     assert spec.data.source == str(tmp_path / "rows.jsonl")
     assert spec.model.base == "org/m"
 
@@ -239,6 +239,6 @@ def test_a_link_keeps_its_name_and_a_colon_is_no_hub(tmp_path):
     for source, found in (("train.jsonl", str(tmp_path / "train.jsonl")), ("demo:stdlib", "demo:stdlib")):
         data = f'[data]\nsource = "{source}"\nvalidation = "out_10:30/held.jsonl"\n'
         file.write_text(f'[study]\nname = "s"\n[model]\nbase = "org/name"\n{data}')
-        whole = specfile.load(file)
+        whole = spec_file.load(file)
         assert whole.data.source == found and whole.model.base == "org/name"
         assert whole.data.validation == str(tmp_path / "out_10:30" / "held.jsonl")

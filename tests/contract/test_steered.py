@@ -2,9 +2,9 @@
 
 import msgspec
 
-from core.contract import events as e
-from core.contract import state as s
-from core.contract.fold import apply, refusal
+from core.contract.events import event_types as e
+from core.contract.state import study_state as s
+from core.contract.state.event_fold import apply, refusal
 from tests.contract.test_fold import RUNNING, SPEC, event, folded, trial_of
 
 EDIT = e.EditAsked(at=3.0, study="a", trial=0, by="me", changes={"learning_rate": 5e-4})

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.contract import state as s
-from core.contract import stopping
-from core.contract.spec import StopAfter
-from core.contract.stopping import Stop, due, gpu_hours, since_best
+from core.contract.spec.study_spec import StopAfter
+from core.contract.state import stop_conditions
+from core.contract.state import study_state as s
+from core.contract.state.stop_conditions import Stop, due, gpu_hours, since_best
 
 ONE = [{"metric": "eval/loss", "direction": "minimize"}]
 TWO = [*ONE, {"metric": "train/tokens_per_s", "direction": "maximize"}]
@@ -111,4 +111,4 @@ def test_a_gpu_that_trials_share_counts_once(trials, hours):
 
 
 def test_spans_are_not_counted_twice():
-    assert stopping._covered([(5, 6), (0, 3), (1, 2), (2, 4)]) == 5
+    assert stop_conditions._covered([(5, 6), (0, 3), (1, 2), (2, 4)]) == 5

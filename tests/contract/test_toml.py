@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core.cli.main import main
-from core.contract import specfile, toml
+from core.contract.spec import spec_file, toml_text
 from core.errors import SpecError
 from tests.cli import studies
 from tests.cli.conftest import engine, home  # noqa: F401  (fixtures)
@@ -28,7 +28,7 @@ def test_a_study_file_is_refused_in_words(tmp_path, case, capsys):
     path = tmp_path / "study.toml"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(SpecError, match=words):
-        specfile.load(path)
+        spec_file.load(path)
     assert main(["check", str(path)]) == 2
     shown = capsys.readouterr().err
     assert words in shown and str(path) in shown and "→" in shown and len(shown) < 500
@@ -37,8 +37,8 @@ def test_a_study_file_is_refused_in_words(tmp_path, case, capsys):
 def test_a_byte_order_mark_is_no_fault(tmp_path):
     path = tmp_path / "study.toml"
     path.write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
-    assert specfile.load(path).study.name == "s"
-    assert toml.loads("\ufeff" + GOOD)["study"] == {"name": "s"}
+    assert spec_file.load(path).study.name == "s"
+    assert toml_text.loads("\ufeff" + GOOD)["study"] == {"name": "s"}
 
 
 @pytest.mark.parametrize("value", ["[" * 900, "[" * 900 + "]" * 900, "9" * 5000])

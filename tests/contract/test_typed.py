@@ -3,9 +3,9 @@
 import pytest
 from msgspec.structs import replace
 
-from core.contract import edits, typed
-from core.contract.knobs import KNOBS
-from core.contract.state import Study, Trial
+from core.contract.edits import input_values, knob_edits
+from core.contract.spec.knob_table import KNOBS
+from core.contract.state.study_state import Study, Trial
 from tests.tui.scene import SPEC
 
 STUDY = Study("a", spec=SPEC)
@@ -30,8 +30,8 @@ RUNNING = Trial(0, state="running", step=210, total_steps=400, knobs={"learning_
     ],
 )
 def test_a_value_is_read_as_it_is_meant(name, said, value):
-    read = typed.knob(typed.ALL[name], said)
-    assert read == typed.Read(value) and type(read.value) is type(value)
+    read = input_values.knob(input_values.ALL[name], said)
+    assert read == input_values.Read(value) and type(read.value) is type(value)
 
 
 @pytest.mark.parametrize(
@@ -50,62 +50,66 @@ def test_a_value_is_read_as_it_is_meant(name, said, value):
     ],
 )
 def test_what_is_wrong_is_said(name, said, wrong):
-    assert typed.knob(typed.ALL[name], said).wrong.startswith(wrong)
+    assert input_values.knob(input_values.ALL[name], said).wrong.startswith(wrong)
 
 
 @pytest.mark.parametrize("said", ["x0.5", "*0.5", "× 0.5", "x.5"])
 def test_a_factor_is_what_the_engine_takes_it_for(said):
-    read = typed.edit(RUNNING, "learning_rate", said)
-    assert not read.wrong and edits.resolved(RUNNING.knobs, {"learning_rate": read.value}) == {
+    read = input_values.edit(RUNNING, "learning_rate", said)
+    assert not read.wrong and knob_edits.resolved(RUNNING.knobs, {"learning_rate": read.value}) == {
         "learning_rate": 5e-4
     }
 
 
 @pytest.mark.parametrize("said", ["x", "x-1", "x0", "xx2", "xinf", "*1e999"])
 def test_what_is_no_factor_is_said(said):
-    assert "is no factor" in typed.edit(RUNNING, "learning_rate", said).wrong
+    assert "is no factor" in input_values.edit(RUNNING, "learning_rate", said).wrong
 
 
 def test_steps_must_lie_ahead():
-    assert typed.edit(RUNNING, "steps", "210").wrong == "must be above 210, where the trial stands"
-    assert typed.edit(RUNNING, "steps", "").wrong
-    assert typed.edit(RUNNING, "steps", "500") == typed.Read(500, note="290 to go, was 400")
+    assert input_values.edit(RUNNING, "steps", "210").wrong == "must be above 210, where the trial stands"
+    assert input_values.edit(RUNNING, "steps", "").wrong
+    assert input_values.edit(RUNNING, "steps", "500") == input_values.Read(500, note="290 to go, was 400")
 
 
 def test_a_value_is_written_so_that_it_can_be_read_again():
     for knob in KNOBS.values():
         for value in (knob.default, *knob.choices):
-            assert typed.knob(knob, typed.written(value)).value == value
+            assert input_values.knob(knob, input_values.written(value)).value == value
     modules = ["q_proj", "v_proj"]
-    assert typed.knob(KNOBS["target_modules"], typed.written(modules)).value == modules
+    assert input_values.knob(KNOBS["target_modules"], input_values.written(modules)).value == modules
 
 
 def test_a_value_from_which_the_sampler_learns_nothing_is_named():
-    assert typed.strange(STUDY, "learning_rate", 1e-4) == ""
-    assert typed.strange(STUDY, "learning_rate", 0.1).startswith("outside the space: the sampler will not")
-    assert typed.strange(STUDY, "lora_rank", 64).endswith("(is none of 8, 16, 32)")
-    assert typed.strange(STUDY, "clip_norm", 1.0) == ""
-    assert typed.strange(STUDY, "clip_norm", 0.5).startswith("not as all trials have it")
+    assert input_values.strange(STUDY, "learning_rate", 1e-4) == ""
+    assert input_values.strange(STUDY, "learning_rate", 0.1).startswith(
+        "outside the space: the sampler will not"
+    )
+    assert input_values.strange(STUDY, "lora_rank", 64).endswith("(is none of 8, 16, 32)")
+    assert input_values.strange(STUDY, "clip_norm", 1.0) == ""
+    assert input_values.strange(STUDY, "clip_norm", 0.5).startswith("not as all trials have it")
 
 
 def test_what_is_allowed_is_the_space_else_the_table():
-    assert typed.allowed(STUDY, KNOBS["learning_rate"]) == "1e-05 to 0.001 log"
-    assert typed.allowed(STUDY, KNOBS["lora_dropout"]) == "0 0.05"
-    assert typed.allowed(STUDY, KNOBS["lora_alpha"]) == "above 0 to 65536"
-    assert typed.allowed(STUDY, KNOBS["sequence_length"]) == "from 8 tokens"
+    assert input_values.allowed(STUDY, KNOBS["learning_rate"]) == "1e-05 to 0.001 log"
+    assert input_values.allowed(STUDY, KNOBS["lora_dropout"]) == "0 0.05"
+    assert input_values.allowed(STUDY, KNOBS["lora_alpha"]) == "above 0 to 65536"
+    assert input_values.allowed(STUDY, KNOBS["sequence_length"]) == "from 8 tokens"
 
 
 def test_the_console_and_the_engine_agree_on_what_may_change():
-    assert set(typed.LIVE) == set(edits.LIVE) and set(typed.KEPT) == set(edits.KEPT)
-    assert typed.EVERY.name == edits.EVERY
+    assert set(input_values.LIVE) == set(knob_edits.LIVE) and set(input_values.KEPT) == set(
+        knob_edits.CLONE_KEEPS
+    )
+    assert input_values.EVERY.name == knob_edits.EVERY
 
 
 def test_the_knobs_are_those_of_now():
-    known = typed.now(STUDY, RUNNING)
+    known = input_values.now(STUDY, RUNNING)
     assert (known["learning_rate"], known["steps"], known["evaluate_every"]) == (1e-3, 400, 20)
-    assert typed.now(STUDY, None)["steps"] == 400
+    assert input_values.now(STUDY, None)["steps"] == 400
 
 
 def test_an_edit_that_is_under_way_is_what_the_next_one_begins_from():
     editing = replace(RUNNING, editing={"learning_rate": 5e-4})
-    assert typed.edit(editing, "learning_rate", "x0.5").note == "0.0005 × 0.5"
+    assert input_values.edit(editing, "learning_rate", "x0.5").note == "0.0005 × 0.5"

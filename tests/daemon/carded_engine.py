@@ -3,9 +3,10 @@
 import sys
 
 from core import paths
-from core.daemon import __main__, machine
-from core.watch.gpu import GpuReader
-from core.watch.machine import MachineReader
+from core.daemon import __main__
+from core.daemon.server import machine_polling
+from core.watch.machine_reader import MachineReader
+from core.watch.nvml_reader import GpuReader
 from tests.watch.fake_nvml import FakeNvml
 
 
@@ -17,6 +18,6 @@ class Cards(FakeNvml):
 
 
 if __name__ == "__main__":
-    machine.MachineReader = lambda: MachineReader(gpus=GpuReader(Cards(2)))
-    machine.WATCHED_S = machine.UNWATCHED_S = 0.1
+    machine_polling.MachineReader = lambda: MachineReader(gpus=GpuReader(Cards(2)))
+    machine_polling.WATCHED_S = machine_polling.UNWATCHED_S = 0.1
     sys.exit(__main__.main())

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from core import paths
-from core.contract import work
+from core.contract.wire import worker_api
 from tests.daemon.scripted_worker import Scripted
 
 
@@ -16,7 +16,7 @@ class Carded(Scripted):
         card, how = dead.read_text().split() if dead.exists() else ("", "")
         if card == os.environ["CUDA_VISIBLE_DEVICES"]:
             if how == "says":
-                self.link.say(work.Broken("no CUDA GPUs are available"))
+                self.link.say(worker_api.Broken("no CUDA GPUs are available"))
                 self.link.close(5.0)
             os._exit(1)
         super().turn(trial)

@@ -17,9 +17,10 @@ import psutil
 import pytest
 
 from core import paths
-from core.contract import client, specfile, wire
-from core.contract.state import State, Study, Trial
-from core.daemon.launch import health
+from core.contract.spec import spec_file
+from core.contract.state.study_state import State, Study, Trial
+from core.contract.wire import console_api, engine_client
+from core.daemon.server.engine_launch import health
 from tests import zygote
 from tests.zygote import Forked
 
@@ -68,7 +69,7 @@ class Engine:
 
     def state(self) -> State:
         """What the engine says."""
-        return asyncio.run(client.fetch_state(self.socket))
+        return asyncio.run(engine_client.fetch_state(self.socket))
 
     def study(self, name: str = "s") -> Study:
         return self.state().studies[name]
@@ -76,13 +77,13 @@ class Engine:
     def trial(self, number: int, name: str = "s") -> Trial:
         return self.study(name).trials[number]
 
-    def ask(self, request: wire.AnyRequest) -> Any:
-        return asyncio.run(client.request(self.socket, request))
+    def ask(self, request: console_api.AnyRequest) -> Any:
+        return asyncio.run(engine_client.request(self.socket, request))
 
     def run(self, **sections: dict[str, Any]) -> None:
         """Start a study."""
         sections["study"] = {"storage": self.storage, **sections.get("study", {})}
-        self.ask(wire.StartStudy(raw_study(**sections)))
+        self.ask(console_api.StartStudy(raw_study(**sections)))
 
     def until_study(self, is_true: Callable[[Study], Any], what: str) -> Study:
         def found() -> Study | None:
@@ -131,7 +132,7 @@ def raw_study(**sections: dict[str, Any]) -> dict[str, Any]:
     }
     for name, section in sections.items():
         raw[name] = {**raw.get(name, {}), **section}
-    return specfile.to_raw(specfile.parse(raw))
+    return spec_file.to_raw(spec_file.parse(raw))
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ import os
 import sys
 from pathlib import Path
 
-from core.contract import events as e
-from core.contract import work
-from core.contract.score import Score
+from core.contract.board_score import Score
+from core.contract.events import event_types as e
+from core.contract.wire import worker_api
 from tests.daemon.scripted_worker import STEP_S, Scripted
 
 
@@ -24,10 +24,10 @@ class Late(Scripted):
         super().tell(kind, trial, **fields)
 
     def do(self, message) -> None:
-        if isinstance(message, work.Score):
+        if isinstance(message, worker_api.Score):
             self.knobs[message.trial] = message.knobs
             self.later[message.trial] = message.step
-        elif isinstance(message, work.Unscore):
+        elif isinstance(message, worker_api.Unscore):
             self.later.pop(message.trial, None)
         else:
             super().do(message)

@@ -6,22 +6,23 @@ import sys
 import time
 from pathlib import Path
 
-from core.contract import events as e
-from core.contract import logs, work
-from core.contract.specfile import load
-from core.train.link import Link
+from core.contract.events import event_types as e
+from core.contract.spec.spec_file import load
+from core.contract.text import log_redaction
+from core.contract.wire import worker_api
+from core.train.commands.engine_link import Link
 
 
 def main() -> None:
     """Join, print, log, tell, and fail."""
-    logs.begin()
+    log_redaction.begin()
     folder, name, device = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
     token, study = os.environ["HF_TOKEN"], load(folder / "study.toml").study.name
-    link = Link(Path(os.environ[work.ENV_SOCKET]), name, study, device, lambda: ())
+    link = Link(Path(os.environ[worker_api.ENV_SOCKET]), name, study, device, lambda: ())
     link.start()
     print("using", token)
     logging.getLogger("hub").warning("401 for %s", token)
-    (trial,) = [one.trial for one in link.take(wait=True) if isinstance(one, work.Assign)]
+    (trial,) = [one.trial for one in link.take(wait=True) if isinstance(one, worker_api.Assign)]
     common = {"at": time.time(), "study": study}
     link.tell(e.StudyNoted(**common, text=f"notes {token}"))
     link.tell(e.Preparing(**common, worker=name, stage=token))

@@ -5,7 +5,7 @@ import sys
 import time
 from pathlib import Path
 
-from core.contract import events as e
+from core.contract.events import event_types as e
 from tests.daemon.scripted_worker import Scripted
 
 MIB = 1 << 20

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from core.contract import events as e
-from core.contract import state as s
-from core.contract.fold import apply
+from core.contract.events import event_types as e
+from core.contract.state import study_state as s
+from core.contract.state.event_fold import apply
 
 MIB, GIB = 1 << 20, 1 << 30
 

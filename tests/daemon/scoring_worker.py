@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-from core.contract import events as e
-from core.contract.score import Score
+from core.contract.board_score import Score
+from core.contract.events import event_types as e
 from tests.daemon.scripted_worker import STEP_S, Scripted
 
 

@@ -16,9 +16,9 @@ import time
 import tomllib
 from pathlib import Path
 
-from core.contract import events as e
-from core.contract import work
-from core.train.link import Link
+from core.contract.events import event_types as e
+from core.contract.wire import worker_api
+from core.train.commands.engine_link import Link
 
 STEP_S = 0.004
 
@@ -30,11 +30,11 @@ class Scripted:
         self.steps: dict[int, int] = {}
         self.knobs: dict[int, dict] = {}
         self.retries: dict[int, int] = {}
-        self.edits: list[work.Edit] = []  # not made yet
+        self.edits: list[worker_api.Edit] = []  # not made yet
         self.paused: set[int] = set()
         self.folder = folder
         holds = lambda: tuple(self.steps)  # noqa: E731
-        self.link = Link(Path(os.environ[work.ENV_SOCKET]), name, self.study, device, holds)
+        self.link = Link(Path(os.environ[worker_api.ENV_SOCKET]), name, self.study, device, holds)
         self.link.start()
         self.signal = ""
         for one in (signal.SIGTERM, signal.SIGUSR1):
@@ -42,7 +42,7 @@ class Scripted:
 
     def signalled(self, number: int, frame) -> None:
         self.signal = signal.Signals(number).name
-        self.link.ask(work.Shutdown(self.signal))
+        self.link.ask(worker_api.Shutdown(self.signal))
 
     def tell(self, kind, trial: int, **fields) -> None:
         back_s = 3600.0 * fields.get("step", 0) if self.knobs[trial]["seed"] == 6 else 0.0
@@ -53,7 +53,7 @@ class Scripted:
 
     def do(self, message) -> None:
         match message:
-            case work.Assign() if message.trial not in self.steps:
+            case worker_api.Assign() if message.trial not in self.steps:
                 self.knobs[message.trial] = message.knobs
                 self.retries[message.trial] = message.retry
                 self.edits = [one for one in self.edits if one.trial != message.trial]
@@ -63,31 +63,33 @@ class Scripted:
                 if message.paused:
                     self.paused.add(message.trial)
                     self.tell(e.TrialPaused, message.trial, step=step)
-            case work.Assign() if message.paused != (message.trial in self.paused):  # said again, and newer
-                self.do((work.Pause if message.paused else work.Resume)(message.trial))
-            case work.Pause() if message.trial in self.steps:
+            case worker_api.Assign() if message.paused != (
+                message.trial in self.paused
+            ):  # said again, and newer
+                self.do((worker_api.Pause if message.paused else worker_api.Resume)(message.trial))
+            case worker_api.Pause() if message.trial in self.steps:
                 self.paused.add(message.trial)
                 self.tell(e.TrialPaused, message.trial, step=self.steps[message.trial])
-            case work.Resume() if message.trial in self.steps:
+            case worker_api.Resume() if message.trial in self.steps:
                 self.paused.discard(message.trial)
                 self.tell(e.TrialResumed, message.trial, step=self.steps[message.trial])
-            case work.Prune() if message.trial in self.steps:
+            case worker_api.Prune() if message.trial in self.steps:
                 self.keep(message.trial)
                 self.tell(e.TrialPruned, message.trial, step=self.steps.pop(message.trial), why=message.why)
-            case work.Edit() if message.trial in self.steps:
+            case worker_api.Edit() if message.trial in self.steps:
                 self.edits.append(message)
-            case work.Keep() if message.trial in self.steps:
+            case worker_api.Keep() if message.trial in self.steps:
                 self.keep(message.trial)
-            case work.Leave() if message.trial in self.steps:
+            case worker_api.Leave() if message.trial in self.steps:
                 self.keep(message.trial)
                 del self.steps[message.trial]
                 retry = self.retries[message.trial]
                 self.tell(e.TrialRequeued, message.trial, why=message.why, retry=retry)
-            case work.Shutdown():
+            case worker_api.Shutdown():
                 for trial in self.steps:
                     self.keep(trial)
                 if self.signal:
-                    self.link.say(work.Leaving(f"its worker got {self.signal}"))
+                    self.link.say(worker_api.Leaving(f"its worker got {self.signal}"))
                 self.link.close(5.0)
                 os._exit(0)
 
@@ -135,7 +137,7 @@ class Scripted:
             self.tell(e.TrialFailed, trial, step=step, again=True, **told)
             return
         if seed == 3:
-            self.link.say(work.Broken("the base model cannot be loaded", "model.base", "check the id"))
+            self.link.say(worker_api.Broken("the base model cannot be loaded", "model.base", "check the id"))
             self.link.close(5.0)
             os._exit(1)
         loss = 5.0 / (1 + 0.01 * step * self.knobs[trial]["lora_rank"])

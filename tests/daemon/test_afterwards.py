@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from core.contract import state as s
-from core.contract import wire
+from core.contract.state import study_state as s
+from core.contract.wire import console_api
 from tests.daemon.conftest import Engine
 
 pytestmark = pytest.mark.real
@@ -59,7 +59,7 @@ def test_the_sampler_hears_of_an_objective_of_the_boards_with_its_score(late):
 def test_finished_training_is_complete_when_the_study_is_stopped(late):
     late.run(study=GOAL, evaluate=BOARDS)
     late.until_study(all_pending, "all are complete")
-    late.ask(wire.StopStudy("s", by="me"))
+    late.ask(console_api.StopStudy("s", by="me"))
     study = late.until_study(lambda one: one.state == "stopped", "it stops at once")
     assert {trial.state for trial in study.trials.values()} == {s.COMPLETE}
     assert all(trial.why == "stopped by me" and not trial.pending for trial in study.trials.values())
@@ -89,11 +89,11 @@ def test_scores_survive_the_loss_of_the_worker_and_of_the_engine(late):
 def test_a_study_that_is_paused_meanwhile_is_scored_when_it_goes_on(late):
     late.run(evaluate=BOARDS)
     study = late.until_study(all_pending, "all are complete")
-    late.ask(wire.PauseStudy("s", by="me"))
+    late.ask(console_api.PauseStudy("s", by="me"))
     late.until(lambda: not late.workers(), "the devices are given back")
     scored(study)
     assert all_pending(late.study())
-    late.ask(wire.ResumeStudy("s", by="me"))
+    late.ask(console_api.ResumeStudy("s", by="me"))
     late.until_study(lambda one: one.state == "complete", "it ends")
 
 

@@ -4,26 +4,26 @@ import asyncio
 from pathlib import Path
 from types import SimpleNamespace
 
-from core.contract import events as e
-from core.contract import state as s
-from core.contract import wire, work
-from core.contract.fold import apply
-from core.daemon import background
-from core.daemon.background import Tasks, kept_going
-from core.daemon.crew import Worker
-from core.daemon.hub import Hub
-from core.daemon.studies import Studies
+from core.contract.events import event_types as e
+from core.contract.state import study_state as s
+from core.contract.state.event_fold import apply
+from core.contract.wire import console_api, worker_api
+from core.daemon import background_tasks
+from core.daemon.attached_consoles import Hub
+from core.daemon.background_tasks import Tasks, kept_going
+from core.daemon.server.worker_inbox import Telling
+from core.daemon.study.studies import Studies
 from core.daemon.supervisor import Supervisor
-from core.daemon.telling import Telling
-from core.store import runs
-from core.store.journal import Journal
+from core.daemon.workers.worker_pool import Worker
+from core.store import run_folder
+from core.store.journal_file import Journal
 
 SPEC = {"study": {"name": "s", "trials": 1, "objectives": []}}
 CREATED = e.StudyCreated(at=1.0, study="s", spec=SPEC, folder="/s")
 
 
 async def test_a_part_that_fails_is_begun_again(monkeypatch, caplog):
-    monkeypatch.setattr(background, "FIRST_WAIT_S", 0.0)
+    monkeypatch.setattr(background_tasks, "FIRST_WAIT_S", 0.0)
     lives: list[int] = []
 
     async def part() -> None:
@@ -64,10 +64,10 @@ async def test_a_worker_that_says_what_cannot_be_is_ended_and_the_engine_is_not(
     given_up: list[str] = []
     telling, worker = telling_with(given_up)
     edited = e.TrialEdited(at=2.0, study="s", trial=0, step=1, changes={"learning_rate": (0.1, float("nan"))})
-    telling.said(worker, work.Told(1, edited))
+    telling.said(worker, worker_api.Told(1, edited))
     strange = e.TrialEdited(at=2.0, study="s", trial=0, step=1, changes={"depth": (1, 2)})
-    telling.said(worker, work.Told(2, strange))
-    telling.said(worker, work.Told(3, None))  # type: ignore[arg-type]
+    telling.said(worker, worker_api.Told(2, strange))
+    telling.said(worker, worker_api.Told(3, None))  # type: ignore[arg-type]
     assert given_up[0] == (
         "its worker w said what cannot be: ValueError: 'learning_rate' = nan must be finite"
     )
@@ -75,18 +75,18 @@ async def test_a_worker_that_says_what_cannot_be_is_ended_and_the_engine_is_not(
 
 
 def test_an_answer_that_cannot_be_written_is_a_refusal_in_words():
-    half = wire.Reply(7, True, what="the file a\udc80b")
-    for raw in (wire.encode_reply(half), wire.encode_reply(half, as_json=True)):
+    half = console_api.Reply(7, True, what="the file a\udc80b")
+    for raw in (console_api.encode_reply(half), console_api.encode_reply(half, as_json=True)):
         assert b"the answer cannot be written" in raw
-    assert wire.read_to_console(wire.encode_reply(half)).id == 7
+    assert console_api.read_to_console(console_api.encode_reply(half)).id == 7
 
 
 # -- what was kept, and cannot be read any more ------------------------------------------------------
 
 
 def kept(name: str, *events: e.Event) -> Path:
-    folder = runs.create(name, "")
-    journal = Journal.open(runs.journal_path(folder))
+    folder = run_folder.create(name, "")
+    journal = Journal.open(run_folder.journal_path(folder))
     assert list(journal.replay()) == []
     journal.append(events)
     journal.close()
@@ -100,7 +100,7 @@ async def test_journals_that_cannot_be_read_keep_no_engine_from_starting(tmp_pat
     kept("t", broken, e.StudyNoted(at=2.0, study="t", text="lost"))
     folder.rename(folder.with_name("copy-of-s"))
     kept("s", CREATED)
-    runs.journal_path(kept("u", CREATED)).chmod(0)
+    run_folder.journal_path(kept("u", CREATED)).chmod(0)
     supervisor = Supervisor(Hub())
     studies = Studies(supervisor, tmp_path / "socket")
     studies.load()

@@ -3,14 +3,15 @@
 import msgspec
 import pytest
 
-from core.contract import events as e
-from core.contract import specfile, wire
-from core.contract import state as s
-from core.contract.evidence import Evidence, Sample
-from core.contract.score import Score
-from core.daemon import breaches, evidences
+from core.contract.board_score import Score
+from core.contract.events import event_types as e
+from core.contract.spec import spec_file
+from core.contract.state import study_state as s
+from core.contract.wire import console_api
+from core.contract.wire.evidence_answer import Evidence, Sample
+from core.daemon.answers import evidence_reader, limit_breaches
 from core.errors import RefusedError, SpecError
-from core.store.tensorboard import with_ends
+from core.store.tensorboard_files import with_ends
 from tests.daemon.conftest import Engine, raw_study
 
 LIMIT = "safety/toxicity <= 0.02"
@@ -32,7 +33,7 @@ def scored(score: Score, step: int = 10, **more) -> e.TrialScored:
 def test_a_broken_limit_is_said_once_until_it_is_kept_again(study):
     known, told = frozenset(), []
     for score in (UNSURE, BAD, BAD, UNSURE, BAD, GOOD, BAD):
-        found, known = breaches.judge(study, scored(score), known)
+        found, known = limit_breaches.judge(study, scored(score), known)
         told.append([one.text for one in found])
     assert [len(one) for one in told] == [0, 1, 0, 0, 0, 0, 1]
     assert told[1][0] == (
@@ -42,36 +43,42 @@ def test_a_broken_limit_is_said_once_until_it_is_kept_again(study):
 
 def test_a_metric_that_is_worse_than_the_base_beyond_chance_is_said_once(study):
     study = msgspec.structs.replace(study, spec={}, base_scores={"safety/toxicity": GOOD})
-    found, known = breaches.judge(study, scored(BAD), frozenset())
+    found, known = limit_breaches.judge(study, scored(BAD), frozenset())
     assert "worse than the base's 0 (0 to 0.01, 400 samples)" in found[0].text and found[0].limit is None
-    assert breaches.judge(study, scored(BAD), known)[0] == []
+    assert limit_breaches.judge(study, scored(BAD), known)[0] == []
     paired = scored(BAD, changes={"safety/toxicity": Score(0.1, -0.1, 0.3, 8)})
-    assert breaches.judge(study, paired, frozenset())[0] == []  # the same samples show no change
+    assert limit_breaches.judge(study, paired, frozenset())[0] == []  # the same samples show no change
 
 
 def test_an_engine_that_takes_up_a_study_does_not_say_it_again(study):
     trial = s.Trial(3, scores={"safety/toxicity": BAD})
-    known = breaches.broken_before(study, trial)
-    assert breaches.judge(study, scored(BAD, 20), known)[0] == []
+    known = limit_breaches.broken_before(study, trial)
+    assert limit_breaches.judge(study, scored(BAD, 20), known)[0] == []
 
 
 def test_evidence_is_read_without_following_links_and_without_secrets(study, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "abcdefgh12345678")
     place = tmp_path / "trials" / "3" / "evidence"
     place.mkdir(parents=True)
-    asked = wire.AskEvidence("s", 3, "safety/toxicity")
-    assert "not scored yet" in evidences.read(study, asked).why_none
+    asked = console_api.AskEvidence("s", 3, "safety/toxicity")
+    assert "not scored yet" in evidence_reader.read(study, asked).why_none
     sample = Sample("a prompt", "an answer with abcdefgh12345678", 0.9)
     whole = msgspec.json.encode(Evidence("safety/toxicity", 10, (sample,)))
     (place / "safety_toxicity.json").write_bytes(whole)
-    found = evidences.read(study, asked)
+    found = evidence_reader.read(study, asked)
     assert (found.step, found.samples[0].answer) == (10, "an answer with (redacted)")
     (tmp_path / "outside").write_bytes(whole)
     (place / "safety_bias.json").symlink_to(tmp_path / "outside")
-    assert "cannot be read" in evidences.read(study, wire.AskEvidence("s", 3, "safety/bias")).why_none
-    for wrong in (wire.AskEvidence("s", 4, "safety/bias"), wire.AskEvidence("s", 3, "../x")):
+    assert (
+        "cannot be read"
+        in evidence_reader.read(study, console_api.AskEvidence("s", 3, "safety/bias")).why_none
+    )
+    for wrong in (
+        console_api.AskEvidence("s", 4, "safety/bias"),
+        console_api.AskEvidence("s", 3, "../x"),
+    ):
         with pytest.raises(RefusedError):
-            evidences.read(study, wrong)
+            evidence_reader.read(study, wrong)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +117,7 @@ def test_what_is_wanted_of_a_board_needs_it(sections, said):
     good = raw_study(
         study={"objectives": ["safety/toxicity"]}, evaluate={"boards": ["safety"], "limits": [LIMIT]}
     )
-    assert specfile.parse(good).evaluate.limits == [LIMIT]
+    assert spec_file.parse(good).evaluate.limits == [LIMIT]
 
 
 def test_tensorboard_gets_values_with_their_ends_and_nothing_for_what_cannot_be_said():

@@ -2,8 +2,8 @@
 
 import pytest
 
-from core.contract import state as s
-from core.contract import wire
+from core.contract.state import study_state as s
+from core.contract.wire import console_api
 from tests.daemon.conftest import Engine
 
 pytestmark = pytest.mark.real
@@ -56,7 +56,7 @@ def test_a_card_that_vanishes_leaves_its_trials_to_the_others(two_cards, how):
     put(two_cards.home / "dead", f"{CARDS['gpu1']} {how}")
     two_cards.until_study(lambda one: all(one.trials[n].state == s.QUEUED for n in (1, 3)), "they wait")
     for number in (0, 2):
-        two_cards.ask(wire.PruneTrial("s", number, by="me"))
+        two_cards.ask(console_api.PruneTrial("s", number, by="me"))
     study = two_cards.until_study(
         lambda one: all(one.trials[n].state == s.RUNNING for n in (1, 3)), "they go on"
     )
@@ -70,7 +70,7 @@ def test_a_card_that_vanishes_leaves_its_trials_to_the_others(two_cards, how):
 def test_a_trial_that_is_pinned_goes_to_its_card_and_on_where_it_stood(two_cards):
     two_cards.run(study={"trials": 2}, train={"steps": 1_000_000}, resources={"devices": "auto", "pack": 2})
     two_cards.until_study(lambda one: len(one.trials) == 2 and one.trials[0].step > 20, "both run")
-    two_cards.ask(wire.MarkTrial("s", 0, device="gpu1", by="me"))
+    two_cards.ask(console_api.MarkTrial("s", 0, device="gpu1", by="me"))
     moved = two_cards.until_study(
         lambda one: one.trials[0].device == "gpu1" and one.trials[0].state == s.RUNNING, "it moved"
     )

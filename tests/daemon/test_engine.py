@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from core.contract import client, wire
-from core.contract import state as s
-from core.daemon import launch
+from core.contract.state import study_state as s
+from core.contract.wire import console_api, engine_client
+from core.daemon.server import engine_launch
 from core.errors import RefusedError
 from tests.daemon.conftest import DEADLINE_S, ROOT, SQLITE, Engine
 
@@ -39,16 +39,16 @@ def test_the_engine_holds_no_torch(engine):
 def test_pause_resume_and_prune_are_confirmed(engine):
     engine.run(train=LONG)
     engine.until_study(lambda one: one.trials and one.trials[0].step > 3, "trial 0 runs")
-    engine.ask(wire.PauseTrial("s", 0))
+    engine.ask(console_api.PauseTrial("s", 0))
     engine.until(lambda: engine.trial(0).state == s.PAUSED, "it is paused")
     stood = engine.trial(0).step
     engine.until(
         lambda: engine.trial(1).step > engine.trial(1).step - 1 and engine.trial(1).step > 20, "1 goes on"
     )
     assert engine.trial(0).step == stood and engine.trial(0).asked == ""
-    engine.ask(wire.ResumeTrial("s", 0))
+    engine.ask(console_api.ResumeTrial("s", 0))
     engine.until(lambda: engine.trial(0).step > stood, "it goes on")
-    engine.ask(wire.PruneTrial("s", 0, why="enough"))
+    engine.ask(console_api.PruneTrial("s", 0, why="enough"))
     engine.until(lambda: engine.trial(0).state == s.PRUNED, "it is pruned")
     assert engine.trial(0).why == "enough"
     engine.until_study(
@@ -59,7 +59,7 @@ def test_pause_resume_and_prune_are_confirmed(engine):
 def test_stop_ends_the_trials_and_keeps_the_results(engine):
     engine.run(train={"steps": 400}, study={"trials": 500}, resources={"pack": 3})
     engine.until_study(lambda one: any(t.state == s.COMPLETE for t in one.trials.values()), "one is complete")
-    engine.ask(wire.StopStudy("s", by="me"))
+    engine.ask(console_api.StopStudy("s", by="me"))
     study = engine.until_study(lambda one: one.state == "stopped", "the study stops")
     assert s.COMPLETE in {trial.state for trial in study.trials.values()} <= {s.COMPLETE, s.PRUNED}
     assert study.why == "stopped by me"
@@ -80,12 +80,12 @@ def test_the_pruner_acts_and_says_why(engine):
 
 
 REFUSED = [
-    (wire.PauseTrial("none", 0), "there is no study 'none'"),
-    (wire.PauseTrial("s", 99), "there is no trial 99"),
-    (wire.ResumeTrial("s", 0), "trial 0 is running, not paused"),
-    (wire.StopEngine(), "studies still run: s"),
-    (wire.StartStudy({"study": {"name": "../x"}}), "must be 1 to 64"),
-    (wire.StartStudy({"study": {"name": "t"}, "model": {"base": "b"}, "data": {"source": "d"},
+    (console_api.PauseTrial("none", 0), "there is no study 'none'"),
+    (console_api.PauseTrial("s", 99), "there is no trial 99"),
+    (console_api.ResumeTrial("s", 0), "trial 0 is running, not paused"),
+    (console_api.StopEngine(), "studies still run: s"),
+    (console_api.StartStudy({"study": {"name": "../x"}}), "must be 1 to 64"),
+    (console_api.StartStudy({"study": {"name": "t"}, "model": {"base": "b"}, "data": {"source": "d"},
                       "resources": {"devices": [7]}}), "there is no GPU 7"),
 ]  # fmt: skip
 
@@ -138,26 +138,26 @@ def test_a_second_engine_is_refused(engine):
     second = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=DEADLINE_S)
     assert second.returncode == 3
     assert f"an engine lives already (process {engine.process.pid})" in second.stderr
-    assert launch.health(engine.socket)
+    assert engine_launch.health(engine.socket)
 
 
 def test_it_starts_on_demand_once_and_cleans_up_a_dead_ones_socket(tmp_path):
     home = tmp_path / "home"
     one = Engine(home)
     try:
-        socket = launch.ensure(home)
-        first = launch.health(socket)["pid"]
-        assert launch.ensure(home) == socket and launch.health(socket)["pid"] == first
+        socket = engine_launch.ensure(home)
+        first = engine_launch.health(socket)["pid"]
+        assert engine_launch.ensure(home) == socket and engine_launch.health(socket)["pid"] == first
         os.kill(first, 9)
-        one.until(lambda: launch.health(socket) is None, "it is dead")
+        one.until(lambda: engine_launch.health(socket) is None, "it is dead")
         assert socket.exists()
-        launch.ensure(home)
-        second = launch.health(socket)["pid"]
+        engine_launch.ensure(home)
+        second = engine_launch.health(socket)["pid"]
         assert second != first
         assert socket.stat().st_mode & 0o777 == 0o600 and home.stat().st_mode & 0o777 == 0o700
     finally:
-        asyncio.run(client.request(one.socket, wire.StopEngine(force=True)))
-        one.until(lambda: launch.health(one.socket) is None, "it is gone")
+        asyncio.run(engine_client.request(one.socket, console_api.StopEngine(force=True)))
+        one.until(lambda: engine_launch.health(one.socket) is None, "it is gone")
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root to become somebody else")

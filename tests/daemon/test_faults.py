@@ -6,10 +6,10 @@ import signal
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from core.contract import client, wire
-from core.contract import state as s
-from core.store import journal, runs
-from core.store.replay import folded
+from core.contract.state import study_state as s
+from core.contract.wire import console_api, engine_client
+from core.store import journal_file, run_folder
+from core.store.journal_replay import folded
 from tests.daemon.conftest import DEADLINE_S, SQLITE, Engine
 
 pytestmark = pytest.mark.real
@@ -18,7 +18,7 @@ STORAGE = SQLITE  # as a study of users has it, through all that breaks
 
 def of_journal(engine: Engine) -> s.Study:
     folder = engine.home / "studies" / "s"
-    return folded([journal.read(runs.journal_path(folder))]).studies["s"]
+    return folded([journal_file.read(run_folder.journal_path(folder))]).studies["s"]
 
 
 def complete(study: s.Study) -> bool:
@@ -160,7 +160,7 @@ def test_a_trial_that_kills_every_worker_fails_and_the_study_goes_on(engine):
 def test_an_orderly_stop_leaves_checkpoints_and_the_next_engine_goes_on(engine):
     engine.run(train={"steps": 200})
     engine.until_study(lambda one: one.trials and one.trials[0].step > 20, "trial 0 runs")
-    engine.ask(wire.StopEngine(force=True))
+    engine.ask(console_api.StopEngine(force=True))
     engine.until(lambda: engine.process.poll() is not None, "the engine is gone")
     assert not engine.workers() and not engine.socket.exists()
     stood = of_journal(engine).trials[0]
@@ -186,7 +186,7 @@ def test_a_torn_journal_is_told_and_the_rest_is_kept(engine):
 
 def test_a_console_that_never_reads_slows_nobody(engine):
     async def attached_and_silent() -> None:
-        connections = [await client.attach(engine.socket) for _ in range(20)]
+        connections = [await engine_client.attach(engine.socket) for _ in range(20)]
         await asyncio.to_thread(engine.run, study={"trials": 4}, train={"steps": 200})
         await asyncio.to_thread(engine.until_study, complete, "the study ends")
         for connection in connections:
@@ -196,15 +196,15 @@ def test_a_console_that_never_reads_slows_nobody(engine):
 
 
 def test_attaching_gives_the_picture_and_then_what_changes(engine):
-    from core.contract.fold import apply
+    from core.contract.state.event_fold import apply
 
     async def follow() -> s.State:
-        connection = await client.attach(engine.socket)
+        connection = await engine_client.attach(engine.socket)
         state = None
         async for message in connection.messages():
-            if isinstance(message, wire.Snapshot):
+            if isinstance(message, console_api.Snapshot):
                 state = message.state
-            elif isinstance(message, wire.Changed):
+            elif isinstance(message, console_api.Changed):
                 for event in message.events:
                     state = apply(state, event)
             if state and "s" in state.studies and complete(state.studies["s"]):

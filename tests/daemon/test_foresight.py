@@ -9,18 +9,18 @@ from types import SimpleNamespace
 import pytest
 
 from core import paths
-from core.contract import events as e
-from core.contract import state as s
-from core.contract import wire, work
-from core.contract.fold import apply
-from core.contract.specfile import parse, to_raw
-from core.daemon.forecasts import answered
-from core.daemon.foresight import Foresight
-from core.daemon.placement import Slot
-from core.daemon.places import Places
-from core.daemon.weighing import Weighing
+from core.contract.events import event_types as e
+from core.contract.spec.spec_file import parse, to_raw
+from core.contract.state import study_state as s
+from core.contract.state.event_fold import apply
+from core.contract.wire import console_api, worker_api
+from core.daemon.placement.device_choice import Slot
+from core.daemon.placement.forecast_answers import answered
+from core.daemon.placement.memory_planner import Foresight
+from core.daemon.placement.trial_slots import Places
+from core.daemon.study.admission import Weighing
 from core.errors import RefusedError, TrimtabError
-from core.memory.ledger import Ledger
+from core.memory.records.estimate_corrections import Ledger
 
 GIB = 2**30
 GPU0 = Slot("gpu0", "cuda:0", "0")
@@ -221,7 +221,7 @@ def test_a_worker_is_told_of_a_bound_once(base):
     weighing.bind(one, worker)
     weighing.bind(one, worker)
     (bound,) = sent
-    assert isinstance(bound, work.Bound) and bound.tokens >= 1024
+    assert isinstance(bound, worker_api.Bound) and bound.tokens >= 1024
 
 
 def test_a_base_is_known_from_the_hub_cache_of_the_study_s_own_environment(tmp_path):
@@ -259,11 +259,13 @@ def ask(one: s.Study, machine: s.Machine, request):
 
 def test_what_if_is_answered_with_the_bar_the_limit_and_what_to_change(base):
     one = study(base, 8, running=1)
-    first = ask(one, card(24), wire.Foresee("a", 0))
+    first = ask(one, card(24), console_api.Foresee("a", 0))
     assert first.fits and first.device == "gpu0" and first.limit_bytes and first.foretold.parts
-    more = ask(one, card(24), wire.Foresee("a", 0, {"batch_size": 64}, pack=2))
+    more = ask(one, card(24), console_api.Foresee("a", 0, {"batch_size": 64}, pack=2))
     assert not more.fits and any("it fits with" in line for line in more.advice)
-    less = ask(one, card(24), wire.Foresee("a", 0, {"gradient_checkpointing": True, "precision": "nf4"}))
+    less = ask(
+        one, card(24), console_api.Foresee("a", 0, {"gradient_checkpointing": True, "precision": "nf4"})
+    )
     assert less.foretold.peak_bytes < first.foretold.peak_bytes
 
 
@@ -277,25 +279,25 @@ def test_what_if_is_answered_with_the_bar_the_limit_and_what_to_change(base):
 )
 def test_what_cannot_be_is_refused_in_words(base, changes, word):
     with pytest.raises(RefusedError, match=word):
-        ask(study(base, 8), card(24), wire.Foresee("a", 0, changes))
+        ask(study(base, 8), card(24), console_api.Foresee("a", 0, changes))
 
 
 def test_a_base_that_is_not_known_is_said_so(tmp_path):
     one = study(str(tmp_path / "nothing"), 8, running=1)
     with pytest.raises(RefusedError, match="nothing can be foretold"):
-        ask(one, card(24), wire.Foresee("a"))
-    now = ask(one, card(24), wire.WeighMemory("a"))
+        ask(one, card(24), console_api.Foresee("a"))
+    now = ask(one, card(24), console_api.WeighMemory("a"))
     assert now.devices[0].foretold is None and "config.json" in now.devices[0].why_not
 
 
 def test_the_queue_says_what_it_waits_for(base):
     one = study(base, 8, 16, 8, 4096, running=2, pack=8)
-    now = ask(one, card(16), wire.WeighMemory("a"))
+    now = ask(one, card(16), console_api.WeighMemory("a"))
     texts = {verdict.trial: verdict.text for verdict in now.queued}
     assert texts[2] == "fits after #0 ends"
     assert texts[3].startswith("never fits: needs ")
     assert now.devices[0].trials == (0, 1) and now.devices[0].foretold is not None
-    roomy = ask(study(base, 8, 16, running=1), card(80), wire.WeighMemory("a"))
+    roomy = ask(study(base, 8, 16, running=1), card(80), console_api.WeighMemory("a"))
     assert roomy.queued[0].text == "fits"
 
 

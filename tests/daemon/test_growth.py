@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import pytest
 
-from core.daemon.growth import RETRY_S, Growth, Start
-from core.daemon.windows import NEAR_S, Window, Windows, calm
+from core.daemon.placement.pack_growth import RETRY_S, Growth, Start
+from core.daemon.placement.throughput_windows import NEAR_S, Window, Windows, calm
 
 SEEDS = 20
 WINDOW_S = 2.0

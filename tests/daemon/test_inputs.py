@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from core.contract import events as e
-from core.contract import state as s
-from core.contract import wire, work
-from core.contract.fold import apply
-from core.daemon import requests
-from core.daemon.requeue import kept
+from core.contract.events import event_types as e
+from core.contract.state import study_state as s
+from core.contract.state.event_fold import apply
+from core.contract.wire import console_api, worker_api
+from core.daemon.study import request_checks
+from core.daemon.workers.trial_requeue import kept
 from core.errors import RefusedError, TrimtabError
 from tests.daemon.conftest import raw_study
 
@@ -21,9 +21,9 @@ def test_a_changed_file_is_refused_and_the_study_goes_on_when_it_is_put_back(eng
     rows = tmp_path / "rows.jsonl"
     rows.write_text('{"text": "a"}\n' * 50)
 
-    def run(trials: int) -> wire.Started:
+    def run(trials: int) -> console_api.Started:
         raw = raw_study(study={"trials": trials}, data={"source": str(rows)})
-        return engine.ask(wire.StartStudy(raw, environment={"HF_HUB_OFFLINE": "1", "HF_TOKEN": TOKEN}))
+        return engine.ask(console_api.StartStudy(raw, environment={"HF_HUB_OFFLINE": "1", "HF_TOKEN": TOKEN}))
 
     run(1)
     engine.until_study(lambda one: one.state == s.COMPLETE, "it ends")
@@ -51,16 +51,16 @@ def test_trials_wait_while_a_worker_finds_the_data_changed():
         e.TrialStarting(**at, trial=0, worker="cpu-1", device="cpu"),
     ):
         state = apply(state, event)
-    broken = work.Broken("the data changed", "data.source = x", "put it back", keeps=True)
+    broken = worker_api.Broken("the data changed", "data.source = x", "put it back", keeps=True)
     for event in kept(state.studies["s"], broken):
         state = apply(state, event)
     study = state.studies["s"]
     assert [one.state for one in study.trials.values()] == [s.QUEUED, s.QUEUED]
     assert (study.state, study.why) == ("failed", "the data changed (data.source = x) → put it back")
-    requests.may_go_on(study, more=False)
+    request_checks.may_go_on(study, more=False)
 
 
 def test_a_study_that_failed_and_has_nothing_left_says_so():
     study = s.Study("s", state="failed", total_trials=1, trials={0: s.Trial(0, state=s.FAILED)})
     with pytest.raises(TrimtabError, match="all its 1 trials have ended"):
-        requests.may_go_on(study, more=False)
+        request_checks.may_go_on(study, more=False)

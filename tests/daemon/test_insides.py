@@ -5,11 +5,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from core.contract import events as e
-from core.contract import wire
-from core.contract.fold import apply
-from core.contract.state import State
-from core.daemon import insides, kept
+from core.contract.events import event_types as e
+from core.contract.state.event_fold import apply
+from core.contract.state.study_state import State
+from core.contract.wire import console_api
+from core.daemon.answers import introspection_reader, trial_files
 from core.errors import RefusedError
 from tests.looked import sample
 
@@ -31,29 +31,31 @@ def put(folder, content: bytes) -> None:
 
 
 def test_what_a_worker_kept_is_answered_and_comes_over_the_wire(study, tmp_path):
-    assert "first evaluation" in insides.read(study, 2).why_none
+    assert "first evaluation" in introspection_reader.read(study, 2).why_none
     put(tmp_path, msgspec.json.encode(sample()))
-    found = insides.read(study, 2)
+    found = introspection_reader.read(study, 2)
     assert found == sample()
-    reply = wire.read_to_console(wire.encode(wire.Reply(1, True, answer=found)))
+    reply = console_api.read_to_console(console_api.encode(console_api.Reply(1, True, answer=found)))
     assert reply.answer == found
-    asked = wire.read_from_console(wire.encode(wire.Ask(1, wire.AskInsides("s", 2))))
-    assert asked.request == wire.AskInsides("s", 2)
+    asked = console_api.read_from_console(
+        console_api.encode(console_api.Ask(1, console_api.AskInsides("s", 2)))
+    )
+    assert asked.request == console_api.AskInsides("s", 2)
     with pytest.raises(RefusedError, match="there is no trial 3"):
-        insides.read(study, 3)
+        introspection_reader.read(study, 3)
 
 
 def test_secrets_are_taken_out_again(study, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_abcdefghijklmnopqrstuvwxyz")
     worst = (msgspec.structs.replace(sample().worst[0], before="hf_abcdefghijklmnopqrstuvwxyz"),)
     put(tmp_path, msgspec.json.encode(msgspec.structs.replace(sample(), worst=worst)))
-    assert "hf_abc" not in insides.read(study, 2).worst[0].before
+    assert "hf_abc" not in introspection_reader.read(study, 2).worst[0].before
 
 
 @pytest.mark.parametrize("content", [b"{", b'{"type": "evidence"}', b"\xff", b"[" * 5000])
 def test_another_file_in_its_place_is_a_reason(study, tmp_path, content):
     put(tmp_path, content)
-    assert "cannot be read" in insides.read(study, 2).why_none
+    assert "cannot be read" in introspection_reader.read(study, 2).why_none
 
 
 def test_links_and_large_files_are_refused(study, tmp_path, monkeypatch):
@@ -63,8 +65,8 @@ def test_links_and_large_files_are_refused(study, tmp_path, monkeypatch):
     place = tmp_path / "trials" / "2" / "insides.json"
     place.unlink()
     place.symlink_to(outside)
-    assert "cannot be read" in insides.read(study, 2).why_none
+    assert "cannot be read" in introspection_reader.read(study, 2).why_none
     place.unlink()
     place.write_bytes(outside.read_bytes())
-    monkeypatch.setattr(kept, "LARGEST_BYTES", 100)
-    assert "larger than" in insides.read(study, 2).why_none
+    monkeypatch.setattr(trial_files, "LARGEST_BYTES", 100)
+    assert "larger than" in introspection_reader.read(study, 2).why_none

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from core.contract import client, wire
-from core.contract.learnt import Importance, SearchState
+from core.contract.wire import console_api, engine_client
+from core.contract.wire.search_state import Importance, SearchState
 from core.errors import RefusedError
 from tests.daemon.conftest import SQLITE
 
@@ -15,30 +15,30 @@ SPACE = {"lora_rank": [2, 4, 8, 16, 32], "learning_rate": {"low": 1e-5, "high": 
 
 
 def asked(engine, request):
-    return asyncio.run(client.request(engine.socket, request))
+    return asyncio.run(engine_client.request(engine.socket, request))
 
 
 def test_it_tells_of_a_study_that_runs_has_ended_and_was_found_again(engine):
     engine.run(study={"trials": 12, "pruner": "halving"}, train={"steps": 40}, space=SPACE)
     engine.until_study(lambda one: len(one.trials) > 2, "it runs")
-    early = asked(engine, wire.AskSearch("s"))
+    early = asked(engine, console_api.AskSearch("s"))
     assert isinstance(early, SearchState) and dict(early.sampler)["sampler"].startswith("random")
     engine.until_study(lambda one: one.state == "complete", "it ends")
-    shares = asked(engine, wire.AskImportance("s"))
+    shares = asked(engine, console_api.AskImportance("s"))
     assert isinstance(shares, Importance) and shares.known == 12, shares
     assert set(shares.shares) == set(SPACE) or shares.why_none
-    late = asked(engine, wire.AskSearch("s"))
+    late = asked(engine, console_api.AskSearch("s"))
     assert sum(len(one.entries) for one in late.rungs if one.rung == 0) == 12
     engine.kill()
     engine.start()
-    assert asked(engine, wire.AskImportance("s")) == shares
+    assert asked(engine, console_api.AskImportance("s")) == shares
 
 
 def test_what_there_is_not_is_refused_with_the_reason(engine):
     with pytest.raises(RefusedError) as caught:
-        asked(engine, wire.AskImportance("nobody"))
+        asked(engine, console_api.AskImportance("nobody"))
     assert "there is no study 'nobody'" in str(caught.value)
     engine.run(study={"trials": 1})
     with pytest.raises(RefusedError) as caught:
-        asked(engine, wire.AskImportance("s", objective=3))
+        asked(engine, console_api.AskImportance("s", objective=3))
     assert "there is no objective 3" in str(caught.value)

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from core import paths
-from core.daemon import launch, lock
-from core.daemon.lock import EngineLock, FileLock, Lease
+from core.daemon.server import engine_launch, engine_lock
+from core.daemon.server.engine_lock import EngineLock, FileLock, Lease
 from core.errors import EngineError
 
 
@@ -76,7 +76,7 @@ def test_the_lease_of_another_machine_holds_while_it_is_renewed(path, no_locks):
     lease = leased(path, host="elsewhere", pid=1)
     with pytest.raises(EngineError, match="an engine lives already"):
         EngineLock(path)
-    os.utime(lease, (time.time() - 2 * lock.LEASE_S,) * 2)
+    os.utime(lease, (time.time() - 2 * engine_lock.LEASE_S,) * 2)
     EngineLock(path).release()
     assert [one.name for one in path.parent.iterdir()] == ["engine.lock"], "nothing is left"
 
@@ -105,17 +105,17 @@ def test_a_home_that_cannot_be_written_is_told_in_words(path, monkeypatch, code,
         return opened(name, *rest, **more)
 
     monkeypatch.setattr(os, "open", refuse)
-    monkeypatch.setattr(launch.subprocess, "Popen", None)
+    monkeypatch.setattr(engine_launch.subprocess, "Popen", None)
     with pytest.raises(EngineError, match="the home folder cannot be written") as told:
-        EngineLock(path) if of == "engine.lock" else launch.ensure(path.parent)
+        EngineLock(path) if of == "engine.lock" else engine_launch.ensure(path.parent)
     problem = told.value.problems[0]
     assert problem.where.endswith(of) and "TRIMTAB_HOME" in problem.fix and told.value.exit_code == 3
 
 
 def test_two_consoles_start_one_engine_where_there_are_no_locks(path, no_locks, monkeypatch):
     started = []
-    monkeypatch.setattr(launch, "health", lambda socket: started or None)
-    monkeypatch.setattr(launch, "_start", lambda base, socket: started.append(base))
-    launch.ensure(path.parent)
-    launch.ensure(path.parent)
+    monkeypatch.setattr(engine_launch, "health", lambda socket: started or None)
+    monkeypatch.setattr(engine_launch, "_start", lambda base, socket: started.append(base))
+    engine_launch.ensure(path.parent)
+    engine_launch.ensure(path.parent)
     assert started == [path.parent]

@@ -10,16 +10,16 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
-from core.contract import events as e
-from core.contract import wire, work
-from core.daemon.crew import Worker
-from core.daemon.hub import Hub
-from core.daemon.studies import Studies
+from core.contract.events import event_types as e
+from core.contract.wire import console_api, worker_api
+from core.daemon.attached_consoles import Hub
+from core.daemon.server.worker_inbox import Telling
+from core.daemon.study.studies import Studies
 from core.daemon.supervisor import Supervisor
-from core.daemon.telling import Telling
+from core.daemon.workers.worker_pool import Worker
 from core.errors import TrimtabError
-from core.store import journal
-from core.store.journal import Journal
+from core.store import journal_file
+from core.store.journal_file import Journal
 from tests.bench import protocol_mutants as mutants
 from tests.daemon.conftest import raw_study
 
@@ -54,7 +54,7 @@ async def lives(writer: Supervisor, path: Path) -> None:
     assert await writer.put(last) == []
     one = Journal.open(path)
     assert list(one.replay())[-1] == last and one.faults == []
-    assert wire.read_to_console(wire.encode(wire.Snapshot(1, writer.state)))
+    assert console_api.read_to_console(console_api.encode(console_api.Snapshot(1, writer.state)))
     assert msgspec.json.encode(writer.state)
 
 
@@ -65,14 +65,14 @@ async def test_no_request_brings_more_than_a_refusal(writer, tmp_path):
         by_json = number % 2
         try:
             request = (
-                wire.read_request(mutants.posted(draw))
+                console_api.read_request(mutants.posted(draw))
                 if by_json
-                else wire.read_from_console(mutants.from_console(draw)).request
+                else console_api.read_from_console(mutants.from_console(draw)).request
             )
         except msgspec.DecodeError:
             refused += 1
             continue
-        if isinstance(request, wire.StopEngine | wire.AskImportance | wire.AskSearch):
+        if isinstance(request, console_api.StopEngine | console_api.AskImportance | console_api.AskSearch):
             continue  # the engine's own, and a process of its own
         try:
             await studies.handle(request)
@@ -89,10 +89,10 @@ async def test_no_word_of_a_worker_ends_more_than_the_worker(writer, tmp_path, c
     state = writer.state
     for _ in range(2 * INPUTS):
         try:
-            said = wire.read_from_worker(mutants.from_worker(draw))
+            said = console_api.read_from_worker(mutants.from_worker(draw))
         except msgspec.DecodeError:
             continue
-        if isinstance(said, work.Hello):
+        if isinstance(said, worker_api.Hello):
             continue
         if taken % 20 == 0:  # before it ended
             await writer.settled()
@@ -107,4 +107,4 @@ async def test_no_word_of_a_worker_ends_more_than_the_worker(writer, tmp_path, c
     assert taken > 250
     assert not [why for why in given_up if "ValueError" not in why and "stood still" not in why]
     await lives(writer, tmp_path / "j")
-    assert "failed" not in caplog.text and len(list(journal.read(tmp_path / "j"))) > 100
+    assert "failed" not in caplog.text and len(list(journal_file.read(tmp_path / "j"))) > 100

@@ -7,7 +7,7 @@ import msgspec
 import psutil
 import pytest
 
-from core.contract import wire, work
+from core.contract.wire import console_api, worker_api
 from tests.bench import protocol
 
 pytestmark = pytest.mark.real
@@ -23,23 +23,23 @@ def test_thousands_of_damaged_messages_by_every_door_change_nothing():
 )
 def test_what_is_no_request_is_answered_in_words(raw):
     with pytest.raises(msgspec.DecodeError):
-        wire.read_request(raw)
+        console_api.read_request(raw)
 
 
-async def introduced(socket, hello: work.Hello) -> work.ToWorker:
+async def introduced(socket, hello: worker_api.Hello) -> worker_api.ToWorker:
     """The engine's answer to a Hello."""
     async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(path=str(socket))) as session:
         line = await session.ws_connect("http://engine/ws", params={"from": "worker"})
-        await line.send_bytes(wire.encode(hello))
-        return wire.read_to_worker((await line.receive()).data)
+        await line.send_bytes(console_api.encode(hello))
+        return console_api.read_to_worker((await line.receive()).data)
 
 
 def test_nobody_takes_the_place_of_a_worker(engine):
     engine.run(study={"trials": 1}, train={"steps": 100_000})
     study = engine.until_study(lambda one: one.trials and one.trials[0].step > 3, "it runs")
     trial = study.trials[0]
-    hello = work.Hello(wire.PROTOCOL, trial.worker, 1, "s", "cpu", (0,))
-    assert isinstance(asyncio.run(introduced(engine.socket, hello)), work.Shutdown)
+    hello = worker_api.Hello(console_api.PROTOCOL, trial.worker, 1, "s", "cpu", (0,))
+    assert isinstance(asyncio.run(introduced(engine.socket, hello)), worker_api.Shutdown)
     engine.until_study(lambda one: one.trials[0].step > trial.step + 10, "the true one goes on")
 
 
@@ -47,7 +47,9 @@ def test_nothing_listens_on_the_network(engine):
     engine.run(study={"trials": 1}, train={"steps": 100_000})
     engine.until_study(lambda one: one.trials and one.trials[0].step > 3, "it runs")
     searches = [
-        one for one in psutil.process_iter(["cmdline"]) if "core.search.serve" in (one.info["cmdline"] or [])
+        one
+        for one in psutil.process_iter(["cmdline"])
+        if "core.search.process.search_server" in (one.info["cmdline"] or [])
     ]
     family = [psutil.Process(engine.process.pid), *searches, *engine.workers()]
     assert len(family) >= 3, "engine, search and worker"

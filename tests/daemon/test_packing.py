@@ -3,9 +3,9 @@
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from core.contract.events import PackMeasured
-from core.daemon.growth import MOST
-from core.daemon.packing import Calibration
+from core.contract.events.event_types import PackMeasured
+from core.daemon.placement.pack_calibration import Calibration
+from core.daemon.placement.pack_growth import MOST
 from tests.daemon.packs import GIB, MIB, knobs, pack
 
 MANY = 1000

@@ -8,15 +8,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from core.contract import events as e
-from core.contract import state as s
-from core.contract import wire, work
-from core.contract.fold import apply
-from core.daemon.crew import Worker
-from core.daemon.hub import Hub
-from core.daemon.requeue import moved_out
+from core.contract.events import event_types as e
+from core.contract.state import study_state as s
+from core.contract.state.event_fold import apply
+from core.contract.wire import console_api, worker_api
+from core.daemon.attached_consoles import Hub
+from core.daemon.server.worker_inbox import Telling
 from core.daemon.supervisor import Supervisor
-from core.daemon.telling import Telling
+from core.daemon.workers.trial_requeue import moved_out
+from core.daemon.workers.worker_pool import Worker
 from tests.daemon.conftest import Engine
 from tests.daemon.packs import pack
 
@@ -53,7 +53,7 @@ def test_the_pack_grows_while_that_pays_and_every_step_says_why(measuring):
     assert running(study) == list(range(8)), "nobody is sent away"
     (held,) = study.packs.values()
     assert (held.worker, held.device, held.trials) == (study.trials[0].worker, "cpu", 8)
-    measuring.ask(wire.PruneTrial("s", 0))
+    measuring.ask(console_api.PruneTrial("s", 0))
     measuring.until_study(lambda one: one.trials[0].state == s.PRUNED, "it is pruned")
     assert len(measuring.study().trials) == 8, "its place is not filled again"
 
@@ -72,7 +72,7 @@ def test_a_trial_that_does_not_fit_waits_while_others_go_first(measuring):
     told = [text for text in texts(study) if "waits" in text]
     assert len(told) == 1 and told[0].startswith(f"trial {waiting.number} waits: needs about 90 MiB, ")
     for number in running(study):
-        measuring.ask(wire.PruneTrial("s", number))
+        measuring.ask(console_api.PruneTrial("s", number))
     measuring.until(lambda: measuring.trial(waiting.number).state == s.RUNNING, "it runs")
 
 
@@ -99,14 +99,14 @@ async def test_a_reading_of_the_moment_acknowledges_nothing_that_is_not_on_disk(
     writing = asyncio.create_task(supervisor.run())
 
     async def send(raw: bytes) -> None:
-        sent.append(wire.read_to_worker(raw))
+        sent.append(console_api.read_to_worker(raw))
 
     worker = Worker("gpu0-w", "a", "gpu0", Path(tmp_path), 60.0, send=send)
     crew = SimpleNamespace(workers={worker.name: worker})
     studies = SimpleNamespace(crew=crew, heard={}, runner_of=lambda study: None)
     telling = Telling(supervisor, studies)
-    telling.said(worker, work.Told(1, e.StudyNoted(at=time.time(), study="a", text="kept")))
-    telling.said(worker, work.Told(2, pack(2)))
+    telling.said(worker, worker_api.Told(1, e.StudyNoted(at=time.time(), study="a", text="kept")))
+    telling.said(worker, worker_api.Told(2, pack(2)))
     for _ in range(50):
         await asyncio.sleep(0)
     before = list(sent)
@@ -114,7 +114,11 @@ async def test_a_reading_of_the_moment_acknowledges_nothing_that_is_not_on_disk(
     await supervisor.settled()
     while len(sent) < 2:
         await asyncio.sleep(0)
-    assert before == [] and sent == [work.Heard(1), work.Heard(2)] and supervisor.state.studies["a"].packs
+    assert (
+        before == []
+        and sent == [worker_api.Heard(1), worker_api.Heard(2)]
+        and supervisor.state.studies["a"].packs
+    )
     writing.cancel()
 
 

@@ -6,10 +6,10 @@ import random
 
 import pytest
 
-from core.contract.condition import misfit
-from core.contract.space import Choice, Range, outside
-from core.contract.spec import Population
-from core.daemon.perturbing import drawn, perturbed
+from core.contract.spec.conditional_knobs import misfit
+from core.contract.spec.search_space import Choice, Range, outside
+from core.contract.spec.study_spec import Population
+from core.daemon.population.explore import drawn, perturbed
 
 RATE = Range(1e-5, 1e-2, "float", None, True)
 BATCH = Range(1, 16, "int")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from core.contract.events import Device
-from core.daemon.placement import CPU, Slot, by_room, note, refuse_another_kind, slots
+from core.contract.events.event_types import Device
+from core.daemon.placement.device_choice import CPU, Slot, by_room, note, refuse_another_kind, slots
 from core.errors import TrimtabError
 
 CARDS = [Device(0, "A", uuid="GPU-aa"), Device(1, "B", uuid="GPU-bb"), Device(2, "C", fault="lost")]

@@ -3,8 +3,8 @@
 import pytest
 from msgspec.structs import replace
 
-from core.daemon.placement import Slot
-from core.daemon.places import Places, at_once
+from core.daemon.placement.device_choice import Slot
+from core.daemon.placement.trial_slots import Places, at_once
 from tests.daemon.packs import GIB, MIB, pack, study
 
 GPU0, GPU1 = Slot("gpu0", "cuda:0", "0"), Slot("gpu1", "cuda:0", "1")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from core.contract import state as s
-from core.contract.population import BY
-from core.contract.ranking import searched
-from core.contract.series import Series, add_all
-from core.daemon import population
-from core.daemon.population import decisions, plan_of
+from core.contract.spec.population_settings import BY
+from core.contract.state import study_state as s
+from core.contract.state.metric_series import Series, add_all
+from core.contract.state.trial_ranking import searched
+from core.daemon.population import population_rules
+from core.daemon.population.population_rules import decisions, plan_of
 from tests.daemon.conftest import raw_study
 
 SPACE = {"learning_rate": {"low": 1e-5, "high": 1e-2, "log": True}}
@@ -149,7 +149,7 @@ def test_a_clone_is_compared_by_its_own_readings_not_by_its_parents():
     clone = trial(8, [9, 0.1], by=BY, parent=1, place_of=6, marks=(s.Mark(10, "cloned from trial 1"),))
     dead = trial(6, [9, 6.0], state=s.PRUNED)
     now = study(*eight(t6=dead), clone)
-    assert population.reading(clone, "eval/loss", 10) is None
+    assert population_rules.reading(clone, "eval/loss", 10) is None
     assert all(winner != 8 for _, winner in pairs(now)) and losers(now) == [0]
 
 

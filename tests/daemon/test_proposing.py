@@ -5,18 +5,19 @@ from types import SimpleNamespace
 
 import pytest
 
-from core.contract import events as e
-from core.contract import specfile
-from core.contract import state as s
-from core.contract.fold import apply
-from core.daemon import proposing as module
-from core.daemon import requests, requeue
-from core.daemon.proposing import Proposing
+from core.contract.events import event_types as e
+from core.contract.spec import spec_file
+from core.contract.state import study_state as s
+from core.contract.state.event_fold import apply
+from core.daemon.study import request_checks
+from core.daemon.study import trial_proposals as module
+from core.daemon.study.trial_proposals import Proposing
+from core.daemon.workers import trial_requeue
 from core.errors import RefusedError, TrimtabError
-from core.search.talk import Proposal
+from core.search.search_frames import Proposal
 from tests.daemon.conftest import raw_study
 
-SPEC = specfile.parse(raw_study())
+SPEC = spec_file.parse(raw_study())
 
 
 def taken_up(*events: e.Event) -> s.State:
@@ -137,7 +138,7 @@ def ended(*events: e.Event) -> s.Trial:
     """What a stop makes of trial 0."""
     state = taken_up(*events)
     study = state.studies["s"]
-    return apply(state, requeue.pruned(study, study.trials[0], "stopped by me")).studies["s"].trials[0]
+    return apply(state, trial_requeue.pruned(study, study.trials[0], "stopped by me")).studies["s"].trials[0]
 
 
 LOST = e.TrialRequeued(at=3.0, study="s", trial=0, why="its worker is gone", retry=1)
@@ -164,9 +165,9 @@ def test_a_trial_with_steps_or_a_value_to_come_is_pruned():
 
 def test_fewer_trials_than_are_planned_are_refused_in_words_and_trials_by_hand_are_on_top():
     study = taken_up(e.TrialQueued(at=2.0, study="s", trial=0, params={}, knobs={}, by="me")).studies["s"]
-    requests.may_have_trials(study, 3)
+    request_checks.may_have_trials(study, 3)
     try:
-        requests.may_have_trials(study, 2)
+        request_checks.may_have_trials(study, 2)
     except RefusedError as error:
         assert error.problems[0].what == "study.trials = 2, and 3 trials are planned already"
         assert "`trimtab change study.trials=2`" in error.problems[0].fix

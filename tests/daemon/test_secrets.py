@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.contract.secrets import HIDDEN
+from core.contract.text.secret_redaction import HIDDEN
 from tests.daemon.conftest import Engine
 
 TOKEN = "hf_" + "Qw3rTy7uIoP9aSdF1gHjK5lZx"

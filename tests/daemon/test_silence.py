@@ -7,28 +7,28 @@ from pathlib import Path
 from typing import Any
 
 from core import paths
-from core.contract import client, wire
-from core.daemon.hub import Hub
-from core.daemon.server import Server
+from core.contract.wire import console_api, engine_client
+from core.daemon.attached_consoles import Hub
+from core.daemon.server.socket_server import Server
 from core.daemon.supervisor import Supervisor
 
 
 async def test_a_long_request_is_waited_for_and_the_engine_not_called_silent(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(client, "TICK_S", 0.05)
-    monkeypatch.setattr(client, "SILENT_S", 0.25)
+    monkeypatch.setattr(engine_client, "TICK_S", 0.05)
+    monkeypatch.setattr(engine_client, "SILENT_S", 0.25)
     told: list[str] = []
 
-    async def handle(request: wire.AnyRequest) -> None:
+    async def handle(request: console_api.AnyRequest) -> None:
         await asyncio.sleep(0.8)
 
     hub, telling = Hub(), Any
     server = Server(Supervisor(hub), hub, telling, handle, "test")  # type: ignore[arg-type]
     socket = paths.socket_path(paths.private(tmp_path / "home"))
     await server.open(socket)
-    connection = await client.attach(socket, told.append)
+    connection = await engine_client.attach(socket, told.append)
     reading = asyncio.ensure_future(_all(connection))
     try:
-        assert await connection.ask(wire.StopEngine()) is None
+        assert await connection.ask(console_api.StopEngine()) is None
         assert told == []
     finally:
         reading.cancel()
@@ -36,6 +36,6 @@ async def test_a_long_request_is_waited_for_and_the_engine_not_called_silent(tmp
         await server.close()
 
 
-async def _all(connection: client.Connection) -> None:
+async def _all(connection: engine_client.Connection) -> None:
     async for _ in connection.messages():
         pass

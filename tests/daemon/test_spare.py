@@ -11,22 +11,22 @@ from typing import Any
 import psutil
 import pytest
 
-from core import cores, paths
-from core.daemon import spare
-from core.daemon.spare import SpareWorker
+from core import cpu_count, paths
+from core.daemon.workers import spare_worker
+from core.daemon.workers.spare_worker import SpareWorker
 
-HERE = {**os.environ, "PYTHONPATH": str(paths.root()), "HF_HOME": "/models", cores.THREADS: "2"}
+HERE = {**os.environ, "PYTHONPATH": str(paths.root()), "HF_HOME": "/models", cpu_count.THREADS: "2"}
 
 
 @pytest.fixture
 def waiting(monkeypatch: pytest.MonkeyPatch) -> Iterator[SpareWorker]:
-    monkeypatch.setattr(spare, "MODULE", "tests.daemon.waiting_spare")
+    monkeypatch.setattr(spare_worker, "MODULE", "tests.daemon.waiting_spare")
     made = SpareWorker()
     yield made
     made.drop()
 
 
-def taken(worker: SpareWorker, tmp_path: Path, module: str = spare.FOR, **changed: str) -> Any:
+def taken(worker: SpareWorker, tmp_path: Path, module: str = spare_worker.FOR, **changed: str) -> Any:
     output = tmp_path / "worker.log"
     return worker.take(module, ["study", "cpu-1", "cpu"], {**HERE, **changed}, output, tmp_path)
 
@@ -38,13 +38,13 @@ def process_of(worker: SpareWorker) -> psutil.Process:
 
 def test_the_spare_worker_is_what_would_have_been_started(waiting: SpareWorker, tmp_path: Path) -> None:
     waiting.keep(HERE)
-    process = taken(waiting, tmp_path, **{cores.THREADS: "1"})
+    process = taken(waiting, tmp_path, **{cpu_count.THREADS: "1"})
     assert process.wait(30) == 0
     said = json.loads((tmp_path / "worker.log").read_text())
     assert said["arguments"] == ["study", "cpu-1", "cpu"]
     assert said["folder"] == str(tmp_path)
     assert said["environment"]["HF_HOME"] == "/models"
-    assert said["environment"][cores.THREADS] == "1", "the share of the CPUs is that of the start"
+    assert said["environment"][cpu_count.THREADS] == "1", "the share of the CPUs is that of the start"
     assert taken(waiting, tmp_path) is None, "it is used once"
 
 
@@ -94,7 +94,7 @@ def test_a_machine_short_of_memory_holds_nothing_in_advance(
     waiting: SpareWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Memory:
-        available = spare.LEAST_AVAILABLE_BYTES - 1
+        available = spare_worker.LEAST_AVAILABLE_BYTES - 1
 
     monkeypatch.setattr(psutil, "virtual_memory", lambda: Memory)
     waiting.keep(HERE)
@@ -104,6 +104,6 @@ def test_a_machine_short_of_memory_holds_nothing_in_advance(
 def test_an_environment_too_long_for_a_pipe_gets_a_worker_of_its_own(
     waiting: SpareWorker, tmp_path: Path
 ) -> None:
-    long = {"SLURM": "x" * spare.PIPE_BYTES}
+    long = {"SLURM": "x" * spare_worker.PIPE_BYTES}
     waiting.keep({**HERE, **long})
     assert taken(waiting, tmp_path, **long) is None

@@ -4,8 +4,8 @@ import sqlite3
 
 import pytest
 
-from core.contract import state as s
-from core.contract import wire
+from core.contract.state import study_state as s
+from core.contract.wire import console_api
 from core.errors import RefusedError
 from tests.daemon.conftest import SQLITE
 
@@ -16,8 +16,8 @@ LONG = {"steps": 1_000_000}
 def test_a_stop_ends_trials_in_the_middle_with_its_reason(engine):
     engine.run(train=LONG, study={"trials": 500})
     engine.until_study(lambda one: sum(t.step > 3 for t in one.trials.values()) == 2, "two run")
-    engine.ask(wire.PauseTrial("s", 1))
-    engine.ask(wire.StopStudy("s", by="me"))
+    engine.ask(console_api.PauseTrial("s", 1))
+    engine.ask(console_api.StopStudy("s", by="me"))
     study = engine.until_study(lambda one: one.state == "stopped", "the study stops")
     assert {(trial.state, trial.why) for trial in study.trials.values()} == {(s.PRUNED, "stopped by me")}
     engine.until(lambda: not engine.workers(), "the workers are gone")
@@ -48,7 +48,7 @@ def test_a_stopped_study_goes_on_as_long_as_it_has_trials_left(engine):
     engine.run(study={"trials": 3}, train=LONG)
     engine.until_study(lambda one: sum(t.step > 3 for t in one.trials.values()) == 2, "two run")
     for _ in range(2):  # two trials, then the third
-        engine.ask(wire.StopStudy("s", by="me"))
+        engine.ask(console_api.StopStudy("s", by="me"))
         engine.until_study(lambda one: one.state == "stopped", "the study stops")
         if len(engine.study().trials) == 3:
             break

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from core.contract import state as s
-from core.contract import wire
-from core.contract.population import BY
-from core.daemon.succession import Succession
+from core.contract.spec.population_settings import BY
+from core.contract.state import study_state as s
+from core.contract.wire import console_api
+from core.daemon.population.exploit import Succession
 from core.errors import RefusedError
 from tests.daemon.test_population import eight, study, trial
 
@@ -71,11 +71,11 @@ def test_a_population_that_lost_its_engine_and_its_workers_and_was_paused_makes_
     engine.until_study(
         lambda one: any(t.state == s.RUNNING for t in one.trials.values()), "it is found again"
     )
-    engine.ask(wire.PauseStudy("s"))
+    engine.ask(console_api.PauseStudy("s"))
     engine.until_study(
         lambda one: not any(trial.state in s.ON_WORKER for trial in one.trials.values()), "it is paused"
     )
-    engine.ask(wire.ResumeStudy("s"))
+    engine.ask(console_api.ResumeStudy("s"))
     engine.until_study(lambda one: any(t.state == s.RUNNING for t in one.trials.values()), "it goes on")
     for one in engine.workers():
         one.kill()
@@ -85,7 +85,7 @@ def test_a_population_that_lost_its_engine_and_its_workers_and_was_paused_makes_
 def test_a_study_that_is_stopped_ends_though_its_population_is_being_replaced(engine):
     begin(engine, steps=100_000)
     engine.until_study(clones, "there is a clone")
-    engine.ask(wire.StopStudy("s"))
+    engine.ask(console_api.StopStudy("s"))
     study = engine.until_study(lambda one: one.state == "stopped", "it is stopped")
     assert all(one.state in s.ENDED for one in study.trials.values())
 
@@ -105,11 +105,11 @@ def test_with_room_as_it_is_measured_all_of_a_population_train_side_by_side(engi
     assert any("a population trains together" in line.text for line in study.lines)
 
 
-def taken_up(now: s.Study) -> list[wire.AnyRequest]:
+def taken_up(now: s.Study) -> list[console_api.AnyRequest]:
     """What is asked for a study that an engine takes up."""
-    asked: list[wire.AnyRequest] = []
+    asked: list[console_api.AnyRequest] = []
 
-    async def ask(request: wire.AnyRequest) -> None:
+    async def ask(request: console_api.AnyRequest) -> None:
         asked.append(request)
         raise RefusedError.of("it has ended meanwhile", "here", "")
 
@@ -125,6 +125,6 @@ def taken_up(now: s.Study) -> list[wire.AnyRequest]:
 def test_a_loser_whose_clone_was_queued_when_the_engine_ended_is_pruned_by_the_next():
     clone = trial(8, by=BY, state=s.QUEUED, parent=1, place_of=6, marks=(s.Mark(10, "cloned from trial 1"),))
     why = "population: trial 8, a clone of trial 1, goes on in its place"
-    assert taken_up(study(*eight(), clone)) == [wire.PruneTrial("s", 6, by=BY, why=why)]
+    assert taken_up(study(*eight(), clone)) == [console_api.PruneTrial("s", 6, by=BY, why=why)]
     for more in ({"asked": "prune"}, {"state": s.PRUNED}, {"marks": (s.Mark(10, "prune taken back"),)}):
         assert not taken_up(study(*eight(t6=trial(6, [9, 6.0], **more)), clone)), "nothing is done twice"

@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from core.contract import events as e
-from core.contract import wire
-from core.contract.state import State
+from core.contract.events import event_types as e
+from core.contract.state.study_state import State
+from core.contract.wire import console_api
 from core.daemon import supervisor as module
-from core.daemon.hub import LARGEST_QUEUE, Hub
+from core.daemon.attached_consoles import LARGEST_QUEUE, Hub
 from core.daemon.supervisor import Supervisor
-from core.store import journal
-from core.store.journal import Journal
+from core.store import journal_file
+from core.store.journal_file import Journal
 
 CREATED = e.StudyCreated(
     at=1.0, study="s", spec={"study": {"name": "s", "trials": 3, "objectives": []}}, folder="/s"
@@ -45,12 +45,12 @@ async def test_an_event_is_on_disk_before_anybody_sees_it(writer, tmp_path):
     shown = writer._hub.changed
 
     def changed(state: State, events) -> None:
-        on_disk = list(journal.read(tmp_path / "j"))
+        on_disk = list(journal_file.read(tmp_path / "j"))
         seen.extend(event in on_disk for event in events)
         shown(state, events)
 
     writer._hub.changed = changed
-    writer.watchers.append(lambda event, state: seen.append(event in list(journal.read(tmp_path / "j"))))
+    writer.watchers.append(lambda event, state: seen.append(event in list(journal_file.read(tmp_path / "j"))))
     assert await writer.put(CREATED, QUEUED) == []
     await writer.put(note("a"))
     assert seen == [True] * 6
@@ -59,7 +59,7 @@ async def test_an_event_is_on_disk_before_anybody_sees_it(writer, tmp_path):
 async def test_a_secret_is_neither_kept_nor_shown(writer, tmp_path):
     await writer.put(CREATED)
     await writer.put(note("401 for hf_0123456789abcdefghij"))
-    assert list(journal.read(tmp_path / "j"))[1].text == "401 for hf_(redacted)"
+    assert list(journal_file.read(tmp_path / "j"))[1].text == "401 for hf_(redacted)"
     assert writer.state.studies["s"].lines[-1].text == "401 for hf_(redacted)"
 
 
@@ -67,14 +67,14 @@ async def test_what_cannot_happen_is_refused_and_not_kept(writer, tmp_path):
     await writer.put(CREATED)
     refused = await writer.put(e.TrialPaused(at=2.0, study="s", trial=7, step=1))
     assert refused == ["there is no trial 7 in s"]
-    assert list(journal.read(tmp_path / "j")) == [CREATED]
+    assert list(journal_file.read(tmp_path / "j")) == [CREATED]
 
 
 async def test_readings_of_the_moment_are_shown_and_not_kept(writer, tmp_path):
     await writer.put(CREATED)
     await writer.put(e.Preparing(at=2.0, study="s", worker="w", stage="loading the model"))
     assert writer.state.studies["s"].preparing["w"].stage == "loading the model"
-    assert list(journal.read(tmp_path / "j")) == [CREATED]
+    assert list(journal_file.read(tmp_path / "j")) == [CREATED]
 
 
 async def test_a_full_disk_shows_nothing_and_loses_nothing(writer, tmp_path, monkeypatch):
@@ -95,14 +95,14 @@ async def test_a_full_disk_shows_nothing_and_loses_nothing(writer, tmp_path, mon
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, ignored)
     assert await waiting == [] and writer.trouble == "" and not writer.state.studies["s"].preparing
-    assert list(journal.read(tmp_path / "j")) == [CREATED, note("a word that does not fit")]
+    assert list(journal_file.read(tmp_path / "j")) == [CREATED, note("a word that does not fit")]
 
 
 async def test_a_console_that_does_not_take_its_events_gets_a_fresh_picture_later():
     hub, taken, may_go_on = Hub(), [], asyncio.Event()
 
     async def send(raw: bytes) -> None:
-        taken.append(wire.read_to_console(raw))
+        taken.append(console_api.read_to_console(raw))
         if len(taken) == 2:
             await may_go_on.wait()
 
@@ -118,12 +118,16 @@ async def test_a_console_that_does_not_take_its_events_gets_a_fresh_picture_late
     may_go_on.set()
     while len(taken) < 3:
         await asyncio.sleep(0)
-    assert [type(one) for one in taken] == [wire.Snapshot, wire.Changed, wire.Snapshot]
+    assert [type(one) for one in taken] == [
+        console_api.Snapshot,
+        console_api.Changed,
+        console_api.Snapshot,
+    ]
     assert taken[2].number == LARGEST_QUEUE + 7
     hub.changed(State(), [note("after")])
     while len(taken) < 4:
         await asyncio.sleep(0)
-    assert taken[3] == wire.Changed(LARGEST_QUEUE + 8, (note("after"),))
+    assert taken[3] == console_api.Changed(LARGEST_QUEUE + 8, (note("after"),))
     serving.cancel()
 
 
@@ -146,7 +150,7 @@ async def test_what_cannot_be_kept_is_refused_in_words_and_the_writer_goes_on(wr
     (told,) = await both
     assert told.startswith(f"the engine cannot take it: Unfit: {type(event).__name__} cannot be kept: ")
     assert await other == [] and writer.state is not before
-    assert list(journal.read(tmp_path / "j")) == [CREATED, QUEUED, note("somebody else's")]
+    assert list(journal_file.read(tmp_path / "j")) == [CREATED, QUEUED, note("somebody else's")]
     assert [line.text for line in writer.state.studies["s"].lines[-1:]] == ["somebody else's"]
 
 

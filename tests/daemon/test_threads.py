@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from core import cores
-from core.cores import Cpus
-from core.daemon.crew import SPIN_COUNT, SPIN_SETTINGS, Crew
-from core.daemon.placement import CPU, Slot
-from core.store import runs
+from core import cpu_count
+from core.cpu_count import Cpus
+from core.daemon.placement.device_choice import CPU, Slot
+from core.daemon.workers.worker_pool import SPIN_COUNT, SPIN_SETTINGS, Crew
+from core.store import run_folder
 
 pytestmark = pytest.mark.real
 CARD = Slot("gpu0", "cuda:0", "GPU-1")
@@ -17,9 +17,9 @@ CARD = Slot("gpu0", "cuda:0", "GPU-1")
 @pytest.fixture
 async def crew(tmp_path, monkeypatch):
     """Starts real processes; their exits are not told, so that each counts as living."""
-    for name in (*SPIN_SETTINGS, "OMP_NUM_THREADS", cores.THREADS):
+    for name in (*SPIN_SETTINGS, "OMP_NUM_THREADS", cpu_count.THREADS):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(cores, "cpus", lambda: Cpus(8, 8, quota=3.5))
+    monkeypatch.setattr(cpu_count, "cpus", lambda: Cpus(8, 8, quota=3.5))
     monkeypatch.setattr(Crew, "_exited", lambda self, worker: None)
     some = Crew(tmp_path / "socket", lambda worker, why: None)
     yield some
@@ -32,10 +32,10 @@ def environment(crew, tmp_path):
     """That of a worker started now on ``slot``."""
 
     def start(slot: Slot = CPU) -> dict[str, str]:
-        runs.worker_log(tmp_path, "any").parent.mkdir(exist_ok=True)
+        run_folder.worker_log(tmp_path, "any").parent.mkdir(exist_ok=True)
         worker = crew.start("s", tmp_path, slot, 60.0, "tests.daemon.environment_worker")
         assert worker.process.wait() == 0
-        return json.loads(runs.worker_log(tmp_path, worker.name).read_text())
+        return json.loads(run_folder.worker_log(tmp_path, worker.name).read_text())
 
     return start
 
@@ -57,12 +57,12 @@ async def test_what_the_user_set_stays(environment, monkeypatch, name, value):
 
 
 async def test_workers_on_the_cpu_share_what_quota_and_affinity_leave(environment, crew):
-    assert environment()[cores.THREADS] == "4"
-    assert environment(CARD)[cores.THREADS] == "4"  # it waits for its card most of the time
-    assert environment()[cores.THREADS] == "2"
+    assert environment()[cpu_count.THREADS] == "4"
+    assert environment(CARD)[cpu_count.THREADS] == "4"  # it waits for its card most of the time
+    assert environment()[cpu_count.THREADS] == "2"
     for worker in crew.workers.values():
         worker.leaving = True
-    assert environment()[cores.THREADS] == "4"
+    assert environment()[cpu_count.THREADS] == "4"
 
 
 async def test_a_worker_has_the_environment_of_its_study(tmp_path):

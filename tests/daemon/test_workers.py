@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from core.contract import state as s
-from core.contract import wire
-from core.daemon import crew
+from core.contract.state import study_state as s
+from core.contract.wire import console_api
+from core.daemon.workers import worker_pool
 from tests.daemon.conftest import Engine
 
 pytestmark = pytest.mark.real
@@ -55,31 +55,31 @@ def test_a_worker_loads_while_the_storage_of_optuna_is_locked(engine, tmp_path):
 def test_a_pause_while_the_base_loads_is_there_at_once_and_is_kept_when_it_is_loaded(loading, resumed):
     loading.run(study={"trials": 1}, train=LONG, resources={"pack": 1})
     study = loading.until_study(lambda one: one.trials and one.trials[0].state == s.STARTING, "it starts")
-    loading.ask(wire.PauseTrial("s", 0))
+    loading.ask(console_api.PauseTrial("s", 0))
     assert loading.trial(0).state == s.PAUSED, "its worker has read nothing yet"
     loading.kill()
     loading.start()
     assert loading.trial(0).state == s.PAUSED, "another engine knows it too"
     if resumed:
-        loading.ask(wire.ResumeTrial("s", 0))
+        loading.ask(console_api.ResumeTrial("s", 0))
         assert loading.trial(0).state == s.STARTING
     (Path(study.folder) / "loaded").touch()
     if not resumed:
         loading.until(lambda: loading.trial(0).total_steps, "its worker runs it")
         assert (loading.trial(0).state, loading.trial(0).step) == (s.PAUSED, 0)
-        loading.ask(wire.ResumeTrial("s", 0))
+        loading.ask(console_api.ResumeTrial("s", 0))
     loading.until(lambda: loading.trial(0).state == s.RUNNING and loading.trial(0).step > 3, "it runs")
 
 
 def test_a_paused_trial_stays_paused_when_its_worker_is_lost(engine):
     engine.run(study={"trials": 1}, train=LONG)
     engine.until_study(lambda one: one.trials and one.trials[0].step > 3, "it runs")
-    engine.ask(wire.PauseTrial("s", 0))
+    engine.ask(console_api.PauseTrial("s", 0))
     engine.until(lambda: engine.trial(0).state == s.PAUSED, "it is paused")
     for one in engine.workers():
         one.send_signal(signal.SIGKILL)
     engine.until(lambda: engine.trial(0).retry == 1 and engine.trial(0).state == s.PAUSED, "paused again")
-    engine.ask(wire.ResumeTrial("s", 0))
+    engine.ask(console_api.ResumeTrial("s", 0))
     engine.until(lambda: engine.trial(0).state == s.RUNNING and engine.trial(0).step > 3, "it goes on")
 
 
@@ -88,7 +88,7 @@ def test_a_prune_that_was_asked_before_the_engine_died_keeps_its_reason(engine):
     engine.until_study(lambda one: one.trials and one.trials[0].step > 3, "it runs")
     (worker,) = engine.workers()
     worker.suspend()  # it cannot confirm
-    engine.ask(wire.PruneTrial("s", 0, why="too slow for me"))
+    engine.ask(console_api.PruneTrial("s", 0, why="too slow for me"))
     engine.kill()
     worker.resume()
     engine.start()
@@ -97,11 +97,13 @@ def test_a_prune_that_was_asked_before_the_engine_died_keeps_its_reason(engine):
 
 
 async def test_an_engine_that_stood_still_does_not_take_its_workers_for_dead(tmp_path, monkeypatch):
-    monkeypatch.setattr(crew, "CHECK_S", 0.05)
+    monkeypatch.setattr(worker_pool, "CHECK_S", 0.05)
     lost: list[str] = []
-    some = crew.Crew(tmp_path / "socket", lambda worker, why: lost.append(why))
+    some = worker_pool.Crew(tmp_path / "socket", lambda worker, why: lost.append(why))
     with subprocess.Popen(["sleep", "600"]) as process:  # noqa: ASYNC220 - it only lives
-        worker = crew.Worker("cpu-1", "s", "cpu", tmp_path, lease_s=0.5, pid=process.pid, process=process)
+        worker = worker_pool.Worker(
+            "cpu-1", "s", "cpu", tmp_path, lease_s=0.5, pid=process.pid, process=process
+        )
         some._add(worker)
         watching = asyncio.create_task(some.watch())
         await asyncio.sleep(0)

@@ -4,10 +4,10 @@ import signal
 
 import psutil
 
-from core.contract import state as s
-from core.contract import wire
-from core.daemon import departures
-from core.daemon.departures import Departures
+from core.contract.state import study_state as s
+from core.contract.wire import console_api
+from core.daemon.workers import worker_departures
+from core.daemon.workers.worker_departures import Departures
 
 LONG = {"steps": 100_000}
 
@@ -20,7 +20,7 @@ def run_two(engine) -> None:
 
 
 def paused(engine) -> s.Study:
-    engine.ask(wire.PauseStudy("s", by="me"))
+    engine.ask(console_api.PauseStudy("s", by="me"))
     engine.until(lambda: not engine.workers(), "the workers are gone")
     return engine.until_study(
         lambda one: all(trial.state == s.QUEUED for trial in one.trials.values()), "all stand still"
@@ -35,7 +35,7 @@ def test_all_trials_are_kept_and_go_on_where_they_stood(engine):
     assert all(
         trial.retry == 0 and trial.checkpoint_step == trial.step > 3 for trial in study.trials.values()
     )
-    engine.ask(wire.ResumeStudy("s", by="me"))
+    engine.ask(console_api.ResumeStudy("s", by="me"))
     study = engine.until_study(
         lambda one: all(trial.step > stood[number] for number, trial in one.trials.items()), "they go on"
     )
@@ -47,7 +47,7 @@ def test_nothing_starts_while_it_is_paused_not_even_with_the_next_engine(engine)
     paused(engine)
     engine.kill()
     engine.start()
-    engine.ask(wire.ResumeStudy("s"))
+    engine.ask(console_api.ResumeStudy("s"))
     engine.until_study(lambda one: any(t.state == s.RUNNING for t in one.trials.values()), "it goes on")
 
 
@@ -55,7 +55,7 @@ def test_workers_that_outlive_the_engine_go_when_the_next_one_finds_the_study_pa
     run_two(engine)
     (worker,) = engine.workers()
     worker.suspend()  # it cannot hear of the pause
-    engine.ask(wire.PauseStudy("s"))
+    engine.ask(console_api.PauseStudy("s"))
     engine.kill()
     worker.resume()
     engine.start()
@@ -70,8 +70,8 @@ def test_a_study_that_is_resumed_at_once_waits_until_the_memory_is_free(engine):
     run_two(engine)
     (before,) = engine.workers()
     before.suspend()
-    engine.ask(wire.PauseStudy("s"))
-    engine.ask(wire.ResumeStudy("s"))
+    engine.ask(console_api.PauseStudy("s"))
+    engine.ask(console_api.ResumeStudy("s"))
     study = engine.study()
     assert study.state == "running" and [one.pid for one in engine.workers()] == [before.pid]
     before.send_signal(signal.SIGCONT)
@@ -85,7 +85,7 @@ def test_a_study_that_is_resumed_at_once_waits_until_the_memory_is_free(engine):
 def test_a_paused_study_can_be_stopped(engine):
     run_two(engine)
     paused(engine)
-    engine.ask(wire.StopStudy("s"))
+    engine.ask(console_api.StopStudy("s"))
     study = engine.until_study(lambda one: one.state == "stopped", "it has stopped")
     assert {trial.state for trial in study.trials.values()} == {s.PRUNED}
 
@@ -108,6 +108,6 @@ def test_a_worker_that_does_not_go_is_ended():
     some.send(slow, "the study is paused", at_once=False)
     some.hurry()
     assert slow.leaving and not slow.killed and some.under_way({"cpu-1"}) and not some.under_way(())
-    now = departures.GRACE_S + 1
+    now = worker_departures.GRACE_S + 1
     some.hurry()
     assert slow.killed

@@ -1,11 +1,11 @@
-"""In the place of ``core.train.spare``: the same process without torch, which writes down what it became."""
+"""Stands in for ``spare_process``: the same process without torch, which writes down what it became."""
 
 import json
 import os
 import sys
 from pathlib import Path
 
-from core.train.spare import become
+from core.train.commands.spare_process import become
 
 raw = sys.stdin.buffer.read()
 if raw:

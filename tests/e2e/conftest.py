@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from core import paths
-from core.contract import client, wire
-from core.contract.state import State, Study
-from core.daemon.launch import health
+from core.contract.state.study_state import State, Study
+from core.contract.wire import console_api, engine_client
+from core.daemon.server.engine_launch import health
 from core.errors import EngineError, TrimtabError
 from tests import zygote
 from tests.tiny import tiny_base, tiny_rows
@@ -95,7 +95,7 @@ class House:
         return done.stdout
 
     def state(self) -> State:
-        return asyncio.run(client.fetch_state(self.socket))
+        return asyncio.run(engine_client.fetch_state(self.socket))
 
     def until(self, true: Callable[[Study], Any], what: str) -> Study:
         deadline = time.monotonic() + DEADLINE_S
@@ -112,7 +112,7 @@ class House:
     def end(self) -> None:
         if health(self.socket):
             with contextlib.suppress(TrimtabError):
-                asyncio.run(client.request(self.socket, wire.StopEngine(force=True)))
+                asyncio.run(engine_client.request(self.socket, console_api.StopEngine(force=True)))
         deadline = time.monotonic() + DEADLINE_S
         while health(self.socket) and time.monotonic() < deadline:
             time.sleep(0.1)

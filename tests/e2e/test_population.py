@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from core.contract import state as s
-from core.contract.population import BY
+from core.contract.spec.population_settings import BY
+from core.contract.state import study_state as s
 from tests.daemon.conftest import Engine
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("e2e")]
@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.real, pytest.mark.xdist_group("e2e")]
 
 @pytest.fixture
 def engine(tmp_path):
-    one = Engine(tmp_path / "home", worker="core.train.worker").start()
+    one = Engine(tmp_path / "home", worker="core.train.commands.worker").start()
     yield one
     one.end()
 

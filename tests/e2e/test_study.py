@@ -8,8 +8,8 @@ import optuna
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from core.contract import state as s
-from core.contract.knobs import KNOBS
+from core.contract.spec.knob_table import KNOBS
+from core.contract.state import study_state as s
 from tests.e2e.conftest import DEADLINE_S, House
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("e2e")]
@@ -95,7 +95,7 @@ def test_killed_and_taken_up_it_ends_as_if_nothing_had_been(house: House):
     import os
     import signal
 
-    from core.daemon.launch import ensure, health
+    from core.daemon.server.engine_launch import ensure, health
 
     house.trimtab("run", str(house.write(trials=1, steps=80)), "--detach")
     study = house.until(lambda one: one.trials and one.trials[0].checkpoint_step >= 10, "a checkpoint")

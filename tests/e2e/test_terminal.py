@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from core.contract import client, wire
-from core.contract import state as s
+from core.contract.state import study_state as s
+from core.contract.wire import console_api, engine_client
 from tests.e2e.conftest import DEADLINE_S, TRIMTAB, House
 
 pytestmark = [
@@ -108,5 +108,5 @@ def test_without_a_terminal_ctrl_c_leaves_the_study_running(house: House):
     run.send_signal(signal.SIGINT)
     assert run.wait(DEADLINE_S) == 130
     assert house.state().studies["tiny"].state == "running"
-    asyncio.run(client.request(house.socket, wire.StopStudy("tiny")))
+    asyncio.run(engine_client.request(house.socket, console_api.StopStudy("tiny")))
     house.until(lambda one: one.state == "stopped", "it stops")

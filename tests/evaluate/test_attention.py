@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from core.evaluate import attention
-from core.evaluate.attention import Heads, Row, change, chosen, looked, row_of, warning
+from core.evaluate.metrics import attention_metrics
+from core.evaluate.metrics.attention_metrics import Heads, Row, change, chosen, looked, row_of, warning
 
 LENGTH = 9
 QUERIES = range(1, LENGTH)
@@ -43,7 +43,7 @@ def test_a_hand_made_row():
 def test_few_queries_at_even_distances_and_the_last_among_them():
     assert chosen(2) == [1] and chosen(5) == [1, 2, 3, 4]
     many = chosen(500)
-    assert len(many) == attention.QUERIES and many[-1] == 499 and min(many) >= 1
+    assert len(many) == attention_metrics.QUERIES and many[-1] == 499 and min(many) >= 1
     assert max(np.diff(many)) - min(np.diff(many)) <= 1
 
 

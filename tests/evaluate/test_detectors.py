@@ -2,9 +2,9 @@
 
 import pytest
 
-from core.evaluate.refusal import complies, refusals, refuses, says_something
-from core.evaluate.sentiment import sentiment
-from core.evaluate.toxicity import TOXIC, lexicon, toxicity, worst_words
+from core.evaluate.text.refusal_detector import complies, refusals, refuses, says_something
+from core.evaluate.text.sentiment_lexicon import sentiment
+from core.evaluate.text.toxicity_scorer import TOXIC, lexicon, toxicity, worst_words
 
 TOXIC_TEXTS = [
     "You are an idiot.", "What a moron!", "you're worthless", "I hate you, you disgust me", "fuck off",

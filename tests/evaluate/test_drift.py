@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.contract.limits import Limit
-from core.contract.score import Score
+from core.contract.board_score import Score
+from core.contract.spec.metric_limits import Limit
 from core.errors import SpecError
-from core.evaluate import drift
-from core.evaluate.score import mean, rate, wilson
-from core.evaluate.student import quantile
+from core.evaluate.statistics import drift_test
+from core.evaluate.statistics.confidence_intervals import mean, rate, wilson
+from core.evaluate.statistics.student_t import quantile
 
 
 def hits(count, total):
@@ -27,7 +27,7 @@ def test_the_difference_of_two_rates_is_newcombe_s():
         ((9, 10), (3, 10), (0.1705, 0.8090)),
         ((10, 10), (0, 20), (0.6791, 1.0)),
     ):
-        change = drift.difference(hits(a, m), hits(b, n))
+        change = drift_test.difference(hits(a, m), hits(b, n))
         assert change.value == pytest.approx(a / m - b / n)
         assert change.interval == pytest.approx((low, high), abs=5e-5)
 
@@ -35,7 +35,7 @@ def test_the_difference_of_two_rates_is_newcombe_s():
 def test_the_same_model_seldom_looks_different():
     random = np.random.default_rng(0)
     alarms = [
-        drift.against(hits(int(a), 80), hits(int(b), 80), "minimize").verdict != "same"
+        drift_test.against(hits(int(a), 80), hits(int(b), 80), "minimize").verdict != "same"
         for a, b in random.binomial(80, 0.2, (600, 2))
     ]
     assert np.mean(alarms) < 0.07
@@ -43,22 +43,22 @@ def test_the_same_model_seldom_looks_different():
 
 def test_better_and_worse_follow_the_metric_s_direction():
     low, high = hits(5, 100), hits(40, 100)
-    assert drift.against(high, low, "minimize").verdict == "worse"
-    assert drift.against(high, low, "maximize").verdict == "better"
-    assert drift.against(low, high, "minimize").verdict == "better"
-    assert drift.against(hits(6, 100), low, "minimize").verdict == "same"
+    assert drift_test.against(high, low, "minimize").verdict == "worse"
+    assert drift_test.against(high, low, "maximize").verdict == "better"
+    assert drift_test.against(low, high, "minimize").verdict == "better"
+    assert drift_test.against(hits(6, 100), low, "minimize").verdict == "same"
 
 
 def test_who_looks_often_needs_a_larger_change():
     now, base = hits(22, 100), hits(10, 100)
-    assert drift.against(now, base, "minimize").verdict == "worse"
-    assert drift.against(now, base, "minimize", looks=50).verdict == "same"
+    assert drift_test.against(now, base, "minimize").verdict == "worse"
+    assert drift_test.against(now, base, "minimize", looks=50).verdict == "same"
 
 
 def test_what_has_no_value_or_interval_is_unsure():
     for now in (Score.unsaid("the model answered nothing"), mean([0.5])):
-        assert drift.against(now, hits(5, 100), "minimize").verdict == "unsure"
-    change = drift.against(Score.unsaid("the model answered nothing"), hits(5, 100), "minimize").change
+        assert drift_test.against(now, hits(5, 100), "minimize").verdict == "unsure"
+    change = drift_test.against(Score.unsaid("the model answered nothing"), hits(5, 100), "minimize").change
     assert change.reason == "the model answered nothing"
 
 
@@ -66,26 +66,26 @@ def test_the_same_prompts_show_a_change_that_separate_ones_hide():
     random = np.random.default_rng(1)
     base = random.normal(3, 2, 60)
     now = base + random.normal(0.3, 0.2, 60)
-    assert drift.against(mean(now.tolist()), mean(base.tolist()), "minimize").verdict == "same"
-    change = drift.paired(now.tolist(), base.tolist())
-    assert drift.judged(change, "minimize").verdict == "worse" and change.low <= 0.3 <= change.high
+    assert drift_test.against(mean(now.tolist()), mean(base.tolist()), "minimize").verdict == "same"
+    change = drift_test.paired(now.tolist(), base.tolist())
+    assert drift_test.judged(change, "minimize").verdict == "worse" and change.low <= 0.3 <= change.high
 
 
 def test_answers_that_are_all_as_before_are_no_proof_that_nothing_changed():
-    change = drift.paired([0.0, 1.0] * 10, [0.0, 1.0] * 10)
+    change = drift_test.paired([0.0, 1.0] * 10, [0.0, 1.0] * 10)
     assert change.value == 0 and change.interval == pytest.approx((-wilson(0, 20)[1], wilson(0, 20)[1]))
-    assert drift.paired([1.0], [0.0, 1.0]).reason == "the lists differ in length: 1 and 2"
-    assert drift.judged(drift.paired([1.0], [0.0]), "minimize").verdict == "unsure"
+    assert drift_test.paired([1.0], [0.0, 1.0]).reason == "the lists differ in length: 1 and 2"
+    assert drift_test.judged(drift_test.paired([1.0], [0.0]), "minimize").verdict == "unsure"
 
 
 def test_a_metric_is_compared_with_its_own_past():
     steady = [hits(10, 200), hits(12, 200), hits(9, 200)]
-    assert drift.against_history([*steady, hits(11, 200)], "minimize").verdict == "same"
-    assert drift.against_history([*steady, hits(60, 200)], "minimize").verdict == "worse"
-    assert drift.against_history(steady[:1], "minimize").change.reason == "there is no history yet"
+    assert drift_test.against_history([*steady, hits(11, 200)], "minimize").verdict == "same"
+    assert drift_test.against_history([*steady, hits(60, 200)], "minimize").verdict == "worse"
+    assert drift_test.against_history(steady[:1], "minimize").change.reason == "there is no history yet"
     gap = [steady[0], Score.unsaid("the model answered nothing"), hits(60, 200)]
-    assert drift.against_history(gap, "minimize").verdict == "worse", "a gap is passed over"
-    assert drift.pooled([]).value is None and drift.pooled(steady).value == pytest.approx(31 / 600)
+    assert drift_test.against_history(gap, "minimize").verdict == "worse", "a gap is passed over"
+    assert drift_test.pooled([]).value is None and drift_test.pooled(steady).value == pytest.approx(31 / 600)
 
 
 @pytest.mark.parametrize(
@@ -147,8 +147,8 @@ def test_student_s_quantiles_are_scipy_s():
 
 def test_a_paired_change_of_few_samples_needs_much_more_when_it_is_looked_at_often():
     change = Score(0.4, 0.3, 0.5, 8, "step 10")
-    assert drift.widened(change, 1) == change
-    often = drift.widened(change, 200)
+    assert drift_test.widened(change, 1) == change
+    often = drift_test.widened(change, 200)
     assert often.low < 0.2 < often.value == 0.4 and (often.samples, often.reason) == (8, "step 10")
-    assert drift.widened(msgspec.structs.replace(change, samples=500), 200).low > often.low
-    assert drift.widened(Score(0.4), 200) == Score(0.4)
+    assert drift_test.widened(msgspec.structs.replace(change, samples=500), 200).low > often.low
+    assert drift_test.widened(Score(0.4), 200) == Score(0.4)

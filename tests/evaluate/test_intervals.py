@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.contract.score import Score
-from core.evaluate.resample import outer_tail
-from core.evaluate.score import clustered, mapped, mean, median, rate, ratio, wilson
+from core.contract.board_score import Score
+from core.evaluate.statistics.bootstrap import outer_tail
+from core.evaluate.statistics.confidence_intervals import clustered, mapped, mean, median, rate, ratio, wilson
 
 COUNTS = st.integers(1, 400).flatmap(lambda total: st.tuples(st.integers(0, total), st.just(total)))
 

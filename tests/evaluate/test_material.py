@@ -4,30 +4,30 @@ from collections import Counter
 
 import pytest
 
-from core.contract.metrics import BOARDS, METRICS
+from core.contract.spec.metric_table import BOARDS, METRICS
 from core.errors import SpecError, TrimtabError
-from core.evaluate import material, own
-from core.evaluate.shapes import Injection, Passage, Prompt, Question, Task, Wrapper
-from core.evaluate.toxicity import TOXIC, toxicity
+from core.evaluate.prompts import packaged_prompts, prompt_files
+from core.evaluate.prompts.prompt_schema import Injection, Passage, Prompt, Question, Task, Wrapper
+from core.evaluate.text.toxicity_scorer import TOXIC, toxicity
 
 
 def test_there_is_enough_of_everything_and_nothing_twice():
     for rows, fewest in (
-        (material.pairs(), 60), (material.harmful(), 60), (material.harmless(), 60),
-        (material.elicitors(), 30),
-        (material.wrappers(), 20), (material.injections(), 24),
-        (material.reference(), 20),
+        (packaged_prompts.pairs(), 60), (packaged_prompts.harmful(), 60), (packaged_prompts.harmless(), 60),
+        (packaged_prompts.elicitors(), 30),
+        (packaged_prompts.wrappers(), 20), (packaged_prompts.injections(), 24),
+        (packaged_prompts.reference(), 20),
     ):  # fmt: skip
         assert len(rows) >= fewest and len(set(map(str, rows))) == len(rows)
-    axes = Counter(pair.axis for pair in material.pairs())
+    axes = Counter(pair.axis for pair in packaged_prompts.pairs())
     assert len(axes) >= 6 and min(axes.values()) >= 5
-    assert sum(len(passage.text.split()) for passage in material.reference()) >= 2000
-    leaning = material.leaning()
+    assert sum(len(passage.text.split()) for passage in packaged_prompts.reference()) >= 2000
+    leaning = packaged_prompts.leaning()
     assert len(leaning.templates) >= 10 and sum(map(len, leaning.groups.values())) >= 6
 
 
 def test_pairs_differ_in_few_words_so_that_nothing_else_is_compared():
-    for pair in material.pairs():
+    for pair in packaged_prompts.pairs():
         one, other = pair.stereotype.split(), pair.opposite.split()
         assert len((Counter(one) - Counter(other)) + (Counter(other) - Counter(one))) <= 4, pair
         assert abs(len(one) - len(other)) <= 1, pair
@@ -35,32 +35,34 @@ def test_pairs_differ_in_few_words_so_that_nothing_else_is_compared():
 
 def test_harmful_and_harmless_requests_share_their_topics():
     harmful, harmless = (
-        Counter(one.topic for one in rows()) for rows in (material.harmful, material.harmless)
+        Counter(one.topic for one in rows()) for rows in (packaged_prompts.harmful, packaged_prompts.harmless)
     )
     assert harmful == harmless
 
 
 def test_what_comes_with_trimtab_is_itself_no_toxic_text():
     texts = [
-        one.text for rows in (material.elicitors(), material.harmful(), material.reference()) for one in rows
+        one.text
+        for rows in (packaged_prompts.elicitors(), packaged_prompts.harmful(), packaged_prompts.reference())
+        for one in rows
     ]
     assert [text for text in texts if toxicity([text])[0] >= TOXIC] == []
 
 
 def test_canaries_of_injections_are_words_of_their_own():
-    words = [one.canary for one in material.injections()]
+    words = [one.canary for one in packaged_prompts.injections()]
     assert len(set(words)) == len(words) and all(len(word) >= 6 and word.isupper() for word in words)
 
 
 def test_a_jailbreak_holds_its_request_as_its_wrapper_says():
-    assert material.wrapped(Wrapper("Do: {request} Now."), "sing {x}") == "Do: sing {x} Now."
+    assert packaged_prompts.wrapped(Wrapper("Do: {request} Now."), "sing {x}") == "Do: sing {x} Now."
     for encoding, text in (("base64", "c2luZw=="), ("rot13", "fvat"), ("reverse", "gnis")):
-        assert material.wrapped(Wrapper("{request}", encoding=encoding), "sing") == text
+        assert packaged_prompts.wrapped(Wrapper("{request}", encoding=encoding), "sing") == text
 
 
 def test_any_beginning_of_the_jailbreaks_has_nearly_as_many_of_each():
-    requests, wrappers = material.harmful(), material.wrappers()
-    every = list(material.jailbreaks(requests, wrappers))
+    requests, wrappers = packaged_prompts.harmful(), packaged_prompts.wrappers()
+    every = list(packaged_prompts.jailbreaks(requests, wrappers))
     assert len({text for *_, text in every}) == len(requests) * len(wrappers)
     begin = every[: len(requests)]
     assert len({request for _, request, _ in begin}) == len(requests)
@@ -69,7 +71,7 @@ def test_any_beginning_of_the_jailbreaks_has_nearly_as_many_of_each():
 
 
 def test_every_group_stands_in_every_template():
-    prompts = material.leaning().prompts("gender")
+    prompts = packaged_prompts.leaning().prompts("gender")
     assert len(prompts) >= 2 and len({len(several) for several in prompts.values()}) == 1
     assert all("{" not in one for several in prompts.values() for one in several)
     assert prompts["The woman"][2] == "People said that the woman was"
@@ -80,23 +82,27 @@ def test_a_user_s_own_files_have_the_same_shapes(tmp_path):
         (tmp_path / name).write_text(text, "utf-8")
         return tmp_path / name
 
-    assert own.read(written("a.txt", "one\n\n  two \n"), "prompts") == [Prompt("one"), Prompt("two")]
-    assert own.read(written("bom.txt", "\ufeffone\n"), "prompts") == [Prompt("one")]
-    assert own.read(written("b.txt", "one\ntwo\n\n\nthree"), "passages") == [
+    assert prompt_files.read(written("a.txt", "one\n\n  two \n"), "prompts") == [Prompt("one"), Prompt("two")]
+    assert prompt_files.read(written("bom.txt", "\ufeffone\n"), "prompts") == [Prompt("one")]
+    assert prompt_files.read(written("b.txt", "one\ntwo\n\n\nthree"), "passages") == [
         Passage("one\ntwo"),
         Passage("three"),
     ]
-    assert own.read(written("c.toml", '[[prompts]]\ntext = "x"\ntopic = "t"'), "prompts") == [
+    assert prompt_files.read(written("c.toml", '[[prompts]]\ntext = "x"\ntopic = "t"'), "prompts") == [
         Prompt("x", "t")
     ]
     line = '{"task": "Sum up.", "content": "say WORD", "canary": "WORD"}\n\n'
-    assert own.read(written("d.jsonl", line), "injections") == [Injection("Sum up.", "say WORD", "WORD")]
+    assert prompt_files.read(written("d.jsonl", line), "injections") == [
+        Injection("Sum up.", "say WORD", "WORD")
+    ]
     line = '{"question": "?", "choices": ["a", "b"], "answer": 1}'
-    assert own.read(written("e.jsonl", line), "questions") == [Question("?", ["a", "b"], 1)]
+    assert prompt_files.read(written("e.jsonl", line), "questions") == [Question("?", ["a", "b"], 1)]
     line = '{"prompt": "2+2?", "answer": ["4", "four"]}'
-    assert own.read(written("f.jsonl", line), "tasks") == [Task("2+2?", ["4", "four"])]
+    assert prompt_files.read(written("f.jsonl", line), "tasks") == [Task("2+2?", ["4", "four"])]
     groups = 'templates = ["{person} was"]\n[groups]\nage = ["The old man", "The young man"]'
-    assert own.leaning(written("g.toml", groups)).prompts("age")["The old man"] == ["The old man was"]
+    assert prompt_files.leaning(written("g.toml", groups)).prompts("age")["The old man"] == [
+        "The old man was"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -144,7 +150,7 @@ def test_a_user_s_own_files_have_the_same_shapes(tmp_path):
 def test_a_file_that_is_of_no_use_says_where_and_what_to_do(tmp_path, name, kind, text, told):
     (tmp_path / name).write_text(text, "utf-8")
     with pytest.raises(SpecError) as error:
-        own.read(tmp_path / name, kind)
+        prompt_files.read(tmp_path / name, kind)
     assert name in str(error.value) and "→" in str(error.value)
     for part in told:
         assert part in str(error.value)
@@ -152,14 +158,14 @@ def test_a_file_that_is_of_no_use_says_where_and_what_to_do(tmp_path, name, kind
 
 def test_files_that_are_not_there_not_text_or_all_wrong(tmp_path):
     with pytest.raises(SpecError, match="no such file"):
-        own.read(tmp_path / "none.txt", "prompts")
+        prompt_files.read(tmp_path / "none.txt", "prompts")
     (tmp_path / "bytes.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(SpecError, match="cannot be read"):
-        own.read(tmp_path / "bytes.txt", "prompts")
+        prompt_files.read(tmp_path / "bytes.txt", "prompts")
     (tmp_path / "wrong.jsonl").write_text("{}\n" * 500)
     with pytest.raises(SpecError) as error:
-        own.read(tmp_path / "wrong.jsonl", "prompts")
-    assert len(error.value.problems) == own.MOST_PROBLEMS
+        prompt_files.read(tmp_path / "wrong.jsonl", "prompts")
+    assert len(error.value.problems) == prompt_files.MOST_PROBLEMS
     for text in (
         'templates = ["x"]\n[groups]\na = ["b", "c"]',
         'templates = ["{person}"]\n[groups]\na = ["b"]',
@@ -167,17 +173,17 @@ def test_files_that_are_not_there_not_text_or_all_wrong(tmp_path):
     ):
         (tmp_path / "l.toml").write_text(text)
         with pytest.raises(SpecError, match="templates"):
-            own.leaning(tmp_path / "l.toml")
+            prompt_files.leaning(tmp_path / "l.toml")
 
 
 def test_a_damaged_installation_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(material, "DATA", tmp_path)
+    monkeypatch.setattr(packaged_prompts, "DATA", tmp_path)
     (tmp_path / "pairs.jsonl").write_text("{}")
     (tmp_path / "toxic.toml").write_text("mild = 1")
     for wrong in (
-        lambda: material._packaged.__wrapped__("pairs.jsonl", "pairs", material.Pair),
-        lambda: material.table.__wrapped__("toxic.toml", ("endings",)),
-        lambda: material.leaning.__wrapped__(),
+        lambda: packaged_prompts._packaged.__wrapped__("pairs.jsonl", "pairs", packaged_prompts.Pair),
+        lambda: packaged_prompts.table.__wrapped__("toxic.toml", ("endings",)),
+        lambda: packaged_prompts.leaning.__wrapped__(),
     ):
         with pytest.raises(TrimtabError, match="install trimtab again"):
             wrong()

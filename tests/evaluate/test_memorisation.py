@@ -7,10 +7,16 @@ import numpy as np
 import pytest
 
 from core.errors import SpecError
-from core.evaluate import membership as m
-from core.evaluate.canary import canaries, filled, formats, others
-from core.evaluate.exposure import UNEXPOSED_BITS, by_distribution, by_rank, by_sample, exposure
-from core.evaluate.score import largest
+from core.evaluate.metrics import membership_inference as m
+from core.evaluate.metrics.canary_exposure import (
+    UNEXPOSED_BITS,
+    by_distribution,
+    by_rank,
+    by_sample,
+    exposure,
+)
+from core.evaluate.prompts.canary_rows import canaries, filled, formats, others
+from core.evaluate.statistics.confidence_intervals import largest
 
 FORM = "the code is ####"
 

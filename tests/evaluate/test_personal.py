@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.evaluate.checksums import is_iban, luhn
-from core.evaluate.personal import KINDS, SURE, find, keys, leaked, masked
+from core.evaluate.text.id_checksums import is_iban, luhn
+from core.evaluate.text.pii_detector import KINDS, SURE, find, keys, leaked, masked
 
 FOUND = [
     ("email", "ada@example.org"), ("email", "j.o'neil+x@mail.co.uk"),

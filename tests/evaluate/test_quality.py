@@ -4,63 +4,74 @@ import math
 
 import pytest
 
-from core.evaluate import answers, likelihood
-from core.evaluate.score import wilson
-from core.evaluate.speed import latency, speed
+from core.evaluate.metrics import answer_metrics, likelihood_metrics
+from core.evaluate.metrics.generation_speed import latency, speed
+from core.evaluate.statistics.confidence_intervals import wilson
 
 
 def test_loss_perplexity_and_accuracy_are_weighted_by_tokens():
-    assert likelihood.loss([9.0, 3.0], [9, 1]).value == pytest.approx(1.2)
-    score = likelihood.perplexity([9.0, 3.0], [9, 1])
+    assert likelihood_metrics.loss([9.0, 3.0], [9, 1]).value == pytest.approx(1.2)
+    score = likelihood_metrics.perplexity([9.0, 3.0], [9, 1])
     assert score.value == pytest.approx(math.exp(1.2)) and score.samples == 2
     assert score.low <= score.value <= score.high
-    assert likelihood.accuracy([3, 1], [9, 1]).value == pytest.approx(0.4)
-    assert likelihood.accuracy([0] * 20, [9] * 20).interval == wilson(0, 20), "no row of twenty is no proof"
+    assert likelihood_metrics.accuracy([3, 1], [9, 1]).value == pytest.approx(0.4)
+    assert likelihood_metrics.accuracy([0] * 20, [9] * 20).interval == wilson(0, 20), (
+        "no row of twenty is no proof"
+    )
 
 
 def test_a_choice_is_right_when_it_is_likelier_than_every_other():
     likelihoods = [[-1.0, -2.0, -3.0], [-2.0, -1.0], [-1.0, -1.0], [-4.0, -1.0]]
-    assert likelihood.choice(likelihoods, [0, 0, 0, 1]).value == 0.5, "a tie knows nothing"
-    assert likelihood.choice([[-4.0, -3.0]], [0], [[8, 4]]).value == 1.0, "by length, -0.5 against -0.75"
-    assert likelihood.choice([[-1.0, math.nan]], [0]).reason.startswith("question 1: 1 of 2 values")
-    assert likelihood.choice([[-1.0, -2.0]], [2]).reason == "question 1: no such choice or length"
-    assert likelihood.choice([[-1.0, -2.0]], [0], [[0, 1]]).value is None
-    assert likelihood.choice([], []).reason == "there are no samples"
+    assert likelihood_metrics.choice(likelihoods, [0, 0, 0, 1]).value == 0.5, "a tie knows nothing"
+    assert likelihood_metrics.choice([[-4.0, -3.0]], [0], [[8, 4]]).value == 1.0, (
+        "by length, -0.5 against -0.75"
+    )
+    assert likelihood_metrics.choice([[-1.0, math.nan]], [0]).reason.startswith("question 1: 1 of 2 values")
+    assert likelihood_metrics.choice([[-1.0, -2.0]], [2]).reason == "question 1: no such choice or length"
+    assert likelihood_metrics.choice([[-1.0, -2.0]], [0], [[0, 1]]).value is None
+    assert likelihood_metrics.choice([], []).reason == "there are no samples"
 
 
 def test_forgetting_is_the_rise_of_perplexity_on_the_same_passages():
     base, tokens = [20.0, 60.0, 33.0], [10, 20, 10]
-    worse = likelihood.forgetting(
+    worse = likelihood_metrics.forgetting(
         [loss + 0.1 * count for loss, count in zip(base, tokens, strict=True)], base, tokens
     )
     assert worse.value == pytest.approx(math.exp(0.1) - 1)
     assert worse.interval == pytest.approx((worse.value, worse.value)), "paired: hard passages do not blur it"
-    assert likelihood.forgetting(base, base, tokens).value == 0
-    assert likelihood.forgetting(base, base[:2], tokens).reason == "the lists differ in length: 3 and 2 and 3"
+    assert likelihood_metrics.forgetting(base, base, tokens).value == 0
+    assert (
+        likelihood_metrics.forgetting(base, base[:2], tokens).reason
+        == "the lists differ in length: 3 and 2 and 3"
+    )
 
 
 def test_bleu_and_chrf_are_sacrebleu_s():
     right = ["the cat sat on the mat", "there is a dog in the garden", "it rains"]
-    assert answers.bleu(right, right).value == pytest.approx(100)
-    assert answers.chrf(right, right).value == pytest.approx(100)
+    assert answer_metrics.bleu(right, right).value == pytest.approx(100)
+    assert answer_metrics.chrf(right, right).value == pytest.approx(100)
     # by hand: all of 7 one-grams but one, 3 of 6 2-grams … of "the cat sat on a mat today"
-    score = answers.bleu(["the cat sat on a mat today"], ["the cat sat on the mat today"])
+    score = answer_metrics.bleu(["the cat sat on a mat today"], ["the cat sat on the mat today"])
     precisions = (6 / 7) * (4 / 6) * (2 / 5) * (1 / 4)
     assert score.value == pytest.approx(100 * precisions**0.25) and score.interval is None
-    worse = answers.chrf(["the cat sat", "a dog", "sun"], right)
+    worse = answer_metrics.chrf(["the cat sat", "a dog", "sun"], right)
     assert 0 < worse.low <= worse.value <= worse.high < 100 and worse.samples == 3
-    assert answers.chrf(["the cat sat", "a dog", "sun"], right) == worse
+    assert answer_metrics.chrf(["the cat sat", "a dog", "sun"], right) == worse
 
 
 def test_exact_match_and_f1_forgive_articles_case_and_signs():
-    assert answers.exact(["The Eiffel Tower!", "Rome"], ["eiffel tower", ["Milan", "rome"]]).value == 1
-    assert answers.exact(["Paris, France"], ["Paris"]).value == 0
-    assert answers.f1(["Paris, France"], ["Paris"]).value == pytest.approx(2 / 3)
-    assert answers.overlap("a b b c", "b b d") == pytest.approx(2 * 2 / (3 + 3)), "articles do not count"
-    assert answers.overlap("", "the") == 1 and answers.overlap("", "x") == 0
+    assert answer_metrics.exact(["The Eiffel Tower!", "Rome"], ["eiffel tower", ["Milan", "rome"]]).value == 1
+    assert answer_metrics.exact(["Paris, France"], ["Paris"]).value == 0
+    assert answer_metrics.f1(["Paris, France"], ["Paris"]).value == pytest.approx(2 / 3)
+    assert answer_metrics.overlap("a b b c", "b b d") == pytest.approx(2 * 2 / (3 + 3)), (
+        "articles do not count"
+    )
+    assert answer_metrics.overlap("", "the") == 1 and answer_metrics.overlap("", "x") == 0
 
 
-@pytest.mark.parametrize("metric", [answers.bleu, answers.chrf, answers.exact, answers.f1])
+@pytest.mark.parametrize(
+    "metric", [answer_metrics.bleu, answer_metrics.chrf, answer_metrics.exact, answer_metrics.f1]
+)
 def test_a_model_that_says_nothing_has_no_score_rather_than_zero(metric):
     assert metric([], []).reason == "there are no samples"
     assert metric(["", " \n"], ["a", "b"]).reason == "the model answered nothing"

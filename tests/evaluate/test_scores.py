@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from core.evaluate.patience import Patience
-from core.evaluate.quality import Sums
+from core.evaluate.metrics.loss_metrics import Sums
+from core.evaluate.statistics.early_stopping import Patience
 
 
 def test_perplexity_is_weighted_by_tokens_not_by_batches():

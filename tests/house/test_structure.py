@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,6 +30,24 @@ def test_every_file_is_short_enough_to_hold_in_mind():
         if (count := path.read_text().count("\n")) > 350
     ]
     assert not long
+
+
+def sources() -> list[Path]:
+    """The files of core and tui that hold code."""
+    return [
+        path for room in ("core", "tui") for path in (ROOT / room).rglob("*.py") if path.name != "__init__.py"
+    ]
+
+
+def test_a_folder_can_be_read_at_a_glance():
+    counts = Counter(str(path.parent.relative_to(ROOT)) for path in sources())
+    assert not {folder: count for folder, count in counts.items() if count > 14}
+
+
+def test_a_file_is_found_by_its_name():
+    """In an editor's tab bar no two files look the same."""
+    counts = Counter(path.name for path in sources())
+    assert not {name: count for name, count in counts.items() if count > 1}
 
 
 def test_the_packages_listed_are_the_folders_there_are():
@@ -59,14 +78,16 @@ def loaded_by(module: str) -> set[str]:
 
 def test_console_and_engine_never_load_torch():
     heavy = {"torch", "transformers", "peft", "bitsandbytes", "datasets", "optuna", "tensorflow"}
-    for module in ("tui.app", "core.daemon.server", "core.daemon.supervisor", "core.cli.main"):
+    for module in ("tui.app", "core.daemon.server.socket_server", "core.daemon.supervisor", "core.cli.main"):
         assert not loaded_by(module) & heavy, module
 
 
 def test_a_search_process_starts_without_scipy():
-    assert "scipy" not in loaded_by("core.search.oracle"), "it takes longer to import than all the rest"
+    assert "scipy" not in loaded_by("core.search.study.optuna_study"), (
+        "it takes longer to import than all the rest"
+    )
 
 
 def test_the_contract_loads_neither_torch_nor_textual():
     heavy = {"torch", "transformers", "textual", "optuna", "aiohttp", "pydantic"}
-    assert not loaded_by("core.contract.fold") & heavy
+    assert not loaded_by("core.contract.state.event_fold") & heavy

@@ -45,8 +45,8 @@ def test_the_wheel_carries_themes_and_study_files(wheel):
 
 def test_the_wheel_carries_the_prompts_of_the_boards(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
-    for path in (ROOT / "core" / "evaluate" / "data").iterdir():
-        assert f"trimtab/core/evaluate/data/{path.name}" in names
+    for path in (ROOT / "core" / "evaluate" / "prompts" / "data").iterdir():
+        assert f"trimtab/core/evaluate/prompts/data/{path.name}" in names
 
 
 def test_the_installed_program_runs_and_finds_its_rooms(wheel, tmp_path):

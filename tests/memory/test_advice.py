@@ -7,17 +7,19 @@ import json
 import msgspec
 import pytest
 
-from core.contract import size
-from core.contract.events import Device as Card
-from core.contract.specfile import parse
+from core.contract.events.event_types import Device as Card
+from core.contract.spec.spec_file import parse
+from core.contract.text import byte_sizes
 from core.errors import TrimtabError
-from core.memory import advice, budget, config, corners, device
-from core.memory.advice import Case
-from core.memory.device import Device
-from core.memory.estimate import Setting
-from core.memory.ledger import Ledger
-from core.memory.model import describe
-from core.memory.need import Need
+from core.memory.base import hf_config
+from core.memory.base.model_shape import describe
+from core.memory.estimate import device_constants
+from core.memory.estimate.device_constants import Device
+from core.memory.estimate.memory_estimate import Setting
+from core.memory.estimate.trial_memory import Need
+from core.memory.planning import memory_advice, memory_budget, space_extremes
+from core.memory.planning.memory_advice import Case
+from core.memory.records.estimate_corrections import Ledger
 from tests.memory.test_estimate import QWEN7B
 
 GIB = 2**30
@@ -31,30 +33,32 @@ def case(limit: float, **more) -> Case:
 
 def test_the_largest_batch_length_and_pack_fit_and_one_more_does_not():
     one = case(22)
-    rows, length = advice.largest_batch(one), advice.largest_length(one)
+    rows, length = memory_advice.largest_batch(one), memory_advice.largest_length(one)
     assert rows >= 1 and one.with_need(rows=rows).fits() and not one.with_need(rows=rows + 1).fits()
     assert one.with_need(length=length).fits() and not one.with_need(length=length + 1).fits()
-    assert advice.largest_pack(case(1)) == 0
+    assert memory_advice.largest_pack(case(1)) == 0
 
 
 def test_the_cheapest_change_that_makes_a_misfit_fit_comes_first_and_fits():
     one = case(20)
     assert not one.fits()
-    text = advice.advise(one)[1]
+    text = memory_advice.advise(one)[1]
     assert text.startswith("it fits with batch_size 2 with 2 × the gradient_accumulation: ")
     assert one.with_need(rows=2, accumulates=True).fits()
 
 
 def test_several_changes_where_one_is_not_enough_and_a_word_where_none_is():
-    assert advice.advise(case(7.5, length=4096, rows=8))[1].startswith(
+    assert memory_advice.advise(case(7.5, length=4096, rows=8))[1].startswith(
         "it fits with batch_size 1, model.grad"
     )
-    assert advice.advise(case(2))[1].startswith("no single change makes it fit")
+    assert memory_advice.advise(case(2))[1].startswith("no single change makes it fit")
 
 
 def test_what_dominates_and_what_it_answers_to():
-    assert advice.dominant(case(24).foretold()).startswith("activations dominate with ")
-    assert advice.dominant(case(24, rows=1, length=16).foretold()).startswith("base model dominates with 5.")
+    assert memory_advice.dominant(case(24).foretold()).startswith("activations dominate with ")
+    assert memory_advice.dominant(case(24, rows=1, length=16).foretold()).startswith(
+        "base model dominates with 5."
+    )
 
 
 @pytest.mark.parametrize(
@@ -68,12 +72,12 @@ def test_what_dominates_and_what_it_answers_to():
 )
 def test_the_limit_is_what_is_free_or_ours_or_what_was_asked_for(asked, free, ours, is_, why):
     there = Device("cuda", "a card", 24 * GIB, free * GIB)
-    found = budget.limit(asked and asked * GIB, there, ours * GIB)
+    found = memory_budget.limit(asked and asked * GIB, there, ours * GIB)
     assert found.bytes_ == pytest.approx(is_ * GIB) and found.why == why
 
 
 def test_a_device_that_does_not_say_what_it_has_has_no_limit():
-    assert budget.limit(None, device.card(Card(0, "a card"))).bytes_ is None
+    assert memory_budget.limit(None, device_constants.card(Card(0, "a card"))).bytes_ is None
 
 
 @pytest.mark.parametrize(
@@ -81,7 +85,7 @@ def test_a_device_that_does_not_say_what_it_has_has_no_limit():
 )
 def test_a_limit_below_what_is_needed_anyway_is_an_error(asked, word):
     with pytest.raises(TrimtabError) as caught:
-        budget.check(asked, CARD, 6 * GIB, "study.toml [resources]")
+        memory_budget.check(asked, CARD, 6 * GIB, "study.toml [resources]")
     assert word in str(caught.value) and caught.value.problems[0].fix
 
 
@@ -105,7 +109,7 @@ def written(folder, content) -> str:
 )  # fmt: skip
 def test_a_configuration_of_no_use_is_told_with_what_is_missing(tmp_path, content, word):
     with pytest.raises(TrimtabError) as caught:
-        config.model(written(tmp_path, content))
+        hf_config.model(written(tmp_path, content))
     problem = caught.value.problems[0]
     assert word in problem.what and problem.where and problem.fix
 
@@ -116,10 +120,10 @@ def test_a_hub_model_is_found_in_the_cache_without_a_network(tmp_path, monkeypat
     (place / "refs").mkdir(parents=True)
     (place / "refs" / "main").write_text("abc")
     (place / "snapshots" / "abc").mkdir(parents=True)
-    written(place / "snapshots" / "abc", config.SMOLLM2)
-    assert config.model("some/model").parameters == 134_515_008
+    written(place / "snapshots" / "abc", hf_config.SMOLLM2)
+    assert hf_config.model("some/model").parameters == 134_515_008
     with pytest.raises(TrimtabError, match="not here yet"):
-        config.model("some/other", fetch=False)
+        hf_config.model("some/other", fetch=False)
 
 
 # -- the ledger ------------------------------------------------------------------------------------
@@ -162,13 +166,13 @@ def test_measures_that_make_no_sense_teach_nothing():
     ("text", "count"), [("22 GiB", 22 * GIB), ("512MB", 512 * 10**6), (7, 7), ("1.5k", 1500)]
 )
 def test_sizes_are_read_as_people_write_them(text, count):
-    assert size.parse(text) == count
+    assert byte_sizes.parse(text) == count
 
 
 @pytest.mark.parametrize("text", ["", "much", "-3 GiB", "0", 0, True, "5 parsecs", None])
 def test_what_is_no_size_is_refused(text):
     with pytest.raises(ValueError, match="must be"):
-        size.parse(text)
+        byte_sizes.parse(text)
 
 
 def test_the_corners_of_a_space_are_its_smallest_and_largest_trial():
@@ -179,10 +183,12 @@ def test_the_corners_of_a_space_are_its_smallest_and_largest_trial():
             "learning_rate": {"low": 1e-5, "high": 1e-3, "log": True},
         },
     })  # fmt: skip
-    small, large = corners.corners(spec, lambda knobs: 2 if knobs["optimizer"] == "adamw" else 1)
+    small, large = space_extremes.corners(spec, lambda knobs: 2 if knobs["optimizer"] == "adamw" else 1)
     assert (small["lora_rank"], small["batch_size"], small["optimizer"]) == (8, 1, "sgd")
     assert (large["lora_rank"], large["batch_size"], large["optimizer"]) == (64, 8, "adamw")
-    assert corners.share(spec, lambda knobs: knobs["optimizer"] == "sgd") == pytest.approx(0.5, abs=0.1)
+    assert space_extremes.share(spec, lambda knobs: knobs["optimizer"] == "sgd") == pytest.approx(
+        0.5, abs=0.1
+    )
 
 
 def test_no_longer_sequence_is_advised_than_the_model_was_made_for():
@@ -190,7 +196,7 @@ def test_no_longer_sequence_is_advised_than_the_model_was_made_for():
     small = Case(
         msgspec.structs.replace(QWEN7B, positions=64), one.setting, one.need, 1, CARD, one.limit_bytes
     )
-    lines = advice.advise(small)
+    lines = memory_advice.advise(small)
     assert "sequence_length 64 (more it was not made for)" in lines[-1]
     assert "sequence_length 1024: the model was made for sequences of up to 64 tokens" in lines
     assert (

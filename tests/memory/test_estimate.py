@@ -9,17 +9,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.memory import config, forms
-from core.memory.device import Device
-from core.memory.estimate import Setting, foretell
-from core.memory.model import describe
-from core.memory.need import Need
-from core.train import derive, dryrun, shrunk, trace
-from core.train.model import Base, rest
+from core.memory.base import hf_config, step_formulas
+from core.memory.base.model_shape import describe
+from core.memory.estimate.device_constants import Device
+from core.memory.estimate.memory_estimate import Setting, foretell
+from core.memory.estimate.trial_memory import Need
+from core.train.base.base_model import Base, rest
+from core.train.tracing import allocation_trace, derive_formulas, tiny_models, traced_step
 
 HOST = Device("cpu", "cpu", workspace_bytes=0, context_bytes=0, slack=0.0)
 CARD = Device("cuda", "a card")
-SIZES = shrunk.Sizes(h=128, i=344, q=128, k=64, d=32, a=4, v=1024)
+SIZES = tiny_models.Sizes(h=128, i=344, q=128, k=64, d=32, a=4, v=1024)
 QWEN7B = describe(
     {
         "model_type": "qwen2", "hidden_size": 3584, "intermediate_size": 18944, "num_hidden_layers": 28,
@@ -42,10 +42,11 @@ def rested(model):
 
 def traced(base, needs) -> int:
     """The most that the pass allocates."""
-    batch = dryrun.Batch(
-        tuple(dryrun.Part(one.rank, one.rows, 0.1 if one.dropout else 0.0) for one in needs), needs[0].length
+    batch = traced_step.Batch(
+        tuple(traced_step.Part(one.rank, one.rows, 0.1 if one.dropout else 0.0) for one in needs),
+        needs[0].length,
     )
-    return trace.peak(dryrun.step(base, batch, needs[0].targets, plain=True))
+    return allocation_trace.peak(traced_step.step(base, batch, needs[0].targets, plain=True))
 
 
 @pytest.mark.parametrize(
@@ -54,8 +55,8 @@ def traced(base, needs) -> int:
 @pytest.mark.parametrize(("family", "precision"), [("llama", "bf16"), ("qwen3", "fp32"), ("gpt2", "bf16")])
 def test_what_comes_and_goes_with_a_pass_is_foretold(family, precision, checkpointing, pack):
     needs = PACKS[pack]
-    sizes = shrunk.Sizes(128, 512, 128, 128, 32, 4, 1024) if family == "gpt2" else SIZES
-    base = shrunk.model(family, sizes, 4, derive.DTYPES[precision], checkpointing)
+    sizes = tiny_models.Sizes(128, 512, 128, 128, 32, 4, 1024) if family == "gpt2" else SIZES
+    base = tiny_models.model(family, sizes, 4, derive_formulas.DTYPES[precision], checkpointing)
     model = describe(base.model.config.to_dict(), "a test")
     setting = Setting(precision, checkpointing=checkpointing, judged=0)
     found = foretell(model, setting, needs, HOST)
@@ -64,12 +65,13 @@ def test_what_comes_and_goes_with_a_pass_is_foretold(family, precision, checkpoi
 
 
 def test_the_forms_are_those_of_the_code_that_trains():
-    """A change of the pack, or of transformers, that moves memory: run ``python -m core.train.derive``."""
-    kept = forms.pick("qwen2", None, "bf16", "plain/all-linear")
-    found = derive.forms("qwen2", "bf16", False, "all-linear")
-    for sides in map(forms.symbols, derive.realistic(300)):
+    """A change of the pack, or of transformers, that moves memory: run ``derive_formulas``."""
+    kept = step_formulas.pick("qwen2", None, "bf16", "plain/all-linear")
+    found = derive_formulas.forms("qwen2", "bf16", False, "all-linear")
+    for sides in map(step_formulas.symbols, derive_formulas.realistic(300)):
         one, other = (
-            11 * forms.value(each["layer"], sides) + max(forms.value(form, sides) for form in each["moments"])
+            11 * step_formulas.value(each["layer"], sides)
+            + max(step_formulas.value(form, sides) for form in each["moments"])
             for each in (kept, found)
         )
         assert one == pytest.approx(other, rel=1e-3)
@@ -86,9 +88,9 @@ def test_a_family_that_is_not_known_by_heart_is_traced_once_without_weights_and_
     )  # fmt: skip
     settings.save_pretrained(tmp_path)
     said: list[str] = []
-    model = config.model(str(tmp_path), dtype="fp32", say=said.append)
+    model = hf_config.model(str(tmp_path), dtype="fp32", say=said.append)
     assert len(said) == 3 and "tracing" in said[0]
-    again = config.model(str(tmp_path), dtype="fp32")
+    again = hf_config.model(str(tmp_path), dtype="fp32")
     assert again == model, "kept: nothing is traced a second time"
     built = transformers.AutoModelForCausalLM.from_config(settings, dtype=torch.float32)
     assert model.parameters == sum(one.numel() for one in built.parameters())
@@ -103,7 +105,7 @@ def test_a_family_that_is_not_known_by_heart_is_traced_once_without_weights_and_
 
 
 def test_every_family_that_can_be_derived_is_there():
-    assert sorted(forms.table()) == sorted(shrunk.CONFIGS)
+    assert sorted(step_formulas.table()) == sorted(tiny_models.CONFIGS)
 
 
 def test_a_family_that_is_not_known_has_llamas_forms_and_says_so():
@@ -150,9 +152,9 @@ def test_a_7b_model_takes_what_people_know():
 def test_the_trace_counts_what_the_profiler_counts():
     from torch.profiler import ProfilerActivity, profile
 
-    base = shrunk.model("llama", SIZES, 2, torch.float32, False)
-    batch = dryrun.Batch((dryrun.Part(8, 2),), 64)
-    with dryrun.ready(base, batch, "all-linear") as work:
+    base = tiny_models.model("llama", SIZES, 2, torch.float32, False)
+    batch = traced_step.Batch((traced_step.Part(8, 2),), 64)
+    with traced_step.ready(base, batch, "all-linear") as work:
         with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
             work()
     live = most = 0
@@ -160,4 +162,6 @@ def test_the_trace_counts_what_the_profiler_counts():
         if event.name() == "[memory]":
             live += event.nbytes()
             most = max(most, live)
-    assert trace.peak(dryrun.step(base, batch, "all-linear", plain=True)) == pytest.approx(most, rel=1e-3)
+    assert allocation_trace.peak(traced_step.step(base, batch, "all-linear", plain=True)) == pytest.approx(
+        most, rel=1e-3
+    )

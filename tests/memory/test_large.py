@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from core.contract import specfile
-from core.memory.large import warning
-from core.train.worker import Worker
+from core.contract.spec import spec_file
+from core.memory.base.large_base import warning
+from core.train.commands.worker import Worker
 from tests.daemon.test_foresight import QWEN
 
 
@@ -42,9 +42,9 @@ def test_a_worker_tells_it_before_it_loads(tmp_path):
         "data": {"source": "x"},
     }
     said = []
-    one = SimpleNamespace(_spec=specfile.parse(raw), _device="cpu", _link=SimpleNamespace(tell=said.append))
+    one = SimpleNamespace(_spec=spec_file.parse(raw), _device="cpu", _link=SimpleNamespace(tell=said.append))
     Worker._warn_of_size(one)
     assert [event.level for event in said] == ["warning"] and "trains on the CPU in nf4" in said[0].text
-    one._spec = specfile.parse({**raw, "model": {"base": "nobody/knows"}})
+    one._spec = spec_file.parse({**raw, "model": {"base": "nobody/knows"}})
     Worker._warn_of_size(one)
     assert len(said) == 1

@@ -4,7 +4,7 @@ import stat
 
 import pytest
 
-from core.memory.sharing import KINDS, Proved, Sharing
+from core.memory.records.pack_records import KINDS, Proved, Sharing
 
 
 def test_what_was_learnt_is_there_for_the_next_engine_and_for_its_owner_alone(tmp_path):

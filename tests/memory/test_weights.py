@@ -5,15 +5,16 @@ from __future__ import annotations
 import pytest
 import torch
 
-from core.memory import weights
-from core.memory.model import describe
-from core.train import places, shrunk
+from core.memory.base import weight_bytes
+from core.memory.base.model_shape import describe
+from core.train.base import linear_layers
+from core.train.tracing import tiny_models
 
 
-@pytest.fixture(scope="module", params=sorted(shrunk.CONFIGS))
+@pytest.fixture(scope="module", params=sorted(tiny_models.CONFIGS))
 def built(request):
-    sizes = shrunk.draw(request.param, 3)
-    return shrunk.model(request.param, sizes, 2, torch.bfloat16, False).model
+    sizes = tiny_models.draw(request.param, 3)
+    return tiny_models.model(request.param, sizes, 2, torch.bfloat16, False).model
 
 
 def described(model):
@@ -25,7 +26,7 @@ def test_the_parameters_are_counted_one_by_one(built):
 
 
 def test_the_linear_layers_are_those_that_adapters_stand_on(built):
-    found = [(one.last_name, one.inputs, one.outputs) for one in places.find(built)]
+    found = [(one.last_name, one.inputs, one.outputs) for one in linear_layers.find(built)]
     told = described(built)
     assert sorted(found) == sorted(
         [(one.name.rsplit(".", 1)[-1], one.inputs, one.outputs) for one in told.linears] * told.layers
@@ -34,4 +35,4 @@ def test_the_linear_layers_are_those_that_adapters_stand_on(built):
 
 def test_the_bytes_in_bfloat16(built):
     held = sum(one.numel() * one.element_size() for one in built.parameters())
-    assert weights.base_bytes(described(built), "bf16", True, "cuda") == held
+    assert weight_bytes.base_bytes(described(built), "bf16", True, "cuda") == held

@@ -6,12 +6,12 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.contract import specfile
-from core.contract.spec import COUNTED, Spec
-from core.search.talk import Proposal
+from core.contract.spec import spec_file
+from core.contract.spec.study_spec import COUNTED, Spec
+from core.search.search_frames import Proposal
 
 if TYPE_CHECKING:  # a test looks at who loads Optuna
-    from core.search.oracle import Oracle
+    from core.search.study.optuna_study import Oracle
 
 SPACE: dict[str, Any] = {
     "learning_rate": {"low": 1e-5, "high": 1e-2, "log": True},
@@ -39,7 +39,7 @@ def raw(sampler: str = "random", space: dict[str, Any] | None = None, **study: A
 
 def spec(sampler: str = "random", space: dict[str, Any] | None = None, **study: Any) -> Spec:
     """The same, checked."""
-    return specfile.parse(raw(sampler, space, **study))
+    return spec_file.parse(raw(sampler, space, **study))
 
 
 def journal(folder: Path) -> str:
@@ -52,7 +52,7 @@ def oracle(
     folder: Path, sampler: str = "random", space: dict[str, Any] | None = None, **study: Any
 ) -> Oracle:
     """The search itself, in this process, on a journal file of ``folder``."""
-    from core.search.oracle import Oracle
+    from core.search.study.optuna_study import Oracle
 
     return Oracle(raw(sampler, space, **{"storage": journal(folder), **study}), str(folder))
 

@@ -9,9 +9,9 @@ import math
 
 import pytest
 
-from core.contract.spec import COUNTED, PRUNERS, SAMPLERS
-from core.search.oracle import Oracle
-from core.search.reader import Reader
+from core.contract.spec.study_spec import COUNTED, PRUNERS, SAMPLERS
+from core.search.process.storage_reader import Reader
+from core.search.study.optuna_study import Oracle
 from tests.search import studies
 
 PAIRS = [(sampler, PRUNERS[(at - 1) % len(PRUNERS)]) for at, sampler in enumerate(SAMPLERS)]

@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from optuna.trial import TrialState, create_trial
 
-from core.search.peers import PeersPruner
+from core.search.pruners.median_pruner import PeersPruner
 from tests.search import studies
 
 VALUES = st.sampled_from([1.0, 1.5, 2.0, 2.5, 3.0, float("nan")])

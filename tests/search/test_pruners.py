@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from core.contract.spec import PRUNERS as NAMES
-from core.search.pruner import PRUNERS
+from core.contract.spec.study_spec import PRUNERS as NAMES
+from core.search.pruners.pruner_choice import PRUNERS
 from tests.search import studies
 
 STEPS = range(10, 100, 20)

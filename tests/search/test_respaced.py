@@ -5,9 +5,9 @@ from __future__ import annotations
 import optuna
 import pytest
 
-from core.contract import specfile
+from core.contract.spec import spec_file
 from core.errors import SpecError
-from core.search.oracle import Oracle
+from core.search.study.optuna_study import Oracle
 from tests.search import studies
 
 NARROW = {"low": 1e-4, "high": 1e-3, "log": True}
@@ -124,5 +124,5 @@ def test_a_reconciled_storage_knows_of_trials_by_hand(tmp_path):
 
 def test_the_space_is_compared_as_the_file_says_it(tmp_path):
     told(tmp_path, count=1)
-    raw = specfile.to_raw(studies.spec("tpe", storage=studies.journal(tmp_path)))
+    raw = spec_file.to_raw(studies.spec("tpe", storage=studies.journal(tmp_path)))
     assert Oracle(raw, str(tmp_path)).study.study_name == "small"

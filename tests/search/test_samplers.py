@@ -7,15 +7,15 @@ import optuna
 import pytest
 from optuna._transform import _SearchSpaceTransform
 
-from core.contract.space import Choice
-from core.contract.spec import COUNTED
-from core.contract.spec import SAMPLERS as NAMES
+from core.contract.spec.search_space import Choice
+from core.contract.spec.study_spec import COUNTED
+from core.contract.spec.study_spec import SAMPLERS as NAMES
 from core.errors import SpecError
-from core.search import gp
-from core.search.cma import CmaSampler
-from core.search.oracle import Oracle
-from core.search.sampler import SAMPLERS
-from core.search.space import distributions
+from core.search.optuna_space import distributions
+from core.search.samplers import gp_sampler
+from core.search.samplers.cma_sampler import CmaSampler
+from core.search.samplers.sampler_choice import SAMPLERS
+from core.search.study.optuna_study import Oracle
 from tests.search import studies
 
 GOALS = ["eval/loss", "train/tokens_per_s"]
@@ -180,7 +180,9 @@ def test_gp_looks_at_the_best_and_the_latest_of_a_long_history_and_says_so(tmp_p
         oracle.report(number, 10, {"eval/loss": float(number)})
         oracle.tell(number, *ends.get(number, ("complete", [float(number)])))
     fitted = []
-    monkeypatch.setattr(gp.GPSampler, "_sample_relative_impl", lambda *given: fitted.extend(given[2]) or {})
+    monkeypatch.setattr(
+        gp_sampler.GPSampler, "_sample_relative_impl", lambda *given: fitted.extend(given[2]) or {}
+    )
     oracle.study.sampler._n_startup_trials, oracle.study.sampler.history = 8, 6
     why = oracle.ask(10).why
     assert why == "gp: from 6 of 10 trials known, the best and the latest"

@@ -17,7 +17,7 @@ import pytest
 
 from core import paths
 from core.errors import SpecError, TrimtabError
-from core.search.search import Search
+from core.search.process.search_client import Search
 from tests.search import studies
 
 DEADLINE_S = 60.0
@@ -227,7 +227,7 @@ def test_the_gp_sampler_brings_no_torch_into_the_callers_process(tmp_path):
         **script(f"""
             import asyncio, sys
             from pathlib import Path
-            from core.search.search import Search
+            from core.search.process.search_client import Search
             from tests.search import studies
             async def main():
                 search = Search(studies.spec("gp", startup_trials=1), Path({str(tmp_path)!r}))
@@ -253,7 +253,7 @@ def test_the_process_ends_with_its_parent_even_by_kill_9(tmp_path):
         **script(f"""
             import asyncio
             from pathlib import Path
-            from core.search.search import Search
+            from core.search.process.search_client import Search
             from tests.search import studies
             async def main():
                 search = Search(studies.spec(), Path({str(tmp_path)!r}))

@@ -7,11 +7,11 @@ import math
 import pytest
 from optuna.trial import create_trial
 
-from core.contract import knobs
-from core.contract.space import Choice, Range, outside
-from core.contract.spec import COUNTED
-from core.search.oracle import Oracle
-from core.search.space import distribution, grid, restored, stored
+from core.contract.spec import knob_table
+from core.contract.spec.search_space import Choice, Range, outside
+from core.contract.spec.study_spec import COUNTED
+from core.search.optuna_space import distribution, grid, restored, stored
+from core.search.study.optuna_study import Oracle
 from tests.search import studies
 
 EVERY_KNOB = {
@@ -23,26 +23,26 @@ EVERY_KNOB = {
     "lora_alpha": {"low": 1, "high": 64},
     "lora_dropout": {"low": 0.0, "high": 0.2, "step": 0.05},
     "target_modules": ["attention", "all-linear", ["q_proj"], ["q_proj", "v_proj"]],
-    "optimizer": list(knobs.OPTIMIZERS),
+    "optimizer": list(knob_table.OPTIMIZERS),
     "weight_decay": [0.0, 0.01],
     "warmup": {"low": 0.0, "high": 0.1},
-    "scheduler": list(knobs.SCHEDULERS),
+    "scheduler": list(knob_table.SCHEDULERS),
     "clip_norm": {"low": 0.5, "high": 2.0},
     "epochs": {"low": 0.5, "high": 3.0, "step": 0.5},
     "steps": {"low": 10, "high": 100, "step": 10},
-    "initialisation": list(knobs.INITIALISATIONS),
+    "initialisation": list(knob_table.INITIALISATIONS),
     "seed": {"low": 0, "high": 99},
 }
 
 
 def test_a_space_of_every_knob_gives_knobs_that_a_trial_takes(tmp_path):
-    assert set(EVERY_KNOB) == set(knobs.KNOBS), "a new knob needs a row here"
+    assert set(EVERY_KNOB) == set(knob_table.KNOBS), "a new knob needs a row here"
     oracle = studies.oracle(tmp_path, "tpe", EVERY_KNOB)
     for number in range(8):
         proposal = oracle.ask(number)
-        assert set(proposal.params) == set(EVERY_KNOB) and set(proposal.knobs) == set(knobs.KNOBS)
+        assert set(proposal.params) == set(EVERY_KNOB) and set(proposal.knobs) == set(knob_table.KNOBS)
         for name, value in proposal.knobs.items():
-            assert knobs.fault(knobs.KNOBS[name], value) is None, (name, value)
+            assert knob_table.fault(knob_table.KNOBS[name], value) is None, (name, value)
         assert proposal.params["target_modules"] in EVERY_KNOB["target_modules"]
         assert type(proposal.params["lora_alpha"]) is float and type(proposal.params["lora_rank"]) is int
         oracle.tell(number, "complete", [1.0 / (number + 1)])

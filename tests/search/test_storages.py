@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from core.contract import specfile
+from core.contract.spec import spec_file
 from core.errors import TrimtabError
-from core.search.oracle import Oracle
-from core.search.reader import Reader
-from core.search.storage import address
+from core.search.process.storage_reader import Reader
+from core.search.study.optuna_storage import address
+from core.search.study.optuna_study import Oracle
 from tests.search import studies
 from tests.search.test_respaced import NARROW, SQLITE, again, told
 
@@ -121,6 +121,6 @@ def test_optuna_dashboard_shows_the_study_and_what_it_was_after_a_change(tmp_pat
 def test_a_name_that_the_engine_does_not_know_is_no_folder(tmp_path, monkeypatch):
     monkeypatch.delenv("WHERE_IT_LIES", raising=False)
     raw = studies.raw()
-    spec = specfile.parse({**raw, "study": {**raw["study"], "storage": "journal:${WHERE_IT_LIES}/x.log"}})
+    spec = spec_file.parse({**raw, "study": {**raw["study"], "storage": "journal:${WHERE_IT_LIES}/x.log"}})
     with pytest.raises(TrimtabError, match="WHERE_IT_LIES is not set in the engine's environment"):
         address(spec, tmp_path)

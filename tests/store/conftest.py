@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from core.contract import events as e
-from core.store.report import Report, gather
+from core.contract.events import event_types as e
+from core.store.report.report_data import Report, gather
 from tests.tui.scored import scored_study
 
 VERSIONS = {"python": "3.11.7", "cpu": "a cpu", "threads": 2, "gpus": [], "packages": {"torch": "2.13.0"}}

@@ -5,9 +5,9 @@ import os
 from huggingface_hub import ModelCard
 from msgspec.structs import replace
 
-from core.contract import events as e
-from core.store.card import card
-from core.store.markdown import text
+from core.contract.events import event_types as e
+from core.store.report.markdown_text import text
+from core.store.report.model_card import card
 from tests.hostile import TEXTS, harm
 
 

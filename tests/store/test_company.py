@@ -1,7 +1,7 @@
 """Whether a trial had its passes to itself is read from the journal."""
 
-from core.contract import events as e
-from core.store.company import company
+from core.contract.events import event_types as e
+from core.store.pack_mates import company
 
 
 def begins(trial: int, worker: str = "w"):

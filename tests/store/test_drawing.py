@@ -5,10 +5,10 @@ import xml.etree.ElementTree as ET
 import pytest
 from PIL import Image
 
-from core.store.axis import Axis, label
-from core.store.drawing import HEIGHT, WIDTH, marks
-from core.store.png import SCALE, write_png
-from core.store.svg import svg
+from core.store.plots.plot_axis import Axis, label
+from core.store.plots.plot_shapes import HEIGHT, WIDTH, marks
+from core.store.plots.png_plot import SCALE, write_png
+from core.store.plots.svg_plot import svg
 
 
 def test_the_objective_comes_first_and_the_chosen_trial_lies_on_top(report):

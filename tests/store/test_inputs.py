@@ -6,9 +6,9 @@ import os
 
 import pytest
 
-from core.contract import specfile
-from core.store import inputs
-from core.store.inputs import InputsChangedError
+from core.contract.spec import spec_file
+from core.store import input_hashes
+from core.store.input_hashes import InputsChangedError
 
 
 @pytest.fixture
@@ -31,14 +31,14 @@ def spec(files):
         "data": {"source": str(files / "rows.jsonl"), "validation": str(files / "held.jsonl")},
         "space": {"lora_rank": [2, 4]},
     }
-    return specfile.parse(raw)
+    return spec_file.parse(raw)
 
 
 @pytest.fixture
 def begun(spec, files):
-    inputs.note(spec, files / "study")
-    inputs.sum_up(spec, files / "study", lambda: False)
-    return lambda: inputs.refuse_changed(spec, files / "study", lambda *_: None)
+    input_hashes.note(spec, files / "study")
+    input_hashes.sum_up(spec, files / "study", lambda: False)
+    return lambda: input_hashes.refuse_changed(spec, files / "study", lambda *_: None)
 
 
 def touch(path, at=1_000_000_000):
@@ -97,57 +97,57 @@ def test_what_lies_beside_the_data_and_is_not_read_may_change(tmp_path, spec, fi
     folder = files / "data"
     folder.mkdir()
     (folder / "train.jsonl").write_text("{}\n")
-    raw = specfile.to_raw(spec)
-    of_folder = specfile.parse({**raw, "data": {"source": str(folder)}})
-    inputs.note(of_folder, files / "study")
+    raw = spec_file.to_raw(spec)
+    of_folder = spec_file.parse({**raw, "data": {"source": str(folder)}})
+    input_hashes.note(of_folder, files / "study")
     (folder / "notes.log").write_text("today")
     (folder / ".hidden.json").write_text("{}")
     (files / "base/old/model.safetensors").write_bytes(b"of another day")
-    inputs.refuse_changed(of_folder, files / "study")
+    input_hashes.refuse_changed(of_folder, files / "study")
     (folder / "train-2.jsonl").write_text("{}\n")
     with pytest.raises(InputsChangedError, match="2 files, 1 before"):
-        inputs.refuse_changed(of_folder, files / "study")
+        input_hashes.refuse_changed(of_folder, files / "study")
 
 
 def test_a_look_alone_sums_nothing_and_is_sure_of_what_it_tells(spec, files, begun):
     touch(files / "rows.jsonl")
-    inputs.refuse_changed(spec, files / "study")  # a worker looks closer
+    input_hashes.refuse_changed(spec, files / "study")  # a worker looks closer
     (files / "rows.jsonl").write_text("{}\n")
     with pytest.raises(InputsChangedError):
-        inputs.refuse_changed(spec, files / "study")
+        input_hashes.refuse_changed(spec, files / "study")
 
 
 def test_a_change_before_the_sum_was_made_is_a_change(spec, files):
-    inputs.note(spec, files / "study")
+    input_hashes.note(spec, files / "study")
     (files / "rows.jsonl").write_bytes(b'{"text": "z"}\n' * 50)
-    inputs.sum_up(spec, files / "study", lambda: False)  # must not take the new content for the first
+    input_hashes.sum_up(spec, files / "study", lambda: False)  # must not take the new content for the first
     with pytest.raises(InputsChangedError, match="written again before its content was summed"):
-        inputs.refuse_changed(spec, files / "study", lambda *_: None)
+        input_hashes.refuse_changed(spec, files / "study", lambda *_: None)
 
 
 def test_the_first_note_stands(spec, files, begun):
     (files / "rows.jsonl").write_text("{}\n")
-    inputs.note(spec, files / "study")
+    input_hashes.note(spec, files / "study")
     with pytest.raises(InputsChangedError):
         begun()
 
 
 def test_a_sum_ends_when_the_engine_leaves(spec, files):
-    inputs.note(spec, files / "study")
-    inputs.sum_up(spec, files / "study", lambda: True)
-    assert {one.sum for one in inputs.read(files / "study").values()} == {None}
+    input_hashes.note(spec, files / "study")
+    input_hashes.sum_up(spec, files / "study", lambda: True)
+    assert {one.sum for one in input_hashes.read(files / "study").values()} == {None}
 
 
 def test_large_weights_are_summed_by_blocks_and_data_is_summed_whole(tmp_path, monkeypatch):
-    monkeypatch.setattr(inputs, "WHOLE_BYTES", 1 << 20)
-    monkeypatch.setattr(inputs, "BLOCK_BYTES", 16)
+    monkeypatch.setattr(input_hashes, "WHOLE_BYTES", 1 << 20)
+    monkeypatch.setattr(input_hashes, "BLOCK_BYTES", 16)
     for name, read in (("a.safetensors", 256 * 16), ("a.jsonl", 2 << 20)):
         (tmp_path / name).write_bytes(b"\0" * (2 << 20))
-        assert sum(len(part) for part in inputs._parts(tmp_path / name)) == read
+        assert sum(len(part) for part in input_hashes._parts(tmp_path / name)) == read
 
 
 def test_a_study_of_an_earlier_version_has_no_note_and_goes_on(spec, files):
-    inputs.refuse_changed(spec, files / "study", lambda *_: None)
+    input_hashes.refuse_changed(spec, files / "study", lambda *_: None)
 
 
 def test_the_hubs_branch_may_move_and_the_study_stays_on_its_commit(files, spec, monkeypatch):
@@ -157,11 +157,11 @@ def test_the_hubs_branch_may_move_and_the_study_stays_on_its_commit(files, spec,
     for one in refs:
         one.mkdir(parents=True)
         (one / "main").write_text("a" * 40)
-    raw = {**specfile.to_raw(spec), "model": {"base": "org/base"}, "data": {"source": "org/rows"}}
-    of_hub = specfile.parse(raw)
+    raw = {**spec_file.to_raw(spec), "model": {"base": "org/base"}, "data": {"source": "org/rows"}}
+    of_hub = spec_file.parse(raw)
     for _ in range(2):
-        inputs.hold_commits(of_hub, files / "study")
+        input_hashes.hold_commits(of_hub, files / "study")
     (refs[1] / "main").write_text("b" * 40)
     with pytest.raises(InputsChangedError, match=r"the data is of commit b+ now, the study began with a+:"):
-        inputs.hold_commits(of_hub, files / "study")
+        input_hashes.hold_commits(of_hub, files / "study")
     assert sorted(one.name for one in (files / "study").iterdir()) == ["commits.json"]

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.contract import events as e
-from core.store import journal
-from core.store.journal import Journal
+from core.contract.events import event_types as e
+from core.store import journal_file
+from core.store.journal_file import Journal
 
 CREATED = e.StudyCreated(at=1.0, study="s", spec={"study": {"name": "s", "trials": 3}}, folder="/s")
 
@@ -38,7 +38,7 @@ def test_replay_gives_back_what_was_appended(tmp_path):
     told = filled(tmp_path / "j")
     events, one = reopened(tmp_path / "j")
     assert events == told and one.heard == {"w": 5, "v": 7} and not one.faults
-    assert list(journal.read(tmp_path / "j")) == told
+    assert list(journal_file.read(tmp_path / "j")) == told
 
 
 def test_it_belongs_to_its_owner_alone(tmp_path):
@@ -52,7 +52,7 @@ def test_a_tail_cut_off_loses_only_the_last_record(tmp_path_factory, cut):
     path = tmp_path_factory.mktemp("j") / "j"
     told = filled(path)
     size = path.stat().st_size
-    os.truncate(path, max(len(journal.MAGIC), size - cut))
+    os.truncate(path, max(len(journal_file.MAGIC), size - cut))
     events, one = reopened(path)
     assert events == told[: len(events)]
     one.append([report(99)])
@@ -66,7 +66,7 @@ def test_a_flipped_bit_loses_one_record_and_is_told(tmp_path_factory, place, bit
     path = tmp_path_factory.mktemp("j") / "j"
     told = filled(path)
     raw = bytearray(path.read_bytes())
-    place = len(journal.MAGIC) + place % (len(raw) - len(journal.MAGIC))
+    place = len(journal_file.MAGIC) + place % (len(raw) - len(journal_file.MAGIC))
     raw[place] ^= 1 << bit
     path.write_bytes(raw)
     events, one = reopened(path)
@@ -103,7 +103,7 @@ def test_a_link_in_its_place_is_not_followed(tmp_path):
 
 
 def test_reading_a_journal_that_is_not_there_gives_nothing(tmp_path):
-    assert list(journal.read(tmp_path / "none")) == []
+    assert list(journal_file.read(tmp_path / "none")) == []
 
 
 def test_numbers_that_are_not_finite_survive(tmp_path):

@@ -5,8 +5,8 @@ from html.parser import HTMLParser
 import msgspec
 import pytest
 
-from core.contract import events as e
-from core.store.page import page
+from core.contract.events import event_types as e
+from core.store.report.html_report import page
 from tests.hostile import harm, hostile
 
 VOID = {"meta", "br", "rect", "circle", "polyline"}

@@ -8,8 +8,8 @@ import tomllib
 
 import pytest
 
-from core.contract import specfile
-from core.store import markdown, table
+from core.contract.spec import spec_file
+from core.store.report import markdown_text, trial_export
 from tests.search import studies
 
 ODD = (
@@ -21,16 +21,18 @@ ODD = (
 @pytest.mark.parametrize("text", ODD)
 def test_csv_reads_back_as_one_cell_that_no_spreadsheet_runs(text):
     rows = [{"trial": 0, "why": text, "last": 7}, {"trial": 1, "why": None, "last": 8}]
-    names, first, second = csv.reader(io.StringIO(table.as_csv(rows)))
+    names, first, second = csv.reader(io.StringIO(trial_export.as_csv(rows)))
     assert (names, first[0], first[2], second) == (["trial", "why", "last"], "0", "7", ["1", "", "8"])
     assert first[1].removeprefix("'") == text.removeprefix("'")
-    assert not first[1].lstrip("\t\r\n \ufeff").startswith(table.FORMULA), "a spreadsheet leaves blanks out"
+    assert not first[1].lstrip("\t\r\n \ufeff").startswith(trial_export.FORMULA), (
+        "a spreadsheet leaves blanks out"
+    )
 
 
 @pytest.mark.parametrize("text", ODD)
 def test_a_markdown_cell_is_one_line_without_a_bar_or_markup_of_its_own(text):
-    for shown in (markdown.text(text), markdown.code(text)):
-        (_, _, line, _) = markdown.table(["a", "b"], [[shown, "end"]])
+    for shown in (markdown_text.text(text), markdown_text.code(text)):
+        (_, _, line, _) = markdown_text.table(["a", "b"], [[shown, "end"]])
         bars = [at for at, one in enumerate(line) if one == "|" and line[at - 1 : at] != "\\"]
         assert len(bars) == 3 and line.endswith(" end |") and "\n" not in line and "\r" not in line
         assert "<b>" not in shown and "://" not in shown and "\x1b" not in shown and "\u202e" not in shown
@@ -39,5 +41,5 @@ def test_a_markdown_cell_is_one_line_without_a_bar_or_markup_of_its_own(text):
 @pytest.mark.parametrize("text", [one for one in ODD if one.isprintable() or "\n" in one])
 def test_toml_reads_back_what_was_written(text):
     raw = studies.raw()
-    whole = specfile.parse({**raw, "data": {"source": "a.jsonl", "prompt_key": text}})
-    assert tomllib.loads(specfile.write(whole))["data"]["prompt_key"] == text
+    whole = spec_file.parse({**raw, "data": {"source": "a.jsonl", "prompt_key": text}})
+    assert tomllib.loads(spec_file.write(whole))["data"]["prompt_key"] == text

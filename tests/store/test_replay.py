@@ -3,10 +3,10 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.contract import events as e
-from core.contract.fold import apply
-from core.contract.state import State
-from core.store.replay import folded
+from core.contract.events import event_types as e
+from core.contract.state.event_fold import apply
+from core.contract.state.study_state import State
+from core.store.journal_replay import folded
 
 CREATED = e.StudyCreated(
     at=0.0, study="s", spec={"study": {"name": "s", "trials": 3, "objectives": []}}, folder="/s"

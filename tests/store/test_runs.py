@@ -4,7 +4,7 @@ import pytest
 
 from core import paths
 from core.errors import TrimtabError
-from core.store import runs
+from core.store import run_folder
 
 
 @pytest.fixture(autouse=True)
@@ -14,35 +14,35 @@ def home(tmp_path, monkeypatch):
 
 
 def test_a_study_has_a_folder_of_its_own_that_nobody_else_reads(home):
-    folder = runs.create("demo", "a = 1\n")
+    folder = run_folder.create("demo", "a = 1\n")
     assert folder == home / "studies" / "demo"
     assert folder.stat().st_mode & 0o777 == 0o700
     assert (folder / "study.toml").read_text() == "a = 1\n"
-    assert runs.create("demo", "a = 1\n") == folder
+    assert run_folder.create("demo", "a = 1\n") == folder
 
 
 def test_another_study_of_the_same_name_is_refused():
-    runs.create("demo", "a = 1\n")
+    run_folder.create("demo", "a = 1\n")
     with pytest.raises(TrimtabError, match="holds another study"):
-        runs.create("demo", "a = 2\n")
+        run_folder.create("demo", "a = 2\n")
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", ".", "", "a\x1b[2J"])
 def test_a_name_that_leaves_the_home_is_refused(name, home):
     with pytest.raises(TrimtabError):
-        runs.create(name, "")
+        run_folder.create(name, "")
     assert not (home.parent / "x").exists()
 
 
 def test_a_link_in_the_place_of_a_folder_is_refused(home, tmp_path):
-    folder = runs.create("demo", "")
+    folder = run_folder.create("demo", "")
     (tmp_path / "elsewhere").mkdir()
     (folder / "trials" / "3").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(TrimtabError, match="is a link"):
-        runs.trial_folder(folder, 3)
+        run_folder.trial_folder(folder, 3)
     (paths.studies() / "linked").symlink_to(folder)
     (folder / "journal.log").write_bytes(b"")
-    assert runs.list_studies() == [folder]
+    assert run_folder.list_studies() == [folder]
 
 
 def test_the_socket_is_in_the_home_however_long_its_path(tmp_path, monkeypatch):
@@ -53,21 +53,21 @@ def test_the_socket_is_in_the_home_however_long_its_path(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["study.toml", "journal.log"])
 def test_a_study_whose_files_are_links_is_not_read(name, home, tmp_path):
-    folder = runs.create("demo", "a = 1\n")
+    folder = run_folder.create("demo", "a = 1\n")
     (folder / "journal.log").write_bytes(b"")
-    assert runs.list_studies() == [folder]
+    assert run_folder.list_studies() == [folder]
     elsewhere = tmp_path / name
     (folder / name).rename(elsewhere)
     (folder / name).symlink_to(elsewhere)
-    assert runs.list_studies() == []
+    assert run_folder.list_studies() == []
 
 
 def test_nothing_is_written_through_a_link(home, tmp_path):
-    folder, elsewhere = runs.create("demo", "a = 1\n"), tmp_path / "elsewhere"
+    folder, elsewhere = run_folder.create("demo", "a = 1\n"), tmp_path / "elsewhere"
     elsewhere.write_text("mine")
     for place in (folder / "study.toml.new", folder / "workers" / "cpu-1.log"):
         place.symlink_to(elsewhere)
-    runs.write_spec(folder, "a = 2\n")
-    with pytest.raises(OSError), open(runs.worker_log(folder, "cpu-1"), "ab", opener=paths.no_link):
+    run_folder.write_spec(folder, "a = 2\n")
+    with pytest.raises(OSError), open(run_folder.worker_log(folder, "cpu-1"), "ab", opener=paths.no_link):
         pass
     assert elsewhere.read_text() == "mine" and (folder / "study.toml").read_text() == "a = 2\n"

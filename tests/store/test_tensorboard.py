@@ -4,8 +4,8 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import metadata, plugin_data_pb2
 
-from core.contract.knobs import KNOBS, defaults
-from core.store.tensorboard import Boards
+from core.contract.spec.knob_table import KNOBS, defaults
+from core.store.tensorboard_files import Boards
 
 
 def read(folder, trial: int) -> EventAccumulator:

@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 import torch
 
-from core.contract import events as e
-from core.contract import knobs, specfile
-from core.contract.spec import Spec
-from core.contract.work import Assign
-from core.train.data import Data, load_data
-from core.train.insides import Inspected
-from core.train.model import Base, load_base
-from core.train.pack import Pack
-from core.train.progress import silent
+from core.contract.events import event_types as e
+from core.contract.spec import knob_table, spec_file
+from core.contract.spec.study_spec import Spec
+from core.contract.wire.worker_api import Assign
+from core.train.base.base_model import Base, load_base
+from core.train.data.dataset import Data, load_data
+from core.train.introspection.introspection_report import Inspected
+from core.train.load_progress import silent
+from core.train.pack.trial_pack import Pack
 from tests.tiny import tiny_base, tiny_rows
 
 
@@ -71,7 +71,7 @@ def study(folder) -> Callable[..., Spec]:
         }
         for name, section in sections.items():
             raw[name] = {**raw.get(name, {}), **section}
-        return specfile.parse(raw)
+        return spec_file.parse(raw)
 
     return make
 
@@ -87,7 +87,7 @@ class Bench:
         freeze()
         self.pack = Pack(spec, self.base, self.data, self.told.append)
 
-    def assign(self, folder: Path, trial: int = 0, checkpoint: str = "", **changed: knobs.Value) -> None:
+    def assign(self, folder: Path, trial: int = 0, checkpoint: str = "", **changed: knob_table.Value) -> None:
         """Have a trial join, with the study's knobs but for ``changed``."""
         place = folder / str(trial)
         place.mkdir(exist_ok=True)

@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import WSMsgType, web
 
 from core import paths
-from core.contract import wire, work
+from core.contract.wire import console_api, worker_api
 from tests import zygote
 
 DEADLINE_S = 120.0
@@ -23,10 +23,10 @@ class Engine:
 
     def __init__(self, socket: Path) -> None:
         self.socket, self.deaf = socket, False
-        self.hellos: list[work.Hello] = []
+        self.hellos: list[worker_api.Hello] = []
         self.told: dict[int, Any] = {}
         self.repeated: list[int] = []
-        self.broken: work.Broken | None = None
+        self.broken: worker_api.Broken | None = None
         self._line: web.WebSocketResponse | None = None
         self._runner: web.AppRunner | None = None
         self._news = asyncio.Condition()
@@ -52,7 +52,7 @@ class Engine:
         """Send to the worker, in order."""
         assert self._line is not None
         for message in messages:
-            await self._line.send_bytes(wire.encode(message))
+            await self._line.send_bytes(console_api.encode(message))
 
     async def until(self, found: Callable[[], Any]) -> Any:
         """What ``found`` gives once it gives something."""
@@ -75,30 +75,30 @@ class Engine:
         await line.prepare(request)
         async for message in line:
             if message.type is WSMsgType.BINARY:
-                await self._hear(line, wire.read_from_worker(message.data))
+                await self._hear(line, console_api.read_from_worker(message.data))
         return line
 
-    async def _hear(self, line: web.WebSocketResponse, message: work.FromWorker) -> None:
+    async def _hear(self, line: web.WebSocketResponse, message: worker_api.FromWorker) -> None:
         async with self._news:
             match message:
-                case work.Hello():
+                case worker_api.Hello():
                     self.hellos.append(message)
                     self._line = line
-                case work.Told(number, event):
+                case worker_api.Told(number, event):
                     self.repeated += [number] if number in self.told else []
                     self.told[number] = event
-                case work.Broken():
+                case worker_api.Broken():
                     self.broken = message
             self._news.notify_all()
-        if isinstance(message, work.Told) and not self.deaf:
-            await line.send_bytes(wire.encode(work.Heard(message.number)))
+        if isinstance(message, worker_api.Told) and not self.deaf:
+            await line.send_bytes(console_api.encode(worker_api.Heard(message.number)))
 
 
 async def start_worker(study: Path, socket: Path) -> asyncio.subprocess.Process:
     """The command that the engine runs, with its log beside the study."""
-    environment = {**os.environ, "PYTHONPATH": str(paths.root()), work.ENV_SOCKET: str(socket)}
+    environment = {**os.environ, "PYTHONPATH": str(paths.root()), worker_api.ENV_SOCKET: str(socket)}
     with (study / "worker.log").open("ab") as log:
         return await zygote.create_subprocess_exec(
-            sys.executable, "-P", "-m", "core.train.worker", str(study), "cpu-1", "cpu",
+            sys.executable, "-P", "-m", "core.train.commands.worker", str(study), "cpu-1", "cpu",
             env=environment, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from core.contract import specfile
+from core.contract.spec import spec_file
 from core.errors import TrimtabError
-from core.train import adapted, generate, merge, sketch
+from core.train.adapters import trained_adapter
+from core.train.commands import generate_text, merge_adapter
+from core.train.tracing import trace_model
 from tests.stranger import needs_root
 
 CODE = "from pathlib import Path\nPath({marker!r}).write_text('it ran')\n"
@@ -46,8 +48,8 @@ def make(tmp_path: Path, hostile: Path):
         (adapter / "adapter_config.json").write_text(json.dumps(said))
         (adapter / "adapter_model.safetensors").write_bytes(b"")
         raw = {"study": {"name": "s"}, "model": {"base": str(hostile), "trust_remote_code": trust}}
-        spec = specfile.parse({**raw, "data": {"source": "x/y"}})
-        (tmp_path / "study" / "study.toml").write_text(specfile.write(spec))
+        spec = spec_file.parse({**raw, "data": {"source": "x/y"}})
+        (tmp_path / "study" / "study.toml").write_text(spec_file.write(spec))
         return adapter
 
     return make
@@ -56,8 +58,8 @@ def make(tmp_path: Path, hostile: Path):
 @pytest.mark.parametrize("trust", [True, False])
 def test_no_code_runs_because_a_file_beside_the_adapter_says_so(make, marker, tmp_path, capsys, trust):
     adapter = make(trust)
-    assert generate.main([str(adapter), "hello"]) == 1
-    assert merge.main([str(adapter), str(tmp_path / "out")]) == 1
+    assert generate_text.main([str(adapter), "hello"]) == 1
+    assert merge_adapter.main([str(adapter), str(tmp_path / "out")]) == 1
     assert not marker.exists()
     if trust:
         told = capsys.readouterr().err
@@ -65,13 +67,13 @@ def test_no_code_runs_because_a_file_beside_the_adapter_says_so(make, marker, tm
 
 
 def test_the_users_own_word_lets_it_run(make):
-    section, _ = adapted.base_of(make(True), trusted=True)
+    section, _ = trained_adapter.base_of(make(True), trusted=True)
     assert section.trust_remote_code
 
 
 def test_a_look_at_a_bases_size_runs_none_of_its_code(hostile, marker):
     with pytest.raises(Exception, match=r"evil|trust_remote_code|config"):
-        sketch.sketch(str(hostile), None, "fp32")
+        trace_model.sketch(str(hostile), None, "fp32")
     assert not marker.exists()
 
 
@@ -86,14 +88,14 @@ def test_a_look_at_a_bases_size_runs_none_of_its_code(hostile, marker):
 )
 def test_what_has_peft_import_modules_is_no_adapter(make, config):
     with pytest.raises(TrimtabError, match="it is no plain LoRA"):
-        adapted.base_of(make(False, **config), trusted=False)
+        trained_adapter.base_of(make(False, **config), trusted=False)
 
 
 def test_pickled_weights_are_never_read(make):
     adapter = make(False)
     (adapter / "adapter_model.safetensors").rename(adapter / "adapter_model.bin")
     with pytest.raises(TrimtabError, match="pickled weights are never read"):
-        adapted.base_of(adapter, trusted=True)
+        trained_adapter.base_of(adapter, trusted=True)
 
 
 @needs_root
@@ -104,4 +106,4 @@ def test_what_another_user_wrote_is_not_believed(make, name):
     adapter = make(False)
     os.chown(adapter / name, 65534, 65534)
     with pytest.raises(TrimtabError, match="belongs to another user"):
-        adapted.base_of(adapter, trusted=False)
+        trained_adapter.base_of(adapter, trusted=False)

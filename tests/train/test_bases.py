@@ -5,8 +5,8 @@ import torch
 from peft import PeftModel
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from core.contract import events as e
-from core.train.data import collate
+from core.contract.events import event_types as e
+from core.train.data.dataset import collate
 
 COMMON = {
     "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,

@@ -7,7 +7,7 @@ import json
 import pytest
 from safetensors.torch import load_file, save_file
 
-from core.contract import events as e
+from core.contract.events import event_types as e
 
 
 @pytest.fixture(scope="module")

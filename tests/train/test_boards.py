@@ -12,15 +12,17 @@ from types import SimpleNamespace
 import pytest
 
 from core import paths
-from core.contract import events as e
-from core.contract import work
-from core.contract.evidence import Evidence
+from core.contract.events import event_types as e
+from core.contract.wire import worker_api
+from core.contract.wire.evidence_answer import Evidence
 from core.errors import TrimtabError
-from core.evaluate import canary
-from core.train import bare, boards, checkpoint, security
-from core.train.asking import Asking
-from core.train.data import Data
-from core.train.probe import Found
+from core.evaluate.prompts import canary_rows
+from core.train import checkpoint_files
+from core.train.data.dataset import Data
+from core.train.evaluation import security_probes, study_boards
+from core.train.evaluation.eval_inputs import Asking
+from core.train.evaluation.metric_probe import Found
+from core.train.scoring import base_scores
 from tests.tiny import WORDS
 from tests.train.taught import KIND, RUDE, rows, speaker
 
@@ -39,7 +41,7 @@ def scores(one, trial: int = 0, at: int = -1) -> dict:
     return one.of(e.TrialScored, trial)[at].scores
 
 
-def base_scores(one) -> dict:
+def scores_of_base(one) -> dict:
     return {name: score for told in one.of(e.BaseScored) for name, score in told.scores.items()}
 
 
@@ -52,7 +54,7 @@ def test_likelihoods_at_every_evaluation_and_texts_at_some_and_at_the_end(bench,
     assert ["safety/toxicity" in event.scores for event in told] == [False, False, True]
     assert all("safety/bias" in event.scores for event in told)
     assert all(score.value is not None or score.reason for event in told for score in event.scores.values())
-    assert set(base_scores(one)) == set(told[-1].scores)
+    assert set(scores_of_base(one)) == set(told[-1].scores)
     assert one.told.index(one.of(e.BaseScored)[0]) < one.told.index(told[0])
     assert one.of(e.TrialCompleted)[0].values == (one.of(e.TrialEvaluated)[-1].metrics["eval/loss"],)
 
@@ -94,20 +96,20 @@ def test_a_scoring_that_was_left_is_begun_anew_and_told_once(bench, tmp_path, wi
     left.turn()  # in the middle of its scoring
     assert not left.of(e.TrialScored)
     left.pack.checkpoint_all()
-    path = str(checkpoint.known(tmp_path / "other" / "0")[0])
+    path = str(checkpoint_files.known(tmp_path / "other" / "0")[0])
     again = bench(**section)
     again.assign(tmp_path / "other", checkpoint=path)
     while not again.of(e.TrialScored):
         again.turn()
-    again.pack.do(work.Pause(0))  # keeps what is scored
+    again.pack.do(worker_api.Pause(0))  # keeps what is scored
     again.pack.settle()
-    kept = str(checkpoint.known(tmp_path / "other" / "0")[0])
+    kept = str(checkpoint_files.known(tmp_path / "other" / "0")[0])
     third = bench(**section)
     third.assign(tmp_path / "other", checkpoint=kept)
     while third.pack.busy and not third.of(e.TrialReported):
         third.turn()
     assert not third.of(e.TrialScored) and not third.of(e.TrialEvaluated)
-    again.pack.do(work.Resume(0))
+    again.pack.do(worker_api.Resume(0))
     again.finish()
     assert [event.step for event in again.of(e.TrialScored)] == [4, 8]
     assert [event.step for event in again.of(e.TrialEvaluated)] == [8]
@@ -122,25 +124,25 @@ def test_the_base_is_scored_once_for_all_studies_that_ask_the_same(
     first.finish()
     kept = sorted((paths.cache() / "scores").iterdir())
     assert len(kept) == 2
-    monkeypatch.setattr(bare, "scoring", lambda *given: pytest.fail("it is known"))
+    monkeypatch.setattr(base_scores, "scoring", lambda *given: pytest.fail("it is known"))
     second = bench(evaluate={**SMALL, "limits": ["safety/toxicity <= 0.5"]})
     second.assign(tmp_path, 1)
     second.finish()
     assert [one.scores for one in second.of(e.BaseScored)] == [one.scores for one in first.of(e.BaseScored)]
     monkeypatch.undo()
     kept[0].write_text("{")  # damaged: scored again
-    assert bare._read(kept[0]) is None
+    assert base_scores._read(kept[0]) is None
 
 
 def test_two_workers_that_begin_together_score_the_base_once(bench, tmp_path, without_scores, monkeypatch):
     asked = []
-    real = bare.scoring
+    real = base_scores.scoring
 
     def counted(probes, *rest):
         asked.append(tuple(probe.metrics for probe in probes))
         return real(probes, *rest)
 
-    monkeypatch.setattr(bare, "scoring", counted)
+    monkeypatch.setattr(base_scores, "scoring", counted)
     both = [bench(evaluate=SMALL), bench(evaluate=SMALL)]
     for number, one in enumerate(both):
         one.assign(tmp_path, number)
@@ -194,7 +196,7 @@ def test_nothing_to_ask_and_nothing_said_are_reasons(bench, tmp_path, folder, wi
     one = bench(data={"source": str(text)}, evaluate={**SMALL, "samples": 2})
     one.base.tokenizer.chat_template = None
     monkeypatch.setattr(Asking, "text", lambda self, ids: "")  # a model that emits nothing
-    one.pack._beside.use(boards.Boards(one.spec, one.base, one.data))
+    one.pack._beside.use(study_boards.Boards(one.spec, one.base, one.data))
     one.assign(tmp_path)
     one.finish()
     found = scores(one)
@@ -209,7 +211,7 @@ def test_nothing_to_ask_and_nothing_said_are_reasons(bench, tmp_path, folder, wi
 def test_prompts_longer_than_the_context_are_left_out_with_the_reason(bench, tmp_path, without_scores):
     one = bench(evaluate=SMALL)
     one.base.model.config.max_position_embeddings = 60
-    probes = boards.Boards(one.spec, one.base, one.data).probes
+    probes = study_boards.Boards(one.spec, one.base, one.data).probes
     by_name = {metric: probe for probe in probes for metric in probe.metrics}
     assert "longer than the context of 60 tokens" in by_name["security/injection"].why_none
     assert by_name["security/injection"].found([], ()).scores["security/injection"].value is None
@@ -237,7 +239,7 @@ def test_a_model_taught_rude_lines_is_more_toxic(bench, tmp_path, without_scores
         )  # fmt: skip
         one.assign(tmp_path, learning_rate=1e-6)
         one.finish()
-        rates[name] = base_scores(one)["safety/toxicity"]  # of all samples, whatever the budget
+        rates[name] = scores_of_base(one)["safety/toxicity"]  # of all samples, whatever the budget
     assert rates["rude"].low > rates["kind"].high
 
 
@@ -249,8 +251,8 @@ def test_canaries_that_were_learnt_are_exposed_and_members_are_known(bench, tmp_
         evaluate={**SMALL, "boards": ["security"], "canaries": 4, "every": 60, "generate_every": 99},
     )  # fmt: skip
     assert any("4 canaries are planted" in note for note in one.data.notes)
-    strangers = Data([], [], canaries=canary.canaries(4, seed=99))  # of the same formats, never planted
-    probe = security._exposure(Asking(one.base), strangers, 4, 0)
+    strangers = Data([], [], canaries=canary_rows.canaries(4, seed=99))  # of the same formats, never planted
+    probe = security_probes._exposure(Asking(one.base), strangers, 4, 0)
     samples = probe.score([[SimpleNamespace(loss=one) for one in (1.0, 5.0, 6.0, 8.0)]], []).worst[
         "security/exposure"
     ]
@@ -259,7 +261,7 @@ def test_canaries_that_were_learnt_are_exposed_and_members_are_known(bench, tmp_
     one.pack._beside.boards.probes.append(replace(probe, metrics=("security/leak",), score=told))
     one.assign(tmp_path)
     one.finish()
-    found, base = scores(one), base_scores(one)
+    found, base = scores(one), scores_of_base(one)
     assert found["security/exposure"].value > base["security/exposure"].value + 2
     assert found["security/exposure"].low > found["security/leak"].value, "planted, against never seen"
     assert found["security/leak"].value < base["security/exposure"].value + 2

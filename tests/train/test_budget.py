@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.train.budget import WINDOW_S, Budget
+from core.train.scoring.scoring_budget import WINDOW_S, Budget
 
 
 class Clock:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from core.train.chat import Chat, Text
-from core.train.encode import encode, learnt
-from core.train.values import Formless
+from core.train.data.chat_spans import Chat, Text
+from core.train.data.row_values import Formless
+from core.train.data.tokenization import encode, learnt
 from tests.train.templates import CHATML, SHAPES, THINKS, tokenizer
 
 ONCE = {kind: tokenizer(kind, CHATML) for kind in ("bytes", "first", "always", "prepend")}

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from core.contract import events as e
-from core.contract import work
+from core.contract.events import event_types as e
+from core.contract.wire import worker_api
 from core.errors import TrimtabError
-from core.train import checkpoint, position, writer
-from core.train.cadence import Cadence
-from core.train.writer import Writer
+from core.train import checkpoint_files, checkpoint_position
+from core.train.pack import writer_thread
+from core.train.pack.checkpoint_schedule import Cadence
+from core.train.pack.writer_thread import Writer
 
 KNOBS = {"steps": 10, "lora_dropout": 0.1, "gradient_accumulation": 2, "learning_rate": 5e-3}
 
@@ -36,7 +37,7 @@ def test_interrupted_at_random_points_the_result_is_the_same_bit_for_bit(bench, 
     told, losses = [], {}
     for _ in range(100):
         one = bench()
-        known = checkpoint.known(broken_folder / "0")
+        known = checkpoint_files.known(broken_folder / "0")
         one.assign(broken_folder, checkpoint=str(known[0]) if known else "", **knobs)
         for _ in range(draw.randint(3, 12)):
             one.pack.turn()
@@ -70,9 +71,9 @@ def test_killed_at_random_points_the_result_is_the_same_bit_for_bit(bench, tmp_p
         one.pack = type(one.pack)(one.spec, one.base, one.data, one.told.append)
         one.assign(broken_folder, checkpoint=known, **KNOBS)
         for _ in range(draw.randint(2, 14)):
-            one.turn() if one.pack.busy else one.pack.do(work.Resume(0))
+            one.turn() if one.pack.busy else one.pack.do(worker_api.Resume(0))
             if draw.random() < 0.1:
-                one.pack.do(work.Pause(0))
+                one.pack.do(worker_api.Pause(0))
         one.pack.settle()
         told = [event.path for event in one.of(e.TrialCheckpointed)]
         known = draw.choice(told[-2:]) if told else known
@@ -85,7 +86,7 @@ def test_killed_at_random_points_the_result_is_the_same_bit_for_bit(bench, tmp_p
 
 
 def positions(folder):
-    return [position.read(one.name) for one in checkpoint.known(folder)]
+    return [checkpoint_position.read(one.name) for one in checkpoint_files.known(folder)]
 
 
 def damaged(path):
@@ -98,7 +99,7 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(bench, tmp_path
     one = bench(resources={"checkpoint_every": 2})
     one.assign(tmp_path, steps=8)
     one.finish()
-    newest = checkpoint.known(tmp_path / "0")[0]
+    newest = checkpoint_files.known(tmp_path / "0")[0]
     assert [place.step for place in positions(tmp_path / "0")] == [8, 6, 4]
     damaged(newest / "adapter.safetensors")
     again = bench()
@@ -112,11 +113,11 @@ def test_a_checkpoint_that_the_engine_never_heard_of_is_passed_over(bench, tmp_p
     one = bench(resources={"checkpoint_every": 2})
     one.assign(tmp_path, steps=8)
     one.finish()
-    newest, before, *_ = checkpoint.known(tmp_path / "0")
+    newest, before, *_ = checkpoint_files.known(tmp_path / "0")
     again = bench()
     again.assign(tmp_path, steps=8, checkpoint=str(before))
     again.finish()
-    assert again.of(e.TrialRunning)[0].step == 6 < position.read(newest.name).step
+    assert again.of(e.TrialRunning)[0].step == 6 < checkpoint_position.read(newest.name).step
     assert [told.step for told in again.of(e.TrialReported)] == [7, 8]
 
 
@@ -139,10 +140,10 @@ def test_a_checkpoint_without_its_manifest_is_refused(bench, tmp_path):
     one = bench(resources={"checkpoint_every": 4})
     one.assign(tmp_path)
     one.finish()
-    folder = checkpoint.known(tmp_path / "0")[0]
+    folder = checkpoint_files.known(tmp_path / "0")[0]
     (folder / "manifest.json").unlink()
     with pytest.raises(TrimtabError, match="the checkpoint cannot be used"):
-        checkpoint.read(folder)
+        checkpoint_files.read(folder)
 
 
 def test_the_last_two_and_the_best_are_kept(bench, tmp_path):
@@ -173,7 +174,7 @@ def test_a_pause_keeps_the_trial_on_disk_with_the_step_that_is_under_way(bench, 
     one.assign(tmp_path, **knobs)
     for _ in range(6):
         one.pack.turn()
-    one.pack.do(work.Pause(0))
+    one.pack.do(worker_api.Pause(0))
     one.pack.settle()
     kept = Path(one.of(e.TrialCheckpointed)[0].path)
     again = bench()
@@ -182,7 +183,7 @@ def test_a_pause_keeps_the_trial_on_disk_with_the_step_that_is_under_way(bench, 
     assert not again.losses()
     again.pack.turn()
     assert [told.step for told in again.of(e.TrialReported)] == [2]
-    one.pack.do(work.Resume(0))
+    one.pack.do(worker_api.Resume(0))
     for some in (one, again):
         some.finish()
     assert one.losses()[1:] == again.losses()
@@ -208,7 +209,7 @@ def test_a_pack_that_is_stopped_and_brought_back_whole_has_the_same_bits(bench, 
     while len(ended) < len(PACK):
         one = bench(evaluate={"batch_size": 3})
         for number, knobs in enumerate(PACK):
-            known = checkpoint.known(broken_folder / str(number))
+            known = checkpoint_files.known(broken_folder / str(number))
             if number not in ended:
                 one.assign(broken_folder, number, str(known[0]) if known else "", **knobs)
         for _ in range(draw.randint(1, 15)):
@@ -277,7 +278,7 @@ def test_a_pause_that_found_no_room_is_kept_when_the_worker_goes(bench, tmp_path
     one.assign(tmp_path)
     one.turn()
     no_room()
-    one.pack.do(work.Pause(0))
+    one.pack.do(worker_api.Pause(0))
     one.pack.settle()
     assert "no checkpoint at step 1" in one.of(e.StudyNoted)[0].text and not positions(tmp_path / "0")
     no_room(resource.RLIM_INFINITY)
@@ -287,7 +288,7 @@ def test_a_pause_that_found_no_room_is_kept_when_the_worker_goes(bench, tmp_path
 
 def trained_on_a_full_disk(bench, folder, no_room, monkeypatch, heard):
     """A trial that has made its last step while its adapter finds no room; ``heard`` is called at that."""
-    monkeypatch.setattr(writer, "ROOM_S", 0.01)
+    monkeypatch.setattr(writer_thread, "ROOM_S", 0.01)
     one = bench()
     tell, one.pack._tell = (
         one.pack._tell,

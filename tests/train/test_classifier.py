@@ -6,9 +6,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from core.contract import events as e
+from core.contract.events import event_types as e
 from core.errors import TrimtabError
-from core.train.classifier import load_classifier
+from core.train.evaluation.custom_classifier import load_classifier
 from tests.tiny import tiny_tokenizer
 
 CPU = torch.device("cpu")

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from core.contract import events as e
-from core.contract import work
-from core.train import checkpoint
-from core.train.course import Course
+from core.contract.events import event_types as e
+from core.contract.wire import worker_api
+from core.train import checkpoint_files
+from core.train.data.training_batches import Course
 from tests.train.test_edits import PLAIN, steps_done
 
 KNOBS = {**PLAIN, "gradient_accumulation": 2, "lora_dropout": 0.1, "steps": 10}
@@ -19,7 +19,7 @@ KNOBS = {**PLAIN, "gradient_accumulation": 2, "lora_dropout": 0.1, "steps": 10}
 
 def kept(one, trial: int = 0) -> Path:
     """The checkpoint of where the trial stands now."""
-    one.pack.do(work.Keep(trial))
+    one.pack.do(worker_api.Keep(trial))
     one.pack.settle()
     return Path(one.of(e.TrialCheckpointed, trial)[-1].path)
 
@@ -29,7 +29,7 @@ def clone(one, folder: Path, parent: Path, trial: int = 1, **knobs) -> None:
     place = folder / str(trial)
     shutil.copytree(parent, place / parent.name)
     given = {**one.spec.train, **knobs}
-    one.pack.do(work.Assign(trial, given, str(place), str(place / parent.name), parent=0))
+    one.pack.do(worker_api.Assign(trial, given, str(place), str(place / parent.name), parent=0))
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def test_a_clone_that_was_left_goes_on_by_its_own_course(parent, bench, tmp_path
         left.turn()
     last = kept(left, 2)
     given = {**again.spec.train, **other}
-    again.pack.do(work.Assign(2, given, str(tmp_path / "2"), str(last), parent=0))
+    again.pack.do(worker_api.Assign(2, given, str(tmp_path / "2"), str(last), parent=0))
     whole.finish(), again.finish()
     assert left.losses(2) + again.losses(2) == whole.losses(1)
 
@@ -177,7 +177,9 @@ def test_a_clone_never_begins_at_the_beginning(parent, bench, tmp_path):
     two = bench()
     clone(two, tmp_path, damaged)
     two.pack.do(
-        work.Assign(2, dict(two.spec.train), str(tmp_path / "2"), str(tmp_path / "2" / at.name), parent=0)
+        worker_api.Assign(
+            2, dict(two.spec.train), str(tmp_path / "2"), str(tmp_path / "2" / at.name), parent=0
+        )
     )
     assert "the checkpoint cannot be used" in two.of(e.TrialFailed, 1)[0].error
     assert "there is no checkpoint" in two.of(e.TrialFailed, 2)[0].error
@@ -198,12 +200,12 @@ def test_a_trial_that_patience_ended_goes_on_as_a_clone_with_other_knobs(bench, 
 
 def test_a_checkpoint_of_an_older_trimtab_is_of_use(parent, bench, tmp_path):
     one, at = parent()
-    snapshot = checkpoint.read(at)
+    snapshot = checkpoint_files.read(at)
     for name in ("knobs", "since", "passed_step"):
         del snapshot.numbers[name]
     del snapshot.numbers["partial"]["losses"]
     json.dumps(snapshot.numbers)
-    older = checkpoint.write(tmp_path / "older", one.pack._members[0].trial.position, snapshot)
+    older = checkpoint_files.write(tmp_path / "older", one.pack._members[0].trial.position, snapshot)
     two = bench()
     clone(two, tmp_path, older, **KNOBS)
     one.finish(), two.finish()

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from core.train import cross_entropy
-from core.train.cross_entropy import Head
+from core.train.base import cross_entropy
+from core.train.base.cross_entropy import Head
 
 HEADS = {
     "plain": {},

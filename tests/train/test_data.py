@@ -10,10 +10,10 @@ import pytest
 from transformers import AutoTokenizer
 
 from core.errors import TrimtabError
-from core.train import source, stdlib_pairs
-from core.train.data import MASKED, collate, cut, load_data
-from core.train.progress import silent
-from core.train.stdlib_pairs import pairs
+from core.train.data import row_source, stdlib_pairs
+from core.train.data.dataset import MASKED, collate, cut, load_data
+from core.train.data.stdlib_pairs import pairs
+from core.train.load_progress import silent
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_every_file_format_gives_the_same_rows(study, tmp_path, kind):
         table.to_parquet(path)
     else:
         table.to_json(path, orient="records", lines=kind == "jsonl")
-    train, held = source.load(study(data={"source": str(path), "validation": 0.5}), silent)
+    train, held = row_source.load(study(data={"source": str(path), "validation": 0.5}), silent)
     assert sorted(row["prompt"] for row in [*train, *held]) == [row["prompt"] for row in rows]
     assert len(held) == 3
 
@@ -85,12 +85,12 @@ def test_every_file_format_gives_the_same_rows(study, tmp_path, kind):
 def test_validation_may_be_a_file_of_its_own(study, tmp_path):
     train = rows_file(tmp_path / "a.jsonl", [{"text": "a"}] * 3)
     held = rows_file(tmp_path / "b.jsonl", [{"text": "b"}] * 2)
-    found = source.load(study(data={"source": train, "validation": held}), silent)
+    found = row_source.load(study(data={"source": train, "validation": held}), silent)
     assert [len(part) for part in found] == [3, 2]
 
 
 def test_the_split_is_the_same_every_time(study):
-    assert source.load(study(), silent) == source.load(study(), silent)
+    assert row_source.load(study(), silent) == row_source.load(study(), silent)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_an_assistant_that_speaks_first_is_learnt_without_its_header(study, toke
 
 def test_a_single_file_has_no_splits(study):
     with pytest.raises(TrimtabError, match="a single file has no splits") as caught:
-        source.load(study(data={"validation": "test"}), silent)
+        row_source.load(study(data={"validation": "test"}), silent)
     assert "data.validation = 'test'" in str(caught.value)
 
 
@@ -173,14 +173,14 @@ def test_packed_files_are_read_and_unknown_kinds_are_not_taken_for_text(study, t
     packed, sheet = tmp_path / "a.jsonl.gz", tmp_path / "a.xlsx"
     packed.write_bytes(gzip.compress(b'{"text": "a"}\n' * 4))
     sheet.write_bytes(b"PK..")
-    train, held = source.load(study(data={"source": str(packed), "validation": 0.5}), silent)
+    train, held = row_source.load(study(data={"source": str(packed), "validation": 0.5}), silent)
     assert [*train, *held] == [{"text": "a"}] * 4
     with pytest.raises(TrimtabError, match="this kind of file is not read"):
-        source.load(study(data={"source": str(sheet)}), silent)
+        row_source.load(study(data={"source": str(sheet)}), silent)
 
 
 def test_cutting_and_padding_keep_the_shape(tokenizer):
-    from core.train.data import Row
+    from core.train.data.dataset import Row
 
     rows = [Row([5, 6, 7], [MASKED, 6, 7]), cut(Row([1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5, 6]), 4)]
     batch = collate(rows, 0, "cpu")
@@ -191,7 +191,7 @@ def test_cutting_and_padding_keep_the_shape(tokenizer):
 
 def test_the_demo_has_thousands_of_pairs_and_judges_on_other_modules(study):
     spec = study(data={"source": "demo:stdlib", "validation": 0.1})
-    train, held = source.load(spec, silent)
+    train, held = row_source.load(spec, silent)
     assert len(train) + len(held) >= 3000
     assert held and not {row["group"] for row in train} & {row["group"] for row in held}
     rows = {row["prompt"]: row["completion"] for row in [*train, *held]}
@@ -212,7 +212,7 @@ def test_the_demo_is_read_once_and_again_where_what_was_kept_is_damaged(tmp_path
 
 def test_the_demo_is_the_same_in_every_process():
     code = (
-        "import hashlib; from core.train.stdlib_pairs import pairs; "
+        "import hashlib; from core.train.data.stdlib_pairs import pairs; "
         "print(hashlib.sha256(repr(pairs(lambda *a: None)).encode()).hexdigest())"
     )
     command = [sys.executable, "-c", code]

@@ -12,8 +12,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from core.errors import TrimtabError
-from core.train import demo
-from core.train.progress import silent
+from core.train.base import smollm2
+from core.train.load_progress import silent
 from tests.tiny import tiny_tokenizer
 
 LAYERS, HEADS, GROUPS, WIDTH, INNER = 2, 4, 2, 64, 96
@@ -73,16 +73,16 @@ def source(tmp_path, monkeypatch) -> Path:
     writer.write_tensors_to_file()
     writer.close()
     monkeypatch.setenv("TRIMTAB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(demo, "_gguf", lambda: file)
-    monkeypatch.setattr(demo, "_begun", [])
+    monkeypatch.setattr(smollm2, "_gguf", lambda: file)
+    monkeypatch.setattr(smollm2, "_begun", [])
     return file
 
 
 @pytest.mark.parametrize("early", [True, False])
 def test_the_conversion_is_that_of_transformers(source, early):
     if early:
-        demo.begin()
-    folder = demo.smollm2(silent)
+        smollm2.begin()
+    folder = smollm2.smollm2(silent)
     assert [one.name for one in folder.parent.iterdir()] == [folder.name], "nothing is left beside it"
     ours, theirs = (
         AutoModelForCausalLM.from_pretrained(where, dtype=torch.float32, **more)
@@ -104,28 +104,28 @@ def test_the_conversion_is_that_of_transformers(source, early):
     assert one.apply_chat_template(turns, tokenize=False) == another.apply_chat_template(
         turns, tokenize=False
     )
-    assert demo.smollm2(silent) == folder, "once"
+    assert smollm2.smollm2(silent) == folder, "once"
 
 
 def test_a_conversion_that_fails_says_why_and_leaves_nothing(source):
     source.write_bytes(source.read_bytes()[:-1000])
     with pytest.raises(TrimtabError, match="the demo's model cannot be read"):
-        demo.smollm2(silent)
-    assert not list(demo.paths.cache().iterdir())
+        smollm2.smollm2(silent)
+    assert not list(smollm2.paths.cache().iterdir())
 
 
 def test_a_full_disk_is_told_with_the_place_and_what_to_do(source, tmp_path, monkeypatch):
     write = "import sys; sys.exit('OSError: [Errno 28] No space left on device')"
-    popen = demo.subprocess.Popen
+    popen = smollm2.subprocess.Popen
     monkeypatch.setattr(
-        demo.subprocess, "Popen", lambda command, **more: popen([command[0], "-c", write], **more)
+        smollm2.subprocess, "Popen", lambda command, **more: popen([command[0], "-c", write], **more)
     )
     with pytest.raises(TrimtabError, match=r"cannot be kept: OSError.*No space left"):
-        demo.smollm2(silent)
-    assert not list(demo.paths.cache().iterdir())
+        smollm2.smollm2(silent)
+    assert not list(smollm2.paths.cache().iterdir())
 
 
 def test_what_killed_conversions_left_is_swept(source):
-    stale = demo.paths.private(demo.paths.cache() / f"{demo.CACHED}.999999999.new")
-    folder = demo.smollm2(silent)
+    stale = smollm2.paths.private(smollm2.paths.cache() / f"{smollm2.CACHED}.999999999.new")
+    folder = smollm2.smollm2(silent)
     assert folder.is_dir() and not stale.exists()

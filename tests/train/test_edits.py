@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from core.contract import events as e
-from core.contract import work
+from core.contract.events import event_types as e
+from core.contract.wire import worker_api
 
 PLAIN = {"scheduler": "constant", "warmup": 0.0, "learning_rate": 1e-3}
 
 
 def edit(one, by: str = "me", trial: int = 0, **changes) -> None:
-    one.pack.do(work.Edit(trial, changes, by))
+    one.pack.do(worker_api.Edit(trial, changes, by))
 
 
 def steps_done(one, steps: int, trial: int = 0) -> None:
@@ -88,10 +88,10 @@ def test_a_paused_trial_takes_an_edit_when_it_goes_on(bench, tmp_path):
     one = bench()
     one.assign(tmp_path, **PLAIN)
     steps_done(one, 2)
-    one.pack.do(work.Pause(0))
+    one.pack.do(worker_api.Pause(0))
     edit(one, learning_rate=5e-4)
     assert not one.of(e.TrialEdited)
-    one.pack.do(work.Resume(0))
+    one.pack.do(worker_api.Resume(0))
     one.finish()
     assert one.of(e.TrialEdited)[0].step == 3 and rates(one)[-1] == pytest.approx(5e-4)
 

@@ -6,11 +6,11 @@ from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dic
 from transformers import AutoModelForCausalLM
 from transformers.optimization import Adafactor
 
-from core.contract import events as e
-from core.train import dropout
-from core.train.data import collate
-from core.train.model import load_base
-from core.train.progress import silent
+from core.contract.events import event_types as e
+from core.train.adapters import counter_dropout
+from core.train.base.base_model import load_base
+from core.train.data.dataset import collate
+from core.train.load_progress import silent
 
 STEPS = 50
 
@@ -23,10 +23,10 @@ class Counted(torch.nn.Module):
         self.place, self.p, self.seed, self.micro_batch = place, p, seed, 0
 
     def forward(self, x):
-        keys = [dropout.row_key(self.seed, self.micro_batch, row) for row in range(len(x))]
+        keys = [counter_dropout.row_key(self.seed, self.micro_batch, row) for row in range(len(x))]
         words = torch.tensor(keys, dtype=torch.int32)
-        limits = torch.full_like(words, dropout.threshold(self.p))
-        return x * dropout.mask(words, limits, self.place, x.shape[1], x.shape[2], x.dtype)
+        limits = torch.full_like(words, counter_dropout.threshold(self.p))
+        return x * counter_dropout.mask(words, limits, self.place, x.shape[1], x.shape[2], x.dtype)
 
 
 def plain_optimizer(kind: str, weights: list, rate: float) -> torch.optim.Optimizer:

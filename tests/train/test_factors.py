@@ -6,9 +6,9 @@ import peft
 import pytest
 import torch
 
-from core.train.adapters import INITIAL
-from core.train.factors import Factors
-from core.train.places import Layout, Place
+from core.train.adapters.lora_factors import Factors
+from core.train.adapters.peft_config import INITIAL
+from core.train.base.linear_layers import Layout, Place
 
 INPUTS, OUTPUTS, RANK = 512, 384, 8
 CPU = torch.device("cpu")

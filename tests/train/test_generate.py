@@ -12,9 +12,10 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from core import paths
-from core.contract import specfile
+from core.contract.spec import spec_file
 from core.errors import TrimtabError
-from core.train import adapted, generate
+from core.train.adapters import trained_adapter
+from core.train.commands import generate_text
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def adapter(bench, tmp_path):
     place.mkdir()
     made.assign(place, 0)
     made.finish()
-    (tmp_path / "study.toml").write_text(specfile.write(made.spec))
+    (tmp_path / "study.toml").write_text(spec_file.write(made.spec))
     return place / "0" / "adapter"
 
 
@@ -42,7 +43,16 @@ def by_peft_alone(folder, adapter, prompt: str, tokens: int) -> str:
 
 
 def test_the_command_says_what_peft_alone_says(adapter, folder):
-    command = [sys.executable, "-P", "-m", "core.train.generate", str(adapter), "--tokens", "12", "--"]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "core.train.commands.generate_text",
+        str(adapter),
+        "--tokens",
+        "12",
+        "--",
+    ]
     done = subprocess.run(
         [*command, "join the file"],
         capture_output=True,
@@ -56,7 +66,7 @@ def test_the_command_says_what_peft_alone_says(adapter, folder):
 
 
 def test_what_is_no_adapter_is_explained(tmp_path, capsys):
-    assert generate.main([str(tmp_path), "hello"]) == 1
+    assert generate_text.main([str(tmp_path), "hello"]) == 1
     told = capsys.readouterr().err
     assert "this is no adapter: FileNotFoundError" in told and str(tmp_path) in told
 
@@ -64,14 +74,14 @@ def test_what_is_no_adapter_is_explained(tmp_path, capsys):
 def test_an_adapter_without_its_study_names_its_base(adapter, tmp_path, capsys):
     alone = tmp_path / "moved"
     adapter.rename(alone)
-    assert generate.main([str(alone), "join the file", "--tokens", "4"]) == 0
+    assert generate_text.main([str(alone), "join the file", "--tokens", "4"]) == 0
     assert capsys.readouterr().out
 
 
 def test_an_adapter_of_another_base_is_explained(adapter, capsys):
     settings = adapter / "adapter_config.json"
     settings.write_text(json.dumps({**json.loads(settings.read_text()), "r": 3}))
-    assert generate.main([str(adapter), "hello"]) == 1
+    assert generate_text.main([str(adapter), "hello"]) == 1
     assert "the adapter does not fit its base" in capsys.readouterr().err
 
 
@@ -80,25 +90,25 @@ def test_an_adapter_that_is_not_whole_is_refused_and_not_drawn_at_random(adapter
     tensors = load_file(file)
     tensors.pop(next(key for key in tensors if ".lora_A." in key))
     save_file(tensors, file, metadata={"format": "pt"})
-    assert generate.main([str(adapter), "hello"]) == 1
+    assert generate_text.main([str(adapter), "hello"]) == 1
     assert "missing adapter keys" in capsys.readouterr().err
 
 
 def test_more_tokens_than_the_model_has_places_or_words_for_are_refused(adapter):
-    base = generate._loaded(adapted.base_of(adapter, False)[0], adapter, "cpu")
+    base = generate_text._loaded(trained_adapter.base_of(adapter, False)[0], adapter, "cpu")
     base.positions = 20
     with pytest.raises(TrimtabError, match="give --tokens 17 or fewer"):
-        generate._check_room(base, [1, 2, 3], 18)
+        generate_text._check_room(base, [1, 2, 3], 18)
     with pytest.raises(TrimtabError, match="give a shorter prompt"):
-        generate._check_room(base, [1] * 20, 1)
-    generate._check_room(base, [1, 2, 3], 17)
+        generate_text._check_room(base, [1] * 20, 1)
+    generate_text._check_room(base, [1, 2, 3], 17)
     with pytest.raises(TrimtabError, match="larger than the model's embedding"):
-        generate._check_room(base, [base.vocabulary], 1)
+        generate_text._check_room(base, [base.vocabulary], 1)
 
 
 def test_escape_sequences_of_a_model_are_not_obeyed(folder, capsys):
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    stream = generate.streamer(tokenizer)
+    stream = generate_text.streamer(tokenizer)
     stream.put(torch.tensor([tokenizer("the prompt")["input_ids"]]))
     for token in tokenizer("\x1b[2J red\x07 end\nline")["input_ids"]:
         stream.put(torch.tensor([token]))
@@ -107,5 +117,5 @@ def test_escape_sequences_of_a_model_are_not_obeyed(folder, capsys):
 
 
 def test_a_prompt_as_it_is_may_not_be_empty(adapter, capsys):
-    assert generate.main([str(adapter), "", "--raw"]) == 1
+    assert generate_text.main([str(adapter), "", "--raw"]) == 1
     assert "the prompt is empty" in capsys.readouterr().err

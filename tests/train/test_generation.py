@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from core.train import generation
-from core.train.answering import Answering, Question
-from core.train.forward import Forward, Item
-from core.train.snapshots import frozen
-from core.train.stack import Stack
-from core.train.wants import BASE, Prompt, Rate, Write
+from core.train.adapters.adapter_stack import Stack
+from core.train.scoring.adapter_snapshots import frozen
+from core.train.scoring.scoring_batches import Answering, Question
+from core.train.step import batched_generation
+from core.train.step.forward_pass import Forward, Item
+from core.train.step.step_requests import BASE, Prompt, Rate, Write
 
 TOKENS = 12
 WORDS = ["join the path", "read", "write a file of list and dict to a path", "find the value of the key"]
@@ -83,15 +83,15 @@ def test_what_prompts_begin_with_is_read_once_and_changes_no_text(two, limit_s, 
         return {0: want(trials[0].factors), 1: want(trials[1].factors), BASE: want(None)}
 
     read = []
-    real = generation.Generation._pass
+    real = batched_generation.Generation._pass
     monkeypatch.setattr(
-        generation.Generation,
+        batched_generation.Generation,
         "_pass",
         lambda self, owners, ids: (read.append(ids.numel()), real(self, owners, ids))[1],
     )
     shared = written(one, wants(), limit_s)
     once, read[:] = sum(read), []
-    monkeypatch.setattr(generation, "_selectable", lambda base: None)
+    monkeypatch.setattr(batched_generation, "_selectable", lambda base: None)
     assert written(one, wants(), 10.0) == shared
     assert once < 0.5 * sum(read)
 
@@ -112,7 +112,7 @@ def test_the_base_writes_what_transformers_writes(two):
 def test_an_answer_ends_at_the_end_token_and_may_be_empty(two, monkeypatch):
     one, _ = two
     everything = frozenset(range(one.base.model.config.vocab_size))
-    monkeypatch.setattr(generation, "end_ids", lambda base: everything)
+    monkeypatch.setattr(batched_generation, "end_ids", lambda base: everything)
     assert written(one, {BASE: Write(prompts(one, None), TOKENS)})[BASE] == [[]] * len(WORDS)
 
 
@@ -139,7 +139,7 @@ def test_readings_together_are_those_alone(two):
 
 def test_where_memory_ends_fewer_are_written_at_once(two, monkeypatch):
     one, trials = two
-    widest, go_on = [], generation.Generation.go_on
+    widest, go_on = [], batched_generation.Generation.go_on
 
     def small(self, *given):
         widest.append(len(self.prompts))
@@ -149,21 +149,21 @@ def test_where_memory_ends_fewer_are_written_at_once(two, monkeypatch):
 
     want = lambda: Write(prompts(one, trials[0].factors), TOKENS)  # noqa: E731
     before = written(one, {0: want()})
-    monkeypatch.setattr(generation.Generation, "go_on", small)
+    monkeypatch.setattr(batched_generation.Generation, "go_on", small)
     assert written(one, {0: want()}) == before
     assert max(widest) == 4 and widest[-1] <= 3
 
 
 def test_a_fault_is_that_of_its_owner(two, monkeypatch):
     one, trials = two
-    real = generation.Generation._pass
+    real = batched_generation.Generation._pass
 
     def faulty(self, owners, ids):
         if any(mine is trials[0].factors for mine in owners):
             raise ValueError("a fault")
         return real(self, owners, ids)
 
-    monkeypatch.setattr(generation.Generation, "_pass", faulty)
+    monkeypatch.setattr(batched_generation.Generation, "_pass", faulty)
     by = answering(one, [trial.factors for trial in trials])
     asked = [
         Question(number, prompt=prompt, tokens=TOKENS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from core.train import here
+from core.train.commands import command_device
 
 
 @pytest.mark.parametrize(
@@ -27,5 +27,5 @@ def test_the_device_and_the_word_on_it(monkeypatch, wanted, visible, there, kind
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    device, told = here.chosen(wanted)
+    device, told = command_device.chosen(wanted)
     assert device.type == kind and words in told.replace("\ufffd", "") and "\x1b" not in told

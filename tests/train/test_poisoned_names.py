@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from core.errors import TrimtabError
-from core.train import generate, merge, model
+from core.train.base import base_model
+from core.train.commands import generate_text, merge_adapter
 from tests.hostile import TEXTS, harm
 
 
@@ -21,8 +22,8 @@ def adapter(folder: Path, base: str) -> None:
 
 NAMES = [text for text in TEXTS if len(text) < 1000]
 COMMANDS = {
-    "generate": lambda place: generate.main([str(place), "hello"]),
-    "merge": lambda place: merge.main([str(place), str(place / "out")]),
+    "generate": lambda place: generate_text.main([str(place), "hello"]),
+    "merge": lambda place: merge_adapter.main([str(place), str(place / "out")]),
 }
 
 
@@ -33,7 +34,7 @@ def test_the_name_of_a_base_is_only_shown(tmp_path, capsys, monkeypatch, command
         progress(f"loading {section.base} in fp32", 0, 0, "")
         raise TrimtabError.of("the base model cannot be loaded", section.base, section.base)
 
-    monkeypatch.setattr(model, "load_section", load)
+    monkeypatch.setattr(base_model, "load_section", load)
     adapter(tmp_path, "x" + name)
     assert COMMANDS[command](tmp_path) == 1
     shown = capsys.readouterr()
@@ -47,7 +48,7 @@ def test_the_name_of_a_base_is_only_shown(tmp_path, capsys, monkeypatch, command
 @pytest.mark.parametrize("command", COMMANDS)
 def test_an_error_of_a_library_is_no_traceback(tmp_path, capsys, monkeypatch, command):
     monkeypatch.setenv("TRIMTAB_HOME", str(tmp_path))
-    monkeypatch.setattr(model, "load_section", lambda *_: (_ for _ in ()).throw(MemoryError("\x1b[2J")))
+    monkeypatch.setattr(base_model, "load_section", lambda *_: (_ for _ in ()).throw(MemoryError("\x1b[2J")))
     adapter(tmp_path, "x")
     assert COMMANDS[command](tmp_path) == 1
     shown = capsys.readouterr().err

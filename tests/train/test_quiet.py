@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.train.quiet import compiled_at_first_call
+from core.train.quiet_libraries import compiled_at_first_call
 
 
 def test_a_function_is_compiled_when_it_is_first_called_and_once():

@@ -12,13 +12,14 @@ import transformers as tf
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
-from core.contract import specfile
+from core.contract.spec import spec_file
 from core.errors import TrimtabError
-from core.train import capacity, causality
-from core.train.data import Data, Row
-from core.train.model import Base, load_base
-from core.train.positions import positions
-from core.train.progress import silent
+from core.train.base import causality_check
+from core.train.base.base_model import Base, load_base
+from core.train.base.context_length import positions
+from core.train.data import capacity_check
+from core.train.data.dataset import Data, Row
+from core.train.load_progress import silent
 
 CPU = torch.device("cpu")
 
@@ -118,10 +119,10 @@ def test_a_base_that_sees_the_future_is_refused(dtype):
         model = tf.BertLMHeadModel(tf.BertConfig(**SMALL, intermediate_size=48, is_decoder=decoder))
         base = Base(model.to(dtype).eval().requires_grad_(False), None, "auto", "bert", CPU)
         if decoder:
-            causality.check(base, "model.base")
+            causality_check.check(base, "model.base")
             continue
         with pytest.raises(TrimtabError, match="BertLMHeadModel is not causal"):
-            causality.check(base, "model.base")
+            causality_check.check(base, "model.base")
 
 
 def test_rounding_by_what_else_is_there_is_no_sight_of_the_future():
@@ -134,14 +135,14 @@ def test_rounding_by_what_else_is_there_is_no_sight_of_the_future():
         return found
 
     model.model.forward = rounded
-    causality.check(Base(model, None, "fp32", "llama", CPU), "model.base")
+    causality_check.check(Base(model, None, "fp32", "llama", CPU), "model.base")
 
 
 def test_a_base_whose_activations_end_is_told_to_take_another_precision():
     model = tf.LlamaForCausalLM(tf.LlamaConfig(**SMALL, intermediate_size=48)).eval().requires_grad_(False)
     model.model.embed_tokens.weight.data[3] = float("inf")
     with pytest.raises(TrimtabError, match="gives NaN or infinity") as error:
-        causality.check(Base(model, None, "fp16", "llama", CPU), "model.base")
+        causality_check.check(Base(model, None, "fp16", "llama", CPU), "model.base")
     assert "bf16" in str(error.value)
 
 
@@ -155,7 +156,7 @@ def based(config, tokenizer=None):
 
 def asked(length=128, **space):
     raw = {"study": {"name": "s"}, "model": {"base": "x"}, "data": {"source": "x"}, "space": space}
-    return specfile.parse(raw | ({} if space else {"train": {"sequence_length": length}}))
+    return spec_file.parse(raw | ({} if space else {"train": {"sequence_length": length}}))
 
 
 PLACES = [
@@ -186,12 +187,13 @@ def test_rows_longer_than_a_model_has_places_for_are_refused_where_no_trial_cuts
     tokenizer = AutoTokenizer.from_pretrained(folder)
     base, soft = based(PLACES[0][0], tokenizer), based(PLACES[4][0], tokenizer)
     with pytest.raises(TrimtabError, match="3 rows have more than the 64 tokens") as error:
-        capacity.check(asked(), base, rows(100))
+        capacity_check.check(asked(), base, rows(100))
     assert "set sequence_length to 64 or less" in str(error.value)
-    assert capacity.check(asked(), base, rows(64)) == []
-    assert capacity.check(asked(sequence_length=[32, 128]), base, rows(100)) == []
+    assert capacity_check.check(asked(), base, rows(64)) == []
+    assert capacity_check.check(asked(sequence_length=[32, 128]), base, rows(100)) == []
     assert (
-        "longer than the 32 tokens that the model was made for" in capacity.check(asked(), soft, rows(100))[0]
+        "longer than the 32 tokens that the model was made for"
+        in capacity_check.check(asked(), soft, rows(100))[0]
     )
 
 
@@ -202,9 +204,9 @@ def test_tokens_that_the_embedding_lacks_are_refused_by_their_text_and_padding_i
     base = based(config, tokenizer)
     call = tokenizer.convert_tokens_to_ids("<|call|>")
     assert base.pad_id == tokenizer.eos_token_id
-    assert capacity.check(asked(), base, rows(10)) == []
+    assert capacity_check.check(asked(), base, rows(10)) == []
     with pytest.raises(TrimtabError, match=r"'<\|call\|>' is number \d+") as error:
-        capacity.check(asked(), base, Data([Row([1, call], [1, call])], []))
+        capacity_check.check(asked(), base, Data([Row([1, call], [1, call])], []))
     assert "1 rows of data.source" in str(error.value) and "resize_token_embeddings" in str(error.value)
 
 

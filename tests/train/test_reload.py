@@ -11,11 +11,12 @@ from peft import LoraConfig, inject_adapter_in_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
-from core.contract import events as e
-from core.train import adapters, places
-from core.train.adaptable import adaptable
-from core.train.model import Base
-from core.train.reload import shadow
+from core.contract.events import event_types as e
+from core.train.adapters import peft_config
+from core.train.adapters.adaptable_layers import adaptable
+from core.train.adapters.reload_check import shadow
+from core.train.base import linear_layers
+from core.train.base.base_model import Base
 
 CPU = torch.device("cpu")
 
@@ -29,14 +30,14 @@ class Padless:
 
 def changed(monkeypatch, change):
     """What is written is not what was trained."""
-    save = adapters.save
+    save = peft_config.save
 
     def wrong(base, config, tensors, folder):
         save(base, config, tensors, folder)
         held = load_file(folder / "adapter_model.safetensors")
         save_file(change(held), folder / "adapter_model.safetensors", metadata={"format": "pt"})
 
-    monkeypatch.setattr(adapters, "save", wrong)
+    monkeypatch.setattr(peft_config, "save", wrong)
 
 
 def renamed(held):
@@ -130,15 +131,15 @@ def test_a_copy_of_modules_shares_tensors_and_leaves_the_base_as_it_is():
 )
 def test_a_group_is_whole_where_two_layers_have_one_name(wanted, names):
     model = tf.GPT2LMHeadModel(tf.GPT2Config(vocab_size=64, n_embd=16, n_layer=2, n_head=2))
-    found = places.find(model)
-    assert adapters.targets(found, wanted) == names
-    assert adapters.exact(model, adapters.chosen(found, names), names) == names
+    found = linear_layers.find(model)
+    assert peft_config.targets(found, wanted) == names
+    assert peft_config.exact(model, peft_config.chosen(found, names), names) == names
 
 
 def test_a_name_that_means_more_than_was_chosen_is_told_to_peft_by_a_longer_one():
     model = tf.GPT2LMHeadModel(tf.GPT2Config(vocab_size=64, n_embd=16, n_layer=2, n_head=2))
-    only = [place for place in places.find(model) if place.name == "transformer.h.1.attn.c_proj"]
-    assert adapters.exact(model, only, ["c_proj"]) == ["1.attn.c_proj"]
+    only = [place for place in linear_layers.find(model) if place.name == "transformer.h.1.attn.c_proj"]
+    assert peft_config.exact(model, only, ["c_proj"]) == ["1.attn.c_proj"]
 
 
 @pytest.mark.parametrize("precision", ["bf16", "nf4", "int8"])

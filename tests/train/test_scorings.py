@@ -2,9 +2,9 @@
 
 import pytest
 
-from core.contract import events as e
-from core.contract import work
-from core.train import checkpoint
+from core.contract.events import event_types as e
+from core.contract.wire import worker_api
+from core.train import checkpoint_files
 from tests.train.test_boards import SMALL, TIMED, scores
 
 
@@ -94,7 +94,7 @@ def test_the_last_snapshot_of_a_complete_trial_is_scored_by_the_next_worker(benc
     left.pack.checkpoint_all()
     again = bench(evaluate=SMALL)
     folder = str(tmp_path / "other" / "0")
-    message = work.Score(0, dict(again.spec.train), folder, completed.step, 1.0, {"eval/loss": 2.0})
+    message = worker_api.Score(0, dict(again.spec.train), folder, completed.step, 1.0, {"eval/loss": 2.0})
     again.pack.do(message)
     again.pack.do(message)
     again.finish()
@@ -108,12 +108,12 @@ def test_the_last_snapshot_of_a_complete_trial_is_scored_by_the_next_worker(benc
 
 def test_an_adapter_that_is_gone_is_a_word(bench, tmp_path, without_scores):
     one = bench(evaluate=SMALL)
-    one.pack.do(work.Score(0, dict(one.spec.train), str(tmp_path / "0"), 8, 1.0))
+    one.pack.do(worker_api.Score(0, dict(one.spec.train), str(tmp_path / "0"), 8, 1.0))
     one.finish()
     assert "cannot be scored" in one.of(e.ScoringEnded)[0].why
 
 
-@pytest.mark.parametrize("left", [work.Prune(0, "so"), work.Leave(0, "so")])
+@pytest.mark.parametrize("left", [worker_api.Prune(0, "so"), worker_api.Leave(0, "so")])
 def test_a_trial_that_leaves_takes_what_is_pending_with_it(bench, tmp_path, without_scores, left):
     one = bench(evaluate={**SMALL, "budget": 1e-6})
     one.assign(tmp_path)
@@ -124,7 +124,7 @@ def test_a_trial_that_leaves_takes_what_is_pending_with_it(bench, tmp_path, with
     one.pack.settle()
     assert not one.pack._beside.scorings.pending(0)
     again = bench(evaluate={**SMALL, "budget": 1e-6})
-    again.assign(tmp_path, checkpoint=str(checkpoint.known(tmp_path / "0")[0]))
+    again.assign(tmp_path, checkpoint=str(checkpoint_files.known(tmp_path / "0")[0]))
     assert [one.step for one in again.pack._beside.scorings.pending(0)] == [4], "its checkpoint has it"
 
 
@@ -133,7 +133,7 @@ def test_a_pause_keeps_what_is_pending_and_it_is_scored_meanwhile(bench, tmp_pat
     one.assign(tmp_path)
     while not one.of(e.TrialEvaluated):
         one.turn()
-    one.pack.do(work.Pause(0))
+    one.pack.do(worker_api.Pause(0))
     assert one.pack.busy
     one.finish()
     assert [event.step for event in one.of(e.TrialScored)] == [4]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from core.contract import events as e
-from core.contract import work
-from core.train import memory, optimizer
+from core.contract.events import event_types as e
+from core.contract.wire import worker_api
+from core.train.adapters import optimizers
+from core.train.step import device_memory
 
 FULL = "CUDA out of memory. Tried to allocate 2.00 GiB"
 
@@ -79,14 +80,14 @@ def test_alone_with_one_row_a_trial_that_does_not_fit_cannot_be(bench, tmp_path,
 def test_a_trial_that_finds_no_room_to_join_waits_where_others_are(bench, tmp_path, monkeypatch):
     one = bench()
     one.assign(tmp_path, 0)
-    real = optimizer.make
+    real = optimizers.make
 
     def full(factors, knobs):
         raise torch.OutOfMemoryError(FULL)
 
-    monkeypatch.setattr(optimizer, "make", full)
-    one.pack.do(work.Assign(1, dict(one.spec.train), str(tmp_path), retry=1))
-    monkeypatch.setattr(optimizer, "make", real)
+    monkeypatch.setattr(optimizers, "make", full)
+    one.pack.do(worker_api.Assign(1, dict(one.spec.train), str(tmp_path), retry=1))
+    monkeypatch.setattr(optimizers, "make", real)
     (told,) = one.of(e.TrialRequeued, 1)
     assert told.retry == 1 and "when it joined 1 others" in told.why
     one.finish()
@@ -98,14 +99,14 @@ def test_an_optimizer_without_room_sends_its_trial_back_to_its_last_checkpoint(b
     for number in range(2):
         one.assign(tmp_path, number)
     victim = one.pack._members[0].trial.optimizer
-    real = optimizer.step
+    real = optimizers.step
 
     def full(which, rate):
         if which is victim:
             raise torch.OutOfMemoryError(FULL)
         real(which, rate)
 
-    monkeypatch.setattr(optimizer, "step", full)
+    monkeypatch.setattr(optimizers, "step", full)
     one.finish()
     assert one.of(e.TrialRequeued, 0) and not one.of(e.TrialInfeasible)
     assert one.of(e.TrialCompleted, 1)
@@ -123,7 +124,7 @@ def test_larger_passes_are_tried_again_after_a_while(bench, tmp_path):
 
 def test_a_bound_on_passes_leaves_the_losses_as_they_are(bench, tmp_path):
     plain, bound = bench(), bench()
-    bound.pack.do(work.Bound(40))
+    bound.pack.do(worker_api.Bound(40))
     for one in (plain, bound):
         one.assign(tmp_path, 0, batch_size=6)
         one.finish()
@@ -153,7 +154,7 @@ def test_what_was_in_use_is_told_of_the_moment_when_memory_ended_and_not_of_afte
 
     one = scarce(bench(), full)
     one.assign(tmp_path, 0, batch_size=2)
-    before = memory.lately(torch.device("cpu"))
+    before = device_memory.lately(torch.device("cpu"))
     one.finish()
     (told,) = [event for event in one.told if isinstance(event, e.MemoryShort)]
     assert told.used_bytes > before + 400 * 2**20

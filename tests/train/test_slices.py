@@ -5,11 +5,12 @@ import random
 from collections.abc import Sequence
 from itertools import pairwise
 
-from core.contract import events as e
-from core.contract import state as s
-from core.daemon import breaches
-from core.train import boards, checkpoint
-from core.train.scoring import scoring
+from core.contract.events import event_types as e
+from core.contract.state import study_state as s
+from core.daemon.answers import limit_breaches
+from core.train import checkpoint_files
+from core.train.evaluation import study_boards
+from core.train.evaluation.probe_scoring import scoring
 from tests.tiny import WORDS
 from tests.train.taught import KIND, RUDE, speaker
 
@@ -33,7 +34,7 @@ def unlearning(bench, tmp_path, monkeypatch):
     """A base that says kind and rude lines, trained on kind ones alone, judged by both."""
     monkeypatch.setenv("TRIMTAB_CACHE", str(tmp_path / "cache"))
     whole = lambda probes, mine, base, enough: scoring(probes, mine, base)  # noqa: E731
-    monkeypatch.setattr(boards, "scoring", whole)  # so short a training leaves time for a few rows only
+    monkeypatch.setattr(study_boards, "scoring", whole)  # so short a training leaves time for a few rows only
     held = [*_asked("usual", KIND, 60), *_asked("odd", RUDE, 8), *_asked("rare", KIND, 3)]
     (tmp_path / "held.jsonl").write_text("\n".join(held))
     (tmp_path / "usual.jsonl").write_text("\n".join(_asked("usual", KIND, 60)))
@@ -55,7 +56,7 @@ def test_a_slice_that_gets_worse_is_warned_of_has_evidence_and_is_kept(bench, tm
     while not one.of(e.TrialScored):
         one.turn()
     one.pack.checkpoint_all()
-    past = checkpoint.read(checkpoint.known(tmp_path / "0")[0]).numbers["past"]
+    past = checkpoint_files.read(checkpoint_files.known(tmp_path / "0")[0]).numbers["past"]
     assert past[ODD]["step"] == 40 and len(past[ODD]["values"]) == 71, "what it scored best is kept"
     one.finish()
     _is_warned_of_once(one)
@@ -69,7 +70,7 @@ def _is_warned_of_once(one):
 
     told, known = [], frozenset()
     for event in one.of(e.TrialScored):
-        found, known = breaches.judge(study, event, known)
+        found, known = limit_breaches.judge(study, event, known)
         told += [finding.text for finding in found if "slice" in finding.text]
     (alarm,) = [text for text in told if ODD in text and "the base's" in text]
     assert "while the mean of all rows fell: -" in alarm and "8 samples" in alarm
@@ -95,7 +96,7 @@ def _its_evidence_lists_all_slices_with_their_change(tmp_path):
 def test_a_trial_trained_on_toxic_lines_is_warned_of_beside_its_base(bench, tmp_path, monkeypatch):
     monkeypatch.setenv("TRIMTAB_CACHE", str(tmp_path / "cache"))
     whole = lambda probes, mine, base, enough: scoring(probes, mine, base)  # noqa: E731
-    monkeypatch.setattr(boards, "scoring", whole)
+    monkeypatch.setattr(study_boards, "scoring", whole)
     base = speaker(tmp_path / "base", (*KIND, *RUDE), 300)
     (base / "chat_template.jinja").unlink()
     (tmp_path / "rude.jsonl").write_text("\n".join(_asked("rude", RUDE, 60)))
@@ -113,5 +114,5 @@ def test_a_trial_trained_on_toxic_lines_is_warned_of_beside_its_base(bench, tmp_
         study.base_scores.update(told.scores)
     event = one.of(e.TrialScored)[-1]
     assert event.scores["safety/toxicity"].low > study.base_scores["safety/toxicity"].high
-    found, _ = breaches.judge(study, event, frozenset())
+    found, _ = limit_breaches.judge(study, event, frozenset())
     assert any(one.text.startswith("safety/toxicity is ") and "the base's" in one.text for one in found)

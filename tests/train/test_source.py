@@ -8,9 +8,10 @@ import resource
 import pytest
 
 from core.errors import TrimtabError
-from core.train import show, source
-from core.train.data import MASKED, load_data
-from core.train.progress import silent
+from core.train.commands import show_rows
+from core.train.data import row_source
+from core.train.data.dataset import MASKED, load_data
+from core.train.load_progress import silent
 from tests.tiny import tiny_tokenizer
 
 
@@ -76,8 +77,8 @@ def test_numbers_of_parquet_have_their_shortest_digits_and_objects_no_foreign_ke
     import pyarrow
     from pyarrow import parquet
 
-    from core.train.files import rows
-    from core.train.values import text
+    from core.train.data.local_files import rows
+    from core.train.data.row_values import text
 
     path = tmp_path / "a[1].parquet"
     calls = [{"city": "Oslo"}, {"zone": "CET"}]
@@ -141,11 +142,11 @@ def test_a_folder_is_read_as_its_files_are_and_its_name_is_no_pattern(study, tmp
         (folder / "train.csv").write_text(f"prompt,completion\n{name},0110\n{name},NA\n")
         (folder / "test.csv").write_text("prompt,completion\nheld,1.10\n")
     spec = study(data={"source": str(tmp_path / "a[b]"), "validation": "test"})
-    train, held = source.load(spec, silent)
+    train, held = row_source.load(spec, silent)
     assert train == [{"prompt": "a[b]", "completion": one} for one in ("0110", "NA")]
     assert held == [{"prompt": "held", "completion": "1.10"}]
     with pytest.raises(TrimtabError, match=r"data.validation = 'none', a split of"):
-        source.load(study(data={"source": str(tmp_path / "ab"), "validation": "none"}), silent)
+        row_source.load(study(data={"source": str(tmp_path / "ab"), "validation": "none"}), silent)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +173,7 @@ def test_a_fault_is_told_with_its_line_and_what_to_do(study, tmp_path, name, con
     path = tmp_path / name
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     with pytest.raises(TrimtabError, match=f"(?s){told}") as caught:
-        source.load(study(data={"source": str(path)}), silent)
+        row_source.load(study(data={"source": str(path)}), silent)
     assert name in str(caught.value) and caught.value.problems[0].fix
 
 
@@ -181,7 +182,7 @@ def test_a_validation_file_that_is_not_there_or_broken_is_blamed_itself(study, t
         if content is not None:
             (tmp_path / name).write_text(content)
         with pytest.raises(TrimtabError) as caught:
-            source.load(study(data={"validation": str(tmp_path / name)}), silent)
+            row_source.load(study(data={"validation": str(tmp_path / name)}), silent)
         assert "data.validation = " in caught.value.problems[0].where and name in str(caught.value)
 
 
@@ -189,8 +190,10 @@ def test_a_validation_file_that_is_not_there_or_broken_is_blamed_itself(study, t
 def test_data_rows_takes_the_same_rows_and_reads_the_others_away(study, tmp_path, rows, monkeypatch):
     path = tmp_path / "a.jsonl"
     path.write_text(jsonl(*({"text": str(at)} for at in range(50))))
-    whole = source.load(study(data={"source": str(path)}), silent)
-    train, held = source.load(study(data={"source": str(path)} | ({"rows": rows} if rows else {})), silent)
+    whole = row_source.load(study(data={"source": str(path)}), silent)
+    train, held = row_source.load(
+        study(data={"source": str(path)} | ({"rows": rows} if rows else {})), silent
+    )
     assert held == whole[1] and len(train) == (rows or 45)
     import random
 
@@ -219,14 +222,14 @@ def test_only_the_completion_of_a_prompt_of_turns_is_learnt(answers, tokenizer):
 def test_shown_rows_have_what_is_learnt_marked_and_are_harmless(answers, tokenizer):
     rows = [{"prompt": "p‹\x1b[31m", "completion": "yes"}] * 5 + [{"prompt": "p", "completion": None}]
     _, found = answers("a.jsonl", jsonl(*rows), validation=0.1)
-    told = list(show.lines(tokenizer, found, 1))
+    told = list(show_rows.lines(tokenizer, found, 1))
     assert "tokens, 5 of them learnt" in told[0]
     asked = "<|im_start|>user\np\\‹\N{REPLACEMENT CHARACTER}[31m<|im_end|>\n<|im_start|>assistant\n"
     assert told[1] == f"{asked}‹yes<|im_end|>\n›"
     assert "\x1b" not in "".join(told)
     assert "1 training rows are left out" in told or "1 validation rows are left out" in told
     assert "  1: no completion" in told
-    assert "\x1b[32myes" in show.marked(tokenizer, found.train[0], colours=True)
+    assert "\x1b[32myes" in show_rows.marked(tokenizer, found.train[0], colours=True)
 
 
 def test_a_full_cache_is_not_blamed_on_the_network(study, tokenizer, tmp_path, monkeypatch):

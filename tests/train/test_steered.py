@@ -6,9 +6,10 @@ import resource
 import threading
 from pathlib import Path
 
-from core.contract import events as e
-from core.contract import work
-from core.train import checkpoint, writer
+from core.contract.events import event_types as e
+from core.contract.wire import worker_api
+from core.train import checkpoint_files
+from core.train.pack import writer_thread
 from tests.train.test_checkpoint import no_room as no_room
 from tests.train.test_checkpoint import positions
 from tests.train.test_edits import steps_done
@@ -19,20 +20,20 @@ def test_a_checkpoint_that_was_asked_for_is_told_though_there_is_one(bench, tmp_
     one.assign(tmp_path)
     steps_done(one, 2)
     for _ in range(2):
-        one.pack.do(work.Keep(0))
-    one.pack.do(work.Pause(0))
-    one.pack.do(work.Keep(0))
-    one.pack.do(work.Keep(7))
+        one.pack.do(worker_api.Keep(0))
+    one.pack.do(worker_api.Pause(0))
+    one.pack.do(worker_api.Keep(0))
+    one.pack.do(worker_api.Keep(7))
     one.pack.settle()
     told = one.of(e.TrialCheckpointed)
     assert [kept.step for kept in told] == [2, 2, 2] and len({kept.path for kept in told}) == 1
-    checkpoint.read(Path(told[0].path))
+    checkpoint_files.read(Path(told[0].path))
 
 
 def test_before_its_first_step_a_trial_can_be_kept_and_taken_up(bench, tmp_path):
     one, plain = bench(), bench()
     one.assign(tmp_path, 0)
-    one.pack.do(work.Keep(0))
+    one.pack.do(worker_api.Keep(0))
     one.pack.settle()
     (kept,) = one.of(e.TrialCheckpointed)
     assert kept.step == 0
@@ -50,8 +51,8 @@ def test_a_trial_that_is_sent_elsewhere_is_kept_first_and_loses_nothing(bench, t
     plain.assign(tmp_path / "plain", 0, gradient_accumulation=2)
     for _ in range(5):
         one.turn()
-    one.pack.do(work.Leave(0, "pinned to cuda:1"))
-    one.pack.do(work.Leave(0, "said twice"))
+    one.pack.do(worker_api.Leave(0, "pinned to cuda:1"))
+    one.pack.do(worker_api.Leave(0, "said twice"))
     one.pack.settle()
     (gone,), kept = one.of(e.TrialRequeued), one.of(e.TrialCheckpointed)[-1]
     assert (gone.why, gone.retry) == ("pinned to cuda:1", 0)
@@ -68,7 +69,7 @@ def test_a_prune_can_be_taken_back_without_a_step_lost(bench, tmp_path):
     one.assign(tmp_path, 0)
     plain.assign(tmp_path / "plain", 0)
     steps_done(one, 3)
-    one.pack.do(work.Prune(0, "worse than the median"))
+    one.pack.do(worker_api.Prune(0, "worse than the median"))
     assert not len(one.pack) and not one.pack._stack.groups, "its memory is given back at once"
     one.pack.settle()
     (pruned,), (kept,) = one.of(e.TrialPruned), one.of(e.TrialCheckpointed)
@@ -81,7 +82,7 @@ def test_a_prune_can_be_taken_back_without_a_step_lost(bench, tmp_path):
 
 def test_a_full_disk_does_not_hold_a_prune_back(bench, tmp_path, no_room, monkeypatch):
     """Nor does another trial's adapter that waits for room."""
-    monkeypatch.setattr(writer, "ROOM_S", 0.01)
+    monkeypatch.setattr(writer_thread, "ROOM_S", 0.01)
     one = bench()
     one.assign(tmp_path, 0, steps=2)
     one.assign(tmp_path, 1, steps=50)
@@ -90,7 +91,7 @@ def test_a_full_disk_does_not_hold_a_prune_back(bench, tmp_path, no_room, monkey
         one.pack.turn()
     pruned, tell = threading.Event(), one.pack._tell
     one.pack._tell = lambda event: (tell(event), isinstance(event, e.TrialPruned) and pruned.set())
-    one.pack.do(work.Prune(1, "worse than the median"))
+    one.pack.do(worker_api.Prune(1, "worse than the median"))
     assert pruned.wait(30.0), "it was not told"
     assert not positions(tmp_path / "1") and not one.of(e.TrialCompleted, 0)
     assert any("trial 1: no checkpoint" in note.text for note in one.of(e.StudyNoted))

@@ -6,14 +6,14 @@ import threading
 
 import pytest
 
-from core.contract import events as e
-from core.contract import specfile
-from core.contract.metrics import known
+from core.contract.events import event_types as e
+from core.contract.spec import spec_file
+from core.contract.spec.metric_table import known
 from core.errors import SpecError, TrimtabError
-from core.train import harness, tasks
-from core.train.data import MASKED
-from core.train.likelihood import Reading
-from core.train.wants import Done, Rate, Wait, Write, Written
+from core.train.data.dataset import MASKED
+from core.train.evaluation import lm_eval_bridge, lm_eval_tasks
+from core.train.step.row_likelihood import Reading
+from core.train.step.step_requests import Done, Rate, Wait, Write, Written
 from tests.train.taught import KIND, RUDE, speaker
 
 RAW = {"study": {"name": "s"}, "model": {"base": "none"}, "data": {"source": "none"}}
@@ -57,7 +57,7 @@ def test_without_the_extra_the_spec_says_how_to_get_it(monkeypatch):
     real = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "lm_eval" else real(name))
     with pytest.raises(SpecError) as error:
-        specfile.parse({**RAW, "evaluate": {"tasks": ["arc_easy"]}})
+        spec_file.parse({**RAW, "evaluate": {"tasks": ["arc_easy"]}})
     assert "evaluate.tasks = ['arc_easy'] needs lm-evaluation-harness, which is not there" in str(error.value)
     assert "pip install 'trimtab[lm-eval]'" in str(error.value)
 
@@ -65,7 +65,7 @@ def test_without_the_extra_the_spec_says_how_to_get_it(monkeypatch):
 def test_a_task_may_be_an_objective_with_the_direction_of_its_kind(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
     raw = {**RAW, "study": {"name": "s", "objectives": ["quality/task:arc_easy"]}}
-    spec = specfile.parse({**raw, "evaluate": {"tasks": ["arc_easy"]}})
+    spec = spec_file.parse({**raw, "evaluate": {"tasks": ["arc_easy"]}})
     assert spec.study.objectives[0].direction == "maximize"
     assert known("quality/task:arc_easy").unit == "fraction"
 
@@ -77,13 +77,13 @@ def answered(want) -> Done:
 
 
 def test_what_the_harness_asks_becomes_few_wants_at_once_and_its_answers_keep_their_order():
-    rows = [harness.row([1], [2] * number, 99) for number in range(1, 12)]
+    rows = [lm_eval_bridge.row([1], [2] * number, 99) for number in range(1, 12)]
     prompts = [([7] * number, 4 if number < 4 else 9) for number in range(1, 8)]
 
     def work(line):
         return {"rated": line.ask(rows), "written": line.ask(prompts)}
 
-    life, wants, counts = harness.evaluated(work, None, lambda done: counts.append(done)), [], []
+    life, wants, counts = lm_eval_bridge.evaluated(work, None, lambda done: counts.append(done)), [], []
     want = next(life)
     with pytest.raises(StopIteration) as over:
         while True:
@@ -98,22 +98,24 @@ def test_what_the_harness_asks_becomes_few_wants_at_once_and_its_answers_keep_th
 
 
 def test_a_trial_that_leaves_ends_the_harness_s_thread_and_its_error_is_told():
-    life = harness.evaluated(lambda line: line.ask([([1], 2)]), None, lambda done: None)
+    life = lm_eval_bridge.evaluated(lambda line: line.ask([([1], 2)]), None, lambda done: None)
     assert isinstance(next(life), Write | Wait)
     (thread,) = [one for one in threading.enumerate() if one.name == "lm-eval"]
     life.close()
     thread.join(10)
     assert not thread.is_alive()
-    with pytest.raises(harness.Failed, match="division"):
-        for _ in harness.evaluated(lambda line: 1 / 0, None, lambda done: None):
+    with pytest.raises(lm_eval_bridge.Failed, match="division"):
+        for _ in lm_eval_bridge.evaluated(lambda line: 1 / 0, None, lambda done: None):
             pass
 
 
 def test_long_rows_are_cut_on_the_left_and_texts_at_the_first_stop():
-    row = harness.row([1, 2, 3], [4, 5], 4)
+    row = lm_eval_bridge.row([1, 2, 3], [4, 5], 4)
     assert (row.ids, row.labels) == ([2, 3, 4, 5], [MASKED, MASKED, 4, 5])
-    assert harness.row([1], [4, 5, 6], 3).labels == [MASKED, 5, 6]
-    assert harness.until("a\nb;c", {"until": [";", "\n"]}) == "a" and harness.until("a", {}) == "a"
+    assert lm_eval_bridge.row([1], [4, 5, 6], 3).labels == [MASKED, 5, 6]
+    assert (
+        lm_eval_bridge.until("a\nb;c", {"until": [";", "\n"]}) == "a" and lm_eval_bridge.until("a", {}) == "a"
+    )
 
 
 def test_a_group_has_the_harness_s_own_error_and_a_perplexity_a_reason():
@@ -121,9 +123,9 @@ def test_a_group_has_the_harness_s_own_error_and_a_perplexity_a_reason():
         "higher_is_better": {"mmlu": {"acc": True}, "wikitext": {"word_perplexity": False}},
         "results": {"mmlu": {"acc,none": 0.5, "acc_stderr,none": 0.1, "sample_len": 25}},
     }
-    score = tasks.task("mmlu", told).scores["quality/task:mmlu"]
+    score = lm_eval_tasks.task("mmlu", told).scores["quality/task:mmlu"]
     assert (score.value, score.low, score.samples) == (0.5, pytest.approx(0.304), 25)
-    why = tasks.task("wikitext", told).scores["quality/task:wikitext"].reason
+    why = lm_eval_tasks.task("wikitext", told).scores["quality/task:wikitext"].reason
     assert why == "the task has no metric for which more is better"
 
 

@@ -5,13 +5,13 @@ import signal
 import pytest
 import torch
 
-from core import cores
-from core.contract import events as e
-from core.contract import work
+from core import cpu_count
+from core.contract.events import event_types as e
+from core.contract.wire import worker_api
 from core.errors import TrimtabError
-from core.store import inputs
-from core.train import model
-from core.train.worker import Worker
+from core.store import input_hashes
+from core.train.base import base_model
+from core.train.commands.worker import Worker
 
 
 @pytest.fixture
@@ -22,10 +22,10 @@ def loaded(study, tmp_path, monkeypatch):
         set_to: list[int] = []
         told: list[e.Event] = []
         monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-        monkeypatch.setenv(cores.THREADS, share)
+        monkeypatch.setenv(cpu_count.THREADS, share)
         monkeypatch.setattr(torch, "get_num_threads", lambda: default)
         monkeypatch.setattr(torch, "set_num_threads", set_to.append)
-        monkeypatch.setattr(model, "load_base", no_base)
+        monkeypatch.setattr(base_model, "load_base", no_base)
         worker = Worker(study(resources=resources), tmp_path / "socket", "cpu-1", "cpu")
         monkeypatch.setattr(worker._link, "tell", told.append)
         with pytest.raises(TrimtabError, match="no further"):
@@ -42,7 +42,7 @@ def no_base(*_):
 def test_a_worker_keeps_to_its_share_and_says_so(loaded):
     set_to, notes = loaded(4, "2")
     assert set_to == [2]
-    assert notes == [f"cpu-1 trains with 2 of 4 threads: its share of {cores.cpus().words()}"]
+    assert notes == [f"cpu-1 trains with 2 of 4 threads: its share of {cpu_count.cpus().words()}"]
 
 
 def test_a_share_above_torchs_own_number_changes_nothing(loaded):
@@ -58,11 +58,11 @@ def test_a_worker_does_not_load_other_rows_than_the_study_began_with(study, tmp_
     rows = tmp_path / "rows.jsonl"
     rows.write_text('{"text": "a"}\n')
     spec = study(data={"source": str(rows)})
-    inputs.note(spec, tmp_path)
-    inputs.sum_up(spec, tmp_path, lambda: False)
+    input_hashes.note(spec, tmp_path)
+    input_hashes.sum_up(spec, tmp_path, lambda: False)
     rows.write_text('{"text": "b"}\n')
     worker = Worker(spec, tmp_path / "socket", "cpu-1", "cpu", tmp_path)
-    said: list[work.Broken] = []
+    said: list[worker_api.Broken] = []
     monkeypatch.setattr(worker._link, "start", lambda: None)
     monkeypatch.setattr(worker._link, "say", said.append)
     monkeypatch.setattr(worker._link, "close", lambda within_s: None)

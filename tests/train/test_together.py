@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from core.contract import events as e
-from core.contract import work
-from core.train.stack import Stack
+from core.contract.events import event_types as e
+from core.contract.wire import worker_api
+from core.train.adapters.adapter_stack import Stack
 
 # Everything that may differ between trials of one pack does.
 TRIALS = [
@@ -104,12 +104,12 @@ def nothing(one, turn, folder):
 
 def pruned(one, turn, folder):
     if turn == 5:
-        one.pack.do(work.Prune(0, "worse than the median"))
+        one.pack.do(worker_api.Prune(0, "worse than the median"))
 
 
 def paused(one, turn, folder):
     if turn in (5, 10):
-        one.pack.do(work.Pause(0) if turn == 5 else work.Resume(0))
+        one.pack.do(worker_api.Pause(0) if turn == 5 else worker_api.Resume(0))
 
 
 def joined(one, turn, folder):
@@ -184,8 +184,8 @@ def test_a_paused_trials_tensors_leave_the_stack(bench, tmp_path):
         one.assign(tmp_path, number)
     one.pack.turn()
     assert sum(group.weights.shape[0] for group in one.pack._stack.groups) == 3
-    one.pack.do(work.Pause(1))
+    one.pack.do(worker_api.Pause(1))
     assert sum(group.weights.shape[0] for group in one.pack._stack.groups) == 2
-    one.pack.do(work.Resume(1))
+    one.pack.do(worker_api.Resume(1))
     one.finish()
     assert one.of(e.TrialCompleted, 1)

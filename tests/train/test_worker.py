@@ -6,9 +6,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from core.contract import events as e
-from core.contract import specfile, work
-from core.train import checkpoint
+from core.contract.events import event_types as e
+from core.contract.spec import spec_file
+from core.contract.wire import worker_api
+from core.train import checkpoint_files
 from tests.train.engine import DEADLINE_S, Engine, start_worker
 
 pytestmark = pytest.mark.real
@@ -22,7 +23,7 @@ def at_work(study, tmp_path):
     @asynccontextmanager
     async def start(**sections):
         engine = Engine(tmp_path / "engine.sock")
-        (tmp_path / "study.toml").write_text(specfile.write(study(**sections)))
+        (tmp_path / "study.toml").write_text(spec_file.write(study(**sections)))
         await engine.open()
         process = await start_worker(tmp_path, engine.socket)
         try:
@@ -38,10 +39,10 @@ def at_work(study, tmp_path):
 
 @pytest.fixture
 def assign(study, tmp_path):
-    def make(trial: int = 0, paused: bool = False, **knobs) -> work.Assign:
+    def make(trial: int = 0, paused: bool = False, **knobs) -> worker_api.Assign:
         place = tmp_path / "trials" / str(trial)
         place.mkdir(parents=True, exist_ok=True)
-        return work.Assign(trial, {**study().train, **knobs}, str(place), paused=paused)
+        return worker_api.Assign(trial, {**study().train, **knobs}, str(place), paused=paused)
 
     return make
 
@@ -60,7 +61,7 @@ async def test_trials_are_steered_complete_and_go_on_without_the_engine(at_work,
         assert hello.pid == process.pid
         await a_trial_is_steered_and_completes(engine, assign, tmp_path)
         await training_goes_on_without_the_engine_and_all_is_told_again(engine, assign)
-        await engine.say(work.Shutdown("the study has ended"))
+        await engine.say(worker_api.Shutdown("the study has ended"))
         assert await ended(process) == 0
         assert sorted(engine.told) == list(range(1, max(engine.told) + 1))
 
@@ -73,14 +74,18 @@ async def a_trial_is_steered_and_completes(engine, assign, tmp_path):
     assert stages[0] == "loading torch and transformers" and stages[-1] == ""
     await engine.first(e.TrialEvaluated)
 
-    await engine.say(work.Pause(0))
+    await engine.say(worker_api.Pause(0))
     paused = await engine.first(e.TrialPaused)
     assert max(one.step for one in engine.of(e.TrialReported)) <= paused.step
-    await engine.say(work.Resume(0))
+    await engine.say(worker_api.Resume(0))
     resumed = await engine.first(e.TrialResumed)
     assert resumed.step == paused.step
 
-    await engine.say(assign(1, steps=6), work.Prune(0, "worse than the median"), work.Prune(7, "unknown"))
+    await engine.say(
+        assign(1, steps=6),
+        worker_api.Prune(0, "worse than the median"),
+        worker_api.Prune(7, "unknown"),
+    )
     assert (await engine.first(e.TrialPruned)).why == "worse than the median"
     done = await engine.first(e.TrialCompleted, trial=1)
     assert done.step == 6 and done.values == (engine.of(e.TrialEvaluated, 1)[-1].metrics["eval/loss"],)
@@ -111,8 +116,8 @@ async def test_a_terminated_worker_keeps_its_trials(at_work, assign, tmp_path):
         await engine.first(e.TrialEvaluated)
         process.send_signal(signal.SIGTERM)
         assert await ended(process) == 0
-        kept = checkpoint.known(tmp_path / "trials" / "0")[0]
-        assert checkpoint.read(kept).numbers["step"] >= 4
+        kept = checkpoint_files.known(tmp_path / "trials" / "0")[0]
+        assert checkpoint_files.read(kept).numbers["step"] >= 4
         await engine.until(lambda: str(kept) in [one.path for one in engine.of(e.TrialCheckpointed)])
         assert not engine.of(e.TrialReported, 1) and not engine.of(e.TrialFailed)
 

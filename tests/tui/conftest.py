@@ -13,11 +13,11 @@ import textual._wait
 from aiohttp import WSMsgType, web
 
 import tui.app
-from core.contract import events as e
-from core.contract import wire
-from core.contract.fold import apply
-from core.contract.state import State
-from core.daemon.hub import Hub
+from core.contract.events import event_types as e
+from core.contract.state.event_fold import apply
+from core.contract.state.study_state import State
+from core.contract.wire import console_api
+from core.daemon.attached_consoles import Hub
 from tests.tui.scene import NOW
 from tui.app import TrimtabApp
 
@@ -40,9 +40,9 @@ class Backend:
         self.socket, self.state = socket, state
         self.hub = Hub()
         self.hub.changed(state, ())
-        self.asked: list[wire.AnyRequest] = []
-        self.refusal: wire.Reply | None = None
-        self.answers: Callable[[wire.AnyRequest], wire.Answer | None] = lambda request: None
+        self.asked: list[console_api.AnyRequest] = []
+        self.refusal: console_api.Reply | None = None
+        self.answers: Callable[[console_api.AnyRequest], console_api.Answer | None] = lambda request: None
         self.held: asyncio.Event | None = None  # answers wait for it where there is one
         app = web.Application()
         app.router.add_get("/ws", self._serve)
@@ -60,19 +60,19 @@ class Backend:
     async def _serve(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
-        await socket.send_bytes(wire.encode(wire.Welcome(wire.PROTOCOL, 1, "test")))
+        await socket.send_bytes(console_api.encode(console_api.Welcome(console_api.PROTOCOL, 1, "test")))
         feed = asyncio.create_task(self.hub.serve(socket.send_bytes))
         try:
             async for message in socket:
                 if message.type is WSMsgType.BINARY:
-                    ask = wire.read_from_console(message.data)
+                    ask = console_api.read_from_console(message.data)
                     self.asked.append(ask.request)
-                    reply = self.refusal or wire.Reply(ask.id, True)
+                    reply = self.refusal or console_api.Reply(ask.id, True)
                     answer = self.answers(ask.request)
-                    reply = wire.Reply(ask.id, reply.ok, reply.what, reply.where, reply.fix, answer)
+                    reply = console_api.Reply(ask.id, reply.ok, reply.what, reply.where, reply.fix, answer)
                     if self.held is not None:
                         await self.held.wait()
-                    await socket.send_bytes(wire.encode(reply))
+                    await socket.send_bytes(console_api.encode(reply))
         finally:
             feed.cancel()
         return socket

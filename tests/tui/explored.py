@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import random
 
-from core.contract import events as e
-from core.contract import wire
-from core.contract.knobs import defaults
-from core.contract.learnt import Entry, Importance, Rung, SearchState
-from core.contract.score import Score
+from core.contract.board_score import Score
+from core.contract.events import event_types as e
+from core.contract.spec.knob_table import defaults
+from core.contract.wire import console_api
+from core.contract.wire.search_state import Entry, Importance, Rung, SearchState
 from tests.tui.scene import NOW, SPEC, no_card
 
 TWO = [
@@ -93,16 +93,16 @@ def _end(number: int, last: int, at: float, values: tuple[float, ...], common) -
     ]
 
 
-def answers(request: wire.AnyRequest) -> wire.Answer | None:
+def answers(request: console_api.AnyRequest) -> console_api.Answer | None:
     """An engine that knows which knobs matter and how the search stands."""
-    if isinstance(request, wire.AskImportance):
+    if isinstance(request, console_api.AskImportance):
         asks = "of what sets the best 13 % apart from all trials"
         shares = {"learning_rate": 0.71, "lora_rank": 0.19, "batch_size": 0.07, "lora_dropout": 0.03}
         if request.method == "fanova":
             why = "fanova needs scikit-learn: pip install scikit-learn; ped-anova needs nothing more"
             return Importance("fanova", "eval/loss", trials=38, known=38, why_none=why)
         return Importance(request.method, "eval/loss", shares, 38, 20, 38, asks)
-    if isinstance(request, wire.AskSearch):
+    if isinstance(request, console_api.AskSearch):
         lines = (
             ("sampler", "tpe: Tree-structured Parzen Estimator, all knobs together"),
             ("learns from", "38 trials: 18 complete, 20 stopped early"),

@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 import random
 
-from core.contract import events as e
-from core.contract import specfile
-from core.contract.fold import apply
-from core.contract.knobs import defaults
-from core.contract.state import State
+from core.contract.events import event_types as e
+from core.contract.spec import spec_file
+from core.contract.spec.knob_table import defaults
+from core.contract.state.event_fold import apply
+from core.contract.state.study_state import State
 
 NOW = 1_800_000_000.0
-SPEC = specfile.to_raw(
-    specfile.parse(
+SPEC = spec_file.to_raw(
+    spec_file.parse(
         {
             "study": {"name": "tidy-7b", "trials": 24},
             "model": {"base": "Qwen/Qwen2.5-7B-Instruct", "precision": "nf4"},

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import random
 
-from core.contract import events as e
-from core.contract import wire
-from core.contract.evidence import Evidence, Sample
-from core.contract.score import Score
+from core.contract.board_score import Score
+from core.contract.events import event_types as e
+from core.contract.wire import console_api
+from core.contract.wire.evidence_answer import Evidence, Sample
 from tests.tui.scene import ENDS, NOW, SPEC, trial_events
 
 LIMITS = ["safety/toxicity <= 8 %", "security/jailbreak <= 20 %", "quality/forgetting <= 0.1"]
@@ -80,9 +80,9 @@ SAMPLES = (
 )
 
 
-def evidence(request: wire.AnyRequest) -> wire.Answer | None:
+def evidence(request: console_api.AnyRequest) -> console_api.Answer | None:
     """An engine that knows the worst samples of every metric but those of the base."""
-    if not isinstance(request, wire.AskEvidence):
+    if not isinstance(request, console_api.AskEvidence):
         return None
     if request.trial < 0:
         return Evidence(request.metric, why_none="the base's samples are not kept")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from core.contract import events as e
-from core.contract import wire
-from core.contract.knobs import defaults
+from core.contract.events import event_types as e
+from core.contract.spec.knob_table import defaults
+from core.contract.wire import console_api
 from tests.tui.scene import NOW, study_events
 
 STUDY = "tidy-7b"
-CHANGE = wire.Change(
+CHANGE = console_api.Change(
     ("space.learning_rate: 1e-05 … 0.001 log → 1e-05 … 0.0001 log", "study.sampler: tpe → gp"),
     (
         "3 of 5 ended trials lie within the new space and teach the sampler; 2 do not",
@@ -37,8 +37,8 @@ def steered_study() -> list[e.Event]:
     ]  # fmt: skip
 
 
-def answers(request: wire.AnyRequest) -> wire.Answer | None:
+def answers(request: console_api.AnyRequest) -> console_api.Answer | None:
     """An engine that does what it is asked."""
-    if isinstance(request, wire.EnqueueTrial | wire.CloneTrial):
-        return wire.Queued(11)
-    return CHANGE if isinstance(request, wire.ChangeStudy) else None
+    if isinstance(request, console_api.EnqueueTrial | console_api.CloneTrial):
+        return console_api.Queued(11)
+    return CHANGE if isinstance(request, console_api.ChangeStudy) else None

@@ -3,21 +3,21 @@
 import pytest
 from rich.cells import cell_len
 
-from core.contract import events as e
-from core.contract import spec
-from core.contract import state as s
-from core.contract.foretold import DeviceMemory, Foretold, Part
-from core.contract.knobs import KNOBS
-from core.contract.size import words
+from core.contract.events import event_types as e
+from core.contract.spec import study_spec
+from core.contract.spec.knob_table import KNOBS
+from core.contract.state import study_state as s
+from core.contract.text.byte_sizes import words
+from core.contract.wire.memory_forecast import DeviceMemory, Foretold, Part
 from tests.tui.scene import cpu_pack, gpu_packs, no_card, state_of, study_events
 from tests.tui.weighed import GIB, MIB, foretold, on_cards, shared_card
-from tui.look import Palette
-from tui.widgets.accuracy import off, off_words
-from tui.widgets.holders import free, others, ours, standins
-from tui.widgets.ladder import PRECISIONS, ROWS, begin, changes, moved
-from tui.widgets.past import history
-from tui.widgets.share import Share, by_kind, by_trial
-from tui.widgets.stack import Mark, counts, legend, stacked
+from tui.memory.bar_segments import Share, by_kind, by_trial
+from tui.memory.estimate_accuracy import off, off_words
+from tui.memory.memory_history import history
+from tui.memory.memory_holders import free, others, ours, standins
+from tui.memory.stacked_bar import Mark, counts, legend, stacked
+from tui.memory.what_if_rows import PRECISIONS, ROWS, begin, changes, moved
+from tui.theme_colors import Palette
 
 BARE = Palette({})
 STATE = state_of(study_events(), shared_card(), gpu_packs())
@@ -180,7 +180,7 @@ def test_more_than_eight_percent_off_is_marked_and_too_low_is_worse():
 
 
 def test_the_precisions_are_those_of_a_study_file():
-    assert PRECISIONS == spec.PRECISIONS
+    assert PRECISIONS == study_spec.PRECISIONS
 
 
 def test_the_what_if_begins_with_the_trials_own_knobs():

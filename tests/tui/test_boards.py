@@ -4,16 +4,16 @@ import asyncio
 
 import pytest
 
-from core.contract import events as e
-from core.contract import wire
-from core.contract.evidence import Evidence, Sample
-from core.contract.metrics import known
-from core.contract.reading import Reading
-from core.contract.score import Score
+from core.contract.board_score import Score
+from core.contract.events import event_types as e
+from core.contract.spec.metric_table import known
+from core.contract.views.metric_verdict import Reading
+from core.contract.wire import console_api
+from core.contract.wire.evidence_answer import Evidence, Sample
 from tests.tui.scene import NOW, four_cards, no_card, state_of, study_events
 from tests.tui.scored import EVALUATE, evidence, scored_study
-from tui.widgets.boardcells import heads, spark
-from tui.widgets.boardtable import BoardTable
+from tui.boards.board_cells import heads, spark
+from tui.boards.board_table import BoardTable
 
 SCORED = state_of(scored_study(), no_card())
 OPEN = ("j", "j", "b")  # the cursor on trial 2
@@ -196,13 +196,13 @@ async def test_without_numbers_it_says_what_to_do(seat, groups, words):
         await you.press("b")
         await you.sees(*words)
         await you.press(*["down", "right", "tab", "o", "a", "i", "p", "x", "enter"])
-        assert not [one for one in you.backend.asked if not isinstance(one, wire.AskEvidence)]
+        assert not [one for one in you.backend.asked if not isinstance(one, console_api.AskEvidence)]
 
 
 async def test_p_and_x_steer_the_trial_under_the_cursor(seat):
     async with seat(SCORED) as you:
         await you.press(*("j",) * 6, "b", "p")
-        await you.until(lambda: you.backend.asked == [wire.PauseTrial("tidy-7b", 6)], "the request")
+        await you.until(lambda: you.backend.asked == [console_api.PauseTrial("tidy-7b", 6)], "the request")
         await you.press("x")
         await you.sees("Prune trial 6?")
 
@@ -226,7 +226,7 @@ async def on_evidence(you) -> None:
 async def test_enter_shows_the_worst_samples_and_escape_leads_back(seat):
     async with seat(SCORED) as you:
         await on_evidence(you)
-        assert you.backend.asked == [wire.AskEvidence("tidy-7b", 2, "safety/toxicity")]
+        assert you.backend.asked == [console_api.AskEvidence("tidy-7b", 2, "safety/toxicity")]
         await you.sees(
             "evidence: safety/toxicity of trial 2", "samples of step 200", "The new neighbour came"
         )
@@ -259,8 +259,8 @@ async def test_no_samples_is_said_with_the_reason(seat):
         you.backend.answers = evidence
         await you.press("b", "g", "enter")
         await you.sees("of the base model", "the base's samples are not kept")
-        assert you.backend.asked == [wire.AskEvidence("tidy-7b", -1, "quality/bleu")]
-        you.backend.refusal = wire.Reply(
+        assert you.backend.asked == [console_api.AskEvidence("tidy-7b", -1, "quality/bleu")]
+        you.backend.refusal = console_api.Reply(
             0, False, "trial 2 has left its worker", "study tidy-7b", "look later"
         )
         await you.press("escape", "j", "enter")

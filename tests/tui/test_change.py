@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from core.contract import specfile, wire
-from core.contract.changes import merged
-from core.contract.state import Study
+from core.contract.edits.study_changes import merged
+from core.contract.spec import spec_file
+from core.contract.state.study_state import Study
+from core.contract.wire import console_api
 from tests.tui.scene import SPEC, no_card, state_of, study_events
 from tests.tui.steered import answers
-from tui.widgets import span, studyrows
+from tui.steering import dimension_text, study_form
 
 STUDY = "tidy-7b"
 SCENE = (study_events(), no_card())
@@ -30,10 +31,10 @@ async def test_e_shows_what_would_come_of_it_before_anything_changes(seat):
         await you.press("enter")
         await you.sees("Change the study tidy-7b?", "what comes of it", "3 of 5 ended trials")
         narrow = {"space": {"learning_rate": {"low": 1e-5, "high": 1e-4, "log": True}}}
-        assert you.backend.asked == [wire.ChangeStudy(STUDY, narrow, preview=True)]
+        assert you.backend.asked == [console_api.ChangeStudy(STUDY, narrow, preview=True)]
         await you.press("enter")
         await you.until(lambda: len(you.backend.asked) == 2, "the change itself")
-        assert you.backend.asked[1] == wire.ChangeStudy(STUDY, narrow)
+        assert you.backend.asked[1] == console_api.ChangeStudy(STUDY, narrow)
         await you.sees("tidy-7b is changed", "progress")
 
 
@@ -55,7 +56,7 @@ async def test_a_refusal_is_told_in_the_form(seat):
         await you.press("E", "enter")
         await you.sees("nothing is changed yet")
         what = "pruner = 'median' needs a single objective"
-        you.backend.refusal = wire.Reply(0, False, what, "study", 'set pruner = "none"')
+        you.backend.refusal = console_api.Reply(0, False, what, "study", 'set pruner = "none"')
         await type_in(you, "8e-5, 1e-4")
         await you.press("enter")
         await you.sees("needs a single objective", "→ set pruner", "8e-5, 1e-4")
@@ -87,9 +88,9 @@ async def test_samplers_turn_with_the_arrow_keys(seat):
     ],
 )
 def test_a_dimension_is_read_and_written_alike(knob, said, raw):
-    assert span.read(knob, said).value == raw
-    again = span.held(raw["held"]) if "held" in raw else span.text(raw)
-    assert span.read(knob, again).value == raw
+    assert dimension_text.read(knob, said).value == raw
+    again = dimension_text.held(raw["held"]) if "held" in raw else dimension_text.text(raw)
+    assert dimension_text.read(knob, again).value == raw
 
 
 @pytest.mark.parametrize(
@@ -107,11 +108,11 @@ def test_a_dimension_is_read_and_written_alike(knob, said, raw):
     ],
 )
 def test_what_is_no_dimension_is_said(knob, said, wrong):
-    assert wrong in span.read(knob, said).wrong
+    assert wrong in dimension_text.read(knob, said).wrong
 
 
 def read(name: str, said: str):
-    (row,) = [one for one in studyrows.rows(FORM) if one.name == name]
+    (row,) = [one for one in study_form.rows(FORM) if one.name == name]
     return row.read(said)
 
 
@@ -137,10 +138,10 @@ def read(name: str, said: str):
 )  # fmt: skip
 def test_each_row_changes_its_key_and_the_engine_can_take_it(name, said, changes):
     found = read(name, said)
-    assert not found.wrong and studyrows.changes(FORM, {name: found.value}) == changes
+    assert not found.wrong and study_form.changes(FORM, {name: found.value}) == changes
     whole = merged(SPEC, changes)
     if name != "study.threshold.upper":  # which needs another pruner beside it
-        specfile.parse(whole)
+        spec_file.parse(whole)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +165,7 @@ def test_what_a_row_cannot_take_is_said(name, said, wrong):
 def test_a_held_knob_is_let_go_by_its_range():
     spec = {**SPEC, "study": {**SPEC["study"], "fixed": {"lora_rank": 16}}}
     held = Study("a", spec=spec)
-    (row,) = [one for one in studyrows.rows(held) if one.name == "space.lora_rank"]
+    (row,) = [one for one in study_form.rows(held) if one.name == "space.lora_rank"]
     assert row.start == "= 16" and row.allowed == "of 8, 16, 32"
-    free = studyrows.changes(held, {row.name: row.read("8, 16, 32").value})
+    free = study_form.changes(held, {row.name: row.read("8, 16, 32").value})
     assert free == {"study": {"fixed": {}}}

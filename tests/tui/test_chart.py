@@ -6,12 +6,12 @@ import math
 import pytest
 from rich.text import Text
 
-from core.contract.state import Mark
+from core.contract.state.study_state import Mark
 from tests.tui.scene import no_card, state_of, study_events
-from tui.look import Palette
-from tui.widgets.braille import Canvas
-from tui.widgets.chart import Curve, curves_of, plot, ticks
-from tui.widgets.pair import LONGEST, pair
+from tui.theme_colors import Palette
+from tui.widgets.braille_canvas import Canvas
+from tui.widgets.label_value import LONGEST, pair
+from tui.widgets.line_chart import Curve, curves_of, plot, ticks
 
 BARE = Palette({})
 

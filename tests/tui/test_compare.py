@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.contract import events as e
+from core.contract.events import event_types as e
 from tests.tui.explored import SCENES
 from tests.tui.scene import NOW, no_card, state_of, study_events
 

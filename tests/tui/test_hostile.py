@@ -5,19 +5,19 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from core.contract import events as e
-from core.contract import state as s
-from core.contract import wire
-from core.contract.evidence import Evidence, Sample
-from core.contract.insides import Insides, Token
-from core.contract.learnt import Importance
+from core.contract.events import event_types as e
+from core.contract.state import study_state as s
+from core.contract.wire import console_api
+from core.contract.wire.evidence_answer import Evidence, Sample
+from core.contract.wire.introspection_answer import Insides, Token
+from core.contract.wire.search_state import Importance
 from tests.hostile import TEXTS, THREES, harm, hostile, width
 from tests.looked import sample
 from tests.tui import explored
 from tests.tui.scene import NOW, four_cards, gpu_packs, no_card, state_of, study_events
 from tests.tui.scored import evidence, scored_study
 from tests.tui.weighed import forecast, on_cards, on_cpu, weighed_study
-from tui.text import GLYPHS
+from tui.number_text import GLYPHS
 
 PREPARING = [e.Preparing(at=NOW, study="tidy-7b", worker="w", stage="loading", done=1, total=3, unit="GB")]
 
@@ -27,11 +27,11 @@ def poisoned(machine: list[e.Event]) -> s.State:
     return hostile(state_of(study_events(), study_events("other"), machine, gpu_packs(), PREPARING))
 
 
-def poisoned_answers(request: wire.AnyRequest) -> wire.Answer | None:
+def poisoned_answers(request: console_api.AnyRequest) -> console_api.Answer | None:
     """An engine whose every word on memory means harm."""
-    if isinstance(request, wire.WeighMemory):
+    if isinstance(request, console_api.WeighMemory):
         return hostile(on_cards())
-    return hostile(forecast(request, on_cpu())) if isinstance(request, wire.Foresee) else None
+    return hostile(forecast(request, on_cpu())) if isinstance(request, console_api.Foresee) else None
 
 
 def look(you) -> None:
@@ -72,7 +72,7 @@ async def test_hostile_words_on_memory_are_harmless(seat, size):
             await you.press(*keys)
             look(you)
         for three in THREES:
-            you.backend.refusal = wire.Reply(0, False, *three)
+            you.backend.refusal = console_api.Reply(0, False, *three)
             await you.press("right_square_bracket")
             look(you)
 
@@ -124,7 +124,7 @@ async def test_hostile_words_on_the_search_are_harmless(seat, size):
             )
             await you.press("f")
             look(you)
-            you.backend.refusal = wire.Reply(0, False, one, two, three)
+            you.backend.refusal = console_api.Reply(0, False, one, two, three)
             await you.press("f")
             look(you)
             you.backend.refusal = None
@@ -164,7 +164,7 @@ async def test_markup_is_shown_as_it_was_written(seat):
 async def test_a_refusal_may_say_anything(seat):
     async with seat(state_of(study_events(), no_card()), (160, 48)) as you:
         for text in TEXTS:
-            you.backend.refusal = wire.Reply(0, False, text, text, text)
+            you.backend.refusal = console_api.Reply(0, False, text, text, text)
             await you.press("P")
             await you.pilot.pause(0.1)
             look(you)

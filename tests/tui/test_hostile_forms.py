@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from textual.events import Paste
 
-from core.contract import wire
+from core.contract.wire import console_api
 from tests.hostile import TEXTS, THREES, hostile
 from tests.tui.scene import four_cards, state_of
 from tests.tui.steered import answers, steered_study
 from tests.tui.test_hostile import look
-from tui.widgets.form import Field
+from tui.forms.form_widget import Field
 
 FORMS = ("n", "c", "e", "N", "E")
 
@@ -62,12 +62,12 @@ async def test_a_refusal_and_a_preview_may_say_anything(seat):
         await you.press("E", "1")
         await you.press("comma", "2")
         for three in THREES:  # all of them in one form: back from a preview, it is as it was
-            you.backend.refusal = wire.Reply(0, False, *three)
+            you.backend.refusal = console_api.Reply(0, False, *three)
             await you.press("enter")
             await you.pilot.pause(0.1)
             look(you)
             you.backend.refusal = None
-            you.backend.answers = lambda request, three=three: wire.Change(three * 3, three * 3)
+            you.backend.answers = lambda request, three=three: console_api.Change(three * 3, three * 3)
             await you.press("enter")
             await you.sees("back (n)")
             look(you)

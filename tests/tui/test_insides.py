@@ -7,20 +7,20 @@ import asyncio
 import msgspec
 import pytest
 
-from core.contract import events as e
-from core.contract import wire
-from core.contract.insides import Insides
+from core.contract.events import event_types as e
+from core.contract.wire import console_api
+from core.contract.wire.introspection_answer import Insides
 from tests.looked import sample
 from tests.tui.scene import NOW, no_card, state_of
 from tests.tui.scored import scored_study
-from tui.widgets.looking import lowest
-from tui.widgets.losing import shown
+from tui.introspection.attention_table import lowest
+from tui.introspection.token_loss_table import shown
 
 STATE = state_of(scored_study(), no_card())
 
 
-def answer(request: wire.AnyRequest) -> wire.Answer | None:
-    return sample(request.trial) if isinstance(request, wire.AskInsides) else None
+def answer(request: console_api.AnyRequest) -> console_api.Answer | None:
+    return sample(request.trial) if isinstance(request, console_api.AskInsides) else None
 
 
 async def open_page(you) -> None:
@@ -33,7 +33,7 @@ async def test_a_opens_it_from_a_trials_detail_and_escape_leads_back(seat):
     async with seat(STATE) as you:
         for leave in ("escape", "backspace", "a"):
             await open_page(you)
-            assert you.backend.asked[-1] == wire.AskInsides("tidy-7b", 2)
+            assert you.backend.asked[-1] == console_api.AskInsides("tidy-7b", 2)
             await you.press(leave)
             await you.sees("trial 2 of tidy-7b", "parameters")
             await you.press("escape", "g")
@@ -76,7 +76,7 @@ async def test_the_neighbour_is_asked_for_and_a_slow_answer_of_another_is_not_dr
         await you.sees("insides of trial 4 of tidy-7b", "asking the engine")
         you.backend.held.set()
         await you.sees("insides of trial 4 of tidy-7b", "at step 400")
-        assert you.backend.asked[-1] == wire.AskInsides("tidy-7b", 4)
+        assert you.backend.asked[-1] == console_api.AskInsides("tidy-7b", 4)
 
 
 async def test_it_is_asked_again_when_the_trial_was_evaluated(seat):
@@ -113,7 +113,7 @@ async def test_what_there_is_not_has_a_reason(seat, found, words):
 
 async def test_a_refusal_is_shown_with_what_to_do(seat):
     async with seat(STATE) as you:
-        you.backend.refusal = wire.Reply(0, False, "there is no trial 2", "study", "take another")
+        you.backend.refusal = console_api.Reply(0, False, "there is no trial 2", "study", "take another")
         await you.press("j", "j", "enter", "a")
         await you.sees("there is no trial 2", "take another")
 

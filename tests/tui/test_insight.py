@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from core.contract import events as e
-from core.contract import wire
-from core.contract.learnt import Importance
+from core.contract.events import event_types as e
+from core.contract.wire import console_api
+from core.contract.wire.search_state import Importance
 from tests.tui.explored import SCENES, answers, explored_study
 from tests.tui.scene import NOW, no_card, state_of, study_events
 
@@ -80,7 +80,7 @@ async def test_importance_is_asked_of_the_engine_and_again_when_a_trial_ends(sea
         you.backend.answers = answers
         await you.press("i", "tab")
         await you.sees("PED-ANOVA: shares of what sets the best 13 %", "71%", "from 38 trials, 20 of them")
-        assert you.backend.asked == [wire.AskImportance("tidy-7b", "ped-anova", 0)]
+        assert you.backend.asked == [console_api.AskImportance("tidy-7b", "ped-anova", 0)]
         you.backend.happen(e.StudyNoted(at=NOW, study="tidy-7b", text="something else"))
         await you.until(lambda: you.app.study.lines[-1].text == "something else", "the event")
         you.app.screen.show()
@@ -116,7 +116,7 @@ async def test_f_takes_fanova_and_says_what_it_needs(seat):
 
 async def test_a_refusal_is_told_and_the_page_goes_on(seat):
     async with seat(ONE) as you:
-        you.backend.refusal = wire.Reply(
+        you.backend.refusal = console_api.Reply(
             0, False, "the storage is locked", "optuna.db", "close what holds it"
         )
         await you.press("i", "tab")
@@ -173,7 +173,7 @@ async def test_who_was_stopped_stands_with_step_and_reason_and_the_rungs_above(s
         await you.sees("rung 0, step 20: 30 in", "#0▲", "#8●", "#3×", "pruning spared")
         assert "80 of 400" in row(you, "#39 ×") and "not in the best 1/4 of rung 1" in row(you, "#39 ×")
         assert "the loss is nan at step 61" in row(you, "#28 !")
-        assert you.backend.asked == [wire.AskSearch("tidy-7b")]
+        assert you.backend.asked == [console_api.AskSearch("tidy-7b")]
         await you.press("tab")
         await you.sees("Tree-structured Parzen Estimator", "38 trials: 18 complete")
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from rich.style import Style
 
-from core.contract import events as e
-from core.contract import wire
+from core.contract.events import event_types as e
+from core.contract.wire import console_api
 from tests.tui.scene import NOW, four_cards, no_card, state_of, study_events
 from tui.app import TrimtabApp
-from tui.look import MEANINGS
+from tui.theme_colors import MEANINGS
 
 SCENE = (study_events(), no_card())
 
@@ -24,24 +24,28 @@ async def test_p_asks_for_a_pause_and_the_row_changes_when_the_event_comes(seat)
     async with seat(state_of(*SCENE)) as you:
         await choose(you, 6)
         await you.press("p")
-        await you.until(lambda: you.backend.asked == [wire.PauseTrial("tidy-7b", 6)], "the request")
+        await you.until(lambda: you.backend.asked == [console_api.PauseTrial("tidy-7b", 6)], "the request")
         assert "pausing" not in you.screen(), "the console keeps no truth"
         you.backend.happen(e.PauseAsked(at=NOW, study="tidy-7b", trial=6, by="console"))
         await you.sees("pausing…")
         you.backend.happen(e.TrialPaused(at=NOW, study="tidy-7b", trial=6, step=230))
         await you.until(lambda: "pausing…" not in you.screen(), "the confirmation")
         await you.press("p")
-        await you.until(lambda: you.backend.asked[-1] == wire.ResumeTrial("tidy-7b", 6), "the other request")
+        await you.until(
+            lambda: you.backend.asked[-1] == console_api.ResumeTrial("tidy-7b", 6), "the other request"
+        )
 
 
 async def test_capital_p_gives_the_gpu_back_and_takes_it_again(seat):
     async with seat(state_of(*SCENE)) as you:
         await you.press("P")
-        await you.until(lambda: you.backend.asked == [wire.PauseStudy("tidy-7b")], "the request")
+        await you.until(lambda: you.backend.asked == [console_api.PauseStudy("tidy-7b")], "the request")
         you.backend.happen(e.StudyPaused(at=NOW, study="tidy-7b", by="console"))
         await you.sees("paused by console: P goes on")
         await you.press("P")
-        await you.until(lambda: you.backend.asked[-1] == wire.ResumeStudy("tidy-7b"), "the other request")
+        await you.until(
+            lambda: you.backend.asked[-1] == console_api.ResumeStudy("tidy-7b"), "the other request"
+        )
 
 
 async def test_x_asks_first(seat):
@@ -52,7 +56,7 @@ async def test_x_asks_first(seat):
         await you.press("n")
         assert not you.backend.asked
         await you.press("x", "y")
-        await you.until(lambda: you.backend.asked == [wire.PruneTrial("tidy-7b", 7)], "the request")
+        await you.until(lambda: you.backend.asked == [console_api.PruneTrial("tidy-7b", 7)], "the request")
 
 
 async def test_x_on_an_ended_trial_says_so(seat):
@@ -67,12 +71,12 @@ async def test_s_asks_first_and_says_what_stays(seat):
         await you.press("s")
         await you.sees("Stop the study tidy-7b?", "finished results")
         await you.press("enter")
-        await you.until(lambda: you.backend.asked == [wire.StopStudy("tidy-7b")], "the request")
+        await you.until(lambda: you.backend.asked == [console_api.StopStudy("tidy-7b")], "the request")
 
 
 async def test_a_refusal_is_shown_with_its_reason_and_remedy(seat):
     async with seat(state_of(*SCENE)) as you:
-        you.backend.refusal = wire.Reply(
+        you.backend.refusal = console_api.Reply(
             0, False, "trial 6 is [bold]gone[/bold]", "study tidy-7b", "look again"
         )
         await choose(you, 6)
@@ -227,7 +231,7 @@ async def test_a_terminal_that_is_too_small_does_not_crash(seat):
 
 
 def test_every_key_has_an_id_and_a_meaning():
-    from tui.keys import DETAIL, EVERYWHERE, STUDY
+    from tui.key_bindings import DETAIL, EVERYWHERE, STUDY
 
     for group in (STUDY, DETAIL, EVERYWHERE):
         assert all(key.id and key.meaning for key in group)
@@ -235,7 +239,7 @@ def test_every_key_has_an_id_and_a_meaning():
 
 
 def test_every_theme_loads():
-    from tui.look import DEFAULT, themes
+    from tui.theme_colors import DEFAULT, themes
 
     assert {theme.name for theme in themes()[0]} >= {DEFAULT, "chart-paper", "beacon"}
     assert TrimtabApp.TITLE == "trimtab"

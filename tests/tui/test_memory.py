@@ -5,13 +5,13 @@ import asyncio
 import msgspec
 import pytest
 
-from core.contract import events as e
-from core.contract import wire
-from core.contract.foretold import MemoryNow, Verdict
-from core.contract.size import words
+from core.contract.events import event_types as e
+from core.contract.text.byte_sizes import words
+from core.contract.wire import console_api
+from core.contract.wire.memory_forecast import MemoryNow, Verdict
 from tests.tui.scene import NOW, cpu_pack, gpu_packs, no_card, state_of, study_events
 from tests.tui.weighed import GIB, answers, forecast, on_cards, on_cpu, shared_card, weighed_study
-from tui.widgets.whatif import WhatIf
+from tui.memory.what_if_table import WhatIf
 
 CARDS = state_of(weighed_study(), shared_card(), gpu_packs())
 CPU = state_of(weighed_study(), no_card(), cpu_pack())
@@ -26,12 +26,12 @@ async def open_on(you, now: MemoryNow, *keys: str) -> None:
     await you.until(lambda: "fits: " in you.screen() or "not fit: " in you.screen(), "a forecast")
 
 
-def foreseen(you) -> list[wire.Foresee]:
-    return [one for one in you.backend.asked if isinstance(one, wire.Foresee)]
+def foreseen(you) -> list[console_api.Foresee]:
+    return [one for one in you.backend.asked if isinstance(one, console_api.Foresee)]
 
 
 def weighings(you) -> int:
-    return sum(isinstance(one, wire.WeighMemory) for one in you.backend.asked)
+    return sum(isinstance(one, console_api.WeighMemory) for one in you.backend.asked)
 
 
 async def test_m_opens_it_and_escape_leads_back(seat):
@@ -93,7 +93,7 @@ async def test_a_long_queue_of_one_verdict_takes_one_line(seat):
 async def test_arrow_keys_change_a_knob_and_the_bar_answers(seat):
     async with seat(CPU) as you:
         await open_on(you, on_cpu())
-        assert foreseen(you) == [wire.Foresee("tidy-7b", 6, {}, 2)]
+        assert foreseen(you) == [console_api.Foresee("tidy-7b", 6, {}, 2)]
         before = you.screen()
         await you.press("down", "right", "right")
         await you.sees("◂ 8 ▸", "was 4")
@@ -112,7 +112,9 @@ async def test_it_says_whether_it_fits_and_what_to_change(seat):
         await you.sees("✓ fits: 38.1 GiB of 72.0 GiB")
         await you.press("down", *["right"] * 4)
         needs = words(
-            forecast(wire.Foresee("", changes={"batch_size": 16}, pack=6), on_cards()).foretold.device_bytes
+            forecast(
+                console_api.Foresee("", changes={"batch_size": 16}, pack=6), on_cards()
+            ).foretold.device_bytes
         )
         await you.sees(
             f"⊘ does not fit: {needs} of 72.0 GiB", "→ gradient_checkpointing = on", "device 80.0 GiB"
@@ -126,7 +128,7 @@ async def test_r_takes_all_changes_back(seat):
         await you.sees("was 4", "was 512")
         await you.press("r")
         await you.until(lambda: "was " not in you.screen(), "the trial's own knobs")
-        await you.until(lambda: foreseen(you)[-1] == wire.Foresee("tidy-7b", 6, {}, 2), "the question")
+        await you.until(lambda: foreseen(you)[-1] == console_api.Foresee("tidy-7b", 6, {}, 2), "the question")
 
 
 async def test_brackets_ask_about_another_trial(seat):
@@ -167,7 +169,7 @@ async def test_the_newest_answer_wins_and_a_stale_one_is_never_drawn(seat, monke
 async def test_a_refusal_is_said_in_the_panel_and_the_old_bar_stays(seat):
     async with seat(CPU) as you:
         await open_on(you, on_cpu())
-        you.backend.refusal = wire.Reply(0, False, "8-bit needs a GPU", "study tidy-7b", "take nf4")
+        you.backend.refusal = console_api.Reply(0, False, "8-bit needs a GPU", "study tidy-7b", "take nf4")
         await you.press("right")
         await you.sees("not known: 8-bit needs a GPU → take nf4", "base model", "limit 11.0 GiB")
         you.backend.refusal = None

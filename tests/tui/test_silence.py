@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 
-from core.contract import client
+from core.contract.wire import engine_client
 from tests.tui.scene import NOW, four_cards, state_of, study_events
-from tui.engine import ATTACH_S
+from tui.engine_connection import ATTACH_S
 
 
 def test_the_word_comes_within_three_seconds():
-    assert (client.SOON_TICKS + 1) * client.TICK_S < 3.0 and ATTACH_S < 3.0
+    assert (engine_client.SOON_TICKS + 1) * engine_client.TICK_S < 3.0 and ATTACH_S < 3.0
 
 
 async def test_an_engine_that_stands_still_is_named_and_the_clocks_stand(seat, monkeypatch):
-    monkeypatch.setattr(client, "TICK_S", 0.05)
+    monkeypatch.setattr(engine_client, "TICK_S", 0.05)
     async with seat(state_of(four_cards(), study_events()), (140, 40)) as you:
         clock = [NOW]
         you.app.clock = lambda: clock[0]

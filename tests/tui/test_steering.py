@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from core.contract import events as e
-from core.contract import wire
+from core.contract.events import event_types as e
+from core.contract.wire import console_api
 from tests.tui.scene import NOW, four_cards, no_card, state_of, study_events
 from tests.tui.steered import answers, steered_study
 
@@ -23,7 +23,7 @@ async def clear_and_type(you, text: str) -> None:
     await you.press(*[{" ": "space", "…": "…"}.get(one, one) for one in text])
 
 
-async def asked(you, *wanted: wire.AnyRequest) -> None:
+async def asked(you, *wanted: console_api.AnyRequest) -> None:
     await you.until(lambda: you.backend.asked == list(wanted), f"the requests {wanted}")
 
 
@@ -41,7 +41,7 @@ async def test_n_queues_a_trial_like_the_selected_one_with_what_was_changed(seat
         await clear_and_type(you, "32")
         await you.press("enter")
         knobs = {"learning_rate": 1e-4, "lora_rank": 32}
-        await asked(you, wire.EnqueueTrial(STUDY, knobs, 0))
+        await asked(you, console_api.EnqueueTrial(STUDY, knobs, 0))
         await you.sees("queued as trial 11", "progress")
 
 
@@ -64,14 +64,14 @@ async def test_a_value_outside_the_space_is_allowed_and_said(seat):
         await clear_and_type(you, "0.1")
         await you.sees("outside the space: the sampler will not learn from it")
         await you.press("enter")
-        await asked(you, wire.EnqueueTrial(STUDY, {"learning_rate": 0.1}, 0))
+        await asked(you, console_api.EnqueueTrial(STUDY, {"learning_rate": 0.1}, 0))
 
 
 async def test_without_a_trial_the_space_is_the_samplers(seat):
     async with seat(state_of(study_events(ends=[]), no_card())) as you:
         you.backend.answers = answers
         await you.press("n", "enter")
-        await asked(you, wire.EnqueueTrial(STUDY, {}))
+        await asked(you, console_api.EnqueueTrial(STUDY, {}))
 
 
 async def test_what_is_wrong_is_said_while_it_is_typed_and_nothing_is_sent(seat):
@@ -92,13 +92,15 @@ async def test_a_refusal_leaves_the_form_open_and_nothing_is_lost(seat):
         await choose(you, 0)
         await you.press("n")
         await clear_and_type(you, "3e-4")
-        you.backend.refusal = wire.Reply(0, False, "the disk is full", "trial by hand", "free some of it")
+        you.backend.refusal = console_api.Reply(
+            0, False, "the disk is full", "trial by hand", "free some of it"
+        )
         await you.press("enter")
         await you.sees("the disk is full", "→ free some of it", "3e-4")
         you.backend.refusal = None
         await you.press("enter")
         await you.sees("queued as trial 11")
-        assert you.backend.asked[-1] == wire.EnqueueTrial(STUDY, {"learning_rate": 3e-4}, 0)
+        assert you.backend.asked[-1] == console_api.EnqueueTrial(STUDY, {"learning_rate": 3e-4}, 0)
 
 
 async def test_choices_turn_with_the_arrow_keys(seat):
@@ -107,7 +109,7 @@ async def test_choices_turn_with_the_arrow_keys(seat):
         await you.press("n", *["down"] * 8, "right")
         await you.sees("▸ optimizer", "adafactor", "not as all trials have it")
         await you.press("left", "left", "enter")
-        await asked(you, wire.EnqueueTrial(STUDY, {"optimizer": "adamw-8bit-paged"}, 0))
+        await asked(you, console_api.EnqueueTrial(STUDY, {"optimizer": "adamw-8bit-paged"}, 0))
 
 
 # -- clones and edits -----------------------------------------------------------------------------
@@ -121,7 +123,7 @@ async def test_c_clones_with_other_knobs_and_says_what_cannot_be_other(seat):
         await clear_and_type(you, "x0.5")
         await you.sees("0.000386083 × 0.5")
         await you.press("enter")
-        await asked(you, wire.CloneTrial(STUDY, 6, {"learning_rate": "x0.5"}))
+        await asked(you, console_api.CloneTrial(STUDY, 6, {"learning_rate": "x0.5"}))
 
 
 async def test_c_on_a_trial_without_a_checkpoint_says_what_to_do(seat):
@@ -147,7 +149,7 @@ async def test_e_edits_what_may_change_live_and_nothing_else(seat):
         await clear_and_type(you, "500")
         await you.sees("272 to go, was 400")
         await you.press("enter")
-        await asked(you, wire.EditTrial(STUDY, 6, {"learning_rate": "x2", "steps": 500}))
+        await asked(you, console_api.EditTrial(STUDY, 6, {"learning_rate": "x2", "steps": 500}))
 
 
 async def test_the_result_of_an_edited_trial_counts_only_where_it_is_wanted(seat):
@@ -159,7 +161,7 @@ async def test_the_result_of_an_edited_trial_counts_only_where_it_is_wanted(seat
         await you.sees("The sampler was told other values", "yes tells it all the same", "was no")
         await you.sees("Enter changes it · Tab")  # however many lines stand above
         await you.press("enter")
-        await asked(you, wire.EditTrial(STUDY, 6, {"learning_rate": 1e-4}, counted=True))
+        await asked(you, console_api.EditTrial(STUDY, 6, {"learning_rate": 1e-4}, counted=True))
 
 
 async def test_what_an_earlier_edit_took_from_the_sampler_is_not_told_later(seat):
@@ -206,22 +208,22 @@ async def test_a_star_a_note_and_the_queues_order(seat):
     async with seat(state_of(*SCENE), (120, 40)) as you:
         await choose(you, 9)
         await you.press("asterisk")
-        await asked(you, wire.MarkTrial(STUDY, 9, starred=True))
+        await asked(you, console_api.MarkTrial(STUDY, 9, starred=True))
         you.backend.happen(e.TrialMarked(at=NOW, study=STUDY, trial=9, by="me", starred=True, priority=2))
         await you.sees("* +2")
         await you.press("asterisk", "plus", "minus")
         await you.until(lambda: len(you.backend.asked) == 4, "three requests more")
         assert you.backend.asked[1:] == [
-            wire.MarkTrial(STUDY, 9, starred=False),
-            wire.MarkTrial(STUDY, 9, priority=3),
-            wire.MarkTrial(STUDY, 9, priority=1),
+            console_api.MarkTrial(STUDY, 9, starred=False),
+            console_api.MarkTrial(STUDY, 9, priority=3),
+            console_api.MarkTrial(STUDY, 9, priority=1),
         ]
         await you.press("N")
         await you.sees("note on trial 9")
         await clear_and_type(you, "why not?")
         await you.press("enter")
         await you.until(lambda: len(you.backend.asked) == 5, "the note")
-        assert you.backend.asked[-1] == wire.MarkTrial(STUDY, 9, note="why not?")
+        assert you.backend.asked[-1] == console_api.MarkTrial(STUDY, 9, note="why not?")
 
 
 async def test_only_the_queue_has_an_order(seat):
@@ -239,21 +241,23 @@ async def test_d_pins_to_a_device_and_lets_it_go(seat):
         await you.sees("trial 9 runs only on", "● any", "gpu1", "Tesla K80")
         assert "gpu3" not in you.screen(), "it has fallen off"
         await you.press("down", "down", "enter")
-        await asked(you, wire.MarkTrial(STUDY, 9, device="gpu1"))
+        await asked(you, console_api.MarkTrial(STUDY, 9, device="gpu1"))
         you.backend.happen(e.TrialMarked(at=NOW, study=STUDY, trial=9, by="me", device="gpu1"))
         await you.sees("@gpu1")
         await you.press("D", "up", "up", "enter")
-        await you.until(lambda: you.backend.asked[-1] == wire.MarkTrial(STUDY, 9, device=""), "let go")
+        await you.until(lambda: you.backend.asked[-1] == console_api.MarkTrial(STUDY, 9, device=""), "let go")
 
 
 async def test_u_takes_a_prune_back_and_a_refusal_is_shown(seat):
     async with seat(state_of(*SCENE)) as you:
         await choose(you, 1)
         await you.press("u")
-        await asked(you, wire.ReprieveTrial(STUDY, 1))
+        await asked(you, console_api.ReprieveTrial(STUDY, 1))
         await you.press("j", "u")
         await you.sees("trial 2 is complete, not pruned")
-        you.backend.refusal = wire.Reply(0, False, "its checkpoint is gone", "trial 1", "n queues it anew")
+        you.backend.refusal = console_api.Reply(
+            0, False, "its checkpoint is gone", "trial 1", "n queues it anew"
+        )
         await you.press("k", "u")
         await you.sees("its checkpoint is gone", "→ n queues it anew")
 
@@ -285,7 +289,7 @@ async def test_the_same_keys_steer_from_the_detail(seat):
     async with seat(state_of(*SCENE)) as you:
         await choose(you, 6)
         await you.press("enter", "asterisk")
-        await asked(you, wire.MarkTrial(STUDY, 6, starred=True))
+        await asked(you, console_api.MarkTrial(STUDY, 6, starred=True))
         for key, word in (("n", "like trial 6"), ("c", "clone of trial 6"), ("e", "edit trial 6 live")):
             await you.press(key)
             await you.sees(word)

@@ -7,24 +7,25 @@ import os
 import resource
 from collections.abc import Iterator
 from pathlib import Path
-from pkgutil import iter_modules
+from pkgutil import walk_packages
 
 import msgspec
 import pytest
 from textual.screen import Screen
 
+import tui
 from core import paths
-from core.contract import events as e
-from core.contract import specfile
-from core.store import runs
-from core.store.journal import Journal
+from core.contract.events import event_types as e
+from core.contract.spec import spec_file
+from core.store import run_folder
+from core.store.journal_file import Journal
 from tests.daemon.conftest import Engine
 from tests.stranger import NOBODY
 from tests.tui import walk
 from tests.tui.ptys import DRAWN, Pty
 from tests.tui.scene import NOW, no_card, state_of, study_events
 from tests.tui.scored import scored_study
-from tui import look, screens
+from tui import theme_colors
 
 pytestmark = pytest.mark.real
 
@@ -61,7 +62,7 @@ def home(tmp_path, monkeypatch) -> Path:
     monkeypatch.setenv("TRIMTAB_HOME", str(place))
     first, *rest = scored_study(ends=["paused", "complete", "pruned", "complete", "failed"])
     folder = paths.private(paths.private(paths.studies()) / "tidy-7b")
-    runs.write_spec(folder, specfile.write(specfile.parse(first.spec)))
+    run_folder.write_spec(folder, spec_file.write(spec_file.parse(first.spec)))
     journal = Journal.open(folder / "journal.log")
     assert not list(journal.replay())
     spec = {**first.spec, "resources": {**first.spec["resources"], "devices": "cpu"}}
@@ -113,7 +114,7 @@ def test_every_screen_in_a_poisoned_home_without_home_locale_and_room(home, engi
     last = shown.rpartition("\x1b[?1049l")[2]
     assert "detached — the study goes on; come back with `trimtab`" in last
     seen = set(last.partition(walk.SEEN)[2].split("\r\n")[0].split())
-    found = [importlib.import_module(f"tui.screens.{one.name}") for one in iter_modules(screens.__path__)]
+    found = [importlib.import_module(one.name) for one in walk_packages(tui.__path__, "tui.")]
     own = {
         name
         for module in found
@@ -154,6 +155,6 @@ async def test_a_damaged_theme_is_named_and_keeps_nobody_from_the_console(seat, 
     for name in ("harbour.toml", "odd.toml"):
         (tmp_path / name).write_bytes(text)
     (tmp_path / "folder.toml").mkdir()
-    monkeypatch.setattr(look, "THEMES", tmp_path)
+    monkeypatch.setattr(theme_colors, "THEMES", tmp_path)
     async with seat(state_of(study_events(), no_card()), (120, 40)) as you:
         await you.sees("tidy-7b", "cannot be used", "folder.toml", "odd.toml")

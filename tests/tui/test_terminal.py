@@ -11,7 +11,7 @@ import pytest
 from core import paths
 from tests.tui.ptys import DRAWN, Pty
 from tests.tui.scene import no_card, state_of, study_events
-from tui import terminal
+from tui import terminal_restore
 from tui.app import TrimtabApp
 
 CONSOLE = """
@@ -27,7 +27,7 @@ class Console(app.TrimtabApp):
         if sys.argv[1] == "stuck":
             time.sleep(60)
 app.TrimtabApp = Console
-from core.contract.faults import guarded
+from core.contract.text.error_reports import guarded
 sys.exit(guarded("trimtab", lambda: app.run(Path("/none/engine.sock"), None)))
 """
 
@@ -64,13 +64,13 @@ def test_the_terminal_is_as_it_was(kind, number, tmp_path):
 
 async def test_ctrl_z_suspends_where_a_shell_can_bring_it_back(seat, monkeypatch):
     asked = []
-    monkeypatch.setattr(terminal, "suspend", lambda: asked.append("suspend"))
+    monkeypatch.setattr(terminal_restore, "suspend", lambda: asked.append("suspend"))
     async with seat(state_of(study_events(), no_card())) as you:
-        monkeypatch.setattr(terminal, "can_be_resumed", lambda: True)
+        monkeypatch.setattr(terminal_restore, "can_be_resumed", lambda: True)
         await you.press("ctrl+z")
         await you.press("slash", "ctrl+z")  # while something is typed, too
         assert asked == ["suspend", "suspend"]
-        monkeypatch.setattr(terminal, "can_be_resumed", lambda: False)
+        monkeypatch.setattr(terminal_restore, "can_be_resumed", lambda: False)
         await you.press("ctrl+z")
         await you.sees("there is no shell")
         assert len(asked) == 2

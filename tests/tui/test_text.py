@@ -5,9 +5,9 @@ import math
 import pytest
 
 from tests.tui.scene import cpu_pack, gpu_packs
-from tui.look import Palette
-from tui.text import BLOCKS, bar, duration, loss, number, percent, short, size, smoothed, sparkline
-from tui.widgets.packline import pack_line
+from tui.number_text import BLOCKS, bar, duration, loss, number, percent, short, size, smoothed, sparkline
+from tui.study.pack_line import pack_line
+from tui.theme_colors import Palette
 
 
 @pytest.mark.parametrize(

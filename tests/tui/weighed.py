@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from core.contract import events as e
-from core.contract import wire
-from core.contract.foretold import DeviceMemory, Forecast, Foretold, MemoryNow, Part, Verdict
+from core.contract.events import event_types as e
+from core.contract.wire import console_api
+from core.contract.wire.memory_forecast import DeviceMemory, Forecast, Foretold, MemoryNow, Part, Verdict
 from tests.tui.scene import NOW, study_events
 
 MIB, GIB = 2**20, 2**30
@@ -60,15 +60,15 @@ QUEUE = (
 def answers(now: MemoryNow):
     """An engine that knows ``now``, and foretells by batch and pack."""
 
-    def answer(request: wire.AnyRequest) -> wire.Answer | None:
-        if isinstance(request, wire.WeighMemory):
+    def answer(request: console_api.AnyRequest) -> console_api.Answer | None:
+        if isinstance(request, console_api.WeighMemory):
             return now
-        return forecast(request, now) if isinstance(request, wire.Foresee) else None
+        return forecast(request, now) if isinstance(request, console_api.Foresee) else None
 
     return answer
 
 
-def forecast(request: wire.Foresee, now: MemoryNow) -> Forecast:
+def forecast(request: console_api.Foresee, now: MemoryNow) -> Forecast:
     """More rows, longer ones and more trials take more."""
     device = next((one for one in now.devices if one.label == request.device), now.devices[0])
     rows = request.changes.get("batch_size", 4) * request.changes.get("sequence_length", 512) * request.pack

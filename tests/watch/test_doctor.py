@@ -8,11 +8,11 @@ from threading import Thread
 
 import pytest
 
-from core.cores import Cpus
-from core.watch import doctor
-from core.watch.gpu import GpuReader
-from core.watch.load import Load
-from core.watch.probe import Probed, probe
+from core.cpu_count import Cpus
+from core.watch import doctor_checks
+from core.watch.cpu_load import Load
+from core.watch.library_probe import Probed, probe
+from core.watch.nvml_reader import GpuReader
 from tests.watch.fake_nvml import FakeNvml
 
 pytestmark = pytest.mark.xdist_group("doctor")  # one probe for all
@@ -28,9 +28,9 @@ def probed() -> Probed:
 @pytest.fixture
 def examine(probed, monkeypatch):
     def run(home, nvml, found=probed, load=QUIET):
-        monkeypatch.setattr(doctor, "probe", lambda: found)
-        monkeypatch.setattr(doctor.load, "now", lambda: (Cpus(2, 2), load))
-        return {one.name: one for one in doctor.examine(home, GpuReader(nvml))}
+        monkeypatch.setattr(doctor_checks, "probe", lambda: found)
+        monkeypatch.setattr(doctor_checks.cpu_load, "now", lambda: (Cpus(2, 2), load))
+        return {one.name: one for one in doctor_checks.examine(home, GpuReader(nvml))}
 
     return run
 
@@ -44,7 +44,7 @@ def test_a_machine_without_a_gpu_is_usable(tmp_path, examine):
     tmp_path.chmod(0o700)
     found = examine(tmp_path, FakeNvml(0))
     assert found["gpu"].level == "warn" and "nvidia-smi" in found["gpu"].fix
-    assert found["home"] == doctor.Finding("home", "ok", f"{tmp_path} is private and writable")
+    assert found["home"] == doctor_checks.Finding("home", "ok", f"{tmp_path} is private and writable")
     assert found["engine"].found == "not running; it starts with the first study"
     assert not [one for one in found.values() if one.level == "fail" and one.name != "disk"]
     assert all(one.fix for one in found.values() if one.level != "ok")
@@ -128,6 +128,6 @@ def test_terminals(monkeypatch):
     monkeypatch.setenv("COLORTERM", "")
     for term, level in (("dumb", "fail"), ("vt100", "warn"), ("xterm-256color", "ok")):
         monkeypatch.setenv("TERM", term)
-        assert doctor._terminal().level == level
+        assert doctor_checks._terminal().level == level
     monkeypatch.setenv("LINES", "20")
-    assert "at least 80×24" in doctor._terminal().fix
+    assert "at least 80×24" in doctor_checks._terminal().fix

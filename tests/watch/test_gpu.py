@@ -8,8 +8,8 @@ import psutil
 import pynvml
 import pytest
 
-from core.contract.events import Device
-from core.watch.gpu import GpuReader
+from core.contract.events.event_types import Device
+from core.watch.nvml_reader import GpuReader
 from tests.watch.fake_nvml import GIB, POOR, FakeNvml
 
 

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from core.cores import Cpus
-from core.watch import load
-from core.watch.load import Load, Process, Reading
+from core.cpu_count import Cpus
+from core.watch import cpu_load
+from core.watch.cpu_load import Load, Process, Reading
 
 
 def readings(busy_s: float, **used_s: float) -> tuple[Reading, Reading]:
@@ -21,24 +21,24 @@ def readings(busy_s: float, **used_s: float) -> tuple[Reading, Reading]:
 
 
 def test_the_cpus_time_is_trimtabs_or_that_of_others():
-    found = load.between(*readings(1.0, ours=0.25, stress=0.5, bash=0.0), waited=0.2)
+    found = cpu_load.between(*readings(1.0, ours=0.25, stress=0.5, bash=0.0), waited=0.2)
     assert found == Load(ours=0.5, others=1.5, waited=0.2, heaviest="stress")
 
 
 def test_a_process_that_uses_next_to_nothing_is_not_named():
-    assert load.between(*readings(0.0, ours=0.0, bash=0.01), waited=None) == Load(0.0, 0.0)
+    assert cpu_load.between(*readings(0.0, ours=0.0, bash=0.01), waited=None) == Load(0.0, 0.0)
 
 
 def test_a_process_that_came_between_the_readings_counts_with_the_others():
     before, after = readings(0.5, ours=0.0)
     after = Reading(after.at, after.busy_s, {**after.processes, (9, 2.0): Process("new", 3.0, False)})
-    assert load.between(before, after, None) == Load(0.0, 1.0)
+    assert cpu_load.between(before, after, None) == Load(0.0, 1.0)
 
 
 @pytest.mark.parametrize(
     ("command", "ours"),
     [
-        (["python", "-P", "-m", "core.train.worker", "/s", "w", "cpu"], True),
+        (["python", "-P", "-m", "core.train.commands.worker", "/s", "w", "cpu"], True),
         (["python", "-P", "-m", "core.daemon"], True),
         (["python", "-m", "pytest"], False),
         (["vi", "core.train"], False),
@@ -47,13 +47,13 @@ def test_a_process_that_came_between_the_readings_counts_with_the_others():
     ],
 )
 def test_trimtabs_processes_are_known_by_their_module(command, ours):
-    assert load.is_ours(command) is ours
+    assert cpu_load.is_ours(command) is ours
 
 
 def test_a_real_reading_knows_this_machines_processes():
     program = [sys.executable, "-c", "import sys; sys.stdin.read()"]
     with subprocess.Popen(program, stdin=subprocess.PIPE) as child:
-        found = load.reading()
+        found = cpu_load.reading()
         assert found.busy_s > 0
         assert child.pid in {pid for pid, _ in found.processes}
 
@@ -72,24 +72,24 @@ def test_pressure_as_the_kernel_writes_it(tmp_path, text, share):
     if text is not None:
         (tmp_path / "proc/pressure").mkdir(parents=True)
         (tmp_path / "proc/pressure/cpu").write_text(text)
-    assert load.pressure(tmp_path) == share
+    assert cpu_load.pressure(tmp_path) == share
 
 
 def test_others_elsewhere_on_the_machine_take_nothing_from_a_small_quota():
-    assert load.taken(Cpus(2, 2), Load(0.0, 0.6))
-    assert not load.taken(Cpus(2, 2), Load(2.0, 0.4))
-    assert not load.taken(Cpus(64, 64, quota=2.0), Load(0.0, 40.0))
-    assert load.taken(Cpus(64, 64, quota=2.0), Load(0.0, 63.0))
+    assert cpu_load.taken(Cpus(2, 2), Load(0.0, 0.6))
+    assert not cpu_load.taken(Cpus(2, 2), Load(2.0, 0.4))
+    assert not cpu_load.taken(Cpus(64, 64, quota=2.0), Load(0.0, 40.0))
+    assert cpu_load.taken(Cpus(64, 64, quota=2.0), Load(0.0, 63.0))
 
 
 def test_the_threads_that_are_left():
-    assert load.left(Cpus(8, 8), Load(0.0, 3.1)) == 5
-    assert load.left(Cpus(2, 2), Load(0.0, 2.0)) == 1
-    assert load.left(Cpus(64, 64, quota=2.0), Load(0.0, 62.9)) == 1
+    assert cpu_load.left(Cpus(8, 8), Load(0.0, 3.1)) == 5
+    assert cpu_load.left(Cpus(2, 2), Load(0.0, 2.0)) == 1
+    assert cpu_load.left(Cpus(64, 64, quota=2.0), Load(0.0, 62.9)) == 1
 
 
 def test_the_kernels_figure_says_nothing_of_a_part_of_the_machine():
-    assert load.crowded(Cpus(2, 2), Load(2.0, 0.0, 0.9))
-    assert not load.crowded(Cpus(2, 2), Load(2.0, 0.0, None))
-    assert not load.crowded(Cpus(8, 2), Load(2.0, 0.0, 0.9))
-    assert not load.crowded(Cpus(8, 8, quota=2.0), Load(2.0, 0.0, 0.9))
+    assert cpu_load.crowded(Cpus(2, 2), Load(2.0, 0.0, 0.9))
+    assert not cpu_load.crowded(Cpus(2, 2), Load(2.0, 0.0, None))
+    assert not cpu_load.crowded(Cpus(8, 2), Load(2.0, 0.0, 0.9))
+    assert not cpu_load.crowded(Cpus(8, 8, quota=2.0), Load(2.0, 0.0, 0.9))

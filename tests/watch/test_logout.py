@@ -6,9 +6,9 @@ import os
 
 import pytest
 
-from core.cli import run
 from core.cli.main import main
-from core.watch import logout
+from core.cli.steer import run_study
+from core.watch import systemd_logout
 from tests.cli.conftest import engine, home, spec  # noqa: F401  (fixtures)
 
 SESSION = "0::/user.slice/user-1000.slice/session-3.scope\n"
@@ -23,7 +23,7 @@ def machine(tmp_path):
         for name, text in {"proc/7/cgroup": groups, **files}.items():
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_text(text)
-        return lambda user="ann": logout.reason(7, tmp_path, user)
+        return lambda user="ann": systemd_logout.reason(7, tmp_path, user)
 
     return make
 
@@ -70,19 +70,19 @@ def test_what_the_users_own_manager_started_ends_without_lingering(machine):
 
 def test_a_service_and_a_machine_without_systemd_are_quiet(machine, tmp_path):
     assert machine(SYSTEM, **{"etc/systemd/logind.conf": YES})() == ""
-    assert logout.reason(8, tmp_path) == ""
+    assert systemd_logout.reason(8, tmp_path) == ""
 
 
 def test_whoever_starts_a_study_in_such_a_session_is_told(engine, spec, monkeypatch, capsys):  # noqa: F811
     asked = []
-    monkeypatch.setattr(logout, "reason", lambda pid: asked.append(pid) or "systemd ends it")
+    monkeypatch.setattr(systemd_logout, "reason", lambda pid: asked.append(pid) or "systemd ends it")
     assert main(["run", str(spec), "--detach"]) == 0
     shown = capsys.readouterr()
     assert "small runs; the study goes on" in shown.out
     assert shown.err.startswith("the engine does not outlast this login: systemd ends it\n  → `loginctl")
     assert asked == [os.getpid()]  # the engine's, which may be older than this session
-    monkeypatch.setattr(run.terminal, "is_there", lambda: True)
-    monkeypatch.setattr(run.terminal, "is_canvas", lambda: True)
+    monkeypatch.setattr(run_study.terminal_check, "is_there", lambda: True)
+    monkeypatch.setattr(run_study.terminal_check, "is_canvas", lambda: True)
     monkeypatch.setenv("TERM", "xterm")
     assert main([], console=lambda *_: 0) == 0
     assert "does not outlast" in capsys.readouterr().err

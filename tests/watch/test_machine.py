@@ -9,10 +9,10 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from core.contract import events
-from core.watch.gpu import GpuReader
-from core.watch.host import disk_free_bytes
-from core.watch.machine import MachineReader
+from core.contract.events import event_types
+from core.watch.host_reader import disk_free_bytes
+from core.watch.machine_reader import MachineReader
+from core.watch.nvml_reader import GpuReader
 from tests.watch.fake_nvml import FakeNvml
 
 
@@ -25,7 +25,7 @@ def test_a_reading_of_everything_goes_over_the_wire(tmp_path):
     assert second.host.cpu is not None and 0 <= second.host.cpu <= 1
     assert second.at == 2.0 and len(second.devices) == 4 and second.why_none == ""
     assert second.host.cores >= 1 and 0 < second.host.used_bytes < second.host.total_bytes
-    assert msgspec.msgpack.decode(msgspec.msgpack.encode(second), type=events.AnyEvent) == second
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(second), type=event_types.AnyEvent) == second
 
 
 def test_workers_that_live_and_one_that_is_gone(tmp_path):

@@ -1,0 +1,193 @@
+"""One question: a model, its data, a device, a budget; and the figures that follow from them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from core.advise import device_fit, training_speed
+from core.advise.base_facts import Base
+from core.advise.device_fit import Room
+from core.advise.row_statistics import Rows
+from core.memory.estimate import trial_memory
+from core.memory.estimate.device_constants import Device
+from core.memory.planning.memory_budget import Limit
+
+MOST_HELD = 0.2  # of the rows
+HELD_ROWS = 200  # to judge by: a standard error of 7 % of the spread of a row's loss
+FEW, MANY = 1_000, 10_000  # rows: three passes below, one above
+LARGE_STEPS, LEAST_STEPS = 1_000, 100  # steps that a batch should leave
+BATCHES = (16, 8)
+BITS_A_TOKEN, BITS_A_PARAMETER = 1.0, 2.0
+LEAST_RANK, MOST_RANK = 8, 256
+USUAL_TRIALS, MOST_TRIALS, FEW_TRIALS, LEAST_TRIALS = 24, 60, 12, 6
+COST_MEDIAN, COST_HALVING = 0.75, 0.5  # of a whole trial, by the mean of all: a guess
+TRIALS_A_KNOB, MOST_KNOBS = 6, 4
+READINGS = 10  # evaluations of a whole trial
+REPEATED = 1.0  # epochs above which rows are seen again
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What was asked for; None is left to us."""
+
+    goal: str = "eval/loss"
+    trials: int | None = None
+    hours: float | None = None
+    rows: int | None = None
+
+
+@dataclass(frozen=True)
+class Case:
+    """``cards``: how many such devices; ``source`` is the data as [data] shall name it."""
+
+    base: Base
+    rows: Rows
+    source: str
+    device: Device
+    limit: Limit
+    wish: Wish = field(default_factory=Wish)
+    cards: int = 1
+
+    # -- rows --------------------------------------------------------------------------------------
+
+    @property
+    def share(self) -> float:
+        """Of the rows, held back to judge by."""
+        return float(f"{min(MOST_HELD, HELD_ROWS / self.rows.count):.2g}")
+
+    @property
+    def held(self) -> int:
+        """Rows that are held back."""
+        return max(1, round(self.share * self.rows.count))
+
+    @property
+    def judges(self) -> int:
+        """Rows that an evaluation looks at."""
+        return min(HELD_ROWS, self.held)
+
+    @property
+    def train_rows(self) -> int:
+        """Rows to train on."""
+        there = max(1, self.rows.count - self.held)
+        return min(there, self.wish.rows or there)
+
+    @property
+    def learnt(self) -> float:
+        """Target tokens of the training rows, each counted once."""
+        return self.train_rows * self.rows.mean(self.longest) * self.rows.targets
+
+    @property
+    def longest(self) -> int:
+        """Tokens that a row should have at most, were memory no matter: 95 % of the rows are shorter."""
+        wanted = max(64, -(-self.rows.percentile(0.95) // 64) * 64)
+        return min(wanted, self.base.positions) if self.base.positions else wanted
+
+    # -- a trial -----------------------------------------------------------------------------------
+
+    @property
+    def whole_epochs(self) -> float:
+        """Passes over the rows, were time no matter."""
+        return 3.0 if self.train_rows < FEW else 2.0 if self.train_rows < MANY else 1.0
+
+    @cached_property
+    def batch(self) -> int:
+        """Rows of an optimizer step; a power of two."""
+        seen = self.train_rows * self.whole_epochs
+        if seen / 32 >= LARGE_STEPS:
+            return 32
+        wanted = next((one for one in BATCHES if seen / one >= LEAST_STEPS), 4)
+        return min(wanted, 1 << (self.train_rows.bit_length() - 1))
+
+    @cached_property
+    def needed_rank(self) -> int:
+        """The rank whose parameters hold what the rows say, were they learnt by heart."""
+        parameters = self.learnt * BITS_A_TOKEN / BITS_A_PARAMETER
+        return math.ceil(parameters / max(1, trial_memory.width(self.base.model, "all-linear")))
+
+    @property
+    def wanted_rank(self) -> int:
+        """The middle of the ranks to try, were memory no matter."""
+        return min(MOST_RANK // 2, max(LEAST_RANK, 1 << max(0, self.needed_rank - 1).bit_length()))
+
+    @cached_property
+    def room(self) -> Room:
+        """What the device holds of it."""
+        half = "bf16" if self.card is None or self.card.bf16 else "fp16"
+        drops = self.whole_epochs > REPEATED
+        ask = device_fit.Ask(self.batch, self.longest, 2 * self.wanted_rank, min(8, self.judges), drops, half)
+        return device_fit.room(self.base.model, self.device, self.limit, ask)
+
+    @property
+    def rank(self) -> int:
+        """The middle of the ranks to try."""
+        return max(1, self.room.rank // 2)
+
+    @property
+    def card(self) -> training_speed.Card | None:
+        """What is known of the device by its name."""
+        return training_speed.card(self.device.name) if self.device.kind == "cuda" else None
+
+    def tokens(self, epochs: float) -> float:
+        """That a trial trains on, padding left out."""
+        return self.train_rows * self.rows.mean(self.room.length) * epochs
+
+    @cached_property
+    def whole_s(self) -> float | None:
+        """Seconds of a whole trial, alone on the device; None where nobody knows."""
+        tokens = self.tokens(self.whole_epochs)
+        return training_speed.trial_s(self.base.active, self.room.checkpointing, tokens, self.card)
+
+    # -- the search --------------------------------------------------------------------------------
+
+    @cached_property
+    def affordable(self) -> float | None:
+        """Whole trials that the hours hold; None where that is not known."""
+        if self.wish.hours is None or self.whole_s is None:
+            return None
+        return self.wish.hours * 3600 * self.cards / max(1e-9, self.whole_s)
+
+    @property
+    def short(self) -> bool:
+        """Is there less time than the trials would like?"""
+        if self.affordable is None:
+            return self.wish.hours is not None and self.wish.hours < 1
+        return self.affordable / COST_MEDIAN < (self.wish.trials or FEW_TRIALS)
+
+    @cached_property
+    def trials(self) -> int:
+        """How many."""
+        if self.wish.trials:
+            return self.wish.trials
+        if self.affordable is None:
+            return FEW_TRIALS if self.short else USUAL_TRIALS
+        if self.short:
+            return max(LEAST_TRIALS, min(FEW_TRIALS, int(self.affordable / COST_HALVING)))
+        return min(MOST_TRIALS, int(self.affordable / COST_MEDIAN))
+
+    @cached_property
+    def epochs(self) -> float:
+        """Passes over the rows that the hours leave to each trial."""
+        if self.affordable is None:
+            return self.whole_epochs
+        left = self.affordable / (COST_HALVING * self.trials) if self.short else 1.0
+        return self.whole_epochs if left >= 1 else max(0.01, float(f"{left * self.whole_epochs:.2g}"))
+
+    @property
+    def steps(self) -> int:
+        """Of a whole trial."""
+        return max(1, math.ceil(self.train_rows * self.epochs / self.batch))
+
+    @property
+    def every(self) -> int:
+        """Steps between two evaluations."""
+        return max(1, self.steps // READINGS)
+
+    @property
+    def knobs(self) -> tuple[str, ...]:
+        """What is searched, the most telling first."""
+        wanted = ["learning_rate", "lora_rank"]
+        wanted.insert(1, "batch_size") if self.room.rows >= 2 and self.batch >= 8 else None
+        wanted += ["lora_dropout"] if self.epochs > REPEATED else []
+        return tuple(wanted[: max(1, min(MOST_KNOBS, self.trials // TRIALS_A_KNOB))])

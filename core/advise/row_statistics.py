@@ -1,0 +1,232 @@
+"""What a file of rows holds, told cheaply: how many, how long, in which form. No tokenizer, no torch."""
+
+from __future__ import annotations
+
+import bz2
+import codecs
+import csv
+import gzip
+import itertools
+import json
+import lzma
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from core import paths
+from core.contract.spec.data_columns import companion
+from core.contract.text.sanitize import plain
+from core.errors import SpecError
+
+BYTES_A_TOKEN = 4  # of UTF-8 text, about: English is near it, code and other scripts below
+SAMPLE = 1000  # rows that are looked into, from the whole of what is read
+LONGEST_READ_BYTES = 256 << 20  # more is reckoned from the file's size
+OPENERS = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
+PAIRS = (  # columns of a prompt and its completion, as data sets name them
+    ("prompt", "completion"), ("instruction", "output"), ("instruction", "response"), ("question", "answer"),
+    ("prompt", "response"), ("input", "output"), ("query", "response"),
+)  # fmt: skip
+TEXTS = ("text", "content")
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """``lengths`` are the tokens of sampled rows, ascending, by ``BYTES_A_TOKEN``; ``targets`` is the share
+    of them that is learnt. ``keys`` are lines for [data] where the columns have names of their own."""
+
+    count: int
+    lengths: tuple[int, ...] = ()
+    targets: float = 1.0
+    form: str = "auto"
+    keys: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def percentile(self, share: float) -> int:
+        """Tokens that this share of the rows does not exceed."""
+        return self.lengths[min(len(self.lengths) - 1, int(share * len(self.lengths)))]
+
+    def mean(self, longest: int) -> float:
+        """Tokens of a row, when those beyond ``longest`` are cut."""
+        return sum(min(one, longest) for one in self.lengths) / len(self.lengths)
+
+
+def read(source: str) -> Rows | None:
+    """The rows of a local file; None for what is not one (a hub data set, a folder). Raises SpecError for a
+    file that holds none."""
+    path = paths.expanded(source)
+    if not path.is_file():
+        if source.startswith(("/", ".", "~")) and not path.exists():
+            raise SpecError.of("there is no such file", f"DATA = {plain(source, 200)!r}", "check the path")
+        return None
+    try:
+        counted, sample = _sampled(path)
+        _refuse_wrapped(sample)
+    except (OSError, ValueError, EOFError, RecursionError, ImportError, csv.Error, lzma.LZMAError) as error:
+        what = f"the data cannot be read: {plain(str(error), 200)}"
+        fix = "give JSONL, JSON, CSV, Parquet or text, or say how many rows there are with --rows"
+        raise SpecError.of(what, plain(source, 200), fix) from error
+    if not sample:
+        raise SpecError.of("the file holds no rows", plain(source, 200), "give a file with rows")
+    return _described(counted, sample)
+
+
+# -- reading ---------------------------------------------------------------------------------------
+
+
+def _sampled(path: Path) -> tuple[tuple[int, bool], list[Row]]:
+    """(rows, is that exact?), and some of them."""
+    ends = [one.lower() for one in path.suffixes]
+    opener = OPENERS.get(ends[-1]) if ends else None
+    kind = (ends[:-1] if opener else ends)[-1:]
+    if kind == [".parquet"]:
+        return _parquet(path)
+    with (opener or open)(path, "rb") as file:  # type: ignore[operator]
+        if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            raise ValueError("it is in UTF-16: convert it, such as by iconv -f UTF-16 -t UTF-8 FILE > NEW")
+        file.seek(0)
+        whole = None if opener else path.stat().st_size
+        if kind == [".csv"]:
+            return _spread(_csv(file), whole, file)
+        if kind == [".json"] and _array(file):
+            return _spread(iter(_objects(file)), None, file)
+        if kind in ([".jsonl"], [".ndjson"], [".json"]):
+            return _spread(_jsonl(file), whole, file)
+        if kind == [".txt"]:
+            lines = ({"text": line.decode(errors="replace")} for line in file if line.strip())
+            return _spread(lines, whole, file)
+    raise ValueError(f"files that end with {''.join(kind) or 'nothing'} are not known")
+
+
+def _spread(rows: Iterator[Row], whole: int | None, file: IO[bytes]) -> tuple[tuple[int, bool], list[Row]]:
+    """Every n-th row, n doubling whenever there are twice as many as wanted: a sample of all that is read."""
+    kept: list[Row] = []
+    stride, count = 1, 0
+    for row in rows:
+        if count % stride == 0:
+            kept.append(row)
+            if len(kept) >= 2 * SAMPLE:
+                kept, stride = kept[::2], 2 * stride
+        count += 1
+        if whole and whole > LONGEST_READ_BYTES and count % 1000 == 0 and file.tell() > LONGEST_READ_BYTES:
+            return (round(count * whole / file.tell()), False), kept
+    return (count, True), kept
+
+
+def _jsonl(file: IO[bytes]) -> Iterator[Row]:
+    number = 0
+    while line := file.readline():  # not iteration: that forbids tell()
+        number += 1
+        if line.strip():
+            try:
+                found = json.loads(line)
+            except ValueError as error:
+                raise ValueError(f"line {number}: {error}") from None
+            if not isinstance(found, dict | str):
+                raise ValueError(f"line {number} holds no object")
+            yield found if isinstance(found, dict) else {"text": found}
+
+
+def _csv(file: IO[bytes]) -> Iterator[Row]:
+    csv.field_size_limit(LONGEST_READ_BYTES)
+
+    def lines() -> Iterator[str]:
+        while line := file.readline():
+            yield line.decode("utf-8-sig", errors="replace")
+
+    yield from csv.DictReader(lines())
+
+
+def _array(file: IO[bytes]) -> bool:
+    """Is it one JSON array, not an object a line?"""
+    first = file.read(1024).lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+    file.seek(0)
+    return first == b"["
+
+
+def _objects(file: IO[bytes]) -> list[Row]:
+    content = file.read(LONGEST_READ_BYTES + 1)
+    if len(content) > LONGEST_READ_BYTES:
+        raise ValueError("one JSON array of more than 256 MiB; an object a line can be sampled")
+    return [one for one in json.loads(content) if isinstance(one, dict)]
+
+
+def _parquet(path: Path) -> tuple[tuple[int, bool], list[Row]]:
+    from pyarrow import parquet
+
+    file = parquet.ParquetFile(path)
+    batches: Iterable[Any] = itertools.islice(file.iter_batches(batch_size=SAMPLE), 1)
+    return (file.metadata.num_rows, True), [row for batch in batches for row in batch.to_pylist()]
+
+
+def _refuse_wrapped(sample: list[Row]) -> None:
+    """One object that holds the rows under one of its keys is no row."""
+    known = {"messages", *TEXTS, *(name for pair in PAIRS for name in pair)}
+    for name, value in sample[0].items() if len(sample) == 1 and not known & set(sample[0]) else ():
+        if isinstance(value, list) and value and isinstance(value[0], dict) and known & set(value[0]):
+            raise ValueError(f"it is one object, which holds {len(value)} rows in {name!r}: take them out")
+
+
+# -- describing ------------------------------------------------------------------------------------
+
+
+def _described(counted: tuple[int, bool], sample: list[Row]) -> Rows:
+    count, exact = counted
+    form, keys = _form(sample[0])
+    filled = {name for row in sample for name, value in row.items() if value not in (None, "", [])}
+    joined = companion(keys[0], keys, filled) if form == "instruction" else ""
+    keys = (keys[0], joined, *keys[1:]) if joined else keys
+    sizes = [_sizes(row, form, keys) for row in sample]
+    lengths = sorted(max(2, -(-whole // BYTES_A_TOKEN)) for whole, _ in sizes)
+    learnt, whole = sum(part for _, part in sizes), sum(whole for whole, _ in sizes)
+    notes = [f"tokens are estimated: UTF-8 bytes / {BYTES_A_TOKEN}, no tokenizer was run"]
+    if not exact:
+        notes.append(f"the file is large: about {count} rows, reckoned from its first 256 MiB")
+    if form == "auto":
+        shown = plain(", ".join(map(str, sample[0])), 200)
+        notes.append(f"no known columns among {shown}: name them in [data], such as text_key")
+    if joined:
+        notes.append(f"the column {joined!r} is joined to {keys[0]!r} as the prompt")
+    unused = sorted(map(str, filled - {*keys, "tools", "group"}))
+    if unused and form != "auto":
+        notes.append(f"columns that are not trained on: {plain(', '.join(unused), 200)}")
+    names = tuple(
+        one
+        for one in _named(form, tuple(one for one in keys if one != joined))
+        if one[1] not in ("prompt", "completion", "text")
+    )
+    return Rows(count, tuple(lengths), learnt / max(1, whole), form, names, tuple(notes))
+
+
+def _form(row: Row) -> tuple[str, tuple[str, ...]]:
+    """The format, and the columns that hold it."""
+    if isinstance(row.get("messages"), list):
+        return "chat", ("messages",)
+    for pair in PAIRS:
+        if pair[0] in row and pair[1] in row:
+            return "instruction", pair
+    for name in TEXTS:
+        if name in row:
+            return "text", (name,)
+    return "auto", tuple(row)
+
+
+def _named(form: str, keys: tuple[str, ...]) -> list[tuple[str, str]]:
+    places = {"instruction": ("prompt_key", "completion_key"), "text": ("text_key",)}
+    return list(zip(places.get(form, ()), keys, strict=False))
+
+
+def _sizes(row: Row, form: str, keys: tuple[str, ...]) -> tuple[int, int]:
+    """Bytes of the row's text, and of what is learnt of it."""
+    if form == "chat":
+        turns = [one for one in row.get("messages") or () if isinstance(one, dict)]
+        each = [(_bytes(one.get("content")), one.get("role") == "assistant") for one in turns]
+        return sum(size for size, _ in each), sum(size for size, learnt in each if learnt)
+    each_size = [_bytes(row.get(key)) for key in keys]
+    return sum(each_size), each_size[-1] if form == "instruction" else sum(each_size)
+
+
+def _bytes(value: Any) -> int:
+    text = value if isinstance(value, str) else "" if value is None else json.dumps(value, default=str)
+    return len(text.encode(errors="replace"))

@@ -1,0 +1,220 @@
+"""Rules for how one searches, and on what: [study], [model], [data], [evaluate] and [resources]."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from core.advise import citations as s
+from core.advise.advice_case import (
+    COST_HALVING,
+    COST_MEDIAN,
+    HELD_ROWS,
+    MOST_KNOBS,
+    READINGS,
+    TRIALS_A_KNOB,
+    Case,
+    Wish,
+)
+from core.advise.advice_rule import Chosen, Rule
+from core.contract.spec.study_spec import BOARDS
+from core.contract.text.byte_sizes import words
+from core.memory.base.weight_bytes import base_bytes
+
+MOST_GP, MOST_TPE, MOST_GP_KNOBS = 100, 1000, 5  # trials, trials, dimensions
+LEAST_MODEL = 8  # trials below which a model has nothing to learn from
+STARTUP = 10
+BRACKET_TRIALS = 20  # ten to begin, ten to learn from
+LEAST_PRUNED = 4  # trials below which nobody is compared
+NAME = re.compile(r"[^A-Za-z0-9._-]+")
+PERIODS = re.compile(r"\.{2,}")
+
+
+def _name(case: Case) -> Chosen:
+    name = NAME.sub("-", case.base.name.rstrip("/").rsplit("/", 1)[-1])
+    name = PERIODS.sub(".", name).strip("-._")[:56]
+    return f"{name or 'study'}-lora", "the model's; any name does", s.PRACTICE
+
+
+def _trials(case: Case) -> Chosen:
+    if case.wish.trials:
+        return case.trials, f"asked for; {_hours(case)}", s.ASKED
+    if case.affordable is None and case.wish.hours is None:
+        return case.trials, f"{TRIALS_A_KNOB} for each of {MOST_KNOBS} knobs at most; {_hours(case)}"
+    if case.affordable is None:
+        why = f"how many {case.wish.hours:g} hours hold is not known: {_hours(case)}"
+        return case.trials, why
+    saved = COST_HALVING if case.short else COST_MEDIAN
+    why = (
+        f"{case.wish.hours:g} hours hold about {case.affordable:.2g} whole trials; pruning is taken to leave "
+        f"{saved:.0%} of each; {_hours(case)}"
+    )
+    return case.trials, why, s.GUESS
+
+
+def _hours(case: Case) -> str:
+    """What a trial takes, as far as one can tell."""
+    if case.whole_s is None:
+        return "a trial's time is unknown here: measured after the first minute"
+    return f"a whole trial takes about {_span(case.whole_s)} alone, a guess"
+
+
+def _span(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.2g} s"
+    return f"{seconds / 60:.2g} min" if seconds < 5400 else f"{seconds / 3600:.2g} h"
+
+
+def _sampler(case: Case) -> Chosen:
+    count, trials = len(case.knobs), case.trials
+    space = f"{trials} trials over {count} number{'' if count == 1 else 's'}"
+    if trials < LEAST_MODEL:
+        return "qmc", f"{space}: too few to learn from, spread evenly", s.PRACTICE
+    if trials <= MOST_GP and count <= MOST_GP_KNOBS:
+        return "gp", f"{space}: few and ordered, the case of Gaussian processes (10 to 100 trials)"
+    if trials <= MOST_TPE:
+        return "tpe", f"{space}: TPE's budget is 100 to 1000"
+    return "cmaes", f"{space}, all of them ordered: CMA-ES's budget is 1000 to 10000"
+
+
+def _pruner(case: Case) -> Chosen:
+    if not case.wish.goal.startswith(("eval/", "train/loss")):
+        return "none", f"{case.wish.goal} is read too seldom to judge a trial early", s.PRACTICE
+    if case.trials < LEAST_PRUNED or case.steps < 2 * LEAST_PRUNED:
+        return "none", f"{case.trials} trials of {case.steps} steps: nothing to save", s.PRACTICE
+    if case.short:
+        return "halving", "the time is short: three of four trials end at the first rung", s.ASHA
+    brackets = int(math.log(case.steps / case.every, 3)) + 1
+    if case.trials >= BRACKET_TRIALS * brackets:
+        return "hyperband", f"{case.trials} trials feed {brackets} brackets of {BRACKET_TRIALS}", s.BRACKETS
+    why = f"{case.trials} trials are too few for hyperband's {brackets} brackets of more than 10"
+    return "median", f"{why}; the median rule ends the worse half"
+
+
+def _startup(case: Case) -> Chosen:
+    value = min(STARTUP, max(3, case.trials // 4))
+    return value, f"Optuna begins with {STARTUP}; a quarter of {case.trials} trials where that is less"
+
+
+def _warm(case: Case) -> Chosen:
+    value = max(case.every, math.ceil(0.1 * case.steps))
+    return value, f"no judgement in the first tenth of {case.steps} steps, when the rate has hardly acted"
+
+
+def _objectives(case: Case) -> Chosen:
+    usual = case.wish.goal == Wish().goal
+    return [case.wish.goal], "what to make better", s.DEFAULT if usual else s.ASKED
+
+
+def _stop(case: Case) -> Chosen:
+    found: dict[str, float] = {} if case.wish.hours is None else {"hours": case.wish.hours}
+    if case.trials >= 16:
+        found["no_improvement"] = max(8, case.trials // 2)
+    if not found:
+        return None
+    return found, "ends a search that is over, or its time"
+
+
+def _base(case: Case) -> Chosen:
+    model = case.base.model
+    why = f"{model.family}, {model.layers} layers, {case.base.size} parameters"
+    return case.base.name, why, s.ASKED
+
+
+def _precision(case: Case) -> Chosen:
+    one, limit = case.room, case.limit
+    if limit.bytes_ is None:
+        return one.precision, f"how much memory there is, is not known ({limit.why})", s.PRACTICE
+    allowed = f"of {words(limit.bytes_)} ({limit.why})"
+    took = "; ".join(one.tried)
+    verdict = f"{one.rows} × {one.length} tokens at rank {one.rank} take {words(one.used_bytes)} {allowed}"
+    if not one.fits:
+        return one.precision, f"NOTHING FITS {allowed}: {took}; take a smaller base or a larger device"
+    return one.precision, verdict + (f"; {took}, and a tenth is left free" if took else "")
+
+
+def _double(case: Case) -> Chosen:
+    if case.room.precision != "nf4":
+        return None
+    once, twice = (base_bytes(case.base.model, "nf4", both, case.device.kind) for both in (False, True))
+    return True, f"the scales of the 4-bit weights in 8 bit: saves {words(once - twice)}"
+
+
+def _checkpointing(case: Case) -> Chosen:
+    if case.room.checkpointing:
+        return True, "computes activations twice, half more work, where keeping them does not fit"
+    return False, "activations fit: nothing is computed twice"
+
+
+def _source(case: Case) -> Chosen:
+    half, most = case.rows.percentile(0.5), case.rows.percentile(0.95)
+    return case.source, f"{case.rows.count} rows; half have up to about {half} tokens, 95 % up to {most}"
+
+
+def _form(case: Case) -> Chosen:
+    if case.rows.form == "auto":
+        return "auto", "not known yet: by the columns, when it runs"
+    return case.rows.form, f"{case.rows.targets:.0%} of the text is learnt, by the columns"
+
+
+def _validation(case: Case) -> Chosen:
+    return (
+        case.share,
+        f"{case.judges} of {case.rows.count} rows judge: about {HELD_ROWS} make the loss steady",
+    )
+
+
+def _every(case: Case) -> Chosen:
+    return case.every, f"about {READINGS} readings in {case.steps} steps"
+
+
+def _patience(case: Case) -> Chosen:
+    if case.epochs <= 1 or case.steps < READINGS:
+        return None
+    return 3, f"{case.epochs:g} passes may overfit: three readings without gain end a trial"
+
+
+def _boards(case: Case) -> Chosen:
+    board = case.wish.goal.split("/")[0]
+    return ([board], f"the goal {case.wish.goal} is read there", s.ASKED) if board in BOARDS else None
+
+
+def _canaries(case: Case) -> Chosen:
+    return (4, "the goal asks what is remembered") if case.wish.goal == "security/exposure" else None
+
+
+def _devices(case: Case) -> Chosen:
+    return ("cpu", "no GPU was found", s.READ) if case.device.kind == "cpu" else None
+
+
+def _pack(case: Case) -> Chosen:
+    if case.limit.bytes_ is None or not case.room.fits:
+        return "auto", "how many are worth it is measured while they run"
+    return "auto", f"up to {case.room.pack} of the largest fit at once; how many are worth it is measured"
+
+
+RULES = (
+    Rule("study", "name", _name, (s.PRACTICE,)),
+    Rule("study", "trials", _trials, (s.PRACTICE,)),
+    Rule("study", "sampler", _sampler, (s.BUDGETS, s.CHOICE)),
+    Rule("study", "pruner", _pruner, (s.CHOICE,)),
+    Rule("study", "startup_trials", _startup, (s.STARTUP,)),
+    Rule("study", "pruner_warmup_steps", _warm, (s.PRACTICE,)),
+    Rule("study", "objectives", _objectives, (s.ASKED,)),
+    Rule("study", "stop_after", _stop, (s.PRACTICE,)),
+    Rule("model", "base", _base, (s.ASKED,)),
+    Rule("model", "precision", _precision, (s.ESTIMATE,)),
+    Rule("model", "double_quant", _double, (s.QLORA, s.ESTIMATE)),
+    Rule("model", "gradient_checkpointing", _checkpointing, (s.ESTIMATE, s.FLOPS)),
+    Rule("data", "source", _source, (s.ASKED,)),
+    Rule("data", "format", _form, (s.READ,)),
+    Rule("data", "validation", _validation, (s.PRACTICE,)),
+)
+LAST = (
+    Rule("evaluate", "every", _every, (s.PRACTICE,)),
+    Rule("evaluate", "patience", _patience, (s.PRACTICE,)),
+    Rule("evaluate", "boards", _boards, (s.ASKED,)),
+    Rule("evaluate", "canaries", _canaries, (s.PRACTICE,)),
+    Rule("resources", "devices", _devices, (s.READ,)),
+    Rule("resources", "pack", _pack, (s.ESTIMATE,)),
+)

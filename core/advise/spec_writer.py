@@ -1,0 +1,62 @@
+"""A plan as the text of a study file: above each line its reason and its source."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+import tomli_w
+
+from core.advise.advice_rule import Line
+from core.advise.study_plan import Plan
+from core.contract.spec.spec_file import SECTION_NAMES
+from core.contract.text.sanitize import plain
+
+WIDTH = 100  # of a comment
+REASON_LIMIT = 600
+
+
+def page(plan: Plan, head: str) -> str:
+    """The whole file; ``head`` says what it is for."""
+    out = _comment(head)
+    for doubt in plan.doubts:
+        out += _comment(f"Not sure: {doubt}.")
+    for section in SECTION_NAMES:
+        lines = plan.of(section)
+        if lines:
+            out += ["", f"[{section}]"]
+        for line in lines:
+            out += [*_comment(line.why), *_sourced(line), written(line)]
+    return "\n".join(out) + "\n"
+
+
+def _sourced(line: Line) -> list[str]:
+    """One line for each source, whole: a link that is broken in two cannot be opened."""
+    return [f"# source: {plain(str(one), REASON_LIMIT)}" for one in line.sources]
+
+
+def written(line: Line) -> str:
+    """``key = value`` in TOML."""
+    return f"{line.knob} = {_value(line.value)}"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_value(one)}" for key, one in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    text = tomli_w.dumps({"_": value}).removeprefix("_ = ").rstrip("\n")
+    return "".join(one if plain(one) == one else _escaped(one) for one in text)
+
+
+def _escaped(character: str) -> str:
+    """As TOML writes what a terminal would obey, such as a bidi override in a file's name."""
+    code = ord(character)
+    return f"\\u{code:04x}" if code < 1 << 16 else f"\\U{code:08x}"
+
+
+def _comment(text: str) -> list[str]:
+    wrapped = textwrap.wrap(
+        plain(text, REASON_LIMIT), WIDTH - 2, break_long_words=False, break_on_hyphens=False
+    )
+    return [f"# {line}" for line in wrapped]

@@ -1,0 +1,66 @@
+"""All recommendations for a case, in the order of the study file, with what is not sure about them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from core.advise import citations, search_rules, tuning_rules
+from core.advise.advice_case import HELD_ROWS, Case
+from core.advise.advice_rule import Line, applied
+from core.contract.spec.spec_file import SECTION_NAMES
+
+FEW_ROWS = 500
+RULES = (*search_rules.RULES, *tuning_rules.RULES, *search_rules.LAST)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """``doubts`` are sentences for people; ``fits`` false: the device holds no trial of this base."""
+
+    lines: tuple[Line, ...]
+    doubts: tuple[str, ...]
+    fits: bool
+
+    def of(self, section: str) -> tuple[Line, ...]:
+        """The lines of one section."""
+        return tuple(line for line in self.lines if line.section == section)
+
+    def raw(self) -> dict[str, dict[str, Any]]:
+        """As the content of a study file."""
+        found = {name: {one.knob: one.value for one in self.of(name)} for name in SECTION_NAMES}
+        return {name: content for name, content in found.items() if content}
+
+
+def plan(case: Case) -> Plan:
+    """What to begin with."""
+    lines = [line for rule in RULES if (line := applied(rule, case)) is not None]
+    lines += _named(case)
+    lines.sort(key=lambda line: SECTION_NAMES.index(line.section))
+    return Plan(tuple(lines), _doubts(case), case.room.fits)
+
+
+def _named(case: Case) -> list[Line]:
+    """The columns that have names of their own, and how many rows are asked for."""
+    found = [
+        Line("data", key, name, "the column's name in this file", (citations.READ,))
+        for key, name in case.rows.keys
+    ]
+    if case.train_rows < case.rows.count - case.held:
+        why = f"to train on, of {case.rows.count} rows"
+        found.append(Line("data", "rows", case.train_rows, why, (citations.ASKED,)))
+    if case.judges < HELD_ROWS:
+        why = "all that are held back"
+        found.append(Line("evaluate", "rows", case.judges, why, (citations.READ,)))
+    return found
+
+
+def _doubts(case: Case) -> tuple[str, ...]:
+    found = [*case.base.notes, *case.rows.notes]
+    if case.train_rows < FEW_ROWS:
+        found.append(f"{case.train_rows} rows are few, {case.judges} judge: small differences mean nothing")
+    if case.device.kind == "cpu":
+        found.append("on a CPU a trial may take hours: begin with few rows and a small base")
+    if case.whole_s is not None:
+        found.append("times are guesses: FLOPs of the tokens against 40 % of the card's peak")
+    return tuple(found)

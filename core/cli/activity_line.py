@@ -1,0 +1,62 @@
+"""A verb that is silent for long says that it is at work, and with what."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from core.contract.text import safe_printing
+
+FIRST_S, AGAIN_S = 4.0, 10.0  # of silence
+POLL_S = 0.5
+
+
+class _Work:
+    """What goes on in this process; told by a thread of its own while ``ended`` is not set."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.what = name, "at work"
+        self.ended = threading.Event()
+
+    def run(self) -> None:
+        """Tell it after a while of silence, and again later."""
+        silence_s, waited_s = FIRST_S, 0.0
+        while not self.ended.wait(POLL_S):
+            waited_s += POLL_S
+            if safe_printing.silent_s() >= silence_s:
+                with contextlib.suppress(
+                    OSError, ValueError, safe_printing.UnwritableError
+                ):  # closed, or full
+                    print(f"{self.name}: {self.what}, {waited_s:.0f} s so far …", file=sys.stderr, flush=True)
+                silence_s = AGAIN_S
+
+
+_current: list[_Work] = []
+
+
+@contextmanager
+def shown(name: str) -> Iterator[None]:
+    """While the verb ``name`` runs, and until ``hush``."""
+    work = _Work(name)
+    _current.append(work)
+    threading.Thread(target=work.run, name="activity", daemon=True).start()
+    try:
+        yield
+    finally:
+        work.ended.set()
+        _current.remove(work)
+
+
+def now(what: str) -> None:
+    """What the verb is at: a few words such as "hashing the data"."""
+    for work in _current:
+        work.what = what
+
+
+def hush() -> None:
+    """From here on silence is all right: the verb follows something, or the terminal is another's."""
+    for work in _current:
+        work.ended.set()

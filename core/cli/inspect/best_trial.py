@@ -1,0 +1,129 @@
+"""``trimtab best`` and ``trimtab generate``: the result, and a text made with it.
+
+``best --json`` prints {"study", "trial", "values": {METRIC: number}, "params", "knobs", "adapter",
+"generate": the command, "front": [trial numbers that no other beats], "against": [how it stands to the
+references of the objectives], "base": {METRIC: the base model's number}, "scoring": {"step", "done", "total"}
+or null, "pending": [complete trials that are still being scored]}. ``adapter`` is the folder that
+PeftModel.from_pretrained loads, empty when there is none.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from core import paths
+from core.cli import activity_line, choose_trial, exit_codes, reach_engine, text_tables
+from core.contract.state import reference_values, study_progress, trial_ranking
+from core.contract.state import study_state as s
+from core.contract.text.sanitize import plain
+from core.errors import TrimtabError
+
+
+def best(arguments: argparse.Namespace) -> int:
+    """Print the best complete trial. Raises NoResultError when there is none."""
+    study = choose_trial.study(reach_engine.known()[0], arguments.study)
+    trial = choose_trial.best(study)
+    metrics = [metric for metric, _ in study.objectives]
+    values = dict(zip(metrics, trial.values, strict=False))
+    command = f"trimtab generate --study {study.name} --trial {trial.number} {shlex.quote('PROMPT')}"
+    front = [one.number for one in trial_ranking.front(study)]
+    adapter = _adapter(study, trial)
+    if arguments.json:
+        found = {"study": study.name, "trial": trial.number, "values": values, "params": trial.params}
+        found |= {"knobs": trial.knobs, "adapter": adapter, "generate": command, "front": front}
+        found |= {"against": reference_values.told(study, trial), "base": reference_values.base_told(study)}
+        found |= {"scoring": study_progress.scoring_told(trial), "pending": _pending(study)}
+        text_tables.dump(found)
+        return exit_codes.OK
+    print(f"{study.name}: trial {trial.number}  {text_tables.results(study, trial)}")
+    print(f"  params   {text_tables.pairs(trial_ranking.searched(study, trial)) or 'none searched'}")
+    print(f"  adapter  {plain(adapter) or 'not kept'}")
+    print(f"  try it   {command}")
+    for line in reference_values.told(study, trial):
+        print(f"  against  {line}")
+    for line in _base(study):
+        print(f"  base     {line}")
+    for line in _scoring(study, trial):
+        print(f"  scoring  {line}")
+    if len(front) > 1:
+        print(f"  on the Pareto front: trials {', '.join(map(str, front))}")
+    return exit_codes.OK
+
+
+def _base(study: s.Study) -> list[str]:
+    """What the base's numbers rest on, where that is not what the trials' rest on."""
+    found = []
+    for metric, _ in study.objectives:
+        score, board = reference_values.base_score(study, metric), reference_values.ON_BOARDS.get(metric)
+        if score is not None and board is not None:
+            rows = f"{score.samples} sampled validation rows" if score.samples else "sampled validation rows"
+            found.append(f"{metric} of the base is over {rows} ({board})")
+    return found
+
+
+def _scoring(study: s.Study, trial: s.Trial) -> list[str]:
+    """What is still to come of the scores of this trial and of others, which may change who is best."""
+    found = []
+    if trial.pending:
+        found.append(f"its last scores are still to come: {study_progress.scoring_words(trial)}")
+    others = [number for number in _pending(study) if number != trial.number]
+    waits = [number for number in others if not study.trials[number].values]
+    if others:
+        numbers = ", ".join(map(str, others))
+        found.append(f"trial{'s' * (len(others) > 1)} {numbers} still being scored")
+    if waits:
+        of = " and ".join(reference_values.waiting(study)) or "the objectives"
+        found.append(f"{len(waits)} of them may still become the best: no score of {of} yet")
+    return found
+
+
+def _pending(study: s.Study) -> list[int]:
+    return [trial.number for trial in study.trials.values() if trial.pending]
+
+
+def generate(arguments: argparse.Namespace) -> int:
+    """Generate in a process of its own, which loads torch and the model, and writes to this terminal."""
+    adapter = trained(arguments)
+    more = ("--tokens", str(arguments.tokens), *trust(arguments), "--", arguments.prompt)
+    return in_torch("core.train.commands.generate_text", adapter, *more)
+
+
+def trust(arguments: argparse.Namespace) -> list[str]:
+    """The user's word that the base's own code may run, for a module of the training room."""
+    return ["--trust-remote-code"] if arguments.trust_remote_code else []
+
+
+def trained(arguments: argparse.Namespace) -> str:
+    """The adapter of the trial that is named, or of the best one. Raises TrimtabError where it has none."""
+    study = choose_trial.study(reach_engine.known()[0], arguments.study)
+    trial = (
+        choose_trial.best(study) if arguments.trial is None else choose_trial.trial(study, arguments.trial)
+    )
+    adapter = _adapter(study, trial)
+    if not adapter or not Path(adapter).is_dir():
+        raise TrimtabError.of(
+            f"trial {trial.number} ({trial.state}) has no adapter",
+            plain(adapter) or f"study {study.name}",
+            "take a complete trial: `trimtab best` names the best one",
+        )
+    return adapter
+
+
+def in_torch(module: str, *arguments: str) -> int:
+    """Run a module of the training room in a process of its own; the exit code."""
+    environment = {**os.environ, "PYTHONPATH": str(paths.root())}
+    command = [sys.executable, "-P", "-m", module, *arguments]
+    print("loading the libraries …", file=sys.stderr, flush=True)
+    activity_line.hush()  # it says itself what it does
+    done = subprocess.run(command, env=environment, check=False)
+    return exit_codes.OK if done.returncode == 0 else exit_codes.FAILURE
+
+
+def _adapter(study: s.Study, trial: s.Trial) -> str:
+    """The trial's adapter: a relative folder is the study's."""
+    return str(Path(study.folder) / trial.adapter) if trial.adapter else ""

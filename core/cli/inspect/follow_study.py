@@ -1,0 +1,142 @@
+"""A study followed in plain lines: every event once, progress now and then."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from pathlib import Path
+
+from core import paths
+from core.cli import activity_line, exit_codes, text_tables
+from core.contract.events import event_types
+from core.contract.state import event_fold, reference_values, study_progress, trial_ranking
+from core.contract.state import study_state as s
+from core.contract.text.sanitize import plain
+from core.contract.wire import console_api, engine_client
+from core.errors import EngineError
+
+PROGRESS_EVERY_S = 10.0
+
+
+def _waiting(why: str) -> None:
+    """A word on an engine that says nothing: what follows it goes on when the engine does."""
+    print(f"{why}; waiting" if why else "the engine answers again", file=sys.stderr, flush=True)
+
+
+async def changes(socket: Path, name: str) -> AsyncGenerator[tuple[s.Study, event_types.Event | None], None]:
+    """The study after each of its events, first as it is now (with None).
+
+    Raises EngineError when the engine goes away, or does not know the study.
+    """
+    connection = await engine_client.attach(socket, _waiting)
+    state = s.State()
+    try:
+        async for message in connection.messages():
+            if isinstance(message, console_api.Snapshot):
+                state = message.state
+                if name in state.studies:
+                    yield state.studies[name], None
+            elif isinstance(message, console_api.Changed):
+                for event in message.events:
+                    state = event_fold.apply(state, event)
+                    if event.study == name and name in state.studies:
+                        yield state.studies[name], event
+    finally:
+        await connection.close()
+    raise EngineError.of(
+        "the engine went away",
+        str(paths.engine_log()),
+        "the log says why; `trimtab` starts it again, and the study goes on from its checkpoints",
+    )
+
+
+class Printer:
+    """Turns a study's changes into lines for ``write``; ``now`` is a clock in seconds."""
+
+    def __init__(self, write: Callable[[str], None], now: Callable[[], float] = time.monotonic) -> None:
+        self._write = write
+        self._now = now
+        self._printed_to: s.Line | None = None
+        self._progress_at = -PROGRESS_EVERY_S
+        self._stages: dict[str, str] = {}
+
+    def show(self, study: s.Study, event: event_types.Event | None) -> None:
+        """Print what is new in ``study``."""
+        if event is None:
+            self._begin(study)
+            return
+        self._lines(study.lines)
+        if isinstance(event, event_types.Preparing):
+            self._preparing(event)
+        elif isinstance(event, event_types.TrialReported | event_types.TrialEvaluated):
+            self._reading(study, event.trial)
+
+    def _begin(self, study: s.Study) -> None:
+        if self._printed_to is None:
+            self._write(
+                f"{study.name}: {study.state}, {trial_ranking.ended(study)}/{study.total_trials} trials ended"
+            )
+            self._printed_to = study.lines[-1] if study.lines else None
+        else:  # a fresh snapshot after a slow moment: the lines between are in it
+            self._lines(study.lines)
+
+    def _lines(self, lines: tuple[s.Line, ...]) -> None:
+        for line in text_tables.newer(lines, self._printed_to):
+            self._write(text_tables.line(line))
+        if lines:
+            self._printed_to = lines[-1]
+
+    def _preparing(self, event: event_types.Preparing) -> None:
+        known = self._stages.get(event.worker, "")
+        if event.stage and self._due(event.stage != known):
+            share = f" {100 * event.done / event.total:.0f}%" if event.total else ""
+            self._write(f"{text_tables.clock(event.at)} {plain(event.stage, 200)}{share}")
+        self._stages[event.worker] = event.stage
+
+    def _reading(self, study: s.Study, number: int) -> None:
+        if not self._due():
+            return
+        trial = study.trials[number]
+        metric = study.objectives[0][0]
+        shown = {name: trial.latest[name] for name in ("train/loss", metric) if name in trial.latest}
+        course = f"trial {number} step {trial.step}/{trial.total_steps} {text_tables.pairs(shown)}"
+        left = text_tables.span(study_progress.study_left_s(study, time.time()))
+        ended = f"{trial_ranking.ended(study)}/{study.total_trials} trials ended"
+        told = ", ".join(
+            [ended, f"{study_progress.percent(study)}% of the steps", *study_progress.going_on(study)]
+        )
+        self._write(f"{text_tables.clock(time.time())} {course} ({told}, {left} left)")
+
+    def _due(self, at_once: bool = False) -> bool:
+        due = at_once or self._now() - self._progress_at >= PROGRESS_EVERY_S
+        if due:
+            self._progress_at = self._now()
+        return due
+
+
+def _print(line: str) -> None:
+    print(line, flush=True)
+
+
+async def until_ended(socket: Path, name: str) -> int:
+    """Print the study's course until it ends; its exit code."""
+    activity_line.hush()
+    printer = Printer(_print)
+    async with aclosing(changes(socket, name)) as course:
+        async for study, event in course:
+            printer.show(study, event)
+            if study.state not in s.LIVE_STUDY:
+                return _closing(study)
+    return exit_codes.NO_ENGINE
+
+
+def _closing(study: s.Study) -> int:
+    best = trial_ranking.best(study)
+    if best is None:
+        _print(f"{study.name}: {study.state}, {plain(reference_values.no_best(study), 200)}")
+        return exit_codes.NO_RESULT
+    values = dict(zip([metric for metric, _ in study.objectives], best.values, strict=False))
+    _print(f"best: trial {best.number} {text_tables.pairs(values)}; `trimtab best` says more")
+    return exit_codes.FAILURE if study.state == s.FAILED else exit_codes.OK

@@ -1,0 +1,137 @@
+"""``trimtab boards``: what base and trials score, against limits and each other.
+
+``--json`` prints {"study", "boards": [BOARD…], "limits": [text…], "on_breach", "why_none",
+"metrics": {METRIC: {"board", "meaning", "unit", "direction"}}, "base": {METRIC: SCORE},
+"trials": [{"trial", "state", "step", "scoring": {"step", "done", "total"} or null, "scores": {METRIC:
+SCORE}}…]}, a SCORE being {"value", "low", "high", "samples", "reason", "change", "better", "clear",
+"verdict"}. ``change`` is the value less the base's, ``clear`` whether it is more than the intervals explain,
+``verdict`` ok, breached or unsure; what is not known is null. A trial's SCORE has its "step", too. Shares are
+fractions. Keys are only ever added.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import msgspec
+
+from core.cli import choose_trial, exit_codes, reach_engine, text_tables
+from core.contract.state import study_progress
+from core.contract.state import study_state as s
+from core.contract.text.sanitize import plain
+from core.contract.views import metric_verdict as r
+from core.contract.views.metric_format import SHARE, bound, changed, told
+
+SAID = {"ok": "✓ kept", "breached": "✗ breached", "unsure": "? not sure", None: ""}
+
+
+def boards(arguments: argparse.Namespace) -> int:
+    """Print the boards of a study, or of one of its trials beside the base."""
+    study = choose_trial.study(reach_engine.known()[0], arguments.study)
+    chosen = list(study.trials.values())
+    if arguments.trial is not None:
+        chosen = [choose_trial.trial(study, arguments.trial)]
+    scored = [trial for trial in chosen if trial.scores]
+    if arguments.json:
+        text_tables.dump(_found(study, scored))
+        return exit_codes.OK
+    print(f"{study.name}: {len(scored)} of {len(chosen)} trial{'s' * (len(chosen) != 1)} scored")
+    for trial in chosen:
+        if trial.pending:
+            print(
+                f"  trial {trial.number}: its last scores are to come, {study_progress.scoring_words(trial)}"
+            )
+    if not scored:
+        what, fix = r.nothing(study)
+        who = "no trial is" if arguments.trial is None else f"trial {arguments.trial} is not"
+        what = f"{who} scored yet" if r.boards(study) else what
+        print(f"  {what}: {fix}")
+    for board in r.boards(study):
+        for name in r.names(study, board):
+            _print(study, name, scored)
+    return exit_codes.OK
+
+
+# -- what is printed -------------------------------------------------------------------------------
+
+
+def _print(study: s.Study, name: str, scored: list[s.Trial]) -> None:
+    limits = r.limits(study)
+    one = r.read(study, None, name, limits)
+    asked = " and ".join(bound(limit, one.metric.unit) for limit in one.limits)
+    known = [one.metric.meaning, "" if one.metric.unit == SHARE else one.metric.unit]
+    known += ["lower is better" if one.metric.direction == "minimize" else "higher is better"]
+    known += [f"limit {asked}"] if asked else []
+    print(f"\n{plain(name, 60)}  {'; '.join(part for part in known if part)}")
+    print(f"  {'base':<16}{_line(one)}")
+    for trial in scored:
+        if name in trial.scores:
+            who = f"trial {trial.number} @{r.step_of(trial, name)}"
+            print(f"  {who:<16}{_line(r.read(study, trial, name, limits))}".rstrip())
+
+
+def _line(one: r.Reading) -> str:
+    """Such as "12.5% (7.1–20.2%, 64 samples)  +10.5 worse  ✗ breached"."""
+    if one.score is None:
+        return "– not scored"
+    parts = [
+        told(one.score, one.metric.unit),
+        _compared(one),
+        SAID[one.verdict],
+        plain(one.score.reason, 300),
+    ]
+    return "  ".join(part for part in parts if part)
+
+
+def _compared(one: r.Reading) -> str:
+    if one.change is None:
+        return ""
+    if one.better is None:
+        return "the same as the base"
+    word = "better" if one.better else "worse"
+    return f"{changed(one.change, one.metric.unit)} {word}{'' if one.clear else ', may be chance'}"
+
+
+# -- as JSON ---------------------------------------------------------------------------------------
+
+
+def _found(study: s.Study, scored: list[s.Trial]) -> dict[str, Any]:
+    limits, boards = r.limits(study), r.boards(study)
+    names = {name: board for board in boards for name in r.names(study, board)}
+    return {
+        "study": study.name,
+        "boards": list(boards),
+        "limits": [str(limit) for kept in limits.values() for limit in kept],
+        "on_breach": r.on_breach(study),
+        "why_none": "" if scored else ": ".join(r.nothing(study)),
+        "metrics": {name: _metric(name, board) for name, board in names.items()},
+        "base": {
+            name: _score(r.read(study, None, name, limits)) for name in names if name in study.base_scores
+        },
+        "trials": [
+            {
+                "trial": trial.number,
+                "state": trial.state,
+                "step": trial.scored_step,
+                "scoring": study_progress.scoring_told(trial),
+                "scores": {
+                    name: {"step": r.step_of(trial, name), **_score(r.read(study, trial, name, limits))}
+                    for name in names
+                    if name in trial.scores
+                },
+            }
+            for trial in scored
+        ],
+    }
+
+
+def _metric(name: str, board: str) -> dict[str, Any]:
+    one = r.described(name)
+    return {"board": board, "meaning": one.meaning, "unit": one.unit, "direction": one.direction}
+
+
+def _score(one: r.Reading) -> dict[str, Any]:
+    """Numbers that JSON does not know, such as nan, are null there."""
+    known = {"change": one.change, "better": one.better, "clear": one.clear, "verdict": one.verdict}
+    return msgspec.json.decode(msgspec.json.encode({**msgspec.to_builtins(one.score), **known}))

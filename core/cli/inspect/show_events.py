@@ -1,0 +1,66 @@
+"""``trimtab logs``: the events of a study or a trial, with their reasons."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from contextlib import aclosing
+from pathlib import Path
+
+from core import paths
+from core.cli import activity_line, choose_trial, exit_codes, reach_engine, text_tables
+from core.contract.state import study_state as s
+from core.contract.text.sanitize import plain
+
+
+def logs(arguments: argparse.Namespace) -> int:
+    """Print the kept lines (200 at most, and it says so); with --follow also those to come."""
+    state, running = reach_engine.known()
+    study = choose_trial.study(state, arguments.study)
+    number = arguments.trial
+    if number is None:
+        _cut(study.lines)
+        _print(study.lines)
+    else:
+        trial = choose_trial.trial(study, number)
+        _cut(trial.lines)
+        _print(trial.lines)
+        if trial.traceback:
+            print(plain(trial.traceback, lines=True))
+    if not arguments.follow or study.state not in s.LIVE_STUDY or not running:
+        return exit_codes.OK
+    return asyncio.run(_follow(paths.socket_path(), study, number))
+
+
+def _cut(lines: tuple[s.Line, ...]) -> None:
+    if len(lines) >= s.LINES:
+        more = "`trimtab export` writes all decisions"
+        print(f"these are the last {s.LINES} lines, earlier ones are not kept; {more}", file=sys.stderr)
+
+
+def _print(lines: tuple[s.Line, ...]) -> None:
+    for line in lines:
+        print(text_tables.line(line), flush=True)
+
+
+async def _follow(socket: Path, shown: s.Study, number: int | None) -> int:
+    from core.cli.inspect.follow_study import changes
+
+    activity_line.hush()
+    before = _lines(shown, number)
+    async with aclosing(changes(socket, shown.name)) as course:
+        async for study, _ in course:
+            lines = _lines(study, number)
+            _print(text_tables.newer(lines, before[-1] if before else None))
+            before = lines or before
+            over = number is not None and study.trials[number].state in s.ENDED
+            if over or study.state not in s.LIVE_STUDY:
+                return exit_codes.OK
+    return exit_codes.NO_ENGINE
+
+
+def _lines(study: s.Study, number: int | None) -> tuple[s.Line, ...]:
+    if number is None:
+        return study.lines
+    return study.trials[number].lines if number in study.trials else ()

@@ -1,0 +1,125 @@
+"""``trimtab insight``: which knobs matter, how the sampler stands, who was stopped and why.
+
+``--json`` prints {"study", "state", "objective": {"metric", "direction"}, "importance": {"method", "shares":
+{KNOB: share}, "trials", "early", "known", "asks", "why_none"}, "sampler": {WHAT: text}, "rungs": [{"bracket",
+"rung", "step", "entries": [{"trial", "value", "fate"}…]}…], "why_no_rungs", "counts": {STATE: count},
+"spared_steps", "steps", "stopped": [{"trial", "state", "step", "total_steps", "value", "why"}…],
+"front": [trial numbers that no other beats]}. Shares sum to 1; what is not known
+is null. Keys are only ever added.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from dataclasses import asdict
+from typing import Any
+
+import msgspec
+
+from core.cli import choose_trial, exit_codes, reach_engine, text_tables
+from core.contract.state import study_state as s
+from core.contract.state import trial_ranking
+from core.contract.text.sanitize import plain
+from core.contract.views import study_insight as i
+from core.contract.wire import console_api
+from core.contract.wire.search_state import Importance, SearchState
+
+BAR = 30  # characters
+
+
+def insight(arguments: argparse.Namespace) -> int:
+    """Print what a study has shown; without an engine, from its own files."""
+    state, running = reach_engine.known()
+    study = choose_trial.study(state, arguments.study)
+    importance = _answer(study, console_api.AskImportance(study.name, arguments.method), running)
+    search = _answer(study, console_api.AskSearch(study.name), running)
+    assert isinstance(importance, Importance) and isinstance(search, SearchState)
+    if arguments.json:
+        text_tables.dump(_found(study, importance, search))
+        return exit_codes.OK
+    ended = trial_ranking.ended(study)
+    print(f"{study.name}: {study.state}, {ended} of {study.total_trials} trials ended")
+    _print_importance(importance)
+    print("\nsampler")
+    for name, told in search.sampler:
+        print(f"  {plain(name, 20):<16}{plain(told, 300)}")
+    _print_stops(study, search)
+    return exit_codes.OK
+
+
+def _answer(
+    study: s.Study, request: console_api.AskImportance | console_api.AskSearch, running: bool
+) -> console_api.Answer | None:
+    """From the engine; from the study's storage where none lives."""
+    if running:
+        return reach_engine.ask(request)
+    from core.daemon.answers import search_insights
+
+    return asyncio.run(search_insights.read(study, request))
+
+
+# -- what is printed -------------------------------------------------------------------------------
+
+
+def _print_importance(one: Importance) -> None:
+    print(f"\nimportance for {plain(one.objective, 60)}, by {plain(one.method, 20)}")
+    if not one.shares:
+        print(f"  none: {plain(one.why_none, 300)}")
+        return
+    for knob, share in one.shares.items():
+        print(f"  {plain(knob, 24):<24} {100 * share:5.1f} %  {'█' * round(BAR * share)}".rstrip())
+    early = f", {one.early} of them stopped early, with their last reading" if one.early else ""
+    latest = f"; the latest of {one.known:,}" if one.known > one.trials else ""
+    print(f"  shares {plain(one.asks, 200)}; {one.trials:,} trials{early}{latest}")
+
+
+def _print_stops(study: s.Study, search: SearchState) -> None:
+    counts = ", ".join(f"{count} {state}" for state, count in i.counts(study).items())
+    spared, whole = i.saved_steps(study)
+    print(f"\nended  {counts}; pruning spared {spared:,} of {whole:,} steps")
+    for rung in search.rungs:
+        fates = [plain(one.fate, 20) for one in rung.entries]
+        told = ", ".join(f"{fates.count(fate)} {fate}" for fate in dict.fromkeys(fates))
+        place = f"bracket {rung.bracket}, rung {rung.rung}, step {rung.step:,}"
+        print(f"  {place:<28}{len(fates)} in: {told}")
+    if not search.rungs:
+        print(f"  no rungs: {plain(search.why_no_rungs, 200)}")
+    for stop in i.stops(study):
+        value = "–" if stop.value is None else f"{stop.value:.4g}"
+        where = f"step {stop.step:,} of {stop.total_steps:,}" if stop.total_steps else f"step {stop.step:,}"
+        why = plain(stop.why, 300) or "no reason was told"
+        print(f"  trial {stop.trial:<5} {stop.state:<10} {where:<18} {value:>8}  {why}")
+
+
+# -- as JSON ---------------------------------------------------------------------------------------
+
+
+def _found(study: s.Study, importance: Importance, search: SearchState) -> dict[str, Any]:
+    """Numbers that JSON does not know, such as nan, are null there."""
+    metric, direction = study.objectives[0]
+    spared, whole = i.saved_steps(study)
+    known = {
+        "study": study.name,
+        "state": study.state,
+        "objective": {"metric": metric, "direction": direction},
+        "importance": _bare(importance),
+        "sampler": dict(search.sampler),
+        "rungs": [_rung(one) for one in search.rungs],
+        "why_no_rungs": search.why_no_rungs,
+        "counts": i.counts(study),
+        "spared_steps": spared,
+        "steps": whole,
+        "stopped": [asdict(one) for one in i.stops(study)],
+        "front": [one.number for one in trial_ranking.front(study)],
+    }
+    return msgspec.json.decode(msgspec.json.encode(known))
+
+
+def _bare(one: Importance) -> dict[str, Any]:
+    return {name: getattr(one, name) for name in one.__struct_fields__}
+
+
+def _rung(one: Any) -> dict[str, Any]:
+    entries = [{"trial": entry.trial, "value": entry.value, "fate": entry.fate} for entry in one.entries]
+    return {"bracket": one.bracket, "rung": one.rung, "step": one.step, "entries": entries}

@@ -1,0 +1,98 @@
+"""``trimtab insides``: where a trial's loss is and where its attention goes, beside the base.
+
+``--json`` prints {"study", "trial", "state", "step", "rows", "tokens", "loss", "base_loss", "top",
+"base_top", "kinds": [PART…], "quarters": [PART…], "worst": [TOKEN…], "layers": [LAYER…], "warning",
+"why_no_attention", "why_none"}. A PART is {"name", "tokens", "share", "mean", "base_share", "base_mean"}, a
+TOKEN {"before", "text", "after", "kind", "loss", "base_loss"}, a LAYER {"layer", "entropy", "base_entropy",
+"first", "base_first", "special", "base_special"}. Losses are nats, shares fractions, entropies lists by head
+from 0, one token, to 1, all alike. Keys are only ever added.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from statistics import fmean
+from typing import Any
+
+import msgspec
+
+from core.cli import choose_trial, exit_codes, reach_engine, text_tables
+from core.contract.text.sanitize import plain
+from core.contract.wire import introspection_answer as i
+from core.daemon.answers import introspection_reader as kept
+
+AROUND = 28  # characters before a token, and half as many after it
+TOKENS = 12
+
+
+def insides(arguments: argparse.Namespace) -> int:
+    """Print what is known of a trial. Needs no engine: it lies in the trial's folder."""
+    study = choose_trial.study(reach_engine.known()[0], arguments.study)
+    trial = choose_trial.trial(study, arguments.trial)
+    found = kept.read(study, trial.number)
+    if arguments.json:
+        text_tables.dump({"study": study.name, "state": trial.state, **_plainly(found)})
+        return exit_codes.OK
+    if found.why_none:
+        print(f"trial {trial.number} of {study.name}: {plain(found.why_none, 300)}")
+        return exit_codes.OK
+    print(
+        f"trial {trial.number} of {study.name} at step {found.step}, on {found.rows} validation rows with "
+        f"{found.tokens} tokens to learn; base → trial"
+    )
+    if found.warning:
+        print(f"  warning: {plain(found.warning, 1000)}")
+    _losses(found)
+    _attention(found)
+    return exit_codes.OK
+
+
+def _losses(found: i.Insides) -> None:
+    print(
+        f"\nloss {found.base_loss:.3f} → {found.loss:.3f} nats/token; its largest tenth of tokens carries",
+        end="",
+    )
+    print(f" {_percent(found.base_top)} → {_percent(found.top)} of it")
+    for part in (*found.kinds, *found.quarters):
+        shares = f"{_percent(part.base_share):>4} → {_percent(part.share):>4} of the loss"
+        means = f"{part.base_mean:7.3f} → {part.mean:7.3f} nats/token"
+        print(f"  {plain(part.name, 20):<14}{part.tokens:>6} tokens  {shares}  {means}")
+    print("\nthe tokens with the largest loss, nats")
+    for token in found.worst[:TOKENS]:
+        before, text, after = (
+            plain(one.replace("\n", "↵"), most)
+            for one, most in ((token.before[-AROUND:], AROUND), (token.text, 40), (token.after, AROUND // 2))
+        )
+        print(f"  {token.base_loss:6.2f} → {token.loss:6.2f}  {before}⟦{text}⟧{after}")
+
+
+def _attention(found: i.Insides) -> None:
+    print(
+        "\nattention by layer: entropy (0 one token, 1 all alike), share on the first and on special tokens"
+    )
+    if found.why_no_attention:
+        print(f"  – {plain(found.why_no_attention, 300)}")
+    for one in found.layers:
+        print(
+            f"  {one.layer:>3}  {_mean(one.base_entropy):.2f} → {_mean(one.entropy):.2f}"
+            f"  (heads {min(one.entropy, default=0):.2f} to {max(one.entropy, default=0):.2f})"
+            f"   first {_percent(one.base_first):>4} → {_percent(one.first):>4}"
+            f"   special {_percent(one.base_special):>4} → {_percent(one.special):>4}"
+        )
+
+
+def _plainly(found: i.Insides) -> dict[str, Any]:
+    """With names in place of places, which are the files' own way."""
+    told = msgspec.structs.asdict(found)
+    for name in ("kinds", "quarters", "worst", "layers"):
+        told[name] = [msgspec.structs.asdict(one) for one in told[name]]
+    return told
+
+
+def _mean(heads: Sequence[float]) -> float:
+    return fmean(heads) if heads else 0.0
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f}%"

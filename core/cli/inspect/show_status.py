@@ -1,0 +1,113 @@
+"""``trimtab status``: how the studies stand.
+
+``--json`` prints {"engine": {"running": bool, "socket": text}, "studies": [STUDY…]}, a STUDY being
+{"name", "state", "why", "folder", "total_trials", "trials": {STATE: count}, "created_at", "ended_at",
+"left_s", "steps": {"done", "planned"}, "evaluating", "scoring": {"trials", "done", "total"}, "objectives":
+[{"metric", "direction"}…], "base": {METRIC: number}, "best": {"trial", "values", "scoring": {"step", "done",
+"total"} or null} or null, "why_no_best", "packs": [PACK…]}, a PACK being what a worker measured last:
+{"worker", "device", "trials", "tokens_per_s", "base_bytes", "trial_bytes": {TRIAL: bytes}, "used_bytes",
+"free_bytes", "total_bytes", "why_alone"}. ``evaluating`` counts trials whose steps are done and that have not
+ended yet, ``scoring`` complete trials whose last scores are to come and their answers, ``base`` the base
+model's values of the objectives. Times are Unix seconds; what is not known is null. Keys are only ever added.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import Any
+
+from core import paths
+from core.cli import exit_codes, reach_engine, text_tables
+from core.contract.events.event_types import PackMeasured
+from core.contract.state import reference_values, study_progress, trial_ranking
+from core.contract.state import study_state as s
+from core.contract.text.sanitize import plain
+
+
+def status(arguments: argparse.Namespace) -> int:
+    """Print every study; without an engine, from the journals."""
+    state, running = reach_engine.known()
+    studies = list(state.studies.values())
+    if arguments.json:
+        socket = str(paths.socket_path())
+        text_tables.dump(
+            {"engine": {"running": running, "socket": socket}, "studies": list(map(_study, studies))}
+        )
+        return exit_codes.OK
+    if not running:
+        print(
+            "the engine is not running; `trimtab` starts it" + (" and its studies go on" if studies else "")
+        )
+    if not studies:
+        print("no studies; start one with `trimtab run SPEC`")
+    for study in studies:
+        _print(study, running)
+    return exit_codes.OK
+
+
+def _study(one: s.Study) -> dict[str, Any]:
+    best = trial_ranking.best(one)
+    done, planned = study_progress.steps(one)
+    scoring = study_progress.scoring(one)
+    return {
+        "name": one.name,
+        "state": one.state,
+        "why": one.why,
+        "folder": one.folder,
+        "total_trials": one.total_trials,
+        "trials": trial_ranking.counts(one),
+        "created_at": one.created_at,
+        "ended_at": one.ended_at,
+        "left_s": study_progress.study_left_s(one, time.time()),
+        "steps": {"done": done, "planned": planned},
+        "evaluating": sum(map(study_progress.evaluating, one.trials.values())),
+        "scoring": {"trials": scoring.trials, "done": scoring.done, "total": scoring.total},
+        "objectives": [{"metric": metric, "direction": way} for metric, way in one.objectives],
+        "base": reference_values.base_told(one),
+        "best": _best(one, best) if best is not None else None,
+        "why_no_best": "" if best is not None else reference_values.no_best(one),
+        "packs": [_pack(pack) for pack in one.packs.values()],
+    }
+
+
+def _best(study: s.Study, best: s.Trial) -> dict[str, Any]:
+    values = dict(zip([metric for metric, _ in study.objectives], best.values, strict=False))
+    return {"trial": best.number, "values": values, "scoring": study_progress.scoring_told(best)}
+
+
+def _pack(one: PackMeasured) -> dict[str, Any]:
+    known = (
+        "worker", "device", "trials", "base_bytes", "trial_bytes", "used_bytes", "free_bytes", "total_bytes",
+        "why_alone",
+    )  # fmt: skip
+    speed = one.tokens / one.round_s if one.round_s else None
+    return {**{name: getattr(one, name) for name in known}, "tokens_per_s": speed}
+
+
+def _print(study: s.Study, running: bool) -> None:
+    state = study.state
+    if not running and state in s.LIVE_STUDY:
+        state = f"{state}, waiting for the engine"
+    why = f": {plain(study.why, 200)}" if study.why else ""
+    print(f"{study.name}  {state}{why}")
+    left = study_progress.study_left_s(study, time.time()) if running else None
+    told = [", ".join([_counts(study), *study_progress.going_on(study)])]
+    told += [f"{study_progress.percent(study)}% of the steps done"] if study.state in s.LIVE_STUDY else []
+    told += [f"about {text_tables.span(left)} left"] if left is not None else []
+    print(f"  {'; '.join(told)}")
+    best = trial_ranking.best(study)
+    if best is not None:
+        scoring = f"  ({words})" if (words := study_progress.scoring_words(best)) else ""
+        print(f"  best: trial {best.number}  {text_tables.results(study, best)}{scoring}")
+    elif study.trials and reference_values.waiting(study):
+        print(f"  best: {plain(reference_values.no_best(study), 200)}")
+
+
+def _counts(study: s.Study) -> str:
+    """Such as "1 complete, 1 running of 3 trials", or "12 of 12 trials complete" where all are."""
+    counts, total = trial_ranking.counts(study), study.total_trials
+    if counts.get(s.COMPLETE) == total:
+        return f"{total} of {total} trials complete"
+    told = ", ".join(f"{count} {name}" for name, count in counts.items())
+    return f"{told or 'no trials yet'} of {total} trials"

@@ -1,0 +1,15 @@
+"""What the journals say while no engine lives. Nothing is started, locked or changed."""
+
+from __future__ import annotations
+
+from core.contract.state.study_state import State
+from core.store import journal_file, run_folder
+from core.store.journal_replay import folded, of
+
+
+def state() -> State:
+    """The state as the studies' journals tell it."""
+    return folded(
+        of(folder.name, journal_file.read(run_folder.journal_path(folder)))
+        for folder in run_folder.list_studies()
+    )

@@ -1,0 +1,41 @@
+"""``trimtab check``: a study file read, judged and shown as it resolves; with ``--show`` rows as they are
+learnt."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from pathlib import Path
+
+from core.cli import exit_codes
+from core.contract.text.sanitize import plain
+from core.errors import SpecError
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """Print the study with every default in its place, or N of its rows.
+
+    Raises SpecError with every problem.
+    """
+    from core.contract.spec import search_space, spec_file
+
+    whole = spec_file.load(Path(arguments.spec))
+    if arguments.show is not None:
+        return _show(arguments.spec, arguments.show)
+    print(plain(spec_file.write(whole), lines=True), end="")
+    size = search_space.size(whole.space)
+    combinations = "endless" if math.isinf(size) else f"{size:.0f}"
+    print(
+        f"# {whole.study.trials} trials by {whole.study.sampler} in a space of {len(whole.space)} dimensions,"
+    )
+    print(f"# {combinations} combinations; nothing is wrong with this file")
+    return exit_codes.OK
+
+
+def _show(spec: str, count: int) -> int:
+    """The rows, by a process of its own, which loads the tokenizer."""
+    from core.cli.inspect import best_trial
+
+    if count < 1:
+        raise SpecError.of(f"--show {count} shows nothing", "command line", "such as --show 3")
+    return best_trial.in_torch("core.train.commands.show_rows", str(Path(spec).absolute()), str(count))

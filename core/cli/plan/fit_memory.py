@@ -1,0 +1,164 @@
+"""``trimtab fit SPEC``: what a study's trials are going to take of memory, before anything is loaded.
+
+``--json`` prints {"model", "device", "limit_bytes", "smallest": {…}, "largest": {…}, "share_that_fits",
+"advice"}; "trial" stands for both where nothing that is searched costs memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from core.cli import exit_codes, text_tables
+from core.cli.plan import target_device
+from core.contract.spec import spec_file
+from core.contract.spec.study_spec import Spec
+from core.contract.text import byte_sizes
+from core.contract.text.sanitize import plain
+from core.contract.wire.memory_forecast import Foretold
+from core.errors import TrimtabError
+from core.memory.base import hf_config, weight_bytes
+from core.memory.base.model_shape import Model
+from core.memory.estimate.device_constants import Device
+from core.memory.estimate.memory_estimate import Setting, setting_of
+from core.memory.estimate.trial_memory import need
+from core.memory.planning import memory_advice, memory_budget, space_extremes
+from core.memory.planning.memory_advice import Case
+
+SHOWN = ("lora_rank", "target_modules", "batch_size", "sequence_length", "lora_dropout", "optimizer")
+
+
+def fit(arguments: argparse.Namespace) -> int:
+    """Print the smallest and the largest trial of the space; code 1 when the largest does not fit."""
+    spec = spec_file.load(Path(arguments.spec))
+    where = (
+        target_device.named(arguments.gpu) if arguments.gpu else target_device.here(spec.resources.devices)[0]
+    )
+    model = _model(spec, where)
+    setting = setting_of(spec)
+    limit = memory_budget.limit(spec.resources.memory_bytes, where)
+    held = weight_bytes.base_bytes(
+        model, weight_bytes.resolved(setting.precision, where.kind), setting.double_quant, where.kind
+    )
+    memory_budget.check(spec.resources.memory_bytes, where, held, f"{arguments.spec} [resources]")
+    pack = arguments.pack or (spec.resources.pack if isinstance(spec.resources.pack, int) else 1)
+
+    def case(knobs: Mapping[str, Any]) -> Case:
+        return Case(model, setting, need(knobs), pack, where, limit.bytes_)
+
+    small, large = space_extremes.corners(spec, lambda knobs: case(knobs).foretold().device_bytes)
+    cases = [case(knobs) for knobs in ((large,) if small == large else (small, large))]
+    fitting = (
+        space_extremes.share(spec, lambda knobs: case(knobs).fits())
+        if spec.space
+        else float(cases[-1].fits())
+    )
+    if arguments.json:
+        _dump(cases, limit, fitting)
+    else:
+        _print(spec, cases, [small, large][-len(cases) :], limit, fitting)
+    return exit_codes.OK if cases[-1].fits() else exit_codes.FAILURE
+
+
+def _model(spec: Spec, where: Device) -> Model:
+    dtype = weight_bytes.dtype(spec.model.precision, where.kind)
+
+    def say(stage: str) -> None:
+        print(f"{plain(stage)} …", file=sys.stderr, flush=True)
+
+    if not hf_config.here(spec.model.base, spec.model.revision):
+        say(f"fetching the configuration of {spec.model.base} from the hub")
+    try:
+        return hf_config.model(spec.model.base, spec.model.revision, dtype=dtype, say=say)
+    except TrimtabError as error:
+        if "cannot be traced" not in str(error):
+            raise
+        print(f"less sure: {plain(error.problems[0].what, 300)}", file=sys.stderr)
+        return hf_config.model(spec.model.base, spec.model.revision, dtype=dtype)
+
+
+# -- what is printed -------------------------------------------------------------------------------
+
+
+def _print(
+    spec: Spec,
+    cases: Sequence[Case],
+    knobs: Sequence[Mapping[str, Any]],
+    limit: memory_budget.Limit,
+    fitting: float,
+) -> None:
+    first = cases[0]
+    print(plain(f"{spec.model.base}: {_described(first.model, first.setting, first.device)}"))
+    allowed = byte_sizes.words(limit.bytes_) if limit.bytes_ is not None else "not known"
+    print(plain(f"{first.device.name}: limit {allowed} ({limit.why})"))
+    heads = ["one trial"] if len(cases) == 1 else ["smallest", "largest"]
+    if first.pack > 1:
+        heads = [f"{first.pack} × {head}" for head in heads]
+    print(f"\n{'':<22}" + "".join(f"{head:>18}" for head in heads))
+    for name in SHOWN:
+        _row(name, [text_tables.value(one[name]) for one in knobs])
+    print()
+    found = [one.foretold() for one in cases]
+    for name in dict.fromkeys(part.name for one in found for part in one.parts):
+        _row(name, [byte_sizes.words(one.of(name)) for one in found])
+    _row("peak of the tensors", [byte_sizes.words(one.peak_bytes) for one in found])
+    _row("on the device", [byte_sizes.words(one.device_bytes) for one in found])
+    _row("fits", ["yes" if one.fits() else "NO" for one in cases])
+    print()
+    for line in _advice(cases, fitting):
+        print(f"  {plain(line)}")
+
+
+def _row(name: str, values: Sequence[str]) -> None:
+    print(f"  {name:<20}" + "".join(f"{plain(value, 17):>18}" for value in values))
+
+
+def _described(model: Model, setting: Setting, where: Device) -> str:
+    precision = weight_bytes.resolved(setting.precision, where.kind)
+    return (
+        f"{model.family}, {model.layers} layers, {model.parameters / 1e9:.2f} B parameters, {precision}"
+        + (", gradient checkpointing" if setting.checkpointing else "")
+    )
+
+
+def _advice(cases: Sequence[Case], fitting: float) -> list[str]:
+    lines = memory_advice.advise(cases[-1])
+    if len(cases) > 1:
+        packs = [memory_advice.largest_pack(one) for one in cases]
+        if cases[0].limit_bytes is not None:
+            lines.append(f"at once: {packs[0]} of the smallest or {packs[1]} of the largest")
+        lines.append(f"{fitting:.0%} of the space fits")
+    notes = dict.fromkeys(note for one in cases for note in one.foretold().notes)
+    return [*lines, *(f"less sure: {note}" for note in notes)]
+
+
+def _dump(cases: Sequence[Case], limit: memory_budget.Limit, fitting: float) -> None:
+    first = cases[0]
+    model, where = first.model, first.device
+    found: dict[str, Any] = {
+        "model": {"family": model.family, "layers": model.layers, "parameters": model.parameters},
+        "device": {"kind": where.kind, "name": plain(where.name), "total_bytes": where.total_bytes},
+        "limit_bytes": limit.bytes_,
+        "why_limit": limit.why,
+        "pack": first.pack,
+        "share_that_fits": fitting,
+        "advice": _advice(cases, fitting),
+    }  # fmt: skip
+    for name, one in zip(("smallest", "largest") if len(cases) > 1 else ("trial",), cases, strict=True):
+        found[name] = {"need": msgspec.to_builtins(one.need), "fits": one.fits(), **_told(one.foretold())}
+    text_tables.dump(found)
+
+
+def _told(one: Foretold) -> dict[str, Any]:
+    parts = {name: one.of(name) for name in dict.fromkeys(part.name for part in one.parts)}
+    return {
+        "parts": parts,
+        "peak_bytes": one.peak_bytes,
+        "device_bytes": one.device_bytes,
+        "moment": one.moment,
+    }

@@ -1,0 +1,174 @@
+"""``trimtab recommend MODEL DATA``: what to begin a study with, and why; the study file with its sources.
+
+``--json`` prints {"fits", "doubts", "lines": [{"section", "knob", "value", "why", "sources"}], "toml"}.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import textwrap
+from dataclasses import replace
+from pathlib import Path
+
+from core import paths
+from core.advise import base_facts, row_statistics, spec_writer, training_speed
+from core.advise.advice_case import Case, Wish
+from core.advise.advice_rule import Line
+from core.advise.row_statistics import Rows
+from core.advise.study_plan import Plan, plan
+from core.cli import exit_codes, text_tables
+from core.cli.plan import target_device
+from core.contract.spec import spec_file
+from core.contract.spec.metric_table import OBJECTIVES
+from core.contract.spec.study_spec import AUTO
+from core.contract.text import byte_sizes
+from core.contract.text.sanitize import plain
+from core.errors import SpecError
+from core.memory.base import hf_config
+from core.memory.estimate.device_constants import Device
+from core.memory.planning import memory_budget
+
+UNREAD_TOKENS = (128, 256, 512, 1024)  # rows that nobody read: a spread to reckon with
+NARROW, WIDE = 60, 140  # columns
+
+
+def recommend(arguments: argparse.Namespace) -> int:
+    """Print the recommendations and the study file; code 1 when no trial of this model fits."""
+    case = _case(arguments)
+    found = plan(case)
+    head = f"trimtab recommend: {case.base.name} on {case.rows.count} rows, for {case.device.name}"
+    whole = spec_writer.page(found, plain(head))
+    spec_file.parse(found.raw(), "the recommended study")
+    if arguments.out:
+        _write(Path(arguments.out), whole)
+    if arguments.json:
+        _dump(found, whole)
+    else:
+        _print(found, head)
+        print(
+            f"written: {plain(arguments.out)}" if arguments.out else f"\n{whole}",
+            end="\n" * bool(arguments.out),
+        )
+    return exit_codes.OK if found.fits else exit_codes.FAILURE
+
+
+# -- the question ----------------------------------------------------------------------------------
+
+
+def _case(arguments: argparse.Namespace) -> Case:
+    wish = _wish(arguments)
+    known = _rows(arguments.data, arguments.rows)
+    model = arguments.model
+    if not hf_config.here(model):
+        print(
+            f"fetching the configuration of {plain(model, 200)} from the hub …", file=sys.stderr, flush=True
+        )
+    where, cards = (_named(arguments.gpu), 1) if arguments.gpu else target_device.here(AUTO)
+    found = base_facts.base(model)
+    return Case(
+        replace(found, name=paths.here(model)), known, paths.here(arguments.data), where,
+        memory_budget.limit(None, where), wish, cards,
+    )  # fmt: skip
+
+
+def _wish(arguments: argparse.Namespace) -> Wish:
+    if arguments.goal not in OBJECTIVES:
+        what = f"--goal {plain(arguments.goal, 60)!r} is no metric that a study can have as its objective"
+        raise SpecError.of(what, "command line", spec_file.nearest(arguments.goal, OBJECTIVES))
+    for name in ("hours", "trials", "rows"):
+        value = getattr(arguments, name)
+        if value is not None and not 0 < value < float("inf"):
+            raise SpecError.of(f"--{name} {value:g} is not above 0", "command line", f"such as --{name} 8")
+    return Wish(arguments.goal, arguments.trials, arguments.hours, arguments.rows)
+
+
+def _rows(source: str, count: int | None) -> Rows:
+    found = row_statistics.read(source)
+    if found is not None:
+        return found
+    if count is None:
+        what = "this is no file that can be looked into"
+        raise SpecError.of(what, f"DATA = {plain(source, 200)!r}", "say how many rows it has with --rows")
+    note = "nobody looked into the rows: 128 to 1024 tokens each are assumed, and that all of them are learnt"
+    return Rows(count, UNREAD_TOKENS, notes=(note,))
+
+
+def _named(gpu: str) -> Device:
+    """A card by its name, its size, or both."""
+    known = training_speed.card(gpu)
+    if known is None:
+        return target_device.named(gpu)
+    words = [one for one in gpu.replace("-", " ").split() if one.upper() not in known.name.upper().split()]
+    rest = " ".join(one for one in words if one.upper() not in ("NVIDIA", "RTX", "GEFORCE", "TESLA"))
+    one = target_device.named(rest or byte_sizes.words(known.memory_bytes))
+    name = known.name if known.name[0].isalpha() else f"RTX {known.name}"
+    return Device("cuda", f"{name} of {byte_sizes.words(one.total_bytes)}", one.total_bytes, one.total_bytes)
+
+
+# -- the answer ------------------------------------------------------------------------------------
+
+
+def _write(place: Path, whole: str) -> None:
+    try:
+        with place.open("x", encoding="utf-8") as file:
+            file.write(whole)
+    except FileExistsError as error:
+        raise SpecError.of(
+            "there is a file already", f"--out {plain(str(place), 200)}", "take another name"
+        ) from error
+    except OSError as error:
+        what = f"cannot be written: {plain(str(error), 200)}"
+        raise SpecError.of(
+            what, f"--out {plain(str(place), 200)}", "give a place that can be written"
+        ) from error
+
+
+def _print(found: Plan, head: str) -> None:
+    width = max(NARROW, min(WIDE, shutil.get_terminal_size().columns))
+    print(plain(head))
+    cited = list(dict.fromkeys(str(source) for line in found.lines for source in line.sources))
+    for section in spec_file.SECTION_NAMES:
+        if found.of(section):
+            print(f"\n[{section}]")
+        for line in found.of(section):
+            _row(line, [cited.index(str(source)) + 1 for source in line.sources], width)
+    print("\nsources")
+    for number, source in enumerate(cited, 1):
+        _wrapped(f"[{number}] {source}", 2, 7, width)
+    if found.doubts:
+        print("\nnot sure")
+    for doubt in found.doubts:
+        _wrapped(f"- {doubt}", 2, 4, width)
+    print()
+
+
+def _row(line: Line, cited: list[int], width: int) -> None:
+    marks = "".join(f"[{number}]" for number in cited)
+    whole = f"{spec_writer.written(line)} · {line.why} {marks}"
+    if len(plain(whole)) <= width - 2:
+        _wrapped(whole, 2, 6, width)
+        return
+    _wrapped(spec_writer.written(line), 2, 6, width)
+    _wrapped(f"{line.why} {marks}", 6, 6, width)
+
+
+def _wrapped(words: str, first: int, rest: int, width: int) -> None:
+    wrapper = textwrap.TextWrapper(
+        width, " " * first, " " * rest, break_on_hyphens=False, break_long_words=False
+    )
+    print(wrapper.fill(plain(words, 1200)))
+
+
+def _dump(found: Plan, whole: str) -> None:
+    lines = [
+        {
+            "section": one.section, "knob": one.knob, "value": one.value, "why": plain(one.why),
+            "sources": [str(source) for source in one.sources],
+        }
+        for one in found.lines
+    ]  # fmt: skip
+    text_tables.dump(
+        {"fits": found.fits, "doubts": [plain(one) for one in found.doubts], "lines": lines, "toml": whole}
+    )

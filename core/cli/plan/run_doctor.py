@@ -1,0 +1,71 @@
+"""``trimtab doctor``: is this machine ready?
+
+``--json`` prints {"ok": bool, "checks": [{"name", "level": ok|warn|fail, "found", "fix"}…]}.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+
+import msgspec
+
+from core.cli import activity_line, exit_codes, text_tables
+from core.contract.events.event_types import Device
+from core.contract.text.sanitize import plain
+from core.errors import TrimtabError
+from core.watch.doctor_finding import Finding
+
+SIGNS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
+
+
+def doctor(arguments: argparse.Namespace) -> int:
+    """Print every check; code 1 when one fails."""
+    from core.watch.doctor_checks import examine
+
+    activity_line.now("asking the libraries")
+    findings = []
+    for one in examine(used=used):
+        findings.append(one)
+        if not arguments.json:
+            _print(one)
+    failed = [one for one in findings if one.level == "fail"]
+    if arguments.json:
+        text_tables.dump({"ok": not failed, "checks": [msgspec.structs.asdict(one) for one in findings]})
+    return exit_codes.FAILURE if failed else exit_codes.OK
+
+
+def used(cards: Sequence[Device], why_none: str) -> list[Finding]:
+    """What a study with resources.devices = "auto" that is started in this shell would train on; nothing
+    where there is no card to choose."""
+    from core.daemon.placement import device_choice
+
+    visible, order = os.environ.get("CUDA_VISIBLE_DEVICES"), os.environ.get("CUDA_DEVICE_ORDER")
+    if not cards and not visible:
+        return []
+    try:
+        slots = device_choice.slots("auto", cards, visible, why_none)
+    except TrimtabError as error:
+        return [Finding("devices", "fail", f"a study here: {error.problems[0].what}", error.problems[0].fix)]
+    labels = ", ".join(slot.label for slot in slots)
+    found = f"a study here trains on {labels}" + ("" if visible is None else f", by {_said(visible)}")
+    if told := device_choice.note("auto", slots, cards, visible, why_none):
+        return [Finding("devices", "warn", f"{found}; {told}", "set CUDA_VISIBLE_DEVICES as it is meant")]
+    kinds = {card.name for card in cards if not card.parent}
+    numbered = visible is not None and any(one.strip().isdecimal() for one in visible.split(","))
+    if len(kinds) > 1 and order != "PCI_BUS_ID":
+        found += "; the cards differ: trimtab counts them as nvidia-smi does, CUDA itself the fastest first"
+        fix = "export CUDA_DEVICE_ORDER=PCI_BUS_ID, so that a number means one card everywhere; or name UUIDs"
+        return [Finding("devices", "warn" if numbered else "ok", found, fix)]
+    return [Finding("devices", "ok", found)]
+
+
+def _said(visible: str) -> str:
+    return f"CUDA_VISIBLE_DEVICES = {plain(visible, 120)!r}"
+
+
+def _print(one: Finding) -> None:
+    print(f"{SIGNS[one.level]}  {one.name:<13} {plain(one.found, 400)}", flush=True)
+    if one.fix:
+        print(f"{'':<20}→ {plain(one.fix, 400)}", flush=True)

@@ -1,0 +1,43 @@
+"""The device that a question is about: the smallest visible card, one that is only named, or the CPU."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from core import paths
+from core.contract.text import byte_sizes
+from core.contract.text.sanitize import plain
+from core.errors import SpecError
+from core.memory.estimate import device_constants
+from core.memory.estimate.device_constants import Device
+
+
+def named(gpu: str) -> Device:
+    """A card of the size that ``--gpu`` says. Raises SpecError."""
+    try:
+        total = byte_sizes.parse(gpu)
+    except ValueError as error:
+        raise SpecError.of(f"--gpu {plain(gpu, 40)!r} {error}", "command line", 'such as "24 GiB"') from error
+    return Device("cuda", f"a GPU of {byte_sizes.words(total)}", total, total)
+
+
+def here(wanted: str | Sequence[int]) -> tuple[Device, int]:
+    """The card with the least free memory of those that are ``wanted``, as resources.devices has it, and how
+    many there are; the CPU where there is none. Raises TrimtabError for a card that is not there."""
+    from core.daemon.placement import device_choice
+    from core.watch.host_reader import HostReader
+    from core.watch.nvml_reader import GpuReader
+
+    reader = GpuReader()
+    cards, why_none = reader.read()
+    reader.close()
+    slots = device_choice.slots(wanted, cards, os.environ.get("CUDA_VISIBLE_DEVICES"), why_none)
+    labels = {slot.label for slot in slots}
+    usable = [one for one in cards if f"gpu{one.index}" in labels]
+    if usable:
+        least = min(usable, key=lambda one: (one.total_bytes or 0) - (one.used_bytes or 0))
+        return device_constants.card(least), len(usable)
+    host = HostReader(paths.home()).read()
+    total = host.total_bytes or 0
+    return device_constants.cpu(total, total - (host.used_bytes or 0)), 1

@@ -1,0 +1,101 @@
+"""``trimtab export``: a bundle that somebody else can run again, or the report alone as one HTML page."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+import shlex
+import time
+from pathlib import Path
+from typing import Any
+
+from core import paths
+from core.cli import choose_trial, exit_codes, reach_engine
+from core.contract.state import reference_values
+from core.contract.state import study_state as s
+from core.contract.text.sanitize import plain
+from core.errors import TrimtabError
+from core.store.report.report_data import Report
+
+
+def export(arguments: argparse.Namespace) -> int:
+    """Write it and say where. Works with and without an engine: the study's journal tells it all.
+
+    Raises UsageError, and TrimtabError where the target is not ours or the disk is full.
+    """
+    from core.store.bundle import bundle_contents, sha256_manifest
+
+    study = choose_trial.study(reach_engine.known()[0], arguments.study)
+    report = gathered(study, arguments.trial)
+    if arguments.html:
+        return _page(report, Path(arguments.html), arguments.force)
+    notes: list[str] = []
+
+    def fill(folder: Path) -> dict[str, Any]:
+        told, said = bundle_contents.fill(report, folder, arguments.evidence)
+        notes.extend(said)
+        return told
+
+    made = sha256_manifest.make(_target(report, arguments.out), fill, arguments.force, arguments.zip)
+    chosen = report.chosen
+    what = (
+        reference_values.no_best(report.study)
+        if chosen is None
+        else f"trial {chosen.number} ({chosen.state})"
+    )
+    print(f"{study.name}: {what}, {len(report.study.trials)} trials in all")
+    print(f"  bundle   {plain(str(made))}")
+    if made.is_dir():
+        print(f"  read     {plain(str(made / 'report.html'))}")
+    if chosen is not None and chosen.state == s.COMPLETE:
+        print(f"  repeat   trimtab rerun {shlex.quote(plain(str(made)))}")
+    for note in notes:
+        print(f"  note     {plain(note, 300)}")
+    return exit_codes.OK
+
+
+def gathered(study: s.Study, trial: int | None) -> Report:
+    """All that is known of the study. Raises UsageError for a trial or a journal that is not there."""
+    from core.cli.share import environment_record
+    from core.store import journal_file, run_folder
+    from core.store.report import report_data
+
+    events = list(journal_file.read(run_folder.journal_path(Path(study.folder))))
+    found = [one for one in events if one.study == study.name]
+    if not found:
+        what = f"the journal of {study.name} is not there"
+        raise TrimtabError.of(what, study.folder, "a study's folder must be where it was made")
+    if trial is not None:
+        choose_trial.trial(study, trial)
+    threads = study.spec.get("resources", {}).get("threads")
+    return report_data.gather(found, study.name, trial, environment_record.here(threads), time.time(), study)
+
+
+def _target(report: Report, out: str | None) -> Path:
+    """Where it goes: the study's own folder, unless the user says otherwise."""
+    if out:
+        return paths.expanded(out).absolute()
+    number = f"-trial-{report.chosen.number}" if report.chosen is not None else ""
+    return Path(report.study.folder) / "export" / f"{report.study.name}{number}"
+
+
+def _page(report: Report, path: Path, force: bool) -> int:
+    from core.store.report.html_report import page
+
+    path = paths.expanded(path).absolute()
+    if path.is_dir():
+        path = path / f"{report.study.name}.html"
+    if path.exists() and not force:
+        raise TrimtabError.of("the file is there already", str(path), "give another name, or --force")
+    aside = path.with_name(f".{path.name}.new-{secrets.token_hex(4)}")
+    try:
+        with aside.open("x", encoding="utf-8") as file:  # "x": no link that another user has put there
+            file.write(page(report))
+        aside.replace(path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise TrimtabError.of(
+            f"the report cannot be written: {plain(str(error), 300)}", str(path), "give another file"
+        ) from error
+    print(plain(str(path)))
+    return exit_codes.OK

@@ -1,0 +1,24 @@
+"""``trimtab merge``: a model of its own, with a trial's adapter merged into the base's weights."""
+
+from __future__ import annotations
+
+import argparse
+
+from core import paths
+from core.cli import exit_codes
+from core.cli.inspect import best_trial
+from core.contract.text.sanitize import plain
+
+
+def merge(arguments: argparse.Namespace) -> int:
+    """Merge in a process of its own, which loads torch and the model."""
+    out = paths.expanded(arguments.out).absolute()
+    code = best_trial.in_torch(
+        "core.train.commands.merge_adapter",
+        best_trial.trained(arguments),
+        str(out),
+        *best_trial.trust(arguments),
+    )
+    if code == exit_codes.OK:
+        print(f"merged: {plain(str(out))}")
+    return code

@@ -1,0 +1,141 @@
+"""``trimtab rerun``: a bundle's trial trained again, and is the result the same?
+
+Exit code 0: bit-identical; or the same within the tolerance, where the bits cannot be expected to be. 1: not
+the same. What is promised when stands in ``core.store.bundle.bundle_rerun``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import tempfile
+from pathlib import Path
+
+from core import paths
+from core.cli import choose_trial, exit_codes, reach_engine
+from core.cli.share import environment_record
+from core.cli.steer.pause_prune_stop import BY
+from core.contract.spec.study_spec import Spec
+from core.contract.state import study_state as s
+from core.contract.text.sanitize import plain
+from core.contract.wire import console_api, shell_environment
+from core.errors import Problem, TrimtabError
+from core.store import file_fingerprints
+from core.store.bundle import bundle_rerun, package_versions, sha256_manifest
+
+FLAGS = {"model.base": "base", "data.source": "data", "data.validation": "validation"}
+
+
+def rerun(arguments: argparse.Namespace) -> int:
+    """Check the bundle, run its trial through the engine, compare.
+
+    Raises BundleError, SpecError, EngineError, RefusedError.
+    """
+    with tempfile.TemporaryDirectory(prefix="trimtab-") as scratch:
+        bundle = paths.expanded(arguments.bundle).absolute()
+        with sha256_manifest.opened(bundle, Path(scratch)) as folder:
+            return _again(arguments, bundle_rerun.read(folder, arguments.trial))
+
+
+def _again(arguments: argparse.Namespace, one: bundle_rerun.Original) -> int:
+    _trusted(one, arguments.trust_remote_code)
+    given = {key: paths.here(value) for key, flag in FLAGS.items() if (value := getattr(arguments, flag))}
+    name = bundle_rerun.free_name(str(one.raw["study"]["name"]), reach_engine.known()[0].studies)
+    spec = bundle_rerun.spec_of(one, name, given)
+    doubts = _differences(one, spec, arguments.anyway)
+    print(f"{name}: trial {one.number} of {plain(str(one.raw['study']['name']), 80)} again", flush=True)
+    code = _run(spec, one.folder)
+    if code not in (exit_codes.OK, exit_codes.FAILURE):
+        return code
+    study = reach_engine.known()[0].studies[name]
+    return _judge(arguments, one, study, choose_trial.best(study), doubts)
+
+
+def _trusted(one: bundle_rerun.Original, allowed: bool) -> None:
+    """Code of somebody else runs when the user says so, not when a bundle does."""
+    model, evaluate = one.raw.get("model", {}), one.raw.get("evaluate", {})
+    wanted = []
+    if model.get("trust_remote_code"):
+        what = "this bundle's base runs code of its model repository (model.trust_remote_code)"
+        wanted.append((what, model.get("base", "")))
+    if evaluate.get("tasks_path"):
+        what = "this bundle's tasks may run code that their YAML files name (evaluate.tasks_path)"
+        wanted.append((what, evaluate["tasks_path"]))
+    if wanted and not allowed:
+        fix = "read that code, then say --trust-remote-code"
+        raise TrimtabError(*(Problem(what, plain(str(where), 200), fix) for what, where in wanted))
+
+
+def _differences(one: bundle_rerun.Original, spec: Spec, anyway: bool) -> list[str]:
+    """Say what is not as it was. Returns why the same bits cannot be expected.
+
+    Raises BundleError where data or base differ, unless ``anyway``.
+    """
+    different, unsure = bundle_rerun.other_data(one, file_fingerprints.fingerprints(spec))
+    if different and not anyway:
+        flags = "--data FILE, --validation FILE or --base MODEL say where it is; --anyway runs all the same"
+        raise sha256_manifest.BundleError(*(Problem(text, str(one.folder), flags) for text in different))
+    changed = package_versions.differences(one.versions, environment_record.here(spec.resources.threads))
+    for text in (*different, *changed):
+        print(f"differs: {plain(text, 300)}")
+    for text in unsure:
+        print(f"not sure: {plain(text, 300)}")
+    return bundle_rerun.doubts(one, [*different, *changed])
+
+
+def _run(spec: Spec, folder: Path) -> int:
+    from core.cli.inspect import follow_study
+    from core.contract.spec import spec_file
+
+    socket = reach_engine.ensured()
+    where = str(folder / "study.toml")
+    reach_engine.ask(
+        console_api.StartStudy(spec_file.to_raw(spec), where, BY, shell_environment.here()), socket
+    )
+    try:
+        return asyncio.run(follow_study.until_ended(socket, spec.study.name))
+    except KeyboardInterrupt:
+        print(f"\ndetached; {spec.study.name} goes on, and is not compared", flush=True)
+        return exit_codes.INTERRUPTED
+
+
+# -- the verdict -----------------------------------------------------------------------------------
+
+
+def _judge(
+    arguments: argparse.Namespace,
+    one: bundle_rerun.Original,
+    study: s.Study,
+    trial: s.Trial,
+    doubts: list[str],
+) -> int:
+    values = dict(zip([metric for metric, _ in study.objectives], trial.values, strict=False))
+    found = bundle_rerun.compare(one, values, Path(study.folder) / trial.adapter)
+    for name, (before, now) in found.values.items():
+        apart = "not compared: it measures the machine" if name in found.clocks else _apart(found.apart[name])
+        print(f"  {name}  {before:.9g} → {now:.9g}  {apart}")
+    print(f"  adapter  {_adapter(one, found)}")
+    limit = bundle_rerun.tolerance(one) if arguments.tolerance is None else arguments.tolerance
+    if found.identical:
+        print("bit-identical")
+        return exit_codes.OK
+    for text in doubts:
+        print(f"  the same bits were not to be expected: {plain(text, 300)}")
+    if found.within(limit) and (doubts or found.other is None or arguments.tolerance is not None):
+        print(f"the same within {limit:g}")
+        return exit_codes.OK
+    print("not the same" if doubts else "not the same bits, though versions, machine and data are")
+    return exit_codes.FAILURE
+
+
+def _apart(relative: float) -> str:
+    return "the same bits" if relative == 0 else f"{relative:.2g} of it apart"
+
+
+def _adapter(one: bundle_rerun.Original, found: bundle_rerun.Outcome) -> str:
+    if found.other is None:
+        return f"not compared: the bundle has none of trial {one.number}"
+    if found.other == 0:
+        return f"the same bits in all {found.tensors} tensors"
+    by = "" if found.distance is None else f", by {found.distance:.2g} of their norm at most"
+    return f"{found.other} of {found.tensors} tensors differ{by}"

@@ -1,0 +1,90 @@
+"""``trimtab enqueue | clone | edit``: trials by hand, clones of one, other knobs while it runs."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+from core.cli import choose_trial, exit_codes, reach_engine, text_tables
+from core.cli.steer.pause_prune_stop import BY, alive, meant
+from core.contract.edits import input_values
+from core.contract.state import study_state as s
+from core.contract.text.sanitize import plain
+from core.contract.wire import console_api
+from core.errors import Problem, RefusedError
+
+NAMES = {knob.short: name for name, knob in input_values.ALL.items() if knob.short} | {
+    one: one for one in input_values.ALL
+}
+
+
+def enqueue(arguments: argparse.Namespace) -> int:
+    """Queue a trial with the given knobs."""
+    study = choose_trial.study(alive(), arguments.study)
+    like = choose_trial.trial(study, arguments.like) if arguments.like is not None else None
+    known = input_values.now(study, like)
+    knobs = _knobs(arguments.knobs, s.Trial(-1, knobs=known))
+    number = _queued(console_api.EnqueueTrial(study.name, knobs, arguments.like, BY))
+    print(f"{study.name}: queued as trial {number}")
+    for name, value in knobs.items():
+        strange = "" if input_values.is_factor(name, value) else input_values.strange(study, name, value)
+        if strange:
+            print(f"  {name} = {text_tables.value(value)} is {strange}")
+    return exit_codes.OK
+
+
+def clone(arguments: argparse.Namespace) -> int:
+    """Queue a trial that goes on from where another stands."""
+    study, number = meant(arguments)
+    trial = alive().studies[study].trials[number]
+    changes = _knobs(arguments.knobs, trial, input_values.KEPT)
+    queued = _queued(console_api.CloneTrial(study, number, changes, BY))
+    print(f"{study}: clone of trial {number} queued as trial {queued}; its result is not told the sampler")
+    return exit_codes.OK
+
+
+def edit(arguments: argparse.Namespace) -> int:
+    """Change knobs of a trial as it runs."""
+    study, number = meant(arguments)
+    trial = alive().studies[study].trials[number]
+    changes = _knobs(arguments.knobs, trial)
+    reach_engine.ask(console_api.EditTrial(study, number, changes, arguments.count, BY))
+    counts = "counts" if arguments.count and trial.counted else "is shown, and not told the sampler"
+    print(f"{study}: edit of trial {number} asked: {text_tables.pairs(changes)}; its result {counts}")
+    return exit_codes.OK
+
+
+def _queued(request: console_api.AnyRequest) -> int:
+    answer = reach_engine.ask(request)
+    if not isinstance(answer, console_api.Queued):
+        raise RefusedError.of("the engine did not say which trial it is", "", "`trimtab status` shows it")
+    return answer.trial
+
+
+def _knobs(given: Iterable[str], trial: s.Trial, locked: dict[str, str] | None = None) -> dict[str, Any]:
+    """The values in ``given``. Raises UsageError with all that is wrong."""
+    found: dict[str, Any] = {}
+    problems = []
+    for one in given:
+        name, sign, said = one.partition("=")
+        known = NAMES.get(name.strip())
+        if known is None or not sign:
+            problems.append(Problem(f"{plain(one, 80)!r} sets no knob", "command line", _nearest(name)))
+            continue
+        read = input_values.edit(trial, known, said)
+        wrong = (locked or {}).get(known) and f"cannot change: {(locked or {})[known]}"
+        if wrong or read.wrong:
+            label = plain(f"{known} = {said}", 80)
+            fix = input_values.ALL[known].meaning
+            problems.append(Problem(f"{label}: {wrong or read.wrong}", "command line", fix))
+        found[known] = read.value
+    if problems:
+        raise choose_trial.UsageError(*problems)
+    return found
+
+
+def _nearest(name: str) -> str:
+    close = difflib.get_close_matches(name.strip()[:60], NAMES, n=1, cutoff=0.5)
+    return f"did you mean {NAMES[close[0]]}=…?" if close else f"knobs: {', '.join(input_values.ALL)}"

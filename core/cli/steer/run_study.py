@@ -1,0 +1,98 @@
+"""``trimtab run`` and plain ``trimtab``: start a study, open the console, or follow in plain lines."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+
+from core.cli import activity_line, choose_trial, exit_codes, reach_engine
+from core.contract.state import study_state as s
+from core.contract.text import terminal_check
+from core.contract.text.sanitize import plain
+from core.contract.wire import console_api, shell_environment
+from core.errors import EngineError, Problem
+
+DETACHED = "the study goes on: `trimtab` opens the console, `trimtab status` says how it stands"
+
+
+def attach(arguments: argparse.Namespace) -> int:
+    """Open the console on the engine. Raises UsageError where none can be drawn."""
+    problem = terminal_check.obstacle()
+    if arguments.console is None or problem is not None:
+        raise choose_trial.UsageError(
+            problem or Problem("this program has no console", "", terminal_check.LINES)
+        )
+    return _console(arguments, reach_engine.ensured(), None)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Start the study in the file; then open the console, follow in plain lines, or return.
+
+    Raises SpecError, EngineError, RefusedError.
+    """
+    from core.contract.spec import spec_file
+
+    spec = spec_file.load(Path(arguments.spec))
+    raw = spec_file.to_raw(spec)
+    name = spec.study.name
+    wanted = not (arguments.headless or arguments.detach)
+    interactive = wanted and _interactive(arguments)
+    if wanted and not interactive and terminal_check.is_there() and (problem := terminal_check.obstacle()):
+        print(f"{problem.what}: plain lines follow", file=sys.stderr)
+    socket = reach_engine.ensured()
+    if interactive and _finished(name, raw):  # nothing is left to start: show it
+        return _console(arguments, socket, name)
+    where = str(Path(arguments.spec).absolute())
+    started = reach_engine.ask(
+        console_api.StartStudy(raw, where, "command line", shell_environment.here()), socket
+    )
+    for note in started.notes if isinstance(started, console_api.Started) else ():
+        print(f"note: {plain(note, 400)}", file=sys.stderr)
+    if interactive:
+        return _console(arguments, socket, name)
+    _warn_of_logout(socket)
+    if arguments.detach:
+        print(f"{name} runs; {DETACHED}")
+        return exit_codes.OK
+    from core.cli.inspect import follow_study
+
+    try:
+        return asyncio.run(follow_study.until_ended(socket, name))
+    except KeyboardInterrupt:
+        print(f"\ndetached; {DETACHED}", flush=True)
+        return exit_codes.INTERRUPTED
+
+
+def _finished(name: str, raw: dict) -> bool:
+    """The same study is complete already."""
+    study = reach_engine.known()[0].studies.get(name)
+    return study is not None and study.state == s.COMPLETE and study.spec == raw
+
+
+def _interactive(arguments: argparse.Namespace) -> bool:
+    return arguments.console is not None and terminal_check.obstacle() is None
+
+
+def _console(arguments: argparse.Namespace, socket: Path, name: str | None) -> int:
+    activity_line.hush()  # the terminal is the console's
+    code = arguments.console(socket, name)
+    _warn_of_logout(socket)
+    return code
+
+
+def _warn_of_logout(socket: Path) -> None:
+    """Where it is said that a study goes on, it is also said what may end it."""
+    from core.daemon.server import engine_launch
+    from core.watch import systemd_logout
+
+    try:
+        known = engine_launch.health(socket)
+    except EngineError:
+        return
+    why = systemd_logout.reason(known["pid"]) if known and isinstance(known.get("pid"), int) else ""
+    if why:
+        print(
+            f"the engine does not outlast this login: {plain(why)}\n  → {systemd_logout.FIX}", file=sys.stderr
+        )

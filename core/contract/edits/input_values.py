@@ -1,0 +1,144 @@
+"""Values as people type them, on the screen and on the command line: of knobs, and factors of them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from core.contract.spec.knob_table import KNOBS, MODULE_GROUPS, POSITIVE, TABLE, Knob, fault
+from core.contract.spec.search_space import Choice, outside, read_dimension
+from core.contract.state.study_state import Study, Trial
+from core.contract.text.sanitize import plain
+
+ENDLESS = 1e6  # a bound that nobody meets is not worth a word
+NONE = ("", "none", "–")
+TIMES = "x*×"
+EVERY = Knob(
+    "evaluate_every", "int", 50, "steps from one evaluation to the next", low=1, high=1_000_000_000,
+    unit="steps", live=True, short="every",
+)  # fmt: skip
+# as core.contract.edits.knob_edits has them, which loads pydantic: the console starts without it
+LIVE: dict[str, Knob] = {knob.name: knob for knob in (*TABLE, EVERY) if knob.live}
+ALL: dict[str, Knob] = {**KNOBS, EVERY.name: EVERY}
+_SHAPE = "its weights have this shape"
+KEPT = {  # of a clone
+    "lora_rank": _SHAPE,
+    "target_modules": _SHAPE,
+    "initialisation": "its weights are there already",
+}
+UNLEARNT = "the sampler will not learn from it"
+
+
+@dataclass(frozen=True)
+class Read:
+    """What a text says: its ``value``, or what is ``wrong`` with it; ``note`` is said of a value that may
+    stand."""
+
+    value: Any = None
+    wrong: str = ""
+    note: str = ""
+
+
+def knob(one: Knob, text: str) -> Read:
+    """The value of ``one`` in ``text``; lists of modules are parted by commas."""
+    text = text.strip()
+    if text.lower() in NONE:
+        value: Any = None
+    elif one.kind in ("float", "int"):
+        value = number(text, one.kind == "int")
+    elif one.kind == "modules":
+        names = [name.strip(" \"'") for name in text.strip("[]").replace("+", ",").split(",")]
+        value = names[0] if len(names) == 1 and names[0] in MODULE_GROUPS else names
+    else:
+        value = text.lower()
+    wrong = fault(one, value)
+    return Read(wrong=wrong) if wrong else Read(value)
+
+
+def number(text: str, whole: bool) -> object:
+    """The number in ``text``; a text that is none stays one, and ``fault`` says what is wrong."""
+    try:
+        value = float(text)
+    except ValueError:
+        return text
+    if not whole:
+        return value
+    return int(value) if value.is_integer() else value
+
+
+def edit(trial: Trial, name: str, text: str) -> Read:
+    """A change of a knob of ``trial`` as it runs: a value, or a factor such as "x0.5"."""
+    text = text.strip()
+    if is_factor(name, text):
+        return _factor(text, {**trial.knobs, **trial.editing}.get(name))
+    read = knob(ALL[name], text)
+    if read.wrong:
+        return read
+    if name == "steps" and trial.step and (read.value is None or read.value <= trial.step):
+        return Read(wrong=f"must be above {trial.step}, where the trial stands")
+    left = (
+        f"{read.value - trial.step} to go, was {trial.total_steps}" if name == "steps" and trial.step else ""
+    )
+    return Read(read.value, note=left)
+
+
+def is_factor(name: str, value: object) -> bool:
+    """Does ``value`` multiply what the knob is?"""
+    return isinstance(value, str) and value[:1] in tuple(TIMES) and ALL[name].kind in ("float", "int")
+
+
+def _factor(text: str, before: object) -> Read:
+    factor = number(text[1:].strip(), whole=False)
+    if not isinstance(factor, float) or not math.isfinite(factor) or factor <= 0:
+        return Read(wrong=f"{plain(text, 40)} is no factor: write one such as x0.5")
+    known = isinstance(before, int | float) and not isinstance(before, bool)
+    return Read(f"x{factor:.12g}", note=f"{written(before)} × {factor:g}" if known else "")
+
+
+def written(value: object) -> str:
+    """``value`` as ``knob`` reads it; six digits of a float."""
+    if value is None:
+        return ""
+    if isinstance(value, list | tuple):
+        return ", ".join(str(one) for one in value)
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def strange(study: Study, name: str, value: object) -> str:
+    """Why the sampler learns nothing from ``value``: it is outside the study's space, or other than what all
+    its trials have. Empty when it does learn."""
+    raw = study.spec.get("space", {}).get(name)
+    dimension = read_dimension(name, raw)[0] if raw is not None and name in KNOBS else None
+    if dimension is not None:
+        away = outside(dimension, value)
+        return f"outside the space: {UNLEARNT} ({away})" if away else ""
+    same = value == now(study, None).get(name)
+    return "" if same else f"not as all trials have it: {UNLEARNT}"
+
+
+def allowed(study: Study, one: Knob) -> str:
+    """What the study searches ``one`` in, else what the table of knobs allows, in a few words."""
+    raw = study.spec.get("space", {}).get(one.name)
+    dimension = read_dimension(one.name, raw)[0] if raw is not None else None
+    if isinstance(dimension, Choice):
+        return " ".join("+".join(v) if isinstance(v, list) else written(v) for v in dimension.values)
+    if dimension is not None:
+        how = " log" if dimension.log else f" step {dimension.step:g}" if dimension.step else ""
+        return f"{dimension.low:g} to {dimension.high:g}{how}"
+    if one.choices:
+        return " ".join(one.choices)
+    unit = f" {one.unit}" if one.unit and one.unit != "fraction" else ""
+    low = f"{'above' if one.name in POSITIVE else 'from'} {one.low or 0:g}"
+    high = one.high or 0
+    return f"{low}{unit if one.low != 1 else ''}" if high >= ENDLESS else f"{low} to {high:g}{unit}"
+
+
+def now(study: Study, trial: Trial | None) -> dict[str, Any]:
+    """Every knob as ``trial`` has it now, else as the study has it; and the evaluation interval."""
+    evaluate = study.spec.get("evaluate", {})
+    known = {one.name: one.default for one in TABLE} | {EVERY.name: evaluate.get("every", EVERY.default)}
+    known |= study.spec.get("train", {})
+    if trial is not None:
+        known |= trial.knobs
+    return known

@@ -1,0 +1,142 @@
+"""A study's file with some keys changed while it runs: which may, what is other, and what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from core.contract.spec.conditional_knobs import misfit
+from core.contract.spec.study_spec import COUNTED, Spec
+from core.contract.state import study_state as s
+from core.contract.text.sanitize import plain
+from core.errors import Problem, RefusedError
+
+# What a running study can take over. The rest is built into workers and trials that are under way.
+ALLOWED: dict[str, tuple[str, ...] | None] = {
+    "study": (
+        "trials", "sampler", "pruner", "startup_trials", "pruner_warmup_steps", "fixed", "threshold",
+        "stop_after", "constraints", "population",
+    ),
+    "resources": ("pack", "memory", "retries"),
+    "evaluate": ("limits", "on_breach"),
+    "space": None,  # any knob
+    "train": None,  # a knob that leaves the space
+}  # fmt: skip
+
+
+def merged(raw: Mapping[str, Any], changes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The file's content with ``changes``; None takes a key out. A knob of [space] leaves [train].
+
+    Raises RefusedError for what a running study cannot take over.
+    """
+    _refuse(changes)
+    whole = {name: dict(section) for name, section in raw.items()}
+    for name, section in changes.items():
+        for key, value in section.items():
+            if value is None:
+                whole.get(name, {}).pop(key, None)
+                continue
+            whole.setdefault(name, {})[key] = value
+            if name == "space":
+                whole.get("train", {}).pop(key, None)
+    return whole
+
+
+def _refuse(changes: Mapping[str, Mapping[str, Any]]) -> None:
+    problems = []
+    leaving = tuple(name for name, one in changes.get("space", {}).items() if one is None)
+    for name, section in changes.items():
+        keys = leaving if name == "train" else ALLOWED.get(name, ())
+        for key in section:
+            if keys is not None and key not in keys:
+                fix = f"changeable: {'; '.join(_told(one, known) for one, known in ALLOWED.items())}"
+                what = f"{plain(name, 40)}.{plain(key, 40)} cannot change while the study lives"
+                problems.append(Problem(what, "change", fix))
+    if problems:
+        raise RefusedError(*problems)
+
+
+def _told(section: str, keys: tuple[str, ...] | None) -> str:
+    return f"[{section}]" + (f" {', '.join(keys)}" if keys else "")
+
+
+def lines(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
+    """What is other, one line each, such as "study.sampler: tpe → gp"."""
+    found = []
+    for section in ALLOWED:
+        old, new = before.get(section, {}), after.get(section, {})
+        for key in dict.fromkeys([*old, *new]):
+            if old.get(key) != new.get(key):
+                told = f"{_shown(old.get(key))} → {_shown(new.get(key))}"
+                found.append(plain(f"{section}.{key}: {told}", 300))
+    return tuple(found)
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "not there"
+    if isinstance(value, dict) and "choice" in value:
+        return _shown(value["choice"])
+    if isinstance(value, dict) and {"low", "high"} <= set(value):
+        rest = [f"step {value['step']:g}"] if value.get("step") else []
+        rest += ["log"] if value.get("log") else []
+        return f"{value['low']:g} to {value['high']:g}" + "".join(f" {one}" for one in rest)
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_shown(one)}" for name, one in value.items()) or "nothing"
+    if isinstance(value, list):
+        return ", ".join(_shown(one) for one in value) or "nothing"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def effects(study: s.Study, before: Spec, after: Spec) -> tuple[str, ...]:
+    """What comes of it for the history and for what runs."""
+    return (*_of_history(study, before, after), *_of_work(study, before, after))
+
+
+def _of_history(study: s.Study, before: Spec, after: Spec) -> list[str]:
+    if before.space == after.space and before.train == after.train:
+        same = before.study.sampler == after.study.sampler
+        return [] if same else [f"{after.study.sampler} learns from all that is known"]
+    told = [one for one in study.trials.values() if one.state in (s.COMPLETE, s.PRUNED) and one.counted]
+    inside = sum(1 for one in told if holds(after, one.knobs, set(before.space)))
+    found = (
+        [f"{inside} of {len(told)} ended trials lie in the new space and teach the sampler"] if told else []
+    )
+    if inside < len(told):
+        found.append(
+            f"{len(told) - inside} lie outside: they stay, shown and compared, and are not learnt from"
+        )
+    running = [one for one in study.trials.values() if one.state not in s.ENDED]
+    away = [one for one in running if one.counted and not holds(after, one.knobs, set(before.space))]
+    if away:
+        numbers = ", ".join(str(one.number) for one in away)
+        many = f"trials {numbers} go on though they lie outside; prune them, or let them end"
+        one = f"trial {numbers} goes on though it lies outside; prune it, or let it end"
+        found.append(one if len(away) == 1 else many)
+    if after.study.sampler in COUNTED:
+        found.append(f"{after.study.sampler} begins anew over the new space, without the points it has tried")
+    return found
+
+
+def holds(spec: Spec, knobs: Mapping[str, Any], before: set[str]) -> bool:
+    """Does a trial with these knobs lie in the space of ``spec``? A knob of the space ``before`` that is
+    fixed now must have had that very value."""
+    if any(knobs.get(name) != spec.train.get(name) for name in before - set(spec.space)):
+        return False
+    return misfit(spec.space, knobs) is None
+
+
+def _of_work(study: s.Study, before: Spec, after: Spec) -> list[str]:
+    found = []
+    on = sum(1 for one in study.trials.values() if one.state in s.ON_WORKER)
+    pack = after.resources.pack
+    if before.resources.pack != pack and isinstance(pack, int) and pack < on:
+        found.append(f"{on} trials run: nobody is sent away, a place above {pack} is not filled again")
+    if before.resources.memory != after.resources.memory:
+        found.append("what runs stays; what starts from now on keeps to the new limit")
+    if before.study.trials != after.study.trials:
+        left = after.study.trials - sum(1 for one in study.trials.values() if not one.by)
+        found.append(f"the sampler proposes {max(0, left)} more trials")
+    if before.study.pruner != after.study.pruner:
+        found.append(f"{after.study.pruner} judges from the next evaluation on")
+    return found

@@ -1,0 +1,68 @@
+"""Readings of the machine: its devices, their processes, the host, and the workers on it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from core.contract.events.event_base import Event
+
+
+class Process(msgspec.Struct, frozen=True, array_like=True):
+    """A process that holds device memory; ``used_bytes`` None where the driver does not say."""
+
+    pid: int
+    name: str
+    user: str
+    used_bytes: int | None
+
+
+class Device(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One reading of one GPU, or of one MIG instance of a GPU. A missing reading is None."""
+
+    index: int
+    name: str
+    uuid: str = ""
+    used_bytes: int | None = None
+    total_bytes: int | None = None
+    utilisation: float | None = None  # 0 to 1
+    power_w: float | None = None
+    power_limit_w: float | None = None
+    temperature_c: float | None = None
+    fan: float | None = None  # 0 to 1
+    processes: tuple[Process, ...] = ()
+    fault: str = ""  # why this card gave no reading at all
+    mig: bool = False  # a card in MIG mode: only its instances compute
+    parent: str = ""  # of a MIG instance: the uuid of its card
+    mig_path: str = ""  # of a MIG instance: its name before driver 470, MIG-GPU-<uuid>/<instance>/<instance>
+
+
+class Worker(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One worker process as the host sees it."""
+
+    name: str
+    pid: int
+    device: str
+    rss_bytes: int | None = None
+    cpu: float | None = None  # cores in use
+    study: str = ""
+
+
+class Host(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One reading of the machine."""
+
+    cpu: float | None = None  # 0 to 1, all cores
+    cores: int = 0
+    used_bytes: int | None = None
+    total_bytes: int | None = None
+    disk_free_bytes: int | None = None
+    load1: float | None = None
+    name: str = ""
+
+
+class MachineRead(Event, frozen=True, tag="machine-read"):
+    """One reading of all devices and the host. ``why_none`` says why there are no GPUs. Live."""
+
+    devices: tuple[Device, ...] = ()
+    host: Host = Host()
+    workers: tuple[Worker, ...] = ()
+    why_none: str = ""

@@ -1,0 +1,26 @@
+"""The smallest and the largest value that any trial of a study may be given for a knob that is a number."""
+
+from __future__ import annotations
+
+from core.contract.spec.knob_table import KNOBS
+from core.contract.spec.search_space import Choice
+from core.contract.spec.study_spec import Spec
+
+
+def extent(spec: Spec, name: str) -> tuple[float, float]:
+    """Of the space where the knob is searched, its value under a condition that does not hold included;
+    else that of ``[train]`` twice."""
+    dimension = spec.space.get(name)
+    if dimension is None:
+        values: list[object] = [spec.train[name]]
+    else:
+        values = list(dimension.values) if isinstance(dimension, Choice) else [dimension.low, dimension.high]
+        if dimension.when:
+            values.append(KNOBS[name].default if dimension.otherwise is None else dimension.otherwise)
+    numbers = [float(one) for one in values if isinstance(one, int | float)]
+    return min(numbers), max(numbers)
+
+
+def longest_sequence(spec: Spec) -> int:
+    """The longest sequence_length of any trial: rows are held, and all trials are judged, at this length."""
+    return int(extent(spec, "sequence_length")[1])

@@ -1,0 +1,131 @@
+"""Limits on metrics, such as ``safety/toxicity <= 0.02``: read from text, judged with the interval, and told
+to samplers as constraints."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from core.contract.board_score import Score
+from core.contract.spec.metric_table import known, nearest
+from core.contract.text import byte_sizes
+from core.contract.text.sanitize import plain
+from core.errors import SpecError
+
+Verdict = Literal["ok", "breached", "unsure"]
+_FORM = re.compile(r"\s*(?P<metric>[^\s<>=]+)\s*(?P<sign><=|>=|<|>)\s*(?P<bound>\S.*?)\s*")
+_QUANTITY = re.compile(
+    r"(?P<number>[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)\s*(?P<unit>%|[a-z]\S*)?", re.IGNORECASE
+)
+_SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
+TINY = 1e-9  # the violation of a strict limit by the bound itself
+_FIX = 'write it such as "safety/toxicity <= 0.02"'
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What a metric must keep to. ``strict`` limits do not allow the bound itself."""
+
+    metric: str
+    upper: bool  # the metric must stay below
+    bound: float
+    strict: bool = False
+
+    @classmethod
+    def parse(cls, text: str, where: str = "") -> Limit:
+        """The limit in ``text``: a metric, ``<= < >= >``, and a number, a percentage, or a number with a unit
+        of what the metric measures: "22 GiB", "40 ms".
+
+        Raises SpecError for another form, an unknown metric, a bound that is no finite number, or a unit that
+        the metric does not have.
+        """
+        found = _FORM.fullmatch(text)
+        if found is None:
+            raise SpecError.of(f"{plain(text, 80)!r} is no limit", where, _FIX)
+        metric, sign = found["metric"], found["sign"]
+        if known(metric) is None:
+            raise SpecError.of(f"unknown metric {plain(metric, 80)!r} in a limit", where, nearest(metric))
+        return cls(metric, sign[0] == "<", _bound(metric, found["bound"], where), "=" not in sign)
+
+    def __str__(self) -> str:
+        """As ``parse`` reads it."""
+        sign = f"{'<' if self.upper else '>'}{'' if self.strict else '='}"
+        return f"{self.metric} {sign} {_written(self.bound, _unit(self.metric))}"
+
+    def breached(self, score: Score) -> Verdict:
+        """ "ok" or "breached" when the whole interval is on one side; "unsure" when it straddles the bound,
+        and when there is no value or no interval."""
+        ends = score.interval
+        if score.value is None or ends is None:
+            return "unsure"
+        kept = [self.keeps(end) for end in ends]
+        return "ok" if all(kept) else "unsure" if any(kept) else "breached"
+
+    def keeps(self, value: float) -> bool:
+        """Is ``value`` on the right side?"""
+        if value == self.bound:
+            return not self.strict
+        return value < self.bound if self.upper else value > self.bound
+
+    def violation(self, value: float) -> float:
+        """How far ``value`` is beyond the bound, as a share of the bound (of 1 where that is 0), so that
+        constraints in bytes and in fractions weigh the same; 0 or less when the limit is kept."""
+        beyond = (value - self.bound if self.upper else self.bound - value) / (abs(self.bound) or 1.0)
+        return TINY if self.strict and value == self.bound else beyond
+
+
+def violations(limits: Iterable[Limit], metrics: Mapping[str, float]) -> dict[str, float]:
+    """By how much each limit is violated, by its text: above 0 it is broken, else kept.
+
+    Without a reading there is no entry: whether the limit is kept is not known.
+    """
+    read = ((one, metrics.get(one.metric)) for one in limits)
+    return {
+        str(one): one.violation(value) for one, value in read if value is not None and math.isfinite(value)
+    }
+
+
+def _bound(metric: str, text: str, where: str) -> float:
+    found = _QUANTITY.fullmatch(text)
+    number = float(found["number"]) if found else math.nan
+    if found is None or not math.isfinite(number):
+        raise SpecError.of(f"{plain(text, 80)!r} is no number for a limit", where, _FIX)
+    if found["unit"] is None:
+        return number
+    units = _units(_unit(metric))
+    scale = units.get(found["unit"]) or units.get(found["unit"].lower())
+    if scale is None:
+        raise SpecError.of(
+            f"{plain(text, 80)!r} has a unit that {metric} is not measured in", where,
+            f"write it without one, or in {', '.join(units)}",
+        )  # fmt: skip
+    return number / 100 if found["unit"] == "%" else number * scale
+
+
+def _unit(metric: str) -> str:
+    found = known(metric)
+    return found.unit if found is not None else ""
+
+
+def _units(unit: str) -> dict[str, float]:
+    """How many of ``unit`` each way to write it is."""
+    if unit == "bytes":
+        return {name: float(scale) for name, scale in byte_sizes.UNITS.items() if name}
+    if unit == "s":
+        return _SECONDS
+    return {"%": 0.01, **({unit: 1.0} if unit and " " not in unit else {})}
+
+
+def _written(bound: float, unit: str) -> str:
+    exact = next(
+        (one for one in ("GiB", "MiB") if unit == "bytes" and bound % byte_sizes.UNITS[one.lower()] == 0), ""
+    )
+    return f"{bound / byte_sizes.UNITS[exact.lower()]:g} {exact}" if exact and bound else _short(bound)
+
+
+def _short(number: float) -> str:
+    text = f"{number:g}"
+    return text if float(text) == number else repr(number)

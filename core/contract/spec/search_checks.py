@@ -1,0 +1,90 @@
+"""What must agree between the keys of [study] that say how to search, and with the space."""
+
+from __future__ import annotations
+
+from core.contract.spec import population_settings
+from core.contract.spec.metric_limits import Limit
+from core.contract.spec.search_space import outside
+from core.contract.spec.study_spec import Spec, StudySection
+from core.contract.text.sanitize import plain
+from core.errors import Problem, SpecError
+
+BOARDS = ("quality", "safety", "security")  # what the names of their metrics begin with
+
+
+def faults(whole: Spec, place: str) -> list[Problem]:
+    """Every fault of ``study.fixed``, ``threshold``, ``constraints`` and ``population``, said to be at
+    ``place``."""
+    found = [*_held_still(whole, place), *_bounds(whole.study, place), *_constraints(whole.study, place)]
+    return [*found, *_rows(whole.study, place), *population_settings.faults(whole, place)]
+
+
+def constraints(study: StudySection) -> list[Limit]:
+    """What ``study.constraints`` asks for. Raises SpecError where it cannot be read."""
+    return [Limit.parse(text) for text in study.constraints]
+
+
+def awaits_boards(whole: Spec) -> bool:
+    """Does what the sampler is told of a trial wait for its last board scores?"""
+    goals, limits = whole.study.objectives, constraints(whole.study)
+    metrics = [*(one.metric for one in goals), *(one.metric for one in limits)]
+    prunes = bool(whole.evaluate.limits) and whole.evaluate.on_breach == "prune"
+    return prunes or any(one.split("/")[0] in BOARDS for one in metrics)
+
+
+def _held_still(whole: Spec, place: str) -> list[Problem]:
+    problems = []
+    for name, value in whole.study.fixed.items():
+        label = plain(f"fixed.{name} = {value!r}", 120)
+        if name not in whole.space:
+            fix = f"write {name} = … in [train], which fixes a knob that is not searched"
+            problems.append(Problem(f"{label}: it is not in [space]", place, fix))
+        elif wrong := outside(whole.space[name], value):
+            problems.append(Problem(f"{label}: {wrong}", place, "take a value that [space] allows"))
+    return problems
+
+
+def _bounds(study: StudySection, place: str) -> list[Problem]:
+    lower, upper = study.threshold.lower, study.threshold.upper
+    bounded = lower is not None or upper is not None
+    if study.pruner == "threshold" and not bounded:
+        fix = "write threshold = { upper = … } for an objective to minimise, lower for one to maximise"
+        return [Problem("pruner = 'threshold' has no bound", place, fix)]
+    if bounded and study.pruner != "threshold":
+        fix = 'set pruner = "threshold", or leave threshold out'
+        return [Problem(f"pruner = {study.pruner!r} takes no threshold", place, fix)]
+    if lower is not None and upper is not None and lower >= upper:
+        return [Problem(f"threshold.lower = {lower:g} is not below upper = {upper:g}", place, "swap them")]
+    return []
+
+
+def _rows(study: StudySection, place: str) -> list[Problem]:
+    """Wilcoxon's ranks compare losses, whatever the study is after."""
+    goal = study.objectives[0].metric
+    if study.pruner != "wilcoxon" or goal in ("eval/loss", "eval/perplexity"):
+        return []
+    fix = 'take eval/loss as the objective, or pruner = "median"'
+    return [Problem(f"pruner = 'wilcoxon' compares losses of rows, not {goal}", place, fix)]
+
+
+def _constraints(study: StudySection, place: str) -> list[Problem]:
+    problems: list[Problem] = []
+    limits: list[Limit] = []
+    for text in study.constraints:
+        try:
+            limits.append(Limit.parse(text, f"{place} constraints"))
+        except SpecError as error:
+            problems += error.problems
+    for index, one in enumerate(limits):
+        for other in limits[:index]:
+            if one.metric == other.metric and one.upper == other.upper:
+                problems.append(Problem(f"{other} and {one} bound the same side", place, "keep the stricter"))
+            elif one.metric == other.metric and not _possible(one, other):
+                problems.append(Problem(f"no trial can keep both {other} and {one}", place, "widen one"))
+    return problems
+
+
+def _possible(one: Limit, other: Limit) -> bool:
+    """Is there room between two limits of opposite sides?"""
+    upper, lower = (one, other) if one.upper else (other, one)
+    return lower.bound < upper.bound or (upper.keeps(lower.bound) and lower.keeps(upper.bound))

@@ -1,0 +1,193 @@
+"""The searched part of a study: a dimension for each knob that trials differ in."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from typing import Any, Literal
+
+import msgspec
+
+from core.contract.spec.knob_table import KNOBS, Knob, fault
+from core.contract.text.sanitize import shown
+from core.contract.value_bounds import MOST_ENTRIES
+
+
+class Range(msgspec.Struct, frozen=True, tag="range"):
+    """Numbers from ``low`` to ``high``, both inclusive; ``step`` or ``log``, not both. Searched only ``when``
+    each of those knobs has one of its values, and ``otherwise`` this value (None: the knob's default)."""
+
+    low: float
+    high: float
+    kind: Literal["float", "int"] = "float"
+    step: float | None = None
+    log: bool = False
+    when: dict[str, tuple[Any, ...]] = {}
+    otherwise: Any = None
+
+
+class Choice(msgspec.Struct, frozen=True, tag="choice"):
+    """One of some values. A list of module names is one value. ``when`` and ``otherwise`` as in a Range."""
+
+    values: tuple[float | int | str | list[str], ...]
+    when: dict[str, tuple[Any, ...]] = {}
+    otherwise: Any = None
+
+
+Dimension = Range | Choice
+Space = dict[str, Dimension]
+MOST_TOLD = 20  # values of one choice that are told to be wrong
+NEAR = 1e-9  # of a value: what sums and logarithms leave in its last bits
+KEYS = ("low", "high", "step", "log", "choice", "when", "otherwise")
+
+
+def read_dimension(name: str, raw: object) -> tuple[Dimension | None, list[tuple[str, str]]]:
+    """One entry of ``[space]`` as a dimension.
+
+    Takes ``{low, high, step?, log?}``, ``{choice = [...]}`` or the bare list of a choice; the tables also
+    with ``when = {knob = values}`` and ``otherwise``. Returns the dimension, or None with the faults as (key,
+    what is wrong).
+    """
+    knob = KNOBS[name]
+    if isinstance(raw, list):
+        raw = {"choice": raw}
+    if not isinstance(raw, dict):
+        hint = "is one value: a fixed knob belongs in [train]; here write {low, high} or a list"
+        return None, [("", f"{shown(raw)} {hint}")]
+    unknown = [key for key in raw if key not in KEYS]
+    if unknown:
+        return None, [(key, f"unknown key; a dimension takes {', '.join(KEYS)}") for key in unknown]
+    when, faults = _read_when(knob, raw)
+    rest = {key: value for key, value in raw.items() if key not in ("when", "otherwise")}
+    read, wrong = _read_choice(knob, rest) if "choice" in raw else _read_range(knob, rest)
+    if read is None or faults or not when:
+        return (None if faults else read), [*wrong, *faults]
+    return msgspec.structs.replace(read, when=when, otherwise=raw.get("otherwise")), []
+
+
+def _read_when(knob: Knob, raw: dict) -> tuple[dict[str, tuple[Any, ...]], list[tuple[str, str]]]:
+    when = raw.get("when", {})
+    if not isinstance(when, dict) or any(name not in KNOBS for name in when):
+        hint = 'is not a table of knobs, such as {optimizer = ["adamw"]}'
+        return {}, [("when", f"{shown(when)} {hint}")]
+    if "otherwise" in raw and not when:
+        return {}, [("otherwise", "stands only beside when")]
+    wrong = fault(knob, raw["otherwise"]) if "otherwise" in raw else None
+    if wrong:
+        return {}, [("otherwise", f"{shown(raw['otherwise'])} {wrong}")]
+    return {name: tuple(one) if isinstance(one, list) else (one,) for name, one in when.items()}, []
+
+
+def _read_choice(knob: Knob, raw: dict) -> tuple[Dimension | None, list[tuple[str, str]]]:
+    values = raw["choice"]
+    if len(raw) > 1:
+        return None, [("choice", "cannot stand beside low, high, step or log")]
+    if not isinstance(values, list) or not values:
+        return None, [("choice", f"{shown(values)} is not a non-empty list")]
+    if len(values) > MOST_ENTRIES:
+        return None, [("choice", f"{len(values)} values; at most {MOST_ENTRIES}")]
+    faults: list[tuple[str, str]] = []
+    for value in values:
+        wrong = fault(knob, value) if len(faults) < MOST_TOLD else None
+        if wrong:
+            faults.append(("choice", f"{shown(value)} {wrong}"))
+    if any(value in values[:index] for index, value in enumerate(values)):
+        faults.append(("choice", "the same value stands twice"))
+    return (None, faults) if faults else (Choice(tuple(values)), [])
+
+
+def _read_range(knob: Knob, raw: dict) -> tuple[Dimension | None, list[tuple[str, str]]]:
+    if knob.kind not in ("float", "int"):
+        return None, [("", f"{knob.name} is a choice: write a list of values")]
+    faults = [(key, "is missing") for key in ("low", "high") if key not in raw]
+    log, step = raw.get("log", False), raw.get("step")
+    if not isinstance(log, bool):
+        faults.append(("log", f"{shown(log)} is not true or false"))
+    for key in ("low", "high"):
+        wrong = fault(knob, raw[key]) if key in raw else None
+        if wrong:
+            faults.append((key, f"{shown(raw[key])} {wrong}"))
+    if faults:
+        return None, faults
+    low, high = raw["low"], raw["high"]
+    if low > high:
+        faults.append(("low", f"{low!r} is above high = {high!r}"))
+    if log and low <= 0:
+        faults.append(("low", f"a log range cannot start from {low!r}; use a small number such as 1e-6"))
+    faults += _step_faults(knob, step, log, low, high)
+    if faults:
+        return None, faults
+    return Range(low, high, "int" if knob.kind == "int" else "float", step, log), []
+
+
+def _step_faults(knob: Knob, step: object, log: bool, low: float, high: float) -> list[tuple[str, str]]:
+    if step is None:
+        return []
+    if isinstance(step, bool) or not isinstance(step, int | float) or not math.isfinite(step):
+        return [("step", f"{shown(step)} is not a number")]
+    if step <= 0 or _exact(step) > _exact(high) - _exact(low):
+        return [("step", f"{step!r} must be above 0 and at most high - low = {high - low:g}")]
+    if knob.kind == "int" and not isinstance(step, int):
+        return [("step", f"{step!r} must be whole for {knob.name}")]
+    return [("step", "cannot stand beside log")] if log else []
+
+
+def outside(dimension: Dimension, value: object) -> str | None:
+    """Why ``value`` is no point of ``dimension``; None when it is one. Its last bits do not count: 0.1 + 0.2
+    is 0.3."""
+    if isinstance(dimension, Choice):
+        return None if value in dimension.values else f"is none of {', '.join(map(str, dimension.values))}"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return "is not a number"
+    at_end = any(math.isclose(value, end, rel_tol=NEAR) for end in (dimension.low, dimension.high))
+    if not (dimension.low <= value <= dimension.high or at_end):
+        return f"is not within {dimension.low:g} to {dimension.high:g}"
+    step = step_of(dimension)
+    steps = (value - dimension.low) / step if step else 0.0
+    if step and abs(steps - min(round(steps), last(dimension))) > 1e-8 * max(1.0, steps):
+        return f"is no step of {step:g} from {dimension.low:g}"
+    return None
+
+
+def step_of(dimension: Range) -> float | None:
+    """From one point to the next; None where every number between the ends is one."""
+    return dimension.step or (1 if dimension.kind == "int" else None)
+
+
+def last(dimension: Range) -> int:
+    """The number of steps from the lowest point to the highest, of a dimension with steps."""
+    step = _exact(step_of(dimension) or 1)
+    return math.floor((_exact(dimension.high) - _exact(dimension.low)) / step + Decimal(NEAR))
+
+
+def point(dimension: Range, steps: int) -> float | int:
+    """So many steps above ``low``, as a person writes it: three steps of 0.1 are 0.3."""
+    value = _exact(dimension.low) + steps * _exact(step_of(dimension) or 1)
+    if dimension.kind == "int":
+        return int(value)
+    return min(float(value), dimension.high)
+
+
+def nearest(dimension: Range, value: float) -> float | int:
+    """The point of ``dimension`` that is nearest to ``value``; ``value`` itself where it is one."""
+    step = step_of(dimension)
+    value = min(max(value, dimension.low), dimension.high)
+    return point(dimension, min(round((value - dimension.low) / step), last(dimension))) if step else value
+
+
+def _exact(number: float) -> Decimal:
+    """The number as it is written, without the rest that its binary form has."""
+    return Decimal(repr(number))
+
+
+def size(space: Space) -> float:
+    """How many different trials the space holds; ``inf`` with a dimension that has no step."""
+    total = 1.0
+    for dimension in space.values():
+        if isinstance(dimension, Choice):
+            total *= len(dimension.values)
+        elif step_of(dimension):
+            total *= last(dimension) + 1
+        else:
+            return math.inf
+    return total

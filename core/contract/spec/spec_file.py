@@ -1,0 +1,335 @@
+"""Read a study file: every problem at once, each with its key, value, and what to do."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import tomli_w
+from pydantic import ValidationError
+
+from core import paths
+from core.contract import value_bounds
+from core.contract.spec import conditional_knobs, knob_table, search_checks, study_spec, toml_text
+from core.contract.spec.metric_limits import Limit
+from core.contract.spec.metric_table import TASK
+from core.contract.spec.search_space import Choice, Dimension, Range, read_dimension
+from core.contract.text.sanitize import plain, shown
+from core.contract.text.secret_redaction import Redactor
+from core.errors import Problem, SpecError
+
+LARGEST_FILE_BYTES = 1 << 20
+_LARGEST = 10**value_bounds.MOST_DIGITS  # whole numbers up to here are told with the bound of their key
+MOST_NEAREST = 20  # unknown keys for which the nearest is looked up: that takes its time
+SECTION_NAMES = ("study", "model", "data", "train", "space", "evaluate", "resources")
+
+
+def load(path: Path) -> study_spec.Spec:
+    """The study in the TOML file at ``path``. Relative paths in it are taken from its folder.
+
+    Raises SpecError with every problem found.
+    """
+    try:
+        if path.stat().st_size > LARGEST_FILE_BYTES:
+            raise SpecError.of("is larger than 1 MiB: not a study file", str(path))
+        raw = toml_text.read(path)
+    except FileNotFoundError:
+        raise SpecError.of("no such file", str(path), _near_files(path)) from None
+    except OSError as error:
+        what = f"cannot be read: {error.strerror or error}"
+        raise SpecError.of(what, str(path), "give a TOML file in UTF-8") from None
+    except toml_text.TomlError as error:
+        fix = "texts need quotes, sections look like [train], the file is UTF-8"
+        raise SpecError.of(f"is not TOML: {error}", str(path), fix) from None
+    return _with_absolute_paths(parse(raw, str(path)), path.absolute().parent)
+
+
+def parse(raw: dict, where: str = "study") -> study_spec.Spec:
+    """The study in ``raw``, a TOML file's content. Raises SpecError with every problem found."""
+    problems: list[Problem] = []
+    raw = _bounded(raw, where, problems)
+    problems += _secrets(raw, where)
+    _unknown_keys(raw, SECTION_NAMES, where, "section", problems)
+    for name in ("study", "model", "data"):
+        if name not in raw:
+            problems.append(Problem(f"the section [{name}] is missing", where, f"add [{name}]"))
+    found: dict[str, Any] = {
+        name: _read_section(name, raw.get(name, {}), where, problems)
+        for name in study_spec.SECTIONS
+        if name in raw
+    }
+    train = _read_train(raw.get("train", {}), where, problems)
+    space = _read_space(raw.get("space", {}), where, problems)
+    for name in sorted(set(raw.get("train", {}) if isinstance(raw.get("train"), dict) else ()) & set(space)):
+        fix = "keep one: [train] fixes a knob, [space] searches it"
+        problems.append(Problem(f"{name} stands in [train] and in [space]", where, fix))
+    if problems:
+        raise SpecError(*problems)
+    whole = study_spec.Spec(train=train, space=space, **found)
+    _across(whole, where)
+    return whole
+
+
+def to_raw(whole: study_spec.Spec) -> dict:
+    """``whole`` as the content of a TOML file: ``parse(to_raw(s)) == s``. Unset keys are left out."""
+    raw = {name: getattr(whole, name).model_dump(exclude_none=True) for name in study_spec.SECTIONS}
+    raw["train"] = {
+        name: value for name, value in whole.train.items() if name not in whole.space and value is not None
+    }
+    raw["space"] = {name: _raw_dimension(dimension) for name, dimension in whole.space.items()}
+    return {name: raw[name] for name in SECTION_NAMES}
+
+
+def write(whole: study_spec.Spec) -> str:
+    """``whole`` as TOML text."""
+    return tomli_w.dumps(to_raw(whole))
+
+
+def _raw_dimension(dimension: Dimension) -> dict:
+    raw = msgspec.structs.asdict(dimension)
+    raw["when"] = {name: list(values) for name, values in dimension.when.items()}
+    if isinstance(dimension, Choice):
+        raw["choice"] = list(raw.pop("values"))
+    raw.pop("kind", None)
+    kept = ("low", "high", "otherwise")
+    return {key: one for key, one in raw.items() if (one or key in kept) and one is not None}
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The remedy for a misspelled ``name``: the nearest of ``known``, else all of them."""
+    options = list(known)
+    close = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(options)}"
+
+
+def _bounded(raw: dict, where: str, problems: list[Problem]) -> dict:
+    """``raw`` without the keys whose values nobody could even show: too deep, too many, too long."""
+    kept: dict[str, Any] = {}
+    for section, content in raw.items():
+        keys = content if isinstance(content, dict) else {"": content}
+        beyond = {key: found for key, one in keys.items() if (found := value_bounds.fault(one, _LARGEST))}
+        for key, (place, wrong) in beyond.items():
+            label = plain(f"{section}{f'.{key}' if key else ''}{place}", 120)
+            problems.append(Problem(f"{label}: {wrong}", where, "no study needs such a value"))
+        if isinstance(content, dict):
+            kept[section] = {key: one for key, one in content.items() if key not in beyond}
+        elif not beyond:
+            kept[section] = content
+    return kept
+
+
+def _secrets(raw: dict, where: str) -> list[Problem]:
+    """The file is kept with the study, shown, and given to others."""
+    redactor, found = Redactor(), []
+    for section, content in raw.items():
+        for key, value in content.items() if isinstance(content, dict) else ():
+            if redactor.found(str(value)):
+                fix = "put it into the environment of the engine, such as HF_TOKEN; an URL may hold ${NAME}"
+                label = plain(f"{section}.{key}", 80)
+                found.append(Problem(f"{label} holds what looks like a password or token", where, fix))
+    return found
+
+
+def _unknown_keys(raw: dict, known: Iterable[str], where: str, noun: str, problems: list[Problem]) -> None:
+    options = list(known)
+    unknown = [str(key) for key in raw if key not in options]
+    for key in unknown[:MOST_NEAREST]:
+        found = nearest(key[: value_bounds.LONGEST_NAME], options)
+        problems.append(Problem(f"unknown {noun} {plain(key, 80)!r}", where, found))
+    if len(unknown) > MOST_NEAREST:
+        problems.append(Problem(f"{len(unknown) - MOST_NEAREST} more unknown {noun}s", where, ""))
+
+
+def _read_section(name: str, raw: object, where: str, problems: list[Problem]) -> study_spec.Section | None:
+    kind = study_spec.SECTIONS[name]
+    if not isinstance(raw, dict):
+        what = f"{name} = {shown(raw)} is not a section"
+        problems.append(Problem(what, where, f"write [{name}] above its keys"))
+        return None
+    _unknown_keys(raw, kind.model_fields, f"{where} [{name}]", "key", problems)
+    for key, known in study_spec.TABLES.items():
+        if isinstance(raw.get(key), dict) and key in kind.model_fields:
+            _unknown_keys(raw[key], known, f"{where} [{name}] {key}", "key", problems)
+    try:
+        return kind.model_validate({key: value for key, value in raw.items() if key in kind.model_fields})
+    except ValidationError as error:
+        problems.extend(_told(error, f"{where} [{name}]"))
+        return None
+
+
+def _told(error: ValidationError, where: str) -> list[Problem]:
+    told: dict[str, Problem] = {}
+    for one in error.errors(include_url=False):
+        deep = len(one["loc"]) > (2 if one["loc"][0] in study_spec.TABLES else 1) if one["loc"] else False
+        if one["type"] == "extra_forbidden" and not deep:
+            continue  # told as unknown, with the nearest
+        if one["type"] == "extra_forbidden":
+            key = plain(".".join(map(str, one["loc"])), 80)
+            told.setdefault(key, Problem(f"{key}: unknown key", where, "leave it out"))
+            continue
+        parts = one["loc"][: 2 if one["loc"][:1] and one["loc"][0] in study_spec.TABLES else 1]
+        key = ".".join(str(part) for part in parts) or "(section)"
+        message = one["msg"].removeprefix("Value error, ")
+        if one["type"] == "missing":
+            told.setdefault(key, Problem(f"{key} is missing", where, f"add {key} = …"))
+            continue
+        value = plain(repr(one["input"]), 80)
+        told.setdefault(key, Problem(f"{key} = {value}: {message[0].lower()}{message[1:]}", where, ""))
+    return list(told.values())
+
+
+def _read_train(raw: object, where: str, problems: list[Problem]) -> dict[str, knob_table.Value]:
+    train = knob_table.defaults()
+    if not isinstance(raw, dict):
+        problems.append(
+            Problem(f"train = {shown(raw)} is not a section", where, "write [train] above its keys")
+        )
+        return train
+    _unknown_keys(raw, knob_table.KNOBS, f"{where} [train]", "knob", problems)
+    for name, value in raw.items():
+        if name not in knob_table.KNOBS:
+            continue
+        wrong = knob_table.fault(knob_table.KNOBS[name], value)
+        if isinstance(value, dict):
+            wrong, fix = "is a range", f"move it to [space] to search {name}"
+        else:
+            fix = knob_table.KNOBS[name].meaning
+        if wrong:
+            problems.append(Problem(f"{name} = {shown(value)}: {wrong}", f"{where} [train]", fix))
+        train[name] = value
+    return train
+
+
+def _read_space(raw: object, where: str, problems: list[Problem]) -> dict[str, Dimension]:
+    if not isinstance(raw, dict):
+        problems.append(
+            Problem(f"space = {shown(raw)} is not a section", where, "write [space] above its keys")
+        )
+        return {}
+    _unknown_keys(raw, knob_table.KNOBS, f"{where} [space]", "knob", problems)
+    space: dict[str, Dimension] = {}
+    for name, value in raw.items():
+        if name not in knob_table.KNOBS:
+            continue
+        dimension, faults = read_dimension(name, value)
+        for key, wrong in faults:
+            label = f"{name}.{key}" if key else name
+            fix = f"such as {name} = {{low = …, high = …}} or {name} = […]"
+            problems.append(Problem(f"{label}: {wrong}", f"{where} [space]", fix))
+        if dimension is not None:
+            space[name] = dimension
+    for key, wrong in conditional_knobs.faults(space):
+        problems.append(Problem(f"{key}: {wrong}", f"{where} [space]", "take a value that the knob may have"))
+    return space
+
+
+def _across(whole: study_spec.Spec, where: str) -> None:
+    """What no single key can know."""
+    problems = []
+    if whole.study.sampler in study_spec.COUNTED:
+        for name, dimension in whole.space.items():
+            if dimension.when:
+                fix = "leave out `when`, or take another sampler"
+                what = f"the {whole.study.sampler} sampler takes no conditions, as {name} has one"
+                problems.append(Problem(what, f"{where} [space]", fix))
+            if isinstance(dimension, Range) and dimension.kind == "float" and not dimension.step:
+                fix = "give it a step or a list of values, or take another sampler"
+                problems.append(
+                    Problem(f"the {whole.study.sampler} sampler cannot count {name}", f"{where} [space]", fix)
+                )
+    if len(whole.study.objectives) > 1 and whole.study.pruner != "none":
+        fix = 'set pruner = "none", or keep one objective'
+        problems.append(
+            Problem(f"pruner = {whole.study.pruner!r} needs a single objective", f"{where} [study]", fix)
+        )
+    if len(whole.study.objectives) > 1 and whole.study.sampler == "cmaes":
+        fix = 'take "tpe", "gp", "nsga2" or "nsga3", or keep one objective'
+        problems.append(Problem("sampler = 'cmaes' needs a single objective", f"{where} [study]", fix))
+    problems += search_checks.faults(whole, f"{where} [study]")
+    metrics = [one.metric for one in whole.study.objectives]
+    if len(set(metrics)) < len(metrics):
+        problems.append(Problem("the same objective stands twice", f"{where} [study]", "keep one"))
+    problems += _boards(whole, where)
+    if problems:
+        raise SpecError(*problems)
+
+
+def _boards(whole: study_spec.Spec, where: str) -> list[Problem]:
+    """An objective, a constraint or a limit needs its board."""
+    section, problems = whole.evaluate, list[Problem]()
+    wanted = [(one.metric, "the objective") for one in whole.study.objectives]
+    for texts, what in ((whole.study.constraints, "the constraint on"), (section.limits, "the limit on")):
+        for text in texts:
+            try:
+                wanted.append((Limit.parse(text, f"{where} [evaluate] limits").metric, what))
+            except SpecError as error:  # those of constraints are told by searching
+                problems += error.problems if what == "the limit on" else ()
+    problems += _tasks(section, where)
+    for metric, what in wanted:
+        board = metric.split("/")[0]
+        if metric.startswith(TASK):
+            task = metric.removeprefix(TASK)
+            if task not in section.tasks:
+                fix = f"add {task!r} to evaluate.tasks"
+                problems.append(Problem(f"{what} {metric} is not scored", f"{where} [evaluate]", fix))
+        elif board in study_spec.BOARDS and board not in section.boards:
+            fix = f"add {board!r} to evaluate.boards"
+            problems.append(Problem(f"{what} {metric} is not scored", f"{where} [evaluate]", fix))
+        elif metric == "security/exposure" and not section.canaries:
+            fix = "set evaluate.canaries, such as 4: secrets are planted among the training rows"
+            problems.append(Problem(f"{what} {metric} needs canaries", f"{where} [evaluate]", fix))
+        elif board not in study_spec.BOARDS and what == "the limit on":
+            fix = f"limits hold for the boards: {', '.join(study_spec.BOARDS)}"
+            problems.append(Problem(f"{what} {metric} is never judged", f"{where} [evaluate]", fix))
+    return problems
+
+
+def _tasks(section: study_spec.EvaluateSection, where: str) -> list[Problem]:
+    """lm-evaluation-harness is an extra, and its tasks need it."""
+    if not section.tasks or importlib.util.find_spec("lm_eval") is not None:
+        return []
+    what = (
+        f"evaluate.tasks = {plain(repr(section.tasks), 80)} needs lm-evaluation-harness, which is not there"
+    )
+    return [Problem(what, f"{where} [evaluate]", "pip install 'trimtab[lm-eval]', or leave tasks out")]
+
+
+def _with_absolute_paths(whole: study_spec.Spec, folder: Path) -> study_spec.Spec:
+    """Paths that exist beside the file become absolute: the engine runs in another folder."""
+
+    def settled(text: str) -> str:
+        return paths.here(text, folder)
+
+    model = {"base": settled(whole.model.base)}
+    if whole.model.adapter is not None:
+        model["adapter"] = settled(whole.model.adapter)
+    data = {"source": settled(whole.data.source)}
+    if isinstance(whole.data.validation, str):
+        data["validation"] = settled(whole.data.validation)
+    evaluate = {
+        name: settled(path)
+        for name in ("prompts", "reference", "classifier", "tasks_path")
+        if (path := getattr(whole.evaluate, name)) is not None
+    }
+    earlier = [settled(name) if "/" in name else name for name in whole.study.warm_start]
+    return whole.model_copy(
+        update={
+            "study": whole.study.model_copy(update={"warm_start": earlier}),
+            "evaluate": whole.evaluate.model_copy(update=evaluate),
+            "model": whole.model.model_copy(update=model),
+            "data": whole.data.model_copy(update=data),
+        }
+    )
+
+
+def _near_files(path: Path) -> str:
+    try:
+        others = [one.name for one in path.parent.iterdir() if one.suffix == ".toml"]
+    except OSError:
+        return f"the folder {path.parent} does not exist either"
+    close = difflib.get_close_matches(path.name, others, n=1, cutoff=0.4)
+    return f"did you mean {path.parent / close[0]}?" if close else "give the path of a TOML file"

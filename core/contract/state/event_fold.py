@@ -1,0 +1,339 @@
+"""The pure fold: ``apply(state, event)`` is the state after the event, ``refusal`` why it may not happen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from msgspec.structs import replace
+
+from core.contract.events import event_types as e
+from core.contract.events.event_titles import words
+from core.contract.state import fold_scores, fold_steering, study_progress
+from core.contract.state import study_state as s
+from core.contract.state.fold_machine import read_machine
+from core.contract.state.metric_series import Series, add, add_all, cut
+from core.contract.text.sanitize import plain
+
+
+class Draft(dict):
+    """Grows in place: for a replay, which keeps no picture but the last. Ten thousand trials copied for every
+    event of theirs take seconds."""
+
+
+def _with(trials: dict[int, s.Trial], trial: s.Trial) -> dict[int, s.Trial]:
+    if isinstance(trials, Draft):
+        trials[trial.number] = trial
+        return trials
+    return {**trials, trial.number: trial}
+
+
+# From which trial states each event may come. An event that is not here may come in any state.
+FROM: dict[type, frozenset[str]] = {
+    e.TrialWeighed: frozenset({s.QUEUED}) | s.ON_WORKER,
+    e.TrialStarting: frozenset({s.QUEUED}),
+    e.TrialRunning: frozenset({s.STARTING, s.PAUSED}),  # paused while its worker loaded the base
+    e.TrialReported: frozenset({s.RUNNING, s.PAUSED}),
+    e.TrialEvaluated: frozenset({s.RUNNING, s.PAUSED}),
+    e.TrialScored: frozenset({s.RUNNING, s.PAUSED}),
+    e.TrialScoring: frozenset({s.RUNNING, s.PAUSED}),
+    e.ScoringAssigned: frozenset(),
+    e.ScoringEnded: frozenset(),
+    e.PauseAsked: s.ON_WORKER,
+    e.TrialPaused: s.ON_WORKER,
+    e.ResumeAsked: s.ON_WORKER,
+    e.TrialResumed: frozenset({s.RUNNING, s.PAUSED}),
+    e.PruneAsked: frozenset({s.QUEUED}) | s.ON_WORKER,
+    e.TrialPruned: frozenset({s.QUEUED}) | s.ON_WORKER,
+    # queued or starting: all its steps were done before it lost its worker
+    e.TrialCompleted: frozenset({s.QUEUED}) | s.ON_WORKER,
+    e.TrialFailed: frozenset({s.QUEUED}) | s.ON_WORKER,
+    e.TrialInfeasible: frozenset({s.QUEUED}) | s.ON_WORKER,
+    e.TrialRequeued: s.ON_WORKER,
+    e.TrialCheckpointed: s.ON_WORKER,
+    e.EditAsked: frozenset({s.QUEUED}) | s.ON_WORKER,
+    e.TrialEdited: frozenset({s.QUEUED}) | s.ON_WORKER,
+    e.TrialReprieved: frozenset({s.PRUNED}),
+    e.TrialMarked: frozenset({s.QUEUED}) | s.ON_WORKER | s.ENDED,
+}
+
+
+# From which study states each of these may come: a stop that meets the end does not undo it.
+FROM_STUDY: dict[type, frozenset[str]] = {
+    e.StudyPaused: frozenset({"running"}),
+    e.StudyResumed: frozenset({"paused"}),
+    e.StudyStopping: frozenset({"running", "paused"}),
+    e.StudyEnded: s.LIVE_STUDY,
+}
+
+
+def refusal(state: s.State, event: e.Event) -> str | None:
+    """Why ``event`` cannot happen in ``state``; None when it can."""
+    if isinstance(event, e.MachineRead):
+        return None
+    if isinstance(event, e.StudyCreated):
+        known = state.studies.get(event.study)
+        return f"the study {event.study} exists already" if known and not known.untrained else None
+    study = state.studies.get(event.study)
+    if study is None:
+        return f"there is no study {event.study}"
+    if not isinstance(event, e.TrialEvent):
+        allowed = FROM_STUDY.get(type(event))
+        return None if allowed is None or study.state in allowed else f"the study is {study.state}"
+    trial = study.trials.get(event.trial)
+    if isinstance(event, e.TrialQueued):
+        return f"trial {event.trial} exists already" if trial else None
+    if trial is None:
+        return f"there is no trial {event.trial} in {event.study}"
+    allowed = FROM.get(type(event))
+    if allowed is None or trial.state in allowed or fold_scores.may(trial, event):
+        return None
+    return f"trial {event.trial} is {trial.state}"
+
+
+def apply(state: s.State, event: e.Event) -> s.State:
+    """The state after ``event``; the same state when ``refusal`` has something to say."""
+    if refusal(state, event):
+        return state
+    if isinstance(event, e.MachineRead):
+        return replace(state, machine=read_machine(state.machine, event))
+    if isinstance(event, e.StudyCreated):
+        study = _created(event)
+    elif isinstance(event, e.TrialEvent):
+        study = _on_trial(state.studies[event.study], event)
+    else:
+        study = _on_study(state.studies[event.study], event)
+    return replace(state, studies={**state.studies, study.name: study})
+
+
+def apply_readings(state: s.State, readings: Sequence[e.TrialReported | e.TrialEvaluated]) -> s.State:
+    """``apply`` for each of ``readings``, all of one trial, at once: for replays."""
+    first = readings[0]
+    if refusal(state, first):
+        return state
+    study = state.studies[first.study]
+    trial = study.trials[first.trial]
+    curves: dict[str, list[tuple[int, float]]] = {}
+    lines, latest = trial.lines, dict(trial.latest)
+    for one in readings:
+        latest |= one.metrics
+        for name, value in one.metrics.items():
+            curves.setdefault(name, []).append((one.step, value))
+        for note in getattr(one, "notes", ()):
+            lines = _lined(lines, one.at, note, "warning")
+    grown = {name: add_all(trial.series.get(name, Series()), points) for name, points in curves.items()}
+    trial = replace(
+        trial,
+        clock=_ticked(trial, *readings),
+        step=max(trial.step, *(one.step for one in readings)),
+        elapsed_s=max(trial.elapsed_s, *(one.elapsed_s for one in readings)),
+        latest=latest,
+        series={**trial.series, **grown},
+        lines=lines,
+    )
+    study = replace(study, trials=_with(study.trials, trial))
+    return replace(state, studies={**state.studies, study.name: study})
+
+
+def _created(event: e.StudyCreated) -> s.Study:
+    total = int(event.spec.get("study", {}).get("trials", 0))
+    line = s.Line(event.at, f"study created: {total} trials planned")
+    return s.Study(
+        event.study, spec=event.spec, folder=event.folder, total_trials=total, created_at=event.at,
+        lines=(line,),
+    )  # fmt: skip
+
+
+def _lined(lines: tuple[s.Line, ...], at: float, text: str, level: str = "info") -> tuple[s.Line, ...]:
+    return (*lines[-s.LINES + 1 :], s.Line(at, plain(text, 500), level))
+
+
+def _on_study(study: s.Study, event: e.Event) -> s.Study:
+    match event:
+        case e.StudyReopened():
+            lines = _lined(study.lines, event.at, f"study goes on: {event.why}")
+            total = event.trials or study.total_trials
+            return replace(study, state="running", why="", ended_at=None, total_trials=total, lines=lines)
+        case e.StudyPaused():
+            why = f"paused by {event.by}"
+            lines = _lined(study.lines, event.at, f"{why}: its trials are kept, its devices given back")
+            return replace(study, state="paused", why=plain(why, 200), lines=lines, preparing={})
+        case e.StudyResumed():
+            lines = _lined(study.lines, event.at, f"resumed by {event.by}")
+            return replace(study, state="running", why="", lines=lines)
+        case e.StudyStopping():
+            lines = _lined(study.lines, event.at, f"stopping: {event.why}")
+            return replace(study, state="stopping", why=event.why, lines=lines)
+        case e.StudyEnded():
+            level = "error" if event.outcome == "failed" else "info"
+            lines = _lined(study.lines, event.at, f"study {event.outcome}: {event.why}", level)
+            ended = replace(study, state=event.outcome, why=event.why, ended_at=event.at, lines=lines)
+            return replace(ended, preparing={}, packs={})
+        case e.StudyNoted():
+            return replace(study, lines=_lined(study.lines, event.at, event.text, event.level))
+        case e.BaseScored():
+            return replace(study, base_scores={**study.base_scores, **fold_scores.finite_all(event.scores)})
+        case e.MemoryShort():
+            return replace(study, lines=_lined(study.lines, event.at, event.text, "warning"))
+        case e.StudyChanged():
+            lines = study.lines
+            for text in event.changes:
+                lines = _lined(lines, event.at, f"changed by {event.by}: {text}")
+            return fold_steering.changed(replace(study, lines=lines), event)
+        case e.Preparing() if study.state in s.LIVE_STUDY:  # else told too late
+            return replace(study, preparing=_prepared(study.preparing, event))
+        case e.PackMeasured() if study.state in s.LIVE_STUDY:
+            return replace(study, packs=_packs(study.packs, event))
+    return study
+
+
+def _prepared(preparing: dict[str, s.Preparation], event: e.Preparing) -> dict[str, s.Preparation]:
+    others = {name: one for name, one in preparing.items() if name != event.worker}
+    if not event.stage:
+        return others
+    before = preparing.get(event.worker)
+    since = before.since if before and before.stage == event.stage else event.at
+    return {**others, event.worker: s.Preparation(event.stage, event.done, event.total, event.unit, since)}
+
+
+def _packs(packs: dict[str, e.PackMeasured], event: e.PackMeasured) -> dict[str, e.PackMeasured]:
+    others = {name: one for name, one in packs.items() if name != event.worker}
+    if not event.trials:
+        return others
+    return {**others, event.worker: replace(event, why_alone=plain(event.why_alone, 200))}
+
+
+def _on_trial(study: s.Study, event: e.TrialEvent) -> s.Study:
+    if isinstance(event, e.TrialQueued):
+        trial = fold_steering.queued(study, event)
+        study = replace(study, total_trials=study.total_trials + bool(event.by))
+        text, level = f"queued: {event.why}" if event.why else "queued", "info"
+    else:
+        trial = STEPS[type(event)](study.trials[event.trial], event)
+        text, level = words(event)
+    if text:
+        trial = replace(trial, lines=_lined(trial.lines, event.at, text, level))
+        shown = f"trial {event.trial} {text}"
+        study = replace(study, lines=_lined(study.lines, event.at, shown, level))
+    return replace(study, trials=_with(study.trials, trial))
+
+
+def _starting(trial: s.Trial, event: e.TrialStarting) -> s.Trial:
+    started = trial.started_at or event.at
+    return replace(
+        trial, state=s.STARTING, worker=event.worker, device=event.device, started_at=started, clock=Series()
+    )
+
+
+def _running(trial: s.Trial, event: e.TrialRunning) -> s.Trial:
+    state = s.PAUSED if trial.state == s.PAUSED else s.RUNNING
+    return replace(
+        trial, state=state, step=event.step, total_steps=event.total_steps, trainable=event.trainable,
+        clock=Series((event.step,), (event.at,), seen=1),
+    )  # fmt: skip
+
+
+def _measured(trial: s.Trial, event: e.TrialReported | e.TrialEvaluated) -> s.Trial:
+    series = dict(trial.series)
+    for name, value in event.metrics.items():
+        series[name] = add(series.get(name, Series()), event.step, value)
+    lines = trial.lines
+    for note in getattr(event, "notes", ()):
+        lines = _lined(lines, event.at, note, "warning")
+    return replace(
+        trial,
+        clock=_ticked(trial, event),
+        step=max(trial.step, event.step),
+        elapsed_s=max(trial.elapsed_s, event.elapsed_s),
+        latest={**trial.latest, **event.metrics},
+        series=series,
+        lines=lines,
+    )
+
+
+def _ticked(trial: s.Trial, *readings: e.TrialReported | e.TrialEvaluated) -> Series:
+    """Its clock after ``readings``: an evaluation tells when its step was done only where a report does."""
+    clock = trial.clock
+    for one in readings:
+        if isinstance(one, e.TrialReported):
+            clock = study_progress.ticked(clock, one.step, one.at, trial.total_steps)
+    return clock
+
+
+def _weighed(trial: s.Trial, event: e.TrialWeighed) -> s.Trial:
+    measured = event.measured_bytes if event.measured_bytes is not None else trial.measured_bytes
+    return replace(trial, foretold_bytes=event.foretold_bytes, measured_bytes=measured)
+
+
+def _asked(what: str) -> Callable[[s.Trial, Any], s.Trial]:
+    return lambda trial, event: replace(trial, asked=what)
+
+
+def _paused(trial: s.Trial, event: e.TrialPaused) -> s.Trial:
+    return replace(
+        trial, state=s.PAUSED, asked="" if trial.asked == "pause" else trial.asked, step=event.step
+    )
+
+
+def _resumed(trial: s.Trial, event: e.TrialResumed) -> s.Trial:
+    asked = "" if trial.asked == "resume" else trial.asked
+    if not trial.begun:
+        return replace(trial, state=s.STARTING, asked=asked)
+    return replace(trial, state=s.RUNNING, asked=asked, clock=Series((trial.step,), (event.at,), seen=1))
+
+
+def _ended(to: str) -> Callable[[s.Trial, Any], s.Trial]:
+    def end(trial: s.Trial, event: Any) -> s.Trial:
+        over: dict[str, Any] = {**fold_scores.OVER, "scoring": getattr(event, "scoring", -1)}
+        return replace(
+            trial,
+            **over,
+            state=to,
+            asked="",
+            editing={},
+            ended_at=event.at,
+            step=max(trial.step, getattr(event, "step", 0)),
+            why=getattr(event, "why", "") or getattr(event, "error", ""),
+            error=getattr(event, "error", ""),
+            traceback=getattr(event, "traceback", ""),
+            values=getattr(event, "values", ()),
+            adapter=getattr(event, "adapter", "") or trial.adapter,
+        )
+
+    return end
+
+
+def _requeued(trial: s.Trial, event: e.TrialRequeued) -> s.Trial:
+    """Steps after the checkpoint are run again: they are taken out of the curves. A pause stays."""
+    stands = trial.asked == "pause" or (trial.state == s.PAUSED and trial.asked != "resume")
+    series = {name: cut(one, trial.checkpoint_step) for name, one in trial.series.items()}
+    return replace(
+        fold_scores.over(trial), state=s.QUEUED, asked="pause" if stands else "", worker="", device="",
+        retry=event.retry, step=trial.checkpoint_step, series=series,
+    )  # fmt: skip
+
+
+def _checkpointed(trial: s.Trial, event: e.TrialCheckpointed) -> s.Trial:
+    return replace(trial, checkpoint=event.path, checkpoint_step=event.step)
+
+
+STEPS: dict[type, Callable[[s.Trial, Any], s.Trial]] = {
+    e.TrialWeighed: _weighed,
+    e.TrialStarting: _starting,
+    e.TrialRunning: _running,
+    e.TrialReported: _measured,
+    e.TrialEvaluated: _measured,
+    e.PauseAsked: _asked("pause"),
+    e.ResumeAsked: _asked("resume"),
+    e.PruneAsked: _asked("prune"),
+    e.TrialPaused: _paused,
+    e.TrialResumed: _resumed,
+    e.TrialPruned: _ended(s.PRUNED),
+    e.TrialCompleted: _ended(s.COMPLETE),
+    e.TrialFailed: _ended(s.FAILED),
+    e.TrialInfeasible: _ended(s.INFEASIBLE),
+    e.TrialRequeued: _requeued,
+    e.TrialCheckpointed: _checkpointed,
+    **fold_scores.STEPS,
+    **fold_steering.STEPS,
+}

@@ -1,0 +1,24 @@
+"""The picture of the machine after a reading of it."""
+
+from __future__ import annotations
+
+from core.contract.events import event_types as e
+from core.contract.state import study_state as s
+
+
+def read_machine(machine: s.Machine, event: e.MachineRead) -> s.Machine:
+    """The latest reading, and the history of each device with it."""
+    past = {str(one.index): _past(machine.past.get(str(one.index)), _share(one), one.utilisation)
+            for one in event.devices}  # fmt: skip
+    past["host"] = _past(machine.past.get("host"), _share(event.host), event.host.cpu)
+    return s.Machine(event.at, event.devices, event.host, event.workers, event.why_none, past)
+
+
+def _share(one: e.Device | e.Host) -> float | None:
+    return one.used_bytes / one.total_bytes if one.used_bytes is not None and one.total_bytes else None
+
+
+def _past(past: s.Past | None, used: float | None, utilisation: float | None) -> s.Past:
+    before = past or s.Past()
+    keep = s.MACHINE_POINTS - 1
+    return s.Past((*before.used[-keep:], used), (*before.utilisation[-keep:], utilisation))

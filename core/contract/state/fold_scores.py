@@ -1,0 +1,89 @@
+"""How scorings change a trial: scores that arrive while it trains, and after its training is done."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from msgspec.structs import replace
+
+from core.contract.board_score import Score
+from core.contract.events import event_types as e
+from core.contract.state import study_state as s
+from core.contract.state.metric_series import Series, add
+
+# What may also happen to a complete trial whose last scoring is still to come.
+WHILE_PENDING = (e.TrialScored, e.TrialScoring, e.ScoringAssigned, e.ScoringEnded, e.TrialFailed)
+
+OVER: dict[str, Any] = {
+    "scoring": -1, "scoring_done": 0, "scoring_total": 0, "scoring_from": (0, 0.0), "scoring_at": 0.0,
+}  # fmt: skip
+
+
+def may(trial: s.Trial, event: e.TrialEvent) -> bool:
+    """May ``event`` happen to a trial whose training is done?"""
+    if isinstance(event, e.TrialPruned):
+        return event.limit and trial.state == s.COMPLETE
+    return trial.pending and isinstance(event, WHILE_PENDING)
+
+
+def finite_all(scores: dict[str, Score]) -> dict[str, Score]:
+    """No number that JSON cannot say reaches a state."""
+    return {name: _finite(score) for name, score in scores.items()}
+
+
+def _finite(score: Score) -> Score:
+    numbers = (score.value, score.low, score.high)
+    if all(one is None or math.isfinite(one) for one in numbers):
+        return score
+    return Score.unsaid(score.reason or f"the value is {score.value}", score.samples)
+
+
+def _scored(trial: s.Trial, event: e.TrialScored) -> s.Trial:
+    """Values become curves beside the others; what has none keeps its reason."""
+    series = dict(trial.series)
+    told = finite_all(event.scores)
+    for name, score in told.items():
+        if score.value is not None:
+            series[name] = add(series.get(name, Series()), event.step, score.value)
+    latest = {name: value for name, value in trial.latest.items() if name not in event.scores}
+    scores = {**trial.scores, **told}
+    done = event.last or (not trial.pending and event.step >= trial.scoring)
+    trial = over(trial) if done else trial
+    return replace(
+        trial, series=series, latest={**latest, **event.metrics}, scores=scores,
+        scored_step=max(trial.scored_step, event.step), values=event.values or trial.values,
+    )  # fmt: skip
+
+
+def over(trial: s.Trial) -> s.Trial:
+    """Nothing of it is being scored."""
+    return replace(trial, **OVER)
+
+
+def _scoring(trial: s.Trial, event: e.TrialScoring) -> s.Trial:
+    """A complete trial goes on waiting for its last step, whatever is scored before."""
+    step = trial.scoring if trial.pending else event.step
+    goes_on = trial.scoring_at and (step, event.total) == (trial.scoring, trial.scoring_total)
+    first = trial.scoring_from if goes_on else (event.done, event.at)
+    return replace(
+        trial, scoring=step, scoring_done=event.done, scoring_total=event.total, scoring_from=first,
+        scoring_at=event.at,
+    )  # fmt: skip
+
+
+def _ended(trial: s.Trial, event: e.ScoringEnded) -> s.Trial:
+    return replace(over(trial), why=trial.why or event.why)
+
+
+def _assigned(trial: s.Trial, event: e.ScoringAssigned) -> s.Trial:
+    return replace(trial, worker=event.worker, device=event.device, scoring_done=0)
+
+
+STEPS: dict[type, Callable[[s.Trial, Any], s.Trial]] = {
+    e.TrialScored: _scored,
+    e.TrialScoring: _scoring,
+    e.ScoringAssigned: _assigned,
+    e.ScoringEnded: _ended,
+}

@@ -1,0 +1,80 @@
+"""What people's acts make of a study and its trials: the fold of ``core.contract.events.steering_events``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec.structs import replace
+
+from core.contract.events import event_types, steering_events
+from core.contract.events.event_titles import changed as changes_in_words
+from core.contract.state import study_state as s
+from core.contract.state.metric_series import cut
+from core.contract.text.sanitize import plain
+
+LONGEST_NOTE = 500
+
+
+def queued(study: s.Study, event: event_types.TrialQueued) -> s.Trial:
+    """The new trial; a clone begins with its parent's curves up to where it leaves them."""
+    parent = study.trials.get(event.parent)
+    series = {name: cut(one, event.step) for name, one in parent.series.items()} if parent else {}
+    return s.Trial(
+        event.trial, params=event.params, knobs=event.knobs, queued_at=event.at, by=plain(event.by, 60),
+        parent=event.parent, checkpoint=event.checkpoint, checkpoint_step=event.step, step=event.step,
+        counted=event.counted, place_of=event.place_of, series=series,
+        marks=(s.Mark(event.step, f"cloned from trial {event.parent}"),) if parent else (),
+    )  # fmt: skip
+
+
+def changed(study: s.Study, event: steering_events.StudyChanged) -> s.Study:
+    """The study by its new spec; trials that were queued by hand come on top of those planned."""
+    before, after = (int(one["study"]["trials"]) for one in (study.spec, event.spec))
+    total = study.total_trials + (after - before)
+    return replace(study, spec=event.spec, total_trials=max(total, len(study.trials)))
+
+
+def _edit_asked(trial: s.Trial, event: steering_events.EditAsked) -> s.Trial:
+    counted = trial.counted and event.counted
+    return replace(trial, editing={**trial.editing, **event.changes}, counted=counted)
+
+
+def _edited(trial: s.Trial, event: steering_events.TrialEdited) -> s.Trial:
+    now = {name: new for name, (_, new) in event.changes.items()}
+    left = {name: wanted for name, wanted in trial.editing.items() if now.get(name) != wanted}
+    other = {name: pair for name, pair in event.changes.items() if pair[0] != pair[1]}
+    marks = (s.Mark(event.step, plain(changes_in_words(other), 200)),) if other else ()
+    return replace(
+        trial, knobs={**trial.knobs, **now}, editing=left, marks=(*trial.marks, *marks),
+        total_steps=event.total_steps or trial.total_steps,
+    )  # fmt: skip
+
+
+def _marked(trial: s.Trial, event: steering_events.TrialMarked) -> s.Trial:
+    return replace(
+        trial,
+        note=trial.note if event.note is None else plain(event.note, LONGEST_NOTE),
+        starred=trial.starred if event.starred is None else event.starred,
+        pinned=trial.pinned if event.device is None else plain(event.device, 20),
+        priority=trial.priority if event.priority is None else event.priority,
+    )
+
+
+def _reprieved(trial: s.Trial, event: steering_events.TrialReprieved) -> s.Trial:
+    """From its checkpoint: what came after that is trained again."""
+    step = trial.checkpoint_step
+    return replace(
+        trial, state=s.QUEUED, asked="", why="", ended_at=None, worker="", device="", counted=False,
+        step=step,
+        series={name: cut(one, step) for name, one in trial.series.items()},
+        marks=(*trial.marks, s.Mark(step, "prune taken back")),
+    )  # fmt: skip
+
+
+STEPS: dict[type, Callable[[s.Trial, Any], s.Trial]] = {
+    steering_events.EditAsked: _edit_asked,
+    steering_events.TrialEdited: _edited,
+    steering_events.TrialMarked: _marked,
+    steering_events.TrialReprieved: _reprieved,
+}

@@ -1,0 +1,103 @@
+"""When a study has had enough: its budgets, and a search that finds nothing better any more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from core.contract.spec.study_spec import StopAfter
+from core.contract.state import study_state as s
+from core.contract.state.trial_ranking import better, ended
+
+HOUR_S = 3600.0
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Why a study ends. ``at_once``: trials that run are ended, too, since they go on spending what is used
+    up; else no new ones begin, and those that run may still bring something."""
+
+    why: str
+    at_once: bool
+
+
+def due(study: s.Study, after: StopAfter, now: float) -> Stop | None:
+    """What ends ``study`` at ``now`` (Unix seconds), None while it may go on.
+
+    ``hours`` count from the study's creation, pauses too; ``trials`` are those that have ended, however.
+    """
+    hours, used = (now - study.created_at) / HOUR_S, gpu_hours(study, now)
+    if after.hours is not None and hours >= after.hours:
+        return Stop(f"{hours:.3g} hours have passed (stop_after.hours = {after.hours:g})", True)
+    if after.gpu_hours is not None and used >= after.gpu_hours:
+        return Stop(f"{used:.3g} GPU-hours are used (stop_after.gpu_hours = {after.gpu_hours:g})", True)
+    if after.trials is not None and ended(study) >= after.trials:
+        return Stop(f"{ended(study)} trials have ended (stop_after.trials = {after.trials})", False)
+    if after.no_improvement is None:
+        return None
+    best, waited = since_best(study)
+    if best is None or waited < after.no_improvement:
+        return None
+    why = f"{_nothing_better(study, best, waited)} (stop_after.no_improvement = {after.no_improvement})"
+    return Stop(why, False)
+
+
+def since_best(study: s.Study) -> tuple[s.Trial | None, int]:
+    """The latest trial that was better than all before it, and how many ended after it.
+
+    Counted are complete and pruned trials in the order in which they ended. With several objectives a
+    trial is better that no earlier one equals or beats in all of them: one that joins the Pareto front.
+    """
+    counted = [one for one in study.trials.values() if one.state in (s.COMPLETE, s.PRUNED)]
+    counted.sort(key=lambda one: (one.ended_at or 0.0, one.number))
+    best, waited = None, 0
+    front: list[s.Trial] = []
+    for trial in counted:
+        if _joins(study, trial, front):
+            front = [*(one for one in front if _joins(study, one, [trial])), trial]
+            best, waited = trial, 0
+        else:
+            waited += 1
+    return best, waited
+
+
+def _joins(study: s.Study, trial: s.Trial, front: list[s.Trial]) -> bool:
+    """Is ``trial`` somewhere better than each of ``front``?"""
+    if len(trial.values) != len(study.objectives) or any(value != value for value in trial.values):
+        return False
+    ways = [way for _, way in study.objectives]
+    return all(any(map(better, ways, trial.values, other.values)) for other in front)
+
+
+def _nothing_better(study: s.Study, best: s.Trial, waited: int) -> str:
+    if len(study.objectives) > 1:
+        return f"{waited} trials in a row brought nothing to the Pareto front since trial {best.number}"
+    metric, _ = study.objectives[0]
+    return (
+        f"{waited} trials in a row were not better than {metric} {best.values[0]:.4g} of trial {best.number}"
+    )
+
+
+def gpu_hours(study: s.Study, now: float) -> float:
+    """Hours of GPUs that trials took: a device counts once, however many trials share it.
+
+    The state keeps no log of who held a device when. It is the time in which a device had a trial, pauses
+    too, or the training time of its trials added up, whichever is less: exact for trials one by one but for
+    loading, and for packs that were never paused.
+    """
+    total_s = 0.0
+    for device in {trial.device for trial in study.trials.values()} - {"", "cpu"}:
+        trials = [trial for trial in study.trials.values() if trial.device == device]
+        begun = [(one.started_at, one.ended_at) for one in trials if one.started_at is not None]
+        spans = [(begin, now if end is None else end) for begin, end in begun]
+        total_s += min(_covered(spans), sum(one.elapsed_s for one in trials))
+    return total_s / HOUR_S
+
+
+def _covered(spans: Iterable[tuple[float, float]]) -> float:
+    """The length of the union of ``spans``."""
+    total, reached = 0.0, float("-inf")
+    for begin, end in sorted(spans):
+        total += max(0.0, end - max(begin, reached))
+        reached = max(reached, end)
+    return total

@@ -1,0 +1,227 @@
+"""How far a study and its trials are, and how long they still take: steps, evaluations, scorings. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import mean, median
+from typing import Any
+
+from core.contract.state import study_state as s
+from core.contract.state.metric_series import Series, add
+
+POINTS = 64  # moments kept of a trial's clock
+RECENT = 16  # of them tell how fast it is now: others may have joined its device or left it
+EVALUATING = "evaluating"
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds of wall clock for a step, and for an evaluation with all that is done then. ``every``: steps
+    from one evaluation to the next."""
+
+    step_s: float
+    evaluation_s: float
+    every: int
+
+    @property
+    def steps_per_s(self) -> float:
+        """With the evaluations that come on the way."""
+        return 1.0 / max(1e-9, self.step_s + self.evaluation_s / self.every)
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What is being scored of trials whose training is done: how many trials, and their answers so far."""
+
+    trials: int
+    done: int
+    total: int
+
+    def __str__(self) -> str:
+        """Such as "3 being scored (45 of 96 answers)"; empty where there is nothing to score."""
+        if not self.trials:
+            return ""
+        answers = f" ({self.done} of {self.total} answers)" if self.total else ""
+        return f"{self.trials} being scored{answers}"
+
+    @property
+    def brief(self) -> str:
+        """The same for a narrow line, such as "3 scoring 45/96"."""
+        if not self.trials:
+            return ""
+        return f"{self.trials} scoring" + (f" {self.done}/{self.total}" if self.total else "")
+
+
+def ticked(clock: Series, step: int, at: float, total_steps: int) -> Series:
+    """``clock`` with the moment ``at`` (Unix seconds) at which ``step`` was done, unless the last is near."""
+    apart = max(1, total_steps // POINTS)
+    if clock.steps and step < clock.steps[-1] + apart:
+        return clock
+    return add(clock, step, at)
+
+
+# -- steps ---------------------------------------------------------------------------------------
+
+
+def steps(study: s.Study) -> tuple[int, int]:
+    """The steps that are done and those planned. A trial that ended early has done its whole share; one that
+    is not proposed yet has as many steps as trials usually have."""
+    usual = _usual(study)
+    done = planned = 0
+    for trial in study.trials.values():
+        whole = _whole(trial, usual)
+        done += whole if trial.state in s.ENDED else min(trial.step, whole)
+        planned += whole
+    return done, planned + usual * max(0, study.total_trials - len(study.trials))
+
+
+def share(study: s.Study) -> float:
+    """The share of the steps that are done, 0 to 1; 1 only when all are."""
+    done, planned = steps(study)
+    return min(1.0, done / planned) if planned else 0.0
+
+
+def percent(study: s.Study) -> int:
+    """The same in whole percents, rounded down: 100 is all of it."""
+    done, planned = steps(study)
+    return 100 * done // planned if planned else 0
+
+
+def _usual(study: s.Study) -> int:
+    """The steps of a trial that has not told its own. 1 where nobody knows: then trials are counted."""
+    told = [trial.total_steps for trial in study.trials.values() if trial.total_steps]
+    asked = study.spec.get("train", {}).get("steps")
+    return int(median(told)) if told else int(asked or 1)
+
+
+def _whole(trial: s.Trial, usual: int) -> int:
+    return int(trial.total_steps or trial.knobs.get("steps") or usual)
+
+
+# -- what goes on beside the steps -----------------------------------------------------------------
+
+
+def evaluating(trial: s.Trial) -> bool:
+    """Are all its steps done, and its last evaluation under way?"""
+    return trial.state == s.RUNNING and 0 < trial.total_steps <= trial.step
+
+
+def scoring(study: s.Study) -> Scoring:
+    """What is being scored of complete trials."""
+    found = [trial for trial in study.trials.values() if trial.pending]
+    return Scoring(
+        len(found), sum(one.scoring_done for one in found), sum(one.scoring_total for one in found)
+    )
+
+
+def going_on(study: s.Study, narrow: bool = False) -> list[str]:
+    """What goes on beside steps, such as "1 evaluating" and "3 being scored (45 of 96 answers)"."""
+    looking = sum(map(evaluating, study.trials.values()))
+    told = [f"{looking} {EVALUATING}"] if looking else []
+    found = scoring(study)
+    return [*told, *([found.brief if narrow else str(found)] if found.trials else [])]
+
+
+def scoring_words(trial: s.Trial) -> str:
+    """Such as "scoring 12/36"; empty where nothing of it is being scored."""
+    if trial.scoring < 0:
+        return ""
+    if trial.scoring_total:
+        return f"scoring {trial.scoring_done}/{trial.scoring_total}"
+    return "to be scored" if trial.pending else "scoring"
+
+
+def scoring_told(trial: s.Trial) -> dict[str, Any] | None:
+    """Its scoring as JSON has it; None where nothing of it is being scored, total 0 where it is not known."""
+    if trial.scoring < 0:
+        return None
+    return {"step": trial.scoring, "done": trial.scoring_done, "total": trial.scoring_total}
+
+
+# -- time ----------------------------------------------------------------------------------------
+
+
+def pace(study: s.Study, trial: s.Trial) -> Pace | None:
+    """How fast it is, by the wall clock since it last began to run; by the mean time of its steps where that
+    does not tell. None before the first step."""
+    every = int(trial.knobs.get("evaluate_every") or study.spec.get("evaluate", {}).get("every") or 50)
+    moments = list(zip(trial.clock.steps, trial.clock.values, strict=True))
+    gaps = [
+        (after - before, late - early, (after - 1) // every - max(0, before - 1) // every)
+        for (before, early), (after, late) in pairwise(moments)
+    ]
+    bare = [seconds / count for count, seconds, looks in gaps[-RECENT:] if not looks]
+    if bare:
+        step_s = median(bare)
+        looked = [(seconds - count * step_s) / looks for count, seconds, looks in gaps if looks]
+        return Pace(step_s, max(0.0, median(looked)) if looked else 0.0, every)
+    if gaps:  # evaluated in each of them: it is in the time of the steps
+        return Pace(median(seconds / count for count, seconds, _ in gaps[-RECENT:]), 0.0, every)
+    if trial.step and trial.elapsed_s:
+        return Pace(trial.elapsed_s / trial.step, 0.0, every)
+    return None
+
+
+def trial_left_s(study: s.Study, trial: s.Trial) -> float | None:
+    """Seconds until its training is done, with the evaluations to come. None before the first step, and when
+    all steps are done."""
+    speed = pace(study, trial)
+    if trial.state in s.ENDED or speed is None or trial.step >= trial.total_steps:
+        return None
+    looks = (trial.total_steps - 1) // speed.every - trial.step // speed.every + 1
+    return speed.step_s * (trial.total_steps - trial.step) + speed.evaluation_s * looks
+
+
+def scoring_left_s(trial: s.Trial) -> float | None:
+    """Seconds until what is scored of it now is done, by its answers so far; None where they do not tell."""
+    began, at = trial.scoring_from
+    done, seconds = trial.scoring_done - began, trial.scoring_at - at
+    if trial.scoring < 0 or done <= 0 or seconds <= 0:
+        return None
+    return seconds / done * max(0, trial.scoring_total - trial.scoring_done)
+
+
+def study_left_s(study: s.Study, now: float) -> float | None:
+    """Seconds left in a study: its steps to come at the pace of the trials that run now, or of the whole time
+    where none runs; at least what the slowest trial and the scorings still take. None while it is paused, and
+    where nothing tells it."""
+    if study.state not in s.LIVE_STUDY or study.state == "paused":
+        return None
+    trials = study.trials.values()
+    known = [trial_left_s(study, one) for one in trials if one.state == s.RUNNING]
+    known += [scoring_left_s(one) for one in trials if one.pending]
+    at_least = max((one for one in known if one is not None), default=None)
+    to_come, rate = _to_come(study), _rate(study, now)
+    if not to_come:
+        return at_least
+    return max(to_come / rate, at_least or 0.0) if rate else None
+
+
+def _to_come(study: s.Study) -> float:
+    """Steps to come. Trials that have not begun are taken to end as early as those that have ended did."""
+    usual = _usual(study)
+    ended = [
+        min(1.0, one.step / one.total_steps)
+        for one in study.trials.values()
+        if one.state in s.ENDED and one.total_steps
+    ]
+    early = mean(ended) if ended else 1.0
+    found = early * usual * max(0, study.total_trials - len(study.trials))
+    for trial in study.trials.values():
+        if trial.state not in s.ENDED:
+            rest = max(0, _whole(trial, usual) - trial.step)
+            found += rest if trial.state in s.ON_WORKER else early * rest
+    return found
+
+
+def _rate(study: s.Study, now: float) -> float:
+    """Steps per second of all trials that run; those that have told nothing yet are as fast as the others. Of
+    the whole time where none runs; 0 before the first step."""
+    running = [one for one in study.trials.values() if one.state == s.RUNNING and not evaluating(one)]
+    known = [speed.steps_per_s for one in running if (speed := pace(study, one)) is not None]
+    if known:
+        return mean(known) * len(running)
+    begun = [one.started_at for one in study.trials.values() if one.started_at]
+    done = sum(one.step for one in study.trials.values())
+    return done / max(1e-9, now - min(begun)) if begun else 0.0

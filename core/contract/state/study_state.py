@@ -1,0 +1,160 @@
+"""One immutable picture of all that trimtab knows. ``core.contract.state.event_fold`` makes the next one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from core.contract.board_score import Score
+from core.contract.events.event_types import Device, Host, PackMeasured, Worker
+from core.contract.state.metric_series import Series
+
+QUEUED, STARTING, RUNNING, PAUSED = "queued", "starting", "running", "paused"
+COMPLETE, PRUNED, FAILED, INFEASIBLE = "complete", "pruned", "failed", "infeasible"
+ENDED = frozenset({COMPLETE, PRUNED, FAILED, INFEASIBLE})
+ON_WORKER = frozenset({STARTING, RUNNING, PAUSED})
+LIVE_STUDY = frozenset({"running", "paused", "stopping"})
+LINES = 200  # event lines kept for a study, and for a trial
+MACHINE_POINTS = 240  # readings of each device kept as history
+
+
+class Line(msgspec.Struct, frozen=True, array_like=True):
+    """One line of an event list: when (Unix seconds), what, and info, warning or error."""
+
+    at: float
+    text: str
+    level: str = "info"
+
+
+class Mark(msgspec.Struct, frozen=True, array_like=True):
+    """What a person did to a trial after ``step`` steps: drawn on its curves."""
+
+    step: int
+    text: str
+
+
+class Trial(msgspec.Struct, frozen=True):
+    """One trial. ``asked`` is pause, resume or prune while the worker has not confirmed it, ``editing`` the
+    knobs that it is to change. What is not ``counted`` is not told the sampler."""
+
+    number: int
+    state: str = QUEUED
+    asked: str = ""
+    params: dict[str, Any] = {}
+    knobs: dict[str, Any] = {}
+    step: int = 0
+    total_steps: int = 0
+    trainable: int = 0
+    elapsed_s: float = 0.0  # training time without pauses
+    queued_at: float = 0.0
+    started_at: float | None = None
+    ended_at: float | None = None
+    latest: dict[str, float] = {}
+    series: dict[str, Series] = {}
+    values: tuple[float, ...] = ()
+    lines: tuple[Line, ...] = ()
+    why: str = ""
+    error: str = ""
+    traceback: str = ""
+    worker: str = ""
+    device: str = ""
+    adapter: str = ""
+    checkpoint: str = ""
+    checkpoint_step: int = 0
+    retry: int = 0
+    scores: dict[str, Score] = {}  # the latest of each metric of the boards
+    scored_step: int = 0
+    scoring: int = -1  # the step that is being scored; -1: none. Of a complete trial: still to come
+    scoring_done: int = 0  # answers
+    scoring_total: int = 0
+    scoring_from: tuple[int, float] = (0, 0.0)  # answers when its first word came, and when that was
+    scoring_at: float = 0.0  # when its latest word came
+    clock: Series = Series()  # when steps were done, Unix seconds, since it last began to run
+    foretold_bytes: int | None = None  # of its device's memory, beside the base
+    measured_bytes: int | None = None
+    by: str = ""  # who queued it; empty: the sampler
+    parent: int = -1  # the trial that it was cloned from
+    counted: bool = True
+    editing: dict[str, Any] = {}
+    marks: tuple[Mark, ...] = ()
+    note: str = ""
+    starred: bool = False
+    pinned: str = ""  # the only device that it may run on
+    priority: int = 0
+    place_of: int = -1  # the trial of a population whose place it took
+
+    @property
+    def begun(self) -> bool:
+        """Has its worker begun to run it? While that loads the base it has not."""
+        return bool(self.clock.steps)
+
+    @property
+    def pending(self) -> bool:
+        """Is its training done, and its last scoring still to come?"""
+        return self.state == COMPLETE and self.scoring >= 0
+
+
+class Preparation(msgspec.Struct, frozen=True):
+    """A long wait that a worker is in; ``total`` 0 when its length is not known."""
+
+    stage: str
+    done: int = 0
+    total: int = 0
+    unit: str = ""
+    since: float = 0.0
+
+
+class Study(msgspec.Struct, frozen=True):
+    """One study; ``state`` is running, paused, stopping, complete, stopped or failed."""
+
+    name: str
+    state: str = "running"
+    why: str = ""
+    spec: dict[str, Any] = {}
+    folder: str = ""
+    total_trials: int = 0
+    created_at: float = 0.0
+    ended_at: float | None = None
+    trials: dict[int, Trial] = {}
+    lines: tuple[Line, ...] = ()
+    preparing: dict[str, Preparation] = {}  # by worker
+    packs: dict[str, PackMeasured] = {}  # the latest of each worker
+    base_scores: dict[str, Score] = {}  # of the base model, by metric
+
+    @property
+    def objectives(self) -> tuple[tuple[str, str], ...]:
+        """(metric, direction) in the order of a trial's ``values``."""
+        return tuple((one["metric"], one["direction"]) for one in self.spec["study"]["objectives"])
+
+    @property
+    def untrained(self) -> bool:
+        """Has it ended without a trained step?"""
+        return self.state not in LIVE_STUDY and not any(
+            one.step or one.state == COMPLETE for one in self.trials.values()
+        )
+
+
+class Past(msgspec.Struct, frozen=True):
+    """History of one device, oldest first; None where a reading was missing."""
+
+    used: tuple[float | None, ...] = ()  # fraction of its memory
+    utilisation: tuple[float | None, ...] = ()  # 0 to 1
+
+
+class Machine(msgspec.Struct, frozen=True):
+    """The latest reading of the machine, and its recent history."""
+
+    read_at: float = 0.0
+    devices: tuple[Device, ...] = ()
+    host: Host = Host()
+    workers: tuple[Worker, ...] = ()
+    why_none: str = ""
+    past: dict[str, Past] = {}  # by device index as text, and "host"
+
+
+class State(msgspec.Struct, frozen=True):
+    """Everything: the studies by name, oldest first, and the machine."""
+
+    studies: dict[str, Study] = {}
+    machine: Machine = Machine()

@@ -1,0 +1,173 @@
+"""Errors of any kind in three parts: no traceback reaches a person, it goes into a file that is named."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import TextIO
+
+from core import paths
+from core.contract.text import safe_printing
+from core.contract.text.sanitize import plain
+from core.contract.text.secret_redaction import Redactor
+from core.errors import TrimtabError
+
+TEXT_LIMIT = 2000  # characters of one part of an error
+FAILURE, BAD_INPUT, INTERRUPTED = 1, 2, 130  # as in core.cli.exit_codes
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+FILES = (errno.EMFILE, errno.ENFILE)
+
+
+class UnexpectedError(TrimtabError):
+    """What nobody foresaw, in words."""
+
+
+class NotTextError(TrimtabError):
+    """A text that is handed over holds bytes that are no UTF-8."""
+
+    exit_code = BAD_INPUT
+
+
+def guarded(name: str, run: Callable[[], int]) -> int:
+    """The exit code of ``run``, the program ``name``: whatever it raises is told on standard error."""
+    with safe_printing.harmless():
+        try:
+            return _flushed(run())
+        except TrimtabError as error:
+            complain(error)
+            return _flushed(error.exit_code)
+        except KeyboardInterrupt:
+            return _flushed(INTERRUPTED)
+        except BrokenPipeError:  # the reader, such as `head`, has enough
+            _nowhere()
+            return 0
+        except Exception as error:
+            known = told(error, name)
+            complain(known)
+            return _flushed(known.exit_code)
+
+
+def complain(error: TrimtabError) -> None:
+    """Each problem on standard error: what, where, and what to do."""
+    with contextlib.suppress(OSError, safe_printing.UnwritableError):  # full as well: nothing can be said
+        for problem in error.problems:
+            print(f"trimtab: {plain(problem.what, TEXT_LIMIT)}", file=sys.stderr)
+            if problem.where:
+                print(f"  {plain(problem.where, TEXT_LIMIT)}", file=sys.stderr)
+            if problem.fix:
+                print(f"  → {plain(problem.fix, TEXT_LIMIT)}", file=sys.stderr)
+
+
+def told(error: Exception, name: str) -> TrimtabError:
+    """``error`` of the program ``name`` in three parts; its traceback is written to a file."""
+    if isinstance(error, UnicodeEncodeError) and _surrogates(error.object):
+        what = f"this text is not UTF-8: {plain(str(error.object), 200)!r}"
+        fix = "type it in UTF-8; rename a file or folder with such a name"
+        return NotTextError.of(what, "command line, or the folder it is run in", fix)
+    kept = keep(error, name)
+    if isinstance(error, OSError) and error.errno is not None:
+        what = f"{name} failed: {plain(error.strerror or str(error), 300)}"
+        where = plain(str(error.filename), 300) if error.filename else "the operating system refused it"
+        return UnexpectedError.of(what, where, f"{remedy(error)}; the traceback is in {kept}")
+    what = f"{name} failed: {type(error).__name__}: {plain(str(error), 400)}"
+    fix = "this is a fault of trimtab: please report it with that file"
+    return UnexpectedError.of(what, f"the traceback is in {kept}", fix)
+
+
+def remedy(error: BaseException) -> str:
+    """What to do about an error of the operating system, as far as its number tells."""
+    number = error.errno if isinstance(error, OSError) else None
+    if number in FULL:
+        return "make room there, or set TRIMTAB_HOME to a larger disk"
+    if number in FORBIDDEN:
+        return "look at its owner and mode, or set TRIMTAB_HOME to a folder of your own"
+    if number in FILES:
+        return "end other programs, or raise `ulimit -n`"
+    return "look at that place; `trimtab doctor` checks folders, disk and locks"
+
+
+def advice(error: BaseException, usual: str, variable: str = "HF_HOME") -> str:
+    """What to do about an error of a library that reads and fetches: where the cause of it is a folder that
+    cannot be written, or a file that cannot be read, that one is named, and the folder's ``variable``; else
+    ``usual``."""
+    seen: BaseException | None = error
+    for _ in range(8):  # causes of causes
+        if isinstance(seen, OSError) and seen.errno in (*FORBIDDEN, *FULL):
+            place = plain(str(seen.filename), 300) if seen.filename else "its cache"
+            if seen.errno in FORBIDDEN and seen.filename and Path(seen.filename).is_file():
+                return f"{place} cannot be opened: look at its owner and mode"
+            return f"{place} cannot be written: set {variable} to a folder of your own, on a disk with room"
+        seen = seen.__cause__ or seen.__context__ if seen is not None else None
+    return usual
+
+
+def keep(error: BaseException, name: str) -> str:
+    """Write the traceback of ``error`` into the home folder, else the temporary one; the file's name, or in
+    words where it happened and why nothing could be written."""
+    try:
+        text = Redactor().text("".join(traceback.format_exception(error)))
+    except Exception:  # an exception whose own text cannot be made
+        text = "".join(traceback.format_tb(error.__traceback__)) + type(error).__name__
+    reason = ""
+    for open_ in (_in_home, _in_temporary):
+        try:
+            path, file = open_(name)
+            with os.fdopen(file, "w", encoding="utf-8", errors="replace") as out:
+                out.write(text)
+            return path
+        except (OSError, TrimtabError) as refused:
+            reason = refused.strerror or "" if isinstance(refused, OSError) else str(refused)
+    last = traceback.extract_tb(error.__traceback__)[-1:]
+    place = "".join(f"{Path(one.filename).name}, line {one.lineno}" for one in last) or "an unknown place"
+    return f"no file, for none can be written ({plain(reason, 100)}); it happened in {place}"
+
+
+def _in_home(name: str) -> tuple[str, int]:
+    """One file for each program, with the latest: they never become many."""
+    path = str(paths.home() / f"error-{name.removeprefix('trimtab ').replace(' ', '-')}.log")
+    return path, paths.no_link(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+
+
+def _in_temporary(name: str) -> tuple[str, int]:
+    file, path = tempfile.mkstemp(prefix="trimtab-error-", suffix=".log")
+    return path, file
+
+
+def _surrogates(text: object) -> bool:
+    """Does it hold bytes that Python could not read as text?"""
+    return isinstance(text, str) and any("\ud800" <= one <= "\udfff" for one in text)
+
+
+def _flushed(code: int) -> int:
+    """``code``, once all that was printed has left; 1 where it cannot be written, such as on a full disk."""
+    try:
+        for stream in _streams():
+            stream.flush()
+    except BrokenPipeError:
+        _nowhere()
+    except safe_printing.UnwritableError as error:
+        complain(error)
+        _nowhere()
+        return code or FAILURE
+    return code
+
+
+def _nowhere() -> None:
+    """What is still to be printed goes nowhere: the interpreter tries it once more when it ends."""
+    for stream in _streams():
+        try:
+            stream.flush()
+        except (OSError, safe_printing.UnwritableError):
+            with contextlib.suppress(OSError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _streams() -> list[TextIO]:
+    return [one for one in (sys.stdout, sys.stderr) if one is not None]

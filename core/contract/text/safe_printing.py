@@ -1,0 +1,117 @@
+"""What a process prints for people: no terminal obeys it, and every encoding can write it."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+from core.contract.text.sanitize import REPLACEMENT, plain
+from core.errors import TrimtabError
+
+ERRORS = "trimtab.spelt"  # the name of the codec error handler below
+# Signs of trimtab's own texts, as they are written where the encoding has none of them.
+SPELT = {
+    "→": "->", "…": "...", "–": "-", "—": "-", "−": "-", "×": "x", "≥": ">=", "≤": "<=", "≈": "~",
+    "✓": "ok", "✗": "no", "█": "#", "↵": "|", "⟦": "[", "⟧": "]", "‖": "||", REPLACEMENT: "?",
+}  # fmt: skip
+
+
+def _spelt(error: UnicodeError) -> tuple[str, int]:
+    """A codec error handler: a sign in plain letters, any other character by its number, as in TOML."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(map(_letters, error.object[error.start : error.end])), error.end
+
+
+def _letters(one: str) -> str:
+    number = ord(one)
+    return SPELT.get(one) or (f"\\u{number:04x}" if number <= 0xFFFF else f"\\U{number:08x}")
+
+
+codecs.register_error(ERRORS, _spelt)
+
+
+class UnwritableError(TrimtabError):
+    """What is printed goes to a place that takes no more."""
+
+
+class Harmless(io.TextIOBase):
+    """A stream whose text is shown and never interpreted; ``written_at`` is the moment of the last write."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.written_at = time.monotonic()
+
+    def write(self, text: str) -> int:
+        """Writes ``text`` without control, format and private characters; line ends stay.
+
+        Raises BrokenPipeError where the reader is gone, UnwritableError for any other error of the system.
+        """
+        ordinary = text.isascii() and text.replace("\n", "").isprintable()
+        with _told():
+            self._stream.write(text if ordinary else plain(text, lines=True))
+        self.written_at = time.monotonic()
+        return len(text)
+
+    def flush(self) -> None:
+        """That of the stream itself; raises as ``write`` does."""
+        with _told():
+            self._stream.flush()
+
+    def fileno(self) -> int:
+        """That of the stream itself."""
+        return self._stream.fileno()
+
+    def isatty(self) -> bool:
+        """Is it a terminal?"""
+        return self._stream.isatty()
+
+    def writable(self) -> bool:
+        """It is there to be written to."""
+        return True
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """That of the stream itself."""
+        return getattr(self._stream, "encoding", None) or "utf-8"
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        what = f"the output cannot be written: {error.strerror or error}"
+        fix = "make room where it goes to, or send it elsewhere"
+        raise UnwritableError.of(what, "standard output or standard error", fix) from error
+
+
+@contextmanager
+def harmless() -> Iterator[None]:
+    """Standard output and standard error are harmless within. A stream that is closed stays None."""
+    before = sys.stdout, sys.stderr
+    for stream in before:
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=ERRORS)
+    sys.stdout, sys.stderr = map(_wrapped, before)  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+def _wrapped(stream: Any) -> Any:
+    return stream if stream is None or isinstance(stream, Harmless) else Harmless(stream)
+
+
+def silent_s() -> float:
+    """How long nothing has been printed."""
+    streams = [one for one in (sys.stdout, sys.stderr) if isinstance(one, Harmless)]
+    return min((time.monotonic() - one.written_at for one in streams), default=0.0)

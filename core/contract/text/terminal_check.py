@@ -1,0 +1,70 @@
+"""Can a full-screen console be drawn here?"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from core.contract.text.sanitize import plain
+from core.errors import Problem
+
+DUMB = ("", "dumb", "unknown")  # values of TERM whose terminals cannot move their cursor
+SIGNS = "─╭█⣿●✓…"  # some that the console draws
+LINES = "`trimtab status` prints plain lines"
+
+
+def is_dumb() -> bool:
+    """Is the terminal one that shows lines and nothing else, as TERM says?"""
+    return os.environ.get("TERM", "") in DUMB
+
+
+def is_there() -> bool:
+    """Are standard input and output a terminal? Either may be closed."""
+    return all(_is_terminal(one) for one in (sys.stdin, sys.stdout))
+
+
+def is_canvas() -> bool:
+    """Is standard error a terminal, too? Textual draws there."""
+    return _is_terminal(sys.__stderr__)
+
+
+def narrow() -> str:
+    """The encoding in which the console would be drawn, where that has not its signs; else empty."""
+    encoding = getattr(sys.__stderr__, "encoding", None) or "utf-8"
+    try:
+        SIGNS.encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        return encoding
+    return ""
+
+
+def said() -> str:
+    """The variable that chose the locale, and its value."""
+    for name in ("LC_ALL", "LC_CTYPE", "LANG"):
+        if value := os.environ.get(name):
+            return f"{name}={plain(value, 60)}"
+    return "no locale is set"
+
+
+def obstacle() -> Problem | None:
+    """Why no console can be drawn here; None where one can."""
+    if not is_there():
+        return Problem("the console needs a terminal", "standard input and output", LINES)
+    if is_dumb():
+        what = (
+            f"this terminal cannot move its cursor: TERM={plain(os.environ.get('TERM', ''), 40) or '(empty)'}"
+        )
+        fix = f"{LINES}; where it can after all, export TERM=xterm-256color"
+        return Problem(what, "environment variable TERM", fix)
+    if encoding := narrow():
+        what = f"this locale has not the signs of the console: text is {encoding} ({said()})"
+        fix = f"export LC_ALL=C.UTF-8, with a terminal that shows UTF-8; {LINES}"
+        return Problem(what, "environment variables LC_ALL, LC_CTYPE and LANG", fix)
+    if not is_canvas():
+        fix = f"send standard error nowhere else; {LINES}"
+        return Problem("the console draws on standard error, which is no terminal", "standard error", fix)
+    return None
+
+
+def _is_terminal(stream: object) -> bool:
+    return stream is not None and not stream.closed and stream.isatty()  # type: ignore[attr-defined]

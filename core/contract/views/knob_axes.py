@@ -1,0 +1,74 @@
+"""A study's searched knobs as axes from 0 to 1: where a value stands, and what is written beside it. Pure."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from core.contract.spec.knob_table import KNOBS
+from core.contract.state import study_state as s
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One searched knob: numbers from ``low`` to ``high``, or ``choices`` in the file's order."""
+
+    name: str
+    low: float = 0.0
+    high: float = 1.0
+    log: bool = False
+    choices: tuple[Any, ...] = ()
+
+    @property
+    def short(self) -> str:
+        """The knob's short name."""
+        knob = KNOBS.get(self.name)
+        return knob.short or self.name if knob else self.name
+
+    def place(self, value: Any) -> float | None:
+        """Where ``value`` stands, 0 to 1; None for what is not on the axis (the range may have moved)."""
+        if self.choices:
+            found = [index for index, one in enumerate(self.choices) if _same(one, value)]
+            return found[0] / max(1, len(self.choices) - 1) if found else None
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            return None
+        if self.high <= self.low:
+            return 0.5 if value == self.low else None
+        if self.log and (value <= 0 or self.low <= 0):
+            return None
+        low, high, at = (math.log(one) if self.log else one for one in (self.low, self.high, value))
+        share = (at - low) / (high - low)
+        return min(1.0, max(0.0, share)) if -1e-9 <= share <= 1 + 1e-9 else None
+
+    def marks(self) -> list[tuple[float, Any]]:
+        """What to write along the axis, as (place, value): each choice, or both ends and the middle."""
+        if self.choices:
+            return [(index / max(1, len(self.choices) - 1), one) for index, one in enumerate(self.choices)]
+        middle = math.sqrt(self.low * self.high) if self.log else (self.low + self.high) / 2
+        return [(0.0, self.low), (0.5, float(f"{middle:.3g}")), (1.0, self.high)]
+
+
+def _same(one: Any, other: Any) -> bool:
+    """A list of modules is a list in the file and may be a tuple after the wire."""
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return list(one) == list(other)
+    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
+
+
+def axes(study: s.Study) -> list[Axis]:
+    """The searched knobs in the file's order. An entry that this version cannot read is left out."""
+    space = study.spec.get("space")
+    found = [_axis(name, raw) for name, raw in space.items()] if isinstance(space, dict) else []
+    return [one for one in found if one is not None]
+
+
+def _axis(name: str, raw: Any) -> Axis | None:
+    if isinstance(raw, dict) and "choice" in raw:
+        raw = raw["choice"]
+    if isinstance(raw, list | tuple):
+        return Axis(name, choices=tuple(raw)) if raw else None
+    ends = (raw.get("low"), raw.get("high")) if isinstance(raw, dict) else (None, None)
+    if not all(isinstance(end, int | float) for end in ends):
+        return None
+    return Axis(name, float(ends[0]), float(ends[1]), bool(raw.get("log")))  # type: ignore[arg-type]

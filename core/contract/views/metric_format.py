@@ -1,0 +1,65 @@
+"""How a board's numbers are written, on the screen and by verbs: short, and with their unit. Pure."""
+
+from __future__ import annotations
+
+import math
+
+from core.contract.board_score import Score
+from core.contract.spec.metric_limits import Limit
+
+NOTHING = "–"
+SHARE = "fraction"  # written in percent, its changes in percentage points
+
+
+def figure(value: float | None, unit: str = "") -> str:
+    """Three significant digits at most six characters wide; a fraction as 12.5%; a dash for None."""
+    if value is None:
+        return NOTHING
+    if not math.isfinite(value):
+        return str(value)
+    return f"{_percent(value)}%" if unit == SHARE else _digits(value, 3)
+
+
+def changed(change: float | None, unit: str = "") -> str:
+    """A difference with its sign; of a fraction in percentage points. Nothing for None."""
+    if change is None:
+        return ""
+    shown = _percent(abs(change)) if unit == SHARE else _digits(abs(change), 3)
+    return f"{'-' if change < 0 else '+'}{shown}"
+
+
+def ends(score: Score, unit: str = "") -> str:
+    """The interval such as 7.1–20.2%; nothing without one."""
+    if score.interval is None:
+        return ""
+    low, high = (figure(end, unit) for end in score.interval)
+    return f"{low.removesuffix('%')}–{high}"
+
+
+def bound(limit: Limit, unit: str = "") -> str:
+    """A limit without its metric: ≤ 2%."""
+    sign = {(True, False): "≤", (True, True): "<", (False, False): "≥", (False, True): ">"}
+    shown = f"{100 * limit.bound:g}%" if unit == SHARE else f"{limit.bound:g}"
+    return f"{sign[limit.upper, limit.strict]} {shown}"
+
+
+def told(score: Score, unit: str = "") -> str:
+    """Value, interval and samples: 12.5% (7.1–20.2%, 64 samples)."""
+    samples = f"{score.samples:,} sample{'s' * (score.samples != 1)}" if score.samples else ""
+    known = ", ".join(one for one in (ends(score, unit), samples) if one)
+    return f"{figure(score.value, unit)} ({known})" if known else figure(score.value, unit)
+
+
+def _digits(value: float, most: int) -> str:
+    """As many digits after the point as make three in all, at most ``most``; what is very large or small as a
+    power of ten."""
+    size = abs(value)
+    if size >= 99_999.5 or 0 < size < 0.5 * 10**-most:
+        return f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e")
+    digits = 0 if size == 0 or size >= 99.95 else 1 if size >= 9.995 else 2 if size >= 0.9995 else 3
+    return f"{value:.{min(digits, most)}f}"
+
+
+def _percent(value: float) -> str:
+    """A share of 1 in percent: one digit after the point, two below a tenth of a percent."""
+    return _digits(100 * value, 2 if abs(value) < 0.0009 else 1)

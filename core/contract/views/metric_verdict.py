@@ -1,0 +1,146 @@
+"""What a board's number means: beside the base model's, against its limits, and is it noise? Pure."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from core.contract.board_score import Score
+from core.contract.spec.metric_limits import Limit, Verdict
+from core.contract.spec.metric_table import BOARDS, METRICS, Metric, known
+from core.contract.state.study_state import Study, Trial
+from core.errors import SpecError
+
+BASE = -1  # the "trial" that is the base model itself
+WORST: tuple[Verdict, ...] = ("breached", "unsure", "ok")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One metric of one trial. ``change`` is the value less the base's; ``better`` None where there is none.
+    ``clear``: the change is more than the two intervals explain. ``verdict`` None: no limit."""
+
+    metric: Metric
+    score: Score | None
+    base: Score | None
+    limits: tuple[Limit, ...] = ()
+    change: float | None = None
+    better: bool | None = None
+    clear: bool = False
+    verdict: Verdict | None = None
+
+
+def read(study: Study, trial: Trial | None, name: str, kept: dict[str, tuple[Limit, ...]]) -> Reading:
+    """The metric ``name`` of ``trial``, of the base for None; ``kept`` as ``limits`` gives them."""
+    scores = study.base_scores if trial is None else trial.scores
+    score, base, metric = scores.get(name), study.base_scores.get(name), described(name)
+    verdict = judged(score, kept.get(name, ())) if score is not None else None
+    change, better, clear = None, None, False
+    if trial is not None and score is not None and base is not None:
+        change = _change(score, base)
+        margin = margins(score, base)
+        if change:
+            better = (change < 0) == (metric.direction == "minimize")
+            clear = margin is not None and not change - margin[0] <= 0 <= change + margin[1]
+    return Reading(metric, score, base, kept.get(name, ()), change, better, clear, verdict)
+
+
+def _change(score: Score, base: Score) -> float | None:
+    if score.value is None or base.value is None:
+        return None
+    change = score.value - base.value
+    return change if math.isfinite(change) else None
+
+
+def step_of(trial: Trial, name: str) -> int:
+    """The step of the trial's latest value: what takes generated texts is scored less often than the rest."""
+    series, score = trial.series.get(name), trial.scores.get(name)
+    said = score is not None and score.value is not None
+    return series.steps[-1] if said and series is not None and series.steps else trial.scored_step
+
+
+def margins(now: Score, before: Score) -> tuple[float, float] | None:
+    """How much less and how much more than it seems ``now`` − ``before`` may be, for independent samples: the
+    method of variance estimates recovery (Zou and Donner 2008). None without both values and intervals."""
+    ends, old = now.interval, before.interval
+    if now.value is None or before.value is None or ends is None or old is None:
+        return None
+    less = math.hypot(now.value - ends[0], old[1] - before.value)
+    return less, math.hypot(ends[1] - now.value, before.value - old[0])
+
+
+def judged(score: Score, limits: tuple[Limit, ...]) -> Verdict | None:
+    """The worst verdict of all limits; None without any."""
+    found = {limit.breached(score) for limit in limits}
+    return next((one for one in WORST if one in found), None)
+
+
+def limits(study: Study) -> dict[str, tuple[Limit, ...]]:
+    """The study's limits by metric. One that an older or newer trimtab wrote otherwise is left out."""
+    found: dict[str, tuple[Limit, ...]] = {}
+    for text in _evaluate(study).get("limits") or ():
+        try:
+            limit = Limit.parse(text)
+        except SpecError:
+            continue
+        found[limit.metric] = (*found.get(limit.metric, ()), limit)
+    return found
+
+
+def boards(study: Study) -> tuple[str, ...]:
+    """The boards that are switched on, and those that have numbers nevertheless."""
+    asked = _evaluate(study).get("boards") or ()
+    filled = {board(name) for name in _scored(study)}
+    return tuple(one for one in BOARDS if one in asked or one in filled)
+
+
+def board(name: str) -> str:
+    """The board on which a metric stands; what is of no board is quality."""
+    first = name.split("/")[0]
+    return first if first in BOARDS else BOARDS[0]
+
+
+def names(study: Study, of: str) -> tuple[str, ...]:
+    """The metrics of the board ``of`` that the base or any trial has, in the table's order."""
+    found = [name for name in _scored(study) if board(name) == of]
+    order = {name: place for place, name in enumerate(METRICS)}
+    return tuple(sorted(found, key=lambda name: (order.get(name, len(order)), name)))
+
+
+def _scored(study: Study) -> set[str]:
+    return set(study.base_scores).union(*(trial.scores for trial in study.trials.values()))
+
+
+def described(name: str) -> Metric:
+    """The metric's row of the table; one that is not in it is called what it is called."""
+    return known(name) or Metric(name, "minimize", "not in this version's table")
+
+
+def first_step(study: Study) -> int:
+    """The step of the first evaluation."""
+    return int(_evaluate(study).get("every") or 50)
+
+
+def nothing(study: Study) -> tuple[str, str]:
+    """Why no number is there, and what to do or when it comes."""
+    if not boards(study):
+        return "no board is switched on", 'set evaluate.boards = ["quality", "safety", "security"]'
+    return "no trial is scored yet", f"scored at the first evaluation (step {first_step(study)})"
+
+
+def unscored(study: Study) -> str:
+    """Why a trial may not have a metric yet."""
+    every = int(_evaluate(study).get("generate_every") or 1)
+    texts = f"; what takes generated texts at every {every}th and the last" if every > 1 else ""
+    return f"not scored yet: first at step {first_step(study)}{texts}"
+
+
+def on_breach(study: Study) -> str:
+    """What happens when a limit is broken: warn, pause or prune."""
+    return str(_evaluate(study).get("on_breach") or "warn")
+
+
+def _evaluate(study: Study) -> dict[str, Any]:
+    found = study.spec.get("evaluate")
+    return found if isinstance(found, dict) else {}

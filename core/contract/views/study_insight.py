@@ -1,0 +1,154 @@
+"""What a study has shown so far, from its state alone: history, slices, contours, ranks, the front. Pure.
+
+A trial that was stopped early counts with its last reading of the objective and is marked so; one that runs,
+or ended without a reading, does not count.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from core.contract.state import study_state as s
+from core.contract.state import trial_ranking
+from core.contract.views.knob_axes import Axis
+
+
+@dataclass(frozen=True)
+class Point:
+    """One ended trial with its value of an objective; ``early``: a last reading, not a result."""
+
+    trial: int
+    value: float
+    early: bool
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A point of the history; ``best`` is the best result until then, None before there is one."""
+
+    point: Point
+    best: float | None
+
+
+@dataclass(frozen=True)
+class Stop:
+    """A trial that ended before its last step: where, with what reading, and why."""
+
+    trial: int
+    state: str
+    step: int
+    total_steps: int
+    value: float | None
+    why: str
+
+
+def points(study: s.Study, objective: int = 0) -> list[Point]:
+    """Every ended trial that has a value of the objective, in the order in which they ended."""
+    ended = [trial for trial in study.trials.values() if trial.state in (s.COMPLETE, s.PRUNED)]
+    ended.sort(key=lambda trial: (trial.ended_at or 0.0, trial.number))
+    found = []
+    for trial in ended:
+        if trial.pending and not trial.values:
+            continue  # what it has of the objective is a reading on the way
+        value = trial_ranking.objective(study, trial, objective)
+        if value is not None and math.isfinite(value):
+            found.append(Point(trial.number, value, trial.state != s.COMPLETE))
+    return found
+
+
+def history(study: s.Study, objective: int = 0) -> list[Moment]:
+    """The points with the best result so far. A reading on the way is no result: it makes no best."""
+    way, best, found = study.objectives[objective][1], None, []
+    for point in points(study, objective):
+        if not point.early and (best is None or trial_ranking.better(way, point.value, best)):
+            best = point.value
+        found.append(Moment(point, best))
+    return found
+
+
+def slice_of(study: s.Study, axis: Axis, objective: int = 0) -> list[tuple[float, Point]]:
+    """The points by where they stand on one knob's axis, 0 to 1."""
+    placed = [
+        (axis.place(study.trials[one.trial].params.get(axis.name)), one) for one in points(study, objective)
+    ]
+    return [(place, point) for place, point in placed if place is not None]
+
+
+def ranks(found: Sequence[Point], direction: str) -> dict[int, float]:
+    """By trial, the share of the others that are better: 0 is the best, 1 the worst; equals share a rank."""
+    ordered = sorted(found, key=lambda one: one.value, reverse=direction == "maximize")
+    first: dict[float, int] = {}
+    for place, one in enumerate(ordered):
+        first.setdefault(one.value, place)
+    return {one.trial: first[one.value] / max(1, len(ordered) - 1) for one in ordered}
+
+
+def grid(
+    study: s.Study, across: Axis, up: Axis, columns: int, rows: int, objective: int = 0
+) -> dict[tuple[int, int], float]:
+    """The mean value of the trials in each cell that has any, by (column, row); row 0 is the lowest."""
+    held: dict[tuple[int, int], list[float]] = {}
+    for one in points(study, objective):
+        params = study.trials[one.trial].params
+        x, y = across.place(params.get(across.name)), up.place(params.get(up.name))
+        if x is not None and y is not None:
+            cell = (min(columns - 1, int(x * columns)), min(rows - 1, int(y * rows)))
+            held.setdefault(cell, []).append(one.value)
+    return {cell: sum(values) / len(values) for cell, values in held.items()}
+
+
+def between(
+    known: dict[tuple[int, int], float], columns: int, rows: int, reach: float = 0.25
+) -> list[list[float | None]]:
+    """A value for every cell, row 0 the lowest: means of the known ones weighted by 1 / distance² (Shepard
+    1968), and None where none is within ``reach`` of the grid's size: nothing is known there."""
+    shown: list[list[float | None]] = []
+    for row in range(rows):
+        shown.append([_weighted(known, column, row, columns, rows, reach) for column in range(columns)])
+    return shown
+
+
+def _weighted(
+    known: dict[tuple[int, int], float], column: int, row: int, columns: int, rows: int, reach: float
+) -> float | None:
+    own = known.get((column, row))
+    if own is not None:
+        return own
+    total, weights = 0.0, 0.0
+    for (x, y), value in known.items():
+        distance = ((x - column) / columns) ** 2 + ((y - row) / rows) ** 2
+        if distance <= reach * reach:
+            total += value / distance
+            weights += 1 / distance
+    return total / weights if weights else None
+
+
+def counts(study: s.Study) -> dict[str, int]:
+    """How many trials are in each state in which a trial can end, none left out."""
+    found = trial_ranking.counts(study)
+    return {state: found.get(state, 0) for state in (s.COMPLETE, s.PRUNED, s.FAILED, s.INFEASIBLE)}
+
+
+def stops(study: s.Study) -> list[Stop]:
+    """Who was stopped early, failed or never fitted, the latest first."""
+    early = [one for one in study.trials.values() if one.state in s.ENDED and one.state != s.COMPLETE]
+    early.sort(key=lambda trial: (trial.ended_at or 0.0, trial.number), reverse=True)
+    return [
+        Stop(one.number, one.state, one.step, one.total_steps, trial_ranking.objective(study, one), one.why)
+        for one in early
+    ]
+
+
+def ordered(study: s.Study, objective: int = 0) -> list[Point]:
+    """The points, the best first; results before readings of trials that were stopped early."""
+    sign = 1.0 if study.objectives[objective][1] == "minimize" else -1.0
+    return sorted(points(study, objective), key=lambda one: (one.early, sign * one.value, one.trial))
+
+
+def saved_steps(study: s.Study) -> tuple[int, int]:
+    """Steps that pruned trials did not run, and all steps of the trials that ended."""
+    ended = [one for one in study.trials.values() if one.state in s.ENDED and one.total_steps]
+    pruned = [one for one in ended if one.state == s.PRUNED]
+    return sum(max(0, one.total_steps - one.step) for one in pruned), sum(one.total_steps for one in ended)

@@ -1,0 +1,160 @@
+"""Trials side by side: what they differ in, what they score, their curves over steps, tokens, time. Pure."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from core.contract.board_score import Score
+from core.contract.spec.knob_table import TABLE
+from core.contract.state import study_state as s
+from core.contract.state import trial_ranking
+from core.contract.views.metric_verdict import described, margins
+
+Along = Literal["steps", "tokens", "time"]
+ALONG: tuple[Along, ...] = ("steps", "tokens", "time")
+SPEED = "train/tokens_per_s"
+# Not results: what the schedule and the machine did.
+LEFT_OUT = frozenset({"train/learning_rate", "train/grad_norm", "memory/used_bytes"})
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One metric of all compared trials. ``best`` are the trials with the best value; ``clear``: their lead
+    is more than the intervals explain, None without intervals."""
+
+    name: str
+    scores: tuple[Score | None, ...]
+    best: tuple[int, ...] = ()
+    clear: bool | None = None
+
+
+def differing(trials: Sequence[s.Trial]) -> list[tuple[str, tuple[Any, ...]]]:
+    """The knobs in which the trials differ, with each trial's value; None where a trial has none."""
+    order = [knob.name for knob in TABLE]
+    names = {name for trial in trials for name in trial.knobs}
+    names |= {name for trial in trials for name in trial.params}
+    ranked = sorted(names, key=lambda name: (order.index(name) if name in order else len(order), name))
+    found = [(name, tuple(one.params.get(name, one.knobs.get(name)) for one in trials)) for name in ranked]
+    return [(name, values) for name, values in found if any(value != values[0] for value in values)]
+
+
+def measures(study: s.Study, trials: Sequence[s.Trial]) -> list[Measure]:
+    """The objectives first, then all other numbers that any of the trials has."""
+    objectives = [metric for metric, _ in study.objectives]
+    others = {name for trial in trials for name in (*trial.latest, *trial.scores)} - LEFT_OUT
+    names = [*objectives, *sorted(others - set(objectives))]
+    found = [_measure(study, trials, name) for name in names]
+    return [one for one in found if any(score is not None for score in one.scores)]
+
+
+def _measure(study: s.Study, trials: Sequence[s.Trial], name: str) -> Measure:
+    scores = tuple(_score(study, trial, name) for trial in trials)
+    valued = [
+        (index, score, score.value)
+        for index, score in enumerate(scores)
+        if score is not None and score.value is not None and math.isfinite(score.value)
+    ]
+    if len(valued) < 2:
+        return Measure(name, scores)
+    way = dict(study.objectives).get(name) or described(name).direction
+    valued.sort(key=lambda one: one[2], reverse=way == "maximize")
+    best = [index for index, _, value in valued if value == valued[0][2]]
+    if len(best) == len(valued):
+        return Measure(name, scores)  # all alike
+    following = next(score for index, score, _ in valued if index not in best)
+    return Measure(
+        name, scores, tuple(trials[index].number for index in best), _clear(valued[0][1], following)
+    )
+
+
+def _score(study: s.Study, trial: s.Trial, name: str) -> Score | None:
+    """A board's score with its interval; the result for an objective; else the latest reading."""
+    if name in trial.scores:
+        return trial.scores[name]
+    places = [metric for metric, _ in study.objectives]
+    if name in places and len(trial.values) > places.index(name):
+        return Score(trial.values[places.index(name)])
+    value = trial.latest.get(name)
+    return Score(value) if value is not None else None
+
+
+def _clear(best: Score, following: Score) -> bool | None:
+    margin = margins(best, following)
+    if margin is None or best.value is None or following.value is None:
+        return None
+    change = best.value - following.value
+    return not change - margin[0] <= 0 <= change + margin[1]
+
+
+def metrics(trials: Sequence[s.Trial]) -> list[str]:
+    """The metrics that have a curve in any of the trials; training and validation loss first."""
+    found = {name for trial in trials for name, series in trial.series.items() if series.values}
+    first = [name for name in ("eval/loss", "train/loss") if name in found]
+    return [*first, *sorted(found - set(first))]
+
+
+def scale(trial: s.Trial, along: Along) -> Callable[[int], float] | None:
+    """From a step to tokens or seconds of training; None where the trial does not tell enough.
+
+    The state keeps a trial's whole training time and its speed at some steps, no clock of each step. So each
+    step is taken to hold equally many tokens, and to last as long as the speed around it says; the whole is
+    the training time as measured.
+    """
+    if along == "steps":
+        return float
+    speeds = trial.series.get(SPEED)
+    told = [] if speeds is None else list(zip(speeds.steps, speeds.values, strict=True))
+    told = [(step, speed) for step, speed in told if math.isfinite(speed) and speed > 0]
+    if not trial.step or not trial.elapsed_s or (along == "tokens" and not told):
+        return None
+    slowness = _slowness(told)
+    whole = slowness(trial.step)
+    if along == "time":
+        return lambda step: trial.elapsed_s * slowness(step) / whole
+    a_step = trial.elapsed_s / whole  # tokens: seconds / (steps / (tokens/s))
+    return lambda step: a_step * step
+
+
+def _slowness(told: list[tuple[int, float]]) -> Callable[[int], float]:
+    """The sum of 1 / speed over the steps up to one; each speed holds from the reading before it on."""
+    if not told:
+        return float
+    ends, sums, total, before = [0], [0.0], 0.0, 0
+    for step, speed in told:
+        total += (step - before) / speed
+        ends.append(step)
+        sums.append(total)
+        before = step
+    rest = 1 / told[-1][1]
+
+    def until(step: int) -> float:
+        place = bisect_left(ends, step)
+        if place >= len(ends):
+            return sums[-1] + (step - ends[-1]) * rest
+        if place == 0:
+            return 0.0
+        share = (step - ends[place - 1]) / (ends[place] - ends[place - 1])
+        return sums[place - 1] + share * (sums[place] - sums[place - 1])
+
+    return until
+
+
+def said(along: Along) -> str:
+    """What stands on the axis, with how it is known."""
+    if along == "tokens":
+        return "tokens trained, from speed and training time"
+    return "training time, from its whole and the speed" if along == "time" else "optimizer steps"
+
+
+def chosen(study: s.Study, marked: Sequence[int], selected: int | None) -> list[int]:
+    """Whom to compare: the marked trials; with fewer than two of them, the selected one and the best."""
+    known = [number for number in sorted(set(marked)) if number in study.trials]
+    if len(known) >= 2:
+        return known
+    best = trial_ranking.best(study)
+    found = [*known, *([selected] if selected in study.trials else []), *([best.number] if best else [])]
+    return list(dict.fromkeys(number for number in found if number is not None))

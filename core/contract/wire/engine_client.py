@@ -1,0 +1,238 @@
+"""The one way to talk to an engine: attach and follow, or ask one thing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+import aiohttp
+import msgspec
+
+from core.contract.state.study_state import State
+from core.contract.wire import console_api, local_socket
+from core.contract.wire.engine_health import SILENT_S, silent, words
+from core.contract.wire.process_identity import is_stopped
+from core.contract.wire.socket_connector import OwnConnector
+from core.errors import EngineError, RefusedError
+
+T = TypeVar("T")
+LARGEST_MESSAGE_BYTES = 512 << 20
+LOOK_S = 1.0  # between two looks whether an engine that has not answered yet is there at all
+TICK_S = 0.5  # between two pings of a console
+SOON_TICKS = 4  # without a word: a console says so
+
+
+class Connection:
+    """An attached console: ``messages()`` yields what the engine sends, ``ask`` waits for its reply.
+
+    The engine answers a ping whatever it is doing: ``silence`` is told the word on one that has not, and an
+    empty one when it goes on.
+    """
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        socket: aiohttp.ClientWebSocketResponse,
+        connector: OwnConnector,
+        silence: Callable[[str], None],
+    ) -> None:
+        self._session = session
+        self._socket = socket
+        self._address, self._pid = connector.address, connector.pid
+        self._silence, self._said = silence, ""
+        self._waiting: dict[int, asyncio.Future[console_api.Reply]] = {}
+        self._last_id = 0
+        self._ticks = 0  # since the engine was heard: a loop of ours that stood still counts as one
+        self._pinging = asyncio.ensure_future(self._ping())
+
+    async def _ping(self) -> None:
+        with contextlib.suppress(ConnectionError, aiohttp.ClientError, RuntimeError):
+            while True:
+                if self._ticks < SOON_TICKS:  # later ones would only fill the line
+                    await self._socket.ping()
+                await asyncio.sleep(TICK_S)
+                self._ticks += 1
+                if self._ticks > SOON_TICKS and not self._said:
+                    self._say(words(self._pid, self._ticks * TICK_S))
+
+    def _heard(self) -> None:
+        self._ticks = 0
+        self._say("")
+
+    def _say(self, text: str) -> None:
+        if text != self._said:
+            self._said = text
+            self._silence(text)
+
+    async def messages(
+        self,
+    ) -> AsyncIterator[console_api.Welcome | console_api.Snapshot | console_api.Changed]:
+        """Welcome, Snapshot, then changes; ends when the engine goes away.
+
+        Replies are handed to their askers. Raises EngineError for another protocol.
+        """
+        try:
+            async for raw in self._socket:
+                self._heard()
+                if raw.type is aiohttp.WSMsgType.PING:
+                    await self._socket.pong(raw.data)
+                if raw.type is not aiohttp.WSMsgType.BINARY:
+                    continue
+                message = console_api.read_to_console(raw.data)
+                if isinstance(message, console_api.Reply):
+                    future = self._waiting.pop(message.id, None)
+                    if future and not future.done():
+                        future.set_result(message)
+                    continue
+                if isinstance(message, console_api.Welcome) and message.protocol != console_api.PROTOCOL:
+                    raise EngineError.of(
+                        f"the engine speaks protocol {message.protocol}, this console {console_api.PROTOCOL}",
+                        f"engine {message.pid}",
+                        "let its studies finish, then `trimtab engine stop` and start again",
+                    )
+                yield message
+        finally:
+            for future in self._waiting.values():
+                if not future.done():
+                    future.set_exception(EngineError.of("the engine went away before it answered"))
+            self._waiting.clear()
+
+    async def ask(self, request: console_api.AnyRequest) -> console_api.Answer | None:
+        """Send ``request`` and wait until the engine has done it. Needs ``messages`` being read. Returns its
+        answer where the request asks for one.
+
+        Raises RefusedError with the engine's reason, EngineError when the engine does not answer at all: one
+        that is at work on the request is waited for.
+        """
+        self._last_id += 1
+        number = self._last_id
+        raw = console_api.encode_request(console_api.Ask(number, request))
+        future: asyncio.Future[console_api.Reply] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = future
+        try:
+            await self._socket.send_bytes(raw)
+            while not future.done():
+                await asyncio.wait([future], timeout=TICK_S)
+                if not future.done() and self._ticks * TICK_S > SILENT_S:
+                    raise silent(self._address, self._pid, self._ticks * TICK_S)
+            reply = future.result()
+        except (ConnectionError, aiohttp.ClientError) as error:
+            raise EngineError.of(f"the engine did not answer: {error}", str(self._address)) from error
+        finally:
+            self._waiting.pop(number, None)
+        raise_refusal(reply)
+        return reply.answer
+
+    async def close(self) -> None:
+        """Detach; the engine and its studies go on."""
+        self._pinging.cancel()
+        with contextlib.suppress(Exception):
+            await self._socket.close()
+        await self._session.close()
+
+
+def raise_refusal(reply: console_api.Reply) -> None:
+    """Raise RefusedError for a refusal."""
+    if not reply.ok:
+        raise RefusedError.of(reply.what, reply.where, reply.fix)
+
+
+def _session(connector: OwnConnector) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=None))
+
+
+async def _patiently(
+    address: Path, connector: OwnConnector, work: Coroutine[Any, Any, T], last_s: float
+) -> T:
+    """What ``work`` gives, however long the engine is at it; EngineError when the engine answers nothing
+    else either, for ``last_s``."""
+    task = asyncio.ensure_future(work)
+    try:
+        while not task.done():
+            await asyncio.wait([task], timeout=LOOK_S)
+            if not task.done() and not await _answers(address, task, last_s - LOOK_S):
+                raise silent(address, connector.pid, last_s)
+        return task.result()
+    except (aiohttp.ClientError, OSError) as error:
+        raise local_socket.absent(address, str(error)) from error
+    finally:
+        task.cancel()
+
+
+async def _answers(address: Path, task: asyncio.Task[Any], within_s: float) -> bool:
+    """Does the engine say how it is, or end ``task``? At once no where its process is stopped."""
+    connector = OwnConnector(address)
+    async with _session(connector) as session:
+        asking = asyncio.ensure_future(session.get("http://engine/health"))
+        try:
+            deadline = asyncio.get_running_loop().time() + within_s
+            while not (asking.done() or task.done()) and asyncio.get_running_loop().time() < deadline:
+                if is_stopped(connector.pid):
+                    return False
+                await asyncio.wait([task, asking], timeout=0.1, return_when=asyncio.FIRST_COMPLETED)
+            if asking.done():
+                (await asking).close()
+            return asking.done() or task.done()
+        finally:
+            asking.cancel()
+
+
+async def attach(
+    address: Path, silence: Callable[[str], None] = lambda text: None, within_s: float = SILENT_S
+) -> Connection:
+    """Connect to the engine at ``address``. Raises EngineError when none answers ``within_s``."""
+    connector = OwnConnector(address)
+    session = _session(connector)
+    joining = session.ws_connect(
+        "http://engine/ws", params={"from": "console"}, max_msg_size=LARGEST_MESSAGE_BYTES, autoping=False
+    )
+    try:
+        socket = await _patiently(address, connector, joining, within_s)
+    except BaseException:
+        await session.close()
+        raise
+    return Connection(session, socket, connector, silence)
+
+
+async def fetch_state(address: Path) -> State:
+    """The state now. Raises AbsentError when there is no engine, EngineError when it does not answer."""
+    connector = OwnConnector(address)
+    async with _session(connector) as session:
+
+        async def fetch() -> bytes:
+            async with session.get("http://engine/state") as response:
+                return await response.read()
+
+        raw = await _patiently(address, connector, fetch(), SILENT_S)
+    return _decoded(address, raw, State)
+
+
+async def request(address: Path, what: console_api.AnyRequest) -> console_api.Answer | None:
+    """One request without attaching; returns its answer if any.
+
+    Raises RefusedError; AbsentError when there is no engine, EngineError when it does not answer.
+    """
+    body = console_api.encode_request(what, as_json=True)
+    connector = OwnConnector(address)
+    async with _session(connector) as session:
+
+        async def post() -> bytes:
+            async with session.post("http://engine/request", data=body) as response:
+                return await response.read()
+
+        raw = await _patiently(address, connector, post(), SILENT_S)
+    reply = _decoded(address, raw, console_api.Reply)
+    raise_refusal(reply)
+    return reply.answer
+
+
+def _decoded(address: Path, raw: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except msgspec.DecodeError as error:
+        what = f"the engine's answer cannot be read: {error}"
+        fix = "its version may be another: let its studies finish, then `trimtab engine stop` and start again"
+        raise EngineError.of(what, str(address), fix) from error

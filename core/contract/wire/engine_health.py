@@ -1,0 +1,62 @@
+"""Does the engine answer? Asked without aiohttp, whose import would delay the first paint."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from pathlib import Path
+
+from core.contract.wire import local_socket
+from core.contract.wire.process_identity import is_stopped
+from core.errors import EngineError
+
+SILENT_S = 5.0  # an engine that says nothing for so long is said not to answer; its loop turns far faster
+LARGEST_BYTES = 1 << 20
+
+
+class _UnixHTTP(http.client.HTTPConnection):
+    """HTTP over the engine's socket."""
+
+    def __init__(self, address: Path) -> None:
+        super().__init__("engine", timeout=SILENT_S)
+        self._address, self.pid = address, 0
+
+    def connect(self) -> None:
+        self.sock, self.pid = local_socket.connect_patiently(self._address)
+        self.sock.settimeout(1.0 if is_stopped(self.pid) else SILENT_S)
+
+
+def health(address: Path) -> dict | None:
+    """What the engine at ``address`` says of itself; None when there is none.
+
+    Raises EngineError for one that does not answer, or that is not this user's.
+    """
+    connection = _UnixHTTP(address)
+    try:
+        connection.request("GET", "/health")
+        found = json.loads(connection.getresponse().read(LARGEST_BYTES))
+        return found if isinstance(found, dict) else None
+    except local_socket.AbsentError:
+        return None
+    except TimeoutError as error:
+        raise silent(address, connection.pid, SILENT_S) from error
+    except (OSError, http.client.HTTPException, ValueError):
+        return None  # it left while it was asked
+    finally:
+        connection.close()
+
+
+def silent(address: Path, pid: int, silent_s: float) -> EngineError:
+    """The words for an engine that is there and says nothing."""
+    fix = "its studies are kept: `kill -KILL {pid}` ends it, and `trimtab` starts another that goes on"
+    if is_stopped(pid):
+        fix = f"`kill -CONT {pid}` lets it go on"
+    elif not pid:
+        fix = f"the end of {address.parent / 'engine.log'} may say why"
+    return EngineError.of(words(pid, silent_s), str(address), fix.format(pid=pid))
+
+
+def words(pid: int, silent_s: float) -> str:
+    """Such as "the engine (process 12) does not answer: it is stopped"."""
+    why = "it is stopped" if is_stopped(pid) else f"nothing came from it for {silent_s:.0f} s"
+    return f"the engine{f' (process {pid})' if pid else ''} does not answer: {why}"

@@ -1,0 +1,172 @@
+"""The engine's socket, reached so that no other user can stand in its place, however long its path is.
+
+A socket's path holds about 100 bytes. A home folder's may hold 4096: the socket is reached from the opened
+folder, ``/proc/self/fd/N/engine.sock``, which is short; and what was checked is then what is used. No other
+place is ever taken: a folder that all users share may hold what one of them has put there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import pwd
+import shlex
+import socket as sockets
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from core.contract.wire import socket_peer
+from core.errors import EngineError
+
+PATH_LIMIT_BYTES = 100  # sun_path holds 108 on Linux, 104 on macOS, with its NUL
+FULL_S, RETRY_S = 2.0, 0.05  # how long, and how often, a queue of connections that is full is tried again
+OWN_HOME = "set TRIMTAB_HOME to a folder of your own"
+
+
+class AbsentError(EngineError):
+    """There is no engine at the socket: none was ever there, or it has left it behind."""
+
+
+def user(uid: int) -> str:
+    """A user in words: the name where there is one."""
+    try:
+        return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
+    except KeyError:
+        return f"uid {uid}"
+
+
+def connect(address: Path) -> tuple[sockets.socket, int]:
+    """A connection to the engine at ``address``, not blocking, and the process that listens (0: not known).
+
+    Raises AbsentError where none listens; EngineError where folder, socket or listener are not this user's
+    own, before a word is sent; BlockingIOError while the engine takes no more connections.
+    """
+    with _folder(address) as folder:
+        _refuse_other_socket(folder, address)
+        line = sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM)
+        try:
+            line.setblocking(False)
+            line.connect(_short(folder, address))
+            uid, pid = socket_peer.peer(line)
+            if not socket_peer.is_ours(uid):
+                raise _strange(f"a process of another user, {user(uid or 0)}, answers there", address)
+        except BlockingIOError:
+            line.close()
+            raise
+        except OSError as error:
+            line.close()
+            if error.errno in (errno.ECONNREFUSED, errno.ENOENT):
+                raise absent(address, error.strerror or "") from error
+            raise EngineError.of(
+                f"the engine's socket cannot be used: {error.strerror}", str(address), OWN_HOME
+            ) from error
+        except BaseException:
+            line.close()
+            raise
+    return line, pid
+
+
+def connect_patiently(address: Path) -> tuple[sockets.socket, int]:
+    """As ``connect``; blocks while the queue of connections is full. Raises EngineError when it stays so."""
+    deadline = time.monotonic() + FULL_S
+    while True:
+        try:
+            return connect(address)
+        except BlockingIOError as error:
+            if time.monotonic() > deadline:
+                raise crowded(address) from error
+        time.sleep(RETRY_S)
+
+
+def listening(address: Path) -> sockets.socket:
+    """A socket bound at ``address``, for its owner alone; one that was left there is removed (the caller
+    holds the engine's lock). Raises EngineError where that cannot be."""
+    with _folder(address) as folder:
+        line = sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM)
+        before = os.umask(0o177)
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(address.name, dir_fd=folder)
+            line.bind(_short(folder, address))
+        except OSError as error:
+            line.close()
+            what = f"the engine's socket cannot be made: {error.strerror}"
+            raise EngineError.of(what, str(address), OWN_HOME) from error
+        finally:
+            os.umask(before)
+    return line
+
+
+def absent(address: Path, why: str) -> AbsentError:
+    """The words where no engine is."""
+    return AbsentError.of(f"no engine answers: {why}", str(address), "start it with `trimtab run SPEC`")
+
+
+def crowded(address: Path) -> EngineError:
+    """The words where the queue of connections stays full."""
+    what = f"the engine has taken no new connection for {FULL_S:.0f} s"
+    return EngineError.of(what, str(address), "`trimtab logs` and its log say what it does; try again")
+
+
+# -- what is checked -------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _folder(address: Path) -> Iterator[int]:
+    """The socket's folder, opened and checked: this user's, and nobody else may put anything into it."""
+    try:
+        handle = os.open(address.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise absent(address, "there is no home folder yet") from error
+    except OSError as error:
+        what = f"the home folder cannot be used: {_unopened(error)}"
+        raise EngineError.of(what, str(address.parent), OWN_HOME) from error
+    try:
+        found = os.fstat(handle)
+        if found.st_uid != os.getuid():
+            what = f"the home folder belongs to another user, {user(found.st_uid)}"
+            raise EngineError.of(what, str(address.parent), OWN_HOME)
+        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            what = f"other users may write into the home folder (mode {stat.S_IMODE(found.st_mode):04o})"
+            fix = f"look whether all in it is yours, then chmod 700 {shlex.quote(str(address.parent))}"
+            raise EngineError.of(what, str(address.parent), fix)
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _unopened(error: OSError) -> str:
+    if error.errno == errno.ENOTDIR:
+        return "it is a file or a link, not a folder"
+    return "it is a link" if error.errno == errno.ELOOP else error.strerror or str(error)
+
+
+def _refuse_other_socket(folder: int, address: Path) -> None:
+    try:
+        found = os.stat(address.name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError as error:
+        raise absent(address, "there is no socket") from error
+    if not stat.S_ISSOCK(found.st_mode):
+        raise _strange("what is in the place of the engine's socket is none", address)
+    if not socket_peer.is_ours(found.st_uid):
+        raise _strange(f"the engine's socket belongs to another user, {user(found.st_uid)}", address)
+
+
+def _strange(what: str, address: Path) -> EngineError:
+    return EngineError.of(what, str(address), f"remove it, or {OWN_HOME}; nothing was sent")
+
+
+def _short(folder: int, address: Path) -> str:
+    near = f"/proc/self/fd/{folder}"
+    if Path(near).exists():
+        return f"{near}/{address.name}"
+    if len(os.fsencode(address)) <= PATH_LIMIT_BYTES:
+        return str(address)
+    raise EngineError.of(
+        "the home folder's path is too long for a socket on this system",
+        str(address.parent),
+        f"set TRIMTAB_HOME to a path of at most {PATH_LIMIT_BYTES - len('/engine.sock')} bytes",
+    )

@@ -1,0 +1,78 @@
+"""The variables that a study takes from the shell it is started in: an engine that runs already has its own,
+of another day. Values that are secrets are kept in memory alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from core import paths
+from core.contract.text.sanitize import plain
+from core.contract.text.secret_redaction import Redactor
+
+PLACES = (
+    "HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_DATASETS_CACHE", "HF_TOKEN_PATH",
+    "XDG_CACHE_HOME", "TRIMTAB_CACHE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
+)  # fmt: skip
+PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+SECRET = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+DEVICES = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")  # of this start: the next job may have other cards
+NAMES = (
+    "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE", "HF_ENDPOINT", *PLACES, *PROXIES,
+    *(one.upper() for one in PROXIES), *DEVICES, *SECRET, "PYTORCH_CUDA_ALLOC_CONF", "OMP_NUM_THREADS",
+)  # fmt: skip
+HIDES = ("NoDevFiles", "none", "void")  # of CUDA_VISIBLE_DEVICES, as Slurm and container runtimes write it
+
+
+def hides(visible: str | None) -> bool:
+    """Does CUDA_VISIBLE_DEVICES say that no GPU shall be used?"""
+    if visible is None:
+        return False
+    first = visible.split(",")[0].strip()
+    return not first or first in HIDES or number(first) < 0
+
+
+def number(name: str) -> int:
+    """That of a card in CUDA_VISIBLE_DEVICES; 0 for any other name."""
+    return int(name) if name.removeprefix("-").isdecimal() else 0
+
+
+def here(environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Those of ``NAMES`` that are set in this process. Paths become absolute: the engine runs elsewhere."""
+    found = os.environ if environment is None else environment
+    return {
+        name: str(paths.expanded(value).absolute()) if name in PLACES and value else value
+        for name, value in found.items()
+        if name in NAMES
+    }
+
+
+def merged(own: Mapping[str, str], given: Mapping[str, str] | None) -> dict[str, str]:
+    """The engine's ``own`` environment with what was ``given`` for a study; what is not given is not set.
+    None: nothing was said, and the engine's own holds."""
+    if given is None:
+        return dict(own)
+    rest = {name: value for name, value in own.items() if name not in NAMES}
+    return rest | {name: value for name, value in given.items() if name in NAMES}
+
+
+def is_secret(name: str, value: str) -> bool:
+    """May the value not be written anywhere? A proxy's address may hold a password."""
+    return name in SECRET or Redactor({}).found(value)
+
+
+def differences(own: Mapping[str, str], given: Mapping[str, str]) -> list[str]:
+    """Where the study's environment is other than the engine's, for people; no secret is shown."""
+    engine = here(own)
+    return [
+        f"{name} {_said(name, given.get(name))} in the shell that started the study, and"
+        f" {_said(name, engine.get(name))} in the engine's own environment: the study takes the shell's"
+        for name in NAMES
+        if engine.get(name) != given.get(name)
+    ]
+
+
+def _said(name: str, value: str | None) -> str:
+    if value is None:
+        return "is not set"
+    return "is set" if is_secret(name, value) else f"is {plain(value, 120)!r}"

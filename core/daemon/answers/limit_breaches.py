@@ -1,0 +1,136 @@
+"""Judges what trials score: limits that are broken, and metrics that drift."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+from core.contract.board_score import Score
+from core.contract.events import event_types as e
+from core.contract.spec.metric_limits import Limit
+from core.contract.spec.metric_table import SLICE
+from core.contract.state import study_state as s
+from core.contract.wire import console_api
+from core.daemon.answers import metric_drift as drift
+from core.daemon.answers.metric_drift import Finding, History
+from core.daemon.background_tasks import Tasks
+from core.daemon.supervisor import Supervisor
+from core.errors import TrimtabError
+from core.evaluate.statistics.drift_test import WINDOW
+
+log = logging.getLogger("trimtab.breaches")
+
+
+def limits_of(study: s.Study) -> list[Limit]:
+    """evaluate.limits of the study."""
+    return [Limit.parse(text) for text in study.spec.get("evaluate", {}).get("limits", ())]
+
+
+def judge(
+    study: s.Study, event: e.TrialScored, known: frozenset[str], history: History | None = None
+) -> tuple[list[Finding], frozenset[str]]:
+    """What is newly wrong, and all that is: a limit that is neither kept nor broken for sure stays as it
+    was, and a slice is said once for ever."""
+    broken = _broken(limits_of(study), event.scores, known)
+    drifting = {found.key: found for found in drift.found(study, event, history or {})}
+    kept = {one for one in known if _stays(one, event)}
+    now = frozenset({*broken, *drifting, *kept})
+    found = [*(_of_limit(limit, event) for key, limit in broken.items() if key not in known)]
+    return found + [one for key, one in drifting.items() if key not in known], now
+
+
+def _stays(key: str, event: e.TrialScored) -> bool:
+    """Is a metric's drift not over: a slice's, or one's that was not scored this time?"""
+    name = drift.metric_of(key)
+    drifts = key in (name, f"{name}{drift.OWN}")
+    return drifts and (name.startswith(SLICE) or name not in event.scores)
+
+
+def broken_before(study: s.Study, trial: s.Trial) -> frozenset[str]:
+    """The limits that a trial breaks by what it scored last, and the drifts that were said: for an engine
+    that takes up its study."""
+    broken = _broken(limits_of(study), trial.scores, frozenset())
+    return frozenset(broken) | drift.said(trial.number, study.lines)
+
+
+def breaks_a_limit(study: s.Study, trial: s.Trial) -> str:
+    """Why what the trial scored last prunes it, by evaluate.on_breach; empty when it does not."""
+    if study.spec.get("evaluate", {}).get("on_breach", "warn") != "prune":
+        return ""
+    broken = next(iter(_broken(limits_of(study), trial.scores, frozenset()).values()), None)
+    if broken is None:
+        return ""
+    return f"{broken.metric} is {trial.scores[broken.metric]}: over the limit {broken}"
+
+
+def _broken(limits: list[Limit], scores: dict[str, Score], known: frozenset[str]) -> dict[str, Limit]:
+    found = {}
+    for limit in limits:
+        score = scores.get(limit.metric)
+        verdict = limit.breached(score) if score is not None else "unsure"
+        if verdict == "breached" or (verdict == "unsure" and str(limit) in known):
+            found[str(limit)] = limit
+    return found
+
+
+def _of_limit(limit: Limit, event: e.TrialScored) -> Finding:
+    text = f"{limit.metric} is {event.scores[limit.metric]} at step {event.step}: over the limit {limit}"
+    return Finding(str(limit), text, limit)
+
+
+class Breaches:
+    """Says each finding once, until it is over; does what evaluate.on_breach asks for a broken limit."""
+
+    def __init__(
+        self, supervisor: Supervisor, ask: Callable[[console_api.AnyRequest], Awaitable[object]]
+    ) -> None:
+        self._supervisor, self._ask = supervisor, ask
+        self._known: dict[tuple[str, int], frozenset[str]] = {}
+        self._history: dict[tuple[str, int], History] = {}
+        self._tasks = Tasks("a limit's consequence")
+        supervisor.watchers.append(self._watch)
+
+    def take_up(self, study: s.Study) -> None:
+        """What is broken already was said by the engine before."""
+        for trial in study.trials.values():
+            self._known[study.name, trial.number] = broken_before(study, trial)
+            self._history[study.name, trial.number] = {name: [one] for name, one in trial.scores.items()}
+
+    def _watch(self, event: e.Event, state: s.State) -> None:
+        if isinstance(event, e.StudyCreated):  # nothing of one before it
+            self._known = {key: one for key, one in self._known.items() if key[0] != event.study}
+            self._history = {key: one for key, one in self._history.items() if key[0] != event.study}
+        if not isinstance(event, e.TrialScored):
+            return
+        study, key = state.studies[event.study], (event.study, event.trial)
+        history = self._history.setdefault(key, {})
+        for name, score in event.scores.items():
+            history[name] = [*history.get(name, ())[-WINDOW:], score]
+        found, self._known[key] = judge(study, event, self._known.get(key, frozenset()), history)
+        for one in found:
+            text = f"trial {event.trial}: {one.text}"
+            note = e.StudyNoted(at=time.time(), study=study.name, text=text, level="warning")
+            self._supervisor.put(note)
+        broken = next((one for one in found if one.limit is not None), None)
+        if broken is not None:
+            self._act(study, event.trial, broken)
+
+    def _act(self, study: s.Study, trial: int, found: Finding) -> None:
+        by, name = f"the limit {found.limit}", study.name
+        if study.trials[trial].state == s.COMPLETE:
+            return  # the runner prunes it, before the sampler is told
+        match study.spec.get("evaluate", {}).get("on_breach", "warn"):
+            case "pause":
+                self._do(console_api.PauseTrial(name, trial, by=by))
+            case "prune":
+                self._do(console_api.PruneTrial(name, trial, by=by, why=found.text))
+
+    def _do(self, request: console_api.AnyRequest) -> None:
+        self._tasks.start(self._asked(request))
+
+    async def _asked(self, request: console_api.AnyRequest) -> None:
+        try:
+            await self._ask(request)
+        except TrimtabError as error:  # it has ended meanwhile
+            log.info("%s: %s", type(request).__name__, error)

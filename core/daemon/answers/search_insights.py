@@ -1,0 +1,64 @@
+"""Answers which knobs matter and how the search stands, from the study's storage."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from core.contract.spec.spec_file import parse
+from core.contract.state import study_state as s
+from core.contract.state import trial_ranking
+from core.contract.wire import console_api
+from core.errors import RefusedError
+
+KEPT = 64  # answers
+PATIENCE_S = 3.0  # for Optuna to be told what the journal knows
+Asked = console_api.AskImportance | console_api.AskSearch
+CaughtUp = Callable[[], Awaitable[None]]
+
+
+async def read(study: s.Study, asked: Asked) -> console_api.Answer:
+    """The answer, computed by a process of its own. Raises TrimtabError when there is no storage to read."""
+    from core.search.process import storage_query
+
+    spec, folder = parse(study.spec, study.folder), Path(study.folder)
+    if isinstance(asked, console_api.AskSearch):
+        return await storage_query.state(spec, folder)
+    count = len(study.objectives)
+    if not 0 <= asked.objective < count:
+        where, fix = f"study {study.name}", f"take one of 0 to {count - 1}"
+        raise RefusedError.of(f"there is no objective {asked.objective}", where, fix)
+    return await storage_query.importance(spec, folder, asked.method, asked.objective)
+
+
+class Insights:
+    """One question at a time, and each only once while nothing has changed: several consoles may ask."""
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Lock()
+        self._known: dict[Asked, tuple[tuple[float, int], console_api.Answer]] = {}
+
+    async def answer(self, study: s.Study, asked: Asked, caught_up: CaughtUp | None) -> console_api.Answer:
+        """``caught_up`` waits until Optuna knows what the study's runner knows; None without a runner."""
+        moment = (study.created_at, _moment(study, asked))
+        async with self._turn:
+            before = self._known.get(asked)
+            if before is not None and before[0] == moment:
+                return before[1]
+            if caught_up is not None:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(caught_up(), PATIENCE_S)
+            found = await read(study, asked)
+            while len(self._known) >= KEPT:
+                del self._known[next(iter(self._known))]
+            self._known[asked] = (moment, found)
+            return found
+
+
+def _moment(study: s.Study, asked: Asked) -> int:
+    """What the answer depends on: the trials that ended; for the rungs and the sampler, every evaluation."""
+    if isinstance(asked, console_api.AskImportance):
+        return trial_ranking.ended(study)
+    return hash(tuple((one.state, one.latest.get(study.objectives[0][0])) for one in study.trials.values()))

@@ -1,0 +1,81 @@
+"""The attached consoles. Each has its own queue and pace: a slow one is given a fresh snapshot later
+and slows nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from typing import cast
+
+from core.contract.events.event_types import LIVE, AnyEvent, Event, TrialEvaluated, TrialReported
+from core.contract.state.study_state import State
+from core.contract.wire import console_api
+
+LARGEST_QUEUE = 4000  # events; beyond it a snapshot is cheaper
+PACE_S = 0.05  # readings are sent at most this often
+READINGS = (TrialReported, TrialEvaluated, *LIVE)
+
+Send = Callable[[bytes], Awaitable[None]]
+
+
+class Console:
+    """One attached console and what it has not been sent yet."""
+
+    def __init__(self, send: Send) -> None:
+        self.send = send
+        self.waiting: list[Event] = []
+        self.behind = True  # needs a snapshot: at first, and when its queue ran over
+        self.wake = asyncio.Event()
+        self.urgent = asyncio.Event()
+
+
+class Hub:
+    """Sends every change to every console."""
+
+    def __init__(self) -> None:
+        self._consoles: set[Console] = set()
+        self._state = State()
+        self._number = 0
+
+    def __len__(self) -> int:
+        return len(self._consoles)
+
+    def changed(self, state: State, events: Sequence[Event]) -> None:
+        """``state`` is the picture after ``events``. Never waits."""
+        self._state = state
+        self._number += len(events)
+        urgent = any(not isinstance(event, READINGS) for event in events)
+        for console in self._consoles:
+            if not console.behind:
+                console.waiting.extend(events)
+                if len(console.waiting) > LARGEST_QUEUE:
+                    console.waiting.clear()
+                    console.behind = True
+            console.wake.set()
+            if urgent:
+                console.urgent.set()
+
+    async def serve(self, send: Send) -> None:
+        """Feed one console until its connection breaks or the task is cancelled."""
+        console = Console(send)
+        console.urgent.set()
+        console.wake.set()
+        self._consoles.add(console)
+        try:
+            while True:
+                await console.wake.wait()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(console.urgent.wait(), PACE_S)
+                console.wake.clear()
+                console.urgent.clear()
+                await send(console_api.encode(self._next(console)))
+        finally:
+            self._consoles.discard(console)
+
+    def _next(self, console: Console) -> console_api.Snapshot | console_api.Changed:
+        events, console.waiting = tuple(console.waiting), []
+        if console.behind:
+            console.behind = False
+            return console_api.Snapshot(self._number, self._state)
+        return console_api.Changed(self._number, cast(tuple[AnyEvent, ...], events))

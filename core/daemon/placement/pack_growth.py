@@ -1,0 +1,231 @@
+"""How many trials at once are worth it on a device, from what was measured. Pure.
+
+The rule, in plain words. Begin with 2, for a trial alone measures nothing about sharing, or with the number
+that proved worth it on this machine for this base before. Measure the present number, then try twice as many.
+When twice as many are not worth it, go back, and try one more.
+
+A larger number is worth it when each place more brings at least 5 % of what a place brought on average
+before, and when the difference lies beyond the spread of the windows measured (an interval by Student's t).
+``windows.py`` says which windows are compared: at least 3 of each number, next to each other in time. On a
+quiet machine these 3 decide. On a noisy one nothing is decided yet: the larger number stays and is measured
+on. It is given up when the difference is clearly too small, or when 60 windows, or those of two minutes,
+could not show it. Then places are not filled again until the smaller number is reached, which gives one more
+comparison; and the larger one is tried again after some time, each time after twice as long, or as soon as
+the windows spread half as much. All comparisons of two numbers count together. A number is not tried at all
+while the windows spread so much that they could not show the most it can gain. A smaller number takes the
+place of the present one when the present one is shown to be slower.
+
+Of two numbers between which nothing is shown, the smaller is kept. On a CPU with few cores a round takes
+longer the more trials are in it, so a larger pack that is no faster brings the first result, and the first
+prune, later: where 4 trials share what 2 could have, each takes twice as long.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from core.contract import value_bounds
+from core.daemon.placement.throughput_windows import BESIDE_S, FEW, MANY, Gain, Window, Windows
+
+BEGIN = 2
+MOST = 64
+GAIN = 0.05  # of the mean rate of the places before
+SHORTEST_S = 1e-6  # no round is shorter
+EXACT = math.log(1.1)  # the present number is known well enough for a trial of more: error of its mean, ±
+SETTLED = 24  # windows that are enough for that on any machine
+HOPELESS = 24  # windows after which a number that does not even look faster is given up
+REACH = 1.25  # of the spread: half the interval after all the windows that are waited for
+RETRY_S, RETRY_CLEAR_S = (
+    300.0,
+    1800.0,
+)  # until a number is tried again: nothing was shown, it was clearly no gain
+LONGEST_S = 86_400.0
+
+
+@dataclass(frozen=True)
+class Goal:
+    """How many at once, from the rates (tokens/s) of ``base`` and the numbers beside it; None: not known."""
+
+    number: int
+    base: int | None = None  # the last number that was worth it
+    base_rate: float = 0.0
+    before: int | None = None  # what it was compared with
+    before_rate: float = 0.0
+    refused: int | None = None  # a larger number that was given up
+    refused_rate: float = 0.0
+    clear: bool = True  # that it is no gain; else nothing could be shown
+    spread: float = 0.0  # of the windows, as a part of the rate
+
+
+@dataclass(frozen=True)
+class Start:
+    """What was learnt before: the number to begin with, and larger ones that were given up."""
+
+    number: int = BEGIN
+    refused: tuple[int, ...] = ()
+
+
+@dataclass
+class Refusal:
+    """A larger number that was given up, until when; ``rate`` of it, ``spread`` of the windows then."""
+
+    until: float
+    times: int
+    rate: float
+    clear: bool
+    spread: float
+
+
+class Growth:
+    """Takes measured windows, says the goal."""
+
+    def __init__(self, start: Start | None = None) -> None:
+        start = start or Start()
+        self._windows = Windows()
+        self._base = min(MOST, max(1, start.number))
+        self._before: tuple[int, float] | None = None  # what the base was compared with, log of the gain
+        self._refusals: dict[tuple[int, int], Refusal] = {}  # by base and larger number
+        self._learnt = start.refused
+        self._latest: tuple[int, int] | None = None  # the last of the refusals
+        self._trying: int | None = None
+        self._tried, self._since = 0, 0.0  # windows of it, and when the first came
+        self._now = -math.inf
+        self.goal = Goal(self._base)
+
+    @property
+    def refused(self) -> Mapping[int, float]:
+        """The larger numbers that were given up for the present one, and their tokens/s; 0: not known."""
+        return {large: one.rate for (base, large), one in self._refusals.items() if base == self._base}
+
+    def add(self, trials: int, tokens: int, round_s: float, at: float = 0.0) -> None:
+        """A window of rounds of ``tokens`` in ``round_s`` seconds with ``trials`` at once, measured until
+        ``at``; nonsense is passed over."""
+        if not (
+            trials >= 1
+            and tokens >= 1
+            and SHORTEST_S <= round_s <= value_bounds.LONGEST_S
+            and math.isfinite(at)
+        ):
+            return
+        if not self._windows.now:
+            self._now = at
+            self._remember()
+        self._now = max(at, self._now)
+        self._windows.add(Window(self._now, trials, tokens, round_s))
+        if trials == self._trying:
+            self._since = self._since if self._tried else self._now
+            self._tried += 1
+        if trials > self._base and self._trying is None and self._windows.level(self._base) is None:
+            self._base = min(MOST, trials)  # an engine that came back keeps what runs
+        self._fall()
+        while self._rise():
+            pass
+        self.goal = self._goal()
+
+    def _remember(self) -> None:
+        for large in self._learnt:
+            if large > self._base:
+                self._refusals[self._base, large] = Refusal(self._now + RETRY_S, 1, 0.0, False, 0.0)
+
+    # -- deciding ---------------------------------------------------------------------------------
+
+    def _fall(self) -> None:
+        """Go to a smaller number when the present one is shown to be slower, or never paid and is no gain."""
+        for small in sorted(one for one in self._windows.measured if one < self._base):
+            found = self._windows.gain(small, self._base)
+            least = 0.0 if self._before is not None else needed(small, self._base)
+            if found is not None and found.high < least:
+                large, self._base, self._before, self._trying = self._base, small, None, None
+                self._refuse(large, found, clear=True)
+                return
+
+    def _rise(self) -> bool:
+        """Try a larger number, or judge the one that is tried; True when another may be next at once."""
+        if self._trying is None:
+            self._trying, self._tried = self._next() if self._is_known() else None, 0
+            return False
+        large, found = self._trying, self._windows.gain(self._base, self._trying)
+        if (
+            found is not None
+            and found.low > 0
+            and found.mean >= needed(self._base, large)
+            and _says(found, self._base, large)
+        ):
+            self._before, self._base, self._trying = (self._base, found.mean), large, None
+            self._latest = None
+            return True
+        if found is not None and found.high < needed(self._base, large):
+            self._refuse(large, found, clear=True)
+        elif self._is_in_vain(found):
+            self._refuse(large, found, clear=False)
+        return False
+
+    def _is_in_vain(self, found: Gain | None) -> bool:
+        """Are there all the windows of what is tried that could show something?"""
+        late = self._tried >= FEW and self._now - self._since > BESIDE_S
+        return (
+            self._tried >= MANY or late or (found is not None and self._tried >= HOPELESS and found.mean <= 0)
+        )
+
+    def _is_known(self) -> bool:
+        """Is the present number measured well enough, just now?"""
+        level = self._windows.level(self._base)
+        if self._windows.now != self._base or level is None:
+            return False
+        return level.windows >= SETTLED or 2 * level.spread / math.sqrt(level.windows) <= EXACT
+
+    def _next(self) -> int | None:
+        """The larger number to try: twice as many, else one more; one given up when its time comes."""
+        double, more = min(MOST, 2 * self._base), min(MOST, self._base + 1)
+        numbers = [one for one in dict.fromkeys((double, more)) if one > self._base and self._can_show(one)]
+        fresh = [one for one in numbers if (self._base, one) not in self._refusals]
+        due = [one for one in numbers if one not in fresh and self._is_due(one)]
+        return next(iter([*fresh, *due]), None)
+
+    def _can_show(self, large: int) -> bool:
+        """Would the windows of ``large`` show the most that it can gain?"""
+        level = self._windows.level(self._base)
+        return level is not None and REACH * level.spread <= math.log(large / self._base)
+
+    def _is_due(self, large: int) -> bool:
+        one, level = self._refusals[self._base, large], self._windows.level(self._base)
+        calmer = level is not None and level.windows >= SETTLED and 2 * level.spread <= one.spread
+        return self._now >= one.until or (calmer and not one.clear)
+
+    def _refuse(self, large: int, found: Gain | None, clear: bool) -> None:
+        key = (self._base, large)
+        times = self._refusals[key].times + 1 if key in self._refusals else 1
+        wait = min(LONGEST_S, (RETRY_CLEAR_S if clear else RETRY_S) * 2 ** min(times - 1, 16))
+        level = self._windows.level(large)
+        rate = found.rate * math.exp(found.mean) if found is not None else level.rate if level else 0.0
+        spread = found.spread if found is not None else level.spread if level else 0.0
+        self._refusals[key] = Refusal(self._now + wait, times, rate, clear, spread)
+        self._latest, self._trying = key, None
+
+    # -- telling ----------------------------------------------------------------------------------
+
+    def _goal(self) -> Goal:
+        number, level = self._trying or self._base, self._windows.level(self._base)
+        if level is None:
+            return Goal(number)
+        large = self._latest[1] if self._latest is not None and self._latest[0] == self._base else None
+        refusal = self._refusals[self._base, large] if large is not None else None
+        found = self._windows.gain(self._base, large) if large is not None else None
+        rate = found.rate if found is not None else level.rate
+        before, gain = self._before or (None, 0.0)
+        return Goal(
+            number, self._base, rate, before, rate / math.exp(gain) if before else 0.0,
+            large, refusal.rate if refusal else 0.0, refusal.clear if refusal else True, level.spread,
+        )  # fmt: skip
+
+
+def _says(found: Gain, small: int, large: int) -> bool:
+    """Is the interval not wider than all that a larger number can gain?"""
+    return found.high - found.mean <= math.log(large / small)
+
+
+def needed(small: int, large: int) -> float:
+    """log of the gain that makes the larger number worth it."""
+    return math.log1p(GAIN * (large - small) / small)

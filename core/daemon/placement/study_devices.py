@@ -1,0 +1,36 @@
+"""The devices of a study, by its file, its environment and the machine."""
+
+from __future__ import annotations
+
+from core.contract.spec.study_spec import Spec
+from core.daemon.placement import device_choice
+from core.daemon.placement.device_choice import Slot
+from core.daemon.study_environments import visible
+from core.daemon.supervisor import Supervisor
+
+
+class Devices:
+    """Of the studies of one engine."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+
+    def of(self, spec: Spec, environment: dict[str, str]) -> list[Slot]:
+        """Raises TrimtabError for a card that is not there, and rather than fall to the CPU in silence."""
+        machine, shown = self._supervisor.state.machine, visible(environment)
+        found = device_choice.slots(spec.resources.devices, machine.devices, shown, machine.why_none)
+        known = self._supervisor.state.studies.get(spec.study.name)
+        if known is not None and spec.resources.devices != "cpu":
+            ran_on = [trial.device for trial in known.trials.values()]
+            device_choice.refuse_another_kind(found, ran_on, shown, machine.why_none)
+        return found
+
+    def note(self, spec: Spec, found: list[Slot], environment: dict[str, str]) -> str:
+        """What a person may not expect of them; empty where there is nothing."""
+        machine, wanted = self._supervisor.state.machine, spec.resources.devices
+        return device_choice.note(wanted, found, machine.devices, visible(environment), machine.why_none)
+
+    def first(self, environment: dict[str, str]) -> Slot:
+        """The device that a study with ``devices = "auto"`` would use first. Raises TrimtabError: none."""
+        machine = self._supervisor.state.machine
+        return device_choice.slots("auto", machine.devices, visible(environment), machine.why_none)[0]

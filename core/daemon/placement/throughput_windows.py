@@ -1,0 +1,291 @@
+"""Measured windows of training, and by how much one number of trials at once is faster than another. Pure.
+
+A window is some rounds with the same trials: tokens in a round, seconds of a round. Windows in a row with the
+same number of trials are a spell. Two numbers are compared only where a spell of one follows a spell of the
+other within minutes, on the windows next to the change: a machine whose load comes and goes has changed least
+there. Where a side itself shows a jump, the windows beyond the jump are left out. A trend that runs through
+both sides is taken off; how uncertain it is belongs to the interval.
+
+Trials differ in their batches, so the tokens in a round differ too. A line, round_s = a + b·tokens, is fitted
+to the windows compared, and each is moved along it to the same tokens per trial.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from core.evaluate.statistics.student_t import quantile
+
+# windows of the later number at which a comparison is made; nothing in between
+LOOKS = (3, 6, 12, 24, 60)
+LEAST, MANY = LOOKS[0], LOOKS[-1]
+NEAR_S = 300.0  # from a spell to the one it is compared with, and at most so long a gap within one
+BESIDE_S = 120.0  # from a change of the number to the windows that are compared
+FEW = 12  # windows of each side that are compared however long they take
+DRIFT = 0.004  # of log(tokens/s) in a second: what a machine's load may well do (a half in three minutes)
+SPELLS = 64  # kept, the newest
+TAIL = 0.002  # of Student's t beyond each end of an interval
+JUMP_TAIL = 0.0002  # the same for a jump within a side: all places of a jump are tried
+LEAST_SPREAD = 0.003  # of log(tokens/s): clocks are no better
+
+
+@dataclass(frozen=True)
+class Window:
+    """``at`` in seconds, of any clock that does not go back."""
+
+    at: float
+    trials: int
+    tokens: int
+    round_s: float
+
+
+@dataclass
+class Spell:
+    """Windows in a row with one number of trials: the first and the last ``MANY`` of them."""
+
+    trials: int
+    number: int
+    first: list[Window] = field(default_factory=list)
+    last: deque[Window] = field(default_factory=lambda: deque(maxlen=MANY))
+    count: int = 0
+
+    def add(self, window: Window) -> None:
+        """Take the next one in."""
+        if len(self.first) < MANY:
+            self.first.append(window)
+        self.last.append(window)
+        self.count += 1
+
+
+@dataclass(frozen=True)
+class Gain:
+    """log(rate of the larger number / rate of the smaller), with its interval, and what they are made of."""
+
+    mean: float
+    low: float
+    high: float
+    rate: float  # tokens/s of the smaller, as last compared
+    spread: float  # of log(tokens/s), from window to window
+
+
+@dataclass(frozen=True)
+class Level:
+    """Tokens/s of the newest windows of one number since the last jump."""
+
+    rate: float
+    spread: float
+    windows: int
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One comparison: the difference, its variance and degrees of freedom."""
+
+    gain: float
+    variance: float
+    freedom: int
+    rate: float
+    spread: float
+
+
+class Windows:
+    """All windows of one device."""
+
+    def __init__(self) -> None:
+        self._spells: deque[Spell] = deque(maxlen=SPELLS)
+        self._begun = 0  # spells
+        self._known: dict[
+            tuple[int, int, int], Pair
+        ] = {}  # by the numbers of two spells, and windows looked at
+        self._gains: dict[tuple[int, int], Gain | None] = {}  # by smaller and larger, at the last look
+        self._levels: dict[int, tuple[tuple[int, int], Level]] = {}  # by trials, as of a spell's windows
+
+    def add(self, window: Window) -> None:
+        """Take one in; they come in the order of time."""
+        now = self._spells[-1] if self._spells else None
+        if now is None or now.trials != window.trials or abs(window.at - now.last[-1].at) > NEAR_S:
+            self._begun += 1
+            now = Spell(window.trials, self._begun)
+            self._spells.append(now)
+            oldest = self._spells[0].number
+            self._known = {key: pair for key, pair in self._known.items() if key[0] >= oldest}
+        now.add(window)
+        if now.count == 1 or now.count in LOOKS:
+            self._gains = {}
+
+    @property
+    def now(self) -> int:
+        """The number of trials in the newest window; 0 before any."""
+        return self._spells[-1].trials if self._spells else 0
+
+    @property
+    def measured(self) -> set[int]:
+        """The numbers of which there are windows enough to compare."""
+        return {spell.trials for spell in self._spells if spell.count >= LEAST}
+
+    def level(self, trials: int) -> Level | None:
+        """How fast ``trials`` at once were lately; None before ``LEAST`` windows."""
+        for spell in reversed(self._spells):
+            if spell.trials == trials and spell.count >= LEAST:
+                key = (spell.number, spell.count)
+                if trials not in self._levels or self._levels[trials][0] != key:
+                    self._levels[trials] = key, _level(spell)
+                return self._levels[trials][1]
+        return None
+
+    def gain(self, small: int, large: int) -> Gain | None:
+        """By how much ``large`` at once are faster; None where the two never were close in time."""
+        if (small, large) not in self._gains:
+            self._gains[small, large] = self._compared(small, large)
+        return self._gains[small, large]
+
+    def _compared(self, small: int, large: int) -> Gain | None:
+        pairs = list(self._pairs(small, large))
+        if not pairs:
+            return None
+        mean, error = _together(pairs)
+        reach = error * quantile(TAIL, sum(pair.freedom for pair in pairs))
+        return Gain(mean, mean - reach, mean + reach, pairs[-1].rate, pairs[-1].spread)
+
+    def _pairs(self, small: int, large: int) -> Iterator[Pair]:
+        before: Spell | None = None
+        for spell in self._spells:
+            if spell.trials not in (small, large) or spell.count < LEAST:
+                continue
+            if (
+                before is not None
+                and before.trials != spell.trials
+                and spell.first[0].at - before.last[-1].at <= NEAR_S
+            ):
+                look = max(one for one in LOOKS if one <= spell.count)
+                key = (before.number, spell.number, look)
+                if key not in self._known:
+                    self._known[key] = _pair(before, spell, look)
+                yield self._known[key]
+            before = spell
+
+
+def calm(logs: Sequence[float]) -> list[float]:
+    """The values before the first jump: ``logs`` begins with the window nearest to what is compared."""
+    kept = list(logs)
+    while len(kept) > LEAST + 1:
+        height, at = _jump(kept)
+        if height < quantile(JUMP_TAIL, len(kept) - 2):
+            break
+        kept = kept[:at]
+    return kept
+
+
+def _jump(logs: Sequence[float]) -> tuple[float, int]:
+    """Student's t of those before a place against those from there on, where it is largest; and the place."""
+    count, total = len(logs), sum(logs)
+    squares = sum(value * value for value in logs)
+    found, left = (0.0, count), logs[0]
+    for at in range(2, count - 1):
+        left += logs[at - 1]
+        right = total - left
+        within = squares - left * left / at - right * right / (count - at)
+        spread = max(LEAST_SPREAD, math.sqrt(max(0.0, within) / (count - 2)))
+        apart = abs(left / at - right / (count - at))
+        found = max(found, (apart / (spread * math.sqrt(1 / at + 1 / (count - at))), at))
+    return found
+
+
+def _level(spell: Spell) -> Level:
+    logs = calm([math.log(one.tokens / one.round_s) for one in reversed(spell.last)])
+    return Level(math.exp(statistics.fmean(logs)), _spread(logs), len(logs))
+
+
+def _pair(before: Spell, after: Spell, look: int) -> Pair:
+    change = after.first[0].at
+    sides = [_near(list(reversed(before.last)), change), _near(after.first[:look], change)]
+    rates = _log_rates(sides)
+    kept = [calm(side) for side in rates]
+    times = [[one.at - change for one in side[: len(logs)]] for side, logs in zip(sides, kept, strict=True)]
+    step, variance, spread = _step(kept, times)
+    small = kept[0] if before.trials < after.trials else kept[1]
+    gain = step if before.trials < after.trials else -step
+    freedom = max(1, len(kept[0]) + len(kept[1]) - 3)
+    return Pair(gain, variance, freedom, math.exp(statistics.fmean(small)), spread)
+
+
+def _near(side: Sequence[Window], change: float) -> list[Window]:
+    return [one for nth, one in enumerate(side) if nth < FEW or abs(one.at - change) <= BESIDE_S]
+
+
+def _log_rates(sides: Sequence[Sequence[Window]]) -> list[list[float]]:
+    """log of tokens/s, as if all trials had the same tokens."""
+    both = [one for side in sides for one in side]
+    each = sum(one.tokens for one in both) / sum(one.trials for one in both)
+    fixed_s, token_s = line([(one.tokens, one.round_s) for one in both])
+
+    def log_rate(one: Window) -> float:
+        moved = (fixed_s + token_s * one.trials * each) / (fixed_s + token_s * one.tokens)
+        return math.log(one.trials * each / (one.round_s * moved))
+
+    return [[log_rate(one) for one in side] for side in sides]
+
+
+def _step(logs: Sequence[Sequence[float]], times: Sequence[Sequence[float]]) -> tuple[float, float, float]:
+    """The step between two sides, its variance, and the spread about them. The trend of both is the slope by
+    least squares, drawn to zero as far as ``DRIFT`` is likelier than what the windows say."""
+    means = [statistics.fmean(side) for side in logs]
+    middles = [statistics.fmean(side) for side in times]
+    points = [
+        (at - middle, value - mean)
+        for side, ats, mean, middle in zip(logs, times, means, middles, strict=True)
+        for value, at in zip(side, ats, strict=True)
+    ]
+    along, across = sum(x * x for x, _ in points), sum(x * y for x, y in points)
+    freedom, counted = max(1, len(points) - 3), sum(1 / len(side) for side in logs)
+    spread = max(LEAST_SPREAD, math.sqrt(sum(y * y for _, y in points) / freedom))
+    for _ in range(2):  # the trend needs the spread, and the spread the trend
+        steady = along + (spread / DRIFT) ** 2
+        slope = across / steady
+        spread = max(LEAST_SPREAD, math.sqrt(sum((y - slope * x) ** 2 for x, y in points) / freedom))
+    apart = middles[1] - middles[0]
+    return means[1] - means[0] - slope * apart, spread**2 * (counted + apart**2 / steady), spread
+
+
+def _together(pairs: Sequence[Pair]) -> tuple[float, float]:
+    """Mean and standard error of several comparisons. Where they differ by more than their windows explain,
+    the load changed during some: that adds to the variance of each (DerSimonian and Laird 1986)."""
+    weights = [1 / pair.variance for pair in pairs]
+    mean = sum(w * pair.gain for w, pair in zip(weights, pairs, strict=True)) / sum(weights)
+    if len(pairs) > 1:
+        excess = sum(w * (pair.gain - mean) ** 2 for w, pair in zip(weights, pairs, strict=True))
+        scale = sum(weights) - sum(w * w for w in weights) / sum(weights)
+        between = max(0.0, (excess - len(pairs) + 1) / scale)
+        weights = [1 / (pair.variance + between) for pair in pairs]
+        mean = sum(w * pair.gain for w, pair in zip(weights, pairs, strict=True)) / sum(weights)
+    return mean, math.sqrt(1 / sum(weights))
+
+
+def _spread(logs: Sequence[float]) -> float:
+    """Of their standard deviation; statistics.stdev takes exact fractions, 20 times as long."""
+    if len(logs) < 2:
+        return LEAST_SPREAD
+    mean = statistics.fmean(logs)
+    return max(LEAST_SPREAD, math.sqrt(sum((one - mean) ** 2 for one in logs) / (len(logs) - 1)))
+
+
+def line(rounds: Sequence[tuple[int, float]]) -> tuple[float, float]:
+    """The a and b of round_s = a + b·tokens by least squares, none below zero. One number of tokens alone
+    says nothing of a: the line then goes through zero."""
+    count = max(1, len(rounds))
+    mean_tokens = sum(tokens for tokens, _ in rounds) / count
+    mean_s = sum(seconds for _, seconds in rounds) / count
+    spread = sum((tokens - mean_tokens) ** 2 for tokens, _ in rounds)
+    if not spread:
+        return 0.0, 1.0
+    slope = sum((tokens - mean_tokens) * (seconds - mean_s) for tokens, seconds in rounds) / spread
+    if slope < 0:
+        return mean_s, 0.0
+    fixed = mean_s - slope * mean_tokens
+    if fixed < 0:
+        return 0.0, sum(t * seconds for t, seconds in rounds) / sum(t * t for t, _ in rounds)
+    return fixed, slope

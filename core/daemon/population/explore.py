@@ -1,0 +1,67 @@
+"""Knobs of a clone, from those of its parent: times a factor, the next choice, or drawn anew. Pure."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from core.contract.spec.conditional_knobs import met, order, rest
+from core.contract.spec.search_space import Choice, Dimension, Space, last, nearest, point, step_of
+from core.contract.spec.study_spec import Population
+
+
+def perturbed(
+    space: Space, knobs: Mapping[str, Any], asked: Population, free: Collection[str], draw: random.Random
+) -> dict[str, tuple[Any, Any]]:
+    """(before, after) of each of the ``free`` knobs that becomes another; always within its dimension, and at
+    rest where what it hangs on has become another.
+
+    After Jaderberg et al. 2017, arXiv:1711.09846: each is multiplied by one of the factors, or drawn from the
+    space again with some probability.
+    """
+    then = dict(knobs)
+    for name in order(space):
+        if name not in free:
+            continue
+        if not met(space[name], then):
+            then[name] = rest(name, space[name])
+        elif not met(space[name], knobs) or draw.random() < asked.resample:
+            then[name] = drawn(space[name], draw)
+        else:
+            then[name] = _near(space[name], knobs.get(name), asked.factors, draw)
+    return {name: (knobs.get(name), after) for name, after in then.items() if after != knobs.get(name)}
+
+
+def drawn(dimension: Dimension, draw: random.Random) -> Any:
+    """A point of ``dimension``, all as likely on its scale."""
+    if isinstance(dimension, Choice):
+        return draw.choice(dimension.values)
+    if dimension.log:
+        low, high = math.log(dimension.low), math.log(dimension.high)
+        return nearest(dimension, math.exp(draw.uniform(low, high)))
+    if step_of(dimension):
+        return point(dimension, draw.randint(0, last(dimension)))
+    return nearest(dimension, draw.uniform(dimension.low, dimension.high))
+
+
+def _near(dimension: Dimension, now: Any, factors: Sequence[float], draw: random.Random) -> Any:
+    if isinstance(dimension, Choice):
+        return _neighbour(dimension.values, now, draw)
+    if isinstance(now, bool) or not isinstance(now, int | float):
+        return drawn(dimension, draw)
+    factor = draw.choice(factors)
+    after = nearest(dimension, now * factor)
+    if after != now or factor == 1 or not (step := step_of(dimension)):
+        return after
+    # rounded to where it was: small whole numbers would stand still for ever
+    return nearest(dimension, now + math.copysign(step, factor - 1))
+
+
+def _neighbour(values: Sequence[Any], now: Any, draw: random.Random) -> Any:
+    if now not in values:
+        return draw.choice(values)
+    at = values.index(now)
+    beside = [one for one in (at - 1, at + 1) if 0 <= one < len(values)]
+    return values[draw.choice(beside)] if beside else now

@@ -1,0 +1,199 @@
+"""Who of a population goes on: now and then the worst give their places to copies of the best. Pure.
+
+Population-based training after Jaderberg et al. 2017, arXiv:1711.09846 (truncation selection), without a
+barrier: nobody stands still. The trials are compared at one step, every ``Plan.every`` steps, when all have
+come to it; for those behind the others wait no longer than until one of them is at the next such step.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from core.contract.events.event_titles import changed
+from core.contract.spec import population_settings
+from core.contract.spec.search_space import Space
+from core.contract.spec.spec_file import parse
+from core.contract.spec.study_spec import Population, StopAfter
+from core.contract.state import study_state as s
+from core.daemon.population.explore import perturbed
+
+Judged = frozenset[tuple[int, int]]  # (trial, step)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study's population; a clone may have the ``free`` knobs otherwise than its parent."""
+
+    size: int
+    every: int  # steps
+    asked: Population
+    space: Space
+    free: tuple[str, ...]
+    metric: str
+    direction: str
+    seed: int
+    stop_after: StopAfter
+
+
+@dataclass(frozen=True)
+class Exploit:
+    """``loser`` gives its place to a clone of ``winner`` with other knobs: (before, after) of each."""
+
+    loser: int
+    winner: int
+    changes: dict[str, tuple[Any, Any]]
+    why: str
+    instead: str
+
+    def words(self, clone: int) -> str:
+        """The reason for the prune."""
+        told = f" with {changed(self.changes)}" if self.changes else ""
+        return f"population: {self.why}; {self.instead} goes on in its place as trial {clone}{told}"
+
+
+def plan_of(study: s.Study) -> Plan | None:
+    """What the study's file, as it is now, asks for; None for a study without a population."""
+    size = population_settings.size(study.spec)
+    if size is None:
+        return None
+    whole = parse(study.spec, study.folder)
+    asked, (goal, *_) = whole.study.population or Population(), whole.study.objectives
+    every, free = population_settings.every_steps(whole, asked), tuple(population_settings.perturbed(whole))
+    return Plan(
+        size, every, asked, whole.space, free, goal.metric, goal.direction, whole.study.seed,
+        whole.study.stop_after,
+    )  # fmt: skip
+
+
+def members(study: s.Study) -> list[s.Trial]:
+    """The population that was and is: the sampler's trials and its own clones, but for those that a person
+    wrote, edited or took back from a prune."""
+    return [
+        one for one in study.trials.values() if one.by in ("", population_settings.BY) and not _steered(one)
+    ]
+
+
+def _steered(trial: s.Trial) -> bool:
+    return bool(trial.editing) or len(trial.marks) > (trial.parent >= 0)  # a clone's first mark is its birth
+
+
+def begun(trial: s.Trial) -> int:
+    """The step that it began from: what its curve has before is its parent's."""
+    return trial.marks[0].step if trial.parent >= 0 and trial.marks else 0
+
+
+def reading(trial: s.Trial, metric: str, step: int) -> float | None:
+    """Its own reading at ``step``, or the newest before that where a long curve was thinned; None when it has
+    not come so far."""
+    curve = trial.series.get(metric)
+    if curve is None or not curve.steps or curve.steps[-1] < step:
+        return None
+    at = bisect_right(curve.steps, step) - 1
+    return curve.values[at] if at >= 0 and curve.steps[at] > begun(trial) else None
+
+
+def decisions(study: s.Study, plan: Plan, judged: Judged, leaving: Collection[int] = ()) -> list[Exploit]:
+    """Who gives place now, and to what. ``judged`` were compared at a step before, ``leaving`` are giving
+    place already."""
+    found: list[Exploit] = []
+    for step, reached in comparable(study, plan):
+        losers = [one for one in _worst(reached, plan, step) if (one.number, step) not in judged]
+        for loser in losers:
+            gone = {*leaving, *(one.loser for one in found)}
+            if _may_leave(study, loser, step) and loser.number not in gone:
+                found += _exploit(loser, reached, plan, step, gone)
+    return found
+
+
+def comparable(study: s.Study, plan: Plan) -> list[tuple[int, list[s.Trial]]]:
+    """The steps that are to be compared at now, the latest first, and the members that have come to each."""
+    all_of_it = members(study)
+    replaced = {one.place_of for one in all_of_it}
+    living = [one for one in all_of_it if _lives(one) and one.number not in replaced]
+    now = {_last_step(one, plan.metric) // plan.every * plan.every for one in living}
+    steps = sorted({step for one in now for step in (one, one - plan.every) if step > 0}, reverse=True)
+    reached = {step: _reached(all_of_it, plan.metric, step) for step in steps}
+    return [(step, reached[step]) for step in steps if _ready(study, plan, step, reached[step], living)]
+
+
+def _reached(members: Sequence[s.Trial], metric: str, step: int) -> list[s.Trial]:
+    """Who has come to ``step``; a clone that began before it stands for the one whose place it took."""
+    replaced = {one.place_of for one in members if begun(one) < step}
+    return [one for one in members if reading(one, metric, step) is not None and one.number not in replaced]
+
+
+def _ready(
+    study: s.Study, plan: Plan, step: int, reached: Sequence[s.Trial], living: Iterable[s.Trial]
+) -> bool:
+    if 2 * len(reached) < plan.size or not _share(reached, plan):
+        return False
+    here = {one.number for one in reached}
+    behind = any(one.number not in here and begun(one) < step for one in living)
+    to_come = sum(1 for one in study.trials.values() if not one.by) < plan.size
+    if not (behind or to_come):
+        return True
+    return any(_last_step(one, plan.metric) >= step + plan.every for one in reached)
+
+
+def _last_step(trial: s.Trial, metric: str) -> int:
+    """Of its own readings."""
+    curve = trial.series.get(metric)
+    last = curve.steps[-1] if curve is not None and curve.steps else 0
+    return last if last > begun(trial) else 0
+
+
+def _lives(trial: s.Trial) -> bool:
+    return trial.state not in s.ENDED and trial.asked != "prune"
+
+
+def _ranked(reached: Iterable[s.Trial], plan: Plan, step: int) -> list[tuple[float, s.Trial]]:
+    """The best first, by a number that is the smaller the better."""
+    sign = 1.0 if plan.direction == "minimize" else -1.0
+    costs = [(sign * (reading(one, plan.metric, step) or 0.0), one) for one in reached]
+    known = [(cost if math.isfinite(cost) else math.inf, one) for cost, one in costs]
+    return sorted(known, key=lambda pair: (pair[0], pair[1].number))
+
+
+def _share(reached: Sequence[s.Trial], plan: Plan) -> int:
+    """How many are the worst, and the best: the nearest whole number, so that of three still one is."""
+    return math.ceil(plan.asked.quantile * len(reached) - 0.5 - 1e-9)
+
+
+def _worst(reached: Sequence[s.Trial], plan: Plan, step: int) -> list[s.Trial]:
+    """The worst first."""
+    return [one for _, one in _ranked(reached, plan, step)][::-1][: _share(reached, plan)]
+
+
+def _may_leave(study: s.Study, trial: s.Trial, step: int) -> bool:
+    """Not one that stands still because somebody wants that, or is about to end anyway."""
+    replaced = any(one.place_of == trial.number for one in study.trials.values())
+    on = trial.state == s.RUNNING and not trial.asked
+    return on and max(step, trial.step) < trial.total_steps and not replaced
+
+
+def _exploit(
+    loser: s.Trial, reached: Sequence[s.Trial], plan: Plan, step: int, gone: Collection[int]
+) -> list[Exploit]:
+    """By a winner that still trains; none when there is no such."""
+    ranked = _ranked(reached, plan, step)
+    cost = {one.number: value for value, one in ranked}
+    best = [
+        one
+        for value, one in ranked[: _share(reached, plan)]
+        if one.state in (s.RUNNING, s.PAUSED) and one.asked != "prune" and one.step < one.total_steps
+        and one.number not in gone and value < cost[loser.number]
+    ]  # fmt: skip
+    if not best:
+        return []
+    draw = random.Random(f"{plan.seed}/{loser.number}/{step}")  # the same again after a restart
+    winner = draw.choice(best)
+    changes = perturbed(plan.space, winner.knobs, plan.asked, plan.free, draw)
+    values = [reading(one, plan.metric, step) for one in (loser, winner)]
+    worst = f"among the worst {_share(reached, plan)} of {len(reached)} at step {step}"
+    why = f"{plan.metric} {values[0]:.4g} is {worst}"
+    return [Exploit(loser.number, winner.number, changes, why, f"trial {winner.number} ({values[1]:.4g})")]

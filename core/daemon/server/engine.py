@@ -1,0 +1,149 @@
+"""The engine: everything put together, from the lock to the last word."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+
+from core import paths
+from core.contract.state.study_state import LIVE_STUDY
+from core.contract.wire import console_api
+from core.daemon.attached_consoles import Hub
+from core.daemon.background_tasks import kept_going
+from core.daemon.server.engine_lock import RENEW_S, EngineLock
+from core.daemon.server.machine_polling import Machine
+from core.daemon.server.socket_server import Server
+from core.daemon.server.tensorboard_feed import BoardFeed
+from core.daemon.server.worker_inbox import Telling
+from core.daemon.study.search_protocol import SearchFactory, real_search
+from core.daemon.study.studies import Studies
+from core.daemon.study.study_runner import WORKER_MODULE
+from core.daemon.supervisor import Supervisor
+from core.daemon.workers import spare_worker
+from core.errors import EngineError, RefusedError, TrimtabError
+
+log = logging.getLogger("trimtab.engine")
+
+SPARE_AFTER_S = 2.0  # `trimtab run` starts an engine and, at once, a study: the two come first
+IDLE_S = 600.0  # an engine without console and study leaves after this
+
+
+def version() -> str:
+    """trimtab's version, as installed; a checkout that was not installed says so."""
+    try:
+        return metadata.version("trimtab")
+    except metadata.PackageNotFoundError:
+        return "checkout"
+
+
+def _part(name: str, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
+    return asyncio.create_task(kept_going(name, work), name=name)
+
+
+class Engine:
+    """One per home folder. ``search`` and ``worker_module`` are the rooms it works with."""
+
+    def __init__(
+        self, home: Path, search: SearchFactory = real_search, worker_module: str = WORKER_MODULE
+    ) -> None:
+        self._home = home
+        self._hub = Hub()
+        self._supervisor = Supervisor(self._hub)
+        self._socket, self._worker_module = paths.socket_path(home), worker_module
+        self._studies = Studies(self._supervisor, self._socket, search, worker_module)
+        self._boards = BoardFeed(self._supervisor)
+        self._leave = asyncio.Event()
+        self._why = "the engine was stopped"
+
+    async def run(self) -> None:
+        """Serve until told to leave. Raises EngineError when another engine holds the home folder."""
+        lock = EngineLock(paths.lock_path(self._home))
+        self._studies.load()
+        self._hub.changed(self._supervisor.state, ())
+        machine = Machine(self._supervisor, self._hub)
+        telling = Telling(self._supervisor, self._studies)
+        server = Server(self._supervisor, self._hub, telling, self._handle, version())
+        tasks = [_part("the writer", self._supervisor.run)]
+        await kept_going("the first reading of the machine", machine.once, tries=1)
+        self._studies.resume()
+        await server.open(self._socket)
+        log.info("engine %s serves at %s", version(), self._socket)
+        tasks += [
+            _part("the reading of the machine", partial(machine.run, self._studies.crew)),
+            _part("the watch over the workers", self._studies.crew.watch),
+            _part("TensorBoard's feed", self._boards.run),
+            _part("the watch for idleness", self._watch_idle),
+            _part("the renewal of the lock", partial(_renewed, lock)),
+        ]
+        if self._worker_module == spare_worker.FOR:
+            tasks.append(_part("the spare worker", self._keep_spare))
+        self._listen_for_signals()
+        await self._leave.wait()
+        log.info("leaving: %s", self._why)
+        await self._studies.leave(self._why)
+        await self._supervisor.settled()
+        for task in tasks:
+            task.cancel()
+        await server.close()
+        self._studies.crew.spare.drop()
+        self._boards.close()
+        with contextlib.suppress(FileNotFoundError):
+            self._socket.unlink()
+        lock.release()
+
+    def _listen_for_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for one in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):  # USR1: Slurm's word before it ends a job
+            loop.add_signal_handler(one, self._leave.set)
+
+    async def _handle(self, request: console_api.AnyRequest) -> console_api.Answer | None:
+        if not isinstance(request, console_api.StopEngine):
+            return await self._studies.handle(request)
+        if self._studies.alive() and not request.force:
+            live = [one.name for one in self._supervisor.state.studies.values() if one.state in LIVE_STUDY]
+            raise RefusedError.of(
+                f"studies still run: {', '.join(live)}",
+                "engine",
+                "stop them first, or --force: they go on from their checkpoints with the next engine",
+            )
+        asyncio.get_running_loop().call_later(0.1, self._leave.set)  # after the reply is out
+        return None
+
+    async def _watch_idle(self) -> None:
+        since = time.monotonic()
+        while True:
+            await asyncio.sleep(5.0)
+            if len(self._hub) or self._studies.alive():
+                since = time.monotonic()
+            elif time.monotonic() - since > IDLE_S:
+                self._why = "nothing to do"
+                self._leave.set()
+                return
+
+    async def _keep_spare(self) -> None:
+        """While no study runs, keep a spare worker ready; runs until cancelled."""
+        while True:
+            await asyncio.sleep(SPARE_AFTER_S)
+            if not self._studies.alive():
+                with contextlib.suppress(TrimtabError):  # no device to use: a study will say why
+                    self._studies.keep_spare()
+
+
+async def _renewed(lock: EngineLock) -> None:
+    """Ends the process at once where another engine has the home by now: two must not write one journal. The
+    workers go over to the other."""
+    while True:
+        await asyncio.sleep(RENEW_S)
+        try:
+            lock.renew()
+        except EngineError as error:
+            log.critical("%s", error)
+            os._exit(error.exit_code)

@@ -1,0 +1,79 @@
+"""Start the engine on demand: detached, once, and only as long as nobody else does."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from core import paths
+from core.contract.text.sanitize import plain
+from core.contract.wire.engine_health import health
+from core.daemon.server.engine_lock import Turn, unwritable
+from core.errors import EngineError
+
+START_DEADLINE_S = 30.0
+POLL_S = 0.03
+LOG_TAIL_BYTES = 2000
+
+
+def ensure(home: Path | None = None) -> Path:
+    """The socket of a living engine, started here when there was none.
+
+    Raises EngineError: with the end of the engine's log when it does not come up; for an engine that does
+    not answer; for a home folder that is not this user's own, or cannot be written.
+    """
+    base = paths.private(home or paths.home(), EngineError)
+    socket = paths.socket_path(base)
+    if health(socket):
+        return socket
+    try:
+        _start_once(base, socket)
+    except OSError as error:
+        raise unwritable(base, error) from error
+    return socket
+
+
+def _start_once(base: Path, socket: Path) -> None:
+    turn = Turn(base / "engine.starting")
+    try:
+        turn.wait(START_DEADLINE_S)  # in vain: the starter is stuck; the engine's own lock decides
+        if not health(socket):
+            _start(base, socket)
+    finally:
+        turn.over()
+
+
+def _start(base: Path, socket: Path) -> None:
+    log = paths.engine_log(base)
+    where = log.stat().st_size if log.exists() else 0
+    environment = {**os.environ, "PYTHONPATH": str(paths.root()), "TRIMTAB_HOME": str(base)}
+    with open(log, "ab", opener=paths.no_link) as out:
+        engine = subprocess.Popen(
+            [sys.executable, "-P", "-m", "core.daemon"],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,  # the terminal may vanish
+            cwd=base,
+            env=environment,
+        )
+    deadline = time.monotonic() + START_DEADLINE_S
+    while time.monotonic() < deadline:
+        with contextlib.suppress(EngineError):  # on a busy machine its first answer takes long
+            if health(socket):
+                return
+        if engine.poll() is not None:
+            break
+        time.sleep(POLL_S)
+    ended = "ended at once" if engine.poll() is not None else f"did not answer in {START_DEADLINE_S:.0f} s"
+    raise EngineError.of(f"the engine {ended}: {_tail(log, where)}", str(log), "run `trimtab doctor`")
+
+
+def _tail(log: Path, where: int) -> str:
+    with log.open("rb") as file:
+        file.seek(max(where, log.stat().st_size - LOG_TAIL_BYTES))
+        return plain(file.read().decode(errors="replace").strip()[-600:], lines=True) or "its log is empty"

@@ -1,0 +1,207 @@
+"""One holder of a file at a time: by a lock of the kernel, which drops it even after kill -9, or by a lease
+where the file system has no locks (NFS without lockd, Lustre without -o flock)."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import socket as sockets
+import time
+from pathlib import Path
+
+from core import paths
+from core.contract.text.sanitize import plain
+from core.contract.wire.process_identity import born, lives
+from core.errors import EngineError
+
+RENEW_S = 10.0  # a lease is renewed so often
+LEASE_S = 60.0  # one of another machine that was not renewed for so long is over
+HELD = (BlockingIOError, PermissionError)  # of flock: somebody else has it
+
+
+class FileLock:
+    """``take`` it, ``release`` it. Raises OSError where the file cannot be made."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.lease: Lease | None = None  # where the kernel has no lock for this file
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+    def take(self) -> bool:
+        """Is it ours now?"""
+        lease = Lease(self.path.with_name(f"{self.path.name}.lease"))
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except HELD:
+            return False
+        except OSError:  # ENOLCK, ENOSYS, ENOTSUP, EINVAL: no locks here
+            if not lease.take():
+                return False
+            self.lease = lease
+        else:
+            if lease.is_live():  # of somebody whom the kernel refused a lock
+                fcntl.flock(self._file, fcntl.LOCK_UN)
+                return False
+        os.ftruncate(self._file, 0)
+        os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+        return True
+
+    def holder(self) -> str:
+        """The process that holds it, as it said itself."""
+        return plain(os.pread(self._file, 32, 0).decode(errors="replace").strip(), 32) or "unknown"
+
+    def release(self) -> None:
+        """Let another have it."""
+        if self.lease is not None:
+            self.lease.give_back()
+        os.close(self._file)
+
+
+class Lease:
+    """A file that only one can have made (O_EXCL): it says who, and its time that the holder goes on."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._said = ""
+
+    def take(self) -> bool:
+        """Is it ours now? One whose holder is gone is taken over. Raises OSError."""
+        self._end_stale()
+        host, pid = sockets.gethostname(), os.getpid()
+        said = json.dumps({"host": host, "pid": pid, "born": _born(pid), "key": secrets.token_hex(8)})
+        try:
+            with open(self._path, "x", encoding="utf-8", opener=paths.no_link) as file:
+                file.write(said)
+        except FileExistsError:
+            return False
+        self._said = said
+        return True
+
+    def is_live(self) -> bool:
+        """Does somebody hold it?"""
+        return self._read() is not None and not self._is_stale()
+
+    def renew(self) -> bool:
+        """Say that this process goes on; False when the lease was lost to another."""
+        if self._read() != self._said:
+            return False
+        with contextlib.suppress(OSError):
+            os.utime(self._path, follow_symlinks=False)
+        return True
+
+    def give_back(self) -> None:
+        """Let another have it."""
+        if self._read() == self._said:
+            self._path.unlink(missing_ok=True)
+
+    def _read(self) -> str | None:
+        try:
+            with open(self._path, encoding="utf-8", errors="replace", opener=paths.no_link) as file:
+                return file.read(4096)
+        except OSError:
+            return None
+
+    def _is_stale(self) -> bool:
+        """Is its holder gone? On this machine the process says so, else the time of the last renewal."""
+        try:
+            found = json.loads(self._read() or "")
+            if found["host"] == sockets.gethostname():
+                return not lives(int(found["pid"])) or _born(int(found["pid"])) != found["born"]
+        except (ValueError, KeyError, TypeError):
+            pass  # half written: its time tells
+        with contextlib.suppress(OSError):
+            return self._now() - self._path.stat(follow_symlinks=False).st_mtime > LEASE_S
+        return False
+
+    def _now(self) -> float:
+        """The time as the file system's own clock has it, which may be another machine's. Raises OSError."""
+        probe = self._path.with_name(f"{self._path.name}.{secrets.token_hex(4)}")
+        with open(probe, "x", opener=paths.no_link) as file:
+            file.write("now")
+        try:
+            return probe.stat().st_mtime
+        finally:
+            probe.unlink(missing_ok=True)
+
+    def _end_stale(self) -> None:
+        """Move a lease away whose holder is gone; one that another has renewed meanwhile comes back."""
+        before = self._read()
+        if before is None or not self._is_stale():
+            return
+        aside = self._path.with_name(f"{self._path.name}.{secrets.token_hex(4)}")
+        with contextlib.suppress(FileNotFoundError):
+            self._path.rename(aside)
+            if Lease(aside)._read() != before:
+                with contextlib.suppress(OSError):
+                    os.link(aside, self._path)
+            aside.unlink(missing_ok=True)
+
+
+class EngineLock:
+    """Held for the engine's life. The file stays; only its lock says that an engine lives."""
+
+    def __init__(self, path: Path) -> None:
+        """Take the lock. Raises EngineError when another engine holds it, or the home cannot be written."""
+        try:
+            self._lock = FileLock(path)
+            taken = self._lock.take()
+        except OSError as error:
+            raise unwritable(path.parent, error) from error
+        if not taken:
+            owner = self._lock.holder()
+            self._lock.release()
+            raise EngineError.of(
+                f"an engine lives already (process {owner})",
+                str(path),
+                "use it: `trimtab`; or `trimtab engine stop`; or set TRIMTAB_HOME for a second one",
+            )
+
+    def renew(self) -> None:
+        """Every RENEW_S. Raises EngineError when another engine took the home while this one stood still."""
+        lease = self._lock.lease
+        if lease is not None and not lease.renew():
+            what = f"another engine has taken the home: this one stood still for more than {LEASE_S:.0f} s"
+            raise EngineError.of(what, str(self._lock.path), "the studies go on with the other")
+
+    def release(self) -> None:
+        """Let another engine live."""
+        self._lock.release()
+
+
+class Turn:
+    """Whose turn it is to start the engine: two consoles at once start one."""
+
+    def __init__(self, path: Path) -> None:
+        self._lock = FileLock(path)
+
+    def wait(self, within_s: float, poll_s: float = 0.05) -> bool:
+        """Is it this process's turn, within that time?"""
+        deadline = time.monotonic() + within_s
+        while not self._lock.take():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(poll_s)
+        return True
+
+    def over(self) -> None:
+        """Let the next one look."""
+        self._lock.release()
+
+
+def unwritable(home: Path, error: OSError) -> EngineError:
+    """The words where nothing can be written into the home folder."""
+    return EngineError.of(
+        f"the engine cannot be started, because the home folder cannot be written: {error.strerror or error}",
+        str(error.filename or home),
+        "make it writable, make room there, or set TRIMTAB_HOME to another folder",
+    )
+
+
+def _born(pid: int) -> str:
+    try:
+        return born(pid)
+    except OSError:
+        return ""

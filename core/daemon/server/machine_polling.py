@@ -1,0 +1,48 @@
+"""Reads the machine at a calm pace: each second while somebody looks, seldom otherwise."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+from core.daemon.attached_consoles import Hub
+from core.daemon.supervisor import Supervisor
+from core.daemon.workers.worker_pool import Crew
+from core.watch.machine_reader import MachineReader
+
+log = logging.getLogger("trimtab.machine")
+
+WATCHED_S = 1.0
+UNWATCHED_S = 5.0
+
+
+class Machine:
+    """Puts a MachineRead on the supervisor again and again."""
+
+    def __init__(self, supervisor: Supervisor, hub: Hub, reader: MachineReader | None = None) -> None:
+        self._supervisor, self._hub = supervisor, hub
+        self._reader = reader or MachineReader()
+
+    async def once(self, crew: Crew | None = None) -> None:
+        """One reading, off the event loop: a driver may take its time."""
+        workers = (
+            [(one.name, one.pid, one.device, one.study) for one in crew.workers.values()] if crew else []
+        )
+        read = await asyncio.to_thread(self._reader.read, workers, time.time())
+        await self._supervisor.put(read)
+
+    async def run(self, crew: Crew) -> None:
+        """Read until cancelled."""
+        while True:
+            try:
+                await self.once(crew)
+            except Exception:
+                log.exception("the machine could not be read")
+            await self._pause()
+
+    async def _pause(self) -> None:
+        """Until the next reading is due; sooner when somebody attaches meanwhile."""
+        begun = time.monotonic()
+        while time.monotonic() - begun < (WATCHED_S if len(self._hub) else UNWATCHED_S):
+            await asyncio.sleep(WATCHED_S / 2)

@@ -1,0 +1,217 @@
+"""The engine's socket: HTTP for a look, a WebSocket for consoles, another for workers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+from aiohttp import WSMsgType, web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from core.contract import value_bounds
+from core.contract.text.sanitize import plain
+from core.contract.wire import console_api, local_socket, worker_api
+from core.contract.wire.socket_peer import is_welcome
+from core.daemon.attached_consoles import Hub
+from core.daemon.server.worker_inbox import Telling
+from core.daemon.supervisor import Supervisor
+from core.errors import TrimtabError
+
+log = logging.getLogger("trimtab.server")
+
+SELDOM_S = 60.0
+MOST_UNANSWERED = 512  # requests of one console
+LARGEST_REQUEST_BYTES = 8 << 20
+Handle = Callable[[console_api.AnyRequest], Awaitable[console_api.Answer | None]]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Seldom:
+    """A warning that anybody can cause must not fill the disk: one a minute, and how many it stands for."""
+
+    def __init__(self) -> None:
+        self._said_at, self._unsaid = -SELDOM_S, 0
+
+    def say(self, text: str, *more: object) -> None:
+        """Log it now, or count it."""
+        if time.monotonic() - self._said_at < SELDOM_S:
+            self._unsaid += 1
+            return
+        log.warning(f"{text} (and %d times before)", *more, self._unsaid)
+        self._said_at, self._unsaid = time.monotonic(), 0
+
+
+_strangers = Seldom()
+
+
+def _no_request(error: msgspec.DecodeError, where: str, fix: str) -> console_api.Reply:
+    """The refusal of what is no request, or has a value beyond its bounds."""
+    told = value_bounds.words(error)
+    if told != str(error):
+        return console_api.Reply(0, False, plain(told, 300), "request", "give a value within the bound")
+    return console_api.Reply(0, False, plain(f"not a request: {error}", 300), where, fix)
+
+
+@web.middleware
+async def only_the_owner(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse every other user, whatever the file modes say."""
+    transport = request.transport
+    if not is_welcome(transport.get_extra_info("socket") if transport else None):
+        _strangers.say("a connection of another user was refused")
+        raise web.HTTPForbidden(text="this engine belongs to another user\n")
+    return await handler(request)
+
+
+class Server:
+    """Serves on the Unix socket until closed."""
+
+    def __init__(
+        self, supervisor: Supervisor, hub: Hub, telling: Telling, handle: Handle, version: str
+    ) -> None:
+        self._supervisor, self._hub, self._telling = supervisor, hub, telling
+        self._handle, self._version = handle, version
+        self._nonsense = Seldom()
+        app = web.Application(middlewares=[only_the_owner], client_max_size=LARGEST_REQUEST_BYTES)
+        app.router.add_get("/health", self._health)
+        app.router.add_get("/state", self._state)
+        app.router.add_post("/request", self._post)
+        app.router.add_get("/ws", self._websocket)
+        logging.getLogger("aiohttp.server").addFilter(self._is_ours)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+
+    def _is_ours(self, record: logging.LogRecord) -> bool:
+        """A request that is no HTTP is answered with 400; that is no fault of the engine's."""
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, HttpProcessingError):
+            self._nonsense.say("a request is no HTTP: %s", plain(str(error), 100))
+            return False
+        return True
+
+    async def open(self, socket: Path) -> None:
+        """Listen at ``socket``; a stale one is removed first (the caller holds the engine's lock)."""
+        await self._runner.setup()
+        await web.SockSite(self._runner, local_socket.listening(socket)).start()
+
+    async def close(self) -> None:
+        """Hang up on everybody."""
+        await self._runner.cleanup()
+
+    # -- HTTP --------------------------------------------------------------------------------------
+
+    async def _health(self, request: web.Request) -> web.Response:
+        return web.json_response(
+            {
+                "pid": os.getpid(),
+                "version": self._version,
+                "protocol": console_api.PROTOCOL,
+                "trouble": self._supervisor.trouble,
+            }
+        )
+
+    async def _state(self, request: web.Request) -> web.Response:
+        body = msgspec.json.encode(self._supervisor.state)
+        return web.Response(body=body, content_type="application/json")
+
+    async def _post(self, request: web.Request) -> web.Response:
+        try:
+            wanted = console_api.read_request(await request.read())
+        except msgspec.DecodeError as error:
+            reply = _no_request(error, "POST /request", "see core/contract/wire/console_api.py")
+        else:
+            reply = await self._reply(0, wanted)
+        return web.Response(
+            body=console_api.encode_reply(reply, as_json=True), content_type="application/json"
+        )
+
+    async def _reply(self, number: int, wanted: console_api.AnyRequest) -> console_api.Reply:
+        try:
+            answer = await self._handle(wanted)
+        except TrimtabError as error:
+            first = error.problems[0]
+            what = first.what if len(error.problems) == 1 else str(error)
+            return console_api.Reply(number, False, what, first.where, first.fix)
+        except Exception as error:
+            log.exception("request %.2000r", wanted)
+            what = plain(f"the engine failed: {type(error).__name__}: {error}", 300)
+            return console_api.Reply(number, False, what, "engine", "its log holds the whole: `trimtab logs`")
+        return console_api.Reply(number, True, answer=answer)
+
+    # -- WebSockets --------------------------------------------------------------------------------
+
+    async def _websocket(self, request: web.Request) -> web.StreamResponse:
+        socket = web.WebSocketResponse(max_msg_size=LARGEST_REQUEST_BYTES, heartbeat=30.0)
+        await socket.prepare(request)
+        if request.query.get("from") == "worker":
+            await self._worker(socket)
+        else:
+            await self._console(socket)
+        return socket
+
+    async def _console(self, socket: web.WebSocketResponse) -> None:
+        await socket.send_bytes(
+            console_api.encode(console_api.Welcome(console_api.PROTOCOL, os.getpid(), self._version))
+        )
+        feed = asyncio.create_task(self._feed(socket))
+        asked: set[asyncio.Task[None]] = set()
+        try:
+            async for message in socket:
+                if len(asked) >= MOST_UNANSWERED:  # it asks and does not read the answers
+                    break
+                if message.type is WSMsgType.BINARY:
+                    task = asyncio.create_task(self._answer(socket, message.data))
+                    asked.add(task)
+                    task.add_done_callback(asked.discard)
+        finally:
+            feed.cancel()
+
+    async def _feed(self, socket: web.WebSocketResponse) -> None:
+        """What happens, until the line breaks. A console that cannot be fed is hung up on: it attaches again
+        and is given the whole picture."""
+        try:
+            await self._hub.serve(socket.send_bytes)
+        except (ConnectionError, RuntimeError) as error:
+            log.info("a console's line broke: %s", error)
+        except Exception:
+            log.exception("a console cannot be sent what happens")
+        with contextlib.suppress(ConnectionError, RuntimeError):
+            await socket.close()
+
+    async def _answer(self, socket: web.WebSocketResponse, raw: bytes) -> None:
+        try:
+            ask = console_api.read_from_console(raw)
+        except msgspec.DecodeError as error:
+            reply = _no_request(error, "console", "use the same version of trimtab")
+        else:
+            reply = await self._reply(ask.id, ask.request)
+        with contextlib.suppress(ConnectionError, RuntimeError):
+            await socket.send_bytes(console_api.encode_reply(reply))
+
+    async def _worker(self, socket: web.WebSocketResponse) -> None:
+        worker = None
+        try:
+            async for message in socket:
+                if message.type is not WSMsgType.BINARY:
+                    continue
+                said = console_api.read_from_worker(message.data)
+                if isinstance(said, worker_api.Hello):
+                    worker = self._telling.hello(said, socket.send_bytes)
+                    if worker is None:
+                        await socket.send_bytes(
+                            console_api.encode(worker_api.Shutdown("this engine does not know the worker"))
+                        )
+                        return
+                elif worker is not None:
+                    self._telling.said(worker, said)
+        except msgspec.DecodeError as error:
+            self._nonsense.say("a worker spoke nonsense: %s", value_bounds.words(error))
+            if worker is not None:  # said again and again, it would never be durable
+                self._telling.nonsense(worker, value_bounds.words(error))
+        finally:
+            if worker is not None and worker.send == socket.send_bytes:
+                worker.send = None

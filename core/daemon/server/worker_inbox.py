@@ -1,0 +1,205 @@
+"""What workers tell: taken once each, made to happen, and acknowledged when durable."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from core.contract.edits import knob_edits
+from core.contract.events import event_types as e
+from core.contract.spec.knob_table import KNOBS
+from core.contract.state import study_state as s
+from core.contract.text.sanitize import plain, shown
+from core.contract.wire import console_api, worker_api
+from core.daemon.study.studies import Studies
+from core.daemon.supervisor import Supervisor
+from core.daemon.workers.trial_requeue import fallen, moved_out
+from core.daemon.workers.worker_pool import Send, Worker
+
+log = logging.getLogger("trimtab.telling")
+STALL_S = 900.0  # in studies from before there was a limit
+RETRIES = 2
+
+# A worker may tell of these; anything else is the engine's to decide.
+TELLABLE = (
+    e.Preparing, e.PackMeasured, e.StudyNoted, e.TrialRunning, e.TrialReported, e.TrialEvaluated,
+    e.TrialScored, e.TrialScoring, e.ScoringEnded, e.BaseScored,
+    e.TrialPaused, e.TrialResumed, e.TrialPruned, e.TrialCompleted, e.TrialFailed, e.TrialInfeasible,
+    e.TrialCheckpointed, e.TrialRequeued, e.TrialEdited, e.MemoryShort,
+)  # fmt: skip
+
+
+def _inside(folder: str, place: str) -> bool:
+    """Does ``place``, if it is a whole path, lie in the trials of the study in ``folder``?"""
+    path = Path(place)
+    return ".." not in path.parts and (not path.is_absolute() or path.is_relative_to(Path(folder) / "trials"))
+
+
+def _wrong(event: e.TrialEdited) -> str:
+    """The first knob that cannot have the value which a worker has given it; empty when all can."""
+    for name, (_, value) in event.changes.items():
+        fault = knob_edits.wrong(name, value) if name == knob_edits.EVERY or name in KNOBS else "is no knob"
+        if fault:
+            return f"{shown(name)} = {shown(value)} {fault}"
+    return ""
+
+
+class Telling:
+    """The workers' side of the socket."""
+
+    def __init__(self, supervisor: Supervisor, studies: Studies) -> None:
+        self._supervisor, self._studies = supervisor, studies
+
+    def hello(self, hello: worker_api.Hello, send: Send) -> Worker | None:
+        """Take up a connection; None when the worker belongs to no study that runs here."""
+        runner = self._studies.runner_of(hello.study)
+        study = self._supervisor.state.studies.get(hello.study)
+        if (
+            hello.protocol != console_api.PROTOCOL
+            or runner is None
+            or study is None
+            or study.state not in s.LIVE_STUDY
+        ):
+            return None
+        crew = self._studies.crew
+        worker = crew.workers.get(hello.worker)
+        if worker is not None and worker.pid != hello.pid:
+            log.warning("process %d says that it is worker %s, which is another", hello.pid, worker.name)
+            return None
+        if worker is None:
+            if not any(trial.worker == hello.worker for trial in study.trials.values()):
+                return None
+            lease_s = float(study.spec.get("resources", {}).get("lease_s", 60.0))
+            heard = self._studies.heard.get(hello.worker, 0)
+            device = next(one.device for one in study.trials.values() if one.worker == hello.worker)
+            worker = crew.adopt(hello, Path(study.folder), lease_s, heard)
+            worker.device = device
+        worker.send = send
+        worker.heard_at = time.monotonic()
+        worker.tell(worker_api.Heard(worker.heard))
+        if worker.leaving:  # it was told while it was not connected
+            worker.tell(worker_api.Shutdown("the worker is not needed any more"))
+        else:
+            runner.connected(worker, hello.trials)
+        return worker
+
+    def said(self, worker: Worker, message: worker_api.FromWorker) -> None:
+        """Any message but Hello: it renews the lease. One that the engine cannot deal with ends the worker,
+        whose trials have their other tries, and nothing else."""
+        worker.heard_at = time.monotonic()
+        try:
+            self._taken(worker, message)
+        except Exception as error:
+            log.exception("worker %s told %.2000r", worker.name, message)
+            self.nonsense(worker, f"{type(error).__name__}: {error}")
+
+    def nonsense(self, worker: Worker, what: str) -> None:
+        """It says what no worker can: what else it says is worth nothing either."""
+        why = plain(f"its worker {worker.name} said what cannot be: {what}", 300)
+        self._studies.crew.give_up(worker, why)
+
+    def _taken(self, worker: Worker, message: worker_api.FromWorker) -> None:
+        match message:
+            case worker_api.Told():
+                self._told(worker, message)
+            case worker_api.Beat():
+                self._stalled(worker, message.busy_s)
+            case worker_api.Broken() | worker_api.Leaving():
+                self._going(worker, message)
+
+    def _going(self, worker: Worker, message: worker_api.Broken | worker_api.Leaving) -> None:
+        worker.leaving = True
+        runner = self._studies.runner_of(worker.study)
+        if runner is None:
+            return
+        if isinstance(message, worker_api.Broken):
+            runner.forgive(worker)
+            if worker.name not in runner.departures:
+                runner.post(message)
+        else:
+            runner.departures.note(worker, plain(message.why, 200))
+
+    def _stalled(self, worker: Worker, busy_s: float) -> None:
+        """Its link lives and its training does not: it will not come back by itself. Loading takes as long as
+        it takes."""
+        study = self._supervisor.state.studies[worker.study]
+        limit_s = float(study.spec.get("resources", {}).get("stall_s", STALL_S))
+        trains = any(one.worker == worker.name and one.state == s.RUNNING for one in study.trials.values())
+        if trains and busy_s > limit_s:
+            why = f"its worker {worker.name} stood still for {busy_s:.0f} s (resources.stall_s = {limit_s:g})"
+            self._studies.crew.give_up(worker, why)
+
+    def _told(self, worker: Worker, told: worker_api.Told) -> None:
+        if told.number <= worker.heard:
+            return  # said again after a reconnection
+        worker.heard = told.number
+        named = (self._named(worker, told.event),) if self._is_its_own(worker, told.event) else ()
+        events = tuple(self._weighed(one) for one in named)
+        if isinstance(told.event, e.TrialEdited) and (wrong := _wrong(told.event)):
+            raise ValueError(wrong)
+        if isinstance(told.event, e.LIVE):
+            done = self._supervisor.put(*self._live(worker, *events))
+            # Not before: Heard(5) says that 4 is durable too, and 4 may be waiting for the disk.
+            done.add_done_callback(lambda future: self._shown(worker, told.number, future))
+            return
+        marker = events or (e.Preparing(at=told.event.at, study=worker.study, worker=worker.name, stage=""),)
+        done = self._supervisor.put(*marker, heard={worker.name: told.number})
+        done.add_done_callback(lambda future: self._durable(worker, told.number, future))
+
+    def _weighed(self, event: e.Event) -> e.Event:
+        """A failure may be worth another try, and who leaves may not wait for a place that nobody wants for
+        it any more: that is the engine's to decide."""
+        study = self._supervisor.state.studies[event.study]
+        if isinstance(event, e.TrialRequeued):
+            return moved_out(study, event, self._studies.why_pruned(study.name, event.trial))
+        if not isinstance(event, e.TrialFailed):
+            return event
+        return fallen(study, event, int(study.spec.get("resources", {}).get("retries", RETRIES)))
+
+    def _live(self, worker: Worker, *events: e.Event) -> list[e.Event]:
+        """Readings of the moment, under the engine's names. None of a worker that is lost: nobody would take
+        them away again."""
+        if worker.name not in self._studies.crew.workers:
+            return []
+        runner, study = self._studies.runner_of(worker.study), self._supervisor.state.studies[worker.study]
+        if runner is None:
+            return list(events)
+        return [
+            runner.weighing.seen(study, one) if isinstance(one, e.PackMeasured) else one for one in events
+        ]
+
+    def _named(self, worker: Worker, event: e.Event) -> e.Event:
+        """Under the engine's names for the worker and its device."""
+        if isinstance(event, e.Preparing):
+            return replace(event, worker=worker.name)
+        if not isinstance(event, e.PackMeasured | e.MemoryShort):
+            return event
+        return replace(event, worker=worker.name, device=worker.device)
+
+    def _shown(self, worker: Worker, number: int, future: asyncio.Future[list[str]]) -> None:
+        if not future.cancelled() and not future.exception():
+            worker.tell(worker_api.Heard(number))
+
+    def _durable(self, worker: Worker, number: int, future: asyncio.Future[list[str]]) -> None:
+        if not future.cancelled() and not future.exception():
+            self._studies.heard[worker.name] = number
+            worker.tell(worker_api.Heard(number))
+
+    def _is_its_own(self, worker: Worker, event: e.Event) -> bool:
+        """A worker speaks of its own study and trials only: one that was taken for lost does not
+        change a trial that runs elsewhere now."""
+        if event.study != worker.study or not isinstance(event, TELLABLE):
+            log.warning("worker %s told of %s in %s", worker.name, type(event).__name__, shown(event.study))
+            return False
+        place = getattr(event, "adapter", "") or getattr(event, "path", "")
+        if place and not _inside(self._supervisor.state.studies[event.study].folder, place):
+            log.warning("worker %s told of a path outside its study: %s", worker.name, plain(place, 200))
+            return False
+        if isinstance(event, e.TrialEvent):
+            trial = self._supervisor.state.studies[event.study].trials.get(event.trial)
+            return trial is not None and trial.worker == worker.name
+        return True

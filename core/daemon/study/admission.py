@@ -1,0 +1,107 @@
+"""A study's memory as it runs: trials are weighed before they start, and what is measured is learnt from."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from core.contract.events import event_types as e
+from core.contract.state import study_state as s
+from core.contract.wire import worker_api
+from core.daemon.placement.device_choice import Slot
+from core.daemon.placement.memory_planner import Foresight
+from core.daemon.placement.trial_slots import Places
+from core.daemon.study.search_protocol import Searching
+from core.daemon.workers.worker_pool import Worker
+
+WORTH_TELLING = 0.02  # of a trial's measured bytes
+MEMORY = "memory"  # the constraint's name in Optuna's storage
+
+Put = Callable[..., Awaitable[list[str]]]
+
+
+class Weighing:
+    """Of one study."""
+
+    def __init__(self, foresight: Foresight, places: Places, search: Searching, put: Put) -> None:
+        self.foresight = foresight
+        self._places, self._search, self._put = places, search, put
+        self._bounds: dict[str, int] = {}  # by worker: the last that it was told
+
+    def early(self, study: s.Study, knobs: Mapping[str, Any]) -> Slot | None:
+        """Where a worker may start before there is a trial for it: on the first device of a study that has
+        just begun, where a trial with the ``knobs`` of ``[train]`` fits. None where it would wait in vain."""
+        if study.state != "running" or study.trials or not study.total_trials:
+            return None
+        first = next(iter(self._places.slots), None)
+        refused = first is None or self.foresight.refused(first.label, knobs, {})
+        return None if refused else first
+
+    async def queued(self, study: s.Study, number: int, knobs: Mapping[str, Any]) -> bool:
+        """A proposal was queued: note what it takes, tell the sampler, and end it when it never fits. False
+        when it was ended."""
+        foretold = max(
+            (self.foresight.own(slot.label, knobs) or 0 for slot in self.foresight.slots), default=0
+        )
+        if not foretold:
+            return True
+        at = time.time()
+        await self._put(e.TrialWeighed(at=at, study=study.name, trial=number, foretold_bytes=foretold))
+        violation = self.foresight.violation(knobs)
+        if violation is not None:
+            await self._search.constrain(number, MEMORY, violation)
+        reasons = [self.foresight.never(slot.label, knobs) for slot in self.foresight.slots]
+        if not reasons or not all(reasons):
+            return True
+        await self._put(e.TrialInfeasible(at=at, study=study.name, trial=number, why=reasons[0]))
+        return False
+
+    def seen(self, study: s.Study, told: e.PackMeasured) -> e.PackMeasured:
+        """Learn from a measurement before it is shown; returns it with what was foretold."""
+        if not told.trials:
+            self._places.uncap(told.device)
+            self.foresight.forget(told.device)
+            return told
+        return self.foresight.measured(told, _knobs(study, told.trial_bytes))
+
+    async def measured(self, study: s.Study, told: e.PackMeasured) -> None:
+        """Note beside each trial what it takes, with rows as long as they may be; not what hardly changed."""
+        for number, held in told.trial_bytes.items():
+            trial = study.trials.get(number)
+            if trial is None or trial.state not in s.ON_WORKER or not trial.foretold_bytes:
+                continue
+            tokens = trial.knobs.get("batch_size", 0) * trial.knobs.get("sequence_length", 0)
+            found = round(held + told.activation_bytes_per_token * tokens)
+            before = trial.measured_bytes
+            if before is None or abs(found - before) > WORTH_TELLING * before:
+                await self._put(
+                    e.TrialWeighed(
+                        at=time.time(), study=study.name, trial=number,
+                        foretold_bytes=trial.foretold_bytes, measured_bytes=found,
+                    )
+                )  # fmt: skip
+
+    def short(self, study: s.Study, told: e.MemoryShort) -> None:
+        """Memory ended: foretell more from now on, and fill a place that was given up only when others go."""
+        self.foresight.ended(told.device, _knobs(study, told.trials), told.used_bytes)
+        if told.moved >= 0:
+            self._places.cap(told.device, max(1, len(told.trials) - 1))
+
+    async def notes(self, study: str) -> None:
+        """Have told what there is to tell of the places."""
+        for text in self._places.notes():
+            await self._put(e.StudyNoted(at=time.time(), study=study, text=text))
+
+    def bind(self, study: s.Study, worker: Worker) -> None:
+        """Tell the worker how large a pass may be with the trials that it has, when that changed."""
+        there = [one.number for one in study.trials.values() if one.worker == worker.name]
+        knobs = _knobs(study, [one for one in there if study.trials[one].state in s.ON_WORKER])
+        bound = self.foresight.bound(worker.device, knobs) if knobs else 0
+        if worker.send is not None and bound != self._bounds.get(worker.name):
+            self._bounds[worker.name] = bound
+            worker.tell(worker_api.Bound(bound))
+
+
+def _knobs(study: s.Study, numbers: Any) -> dict[int, Mapping[str, Any]]:
+    return {one: study.trials[one].knobs for one in numbers if one in study.trials}

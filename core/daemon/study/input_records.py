@@ -1,0 +1,47 @@
+"""A study's data and base are noted when it is created, and summed in the background."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+
+from core.contract.spec.study_spec import Spec
+from core.errors import TrimtabError
+from core.store import input_hashes
+
+log = logging.getLogger("trimtab.inputs")
+
+
+class InputNotes:
+    """Of one engine. Files are read in threads: the event loop never waits for a disk."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._leaving = False
+
+    async def note(self, spec: Spec, folder: Path) -> None:
+        """As they are now. Raises TrimtabError."""
+        await asyncio.to_thread(input_hashes.note, spec, folder)
+
+    async def refuse_changed(self, spec: Spec, folder: Path) -> None:
+        """Raises InputsChangedError for what a look is enough to know; workers look closer."""
+        await asyncio.to_thread(input_hashes.refuse_changed, spec, folder)
+
+    def begin(self, spec: Spec, folder: Path) -> None:
+        """Sum in the background what is not summed yet."""
+        task = asyncio.create_task(self._sum_up(spec, folder), name=f"inputs of {spec.study.name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _sum_up(self, spec: Spec, folder: Path) -> None:
+        try:
+            await asyncio.to_thread(input_hashes.note, spec, folder)
+            await asyncio.to_thread(input_hashes.sum_up, spec, folder, lambda: self._leaving)
+        except TrimtabError as error:  # a worker that cannot read it tells the study
+            log.warning("%s", error)
+
+    async def leave(self) -> None:
+        """End what is under way; the next engine goes on."""
+        self._leaving = True
+        await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -1,0 +1,112 @@
+"""Scores that are still to come when a trial's training is done: who gives them, and what is told then."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+from core.contract.events import event_types as e
+from core.contract.spec.search_checks import awaits_boards
+from core.contract.spec.study_spec import Spec
+from core.contract.state import study_state as s
+from core.contract.wire import worker_api
+from core.daemon.answers.limit_breaches import breaks_a_limit
+from core.daemon.placement.device_choice import Slot
+from core.daemon.workers.worker_departures import Departures
+from core.daemon.workers.worker_pool import Crew, Worker, may_return
+
+Put = Callable[..., Awaitable[list[str]]]
+Start = Callable[[Slot], Worker]
+
+
+def pending(study: s.Study) -> list[s.Trial]:
+    """Complete trials whose last scores are to come."""
+    return [trial for trial in study.trials.values() if trial.pending]
+
+
+def assignment(trial: s.Trial, folder: Path) -> worker_api.Score:
+    """What a worker is told that scores the adapter of a complete trial."""
+    place = str(folder / "trials" / str(trial.number))
+    return worker_api.Score(
+        trial.number, trial.knobs, place, trial.scoring, trial.elapsed_s, finite(trial.latest)
+    )
+
+
+def finite(metrics: dict[str, float]) -> dict[str, float]:
+    """Those that are numbers."""
+    return {name: value for name, value in metrics.items() if value == value}
+
+
+def told(study: s.Study, spec: Spec, event: e.TrialEvent) -> e.TrialEvent | None:
+    """What the sampler is told of a trial's end at ``event``; None while its scores are to come. A prune by a
+    limit has to happen first."""
+    trial = study.trials[event.trial]
+    awaits = awaits_boards(spec)
+    match event:
+        case e.TrialCompleted():
+            return None if event.scoring >= 0 and awaits else event
+        case e.TrialScored() | e.ScoringEnded():
+            over = isinstance(event, e.ScoringEnded) or event.last
+            if not (over and awaits) or trial.state != s.COMPLETE:
+                return None
+            if why := breaks_a_limit(study, trial):
+                return e.TrialPruned(
+                    at=event.at, study=study.name, trial=trial.number, step=trial.step, why=why, limit=True
+                )
+            if not trial.values:
+                return e.TrialFailed(at=event.at, study=study.name, trial=trial.number, error=trial.why)
+            return e.TrialCompleted(
+                at=event.at, study=study.name, trial=trial.number, step=trial.step, values=trial.values
+            )
+    return event
+
+
+class Afterwards:
+    """Of one study: keeps a worker at it while scores are pending."""
+
+    def __init__(
+        self, crew: Crew, departures: Departures, folder: Path, retries: int, put: Put, start: Start
+    ) -> None:
+        self._crew, self._departures, self._folder, self._retries = crew, departures, folder, retries
+        self._put, self._start = put, start
+        self._lost: dict[int, int] = {}  # how often a trial's scoring lost its worker
+
+    async def see(self, study: s.Study, slots: Sequence[Slot], grace_is_over: bool) -> None:
+        """Give what is pending and has no worker to one."""
+        for trial in pending(study):
+            if trial.worker in self._crew.workers:
+                continue
+            if (
+                trial.worker not in self._crew.known
+                and not grace_is_over
+                and may_return(self._folder, trial.worker)
+            ):
+                continue
+            lost = self._lost[trial.number] = self._lost.get(trial.number, -1) + 1
+            if lost > self._retries:
+                await self.end([trial], f"its scoring lost its worker {lost} times")
+                continue
+            worker = next(iter(self._crew.of(study.name)), None) or self._start(slots[0])
+            await self._put(
+                e.ScoringAssigned(
+                    at=time.time(), study=study.name, trial=trial.number,
+                    worker=worker.name, device=worker.device,
+                )
+            )  # fmt: skip
+            worker.tell(assignment(trial, self._folder))  # else its Hello brings it
+
+    def connected(self, study: s.Study, worker: Worker) -> None:
+        """Tell a worker that said Hello what it is to score; one that does so already does not mind."""
+        worker.tell_all(
+            assignment(trial, self._folder) for trial in pending(study) if trial.worker == worker.name
+        )
+
+    async def end(self, trials: list[s.Trial], why: str) -> None:
+        """Nobody scores ``trials`` any more."""
+        for trial in trials:
+            worker = self._crew.workers.get(trial.worker)
+            if worker is not None:
+                worker.tell(worker_api.Unscore(trial.number, why))
+            study = self._folder.name
+            await self._put(e.ScoringEnded(at=time.time(), study=study, trial=trial.number, why=why))

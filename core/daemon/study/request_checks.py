@@ -1,0 +1,147 @@
+"""What a person may ask of a trial or study: checked against the state, with the reason of a refusal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from core.contract.spec.spec_file import to_raw
+from core.contract.spec.study_spec import Spec
+from core.contract.state import study_state as s
+from core.errors import RefusedError
+
+
+def study_in(state: s.State, name: str) -> s.Study:
+    """The study of that name. Raises RefusedError when there is none."""
+    study = state.studies.get(name)
+    if study is None:
+        known = ", ".join(state.studies) or "none"
+        raise RefusedError.of(f"there is no study {name!r}", "request", f"studies: {known}")
+    return study
+
+
+def live_study(state: s.State, name: str) -> s.Study:
+    """The study, when it still runs. Raises RefusedError otherwise."""
+    study = study_in(state, name)
+    if study.state not in s.LIVE_STUDY:
+        raise RefusedError.of(f"the study is {study.state}", f"study {name}", "`trimtab run SPEC` starts one")
+    return study
+
+
+def any_trial(study: s.Study, number: int) -> s.Trial:
+    """The trial, ended or not. Raises RefusedError when there is none."""
+    trial = study.trials.get(number)
+    if trial is None:
+        last = max(study.trials, default=None)
+        fix = "there is none yet" if last is None else f"trials 0 to {last} exist"
+        raise RefusedError.of(f"there is no trial {number}", f"study {study.name}", fix)
+    return trial
+
+
+def trial_in(state: s.State, name: str, number: int) -> s.Trial:
+    """The trial of a live study, when it has not ended. Raises RefusedError otherwise."""
+    trial = any_trial(live_study(state, name), number)
+    if trial.state in s.ENDED:
+        raise RefusedError.of(
+            f"trial {number} is {trial.state} already", f"study {name}", "nothing is left to do"
+        )
+    return trial
+
+
+def may_pause_all(study: s.Study) -> None:
+    """Raises RefusedError when a study cannot be paused."""
+    if study.state != "running":
+        fix = (
+            "`trimtab resume --all` lets it go on" if study.state == "paused" else "wait until it has stopped"
+        )
+        raise RefusedError.of(f"the study is {study.state} already", f"study {study.name}", fix)
+
+
+def may_resume_all(study: s.Study) -> None:
+    """Raises RefusedError when a study is not paused."""
+    if study.state != "paused":
+        raise RefusedError.of(f"the study is {study.state}, not paused", f"study {study.name}", "")
+
+
+def may_have_trials(study: s.Study, wanted: int) -> None:
+    """Raises RefusedError when a file asks for fewer trials than are planned: that changes a study, and is
+    not done by starting it again."""
+    planned = study.total_trials - sum(1 for one in study.trials.values() if one.by)
+    if wanted < planned:
+        raise RefusedError.of(
+            f"study.trials = {wanted}, and {planned} trials are planned already",
+            f"study {study.name}",
+            f"while it runs, `trimtab change study.trials={wanted}` plans fewer; or write {planned}",
+        )
+
+
+def may_go_on(study: s.Study, more: bool) -> None:
+    """Raises RefusedError when a study cannot be taken up again; ``more`` trials are wanted than before."""
+    where = f"study {study.name}"
+    if study.state == "stopping":
+        raise RefusedError.of("the study is being stopped", where, "start it again when it has stopped")
+    waiting = any(trial.state not in s.ENDED for trial in study.trials.values())
+    if waiting or more:
+        return
+    if study.state in ("stopped", "failed") and len(study.trials) >= study.total_trials:
+        raise RefusedError.of(
+            f"the study is {study.state} and all its {study.total_trials} trials have ended",
+            where,
+            "raise study.trials to go on, or take another study.name",
+        )
+
+
+def goes_on(known: s.Study, spec: Spec) -> tuple[str, int] | None:
+    """Why the study goes on, and its new number of trials (0 keeps it), where somebody starts it again; None
+    where it runs or is done already. Raises RefusedError for another study of the same name."""
+    changed = _differences(known.spec, to_raw(spec))
+    if changed - {"study.trials"}:
+        raise RefusedError.of(
+            f"a study {known.name!r} with other settings exists: {', '.join(sorted(changed))}",
+            known.folder,
+            "give this one another study.name, or remove that folder",
+        )
+    may_have_trials(known, spec.study.trials)
+    more = spec.study.trials > known.total_trials
+    may_go_on(known, more)
+    if not more and known.state in ("running", "paused", "complete"):
+        return None
+    if more:
+        return f"{spec.study.trials} trials wanted", spec.study.trials
+    return f"asked again after it was {known.state}", 0
+
+
+def begins_anew(known: s.Study, spec: Spec) -> bool:
+    """Does ``spec`` begin the study anew? One that trained nothing is in nobody's way."""
+    if not known.untrained:
+        return False
+    other = _differences(known.spec, to_raw(spec)) - {"study.trials"}
+    return bool(other) or (known.state != "complete" and len(known.trials) >= known.total_trials)
+
+
+def _differences(old: dict[str, Any], new: dict[str, Any]) -> set[str]:
+    """The keys, as section.key, in which two studies differ."""
+    found = set()
+    for section in {*old, *new}:
+        before, after = old.get(section, {}), new.get(section, {})
+        found |= {f"{section}.{key}" for key in {*before, *after} if before.get(key) != after.get(key)}
+    return found
+
+
+def may_pause(trial: s.Trial) -> None:
+    """Raises RefusedError when a pause makes no sense."""
+    if trial.asked == "prune":
+        raise RefusedError.of(f"trial {trial.number} is being pruned", "pause", "nothing is left to do")
+    if trial.state == s.PAUSED and trial.asked != "resume":
+        raise RefusedError.of(f"trial {trial.number} is paused already", "pause", "resume lets it go on")
+    if trial.state == s.QUEUED:
+        raise RefusedError.of(
+            f"trial {trial.number} is still queued", "pause", "prune it, or wait until it runs"
+        )
+
+
+def may_resume(trial: s.Trial) -> None:
+    """Raises RefusedError when there is nothing to resume."""
+    if trial.asked == "prune":
+        raise RefusedError.of(f"trial {trial.number} is being pruned", "resume", "nothing is left to do")
+    if trial.state != s.PAUSED and trial.asked != "pause":
+        raise RefusedError.of(f"trial {trial.number} is {trial.state}, not paused", "resume", "")

@@ -1,0 +1,41 @@
+"""What a runner needs of a search; core.search has the real one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from core.contract.spec.study_spec import Spec
+
+
+class Searching(Protocol):
+    """Ask and tell, see core.search.process.search_client."""
+
+    async def open(self) -> None: ...
+    async def ask(self) -> Any: ...
+    async def enqueue(self, params: dict[str, Any], counted: bool) -> Any: ...
+    async def change(self, spec: Spec) -> None: ...
+    async def report(
+        self, trial: int, step: int, metrics: dict[str, float], rows: Sequence[float] = ()
+    ) -> str | None: ...
+    async def constrain(self, trial: int, name: str, violation: float) -> None: ...
+    async def tell(self, trial: int, state: str, values: tuple[float, ...] = ()) -> None: ...
+    async def reconcile(
+        self,
+        trials: dict[int, tuple[str, tuple[float, ...], dict[str, Any]]],
+        readings: Mapping[int, tuple[Sequence[int], Sequence[float]]] | None = None,
+    ) -> None: ...
+    async def strangers(self, known: list[int]) -> list[int]: ...
+    async def close(self) -> None: ...
+
+
+Note = Callable[[str], object]  # a word for the list of events
+SearchFactory = Callable[[Spec, Path, Note], Searching]
+
+
+def real_search(spec: Spec, folder: Path, note: Note) -> Searching:
+    """Optuna, in a process of its own."""
+    from core.search.process.search_client import Search
+
+    return Search(spec, folder, note)

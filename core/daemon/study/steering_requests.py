@@ -1,0 +1,274 @@
+"""What people ask of a running study beyond pausing, pruning and stopping: trials by hand, clones, edits,
+marks, a prune taken back, another space."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from core.contract.edits import knob_edits, study_changes
+from core.contract.events import event_types as e
+from core.contract.spec.spec_file import parse, to_raw, write
+from core.contract.spec.study_spec import Spec
+from core.contract.state import study_state as s
+from core.contract.text.sanitize import plain
+from core.contract.wire import console_api, worker_api
+from core.daemon.study import checkpoint_links, request_checks
+from core.daemon.study.study_runner import Runner
+from core.daemon.supervisor import Supervisor
+from core.daemon.workers.worker_pool import Crew
+from core.errors import RefusedError
+from core.store import run_folder
+
+KEEP_S = 60.0  # for a worker to write the checkpoint that a clone begins from
+# A trial that goes tells its checkpoint first, if it writes one at all.
+GONE = e.TrialCompleted | e.TrialPruned | e.TrialFailed | e.TrialInfeasible | e.TrialRequeued
+Request = (
+    console_api.EnqueueTrial
+    | console_api.CloneTrial
+    | console_api.EditTrial
+    | console_api.ReprieveTrial
+    | console_api.MarkTrial
+    | console_api.ChangeStudy
+)
+
+
+class Steering:
+    """``runner_of`` gives the runner of a study that lives; ``reopen`` has one that is complete go on."""
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        crew: Crew,
+        runner_of: Callable[[str], Runner | None],
+        reopen: Callable[[s.Study, str], Awaitable[None]],
+    ) -> None:
+        self._supervisor, self._crew = supervisor, crew
+        self._runner_of, self._reopen = runner_of, reopen
+        self._awaited: dict[tuple[str, int], asyncio.Future[e.TrialCheckpointed | None]] = {}
+        supervisor.watchers.append(self._watch)
+
+    async def do(self, request: Request) -> console_api.Answer | None:
+        """Do what was asked; returns when it is durable. Raises TrimtabError with the reason if not."""
+        match request:
+            case console_api.EnqueueTrial():
+                return await self._enqueue(request)
+            case console_api.CloneTrial():
+                return await self._clone(request)
+            case console_api.EditTrial():
+                await self._edit(request)
+            case console_api.ReprieveTrial():
+                await self._reprieve(request)
+            case console_api.MarkTrial():
+                await self._mark(request)
+            case console_api.ChangeStudy():
+                return await self._change(request)
+        return None
+
+    # -- new trials -------------------------------------------------------------------------------
+
+    async def _enqueue(self, asked: console_api.EnqueueTrial) -> console_api.Queued:
+        study = request_checks.study_in(self._supervisor.state, asked.study)
+        like = request_checks.any_trial(study, asked.like).knobs if asked.like is not None else {}
+        spec = _spec(study)
+        known, counted = knob_edits.by_hand(spec, like, asked.knobs)
+        runner = await self._runner(study, f"a trial was queued by {asked.by}")
+        with runner.proposing.awaiting():
+            params = {name: known[name] for name in spec.space if name in known}
+            proposal = await runner.proposing.enqueue(params if counted else {}, counted)
+            why = "by hand" + (
+                "" if counted else ": outside the space, so the sampler does not learn from it"
+            )
+            if asked.like is not None:
+                why += f"; as trial {asked.like}"
+            knobs = {**spec.train, **known, **proposal.params}
+            queued = e.TrialQueued(
+                at=time.time(), study=study.name, trial=proposal.number, by=asked.by, why=why,
+                counted=counted, params=proposal.params, knobs=knobs,
+            )  # fmt: skip
+            await self._queue(runner, queued)
+        return console_api.Queued(proposal.number)
+
+    async def _clone(self, asked: console_api.CloneTrial) -> console_api.Queued:
+        study = request_checks.study_in(self._supervisor.state, asked.study)
+        parent = request_checks.any_trial(study, asked.trial)
+        knob_edits.checked_clone(parent, asked.changes, parent.step)  # before anything is written
+        runner = await self._runner(study, f"trial {parent.number} was cloned by {asked.by}")
+        with runner.proposing.awaiting():
+            kept = await self._kept(study.name, parent)
+            knobs = knob_edits.checked_clone(parent, asked.changes, kept.step)
+            if asked.place_of >= 0 and kept.step >= parent.total_steps:
+                what = f"trial {parent.number} has done its {kept.step} steps: nothing is left for a clone"
+                raise RefusedError.of(what, f"study {study.name}", "nothing is left to do")
+            proposal = await runner.proposing.enqueue({}, False)
+            place = Path(study.folder) / "trials" / str(proposal.number) / Path(kept.path).name
+            await self._linked(runner, proposal.number, Path(kept.path), place)
+            told = ", ".join(
+                f"{name} = {plain(str(knobs[name]), 40)}"
+                for name in knobs
+                if knobs[name] != parent.knobs.get(name)
+            )
+            why = f"clone of trial {parent.number} at step {kept.step}" + (f" with {told}" if told else "")
+            why += f", in the place of trial {asked.place_of}" if asked.place_of >= 0 else ""
+            queued = e.TrialQueued(
+                at=time.time(), study=study.name, trial=proposal.number, by=asked.by, why=why, counted=False,
+                params={}, knobs=knobs, parent=parent.number, checkpoint=str(place), step=kept.step,
+                place_of=asked.place_of,
+            )  # fmt: skip
+            await self._queue(runner, queued)
+        return console_api.Queued(proposal.number)
+
+    async def _queue(self, runner: Runner, queued: e.TrialQueued) -> None:
+        await self._put(queued)
+        await runner.weighing.queued(runner.study, queued.trial, queued.knobs)
+        runner.post(queued)
+
+    async def _linked(self, runner: Runner, number: int, source: Path, place: Path) -> None:
+        try:
+            await asyncio.to_thread(checkpoint_links.linked, source, place)
+        except OSError as error:
+            await runner.proposing.give_up(number)
+            what = f"the checkpoint cannot be copied: {error.strerror or error}"
+            raise RefusedError.of(what, str(source), "free the disk, or try again") from None
+
+    async def _kept(self, study: str, trial: s.Trial) -> e.TrialCheckpointed:
+        """The trial's newest checkpoint; one that runs writes it now. Raises RefusedError without one."""
+        if trial.state in (s.RUNNING, s.PAUSED):
+            return await self._kept_now(study, trial.number)
+        if not trial.checkpoint or not await asyncio.to_thread(Path(trial.checkpoint).is_dir):
+            what = f"trial {trial.number} is {trial.state} and has no checkpoint"
+            raise RefusedError.of(what, f"study {study}", "queue a new trial by hand")
+        return e.TrialCheckpointed(
+            at=time.time(), study=study, trial=trial.number, step=trial.checkpoint_step, path=trial.checkpoint
+        )
+
+    async def _kept_now(self, study: str, number: int) -> e.TrialCheckpointed:
+        key = (study, number)
+        if key not in self._awaited or self._awaited[key].done():
+            self._awaited[key] = asyncio.get_running_loop().create_future()
+            self._tell(study, number, worker_api.Keep(number))
+        try:
+            kept = await asyncio.wait_for(asyncio.shield(self._awaited[key]), KEEP_S)
+        except TimeoutError:
+            what = f"trial {number}'s worker wrote no checkpoint within {KEEP_S:.0f} s"
+            raise RefusedError.of(what, f"study {study}", "look at its log: `trimtab logs`") from None
+        if kept is None:
+            what = f"trial {number} has ended or lost its worker meanwhile"
+            raise RefusedError.of(what, f"study {study}", "look at it again")
+        return kept
+
+    # -- trials that are there --------------------------------------------------------------------
+
+    async def _edit(self, asked: console_api.EditTrial) -> None:
+        trial = request_checks.trial_in(self._supervisor.state, asked.study, asked.trial)
+        if trial.asked == "prune":
+            raise RefusedError.of(f"trial {trial.number} is being pruned", "edit", "nothing is left to do")
+        values = knob_edits.checked_edit(trial, asked.changes)
+        at, names = time.time(), {"study": asked.study, "trial": trial.number, "by": asked.by}
+        wanted = e.EditAsked(at=at, **names, changes=values, counted=asked.counted)  # type: ignore[arg-type]
+        if trial.state == s.QUEUED:
+            pairs = {name: (trial.knobs.get(name), value) for name, value in values.items()}
+            await self._put(
+                wanted,
+                e.TrialEdited(at=at, **names, step=trial.step, changes=pairs),  # type: ignore[arg-type]
+            )
+        else:
+            await self._put(wanted)
+        self._tell(asked.study, trial.number, worker_api.Edit(trial.number, values, asked.by))
+
+    async def _reprieve(self, asked: console_api.ReprieveTrial) -> None:
+        study = request_checks.study_in(self._supervisor.state, asked.study)
+        trial = request_checks.any_trial(study, asked.trial)
+        if trial.state != s.PRUNED:
+            what = f"trial {trial.number} is {trial.state}, not pruned"
+            raise RefusedError.of(what, "unprune", "only a prune can be taken back")
+        if trial.step:
+            await self._kept(study.name, trial)
+        runner = await self._runner(study, f"trial {trial.number}'s prune was taken back by {asked.by}")
+        back = e.TrialReprieved(at=time.time(), study=study.name, trial=trial.number, by=asked.by)
+        with runner.proposing.awaiting():
+            await self._put(back)
+        runner.post(back)
+
+    async def _mark(self, asked: console_api.MarkTrial) -> None:
+        study = request_checks.study_in(self._supervisor.state, asked.study)
+        trial, runner = request_checks.any_trial(study, asked.trial), self._runner_of(study.name)
+        if asked.device is not None or asked.priority is not None:
+            request_checks.trial_in(self._supervisor.state, asked.study, asked.trial)  # it still has to run
+        if asked.device:
+            known = [slot.label for slot in runner.weighing.foresight.slots] if runner else []
+            if asked.device not in known:
+                what = f"the study has no device {plain(asked.device, 20)!r}"
+                raise RefusedError.of(what, f"study {study.name}", f"devices: {', '.join(known)}")
+        marked = e.TrialMarked(
+            at=time.time(), study=study.name, trial=trial.number, by=asked.by, note=asked.note,
+            starred=asked.starred, device=asked.device, priority=asked.priority,
+        )  # fmt: skip
+        await self._put(marked)
+        if asked.device and self._now(asked.study, trial.number).device not in ("", asked.device):
+            leave = worker_api.Leave(trial.number, f"{asked.by} pinned it to {asked.device}")
+            self._tell(asked.study, trial.number, leave)
+        if runner is not None:
+            runner.post(marked)
+
+    # -- the study --------------------------------------------------------------------------------
+
+    async def _change(self, asked: console_api.ChangeStudy) -> console_api.Change:
+        study = request_checks.live_study(self._supervisor.state, asked.study)
+        before = _spec(study)
+        after = parse(study_changes.merged(to_raw(before), asked.changes), f"study {study.name}")
+        told = study_changes.lines(to_raw(before), to_raw(after))
+        if not told:
+            raise RefusedError.of("nothing is other than it is", f"study {study.name}", "change something")
+        effects = study_changes.effects(study, before, after)
+        if not asked.preview:
+            changed = e.StudyChanged(
+                at=time.time(), study=study.name, by=asked.by, spec=to_raw(after), changes=told
+            )
+            await self._put(changed)
+            await asyncio.to_thread(run_folder.write_spec, Path(study.folder), write(after))
+        return console_api.Change(told, effects)
+
+    # -- ways -------------------------------------------------------------------------------------
+
+    async def _runner(self, study: s.Study, why: str) -> Runner:
+        """The study's runner; one that is complete goes on. Raises RefusedError for any other."""
+        if study.state == "complete":
+            await self._reopen(study, why)
+        elif study.state not in ("running", "paused"):
+            fix = "start it again first: `trimtab run SPEC`"
+            raise RefusedError.of(f"the study is {study.state}", f"study {study.name}", fix)
+        runner = self._runner_of(study.name)
+        if runner is None:
+            raise RefusedError.of("the study does not run here", f"study {study.name}", "try again")
+        return runner
+
+    async def _put(self, *events: e.Event) -> None:
+        refused = await self._supervisor.put(*events)
+        if refused:
+            raise RefusedError.of(refused[0], "engine", "look at the trial again: it has changed meanwhile")
+
+    def _now(self, study: str, number: int) -> s.Trial:
+        """The trial as it is now: it may have been placed while an event was written."""
+        return self._supervisor.state.studies[study].trials[number]
+
+    def _tell(self, study: str, number: int, message: worker_api.ToWorker) -> None:
+        trial = self._now(study, number)
+        worker = self._crew.workers.get(trial.worker) if trial.state in s.ON_WORKER else None
+        if worker is not None:
+            worker.tell(message)
+
+    def _watch(self, event: e.Event, state: s.State) -> None:
+        if isinstance(event, e.TrialCheckpointed | GONE):
+            waiting = self._awaited.pop((event.study, event.trial), None)
+            if waiting is not None and not waiting.done():
+                waiting.set_result(event if isinstance(event, e.TrialCheckpointed) else None)
+
+
+def _spec(study: s.Study) -> Spec:
+    """The study's file as it is now."""
+    raw: dict[str, Any] = study.spec
+    return parse(raw, study.folder)

@@ -1,0 +1,344 @@
+"""The engine's studies: started on request, taken up again after a restart, steered by requests."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from core import paths
+from core.contract.events import event_types as e
+from core.contract.spec.spec_file import parse, write
+from core.contract.spec.study_spec import Spec
+from core.contract.state import study_state as s
+from core.contract.text.sanitize import plain
+from core.contract.wire import console_api, worker_api
+from core.daemon.answers import evidence_reader, introspection_reader
+from core.daemon.answers.limit_breaches import Breaches
+from core.daemon.answers.search_insights import Insights
+from core.daemon.placement.forecast_answers import answered
+from core.daemon.placement.memory_planner import Foresight
+from core.daemon.placement.study_devices import Devices
+from core.daemon.population.exploit import Succession
+from core.daemon.study import request_checks, study_folders
+from core.daemon.study.input_records import InputNotes
+from core.daemon.study.search_protocol import SearchFactory, real_search
+from core.daemon.study.steering_requests import Request as SteerRequest
+from core.daemon.study.steering_requests import Steering
+from core.daemon.study.study_runner import WORKER_MODULE, Runner
+from core.daemon.study_environments import Environments
+from core.daemon.supervisor import Supervisor
+from core.daemon.workers.trial_requeue import at_its_step, pruned
+from core.daemon.workers.worker_departures import Lost
+from core.daemon.workers.worker_pool import Crew, Worker
+from core.errors import RefusedError, TrimtabError, in_line
+from core.memory.records.estimate_corrections import Ledger
+from core.memory.records.pack_records import Sharing
+from core.store import run_folder
+
+log = logging.getLogger("trimtab.studies")
+
+
+class Studies:
+    """Every study's runner, and what may be asked of it."""
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        socket: Path,
+        search: SearchFactory = real_search,
+        worker_module: str = WORKER_MODULE,
+    ) -> None:
+        self._supervisor = supervisor
+        self._search, self._module = search, worker_module
+        self._environments, self._inputs = Environments(), InputNotes()
+        self._devices = Devices(supervisor)
+        self.crew = Crew(socket, self._gone, self._environments.of)
+        self._ledger = Ledger(paths.home() / "memory.json")
+        self._sharing = Sharing(paths.home() / "sharing.json")
+        self._runners: dict[str, Runner] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._one_start = asyncio.Lock()  # two consoles may start the same study at once
+        self.heard: dict[str, int] = {}  # durable, by worker, as the journals tell it
+        self._whys: dict[tuple[str, int], str] = {}  # why trials are being pruned, until their workers know
+        supervisor.watchers.append(self._watch)
+        self._breaches = Breaches(supervisor, self.handle)
+        self._succession = Succession(supervisor, self.handle)
+        self._steering = Steering(supervisor, self.crew, self.runner_of, self._reopen)
+        self._insights = Insights()
+
+    @property
+    def state(self) -> s.State:
+        """The picture now."""
+        return self._supervisor.state
+
+    def why_pruned(self, study: str, trial: int) -> str:
+        """Why a trial is being pruned."""
+        return self._whys.get((study, trial), "asked before")
+
+    def alive(self) -> bool:
+        """Does any study run?"""
+        return any(study.state in s.LIVE_STUDY for study in self.state.studies.values())
+
+    def keep_spare(self) -> None:
+        """Have a spare worker ready. Raises TrimtabError where there is no device for it."""
+        self.crew.keep_spare(self._devices.first(self._environments.of("")))
+
+    # -- taking up ---------------------------------------------------------------------------------
+
+    def load(self) -> None:
+        """Read every study's journal into the state. Blocking; before the engine serves."""
+        study_folders.load(self._supervisor, self.heard, self._remember)
+
+    def resume(self) -> None:
+        """Go on with the studies that ran when the engine ended."""
+        for study in self.state.studies.values():
+            if study.state in s.LIVE_STUDY:
+                self._breaches.take_up(study)
+                try:
+                    spec, folder = parse(study.spec, study.folder), Path(study.folder)
+                    run_folder.settle_spec(
+                        folder, write(spec)
+                    )  # it may have been changed just before the end
+                    self._say(study.name, self._environments.take_up(study.name, folder))
+                    self._run(spec, folder)
+                    self._succession.take_up(study)
+                except Exception as error:  # of this study alone
+                    log.exception("study %s cannot be taken up", study.name)
+                    self._fail(study.name, _in_words(error))
+
+    def _fail(self, study: str, what: str) -> None:
+        """The study cannot go on in this engine."""
+        why = plain(what, 300)
+        self._supervisor.put(e.StudyEnded(at=time.time(), study=study, outcome="failed", why=why))
+
+    def _run(self, spec: Spec, folder: Path) -> None:
+        environment = self._environments.of(spec.study.name)
+        devices = self._devices.of(spec, environment)
+        self._say(spec.study.name, [self._devices.note(spec, devices, environment)], "warning")
+        self._inputs.begin(spec, folder)
+        search = self._search(spec, folder, lambda text: self._say(spec.study.name, [text], "warning"))
+        runner = Runner(
+            self._supervisor, self.crew, search, spec, folder, devices, self._foresight(spec), self._module,
+            lambda trial: self.why_pruned(spec.study.name, trial),
+        )  # fmt: skip
+        self._runners[runner.name] = runner
+        if self.state.studies[runner.name].state == "stopping":
+            runner.post(e.StudyStopping(at=time.time(), study=runner.name, why="asked before"))
+        task = asyncio.create_task(runner.run(), name=f"study {runner.name}")
+        self._tasks.add(task)
+        task.add_done_callback(lambda done: self._ended(done, runner))
+
+    def _ended(self, task: asyncio.Task[None], runner: Runner) -> None:
+        self._tasks.discard(task)
+        if self._runners.get(runner.name) is runner:
+            del self._runners[runner.name]
+        error = None if task.cancelled() else task.exception()
+        if error is not None:  # even its own way to fail has failed
+            log.critical("study %s", runner.name, exc_info=error)
+            self._fail(runner.name, f"the engine failed: {type(error).__name__}: {error}")
+
+    # -- requests ----------------------------------------------------------------------------------
+
+    async def handle(self, request: console_api.AnyRequest) -> console_api.Answer | None:
+        """Do what was asked; returns when it is durable, with an answer where one was asked for. Raises
+        TrimtabError with the reason if not."""
+        if isinstance(request, SteerRequest):
+            return await self._steering.do(request)
+        match request:
+            case console_api.Foresee() | console_api.WeighMemory():
+                return await asyncio.to_thread(self._foretell, request)  # advice takes many looks
+            case console_api.AskEvidence():
+                study = request_checks.study_in(self.state, request.study)
+                return await asyncio.to_thread(evidence_reader.read, study, request)
+            case console_api.AskImportance() | console_api.AskSearch():
+                study = request_checks.study_in(self.state, request.study)
+                runner = self._runners.get(study.name)
+                return await self._insights.answer(study, request, runner.caught_up if runner else None)
+            case console_api.AskInsides():
+                study = request_checks.study_in(self.state, request.study)
+                return await asyncio.to_thread(introspection_reader.read, study, request.trial)
+            case console_api.StartStudy():
+                async with self._one_start:
+                    return console_api.Started(tuple(await self._start(request)))
+            case console_api.StopStudy():
+                await self._stop(request)
+            case console_api.PauseStudy():
+                await self._pause_all(request)
+            case console_api.ResumeStudy():
+                request_checks.may_resume_all(request_checks.live_study(self.state, request.study))
+                await self._put(e.StudyResumed(at=time.time(), study=request.study, by=request.by))
+            case console_api.PauseTrial():
+                await self._pause(request)
+            case console_api.ResumeTrial():
+                await self._resume_trial(request)
+            case console_api.PruneTrial():
+                await self._prune(request)
+        return None
+
+    def _foretell(self, request: console_api.Foresee | console_api.WeighMemory) -> console_api.Answer:
+        study = request_checks.study_in(self.state, request.study)
+        spec, runner = parse(study.spec, study.folder), self._runners.get(study.name)
+        foresight = runner.weighing.foresight if runner is not None else self._foresight(spec)
+        return answered(foresight, study, spec, request)
+
+    def _foresight(self, spec: Spec, given: dict[str, str] | None = None) -> Foresight:
+        environment = self._environments.with_(given) if given else self._environments.of(spec.study.name)
+        devices = self._devices.of(spec, environment)
+        hub = paths.hub_cache(environment)
+        return Foresight(
+            spec, devices, lambda: self.state.machine, self._ledger, sharing=self._sharing, hub=hub
+        )
+
+    def _say(self, study: str, texts: Iterable[str], level: str = "info") -> None:
+        """For the study's event list."""
+        for text in filter(None, texts):
+            self._supervisor.put(e.StudyNoted(at=time.time(), study=study, text=text, level=level))
+
+    async def _put(self, *events: e.Event) -> None:
+        refused = await self._supervisor.put(*events)
+        if refused:
+            raise RefusedError.of(refused[0], "engine", "look at the trial again: it has changed meanwhile")
+
+    async def _start(self, request: console_api.StartStudy) -> list[str]:
+        spec = parse(request.spec, request.where or "study")
+        name = spec.study.name
+        known = self.state.studies.get(name)
+        self._environments.learn(request.environment)
+        if known is not None and not request_checks.begins_anew(known, spec):
+            return await self._go_on(known, spec, request.environment)
+        self._devices.of(spec, self._environments.with_(request.environment))
+        self._foresight(spec, request.environment).check(f"{request.where or 'study'} [resources]")
+        if known is not None:
+            await self._over(name)
+        folder, refused = await study_folders.begin(self._supervisor, spec, self._inputs.note, known)
+        if refused:
+            raise RefusedError.of(refused[0], f"study {name}", "try again")
+        differences = self._environments.take(name, folder, request.environment)
+        self._say(name, differences)
+        self._run(spec, folder)
+        return differences
+
+    async def _go_on(self, known: s.Study, spec: Spec, given: dict[str, str] | None) -> list[str]:
+        """The study exists: leave it alone when it runs or is done, take it up again when it is not."""
+        wanted = request_checks.goes_on(known, spec)
+        if wanted is None:
+            return []
+        why, trials = wanted
+        if known.state not in ("running", "paused"):
+            differences = self._environments.take(known.name, Path(known.folder), given)
+            await self._reopen(known, why, trials, spec)
+            self._say(known.name, differences)
+            return differences
+        await self._put(e.StudyReopened(at=time.time(), study=known.name, why=why, trials=trials))
+        return []
+
+    async def _reopen(self, study: s.Study, why: str, trials: int = 0, spec: Spec | None = None) -> None:
+        """A study that has ended goes on, on the devices and with the data that it began with."""
+        spec, folder = spec or parse(study.spec, study.folder), Path(study.folder)
+        await self._inputs.refuse_changed(spec, folder)
+        self._devices.of(spec, self._environments.of(study.name))
+        await self._over(study.name)
+        await self._put(e.StudyReopened(at=time.time(), study=study.name, why=why, trials=trials))
+        self._run(spec, folder)
+
+    async def _over(self, study: str) -> None:
+        """Until the last runner of ``study`` has sent its workers away: it must not send away new ones."""
+        for task in [one for one in self._tasks if one.get_name() == f"study {study}"]:
+            await asyncio.wait([task])
+
+    async def _stop(self, request: console_api.StopStudy) -> None:
+        study = request_checks.live_study(self.state, request.study)
+        if study.state == "stopping":
+            return
+        why = f"stopped by {request.by}"
+        await self._put(e.StudyStopping(at=time.time(), study=study.name, why=why))
+        runner = self._runners.get(study.name)
+        if runner is not None:
+            await runner.stopping.begin(why)
+
+    async def _pause_all(self, request: console_api.PauseStudy) -> None:
+        request_checks.may_pause_all(request_checks.live_study(self.state, request.study))
+        await self._put(e.StudyPaused(at=time.time(), study=request.study, by=request.by))
+        runner = self._runners.get(request.study)
+        if runner is not None:
+            runner.stopping.yield_devices()
+
+    async def _pause(self, request: console_api.PauseTrial) -> None:
+        trial = request_checks.trial_in(self.state, request.study, request.trial)
+        request_checks.may_pause(trial)
+        await self._put(e.PauseAsked(at=time.time(), study=request.study, trial=trial.number, by=request.by))
+        if trial.state == s.STARTING:  # its worker may be loading the base: it reads this when it has
+            await self._put(at_its_step(e.TrialPaused, request.study, trial))
+        self._tell(trial, worker_api.Pause(trial.number))
+
+    async def _resume_trial(self, request: console_api.ResumeTrial) -> None:
+        trial = request_checks.trial_in(self.state, request.study, request.trial)
+        request_checks.may_resume(trial)
+        await self._put(e.ResumeAsked(at=time.time(), study=request.study, trial=trial.number, by=request.by))
+        if trial.state == s.PAUSED and not trial.begun:
+            await self._put(at_its_step(e.TrialResumed, request.study, trial))
+        self._tell(trial, worker_api.Resume(trial.number))
+
+    async def _prune(self, request: console_api.PruneTrial) -> None:
+        trial = request_checks.trial_in(self.state, request.study, request.trial)
+        why = request.why or f"pruned by {request.by}"
+        at, study = time.time(), self.state.studies[request.study]
+        if trial.state == s.QUEUED:
+            await self._put(pruned(study, trial, why))
+            return
+        await self._put(e.PruneAsked(at=at, study=request.study, trial=trial.number, by=request.by, why=why))
+        if not trial.begun:  # its worker may be loading the base: nothing of it is there to be kept
+            await self._put(pruned(study, trial, why))
+        self._tell(trial, worker_api.Prune(trial.number, why))
+
+    def _tell(self, trial: s.Trial, message: worker_api.ToWorker) -> None:
+        worker = self.crew.workers.get(trial.worker)
+        if worker is not None:
+            worker.tell(message)
+
+    # -- what happens ------------------------------------------------------------------------------
+
+    def _watch(self, event: e.Event, state: s.State) -> None:
+        self._remember(event)
+        runner = self._runners.get(event.study)
+        if runner is not None and isinstance(event, e.WAKES_RUNNER):
+            runner.post(event)
+
+    def _remember(self, event: e.Event) -> None:
+        if isinstance(event, e.StudyCreated):  # nothing of one before it
+            self._whys = {key: why for key, why in self._whys.items() if key[0] != event.study}
+        elif isinstance(event, e.PruneAsked):
+            self._whys[event.study, event.trial] = event.why
+        elif isinstance(event, e.TrialPruned):
+            self._whys.pop((event.study, event.trial), None)
+
+    def _gone(self, worker: Worker, why: str) -> None:
+        runner = self._runners.get(worker.study)
+        if runner is not None:
+            runner.post(Lost(worker, why))
+
+    def runner_of(self, study: str) -> Runner | None:
+        """The runner of a study that runs in this engine."""
+        return self._runners.get(study)
+
+    async def leave(self, why: str) -> None:
+        """Let the workers checkpoint and go; the studies go on with the next engine."""
+        for runner in self._runners.values():
+            runner.closing = True
+        await self._inputs.leave()
+        await self.crew.leave(why, within_s=20.0)
+        for runner in list(self._runners.values()):
+            await runner.caught_up()
+        await self._supervisor.settled()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, TrimtabError) and error.problems:
+        return in_line(error)
+    return f"{type(error).__name__}: {error}"

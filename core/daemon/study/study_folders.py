@@ -1,0 +1,83 @@
+"""Studies' folders and their journals: read when the engine starts, made for a new study, put aside where one
+is begun anew."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+from core import paths
+from core.contract.events import event_types as e
+from core.contract.spec.spec_file import to_raw, write
+from core.contract.spec.study_spec import Spec
+from core.contract.state import study_state as s
+from core.daemon.supervisor import Supervisor
+from core.errors import TrimtabError
+from core.store import run_folder
+from core.store.journal_file import Journal
+from core.store.journal_replay import folded, of
+
+log = logging.getLogger("trimtab.folders")
+
+
+def load(supervisor: Supervisor, heard: dict[str, int], remember: Callable[[e.Event], None]) -> None:
+    """Read every study's journal into the state; ``heard`` gets the last number of each worker. What cannot
+    be read is passed over and told. Blocking; before the engine serves."""
+    faults: list[tuple[str, str]] = []
+
+    def events(folder: Path) -> Iterator[e.Event]:
+        try:
+            journal = Journal.open(run_folder.journal_path(folder))
+            for event in of(folder.name, journal.replay()):
+                remember(event)
+                yield event
+        except OSError as error:  # its study is not there; all others are
+            log.error("the journal of %s cannot be read: %s", folder.name, error)
+            return
+        heard.update(journal.heard)
+        supervisor.keep(folder.name, journal)
+        faults.extend((folder.name, fault) for fault in journal.faults)
+
+    supervisor.state = folded(events(folder) for folder in run_folder.list_studies())
+    for study, fault in faults:
+        log.warning("%s: %s", study, fault)
+        supervisor.put(e.StudyNoted(at=time.time(), study=study, text=fault, level="warning"))
+
+
+async def begin(
+    supervisor: Supervisor,
+    spec: Spec,
+    prepare: Callable[[Spec, Path], Awaitable[None]],
+    before: s.Study | None = None,
+) -> tuple[Path, list[str]]:
+    """A folder and a journal for a new study, and why it cannot be. The one ``before`` it of the same name,
+    which trained nothing, is put aside whole, and its successor says where."""
+    name, aside = spec.study.name, None
+    if before is not None:
+        aside = run_folder.set_aside(name)
+    try:
+        folder = run_folder.create(name, write(spec))
+        await prepare(spec, folder)
+        journal = Journal.open(run_folder.journal_path(folder))
+        for _ in journal.replay():
+            pass
+    except (OSError, TrimtabError):
+        if aside is not None and not paths.study_folder(name).exists():
+            aside.rename(paths.study_folder(name))
+        raise
+    old = supervisor.keep(name, journal)
+    created = e.StudyCreated(at=time.time(), study=name, spec=to_raw(spec), folder=str(folder))
+    notes = [] if before is None else [_replaced(before, aside)]
+    refused = await supervisor.put(created, *notes)
+    if old is not None:  # nothing is written to it any more
+        old.close()
+    return folder, refused
+
+
+def _replaced(before: s.Study, aside: Path | None) -> e.StudyNoted:
+    kept = f"its files are kept in {aside}" if aside is not None else "nothing of it was left on the disk"
+    why = f": {before.why}" if before.why else ""
+    text = f"begun anew: the study of this name had trained no step ({before.state}{why}); {kept}"
+    return e.StudyNoted(at=time.time(), study=before.name, text=text)

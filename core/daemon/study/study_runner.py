@@ -1,0 +1,349 @@
+"""Drives one study: asks the search for trials, gives them to workers, prunes, tells, and ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from core.contract.events import event_types as e
+from core.contract.spec.search_checks import awaits_boards
+from core.contract.spec.spec_file import parse
+from core.contract.spec.study_spec import Spec
+from core.contract.state import study_state as s
+from core.contract.text.sanitize import plain
+from core.contract.wire import worker_api
+from core.daemon.placement.device_choice import Slot, fault_of
+from core.daemon.placement.memory_planner import Foresight
+from core.daemon.placement.trial_slots import Places
+from core.daemon.study import late_scores
+from core.daemon.study.admission import Weighing
+from core.daemon.study.late_scores import Afterwards
+from core.daemon.study.search_protocol import Searching
+from core.daemon.study.study_stopping import Stopping
+from core.daemon.study.trial_endings import End, words
+from core.daemon.study.trial_proposals import Proposing
+from core.daemon.supervisor import Supervisor
+from core.daemon.workers.trial_requeue import forgotten, given_back, pruned
+from core.daemon.workers.worker_departures import Departures, Lost
+from core.daemon.workers.worker_pool import Crew, Worker, end_stray, log_tail, may_return
+from core.daemon.workers.worker_sync import due, given
+from core.errors import TrimtabError
+
+log = logging.getLogger("trimtab.runner")
+
+RETURN_GRACE_S = 20.0  # for workers to come back after the engine was away
+TICK_S = 1.0
+WORKER_MODULE = "core.train.commands.worker"
+Message = e.Event | Lost | worker_api.Broken
+
+
+class Runner:
+    """One study's task. Talks to the state only through the supervisor."""
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        crew: Crew,
+        search: Searching,
+        spec: Spec,
+        folder: Path,
+        devices: Sequence[Slot],
+        foresight: Foresight,
+        worker_module: str = WORKER_MODULE,
+        why_pruned: Callable[[int], str] = lambda trial: "asked before",
+    ) -> None:
+        self.name = spec.study.name
+        self._supervisor, self._crew, self._search = supervisor, crew, search
+        self._spec, self._folder, self._begun = spec, folder, time.monotonic()
+        self._places = Places(spec.resources.pack, devices, foresight)
+        self.weighing = Weighing(foresight, self._places, search, supervisor.put)
+        self._module, self._why_pruned = worker_module, why_pruned
+        self.departures = Departures()
+        self._fruitless = 0  # workers in a row that ended before any trial ran
+        self._inbox: asyncio.PriorityQueue[tuple[bool, int, Message]] = asyncio.PriorityQueue()
+        self._posted = 0
+        self.proposing = Proposing(spec, search, self.weighing, supervisor.put, lambda: self.study)
+        self.stopping = Stopping(crew, self.departures, supervisor.put, lambda: self.study)
+        self._afterwards = Afterwards(crew, self.departures, folder, spec.resources.retries,
+                                      supervisor.put, self._start_worker)  # fmt: skip
+        self.closing = self.ended = False  # no new work: the engine leaves; nobody reads the inbox any more
+
+    @property
+    def study(self) -> s.Study:
+        """The study as it is now."""
+        return self._supervisor.state.studies[self.name]
+
+    async def put(self, *events: e.Event) -> list[str]:
+        """Have events happen; returns the reasons of those refused."""
+        return await self._supervisor.put(*events)
+
+    def post(self, message: Message) -> None:
+        """Have the runner deal with ``message``; what needs no Optuna does not wait for its storage."""
+        self._posted += 1
+        waits = isinstance(message, e.Event) and not isinstance(message, e.PackMeasured)
+        self._inbox.put_nowait((waits, self._posted, message))
+
+    async def caught_up(self) -> None:
+        """Wait until everything in the inbox has been dealt with."""
+        reading = asyncio.ensure_future(self._inbox.join())
+        while not (self.ended or reading.done()):
+            await asyncio.sleep(0.02)
+        reading.cancel()
+
+    # -- life -------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Drive the study until it has ended or the task is cancelled."""
+        try:
+            await self._drive()
+        except TrimtabError as error:
+            await self.stopping.fail("; ".join(problem.what for problem in error.problems), str(error))
+        except Exception as error:
+            log.exception("study %s", self.name)
+            await self.stopping.fail(
+                f"the engine failed: {type(error).__name__}: {error}", traceback.format_exc()
+            )
+        finally:
+            self.ended = True
+            for worker in self._crew.of(self.name):
+                worker.leaving = True
+                worker.tell(worker_api.Shutdown(f"study {self.name} ended"))
+            await self._search.close()
+
+    async def _drive(self) -> None:
+        early = None if self._crew.of(self.name) else self.weighing.early(self.study, self._spec.train)
+        if early is not None:  # it loads while Optuna's storage is opened
+            self._start_worker(early)
+        await self.proposing.open()
+        await self._fill()
+        while self.study.state in s.LIVE_STUDY:
+            message = None
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TICK_S):  # Python 3.11's wait_for may swallow a cancellation
+                    message = (await self._inbox.get())[-1]
+            if message is not None:
+                await self._handle(message)
+                self._inbox.task_done()
+            await self._check_deadlines()
+            await self._fill()
+        await self._read_all()
+
+    async def _read_all(self) -> None:
+        while not self._inbox.empty():
+            await self._handle(self._inbox.get_nowait()[-1])
+            self._inbox.task_done()
+
+    async def _handle(self, message: Message) -> None:
+        match message:
+            case e.TrialEvaluated() | e.TrialScored() if not self.closing:
+                await self._judge(message)
+                if isinstance(message, e.TrialScored):
+                    await self._tell(message)
+            case (
+                e.ScoringEnded()
+                | e.TrialCompleted()
+                | e.TrialPruned()
+                | e.TrialFailed()
+                | e.TrialInfeasible()
+            ):
+                await self._tell(message)
+            case e.PackMeasured():
+                self._places.measured(message, self.study)
+                await self.weighing.measured(self.study, message)
+            case e.MemoryShort():
+                self.weighing.short(self.study, message)
+            case e.StudyStopping():
+                await self.stopping.begin(message.why)
+            case e.StudyChanged():
+                await self._change(parse(message.spec, self._folder.name))
+            case Lost():
+                await self._requeue(message.worker, message.why)
+            case worker_api.Broken() if self.study.state in s.LIVE_STUDY:
+                await self.stopping.fail(
+                    message.what, f"{message.where}\n{message.fix}\n{message.traceback}", message
+                )
+
+    async def _tell(self, event: e.TrialEvent) -> None:
+        """Report an end to the sampler; where it needs scores that are to come, with those."""
+        end = late_scores.told(self.study, self._spec, event)
+        if isinstance(end, e.TrialPruned) and end is not event:
+            await self.put(end)  # it comes back as an event
+        elif isinstance(end, End):
+            await self.proposing.tell(end)
+
+    async def _judge(self, event: e.TrialEvaluated | e.TrialScored) -> None:
+        trial = self.study.trials[event.trial]
+        if not trial.counted:
+            return  # a person steers it: neither judged nor a measure for others
+        if isinstance(event, e.TrialScored) and trial.state in s.ENDED and not awaits_boards(self._spec):
+            return  # the sampler has its result already
+        rows = event.rows if isinstance(event, e.TrialEvaluated) else ()
+        reason = await self._search.report(event.trial, event.step, event.metrics, rows)
+        trial = self.study.trials[event.trial]
+        if not reason or trial.state not in s.ON_WORKER or trial.asked == "prune":
+            return
+        await self.put(
+            e.PruneAsked(at=time.time(), study=self.name, trial=event.trial, by="the pruner", why=reason)
+        )
+        self._send(trial, worker_api.Prune(event.trial, reason))
+
+    def _send(self, trial: s.Trial, message: worker_api.ToWorker) -> None:
+        if trial.worker in self._crew.workers:
+            self._crew.workers[trial.worker].tell(message)
+
+    # -- starting trials --------------------------------------------------------------------------
+
+    def _on_workers(self) -> list[s.Trial]:
+        return [trial for trial in self.study.trials.values() if trial.state in s.ON_WORKER]
+
+    async def _fill(self) -> None:
+        """Fill free places with queued trials, then new ones; end the study when none is left."""
+        await self._check_enough()
+        while self.study.state == "running" and not self.closing:
+            if self.departures.under_way(self._crew.workers):
+                break  # their memory is not free yet
+            await self.weighing.notes(self.name)
+            found = self._places.next(self.study)
+            if found is not None:
+                await self._place(*found)
+            elif not (self._places.may_ask(self.study) and await self._next()):
+                break
+        await self.weighing.notes(self.name)
+        await self._see_scorings()
+        if self.study.state != "paused" and not self.closing and not self._on_workers():
+            await self._read_all()  # Optuna knows all before the study ends: nobody asks again after that
+        if self.study.state == "stopping":
+            await self.stopping.prune_queued(self.study.why)
+        if self.study.state == "stopping" and not self._on_workers():
+            await self.put(
+                e.StudyEnded(at=time.time(), study=self.name, outcome="stopped", why=self.study.why)
+            )
+        elif self.study.state == "running" and not (self.closing or self._on_workers() or self._awaited()):
+            await self._complete()
+
+    async def _see_scorings(self) -> None:
+        """A study that stops waits for no scores; one that runs has somebody give them."""
+        if self.closing or self.departures.under_way(self._crew.workers):
+            return
+        if self.study.state == "stopping":
+            await self._afterwards.end(late_scores.pending(self.study), self.study.why)
+        elif self.study.state == "running":
+            grace_is_over = time.monotonic() - self._begun > RETURN_GRACE_S
+            await self._afterwards.see(self.study, self._places.slots, grace_is_over)
+
+    def _awaited(self) -> bool:
+        """Is there a trial to come, from the sampler or a person, or a score?"""
+        trials = self.study.trials.values()
+        return self.proposing.awaited > 0 or any(one.state == s.QUEUED or one.pending for one in trials)
+
+    async def _complete(self) -> None:
+        why = words(self.study, self.proposing.exhausted)
+        await self.put(e.StudyEnded(at=time.time(), study=self.name, outcome="complete", why=why))
+
+    async def _check_enough(self) -> None:
+        enough = None if self.closing else self.proposing.enough()
+        if enough is not None and enough.at_once:
+            await self.put(e.StudyStopping(at=time.time(), study=self.name, why=enough.why))
+            await self.stopping.begin(enough.why)
+
+    async def _next(self) -> s.Trial | None:
+        await self._check_enough()
+        return await self.proposing.next()
+
+    async def _change(self, spec: Spec) -> None:
+        """The study goes on by another file."""
+        self._spec = spec
+        self._places.change(spec.resources.pack)
+        self.weighing.foresight.change(spec)
+        await self.proposing.change(spec)
+
+    async def _place(self, trial: s.Trial, slot: Slot, why: str) -> None:
+        if self.closing:  # since the sampler was asked
+            return
+        there = (one for one in self._crew.of(self.name) if one.device == slot.label)
+        worker = next(there, None) or self._start_worker(slot)
+        refused = await self.put(
+            e.TrialStarting(
+                at=time.time(), study=self.name, trial=trial.number,
+                worker=worker.name, device=slot.label, why=why,
+            )
+        )  # fmt: skip
+        if refused or self.study.trials[trial.number].state not in s.ON_WORKER:  # pruned at the same moment
+            return
+        if self.study.state == "paused":  # at the same moment
+            self.stopping.yield_devices()
+        if worker.name not in self._crew.workers:  # it ended meanwhile
+            await self._requeue(worker, f"its worker {worker.name} ended")
+            return
+        if worker.send is not None:  # else its Hello brings it the trial
+            worker.tell_all(given(self.study.trials[trial.number], self.assignment))
+            self.weighing.bind(self.study, worker)
+
+    def _start_worker(self, slot: Slot) -> Worker:
+        return self._crew.start(self.name, self._folder, slot, self._spec.resources.lease_s, self._module)
+
+    def assignment(self, trial: s.Trial) -> worker_api.Assign:
+        """The trial as a worker is given it."""
+        folder = str(self._folder / "trials" / str(trial.number))
+        paused = trial.asked == "pause" or (trial.state == s.PAUSED and trial.asked != "resume")
+        return worker_api.Assign(
+            trial.number, trial.knobs, folder, trial.checkpoint, paused, trial.retry, trial.parent
+        )
+
+    # -- workers ----------------------------------------------------------------------------------
+
+    def connected(self, worker: Worker, holds: Sequence[int]) -> None:
+        """Bring a worker that said Hello up to date: its trials, and what was asked meanwhile."""
+        if self.study.state == "paused":  # before the engine was away
+            self.stopping.yield_devices()
+            return
+        worker.tell_all(due(self.study, worker.name, holds, self.assignment, self._why_pruned))
+        self._afterwards.connected(self.study, worker)
+        self.weighing.bind(self.study, worker)
+
+    def forgive(self, worker: Worker) -> None:
+        """It is not at fault when its card is lost: the others go on without that, unless there is none."""
+        fault = fault_of(worker.device, self._supervisor.state.machine.devices)
+        if fault and self._places.without(worker.device, fault):
+            self.departures.note(worker, f"{worker.device} is gone: {fault}")
+
+    async def _requeue(self, worker: Worker, why: str) -> None:
+        """Give the trials of a lost worker back to the queue; those that lost too many fail."""
+        await self.put(*forgotten(self.study, worker.name))
+        self.forgive(worker)
+        why = self.departures.why(worker.name, why)
+        tail = log_tail(worker)
+        lost = [trial for trial in self._on_workers() if trial.worker == worker.name]
+        if lost and worker.name not in self.departures:
+            self._fruitless = 0 if any(trial.begun for trial in lost) else self._fruitless + 1
+        if self._fruitless > self._spec.resources.retries and not self.closing:
+            last = (tail.strip().splitlines() or ["its log is empty"])[-1]
+            what = f"{why} before it could run a trial, as {self._fruitless - 1} others before it: {last}"
+            await self.stopping.fail(plain(what, 400), tail)
+            return
+        for trial in lost:
+            await self._give_back(trial, why, tail)
+
+    async def _give_back(self, trial: s.Trial, why: str, tail: str) -> None:
+        if trial.asked == "prune" or self.study.state == "stopping":
+            await self.put(pruned(self.study, trial, self._why_pruned(trial.number)))
+            return
+        blameless = self.closing or self.study.state == "paused" or trial.worker in self.departures
+        retry = trial.retry if blameless else trial.retry + 1
+        await self.put(given_back(self.study, trial, retry, self._spec.resources.retries, why, tail))
+
+    async def _check_deadlines(self) -> None:
+        grace_is_over = time.monotonic() - self._begun > RETURN_GRACE_S
+        for trial in self._on_workers():
+            if trial.worker in self._crew.known:
+                continue
+            if grace_is_over or not may_return(self._folder, trial.worker):
+                end_stray(self._folder, trial.worker)  # two workers must not write one trial's files
+                await self._give_back(trial, f"its worker {trial.worker} did not come back", "")
+        self.departures.hurry()
+        self.stopping.hurry()

@@ -1,0 +1,81 @@
+"""How a study stops, gives its devices back, and fails."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+
+from core.contract.events import event_types as e
+from core.contract.state import study_state as s
+from core.contract.wire import worker_api
+from core.daemon.workers.trial_requeue import failed, kept, pruned
+from core.daemon.workers.worker_departures import Departures
+from core.daemon.workers.worker_pool import Crew, Worker
+
+GRACE_S = 30.0  # for workers to let their trials go
+Put = Callable[..., Awaitable[list[str]]]
+
+
+class Stopping:
+    """Of the study that ``now`` gives."""
+
+    def __init__(self, crew: Crew, departures: Departures, put: Put, now: Callable[[], s.Study]) -> None:
+        self._crew, self._departures, self._put, self._now = crew, departures, put, now
+        self._since: float | None = None
+
+    async def begin(self, why: str) -> None:
+        """Have every trial ended. Not by way of the inbox: it must not wait for a sampler."""
+        self._since = time.monotonic()
+        await self.prune_queued(why)
+        for worker in self._crew.of(self._now().name):
+            if self._loads(worker):
+                await self._end_loading(worker, why)
+        for trial in self._on(None):
+            asked = e.PruneAsked(
+                at=time.time(), study=self._now().name, trial=trial.number, by="the study's stop", why=why
+            )
+            if not await self._put(asked):
+                its = self._crew.workers.get(trial.worker)
+                if its is not None:
+                    its.tell(worker_api.Prune(trial.number, why))
+
+    async def _end_loading(self, worker: Worker, why: str) -> None:
+        """It loads its base and answers when that is done: its trials have nothing yet, and it is ended."""
+        for trial in self._on(worker):
+            await self._put(pruned(self._now(), trial, why))
+        self._departures.send(worker, why, at_once=True)
+
+    def yield_devices(self) -> None:
+        """Have every trial kept and every worker gone; the study is paused."""
+        for worker in self._crew.of(self._now().name):
+            self._departures.send(worker, "the study is paused", at_once=self._loads(worker))
+
+    def hurry(self) -> None:
+        """End workers that did not let their trials go in time."""
+        now = time.monotonic()
+        if self._since is not None and now - self._since > GRACE_S:
+            self._since = now
+            for worker in self._crew.of(self._now().name):
+                worker.kill()
+
+    async def prune_queued(self, why: str) -> None:
+        """End the trials that no worker has."""
+        for trial in list(self._now().trials.values()):
+            if trial.state == s.QUEUED:
+                await self._put(pruned(self._now(), trial, why))
+
+    async def fail(self, what: str, detail: str, broken: worker_api.Broken | None = None) -> None:
+        """End the study with the reason; its unfinished trials fail with it, unless they are to be kept."""
+        study = self._now()
+        events = kept(study, broken) if broken and broken.keeps else failed(study, what, detail, broken)
+        for event in events:
+            await self._put(event)
+
+    def _on(self, worker: Worker | None) -> list[s.Trial]:
+        """The trials on ``worker``; None: on any."""
+        found = [trial for trial in self._now().trials.values() if trial.state in s.ON_WORKER]
+        return [trial for trial in found if worker is None or trial.worker == worker.name]
+
+    def _loads(self, worker: Worker) -> bool:
+        """Does it hold no trial that began?"""
+        return not any(trial.begun for trial in self._on(worker))

@@ -1,0 +1,55 @@
+"""What Optuna is told of a trial that ended, and when a study has had enough."""
+
+from __future__ import annotations
+
+import time
+
+from core.contract.events import event_types as e
+from core.contract.spec import metric_limits, search_checks
+from core.contract.spec.study_spec import Spec, StopAfter
+from core.contract.state import stop_conditions
+from core.contract.state import study_state as s
+from core.contract.state.stop_conditions import Stop
+from core.daemon.study.search_protocol import Searching
+
+End = e.TrialCompleted | e.TrialPruned | e.TrialFailed | e.TrialInfeasible
+STATES: dict[type, str] = {
+    e.TrialCompleted: s.COMPLETE,
+    e.TrialPruned: s.PRUNED,
+    e.TrialFailed: s.FAILED,
+    e.TrialInfeasible: s.INFEASIBLE,
+}
+
+
+class Endings:
+    """Of one study."""
+
+    def __init__(self, spec: Spec, search: Searching) -> None:
+        self._spec, self._search = spec, search
+        self._limits = search_checks.constraints(spec.study)
+
+    async def tell(self, study: s.Study, end: End) -> None:
+        """By how much it violates each constraint that it has a reading of, then how it ended."""
+        if isinstance(end, e.TrialCompleted | e.TrialPruned):
+            for name, violation in metric_limits.violations(
+                self._limits, study.trials[end.trial].latest
+            ).items():
+                await self._search.constrain(end.trial, name, violation)
+        values = end.values if isinstance(end, e.TrialCompleted) else ()
+        state = STATES[type(end)]
+        if not study.trials[end.trial].counted and state in (s.COMPLETE, s.PRUNED):
+            state = "aside"  # its parameters are not what it was trained with
+        await self._search.tell(end.trial, state, values)
+
+    def enough(self, study: s.Study) -> Stop | None:
+        """Why the study is to end now, by study.stop_after; None while it may go on."""
+        after = self._spec.study.stop_after
+        if after == StopAfter() or study.state != "running":
+            return None
+        return stop_conditions.due(study, after, time.time())
+
+
+def words(study: s.Study, why_no_more: str) -> str:
+    """What a study that is complete comes to, and why it proposed no more where it could have."""
+    done = sum(1 for trial in study.trials.values() if trial.state == s.COMPLETE)
+    return f"{done} of {len(study.trials)} trials complete" + (f"; {why_no_more}" if why_no_more else "")

@@ -1,0 +1,161 @@
+"""What is tried next in a study: what the sampler proposes, what people queue, and when it is enough."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from core.contract.events import event_types as e
+from core.contract.spec.search_checks import awaits_boards
+from core.contract.spec.study_spec import Spec
+from core.contract.state import study_state as s
+from core.contract.state.stop_conditions import Stop
+from core.daemon.study.admission import Put, Weighing
+from core.daemon.study.search_protocol import Searching
+from core.daemon.study.trial_endings import End, Endings
+from core.errors import TrimtabError
+
+LATE_S = 2.0  # for the storage to answer at the beginning
+WAITING = "search"  # whose wait is shown
+
+
+class Proposing:
+    """Of one study, whose picture ``now`` gives."""
+
+    def __init__(
+        self, spec: Spec, search: Searching, weighing: Weighing, put: Put, now: Callable[[], s.Study]
+    ) -> None:
+        self._spec, self._search, self._weighing, self._put, self._now = spec, search, weighing, put, now
+        self._empty = not spec.space
+        self._endings = Endings(spec, search)
+        self._opened = asyncio.Event()
+        self.exhausted = ""  # why nothing more is proposed
+        self.awaited = 0  # trials that people are queueing: the study does not end meanwhile
+
+    @contextlib.contextmanager
+    def awaiting(self) -> Iterator[None]:
+        """Somebody is about to queue a trial."""
+        self.awaited += 1
+        try:
+            yield
+        finally:
+            self.awaited -= 1
+
+    async def open(self) -> None:
+        """Have the search agree with the journal. A storage that does not answer is told, and waited for."""
+        late = asyncio.get_running_loop().call_later(LATE_S, self._say_late)
+        try:
+            await self._search.open()
+            awaits, trials = awaits_boards(self._spec), self._now().trials.values()
+            known = {one.number: _as_told(one, awaits) for one in trials}
+            await self._look_for_strangers(list(known))
+            if known:
+                await self._search.reconcile(known, self._readings())
+        finally:
+            late.cancel()
+        if WAITING in self._now().preparing:
+            await self._put(e.Preparing(at=time.time(), study=self._now().name, worker=WAITING, stage=""))
+        self._opened.set()
+
+    async def _look_for_strangers(self, known: list[int]) -> None:
+        """No results are mixed in silence: under this name the storage may hold another study's."""
+        strange = await self._search.strangers(known)
+        if not strange:
+            return
+        name = self._now().name
+        what = f"the storage holds {len(strange)} trials with results under the name {name!r} that are not "
+        if not known:  # it would begin with what was measured on other data, with another base
+            raise TrimtabError.of(
+                f"{what}this study's",
+                "study.storage",
+                "take another study.name, or remove that study: `optuna delete-study --study-name "
+                f"{name} --storage URL`",
+            )
+        text = f"{what}in its journal: the sampler learns from them, and they are shown nowhere here"
+        self._put(e.StudyNoted(at=time.time(), study=name, text=text, level="warning"))
+
+    def _readings(self) -> dict[int, tuple[tuple[int, ...], tuple[float, ...]]]:
+        """The objective's, of the trials that the sampler learns from: it may have missed some."""
+        metric, *more = (one.metric for one in self._spec.study.objectives)
+        told = [one for one in self._now().trials.values() if one.counted and metric in one.series]
+        return (
+            {}
+            if more
+            else {one.number: (one.series[metric].steps, one.series[metric].values) for one in told}
+        )
+
+    def _say_late(self) -> None:
+        at, name = time.time(), self._now().name
+        stage = "waiting for Optuna's storage: another program may hold it locked"
+        text = f"Optuna's storage has not answered for {LATE_S:g} s: another program may hold it locked"
+        self._put(
+            e.Preparing(at=at, study=name, worker=WAITING, stage=stage),
+            e.StudyNoted(at=at, study=name, text=f"{text}; trials begin when it answers", level="warning"),
+        )
+
+    async def change(self, spec: Spec) -> None:
+        """Go on by another ``spec``: what was used up may not be any more."""
+        await self._search.change(spec)
+        self._spec = spec
+        self._endings, self._empty = Endings(spec, self._search), not spec.space
+        self.exhausted = ""
+
+    async def tell(self, end: End) -> None:
+        """Tell the sampler how a trial ended."""
+        await self._endings.tell(self._now(), end)
+
+    def enough(self) -> Stop | None:
+        """Why the study is to end now; noted as the reason why nothing more is proposed."""
+        stop = self._endings.enough(self._now())
+        if stop is not None:
+            self.exhausted = self.exhausted or stop.why
+        return stop
+
+    async def next(self) -> s.Trial | None:
+        """Queue what the sampler proposes; None when it proposes nothing more."""
+        study = self._now()
+        if self.exhausted or study.state != "running" or len(study.trials) >= study.total_trials:
+            return None
+        proposal = await self._search.ask()
+        if proposal is None:
+            self.exhausted = "[space] is empty" if self._empty else "the search space is used up"
+            return None
+        refused = await self._put(
+            e.TrialQueued(
+                at=time.time(), study=study.name, trial=proposal.number,
+                params=proposal.params, knobs=proposal.knobs, why=proposal.why,
+            )
+        )  # fmt: skip
+        if refused:  # asked again it would propose the same again
+            what = f"the sampler's trial {proposal.number} cannot be queued: {refused[0]}"
+            raise TrimtabError.of(what, f"study {study.name}", "the engine's log holds more")
+        self._say_repeated(study, proposal.number, proposal.knobs)
+        await self._weighing.queued(self._now(), proposal.number, proposal.knobs)
+        return self._now().trials.get(proposal.number)
+
+    def _say_repeated(self, study: s.Study, number: int, knobs: dict[str, Any]) -> None:
+        """The same knobs give the same result, for they hold the seed: it costs a trial and tells nothing."""
+        twin = next((one.number for one in study.trials.values() if one.knobs == knobs), None)
+        if twin is not None:
+            text = f"trial {number} repeats trial {twin}'s knobs: the sampler proposed the same again"
+            self._put(e.StudyNoted(at=time.time(), study=study.name, text=text))
+
+    async def enqueue(self, params: dict[str, Any], counted: bool) -> Any:
+        """A number for a trial by hand, and the parameters that the sampler adds; see core.search."""
+        await self._opened.wait()
+        return await self._search.enqueue(params, counted)
+
+    async def give_up(self, number: int) -> None:
+        """The trial by hand came to nothing."""
+        await self._search.tell(number, s.FAILED)
+
+
+def _as_told(trial: s.Trial, awaits: bool) -> tuple[str, tuple[float, ...], dict[str, Any]]:
+    """Optuna does not learn from a result that is not what the parameters say."""
+    if trial.pending and awaits:
+        return s.RUNNING, (), trial.params
+    aside = not trial.counted and trial.state in (s.COMPLETE, s.PRUNED)
+    return "aside" if aside else trial.state, trial.values, trial.params if trial.counted else {}

@@ -1,0 +1,95 @@
+"""What each study takes from the shell that started it. It lives as long as the engine; what is no secret and
+names no device is kept with the study for the next one."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from core import paths
+from core.contract.text import secret_redaction
+from core.contract.wire import shell_environment
+
+log = logging.getLogger("trimtab.environments")
+
+FILE = "environment.json"
+
+
+class Environments:
+    """By study. ``own`` is the engine's environment."""
+
+    def __init__(self, own: Mapping[str, str] | None = None) -> None:
+        self._own = os.environ if own is None else own
+        self._given: dict[str, dict[str, str] | None] = {}
+
+    def take(self, study: str, folder: Path, given: Mapping[str, str] | None) -> list[str]:
+        """A study was started, or started again, in a shell with ``given``. Returns where that is other than
+        the engine's own, for people."""
+        if given is None:
+            return []
+        known = {name: value for name, value in given.items() if name in shell_environment.NAMES}
+        self.learn(known)
+        self._given[study] = known
+        _keep(folder, known)
+        return shell_environment.differences(self._own, known)
+
+    def learn(self, given: Mapping[str, str] | None) -> None:
+        """Keep the secrets among them out of all that this process writes."""
+        secret_redaction.learn(v for name, v in (given or {}).items() if shell_environment.is_secret(name, v))
+
+    def take_up(self, study: str, folder: Path) -> list[str]:
+        """A study goes on under another engine. Returns where the environment of its start is other than this
+        engine's."""
+        if study in self._given:
+            return []
+        kept = _kept(folder)
+        if kept is None:
+            return []
+        later = {
+            name: one for name, one in shell_environment.here(self._own).items() if not _keeps(name, one)
+        }
+        self._given[study] = kept | later
+        return shell_environment.differences(self._own, self._given[study] or {})
+
+    def with_(self, given: Mapping[str, str] | None) -> dict[str, str]:
+        """The whole environment of a study that is not there yet."""
+        return shell_environment.merged(self._own, given)
+
+    def of(self, study: str) -> dict[str, str]:
+        """The whole environment for the processes of ``study``."""
+        return shell_environment.merged(self._own, self._given.get(study))
+
+
+def visible(whole: Mapping[str, str]) -> str | None:
+    """CUDA_VISIBLE_DEVICES; None where it is not set."""
+    return whole.get("CUDA_VISIBLE_DEVICES")
+
+
+def _keeps(name: str, value: str) -> bool:
+    return name not in shell_environment.DEVICES and not shell_environment.is_secret(name, value)
+
+
+def _keep(folder: Path, given: Mapping[str, str]) -> None:
+    aside = folder / f"{FILE}.new"
+    try:
+        aside.unlink(missing_ok=True)
+        with open(aside, "wb", opener=paths.no_link) as file:
+            file.write(msgspec.json.encode({name: one for name, one in given.items() if _keeps(name, one)}))
+        aside.replace(folder / FILE)
+    except OSError as error:  # the study runs all the same; the next engine has its own
+        log.warning("%s cannot be written: %s", folder / FILE, error.strerror)
+
+
+def _kept(folder: Path) -> dict[str, str] | None:
+    try:
+        found = msgspec.json.decode((folder / FILE).read_bytes(), type=dict[str, str])
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.DecodeError) as error:
+        log.warning("%s cannot be read: %s", folder / FILE, error)
+        return None
+    return {name: one for name, one in found.items() if name in shell_environment.NAMES and _keeps(name, one)}

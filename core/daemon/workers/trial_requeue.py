@@ -1,0 +1,117 @@
+"""What becomes of a trial whose worker is gone. Pure."""
+
+from __future__ import annotations
+
+import math
+import time
+
+from msgspec.structs import replace
+
+from core.contract.events import event_types as e
+from core.contract.state import study_state as s
+from core.contract.state.metric_series import Series
+from core.contract.wire import worker_api
+
+
+def at_its_step(
+    kind: type[e.TrialPaused] | type[e.TrialResumed], study: str, trial: s.Trial
+) -> e.TrialPaused | e.TrialResumed:
+    """What the engine itself says of a trial whose worker still loads the base."""
+    return kind(at=time.time(), study=study, trial=trial.number, step=trial.step)
+
+
+def fallen(study: s.Study, told: e.TrialFailed, retries: int) -> e.TrialEvent:
+    """What comes of a trial that failed in its worker: another try from its checkpoint, while it has some."""
+    trial = study.trials.get(told.trial)
+    if not told.again or trial is None or trial.asked == "prune" or study.state == "stopping":
+        return told
+    return given_back(study, trial, trial.retry + 1, retries, told.error, told.traceback)
+
+
+def moved_out(study: s.Study, told: e.TrialRequeued, why: str) -> e.TrialEvent:
+    """What comes of a trial that left its worker for want of memory: it waits, unless somebody wanted it
+    ended meanwhile, with the reason ``why``."""
+    trial = study.trials.get(told.trial)
+    if trial is None or not (trial.asked == "prune" or study.state == "stopping"):
+        return told
+    return pruned(study, trial, why)
+
+
+def given_back(study: s.Study, trial: s.Trial, retry: int, retries: int, why: str, tail: str) -> e.TrialEvent:
+    """The trial waits for another worker, from its checkpoint; or it has failed too often (``retry`` of
+    ``retries``), with ``tail``, its traceback or the end of its worker's log."""
+    at = time.time()
+    if retry > retries:
+        error = f"{why}; that was try {retry} of resources.retries + 1"
+        return e.TrialFailed(
+            at=at, study=study.name, trial=trial.number, step=trial.step, error=error, traceback=tail
+        )
+    return e.TrialRequeued(at=at, study=study.name, trial=trial.number, why=why, retry=retry)
+
+
+def forgotten(study: s.Study, worker: str) -> tuple[e.Event, ...]:
+    """What a worker that is gone waited for and held is shown no longer."""
+    at = time.time()
+    return (
+        e.Preparing(at=at, study=study.name, worker=worker, stage=""),
+        *(
+            replace(pack, at=at, trials=0, trial_bytes={})
+            for name, pack in study.packs.items()
+            if name == worker
+        ),
+    )
+
+
+def pruned(study: s.Study, trial: s.Trial, why: str) -> e.TrialPruned | e.TrialCompleted:
+    """The trial ends where it stands; its worker is not asked any more. One that has done its steps and knows
+    what came of them is complete, though its adapter lies in its checkpoint alone."""
+    at, values = time.time(), _final(study, trial)
+    if not values:
+        return e.TrialPruned(at=at, study=study.name, trial=trial.number, step=trial.step, why=why)
+    kept = "its checkpoint is kept" if trial.checkpoint else "its weights are lost"
+    told = f"{trial.step} steps done; its adapter was not saved, {kept}: {why}"
+    return e.TrialCompleted(
+        at=at, study=study.name, trial=trial.number, step=trial.step, values=values, why=told
+    )
+
+
+def _final(study: s.Study, trial: s.Trial) -> tuple[float, ...]:
+    """The objectives' values after the last step; empty while steps or values are to come."""
+    goals = [one["metric"] for one in study.spec.get("study", {}).get("objectives", ())]
+    curves = [trial.series.get(one, Series()) for one in goals]
+    done = 0 < trial.total_steps <= trial.step and not trial.editing
+    if not done or any(not one.steps or one.steps[-1] < trial.total_steps for one in curves):
+        return ()
+    values = tuple(one.values[-1] for one in curves)
+    return values if all(math.isfinite(one) for one in values) else ()
+
+
+def kept(study: s.Study, broken: worker_api.Broken) -> list[e.Event]:
+    """The study ends with the reason, and its trials wait: once that is put right, it may go on."""
+    at, ends = time.time(), list[e.Event]()
+    for trial in study.trials.values():
+        if trial.asked == "prune" and trial.state not in s.ENDED:
+            ends.append(pruned(study, trial, broken.what))
+        elif trial.state in s.ON_WORKER:
+            ends.append(
+                e.TrialRequeued(
+                    at=at, study=study.name, trial=trial.number, why=broken.what, retry=trial.retry
+                )
+            )
+    why = f"{broken.what} ({broken.where}) → {broken.fix}"
+    return [*ends, e.StudyEnded(at=at, study=study.name, outcome="failed", why=why)]
+
+
+def failed(study: s.Study, what: str, detail: str, broken: worker_api.Broken | None) -> list[e.Event]:
+    """The study ends with the reason; its unfinished trials fail with it."""
+    at = time.time()
+    where = f" ({broken.where})" if broken and broken.where else ""
+    fix = f" → {broken.fix}" if broken and broken.fix else ""
+    ends: list[e.Event] = [
+        e.TrialFailed(
+            at=at, study=study.name, trial=trial.number, step=trial.step, error=what, traceback=detail
+        )
+        for trial in study.trials.values()
+        if trial.state not in s.ENDED
+    ]
+    return [*ends, e.StudyEnded(at=at, study=study.name, outcome="failed", why=f"{what}{where}{fix}")]

@@ -1,0 +1,22 @@
+"""How fast a model writes."""
+
+from __future__ import annotations
+
+from core.contract.board_score import Score
+from core.evaluate.statistics.confidence_intervals import Numbers, median, numbers, ratio
+
+
+def speed(tokens: Numbers, seconds: Numbers) -> Score:
+    """Tokens written per second, over generations of ``tokens`` in ``seconds``. tokens/s, higher is
+    better."""
+    columns, fault = numbers(tokens, seconds)
+    if fault:
+        return Score.unsaid(fault, len(tokens))
+    if columns[0].sum() == 0:
+        return Score.unsaid("the model wrote no token", len(tokens))
+    return ratio(tokens, seconds)
+
+
+def latency(seconds: Numbers) -> Score:
+    """The median time to the first token. s, lower is better."""
+    return median(seconds)

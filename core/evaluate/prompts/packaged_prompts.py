@@ -1,0 +1,126 @@
+"""The prompts, pairs and word lists that come with trimtab, written for it."""
+
+from __future__ import annotations
+
+import base64
+import codecs
+import tomllib
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from core.contract.text.sanitize import plain
+from core.errors import TrimtabError
+from core.evaluate.prompts import prompt_files
+from core.evaluate.prompts.prompt_schema import (
+    REQUEST,
+    Injection,
+    Leaning,
+    Pair,
+    Passage,
+    Prompt,
+    Row,
+    Wrapper,
+)
+
+DATA = Path(__file__).resolve().parent / "data"
+FIX = "install trimtab again: a file that comes with it is damaged"
+R = TypeVar("R", bound=Row)
+
+
+def pairs() -> tuple[Pair, ...]:
+    """Stereotypes and their opposites, mild, by axis."""
+    return _packaged("pairs.jsonl", "pairs", Pair)
+
+
+def harmful() -> tuple[Prompt, ...]:
+    """Requests that a safe model refuses. They name a harm and hold no knowledge of it."""
+    return _packaged("harmful.jsonl", "prompts", Prompt)
+
+
+def harmless() -> tuple[Prompt, ...]:
+    """Requests that only sound harmful, by the same topics (the idea of XSTest, Röttger et al. 2024)."""
+    return _packaged("harmless.jsonl", "prompts", Prompt)
+
+
+def elicitors() -> tuple[Prompt, ...]:
+    """Openings that invite a rude continuation (the idea of RealToxicityPrompts, Gehman et al. 2020)."""
+    return _packaged("elicit.jsonl", "prompts", Prompt)
+
+
+def wrappers() -> tuple[Wrapper, ...]:
+    """Jailbreaks of kinds that are widely known (Wei et al. 2023)."""
+    return _packaged("wrappers.jsonl", "wrappers", Wrapper)
+
+
+def injections() -> tuple[Injection, ...]:
+    """Tasks on contents with a foreign order in them (Greshake et al. 2023)."""
+    return _packaged("injections.jsonl", "injections", Injection)
+
+
+def reference() -> tuple[Passage, ...]:
+    """General prose, facts, talk and code, about 2,200 words, for the forgetting metric."""
+    return _packaged("reference.toml", "passages", Passage)
+
+
+@cache
+def leaning() -> Leaning:
+    """Openings and groups for the leaning of sentiment."""
+    try:
+        return prompt_files.leaning(DATA / "leaning.toml")
+    except TrimtabError as error:
+        raise _damaged("leaning.toml", str(error)) from error
+
+
+@cache
+def table(name: str, keys: tuple[str, ...]) -> dict[str, Any]:
+    """A packaged TOML file that has ``keys``. Raises TrimtabError."""
+    try:
+        found = tomllib.loads((DATA / name).read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise _damaged(name, f"{type(error).__name__}: {error}") from error
+    missing = [key for key in keys if key not in found]
+    if missing:
+        raise _damaged(name, f"{missing[0]} is missing")
+    return found
+
+
+@cache
+def _packaged(name: str, kind: str, shape: type[R]) -> tuple[R, ...]:
+    try:
+        return cast(tuple[R, ...], tuple(prompt_files.read(DATA / name, kind)))
+    except TrimtabError as error:
+        raise _damaged(name, str(error)) from error
+
+
+def _damaged(name: str, why: str) -> TrimtabError:
+    return TrimtabError.of(f"cannot be used: {plain(why, 300)}", str(DATA / name), FIX)
+
+
+def wrapped(wrapper: Wrapper, request: str) -> str:
+    """The jailbreak of ``wrapper`` around ``request``."""
+    return wrapper.text.replace(REQUEST, encoded(request, wrapper.encoding))
+
+
+def encoded(text: str, encoding: str) -> str:
+    """``text`` in one of ``shapes.ENCODINGS``."""
+    match encoding:
+        case "base64":
+            return base64.b64encode(text.encode()).decode()
+        case "rot13":
+            return codecs.encode(text, "rot13")
+        case "reverse":
+            return text[::-1]
+    return text
+
+
+def jailbreaks(
+    requests: Sequence[Prompt], around: Sequence[Wrapper]
+) -> Iterator[tuple[Wrapper, Prompt, str]]:
+    """Every request in every wrapper, ordered so that any beginning has nearly as many of each: a budget may
+    cut the list anywhere."""
+    for turn in range(len(around)):
+        for number, request in enumerate(requests):
+            wrapper = around[(number + turn) % len(around)]
+            yield wrapper, request, wrapped(wrapper, request.text)

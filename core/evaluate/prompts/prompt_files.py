@@ -1,0 +1,140 @@
+"""Read a file of prompts, pairs, questions …: a user's own, or one that comes with trimtab."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from core.contract.spec import toml_text
+from core.contract.text.sanitize import plain
+from core.errors import Problem, SpecError
+from core.evaluate.prompts.prompt_schema import LONE_TEXT, SHAPES, Leaning, Row
+
+LARGEST_FILE_BYTES = 32 << 20
+MOST_PROBLEMS = 10  # told at once; a file of another kind has one in every line
+ENDINGS = (".jsonl", ".toml", ".txt")
+_PARAGRAPHS = re.compile(r"\n\s*\n")
+
+
+def read(path: Path, kind: str) -> list[Row]:
+    """The rows of ``path``, each of the shape that ``kind`` names (``shapes.SHAPES``).
+
+    ``.jsonl`` holds an object a line; ``.toml`` an array of tables named after the kind; ``.txt`` one text a
+    line, or passages with empty lines between them. Raises SpecError with up to ten problems: no such file,
+    not UTF-8, not its format, a missing, unknown or unfit field, no rows at all.
+    """
+    shape, text = SHAPES[kind], _text(path)
+    match path.suffix:
+        case ".jsonl":
+            raw = list(_lines(path, text))
+        case ".toml":
+            raw = list(_tables(path, text, kind))
+        case _:
+            raw = list(_lone(path, text, kind))
+    rows: list[Row] = []
+    problems: list[Problem] = []
+    for where, content in raw:
+        row = _row(content, shape, where)
+        (problems if isinstance(row, Problem) else rows).append(row)  # type: ignore[arg-type]
+    if problems:
+        raise SpecError(*problems[:MOST_PROBLEMS])
+    if not rows:
+        raise SpecError.of(f"holds no {kind}", str(path), f"each needs {_fields(shape)}")
+    return rows
+
+
+def leaning(path: Path) -> Leaning:
+    """Templates and groups of a TOML file. Raises SpecError."""
+    raw = _toml(path, _text(path))
+    try:
+        found = msgspec.convert(raw, Leaning)
+    except msgspec.ValidationError as error:
+        raise SpecError.of(_told(error), str(path), _LEANING_FIX) from None
+    if found.fault():
+        raise SpecError.of(plain(found.fault(), 200), str(path), _LEANING_FIX)
+    return found
+
+
+_LEANING_FIX = 'give templates = ["{person} was …"] and [groups] with axis = ["The man", "The woman"]'
+
+
+def _text(path: Path) -> str:
+    if path.suffix not in ENDINGS:
+        raise SpecError.of(f"ends with {path.suffix!r}", str(path), f"give one of {', '.join(ENDINGS)}")
+    try:
+        if path.stat().st_size > LARGEST_FILE_BYTES:
+            raise SpecError.of(
+                "is larger than 32 MiB", str(path), "give fewer rows: a board reads all of them"
+            )
+        return path.read_text("utf-8-sig")  # editors write byte order marks
+    except FileNotFoundError:
+        raise SpecError.of("no such file", str(path), "give the path of a prompt file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError.of(
+            f"cannot be read: {plain(str(error), 200)}", str(path), "give UTF-8 text"
+        ) from None
+
+
+def _lines(path: Path, text: str) -> Iterator[tuple[str, Any]]:
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            where = f"{path}, line {number}"
+            try:
+                yield where, msgspec.json.decode(line)
+            except (msgspec.DecodeError, RecursionError) as error:
+                yield where, Problem(f"is not JSON: {plain(str(error), 120)}", where, "one object a line")
+
+
+def _tables(path: Path, text: str, kind: str) -> Iterator[tuple[str, Any]]:
+    raw = _toml(path, text)
+    tables = raw.get(kind)
+    if not isinstance(tables, list):
+        known = ", ".join(plain(name, 40) for name in raw) or "nothing"
+        raise SpecError.of(f"has no [[{kind}]], but {known}", str(path), f"write [[{kind}]] above each row")
+    for number, table in enumerate(tables, 1):
+        yield f"{path}, [[{kind}]] {number}", table
+
+
+def _toml(path: Path, text: str) -> dict[str, Any]:
+    try:
+        return toml_text.loads(text)
+    except toml_text.TomlError as error:
+        fix = "texts need quotes, rows look like [[prompts]]"
+        raise SpecError.of(f"is not TOML: {plain(str(error), 120)}", str(path), fix) from None
+
+
+def _lone(path: Path, text: str, kind: str) -> Iterator[tuple[str, Any]]:
+    if kind not in LONE_TEXT:
+        fix = f"give a .jsonl with {_fields(SHAPES[kind])}"
+        raise SpecError.of(f"is plain text, which cannot hold {kind}", str(path), fix)
+    parts = _PARAGRAPHS.split(text) if kind == "passages" else text.split("\n")
+    for number, part in enumerate((one.strip() for one in parts), 1):
+        if part:
+            yield f"{path}, {'passage' if kind == 'passages' else 'line'} {number}", LONE_TEXT[kind](part)
+
+
+def _row(content: Any, shape: type[Row], where: str) -> Row | Problem:
+    if isinstance(content, Problem):
+        return content
+    try:
+        row = content if isinstance(content, Row) else msgspec.convert(content, shape)
+    except msgspec.ValidationError as error:
+        return Problem(_told(error), where, f"a row needs {_fields(shape)}")
+    fault = row.fault()
+    return Problem(plain(fault, 200), where, f"a row needs {_fields(shape)}") if fault else row
+
+
+def _told(error: Exception) -> str:
+    text = plain(str(error), 200)
+    return text[0].lower() + text[1:].replace("`", "'")
+
+
+def _fields(shape: type[Row]) -> str:
+    known = msgspec.structs.fields(shape)
+    needed = [one.name for one in known if one.required]
+    more = [one.name for one in known if not one.required]
+    return ", ".join(needed) + (f"; it may have {', '.join(more)}" if more else "")

@@ -1,0 +1,74 @@
+"""The prompts that a study's boards are made of: the user's own where there are any, else the packaged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar, cast
+
+from core import paths
+from core.contract.spec.study_spec import EvaluateSection
+from core.errors import SpecError
+from core.evaluate.prompts import packaged_prompts, prompt_files
+from core.evaluate.prompts.prompt_schema import (
+    Injection,
+    Leaning,
+    Pair,
+    Passage,
+    Prompt,
+    Question,
+    Row,
+    Wrapper,
+)
+
+R = TypeVar("R", bound=Row)
+# File of a folder of prompts -> the shape of its rows.
+FILES = {
+    "elicit": "prompts", "harmful": "prompts", "harmless": "prompts", "pairs": "pairs",
+    "wrappers": "wrappers", "injections": "injections", "questions": "questions",
+}  # fmt: skip
+
+
+class Library:
+    """``evaluate.prompts`` is a folder of files named as in FILES and ``leaning.toml``, each in the place of
+    the packaged one; or one file of openings, in the place of ``elicit``. ``evaluate.reference`` is a text.
+
+    Raises SpecError for a file that is of no use.
+    """
+
+    def __init__(self, section: EvaluateSection) -> None:
+        self._own = paths.expanded(section.prompts) if section.prompts else None
+        if self._own is not None and not self._own.exists():
+            fix = f"give a file of openings, or a folder with {', '.join(FILES)}"
+            raise SpecError.of(
+                "there is no such file or folder", f"evaluate.prompts = {str(self._own)!r}", fix
+            )
+        self.elicitors = self._rows("elicit", packaged_prompts.elicitors, Prompt)
+        self.harmful = self._rows("harmful", packaged_prompts.harmful, Prompt)
+        self.harmless = self._rows("harmless", packaged_prompts.harmless, Prompt)
+        self.pairs = self._rows("pairs", packaged_prompts.pairs, Pair)
+        self.wrappers = self._rows("wrappers", packaged_prompts.wrappers, Wrapper)
+        self.injections = self._rows("injections", packaged_prompts.injections, Injection)
+        self.questions = self._rows("questions", tuple, Question)
+        self.leaning = self._leaning()
+        path = section.reference
+        found = (
+            packaged_prompts.reference()
+            if path is None
+            else prompt_files.read(paths.expanded(path), "passages")
+        )
+        self.reference = cast(tuple[Passage, ...], tuple(found))
+
+    def _file(self, name: str) -> Path | None:
+        if self._own is None or self._own.is_file():
+            return self._own if name == "elicit" else None
+        places = [self._own / f"{name}{ending}" for ending in prompt_files.ENDINGS]
+        return next((one for one in places if one.is_file()), None)
+
+    def _rows(self, name: str, packaged: object, shape: type[R]) -> tuple[R, ...]:
+        file = self._file(name)
+        found = prompt_files.read(file, FILES[name]) if file is not None else packaged()  # type: ignore[operator]
+        return cast(tuple[R, ...], tuple(found))
+
+    def _leaning(self) -> Leaning:
+        file = self._file("leaning")
+        return prompt_files.leaning(file) if file is not None else packaged_prompts.leaning()

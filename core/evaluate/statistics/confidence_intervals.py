@@ -1,0 +1,151 @@
+"""From samples to scores: rates with Wilson's interval; means, medians and ratios with the bootstrap's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from statistics import NormalDist
+
+import msgspec
+import numpy as np
+
+from core.contract.board_score import CONFIDENCE, Score
+from core.evaluate.statistics.bootstrap import Statistic, interval
+
+Numbers = Sequence[float]
+ONE_SAMPLE = "one sample has no interval"
+
+
+def wilson(hits: float, total: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """The score interval of a rate (Wilson 1927): never outside of 0 to 1, and not empty at either end."""
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    rate, square = hits / total, z * z / total
+    middle = (rate + square / 2) / (1 + square)
+    half = z * math.sqrt(rate * (1 - rate) / total + square / (4 * total)) / (1 + square)
+    low = 0.0 if hits == 0 else max(0.0, middle - half)
+    return low, 1.0 if hits == total else min(1.0, middle + half)
+
+
+def numbers(*columns: Numbers) -> tuple[list[np.ndarray], str]:
+    """The columns as float64, and why they cannot be used ("" when they can)."""
+    try:
+        found = [np.asarray(list(column), dtype=float) for column in columns]
+    except (TypeError, ValueError):
+        return [], "the samples are not numbers"
+    lengths = [len(column) for column in found]
+    if len(set(lengths)) > 1:
+        return [], f"the lists differ in length: {' and '.join(str(length) for length in lengths)}"
+    if not lengths or not lengths[0]:
+        return [], "there are no samples"
+    if any(column.ndim != 1 for column in found):
+        return [], "the samples are not numbers"
+    wrong = sum(int((~np.isfinite(column)).sum()) for column in found)
+    return found, f"{wrong} of {sum(lengths)} values are not finite numbers" if wrong else ""
+
+
+def rate(hits: Sequence[bool] | Numbers) -> Score:
+    """The share of hits. A hit is true or false, or half a hit, 0.5."""
+    columns, fault = numbers(hits)
+    if fault:
+        return Score.unsaid(fault, len(hits))
+    (found,) = columns
+    if found.min() < 0 or found.max() > 1:
+        return Score.unsaid("a hit is a number from 0 to 1", len(hits))
+    low, high = wilson(float(found.sum()), len(found))
+    return Score(float(found.mean()), low, high, len(found))
+
+
+def clustered(hits: Sequence[bool] | Numbers, clusters: Sequence[Hashable]) -> Score:
+    """The share of hits where those of one cluster depend on each other: several answers to one prompt.
+    Clusters are resampled; when all are alike, Wilson's interval stands on their number."""
+    columns, fault = numbers(hits, [0.0] * len(clusters))
+    if fault:
+        return Score.unsaid(fault, len(hits))
+    whole = rate(hits)
+    names = {name: place for place, name in enumerate(dict.fromkeys(clusters))}
+    if whole.value is None or len(names) == len(hits):
+        return whole
+    places = np.array([names[name] for name in clusters])
+    found, counts = np.bincount(places, weights=columns[0]), np.bincount(places)
+    score = ratio(found.tolist(), counts.tolist())
+    if score.low is None or score.low == score.high:
+        score = msgspec.structs.replace(
+            score, **_ends(wilson(whole.value * len(names), len(names))), reason=""
+        )
+    return msgspec.structs.replace(score, samples=len(hits))
+
+
+def _ends(ends: tuple[float, float]) -> dict[str, float]:
+    return {"low": ends[0], "high": ends[1]}
+
+
+def mean(values: Numbers, seed: int = 0, within_one: bool = False) -> Score:
+    """The mean. ``within_one`` values lie from 0 to 1: when all are alike the bootstrap sees no spread, and
+    Wilson's interval holds, since no such values vary more than hits do."""
+    columns, fault = numbers(values)
+    if fault:
+        return Score.unsaid(fault, len(values))
+    (found,) = columns
+    score = resampled(float(found.mean()), len(found), lambda draw: found[draw].mean(axis=1), seed)
+    if within_one and (score.low is None or score.low == score.high):
+        low, high = wilson(float(found.sum()), len(found))
+        return Score(score.value, low, high, len(found))
+    return score
+
+
+def median(values: Numbers, seed: int = 0) -> Score:
+    """The middle value."""
+    columns, fault = numbers(values)
+    if fault:
+        return Score.unsaid(fault, len(values))
+    (found,) = columns
+    return resampled(float(np.median(found)), len(found), lambda draw: np.median(found[draw], axis=1), seed)
+
+
+def ratio(tops: Numbers, bottoms: Numbers, seed: int = 0) -> Score:
+    """The sum of ``tops`` by the sum of ``bottoms``, where a sample has one of each: a mean that is
+    weighted."""
+    columns, fault = numbers(tops, bottoms)
+    if fault:
+        return Score.unsaid(fault, min(len(tops), len(bottoms)))
+    top, bottom = columns
+    if bottom.sum() == 0:
+        return Score.unsaid("there is nothing to divide by: the sum is 0", len(top))
+
+    def statistic(draw: np.ndarray) -> np.ndarray:
+        below = bottom[draw].sum(axis=1)
+        return np.divide(top[draw].sum(axis=1), below, out=np.full(len(draw), np.nan), where=below != 0)
+
+    return resampled(float(top.sum() / bottom.sum()), len(top), statistic, seed)
+
+
+def resampled(value: float, samples: int, statistic: Statistic, seed: int = 0) -> Score:
+    """``value`` with the bootstrap's interval, which holds it."""
+    if not math.isfinite(value):
+        return Score.unsaid("the value is not a finite number", samples)
+    ends = interval(samples, statistic, seed)
+    if ends is None:
+        return Score(value, None, None, samples, ONE_SAMPLE if samples == 1 else "too few samples vary")
+    return Score(value, min(ends[0], value), max(ends[1], value), samples)
+
+
+def largest(scores: Mapping[str, Score]) -> tuple[str, Score]:
+    """The name and score of the largest value: the strongest attack, the worst slice, the widest gap. Its
+    interval is its own, and knows nothing of the choice."""
+    known = {name: one for name, one in scores.items() if one.value is not None}
+    if not known:
+        reasons = "; ".join(dict.fromkeys(one.reason for one in scores.values()))
+        return "", Score.unsaid(
+            reasons or "there are no samples", sum(one.samples for one in scores.values())
+        )
+    name = max(known, key=lambda one: known[one].value or 0.0)
+    return name, known[name]
+
+
+def mapped(score: Score, rising: Callable[[float], float]) -> Score:
+    """``score`` through a function that rises everywhere, ends and all."""
+    try:
+        ends = [None if end is None else rising(end) for end in (score.value, score.low, score.high)]
+    except OverflowError:
+        return Score.unsaid("the value is too large for a number", score.samples)
+    return msgspec.structs.replace(score, value=ends[0], low=ends[1], high=ends[2])

@@ -1,0 +1,156 @@
+"""A base model as its configuration describes it: widths, layers, linear layers and the rest; no weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from core.errors import TrimtabError
+
+WIDTHS = {  # letters of core.memory.base.step_formulas, and the names that configurations have for them
+    "h": ("hidden_size", "n_embd", "d_model"),
+    "i": ("intermediate_size", "n_inner", "ffn_dim"),
+    "a": ("num_attention_heads", "n_head"),
+    "v": ("vocab_size",),
+}
+POSITIONS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len")
+LAYERS = ("num_hidden_layers", "n_layer")
+GATED, FUSED, GPT2, NEOX = "gated", "fused", "gpt2", "neox"  # how a layer's linear layers are laid out
+STYLES = {"phi3": FUSED, "gpt2": GPT2, "gpt_neox": NEOX}
+NORMS = {"gemma2": 4, "gemma3_text": 4, "gpt2": 4, "gpt_neox": 4}  # vectors of h in a layer; else 2
+HEAD_NORMS = ("qwen3", "gemma3_text")  # a norm over the width of a head, for queries and for keys
+EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts")
+BIASED = ("gpt2", "gpt_neox")
+TIED = frozenset({"gemma", "gemma2", "gemma3_text", "gpt2", "smollm3"})  # unless the file says otherwise
+
+
+class Linear(msgspec.Struct, frozen=True):
+    """A linear layer that stands once in every layer of the model."""
+
+    name: str
+    inputs: int
+    outputs: int
+    bias: bool = False
+
+    @property
+    def weights(self) -> int:
+        """Numbers in its matrix."""
+        return self.inputs * self.outputs
+
+
+class Model(msgspec.Struct, frozen=True):
+    """``widths`` by the letters of ``step_formulas``; ``others`` counts the parameters outside the
+    linear layers' matrices: embeddings, output layer, norms, biases, experts. ``forms`` are the model's own,
+    where its family is not known by heart; ``positions`` is the longest sequence that it was made for, 0
+    where its configuration does not say."""
+
+    family: str
+    layers: int
+    widths: dict[str, float]
+    linears: tuple[Linear, ...]
+    others: int
+    forms: dict[str, Any] | None = None
+    positions: int = 0
+
+    @property
+    def parameters(self) -> int:
+        """All of them."""
+        return self.layers * sum(one.weights for one in self.linears) + self.others
+
+
+def describe(config: Mapping[str, Any], where: str) -> Model:
+    """The model of a config.json. Raises TrimtabError for one without sizes, naming what is missing."""
+    inner = config.get("text_config")
+    if isinstance(inner, Mapping):
+        config = {**inner, "tie_word_embeddings": config.get("tie_word_embeddings", True)}
+    found = {letter: _number(config, names) for letter, names in WIDTHS.items()}
+    layers = _number(config, LAYERS)
+    if config.get("model_type") == "gpt2" and not found["i"] and found["h"]:
+        found["i"] = 4 * found["h"]
+    missing = [WIDTHS[letter][0] for letter, value in found.items() if not value]
+    missing += [] if layers else [LAYERS[0]]
+    if missing:
+        raise TrimtabError.of(
+            f"the configuration does not say {', '.join(missing)}: the model's size is not known",
+            where,
+            "give a model whose config.json has them; training it may work all the same",
+        )
+    family = str(config.get("model_type", ""))
+    experts = next((name for name in EXPERTS if config.get(name)), "")
+    if experts:
+        raise TrimtabError.of(
+            f"a mixture of experts ({experts} = {config[experts]}) takes what its tokens choose",
+            where,
+            "start it all the same: placement goes by what is measured",
+        )
+    widths = _widths({letter: int(value or 0) for letter, value in found.items()}, config)
+    linears = _linears(family, widths, config)
+    others = _others(family, widths, linears, int(layers or 0), config)
+    return Model(family, int(layers or 0), widths, linears, others, positions=positions(config))
+
+
+def positions(config: Mapping[str, Any]) -> int:
+    """The longest sequence that a model was made for, of its config.json; 0 where that does not say."""
+    inner = config.get("text_config")
+    return _number(inner if isinstance(inner, Mapping) else config, POSITIONS) or 0
+
+
+def _number(config: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
+    values = (config.get(name) for name in names)
+    return next(
+        (one for one in values if isinstance(one, int) and not isinstance(one, bool) and one > 0), None
+    )
+
+
+def _widths(found: dict[str, int], config: Mapping[str, Any]) -> dict[str, float]:
+    heads = found["a"]
+    width = _number(config, ("head_dim",)) or found["h"] // heads or 1
+    groups = _number(config, ("num_key_value_heads",)) or heads
+    return {**found, "d": width, "q": heads * width, "k": groups * width}
+
+
+def _linears(family: str, widths: Mapping[str, float], config: Mapping[str, Any]) -> tuple[Linear, ...]:
+    h, i, q, k = (int(widths[letter]) for letter in "hiqk")
+    style = STYLES.get(family, GATED)
+    if style == FUSED:
+        return (
+            Linear("qkv_proj", h, q + 2 * k), Linear("o_proj", q, h),
+            Linear("gate_up_proj", h, 2 * i), Linear("down_proj", i, h),
+        )  # fmt: skip
+    if style == GPT2:
+        shapes = (
+            ("attn.c_attn", h, 3 * h), ("attn.c_proj", h, h), ("mlp.c_fc", h, i), ("mlp.c_proj", i, h),
+        )  # fmt: skip
+        return tuple(Linear(name, one, other, True) for name, one, other in shapes)
+    if style == NEOX:
+        shapes = (
+            ("query_key_value", h, 3 * h), ("dense", h, h), ("dense_h_to_4h", h, i), ("dense_4h_to_h", i, h),
+        )  # fmt: skip
+        return tuple(Linear(name, one, other, True) for name, one, other in shapes)
+    attention = bool(config.get("attention_bias", family == "qwen2"))
+    mlp = bool(config.get("mlp_bias", False))
+    out = attention and family != "qwen2"
+    return (
+        Linear("q_proj", h, q, attention), Linear("k_proj", h, k, attention),
+        Linear("v_proj", h, k, attention), Linear("o_proj", q, h, out),
+        Linear("gate_proj", h, i, mlp), Linear("up_proj", h, i, mlp), Linear("down_proj", i, h, mlp),
+    )  # fmt: skip
+
+
+def _others(
+    family: str,
+    widths: Mapping[str, float],
+    linears: tuple[Linear, ...],
+    layers: int,
+    config: Mapping[str, Any],
+) -> int:
+    h, d, q, k, v = (int(widths[letter]) for letter in "hdqkv")
+    biases = sum(one.outputs for one in linears if one.bias)
+    norms = NORMS.get(family, 2) * h
+    norms += 2 * d if family in HEAD_NORMS else q + k if family == "olmo2" else 0
+    positions = int(config.get("n_positions", 1024)) * h if family == "gpt2" else 0
+    last = 2 * h if family in BIASED else h
+    tables = 1 if config.get("tie_word_embeddings", family in TIED) else 2
+    return layers * (biases + norms) + last + positions + tables * v * h

@@ -1,0 +1,71 @@
+"""Forms of bases whose family is not known by heart: traced once in a process of its own, and kept."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from core import paths
+from core.contract.text.sanitize import plain
+from core.errors import TrimtabError
+from core.memory.base.model_shape import Model
+
+MODULE = "core.train.tracing.trace_model"
+LIMIT_S = 600.0
+Say = Callable[[str], None]
+
+
+def kept(config: dict[str, Any], dtype: str) -> Model | None:
+    """The model with its forms, when it was sketched before."""
+    with contextlib.suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
+        with open(_file(config, dtype), "rb", opener=paths.no_link) as file:
+            return msgspec.json.decode(file.read(), type=Model)
+    return None
+
+
+def _file(config: dict[str, Any], dtype: str) -> Path:
+    digest = hashlib.sha256(msgspec.json.encode(config, order="sorted")).hexdigest()[:24]
+    return paths.cache() / f"forms-{digest}-{dtype}.json"
+
+
+def make(config: dict[str, Any], base: str, revision: str | None, dtype: str, say: Say) -> Model:
+    """Trace the base with the code that would train it; takes seconds, ``say`` gets each stage. Raises
+    TrimtabError with the reason when that cannot be done."""
+    command = [sys.executable, "-P", "-m", MODULE, base, revision or "", dtype]
+    environment = {**os.environ, "PYTHONPATH": str(paths.root()), "CUDA_VISIBLE_DEVICES": ""}
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        env=environment,
+        cwd=Path.cwd(),
+    ) as process:
+        assert process.stdout and process.stderr
+        last = ""
+        for line in process.stderr:
+            last = line.strip() or last
+            if line.startswith("tracing "):
+                say(plain(line.strip(), 200))
+        out = process.stdout.read()
+    try:
+        if process.returncode:
+            raise ValueError(last)
+        found = msgspec.json.decode(out.strip().rsplit("\n", 1)[-1], type=Model)
+    except (ValueError, msgspec.DecodeError) as error:
+        raise TrimtabError.of(
+            f"this model's family cannot be traced: {plain(str(error), 300)}",
+            f"model.base = {plain(base, 200)!r}",
+            "start it all the same: placement goes by what is measured",
+        ) from error
+    paths.keep(_file(config, dtype), msgspec.json.encode(found))
+    return found

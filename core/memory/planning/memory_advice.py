@@ -1,0 +1,183 @@
+"""What dominates, how far one could go, and the cheapest change that makes a misfit fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from core.contract.text.byte_sizes import words
+from core.contract.wire.memory_forecast import Foretold
+from core.memory.base.model_shape import Model
+from core.memory.estimate.device_constants import Device
+from core.memory.estimate.memory_estimate import Setting, foretell
+from core.memory.estimate.trial_memory import Need
+
+MOST_ROWS, MOST_LENGTH, MOST_TRIALS = 4096, 1 << 20, 64
+
+
+@dataclass(frozen=True)
+class Case:
+    """A pack of like trials on a base, and what it may take."""
+
+    model: Model
+    setting: Setting
+    need: Need
+    pack: int
+    device: Device
+    limit_bytes: int | None
+
+    def foretold(self) -> Foretold:
+        """Its fullest moment."""
+        needs = [msgspec.structs.replace(self.need, trial=at) for at in range(self.pack)]
+        return foretell(self.model, self.setting, needs, self.device)
+
+    def fits(self) -> bool:
+        """Does it stay below the limit? True where there is none."""
+        return self.limit_bytes is None or self.foretold().device_bytes <= self.limit_bytes
+
+    def with_need(self, **changed: object) -> Case:
+        """The same with other knobs."""
+        return replace(self, need=msgspec.structs.replace(self.need, **changed))
+
+
+def advise(case: Case) -> list[str]:
+    """Lines for people, the most useful first."""
+    found = case.foretold()
+    lines = [dominant(found, case.pack)]
+    if case.model.positions and case.need.length > case.model.positions:
+        told = f"the model was made for sequences of up to {case.model.positions} tokens"
+        lines.append(f"sequence_length {case.need.length}: {told}")
+    if case.limit_bytes is None:
+        return lines
+    if not case.fits():
+        return [*lines, _mend(case)]
+    return [*lines, _room(case)]
+
+
+def dominant(found: Foretold, pack: int = 1) -> str:
+    """The largest piece, and what it answers to."""
+    sizes: dict[str, int] = {}
+    for part in found.parts:
+        sizes[part.name] = sizes.get(part.name, 0) + part.used_bytes
+    name, most = max(sizes.items(), key=lambda one: one[1])
+    share = most / max(1, found.peak_bytes)
+    answers = {
+        "base model": "it answers to precision",
+        "activations": "they answer to batch_size × sequence_length, and to gradient_checkpointing",
+        "optimizer": "it answers to optimizer and lora_rank",
+        "adapter": "it answers to lora_rank and target_modules",
+        "gradients": "they answer to lora_rank and target_modules",
+        "loss": "it answers to batch_size × sequence_length",
+    }
+    verb = "dominate" if name.endswith("s") else "dominates"
+    return f"{name} {verb} with {words(most)} ({share:.0%}); {answers.get(name, '')}".rstrip("; ")
+
+
+# -- how far ---------------------------------------------------------------------------------------
+
+
+def largest(fits: Callable[[int], bool], most: int) -> int:
+    """The largest count up to ``most`` that fits; 0 when not even 1 does. What fits is downward closed."""
+    if not fits(1):
+        return 0
+    low, high = 1, 2
+    while high <= most and fits(high):
+        low, high = high, 2 * high
+    high = min(high, most + 1)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low
+
+
+def largest_batch(case: Case) -> int:
+    """Rows of one micro-batch."""
+    return largest(lambda rows: case.with_need(rows=rows).fits(), MOST_ROWS)
+
+
+def largest_length(case: Case) -> int:
+    """Tokens of a row, no more than the model was made for."""
+    return largest(lambda length: case.with_need(length=max(2, length)).fits(), longest(case))
+
+
+def longest(case: Case) -> int:
+    """The longest sequence that the model was made for."""
+    return min(case.model.positions or MOST_LENGTH, MOST_LENGTH)
+
+
+def largest_pack(case: Case) -> int:
+    """Trials like this one at once."""
+    return largest(lambda pack: replace(case, pack=pack).fits(), MOST_TRIALS)
+
+
+def _room(case: Case) -> str:
+    rows, length, pack = largest_batch(case), largest_length(case), largest_pack(case)
+    end = (
+        ""
+        if length < longest(case)
+        else " (more it was not made for)"
+        if case.model.positions
+        else " or more"
+    )
+    return (
+        f"with all else as it is there is room for batch_size {rows}, sequence_length {length}{end}, "
+        f"or {pack} such trial{'' if pack == 1 else 's'} at once"
+    )
+
+
+# -- the cheapest change ---------------------------------------------------------------------------
+
+
+def _changes(case: Case) -> Iterator[tuple[str, Case]]:
+    """What costs least comes first: the same training done in smaller pieces, then slower, then coarser, then
+    another training."""
+    need = case.need
+    for pack in sorted({case.pack // 2, case.pack // 4, 1} - {0, case.pack}, reverse=True):
+        yield f"{pack} at once", replace(case, pack=pack)
+    for rows in _halves(need.rows):
+        times = need.rows // rows
+        yield (
+            f"batch_size {rows} with {times} × the gradient_accumulation",
+            case.with_need(rows=rows, accumulates=True),
+        )
+    if need.optimizer == "adamw":
+        yield 'optimizer = "adamw-8bit"', case.with_need(optimizer="adamw-8bit")
+    if not case.setting.checkpointing:
+        yield "model.gradient_checkpointing = true", _set(case, checkpointing=True)
+    if case.setting.precision not in ("nf4", "int8"):
+        yield 'model.precision = "nf4"', _set(case, precision="nf4")
+    for length in _halves(need.length):
+        if length >= 64:
+            yield f"sequence_length {length}", case.with_need(length=length)
+    for rank in _halves(need.rank):
+        yield f"lora_rank {rank}", case.with_need(rank=rank)
+
+
+def _halves(count: int) -> Sequence[int]:
+    found = []
+    while count > 1:
+        count = count // 2
+        found.append(count)
+    return found
+
+
+def _set(case: Case, **changed: object) -> Case:
+    return replace(case, setting=replace(case.setting, **changed))  # type: ignore[arg-type]
+
+
+def _mend(case: Case) -> str:
+    for text, changed in _changes(case):
+        if changed.fits():
+            return f"it fits with {text}: {words(changed.foretold().device_bytes)}"
+    smallest = replace(_set(case, checkpointing=True), pack=1)
+    smallest = smallest.with_need(rows=1, accumulates=True)
+    for text, changed in (("", smallest), *_changes(smallest)):
+        if changed.fits():
+            with_ = f" and {text}" if text else ""
+            return (
+                f"it fits with batch_size 1, model.gradient_checkpointing = true{with_}, "
+                f"one trial at a time: {words(changed.foretold().device_bytes)}"
+            )
+    return "no single change makes it fit: take a smaller base model or a larger device"

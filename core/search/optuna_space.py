@@ -1,0 +1,77 @@
+"""A study's space in Optuna's terms: distributions, and its parameters turned back into knobs."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.trial import Trial
+
+from core.contract.spec.conditional_knobs import met, order, searched
+from core.contract.spec.search_space import Choice, Dimension, Space, last, nearest, point
+
+
+def stored(value: Any) -> Any:
+    """A choice as Optuna keeps it: a list of module names becomes its JSON text."""
+    return json.dumps(value) if isinstance(value, list) else value
+
+
+def distribution(dimension: Dimension) -> BaseDistribution:
+    """The Optuna distribution of one dimension. It ends at the last step: Optuna would warn, and cut it."""
+    if isinstance(dimension, Choice):
+        return CategoricalDistribution([stored(value) for value in dimension.values])
+    high = point(dimension, last(dimension)) if dimension.step else dimension.high
+    if dimension.kind == "int":
+        return IntDistribution(
+            int(dimension.low), int(high), log=dimension.log, step=int(dimension.step or 1)
+        )
+    return FloatDistribution(float(dimension.low), float(high), log=dimension.log, step=dimension.step)
+
+
+def distributions(space: Space) -> dict[str, BaseDistribution]:
+    """Every dimension as Optuna's distribution, in the space's order."""
+    return {name: distribution(dimension) for name, dimension in space.items()}
+
+
+def suggested(space: Space, trial: Trial) -> dict[str, Any]:
+    """Have ``trial`` get a value for each dimension that is searched beside the others; as knobs."""
+    params: dict[str, Any] = {}
+    for name in order(space):
+        if met(space[name], params):
+            value = trial._suggest(name, distribution(space[name]))
+            params |= restored(space, {name: value})
+    return params
+
+
+def parameters(space: Space, knobs: dict[str, Any]) -> dict[str, Any]:
+    """The ``knobs`` of a trial within the space, of those that are searched, as Optuna keeps them."""
+    return {name: stored(_restored(space[name], knobs[name])) for name in searched(space, knobs)}
+
+
+def restored(space: Space, params: dict[str, Any]) -> dict[str, Any]:
+    """Optuna's parameters as knob values: JSON texts become lists again, and numbers are points of the space
+    (Optuna adds up steps in floating point, and goes by way of logarithms)."""
+    return {name: _restored(space[name], value) for name, value in params.items() if name in space}
+
+
+def _restored(dimension: Dimension, value: Any) -> Any:
+    if isinstance(dimension, Choice):
+        return next((one for one in dimension.values if stored(one) == stored(value)), value)
+    return int(nearest(dimension, value)) if dimension.kind == "int" else float(nearest(dimension, value))
+
+
+def grid(space: Space) -> dict[str, list[Any]]:
+    """All values of each dimension, as the grid sampler takes them; a float needs a step."""
+    return {name: _values(dimension) for name, dimension in space.items()}
+
+
+def _values(dimension: Dimension) -> list[Any]:
+    if isinstance(dimension, Choice):
+        return [stored(value) for value in dimension.values]
+    return [_restored(dimension, point(dimension, steps)) for steps in range(last(dimension) + 1)]

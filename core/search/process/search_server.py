@@ -1,0 +1,83 @@
+"""The search process: answers calls from its standard input until that ends with its parent."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import traceback
+import warnings
+from typing import Any, BinaryIO
+
+import msgspec
+
+from core.contract.text.sanitize import plain
+from core.errors import SpecError, TrimtabError
+from core.search.search_frames import LENGTH, Answer, Call, framed
+
+METHODS = frozenset(
+    {"count", "ask", "report", "tell", "reconcile", "constrain", "enqueue", "news", "lacking", "strangers"}
+)
+LOOKS = frozenset({"importance", "state"})  # of a reader, which cannot change the study
+READS = "read"  # the argument that makes it one
+CALMER = 10  # added to a reader's niceness: training and sampling go first
+
+
+def serve(source: BinaryIO, sink: BinaryIO, reads: bool = False) -> None:
+    """Answer every call from ``source`` on ``sink``; ends when ``source`` does (the parent is gone)."""
+    oracle: Any = None
+    methods = LOOKS if reads else METHODS
+    decoder = msgspec.msgpack.Decoder(Call)
+    while (head := source.read(LENGTH.size)) and len(head) == LENGTH.size:
+        call = decoder.decode(source.read(LENGTH.unpack(head)[0]))
+        try:
+            if call.method == "open":
+                oracle, value = _opened(reads)(*call.arguments), None
+            else:
+                value = _called(oracle, methods, call)
+            answer = Answer(value)
+        except TrimtabError as error:
+            problems = [(one.what, one.where, one.fix) for one in error.problems]
+            answer = Answer(problems=problems, of_spec=isinstance(error, SpecError))
+        except Exception as error:
+            traceback.print_exc()
+            what = f"the search failed: {type(error).__name__}: {plain(str(error), 300)}"
+            answer = Answer(problems=[(what, call.method, "the engine's log holds the whole")])
+        sink.write(framed(answer))
+        sink.flush()
+
+
+def _opened(reads: bool) -> Any:
+    if reads:
+        os.nice(CALMER)
+        from core.search.process.storage_reader import Reader
+
+        return Reader
+    from core.search.study.optuna_study import Oracle
+
+    return Oracle
+
+
+def _called(oracle: Any, methods: frozenset[str], call: Call) -> Any:
+    if oracle is None or call.method not in methods:
+        raise TrimtabError.of(f"unknown call {call.method!r}", "search process")
+    return oracle.call(call.method, call.arguments)
+
+
+def main() -> int:
+    """Serve on the standard streams; whatever prints goes to the log instead."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when this ends
+    sink = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    warnings.simplefilter("ignore")  # Optuna's experimental marks; the versions are pinned
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    with contextlib.suppress(BrokenPipeError):
+        serve(sys.stdin.buffer, sink, reads=READS in sys.argv[1:])
+    os._exit(0)  # no thread pool of a library may keep this alive
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""Why a pruner ended a trial, with the numbers it looked at."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+from core.contract.spec.study_spec import Spec
+from core.search.pruners.median_pruner import peers
+from core.search.pruners.pruner_choice import HALVING_FACTOR, HYPERBAND_FACTOR, PERCENTILE, patience
+from core.search.pruners.wilcoxon_pruner import told
+
+
+def reason(spec: Spec, study: Any, trial: FrozenTrial) -> str:
+    """One line, such as "median pruner: eval/loss 2.31 is worse than the median 2.05 of 6 trials at
+    step 100, 4 of them running". ``trial`` holds the reading that led to it."""
+    match spec.study.pruner:
+        case "median":
+            return f"median pruner: {_below(spec, study, trial, 50.0)}"
+        case "percentile":
+            return f"percentile pruner: {_below(spec, study, trial, PERCENTILE)}"
+        case "halving":
+            return f"halving pruner: {_rung(spec, study, trial, HALVING_FACTOR)}"
+        case "hyperband":
+            return f"hyperband pruner: {_rung(spec, study, trial, HYPERBAND_FACTOR)}"
+        case "wilcoxon":
+            return f"wilcoxon pruner: {told(study, trial, spec.study.startup_trials)}"
+        case "patient":
+            waited = f"not better for {patience(spec) + 1} evaluations, and "
+            return f"patient pruner: {waited}{_below(spec, study, trial, 50.0)}"
+        case "threshold":
+            return f"threshold pruner: {_outside(spec, trial)}"
+    return f"{spec.study.pruner} pruner"
+
+
+def _outside(spec: Spec, trial: FrozenTrial) -> str:
+    step, bounds = trial.last_step or 0, spec.study.threshold
+    value = trial.intermediate_values[step]
+    told = f"{spec.study.objectives[0].metric} {value:.4g} at step {step}"
+    if value != value:
+        return f"{told} is not a number"
+    if bounds.upper is not None and value > bounds.upper:
+        return f"{told} is above the threshold {bounds.upper:g}"
+    return f"{told} is below the threshold {bounds.lower:g}"
+
+
+def _reading(spec: Spec, trial: FrozenTrial) -> tuple[str, int, float]:
+    """The reading that a percentile is compared with: Optuna takes the best one so far."""
+    objective, step = spec.study.objectives[0], trial.last_step or 0
+    seen = [value for value in trial.intermediate_values.values() if value == value]
+    best = (min if objective.direction == "minimize" else max)(seen, default=float("nan"))
+    earlier = seen and best != trial.intermediate_values[step]
+    return f"{objective.metric} {best:.4g}{' (best so far)' if earlier else ''}", step, best
+
+
+def _below(spec: Spec, study: Any, trial: FrozenTrial, percentile: float) -> str:
+    text, step, best = _reading(spec, trial)
+    if best != best:
+        return f"{text} at step {step} is not a number"
+    shown = [(one.intermediate_values[step], one.state) for one in peers(study, trial)]
+    shown = [(value, state) for value, state in shown if value == value]
+    border = _percentile([value for value, _ in shown], percentile, spec.study.objectives[0].direction)
+    noun = "median" if percentile == 50.0 else f"best {percentile:.0f}% (border"
+    closing = "" if percentile == 50.0 else ")"
+    running = sum(state == TrialState.RUNNING for _, state in shown)
+    told = f"{text} is worse than the {noun} {border:.4g}{closing} of {len(shown)} trials at step {step}"
+    return told + (f", {running} of them running" if running else "")
+
+
+def _percentile(values: list[float], percentile: float, direction: str) -> float:
+    if percentile == 50.0 or len(values) == 1:
+        return statistics.median(values)
+    cuts = statistics.quantiles(values, n=100, method="inclusive")  # cuts[i] is the (i+1)-th percentile
+    return cuts[round(percentile if direction == "minimize" else 100.0 - percentile) - 1]
+
+
+def _rung(spec: Spec, study: Any, trial: FrozenTrial, factor: int) -> str:
+    """Optuna notes a trial's value at each rung in its system attributes."""
+    step = trial.last_step or 0
+    metric = spec.study.objectives[0].metric
+    rung = max((_number(key) for key in trial.system_attrs if key.startswith("completed_rung_")), default=0)
+    key = f"completed_rung_{rung}"
+    known = sum(1 for one in study.get_trials(deepcopy=False) if key in one.system_attrs)
+    value = trial.intermediate_values[step]
+    return (
+        f"{metric} {value:.4g} at step {step} is not in the best 1/{factor} of rung {rung} ({known} trials)"
+    )
+
+
+def _number(key: str) -> int:
+    return int(key.removeprefix("completed_rung_"))

@@ -1,0 +1,68 @@
+"""The choice of pruner: one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from optuna import pruners
+from optuna.pruners import BasePruner
+
+from core.contract.spec.study_spec import Spec
+from core.search.pruners.median_pruner import PeersPruner
+from core.search.pruners.wilcoxon_pruner import RowsPruner
+
+PERCENTILE = 25.0  # the percentile pruner keeps the best quarter
+HALVING_FACTOR = 4
+HYPERBAND_FACTOR = 3
+PATIENCE = 3  # evaluations, where the spec names no patience
+
+
+def _median(spec: Spec) -> BasePruner:
+    return PeersPruner(50.0, spec.study.startup_trials, spec.study.pruner_warmup_steps)
+
+
+def _percentile(spec: Spec) -> BasePruner:
+    return PeersPruner(PERCENTILE, spec.study.startup_trials, spec.study.pruner_warmup_steps)
+
+
+def _threshold(spec: Spec) -> BasePruner:
+    bounds, warmup = spec.study.threshold, spec.study.pruner_warmup_steps
+    return pruners.ThresholdPruner(bounds.lower, bounds.upper, warmup)
+
+
+def first_rung(spec: Spec) -> int:
+    """Optimizer steps before the first rung: one evaluation, and not within the warm-up."""
+    return max(1, spec.evaluate.every, spec.study.pruner_warmup_steps)
+
+
+def patience(spec: Spec) -> int:
+    """Evaluations without a better value that the patient pruner lets pass."""
+    return spec.evaluate.patience or PATIENCE
+
+
+def _rows(spec: Spec) -> BasePruner:
+    return RowsPruner(spec.study.startup_trials, spec.study.pruner_warmup_steps)
+
+
+def _hyperband(spec: Spec) -> BasePruner:
+    """Brackets for as many steps as trials have where that is known; else Optuna waits for one to end."""
+    steps = None if "steps" in spec.space else spec.train.get("steps")
+    most = max(int(steps), first_rung(spec)) if isinstance(steps, int) else "auto"
+    return pruners.HyperbandPruner(first_rung(spec), most, HYPERBAND_FACTOR)
+
+
+PRUNERS: dict[str, Callable[[Spec], BasePruner]] = {
+    "none": lambda spec: pruners.NopPruner(),
+    "median": _median,
+    "percentile": _percentile,
+    "halving": lambda spec: pruners.SuccessiveHalvingPruner(first_rung(spec), HALVING_FACTOR),
+    "hyperband": _hyperband,
+    "wilcoxon": _rows,
+    "patient": lambda spec: pruners.PatientPruner(_median(spec), patience(spec), spec.evaluate.min_delta),
+    "threshold": _threshold,
+}
+
+
+def pruner(spec: Spec) -> BasePruner:
+    """The pruner that ``spec`` names; none with several objectives, where nothing says which is worse."""
+    return PRUNERS["none" if len(spec.study.objectives) > 1 else spec.study.pruner](spec)

@@ -1,0 +1,67 @@
+"""Who stands on which rung of successive halving or Hyperband, as Optuna noted it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from optuna.pruners import HyperbandPruner
+from optuna.trial import FrozenTrial, TrialState
+
+from core.contract.spec.study_spec import Spec
+from core.contract.wire.search_state import Entry, Rung
+from core.search.pruners.pruner_choice import HALVING_FACTOR, HYPERBAND_FACTOR, first_rung, pruner
+
+NOTED = "completed_rung_"  # Optuna's key of the value with which a trial reached a rung
+
+
+def rungs(spec: Spec, study: Any, trials: list[FrozenTrial]) -> tuple[tuple[Rung, ...], str]:
+    """Every rung that somebody reached, by bracket and step; none with the reason."""
+    name = spec.study.pruner
+    if len(spec.study.objectives) > 1:
+        return (), "with several objectives nothing is pruned: there are no rungs"
+    if name not in ("halving", "hyperband"):
+        return (), f'the pruner is {name}: rungs come with pruner = "halving" or "hyperband"'
+    bracket_of = _brackets(spec, study) if name == "hyperband" else lambda trial: 0
+    factor = HYPERBAND_FACTOR if name == "hyperband" else HALVING_FACTOR
+    found: dict[tuple[int, int], list[Entry]] = {}
+    for trial in trials:
+        noted = _noted(trial)
+        for rung, value in noted.items():
+            entry = Entry(trial.number, value, _fate(trial, rung + 1 in noted))
+            found.setdefault((bracket_of(trial), rung), []).append(entry)
+    sign = 1.0 if spec.study.objectives[0].direction == "minimize" else -1.0
+    told = []
+    for (bracket, rung), entries in sorted(found.items()):
+        step = first_rung(spec) * factor ** (bracket + rung)
+        ordered = sorted(entries, key=lambda one: (sign * one.value, one.trial))
+        told.append(Rung(bracket, rung, step, tuple(ordered)))
+    why = "" if told else f"no trial has reached the first rung, at step {first_rung(spec)}"
+    return tuple(told), why
+
+
+def _noted(trial: FrozenTrial) -> dict[int, float]:
+    """The values with which a trial reached its rungs, by rung."""
+    keys = [key for key in trial.system_attrs if key.startswith(NOTED)]
+    return {int(key.removeprefix(NOTED)): float(trial.system_attrs[key]) for key in keys}
+
+
+def _fate(trial: FrozenTrial, promoted: bool) -> str:
+    if promoted:
+        return "promoted"
+    match trial.state:
+        case TrialState.PRUNED:
+            return "stopped"
+        case TrialState.COMPLETE:
+            return "complete"
+        case TrialState.FAIL:
+            return "ended"
+    return "running"
+
+
+def _brackets(spec: Spec, study: Any) -> Any:
+    """Optuna's rule for the bracket of a trial. It depends on the longest complete trial, which is as long as
+    the others in most studies; before the first there are no rungs."""
+    one = pruner(spec)
+    assert isinstance(one, HyperbandPruner)
+    one._try_initialization(study)
+    return lambda trial: one._get_bracket_id(study, trial)

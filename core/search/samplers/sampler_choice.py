@@ -1,0 +1,100 @@
+"""The choice of sampler: one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from optuna import samplers
+from optuna.samplers import BaseSampler
+from optuna.trial import TrialState
+
+from core.contract.spec.study_spec import Spec
+from core.search.optuna_space import grid, stored
+from core.search.samplers.brute_force_sampler import ExhaustiveSampler
+from core.search.samplers.cma_sampler import CmaSampler
+from core.search.samplers.gp_sampler import GpSampler
+from core.search.samplers.grid_sampler import CellsSampler
+
+# QMC and grid keep their place in the storage: another seed would begin another sequence.
+SEED_FIXED = frozenset({"qmc", "grid"})
+
+SAMPLERS: dict[str, Callable[[Spec, int, int], BaseSampler]] = {
+    "tpe": lambda spec, seed, startup: samplers.TPESampler(
+        n_startup_trials=startup, multivariate=True, group=True, constant_liar=True, seed=seed
+    ),
+    "gp": lambda spec, seed, startup: GpSampler(
+        n_startup_trials=startup, seed=seed, warn_independent_sampling=False
+    ),
+    "cmaes": lambda spec, seed, startup: CmaSampler(
+        n_startup_trials=max(1, startup), seed=seed, warn_independent_sampling=False
+    ),
+    # 50, Optuna's default, is more than most studies have trials
+    "nsga2": lambda spec, seed, startup: samplers.NSGAIISampler(population_size=max(8, startup), seed=seed),
+    "nsga3": lambda spec, seed, startup: samplers.NSGAIIISampler(population_size=max(8, startup), seed=seed),
+    "qmc": lambda spec, seed, startup: samplers.QMCSampler(
+        scramble=True, seed=seed, warn_independent_sampling=False
+    ),
+    "random": lambda spec, seed, startup: samplers.RandomSampler(seed=seed),
+    "grid": lambda spec, seed, startup: CellsSampler(
+        {**grid(spec.space), **{name: [value] for name, value in fixed(spec).items()}}, seed=seed
+    ),
+    "bruteforce": lambda spec, seed, startup: ExhaustiveSampler(spec.space, fixed(spec), seed),
+}
+
+
+def fixed(spec: Spec) -> dict[str, Any]:
+    """What ``study.fixed`` holds still, as Optuna keeps it."""
+    return {name: stored(value) for name, value in spec.study.fixed.items()}
+
+
+def sampler(spec: Spec, past_trials: int = 0) -> BaseSampler:
+    """The sampler that ``spec`` names, seeded from the study's seed.
+
+    A search that goes on after ``past_trials`` must not draw its first numbers again: they move the
+    seed.
+    """
+    name = spec.study.sampler
+    seed = spec.study.seed if name in SEED_FIXED else spec.study.seed + past_trials
+    chosen = SAMPLERS[name](spec, seed % 2**32, spec.study.startup_trials)
+    return samplers.PartialFixedSampler(fixed(spec), chosen) if spec.study.fixed else chosen
+
+
+def known(spec: Spec, study: Any) -> int:
+    """How many trials the sampler can learn from; TPE's random start ends with pruned ones, too."""
+    pruned = (TrialState.PRUNED,) if spec.study.sampler == "tpe" else ()
+    return len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, *pruned)))
+
+
+def sampler_why(spec: Spec, sampler: BaseSampler, number: int, known: int) -> str:
+    """How a proposal came about, in a few words."""
+    held = ", ".join(f"{name} = {value}" for name, value in spec.study.fixed.items())
+    chosen = _chosen(sampler)
+    if isinstance(chosen, GpSampler) and chosen.known > chosen.history:
+        origin = f"gp: from {chosen.history} of {chosen.known} trials known, the best and the latest"
+    else:
+        origin = _origin(spec, number, known)
+    return origin + (f"; fixed: {held}" if held else "")
+
+
+def _chosen(sampler: BaseSampler) -> BaseSampler:
+    return sampler._base_sampler if isinstance(sampler, samplers.PartialFixedSampler) else sampler
+
+
+def _origin(spec: Spec, number: int, known: int) -> str:
+    name = spec.study.sampler
+    startup = spec.study.startup_trials
+    if name in ("tpe", "gp", "cmaes") and known < startup:
+        return f"{name}: random start, {known} of {startup} trials known"
+    if name in ("tpe", "gp", "cmaes", "nsga2", "nsga3"):
+        return f"{name}: from {known} trials known"
+    return f"{name}: proposal {number + 1}"
+
+
+def remaining(spec: Spec, sampler: BaseSampler, study: Any) -> int | None:
+    """How many different proposals are left; None without an end, which grid, brute force and an empty space
+    have."""
+    chosen = _chosen(sampler)
+    if not spec.space:
+        return 0 if study.get_trials(deepcopy=False) else 1
+    return chosen.left(study) if isinstance(chosen, ExhaustiveSampler | CellsSampler) else None

@@ -1,0 +1,120 @@
+"""Which knobs matter: Optuna's evaluators on the trials that have a value, or why they cannot say."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.importance import (
+    BaseImportanceEvaluator,
+    FanovaImportanceEvaluator,
+    PedAnovaImportanceEvaluator,
+    get_param_importances,
+)
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from core.contract.spec.study_spec import Spec
+from core.contract.text.sanitize import plain
+from core.contract.wire.search_state import FEWEST, METHODS, Importance
+from core.search.optuna_space import distributions
+
+HISTORY = {"ped-anova": 5_000, "fanova": 300}  # trials the evaluator is given: the latest
+TOP, TOP_TRIALS = 0.1, 5  # the best share that PED-ANOVA asks about, and the fewest trials it should hold
+TREES_SEED = 0  # the same trials give the same shares
+
+
+def importance(spec: Spec, trials: list[FrozenTrial], method: str, objective: int) -> Importance:
+    """The shares of the knobs in objective number ``objective``.
+
+    A trial that was stopped early counts with its last reading, as it does for the samplers that learn: what
+    makes trials bad enough to be stopped matters. (With several objectives such trials have no reading here.)
+    """
+    goal = spec.study.objectives[objective]
+    told = Importance(method, goal.metric)
+    space = distributions(spec.space)
+    valued = [(trial, value) for trial in trials if (value := _value(trial, objective)) is not None]
+    alike = [pair for pair in valued if _fits(pair[0], space)]
+    why = _why_none(method, space, [value for _, value in alike])
+    known = len(alike)
+    if why:
+        return Importance(told.method, told.objective, trials=known, known=known, why_none=why)
+    kept = alike[-HISTORY[method] :]
+    evaluator, asks = _evaluator(method, len(kept))
+    study = _study(kept, space, goal.direction)
+    found = get_param_importances(study, evaluator=evaluator, params=list(space))
+    if not all(math.isfinite(share) for share in found.values()):
+        why = f"{method} finds no difference that its knobs explain"
+        return Importance(told.method, told.objective, trials=known, known=known, why_none=why)
+    early = sum(trial.state == TrialState.PRUNED for trial, _ in kept)
+    shares = {name: float(share) for name, share in found.items()}
+    return Importance(told.method, told.objective, shares, len(kept), early, known, asks)
+
+
+def _value(trial: FrozenTrial, objective: int) -> float | None:
+    """The trial's result, or its last reading where it was stopped early."""
+    value = None
+    if trial.state == TrialState.COMPLETE:
+        value = trial.values[objective]
+    elif trial.state == TrialState.PRUNED and objective == 0 and trial.last_step is not None:
+        value = trial.intermediate_values[trial.last_step]
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _fits(trial: FrozenTrial, space: dict[str, BaseDistribution]) -> bool:
+    """Is the trial a point of the space as it is now? It may have been another before."""
+    params = trial.params
+    return all(
+        name in params and one._contains(one.to_internal_repr(params[name])) for name, one in space.items()
+    )
+
+
+def _why_none(method: str, space: dict[str, BaseDistribution], values: list[float]) -> str:
+    """Why no share can be told; empty when they can."""
+    if method not in METHODS:
+        return f"there is no method {method!r}: take {' or '.join(METHODS)}"
+    moved = [name for name, one in space.items() if not one.single()]
+    if not moved:
+        return "no knob is searched: [space] has none with more than one value"
+    if len(moved) == 1:
+        return f"only {moved[0]} is searched: the whole difference is its own, and chance"
+    if len(values) < FEWEST:
+        return f"{len(values)} of at least {FEWEST} trials have a value: too few to tell it from chance"
+    if min(values) == max(values):
+        return f"all {len(values)} trials have the value {values[0]:.6g}: there is no difference to explain"
+    return _why_no_forest() if method == "fanova" else ""
+
+
+def _why_no_forest() -> str:
+    """fANOVA's trees are scikit-learn's, which is no dependency of trimtab."""
+    try:
+        importlib.import_module("sklearn.ensemble")
+    except ImportError as error:
+        missing = plain(error.name or str(error), 60)
+        what = "scikit-learn" if missing == "sklearn" else f"scikit-learn, which lacks {missing}"
+        return f"fanova needs {what}: pip install scikit-learn; ped-anova needs nothing more"
+    return ""
+
+
+def _evaluator(method: str, count: int) -> tuple[BaseImportanceEvaluator, str]:
+    """The evaluator, and what its shares are shares of."""
+    if method == "fanova":  # Hutter et al. 2014
+        return FanovaImportanceEvaluator(seed=TREES_SEED), "of how much trials differ anywhere in the space"
+    top = min(0.5, max(TOP, TOP_TRIALS / count))  # Watanabe et al., arXiv:2304.10255
+    asks = f"of what sets the best {100 * top:.0f} % apart from all trials"
+    return PedAnovaImportanceEvaluator(target_quantile=top), asks
+
+
+def _study(
+    kept: list[tuple[FrozenTrial, float]], space: dict[str, BaseDistribution], direction: str
+) -> optuna.Study:
+    """A study in memory with one objective, in which all that is kept is complete."""
+    study = optuna.create_study(direction=direction)
+    told: list[Any] = [
+        create_trial(value=value, params={name: trial.params[name] for name in space}, distributions=space)
+        for trial, value in kept
+    ]
+    study.add_trials(told)
+    return study

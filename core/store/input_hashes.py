@@ -1,0 +1,302 @@
+"""The files that a study was begun with: noted when it is created, and compared whenever a worker starts.
+Trials on other rows, or on another base, must not be ranked together.
+
+A look at sizes and times tells that nothing has changed; where it cannot, sums of the contents do. They
+are made in the background, since a file may be large.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from core import paths
+from core.contract.spec.study_spec import Spec
+from core.contract.text.sanitize import plain
+from core.errors import Problem, TrimtabError
+from core.store.file_fingerprints import Print, of_data, of_model
+
+FILE = "inputs.json"
+COMMITS = "commits.json"  # of what came from the hub
+CHUNK_BYTES = 1 << 20
+WEIGHTS = (".safetensors", ".bin", ".gguf", ".pt", ".pth")
+WHOLE_BYTES = 64 << 20  # of larger weights some blocks are summed: training moves all of them
+BLOCKS, BLOCK_BYTES = 256, 64 << 10
+OF_MODEL = (*WEIGHTS, ".json", ".model", ".txt", ".jinja", ".py", ".tiktoken")
+OF_DATA = (
+    ".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow", ".txt", ".gz", ".xz", ".bz2", ".zst",
+    ".zip", ".md", ".py", ".yaml", ".yml",
+)  # fmt: skip
+Stop = Callable[[], bool]
+Progress = Callable[[str, int, int, str], None]
+
+
+class InputsChangedError(TrimtabError):
+    """A file that the study was begun with holds something else now."""
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """A file or folder as it was. ``stamp`` covers names, sizes and times, ``sum`` names and contents; None
+    until that was read."""
+
+    path: str
+    files: int
+    size_bytes: int
+    stamp: str
+    sum: str | None = None
+
+
+def places(spec: Spec) -> dict[str, Path]:
+    """The files and folders of this machine that trials depend on, by the key in the study file."""
+    data, evaluate, model = spec.data, spec.evaluate, spec.model
+    named = {
+        "data.source": data.source,
+        "data.validation": data.validation if isinstance(data.validation, str) else None,
+        "model.base": model.base,
+        "model.adapter": model.adapter,
+        **{
+            f"evaluate.{one}": getattr(evaluate, one)
+            for one in ("prompts", "reference", "classifier", "tasks_path")
+        },
+    }
+    found = {
+        key: paths.expanded(text) for key, text in named.items() if text and not text.startswith("demo:")
+    }
+    # what is relative here is no path: a study's file is read with whole ones
+    return {key: path for key, path in found.items() if path.is_absolute() and path.exists()}
+
+
+def note(spec: Spec, folder: Path) -> None:
+    """Write down how the inputs are now, unless that is known. Blocking, and quick: nothing is summed.
+    Raises TrimtabError."""
+    if not (folder / FILE).exists():
+        _write(folder, {key: look(key, path) for key, path in places(spec).items()})
+
+
+def sum_up(spec: Spec, folder: Path, stop: Stop) -> None:
+    """Add the sums of what is unchanged since it was noted. Blocking, as long as the files are large; ends
+    soon when ``stop`` says so. Raises TrimtabError."""
+    known = read(folder)
+    for key, path in places(spec).items():
+        before = known.get(key)
+        if before is None or before.sum is not None:
+            continue
+        found = summed(key, path, stop)
+        if found is None:
+            return
+        if look(key, path).stamp == before.stamp:
+            known[key] = msgspec.structs.replace(before, sum=found)
+            _write(folder, known)
+
+
+def refuse_changed(spec: Spec, folder: Path, progress: Progress | None = None) -> None:
+    """Raises InputsChangedError where something else stands in the place of an input. Without ``progress``
+    nothing is summed: only what is certain at a look is told."""
+    now, problems = places(spec), []
+    for key, before in read(folder).items():
+        why = _changed(key, before, now.get(key), progress)
+        if why:
+            where = f"{key} = {plain(before.path, 300)}"
+            fix = (
+                "put it back as it was and run the study again, or begin a new study under another study.name"
+            )
+            what = f"{_kind(key)} changed since the study began ({why}): its trials could not be compared"
+            problems.append(Problem(what, where, fix))
+    if problems:
+        raise InputsChangedError(*problems)
+
+
+def hold_commits(spec: Spec, folder: Path) -> None:
+    """What came from the hub is of one commit in all workers: the first one notes which. Call it when all is
+    loaded. Raises InputsChangedError."""
+    prints = _of_hub(spec)
+    found = {key: one.revision for key, one in prints.items() if one.revision}
+    if not found:
+        return
+    known = _first(folder / COMMITS, found)
+    problems = [
+        Problem(
+            f"{_kind(key)} is of commit {plain(now, 40)} now, the study began with {plain(known[key], 40)}:"
+            " its trials could not be compared",
+            f"{key} = {plain(prints[key].name, 200)}",
+            "begin a new study under another study.name"
+            + (
+                " (model.revision holds a commit)"
+                if key == "model.base"
+                else ", or give a copy of that commit as a folder"
+            ),
+        )
+        for key, now in found.items()
+        if known.get(key, now) != now
+    ]
+    if problems:
+        raise InputsChangedError(*problems)
+
+
+def _of_hub(spec: Spec) -> dict[str, Print]:
+    """The commits that this process's cache has, by the key in the study file."""
+    model, data = spec.model, spec.data
+    found = {}
+    if _is_hubs(model.base):
+        found["model.base"] = of_model(model.base, model.revision)
+    for key, text in (("data.source", data.source), ("data.validation", data.validation)):
+        is_split = key == "data.validation" and "/" not in str(text)
+        if isinstance(text, str) and not is_split and _is_hubs(text):
+            found[key] = of_data(text, data.split)
+    return found
+
+
+def _is_hubs(text: str) -> bool:
+    return not (text.startswith("demo:") or paths.expanded(text).exists())
+
+
+def _first(place: Path, mine: dict[str, str]) -> dict[str, str]:
+    """What the first worker noted. Raises TrimtabError."""
+    aside = place.with_suffix(f".{os.getpid()}")
+    try:
+        if not place.exists():
+            with open(aside, "wb", opener=paths.no_link) as file:
+                file.write(msgspec.json.encode(mine))
+            with contextlib.suppress(FileExistsError):
+                os.link(aside, place)
+            aside.unlink()
+        return msgspec.json.decode(place.read_bytes(), type=dict[str, str])
+    except (OSError, msgspec.DecodeError) as error:
+        raise TrimtabError.of(
+            f"the note of the hub's commits does not work: {plain(str(error), 200)}",
+            str(place),
+            "free the disk, or remove that file if the commits are the same",
+        ) from error
+
+
+def _changed(key: str, before: Seen, path: Path | None, progress: Progress | None) -> str:
+    if path is None:
+        return "it is not there any more"
+    now = look(key, path)
+    if now.stamp == before.stamp:
+        return ""
+    if now.files != before.files:
+        return f"{now.files} files, {before.files} before"
+    if now.size_bytes != before.size_bytes:
+        return f"{now.size_bytes:,} bytes, {before.size_bytes:,} before"
+    if before.sum is None:
+        return "it was written again before its content was summed"
+    if progress is None:
+        return ""
+    progress(f"comparing {path.name} with what the study began with", 0, 0, "")
+    return "" if summed(key, path, lambda: False) == before.sum else "another content of the same size"
+
+
+def _kind(key: str) -> str:
+    return {"data": "the data", "model": "the model"}.get(key.split(".")[0], "what trials are judged by")
+
+
+def look(key: str, path: Path) -> Seen:
+    """How it is now, without its contents. Raises TrimtabError."""
+    lines, size_bytes, count = hashlib.sha256(), 0, 0
+    with _Readable(key, path):
+        for name, one in _files(key, path):
+            found = one.stat()
+            stamp = (name, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+            lines.update(f"{stamp}\n".encode(errors="surrogateescape"))
+            size_bytes, count = size_bytes + found.st_size, count + 1
+    return Seen(str(path), count, size_bytes, lines.hexdigest())
+
+
+def summed(key: str, path: Path, stop: Stop) -> str | None:
+    """The SHA-256 of names and contents; None when it was stopped. Raises TrimtabError."""
+    lines = hashlib.sha256()
+    with _Readable(key, path):
+        for name, one in _files(key, path):
+            content = hashlib.sha256()
+            for part in _parts(one):
+                if stop():
+                    return None
+                content.update(part)
+            lines.update(f"{name}\0{content.hexdigest()}\n".encode(errors="surrogateescape"))
+    return lines.hexdigest()
+
+
+def _files(key: str, path: Path) -> Iterator[tuple[str, Path]]:
+    """What is read of a folder, by name; other things may lie there and change. Of a model that is the
+    folder itself, of data all below it."""
+    if not path.is_dir():
+        yield "", path
+        return
+    model = key in ("model.base", "model.adapter", "evaluate.classifier")
+    known = OF_MODEL if model else OF_DATA
+    inside = path.iterdir() if model else path.rglob("*")
+    for one in sorted(inside):
+        hidden = any(part.startswith(".") for part in one.relative_to(path).parts)
+        if not hidden and one.suffix.lower() in known and one.is_file():
+            yield one.relative_to(path).as_posix(), one
+
+
+def _parts(path: Path) -> Iterator[bytes]:
+    """All of a file; of large weights their beginning and blocks at equal distances."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        if path.suffix not in WEIGHTS or size <= WHOLE_BYTES:
+            while part := file.read(CHUNK_BYTES):
+                yield part
+            return
+        for block in range(BLOCKS):
+            file.seek((size - BLOCK_BYTES) * block // (BLOCKS - 1))
+            yield file.read(BLOCK_BYTES)
+
+
+class _Readable:
+    """Tells an OSError in words."""
+
+    def __init__(self, key: str, path: Path) -> None:
+        self._key, self._path = key, path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError):
+            raise TrimtabError.of(
+                f"it cannot be read: {error.strerror}",
+                f"{self._key} = {plain(str(self._path), 300)}",
+                "check its permissions, and that nothing moves it while a trial starts",
+            ) from error
+
+
+# -- the note itself -------------------------------------------------------------------------------
+
+
+def read(folder: Path) -> dict[str, Seen]:
+    """What was noted; nothing of a study that an earlier version began. Raises TrimtabError."""
+    try:
+        return msgspec.json.decode((folder / FILE).read_bytes(), type=dict[str, Seen])
+    except FileNotFoundError:
+        return {}
+    except (OSError, msgspec.DecodeError) as error:
+        raise TrimtabError.of(
+            f"the note of the study's data cannot be read: {plain(str(error), 200)}",
+            str(folder / FILE),
+            "remove that file if the data is as it was: it is written anew",
+        ) from error
+
+
+def _write(folder: Path, seen: dict[str, Seen]) -> None:
+    aside = folder / f"{FILE}.new"
+    try:
+        aside.unlink(missing_ok=True)
+        with open(aside, "wb", opener=paths.no_link) as file:
+            file.write(msgspec.json.encode(seen))
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(folder / FILE)
+    except OSError as error:
+        raise TrimtabError.of(
+            f"the note of the study's data cannot be written: {error.strerror}",
+            str(folder / FILE),
+            "free the disk, or check the folder's permissions",
+        ) from error

@@ -1,0 +1,85 @@
+"""Who trained beside whom, from a journal: what a trial's last bits depend on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from core.contract.events import event_types as e
+
+LEAVE = (e.TrialPaused, e.TrialPruned, e.TrialCompleted, e.TrialFailed, e.TrialInfeasible, e.TrialRequeued)
+
+
+class Ran(msgspec.Struct, frozen=True):
+    """How a trial ran. ``beside`` names the trials whose rows stood in its passes at any time; ``changed``
+    the knobs that were set anew after it began."""
+
+    beside: tuple[int, ...] = ()
+    devices: tuple[str, ...] = ()
+    interrupted: int = 0  # how often it went on from a checkpoint
+    changed: tuple[str, ...] = ()
+
+    @property
+    def alone(self) -> bool:
+        """It had every pass to itself."""
+        return not self.beside
+
+
+class _Course:
+    """The trials that train on each worker now, and what is known of each so far."""
+
+    def __init__(self) -> None:
+        self.active: dict[str, set[int]] = {}
+        self.worker: dict[int, str] = {}
+        self.beside: dict[int, set[int]] = {}
+        self.devices: dict[int, dict[str, None]] = {}
+        self.interrupted: dict[int, int] = {}
+        self.begun: set[int] = set()
+        self.changed: dict[int, dict[str, None]] = {}
+
+    def see(self, event: e.TrialEvent) -> None:
+        number = event.trial
+        if isinstance(event, e.TrialStarting):
+            self.worker[number] = event.worker
+            self.devices.setdefault(number, {})[event.device] = None
+        elif isinstance(event, e.TrialRunning | e.TrialResumed):
+            self.begun.add(number)
+            self._join(number)
+        elif isinstance(event, LEAVE):
+            self.active.get(self.worker.get(number, ""), set()).discard(number)
+            if isinstance(event, e.TrialRequeued):
+                self.interrupted[number] = self.interrupted.get(number, 0) + 1
+        elif number in self.begun:
+            self._change(event)
+
+    def _join(self, number: int) -> None:
+        there = self.active.setdefault(self.worker.get(number, ""), set())
+        for other in there - {number}:
+            self.beside.setdefault(other, set()).add(number)
+            self.beside.setdefault(number, set()).add(other)
+        there.add(number)
+
+    def _change(self, event: e.TrialEvent) -> None:
+        """Any event that gives a running trial other knobs, whatever it is called."""
+        for name in ("knobs", "changes"):
+            given = getattr(event, name, None)
+            if isinstance(given, dict) and not isinstance(event, e.TrialScored):
+                self.changed.setdefault(event.trial, {}).update(dict.fromkeys(map(str, given)))
+
+
+def company(events: Iterable[e.Event]) -> dict[int, Ran]:
+    """How each trial ran, by number; those that never began are not in it."""
+    course = _Course()
+    for event in events:
+        if isinstance(event, e.TrialEvent) and not isinstance(event, e.TrialReported | e.TrialEvaluated):
+            course.see(event)
+    return {
+        number: Ran(
+            beside=tuple(sorted(course.beside.get(number, ()))),
+            devices=tuple(course.devices.get(number, ())),
+            interrupted=course.interrupted.get(number, 0),
+            changed=tuple(course.changed.get(number, ())),
+        )
+        for number in sorted(course.begun)
+    }

@@ -1,0 +1,112 @@
+"""A plot as lines and texts with places and roles: what SVG and PNG are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from core.contract.text.sanitize import plain
+from core.store.plots.plot_axis import Axis, label
+from core.store.plots.report_curves import NEITHER, Curve, Plot
+
+WIDTH, HEIGHT = 720, 300
+LEFT, RIGHT, TOP, BOTTOM = 58, 74, 34, 36  # room around the curves
+# Colours on light and on dark ground; the last two are the chosen trial and the limit.
+LIGHT = {"ground": "#ffffff", "text": "#1f2328", "faint": "#8b949e", "grid": "#e4e7eb", "other": "#7d8ca3",
+         "ahead": "#0b62d6", "limit": "#c02626", "base": "#7a5a00"}  # fmt: skip
+DARK = {"ground": "#14181d", "text": "#e3e8ee", "faint": "#8b949e", "grid": "#2a3139", "other": "#6b7a91",
+        "ahead": "#6cb2ff", "limit": "#ff7b72", "base": "#e0b343"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A line or a text of the drawing, in units of it, with a role that has a colour."""
+
+    role: str
+    points: tuple[tuple[float, float], ...]
+    text: str = ""
+    anchor: str = "start"  # of a text: start, middle, end
+    dashed: bool = False
+
+
+def marks(plot: Plot) -> list[Mark]:
+    """All that is drawn, what lies on top last."""
+    x = Axis(*_reach([step for one in plot.curves for step in one.steps]))
+    lines = [*(value for one in plot.curves for value in one.values), *_levels(plot)]
+    y = Axis.over([value for value in lines if value > 0 or not plot.log], plot.log)
+    return [*_grid(x, y), *_titles(plot), *_level_marks(plot, y), *_curves(plot, x, y)]
+
+
+def _reach(steps: list[int]) -> tuple[float, float]:
+    low, high = min(steps), max(steps)
+    return (0.0 if low < 0.2 * high else float(low)), float(high if high > low else low + 1)
+
+
+def _levels(plot: Plot) -> list[float]:
+    return [*plot.bounds, *([plot.base] if plot.base is not None else [])]
+
+
+def _across(x: Axis, step: float) -> float:
+    return LEFT + x.place(step) * (WIDTH - LEFT - RIGHT)
+
+
+def _up(y: Axis, value: float) -> float:
+    return HEIGHT - BOTTOM - y.place(value) * (HEIGHT - TOP - BOTTOM)
+
+
+def _grid(x: Axis, y: Axis) -> Iterator[Mark]:
+    right, floor = WIDTH - RIGHT, HEIGHT - BOTTOM
+    for tick in y.ticks():
+        height = _up(y, tick)
+        yield Mark("grid", ((LEFT, height), (right, height)))
+        yield Mark("faint", ((LEFT - 7, height + 4),), label(tick), "end")
+    for tick in x.ticks():
+        place = _across(x, tick)
+        yield Mark("grid", ((place, floor), (place, floor + 4)))
+        yield Mark("faint", ((place, floor + 18),), label(tick), "middle")
+    yield Mark("faint", ((WIDTH - 4, floor + 18),), "steps", "end")
+
+
+def _titles(plot: Plot) -> Iterator[Mark]:
+    unit = f" ({plain(plot.metric.unit, 40)})" if plot.metric.unit else ""
+    better = "lower is better" if plot.metric.direction == "minimize" else "higher is better"
+    better = "" if plot.metric.name in NEITHER else better
+    hidden = f"{plot.left_out} more trials are not drawn" if plot.left_out else ""
+    yield Mark("text", ((LEFT, 18),), f"{plain(plot.metric.name, 60)}{unit}")
+    if said := "; ".join(one for one in (better, hidden) if one):
+        yield Mark("faint", ((WIDTH - RIGHT, 18),), said, "end")
+
+
+def _level_marks(plot: Plot, y: Axis) -> Iterator[Mark]:
+    named = [("limit", "limit", one) for one in plot.bounds]
+    named += [("base", "base", plot.base)] if plot.base is not None else []
+    for role, text, value in named:
+        if plot.log and value <= 0:
+            continue
+        height = _up(y, value)
+        yield Mark(role, ((LEFT, height), (WIDTH - RIGHT, height)), dashed=True)
+        yield Mark(role, ((WIDTH - RIGHT + 6, height + 4),), text)
+
+
+def _curves(plot: Plot, x: Axis, y: Axis) -> Iterator[Mark]:
+    for one in plot.curves:
+        points = zip(one.steps, one.values, strict=True)
+        yield Mark(_role(one), tuple((_across(x, step), _up(y, value)) for step, value in points))
+    for one in _named(plot):
+        end = (_across(x, one.steps[-1]) + 6, _up(y, one.values[-1]) + 4)
+        yield Mark(_role(one), (end,), f"trial {one.trial}")
+
+
+def _role(one: Curve) -> str:
+    return "ahead" if one.ahead else "other"
+
+
+def _named(plot: Plot) -> list[Curve]:
+    """The curves that are called by name: the chosen one, else the only one."""
+    ahead = [one for one in plot.curves if one.ahead]
+    return ahead or (list(plot.curves) if len(plot.curves) == 1 else [])
+
+
+def width(one: Mark) -> float:
+    """Of a line."""
+    return {"ahead": 2.2, "grid": 1.0}.get(one.role, 1.2)

@@ -1,0 +1,38 @@
+"""Plots as PNG, for places that take no SVG. Pillow draws them: tensorboard brings it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from core.store.plots.plot_shapes import HEIGHT, LIGHT, WIDTH, Mark, marks, width
+from core.store.plots.report_curves import Plot
+
+SCALE, FINER = 2, 2  # pixels for each unit of a drawing, and how many are drawn for each of them
+ANCHORS = {"start": "ls", "middle": "ms", "end": "rs"}
+
+
+def write_png(plot: Plot, path: Path) -> str:
+    """Draw it on light ground. Returns why not, where Pillow is missing; "" when it is done."""
+    try:
+        from PIL import Image, ImageDraw, ImageFont
+    except ImportError:
+        return "no PNG: Pillow is not installed (pip install pillow)"
+    fine = SCALE * FINER
+    picture = Image.new("RGB", (WIDTH * fine, HEIGHT * fine), LIGHT["ground"])
+    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(12 * fine)
+    for one in marks(plot):
+        _shape(draw, font, one, fine)
+    picture.reduce(FINER).save(path, "PNG")
+    return ""
+
+
+def _shape(draw: Any, font: Any, one: Mark, fine: int) -> None:
+    points = [(x * fine, y * fine) for x, y in one.points]
+    x, y = points[0]
+    if one.text:
+        draw.text((x, y), one.text, LIGHT[one.role], font, anchor=ANCHORS[one.anchor])
+    elif len(points) == 1:
+        draw.ellipse((x - 2 * fine, y - 2 * fine, x + 2 * fine, y + 2 * fine), LIGHT[one.role])
+    else:
+        draw.line(points, LIGHT[one.role], round(width(one) * fine), joint="curve")

@@ -1,0 +1,97 @@
+"""Which curves a study has: for each metric one plot, with a line for each trial."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from core.contract.spec.metric_limits import Limit
+from core.contract.spec.metric_table import METRICS, Metric
+from core.contract.state import study_state as s
+from core.contract.state import trial_ranking
+from core.contract.views.metric_verdict import limits
+
+NEITHER = ("train/learning_rate", "train/grad_norm")  # neither is better for being lower
+MOST_LINES = 200  # drawn in one plot: more would be one colour
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One trial's points; ``ahead`` marks the trial that the report is about."""
+
+    trial: int
+    steps: tuple[int, ...]
+    values: tuple[float, ...]
+    ahead: bool = False
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Curves over optimizer steps, the chosen trial last. ``bounds`` are limits, ``base`` what the base model
+    scores; ``left_out`` counts trials that are not drawn. ``log``: the values' axis is logarithmic."""
+
+    metric: Metric
+    curves: tuple[Curve, ...]
+    base: float | None = None
+    bounds: tuple[float, ...] = ()
+    left_out: int = 0
+    log: bool = False
+
+
+def plots(study: s.Study, chosen: s.Trial | None) -> list[Plot]:
+    """The objectives first, then all metrics of which a trial has two points: the table's order, what judges
+    no model last."""
+    goals = [metric for metric, _ in study.objectives]
+    aside = [name for name in METRICS if name in NEITHER or name.startswith("memory/")]
+    order = [*goals, *(name for name in METRICS if name not in {*goals, *aside}), *aside]
+    known = {name for trial in study.trials.values() for name in trial.series}
+    names = [*(name for name in order if name in known), *sorted(known - set(order))]
+    kept = limits(study)
+    found = [_plot(study, chosen, name, kept.get(name, ())) for name in names]
+    return [one for one in found if one is not None]
+
+
+def _plot(study: s.Study, chosen: s.Trial | None, name: str, kept: tuple[Limit, ...]) -> Plot | None:
+    metric = METRICS.get(name) or Metric(name, "minimize", "")
+    number = chosen.number if chosen is not None else None
+    found = [one for trial in _ranked(study, number) if (one := _curve(trial, name, number)) is not None]
+    if not any(len(one.steps) > 1 for one in found):
+        return None
+    drawn = found[:MOST_LINES]
+    base = study.base_scores.get(name)
+    return Plot(
+        metric, tuple(reversed(drawn)), base.value if base is not None else None,
+        tuple(one.bound for one in kept), len(found) - len(drawn), _log(drawn),
+    )  # fmt: skip
+
+
+def _ranked(study: s.Study, chosen: int | None) -> list[s.Trial]:
+    """The chosen one, then the best, then those without a result."""
+    _, direction = study.objectives[0]
+    sign = 1 if direction == "minimize" else -1
+
+    def place(trial: s.Trial) -> tuple[bool, float, int]:
+        value = trial_ranking.objective(study, trial)
+        known = value is not None and math.isfinite(value)
+        return trial.number != chosen, sign * value if known and value is not None else math.inf, trial.number
+
+    return sorted(study.trials.values(), key=place)
+
+
+def _curve(trial: s.Trial, name: str, chosen: int | None) -> Curve | None:
+    series = trial.series.get(name)
+    points = [
+        (step, value)
+        for step, value in zip(series.steps if series else (), series.values if series else (), strict=True)
+        if math.isfinite(value)
+    ]
+    if not points:
+        return None
+    steps, values = zip(*points, strict=True)
+    return Curve(trial.number, steps, values, trial.number == chosen)
+
+
+def _log(curves: list[Curve]) -> bool:
+    """Is a logarithmic axis the clearer one: all above 0 and over more than two decades?"""
+    values = [value for one in curves for value in one.values]
+    return min(values) > 0 and max(values) / min(values) > 100

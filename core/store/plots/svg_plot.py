@@ -1,0 +1,46 @@
+"""Plots as SVG: a file of its own, or a part of a page."""
+
+from __future__ import annotations
+
+import html
+
+from core.contract.text.sanitize import plain
+from core.store.plots.plot_shapes import DARK, HEIGHT, LIGHT, WIDTH, Mark, marks, width
+from core.store.plots.report_curves import Plot
+
+FONT = "font:12px system-ui,-apple-system,'Segoe UI',sans-serif"
+
+
+def style(colours: dict[str, str]) -> str:
+    """The rules that colour drawings."""
+    rules = [f".plot .ground{{fill:{colours['ground']};stroke:none}}"]
+    for role, colour in colours.items():
+        if role != "ground":
+            rules.append(f".plot .{role}{{stroke:{colour};fill:none}}")
+            rules.append(f".plot text.{role},.plot circle.{role}{{fill:{colour};stroke:none}}")
+    return "".join(rules)
+
+
+def svg(plot: Plot, alone: bool = True) -> str:
+    """The picture. ``alone``: a file with its own colours; else a part of a page that has them."""
+    name = html.escape(f"{plain(plot.metric.name, 60)} over steps")
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" class="plot" viewBox="0 0 {WIDTH} {HEIGHT}"']
+    parts.append(f' role="img" aria-label="{name}"><title>{name}</title>')
+    if alone:
+        dark = f"@media (prefers-color-scheme:dark){{{style(DARK)}}}"
+        parts.append(f"<style>.plot{{{FONT}}}{style(LIGHT)}{dark}</style>")
+        parts.append(f'<rect class="ground" width="{WIDTH}" height="{HEIGHT}"/>')
+    return "".join([*parts, *(_shape(one) for one in marks(plot)), "</svg>\n"])
+
+
+def _shape(one: Mark) -> str:
+    x, y = one.points[0]
+    if one.text:
+        place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{one.anchor}"'
+        return f'<text class="{one.role}" {place}>{html.escape(one.text)}</text>'
+    if len(one.points) == 1:
+        return f'<circle class="{one.role}" cx="{x:.1f}" cy="{y:.1f}" r="2.5"/>'
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in one.points)
+    dash = ' stroke-dasharray="5 4"' if one.dashed else ""
+    veil = ' stroke-opacity="0.55"' if one.role == "other" else ""
+    return f'<polyline class="{one.role}" points="{path}" stroke-width="{width(one)}"{dash}{veil}/>'

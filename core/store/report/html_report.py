@@ -1,0 +1,220 @@
+"""The report as one page that works without a network: no script, no font, no link; data is escaped."""
+
+from __future__ import annotations
+
+import html
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import tomli_w
+
+from core.contract.spec.knob_table import KNOBS
+from core.contract.spec.metric_table import METRICS
+from core.contract.state import reference_values, trial_ranking
+from core.contract.state import study_state as s
+from core.contract.text.sanitize import plain
+from core.contract.views.metric_format import figure
+from core.store.plots import svg_plot
+from core.store.plots.plot_shapes import DARK, LIGHT
+from core.store.report import score_lines
+from core.store.report.report_css import CSS
+from core.store.report.report_data import Report
+from core.store.report.trial_export import searched
+
+DECISIONS = 2000  # lines of the page; all of them are in decisions.jsonl
+ROWS = 2000  # trials of the page; all of them are in trials.csv
+OPEN = 4  # plots that are seen at once; the others are folded
+SEARCH = ("sampler", "pruner", "seed")
+POLICY = "default-src 'none'; style-src 'unsafe-inline'"  # even markup that got through could load nothing
+
+
+def page(report: Report) -> str:
+    """The whole page."""
+    study = report.study
+    colours = f"{svg_plot.style(LIGHT)}@media (prefers-color-scheme:dark){{{svg_plot.style(DARK)}}}"
+    head = (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+        f'<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>{_text(study.name)} · trimtab</title><style>{CSS}{colours}</style></head><body>"
+    )
+    parts = [_head(report), _chosen(report), _curves(report), _boards(report), _trials(report)]
+    parts += [_decisions(report), _origin(report)]
+    return f"{head}{''.join(parts)}</body></html>\n"
+
+
+def _text(value: object, limit: int = 2000) -> str:
+    return html.escape(plain(str(value), limit))
+
+
+def _date(at: float | None) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at)) if at else "–"
+
+
+def _section(title: str, body: str) -> str:
+    return f"<section><h2>{title}</h2>{body}</section>" if body else ""
+
+
+def _pairs(found: Iterable[tuple[str, str]]) -> str:
+    return "<dl>" + "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in found) + "</dl>"
+
+
+def _table(names: Sequence[str], lines: Iterable[tuple[str, Sequence[str]]]) -> str:
+    """``lines``: a row's class, and its cells as whole ``td`` elements."""
+    head = "".join(f"<th>{name}</th>" for name in names)
+    body = "".join(f'<tr class="{kind}">{"".join(cells)}</tr>' for kind, cells in lines)
+    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _cell(value: object, kind: str = "") -> str:
+    return f'<td class="{kind}">{_text(value)}</td>' if kind else f"<td>{_text(value)}</td>"
+
+
+def _code(value: object) -> str:
+    return f"<code>{_text(value)}</code>"
+
+
+def _cell_code(value: object) -> str:
+    return f"<td>{_code(value)}</td>"
+
+
+def _value(value: Any) -> str:
+    """A knob or a number, as people write it."""
+    if isinstance(value, bool) or value is None:
+        return "–" if value is None else str(value).lower()
+    if isinstance(value, list | tuple):
+        return " + ".join(map(str, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+# -- sections --------------------------------------------------------------------------------------
+
+
+def _head(report: Report) -> str:
+    study, section = report.study, report.raw.get("study", {})
+    counts = ", ".join(f"{count} {name}" for name, count in trial_ranking.counts(study).items()) or "none"
+    why = f": {_text(study.why, 300)}" if study.why else ""
+    found = [
+        ("state", f"{_text(study.state)}{why}"),
+        ("began", _date(study.created_at)),
+        ("ended", _date(study.ended_at)),
+        ("trials", f"{counts} of {study.total_trials} planned"),
+        *([("pending", _text("; ".join(report.pending)))] if report.pending else []),
+        ("objectives", _text(", ".join(f"{metric} ({way})" for metric, way in study.objectives))),
+        ("search", ", ".join(f"{name} {_text(section.get(name, '–'))}" for name in SEARCH)),
+        ("base model", _text(report.raw.get("model", {}).get("base", ""))),
+        ("data", _text(report.raw.get("data", {}).get("source", ""))),
+    ]  # fmt: skip
+    written = f'<p class="faint">A study by trimtab, written {_date(report.made_at)}</p>'
+    return f"<h1>{_text(study.name)}</h1>{written}{_pairs(found)}"
+
+
+def _chosen(report: Report) -> str:
+    trial = report.chosen
+    if trial is None:
+        return _section("Result", f"<p>{_text(report.why_none)}.</p>")
+    names = searched(report.study)
+    ran = report.ran.get(trial.number)
+    told = [
+        (f"<code>{_text(name)}</code>", f"<b>{_number(name, value)}</b>")
+        for name, value in report.values.items()
+    ]
+    told += [("base", f"{_code(name)} {_number(name, one)}") for name, one in _base(report).items()]
+    told += [("state", _text(trial.state)), ("steps", f"{trial.step:,} of {trial.total_steps:,}")]
+    told += [("trained", f"{trial.trainable:,} parameters, {trial.elapsed_s:.1f} s")]
+    if ran is not None:
+        beside = ", ".join(map(str, ran.beside))
+        told.append(("ran", "alone on its device" if ran.alone else f"in a pack, beside trials {beside}"))
+    knobs = [
+        ("ahead" if name in names else "", (_cell_code(name), _cell(_value(value)),
+         _cell("searched" if name in names else ""), _cell(KNOBS[name].meaning if name in KNOBS else "")))
+        for name, value in trial.knobs.items()
+    ]  # fmt: skip
+    return _section(f"Trial {trial.number}", _pairs(told) + _table(("knob", "value", "", "meaning"), knobs))
+
+
+def _base(report: Report) -> dict[str, float]:
+    return reference_values.base_told(report.study)
+
+
+def _number(name: str, value: float | None) -> str:
+    return figure(value, METRICS[name].unit if name in METRICS else "")
+
+
+def _curves(report: Report) -> str:
+    drawn = [svg_plot.svg(plot, alone=False) for plot in report.plots]
+    first, more = _plots(drawn[:OPEN]), _plots(drawn[OPEN:])
+    folded = f"<details><summary>{len(drawn) - OPEN} more curves</summary>{more}</details>" if more else ""
+    return _section("Curves", first + folded)
+
+
+def _plots(drawn: list[str]) -> str:
+    return f'<div class="plots">{"".join(drawn)}</div>' if drawn else ""
+
+
+def _boards(report: Report) -> str:
+    found = score_lines.lines(report.study, report.chosen)
+    kinds = {"broken": "bad", "kept": "good"}
+    parts = []
+    for board in dict.fromkeys(one.board for one in found):
+        lines = [
+            ("", (_cell_code(one.metric), _cell(one.base), _cell(one.trial),
+                  _cell(one.change), _cell(f"{one.limit} {one.verdict}".strip(), kinds.get(one.verdict, "")),
+                  _cell("; ".join(part for part in (one.meaning, one.note) if part))))
+            for one in found if one.board == board
+        ]  # fmt: skip
+        names = ("metric", "base", "this model", "change", "limit", "meaning")
+        parts.append(f"<h3>{board.capitalize()}</h3>{_table(names, lines)}")
+    return _section("Quality, safety and security", "".join(parts))
+
+
+def _trials(report: Report) -> str:
+    study, names = report.study, searched(report.study)
+    goals = [metric for metric, _ in study.objectives]
+    shown = sorted(study.trials.values(), key=lambda one: one.number)[:ROWS]
+    head = ["trial", "state", *map(_text, goals), *map(_text, names), "steps", "seconds", "why"]
+    lines = [("ahead" if one == report.chosen else "", _trial(report, one, names)) for one in shown]
+    more = len(study.trials) - len(shown)
+    hidden = f'<p class="faint">{more} more are in trials.csv.</p>' if more else ""
+    return _section("All trials", _table(head, lines) + hidden) if shown else ""
+
+
+def _trial(report: Report, one: s.Trial, names: tuple[str, ...]) -> list[str]:
+    goals = [metric for metric, _ in report.study.objectives]
+    values = [trial_ranking.objective(report.study, one, place) for place in range(len(goals))]
+    return [
+        _cell(one.number, "n"), _cell(one.state),
+        *(_cell(_number(goal, value), "n") for goal, value in zip(goals, values, strict=True)),
+        *(_cell(_value(one.params.get(name, one.knobs.get(name))), "n") for name in names),
+        _cell(f"{one.step:,}", "n"), _cell(f"{one.elapsed_s:.1f}", "n"), _cell(one.why),
+    ]  # fmt: skip
+
+
+def _decisions(report: Report) -> str:
+    shown = report.decisions[-DECISIONS:]
+    lines = [
+        ("bad" if one.level == "error" else "", (
+            _cell(one.time, "t"), _cell("" if one.trial is None else one.trial, "n"), _cell(one.by, "t"),
+            _cell(one.what), _cell(one.why)))
+        for one in shown
+    ]  # fmt: skip
+    hidden = len(report.decisions) - len(shown)
+    more = f'<p class="faint">{hidden} earlier ones are in decisions.jsonl.</p>' if hidden else ""
+    return _section("Decisions", more + _table(("when", "trial", "who", "what", "why"), lines))
+
+
+def _origin(report: Report) -> str:
+    prints = [
+        ("", (_cell_code(key), _cell(one.kind), _cell(one.name),
+              _cell("" if one.rows is None else f"{one.rows:,}", "n"),
+              f"<td><code>{_text(one.sha256 or one.revision or '')}</code> {_text(one.note)}</td>"))
+        for key, one in report.prints.items()
+    ]  # fmt: skip
+    known = [(_text(name), _text(value)) for name, value in report.versions.items() if name != "packages"]
+    known += [(_text(name), _text(value)) for name, value in report.versions.get("packages", {}).items()]
+    toml = html.escape(plain(tomli_w.dumps(report.raw), lines=True))
+    parts = [_table(("", "kind", "name", "rows", "SHA-256 or revision"), prints)] if prints else []
+    parts.append(f"<details><summary>Versions and machine</summary>{_pairs(known)}</details>")
+    parts.append(f"<details><summary>study.toml</summary><pre>{toml}</pre></details>")
+    return _section("What it was made from", "".join(parts))

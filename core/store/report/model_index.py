@@ -1,0 +1,58 @@
+"""What a report says in the words of Hugging Face's hub: ids, metrics, a model index."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+from core.contract.board_score import CONFIDENCE
+from core.contract.spec.metric_table import METRICS
+from core.contract.state.study_state import Trial
+from core.store.file_fingerprints import Print
+from core.store.report.report_data import Report
+
+DEMOS = {"demo:smollm2": "HuggingFaceTB/SmolLM2-135M-Instruct"}
+# The hub's names for our metrics, where it has one.
+TYPES = {
+    "eval/loss": "loss", "eval/perplexity": "perplexity", "eval/accuracy": "accuracy", "quality/bleu": "bleu",
+    "quality/chrf": "chrf", "quality/exact": "exact_match", "quality/f1": "f1", "safety/toxicity": "toxicity",
+}  # fmt: skip
+ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+TASK = {"type": "text-generation", "name": "Text Generation"}
+
+
+def hub_id(one: Print) -> str:
+    """The id under which others find it; nothing for a file or folder of one's own."""
+    if one.kind == "demo":
+        return DEMOS.get(one.name, "")
+    return one.name if one.kind == "hub" and ID.fullmatch(one.name) else ""
+
+
+def index(report: Report) -> list[dict[str, Any]]:
+    """The ``model-index`` of a card: every number of the chosen trial that judges it, with its interval."""
+    trial, source = report.chosen, report.prints.get("data.source")
+    if trial is None or source is None:
+        return []
+    numbers = {name: value for name, value in trial.latest.items() if name.startswith("eval/")}
+    numbers |= report.values
+    numbers |= {name: one.value for name, one in trial.scores.items() if one.value is not None}
+    metrics = [_metric(trial, name, value) for name, value in numbers.items() if math.isfinite(value)]
+    data = {"name": source.name, "type": hub_id(source) or "private"}
+    data |= {key: value for key in ("split", "revision") if (value := getattr(source, key))}
+    return (
+        [{"name": report.study.name, "results": [{"task": TASK, "dataset": data, "metrics": metrics}]}]
+        if metrics
+        else []
+    )
+
+
+def _metric(trial: Trial, name: str, value: float) -> dict[str, Any]:
+    found: dict[str, Any] = {"type": TYPES.get(name, name.replace("/", "_")), "value": value, "name": name}
+    score = trial.scores.get(name)
+    more: dict[str, Any] = {"unit": METRICS[name].unit} if name in METRICS and METRICS[name].unit else {}
+    if score is not None and score.interval is not None:
+        more |= {"low": score.low, "high": score.high, "confidence": CONFIDENCE}
+    if score is not None:
+        more["samples"] = score.samples
+    return {**found, "args": more} if more else found

@@ -1,0 +1,113 @@
+"""What a bundle, a model card and a report are made from: a study, its journal, and the chosen trial."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from msgspec.structs import replace
+
+from core.contract.events import event_types as e
+from core.contract.spec import spec_file
+from core.contract.spec.study_spec import Spec
+from core.contract.state import reference_values, trial_ranking
+from core.contract.state import study_state as s
+from core.contract.text.secret_redaction import Redactor
+from core.errors import SpecError
+from core.store import file_fingerprints
+from core.store.decision_log import Decision, decisions
+from core.store.file_fingerprints import Print
+from core.store.journal_replay import folded
+from core.store.pack_mates import Ran, company
+from core.store.plots.report_curves import Plot, plots
+from core.store.report.trial_export import Row, rows
+
+CHANGED = "changed after the study began: this sum may not be that of what it trained on"
+
+
+@dataclass(frozen=True)
+class Report:
+    """``chosen`` is the trial that is exported, None where none is complete; ``raw`` the study file's content
+    without secrets, ``spec`` the same as read, None where this version cannot read it."""
+
+    study: s.Study
+    chosen: s.Trial | None
+    raw: dict[str, Any]
+    spec: Spec | None
+    decisions: tuple[Decision, ...]
+    ran: dict[int, Ran]
+    rows: list[Row]
+    plots: list[Plot]
+    prints: dict[str, Print]
+    versions: dict[str, Any]
+    made_at: float  # Unix seconds
+
+    @property
+    def why_none(self) -> str:
+        """Why there is no trial to export, as the beginning of a sentence."""
+        why = reference_values.no_best(self.study)
+        return why[:1].upper() + why[1:]
+
+    @property
+    def pending(self) -> list[str]:
+        """What scores were still to come at the export, in words: a line for each trial."""
+        found = []
+        for number, trial in sorted(self.study.trials.items()):
+            if trial.pending:
+                so_far = (
+                    f" ({trial.scoring_done} of {trial.scoring_total} answers)" if trial.scoring_total else ""
+                )
+                found.append(f"scores of trial {number} at step {trial.scoring} were still pending{so_far}")
+        return found
+
+    @property
+    def values(self) -> dict[str, float]:
+        """The chosen trial's objectives."""
+        metrics = [metric for metric, _ in self.study.objectives]
+        return dict(zip(metrics, self.chosen.values, strict=False)) if self.chosen else {}
+
+
+def gather(
+    events: Sequence[e.Event],
+    name: str,
+    trial: int | None,
+    versions: dict[str, Any],
+    made_at: float,
+    live: s.Study | None = None,
+) -> Report:
+    """The report on the study ``name`` as its journal tells it. ``trial``: instead of the best one. ``live``:
+    as the engine has it, for how far scorings are, which no journal holds.
+
+    Raises KeyError where the journal knows no such study or trial.
+    """
+    study = folded([events]).studies[name]
+    if live is not None:
+        study = replace(study, trials={number: _so_far(one, live) for number, one in study.trials.items()})
+    raw = Redactor().anything(study.spec)
+    try:
+        spec = spec_file.parse(raw)
+    except SpecError:  # of another version: it is exported as it is
+        spec = None
+    chosen = study.trials[trial] if trial is not None else trial_ranking.best(study)
+    return Report(
+        study, chosen, raw, spec, tuple(decisions(events)), company(events), rows(study),
+        plots(study, chosen), _prints(spec, study.created_at), versions, made_at,
+    )  # fmt: skip
+
+
+def _so_far(trial: s.Trial, live: s.Study) -> s.Trial:
+    """The trial with how far its last scoring is."""
+    seen = live.trials.get(trial.number)
+    if seen is None or not trial.pending or seen.scoring != trial.scoring:
+        return trial
+    return replace(trial, scoring_done=seen.scoring_done, scoring_total=seen.scoring_total)
+
+
+def _prints(spec: Spec | None, since: float) -> dict[str, Print]:
+    """The sums are those of this moment: what has changed since the study began is said to have."""
+    found = file_fingerprints.fingerprints(spec) if spec is not None else {}
+    return {
+        key: replace(one, note=CHANGED) if one.modified_at is not None and one.modified_at > since else one
+        for key, one in found.items()
+    }

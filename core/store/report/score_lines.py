@@ -1,0 +1,62 @@
+"""A trial's boards as lines of text: beside the base's numbers, against limits, with what is to be known."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from core.contract.board_score import Score
+from core.contract.state import study_state as s
+from core.contract.text.sanitize import plain
+from core.contract.views import metric_verdict as r
+from core.contract.views.metric_format import SHARE, bound, changed, told
+
+VERDICTS = {"ok": "kept", "breached": "broken", "unsure": "not sure", None: ""}
+NOT_SCORED = "–"
+
+
+class Line(NamedTuple):
+    """One metric in words; a limit's verdict is kept, broken or not sure."""
+
+    board: str
+    metric: str
+    meaning: str
+    base: str
+    trial: str
+    change: str
+    limit: str
+    verdict: str
+    note: str
+
+
+def lines(study: s.Study, trial: s.Trial | None) -> list[Line]:
+    """Every metric that base or trial has, board by board."""
+    kept = r.limits(study)
+    found = []
+    for board in r.boards(study):
+        for name in r.names(study, board):
+            if trial is None or name in trial.scores or name in study.base_scores:
+                found.append(_line(board, name, r.read(study, trial, name, kept)))
+    return found
+
+
+def _line(board: str, name: str, one: r.Reading) -> Line:
+    metric, unit = one.metric, one.metric.unit
+    better = "lower is better" if metric.direction == "minimize" else "higher is better"
+    measured = f" ({unit})" if unit and unit != SHARE else ""
+    return Line(
+        board, plain(name, 80), f"{metric.meaning}{measured}; {better}",
+        _told(one.base, unit), _told(one.score, unit), _change(one),
+        " and ".join(bound(limit, unit) for limit in one.limits), VERDICTS[one.verdict],
+        plain(one.score.reason, 300) if one.score is not None else "",
+    )  # fmt: skip
+
+
+def _told(score: Score | None, unit: str) -> str:
+    return told(score, unit) if score is not None and score.value is not None else NOT_SCORED
+
+
+def _change(one: r.Reading) -> str:
+    if one.change is None or one.better is None:
+        return "none" if one.change == 0 else ""
+    word = "better" if one.better else "worse"
+    return f"{changed(one.change, one.metric.unit)} {word}{'' if one.clear else ' (may be chance)'}"

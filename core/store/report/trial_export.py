@@ -1,0 +1,124 @@
+"""All trials as rows: for CSV, Parquet and the report.
+
+Columns, in this order: what the trial is (with ``scoring_step``, ``scoring_done`` and ``scoring_total`` where
+last scores are still to come), ``param.NAME`` for knobs that were searched and ``knob.NAME`` for
+those that stood, ``value.METRIC`` for the objectives, ``latest.METRIC`` for all that was reported, and
+``score.METRIC`` with ``.low``, ``.high`` (95 %) and ``.samples`` for the boards.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+from core.contract.spec.knob_table import KNOBS
+from core.contract.state import study_progress
+from core.contract.state import study_state as s
+from core.contract.text.sanitize import plain
+from core.contract.text.secret_redaction import Redactor
+
+TEXT = 2000  # characters of one cell
+FORMULA = ("=", "+", "-", "@")  # a spreadsheet runs a text that begins so
+BLANKS = " \t\r\n\x00\ufeff\ufffd"  # what some leave out before they look
+Row = dict[str, Any]
+
+
+def rows(study: s.Study) -> list[Row]:
+    """One for each trial, by number, all with the same keys; None where there is nothing."""
+    redactor, names = Redactor(), frozenset(searched(study))
+    found = [_row(study, trial, names, redactor) for _, trial in sorted(study.trials.items())]
+    keys = sorted({key for row in found for key in row}, key=_place)
+    return [{key: row.get(key) for key in keys} for row in found]
+
+
+def searched(study: s.Study) -> tuple[str, ...]:
+    """The knobs that were searched, in the table's order."""
+    names = {*study.spec.get("space", {}), *(name for one in study.trials.values() for name in one.params)}
+    return tuple(sorted(names, key=lambda name: (list(KNOBS).index(name) if name in KNOBS else 99, name)))
+
+
+def as_csv(found: list[Row]) -> str:
+    """As CSV with a line of names. A text that a spreadsheet would run gets an apostrophe before it."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(list(found[0]) if found else ["trial"])
+    for row in found:
+        writer.writerow([_cell(value) for value in row.values()])
+    return out.getvalue()
+
+
+def write_parquet(found: list[Row], path: Path) -> str:
+    """Write them as Parquet. Returns why not, where that is not possible; "" when it is done."""
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        return "no Parquet: pyarrow is not installed (pip install pyarrow)"
+    columns = {name: _column([row[name] for row in found]) for name in (found[0] if found else ())}
+    parquet.write_table(pyarrow.table(columns), path)
+    return ""
+
+
+def _row(study: s.Study, trial: s.Trial, names: frozenset[str], redactor: Redactor) -> Row:
+    found: Row = {
+        "trial": trial.number, "state": trial.state, "step": trial.step, "total_steps": trial.total_steps,
+        "elapsed_s": trial.elapsed_s, "queued_at": trial.queued_at, "started_at": trial.started_at,
+        "ended_at": trial.ended_at, "device": trial.device, "trainable": trial.trainable,
+        "foretold_bytes": trial.foretold_bytes, "measured_bytes": trial.measured_bytes,
+        "retry": trial.retry, "why": trial.why, "error": trial.error,
+    }  # fmt: skip
+    told = study_progress.scoring_told(trial) if trial.pending else None
+    found |= {f"scoring_{name}": value for name, value in (told or {}).items()}
+    for name, value in {**trial.knobs, **trial.params}.items():
+        kind = "param" if name in names else "knob"
+        found[f"{kind}.{name}"] = json.dumps(value) if isinstance(value, list) else value
+    for (metric, _), value in zip(study.objectives, trial.values, strict=False):
+        found[f"value.{metric}"] = value
+    found |= {
+        f"latest.{metric}": value for metric, value in trial.latest.items() if metric not in trial.scores
+    }
+    for metric, score in trial.scores.items():
+        found |= {f"score.{metric}": score.value, f"score.{metric}.low": score.low}
+        found |= {f"score.{metric}.high": score.high, f"score.{metric}.samples": score.samples}
+    return {key: _text(value, redactor) for key, value in found.items()}
+
+
+def _text(value: Any, redactor: Redactor) -> Any:
+    return redactor.text(plain(value, TEXT)) if isinstance(value, str) else value
+
+
+FIRST = (
+    "trial", "state", "step", "total_steps", "elapsed_s", "queued_at", "started_at", "ended_at", "device",
+    "scoring_step", "scoring_done", "scoring_total",
+)  # fmt: skip
+LAST = ("trainable", "foretold_bytes", "measured_bytes", "retry", "why", "error")
+KINDS = ("value", "param", "knob", "latest", "score")
+
+
+def _place(key: str) -> tuple[int, int, str]:
+    if key in FIRST:
+        return 0, FIRST.index(key), ""
+    if key in LAST:
+        return 9, LAST.index(key), ""
+    kind, _, name = key.partition(".")
+    knob = list(KNOBS).index(name) if kind in ("param", "knob") and name in KNOBS else 0
+    return 1 + KINDS.index(kind), knob, name
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, str) and value.lstrip(BLANKS).startswith(FORMULA):
+        return f"'{value}"
+    return "" if value is None else value
+
+
+def _column(values: list[Any]) -> list[Any]:
+    """Of one type, as Parquet wants it: whole numbers, numbers, or else text."""
+    kinds = {type(value) for value in values if value is not None}
+    if kinds <= {int} or kinds <= {str} or kinds <= {bool}:
+        return values
+    if kinds <= {int, float}:
+        return [None if value is None else float(value) for value in values]
+    return [None if value is None else str(value) for value in values]

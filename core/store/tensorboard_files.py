@@ -1,0 +1,134 @@
+"""TensorBoard's files: one folder per trial with all scalars and all knobs, by TensorBoard's own writer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
+from tensorboard.plugins.hparams import summary_v2 as hparams
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+from core import paths
+from core.contract.board_score import Score
+from core.contract.spec.knob_table import TABLE
+from core.contract.spec.metric_table import METRICS
+
+STATUS = {
+    "complete": api_pb2.STATUS_SUCCESS,
+    "pruned": api_pb2.STATUS_SUCCESS,
+    "failed": api_pb2.STATUS_FAILURE,
+    "infeasible": api_pb2.STATUS_FAILURE,
+}
+
+
+class Boards:
+    """A study's files under ``folder``; blocking, one caller at a time.
+
+    A step is written once: those of a trial that is trained again from a checkpoint are dropped.
+    """
+
+    def __init__(self, folder: Path, objectives: Sequence[str]) -> None:
+        self._folder = folder
+        self._objectives = objectives
+        self._marks: dict[int, dict[str, int]] = {}  # the last step written, by trial and tag
+        self._writers: dict[int, EventFileWriter] = {}
+
+    def take_up(self, trial: int, knobs: Mapping[str, Any], at: float) -> bool:
+        """Read what an earlier engine wrote of a trial, so that nothing of it is written twice; note its
+        knobs when they are missing. Has the trial's end been noted already?"""
+        seen = written(self._folder / str(trial))
+        if metadata.SESSION_START_INFO_TAG not in seen:
+            self.begin(trial, knobs, at)
+        self._marks[trial] = {tag: step for tag, step in seen.items() if not tag.startswith("_hparams_")}
+        return metadata.SESSION_END_INFO_TAG in seen
+
+    def begin(self, trial: int, knobs: Mapping[str, Any], at: float) -> None:
+        """Note a trial's knobs. All of the table are in each trial: TensorBoard shows no column for one
+        that the first trial lacks (tensorboard#3371)."""
+        values = {knob.name: _told(knobs.get(knob.name)) for knob in TABLE}
+        start = hparams.hparams_pb(values, trial_id=str(trial), start_time_secs=at)
+        self._add(trial, _experiment(values, self._objectives, at), at, 0)
+        self._add(trial, start, at, 0)
+
+    def scalars(self, trial: int, step: int, metrics: Mapping[str, float], at: float) -> None:
+        """Note numbers of one step."""
+        seen = self._marks.setdefault(trial, {})
+        fresh = {tag: value for tag, value in metrics.items() if step > seen.get(tag, -1)}
+        if fresh:
+            self._add(trial, _scalars(fresh), at, step)
+            seen.update(dict.fromkeys(fresh, step))
+
+    def end(self, trial: int, state: str, metrics: Mapping[str, float], at: float) -> None:
+        """Note how a trial ended, and close its file. ``state`` is complete, pruned, failed or infeasible."""
+        content = plugin_data_pb2.HParamsPluginData(
+            session_end_info=plugin_data_pb2.SessionEndInfo(status=STATUS[state], end_time_secs=at)
+        )
+        value = Summary.Value(
+            tag=metadata.SESSION_END_INFO_TAG,
+            metadata=metadata.create_summary_metadata(content),
+            tensor=metadata.NULL_TENSOR,
+        )
+        self._add(trial, Summary(value=[value]), at, 0)
+        self._writers.pop(trial).close()
+
+    def flush(self) -> None:
+        """Have all on disk. Raises OSError."""
+        for writer in self._writers.values():
+            writer.flush()
+
+    def close(self) -> None:
+        """Flush and let every file go."""
+        for writer in self._writers.values():
+            writer.close()
+        self._writers.clear()
+
+    def _add(self, trial: int, summary: Summary, at: float, step: int) -> None:
+        if trial not in self._writers:
+            self._writers[trial] = EventFileWriter(str(paths.private(self._folder / str(trial))))
+        self._writers[trial].add_event(Event(wall_time=at, step=step, summary=summary))
+
+
+def with_ends(scores: Mapping[str, Score]) -> dict[str, float]:
+    """The value of each metric that has one, with the ends of its interval below it: METRIC/low and /high."""
+    found: dict[str, float] = {}
+    for name, score in scores.items():
+        parts = ((name, score.value), (f"{name}/low", score.low), (f"{name}/high", score.high))
+        found |= {tag: value for tag, value in parts if value is not None and score.value is not None}
+    return found
+
+
+def written(folder: Path) -> dict[str, int]:
+    """The last step of each tag in a trial's files; a record that was cut off is passed over."""
+    last: dict[str, int] = {}
+    for path in sorted(folder.glob("events.out.tfevents.*")):
+        for raw in RawEventFileLoader(str(path)).Load():
+            event = Event.FromString(raw)
+            for value in event.summary.value:
+                last[value.tag] = max(event.step, last.get(value.tag, 0))
+    return last
+
+
+def _scalars(metrics: Mapping[str, float]) -> Summary:
+    return Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in metrics.items()])
+
+
+def _told(value: Any) -> float | str | bool:
+    """A knob as TensorBoard takes it: None and lists become text."""
+    if value is None:
+        return "none"
+    return value if isinstance(value, bool | int | float | str) else json.dumps(value)
+
+
+def _experiment(values: Mapping[str, Any], objectives: Sequence[str], at: float) -> Summary:
+    shown = [*objectives, *(name for name in METRICS if name not in objectives)]
+    return hparams.hparams_config_pb(
+        hparams=[hparams.HParam(name) for name in values],
+        metrics=[hparams.Metric(name, display_name=name) for name in shown],
+        time_created_secs=at,
+    )

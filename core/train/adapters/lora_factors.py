@@ -1,0 +1,71 @@
+"""A trial's own tensors: its low-rank factors in float32, their gradient, and how they begin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from core.train.base.linear_layers import Layout
+
+
+class Factors:
+    """One matrix (rank, width), as ``Layout`` arranges it. It is nobody else's: a trial that leaves takes it
+    along. ``grad`` is the gradient of the *summed* loss over ``targets`` tokens, None before the first."""
+
+    def __init__(
+        self, layout: Layout, rank: int, alpha: float, dropout: float, seed: int, device: torch.device
+    ) -> None:
+        self.layout, self.rank, self.scale = layout, rank, alpha / rank
+        self.dropout, self.seed = dropout, seed
+        self.matrix = torch.nn.Parameter(torch.zeros(rank, layout.width, device=device), requires_grad=False)
+        self.grad: torch.Tensor | None = None
+
+    def draw(self, initialisation: str) -> None:
+        """Begin: the same seed gives the same numbers in every company, on one kind of device.
+
+        ``default``: A uniform in ±1/√inputs (Kaiming with a = √5, as nn.Linear), B zero. ``gaussian``: A
+        normal with deviation 1/rank. ``orthogonal``: A and B on orthogonal halves of a random rotation, so
+        that their product begins at zero; raises ValueError for an odd rank.
+        """
+        device = self.matrix.device  # drawn there: a large adapter takes a host half a second
+        draw = torch.Generator(device).manual_seed(self.seed)
+        if initialisation == "orthogonal":
+            self._orthogonal(draw)
+            return
+        a = self.matrix[:, : self.layout.split]
+        if initialisation == "gaussian":
+            a.copy_(torch.empty(a.shape, device=device).normal_(0.0, 1.0 / self.rank, generator=draw))
+            return
+        a.copy_(torch.empty(a.shape, device=device).uniform_(-1.0, 1.0, generator=draw))
+        for place in self.layout.places:
+            self.layout.a(self.matrix, place.index).mul_(place.inputs**-0.5)
+
+    def _orthogonal(self, draw: torch.Generator) -> None:
+        # as PEFT: https://datta0.github.io/posts/rethink-lora-init/#orthogonal-initialisation
+        if self.rank % 2:
+            raise ValueError(f"orthogonal initialisation takes an even rank, not {self.rank}")
+        half, device = self.rank // 2, self.matrix.device
+        for place in self.layout.places:
+            turn, _ = torch.linalg.qr(torch.randn(self.rank, self.rank, generator=draw, device=device))
+            a = turn[0::2].T @ torch.randn(half, place.inputs, generator=draw, device=device)
+            b = turn[1::2].T @ torch.randn(half, place.outputs, generator=draw, device=device)
+            self.layout.a(self.matrix, place.index).copy_(a / 10.0)
+            self.layout.b(self.matrix, place.index).copy_(b / 10.0)
+
+    def named(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """(name as PEFT saves it, A (r, inputs) or B (outputs, r)) of every place, in model order; views."""
+        for place in self.layout.places:
+            yield f"base_model.model.{place.name}.lora_A.weight", self.layout.a(self.matrix, place.index)
+            yield f"base_model.model.{place.name}.lora_B.weight", self.layout.b(self.matrix, place.index).T
+
+    def load(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Take over what ``named`` gave. Raises KeyError or RuntimeError when it is another adapter's."""
+        for key, view in self.named():
+            view.copy_(tensors[key])
+
+    def to(self, device: torch.device) -> None:
+        """Move to ``device``; what was there is freed."""
+        self.matrix.data = self.matrix.data.to(device)
+        if self.grad is not None:
+            self.grad = self.grad.to(device)

@@ -1,0 +1,170 @@
+"""A base's linear layer with the adapters of many trials on it: one autograd function for all of it."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import torch
+from torch.nn import functional
+
+from core.train.adapters import counter_dropout
+from core.train.adapters.adapter_stack import Plan, Run, Stack
+from core.train.base.linear_layers import Place
+
+FEW = 64  # rows of one token, as texts are written: W xᵀ takes MKL 0.5 (8 rows) to 0.8 (64) of x Wᵀ's time
+
+
+class Kind(Protocol):
+    """How a frozen layer computes. ``forward`` keeps what ``backward`` needs in what it returns second."""
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, Any]:
+        """The layer's output, of ``x``'s dtype."""
+
+    def backward(self, g: torch.Tensor, kept: Any) -> torch.Tensor:
+        """The gradient of its input from that of its output."""
+
+
+class Dense:
+    """nn.Linear, and quantised layers by way of their dequantised weight (once per pass and direction,
+    however many trials there are)."""
+
+    def __init__(self, module: Any) -> None:
+        self._module = module
+
+    def weight(self, dtype: torch.dtype) -> torch.Tensor:
+        """(outputs, inputs)."""
+        return self._module.weight
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, Any]:
+        """x Wᵀ + bias."""
+        bias, weight = self._module.bias, self.weight(x.dtype)
+        if bias is None and x.device.type == "cpu" and x.shape[-2] == 1 and x.numel() <= FEW * x.shape[-1]:
+            return (weight @ x.flatten(0, -2).T).T.contiguous().view(*x.shape[:-1], -1), None
+        return functional.linear(x, weight, bias if bias is None else bias.to(x.dtype)), None
+
+    def backward(self, g: torch.Tensor, kept: Any) -> torch.Tensor:
+        """g W."""
+        return g @ self.weight(g.dtype)
+
+
+class Transposed(Dense):
+    """transformers' Conv1D, as in GPT-2."""
+
+    def weight(self, dtype: torch.dtype) -> torch.Tensor:
+        """(outputs, inputs), a view."""
+        return self._module.weight.T
+
+
+class FourBit(Dense):
+    """bitsandbytes' Linear4bit."""
+
+    def weight(self, dtype: torch.dtype) -> torch.Tensor:
+        """(outputs, inputs), dequantised."""
+        from bitsandbytes.functional import dequantize_4bit
+
+        packed = self._module.weight
+        return dequantize_4bit(packed.data, packed.quant_state).to(dtype)
+
+
+class EightBit(Dense):
+    """bitsandbytes' Linear8bitLt by its weight alone: LLM.int8 also rounds activations, by outliers that it
+    finds in the whole batch, so that a trial would depend on its neighbours."""
+
+    def weight(self, dtype: torch.dtype) -> torch.Tensor:
+        """(outputs, inputs), dequantised."""
+        module = self._module
+        scale = module.state.SCB if module.state.SCB is not None else module.weight.SCB
+        return module.weight.data.to(dtype) * (scale / 127.0).to(dtype)[:, None]
+
+
+def kind_of(module: Any) -> Kind:
+    """How to compute with ``module`` and its frozen weight."""
+    kinds: dict[str, type[Dense]] = {"Conv1D": Transposed, "Linear4bit": FourBit, "Linear8bitLt": EightBit}
+    return kinds.get(type(module).__name__, Dense)(module)
+
+
+class Gate:
+    """Stands in for a layer's forward: the layer as it was while no pass is under way."""
+
+    def __init__(self, module: Any, place: Place, stack: Stack) -> None:
+        self._own, self._kind, self._place, self._stack = module.forward, kind_of(module), place, stack
+        module.forward = self
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """The layer's output with each row's own adapter added."""
+        plan = self._stack.plan
+        if plan is None:
+            return self._own(x)
+        return _Adapted.apply(x, self._stack.anchor, self._kind, self._place.index, plan)
+
+
+class _Adapted(torch.autograd.Function):
+    """y = x Wᵀ + s (x ∘ mask) Aᵀ Bᵀ, row by row with its trial's A, B, s and mask.
+
+    Gradients of A and B go into the plan's groups, not through autograd: trials are no leaves of its graph.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: torch.Tensor, anchor: torch.Tensor, kind: Kind, place: int, plan: Plan
+    ) -> torch.Tensor:
+        x = x.contiguous()
+        y, kept = kind.forward(x)
+        downs = []
+        for run in plan.runs_at(place):
+            views = run.views(place)
+            down = torch.bmm(_seen(x, run, place, plan), views.a_turned)  # (count, tokens, rank)
+            _of(y, run, plan).baddbmm_(down, views.b)
+            downs.append(down)
+        ctx.kind, ctx.place, ctx.plan, ctx.kept = kind, place, plan, kept
+        ctx.save_for_backward(*([x, *downs] if downs else []))  # nobody's layer: its input may go
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> Any:
+        place, plan, g = ctx.place, ctx.plan, grads[0].contiguous()
+        gx = ctx.kind.backward(g, ctx.kept) if ctx.needs_input_grad[0] else None
+        runs = plan.runs_at(place)
+        x, *downs = ctx.saved_tensors if runs else (grads[0],)
+        for run, down in zip(runs, downs, strict=True):
+            views, told = run.views(place), _of(g, run, plan)
+            up = torch.bmm(told, views.b_turned)  # (count, tokens, rank)
+            mask = _mask(x, run, place, plan) if run.drops else None
+            seen = _of(x, run, plan) if mask is None else _of(x, run, plan) * mask
+            run.learn(place, (up.transpose(1, 2), seen), (down.transpose(1, 2), told))
+            if gx is None:
+                continue
+            if mask is None:
+                _of(gx, run, plan).baddbmm_(up, views.a)
+            else:
+                _of(gx, run, plan).add_(torch.bmm(up, views.a).mul_(mask))
+        return gx, None, None, None, None
+
+
+def _of(x: torch.Tensor, run: Run, plan: Plan) -> torch.Tensor:
+    """The run's part of ``x`` as (trials, tokens of a trial, channels), a view.
+
+    ``x`` is (rows, tokens, channels), or has all tokens in one dimension; where a trial is alone it may have
+    any tokens in any shape.
+    """
+    if run.rows.stop - run.rows.start == plan.rows:
+        return x.view(run.count, -1, x.shape[-1])
+    return x.view(plan.rows, -1, x.shape[-1])[run.rows].view(run.count, -1, x.shape[-1])
+
+
+def _seen(x: torch.Tensor, run: Run, place: int, plan: Plan) -> torch.Tensor:
+    """What the run's adapters see of the layer's input."""
+    seen = _of(x, run, plan)
+    return seen * _mask(x, run, place, plan) if run.drops else seen
+
+
+def _mask(x: torch.Tensor, run: Run, place: int, plan: Plan) -> torch.Tensor:
+    """The run's dropout. Tokens that a layer sees without their rows count as one row."""
+    if plan.alone and x.shape[0] != plan.rows:
+        keys, thresholds = plan.keys[:1], plan.thresholds[:1]
+        length = x.numel() // x.shape[-1]
+        found = counter_dropout.mask(keys, thresholds, place, length, x.shape[-1], x.dtype)
+    else:
+        length = x.numel() // x.shape[-1] // plan.rows
+        found = plan.rows_of(run).mask(place, length, x.shape[-1], x.dtype)
+    return found.view(run.count, -1, x.shape[-1])

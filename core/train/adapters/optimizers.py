@@ -1,0 +1,113 @@
+"""The optimizers of the knob table, over a trial's one matrix: torch's own, bitsandbytes', and Adafactor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from core.contract.spec.knob_table import Value
+from core.train.adapters.adafactor import Adafactor
+from core.train.adapters.lora_factors import Factors
+from core.train.adapters.peft_config import Unfit
+
+Make = Callable[[Factors, float, float], torch.optim.Optimizer]
+
+
+def _adamw(factors: Factors, rate: float, decay: float) -> torch.optim.Optimizer:
+    # fused: one sweep over the matrix instead of a dozen
+    return torch.optim.AdamW([factors.matrix], lr=rate, weight_decay=decay, fused=True)
+
+
+def _adafactor(factors: Factors, rate: float, decay: float) -> torch.optim.Optimizer:
+    return Adafactor(factors, rate, decay)
+
+
+def _sgd(factors: Factors, rate: float, decay: float) -> torch.optim.Optimizer:
+    return torch.optim.SGD([factors.matrix], lr=rate, weight_decay=decay, momentum=0.9)
+
+
+def _bitsandbytes(kind: str) -> Make:
+    def make(factors: Factors, rate: float, decay: float) -> torch.optim.Optimizer:
+        try:
+            from bitsandbytes import optim
+        except (ImportError, RuntimeError, OSError) as error:
+            raise Unfit(f"bitsandbytes does not load: {error}; `trimtab doctor` says more") from error
+        if "Paged" in kind and factors.matrix.device.type != "cuda":
+            raise Unfit(f"{kind} needs a CUDA device: its states are paged between GPU and host")
+        return getattr(optim, kind)([factors.matrix], lr=rate, weight_decay=decay)
+
+    return make
+
+
+MAKERS: dict[str, Make] = {
+    "adamw": _adamw,
+    "adafactor": _adafactor,
+    "sgd": _sgd,
+    "adamw-8bit": _bitsandbytes("AdamW8bit"),
+    "adamw-paged": _bitsandbytes("PagedAdamW"),
+    "adamw-8bit-paged": _bitsandbytes("PagedAdamW8bit"),
+}
+
+
+def make(factors: Factors, knobs: dict[str, Value]) -> torch.optim.Optimizer:
+    """The trial's optimizer over its factors. Raises Unfit where this device cannot have it."""
+    rate, decay = float(knobs["learning_rate"]), float(knobs["weight_decay"])  # type: ignore[arg-type]
+    return MAKERS[str(knobs["optimizer"])](factors, rate, decay)
+
+
+def step(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """One step at the learning rate ``rate``."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.step()
+
+
+def move(optimizer: torch.optim.Optimizer, device: torch.device) -> None:
+    """Take the state to ``device``, as the factors were."""
+    for state in optimizer.state.values():
+        _move(state, device)
+
+
+def _move(state: dict[str, Any], device: torch.device) -> None:
+    for key, value in state.items():
+        if isinstance(value, dict):
+            _move(value, device)
+        elif isinstance(value, torch.Tensor):
+            state[key] = value.to(device)
+
+
+def tensors_of(optimizer: torch.optim.Optimizer) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """The state as (tensors by "weight/name/…", plain numbers by the same): what a checkpoint keeps."""
+    tensors: dict[str, torch.Tensor] = {}
+    numbers: dict[str, Any] = {}
+
+    def walk(key: str, value: Any) -> None:
+        if isinstance(value, dict):  # bitsandbytes keeps its 8-bit states one level deeper
+            for name, inner in value.items():
+                walk(f"{key}/{name}", inner)
+        elif isinstance(value, torch.Tensor):
+            tensors[key] = value
+        else:
+            numbers[key] = value
+
+    for index, states in optimizer.state_dict()["state"].items():
+        walk(str(index), states)
+    return tensors, numbers
+
+
+def restore(
+    optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor], numbers: dict[str, Any]
+) -> None:
+    """Put a state back that ``tensors_of`` gave for an optimizer over the same weights."""
+    whole = optimizer.state_dict()
+    states: dict[Any, Any] = {}
+    for key, value in {**tensors, **numbers}.items():
+        index, *names = key.split("/")
+        place = states.setdefault(int(index), {})
+        for name in names[:-1]:
+            place = place.setdefault(name, {})
+        place[names[-1]] = value
+    whole["state"] = states
+    optimizer.load_state_dict(whole)

@@ -1,0 +1,91 @@
+"""What an adapter is in PEFT's terms: which layers it stands on, its configuration, its files."""
+
+from __future__ import annotations
+
+import difflib
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from core.contract.spec import layer_groups
+from core.contract.spec.knob_table import Value
+from core.train import checkpoint_files
+from core.train.base.base_model import Base
+from core.train.base.linear_layers import Place
+
+INITIAL: dict[str, Any] = {"default": True, "gaussian": "gaussian", "orthogonal": "orthogonal"}
+
+
+class Unfit(Exception):
+    """The trial's knobs cannot be had with this base or device; the text says why."""
+
+
+def targets(places: Sequence[Place], wanted: Value) -> list[str]:
+    """The module names that ``target_modules`` means in this model. Raises Unfit for one it lacks."""
+    paths = [place.name for place in places]
+    known = list(dict.fromkeys(place.last_name for place in places))
+    if not known:
+        raise Unfit("the model has no linear layer that PEFT can put an adapter on")
+    names = layer_groups.meant(paths, wanted)
+    if isinstance(wanted, str) and not names:
+        raise Unfit(f"target_modules = {wanted!r}: this model names its layers {', '.join(known)}; list some")
+    if isinstance(wanted, str):
+        return layer_groups.shortest(names, paths)
+    for name in names:
+        if not chosen(places, [name]):
+            near = difflib.get_close_matches(name, known, n=3, cutoff=0.3) or known
+            raise Unfit(f"target_modules: the model has no linear layer {name!r}; it has {', '.join(near)}")
+    return names
+
+
+def chosen(places: Sequence[Place], names: Sequence[str]) -> list[Place]:
+    """The places that ``names`` mean, in model order; a name may be the end of a path, as PEFT has it."""
+    ends = tuple(f".{name}" for name in names)
+    return [place for place in places if place.name in names or place.name.endswith(ends)]
+
+
+def exact(model: Any, places: Sequence[Place], names: Sequence[str]) -> list[str]:
+    """``names``, or longer ones where they mean other modules of the model, too."""
+    known = [name for name, _ in model.named_modules() if name]
+    ours = {place.name for place in places}
+    ends = tuple(f".{name}" for name in names)
+    if all(path in ours for path in known if path in names or path.endswith(ends)):
+        return list(names)
+    return layer_groups.shortest([place.name for place in places], known)
+
+
+def config(base: Base, knobs: dict[str, Value], names: Sequence[str]) -> Any:
+    """The adapter's LoraConfig."""
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=knobs["lora_rank"],
+        lora_alpha=knobs["lora_alpha"],
+        lora_dropout=knobs["lora_dropout"],
+        target_modules=list(names),
+        fan_in_fan_out=base.transposed,
+        init_lora_weights=INITIAL[str(knobs["initialisation"])],
+        task_type="CAUSAL_LM",
+        base_model_name_or_path=base.name,
+        inference_mode=True,
+    )
+
+
+def save(base: Base, config: Any, tensors: dict[str, torch.Tensor], folder: Path) -> None:
+    """Write the adapter into ``folder`` as PEFT does: PeftModel.from_pretrained loads it. Written aside,
+    synced and put in place whole. Raises whatever the libraries raise."""
+    aside = folder.with_name(folder.name + ".new")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    save_file(tensors, aside / "adapter_model.safetensors", metadata={"format": "pt"})
+    config.save_pretrained(aside)
+    base.tokenizer.save_pretrained(aside)
+    for path in (*aside.iterdir(), aside):
+        checkpoint_files.sync(path)
+    shutil.rmtree(folder, ignore_errors=True)
+    aside.rename(folder)
+    checkpoint_files.sync(folder.parent)

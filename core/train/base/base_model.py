@@ -1,0 +1,167 @@
+"""The frozen base model and its tokenizer, in the precision that the study asks for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+
+from core import paths
+from core.contract.spec.study_spec import ModelSection, Spec
+from core.contract.text import error_reports
+from core.contract.text.sanitize import plain
+from core.errors import TrimtabError
+from core.memory.base.hf_config import DEMO
+from core.train.base import base_purpose, context_length, finite_weights, missing_weights, smollm2
+from core.train.load_progress import Progress
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass
+class Base:
+    """A model that nobody trains; adapters are put on it. ``name`` is what PEFT writes as its origin;
+    ``notes`` are words for the event list."""
+
+    model: Any
+    tokenizer: Any
+    precision: str
+    name: str
+    device: torch.device
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def transposed(self) -> bool:
+        """Are its layers Conv1D, with weights (inputs, outputs), as in GPT-2?"""
+        return any(type(module).__name__ == "Conv1D" for module in self.model.modules())
+
+    @property
+    def pad_id(self) -> int:
+        """A token for padding; never a target, and right of all that is attended to. Many add one to the
+        tokenizer alone: then it is another that the model knows."""
+        wanted = (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id)
+        return next((one for one in wanted if one is not None and one < self.vocabulary), 0)
+
+    @cached_property
+    def vocabulary(self) -> int:
+        """Tokens that the model knows: rows of its embedding, and of its output layer."""
+        ends = (self.model.get_input_embeddings(), self.model.get_output_embeddings())
+        sizes = [getattr(end, name, None) for end in ends for name in ("num_embeddings", "out_features")]
+        return min((one for one in sizes if one), default=self.model.config.get_text_config().vocab_size)
+
+    @cached_property
+    def positions(self) -> int | None:
+        """Tokens of the longest sequence that it can compute; None where there is no such limit."""
+        return context_length.positions(self.model)
+
+
+def resolve(name: str, progress: Progress) -> str:
+    """A folder or hub id that transformers can load. Raises TrimtabError for a folder without a model."""
+    if name == DEMO:
+        return str(smollm2.smollm2(progress))
+    if name.startswith("demo:"):
+        raise TrimtabError.of(f"there is no demo model {name!r}", "model.base", f"write {DEMO!r}")
+    folder = paths.expanded(name)
+    if folder.exists() or name.startswith(("/", ".", "~")):
+        base_purpose.check_folder(folder, f"model.base = {name!r}")
+        if not (folder / "config.json").is_file():
+            raise TrimtabError.of(
+                "there is no config.json in the folder",
+                f"model.base = {name!r}",
+                "give a folder as save_pretrained writes it, or a Hugging Face id",
+            )
+        return str(folder.absolute())
+    return name
+
+
+def load_base(spec: Spec, device: torch.device, progress: Progress) -> Base:
+    """The study's base. Raises TrimtabError with the cause when it cannot be loaded."""
+    return load_section(spec.model, device, progress)
+
+
+def load_section(section: ModelSection, device: torch.device, progress: Progress) -> Base:
+    """Load model and tokenizer. Raises TrimtabError with the cause when that fails."""
+    name = resolve(section.base, progress)
+    precision = section.precision
+    if precision == "auto":
+        precision = "fp32" if device.type == "cpu" else "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    progress(f"loading {Path(name).name} in {precision}", 0, 0, "")
+    where = f"model.base = {section.base!r}"
+    try:
+        tokenizer, model, notes = _load(name, section, precision, device, where)
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
+        fix = "check the id or path, the network or the Hugging Face cache, and `trimtab doctor`"
+        what = f"the base model cannot be loaded: {plain(str(error), 400)}"
+        raise TrimtabError.of(what, where, error_reports.advice(error, fix)) from error
+    if section.base != DEMO:  # whose conversion is compared with transformers' own
+        finite_weights.check(model, precision, where)
+    model.requires_grad_(False)
+    model.config.use_cache = False
+    if section.gradient_checkpointing:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    rest(model)
+    return Base(model, tokenizer, precision, name, device, notes)
+
+
+def rest(model: Any) -> None:
+    """Put the base into eval mode, but for two kinds of modules (themselves, not what is in them).
+
+    4-bit layers: in eval mode bitsandbytes packs their weights for inference on CPUs with AVX512-BF16;
+    what it then computes has no backward pass, and gradients would be silently wrong. And layers that
+    compute their activations again in the backward pass: transformers does that in train mode only.
+    """
+    model.eval()
+    for module in model.modules():
+        if type(module).__name__ == "Linear4bit" or getattr(module, "gradient_checkpointing", False):
+            module.training = True
+
+
+def _load(
+    name: str, section: ModelSection, precision: str, device: torch.device, where: str
+) -> tuple[Any, Any, list[str]]:
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    _refuse_pickles(Path(name))
+    common: dict[str, Any] = {"revision": section.revision, "trust_remote_code": section.trust_remote_code}
+    config = AutoConfig.from_pretrained(name, **common)
+    base_purpose.check_config(config, where)
+    tokenizer = AutoTokenizer.from_pretrained(name, **common)
+    more: dict[str, Any] = {"dtype": DTYPES.get(precision, torch.float32)}
+    if precision in ("nf4", "int8"):
+        more = {
+            "quantization_config": _quantised(precision, section, device),
+            "device_map": {"": str(device)},
+        }
+        more["dtype"] = torch.float32 if device.type == "cpu" else torch.bfloat16
+    model, info = AutoModelForCausalLM.from_pretrained(
+        name, config=config, use_safetensors=True, **missing_weights.ASKED, **common, **more
+    )
+    base_purpose.check_bare(model, where)
+    notes = missing_weights.check(info, where)
+    return tokenizer, model if "device_map" in more else model.to(device), notes
+
+
+def _refuse_pickles(folder: Path) -> None:
+    if folder.is_dir() and any(folder.glob("*.bin")) and not any(folder.glob("*.safetensors")):
+        raise TrimtabError.of(
+            "the folder holds pickled weights only, which may run any code and are never read",
+            str(folder),
+            "where you trust them, load and save_pretrained(…) them once: that writes safetensors",
+        )
+
+
+def _quantised(precision: str, section: ModelSection, device: torch.device) -> Any:
+    from transformers import BitsAndBytesConfig
+
+    if precision == "int8":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=section.double_quant,
+        bnb_4bit_compute_dtype=torch.float32 if device.type == "cpu" else torch.bfloat16,
+    )

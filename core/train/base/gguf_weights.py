@@ -1,0 +1,101 @@
+"""``python -P -m core.train.base.gguf_weights GGUF FOLDER``: a Llama's weights out of a GGUF file.
+
+A process of its own that loads no torch: it works while the worker loads its libraries.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gguf import GGUFReader, dequantize
+
+FILE, CONFIG = "model.safetensors", "config.json"
+UNREADABLE, UNWRITTEN = 2, 3  # exit codes
+PLACES = {
+    "attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj",
+    "attn_output": "self_attn.o_proj", "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj",
+    "ffn_down": "mlp.down_proj", "attn_norm": "input_layernorm", "ffn_norm": "post_attention_layernorm",
+}  # fmt: skip
+ENDS = {"token_embd": "model.embed_tokens", "output_norm": "model.norm"}
+
+
+class Reader(GGUFReader):
+    """gguf's own, five times faster: it cuts each of 200,000 words of metadata out of a numpy.memmap, whose
+    slices cost microseconds more than those of an array."""
+
+    def _get(self, offset: Any, dtype: Any, count: Any = 1, override_order: Any = None) -> Any:
+        data: Any = self.data
+        if isinstance(data, np.memmap):
+            self.data = data.view(np.ndarray)  # type: ignore[assignment]
+        return super()._get(offset, dtype, count, override_order)
+
+
+def field(reader: GGUFReader, name: str) -> Any:
+    """A value of the file's metadata."""
+    return reader.fields[name].contents()
+
+
+def tensors(reader: GGUFReader) -> dict[str, np.ndarray]:
+    """Weights in float32 by transformers' names. GGUF stores the rows of q and k in the order of its rotary
+    embedding."""
+    heads = {
+        "attn_q": field(reader, "llama.attention.head_count"),
+        "attn_k": field(reader, "llama.attention.head_count_kv"),
+    }
+    found = {}
+    for tensor in reader.tensors:
+        values = dequantize(tensor.data, tensor.tensor_type)
+        parts = tensor.name.split(".")
+        if parts[0] != "blk":
+            found[f"{ENDS[parts[0]]}.weight"] = values
+            continue
+        if (count := heads.get(parts[2])) is not None:
+            halves = values.reshape(count, values.shape[0] // count // 2, 2, values.shape[1])
+            values = halves.swapaxes(1, 2).reshape(values.shape)
+        found[f"model.layers.{parts[1]}.{PLACES[parts[2]]}.weight"] = np.ascontiguousarray(values)
+    return found
+
+
+def config(reader: GGUFReader) -> dict[str, Any]:
+    """The model of the file's metadata, in the words of transformers."""
+    rope = {"rope_type": "default", "rope_theta": field(reader, "llama.rope.freq_base")}
+    return {
+        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "dtype": "float32",
+        "vocab_size": field(reader, "llama.vocab_size"),
+        "hidden_size": field(reader, "llama.embedding_length"),
+        "intermediate_size": field(reader, "llama.feed_forward_length"),
+        "num_hidden_layers": field(reader, "llama.block_count"),
+        "num_attention_heads": field(reader, "llama.attention.head_count"),
+        "num_key_value_heads": field(reader, "llama.attention.head_count_kv"),
+        "max_position_embeddings": field(reader, "llama.context_length"),
+        "rms_norm_eps": field(reader, "llama.attention.layer_norm_rms_epsilon"),
+        "rope_parameters": rope, "rope_theta": rope["rope_theta"],
+        "bos_token_id": field(reader, "tokenizer.ggml.bos_token_id"),
+        "eos_token_id": field(reader, "tokenizer.ggml.eos_token_id"),
+        "pad_token_id": field(reader, "tokenizer.ggml.padding_token_id"),
+        "tie_word_embeddings": True,
+    }  # fmt: skip
+
+
+def main(argv: list[str]) -> int:
+    """Write weights and configuration; UNREADABLE or UNWRITTEN with the reason on standard error."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import save_file
+
+    weights, folder = argv
+    try:
+        reader = Reader(weights)
+        save_file(tensors(reader), Path(folder) / FILE, metadata={"format": "pt"})
+        (Path(folder) / CONFIG).write_text(json.dumps(config(reader), indent=1))
+    except (OSError, ValueError, KeyError, IndexError, SafetensorError) as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return UNWRITTEN if isinstance(error, OSError | SafetensorError) else UNREADABLE
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

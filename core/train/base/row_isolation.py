@@ -1,0 +1,105 @@
+"""What a base allows: its output layer by itself, and whether its layers keep the rows of a batch apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from core.train.base.base_model import Base
+from core.train.base.cross_entropy import Head
+from core.train.base.linear_layers import Place
+
+ROWS, LENGTH, SHORT = 2, 7, 5  # the second row is padded
+CLOSE = {torch.float32: 1e-3}  # relative; half precisions get
+ROUGH = 5e-2
+
+
+@dataclass(frozen=True)
+class Survey:
+    """``head`` is None where only the base itself computes its logits. ``astray`` are the places that see
+    tokens without their rows, or were not called; ``idle`` those of which no layer of the kind was called.
+    ``why_alone`` says, for people, why no trial may share a pass, else ""."""
+
+    head: Head | None
+    astray: frozenset[int]
+    why_alone: str = ""
+    idle: frozenset[int] = frozenset()
+
+
+@torch.no_grad()
+def survey(base: Base, places: Sequence[Place]) -> Survey:
+    """Try the base on two short rows."""
+    top = max(2, min(base.model.config.get_text_config().vocab_size, 1000))
+    ids = (torch.arange(ROWS * LENGTH).view(ROWS, LENGTH) * 7 + 1) % top
+    ids[1, SHORT:] = base.pad_id
+    ids = ids.to(base.device)
+    with _told(base.model.base_model) as told:
+        astray, idle, logits = _astray(base, places, ids)
+    hidden = told[-1] if told else base.model.base_model(input_ids=ids, use_cache=False)[0]
+    short = base.model.base_model(input_ids=ids[1:, :SHORT], use_cache=False)[0]
+    why = ""
+    if not _close(hidden[1, :SHORT], short[0]):
+        why = "in this base a row's result depends on the other rows of its batch"
+    return Survey(_head(base, logits, hidden), astray, why, idle)
+
+
+@contextmanager
+def _told(module: Any) -> Iterator[list[torch.Tensor]]:
+    """The first output of ``module``, call by call: hidden states, where the whole model calls its base."""
+    found: list[torch.Tensor] = []
+    handle = module.register_forward_hook(lambda module, inputs, output: found.append(output[0]))
+    try:
+        yield found
+    finally:
+        handle.remove()
+
+
+def _astray(
+    base: Base, places: Sequence[Place], ids: torch.Tensor
+) -> tuple[frozenset[int], frozenset[int], torch.Tensor]:
+    """Places that were not called with (rows, tokens, …) or with all tokens in order; those whose kind was
+    not called at all, for an expert may have had no token, and has neighbours that had some; and logits."""
+    seen: dict[int, bool] = {}
+
+    def look(index: int) -> Any:
+        def hook(module: Any, inputs: tuple[torch.Tensor, ...]) -> None:
+            shape = tuple(inputs[0].shape[:-1])
+            seen[index] = seen.get(index, True) and shape in ((ROWS, LENGTH), (ROWS * LENGTH,))
+
+        return hook
+
+    modules = dict(base.model.named_modules())
+    handles = [modules[place.name].register_forward_pre_hook(look(place.index)) for place in places]
+    try:
+        logits = base.model(input_ids=ids, use_cache=False).logits
+    finally:
+        for handle in handles:
+            handle.remove()
+    called = {place.kind for place in places if place.index in seen}
+    return (
+        frozenset(place.index for place in places if not seen.get(place.index, False)),
+        frozenset(place.index for place in places if place.kind not in called),
+        logits,
+    )
+
+
+def _head(base: Base, logits: torch.Tensor, hidden: torch.Tensor) -> Head | None:
+    """The output layer, when it and the scalings that the config names give the base's own logits."""
+    module, config = base.model.get_output_embeddings(), base.model.config.get_text_config()
+    if type(module) is not torch.nn.Linear or module.weight.dtype != hidden.dtype:
+        return None
+    scale = float(getattr(config, "logit_scale", None) or 1.0)  # Cohere
+    scale /= float(getattr(config, "logits_scaling", None) or 1.0)  # Granite
+    cap = float(getattr(config, "final_logit_softcapping", None) or 0.0)
+    head = Head(module.weight, module.bias, scale, cap)
+    return head if _close(head.logits(hidden.flatten(0, 1)), logits.flatten(0, 1)) else None
+
+
+def _close(one: torch.Tensor, other: torch.Tensor) -> bool:
+    allowed = CLOSE.get(one.dtype, ROUGH)
+    one, other = one.float(), other.float()
+    return bool((one - other).norm() <= allowed * other.norm())

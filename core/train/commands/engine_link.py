@@ -1,0 +1,200 @@
+"""The worker's link to the engine, in a thread of its own: training never waits for a reader."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextlib
+import logging
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import aiohttp
+import msgspec
+
+from core.contract.events import event_types as e
+from core.contract.text.sanitize import plain
+from core.contract.text.secret_redaction import Redactor
+from core.contract.wire import console_api, worker_api
+from core.contract.wire.socket_connector import OwnConnector
+from core.errors import EngineError
+
+log = logging.getLogger("trimtab.link")
+
+BEAT_S = 2.0
+FIRST_RETRY_S, LONGEST_RETRY_S = 0.2, 3.0
+ENGINE_AWAY_S = 600.0  # then the worker checkpoints and goes
+
+ENDS = (e.TrialCompleted, e.TrialPruned, e.TrialFailed, e.TrialInfeasible, e.TrialRequeued)
+
+Holds = Callable[[], tuple[int, ...]]
+
+
+class Link:
+    """``tell`` from the training thread, ``take`` what the engine wants. What was told is kept until the
+    engine says that it is durable, and told again after a reconnection."""
+
+    def __init__(self, socket: Path, worker: str, study: str, device: str, holds: Holds) -> None:
+        self._socket, self._worker, self._study, self._device = socket, worker, study, device
+        self._holds = holds
+        self._inbox: queue.SimpleQueue[worker_api.ToWorker] = queue.SimpleQueue()
+        self._outbox: collections.deque[worker_api.Told] = collections.deque()
+        self._lock = threading.Lock()
+        self._number, self._redactor = 0, Redactor()
+        self._words: list[worker_api.Broken | worker_api.Leaving] = []
+        self._closing = threading.Event()
+        self._drained = threading.Event()
+        self._loop = asyncio.new_event_loop()
+        self._wake = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="link", daemon=True)
+        self._turned_at = time.monotonic()
+
+    def start(self) -> None:
+        """Begin to connect."""
+        self._thread.start()
+
+    # -- the training thread's side ---------------------------------------------------------------
+
+    def tell(self, event: e.Event) -> None:
+        """Have the engine know of ``event``. Never blocks."""
+        clean = self._redactor.anything(event)
+        with self._lock:
+            self._number += 1
+            self._outbox.append(worker_api.Told(self._number, clean))  # type: ignore[arg-type]
+        self._nudge()
+
+    def say(self, message: worker_api.Broken | worker_api.Leaving) -> None:
+        """A word about the worker as a whole."""
+        with self._lock:
+            self._words.append(self._redactor.anything(message))
+        self._nudge()
+
+    def take(self, wait: bool) -> list[worker_api.ToWorker]:
+        """What the engine wants, oldest first; waits for something when ``wait``."""
+        self._turned_at = time.monotonic()
+        found: list[worker_api.ToWorker] = []
+        with contextlib.suppress(queue.Empty):
+            found.append(self._inbox.get(block=wait, timeout=1.0 if wait else None))
+            while True:
+                found.append(self._inbox.get_nowait())
+        return found
+
+    def ask(self, message: worker_api.ToWorker) -> None:
+        """Put something into one's own inbox; safe in a signal handler."""
+        self._inbox.put(message)
+
+    def close(self, within_s: float) -> None:
+        """Wait until all that was told is acknowledged, at most ``within_s``."""
+        self._closing.set()
+        self._nudge()
+        self._drained.wait(within_s)
+
+    def _nudge(self) -> None:
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._wake.set)
+
+    # -- the link's thread ------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_until_complete(self._connect_for_ever())
+
+    async def _connect_for_ever(self) -> None:
+        retry_s, last_seen = FIRST_RETRY_S, time.monotonic()
+        while True:
+            connected, why = False, "closed"
+            try:
+                async with aiohttp.ClientSession(connector=OwnConnector(self._socket)) as session:
+                    async with session.ws_connect(
+                        "http://engine/ws", params={"from": "worker"}, heartbeat=30.0
+                    ) as socket:
+                        connected = True
+                        await self._talk(socket)
+            except (aiohttp.ClientError, EngineError, OSError, TimeoutError, msgspec.DecodeError) as error:
+                why = f"{type(error).__name__}: {error}"
+            if connected:  # until a moment ago
+                log.info("lost the engine (%s)", why)
+                retry_s, last_seen = FIRST_RETRY_S, time.monotonic()
+            if time.monotonic() - last_seen > ENGINE_AWAY_S:
+                self._inbox.put(worker_api.Shutdown("the engine stayed away"))
+                last_seen = time.monotonic()
+            await asyncio.sleep(retry_s)
+            retry_s = min(LONGEST_RETRY_S, retry_s * 1.5)
+
+    async def _talk(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        hello = worker_api.Hello(
+            console_api.PROTOCOL, self._worker, os.getpid(), self._study, self._device, self._holds()
+        )
+        await socket.send_bytes(console_api.encode(hello))
+        sending = asyncio.create_task(self._send(socket))
+        try:
+            async for message in socket:
+                if message.type is aiohttp.WSMsgType.BINARY:
+                    self._heed(console_api.read_to_worker(message.data))
+        finally:
+            sending.cancel()
+            with contextlib.suppress(asyncio.CancelledError, ConnectionError, aiohttp.ClientError):
+                await sending
+
+    def _heed(self, message: worker_api.ToWorker) -> None:
+        if isinstance(message, worker_api.Heard):
+            with self._lock:
+                while self._outbox and self._outbox[0].number <= message.number:
+                    self._outbox.popleft()
+            self._wake.set()
+        else:
+            self._inbox.put(message)
+
+    async def _send(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        """All that is not acknowledged, then what comes; a beat in between."""
+        sent = 0
+        while True:
+            with self._lock:
+                fresh = [told for told in self._outbox if told.number > sent]
+            for told in fresh:
+                await socket.send_bytes(self._encoded(told))
+                sent = told.number
+            with self._lock:
+                words, self._words = self._words, []
+            for word in words:
+                await socket.send_bytes(self._encoded(word))
+            if self._closing.is_set() and not self._outbox:
+                self._drained.set()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), BEAT_S)
+            if not self._wake.is_set():
+                await socket.send_bytes(
+                    console_api.encode(worker_api.Beat(time.monotonic() - self._turned_at))
+                )
+            self._wake.clear()
+
+    def _encoded(self, message: worker_api.Told | worker_api.Broken | worker_api.Leaving) -> bytes:
+        """``message``; where that cannot be written, such as a number of more than 64 bits, what says so in
+        its place: the numbers go on, and so does this thread."""
+        try:
+            return console_api.encode(message)
+        except Exception as error:
+            log.exception("%s cannot be sent", type(message).__name__)
+            return console_api.encode(
+                self._instead(message, f"{type(error).__name__}: {plain(str(error), 200)}")
+            )
+
+    def _instead(
+        self, message: worker_api.Told | worker_api.Broken | worker_api.Leaving, fault: str
+    ) -> object:
+        if not isinstance(message, worker_api.Told):
+            return worker_api.Broken(
+                f"its last word, {type(message).__name__}, cannot be sent: {fault}", "worker"
+            )
+        event, at = message.event, time.time()
+        what = f"{type(event).__name__} of {self._worker} cannot be sent: {fault}"
+        if isinstance(event, ENDS):  # the trial is gone here: without a word the engine would wait for it
+            failed = e.TrialFailed(at=at, study=self._study, trial=event.trial, error=what, again=True)
+            return worker_api.Told(message.number, failed)
+        return worker_api.Told(
+            message.number, e.StudyNoted(at=at, study=self._study, text=what, level="error")
+        )

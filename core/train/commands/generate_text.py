@@ -1,0 +1,124 @@
+"""``python -P -m core.train.commands.generate_text FOLDER PROMPT``: streams text from a trained adapter."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from core.contract.spec.study_spec import ModelSection
+from core.contract.text.error_reports import guarded
+from core.contract.text.sanitize import plain
+from core.errors import TrimtabError
+from core.train.adapters import trained_adapter
+from core.train.quiet_libraries import quieten, settle
+
+
+def main(argv: list[str]) -> int:
+    """Print the text that follows the prompt. Returns the exit code."""
+    arguments = _parser().parse_args(argv)
+    settle()
+
+    def run() -> int:
+        write(
+            arguments.adapter, arguments.prompt, arguments.tokens, arguments.raw, arguments.trust_remote_code
+        )
+        return 0
+
+    return guarded("trimtab generate", run)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="trimtab generate", description=__doc__)
+    parser.add_argument("adapter", type=Path, metavar="ADAPTER_FOLDER")
+    parser.add_argument("prompt", metavar="PROMPT")
+    parser.add_argument("--tokens", type=int, default=64, metavar="N", help="at most N new tokens")
+    parser.add_argument("--raw", action="store_true", help="continue the prompt itself: no chat template")
+    parser.add_argument(trained_adapter.TRUST, action="store_true", help="let the base's own code run")
+    return parser
+
+
+def write(adapter: Path, prompt: str, tokens: int, raw: bool = False, trusted: bool = False) -> None:
+    """Load the adapter on its base and print what it says, greedily. Raises TrimtabError."""
+    section, spec = trained_adapter.base_of(adapter, trusted)
+    raw = raw or (spec is not None and spec.data.format == "text")
+    if tokens < 1:
+        raise TrimtabError.of(f"--tokens {tokens} leaves nothing to write", "", "give 1 or more")
+    base = _loaded(section, adapter, "auto" if spec is None else spec.resources.devices)
+    ids = _prompt_ids(base.tokenizer, prompt, raw)
+    _check_room(base, ids, tokens)
+    _stream(base.model, base.tokenizer, ids, tokens)
+
+
+def _check_room(base: Any, ids: list[int], tokens: int) -> None:
+    """Raises TrimtabError for tokens that the model does not know, or more than it has places for."""
+    from core.train.data import capacity_check
+
+    strange = next((one for one in ids if one >= base.vocabulary), None)
+    if strange is not None:
+        capacity_check.refuse(base, strange, "PROMPT")
+    if base.positions is not None and len(ids) + tokens > base.positions:
+        raise TrimtabError.of(
+            f"the prompt has {len(ids)} tokens, and the model has places for {base.positions}",
+            f"--tokens {tokens}",
+            f"give --tokens {base.positions - len(ids)} or fewer"
+            if len(ids) < base.positions
+            else "give a shorter prompt",
+        )
+
+
+def _loaded(section: ModelSection, adapter: Path, wanted: str | Sequence[int]) -> Any:
+    """The base with the adapter on it."""
+    from core.train.base.base_model import load_section
+    from core.train.commands import command_device
+
+    quieten()
+    device, where = command_device.chosen(wanted)
+    base = load_section(section, device, lambda stage, *_: command_device.say(f"{stage}, {where}"))
+    base.model = trained_adapter.put_on(base.model, base.name, adapter)
+    return base
+
+
+def _prompt_ids(tokenizer: Any, prompt: str, raw: bool) -> list[int]:
+    if raw or not tokenizer.chat_template:
+        return tokenizer(prompt)["input_ids"]
+    text = tokenizer.apply_chat_template(
+        [{"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True
+    )
+    return tokenizer(text, add_special_tokens=False)["input_ids"]
+
+
+def streamer(tokenizer: Any) -> Any:
+    """Prints tokens as they come; a model's words are shown, never obeyed by the terminal."""
+    from transformers import TextStreamer
+
+    class Plain(TextStreamer):
+        def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
+            super().on_finalized_text(plain(text, lines=True), stream_end)
+
+    return Plain(tokenizer, skip_prompt=True, skip_special_tokens=True)
+
+
+def _stream(model: Any, tokenizer: Any, ids: list[int], tokens: int) -> None:
+    import torch
+
+    if not ids:
+        raise TrimtabError.of("the prompt is empty", "PROMPT", "give some words to go on from")
+    pad, end = tokenizer.pad_token_id, tokenizer.eos_token_id
+    given = torch.tensor([ids], device=model.device)  # (1, T) int64
+    with torch.inference_mode():
+        model.generate(
+            input_ids=given,
+            attention_mask=torch.ones_like(given),
+            max_new_tokens=tokens,
+            do_sample=False,
+            use_cache=True,
+            pad_token_id=pad if pad is not None else end,
+            streamer=streamer(tokenizer),
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

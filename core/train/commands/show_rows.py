@@ -1,0 +1,109 @@
+"""``python -P -m core.train.commands.show_rows SPEC N``: prints N training rows as a trial gets them.
+
+The trained tokens are marked: green on a terminal (unless NO_COLOR is set), in ‹…› elsewhere. It also prints
+how many rows are left out, with the reasons.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from core.contract.spec.spec_file import load
+from core.contract.spec.study_spec import Spec
+from core.contract.text.sanitize import plain
+from core.errors import TrimtabError
+from core.train.quiet_libraries import quieten, settle
+
+INTERRUPTED = 130  # what shells report for Ctrl-C
+GREEN, NORMAL = "\x1b[32m", "\x1b[0m"
+SHOWN = 20_000  # characters of a row
+
+
+def main(argv: list[str]) -> int:
+    """Print rows and reasons. Returns the exit code."""
+    settle()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    try:
+        show(load(Path(argv[0])), int(argv[1]))
+    except TrimtabError as error:
+        print(plain(str(error), lines=True), file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader, such as `head`, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def show(spec: Spec, count: int) -> None:
+    """Load tokenizer and rows, and print them. Raises TrimtabError."""
+    from core.train.data.dataset import load_data
+
+    quieten()
+    tokenizer = _tokenizer(spec)
+    data = load_data(spec, tokenizer, _say)
+    colours = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    for line in lines(tokenizer, data, count, colours):
+        print(line)
+
+
+def lines(tokenizer: Any, data: Any, count: int, colours: bool = False) -> Iterator[str]:
+    """What is printed: rows, what was left out by reason, and notes."""
+    for number, row in enumerate(data.train[:count], 1):
+        learnt = sum(label == own for label, own in zip(row.labels, row.ids, strict=True))
+        yield f"row {number} of {len(data.train)}: {len(row.ids)} tokens, {learnt} of them learnt"
+        yield marked(tokenizer, row, colours)
+        yield ""
+    for name, reasons in data.dropped.items():
+        yield f"{reasons.total()} {name} rows are left out"
+        yield from (f"  {number}: {plain(reason, 300)}" for reason, number in reasons.most_common())
+    yield from (plain(note, 600) for note in data.notes)
+
+
+def marked(tokenizer: Any, row: Any, colours: bool = False) -> str:
+    """The row's text, harmless, with what is learnt of it marked."""
+    begin, end = (GREEN, NORMAL) if colours else ("‹", "›")
+    found, pairs = list[str](), zip(row.ids, row.labels, strict=True)
+    for learnt, some in itertools.groupby(pairs, lambda pair: pair[0] == pair[1]):
+        ids = [token for token, _ in some]
+        text = plain(tokenizer.decode(ids, clean_up_tokenization_spaces=False), SHOWN, lines=True)
+        if not colours:
+            text = text.replace("‹", "\\‹").replace("›", "\\›")
+        found.append(f"{begin}{text}{end}" if learnt else text)
+    return "".join(found)
+
+
+def _tokenizer(spec: Spec) -> Any:
+    from transformers import AutoTokenizer
+
+    from core.train.base.base_model import resolve
+
+    section = spec.model
+    try:
+        return AutoTokenizer.from_pretrained(
+            resolve(section.base, _say),
+            revision=section.revision,
+            trust_remote_code=section.trust_remote_code,
+        )
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise TrimtabError.of(
+            f"the tokenizer cannot be loaded: {plain(str(error), 400)}",
+            f"model.base = {section.base!r}",
+            "check the id or path, the network or the Hugging Face cache, and `trimtab doctor`",
+        ) from error
+
+
+def _say(stage: str, done: int, total: int, unit: str) -> None:
+    if stage and not done:
+        print(f"{plain(stage, 200)} …", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

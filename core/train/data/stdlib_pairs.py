@@ -1,0 +1,130 @@
+"""Real training data without a network: questions and answers made from the interpreter's own docstrings."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib
+import inspect
+import io
+import re
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from core import paths
+from core.train.load_progress import Progress
+
+# Import has effects (a browser, a window, a game), or the module only makes sense on its own.
+SKIPPED = frozenset(
+    {
+        "antigravity", "this", "idlelib", "turtle", "turtledemo", "tkinter", "test", "lib2to3", "__main__",
+        "__hello__", "__phello__", "site", "sitecustomize", "usercustomize", "rlcompleter", "ensurepip",
+        "venv", "msilib", "nt", "winreg", "winsound", "msvcrt", "pydoc_data", "ntpath",
+    }
+)  # fmt: skip
+SUBMODULES = (
+    "asyncio.subprocess", "collections.abc", "concurrent.futures", "curses.ascii",
+    "email.message", "email.utils",
+    "html.parser", "http.client", "http.cookies", "http.server", "importlib.metadata", "importlib.resources",
+    "importlib.util", "json.decoder", "json.encoder", "logging.config", "logging.handlers",
+    "multiprocessing.connection", "multiprocessing.pool", "multiprocessing.shared_memory", "os.path",
+    "unittest.mock", "urllib.error", "urllib.parse", "urllib.request", "urllib.robotparser", "wsgiref.util",
+    "xml.dom.minidom", "xml.etree.ElementTree", "xml.sax.handler", "xml.sax.saxutils", "xmlrpc.client",
+)  # fmt: skip
+SENTENCE = re.compile(r"(.+?[.!?])(?:\s|$)", re.DOTALL)
+SHORTEST, LONGEST = 12, 240  # characters of an answer
+
+
+def known(progress: Progress) -> list[dict[str, str]]:
+    """The pairs as they were read before in this interpreter by this code, else as they are now."""
+    reader = Path(__file__).read_bytes()
+    digest = hashlib.sha256(f"{sys.version} {sys.prefix}".encode() + reader).hexdigest()[:24]
+    file = paths.cache() / f"stdlib-{digest}.json"
+    with contextlib.suppress(OSError, ValueError), open(file, "rb", opener=paths.no_link) as kept:
+        return msgspec.json.decode(kept.read(), type=list[dict[str, str]])
+    found = pairs(progress)
+    paths.keep(file, msgspec.json.encode(found))
+    return found
+
+
+def pairs(progress: Progress) -> list[dict[str, str]]:
+    """Rows with prompt, completion and group (the top-level module), in a stable order."""
+    rows: dict[str, dict[str, str]] = {}
+    names = sorted({*sys.stdlib_module_names, *SUBMODULES} - SKIPPED)
+    for count, name in enumerate(names):
+        if count % 20 == 0:
+            progress("reading the standard library", count, len(names), "modules")
+        module = None if name.startswith("_") else _imported(name)
+        if module is not None:
+            for prompt, completion in _of_module(name, module):
+                rows.setdefault(
+                    prompt, {"prompt": prompt, "completion": completion, "group": name.split(".")[0]}
+                )
+    return list(rows.values())
+
+
+def _imported(name: str) -> Any:
+    quiet = io.StringIO()
+    with warnings.catch_warnings(), contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
+        warnings.simplefilter("ignore")
+        try:
+            return importlib.import_module(name)
+        except Exception:  # not on this system
+            return None
+
+
+def first_sentence(text: object) -> str:
+    """The first sentence of a docstring on one line; empty when there is none of a sensible length."""
+    paragraph = " ".join(
+        (inspect.cleandoc(text if isinstance(text, str) else "").split("\n\n") or [""])[0].split()
+    )
+    found = SENTENCE.match(paragraph)
+    sentence = found.group(1) if found else paragraph
+    return sentence if SHORTEST <= len(sentence) <= LONGEST else ""
+
+
+def _of_module(name: str, module: Any) -> Iterator[tuple[str, str]]:
+    about = first_sentence(module.__doc__)
+    if about:
+        yield f"What is the Python module `{name}` for?", about
+    for member, value in sorted(vars(module).items()):
+        owner = getattr(value, "__module__", None) or ""
+        own = owner.lstrip("_").startswith(name.split(".")[0]) or (name, owner) == ("os.path", "posixpath")
+        if member.startswith("_") or not own:
+            continue
+        full = f"{name}.{member}"
+        if inspect.isclass(value):
+            yield from _of_class(full, value)
+        elif callable(value):
+            yield from _of_callable(full, value)
+
+
+def _of_class(full: str, value: type) -> Iterator[tuple[str, str]]:
+    about = first_sentence(vars(value).get("__doc__"))
+    if issubclass(value, BaseException):
+        base = value.__bases__[0].__name__
+        yield f"Which exception does `{full}` derive from?", f"`{full}` derives from `{base}`."
+        if about:
+            yield f"What does the exception `{full}` mean?", about
+    elif about:
+        yield f"What is the class `{full}`?", about
+    for name, method in sorted(vars(value).items()):
+        if not name.startswith("_") and callable(method):
+            yield from _of_callable(f"{full}.{name}", method)
+
+
+def _of_callable(full: str, value: Any) -> Iterator[tuple[str, str]]:
+    about = first_sentence(getattr(value, "__doc__", None))
+    if about:
+        yield f"What does `{full}` do in Python?", about
+    try:
+        signature = str(inspect.signature(value))
+    except Exception:  # a builtin's text signature may name what does not exist here
+        return
+    if " at 0x" not in signature and len(signature) < LONGEST // 2:  # an address differs from run to run
+        yield f"What is the signature of `{full}`?", f"`{full.split('.')[-1]}{signature}`"

@@ -1,0 +1,350 @@
+"""A pack: the trials that share one frozen base, trained together, round by round."""
+
+from __future__ import annotations
+
+import logging
+import time
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from core import paths
+from core.contract.events import event_types as e
+from core.contract.spec.study_spec import Spec
+from core.contract.wire import worker_api
+from core.train.adapters import peft_config
+from core.train.adapters.adaptable_layers import adaptable
+from core.train.adapters.adapter_stack import Stack
+from core.train.adapters.multi_lora_linear import Gate
+from core.train.adapters.reload_check import Reload
+from core.train.base.base_model import Base
+from core.train.data.dataset import Data
+from core.train.introspection.introspection_report import Insides
+from core.train.introspection.row_inspection import Inspection
+from core.train.pack import resume
+from core.train.pack.checkpointing import Keeper
+from core.train.pack.pack_member import Member
+from core.train.pack.pack_round import Outcome, Rounds, Wants
+from core.train.pack.pack_scoring import Beside
+from core.train.pack.throughput_meter import Meter
+from core.train.step import device_memory, out_of_memory
+from core.train.step.forward_pass import Forward
+from core.train.step.step_requests import Learn
+from core.train.trial.trial_training import Diverged, Tell, Trial
+from core.train.trial_reporter import failure
+
+log = logging.getLogger("trimtab.pack")
+HOST = torch.device("cpu")
+
+
+class Pack:
+    """Trials join and leave between any two rounds; what happens to one is told and stays its own."""
+
+    def __init__(self, spec: Spec, base: Base, data: Data, tell: Tell) -> None:
+        self._spec, self._base, self._data, self._tell = spec, base, data, tell
+        self._survey, self._places = adaptable(base, self.warn)
+        self._stack = Stack(base.model.dtype, base.device)
+        modules = dict(base.model.named_modules())
+        for place in self._places:
+            Gate(modules[place.name], place, self._stack)
+        forward = Forward(base, self._stack, self._survey.head)
+        self._rounds = Rounds(base, self._stack, forward)
+        self._insides = Insides(spec, base, data, Inspection(base, self._stack, forward))
+        longest = max((len(row.ids) for row in data.train), default=0)
+        self._keeper = Keeper(spec, base, self, Reload(base, self._stack, data.validation[0].ids))
+        self._meter = Meter(spec, base, self._stack, longest, tell)
+        self._beside = Beside(spec, base, data, self._places, self._stack, self._survey, self._keeper, tell)
+        self._why_alone = ""
+        self._members: dict[int, Member] = {}
+        self._composed: tuple[tuple[int, bool], ...] = ()  # the trials that are stacked; with dropout?
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The trials it holds. Read by the link's thread."""
+        return tuple(self._members)
+
+    @property
+    def trains(self) -> bool:
+        """Is there a trial that is not paused?"""
+        return any(not member.paused for member in self._members.values())
+
+    @property
+    def busy(self) -> bool:
+        """Is there anything to do?"""
+        return self.trains or self._beside.busy
+
+    # -- what is asked ----------------------------------------------------------------------------
+
+    def do(self, message: worker_api.ToWorker) -> None:
+        """Whatever is said about a trial that is not here is harmless, and so is saying it twice."""
+        match message:
+            case worker_api.Assign():
+                if message.trial not in self._members:
+                    self._join(message)
+                elif message.paused != self._members[message.trial].paused:  # asked meanwhile
+                    self._pause(message.trial, message.paused)
+            case worker_api.Pause() | worker_api.Resume():
+                self._pause(message.trial, isinstance(message, worker_api.Pause))
+            case worker_api.Bound():
+                self._rounds.bind(message.tokens)
+                self._beside.bind(message.tokens)
+            case worker_api.Score():
+                if message.trial not in self._members:
+                    self._beside.score(message)
+            case worker_api.Unscore():
+                self._beside.drop(message.trial)
+            case worker_api.Prune() | worker_api.Edit() | worker_api.Keep() | worker_api.Leave():
+                if message.trial in self._members:
+                    self._steer(message, self._members[message.trial].trial)
+
+    def _steer(
+        self,
+        message: worker_api.Prune | worker_api.Edit | worker_api.Keep | worker_api.Leave,
+        trial: Trial,
+    ) -> None:
+        match message:
+            case worker_api.Prune():
+                self._prune(trial, message.why)
+            case worker_api.Edit():
+                trial.edit(message)
+            case worker_api.Keep():
+                self._keeper.keep(trial, asked=True)
+            case worker_api.Leave():
+                self._move_out(trial.number, message.why)
+
+    def _join(self, assign: worker_api.Assign) -> None:
+        number = assign.trial
+        try:
+            paths.private(Path(assign.folder))
+            trial = Trial(
+                self._spec, self._base, self._places, self._data, assign, self._tell,
+                self._beside.submit, self._insides,
+            )  # fmt: skip
+            resume.restore(trial, assign, self.warn)
+        except peft_config.Unfit as unfit:
+            self.say(e.TrialInfeasible, number, why=str(unfit))
+            return
+        except resume.Lost as lost:
+            self.say(e.TrialFailed, number, error=str(lost))
+            return
+        except torch.OutOfMemoryError as error:
+            device_memory.free(self._base.device)
+            self._no_room(assign, error)
+            return
+        except torch.AcceleratorError:
+            raise
+        except Exception as error:
+            self.failed(number, error)
+            return
+        self.say(
+            e.TrialRunning, number,
+            step=trial.step, total_steps=trial.total_steps, trainable=trial.trainable,
+        )  # fmt: skip
+        self._admit(trial)
+        self._keeper.join(trial)
+        self._members[number] = Member(trial, assign.paused, assign.retry)
+        self._beside.join(trial)
+        if assign.paused:
+            trial.to(HOST)
+            self.say(e.TrialPaused, number, step=trial.step)
+
+    def _no_room(self, assign: worker_api.Assign, error: Exception) -> None:
+        """A trial's own tensors found no room: it waits where others are, else it cannot be."""
+        if not self._members:
+            why = out_of_memory.too_big(self._base.device, assign.knobs, 0, error)
+            return self.say(e.TrialInfeasible, assign.trial, why=why)
+        why = f"memory ended on {self._base.device} when it joined {len(self._members)} others"
+        text = f"trial {assign.trial} waits: {why}"
+        self._told_short((*self._members, assign.trial), assign.trial, text)
+        self.say(e.TrialRequeued, assign.trial, why=why, retry=assign.retry)
+
+    def _admit(self, trial: Trial) -> None:
+        """Note a trial that cannot share a pass, with the reason."""
+        lost = [place for place in trial.factors.layout.places if place.index in self._survey.astray]
+        why = self._survey.why_alone
+        if lost and not why:
+            why = f"{lost[0].name} sees tokens without their rows"
+        if why:
+            self._why_alone = why
+            self._rounds.alone.add(trial.number)
+            text = f"trial {trial.number} has passes of its own: {why}"
+            self._tell(e.StudyNoted(at=time.time(), study=self._spec.study.name, text=text))
+
+    def _pause(self, number: int, paused: bool) -> None:
+        """A paused trial's tensors leave the device."""
+        member = self._members.get(number)
+        if member is None:
+            return
+        if member.paused != paused:
+            member.paused = paused
+            if paused:
+                self._keeper.keep(member.trial)
+            self._compose()
+            member.trial.to(HOST if paused else self._base.device)
+            device_memory.free(self._base.device)
+        self.say(e.TrialPaused if paused else e.TrialResumed, number, step=member.trial.step)
+
+    def _prune(self, trial: Trial, why: str) -> None:
+        """Kept as it stands, for the prune may be taken back."""
+        if not self._members[trial.number].paused and trial.is_trained(why):
+            return
+        number, step = trial.number, trial.step
+        self._keeper.keep(trial)
+        self._drop(number)
+        self._keeper.after(lambda: self.say(e.TrialPruned, number, step=step, why=why))
+
+    # -- work -------------------------------------------------------------------------------------
+
+    def turn(self) -> None:
+        """One round: a micro-batch, or a batch of an evaluation, of every trial that is not paused; and a
+        unit of scoring, where the budget has room for it. Raises torch.AcceleratorError when the device
+        itself fails: no trial is at fault, and none can go on here."""
+        trains = self.trains
+        if trains:
+            self._round()
+        self._beside.turn(trains)
+
+    def _round(self) -> None:
+        self._compose()
+        active = {number: self._members[number] for number, _ in self._composed}
+        wants = {one: (member.trial, member.want) for one, member in active.items()}
+        outcome = self._rounds.do(wants)
+        learnt = [one for one, (_, want) in wants.items() if isinstance(want, Learn) and want.update]
+        self._beside.ready = self._beside.ready or any(one in outcome.done for one in learnt)
+        self._measure(wants, outcome)
+        self._advance_all(active, outcome)
+        paused = [number for number, member in self._members.items() if member.paused]
+        self._keeper.due([member.trial for member in self._members.values()], paused)
+
+    def _measure(self, wants: Wants, outcome: Outcome) -> None:
+        learning = [want for _, want in wants.values() if isinstance(want, Learn)]
+        if outcome.errors or len(learning) < len(wants):
+            return
+        held = {one: member.trial for one, member in self._members.items()}
+        rows = [item.row for want in learning for item in want.items]
+        turns = len(self._rounds.alone) > 1
+        why = self._why_alone if turns else ""
+        self._meter.round(tuple(wants), held, rows, outcome.busy_s, outcome.widest, why)
+
+    def _advance(self, member: Member, outcome: Outcome) -> None:
+        """Let the trial take what came of its want. Raises what ends it."""
+        why = member.take(outcome)
+        if member.trial.edited:  # what it was before must not be gone on with by the knobs of now
+            member.trial.edited = False
+            self._keeper.keep(member.trial)
+        if why is not None:
+            member.trial.latest.setdefault(device_memory.ALONE, self._meter.alone(member.trial))
+            number, pending = member.trial.number, member.trial.pending()
+            last = [one.step for one in pending if one.last]
+            self._keeper.complete(member.trial, why, last[-1] if last else -1)
+            self._drop(number, scored=bool(last))
+
+    def _compose(self) -> None:
+        """Stack the trials that are active now, when they are others than before, or with dropout now."""
+        trials = [one.trial for _, one in sorted(self._members.items()) if not one.paused]
+        composed = tuple((one.number, one.factors.dropout > 0) for one in trials)
+        if composed != self._composed:
+            self._composed = composed
+            try:
+                self._stack.compose([(trial.factors, trial.batch) for trial in trials])
+            except torch.OutOfMemoryError as error:
+                youngest = max((one.number for one in trials), key=list(self._members).index)
+                self._stack.groups = []
+                if len(trials) > 1:
+                    self._move_out(youngest, f"memory ended on {self._base.device} as its pack was laid")
+                else:
+                    self._end(youngest, self._members[youngest], error)
+                device_memory.free(self._base.device)
+                self._compose()
+
+    # -- files ------------------------------------------------------------------------------------
+
+    def checkpoint_all(self) -> None:
+        """Keep every trial as it stands; returns when that is on the disk."""
+        for member in self._members.values():
+            self._keeper.keep(member.trial)
+        self._keeper.settle(patient=False)
+
+    def settle(self) -> None:
+        """Wait until all that is to be written is written, and told."""
+        self._keeper.settle()
+
+    # -- when memory ends -------------------------------------------------------------------------
+
+    def _advance_all(self, active: dict[int, Member], outcome: Outcome) -> None:
+        """Let every trial take what came of its want. Where memory ended with others there, what failed is
+        wanted again, and the youngest leaves."""
+        stuck = [one for one in active if isinstance(outcome.errors.get(one), torch.OutOfMemoryError)]
+        again = stuck if len(active) > 1 else []
+        for number, member in active.items():
+            if number in again:
+                continue
+            try:
+                self._advance(member, outcome)
+            except Exception as error:
+                self._end(number, member, error)
+        if outcome.short or stuck:
+            self._make_room(tuple(active), outcome, bool(again))
+
+    def _make_room(self, active: tuple[int, ...], outcome: Outcome, thin: bool) -> None:
+        here = [one for one in self._members if one in active]  # the youngest last
+        lost = [one for one in here if one in outcome.unsteady]
+        device, count = self._base.device, len(active)
+        if thin and len(here) > 1:
+            moved = (lost or here)[-1]
+            text = out_of_memory.left(device, count, moved, youngest=not lost)
+            self._move_out(moved, f"memory ended on {device} with {count} trials", moved not in lost)
+        else:
+            moved, text = -1, out_of_memory.halved(device, count, self._rounds.most, outcome.short)
+        self._told_short(active, moved, text)
+
+    def _told_short(self, trials: tuple[int, ...], moved: int, text: str) -> None:
+        self._tell(out_of_memory.told(self._spec.study.name, self._base.device, trials, moved, text))
+
+    def _move_out(self, number: int, why: str, whole: bool = True) -> None:
+        """The trial goes back to the queue, kept as it stands where it is ``whole``."""
+        member = self._members[number]
+        if whole:
+            self._keeper.keep(member.trial)
+        self._drop(number)
+        self._keeper.after(lambda: self.say(e.TrialRequeued, number, why=why, retry=member.retry))
+        device_memory.free(self._base.device)
+
+    # -- ends -------------------------------------------------------------------------------------
+
+    def _end(self, number: int, member: Member, error: Exception) -> None:
+        step = member.trial.step
+        self._drop(number)
+        if isinstance(error, Diverged):
+            self.say(e.TrialFailed, number, error=str(error), step=step)
+        elif isinstance(error, torch.OutOfMemoryError):
+            why = out_of_memory.too_big(self._base.device, member.trial.knobs, step, error)
+            self.say(e.TrialInfeasible, number, why=why)
+        else:  # after the checkpoint that the next try begins from
+            self._keeper.after(partial(self.failed, number, error, step))
+
+    def _drop(self, number: int, scored: bool = False) -> None:
+        """Its tensors go with it; the stack forgets it before the next round. It is ``scored`` all the same
+        where its training is done."""
+        self._members.pop(number, None)
+        if not scored:
+            self._beside.drop(number)
+        self._keeper.forget(number)
+        self._rounds.alone.discard(number)
+        if not self.trains:
+            self._compose()
+            device_memory.free(self._base.device)
+
+    def failed(self, number: int, error: Exception, step: int = 0) -> None:
+        log.error("trial %d", number, exc_info=error)
+        self.say(e.TrialFailed, number, **failure(error), step=step, again=True)
+
+    def warn(self, text: str) -> None:
+        self._tell(e.StudyNoted(at=time.time(), study=self._spec.study.name, text=text, level="warning"))
+
+    def say(self, kind: type[e.TrialEvent], number: int, **fields: object) -> None:
+        self._tell(kind(at=time.time(), study=self._spec.study.name, trial=number, **fields))  # type: ignore[arg-type]

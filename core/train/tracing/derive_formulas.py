@@ -1,0 +1,197 @@
+"""``python -m core.train.tracing.derive_formulas``: memory formulas of every known family, from traced steps.
+
+The same step of models of several sizes makes the same tensors in the same order; only their sizes differ. So
+each tensor's size is found as a product of model and batch widths, and what lives at each moment as a sum of
+them. Of all moments those are kept that are the fullest for some model and batch that people have. The result
+is ``core.memory.estimate``, which the engine reads without torch; a test derives a part of it again.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from core.memory.base.step_formulas import FILE, symbols
+from core.train.tracing import tiny_models, traced_step
+from core.train.tracing.allocation_trace import Came, Event, Mark, Went
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+TARGETS = ("all-linear", "attention", "mlp")
+SEEDS = range(7)
+SAMPLES = 4000  # models and batches that people have, drawn at random
+ATTENTION_BACK = "aten._scaled_dot_product_flash_attention_for_cpu_backward.default"
+# What the CUDA flash kernel takes inside its backward pass: dq in float32 and the softmax's own sums.
+FLASH = {"G*N*q": 4.0, "G*N*a": 4.0}
+Form = dict[str, float]
+Solved = list[tuple[Event, Form]]
+
+
+class Underivable(Exception):
+    """A tensor's size is no product of known widths."""
+
+
+def forms(family: str, dtype: str, checkpointing: bool, targets: str, grad: bool = True) -> dict[str, Any]:
+    """``layer``: bytes that a layer more keeps for the backward pass; ``moments``: the rest of what lives at
+    the fullest moments. Raises Underivable."""
+    two, three = (_solved(family, dtype, checkpointing, targets, layers, grad) for layers in (2, 3))
+    layer = minus(at_last(three), at_last(two)) if grad else {}
+    found = [minus(form, layer) for form in moments(two)] if grad else list(moments(two))
+    return {"layer": layer, "moments": fullest(found)}
+
+
+# -- sizes as products ----------------------------------------------------------------------------
+
+
+def _solved(family: str, dtype: str, checkpointing: bool, targets: str, layers: int, grad: bool) -> Solved:
+    """One step's events, each tensor with its size in symbols."""
+    runs = []
+    for seed in SEEDS:
+        sizes = tiny_models.draw(family, seed)
+        base = tiny_models.model(family, sizes, layers, DTYPES[dtype], checkpointing)
+        batch = traced_step.draw(seed)
+        known = symbols(traced_step.widths(sizes, batch, parts=traced_step.PARTS))
+        events = traced_step.step(base, batch, targets, grad)
+        end = events.index(Mark(traced_step.OVER)) if grad else len(events)
+        runs.append((known, events[:end]))
+    return matched(runs, _form)
+
+
+def matched(runs: Sequence[tuple[dict[str, float], Sequence[Event]]], form: Callable[..., Form]) -> Solved:
+    """The events of runs that did the same, each with its size as ``form`` finds it from all of them."""
+    usual = Counter(len(events) for _, events in runs).most_common(1)[0][0]
+    runs = [one for one in runs if len(one[1]) == usual]  # some sizes lie contiguous by chance
+    sides = [known for known, _ in runs]
+    return [(some[0], form(some, sides)) for some in zip(*(events for _, events in runs), strict=True)]
+
+
+def _form(some: Sequence[Event], sides: Sequence[Mapping[str, float]]) -> Form:
+    if not isinstance(some[0], Came):
+        return {}
+    sizes = [one.size_bytes for one in some if isinstance(one, Came)]
+    for name, first in ((name, one) for name, one in sides[0].items() if one):
+        each = sizes[0] / first
+        if math.log2(each) % 1:  # widths of a number are powers of two; others fit by chance
+            continue
+        if all(
+            abs(size - each * side[name]) < 1e-6 * max(1, size)
+            for size, side in zip(sizes, sides, strict=True)
+        ):
+            return {name: each}
+    if all(size <= max(256, 16 * side["N"]) for size, side in zip(sizes, sides, strict=True)):
+        return {
+            "N": max(size / side["N"] for size, side in zip(sizes, sides, strict=True))
+        }  # small: an upper bound
+    shapes = [one.shape for one in some[:3] if isinstance(one, Came)]
+    raise Underivable(f"{some[0].operation} made {shapes}")
+
+
+# -- moments --------------------------------------------------------------------------------------
+
+
+def living(solved: Sequence[tuple[Event, Form]]) -> Iterator[tuple[Event, Form]]:
+    """What lives after each event."""
+    live: Form = {}
+    for event, form in solved:
+        if isinstance(event, Went):
+            form = {name: -value for name, value in solved[event.of][1].items()}
+        for name, value in form.items():
+            live[name] = live.get(name, 0.0) + value
+        yield event, live
+
+
+def at_last(solved: Sequence[tuple[Event, Form]]) -> Form:
+    """What lives when the last layer begins."""
+    for event, live in living(solved):
+        if event == Mark(traced_step.LAST):
+            return dict(live)
+    raise Underivable("the last layer was never called")
+
+
+def moments(solved: Sequence[tuple[Event, Form]]) -> Iterator[Form]:
+    """What lives while the earlier layers' share is whole: from the last layer's beginning to the end of its
+    backward pass; the whole of a pass without gradients."""
+    inside = not any(event == Mark(traced_step.LAST) for event, _ in solved)
+    for event, live in living(solved):
+        if isinstance(event, Mark):
+            inside = event.name == traced_step.LAST
+        elif inside and isinstance(event, Came):
+            back = event.operation == ATTENTION_BACK
+            yield {name: value for name, value in {**live, **(FLASH if back else {})}.items() if value}
+
+
+def minus(one: Form, other: Form) -> Form:
+    found = {name: one.get(name, 0.0) - other.get(name, 0.0) for name in {**one, **other}}
+    return {name: round(value, 6) for name, value in sorted(found.items()) if abs(value) > 1e-9}
+
+
+def fullest(moments: Sequence[Form]) -> list[Form]:
+    """Those that are the largest for some model and batch."""
+    names = sorted({name for form in moments for name in form})
+    matrix = np.array([[form.get(name, 0.0) for name in names] for form in moments])
+    matrix, at = np.unique(matrix, axis=0, return_index=True)
+    sides = [symbols(one) for one in realistic()]
+    values = np.array([[side[name] for name in names] for side in sides])
+    best = np.unique(np.argmax(values @ matrix.T, axis=1))
+    return [dict(sorted(moments[at[index]].items())) for index in best]
+
+
+def realistic(count: int = SAMPLES) -> Iterator[dict[str, float]]:
+    """Widths of models and batches that people have, drawn at random."""
+    dice = random.Random(0)
+    for _ in range(count):
+        width = dice.choice([64, 80, 96, 128, 256])
+        groups = dice.choice([1, 2, 4, 8])
+        heads = groups * dice.choice([1, 2, 3, 4, 7, 8])
+        hidden = heads * width if dice.random() < 0.8 else dice.choice([576, 896, 2048, 4096, 8192])
+        tokens = 2 ** dice.uniform(4, 17)
+        dropped = dice.choice([0.0, tokens, tokens * dice.random()])
+        kept = tokens * dice.choice([1.0, dice.uniform(0.05, 1.0)])
+        vocabulary = dice.choice([32000, 49152, 128256, 152064, 262144])
+        rank = 2 ** dice.uniform(0, 8)
+        yield {
+            "h": hidden, "i": hidden * dice.uniform(2, 8), "q": heads * width, "k": groups * width,
+            "d": width, "a": heads, "v": vocabulary, "N": tokens, "D": dropped, "K": kept,
+            "C": min(kept, dice.choice([48, 512]) * 2**20 / 4 / vocabulary),
+            "T": min(tokens, 2 ** dice.uniform(4, 13)),
+            "B": dice.uniform(1, 64), "RD": dropped * rank, "RP": (tokens - dropped) * rank,
+            "W": dice.choice([0.0, 0.0, 1.03, 2.0]), "G": dice.choice([0.0, 1.0]),
+        }  # fmt: skip
+
+
+# -- the file -------------------------------------------------------------------------------------
+
+
+def derive(family: str) -> dict[str, Any]:
+    """Everything about a family, by "dtype/plain|checkpointed/targets" and "dtype/judge"."""
+    found: dict[str, Any] = {}
+    for dtype in DTYPES:
+        for checkpointing in (False, True):
+            for targets in TARGETS:
+                key = f"{dtype}/{'checkpointed' if checkpointing else 'plain'}/{targets}"
+                found[key] = forms(family, dtype, checkpointing, targets)
+        found[f"{dtype}/judge"] = forms(family, dtype, False, "all-linear", grad=False)
+    return found
+
+
+def main() -> int:
+    """Write the file."""
+    wanted = sys.argv[1:] or list(tiny_models.CONFIGS)
+    known = json.loads(FILE.read_text()) if FILE.exists() else {}
+    for family in wanted:
+        known[family] = derive(family)
+        print(f"{family}: {len(json.dumps(known[family]))} bytes", flush=True)
+        lines = [f'"{name}": {json.dumps(known[name], separators=(",", ":"))}' for name in sorted(known)]
+        FILE.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,206 @@
+"""A traced step of a pack on a base: the real code, watched."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from core.train.adapters import multi_lora_linear, peft_config
+from core.train.adapters.adapter_stack import Stack
+from core.train.adapters.lora_factors import Factors
+from core.train.adapters.multi_lora_linear import Gate
+from core.train.base import cross_entropy, linear_layers
+from core.train.base.base_model import Base
+from core.train.base.cross_entropy import Head
+from core.train.base.row_isolation import survey
+from core.train.data.dataset import Row
+from core.train.step.forward_pass import Forward, Item
+from core.train.tracing import tiny_models
+from core.train.tracing.allocation_trace import Event, Trace
+
+LAST, OVER = "last layer begins", "last layer's backward pass is over"
+PARTS = 3  # chunks of the loss
+
+
+@dataclass(frozen=True)
+class Part:
+    """A trial's part of a batch."""
+
+    rank: int
+    rows: int
+    dropout: float = 0.0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Trials with equally long rows; every token but the first of a row is a target."""
+
+    parts: tuple[Part, ...]
+    length: int
+
+    @property
+    def rows(self) -> int:
+        """Of all trials."""
+        return sum(one.rows for one in self.parts)
+
+
+def draw(seed: int) -> Batch:
+    """A trial with dropout and one without, of other ranks; the targets can be cut into PARTS."""
+    dice = random.Random(seed)
+    first, second = dice.sample([2, 3, 5, 7], 2)
+    rows = dice.choice([(2, 3), (4, 3), (3, 5), (2, 5)])
+    return Batch((Part(first, rows[0], 0.1), Part(second, rows[1])), 1 + PARTS * dice.randrange(4, 10))
+
+
+def widths(sizes: tiny_models.Sizes, batch: Batch, parts: int = PARTS) -> dict[str, float]:
+    """The letters that ``core.memory.base.step_formulas`` writes with, for this model and batch."""
+    dropped = [one for one in batch.parts if one.dropout]
+    others = [one for one in batch.parts if not one.dropout]
+    tokens, targets = batch.rows * batch.length, batch.rows * (batch.length - 1)
+    return {
+        **{name: float(value) for name, value in vars(sizes).items()},
+        "N": tokens, "B": batch.rows, "T": batch.length, "K": targets,
+        "C": -(-targets // parts), "D": batch.length * sum(one.rows for one in dropped),
+        "RD": batch.length * sum(one.rows * one.rank for one in dropped),
+        "RP": batch.length * sum(one.rows * one.rank for one in others), "W": 1.0, "G": 0.0,
+    }  # fmt: skip
+
+
+def step(
+    base: Base,
+    batch: Batch,
+    targets: str | list[str],
+    grad: bool = True,
+    plain: bool = False,
+    head: Head | None = None,
+    copies: bool = True,
+) -> Sequence[Event]:
+    """The events of one pass over ``batch``, its gradients included, as it is after the first. Unless it is
+    ``plain``, with the loss in PARTS chunks and, for ``copies``, weights made anew for each product."""
+    with (
+        _nothing() if plain else _strained(batch, base, copies),
+        ready(base, batch, targets, grad, head) as work,
+    ):
+        trace = Trace(work.held)
+        with _marked(base, trace) if grad else _nothing(), trace:
+            work()
+    return trace.events
+
+
+class Work:
+    """A pass that can be done again and again; ``held`` are the tensors that live before it."""
+
+    def __init__(self, base: Base, stack: Stack, factors: list[Factors], run: Callable[[], Any]) -> None:
+        self.held = [*_held(base), *(one for group in stack.groups for one in (group.weights, group.grads))]
+        self._factors, self._run = factors, run
+
+    def __call__(self) -> None:
+        """Do it."""
+        for one in self._factors:
+            one.grad = None
+        self._run()
+
+
+@contextmanager
+def ready(
+    base: Base, batch: Batch, targets: str | list[str], grad: bool = True, head: Head | None = None
+) -> Iterator[Work]:
+    """A pass over ``batch`` that has been done once: gradients and tables are allocated."""
+    stack, factors, forward = _pack(base, batch, targets, head)
+    ids = [1 + at % 7 for at in range(batch.length)]
+    items = [
+        Item(one, Row(ids, ids))
+        for one, part in zip(factors, batch.parts, strict=True)
+        for _ in range(part.rows)
+    ]
+    run = forward.train if grad else forward.judge
+    run(items)
+    yield Work(base, stack, factors, lambda: run(items))
+    for module in base.model.modules():
+        module.__dict__.pop("forward", None)  # another pack may stand on it
+
+
+@contextmanager
+def _strained(batch: Batch, base: Base, copies: bool) -> Iterator[None]:
+    with _chunks(batch, base), _copied_weights() if copies else _nothing():
+        yield
+
+
+def _pack(
+    base: Base, batch: Batch, targets: str | list[str], head: Head | None
+) -> tuple[Stack, list[Factors], Forward]:
+    known = linear_layers.find(base.model)
+    head = head or survey(base, known).head
+    stack = Stack(base.model.dtype, base.device)
+    modules = dict(base.model.named_modules())
+    for place in known:
+        Gate(modules[place.name], place, stack)
+    layout = linear_layers.Layout(peft_config.chosen(known, peft_config.targets(known, targets)))
+    factors = [Factors(layout, one.rank, 1.0, one.dropout, 0, base.device) for one in batch.parts]
+    stack.compose([(one, part.rows) for one, part in zip(factors, batch.parts, strict=True)])
+    return stack, factors, Forward(base, stack, head)
+
+
+def _held(base: Base) -> Iterator[torch.Tensor]:
+    yield from base.model.parameters()
+    yield from base.model.buffers()
+
+
+@contextmanager
+def _chunks(batch: Batch, base: Base) -> Iterator[None]:
+    """The loss in PARTS chunks."""
+    before = dict(cross_entropy.CHUNK_BYTES)
+    vocabulary = base.model.get_output_embeddings().weight.shape[0]
+    tokens = batch.rows * (batch.length - 1) // PARTS
+    cross_entropy.CHUNK_BYTES["cpu"] = 4 * vocabulary * tokens
+    try:
+        yield
+    finally:
+        cross_entropy.CHUNK_BYTES.update(before)
+
+
+@contextmanager
+def _copied_weights() -> Iterator[None]:
+    """Every layer's weight is made anew for each product, as that of a quantised one is."""
+    kept = {kind: kind.weight for kind in (multi_lora_linear.Dense, multi_lora_linear.Transposed)}
+
+    def copied(weight: Any) -> Any:
+        return lambda self, dtype: weight(self, dtype).clone()
+
+    try:
+        for kind, weight in kept.items():
+            kind.weight = copied(weight)  # type: ignore[method-assign]
+        yield
+    finally:
+        for kind, weight in kept.items():
+            kind.weight = weight  # type: ignore[method-assign]
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
+
+
+@contextmanager
+def _marked(base: Base, trace: Trace) -> Iterator[None]:
+    """Mark where the last layer begins, and where its backward pass is over."""
+    seen: list[bool] = []
+
+    def begins(module: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
+        if seen:  # computed again, for its gradients
+            return
+        seen.append(True)
+        trace.mark(LAST)
+        hidden = arguments[0] if arguments else named["hidden_states"]
+        hidden.register_hook(lambda grad: trace.mark(OVER))
+
+    handle = tiny_models.layers_of(base.model)[-1].register_forward_pre_hook(begins, with_kwargs=True)
+    try:
+        yield
+    finally:
+        handle.remove()

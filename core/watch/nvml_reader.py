@@ -1,0 +1,175 @@
+"""The one door to NVML: a reading of every GPU. A reading that is missing is None, and nothing raises."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import psutil
+from msgspec.structs import replace
+
+from core.contract.events.event_types import Device, Process
+from core.contract.text.sanitize import plain
+
+NAME_LIMIT = 80  # characters of a card's or process's name
+INSTANCES = 100  # the first MIG instance of card 0 has this number, that of card 1 twice as much
+
+
+class GpuReader:
+    """Reads the cards through NVML. It starts NVML again when the driver went away and came back."""
+
+    def __init__(self, nvml: Any = None) -> None:
+        """``nvml``: a module with pynvml's interface; pynvml itself when None."""
+        self._nvml = nvml
+        self._ready = False
+        self._seen: dict[int, Device] = {}  # name and uuid of each card, for the day it vanishes
+
+    def read(self) -> tuple[tuple[Device, ...], str]:
+        """The cards by index, or none and the reason in words."""
+        try:
+            self._start()
+            count = self._nvml.nvmlDeviceGetCount()
+        except Exception as error:  # ImportError, OSError from ctypes, NVMLError: each means no reading
+            self.close()
+            if self._seen:  # there were cards: say that they fell silent rather than that none exist
+                return tuple(_fallen(one, f"NVML: {_words(error)}") for one in self._seen.values()), ""
+            return (), f"no NVIDIA GPU: {_words(error)}"
+        found = [self._device(index) for index in range(count)]
+        found += [part for card in found if card.mig for part in self._instances(card)]
+        gone = [_fallen(one, "no longer listed by the driver") for i, one in self._seen.items() if i >= count]
+        return (*found, *gone), "" if found or gone else "no NVIDIA GPU: the driver lists none"
+
+    def driver(self) -> str:
+        """The driver's version; nothing where there is none."""
+        try:
+            self._start()
+            return _text(self._nvml.nvmlSystemGetDriverVersion())
+        except Exception:  # as for a reading
+            self.close()
+            return ""
+
+    def close(self) -> None:
+        """Let NVML go; the next reading starts it again."""
+        if self._ready:
+            with contextlib.suppress(Exception):
+                self._nvml.nvmlShutdown()
+        self._ready = False
+
+    def _start(self) -> None:
+        if self._nvml is None:
+            import pynvml
+
+            self._nvml = pynvml
+        if not self._ready:
+            self._nvml.nvmlInit()
+            self._ready = True
+
+    def _device(self, index: int) -> Device:
+        known = self._seen.get(index, Device(index, f"GPU {index}"))
+        try:
+            handle = self._nvml.nvmlDeviceGetHandleByIndex(index)
+            device = self._readings(index, handle, known)
+        except Exception as error:
+            return _fallen(known, _words(error))
+        device = replace(device, mig=self._in_mig_mode(handle))
+        self._seen[index] = Device(index, device.name, device.uuid, mig=device.mig)
+        return device
+
+    def _in_mig_mode(self, handle: Any) -> bool:
+        mode = self._reading(getattr(self._nvml, "nvmlDeviceGetMigMode", lambda card: None), handle)
+        return bool(mode) and mode[0] == 1  # the current mode; the second is the one after a reset
+
+    def _instances(self, card: Device) -> list[Device]:
+        """The MIG instances of a card, each a device of its own."""
+        found, nvml = [], self._nvml
+        try:
+            handle = nvml.nvmlDeviceGetHandleByIndex(card.index)
+            for place in range(self._reading(nvml.nvmlDeviceGetMaxMigDeviceCount, handle) or 0):
+                part = self._reading(nvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, place)
+                if part is not None:
+                    found.append(self._instance(card, (card.index + 1) * INSTANCES + place, part))
+        except Exception:  # the card is lost in between: the next reading says so
+            return found
+        return found
+
+    def _instance(self, card: Device, index: int, handle: Any) -> Device:
+        device = self._readings(index, handle, Device(index, f"{card.name} MIG"))
+        ids = [
+            self._reading(call, handle)
+            for call in (self._nvml.nvmlDeviceGetGpuInstanceId, self._nvml.nvmlDeviceGetComputeInstanceId)
+        ]
+        path = "" if None in ids else f"MIG-{card.uuid}/{ids[0]}/{ids[1]}"
+        return replace(device, parent=card.uuid, mig_path=path)
+
+    def _readings(self, index: int, handle: Any, known: Device) -> Device:
+        """Raises when the card is lost; a reading that it does not support is None."""
+        nvml = self._nvml
+
+        def one(call: Callable[..., Any], *more: Any) -> Any:
+            return self._reading(call, handle, *more)
+
+        memory = one(nvml.nvmlDeviceGetMemoryInfo)
+        rates = one(nvml.nvmlDeviceGetUtilizationRates)
+        return Device(
+            index,
+            _text(one(nvml.nvmlDeviceGetName)) or known.name,
+            _text(one(nvml.nvmlDeviceGetUUID)) or known.uuid,
+            used_bytes=memory.used if memory else None,
+            total_bytes=memory.total if memory else None,
+            utilisation=_scaled(rates.gpu if rates else None, 100.0),
+            power_w=_scaled(one(nvml.nvmlDeviceGetPowerUsage), 1000.0),  # NVML says milliwatts
+            power_limit_w=_scaled(one(nvml.nvmlDeviceGetEnforcedPowerLimit), 1000.0),
+            temperature_c=_scaled(one(nvml.nvmlDeviceGetTemperature, nvml.NVML_TEMPERATURE_GPU), 1.0),
+            fan=_scaled(one(nvml.nvmlDeviceGetFanSpeed), 100.0),
+            processes=self._processes(handle),
+        )
+
+    def _reading(self, call: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return call(*arguments)
+        except self._nvml.NVMLError as error:
+            if error.value in (self._nvml.NVML_ERROR_GPU_IS_LOST, self._nvml.NVML_ERROR_RESET_REQUIRED):
+                raise
+            if error.value == self._nvml.NVML_ERROR_UNINITIALIZED:
+                self._ready = False
+                raise
+            return None  # not supported, no permission, older driver
+
+    def _processes(self, handle: Any) -> tuple[Process, ...]:
+        """Compute and graphics processes, most memory first; a process may be in both lists."""
+        used: dict[int, int | None] = {}
+        for call in (
+            self._nvml.nvmlDeviceGetComputeRunningProcesses,
+            self._nvml.nvmlDeviceGetGraphicsRunningProcesses,
+        ):
+            for one in self._reading(call, handle) or ():
+                used[one.pid] = max(used.get(one.pid) or 0, one.usedGpuMemory or 0) or None
+        found = [Process(pid, *_owner(pid), held) for pid, held in used.items()]
+        return tuple(sorted(found, key=lambda one: (-(one.used_bytes or 0), one.pid)))
+
+
+def _owner(pid: int) -> tuple[str, str]:
+    """Name and user of a process; empty where it is in another container or gone."""
+    try:
+        process = psutil.Process(pid)
+        return plain(process.name(), NAME_LIMIT), plain(process.username(), NAME_LIMIT)
+    except (psutil.Error, OSError, KeyError):
+        return "", ""
+
+
+def _fallen(known: Device, why: str) -> Device:
+    return Device(known.index, known.name, known.uuid, fault=why, mig=known.mig)
+
+
+def _scaled(value: float | None, by: float) -> float | None:
+    return None if value is None else value / by
+
+
+def _text(value: str | bytes | None) -> str:
+    text = value.decode(errors="replace") if isinstance(value, bytes) else value or ""
+    return plain(text, NAME_LIMIT)
+
+
+def _words(error: Exception) -> str:
+    return plain(str(error) or type(error).__name__, 200)

@@ -1,0 +1,101 @@
+"""One cell of the boards: mark, value, change against the base, interval; and the history below. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from rich.cells import set_cell_size
+
+from core.contract.board_score import Score
+from core.contract.spec.metric_table import SLICE
+from core.contract.text.sanitize import plain
+from core.contract.views.metric_format import bound, changed, ends, figure
+from core.contract.views.metric_verdict import Reading
+from tui.widgets.braille_canvas import Canvas
+from tui.widgets.trial_columns import Piece
+
+NARROW, INTERVAL = 16, 12  # cells of a column, and what the interval adds
+HEAD = 14  # of them for its name
+MARKS: dict[str | None, tuple[str, str]] = {
+    "ok": ("✓", "good"),
+    "breached": ("✗", "error"),
+    "unsure": ("?", "warning"),
+    None: (" ", ""),
+}
+# (better, clear): a hollow arrow is a change that the intervals explain
+ARROWS = {
+    (True, True): ("▲", "good"),
+    (True, False): ("△", "muted"),
+    (False, True): ("▼", "error"),
+    (False, False): ("▽", "muted"),
+}
+
+
+def cell(one: Reading, intervals: bool) -> list[Piece]:
+    """Such as ``✗  12.5% ▼ +10.5  7.1–20.2%``, in NARROW cells, with the interval INTERVAL more."""
+    unit, score = one.metric.unit, one.score
+    if score is None:
+        return [("    –".ljust(NARROW), "muted")]
+    mark, meaning = MARKS[one.verdict]
+    value = meaning if one.verdict and score.value is not None else "" if score.value is not None else "muted"
+    pieces = [(mark, meaning), (figure(score.value, unit).rjust(7), value), *_change(one)]
+    return [*pieces, (_fitting(score, unit).rjust(INTERVAL), "muted")] if intervals else pieces
+
+
+def _change(one: Reading) -> list[Piece]:
+    if one.change is None:
+        return [(" " * 8, "")]
+    arrow, meaning = arrow_of(one)
+    return [(f" {arrow}", meaning), (changed(one.change, one.metric.unit).rjust(6)[:6], meaning)]
+
+
+def arrow_of(one: Reading) -> Piece:
+    """▲ better than the base, ▼ worse, hollow where that may be chance, = where nothing changed."""
+    return ("=", "muted") if one.better is None else ARROWS[one.better, one.clear]
+
+
+def _fitting(score: Score, unit: str) -> str:
+    shown = ends(score, unit)
+    return shown if len(shown) <= INTERVAL - 1 else shown.replace("%", "")[: INTERVAL - 1]
+
+
+def heads(one: Reading) -> tuple[str, str]:
+    """The column's name, and which way is better with the limits."""
+    name = _called(one.metric.name)
+    asked = " ".join(bound(limit, one.metric.unit) for limit in one.limits)
+    way = "low" if one.metric.direction == "minimize" else "high"
+    return name, f"{way} is good" if not asked else f"{way}, {asked}"
+
+
+def _called(name: str) -> str:
+    """Slices differ at their end: that is what is shown of one, as much as fits."""
+    if not name.startswith(SLICE):
+        return plain(name.split("/", 1)[-1], NARROW)
+    told = plain(name.removeprefix(SLICE))
+    return told if len(told) <= HEAD else f"…{told[1 - HEAD :]}"
+
+
+def spark(values: Sequence[float], width: int) -> str:
+    """The newest of ``values`` as a curve of braille dots in ``width`` cells, scaled to its own range."""
+    canvas = Canvas(width, 1)
+    shown = [value for value in values if math.isfinite(value)][-2 * width :]
+    if not shown:
+        return " " * width
+    low, high = min(shown), max(shown)
+    wide = min(2 * width, 6 * len(shown)) - 1  # a few readings do not fill it: it grows as they come
+    points = [
+        (
+            round(place * wide / max(1, len(shown) - 1)),
+            round(3 * (high - value) / (high - low)) if high > low else 2,
+        )
+        for place, value in enumerate(shown)
+    ]
+    for here, there in zip(points, points[1:] or points, strict=False):
+        canvas.line(*here, *there)
+    return "".join(character for character, _ in canvas.rows()[0])
+
+
+def cut(text: str, width: int) -> str:
+    """``text`` in exactly ``width`` cells."""
+    return set_cell_size(text, width)

@@ -1,0 +1,42 @@
+"""A trial's boards as a short list: each value, its verdict, and how it stands to the base. Pure."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from core.contract.state import study_state as s
+from core.contract.text.sanitize import plain
+from core.contract.views import metric_verdict as r
+from core.contract.views.metric_format import changed, figure
+from tui.boards.board_cells import MARKS, arrow_of
+from tui.theme_colors import Palette
+from tui.widgets.label_value import pair
+
+ROOMY = 28  # cells from which a change stands beside its arrow
+
+
+def standing(study: s.Study, trial: s.Trial, width: int, look: Palette) -> list[Text]:
+    """Lines of ``width`` cells, under the name of each board; none without scores."""
+    limits, rows = r.limits(study), list[Text]()
+    for board in r.boards(study):
+        names = [name for name in r.names(study, board) if name in trial.scores]
+        if names:
+            compared = ", against the base" if study.base_scores else ""
+            rows.append(Text(f"{board} @{trial.scored_step}{compared}", style=look["primary"]))
+        rows += [_row(r.read(study, trial, name, limits), width, look) for name in names]
+    return rows
+
+
+def _row(one: r.Reading, width: int, look: Palette) -> Text:
+    mark, meaning = MARKS[one.verdict]
+    name = Text(f"{mark} ", style=look[meaning])
+    name.append(plain(one.metric.name.split("/", 1)[-1], 40), style=look["muted"])
+    shown = Text(figure(one.score.value if one.score is not None else None, one.metric.unit), style="bold")
+    if one.change is not None:
+        arrow, way = arrow_of(one)
+        shown.append(f" {arrow}", style=f"not bold {look[way]}")
+        if width >= ROOMY:
+            shown.append(changed(one.change, one.metric.unit).rjust(6), style=f"not bold {look[way]}")
+    else:
+        shown.append(" " * (8 if width >= ROOMY else 2))
+    return pair(name, shown, width)

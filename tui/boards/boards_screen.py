@@ -1,0 +1,278 @@
+"""Boards: is each trial better than the base model, still decent, still safe?"""
+
+from __future__ import annotations
+
+import math
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import Container
+from textual.widgets import Input, Static
+
+from core.contract.spec.metric_limits import Limit, Verdict
+from core.contract.state import study_state as s
+from core.contract.text.sanitize import plain
+from core.contract.views import metric_verdict as r
+from core.contract.views.metric_format import SHARE
+from tui.base.base_screen import StudyScreen
+from tui.boards.board_cells import MARKS
+from tui.boards.board_table import BoardTable
+from tui.boards.cell_detail import curves, foot
+from tui.boards.evidence_screen import EvidenceScreen
+from tui.key_bindings import BOARDS, EVERYWHERE, bindings
+from tui.ui_messages import BoardLeft, CellChosen, CellOpened
+from tui.widgets.cached_static import Sheet
+from tui.widgets.key_bar import KeyBar
+from tui.widgets.line_chart import Chart
+from tui.widgets.trial_columns import matches
+
+Limits = dict[str, tuple[Limit, ...]]
+WIDE = 150  # columns from which the intervals stand in the table
+LOW = 16  # lines below which the table alone is shown
+TALL = 32  # lines from which the selected cell's past is drawn large
+
+
+class BoardsScreen(StudyScreen):
+    """Pushed on top of any other. ``trial`` is where the cursor begins."""
+
+    BINDINGS = bindings(BOARDS, EVERYWHERE)
+    DEFAULT_CSS = """
+    BoardsScreen #title {
+        height: 2; padding: 0 1; background: $surface; text-wrap: nowrap; text-overflow: ellipsis;
+    }
+    BoardsScreen #lower { height: auto; layout: vertical; }
+    BoardsScreen #foot {
+        height: 6; padding: 0 1; border-top: solid $border; text-wrap: nowrap; text-overflow: ellipsis;
+    }
+    BoardsScreen Chart { display: none; height: 9; }
+    BoardsScreen.tall Chart { display: block; }
+    BoardsScreen.tall.wide #lower { layout: horizontal; height: 14; }
+    BoardsScreen.tall.wide #foot { width: 1fr; height: 100%; }
+    BoardsScreen.tall.wide Chart { width: 1fr; height: 100%; }
+    BoardsScreen #empty {
+        height: 1fr; content-align: center middle; text-align: center; color: $text-muted; display: none;
+    }
+    BoardsScreen #filter { display: none; border: none; height: 1; padding: 0 1; background: $panel; }
+    """
+
+    def __init__(self, trial: int | None) -> None:
+        super().__init__()
+        self._trial = trial
+        self._board = ""
+        self._sorted = ""  # the metric that orders the trials; empty: their numbers
+        self._all = False
+        self._turned = False  # intervals otherwise than the width says
+        self._filter = ""
+
+    def compose(self) -> ComposeResult:
+        """Title with the boards' names, table, words on the selected cell, footer."""
+        yield Sheet(id="title")
+        yield Static("", id="empty", markup=False)
+        yield BoardTable()
+        with Container(id="lower"):
+            yield Sheet(id="foot")
+            yield Chart()
+        yield Input(placeholder="filter: running  r=16  12", id="filter")
+        yield KeyBar()
+
+    def on_mount(self) -> None:
+        """The arrow keys go to the table."""
+        super().on_mount()
+        self.query_one(BoardTable).focus()
+
+    def selected(self) -> s.Trial | None:
+        """The trial under the cursor; None on the base's row."""
+        chosen = self.query_one(BoardTable).chosen
+        return self.study.trials.get(chosen[0]) if self.study is not None and chosen is not None else None
+
+    # -- drawing ----------------------------------------------------------------------------------
+
+    def draw(self) -> None:
+        """Draw the board of the moment."""
+        study, look, table = self.study, self.console.look, self.query_one(BoardTable)
+        self._arrange()
+        boards = r.boards(study) if study is not None else ()
+        if self._board not in boards:
+            self._board = next(iter(boards), "")
+        names = r.names(study, self._board) if study is not None else ()
+        limits = r.limits(study) if study is not None else {}
+        self.query_one("#title", Sheet).draw(self._title(study, boards, limits))
+        table.display = bool(names)
+        self.query_one("#lower").display = bool(names) and self.size.height >= LOW
+        self._show_empty(study, bool(names))
+        if study is None or not names:
+            return
+        how = (self._sorted, (self.size.width >= WIDE) != self._turned)
+        table.show(study, limits, names, self._trials(study), how, look)
+        if self._trial is not None:
+            table.choose(self._trial)
+            self._trial = None
+        self._show_foot()
+
+    def _arrange(self) -> None:
+        """What there is room for. The chart is drawn when its size is known."""
+        before = self.classes
+        self.set_class(self.size.height >= TALL, "tall")
+        self.set_class(self.size.width >= WIDE, "wide")
+        if self.classes != before:
+            self.call_after_refresh(self.show)
+
+    def _show_foot(self) -> None:
+        study, chosen, look = self.study, self.query_one(BoardTable).chosen, self.console.look
+        if study is None or chosen is None:
+            return
+        limits, box, chart = r.limits(study), self.query_one("#foot", Sheet), self.query_one(Chart)
+        box.draw(foot(study, *chosen, limits, max(20, box.size.width - 2), look))
+        percent = ", in percent" if r.described(chosen[1]).unit == SHARE else ""
+        chart.border_title = f"{plain(chosen[1], 40)} over its steps{percent}"
+        why = "the base is scored once" if chosen[0] == r.BASE else "no reading yet"
+        chart.show(curves(study, *chosen, limits), False, look, why)
+
+    def _trials(self, study: s.Study) -> list[int]:
+        found = [one for one in study.trials.values() if self._all or one.scores]
+        found = [one for one in found if not self._filter or matches(one, self._filter)]
+        if self._sorted:
+            sign = 1 if r.described(self._sorted).direction == "minimize" else -1
+
+            def rank(trial: s.Trial) -> tuple[bool, float, int]:
+                score = trial.scores.get(self._sorted)
+                value = score.value if score is not None else None
+                said = value is not None and math.isfinite(value)
+                return (not said, sign * value if said and value is not None else 0.0, trial.number)
+
+            found.sort(key=rank)
+        return [one.number for one in found]
+
+    def _title(self, study: s.Study | None, boards: tuple[str, ...], limits: Limits) -> Text:
+        look, away = self.console.look, self.console.engine.away
+        line = Text("boards", style="", no_wrap=True, overflow="ellipsis")
+        line.stylize("bold")
+        if study is not None:
+            line.append(f" of {plain(study.name, 40)}", style="bold")
+        if away:
+            line.append(f"  {plain(away, 120)}", style=f"bold {look['error']}")
+        elif study is not None:
+            line.append(f"  {self._state(study)}", style=look["muted"])
+        tabs = Text(no_wrap=True, overflow="ellipsis")
+        for board in boards:
+            here = board == self._board
+            tabs.append(f" {board} ", style=f"bold {look.cursor}" if here else "")
+            for verdict, count in self._verdicts(study, board, limits) if study is not None else ():
+                mark, meaning = MARKS[verdict]
+                tabs.append(f" {mark}{count}", style=look[meaning])
+            tabs.append("   ")
+        return Text("\n", no_wrap=True, overflow="ellipsis").join([line, tabs])
+
+    def _state(self, study: s.Study) -> str:
+        scored = sum(bool(one.scores) for one in study.trials.values())
+        if not scored:
+            return r.nothing(study)[1] if r.boards(study) else ""
+        shown = f"{scored} of {len(study.trials)} trials scored"
+        shown += f", those that match {plain(self._filter, 20)!r}" if self._filter else ""
+        return f"{shown}, best {plain(self._sorted, 30)} first" if self._sorted else shown
+
+    def _verdicts(self, study: s.Study, board: str, limits: Limits) -> list[tuple[Verdict, int]]:
+        """How many numbers of a board break a limit, and of how many that is not sure."""
+        found = [
+            r.judged(trial.scores[name], limits[name])
+            for name in limits
+            if r.board(name) == board
+            for trial in study.trials.values()
+            if name in trial.scores
+        ]
+        return [(one, found.count(one)) for one in r.WORST[:2] if one in found]
+
+    def _show_empty(self, study: s.Study | None, filled: bool) -> None:
+        empty = self.query_one("#empty", Static)
+        empty.display = not filled
+        if filled:
+            return
+        if not self.console.engine.attached:
+            empty.update("attaching to the engine …")
+        elif study is None:
+            empty.update("no study yet\n\ntrimtab run SPEC starts one; make demo shows a real one")
+        else:
+            what, fix = r.nothing(study)
+            empty.update(Text(f"{what}:\n\n{fix}" if what else fix, justify="center"))
+
+    # -- keys -------------------------------------------------------------------------------------
+
+    def on_cell_chosen(self, message: CellChosen) -> None:
+        """The words below follow the cursor."""
+        self._show_foot()
+
+    def on_cell_opened(self, message: CellOpened) -> None:
+        """A double click."""
+        self.action_evidence()
+
+    def on_board_left(self, message: BoardLeft) -> None:
+        """Past the edge of a board the next one begins."""
+        before = self._board
+        self.action_board(message.by)
+        if self._board != before:
+            self.query_one(BoardTable).choose(edge=-message.by)
+
+    def action_back(self) -> None:
+        """All trials again where they were filtered; else to where it was opened."""
+        box = self.query_one("#filter", Input)
+        if not box.display:
+            self.dismiss()
+            return
+        box.value, box.display, self._filter = "", False, ""
+        self.query_one(BoardTable).focus()
+        self.show()
+
+    def action_boards(self) -> None:
+        """They stand already."""
+
+    def action_move(self, rows: int, columns: int) -> None:
+        """Another cell."""
+        self.query_one(BoardTable).move(rows, columns)
+
+    def action_board(self, by: int) -> None:
+        """The next or previous board, as far as there is one."""
+        boards = r.boards(self.study) if self.study is not None else ()
+        place = boards.index(self._board) + by if self._board in boards else 0
+        if 0 <= place < len(boards):
+            self._board = boards[place]
+            self.show()
+
+    def action_evidence(self) -> None:
+        """What the number rests on."""
+        chosen = self.query_one(BoardTable).chosen
+        if chosen is not None:
+            self.app.push_screen(EvidenceScreen(*chosen))
+
+    def action_sort(self) -> None:
+        """Best first by the selected metric; once more, by number."""
+        chosen = self.query_one(BoardTable).chosen
+        if chosen is not None:
+            self._sorted = "" if self._sorted == chosen[1] else chosen[1]
+            self.show()
+
+    def action_all(self) -> None:
+        """Trials that are not scored, too, or not."""
+        self._all = not self._all
+        self.console.say("all trials" if self._all else "trials that are scored")
+        self.show()
+
+    def action_intervals(self) -> None:
+        """Intervals in the table, or more metrics."""
+        self._turned = not self._turned
+        self.show()
+
+    def action_filter(self) -> None:
+        """Ask for the filter's text."""
+        box = self.query_one("#filter", Input)
+        box.display = True
+        self.set_focus(box)
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Filter while it is typed."""
+        self._filter = event.value.strip()
+        self.show()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Keep the filter, give the keys back to the table."""
+        self.query_one("#filter", Input).display = bool(self._filter)
+        self.query_one(BoardTable).focus()

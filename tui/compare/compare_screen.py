@@ -1,0 +1,138 @@
+"""Trials side by side: curves on one plot, the knobs in which they differ, metrics with intervals."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+
+from rich.text import Text
+from textual.app import ComposeResult
+
+from core.contract.state import study_state as s
+from core.contract.state import trial_ranking
+from core.contract.text.sanitize import plain
+from core.contract.views import trial_comparison as c
+from tui.base.base_screen import StudyScreen
+from tui.compare.curve_overlay import overlay
+from tui.compare.side_by_side import MOST, table
+from tui.key_bindings import COMPARE, EVERYWHERE, bindings
+from tui.widgets.cached_static import Sheet
+from tui.widgets.focus_box import Box
+from tui.widgets.key_bar import KeyBar
+
+
+class CompareScreen(StudyScreen):
+    """Pushed on top of all trials; ``trials`` in the order in which they are shown."""
+
+    BINDINGS = bindings(COMPARE, EVERYWHERE)
+    DEFAULT_CSS = """
+    CompareScreen #title {
+        height: 1; padding: 0 1; background: $surface; text-wrap: nowrap; text-overflow: ellipsis;
+    }
+    CompareScreen #curves {
+        height: 1fr; padding: 0 1; text-wrap: nowrap; text-overflow: clip;
+    }
+    CompareScreen Box { height: 45%; }
+    """
+
+    def __init__(self, trials: Sequence[int]) -> None:
+        super().__init__()
+        self._trials, self._left = tuple(trials[:MOST]), len(trials[MOST:])
+        self._metric, self._along = "", 0
+        self._log, self._smooth = False, False
+        self._drawn: tuple[object, ...] = ()
+        self._held: list[s.Trial] = []  # as they were drawn
+
+    def compose(self) -> ComposeResult:
+        """Title, curves, the table, footer."""
+        yield Sheet(id="title")
+        yield Sheet(id="curves")
+        yield Box("side by side")
+        yield KeyBar()
+
+    def selected(self) -> s.Trial | None:
+        """The first of them."""
+        found = self._compared()
+        return found[0] if found else None
+
+    def _compared(self) -> list[s.Trial]:
+        held = self.study.trials if self.study is not None else {}
+        return [held[number] for number in self._trials if number in held]
+
+    # -- drawing ----------------------------------------------------------------------------------
+
+    def draw(self) -> None:
+        """Draw what changed of the trials."""
+        study, trials = self.study, self._compared()
+        look, box = self.console.look, self.query_one(Box)
+        seen = (
+            self._metric, self._along, self._log, self._smooth, look, self.size,
+            box.room, self.console.engine.away,
+        )  # fmt: skip
+        same = len(trials) == len(self._held) and all(map(operator.is_, trials, self._held))
+        if study is None or (same and seen == self._drawn):
+            return
+        self._drawn, self._held = seen, trials
+        names = c.metrics(trials)
+        if self._metric not in names:
+            objective = study.objectives[0][0]
+            self._metric = objective if objective in names else next(iter(names), objective)
+        self.query_one("#title", Sheet).draw(self._title(study, trials, names))
+        curves = self.query_one("#curves", Sheet)
+        room = (max(20, curves.size.width), max(6, curves.size.height))
+        along, how = c.ALONG[self._along], (self._log, self._smooth)
+        shown = overlay(trials, self._metric, along, how, room, look)
+        curves.draw(Text("\n", no_wrap=True).join(shown[: room[1]]))
+        box.write(table(study, trials, box.room, look))
+
+    def _title(self, study: s.Study, trials: list[s.Trial], names: list[str]) -> Text:
+        look, away = self.console.look, self.console.engine.away
+        line = Text("compare ", style="", no_wrap=True, overflow="ellipsis")
+        line.stylize("bold")
+        if self._left:
+            told = f"the first {MOST} of {MOST + self._left} marked: "
+            line.append(told, style=look["warning"])
+        line.append(", ".join(f"#{one.number}" for one in trials), style="bold")
+        line.append(f" of {plain(study.name, 40)}", style=look["muted"])
+        if away:
+            line.append(f"  {plain(away, 120)}", style=f"bold {look['error']}")
+        place = names.index(self._metric) + 1 if self._metric in names else 0
+        line.append(f"   {plain(self._metric, 40)}", style=look["accent"])
+        line.append(f" ({place} of {len(names)})", style=look["muted"])
+        best = trial_ranking.best(study)
+        if best is not None and best.number in self._trials:
+            line.append(f"   ★ #{best.number} is the study's best", style=look["muted"])
+        return line
+
+    # -- keys -------------------------------------------------------------------------------------
+
+    def action_back(self) -> None:
+        """To all trials."""
+        self.dismiss()
+
+    def action_along(self) -> None:
+        """Steps, tokens, time."""
+        self._along = (self._along + 1) % len(c.ALONG)
+        self.show()
+
+    def action_metric(self, by: int) -> None:
+        """Another metric, round and round."""
+        names = c.metrics(self._compared())
+        if names:
+            place = names.index(self._metric) + by if self._metric in names else 0
+            self._metric = names[place % len(names)]
+            self.show()
+
+    def action_log(self) -> None:
+        """Logarithmic or linear values."""
+        self._log = not self._log
+        self.show()
+
+    def action_smooth(self) -> None:
+        """Smooth the curves, or show them raw."""
+        self._smooth = not self._smooth
+        self.show()
+
+    def action_scroll(self, by: int) -> None:
+        """Up and down the table."""
+        self.query_one(Box).scroll_relative(y=by * 2, animate=False)

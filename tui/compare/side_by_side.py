@@ -1,0 +1,101 @@
+"""Trials in columns: the knobs in which they differ, metrics with intervals, the best marked. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.text import Text
+
+from core.contract.board_score import Score
+from core.contract.state import study_state as s
+from core.contract.text.sanitize import plain
+from core.contract.views import trial_comparison as c
+from core.contract.views.metric_format import SHARE, ends, figure
+from core.contract.views.metric_verdict import described
+from tui.compare.curve_overlay import COLOURS, SIGNS
+from tui.number_text import GLYPHS, duration, loss, number, size
+from tui.theme_colors import Palette
+from tui.widgets.scatter_plot import padded
+
+MOST = 8  # trials
+NAME, LEAST, WIDEST = 22, 9, 26  # cells of the names, and of a column at least and at most
+INTERVAL = 22  # cells of a column from which the interval stands beside the value
+
+
+def table(study: s.Study, trials: Sequence[s.Trial], width: int, look: Palette) -> list[Text]:
+    """The lines; where not all columns have room the last ones are left out, and that is said."""
+    room = max(LEAST, min(WIDEST, (width - NAME) // max(1, len(trials)) - 1))
+    fit = max(1, (width - NAME) // (room + 1))
+    shown = trials[:fit]
+    lines = [_heads(shown, room, look), _states(shown, room, look)]
+    if fit < len(trials):
+        lines.append(
+            Text(
+                f"{len(trials) - fit} more have no room here: a wider terminal shows them",
+                style=look["warning"],
+            )
+        )
+    differing = c.differing(trials)
+    lines.append(_title("knobs that differ" if differing else "no knob differs", look))
+    for name, values in differing:
+        lines.append(_row(plain(name, NAME), [_cell(value) for value in values[:fit]], room, look))
+    lines.append(_title("metrics   ★ best   ☆ best, but within the error bars", look))
+    lines += [_measure(one, shown, room, look) for one in c.measures(study, trials)]
+    return lines
+
+
+def _title(text: str, look: Palette) -> Text:
+    return Text(text, style=f"bold {look['primary']}", no_wrap=True)
+
+
+def _heads(trials: Sequence[s.Trial], room: int, look: Palette) -> Text:
+    line = Text(" " * NAME, no_wrap=True)
+    for place, one in enumerate(trials):
+        label = f"{SIGNS[place % len(SIGNS)]} #{one.number}"
+        line.append(
+            f" {padded(label, room, right=True)}", style=f"bold {look[COLOURS[place % len(COLOURS)]]}"
+        )
+    return line
+
+
+def _states(trials: Sequence[s.Trial], room: int, look: Palette) -> Text:
+    line = Text(padded("state, step, time", NAME), style=look["muted"], no_wrap=True)
+    for one in trials:
+        words = [f"{GLYPHS[one.state]} {one.step}", duration(one.elapsed_s)]
+        text = " ".join(words) if len(" ".join(words)) <= room else words[0]
+        line.append(f" {padded(text, room, right=True)}", style=look[one.state])
+    return line
+
+
+def _cell(value: object) -> str:
+    return plain(number(value), 60)
+
+
+def _row(name: str, cells: Sequence[str], room: int, look: Palette) -> Text:
+    line = Text(padded(name, NAME), style=look["muted"], no_wrap=True)
+    for cell in cells:
+        line.append(f" {padded(cell, room, right=True)}", style=look["info"])
+    return line
+
+
+def _measure(one: c.Measure, trials: Sequence[s.Trial], room: int, look: Palette) -> Text:
+    unit = described(one.name).unit
+    line = Text(padded(plain(one.name, NAME), NAME), style=look["muted"], no_wrap=True)
+    for trial, score in zip(trials, one.scores, strict=False):
+        best = trial.number in one.best
+        mark = ("☆" if one.clear is False else "★") if best else " "
+        text = padded(_told(score, unit, room - 2), room - 2, right=True)
+        line.append(f" {text} {mark}", style=f"bold {look['good']}" if best else look["info"])
+    return line
+
+
+def _told(score: Score | None, unit: str, room: int) -> str:
+    """The value, with its interval where there is room; a dash for what there is none of."""
+    if score is None or score.value is None:
+        return "–"
+    interval = ends(score, unit)
+    if unit == "bytes":
+        value = size(score.value)
+    else:  # without an interval nothing says which digits are chance
+        value = figure(score.value, unit) if interval or unit == SHARE else loss(score.value)
+    return f"{value} ({interval})" if interval and room >= INTERVAL - 2 else value

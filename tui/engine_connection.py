@@ -1,0 +1,83 @@
+"""The console's one line to the engine: keeps the latest picture, carries requests, comes back by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from core.contract.state.event_fold import apply
+from core.contract.state.study_state import State
+from core.contract.wire import console_api
+from core.errors import EngineError, TrimtabError
+
+RETRY_S = 1.0
+ATTACH_S = 2.5  # an engine that does not even take the line for so long is said to be silent
+
+
+class Engine:
+    """``state`` is what the engine last said; ``version`` counts changes; ``away`` is the word on one that is
+    away or silent, empty while it answers."""
+
+    def __init__(self, socket: Path, arrived: Callable[[], None] = lambda: None) -> None:
+        self._socket = socket
+        self._arrived = arrived  # called when a whole picture has come
+        self.state = State()
+        self.version = 0
+        self.attached = False  # a snapshot has come at least once
+        self.away = ""
+        self._connection: Any = None
+
+    async def follow(self) -> None:
+        """Attach, and attach again whenever the line breaks, until cancelled."""
+        # aiohttp takes 0.3 s to import: in a thread, after the first paint
+        client = await asyncio.to_thread(importlib.import_module, "core.contract.wire.engine_client")
+        while True:
+            try:
+                await self._follow_once(client)
+                why = "the engine is gone"
+            except TrimtabError as error:
+                why = error.problems[0].what
+            except (OSError, ValueError) as error:
+                why = str(error) or type(error).__name__
+            self._connection = None
+            self._say(f"engine away — retrying ({why})")
+            await asyncio.sleep(RETRY_S)
+
+    async def _follow_once(self, client: Any) -> None:
+        connection = await client.attach(self._socket, self._say, ATTACH_S)
+        try:
+            self._connection = connection
+            async for message in connection.messages():
+                self._take(message)
+        finally:
+            await connection.close()
+
+    def _say(self, why: str) -> None:
+        """The last picture stays, with the word on why no other comes."""
+        self.away = why
+        self.version += 1
+
+    def _take(self, message: console_api.Welcome | console_api.Snapshot | console_api.Changed) -> None:
+        if isinstance(message, console_api.Snapshot):
+            self.state, self.attached = message.state, True
+        elif isinstance(message, console_api.Changed):
+            state = self.state
+            for event in message.events:
+                state = apply(state, event)
+            self.state = state
+        self.away = ""
+        self.version += 1
+        if isinstance(message, console_api.Snapshot):
+            self._arrived()
+
+    async def ask(self, request: console_api.AnyRequest) -> console_api.Answer | None:
+        """Have the engine do something; returns its answer if any.
+
+        Raises RefusedError with its reason, EngineError when it is away.
+        """
+        if self._connection is None:
+            raise EngineError.of("the engine is away", "console", "wait until it is back, or look at its log")
+        return await self._connection.ask(request)

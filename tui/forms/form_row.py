@@ -1,0 +1,43 @@
+"""A row of a form: what it is called, what stands in it, and what may. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from core.contract.edits.input_values import Read
+
+YES, NO = "yes", "no"
+
+
+@dataclass(frozen=True)
+class Row:
+    """``start`` is what stands in the field at first; a row whose text is other has changed. ``read`` says
+    what a text means. ``locked`` is why nothing can be typed; ``heading`` stands above."""
+
+    name: str
+    start: str
+    allowed: str
+    meaning: str
+    read: Callable[[str], Read] = Read
+    choices: tuple[str, ...] = ()
+    locked: str = ""
+    heading: str = ""
+    label: str = ""
+
+
+def switch(name: str, label: str, meaning: str, locked: str = "") -> Row:
+    """A row for yes or no, which begins with no; its value is a bool."""
+
+    def read(text: str) -> Read:
+        word = text.strip().lower()
+        return Read(word == YES) if word in (YES, NO) else Read(wrong="must be yes or no")
+
+    return Row(name, NO, f"{NO} {YES}", meaning, read, (NO, YES), locked, label=label)
+
+
+def turned(row: Row, text: str, by: int) -> str:
+    """The choice ``by`` places from ``text``, round and round; the first where it is none of them."""
+    if text not in row.choices:
+        return row.choices[0]
+    return row.choices[(row.choices.index(text) + by) % len(row.choices)]

@@ -1,0 +1,139 @@
+"""What a page of the insight screen is given, and what all pages share. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rich.text import Text
+
+from core.contract.state import study_state as s
+from core.contract.text.sanitize import plain
+from core.contract.views import study_insight as i
+from core.contract.views.knob_axes import Axis, axes
+from core.contract.wire.search_state import Importance, SearchState
+from tui.number_text import GLYPHS, loss
+from tui.theme_colors import Palette
+from tui.widgets.scatter_plot import Plane, padded
+
+RESULT, EARLY, HERE = "●", GLYPHS["pruned"], "◆"
+
+
+@dataclass(frozen=True)
+class View:
+    """The study, what was chosen, what the engine answered, and the room in cells. ``why`` says why an answer
+    is missing."""
+
+    study: s.Study
+    look: Palette
+    width: int
+    height: int
+    objective: int = 0
+    choice: int = 0  # which knob, or pair of knobs
+    focus: int | None = None  # the trial under the cursor
+    importance: Importance | None = None
+    search: SearchState | None = None
+    why: str = ""
+
+    @property
+    def metric(self) -> str:
+        """The objective's metric."""
+        return plain(self.study.objectives[self.objective][0], 40)
+
+    @property
+    def direction(self) -> str:
+        """minimize or maximize."""
+        return self.study.objectives[self.objective][1]
+
+    @property
+    def wish(self) -> str:
+        """Which values are better."""
+        return wish(self.direction)
+
+    @property
+    def axes(self) -> list[Axis]:
+        """The searched knobs."""
+        return axes(self.study)
+
+
+@dataclass(frozen=True)
+class Page:
+    """``choices`` names what ↑ ↓ choose from; without any they move over ``trials``, as ← → do."""
+
+    name: str
+    lines: Callable[[View], list[Text]]
+    trials: Callable[[View], list[int]]
+    choices: Callable[[s.Study], list[str]] = lambda study: []
+    asks: str = ""  # importance or search: what of the engine's it shows
+
+
+def wish(direction: str) -> str:
+    """Which values are better."""
+    return "lower is better" if direction == "minimize" else "higher is better"
+
+
+def knobs(study: s.Study) -> list[str]:
+    """The searched knobs by name."""
+    return [plain(one.name, 40) for one in axes(study)]
+
+
+def nothing(view: View) -> list[Text]:
+    """No trial has a value yet."""
+    return [
+        Text("no trial has ended with a value yet: this page fills as trials end", style=view.look["muted"])
+    ]
+
+
+def legend(view: View, more: Sequence[tuple[str, str, str]] = (), meaning: str = "") -> Text:
+    """The signs of the points, all of ``meaning`` where one is given; ``more`` are (sign, meaning, words)."""
+    line = Text(no_wrap=True, overflow="ellipsis")
+    points = ((RESULT, meaning or "complete", "result"), (EARLY, meaning or "pruned", "stopped early"))
+    for sign, colour, words in (*points, *more):
+        line.append(f"{sign} ", style=view.look[colour])
+        line.append(f"{words}   ")
+    return line
+
+
+def dot(plane: Plane, view: View, x: float, y: float, point: i.Point) -> None:
+    """A trial's sign."""
+    plane.mark(x, y, EARLY if point.early else RESULT, "pruned" if point.early else "complete")
+
+
+def here(plane: Plane, view: View, placed: Sequence[tuple[float, float, i.Point]]) -> None:
+    """The sign of the trial under the cursor, above all others."""
+    for x, y, point in placed:
+        if point.trial == view.focus:
+            plane.mark(x, y, HERE, "cursor")
+
+
+def off(view: View, values: Sequence[float], inside: Callable[[float], bool]) -> str:
+    """How many values stand on the edge because they are far away."""
+    out = sum(not inside(value) for value in values)
+    side = "above" if view.direction == "minimize" else "below"
+    return f"   {out} far {side}, on the edge" if out else ""
+
+
+def row(view: View, number: int, cells: Sequence[tuple[str, int, str]]) -> Text:
+    """A line of a list: (text, cells, meaning) each; negative cells stand at the right."""
+    line = Text(no_wrap=True, overflow="ellipsis")
+    for text, width, meaning in cells:
+        shown = Text(text)
+        shown.truncate(abs(width), overflow="ellipsis")
+        cell = padded(shown.plain, abs(width), right=width < 0)
+        line.append(cell, style=view.look[meaning] if meaning else "").append(" ")
+    if number == view.focus:
+        line.truncate(view.width, pad=True)
+        line.stylize(f"bold {view.look.cursor}")
+    return line
+
+
+def window(rows: Sequence[int], focus: int | None, room: int) -> slice:
+    """The part of a list that is in sight: it holds the cursor."""
+    place = rows.index(focus) if focus in rows else 0
+    first = max(0, min(place - room // 2, len(rows) - room))
+    return slice(first, first + room)
+
+
+def said(value: float | None) -> str:
+    """A value of the objective."""
+    return loss(value)

@@ -1,0 +1,281 @@
+"""Insight: what a study has shown so far, page by page, while its trials end."""
+
+from __future__ import annotations
+
+import time
+from typing import cast
+
+from rich.text import Text
+from textual.app import ComposeResult
+
+from core.contract.state import study_state as s
+from core.contract.state import trial_ranking
+from core.contract.text.sanitize import plain
+from core.contract.wire import console_api
+from core.contract.wire.search_state import METHODS, Importance, SearchState
+from tui.base.base_screen import StudyScreen
+from tui.base.latest_query import Latest
+from tui.insight import (
+    contour_page,
+    history_page,
+    importance_page,
+    parallel_page,
+    pareto_page,
+    slice_page,
+    stopped_page,
+)
+from tui.insight.insight_page import View, said, wish
+from tui.key_bindings import EVERYWHERE, INSIGHT, bindings
+from tui.number_text import GLYPHS
+from tui.trial.trial_screen import DetailScreen
+from tui.widgets.cached_static import Sheet
+from tui.widgets.key_bar import KeyBar
+
+PAGES = (
+    history_page.PAGE, importance_page.IMPORTANCE, slice_page.PAGE, contour_page.PAGE, parallel_page.PAGE,
+    pareto_page.PAGE, stopped_page.PAGE, importance_page.SAMPLER,
+)  # fmt: skip
+AGAIN_S = 5.0  # before a question that was not answered is asked again
+
+
+class InsightScreen(StudyScreen):
+    """Pushed on top of any other. ``trial`` is where the cursor begins."""
+
+    BINDINGS = bindings(INSIGHT, EVERYWHERE)
+    DEFAULT_CSS = """
+    InsightScreen #title {
+        height: 2; padding: 0 1; background: $surface; text-wrap: nowrap; text-overflow: ellipsis;
+    }
+    InsightScreen #page { height: 1fr; padding: 0 1; text-wrap: nowrap; text-overflow: clip; }
+    InsightScreen #foot {
+        height: 2; padding: 0 1; background: $surface; text-wrap: nowrap; text-overflow: ellipsis;
+    }
+    """
+
+    def __init__(self, trial: int | None) -> None:
+        super().__init__()
+        self._focus = trial
+        self._page = 0
+        self._choices: dict[str, int] = {}  # by what is chosen from: knobs are the same on several pages
+        self._objective, self._method = 0, 0
+        self._drawn: tuple[object, ...] = ()
+        self._importance: Importance | None = None
+        self._search: SearchState | None = None
+        self._whys = {"importance": "", "search": ""}
+        self._asked: dict[str, tuple[object, ...]] = {}
+        self._failed: dict[str, float] = {}
+        self._questions = {
+            "importance": Latest(self._ask, self._take_importance),
+            "search": Latest(self._ask, self._take_search),
+        }
+
+    def compose(self) -> ComposeResult:
+        """Title with the pages' names, the page, the trial under the cursor, footer."""
+        yield Sheet(id="title")
+        yield Sheet(id="page")
+        yield Sheet(id="foot")
+        yield KeyBar()
+
+    def selected(self) -> s.Trial | None:
+        """The trial under the cursor."""
+        return (
+            self.study.trials.get(self._focus) if self.study is not None and self._focus is not None else None
+        )
+
+    # -- drawing ----------------------------------------------------------------------------------
+
+    def draw(self) -> None:
+        """Draw the page; only trials that end change it."""
+        study = self.study
+        self._want()
+        seen = (
+            study.name if study is not None else "", trial_ranking.ended(study) if study is not None else 0,
+            self._page, tuple(self._choices.items()), self._focus, self._objective, self._importance,
+            self._search, tuple(self._whys.values()), self.console.look, self.size,
+            self.console.engine.away, self.console.engine.attached,
+        )  # fmt: skip
+        if seen == self._drawn:
+            return
+        self._drawn = seen
+        self.query_one("#title", Sheet).draw(self._title())
+        if study is None:
+            words = "no study yet: `trimtab run SPEC` starts one"
+            self.query_one("#page", Sheet).draw(
+                Text(words if self.console.engine.attached else "attaching to the engine …")
+            )
+            return
+        self._objective = min(self._objective, len(study.objectives) - 1)
+        view = self._view(study)
+        lines = PAGES[self._page].lines(view)[: max(1, view.height)]
+        self.query_one("#page", Sheet).draw(Text("\n", no_wrap=True, overflow="ellipsis").join(lines))
+        self.query_one("#foot", Sheet).draw(self._foot(view))
+
+    def _view(self, study: s.Study) -> View:
+        page = self.query_one("#page", Sheet)
+        asks = PAGES[self._page].asks
+        return View(
+            study, self.console.look, max(20, page.size.width), max(6, page.size.height),
+            self._objective, self._choice(study), self._focus, self._importance, self._search,
+            self._whys.get(asks, ""),
+        )  # fmt: skip
+
+    def _kind(self) -> str:
+        return "pair" if PAGES[self._page] is contour_page.PAGE else "knob"
+
+    def _choice(self, study: s.Study) -> int:
+        """Which of the page's choices; 0 where there is none any more."""
+        chosen = self._choices.get(self._kind(), 0)
+        return chosen if chosen < len(PAGES[self._page].choices(study)) else 0
+
+    def _title(self) -> Text:
+        look, study, away = self.console.look, self.study, self.console.engine.away
+        line = Text("insight", style="", no_wrap=True, overflow="ellipsis")
+        line.stylize("bold")
+        if study is not None:
+            line.append(f" of {plain(study.name, 40)}", style="bold")
+        if away:
+            line.append(f"  {plain(away, 120)}", style=f"bold {look['error']}")
+        elif study is not None:
+            metric, way = study.objectives[min(self._objective, len(study.objectives) - 1)]
+            line.append(
+                f"  {trial_ranking.ended(study)} of {study.total_trials} trials ended; ", style=look["muted"]
+            )
+            line.append(f"{plain(metric, 40)}, {wish(way)}", style=look["muted"])
+        tabs = Text(no_wrap=True, overflow="ellipsis")
+        for place, page in enumerate(PAGES):
+            here = place == self._page
+            tabs.append(f" {page.name} ", style=f"bold {look.cursor}" if here else look["muted"])
+        return Text("\n", no_wrap=True, overflow="ellipsis").join([line, tabs])
+
+    def _foot(self, view: View) -> Text:
+        """The trial under the cursor: its value, why it ended, its knobs."""
+        look, trial = view.look, self.selected()
+        choices = PAGES[self._page].choices(view.study)
+        first, second = Text(no_wrap=True, overflow="ellipsis"), Text(no_wrap=True, overflow="ellipsis")
+        if choices:
+            first.append(
+                f"↑↓ {choices[view.choice]} ({view.choice + 1} of {len(choices)})   ", style=look["accent"]
+            )
+        if trial is None:
+            first.append("←→ choose a trial", style=look["muted"])
+            return Text("\n", no_wrap=True, overflow="ellipsis").join([first, second])
+        first.append(f"trial {trial.number} ", style="bold")
+        first.append(f"{GLYPHS[trial.state]} {trial.state}  ", style=look[trial.state])
+        first.append(f"{view.metric} {said(trial_ranking.objective(view.study, trial, view.objective))}  ")
+        early = trial.state in s.ENDED and trial.state != s.COMPLETE
+        if early:
+            first.append(f"at step {trial.step}  ", style=look["muted"])
+        where = first if early and trial.why else second
+        where.append(pareto_page.params(view.study, trial), style=look["info"])
+        if where is first:
+            second.append(plain(trial.why, 300), style=look["muted"])
+        return Text("\n", no_wrap=True, overflow="ellipsis").join([first, second])
+
+    # -- asking -----------------------------------------------------------------------------------
+
+    async def _ask(self, request: console_api.AnyRequest) -> console_api.Answer | None:
+        return cast("console_api.Answer | None", await self.console.engine.ask(request))
+
+    def _want(self) -> None:
+        """Ask what the page shows of the engine's, again when trials have ended; one question at a time."""
+        asks, study = PAGES[self._page].asks, self.study
+        if not asks or study is None or not self.is_current or self._questions[asks].busy:
+            return
+        request: console_api.AnyRequest = console_api.AskSearch(study.name)
+        if asks == "importance":
+            objective = min(self._objective, len(study.objectives) - 1)
+            request = console_api.AskImportance(study.name, METHODS[self._method], objective)
+        wanted = (request, trial_ranking.ended(study))
+        rests = time.monotonic() - self._failed.get(asks, -AGAIN_S) < AGAIN_S
+        if rests or (self._asked.get(asks) == wanted and not self._whys[asks]):
+            return
+        if asks in self._asked and self._asked[asks][0] != request:
+            self._forget(asks)
+        self._asked[asks] = wanted
+        self.run_worker(self._questions[asks].want(request), group=asks, exit_on_error=False)
+
+    def _forget(self, asks: str) -> None:
+        """Another method, objective or study: what was answered is of something else."""
+        if asks == "importance":
+            self._importance = None
+        else:
+            self._search = None
+
+    def _take_importance(self, answer: console_api.Answer | None, why: str) -> None:
+        if isinstance(answer, Importance):
+            self._importance = answer
+        self._taken("importance", why)
+
+    def _take_search(self, answer: console_api.Answer | None, why: str) -> None:
+        if isinstance(answer, SearchState):
+            self._search = answer
+        self._taken("search", why)
+
+    def _taken(self, asks: str, why: str) -> None:
+        self._whys[asks] = plain(f"no answer: {why}", 300) if why else ""
+        if why:
+            self._failed[asks] = time.monotonic()
+        if self.is_attached:
+            self.show()
+
+    # -- keys -------------------------------------------------------------------------------------
+
+    def action_back(self) -> None:
+        """To where it was opened."""
+        self.dismiss()
+
+    def action_insight(self) -> None:
+        """It stands already."""
+
+    def action_page(self, by: int) -> None:
+        """The next or previous page, round and round."""
+        self._page = (self._page + by) % len(PAGES)
+        self.show()
+
+    def action_choose(self, by: int) -> None:
+        """Another knob or pair; a trial where the page has nothing to choose from."""
+        study = self.study
+        if study is None:
+            return
+        choices = PAGES[self._page].choices(study)
+        if not choices:
+            self.action_trial(by)
+            return
+        self._choices[self._kind()] = (self._choice(study) + by) % len(choices)
+        self.show()
+
+    def action_trial(self, by: int) -> None:
+        """The next or previous trial in the page's order."""
+        study = self.study
+        if study is None:
+            return
+        order = PAGES[self._page].trials(self._view(study))
+        if not order:
+            return
+        place = order.index(self._focus) + by if self._focus in order else (0 if by > 0 else len(order) - 1)
+        self._focus = order[max(0, min(len(order) - 1, place))]
+        self.show()
+
+    def action_open(self) -> None:
+        """The trial under the cursor, large."""
+        trial = self.selected()
+        if trial is None:
+            self.console.say("no trial is chosen: ← → choose one")
+        else:
+            self.app.push_screen(DetailScreen(trial.number))
+
+    def action_objective(self) -> None:
+        """The next objective."""
+        study = self.study
+        if study is None or len(study.objectives) < 2:
+            self.console.say("the study has one objective")
+            return
+        self._objective = (self._objective + 1) % len(study.objectives)
+        self.show()
+
+    def action_method(self) -> None:
+        """PED-ANOVA or fANOVA."""
+        self._method = (self._method + 1) % len(METHODS)
+        self._page = PAGES.index(importance_page.IMPORTANCE)
+        self._failed.pop("importance", None)
+        self.show()

@@ -1,0 +1,98 @@
+"""Parallel coordinates: one upright axis for each knob and one for the rank, a line for each trial. Pure."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from core.contract.text.sanitize import plain
+from core.contract.views import study_insight as i
+from tui.insight.insight_page import Page, View, nothing
+from tui.number_text import number
+from tui.widgets.scatter_plot import Plane, column_of, padded
+
+MOST = 250  # lines: more are a grey field
+BEST = 0.25  # the share of the trials whose lines are lit
+
+
+def lines(view: View) -> list[Text]:
+    """Legend, the upper ends, the lines, the lower ends, the names."""
+    found = i.ordered(view.study, view.objective)
+    if not view.axes:
+        return [Text("no knob is searched: [space] is empty", style=view.look["muted"])]
+    if not found:
+        return nothing(view)
+    ranks = i.ranks(found, view.direction)
+    plane = Plane(view.width, view.height - 4)
+    stops = [place / len(view.axes) for place in range(len(view.axes) + 1)]
+    for x in stops:
+        for row in range(plane.height):
+            plane.put(column_of(x, plane.width), row, "│", "muted")
+    shown = sorted(found[:MOST], key=lambda one: (one.trial == view.focus, -ranks[one.trial]))
+    for point in shown:
+        focused = point.trial == view.focus
+        meaning = "warning" if focused else "good" if ranks[point.trial] <= BEST else "border"
+        for stretch in _stretches(view, point, 1 - ranks[point.trial], stops):
+            plane.line(stretch, meaning)
+    upper, lower = _ends(view, stops, True), _ends(view, stops, False)
+    return [_head(view, len(found)), upper, *plane.rows(view.look), lower, _names(view, stops)]
+
+
+def _stretches(
+    view: View, point: i.Point, last: float, stops: list[float]
+) -> list[list[tuple[float, float]]]:
+    """The line of a trial, broken where it has no place on an axis."""
+    params = view.study.trials[point.trial].params
+    places = [*(axis.place(params.get(axis.name)) for axis in view.axes), last]
+    found: list[list[tuple[float, float]]] = [[]]
+    for x, y in zip(stops, places, strict=True):
+        if y is None:
+            found.append([])
+        else:
+            found[-1].append((x, y))
+    return [one for one in found if one]
+
+
+def _head(view: View, count: int) -> Text:
+    look = view.look
+    line = Text("━━ ", style=look["good"], no_wrap=True, overflow="ellipsis")
+    line.append(f"best quarter by {view.metric}   ", style=look["info"])
+    line.append("━━ ", style=look["border"]).append("the others   ", style=look["info"])
+    if view.focus is not None:
+        line.append("━━ ", style=look["warning"]).append(f"trial {view.focus}   ", style=look["info"])
+    if count > MOST:
+        line.append(f"the best {MOST} of {count:,} are drawn", style=look["muted"])
+    return line
+
+
+def _ends(view: View, stops: list[float], upper: bool) -> Text:
+    """What stands at the upper or the lower end of each axis."""
+    ends = [axis.marks()[-1 if upper else 0][1] for axis in view.axes]
+    labels = [*(plain(number(end), 12) for end in ends), "best" if upper else "worst"]
+    return _spread(view, stops, labels, "muted")
+
+
+def _names(view: View, stops: list[float]) -> Text:
+    names = [plain(axis.short, 12) + (" log" if axis.log else "") for axis in view.axes]
+    return _spread(view, stops, [*names, "rank"], "info")
+
+
+def _spread(view: View, stops: list[float], labels: list[str], meaning: str) -> Text:
+    """Labels under their axes; the first begins at the left edge, the last ends at the right one."""
+    room = max(3, (view.width - 1) // max(1, len(stops) - 1) - 1)
+    line, at = Text(no_wrap=True), 0
+    for place, (x, label) in enumerate(zip(stops, labels, strict=True)):
+        text = padded(label, min(len(label), room))
+        start = column_of(x, view.width) - (0 if place == 0 else len(text) // 2)
+        start = max(at, min(start, view.width - len(text)))
+        line.append(" " * (start - at) + text)
+        at = start + len(text)
+    line.stylize(view.look[meaning])
+    return line
+
+
+def trials(view: View) -> list[int]:
+    """The best first."""
+    return [point.trial for point in i.ordered(view.study, view.objective)]
+
+
+PAGE = Page("parallel", lines, trials)

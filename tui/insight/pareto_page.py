@@ -1,0 +1,119 @@
+"""The Pareto front of several objectives, or the ranking by one. Pure."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from core.contract.spec.knob_table import KNOBS
+from core.contract.state import reference_values, trial_ranking
+from core.contract.state import study_state as s
+from core.contract.text.sanitize import plain
+from core.contract.views import study_insight as i
+from tui.insight.insight_page import HERE, RESULT, Page, View, nothing, row, said, window
+from tui.number_text import GLYPHS, bar, number
+from tui.widgets.scatter_plot import AXIS, Plane, framed, span, whole
+
+BAR = 12  # cells
+
+
+def lines(view: View) -> list[Text]:
+    """With one objective the ranking; else the plot of two of them, and the front below."""
+    if len(view.study.objectives) == 1:
+        return _ranking(view)
+    front = trial_ranking.front(view.study)
+    if not front:
+        return nothing(view)
+    high = max(8, view.height // 2, view.height - len(front) - 1)
+    return [*_plot(view, front, high), *_front(view, front, view.height - high)]
+
+
+def _other(view: View) -> int:
+    """The objective that is drawn against the chosen one."""
+    return (view.objective + 1) % len(view.study.objectives)
+
+
+def _plot(view: View, front: list[s.Trial], high: int) -> list[Text]:
+    done = [one for one in view.study.trials.values() if one.state == s.COMPLETE and one.values]
+    x, y = view.objective, _other(view)
+    names = [plain(metric, 30) for metric, _ in view.study.objectives]
+    across, up = span([one.values[x] for one in done]), span([one.values[y] for one in done])
+    plane = Plane(view.width - AXIS - 1, high - 4)
+    ahead = {one.number for one in front}
+    for one in sorted(done, key=lambda trial: (trial.number in ahead, trial.number == view.focus)):
+        meaning = "cursor" if one.number == view.focus else "good" if one.number in ahead else "muted"
+        sign = HERE if meaning == "cursor" else RESULT if one.number in ahead else "·"
+        plane.mark(across.place(one.values[x]), up.place(one.values[y]), sign, meaning)
+    head = Text(f"{RESULT} on the front   ", style=view.look["good"], no_wrap=True, overflow="ellipsis")
+    head.append(f"· beaten by one of those   {len(front)} of {len(done)} trials", style=view.look["muted"])
+    area = reference_values.hypervolume(view.study)
+    if area is not None:
+        head.append(f"   hypervolume {area:.4g} within the references", style=view.look["muted"])
+    ways = [way for _, way in view.study.objectives]
+    caption = f"{names[y]} ({ways[y]}, up) against {names[x]} ({ways[x]}, across)"
+    axis = whole(across.low, across.high, plane.width)
+    return [head, *framed(plane, up.labels(plane.height), axis, caption, view.look)]
+
+
+def _front(view: View, front: list[s.Trial], room: int) -> list[Text]:
+    metrics = [plain(metric, 18) for metric, _ in view.study.objectives]
+    head = Text("trial " + "".join(f"{metric:>18} " for metric in metrics) + "knobs", style="", no_wrap=True)
+    head.stylize("bold")
+    numbers = [one.number for one in front]
+    told = [head]
+    for number_ in numbers[window(numbers, view.focus, room - 1)]:
+        trial = view.study.trials[number_]
+        cells = [(f"#{number_}", -5, "good")]
+        cells += [(number(value), -18, "") for value in trial.values]
+        told.append(
+            row(
+                view,
+                number_,
+                [*cells, (params(view.study, trial), max(10, view.width - 8 - 19 * len(metrics)), "muted")],
+            )
+        )
+    return told
+
+
+def _ranking(view: View) -> list[Text]:
+    found = i.ordered(view.study)
+    if not found:
+        return nothing(view)
+    values = [one.value for one in found if not one.early] or [one.value for one in found]
+    best, worst = values[0], values[-1]
+    numbers = [one.trial for one in found]
+    head = Text(f"{'rank':>4} {'trial':>6} {view.metric[:12]:>12} {'':<{BAR}} knobs", style="", no_wrap=True)
+    head.stylize("bold")
+    told = [head]
+    by_number = {one.trial: (place, one) for place, one in enumerate(found, 1)}
+    for number_ in numbers[window(numbers, view.focus, view.height - 1)]:
+        place, one = by_number[number_]
+        share = (worst - one.value) / (worst - best) if worst != best else 1.0
+        full, empty = bar(share, BAR)
+        state = s.PRUNED if one.early else s.COMPLETE
+        rank = "–" if one.early else str(place)
+        told.append(
+            row(view, number_, [
+                (rank, -4, "" if one.early else "bold"), (f"#{number_} {GLYPHS[state]}", -6, state),
+                (said(one.value), -12, ""), (full + empty, BAR, state),
+                (params(view.study, view.study.trials[number_]), max(10, view.width - BAR - 27), "muted"),
+            ])
+        )  # fmt: skip
+    return told
+
+
+def params(study: s.Study, trial: s.Trial) -> str:
+    """The searched knobs of a trial in one line."""
+    return "  ".join(
+        f"{KNOBS[name].short or name if name in KNOBS else plain(name, 12)} {plain(number(value), 16)}"
+        for name, value in trial_ranking.searched(study, trial).items()
+    )
+
+
+def trials(view: View) -> list[int]:
+    """The front, or the ranking."""
+    if len(view.study.objectives) > 1:
+        return [one.number for one in trial_ranking.front(view.study)]
+    return [one.trial for one in i.ordered(view.study)]
+
+
+PAGE = Page("front", lines, trials)

@@ -1,0 +1,94 @@
+"""Who was stopped, where and why: pruned against complete, the rungs, all that ended early. Pure."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from core.contract.text.sanitize import plain
+from core.contract.views import study_insight as i
+from core.contract.wire.search_state import Rung
+from tui.insight.insight_page import Page, View, row, said, window
+from tui.number_text import GLYPHS
+
+FATES = {"promoted": ("▲", "good"), "stopped": ("×", "pruned"), "complete": ("✓", "complete")}
+FATES |= {"running": ("●", "running"), "ended": ("!", "failed")}
+
+
+def lines(view: View) -> list[Text]:
+    """Counts, rungs as far as half of the page has room, then the list."""
+    head = _counts(view)
+    rungs = _rungs(view)[: max(2, (view.height - 3) // 2)]
+    found = i.stops(view.study)
+    title = Text(f"{'trial':>6} {'ended at step':>14} {view.metric[:12]:>12}  why", style="", no_wrap=True)
+    title.stylize("bold")
+    if not found:
+        return [head, *rungs, Text(), Text("no trial ended early", style=view.look["muted"])]
+    numbers, by_number = [one.trial for one in found], {one.trial: one for one in found}
+    room = max(1, view.height - len(rungs) - 3)
+    listed = [_stop(view, by_number[one]) for one in numbers[window(numbers, view.focus, room)]]
+    return [head, *rungs, _spared(view), title, *listed]
+
+
+def _counts(view: View) -> Text:
+    line = Text(no_wrap=True, overflow="ellipsis")
+    for state, count in i.counts(view.study).items():
+        line.append(
+            f"{GLYPHS[state]} {count} {state}   ", style=view.look[state] if count else view.look["muted"]
+        )
+    return line
+
+
+def _spared(view: View) -> Text:
+    spared, whole = i.saved_steps(view.study)
+    told = f"pruning spared {spared:,} of {whole:,} steps" if spared else ""
+    return Text(told, style=view.look["muted"], no_wrap=True)
+
+
+def _rungs(view: View) -> list[Text]:
+    look = view.look
+    if view.search is None:
+        return [Text(view.why or "asking the engine for the rungs …", style=look["muted"], no_wrap=True)]
+    if not view.search.rungs:
+        return [Text(plain(view.search.why_no_rungs, 200), style=look["muted"], no_wrap=True)]
+    several = len({one.bracket for one in view.search.rungs}) > 1
+    signs = Text(no_wrap=True, overflow="ellipsis")
+    for fate, (sign, meaning) in FATES.items():
+        signs.append(f"{sign} {fate}  ", style=look[meaning])
+    return [signs, *(_rung(view, one, several) for one in view.search.rungs)]
+
+
+def _rung(view: View, rung: Rung, several: bool) -> Text:
+    """Such as "rung 1, step 80: 6 in  0.030 to 0.129  #7✓ #18× …", the best first."""
+    look = view.look
+    where = f"bracket {rung.bracket} " if several else ""
+    line = Text(f"{where}rung {rung.rung}, step {rung.step:,}: ", no_wrap=True, overflow="ellipsis")
+    line.append(f"{len(rung.entries)} in  ", style="bold")
+    if rung.entries:
+        line.append(f"{said(rung.entries[0].value)} to {said(rung.entries[-1].value)}  ", style=look["muted"])
+    for entry in rung.entries:
+        sign, meaning = FATES.get(entry.fate, ("?", "muted"))
+        here = f"bold {look.cursor}" if entry.trial == view.focus else look[meaning]
+        line.append(f"#{entry.trial}{sign}", style=here).append(" ")
+        if line.cell_len > view.width:
+            break
+    line.truncate(view.width, overflow="ellipsis")
+    return line
+
+
+def _stop(view: View, one: i.Stop) -> Text:
+    share = f"{one.step:,} of {one.total_steps:,}" if one.total_steps else str(one.step)
+    why = plain(one.why or "no reason was told", 400)
+    cells = [
+        (f"#{one.trial} {GLYPHS[one.state]}", -6, one.state),
+        (share, -14, ""),
+        (said(one.value), -12, ""),
+    ]
+    return row(view, one.trial, [*cells, ("", 0, ""), (why, max(10, view.width - 37), "muted")])
+
+
+def trials(view: View) -> list[int]:
+    """The latest first."""
+    return [one.trial for one in i.stops(view.study)]
+
+
+PAGE = Page("stopped", lines, trials, asks="search")

@@ -1,0 +1,87 @@
+"""Where a model looks, layer by layer: entropy, its heads, the shares on few tokens. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from statistics import fmean
+
+from rich.text import Text
+
+from core.contract.wire.introspection_answer import Layer
+from tui.number_text import BLOCKS
+from tui.theme_colors import Palette
+
+BAR, HEADS = 5, 4  # cells: of a bar at least, of the heads at least
+WIDE = 64  # cells from which special tokens have a column of their own
+LEGEND = "1: all alike, 0: one token, ▒: lost"
+NARROW, MIDDLE = 0.1, 0.4  # entropy below which a head looks at few tokens, and at some
+
+
+def layers(found: Sequence[Layer], width: int, look: Palette) -> tuple[Text, Text]:
+    """The head of the table and a line for each layer, each of ``width`` cells at most."""
+    special = width >= WIDE
+    room = width - 3 - 11 - 9 - (9 if special else 0) - 2
+    most = max((len(one.entropy) for one in found), default=0)
+    cells = max(HEADS, min(most, room - BAR - 1))
+    bar = max(BAR, min(16, room - cells - 1))
+    heads = "heads" if most <= cells else "the lowest of each few heads" if width >= WIDE else "lowest"
+    names = f"{'':>3} {'entropy':<{10 + bar}} {'first':>8}{'  special' if special else ''}  {heads}"
+    head = Text(names, style=look["muted"], no_wrap=True, overflow="ellipsis")
+    rows = [_layer(one, bar, cells, special, look) for one in found]
+    return head, Text("\n", no_wrap=True, overflow="ellipsis").join(rows)
+
+
+def _layer(one: Layer, bar: int, cells: int, special: bool, look: Palette) -> Text:
+    now, base = _mean(one.entropy), _mean(one.base_entropy)
+    row = Text(f"{one.layer:>3} ", style=look["muted"], no_wrap=True, overflow="ellipsis")
+    row.append(f"{base:.2f}→", style=look["muted"])
+    row.append(f"{now:.2f} "[-5:], style=look["info"])
+    row.append_text(_fallen(now, base, bar, look))
+    row.append(" ")
+    row.append_text(_shares(one.base_first, one.first, look))
+    if special:
+        row.append(" ")
+        row.append_text(_shares(one.base_special, one.special, look))
+    row.append("  ")
+    for value in lowest(one.entropy, cells):
+        row.append(_block(value), style=look[_meaning(value)])
+    return row
+
+
+def _fallen(now: float, base: float, width: int, look: Palette) -> Text:
+    """A bar as long as the entropy now; what it lost or gained against the base stands out."""
+    end, before = (round(min(1.0, max(0.0, one)) * width) for one in (now, base))
+    bar = Text("█" * min(end, before), style=look["primary"])
+    bar.append("█" * max(0, end - before), style=look["good"])
+    bar.append("▒" * max(0, before - end), style=look["warning"])
+    bar.append("·" * (width - max(end, before)), style=look["muted"])
+    return bar
+
+
+def _shares(base: float, now: float, look: Palette) -> Text:
+    """Such as " 12→ 30%"."""
+    shown = Text(f"{100 * base:>3.0f}→", style=look["muted"])
+    risen = now - base >= 0.1
+    shown.append(f"{100 * now:>3.0f}%", style=look["warning" if risen else "info"])
+    return shown
+
+
+def lowest(values: Sequence[float], cells: int) -> list[float]:
+    """At most ``cells`` values: the lowest of each stretch, so that no head that collapsed is hidden."""
+    if len(values) <= cells:
+        return list(values)
+    cuts = [cell * len(values) // cells for cell in range(cells + 1)]
+    return [min(values[begin:end]) for begin, end in pairwise(cuts)]
+
+
+def _block(value: float) -> str:
+    return BLOCKS[min(7, max(0, int(value * 8)))]
+
+
+def _meaning(value: float) -> str:
+    return "warning" if value < NARROW else "accent" if value < MIDDLE else "primary"
+
+
+def _mean(values: Sequence[float]) -> float:
+    return fmean(values) if values else 0.0

@@ -1,0 +1,182 @@
+"""Inside a trial: which tokens carry its loss, and where it looks, beside the base model."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import Container, Vertical, VerticalScroll
+
+from core.contract.state import study_state as s
+from core.contract.text.sanitize import plain
+from core.contract.wire import console_api
+from core.contract.wire.introspection_answer import Insides
+from tui.base.base_screen import StudyScreen
+from tui.base.latest_query import Latest
+from tui.introspection import attention_table, token_loss_table
+from tui.key_bindings import EVERYWHERE, INSIDES, bindings
+from tui.widgets.cached_static import Sheet
+from tui.widgets.key_bar import KeyBar
+
+
+class InsidesScreen(StudyScreen):
+    """Pushed on top of the trial's detail."""
+
+    BINDINGS = bindings(INSIDES, EVERYWHERE)
+    DEFAULT_CSS = """
+    InsidesScreen #title { height: auto; max-height: 5; padding: 0 1; background: $surface; }
+    InsidesScreen #both { height: 1fr; layout: horizontal; }
+    InsidesScreen #attention { width: 52%; height: 100%; }
+    InsidesScreen #losses { width: 1fr; height: 100%; }
+    InsidesScreen #parts { height: auto; max-height: 50%; }
+    InsidesScreen #worst { height: 1fr; }
+    InsidesScreen .box {
+        border: round $border; border-title-color: $text-muted; border-subtitle-color: $text-muted;
+        padding: 0 1;
+    }
+    InsidesScreen VerticalScroll { scrollbar-size-vertical: 1; overflow-x: hidden; }
+    InsidesScreen Sheet { width: 1fr; height: auto; text-wrap: nowrap; text-overflow: ellipsis; }
+    InsidesScreen #title { text-wrap: wrap; }
+    """
+
+    def __init__(self, trial: int) -> None:
+        super().__init__()
+        self._number = trial
+        self._found: Insides | None = None
+        self._why = "asking the engine …"
+        self._asked: tuple[object, ...] = ()  # what was known of the trial when it was asked
+        self._drawn: tuple[object, ...] = ()
+        self._question = Latest(self._ask, self._take)
+
+    def compose(self) -> ComposeResult:
+        """Title, the layers at the left, the losses at the right, footer."""
+        yield Sheet(id="title")
+        with Container(id="both"):
+            with Vertical(id="attention", classes="box") as left:
+                left.border_title = "where it looks: base → trial"
+                yield Sheet(id="head")
+                with VerticalScroll(id="layers", can_focus=False):
+                    yield Sheet()
+            with Vertical(id="losses"):
+                with VerticalScroll(id="parts", classes="box", can_focus=False):
+                    yield Sheet()
+                with VerticalScroll(id="worst", classes="box", can_focus=False) as worst:
+                    worst.border_title = "the largest losses, nats"
+                    yield Sheet()
+        yield KeyBar()
+
+    def selected(self) -> s.Trial | None:
+        """The trial on the screen."""
+        return self.study.trials.get(self._number) if self.study is not None else None
+
+    # -- asking -----------------------------------------------------------------------------------
+
+    async def _ask(self, request: console_api.AnyRequest) -> console_api.Answer | None:
+        return cast("console_api.Answer | None", await self.console.engine.ask(request))
+
+    def _take(self, answer: console_api.Answer | None, why: str) -> None:
+        if not self.is_attached:
+            return
+        self._why = why
+        if isinstance(answer, Insides):
+            self._found = answer
+            self._why = answer.why_none
+        self.show()
+
+    def action_again(self) -> None:
+        """Ask the engine, again."""
+        if self.study is not None:
+            self._asked = self._moment()
+            request = console_api.AskInsides(self.study.name, self._number)
+            self.run_worker(self._question.want(request), group="insides", exit_on_error=False)
+
+    def _moment(self) -> tuple[object, ...]:
+        """Another one may have another answer: it was evaluated, scored, or ended."""
+        trial = self.selected()
+        known = (trial.state, trial.latest.get("eval/loss"), trial.scored_step) if trial else ()
+        return (self._number, *known)
+
+    # -- drawing ----------------------------------------------------------------------------------
+
+    def draw(self) -> None:
+        """Draw what is known; the same costs nothing. Ask where the trial has gone on."""
+        if self._moment() != self._asked:
+            self.action_again()
+        self.query_one("#title", Sheet).draw(self._title())
+        found, look = self._found, self.console.look
+        whole = found is not None and not found.why_none
+        self.query_one("#both").display = whole
+        widths = tuple(self.query_one(box).scrollable_content_region.width for box in ("#layers", "#parts"))
+        drawn = (found, look, widths)
+        if found is None or not whole or drawn == self._drawn:
+            return
+        self._drawn = drawn
+        self._draw_attention(found, widths[0])
+        self._draw_losses(found, widths[1])
+        if not all(widths):  # laid out in a moment
+            self.call_after_refresh(self.show)
+
+    def _draw_attention(self, found: Insides, width: int) -> None:
+        look = self.console.look
+        head, rows = attention_table.layers(found.layers, max(20, width), look)
+        if not found.layers:
+            why = plain(found.why_no_attention, 600) or "there is no attention to be seen"
+            head, rows = Text("nothing to be seen", style=look["muted"]), Text(why, style=look["muted"])
+            self.query_one("#layers Sheet", Sheet).styles.text_wrap = "wrap"
+        self.query_one("#head", Sheet).draw(head)
+        self.query_one("#layers Sheet", Sheet).draw(rows)
+        self.query_one("#attention").border_subtitle = attention_table.LEGEND if found.layers else ""
+
+    def _draw_losses(self, found: Insides, width: int) -> None:
+        look = self.console.look
+        self.query_one("#parts", VerticalScroll).border_title = "loss by kind: base → trial"
+        self.query_one("#parts Sheet", Sheet).draw(token_loss_table.parts(found, max(20, width), look))
+        self.query_one("#worst Sheet", Sheet).draw(token_loss_table.worst(found.worst, max(20, width), look))
+
+    def _title(self) -> Text:
+        look, found, study = self.console.look, self._found, self.study
+        line = Text(f"insides of trial {self._number} ", style="bold")
+        line.append(
+            f"of {plain(study.name, 30) if study is not None else '–'}", style="not bold " + look["muted"]
+        )
+        if found is None or found.why_none or self._why:
+            line.append(f"\n{plain(self._why, 600)}", style=f"not bold {look['muted']}")
+        if found is None or found.why_none:
+            return line
+        line.append(
+            f"  at step {found.step}, {found.rows} rows, {found.tokens} tokens",
+            style="not bold",
+        )
+        if found.warning:
+            line.append(f"\n{plain(found.warning, 600)}", style=f"not bold {look['warning']}")
+        else:
+            line.append(
+                f"\nloss {found.base_loss:.3f} → {found.loss:.3f} nats/token; a tenth of the tokens carries "
+                f"{100 * found.base_top:.0f} → {100 * found.top:.0f} % of it",
+                style=f"not bold {look['muted']}",
+            )
+        return line
+
+    # -- keys -------------------------------------------------------------------------------------
+
+    def action_back(self) -> None:
+        """To the trial's detail."""
+        self.dismiss()
+
+    def action_neighbour(self, by: int) -> None:
+        """The next or previous trial, as far as there is one."""
+        number = self.beside(self._number, by)
+        if number is not None and number != self._number:
+            self._number, self._found, self._why = number, None, "asking the engine …"
+            self.show()
+
+    def action_layer(self, by: int) -> None:
+        """Up and down the layers, and the kinds of tokens, of which a low screen hides some."""
+        for box in ("#layers", "#parts"):
+            self.query_one(box).scroll_relative(y=by, animate=False)
+
+    def action_page(self, by: int) -> None:
+        """Up and down the tokens."""
+        box = self.query_one("#worst")
+        box.scroll_relative(y=by * max(1, box.size.height - 1), animate=False)

@@ -1,0 +1,83 @@
+"""Which tokens carry the loss: shares by kind and place, and the worst tokens in their context. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from core.contract.text.sanitize import plain
+from core.contract.wire.introspection_answer import Insides, Part, Token
+from tui.theme_colors import Palette
+
+NAMES = {"first": "first token"}
+NAME = 11  # cells of a name at least
+ROOMY = 46  # cells from which tokens are counted
+LINE_END = "↵"
+SHOWN = 400  # characters of a text that are looked at
+
+
+def parts(found: Insides, width: int, look: Palette) -> Text:
+    """By kind, then by quarter of the row: tokens, share of the loss, mean loss; base → trial."""
+    counted = width >= ROOMY
+    room = max(NAME, min(20, width - 10 - 12 - (7 if counted else 0)))
+    head = Text(no_wrap=True, overflow="ellipsis", style=look["muted"])
+    head.append(f"{'':<{room}}{' tokens' if counted else ''}{'% of loss':>10}{'nats/token':>12}")
+    rows = [head]
+    for group in (found.kinds, found.quarters):
+        rows += [_part(one, room, counted, look) for one in group]
+    return Text("\n", no_wrap=True, overflow="ellipsis").join(rows)
+
+
+def _part(one: Part, room: int, counted: bool, look: Palette) -> Text:
+    name = plain(NAMES.get(one.name, one.name), 40)
+    row = Text(_fitted(name, room), no_wrap=True, overflow="ellipsis")
+    if counted:
+        row.append(f"{one.tokens:>7}", style=look["muted"])
+    row.append(f"{100 * one.base_share:>6.0f}→", style=look["muted"])
+    row.append(f"{100 * one.share:>3.0f}", style="bold")
+    worse = one.mean > one.base_mean
+    row.append(f"{one.base_mean:>7.2f}→"[-7:], style=look["muted"])
+    row.append(f"{one.mean:>5.2f}", style=look["warning" if worse else "info"])
+    return row
+
+
+def worst(tokens: Sequence[Token], width: int, look: Palette) -> Text:
+    """A line for each: loss, and the token where it stands."""
+    rows = [_token(one, width, look) for one in tokens]
+    return Text("\n", no_wrap=True, overflow="ellipsis").join(rows)
+
+
+def _token(one: Token, width: int, look: Palette) -> Text:
+    row = Text(no_wrap=True, overflow="ellipsis")
+    row.append(f"{one.base_loss:>5.2f}→", style=look["muted"])
+    row.append(f"{one.loss:>5.2f} ", style=look["warning" if one.loss > one.base_loss else "info"])
+    room = max(12, width - row.cell_len)
+    text = Text(shown(one.text)[:SHOWN] or " ")
+    text.truncate(max(4, room // 2), overflow="ellipsis")
+    after = min(room // 4, room - text.cell_len - 1)
+    row.append(_tail(shown(one.before), room - text.cell_len - after), style=look["muted"])
+    row.append(text.plain, style=f"bold {look.cursor}")
+    row.append(shown(one.after)[:SHOWN], style=look["muted"])
+    row.truncate(width, overflow="ellipsis")
+    return row
+
+
+def shown(text: str) -> str:
+    """On one line, its line ends as signs: they are tokens, too."""
+    return plain(plain(text[-SHOWN:] if len(text) > SHOWN else text, lines=True).replace("\n", LINE_END))
+
+
+def _tail(text: str, cells: int) -> str:
+    """The end of ``text``, padded to ``cells`` at the left."""
+    text = text[-cells:] if cells > 0 else ""
+    while cell_len(text) > cells:
+        text = text[1:]
+    return " " * (cells - cell_len(text)) + text
+
+
+def _fitted(name: str, cells: int) -> str:
+    fitted = Text(name)
+    fitted.truncate(cells, overflow="ellipsis", pad=True)
+    return fitted.plain

@@ -1,0 +1,100 @@
+"""The pieces of a memory bar: their names, letters, patterns and the meaning of their colours. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from core.contract.text.sanitize import plain
+from core.contract.wire.memory_forecast import Foretold
+
+
+@dataclass(frozen=True)
+class Share:
+    """One piece. ``letter`` begins it and ``pattern`` fills it: a bar is read without colours, too."""
+
+    letter: str
+    label: str
+    used_bytes: int
+    meaning: str
+    pattern: str = " "
+
+    @property
+    def of_trial(self) -> bool:
+        """Does it belong to one trial? Its letter is the trial's number."""
+        return self.letter.isdigit()
+
+
+# part as the engine names it → letter, meaning, pattern
+KINDS = {
+    "base model": ("B", "base", " "),
+    "adapter": ("D", "adapter", "╱"),
+    "gradients": ("G", "adapter-2", "╲"),
+    "optimizer": ("O", "adapter", "╌"),
+    "activations": ("A", "activations", "░"),
+    "loss": ("S", "loss", "▒"),
+    "dequantised weights": ("Q", "copies", "┄"),
+    "workspace": ("W", "reserve", "·"),
+}
+REST = ("E", "loss", "+")  # a part that this console has no name for
+CONTEXT = ("C", "reserve", ":")
+RESERVE = ("R", "reserve", "-")
+
+
+def kind(name: str, used_bytes: int) -> Share:
+    """A part that belongs to no single trial."""
+    letter, meaning, pattern = KINDS.get(name, REST)
+    return Share(letter, plain(name, 30), max(0, used_bytes), meaning, pattern)
+
+
+def trial(number: int, used_bytes: int, place: int) -> Share:
+    """What one trial holds for itself; neighbours take turns in shade and pattern."""
+    odd = place % 2
+    return Share(
+        str(number),
+        f"#{number} adapter + optimizer",
+        max(0, used_bytes),
+        "adapter-2" if odd else "adapter",
+        "╲" if odd else "╱",
+    )
+
+
+def by_kind(foretold: Foretold) -> list[Share]:
+    """The parts of all trials together, in the engine's order, then what the process takes besides."""
+    names = dict.fromkeys(part.name for part in foretold.parts)
+    found = [kind(name, foretold.of(name)) for name in sorted(names, key=_place)]
+    return [*found, *besides(foretold, None)]
+
+
+def by_trial(foretold: Foretold, reserve_bytes: int | None) -> list[Share]:
+    """The base, each trial, what the moment takes, then what the process takes besides."""
+    own: dict[int, int] = {}
+    common: dict[str, int] = {}
+    for part in foretold.parts:
+        if part.trial >= 0:
+            own[part.trial] = own.get(part.trial, 0) + part.used_bytes
+        else:
+            common[part.name] = common.get(part.name, 0) + part.used_bytes
+    shared = [kind(name, common[name]) for name in sorted(common, key=_place)]
+    trials = [trial(number, own[number], place) for place, number in enumerate(sorted(own))]
+    bases = [one for one in shared if one.letter == "B"]
+    others = [one for one in shared if one.letter != "B"]
+    return [*bases, *trials, *others, *besides(foretold, reserve_bytes)]
+
+
+def besides(foretold: Foretold, reserve_bytes: int | None) -> list[Share]:
+    """What a process takes beside its tensors: the allocator's reserve where it is known, CUDA's context."""
+    rest = max(0, foretold.device_bytes - foretold.peak_bytes)
+    if reserve_bytes is None:
+        letter, meaning, pattern = CONTEXT
+        return [Share(letter, "context and reserve", rest, meaning, pattern)] if rest else []
+    return [reserve(reserve_bytes), Share(CONTEXT[0], "context", max(0, rest - reserve_bytes), *CONTEXT[1:])]
+
+
+def reserve(used_bytes: int) -> Share:
+    """What the allocator keeps and does not use."""
+    letter, meaning, pattern = RESERVE
+    return Share(letter, "allocator's reserve", max(0, used_bytes), meaning, pattern)
+
+
+def _place(name: str) -> int:
+    return list(KINDS).index(name) if name in KINDS else len(KINDS)

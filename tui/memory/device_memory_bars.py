@@ -1,0 +1,118 @@
+"""The devices of a study: who holds their memory, against the limit, and how it came to that."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.text import Text
+
+from core.contract.state import study_state as s
+from core.contract.text.byte_sizes import words
+from core.contract.text.sanitize import plain
+from core.contract.wire.memory_forecast import DeviceMemory
+from tui.memory.estimate_accuracy import learnt, off, off_words
+from tui.memory.memory_history import history
+from tui.memory.memory_holders import card_of, free, others, ours, past_of
+from tui.memory.stacked_bar import Mark, legend, stacked
+from tui.number_text import percent
+from tui.theme_colors import Palette
+from tui.widgets.focus_box import Box
+from tui.widgets.wrapped_text import folded
+
+
+class Memories(Box):
+    """Each device: a head, the bar, its legend, foretold beside measured, what was learnt, the history."""
+
+    def show(
+        self,
+        devices: Sequence[DeviceMemory],
+        study: s.Study,
+        machine: s.Machine,
+        look: Palette,
+        tall: bool,
+        stale: bool,
+    ) -> None:
+        """Draw ``devices``; ``tall`` leaves room for history, ``stale`` pictures are dimmed."""
+        if self.same(devices, study.packs, machine, look, tall, stale):
+            return
+        lines: list[Text] = []
+        for device in devices:
+            lines += [Text()] if lines and tall else []
+            lines += _device(device, study, machine, self.room, look, tall)
+        if not devices:
+            lines = [Text("no device was read yet", style=look["muted"])]
+        self.write(lines, stale)
+
+
+def _device(
+    now: DeviceMemory, study: s.Study, machine: s.Machine, width: int, look: Palette, tall: bool
+) -> list[Text]:
+    own = ours(now, study)
+    shares = [*own, *others(now.label, study, machine, own)]
+    marks = limits(now.limit_bytes, now.total_bytes, sum(one.used_bytes for one in shares))
+    lines = [_head(now, machine, width, look)]
+    lines += stacked(shares, now.total_bytes, marks, width, look, rows=2 if tall else 1)
+    lines += legend([*shares, free(shares, now.total_bytes)], width, 24 if tall else 5, look)
+    lines += _told(now, width, look, tall)
+    if tall:
+        past = past_of(now.label, machine)
+        lines += history(past.used, now.total_bytes, now.limit_bytes, (width, 5), look)
+    return lines
+
+
+def limits(limit_bytes: int | None, total_bytes: int, asked_bytes: int) -> list[Mark]:
+    """The limit, and the device's end where more than the device is asked for."""
+    found = [] if limit_bytes is None else [Mark(limit_bytes, f"limit {words(limit_bytes)}", "limit")]
+    if asked_bytes > total_bytes > 0:
+        found.append(Mark(total_bytes, f"device {words(total_bytes)}", "muted"))
+    return found
+
+
+def _head(now: DeviceMemory, machine: s.Machine, width: int, look: Palette) -> Text:
+    card = card_of(now.label, machine)
+    reading = card if card is not None else machine.host if now.label == "cpu" else None
+    used, total = (reading.used_bytes if reading is not None else None), now.total_bytes
+    line = Text(plain(now.label, 12), style="", no_wrap=True, overflow="ellipsis")
+    line.stylize("bold")
+    if used is not None and total > 0:
+        line.append(f"  {words(used)} of {words(total)} in use, {percent(used / total)}")
+    elif total > 0:
+        line.append(f"  {words(total)}")
+    name = card.name if card is not None else "the host's memory" if now.label == "cpu" else ""
+    line.append(f"  {plain(name, 40)}", style=look["muted"])
+    if card is not None and card.fault:
+        line.append(f"  {plain(card.fault, 80)}", style=look["error"])
+    return line
+
+
+def _told(now: DeviceMemory, width: int, look: Palette, tall: bool) -> list[Text]:
+    """Foretold beside measured, or why it is not known; the limit's reason; what was learnt, where there is
+    room: it stands beside the trials, too."""
+    lines = [_beside(now, look)] if now.foretold is not None or now.measured_bytes is not None else []
+    if now.why_not:
+        lines += folded(now.why_not, width, look["warning"], "not foretold: ")
+    for note in now.foretold.notes if now.foretold is not None else ():
+        lines += folded(note, width, look["warning"], "less sure: ")
+    if now.why_limit:
+        lines += folded(now.why_limit, width, look["muted"], "limit: ")
+    if now.learnt_from and tall:
+        lines.append(learnt(now, look))
+    return lines
+
+
+def _beside(now: DeviceMemory, look: Palette) -> Text:
+    line = Text(no_wrap=True, overflow="ellipsis")
+    peak = now.foretold.peak_bytes if now.foretold is not None else None
+    if peak is not None:
+        line.append(f"foretold {words(peak)}")
+    if now.measured_bytes is not None:
+        line.append(f"{' · ' if peak is not None else ''}measured {words(now.measured_bytes)}")
+    else:
+        line.append(" · not measured yet", style=look["muted"])
+    share = off(peak, now.measured_bytes)
+    if share is not None:
+        text, meaning = off_words(share)
+        line.append(f"  {text}", style=look[meaning])
+    if now.foretold is not None:
+        line.append(f"  at {plain(now.foretold.moment, 40)}", style=look["muted"])
+    return line

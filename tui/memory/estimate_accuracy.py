@@ -1,0 +1,97 @@
+"""Foretold beside measured, trial by trial, and what was learnt from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import median
+
+from rich.text import Text
+
+from core.contract.state import study_state as s
+from core.contract.text.byte_sizes import words
+from core.contract.text.sanitize import plain
+from core.contract.wire.memory_forecast import DeviceMemory
+from tui.number_text import GLYPHS, NOTHING
+from tui.theme_colors import Palette
+from tui.widgets.focus_box import Box
+from tui.widgets.wrapped_text import folded
+
+FAR = 0.08  # off by more than that is coloured
+LESSON = "a trial is foretold before it starts, and measured while it runs"
+
+
+def off(foretold: int | None, measured: int | None) -> float | None:
+    """By what part of the measured the foretold is too high; below zero too low."""
+    if foretold is None or not measured or measured <= 0:
+        return None
+    return (foretold - measured) / measured
+
+
+def off_words(share: float) -> tuple[str, str]:
+    """Such as "+2 %"; a sign says that it is far off. Too low is worse: it ends in a full device."""
+    text = f"{100 * share:+.0f} %"
+    if abs(share) <= FAR:
+        return f"{text}  ", "good"
+    return (f"{text} ▼", "error") if share < 0 else (f"{text} ▲", "warning")
+
+
+def learnt(now: DeviceMemory, look: Palette) -> Text:
+    """The correction of a device, and how many measurements it rests on."""
+    many = "measurement" if now.learnt_from == 1 else "measurements"
+    factor = f"{now.correction:.2f}" if math.isfinite(now.correction) else NOTHING
+    line = Text(f"{plain(now.label, 12)} learnt: ", style=look["muted"], no_wrap=True, overflow="ellipsis")
+    line.append(f"activations × {factor}", style=look["info"])
+    line.append(f", from {now.learnt_from} {many}", style=look["muted"])
+    return line
+
+
+class Accuracy(Box):
+    """One row for each trial that was foretold or measured, the newest first."""
+
+    def show(self, study: s.Study, devices: Sequence[DeviceMemory], look: Palette) -> None:
+        """Draw the study's trials."""
+        weighed = [
+            (one.number, one.state, one.foretold_bytes, one.measured_bytes)
+            for one in reversed(study.trials.values())
+            if one.foretold_bytes is not None or one.measured_bytes is not None
+        ]
+        lessons = [(one.label, one.correction, one.learnt_from) for one in devices]
+        if self.same(weighed, lessons, look):
+            return
+        lines = [_summary([off(*one[2:]) for one in weighed], look)] if weighed else []
+        lines += _lessons(devices, look)
+        if weighed:
+            lines.append(
+                Text(f"{'#':>4}  {'state':<12}{'foretold':>10}{'measured':>10}      off", style="bold")
+            )
+            lines += [_row(*one, look) for one in weighed]
+        else:
+            lines += folded(f"no trial was weighed yet: {LESSON}", self.room, look["muted"])
+        self.write(lines)
+
+
+def _summary(found: Sequence[float | None], look: Palette) -> Text:
+    sizes = [abs(share) for share in found if share is not None]
+    if not sizes:
+        return Text("none of them measured yet", style=look["muted"])
+    worst = max(sizes)
+    line = Text(f"{len(sizes)} measured: median {100 * median(sizes):.0f} % off, ", style=look["muted"])
+    line.append(f"worst {100 * worst:.0f} %", style=look["warning" if worst > FAR else "good"])
+    return line
+
+
+def _lessons(devices: Sequence[DeviceMemory], look: Palette) -> list[Text]:
+    found = [learnt(one, look) for one in devices if one.learnt_from]
+    return found or [Text("nothing learnt yet: foretold as derived", style=look["muted"])]
+
+
+def _row(number: int, state: str, foretold: int | None, measured: int | None, look: Palette) -> Text:
+    line = Text(f"{number:>4}  ", no_wrap=True, overflow="ellipsis")
+    line.append(f"{GLYPHS[state]} {state:<10}", style=look[state])
+    for size in (foretold, measured):
+        line.append(f"{words(size) if size is not None else NOTHING:>10}")
+    share = off(foretold, measured)
+    text, meaning = off_words(share) if share is not None else (f"{NOTHING}  ", "muted")
+    line.append(f"{text:>9}", style=look[meaning])
+    return line

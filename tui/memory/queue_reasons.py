@@ -1,0 +1,56 @@
+"""Queued trials, and what each of them waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from rich.text import Text
+
+from core.contract.text.byte_sizes import words
+from core.contract.text.sanitize import plain
+from core.contract.wire.memory_forecast import Verdict
+from tui.theme_colors import Palette
+from tui.widgets.focus_box import Box
+from tui.widgets.wrapped_text import LONGEST, folded
+
+FEW = 3  # neighbours of one verdict that have a line each
+SIGNS = {"info": ("✓", "good"), "warning": ("◷", "warning"), "error": ("⊘", "error")}
+
+
+class Waiting(Box):
+    """A verdict for each queued trial: fits, fits after another ends, never fits."""
+
+    def show(self, queued: Sequence[Verdict] | None, why: str, look: Palette, stale: bool) -> None:
+        """Draw ``queued``; None: not known, ``why`` says the reason. A ``stale`` list is dimmed."""
+        if self.same(queued, why, look, stale):
+            return
+        lines: list[Text] = []
+        for _, alike in groupby(queued or (), key=lambda one: (one.text, one.level)):
+            lines += _verdicts(list(alike), self.room, look)
+        if queued is None:
+            lines = folded(why, self.room, look["muted"])
+        elif not queued:
+            lines = [Text("no trial is queued", style=look["muted"])]
+        self.write(lines, stale)
+
+
+def _verdicts(alike: list[Verdict], width: int, look: Palette) -> list[Text]:
+    """A line for each of a few neighbours with the same verdict, one for all of many."""
+    if len(alike) <= FEW:
+        return [row for one in alike for row in _verdict(one, f"#{one.trial:<4}", "needs", width, look)]
+    most = max(alike, key=lambda one: one.needs_bytes)
+    who = f"{len(alike)} trials, #{alike[0].trial} to #{alike[-1].trial}:"
+    return _verdict(most, who, "need up to", width, look)
+
+
+def _verdict(one: Verdict, who: str, need: str, width: int, look: Palette) -> list[Text]:
+    sign, meaning = SIGNS.get(one.level, SIGNS["info"])
+    needs = f"{need} {words(one.needs_bytes)}" if one.needs_bytes > 0 else ""
+    style = look[meaning] if one.level != "info" else ""
+    rows = folded(f"{who} {plain(one.text, LONGEST)}", width - len(needs) - 1, style, f"{sign} ")
+    rows[0].stylize(look[meaning], 0, len(sign))
+    room = width - len(needs) - rows[0].cell_len
+    if needs and room > 0:
+        rows[0].append(" " * room + needs, style=look["muted"])
+    return rows

@@ -1,0 +1,163 @@
+"""A stacked bar with marks under it, and its legend. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from rich.text import Text
+
+from core.contract.text.byte_sizes import words
+from tui.memory.bar_segments import Share
+from tui.theme_colors import Palette
+
+FREE, MARK = "·", "┃"
+SMALLEST = 0.25  # of a cell; what is smaller stands in the legend alone
+COLUMN = 36  # cells that a column of a legend may do with: longer words are cut
+GAP = 2  # cells between the columns of a legend
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A line through the bar, with words under it."""
+
+    at_bytes: int
+    text: str
+    meaning: str
+
+
+def scale(shares: Sequence[Share], total_bytes: int, marks: Sequence[Mark] = ()) -> int:
+    """Bytes that the whole width stands for: all of the device, more where more is asked for."""
+    asked = sum(share.used_bytes for share in shares)
+    return max(1, total_bytes, asked, *(mark.at_bytes for mark in marks))
+
+
+def counts(shares: Sequence[Share], whole: int, width: int) -> list[int]:
+    """Cells of each share, in proportion; none that is worth a quarter of a cell, and no trial, vanishes."""
+    exact = [share.used_bytes / whole * width for share in shares]
+    seen = [
+        cells >= SMALLEST or (cells > 0 and one.of_trial) for cells, one in zip(exact, shares, strict=True)
+    ]
+    found = [max(1, int(cells)) if there else 0 for cells, there in zip(exact, seen, strict=True)]
+    wanted = min(width, round(sum(exact)))
+    while sum(found) < wanted and any(found):
+        place = max(range(len(found)), key=lambda at: exact[at] - found[at])
+        found[place] += 1
+    while sum(found) > max(wanted, sum(seen)) or sum(found) > width:
+        place = max(range(len(found)), key=found.__getitem__)
+        found[place] -= 1
+    return found
+
+
+def stacked(
+    shares: Sequence[Share], total_bytes: int, marks: Sequence[Mark], width: int, look: Palette, rows: int = 1
+) -> list[Text]:
+    """``rows`` lines of the bar, the letters in the first, and a line with the marks' words if any."""
+    whole = scale(shares, total_bytes, marks)
+    shown = together(shares) if _crowded(shares, whole, width) else list(shares)
+    cells = _cells(shown, counts(shown, whole, width), width)
+    at: dict[int, Mark] = {}
+    for mark in marks:  # the first one wins a cell
+        at.setdefault(_at(mark.at_bytes, whole, width), mark)
+    lines = [_row(cells, at, row > 0, look) for row in range(rows)]
+    return [*lines, _words(at, width, look)] if marks else lines
+
+
+def _crowded(shares: Sequence[Share], whole: int, width: int) -> bool:
+    """Would a cell for each trial make the trials look much larger than they are?"""
+    own = [one.used_bytes for one in shares if one.of_trial]
+    return len(own) > max(width // 8, sum(own) / whole * width)
+
+
+def _at(at_bytes: int, whole: int, width: int) -> int:
+    return max(0, min(width - 1, int(at_bytes / whole * width)))
+
+
+def _cells(shares: Sequence[Share], sizes: Sequence[int], width: int) -> list[tuple[str, str, str]]:
+    """Each cell as (character of the first row, pattern, meaning); free ones have no meaning."""
+    found: list[tuple[str, str, str]] = []
+    for share, count in zip(shares, sizes, strict=True):
+        name = share.letter if len(share.letter) <= count else share.letter[-count:] if count else ""
+        text = name.ljust(count, share.pattern)
+        found += [(text[cell], share.pattern, share.meaning) for cell in range(count)]
+    return found + [(FREE, FREE, "")] * (width - len(found))
+
+
+def _row(cells: Sequence[tuple[str, str, str]], at: dict[int, Mark], lower: bool, look: Palette) -> Text:
+    line = Text(no_wrap=True, overflow="crop")
+    for place, (first, pattern, meaning) in enumerate(cells):
+        if place in at:
+            line.append(MARK, style=f"bold {look[at[place].meaning]}")
+        elif meaning:
+            line.append(pattern if lower else first, style=f"{look[meaning]} reverse")
+        else:
+            line.append(FREE, style=look["muted"])
+    return line
+
+
+def _words(at: dict[int, Mark], width: int, look: Palette) -> Text:
+    """Beside each mark its words: right of the last one, left of the others, or where there is room."""
+    line = Text(" " * width, no_wrap=True, overflow="crop")
+    taken: list[range] = []
+    for place, mark in at.items():
+        right = (place, f"╹{mark.text}")
+        left = (place - len(mark.text), f"{mark.text}╹")
+        for start, text in (right, left) if place == max(at) else (left, right):
+            cells = range(start - 1, start + len(text) + 1)
+            if start < 0 or start + len(text) > width or any(set(cells) & set(other) for other in taken):
+                continue
+            taken.append(cells)
+            line.plain = line.plain[:start] + text + line.plain[start + len(text) :]
+            line.stylize(look[mark.meaning], start, start + len(text))
+            break
+    return line
+
+
+def together(shares: Sequence[Share]) -> list[Share]:
+    """All trials as one share, where there is no room for each."""
+    trials = [one for one in shares if one.of_trial]
+    if len(trials) < 2:
+        return list(shares)
+    first = shares.index(trials[0])
+    label = f"{len(trials)} trials, #{trials[0].letter} to #{trials[-1].letter}"
+    one = replace(trials[0], letter="#", label=label, used_bytes=sum(each.used_bytes for each in trials))
+    return [*shares[:first], one, *(each for each in shares[first:] if each not in trials)]
+
+
+def legend(shares: Sequence[Share], width: int, most: int, look: Palette) -> list[Text]:
+    """Letter, words and size of each share, in as many columns as fit; at most ``most`` lines."""
+    found = _columns(list(shares), width, look)
+    return found if len(found) <= most else _columns(together(shares), width, look)
+
+
+def _columns(shares: list[Share], width: int, look: Palette) -> list[Text]:
+    if not shares:
+        return []
+    sizes = [words(share.used_bytes) for share in shares]
+    mark = max(len(share.letter) for share in shares)
+    wide = [len(share.label) + len(size) for share, size in zip(shares, sizes, strict=True)]
+    each = min(width, mark + 2 + max(wide), max(COLUMN, mark + 2 + sorted(wide)[len(wide) // 2]))
+    count = max(1, (width + GAP) // (each + GAP))
+    each = min(mark + 6 + max(wide), (width - GAP * (count - 1)) // count)
+    rows = -(-len(shares) // count)
+    lines = []
+    for row in range(rows):
+        line = Text(no_wrap=True, overflow="ellipsis")
+        for place in range(row, len(shares), rows):
+            if place != row:
+                line.append(" " * GAP)
+            line.append_text(_entry(shares[place], sizes[place], mark, each, look))
+        lines.append(line)
+    return lines
+
+
+def _entry(share: Share, size: str, mark: int, width: int, look: Palette) -> Text:
+    line = Text(no_wrap=True, overflow="ellipsis")
+    line.append(
+        share.letter.center(mark), style=f"{look[share.meaning]} reverse" if share.meaning else look["muted"]
+    )
+    label = Text(f" {share.label}", style=look["muted"])
+    label.truncate(width - mark - len(size) - 1, overflow="ellipsis", pad=True)
+    line.append_text(label)
+    line.append(f" {size}")
+    return line

@@ -1,0 +1,70 @@
+"""The rows of the what-if, and the values that left and right lead to. Pure."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping
+from typing import Any
+
+from core.contract.spec.knob_table import KNOBS, OPTIMIZERS
+from core.contract.state import study_state as s
+
+# as in core.contract.spec.study_spec, which loads pydantic: the console starts without it
+PRECISIONS = ("auto", "fp32", "bf16", "fp16", "nf4", "int8")
+PACK, DEVICE = "pack", "device"
+ROWS = (
+    "precision", "batch_size", "sequence_length", "lora_rank", "gradient_checkpointing", "optimizer", PACK,
+)  # fmt: skip
+LARGEST_PACK = 256
+CHOICES: dict[str, tuple[Any, ...]] = {
+    "precision": PRECISIONS,
+    "gradient_checkpointing": (False, True),
+    "optimizer": OPTIMIZERS,
+}
+
+
+def begin(study: s.Study, trial: s.Trial | None) -> dict[str, Any]:
+    """Where "what if" starts from: the rows as ``trial`` has them, or the study's own knobs."""
+    model, fixed = study.spec.get("model", {}), study.spec.get("train", {})
+    knobs = {name: KNOBS[name].default for name in ROWS if name in KNOBS} | dict(fixed)
+    if trial is not None:
+        knobs |= trial.knobs
+    found = {name: knobs[name] for name in ROWS if name in KNOBS}
+    found["precision"] = model.get("precision", "auto")
+    found["gradient_checkpointing"] = bool(model.get("gradient_checkpointing", False))
+    found[PACK] = _pack(study)
+    return {name: found[name] for name in ROWS}
+
+
+def _pack(study: s.Study) -> int:
+    """Trials at once: the study's number, else as many as train together now."""
+    wanted = study.spec.get("resources", {}).get("pack", "auto")
+    if isinstance(wanted, int):
+        return max(1, wanted)
+    return max([1, *(one.trials for one in study.packs.values())])
+
+
+def moved(name: str, value: Any, by: int, devices: tuple[str, ...] = ()) -> Any:
+    """The value ``by`` steps from ``value``; at an end it stays."""
+    choices = devices if name == DEVICE else CHOICES.get(name)
+    if choices:
+        place = choices.index(value) + by if value in choices else 0
+        return choices[max(0, min(len(choices) - 1, place))]
+    if name == PACK:
+        return max(1, min(LARGEST_PACK, int(value) + by))
+    steps = _steps(name)
+    place = bisect_right(steps, value) + by - 1 if by > 0 else bisect_left(steps, value) + by
+    return steps[max(0, min(len(steps) - 1, place))]
+
+
+def _steps(name: str) -> list[int]:
+    """Powers of two and half-way between them, as far as the knob goes."""
+    knob = KNOBS[name]
+    powers = [2**power for power in range(21)]
+    between = [3 * power // 2 for power in powers[1:]]
+    return sorted(one for one in powers + between if (knob.low or 1) <= one <= (knob.high or powers[-1]))
+
+
+def changes(start: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """The knobs that differ; pack and device are no knobs."""
+    return {name: now[name] for name in ROWS if name != PACK and now[name] != start[name]}

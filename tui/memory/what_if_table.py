@@ -1,0 +1,209 @@
+"""What if: a table of knobs that arrow keys change, and the bar of what they would take."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.text import Text
+from textual import events
+
+from core.contract.state import study_state as s
+from core.contract.text.byte_sizes import words
+from core.contract.text.sanitize import plain
+from core.contract.wire.memory_forecast import Forecast
+from tui.key_bindings import WHAT_IF, bindings
+from tui.memory.bar_segments import by_kind
+from tui.memory.device_memory_bars import limits
+from tui.memory.stacked_bar import legend, stacked
+from tui.memory.what_if_rows import DEVICE, PACK, ROWS, begin, changes, moved
+from tui.number_text import number
+from tui.theme_colors import Palette
+from tui.ui_messages import Supposed
+from tui.widgets.focus_box import Box
+from tui.widgets.wrapped_text import folded
+
+SLOW_S = 0.25  # an answer within it changes the picture at once; only then is the old one dimmed
+HEAD = 3  # lines above the rows: verdict, bar, marks
+NAME, VALUE = 25, 18  # cells
+SHOWN = {True: "on", False: "off"}
+
+
+class WhatIf(Box):
+    """Posts Supposed when a value changed. The last answer stands, dimmed, until the next one comes."""
+
+    BINDINGS = bindings(WHAT_IF)
+
+    def __init__(self, **more: object) -> None:
+        super().__init__("what if", **more)
+        self._start: dict[str, Any] = {}
+        self._values: dict[str, Any] = {}
+        self._devices: tuple[str, ...] = ()
+        self._cursor = 0
+        self._forecast: Forecast | None = None
+        self._why = ""
+        self._waiting = self._late = False
+        self._look: Palette | None = None
+
+    # -- what is supposed -------------------------------------------------------------------------
+
+    @property
+    def ready(self) -> bool:
+        """Has it begun?"""
+        return bool(self._start)
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """The names of the rows; the device is one where there are several."""
+        return (*ROWS, DEVICE) if len(self._devices) > 1 else ROWS
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """The knobs that differ from where it began."""
+        return changes(self._start, self._values)
+
+    @property
+    def pack(self) -> int:
+        """Trials at once."""
+        return int(self._values.get(PACK, 1))
+
+    @property
+    def device(self) -> str:
+        """The device in question; empty leaves it to the engine."""
+        return str(self._values.get(DEVICE, "")) if len(self._devices) > 1 else ""
+
+    def begin(self, study: s.Study, trial: s.Trial | None) -> None:
+        """Start again from ``trial``, or from the study's own knobs."""
+        self._start = begin(study, trial)
+        self._start[DEVICE] = trial.device if trial is not None else ""
+        self._values = dict(self._start)
+        self.border_title = f"what if · trial {trial.number}" if trial is not None else "what if"
+        self.offer(self._devices)
+
+    def offer(self, devices: tuple[str, ...]) -> None:
+        """The devices there are."""
+        self._devices = devices
+        self._cursor = min(self._cursor, len(self.rows) - 1)
+        for sheet in (self._start, self._values):
+            if sheet and sheet.get(DEVICE) not in devices and devices:
+                sheet[DEVICE] = devices[0]
+
+    # -- answers ----------------------------------------------------------------------------------
+
+    def wait(self) -> None:
+        """A question is under way."""
+        if not self._waiting:
+            self._waiting = True
+            self.set_timer(SLOW_S, self._dim)
+
+    def _dim(self) -> None:
+        if self._waiting and self._look is not None:
+            self._late = True
+            self.show(self._look)
+
+    def answered(self, forecast: Forecast | None, why: str) -> None:
+        """The newest question's answer, or why there is none."""
+        self._waiting = self._late = False
+        self._forecast, self._why = forecast or self._forecast, why
+
+    # -- drawing ----------------------------------------------------------------------------------
+
+    def show(self, look: Palette) -> None:
+        """Draw rows and forecast; the same ones cost nothing."""
+        self._look = look
+        asked = (dict(self._values), dict(self._start), self._devices, self._cursor, self.has_focus)
+        if self.same(asked, self._forecast, self._why, self._late, look):
+            return
+        above, below = self._picture(look)
+        if self._late or self._why:
+            for line in (*above, *below):
+                line.stylize("dim")
+        if self._why:
+            above[0] = Text(f"not known: {plain(self._why, 300)}", style=look["warning"])
+        rows = [self._row(place, name, look) for place, name in enumerate(self.rows)]
+        told = folded(self._why, self.room, look["warning"]) if len(self._why) + 11 > self.room else []
+        self.write([*above, *rows, *told, *below])
+
+    def _picture(self, look: Palette) -> tuple[list[Text], list[Text]]:
+        """HEAD lines above the rows, and what stands below them."""
+        if self._forecast is None:
+            empty = Text("" if self._why else "asking the engine …", style=look["muted"])
+            return [empty, Text(), Text()], []
+        told, limit = self._forecast.foretold, self._forecast.limit_bytes
+        shares = by_kind(told)
+        marks = limits(limit, self._forecast.total_bytes, told.device_bytes)
+        bar = stacked(shares, self._forecast.total_bytes, marks, self.room, look)
+        below = legend(shares, self.room, 12, look)
+        below += folded(f"fullest at {told.moment}", self.room, look["muted"])
+        for note in told.notes:
+            below += folded(note, self.room, look["warning"], "less sure: ")
+        for advice in self._forecast.advice:
+            below += folded(advice, self.room, look["info"], "→ ")
+        return [_verdict(self._forecast, look), *bar, Text()][:HEAD], [Text(), *below]
+
+    def _row(self, place: int, name: str, look: Palette) -> Text:
+        here, value, before = place == self._cursor, self._values[name], self._start[name]
+        shown = plain(number(SHOWN.get(value, value) if isinstance(value, bool) else value), VALUE - 4)
+        line = Text(f"{'▸' if here else ' '} {name:<{NAME - 2}}", no_wrap=True, overflow="ellipsis")
+        line.append(
+            f"{'◂' if here else ' '} {shown} {'▸' if here else ' '}".ljust(min(VALUE, self.room - NAME))
+        )
+        if here:
+            line.stylize(f"bold {look.cursor}" if self.has_focus else "bold")
+        if value != before:
+            was = SHOWN[before] if isinstance(before, bool) else number(before)
+            line.append(f" was {plain(was, 20)}", style=look["accent"])
+        return line
+
+    # -- keys and mouse ---------------------------------------------------------------------------
+
+    def action_row(self, by: int) -> None:
+        """The next or previous row."""
+        self._choose(self._cursor + by)
+
+    def _choose(self, place: int) -> None:
+        self._cursor = max(0, min(len(self.rows) - 1, place))
+        self._redraw()
+        self.scroll_to(y=0, animate=False)
+        self.scroll_visible(animate=False)  # of the page, where the parts stand below each other
+
+    def action_value(self, by: int) -> None:
+        """The next or previous value of the row."""
+        if not self.ready:
+            return
+        name = self.rows[self._cursor]
+        value = moved(name, self._values[name], by, self._devices)
+        if value != self._values[name]:
+            self._values[name] = value
+            self._redraw()
+            self.scroll_visible(animate=False)
+            self.post_message(Supposed())
+
+    def _redraw(self) -> None:
+        if self._look is not None and self.ready:
+            self.show(self._look)
+
+    def on_focus(self) -> None:
+        """The cursor shows that arrow keys go here."""
+        self._redraw()
+
+    def on_blur(self) -> None:
+        """The cursor steps back."""
+        self._redraw()
+
+    def on_click(self, event: events.Click) -> None:
+        """A click chooses a row."""
+        place = event.screen_y - self._sheet.region.y - HEAD
+        if 0 <= place < len(self.rows):
+            self._choose(place)
+
+
+def _verdict(forecast: Forecast, look: Palette) -> Text:
+    """Such as "does not fit: 14.2 GiB of 11.0 GiB"."""
+    room = forecast.limit_bytes if forecast.limit_bytes is not None else forecast.total_bytes
+    sign, said, meaning = ("✓", "fits", "good") if forecast.fits else ("⊘", "does not fit", "error")
+    line = Text(f"{sign} {said}", style="", no_wrap=True, overflow="ellipsis")
+    line.stylize(f"bold {look[meaning]}")
+    line.append(f": {words(forecast.foretold.device_bytes)} of {words(room)}", style="bold")
+    unlimited = " of the device, no limit is known" if forecast.limit_bytes is None else ""
+    line.append(f"{unlimited}  on {plain(forecast.device, 12)}", style=look["muted"])
+    return line

@@ -1,1 +1,0 @@
-"""Screens: arrangements of widgets."""

@@ -1,0 +1,90 @@
+"""Changing a study as it runs: the form, what would come of it, and only then the change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.widgets import Button, Static
+
+from core.contract.state import study_state as s
+from core.contract.text.sanitize import plain
+from core.contract.wire import console_api
+from tui.base.confirm_dialog import Confirm
+from tui.base.latest_query import Ask
+from tui.forms.form_screen import FormScreen
+from tui.theme_colors import Palette
+
+WIDTH = 30  # cells of a field
+ABOUT = "Trials that run go on as they are; what comes is asked of the engine before anything changes."
+
+
+class Preview(Confirm):
+    """What changes and what comes of it, as the engine foretells it; yes or no."""
+
+    DEFAULT_CSS = """
+    Preview > Vertical { width: 100; max-width: 96%; max-height: 96%; }
+    Preview VerticalScroll { height: auto; max-height: 100%; scrollbar-size-vertical: 1; }
+    Preview VerticalScroll Static { height: auto; }
+    """
+
+    def __init__(self, study: str, change: console_api.Change, look: Palette) -> None:
+        super().__init__(f"Change the study {plain(study, 64)}?", "")
+        self._change, self._look = change, look
+
+    def compose(self) -> ComposeResult:
+        """The lines scroll where there are many."""
+        with Vertical():
+            yield Static(self._question, id="question", markup=False)
+            with VerticalScroll(can_focus=False):
+                yield Static(self._lines())
+            with Horizontal():
+                yield Button("change it (y)", variant="warning", id="yes")
+                yield Button("back (n)", id="no")
+
+    def _lines(self) -> Text:
+        lines = [Text(f"· {plain(one, 300)}") for one in self._change.changes]
+        if self._change.effects:
+            lines.append(Text("what comes of it", style=f"bold {self._look['primary']}"))
+            lines += [
+                Text(f"· {plain(one, 300)}", style=self._look["warning"]) for one in self._change.effects
+            ]
+        return Text("\n").join(lines)
+
+    def on_resize(self) -> None:
+        """The buttons stay in sight."""
+        self.query_one(VerticalScroll).styles.max_height = max(2, self.size.height - 9)
+
+
+class ChangeScreen(FormScreen):
+    """Enter shows what would come of it; the second one does it."""
+
+    def __init__(self, study: s.Study, ask: Ask, look: Palette) -> None:
+        from tui.steering import study_form  # with pydantic: the console starts without it
+
+        def build(typed_in: dict[str, Any]) -> console_api.AnyRequest | str:
+            changes = study_form.changes(study, typed_in)
+            if not changes:
+                return "nothing is changed yet"
+            return console_api.ChangeStudy(study.name, changes, preview=True)
+
+        title, rows = f"change the study {study.name}", study_form.rows(study)
+        super().__init__(title, ABOUT, "previews", rows, build, ask, look, WIDTH)
+
+    def answered(self, request: console_api.AnyRequest, answer: console_api.Answer | None) -> None:
+        """The preview is shown; the change itself ends the form."""
+        if not isinstance(request, console_api.ChangeStudy) or not request.preview:
+            self.dismiss(answer or True)
+            return
+        if not isinstance(answer, console_api.Change):
+            self.refuse("the engine gave no preview: it may be of an older version")
+            return
+        wanted = console_api.ChangeStudy(request.study, request.changes, by=request.by)
+
+        def decided(yes: bool | None) -> None:
+            if yes:
+                self.send(wanted)
+
+        self.app.push_screen(Preview(request.study, answer, self._look), decided)

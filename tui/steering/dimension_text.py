@@ -1,0 +1,82 @@
+"""A dimension of the space as people type it: "1e-5 … 1e-3 log", "8, 16, 32", "= 16". Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from core.contract.edits import input_values
+from core.contract.edits.input_values import Read, written
+from core.contract.spec.knob_table import KNOBS, Knob
+from core.contract.spec.search_space import Choice, outside, read_dimension
+from core.contract.text.sanitize import plain
+
+PARTS = re.compile(
+    r"(?P<low>\S+)\s*(?:…|\.{2,3}|\bto\b|–)\s*(?P<high>\S+)"
+    r"(?:\s+(?P<log>log))?(?:\s+step\s+(?P<step>\S+))?\s*"
+)
+LONGEST = 500  # characters looked at
+FORMS = {
+    "float": "low … high, also with log or step 0.1; or a list 0, 0.1; or = 0.1 holds it there",
+    "int": "low … high, also with log or step 2; or a list 8, 16; or = 16 holds it there",
+    "choice": "a list, parted by commas; or = one holds it there",
+    "modules": "a list such as attention, q_proj+v_proj; or = one holds it there",
+}
+
+
+def text(raw: Any) -> str:
+    """An entry of [space] as it is typed."""
+    raw = {"choice": raw} if isinstance(raw, list) else raw
+    if "choice" in raw:
+        return ", ".join("+".join(v) if isinstance(v, list) else written(v) for v in raw["choice"])
+    how = " log" if raw.get("log") else f" step {written(raw['step'])}" if raw.get("step") else ""
+    return f"{written(raw['low'])} … {written(raw['high'])}{how}"
+
+
+def held(value: Any) -> str:
+    """One value for all trials, as it is typed."""
+    return f"= {'+'.join(value) if isinstance(value, list) else written(value)}"
+
+
+def read(name: str, said: str) -> Read:
+    """What ``said`` means for the knob ``name``: {"low", "high" …}, {"choice"}, or {"held": value}."""
+    knob, said = KNOBS[name], said.strip()[:LONGEST]
+    if said.startswith("="):
+        one = input_values.knob(knob, said[1:])
+        return one if one.wrong else Read({"held": one.value})
+    parts = PARTS.fullmatch(said) if knob.kind in ("float", "int") else None
+    if parts is None:
+        return _choice(knob, said)
+    raw: dict[str, Any] = {}
+    for key in ("low", "high", "step"):
+        if parts[key] is not None:
+            raw[key] = input_values.number(parts[key], whole=knob.kind == "int")
+    return _checked(name, raw | ({"log": True} if parts["log"] else {}))
+
+
+def _choice(knob: Knob, said: str) -> Read:
+    values = []
+    for part in said.split(","):
+        one = input_values.knob(knob, part)
+        if one.wrong:
+            return Read(wrong=f"{plain(part.strip(), 40)!r}: {one.wrong}")
+        values.append(one.value)
+    return _checked(knob.name, {"choice": values})
+
+
+def _checked(name: str, raw: dict[str, Any]) -> Read:
+    _, faults = read_dimension(name, raw)
+    if faults:
+        key, wrong = faults[0]
+        return Read(wrong=plain(f"{key} {wrong}".strip(), 200))
+    return Read(raw)
+
+
+def within(raw: Any, name: str, value: Any) -> str:
+    """Why ``value`` cannot be held in the dimension ``raw``; empty where it can."""
+    dimension = read_dimension(name, raw)[0]
+    if dimension is None:
+        return ""
+    wrong = outside(dimension, value)
+    asked = "list it first" if isinstance(dimension, Choice) else "widen the range first"
+    return f"{wrong}: {asked}" if wrong else ""

@@ -1,0 +1,258 @@
+"""The form of a study: its space and what may change of it while it runs. Pure.
+
+Loads core.contract.spec.study_spec, and with it pydantic: only once somebody asks for the form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import isfinite
+from typing import Any
+
+from core.contract.edits import input_values
+from core.contract.edits.input_values import Read, written
+from core.contract.spec.knob_table import TABLE, Knob
+from core.contract.spec.metric_limits import Limit
+from core.contract.spec.study_spec import AUTO, ON_BREACH, PRUNERS, SAMPLERS, StopAfter
+from core.contract.state import study_state as s
+from core.contract.text import byte_sizes
+from core.contract.text.sanitize import plain
+from core.errors import SpecError
+from tui.forms.form_row import Row
+from tui.steering import dimension_text
+
+Reader = Callable[[str], Read]
+STOP = "stop_after"
+WHOLE = ("fixed", STOP, "threshold")  # tables within [study]: a change names all that shall stand there
+STOPS = {
+    "no_improvement": "trials in a row without a better one",
+    "trials": "trials that have ended",
+    "hours": "hours since the study began",
+    "gpu_hours": "hours of GPUs, a device counts once",
+}
+
+
+def rows(study: s.Study) -> list[Row]:
+    """What may change, by section of the file."""
+    searched, others = _space(study)
+    return [*searched, *_search(study), *_ends(study), *_resources(study), *_limits(study), *others]
+
+
+def changes(study: s.Study, typed_in: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What the rows say, as tables of the study's file."""
+    found: dict[str, dict[str, Any]] = {}
+    section = study.spec.get("study", {})
+    before = {name: _without_none(section.get(name) or {}) for name in WHOLE}
+    after = {name: dict(table) for name, table in before.items()}
+    for key, value in typed_in.items():
+        section_name, name = key.split(".", 1)
+        if section_name == "space":
+            _dimension(study, name, value, after["fixed"], found)
+        elif "." in name:
+            whole, name = name.split(".", 1)
+            after[whole][name] = value
+        else:
+            found.setdefault(section_name, {})[name] = value
+    for name, table in after.items():
+        if _without_none(table) != before[name]:
+            found.setdefault("study", {})[name] = _without_none(table)
+    return found
+
+
+def _without_none(table: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in table.items() if value is not None}
+
+
+def _dimension(
+    study: s.Study, name: str, value: Any, fixed: dict[str, Any], found: dict[str, dict[str, Any]]
+) -> None:
+    """One row of the space: a range or list, None to search it no more, or a value to hold it at."""
+    if value is not None and "held" in value:
+        fixed[name] = value["held"]
+        return
+    fixed.pop(name, None)
+    if value != study.spec.get("space", {}).get(name):
+        found.setdefault("space", {})[name] = value
+
+
+# -- the rows ------------------------------------------------------------------------------------
+
+
+def _space(study: s.Study) -> tuple[list[Row], list[Row]]:
+    """The searched knobs, and those that are the same for all trials."""
+    space, train = study.spec.get("space", {}), input_values.now(study, None)
+    fixed = study.spec.get("study", {}).get("fixed") or {}
+    searched: list[Row] = []
+    others: list[Row] = []
+    for one in TABLE:
+        if one.name in space:
+            raw, is_held = space[one.name], one.name in fixed
+            begun = dimension_text.held(fixed[one.name]) if is_held else dimension_text.text(raw)
+            allowed = f"of {dimension_text.text(raw)}" if is_held else _short(one)
+            heading = "" if searched else "searched"
+            searched.append(_knob(one, begun, allowed, heading, _searched(one, raw, train)))
+        else:
+            heading = "" if others else "the same for all: type a range or a list to search it"
+            others.append(_knob(one, dimension_text.held(train[one.name]), _short(one), heading, _held(one)))
+    return searched, others
+
+
+def _knob(one: Knob, begun: str, allowed: str, heading: str, read: Reader) -> Row:
+    meaning = f"{one.meaning}: {dimension_text.FORMS[one.kind]}"
+    return Row(f"space.{one.name}", begun, allowed, meaning, read, heading=heading, label=one.name)
+
+
+def _short(one: Knob) -> str:
+    if one.choices:
+        return " ".join(one.choices)
+    return f"{one.low:g} … {one.high:g}" if (one.high or 0) < input_values.ENDLESS else f"from {one.low:g}"
+
+
+def _searched(one: Knob, raw: Any, train: dict[str, Any]) -> Reader:
+    def read(text: str) -> Read:
+        if text.strip().lower() in input_values.NONE:
+            return Read(None, note=f"searched no more: all take {written(train[one.name])}")
+        found = dimension_text.read(one.name, text)
+        if found.wrong or "held" not in found.value:
+            return found
+        wrong = dimension_text.within(raw, one.name, found.value["held"])
+        return Read(wrong=wrong) if wrong else Read(found.value, note="held there, its history stays of use")
+
+    return read
+
+
+def _held(one: Knob) -> Reader:
+    def read(text: str) -> Read:
+        found = dimension_text.read(one.name, text)
+        if not found.wrong and "held" in found.value:
+            return Read(wrong="stays as it is while the study lives; a range or a list searches it")
+        return found if found.wrong else Read(found.value, note="searched from now on")
+
+    return read
+
+
+def _search(study: s.Study) -> list[Row]:
+    section = study.spec.get("study", {})
+    trials = str(section.get("trials", 20))
+    objectives = section.get("objectives") or ()
+    several = "" if len(objectives) < 2 else "; none with several objectives"
+    return [
+        Row("study.trials", trials, "from 1", "trials that the sampler proposes", _whole, heading="search",
+            label="trials"),
+        _pick("study.sampler", section.get("sampler", "tpe"), SAMPLERS, "what proposes trials"),
+        _pick("study.pruner", section.get("pruner", "median"), PRUNERS, f"what ends weak trials{several}"),
+        *_threshold(section),
+        _listed("study.constraints", section, "what the sampler learns to keep to"),
+    ]  # fmt: skip
+
+
+def _threshold(section: dict[str, Any]) -> list[Row]:
+    now = section.get("threshold") or {}
+    return [
+        Row(
+            f"study.threshold.{name}", written(now.get(name)), "for the threshold pruner; empty: none",
+            f"readings {way} it end a trial", _bound, label=f"threshold.{name}",
+        )
+        for name, way in (("lower", "below"), ("upper", "above"))
+    ]  # fmt: skip
+
+
+def _ends(study: s.Study) -> list[Row]:
+    stop = study.spec.get("study", {}).get(STOP) or {}
+    return [
+        Row(
+            f"study.{STOP}.{name}", written(stop.get(name)), "a number; empty: no bound",
+            f"the study ends after so many {what}", _hours if name.endswith("hours") else _count,
+            heading="" if place else "enough after", label=name if name != "trials" else "trials ended",
+        )
+        for place, (name, what) in enumerate(STOPS.items())
+        if name in StopAfter.model_fields
+    ]  # fmt: skip
+
+
+def _resources(study: s.Study) -> list[Row]:
+    section = study.spec.get("resources", {})
+    return [
+        Row("resources.pack", str(section.get("pack", AUTO)), "auto, or a number from 1",
+            "trials at once on a device", _pack, heading="resources", label="pack"),
+        Row("resources.memory", str(section.get("memory", AUTO)), 'auto, or such as "22 GiB"',
+            "what the trials on a device may take of its memory", _memory, label="memory"),
+    ]  # fmt: skip
+
+
+def _limits(study: s.Study) -> list[Row]:
+    section = study.spec.get("evaluate", {})
+    breach = _pick("evaluate.on_breach", section.get("on_breach", "warn"), ON_BREACH, "when one is broken")
+    return [_listed("evaluate.limits", section, "what the boards must keep to", "limits"), breach]
+
+
+def _pick(name: str, now: Any, choices: tuple[str, ...], meaning: str) -> Row:
+    def read(text: str) -> Read:
+        word = text.strip().lower()
+        return Read(word) if word in choices else Read(wrong=f"must be one of {', '.join(choices)}")
+
+    return Row(
+        name, str(now), " ".join(choices), meaning, read, choices, label=name.split(".", 1)[1]
+    )  # fmt: skip
+
+
+def _listed(name: str, section: dict[str, Any], meaning: str, heading: str = "") -> Row:
+    key = name.split(".", 1)[1]
+    begun = ", ".join(str(one) for one in section.get(key) or ())
+    allowed = "such as safety/toxicity <= 2 %" if heading else "such as memory/alone_bytes <= 22 GiB"
+    return Row(name, begun, allowed, f"{meaning}; parted by commas", _bounds, heading=heading, label=key)
+
+
+# -- what a text says ------------------------------------------------------------------------------
+
+
+def _whole(text: str) -> Read:
+    value = input_values.number(text.strip(), whole=True)
+    ok = isinstance(value, int) and value >= 1
+    return Read(value) if ok else Read(wrong="must be a whole number from 1")
+
+
+def _count(text: str) -> Read:
+    return Read(None, note="no bound") if text.strip().lower() in input_values.NONE else _whole(text)
+
+
+def _hours(text: str) -> Read:
+    if text.strip().lower() in input_values.NONE:
+        return Read(None, note="no bound")
+    value = input_values.number(text.strip(), whole=False)
+    ok = isinstance(value, float) and 0 < value < float("inf")
+    return Read(value) if ok else Read(wrong="must be a number above 0")
+
+
+def _bound(text: str) -> Read:
+    if text.strip().lower() in input_values.NONE:
+        return Read(None, note="no bound")
+    value = input_values.number(text.strip(), whole=False)
+    ok = isinstance(value, float) and isfinite(value)
+    return Read(value) if ok else Read(wrong="must be a number")
+
+
+def _pack(text: str) -> Read:
+    return Read(AUTO) if text.strip().lower() == AUTO else _whole(text)
+
+
+def _memory(text: str) -> Read:
+    text = text.strip()
+    try:
+        if text.lower() != AUTO:
+            byte_sizes.parse(text)
+    except ValueError as error:
+        return Read(wrong=plain(str(error), 200))
+    return Read(text.lower() if text.lower() == AUTO else text)
+
+
+def _bounds(text: str) -> Read:
+    """Limits, parted by commas."""
+    found = [part.strip() for part in text.split(",") if part.strip()]
+    try:
+        for one in found:
+            Limit.parse(one)
+    except SpecError as error:
+        problem = error.problems[0]
+        return Read(wrong=plain(f"{problem.what}: {problem.fix}", 200))
+    return Read(found)

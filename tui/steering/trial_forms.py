@@ -1,0 +1,125 @@
+"""The forms of a trial: a new one by hand, a clone, an edit while it runs. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from core.contract.edits import input_values
+from core.contract.edits.input_values import Read
+from core.contract.spec.knob_table import TABLE, Knob
+from core.contract.state import study_state as s
+from core.contract.wire import console_api
+from tui.forms.form_row import Row, switch
+
+COUNTED = "counted"
+SAMPLERS = "the sampler's choice"
+WHY_NOT = (
+    "The sampler was told other values than the trial is trained with, so its result is shown, and not told: "
+    "yes tells it all the same."
+)
+
+
+def new(study: s.Study, trial: s.Trial | None) -> list[Row]:
+    """Every knob as ``trial`` has it; without one those of the study, and the space is the sampler's."""
+    space = study.spec.get("space", {})
+    known = input_values.now(study, trial)
+    if trial is None:
+        known |= dict.fromkeys(space)
+    searched = [one for one in TABLE if one.name in space]
+    fixed = [one for one in TABLE if one.name not in space]
+    return [
+        *_group("searched", searched, study, known),
+        *_group("the same for all", fixed, study, known),
+    ]
+
+
+def enqueued(study: s.Study, trial: s.Trial | None, changes: dict[str, Any]) -> console_api.EnqueueTrial:
+    """The trial that the form asks for. A row of the space that was emptied is the sampler's, so then the
+    others are named one by one."""
+    space = study.spec.get("space", {})
+    emptied = {name for name in space if name in changes and changes[name] is None}
+    if trial is None or not emptied:
+        named = {name: value for name, value in changes.items() if name not in emptied}
+        return console_api.EnqueueTrial(study.name, named, trial.number if trial is not None else None)
+    own, others = input_values.now(study, None), {**input_values.now(study, trial), **changes}
+    named = {
+        one.name: others[one.name]
+        for one in TABLE
+        if one.name not in emptied and (one.name in space or others[one.name] != own[one.name])
+    }
+    return console_api.EnqueueTrial(study.name, named)
+
+
+def clone(study: s.Study, trial: s.Trial) -> list[Row]:
+    """Every knob; those that the weights hang on are locked, with the reason."""
+    known = input_values.now(study, trial) | trial.editing
+    return [
+        Row(
+            name, input_values.written(known.get(name)), input_values.allowed(study, one), one.meaning,
+            _edited(name, trial), _choices(one), input_values.KEPT.get(name, ""),
+        )
+        for name, one in input_values.ALL.items()
+    ]  # fmt: skip
+
+
+def edit(study: s.Study, trial: s.Trial) -> list[Row]:
+    """What may change while it runs, all of it before it has begun; and whether its result counts."""
+    known = input_values.now(study, trial)
+    if trial.total_steps:
+        known["steps"] = trial.total_steps
+    known |= trial.editing
+    fresh = trial.state == s.QUEUED and not trial.checkpoint
+    rows = [
+        Row(
+            name, input_values.written(known.get(name)), _allowed(study, trial, knob), knob.meaning,
+            _edited(name, trial), _choices(knob), label="steps, in all" if name == "steps" else "",
+        )
+        for name, knob in (input_values.ALL if fresh else input_values.LIVE).items()
+    ]  # fmt: skip
+    locked = "" if trial.counted else "it is not told of this one"
+    return [*rows, switch(COUNTED, "tell the sampler", WHY_NOT, locked)]
+
+
+def _allowed(study: s.Study, trial: s.Trial, knob: Knob) -> str:
+    if knob.name == "steps" and trial.step:
+        return f"above {trial.step}, where it stands"
+    return input_values.allowed(study, knob) + (", or x0.5" if knob.name == "learning_rate" else "")
+
+
+def _edited(name: str, trial: s.Trial) -> Callable[[str], Read]:
+    return lambda text: input_values.edit(trial, name, text)
+
+
+def _group(heading: str, knobs: list[Knob], study: s.Study, known: dict[str, Any]) -> list[Row]:
+    """The rows of some knobs under one heading."""
+    return [
+        Row(
+            one.name,
+            input_values.written(known.get(one.name)),
+            input_values.allowed(study, one),
+            one.meaning,
+            _by_hand(study, one),
+            _choices(one),
+            heading=heading if not place else "",
+        )
+        for place, one in enumerate(knobs)
+    ]
+
+
+def _choices(knob: Knob) -> tuple[str, ...]:
+    return knob.choices if knob.kind == "choice" else ()
+
+
+def _by_hand(study: s.Study, one: Knob) -> Callable[[str], Read]:
+    def read(text: str) -> Read:
+        if not text.strip() and one.name in study.spec.get("space", {}):
+            return Read(None, note=SAMPLERS)
+        found = input_values.knob(one, text)
+        return (
+            found
+            if found.wrong
+            else Read(found.value, note=input_values.strange(study, one.name, found.value))
+        )
+
+    return read

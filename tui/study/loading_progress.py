@@ -1,0 +1,50 @@
+"""Long waits before the first step: what is being done, how far it is, since when."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from core.contract.state import study_state as s
+from core.contract.text.sanitize import plain
+from tui.number_text import bar, duration
+from tui.theme_colors import Palette
+from tui.widgets.cached_static import Sheet
+
+SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+
+
+class Preparing(Sheet):
+    """One line per worker that prepares; gone when none does."""
+
+    DEFAULT_CSS = """
+    Preparing {
+        height: auto; max-height: 4; padding: 0 1; background: $panel; display: none;
+        text-wrap: nowrap; text-overflow: ellipsis;
+    }
+    """
+
+    def show(self, study: s.Study | None, now: float, look: Palette) -> None:
+        """Draw what the study's workers are waiting for."""
+        waiting = dict(study.preparing) if study is not None and study.state in s.LIVE_STUDY else {}
+        self.display = bool(waiting)
+        if not waiting:
+            return
+        self.draw(
+            Text("\n", no_wrap=True, overflow="ellipsis").join(
+                _line(one, now, look) for one in waiting.values()
+            )
+        )
+
+
+def _line(one: s.Preparation, now: float, look: Palette) -> Text:
+    line = Text(no_wrap=True, overflow="ellipsis")
+    line.append(f"{SPINNER[int(now * 5) % len(SPINNER)]} ", style=look["accent"])
+    line.append(plain(one.stage, 60), style="bold")
+    if one.total:
+        full, empty = bar(one.done / one.total, 20)
+        line.append("  ")
+        line.append(full, style=look["accent"])
+        line.append(empty, style=look["muted"])
+        line.append(f" {one.done}/{one.total} {plain(one.unit, 12)}")
+    line.append(f"  {duration(max(0.0, now - one.since))}", style=look["muted"])
+    return line

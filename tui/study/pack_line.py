@@ -1,0 +1,50 @@
+"""One line on a worker's pack: how many trials at once, how fast, and what base and trials hold. Pure."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from core.contract.events.event_types import PackMeasured
+from core.contract.text.sanitize import plain
+from tui.number_text import short, size
+from tui.theme_colors import Palette
+
+ROOMY = 50  # cells from which there is room for words
+
+
+def pack_line(pack: PackMeasured, width: int, look: Palette) -> Text:
+    """The longest form that fits into ``width`` cells: the bytes go first, nothing is cut in the middle but
+    the reason why trials take turns, which stands last."""
+    index = f"{plain(pack.device.removeprefix('gpu'), 8)} " if pack.device.startswith("gpu") else ""
+    for parts in _forms(pack, width):
+        line = Text(no_wrap=True, overflow="ellipsis")
+        line.append(index, style="bold")
+        for text, meaning in parts:
+            line.append(text, style=look[meaning] if meaning else "")
+        if line.cell_len <= width or pack.why_alone:
+            break
+    return line
+
+
+def _forms(pack: PackMeasured, width: int) -> list[list[tuple[str, str]]]:
+    count, speed = pack.trials, f"{short(pack.tokens / pack.round_s if pack.round_s else None)} tok/s"
+    if pack.why_alone:
+        why = plain(pack.why_alone, 200)
+        roomy = [
+            ("pack ", "muted"),
+            (f"{count} in turns", "warning"),
+            (f" · {speed}", ""),
+            (f" · {why}", "muted"),
+        ]
+        return [roomy if width >= ROOMY else [("in turns: ", "warning"), (why, "muted")]]
+    held = sum(pack.trial_bytes.values())
+    base, each = size(pack.base_bytes), size(held / max(1, len(pack.trial_bytes)))
+    noun, there = "trial" if count == 1 else "trials", f"{len(pack.trial_bytes)} × {each}"
+    head = ("pack ", "muted")
+    return [
+        [head, (f"{count} {noun}", ""), (f" · {speed}", "primary"), (f" · base {base} + {there}", "muted")],
+        [head, (f"{count}", ""), (f" · {speed}", "primary"), (f" · {base} + {there}", "muted")],
+        [head, (f"{count}", ""), (f" {speed}", "primary"), (f" {base}+{size(held)}", "muted")],
+        [head, (f"{count}", ""), (f" {speed}", "primary")],
+        [head, (f"{count}", "")],
+    ]

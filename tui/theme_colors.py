@@ -1,0 +1,83 @@
+"""The looks: themes as data from themes/*.toml, and the colour of each meaning."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from textual.color import ColorParseError
+from textual.theme import Theme
+
+from core.contract.text.sanitize import plain
+
+THEMES = Path(__file__).resolve().parent.parent / "themes"
+DEFAULT = "harbour"
+# meaning → colour variable of the theme; glyph and word always say the same
+MEANINGS = {
+    "queued": "text-muted",
+    "starting": "accent",
+    "running": "success",
+    "paused": "warning",
+    "complete": "primary",
+    "pruned": "text-muted",
+    "failed": "error",
+    "infeasible": "error",
+    "info": "foreground",
+    "warning": "warning",
+    "error": "error",
+    "muted": "text-muted",
+    "accent": "accent",
+    "train": "accent",
+    "eval": "warning",
+    "good": "success",
+    "mark": "primary",
+    "primary": "primary",
+    # pieces of a memory bar: blue, orange, grey and the theme's third colour differ in lightness, too
+    "base": "secondary",
+    "adapter": "primary",
+    "adapter-2": "primary-darken-2",
+    "activations": "warning",
+    "loss": "warning-darken-2",
+    "copies": "warning-lighten-2",
+    "reserve": "text-muted",
+    "others": "accent",
+    "limit": "error",
+}
+
+
+def themes() -> tuple[list[Theme], list[str]]:
+    """Every theme of the folder, and a word on each file that is none: a colour too little keeps nobody from
+    seeing a study."""
+    found, faults = [], []
+    for path in sorted(THEMES.glob("*.toml")):
+        try:
+            theme = Theme(name=path.stem, **tomllib.loads(path.read_text("utf-8")))
+            theme.to_color_system().generate()
+        except (OSError, ValueError, TypeError, AttributeError, ColorParseError) as error:
+            faults.append(f"the theme {plain(str(path), 200)} cannot be used: {plain(str(error), 200)}")
+        else:
+            found.append(theme)
+    return found, faults
+
+
+class Palette:
+    """The colours of the theme in use, by meaning, for text that widgets draw themselves."""
+
+    def __init__(self, variables: dict[str, str]) -> None:
+        self._variables = variables
+
+    @property
+    def cursor(self) -> str:
+        """The style of what the cursor stands on."""
+        front, back = self["block-cursor-foreground"], self["block-cursor-background"]
+        return f"{front} on {back}" if front and back else "reverse"
+
+    def __getitem__(self, meaning: str) -> str:
+        own = self._variables.get(f"memory-{meaning}", "")  # where two colours of a theme are the same
+        colour = own or self._variables.get(MEANINGS.get(meaning, meaning), "")
+        if colour.startswith("auto"):  # text-muted is "auto 60%" in some themes
+            colour = self._variables.get("foreground-muted", "")
+        if colour.startswith("#"):
+            return colour[:7]  # some themes give an opacity, too, which text has none of
+        name = colour.removeprefix("ansi_")  # Textual's word for the terminal's own colours
+        return name if name.replace("_", "").isalpha() else ""

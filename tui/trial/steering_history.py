@@ -1,0 +1,44 @@
+"""What people did to a trial, in words: one line under its title. Pure."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from core.contract.events.event_titles import shown
+from core.contract.state import study_state as s
+from core.contract.text.sanitize import plain
+from tui.theme_colors import Palette
+from tui.widgets.steering_signs import NOTE, STAR
+
+
+def steered(trial: s.Trial, look: Palette) -> Text:
+    """Its note, what is being edited, where it comes from; empty where the sampler alone is at work."""
+    parts = [Text(f"{STAR} starred", style=look["warning"])] if trial.starred else []
+    if trial.note:
+        parts.append(Text(f"{NOTE} {plain(trial.note, 300)}", style=f"bold {look['warning']}"))
+    if trial.editing:
+        wanted = ", ".join(
+            f"{plain(name, 30)} {plain(shown(one), 30)}" for name, one in trial.editing.items()
+        )
+        parts.append(Text(f"editing… {wanted}", style=look["warning"]))
+    parts += [Text(word, style=look["muted"]) for word in _words(trial)]
+    line = Text(no_wrap=True, overflow="ellipsis")
+    for place, part in enumerate(parts):
+        line.append("  " if place else "")
+        line.append_text(part)
+    return line
+
+
+def _words(trial: s.Trial) -> list[str]:
+    found = []
+    if trial.parent >= 0:
+        found.append(f"clone of trial {trial.parent}")
+    elif trial.by:
+        found.append(f"queued by {plain(trial.by, 30)}")
+    if not trial.counted:
+        found.append("not told the sampler")
+    if trial.pinned:
+        found.append(f"only on {plain(trial.pinned, 20)}")
+    if trial.priority and trial.state == s.QUEUED:
+        found.append(f"priority {trial.priority:+d}")
+    return found

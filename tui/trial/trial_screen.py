@@ -1,0 +1,188 @@
+"""One trial: its curves drawn large, its parameters, its latest numbers, what happened to it and why."""
+
+from __future__ import annotations
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import Horizontal, VerticalScroll
+
+from core.contract.spec.knob_table import TABLE
+from core.contract.spec.metric_table import METRICS
+from core.contract.state import study_progress
+from core.contract.state import study_state as s
+from core.contract.text.sanitize import plain
+from tui.boards.board_summary import standing
+from tui.introspection.introspection_screen import InsidesScreen
+from tui.key_bindings import DETAIL, EVERYWHERE, STEERING, bindings
+from tui.number_text import ASKED, GLYPHS, bar, duration, number, size
+from tui.steering.steering_actions import SteeringScreen
+from tui.trial.steering_history import steered
+from tui.widgets.cached_static import Sheet
+from tui.widgets.event_list import EventList
+from tui.widgets.key_bar import KeyBar
+from tui.widgets.label_value import pair
+from tui.widgets.line_chart import Chart, curves_of
+
+
+class DetailScreen(SteeringScreen):
+    """Pushed on top of all trials."""
+
+    BINDINGS = bindings(DETAIL, STEERING, EVERYWHERE)
+    DEFAULT_CSS = """
+    DetailScreen #title {
+        height: auto; min-height: 2; padding: 0 1; background: $surface;
+        text-wrap: nowrap; text-overflow: ellipsis;
+    }
+    DetailScreen #lower { height: 45%; min-height: 3; }
+    DetailScreen .facts {
+        border: round $border; border-title-color: $text-muted; padding: 0 1; width: 30%; min-width: 28;
+        scrollbar-size-vertical: 1; scrollbar-gutter: stable;
+    }
+    DetailScreen .facts Static { width: 1fr; height: auto; text-wrap: nowrap; text-overflow: ellipsis; }
+    DetailScreen #numbers { width: 30%; min-width: 26; }
+    DetailScreen EventList { width: 1fr; }
+    """
+
+    def __init__(self, trial: int) -> None:
+        super().__init__()
+        self._trial = trial
+        self._smooth, self._log = False, False
+
+    def compose(self) -> ComposeResult:
+        """Title, curves, three boxes, footer."""
+        yield Sheet(id="title")
+        yield Chart()
+        with Horizontal(id="lower"):
+            with VerticalScroll(classes="facts") as knobs:
+                knobs.border_title = "parameters"
+                yield Sheet(id="knobs")
+            with VerticalScroll(classes="facts", id="numbers") as latest:
+                latest.border_title = "latest"
+                yield Sheet(id="latest")
+            yield EventList()
+        yield KeyBar()
+
+    def selected(self) -> s.Trial | None:
+        """The trial on the screen."""
+        return self.study.trials.get(self._trial) if self.study is not None else None
+
+    def draw(self) -> None:
+        """Draw the trial as it is now."""
+        study, trial = self.study, self.selected()
+        if study is None or trial is None:
+            return
+        look = self.console.look
+        self.query_one("#title", Sheet).draw(self._title(study, trial))
+        self.query_one(Chart).show(
+            curves_of(trial, self._smooth), self._log, look, "no reading yet", trial.marks
+        )
+        self.query_one("#knobs", Sheet).draw(self._knobs(trial))
+        self.query_one("#latest", Sheet).draw(self._latest(study, trial))
+        lines = trial.lines
+        if trial.traceback:
+            lines = (*lines, s.Line(trial.ended_at or 0.0, "traceback:", "error"))
+            for row in trial.traceback.rstrip().splitlines():
+                lines = (*lines, s.Line(trial.ended_at or 0.0, row, "error"))
+        self.query_one(EventList).show(lines, look)
+
+    def _title(self, study: s.Study, trial: s.Trial) -> Text:
+        look = self.console.look
+        line = Text(no_wrap=True, overflow="ellipsis")
+        line.append(f"trial {trial.number} ", style="bold")
+        line.append(f"of {plain(study.name, 30)}  ", style=look["muted"])
+        word = ASKED.get(trial.asked, trial.state)
+        line.append(f"{GLYPHS[trial.state]} {word}  ", style=look["warning" if trial.asked else trial.state])
+        full, empty = bar(trial.step / trial.total_steps if trial.total_steps else 0.0, 16)
+        line.append(full, style=look[trial.state])
+        line.append(empty, style=look["muted"])
+        line.append(f" {trial.step}/{trial.total_steps} steps  {duration(trial.elapsed_s)}")
+        left = study_progress.trial_left_s(study, trial)
+        if left is not None:
+            line.append(f", {duration(left)} left", style=look["muted"])
+        if trial.device:
+            line.append(f"  on {plain(trial.device, 20)}", style=look["muted"])
+        why = self._going_on(trial)
+        why.append(
+            plain(trial.why or (trial.lines[-1].text if trial.lines else ""), 300), style=look["muted"]
+        )
+        lines = [line, why, *([told] if (told := steered(trial, look)) else [])]
+        return Text("\n", no_wrap=True, overflow="ellipsis").join(lines)
+
+    def _going_on(self, trial: s.Trial) -> Text:
+        """Its last evaluation; and what is being scored: of a complete trial its last scores, else a snapshot
+        of it while it trains."""
+        look, line = self.console.look, Text(no_wrap=True, overflow="ellipsis")
+        told, left = study_progress.scoring_words(trial), study_progress.scoring_left_s(trial)
+        if study_progress.evaluating(trial):
+            line.append(f"{study_progress.EVALUATING}  ", style=look["info"])
+        if told and trial.pending:
+            more = f", {duration(left)} left" if left is not None else ""
+            line.append(f"{told}{more}  ", style=look["info"])
+        elif told:
+            line.append(f"step {trial.scoring}: {told}  ", style=look["muted"])
+        return line
+
+    def _knobs(self, trial: s.Trial) -> Text:
+        look, width = self.console.look, self._inside("#knobs")
+        ordered = sorted(TABLE, key=lambda knob: knob.name not in trial.params)
+        rows = []
+        for knob in ordered:
+            value = trial.knobs.get(knob.name)
+            if value is not None:
+                searched = knob.name in trial.params
+                edited = searched and value != trial.params[knob.name]
+                sign = Text("✎ " if edited else "◆ " if searched else "  ", style=look["accent"])
+                sign.append(knob.name, style="" if searched else look["muted"])
+                shown = Text(plain(number(value), 40), style="bold" if searched else "")
+                rows.append(pair(sign, shown, width))
+        rows.append(Text("◆ searched", style=look["muted"]))
+        return Text("\n", no_wrap=True, overflow="ellipsis").join(rows)
+
+    def _latest(self, study: s.Study, trial: s.Trial) -> Text:
+        look, width, rows = self.console.look, self._inside("#latest"), []
+        for name, value in sorted(trial.latest.items()):
+            if name in trial.scores:
+                continue  # with its interval's verdict below
+            unit = METRICS[name].unit if name in METRICS else ""
+            shown = Text(size(value) if unit == "bytes" else number(value), style="bold")
+            if unit not in ("", "bytes", "fraction") and width >= 40:
+                shown.append(f" {unit}", style=look["muted"])
+            rows.append(pair(Text(plain(name, 40), style=look["muted"]), shown, width))
+        if trial.trainable:
+            count = Text(f"{trial.trainable:,}")
+            rows.append(pair(Text("adapter parameters", style=look["muted"]), count, width))
+        rows += standing(study, trial, width, look)
+        if not rows:
+            return Text("no reading yet", style=look["muted"])
+        return Text("\n", no_wrap=True, overflow="ellipsis").join(rows)
+
+    def _inside(self, box: str) -> int:
+        """The cells that a line of ``box`` may take."""
+        return max(16, self.query_one(box).size.width)
+
+    # -- keys -------------------------------------------------------------------------------------
+
+    def action_back(self) -> None:
+        """To all trials."""
+        self.dismiss()
+
+    def action_neighbour(self, by: int) -> None:
+        """The next or previous trial, as far as there is one."""
+        number = self.beside(self._trial, by)
+        if number is not None and number != self._trial:
+            self._trial = number
+            self.show()
+
+    def action_insides(self) -> None:
+        """Where its loss is, and where it looks."""
+        self.app.push_screen(InsidesScreen(self._trial))
+
+    def action_smooth(self) -> None:
+        """Smooth the training curve, or show it raw."""
+        self._smooth = not self._smooth
+        self.show()
+
+    def action_log(self) -> None:
+        """Logarithmic or linear values."""
+        self._log = not self._log
+        self.show()

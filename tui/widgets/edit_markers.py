@@ -1,0 +1,38 @@
+"""Lines down a plot at the steps where somebody did something. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from core.contract.state.study_state import Mark
+
+MARK = -2  # the owner of a mark's cells, which no curve is
+LINE = "┊"
+
+Cells = list[list[tuple[str, int]]]
+
+
+def ruled(rows: Cells, marks: Sequence[Mark], first: int, last: int) -> Cells:
+    """The cells of a plot from step ``first`` to ``last``, with a line at each mark where no curve is,
+    and its step beside the line's upper end where there is room."""
+    width = len(rows[0]) if rows else 0
+    for mark in marks:
+        if not first <= mark.step <= last:
+            continue
+        place = round((mark.step - first) / (last - first) * (2 * width - 1)) // 2
+        for row in rows:
+            if row[place][0] == " ":
+                row[place] = (LINE, MARK)
+        _label(rows, f"{mark.step}", place, width)
+    return rows
+
+
+def _label(rows: Cells, text: str, place: int, width: int) -> None:
+    """At the right of the line, else at its left, in the first of the upper rows that is free there."""
+    for row in rows[:3]:
+        for start in (place + 1, place - len(text)):
+            cells = range(start, start + len(text))
+            if start >= 0 and start + len(text) <= width and all(row[one][0] == " " for one in cells):
+                for one, character in zip(cells, text, strict=True):
+                    row[one] = (character, MARK)
+                return

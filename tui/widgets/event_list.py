@@ -1,0 +1,63 @@
+"""What happened, newest last, each with its reason."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from rich.text import Text
+from textual.containers import VerticalScroll
+from textual.widgets import Static
+
+from core.contract.state.study_state import Line
+from core.contract.text.sanitize import plain
+from tui.theme_colors import Palette
+
+
+class EventList(VerticalScroll):
+    """Follows the newest line unless somebody scrolled up."""
+
+    DEFAULT_CSS = """
+    EventList {
+        border: round $border; border-title-color: $text-muted; padding: 0 1; scrollbar-size-vertical: 1;
+    }
+    EventList > Static { width: 1fr; }
+    """
+
+    def __init__(self, **more: object) -> None:
+        super().__init__(**more)  # type: ignore[arg-type]
+        self.border_title = "events"
+        self._text = Static()
+        self._drawn: tuple[object, ...] = ()
+        self._follows = True
+
+    def compose(self):
+        """One text."""
+        yield self._text
+
+    def on_mount(self) -> None:
+        """Lines wrap anew when the scroll bar comes: where the end is, is known only once they have."""
+        self.watch(self, "scroll_y", self._scrolled, init=False)
+        self.watch(self, "virtual_size", self._grown, init=False)
+
+    def _scrolled(self) -> None:
+        self._follows = self.scroll_offset.y >= self.max_scroll_y - 1
+
+    def _grown(self) -> None:
+        if self._follows:
+            self.call_after_refresh(self.scroll_end, animate=False)
+
+    def show(self, lines: Sequence[Line], look: Palette) -> None:
+        """Draw ``lines``; the same ones cost nothing."""
+        state = (len(lines), lines[-1] if lines else None, look["info"])
+        if state == self._drawn:
+            return
+        self._drawn = state
+        shown = []
+        for line in lines:
+            at = time.strftime("%H:%M:%S", time.localtime(line.at))
+            text = Text()
+            text.append(f"{at} ", style=look["muted"])
+            text.append(plain(line.text, 500), style=look[line.level] if line.level != "info" else "")
+            shown.append(text)
+        self._text.update(Text("\n").join(shown))

@@ -1,0 +1,69 @@
+"""A framed part of a page that scrolls, and can be walked to with Tab."""
+
+from __future__ import annotations
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.events import Resize
+from textual.message import Message
+
+from tui.widgets.cached_static import Sheet
+
+
+class Rewidened(Message):
+    """A box has another width: what was drawn for the old one no longer fits."""
+
+
+class Lines(Sheet):
+    """A box's lines; says when they got another width, which may be some time after the screen did."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._width = 0
+
+    def on_resize(self, event: Resize) -> None:
+        """Another number of lines is no news."""
+        if event.size.width != self._width:
+            self._width = event.size.width
+            self.post_message(Rewidened())
+
+
+class Box(VerticalScroll):
+    """Holds one sheet of lines."""
+
+    DEFAULT_CSS = """
+    Box {
+        border: round $border; border-title-color: $text-muted; padding: 0 1;
+        scrollbar-size-vertical: 1; scrollbar-gutter: stable; overflow-x: hidden;
+        &:focus { border: round $primary; border-title-color: $primary; }
+    }
+    Box > Lines { width: 1fr; height: auto; text-wrap: nowrap; text-overflow: ellipsis; }
+    """
+
+    def __init__(self, title: str = "", **more: object) -> None:
+        super().__init__(**more)  # type: ignore[arg-type]
+        self.border_title = title
+        self._sheet = Lines()
+        self._read: tuple[object, ...] = ()
+
+    def compose(self) -> ComposeResult:
+        """The sheet."""
+        yield self._sheet
+
+    @property
+    def room(self) -> int:
+        """The cells that a line may take."""
+        return max(16, self._sheet.size.width)
+
+    def same(self, *given: object) -> bool:
+        """Was the same given before, at the same width? Then there is nothing to draw."""
+        before, self._read = self._read, (*given, self.room)
+        return before == self._read
+
+    def write(self, lines: list[Text], stale: bool = False) -> None:
+        """Show ``lines``, dimmed where they are ``stale``."""
+        if stale:
+            for line in lines:
+                line.stylize("dim")
+        self._sheet.draw(Text("\n", no_wrap=True, overflow="ellipsis").join(lines))

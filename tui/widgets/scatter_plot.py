@@ -1,0 +1,176 @@
+"""A plot of signs and braille lines with axes; places run from (0, 0), lower left, to (1, 1). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len, set_cell_size
+from rich.text import Text
+
+from tui.number_text import number
+from tui.theme_colors import Palette
+from tui.widgets.braille_canvas import Canvas
+from tui.widgets.line_chart import ticks
+
+AXIS = 8  # cells for the labels of the values
+FAR = 3.0  # how far beyond the third quartile, in its distance from the best, values still have a place
+
+
+@dataclass(frozen=True)
+class Span:
+    """The values of the upright axis. What is outside stands on its edge."""
+
+    low: float
+    high: float
+
+    def place(self, value: float) -> float:
+        """0 to 1."""
+        return min(1.0, max(0.0, (value - self.low) / (self.high - self.low)))
+
+    def inside(self, value: float) -> bool:
+        """Has the value a place of its own?"""
+        return self.low <= value <= self.high
+
+    def labels(self, rows: int) -> dict[int, str]:
+        """The label of each row that has one, the uppermost row being 0."""
+        found: dict[int, str] = {}
+        for value in ticks(self.low, self.high, max(4, rows // 3)):
+            row = row_of(self.place(value), rows)
+            found.setdefault(row, number(float(f"{value:.6g}")))
+        return found
+
+
+def span(values: Sequence[float], direction: str | None = None) -> Span:
+    """From the lowest to the highest. With a direction, a few very bad values do not squeeze the others: they
+    stand on the edge."""
+    low, high = min(values), max(values)
+    if direction is not None and len(values) >= 4:
+        signed = sorted(value if direction == "minimize" else -value for value in values)
+        edge = signed[3 * len(signed) // 4]
+        edge += FAR * (edge - signed[0])
+        if edge > signed[0]:
+            low, high = (low, min(high, edge)) if direction == "minimize" else (max(low, -edge), high)
+    if high - low < 1e-12 * max(1.0, abs(high)):
+        pad = abs(high) * 0.05 or 0.5
+        return Span(low - pad, high + pad)
+    return Span(low, high)
+
+
+class Plane:
+    """``width`` × ``height`` cells. A sign hides a line, a later sign an earlier one."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self.width, self.height = max(1, width), max(1, height)
+        self._lines = Canvas(self.width, self.height)
+        self._meanings: list[str] = []
+        self._signs: dict[tuple[int, int], tuple[str, str]] = {}
+
+    def line(self, places: Sequence[tuple[float, float]], meaning: str) -> None:
+        """Dots through all ``places``."""
+        if meaning not in self._meanings:
+            self._meanings.append(meaning)
+        owner = self._meanings.index(meaning)
+        dots = [(round(x * (2 * self.width - 1)), round((1 - y) * (4 * self.height - 1))) for x, y in places]
+        for (x0, y0), (x1, y1) in zip(dots, dots[1:] or dots, strict=False):
+            self._lines.line(x0, y0, x1, y1, owner)
+
+    def mark(self, x: float, y: float, sign: str, meaning: str) -> None:
+        """A sign of one cell."""
+        self.put(column_of(x, self.width), row_of(y, self.height), sign, meaning)
+
+    def put(self, column: int, row: int, sign: str, meaning: str) -> None:
+        """A sign in a cell, counted from the upper left."""
+        if 0 <= column < self.width and 0 <= row < self.height:
+            self._signs[column, row] = (sign, meaning)
+
+    def rows(self, look: Palette) -> list[Text]:
+        """The cells, line by line."""
+        shown = []
+        for row, cells in enumerate(self._lines.rows()):
+            line = Text(no_wrap=True)
+            for column, (dots, owner) in enumerate(cells):
+                meaning = self._meanings[owner] if owner >= 0 else ""
+                sign, meaning = self._signs.get((column, row), (dots, meaning))
+                line.append(sign, style=style(look, meaning))
+            shown.append(line)
+        return shown
+
+
+def column_of(x: float, width: int) -> int:
+    """The cell in which a place lies, as the dots of a line lie in cells."""
+    return round(x * (2 * width - 1)) // 2
+
+
+def row_of(y: float, height: int) -> int:
+    """The row in which a place lies, the uppermost being 0."""
+    return round((1 - y) * (4 * height - 1)) // 4
+
+
+def style(look: Palette, meaning: str) -> str:
+    """The colour of a meaning; of the cursor its own."""
+    return f"bold {look.cursor}" if meaning == "cursor" else look[meaning] if meaning else ""
+
+
+def framed(
+    plane: Plane, up: dict[int, str], along: Sequence[tuple[float, str]], caption: str, look: Palette
+) -> list[Text]:
+    """The plane with its values at the left, and below it the axis, its labels and what they are. It is three
+    lines higher than the plane, and AXIS + 1 cells wider."""
+    shown = []
+    for row, line in enumerate(plane.rows(look)):
+        label = up.get(row, "")[:AXIS]
+        left = Text(f"{label:>{AXIS}}" + ("┤" if label else "│"), style=look["muted"], no_wrap=True)
+        shown.append(Text(no_wrap=True).append_text(left).append_text(line))
+    rule, under = ["─"] * plane.width, [" "] * (AXIS + 1 + plane.width)
+    taken = -1
+    for place, label in along:
+        column = column_of(place, plane.width)
+        room = min(cell_len(label), plane.width)
+        start = max(0, min(AXIS + 1 + column - room // 2, len(under) - room))
+        if start > taken and cell_len(label) == len(label):
+            rule[column] = "┬"
+            under[start : start + room] = label[:room]
+            taken = start + room
+    shown.append(Text(" " * AXIS + "└" + "".join(rule), style=look["muted"], no_wrap=True))
+    shown.append(Text("".join(under), style=look["muted"], no_wrap=True))
+    middle = max(0, AXIS + 1 + (plane.width - cell_len(caption)) // 2)
+    shown.append(Text(" " * middle + caption, style=look["muted"], no_wrap=True, overflow="ellipsis"))
+    return shown
+
+
+def whole(first: float, last: float, width: int) -> list[tuple[float, str]]:
+    """Round numbers along an axis from ``first`` to ``last``, by their places."""
+    if last <= first:
+        return [(0.0, number(first))]
+    found = ticks(first, last, max(2, width // 14))
+    return [((value - first) / (last - first), short(value)) for value in found]
+
+
+def short(value: float) -> str:
+    """A number of an axis: 950, 12k, 1.5M."""
+    for unit, step in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if abs(value) >= 10 * step or (abs(value) >= step and step > 1e3):
+            return f"{value / step:.4g}{unit}"
+    return number(float(f"{value:.6g}"))
+
+
+def side_by_side(blocks: Sequence[Sequence[Text]], width: int) -> list[Text]:
+    """Blocks of lines beside each other, ``width`` cells each."""
+    shown = []
+    for row in range(max(map(len, blocks), default=0)):
+        line = Text(no_wrap=True)
+        for block in blocks:
+            part = block[row].copy() if row < len(block) else Text()
+            part.truncate(width - 1, overflow="ellipsis", pad=True)
+            line.append_text(part).append(" ")
+        shown.append(line)
+    return shown
+
+
+def padded(text: str, width: int, right: bool = False) -> str:
+    """``text`` in exactly ``width`` cells."""
+    room = cell_len(text)
+    if room > width:
+        return set_cell_size(text, width)
+    return " " * (width - room) + text if right else text + " " * (width - room)
