@@ -1,6 +1,6 @@
-"""The command line: verbs, their arguments, and the function that each verb runs.
+"""The command line: each command with its arguments and the function that it runs.
 
-A function is named, not imported: `trimtab status` does not pay for what `trimtab run` needs.
+A function is named and not imported, so that `trimtab status` does not load what `trimtab run` needs.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Any
 from core.cli import exit_codes
 
 DESCRIPTION = """\
-Monitors and steers hyper-parameter studies of LoRA and QLoRA fine-tunes.
-Without a verb it opens the console on the running engine, which it starts when there is none."""
+Monitor and steer hyper-parameter studies of LoRA and QLoRA fine-tunes.
+Without a command, trimtab opens the console; it starts the engine if none is running."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -25,12 +25,13 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="store_true", help="print the version and exit")
     top.set_defaults(verb="core.cli.steer.run_study:attach", study=None)
-    verbs = top.add_subparsers(metavar="VERB", title="verbs")
+    verbs = top.add_subparsers(metavar="COMMAND", title="commands")
     _running(verbs)
     _steering(verbs)
     _reading(verbs)
     _giving(verbs)
     _machine(verbs)
+    _manual(verbs)
     return top
 
 
@@ -52,18 +53,27 @@ def _running(verbs: Any) -> None:
     )
     run.add_argument("spec", metavar="SPEC", help="the study's TOML file")
     how = run.add_mutually_exclusive_group()
-    how.add_argument("--detach", action="store_true", help="start it and return at once")
+    how.add_argument("--detach", action="store_true", help="start the study and return at once")
     how.add_argument("--headless", action="store_true", help="print plain lines until the study ends")
-    fit = _verb(verbs, "fit", "plan.fit_memory:fit", "foretell what a study takes of memory, and what fits")
+    fit = _verb(verbs, "fit", "plan.fit_memory:fit", "estimate the memory of a study, and what fits")
     fit.add_argument("spec", metavar="SPEC", help="the study's TOML file")
-    fit.add_argument("--gpu", metavar="SIZE", help='for a GPU of that size, such as "24 GiB", here or not')
-    fit.add_argument("--pack", metavar="N", type=number, help="with N trials at once")
+    fit.add_argument(
+        "--gpu",
+        metavar="SIZE",
+        help='estimate for a GPU of this size, such as "24 GiB"; it need not be installed',
+    )
+    fit.add_argument("--pack", metavar="N", type=number, help="estimate for N trials at once")
     _json(fit)
     _recommending(verbs)
-    check = _verb(verbs, "check", "plan.check_spec:check", "check a study file and print what it resolves to")
+    check = _verb(
+        verbs, "check", "plan.check_spec:check", "check a study file and print it with all defaults"
+    )
     check.add_argument("spec", metavar="SPEC", help="the study's TOML file")
     check.add_argument(
-        "--show", metavar="N", type=number, help="print N rows as they are trained on, and what is left out"
+        "--show",
+        metavar="N",
+        type=number,
+        help="print N rows as they are trained on, and which rows are left out",
     )
 
 
@@ -72,26 +82,32 @@ def _recommending(verbs: Any) -> None:
         verbs,
         "recommend",
         "plan.recommend_spec:recommend",
-        "say what to begin a study with, why, and who says so",
+        "suggest a first study, with a reason and a source for each setting",
     )
-    one.add_argument("model", metavar="MODEL", help="a model's folder, or a Hugging Face id")
-    one.add_argument("data", metavar="DATA", help="a file of rows, or a hub data set with --rows")
+    one.add_argument("model", metavar="MODEL", help="a model folder or a Hugging Face id")
+    one.add_argument("data", metavar="DATA", help="a data file, or a hub data set together with --rows")
     one.add_argument(
-        "--gpu", metavar="CARD", help='for a GPU that is not here: "24 GiB", "H100", "A100 80 GiB"'
+        "--gpu", metavar="CARD", help='plan for a GPU that is not installed: "24 GiB", "H100", "A100 80 GiB"'
     )
-    one.add_argument("--rows", metavar="N", type=number, help="how many rows there are, or are to be used")
-    one.add_argument("--hours", metavar="H", type=float, help="the time that there is for the whole study")
-    one.add_argument("--trials", metavar="N", type=number, help="so many trials")
-    one.add_argument("--goal", metavar="METRIC", default="eval/loss", help="what to make better: eval/loss")
-    one.add_argument("--out", metavar="FILE", help="write the study file there; an old one is not replaced")
+    one.add_argument(
+        "--rows", metavar="N", type=number, help="number of rows in the data set, or to use of it"
+    )
+    one.add_argument("--hours", metavar="H", type=float, help="hours available for the whole study")
+    one.add_argument("--trials", metavar="N", type=number, help="number of trials")
+    one.add_argument(
+        "--goal", metavar="METRIC", default="eval/loss", help="metric to optimise (default: eval/loss)"
+    )
+    one.add_argument(
+        "--out", metavar="FILE", help="write the study file here; an existing file is not overwritten"
+    )
     _json(one)
 
 
 def _steering(verbs: Any) -> None:
     for name, text, whole in (
-        ("pause", "pause a trial before its next micro-batch", "all trials, and give the GPU back"),
-        ("resume", "let a paused trial go on", "the whole paused study"),
-        ("prune", "end a trial early", ""),
+        ("pause", "pause a trial before its next micro-batch", "pause all trials and release the GPU"),
+        ("resume", "resume a paused trial", "resume the whole paused study"),
+        ("prune", "stop a trial early", ""),
     ):
         one = _verb(verbs, name, f"steer.pause_prune_stop:{name}", text)
         one.set_defaults(name=name)
@@ -102,61 +118,76 @@ def _steering(verbs: Any) -> None:
             one.add_argument("--all", action="store_true", help=whole)
         _study(one)
     _study(
-        _verb(verbs, "stop", "steer.pause_prune_stop:stop", "end a study's running trials and start no more")
+        _verb(
+            verbs,
+            "stop",
+            "steer.pause_prune_stop:stop",
+            "end the running trials of a study and start no more",
+        )
     )
     _trials(verbs)
     change = _verb(
-        verbs, "change", "steer.change_study:change", "change a study as it runs: space, sampler, limits …"
+        verbs, "change", "steer.change_study:change", "change a running study: space, sampler, limits …"
     )
     change.add_argument(
         "changes", metavar="KEY=VALUE", nargs="+",
         help="such as study.sampler=gp  resources.pack=4  space.lora_rank='[8, 16]'\n"
         "  space.learning_rate='{low=1e-5, high=1e-4, log=true}'  study.fixed.lora_rank=16\n"
-        "  study.stop_after.hours=4; none as value takes a key out",
+        "  study.stop_after.hours=4; the value none removes a key",
     )  # fmt: skip
     change.add_argument(
-        "--yes", action="store_true", help="do it; without it what comes of it is shown first"
+        "--yes", action="store_true", help="apply the change; without it only a preview is shown"
     )
     _study(change)
 
 
 def _trials(verbs: Any) -> None:
-    """Trials by hand, and what may be done to one that is there."""
+    """Manually queued trials, and commands that act on an existing trial."""
     values = "such as learning_rate=1e-4 lora_rank=16"
-    new = _verb(verbs, "enqueue", "steer.enqueue_clone_edit:enqueue", "queue a trial by hand")
-    new.add_argument("--like", metavar="N", type=number, help="with the knobs of trial N where none is given")
+    new = _verb(verbs, "enqueue", "steer.enqueue_clone_edit:enqueue", "queue a trial manually")
+    new.add_argument(
+        "--like", metavar="N", type=number, help="take the knobs that are not given from trial N"
+    )
     clone = _verb(
         verbs,
         "clone",
         "steer.enqueue_clone_edit:clone",
-        "go on from a trial's checkpoint, beside it, changed",
+        "start a new trial from a trial's checkpoint, with other knobs",
     )
-    edit = _verb(verbs, "edit", "steer.enqueue_clone_edit:edit", "change knobs of a trial as it runs")
-    mark = _verb(verbs, "mark", "steer.mark_trial:mark", "star, note, pin or order a trial")
-    unprune = _verb(
-        verbs, "unprune", "steer.mark_trial:unprune", "take a prune back while the checkpoint exists"
+    edit = _verb(verbs, "edit", "steer.enqueue_clone_edit:edit", "change knobs of a running trial")
+    mark = _verb(
+        verbs,
+        "mark",
+        "steer.mark_trial:mark",
+        "star a trial, write a note, pin it to a device, set its priority",
     )
+    unprune = _verb(verbs, "unprune", "steer.mark_trial:unprune", "undo a prune while the checkpoint exists")
     for one in (clone, edit, mark, unprune):
         one.add_argument("trial", metavar="TRIAL", type=number, help="the trial's number")
     for one in (new, clone):
         one.add_argument("knobs", metavar="KNOB=VALUE", nargs="*", help=values)
     edit.add_argument("knobs", metavar="KNOB=VALUE", nargs="+", help=f"{values.split()[2]}, or =x0.5")
-    edit.add_argument("--count", action="store_true", help="tell the sampler the result all the same")
+    edit.add_argument("--count", action="store_true", help="report the result to the sampler all the same")
     stars = mark.add_mutually_exclusive_group()
     stars.add_argument("--star", action="store_true", help="star it")
-    stars.add_argument("--unstar", action="store_true", help="take the star away")
-    mark.add_argument("--note", metavar="TEXT", help="a note; an empty one removes it")
+    stars.add_argument("--unstar", action="store_true", help="remove the star")
+    mark.add_argument("--note", metavar="TEXT", help="a note; an empty note removes it")
     mark.add_argument(
-        "--device", metavar="DEVICE", help="the only device it may run on, such as gpu0; or any"
+        "--device", metavar="DEVICE", help="the only device it may run on, such as gpu0; any removes the pin"
     )
-    mark.add_argument("--priority", metavar="P", type=int, help="queued trials with a higher one start first")
+    mark.add_argument(
+        "--priority", metavar="P", type=int, help="queued trials with a higher priority start first"
+    )
     for one in (new, clone, edit, mark, unprune):
         _study(one)
 
 
 def _reading(verbs: Any) -> None:
     status = _verb(
-        verbs, "status", "inspect.show_status:status", "say how the studies stand, also without an engine"
+        verbs,
+        "status",
+        "inspect.show_status:status",
+        "print the state of all studies, also without an engine",
     )
     _json(status)
     best = _verb(
@@ -168,7 +199,7 @@ def _reading(verbs: Any) -> None:
         verbs,
         "boards",
         "inspect.show_boards:boards",
-        "print what trials score in quality, safety and security",
+        "print the quality, safety and security scores of trials",
     )
     boards.add_argument("trial", metavar="TRIAL", nargs="?", type=number, help="the trial's number")
     _study(boards)
@@ -177,10 +208,10 @@ def _reading(verbs: Any) -> None:
         verbs,
         "insight",
         "inspect.show_insight:insight",
-        "print which knobs matter, how the sampler stands, who was stopped",
+        "print knob importance, the sampler's state, and which trials were pruned",
     )
     insight.add_argument(
-        "study", metavar="STUDY", nargs="?", help="without it the only running, else the latest"
+        "study", metavar="STUDY", nargs="?", help="default: the only running study, else the latest"
     )
     insight.add_argument(
         "--method", choices=("ped-anova", "fanova"), default="ped-anova", help="fanova needs scikit-learn"
@@ -190,7 +221,7 @@ def _reading(verbs: Any) -> None:
         verbs,
         "insides",
         "inspect.show_introspection:insides",
-        "print where a trial's loss is and where it looks",
+        "print a trial's loss by token and its attention",
     )
     insides.add_argument("trial", metavar="TRIAL", type=number, help="the trial's number")
     _study(insides)
@@ -200,40 +231,50 @@ def _reading(verbs: Any) -> None:
     )
     logs.add_argument("trial", metavar="TRIAL", nargs="?", type=number, help="the trial's number")
     _study(logs)
-    logs.add_argument("-f", "--follow", action="store_true", help="go on until the study ends")
-    generate = _verb(
-        verbs, "generate", "inspect.best_trial:generate", "generate a text with a trial's adapter"
-    )
+    logs.add_argument("-f", "--follow", action="store_true", help="keep printing until the study ends")
+    generate = _verb(verbs, "generate", "inspect.best_trial:generate", "generate text with a trial's adapter")
     generate.add_argument("prompt", metavar="PROMPT")
     _study(generate)
-    generate.add_argument("--trial", metavar="N", type=number, help="instead of the best trial")
-    generate.add_argument("--tokens", metavar="N", type=number, default=64, help="at most N new tokens")
+    generate.add_argument("--trial", metavar="N", type=number, help="use this trial instead of the best one")
+    generate.add_argument(
+        "--tokens", metavar="N", type=number, default=64, help="largest number of new tokens"
+    )
     _trusted(generate)
 
 
 def _giving(verbs: Any) -> None:
     export = _verb(
-        verbs, "export", "share.export_bundle:export", "write a bundle that somebody else can run again"
+        verbs,
+        "export",
+        "share.export_bundle:export",
+        "write a bundle from which others can reproduce the trial",
     )
     _named(export)
-    export.add_argument("--out", metavar="FOLDER", help="where to, instead of the study's own folder")
-    export.add_argument("--zip", action="store_true", help="one zip instead of a folder")
-    export.add_argument("--html", metavar="FILE", help="only the report, as one page")
-    export.add_argument("--evidence", action="store_true", help="prompts and answers of the boards, too")
-    export.add_argument("--force", action="store_true", help="move aside what is there and is not ours")
+    export.add_argument("--out", metavar="FOLDER", help="destination (default: inside the study folder)")
+    export.add_argument("--zip", action="store_true", help="write one zip file instead of a folder")
+    export.add_argument("--html", metavar="FILE", help="write only the report, as one HTML page")
+    export.add_argument(
+        "--evidence", action="store_true", help="include prompts and completions of the boards"
+    )
+    export.add_argument("--force", action="store_true", help="move existing foreign files aside")
     rerun = _verb(
-        verbs, "rerun", "share.rerun_bundle:rerun", "repeat a bundle's trial and say whether it is the same"
+        verbs,
+        "rerun",
+        "share.rerun_bundle:rerun",
+        "train the trial of a bundle again and compare the results",
     )
     rerun.add_argument("bundle", metavar="BUNDLE", help="the folder or zip that `trimtab export` wrote")
-    rerun.add_argument("--trial", metavar="N", type=number, help="instead of the exported trial")
-    rerun.add_argument("--base", metavar="MODEL", help="the base model's place on this machine")
-    rerun.add_argument("--data", metavar="FILE", help="the training data's place on this machine")
-    rerun.add_argument("--validation", metavar="FILE", help="that of the validation data")
-    rerun.add_argument("--tolerance", metavar="X", type=float, help="relative difference that is the same")
-    rerun.add_argument("--anyway", action="store_true", help="also when data or base differ")
+    rerun.add_argument("--trial", metavar="N", type=number, help="use this trial instead of the exported one")
+    rerun.add_argument("--base", metavar="MODEL", help="path of the base model on this machine")
+    rerun.add_argument("--data", metavar="FILE", help="path of the training data on this machine")
+    rerun.add_argument("--validation", metavar="FILE", help="path of the validation data on this machine")
+    rerun.add_argument(
+        "--tolerance", metavar="X", type=float, help="largest relative difference that counts as equal"
+    )
+    rerun.add_argument("--anyway", action="store_true", help="run even if data or base differ")
     _trusted(rerun)
     merge = _verb(
-        verbs, "merge", "share.merge_model:merge", "write a model with a trial's adapter merged into it"
+        verbs, "merge", "share.merge_model:merge", "write a model with a trial's adapter merged into the base"
     )
     _named(merge)
     merge.add_argument("--out", metavar="FOLDER", required=True, help="a new folder")
@@ -241,33 +282,40 @@ def _giving(verbs: Any) -> None:
 
 
 def _named(one: argparse.ArgumentParser) -> None:
-    one.add_argument("study", metavar="STUDY", nargs="?", help="else the only running one, or the latest")
-    one.add_argument("--trial", metavar="N", type=number, help="instead of the best trial")
+    one.add_argument(
+        "study", metavar="STUDY", nargs="?", help="default: the only running study, else the latest"
+    )
+    one.add_argument("--trial", metavar="N", type=number, help="use this trial instead of the best one")
 
 
 def _machine(verbs: Any) -> None:
     _json(
         _verb(verbs, "doctor", "plan.run_doctor:doctor", "check driver, CUDA, libraries, disk and terminal")
     )
-    engine = _verb(verbs, "engine", "steer.control_engine:engine", "say how the engine is, or stop it")
+    engine = _verb(
+        verbs, "engine", "steer.control_engine:engine", "print the state of the engine, or stop it"
+    )
     engine.add_argument("action", choices=("status", "stop"))
-    engine.add_argument("--force", action="store_true", help="stop even while a study runs")
+    engine.add_argument("--force", action="store_true", help="stop the engine even while a study runs")
+
+
+def _manual(verbs: Any) -> None:
+    page = _verb(verbs, "help", "inspect.show_manual:show_manual", "print a page of the manual")
+    page.add_argument("topic", metavar="TOPIC", nargs="?", help="without it: the list of topics")
 
 
 def _trusted(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
-        "--trust-remote-code", action="store_true", help="let code of the base's model repository run"
+        "--trust-remote-code", action="store_true", help="allow code from the base model's repository to run"
     )
 
 
 def _study(one: argparse.ArgumentParser) -> None:
-    one.add_argument(
-        "--study", metavar="NAME", help="the study; without it the only running one, else the latest"
-    )
+    one.add_argument("--study", metavar="NAME", help="default: the only running study, else the latest")
 
 
 def _json(one: argparse.ArgumentParser) -> None:
-    one.add_argument("--json", action="store_true", help="one JSON object instead of text")
+    one.add_argument("--json", action="store_true", help="print one JSON object instead of text")
 
 
 def number(text: str) -> int:

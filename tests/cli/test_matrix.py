@@ -59,6 +59,7 @@ VERBS = {
     "merge": ["merge --out OUT"],
     "doctor": ["doctor"],
     "engine": ["engine status", "engine stop"],
+    "help": ["help", "help keys", "help nothing"],
 }
 
 

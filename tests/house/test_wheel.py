@@ -49,6 +49,12 @@ def test_the_wheel_carries_the_prompts_of_the_boards(wheel):
         assert f"trimtab/core/evaluate/prompts/data/{path.name}" in names
 
 
+def test_the_wheel_carries_the_manual(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    for path in (ROOT / "core" / "manual").glob("*.md"):
+        assert f"trimtab/core/manual/{path.name}" in names
+
+
 def test_the_installed_program_runs_and_finds_its_rooms(wheel, tmp_path):
     site = tmp_path / "site"
     zipfile.ZipFile(wheel).extractall(site)

@@ -1,0 +1,44 @@
+"""``trimtab help``: the topics of the manual, or the page of one topic."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+
+from core.cli import exit_codes
+from core.contract.text.sanitize import plain
+from core.errors import SpecError
+from core.manual import manual_pages
+
+
+def show_manual(arguments: argparse.Namespace) -> int:
+    """Print the page of a topic; without a topic, all topics.
+
+    Raises SpecError where the manual has no such topic.
+    """
+    topics = manual_pages.topics()
+    topic = arguments.topic
+    if topic is None:
+        print(_contents(topics))
+        return exit_codes.OK
+    if topic.lower() not in topics:
+        raise SpecError.of(
+            f"{plain(topic, 60)!r} is not a topic of the manual",
+            "help",
+            _nearest(topic.lower(), list(topics)),
+        )
+    print(manual_pages.plain_page(topic.lower()), end="")
+    return exit_codes.OK
+
+
+def _contents(topics: dict[str, str]) -> str:
+    width = max(map(len, topics))
+    lines = [f"  {topic:<{width}}  {title}" for topic, title in topics.items()]
+    return "\n".join(["Topics of the manual (`trimtab help TOPIC` prints one):", *lines])
+
+
+def _nearest(topic: str, topics: list[str]) -> str:
+    near = difflib.get_close_matches(topic, topics, n=1, cutoff=0.5)
+    near = near or [one for one in topics if topic and topic in one][:1]
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"{hint}topics: {', '.join(topics)}"

@@ -1,0 +1,100 @@
+"""The manual: one Markdown page per topic in this folder, and the same page as plain text."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent
+WIDTH = 80  # columns of a page as plain text
+NARROWEST = 30  # columns: a narrower last column of a table goes below the others
+COMMENT = re.compile(r"<!--.*?-->\n?", re.DOTALL)
+LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
+
+
+def topics() -> dict[str, str]:
+    """The title of each page by its topic, in alphabetical order."""
+    return {path.stem: _title(path) for path in sorted(FOLDER.glob("*.md"))}
+
+
+def _title(path: Path) -> str:
+    return path.read_text("utf-8").partition("\n")[0].removeprefix("# ")
+
+
+def plain_page(topic: str, width: int = WIDTH) -> str:
+    """The page of ``topic`` without Markdown; a key of ``topics()``."""
+    text = COMMENT.sub("", (FOLDER / f"{topic}.md").read_text("utf-8"))
+    return "\n".join(_plain_lines(text.splitlines(), width)).strip() + "\n"
+
+
+def _plain_lines(lines: list[str], width: int) -> Iterator[str]:
+    """Paragraphs and list items are filled anew, tables aligned, code is left as it stands."""
+    block: list[str] = []  # lines of one paragraph, list item or table
+    code = False
+    for line in [*lines, ""]:
+        fence = line.startswith("```")
+        code = code != fence
+        verbatim = code or fence or line.startswith(("    ", "#")) or not line
+        if block and (verbatim or line.startswith("- ") or _is_table(line) != _is_table(block[0])):
+            yield from (
+                _columns([_cells(row) for row in block], width)
+                if _is_table(block[0])
+                else _filled(block, width)
+            )
+            block = []
+        if not verbatim:
+            block.append(line)
+        elif not fence:
+            yield line if code else _heading(line)
+
+
+def _is_table(line: str) -> bool:
+    return line.startswith("|")
+
+
+def _heading(line: str) -> str:
+    title = re.match(r"#+ (.*)", line)
+    return _unmarked(title[1]).upper() if title else line
+
+
+def _filled(block: list[str], width: int) -> list[str]:
+    text = _unmarked(" ".join(line.strip() for line in block))
+    indent = "  " if text.startswith("- ") else ""
+    return textwrap.wrap(text, width, subsequent_indent=indent, break_long_words=False)
+
+
+def _unmarked(text: str) -> str:
+    return LINK.sub(r"\1", text).replace("**", "").replace("`", "")
+
+
+def _cells(line: str) -> list[str]:
+    parts = re.split(r"(?<!\\)\|", line.strip().strip("|"))
+    return [_unmarked(part.strip().replace("\\|", "|")) for part in parts]
+
+
+def _columns(table: list[list[str]], width: int) -> Iterator[str]:
+    """The rows of a table, aligned; the last column is wrapped at ``width``."""
+    rows = [row for row in table if not all(set(cell) <= set("-:") for cell in row)]
+    if not rows:
+        return
+    last = max(len(row) for row in rows) - 1
+    widths = [max(len(row[column]) for row in rows if column < len(row)) for column in range(last)]
+    left = sum(widths) + 2 * (last + 1)
+    if left > width - NARROWEST:
+        yield from _stacked(rows, width)
+        return
+    for row in rows:
+        head = "  " + "".join(f"{cell:<{size}}  " for cell, size in zip(row, widths, strict=False))
+        wrapped = textwrap.wrap(row[-1], width - left) if len(row) > last else []
+        for number, part in enumerate(wrapped or [""]):
+            yield ((head if not number else " " * len(head)) + part).rstrip()
+
+
+def _stacked(rows: list[list[str]], width: int) -> Iterator[str]:
+    """The rows of a table that is too wide: the last cell below the others. The head is left out."""
+    for row in rows[1:]:
+        parts = "  ·  ".join(cell for cell in row[:-1] if cell)
+        yield from textwrap.wrap(parts, width, initial_indent="  ", subsequent_indent="    ")
+        yield from textwrap.wrap(row[-1], width, initial_indent="      ", subsequent_indent="      ")

@@ -1,0 +1,65 @@
+"""The manual says what the declarations say, and every page can be printed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+from core.cli import exit_codes
+from core.cli.main import main
+from core.manual import manual_pages
+from tests.house import manual
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted(manual_pages.FOLDER.glob("*.md"))
+DOCUMENTS = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")), *PAGES]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_tables_are_those_of_the_declarations(page):
+    text = page.read_text("utf-8")
+    assert manual.written(text) == text, "run `python -m tests.house.manual`"
+
+
+def test_every_table_stands_somewhere():
+    names = {name for page in PAGES for _, name, *_ in manual.MARKED.findall(page.read_text("utf-8"))}
+    sections = {f"spec.{section}" for section in manual.study_spec.SECTIONS}
+    assert names == {*manual.TABLES, "keys", *sections}
+
+
+def test_every_key_of_a_study_file_has_a_meaning():
+    text = (manual_pages.FOLDER / "study-file.md").read_text("utf-8")
+    assert [line for line in text.splitlines() if re.fullmatch(r"\| .*\|\s*\|", line)] == []
+
+
+@pytest.mark.parametrize("topic", [page.stem for page in PAGES])
+def test_a_page_is_printed_as_plain_text(topic, capsys):
+    assert main(["help", topic.upper()]) == exit_codes.OK
+    shown = capsys.readouterr().out
+    assert shown.strip() and not re.search(r"<!--|\*\*|```|^#|^\|", shown, re.MULTILINE)
+    wide = [line for line in shown.splitlines() if len(line) > 110]
+    assert wide == []
+
+
+def test_without_a_topic_all_are_listed(capsys):
+    assert main(["help"]) == exit_codes.OK
+    shown = capsys.readouterr().out
+    assert all(f"  {topic} " in shown and title in shown for topic, title in manual_pages.topics().items())
+
+
+def test_an_unknown_topic_names_the_nearest(capsys):
+    assert main(["help", "memmory"]) == exit_codes.BAD_INPUT
+    assert "did you mean 'memory'?" in capsys.readouterr().err
+    assert main(["help", "xyz"]) == exit_codes.BAD_INPUT
+    assert "topics: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_no_link_of_a_document_is_dead(document):
+    text = re.sub(r"```.*?```", "", document.read_text("utf-8"), flags=re.DOTALL)
+    links = [unquote(link.split("#")[0]) for link in re.findall(r"\]\(([^)\s]+)\)", text)]
+    dead = [link for link in links if link and "://" not in link and not (document.parent / link).exists()]
+    assert dead == []

@@ -1,0 +1,37 @@
+"""The documents use the words of the glossary in CONTRIBUTING.md, and not those that they replaced."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.house.manual import MARKED
+from tests.house.test_manual import DOCUMENTS
+
+# Only words that have no other use in these texts: the glossary has more.
+BANNED = {
+    r"foretold|foretell\w*|foresight": "estimate",
+    r"nobody|nobody's": "no one, or a sentence with a subject",
+    r"told the sampler|told to the sampler|tell the sampler": "reported to the sampler",
+    r"memory end(s|ed)": "out of memory",
+    r"beside(?!s)": "next to, together with",
+    r"misfits?": "infeasible, too large",
+    r"weighed|weighing": "estimate, admission check",
+    r"no objective\b|no metric\b": "not an objective, not a metric",
+}
+NOT_SCANNED = re.compile(r"```.*?```|`[^`\n]*`|## Glossary.*", re.DOTALL)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_a_document_uses_the_terms_of_the_field(document):
+    text = document.read_text("utf-8")
+    for pattern in (MARKED, NOT_SCANNED):  # tables are the words of the code; names are names
+        text = pattern.sub(lambda found: "\n" * found[0].count("\n"), text)
+    found = [
+        f"{document.name}:{number}: {hit[0]!r}: write {instead}"
+        for number, line in enumerate(text.splitlines(), 1)
+        for word, instead in BANNED.items()
+        for hit in re.finditer(rf"\b(?:{word})\b", line, re.IGNORECASE)
+    ]
+    assert found == []
