@@ -63,3 +63,10 @@ def test_no_link_of_a_document_is_dead(document):
     links = [unquote(link.split("#")[0]) for link in re.findall(r"\]\(([^)\s]+)\)", text)]
     dead = [link for link in links if link and "://" not in link and not (document.parent / link).exists()]
     assert dead == []
+
+
+def test_the_help_of_a_screen_ends_with_its_page():
+    from tui.base.help_screen import PAGE_OF_SCREEN, PAGE_WIDTH
+
+    for topic in PAGE_OF_SCREEN.values():
+        assert manual_pages.plain_page(topic, PAGE_WIDTH).strip()

@@ -134,8 +134,10 @@ async def test_question_mark_lists_every_key(seat):
     async with seat(state_of(*SCENE), (100, 64)) as you:
         await you.press("question_mark")
         await you.sees("pause the selected trial", "queue a trial by hand")
-        await you.press("end")
+        await you.press("pagedown", "pagedown")
         await you.sees("leave; the study goes on", "× pruned", "Ctrl+P", "within the error bars")
+        await you.press("end")
+        await you.sees("POPULATION-BASED TRAINING")  # the page of the manual
         await you.press("escape")
         await you.sees("progress")
 

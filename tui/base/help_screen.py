@@ -9,6 +9,7 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from core.manual import manual_pages
 from tui.key_bindings import (
     ALWAYS,
     BOARDS,
@@ -63,6 +64,18 @@ OF_SCREEN = {
     "CompareScreen": ("trials compared",),
     "InsidesScreen": ("insides of a trial",),
 }
+# The page of the manual below the keys of a screen.
+PAGE_OF_SCREEN = {
+    "AllTrials": "steering",
+    "DetailScreen": "steering",
+    "MemoryScreen": "memory",
+    "BoardsScreen": "boards",
+    "EvidenceScreen": "boards",
+    "InsightScreen": "search",
+    "CompareScreen": "search",
+    "InsidesScreen": "boards",
+}
+PAGE_WIDTH = 68
 
 
 class Help(ModalScreen[None]):
@@ -118,6 +131,8 @@ class Help(ModalScreen[None]):
         lines.append(Text("  * starred  ¶ noted  ✎ edited  ←3 clone of 3  hand  @gpu0 only there  +1"))
         lines.append(Text("  boards: ✓ kept  ✗ breached  ? not sure   ▲ better  ▼ worse than the base"))
         lines.append(Text("  △ ▽ better or worse, but within the error bars"))
+        if self._screen in PAGE_OF_SCREEN:
+            lines.append(Text("\n" + manual_pages.plain_page(PAGE_OF_SCREEN[self._screen], PAGE_WIDTH)))
         return Text("\n").join(lines)
 
     def _line(self, key: Key) -> Text:
