@@ -302,6 +302,11 @@ def _machine(verbs: Any) -> None:
 def _manual(verbs: Any) -> None:
     page = _verb(verbs, "help", "inspect.show_manual:show_manual", "print a page of the manual")
     page.add_argument("topic", metavar="TOPIC", nargs="?", help="without it: the list of topics")
+    page.add_argument("--man", action="store_true", help="print the source of trimtab.1 for man")
+    shell = _verb(
+        verbs, "completion", "inspect.shell_completion:completion", "print a completion script for a shell"
+    )
+    shell.add_argument("shell", choices=("bash", "zsh", "tcsh"))
 
 
 def _trusted(verb: argparse.ArgumentParser) -> None:

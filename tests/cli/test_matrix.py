@@ -59,7 +59,8 @@ VERBS = {
     "merge": ["merge --out OUT"],
     "doctor": ["doctor"],
     "engine": ["engine status", "engine stop"],
-    "help": ["help", "help keys", "help nothing"],
+    "help": ["help", "help keys", "help nothing", "help --man"],
+    "completion": ["completion bash"],
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -70,3 +71,22 @@ def test_the_help_of_a_screen_ends_with_its_page():
 
     for topic in PAGE_OF_SCREEN.values():
         assert manual_pages.plain_page(topic, PAGE_WIDTH).strip()
+
+
+def test_the_man_page_has_every_command(capsys):
+    assert main(["help", "--man"]) == exit_codes.OK
+    shown = capsys.readouterr().out
+    assert shown.startswith(".TH TRIMTAB 1")
+    assert all(rf".SS trimtab {name}" in shown for name in ("run", "unprune", "help"))
+
+
+def test_a_completion_script_names_the_commands(capsys, monkeypatch):
+    pytest.importorskip("shtab")
+    assert main(["completion", "bash"]) == exit_codes.OK
+    assert "unprune" in capsys.readouterr().out
+
+
+def test_without_shtab_completion_says_what_to_install(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "shtab", None)
+    assert main(["completion", "bash"]) == exit_codes.FAILURE
+    assert "pip install shtab" in capsys.readouterr().err

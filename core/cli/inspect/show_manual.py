@@ -6,6 +6,7 @@ import argparse
 import difflib
 
 from core.cli import exit_codes
+from core.cli.inspect.man_page import man_page
 from core.contract.text.sanitize import plain
 from core.errors import SpecError
 from core.manual import manual_pages
@@ -16,6 +17,9 @@ def show_manual(arguments: argparse.Namespace) -> int:
 
     Raises SpecError where the manual has no such topic.
     """
+    if arguments.man:
+        print(man_page(), end="")
+        return exit_codes.OK
     topics = manual_pages.topics()
     topic = arguments.topic
     if topic is None:

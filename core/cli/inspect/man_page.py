@@ -1,0 +1,45 @@
+"""``trimtab help --man``: the manual page of the command line, in the format of man(7)."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+
+from core.cli.argument_parser import DESCRIPTION, parser
+from core.cli.exit_codes import TABLE
+from core.cli.main import version
+
+
+def man_page() -> str:
+    """The source of trimtab.1."""
+    return "\n".join(_lines()) + "\n"
+
+
+def _lines() -> Iterator[str]:
+    whole = parser()
+    (commands,) = [one for one in whole._actions if isinstance(one, argparse._SubParsersAction)]
+    yield f'.TH TRIMTAB 1 "" "trimtab {version()}"'
+    yield from (".SH NAME", r"trimtab \- run and steer hyper-parameter studies of LoRA fine-tunes")
+    yield from (".SH SYNOPSIS", ".B trimtab", "[COMMAND] [options]")
+    yield from (".SH DESCRIPTION", _escaped(DESCRIPTION), ".SH COMMANDS")
+    for command in commands.choices.values():
+        usage = " ".join(command.format_usage().split()).removeprefix("usage: ")
+        yield from (".SS " + _escaped(usage), _escaped(command.description or ""))
+        for action in command._actions:
+            if action.help and action.dest != "help":
+                yield from (".TP", f".B {_escaped(_name(action))}", _escaped(" ".join(action.help.split())))
+    yield ".SH EXIT STATUS"
+    for code, meaning in TABLE.items():
+        yield from (".TP", f".B {code}", _escaped(meaning))
+    yield from (".SH SEE ALSO", r"\fBtrimtab help\fR lists the topics of the manual.")
+
+
+def _name(action: argparse.Action) -> str:
+    place = str(action.metavar or "|".join(action.choices or ())) if action.nargs != 0 else ""
+    return " ".join(filter(None, (", ".join(action.option_strings), place)))
+
+
+def _escaped(text: str) -> str:
+    """No character of the text is a command of roff."""
+    safe = text.replace("\\", r"\e").replace("-", r"\-")
+    return "\n".join(rf"\&{line}" if line.startswith((".", "'")) else line for line in safe.splitlines())
