@@ -314,7 +314,7 @@ class TrialCheckpointed(TrialEvent, frozen=True, tag="trial-checkpointed"):
     path: str
 
 
-# What a runner reacts to; readings and confirmations only change the pictur
+# What a runner reacts to; readings and confirmations only change the picture.
 WAKES_RUNNER = (
     TrialEvaluated, TrialScored, TrialCompleted, TrialPruned, TrialFailed, TrialInfeasible,
     PackMeasured, StudyResumed, MemoryShort, TrialRequeued, StudyChanged,
