@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from core.contract.events.event_types import LIVE, Event, Preparing, StudyNoted, TrialEvaluated, TrialReported
+from core.contract.events.event_types import Event, Preparing, StudyNoted
 from core.contract.state.event_fold import apply, refusal
 from core.contract.state.study_state import State
 from core.contract.text.sanitize import plain
@@ -20,7 +20,6 @@ log = logging.getLogger("trimtab.supervisor")
 
 GATHER_S = 0.2  # readings of this long share one disk write; anything else is written at once
 RETRY_S = 1.0  # after a write that failed
-PATIENT = (TrialReported, TrialEvaluated, *LIVE)
 
 Watcher = Callable[[Event, State], None]
 
@@ -81,7 +80,7 @@ class Supervisor:
         self._inbox.append(_Entry(events, heard or {}, study, done))
         self._idle.clear()
         self._wake.set()
-        if any(not isinstance(event, PATIENT) for event in events):
+        if any(event.urgent for event in events):
             self._urgent.set()
         return done
 
@@ -143,7 +142,7 @@ class Supervisor:
             encoded = frame(event)  # a live one, too: consoles must be able to read it
             draft.state = apply(draft.state, event)
             draft.steps.append((event, draft.state))
-            if not isinstance(event, LIVE):
+            if event.journaled:
                 draft.frames.append(encoded)
         return draft
 

@@ -304,7 +304,7 @@ class Studies:
     def _watch(self, event: e.Event, state: s.State) -> None:
         self._remember(event)
         runner = self._runners.get(event.study)
-        if runner is not None and isinstance(event, e.WAKES_RUNNER):
+        if runner is not None and event.wakes_runner:
             runner.post(event)
 
     def _remember(self, event: e.Event) -> None:
