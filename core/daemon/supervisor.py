@@ -14,6 +14,7 @@ from core.contract.state.study_state import State
 from core.contract.text.sanitize import plain
 from core.contract.text.secret_redaction import Redactor
 from core.daemon.attached_consoles import Hub
+from core.errors import RefusedError
 from core.store.journal_file import Journal, frame
 
 log = logging.getLogger("trimtab.supervisor")
@@ -83,6 +84,12 @@ class Supervisor:
         if any(event.urgent for event in events):
             self._urgent.set()
         return done
+
+    async def put_or_refuse(self, *events: Event) -> None:
+        """``put``; returns when the events are durable. Raises RefusedError with the first reason."""
+        refused = await self.put(*events)
+        if refused:
+            raise RefusedError.of(refused[0], "engine", "look at the trial again: it has changed meanwhile")
 
     async def settled(self) -> None:
         """Wait until nothing is waiting to be written."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from core.contract.spec.spec_file import to_raw
 from core.contract.spec.study_spec import Spec
 from core.contract.state import study_state as s
 from core.errors import RefusedError
+
+Handler = Callable[[Any], Awaitable[Any]]  # takes a request of one type; gives its answer, or None
 
 
 def study_in(state: s.State, name: str) -> s.Study:
