@@ -8,6 +8,7 @@ import pytest
 from core.contract.state import study_state as s
 from core.contract.wire import console_api
 from core.daemon.attached_consoles import Hub
+from core.daemon.study import request_checks
 from core.daemon.study.studies import Studies
 from core.daemon.supervisor import Supervisor
 from core.errors import RefusedError
@@ -92,3 +93,10 @@ async def test_every_request_has_a_handler(tmp_path):
     studies = Studies(Supervisor(Hub()), tmp_path / "socket")
     asked = set(get_args(console_api.AnyRequest)) - {console_api.StopEngine}
     assert set(studies._handlers) == asked
+
+
+def test_without_the_trainer_installed_a_study_is_refused_in_words(monkeypatch):
+    monkeypatch.setattr(request_checks, "find_spec", lambda package: None if package == "peft" else package)
+    with pytest.raises(RefusedError, match=r"the trainer is not installed: peft") as refused:
+        request_checks.refuse_without_trainer()
+    assert "pip install 'trimtab[train]'" in str(refused.value)

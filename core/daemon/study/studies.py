@@ -180,6 +180,8 @@ class Studies:
 
     async def _start(self, request: console_api.StartStudy) -> list[str]:
         spec = parse(request.spec, request.where or "study")
+        if self._module == WORKER_MODULE:
+            request_checks.refuse_without_trainer()
         name = spec.study.name
         known = self.state.studies.get(name)
         self._environments.learn(request.environment)
