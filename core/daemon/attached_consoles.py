@@ -8,13 +8,12 @@ import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import cast
 
-from core.contract.events.event_types import LIVE, AnyEvent, Event, TrialEvaluated, TrialReported
+from core.contract.events.event_types import AnyEvent, Event
 from core.contract.state.study_state import State
 from core.contract.wire import console_api
 
 LARGEST_QUEUE = 4000  # events; beyond it a snapshot is cheaper
 PACE_S = 0.05  # readings are sent at most this often
-READINGS = (TrialReported, TrialEvaluated, *LIVE)
 
 Send = Callable[[bytes], Awaitable[None]]
 
@@ -45,7 +44,7 @@ class Hub:
         """``state`` is the picture after ``events``. Never waits."""
         self._state = state
         self._number += len(events)
-        urgent = any(not isinstance(event, READINGS) for event in events)
+        urgent = any(event.urgent for event in events)
         for console in self._consoles:
             if not console.behind:
                 console.waiting.extend(events)

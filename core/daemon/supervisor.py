@@ -8,19 +8,19 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from core.contract.events.event_types import LIVE, Event, Preparing, StudyNoted, TrialEvaluated, TrialReported
+from core.contract.events.event_types import Event, Preparing, StudyNoted
 from core.contract.state.event_fold import apply, refusal
 from core.contract.state.study_state import State
 from core.contract.text.sanitize import plain
 from core.contract.text.secret_redaction import Redactor
 from core.daemon.attached_consoles import Hub
+from core.errors import RefusedError
 from core.store.journal_file import Journal, frame
 
 log = logging.getLogger("trimtab.supervisor")
 
 GATHER_S = 0.2  # readings of this long share one disk write; anything else is written at once
 RETRY_S = 1.0  # after a write that failed
-PATIENT = (TrialReported, TrialEvaluated, *LIVE)
 
 Watcher = Callable[[Event, State], None]
 
@@ -81,9 +81,15 @@ class Supervisor:
         self._inbox.append(_Entry(events, heard or {}, study, done))
         self._idle.clear()
         self._wake.set()
-        if any(not isinstance(event, PATIENT) for event in events):
+        if any(event.urgent for event in events):
             self._urgent.set()
         return done
+
+    async def put_or_refuse(self, *events: Event) -> None:
+        """``put``; returns when the events are durable. Raises RefusedError with the first reason."""
+        refused = await self.put(*events)
+        if refused:
+            raise RefusedError.of(refused[0], "engine", "look at the trial again: it has changed meanwhile")
 
     async def settled(self) -> None:
         """Wait until nothing is waiting to be written."""
@@ -143,7 +149,7 @@ class Supervisor:
             encoded = frame(event)  # a live one, too: consoles must be able to read it
             draft.state = apply(draft.state, event)
             draft.steps.append((event, draft.state))
-            if not isinstance(event, LIVE):
+            if event.journaled:
                 draft.frames.append(encoded)
         return draft
 

@@ -10,7 +10,7 @@ from core.contract.board_score import Score
 from core.contract.events import event_types as e
 from core.contract.state import study_progress, trial_ranking
 from core.contract.state import study_state as s
-from core.contract.state.event_fold import FROM, STEPS, apply, refusal
+from core.contract.state.event_fold import STEPS, apply, refusal
 from core.contract.wire import console_api, worker_api
 
 SPEC = {"study": {"name": "a", "trials": 4, "objectives": [{"metric": "eval/loss", "direction": "minimize"}]}}
@@ -117,7 +117,7 @@ def test_a_contradiction_ends_with_what_the_worker_did():
 
 def test_an_ended_trial_stays_ended():
     state = folded(*RUNNING, e.TrialCompleted)
-    for kind in set(FROM) - {e.TrialMarked}:  # a note may come later
+    for kind in set(STEPS) - {e.TrialMarked}:  # a note may come later
         assert "complete" in (refusal(state, event(kind)) or "")
         assert apply(state, event(kind)) is state
 
@@ -218,7 +218,7 @@ def test_a_machine_without_readings_is_a_value():
 
 def test_every_trial_event_has_its_step():
     kinds = set(e.TrialEvent.__subclasses__()) - {e.TrialQueued}
-    assert kinds == set(STEPS) == set(FROM)
+    assert kinds == set(STEPS)
 
 
 def test_the_best_trial_and_the_front():
@@ -239,7 +239,7 @@ def test_the_best_trial_and_the_front():
     assert [trial.number for trial in trial_ranking.front(state.studies["a"])] == [1, 0]
 
 
-KINDS = [e.TrialQueued, *FROM]
+KINDS = [e.TrialQueued, *STEPS]
 OF_STUDY = [
     e.StudyPaused(at=3.0, study="a", by="me"), e.StudyResumed(at=3.0, study="a", by="me"),
     e.StudyStopping(at=3.0, study="a", why="so"), e.StudyReopened(at=3.0, study="a", why="so", trials=9),

@@ -22,7 +22,10 @@ def main() -> None:
     link.start()
     print("using", token)
     logging.getLogger("hub").warning("401 for %s", token)
-    (trial,) = [one.trial for one in link.take(wait=True) if isinstance(one, worker_api.Assign)]
+    trials: list[int] = []
+    while not trials:  # a worker may be started before there is a trial for it
+        trials = [message.trial for message in link.take(wait=True) if isinstance(message, worker_api.Assign)]
+    trial = trials[0]
     common = {"at": time.time(), "study": study}
     link.tell(e.StudyNoted(**common, text=f"notes {token}"))
     link.tell(e.Preparing(**common, worker=name, stage=token))

@@ -1,11 +1,16 @@
 """How studies end and go on: stopped at once, every result told to Optuna, more trials when wanted."""
 
 import sqlite3
+from typing import get_args
 
 import pytest
 
 from core.contract.state import study_state as s
 from core.contract.wire import console_api
+from core.daemon.attached_consoles import Hub
+from core.daemon.study import request_checks
+from core.daemon.study.studies import Studies
+from core.daemon.supervisor import Supervisor
 from core.errors import RefusedError
 from tests.daemon.conftest import SQLITE
 
@@ -81,3 +86,17 @@ def test_constraints_on_what_trials_reported_are_in_optunas_storage(engine):
     study = engine.until_study(lambda one: one.state == "complete", "it is complete")
     stored = optuna.load_study(study_name=study.name, storage=f"sqlite:///{study.folder}/optuna.db")
     assert all(max(trial.constraints.values()) > 0 for trial in stored.trials)
+
+
+async def test_every_request_has_a_handler(tmp_path):
+    """But for the one that ends the engine, which the engine takes itself."""
+    studies = Studies(Supervisor(Hub()), tmp_path / "socket")
+    asked = set(get_args(console_api.AnyRequest)) - {console_api.StopEngine}
+    assert set(studies._handlers) == asked
+
+
+def test_without_the_trainer_installed_a_study_is_refused_in_words(monkeypatch):
+    monkeypatch.setattr(request_checks, "find_spec", lambda package: None if package == "peft" else package)
+    with pytest.raises(RefusedError, match=r"the trainer is not installed: peft") as refused:
+        request_checks.refuse_without_trainer()
+    assert "pip install 'trimtab[train]'" in str(refused.value)

@@ -17,8 +17,8 @@ from tui.app import TrimtabApp
 CONSOLE = """
 import sys, time
 from pathlib import Path
-from tui import app, terminal
-terminal.PATIENCE_S = 0.1
+from tui import app, terminal_restore
+terminal_restore.PATIENCE_S = 0.1
 class Console(app.TrimtabApp):
     def on_ready(self):
         print("ready", file=sys.__stderr__, flush=True)

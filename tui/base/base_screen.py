@@ -85,7 +85,7 @@ class StudyScreen(Screen[None]):
         self.call_after_refresh(self.show)
 
     def on_rewidened(self) -> None:
-        """A box got its width only now."""
+        """A sheet got its width only now."""
         self.call_after_refresh(self.show)
 
     def on_screen_resume(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from core.contract.events.event_titles import shown
+from core.contract.events.event_titles import value_text
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from tui.theme_colors import Palette
@@ -18,7 +18,7 @@ def steered(trial: s.Trial, look: Palette) -> Text:
         parts.append(Text(f"{NOTE} {plain(trial.note, 300)}", style=f"bold {look['warning']}"))
     if trial.editing:
         wanted = ", ".join(
-            f"{plain(name, 30)} {plain(shown(one), 30)}" for name, one in trial.editing.items()
+            f"{plain(name, 30)} {plain(value_text(one), 30)}" for name, one in trial.editing.items()
         )
         parts.append(Text(f"editing… {wanted}", style=look["warning"]))
     parts += [Text(word, style=look["muted"]) for word in _words(trial)]

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from rich.text import Text
+from textual.events import Resize
+from textual.message import Message
 from textual.widgets import Static
+
+
+class Rewidened(Message):
+    """A sheet has another width: what was drawn for the old width no longer fits."""
 
 
 class Sheet(Static):
@@ -12,6 +18,14 @@ class Sheet(Static):
     def __init__(self, **more: object) -> None:
         super().__init__(**more)  # type: ignore[arg-type]
         self._shown: Text | None = None
+        self._width = 0
+
+    def on_resize(self, event: Resize) -> None:
+        """Have the screen drawn again for another width, which may come some time after the screen's own: a
+        scroll bar appears, or a hidden box is shown."""
+        if event.size.width != self._width:
+            self._width = event.size.width
+            self.post_message(Rewidened())
 
     def draw(self, text: Text) -> None:
         """Show ``text``."""

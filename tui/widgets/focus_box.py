@@ -5,28 +5,8 @@ from __future__ import annotations
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
-from textual.events import Resize
-from textual.message import Message
 
 from tui.widgets.cached_static import Sheet
-
-
-class Rewidened(Message):
-    """A box has another width: what was drawn for the old one no longer fits."""
-
-
-class Lines(Sheet):
-    """A box's lines; says when they got another width, which may be some time after the screen did."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._width = 0
-
-    def on_resize(self, event: Resize) -> None:
-        """Another number of lines is no news."""
-        if event.size.width != self._width:
-            self._width = event.size.width
-            self.post_message(Rewidened())
 
 
 class Box(VerticalScroll):
@@ -38,13 +18,13 @@ class Box(VerticalScroll):
         scrollbar-size-vertical: 1; scrollbar-gutter: stable; overflow-x: hidden;
         &:focus { border: round $primary; border-title-color: $primary; }
     }
-    Box > Lines { width: 1fr; height: auto; text-wrap: nowrap; text-overflow: ellipsis; }
+    Box > Sheet { width: 1fr; height: auto; text-wrap: nowrap; text-overflow: ellipsis; }
     """
 
     def __init__(self, title: str = "", **more: object) -> None:
         super().__init__(**more)  # type: ignore[arg-type]
         self.border_title = title
-        self._sheet = Lines()
+        self._sheet = Sheet()
         self._read: tuple[object, ...] = ()
 
     def compose(self) -> ComposeResult:

@@ -9,6 +9,7 @@ from functools import partial
 from itertools import groupby
 
 from rich.text import Text
+from textual.events import Resize
 
 from core.contract.state import study_state as s
 from core.contract.state.study_state import Mark
@@ -69,7 +70,7 @@ class Chart(Sheet):
         self._plot = partial(plot, curves, log=log, look=look, empty=empty, marks=marks)
         self._fill()
 
-    def on_resize(self) -> None:
+    def on_resize(self, event: Resize) -> None:
         """The lines above may have become more: the plot fits what they leave."""
         self._fill()
 

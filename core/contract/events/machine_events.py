@@ -62,6 +62,9 @@ class Host(msgspec.Struct, frozen=True, omit_defaults=True):
 class MachineRead(Event, frozen=True, tag="machine-read"):
     """One reading of all devices and the host. ``why_none`` says why there are no GPUs. Live."""
 
+    journaled = False
+    urgent = False
+
     devices: tuple[Device, ...] = ()
     host: Host = Host()
     workers: tuple[Worker, ...] = ()

@@ -8,7 +8,6 @@ from typing import Any
 from msgspec.structs import replace
 
 from core.contract.events import event_types as e
-from core.contract.events.event_titles import words
 from core.contract.state import fold_scores, fold_steering, study_progress
 from core.contract.state import study_state as s
 from core.contract.state.fold_machine import read_machine
@@ -28,45 +27,6 @@ def _with(trials: dict[int, s.Trial], trial: s.Trial) -> dict[int, s.Trial]:
     return {**trials, trial.number: trial}
 
 
-# From which trial states each event may come. An event that is not here may come in any state.
-FROM: dict[type, frozenset[str]] = {
-    e.TrialWeighed: frozenset({s.QUEUED}) | s.ON_WORKER,
-    e.TrialStarting: frozenset({s.QUEUED}),
-    e.TrialRunning: frozenset({s.STARTING, s.PAUSED}),  # paused while its worker loaded the base
-    e.TrialReported: frozenset({s.RUNNING, s.PAUSED}),
-    e.TrialEvaluated: frozenset({s.RUNNING, s.PAUSED}),
-    e.TrialScored: frozenset({s.RUNNING, s.PAUSED}),
-    e.TrialScoring: frozenset({s.RUNNING, s.PAUSED}),
-    e.ScoringAssigned: frozenset(),
-    e.ScoringEnded: frozenset(),
-    e.PauseAsked: s.ON_WORKER,
-    e.TrialPaused: s.ON_WORKER,
-    e.ResumeAsked: s.ON_WORKER,
-    e.TrialResumed: frozenset({s.RUNNING, s.PAUSED}),
-    e.PruneAsked: frozenset({s.QUEUED}) | s.ON_WORKER,
-    e.TrialPruned: frozenset({s.QUEUED}) | s.ON_WORKER,
-    # queued or starting: all its steps were done before it lost its worker
-    e.TrialCompleted: frozenset({s.QUEUED}) | s.ON_WORKER,
-    e.TrialFailed: frozenset({s.QUEUED}) | s.ON_WORKER,
-    e.TrialInfeasible: frozenset({s.QUEUED}) | s.ON_WORKER,
-    e.TrialRequeued: s.ON_WORKER,
-    e.TrialCheckpointed: s.ON_WORKER,
-    e.EditAsked: frozenset({s.QUEUED}) | s.ON_WORKER,
-    e.TrialEdited: frozenset({s.QUEUED}) | s.ON_WORKER,
-    e.TrialReprieved: frozenset({s.PRUNED}),
-    e.TrialMarked: frozenset({s.QUEUED}) | s.ON_WORKER | s.ENDED,
-}
-
-
-# From which study states each of these may come: a stop that meets the end does not undo it.
-FROM_STUDY: dict[type, frozenset[str]] = {
-    e.StudyPaused: frozenset({"running"}),
-    e.StudyResumed: frozenset({"paused"}),
-    e.StudyStopping: frozenset({"running", "paused"}),
-    e.StudyEnded: s.LIVE_STUDY,
-}
-
-
 def refusal(state: s.State, event: e.Event) -> str | None:
     """Why ``event`` cannot happen in ``state``; None when it can."""
     if isinstance(event, e.MachineRead):
@@ -78,15 +38,15 @@ def refusal(state: s.State, event: e.Event) -> str | None:
     if study is None:
         return f"there is no study {event.study}"
     if not isinstance(event, e.TrialEvent):
-        allowed = FROM_STUDY.get(type(event))
-        return None if allowed is None or study.state in allowed else f"the study is {study.state}"
+        states = event.from_states
+        return None if states is None or study.state in states else f"the study is {study.state}"
     trial = study.trials.get(event.trial)
     if isinstance(event, e.TrialQueued):
         return f"trial {event.trial} exists already" if trial else None
     if trial is None:
         return f"there is no trial {event.trial} in {event.study}"
-    allowed = FROM.get(type(event))
-    if allowed is None or trial.state in allowed or fold_scores.may(trial, event):
+    states = event.from_states
+    if states is None or trial.state in states or fold_scores.may(trial, event):
         return None
     return f"trial {event.trial} is {trial.state}"
 
@@ -207,10 +167,9 @@ def _on_trial(study: s.Study, event: e.TrialEvent) -> s.Study:
     if isinstance(event, e.TrialQueued):
         trial = fold_steering.queued(study, event)
         study = replace(study, total_trials=study.total_trials + bool(event.by))
-        text, level = f"queued: {event.why}" if event.why else "queued", "info"
     else:
         trial = STEPS[type(event)](study.trials[event.trial], event)
-        text, level = words(event)
+    text, level = event.title
     if text:
         trial = replace(trial, lines=_lined(trial.lines, event.at, text, level))
         shown = f"trial {event.trial} {text}"

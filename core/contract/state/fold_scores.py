@@ -13,9 +13,6 @@ from core.contract.events import event_types as e
 from core.contract.state import study_state as s
 from core.contract.state.metric_series import Series, add
 
-# What may also happen to a complete trial whose last scoring is still to come.
-WHILE_PENDING = (e.TrialScored, e.TrialScoring, e.ScoringAssigned, e.ScoringEnded, e.TrialFailed)
-
 OVER: dict[str, Any] = {
     "scoring": -1, "scoring_done": 0, "scoring_total": 0, "scoring_from": (0, 0.0), "scoring_at": 0.0,
 }  # fmt: skip
@@ -25,7 +22,7 @@ def may(trial: s.Trial, event: e.TrialEvent) -> bool:
     """May ``event`` happen to a trial whose training is done?"""
     if isinstance(event, e.TrialPruned):
         return event.limit and trial.state == s.COMPLETE
-    return trial.pending and isinstance(event, WHILE_PENDING)
+    return trial.pending and event.while_scoring
 
 
 def finite_all(scores: dict[str, Score]) -> dict[str, Score]:

@@ -8,7 +8,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from core.contract.events import event_types, steering_events
-from core.contract.events.event_titles import changed as changes_in_words
+from core.contract.events.event_titles import changes_text
 from core.contract.state import study_state as s
 from core.contract.state.metric_series import cut
 from core.contract.text.sanitize import plain
@@ -44,7 +44,7 @@ def _edited(trial: s.Trial, event: steering_events.TrialEdited) -> s.Trial:
     now = {name: new for name, (_, new) in event.changes.items()}
     left = {name: wanted for name, wanted in trial.editing.items() if now.get(name) != wanted}
     other = {name: pair for name, pair in event.changes.items() if pair[0] != pair[1]}
-    marks = (s.Mark(event.step, plain(changes_in_words(other), 200)),) if other else ()
+    marks = (s.Mark(event.step, plain(changes_text(other), 200)),) if other else ()
     return replace(
         trial, knobs={**trial.knobs, **now}, editing=left, marks=(*trial.marks, *marks),
         total_steps=event.total_steps or trial.total_steps,

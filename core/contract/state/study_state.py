@@ -8,13 +8,19 @@ import msgspec
 
 from core.contract.board_score import Score
 from core.contract.events.event_types import Device, Host, PackMeasured, Worker
+from core.contract.events.trial_states import COMPLETE as COMPLETE
+from core.contract.events.trial_states import ENDED as ENDED
+from core.contract.events.trial_states import FAILED as FAILED
+from core.contract.events.trial_states import INFEASIBLE as INFEASIBLE
+from core.contract.events.trial_states import LIVE_STUDY as LIVE_STUDY
+from core.contract.events.trial_states import ON_WORKER as ON_WORKER
+from core.contract.events.trial_states import PAUSED as PAUSED
+from core.contract.events.trial_states import PRUNED as PRUNED
+from core.contract.events.trial_states import QUEUED as QUEUED
+from core.contract.events.trial_states import RUNNING as RUNNING
+from core.contract.events.trial_states import STARTING as STARTING
 from core.contract.state.metric_series import Series
 
-QUEUED, STARTING, RUNNING, PAUSED = "queued", "starting", "running", "paused"
-COMPLETE, PRUNED, FAILED, INFEASIBLE = "complete", "pruned", "failed", "infeasible"
-ENDED = frozenset({COMPLETE, PRUNED, FAILED, INFEASIBLE})
-ON_WORKER = frozenset({STARTING, RUNNING, PAUSED})
-LIVE_STUDY = frozenset({"running", "paused", "stopping"})
 LINES = 200  # event lines kept for a study, and for a trial
 MACHINE_POINTS = 240  # readings of each device kept as history
 

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core.contract.events.event_titles import changed
+from core.contract.events.event_titles import changes_text
 from core.contract.spec import population_settings
 from core.contract.spec.search_space import Space
 from core.contract.spec.spec_file import parse
@@ -52,7 +52,7 @@ class Exploit:
 
     def words(self, clone: int) -> str:
         """The reason for the prune."""
-        told = f" with {changed(self.changes)}" if self.changes else ""
+        told = f" with {changes_text(self.changes)}" if self.changes else ""
         return f"population: {self.why}; {self.instead} goes on in its place as trial {clone}{told}"
 
 

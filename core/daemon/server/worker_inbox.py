@@ -24,14 +24,6 @@ log = logging.getLogger("trimtab.telling")
 STALL_S = 900.0  # in studies from before there was a limit
 RETRIES = 2
 
-# A worker may tell of these; anything else is the engine's to decide.
-TELLABLE = (
-    e.Preparing, e.PackMeasured, e.StudyNoted, e.TrialRunning, e.TrialReported, e.TrialEvaluated,
-    e.TrialScored, e.TrialScoring, e.ScoringEnded, e.BaseScored,
-    e.TrialPaused, e.TrialResumed, e.TrialPruned, e.TrialCompleted, e.TrialFailed, e.TrialInfeasible,
-    e.TrialCheckpointed, e.TrialRequeued, e.TrialEdited, e.MemoryShort,
-)  # fmt: skip
-
 
 def _inside(folder: str, place: str) -> bool:
     """Does ``place``, if it is a whole path, lie in the trials of the study in ``folder``?"""
@@ -141,7 +133,7 @@ class Telling:
         events = tuple(self._weighed(one) for one in named)
         if isinstance(told.event, e.TrialEdited) and (wrong := _wrong(told.event)):
             raise ValueError(wrong)
-        if isinstance(told.event, e.LIVE):
+        if not told.event.journaled:
             done = self._supervisor.put(*self._live(worker, *events))
             # Not before: Heard(5) says that 4 is durable too, and 4 may be waiting for the disk.
             done.add_done_callback(lambda future: self._shown(worker, told.number, future))
@@ -192,7 +184,7 @@ class Telling:
     def _is_its_own(self, worker: Worker, event: e.Event) -> bool:
         """A worker speaks of its own study and trials only: one that was taken for lost does not
         change a trial that runs elsewhere now."""
-        if event.study != worker.study or not isinstance(event, TELLABLE):
+        if event.study != worker.study or not event.from_worker:
             log.warning("worker %s told of %s in %s", worker.name, type(event).__name__, shown(event.study))
             return False
         place = getattr(event, "adapter", "") or getattr(event, "path", "")

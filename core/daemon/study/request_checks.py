@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from importlib.util import find_spec
 from typing import Any
 
 from core.contract.spec.spec_file import to_raw
 from core.contract.spec.study_spec import Spec
 from core.contract.state import study_state as s
 from core.errors import RefusedError
+
+Handler = Callable[[Any], Awaitable[Any]]  # takes a request of one type; gives its answer, or None
+TRAINER = ("torch", "transformers", "peft", "bitsandbytes", "accelerate", "datasets")  # the extra "train"
+
+
+def refuse_without_trainer() -> None:
+    """Refuse to start a study where the packages that train are not installed: trimtab's console and engine
+    need none of them. Raises RefusedError that names what is missing."""
+    missing = [package for package in TRAINER if find_spec(package) is None]
+    if missing:
+        raise RefusedError.of(
+            f"the trainer is not installed: {', '.join(missing)}",
+            "engine",
+            "pip install 'trimtab[train]', then `trimtab engine stop` and start the study again",
+        )
 
 
 def study_in(state: s.State, name: str) -> s.Study:

@@ -4,11 +4,14 @@ marks, a prune taken back, another space."""
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from core import paths
 from core.contract.edits import knob_edits, study_changes
 from core.contract.events import event_types as e
 from core.contract.spec.spec_file import parse, to_raw, write
@@ -16,7 +19,8 @@ from core.contract.spec.study_spec import Spec
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from core.contract.wire import console_api, worker_api
-from core.daemon.study import checkpoint_links, request_checks
+from core.daemon.study import request_checks
+from core.daemon.study.request_checks import Handler
 from core.daemon.study.study_runner import Runner
 from core.daemon.supervisor import Supervisor
 from core.daemon.workers.worker_pool import Crew
@@ -26,14 +30,6 @@ from core.store import run_folder
 KEEP_S = 60.0  # for a worker to write the checkpoint that a clone begins from
 # A trial that goes tells its checkpoint first, if it writes one at all.
 GONE = e.TrialCompleted | e.TrialPruned | e.TrialFailed | e.TrialInfeasible | e.TrialRequeued
-Request = (
-    console_api.EnqueueTrial
-    | console_api.CloneTrial
-    | console_api.EditTrial
-    | console_api.ReprieveTrial
-    | console_api.MarkTrial
-    | console_api.ChangeStudy
-)
 
 
 class Steering:
@@ -48,25 +44,16 @@ class Steering:
     ) -> None:
         self._supervisor, self._crew = supervisor, crew
         self._runner_of, self._reopen = runner_of, reopen
+        self.handlers: dict[type, Handler] = {
+            console_api.EnqueueTrial: self._enqueue,
+            console_api.CloneTrial: self._clone,
+            console_api.EditTrial: self._edit,
+            console_api.ReprieveTrial: self._reprieve,
+            console_api.MarkTrial: self._mark,
+            console_api.ChangeStudy: self._change,
+        }
         self._awaited: dict[tuple[str, int], asyncio.Future[e.TrialCheckpointed | None]] = {}
         supervisor.watchers.append(self._watch)
-
-    async def do(self, request: Request) -> console_api.Answer | None:
-        """Do what was asked; returns when it is durable. Raises TrimtabError with the reason if not."""
-        match request:
-            case console_api.EnqueueTrial():
-                return await self._enqueue(request)
-            case console_api.CloneTrial():
-                return await self._clone(request)
-            case console_api.EditTrial():
-                await self._edit(request)
-            case console_api.ReprieveTrial():
-                await self._reprieve(request)
-            case console_api.MarkTrial():
-                await self._mark(request)
-            case console_api.ChangeStudy():
-                return await self._change(request)
-        return None
 
     # -- new trials -------------------------------------------------------------------------------
 
@@ -128,7 +115,7 @@ class Steering:
 
     async def _linked(self, runner: Runner, number: int, source: Path, place: Path) -> None:
         try:
-            await asyncio.to_thread(checkpoint_links.linked, source, place)
+            await asyncio.to_thread(link_checkpoint, source, place)
         except OSError as error:
             await runner.proposing.give_up(number)
             what = f"the checkpoint cannot be copied: {error.strerror or error}"
@@ -247,9 +234,7 @@ class Steering:
         return runner
 
     async def _put(self, *events: e.Event) -> None:
-        refused = await self._supervisor.put(*events)
-        if refused:
-            raise RefusedError.of(refused[0], "engine", "look at the trial again: it has changed meanwhile")
+        await self._supervisor.put_or_refuse(*events)
 
     def _now(self, study: str, number: int) -> s.Trial:
         """The trial as it is now: it may have been placed while an event was written."""
@@ -272,3 +257,26 @@ def _spec(study: s.Study) -> Spec:
     """The study's file as it is now."""
     raw: dict[str, Any] = study.spec
     return parse(raw, study.folder)
+
+
+def link_checkpoint(source: Path, place: Path) -> None:
+    """Have the folder ``source`` at ``place``, too: put there whole, by hard links where the file system has
+    them. Files of a checkpoint are never written to again, so either may be removed. Raises OSError."""
+    paths.private(place.parent)
+    aside = place.with_name(f"{place.name}.new")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(mode=0o700)
+    try:
+        for file in sorted(source.iterdir()):
+            _link_or_copy(file, aside / file.name)
+        aside.rename(place)
+    except OSError:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+
+
+def _link_or_copy(file: Path, to: Path) -> None:
+    try:
+        os.link(file, to, follow_symlinks=False)
+    except OSError:  # a file system without hard links
+        shutil.copyfile(file, to, follow_symlinks=False)

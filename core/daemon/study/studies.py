@@ -14,23 +14,21 @@ from core.contract.spec.spec_file import parse, write
 from core.contract.spec.study_spec import Spec
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
-from core.contract.wire import console_api, worker_api
-from core.daemon.answers import evidence_reader, introspection_reader
+from core.contract.wire import console_api
 from core.daemon.answers.limit_breaches import Breaches
-from core.daemon.answers.search_insights import Insights
-from core.daemon.placement.forecast_answers import answered
 from core.daemon.placement.memory_planner import Foresight
 from core.daemon.placement.study_devices import Devices
 from core.daemon.population.exploit import Succession
 from core.daemon.study import request_checks, study_folders
 from core.daemon.study.input_records import InputNotes
+from core.daemon.study.question_requests import Questions
+from core.daemon.study.request_checks import Handler
 from core.daemon.study.search_protocol import SearchFactory, real_search
-from core.daemon.study.steering_requests import Request as SteerRequest
 from core.daemon.study.steering_requests import Steering
 from core.daemon.study.study_runner import WORKER_MODULE, Runner
+from core.daemon.study.trial_requests import TrialRequests
 from core.daemon.study_environments import Environments
 from core.daemon.supervisor import Supervisor
-from core.daemon.workers.trial_requeue import at_its_step, pruned
 from core.daemon.workers.worker_departures import Lost
 from core.daemon.workers.worker_pool import Crew, Worker
 from core.errors import RefusedError, TrimtabError, in_line
@@ -66,8 +64,16 @@ class Studies:
         supervisor.watchers.append(self._watch)
         self._breaches = Breaches(supervisor, self.handle)
         self._succession = Succession(supervisor, self.handle)
-        self._steering = Steering(supervisor, self.crew, self.runner_of, self._reopen)
-        self._insights = Insights()
+        questions = Questions(supervisor, self.runner_of, self.foresight)
+        self._handlers: dict[type, Handler] = {
+            console_api.StartStudy: self._start_once,
+            console_api.StopStudy: self._stop,
+            console_api.PauseStudy: self._pause_all,
+            console_api.ResumeStudy: self._resume_all,
+            **TrialRequests(supervisor, self.crew).handlers,
+            **Steering(supervisor, self.crew, self.runner_of, self._reopen).handlers,
+            **questions.handlers,
+        }
 
     @property
     def state(self) -> s.State:
@@ -121,7 +127,7 @@ class Studies:
         self._inputs.begin(spec, folder)
         search = self._search(spec, folder, lambda text: self._say(spec.study.name, [text], "warning"))
         runner = Runner(
-            self._supervisor, self.crew, search, spec, folder, devices, self._foresight(spec), self._module,
+            self._supervisor, self.crew, search, spec, folder, devices, self.foresight(spec), self._module,
             lambda trial: self.why_pruned(spec.study.name, trial),
         )  # fmt: skip
         self._runners[runner.name] = runner
@@ -145,46 +151,18 @@ class Studies:
     async def handle(self, request: console_api.AnyRequest) -> console_api.Answer | None:
         """Do what was asked; returns when it is durable, with an answer where one was asked for. Raises
         TrimtabError with the reason if not."""
-        if isinstance(request, SteerRequest):
-            return await self._steering.do(request)
-        match request:
-            case console_api.Foresee() | console_api.WeighMemory():
-                return await asyncio.to_thread(self._foretell, request)  # advice takes many looks
-            case console_api.AskEvidence():
-                study = request_checks.study_in(self.state, request.study)
-                return await asyncio.to_thread(evidence_reader.read, study, request)
-            case console_api.AskImportance() | console_api.AskSearch():
-                study = request_checks.study_in(self.state, request.study)
-                runner = self._runners.get(study.name)
-                return await self._insights.answer(study, request, runner.caught_up if runner else None)
-            case console_api.AskInsides():
-                study = request_checks.study_in(self.state, request.study)
-                return await asyncio.to_thread(introspection_reader.read, study, request.trial)
-            case console_api.StartStudy():
-                async with self._one_start:
-                    return console_api.Started(tuple(await self._start(request)))
-            case console_api.StopStudy():
-                await self._stop(request)
-            case console_api.PauseStudy():
-                await self._pause_all(request)
-            case console_api.ResumeStudy():
-                request_checks.may_resume_all(request_checks.live_study(self.state, request.study))
-                await self._put(e.StudyResumed(at=time.time(), study=request.study, by=request.by))
-            case console_api.PauseTrial():
-                await self._pause(request)
-            case console_api.ResumeTrial():
-                await self._resume_trial(request)
-            case console_api.PruneTrial():
-                await self._prune(request)
-        return None
+        return await self._handlers[type(request)](request)
 
-    def _foretell(self, request: console_api.Foresee | console_api.WeighMemory) -> console_api.Answer:
-        study = request_checks.study_in(self.state, request.study)
-        spec, runner = parse(study.spec, study.folder), self._runners.get(study.name)
-        foresight = runner.weighing.foresight if runner is not None else self._foresight(spec)
-        return answered(foresight, study, spec, request)
+    async def _start_once(self, request: console_api.StartStudy) -> console_api.Started:
+        async with self._one_start:
+            return console_api.Started(tuple(await self._start(request)))
 
-    def _foresight(self, spec: Spec, given: dict[str, str] | None = None) -> Foresight:
+    async def _resume_all(self, request: console_api.ResumeStudy) -> None:
+        request_checks.may_resume_all(request_checks.live_study(self.state, request.study))
+        await self._put(e.StudyResumed(at=time.time(), study=request.study, by=request.by))
+
+    def foresight(self, spec: Spec, given: dict[str, str] | None = None) -> Foresight:
+        """The memory planner of a study in its own environment, or in the one that is ``given``."""
         environment = self._environments.with_(given) if given else self._environments.of(spec.study.name)
         devices = self._devices.of(spec, environment)
         hub = paths.hub_cache(environment)
@@ -198,19 +176,19 @@ class Studies:
             self._supervisor.put(e.StudyNoted(at=time.time(), study=study, text=text, level=level))
 
     async def _put(self, *events: e.Event) -> None:
-        refused = await self._supervisor.put(*events)
-        if refused:
-            raise RefusedError.of(refused[0], "engine", "look at the trial again: it has changed meanwhile")
+        await self._supervisor.put_or_refuse(*events)
 
     async def _start(self, request: console_api.StartStudy) -> list[str]:
         spec = parse(request.spec, request.where or "study")
+        if self._module == WORKER_MODULE:
+            request_checks.refuse_without_trainer()
         name = spec.study.name
         known = self.state.studies.get(name)
         self._environments.learn(request.environment)
         if known is not None and not request_checks.begins_anew(known, spec):
             return await self._go_on(known, spec, request.environment)
         self._devices.of(spec, self._environments.with_(request.environment))
-        self._foresight(spec, request.environment).check(f"{request.where or 'study'} [resources]")
+        self.foresight(spec, request.environment).check(f"{request.where or 'study'} [resources]")
         if known is not None:
             await self._over(name)
         folder, refused = await study_folders.begin(self._supervisor, spec, self._inputs.note, known)
@@ -266,45 +244,12 @@ class Studies:
         if runner is not None:
             runner.stopping.yield_devices()
 
-    async def _pause(self, request: console_api.PauseTrial) -> None:
-        trial = request_checks.trial_in(self.state, request.study, request.trial)
-        request_checks.may_pause(trial)
-        await self._put(e.PauseAsked(at=time.time(), study=request.study, trial=trial.number, by=request.by))
-        if trial.state == s.STARTING:  # its worker may be loading the base: it reads this when it has
-            await self._put(at_its_step(e.TrialPaused, request.study, trial))
-        self._tell(trial, worker_api.Pause(trial.number))
-
-    async def _resume_trial(self, request: console_api.ResumeTrial) -> None:
-        trial = request_checks.trial_in(self.state, request.study, request.trial)
-        request_checks.may_resume(trial)
-        await self._put(e.ResumeAsked(at=time.time(), study=request.study, trial=trial.number, by=request.by))
-        if trial.state == s.PAUSED and not trial.begun:
-            await self._put(at_its_step(e.TrialResumed, request.study, trial))
-        self._tell(trial, worker_api.Resume(trial.number))
-
-    async def _prune(self, request: console_api.PruneTrial) -> None:
-        trial = request_checks.trial_in(self.state, request.study, request.trial)
-        why = request.why or f"pruned by {request.by}"
-        at, study = time.time(), self.state.studies[request.study]
-        if trial.state == s.QUEUED:
-            await self._put(pruned(study, trial, why))
-            return
-        await self._put(e.PruneAsked(at=at, study=request.study, trial=trial.number, by=request.by, why=why))
-        if not trial.begun:  # its worker may be loading the base: nothing of it is there to be kept
-            await self._put(pruned(study, trial, why))
-        self._tell(trial, worker_api.Prune(trial.number, why))
-
-    def _tell(self, trial: s.Trial, message: worker_api.ToWorker) -> None:
-        worker = self.crew.workers.get(trial.worker)
-        if worker is not None:
-            worker.tell(message)
-
     # -- what happens ------------------------------------------------------------------------------
 
     def _watch(self, event: e.Event, state: s.State) -> None:
         self._remember(event)
         runner = self._runners.get(event.study)
-        if runner is not None and isinstance(event, e.WAKES_RUNNER):
+        if runner is not None and event.wakes_runner:
             runner.post(event)
 
     def _remember(self, event: e.Event) -> None:

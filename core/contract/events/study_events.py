@@ -1,0 +1,135 @@
+"""Events about a whole study, and the readings of its workers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from core.contract.board_score import Score
+from core.contract.events.event_base import Event
+from core.contract.events.trial_states import LIVE_STUDY
+from core.contract.value_bounds import Count, Int, Number, Seconds, Step
+
+
+class StudyCreated(Event, frozen=True, tag="study-created"):
+    """A study was accepted; ``spec`` is its resolved TOML content."""
+
+    spec: dict[str, Any]
+    folder: str
+
+
+class StudyReopened(Event, frozen=True, tag="study-reopened"):
+    """A stopped, failed or finished study goes on."""
+
+    why: str
+    trials: Step = 0  # the new number of trials; 0 keeps it
+
+
+class StudyPaused(Event, frozen=True, tag="study-paused"):
+    """All trials are kept and their devices given back; nothing starts until it is resumed."""
+
+    from_states = frozenset({"running"})
+
+    by: str
+
+
+class StudyResumed(Event, frozen=True, tag="study-resumed"):
+    """A paused study takes its devices again."""
+
+    wakes_runner = True
+    from_states = frozenset({"paused"})
+
+    by: str
+
+
+class StudyStopping(Event, frozen=True, tag="study-stopping"):
+    """No new trials start; the running ones are being stopped."""
+
+    from_states = frozenset({"running", "paused"})
+
+    why: str
+
+
+class StudyEnded(Event, frozen=True, tag="study-ended"):
+    """``outcome`` is complete, stopped or failed."""
+
+    from_states = LIVE_STUDY  # a stop that meets the end does not undo it
+
+    outcome: str
+    why: str
+
+
+class StudyNoted(Event, frozen=True, tag="study-noted"):
+    """A word for the event list: level is info, warning or error."""
+
+    from_worker = True
+
+    text: str
+    level: str = "info"
+
+
+class BaseScored(Event, frozen=True, tag="base-scored"):
+    """The boards of the base model itself, without any adapter."""
+
+    from_worker = True
+
+    scores: dict[str, Score]
+
+
+class Preparing(Event, frozen=True, tag="preparing"):
+    """A long wait before the first step, with its progress. An empty ``stage`` ends it. Live."""
+
+    journaled = False
+    urgent = False
+    from_worker = True
+
+    worker: str
+    stage: str  # such as "loading the model"
+    done: Count = 0
+    total: Count = 0  # 0: not known
+    unit: str = ""
+
+
+class PackMeasured(Event, frozen=True, tag="pack-measured"):
+    """What training ``trials`` at once on one base takes and gives, told now and then. Live.
+
+    ``used_bytes`` and ``free_bytes`` are of the fullest moment of the rounds measured: a trial more
+    needs its own bytes and its own activations. ``trials`` 0: the worker is gone, nothing holds any more.
+    """
+
+    journaled = False
+    urgent = False
+    from_worker = True
+    wakes_runner = True
+
+    worker: str
+    device: str  # the engine puts its own name for it: cpu, gpu0
+    trials: Step  # trained at once in the rounds measured
+    tokens: Step  # in one round, padding not counted
+    round_s: Seconds  # median of the rounds measured
+    base_bytes: Count  # the frozen base
+    trial_bytes: dict[Int, Count]  # by trial: its adapter, gradient and optimizer state on the device
+    activation_bytes_per_token: Number
+    used_bytes: Count
+    free_bytes: Count  # what the device still has for this worker, its allocator's cache included
+    total_bytes: Count
+    why_alone: str = ""  # why this base cannot be stacked: its trials take turns
+    reserve_bytes: Count = 0  # what the allocator keeps beyond what was used
+    longest: Count = 0  # tokens of the longest training row
+    widest: Count = 0  # tokens of the largest pass, padding included
+    idle_bytes: Count = 0  # what the worker took when its base was loaded and no trial had come
+    foretold_bytes: Count = 0  # the fullest moment as the engine foretold it; 0: not known
+
+
+class MemoryShort(Event, frozen=True, tag="memory-short"):
+    """Memory ended while ``trials`` trained at once; ``used_bytes`` were allocated then. ``text`` says what
+    was done about it; ``moved`` is the trial that had to leave, -1 for none."""
+
+    from_worker = True
+    wakes_runner = True
+
+    worker: str
+    device: str  # the engine puts its own name for it
+    trials: tuple[Int, ...]
+    used_bytes: Count
+    text: str
+    moved: Int = -1

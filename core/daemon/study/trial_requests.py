@@ -1,0 +1,64 @@
+"""Requests about one trial that its worker carries out: pause, resume, prune."""
+
+from __future__ import annotations
+
+import time
+
+from core.contract.events import event_types as e
+from core.contract.state import study_state as s
+from core.contract.wire import console_api, worker_api
+from core.daemon.study import request_checks
+from core.daemon.study.request_checks import Handler
+from core.daemon.supervisor import Supervisor
+from core.daemon.workers.trial_requeue import at_its_step, pruned
+from core.daemon.workers.worker_pool import Crew
+
+
+class TrialRequests:
+    """Writes down what was asked, then sends it to the trial's worker."""
+
+    def __init__(self, supervisor: Supervisor, crew: Crew) -> None:
+        self._supervisor, self._crew, self._put = supervisor, crew, supervisor.put_or_refuse
+        self.handlers: dict[type, Handler] = {
+            console_api.PauseTrial: self._pause,
+            console_api.ResumeTrial: self._resume,
+            console_api.PruneTrial: self._prune,
+        }
+
+    @property
+    def state(self) -> s.State:
+        """The state now."""
+        return self._supervisor.state
+
+    async def _pause(self, request: console_api.PauseTrial) -> None:
+        trial = request_checks.trial_in(self.state, request.study, request.trial)
+        request_checks.may_pause(trial)
+        await self._put(e.PauseAsked(at=time.time(), study=request.study, trial=trial.number, by=request.by))
+        if trial.state == s.STARTING:  # its worker may be loading the base: it reads this when it has
+            await self._put(at_its_step(e.TrialPaused, request.study, trial))
+        self._tell(trial, worker_api.Pause(trial.number))
+
+    async def _resume(self, request: console_api.ResumeTrial) -> None:
+        trial = request_checks.trial_in(self.state, request.study, request.trial)
+        request_checks.may_resume(trial)
+        await self._put(e.ResumeAsked(at=time.time(), study=request.study, trial=trial.number, by=request.by))
+        if trial.state == s.PAUSED and not trial.begun:
+            await self._put(at_its_step(e.TrialResumed, request.study, trial))
+        self._tell(trial, worker_api.Resume(trial.number))
+
+    async def _prune(self, request: console_api.PruneTrial) -> None:
+        trial = request_checks.trial_in(self.state, request.study, request.trial)
+        why = request.why or f"pruned by {request.by}"
+        at, study = time.time(), self.state.studies[request.study]
+        if trial.state == s.QUEUED:
+            await self._put(pruned(study, trial, why))
+            return
+        await self._put(e.PruneAsked(at=at, study=request.study, trial=trial.number, by=request.by, why=why))
+        if not trial.begun:  # its worker may be loading the base: nothing of it is there to be kept
+            await self._put(pruned(study, trial, why))
+        self._tell(trial, worker_api.Prune(trial.number, why))
+
+    def _tell(self, trial: s.Trial, message: worker_api.ToWorker) -> None:
+        worker = self._crew.workers.get(trial.worker)
+        if worker is not None:
+            worker.tell(message)
