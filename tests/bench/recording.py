@@ -1,0 +1,82 @@
+"""``python -m tests.bench.recording``: the demo as an animated SVG, drawn by the console on a real engine.
+
+The pictures are taken at the moments of PLAN while the demo trains; played back, each stands for HOLD_S.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import re
+import sys
+import time
+from pathlib import Path
+
+from core.contract.spec import spec_file
+from core.contract.wire import console_api, engine_client
+from tests.bench.demo import CONFIG
+from tests.bench.live import empty_home
+from tests.daemon.conftest import Engine
+from tui.app import TrimtabApp
+
+PICTURE = Path(__file__).resolve().parents[1] / "tui" / "demo.svg"
+SIZE, HOLD_S = (120, 34), 1.6
+# seconds after the start, and the keys that are pressed then, before the picture
+PLAN = (
+    (8, ()), (18, ()), (26, ()), (34, ("j",)), (42, ("p",)), (48, ("p",)), (58, ("enter",)),
+    (66, ("escape",)), (74, ("m",)), (80, ("escape",)), (95, ()), (115, ()), (130, ("b", "tab")),
+    (138, ("escape", "i", "tab")), (146, ("escape",)),
+)  # fmt: skip
+
+
+async def record(engine: Engine) -> list[str]:
+    """Start the demo, attach a console, follow the plan; one SVG per moment."""
+    raw = spec_file.to_raw(spec_file.load(CONFIG))
+    await engine_client.request(engine.socket, console_api.StartStudy(raw, by="recording"))
+    app, pictures = TrimtabApp(engine.socket, raw["study"]["name"]), []
+    async with app.run_test(size=SIZE) as pilot:
+        began = time.monotonic()
+        for moment, keys in PLAN:
+            await asyncio.sleep(max(0.0, began + moment - time.monotonic()))
+            await pilot.press(*keys)
+            await pilot.pause(1.5)
+            pictures.append(app.export_screenshot(title="trimtab run configs/demo.toml"))
+            print(f"{moment} s {' '.join(keys)}", file=sys.stderr, flush=True)
+    return pictures
+
+
+def animated(pictures: list[str]) -> str:
+    """The pictures as frames of one SVG; each is visible for its share of the time, over and over."""
+    total = HOLD_S * len(pictures)
+    frames = []
+    for number, picture in enumerate(pictures):
+        times = sorted({0.0, number / len(pictures), (number + 1) / len(pictures)} - {1.0})
+        values = ["visible" if at == number / len(pictures) else "hidden" for at in times]
+        keys = ";".join(f"{at:.4f}" for at in times)
+        show = (
+            f'<animate attributeName="visibility" dur="{total:g}s" repeatCount="indefinite" '
+            f'calcMode="discrete" keyTimes="{keys}" values="{";".join(values)}"/>'
+        )
+        hidden = "visible" if not number else "hidden"
+        inside = re.sub(r"<!--.*?-->|^\s+", "", picture, flags=re.MULTILINE)
+        frames.append(f'<g visibility="{hidden}">{show}{inside}</g>')
+    box = re.search(r'viewBox="[^"]*"', pictures[0])
+    assert box is not None
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {box[0]}>\n' + "\n".join(frames) + "\n</svg>\n"
+
+
+def main() -> int:
+    """Record, and write the picture."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--out", type=Path, default=PICTURE)
+    chosen = options.parse_args()
+    with empty_home() as engine:
+        engine.start()
+        pictures = asyncio.run(record(engine))
+    chosen.out.write_text(animated(pictures), "utf-8")
+    print(f"{chosen.out}: {chosen.out.stat().st_size / 2**20:.1f} MiB, {len(pictures)} pictures")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
