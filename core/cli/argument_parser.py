@@ -36,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _verb(verbs: Any, name: str, function: str, text: str) -> argparse.ArgumentParser:
-    one = verbs.add_parser(
+    one: argparse.ArgumentParser = verbs.add_parser(
         name,
         help=text,
         description=text[:1].upper() + text[1:] + ".",

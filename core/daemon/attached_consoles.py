@@ -10,7 +10,7 @@ from typing import cast
 
 from core.contract.events.event_types import AnyEvent, Event
 from core.contract.state.study_state import State
-from core.contract.wire import console_api
+from core.contract.wire import console_api, message_codec
 
 LARGEST_QUEUE = 4000  # events; beyond it a snapshot is cheaper
 PACE_S = 0.05  # readings are sent at most this often
@@ -68,7 +68,7 @@ class Hub:
                     await asyncio.wait_for(console.urgent.wait(), PACE_S)
                 console.wake.clear()
                 console.urgent.clear()
-                await send(console_api.encode(self._next(console)))
+                await send(message_codec.encode(self._next(console)))
         finally:
             self._consoles.discard(console)
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import aiohttp
 import psutil
 
-from core.contract.wire import console_api
+from core.contract.wire import message_codec
 from tests.bench import protocol_inputs, protocol_mutants
 from tests.bench.protocol_inputs import http
 from tests.daemon.conftest import Engine
@@ -71,7 +71,7 @@ def from_worker(draw: random.Random) -> list[bytes]:
     """What a worker that is none says."""
     if draw.random() < MUTANTS:
         return [
-            console_api.encode(protocol_mutants.HELLO),
+            message_codec.encode(protocol_mutants.HELLO),
             *(protocol_mutants.from_worker(draw) for _ in range(2)),
         ]
     return protocol_inputs.from_worker(draw)

@@ -7,7 +7,7 @@ import random
 import msgspec
 
 from core.contract.events import event_types as e
-from core.contract.wire import console_api, worker_api
+from core.contract.wire import console_api, message_codec, worker_api
 
 LARGE = 9 << 20  # above what a request may have
 REQUESTS = (
@@ -63,13 +63,15 @@ def from_console(draw: random.Random) -> bytes:
         return _deep(draw, b"\x91", b"\x81\xa1a")
     if kind < 0.25:
         return draw.randbytes(draw.randint(0, 300))
-    return _damaged(draw, console_api.encode(console_api.Ask(draw.randint(-5, 2**62), draw.choice(REQUESTS))))
+    return _damaged(
+        draw, message_codec.encode(console_api.Ask(draw.randint(-5, 2**62), draw.choice(REQUESTS)))
+    )
 
 
 def from_worker(draw: random.Random) -> list[bytes]:
     """What a strange worker says after its line is open."""
-    said = [] if draw.random() < 0.3 else [console_api.encode(draw.choice(HELLOS))]
-    said += [console_api.encode(draw.choice(TOLD)) for _ in range(draw.randint(0, 3))]
+    said = [] if draw.random() < 0.3 else [message_codec.encode(draw.choice(HELLOS))]
+    said += [message_codec.encode(draw.choice(TOLD)) for _ in range(draw.randint(0, 3))]
     if draw.random() < 0.5:
         said.append(draw.randbytes(draw.randint(0, 200)))
     return [_damaged(draw, one) for one in said]

@@ -13,7 +13,7 @@ import msgspec
 from aiohttp import web
 
 from core.contract.state.study_state import State
-from core.contract.wire import console_api
+from core.contract.wire import console_api, message_codec
 
 
 class ScriptedEngine:
@@ -73,11 +73,11 @@ class ScriptedEngine:
         line = web.WebSocketResponse()
         await line.prepare(request)
         await line.send_bytes(
-            console_api.encode(console_api.Welcome(console_api.PROTOCOL, os.getpid(), "test"))
+            message_codec.encode(console_api.Welcome(console_api.PROTOCOL, os.getpid(), "test"))
         )
-        await line.send_bytes(console_api.encode(console_api.Snapshot(0, self.state)))
+        await line.send_bytes(message_codec.encode(console_api.Snapshot(0, self.state)))
         for number, event in enumerate(self.events, 1):
-            await line.send_bytes(console_api.encode(console_api.Changed(number, (event,))))
+            await line.send_bytes(message_codec.encode(console_api.Changed(number, (event,))))
         if not self.leaves:
             async for _ in line:
                 pass

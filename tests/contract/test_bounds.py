@@ -15,7 +15,7 @@ from core.contract.events import event_types
 from core.contract.spec import spec_file
 from core.contract.spec.knob_table import KNOBS
 from core.contract.spec.study_spec import SECTIONS
-from core.contract.wire import console_api, worker_api
+from core.contract.wire import console_api, message_codec, worker_api
 from core.errors import RefusedError, SpecError
 
 SMALL = {
@@ -153,7 +153,7 @@ def requests() -> st.SearchStrategy:
 @given(requests())
 def test_what_comes_through_the_door_can_be_sent_on_and_shown(raw):
     for read, encode in (
-        (console_api.read_request, json.dumps),
+        (message_codec.read_request, json.dumps),
         (_from_console, msgspec.msgpack.encode),
     ):
         try:
@@ -165,23 +165,23 @@ def test_what_comes_through_the_door_can_be_sent_on_and_shown(raw):
         except msgspec.DecodeError as error:
             assert value_bounds.words(error)
             continue
-        console_api.encode(request)
+        message_codec.encode(request)
         assert len(repr(request)) < 10_000_000
 
 
 def _from_console(body: bytes) -> console_api.AnyRequest:
     ask = b"\x83\xa4type\xa3ask\xa2id\x01\xa7request" + body
-    return console_api.read_from_console(ask).request
+    return message_codec.read_from_console(ask).request
 
 
 def test_the_bound_of_a_request_is_said():
     mark = b'{"type":"mark-trial","study":"s","trial":0,"priority":99999999999999999999}'
     with pytest.raises(msgspec.DecodeError) as told:
-        console_api.read_request(mark)
+        message_codec.read_request(mark)
     assert value_bounds.words(told.value) == "priority must be at most 1000000"
     note = msgspec.json.encode(console_api.MarkTrial("s", 0, note="x" * 501))
     with pytest.raises(msgspec.DecodeError) as told:
-        console_api.read_request(note)
+        message_codec.read_request(note)
     assert value_bounds.words(told.value) == "note may have at most 500 characters"
 
 
@@ -206,14 +206,14 @@ REPORT = {
 def test_a_worker_tells_no_number_that_cannot_be(wrong):
     raw = msgspec.msgpack.encode({"type": "told", "number": 1, "event": REPORT | wrong})
     with pytest.raises(msgspec.DecodeError):
-        console_api.read_from_worker(raw)
+        message_codec.read_from_worker(raw)
 
 
 def test_a_loss_that_is_no_number_is_a_reading_all_the_same():
     raw = msgspec.msgpack.encode(
         {"type": "told", "number": 1, "event": REPORT | {"metrics": {"x": math.nan}}}
     )
-    told = console_api.read_from_worker(raw)
+    told = message_codec.read_from_worker(raw)
     assert isinstance(told, worker_api.Told) and isinstance(told.event, event_types.TrialReported)
 
 
@@ -229,4 +229,4 @@ def test_a_loss_that_is_no_number_is_a_reading_all_the_same():
 )
 def test_what_cannot_even_be_sent_is_refused_before_it_is(request_, told):
     with pytest.raises(RefusedError, match=told):
-        console_api.encode_request(request_)
+        message_codec.encode_request(request_)

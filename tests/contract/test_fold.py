@@ -11,7 +11,7 @@ from core.contract.events import event_types as e
 from core.contract.state import study_progress, trial_ranking
 from core.contract.state import study_state as s
 from core.contract.state.event_fold import STEPS, apply, refusal
-from core.contract.wire import console_api, worker_api
+from core.contract.wire import console_api, message_codec, worker_api
 
 SPEC = {"study": {"name": "a", "trials": 4, "objectives": [{"metric": "eval/loss", "direction": "minimize"}]}}
 CREATED = e.StudyCreated(at=1.0, study="a", spec=SPEC, folder="/a")
@@ -186,8 +186,8 @@ def test_what_workers_held_is_forgotten_with_the_study():
 
 def test_what_a_worker_holds_travels_in_every_form():
     state, told = folded(pack()), worker_api.Told(1, pack())
-    assert console_api.read_to_console(console_api.encode(console_api.Snapshot(1, state))).state == state
-    assert console_api.read_from_worker(console_api.encode(told)) == told
+    assert message_codec.read_to_console(message_codec.encode(console_api.Snapshot(1, state))).state == state
+    assert message_codec.read_from_worker(message_codec.encode(told)) == told
     assert msgspec.json.decode(msgspec.json.encode(state), type=s.State) == state
 
 
@@ -308,8 +308,8 @@ class AnyOrder(RuleBasedStateMachine):
 
     @invariant()
     def it_travels(self):
-        raw = console_api.encode(console_api.Snapshot(1, self.state))
-        assert console_api.read_to_console(raw).state == self.state
+        raw = message_codec.encode(console_api.Snapshot(1, self.state))
+        assert message_codec.read_to_console(raw).state == self.state
 
 
 AnyOrder.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)

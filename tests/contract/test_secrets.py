@@ -11,7 +11,7 @@ from core.contract.events import event_types as e
 from core.contract.spec import spec_file
 from core.contract.text import log_redaction
 from core.contract.text.secret_redaction import HIDDEN, LONGEST, Redactor
-from core.contract.wire import console_api
+from core.contract.wire import message_codec
 from core.errors import SpecError
 
 HF = "hf_" + "aB3dE5gH7jK9mN1pQ3sT5vX7zA"
@@ -68,7 +68,7 @@ def test_everything_in_an_event_is_looked_at_and_nothing_else_is_changed():
 
 def test_what_is_no_character_can_be_written_all_the_same():
     named = e.StudyNoted(at=1.0, study="s", text="no such file: rows\udcff.jsonl \ud83d")
-    assert console_api.encode(REDACTOR.anything(named)) and REDACTOR.anything(named).text.endswith(
+    assert message_codec.encode(REDACTOR.anything(named)) and REDACTOR.anything(named).text.endswith(
         "rows?.jsonl ?"
     )
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from core.contract.events import event_types as e
 from core.contract.state import study_state as s
 from core.contract.state.event_fold import apply
-from core.contract.wire import console_api, worker_api
+from core.contract.wire import console_api, message_codec, worker_api
 from core.daemon import background_tasks
 from core.daemon.attached_consoles import Hub
 from core.daemon.background_tasks import Tasks, kept_going
@@ -76,9 +76,9 @@ async def test_a_worker_that_says_what_cannot_be_is_ended_and_the_engine_is_not(
 
 def test_an_answer_that_cannot_be_written_is_a_refusal_in_words():
     half = console_api.Reply(7, True, what="the file a\udc80b")
-    for raw in (console_api.encode_reply(half), console_api.encode_reply(half, as_json=True)):
+    for raw in (message_codec.encode_reply(half), message_codec.encode_reply(half, as_json=True)):
         assert b"the answer cannot be written" in raw
-    assert console_api.read_to_console(console_api.encode_reply(half)).id == 7
+    assert message_codec.read_to_console(message_codec.encode_reply(half)).id == 7
 
 
 # -- what was kept, and cannot be read any more ------------------------------------------------------

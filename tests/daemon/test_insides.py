@@ -8,7 +8,7 @@ import pytest
 from core.contract.events import event_types as e
 from core.contract.state.event_fold import apply
 from core.contract.state.study_state import State
-from core.contract.wire import console_api
+from core.contract.wire import console_api, message_codec
 from core.daemon.answers import introspection_reader, trial_files
 from core.errors import RefusedError
 from tests.looked import sample
@@ -35,10 +35,10 @@ def test_what_a_worker_kept_is_answered_and_comes_over_the_wire(study, tmp_path)
     put(tmp_path, msgspec.json.encode(sample()))
     found = introspection_reader.read(study, 2)
     assert found == sample()
-    reply = console_api.read_to_console(console_api.encode(console_api.Reply(1, True, answer=found)))
+    reply = message_codec.read_to_console(message_codec.encode(console_api.Reply(1, True, answer=found)))
     assert reply.answer == found
-    asked = console_api.read_from_console(
-        console_api.encode(console_api.Ask(1, console_api.AskInsides("s", 2)))
+    asked = message_codec.read_from_console(
+        message_codec.encode(console_api.Ask(1, console_api.AskInsides("s", 2)))
     )
     assert asked.request == console_api.AskInsides("s", 2)
     with pytest.raises(RefusedError, match="there is no trial 3"):

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from core.contract.events import event_types as e
-from core.contract.wire import console_api, worker_api
+from core.contract.wire import console_api, message_codec, worker_api
 from core.daemon.attached_consoles import Hub
 from core.daemon.server.worker_inbox import Telling
 from core.daemon.study.studies import Studies
@@ -54,7 +54,7 @@ async def lives(writer: Supervisor, path: Path) -> None:
     assert await writer.put(last) == []
     one = Journal.open(path)
     assert list(one.replay())[-1] == last and one.faults == []
-    assert console_api.read_to_console(console_api.encode(console_api.Snapshot(1, writer.state)))
+    assert message_codec.read_to_console(message_codec.encode(console_api.Snapshot(1, writer.state)))
     assert msgspec.json.encode(writer.state)
 
 
@@ -65,9 +65,9 @@ async def test_no_request_brings_more_than_a_refusal(writer, tmp_path):
         by_json = number % 2
         try:
             request = (
-                console_api.read_request(mutants.posted(draw))
+                message_codec.read_request(mutants.posted(draw))
                 if by_json
-                else console_api.read_from_console(mutants.from_console(draw)).request
+                else message_codec.read_from_console(mutants.from_console(draw)).request
             )
         except msgspec.DecodeError:
             refused += 1
@@ -89,7 +89,7 @@ async def test_no_word_of_a_worker_ends_more_than_the_worker(writer, tmp_path, c
     state = writer.state
     for _ in range(2 * INPUTS):
         try:
-            said = console_api.read_from_worker(mutants.from_worker(draw))
+            said = message_codec.read_from_worker(mutants.from_worker(draw))
         except msgspec.DecodeError:
             continue
         if isinstance(said, worker_api.Hello):

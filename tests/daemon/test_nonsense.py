@@ -7,7 +7,7 @@ import msgspec
 import psutil
 import pytest
 
-from core.contract.wire import console_api, worker_api
+from core.contract.wire import console_api, message_codec, worker_api
 from tests.bench import protocol
 
 pytestmark = pytest.mark.real
@@ -23,15 +23,15 @@ def test_thousands_of_damaged_messages_by_every_door_change_nothing():
 )
 def test_what_is_no_request_is_answered_in_words(raw):
     with pytest.raises(msgspec.DecodeError):
-        console_api.read_request(raw)
+        message_codec.read_request(raw)
 
 
 async def introduced(socket, hello: worker_api.Hello) -> worker_api.ToWorker:
     """The engine's answer to a Hello."""
     async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(path=str(socket))) as session:
         line = await session.ws_connect("http://engine/ws", params={"from": "worker"})
-        await line.send_bytes(console_api.encode(hello))
-        return console_api.read_to_worker((await line.receive()).data)
+        await line.send_bytes(message_codec.encode(hello))
+        return message_codec.read_to_worker((await line.receive()).data)
 
 
 def test_nobody_takes_the_place_of_a_worker(engine):

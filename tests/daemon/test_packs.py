@@ -11,7 +11,7 @@ import pytest
 from core.contract.events import event_types as e
 from core.contract.state import study_state as s
 from core.contract.state.event_fold import apply
-from core.contract.wire import console_api, worker_api
+from core.contract.wire import console_api, message_codec, worker_api
 from core.daemon.attached_consoles import Hub
 from core.daemon.server.worker_inbox import Telling
 from core.daemon.supervisor import Supervisor
@@ -99,7 +99,7 @@ async def test_a_reading_of_the_moment_acknowledges_nothing_that_is_not_on_disk(
     writing = asyncio.create_task(supervisor.run())
 
     async def send(raw: bytes) -> None:
-        sent.append(console_api.read_to_worker(raw))
+        sent.append(message_codec.read_to_worker(raw))
 
     worker = Worker("gpu0-w", "a", "gpu0", Path(tmp_path), 60.0, send=send)
     crew = SimpleNamespace(workers={worker.name: worker})

@@ -10,7 +10,7 @@ import pytest
 
 from core.contract.events import event_types as e
 from core.contract.state.study_state import State
-from core.contract.wire import console_api
+from core.contract.wire import console_api, message_codec
 from core.daemon import supervisor as module
 from core.daemon.attached_consoles import LARGEST_QUEUE, Hub
 from core.daemon.supervisor import Supervisor
@@ -102,7 +102,7 @@ async def test_a_console_that_does_not_take_its_events_gets_a_fresh_picture_late
     hub, taken, may_go_on = Hub(), [], asyncio.Event()
 
     async def send(raw: bytes) -> None:
-        taken.append(console_api.read_to_console(raw))
+        taken.append(message_codec.read_to_console(raw))
         if len(taken) == 2:
             await may_go_on.wait()
 

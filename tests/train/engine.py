@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import WSMsgType, web
 
 from core import paths
-from core.contract.wire import console_api, worker_api
+from core.contract.wire import message_codec, worker_api
 from tests import zygote
 
 DEADLINE_S = 120.0
@@ -52,7 +52,7 @@ class Engine:
         """Send to the worker, in order."""
         assert self._line is not None
         for message in messages:
-            await self._line.send_bytes(console_api.encode(message))
+            await self._line.send_bytes(message_codec.encode(message))
 
     async def until(self, found: Callable[[], Any]) -> Any:
         """What ``found`` gives once it gives something."""
@@ -75,7 +75,7 @@ class Engine:
         await line.prepare(request)
         async for message in line:
             if message.type is WSMsgType.BINARY:
-                await self._hear(line, console_api.read_from_worker(message.data))
+                await self._hear(line, message_codec.read_from_worker(message.data))
         return line
 
     async def _hear(self, line: web.WebSocketResponse, message: worker_api.FromWorker) -> None:
@@ -91,7 +91,7 @@ class Engine:
                     self.broken = message
             self._news.notify_all()
         if isinstance(message, worker_api.Told) and not self.deaf:
-            await line.send_bytes(console_api.encode(worker_api.Heard(message.number)))
+            await line.send_bytes(message_codec.encode(worker_api.Heard(message.number)))
 
 
 async def start_worker(study: Path, socket: Path) -> asyncio.subprocess.Process:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from core.contract.events import event_types as e
-from core.contract.wire import console_api, worker_api
+from core.contract.wire import message_codec, worker_api
 from core.train.data.dataset import cut, has_target
 from core.train.step.step_requests import Judge, Rate
 from core.train.trial.validation import Held
@@ -47,8 +47,8 @@ def test_rows_are_told_as_the_study_orders_them_and_their_mean_is_the_loss(bench
         mean = sum(loss * count for loss, count in zip(told.rows, targets, strict=True)) / sum(targets)
         assert mean == pytest.approx(told.metrics["eval/loss"], rel=1e-3)
         assert all(loss == float(f"{loss:.4g}") for loss in told.rows)
-    raw = console_api.encode(worker_api.Told(1, one.of(e.TrialEvaluated)[0]))
-    assert console_api.read_from_worker(raw).event.rows == one.of(e.TrialEvaluated)[0].rows
+    raw = message_codec.encode(worker_api.Told(1, one.of(e.TrialEvaluated)[0]))
+    assert message_codec.read_from_worker(raw).event.rows == one.of(e.TrialEvaluated)[0].rows
 
 
 def test_trials_of_any_sequence_length_are_judged_on_the_same_tokens(bench, tmp_path):

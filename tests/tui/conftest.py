@@ -16,7 +16,7 @@ import tui.app
 from core.contract.events import event_types as e
 from core.contract.state.event_fold import apply
 from core.contract.state.study_state import State
-from core.contract.wire import console_api
+from core.contract.wire import console_api, message_codec
 from core.daemon.attached_consoles import Hub
 from tests.tui.scene import NOW
 from tui.app import TrimtabApp
@@ -60,19 +60,19 @@ class Backend:
     async def _serve(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
-        await socket.send_bytes(console_api.encode(console_api.Welcome(console_api.PROTOCOL, 1, "test")))
+        await socket.send_bytes(message_codec.encode(console_api.Welcome(console_api.PROTOCOL, 1, "test")))
         feed = asyncio.create_task(self.hub.serve(socket.send_bytes))
         try:
             async for message in socket:
                 if message.type is WSMsgType.BINARY:
-                    ask = console_api.read_from_console(message.data)
+                    ask = message_codec.read_from_console(message.data)
                     self.asked.append(ask.request)
                     reply = self.refusal or console_api.Reply(ask.id, True)
                     answer = self.answers(ask.request)
                     reply = console_api.Reply(ask.id, reply.ok, reply.what, reply.where, reply.fix, answer)
                     if self.held is not None:
                         await self.held.wait()
-                    await socket.send_bytes(console_api.encode(reply))
+                    await socket.send_bytes(message_codec.encode(reply))
         finally:
             feed.cancel()
         return socket

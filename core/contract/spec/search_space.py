@@ -65,7 +65,7 @@ def read_dimension(name: str, raw: object) -> tuple[Dimension | None, list[tuple
     return msgspec.structs.replace(read, when=when, otherwise=raw.get("otherwise")), []
 
 
-def _read_when(knob: Knob, raw: dict) -> tuple[dict[str, tuple[Any, ...]], list[tuple[str, str]]]:
+def _read_when(knob: Knob, raw: dict[str, Any]) -> tuple[dict[str, tuple[Any, ...]], list[tuple[str, str]]]:
     when = raw.get("when", {})
     if not isinstance(when, dict) or any(name not in KNOBS for name in when):
         hint = 'is not a table of knobs, such as {optimizer = ["adamw"]}'
@@ -78,7 +78,7 @@ def _read_when(knob: Knob, raw: dict) -> tuple[dict[str, tuple[Any, ...]], list[
     return {name: tuple(one) if isinstance(one, list) else (one,) for name, one in when.items()}, []
 
 
-def _read_choice(knob: Knob, raw: dict) -> tuple[Dimension | None, list[tuple[str, str]]]:
+def _read_choice(knob: Knob, raw: dict[str, Any]) -> tuple[Dimension | None, list[tuple[str, str]]]:
     values = raw["choice"]
     if len(raw) > 1:
         return None, [("choice", "cannot stand beside low, high, step or log")]
@@ -96,7 +96,7 @@ def _read_choice(knob: Knob, raw: dict) -> tuple[Dimension | None, list[tuple[st
     return (None, faults) if faults else (Choice(tuple(values)), [])
 
 
-def _read_range(knob: Knob, raw: dict) -> tuple[Dimension | None, list[tuple[str, str]]]:
+def _read_range(knob: Knob, raw: dict[str, Any]) -> tuple[Dimension | None, list[tuple[str, str]]]:
     if knob.kind not in ("float", "int"):
         return None, [("", f"{knob.name} is a choice: write a list of values")]
     faults = [(key, "is missing") for key in ("low", "high") if key not in raw]

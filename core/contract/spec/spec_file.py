@@ -48,7 +48,7 @@ def load(path: Path) -> study_spec.Spec:
     return _with_absolute_paths(parse(raw, str(path)), path.absolute().parent)
 
 
-def parse(raw: dict, where: str = "study") -> study_spec.Spec:
+def parse(raw: dict[str, Any], where: str = "study") -> study_spec.Spec:
     """The study in ``raw``, a TOML file's content. Raises SpecError with every problem found."""
     problems: list[Problem] = []
     raw = _bounded(raw, where, problems)
@@ -74,7 +74,7 @@ def parse(raw: dict, where: str = "study") -> study_spec.Spec:
     return whole
 
 
-def to_raw(whole: study_spec.Spec) -> dict:
+def to_raw(whole: study_spec.Spec) -> dict[str, Any]:
     """``whole`` as the content of a TOML file: ``parse(to_raw(s)) == s``. Unset keys are left out."""
     raw = {name: getattr(whole, name).model_dump(exclude_none=True) for name in study_spec.SECTIONS}
     raw["train"] = {
@@ -89,7 +89,7 @@ def write(whole: study_spec.Spec) -> str:
     return tomli_w.dumps(to_raw(whole))
 
 
-def _raw_dimension(dimension: Dimension) -> dict:
+def _raw_dimension(dimension: Dimension) -> dict[str, Any]:
     raw = msgspec.structs.asdict(dimension)
     raw["when"] = {name: list(values) for name, values in dimension.when.items()}
     if isinstance(dimension, Choice):
@@ -106,7 +106,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(options)}"
 
 
-def _bounded(raw: dict, where: str, problems: list[Problem]) -> dict:
+def _bounded(raw: dict[str, Any], where: str, problems: list[Problem]) -> dict[str, Any]:
     """``raw`` without the keys whose values nobody could even show: too deep, too many, too long."""
     kept: dict[str, Any] = {}
     for section, content in raw.items():
@@ -122,7 +122,7 @@ def _bounded(raw: dict, where: str, problems: list[Problem]) -> dict:
     return kept
 
 
-def _secrets(raw: dict, where: str) -> list[Problem]:
+def _secrets(raw: dict[str, Any], where: str) -> list[Problem]:
     """The file is kept with the study, shown, and given to others."""
     redactor, found = Redactor(), []
     for section, content in raw.items():
@@ -134,7 +134,9 @@ def _secrets(raw: dict, where: str) -> list[Problem]:
     return found
 
 
-def _unknown_keys(raw: dict, known: Iterable[str], where: str, noun: str, problems: list[Problem]) -> None:
+def _unknown_keys(
+    raw: dict[str, Any], known: Iterable[str], where: str, noun: str, problems: list[Problem]
+) -> None:
     options = list(known)
     unknown = [str(key) for key in raw if key not in options]
     for key in unknown[:MOST_NEAREST]:

@@ -15,7 +15,7 @@ from core.contract.state.metric_series import Series, add, add_all, cut
 from core.contract.text.sanitize import plain
 
 
-class Draft(dict):
+class Draft(dict[int, s.Trial]):
     """Grows in place: for a replay, which keeps no picture but the last. Ten thousand trials copied for every
     event of theirs take seconds."""
 

@@ -100,7 +100,7 @@ def harmless() -> Iterator[None]:
     for stream in before:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=ERRORS)
-    sys.stdout, sys.stderr = map(_wrapped, before)  # type: ignore[assignment]
+    sys.stdout, sys.stderr = map(_wrapped, before)
     try:
         yield
     finally:

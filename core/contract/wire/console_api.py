@@ -14,14 +14,11 @@ import msgspec
 from core.contract import value_bounds
 from core.contract.events.event_types import AnyEvent
 from core.contract.state.study_state import State
-from core.contract.text.sanitize import plain
 from core.contract.value_bounds import Int, Name, Path, Text
-from core.contract.wire import worker_api
 from core.contract.wire.evidence_answer import Evidence
 from core.contract.wire.introspection_answer import Insides
 from core.contract.wire.memory_forecast import Forecast, MemoryNow
 from core.contract.wire.search_state import Importance, SearchState
-from core.errors import RefusedError
 
 PROTOCOL = 1
 AtOnce = Annotated[int, msgspec.Meta(ge=1, le=value_bounds.MOST_AT_ONCE)]
@@ -275,76 +272,3 @@ class Reply(msgspec.Struct, frozen=True, tag="reply"):
 
 
 ToConsole = Welcome | Snapshot | Changed | Reply
-
-_pack = msgspec.msgpack.Encoder()
-_to_console = msgspec.msgpack.Decoder(ToConsole)
-_from_console = msgspec.msgpack.Decoder(Ask)
-_from_worker = msgspec.msgpack.Decoder(worker_api.FromWorker)
-_to_worker = msgspec.msgpack.Decoder(worker_api.ToWorker)
-_request = msgspec.json.Decoder(AnyRequest)
-
-
-def encode(message: object) -> bytes:
-    """Any message of either protocol as msgpack."""
-    return _pack.encode(message)
-
-
-def encode_request(request: Ask | AnyRequest, as_json: bool = False) -> bytes:
-    """``request`` as it is sent. Raises RefusedError for what cannot be: the engine would refuse it, too."""
-    try:
-        return msgspec.json.encode(request) if as_json else _pack.encode(request)
-    except (ValueError, OverflowError, RecursionError) as error:
-        place, wrong = value_bounds.fault(request) or ("", f"it cannot be sent: {error}")
-        raise RefusedError.of(f"{place.lstrip('.') or 'request'}: {wrong}", "request") from None
-
-
-def encode_reply(reply: Reply, as_json: bool = False) -> bytes:
-    """``reply``; where its answer cannot be written, a refusal that says so: who asked is never left without
-    one."""
-    write = msgspec.json.encode if as_json else _pack.encode
-    try:
-        return write(reply)
-    except (ValueError, OverflowError, RecursionError, TypeError) as error:
-        what = plain(f"the answer cannot be written: {error}", 300)
-        return write(Reply(reply.id, False, what, "engine", "its log holds more: `trimtab logs`"))
-
-
-def _read(decoder: Any, raw: bytes) -> Any:
-    """Raises msgspec.DecodeError, and nothing else, for whatever it is not."""
-    try:
-        return decoder.decode(raw)
-    except (UnicodeDecodeError, RecursionError, OverflowError) as error:
-        raise msgspec.DecodeError(f"{type(error).__name__}: {error}") from error
-
-
-def _bounded(request: Any) -> Any:
-    """What stands in tables that no type describes has bounds, too. Raises msgspec.DecodeError."""
-    beyond = value_bounds.fault(request)
-    if beyond:
-        raise msgspec.ValidationError(f"{beyond[1]} - at `${beyond[0]}`")
-    return request
-
-
-def read_request(raw: bytes) -> AnyRequest:
-    """A request as JSON. Raises msgspec.DecodeError on anything else."""
-    return _bounded(_read(_request, raw))
-
-
-def read_to_console(raw: bytes) -> ToConsole:
-    """Raises msgspec.DecodeError on anything else."""
-    return _read(_to_console, raw)
-
-
-def read_from_console(raw: bytes) -> Ask:
-    """Raises msgspec.DecodeError on anything else."""
-    return _bounded(_read(_from_console, raw))
-
-
-def read_from_worker(raw: bytes) -> worker_api.FromWorker:
-    """Raises msgspec.DecodeError on anything else."""
-    return _read(_from_worker, raw)
-
-
-def read_to_worker(raw: bytes) -> worker_api.ToWorker:
-    """Raises msgspec.DecodeError on anything else."""
-    return _read(_to_worker, raw)

@@ -12,7 +12,7 @@ import aiohttp
 import msgspec
 
 from core.contract.state.study_state import State
-from core.contract.wire import console_api, local_socket
+from core.contract.wire import console_api, local_socket, message_codec
 from core.contract.wire.engine_health import SILENT_S, silent, words
 from core.contract.wire.process_identity import is_stopped
 from core.contract.wire.socket_connector import OwnConnector
@@ -81,7 +81,7 @@ class Connection:
                     await self._socket.pong(raw.data)
                 if raw.type is not aiohttp.WSMsgType.BINARY:
                     continue
-                message = console_api.read_to_console(raw.data)
+                message = message_codec.read_to_console(raw.data)
                 if isinstance(message, console_api.Reply):
                     future = self._waiting.pop(message.id, None)
                     if future and not future.done():
@@ -109,7 +109,7 @@ class Connection:
         """
         self._last_id += 1
         number = self._last_id
-        raw = console_api.encode_request(console_api.Ask(number, request))
+        raw = message_codec.encode_request(console_api.Ask(number, request))
         future: asyncio.Future[console_api.Reply] = asyncio.get_running_loop().create_future()
         self._waiting[number] = future
         try:
@@ -215,7 +215,7 @@ async def request(address: Path, what: console_api.AnyRequest) -> console_api.An
 
     Raises RefusedError; AbsentError when there is no engine, EngineError when it does not answer.
     """
-    body = console_api.encode_request(what, as_json=True)
+    body = message_codec.encode_request(what, as_json=True)
     connector = OwnConnector(address)
     async with _session(connector) as session:
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 from pathlib import Path
+from typing import Any
 
 from core.contract.wire import local_socket
 from core.contract.wire.process_identity import is_stopped
@@ -26,7 +27,7 @@ class _UnixHTTP(http.client.HTTPConnection):
         self.sock.settimeout(1.0 if is_stopped(self.pid) else SILENT_S)
 
 
-def health(address: Path) -> dict | None:
+def health(address: Path) -> dict[str, Any] | None:
     """What the engine at ``address`` says of itself; None when there is none.
 
     Raises EngineError for one that does not answer, or that is not this user's.

@@ -16,7 +16,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from core.contract import value_bounds
 from core.contract.text.sanitize import plain
-from core.contract.wire import console_api, local_socket, worker_api
+from core.contract.wire import console_api, local_socket, message_codec, worker_api
 from core.contract.wire.socket_peer import is_welcome
 from core.daemon.attached_consoles import Hub
 from core.daemon.server.worker_inbox import Telling
@@ -120,13 +120,13 @@ class Server:
 
     async def _post(self, request: web.Request) -> web.Response:
         try:
-            wanted = console_api.read_request(await request.read())
+            wanted = message_codec.read_request(await request.read())
         except msgspec.DecodeError as error:
             reply = _no_request(error, "POST /request", "see core/contract/wire/console_api.py")
         else:
             reply = await self._reply(0, wanted)
         return web.Response(
-            body=console_api.encode_reply(reply, as_json=True), content_type="application/json"
+            body=message_codec.encode_reply(reply, as_json=True), content_type="application/json"
         )
 
     async def _reply(self, number: int, wanted: console_api.AnyRequest) -> console_api.Reply:
@@ -155,7 +155,7 @@ class Server:
 
     async def _console(self, socket: web.WebSocketResponse) -> None:
         await socket.send_bytes(
-            console_api.encode(console_api.Welcome(console_api.PROTOCOL, os.getpid(), self._version))
+            message_codec.encode(console_api.Welcome(console_api.PROTOCOL, os.getpid(), self._version))
         )
         feed = asyncio.create_task(self._feed(socket))
         asked: set[asyncio.Task[None]] = set()
@@ -184,13 +184,13 @@ class Server:
 
     async def _answer(self, socket: web.WebSocketResponse, raw: bytes) -> None:
         try:
-            ask = console_api.read_from_console(raw)
+            ask = message_codec.read_from_console(raw)
         except msgspec.DecodeError as error:
             reply = _no_request(error, "console", "use the same version of trimtab")
         else:
             reply = await self._reply(ask.id, ask.request)
         with contextlib.suppress(ConnectionError, RuntimeError):
-            await socket.send_bytes(console_api.encode_reply(reply))
+            await socket.send_bytes(message_codec.encode_reply(reply))
 
     async def _worker(self, socket: web.WebSocketResponse) -> None:
         worker = None
@@ -198,12 +198,12 @@ class Server:
             async for message in socket:
                 if message.type is not WSMsgType.BINARY:
                     continue
-                said = console_api.read_from_worker(message.data)
+                said = message_codec.read_from_worker(message.data)
                 if isinstance(said, worker_api.Hello):
                     worker = self._telling.hello(said, socket.send_bytes)
                     if worker is None:
                         await socket.send_bytes(
-                            console_api.encode(worker_api.Shutdown("this engine does not know the worker"))
+                            message_codec.encode(worker_api.Shutdown("this engine does not know the worker"))
                         )
                         return
                 elif worker is not None:

@@ -151,7 +151,8 @@ class Studies:
     async def handle(self, request: console_api.AnyRequest) -> console_api.Answer | None:
         """Do what was asked; returns when it is durable, with an answer where one was asked for. Raises
         TrimtabError with the reason if not."""
-        return await self._handlers[type(request)](request)
+        answer: console_api.Answer | None = await self._handlers[type(request)](request)
+        return answer
 
     async def _start_once(self, request: console_api.StartStudy) -> console_api.Started:
         async with self._one_start:

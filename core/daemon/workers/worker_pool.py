@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 
 from core import cpu_count, paths
-from core.contract.wire import console_api, worker_api
+from core.contract.wire import message_codec, worker_api
 from core.contract.wire.process_identity import born, lives
 from core.daemon.placement.device_choice import CPU, Slot
 from core.daemon.workers.spare_worker import SpareWorker
@@ -58,7 +58,7 @@ class Worker:
     def tell(self, message: worker_api.ToWorker) -> None:
         """Send without waiting; what is lost with a connection is said again at the next Hello."""
         if self.send is not None:
-            task = asyncio.ensure_future(self._deliver(self.send, console_api.encode(message)))
+            task = asyncio.ensure_future(self._deliver(self.send, message_codec.encode(message)))
             task.add_done_callback(self._delivered)
 
     def _delivered(self, task: asyncio.Future[None]) -> None:

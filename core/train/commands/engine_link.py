@@ -19,7 +19,7 @@ import msgspec
 from core.contract.events import event_types as e
 from core.contract.text.sanitize import plain
 from core.contract.text.secret_redaction import Redactor
-from core.contract.wire import console_api, worker_api
+from core.contract.wire import console_api, message_codec, worker_api
 from core.contract.wire.socket_connector import OwnConnector
 from core.errors import EngineError
 
@@ -129,12 +129,12 @@ class Link:
         hello = worker_api.Hello(
             console_api.PROTOCOL, self._worker, os.getpid(), self._study, self._device, self._holds()
         )
-        await socket.send_bytes(console_api.encode(hello))
+        await socket.send_bytes(message_codec.encode(hello))
         sending = asyncio.create_task(self._send(socket))
         try:
             async for message in socket:
                 if message.type is aiohttp.WSMsgType.BINARY:
-                    self._heed(console_api.read_to_worker(message.data))
+                    self._heed(message_codec.read_to_worker(message.data))
         finally:
             sending.cancel()
             with contextlib.suppress(asyncio.CancelledError, ConnectionError, aiohttp.ClientError):
@@ -168,7 +168,7 @@ class Link:
                 await asyncio.wait_for(self._wake.wait(), BEAT_S)
             if not self._wake.is_set():
                 await socket.send_bytes(
-                    console_api.encode(worker_api.Beat(time.monotonic() - self._turned_at))
+                    message_codec.encode(worker_api.Beat(time.monotonic() - self._turned_at))
                 )
             self._wake.clear()
 
@@ -176,10 +176,10 @@ class Link:
         """``message``; where that cannot be written, such as a number of more than 64 bits, what says so in
         its place: the numbers go on, and so does this thread."""
         try:
-            return console_api.encode(message)
+            return message_codec.encode(message)
         except Exception as error:
             log.exception("%s cannot be sent", type(message).__name__)
-            return console_api.encode(
+            return message_codec.encode(
                 self._instead(message, f"{type(error).__name__}: {plain(str(error), 200)}")
             )
 
