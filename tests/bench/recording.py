@@ -1,6 +1,6 @@
 """``python -m tests.bench.recording``: the demo as an animated SVG, drawn by the console on a real engine.
 
-The pictures are taken at the moments of PLAN while the demo trains; played back, each stands for HOLD_S.
+The pictures are taken at the moments of PLAN while the demo trains; played back, each is shown for HOLD_S.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 
 from core.contract.spec import spec_file
+from core.contract.state import study_progress
+from core.contract.state import study_state as s
 from core.contract.wire import console_api, engine_client
 from tests.bench.demo import CONFIG
 from tests.bench.live import empty_home
@@ -21,28 +23,41 @@ from tui.app import TrimtabApp
 
 PICTURE = Path(__file__).resolve().parents[1] / "tui" / "demo.svg"
 SIZE, HOLD_S = (120, 34), 1.6
-# seconds after the start, and the keys that are pressed then, before the picture
-PLAN = (
-    (8, ()), (18, ()), (26, ()), (34, ("j",)), (42, ("p",)), (48, ("p",)), (58, ("enter",)),
-    (66, ("escape",)), (74, ("m",)), (80, ("escape",)), (95, ()), (115, ()), (130, ("b", "tab")),
-    (138, ("escape", "i", "tab")), (146, ("escape",)),
+# at this share of the study's steps, or as soon as so many trials have scores, these keys are pressed before
+# the picture
+PLAN: tuple[tuple[float, int, tuple[str, ...]], ...] = (
+    (0.0, 0, ()), (0.01, 0, ("j",)), (0.05, 0, ("enter",)), (0.08, 0, ("escape",)), (0.12, 0, ("p",)),
+    (0.15, 0, ("p",)), (0.2, 0, ("m",)), (0.25, 0, ("escape",)), (0.3, 0, ()), (0.4, 0, ()), (0.6, 0, ()),
+    (0.8, 0, ("i", "tab", "tab")), (0.9, 0, ("escape",)), (1.0, 1, ("b", "tab")), (1.0, 1, ("tab",)),
+    (1.0, 3, ("escape",)),
 )  # fmt: skip
+LONGEST_S = 540.0
 
 
 async def record(engine: Engine) -> list[str]:
     """Start the demo, attach a console, follow the plan; one SVG per moment."""
     raw = spec_file.to_raw(spec_file.load(CONFIG))
+    name, until = raw["study"]["name"], time.monotonic() + LONGEST_S
     await engine_client.request(engine.socket, console_api.StartStudy(raw, by="recording"))
-    app, pictures = TrimtabApp(engine.socket, raw["study"]["name"]), []
+    app, pictures = TrimtabApp(engine.socket, name), []
     async with app.run_test(size=SIZE) as pilot:
-        began = time.monotonic()
-        for moment, keys in PLAN:
-            await asyncio.sleep(max(0.0, began + moment - time.monotonic()))
+        for share, scored, keys in PLAN:
+            while time.monotonic() < until and not _reached(
+                app.engine.state.studies.get(name), share, scored
+            ):
+                await pilot.pause(0.5)
             await pilot.press(*keys)
-            await pilot.pause(1.5)
+            await pilot.pause(2.0)
             pictures.append(app.export_screenshot(title="trimtab run configs/demo.toml"))
-            print(f"{moment} s {' '.join(keys)}", file=sys.stderr, flush=True)
+            print(f"{share:.0%} {' '.join(keys)}", file=sys.stderr, flush=True)
     return pictures
+
+
+def _reached(study: s.Study | None, share: float, scored: int) -> bool:
+    if study is None:
+        return False
+    done = sum(bool(trial.scores) and trial.scoring < 0 for trial in study.trials.values())
+    return study.state not in s.LIVE_STUDY or (study_progress.share(study) >= share and done >= scored)
 
 
 def animated(pictures: list[str]) -> str:

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from core.cli.inspect.man_page import man_page
 from tests.house.manual import MARKED
 from tests.house.test_manual import DOCUMENTS
 
@@ -23,15 +24,23 @@ BANNED = {
 NOT_SCANNED = re.compile(r"```.*?```|`[^`\n]*`|## Glossary.*", re.DOTALL)
 
 
+def unwanted(text: str) -> list[str]:
+    """Each banned word, with its line and what to write instead."""
+    return [
+        f"line {number}: {hit[0]!r}: write {instead}"
+        for number, line in enumerate(text.splitlines(), 1)
+        for word, instead in BANNED.items()
+        for hit in re.finditer(rf"\b(?:{word})\b", line, re.IGNORECASE)
+    ]
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_a_document_uses_the_terms_of_the_field(document):
     text = document.read_text("utf-8")
     for pattern in (MARKED, NOT_SCANNED):  # tables are the words of the code; names are names
         text = pattern.sub(lambda found: "\n" * found[0].count("\n"), text)
-    found = [
-        f"{document.name}:{number}: {hit[0]!r}: write {instead}"
-        for number, line in enumerate(text.splitlines(), 1)
-        for word, instead in BANNED.items()
-        for hit in re.finditer(rf"\b(?:{word})\b", line, re.IGNORECASE)
-    ]
-    assert found == []
+    assert unwanted(text) == []
+
+
+def test_the_help_of_every_command_uses_the_terms_of_the_field():
+    assert unwanted(man_page()) == []

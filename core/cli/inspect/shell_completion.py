@@ -19,5 +19,5 @@ def completion(arguments: argparse.Namespace) -> int:
             "completion",
             "install it into trimtab's environment: pip install shtab",
         ) from None
-    print(shtab.complete(parser(), shell=arguments.shell))
+    print(shtab.complete(parser(), arguments.shell))
     return exit_codes.OK
