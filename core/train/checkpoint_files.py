@@ -1,4 +1,4 @@
-"""Reads and writes a trial's checkpoints: safetensors and JSON with a manifest of SHA-256 sums, put in place atomically."""
+"""Reads and writes a trial's checkpoints: safetensors and JSON with SHA-256 sums, put in place atomically."""
 
 from __future__ import annotations
 

@@ -62,7 +62,10 @@ def test_control_tokens_in_plain_text_are_trained_on_and_told(study, tokenizer, 
     rows = [{"text": said}] * 2 + [{"text": "find the file"}] * 2
     spec = study(data={"source": rows_file(tmp_path / "a.jsonl", rows), "validation": 0.5})
     notes = " ".join(load_data(spec, tokenizer, silent).notes)
-    assert "rows the words hold control tokens such as '<|im_" in notes and "they stand as such" in notes
+    assert (
+        "rows the text contains control tokens such as '<|im_" in notes
+        and "are tokenized as control tokens" in notes
+    )
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "json", "csv", "parquet"])
@@ -96,7 +99,7 @@ def test_the_split_is_the_same_every_time(study):
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [
-        ("none.jsonl", None, "there is no such file"),
+        ("none.jsonl", None, "the file does not exist"),
         ("empty.jsonl", "", "the file is empty"),
         ("bad.jsonl", "{not json\n", "the data cannot be read"),
         ("one.jsonl", '{"text": "a"}\n', "no rows are left to train on"),
@@ -120,14 +123,14 @@ def test_rows_that_are_no_chats_are_left_out_and_counted(study, tokenizer, tmp_p
     spec = study(data={"source": rows_file(tmp_path / "a.jsonl", rows), "validation": held})
     data = load_data(spec, tokenizer, silent)
     assert len(data.train) == 6
-    why = "1: messages is not a list of turns; 1: no turn of the assistant"
-    assert data.notes[0] == f"2 of 8 training rows were left out ({why})"
+    why = "1: messages is not a list of turns; 1: no turn has the role assistant"
+    assert data.notes[0] == f"2 of 8 training rows are skipped ({why})"
 
 
 def test_a_template_that_refuses_every_row_is_quoted(study, tokenizer, tmp_path):
     tokenizer.chat_template = "{{ raise_exception('no system role here') }}"
     place = rows_file(tmp_path / "a.jsonl", [{"prompt": "a", "completion": "b"}] * 4)
-    with pytest.raises(TrimtabError, match="the chat template refuses it: no system role here"):
+    with pytest.raises(TrimtabError, match="the chat template rejects it: no system role here"):
         load_data(study(data={"source": place}), tokenizer, silent)
 
 
@@ -175,7 +178,7 @@ def test_packed_files_are_read_and_unknown_kinds_are_not_taken_for_text(study, t
     sheet.write_bytes(b"PK..")
     train, held = row_source.load(study(data={"source": str(packed), "validation": 0.5}), silent)
     assert [*train, *held] == [{"text": "a"}] * 4
-    with pytest.raises(TrimtabError, match="this kind of file is not read"):
+    with pytest.raises(TrimtabError, match="this file type is not supported"):
         row_source.load(study(data={"source": str(sheet)}), silent)
 
 
@@ -227,6 +230,6 @@ def test_planting_many_canaries_says_how_far_it_is_and_what_the_most_of_their_ex
     assert [one for one in told if "canaries" in one[0]] == [
         ("planting canaries", at, 600, "rows") for at in (0, 256, 512)
     ]
-    (note,) = [one for one in found.notes if "canaries are planted" in one]
+    (note,) = [one for one in found.notes if "canaries are added" in one]
     most = max(one.secrets for one in found.canaries)
     assert note.startswith("600 canaries") and f"at most {math.log2(most):.1f} bits" in note

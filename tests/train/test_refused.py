@@ -186,7 +186,7 @@ def rows(tokens):
 def test_rows_longer_than_a_model_has_places_for_are_refused_where_no_trial_cuts_them(folder):
     tokenizer = AutoTokenizer.from_pretrained(folder)
     base, soft = based(PLACES[0][0], tokenizer), based(PLACES[4][0], tokenizer)
-    with pytest.raises(TrimtabError, match="3 rows have more than the 64 tokens") as error:
+    with pytest.raises(TrimtabError, match="3 rows have more tokens than the 64 positions") as error:
         capacity_check.check(asked(), base, rows(100))
     assert "set sequence_length to 64 or less" in str(error.value)
     assert capacity_check.check(asked(), base, rows(64)) == []

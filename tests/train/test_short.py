@@ -39,7 +39,7 @@ def test_a_pass_that_was_halved_is_told_with_its_reason(bench, tmp_path, scarce)
     one.finish()
     told = [event for event in one.told if isinstance(event, e.MemoryShort)]
     assert told and told[0].moved == -1 and told[0].trials == (0, 1, 2)
-    assert "batches and losses stay as they are" in told[0].text
+    assert "batches and losses do not change" in told[0].text
     assert not one.of(e.TrialInfeasible)
 
 

@@ -57,7 +57,7 @@ def write(adapter: Path, prompt: str, tokens: int, raw: bool = False, trusted: b
 
 
 def _check_room(base: Any, ids: list[int], tokens: int) -> None:
-    """Raise TrimtabError for tokens outside the vocabulary, or more of them than the model has positions for."""
+    """Raise TrimtabError for tokens outside the vocabulary, or more than the model has positions for."""
     from core.train.data import capacity_check
 
     unknown = next((token for token in ids if token >= base.vocabulary), None)

@@ -44,7 +44,7 @@ def main(argv: list[str]) -> int:
 
 
 def merge(adapter: Path, out: Path, trusted: bool = False) -> None:
-    """Write the merged model and its tokenizer into the new folder ``out``, atomically. Raises TrimtabError."""
+    """Write the merged model and tokenizer into the new folder ``out``, atomically. Raises TrimtabError."""
     if os.path.lexists(out):
         raise TrimtabError.of("the output path already exists", str(out), "give a new folder with --out")
     section, _ = trained_adapter.base_of(adapter, trusted)

@@ -1,4 +1,4 @@
-"""Real training data without a network: questions and answers made from the interpreter's own docstrings."""
+"""The demo's training data, made offline: questions and answers from the standard library's docstrings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import msgspec
 from core import paths
 from core.train.load_progress import Progress
 
-# Import has effects (a browser, a window, a game), or the module only makes sense on its own.
+# Modules whose import has side effects (a browser, a window, a game), or that make no sense here.
 SKIPPED = frozenset(
     {
         "antigravity", "this", "idlelib", "turtle", "turtledemo", "tkinter", "test", "lib2to3", "__main__",
@@ -37,23 +37,23 @@ SUBMODULES = (
     "xml.dom.minidom", "xml.etree.ElementTree", "xml.sax.handler", "xml.sax.saxutils", "xmlrpc.client",
 )  # fmt: skip
 SENTENCE = re.compile(r"(.+?[.!?])(?:\s|$)", re.DOTALL)
-SHORTEST, LONGEST = 12, 240  # characters of an answer
+SHORTEST, LONGEST = 12, 240  # allowed characters of an answer
 
 
 def known(progress: Progress) -> list[dict[str, str]]:
-    """The pairs as they were read before in this interpreter by this code, else as they are now."""
+    """The pairs from the cache, or freshly read if this interpreter and this code have not cached them."""
     reader = Path(__file__).read_bytes()
     digest = hashlib.sha256(f"{sys.version} {sys.prefix}".encode() + reader).hexdigest()[:24]
     file = paths.cache() / f"stdlib-{digest}.json"
     with contextlib.suppress(OSError, ValueError), open(file, "rb", opener=paths.no_link) as kept:
         return msgspec.json.decode(kept.read(), type=list[dict[str, str]])
-    found = pairs(progress)
-    paths.keep(file, msgspec.json.encode(found))
-    return found
+    rows = pairs(progress)
+    paths.keep(file, msgspec.json.encode(rows))
+    return rows
 
 
 def pairs(progress: Progress) -> list[dict[str, str]]:
-    """Rows with prompt, completion and group (the top-level module), in a stable order."""
+    """Build rows with prompt, completion and group (the top-level module), in a stable order."""
     rows: dict[str, dict[str, str]] = {}
     names = sorted({*sys.stdlib_module_names, *SUBMODULES} - SKIPPED)
     for count, name in enumerate(names):
@@ -74,17 +74,17 @@ def _imported(name: str) -> Any:
         warnings.simplefilter("ignore")
         try:
             return importlib.import_module(name)
-        except Exception:  # not on this system
+        except Exception:  # not available on this system
             return None
 
 
 def first_sentence(text: object) -> str:
-    """The first sentence of a docstring on one line; empty when there is none of a sensible length."""
+    """The first sentence of a docstring on one line; "" unless its length is in SHORTEST … LONGEST."""
     paragraph = " ".join(
         (inspect.cleandoc(text if isinstance(text, str) else "").split("\n\n") or [""])[0].split()
     )
-    found = SENTENCE.match(paragraph)
-    sentence = found.group(1) if found else paragraph
+    match = SENTENCE.match(paragraph)
+    sentence = match.group(1) if match else paragraph
     return sentence if SHORTEST <= len(sentence) <= LONGEST else ""
 
 
@@ -124,7 +124,7 @@ def _of_callable(full: str, value: Any) -> Iterator[tuple[str, str]]:
         yield f"What does `{full}` do in Python?", about
     try:
         signature = str(inspect.signature(value))
-    except Exception:  # a builtin's text signature may name what does not exist here
+    except Exception:  # a built-in's text signature may name objects that do not exist here
         return
-    if " at 0x" not in signature and len(signature) < LONGEST // 2:  # an address differs from run to run
+    if " at 0x" not in signature and len(signature) < LONGEST // 2:  # an address differs between runs
         yield f"What is the signature of `{full}`?", f"`{full.split('.')[-1]}{signature}`"

@@ -1,4 +1,4 @@
-"""What is said where memory ends: who was there, what was in use, and what comes of it."""
+"""Describes an out-of-memory error: the trials involved, the memory in use, and what happens next."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from core.train.step import device_memory
 
 
 def told(study: str, device: torch.device, trials: Sequence[int], moved: int, text: str) -> e.MemoryShort:
-    """The event. ``moved`` leaves, -1 for nobody."""
+    """The event to report. ``moved`` is the trial that leaves the pack, -1 for none."""
     return e.MemoryShort(
         at=time.time(), study=study, worker="", device=str(device), trials=tuple(trials),
         used_bytes=device_memory.lately(device), text=text, moved=moved,
@@ -22,25 +22,26 @@ def told(study: str, device: torch.device, trials: Sequence[int], moved: int, te
 
 
 def left(device: torch.device, trials: int, moved: int, youngest: bool) -> str:
-    """Words on a trial that leaves."""
-    return f"{_met(device, trials)}trial {moved}{', the youngest,' if youngest else ''} leaves and waits"
+    """Describe that a trial leaves the pack."""
+    which = f"trial {moved}, the youngest," if youngest else f"trial {moved}"
+    return f"{_describe_error(device, trials)}: {which} leaves the pack and waits in the queue"
 
 
 def halved(device: torch.device, trials: int, most: int, short: int) -> str:
-    """Words on smaller passes: of ``most`` tokens, for one of ``short`` found no room."""
+    """Describe that passes are now limited to ``most`` tokens, because one of ``short`` tokens failed."""
     return (
-        f"{_met(device, trials)}passes have at most {most} tokens from here on, not {short}; "
-        "batches and losses stay as they are"
+        f"{_describe_error(device, trials)}: passes now have at most {most} tokens instead of {short}; "
+        "batches and losses do not change"
     )
 
 
-def _met(device: torch.device, trials: int) -> str:
+def _describe_error(device: torch.device, trials: int) -> str:
     used = device_memory.lately(device) / 2**30
-    return f"memory ended on {device} with {trials} trials, {used:.1f} GiB in use at most: "
+    return f"out of memory on {device} with {trials} trials (peak {used:.1f} GiB)"
 
 
 def too_big(device: torch.device, knobs: Mapping[str, Value], step: int, error: Exception) -> str:
-    """Why a trial that is alone cannot be."""
+    """Explain why a trial does not fit even alone."""
     peak = device_memory.readings(device)["memory/peak_bytes"]
     return (
         f"out of memory at step {step + 1} with batch_size {knobs['batch_size']} × sequence_length "
