@@ -103,7 +103,11 @@ def test_the_split_is_the_same_every_time(study):
         ("empty.jsonl", "", "the file is empty"),
         ("bad.jsonl", "{not json\n", "the data cannot be read"),
         ("one.jsonl", '{"text": "a"}\n', "no rows are left to train on"),
-        ("other.jsonl", '{"question": "a"}\n' * 9, "the rows have no column 'text'; they have question"),
+        (
+            "other.jsonl",
+            '{"question": "a"}\n' * 9,
+            "the rows have no column 'text'; their columns are: question",
+        ),
     ],
 )
 def test_data_that_cannot_be_used_is_explained(study, tokenizer, tmp_path, name, content, told):
@@ -167,7 +171,7 @@ def test_a_single_file_has_no_splits(study):
 
 def test_validation_rows_need_the_columns_too(study, tokenizer, tmp_path):
     held = rows_file(tmp_path / "b.jsonl", [{"text": "b"}] * 2)
-    with pytest.raises(TrimtabError, match="no column 'prompt'; they have text") as caught:
+    with pytest.raises(TrimtabError, match="no column 'prompt'; their columns are: text") as caught:
         load_data(study(data={"validation": held}), tokenizer, silent)
     assert "data.validation" in str(caught.value)
 

@@ -74,7 +74,7 @@ def test_a_folder_that_is_there_is_left_alone(adapter, tmp_path, capsys):
     assert merge_adapter.main([str(folder), str(tmp_path)]) == 1
     assert "the output path already exists" in capsys.readouterr().err
     assert merge_adapter.main([str(tmp_path), str(tmp_path / "out")]) == 1
-    assert "this is no adapter" in capsys.readouterr().err
+    assert "this is not a usable adapter" in capsys.readouterr().err
 
 
 def test_a_disk_that_gets_full_leaves_nothing(adapter, tmp_path, capsys, monkeypatch):
@@ -87,6 +87,6 @@ def test_a_disk_that_gets_full_leaves_nothing(adapter, tmp_path, capsys, monkeyp
             (place / "model.safetensors").write_bytes(b"half")
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(merge_adapter, "merged", lambda *_: (Full(), None))
+    monkeypatch.setattr(merge_adapter, "load_merged", lambda *_: (Full(), None))
     assert merge_adapter.main([str(folder), str(tmp_path / "out")]) == 1
     assert "No space left on device" in capsys.readouterr().err and sorted(tmp_path.iterdir()) == before

@@ -125,6 +125,6 @@ async def test_a_terminated_worker_keeps_its_trials(at_work, assign, tmp_path):
 async def test_a_worker_that_cannot_work_says_why_and_leaves(at_work, tmp_path):
     async with at_work(model={"base": str(tmp_path / "nothing")}) as (engine, process):
         broken = await engine.until(lambda: engine.broken)
-        assert broken.what == "there is no config.json in the folder"
+        assert broken.what == "the folder has no config.json"
         assert "nothing" in broken.where and "save_pretrained" in broken.fix
         assert await ended(process) == 1

@@ -46,7 +46,7 @@ def _hidden(base: Base, ids: torch.Tensor) -> torch.Tensor:
 
 
 def _sees(base: Base, ids: torch.Tensor, before: torch.Tensor, after: torch.Tensor) -> bool:
-    """Whether the gradient of early positions reaches later tokens or, without one, the change exceeds rounding."""
+    """Whether early outputs have a gradient at later tokens; without one, differ by more than rounding."""
     kept: list[torch.Tensor] = []
 
     def catch(module: Any, inputs: Any, output: torch.Tensor) -> torch.Tensor:

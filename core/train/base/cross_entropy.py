@@ -42,7 +42,7 @@ class Head:
         return logits.div_(self.cap).tanh_().mul_(self.cap) if self.cap else logits
 
     def slope(self, logits: torch.Tensor) -> torch.Tensor | None:
-        """The derivative of the logits with respect to the layer's output where they are capped, else None."""
+        """The derivative of the logits by the layer's output if they are capped, else None."""
         if not self.cap:
             return None
         return (1.0 - (logits / self.cap).square_()).mul_(self.scale)

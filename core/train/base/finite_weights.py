@@ -1,4 +1,4 @@
-"""Checks that a base model's weights are finite: a NaN fails every trial and looks like a bad learning rate."""
+"""Checks that a base model's weights are finite: one NaN fails every trial, as a bad learning rate does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Probes whether a base model's output layer can be called alone and its layers keep rows of a batch apart."""
+"""Probes whether a model's output layer can be called alone and its layers keep rows of a batch apart."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _record_outputs(module: Any) -> Iterator[list[torch.Tensor]]:
 def _observe_layers(
     base: Base, places: Sequence[Place], ids: torch.Tensor
 ) -> tuple[frozenset[int], frozenset[int], torch.Tensor]:
-    """The layers that were not called with (rows, tokens, …) or with all tokens in order, the layers of a kind
+    """The layers that were not called with (rows, tokens, …) or with all tokens in order, those of a kind
     that was never called (a single expert may have had no token), and the logits."""
     seen: dict[int, bool] = {}
 
@@ -88,7 +88,7 @@ def _observe_layers(
 
 
 def _head(base: Base, logits: torch.Tensor, hidden: torch.Tensor) -> Head | None:
-    """The output layer, if it and the scalings in the configuration reproduce the base model's own logits."""
+    """The output layer, if it and the scalings in the configuration reproduce the base's own logits."""
     module, config = base.model.get_output_embeddings(), base.model.config.get_text_config()
     if type(module) is not torch.nn.Linear or module.weight.dtype != hidden.dtype:
         return None

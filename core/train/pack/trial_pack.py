@@ -14,7 +14,7 @@ from core.contract.events import event_types as e
 from core.contract.spec.study_spec import Spec
 from core.contract.wire import worker_api
 from core.train.adapters import peft_config
-from core.train.adapters.adaptable_layers import adaptable
+from core.train.adapters.adaptable_layers import find_adaptable
 from core.train.adapters.adapter_stack import Stack
 from core.train.adapters.multi_lora_linear import Gate
 from core.train.adapters.reload_check import Reload
@@ -43,7 +43,7 @@ class Pack:
 
     def __init__(self, spec: Spec, base: Base, data: Data, tell: Tell) -> None:
         self._spec, self._base, self._data, self._tell = spec, base, data, tell
-        self._survey, self._places = adaptable(base, self.warn)
+        self._survey, self._places = find_adaptable(base, self.warn)
         self._stack = Stack(base.model.dtype, base.device)
         modules = dict(base.model.named_modules())
         for place in self._places:
