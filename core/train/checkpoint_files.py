@@ -32,7 +32,7 @@ class Snapshot:
     numbers: dict[str, Any]
 
 
-def copied(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def copy_to_host(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Copy tensors to host memory; each copy owns its bytes, as safetensors requires."""
     return {
         key: torch.empty_like(value, device="cpu", memory_format=torch.contiguous_format).copy_(value)
@@ -91,14 +91,14 @@ def read(folder: Path) -> Snapshot:
     return Snapshot(numbers=numbers, **parts)
 
 
-def known(trial_folder: Path) -> list[Path]:
+def list_checkpoints(trial_folder: Path) -> list[Path]:
     """List the trial's checkpoints, newest first."""
     folders = [path for path in trial_folder.glob("step-*") if path.is_dir() and not path.is_symlink()]
     positions = {path: at for path in folders if (at := checkpoint_position.read(path.name))}
     return sorted(positions, key=positions.__getitem__, reverse=True)
 
 
-def retire(folder: Path) -> None:
+def set_aside(folder: Path) -> None:
     """Move a damaged checkpoint aside, so that retraining can write its position again."""
     aside = folder.with_name(f"{folder.name}.damaged")
     shutil.rmtree(aside, ignore_errors=True)
@@ -106,15 +106,15 @@ def retire(folder: Path) -> None:
         folder.rename(aside)
 
 
-def forget(folder: Path) -> None:
+def remove(folder: Path) -> None:
     """Remove a checkpoint."""
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def _forget_old(trial_folder: Path, spare: Position | None) -> None:
-    for path in known(trial_folder)[KEPT:]:
+    for path in list_checkpoints(trial_folder)[KEPT:]:
         if spare is None or path.name != spare.name:
-            forget(path)
+            remove(path)
 
 
 def _sum(path: Path) -> str:

@@ -19,14 +19,14 @@ SETTINGS = {
 }
 
 
-def settle() -> None:
+def set_environment() -> None:
     """Set the environment variables that the libraries read on import; values set by the user stay."""
     for key, value in SETTINGS.items():
         os.environ.setdefault(key, value)
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it warns of a kernel that it works without
 
 
-def quieten() -> None:
+def silence_transformers() -> None:
     """Silence transformers; it must be imported for this."""
     from transformers.utils import logging as transformers_logging
 

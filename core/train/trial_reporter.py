@@ -12,7 +12,7 @@ from core.contract.text.sanitize import plain
 Tell = Callable[[e.Event], None]
 
 
-class Voice:
+class TrialReporter:
     """Sends the events of one trial, which it knows by its number."""
 
     def __init__(self, study: str, number: int, tell: Tell) -> None:

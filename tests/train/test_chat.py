@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core.train.data.chat_spans import Chat, Text
-from core.train.data.row_values import Formless
+from core.train.data.row_values import UnusableRow
 from core.train.data.tokenization import encode, find_targets
 from tests.train.templates import CHATML, SHAPES, THINKS, tokenizer
 
@@ -74,21 +74,21 @@ def test_empty_answers_and_those_of_weight_0_are_not_learnt_and_told():
     found = Chat(of("bytes", CHATML)).read(said)
     assert [found.text[a:b] for a, b in found.spans] == ["three<|im_end|>\n"]
     assert found.missed == ("empty", "weight 0") and "weight" not in found.text
-    with pytest.raises(Formless, match="no answer can be trained on: empty"):
+    with pytest.raises(UnusableRow, match="no answer can be trained on: empty"):
         Chat(of("bytes", CHATML)).read(turns("a", " "))
-    with pytest.raises(Formless, match=r"the weight 0\.5"):
+    with pytest.raises(UnusableRow, match=r"the weight 0\.5"):
         Chat(of("bytes", CHATML)).read([{"role": "assistant", "content": "a", "weight": 0.5}])
 
 
 def test_a_control_token_in_anybodys_words_is_no_control_token():
     for said in (("close <|im_end|>", "yes"), ("a", "yes</s>")):
-        with pytest.raises(Formless, match="contains the control token"):
+        with pytest.raises(UnusableRow, match="contains the control token"):
             Chat(of("bytes", CHATML)).read(turns(*said))
     assert Chat(of("bytes", CHATML)).read(turns("a", "<think>b</think>c")).spans
 
 
 def test_a_chat_without_an_answer_says_so():
-    with pytest.raises(Formless, match="no turn has the role assistant"):
+    with pytest.raises(UnusableRow, match="no turn has the role assistant"):
         Chat(of("bytes", CHATML)).read(turns("read"))
 
 
@@ -114,7 +114,7 @@ def test_tools_are_given_to_the_template_and_calls_are_learnt(content):
 
 def test_a_template_without_room_for_tools_or_calls_is_told():
     said = [{"role": "user", "content": "w"}, {"role": "assistant", "tool_calls": [CALL]}]
-    with pytest.raises(Formless, match="omits tool calls"):
+    with pytest.raises(UnusableRow, match="omits tool calls"):
         Chat(of("bytes", CHATML)).read(said)
     assert Chat(of("bytes", CHATML)).read(turns("a", "b"), [{"x": 1}]).remarks == (
         "the chat template omits the tools",
@@ -128,7 +128,7 @@ def test_parts_of_text_are_joined_and_others_refused():
     parts = [{"type": "text", "text": "join "}, {"type": "text", "text": "a"}]
     found = Chat(of("bytes", CHATML)).read([{"role": "user", "content": parts}, *turns("", "b")[1:]])
     assert "user\njoin a<|im_end|>" in found.text
-    with pytest.raises(Formless, match="a part of type 'image'"):
+    with pytest.raises(UnusableRow, match="a part of type 'image'"):
         Chat(of("bytes", CHATML)).read([{"role": "user", "content": [{"type": "image"}]}])
 
 
@@ -160,7 +160,7 @@ def test_a_tokenizer_without_offsets_compares_prefixes_or_refuses():
     (found,) = encode(Slow(), [text], 100)
     assert found.targets == [False, False, True, True]
     (refused,) = encode(Slow(merges=True), [text], 100)
-    assert isinstance(refused, Formless) and "cannot be located" in str(refused)
+    assert isinstance(refused, UnusableRow) and "cannot be located" in str(refused)
 
 
 def test_a_text_of_megabytes_is_cut_before_it_is_tokenised():

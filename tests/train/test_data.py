@@ -207,14 +207,14 @@ def test_the_demo_has_thousands_of_pairs_and_judges_on_other_modules(study):
 
 def test_the_demo_is_read_once_and_again_where_what_was_kept_is_damaged(tmp_path, monkeypatch):
     monkeypatch.setenv("TRIMTAB_CACHE", str(tmp_path))
-    first = stdlib_pairs.known(silent)
+    first = stdlib_pairs.load_pairs(silent)
     (kept,) = tmp_path.iterdir()
     whole = kept.read_bytes()
     monkeypatch.setattr(stdlib_pairs, "pairs", lambda progress: [{"read": "again"}])
-    assert stdlib_pairs.known(silent) == first
+    assert stdlib_pairs.load_pairs(silent) == first
     for damage in (whole[:100], b"", b"[1, 2]"):
         kept.write_bytes(damage)
-        assert stdlib_pairs.known(silent) == [{"read": "again"}]
+        assert stdlib_pairs.load_pairs(silent) == [{"read": "again"}]
 
 
 def test_the_demo_is_the_same_in_every_process():

@@ -116,7 +116,7 @@ async def test_a_terminated_worker_keeps_its_trials(at_work, assign, tmp_path):
         await engine.first(e.TrialEvaluated)
         process.send_signal(signal.SIGTERM)
         assert await ended(process) == 0
-        kept = checkpoint_files.known(tmp_path / "trials" / "0")[0]
+        kept = checkpoint_files.list_checkpoints(tmp_path / "trials" / "0")[0]
         assert checkpoint_files.read(kept).numbers["step"] >= 4
         await engine.until(lambda: str(kept) in [one.path for one in engine.of(e.TrialCheckpointed)])
         assert not engine.of(e.TrialReported, 1) and not engine.of(e.TrialFailed)

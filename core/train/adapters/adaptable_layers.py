@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from core.contract.text.sanitize import plain
-from core.train.adapters.reload_check import shadow
+from core.train.adapters.reload_check import copy_modules
 from core.train.base import linear_layers
 from core.train.base.base_model import Base
 from core.train.base.linear_layers import Place
@@ -58,7 +58,7 @@ def _why_refused(base: Base, places: Sequence[Place]) -> str:
         _convert(config, base.model)
         if set(config.target_modules or ()) != {*names}:
             return "PEFT takes its name for that of an expert, and would load the adapter there"
-        inject_adapter_in_model(config, shadow(base.model), low_cpu_mem_usage=True)
+        inject_adapter_in_model(config, copy_modules(base.model), low_cpu_mem_usage=True)
     except (ValueError, TypeError, NotImplementedError) as error:
         return plain(str(error), 200)
     return ""

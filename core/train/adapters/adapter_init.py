@@ -14,13 +14,13 @@ from safetensors.torch import load_file
 from core.contract.spec.knob_table import Value
 from core.contract.spec.study_spec import Spec
 from core.train.adapters.lora_factors import Factors
-from core.train.adapters.peft_config import Unfit
+from core.train.adapters.peft_config import InfeasibleError
 from core.train.base.base_model import Base
 from core.train.base.linear_layers import Layout
 
 
-def drawn(spec: Spec, base: Base, knobs: dict[str, Value], layout: Layout) -> Factors:
-    """Create a trial's factors before its first step. Raises Unfit if that is impossible."""
+def create_factors(spec: Spec, base: Base, knobs: dict[str, Value], layout: Layout) -> Factors:
+    """Create a trial's factors before its first step. Raises InfeasibleError if that is impossible."""
     rank, seed = int(knobs["lora_rank"]), int(knobs["seed"])  # type: ignore[arg-type]
     alpha, dropout = float(knobs["lora_alpha"]), float(knobs["lora_dropout"])  # type: ignore[arg-type]
     factors = Factors(layout, rank, alpha, dropout, seed, base.device)
@@ -31,7 +31,7 @@ def drawn(spec: Spec, base: Base, knobs: dict[str, Value], layout: Layout) -> Fa
     try:
         factors.draw(str(knobs["initialisation"]))
     except ValueError as error:
-        raise Unfit(f"the adapter cannot be initialised (rank {rank}): {error}") from error
+        raise InfeasibleError(f"the adapter cannot be initialised (rank {rank}): {error}") from error
     return factors
 
 
@@ -39,22 +39,22 @@ def start_from(factors: Factors, folder: Path) -> None:
     """Copy the adapter in ``folder`` into newly drawn ``factors``, whose product is zero.
 
     Its rank may be smaller: the remaining rows stay as drawn, and add nothing. B is scaled for a different
-    alpha, so that the trial starts where the adapter ended. Raises Unfit if the adapter is not a LoRA, is
-    incomplete, has a larger rank, or is on layers outside the trial's target modules.
+    alpha, so that the trial starts where the adapter ended. Raises InfeasibleError if the adapter is not a
+    LoRA, is incomplete, has a larger rank, or is on layers outside the trial's target modules.
     """
     config, tensors = _read(folder)
     rank = int(config["r"])
     if rank > factors.rank:
-        raise Unfit(f"model.adapter has rank {rank}, which is more than lora_rank = {factors.rank}")
+        raise InfeasibleError(f"model.adapter has rank {rank}, which is more than lora_rank = {factors.rank}")
     alpha = float(config.get("lora_alpha") or rank)
     scale = alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
     views = dict(factors.named())
     unknown = [key for key in tensors if key not in views]
     if unknown:
-        raise Unfit(f"model.adapter adapts {_layer(unknown[0])}, which is not in target_modules")
+        raise InfeasibleError(f"model.adapter adapts {_layer(unknown[0])}, which is not in target_modules")
     missing = {_counterpart(key) for key in tensors} - tensors.keys()
     if missing:
-        raise Unfit(
+        raise InfeasibleError(
             f"model.adapter is incomplete: one of the two factors of {_layer(min(missing))} is missing"
         )
     for key, tensor in tensors.items():
@@ -70,7 +70,7 @@ def _counterpart(key: str) -> str:
 def _copy(view: torch.Tensor, tensor: torch.Tensor, rank: int, factor: float, key: str) -> None:
     part = view[:rank] if ".lora_A." in key else view[:, :rank]
     if part.shape != tensor.shape:
-        raise Unfit(
+        raise InfeasibleError(
             f"model.adapter belongs to another base model: {_layer(key)} has the shape {tuple(tensor.shape)}"
         )
     part.copy_(tensor.to(part.device, torch.float32) * factor)
@@ -87,7 +87,7 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         if any(not key.endswith((".lora_A.weight", ".lora_B.weight")) for key in tensors):
             raise ValueError("it trains more than low-rank factors")
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise Unfit(f"cannot start from model.adapter = {str(folder)!r}: {error}") from None
+        raise InfeasibleError(f"cannot start from model.adapter = {str(folder)!r}: {error}") from None
     return config, tensors
 
 

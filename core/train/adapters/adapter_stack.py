@@ -190,7 +190,7 @@ class Stack:
         known = {id(factors) for factors in wanted}
         return [member for group in self.groups for member in group.members if id(member) in known]
 
-    def lay(self, rows: Sequence[tuple[Factors, Sequence[int]]], trains: bool, bare: int = 0) -> Plan:
+    def plan_pass(self, rows: Sequence[tuple[Factors, Sequence[int]]], trains: bool, bare: int = 0) -> Plan:
         """Plan a pass over ``rows``: each trial, in ``order``, with the dropout key of each of its rows. A
         pass that does not train can end with ``bare`` rows of the base model itself."""
         counts = {id(factors): len(keys) for factors, keys in rows}

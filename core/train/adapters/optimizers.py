@@ -10,7 +10,7 @@ import torch
 from core.contract.spec.knob_table import Value
 from core.train.adapters.adafactor import Adafactor
 from core.train.adapters.lora_factors import Factors
-from core.train.adapters.peft_config import Unfit
+from core.train.adapters.peft_config import InfeasibleError
 
 Make = Callable[[Factors, float, float], torch.optim.Optimizer]
 
@@ -33,9 +33,11 @@ def _bitsandbytes(kind: str) -> Make:
         try:
             from bitsandbytes import optim
         except (ImportError, RuntimeError, OSError) as error:
-            raise Unfit(f"bitsandbytes cannot be imported: {error}; run `trimtab doctor`") from error
+            raise InfeasibleError(
+                f"bitsandbytes cannot be imported: {error}; run `trimtab doctor`"
+            ) from error
         if "Paged" in kind and factors.matrix.device.type != "cuda":
-            raise Unfit(f"{kind} needs a CUDA device: its state is paged between GPU and host")
+            raise InfeasibleError(f"{kind} needs a CUDA device: its state is paged between GPU and host")
         return getattr(optim, kind)([factors.matrix], lr=rate, weight_decay=decay)
 
     return make
@@ -52,7 +54,7 @@ MAKERS: dict[str, Make] = {
 
 
 def make(factors: Factors, knobs: dict[str, Value]) -> torch.optim.Optimizer:
-    """Create the trial's optimizer over its factors. Raises Unfit if this device does not support it."""
+    """Create the trial's optimizer. Raises InfeasibleError if the device does not support it."""
     rate, decay = float(knobs["learning_rate"]), float(knobs["weight_decay"])  # type: ignore[arg-type]
     return MAKERS[str(knobs["optimizer"])](factors, rate, decay)
 

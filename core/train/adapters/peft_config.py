@@ -20,37 +20,39 @@ from core.train.base.linear_layers import Place
 INITIAL: dict[str, Any] = {"default": True, "gaussian": "gaussian", "orthogonal": "orthogonal"}
 
 
-class Unfit(Exception):
+class InfeasibleError(Exception):
     """The trial's knobs are impossible with this base model or device; the text says why."""
 
 
 def targets(places: Sequence[Place], wanted: Value) -> list[str]:
-    """The module names that ``target_modules`` selects in this model. Raises Unfit for an unknown name."""
+    """The module names that ``target_modules`` selects. Raises InfeasibleError for an unknown name."""
     paths = [place.name for place in places]
     known = list(dict.fromkeys(place.last_name for place in places))
     if not known:
-        raise Unfit("the model has no linear layer that PEFT can adapt")
+        raise InfeasibleError("the model has no linear layer that PEFT can adapt")
     names = layer_groups.meant(paths, wanted)
     if isinstance(wanted, str) and not names:
-        raise Unfit(
+        raise InfeasibleError(
             f"target_modules = {wanted!r} selects no layer of this model; list some of {', '.join(known)}"
         )
     if isinstance(wanted, str):
         return layer_groups.shortest(names, paths)
     for name in names:
-        if not chosen(places, [name]):
+        if not select_layers(places, [name]):
             near = difflib.get_close_matches(name, known, n=3, cutoff=0.3) or known
-            raise Unfit(f"target_modules: the model has no linear layer {name!r}; it has {', '.join(near)}")
+            raise InfeasibleError(
+                f"target_modules: the model has no linear layer {name!r}; it has {', '.join(near)}"
+            )
     return names
 
 
-def chosen(places: Sequence[Place], names: Sequence[str]) -> list[Place]:
+def select_layers(places: Sequence[Place], names: Sequence[str]) -> list[Place]:
     """The layers that ``names`` select, in model order; as in PEFT, a name may be the end of a path."""
     ends = tuple(f".{name}" for name in names)
     return [place for place in places if place.name in names or place.name.endswith(ends)]
 
 
-def exact(model: Any, places: Sequence[Place], names: Sequence[str]) -> list[str]:
+def exact_names(model: Any, places: Sequence[Place], names: Sequence[str]) -> list[str]:
     """``names``, or longer names if those would also select other modules of the model."""
     known = [name for name, _ in model.named_modules() if name]
     ours = {place.name for place in places}

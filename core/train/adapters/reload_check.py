@@ -33,11 +33,11 @@ class Expected(NamedTuple):
     modules: Any
 
 
-class Unlike(Exception):
+class ReloadMismatch(Exception):
     """The adapter that PEFT loads differs from the one that was trained; the text says why."""
 
 
-class Reload:
+class ReloadCheck:
     """The check. ``expect`` runs in the training thread, ``check`` in the thread that writes files."""
 
     def __init__(self, base: Base, stack: Stack, ids: Sequence[int]) -> None:
@@ -55,13 +55,13 @@ class Reload:
         try:
             if self._bare is None:
                 self._bare = self._logits([], 1)
-            return Expected(self._bare, self._logits([(mine, [0])], 0), shadow(self._base.model))
+            return Expected(self._bare, self._logits([(mine, [0])], 0), copy_modules(self._base.model))
         except torch.OutOfMemoryError:
             return None
 
     def _logits(self, rows: Sequence[tuple[Factors, Sequence[int]]], bare: int) -> torch.Tensor:
         ids = torch.tensor([self._ids], device=self._base.device)
-        self._stack.begin(self._stack.lay(rows, False, bare))
+        self._stack.begin(self._stack.plan_pass(rows, False, bare))
         try:
             return self._base.model(input_ids=ids, use_cache=False).logits[0]
         finally:
@@ -69,7 +69,7 @@ class Reload:
 
     @torch.no_grad()
     def check(self, folder: Path, expected: Expected) -> None:
-        """Load the adapter in ``folder`` and compare. Raises Unlike."""
+        """Load the adapter in ``folder`` and compare. Raises ReloadMismatch."""
         from peft import PeftModel
 
         try:
@@ -77,7 +77,7 @@ class Reload:
                 expected.modules, str(folder), torch_device=str(self._base.device), low_cpu_mem_usage=True
             )
         except (ValueError, RuntimeError, KeyError, TypeError, AttributeError, NotImplementedError) as error:
-            raise Unlike(f"PEFT cannot load it: {plain(str(error), 300)}") from error
+            raise ReloadMismatch(f"PEFT cannot load it: {plain(str(error), 300)}") from error
         rest(tuned)
         _compare_tensors(tuned, folder, self._base.model.dtype)
         ids = torch.tensor([self._ids], device=self._base.device)
@@ -91,26 +91,26 @@ class Reload:
         off = float((loaded - wanted).norm())
         if not off <= allowed:
             moved = float((wanted - bare).norm())
-            raise Unlike(
+            raise ReloadMismatch(
                 f"its logits differ from the trial's by {off:.3g}; training changed them by {moved:.3g}"
             )
 
 
 def _compare_tensors(tuned: Any, folder: Path, dtype: torch.dtype) -> None:
-    """Raise Unlike unless the model has exactly the tensors of the file, compared in the base model's
+    """Raise ReloadMismatch unless the model has exactly the tensors of the file, compared in the base model's
     ``dtype``, in which they are used."""
     from peft import get_peft_model_state_dict
 
     saved, loaded = load_file(folder / "adapter_model.safetensors"), get_peft_model_state_dict(tuned)
     different = sorted({*saved} ^ {*loaded})
     if different:
-        raise Unlike(f"PEFT puts adapters on other layers: {plain(different[0], 120)}")
+        raise ReloadMismatch(f"PEFT puts adapters on other layers: {plain(different[0], 120)}")
     for name, tensor in saved.items():
         if not torch.equal(loaded[name].cpu().to(dtype), tensor.to(dtype)):
-            raise Unlike(f"PEFT loads other values into {plain(name, 120)}")
+            raise ReloadMismatch(f"PEFT loads other values into {plain(name, 120)}")
 
 
-def shadow(model: Any) -> Any:
+def copy_modules(model: Any) -> Any:
     """Copy a model's modules, sharing its tensors, with separate configurations: layers can be put into the
     copy without changing the model."""
     made: dict[int, Any] = {}

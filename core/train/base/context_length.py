@@ -12,7 +12,7 @@ SPARE = 8  # extra rows that a position embedding may have before the first toke
 TABLED = ("mpt",)  # families whose attention builds its position table on demand
 
 
-def made_for(model: Any) -> int | None:
+def configured_length(model: Any) -> int | None:
     """The model's context length according to its configuration, tokens; None if it has none."""
     config = model.config.get_text_config()
     sizes = (getattr(config, name, None) for name in POSITIONS)
@@ -21,7 +21,7 @@ def made_for(model: Any) -> int | None:
 
 def positions(model: Any) -> int | None:
     """The longest sequence that the model can compute; None if positions are computed, as with RoPE."""
-    size = made_for(model)
+    size = configured_length(model)
     if size is None:
         return None
     embedding = model.get_input_embeddings()

@@ -57,24 +57,24 @@ def losses(hidden: torch.Tensor, head: Head, targets: torch.Tensor) -> torch.Ten
 @torch.no_grad()
 def judge(hidden: torch.Tensor, head: Head, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """The loss of each token and whether the target was the first choice: (K,) float32, (K,) bool."""
-    found = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
+    values = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
     hits = torch.empty(len(targets), dtype=torch.bool, device=hidden.device)
     for part in _chunks(len(targets), head):
         logits = head.logits(hidden[part])
         hits[part] = logits.argmax(-1) == targets[part]
-        found[part] = functional.cross_entropy(logits, targets[part], reduction="none")
+        values[part] = functional.cross_entropy(logits, targets[part], reduction="none")
         del logits  # else two chunks live at once
-    return found, hits
+    return values, hits
 
 
 @torch.no_grad()
 def moments(hidden: torch.Tensor, head: Head, targets: torch.Tensor) -> torch.Tensor:
     """Each token's loss, whether it was the first choice, and the mean and standard deviation of the next
     token's log-probability under the model's own distribution (Zhang et al. 2025): (4, K) float32."""
-    found = torch.empty(4, len(targets), dtype=torch.float32, device=hidden.device)
+    values = torch.empty(4, len(targets), dtype=torch.float32, device=hidden.device)
     for part in _chunks(len(targets), head):
-        found[:, part] = moments_of_logits(head.logits(hidden[part]), targets[part])
-    return found
+        values[:, part] = moments_of_logits(head.logits(hidden[part]), targets[part])
+    return values
 
 
 def moments_of_logits(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -98,7 +98,7 @@ def _chunks(tokens: int, head: Head) -> list[slice]:
 class _Chunked(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden: torch.Tensor, head: Head, targets: torch.Tensor) -> torch.Tensor:
-        found = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
+        values = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
         grad = torch.empty_like(hidden)
         for part in _chunks(len(targets), head):
             logits, wanted = head.logits(hidden[part]), targets[part, None]
@@ -107,7 +107,7 @@ class _Chunked(torch.autograd.Function):
             at_target = logits.gather(-1, wanted)
             logits.sub_(top).exp_()
             total = logits.sum(-1, keepdim=True)
-            found[part] = (total.log() + top - at_target).squeeze(-1)
+            values[part] = (total.log() + top - at_target).squeeze(-1)
             logits.div_(total)  # the softmax
             logits.scatter_add_(-1, wanted, torch.full_like(at_target, -1.0))
             if slope is not None:
@@ -117,7 +117,7 @@ class _Chunked(torch.autograd.Function):
             torch.mm(logits.to(head.weight.dtype), head.weight, out=grad[part])
             del logits, slope  # else two chunks live at once
         ctx.save_for_backward(grad)
-        return found
+        return values
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> Any:

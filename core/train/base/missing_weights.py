@@ -21,7 +21,8 @@ def check(info: Mapping[str, Any], where: str) -> list[str]:
         why = f"the files lack {_list(info['missing_keys'])}"
     elif info["mismatched_keys"]:
         shapes = {
-            f"{name}: {tuple(found)}, not {tuple(wanted)}" for name, found, wanted in info["mismatched_keys"]
+            f"{name}: {tuple(actual)}, not {tuple(expected)}"
+            for name, actual, expected in info["mismatched_keys"]
         }
         why = f"the files have {_list(shapes)} of another shape than config.json specifies"
     elif info["error_msgs"]:

@@ -12,7 +12,7 @@ from core.contract.text.sanitize import plain
 from core.contract.wire.shell_environment import hides
 
 
-def chosen(wanted: str | Sequence[int]) -> tuple[torch.device, str]:
+def choose_device(wanted: str | Sequence[int]) -> tuple[torch.device, str]:
     """Choose the device and describe the choice. ``wanted`` is resources.devices of the study, or "auto"."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     variable = f"CUDA_VISIBLE_DEVICES = {plain(visible or '', 120)!r}"

@@ -13,13 +13,13 @@ from core.contract.text.error_reports import guarded
 from core.contract.text.sanitize import plain
 from core.errors import TrimtabError
 from core.train.adapters import trained_adapter
-from core.train.quiet_libraries import quieten, settle
+from core.train.quiet_libraries import set_environment, silence_transformers
 
 
 def main(argv: list[str]) -> int:
     """Print the generated text. Returns the exit code."""
     arguments = _parser().parse_args(argv)
-    settle()
+    set_environment()
 
     def run() -> int:
         write(
@@ -78,8 +78,8 @@ def _load(section: ModelSection, adapter: Path, wanted: str | Sequence[int]) -> 
     from core.train.base.base_model import load_section
     from core.train.commands import command_device
 
-    quieten()
-    device, where = command_device.chosen(wanted)
+    silence_transformers()
+    device, where = command_device.choose_device(wanted)
     base = load_section(section, device, lambda stage, *_: command_device.say(f"{stage}, {where}"))
     base.model = trained_adapter.put_on(base.model, base.name, adapter)
     return base

@@ -20,7 +20,7 @@ from core.contract.text.error_reports import guarded
 from core.contract.text.sanitize import plain
 from core.errors import TrimtabError
 from core.train.adapters import trained_adapter
-from core.train.quiet_libraries import quieten, settle
+from core.train.quiet_libraries import set_environment, silence_transformers
 
 QUANTISED = ("nf4", "int8")
 
@@ -34,7 +34,7 @@ def main(argv: list[str]) -> int:
         trained_adapter.TRUST, action="store_true", help="run code from the base model's repository"
     )
     arguments = parser.parse_args(argv)
-    settle()
+    set_environment()
 
     def run() -> int:
         merge(arguments.adapter, arguments.out, arguments.trust_remote_code)
@@ -72,7 +72,7 @@ def load_merged(section: ModelSection, adapter: Path) -> tuple[Any, Any]:
 
     from core.train.base.base_model import load_section
 
-    quieten()
+    silence_transformers()
     if section.precision == "auto":  # the precision that a worker uses on this machine
         precision = "bf16" if torch.cuda.is_available() else "fp32"
         section = section.model_copy(update={"precision": precision})

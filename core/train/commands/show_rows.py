@@ -18,7 +18,7 @@ from core.contract.spec.spec_file import load
 from core.contract.spec.study_spec import Spec
 from core.contract.text.sanitize import plain
 from core.errors import TrimtabError
-from core.train.quiet_libraries import quieten, settle
+from core.train.quiet_libraries import set_environment, silence_transformers
 
 INTERRUPTED = 130  # what shells report for Ctrl-C
 GREEN, NORMAL = "\x1b[32m", "\x1b[0m"
@@ -27,7 +27,7 @@ SHOWN = 20_000  # characters of a row
 
 def main(argv: list[str]) -> int:
     """Print rows and the reasons for skipped rows. Returns the exit code."""
-    settle()
+    set_environment()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     try:
@@ -46,7 +46,7 @@ def show(spec: Spec, count: int) -> None:
     """Load tokenizer and rows, and print them. Raises TrimtabError."""
     from core.train.data.dataset import load_data
 
-    quieten()
+    silence_transformers()
     tokenizer = _load_tokenizer(spec)
     data = load_data(spec, tokenizer, _say)
     colours = sys.stdout.isatty() and "NO_COLOR" not in os.environ

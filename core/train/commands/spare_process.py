@@ -22,7 +22,7 @@ def load_libraries() -> None:
     """Import what ``core.train.commands.worker`` imports for a study on a causal base model."""
     from core.train import quiet_libraries
 
-    quiet_libraries.settle()
+    quiet_libraries.set_environment()
     import torch  # noqa: F401
     import transformers.models.auto.modeling_auto
     import transformers.models.auto.tokenization_auto

@@ -26,7 +26,7 @@ from core.store import input_hashes
 from core.store.input_hashes import InputsChangedError
 from core.train.base import smollm2
 from core.train.commands.engine_link import Link
-from core.train.quiet_libraries import load_peft, quieten, settle
+from core.train.quiet_libraries import load_peft, set_environment, silence_transformers
 
 log = logging.getLogger("trimtab.worker")
 
@@ -119,7 +119,7 @@ class Worker:
         from core.train.data.dataset import load_data
         from core.train.pack.trial_pack import Pack
 
-        quieten()
+        silence_transformers()
         load_peft()
         self._set_threads(torch)
         self._warn_of_size()
@@ -186,7 +186,7 @@ def main() -> int:
     os.umask(0o077)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    settle()
+    set_environment()
     gc.disable()  # until everything is loaded: nearly all new objects stay alive
     log_redaction.begin()
     for noisy in ("httpx", "urllib3", "datasets", "fsspec", "absl"):

@@ -9,7 +9,7 @@ from core.contract.spec.study_spec import Spec
 from core.contract.text.sanitize import plain
 from core.errors import TrimtabError
 from core.train.base.base_model import Base
-from core.train.base.context_length import made_for
+from core.train.base.context_length import configured_length
 from core.train.data.dataset import Data, Row
 
 
@@ -22,7 +22,7 @@ def check(spec: Spec, base: Base, data: Data) -> list[str]:
     rows = [*data.train, *data.validation]
     _check_tokens(spec, base, rows)
     shortest, longest = extent(spec, "sequence_length")
-    limit, size = base.positions, made_for(base.model)
+    limit, size = base.positions, configured_length(base.model)
     over = [len(row.ids) for row in rows if size and len(row.ids) > size]
     if limit is not None and over and min(shortest, max(over)) > limit:
         raise TrimtabError.of(

@@ -11,13 +11,13 @@ from core.contract.spec.study_spec import Spec
 from core.contract.text.sanitize import plain
 from core.errors import TrimtabError
 from core.train.data.chat_spans import Chat, Text
-from core.train.data.row_values import Formless, text
+from core.train.data.row_values import UnusableRow, text
 
 READ_ELSEWHERE = ("tools", "group", "choices", "question", "answer", "answerKey")  # columns with other uses
 Raw = dict[str, Any]
 
 
-class Form:
+class RowFormat:
     """The format of the rows: chat, instruction or plain text; ``auto`` detects it from the columns."""
 
     def __init__(self, spec: Spec, tokenizer: Any, columns: Sequence[str]) -> None:
@@ -73,20 +73,20 @@ class Form:
         return self.kind == "text" or not self.tokenizer.chat_template
 
     def read(self, row: Raw) -> Text:
-        """The row's full text with its target spans. Raises Formless."""
+        """The row's full text with its target spans. Raises UnusableRow."""
         if self.kind == "chat":
             return self._chat.read(row.get(self._keys.messages_key), _tools(row))
         end = self.tokenizer.eos_token or ""
         if self.kind == "text":
             content = text(row.get(self._keys.text_key), self._keys.text_key)
             if not content:
-                raise Formless("the text is empty")
+                raise UnusableRow("the text is empty")
             remarks = self._chat.control_token_remarks(content)
             return Text(content + end, ((0, len(content + end)),), (), remarks)
         return self._instruction(row, end)
 
     def segments(self, row: Raw) -> list[tuple[str, bool]]:
-        """Split the row's text for display into pieces, each target or not. Raises Formless."""
+        """Split the row's text for display into pieces, each target or not. Raises UnusableRow."""
         read, at, pieces = self.read(row), 0, list[tuple[str, bool]]()
         for begin, end in read.spans:
             pieces += [(read.text[at:begin], False), (read.text[begin:end], True)]
@@ -102,7 +102,7 @@ class Form:
         question = self._join_companion(row, text(prompt, keys.prompt_key))
         answer = text(completion, keys.completion_key)
         if not answer.strip():
-            raise Formless(f"{keys.completion_key} is empty")
+            raise UnusableRow(f"{keys.completion_key} is empty")
         if self.tokenizer.chat_template:
             turns = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
             return self._chat.read(turns, _tools(row))
@@ -118,13 +118,13 @@ class Form:
 
 
 def _tools(row: Raw) -> list[Any] | None:
-    """The row's tools: a list, or a list as JSON text. Raises Formless."""
+    """The row's tools: a list, or a list as JSON text. Raises UnusableRow."""
     tools = row.get("tools")
     if isinstance(tools, str) and tools.strip():
         try:
             tools = json.loads(tools)
         except ValueError:
-            raise Formless("tools is text, but not JSON") from None
+            raise UnusableRow("tools is text, but not JSON") from None
     if tools and not (isinstance(tools, list) and all(isinstance(tool, dict) for tool in tools)):
-        raise Formless("tools is not a list of objects")
+        raise UnusableRow("tools is not a list of objects")
     return tools or None

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from core.contract.text.sanitize import plain
-from core.train.data.row_values import Formless, content, texts
+from core.train.data.row_values import UnusableRow, content, texts
 
 Span = tuple[int, int]  # characters, from and to
 Turn = dict[str, Any]
@@ -51,40 +51,40 @@ class Chat:
         self._control = re.compile("|".join(map(re.escape, ordered))) if ordered else None
 
     def read(self, messages: Any, tools: Any = None, first: int = 0) -> Text:
-        """Render the chat; the answers from turn ``first`` on are targets. Raises Formless."""
+        """Render the chat; the answers from turn ``first`` on are targets. Raises UnusableRow."""
         turns, weights = turns_of(messages)
         answers = [at for at, turn in enumerate(turns) if turn["role"] == "assistant" and at >= first]
         if not answers:
-            raise Formless("no turn has the role assistant")
+            raise UnusableRow("no turn has the role assistant")
         self._refuse_control_tokens(turns, tools)
-        whole = self._render(turns, tools)
-        self._refuse_ignored_calls(turns, tools, whole)
+        rendered = self._render(turns, tools)
+        self._refuse_ignored_calls(turns, tools, rendered)
         reasons = {at: _reason(turns[at], weights[at]) for at in answers}
-        spans = self._spans(turns, tools, whole, [at for at in answers if not reasons[at]])
+        spans = self._spans(turns, tools, rendered, [at for at in answers if not reasons[at]])
         reasons |= {at: UNFOUND for at in answers if not reasons[at] and at not in spans}
         missed = tuple(reason for reason in reasons.values() if reason)
         if not spans:
-            raise Formless(f"no answer can be trained on: {missed[0]}")
-        return Text(whole, tuple(spans.values()), missed, self._remarks(turns, tools, whole))
+            raise UnusableRow(f"no answer can be trained on: {missed[0]}")
+        return Text(rendered, tuple(spans.values()), missed, self._remarks(turns, tools, rendered))
 
     # -- answer spans ------------------------------------------------------------------------------
 
-    def _spans(self, turns: list[Turn], tools: Any, whole: str, wanted: list[int]) -> dict[int, Span]:
+    def _spans(self, turns: list[Turn], tools: Any, rendered: str, wanted: list[int]) -> dict[int, Span]:
         """The span of each wanted answer that can be located."""
-        marked = self._generated(turns, tools, whole)
+        marked = self._generated(turns, tools, rendered)
         speakers = [at for at, turn in enumerate(turns) if turn["role"] == "assistant"]
         if len(marked) == len(speakers):
             return {at: span for at, span in zip(speakers, marked, strict=True) if at in wanted}
-        found: dict[int, Span] = {}
+        located: dict[int, Span] = {}
         place = 0
         for at in wanted:
-            span = self._span(turns, tools, at, whole)
+            span = self._span(turns, tools, at, rendered)
             if span is not None and place <= span[0] < span[1]:
-                found[at] = span
+                located[at] = span
                 place = span[1]
-        return found
+        return located
 
-    def _generated(self, turns: list[Turn], tools: Any, whole: str) -> list[Span]:
+    def _generated(self, turns: list[Turn], tools: Any, rendered: str) -> list[Span]:
         """The spans that the template itself marks as generated; [] where it marks none."""
         try:
             template = self._tokenizer.get_chat_template(None, tools)
@@ -98,24 +98,24 @@ class Chat:
             )  # fmt: skip
         except Exception:  # custom tokenizers and templates may raise anything
             return []
-        return [(int(begin), int(end)) for begin, end in spans[0]] if texts_[0] == whole else []
+        return [(int(begin), int(end)) for begin, end in spans[0]] if texts_[0] == rendered else []
 
-    def _span(self, turns: list[Turn], tools: Any, at: int, whole: str) -> Span | None:
+    def _span(self, turns: list[Turn], tools: Any, at: int, rendered: str) -> Span | None:
         before = self._tried(turns[:at], tools, generation=True)
         after = self._tried(turns[: at + 1], tools)
-        asked = bool(before) and whole.startswith(before)
-        if asked and after and whole.startswith(after) and len(before) < len(after):
+        asked = bool(before) and rendered.startswith(before)
+        if asked and after and rendered.startswith(after) and len(before) < len(after):
             return len(before), len(after)
-        mark = self._mark(whole)
+        mark = self._mark(rendered)
         marked = [turn | {"content": mark} if place == at else turn for place, turn in enumerate(turns)]
         head, tail = _around(self._tried(marked, tools), mark)
-        if head is None or not whole.endswith(tail):
+        if head is None or not rendered.endswith(tail):
             return None
-        if not asked and not whole.startswith(head):
+        if not asked and not rendered.startswith(head):
             return None
         ending = _around(self._tried(marked[: at + 1], tools), mark)[1]
         header = before.removeprefix(self._tried(turns[:at], tools))
-        end = len(whole) - len(tail) + len(self._ending(tail, ending, header).rstrip())
+        end = len(rendered) - len(tail) + len(self._ending(tail, ending, header).rstrip())
         return len(before) if asked else len(head), end
 
     def _ending(self, tail: str, ending: str, header: str) -> str:
@@ -142,9 +142,9 @@ class Chat:
         return [piece for piece in [*pieces, text[at:]] if piece]
 
     @staticmethod
-    def _mark(whole: str) -> str:
+    def _mark(rendered: str) -> str:
         number = 0
-        while (mark := f"zq{number}qz") in whole:
+        while (mark := f"zq{number}qz") in rendered:
             number += 1
         return mark
 
@@ -163,35 +163,35 @@ class Chat:
         for part in texts([turns, tools]) if self._control else ():
             match = self._control.search(part)  # type: ignore[union-attr]
             if match:
-                raise Formless(f"a turn contains the control token {plain(match.group(), 40)!r}")
+                raise UnusableRow(f"a turn contains the control token {plain(match.group(), 40)!r}")
 
-    def _refuse_ignored_calls(self, turns: list[Turn], tools: Any, whole: str) -> None:
+    def _refuse_ignored_calls(self, turns: list[Turn], tools: Any, rendered: str) -> None:
         """Refuse a chat whose template omits tool calls: the answer would be trained on as an empty one."""
         for at, turn in enumerate(turns):
             if turn.get("tool_calls"):
                 without = {key: value for key, value in turn.items() if key != "tool_calls"}
-                if self._tried([*turns[:at], without, *turns[at + 1 :]], tools) == whole:
-                    raise Formless("the chat template omits tool calls")
+                if self._tried([*turns[:at], without, *turns[at + 1 :]], tools) == rendered:
+                    raise UnusableRow("the chat template omits tool calls")
 
-    def _remarks(self, turns: list[Turn], tools: Any, whole: str) -> tuple[str, ...]:
+    def _remarks(self, turns: list[Turn], tools: Any, rendered: str) -> tuple[str, ...]:
         remarks = []
-        if tools and self._tried(turns, None) == whole:
+        if tools and self._tried(turns, None) == rendered:
             remarks.append("the chat template omits the tools")
-        if any(thought not in whole for turn in turns for thought in _thoughts(turn)):
+        if any(thought not in rendered for turn in turns for thought in _thoughts(turn)):
             remarks.append("the chat template omits the thoughts of answers, so they are not trained on")
         for at, turn in enumerate(turns):
             words = turn["content"].strip()
             if (
                 words
-                and words not in whole
+                and words not in rendered
                 and CLOSED not in words
-                and self._ignores(turns, tools, at, whole)
+                and self._ignores(turns, tools, at, rendered)
             ):
                 remarks.append(f"the chat template omits a turn of the {plain(turn['role'], 40)}")
         return tuple(dict.fromkeys(remarks))
 
-    def _ignores(self, turns: list[Turn], tools: Any, at: int, whole: str) -> bool:
-        mark = self._mark(whole)
+    def _ignores(self, turns: list[Turn], tools: Any, at: int, rendered: str) -> bool:
+        mark = self._mark(rendered)
         return mark not in self._tried([*turns[:at], turns[at] | {"content": mark}, *turns[at + 1 :]], tools)
 
     # -- rendering ---------------------------------------------------------------------------------
@@ -204,30 +204,30 @@ class Chat:
                 )
             )
         except Exception as error:  # templates may raise anything
-            raise Formless(f"the chat template rejects it: {plain(str(error), 120)}") from error
+            raise UnusableRow(f"the chat template rejects it: {plain(str(error), 120)}") from error
 
     def _tried(self, turns: list[Turn], tools: Any, generation: bool = False) -> str:
         """Render a part or a variant of the chat; "" where the template rejects it."""
         try:
             return self._render(turns, tools, generation) if turns else ""
-        except Formless:
+        except UnusableRow:
             return ""
 
 
 def turns_of(messages: Any) -> tuple[list[Turn], list[float]]:
-    """Parse the turns, each with a role and text, and the weight of each. Raises Formless."""
+    """Parse the turns, each with a role and text, and the weight of each. Raises UnusableRow."""
     if not isinstance(messages, list | tuple) or not messages:
-        raise Formless("messages is not a list of turns")
+        raise UnusableRow("messages is not a list of turns")
     turns, weights = [], []
     for message in messages:
         if not isinstance(message, dict) or not isinstance(message.get("role"), str):
-            raise Formless("a turn has no role or no content")
+            raise UnusableRow("a turn has no role or no content")
         speaks = message.get("content") is not None
         if not speaks and message["role"] != "assistant":
-            raise Formless("a turn has no role or no content")
+            raise UnusableRow("a turn has no role or no content")
         weight = message.get("weight", 1)
         if weight not in (0, 1, None):
-            raise Formless(f"a turn has the weight {plain(str(weight), 40)}, which must be 0 or 1")
+            raise UnusableRow(f"a turn has the weight {plain(str(weight), 40)}, which must be 0 or 1")
         words = content(message["content"]) if speaks else ""
         kept = {key: value for key, value in message.items() if value is not None and key != "weight"}
         turns.append(kept | {"content": words})

@@ -19,9 +19,9 @@ from core.evaluate.metrics import validation_slices
 from core.evaluate.prompts import canary_rows
 from core.evaluate.prompts.prompt_schema import Question
 from core.train.data import labelled_questions, row_source
-from core.train.data.chat_format import Form
+from core.train.data.chat_format import RowFormat
 from core.train.data.chat_spans import Text
-from core.train.data.row_values import Formless
+from core.train.data.row_values import UnusableRow
 from core.train.data.tokenization import Encoded, encode
 from core.train.load_progress import Progress
 
@@ -104,7 +104,7 @@ def load_data(spec: Spec, tokenizer: Any, progress: Progress) -> Data:
     """Read, split and tokenise the rows. Raises TrimtabError if no training or validation rows are left."""
     source_notes: list[str] = []
     train, validation = row_source.load(spec, progress, source_notes)
-    form = Form(spec, tokenizer, _columns(train))
+    form = RowFormat(spec, tokenizer, _columns(train))
     if isinstance(spec.data.validation, str):
         form.check(_columns(validation), f"data.validation = {spec.data.validation!r}")
     random.Random(spec.study.seed).shuffle(validation)
@@ -128,7 +128,7 @@ def _columns(rows: Sequence[Raw]) -> list[str]:
     return list(dict.fromkeys(name for row in rows for name in row))
 
 
-def _column_notes(form: Form, rows: Sequence[Raw]) -> list[str]:
+def _column_notes(form: RowFormat, rows: Sequence[Raw]) -> list[str]:
     """Notes on filled columns: which is joined to the prompt, and which are not trained on."""
     filled = dict.fromkeys(name for row in rows for name, value in row.items() if value not in (None, "", []))
     notes = [f"the column {form.joined!r} is appended to the prompt"] if form.joined in filled else []
@@ -136,7 +136,7 @@ def _column_notes(form: Form, rows: Sequence[Raw]) -> list[str]:
     return [*notes, f"columns that are not trained on: {plain(', '.join(unused), 200)}"] if unused else notes
 
 
-def beginning(tokenizer: Any) -> list[int]:
+def bos_tokens(tokenizer: Any) -> list[int]:
     """The token that precedes a plain text, so that its first token is predicted too."""
     first = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
     return [] if first is None else [first]
@@ -150,7 +150,7 @@ def _plant(data: Data, canaries: Sequence[canary_rows.Canary], tokenizer: Any, p
         if at % BATCH == 0:
             progress("planting canaries", at, len(canaries), "rows")
         ids = [*tokenizer(canary.text, add_special_tokens=False)["input_ids"], *end]
-        before = beginning(tokenizer)
+        before = bos_tokens(tokenizer)
         data.train.append(Row([*before, *ids], [*[MASKED] * len(before), *ids]))
     if canaries:
         most = math.log2(max(canary.secrets for canary in canaries))
@@ -173,7 +173,7 @@ def _parts(raw: Raw) -> tuple[str, ...]:
 class _RowReader:
     """Formats and tokenises rows; what is skipped is recorded in ``data``."""
 
-    def __init__(self, spec: Spec, form: Form, progress: Progress, data: Data) -> None:
+    def __init__(self, spec: Spec, form: RowFormat, progress: Progress, data: Data) -> None:
         self._spec, self._form, self._progress, self._data = spec, form, progress, data
         self._longest = longest_sequence(spec)
         self._number: dict[int, int] = {}  # interns token ids: rows share one int object for each
@@ -202,7 +202,7 @@ class _RowReader:
         for row in rows:
             try:
                 text = self._form.read(row)
-            except Formless as error:
+            except UnusableRow as error:
                 dropped[str(error)] += 1
                 continue
             missed.update(text.missed)
@@ -215,7 +215,7 @@ class _RowReader:
     ) -> Iterator[tuple[Raw, Row]]:
         encodings = encode(self._form.tokenizer, [text for _, text in texts], self._data.most)
         for (raw, _), encoded in zip(texts, encodings, strict=True):
-            if isinstance(encoded, Formless):
+            if isinstance(encoded, UnusableRow):
                 dropped[str(encoded)] += 1
                 continue
             cuts["longer"] += len(encoded.ids) > self._longest or encoded.cut

@@ -72,7 +72,7 @@ def rows(path: Path, key: str, name: str = "", delimiter: str = ",") -> Iterator
         if reader is _parquet:
             yield from _parquet(path)
             return
-        with _opened(path, name) as file:
+        with _open(path, name) as file:
             _refuse_other_encodings(file)
             yield from reader(file) if reader is not _csv else _csv(file, delimiter)
     except Fault as error:
@@ -98,7 +98,7 @@ OPENERS: dict[str, Callable[..., Any]] = {
 }  # fmt: skip
 
 
-def _opened(path: Path, name: str) -> IO[bytes]:
+def _open(path: Path, name: str) -> IO[bytes]:
     return OPENERS.get(Path(name).suffix.lower(), open)(path, "rb")
 
 

@@ -27,12 +27,12 @@ def load(spec: Spec, progress: Progress, notes: list[str] | None = None) -> tupl
     With ``data.rows`` only the rows that are used are held in memory. Raises TrimtabError.
     """
     data, seed = spec.data, spec.study.seed
-    opened = _opened(data, data.source, data.split, "data.source", progress)
+    opened = _open(data, data.source, data.split, "data.source", progress)
     rows = _Rows(opened, keeps=data.rows is None, label=Path(data.source).name, progress=progress)
     _refuse_wrapped(rows, data, "data.source", data.source)
     held: list[Raw] | None = None
     if isinstance(data.validation, str):
-        held = list(_validation(data, progress)())
+        held = list(_open_validation(data, progress)())
         chosen, others = list(range(rows.count)), list[int]()
     else:
         chosen, others = _split(rows, data.validation, seed, [] if notes is None else notes)
@@ -121,11 +121,11 @@ def _refuse_wrapped(rows: _Rows, data: DataSection, key: str, source: str) -> No
             )
 
 
-def _validation(data: DataSection, progress: Progress) -> Opened:
+def _open_validation(data: DataSection, progress: Progress) -> Opened:
     """Open the rows of ``data.validation``: a separate file or folder, else a split of the source."""
     value = str(data.validation)
     if _looks_local(value) or paths.expanded(value).exists():
-        opened = _opened(data, value, "train", "data.validation", progress)
+        opened = _open(data, value, "train", "data.validation", progress)
         rows = _Rows(opened, True, Path(value).name, progress)
         _refuse_wrapped(rows, data, "data.validation", value)
         return lambda: rows.at(list(range(rows.count)))[0]
@@ -135,20 +135,20 @@ def _validation(data: DataSection, progress: Progress) -> Opened:
             f"data.validation = {value!r}",
             "give a share such as 0.1, or the path of an existing file",
         )
-    return _opened(data, data.source, value, "data.validation", progress)
+    return _open(data, data.source, value, "data.validation", progress)
 
 
 def _looks_local(source: str) -> bool:
     return source.startswith(("/", ".", "~")) or local_files.kind(source) is not None
 
 
-def _opened(data: DataSection, source: str, split: str, key: str, progress: Progress) -> Opened:
+def _open(data: DataSection, source: str, split: str, key: str, progress: Progress) -> Opened:
     """Open ``source``. Raises TrimtabError that names ``key``."""
     where = f"{key} = {source!r}"
     if source == DEMO:
         from core.train.data import stdlib_pairs
 
-        pairs = stdlib_pairs.known(progress)
+        pairs = stdlib_pairs.load_pairs(progress)
         return lambda: pairs
     if source.startswith("demo:"):
         raise TrimtabError.of(f"unknown demo data {source!r}", key, f"use {DEMO!r}")

@@ -12,7 +12,7 @@ from core.contract.text.sanitize import plain
 from core.train.data.local_files import Written
 
 
-class Formless(Exception):
+class UnusableRow(Exception):
     """A row does not match its format; the text says why, the same for all rows with that fault."""
 
 
@@ -25,35 +25,35 @@ NOUNS: tuple[tuple[Any, str], ...] = (
 def text(value: Any, name: str) -> str:
     """Convert text as it is, a number with the digits of the file, true and false as in JSON.
 
-    Raises Formless for anything else, and for a text that cannot be encoded in UTF-8.
+    Raises UnusableRow for anything else, and for a text that cannot be encoded in UTF-8.
     """
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float) and not math.isfinite(value):
-        raise Formless(f"{name} is {float(value)}, not a finite number")
+        raise UnusableRow(f"{name} is {float(value)}, not a finite number")
     if isinstance(value, float) and not isinstance(value, Written):
         return repr(value)
     if isinstance(value, int | Written | Decimal):
         return str(value)
     if not isinstance(value, str):
         noun = next((noun for kind, noun in NOUNS if isinstance(value, kind)), f"a {type(value).__name__}")
-        raise Formless(f"{name} is {noun}, not text" if value is not None else f"no {name}")
+        raise UnusableRow(f"{name} is {noun}, not text" if value is not None else f"no {name}")
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise Formless(f"{name} contains a lone surrogate (half a character)") from None
+        raise UnusableRow(f"{name} contains a lone surrogate (half a character)") from None
     return value
 
 
 def content(value: Any) -> str:
-    """The text of a turn: a text, or the texts of its parts, concatenated. Raises Formless."""
+    """The text of a turn: a text, or the texts of its parts, concatenated. Raises UnusableRow."""
     if not isinstance(value, list | tuple):
         return text(value, "a turn's content")
     parts = []
     for part in value:
         kind = part.get("type", "text") if isinstance(part, dict) else type(part).__name__
         if not isinstance(part, dict) or kind != "text" or "text" not in part:
-            raise Formless(f"a turn has a part of type {plain(str(kind), 40)!r}: only text is trained on")
+            raise UnusableRow(f"a turn has a part of type {plain(str(kind), 40)!r}: only text is trained on")
         parts.append(text(part["text"], "a part of a turn"))
     return "".join(parts)
 

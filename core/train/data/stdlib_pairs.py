@@ -40,7 +40,7 @@ SENTENCE = re.compile(r"(.+?[.!?])(?:\s|$)", re.DOTALL)
 SHORTEST, LONGEST = 12, 240  # allowed characters of an answer
 
 
-def known(progress: Progress) -> list[dict[str, str]]:
+def load_pairs(progress: Progress) -> list[dict[str, str]]:
     """The pairs from the cache, or freshly read if this interpreter and this code have not cached them."""
     reader = Path(__file__).read_bytes()
     digest = hashlib.sha256(f"{sys.version} {sys.prefix}".encode() + reader).hexdigest()[:24]
@@ -59,16 +59,16 @@ def pairs(progress: Progress) -> list[dict[str, str]]:
     for count, name in enumerate(names):
         if count % 20 == 0:
             progress("reading the standard library", count, len(names), "modules")
-        module = None if name.startswith("_") else _imported(name)
+        module = None if name.startswith("_") else _import(name)
         if module is not None:
-            for prompt, completion in _of_module(name, module):
+            for prompt, completion in _module_pairs(name, module):
                 rows.setdefault(
                     prompt, {"prompt": prompt, "completion": completion, "group": name.split(".")[0]}
                 )
     return list(rows.values())
 
 
-def _imported(name: str) -> Any:
+def _import(name: str) -> Any:
     quiet = io.StringIO()
     with warnings.catch_warnings(), contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
         warnings.simplefilter("ignore")
@@ -88,7 +88,7 @@ def first_sentence(text: object) -> str:
     return sentence if SHORTEST <= len(sentence) <= LONGEST else ""
 
 
-def _of_module(name: str, module: Any) -> Iterator[tuple[str, str]]:
+def _module_pairs(name: str, module: Any) -> Iterator[tuple[str, str]]:
     about = first_sentence(module.__doc__)
     if about:
         yield f"What is the Python module `{name}` for?", about
@@ -99,12 +99,12 @@ def _of_module(name: str, module: Any) -> Iterator[tuple[str, str]]:
             continue
         full = f"{name}.{member}"
         if inspect.isclass(value):
-            yield from _of_class(full, value)
+            yield from _class_pairs(full, value)
         elif callable(value):
-            yield from _of_callable(full, value)
+            yield from _callable_pairs(full, value)
 
 
-def _of_class(full: str, value: type) -> Iterator[tuple[str, str]]:
+def _class_pairs(full: str, value: type) -> Iterator[tuple[str, str]]:
     about = first_sentence(vars(value).get("__doc__"))
     if issubclass(value, BaseException):
         base = value.__bases__[0].__name__
@@ -115,10 +115,10 @@ def _of_class(full: str, value: type) -> Iterator[tuple[str, str]]:
         yield f"What is the class `{full}`?", about
     for name, method in sorted(vars(value).items()):
         if not name.startswith("_") and callable(method):
-            yield from _of_callable(f"{full}.{name}", method)
+            yield from _callable_pairs(f"{full}.{name}", method)
 
 
-def _of_callable(full: str, value: Any) -> Iterator[tuple[str, str]]:
+def _callable_pairs(full: str, value: Any) -> Iterator[tuple[str, str]]:
     about = first_sentence(getattr(value, "__doc__", None))
     if about:
         yield f"What does `{full}` do in Python?", about

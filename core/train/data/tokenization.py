@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from core.train.data.chat_spans import Span, Text
-from core.train.data.row_values import Formless
+from core.train.data.row_values import UnusableRow
 
 BATCH = 256  # texts per call of the tokenizer
 BATCH_CHARACTERS = 1 << 20  # per call; a longer text gets a call of its own
@@ -27,8 +27,8 @@ class Encoded(NamedTuple):
     cut: bool
 
 
-def encode(tokenizer: Any, texts: Sequence[Text], most: int) -> Iterator[Encoded | Formless]:
-    """Encode the first ``most`` tokens of each text; Formless where its targets cannot be located."""
+def encode(tokenizer: Any, texts: Sequence[Text], most: int) -> Iterator[Encoded | UnusableRow]:
+    """Encode the first ``most`` tokens of each text; UnusableRow where its targets cannot be located."""
     for batch in _batches(texts, CHARACTERS * most):
         if not getattr(tokenizer, "is_fast", False):
             yield from (_encode_by_prefixes(tokenizer, text, most) for text in batch)
@@ -77,7 +77,7 @@ def _tokenise(tokenizer: Any, batch: Sequence[Text], limit: int) -> tuple[list[l
     return encoding["input_ids"], encoding["offset_mapping"]
 
 
-def _encode_by_prefixes(tokenizer: Any, text: Text, most: int) -> Encoded | Formless:
+def _encode_by_prefixes(tokenizer: Any, text: Text, most: int) -> Encoded | UnusableRow:
     """Encode with a tokenizer that has no offsets: the tokens of the text up to each end of a target span
     must equal the first tokens of the full text."""
 
@@ -89,6 +89,8 @@ def _encode_by_prefixes(tokenizer: Any, text: Text, most: int) -> Encoded | Form
     for span in text.spans:
         begin, end = (ids_of(text.text[:at]) for at in span)
         if ids[: len(begin)] != begin or ids[: len(end)] != end:
-            return Formless("this tokenizer has no offsets, and the answer's first token cannot be located")
+            return UnusableRow(
+                "this tokenizer has no offsets, and the answer's first token cannot be located"
+            )
         targets[len(begin) : len(end)] = [True] * (len(end) - len(begin))
     return Encoded(ids[:most], targets[:most], len(ids) > most)

@@ -11,7 +11,7 @@ from core.train.data.dataset import Row
 from core.train.data.row_order import Order
 
 
-class Since(NamedTuple):
+class ScheduleStart(NamedTuple):
     """The work that was done when a trial began to use its current batch size. All 0, except for a clone with
     another batch size than its parent: it continues where its parent stopped in the row order."""
 
@@ -20,13 +20,15 @@ class Since(NamedTuple):
     micro_batches: int = 0
 
 
-BEGINNING = Since()
+BEGINNING = ScheduleStart()
 
 
-class Course:
+class BatchSchedule:
     """The rows of each step; depends only on the rows, the knobs and ``since``."""
 
-    def __init__(self, rows: Sequence[Row], knobs: Mapping[str, Value], since: Since = BEGINNING) -> None:
+    def __init__(
+        self, rows: Sequence[Row], knobs: Mapping[str, Value], since: ScheduleStart = BEGINNING
+    ) -> None:
         self.since, self._rows = since, rows
         self.batch, self.accumulation = size(knobs)
         self._order = Order(rows, self.batch, int(knobs["seed"]), since.rows)  # type: ignore[arg-type]
@@ -38,9 +40,9 @@ class Course:
         rows = float(knobs["epochs"]) * len(self._rows) - self.since.rows  # type: ignore[arg-type]
         return max(1, self.since.step + math.ceil(rows / (self.batch * self.accumulation)))
 
-    def starting(self, since: Since, knobs: Mapping[str, Value]) -> Course:
+    def starting(self, since: ScheduleStart, knobs: Mapping[str, Value]) -> BatchSchedule:
         """The course of the same rows and knobs that starts at ``since``."""
-        return self if since == self.since else Course(self._rows, knobs, since)
+        return self if since == self.since else BatchSchedule(self._rows, knobs, since)
 
     def first(self, step: int) -> int:
         """How many micro-batches the trial has done when ``step`` (0 is the first) begins."""
@@ -57,8 +59,8 @@ def size(knobs: Mapping[str, Value]) -> tuple[int, int]:
     return int(knobs["batch_size"]), int(knobs["gradient_accumulation"])  # type: ignore[arg-type]
 
 
-def had(since: Since, knobs: Mapping[str, Value], step: int) -> Since:
+def work_after(since: ScheduleStart, knobs: Mapping[str, Value], step: int) -> ScheduleStart:
     """The work that a trial with these knobs has done after ``step`` completed steps."""
     batch, accumulation = size(knobs)
     micro_batches = (step - since.step) * accumulation
-    return Since(step, since.rows + micro_batches * batch, since.micro_batches + micro_batches)
+    return ScheduleStart(step, since.rows + micro_batches * batch, since.micro_batches + micro_batches)

@@ -7,21 +7,21 @@ from collections.abc import Callable
 from core.contract.spec.knob_range import longest_sequence
 from core.contract.spec.study_spec import Spec
 from core.errors import TrimtabError, in_line
-from core.train.adapters.peft_config import Unfit
+from core.train.adapters.peft_config import InfeasibleError
 from core.train.base.base_model import Base
 from core.train.data.dataset import Data, Row
 
 
 def rows(spec: Spec, base: Base, data: Data, length: int, note: Callable[[str], None]) -> list[Row]:
-    """The trial's training rows. Raises Unfit if the length leaves none, or exceeds the model's positions."""
+    """The trial's training rows. Raises InfeasibleError if none are left, or a row exceeds the positions."""
     try:
         kept, limit = data.shortened(length)[0], base.positions
     except TrimtabError as error:
-        raise Unfit(in_line(error)) from None
+        raise InfeasibleError(in_line(error)) from None
     if not kept:
-        raise Unfit(f"sequence_length = {length}: no row has a target token within it")
+        raise InfeasibleError(f"sequence_length = {length}: no row has a target token within it")
     if limit is not None and any(len(row.ids) > limit for row in kept):
-        raise Unfit(
+        raise InfeasibleError(
             f"sequence_length = {length}: the model has positions for {limit} tokens, and some rows have more"
         )
     for text in notes(spec, data, length):

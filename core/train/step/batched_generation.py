@@ -28,7 +28,7 @@ Owner = Factors | None
 
 
 class Generation:
-    """Completes prompts, each by at most its number of ``tokens``; ``go_on`` works until a given time.
+    """Completes prompts, each by at most its number of ``tokens``; ``run_until`` works until a given time.
     Valid while the stack holds the same trials."""
 
     def __init__(
@@ -72,7 +72,7 @@ class Generation:
         self._mask = self._masked[:, :0]
 
     @torch.no_grad()
-    def go_on(self, until: float, rate: float = 1e9) -> bool:
+    def run_until(self, until: float, rate: float = 1e9) -> bool:
         """Read prompts and generate until about ``until`` (time.perf_counter), at least one step; the base
         model reads about ``rate`` tokens per second. Returns whether every completion is finished."""
         try:
@@ -172,7 +172,7 @@ class Generation:
                 counts.setdefault(id(owner), (owner, []))[1].append(0)
         if counts:
             bare = sum(owner is None for owner in owners)
-            self._stack.begin(self._stack.lay(list(counts.values()), trains=False, bare=bare))
+            self._stack.begin(self._stack.plan_pass(list(counts.values()), trains=False, bare=bare))
         try:
             return self._logits(ids)
         finally:

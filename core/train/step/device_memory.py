@@ -18,7 +18,7 @@ ALONE = "memory/alone_bytes"  # memory of a trial that trains alone
 _highest: dict[torch.device, int] = {}  # the peak before the allocator's was last reset
 
 
-def readings(device: torch.device) -> dict[str, float]:
+def read_metrics(device: torch.device) -> dict[str, float]:
     """The metrics memory/used_bytes and memory/peak_bytes of this worker."""
     if device.type == "cuda":
         used = torch.cuda.memory_allocated(device)
@@ -29,15 +29,15 @@ def readings(device: torch.device) -> dict[str, float]:
     return {"memory/used_bytes": float(used), "memory/peak_bytes": float(max(used, peak))}
 
 
-def lately(device: torch.device) -> int:
-    """Peak memory of this worker since the last call of ``fullest``, bytes.
+def recent_peak(device: torch.device) -> int:
+    """Peak memory of this worker since the last call of ``read_peak``, bytes.
 
     After an out-of-memory error this is where it happened; what is held afterwards says nothing about it.
     """
     return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else _peak_rss()
 
 
-def settle(device: torch.device) -> None:
+def release_unused(device: torch.device) -> None:
     """Release what loading left behind. On a CPU the memory that malloc keeps would count as used, and would
     hide what is allocated later."""
     gc.collect()
@@ -49,7 +49,7 @@ def settle(device: torch.device) -> None:
 
 
 @dataclass(frozen=True)
-class Fullest:
+class PeakMemory:
     """Peak use since the last call: bytes of this worker, and bytes that the device had free then."""
 
     used_bytes: int
@@ -58,7 +58,7 @@ class Fullest:
     reserve_bytes: int  # the part of the free bytes that the allocator keeps reserved
 
 
-def fullest(device: torch.device) -> Fullest:
+def read_peak(device: torch.device) -> PeakMemory:
     """Read the peak since the last call, and reset it."""
     if device.type != "cuda":
         return _fullest_rss(device)
@@ -67,16 +67,16 @@ def fullest(device: torch.device) -> Fullest:
     free, total = torch.cuda.mem_get_info(device)
     _highest[device] = max(_highest.get(device, 0), peak)
     torch.cuda.reset_peak_memory_stats(device)
-    return Fullest(peak, free + max(0, cached), total, max(0, cached))
+    return PeakMemory(peak, free + max(0, cached), total, max(0, cached))
 
 
-def _fullest_rss(device: torch.device) -> Fullest:
+def _fullest_rss(device: torch.device) -> PeakMemory:
     memory, peak = psutil.virtual_memory(), _peak_rss()
     lower = max(0, peak - psutil.Process().memory_info().rss)
     _highest[device] = max(_highest.get(device, 0), peak)
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")  # proc_pid_clear_refs(5): resets the peak
-    return Fullest(peak, max(0, memory.available - lower), memory.total, 0)
+    return PeakMemory(peak, max(0, memory.available - lower), memory.total, 0)
 
 
 def _peak_rss() -> int:

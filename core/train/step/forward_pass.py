@@ -95,7 +95,7 @@ class Forward:
         owners = self._stack.order([item.mine for item in items if item.mine is not None])
         if owners:
             rows, bare = [(owner, keys[id(owner)]) for owner in owners], len(keys.get(id(None), ()))
-            self._stack.begin(self._stack.lay(rows, trains, bare))
+            self._stack.begin(self._stack.plan_pass(rows, trains, bare))
         order = {id(owner): index for index, owner in enumerate(owners)}
         return owners, sorted(items, key=lambda item: order.get(id(item.mine), len(owners)))
 

@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 
 @dataclass(frozen=True)
-class Came:
+class Allocated:
     """A storage of ``size_bytes`` was created by ``operation``."""
 
     size_bytes: int
@@ -26,7 +26,7 @@ class Came:
 
 
 @dataclass(frozen=True)
-class Went:
+class Freed:
     """The storage that event number ``of`` created was freed."""
 
     of: int
@@ -46,11 +46,11 @@ class Called:
     operation: str
 
 
-Event = Came | Went | Mark | Called
+Event = Allocated | Freed | Mark | Called
 
 
 class Trace(TorchDispatchMode):
-    """Records ``events`` while it is entered. Storages of ``held`` tensors, which exist before, do not count."""
+    """Records ``events`` while it is entered. Storages of ``held`` tensors exist before and do not count."""
 
     def __init__(self, held: Iterable[torch.Tensor] = (), watched: Iterable[str] = ()) -> None:
         super().__init__()
@@ -79,11 +79,11 @@ class Trace(TorchDispatchMode):
         if key in self._known:
             return
         self._known[key] = len(self.events)
-        self.events.append(Came(storage.nbytes(), operation, tuple(tensor.shape)))
+        self.events.append(Allocated(storage.nbytes(), operation, tuple(tensor.shape)))
         weakref.finalize(storage, self._note_freed, key)
 
     def _note_freed(self, key: int) -> None:
-        self.events.append(Went(self._known.pop(key)))
+        self.events.append(Freed(self._known.pop(key)))
 
 
 def peak(events: Iterable[Event]) -> int:
@@ -91,10 +91,10 @@ def peak(events: Iterable[Event]) -> int:
     live = most = 0
     sizes: dict[int, int] = {}
     for index, event in enumerate(events):
-        if isinstance(event, Came):
+        if isinstance(event, Allocated):
             sizes[index] = event.size_bytes
             live += event.size_bytes
             most = max(most, live)
-        elif isinstance(event, Went):
+        elif isinstance(event, Freed):
             live -= sizes.pop(event.of)
     return most

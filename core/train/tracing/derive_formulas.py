@@ -21,7 +21,7 @@ import torch
 
 from core.memory.base.step_formulas import FILE, symbols
 from core.train.tracing import tiny_models, traced_step
-from core.train.tracing.allocation_trace import Came, Event, Mark, Went
+from core.train.tracing.allocation_trace import Allocated, Event, Freed, Mark
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 TARGETS = ("all-linear", "attention", "mlp")
@@ -41,16 +41,18 @@ class Underivable(Exception):
 def forms(family: str, dtype: str, checkpointing: bool, targets: str, grad: bool = True) -> dict[str, Any]:
     """Derive the formulas: ``layer``, the bytes that each further layer keeps for the backward pass, and
     ``moments``, the remaining live bytes at the peaks. Raises Underivable."""
-    two, three = (_solved(family, dtype, checkpointing, targets, layers, grad) for layers in (2, 3))
-    layer = minus(at_last(three), at_last(two)) if grad else {}
-    rest = [minus(form, layer) for form in moments(two)] if grad else list(moments(two))
-    return {"layer": layer, "moments": fullest(rest)}
+    two_layers, three_layers = (
+        _solve(family, dtype, checkpointing, targets, layers, grad) for layers in (2, 3)
+    )
+    layer = subtract(at_last_layer(three_layers), at_last_layer(two_layers)) if grad else {}
+    rest = [subtract(form, layer) for form in moments(two_layers)] if grad else list(moments(two_layers))
+    return {"layer": layer, "moments": peak_moments(rest)}
 
 
 # -- sizes as products ----------------------------------------------------------------------------
 
 
-def _solved(family: str, dtype: str, checkpointing: bool, targets: str, layers: int, grad: bool) -> Solved:
+def _solve(family: str, dtype: str, checkpointing: bool, targets: str, layers: int, grad: bool) -> Solved:
     """The events of one step, each with its size as a formula."""
     runs = []
     for seed in SEEDS:
@@ -61,10 +63,10 @@ def _solved(family: str, dtype: str, checkpointing: bool, targets: str, layers: 
         events = traced_step.step(base, batch, targets, grad)
         end = events.index(Mark(traced_step.OVER)) if grad else len(events)
         runs.append((known, events[:end]))
-    return matched(runs, _form)
+    return match_runs(runs, _form)
 
 
-def matched(runs: Sequence[tuple[dict[str, float], Sequence[Event]]], form: Callable[..., Form]) -> Solved:
+def match_runs(runs: Sequence[tuple[dict[str, float], Sequence[Event]]], form: Callable[..., Form]) -> Solved:
     """Match the events of runs of the same step; ``form`` solves each event's size from all runs."""
     usual = Counter(len(events) for _, events in runs).most_common(1)[0][0]
     runs = [run for run in runs if len(run[1]) == usual]  # some sizes are contiguous by chance
@@ -73,9 +75,9 @@ def matched(runs: Sequence[tuple[dict[str, float], Sequence[Event]]], form: Call
 
 
 def _form(same: Sequence[Event], sides: Sequence[Mapping[str, float]]) -> Form:
-    if not isinstance(same[0], Came):
+    if not isinstance(same[0], Allocated):
         return {}
-    sizes = [event.size_bytes for event in same if isinstance(event, Came)]
+    sizes = [event.size_bytes for event in same if isinstance(event, Allocated)]
     for name, first in ((name, width) for name, width in sides[0].items() if width):
         each = sizes[0] / first
         if math.log2(each) % 1:  # element sizes are powers of two; other quotients fit by chance
@@ -89,27 +91,27 @@ def _form(same: Sequence[Event], sides: Sequence[Mapping[str, float]]) -> Form:
         return {
             "N": max(size / side["N"] for size, side in zip(sizes, sides, strict=True))
         }  # small: an upper bound
-    shapes = [event.shape for event in same[:3] if isinstance(event, Came)]
+    shapes = [event.shape for event in same[:3] if isinstance(event, Allocated)]
     raise Underivable(f"{same[0].operation} creates tensors of the shapes {shapes}")
 
 
 # -- moments --------------------------------------------------------------------------------------
 
 
-def living(solved: Sequence[tuple[Event, Form]]) -> Iterator[tuple[Event, Form]]:
+def live_bytes(solved: Sequence[tuple[Event, Form]]) -> Iterator[tuple[Event, Form]]:
     """Yield each event with the live bytes after it."""
     live: Form = {}
     for event, form in solved:
-        if isinstance(event, Went):
+        if isinstance(event, Freed):
             form = {name: -value for name, value in solved[event.of][1].items()}
         for name, value in form.items():
             live[name] = live.get(name, 0.0) + value
         yield event, live
 
 
-def at_last(solved: Sequence[tuple[Event, Form]]) -> Form:
+def at_last_layer(solved: Sequence[tuple[Event, Form]]) -> Form:
     """The live bytes when the last layer begins."""
-    for event, live in living(solved):
+    for event, live in live_bytes(solved):
         if event == Mark(traced_step.LAST):
             return dict(live)
     raise Underivable("the last layer was never called")
@@ -119,32 +121,32 @@ def moments(solved: Sequence[tuple[Event, Form]]) -> Iterator[Form]:
     """Yield the live bytes while the earlier layers' share is complete: from the start of the last layer to
     the end of its backward pass, or during an entire pass without gradients."""
     inside = not any(event == Mark(traced_step.LAST) for event, _ in solved)
-    for event, live in living(solved):
+    for event, live in live_bytes(solved):
         if isinstance(event, Mark):
             inside = event.name == traced_step.LAST
-        elif inside and isinstance(event, Came):
+        elif inside and isinstance(event, Allocated):
             back = event.operation == ATTENTION_BACK
             yield {name: value for name, value in {**live, **(FLASH if back else {})}.items() if value}
 
 
-def minus(form: Form, other: Form) -> Form:
+def subtract(form: Form, other: Form) -> Form:
     """Subtract a form from another, without terms that vanish."""
     terms = {name: form.get(name, 0.0) - other.get(name, 0.0) for name in {**form, **other}}
     return {name: round(value, 6) for name, value in sorted(terms.items()) if abs(value) > 1e-9}
 
 
-def fullest(moments: Sequence[Form]) -> list[Form]:
+def peak_moments(moments: Sequence[Form]) -> list[Form]:
     """The moments that are the largest for some model and batch."""
     names = sorted({name for form in moments for name in form})
     matrix = np.array([[form.get(name, 0.0) for name in names] for form in moments])
     matrix, at = np.unique(matrix, axis=0, return_index=True)
-    sides = [symbols(widths) for widths in realistic()]
+    sides = [symbols(widths) for widths in draw_realistic()]
     values = np.array([[side[name] for name in names] for side in sides])
     best = np.unique(np.argmax(values @ matrix.T, axis=1))
     return [dict(sorted(moments[at[index]].items())) for index in best]
 
 
-def realistic(count: int = SAMPLES) -> Iterator[dict[str, float]]:
+def draw_realistic(count: int = SAMPLES) -> Iterator[dict[str, float]]:
     """Yield widths of realistic models and batches, drawn at random."""
     dice = random.Random(0)
     for _ in range(count):

@@ -24,7 +24,7 @@ from core.train.base.base_model import Base, resolve, rest
 from core.train.base.cross_entropy import Head
 from core.train.load_progress import silent
 from core.train.tracing import derive_formulas, tiny_models, traced_step
-from core.train.tracing.allocation_trace import Came, Mark
+from core.train.tracing.allocation_trace import Allocated, Mark
 
 SEEDS = range(4)
 OF_BATCH = ("1", "RD", "RP", "N", "D", "P", "K", "C", "B", "T", "T*T", "N*T")
@@ -51,18 +51,23 @@ def sketch(name: str, revision: str | None, dtype: str) -> dict[str, Any]:
 
 
 def _forms(config: Any, dtype: str, checkpointing: bool, grad: bool) -> dict[str, Any]:
-    two = _solved(config, dtype, checkpointing, 2, grad)
+    two_layers = _solve(config, dtype, checkpointing, 2, grad)
     if not grad:
-        return {"layer": {}, "moments": derive_formulas.fullest(list(derive_formulas.moments(two)))}
-    three = _solved(config, dtype, checkpointing, 3, grad)
-    layer = derive_formulas.minus(derive_formulas.at_last(three), derive_formulas.at_last(two))
-    moments = [derive_formulas.minus(form, layer) for form in derive_formulas.moments(two)]
-    return {"layer": layer, "moments": derive_formulas.fullest(moments)}
+        return {
+            "layer": {},
+            "moments": derive_formulas.peak_moments(list(derive_formulas.moments(two_layers))),
+        }
+    three_layers = _solve(config, dtype, checkpointing, 3, grad)
+    layer = derive_formulas.subtract(
+        derive_formulas.at_last_layer(three_layers), derive_formulas.at_last_layer(two_layers)
+    )
+    moments = [derive_formulas.subtract(form, layer) for form in derive_formulas.moments(two_layers)]
+    return {"layer": layer, "moments": derive_formulas.peak_moments(moments)}
 
 
-def _solved(config: Any, dtype: str, checkpointing: bool, layers: int, grad: bool) -> derive_formulas.Solved:
+def _solve(config: Any, dtype: str, checkpointing: bool, layers: int, grad: bool) -> derive_formulas.Solved:
     runs = []
-    with _built(config, dtype, checkpointing, layers) as base:
+    with _build(config, dtype, checkpointing, layers) as base:
         for seed in SEEDS:
             batch = traced_step.draw(seed)
             nothing = tiny_models.Sizes(h=0, i=0, q=0, k=0, d=1, a=0, v=0)
@@ -70,12 +75,12 @@ def _solved(config: Any, dtype: str, checkpointing: bool, layers: int, grad: boo
             events = traced_step.step(base, batch, "all-linear", grad, head=_head(base), copies=False)
             end = events.index(Mark(traced_step.OVER)) if grad else len(events)
             runs.append(({name: known[name] for name in OF_BATCH}, events[:end]))
-    return derive_formulas.matched(runs, _form)
+    return derive_formulas.match_runs(runs, _form)
 
 
 def _form(same: Sequence[Any], sides: Sequence[dict[str, float]]) -> derive_formulas.Form:
     """The size as a multiple of one width of the batch; if none fits, of the tokens: an upper bound."""
-    if not isinstance(same[0], Came):
+    if not isinstance(same[0], Allocated):
         return {}
     sizes = [event.size_bytes for event in same]
     for name, first in sides[0].items():
@@ -89,7 +94,7 @@ def _form(same: Sequence[Any], sides: Sequence[dict[str, float]]) -> derive_form
 
 
 @contextmanager
-def _built(config: Any, dtype: str, checkpointing: bool, layers: int) -> Iterator[Base]:
+def _build(config: Any, dtype: str, checkpointing: bool, layers: int) -> Iterator[Base]:
     """Build the base model with so many layers, of fake tensors."""
     from torch._subclasses.fake_tensor import FakeTensorMode
     from transformers import AutoModelForCausalLM, masking_utils
@@ -135,7 +140,7 @@ def _describe(config: Any, dtype: str, layers: int) -> dict[str, Any]:
     """The model's widths, the linear layers of its last layer, and its number of other parameters."""
     counts = []
     for depth in (2, 3):
-        with _built(config, dtype, False, depth) as base:
+        with _build(config, dtype, False, depth) as base:
             counts.append(sum(weight.numel() for weight in base.model.parameters()))
             layer_list = tiny_models.layers_of(base.model)
             (stack, *_) = [name for name, module in base.model.named_modules() if module is layer_list]

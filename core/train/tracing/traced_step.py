@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,11 +83,11 @@ def step(
     """Trace one pass over ``batch``, with its gradients, as any pass after the first. Unless it is ``plain``,
     the loss is computed in PARTS chunks and, with ``copies``, weights are copied for each product."""
     with (
-        _nothing() if plain else _strained(batch, base, copies),
-        ready(base, batch, targets, grad, head) as work,
+        nullcontext() if plain else _strained(batch, base, copies),
+        prepare(base, batch, targets, grad, head) as work,
     ):
         trace = Trace(work.held)
-        with _marked(base, trace) if grad else _nothing(), trace:
+        with _marked(base, trace) if grad else nullcontext(), trace:
             work()
     return trace.events
 
@@ -108,7 +108,7 @@ class Work:
 
 
 @contextmanager
-def ready(
+def prepare(
     base: Base, batch: Batch, targets: str | list[str], grad: bool = True, head: Head | None = None
 ) -> Iterator[Work]:
     """Prepare a pass over ``batch`` and run it once, so that gradients and tables are allocated."""
@@ -128,7 +128,7 @@ def ready(
 
 @contextmanager
 def _strained(batch: Batch, base: Base, copies: bool) -> Iterator[None]:
-    with _chunks(batch, base), _copied_weights() if copies else _nothing():
+    with _chunks(batch, base), _copied_weights() if copies else nullcontext():
         yield
 
 
@@ -141,7 +141,7 @@ def _pack(
     modules = dict(base.model.named_modules())
     for place in known:
         Gate(modules[place.name], place, stack)
-    layout = linear_layers.Layout(peft_config.chosen(known, peft_config.targets(known, targets)))
+    layout = linear_layers.Layout(peft_config.select_layers(known, peft_config.targets(known, targets)))
     factors = [Factors(layout, part.rank, 1.0, part.dropout, 0, base.device) for part in batch.parts]
     stack.compose([(owner, part.rows) for owner, part in zip(factors, batch.parts, strict=True)])
     return stack, factors, Forward(base, stack, head)
@@ -180,11 +180,6 @@ def _copied_weights() -> Iterator[None]:
     finally:
         for kind, weight in kept.items():
             kind.weight = weight  # type: ignore[method-assign]
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
 
 
 @contextmanager
