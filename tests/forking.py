@@ -28,9 +28,9 @@ def main() -> None:
     listener.bind(path)
     listener.listen(64)
     if kind == "worker":
-        from core.train.quiet_libraries import quieten
+        from core.train.quiet_libraries import silence_transformers
 
-        quieten()
+        silence_transformers()
     for name in LIBRARIES[kind]:
         importlib.import_module(name)
     if kind == "search":

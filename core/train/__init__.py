@@ -1,1 +1,1 @@
-"""The training: the only room that loads torch, transformers, peft and bitsandbytes."""
+"""Training: the only package that imports torch, transformers, peft and bitsandbytes."""

@@ -1,4 +1,4 @@
-"""Checkpoints of a trial: safetensors and JSON with a manifest of SHA-256 sums; put in place whole."""
+"""Reads and writes a trial's checkpoints: safetensors and JSON with SHA-256 sums, put in place atomically."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from core.errors import TrimtabError
 from core.train import checkpoint_position
 from core.train.checkpoint_position import Position
 
-KEPT = 2  # older ones are removed, but for the best
+KEPT = 2  # older checkpoints are removed, except the best
 TENSORS = ("adapter", "optimizer")
 
 
 @dataclass
 class Snapshot:
-    """All that a trial needs to go on as if it had not stopped. ``numbers`` is plain JSON."""
+    """All that a trial needs to resume as if it had not stopped. ``numbers`` is plain JSON."""
 
     adapter: dict[str, torch.Tensor]
     optimizer: dict[str, torch.Tensor]
     numbers: dict[str, Any]
 
 
-def copied(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Copies in host memory that own their bytes, as safetensors wants them."""
+def copy_to_host(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Copy tensors to host memory; each copy owns its bytes, as safetensors requires."""
     return {
         key: torch.empty_like(value, device="cpu", memory_format=torch.contiguous_format).copy_(value)
         for key, value in tensors.items()
@@ -41,10 +41,10 @@ def copied(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def write(trial_folder: Path, at: Position, snapshot: Snapshot, spare: Position | None = None) -> Path:
-    """Write the checkpoint ``at`` a position into the trial's folder; the newest two stay, and ``spare``.
+    """Write the checkpoint ``at`` a position into the trial's folder; keep the newest two, and ``spare``.
 
-    Written aside, synced, renamed: a half-written one is never in place. One that is there already stays.
-    Raises OSError.
+    It is written to a temporary folder, synced and renamed, so that a half-written checkpoint is never in
+    place. An existing checkpoint at this position is kept. Raises OSError.
     """
     target = trial_folder / at.name
     if target.is_dir():
@@ -53,7 +53,7 @@ def write(trial_folder: Path, at: Position, snapshot: Snapshot, spare: Position 
     shutil.rmtree(aside, ignore_errors=True)
     try:
         _fill(aside, at, snapshot)
-    except (OSError, SafetensorError) as error:  # safetensors has its own word for a full disk
+    except (OSError, SafetensorError) as error:  # safetensors raises its own error for a full disk
         shutil.rmtree(aside, ignore_errors=True)
         raise OSError(str(error)) from error
     aside.rename(target)
@@ -74,7 +74,7 @@ def _fill(aside: Path, at: Position, snapshot: Snapshot) -> None:
 
 
 def read(folder: Path) -> Snapshot:
-    """Read a checkpoint back. Raises TrimtabError when it is not whole."""
+    """Read a checkpoint. Raises TrimtabError when it is incomplete or damaged."""
     try:
         sums = json.loads((folder / "manifest.json").read_text("utf-8"))["sha256"]
         wrong = [name for name, expected in sums.items() if _sum(folder / name) != expected]
@@ -86,35 +86,35 @@ def read(folder: Path) -> Snapshot:
         raise TrimtabError.of(
             f"the checkpoint cannot be used: {error}",
             str(folder),
-            "the one before is taken, else the beginning",
+            "the trial resumes from the previous checkpoint, or from the start if there is none",
         ) from error
     return Snapshot(numbers=numbers, **parts)
 
 
-def known(trial_folder: Path) -> list[Path]:
-    """The checkpoints in place, newest first."""
-    found = [path for path in trial_folder.glob("step-*") if path.is_dir() and not path.is_symlink()]
-    places = {path: place for path in found if (place := checkpoint_position.read(path.name))}
-    return sorted(places, key=places.__getitem__, reverse=True)
+def list_checkpoints(trial_folder: Path) -> list[Path]:
+    """List the trial's checkpoints, newest first."""
+    folders = [path for path in trial_folder.glob("step-*") if path.is_dir() and not path.is_symlink()]
+    positions = {path: at for path in folders if (at := checkpoint_position.read(path.name))}
+    return sorted(positions, key=positions.__getitem__, reverse=True)
 
 
-def retire(folder: Path) -> None:
-    """Take a checkpoint that is not whole out of the way: what is trained again is written in its place."""
+def set_aside(folder: Path) -> None:
+    """Move a damaged checkpoint aside, so that retraining can write its position again."""
     aside = folder.with_name(f"{folder.name}.damaged")
     shutil.rmtree(aside, ignore_errors=True)
     with contextlib.suppress(OSError):
         folder.rename(aside)
 
 
-def forget(folder: Path) -> None:
+def remove(folder: Path) -> None:
     """Remove a checkpoint."""
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def _forget_old(trial_folder: Path, spare: Position | None) -> None:
-    for path in known(trial_folder)[KEPT:]:
+    for path in list_checkpoints(trial_folder)[KEPT:]:
         if spare is None or path.name != spare.name:
-            forget(path)
+            remove(path)
 
 
 def _sum(path: Path) -> str:
@@ -123,7 +123,7 @@ def _sum(path: Path) -> str:
 
 
 def sync(path: Path) -> None:
-    """Have a file, or the names in a folder, on the disk."""
+    """Flush a file, or the entries of a folder, to disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

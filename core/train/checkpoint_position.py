@@ -1,4 +1,4 @@
-"""Where a trial stands, and the name of its checkpoint there."""
+"""A trial's position in training, and the checkpoint folder named after it."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ _NAME = re.compile(r"step-(\d+)\.(\d+)")
 
 
 class Position(NamedTuple):
-    """Whole steps, and everything that was ever done for it: micro-batches and batches of evaluations."""
+    """Completed steps, and all work ever done for the trial: micro-batches and evaluation batches."""
 
     step: int
     done: int
 
     @property
     def name(self) -> str:
-        """The folder of a checkpoint taken here."""
+        """The folder name of a checkpoint taken at this position."""
         return f"step-{self.step}.{self.done}"
 
 
 def read(name: str) -> Position | None:
-    """The position that a folder is named after; None for any other name."""
-    found = _NAME.fullmatch(name)
-    return Position(int(found[1]), int(found[2])) if found else None
+    """Parse the position from a folder name; None for any other name."""
+    match = _NAME.fullmatch(name)
+    return Position(int(match[1]), int(match[2])) if match else None

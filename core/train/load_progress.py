@@ -1,4 +1,4 @@
-"""How long waits are told: stage, done, total (0: not known) and the unit of both."""
+"""The callback that reports the progress of slow stages: stage, done, total (0: unknown), unit of both."""
 
 from __future__ import annotations
 
@@ -8,4 +8,4 @@ Progress = Callable[[str, int, int, str], None]
 
 
 def silent(stage: str, done: int, total: int, unit: str) -> None:
-    """Tells nobody."""
+    """Report nothing."""

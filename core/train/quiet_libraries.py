@@ -1,4 +1,4 @@
-"""Libraries that announce, count and advise are told not to: logs and terminals are for what matters."""
+"""Silences banners, progress bars and advice of libraries, so that logs and terminals show what matters."""
 
 from __future__ import annotations
 
@@ -19,26 +19,28 @@ SETTINGS = {
 }
 
 
-def settle() -> None:
-    """Set what the libraries read when they are imported; what the person has set stays."""
+def set_environment() -> None:
+    """Set the environment variables that the libraries read on import; values set by the user stay."""
     for key, value in SETTINGS.items():
         os.environ.setdefault(key, value)
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # a kernel it would download, and does without
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it warns of a kernel that it works without
 
 
-def quieten() -> None:
-    """Tell transformers, once it is imported."""
-    from transformers.utils import logging as words
+def silence_transformers() -> None:
+    """Silence transformers; it must be imported for this."""
+    from transformers.utils import logging as transformers_logging
 
-    words.set_verbosity_error()
-    words.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
     warnings.filterwarnings("ignore", category=FutureWarning)  # peft calls what transformers renames
 
 
 def load_peft() -> None:
-    """Import PEFT, and bitsandbytes with it. That has functions of its CPU fallback compiled while it is
-    imported, for which torch loads its whole compiler: 2 s, and few bases ever call them. Here the first call
-    has them compiled."""
+    """Import PEFT, and bitsandbytes with it, without loading torch's compiler.
+
+    bitsandbytes calls torch.compile on its CPU fallback functions while it is imported, which takes 2 s, and
+    few base models ever call them. Here they are compiled on their first call.
+    """
     import torch
 
     compiles = torch.compile
@@ -50,15 +52,15 @@ def load_peft() -> None:
 
 
 def compiled_at_first_call(compiles: Callable[..., Any]) -> Callable[..., Any]:
-    """In the place of torch.compile: what it gives has ``compiles`` run when it is first called."""
+    """A replacement for torch.compile that defers ``compiles`` to the function's first call."""
 
     def compile_(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
-        made: list[Callable[..., Any]] = []
+        compiled: list[Callable[..., Any]] = []
 
         def call(*args: Any, **named: Any) -> Any:
-            if not made:
-                made.append(compiles(function, **options))
-            return made[0](*args, **named)
+            if not compiled:
+                compiled.append(compiles(function, **options))
+            return compiled[0](*args, **named)
 
         return call
 

@@ -31,8 +31,8 @@ from tests.tiny import tiny_base, tiny_rows
 from tests.train.conftest import Bench
 from tests.watch.fake_nvml import FakeNvml
 
-quiet_libraries.settle()
-quiet_libraries.quieten()
+quiet_libraries.set_environment()
+quiet_libraries.silence_transformers()
 TRIALS, STEPS = 3, 8
 FULL = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
@@ -156,7 +156,7 @@ def damaged(count: int) -> Outcome:
             outcome.tried += 1
             bench.assign(folder, number)
             bench.finish()
-            newest = checkpoint_files.known(folder / str(number))[0]
+            newest = checkpoint_files.list_checkpoints(folder / str(number))[0]
             file = sorted(newest.iterdir())[number % 4]
             raw = bytearray(file.read_bytes())
             raw[len(raw) // 2] ^= 1

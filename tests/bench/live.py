@@ -19,7 +19,7 @@ from core.contract.events import event_types as e
 from core.contract.state import event_fold
 from core.contract.state import study_state as s
 from core.contract.wire import console_api, engine_client
-from core.train.quiet_libraries import quieten, settle
+from core.train.quiet_libraries import set_environment, silence_transformers
 from tests.daemon.conftest import Engine
 from tests.tiny import tiny_base
 
@@ -93,8 +93,8 @@ def base_of(engine: Engine, given: str) -> str:
     """What ``--base`` says, as a spec takes it."""
     if given != TINY:
         return given if ":" in given or not Path(given).exists() else str(Path(given).absolute())
-    settle()  # no bars between the figures
-    quieten()
+    set_environment()  # no bars between the figures
+    silence_transformers()
     return str(tiny_base(engine.home.parent / "tiny"))
 
 

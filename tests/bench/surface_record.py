@@ -29,7 +29,7 @@ from core.train.base.base_model import load_base
 from core.train.data.dataset import collate, load_data
 from core.train.load_progress import silent
 from core.train.pack.trial_pack import Pack
-from core.train.quiet_libraries import quieten, settle
+from core.train.quiet_libraries import set_environment, silence_transformers
 from tests.bench.surface import CURVE, KNOBS, SPACE, STEPS, TABLE, Point
 from tests.tiny import WORDS, tiny_base
 
@@ -151,8 +151,8 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=COUNT)
     parser.add_argument("--to", type=Path, default=TABLE)
     options = parser.parse_args()
-    settle()
-    quieten()
+    set_environment()
+    silence_transformers()
     torch.set_num_threads(1)
     chosen = points(options.count, SEED)
     with tempfile.TemporaryDirectory() as name:

@@ -6,7 +6,7 @@ import multiprocessing
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from core.train.quiet_libraries import quieten, settle
+from core.train.quiet_libraries import set_environment, silence_transformers
 from tests.bench.sweep_ledger import Rungs, now, outcome
 from tests.bench.sweep_plan import Plan
 
@@ -49,12 +49,12 @@ def _hand_out(plan: Plan, pipes: list[Connection]) -> list[dict[str, Any]]:
 
 def _work(plan: Plan, pipe: Connection) -> None:
     """One process's life: load, then trial after trial until there are no more."""
-    settle()
+    set_environment()
     import torch
 
     from tests.bench.sweep_trainer import Rival
 
-    quieten()
+    silence_transformers()
     if plan.threads:
         torch.set_num_threads(max(1, plan.threads // plan.processes))
     rival = Rival(plan)

@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from core.train.quiet_libraries import quieten, settle
+from core.train.quiet_libraries import set_environment, silence_transformers
 from tests.bench.sweep_ledger import now
 from tests.bench.sweep_plan import Plan
 
@@ -110,8 +110,8 @@ def _limit_threads(plan: Plan) -> None:
 def main() -> None:
     """Do one thing and write its result."""
     what, plan, result = sys.argv[1:]
-    settle()
-    quieten()
+    set_environment()
+    silence_transformers()
     read = Plan.read(Path(plan))
     _limit_threads(read)
     Path(result).write_text(json.dumps(WORK[what](read)), "utf-8")

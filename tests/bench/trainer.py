@@ -20,7 +20,7 @@ from core.train.base.base_model import Base, load_base
 from core.train.data.dataset import MASKED, Data, Row, load_data
 from core.train.load_progress import silent
 from core.train.pack.trial_pack import Pack
-from core.train.quiet_libraries import quieten, settle
+from core.train.quiet_libraries import set_environment, silence_transformers
 
 
 @dataclass
@@ -155,8 +155,8 @@ def main() -> None:
     parser.add_argument("--dropout", type=float, default=0.0)
     parser.add_argument("--times", type=int, default=3)
     options = parser.parse_args()
-    settle()
-    quieten()
+    set_environment()
+    silence_transformers()
     spec = study(options)
     device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
     base, other = load_base(spec, device, silent), load_base(spec, device, silent)

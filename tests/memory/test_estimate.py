@@ -68,7 +68,7 @@ def test_the_forms_are_those_of_the_code_that_trains():
     """A change of the pack, or of transformers, that moves memory: run ``derive_formulas``."""
     kept = step_formulas.pick("qwen2", None, "bf16", "plain/all-linear")
     found = derive_formulas.forms("qwen2", "bf16", False, "all-linear")
-    for sides in map(step_formulas.symbols, derive_formulas.realistic(300)):
+    for sides in map(step_formulas.symbols, derive_formulas.draw_realistic(300)):
         one, other = (
             11 * step_formulas.value(each["layer"], sides)
             + max(step_formulas.value(form, sides) for form in each["moments"])
@@ -154,7 +154,7 @@ def test_the_trace_counts_what_the_profiler_counts():
 
     base = tiny_models.model("llama", SIZES, 2, torch.float32, False)
     batch = traced_step.Batch((traced_step.Part(8, 2),), 64)
-    with traced_step.ready(base, batch, "all-linear") as work:
+    with traced_step.prepare(base, batch, "all-linear") as work:
         with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
             work()
     live = most = 0

@@ -50,6 +50,6 @@ def test_targets_mean_the_layers_that_they_mean_in_training(base, wanted):
     from core.train.adapters import peft_config
 
     known = linear_layers.find(base.model)
-    layout = linear_layers.Layout(peft_config.chosen(known, peft_config.targets(known, wanted)))
+    layout = linear_layers.Layout(peft_config.select_layers(known, peft_config.targets(known, wanted)))
     told = trial_memory.width(describe(base.model.config.to_dict(), "a test"), wanted)
     assert told == layout.width or (isinstance(wanted, list) and "." in wanted[0] and told > layout.width)

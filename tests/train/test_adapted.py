@@ -63,7 +63,7 @@ def test_no_code_runs_because_a_file_beside_the_adapter_says_so(make, marker, tm
     assert not marker.exists()
     if trust:
         told = capsys.readouterr().err
-        assert told.count("then say --trust-remote-code") == 2 and "base runs code" in told
+        assert told.count("then add --trust-remote-code") == 2 and "base model runs code" in told
 
 
 def test_the_users_own_word_lets_it_run(make):
@@ -87,14 +87,14 @@ def test_a_look_at_a_bases_size_runs_none_of_its_code(hostile, marker):
     ],
 )
 def test_what_has_peft_import_modules_is_no_adapter(make, config):
-    with pytest.raises(TrimtabError, match="it is no plain LoRA"):
+    with pytest.raises(TrimtabError, match="it is not a plain LoRA"):
         trained_adapter.base_of(make(False, **config), trusted=False)
 
 
 def test_pickled_weights_are_never_read(make):
     adapter = make(False)
     (adapter / "adapter_model.safetensors").rename(adapter / "adapter_model.bin")
-    with pytest.raises(TrimtabError, match="pickled weights are never read"):
+    with pytest.raises(TrimtabError, match="pickled weights are never loaded"):
         trained_adapter.base_of(adapter, trusted=True)
 
 

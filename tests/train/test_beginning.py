@@ -48,18 +48,20 @@ def test_a_trial_begins_where_the_adapter_ended_whatever_its_own_rank_and_alpha(
 
 def test_an_adapter_that_does_not_fit_makes_the_trial_infeasible_and_says_why(bench, tmp_path, adapter):
     folder, _ = adapter
-    assert "model.adapter has rank 4: lora_rank = 2" in first_loss(bench, tmp_path, folder, lora_rank=2)
+    assert "model.adapter has rank 4, which is more than lora_rank = 2" in first_loss(
+        bench, tmp_path, folder, lora_rank=2
+    )
     told = first_loss(bench, tmp_path, folder, target_modules="attention")
-    assert "which target_modules leaves out" in told
-    assert "cannot be begun from" in first_loss(bench, tmp_path, tmp_path / "nothing")
+    assert "which is not in target_modules" in told
+    assert "cannot start from" in first_loss(bench, tmp_path, tmp_path / "nothing")
     aside = tmp_path / "dora"
     aside.mkdir()
     config = json.loads((folder / "adapter_config.json").read_text())
     (aside / "adapter_config.json").write_text(json.dumps({**config, "use_dora": True}))
     (aside / "adapter_model.safetensors").write_bytes((folder / "adapter_model.safetensors").read_bytes())
-    assert "it is no plain LoRA" in first_loss(bench, tmp_path, aside)
+    assert "it is not a plain LoRA" in first_loss(bench, tmp_path, aside)
     tensors = load_file(folder / "adapter_model.safetensors")
     lost = next(key for key in tensors if ".lora_A." in key)
     save_file({key: one for key, one in tensors.items() if key != lost}, aside / "adapter_model.safetensors")
     (aside / "adapter_config.json").write_text(json.dumps(config))
-    assert "is not whole: one of the two factors" in first_loss(bench, tmp_path, aside)
+    assert "is incomplete: one of the two factors" in first_loss(bench, tmp_path, aside)

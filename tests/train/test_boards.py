@@ -96,14 +96,14 @@ def test_a_scoring_that_was_left_is_begun_anew_and_told_once(bench, tmp_path, wi
     left.turn()  # in the middle of its scoring
     assert not left.of(e.TrialScored)
     left.pack.checkpoint_all()
-    path = str(checkpoint_files.known(tmp_path / "other" / "0")[0])
+    path = str(checkpoint_files.list_checkpoints(tmp_path / "other" / "0")[0])
     again = bench(**section)
     again.assign(tmp_path / "other", checkpoint=path)
     while not again.of(e.TrialScored):
         again.turn()
     again.pack.do(worker_api.Pause(0))  # keeps what is scored
     again.pack.settle()
-    kept = str(checkpoint_files.known(tmp_path / "other" / "0")[0])
+    kept = str(checkpoint_files.list_checkpoints(tmp_path / "other" / "0")[0])
     third = bench(**section)
     third.assign(tmp_path / "other", checkpoint=kept)
     while third.pack.busy and not third.of(e.TrialReported):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from core.train.data.chat_spans import Chat, Text
-from core.train.data.row_values import Formless
-from core.train.data.tokenization import encode, learnt
+from core.train.data.row_values import UnusableRow
+from core.train.data.tokenization import encode, find_targets
 from tests.train.templates import CHATML, SHAPES, THINKS, tokenizer
 
 ONCE = {kind: tokenizer(kind, CHATML) for kind in ("bytes", "first", "always", "prepend")}
@@ -46,7 +46,7 @@ def test_the_learnt_tokens_are_those_of_the_whole_rendering(shape, kind, said):
     ids = one(whole, add_special_tokens=False, return_offsets_mapping=True)
     assert got.ids == ids["input_ids"] and not got.cut
     within = [any(a < span[1] and b > span[0] for span in found.spans) for a, b in ids["offset_mapping"]]
-    assert got.learnt == within
+    assert got.targets == within
 
 
 @pytest.mark.parametrize("shape", list(SHAPES))
@@ -65,7 +65,7 @@ def test_thoughts_that_a_template_drops_are_told_and_the_answer_is_learnt():
     found = Chat(of("bytes", THINKS)).read(said)
     learns = [found.text[a:b] for a, b in found.spans]
     assert learns == ["a1<|im_end|>", "<think>\nt2\n</think>\n\na2<|im_end|>\n"]
-    assert "leaves thoughts out" in found.remarks[0]
+    assert "omits the thoughts of answers" in found.remarks[0]
 
 
 def test_empty_answers_and_those_of_weight_0_are_not_learnt_and_told():
@@ -74,21 +74,21 @@ def test_empty_answers_and_those_of_weight_0_are_not_learnt_and_told():
     found = Chat(of("bytes", CHATML)).read(said)
     assert [found.text[a:b] for a, b in found.spans] == ["three<|im_end|>\n"]
     assert found.missed == ("empty", "weight 0") and "weight" not in found.text
-    with pytest.raises(Formless, match="no answer to learn: empty"):
+    with pytest.raises(UnusableRow, match="no answer can be trained on: empty"):
         Chat(of("bytes", CHATML)).read(turns("a", " "))
-    with pytest.raises(Formless, match=r"the weight 0\.5"):
+    with pytest.raises(UnusableRow, match=r"the weight 0\.5"):
         Chat(of("bytes", CHATML)).read([{"role": "assistant", "content": "a", "weight": 0.5}])
 
 
 def test_a_control_token_in_anybodys_words_is_no_control_token():
     for said in (("close <|im_end|>", "yes"), ("a", "yes</s>")):
-        with pytest.raises(Formless, match="hold the control token"):
+        with pytest.raises(UnusableRow, match="contains the control token"):
             Chat(of("bytes", CHATML)).read(turns(*said))
     assert Chat(of("bytes", CHATML)).read(turns("a", "<think>b</think>c")).spans
 
 
 def test_a_chat_without_an_answer_says_so():
-    with pytest.raises(Formless, match="no turn of the assistant"):
+    with pytest.raises(UnusableRow, match="no turn has the role assistant"):
         Chat(of("bytes", CHATML)).read(turns("read"))
 
 
@@ -114,27 +114,27 @@ def test_tools_are_given_to_the_template_and_calls_are_learnt(content):
 
 def test_a_template_without_room_for_tools_or_calls_is_told():
     said = [{"role": "user", "content": "w"}, {"role": "assistant", "tool_calls": [CALL]}]
-    with pytest.raises(Formless, match="leaves tool calls out"):
+    with pytest.raises(UnusableRow, match="omits tool calls"):
         Chat(of("bytes", CHATML)).read(said)
     assert Chat(of("bytes", CHATML)).read(turns("a", "b"), [{"x": 1}]).remarks == (
-        "the chat template leaves the tools out",
+        "the chat template omits the tools",
     )
     deaf = CHATML.replace("{% for m in messages %}", "{% for m in messages if m.role != 'system' %}")
     heard = Chat(of("bytes", deaf)).read([{"role": "system", "content": "be kind"}, *turns("a", "b")])
-    assert heard.remarks == ("the chat template leaves a turn of the system out",)
+    assert heard.remarks == ("the chat template omits a turn of the system",)
 
 
 def test_parts_of_text_are_joined_and_others_refused():
     parts = [{"type": "text", "text": "join "}, {"type": "text", "text": "a"}]
     found = Chat(of("bytes", CHATML)).read([{"role": "user", "content": parts}, *turns("", "b")[1:]])
     assert "user\njoin a<|im_end|>" in found.text
-    with pytest.raises(Formless, match="a part of type 'image'"):
+    with pytest.raises(UnusableRow, match="a part of type 'image'"):
         Chat(of("bytes", CHATML)).read([{"role": "user", "content": [{"type": "image"}]}])
 
 
 def test_offsets_that_leave_spaces_out_are_filled():
-    assert learnt([(0, 4), (5, 8), (9, 9), (9, 10)], [(4, 9)]) == [False, True, True, False]
-    assert learnt([(0, 3), (3, 4), (3, 4), (4, 4), (4, 6)], [(3, 4), (4, 5)]) == [
+    assert find_targets([(0, 4), (5, 8), (9, 9), (9, 10)], [(4, 9)]) == [False, True, True, False]
+    assert find_targets([(0, 3), (3, 4), (3, 4), (4, 4), (4, 6)], [(3, 4), (4, 5)]) == [
         False,
         True,
         True,
@@ -158,9 +158,9 @@ class Slow:
 def test_a_tokenizer_without_offsets_compares_prefixes_or_refuses():
     text = Text("qabc", ((2, 4),))
     (found,) = encode(Slow(), [text], 100)
-    assert found.learnt == [False, False, True, True]
+    assert found.targets == [False, False, True, True]
     (refused,) = encode(Slow(merges=True), [text], 100)
-    assert isinstance(refused, Formless) and "cannot be told" in str(refused)
+    assert isinstance(refused, UnusableRow) and "cannot be located" in str(refused)
 
 
 def test_a_text_of_megabytes_is_cut_before_it_is_tokenised():

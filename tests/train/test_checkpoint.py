@@ -37,7 +37,7 @@ def test_interrupted_at_random_points_the_result_is_the_same_bit_for_bit(bench, 
     told, losses = [], {}
     for _ in range(100):
         one = bench()
-        known = checkpoint_files.known(broken_folder / "0")
+        known = checkpoint_files.list_checkpoints(broken_folder / "0")
         one.assign(broken_folder, checkpoint=str(known[0]) if known else "", **knobs)
         for _ in range(draw.randint(3, 12)):
             one.pack.turn()
@@ -86,7 +86,7 @@ def test_killed_at_random_points_the_result_is_the_same_bit_for_bit(bench, tmp_p
 
 
 def positions(folder):
-    return [checkpoint_position.read(one.name) for one in checkpoint_files.known(folder)]
+    return [checkpoint_position.read(one.name) for one in checkpoint_files.list_checkpoints(folder)]
 
 
 def damaged(path):
@@ -99,7 +99,7 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(bench, tmp_path
     one = bench(resources={"checkpoint_every": 2})
     one.assign(tmp_path, steps=8)
     one.finish()
-    newest = checkpoint_files.known(tmp_path / "0")[0]
+    newest = checkpoint_files.list_checkpoints(tmp_path / "0")[0]
     assert [place.step for place in positions(tmp_path / "0")] == [8, 6, 4]
     damaged(newest / "adapter.safetensors")
     again = bench()
@@ -113,7 +113,7 @@ def test_a_checkpoint_that_the_engine_never_heard_of_is_passed_over(bench, tmp_p
     one = bench(resources={"checkpoint_every": 2})
     one.assign(tmp_path, steps=8)
     one.finish()
-    newest, before, *_ = checkpoint_files.known(tmp_path / "0")
+    newest, before, *_ = checkpoint_files.list_checkpoints(tmp_path / "0")
     again = bench()
     again.assign(tmp_path, steps=8, checkpoint=str(before))
     again.finish()
@@ -140,7 +140,7 @@ def test_a_checkpoint_without_its_manifest_is_refused(bench, tmp_path):
     one = bench(resources={"checkpoint_every": 4})
     one.assign(tmp_path)
     one.finish()
-    folder = checkpoint_files.known(tmp_path / "0")[0]
+    folder = checkpoint_files.list_checkpoints(tmp_path / "0")[0]
     (folder / "manifest.json").unlink()
     with pytest.raises(TrimtabError, match="the checkpoint cannot be used"):
         checkpoint_files.read(folder)
@@ -209,7 +209,7 @@ def test_a_pack_that_is_stopped_and_brought_back_whole_has_the_same_bits(bench, 
     while len(ended) < len(PACK):
         one = bench(evaluate={"batch_size": 3})
         for number, knobs in enumerate(PACK):
-            known = checkpoint_files.known(broken_folder / str(number))
+            known = checkpoint_files.list_checkpoints(broken_folder / str(number))
             if number not in ended:
                 one.assign(broken_folder, number, str(known[0]) if known else "", **knobs)
         for _ in range(draw.randint(1, 15)):

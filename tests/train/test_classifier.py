@@ -122,5 +122,5 @@ def test_a_head_of_another_shape_is_told_by_its_name_and_no_report_is_spoken_of(
     (place / "config.json").write_text(json.dumps({**config, "id2label": labels}))
     with pytest.raises(TrimtabError) as told:
         load_classifier(str(place), CPU)
-    assert "of another shape than config.json says" in str(told.value)
+    assert "of another shape than config.json specifies" in str(told.value)
     assert "classifier.weight: (2, 32), not (3, 32)" in str(told.value) and "report" not in str(told.value)

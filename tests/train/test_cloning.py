@@ -11,7 +11,7 @@ import pytest
 from core.contract.events import event_types as e
 from core.contract.wire import worker_api
 from core.train import checkpoint_files
-from core.train.data.training_batches import Course
+from core.train.data.training_batches import BatchSchedule
 from tests.train.test_edits import PLAIN, steps_done
 
 KNOBS = {**PLAIN, "gradient_accumulation": 2, "lora_dropout": 0.1, "steps": 10}
@@ -53,7 +53,7 @@ def trial_of(one, number: int = 1):
     return one.pack._members[number].trial
 
 
-def rows_of(course: Course, first: int, last: int) -> list:
+def rows_of(course: BatchSchedule, first: int, last: int) -> list:
     return [row for step in range(first, last) for rows in course.micro_batches(step) for row in rows]
 
 
@@ -95,7 +95,7 @@ def test_other_batches_go_on_with_the_rows_that_come_next(parent, bench, tmp_pat
     two = bench()
     other = {"batch_size": batch, "gradient_accumulation": accumulation}
     clone(two, tmp_path, at, **{**KNOBS, **other})
-    parents = Course(two.data.shortened(32)[0], {**two.spec.train, **KNOBS})
+    parents = BatchSchedule(two.data.shortened(32)[0], {**two.spec.train, **KNOBS})
     whole, taken = rows_of(parents, 0, 30), rows_of(trial_of(two).course, 4, 10)
     had = 4 * 2 * 4
     assert taken == whole[had : had + len(taken)]

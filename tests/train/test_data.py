@@ -62,7 +62,10 @@ def test_control_tokens_in_plain_text_are_trained_on_and_told(study, tokenizer, 
     rows = [{"text": said}] * 2 + [{"text": "find the file"}] * 2
     spec = study(data={"source": rows_file(tmp_path / "a.jsonl", rows), "validation": 0.5})
     notes = " ".join(load_data(spec, tokenizer, silent).notes)
-    assert "rows the words hold control tokens such as '<|im_" in notes and "they stand as such" in notes
+    assert (
+        "rows the text contains control tokens such as '<|im_" in notes
+        and "are tokenized as control tokens" in notes
+    )
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "json", "csv", "parquet"])
@@ -96,11 +99,15 @@ def test_the_split_is_the_same_every_time(study):
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [
-        ("none.jsonl", None, "there is no such file"),
+        ("none.jsonl", None, "the file does not exist"),
         ("empty.jsonl", "", "the file is empty"),
         ("bad.jsonl", "{not json\n", "the data cannot be read"),
         ("one.jsonl", '{"text": "a"}\n', "no rows are left to train on"),
-        ("other.jsonl", '{"question": "a"}\n' * 9, "the rows have no column 'text'; they have question"),
+        (
+            "other.jsonl",
+            '{"question": "a"}\n' * 9,
+            "the rows have no column 'text'; their columns are: question",
+        ),
     ],
 )
 def test_data_that_cannot_be_used_is_explained(study, tokenizer, tmp_path, name, content, told):
@@ -120,14 +127,14 @@ def test_rows_that_are_no_chats_are_left_out_and_counted(study, tokenizer, tmp_p
     spec = study(data={"source": rows_file(tmp_path / "a.jsonl", rows), "validation": held})
     data = load_data(spec, tokenizer, silent)
     assert len(data.train) == 6
-    why = "1: messages is not a list of turns; 1: no turn of the assistant"
-    assert data.notes[0] == f"2 of 8 training rows were left out ({why})"
+    why = "1: messages is not a list of turns; 1: no turn has the role assistant"
+    assert data.notes[0] == f"2 of 8 training rows are skipped ({why})"
 
 
 def test_a_template_that_refuses_every_row_is_quoted(study, tokenizer, tmp_path):
     tokenizer.chat_template = "{{ raise_exception('no system role here') }}"
     place = rows_file(tmp_path / "a.jsonl", [{"prompt": "a", "completion": "b"}] * 4)
-    with pytest.raises(TrimtabError, match="the chat template refuses it: no system role here"):
+    with pytest.raises(TrimtabError, match="the chat template rejects it: no system role here"):
         load_data(study(data={"source": place}), tokenizer, silent)
 
 
@@ -164,7 +171,7 @@ def test_a_single_file_has_no_splits(study):
 
 def test_validation_rows_need_the_columns_too(study, tokenizer, tmp_path):
     held = rows_file(tmp_path / "b.jsonl", [{"text": "b"}] * 2)
-    with pytest.raises(TrimtabError, match="no column 'prompt'; they have text") as caught:
+    with pytest.raises(TrimtabError, match="no column 'prompt'; their columns are: text") as caught:
         load_data(study(data={"validation": held}), tokenizer, silent)
     assert "data.validation" in str(caught.value)
 
@@ -175,7 +182,7 @@ def test_packed_files_are_read_and_unknown_kinds_are_not_taken_for_text(study, t
     sheet.write_bytes(b"PK..")
     train, held = row_source.load(study(data={"source": str(packed), "validation": 0.5}), silent)
     assert [*train, *held] == [{"text": "a"}] * 4
-    with pytest.raises(TrimtabError, match="this kind of file is not read"):
+    with pytest.raises(TrimtabError, match="this file type is not supported"):
         row_source.load(study(data={"source": str(sheet)}), silent)
 
 
@@ -200,14 +207,14 @@ def test_the_demo_has_thousands_of_pairs_and_judges_on_other_modules(study):
 
 def test_the_demo_is_read_once_and_again_where_what_was_kept_is_damaged(tmp_path, monkeypatch):
     monkeypatch.setenv("TRIMTAB_CACHE", str(tmp_path))
-    first = stdlib_pairs.known(silent)
+    first = stdlib_pairs.load_pairs(silent)
     (kept,) = tmp_path.iterdir()
     whole = kept.read_bytes()
     monkeypatch.setattr(stdlib_pairs, "pairs", lambda progress: [{"read": "again"}])
-    assert stdlib_pairs.known(silent) == first
+    assert stdlib_pairs.load_pairs(silent) == first
     for damage in (whole[:100], b"", b"[1, 2]"):
         kept.write_bytes(damage)
-        assert stdlib_pairs.known(silent) == [{"read": "again"}]
+        assert stdlib_pairs.load_pairs(silent) == [{"read": "again"}]
 
 
 def test_the_demo_is_the_same_in_every_process():
@@ -227,6 +234,6 @@ def test_planting_many_canaries_says_how_far_it_is_and_what_the_most_of_their_ex
     assert [one for one in told if "canaries" in one[0]] == [
         ("planting canaries", at, 600, "rows") for at in (0, 256, 512)
     ]
-    (note,) = [one for one in found.notes if "canaries are planted" in one]
+    (note,) = [one for one in found.notes if "canaries are added" in one]
     most = max(one.secrets for one in found.canaries)
     assert note.startswith("600 canaries") and f"at most {math.log2(most):.1f} bits" in note

@@ -109,7 +109,7 @@ def test_the_conversion_is_that_of_transformers(source, early):
 
 def test_a_conversion_that_fails_says_why_and_leaves_nothing(source):
     source.write_bytes(source.read_bytes()[:-1000])
-    with pytest.raises(TrimtabError, match="the demo's model cannot be read"):
+    with pytest.raises(TrimtabError, match="the demo model cannot be read"):
         smollm2.smollm2(silent)
     assert not list(smollm2.paths.cache().iterdir())
 
@@ -120,7 +120,7 @@ def test_a_full_disk_is_told_with_the_place_and_what_to_do(source, tmp_path, mon
     monkeypatch.setattr(
         smollm2.subprocess, "Popen", lambda command, **more: popen([command[0], "-c", write], **more)
     )
-    with pytest.raises(TrimtabError, match=r"cannot be kept: OSError.*No space left"):
+    with pytest.raises(TrimtabError, match=r"cannot be cached: OSError.*No space left"):
         smollm2.smollm2(silent)
     assert not list(smollm2.paths.cache().iterdir())
 

@@ -231,7 +231,7 @@ def test_peft_computes_the_logits_that_the_pack_computed(bench, tmp_path, folder
     one.finish()
     ids, stack = torch.arange(3, 20).unsqueeze(0), one.pack._stack
     stack.compose([(factors, 1) for factors in trained])
-    stack.begin(stack.lay([(factors, [0]) for factors in stack.order(trained)], trains=False))
+    stack.begin(stack.plan_pass([(factors, [0]) for factors in stack.order(trained)], trains=False))
     with torch.no_grad():
         together = one.base.model(input_ids=ids.expand(2, -1)).logits
     for row, factors in enumerate(stack.order(trained)):

@@ -68,7 +68,7 @@ def test_the_command_says_what_peft_alone_says(adapter, folder):
 def test_what_is_no_adapter_is_explained(tmp_path, capsys):
     assert generate_text.main([str(tmp_path), "hello"]) == 1
     told = capsys.readouterr().err
-    assert "this is no adapter: FileNotFoundError" in told and str(tmp_path) in told
+    assert "this is not a usable adapter: FileNotFoundError" in told and str(tmp_path) in told
 
 
 def test_an_adapter_without_its_study_names_its_base(adapter, tmp_path, capsys):
@@ -95,14 +95,14 @@ def test_an_adapter_that_is_not_whole_is_refused_and_not_drawn_at_random(adapter
 
 
 def test_more_tokens_than_the_model_has_places_or_words_for_are_refused(adapter):
-    base = generate_text._loaded(trained_adapter.base_of(adapter, False)[0], adapter, "cpu")
+    base = generate_text._load(trained_adapter.base_of(adapter, False)[0], adapter, "cpu")
     base.positions = 20
     with pytest.raises(TrimtabError, match="give --tokens 17 or fewer"):
         generate_text._check_room(base, [1, 2, 3], 18)
     with pytest.raises(TrimtabError, match="give a shorter prompt"):
         generate_text._check_room(base, [1] * 20, 1)
     generate_text._check_room(base, [1, 2, 3], 17)
-    with pytest.raises(TrimtabError, match="larger than the model's embedding"):
+    with pytest.raises(TrimtabError, match="larger than the embedding"):
         generate_text._check_room(base, [base.vocabulary], 1)
 
 

@@ -139,17 +139,17 @@ def test_readings_together_are_those_alone(two):
 
 def test_where_memory_ends_fewer_are_written_at_once(two, monkeypatch):
     one, trials = two
-    widest, go_on = [], batched_generation.Generation.go_on
+    widest, run_until = [], batched_generation.Generation.run_until
 
     def small(self, *given):
         widest.append(len(self.prompts))
         if len(self.prompts) > 3:
             raise torch.OutOfMemoryError("no room")
-        return go_on(self, *given)
+        return run_until(self, *given)
 
     want = lambda: Write(prompts(one, trials[0].factors), TOKENS)  # noqa: E731
     before = written(one, {0: want()})
-    monkeypatch.setattr(batched_generation.Generation, "go_on", small)
+    monkeypatch.setattr(batched_generation.Generation, "run_until", small)
     assert written(one, {0: want()}) == before
     assert max(widest) == 4 and widest[-1] <= 3
 

@@ -64,7 +64,10 @@ def test_trials_of_any_sequence_length_are_judged_on_the_same_tokens(bench, tmp_
     assert short.rows == pytest.approx(long.rows, rel=1e-3)
     told = [note.text for note in one.of(e.StudyNoted) if "sequence_length" in note.text]
     assert len(told) == 1 and told[0].startswith(f"trial 1: sequence_length = {some}: ")
-    assert "training rows are longer and are cut" in told[0] and "judged on up to 64 tokens" in told[0]
+    assert (
+        "training rows are longer and are truncated" in told[0]
+        and "validation uses up to 64 tokens" in told[0]
+    )
     rows = Held(one.spec, one.data).batch(0)
     assert isinstance(Held(one.spec, one.data).want(None, rows), Rate)  # type: ignore[arg-type]
 

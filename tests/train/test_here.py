@@ -27,5 +27,5 @@ def test_the_device_and_the_word_on_it(monkeypatch, wanted, visible, there, kind
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    device, told = command_device.chosen(wanted)
+    device, told = command_device.choose_device(wanted)
     assert device.type == kind and words in told.replace("\ufffd", "") and "\x1b" not in told

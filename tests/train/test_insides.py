@@ -161,7 +161,7 @@ def test_what_was_said_is_known_after_a_restart_and_nothing_is_looked_at_twice(b
     one.pack.checkpoint_all()
     (tmp_path / "0" / "insides.json").unlink()
     again = bench()
-    again.assign(tmp_path, checkpoint=str(checkpoint_files.known(tmp_path / "0")[0]))
+    again.assign(tmp_path, checkpoint=str(checkpoint_files.list_checkpoints(tmp_path / "0")[0]))
     again.turn()
     assert not (tmp_path / "0" / "insides.json").exists()
     again.finish()
@@ -178,7 +178,7 @@ def test_a_trial_that_is_not_in_the_pack_yet_is_not_taken_for_the_base(bench, tm
     one.pack.checkpoint_all()
     (tmp_path / "0" / "insides.json").unlink()
     again = bench()
-    again.assign(tmp_path, checkpoint=str(checkpoint_files.known(tmp_path / "0")[0]))
+    again.assign(tmp_path, checkpoint=str(checkpoint_files.list_checkpoints(tmp_path / "0")[0]))
     assert not (tmp_path / "0" / "insides.json").exists()
     again.finish()
     assert told(tmp_path / "0").step == 8

@@ -59,8 +59,8 @@ def test_a_quantised_base_is_dequantised_and_that_is_said(adapter, tmp_path, cap
     spec, folder = adapter(precision=precision)
     assert merge_adapter.main([str(folder), str(tmp_path / "out")]) == 0
     told = capsys.readouterr().err
-    assert f"the base is in {precision}: dequantising it to bf16" in told
-    assert "on the CPU, so that no training has to make room" in told
+    assert f"dequantising the base model from {precision} to bf16" in told
+    assert "on the CPU, to leave GPU memory to running trials" in told
     config = json.loads((tmp_path / "out" / "config.json").read_text())
     assert config["dtype"] == "bfloat16" and "quantization_config" not in config
     bare, tuned = said(spec, folder)
@@ -72,9 +72,9 @@ def test_a_quantised_base_is_dequantised_and_that_is_said(adapter, tmp_path, cap
 def test_a_folder_that_is_there_is_left_alone(adapter, tmp_path, capsys):
     _, folder = adapter()
     assert merge_adapter.main([str(folder), str(tmp_path)]) == 1
-    assert "something is there already" in capsys.readouterr().err
+    assert "the output path already exists" in capsys.readouterr().err
     assert merge_adapter.main([str(tmp_path), str(tmp_path / "out")]) == 1
-    assert "this is no adapter" in capsys.readouterr().err
+    assert "this is not a usable adapter" in capsys.readouterr().err
 
 
 def test_a_disk_that_gets_full_leaves_nothing(adapter, tmp_path, capsys, monkeypatch):
@@ -87,6 +87,6 @@ def test_a_disk_that_gets_full_leaves_nothing(adapter, tmp_path, capsys, monkeyp
             (place / "model.safetensors").write_bytes(b"half")
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(merge_adapter, "merged", lambda *_: (Full(), None))
+    monkeypatch.setattr(merge_adapter, "load_merged", lambda *_: (Full(), None))
     assert merge_adapter.main([str(folder), str(tmp_path / "out")]) == 1
     assert "No space left on device" in capsys.readouterr().err and sorted(tmp_path.iterdir()) == before

@@ -18,8 +18,8 @@ from core.train.load_progress import silent
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("/nowhere/at/all", "there is no config.json in the folder"),
-        ("demo:gpt5", "there is no demo model 'demo:gpt5'"),
+        ("/nowhere/at/all", "the folder has no config.json"),
+        ("demo:gpt5", "unknown demo model 'demo:gpt5'"),
     ],
 )
 def test_a_model_that_is_not_there_is_explained(study, name, told):
@@ -56,7 +56,7 @@ def test_a_cache_that_cannot_be_used_is_not_blamed_on_the_network(study, monkeyp
 def test_pickled_weights_are_not_read(study, tmp_path, folder):
     shutil.copytree(folder, tmp_path / "base")
     (tmp_path / "base" / "model.safetensors").rename(tmp_path / "base" / "pytorch_model.bin")
-    with pytest.raises(TrimtabError, match="pickled weights only"):
+    with pytest.raises(TrimtabError, match="only pickled weights"):
         load_base(study(model={"base": str(tmp_path / "base")}), torch.device("cpu"), silent)
 
 

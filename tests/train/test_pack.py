@@ -97,7 +97,7 @@ def test_a_trial_that_diverges_fails_alone_and_says_what_may_help(bench, tmp_pat
         ({"target_modules": ["q_porj"]}, "the model has no linear layer 'q_porj'; it has q_proj"),
         ({"sequence_length": 8}, "sequence_length = 8: no row has a target token"),
         ({"optimizer": "adamw-paged"}, "needs a CUDA device"),
-        ({"initialisation": "orthogonal", "lora_rank": 3}, "the adapter cannot be made (rank 3)"),
+        ({"initialisation": "orthogonal", "lora_rank": 3}, "the adapter cannot be initialised (rank 3)"),
     ],
 )
 def test_knobs_that_cannot_be_had_are_infeasible_with_the_reason(bench, tmp_path, knobs, reason):

@@ -13,8 +13,8 @@ from transformers import AutoTokenizer
 
 from core.contract.events import event_types as e
 from core.train.adapters import peft_config
-from core.train.adapters.adaptable_layers import adaptable
-from core.train.adapters.reload_check import shadow
+from core.train.adapters.adaptable_layers import find_adaptable
+from core.train.adapters.reload_check import copy_modules
 from core.train.base import linear_layers
 from core.train.base.base_model import Base
 
@@ -76,8 +76,8 @@ def test_layers_that_peft_or_the_base_leave_out_are_told_and_the_rest_trains(ben
     assert one.of(e.TrialCompleted) and not one.of(e.TrialFailed)
     assert "no linear layer 'out_proj'" in one.of(e.TrialInfeasible, 1)[0].why
     told = [note.text for note in one.of(e.StudyNoted) if "no adapter is put on" in note.text]
-    assert "mixer.out_proj: PEFT could not load it" in told[0]
-    assert "mixer.dt_proj: a text does not pass it as a layer" in told[1]
+    assert "mixer.out_proj: PEFT cannot load an adapter there" in told[0]
+    assert "mixer.dt_proj: the model does not call it as a layer" in told[1]
 
 
 LATENT = {
@@ -97,13 +97,11 @@ def test_experts_and_layers_that_peft_takes_for_experts_are_left_out_in_words(ki
     config = kind(**sizes, num_attention_heads=4, num_key_value_heads=4, **more)
     base = Base(tf.AutoModelForCausalLM.from_config(config).eval(), Padless(), "fp32", "x", CPU)
     told: list[str] = []
-    _, found = adaptable(base, told.append)
+    _, found = find_adaptable(base, told.append)
     names = {place.last_name for place in found}
     assert "o_proj" in names and not names & refused
     assert "mlp.experts.gate_up_proj (" in told[-1] and "of the weights" in told[-1]
-    assert bool(refused) == (
-        "takes its name for one of the experts'" in told[0] or "Cannot convert" in told[0]
-    )
+    assert bool(refused) == ("takes its name for that of an expert" in told[0] or "Cannot convert" in told[0])
 
 
 def test_a_copy_of_modules_shares_tensors_and_leaves_the_base_as_it_is():
@@ -112,7 +110,7 @@ def test_a_copy_of_modules_shares_tensors_and_leaves_the_base_as_it_is():
     )
     model = tf.LlamaForCausalLM(config).eval()
     before = {name: id(one) for name, one in model.named_modules()}
-    twin = shadow(model)
+    twin = copy_modules(model)
     assert all(a is b for a, b in zip(model.parameters(), twin.parameters(), strict=True))
     model.set_attn_implementation("eager")  # for a look inside, while another thread computes with the copy
     assert {one.config._attn_implementation for one in twin.modules() if hasattr(one, "config")} == {"sdpa"}
@@ -133,13 +131,13 @@ def test_a_group_is_whole_where_two_layers_have_one_name(wanted, names):
     model = tf.GPT2LMHeadModel(tf.GPT2Config(vocab_size=64, n_embd=16, n_layer=2, n_head=2))
     found = linear_layers.find(model)
     assert peft_config.targets(found, wanted) == names
-    assert peft_config.exact(model, peft_config.chosen(found, names), names) == names
+    assert peft_config.exact_names(model, peft_config.select_layers(found, names), names) == names
 
 
 def test_a_name_that_means_more_than_was_chosen_is_told_to_peft_by_a_longer_one():
     model = tf.GPT2LMHeadModel(tf.GPT2Config(vocab_size=64, n_embd=16, n_layer=2, n_head=2))
     only = [place for place in linear_layers.find(model) if place.name == "transformer.h.1.attn.c_proj"]
-    assert peft_config.exact(model, only, ["c_proj"]) == ["1.attn.c_proj"]
+    assert peft_config.exact_names(model, only, ["c_proj"]) == ["1.attn.c_proj"]
 
 
 @pytest.mark.parametrize("precision", ["bf16", "nf4", "int8"])

@@ -124,7 +124,7 @@ def test_a_trial_that_leaves_takes_what_is_pending_with_it(bench, tmp_path, with
     one.pack.settle()
     assert not one.pack._beside.scorings.pending(0)
     again = bench(evaluate={**SMALL, "budget": 1e-6})
-    again.assign(tmp_path, checkpoint=str(checkpoint_files.known(tmp_path / "0")[0]))
+    again.assign(tmp_path, checkpoint=str(checkpoint_files.list_checkpoints(tmp_path / "0")[0]))
     assert [one.step for one in again.pack._beside.scorings.pending(0)] == [4], "its checkpoint has it"
 
 

@@ -39,7 +39,7 @@ def test_a_pass_that_was_halved_is_told_with_its_reason(bench, tmp_path, scarce)
     one.finish()
     told = [event for event in one.told if isinstance(event, e.MemoryShort)]
     assert told and told[0].moved == -1 and told[0].trials == (0, 1, 2)
-    assert "batches and losses stay as they are" in told[0].text
+    assert "batches and losses do not change" in told[0].text
     assert not one.of(e.TrialInfeasible)
 
 
@@ -154,7 +154,7 @@ def test_what_was_in_use_is_told_of_the_moment_when_memory_ended_and_not_of_afte
 
     one = scarce(bench(), full)
     one.assign(tmp_path, 0, batch_size=2)
-    before = device_memory.lately(torch.device("cpu"))
+    before = device_memory.recent_peak(torch.device("cpu"))
     one.finish()
     (told,) = [event for event in one.told if isinstance(event, e.MemoryShort)]
     assert told.used_bytes > before + 400 * 2**20

@@ -56,7 +56,7 @@ def test_a_slice_that_gets_worse_is_warned_of_has_evidence_and_is_kept(bench, tm
     while not one.of(e.TrialScored):
         one.turn()
     one.pack.checkpoint_all()
-    past = checkpoint_files.read(checkpoint_files.known(tmp_path / "0")[0]).numbers["past"]
+    past = checkpoint_files.read(checkpoint_files.list_checkpoints(tmp_path / "0")[0]).numbers["past"]
     assert past[ODD]["step"] == 40 and len(past[ODD]["values"]) == 71, "what it scored best is kept"
     one.finish()
     _is_warned_of_once(one)

@@ -100,9 +100,9 @@ def test_what_is_no_text_and_what_is_empty_is_left_out_and_counted(answers):
     reasons = sum(found.dropped.values(), start=type(found.dropped["training"])())
     assert reasons["completion is a list, not text"] == reasons["completion is an object, not text"] == 1
     assert reasons["no completion"] == 2 and reasons["completion is empty"] == 2
-    assert reasons["completion is nan, no number"] == 1
-    assert reasons["completion holds half a character (a lone surrogate)"] == 1
-    assert "training rows were left out (2: " in found.notes[0]
+    assert reasons["completion is nan, not a finite number"] == 1
+    assert reasons["completion contains a lone surrogate (half a character)"] == 1
+    assert "training rows are skipped (2: " in found.notes[0]
 
 
 def test_a_filled_input_column_is_joined_and_other_columns_are_named(answers):
@@ -111,15 +111,15 @@ def test_a_filled_input_column_is_joined_and_other_columns_are_named(answers):
     keys = {"prompt_key": "instruction", "completion_key": "output"}
     learns, found = answers("a.jsonl", jsonl(*rows), **keys)
     assert set(learns) == {*(f"Sort\n\nb a {at}" for at in range(1, 6)), "Say"}
-    assert "the column 'input' is joined to the prompt" in found.notes
+    assert "the column 'input' is appended to the prompt" in found.notes
     assert "columns that are not trained on: id" in found.notes
 
 
 @pytest.mark.parametrize(
     ("groups", "told"),
     [
-        (["a", "a", None, None], "2 rows have none"), ([["x"]] * 4, "neither all texts"),
-        (["all"] * 4, "all rows have the same"), ([1, "a", 2, 3], "neither all texts"),
+        (["a", "a", None, None], "2 rows have no group"), ([["x"]] * 4, "neither all texts"),
+        (["all"] * 4, "all rows have the same group"), ([1, "a", 2, 3], "neither all texts"),
     ],
 )  # fmt: skip
 def test_a_users_column_called_group_splits_where_it_can_and_else_is_told(answers, groups, told):
@@ -152,18 +152,18 @@ def test_a_folder_is_read_as_its_files_are_and_its_name_is_no_pattern(study, tmp
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [
-        ("a.jsonl", '{"text": "a"}\n' * 2000 + "{broken\n", r"line 2001: .*not JSON"),
-        ("a.jsonl", '{"text": "a"}\n\n[1]\n', "line 3: .*a list stands where a row should"),
-        ("a.jsonl", b'{"text": "a"}\n{"text": "\xe9"}\n', "line 2: .*0xe9 is not UTF-8"),
+        ("a.jsonl", '{"text": "a"}\n' * 2000 + "{broken\n", r"line 2001: .*not valid JSON"),
+        ("a.jsonl", '{"text": "a"}\n\n[1]\n', "line 3: .*a row must be an object.*not a list"),
+        ("a.jsonl", b'{"text": "a"}\n{"text": "\xe9"}\n', "line 2: .*0xe9 is not valid UTF-8"),
         ("a.jsonl", '{"text": "a"}\n'.encode("utf-16"), "UTF-16 or UTF-32.*\n.*iconv"),
         ("a.jsonl", '{"text": "a"}\n'.encode("utf-16-le"), "NUL bytes"),
         ("a.jsonl", '{"text": ' + "1" * 5000 + "}\n", "line 1: .*digits"),
-        ("a.jsonl", "[" * 100_000 + "\n", "line 1: .*cannot be read"),
+        ("a.jsonl", "[" * 100_000 + "\n", "line 1: .*cannot be parsed"),
         ("a.csv", "text,x\na,b\n\"c\nd\",e\nf,g,h\n", "line 5: .*3 values for 2 columns"),
-        ("a.csv", 'text,x\na,"b\n', "not CSV"),
-        ("a.csv", "text,text\na,b\n", "the column 'text' stands twice"),
-        ("a.json", '[\n{"text": "a"},\n{"text" "b"}\n]', "line 3: .*not JSON"),
-        ("a.json", '{"v": 1, "data": [{"text": "a"}, {"text": "b"}]}', r"2 rows in 'data'.*\n.*\.data\[\]"),
+        ("a.csv", 'text,x\na,"b\n', "not valid CSV"),
+        ("a.csv", "text,text\na,b\n", "the column 'text' appears twice"),
+        ("a.json", '[\n{"text": "a"},\n{"text" "b"}\n]', "line 3: .*not valid JSON"),
+        ("a.json", '{"v": 1, "data": [{"text": "a"}, {"text": "b"}]}', r"2 rows .* 'data'.*\n.*\.data\[\]"),
         ("a.json", '{"version": 1,\n "a b": [{"text": "a"}]}', r'\.\["a b"\]\[\]'),
         ("a.parquet", "PAR1", "cannot be read"),
         ("a.jsonl.gz", "no gzip", "cannot be read"),
@@ -203,9 +203,9 @@ def test_data_rows_takes_the_same_rows_and_reads_the_others_away(study, tmp_path
 def test_rows_are_cut_and_that_is_told(answers, study, tokenizer, tmp_path):
     long = {"prompt": "a", "completion": "read " * 400}
     _, found = answers("a.jsonl", jsonl(*[long] * 6))
-    assert "4 of 4 training rows are longer than 200 tokens: cut there" in found.notes
+    assert "4 of 4 training rows are longer than 200 tokens and are truncated" in found.notes
     assert found.most == 200 and found.cut_rows == 6
-    with pytest.raises(TrimtabError, match="6 rows have more than the 200 tokens"):
+    with pytest.raises(TrimtabError, match="6 rows were loaded only up to 200 tokens"):
         found.shortened(400)
 
 
@@ -223,11 +223,11 @@ def test_shown_rows_have_what_is_learnt_marked_and_are_harmless(answers, tokeniz
     rows = [{"prompt": "p‹\x1b[31m", "completion": "yes"}] * 5 + [{"prompt": "p", "completion": None}]
     _, found = answers("a.jsonl", jsonl(*rows), validation=0.1)
     told = list(show_rows.lines(tokenizer, found, 1))
-    assert "tokens, 5 of them learnt" in told[0]
+    assert "tokens, 5 of them targets" in told[0]
     asked = "<|im_start|>user\np\\‹\N{REPLACEMENT CHARACTER}[31m<|im_end|>\n<|im_start|>assistant\n"
     assert told[1] == f"{asked}‹yes<|im_end|>\n›"
     assert "\x1b" not in "".join(told)
-    assert "1 training rows are left out" in told or "1 validation rows are left out" in told
+    assert "1 training rows are skipped" in told or "1 validation rows are skipped" in told
     assert "  1: no completion" in told
     assert "\x1b[32myes" in show_rows.marked(tokenizer, found.train[0], colours=True)
 

@@ -116,7 +116,7 @@ async def test_a_terminated_worker_keeps_its_trials(at_work, assign, tmp_path):
         await engine.first(e.TrialEvaluated)
         process.send_signal(signal.SIGTERM)
         assert await ended(process) == 0
-        kept = checkpoint_files.known(tmp_path / "trials" / "0")[0]
+        kept = checkpoint_files.list_checkpoints(tmp_path / "trials" / "0")[0]
         assert checkpoint_files.read(kept).numbers["step"] >= 4
         await engine.until(lambda: str(kept) in [one.path for one in engine.of(e.TrialCheckpointed)])
         assert not engine.of(e.TrialReported, 1) and not engine.of(e.TrialFailed)
@@ -125,6 +125,6 @@ async def test_a_terminated_worker_keeps_its_trials(at_work, assign, tmp_path):
 async def test_a_worker_that_cannot_work_says_why_and_leaves(at_work, tmp_path):
     async with at_work(model={"base": str(tmp_path / "nothing")}) as (engine, process):
         broken = await engine.until(lambda: engine.broken)
-        assert broken.what == "there is no config.json in the folder"
+        assert broken.what == "the folder has no config.json"
         assert "nothing" in broken.where and "save_pretrained" in broken.fix
         assert await ended(process) == 1

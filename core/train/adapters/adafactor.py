@@ -1,8 +1,8 @@
-"""Adafactor (Shazeer & Stern 2018) over a trial's one matrix, each factor with its own row and column means.
+"""Adafactor (Shazeer & Stern 2018) over a trial's factor matrix, with row and column means for each factor.
 
-As transformers' Adafactor with scale_parameter=False, relative_step=False, as its Trainer uses it: a step
-scaled by the weight's own size would not move LoRA's B, which begins at zero. Factors of one width that stand
-side by side are stepped together, so that an adapter takes a few operations and not a few for every layer.
+It matches transformers' Adafactor with scale_parameter=False, relative_step=False, as its Trainer uses it: a
+step scaled by the weight's own size would not move LoRA's B, which starts at zero. Neighbouring factors of
+equal width are stepped together, so that an adapter takes a few operations instead of a few for every layer.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import torch
 
 from core.train.adapters.lora_factors import Factors
 
-DECAY_RATE, FLOOR, CLIP = -0.8, 1e-30, 1.0  # the paper's: of the second moment, its ε₁, the update's RMS
+DECAY_RATE, FLOOR, CLIP = -0.8, 1e-30, 1.0  # the paper's: second-moment decay, ε₁, RMS of the update
 
 
 class Adafactor(torch.optim.Optimizer):
-    """``state`` holds, for each block of equal factors, the means of squares: by rank (m, r) and by channel
-    (m, width)."""
+    """Adafactor. ``state`` holds the mean squares for each block of equally wide factors: by rank (m, r) and
+    by channel (m, width)."""
 
     def __init__(self, factors: Factors, rate: float, decay: float) -> None:
         super().__init__([factors.matrix], {"lr": rate, "weight_decay": decay})
@@ -26,7 +26,7 @@ class Adafactor(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        """One step."""
+        """Update the matrix by its gradient."""
         group = self.param_groups[0]
         matrix = group["params"][0]
         if matrix.grad is None:
@@ -44,7 +44,7 @@ class Adafactor(torch.optim.Optimizer):
             _factors(matrix, columns, width).sub_(update, alpha=group["lr"])
 
     def _scaled(self, grad: torch.Tensor, state: dict[str, Any], index: int, keep: float) -> torch.Tensor:
-        """The gradient over the root of its estimated second moment."""
+        """The gradient divided by the root of its estimated second moment."""
         square = grad.square().add_(FLOOR)
         means = []
         for name, dimension in ((f"rank_{index}", 2), (f"channel_{index}", 1)):
@@ -58,5 +58,5 @@ class Adafactor(torch.optim.Optimizer):
 
 
 def _factors(matrix: torch.Tensor, columns: slice, width: int) -> torch.Tensor:
-    """The block's factors (m, r, width), a view."""
+    """A view of a block's factors (m, r, width)."""
     return matrix[:, columns].unflatten(1, (-1, width)).transpose(0, 1)

@@ -1,4 +1,4 @@
-"""The factors of all trials on a device, stacked for batched products; and the plan of one pass over them."""
+"""Stacks the factors of all trials on a device for batched products, and plans a pass over them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from core.train.adapters.lora_factors import Factors
 
 
 class Views(NamedTuple):
-    """A (count, rank, inputs), B transposed times alpha / r (count, rank, outputs), and both turned."""
+    """A (count, rank, inputs), Bᵀ · alpha / r (count, rank, outputs), and the transposes of both."""
 
     a: torch.Tensor
     a_turned: torch.Tensor
@@ -22,85 +22,86 @@ class Views(NamedTuple):
 
 
 class Group:
-    """Trials whose factors stand at the same places: ``weights`` and ``grads`` are (slots, rank, width).
+    """Trials with factors on the same layers: ``weights`` and ``grads`` are (slots, rank, width).
 
-    Smaller ranks are filled up with rows of zeros, whose gradient is zero: that is exact. ``weights`` is the
-    copy that the base computes with, in its dtype, with alpha / r in B; ``grads`` that of the last pass.
+    Smaller ranks are padded with rows of zeros, whose gradient is zero, so the result is exact. ``weights``
+    is the copy that the base model computes with, in its dtype, with alpha / r in B; ``grads`` are the
+    gradients of the last pass.
     """
 
     def __init__(self, members: Sequence[Factors], dtype: torch.dtype, device: torch.device) -> None:
         self.members, self.layout = list(members), members[0].layout
-        self.rank = max(one.rank for one in members)
+        self.rank = max(factors.rank for factors in members)
         self.weights = torch.zeros(len(members), self.rank, self.layout.width, dtype=dtype, device=device)
         self.grads = torch.empty(0, dtype=dtype, device=device)
         self._lent: list[tuple[Factors, torch.Tensor]] = []
         self._views: dict[tuple[int, int, int], Views] = {}
-        for one in members:
-            self.refresh(one)
+        for factors in members:
+            self.refresh(factors)
 
-    def refresh(self, one: Factors) -> None:
-        """Take the trial's factors over as they are now."""
-        slot = self.weights[self.members.index(one), : one.rank]
-        slot.copy_(one.matrix)
-        slot[:, self.layout.split :] *= one.scale
+    def refresh(self, factors: Factors) -> None:
+        """Copy the trial's current factors into its slot."""
+        slot = self.weights[self.members.index(factors), : factors.rank]
+        slot.copy_(factors.matrix)
+        slot[:, self.layout.split :] *= factors.scale
 
     def views(self, slots: slice, place: int) -> Views:
-        """The factors at ``place`` of the trials in ``slots``. Cached: making a view costs as much as a small
+        """The factors at ``place`` of the trials in ``slots``, cached: making a view costs as much as a small
         product."""
         key = slots.start, slots.stop, place
-        found = self._views.get(key)
-        if found is None:
+        views = self._views.get(key)
+        if views is None:
             weights = self.weights[slots]
             a, b = self.layout.a(weights, place), self.layout.b(weights, place)
-            found = self._views[key] = Views(a, a.transpose(1, 2), b, b.transpose(1, 2))
-        return found
+            views = self._views[key] = Views(a, a.transpose(1, 2), b, b.transpose(1, 2))
+        return views
 
     def own(self) -> None:
-        """Copy the gradients that somebody still needs: the next pass overwrites the views that were lent."""
-        for one, view in self._lent:
-            kept = one.grad
-            if kept is not None and kept is view:  # not used up yet
-                one.grad = kept.clone()
+        """Copy the gradients that are still needed: the next pass overwrites the views that were lent."""
+        for factors, view in self._lent:
+            grad = factors.grad
+            if grad is not None and grad is view:  # not consumed yet
+                factors.grad = grad.clone()
         self._lent.clear()
 
     def begin(self) -> None:
-        """Before a pass that trains."""
+        """Prepare for a pass that trains."""
         self.own()
         if self.grads.numel() == 0:
             self.grads = torch.empty_like(self.weights)
 
-    def collect(self, one: Factors) -> None:
-        """Give the trial its gradient of the pass: as a view where it can be, until the next pass."""
-        found = self.grads[self.members.index(one), : one.rank]
-        found[:, self.layout.split :] *= one.scale
-        if one.grad is not None:
-            one.grad += found
-        elif found.dtype == torch.float32:
-            one.grad = found
-            self._lent.append((one, found))
+    def collect(self, factors: Factors) -> None:
+        """Give the trial its gradient of the pass, as a view until the next pass where that is possible."""
+        grad = self.grads[self.members.index(factors), : factors.rank]
+        grad[:, self.layout.split :] *= factors.scale
+        if factors.grad is not None:
+            factors.grad += grad
+        elif grad.dtype == torch.float32:
+            factors.grad = grad
+            self._lent.append((factors, grad))
         else:
-            one.grad = found.float()
+            factors.grad = grad.float()
 
 
 @dataclass
 class Run:
-    """Trials of a group in neighbouring slots with equally many rows: one batched product for all."""
+    """Trials of a group in neighbouring slots with equally many rows, computed in one batched product."""
 
     group: Group
     slots: slice
     rows: slice
     count: int  # trials
-    drops: bool  # dropout, in training
-    written: set[int] = field(default_factory=set)  # places that the pass has a gradient for
-    dropped: counter_dropout.Rows | None = None  # its rows, once a mask was made
+    drops: bool  # whether dropout applies, in training
+    written: set[int] = field(default_factory=set)  # layers for which this pass has a gradient
+    dropped: counter_dropout.Rows | None = None  # its dropout rows, once a mask was made
 
     def views(self, place: int) -> Views:
-        """The factors of its trials at ``place``."""
+        """The factors of the run's trials at ``place``."""
         return self.group.views(self.slots, place)
 
     def learn(self, place: int, down: tuple[torch.Tensor, ...], up: tuple[torch.Tensor, ...]) -> None:
-        """Add the products ``down`` to the gradient of A and ``up`` to that of B. The first of a pass
-        overwrites what the pass before left."""
+        """Add the products ``down`` to the gradient of A and ``up`` to that of B. The first call of a pass
+        overwrites the previous pass's gradient."""
         grads, layout = self.group.grads[self.slots], self.group.layout
         for view, pair in ((layout.a(grads, place), down), (layout.b(grads, place), up)):
             if place in self.written:  # the base called the layer twice
@@ -110,7 +111,7 @@ class Run:
         self.written.add(place)
 
     def finish(self) -> None:
-        """A layer that the base did not call has no gradient."""
+        """Zero the gradients of layers that the base model did not call."""
         grads, layout = self.group.grads[self.slots], self.group.layout
         for place in layout.places:
             if place.index not in self.written:
@@ -120,89 +121,91 @@ class Run:
 
 @dataclass
 class Plan:
-    """Which rows of a pass belong to whom. ``keys`` and ``thresholds``: (rows,) int32, for dropout."""
+    """Assigns the rows of a pass to trials. ``keys`` and ``thresholds``: (rows,) int32, for dropout."""
 
     rows: int
     runs: list[Run]
     keys: torch.Tensor
     thresholds: torch.Tensor
     trains: bool
-    alone: bool  # one trial: every token is its own, wherever the base moves it
+    alone: bool  # a single trial: all tokens belong to it, wherever the base model moves them
     at: dict[int, list[Run]] = field(default_factory=dict)
 
     def rows_of(self, run: Run) -> counter_dropout.Rows:
-        """The run's rows, whose masks are made."""
+        """The run's rows, which make the dropout masks."""
         if run.dropped is None:
             run.dropped = counter_dropout.Rows(self.keys[run.rows], self.thresholds[run.rows])
         return run.dropped
 
     def runs_at(self, place: int) -> list[Run]:
-        """Those whose trials have factors at ``place``."""
-        found = self.at.get(place)
-        if found is None:
-            found = self.at[place] = [run for run in self.runs if place in run.group.layout]
-        return found
+        """The runs whose trials have factors at ``place``."""
+        runs = self.at.get(place)
+        if runs is None:
+            runs = self.at[place] = [run for run in self.runs if place in run.group.layout]
+        return runs
 
 
 class Stack:
-    """Groups of the trials that are active on a device. ``plan`` is that of the pass under way, if any."""
+    """The groups of the active trials on a device. ``plan`` is that of the current pass, if any."""
 
     def __init__(self, dtype: torch.dtype, device: torch.device, front: Stack | None = None) -> None:
-        """A stack of its own for passes through the gates of ``front``: never while that is in a pass."""
+        """With ``front``, its passes use the gates of that stack, and must never overlap with its passes."""
         self._dtype, self._device, self._front = dtype, device, front or self
         self.groups: list[Group] = []
         self.plan: Plan | None = None
-        self.anchor = torch.zeros((), requires_grad=True, device=device)  # has autograd look at the factors
+        self.anchor = torch.zeros((), requires_grad=True, device=device)  # makes autograd call the gates
 
     def compose(self, active: Sequence[tuple[Factors, int]]) -> None:
-        """Stack these trials, given with their batch sizes, and nobody else. The same trials give the same
-        order, whoever came first."""
+        """Stack exactly these trials, given with their batch sizes. Groups are sorted by kind, and slots by
+        batch size."""
         kinds: dict[tuple, list[tuple[int, Factors]]] = {}
-        for one, batch in active:
-            kinds.setdefault(self._kind(one), []).append((batch, one))
-        self.groups = []  # frees the old ones first
+        for factors, batch in active:
+            kinds.setdefault(self._kind(factors), []).append((batch, factors))
+        self.groups = []  # frees the old groups first
         for kind in sorted(kinds):
             ordered = sorted(kinds[kind], key=lambda pair: pair[0])  # stable: equal batches side by side
-            self.groups.append(Group([one for _, one in ordered], self._dtype, self._device))
+            self.groups.append(Group([factors for _, factors in ordered], self._dtype, self._device))
 
-    def _kind(self, one: Factors) -> tuple:
-        """Trials of one kind share a group. On a CPU arithmetic is dear and calls are cheap: no rank is
-        filled up. On a GPU it is the other way round."""
-        places = tuple(place.index for place in one.layout.places)
-        return (one.dropout > 0, places, one.rank if self._device.type == "cpu" else 0)
+    def _kind(self, factors: Factors) -> tuple:
+        """The key of the group that a trial belongs to. On a CPU arithmetic is slow and calls are cheap, so
+        ranks are not padded. On a GPU it is the other way round."""
+        places = tuple(place.index for place in factors.layout.places)
+        return (factors.dropout > 0, places, factors.rank if self._device.type == "cpu" else 0)
 
     def refresh(self, changed: Iterable[Factors]) -> None:
-        """Take over the factors of trials that made a step."""
-        ours = {id(one): group for group in self.groups for one in group.members}
-        for one in changed:
-            ours[id(one)].refresh(one)
+        """Copy the factors of trials that made a step."""
+        group_of = {id(member): group for group in self.groups for member in group.members}
+        for factors in changed:
+            group_of[id(factors)].refresh(factors)
 
-    def bytes_of(self, one: Factors) -> int:
-        """What the trial's slot takes: weights and gradients."""
+    def bytes_of(self, factors: Factors) -> int:
+        """The size of the trial's slot, weights and gradients, bytes."""
         for group in self.groups:
-            if any(member is one for member in group.members):
+            if any(member is factors for member in group.members):
                 return 2 * group.weights[0].numel() * group.weights.element_size()
         return 0
 
     def order(self, wanted: Sequence[Factors]) -> list[Factors]:
-        """The order in which their rows must stand in a pass."""
-        known = {id(one) for one in wanted}
-        return [one for group in self.groups for one in group.members if id(one) in known]
+        """Sort trials into the order that their rows must have in a pass."""
+        known = {id(factors) for factors in wanted}
+        return [member for group in self.groups for member in group.members if id(member) in known]
 
-    def lay(self, rows: Sequence[tuple[Factors, Sequence[int]]], trains: bool, bare: int = 0) -> Plan:
-        """Plan a pass over ``rows``: each trial, in ``order``, with the dropout key of each of its rows; and
-        at its end ``bare`` rows of the base itself, in a pass that does not train."""
-        counts = {id(one): len(keys) for one, keys in rows}
+    def plan_pass(self, rows: Sequence[tuple[Factors, Sequence[int]]], trains: bool, bare: int = 0) -> Plan:
+        """Plan a pass over ``rows``: each trial, in ``order``, with the dropout key of each of its rows. A
+        pass that does not train can end with ``bare`` rows of the base model itself."""
+        counts = {id(factors): len(keys) for factors, keys in rows}
         runs: list[Run] = []
         at = 0
         for group in self.groups:
-            for slot, one in enumerate(group.members):
-                count = counts.get(id(one), 0)
+            for slot, member in enumerate(group.members):
+                count = counts.get(id(member), 0)
                 if count:
                     self._extend(runs, group, slot, at, count, trains)
                     at += count
-        keys = [key for _, some in rows for key in some]
-        thresholds = [counter_dropout.threshold(one.dropout) for one, some in rows for _ in some]
+        keys = [key for _, row_keys in rows for key in row_keys]
+        thresholds = [
+            counter_dropout.threshold(factors.dropout) for factors, row_keys in rows for _ in row_keys
+        ]
         alone = len(rows) == 1 and not bare
         return Plan(at + bare, runs, self._words(keys), self._words(thresholds), trains, alone)
 
@@ -224,24 +227,24 @@ class Stack:
         return torch.tensor(values, dtype=torch.int32).to(self._device)
 
     def own(self) -> None:
-        """Every trial's gradient is its own tensor from here on."""
+        """Turn every trial's gradient into a tensor of its own."""
         for group in self.groups:
             group.own()
 
     def begin(self, plan: Plan) -> None:
-        """The base computes with ``plan`` from here on."""
+        """Begin a pass: the base model now computes with ``plan``."""
         self._front.plan = plan
         if plan.trains:
             for group in {id(run.group): run.group for run in plan.runs}.values():
                 group.begin()
 
     def end(self, trained: Sequence[Factors] = ()) -> None:
-        """The pass is over: give gradients to ``trained``. None given: what it computed is thrown away."""
+        """End the pass and give gradients to ``trained``; without any, the gradients are discarded."""
         plan, self._front.plan = self._front.plan, None
         if plan is None or not trained:
             return
         for run in plan.runs:
             run.finish()
-        ours = {id(one): group for group in self.groups for one in group.members}
-        for one in trained:
-            ours[id(one)].collect(one)
+        group_of = {id(member): group for group in self.groups for member in group.members}
+        for factors in trained:
+            group_of[id(factors)].collect(factors)

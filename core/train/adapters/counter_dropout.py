@@ -1,7 +1,7 @@
-"""Dropout by counting: whether an element is kept is a hash of where it stands, not the next of a stream.
+"""Counter-based dropout: a hash of an element's position decides whether it is kept, not a random stream.
 
-A mask is a function of (seed, micro-batch, row of the micro-batch, place, position, channel). So it does not
-depend on neighbours, padding or order, is computed again in the backward pass instead of kept, and a resumed
+A mask is a function of (seed, micro-batch, row of the micro-batch, layer, position, channel). So it does not
+depend on neighbours, padding or order, is recomputed in the backward pass instead of stored, and a resumed
 trial has no random state to restore. The mixing is that of Wellons' lowbias32 and SplitMix64 (Steele 2014).
 """
 
@@ -13,7 +13,7 @@ import torch
 
 WORD = 0xFFFFFFFF
 POSITIONS, CHANNELS, PLACES = 0x9E3779B9, 0x85EBCA6B, 0xC2B2AE35  # odd, well mixed
-MANY = 16  # places whose positions are mixed at once; a power of two, for core.train.tracing.derive_formulas
+MANY = 16  # layers whose positions are mixed at once; a power of two, for core.train.tracing.derive_formulas
 
 
 def signed(word: int) -> int:
@@ -23,7 +23,7 @@ def signed(word: int) -> int:
 
 
 def row_key(seed: int, micro_batch: int, row: int) -> int:
-    """32 bits for one row of one micro-batch of a trial."""
+    """The 32-bit key of a row of a trial's micro-batch."""
     word = (seed << 40) ^ (micro_batch << 12) ^ row
     word = (word + 0x9E3779B97F4A7C15) & (1 << 64) - 1
     word = ((word ^ word >> 30) * 0xBF58476D1CE4E5B9) & (1 << 64) - 1
@@ -32,12 +32,12 @@ def row_key(seed: int, micro_batch: int, row: int) -> int:
 
 
 def threshold(dropout: float) -> int:
-    """Hashes below it are dropped."""
+    """The hash below which an element is dropped."""
     return signed(round(dropout * 2**32) - 2**31)
 
 
 def _mix(word: torch.Tensor) -> torch.Tensor:
-    """Every bit of the int32 depends on every other. int32 products wrap, which is what is wanted."""
+    """Mix an int32, so that every bit depends on every other. It relies on int32 products that wrap."""
     word = word ^ (word >> 16 & 0xFFFF)
     word = word * signed(0x7FEB352D)
     word = word ^ (word >> 15 & 0x1FFFF)
@@ -47,27 +47,27 @@ def _mix(word: torch.Tensor) -> torch.Tensor:
 
 @functools.lru_cache(maxsize=64)
 def _counted(count: int, step: int, device: torch.device) -> torch.Tensor:
-    """Mixed numbers of 0 … count - 1: (count,) int32."""
+    """The mixed numbers 0 … count - 1: (count,) int32."""
     return _mix(torch.arange(1, count + 1, dtype=torch.int32, device=device) * signed(step))
 
 
 @functools.lru_cache(maxsize=256)
 def _placed(first: int, many: int, device: torch.device) -> torch.Tensor:
-    """What tells ``many`` places from ``first`` on apart: (many, 1) int32."""
-    found = [signed((place + 1) * PLACES) for place in range(first, first + many)]
-    return torch.tensor(found, dtype=torch.int32, device=device)[:, None]
+    """Distinct words for ``many`` layers from ``first`` on: (many, 1) int32."""
+    words = [signed((place + 1) * PLACES) for place in range(first, first + many)]
+    return torch.tensor(words, dtype=torch.int32, device=device)[:, None]
 
 
 class Rows:
-    """The rows of a pass that drop out. ``keys`` and ``thresholds`` are (rows,) int32, from ``row_key`` and
-    ``threshold``. Positions are mixed for ``many`` places at once, for a mask is made of many small
-    operations: those take (many, rows, length) int32 while the pass lasts, little beside one mask."""
+    """Makes the dropout masks for the rows of a pass. ``keys`` and ``thresholds`` are (rows,) int32, from
+    ``row_key`` and ``threshold``. Positions are mixed for ``many`` layers at once, as a mask takes many small
+    operations; they take (many, rows, length) int32 during the pass, little compared to one mask."""
 
     def __init__(self, keys: torch.Tensor, thresholds: torch.Tensor, many: int = MANY) -> None:
         self._keys, self._many = keys, many
         self._thresholds = thresholds[:, None, None]
         self._scales: dict[torch.dtype, torch.Tensor] = {}
-        self._of = (-1, -1)  # the first place and the length of what is mixed
+        self._of = (-1, -1)  # the first layer and the length that are mixed
         self._mixed: torch.Tensor | None = None
 
     def mask(self, place: int, length: int, channels: int, dtype: torch.dtype) -> torch.Tensor:
@@ -79,24 +79,24 @@ class Rows:
         return torch.where(word >= self._thresholds, self._scale(dtype), 0.0)
 
     def _spots(self, place: int, length: int) -> torch.Tensor:
-        """A word for each position of each row: (rows, length) int32."""
+        """The mixed word of each position of each row: (rows, length) int32."""
         at = place % self._many
         if self._mixed is None or self._of != (place - at, length):
-            self._of, self._mixed = (place - at, length), None  # frees the old one first
+            self._of, self._mixed = (place - at, length), None  # frees the old tensor first
             rows = _mix(self._keys ^ _placed(place - at, self._many, self._keys.device))
             self._mixed = _mix(rows[:, :, None] ^ _counted(length, POSITIONS, self._keys.device))
         return self._mixed[at]
 
     def _scale(self, dtype: torch.dtype) -> torch.Tensor:
-        found = self._scales.get(dtype)
-        if found is None:
+        scale = self._scales.get(dtype)
+        if scale is None:
             share = (2**31 - self._thresholds.double()) / 2**32  # 1 - p
-            found = self._scales[dtype] = (1.0 / share).to(dtype)
-        return found
+            scale = self._scales[dtype] = (1.0 / share).to(dtype)
+        return scale
 
 
 def mask(
     keys: torch.Tensor, thresholds: torch.Tensor, place: int, length: int, channels: int, dtype: torch.dtype
 ) -> torch.Tensor:
-    """The mask of ``Rows`` at one place alone: (rows, length, channels) of ``dtype``."""
+    """The mask of ``Rows`` for a single layer: (rows, length, channels) of ``dtype``."""
     return Rows(keys, thresholds, 1).mask(place, length, channels, dtype)

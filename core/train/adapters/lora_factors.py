@@ -1,4 +1,4 @@
-"""A trial's own tensors: its low-rank factors in float32, their gradient, and how they begin."""
+"""A trial's own tensors: its low-rank factors in float32, their gradient and their initialisation."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from core.train.base.linear_layers import Layout
 
 
 class Factors:
-    """One matrix (rank, width), as ``Layout`` arranges it. It is nobody else's: a trial that leaves takes it
-    along. ``grad`` is the gradient of the *summed* loss over ``targets`` tokens, None before the first."""
+    """The factors of a trial in one matrix (rank, width), arranged by ``Layout`` and shared with no other
+    trial. ``grad`` is the gradient of the *summed* loss over ``targets`` tokens, None before the first."""
 
     def __init__(
         self, layout: Layout, rank: int, alpha: float, dropout: float, seed: int, device: torch.device
@@ -22,13 +22,13 @@ class Factors:
         self.grad: torch.Tensor | None = None
 
     def draw(self, initialisation: str) -> None:
-        """Begin: the same seed gives the same numbers in every company, on one kind of device.
+        """Initialise the factors: the same seed gives the same numbers in any pack, on one kind of device.
 
         ``default``: A uniform in ±1/√inputs (Kaiming with a = √5, as nn.Linear), B zero. ``gaussian``: A
         normal with deviation 1/rank. ``orthogonal``: A and B on orthogonal halves of a random rotation, so
-        that their product begins at zero; raises ValueError for an odd rank.
+        that their product starts at zero; raises ValueError for an odd rank.
         """
-        device = self.matrix.device  # drawn there: a large adapter takes a host half a second
+        device = self.matrix.device  # drawn on the device: a large adapter takes half a second on the host
         draw = torch.Generator(device).manual_seed(self.seed)
         if initialisation == "orthogonal":
             self._orthogonal(draw)
@@ -44,7 +44,7 @@ class Factors:
     def _orthogonal(self, draw: torch.Generator) -> None:
         # as PEFT: https://datta0.github.io/posts/rethink-lora-init/#orthogonal-initialisation
         if self.rank % 2:
-            raise ValueError(f"orthogonal initialisation takes an even rank, not {self.rank}")
+            raise ValueError(f"orthogonal initialisation needs an even rank, not {self.rank}")
         half, device = self.rank // 2, self.matrix.device
         for place in self.layout.places:
             turn, _ = torch.linalg.qr(torch.randn(self.rank, self.rank, generator=draw, device=device))
@@ -54,18 +54,18 @@ class Factors:
             self.layout.b(self.matrix, place.index).copy_(b / 10.0)
 
     def named(self) -> Iterator[tuple[str, torch.Tensor]]:
-        """(name as PEFT saves it, A (r, inputs) or B (outputs, r)) of every place, in model order; views."""
+        """Yield (PEFT's name, view of A (r, inputs) or B (outputs, r)) of every layer, in model order."""
         for place in self.layout.places:
             yield f"base_model.model.{place.name}.lora_A.weight", self.layout.a(self.matrix, place.index)
             yield f"base_model.model.{place.name}.lora_B.weight", self.layout.b(self.matrix, place.index).T
 
     def load(self, tensors: dict[str, torch.Tensor]) -> None:
-        """Take over what ``named`` gave. Raises KeyError or RuntimeError when it is another adapter's."""
+        """Load tensors by the names of ``named``. Raises KeyError or RuntimeError for another adapter's."""
         for key, view in self.named():
             view.copy_(tensors[key])
 
     def to(self, device: torch.device) -> None:
-        """Move to ``device``; what was there is freed."""
+        """Move matrix and gradient to ``device``; their old memory is freed."""
         self.matrix.data = self.matrix.data.to(device)
         if self.grad is not None:
             self.grad = self.grad.to(device)

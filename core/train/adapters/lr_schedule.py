@@ -1,4 +1,4 @@
-"""The learning rate over the steps of a trial. Pure."""
+"""The learning-rate schedule of a trial, as a pure function."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import math
 
 
 def factor(scheduler: str, warmup: float, step: int, total: int) -> float:
-    """What multiplies the peak rate in ``step`` (0 is the first) of ``total``.
+    """The factor of the peak learning rate in ``step`` (0 is the first) of ``total``.
 
-    It climbs linearly from 0 over the first ``warmup`` share of the steps, then stays (constant), falls
-    linearly to 0, or falls along half a cosine to 0; as transformers' schedules do. Theirs gives a training
-    of one step a rate of 0, which teaches nothing: here it has the peak rate.
+    It rises linearly from 0 over the first ``warmup`` share of the steps, then stays constant, falls linearly
+    to 0, or falls along half a cosine to 0, like transformers' schedules. Theirs give a training of one step
+    the rate 0, which trains nothing; here it gets the peak rate.
     """
     climbing = math.ceil(warmup * total) if total > 1 else 0
     if step < climbing:

@@ -1,4 +1,4 @@
-"""A base's linear layer with the adapters of many trials on it: one autograd function for all of it."""
+"""A linear layer of the base model with the adapters of many trials, as one autograd function."""
 
 from __future__ import annotations
 
@@ -11,39 +11,39 @@ from core.train.adapters import counter_dropout
 from core.train.adapters.adapter_stack import Plan, Run, Stack
 from core.train.base.linear_layers import Place
 
-FEW = 64  # rows of one token, as texts are written: W xᵀ takes MKL 0.5 (8 rows) to 0.8 (64) of x Wᵀ's time
+FEW = 64  # rows of one token, in generation: with MKL W xᵀ takes 0.5 (8 rows) to 0.8 (64) of x Wᵀ's time
 
 
 class Kind(Protocol):
-    """How a frozen layer computes. ``forward`` keeps what ``backward`` needs in what it returns second."""
+    """How a frozen layer computes. The second value of ``forward`` is what ``backward`` needs."""
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, Any]:
-        """The layer's output, of ``x``'s dtype."""
+        """Compute the layer's output, in ``x``'s dtype."""
 
     def backward(self, g: torch.Tensor, kept: Any) -> torch.Tensor:
-        """The gradient of its input from that of its output."""
+        """Compute the gradient of the input from that of the output."""
 
 
 class Dense:
-    """nn.Linear, and quantised layers by way of their dequantised weight (once per pass and direction,
-    however many trials there are)."""
+    """nn.Linear, and the base class for quantised layers, whose weight is dequantised once per pass and
+    direction for all trials."""
 
     def __init__(self, module: Any) -> None:
         self._module = module
 
     def weight(self, dtype: torch.dtype) -> torch.Tensor:
-        """(outputs, inputs)."""
+        """The weight (outputs, inputs)."""
         return self._module.weight
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, Any]:
-        """x Wᵀ + bias."""
+        """Compute x Wᵀ + bias."""
         bias, weight = self._module.bias, self.weight(x.dtype)
         if bias is None and x.device.type == "cpu" and x.shape[-2] == 1 and x.numel() <= FEW * x.shape[-1]:
             return (weight @ x.flatten(0, -2).T).T.contiguous().view(*x.shape[:-1], -1), None
         return functional.linear(x, weight, bias if bias is None else bias.to(x.dtype)), None
 
     def backward(self, g: torch.Tensor, kept: Any) -> torch.Tensor:
-        """g W."""
+        """Compute g W."""
         return g @ self.weight(g.dtype)
 
 
@@ -51,7 +51,7 @@ class Transposed(Dense):
     """transformers' Conv1D, as in GPT-2."""
 
     def weight(self, dtype: torch.dtype) -> torch.Tensor:
-        """(outputs, inputs), a view."""
+        """A view of the weight as (outputs, inputs)."""
         return self._module.weight.T
 
 
@@ -67,8 +67,8 @@ class FourBit(Dense):
 
 
 class EightBit(Dense):
-    """bitsandbytes' Linear8bitLt by its weight alone: LLM.int8 also rounds activations, by outliers that it
-    finds in the whole batch, so that a trial would depend on its neighbours."""
+    """bitsandbytes' Linear8bitLt with only its weight quantised: LLM.int8 also rounds activations, depending
+    on outliers in the entire batch, so that a trial would depend on its neighbours."""
 
     def weight(self, dtype: torch.dtype) -> torch.Tensor:
         """(outputs, inputs), dequantised."""
@@ -78,20 +78,20 @@ class EightBit(Dense):
 
 
 def kind_of(module: Any) -> Kind:
-    """How to compute with ``module`` and its frozen weight."""
+    """Choose how to compute ``module`` with its frozen weight."""
     kinds: dict[str, type[Dense]] = {"Conv1D": Transposed, "Linear4bit": FourBit, "Linear8bitLt": EightBit}
     return kinds.get(type(module).__name__, Dense)(module)
 
 
 class Gate:
-    """Stands in for a layer's forward: the layer as it was while no pass is under way."""
+    """Replaces a layer's forward; outside of a pass it calls the original."""
 
     def __init__(self, module: Any, place: Place, stack: Stack) -> None:
         self._own, self._kind, self._place, self._stack = module.forward, kind_of(module), place, stack
         module.forward = self
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        """The layer's output with each row's own adapter added."""
+        """Compute the layer's output with each row's own adapter added."""
         plan = self._stack.plan
         if plan is None:
             return self._own(x)
@@ -99,9 +99,9 @@ class Gate:
 
 
 class _Adapted(torch.autograd.Function):
-    """y = x Wᵀ + s (x ∘ mask) Aᵀ Bᵀ, row by row with its trial's A, B, s and mask.
+    """Computes y = x Wᵀ + s (x ∘ mask) Aᵀ Bᵀ, each row with its trial's A, B, s and mask.
 
-    Gradients of A and B go into the plan's groups, not through autograd: trials are no leaves of its graph.
+    Gradients of A and B go into the plan's groups, not through autograd: factors are not leaves of its graph.
     """
 
     @staticmethod
@@ -117,7 +117,7 @@ class _Adapted(torch.autograd.Function):
             _of(y, run, plan).baddbmm_(down, views.b)
             downs.append(down)
         ctx.kind, ctx.place, ctx.plan, ctx.kept = kind, place, plan, kept
-        ctx.save_for_backward(*([x, *downs] if downs else []))  # nobody's layer: its input may go
+        ctx.save_for_backward(*([x, *downs] if downs else []))  # without adapters the input is not needed
         return y
 
     @staticmethod
@@ -127,11 +127,11 @@ class _Adapted(torch.autograd.Function):
         runs = plan.runs_at(place)
         x, *downs = ctx.saved_tensors if runs else (grads[0],)
         for run, down in zip(runs, downs, strict=True):
-            views, told = run.views(place), _of(g, run, plan)
-            up = torch.bmm(told, views.b_turned)  # (count, tokens, rank)
+            views, g_run = run.views(place), _of(g, run, plan)
+            up = torch.bmm(g_run, views.b_turned)  # (count, tokens, rank)
             mask = _mask(x, run, place, plan) if run.drops else None
             seen = _of(x, run, plan) if mask is None else _of(x, run, plan) * mask
-            run.learn(place, (up.transpose(1, 2), seen), (down.transpose(1, 2), told))
+            run.learn(place, (up.transpose(1, 2), seen), (down.transpose(1, 2), g_run))
             if gx is None:
                 continue
             if mask is None:
@@ -142,10 +142,10 @@ class _Adapted(torch.autograd.Function):
 
 
 def _of(x: torch.Tensor, run: Run, plan: Plan) -> torch.Tensor:
-    """The run's part of ``x`` as (trials, tokens of a trial, channels), a view.
+    """A view of the run's part of ``x`` as (trials, tokens of a trial, channels).
 
-    ``x`` is (rows, tokens, channels), or has all tokens in one dimension; where a trial is alone it may have
-    any tokens in any shape.
+    ``x`` is (rows, tokens, channels), or has all tokens in one dimension; for a single trial its shape does
+    not matter.
     """
     if run.rows.stop - run.rows.start == plan.rows:
         return x.view(run.count, -1, x.shape[-1])
@@ -153,18 +153,18 @@ def _of(x: torch.Tensor, run: Run, plan: Plan) -> torch.Tensor:
 
 
 def _seen(x: torch.Tensor, run: Run, place: int, plan: Plan) -> torch.Tensor:
-    """What the run's adapters see of the layer's input."""
+    """The input of the run's adapters: its part of the layer's input, after dropout."""
     seen = _of(x, run, plan)
     return seen * _mask(x, run, place, plan) if run.drops else seen
 
 
 def _mask(x: torch.Tensor, run: Run, place: int, plan: Plan) -> torch.Tensor:
-    """The run's dropout. Tokens that a layer sees without their rows count as one row."""
+    """The run's dropout mask. Tokens that a layer sees without their rows count as one row."""
     if plan.alone and x.shape[0] != plan.rows:
         keys, thresholds = plan.keys[:1], plan.thresholds[:1]
         length = x.numel() // x.shape[-1]
-        found = counter_dropout.mask(keys, thresholds, place, length, x.shape[-1], x.dtype)
+        mask = counter_dropout.mask(keys, thresholds, place, length, x.shape[-1], x.dtype)
     else:
         length = x.numel() // x.shape[-1] // plan.rows
-        found = plan.rows_of(run).mask(place, length, x.shape[-1], x.dtype)
-    return found.view(run.count, -1, x.shape[-1])
+        mask = plan.rows_of(run).mask(place, length, x.shape[-1], x.dtype)
+    return mask.view(run.count, -1, x.shape[-1])

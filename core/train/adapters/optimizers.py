@@ -1,4 +1,4 @@
-"""The optimizers of the knob table, over a trial's one matrix: torch's own, bitsandbytes', and Adafactor."""
+"""The optimizers of the knob table over a trial's factor matrix: torch's, bitsandbytes' and Adafactor."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import torch
 from core.contract.spec.knob_table import Value
 from core.train.adapters.adafactor import Adafactor
 from core.train.adapters.lora_factors import Factors
-from core.train.adapters.peft_config import Unfit
+from core.train.adapters.peft_config import InfeasibleError
 
 Make = Callable[[Factors, float, float], torch.optim.Optimizer]
 
 
 def _adamw(factors: Factors, rate: float, decay: float) -> torch.optim.Optimizer:
-    # fused: one sweep over the matrix instead of a dozen
+    # fused makes one sweep over the matrix instead of a dozen
     return torch.optim.AdamW([factors.matrix], lr=rate, weight_decay=decay, fused=True)
 
 
@@ -33,9 +33,11 @@ def _bitsandbytes(kind: str) -> Make:
         try:
             from bitsandbytes import optim
         except (ImportError, RuntimeError, OSError) as error:
-            raise Unfit(f"bitsandbytes does not load: {error}; `trimtab doctor` says more") from error
+            raise InfeasibleError(
+                f"bitsandbytes cannot be imported: {error}; run `trimtab doctor`"
+            ) from error
         if "Paged" in kind and factors.matrix.device.type != "cuda":
-            raise Unfit(f"{kind} needs a CUDA device: its states are paged between GPU and host")
+            raise InfeasibleError(f"{kind} needs a CUDA device: its state is paged between GPU and host")
         return getattr(optim, kind)([factors.matrix], lr=rate, weight_decay=decay)
 
     return make
@@ -52,20 +54,20 @@ MAKERS: dict[str, Make] = {
 
 
 def make(factors: Factors, knobs: dict[str, Value]) -> torch.optim.Optimizer:
-    """The trial's optimizer over its factors. Raises Unfit where this device cannot have it."""
+    """Create the trial's optimizer. Raises InfeasibleError if the device does not support it."""
     rate, decay = float(knobs["learning_rate"]), float(knobs["weight_decay"])  # type: ignore[arg-type]
     return MAKERS[str(knobs["optimizer"])](factors, rate, decay)
 
 
 def step(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """One step at the learning rate ``rate``."""
+    """Make one step at the learning rate ``rate``."""
     for group in optimizer.param_groups:
         group["lr"] = rate
     optimizer.step()
 
 
 def move(optimizer: torch.optim.Optimizer, device: torch.device) -> None:
-    """Take the state to ``device``, as the factors were."""
+    """Move the optimizer's state to ``device``, as its factors were moved."""
     for state in optimizer.state.values():
         _move(state, device)
 
@@ -79,7 +81,7 @@ def _move(state: dict[str, Any], device: torch.device) -> None:
 
 
 def tensors_of(optimizer: torch.optim.Optimizer) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """The state as (tensors by "weight/name/…", plain numbers by the same): what a checkpoint keeps."""
+    """Flatten the state for a checkpoint: tensors by "weight/name/…", and plain numbers by the same keys."""
     tensors: dict[str, torch.Tensor] = {}
     numbers: dict[str, Any] = {}
 
@@ -100,14 +102,14 @@ def tensors_of(optimizer: torch.optim.Optimizer) -> tuple[dict[str, torch.Tensor
 def restore(
     optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor], numbers: dict[str, Any]
 ) -> None:
-    """Put a state back that ``tensors_of`` gave for an optimizer over the same weights."""
-    whole = optimizer.state_dict()
+    """Load a state from ``tensors_of`` into an optimizer over the same weights."""
+    state_dict = optimizer.state_dict()
     states: dict[Any, Any] = {}
     for key, value in {**tensors, **numbers}.items():
         index, *names = key.split("/")
-        place = states.setdefault(int(index), {})
+        level = states.setdefault(int(index), {})
         for name in names[:-1]:
-            place = place.setdefault(name, {})
-        place[names[-1]] = value
-    whole["state"] = states
-    optimizer.load_state_dict(whole)
+            level = level.setdefault(name, {})
+        level[names[-1]] = value
+    state_dict["state"] = states
+    optimizer.load_state_dict(state_dict)

@@ -1,4 +1,4 @@
-"""What an adapter is in PEFT's terms: which layers it stands on, its configuration, its files."""
+"""Expresses an adapter in PEFT's terms: its target modules, its configuration and its files."""
 
 from __future__ import annotations
 
@@ -20,36 +20,40 @@ from core.train.base.linear_layers import Place
 INITIAL: dict[str, Any] = {"default": True, "gaussian": "gaussian", "orthogonal": "orthogonal"}
 
 
-class Unfit(Exception):
-    """The trial's knobs cannot be had with this base or device; the text says why."""
+class InfeasibleError(Exception):
+    """The trial's knobs are impossible with this base model or device; the text says why."""
 
 
 def targets(places: Sequence[Place], wanted: Value) -> list[str]:
-    """The module names that ``target_modules`` means in this model. Raises Unfit for one it lacks."""
+    """The module names that ``target_modules`` selects. Raises InfeasibleError for an unknown name."""
     paths = [place.name for place in places]
     known = list(dict.fromkeys(place.last_name for place in places))
     if not known:
-        raise Unfit("the model has no linear layer that PEFT can put an adapter on")
+        raise InfeasibleError("the model has no linear layer that PEFT can adapt")
     names = layer_groups.meant(paths, wanted)
     if isinstance(wanted, str) and not names:
-        raise Unfit(f"target_modules = {wanted!r}: this model names its layers {', '.join(known)}; list some")
+        raise InfeasibleError(
+            f"target_modules = {wanted!r} selects no layer of this model; list some of {', '.join(known)}"
+        )
     if isinstance(wanted, str):
         return layer_groups.shortest(names, paths)
     for name in names:
-        if not chosen(places, [name]):
+        if not select_layers(places, [name]):
             near = difflib.get_close_matches(name, known, n=3, cutoff=0.3) or known
-            raise Unfit(f"target_modules: the model has no linear layer {name!r}; it has {', '.join(near)}")
+            raise InfeasibleError(
+                f"target_modules: the model has no linear layer {name!r}; it has {', '.join(near)}"
+            )
     return names
 
 
-def chosen(places: Sequence[Place], names: Sequence[str]) -> list[Place]:
-    """The places that ``names`` mean, in model order; a name may be the end of a path, as PEFT has it."""
+def select_layers(places: Sequence[Place], names: Sequence[str]) -> list[Place]:
+    """The layers that ``names`` select, in model order; as in PEFT, a name may be the end of a path."""
     ends = tuple(f".{name}" for name in names)
     return [place for place in places if place.name in names or place.name.endswith(ends)]
 
 
-def exact(model: Any, places: Sequence[Place], names: Sequence[str]) -> list[str]:
-    """``names``, or longer ones where they mean other modules of the model, too."""
+def exact_names(model: Any, places: Sequence[Place], names: Sequence[str]) -> list[str]:
+    """``names``, or longer names if those would also select other modules of the model."""
     known = [name for name, _ in model.named_modules() if name]
     ours = {place.name for place in places}
     ends = tuple(f".{name}" for name in names)
@@ -59,7 +63,7 @@ def exact(model: Any, places: Sequence[Place], names: Sequence[str]) -> list[str
 
 
 def config(base: Base, knobs: dict[str, Value], names: Sequence[str]) -> Any:
-    """The adapter's LoraConfig."""
+    """Build the adapter's LoraConfig."""
     from peft import LoraConfig
 
     return LoraConfig(
@@ -76,8 +80,10 @@ def config(base: Base, knobs: dict[str, Value], names: Sequence[str]) -> Any:
 
 
 def save(base: Base, config: Any, tensors: dict[str, torch.Tensor], folder: Path) -> None:
-    """Write the adapter into ``folder`` as PEFT does: PeftModel.from_pretrained loads it. Written aside,
-    synced and put in place whole. Raises whatever the libraries raise."""
+    """Write the adapter into ``folder`` so that PeftModel.from_pretrained can load it.
+
+    It is written to a temporary folder, synced and renamed. Raises whatever the libraries raise.
+    """
     aside = folder.with_name(folder.name + ".new")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)

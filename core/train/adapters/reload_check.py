@@ -1,7 +1,7 @@
-"""A trained adapter is loaded back by PEFT before its trial counts: people must load what was trained.
+"""Checks that PEFT loads a saved adapter exactly as it was trained, before its trial counts as completed.
 
-PEFT gets a copy of the base's modules that shares every tensor with it, so that neither memory nor the base
-that others train on takes any part. One short row goes through both.
+PEFT gets a copy of the base model's modules that shares all tensors, so that it needs no memory and does not
+touch the model that other trials train on. Both models compute one short row.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from core.train.adapters.lora_factors import Factors
 from core.train.adapters.multi_lora_linear import kind_of
 from core.train.base.base_model import Base, rest
 
-TOKENS = 16  # of the row
-CLOSE, ROUGH = 1e-3, 5e-2  # of the base's logits, in fp32 and in half precisions
-ROUNDED = ("Linear8bitLt",)  # round activations by the whole batch when called, and not in a pack
+TOKENS = 16  # length of the row
+CLOSE, ROUGH = 1e-3, 5e-2  # relative to the base model's logits, in fp32 and in half precisions
+ROUNDED = ("Linear8bitLt",)  # layers that round activations by the entire batch, but not in a pack
 
 
 class Expected(NamedTuple):
-    """What a row gives, and the modules that PEFT is to load the adapter into."""
+    """The expected logits of the row, and the modules that PEFT loads the adapter into."""
 
-    bare: torch.Tensor  # logits of the base
-    tuned: torch.Tensor  # and with the adapter
+    bare: torch.Tensor  # logits of the base model
+    tuned: torch.Tensor  # logits with the adapter
     modules: Any
 
 
-class Unlike(Exception):
-    """The adapter as PEFT loads it is not what was trained; the text says why."""
+class ReloadMismatch(Exception):
+    """The adapter that PEFT loads differs from the one that was trained; the text says why."""
 
 
-class Reload:
-    """``expect`` belongs to the thread that trains, ``check`` to the one that writes files."""
+class ReloadCheck:
+    """The check. ``expect`` runs in the training thread, ``check`` in the thread that writes files."""
 
     def __init__(self, base: Base, stack: Stack, ids: Sequence[int]) -> None:
         self._base, self._stack, self._ids = base, stack, list(ids[:TOKENS])
@@ -46,19 +46,22 @@ class Reload:
 
     @torch.no_grad()
     def expect(self, mine: Factors) -> Expected | None:
-        """What the row gives without and with a trial's factors, which are in the stack; on the device, and
-        not waited for. None where there is no memory for it. The modules are copied here and not by the
-        thread that checks: this one puts hooks and another attention into the base while it looks inside."""
+        """The row's logits without and with a trial's factors, which must be in the stack.
+
+        The logits stay on the device and are not waited for. None if there is no memory for them. The modules
+        are copied here and not in the checking thread, because introspection in this thread puts hooks and
+        another attention into the base model.
+        """
         try:
             if self._bare is None:
                 self._bare = self._logits([], 1)
-            return Expected(self._bare, self._logits([(mine, [0])], 0), shadow(self._base.model))
+            return Expected(self._bare, self._logits([(mine, [0])], 0), copy_modules(self._base.model))
         except torch.OutOfMemoryError:
             return None
 
     def _logits(self, rows: Sequence[tuple[Factors, Sequence[int]]], bare: int) -> torch.Tensor:
         ids = torch.tensor([self._ids], device=self._base.device)
-        self._stack.begin(self._stack.lay(rows, False, bare))
+        self._stack.begin(self._stack.plan_pass(rows, False, bare))
         try:
             return self._base.model(input_ids=ids, use_cache=False).logits[0]
         finally:
@@ -66,7 +69,7 @@ class Reload:
 
     @torch.no_grad()
     def check(self, folder: Path, expected: Expected) -> None:
-        """Load the adapter in ``folder`` and compare. Raises Unlike."""
+        """Load the adapter in ``folder`` and compare. Raises ReloadMismatch."""
         from peft import PeftModel
 
         try:
@@ -74,7 +77,7 @@ class Reload:
                 expected.modules, str(folder), torch_device=str(self._base.device), low_cpu_mem_usage=True
             )
         except (ValueError, RuntimeError, KeyError, TypeError, AttributeError, NotImplementedError) as error:
-            raise Unlike(f"PEFT cannot load it: {plain(str(error), 300)}") from error
+            raise ReloadMismatch(f"PEFT cannot load it: {plain(str(error), 300)}") from error
         rest(tuned)
         _compare_tensors(tuned, folder, self._base.model.dtype)
         ids = torch.tensor([self._ids], device=self._base.device)
@@ -83,34 +86,33 @@ class Reload:
         with tuned.disable_adapter():
             plain_bare = tuned(input_ids=ids, use_cache=False).logits[0].float()
         if float((plain_bare - bare).norm()) > allowed:
-            return  # the copy is none: this model finds its modules in other ways
-        found = tuned(input_ids=ids, use_cache=False).logits[0].float()
-        off = float((found - wanted).norm())
+            return  # the copy is not equivalent: this model accesses its modules in other ways
+        loaded = tuned(input_ids=ids, use_cache=False).logits[0].float()
+        off = float((loaded - wanted).norm())
         if not off <= allowed:
             moved = float((wanted - bare).norm())
-            raise Unlike(
-                f"its logits differ from those of the trial by {off:.3g}, of {moved:.3g} that training "
-                "has moved them"
+            raise ReloadMismatch(
+                f"its logits differ from the trial's by {off:.3g}; training changed them by {moved:.3g}"
             )
 
 
 def _compare_tensors(tuned: Any, folder: Path, dtype: torch.dtype) -> None:
-    """Every tensor of the file must stand in the model, and none besides; as it is in the base's ``dtype``,
-    in which it is computed with."""
+    """Raise ReloadMismatch unless the model has exactly the tensors of the file, compared in the base model's
+    ``dtype``, in which they are used."""
     from peft import get_peft_model_state_dict
 
-    held, found = load_file(folder / "adapter_model.safetensors"), get_peft_model_state_dict(tuned)
-    stray = sorted({*held} ^ {*found})
-    if stray:
-        raise Unlike(f"PEFT puts adapters on other layers: {plain(stray[0], 120)}")
-    for name, tensor in held.items():
-        if not torch.equal(found[name].cpu().to(dtype), tensor.to(dtype)):
-            raise Unlike(f"PEFT loads other numbers into {plain(name, 120)}")
+    saved, loaded = load_file(folder / "adapter_model.safetensors"), get_peft_model_state_dict(tuned)
+    different = sorted({*saved} ^ {*loaded})
+    if different:
+        raise ReloadMismatch(f"PEFT puts adapters on other layers: {plain(different[0], 120)}")
+    for name, tensor in saved.items():
+        if not torch.equal(loaded[name].cpu().to(dtype), tensor.to(dtype)):
+            raise ReloadMismatch(f"PEFT loads other values into {plain(name, 120)}")
 
 
-def shadow(model: Any) -> Any:
-    """A copy of a model's modules with the same tensors and configurations of its own: layers may be put into
-    it, and the model stays."""
+def copy_modules(model: Any) -> Any:
+    """Copy a model's modules, sharing its tensors, with separate configurations: layers can be put into the
+    copy without changing the model."""
     made: dict[int, Any] = {}
     seen: dict[int, Any] = {}  # deepcopy's: a configuration that several modules share is shared again
 
@@ -119,9 +121,9 @@ def shadow(model: Any) -> Any:
             twin = made[id(module)] = object.__new__(type(module))
             for name, value in module.__dict__.items():
                 twin.__dict__[name] = _own(value, seen)
-            twin.__dict__.pop("forward", None)  # the gate of the pack
+            twin.__dict__.pop("forward", None)  # removes the pack's gate
             twin.__dict__["_modules"] = {
-                name: one if one is None else copy(one) for name, one in module._modules.items()
+                name: child if child is None else copy(child) for name, child in module._modules.items()
             }
             if type(module).__name__ in ROUNDED:
                 kind = kind_of(module)

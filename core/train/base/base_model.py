@@ -1,4 +1,4 @@
-"""The frozen base model and its tokenizer, in the precision that the study asks for."""
+"""Loads the frozen base model and its tokenizer in the precision that the study sets."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 @dataclass
 class Base:
-    """A model that nobody trains; adapters are put on it. ``name`` is what PEFT writes as its origin;
-    ``notes`` are words for the event list."""
+    """A frozen model that adapters are put on. ``name`` is what PEFT records as the adapter's base model;
+    ``notes`` are for the event list."""
 
     model: Any
     tokenizer: Any
@@ -36,55 +36,55 @@ class Base:
 
     @property
     def transposed(self) -> bool:
-        """Are its layers Conv1D, with weights (inputs, outputs), as in GPT-2?"""
+        """Whether its layers are Conv1D, with weights (inputs, outputs), as in GPT-2."""
         return any(type(module).__name__ == "Conv1D" for module in self.model.modules())
 
     @property
     def pad_id(self) -> int:
-        """A token for padding; never a target, and right of all that is attended to. Many add one to the
-        tokenizer alone: then it is another that the model knows."""
-        wanted = (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id)
-        return next((one for one in wanted if one is not None and one < self.vocabulary), 0)
+        """The padding token, which is never a target and always right of the row. Some tokenizers have one
+        that the model's vocabulary lacks: then another token is used."""
+        candidates = (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id)
+        return next((token for token in candidates if token is not None and token < self.vocabulary), 0)
 
     @cached_property
     def vocabulary(self) -> int:
-        """Tokens that the model knows: rows of its embedding, and of its output layer."""
+        """The number of tokens that both the model's embedding and its output layer have."""
         ends = (self.model.get_input_embeddings(), self.model.get_output_embeddings())
         sizes = [getattr(end, name, None) for end in ends for name in ("num_embeddings", "out_features")]
-        return min((one for one in sizes if one), default=self.model.config.get_text_config().vocab_size)
+        return min((size for size in sizes if size), default=self.model.config.get_text_config().vocab_size)
 
     @cached_property
     def positions(self) -> int | None:
-        """Tokens of the longest sequence that it can compute; None where there is no such limit."""
+        """The longest sequence that the model can compute, tokens; None without such a limit."""
         return context_length.positions(self.model)
 
 
 def resolve(name: str, progress: Progress) -> str:
-    """A folder or hub id that transformers can load. Raises TrimtabError for a folder without a model."""
+    """Resolve ``name`` to a folder or hub id that transformers can load. Raises TrimtabError without one."""
     if name == DEMO:
         return str(smollm2.smollm2(progress))
     if name.startswith("demo:"):
-        raise TrimtabError.of(f"there is no demo model {name!r}", "model.base", f"write {DEMO!r}")
+        raise TrimtabError.of(f"unknown demo model {name!r}", "model.base", f"use {DEMO!r}")
     folder = paths.expanded(name)
     if folder.exists() or name.startswith(("/", ".", "~")):
         base_purpose.check_folder(folder, f"model.base = {name!r}")
         if not (folder / "config.json").is_file():
             raise TrimtabError.of(
-                "there is no config.json in the folder",
+                "the folder has no config.json",
                 f"model.base = {name!r}",
-                "give a folder as save_pretrained writes it, or a Hugging Face id",
+                "give a folder written by save_pretrained, or a Hugging Face id",
             )
         return str(folder.absolute())
     return name
 
 
 def load_base(spec: Spec, device: torch.device, progress: Progress) -> Base:
-    """The study's base. Raises TrimtabError with the cause when it cannot be loaded."""
+    """Load the study's base model. Raises TrimtabError with the cause if that fails."""
     return load_section(spec.model, device, progress)
 
 
 def load_section(section: ModelSection, device: torch.device, progress: Progress) -> Base:
-    """Load model and tokenizer. Raises TrimtabError with the cause when that fails."""
+    """Load model and tokenizer. Raises TrimtabError with the cause if that fails."""
     name = resolve(section.base, progress)
     precision = section.precision
     if precision == "auto":
@@ -94,10 +94,10 @@ def load_section(section: ModelSection, device: torch.device, progress: Progress
     try:
         tokenizer, model, notes = _load(name, section, precision, device, where)
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
-        fix = "check the id or path, the network or the Hugging Face cache, and `trimtab doctor`"
+        fix = "check the id or path, the network and the Hugging Face cache, and run `trimtab doctor`"
         what = f"the base model cannot be loaded: {plain(str(error), 400)}"
         raise TrimtabError.of(what, where, error_reports.advice(error, fix)) from error
-    if section.base != DEMO:  # whose conversion is compared with transformers' own
+    if section.base != DEMO:  # a test compares the demo's conversion with transformers' own
         finite_weights.check(model, precision, where)
     model.requires_grad_(False)
     model.config.use_cache = False
@@ -108,11 +108,11 @@ def load_section(section: ModelSection, device: torch.device, progress: Progress
 
 
 def rest(model: Any) -> None:
-    """Put the base into eval mode, but for two kinds of modules (themselves, not what is in them).
+    """Put the base model into eval mode, except two kinds of modules (not their children).
 
-    4-bit layers: in eval mode bitsandbytes packs their weights for inference on CPUs with AVX512-BF16;
-    what it then computes has no backward pass, and gradients would be silently wrong. And layers that
-    compute their activations again in the backward pass: transformers does that in train mode only.
+    4-bit layers: in eval mode bitsandbytes packs their weights for inference on CPUs with AVX512-BF16, which
+    has no backward pass, and gradients would be silently wrong. And layers with gradient checkpointing, which
+    transformers does in train mode only.
     """
     model.eval()
     for module in model.modules():
@@ -133,7 +133,7 @@ def _load(
     more: dict[str, Any] = {"dtype": DTYPES.get(precision, torch.float32)}
     if precision in ("nf4", "int8"):
         more = {
-            "quantization_config": _quantised(precision, section, device),
+            "quantization_config": _quantization(precision, section, device),
             "device_map": {"": str(device)},
         }
         more["dtype"] = torch.float32 if device.type == "cpu" else torch.bfloat16
@@ -148,13 +148,13 @@ def _load(
 def _refuse_pickles(folder: Path) -> None:
     if folder.is_dir() and any(folder.glob("*.bin")) and not any(folder.glob("*.safetensors")):
         raise TrimtabError.of(
-            "the folder holds pickled weights only, which may run any code and are never read",
+            "the folder has only pickled weights, which can run code and are never loaded",
             str(folder),
-            "where you trust them, load and save_pretrained(…) them once: that writes safetensors",
+            "if you trust them, load the model in Python and call save_pretrained(…): it writes safetensors",
         )
 
 
-def _quantised(precision: str, section: ModelSection, device: torch.device) -> Any:
+def _quantization(precision: str, section: ModelSection, device: torch.device) -> Any:
     from transformers import BitsAndBytesConfig
 
     if precision == "int8":

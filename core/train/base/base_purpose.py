@@ -1,4 +1,4 @@
-"""Whether a base is made to predict the next token, as far as its configuration and folder say."""
+"""Checks, by configuration and folder, that a base model is made to predict the next token."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from core.contract.text.sanitize import plain
 from core.errors import TrimtabError
 
-OTHERS = (  # ends of class names of models whose last layer does something else
+OTHERS = (  # class name endings of models with a head for another task
     "ForMaskedLM",
     "ForSequenceClassification",
     "ForTokenClassification",
@@ -16,15 +16,15 @@ OTHERS = (  # ends of class names of models whose last layer does something else
     "ForMultipleChoice",
     "ForNextSentencePrediction",
 )
-FIX = "take a causal language model (…ForCausalLM in its config.json)"
+FIX = "use a causal language model (…ForCausalLM in its config.json)"
 
 
 def check_config(config: Any, where: str) -> None:
-    """Raises TrimtabError for an encoder with a decoder, and for a model saved with another task's head."""
+    """Raise TrimtabError for an encoder-decoder model, and for a model saved with another task's head."""
     if getattr(config.get_text_config(), "is_encoder_decoder", False) or config.is_encoder_decoder:
         raise TrimtabError.of(
-            f"{plain(config.model_type, 40)} is an encoder with a decoder: as a causal language model it "
-            "would lose its encoder",
+            f"{plain(config.model_type, 40)} is an encoder-decoder model, and would lose its encoder as a "
+            "causal language model",
             where,
             FIX,
         )
@@ -35,20 +35,20 @@ def check_config(config: Any, where: str) -> None:
 
 
 def check_folder(folder: Path, where: str) -> None:
-    """Raises TrimtabError for a folder that holds an adapter in place of a model's weights."""
+    """Raise TrimtabError for a folder with an adapter instead of model weights."""
     if (folder / "adapter_config.json").is_file() and not any(folder.glob("model*.safetensors")):
         _refuse_adapter(where)
 
 
 def check_bare(model: Any, where: str) -> None:
-    """Raises TrimtabError where transformers has put an adapter on the model while it loaded."""
+    """Raise TrimtabError if transformers put an adapter on the model while loading it."""
     if getattr(model, "_hf_peft_config_loaded", False):
         _refuse_adapter(where)
 
 
 def _refuse_adapter(where: str) -> None:
     raise TrimtabError.of(
-        "that is an adapter, and no base model",
+        "this is an adapter, not a base model",
         where,
-        "name the adapter's own base there, and the adapter as model.adapter to begin from it",
+        "set model.base to the adapter's base model, and model.adapter to the adapter to start from it",
     )

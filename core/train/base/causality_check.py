@@ -1,4 +1,4 @@
-"""Whether a base sees the future: a later token must not change what stands before it."""
+"""Checks that a base model is causal: a later token must not change the outputs before it."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from core.contract.text.sanitize import plain
 from core.errors import TrimtabError
 from core.train.base.base_model import Base
 
-LENGTH, KEPT = 7, 4  # tokens of the row, and how many stay as they are
-CLOSE = {torch.float32: 1e-5}  # relative, where no gradient can be had; half precisions get
+LENGTH, KEPT = 7, 4  # tokens of the row, and how many of them are the same in both rows
+CLOSE = {torch.float32: 1e-5}  # relative, where no gradient can be computed; half precisions get ROUGH
 ROUGH = 2e-2
 
 
 def check(base: Base, where: str) -> None:
-    """Raises TrimtabError for a base that is not causal, and for one whose activations are not finite.
+    """Raise TrimtabError for a base model that is not causal, and for one whose activations are not finite.
 
-    A causal base computes the same bits before the token that is changed, and the check ends with that.
-    Where kernels round by what else is in the batch, the gradient decides: it is exactly zero.
+    A causal model normally computes the same bits before the changed token, which ends the check. Where
+    kernels round differently, the gradient decides: for a causal model it is exactly zero.
     """
     ids, other = _ids(base, 5), _ids(base, 3)
     other[:, :KEPT] = ids[:, :KEPT]
     with torch.no_grad():
-        before, after = (_hidden(base, one)[:, :KEPT] for one in (ids, other))
+        before, after = (_hidden(base, row)[:, :KEPT] for row in (ids, other))
     if not before.isfinite().all():
         _refuse_infinite(base, where)
     if not torch.equal(before, after) and _sees(base, ids, before, after):
         raise TrimtabError.of(
-            f"{plain(type(base.model).__name__, 80)} is not causal: a token changes what stands before it, "
-            "so that each would be predicted from itself",
+            f"{plain(type(base.model).__name__, 80)} is not causal: a token changes the outputs before it, "
+            "so it would be predicted from itself",
             where,
-            "take a causal language model",
+            "use a causal language model",
         )
 
 
@@ -46,7 +46,7 @@ def _hidden(base: Base, ids: torch.Tensor) -> torch.Tensor:
 
 
 def _sees(base: Base, ids: torch.Tensor, before: torch.Tensor, after: torch.Tensor) -> bool:
-    """Does the gradient of early places reach later tokens? Without a gradient, is the change no rounding?"""
+    """Whether early outputs have a gradient at later tokens; without one, differ by more than rounding."""
     kept: list[torch.Tensor] = []
 
     def catch(module: Any, inputs: Any, output: torch.Tensor) -> torch.Tensor:
@@ -57,13 +57,13 @@ def _sees(base: Base, ids: torch.Tensor, before: torch.Tensor, after: torch.Tens
     try:
         with torch.enable_grad():
             _hidden(base, ids)[:, :KEPT].float().square().sum().backward()
-        found = kept[0].grad
+        grad = kept[0].grad
     except (RuntimeError, NotImplementedError, IndexError):
-        found = None
+        grad = None
     finally:
         handle.remove()
-    if found is not None:
-        return bool(found[:, KEPT:].count_nonzero())
+    if grad is not None:
+        return bool(grad[:, KEPT:].count_nonzero())
     allowed = CLOSE.get(before.dtype, ROUGH)
     return bool((before - after).float().norm() > allowed * before.float().norm())
 
@@ -71,10 +71,10 @@ def _sees(base: Base, ids: torch.Tensor, before: torch.Tensor, after: torch.Tens
 def _refuse_infinite(base: Base, where: str) -> None:
     half = base.precision == "fp16"
     raise TrimtabError.of(
-        f"the base itself gives NaN or infinity for {LENGTH} plain tokens in {base.precision}: no trial "
-        "could train on it",
+        f"the base model outputs NaN or infinity for {LENGTH} ordinary tokens in {base.precision}, so no "
+        "trial could train on it",
         where,
-        "take model.precision = 'bf16' or 'fp32': fp16 ends at 65504"
+        "set model.precision to 'bf16' or 'fp32': fp16 overflows beyond 65504"
         if half
-        else "load the model elsewhere and look at what it writes; download or save it again",
+        else "test the model outside of trimtab; download or save it again",
     )

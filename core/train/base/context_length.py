@@ -1,4 +1,4 @@
-"""How long a sequence a model can compute, and how long a one it was made for."""
+"""The context length that a model was made for, and the longest sequence that it can compute."""
 
 from __future__ import annotations
 
@@ -8,29 +8,32 @@ import torch
 
 from core.memory.base.model_shape import POSITIONS
 
-SPARE = 8  # rows that an embedding of positions may have before the first token's: OPT has 2
-TABLED = ("mpt",)  # families whose attention has a table of places that is made as it is needed
+SPARE = 8  # extra rows that a position embedding may have before the first token's: OPT has 2
+TABLED = ("mpt",)  # families whose attention builds its position table on demand
 
 
-def made_for(model: Any) -> int | None:
-    """The longest sequence that the model was made for, as its configuration says."""
+def configured_length(model: Any) -> int | None:
+    """The model's context length according to its configuration, tokens; None if it has none."""
     config = model.config.get_text_config()
-    found = (getattr(config, name, None) for name in POSITIONS)
-    return next((one for one in found if isinstance(one, int) and one > 0), None)
+    sizes = (getattr(config, name, None) for name in POSITIONS)
+    return next((size for size in sizes if isinstance(size, int) and size > 0), None)
 
 
 def positions(model: Any) -> int | None:
-    """The longest sequence that the model can compute; None where places are computed, as with RoPE."""
-    size = made_for(model)
+    """The longest sequence that the model can compute; None if positions are computed, as with RoPE."""
+    size = configured_length(model)
     if size is None:
         return None
-    tables = (_rows(one) for one in model.modules() if one is not model.get_input_embeddings())
-    learnt = any(size <= rows <= size + SPARE for rows in tables)
-    kept = any(
-        one.ndim > 1 and size in one.shape and not name.endswith(("cos", "sin", "cos_cached", "sin_cached"))
-        for name, one in model.named_buffers()
+    embedding = model.get_input_embeddings()
+    tables = (_rows(module) for module in model.modules() if module is not embedding)
+    has_embedding = any(size <= rows <= size + SPARE for rows in tables)
+    rotary = ("cos", "sin", "cos_cached", "sin_cached")
+    has_buffer = any(
+        buffer.ndim > 1 and size in buffer.shape and not name.endswith(rotary)
+        for name, buffer in model.named_buffers()
     )
-    return size if learnt or kept or model.config.get_text_config().model_type in TABLED else None
+    limited = has_embedding or has_buffer or model.config.get_text_config().model_type in TABLED
+    return size if limited else None
 
 
 def _rows(module: Any) -> int:

@@ -1,7 +1,7 @@
-"""Cross-entropy of an output layer with a large vocabulary, a chunk of tokens at a time.
+"""Cross-entropy of an output layer with a large vocabulary, computed in chunks of tokens.
 
 Logits of all tokens are the memory peak of fine-tuning (Wijmans et al. 2024, arXiv 2411.09009). The head is
-frozen, so the gradient of the hidden states is all that is needed, and is found in the same sweep.
+frozen, so only the gradient of the hidden states is needed, and it is computed in the same sweep.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ class Head:
     cap: float = 0.0
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        """(K, H) → (K, V) float32, a fresh tensor."""
+        """Logits of hidden states: (K, H) → (K, V) float32, a new tensor."""
         return self._bounded(functional.linear(hidden, self.weight, self.bias).float())
 
     def few(self, hidden: torch.Tensor) -> torch.Tensor:
-        """The same of a few rows that are written: W hᵀ takes 44 ms where h Wᵀ takes 74 (MKL on 2 cores, 40
+        """The same for the few rows of generation: W hᵀ takes 44 ms where h Wᵀ takes 74 (MKL on 2 cores, 40
         rows, SmolLM2's vocabulary)."""
         if hidden.device.type != "cpu" or self.bias is not None:
             return self.logits(hidden)
         return self._bounded((self.weight @ hidden.T).T.float().contiguous())
 
-    def _bounded(self, found: torch.Tensor) -> torch.Tensor:
+    def _bounded(self, logits: torch.Tensor) -> torch.Tensor:
         if self.scale != 1.0:
-            found *= self.scale
-        return found.div_(self.cap).tanh_().mul_(self.cap) if self.cap else found
+            logits *= self.scale
+        return logits.div_(self.cap).tanh_().mul_(self.cap) if self.cap else logits
 
     def slope(self, logits: torch.Tensor) -> torch.Tensor | None:
-        """How logits answer to the layer's output, None for 1 everywhere."""
+        """The derivative of the logits by the layer's output if they are capped, else None."""
         if not self.cap:
             return None
         return (1.0 - (logits / self.cap).square_()).mul_(self.scale)
@@ -56,39 +56,39 @@ def losses(hidden: torch.Tensor, head: Head, targets: torch.Tensor) -> torch.Ten
 
 @torch.no_grad()
 def judge(hidden: torch.Tensor, head: Head, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The loss of each token and whether the target came first: (K,) float32, (K,) bool."""
-    found = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
+    """The loss of each token and whether the target was the first choice: (K,) float32, (K,) bool."""
+    values = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
     hits = torch.empty(len(targets), dtype=torch.bool, device=hidden.device)
     for part in _chunks(len(targets), head):
         logits = head.logits(hidden[part])
         hits[part] = logits.argmax(-1) == targets[part]
-        found[part] = functional.cross_entropy(logits, targets[part], reduction="none")
+        values[part] = functional.cross_entropy(logits, targets[part], reduction="none")
         del logits  # else two chunks live at once
-    return found, hits
+    return values, hits
 
 
 @torch.no_grad()
 def moments(hidden: torch.Tensor, head: Head, targets: torch.Tensor) -> torch.Tensor:
-    """Each token's loss, whether it came first, and the mean and deviation of the next token's
-    log-probability under the model's own distribution (Zhang et al. 2025): (4, K) float32."""
-    found = torch.empty(4, len(targets), dtype=torch.float32, device=hidden.device)
+    """Each token's loss, whether it was the first choice, and the mean and standard deviation of the next
+    token's log-probability under the model's own distribution (Zhang et al. 2025): (4, K) float32."""
+    values = torch.empty(4, len(targets), dtype=torch.float32, device=hidden.device)
     for part in _chunks(len(targets), head):
-        found[:, part] = described(head.logits(hidden[part]), targets[part])
-    return found
+        values[:, part] = moments_of_logits(head.logits(hidden[part]), targets[part])
+    return values
 
 
-def described(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """``moments`` of whole logits (K, V)."""
-    known = logits.log_softmax(-1)
-    chances = known.exp()
-    mean = (chances * known).sum(-1)
-    spread = (chances * (known - mean[:, None]).square_()).sum(-1).sqrt_()
-    loss = -known.gather(-1, targets[:, None]).squeeze(-1)
-    return torch.stack([loss, (logits.argmax(-1) == targets).float(), mean, spread])
+def moments_of_logits(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """``moments`` from logits (K, V) of all tokens at once."""
+    logprobs = logits.log_softmax(-1)
+    probabilities = logprobs.exp()
+    mean = (probabilities * logprobs).sum(-1)
+    deviation = (probabilities * (logprobs - mean[:, None]).square_()).sum(-1).sqrt_()
+    loss = -logprobs.gather(-1, targets[:, None]).squeeze(-1)
+    return torch.stack([loss, (logits.argmax(-1) == targets).float(), mean, deviation])
 
 
 def _chunks(tokens: int, head: Head) -> list[slice]:
-    """Even parts of at most CHUNK_BYTES of logits."""
+    """Split tokens into even parts of at most CHUNK_BYTES of logits."""
     room = max(1, CHUNK_BYTES[head.weight.device.type] // (4 * head.weight.shape[0]))
     parts = max(1, -(-tokens // room))
     each = -(-tokens // parts)
@@ -98,7 +98,7 @@ def _chunks(tokens: int, head: Head) -> list[slice]:
 class _Chunked(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden: torch.Tensor, head: Head, targets: torch.Tensor) -> torch.Tensor:
-        found = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
+        values = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
         grad = torch.empty_like(hidden)
         for part in _chunks(len(targets), head):
             logits, wanted = head.logits(hidden[part]), targets[part, None]
@@ -107,7 +107,7 @@ class _Chunked(torch.autograd.Function):
             at_target = logits.gather(-1, wanted)
             logits.sub_(top).exp_()
             total = logits.sum(-1, keepdim=True)
-            found[part] = (total.log() + top - at_target).squeeze(-1)
+            values[part] = (total.log() + top - at_target).squeeze(-1)
             logits.div_(total)  # the softmax
             logits.scatter_add_(-1, wanted, torch.full_like(at_target, -1.0))
             if slope is not None:
@@ -117,7 +117,7 @@ class _Chunked(torch.autograd.Function):
             torch.mm(logits.to(head.weight.dtype), head.weight, out=grad[part])
             del logits, slope  # else two chunks live at once
         ctx.save_for_backward(grad)
-        return found
+        return values
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> Any:

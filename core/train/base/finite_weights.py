@@ -1,4 +1,4 @@
-"""Whether all numbers of a base are numbers: one NaN would end every trial, and look like a learning rate."""
+"""Checks that a base model's weights are finite: one NaN fails every trial, as a bad learning rate does."""
 
 from __future__ import annotations
 
@@ -11,39 +11,38 @@ from core.errors import TrimtabError
 
 
 def check(model: Any, precision: str, where: str) -> None:
-    """Raises TrimtabError naming the first tensor of ``model`` that holds NaN or infinity, and where a 4-bit
-    layer's weight is not as large as the layer. The device is waited for once."""
-    named = dict(_floats(model))
-    ends = [torch.stack(torch.aminmax(one.detach())).float() for one in named.values() if one.numel()]
-    good = torch.stack([end.isfinite().all() for end in ends]).tolist() if ends else []
-    names = [name for name, one in named.items() if one.numel()]
-    bad = [name for name, fine in zip(names, good, strict=True) if not fine]
+    """Raise TrimtabError that names the first tensor of ``model`` with NaN or infinity, or a 4-bit weight
+    whose shape is not its layer's. Waits for the device once."""
+    tensors = {name: tensor for name, tensor in _floats(model) if tensor.numel()}
+    ranges = [torch.stack(torch.aminmax(tensor.detach())).float() for tensor in tensors.values()]
+    finite = torch.stack([ends.isfinite().all() for ends in ranges]).tolist() if ranges else []
+    bad = [name for name, is_finite in zip(tensors, finite, strict=True) if not is_finite]
     if bad:
-        _refuse(named[bad[0]], bad, precision, where)
+        _refuse(tensors[bad[0]], bad, precision, where)
     _check_shapes(model, where)
 
 
 def _floats(model: Any) -> Iterator[tuple[str, torch.Tensor]]:
-    """Weights and buffers; of quantised weights their scales."""
-    for name, one in (*model.named_parameters(), *model.named_buffers()):
-        if one.is_floating_point() and one.element_size() > 1:
-            yield name, one
-        state = getattr(one, "quant_state", None)
+    """Yield floating-point weights and buffers, and the scales of quantised weights."""
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if tensor.is_floating_point() and tensor.element_size() > 1:
+            yield name, tensor
+        state = getattr(tensor, "quant_state", None)
         for scale in (state, getattr(state, "state2", None)):
             if scale is not None and scale.absmax.is_floating_point():
                 yield name, scale.absmax
-        if isinstance(rows := getattr(one, "SCB", None), torch.Tensor):
+        if isinstance(rows := getattr(tensor, "SCB", None), torch.Tensor):
             yield name, rows
 
 
 def _refuse(tensor: torch.Tensor, bad: list[str], precision: str, where: str) -> None:
     count = int((~tensor.isfinite()).sum())
-    more = f", as {len(bad) - 1} other tensors do" if len(bad) > 1 else ""
+    more = f", as have {len(bad) - 1} other tensors" if len(bad) > 1 else ""
     raise TrimtabError.of(
-        f"{bad[0]} holds NaN or infinity in {count} of its {tensor.numel()} numbers in {precision}{more}: "
-        "every loss would be NaN, whatever a trial's knobs are",
+        f"{bad[0]} has {count} NaN or infinite values among {tensor.numel()} in {precision}{more}: the loss "
+        "of every trial would be NaN",
         where,
-        "download or save the model again; where its files are right, set model.precision to bf16 or fp32",
+        "download or save the model again; if its files are correct, set model.precision to bf16 or fp32",
     )
 
 
@@ -53,7 +52,7 @@ def _check_shapes(model: Any, where: str) -> None:
         wanted = (getattr(module, "out_features", 0), getattr(module, "in_features", 0))
         if state is not None and tuple(state.shape) != wanted:
             raise TrimtabError.of(
-                f"the files' {name}.weight is {tuple(state.shape)} large, not {wanted} as config.json says",
+                f"{name}.weight has the shape {tuple(state.shape)} in the files, but {wanted} in config.json",
                 where,
-                "download or save the model again, whole, with the config.json that belongs to it",
+                "download or save the complete model again, with the config.json that belongs to it",
             )

@@ -1,6 +1,6 @@
-"""``python -P -m core.train.base.gguf_weights GGUF FOLDER``: a Llama's weights out of a GGUF file.
+"""``python -P -m core.train.base.gguf_weights GGUF FOLDER``: converts a Llama's weights from a GGUF file.
 
-A process of its own that loads no torch: it works while the worker loads its libraries.
+It runs as a separate process without torch, while the worker imports its libraries.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from gguf import GGUFReader, dequantize
 
 FILE, CONFIG = "model.safetensors", "config.json"
 UNREADABLE, UNWRITTEN = 2, 3  # exit codes
-PLACES = {
+LAYERS = {
     "attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj",
     "attn_output": "self_attn.o_proj", "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj",
     "ffn_down": "mlp.down_proj", "attn_norm": "input_layernorm", "ffn_norm": "post_attention_layernorm",
@@ -24,8 +24,8 @@ ENDS = {"token_embd": "model.embed_tokens", "output_norm": "model.norm"}
 
 
 class Reader(GGUFReader):
-    """gguf's own, five times faster: it cuts each of 200,000 words of metadata out of a numpy.memmap, whose
-    slices cost microseconds more than those of an array."""
+    """gguf's reader, five times faster: it slices 200,000 metadata values from a numpy.memmap, where a slice
+    costs microseconds more than from an array."""
 
     def _get(self, offset: Any, dtype: Any, count: Any = 1, override_order: Any = None) -> Any:
         data: Any = self.data
@@ -35,33 +35,33 @@ class Reader(GGUFReader):
 
 
 def field(reader: GGUFReader, name: str) -> Any:
-    """A value of the file's metadata."""
+    """Read a value of the file's metadata."""
     return reader.fields[name].contents()
 
 
 def tensors(reader: GGUFReader) -> dict[str, np.ndarray]:
-    """Weights in float32 by transformers' names. GGUF stores the rows of q and k in the order of its rotary
-    embedding."""
+    """The weights in float32, under transformers' names. GGUF stores the rows of q and k in the order of its
+    rotary embedding, which is undone."""
     heads = {
         "attn_q": field(reader, "llama.attention.head_count"),
         "attn_k": field(reader, "llama.attention.head_count_kv"),
     }
-    found = {}
+    weights = {}
     for tensor in reader.tensors:
         values = dequantize(tensor.data, tensor.tensor_type)
         parts = tensor.name.split(".")
         if parts[0] != "blk":
-            found[f"{ENDS[parts[0]]}.weight"] = values
+            weights[f"{ENDS[parts[0]]}.weight"] = values
             continue
         if (count := heads.get(parts[2])) is not None:
             halves = values.reshape(count, values.shape[0] // count // 2, 2, values.shape[1])
             values = halves.swapaxes(1, 2).reshape(values.shape)
-        found[f"model.layers.{parts[1]}.{PLACES[parts[2]]}.weight"] = np.ascontiguousarray(values)
-    return found
+        weights[f"model.layers.{parts[1]}.{LAYERS[parts[2]]}.weight"] = np.ascontiguousarray(values)
+    return weights
 
 
 def config(reader: GGUFReader) -> dict[str, Any]:
-    """The model of the file's metadata, in the words of transformers."""
+    """The file's metadata as a transformers configuration."""
     rope = {"rope_type": "default", "rope_theta": field(reader, "llama.rope.freq_base")}
     return {
         "architectures": ["LlamaForCausalLM"], "model_type": "llama", "dtype": "float32",
@@ -82,7 +82,7 @@ def config(reader: GGUFReader) -> dict[str, Any]:
 
 
 def main(argv: list[str]) -> int:
-    """Write weights and configuration; UNREADABLE or UNWRITTEN with the reason on standard error."""
+    """Write weights and configuration. Returns 0, or UNREADABLE or UNWRITTEN with the reason on stderr."""
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 

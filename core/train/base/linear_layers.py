@@ -1,4 +1,4 @@
-"""The linear layers of a base, and where their factors stand in a trial's one matrix."""
+"""The linear layers of a base model, and the layout of their factors in a trial's matrix."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import torch
 
 
 def kind(path: str) -> str:
-    """A path without the numbers of layers and experts: layers.#.self_attn.q_proj."""
+    """A module path without the numbers of layers and experts: layers.#.self_attn.q_proj."""
     return ".".join("#" if part.isdigit() else part for part in path.split("."))
 
 
 @dataclass(frozen=True)
 class Place:
-    """A linear layer that may have an adapter. ``index`` counts them in model order, whoever trains."""
+    """A linear layer that can have an adapter. ``index`` counts all such layers in model order."""
 
     index: int
     name: str  # the module's full path
@@ -25,49 +25,48 @@ class Place:
 
     @property
     def last_name(self) -> str:
-        """What people call it: q_proj."""
+        """The last part of the path, such as q_proj."""
         return self.name.rsplit(".", 1)[-1]
 
     @property
     def kind(self) -> str:
-        """What it has in common with the same layer elsewhere in the model."""
+        """The path without numbers, which is shared by the same layer elsewhere in the model."""
         return kind(self.name)
 
 
-def known(module: torch.nn.Linear) -> bool:
-    """Does it compute as a plain layer, or as a quantised one that is known here? Layers in 8-bit floats have
-    scales beside their weights."""
+def is_supported(module: torch.nn.Linear) -> bool:
+    """Whether the layer computes like nn.Linear, or is a supported quantised one. Layers in 8-bit floats are
+    not: they have scales besides their weights."""
     computes = type(module).forward is torch.nn.Linear.forward
     return computes or type(module).__name__ in ("Linear4bit", "Linear8bitLt")
 
 
 def find(model: Any) -> list[Place]:
-    """Every linear layer that a gate can stand for but the output layer, in model order."""
+    """List the linear layers that an adapter can be put on, except the output layer, in model order."""
     from transformers.pytorch_utils import Conv1D
 
     head = model.get_output_embeddings()
-    found: list[Place] = []
+    places: list[Place] = []
     for name, module in model.named_modules():
         if module is head:
             continue
         if isinstance(module, Conv1D):  # its weight is (inputs, outputs)
-            found.append(Place(len(found), name, module.weight.shape[0], module.weight.shape[1]))
-        elif isinstance(module, torch.nn.Linear) and known(module):
-            found.append(Place(len(found), name, module.in_features, module.out_features))
-    return found
+            places.append(Place(len(places), name, module.weight.shape[0], module.weight.shape[1]))
+        elif isinstance(module, torch.nn.Linear) and is_supported(module):
+            places.append(Place(len(places), name, module.in_features, module.out_features))
+    return places
 
 
 class Layout:
-    """All factors of a trial as one matrix (rank, width): the columns of every A, then those of every B
-    transposed.
+    """Arranges all factors of a trial in one matrix (rank, width): columns of every A, then of every Bᵀ.
 
-    A trial of rank r is then r whole rows: trials of other ranks stack by adding rows of zeros, a norm or an
-    optimizer step is one operation on one tensor, and a place's A (r, inputs) and Bᵀ (r, outputs) are views.
+    A trial of rank r takes r full rows: trials of other ranks are stacked with rows of zeros, a norm or an
+    optimizer step is one operation on one tensor, and a layer's A (r, inputs) and Bᵀ (r, outputs) are views.
     """
 
     def __init__(self, places: Sequence[Place]) -> None:
         self.places = tuple(places)
-        self.split = sum(place.inputs for place in places)  # where the B begin
+        self.split = sum(place.inputs for place in places)  # the first column of the B factors
         self.width = self.split + sum(place.outputs for place in places)
         self._columns: dict[int, tuple[slice, slice]] = {}
         a, b = 0, self.split
@@ -87,13 +86,13 @@ class Layout:
         return matrix[..., self._columns[index][1]]
 
     def blocks(self) -> list[tuple[slice, int]]:
-        """Runs of neighbouring columns that belong to factors of equal width, and that width."""
+        """Ranges of neighbouring columns of factors with equal width, and that width."""
         columns = sorted((cut for pair in self._columns.values() for cut in pair), key=lambda cut: cut.start)
-        found: list[tuple[slice, int]] = []
+        blocks: list[tuple[slice, int]] = []
         for cut in columns:
             width = cut.stop - cut.start
-            if found and found[-1][1] == width:
-                found[-1] = slice(found[-1][0].start, cut.stop), width
+            if blocks and blocks[-1][1] == width:
+                blocks[-1] = slice(blocks[-1][0].start, cut.stop), width
             else:
-                found.append((cut, width))
-        return found
+                blocks.append((cut, width))
+        return blocks

@@ -1,4 +1,4 @@
-"""What a base allows: its output layer by itself, and whether its layers keep the rows of a batch apart."""
+"""Probes whether a model's output layer can be called alone and its layers keep rows of a batch apart."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from core.train.base.cross_entropy import Head
 from core.train.base.linear_layers import Place
 
 ROWS, LENGTH, SHORT = 2, 7, 5  # the second row is padded
-CLOSE = {torch.float32: 1e-3}  # relative; half precisions get
+CLOSE = {torch.float32: 1e-3}  # relative; half precisions get ROUGH
 ROUGH = 5e-2
 
 
 @dataclass(frozen=True)
 class Survey:
-    """``head`` is None where only the base itself computes its logits. ``astray`` are the places that see
-    tokens without their rows, or were not called; ``idle`` those of which no layer of the kind was called.
-    ``why_alone`` says, for people, why no trial may share a pass, else ""."""
+    """The result of a probe. ``head`` is None if only the base model can compute its logits. ``astray`` are
+    the layers that see tokens without their rows, or were not called; ``idle`` those of whose kind no layer
+    was called. ``why_alone`` tells the user why no trial can share a pass, else ""."""
 
     head: Head | None
     astray: frozenset[int]
@@ -32,37 +32,37 @@ class Survey:
 
 @torch.no_grad()
 def survey(base: Base, places: Sequence[Place]) -> Survey:
-    """Try the base on two short rows."""
+    """Probe the base model with two short rows."""
     top = max(2, min(base.model.config.get_text_config().vocab_size, 1000))
     ids = (torch.arange(ROWS * LENGTH).view(ROWS, LENGTH) * 7 + 1) % top
     ids[1, SHORT:] = base.pad_id
     ids = ids.to(base.device)
-    with _told(base.model.base_model) as told:
-        astray, idle, logits = _astray(base, places, ids)
-    hidden = told[-1] if told else base.model.base_model(input_ids=ids, use_cache=False)[0]
+    with _record_outputs(base.model.base_model) as outputs:
+        astray, idle, logits = _observe_layers(base, places, ids)
+    hidden = outputs[-1] if outputs else base.model.base_model(input_ids=ids, use_cache=False)[0]
     short = base.model.base_model(input_ids=ids[1:, :SHORT], use_cache=False)[0]
     why = ""
     if not _close(hidden[1, :SHORT], short[0]):
-        why = "in this base a row's result depends on the other rows of its batch"
+        why = "in this base model a row's result depends on the other rows of its batch"
     return Survey(_head(base, logits, hidden), astray, why, idle)
 
 
 @contextmanager
-def _told(module: Any) -> Iterator[list[torch.Tensor]]:
-    """The first output of ``module``, call by call: hidden states, where the whole model calls its base."""
-    found: list[torch.Tensor] = []
-    handle = module.register_forward_hook(lambda module, inputs, output: found.append(output[0]))
+def _record_outputs(module: Any) -> Iterator[list[torch.Tensor]]:
+    """Record the first output of each call of ``module``: the hidden states, if the model calls it."""
+    outputs: list[torch.Tensor] = []
+    handle = module.register_forward_hook(lambda module, inputs, output: outputs.append(output[0]))
     try:
-        yield found
+        yield outputs
     finally:
         handle.remove()
 
 
-def _astray(
+def _observe_layers(
     base: Base, places: Sequence[Place], ids: torch.Tensor
 ) -> tuple[frozenset[int], frozenset[int], torch.Tensor]:
-    """Places that were not called with (rows, tokens, …) or with all tokens in order; those whose kind was
-    not called at all, for an expert may have had no token, and has neighbours that had some; and logits."""
+    """The layers that were not called with (rows, tokens, …) or with all tokens in order, those of a kind
+    that was never called (a single expert may have had no token), and the logits."""
     seen: dict[int, bool] = {}
 
     def look(index: int) -> Any:
@@ -88,7 +88,7 @@ def _astray(
 
 
 def _head(base: Base, logits: torch.Tensor, hidden: torch.Tensor) -> Head | None:
-    """The output layer, when it and the scalings that the config names give the base's own logits."""
+    """The output layer, if it and the scalings in the configuration reproduce the base's own logits."""
     module, config = base.model.get_output_embeddings(), base.model.config.get_text_config()
     if type(module) is not torch.nn.Linear or module.weight.dtype != hidden.dtype:
         return None
@@ -99,7 +99,7 @@ def _head(base: Base, logits: torch.Tensor, hidden: torch.Tensor) -> Head | None
     return head if _close(head.logits(hidden.flatten(0, 1)), logits.flatten(0, 1)) else None
 
 
-def _close(one: torch.Tensor, other: torch.Tensor) -> bool:
-    allowed = CLOSE.get(one.dtype, ROUGH)
-    one, other = one.float(), other.float()
-    return bool((one - other).norm() <= allowed * other.norm())
+def _close(values: torch.Tensor, expected: torch.Tensor) -> bool:
+    allowed = CLOSE.get(values.dtype, ROUGH)
+    values, expected = values.float(), expected.float()
+    return bool((values - expected).norm() <= allowed * expected.norm())

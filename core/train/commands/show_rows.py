@@ -1,7 +1,7 @@
-"""``python -P -m core.train.commands.show_rows SPEC N``: prints N training rows as a trial gets them.
+"""``python -P -m core.train.commands.show_rows SPEC N``: prints N training rows as trials see them.
 
-The trained tokens are marked: green on a terminal (unless NO_COLOR is set), in ‹…› elsewhere. It also prints
-how many rows are left out, with the reasons.
+Target tokens are green on a terminal (unless NO_COLOR is set) and in ‹…› elsewhere. It also prints how many
+rows are skipped, with the reasons.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from core.contract.spec.spec_file import load
 from core.contract.spec.study_spec import Spec
 from core.contract.text.sanitize import plain
 from core.errors import TrimtabError
-from core.train.quiet_libraries import quieten, settle
+from core.train.quiet_libraries import set_environment, silence_transformers
 
 INTERRUPTED = 130  # what shells report for Ctrl-C
 GREEN, NORMAL = "\x1b[32m", "\x1b[0m"
@@ -26,8 +26,8 @@ SHOWN = 20_000  # characters of a row
 
 
 def main(argv: list[str]) -> int:
-    """Print rows and reasons. Returns the exit code."""
-    settle()
+    """Print rows and the reasons for skipped rows. Returns the exit code."""
+    set_environment()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     try:
@@ -37,7 +37,7 @@ def main(argv: list[str]) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:  # the reader, such as `head`, has enough
+    except BrokenPipeError:  # the reader, such as `head`, stopped reading
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
@@ -46,8 +46,8 @@ def show(spec: Spec, count: int) -> None:
     """Load tokenizer and rows, and print them. Raises TrimtabError."""
     from core.train.data.dataset import load_data
 
-    quieten()
-    tokenizer = _tokenizer(spec)
+    silence_transformers()
+    tokenizer = _load_tokenizer(spec)
     data = load_data(spec, tokenizer, _say)
     colours = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     for line in lines(tokenizer, data, count, colours):
@@ -55,32 +55,32 @@ def show(spec: Spec, count: int) -> None:
 
 
 def lines(tokenizer: Any, data: Any, count: int, colours: bool = False) -> Iterator[str]:
-    """What is printed: rows, what was left out by reason, and notes."""
+    """Format the rows, the counts of skipped rows by reason, and the notes."""
     for number, row in enumerate(data.train[:count], 1):
-        learnt = sum(label == own for label, own in zip(row.labels, row.ids, strict=True))
-        yield f"row {number} of {len(data.train)}: {len(row.ids)} tokens, {learnt} of them learnt"
+        targets = sum(label == token for label, token in zip(row.labels, row.ids, strict=True))
+        yield f"row {number} of {len(data.train)}: {len(row.ids)} tokens, {targets} of them targets"
         yield marked(tokenizer, row, colours)
         yield ""
     for name, reasons in data.dropped.items():
-        yield f"{reasons.total()} {name} rows are left out"
+        yield f"{reasons.total()} {name} rows are skipped"
         yield from (f"  {number}: {plain(reason, 300)}" for reason, number in reasons.most_common())
     yield from (plain(note, 600) for note in data.notes)
 
 
 def marked(tokenizer: Any, row: Any, colours: bool = False) -> str:
-    """The row's text, harmless, with what is learnt of it marked."""
+    """The row's text, sanitized for a terminal, with its target tokens marked."""
     begin, end = (GREEN, NORMAL) if colours else ("‹", "›")
-    found, pairs = list[str](), zip(row.ids, row.labels, strict=True)
-    for learnt, some in itertools.groupby(pairs, lambda pair: pair[0] == pair[1]):
-        ids = [token for token, _ in some]
+    pieces, pairs = list[str](), zip(row.ids, row.labels, strict=True)
+    for is_target, span in itertools.groupby(pairs, lambda pair: pair[0] == pair[1]):
+        ids = [token for token, _ in span]
         text = plain(tokenizer.decode(ids, clean_up_tokenization_spaces=False), SHOWN, lines=True)
         if not colours:
             text = text.replace("‹", "\\‹").replace("›", "\\›")
-        found.append(f"{begin}{text}{end}" if learnt else text)
-    return "".join(found)
+        pieces.append(f"{begin}{text}{end}" if is_target else text)
+    return "".join(pieces)
 
 
-def _tokenizer(spec: Spec) -> Any:
+def _load_tokenizer(spec: Spec) -> Any:
     from transformers import AutoTokenizer
 
     from core.train.base.base_model import resolve
@@ -96,7 +96,7 @@ def _tokenizer(spec: Spec) -> Any:
         raise TrimtabError.of(
             f"the tokenizer cannot be loaded: {plain(str(error), 400)}",
             f"model.base = {section.base!r}",
-            "check the id or path, the network or the Hugging Face cache, and `trimtab doctor`",
+            "check the id or path, the network and the Hugging Face cache, and run `trimtab doctor`",
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""``python -P -m core.train.commands.spare_process``: imports a worker's libraries before there is a study.
+"""``python -P -m core.train.commands.spare_process``: a spare worker, which imports its libraries early.
 
 The engine (``core.daemon.workers.spare_worker``) writes the task as JSON to standard input. When it closes
 standard input without a task, or ends, this process ends.
@@ -19,10 +19,10 @@ from core import paths
 
 
 def load_libraries() -> None:
-    """Import what ``core.train.commands.worker`` imports for a study on a causal base."""
+    """Import what ``core.train.commands.worker`` imports for a study on a causal base model."""
     from core.train import quiet_libraries
 
-    quiet_libraries.settle()
+    quiet_libraries.set_environment()
     import torch  # noqa: F401
     import transformers.models.auto.modeling_auto
     import transformers.models.auto.tokenization_auto
@@ -33,7 +33,7 @@ def load_libraries() -> None:
 
 
 def become(task: dict[str, Any]) -> None:
-    """Take the task's environment, folder and log file."""
+    """Switch to the task's environment, folder and log file."""
     os.environ.clear()
     os.environ.update(task["environment"])
     with open(task["output"], "ab", opener=paths.no_link) as output:
@@ -46,7 +46,7 @@ def become(task: dict[str, Any]) -> None:
 
 
 def main() -> int:
-    """Load, wait, work."""
+    """Load the libraries, wait for a task, and run it as a worker."""
     os.umask(0o077)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""``python -P -m core.train.commands.worker FOLDER NAME DEVICE``: trains a pack of trials on one base."""
+"""``python -P -m core.train.commands.worker FOLDER NAME DEVICE``: trains a pack of trials on one device."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from core.store import input_hashes
 from core.store.input_hashes import InputsChangedError
 from core.train.base import smollm2
 from core.train.commands.engine_link import Link
-from core.train.quiet_libraries import load_peft, quieten, settle
+from core.train.quiet_libraries import load_peft, set_environment, silence_transformers
 
 log = logging.getLogger("trimtab.worker")
 
-LAST_WORDS_S = 10.0  # for the engine to acknowledge what was told
-PROGRESS_S = 0.2  # between two words on the same stage
+LAST_WORDS_S = 10.0  # for the engine to acknowledge the last events
+PROGRESS_S = 0.2  # between two reports on the same stage
 
 
-class Waiting:
-    """Tells the engine of long waits, not more often than somebody can read."""
+class ProgressReporter:
+    """Reports the progress of slow stages to the engine, at most every PROGRESS_S for one stage."""
 
     def __init__(self, link: Link, study: str, worker: str) -> None:
         self._link, self._study, self._worker = link, study, worker
@@ -55,51 +55,52 @@ class Waiting:
 
 
 class Worker:
-    """Loads once, then lives by its mailbox."""
+    """Loads the base model and the data once, then trains and handles the engine's messages."""
 
     def __init__(self, spec: Spec, socket: Path, name: str, device: str, folder: Path | None = None) -> None:
-        """``folder`` is the study's: what it began with is noted there."""
+        """``folder`` is the study's: hashes of its inputs are recorded there."""
         self._spec, self._name, self._device, self._folder = spec, name, device, folder
         self._pack: Any = None
         self._signal = ""
         self._link = Link(socket, name, spec.study.name, device, self._holds)
-        self._waiting = Waiting(self._link, spec.study.name, name)
+        self._report_progress = ProgressReporter(self._link, spec.study.name, name)
 
     def _holds(self) -> tuple[int, ...]:
         return self._pack.numbers if self._pack is not None else ()
 
     def run(self) -> int:
-        """Work until told to leave. Returns the exit code."""
+        """Work until a shutdown is requested. Returns the exit code."""
         self._link.start()
-        for one in (signal.SIGTERM, signal.SIGUSR1):
-            signal.signal(one, self._signalled)
+        for number in (signal.SIGTERM, signal.SIGUSR1):
+            signal.signal(number, self._handle_signal)
         try:
             self._pack = self._load()
         except TrimtabError as error:
             first = error.problems[0]
             keeps = isinstance(error, InputsChangedError)
-            return self._broken(first.what, first.where, first.fix, keeps)
+            return self._fail(first.what, first.where, first.fix, keeps)
         except Exception as error:
-            return self._broken(f"{type(error).__name__}: {plain(str(error), 400)}", "worker", "see its log")
-        self._waiting("", 0, 0, "")
+            what = f"{type(error).__name__}: {plain(str(error), 400)}"
+            return self._fail(what, "worker", "read the worker's log")
+        self._report_progress("", 0, 0, "")
         try:
             self._work()
         except Exception:  # the device failed: the engine gives its trials to another worker
-            log.exception("the worker cannot go on")
+            log.exception("the worker cannot continue")
             self._pack.settle()
             self._link.close(LAST_WORDS_S)
             return 1
         if self._signal:
-            self._link.say(worker_api.Leaving(f"its worker got {self._signal}"))
+            self._link.say(worker_api.Leaving(f"its worker received {self._signal}"))
         self._link.close(LAST_WORDS_S)
         return 0
 
-    def _signalled(self, number: int, frame: object) -> None:
-        """Slurm's pre-emption, or somebody who wants the device: the trials are kept, and go on elsewhere."""
+    def _handle_signal(self, number: int, frame: object) -> None:
+        """Checkpoint and leave, as on Slurm's pre-emption; the trials are requeued to another worker."""
         self._signal = signal.Signals(number).name
         self._link.ask(worker_api.Shutdown(self._signal))
 
-    def _broken(self, what: str, where: str, fix: str, keeps: bool = False) -> int:
+    def _fail(self, what: str, where: str, fix: str, keeps: bool = False) -> int:
         log.error("%s: %s", where, what)
         self._link.say(worker_api.Broken(what, where, fix, traceback.format_exc(), keeps))
         self._link.close(LAST_WORDS_S)
@@ -109,7 +110,7 @@ class Worker:
         if self._spec.model.base == DEMO:
             smollm2.begin()
         self._refuse_changed()
-        self._waiting("loading torch and transformers", 0, 0, "")
+        self._report_progress("loading torch and transformers", 0, 0, "")
         import torch
 
         from core.train.base import causality_check
@@ -118,15 +119,15 @@ class Worker:
         from core.train.data.dataset import load_data
         from core.train.pack.trial_pack import Pack
 
-        quieten()
+        silence_transformers()
         load_peft()
-        self._share(torch)
+        self._set_threads(torch)
         self._warn_of_size()
-        base = load_base(self._spec, torch.device(self._device), self._waiting)
-        if self._spec.model.base != DEMO:  # a Llama, which is known to be causal
+        base = load_base(self._spec, torch.device(self._device), self._report_progress)
+        if self._spec.model.base != DEMO:  # the demo model is a Llama, which is known to be causal
             causality_check.check(base, f"model.base = {self._spec.model.base!r}")
-        data = load_data(self._spec, base.tokenizer, self._waiting)
-        self._refuse_changed()  # while it was read
+        data = load_data(self._spec, base.tokenizer, self._report_progress)
+        self._refuse_changed()  # in case a file changed while it was read
         if self._folder is not None:
             input_hashes.hold_commits(self._spec, self._folder)
         for note in data.notes:
@@ -134,39 +135,39 @@ class Worker:
         for note in (*base.notes, *capacity_check.check(self._spec, base, data)):
             study = self._spec.study.name
             self._link.tell(e.StudyNoted(at=time.time(), study=study, text=note, level="warning"))
-        gc.freeze()  # a pack begins with a collection
+        gc.freeze()  # creating a pack starts with a collection
         pack = Pack(self._spec, base, data, self._link.tell)
-        gc.freeze()  # the libraries stay: a collection at a pause or an end walks over the trials alone
+        gc.freeze()  # later collections, at a pause or an end, then scan only the trials
         gc.enable()
         return pack
 
     def _refuse_changed(self) -> None:
-        """Trials on other rows or another base are not ranked together. Raises InputsChangedError."""
+        """Raise InputsChangedError if rows or base model changed: such trials cannot be ranked together."""
         if self._folder is not None:
-            input_hashes.refuse_changed(self._spec, self._folder, self._waiting)
+            input_hashes.refuse_changed(self._spec, self._folder, self._report_progress)
 
     def _warn_of_size(self) -> None:
-        """Before the base is loaded, which alone takes minutes where it is too large for a CPU."""
+        """Warn of a large base model before it is loaded, which alone can take minutes on a CPU."""
         section = self._spec.model
         try:
             parameters = hf_config.model(section.base, section.revision, fetch=False).parameters
-        except TrimtabError:  # it is fetched as it is loaded
+        except TrimtabError:  # not downloaded yet: its size is unknown
             return
         text = large_base.warning(parameters, section.precision, self._device)
         if text:
             study = self._spec.study.name
             self._link.tell(e.StudyNoted(at=time.time(), study=study, text=text, level="warning"))
 
-    def _share(self, torch: Any) -> None:
-        """Take as many threads as the study asks for, or as this worker has CPUs."""
-        asked, default = self._spec.resources.threads, torch.get_num_threads()
-        threads = cpu_count.threads(asked, default, os.environ)
+    def _set_threads(self, torch: Any) -> None:
+        """Use as many threads as the study sets, or as this worker has CPUs."""
+        requested, default = self._spec.resources.threads, torch.get_num_threads()
+        threads = cpu_count.threads(requested, default, os.environ)
         if threads == default:
             return
         torch.set_num_threads(threads)
-        if not asked:  # sums of another number of threads may differ in the last bits: it is on record
+        if not requested:  # recorded, as sums with another number of threads may differ in the last bits
             cpus = cpu_count.cpus().words()
-            note = f"{self._name} trains with {threads} of {default} threads: its share of {cpus}"
+            note = f"{self._name} uses {threads} of {default} threads: its share of {cpus}"
             self._link.tell(e.StudyNoted(at=time.time(), study=self._spec.study.name, text=note))
 
     def _work(self) -> None:
@@ -185,8 +186,8 @@ def main() -> int:
     os.umask(0o077)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    settle()
-    gc.disable()  # until all is loaded: nearly all that is made stays
+    set_environment()
+    gc.disable()  # until everything is loaded: nearly all new objects stay alive
     log_redaction.begin()
     for noisy in ("httpx", "urllib3", "datasets", "fsspec", "absl"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
@@ -194,7 +195,7 @@ def main() -> int:
     code = Worker(spec, Path(os.environ[worker_api.ENV_SOCKET]), name, device, Path(folder)).run()
     logging.shutdown()
     sys.stderr.flush()
-    os._exit(code)  # the link's thread and CUDA's have nothing more to say
+    os._exit(code)  # the threads of the link and of CUDA need no shutdown
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How a row of a data set becomes text, and which parts of the text are learnt."""
+"""Formats a row of a data set as text, and marks which parts of the text are targets."""
 
 from __future__ import annotations
 
@@ -11,44 +11,45 @@ from core.contract.spec.study_spec import Spec
 from core.contract.text.sanitize import plain
 from core.errors import TrimtabError
 from core.train.data.chat_spans import Chat, Text
-from core.train.data.row_values import Formless, text
+from core.train.data.row_values import UnusableRow, text
 
-READ_BESIDE = ("tools", "group", "choices", "question", "answer", "answerKey")  # by other rooms of training
+READ_ELSEWHERE = ("tools", "group", "choices", "question", "answer", "answerKey")  # columns with other uses
 Raw = dict[str, Any]
 
 
-class Form:
-    """Chat, instruction or plain text; with ``auto`` the one that the columns speak for."""
+class RowFormat:
+    """The format of the rows: chat, instruction or plain text; ``auto`` detects it from the columns."""
 
     def __init__(self, spec: Spec, tokenizer: Any, columns: Sequence[str]) -> None:
         self._keys, self.tokenizer = spec.data, tokenizer
-        self.kind = spec.data.format if spec.data.format != "auto" else self._found(columns)
+        self.kind = spec.data.format if spec.data.format != "auto" else self._detect(columns)
         self.check(columns, f"data.source = {spec.data.source!r}")
         if self.kind == "chat" and not tokenizer.chat_template:
             raise TrimtabError.of(
                 "the tokenizer has no chat template",
                 "data.format = 'chat'",
-                "use an instruction-tuned base model",
+                "use an instruction-tuned base model, or set data.format to 'instruction' or 'text'",
             )
         self._chat = Chat(tokenizer)
         pair = (spec.data.prompt_key, spec.data.completion_key)
         self.joined = companion(pair[0], pair, set(columns)) if self.kind == "instruction" else ""
 
     def check(self, columns: Sequence[str], where: str) -> None:
-        """Raise TrimtabError when rows with these columns cannot be read."""
+        """Raise TrimtabError if a column that the format needs is missing."""
         missing = [key for key in self._needed() if key not in columns]
         if missing:
             shown = plain(", ".join(columns), 200) or "none"
             raise TrimtabError.of(
-                f"the rows have no column {missing[0]!r}; they have {shown}",
-                f"{where}, format {self.kind}",
-                "set data.format, or name the columns: messages_key, prompt_key, completion_key, text_key",
+                f"the rows have no column {missing[0]!r}; their columns are: {shown}",
+                f"{where}, format {self.kind!r}",
+                "set data.format, or name the columns with data.messages_key, prompt_key, completion_key or "
+                "text_key",
             )
 
     def unused(self, columns: Sequence[str]) -> list[str]:
-        """The columns that nothing of a training reads."""
-        used = {*self._needed(), *READ_BESIDE, self.joined}
-        return [one for one in columns if one not in used]
+        """The columns that nothing in training reads."""
+        used = {*self._needed(), *READ_ELSEWHERE, self.joined}
+        return [column for column in columns if column not in used]
 
     def _needed(self) -> tuple[str, ...]:
         keys = self._keys
@@ -58,7 +59,7 @@ class Form:
             "text": (keys.text_key,),
         }[self.kind]
 
-    def _found(self, columns: Sequence[str]) -> str:
+    def _detect(self, columns: Sequence[str]) -> str:
         keys = self._keys
         if keys.messages_key in columns:
             return "chat"
@@ -68,60 +69,62 @@ class Form:
 
     @property
     def adds_special(self) -> bool:
-        """Plain text gets the tokenizer's own beginning; a chat template brings it."""
+        """Whether the tokenizer's BOS token is added: for plain text; a chat template adds its own."""
         return self.kind == "text" or not self.tokenizer.chat_template
 
     def read(self, row: Raw) -> Text:
-        """The row's whole text, and what of it is learnt. Raises Formless."""
+        """The row's full text with its target spans. Raises UnusableRow."""
         if self.kind == "chat":
             return self._chat.read(row.get(self._keys.messages_key), _tools(row))
         end = self.tokenizer.eos_token or ""
         if self.kind == "text":
-            words = text(row.get(self._keys.text_key), self._keys.text_key)
-            if not words:
-                raise Formless("the text is empty")
-            return Text(words + end, ((0, len(words + end)),), (), self._chat.held(words))
+            content = text(row.get(self._keys.text_key), self._keys.text_key)
+            if not content:
+                raise UnusableRow("the text is empty")
+            remarks = self._chat.control_token_remarks(content)
+            return Text(content + end, ((0, len(content + end)),), (), remarks)
         return self._instruction(row, end)
 
     def segments(self, row: Raw) -> list[tuple[str, bool]]:
-        """The row's text in pieces, each learnt or not, for people to look at. Raises Formless."""
-        found, place, pieces = self.read(row), 0, list[tuple[str, bool]]()
-        for begin, end in found.spans:
-            pieces += [(found.text[place:begin], False), (found.text[begin:end], True)]
-            place = end
-        return [piece for piece in [*pieces, (found.text[place:], False)] if piece[0]]
+        """Split the row's text for display into pieces, each target or not. Raises UnusableRow."""
+        read, at, pieces = self.read(row), 0, list[tuple[str, bool]]()
+        for begin, end in read.spans:
+            pieces += [(read.text[at:begin], False), (read.text[begin:end], True)]
+            at = end
+        return [piece for piece in [*pieces, (read.text[at:], False)] if piece[0]]
 
     def _instruction(self, row: Raw, end: str) -> Text:
-        """A prompt and its completion: texts, or turns of a chat, of which the completion's are learnt."""
+        """Read a prompt and its completion: texts, or chat turns; targets are those of the completion."""
         keys = self._keys
         prompt, completion = row.get(keys.prompt_key), row.get(keys.completion_key)
         if isinstance(prompt, list) and isinstance(completion, list):
             return self._chat.read([*prompt, *completion], _tools(row), len(prompt))
-        asked = self._asked(row, text(prompt, keys.prompt_key))
-        said = text(completion, keys.completion_key)
-        if not said.strip():
-            raise Formless(f"{keys.completion_key} is empty")
+        question = self._join_companion(row, text(prompt, keys.prompt_key))
+        answer = text(completion, keys.completion_key)
+        if not answer.strip():
+            raise UnusableRow(f"{keys.completion_key} is empty")
         if self.tokenizer.chat_template:
-            turns = [{"role": "user", "content": asked}, {"role": "assistant", "content": said}]
+            turns = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
             return self._chat.read(turns, _tools(row))
-        learnt = (len(asked), len(asked + said + end))
-        return Text(asked + said + end, (learnt,), (), self._chat.held(asked + said))
+        target = (len(question), len(question + answer + end))
+        remarks = self._chat.control_token_remarks(question + answer)
+        return Text(question + answer + end, (target,), (), remarks)
 
-    def _asked(self, row: Raw, prompt: str) -> str:
-        """The prompt with its companion, where the row has one that is filled."""
+    def _join_companion(self, row: Raw, prompt: str) -> str:
+        """The prompt, followed by its companion column where the row fills it."""
         value = row.get(self.joined) if self.joined else None
         more = text(value, self.joined) if value is not None else ""
         return f"{prompt}\n\n{more}" if more.strip() else prompt
 
 
 def _tools(row: Raw) -> list[Any] | None:
-    """The tools that the row offers: a list, or that as JSON. Raises Formless."""
+    """The row's tools: a list, or a list as JSON text. Raises UnusableRow."""
     tools = row.get("tools")
     if isinstance(tools, str) and tools.strip():
         try:
             tools = json.loads(tools)
         except ValueError:
-            raise Formless("tools is a text that is not JSON") from None
-    if tools and not (isinstance(tools, list) and all(isinstance(one, dict) for one in tools)):
-        raise Formless("tools is not a list of objects")
+            raise UnusableRow("tools is text, but not JSON") from None
+    if tools and not (isinstance(tools, list) and all(isinstance(tool, dict) for tool in tools)):
+        raise UnusableRow("tools is not a list of objects")
     return tools or None

@@ -1,4 +1,4 @@
-"""Rows of tokens to train and judge on, with the prompt masked from the loss."""
+"""Tokenised training and validation rows, with the prompt masked from the loss."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from core.evaluate.metrics import validation_slices
 from core.evaluate.prompts import canary_rows
 from core.evaluate.prompts.prompt_schema import Question
 from core.train.data import labelled_questions, row_source
-from core.train.data.chat_format import Form
+from core.train.data.chat_format import RowFormat
 from core.train.data.chat_spans import Text
-from core.train.data.row_values import Formless
+from core.train.data.row_values import UnusableRow
 from core.train.data.tokenization import Encoded, encode
 from core.train.load_progress import Progress
 
-MASKED = -100  # torch's cross-entropy leaves these targets out
-BATCH = 256  # rows between two words on how far it is
-PARTS = ("source", "task", "label", "category", "topic")  # columns whose values are slices of the rows
+MASKED = -100  # torch's cross-entropy ignores these targets
+BATCH = 256  # rows between two progress reports
+PARTS = ("source", "task", "label", "category", "topic")  # columns whose values split the rows into slices
 
 Raw = dict[str, Any]
 
 
 class Row(NamedTuple):
-    """One sequence: ``ids`` its tokens, ``labels`` the same with ``MASKED`` where nothing is learnt;
-    ``parts`` names the slices of the data that it belongs to, as its columns tell."""
+    """One sequence: ``ids`` are its tokens, ``labels`` the same with ``MASKED`` where there is no target;
+    ``parts`` names the slices of the data that its columns assign it to."""
 
     ids: list[int]
     labels: list[int]
@@ -43,27 +43,30 @@ class Row(NamedTuple):
 
 @dataclass
 class Data:
-    """Tokenised rows, of each at most ``most`` tokens; ``notes`` are words for the event list."""
+    """Tokenised rows of at most ``most`` tokens each; ``notes`` are for the event list."""
 
     train: list[Row]
     validation: list[Row]
     notes: list[str] = field(default_factory=list)
     canaries: list[canary_rows.Canary] = field(default_factory=list)  # the last rows of ``train``
     questions: list[Question] = field(default_factory=list)  # validation rows with choices
-    dropped: dict[str, Counter[str]] = field(default_factory=dict)  # rows left out of each part, by reason
-    most: int = 1 << 62  # tokens that were kept of a row
-    cut_rows: int = 0  # rows that have more than those
-    told: set[int] = field(default_factory=set, repr=False)  # lengths whose cuts are in the event list
+    dropped: dict[str, Counter[str]] = field(default_factory=dict)  # rows skipped in each part, by reason
+    most: int = 1 << 62  # tokens kept of a row
+    cut_rows: int = 0  # rows with more tokens than that
+    noted_lengths: set[int] = field(default_factory=set, repr=False)  # lengths that the event list notes
     _cut: dict[int, tuple[list[Row], list[Row]]] = field(default_factory=dict, repr=False)
 
     def shortened(self, length: int) -> tuple[list[Row], list[Row]]:
-        """Training and validation rows cut to ``length`` tokens that still teach something. Trials share
-        them: do not change them. Raises TrimtabError where rows have so many, and fewer were kept."""
+        """Training and validation rows cut to ``length`` tokens, without those that then have no target.
+
+        Trials share them: do not change them. Raises TrimtabError for a length beyond ``most`` that some rows
+        have.
+        """
         if length > self.most and self.cut_rows:
             raise TrimtabError.of(
-                f"{self.cut_rows} rows have more than the {self.most} tokens that were read of each",
+                f"{self.cut_rows} rows were loaded only up to {self.most} tokens",
                 f"sequence_length = {length}",
-                f"take at most {self.most}, or begin a study that searches this length",
+                f"use at most {self.most}, or start a study whose search space includes this length",
             )
         if length not in self._cut:
             train, validation = (
@@ -80,7 +83,7 @@ def cut(row: Row, length: int) -> Row:
 
 
 def has_target(row: Row) -> bool:
-    """Is there a token to learn? The first one is never predicted."""
+    """Whether the row has a target token; the first token is never predicted."""
     return any(label != MASKED for label in row.labels[1:])
 
 
@@ -98,81 +101,86 @@ def collate(rows: Sequence[Row], pad_id: int, device: torch.device) -> dict[str,
 
 
 def load_data(spec: Spec, tokenizer: Any, progress: Progress) -> Data:
-    """Read, split and tokenise. Raises TrimtabError when nothing is left to train or judge on."""
-    told: list[str] = []
-    train, validation = row_source.load(spec, progress, told)
-    form = Form(spec, tokenizer, _columns(train))
+    """Read, split and tokenise the rows. Raises TrimtabError if no training or validation rows are left."""
+    source_notes: list[str] = []
+    train, validation = row_source.load(spec, progress, source_notes)
+    form = RowFormat(spec, tokenizer, _columns(train))
     if isinstance(spec.data.validation, str):
         form.check(_columns(validation), f"data.validation = {spec.data.validation!r}")
     random.Random(spec.study.seed).shuffle(validation)
-    data = Data([], [], most=longest_sequence(spec))  # one row may have millions
-    reading = _Reading(spec, form, progress, data)
-    data.train = reading.kept(train, "training")
-    data.validation = reading.kept(validation[: spec.evaluate.rows], "validation")
-    data.questions, fault = labelled_questions.found(validation[: spec.evaluate.rows], spec.data.prompt_key)
+    data = Data([], [], most=longest_sequence(spec))  # limited, as one row may have millions
+    reader = _RowReader(spec, form, progress, data)
+    data.train = reader.read(train, "training")
+    data.validation = reader.read(validation[: spec.evaluate.rows], "validation")
+    rows = validation[: spec.evaluate.rows]
+    data.questions, fault = labelled_questions.find_questions(rows, spec.data.prompt_key)
     data.notes += [fault] if fault else []
     _plant(data, canary_rows.canaries(spec.evaluate.canaries, spec.study.seed), tokenizer, progress)
-    data.notes += [*_columns_told(form, train), *told]
+    data.notes += [*_column_notes(form, train), *source_notes]
     data.notes.append(
-        f"{len(data.train)} training and {len(data.validation)} validation rows, as {form.kind}"
+        f"{len(data.train)} training and {len(data.validation)} validation rows, read as {form.kind}"
     )
     return data
 
 
 def _columns(rows: Sequence[Raw]) -> list[str]:
-    """All columns that any of the rows has: of JSONL, each row has its own."""
+    """All columns that any row has: in JSONL each row may have its own."""
     return list(dict.fromkeys(name for row in rows for name in row))
 
 
-def _columns_told(form: Form, rows: Sequence[Raw]) -> list[str]:
-    """Which filled columns are joined to the prompt, and which are not trained on."""
+def _column_notes(form: RowFormat, rows: Sequence[Raw]) -> list[str]:
+    """Notes on filled columns: which is joined to the prompt, and which are not trained on."""
     filled = dict.fromkeys(name for row in rows for name, value in row.items() if value not in (None, "", []))
-    told = [f"the column {form.joined!r} is joined to the prompt"] if form.joined in filled else []
-    unused = form.unused([str(one) for one in filled])
-    return [*told, f"columns that are not trained on: {plain(', '.join(unused), 200)}"] if unused else told
+    notes = [f"the column {form.joined!r} is appended to the prompt"] if form.joined in filled else []
+    unused = form.unused([str(name) for name in filled])
+    return [*notes, f"columns that are not trained on: {plain(', '.join(unused), 200)}"] if unused else notes
 
 
-def beginning(tokenizer: Any) -> list[int]:
-    """What stands before a plain text, so that its first token is predicted, too."""
+def bos_tokens(tokenizer: Any) -> list[int]:
+    """The token that precedes a plain text, so that its first token is predicted too."""
     first = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
     return [] if first is None else [first]
 
 
-def _plant(data: Data, found: Sequence[canary_rows.Canary], tokenizer: Any, progress: Progress) -> None:
-    """Add the canaries as rows of plain text, and say so, with the most that can be seen of one."""
-    data.canaries += found
+def _plant(data: Data, canaries: Sequence[canary_rows.Canary], tokenizer: Any, progress: Progress) -> None:
+    """Add the canaries as rows of plain text, and note the highest exposure that can be measured."""
+    data.canaries += canaries
     end = [tokenizer.eos_token_id] if tokenizer.eos_token_id is not None else []
-    for at, one in enumerate(found):
+    for at, canary in enumerate(canaries):
         if at % BATCH == 0:
-            progress("planting canaries", at, len(found), "rows")
-        ids = [*tokenizer(one.text, add_special_tokens=False)["input_ids"], *end]
-        before = beginning(tokenizer)
+            progress("planting canaries", at, len(canaries), "rows")
+        ids = [*tokenizer(canary.text, add_special_tokens=False)["input_ids"], *end]
+        before = bos_tokens(tokenizer)
         data.train.append(Row([*before, *ids], [*[MASKED] * len(before), *ids]))
-    if found:
-        most = math.log2(max(one.secrets for one in found))
-        told = f"{len(found)} canaries are planted among the training rows (evaluate.canaries)"
+    if canaries:
+        most = math.log2(max(canary.secrets for canary in canaries))
         data.notes.append(
-            f"{told}; security/exposure is at most {most:.1f} bits: then a secret is known whole"
+            f"{len(canaries)} canaries are added to the training rows (evaluate.canaries); "
+            f"security/exposure is at most {most:.1f} bits, when a secret is fully memorised"
         )
 
 
 def _parts(raw: Raw) -> tuple[str, ...]:
-    """Such as ("source:web", "task:sums")."""
-    found = (validation_slices.named(one, raw[one]) for one in PARTS if isinstance(raw.get(one), str | int))
-    return tuple(one for one in found if one)
+    """The names of the row's slices, such as ("source:web", "task:sums")."""
+    names = (
+        validation_slices.named(column, raw[column])
+        for column in PARTS
+        if isinstance(raw.get(column), str | int)
+    )
+    return tuple(name for name in names if name)
 
 
-class _Reading:
-    """Rows read by a form and tokenised; ``data`` is told what is left out."""
+class _RowReader:
+    """Formats and tokenises rows; what is skipped is recorded in ``data``."""
 
-    def __init__(self, spec: Spec, form: Form, progress: Progress, data: Data) -> None:
+    def __init__(self, spec: Spec, form: RowFormat, progress: Progress, data: Data) -> None:
         self._spec, self._form, self._progress, self._data = spec, form, progress, data
         self._longest = longest_sequence(spec)
-        self._number: dict[int, int] = {}  # one object for each token id: rows hold no numbers of their own
+        self._number: dict[int, int] = {}  # interns token ids: rows share one int object for each
         self._first = form.tokenizer.bos_token_id if form.adds_special else None
 
-    def kept(self, rows: Sequence[Raw], name: str) -> list[Row]:
-        """The rows that teach something, at most ``data.most`` tokens of each."""
+    def read(self, rows: Sequence[Raw], name: str) -> list[Row]:
+        """The rows that have a target, at most ``data.most`` tokens of each."""
         dropped, missed, remarks, cuts = (Counter[str]() for _ in range(4))
         kept = []
         for start in range(0, len(rows), BATCH):
@@ -182,46 +190,48 @@ class _Reading:
                 if has_target(cut(row, self._longest)):
                     kept.append(row._replace(parts=_parts(raw)))
                 else:
-                    dropped[f"no target within {self._longest} tokens"] += 1
+                    dropped[f"no target token within the first {self._longest}"] += 1
         self._data.dropped[name] = dropped
-        self._tell(len(rows), len(kept), name, missed, remarks, cuts)
+        self._add_notes(len(rows), len(kept), name, missed, remarks, cuts)
         return kept
 
     def _texts(
         self, rows: Sequence[Raw], dropped: Counter[str], missed: Counter[str], remarks: Counter[str]
     ) -> list[tuple[Raw, Text]]:
-        found = []
+        texts = []
         for row in rows:
             try:
-                one = self._form.read(row)
-            except Formless as error:
+                text = self._form.read(row)
+            except UnusableRow as error:
                 dropped[str(error)] += 1
                 continue
-            missed.update(one.missed)
-            remarks.update(one.remarks)
-            found.append((row, one))
-        return found
+            missed.update(text.missed)
+            remarks.update(text.remarks)
+            texts.append((row, text))
+        return texts
 
     def _encoded(
         self, texts: list[tuple[Raw, Text]], dropped: Counter[str], cuts: Counter[str]
     ) -> Iterator[tuple[Raw, Row]]:
-        encoded = encode(self._form.tokenizer, [text for _, text in texts], self._data.most)
-        for (raw, _), one in zip(texts, encoded, strict=True):
-            if isinstance(one, Formless):
-                dropped[str(one)] += 1
+        encodings = encode(self._form.tokenizer, [text for _, text in texts], self._data.most)
+        for (raw, _), encoded in zip(texts, encodings, strict=True):
+            if isinstance(encoded, UnusableRow):
+                dropped[str(encoded)] += 1
                 continue
-            cuts["longer"] += len(one.ids) > self._longest or one.cut
-            self._data.cut_rows += one.cut
-            yield raw, self._row(one)
+            cuts["longer"] += len(encoded.ids) > self._longest or encoded.cut
+            self._data.cut_rows += encoded.cut
+            yield raw, self._row(encoded)
 
-    def _row(self, one: Encoded) -> Row:
-        ids = [self._number.setdefault(number, number) for number in one.ids]
-        labels = [number if learnt else MASKED for number, learnt in zip(ids, one.learnt, strict=True)]
+    def _row(self, encoded: Encoded) -> Row:
+        ids = [self._number.setdefault(token, token) for token in encoded.ids]
+        labels = [
+            token if is_target else MASKED for token, is_target in zip(ids, encoded.targets, strict=True)
+        ]
         if self._first is not None and ids[:1] != [self._first]:
             return Row([self._first, *ids], [MASKED, *labels])
         return Row(ids, labels)
 
-    def _tell(
+    def _add_notes(
         self,
         count: int,
         kept: int,
@@ -230,7 +240,7 @@ class _Reading:
         remarks: Counter[str],
         cuts: Counter[str],
     ) -> None:
-        """Notes on what of the rows is not trained on. Raises TrimtabError when that is all of it."""
+        """Add notes on what is not trained on. Raises TrimtabError if no row is left."""
         dropped, notes = self._data.dropped[name], self._data.notes
         if not kept:
             key = (
@@ -239,21 +249,22 @@ class _Reading:
                 else "source"
             )
             raise TrimtabError.of(
-                f"none of the {count} {name} rows can be used ({_reasons(dropped)})",
-                f"data.{key} = {getattr(self._spec.data, key)!r}, format {self._form.kind}",
-                "look at the rows, set data.format, or raise sequence_length",
+                f"none of the {count} {name} rows can be used ({_commonest(dropped)})",
+                f"data.{key} = {getattr(self._spec.data, key)!r}, format {self._form.kind!r}",
+                "check the rows, set data.format, or raise sequence_length",
             )
         if dropped:
-            notes.append(f"{count - kept} of {count} {name} rows were left out ({_reasons(dropped)})")
+            notes.append(f"{count - kept} of {count} {name} rows are skipped ({_commonest(dropped)})")
         if missed:
-            notes.append(f"{missed.total()} answers in {name} rows are not learnt ({_reasons(missed)})")
+            notes.append(f"{missed.total()} answers in {name} rows are not trained on ({_commonest(missed)})")
         notes += [f"in {number} {name} rows {remark}" for remark, number in remarks.most_common()]
         if cuts.total():
             notes.append(
-                f"{cuts.total()} of {count} {name} rows are longer than {self._longest} tokens: cut there"
+                f"{cuts.total()} of {count} {name} rows are longer than {self._longest} tokens and are "
+                "truncated"
             )
 
 
-def _reasons(found: Counter[str]) -> str:
-    """The three commonest, with how often each."""
-    return "; ".join(f"{count}: {reason}" for reason, count in found.most_common(3))
+def _commonest(reasons: Counter[str]) -> str:
+    """The three most common reasons, each with its count."""
+    return "; ".join(f"{count}: {reason}" for reason, count in reasons.most_common(3))

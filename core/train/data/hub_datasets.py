@@ -1,7 +1,7 @@
-"""Rows of a folder or of a hub data set: ``datasets`` says which files a split has.
+"""Reads the rows of a folder or a hub data set; ``datasets`` resolves which files a split has.
 
-Files of text (JSONL, JSON, CSV, plain text) are then read as single ones are, so that no value changes its
-type; all else, such as Parquet, by ``datasets``, whose types the files themselves hold.
+Text files (JSONL, JSON, CSV, plain text) are then read like single files, so that no value changes its type;
+other files, such as Parquet, hold their types and are read by ``datasets``.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from core.train.data import local_files
 
 Raw = dict[str, Any]
 TEXTS = ("json", "csv", "text")  # readers of datasets that guess types
-PATTERN = "*?[]{}"  # what makes a path a pattern to datasets
-FIX = "JSONL, JSON, CSV, Parquet and hub data sets are read; check the name, the split and the network"
+PATTERN = "*?[]{}"  # characters that make a path a glob pattern for datasets
+FIX = "use JSONL, JSON, CSV, Parquet or a hub data set; check the name, the split and the network"
 
 
 def read(data: DataSection, source: str, split: str, key: str) -> list[Raw]:
-    """The rows of one split. Raises TrimtabError, blamed on ``key``."""
+    """Read the rows of one split. Raises TrimtabError that names ``key``."""
     import datasets
 
     datasets.disable_progress_bars()
     try:
-        with _unpatterned(source) as place:
+        with _without_patterns(source) as place:
             return _read(data, place, split, key)
     except TrimtabError:
         raise
-    except Exception as error:  # datasets raises its own, pyarrow's, the hub's and builtin errors
+    except Exception as error:  # datasets raises its own, pyarrow's, the hub's and built-in errors
         cause = error.__cause__ or error
         own = source == (data.source if key == "data.source" else data.validation)
         where = f"{key} = {source!r}, split {split!r}" if own else f"{key} = {split!r}, a split of {source!r}"
@@ -46,9 +46,9 @@ def read(data: DataSection, source: str, split: str, key: str) -> list[Raw]:
 
 
 @contextmanager
-def _unpatterned(source: str) -> Iterator[str]:
-    """A path of the folder that is no pattern, as datasets takes it for one: else a folder of links to its
-    files (datasets resolves a link to a folder)."""
+def _without_patterns(source: str) -> Iterator[str]:
+    """A path of the folder without glob characters, which datasets would expand. If the path has some, a
+    temporary folder of links to its files is used (datasets resolves a link to a folder)."""
     path = paths.expanded(source)
     if not path.is_dir():
         yield source
@@ -70,21 +70,21 @@ def _read(data: DataSection, place: str, split: str, key: str) -> list[Raw]:
     cache = str(paths.cache() / "datasets") if Path(place).is_dir() else None
     builder = datasets.load_dataset_builder(place, data.subset, cache_dir=cache)
     named = (builder.config.data_files or {}).get(split)
-    if builder.name in TEXTS and named and all(local_files.kind(_name(one)) for one in named):
+    if builder.name in TEXTS and named and all(local_files.kind(_name(file)) for file in named):
         manager = datasets.DownloadManager(download_config=datasets.DownloadConfig(token=builder.token))
-        local = [str(one) for one in manager.download(list(named))]
+        local = [str(path) for path in manager.download(list(named))]
         delimiter = str(getattr(builder.config, "sep", None) or ",")
         return [
             row
-            for one, path in zip(named, local, strict=True)
-            for row in local_files.rows(Path(path), key, _name(one), delimiter)
+            for file, path in zip(named, local, strict=True)
+            for row in local_files.rows(Path(path), key, _name(file), delimiter)
         ]
     typed: dict[str, Any] = {"dtype": str, "keep_default_na": False} if builder.name == "csv" else {}
-    found = datasets.load_dataset(place, data.subset, split=split, cache_dir=cache, **typed)
-    return [{name: local_files.without_nulls(value) for name, value in row.items()} for row in found]
+    rows = datasets.load_dataset(place, data.subset, split=split, cache_dir=cache, **typed)
+    return [{name: local_files.without_nulls(value) for name, value in row.items()} for row in rows]
 
 
 def _name(address: str) -> str:
-    """A file's path or URL without what follows its name; ``.tsv`` is CSV with another separator."""
+    """A file's path or URL without a query string; ``.tsv`` becomes ``.csv``: only the separator differs."""
     name = str(address).split("::")[-1].split("?")[0] if "://" in str(address) else str(address)
     return name[: -len(".tsv")] + ".csv" if name.lower().endswith(".tsv") else name

@@ -1,4 +1,4 @@
-"""Questions with labelled choices among a user's rows, asked beside those of a file of prompts."""
+"""Finds questions with labelled choices among a user's rows; they add to those of a prompt file."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from typing import Any
 
 from core.evaluate.prompts.prompt_schema import Question
 
-ANSWERS = ("answer", "answerKey", "label")  # columns that may say which is right, the first that is there
+ANSWERS = ("answer", "answerKey", "label")  # columns that may hold the right choice; the first present wins
 
 
-def found(rows: Sequence[dict[str, Any]], prompt_key: str) -> tuple[list[Question], str]:
-    """The questions of ``rows`` that have a column ``choices``, and a word on those that cannot be asked."""
+def find_questions(rows: Sequence[dict[str, Any]], prompt_key: str) -> tuple[list[Question], str]:
+    """The questions of ``rows`` with a column ``choices``, and a note on those that cannot be used."""
     having = [row for row in rows if row.get("choices") is not None]
     questions, faults = list[Question](), list[str]()
     for row in having:
-        one = _question(row, prompt_key)
-        questions += [one] if isinstance(one, Question) else []
-        faults += [one] if isinstance(one, str) else []
+        parsed = _question(row, prompt_key)
+        questions += [parsed] if isinstance(parsed, Question) else []
+        faults += [parsed] if isinstance(parsed, str) else []
     if not faults:
         return questions, ""
-    return questions, f"{len(faults)} of {len(having)} rows with choices cannot be asked ({faults[0]})"
+    note = f"{len(faults)} of {len(having)} rows with choices cannot be used as questions ({faults[0]})"
+    return questions, note
 
 
 def _question(row: dict[str, Any], prompt_key: str) -> Question | str:
@@ -32,12 +33,12 @@ def _question(row: dict[str, Any], prompt_key: str) -> Question | str:
         choices, labels = choices.get("text"), list(choices.get("label") or ())
     answer = next((row[name] for name in ANSWERS if row.get(name) is not None), None)
     if not isinstance(asked, str):
-        return f"neither question nor {prompt_key} is a text"
-    if not isinstance(choices, list | tuple) or not all(isinstance(one, str) for one in choices):
-        return "choices is no list of texts"
+        return f"neither question nor {prompt_key} is text"
+    if not isinstance(choices, list | tuple) or not all(isinstance(choice, str) for choice in choices):
+        return "choices is not a list of texts"
     if isinstance(answer, bool) or not isinstance(answer, int | str):
-        return "answer is neither a place, counted from 0, nor a text"
+        return "answer is neither an index, counted from 0, nor text"
     if answer in labels:
         answer = labels.index(answer)
-    one = Question(asked, list(choices), answer)
-    return one.fault() or one
+    question = Question(asked, list(choices), answer)
+    return question.fault() or question

@@ -1,7 +1,7 @@
-"""Rows of local files, each value as the file writes it: no type is guessed from what other rows hold.
+"""Reads rows of local files with each value as the file has it: no type is inferred from other rows.
 
-JSONL (also ``.ndjson``), a JSON array of objects, CSV, Parquet and plain text, a line a row; all of them but
-Parquet may be packed. A value of CSV is a text, always. A blank line of JSONL or CSV is no row.
+It reads JSONL (also ``.ndjson``), a JSON array of objects, CSV, Parquet, and plain text with one row per
+line; all but Parquet may be compressed. CSV values are always text. Blank lines of JSONL or CSV are skipped.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ from core.errors import TrimtabError
 Raw = dict[str, Any]
 Lines = Iterator[tuple[int, str]]  # a line's number, from 1, and its text
 LARGEST_FIELD = 1 << 30  # characters of a CSV field
-LOOKED_AT = 4096  # bytes that tell an encoding
-FIX = "give JSONL, JSON, CSV, Parquet or text in UTF-8, and mend this place of it"
+LOOKED_AT = 4096  # bytes at the start of a file that are checked for its encoding
+FIX = "correct the file; JSONL, JSON, CSV, Parquet and UTF-8 text are supported"
 UNREADABLE = (OSError, ValueError, EOFError, RecursionError, csv.Error, lzma.LZMAError, zlib.error)
 
 
 class Written(float):
-    """A number of JSON that remembers its digits: 1.10 stays 1.10 where it is read as text."""
+    """A JSON number that keeps its digits, so that 1.10 stays 1.10 when it is converted to text."""
 
     digits: str
 
     def __new__(cls, digits: str) -> Written:
-        one = super().__new__(cls, digits)
-        one.digits = digits
-        return one
+        number = super().__new__(cls, digits)
+        number.digits = digits
+        return number
 
     def __str__(self) -> str:
         return self.digits
 
 
 class Fault(ValueError):
-    """What is wrong with the file, in words, with the line where that is known."""
+    """A fault in a file, with its line where that is known."""
 
     def __init__(self, what: str, line: int | None = None, fix: str = FIX) -> None:
         super().__init__(what)
@@ -53,7 +53,7 @@ class Fault(ValueError):
 
 
 def kind(name: str) -> str | None:
-    """The ending that says how a file is read, such as ".jsonl"; None for anything else."""
+    """The extension that determines how a file is read, such as ".jsonl"; None for an unsupported one."""
     ends = [end.lower() for end in Path(name).suffixes]
     if ends and ends[-1] in OPENERS:
         ends.pop()
@@ -61,9 +61,9 @@ def kind(name: str) -> str | None:
 
 
 def rows(path: Path, key: str, name: str = "", delimiter: str = ",") -> Iterator[Raw]:
-    """The rows of a file that is called ``name`` (its path, where that has the ending).
+    """Read the rows of a file; ``name`` has its extension (default: the path).
 
-    Raises TrimtabError with the file and the line, blamed on ``key``, such as "data.source".
+    Raises TrimtabError with the file and the line, which names ``key``, such as "data.source".
     """
     name = name or str(path)
     where = f"{key} = {plain(name, 300)!r}"
@@ -72,7 +72,7 @@ def rows(path: Path, key: str, name: str = "", delimiter: str = ",") -> Iterator
         if reader is _parquet:
             yield from _parquet(path)
             return
-        with _opened(path, name) as file:
+        with _open(path, name) as file:
             _refuse_other_encodings(file)
             yield from reader(file) if reader is not _csv else _csv(file, delimiter)
     except Fault as error:
@@ -89,8 +89,8 @@ def _zstd(path: Path, mode: str) -> IO[bytes]:
     try:
         return importlib.import_module("zstandard").open(path, mode)
     except ImportError:
-        fix = "pip install zstandard, or unpack the file"
-        raise Fault("it is packed by zstd, and the package zstandard is not there", fix=fix) from None
+        fix = "pip install zstandard, or decompress the file"
+        raise Fault("it is compressed with zstd, and the package zstandard is missing", fix=fix) from None
 
 
 OPENERS: dict[str, Callable[..., Any]] = {
@@ -98,7 +98,7 @@ OPENERS: dict[str, Callable[..., Any]] = {
 }  # fmt: skip
 
 
-def _opened(path: Path, name: str) -> IO[bytes]:
+def _open(path: Path, name: str) -> IO[bytes]:
     return OPENERS.get(Path(name).suffix.lower(), open)(path, "rb")
 
 
@@ -107,10 +107,9 @@ def _refuse_other_encodings(file: IO[bytes]) -> None:
     file.seek(0)
     marked = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     if marked or b"\0" in head:
-        what = (
-            "it is in UTF-16 or UTF-32" if marked else "it holds NUL bytes: it may be in UTF-16, or no text"
-        )
-        raise Fault(f"{what}; UTF-8 is read", fix="convert it: iconv -f UTF-16 -t UTF-8 FILE > NEW")
+        what = "it is in UTF-16 or UTF-32" if marked else "it contains NUL bytes (UTF-16 or a binary file)"
+        fix = "convert it: iconv -f UTF-16 -t UTF-8 FILE > NEW"
+        raise Fault(f"{what}; only UTF-8 is supported", fix=fix)
 
 
 def _lines(file: IO[bytes]) -> Lines:
@@ -118,30 +117,30 @@ def _lines(file: IO[bytes]) -> Lines:
         try:
             yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
-            fix = "convert it, such as: iconv -f LATIN1 -t UTF-8 FILE > NEW"
-            raise Fault(f"byte 0x{line[error.start]:02x} is not UTF-8", number, fix) from None
+            fix = "convert it, for example: iconv -f LATIN1 -t UTF-8 FILE > NEW"
+            raise Fault(f"byte 0x{line[error.start]:02x} is not valid UTF-8", number, fix) from None
 
 
-# -- kinds -----------------------------------------------------------------------------------------
+# -- formats ---------------------------------------------------------------------------------------
 
 
 def _value(text: str, line: int | None) -> Any:
-    """What JSON ``text`` says, each number with its digits. Raises Fault."""
+    """Parse JSON; each number keeps its digits. Raises Fault."""
     try:
         return json.loads(text, parse_float=Written)
     except json.JSONDecodeError as error:
-        what = f"it is not JSON: {error.msg} at column {error.colno}"
+        what = f"it is not valid JSON: {error.msg} at column {error.colno}"
         raise Fault(what, line if line is not None else error.lineno) from None
-    except (ValueError, RecursionError) as error:  # 5,000 digits, 900 brackets
-        raise Fault(f"it is not JSON that can be read: {plain(str(error), 200)}", line) from None
+    except (ValueError, RecursionError) as error:  # such as 5,000 digits or 900 nested brackets
+        raise Fault(f"its JSON cannot be parsed: {plain(str(error), 200)}", line) from None
 
 
-def _object(found: Any, place: int | None) -> Raw:
-    if isinstance(found, str):
-        return {"text": found}
-    if not isinstance(found, dict):
-        raise Fault(f"{_noun(found)} stands where a row should, an object such as {{…}}", place)
-    return found
+def _object(value: Any, line: int | None) -> Raw:
+    if isinstance(value, str):
+        return {"text": value}
+    if not isinstance(value, dict):
+        raise Fault(f"a row must be an object such as {{…}}, not {_noun(value)}", line)
+    return value
 
 
 def _noun(value: Any) -> str:
@@ -155,24 +154,24 @@ def _jsonl(file: IO[bytes]) -> Iterator[Raw]:
 
 
 def _json(file: IO[bytes]) -> Iterator[Raw]:
-    """An array of objects; an object a line; or one object alone."""
+    """Read an array of objects, one object per line, or a single object."""
     head = file.read(LOOKED_AT).lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
     file.seek(0)
     lines = _lines(file)
     if head != b"[":
-        number, first = next(((at, one) for at, one in lines if not one.isspace()), (1, ""))
+        number, first = next(((at, line) for at, line in lines if not line.isspace()), (1, ""))
         if _is_json(first):
             yield _object(_value(first, number), number)
             yield from (_object(_value(line, at), at) for at, line in lines if not line.isspace())
             return
         file.seek(0)
         lines = _lines(file)
-    found = _value("".join(line for _, line in lines), None)
-    for place, one in enumerate(found if isinstance(found, list) else [found], 1):
+    value = _value("".join(line for _, line in lines), None)
+    for number, item in enumerate(value if isinstance(value, list) else [value], 1):
         try:
-            yield _object(one, None)
+            yield _object(item, None)
         except Fault as error:
-            raise Fault(f"row {place}: {error.what}") from None
+            raise Fault(f"row {number}: {error.what}") from None
 
 
 def _is_json(text: str) -> bool:
@@ -190,17 +189,18 @@ def _csv(file: IO[bytes], delimiter: str = ",") -> Iterator[Raw]:
         header = next(reader, [])
         twice = next((name for name in header if header.count(name) > 1), None)
         if twice is not None:
-            raise Fault(f"the column {plain(twice, 60)!r} stands twice", 1, "give each column its own name")
+            what = f"the column {plain(twice, 60)!r} appears twice"
+            raise Fault(what, 1, "give each column its own name")
         begins = reader.line_num + 1
         for fields in reader:
             if len(fields) > len(header):
-                fix = 'put values with a comma, a quote or a line end into "…"'
-                raise Fault(f"{len(fields)} values for {len(header)} columns", begins, fix)
+                fix = 'quote values that contain a comma, a quote or a line break: "…"'
+                raise Fault(f"a row has {len(fields)} values for {len(header)} columns", begins, fix)
             if fields:
                 yield dict(zip(header, [*fields, *[None] * (len(header) - len(fields))], strict=True))
             begins = reader.line_num + 1
     except csv.Error as error:
-        raise Fault(f"it is not CSV: {plain(str(error), 200)}", reader.line_num) from None
+        raise Fault(f"it is not valid CSV: {plain(str(error), 200)}", reader.line_num) from None
 
 
 def _text(file: IO[bytes]) -> Iterator[Raw]:
@@ -218,7 +218,7 @@ def _parquet(path: Path) -> Iterator[Raw]:
             if pyarrow.types.is_float32(field.type) or pyarrow.types.is_float16(field.type)
         ]
         for batch in file.iter_batches(batch_size=1000):
-            digits = {name: [str(one) for one in batch[name].to_numpy(False)] for name in narrow}
+            digits = {name: [str(number) for number in batch[name].to_numpy(False)] for name in narrow}
             for at, row in enumerate(batch.to_pylist()):
                 for name in narrow:  # 0.1, not 0.10000000149011612
                     if row[name] is not None and math.isfinite(row[name]):
@@ -227,10 +227,10 @@ def _parquet(path: Path) -> Iterator[Raw]:
 
 
 def without_nulls(value: Any) -> Any:
-    """Objects within a column without their null fields: Arrow gives every object each other's keys."""
+    """Remove null fields from nested objects: Arrow gives every object the keys of all others."""
     if isinstance(value, dict):
-        return {key: without_nulls(one) for key, one in value.items() if one is not None}
-    return [without_nulls(one) for one in value] if isinstance(value, list) else value
+        return {key: without_nulls(item) for key, item in value.items() if item is not None}
+    return [without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
 READERS: dict[str, Callable[..., Iterator[Raw]]] = {

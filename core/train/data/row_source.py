@@ -1,4 +1,4 @@
-"""Where rows come from: the demo, a file, a folder or a hub data set; split into training and validation."""
+"""Loads rows from the demo, a file, a folder or a hub data set, and splits off the validation rows."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from core.train.data import local_files
 from core.train.load_progress import Progress
 
 DEMO = "demo:stdlib"
-COUNTED = 1000  # rows between two words on how many were read
+COUNTED = 1000  # rows between two progress reports
 Raw = dict[str, Any]
-Opened = Callable[[], Iterable[Raw]]  # gives the rows again at each call
+Opened = Callable[[], Iterable[Raw]]  # yields the rows again at each call
 
 
 def load(spec: Spec, progress: Progress, notes: list[str] | None = None) -> tuple[list[Raw], list[Raw]]:
-    """Training and validation rows as their source has them; ``notes`` learn what a person should know.
+    """Load the raw training and validation rows; notes for the user are added to ``notes``.
 
-    With ``data.rows`` no more rows than are used are held in memory. Raises TrimtabError.
+    With ``data.rows`` only the rows that are used are held in memory. Raises TrimtabError.
     """
     data, seed = spec.data, spec.study.seed
-    opened = _opened(data, data.source, data.split, "data.source", progress)
+    opened = _open(data, data.source, data.split, "data.source", progress)
     rows = _Rows(opened, keeps=data.rows is None, label=Path(data.source).name, progress=progress)
     _refuse_wrapped(rows, data, "data.source", data.source)
     held: list[Raw] | None = None
     if isinstance(data.validation, str):
-        held = list(_validation(data, progress)())
+        held = list(_open_validation(data, progress)())
         chosen, others = list(range(rows.count)), list[int]()
     else:
         chosen, others = _split(rows, data.validation, seed, [] if notes is None else notes)
@@ -45,19 +45,19 @@ def load(spec: Spec, progress: Progress, notes: list[str] | None = None) -> tupl
             raise TrimtabError.of(
                 f"no rows are left to {name}: the source has {rows.count}",
                 f"data.source = {data.source!r}",
-                "give more rows, or set data.validation to another share or file",
+                "add rows, or set data.validation to another share or file",
             )
     return train, validation
 
 
 class _Rows:
-    """The rows of a source, counted; kept where ``keeps`` says so, else read again when they are chosen."""
+    """The rows of a source, counted; held in memory with ``keeps``, else read again on selection."""
 
     def __init__(self, opened: Opened, keeps: bool, label: str, progress: Progress) -> None:
         self._opened, self._kept = opened, list[Raw]()
         self._keeps = keeps or isinstance(opened(), list)
         self.count, self.first = 0, dict[str, Any]()
-        self.groups: list[Any] = []  # of each row, where the first one has a group
+        self.groups: list[Any] = []  # the group of each row, if the first row has one
         for row in opened():
             if self.count % COUNTED == 0:
                 progress(f"reading {label}", self.count, 0, "rows")
@@ -68,24 +68,24 @@ class _Rows:
                 self._kept.append(row)
             self.count += 1
 
-    def at(self, *places: list[int]) -> tuple[list[Raw], ...]:
-        """The rows at these places, in the order of each list."""
+    def at(self, *indices: list[int]) -> tuple[list[Raw], ...]:
+        """The rows at these indices, in the order of each list."""
         if self._keeps:
-            return tuple([self._kept[place] for place in some] for some in places)
-        wanted = {place for some in places for place in some}
-        found = {place: row for place, row in enumerate(self._opened()) if place in wanted}
-        return tuple([found[place] for place in some] for some in places)
+            return tuple([self._kept[index] for index in part] for part in indices)
+        wanted = {index for part in indices for index in part}
+        rows = {index: row for index, row in enumerate(self._opened()) if index in wanted}
+        return tuple([rows[index] for index in part] for part in indices)
 
 
 def _split(rows: _Rows, share: float, seed: int, notes: list[str]) -> tuple[list[int], list[int]]:
-    """A random share for validation. Rows of one ``group`` stay together, so that no near-copy of a
-    training row is judged on."""
+    """Choose a random share for validation. Rows of one ``group`` stay together, so that no near-copy of a
+    training row is in the validation rows."""
     draw = random.Random(seed)
     if rows.groups and not (fault := _groups_fault(rows.groups)):
         groups = sorted(set(rows.groups))
         draw.shuffle(groups)
         held = set(groups[: max(1, round(share * len(groups)))])
-        notes.append(f"rows of one group stay together: {len(held)} of {len(groups)} groups are validated on")
+        notes.append(f"rows of a group stay together: {len(held)} of {len(groups)} groups are for validation")
         return [at for at, group in enumerate(rows.groups) if group not in held], [
             at for at, group in enumerate(rows.groups) if group in held
         ]
@@ -99,71 +99,71 @@ def _split(rows: _Rows, share: float, seed: int, notes: list[str]) -> tuple[list
 
 
 def _groups_fault(groups: list[Any]) -> str:
-    """Why these are no groups to split by; "" where they are: texts or whole numbers, of one kind."""
-    kinds = {type(one) for one in groups}
+    """Why the rows cannot be split by these groups; "" if they are all texts or all integers."""
+    kinds = {type(group) for group in groups}
     if type(None) in kinds:
-        return f"{sum(one is None for one in groups)} rows have none"
+        return f"{sum(group is None for group in groups)} rows have no group"
     if kinds not in ({str}, {int}):
-        return "its values are neither all texts nor all whole numbers"
-    return "all rows have the same" if len(set(groups)) == 1 else ""
+        return "its values are neither all texts nor all integers"
+    return "all rows have the same group" if len(set(groups)) == 1 else ""
 
 
 def _refuse_wrapped(rows: _Rows, data: DataSection, key: str, source: str) -> None:
-    """One object that holds the rows under one of its keys is no row."""
+    """Raise TrimtabError for a file with one object that holds the rows under one of its keys."""
     known = {data.messages_key, data.prompt_key, data.completion_key, data.text_key}
     for name, value in rows.first.items() if rows.count == 1 and not known & set(rows.first) else ():
         if isinstance(value, list) and value and isinstance(value[0], dict) and known & set(value[0]):
             path = f".{name}" if name.isidentifier() else f".[{json.dumps(name)}]"
             raise TrimtabError.of(
-                f"the rows are wrapped: the file is one object, which holds {len(value)} rows in {name!r}",
+                f"the file is a single object that holds {len(value)} rows under the key {name!r}",
                 f"{key} = {source!r}",
-                f"take them out: jq -c '{plain(path, 80)}[]' FILE > rows.jsonl",
+                f"extract them: jq -c '{plain(path, 80)}[]' FILE > rows.jsonl",
             )
 
 
-def _validation(data: DataSection, progress: Progress) -> Opened:
-    """The rows of ``data.validation``: a file or folder of its own, else a split of the source."""
+def _open_validation(data: DataSection, progress: Progress) -> Opened:
+    """Open the rows of ``data.validation``: a separate file or folder, else a split of the source."""
     value = str(data.validation)
     if _looks_local(value) or paths.expanded(value).exists():
-        opened = _opened(data, value, "train", "data.validation", progress)
+        opened = _open(data, value, "train", "data.validation", progress)
         rows = _Rows(opened, True, Path(value).name, progress)
         _refuse_wrapped(rows, data, "data.validation", value)
         return lambda: rows.at(list(range(rows.count)))[0]
     if local_files.kind(data.source) is not None:
         raise TrimtabError.of(
-            "there is no such file, and a single file has no splits",
+            "the file does not exist, and a single file has no splits",
             f"data.validation = {value!r}",
-            "give a share such as 0.1, or the path of a file",
+            "give a share such as 0.1, or the path of an existing file",
         )
-    return _opened(data, data.source, value, "data.validation", progress)
+    return _open(data, data.source, value, "data.validation", progress)
 
 
 def _looks_local(source: str) -> bool:
     return source.startswith(("/", ".", "~")) or local_files.kind(source) is not None
 
 
-def _opened(data: DataSection, source: str, split: str, key: str, progress: Progress) -> Opened:
-    """What gives the rows of ``source``. Raises TrimtabError, blamed on ``key``."""
+def _open(data: DataSection, source: str, split: str, key: str, progress: Progress) -> Opened:
+    """Open ``source``. Raises TrimtabError that names ``key``."""
     where = f"{key} = {source!r}"
     if source == DEMO:
         from core.train.data import stdlib_pairs
 
-        found = stdlib_pairs.known(progress)
-        return lambda: found
+        pairs = stdlib_pairs.load_pairs(progress)
+        return lambda: pairs
     if source.startswith("demo:"):
-        raise TrimtabError.of(f"there is no demo data {source!r}", key, f"write {DEMO!r}")
+        raise TrimtabError.of(f"unknown demo data {source!r}", key, f"use {DEMO!r}")
     path = paths.expanded(source)
     if _looks_local(source) and not path.exists():
-        raise TrimtabError.of("there is no such file", where, "check the path")
+        raise TrimtabError.of("the file does not exist", where, "check the path")
     if path.is_file() and path.stat().st_size == 0:
-        raise TrimtabError.of("the file is empty", where, "give a file with rows")
+        raise TrimtabError.of("the file is empty", where, "use a file with rows")
     if path.is_file() and local_files.kind(source) is None:
         known = ", ".join(local_files.READERS)
-        raise TrimtabError.of("this kind of file is not read", where, f"known: {known}")
+        raise TrimtabError.of("this file type is not supported", where, f"supported types: {known}")
     if path.is_file():
         return lambda: local_files.rows(path, key)
     from core.train.data import hub_datasets
 
     progress(f"reading {Path(source).name}", 0, 0, "")
-    several = hub_datasets.read(data, source, split, key)
-    return lambda: several
+    rows = hub_datasets.read(data, source, split, key)
+    return lambda: rows

@@ -1,4 +1,4 @@
-"""Values of a row as text: what is no text is refused in words, never shown as Python would."""
+"""Converts values of a row to text; a value without a text form is refused, never shown as its repr."""
 
 from __future__ import annotations
 
@@ -12,59 +12,59 @@ from core.contract.text.sanitize import plain
 from core.train.data.local_files import Written
 
 
-class Formless(Exception):
-    """One row is not what its format says; the text says why, in words that rows share."""
+class UnusableRow(Exception):
+    """A row does not match its format; the text says why, the same for all rows with that fault."""
 
 
 NOUNS: tuple[tuple[Any, str], ...] = (
     (type(None), "missing"), (dict, "an object"), (list | tuple, "a list"), (bytes | bytearray, "bytes"),
-    (datetime.date | datetime.time | datetime.timedelta, "a date or time that has no text of its own"),
+    (datetime.date | datetime.time | datetime.timedelta, "a date or time without a text form"),
 )  # fmt: skip
 
 
 def text(value: Any, name: str) -> str:
-    """A text as it stands; a number with the digits of the file; false and true as JSON writes them.
+    """Convert text as it is, a number with the digits of the file, true and false as in JSON.
 
-    Raises Formless for all else, and for a text that cannot be written in UTF-8.
+    Raises UnusableRow for anything else, and for a text that cannot be encoded in UTF-8.
     """
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float) and not math.isfinite(value):
-        raise Formless(f"{name} is {float(value)}, no number")
+        raise UnusableRow(f"{name} is {float(value)}, not a finite number")
     if isinstance(value, float) and not isinstance(value, Written):
         return repr(value)
     if isinstance(value, int | Written | Decimal):
         return str(value)
     if not isinstance(value, str):
         noun = next((noun for kind, noun in NOUNS if isinstance(value, kind)), f"a {type(value).__name__}")
-        raise Formless(f"{name} is {noun}, not text" if value is not None else f"no {name}")
+        raise UnusableRow(f"{name} is {noun}, not text" if value is not None else f"no {name}")
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise Formless(f"{name} holds half a character (a lone surrogate)") from None
+        raise UnusableRow(f"{name} contains a lone surrogate (half a character)") from None
     return value
 
 
 def content(value: Any) -> str:
-    """A turn's words: a text, or the texts of its parts, joined with nothing between. Raises Formless."""
+    """The text of a turn: a text, or the texts of its parts, concatenated. Raises UnusableRow."""
     if not isinstance(value, list | tuple):
         return text(value, "a turn's content")
-    found = []
+    parts = []
     for part in value:
         kind = part.get("type", "text") if isinstance(part, dict) else type(part).__name__
         if not isinstance(part, dict) or kind != "text" or "text" not in part:
-            raise Formless(f"a turn has a part of type {plain(str(kind), 40)!r}: only text is trained on")
-        found.append(text(part["text"], "a part of a turn"))
-    return "".join(found)
+            raise UnusableRow(f"a turn has a part of type {plain(str(kind), 40)!r}: only text is trained on")
+        parts.append(text(part["text"], "a part of a turn"))
+    return "".join(parts)
 
 
 def texts(value: Any) -> Iterator[str]:
-    """All texts within a value."""
+    """Yield all texts within a nested value."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
-        for one in value.values():
-            yield from texts(one)
+        for item in value.values():
+            yield from texts(item)
     elif isinstance(value, list | tuple):
-        for one in value:
-            yield from texts(one)
+        for item in value:
+            yield from texts(item)

@@ -1,4 +1,4 @@
-"""Real training data without a network: questions and answers made from the interpreter's own docstrings."""
+"""The demo's training data, made offline: questions and answers from the standard library's docstrings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import msgspec
 from core import paths
 from core.train.load_progress import Progress
 
-# Import has effects (a browser, a window, a game), or the module only makes sense on its own.
+# Modules whose import has side effects (a browser, a window, a game), or that make no sense here.
 SKIPPED = frozenset(
     {
         "antigravity", "this", "idlelib", "turtle", "turtledemo", "tkinter", "test", "lib2to3", "__main__",
@@ -37,58 +37,58 @@ SUBMODULES = (
     "xml.dom.minidom", "xml.etree.ElementTree", "xml.sax.handler", "xml.sax.saxutils", "xmlrpc.client",
 )  # fmt: skip
 SENTENCE = re.compile(r"(.+?[.!?])(?:\s|$)", re.DOTALL)
-SHORTEST, LONGEST = 12, 240  # characters of an answer
+SHORTEST, LONGEST = 12, 240  # allowed characters of an answer
 
 
-def known(progress: Progress) -> list[dict[str, str]]:
-    """The pairs as they were read before in this interpreter by this code, else as they are now."""
+def load_pairs(progress: Progress) -> list[dict[str, str]]:
+    """The pairs from the cache, or freshly read if this interpreter and this code have not cached them."""
     reader = Path(__file__).read_bytes()
     digest = hashlib.sha256(f"{sys.version} {sys.prefix}".encode() + reader).hexdigest()[:24]
     file = paths.cache() / f"stdlib-{digest}.json"
     with contextlib.suppress(OSError, ValueError), open(file, "rb", opener=paths.no_link) as kept:
         return msgspec.json.decode(kept.read(), type=list[dict[str, str]])
-    found = pairs(progress)
-    paths.keep(file, msgspec.json.encode(found))
-    return found
+    rows = pairs(progress)
+    paths.keep(file, msgspec.json.encode(rows))
+    return rows
 
 
 def pairs(progress: Progress) -> list[dict[str, str]]:
-    """Rows with prompt, completion and group (the top-level module), in a stable order."""
+    """Build rows with prompt, completion and group (the top-level module), in a stable order."""
     rows: dict[str, dict[str, str]] = {}
     names = sorted({*sys.stdlib_module_names, *SUBMODULES} - SKIPPED)
     for count, name in enumerate(names):
         if count % 20 == 0:
             progress("reading the standard library", count, len(names), "modules")
-        module = None if name.startswith("_") else _imported(name)
+        module = None if name.startswith("_") else _import(name)
         if module is not None:
-            for prompt, completion in _of_module(name, module):
+            for prompt, completion in _module_pairs(name, module):
                 rows.setdefault(
                     prompt, {"prompt": prompt, "completion": completion, "group": name.split(".")[0]}
                 )
     return list(rows.values())
 
 
-def _imported(name: str) -> Any:
+def _import(name: str) -> Any:
     quiet = io.StringIO()
     with warnings.catch_warnings(), contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
         warnings.simplefilter("ignore")
         try:
             return importlib.import_module(name)
-        except Exception:  # not on this system
+        except Exception:  # not available on this system
             return None
 
 
 def first_sentence(text: object) -> str:
-    """The first sentence of a docstring on one line; empty when there is none of a sensible length."""
+    """The first sentence of a docstring on one line; "" unless its length is in SHORTEST … LONGEST."""
     paragraph = " ".join(
         (inspect.cleandoc(text if isinstance(text, str) else "").split("\n\n") or [""])[0].split()
     )
-    found = SENTENCE.match(paragraph)
-    sentence = found.group(1) if found else paragraph
+    match = SENTENCE.match(paragraph)
+    sentence = match.group(1) if match else paragraph
     return sentence if SHORTEST <= len(sentence) <= LONGEST else ""
 
 
-def _of_module(name: str, module: Any) -> Iterator[tuple[str, str]]:
+def _module_pairs(name: str, module: Any) -> Iterator[tuple[str, str]]:
     about = first_sentence(module.__doc__)
     if about:
         yield f"What is the Python module `{name}` for?", about
@@ -99,12 +99,12 @@ def _of_module(name: str, module: Any) -> Iterator[tuple[str, str]]:
             continue
         full = f"{name}.{member}"
         if inspect.isclass(value):
-            yield from _of_class(full, value)
+            yield from _class_pairs(full, value)
         elif callable(value):
-            yield from _of_callable(full, value)
+            yield from _callable_pairs(full, value)
 
 
-def _of_class(full: str, value: type) -> Iterator[tuple[str, str]]:
+def _class_pairs(full: str, value: type) -> Iterator[tuple[str, str]]:
     about = first_sentence(vars(value).get("__doc__"))
     if issubclass(value, BaseException):
         base = value.__bases__[0].__name__
@@ -115,16 +115,16 @@ def _of_class(full: str, value: type) -> Iterator[tuple[str, str]]:
         yield f"What is the class `{full}`?", about
     for name, method in sorted(vars(value).items()):
         if not name.startswith("_") and callable(method):
-            yield from _of_callable(f"{full}.{name}", method)
+            yield from _callable_pairs(f"{full}.{name}", method)
 
 
-def _of_callable(full: str, value: Any) -> Iterator[tuple[str, str]]:
+def _callable_pairs(full: str, value: Any) -> Iterator[tuple[str, str]]:
     about = first_sentence(getattr(value, "__doc__", None))
     if about:
         yield f"What does `{full}` do in Python?", about
     try:
         signature = str(inspect.signature(value))
-    except Exception:  # a builtin's text signature may name what does not exist here
+    except Exception:  # a built-in's text signature may name objects that do not exist here
         return
-    if " at 0x" not in signature and len(signature) < LONGEST // 2:  # an address differs from run to run
+    if " at 0x" not in signature and len(signature) < LONGEST // 2:  # an address differs between runs
         yield f"What is the signature of `{full}`?", f"`{full.split('.')[-1]}{signature}`"

@@ -1,4 +1,4 @@
-"""What a trial's knobs make of its data: the rows of every step, and how many steps there are."""
+"""The training plan that follows from a trial's knobs: the rows of every step, and the number of steps."""
 
 from __future__ import annotations
 
@@ -11,22 +11,24 @@ from core.train.data.dataset import Row
 from core.train.data.row_order import Order
 
 
-class Since(NamedTuple):
-    """What a trial had had when it began to take its rows as it does now. All 0 but for a clone that takes
-    more or fewer of them at a time than its parent did: it goes on where in the order its parent stood."""
+class ScheduleStart(NamedTuple):
+    """The work that was done when a trial began to use its current batch size. All 0, except for a clone with
+    another batch size than its parent: it continues where its parent stopped in the row order."""
 
     step: int = 0
     rows: int = 0
     micro_batches: int = 0
 
 
-BEGINNING = Since()
+BEGINNING = ScheduleStart()
 
 
-class Course:
-    """A function of the rows, the knobs and ``since`` alone."""
+class BatchSchedule:
+    """The rows of each step; depends only on the rows, the knobs and ``since``."""
 
-    def __init__(self, rows: Sequence[Row], knobs: Mapping[str, Value], since: Since = BEGINNING) -> None:
+    def __init__(
+        self, rows: Sequence[Row], knobs: Mapping[str, Value], since: ScheduleStart = BEGINNING
+    ) -> None:
         self.since, self._rows = since, rows
         self.batch, self.accumulation = size(knobs)
         self._order = Order(rows, self.batch, int(knobs["seed"]), since.rows)  # type: ignore[arg-type]
@@ -38,27 +40,27 @@ class Course:
         rows = float(knobs["epochs"]) * len(self._rows) - self.since.rows  # type: ignore[arg-type]
         return max(1, self.since.step + math.ceil(rows / (self.batch * self.accumulation)))
 
-    def starting(self, since: Since, knobs: Mapping[str, Value]) -> Course:
-        """The same rows by the same knobs, ``since`` another step."""
-        return self if since == self.since else Course(self._rows, knobs, since)
+    def starting(self, since: ScheduleStart, knobs: Mapping[str, Value]) -> BatchSchedule:
+        """The course of the same rows and knobs that starts at ``since``."""
+        return self if since == self.since else BatchSchedule(self._rows, knobs, since)
 
     def first(self, step: int) -> int:
-        """How many micro-batches the trial had had when ``step`` (0 is the first) began."""
+        """How many micro-batches the trial has done when ``step`` (0 is the first) begins."""
         return self.since.micro_batches + (step - self.since.step) * self.accumulation
 
     def micro_batches(self, step: int) -> list[list[Row]]:
-        """The rows of ``step``."""
+        """The micro-batches of ``step``."""
         first = (step - self.since.step) * self.accumulation
-        return [self._order.micro_batch(first + one) for one in range(self.accumulation)]
+        return [self._order.micro_batch(first + index) for index in range(self.accumulation)]
 
 
 def size(knobs: Mapping[str, Value]) -> tuple[int, int]:
-    """Rows of a micro-batch, and micro-batches of a step."""
+    """The number of rows per micro-batch, and of micro-batches per step."""
     return int(knobs["batch_size"]), int(knobs["gradient_accumulation"])  # type: ignore[arg-type]
 
 
-def had(since: Since, knobs: Mapping[str, Value], step: int) -> Since:
-    """What a trial with these knobs has had after ``step`` whole steps."""
+def work_after(since: ScheduleStart, knobs: Mapping[str, Value], step: int) -> ScheduleStart:
+    """The work that a trial with these knobs has done after ``step`` completed steps."""
     batch, accumulation = size(knobs)
     micro_batches = (step - since.step) * accumulation
-    return Since(step, since.rows + micro_batches * batch, since.micro_batches + micro_batches)
+    return ScheduleStart(step, since.rows + micro_batches * batch, since.micro_batches + micro_batches)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from core.contract.text.sanitize import plain
 from core.train.base.base_model import Base
-from core.train.base.context_length import made_for
+from core.train.base.context_length import configured_length
 from core.train.data import capacity_check
-from core.train.data.dataset import MASKED, Row, beginning
+from core.train.data.dataset import MASKED, Row, bos_tokens
 
 LONGEST = 1 << 20  # tokens, where a model names no limit
 
@@ -19,7 +19,7 @@ class Asking:
     def __init__(self, base: Base) -> None:
         self._base, self._tokenizer = base, base.tokenizer
         self._larger = len(base.tokenizer) > base.vocabulary
-        self.context = made_for(base.model) or LONGEST
+        self.context = configured_length(base.model) or LONGEST
 
     def ids(self, text: str) -> list[int]:
         """The tokens of ``text``, with nothing added. Raises TrimtabError for one that the model lacks."""
@@ -34,7 +34,7 @@ class Asking:
 
     def row(self, text: str, given: str = "") -> Row:
         """``text`` to be rated after ``given``, which is not. Cut to the context."""
-        begin, before = beginning(self._tokenizer), self.ids(given) if given else []
+        begin, before = bos_tokens(self._tokenizer), self.ids(given) if given else []
         ids = self.ids(given + text) if given else self.ids(text)
         known = next((at for at, (a, b) in enumerate(zip(before, ids, strict=False)) if a != b), len(before))
         whole = [*begin, *ids][: self.context]
@@ -43,7 +43,7 @@ class Asking:
 
     def opening(self, text: str) -> list[int]:
         """A text to be gone on with, as it stands."""
-        return [*beginning(self._tokenizer), *self.ids(text)]
+        return [*bos_tokens(self._tokenizer), *self.ids(text)]
 
     def request(self, text: str) -> list[int]:
         """A request as the chat template asks it; without one, a line of text."""

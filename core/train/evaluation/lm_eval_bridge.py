@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.train.adapters.lora_factors import Factors
-from core.train.data.dataset import MASKED, Row, beginning
+from core.train.data.dataset import MASKED, Row, bos_tokens
 from core.train.evaluation.eval_inputs import Asking
 from core.train.step.forward_pass import Item
 from core.train.step.step_requests import Asked, Done, Prompt, Rate, Wait, Write
@@ -121,7 +121,7 @@ def model(line: Line, asking: Asking, tokenizer: Any) -> Any:
     from lm_eval.api.model import TemplateLM
 
     own = copy.deepcopy(tokenizer)
-    begin = beginning(own)
+    begin = bos_tokens(own)
 
     class Packed(TemplateLM):
         """The frozen base with a trial's adapter."""

@@ -10,7 +10,7 @@ from core.contract.spec.study_spec import Spec
 from core.train.evaluation import evidence_files
 from core.train.evaluation.best_samples import Past
 from core.train.evaluation.probe_scoring import Scored
-from core.train.trial_reporter import Voice
+from core.train.trial_reporter import TrialReporter
 
 
 class Diverged(Exception):
@@ -20,7 +20,7 @@ class Diverged(Exception):
 class Scorecard:
     """Of one trial. It outlives the training: the last scores may come when the trial is complete."""
 
-    def __init__(self, spec: Spec, voice: Voice, folder: Path) -> None:
+    def __init__(self, spec: Spec, voice: TrialReporter, folder: Path) -> None:
         self._goals = [one.metric for one in spec.study.objectives]
         self._voice, self._folder = voice, folder
         self.latest: dict[str, float] = {}
@@ -28,7 +28,7 @@ class Scorecard:
         self.past = Past()
 
     @property
-    def voice(self) -> Voice:
+    def voice(self) -> TrialReporter:
         """What tells of the trial."""
         return self._voice
 

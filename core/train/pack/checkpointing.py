@@ -13,7 +13,7 @@ from core.contract.events import event_types as e
 from core.contract.spec.study_spec import Spec
 from core.train import checkpoint_files
 from core.train.adapters import peft_config
-from core.train.adapters.reload_check import Expected, Reload, Unlike
+from core.train.adapters.reload_check import Expected, ReloadCheck, ReloadMismatch
 from core.train.base.base_model import Base
 from core.train.checkpoint_position import Position
 from core.train.pack.checkpoint_schedule import Cadence
@@ -33,7 +33,7 @@ class Keeper:
     """Snapshots are taken at once; a thread writes them. Adapters, which wait for room on a full disk, have
     another: a prune is told meanwhile."""
 
-    def __init__(self, spec: Spec, base: Base, speaker: Speaker, reload: Reload) -> None:
+    def __init__(self, spec: Spec, base: Base, speaker: Speaker, reload: ReloadCheck) -> None:
         self._base, self._speaker, self._reload = base, speaker, reload
         self._cadence = Cadence(spec.resources.checkpoint_every, spec.resources.checkpoint_every_s)
         self._writer, self._adapters = Writer(), Writer()
@@ -83,7 +83,7 @@ class Keeper:
         without a value."""
         waits = scoring >= 0 and trial.card.waits
         values, folder = () if waits else trial.card.values(), trial.folder / "adapter"
-        tensors = checkpoint_files.copied(dict(trial.factors.named()))
+        tensors = checkpoint_files.copy_to_host(dict(trial.factors.named()))
         expected = self._reload.expect(trial.factors)
 
         def full(error: Exception) -> None:
@@ -97,7 +97,7 @@ class Keeper:
                 if not self._adapters.patiently(save, full):
                     return  # it ends again, from its checkpoint, with the next worker
                 self._load_back(trial, folder, expected)
-            except Unlike as unlike:
+            except ReloadMismatch as unlike:
                 error = f"its adapter, {folder}, is not what was trained: {unlike}"
                 self._speaker.say(e.TrialFailed, trial.number, error=error, step=trial.step)
                 return
@@ -112,7 +112,7 @@ class Keeper:
         self._writer.do(lambda: self._adapters.do(write))  # its checkpoints are told before
 
     def _load_back(self, trial: Trial, folder: Path, expected: Expected | None) -> None:
-        """Raises Unlike; a word where there is no memory for it."""
+        """Raises ReloadMismatch; a word where there is no memory for it."""
         try:
             if expected is not None:
                 self._reload.check(folder, expected)

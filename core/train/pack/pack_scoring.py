@@ -27,7 +27,7 @@ from core.train.scoring.scoring_batches import Answering
 from core.train.step.device_memory import free
 from core.train.step.forward_pass import Forward
 from core.train.trial.trial_training import Trial
-from core.train.trial_reporter import Tell, Voice
+from core.train.trial_reporter import Tell, TrialReporter
 
 log = logging.getLogger("trimtab.beside")
 
@@ -113,7 +113,7 @@ class Beside:
         except Exception as error:
             log.error("trial %d", message.trial, exc_info=error)
             why = f"its adapter cannot be scored: {plain(f'{type(error).__name__}: {error}', 300)}"
-            Voice(self._spec.study.name, message.trial, self._tell).say(e.ScoringEnded, why=why)
+            TrialReporter(self._spec.study.name, message.trial, self._tell).say(e.ScoringEnded, why=why)
             return
         self.scorings.begin_base(Path(message.folder).parent)
         self.scorings.want(snapshot)

@@ -19,7 +19,7 @@ from core.train.base.linear_layers import Layout, Place
 from core.train.evaluation.scorecard import Scorecard
 from core.train.scoring.adapter_snapshots import Snapshot, frozen
 from core.train.trial.trial_training import Trial
-from core.train.trial_reporter import Tell, Voice
+from core.train.trial_reporter import Tell, TrialReporter
 
 
 class Lost(Exception):
@@ -35,10 +35,10 @@ def restore(trial: Trial, assign: Assign, warn: Callable[[str], None]) -> None:
     """
     newest = checkpoint_position.read(Path(assign.checkpoint).name)
     why = f"there is no checkpoint in {trial.folder.name}"
-    for folder in checkpoint_files.known(trial.folder):
+    for folder in checkpoint_files.list_checkpoints(trial.folder):
         at = checkpoint_position.read(folder.name)
         if newest is None or at is None or at > newest:
-            checkpoint_files.forget(folder)
+            checkpoint_files.remove(folder)
             continue
         try:
             trial.restore(checkpoint_files.read(folder))
@@ -48,7 +48,7 @@ def restore(trial: Trial, assign: Assign, warn: Callable[[str], None]) -> None:
         except (TrimtabError, KeyError, ValueError, TypeError, RuntimeError) as error:
             why = plain(str(error), 300)
             warn(f"trial {trial.number}: {why}")
-            checkpoint_files.retire(folder)
+            checkpoint_files.set_aside(folder)
     if assign.parent >= 0:
         raise Lost(f"it cannot go on from trial {assign.parent}: {why}")
 
@@ -58,8 +58,8 @@ def saved(spec: Spec, base: Base, found: list[Place], message: Score, tell: Tell
     RuntimeError and TrimtabError where that is not whole."""
     folder, knobs = Path(message.folder), message.knobs
     names = peft_config.targets(found, knobs["target_modules"])
-    factors = adapter_init.drawn(spec, base, knobs, Layout(peft_config.chosen(found, names)))
+    factors = adapter_init.create_factors(spec, base, knobs, Layout(peft_config.select_layers(found, names)))
     factors.load(load_file(folder / "adapter" / "adapter_model.safetensors"))
-    card = Scorecard(spec, Voice(spec.study.name, message.trial, tell), folder)
+    card = Scorecard(spec, TrialReporter(spec.study.name, message.trial, tell), folder)
     card.latest = dict(message.latest)
     return Snapshot(message.trial, frozen(factors), card, message.step, message.elapsed_s, True, True)

@@ -27,9 +27,9 @@ class Meter:
         """``longest``: tokens of the longest training row."""
         self._spec, self._base, self._stack, self._tell = spec, base, stack, tell
         self._longest = longest
-        device_memory.settle(base.device)
-        device_memory.fullest(base.device)  # loading took more
-        self._before = int(device_memory.readings(base.device)["memory/used_bytes"])
+        device_memory.release_unused(base.device)
+        device_memory.read_peak(base.device)  # loading took more
+        self._before = int(device_memory.read_metrics(base.device)["memory/used_bytes"])
         self._base_bytes = sum(one.numel() * one.element_size() for one in base.model.parameters())
         self._company: tuple[int, ...] = ()
         self._rounds: list[tuple[float, int]] = []  # (seconds, tokens)
@@ -66,12 +66,12 @@ class Meter:
         a micro-batch of rows as long as they may be."""
         tokens = trial.batch * min(int(trial.knobs["sequence_length"]), self._longest)
         if not self._token_bytes:  # it was too short to be measured: what the worker took at most
-            return device_memory.readings(self._base.device)["memory/peak_bytes"]
+            return device_memory.read_metrics(self._base.device)["memory/peak_bytes"]
         return self._before + self._bytes_of(trial) + self._token_bytes * tokens
 
     def _measured(self, trials: Mapping[int, Trial], why: str) -> e.PackMeasured:
         held = {one: self._bytes_of(trial) for one, trial in trials.items()}
-        now = device_memory.fullest(self._base.device)
+        now = device_memory.read_peak(self._base.device)
         growth = now.used_bytes - self._before - sum(held.values())
         self._token_bytes = max(0.0, growth / max(1, self._widest))
         return e.PackMeasured(

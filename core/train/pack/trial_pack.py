@@ -14,10 +14,10 @@ from core.contract.events import event_types as e
 from core.contract.spec.study_spec import Spec
 from core.contract.wire import worker_api
 from core.train.adapters import peft_config
-from core.train.adapters.adaptable_layers import adaptable
+from core.train.adapters.adaptable_layers import find_adaptable
 from core.train.adapters.adapter_stack import Stack
 from core.train.adapters.multi_lora_linear import Gate
-from core.train.adapters.reload_check import Reload
+from core.train.adapters.reload_check import ReloadCheck
 from core.train.base.base_model import Base
 from core.train.data.dataset import Data
 from core.train.introspection.introspection_report import Insides
@@ -43,7 +43,7 @@ class Pack:
 
     def __init__(self, spec: Spec, base: Base, data: Data, tell: Tell) -> None:
         self._spec, self._base, self._data, self._tell = spec, base, data, tell
-        self._survey, self._places = adaptable(base, self.warn)
+        self._survey, self._places = find_adaptable(base, self.warn)
         self._stack = Stack(base.model.dtype, base.device)
         modules = dict(base.model.named_modules())
         for place in self._places:
@@ -52,7 +52,7 @@ class Pack:
         self._rounds = Rounds(base, self._stack, forward)
         self._insides = Insides(spec, base, data, Inspection(base, self._stack, forward))
         longest = max((len(row.ids) for row in data.train), default=0)
-        self._keeper = Keeper(spec, base, self, Reload(base, self._stack, data.validation[0].ids))
+        self._keeper = Keeper(spec, base, self, ReloadCheck(base, self._stack, data.validation[0].ids))
         self._meter = Meter(spec, base, self._stack, longest, tell)
         self._beside = Beside(spec, base, data, self._places, self._stack, self._survey, self._keeper, tell)
         self._why_alone = ""
@@ -125,7 +125,7 @@ class Pack:
                 self._beside.submit, self._insides,
             )  # fmt: skip
             resume.restore(trial, assign, self.warn)
-        except peft_config.Unfit as unfit:
+        except peft_config.InfeasibleError as unfit:
             self.say(e.TrialInfeasible, number, why=str(unfit))
             return
         except resume.Lost as lost:
@@ -155,7 +155,7 @@ class Pack:
     def _no_room(self, assign: worker_api.Assign, error: Exception) -> None:
         """A trial's own tensors found no room: it waits where others are, else it cannot be."""
         if not self._members:
-            why = out_of_memory.too_big(self._base.device, assign.knobs, 0, error)
+            why = out_of_memory.describe_misfit(self._base.device, assign.knobs, 0, error)
             return self.say(e.TrialInfeasible, assign.trial, why=why)
         why = f"memory ended on {self._base.device} when it joined {len(self._members)} others"
         text = f"trial {assign.trial} waits: {why}"
@@ -296,14 +296,14 @@ class Pack:
         device, count = self._base.device, len(active)
         if thin and len(here) > 1:
             moved = (lost or here)[-1]
-            text = out_of_memory.left(device, count, moved, youngest=not lost)
+            text = out_of_memory.describe_leaving(device, count, moved, youngest=not lost)
             self._move_out(moved, f"memory ended on {device} with {count} trials", moved not in lost)
         else:
-            moved, text = -1, out_of_memory.halved(device, count, self._rounds.most, outcome.short)
+            moved, text = -1, out_of_memory.describe_limit(device, count, self._rounds.most, outcome.short)
         self._told_short(active, moved, text)
 
     def _told_short(self, trials: tuple[int, ...], moved: int, text: str) -> None:
-        self._tell(out_of_memory.told(self._spec.study.name, self._base.device, trials, moved, text))
+        self._tell(out_of_memory.make_event(self._spec.study.name, self._base.device, trials, moved, text))
 
     def _move_out(self, number: int, why: str, whole: bool = True) -> None:
         """The trial goes back to the queue, kept as it stands where it is ``whole``."""
@@ -322,7 +322,7 @@ class Pack:
         if isinstance(error, Diverged):
             self.say(e.TrialFailed, number, error=str(error), step=step)
         elif isinstance(error, torch.OutOfMemoryError):
-            why = out_of_memory.too_big(self._base.device, member.trial.knobs, step, error)
+            why = out_of_memory.describe_misfit(self._base.device, member.trial.knobs, step, error)
             self.say(e.TrialInfeasible, number, why=why)
         else:  # after the checkpoint that the next try begins from
             self._keeper.after(partial(self.failed, number, error, step))

@@ -161,7 +161,7 @@ class Answering:
         assert self._now is not None
         taken, now = self._taken, self._now
         try:
-            done = now.go_on(time.perf_counter() + limit_s, self._rate)
+            done = now.run_until(time.perf_counter() + limit_s, self._rate)
         except torch.AcceleratorError:
             raise
         except Exception as error:

@@ -1,4 +1,4 @@
-"""What a worker holds now and held at most: the CUDA allocator's word, or the process's on a CPU."""
+"""Current and peak memory of a worker: the CUDA allocator's count, or the process's RSS on a CPU."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pathlib import Path
 import psutil
 import torch
 
-ALONE = "memory/alone_bytes"  # what a trial takes with nobody beside it
+ALONE = "memory/alone_bytes"  # memory of a trial that trains alone
 
-_highest: dict[torch.device, int] = {}  # before the allocator's peak was last reset
+_highest: dict[torch.device, int] = {}  # the peak before the allocator's was last reset
 
 
-def readings(device: torch.device) -> dict[str, float]:
-    """memory/used_bytes and memory/peak_bytes of this worker."""
+def read_metrics(device: torch.device) -> dict[str, float]:
+    """The metrics memory/used_bytes and memory/peak_bytes of this worker."""
     if device.type == "cuda":
         used = torch.cuda.memory_allocated(device)
         peak = max(torch.cuda.max_memory_allocated(device), _highest.get(device, 0))
@@ -29,35 +29,37 @@ def readings(device: torch.device) -> dict[str, float]:
     return {"memory/used_bytes": float(used), "memory/peak_bytes": float(max(used, peak))}
 
 
-def lately(device: torch.device) -> int:
-    """The most that this worker held since ``fullest`` was last asked, bytes: where memory ended, it ended
-    there. What is held after the failure says nothing any more."""
+def recent_peak(device: torch.device) -> int:
+    """Peak memory of this worker since the last call of ``read_peak``, bytes.
+
+    After an out-of-memory error this is where it happened; what is held afterwards says nothing about it.
+    """
     return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else _peak_rss()
 
 
-def settle(device: torch.device) -> None:
-    """Give back what loading left behind: on a CPU what malloc keeps would count as held, and hide what is
-    allocated later."""
+def release_unused(device: torch.device) -> None:
+    """Release what loading left behind. On a CPU the memory that malloc keeps would count as used, and would
+    hide what is allocated later."""
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
         return
-    with contextlib.suppress(OSError, AttributeError):  # glibc alone has it
+    with contextlib.suppress(OSError, AttributeError):  # only glibc has it
         ctypes.CDLL(None).malloc_trim(0)
 
 
 @dataclass(frozen=True)
-class Fullest:
-    """The fullest moment since the last call: bytes of this worker, and what the device had left."""
+class PeakMemory:
+    """Peak use since the last call: bytes of this worker, and bytes that the device had free then."""
 
     used_bytes: int
     free_bytes: int
     total_bytes: int
-    reserve_bytes: int  # of the free ones: what the allocator keeps
+    reserve_bytes: int  # the part of the free bytes that the allocator keeps reserved
 
 
-def fullest(device: torch.device) -> Fullest:
-    """Read the fullest moment and begin anew."""
+def read_peak(device: torch.device) -> PeakMemory:
+    """Read the peak since the last call, and reset it."""
     if device.type != "cuda":
         return _fullest_rss(device)
     peak = torch.cuda.max_memory_allocated(device)
@@ -65,20 +67,20 @@ def fullest(device: torch.device) -> Fullest:
     free, total = torch.cuda.mem_get_info(device)
     _highest[device] = max(_highest.get(device, 0), peak)
     torch.cuda.reset_peak_memory_stats(device)
-    return Fullest(peak, free + max(0, cached), total, max(0, cached))
+    return PeakMemory(peak, free + max(0, cached), total, max(0, cached))
 
 
-def _fullest_rss(device: torch.device) -> Fullest:
+def _fullest_rss(device: torch.device) -> PeakMemory:
     memory, peak = psutil.virtual_memory(), _peak_rss()
     lower = max(0, peak - psutil.Process().memory_info().rss)
     _highest[device] = max(_highest.get(device, 0), peak)
     with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")  # proc_pid_clear_refs(5): the peak begins anew
-    return Fullest(peak, max(0, memory.available - lower), memory.total, 0)
+        Path("/proc/self/clear_refs").write_text("5")  # proc_pid_clear_refs(5): resets the peak
+    return PeakMemory(peak, max(0, memory.available - lower), memory.total, 0)
 
 
 def _peak_rss() -> int:
-    """The process's own: what getrusage says on Linux may be its parent's, from before exec."""
+    """The peak RSS of this process. On Linux getrusage may report its parent's, from before exec."""
     try:
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
@@ -90,7 +92,7 @@ def _peak_rss() -> int:
 
 
 def free(device: torch.device) -> None:
-    """Give memory back that nobody holds."""
+    """Release unused memory."""
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()

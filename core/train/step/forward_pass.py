@@ -1,4 +1,4 @@
-"""One pass of the base over rows of many trials: losses, hits, and gradients in their places."""
+"""One pass of the base model over rows of many trials: losses, hits and gradients."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from core.train.base import cross_entropy
 from core.train.base.base_model import Base
 from core.train.base.cross_entropy import Head
 from core.train.data.dataset import MASKED, Row, collate
-from core.train.step.row_likelihood import Reading, readings
+from core.train.step.row_likelihood import Reading, split_rows
 
 CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
 class Item:
-    """A row; ``key`` is its dropout key, ``mine`` the trial's factors, None for the base itself."""
+    """A row with its dropout ``key``; ``mine`` are its trial's factors, None for the base model itself."""
 
     mine: Factors | None
     row: Row
@@ -29,14 +29,14 @@ class Item:
 
 
 def count_targets(rows: Sequence[Row]) -> int:
-    """Tokens that are predicted and learnt: the first of a row is never predicted."""
+    """Count the target tokens of rows; the first token of a row is never predicted."""
     return sum(1 for row in rows for label in row.labels[1:] if label != MASKED)
 
 
-def learnt(rows: Sequence[Row]) -> tuple[np.ndarray, np.ndarray]:
-    """The target tokens of padded rows and the flat positions (of B × T) that predict them, both (K,) int64.
+def find_targets(rows: Sequence[Row]) -> tuple[np.ndarray, np.ndarray]:
+    """The targets of padded rows and the flat positions (of B × T) before them, both (K,) int64.
 
-    On the host and by numpy: their number is known before a device has done anything.
+    Computed on the host with numpy, so that their number is known without waiting for the device.
     """
     width = max(len(row.labels) for row in rows)
     labels = np.full((len(rows), width), MASKED, dtype=np.int64)
@@ -48,15 +48,15 @@ def learnt(rows: Sequence[Row]) -> tuple[np.ndarray, np.ndarray]:
 
 
 class Forward:
-    """Computes on a base with a stack of adapters. ``head`` is None where the base's own logits are used."""
+    """Runs a base model with a stack of adapters. ``head`` is None where the base's own logits are used."""
 
     def __init__(self, base: Base, stack: Stack, head: Head | None) -> None:
         self._base, self._stack, self.head = base, stack, head
 
     def train(self, items: Sequence[Item]) -> list[tuple[Factors, torch.Tensor]]:
-        """Each trial's summed loss over its rows, nats, float32 scalars on the device. Their gradients are in
-        the trials' factors after it; on an error nothing is."""
-        owners, ordered = self._lay(items, trains=True)
+        """Each trial's summed loss over its rows, nats, float32 scalars on the device. The gradients are then
+        in the trials' factors; after an error there are none."""
+        owners, ordered = self._begin(items, trains=True)
         done: list[Factors] = []
         try:
             losses, counts, _ = self._pass(owners, ordered, grad=True)
@@ -68,8 +68,8 @@ class Forward:
 
     @torch.no_grad()
     def judge(self, items: Sequence[Item]) -> list[tuple[Factors, torch.Tensor, torch.Tensor]]:
-        """Each trial's summed loss and its targets that were the first choice, scalars on the device."""
-        owners, ordered = self._lay(items, trains=False)
+        """Each trial's summed loss and hits (targets that were the first choice), scalars on the device."""
+        owners, ordered = self._begin(items, trains=False)
         try:
             losses, counts, hits = self._pass(owners, ordered, grad=False)
         finally:
@@ -78,71 +78,71 @@ class Forward:
 
     @torch.no_grad()
     def rate(self, items: Sequence[Item], detailed: bool = False) -> list[tuple[Item, Reading]]:
-        """A reading of each row, of trials and of the base itself in one pass."""
-        _, ordered = self._lay(items, trains=False)
+        """The likelihood of each row, of trials and of the base model itself in one pass."""
+        _, ordered = self._begin(items, trains=False)
         try:
-            found = self._describe(ordered, detailed)
+            values = self._describe(ordered, detailed)
         finally:
             self._stack.end()
         counts = [count_targets([item.row]) for item in ordered]
-        return list(zip(ordered, readings(found, counts), strict=True))
+        return list(zip(ordered, split_rows(values, counts), strict=True))
 
-    def _lay(self, items: Sequence[Item], trains: bool) -> tuple[list[Factors], list[Item]]:
-        """Begin a pass: the trials in it, and their items, in the order of the stack."""
+    def _begin(self, items: Sequence[Item], trains: bool) -> tuple[list[Factors], list[Item]]:
+        """Begin a pass; return its trials and their items, in the order of the stack."""
         keys: dict[int, list[int]] = {}
         for item in items:
             keys.setdefault(id(item.mine), []).append(item.key)
         owners = self._stack.order([item.mine for item in items if item.mine is not None])
         if owners:
-            mine, bare = [(one, keys[id(one)]) for one in owners], len(keys.get(id(None), ()))
-            self._stack.begin(self._stack.lay(mine, trains, bare))
-        place = {id(one): index for index, one in enumerate(owners)}
-        return owners, sorted(items, key=lambda item: place.get(id(item.mine), len(owners)))
+            rows, bare = [(owner, keys[id(owner)]) for owner in owners], len(keys.get(id(None), ()))
+            self._stack.begin(self._stack.plan_pass(rows, trains, bare))
+        order = {id(owner): index for index, owner in enumerate(owners)}
+        return owners, sorted(items, key=lambda item: order.get(id(item.mine), len(owners)))
 
     def _pass(
         self, owners: Sequence[Factors], items: Sequence[Item], grad: bool
     ) -> tuple[torch.Tensor, list[int], torch.Tensor]:
-        """Losses (K,) and hits (K,) of the target tokens, row after row, and how many each owner has.
+        """Losses (K,) and hits (K,) of the target tokens, row after row, and the token count of each owner.
 
-        No attention mask is passed: padding stands on the right, where a causal model cannot see it, and SDPA
+        No attention mask is passed: padding is on the right, where a causal model cannot see it, and SDPA
         stays on its fast causal path.
         """
-        counts = [count_targets([item.row for item in items if item.mine is one]) for one in owners]
-        seen, targets = self._see(items)
+        counts = [count_targets([item.row for item in items if item.mine is owner]) for owner in owners]
+        outputs, targets = self._run(items)
         if self.head is None:
-            losses = torch.nn.functional.cross_entropy(seen, targets, reduction="none")
-            return losses, counts, seen.argmax(-1) == targets
+            losses = torch.nn.functional.cross_entropy(outputs, targets, reduction="none")
+            return losses, counts, outputs.argmax(-1) == targets
         if grad:
-            return cross_entropy.losses(seen, self.head, targets), counts, targets
-        losses, hits = cross_entropy.judge(seen, self.head, targets)
+            return cross_entropy.losses(outputs, self.head, targets), counts, targets
+        losses, hits = cross_entropy.judge(outputs, self.head, targets)
         return losses, counts, hits
 
     def _describe(self, items: Sequence[Item], detailed: bool) -> torch.Tensor:
-        """(2, K) losses and firsts; ``detailed`` (4, K), see cross_entropy.moments."""
-        seen, targets = self._see(items)
+        """Losses and hits (2, K); with ``detailed`` (4, K), see cross_entropy.moments."""
+        outputs, targets = self._run(items)
         if self.head is None:
-            return cross_entropy.described(seen, targets)[: 4 if detailed else 2]
+            return cross_entropy.moments_of_logits(outputs, targets)[: 4 if detailed else 2]
         if detailed:
-            return cross_entropy.moments(seen, self.head, targets)
-        losses, hits = cross_entropy.judge(seen, self.head, targets)
+            return cross_entropy.moments(outputs, self.head, targets)
+        losses, hits = cross_entropy.judge(outputs, self.head, targets)
         return torch.stack([losses, hits.float()])
 
-    def _see(self, items: Sequence[Item]) -> tuple[torch.Tensor, torch.Tensor]:
-        """What the base makes of the places before the targets, and the targets (K,): hidden states (K, H);
-        logits (K, V) float32 where there is no head."""
+    def _run(self, items: Sequence[Item]) -> tuple[torch.Tensor, torch.Tensor]:
+        """The base model's outputs at the positions that predict the targets, and the targets (K,). Outputs
+        are hidden states (K, H), or logits (K, V) float32 where there is no head."""
         rows = [item.row for item in items]
         batch = collate(rows, self._base.pad_id, CPU)
-        found, at = learnt(rows)
+        target_ids, at = find_targets(rows)
         device = self._base.device
-        targets, ids = torch.from_numpy(found).to(device), batch["input_ids"].to(device)
-        places = torch.from_numpy(at).to(device)  # (K,)
+        targets, ids = torch.from_numpy(target_ids).to(device), batch["input_ids"].to(device)
+        positions = torch.from_numpy(at).to(device)  # (K,)
         if self.head is None:
             logits = self._base.model(input_ids=ids, use_cache=False).logits
-            return logits.flatten(0, 1)[places].float(), targets
+            return logits.flatten(0, 1)[positions].float(), targets
         hidden = self._base.model.base_model(input_ids=ids, use_cache=False).last_hidden_state
-        return hidden.flatten(0, 1).index_select(0, places), targets
+        return hidden.flatten(0, 1).index_select(0, positions), targets
 
 
 def _sums(values: torch.Tensor, counts: Sequence[int]) -> Iterator[torch.Tensor]:
-    """The sum of each piece: one trial's NaN is nobody else's."""
+    """Sum each piece by itself, so that a NaN of one trial does not reach another."""
     return (piece.sum() for piece in values.split(list(counts)))

@@ -1,4 +1,4 @@
-"""What is said where memory ends: who was there, what was in use, and what comes of it."""
+"""Describes an out-of-memory error: the trials involved, the memory in use, and what happens next."""
 
 from __future__ import annotations
 
@@ -13,35 +13,38 @@ from core.contract.text.sanitize import plain
 from core.train.step import device_memory
 
 
-def told(study: str, device: torch.device, trials: Sequence[int], moved: int, text: str) -> e.MemoryShort:
-    """The event. ``moved`` leaves, -1 for nobody."""
+def make_event(
+    study: str, device: torch.device, trials: Sequence[int], moved: int, text: str
+) -> e.MemoryShort:
+    """The event to report. ``moved`` is the trial that leaves the pack, -1 for none."""
     return e.MemoryShort(
         at=time.time(), study=study, worker="", device=str(device), trials=tuple(trials),
-        used_bytes=device_memory.lately(device), text=text, moved=moved,
+        used_bytes=device_memory.recent_peak(device), text=text, moved=moved,
     )  # fmt: skip
 
 
-def left(device: torch.device, trials: int, moved: int, youngest: bool) -> str:
-    """Words on a trial that leaves."""
-    return f"{_met(device, trials)}trial {moved}{', the youngest,' if youngest else ''} leaves and waits"
+def describe_leaving(device: torch.device, trials: int, moved: int, youngest: bool) -> str:
+    """Describe that a trial leaves the pack."""
+    which = f"trial {moved}, the youngest," if youngest else f"trial {moved}"
+    return f"{_describe_error(device, trials)}: {which} leaves the pack and waits in the queue"
 
 
-def halved(device: torch.device, trials: int, most: int, short: int) -> str:
-    """Words on smaller passes: of ``most`` tokens, for one of ``short`` found no room."""
+def describe_limit(device: torch.device, trials: int, most: int, short: int) -> str:
+    """Describe that passes are now limited to ``most`` tokens, because one of ``short`` tokens failed."""
     return (
-        f"{_met(device, trials)}passes have at most {most} tokens from here on, not {short}; "
-        "batches and losses stay as they are"
+        f"{_describe_error(device, trials)}: passes now have at most {most} tokens instead of {short}; "
+        "batches and losses do not change"
     )
 
 
-def _met(device: torch.device, trials: int) -> str:
-    used = device_memory.lately(device) / 2**30
-    return f"memory ended on {device} with {trials} trials, {used:.1f} GiB in use at most: "
+def _describe_error(device: torch.device, trials: int) -> str:
+    used = device_memory.recent_peak(device) / 2**30
+    return f"out of memory on {device} with {trials} trials (peak {used:.1f} GiB)"
 
 
-def too_big(device: torch.device, knobs: Mapping[str, Value], step: int, error: Exception) -> str:
-    """Why a trial that is alone cannot be."""
-    peak = device_memory.readings(device)["memory/peak_bytes"]
+def describe_misfit(device: torch.device, knobs: Mapping[str, Value], step: int, error: Exception) -> str:
+    """Explain why a trial does not fit even alone."""
+    peak = device_memory.read_metrics(device)["memory/peak_bytes"]
     return (
         f"out of memory at step {step + 1} with batch_size {knobs['batch_size']} × sequence_length "
         f"{knobs['sequence_length']} (peak {peak / 2**30:.1f} GiB): {plain(str(error), 160)}"

@@ -1,4 +1,4 @@
-"""What a model gives to the target tokens of one row."""
+"""The likelihood that a model assigns to the target tokens of one row."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import torch
 
 @dataclass(frozen=True)
 class Reading:
-    """Of each target token of a row: the loss in nats and whether it came first; ``means`` and ``deviations``
-    of the next token's log-probability where they were asked for."""
+    """For each target token of a row: its loss in nats and whether it was the model's first choice (1 or 0).
+    ``means`` and ``deviations`` of the next token's log-probability are empty unless requested."""
 
     losses: list[float]
     firsts: list[float]
@@ -20,25 +20,25 @@ class Reading:
 
     @property
     def loss(self) -> float:
-        """Nats, summed."""
+        """The summed loss, nats."""
         return sum(self.losses)
 
     @property
     def tokens(self) -> int:
-        """Target tokens."""
+        """The number of target tokens."""
         return len(self.losses)
 
     @property
     def logprobs(self) -> list[float]:
-        """Of each target token, nats."""
-        return [-one for one in self.losses]
+        """The log-probability of each target token, nats."""
+        return [-loss for loss in self.losses]
 
 
-def readings(found: torch.Tensor, counts: Sequence[int]) -> list[Reading]:
-    """``found`` (2 or 4, K) of all rows in one, cut by how many targets each row has."""
-    columns = found.cpu().tolist() + [[]] * (4 - len(found))
-    cut, at = [], 0
+def split_rows(values: torch.Tensor, counts: Sequence[int]) -> list[Reading]:
+    """Split ``values`` (2 or 4, K) of all rows into rows, by the number of targets of each."""
+    columns = values.cpu().tolist() + [[]] * (4 - len(values))
+    rows, at = [], 0
     for count in counts:
-        cut.append(Reading(*(column[at : at + count] for column in columns)))
+        rows.append(Reading(*(column[at : at + count] for column in columns)))
         at += count
-    return cut
+    return rows

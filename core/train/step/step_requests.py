@@ -1,4 +1,4 @@
-"""What a trial may want of a round, what its snapshots and the base are asked, and what comes of it."""
+"""The requests that trials, their snapshots and the base model make of a round, and the results."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from core.train.adapters.lora_factors import Factors
 from core.train.step.forward_pass import Item
 from core.train.step.row_likelihood import Reading
 
-BASE = -1  # the number under which the base itself wants things
+BASE = -1  # the trial number that stands for the base model itself
 
 
 @dataclass(frozen=True)
 class Learn:
-    """Wanted: the gradient of these rows; after the last of a step, ``update`` too."""
+    """Requests the gradient of these rows and, after the last micro-batch of a step, the ``update``."""
 
     items: list[Item]
     update: Update | None = None
@@ -22,23 +22,23 @@ class Learn:
 
 @dataclass(frozen=True)
 class Update:
-    """Wanted: a clipped step. ``targets`` divides the gradient: that of a sum becomes that of a mean."""
+    """An optimizer step with clipping. The gradient of the summed loss is divided by ``targets``: a mean."""
 
     targets: int
     rate: float
-    clip: float  # inf: none
+    clip: float  # inf: no clipping
 
 
 @dataclass(frozen=True)
 class Judge:
-    """Wanted: loss and hits of these rows."""
+    """Requests the loss of these rows and the number of targets that were the first choice."""
 
     items: list[Item]
 
 
 @dataclass(frozen=True)
 class Rate:
-    """Wanted: a reading of each row; ``detailed`` ones know the vocabulary's mean and deviation."""
+    """Requests the likelihood of each row; with ``detailed``, mean and deviation over the vocabulary too."""
 
     items: list[Item]
     detailed: bool = False
@@ -46,7 +46,7 @@ class Rate:
 
 @dataclass(frozen=True)
 class Prompt:
-    """Tokens to go on from, by a trial or (``mine`` None) the base. Drawn with ``seed``, else greedily."""
+    """Tokens to continue, by a trial or (``mine`` None) the base. Sampled with ``seed``, else greedily."""
 
     mine: Factors | None
     ids: Sequence[int]
@@ -55,7 +55,7 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Write:
-    """Wanted: at most ``tokens`` more of each prompt."""
+    """Requests completions of at most ``tokens`` tokens for each prompt."""
 
     prompts: list[Prompt]
     tokens: int
@@ -63,20 +63,20 @@ class Write:
 
 @dataclass(frozen=True)
 class Turn:
-    """Wanted: all of these."""
+    """Requests all ``parts`` at once."""
 
     parts: tuple[Rate | Write, ...]
 
 
 @dataclass(frozen=True)
 class Wait:
-    """Nothing is wanted now: somebody else has to be done first."""
+    """Requests nothing now: another result must come first."""
 
 
 @dataclass(frozen=True)
 class Written:
-    """What a prompt was gone on with, without the end token; ``first_s`` until the first token, ``took_s``
-    its share of the time of those that were written together."""
+    """A completion without its end token; ``first_s`` is the time to the first token, ``took_s`` its share of
+    the time of the prompts that were completed together."""
 
     ids: list[int]
     first_s: float = 0.0
@@ -85,9 +85,9 @@ class Written:
 
 @dataclass(frozen=True)
 class Done:
-    """What came of a want: ``loss`` summed over the rows' targets, the gradient's ``norm`` before clipping,
-    and the ``hits`` of a judgement; ``answers`` to Rate and Write, in their order; ``parts`` of a Turn, the
-    answers to each of its parts."""
+    """The result of a request: ``loss`` summed over the rows' targets, the gradient's ``norm`` before
+    clipping, and the ``hits`` of Judge; ``answers`` to Rate and Write, in their order; for a Turn, in
+    ``parts``, the answers to each of its parts."""
 
     loss: float = 0.0
     norm: float = 0.0
@@ -97,4 +97,4 @@ class Done:
 
 
 Want = Learn | Judge | Rate
-Asked = Rate | Write | Turn | Wait  # of whoever scores
+Asked = Rate | Write | Turn | Wait  # the requests that scoring makes

@@ -1,7 +1,7 @@
-"""What a step allocates: every tensor's storage as it comes and goes, seen by torch's own dispatcher.
+"""Traces what a step allocates: every tensor storage that is created and freed, with torch's dispatcher.
 
-The same count as the allocator's: in float32 on a CPU it is equal to the profiler's, byte for byte (a test).
-What a kernel takes for itself inside one operation is not seen.
+The count equals the allocator's: in float32 on a CPU it matches the profiler's byte for byte (a test checks
+it). Memory that a kernel allocates internally within one operation is not seen.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 
 @dataclass(frozen=True)
-class Came:
-    """A storage of ``size_bytes`` was made by ``operation``."""
+class Allocated:
+    """A storage of ``size_bytes`` was created by ``operation``."""
 
     size_bytes: int
     operation: str
@@ -26,15 +26,15 @@ class Came:
 
 
 @dataclass(frozen=True)
-class Went:
-    """The storage that came as number ``of`` is gone."""
+class Freed:
+    """The storage that event number ``of`` created was freed."""
 
     of: int
 
 
 @dataclass(frozen=True)
 class Mark:
-    """Something began or ended: a word of the tracer's user."""
+    """A mark set by the user of the trace."""
 
     name: str
 
@@ -46,21 +46,21 @@ class Called:
     operation: str
 
 
-Event = Came | Went | Mark | Called
+Event = Allocated | Freed | Mark | Called
 
 
 class Trace(TorchDispatchMode):
-    """While it is entered, ``events`` grow. Storages of ``held`` tensors were there before: not counted."""
+    """Records ``events`` while it is entered. Storages of ``held`` tensors exist before and do not count."""
 
     def __init__(self, held: Iterable[torch.Tensor] = (), watched: Iterable[str] = ()) -> None:
         super().__init__()
         self.events: list[Event] = []
-        self._held = list(held)  # kept alive: an address must not be used again
-        self._known = {one.untyped_storage()._cdata: -1 for one in self._held}
+        self._held = list(held)  # kept alive, so that no address is reused
+        self._known = {tensor.untyped_storage()._cdata: -1 for tensor in self._held}
         self._watched = frozenset(watched)
 
     def mark(self, name: str) -> None:
-        """Note ``name`` among the events."""
+        """Add a mark with this ``name`` to the events."""
         self.events.append(Mark(name))
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -68,33 +68,33 @@ class Trace(TorchDispatchMode):
         if name in self._watched:
             self.events.append(Called(name))
         result = function(*args, **(kwargs or {}))
-        for one in _pytree.tree_leaves(result):
-            if isinstance(one, torch.Tensor):
-                self._note(one, name)
+        for leaf in _pytree.tree_leaves(result):
+            if isinstance(leaf, torch.Tensor):
+                self._note(leaf, name)
         return result
 
-    def _note(self, one: torch.Tensor, operation: str) -> None:
-        storage = one.untyped_storage()
+    def _note(self, tensor: torch.Tensor, operation: str) -> None:
+        storage = tensor.untyped_storage()
         key = storage._cdata
         if key in self._known:
             return
         self._known[key] = len(self.events)
-        self.events.append(Came(storage.nbytes(), operation, tuple(one.shape)))
-        weakref.finalize(storage, self._gone, key)
+        self.events.append(Allocated(storage.nbytes(), operation, tuple(tensor.shape)))
+        weakref.finalize(storage, self._note_freed, key)
 
-    def _gone(self, key: int) -> None:
-        self.events.append(Went(self._known.pop(key)))
+    def _note_freed(self, key: int) -> None:
+        self.events.append(Freed(self._known.pop(key)))
 
 
 def peak(events: Iterable[Event]) -> int:
-    """The most bytes that lived at once."""
+    """The most bytes that were allocated at once."""
     live = most = 0
     sizes: dict[int, int] = {}
-    for index, one in enumerate(events):
-        if isinstance(one, Came):
-            sizes[index] = one.size_bytes
-            live += one.size_bytes
+    for index, event in enumerate(events):
+        if isinstance(event, Allocated):
+            sizes[index] = event.size_bytes
+            live += event.size_bytes
             most = max(most, live)
-        elif isinstance(one, Went):
-            live -= sizes.pop(one.of)
+        elif isinstance(event, Freed):
+            live -= sizes.pop(event.of)
     return most

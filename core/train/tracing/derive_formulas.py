@@ -1,9 +1,9 @@
-"""``python -m core.train.tracing.derive_formulas``: memory formulas of every known family, from traced steps.
+"""``python -m core.train.tracing.derive_formulas``: derives memory formulas of known families from traces.
 
-The same step of models of several sizes makes the same tensors in the same order; only their sizes differ. So
-each tensor's size is found as a product of model and batch widths, and what lives at each moment as a sum of
-them. Of all moments those are kept that are the fullest for some model and batch that people have. The result
-is ``core.memory.estimate``, which the engine reads without torch; a test derives a part of it again.
+The same step of models of several sizes creates the same tensors in the same order; only sizes differ. So
+each tensor's size is solved as a product of model and batch widths, and the live memory at each moment is a
+sum of them. Moments are kept that are the peak for some realistic model and batch. The result is used by
+``core.memory.estimate``, which the engine reads without torch; a test derives a part of it again.
 """
 
 from __future__ import annotations
@@ -21,37 +21,39 @@ import torch
 
 from core.memory.base.step_formulas import FILE, symbols
 from core.train.tracing import tiny_models, traced_step
-from core.train.tracing.allocation_trace import Came, Event, Mark, Went
+from core.train.tracing.allocation_trace import Allocated, Event, Freed, Mark
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 TARGETS = ("all-linear", "attention", "mlp")
 SEEDS = range(7)
-SAMPLES = 4000  # models and batches that people have, drawn at random
+SAMPLES = 4000  # realistic models and batches, drawn at random
 ATTENTION_BACK = "aten._scaled_dot_product_flash_attention_for_cpu_backward.default"
-# What the CUDA flash kernel takes inside its backward pass: dq in float32 and the softmax's own sums.
+# What the CUDA flash kernel allocates internally in its backward pass: dq in float32 and the softmax's sums.
 FLASH = {"G*N*q": 4.0, "G*N*a": 4.0}
 Form = dict[str, float]
 Solved = list[tuple[Event, Form]]
 
 
 class Underivable(Exception):
-    """A tensor's size is no product of known widths."""
+    """A tensor's size is not a product of known widths."""
 
 
 def forms(family: str, dtype: str, checkpointing: bool, targets: str, grad: bool = True) -> dict[str, Any]:
-    """``layer``: bytes that a layer more keeps for the backward pass; ``moments``: the rest of what lives at
-    the fullest moments. Raises Underivable."""
-    two, three = (_solved(family, dtype, checkpointing, targets, layers, grad) for layers in (2, 3))
-    layer = minus(at_last(three), at_last(two)) if grad else {}
-    found = [minus(form, layer) for form in moments(two)] if grad else list(moments(two))
-    return {"layer": layer, "moments": fullest(found)}
+    """Derive the formulas: ``layer``, the bytes that each further layer keeps for the backward pass, and
+    ``moments``, the remaining live bytes at the peaks. Raises Underivable."""
+    two_layers, three_layers = (
+        _solve(family, dtype, checkpointing, targets, layers, grad) for layers in (2, 3)
+    )
+    layer = subtract(at_last_layer(three_layers), at_last_layer(two_layers)) if grad else {}
+    rest = [subtract(form, layer) for form in moments(two_layers)] if grad else list(moments(two_layers))
+    return {"layer": layer, "moments": peak_moments(rest)}
 
 
 # -- sizes as products ----------------------------------------------------------------------------
 
 
-def _solved(family: str, dtype: str, checkpointing: bool, targets: str, layers: int, grad: bool) -> Solved:
-    """One step's events, each tensor with its size in symbols."""
+def _solve(family: str, dtype: str, checkpointing: bool, targets: str, layers: int, grad: bool) -> Solved:
+    """The events of one step, each with its size as a formula."""
     runs = []
     for seed in SEEDS:
         sizes = tiny_models.draw(family, seed)
@@ -61,24 +63,24 @@ def _solved(family: str, dtype: str, checkpointing: bool, targets: str, layers: 
         events = traced_step.step(base, batch, targets, grad)
         end = events.index(Mark(traced_step.OVER)) if grad else len(events)
         runs.append((known, events[:end]))
-    return matched(runs, _form)
+    return match_runs(runs, _form)
 
 
-def matched(runs: Sequence[tuple[dict[str, float], Sequence[Event]]], form: Callable[..., Form]) -> Solved:
-    """The events of runs that did the same, each with its size as ``form`` finds it from all of them."""
+def match_runs(runs: Sequence[tuple[dict[str, float], Sequence[Event]]], form: Callable[..., Form]) -> Solved:
+    """Match the events of runs of the same step; ``form`` solves each event's size from all runs."""
     usual = Counter(len(events) for _, events in runs).most_common(1)[0][0]
-    runs = [one for one in runs if len(one[1]) == usual]  # some sizes lie contiguous by chance
+    runs = [run for run in runs if len(run[1]) == usual]  # some sizes are contiguous by chance
     sides = [known for known, _ in runs]
-    return [(some[0], form(some, sides)) for some in zip(*(events for _, events in runs), strict=True)]
+    return [(same[0], form(same, sides)) for same in zip(*(events for _, events in runs), strict=True)]
 
 
-def _form(some: Sequence[Event], sides: Sequence[Mapping[str, float]]) -> Form:
-    if not isinstance(some[0], Came):
+def _form(same: Sequence[Event], sides: Sequence[Mapping[str, float]]) -> Form:
+    if not isinstance(same[0], Allocated):
         return {}
-    sizes = [one.size_bytes for one in some if isinstance(one, Came)]
-    for name, first in ((name, one) for name, one in sides[0].items() if one):
+    sizes = [event.size_bytes for event in same if isinstance(event, Allocated)]
+    for name, first in ((name, width) for name, width in sides[0].items() if width):
         each = sizes[0] / first
-        if math.log2(each) % 1:  # widths of a number are powers of two; others fit by chance
+        if math.log2(each) % 1:  # element sizes are powers of two; other quotients fit by chance
             continue
         if all(
             abs(size - each * side[name]) < 1e-6 * max(1, size)
@@ -89,62 +91,63 @@ def _form(some: Sequence[Event], sides: Sequence[Mapping[str, float]]) -> Form:
         return {
             "N": max(size / side["N"] for size, side in zip(sizes, sides, strict=True))
         }  # small: an upper bound
-    shapes = [one.shape for one in some[:3] if isinstance(one, Came)]
-    raise Underivable(f"{some[0].operation} made {shapes}")
+    shapes = [event.shape for event in same[:3] if isinstance(event, Allocated)]
+    raise Underivable(f"{same[0].operation} creates tensors of the shapes {shapes}")
 
 
 # -- moments --------------------------------------------------------------------------------------
 
 
-def living(solved: Sequence[tuple[Event, Form]]) -> Iterator[tuple[Event, Form]]:
-    """What lives after each event."""
+def live_bytes(solved: Sequence[tuple[Event, Form]]) -> Iterator[tuple[Event, Form]]:
+    """Yield each event with the live bytes after it."""
     live: Form = {}
     for event, form in solved:
-        if isinstance(event, Went):
+        if isinstance(event, Freed):
             form = {name: -value for name, value in solved[event.of][1].items()}
         for name, value in form.items():
             live[name] = live.get(name, 0.0) + value
         yield event, live
 
 
-def at_last(solved: Sequence[tuple[Event, Form]]) -> Form:
-    """What lives when the last layer begins."""
-    for event, live in living(solved):
+def at_last_layer(solved: Sequence[tuple[Event, Form]]) -> Form:
+    """The live bytes when the last layer begins."""
+    for event, live in live_bytes(solved):
         if event == Mark(traced_step.LAST):
             return dict(live)
     raise Underivable("the last layer was never called")
 
 
 def moments(solved: Sequence[tuple[Event, Form]]) -> Iterator[Form]:
-    """What lives while the earlier layers' share is whole: from the last layer's beginning to the end of its
-    backward pass; the whole of a pass without gradients."""
+    """Yield the live bytes while the earlier layers' share is complete: from the start of the last layer to
+    the end of its backward pass, or during an entire pass without gradients."""
     inside = not any(event == Mark(traced_step.LAST) for event, _ in solved)
-    for event, live in living(solved):
+    for event, live in live_bytes(solved):
         if isinstance(event, Mark):
             inside = event.name == traced_step.LAST
-        elif inside and isinstance(event, Came):
+        elif inside and isinstance(event, Allocated):
             back = event.operation == ATTENTION_BACK
             yield {name: value for name, value in {**live, **(FLASH if back else {})}.items() if value}
 
 
-def minus(one: Form, other: Form) -> Form:
-    found = {name: one.get(name, 0.0) - other.get(name, 0.0) for name in {**one, **other}}
-    return {name: round(value, 6) for name, value in sorted(found.items()) if abs(value) > 1e-9}
+def subtract(form: Form, other: Form) -> Form:
+    """Subtract a form from another, without terms that vanish."""
+    terms = {name: form.get(name, 0.0) - other.get(name, 0.0) for name in {**form, **other}}
+    return {name: round(value, 6) for name, value in sorted(terms.items()) if abs(value) > 1e-9}
 
 
-def fullest(moments: Sequence[Form]) -> list[Form]:
-    """Those that are the largest for some model and batch."""
+def peak_moments(moments: Sequence[Form]) -> list[Form]:
+    """The moments that are the largest for some model and batch."""
     names = sorted({name for form in moments for name in form})
     matrix = np.array([[form.get(name, 0.0) for name in names] for form in moments])
     matrix, at = np.unique(matrix, axis=0, return_index=True)
-    sides = [symbols(one) for one in realistic()]
+    sides = [symbols(widths) for widths in draw_realistic()]
     values = np.array([[side[name] for name in names] for side in sides])
     best = np.unique(np.argmax(values @ matrix.T, axis=1))
     return [dict(sorted(moments[at[index]].items())) for index in best]
 
 
-def realistic(count: int = SAMPLES) -> Iterator[dict[str, float]]:
-    """Widths of models and batches that people have, drawn at random."""
+def draw_realistic(count: int = SAMPLES) -> Iterator[dict[str, float]]:
+    """Yield widths of realistic models and batches, drawn at random."""
     dice = random.Random(0)
     for _ in range(count):
         width = dice.choice([64, 80, 96, 128, 256])
@@ -170,19 +173,19 @@ def realistic(count: int = SAMPLES) -> Iterator[dict[str, float]]:
 
 
 def derive(family: str) -> dict[str, Any]:
-    """Everything about a family, by "dtype/plain|checkpointed/targets" and "dtype/judge"."""
-    found: dict[str, Any] = {}
+    """Derive all formulas of a family, by "dtype/plain|checkpointed/targets" and "dtype/judge"."""
+    formulas: dict[str, Any] = {}
     for dtype in DTYPES:
         for checkpointing in (False, True):
             for targets in TARGETS:
                 key = f"{dtype}/{'checkpointed' if checkpointing else 'plain'}/{targets}"
-                found[key] = forms(family, dtype, checkpointing, targets)
-        found[f"{dtype}/judge"] = forms(family, dtype, False, "all-linear", grad=False)
-    return found
+                formulas[key] = forms(family, dtype, checkpointing, targets)
+        formulas[f"{dtype}/judge"] = forms(family, dtype, False, "all-linear", grad=False)
+    return formulas
 
 
 def main() -> int:
-    """Write the file."""
+    """Derive the formulas of the given families, or of all, and write the file."""
     wanted = sys.argv[1:] or list(tiny_models.CONFIGS)
     known = json.loads(FILE.read_text()) if FILE.exists() else {}
     for family in wanted:

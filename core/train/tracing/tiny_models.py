@@ -1,4 +1,4 @@
-"""Tiny models of the families that trimtab knows by heart, with sizes that no two products share."""
+"""Tiny models of the supported families, with random sizes, so that products of widths differ."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 
 from core.train.base.base_model import Base, rest
 
-# What AutoConfig calls a family, and transformers its configuration.
+# The model_type of each family, and its configuration class in transformers.
 CONFIGS = {
     "llama": "LlamaConfig",
     "mistral": "MistralConfig",
@@ -27,13 +27,13 @@ CONFIGS = {
     "gpt2": "GPT2Config",
     "gpt_neox": "GPTNeoXConfig",
 }
-SQUARE = ("phi3", "gpt2", "gpt_neox")  # heads times their width is the hidden size
-NO_GROUPS = ("gpt2", "gpt_neox")  # every head has keys and values of its own
+SQUARE = ("phi3", "gpt2", "gpt_neox")  # the number of heads times their width is the hidden size
+NO_GROUPS = ("gpt2", "gpt_neox")  # every head has its own keys and values
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """A model's widths, by the letters that forms are written in (see ``step_formulas``)."""
+    """A model's widths, by the letters of the formulas (see ``step_formulas``)."""
 
     h: int  # hidden
     i: int  # intermediate
@@ -45,9 +45,9 @@ class Sizes:
 
 
 def draw(family: str, seed: int) -> Sizes:
-    """Random sizes that ``family`` allows."""
+    """Draw random sizes that ``family`` allows."""
     dice = random.Random(seed)
-    widths = [8, 16, 24] if family == "gpt_neox" else [8, 10, 12, 14, 16]  # it turns a quarter of each head
+    widths = [8, 16, 24] if family == "gpt_neox" else [8, 10, 12, 14, 16]  # a quarter of each head is rotary
     width, groups = dice.choice(widths), dice.choice([2, 3, 5])
     heads = groups * dice.choice([2, 3, 4])
     hidden = heads * (width if family in SQUARE else dice.choice([5, 7, 9, 11, 13]))
@@ -58,7 +58,7 @@ def draw(family: str, seed: int) -> Sizes:
 
 
 def model(family: str, sizes: Sizes, layers: int, dtype: torch.dtype, checkpointing: bool) -> Base:
-    """A base of random weights on the CPU."""
+    """Build a base model with random weights on the CPU."""
     import transformers
 
     config = getattr(transformers, CONFIGS[family])(**_settings(family, sizes, layers))
@@ -88,9 +88,9 @@ def _settings(family: str, sizes: Sizes, layers: int) -> dict[str, Any]:
 
 
 def layers_of(built: Any) -> torch.nn.ModuleList:
-    """The model's stack of layers. Raises ValueError where there is none."""
+    """The model's stack of layers. Raises ValueError if it has none."""
     count = built.config.get_text_config().num_hidden_layers
     for module in built.modules():
         if isinstance(module, torch.nn.ModuleList) and len(module) == count:
             return module
-    raise ValueError(f"no stack of {count} layers in {type(built).__name__}")
+    raise ValueError(f"{type(built).__name__} has no stack of {count} layers")

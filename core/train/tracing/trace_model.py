@@ -1,10 +1,9 @@
 """``python -P -m core.train.tracing.trace_model BASE REVISION DTYPE``: memory formulas of any base model.
 
-Only its configuration is needed.
-
-The model is built without weights (torch's fake tensors) with two and with three layers, and the real
-training code runs on it; nothing is computed, every allocation is seen. Its widths are fixed, so forms are in
-the letters of the batch. Prints progress on standard error and one JSON object on standard output.
+Only its configuration is needed: the model is built without weights (torch's fake tensors) with two and with
+three layers, and the real training code runs on it. Nothing is computed, but every allocation is seen. The
+model's widths are fixed, so formulas have only the letters of the batch. It prints progress on standard error
+and one JSON object on standard output.
 """
 
 from __future__ import annotations
@@ -25,45 +24,50 @@ from core.train.base.base_model import Base, resolve, rest
 from core.train.base.cross_entropy import Head
 from core.train.load_progress import silent
 from core.train.tracing import derive_formulas, tiny_models, traced_step
-from core.train.tracing.allocation_trace import Came, Mark
+from core.train.tracing.allocation_trace import Allocated, Mark
 
 SEEDS = range(4)
 OF_BATCH = ("1", "RD", "RP", "N", "D", "P", "K", "C", "B", "T", "T*T", "N*T")
 
 
 def sketch(name: str, revision: str | None, dtype: str) -> dict[str, Any]:
-    """The model and its forms. Raises TrimtabError, Underivable, or what transformers raises."""
+    """Describe the model with its formulas. Raises TrimtabError, Underivable, or errors of transformers."""
     from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(resolve(name, silent), revision=revision, trust_remote_code=False)
     layers = config.get_text_config().num_hidden_layers
-    found: dict[str, Any] = {}
+    forms: dict[str, Any] = {}
     for done, (key, checkpointing, grad) in enumerate(
         (("plain/all-linear", False, True), ("checkpointed/all-linear", True, True), ("judge", False, False))
     ):
         print(f"tracing {name} in {dtype}: {key} ({done} of 3 done)", file=sys.stderr, flush=True)
-        found[f"{dtype}/{key}"] = _forms(config, dtype, checkpointing, grad)
-    told = _described(config, dtype, layers)
-    largest = max((one["inputs"] * one["outputs"] for one in told["linears"]), default=0)
-    for form in found.values():
+        forms[f"{dtype}/{key}"] = _forms(config, dtype, checkpointing, grad)
+    description = _describe(config, dtype, layers)
+    largest = max((layer["inputs"] * layer["outputs"] for layer in description["linears"]), default=0)
+    for form in forms.values():
         for moment in form["moments"]:
             moment["W"] = float(largest * derive_formulas.DTYPES[dtype].itemsize)
-    return {**told, "forms": found}
+    return {**description, "forms": forms}
 
 
 def _forms(config: Any, dtype: str, checkpointing: bool, grad: bool) -> dict[str, Any]:
-    two = _solved(config, dtype, checkpointing, 2, grad)
+    two_layers = _solve(config, dtype, checkpointing, 2, grad)
     if not grad:
-        return {"layer": {}, "moments": derive_formulas.fullest(list(derive_formulas.moments(two)))}
-    three = _solved(config, dtype, checkpointing, 3, grad)
-    layer = derive_formulas.minus(derive_formulas.at_last(three), derive_formulas.at_last(two))
-    moments = [derive_formulas.minus(form, layer) for form in derive_formulas.moments(two)]
-    return {"layer": layer, "moments": derive_formulas.fullest(moments)}
+        return {
+            "layer": {},
+            "moments": derive_formulas.peak_moments(list(derive_formulas.moments(two_layers))),
+        }
+    three_layers = _solve(config, dtype, checkpointing, 3, grad)
+    layer = derive_formulas.subtract(
+        derive_formulas.at_last_layer(three_layers), derive_formulas.at_last_layer(two_layers)
+    )
+    moments = [derive_formulas.subtract(form, layer) for form in derive_formulas.moments(two_layers)]
+    return {"layer": layer, "moments": derive_formulas.peak_moments(moments)}
 
 
-def _solved(config: Any, dtype: str, checkpointing: bool, layers: int, grad: bool) -> derive_formulas.Solved:
+def _solve(config: Any, dtype: str, checkpointing: bool, layers: int, grad: bool) -> derive_formulas.Solved:
     runs = []
-    with _built(config, dtype, checkpointing, layers) as base:
+    with _build(config, dtype, checkpointing, layers) as base:
         for seed in SEEDS:
             batch = traced_step.draw(seed)
             nothing = tiny_models.Sizes(h=0, i=0, q=0, k=0, d=1, a=0, v=0)
@@ -71,14 +75,14 @@ def _solved(config: Any, dtype: str, checkpointing: bool, layers: int, grad: boo
             events = traced_step.step(base, batch, "all-linear", grad, head=_head(base), copies=False)
             end = events.index(Mark(traced_step.OVER)) if grad else len(events)
             runs.append(({name: known[name] for name in OF_BATCH}, events[:end]))
-    return derive_formulas.matched(runs, _form)
+    return derive_formulas.match_runs(runs, _form)
 
 
-def _form(some: Sequence[Any], sides: Sequence[dict[str, float]]) -> derive_formulas.Form:
-    """As a multiple of one width of the batch; what fits none, the largest by tokens: an upper bound."""
-    if not isinstance(some[0], Came):
+def _form(same: Sequence[Any], sides: Sequence[dict[str, float]]) -> derive_formulas.Form:
+    """The size as a multiple of one width of the batch; if none fits, of the tokens: an upper bound."""
+    if not isinstance(same[0], Allocated):
         return {}
-    sizes = [one.size_bytes for one in some]
+    sizes = [event.size_bytes for event in same]
     for name, first in sides[0].items():
         each = sizes[0] / first if first else 0.0
         if each and all(
@@ -90,15 +94,14 @@ def _form(some: Sequence[Any], sides: Sequence[dict[str, float]]) -> derive_form
 
 
 @contextmanager
-def _built(config: Any, dtype: str, checkpointing: bool, layers: int) -> Iterator[Base]:
-    """The base with so many layers, of tensors without content."""
+def _build(config: Any, dtype: str, checkpointing: bool, layers: int) -> Iterator[Base]:
+    """Build the base model with so many layers, of fake tensors."""
     from torch._subclasses.fake_tensor import FakeTensorMode
     from transformers import AutoModelForCausalLM, masking_utils
 
     packed = masking_utils.find_packed_sequence_indices
-    masking_utils.find_packed_sequence_indices = lambda *a, **k: (
-        None
-    )  # it looks into the tokens: there are none
+    # the original reads the tokens, and fake tensors have none
+    masking_utils.find_packed_sequence_indices = lambda *a, **k: None
     try:
         with FakeTensorMode(allow_non_fake_inputs=True):
             model = AutoModelForCausalLM.from_config(
@@ -116,7 +119,7 @@ def _built(config: Any, dtype: str, checkpointing: bool, layers: int) -> Iterato
 
 
 def _cut(config: Any, layers: int) -> Any:
-    """The configuration with the last ``layers`` of its layers: the first may be of another kind."""
+    """The configuration with only its last ``layers`` layers, as the first may be of another kind."""
     cut = type(config).from_dict(config.to_dict())
     inner = cut.get_text_config()
     kinds = getattr(inner, "layer_types", None)
@@ -133,26 +136,23 @@ def _head(base: Base) -> Head | None:
     return Head(module.weight, module.bias, 1.0, float(getattr(config, "final_logit_softcapping", None) or 0))
 
 
-def _described(config: Any, dtype: str, layers: int) -> dict[str, Any]:
+def _describe(config: Any, dtype: str, layers: int) -> dict[str, Any]:
+    """The model's widths, the linear layers of its last layer, and its number of other parameters."""
     counts = []
-    for some in (2, 3):
-        with _built(config, dtype, False, some) as base:
-            counts.append(sum(one.numel() for one in base.model.parameters()))
-            stack = [
-                name for name, one in base.model.named_modules() if one is tiny_models.layers_of(base.model)
-            ]
-            here = [
-                one
-                for one in linear_layers.find(base.model)
-                if one.name.startswith(f"{stack[0]}.{some - 1}.")
-            ]
+    for depth in (2, 3):
+        with _build(config, dtype, False, depth) as base:
+            counts.append(sum(weight.numel() for weight in base.model.parameters()))
+            layer_list = tiny_models.layers_of(base.model)
+            (stack, *_) = [name for name, module in base.model.named_modules() if module is layer_list]
+            last = f"{stack}.{depth - 1}."
+            places = [place for place in linear_layers.find(base.model) if place.name.startswith(last)]
             vocabulary = base.model.get_output_embeddings().weight.shape[0]
     linears = [
-        {"name": ".".join(one.name.split(".")[-2:]), "inputs": one.inputs, "outputs": one.outputs}
-        for one in here
+        {"name": ".".join(place.name.split(".")[-2:]), "inputs": place.inputs, "outputs": place.outputs}
+        for place in places
     ]
     parameters = counts[0] + (layers - 2) * (counts[1] - counts[0])
-    held = layers * sum(one.inputs * one.outputs for one in here)
+    held = layers * sum(place.inputs * place.outputs for place in places)
     return {
         "family": str(config.get_text_config().model_type), "layers": layers, "linears": linears,
         "widths": {"h": 0, "i": 0, "q": 0, "k": 0, "d": 1, "a": 0, "v": vocabulary},
@@ -161,17 +161,17 @@ def _described(config: Any, dtype: str, layers: int) -> dict[str, Any]:
 
 
 def main(argv: list[str]) -> int:
-    """Print the sketch; code 1 with the reason on standard error when there can be none."""
+    """Print the sketch. Returns 0; else 1 or the error's code, with the reason on standard error."""
     name, revision, dtype = argv
     try:
-        found = sketch(name, revision or None, dtype)
+        result = sketch(name, revision or None, dtype)
     except TrimtabError as error:
         print(error, file=sys.stderr)
         return error.exit_code
-    except Exception as error:  # whatever an unknown model's code does with tensors that have no content
+    except Exception as error:  # an unknown model's code may raise anything on fake tensors
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
-    print(json.dumps(found))
+    print(json.dumps(result))
     return 0
 
 

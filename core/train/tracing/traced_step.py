@@ -1,10 +1,10 @@
-"""A traced step of a pack on a base: the real code, watched."""
+"""Traces a step of a pack on a base model, with the real training code."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,19 +38,19 @@ class Part:
 
 @dataclass(frozen=True)
 class Batch:
-    """Trials with equally long rows; every token but the first of a row is a target."""
+    """Trials with rows of equal length; every token except the first of a row is a target."""
 
     parts: tuple[Part, ...]
     length: int
 
     @property
     def rows(self) -> int:
-        """Of all trials."""
-        return sum(one.rows for one in self.parts)
+        """The number of rows of all trials."""
+        return sum(part.rows for part in self.parts)
 
 
 def draw(seed: int) -> Batch:
-    """A trial with dropout and one without, of other ranks; the targets can be cut into PARTS."""
+    """Draw a batch of two trials, only one with dropout, of different ranks; PARTS divides its targets."""
     dice = random.Random(seed)
     first, second = dice.sample([2, 3, 5, 7], 2)
     rows = dice.choice([(2, 3), (4, 3), (3, 5), (2, 5)])
@@ -58,16 +58,16 @@ def draw(seed: int) -> Batch:
 
 
 def widths(sizes: tiny_models.Sizes, batch: Batch, parts: int = PARTS) -> dict[str, float]:
-    """The letters that ``core.memory.base.step_formulas`` writes with, for this model and batch."""
-    dropped = [one for one in batch.parts if one.dropout]
-    others = [one for one in batch.parts if not one.dropout]
+    """The values of the letters in ``core.memory.base.step_formulas`` for this model and batch."""
+    dropped = [part for part in batch.parts if part.dropout]
+    others = [part for part in batch.parts if not part.dropout]
     tokens, targets = batch.rows * batch.length, batch.rows * (batch.length - 1)
     return {
         **{name: float(value) for name, value in vars(sizes).items()},
         "N": tokens, "B": batch.rows, "T": batch.length, "K": targets,
-        "C": -(-targets // parts), "D": batch.length * sum(one.rows for one in dropped),
-        "RD": batch.length * sum(one.rows * one.rank for one in dropped),
-        "RP": batch.length * sum(one.rows * one.rank for one in others), "W": 1.0, "G": 0.0,
+        "C": -(-targets // parts), "D": batch.length * sum(part.rows for part in dropped),
+        "RD": batch.length * sum(part.rows * part.rank for part in dropped),
+        "RP": batch.length * sum(part.rows * part.rank for part in others), "W": 1.0, "G": 0.0,
     }  # fmt: skip
 
 
@@ -80,54 +80,55 @@ def step(
     head: Head | None = None,
     copies: bool = True,
 ) -> Sequence[Event]:
-    """The events of one pass over ``batch``, its gradients included, as it is after the first. Unless it is
-    ``plain``, with the loss in PARTS chunks and, for ``copies``, weights made anew for each product."""
+    """Trace one pass over ``batch``, with its gradients, as any pass after the first. Unless it is ``plain``,
+    the loss is computed in PARTS chunks and, with ``copies``, weights are copied for each product."""
     with (
-        _nothing() if plain else _strained(batch, base, copies),
-        ready(base, batch, targets, grad, head) as work,
+        nullcontext() if plain else _strained(batch, base, copies),
+        prepare(base, batch, targets, grad, head) as work,
     ):
         trace = Trace(work.held)
-        with _marked(base, trace) if grad else _nothing(), trace:
+        with _marked(base, trace) if grad else nullcontext(), trace:
             work()
     return trace.events
 
 
 class Work:
-    """A pass that can be done again and again; ``held`` are the tensors that live before it."""
+    """A pass that can be repeated; ``held`` are the tensors that exist before it."""
 
     def __init__(self, base: Base, stack: Stack, factors: list[Factors], run: Callable[[], Any]) -> None:
-        self.held = [*_held(base), *(one for group in stack.groups for one in (group.weights, group.grads))]
+        stacked = [tensor for group in stack.groups for tensor in (group.weights, group.grads)]
+        self.held = [*_held(base), *stacked]
         self._factors, self._run = factors, run
 
     def __call__(self) -> None:
-        """Do it."""
-        for one in self._factors:
-            one.grad = None
+        """Run the pass."""
+        for factors in self._factors:
+            factors.grad = None
         self._run()
 
 
 @contextmanager
-def ready(
+def prepare(
     base: Base, batch: Batch, targets: str | list[str], grad: bool = True, head: Head | None = None
 ) -> Iterator[Work]:
-    """A pass over ``batch`` that has been done once: gradients and tables are allocated."""
+    """Prepare a pass over ``batch`` and run it once, so that gradients and tables are allocated."""
     stack, factors, forward = _pack(base, batch, targets, head)
     ids = [1 + at % 7 for at in range(batch.length)]
     items = [
-        Item(one, Row(ids, ids))
-        for one, part in zip(factors, batch.parts, strict=True)
+        Item(owner, Row(ids, ids))
+        for owner, part in zip(factors, batch.parts, strict=True)
         for _ in range(part.rows)
     ]
     run = forward.train if grad else forward.judge
     run(items)
     yield Work(base, stack, factors, lambda: run(items))
     for module in base.model.modules():
-        module.__dict__.pop("forward", None)  # another pack may stand on it
+        module.__dict__.pop("forward", None)  # removes the gates, for the next pack
 
 
 @contextmanager
 def _strained(batch: Batch, base: Base, copies: bool) -> Iterator[None]:
-    with _chunks(batch, base), _copied_weights() if copies else _nothing():
+    with _chunks(batch, base), _copied_weights() if copies else nullcontext():
         yield
 
 
@@ -140,9 +141,9 @@ def _pack(
     modules = dict(base.model.named_modules())
     for place in known:
         Gate(modules[place.name], place, stack)
-    layout = linear_layers.Layout(peft_config.chosen(known, peft_config.targets(known, targets)))
-    factors = [Factors(layout, one.rank, 1.0, one.dropout, 0, base.device) for one in batch.parts]
-    stack.compose([(one, part.rows) for one, part in zip(factors, batch.parts, strict=True)])
+    layout = linear_layers.Layout(peft_config.select_layers(known, peft_config.targets(known, targets)))
+    factors = [Factors(layout, part.rank, 1.0, part.dropout, 0, base.device) for part in batch.parts]
+    stack.compose([(owner, part.rows) for owner, part in zip(factors, batch.parts, strict=True)])
     return stack, factors, Forward(base, stack, head)
 
 
@@ -153,7 +154,7 @@ def _held(base: Base) -> Iterator[torch.Tensor]:
 
 @contextmanager
 def _chunks(batch: Batch, base: Base) -> Iterator[None]:
-    """The loss in PARTS chunks."""
+    """Compute the loss in PARTS chunks."""
     before = dict(cross_entropy.CHUNK_BYTES)
     vocabulary = base.model.get_output_embeddings().weight.shape[0]
     tokens = batch.rows * (batch.length - 1) // PARTS
@@ -166,7 +167,7 @@ def _chunks(batch: Batch, base: Base) -> Iterator[None]:
 
 @contextmanager
 def _copied_weights() -> Iterator[None]:
-    """Every layer's weight is made anew for each product, as that of a quantised one is."""
+    """Copy every layer's weight for each product, as dequantisation does."""
     kept = {kind: kind.weight for kind in (multi_lora_linear.Dense, multi_lora_linear.Transposed)}
 
     def copied(weight: Any) -> Any:
@@ -182,17 +183,12 @@ def _copied_weights() -> Iterator[None]:
 
 
 @contextmanager
-def _nothing() -> Iterator[None]:
-    yield
-
-
-@contextmanager
 def _marked(base: Base, trace: Trace) -> Iterator[None]:
-    """Mark where the last layer begins, and where its backward pass is over."""
+    """Mark the start of the last layer and the end of its backward pass."""
     seen: list[bool] = []
 
     def begins(module: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
-        if seen:  # computed again, for its gradients
+        if seen:  # recomputed for its gradients
             return
         seen.append(True)
         trace.mark(LAST)

@@ -34,8 +34,8 @@ def suited(
     if other:
         changed |= {"why": "", "waited": 0}  # what ended the old knobs, or nearly, is not these ones' fault
     if other & {"batch_size", "gradient_accumulation"}:
-        since = training_batches.Since(*numbers.get("since", ()))
-        changed["since"] = list(training_batches.had(since, was, int(numbers["step"])))
+        since = training_batches.ScheduleStart(*numbers.get("since", ()))
+        changed["since"] = list(training_batches.work_after(since, was, int(numbers["step"])))
     if other & set(WHOLE):
         notes += _begun_anew(numbers["partial"])
         changed["partial"], optimizer = (

@@ -22,7 +22,7 @@ from core.train.base.linear_layers import Layout, Place
 from core.train.checkpoint_position import Position
 from core.train.data import truncation
 from core.train.data.dataset import Data, Row
-from core.train.data.training_batches import Course, Since
+from core.train.data.training_batches import BatchSchedule, ScheduleStart
 from core.train.evaluation.scorecard import Diverged as Diverged
 from core.train.evaluation.scorecard import Scorecard
 from core.train.introspection.introspection_report import Insides, Inspected
@@ -34,7 +34,7 @@ from core.train.trial import clone_checkpoint, live_edits
 from core.train.trial import step_progress as parts
 from core.train.trial.step_progress import Partial
 from core.train.trial.validation import Held
-from core.train.trial_reporter import Tell, Voice
+from core.train.trial_reporter import Tell, TrialReporter
 
 GRADIENT = "gradient"  # of a step under way, among the optimizer's tensors
 
@@ -59,20 +59,20 @@ class Trial:
         submit: Submit | None = None,
         insides: Insides | None = None,
     ) -> None:
-        """Raises adapters.Unfit when the knobs cannot be had here."""
+        """Raises adapters.InfeasibleError when the knobs cannot be had here."""
         self.number, self.knobs, self.folder = assign.trial, dict(assign.knobs), Path(assign.folder)
         self._spec, self._base, self._submit = spec, base, submit
-        self._voice = Voice(spec.study.name, assign.trial, tell)
+        self._voice = TrialReporter(spec.study.name, assign.trial, tell)
         self.card = Scorecard(spec, self._voice, self.folder)
         self._insides, self._inspected = insides, Inspected(self.folder, self._voice.warn)
         rows = truncation.rows(spec, base, data, int(self.knobs["sequence_length"]), self._voice.note)
         self._held = Held(spec, data, base.positions)
-        self.course = Course(rows, self.knobs)
+        self.course = BatchSchedule(rows, self.knobs)
         self.batch, self.total_steps = self.course.batch, self.course.total_steps
         names = peft_config.targets(places, self.knobs["target_modules"])
-        mine = peft_config.chosen(places, names)
-        self.config = peft_config.config(base, self.knobs, peft_config.exact(base.model, mine, names))
-        self.factors = adapter_init.drawn(spec, base, self.knobs, Layout(mine))
+        mine = peft_config.select_layers(places, names)
+        self.config = peft_config.config(base, self.knobs, peft_config.exact_names(base.model, mine, names))
+        self.factors = adapter_init.create_factors(spec, base, self.knobs, Layout(mine))
         self.optimizer = optimizers.make(self.factors, self.knobs)
         goal = spec.study.objectives[0]
         self._goal = goal.metric if goal.metric.startswith("eval/") else "eval/loss"
@@ -241,7 +241,7 @@ class Trial:
             "train/learning_rate": rate,
             "train/grad_norm": norm,
             "train/tokens_per_s": tokens_per_s,
-            **device_memory.readings(self._base.device),
+            **device_memory.read_metrics(self._base.device),
         }
         if device_memory.ALONE in self.latest:
             metrics[device_memory.ALONE] = self.latest[device_memory.ALONE]
@@ -268,8 +268,8 @@ class Trial:
         pending = self.pending()
         tensors = {**tensors, **{f"{SCORING}{one.step}": one.factors.matrix for one in pending}}
         return checkpoint_files.Snapshot(
-            adapter=checkpoint_files.copied(dict(self.factors.named())),
-            optimizer=checkpoint_files.copied(tensors),
+            adapter=checkpoint_files.copy_to_host(dict(self.factors.named())),
+            optimizer=checkpoint_files.copy_to_host(tensors),
             numbers={
                 "step": self.step,
                 "done": self._done,
@@ -301,7 +301,7 @@ class Trial:
         for note in notes:
             self._voice.note(note)
         numbers, tensors = snapshot.numbers, dict(snapshot.optimizer)
-        self.course = self.course.starting(Since(*numbers.get("since", ())), self.knobs)
+        self.course = self.course.starting(ScheduleStart(*numbers.get("since", ())), self.knobs)
         self.total_steps = self.course.total_steps
         gradient = tensors.pop(GRADIENT, None)
         self.factors.load(snapshot.adapter)
