@@ -97,7 +97,7 @@ class Case:
         seen = self.train_rows * self.whole_epochs
         if seen / 32 >= LARGE_STEPS:
             return 32
-        wanted = next((one for one in BATCHES if seen / one >= LEAST_STEPS), 4)
+        wanted = next((rows for rows in BATCHES if seen / rows >= LEAST_STEPS), 4)
         return min(wanted, 1 << (self.train_rows.bit_length() - 1))
 
     @cached_property

@@ -76,7 +76,7 @@ def _mixture(name: str, flat: Mapping[str, Any], experts: int, positions: int) -
     width = next(_count(flat[key]) for key in MOE_WIDTHS if _count(flat.get(key)))
     each = dense.layers * 3 * int(dense.widths["h"]) * width
     met = next((_count(flat[key]) for key in ACTIVE if _count(flat.get(key))), 2)
-    adapted = tuple(one for one in dense.linears if one.name not in layer_groups.MLP)
+    adapted = tuple(linear for linear in dense.linears if linear.name not in layer_groups.MLP)
     others = dense.others + experts * each
     model = msgspec.structs.replace(dense, linears=adapted, others=others)
     note = (

@@ -59,16 +59,18 @@ def room(model: Model, device: Device, limit: Limit, ask: Ask) -> Room:
     tried: dict[str, str] = {}
     for rows in sorted({min(LEAST_ROWS, ask.batch), 1}, reverse=True):
         for precision, checkpointing in _settings(device, ask):
-            one = _case(model, device, limit, ask, precision, checkpointing, rows)
-            if one.fits():
-                return _filled(one, ask, tuple(tried.values()))
+            case = _case(model, device, limit, ask, precision, checkpointing, rows)
+            if case.fits():
+                return _filled(case, ask, tuple(tried.values()))
             name = precision + (" with checkpointing" if checkpointing else "")
-            tried[name] = f"{name} takes {words(one.foretold().device_bytes)}"
+            tried[name] = f"{name} takes {words(case.foretold().device_bytes)}"
     return _shrunk(model, device, limit, ask, tuple(tried.values()))
 
 
 def _settings(device: Device, ask: Ask) -> list[tuple[str, bool]]:
-    return [(ask.half if one == "bf16" else one, again) for one, again in SETTINGS[device.kind]]
+    return [
+        (ask.half if precision == "bf16" else precision, again) for precision, again in SETTINGS[device.kind]
+    ]
 
 
 def _case(
@@ -83,24 +85,24 @@ def _case(
 def _filled(least: Case, ask: Ask, tried: tuple[str, ...]) -> Room:
     for pack in (TOGETHER, 1):
         for rows in _halves(ask.batch):
-            one = replace(least.with_need(rows=rows, accumulates=rows < ask.batch), pack=pack)
-            if rows >= least.need.rows and one.fits():
-                return _room(replace(one, pack=1), True, tried)
+            case = replace(least.with_need(rows=rows, accumulates=rows < ask.batch), pack=pack)
+            if rows >= least.need.rows and case.fits():
+                return _room(replace(case, pack=1), True, tried)
     return _room(least, True, tried)
 
 
 def _shrunk(model: Model, device: Device, limit: Limit, ask: Ask, tried: tuple[str, ...]) -> Room:
     """Shorter rows, then lower ranks, in the leanest setting."""
     precision, checkpointing = _settings(device, ask)[-1]
-    one = _case(model, device, limit, ask, precision, checkpointing, 1)
+    case = _case(model, device, limit, ask, precision, checkpointing, 1)
     for rank in _ranks(ask.rank):
-        at = one.with_need(rank=rank)
+        at = case.with_need(rank=rank)
         length = min(
             ask.length, memory_advice.largest_length(at.with_need(length=LEAST_LENGTH)) // GRAIN * GRAIN
         )
         if length >= min(LEAST_LENGTH, ask.length) and at.with_need(length=length).fits():
             return _filled(at.with_need(length=length), ask, tried)
-    least = one.with_need(rank=min(LEAST_RANK, ask.rank), length=min(LEAST_LENGTH, ask.length))
+    least = case.with_need(rank=min(LEAST_RANK, ask.rank), length=min(LEAST_LENGTH, ask.length))
     return _room(least, least.fits(), tried)
 
 
@@ -114,10 +116,10 @@ def _halves(batch: int) -> Sequence[int]:
     return [batch >> shift for shift in range(batch.bit_length())]
 
 
-def _room(one: Case, fits: bool, tried: tuple[str, ...]) -> Room:
-    need, setting = one.need, one.setting
-    pack = max(1, memory_advice.largest_pack(one)) if fits else 0
-    used = one.foretold().device_bytes
+def _room(case: Case, fits: bool, tried: tuple[str, ...]) -> Room:
+    need, setting = case.need, case.setting
+    pack = max(1, memory_advice.largest_pack(case)) if fits else 0
+    used = case.foretold().device_bytes
     return Room(
         setting.precision, setting.checkpointing, need.rows, need.length, need.rank, pack, fits, used, tried
     )

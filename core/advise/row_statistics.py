@@ -49,7 +49,7 @@ class Rows:
 
     def mean(self, longest: int) -> float:
         """Tokens of a row, when those beyond ``longest`` are cut."""
-        return sum(min(one, longest) for one in self.lengths) / len(self.lengths)
+        return sum(min(length, longest) for length in self.lengths) / len(self.lengths)
 
 
 def read(source: str) -> Rows | None:
@@ -77,7 +77,7 @@ def read(source: str) -> Rows | None:
 
 def _sampled(path: Path) -> tuple[tuple[int, bool], list[Row]]:
     """(rows, is that exact?), and some of them."""
-    ends = [one.lower() for one in path.suffixes]
+    ends = [suffix.lower() for suffix in path.suffixes]
     opener = OPENERS.get(ends[-1]) if ends else None
     kind = (ends[:-1] if opener else ends)[-1:]
     if kind == [".parquet"]:
@@ -149,7 +149,7 @@ def _objects(file: IO[bytes]) -> list[Row]:
     content = file.read(LONGEST_READ_BYTES + 1)
     if len(content) > LONGEST_READ_BYTES:
         raise ValueError("one JSON array of more than 256 MiB; an object a line can be sampled")
-    return [one for one in json.loads(content) if isinstance(one, dict)]
+    return [row for row in json.loads(content) if isinstance(row, dict)]
 
 
 def _parquet(path: Path) -> tuple[tuple[int, bool], list[Row]]:
@@ -192,9 +192,9 @@ def _described(counted: tuple[int, bool], sample: list[Row]) -> Rows:
     if unused and form != "auto":
         notes.append(f"columns that are not trained on: {plain(', '.join(unused), 200)}")
     names = tuple(
-        one
-        for one in _named(form, tuple(one for one in keys if one != joined))
-        if one[1] not in ("prompt", "completion", "text")
+        pair
+        for pair in _named(form, tuple(key for key in keys if key != joined))
+        if pair[1] not in ("prompt", "completion", "text")
     )
     return Rows(count, tuple(lengths), learnt / max(1, whole), form, names, tuple(notes))
 
@@ -220,8 +220,8 @@ def _named(form: str, keys: tuple[str, ...]) -> list[tuple[str, str]]:
 def _sizes(row: Row, form: str, keys: tuple[str, ...]) -> tuple[int, int]:
     """Bytes of the row's text, and of what is learnt of it."""
     if form == "chat":
-        turns = [one for one in row.get("messages") or () if isinstance(one, dict)]
-        each = [(_bytes(one.get("content")), one.get("role") == "assistant") for one in turns]
+        turns = [turn for turn in row.get("messages") or () if isinstance(turn, dict)]
+        each = [(_bytes(turn.get("content")), turn.get("role") == "assistant") for turn in turns]
         return sum(size for size, _ in each), sum(size for size, learnt in each if learnt)
     each_size = [_bytes(row.get(key)) for key in keys]
     return sum(each_size), each_size[-1] if form == "instruction" else sum(each_size)

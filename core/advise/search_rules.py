@@ -122,15 +122,17 @@ def _base(case: Case) -> Chosen:
 
 
 def _precision(case: Case) -> Chosen:
-    one, limit = case.room, case.limit
+    room, limit = case.room, case.limit
     if limit.bytes_ is None:
-        return one.precision, f"how much memory there is, is not known ({limit.why})", s.PRACTICE
+        return room.precision, f"how much memory there is, is not known ({limit.why})", s.PRACTICE
     allowed = f"of {words(limit.bytes_)} ({limit.why})"
-    took = "; ".join(one.tried)
-    verdict = f"{one.rows} × {one.length} tokens at rank {one.rank} take {words(one.used_bytes)} {allowed}"
-    if not one.fits:
-        return one.precision, f"NOTHING FITS {allowed}: {took}; take a smaller base or a larger device"
-    return one.precision, verdict + (f"; {took}, and a tenth is left free" if took else "")
+    took = "; ".join(room.tried)
+    verdict = (
+        f"{room.rows} × {room.length} tokens at rank {room.rank} take {words(room.used_bytes)} {allowed}"
+    )
+    if not room.fits:
+        return room.precision, f"NOTHING FITS {allowed}: {took}; take a smaller base or a larger device"
+    return room.precision, verdict + (f"; {took}, and a tenth is left free" if took else "")
 
 
 def _double(case: Case) -> Chosen:

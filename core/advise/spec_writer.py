@@ -32,7 +32,7 @@ def page(plan: Plan, head: str) -> str:
 
 def _sourced(line: Line) -> list[str]:
     """One line for each source, whole: a link that is broken in two cannot be opened."""
-    return [f"# source: {plain(str(one), REASON_LIMIT)}" for one in line.sources]
+    return [f"# source: {plain(str(source), REASON_LIMIT)}" for source in line.sources]
 
 
 def written(line: Line) -> str:
@@ -42,11 +42,11 @@ def written(line: Line) -> str:
 
 def _value(value: Any) -> str:
     if isinstance(value, dict):
-        return "{ " + ", ".join(f"{key} = {_value(one)}" for key, one in value.items()) + " }"
+        return "{ " + ", ".join(f"{key} = {_value(entry)}" for key, entry in value.items()) + " }"
     if isinstance(value, list):
         return "[" + ", ".join(map(_value, value)) + "]"
     text = tomli_w.dumps({"_": value}).removeprefix("_ = ").rstrip("\n")
-    return "".join(one if plain(one) == one else _escaped(one) for one in text)
+    return "".join(character if plain(character) == character else _escaped(character) for character in text)
 
 
 def _escaped(character: str) -> str:

@@ -28,7 +28,7 @@ class Plan:
 
     def raw(self) -> dict[str, dict[str, Any]]:
         """As the content of a study file."""
-        found = {name: {one.knob: one.value for one in self.of(name)} for name in SECTION_NAMES}
+        found = {name: {line.knob: line.value for line in self.of(name)} for name in SECTION_NAMES}
         return {name: content for name, content in found.items() if content}
 
 

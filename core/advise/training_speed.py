@@ -34,9 +34,9 @@ CARDS = (  # the longer name first where one holds the other
 def card(text: str) -> Card | None:
     """The known card that ``text`` names: a driver's name for one, or what a person typed."""
     words = text.upper().replace("-", " ").split()
-    for one in CARDS:
-        if set(one.name.upper().split()) <= set(words):
-            return one
+    for known in CARDS:
+        if set(known.name.upper().split()) <= set(words):
+            return known
     return None
 
 

@@ -67,7 +67,7 @@ def _accumulation(case: Case) -> Chosen:
 
 def _length(case: Case) -> Chosen:
     length, rows = case.room.length, case.rows
-    cut = sum(one > length for one in rows.lengths) / len(rows.lengths)
+    cut = sum(tokens > length for tokens in rows.lengths) / len(rows.lengths)
     why = f"about {cut:.0%} of the rows are longer and cut; half have up to {rows.percentile(0.5)} tokens"
     if length < case.longest:
         return length, f"{why}; {case.longest} would not fit", s.ESTIMATE
@@ -118,9 +118,9 @@ def _targets(case: Case) -> Chosen:
 
 
 def _optimizer(case: Case) -> Chosen:
-    one = trial_memory.Need(case.room.rank, case.room.rows, case.room.length)
-    states, limit = trial_memory.optimizer_bytes(case.base.model, one), case.limit.bytes_
-    why = f"its states take {words(states)} at rank {one.rank}"
+    need = trial_memory.Need(case.room.rank, case.room.rows, case.room.length)
+    states, limit = trial_memory.optimizer_bytes(case.base.model, need), case.limit.bytes_
+    why = f"its states take {words(states)} at rank {need.rank}"
     if case.device.kind == "cuda" and limit is not None and states > LARGE_STATES * limit:
         return "adamw-8bit", f"in 32 bit {why}; in 8 bit a quarter of it"
     return "adamw", why

@@ -62,7 +62,7 @@ def restored(space: Space, params: dict[str, Any]) -> dict[str, Any]:
 
 def _restored(dimension: Dimension, value: Any) -> Any:
     if isinstance(dimension, Choice):
-        return next((one for one in dimension.values if stored(one) == stored(value)), value)
+        return next((choice for choice in dimension.values if stored(choice) == stored(value)), value)
     return int(nearest(dimension, value)) if dimension.kind == "int" else float(nearest(dimension, value))
 
 

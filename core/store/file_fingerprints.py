@@ -87,13 +87,13 @@ def file_sum(path: Path) -> str:
 
 
 def _folder(path: Path, split: str) -> Print:
-    files = sorted(one for one in path.rglob("*") if one.is_file() and not one.name.startswith("."))
-    sizes = {one: one.stat().st_size for one in files}
-    total, newest = sum(sizes.values()), max((one.stat().st_mtime for one in files), default=None)
+    files = sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
+    sizes = {file: file.stat().st_size for file in files}
+    total, newest = sum(sizes.values()), max((status.stat().st_mtime for status in files), default=None)
     whole, digest = total <= WHOLE_BYTES, hashlib.sha256()
-    for one in files:
-        known = file_sum(one) if whole or one.suffix not in WEIGHTS else f"{sizes[one]} bytes"
-        digest.update(f"{one.relative_to(path).as_posix()}\0{known}\n".encode(errors="replace"))
+    for file in files:
+        known = file_sum(file) if whole or file.suffix not in WEIGHTS else f"{sizes[file]} bytes"
+        digest.update(f"{file.relative_to(path).as_posix()}\0{known}\n".encode(errors="replace"))
     note = "" if whole else "weights by their names and sizes: hashing them takes long"
     return Print(
         "folder", path.name, digest.hexdigest(), total, split=split or None, modified_at=newest, note=note

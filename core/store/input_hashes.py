@@ -60,8 +60,8 @@ def places(spec: Spec) -> dict[str, Path]:
         "model.base": model.base,
         "model.adapter": model.adapter,
         **{
-            f"evaluate.{one}": getattr(evaluate, one)
-            for one in ("prompts", "reference", "classifier", "tasks_path")
+            f"evaluate.{name}": getattr(evaluate, name)
+            for name in ("prompts", "reference", "classifier", "tasks_path")
         },
     }
     found = {
@@ -115,7 +115,7 @@ def hold_commits(spec: Spec, folder: Path) -> None:
     """What came from the hub is of one commit in all workers: the first one notes which. Call it when all is
     loaded. Raises InputsChangedError."""
     prints = _of_hub(spec)
-    found = {key: one.revision for key, one in prints.items() if one.revision}
+    found = {key: source.revision for key, source in prints.items() if source.revision}
     if not found:
         return
     known = _first(folder / COMMITS, found)
@@ -200,8 +200,8 @@ def look(key: str, path: Path) -> Seen:
     """How it is now, without its contents. Raises TrimtabError."""
     lines, size_bytes, count = hashlib.sha256(), 0, 0
     with _Readable(key, path):
-        for name, one in _files(key, path):
-            found = one.stat()
+        for name, file in _files(key, path):
+            found = file.stat()
             stamp = (name, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
             lines.update(f"{stamp}\n".encode(errors="surrogateescape"))
             size_bytes, count = size_bytes + found.st_size, count + 1
@@ -212,9 +212,9 @@ def summed(key: str, path: Path, stop: Stop) -> str | None:
     """The SHA-256 of names and contents; None when it was stopped. Raises TrimtabError."""
     lines = hashlib.sha256()
     with _Readable(key, path):
-        for name, one in _files(key, path):
+        for name, file in _files(key, path):
             content = hashlib.sha256()
-            for part in _parts(one):
+            for part in _parts(file):
                 if stop():
                     return None
                 content.update(part)
@@ -231,10 +231,10 @@ def _files(key: str, path: Path) -> Iterator[tuple[str, Path]]:
     model = key in ("model.base", "model.adapter", "evaluate.classifier")
     known = OF_MODEL if model else OF_DATA
     inside = path.iterdir() if model else path.rglob("*")
-    for one in sorted(inside):
-        hidden = any(part.startswith(".") for part in one.relative_to(path).parts)
-        if not hidden and one.suffix.lower() in known and one.is_file():
-            yield one.relative_to(path).as_posix(), one
+    for file in sorted(inside):
+        hidden = any(part.startswith(".") for part in file.relative_to(path).parts)
+        if not hidden and file.suffix.lower() in known and file.is_file():
+            yield file.relative_to(path).as_posix(), file
 
 
 def _parts(path: Path) -> Iterator[bytes]:

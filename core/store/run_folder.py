@@ -44,7 +44,7 @@ def set_aside(study: str) -> Path | None:
     Raises TrimtabError when it cannot be moved.
     """
     folder, place = paths.study_folder(study), paths.private(paths.replaced())
-    aside = next(one for number in count(1) if not (one := place / f"{study}-{number}").exists())
+    aside = next(free for number in count(1) if not (free := place / f"{study}-{number}").exists())
     try:
         folder.rename(aside)
     except FileNotFoundError:
@@ -86,14 +86,16 @@ def list_studies() -> list[Path]:
     if not paths.refuse_strange_home(above.parent):
         return []
     try:
-        folders = [one for one in above.iterdir() if one.is_dir() and paths.is_own(one)]
+        folders = [folder for folder in above.iterdir() if folder.is_dir() and paths.is_own(folder)]
     except FileNotFoundError:
         return []
     except OSError as error:
         what = f"the studies cannot be read: {error.strerror}"
         raise EngineError.of(what, str(above), "make it a folder that you can read") from error
     return sorted(
-        one for one in folders if all(_own_file(path) for path in (one / SPEC_FILE, journal_path(one)))
+        folder
+        for folder in folders
+        if all(_own_file(path) for path in (folder / SPEC_FILE, journal_path(folder)))
     )
 
 

@@ -58,9 +58,13 @@ def measure(root: Path = ROOT) -> Load:
 
 def reading() -> Reading:
     """What has been used up to now."""
-    busy = sum(_busy(one) for one in on_allowed(psutil.cpu_times(percpu=True)))
+    busy = sum(_busy(times) for times in on_allowed(psutil.cpu_times(percpu=True)))
     found = psutil.process_iter(["name", "cmdline", "cpu_times", "create_time"])
-    processes = {(one.pid, one.info["create_time"]): _process(one) for one in found if one.info["cpu_times"]}
+    processes = {
+        (process.pid, process.info["create_time"]): _process(process)
+        for process in found
+        if process.info["cpu_times"]
+    }
     return Reading(time.monotonic(), busy, processes)
 
 
@@ -68,10 +72,12 @@ def _busy(times: object) -> float:
     return sum(getattr(times, name, 0.0) for name in ("user", "nice", "system", "irq", "softirq", "steal"))
 
 
-def _process(one: psutil.Process) -> Process:
-    times = one.info["cpu_times"]
-    mine = one.pid == psutil.Process().pid or is_ours(one.info["cmdline"] or ())
-    return Process(f"{plain(one.info['name'] or '', 40)}, pid {one.pid}", times.user + times.system, mine)
+def _process(process: psutil.Process) -> Process:
+    times = process.info["cpu_times"]
+    mine = process.pid == psutil.Process().pid or is_ours(process.info["cmdline"] or ())
+    return Process(
+        f"{plain(process.info['name'] or '', 40)}, pid {process.pid}", times.user + times.system, mine
+    )
 
 
 def is_ours(command: Sequence[str]) -> bool:
@@ -84,9 +90,9 @@ def between(before: Reading, after: Reading, waited: float | None) -> Load:
     """The mean from one reading to the next."""
     elapsed_s = max(after.at - before.at, 1e-3)
     used: dict[tuple[int, float], float] = {}
-    for key, one in after.processes.items():
+    for key, process in after.processes.items():
         if key in before.processes:
-            used[key] = max(0.0, one.used_s - before.processes[key].used_s) / elapsed_s
+            used[key] = max(0.0, process.used_s - before.processes[key].used_s) / elapsed_s
     ours = sum(share for key, share in used.items() if after.processes[key].ours)
     strangers = {key: share for key, share in used.items() if not after.processes[key].ours}
     others = max(0.0, (after.busy_s - before.busy_s) / elapsed_s - ours)

@@ -92,21 +92,23 @@ def _gpus(devices: tuple[Device, ...], why_none: str) -> list[Finding]:
     if not devices:
         fix = "trials run on the CPU; for a GPU install the NVIDIA driver, then `nvidia-smi` must list it"
         return [Finding("gpu", WARN, why_none, fix)]
-    return [_gpu(one, [part for part in devices if one.mig and part.parent == one.uuid]) for one in devices]
+    return [
+        _gpu(card, [part for part in devices if card.mig and part.parent == card.uuid]) for card in devices
+    ]
 
 
-def _gpu(one: Device, parts: Sequence[Device]) -> Finding:
+def _gpu(card: Device, parts: Sequence[Device]) -> Finding:
     """``parts`` are its MIG instances."""
-    name = f"gpu {one.index}"
-    if one.fault:
-        return Finding(name, FAIL, one.fault, "look at `nvidia-smi` and dmesg; the card may need a reset")
-    total = one.total_bytes
+    name = f"gpu {card.index}"
+    if card.fault:
+        return Finding(name, FAIL, card.fault, "look at `nvidia-smi` and dmesg; the card may need a reset")
+    total = card.total_bytes
     size = f", {total / GIB:.0f} GiB" if total else ""
-    if one.mig:
+    if card.mig:
         names = ", ".join(f"gpu {part.index}" for part in parts) or "none are made"
-        found = f"{one.name}{size}, in MIG mode: only its instances compute ({names})"
+        found = f"{card.name}{size}, in MIG mode: only its instances compute ({names})"
         return Finding(name, OK, found) if parts else Finding(name, FAIL, found, NO_INSTANCE)
-    return Finding(name, OK, f"{one.name}{size}")
+    return Finding(name, OK, f"{card.name}{size}")
 
 
 def _libraries(gpu: bool) -> list[Finding]:
@@ -160,7 +162,7 @@ def _home(home: Path) -> Finding:
         return Finding("home", FAIL, f"{home}: {first.what}", first.fix)
     fix = "set TRIMTAB_HOME to a folder of your own"
     if not there:
-        near = next((one for one in home.parents if one.exists()), Path("/"))
+        near = next((parent for parent in home.parents if parent.exists()), Path("/"))
         good = os.access(near, os.W_OK)
         text = f"{home} will be made" if good else f"{home} cannot be made: {near} is not writable"
         return Finding("home", OK if good else FAIL, text, "" if good else fix)

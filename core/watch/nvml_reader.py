@@ -33,11 +33,13 @@ class GpuReader:
         except Exception as error:  # ImportError, OSError from ctypes, NVMLError: each means no reading
             self.close()
             if self._seen:  # there were cards: say that they fell silent rather than that none exist
-                return tuple(_fallen(one, f"NVML: {_words(error)}") for one in self._seen.values()), ""
+                return tuple(_fallen(card, f"NVML: {_words(error)}") for card in self._seen.values()), ""
             return (), f"no NVIDIA GPU: {_words(error)}"
         found = [self._device(index) for index in range(count)]
         found += [part for card in found if card.mig for part in self._instances(card)]
-        gone = [_fallen(one, "no longer listed by the driver") for i, one in self._seen.items() if i >= count]
+        gone = [
+            _fallen(card, "no longer listed by the driver") for i, card in self._seen.items() if i >= count
+        ]
         return (*found, *gone), "" if found or gone else "no NVIDIA GPU: the driver lists none"
 
     def driver(self) -> str:
@@ -106,22 +108,22 @@ class GpuReader:
         """Raises when the card is lost; a reading that it does not support is None."""
         nvml = self._nvml
 
-        def one(call: Callable[..., Any], *more: Any) -> Any:
+        def read(call: Callable[..., Any], *more: Any) -> Any:
             return self._reading(call, handle, *more)
 
-        memory = one(nvml.nvmlDeviceGetMemoryInfo)
-        rates = one(nvml.nvmlDeviceGetUtilizationRates)
+        memory = read(nvml.nvmlDeviceGetMemoryInfo)
+        rates = read(nvml.nvmlDeviceGetUtilizationRates)
         return Device(
             index,
-            _text(one(nvml.nvmlDeviceGetName)) or known.name,
-            _text(one(nvml.nvmlDeviceGetUUID)) or known.uuid,
+            _text(read(nvml.nvmlDeviceGetName)) or known.name,
+            _text(read(nvml.nvmlDeviceGetUUID)) or known.uuid,
             used_bytes=memory.used if memory else None,
             total_bytes=memory.total if memory else None,
             utilisation=_scaled(rates.gpu if rates else None, 100.0),
-            power_w=_scaled(one(nvml.nvmlDeviceGetPowerUsage), 1000.0),  # NVML says milliwatts
-            power_limit_w=_scaled(one(nvml.nvmlDeviceGetEnforcedPowerLimit), 1000.0),
-            temperature_c=_scaled(one(nvml.nvmlDeviceGetTemperature, nvml.NVML_TEMPERATURE_GPU), 1.0),
-            fan=_scaled(one(nvml.nvmlDeviceGetFanSpeed), 100.0),
+            power_w=_scaled(read(nvml.nvmlDeviceGetPowerUsage), 1000.0),  # NVML says milliwatts
+            power_limit_w=_scaled(read(nvml.nvmlDeviceGetEnforcedPowerLimit), 1000.0),
+            temperature_c=_scaled(read(nvml.nvmlDeviceGetTemperature, nvml.NVML_TEMPERATURE_GPU), 1.0),
+            fan=_scaled(read(nvml.nvmlDeviceGetFanSpeed), 100.0),
             processes=self._processes(handle),
         )
 
@@ -143,10 +145,10 @@ class GpuReader:
             self._nvml.nvmlDeviceGetComputeRunningProcesses,
             self._nvml.nvmlDeviceGetGraphicsRunningProcesses,
         ):
-            for one in self._reading(call, handle) or ():
-                used[one.pid] = max(used.get(one.pid) or 0, one.usedGpuMemory or 0) or None
+            for process in self._reading(call, handle) or ():
+                used[process.pid] = max(used.get(process.pid) or 0, process.usedGpuMemory or 0) or None
         found = [Process(pid, *_owner(pid), held) for pid, held in used.items()]
-        return tuple(sorted(found, key=lambda one: (-(one.used_bytes or 0), one.pid)))
+        return tuple(sorted(found, key=lambda process: (-(process.used_bytes or 0), process.pid)))
 
 
 def _owner(pid: int) -> tuple[str, str]:

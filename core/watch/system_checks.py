@@ -41,7 +41,7 @@ def cache() -> list[Finding]:
 
 def disk(home: Path) -> list[Finding]:
     """File locks, and the file system's clock, in the home folder or where it would be made."""
-    place = next((one for one in (home, *home.parents) if one.is_dir()), Path("/"))
+    place = next((folder for folder in (home, *home.parents) if folder.is_dir()), Path("/"))
     before = time.time()
     try:
         with tempfile.TemporaryFile(dir=place) as file:

@@ -60,10 +60,10 @@ def _files(root: Path) -> list[Path]:
     dropped: dict[str, Path] = {}
     for folder in reversed(FOLDERS):
         try:
-            dropped |= {one.name: one for one in (root / folder / "logind.conf.d").glob("*.conf")}
+            dropped |= {file.name: file for file in (root / folder / "logind.conf.d").glob("*.conf")}
         except OSError:
             continue
-    return [*[one for one in main if one.is_file()][:1], *(dropped[name] for name in sorted(dropped))]
+    return [*[file for file in main if file.is_file()][:1], *(dropped[name] for name in sorted(dropped))]
 
 
 def _settings(file: Path) -> Iterator[tuple[str, str]]:

@@ -34,10 +34,10 @@ def judge(
     was, and a slice is said once for ever."""
     broken = _broken(limits_of(study), event.scores, known)
     drifting = {found.key: found for found in drift.found(study, event, history or {})}
-    kept = {one for one in known if _stays(one, event)}
+    kept = {key for key in known if _stays(key, event)}
     now = frozenset({*broken, *drifting, *kept})
     found = [*(_of_limit(limit, event) for key, limit in broken.items() if key not in known)]
-    return found + [one for key, one in drifting.items() if key not in known], now
+    return found + [finding for key, finding in drifting.items() if key not in known], now
 
 
 def _stays(key: str, event: e.TrialScored) -> bool:
@@ -95,12 +95,12 @@ class Breaches:
         """What is broken already was said by the engine before."""
         for trial in study.trials.values():
             self._known[study.name, trial.number] = broken_before(study, trial)
-            self._history[study.name, trial.number] = {name: [one] for name, one in trial.scores.items()}
+            self._history[study.name, trial.number] = {name: [score] for name, score in trial.scores.items()}
 
     def _watch(self, event: e.Event, state: s.State) -> None:
         if isinstance(event, e.StudyCreated):  # nothing of one before it
-            self._known = {key: one for key, one in self._known.items() if key[0] != event.study}
-            self._history = {key: one for key, one in self._history.items() if key[0] != event.study}
+            self._known = {key: findings for key, findings in self._known.items() if key[0] != event.study}
+            self._history = {key: history for key, history in self._history.items() if key[0] != event.study}
         if not isinstance(event, e.TrialScored):
             return
         study, key = state.studies[event.study], (event.study, event.trial)
@@ -108,11 +108,11 @@ class Breaches:
         for name, score in event.scores.items():
             history[name] = [*history.get(name, ())[-WINDOW:], score]
         found, self._known[key] = judge(study, event, self._known.get(key, frozenset()), history)
-        for one in found:
-            text = f"trial {event.trial}: {one.text}"
+        for finding in found:
+            text = f"trial {event.trial}: {finding.text}"
             note = e.StudyNoted(at=time.time(), study=study.name, text=text, level="warning")
             self._supervisor.put(note)
-        broken = next((one for one in found if one.limit is not None), None)
+        broken = next((finding for finding in found if finding.limit is not None), None)
         if broken is not None:
             self._act(study, event.trial, broken)
 

@@ -61,4 +61,6 @@ def _moment(study: s.Study, asked: Asked) -> int:
     """What the answer depends on: the trials that ended; for the rungs and the sampler, every evaluation."""
     if isinstance(asked, console_api.AskImportance):
         return trial_ranking.ended(study)
-    return hash(tuple((one.state, one.latest.get(study.objectives[0][0])) for one in study.trials.values()))
+    return hash(
+        tuple((trial.state, trial.latest.get(study.objectives[0][0])) for trial in study.trials.values())
+    )

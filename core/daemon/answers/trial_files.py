@@ -16,9 +16,9 @@ LARGEST_BYTES = 4 << 20
 def read(folder: Path, name: str, kind: type[T]) -> T:
     """The struct of the file. Raises FileNotFoundError where there is none, OSError for a link, on the way
     from the study's folder too, or a larger file; ValueError for anything else than ``kind``."""
-    for one in (folder, folder.parent, folder.parent.parent):
-        if one.is_symlink():
-            raise OSError(f"{one.name} is a link")
+    for place in (folder, folder.parent, folder.parent.parent):
+        if place.is_symlink():
+            raise OSError(f"{place.name} is a link")
     with open(folder / name, "rb", opener=paths.no_link) as file:
         content = file.read(LARGEST_BYTES + 1)
     if len(content) > LARGEST_BYTES:

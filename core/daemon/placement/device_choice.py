@@ -104,7 +104,7 @@ def _seen(cards: Sequence[Device], visible: str | None) -> tuple[list[Device], s
     if visible is None:
         return list(cards), ""
     found: list[Device] = []
-    for name in (one.strip() for one in visible.split(",")):
+    for name in (part.strip() for part in visible.split(",")):
         card = _named(name, cards)
         if card is None:
             return found, "" if not name or number(name) < 0 or name in HIDES else repr(name)
@@ -151,7 +151,7 @@ def _because(named: Sequence[Device], cards: Sequence[Device], visible: str | No
 
 def _is_plain(why_none: str) -> bool:
     """A machine without NVIDIA's driver, or without a card: nothing is broken."""
-    return any(one in why_none for one in ("Not Found", "lists none", "No module named"))
+    return any(reason in why_none for reason in ("Not Found", "lists none", "No module named"))
 
 
 def _said(visible: str | None) -> str:
@@ -185,4 +185,4 @@ def by_room(
         taken = f"{load} of {places} places taken on {slot.label}"
         because = f"{taken}; auto: {why}" if why else taken if places > 1 else f"{slot.label} was free"
         found.append(Free(slot, places - load, because))
-    return sorted(found, key=lambda one: -one.places)  # of equals the first stays first
+    return sorted(found, key=lambda free: -free.places)  # of equals the first stays first

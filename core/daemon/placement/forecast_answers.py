@@ -70,15 +70,15 @@ def memory_now(foresight: Foresight, study: s.Study) -> MemoryNow:
     """Every device of the study, and what each queued trial waits for."""
     there = {slot.label: _there(study, slot.label) for slot in foresight.slots}
     devices = tuple(_device(foresight, study, label, knobs) for label, knobs in there.items())
-    queued = [one for one in study.trials.values() if one.state == s.QUEUED]
-    return MemoryNow(devices, tuple(_verdict(foresight, one, there) for one in queued))
+    queued = [trial for trial in study.trials.values() if trial.state == s.QUEUED]
+    return MemoryNow(devices, tuple(_verdict(foresight, trial, there) for trial in queued))
 
 
 def _there(study: s.Study, label: str) -> dict[int, Mapping[str, Any]]:
     return {
-        one.number: one.knobs
-        for one in study.trials.values()
-        if one.state in s.ON_WORKER and one.device == label
+        trial.number: trial.knobs
+        for trial in study.trials.values()
+        if trial.state in s.ON_WORKER and trial.device == label
     }
 
 
@@ -86,7 +86,7 @@ def _device(
     foresight: Foresight, study: s.Study, label: str, there: Mapping[int, Mapping[str, Any]]
 ) -> DeviceMemory:
     limit, found = foresight.limit(label), foresight.device(label)
-    pack = next((one for one in study.packs.values() if one.device == label), None)
+    pack = next((pack for pack in study.packs.values() if pack.device == label), None)
     factor, learnt_from = foresight.learnt(label)
     return DeviceMemory(
         label, found.total_bytes, limit.bytes_, limit.why, tuple(there),
@@ -111,7 +111,7 @@ def _verdict(
         return Verdict(trial.number, f"never fits: {never[0]}", "error", needs)
     for label, knobs in there.items():
         for gone in sorted(knobs):
-            left = {number: one for number, one in knobs.items() if number != gone}
+            left = {number: other for number, other in knobs.items() if number != gone}
             if not foresight.refused(label, trial.knobs, left):
                 return Verdict(trial.number, f"fits after #{gone} ends", "warning", needs)
     return Verdict(trial.number, "fits when a device is empty", "warning", needs)

@@ -99,7 +99,7 @@ class Foresight:
         if label == "cpu":
             total, used = machine.host.total_bytes or 0, machine.host.used_bytes or 0
             return device_constants.cpu(total, max(0, total - used))
-        card = next((one for one in machine.devices if f"gpu{one.index}" == label), None)
+        card = next((device for device in machine.devices if f"gpu{device.index}" == label), None)
         return device_constants.card(card) if card is not None else Device(name=label)
 
     def kind(self, label: str, setting: Setting, found: Device | None = None) -> str:
@@ -139,12 +139,16 @@ class Foresight:
     def _ours(self, label: str) -> int:
         """What this study's worker holds on the device, as far as anybody says."""
         machine = self._machine()
-        mine = [one for one in machine.workers if one.study == self._spec.study.name and one.device == label]
+        mine = [
+            worker
+            for worker in machine.workers
+            if worker.study == self._spec.study.name and worker.device == label
+        ]
         if label == "cpu":
-            return sum(one.rss_bytes or 0 for one in mine)
-        card = next((one for one in machine.devices if f"gpu{one.index}" == label), None)
-        held = {one.pid: one.used_bytes or 0 for one in (card.processes if card else ())}
-        return sum(held.get(one.pid, 0) for one in mine)
+            return sum(worker.rss_bytes or 0 for worker in mine)
+        card = next((device for device in machine.devices if f"gpu{device.index}" == label), None)
+        held = {process.pid: process.used_bytes or 0 for process in (card.processes if card else ())}
+        return sum(held.get(worker.pid, 0) for worker in mine)
 
     def check(self, where: str) -> None:
         """Raises TrimtabError for a limit below what even the base takes; it was asked for in ``where``."""

@@ -97,7 +97,9 @@ class Growth:
     @property
     def refused(self) -> Mapping[int, float]:
         """The larger numbers that were given up for the present one, and their tokens/s; 0: not known."""
-        return {large: one.rate for (base, large), one in self._refusals.items() if base == self._base}
+        return {
+            large: refusal.rate for (base, large), refusal in self._refusals.items() if base == self._base
+        }
 
     def add(self, trials: int, tokens: int, round_s: float, at: float = 0.0) -> None:
         """A window of rounds of ``tokens`` in ``round_s`` seconds with ``trials`` at once, measured until
@@ -133,7 +135,7 @@ class Growth:
 
     def _fall(self) -> None:
         """Go to a smaller number when the present one is shown to be slower, or never paid and is no gain."""
-        for small in sorted(one for one in self._windows.measured if one < self._base):
+        for small in sorted(number for number in self._windows.measured if number < self._base):
             found = self._windows.gain(small, self._base)
             least = 0.0 if self._before is not None else needed(small, self._base)
             if found is not None and found.high < least:
@@ -179,9 +181,13 @@ class Growth:
     def _next(self) -> int | None:
         """The larger number to try: twice as many, else one more; one given up when its time comes."""
         double, more = min(MOST, 2 * self._base), min(MOST, self._base + 1)
-        numbers = [one for one in dict.fromkeys((double, more)) if one > self._base and self._can_show(one)]
-        fresh = [one for one in numbers if (self._base, one) not in self._refusals]
-        due = [one for one in numbers if one not in fresh and self._is_due(one)]
+        numbers = [
+            number
+            for number in dict.fromkeys((double, more))
+            if number > self._base and self._can_show(number)
+        ]
+        fresh = [number for number in numbers if (self._base, number) not in self._refusals]
+        due = [number for number in numbers if number not in fresh and self._is_due(number)]
         return next(iter([*fresh, *due]), None)
 
     def _can_show(self, large: int) -> bool:
@@ -190,9 +196,9 @@ class Growth:
         return level is not None and REACH * level.spread <= math.log(large / self._base)
 
     def _is_due(self, large: int) -> bool:
-        one, level = self._refusals[self._base, large], self._windows.level(self._base)
-        calmer = level is not None and level.windows >= SETTLED and 2 * level.spread <= one.spread
-        return self._now >= one.until or (calmer and not one.clear)
+        refusal, level = self._refusals[self._base, large], self._windows.level(self._base)
+        calmer = level is not None and level.windows >= SETTLED and 2 * level.spread <= refusal.spread
+        return self._now >= refusal.until or (calmer and not refusal.clear)
 
     def _refuse(self, large: int, found: Gain | None, clear: bool) -> None:
         key = (self._base, large)

@@ -161,7 +161,7 @@ class Windows:
                 and before.trials != spell.trials
                 and spell.first[0].at - before.last[-1].at <= NEAR_S
             ):
-                look = max(one for one in LOOKS if one <= spell.count)
+                look = max(count for count in LOOKS if count <= spell.count)
                 key = (before.number, spell.number, look)
                 if key not in self._known:
                     self._known[key] = _pair(before, spell, look)
@@ -196,7 +196,7 @@ def _jump(logs: Sequence[float]) -> tuple[float, int]:
 
 
 def _level(spell: Spell) -> Level:
-    logs = calm([math.log(one.tokens / one.round_s) for one in reversed(spell.last)])
+    logs = calm([math.log(window.tokens / window.round_s) for window in reversed(spell.last)])
     return Level(math.exp(statistics.fmean(logs)), _spread(logs), len(logs))
 
 
@@ -205,7 +205,9 @@ def _pair(before: Spell, after: Spell, look: int) -> Pair:
     sides = [_near(list(reversed(before.last)), change), _near(after.first[:look], change)]
     rates = _log_rates(sides)
     kept = [calm(side) for side in rates]
-    times = [[one.at - change for one in side[: len(logs)]] for side, logs in zip(sides, kept, strict=True)]
+    times = [
+        [window.at - change for window in side[: len(logs)]] for side, logs in zip(sides, kept, strict=True)
+    ]
     step, variance, spread = _step(kept, times)
     small = kept[0] if before.trials < after.trials else kept[1]
     gain = step if before.trials < after.trials else -step
@@ -214,20 +216,20 @@ def _pair(before: Spell, after: Spell, look: int) -> Pair:
 
 
 def _near(side: Sequence[Window], change: float) -> list[Window]:
-    return [one for nth, one in enumerate(side) if nth < FEW or abs(one.at - change) <= BESIDE_S]
+    return [window for nth, window in enumerate(side) if nth < FEW or abs(window.at - change) <= BESIDE_S]
 
 
 def _log_rates(sides: Sequence[Sequence[Window]]) -> list[list[float]]:
     """log of tokens/s, as if all trials had the same tokens."""
-    both = [one for side in sides for one in side]
-    each = sum(one.tokens for one in both) / sum(one.trials for one in both)
-    fixed_s, token_s = line([(one.tokens, one.round_s) for one in both])
+    both = [window for side in sides for window in side]
+    each = sum(window.tokens for window in both) / sum(window.trials for window in both)
+    fixed_s, token_s = line([(window.tokens, window.round_s) for window in both])
 
-    def log_rate(one: Window) -> float:
-        moved = (fixed_s + token_s * one.trials * each) / (fixed_s + token_s * one.tokens)
-        return math.log(one.trials * each / (one.round_s * moved))
+    def log_rate(window: Window) -> float:
+        moved = (fixed_s + token_s * window.trials * each) / (fixed_s + token_s * window.tokens)
+        return math.log(window.trials * each / (window.round_s * moved))
 
-    return [[log_rate(one) for one in side] for side in sides]
+    return [[log_rate(window) for window in side] for side in sides]
 
 
 def _step(logs: Sequence[Sequence[float]], times: Sequence[Sequence[float]]) -> tuple[float, float, float]:
@@ -270,7 +272,7 @@ def _spread(logs: Sequence[float]) -> float:
     if len(logs) < 2:
         return LEAST_SPREAD
     mean = statistics.fmean(logs)
-    return max(LEAST_SPREAD, math.sqrt(sum((one - mean) ** 2 for one in logs) / (len(logs) - 1)))
+    return max(LEAST_SPREAD, math.sqrt(sum((value - mean) ** 2 for value in logs) / (len(logs) - 1)))
 
 
 def line(rounds: Sequence[tuple[int, float]]) -> tuple[float, float]:

@@ -55,13 +55,13 @@ class Places:
 
     def measured(self, event: PackMeasured, study: s.Study) -> None:
         """A worker of ``study`` has measured its pack."""
-        one = self._measured.get(event.device)
-        if one is not None:
-            one.measured(event, {number: trial.knobs for number, trial in study.trials.items()})
+        calibration = self._measured.get(event.device)
+        if calibration is not None:
+            calibration.measured(event, {number: trial.knobs for number, trial in study.trials.items()})
             running = _on_devices(study)
             here = len(running.get(event.device, ()))
-            self._notes += one.news(_limit(study, running, event.device), here)
-            learnt = one.learnt()
+            self._notes += calibration.news(_limit(study, running, event.device), here)
+            learnt = calibration.learnt()
             if learnt is not None and self._foresight is not None:
                 self._foresight.prove(event.device, learnt)
 
@@ -96,10 +96,12 @@ class Places:
         there = {slot.label for slot in self._devices}
         for trial in queue(study):
             pinned = trial.pinned if trial.pinned in there else ""  # a card that is lost holds nobody
-            its = [one for one in free if pinned in ("", one.slot.label)]
+            its = [device for device in free if pinned in ("", device.slot.label)]
             if not its:
                 continue
-            refused = [self._refused(trial, running.get(one.slot.label, ()), one.slot) for one in its]
+            refused = [
+                self._refused(trial, running.get(device.slot.label, ()), device.slot) for device in its
+            ]
             if "" in refused:
                 self._waiting.discard(trial.number)
                 found = its[refused.index("")]
@@ -124,7 +126,7 @@ class Places:
     def _refused(self, trial: s.Trial, there: Sequence[s.Trial], slot: Slot) -> str:
         """Why ``trial`` cannot join those on the device; empty when it can. What was foretold decides, and
         where nothing can be foretold what was measured."""
-        knobs = {one.number: one.knobs for one in there}
+        knobs = {other.number: other.knobs for other in there}
         if self._foresight is not None and self._foresight.model is not None:
             return self._foresight.refused(slot.label, trial.knobs, knobs)
         if not self._measured:

@@ -74,7 +74,9 @@ def members(study: s.Study) -> list[s.Trial]:
     """The population that was and is: the sampler's trials and its own clones, but for those that a person
     wrote, edited or took back from a prune."""
     return [
-        one for one in study.trials.values() if one.by in ("", population_settings.BY) and not _steered(one)
+        trial
+        for trial in study.trials.values()
+        if trial.by in ("", population_settings.BY) and not _steered(trial)
     ]
 
 
@@ -102,9 +104,9 @@ def decisions(study: s.Study, plan: Plan, judged: Judged, leaving: Collection[in
     place already."""
     found: list[Exploit] = []
     for step, reached in comparable(study, plan):
-        losers = [one for one in _worst(reached, plan, step) if (one.number, step) not in judged]
+        losers = [trial for trial in _worst(reached, plan, step) if (trial.number, step) not in judged]
         for loser in losers:
-            gone = {*leaving, *(one.loser for one in found)}
+            gone = {*leaving, *(exploit.loser for exploit in found)}
             if _may_leave(study, loser, step) and loser.number not in gone:
                 found += _exploit(loser, reached, plan, step, gone)
     return found
@@ -113,18 +115,24 @@ def decisions(study: s.Study, plan: Plan, judged: Judged, leaving: Collection[in
 def comparable(study: s.Study, plan: Plan) -> list[tuple[int, list[s.Trial]]]:
     """The steps that are to be compared at now, the latest first, and the members that have come to each."""
     all_of_it = members(study)
-    replaced = {one.place_of for one in all_of_it}
-    living = [one for one in all_of_it if _lives(one) and one.number not in replaced]
-    now = {_last_step(one, plan.metric) // plan.every * plan.every for one in living}
-    steps = sorted({step for one in now for step in (one, one - plan.every) if step > 0}, reverse=True)
+    replaced = {trial.place_of for trial in all_of_it}
+    living = [trial for trial in all_of_it if _lives(trial) and trial.number not in replaced]
+    now = {_last_step(trial, plan.metric) // plan.every * plan.every for trial in living}
+    steps = sorted(
+        {step for latest in now for step in (latest, latest - plan.every) if step > 0}, reverse=True
+    )
     reached = {step: _reached(all_of_it, plan.metric, step) for step in steps}
     return [(step, reached[step]) for step in steps if _ready(study, plan, step, reached[step], living)]
 
 
 def _reached(members: Sequence[s.Trial], metric: str, step: int) -> list[s.Trial]:
     """Who has come to ``step``; a clone that began before it stands for the one whose place it took."""
-    replaced = {one.place_of for one in members if begun(one) < step}
-    return [one for one in members if reading(one, metric, step) is not None and one.number not in replaced]
+    replaced = {trial.place_of for trial in members if begun(trial) < step}
+    return [
+        trial
+        for trial in members
+        if reading(trial, metric, step) is not None and trial.number not in replaced
+    ]
 
 
 def _ready(
@@ -132,12 +140,12 @@ def _ready(
 ) -> bool:
     if 2 * len(reached) < plan.size or not _share(reached, plan):
         return False
-    here = {one.number for one in reached}
-    behind = any(one.number not in here and begun(one) < step for one in living)
-    to_come = sum(1 for one in study.trials.values() if not one.by) < plan.size
+    here = {trial.number for trial in reached}
+    behind = any(trial.number not in here and begun(trial) < step for trial in living)
+    to_come = sum(1 for trial in study.trials.values() if not trial.by) < plan.size
     if not (behind or to_come):
         return True
-    return any(_last_step(one, plan.metric) >= step + plan.every for one in reached)
+    return any(_last_step(trial, plan.metric) >= step + plan.every for trial in reached)
 
 
 def _last_step(trial: s.Trial, metric: str) -> int:
@@ -154,8 +162,8 @@ def _lives(trial: s.Trial) -> bool:
 def _ranked(reached: Iterable[s.Trial], plan: Plan, step: int) -> list[tuple[float, s.Trial]]:
     """The best first, by a number that is the smaller the better."""
     sign = 1.0 if plan.direction == "minimize" else -1.0
-    costs = [(sign * (reading(one, plan.metric, step) or 0.0), one) for one in reached]
-    known = [(cost if math.isfinite(cost) else math.inf, one) for cost, one in costs]
+    costs = [(sign * (reading(trial, plan.metric, step) or 0.0), trial) for trial in reached]
+    known = [(cost if math.isfinite(cost) else math.inf, trial) for cost, trial in costs]
     return sorted(known, key=lambda pair: (pair[0], pair[1].number))
 
 
@@ -166,12 +174,12 @@ def _share(reached: Sequence[s.Trial], plan: Plan) -> int:
 
 def _worst(reached: Sequence[s.Trial], plan: Plan, step: int) -> list[s.Trial]:
     """The worst first."""
-    return [one for _, one in _ranked(reached, plan, step)][::-1][: _share(reached, plan)]
+    return [trial for _, trial in _ranked(reached, plan, step)][::-1][: _share(reached, plan)]
 
 
 def _may_leave(study: s.Study, trial: s.Trial, step: int) -> bool:
     """Not one that stands still because somebody wants that, or is about to end anyway."""
-    replaced = any(one.place_of == trial.number for one in study.trials.values())
+    replaced = any(other.place_of == trial.number for other in study.trials.values())
     on = trial.state == s.RUNNING and not trial.asked
     return on and max(step, trial.step) < trial.total_steps and not replaced
 
@@ -181,19 +189,19 @@ def _exploit(
 ) -> list[Exploit]:
     """By a winner that still trains; none when there is no such."""
     ranked = _ranked(reached, plan, step)
-    cost = {one.number: value for value, one in ranked}
+    cost = {trial.number: value for value, trial in ranked}
     best = [
-        one
-        for value, one in ranked[: _share(reached, plan)]
-        if one.state in (s.RUNNING, s.PAUSED) and one.asked != "prune" and one.step < one.total_steps
-        and one.number not in gone and value < cost[loser.number]
+        trial
+        for value, trial in ranked[: _share(reached, plan)]
+        if trial.state in (s.RUNNING, s.PAUSED) and trial.asked != "prune" and trial.step < trial.total_steps
+        and trial.number not in gone and value < cost[loser.number]
     ]  # fmt: skip
     if not best:
         return []
     draw = random.Random(f"{plan.seed}/{loser.number}/{step}")  # the same again after a restart
     winner = draw.choice(best)
     changes = perturbed(plan.space, winner.knobs, plan.asked, plan.free, draw)
-    values = [reading(one, plan.metric, step) for one in (loser, winner)]
+    values = [reading(trial, plan.metric, step) for trial in (loser, winner)]
     worst = f"among the worst {_share(reached, plan)} of {len(reached)} at step {step}"
     why = f"{plan.metric} {values[0]:.4g} is {worst}"
     return [Exploit(loser.number, winner.number, changes, why, f"trial {winner.number} ({values[1]:.4g})")]

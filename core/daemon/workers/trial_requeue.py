@@ -78,12 +78,12 @@ def pruned(study: s.Study, trial: s.Trial, why: str) -> e.TrialPruned | e.TrialC
 def _final(study: s.Study, trial: s.Trial) -> tuple[float, ...]:
     """The objectives' values after the last step; empty while steps or values are to come."""
     goals = [one["metric"] for one in study.spec.get("study", {}).get("objectives", ())]
-    curves = [trial.series.get(one, Series()) for one in goals]
+    curves = [trial.series.get(goal, Series()) for goal in goals]
     done = 0 < trial.total_steps <= trial.step and not trial.editing
-    if not done or any(not one.steps or one.steps[-1] < trial.total_steps for one in curves):
+    if not done or any(not curve.steps or curve.steps[-1] < trial.total_steps for curve in curves):
         return ()
-    values = tuple(one.values[-1] for one in curves)
-    return values if all(math.isfinite(one) for one in values) else ()
+    values = tuple(curve.values[-1] for curve in curves)
+    return values if all(math.isfinite(value) for value in values) else ()
 
 
 def kept(study: s.Study, broken: worker_api.Broken) -> list[e.Event]:

@@ -100,7 +100,7 @@ class Crew:
 
     def of(self, study: str) -> list[Worker]:
         """The living workers of ``study`` that were not told to leave."""
-        return [one for one in self.workers.values() if one.study == study and not one.leaving]
+        return [worker for worker in self.workers.values() if worker.study == study and not worker.leaving]
 
     def start(self, study: str, folder: Path, slot: Slot, lease_s: float, module: str) -> Worker:
         """Start a worker process on ``slot``. It belongs to no terminal and not to the engine's life."""
@@ -131,7 +131,7 @@ class Crew:
         """The study's ``own`` with what a worker must know; a spin count where nothing is said of it."""
         said = any(name in own for name in SPIN_SETTINGS)
         spin = {} if said else {"GOMP_SPINCOUNT": str(SPIN_COUNT)}
-        there = [one.device for one in self.workers.values() if not one.leaving]
+        there = [worker.device for worker in self.workers.values() if not worker.leaving]
         # a worker of a card rests while the card works: only those on the CPU share it
         beside = there.count(CPU.label) if slot == CPU else 0
         return {

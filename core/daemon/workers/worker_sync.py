@@ -30,7 +30,7 @@ def due(
     again.
     """
     trials = study.trials.values()
-    mine = {one.number: one for one in trials if one.state in s.ON_WORKER and one.worker == worker}
+    mine = {trial.number: trial for trial in trials if trial.state in s.ON_WORKER and trial.worker == worker}
     for number in holds:
         if number not in mine:
             yield worker_api.Prune(number, "the trial is no longer this worker's")

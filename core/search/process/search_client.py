@@ -187,7 +187,7 @@ class Search:
             kind = SpecError if answer.of_spec else TrimtabError
             if call.method == "open":
                 await self._end()
-            raise kind(*(Problem(*one) for one in answer.problems))
+            raise kind(*(Problem(*problem) for problem in answer.problems))
         return answer.value
 
     async def _end(self, at_once: bool = False) -> None:

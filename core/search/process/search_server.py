@@ -38,7 +38,7 @@ def serve(source: BinaryIO, sink: BinaryIO, reads: bool = False) -> None:
                 value = _called(oracle, methods, call)
             answer = Answer(value)
         except TrimtabError as error:
-            problems = [(one.what, one.where, one.fix) for one in error.problems]
+            problems = [(problem.what, problem.where, problem.fix) for problem in error.problems]
             answer = Answer(problems=problems, of_spec=isinstance(error, SpecError))
         except Exception as error:
             traceback.print_exc()

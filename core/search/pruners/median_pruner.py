@@ -19,7 +19,11 @@ def peers(study: Any, trial: FrozenTrial) -> list[FrozenTrial]:
     A trial that reaches a step as the first has no peers there, so it is not judged there.
     """
     known = study.get_trials(deepcopy=False, states=PEERS)
-    return [one for one in known if one.number != trial.number and trial.last_step in one.intermediate_values]
+    return [
+        other
+        for other in known
+        if other.number != trial.number and trial.last_step in other.intermediate_values
+    ]
 
 
 class PeersPruner(PercentilePruner):

@@ -59,7 +59,7 @@ def _below(spec: Spec, study: Any, trial: FrozenTrial, percentile: float) -> str
     text, step, best = _reading(spec, trial)
     if best != best:
         return f"{text} at step {step} is not a number"
-    shown = [(one.intermediate_values[step], one.state) for one in peers(study, trial)]
+    shown = [(peer.intermediate_values[step], peer.state) for peer in peers(study, trial)]
     shown = [(value, state) for value, state in shown if value == value]
     border = _percentile([value for value, _ in shown], percentile, spec.study.objectives[0].direction)
     noun = "median" if percentile == 50.0 else f"best {percentile:.0f}% (border"
@@ -82,7 +82,7 @@ def _rung(spec: Spec, study: Any, trial: FrozenTrial, factor: int) -> str:
     metric = spec.study.objectives[0].metric
     rung = max((_number(key) for key in trial.system_attrs if key.startswith("completed_rung_")), default=0)
     key = f"completed_rung_{rung}"
-    known = sum(1 for one in study.get_trials(deepcopy=False) if key in one.system_attrs)
+    known = sum(1 for other in study.get_trials(deepcopy=False) if key in other.system_attrs)
     value = trial.intermediate_values[step]
     return (
         f"{metric} {value:.4g} at step {step} is not in the best 1/{factor} of rung {rung} ({known} trials)"

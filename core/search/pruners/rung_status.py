@@ -33,7 +33,7 @@ def rungs(spec: Spec, study: Any, trials: list[FrozenTrial]) -> tuple[tuple[Rung
     told = []
     for (bracket, rung), entries in sorted(found.items()):
         step = first_rung(spec) * factor ** (bracket + rung)
-        ordered = sorted(entries, key=lambda one: (sign * one.value, one.trial))
+        ordered = sorted(entries, key=lambda entry: (sign * entry.value, entry.trial))
         told.append(Rung(bracket, rung, step, tuple(ordered)))
     why = "" if told else f"no trial has reached the first rung, at step {first_rung(spec)}"
     return tuple(told), why
@@ -61,7 +61,7 @@ def _fate(trial: FrozenTrial, promoted: bool) -> str:
 def _brackets(spec: Spec, study: Any) -> Any:
     """Optuna's rule for the bracket of a trial. It depends on the longest complete trial, which is as long as
     the others in most studies; before the first there are no rungs."""
-    one = pruner(spec)
-    assert isinstance(one, HyperbandPruner)
-    one._try_initialization(study)
-    return lambda trial: one._get_bracket_id(study, trial)
+    hyperband = pruner(spec)
+    assert isinstance(hyperband, HyperbandPruner)
+    hyperband._try_initialization(study)
+    return lambda trial: hyperband._get_bracket_id(study, trial)

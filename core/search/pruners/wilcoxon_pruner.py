@@ -34,10 +34,10 @@ def rival(study: Any, trial: FrozenTrial, least: int) -> FrozenTrial | None:
     """The other trial with the least mean loss over the same rows at ``trial``'s last step; None with fewer
     than ``least`` others."""
     step, count = trial.last_step or 0, len(rows_of(trial, trial.last_step or 0))
-    others = [one for one in peers(study, trial) if len(rows_of(one, step)) == count]
+    others = [peer for peer in peers(study, trial) if len(rows_of(peer, step)) == count]
     if count < LEAST_ROWS or len(others) < max(1, least):
         return None
-    return min(others, key=lambda one: sum(rows_of(one, step)))
+    return min(others, key=lambda peer: sum(rows_of(peer, step)))
 
 
 class RowsPruner(BasePruner):

@@ -24,12 +24,12 @@ class ExhaustiveSampler(BruteForceSampler):
     def __init__(self, space: Space, fixed: dict[str, Any], seed: int) -> None:
         super().__init__(seed=seed)
         self._dimensions, self._space, self._fixed = space, distributions(space), fixed
-        self._size = int(size({name: one for name, one in space.items() if name not in fixed}))
+        self._size = int(size({name: dimension for name, dimension in space.items() if name not in fixed}))
         self._known: dict[int, bool] = {}  # of trials that have ended
 
     def left(self, study: Any) -> int:
         """How many points nobody tried or is trying."""
-        held = (self._exact(one) for one in study.get_trials(deepcopy=False) if self._holds(one))
+        held = (self._exact(trial) for trial in study.get_trials(deepcopy=False) if self._holds(trial))
         points = {tuple(params[name] for name in self._space) for params in held if self._agrees(params)}
         return self._size - len(points)
 
@@ -37,7 +37,7 @@ class ExhaustiveSampler(BruteForceSampler):
         """Nothing: Optuna's counts what is left once more, to stop a loop that is not here."""
 
     def _populate_tree(self, tree: Any, trials: list[FrozenTrial], params: dict[str, Any]) -> None:  # type: ignore[override]
-        held = [self._at_its_point(one) for one in trials if self._holds(one)]
+        held = [self._at_its_point(trial) for trial in trials if self._holds(trial)]
         BruteForceSampler._populate_tree(tree, held, {**params, **self._fixed})
 
     def _exact(self, trial: FrozenTrial) -> dict[str, Any]:

@@ -43,5 +43,7 @@ class CmaSampler(CmaEsSampler):
             told = generations[optimizer.generation][: optimizer.population_size]
             if not all(name in trial.params for trial in told for name in self._space):
                 break
-            optimizer.tell([(np.asarray(trans.transform(one.params)), sign * one.value) for one in told])
+            optimizer.tell(
+                [(np.asarray(trans.transform(trial.params)), sign * trial.value) for trial in told]
+            )
         return optimizer

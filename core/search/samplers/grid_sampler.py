@@ -16,8 +16,10 @@ class CellsSampler(GridSampler):
         """How many cells nobody tried or is trying (Optuna hands out running ones again). Numbers of cells
         are those of one grid: with other knobs fixed it is another."""
         noted = [trial.system_attrs for trial in study.get_trials(deepcopy=False)]
-        same = [one for one in noted if "grid_id" in one and self._same_search_space(one["search_space"])]
-        return len(set(range(self._n_min_trials)) - {one["grid_id"] for one in same})
+        same = [
+            attrs for attrs in noted if "grid_id" in attrs and self._same_search_space(attrs["search_space"])
+        ]
+        return len(set(range(self._n_min_trials)) - {attrs["grid_id"] for attrs in same})
 
     def after_trial(self, *_: Any) -> None:
         """Nothing: Optuna's counts what is left, to stop a loop that is not here."""
@@ -29,12 +31,12 @@ class CellsSampler(GridSampler):
         if search_space == mine:
             return True
         return search_space.keys() == mine.keys() and all(
-            _alike(one, mine[name]) for name, one in search_space.items()
+            _alike(values, mine[name]) for name, values in search_space.items()
         )
 
 
 def _alike(some: Sequence[Any], others: Sequence[Any]) -> bool:
     return len(some) == len(others) and all(
-        one == other or (isinstance(one, float) and isinstance(other, float) and math.isclose(one, other))
-        for one, other in zip(some, others, strict=True)
+        mine == other or (isinstance(mine, float) and isinstance(other, float) and math.isclose(mine, other))
+        for mine, other in zip(some, others, strict=True)
     )

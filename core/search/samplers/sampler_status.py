@@ -97,7 +97,7 @@ def _generation(spec: Spec, trials: list[FrozenTrial]) -> Lines:
     if not told:
         return [("generation", f"none yet; a population is {population} trials")]
     newest = max(generation for generation, _ in told)
-    known = sum(one == newest and state == TrialState.COMPLETE for one, state in told)
+    known = sum(generation == newest and state == TrialState.COMPLETE for generation, state in told)
     return [("generation", f"{newest}: {known} of {population} trials known")]
 
 
@@ -106,7 +106,11 @@ def _population(spec: Spec) -> int:
     if spec.study.sampler != "cmaes":
         return max(8, spec.study.startup_trials)
     space = distributions(spec.space).values()
-    moved = [one for one in space if not isinstance(one, CategoricalDistribution) and not one.single()]
+    moved = [
+        distribution
+        for distribution in space
+        if not isinstance(distribution, CategoricalDistribution) and not distribution.single()
+    ]
     return 4 + math.floor(3 * math.log(max(1, len(moved))))
 
 

@@ -67,7 +67,8 @@ def _fits(trial: FrozenTrial, space: dict[str, BaseDistribution]) -> bool:
     """Is the trial a point of the space as it is now? It may have been another before."""
     params = trial.params
     return all(
-        name in params and one._contains(one.to_internal_repr(params[name])) for name, one in space.items()
+        name in params and distribution._contains(distribution.to_internal_repr(params[name]))
+        for name, distribution in space.items()
     )
 
 
@@ -75,7 +76,7 @@ def _why_none(method: str, space: dict[str, BaseDistribution], values: list[floa
     """Why no share can be told; empty when they can."""
     if method not in METHODS:
         return f"there is no method {method!r}: take {' or '.join(METHODS)}"
-    moved = [name for name, one in space.items() if not one.single()]
+    moved = [name for name, distribution in space.items() if not distribution.single()]
     if not moved:
         return "no knob is searched: [space] has none with more than one value"
     if len(moved) == 1:

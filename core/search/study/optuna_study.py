@@ -56,19 +56,19 @@ class Oracle:
 
     def _open(self) -> optuna.Study:
         goals = self.spec.study.objectives
-        arguments = {"directions": [one.direction for one in goals], "pruner": pruner(self.spec)}
+        arguments = {"directions": [goal.direction for goal in goals], "pruner": pruner(self.spec)}
         study = begin(self.spec, opened(self.url), arguments)
         self._same_directions(study)
         if self.spec.study.warm_start and not study.get_trials(deepcopy=False):
             self._news = warm_start.begin(self.spec, study)
         study.sampler = sampler(self.spec, past_trials=len(study.get_trials(deepcopy=False)))
-        study.set_metric_names([one.metric for one in goals])
+        study.set_metric_names([goal.metric for goal in goals])
         study.stop = lambda: None  # type: ignore[method-assign]  # a finished grid stops loops: here is none
         return study
 
     def _same_directions(self, study: optuna.Study) -> None:
-        wanted = [one.direction for one in self.spec.study.objectives]
-        found = [one.name.lower() for one in study.directions]
+        wanted = [goal.direction for goal in self.spec.study.objectives]
+        found = [direction.name.lower() for direction in study.directions]
         if found != wanted:
             raise SpecError.of(
                 f"the stored study has the directions {', '.join(found)}, the file {', '.join(wanted)}",
@@ -187,20 +187,20 @@ class Oracle:
     def lacking(self, numbers: list[int]) -> list[int]:
         """Those of ``numbers`` that the storage does not have, or has as running: they may be told more."""
         known = self.study.get_trials(deepcopy=False)
-        return [one for one in numbers if one >= len(known) or not known[one].state.is_finished()]
+        return [number for number in numbers if number >= len(known) or not known[number].state.is_finished()]
 
     def strangers(self, numbers: list[int]) -> list[int]:
         """Trials with results that are not of ``numbers``, nor an earlier study's for a warm start: somebody
         else's, or those of a study whose journal is gone."""
         results = (
-            one
-            for one in self.study.get_trials(deepcopy=False)
-            if one.state is TrialState.COMPLETE or one.intermediate_values
+            trial
+            for trial in self.study.get_trials(deepcopy=False)
+            if trial.state is TrialState.COMPLETE or trial.intermediate_values
         )
         return [
-            one.number
-            for one in results
-            if warm_start.FROM not in one.user_attrs and one.number not in numbers
+            trial.number
+            for trial in results
+            if warm_start.FROM not in trial.user_attrs and trial.number not in numbers
         ]
 
     def reconcile(

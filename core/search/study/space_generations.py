@@ -109,12 +109,12 @@ def moved(trial: FrozenTrial, made_for: dict[str, Any], spec: Spec) -> FrozenTri
         distributions={name: space[name] for name in params},
         intermediate_values=trial.intermediate_values if usable else None,
         user_attrs=notes,
-        system_attrs={key: one for key, one in trial.system_attrs.items() if key.startswith(KEPT)},
+        system_attrs={key: value for key, value in trial.system_attrs.items() if key.startswith(KEPT)},
     )
 
 
 def knobs_of(trial: FrozenTrial, made_for: dict[str, Any]) -> dict[str, Any]:
     """All knobs of a trial: its own over the fixed ones of its time."""
     read = {name: read_dimension(name, raw)[0] for name, raw in made_for["space"].items()}
-    space: Space = {name: one for name, one in read.items() if one is not None}
+    space: Space = {name: dimension for name, dimension in read.items() if dimension is not None}
     return {**made_for["train"], **restored(space, trial.params)}

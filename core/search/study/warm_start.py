@@ -52,11 +52,11 @@ def begin(spec: Spec, study: optuna.Study) -> list[str]:
         if outside:
             notes.append(f"warm start: {outside} trials of {plain(name, 80)} lie outside this space")
     if spec.study.warm_start_as == "trials":
-        for one in found:
-            study.add_trial(_as_history(spec, one))
+        for trial in found:
+            study.add_trial(_as_history(spec, trial))
     else:
-        for one in _best(spec, found)[: spec.study.warm_start_best]:
-            study.enqueue_trial(one.params, user_attrs={FROM: one.told}, skip_if_exists=True)
+        for trial in _best(spec, found)[: spec.study.warm_start_best]:
+            study.enqueue_trial(trial.params, user_attrs={FROM: trial.told}, skip_if_exists=True)
     return notes
 
 
@@ -87,11 +87,11 @@ def _opened(name: str) -> tuple[Spec, optuna.Study]:
     fix = "give a study's name in this home, or the path of its folder"
     if not (folder / "study.toml").is_file():
         raise SpecError.of(f"warm_start: there is no study {plain(name, 80)!r}", "study.warm_start", fix)
-    for one in (folder / "study.toml", folder / "optuna.db"):
-        if os.path.lexists(one) and not paths.is_own(
-            one
+    for file in (folder / "study.toml", folder / "optuna.db"):
+        if os.path.lexists(file) and not paths.is_own(
+            file
         ):  # a file of SQLite is more than data: it has triggers
-            what = f"warm_start: {one.name} of {plain(name, 80)!r} is a link or another user's"
+            what = f"warm_start: {file.name} of {plain(name, 80)!r} is a link or another user's"
             raise SpecError.of(what, "study.warm_start", "look at it, then take a copy of your own")
     earlier = spec_file.load(folder / "study.toml")
     storage: BaseStorage = opened(address(earlier, folder))
@@ -102,7 +102,9 @@ def _opened(name: str) -> tuple[Spec, optuna.Study]:
 
 
 def _same_objectives(spec: Spec, earlier: Spec, name: str) -> None:
-    mine, its = ([(goal.metric, goal.direction) for goal in one.study.objectives] for one in (spec, earlier))
+    mine, its = (
+        [(goal.metric, goal.direction) for goal in each.study.objectives] for each in (spec, earlier)
+    )
     if mine != its:
         told = ", ".join(metric for metric, _ in its)
         what = f"warm_start: {plain(name, 80)!r} was after {told}"
@@ -114,19 +116,19 @@ def _best(spec: Spec, found: list[Earlier]) -> list[Earlier]:
     ranks = [0.0] * len(found)
     for index, goal in enumerate(spec.study.objectives):
         sign = 1.0 if goal.direction == "minimize" else -1.0
-        value = [sign * one.values[index] for one in found]
+        value = [sign * trial.values[index] for trial in found]
         for rank, place in enumerate(sorted(range(len(found)), key=value.__getitem__)):
             ranks[place] += rank
     order = sorted(range(len(found)), key=ranks.__getitem__)
     return [found[place] for place in order if all(map(math.isfinite, found[place].values))]
 
 
-def _as_history(spec: Spec, one: Earlier) -> FrozenTrial:
+def _as_history(spec: Spec, trial: Earlier) -> FrozenTrial:
     space = distributions(spec.space)
     return optuna.trial.create_trial(
         state=TrialState.COMPLETE,
-        values=one.values,
-        params=one.params,
-        distributions={name: space[name] for name in one.params},
-        user_attrs={FROM: one.told},
+        values=trial.values,
+        params=trial.params,
+        distributions={name: space[name] for name in trial.params},
+        user_attrs={FROM: trial.told},
     )

@@ -26,12 +26,12 @@ def sums(adapter: Path) -> dict[str, str]:
         if size > LARGEST_HEADER_BYTES:
             raise ValueError(f"{FILE} is not safetensors: a header of {size} bytes")
         header, found = json.loads(_whole(file.read(size), size)), {}
-        for name, one in header.items():
+        for name, tensor in header.items():
             if name == "__metadata__":
                 continue
-            begin, end = one["data_offsets"]
+            begin, end = tensor["data_offsets"]
             file.seek(HEAD.size + size + begin)
-            digest = hashlib.sha256(f"{one['dtype']} {one['shape']}\n".encode())
+            digest = hashlib.sha256(f"{tensor['dtype']} {tensor['shape']}\n".encode())
             digest.update(_whole(file.read(end - begin), end - begin))
             found[name] = digest.hexdigest()
     return found
@@ -43,7 +43,7 @@ def _whole(raw: bytes, size: int) -> bytes:
     return raw
 
 
-def distance(one: Path, other: Path) -> float | None:
+def distance(adapter: Path, other: Path) -> float | None:
     """How far two adapters are apart: of their tensors the largest norm of the difference, by the norm. What
     begins at zero counts by this as much as what begins at random. None where they do not have the same
     tensors, or in a type that numpy does not know."""
@@ -51,7 +51,7 @@ def distance(one: Path, other: Path) -> float | None:
     from safetensors.numpy import load_file
 
     try:
-        first, second = load_file(one / FILE), load_file(other / FILE)
+        first, second = load_file(adapter / FILE), load_file(other / FILE)
     except (OSError, ValueError, KeyError, TypeError):
         return None
     if _shapes(first) != _shapes(second):

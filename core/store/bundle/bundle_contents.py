@@ -71,15 +71,16 @@ def _json(path: Path, found: object) -> None:
 
 def _trial(report: Report, number: int, sums: dict[str, str]) -> dict[str, Any]:
     """One trial as a rerun needs it: exact numbers, and how it ran."""
-    one, ran = report.study.trials[number], report.ran.get(number)
+    trial, ran = report.study.trials[number], report.ran.get(number)
     metrics = [metric for metric, _ in report.study.objectives]
     chosen = report.chosen is not None and report.chosen.number == number
     return Redactor().anything(
         {
-            "trial": number, "state": one.state, "params": one.params, "knobs": one.knobs, "step": one.step,
-            "values": dict(zip(metrics, one.values, strict=False)), "latest": one.latest, "why": one.why,
-            "scores": msgspec.to_builtins(one.scores),
-            "scoring": study_progress.scoring_told(one) if one.pending else None,
+            "trial": number, "state": trial.state, "params": trial.params, "knobs": trial.knobs,
+            "step": trial.step, "values": dict(zip(metrics, trial.values, strict=False)),
+            "latest": trial.latest, "why": trial.why,
+            "scores": msgspec.to_builtins(trial.scores),
+            "scoring": study_progress.scoring_told(trial) if trial.pending else None,
             "ran": None if ran is None else {**msgspec.to_builtins(ran), "alone": ran.alone},
             "adapter_sha256": sums if chosen else {},
         }
@@ -99,9 +100,9 @@ def _adapter(report: Report, folder: Path, notes: list[str]) -> dict[str, str]:
         notes.append(f"no adapter: {why}")
         return {}
     (folder / ADAPTER).mkdir()
-    for one in sorted(source.iterdir()):
-        if one.is_file() and not one.is_symlink() and one.name != "README.md":
-            _link(one, folder / ADAPTER / one.name)
+    for file in sorted(source.iterdir()):
+        if file.is_file() and not file.is_symlink() and file.name != "README.md":
+            _link(file, folder / ADAPTER / file.name)
     return adapter_hashes.sums(folder / ADAPTER)
 
 
@@ -123,17 +124,17 @@ def _curves(report: Report, folder: Path, notes: list[str]) -> None:
 
 
 def _decisions(report: Report, folder: Path) -> None:
-    lines = ({"time": one.time, **msgspec.to_builtins(one)} for one in report.decisions)
-    _put(folder / "decisions.jsonl", "".join(msgspec.json.encode(one).decode() + "\n" for one in lines))
+    lines = ({"time": decision.time, **msgspec.to_builtins(decision)} for decision in report.decisions)
+    _put(folder / "decisions.jsonl", "".join(msgspec.json.encode(line).decode() + "\n" for line in lines))
     cells: Sequence[tuple[str, ...]] = [
         (
-            one.time,
-            "" if one.trial is None else str(one.trial),
-            md.text(one.by),
-            md.text(one.what),
-            md.text(one.why),
+            decision.time,
+            "" if decision.trial is None else str(decision.trial),
+            md.text(decision.by),
+            md.text(decision.what),
+            md.text(decision.why),
         )
-        for one in report.decisions
+        for decision in report.decisions
     ]
     head = [f"# What was decided in {report.study.name}", ""]
     _put(
@@ -146,11 +147,11 @@ def _evidence(report: Report, folder: Path, notes: list[str]) -> None:
     base = Path(report.study.folder) / "trials"
     numbers = ["base", *([str(report.chosen.number)] if report.chosen is not None else [])]
     found = [
-        (number, one) for number in numbers for one in sorted((base / number / "evidence").glob("*.json"))
+        (number, file) for number in numbers for file in sorted((base / number / "evidence").glob("*.json"))
     ]
-    for number, one in found:
-        if not one.is_symlink():
+    for number, file in found:
+        if not file.is_symlink():
             place = folder / (number if number == "base" else f"trial-{number}")
             place.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(one, place / one.name)
+            shutil.copyfile(file, place / file.name)
     notes += [] if found else ["no evidence: none was kept"]

@@ -62,7 +62,7 @@ class Original:
     @property
     def on_cpu(self) -> bool:
         devices = self.ran.get("devices") or ()
-        return bool(devices) and all(str(one).startswith("cpu") for one in devices)
+        return bool(devices) and all(str(device).startswith("cpu") for device in devices)
 
 
 def read(folder: Path, number: int | None) -> Original:
@@ -75,7 +75,7 @@ def read(folder: Path, number: int | None) -> Original:
     wanted = number if number is not None else manifest.get("trial")
     try:
         raw = toml_text.read(folder / "study.toml")
-        trials = {one["trial"]: one for one in json.loads((folder / "trials.json").read_text("utf-8"))}
+        trials = {entry["trial"]: entry for entry in json.loads((folder / "trials.json").read_text("utf-8"))}
         versions = json.loads((folder / "versions.json").read_text("utf-8"))
         prints = msgspec.json.decode((folder / "data.json").read_bytes(), type=dict[str, Print])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
@@ -83,35 +83,35 @@ def read(folder: Path, number: int | None) -> Original:
         raise sha256_manifest.BundleError.of(what, str(folder), "export it again") from error
     trial = trials.get(wanted)
     if trial is None or trial.get("state") != "complete":
-        done = ", ".join(str(one) for one, known in trials.items() if known.get("state") == "complete")
+        done = ", ".join(str(index) for index, known in trials.items() if known.get("state") == "complete")
         what = "it has no complete trial" if wanted is None else f"trial {wanted} is not complete in it"
         fix = f"complete are: {done}; give --trial N" if done else "export the study when a trial is complete"
         raise sha256_manifest.BundleError.of(what, str(folder), fix)
     return Original(folder, raw, trial, versions, prints)
 
 
-def spec_of(one: Original, name: str, given: Mapping[str, str]) -> Spec:
+def spec_of(original: Original, name: str, given: Mapping[str, str]) -> Spec:
     """The study ``name`` of that one trial: its knobs in [train], alone on its device. ``given`` says where
     things are on this machine, by key such as "data.source". Raises SpecError."""
-    raw = copy.deepcopy(one.raw)
+    raw = copy.deepcopy(original.raw)
     raw["study"] = {key: value for key, value in raw["study"].items() if key not in DROPPED}
     raw["study"] |= {"name": name, "trials": 1, "sampler": "random", "pruner": "none"}
     raw["train"] = {
-        key: value for key, value in one.trial["knobs"].items() if key in KNOBS and value is not None
+        key: value for key, value in original.trial["knobs"].items() if key in KNOBS and value is not None
     }
     raw["space"] = {}
     raw.setdefault("evaluate", {})["on_breach"] = "warn"
     resources = raw.setdefault("resources", {})
-    resources |= {"pack": 1, "devices": "cpu" if one.on_cpu else "auto"}
-    if one.on_cpu and one.versions.get("threads") not in (None, cores()):
-        resources.setdefault("threads", one.versions["threads"])
-    base = one.prints.get("model.base")
+    resources |= {"pack": 1, "devices": "cpu" if original.on_cpu else "auto"}
+    if original.on_cpu and original.versions.get("threads") not in (None, cores()):
+        resources.setdefault("threads", original.versions["threads"])
+    base = original.prints.get("model.base")
     if base is not None and base.revision and "model.base" not in given:
         raw["model"].setdefault("revision", base.revision)
     for key, value in given.items():
         section, _, entry = key.partition(".")
         raw[section][entry] = value
-    return spec_file.parse(raw, str(one.folder / "study.toml"))
+    return spec_file.parse(raw, str(original.folder / "study.toml"))
 
 
 def free_name(study: str, taken: Mapping[str, Any]) -> str:
@@ -124,10 +124,10 @@ def free_name(study: str, taken: Mapping[str, Any]) -> str:
         number += 1
 
 
-def other_data(one: Original, now: Mapping[str, Print]) -> tuple[list[str], list[str]]:
+def other_data(original: Original, now: Mapping[str, Print]) -> tuple[list[str], list[str]]:
     """What is surely not the same data or base, and what cannot be told, in words."""
     different, unsure = [], []
-    for key, old in one.prints.items():
+    for key, old in original.prints.items():
         new = now.get(key)
         if new is None or new.kind == "missing":
             different.append(f"{key}: {plain(old.name, 120)} is not on this machine")
@@ -145,27 +145,27 @@ def other_data(one: Original, now: Mapping[str, Print]) -> tuple[list[str], list
 # -- the result ------------------------------------------------------------------------------------
 
 
-def doubts(one: Original, differences: list[str]) -> list[str]:
+def doubts(original: Original, differences: list[str]) -> list[str]:
     """Why the same bits cannot be expected; empty when they can."""
     found = [f"differs here: {difference}" for difference in differences]
-    precision = one.raw.get("model", {}).get("precision", "auto")
-    if not one.on_cpu:
+    precision = original.raw.get("model", {}).get("precision", "auto")
+    if not original.on_cpu:
         found.append("it ran on a GPU, where sums are not always made in one order")
     elif precision not in ("auto", "fp32"):
         found.append(f"its base is in {plain(str(precision), 20)}, not fp32")
-    beside = one.ran.get("beside") or ()
+    beside = original.ran.get("beside") or ()
     if beside:
         found.append(f"it ran in a pack, beside trials {', '.join(map(str, beside))}: equal within rounding")
-    changed = one.ran.get("changed") or ()
+    changed = original.ran.get("changed") or ()
     if changed:
         names = plain(", ".join(map(str, changed)), 120)
         found.append(f"{names} changed while it ran: the rerun has the last value from the first step")
     return found
 
 
-def tolerance(one: Original) -> float:
+def tolerance(original: Original) -> float:
     """The relative difference of an objective that still is the same result."""
-    plainly = one.on_cpu and one.raw.get("model", {}).get("precision", "auto") in ("auto", "fp32")
+    plainly = original.on_cpu and original.raw.get("model", {}).get("precision", "auto") in ("auto", "fp32")
     return PLAIN_TOLERANCE if plainly else ROUGH_TOLERANCE
 
 
@@ -196,21 +196,21 @@ class Outcome:
         return [self.values[name] for name in self.apart]
 
 
-def compare(one: Original, values: Mapping[str, float], adapter: Path) -> Outcome:
+def compare(original: Original, values: Mapping[str, float], adapter: Path) -> Outcome:
     """The rerun's objectives and its adapter beside the original's. Raises OSError, ValueError."""
     sums = adapter_hashes.sums(adapter)
-    old = {name: value for name, value in one.trial["values"].items() if value is not None}
+    old = {name: value for name, value in original.trial["values"].items() if value is not None}
     both = {name: (float(old[name]), float(values[name])) for name in old if name in values}
     clocks = tuple(name for name in both if name in CLOCKS or name.startswith("memory/"))
     apart = {name: _apart(*pair) for name, pair in both.items() if name not in clocks}
-    before = one.trial.get("adapter_sha256") or {}
+    before = original.trial.get("adapter_sha256") or {}
     other = sum(1 for name in {*before, *sums} if before.get(name) != sums.get(name)) if before else None
-    distance = adapter_hashes.distance(one.folder / ADAPTER, adapter) if other else None
+    distance = adapter_hashes.distance(original.folder / ADAPTER, adapter) if other else None
     return Outcome(both, apart, clocks, len(before), other, distance)
 
 
-def _apart(one: float, other: float) -> float:
-    if one == other:
+def _apart(value: float, other: float) -> float:
+    if value == other:
         return 0.0
-    largest = max(abs(one), abs(other))
-    return abs(one - other) / largest if math.isfinite(largest) and largest else math.inf
+    largest = max(abs(value), abs(other))
+    return abs(value - other) / largest if math.isfinite(largest) and largest else math.inf

@@ -28,7 +28,7 @@ def versions(devices: Sequence[Device], driver: str, threads: int | None, read_a
         "cpu": cpu_name(),
         "cores": cores(),
         "threads": threads or cores(),
-        "gpus": [plain(one.name, 80) for one in devices],
+        "gpus": [plain(device.name, 80) for device in devices],
         "driver": driver or None,
         "packages": {name: found for name in PACKAGES if (found := version(name))},
     }

@@ -92,10 +92,10 @@ def opened(bundle: Path, scratch: Path) -> Iterator[Path]:
         return
     try:
         with zipfile.ZipFile(bundle) as file:
-            names = [one for one in file.infolist() if not one.is_dir()]
-            if len(names) > MOST_FILES or sum(one.file_size for one in names) > MOST_BYTES:
+            names = [entry for entry in file.infolist() if not entry.is_dir()]
+            if len(names) > MOST_FILES or sum(entry.file_size for entry in names) > MOST_BYTES:
                 raise ValueError("it is too large")
-            if not all(_inside(one.filename) for one in names):
+            if not all(_inside(entry.filename) for entry in names):
                 raise ValueError("a name in it leads out of its folder")
             file.extractall(scratch, names)
     except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
@@ -104,7 +104,7 @@ def opened(bundle: Path, scratch: Path) -> Iterator[Path]:
             str(bundle),
             "give what `trimtab export` wrote",
         ) from error
-    yield next((one.parent for one in sorted(scratch.rglob(MANIFEST))), scratch)
+    yield next((manifest.parent for manifest in sorted(scratch.rglob(MANIFEST))), scratch)
 
 
 def _inside(name: str) -> bool:
@@ -120,10 +120,10 @@ def _differs(path: Path, known: dict[str, Any]) -> bool:
 
 
 def _seal(folder: Path, told: dict[str, Any]) -> None:
-    files = sorted(one for one in folder.rglob("*") if one.is_file())
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
     sums = {
-        one.relative_to(folder).as_posix(): {"sha256": file_sum(one), "bytes": one.stat().st_size}
-        for one in files
+        file.relative_to(folder).as_posix(): {"sha256": file_sum(file), "bytes": file.stat().st_size}
+        for file in files
     }
     text = json.dumps({"format": FORMAT, **told, "files": sums}, indent=1)
     (folder / MANIFEST).write_text(text, "utf-8")
@@ -146,9 +146,9 @@ def _zip_of(folder: Path) -> Path:
 def _zip(folder: Path, name: str) -> Path:
     path = _zip_of(folder)
     with zipfile.ZipFile(path, "x", zipfile.ZIP_DEFLATED) as file:
-        for one in sorted(folder.rglob("*")):
-            if one.is_file():
-                file.write(one, f"{name}/{one.relative_to(folder).as_posix()}")
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                file.write(path, f"{name}/{path.relative_to(folder).as_posix()}")
     _sync(path)
     return path
 
@@ -170,7 +170,7 @@ def _ours(end: Path) -> bool:
             with zipfile.ZipFile(end) as file:
                 return any(name.endswith(f"/{MANIFEST}") for name in file.namelist())
         known = read_manifest(end)["files"]
-        there = {one.relative_to(end).as_posix() for one in end.rglob("*") if not one.is_dir()}
+        there = {path.relative_to(end).as_posix() for path in end.rglob("*") if not path.is_dir()}
         return there <= {*known, MANIFEST}
     except (BundleError, OSError, zipfile.BadZipFile):
         return False

@@ -53,7 +53,7 @@ class Axis:
 def _round(step: float) -> float:
     """The nearest round number that is not below."""
     power = 10.0 ** math.floor(math.log10(step)) if step > 0 else 1.0
-    return next(one * power for one in ROUND if one * power >= step * (1 - 1e-9))
+    return next(factor * power for factor in ROUND if factor * power >= step * (1 - 1e-9))
 
 
 def label(value: float) -> str:

@@ -31,8 +31,8 @@ class Mark:
 
 def marks(plot: Plot) -> list[Mark]:
     """All that is drawn, what lies on top last."""
-    x = Axis(*_reach([step for one in plot.curves for step in one.steps]))
-    lines = [*(value for one in plot.curves for value in one.values), *_levels(plot)]
+    x = Axis(*_reach([step for curve in plot.curves for step in curve.steps]))
+    lines = [*(value for curve in plot.curves for value in curve.values), *_levels(plot)]
     y = Axis.over([value for value in lines if value > 0 or not plot.log], plot.log)
     return [*_grid(x, y), *_titles(plot), *_level_marks(plot, y), *_curves(plot, x, y)]
 
@@ -73,12 +73,12 @@ def _titles(plot: Plot) -> Iterator[Mark]:
     better = "" if plot.metric.name in NEITHER else better
     hidden = f"{plot.left_out} more trials are not drawn" if plot.left_out else ""
     yield Mark("text", ((LEFT, 18),), f"{plain(plot.metric.name, 60)}{unit}")
-    if said := "; ".join(one for one in (better, hidden) if one):
+    if said := "; ".join(note for note in (better, hidden) if note):
         yield Mark("faint", ((WIDTH - RIGHT, 18),), said, "end")
 
 
 def _level_marks(plot: Plot, y: Axis) -> Iterator[Mark]:
-    named = [("limit", "limit", one) for one in plot.bounds]
+    named = [("limit", "limit", bound) for bound in plot.bounds]
     named += [("base", "base", plot.base)] if plot.base is not None else []
     for role, text, value in named:
         if plot.log and value <= 0:
@@ -89,24 +89,24 @@ def _level_marks(plot: Plot, y: Axis) -> Iterator[Mark]:
 
 
 def _curves(plot: Plot, x: Axis, y: Axis) -> Iterator[Mark]:
-    for one in plot.curves:
-        points = zip(one.steps, one.values, strict=True)
-        yield Mark(_role(one), tuple((_across(x, step), _up(y, value)) for step, value in points))
-    for one in _named(plot):
-        end = (_across(x, one.steps[-1]) + 6, _up(y, one.values[-1]) + 4)
-        yield Mark(_role(one), (end,), f"trial {one.trial}")
+    for curve in plot.curves:
+        points = zip(curve.steps, curve.values, strict=True)
+        yield Mark(_role(curve), tuple((_across(x, step), _up(y, value)) for step, value in points))
+    for curve in _named(plot):
+        end = (_across(x, curve.steps[-1]) + 6, _up(y, curve.values[-1]) + 4)
+        yield Mark(_role(curve), (end,), f"trial {curve.trial}")
 
 
-def _role(one: Curve) -> str:
-    return "ahead" if one.ahead else "other"
+def _role(curve: Curve) -> str:
+    return "ahead" if curve.ahead else "other"
 
 
 def _named(plot: Plot) -> list[Curve]:
     """The curves that are called by name: the chosen one, else the only one."""
-    ahead = [one for one in plot.curves if one.ahead]
+    ahead = [curve for curve in plot.curves if curve.ahead]
     return ahead or (list(plot.curves) if len(plot.curves) == 1 else [])
 
 
-def width(one: Mark) -> float:
+def width(mark: Mark) -> float:
     """Of a line."""
-    return {"ahead": 2.2, "grid": 1.0}.get(one.role, 1.2)
+    return {"ahead": 2.2, "grid": 1.0}.get(mark.role, 1.2)

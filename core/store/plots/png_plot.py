@@ -21,18 +21,18 @@ def write_png(plot: Plot, path: Path) -> str:
     fine = SCALE * FINER
     picture = Image.new("RGB", (WIDTH * fine, HEIGHT * fine), LIGHT["ground"])
     draw, font = ImageDraw.Draw(picture), ImageFont.load_default(12 * fine)
-    for one in marks(plot):
-        _shape(draw, font, one, fine)
+    for mark in marks(plot):
+        _shape(draw, font, mark, fine)
     picture.reduce(FINER).save(path, "PNG")
     return ""
 
 
-def _shape(draw: Any, font: Any, one: Mark, fine: int) -> None:
-    points = [(x * fine, y * fine) for x, y in one.points]
+def _shape(draw: Any, font: Any, mark: Mark, fine: int) -> None:
+    points = [(x * fine, y * fine) for x, y in mark.points]
     x, y = points[0]
-    if one.text:
-        draw.text((x, y), one.text, LIGHT[one.role], font, anchor=ANCHORS[one.anchor])
+    if mark.text:
+        draw.text((x, y), mark.text, LIGHT[mark.role], font, anchor=ANCHORS[mark.anchor])
     elif len(points) == 1:
-        draw.ellipse((x - 2 * fine, y - 2 * fine, x + 2 * fine, y + 2 * fine), LIGHT[one.role])
+        draw.ellipse((x - 2 * fine, y - 2 * fine, x + 2 * fine, y + 2 * fine), LIGHT[mark.role])
     else:
-        draw.line(points, LIGHT[one.role], round(width(one) * fine), joint="curve")
+        draw.line(points, LIGHT[mark.role], round(width(mark) * fine), joint="curve")

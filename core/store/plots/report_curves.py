@@ -48,20 +48,20 @@ def plots(study: s.Study, chosen: s.Trial | None) -> list[Plot]:
     names = [*(name for name in order if name in known), *sorted(known - set(order))]
     kept = limits(study)
     found = [_plot(study, chosen, name, kept.get(name, ())) for name in names]
-    return [one for one in found if one is not None]
+    return [plot for plot in found if plot is not None]
 
 
 def _plot(study: s.Study, chosen: s.Trial | None, name: str, kept: tuple[Limit, ...]) -> Plot | None:
     metric = METRICS.get(name) or Metric(name, "minimize", "")
     number = chosen.number if chosen is not None else None
-    found = [one for trial in _ranked(study, number) if (one := _curve(trial, name, number)) is not None]
-    if not any(len(one.steps) > 1 for one in found):
+    found = [curve for trial in _ranked(study, number) if (curve := _curve(trial, name, number)) is not None]
+    if not any(len(curve.steps) > 1 for curve in found):
         return None
     drawn = found[:MOST_LINES]
     base = study.base_scores.get(name)
     return Plot(
         metric, tuple(reversed(drawn)), base.value if base is not None else None,
-        tuple(one.bound for one in kept), len(found) - len(drawn), _log(drawn),
+        tuple(limit.bound for limit in kept), len(found) - len(drawn), _log(drawn),
     )  # fmt: skip
 
 
@@ -93,5 +93,5 @@ def _curve(trial: s.Trial, name: str, chosen: int | None) -> Curve | None:
 
 def _log(curves: list[Curve]) -> bool:
     """Is a logarithmic axis the clearer one: all above 0 and over more than two decades?"""
-    values = [value for one in curves for value in one.values]
+    values = [value for curve in curves for value in curve.values]
     return min(values) > 0 and max(values) / min(values) > 100

@@ -30,17 +30,17 @@ def svg(plot: Plot, alone: bool = True) -> str:
         dark = f"@media (prefers-color-scheme:dark){{{style(DARK)}}}"
         parts.append(f"<style>.plot{{{FONT}}}{style(LIGHT)}{dark}</style>")
         parts.append(f'<rect class="ground" width="{WIDTH}" height="{HEIGHT}"/>')
-    return "".join([*parts, *(_shape(one) for one in marks(plot)), "</svg>\n"])
+    return "".join([*parts, *(_shape(mark) for mark in marks(plot)), "</svg>\n"])
 
 
-def _shape(one: Mark) -> str:
-    x, y = one.points[0]
-    if one.text:
-        place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{one.anchor}"'
-        return f'<text class="{one.role}" {place}>{html.escape(one.text)}</text>'
-    if len(one.points) == 1:
-        return f'<circle class="{one.role}" cx="{x:.1f}" cy="{y:.1f}" r="2.5"/>'
-    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in one.points)
-    dash = ' stroke-dasharray="5 4"' if one.dashed else ""
-    veil = ' stroke-opacity="0.55"' if one.role == "other" else ""
-    return f'<polyline class="{one.role}" points="{path}" stroke-width="{width(one)}"{dash}{veil}/>'
+def _shape(mark: Mark) -> str:
+    x, y = mark.points[0]
+    if mark.text:
+        place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{mark.anchor}"'
+        return f'<text class="{mark.role}" {place}>{html.escape(mark.text)}</text>'
+    if len(mark.points) == 1:
+        return f'<circle class="{mark.role}" cx="{x:.1f}" cy="{y:.1f}" r="2.5"/>'
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in mark.points)
+    dash = ' stroke-dasharray="5 4"' if mark.dashed else ""
+    veil = ' stroke-opacity="0.55"' if mark.role == "other" else ""
+    return f'<polyline class="{mark.role}" points="{path}" stroke-width="{width(mark)}"{dash}{veil}/>'

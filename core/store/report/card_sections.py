@@ -33,11 +33,11 @@ def boards(report: Report) -> list[str]:
         "Value, interval of 95 %, samples; a change is clear where it is more than the samples explain.",
         "",
     ]
-    for board in dict.fromkeys(one.board for one in found):
+    for board in dict.fromkeys(line.board for line in found):
         cells = [
-            (md.code(one.metric), one.base, one.trial, one.change, one.limit, one.verdict,
-             md.text("; ".join(part for part in (one.meaning, one.note) if part)))
-            for one in found if one.board == board
+            (md.code(line.metric), line.base, line.trial, line.change, line.limit, line.verdict,
+             md.text("; ".join(part for part in (line.meaning, line.note) if part)))
+            for line in found if line.board == board
         ]  # fmt: skip
         names = ("metric", "base", "this model", "change", "limit", "", "meaning")
         parts += [f"### {board.capitalize()}", "", *md.table(names, cells)]
@@ -77,23 +77,25 @@ def limits(report: Report) -> list[str]:
             "therefore a little better than what other data would give."
         )
     said += [
-        f"{md.code(one.metric)} breaks its limit ({one.limit})." for one in known if one.verdict == "broken"
+        f"{md.code(line.metric)} breaks its limit ({line.limit})."
+        for line in known
+        if line.verdict == "broken"
     ]
-    said += [f"At the export the {md.text(one)}." for one in report.pending]
+    said += [f"At the export the {md.text(pending)}." for pending in report.pending]
     said += [f"{', '.join(names)} without a value: {md.text(why)}." for why, names in _unsaid(known).items()]
-    seen = {one.board for one in known if one.trial != NOT_SCORED}
+    seen = {line.board for line in known if line.trial != NOT_SCORED}
     missing = [board for board in BOARDS if board not in seen]
     said += [f"Not examined: {', '.join(missing)}."] if missing else []
     said.append("What holds for the base model (its languages, biases and licence) holds for this one, too.")
-    return ["## Limits", "", *(f"- {one}" for one in said), ""]
+    return ["## Limits", "", *(f"- {sentence}" for sentence in said), ""]
 
 
 def _unsaid(known: list[Line]) -> dict[str, list[str]]:
     """The metrics without a value, by the reason."""
     found: dict[str, list[str]] = {}
-    for one in known:
-        if one.trial == NOT_SCORED and one.note:
-            found.setdefault(one.note, []).append(md.code(one.metric))
+    for line in known:
+        if line.trial == NOT_SCORED and line.note:
+            found.setdefault(line.note, []).append(md.code(line.metric))
     return found
 
 

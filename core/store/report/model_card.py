@@ -41,7 +41,7 @@ def front_matter(report: Report) -> str:
     found["tags"] = ["lora", "peft", "trimtab"]
     results = index(report) if report.chosen is not None else []
     if results:
-        found["metrics"] = sorted({one["type"] for one in results[0]["results"][0]["metrics"]})
+        found["metrics"] = sorted({metric["type"] for metric in results[0]["results"][0]["metrics"]})
         found["model-index"] = results
     return yaml.safe_dump(found, sort_keys=False, allow_unicode=True, width=1000)
 
@@ -57,7 +57,7 @@ def _title(report: Report) -> list[str]:
     else:
         best = (
             "the best"
-            if (one := trial_ranking.best(study)) and one.number == chosen.number
+            if (best_trial := trial_ranking.best(study)) and best_trial.number == chosen.number
             else "a chosen one"
         )
         what = (
@@ -74,7 +74,9 @@ def _base_name(report: Report) -> str:
 
 def _base_and_data(report: Report) -> list[str]:
     named = {"model.base": "base model", "data.source": "training data", "data.validation": "validation data"}
-    cells = [(named.get(key, key), md.code(one.name), _known(one)) for key, one in report.prints.items()]
+    cells = [
+        (named.get(key, key), md.code(source.name), _known(source)) for key, source in report.prints.items()
+    ]
     model, data = report.raw.get("model", {}), report.raw.get("data", {})
     more = [f"Base in {md.text(model.get('precision', 'auto'))}"]
     more.append(f"rows as {md.text(data.get('format', 'auto'))}, split {md.text(data.get('split', 'train'))}")
@@ -84,11 +86,11 @@ def _base_and_data(report: Report) -> list[str]:
     return ["## Base model and data", "", *known, f"{'; '.join(more)}.", ""]
 
 
-def _known(one: Print) -> str:
-    found = [f"{one.rows:,} rows"] if one.rows is not None else []
-    found += [f"sha256 {one.sha256}"] if one.sha256 else []
-    found += [f"revision {one.revision}"] if one.revision else []
-    return md.text("; ".join([*found, *([one.note] if one.note else [])]))
+def _known(source: Print) -> str:
+    found = [f"{source.rows:,} rows"] if source.rows is not None else []
+    found += [f"sha256 {source.sha256}"] if source.sha256 else []
+    found += [f"revision {source.revision}"] if source.revision else []
+    return md.text("; ".join([*found, *([source.note] if source.note else [])]))
 
 
 def _use(report: Report) -> list[str]:

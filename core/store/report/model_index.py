@@ -22,11 +22,11 @@ ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 TASK = {"type": "text-generation", "name": "Text Generation"}
 
 
-def hub_id(one: Print) -> str:
+def hub_id(source: Print) -> str:
     """The id under which others find it; nothing for a file or folder of one's own."""
-    if one.kind == "demo":
-        return DEMOS.get(one.name, "")
-    return one.name if one.kind == "hub" and ID.fullmatch(one.name) else ""
+    if source.kind == "demo":
+        return DEMOS.get(source.name, "")
+    return source.name if source.kind == "hub" and ID.fullmatch(source.name) else ""
 
 
 def index(report: Report) -> list[dict[str, Any]]:
@@ -36,7 +36,7 @@ def index(report: Report) -> list[dict[str, Any]]:
         return []
     numbers = {name: value for name, value in trial.latest.items() if name.startswith("eval/")}
     numbers |= report.values
-    numbers |= {name: one.value for name, one in trial.scores.items() if one.value is not None}
+    numbers |= {name: score.value for name, score in trial.scores.items() if score.value is not None}
     metrics = [_metric(trial, name, value) for name, value in numbers.items() if math.isfinite(value)]
     data = {"name": source.name, "type": hub_id(source) or "private"}
     data |= {key: value for key in ("split", "revision") if (value := getattr(source, key))}

@@ -83,7 +83,7 @@ def gather(
     """
     study = folded([events]).studies[name]
     if live is not None:
-        study = replace(study, trials={number: _so_far(one, live) for number, one in study.trials.items()})
+        study = replace(study, trials={number: _so_far(each, live) for number, each in study.trials.items()})
     raw = Redactor().anything(study.spec)
     try:
         spec = spec_file.parse(raw)
@@ -108,6 +108,8 @@ def _prints(spec: Spec | None, since: float) -> dict[str, Print]:
     """The sums are those of this moment: what has changed since the study began is said to have."""
     found = file_fingerprints.fingerprints(spec) if spec is not None else {}
     return {
-        key: replace(one, note=CHANGED) if one.modified_at is not None and one.modified_at > since else one
-        for key, one in found.items()
+        key: replace(source, note=CHANGED)
+        if source.modified_at is not None and source.modified_at > since
+        else source
+        for key, source in found.items()
     }

@@ -36,7 +36,10 @@ def rows(study: s.Study) -> list[Row]:
 
 def searched(study: s.Study) -> tuple[str, ...]:
     """The knobs that were searched, in the table's order."""
-    names = {*study.spec.get("space", {}), *(name for one in study.trials.values() for name in one.params)}
+    names = {
+        *study.spec.get("space", {}),
+        *(name for trial in study.trials.values() for name in trial.params),
+    }
     return tuple(sorted(names, key=lambda name: (list(KNOBS).index(name) if name in KNOBS else 99, name)))
 
 
