@@ -1,4 +1,4 @@
-"""A plan as the text of a study file: above each line its reason and its source."""
+"""Writes a plan as a study file, with the reason and the source above each line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REASON_LIMIT = 600
 
 
 def page(plan: Plan, head: str) -> str:
-    """The whole file; ``head`` says what it is for."""
+    """The text of the file; ``head`` is its first comment."""
     out = _comment(head)
     for doubt in plan.doubts:
         out += _comment(f"Not sure: {doubt}.")
@@ -31,7 +31,7 @@ def page(plan: Plan, head: str) -> str:
 
 
 def _sourced(line: Line) -> list[str]:
-    """One line for each source, whole: a link that is broken in two cannot be opened."""
+    """One line per source, not wrapped: a link that spans two lines cannot be opened."""
     return [f"# source: {plain(str(source), REASON_LIMIT)}" for source in line.sources]
 
 
@@ -50,7 +50,7 @@ def _value(value: Any) -> str:
 
 
 def _escaped(character: str) -> str:
-    """As TOML writes what a terminal would obey, such as a bidi override in a file's name."""
+    """TOML's escape of a control character, such as a bidi override in a file name."""
     code = ord(character)
     return f"\\u{code:04x}" if code < 1 << 16 else f"\\U{code:08x}"
 

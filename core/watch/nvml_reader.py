@@ -1,4 +1,4 @@
-"""The one door to NVML: a reading of every GPU. A reading that is missing is None, and nothing raises."""
+"""Reads every GPU through NVML; no other module uses NVML. A missing value is None, and nothing raises."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ INSTANCES = 100  # the first MIG instance of card 0 has this number, that of car
 
 
 class GpuReader:
-    """Reads the cards through NVML. It starts NVML again when the driver went away and came back."""
+    """Reads the cards through NVML. It restarts NVML after the driver was unloaded and loaded again."""
 
     def __init__(self, nvml: Any = None) -> None:
         """``nvml``: a module with pynvml's interface; pynvml itself when None."""
         self._nvml = nvml
         self._ready = False
-        self._seen: dict[int, Device] = {}  # name and uuid of each card, for the day it vanishes
+        self._seen: dict[int, Device] = {}  # name and uuid of each card, in case it disappears
 
     def read(self) -> tuple[tuple[Device, ...], str]:
-        """The cards by index, or none and the reason in words."""
+        """The cards by index, or none and the reason as text."""
         try:
             self._start()
             count = self._nvml.nvmlDeviceGetCount()
         except Exception as error:  # ImportError, OSError from ctypes, NVMLError: each means no reading
             self.close()
-            if self._seen:  # there were cards: say that they fell silent rather than that none exist
+            if self._seen:  # there were cards: report a fault rather than that none exist
                 return tuple(_fallen(card, f"NVML: {_words(error)}") for card in self._seen.values()), ""
             return (), f"no NVIDIA GPU: {_words(error)}"
         found = [self._device(index) for index in range(count)]
@@ -43,16 +43,16 @@ class GpuReader:
         return (*found, *gone), "" if found or gone else "no NVIDIA GPU: the driver lists none"
 
     def driver(self) -> str:
-        """The driver's version; nothing where there is none."""
+        """The driver's version; empty without a driver."""
         try:
             self._start()
             return _text(self._nvml.nvmlSystemGetDriverVersion())
-        except Exception:  # as for a reading
+        except Exception:  # the same kinds as in read()
             self.close()
             return ""
 
     def close(self) -> None:
-        """Let NVML go; the next reading starts it again."""
+        """Shut NVML down; the next reading starts it again."""
         if self._ready:
             with contextlib.suppress(Exception):
                 self._nvml.nvmlShutdown()
@@ -83,7 +83,7 @@ class GpuReader:
         return bool(mode) and mode[0] == 1  # the current mode; the second is the one after a reset
 
     def _instances(self, card: Device) -> list[Device]:
-        """The MIG instances of a card, each a device of its own."""
+        """The MIG instances of a card, each as a separate device."""
         found, nvml = [], self._nvml
         try:
             handle = nvml.nvmlDeviceGetHandleByIndex(card.index)
@@ -91,7 +91,7 @@ class GpuReader:
                 part = self._reading(nvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, place)
                 if part is not None:
                     found.append(self._instance(card, (card.index + 1) * INSTANCES + place, part))
-        except Exception:  # the card is lost in between: the next reading says so
+        except Exception:  # the card was lost meanwhile: the next reading reports it
             return found
         return found
 
@@ -105,7 +105,7 @@ class GpuReader:
         return replace(device, parent=card.uuid, mig_path=path)
 
     def _readings(self, index: int, handle: Any, known: Device) -> Device:
-        """Raises when the card is lost; a reading that it does not support is None."""
+        """Read all values of a card. Raises if the card is lost; an unsupported value is None."""
         nvml = self._nvml
 
         def read(call: Callable[..., Any], *more: Any) -> Any:
@@ -120,7 +120,7 @@ class GpuReader:
             used_bytes=memory.used if memory else None,
             total_bytes=memory.total if memory else None,
             utilisation=_scaled(rates.gpu if rates else None, 100.0),
-            power_w=_scaled(read(nvml.nvmlDeviceGetPowerUsage), 1000.0),  # NVML says milliwatts
+            power_w=_scaled(read(nvml.nvmlDeviceGetPowerUsage), 1000.0),  # NVML reports milliwatts
             power_limit_w=_scaled(read(nvml.nvmlDeviceGetEnforcedPowerLimit), 1000.0),
             temperature_c=_scaled(read(nvml.nvmlDeviceGetTemperature, nvml.NVML_TEMPERATURE_GPU), 1.0),
             fan=_scaled(read(nvml.nvmlDeviceGetFanSpeed), 100.0),
@@ -139,7 +139,7 @@ class GpuReader:
             return None  # not supported, no permission, older driver
 
     def _processes(self, handle: Any) -> tuple[Process, ...]:
-        """Compute and graphics processes, most memory first; a process may be in both lists."""
+        """Compute and graphics processes, the most memory first; a process may be in both lists."""
         used: dict[int, int | None] = {}
         for call in (
             self._nvml.nvmlDeviceGetComputeRunningProcesses,
@@ -152,7 +152,7 @@ class GpuReader:
 
 
 def _owner(pid: int) -> tuple[str, str]:
-    """Name and user of a process; empty where it is in another container or gone."""
+    """Name and user of a process; empty if it is in another container or has exited."""
     try:
         process = psutil.Process(pid)
         return plain(process.name(), NAME_LIMIT), plain(process.username(), NAME_LIMIT)

@@ -71,7 +71,7 @@ def test_a_locale_without_the_signs(monkeypatch):
 
 def test_a_session_that_ends(monkeypatch):
     monkeypatch.setattr(system_checks.systemd_logout, "reason", lambda pid: f"systemd ends {pid}")
-    assert system_checks.session(None).found == "the engine does not go on: systemd ends self"
+    assert system_checks.session(None).found == "the engine will stop: systemd ends self"
     assert system_checks.session(7).found.endswith("systemd ends 7")
 
 
