@@ -110,7 +110,8 @@ def share(workers: int, found: Cpus) -> int:
 
 def threads(asked: int | None, default: int, environment: Mapping[str, str]) -> int:
     """Threads of a worker: what the study asks for, else torch's ``default``. With OMP_NUM_THREADS that
-    default is the user's number; otherwise it is the physical cores, limited to the worker's share of the CPUs."""
+    default is the user's number; otherwise it is the physical cores, limited to the worker's share of the
+    CPUs."""
     if asked:
         return asked
     if environment.get("OMP_NUM_THREADS"):

@@ -43,8 +43,8 @@ class Process:
 
 @dataclass(frozen=True)
 class Reading:
-    """CPU times at one moment. ``busy_s`` is the time that the CPUs of the affinity mask were busy or taken by
-    a hypervisor."""
+    """CPU times at one moment. ``busy_s`` is the time that the CPUs of the affinity mask were busy or taken
+    by a hypervisor."""
 
     at: float
     busy_s: float

@@ -36,8 +36,8 @@ Used = Callable[[Sequence[Device], str], list[Finding]]  # reports which cards a
 def examine(
     home: Path | None = None, gpus: GpuReader | None = None, used: Used = lambda cards, why_none: []
 ) -> Iterator[Finding]:
-    """Run all checks, the most important first, and yield each result at once. torch is imported in a separate
-    process."""
+    """Run all checks, the most important first, and yield each result at once. torch is imported in a
+    separate process."""
     base = home or paths.home()
     devices = (gpus or GpuReader()).read()
     checks: list[Callable[[], list[Finding]]] = [

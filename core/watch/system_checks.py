@@ -1,5 +1,5 @@
-"""Checks what a study needs besides processors: writable folders, file locks, a correct clock, a UTF-8 locale,
-and a session that survives logout."""
+"""Checks what a study needs besides processors: writable folders, file locks, a correct clock, a UTF-8
+locale, and a session that survives logout."""
 
 from __future__ import annotations
 

@@ -16,7 +16,8 @@ FILE = "adapter_model.safetensors"
 def sums(adapter: Path) -> dict[str, str]:
     """The SHA-256 of type, shape and bytes of each tensor in an adapter's folder; nothing without one.
 
-    Raises OSError, and ValueError for a file that is not safetensors (https://github.com/huggingface/safetensors).
+    Raises OSError, and ValueError for a file that is not safetensors
+    (https://github.com/huggingface/safetensors).
     """
     path = adapter / FILE
     if not path.is_file():
