@@ -60,7 +60,7 @@ def test_the_worst_quarter_gives_place_to_clones_of_the_best_quarter():
             f"population: eval/loss 6 is among the worst 2 of 8 at step 10; trial {found[0].winner} ("
         )
     )
-    assert ") goes on in its place as trial 11 with learning_rate 0.001 → " in found[0].words(11)
+    assert "replaced by trial 11, a clone of trial " in found[0].words(11)
     assert decisions(now, plan_of(now), frozenset()) == found, "the same again after a restart"
 
 

@@ -164,9 +164,9 @@ def _why(goal: Goal) -> str:
     """The reason for this number, as a clause."""
     if goal.before is not None:
         times = goal.base_rate / goal.before_rate
-        text = f"{goal.base} at once reached {times:.1f} × the tokens/s of {goal.before}"
+        text = f"{goal.base} at once gave {times:.1f} × the tokens/s of {goal.before}"
     else:
-        text = f"{goal.base} at once reached {rate(goal.base_rate)} tokens/s"
+        text = f"{goal.base} at once gave {rate(goal.base_rate)} tokens/s"
     return f"{text}, {goal.refused} {_verdict(goal)}" if goal.refused is not None else text
 
 
@@ -181,9 +181,9 @@ def _told(goal: Goal, number: int) -> str:
     """The note about a new number, with the measurements behind it."""
     seen = [(goal.before, goal.before_rate), (goal.base, goal.base_rate), (goal.refused, goal.refused_rate)]
     first, *more = [(count, value) for count, value in seen if count is not None]
-    given = f"{first[0]}: {rate(first[1])} tokens/s"
-    given += "".join(f", {count}: {rate(value)}" for count, value in more)
-    given += f", {_verdict(goal)}" if goal.refused is not None else ""
+    given = f"{first[0]} gave {rate(first[1])} tokens/s"
+    given += "".join(f", {count} {'gave' if goal.refused else 'give'} {rate(value)}" for count, value in more)
+    given += f": {_verdict(goal)}" if goal.refused is not None else ""
     text = f"{goal.base} trial{'' if goal.base == 1 else 's'} at once ({given})"
     return f"{text}; trying {number}" if number > (goal.base or 0) else text
 

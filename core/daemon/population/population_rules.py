@@ -1,8 +1,8 @@
-"""Who of a population goes on: now and then the worst give their places to copies of the best. Pure.
+"""Decides which trials of a population are replaced by clones of better ones. Pure.
 
 Population-based training after Jaderberg et al. 2017, arXiv:1711.09846 (truncation selection), without a
-barrier: nobody stands still. The trials are compared at one step, every ``Plan.every`` steps, when all have
-come to it; for those behind the others wait no longer than until one of them is at the next such step.
+barrier: no trial pauses for others. Trials are compared every ``Plan.every`` steps, at the same step, when
+all have reached it, or when one has reached the next such step.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Judged = frozenset[tuple[int, int]]  # (trial, step)
 
 @dataclass(frozen=True)
 class Plan:
-    """A study's population; a clone may have the ``free`` knobs otherwise than its parent."""
+    """The settings of a study's population; a clone may differ from its parent in the ``free`` knobs."""
 
     size: int
     every: int  # steps
@@ -42,7 +42,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Exploit:
-    """``loser`` gives its place to a clone of ``winner`` with other knobs: (before, after) of each."""
+    """A decision to replace ``loser`` by a clone of ``winner``; ``changes`` are (before, after) by knob."""
 
     loser: int
     winner: int
@@ -52,12 +52,12 @@ class Exploit:
 
     def words(self, clone: int) -> str:
         """The reason for the prune."""
-        told = f" with {changed(self.changes)}" if self.changes else ""
-        return f"population: {self.why}; {self.instead} goes on in its place as trial {clone}{told}"
+        changes = f" with {changed(self.changes)}" if self.changes else ""
+        return f"population: {self.why}; replaced by trial {clone}, a clone of {self.instead}{changes}"
 
 
 def plan_of(study: s.Study) -> Plan | None:
-    """What the study's file, as it is now, asks for; None for a study without a population."""
+    """The plan in the present study file; None for a study without a population."""
     size = population_settings.size(study.spec)
     if size is None:
         return None
@@ -71,8 +71,8 @@ def plan_of(study: s.Study) -> Plan | None:
 
 
 def members(study: s.Study) -> list[s.Trial]:
-    """The population that was and is: the sampler's trials and its own clones, but for those that a person
-    wrote, edited or took back from a prune."""
+    """All past and present members: the sampler's trials and PBT clones, without those that a user enqueued,
+    edited or restored after a prune."""
     return [
         trial
         for trial in study.trials.values()
@@ -81,17 +81,19 @@ def members(study: s.Study) -> list[s.Trial]:
 
 
 def _steered(trial: s.Trial) -> bool:
-    return bool(trial.editing) or len(trial.marks) > (trial.parent >= 0)  # a clone's first mark is its birth
+    return bool(trial.editing) or len(trial.marks) > (
+        trial.parent >= 0
+    )  # a clone's first mark is its creation
 
 
 def begun(trial: s.Trial) -> int:
-    """The step that it began from: what its curve has before is its parent's."""
+    """The step at which the trial started; earlier points of its curve are its parent's."""
     return trial.marks[0].step if trial.parent >= 0 and trial.marks else 0
 
 
 def reading(trial: s.Trial, metric: str, step: int) -> float | None:
-    """Its own reading at ``step``, or the newest before that where a long curve was thinned; None when it has
-    not come so far."""
+    """The trial's own value at ``step``, or the newest earlier one if a long curve was thinned; None if the
+    trial has not reached the step."""
     curve = trial.series.get(metric)
     if curve is None or not curve.steps or curve.steps[-1] < step:
         return None
@@ -100,8 +102,8 @@ def reading(trial: s.Trial, metric: str, step: int) -> float | None:
 
 
 def decisions(study: s.Study, plan: Plan, judged: Judged, leaving: Collection[int] = ()) -> list[Exploit]:
-    """Who gives place now, and to what. ``judged`` were compared at a step before, ``leaving`` are giving
-    place already."""
+    """The trials to replace now, each with its clone. ``judged`` (trial, step) pairs were compared already;
+    ``leaving`` trials are being replaced."""
     found: list[Exploit] = []
     for step, reached in comparable(study, plan):
         losers = [trial for trial in _worst(reached, plan, step) if (trial.number, step) not in judged]
@@ -113,7 +115,8 @@ def decisions(study: s.Study, plan: Plan, judged: Judged, leaving: Collection[in
 
 
 def comparable(study: s.Study, plan: Plan) -> list[tuple[int, list[s.Trial]]]:
-    """The steps that are to be compared at now, the latest first, and the members that have come to each."""
+    """The steps at which a comparison is due, the latest first, each with the members that have reached
+    it."""
     all_of_it = members(study)
     replaced = {trial.place_of for trial in all_of_it}
     living = [trial for trial in all_of_it if _lives(trial) and trial.number not in replaced]
@@ -126,7 +129,8 @@ def comparable(study: s.Study, plan: Plan) -> list[tuple[int, list[s.Trial]]]:
 
 
 def _reached(members: Sequence[s.Trial], metric: str, step: int) -> list[s.Trial]:
-    """Who has come to ``step``; a clone that began before it stands for the one whose place it took."""
+    """The members that have reached ``step``; a clone that started before it counts instead of the trial it
+    replaced."""
     replaced = {trial.place_of for trial in members if begun(trial) < step}
     return [
         trial
@@ -149,7 +153,7 @@ def _ready(
 
 
 def _last_step(trial: s.Trial, metric: str) -> int:
-    """Of its own readings."""
+    """Last step of the trial's own curve, without its parent's part."""
     curve = trial.series.get(metric)
     last = curve.steps[-1] if curve is not None and curve.steps else 0
     return last if last > begun(trial) else 0
@@ -160,7 +164,7 @@ def _lives(trial: s.Trial) -> bool:
 
 
 def _ranked(reached: Iterable[s.Trial], plan: Plan, step: int) -> list[tuple[float, s.Trial]]:
-    """The best first, by a number that is the smaller the better."""
+    """(cost, trial), the best first; lower cost is better."""
     sign = 1.0 if plan.direction == "minimize" else -1.0
     costs = [(sign * (reading(trial, plan.metric, step) or 0.0), trial) for trial in reached]
     known = [(cost if math.isfinite(cost) else math.inf, trial) for cost, trial in costs]
@@ -168,17 +172,17 @@ def _ranked(reached: Iterable[s.Trial], plan: Plan, step: int) -> list[tuple[flo
 
 
 def _share(reached: Sequence[s.Trial], plan: Plan) -> int:
-    """How many are the worst, and the best: the nearest whole number, so that of three still one is."""
+    """The number of trials in the worst, and best, quantile, rounded to the nearest: one of three at 25 %."""
     return math.ceil(plan.asked.quantile * len(reached) - 0.5 - 1e-9)
 
 
 def _worst(reached: Sequence[s.Trial], plan: Plan, step: int) -> list[s.Trial]:
-    """The worst first."""
+    """The worst trials, the worst first."""
     return [trial for _, trial in _ranked(reached, plan, step)][::-1][: _share(reached, plan)]
 
 
 def _may_leave(study: s.Study, trial: s.Trial, step: int) -> bool:
-    """Not one that stands still because somebody wants that, or is about to end anyway."""
+    """May the trial be replaced? Not if a user paused it or it is about to end anyway."""
     replaced = any(other.place_of == trial.number for other in study.trials.values())
     on = trial.state == s.RUNNING and not trial.asked
     return on and max(step, trial.step) < trial.total_steps and not replaced
@@ -187,7 +191,7 @@ def _may_leave(study: s.Study, trial: s.Trial, step: int) -> bool:
 def _exploit(
     loser: s.Trial, reached: Sequence[s.Trial], plan: Plan, step: int, gone: Collection[int]
 ) -> list[Exploit]:
-    """By a winner that still trains; none when there is no such."""
+    """The decision to replace ``loser`` by a clone of a winner that still trains; empty if there is none."""
     ranked = _ranked(reached, plan, step)
     cost = {trial.number: value for value, trial in ranked}
     best = [
@@ -198,7 +202,7 @@ def _exploit(
     ]  # fmt: skip
     if not best:
         return []
-    draw = random.Random(f"{plan.seed}/{loser.number}/{step}")  # the same again after a restart
+    draw = random.Random(f"{plan.seed}/{loser.number}/{step}")  # reproducible after a restart
     winner = draw.choice(best)
     changes = perturbed(plan.space, winner.knobs, plan.asked, plan.free, draw)
     values = [reading(trial, plan.metric, step) for trial in (loser, winner)]
