@@ -274,7 +274,7 @@ def test_what_if_is_answered_with_the_bar_the_limit_and_what_to_change(base):
     [
         ({"batch_size": 0}, "must be at least 1"),
         ({"nonsense": 1}, "is not a knob"),
-        ({"precision": "fp2"}, "cannot be had"),
+        ({"precision": "fp2"}, "invalid setting"),
     ],
 )
 def test_what_cannot_be_is_refused_in_words(base, changes, word):

@@ -219,7 +219,7 @@ def test_the_number_grows_no_further_than_the_memory():
     one = full(1000 * MIB)
     assert one.wanted(MANY, 2) == (4, "2 at once gave 9.0k tokens/s")
     less = full(500 * MIB)
-    assert less.wanted(MANY, 2) == (3, "memory for 3 at once")
+    assert less.wanted(MANY, 2) == (3, "memory fits 3 at once")
     assert less.news(MANY, 2) == [
         "gpu0: 2 trials at once (2 gave 9.0k tokens/s); trying 3",
         "gpu0: memory fits 3 at once; 500 MiB free",

@@ -69,7 +69,7 @@ def test_a_mig_instance_is_a_device(visible, found):
     ("cards", "visible", "told"),
     [
         (CARDS, "MIG-5c0ffee0-1111-2222-3333-444444444444", "names none of the GPUs here: 0 .GPU-aa"),
-        (CARDS, "MIG-GPU-1111-2222/1/0", "names none of those here"),
+        (CARDS, "MIG-GPU-1111-2222/1/0", "names none of the GPUs here"),
         (CARDS, "7", "names none"),
         (CARDS, "GPU-", "names none"),  # which of them?
         (CARDS, "2", "gpu2: lost"),

@@ -85,7 +85,7 @@ def test_the_device_with_the_most_free_places_comes_first():
 
 def test_the_last_trials_of_a_study_are_not_waited_for():
     places = measured(9 * GIB)
-    assert places.next(study(3, *[("running", 8)] * 2, ("queued", 8)))[2].startswith("2 of 3 places")
+    assert places.next(study(3, *[("running", 8)] * 2, ("queued", 8)))[2].startswith("2 of 3 slots")
 
 
 def searched(total: int, sampler: str, startup: int, *trials):

@@ -1,4 +1,4 @@
-"""Why a pruner ended a trial, with the numbers it looked at."""
+"""Explains why a pruner stopped a trial, with the numbers it compared."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from core.search.pruners.wilcoxon_pruner import told
 
 
 def reason(spec: Spec, study: Any, trial: FrozenTrial) -> str:
-    """One line, such as "median pruner: eval/loss 2.31 is worse than the median 2.05 of 6 trials at
-    step 100, 4 of them running". ``trial`` holds the reading that led to it."""
+    """The reason in one line, such as "median pruner: eval/loss 2.31 is worse than the median 2.05 of 6
+    trials at step 100, 4 of them running". ``trial`` includes the value that led to the decision."""
     match spec.study.pruner:
         case "median":
             return f"median pruner: {_below(spec, study, trial, 50.0)}"
@@ -28,7 +28,7 @@ def reason(spec: Spec, study: Any, trial: FrozenTrial) -> str:
         case "wilcoxon":
             return f"wilcoxon pruner: {told(study, trial, spec.study.startup_trials)}"
         case "patient":
-            waited = f"not better for {patience(spec) + 1} evaluations, and "
+            waited = f"no improvement for {patience(spec) + 1} evaluations, and "
             return f"patient pruner: {waited}{_below(spec, study, trial, 50.0)}"
         case "threshold":
             return f"threshold pruner: {_outside(spec, trial)}"
@@ -47,7 +47,7 @@ def _outside(spec: Spec, trial: FrozenTrial) -> str:
 
 
 def _reading(spec: Spec, trial: FrozenTrial) -> tuple[str, int, float]:
-    """The reading that a percentile is compared with: Optuna takes the best one so far."""
+    """(text, step, value) of the value that Optuna compares with the percentile: the best so far."""
     objective, step = spec.study.objectives[0], trial.last_step or 0
     seen = [value for value in trial.intermediate_values.values() if value == value]
     best = (min if objective.direction == "minimize" else max)(seen, default=float("nan"))
@@ -77,7 +77,7 @@ def _percentile(values: list[float], percentile: float, direction: str) -> float
 
 
 def _rung(spec: Spec, study: Any, trial: FrozenTrial, factor: int) -> str:
-    """Optuna notes a trial's value at each rung in its system attributes."""
+    """The reason of a rung-based pruner; Optuna stores rung values in a trial's system attributes."""
     step = trial.last_step or 0
     metric = spec.study.objectives[0].metric
     rung = max((_number(key) for key in trial.system_attrs if key.startswith("completed_rung_")), default=0)

@@ -1,4 +1,4 @@
-"""A study that begins with what earlier ones found: their best points first, or their trials as history."""
+"""Starts a study from earlier ones: it enqueues their best points, or adds their trials as history."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FROM = "trimtab:from"  # user attribute: the earlier study and trial
 
 @dataclass(frozen=True)
 class Earlier:
-    """One complete trial of an earlier study, as this study's space holds it, in Optuna's parameters."""
+    """A complete trial of an earlier study, with Optuna's parameters in this study's space."""
 
     study: str
     number: int
@@ -34,16 +34,16 @@ class Earlier:
     params: dict[str, Any]
 
     @property
-    def told(self) -> str:
-        """Where it comes from, with what it reached."""
+    def origin(self) -> str:
+        """The earlier study, trial and result, as text."""
         reached = ", ".join(f"{value:.4g}" for value in self.values)
         return f"trial {self.number} of {self.study}, which reached {reached}"
 
 
 def begin(spec: Spec, study: optuna.Study) -> list[str]:
-    """Give a study without trials what its ``warm_start`` names; the words about what was of no use.
+    """Add the trials of the studies in ``warm_start`` to a new study; returns notes on unusable trials.
 
-    Raises SpecError for a study that is not there or has other objectives.
+    Raises SpecError for a study that does not exist or has other objectives.
     """
     notes, found = [], list[Earlier]()
     for name in spec.study.warm_start:
@@ -56,12 +56,12 @@ def begin(spec: Spec, study: optuna.Study) -> list[str]:
             study.add_trial(_as_history(spec, trial))
     else:
         for trial in _best(spec, found)[: spec.study.warm_start_best]:
-            study.enqueue_trial(trial.params, user_attrs={FROM: trial.told}, skip_if_exists=True)
+            study.enqueue_trial(trial.params, user_attrs={FROM: trial.origin}, skip_if_exists=True)
     return notes
 
 
 def _trials(spec: Spec, name: str) -> tuple[list[Earlier], int]:
-    """The complete trials of an earlier study that lie in this space, and how many do not."""
+    """The complete trials of an earlier study inside this space, and the number outside."""
     earlier, study = _opened(name)
     _same_objectives(spec, earlier, name)
     made_for = study.user_attrs.get(MADE_FOR) or _made_for(earlier)
@@ -84,15 +84,15 @@ def _made_for(spec: Spec) -> dict[str, Any]:
 def _opened(name: str) -> tuple[Spec, optuna.Study]:
     folder = paths.expanded(name)
     folder = folder if folder.is_absolute() else paths.studies() / name
-    fix = "give a study's name in this home, or the path of its folder"
+    fix = "give the name of a study in this home folder, or the path of a study's folder"
     if not (folder / "study.toml").is_file():
         raise SpecError.of(f"warm_start: there is no study {plain(name, 80)!r}", "study.warm_start", fix)
     for file in (folder / "study.toml", folder / "optuna.db"):
         if os.path.lexists(file) and not paths.is_own(
             file
-        ):  # a file of SQLite is more than data: it has triggers
+        ):  # a foreign SQLite file is not just data: it can have triggers
             what = f"warm_start: {file.name} of {plain(name, 80)!r} is a link or another user's"
-            raise SpecError.of(what, "study.warm_start", "look at it, then take a copy of your own")
+            raise SpecError.of(what, "study.warm_start", "check the file, then use a copy that you own")
     earlier = spec_file.load(folder / "study.toml")
     storage: BaseStorage = opened(address(earlier, folder))
     number = newest(storage, earlier.study.name)
@@ -106,13 +106,14 @@ def _same_objectives(spec: Spec, earlier: Spec, name: str) -> None:
         [(goal.metric, goal.direction) for goal in each.study.objectives] for each in (spec, earlier)
     )
     if mine != its:
-        told = ", ".join(metric for metric, _ in its)
-        what = f"warm_start: {plain(name, 80)!r} was after {told}"
-        raise SpecError.of(what, "study.warm_start", "what it found is no measure here: leave it out")
+        metrics = ", ".join(metric for metric, _ in its)
+        what = f"warm_start: {plain(name, 80)!r} has other objectives: {metrics}"
+        fix = "remove it: its results cannot be compared with this study's"
+        raise SpecError.of(what, "study.warm_start", fix)
 
 
 def _best(spec: Spec, found: list[Earlier]) -> list[Earlier]:
-    """Best first: by the first objective, or by the sum of the ranks in each of several."""
+    """The trials sorted by the sum of their ranks in each objective, the best first."""
     ranks = [0.0] * len(found)
     for index, goal in enumerate(spec.study.objectives):
         sign = 1.0 if goal.direction == "minimize" else -1.0
@@ -130,5 +131,5 @@ def _as_history(spec: Spec, trial: Earlier) -> FrozenTrial:
         values=trial.values,
         params=trial.params,
         distributions={name: space[name] for name in trial.params},
-        user_attrs={FROM: trial.told},
+        user_attrs={FROM: trial.origin},
     )

@@ -1,4 +1,4 @@
-"""The tensors of an adapter: by their own sums, so that a rerun can be compared bit for bit."""
+"""Hashes the tensors of an adapter, so that a rerun can be compared bit for bit."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def sums(adapter: Path) -> dict[str, str]:
 
 def _whole(raw: bytes, size: int) -> bytes:
     if len(raw) != size:
-        raise ValueError(f"{FILE} is cut off")
+        raise ValueError(f"{FILE} is truncated")
     return raw
 
 
 def distance(adapter: Path, other: Path) -> float | None:
-    """How far two adapters are apart: of their tensors the largest norm of the difference, by the norm. What
-    begins at zero counts by this as much as what begins at random. None where they do not have the same
-    tensors, or in a type that numpy does not know."""
+    """The distance of two adapters: the largest relative norm of the difference over their tensors, so that
+    tensors that start at zero count as much as random ones. None if they have different tensors, or types
+    that numpy does not support."""
     import numpy
     from safetensors.numpy import load_file
 

@@ -1,4 +1,4 @@
-"""What goes into a bundle, and where.
+"""Writes the contents of a bundle.
 
 study.toml        the study as resolved, without secrets       versions.json   Python, packages, machine
 trials.json/.csv/.parquet  all trials                          data.json       fingerprints of data and base
@@ -34,9 +34,10 @@ from core.store.report.report_data import Report
 
 
 def fill(report: Report, folder: Path, evidence: bool = False) -> tuple[dict[str, Any], list[str]]:
-    """Write all of it into ``folder``. Returns what the manifest says, and words on what was left out.
+    """Write all files into ``folder``. Returns the manifest's entries, and notes on what was left out.
 
-    Raises OSError. ``evidence``: prompts and answers of the boards, too, which may be harmful text.
+    Raises OSError. ``evidence`` includes the prompts and completions of the boards, which may be harmful
+    text.
     """
     notes: list[str] = list(report.pending)
     _put(folder / "study.toml", tomli_w.dumps(report.raw))
@@ -65,12 +66,12 @@ def _put(path: Path, text: str) -> None:
 
 
 def _json(path: Path, found: object) -> None:
-    """Numbers that JSON does not know, such as nan, are null."""
+    """Write JSON; numbers that JSON does not have, such as nan, become null."""
     _put(path, json.dumps(msgspec.json.decode(msgspec.json.encode(found)), indent=1) + "\n")
 
 
 def _trial(report: Report, number: int, sums: dict[str, str]) -> dict[str, Any]:
-    """One trial as a rerun needs it: exact numbers, and how it ran."""
+    """The data of a trial that a rerun needs: exact numbers, and how it ran."""
     trial, ran = report.study.trials[number], report.ran.get(number)
     metrics = [metric for metric, _ in report.study.objectives]
     chosen = report.chosen is not None and report.chosen.number == number
@@ -88,14 +89,14 @@ def _trial(report: Report, number: int, sums: dict[str, str]) -> dict[str, Any]:
 
 
 def _adapter(report: Report, folder: Path, notes: list[str]) -> dict[str, str]:
-    """The adapter's files, linked where that is possible; its tensors' sums."""
+    """Copy the adapter's files, by hard links if possible; returns the hashes of its tensors."""
     trial = report.chosen
     source = Path(report.study.folder) / trial.adapter if trial is not None and trial.adapter else None
     if source is None or not source.is_dir() or source.is_symlink():
         why = (
             reference_values.no_best(report.study)
             if trial is None
-            else f"trial {trial.number} ({trial.state}) has none"
+            else f"trial {trial.number} ({trial.state}) has no saved adapter"
         )
         notes.append(f"no adapter: {why}")
         return {}
@@ -136,7 +137,7 @@ def _decisions(report: Report, folder: Path) -> None:
         )
         for decision in report.decisions
     ]
-    head = [f"# What was decided in {report.study.name}", ""]
+    head = [f"# Decisions in {report.study.name}", ""]
     _put(
         folder / "decisions.md",
         "\n".join([*head, *md.table(("when (UTC)", "trial", "who", "what", "why"), cells)]),
@@ -154,4 +155,4 @@ def _evidence(report: Report, folder: Path, notes: list[str]) -> None:
             place = folder / (number if number == "base" else f"trial-{number}")
             place.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, place / file.name)
-    notes += [] if found else ["no evidence: none was kept"]
+    notes += [] if found else ["no evidence: none was stored"]
