@@ -1,4 +1,4 @@
-"""Plots as PNG, for places that take no SVG. Pillow draws them: tensorboard brings it."""
+"""Draws plots as PNG with Pillow (a dependency of tensorboard), for programs without SVG support."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 from core.store.plots.plot_shapes import HEIGHT, LIGHT, WIDTH, Mark, marks, width
 from core.store.plots.report_curves import Plot
 
-SCALE, FINER = 2, 2  # pixels for each unit of a drawing, and how many are drawn for each of them
+SCALE, FINER = 2, 2  # pixels per drawing unit, and the supersampling factor
 ANCHORS = {"start": "ls", "middle": "ms", "end": "rs"}
 
 
 def write_png(plot: Plot, path: Path) -> str:
-    """Draw it on light ground. Returns why not, where Pillow is missing; "" when it is done."""
+    """Draw the plot on a light background. Returns "" or, if Pillow is missing, why it was not drawn."""
     try:
         from PIL import Image, ImageDraw, ImageFont
     except ImportError:

@@ -1,4 +1,4 @@
-"""The report as one page that works without a network: no script, no font, no link; data is escaped."""
+"""Writes the report as one HTML page that works offline: no scripts, fonts or links; data is escaped."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from core.store.report.report_css import CSS
 from core.store.report.report_data import Report
 from core.store.report.trial_export import searched
 
-DECISIONS = 2000  # lines of the page; all of them are in decisions.jsonl
-ROWS = 2000  # trials of the page; all of them are in trials.csv
-OPEN = 4  # plots that are seen at once; the others are folded
+DECISIONS = 2000  # lines on the page; decisions.jsonl has all
+ROWS = 2000  # trials on the page; trials.csv has all
+OPEN = 4  # plots shown initially; the others are folded
 SEARCH = ("sampler", "pruner", "seed")
-POLICY = "default-src 'none'; style-src 'unsafe-inline'"  # even markup that got through could load nothing
+POLICY = "default-src 'none'; style-src 'unsafe-inline'"  # even unescaped markup could not load anything
 
 
 def page(report: Report) -> str:
@@ -80,7 +80,7 @@ def _cell_code(value: object) -> str:
 
 
 def _value(value: Any) -> str:
-    """A knob or a number, as people write it."""
+    """A knob's value or a number as readable text."""
     if isinstance(value, bool) or value is None:
         return "–" if value is None else str(value).lower()
     if isinstance(value, list | tuple):
@@ -125,7 +125,7 @@ def _chosen(report: Report) -> str:
     told += [("trained", f"{trial.trainable:,} parameters, {trial.elapsed_s:.1f} s")]
     if ran is not None:
         beside = ", ".join(map(str, ran.beside))
-        told.append(("ran", "alone on its device" if ran.alone else f"in a pack, beside trials {beside}"))
+        told.append(("ran", "alone on its device" if ran.alone else f"in a pack with trials {beside}"))
     knobs = [
         ("ahead" if name in names else "", (_cell_code(name), _cell(_value(value)),
          _cell("searched" if name in names else ""), _cell(KNOBS[name].meaning if name in KNOBS else "")))
@@ -218,4 +218,4 @@ def _origin(report: Report) -> str:
     parts = [_table(("", "kind", "name", "rows", "SHA-256 or revision"), prints)] if prints else []
     parts.append(f"<details><summary>Versions and machine</summary>{_pairs(known)}</details>")
     parts.append(f"<details><summary>study.toml</summary><pre>{toml}</pre></details>")
-    return _section("What it was made from", "".join(parts))
+    return _section("Inputs and versions", "".join(parts))

@@ -1,4 +1,4 @@
-"""A trial's boards as lines of text: beside the base's numbers, against limits, with what is to be known."""
+"""Formats a trial's scores as texts: compared with the base and with limits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NOT_SCORED = "–"
 
 
 class Line(NamedTuple):
-    """One metric in words; a limit's verdict is kept, broken or not sure."""
+    """The texts of one metric; ``verdict`` on the limit is kept, broken or not sure."""
 
     board: str
     metric: str
@@ -29,7 +29,7 @@ class Line(NamedTuple):
 
 
 def lines(study: s.Study, trial: s.Trial | None) -> list[Line]:
-    """Every metric that base or trial has, board by board."""
+    """A line per metric that the base or the trial has, board by board."""
     kept = r.limits(study)
     found = []
     for board in r.boards(study):
