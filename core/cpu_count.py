@@ -1,5 +1,5 @@
-"""How many CPUs this process may use: its affinity mask and the quota of its control groups decide, not the
-number that the machine has. Linux alone has both; elsewhere all CPUs count."""
+"""Counts the CPUs that this process may use, by its affinity mask and its cgroup quota. Only Linux has both;
+elsewhere all CPUs count."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 ROOT = Path("/")
-THREADS = "TRIMTAB_THREADS"  # the engine tells a worker its share of the CPUs
+THREADS = "TRIMTAB_THREADS"  # a worker's share of the CPUs, set by the engine
 GROUPS = "sys/fs/cgroup"
 
 
 @dataclass(frozen=True)
 class Cpus:
-    """``machine`` is the number of logical CPUs, ``allowed`` of those in the affinity mask; ``quota`` is in
-    CPUs, None for no limit."""
+    """``machine`` counts all logical CPUs, ``allowed`` those in the affinity mask; ``quota`` is in CPUs, None
+    for no limit."""
 
     machine: int
     allowed: int
@@ -25,11 +25,11 @@ class Cpus:
 
     @property
     def usable(self) -> int:
-        """How many threads can run at once; a part of a CPU counts as one."""
+        """The number of threads that can run at once; a fraction of a CPU counts as one."""
         return max(1, self.allowed if self.quota is None else min(self.allowed, math.ceil(self.quota)))
 
     def words(self) -> str:
-        """ "2 CPUs usable (of 64: affinity 8, cgroup quota 1.5)": what limits them is named."""
+        """The count with what limits it: "2 CPUs usable (of 64: affinity 8, cgroup quota 1.5)"."""
         limits = [f"affinity {self.allowed}"] if self.allowed < self.machine else []
         if self.quota is not None and self.quota < self.allowed:
             limits.append(f"cgroup quota {self.quota:.4g}")
@@ -38,14 +38,14 @@ class Cpus:
 
 
 def cpus(root: Path = ROOT) -> Cpus:
-    """Of this process. ``root`` is where proc and sys are found."""
+    """The CPUs of this process. ``root`` is the folder that holds proc and sys."""
     machine = os.cpu_count() or 1
     mask = affinity()
     return Cpus(machine, len(mask) if mask else machine, quota(root))
 
 
 def affinity() -> set[int]:
-    """The CPUs on which this process may run, by number; empty where the system does not say."""
+    """The numbers of the CPUs on which this process may run; empty if the system does not say."""
     try:
         return set(os.sched_getaffinity(0))
     except (AttributeError, OSError):  # not Linux
@@ -53,8 +53,8 @@ def affinity() -> set[int]:
 
 
 def quota(root: Path = ROOT) -> float | None:
-    """The CPUs that the control groups of this process grant it: the least of its own and those above. None
-    for no limit, and where nothing can be read."""
+    """The CPU quota of this process's control groups: the smallest of its own and its parents'. None for no
+    limit, or if it cannot be read."""
     try:
         lines = (root / "proc/self/cgroup").read_text("utf-8").splitlines()
     except (OSError, ValueError):
@@ -64,7 +64,7 @@ def quota(root: Path = ROOT) -> float | None:
 
 
 def _limits(groups: Path, line: str) -> Iterator[float]:
-    """The limits along one line of /proc/self/cgroup, see cgroups(7): "0::/path" is version 2,
+    """The limits along the path in one line of /proc/self/cgroup, see cgroups(7): "0::/path" is version 2,
     "4:cpu,cpuacct:/path" version 1."""
     number, _, rest = line.partition(":")
     controllers, _, path = rest.partition(":")
@@ -74,7 +74,7 @@ def _limits(groups: Path, line: str) -> Iterator[float]:
         mounts, read = (groups / controllers, groups / "cpu"), _limit_1
     else:
         return
-    # inside a container the path may be the host's: what is not there is skipped up to the mount itself
+    # inside a container the path may be the host's: missing folders are skipped, up to the mount itself
     parts = [part for part in PurePosixPath(path).parts if part not in ("/", "..")]
     for mount in mounts:
         for depth in range(len(parts), -1, -1):
@@ -104,17 +104,18 @@ def _ratio(granted_us: int, period_us: int) -> float | None:
 
 
 def share(workers: int, found: Cpus) -> int:
-    """Threads for each of ``workers`` processes that train on the CPU at once, at least 1."""
+    """Threads for each of ``workers`` processes that train on the CPU at the same time, at least 1."""
     return max(1, found.usable // max(1, workers))
 
 
 def threads(asked: int | None, default: int, environment: Mapping[str, str]) -> int:
-    """How many a worker trains with: what the study asks for; else torch's ``default``. With OMP_NUM_THREADS
-    that is the user's number; else the physical cores, and it is cut to the worker's share of the CPUs."""
+    """Threads of a worker: what the study asks for, else torch's ``default``. With OMP_NUM_THREADS that
+    default is the user's number; otherwise it is the physical cores, limited to the worker's share of the
+    CPUs."""
     if asked:
         return asked
     if environment.get("OMP_NUM_THREADS"):
         return default
-    told = environment.get(THREADS, "")
-    most = int(told) if told.isdecimal() and int(told) > 0 else cpus().usable
+    share_text = environment.get(THREADS, "")
+    most = int(share_text) if share_text.isdecimal() and int(share_text) > 0 else cpus().usable
     return min(default, most)

@@ -1,4 +1,4 @@
-"""Errors a person can act on: what happened, where, and what to do next."""
+"""Errors that a user can act on: what happened, where, and what to do next."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class TrimtabError(Exception):
 
     @classmethod
     def of(cls, what: str, where: str = "", fix: str = "") -> Self:
-        """The common case of a single problem."""
+        """Make an error with a single problem."""
         return cls(Problem(what, where, fix))
 
 
 def in_line(error: TrimtabError) -> str:
-    """The first problem in one line: what, where, and what to do."""
+    """Format the first problem as one line: what, where, and what to do."""
     first = error.problems[0]
     return (
         first.what + (f" ({first.where})" if first.where else "") + (f" → {first.fix}" if first.fix else "")
@@ -47,7 +47,7 @@ def in_line(error: TrimtabError) -> str:
 
 
 class SpecError(TrimtabError):
-    """A study file cannot be used as it stands."""
+    """A study file is invalid."""
 
     exit_code = 2
 
@@ -59,6 +59,6 @@ class EngineError(TrimtabError):
 
 
 class RefusedError(TrimtabError):
-    """The engine understood a request and refused it, with its reason."""
+    """The engine understood a request and refused it for the stated reason."""
 
     exit_code = 4

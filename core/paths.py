@@ -1,4 +1,4 @@
-"""Where trimtab keeps things: the home folder, the socket, the cache, one folder per study."""
+"""The paths that trimtab uses: the home folder, the socket, the cache, one folder per study."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from core.errors import EngineError, TrimtabError
 
 
 def home() -> Path:
-    """The home folder: ``$TRIMTAB_HOME``, else the user's data folder. Not created here.
+    """The home folder: ``$TRIMTAB_HOME``, else the user's data folder. This does not create it.
 
-    Raises TrimtabError where the user has none.
+    Raises TrimtabError if the user has no home folder.
     """
     chosen = os.environ.get("TRIMTAB_HOME")
     return expanded(chosen).absolute() if chosen else _of_user(user_data_path)
 
 
 def cache() -> Path:
-    """Converted models and data: ``$TRIMTAB_CACHE``, else the user's cache folder. Where that cannot be
-    written, or there is none, it is ``cache`` in ``$TRIMTAB_HOME``, if that is set.
+    """The cache of converted models and data: ``$TRIMTAB_CACHE``, else the user's cache folder. If that is
+    missing or not writable, it is ``cache`` in ``$TRIMTAB_HOME``, if that is set.
 
-    Raises TrimtabError where the user has no folder at all.
+    Raises TrimtabError if the user has no home folder.
     """
     chosen = os.environ.get("TRIMTAB_CACHE")
     if chosen:
@@ -41,21 +41,20 @@ def cache() -> Path:
 
 
 def hub_cache(environment: Mapping[str, str] | None = None) -> Path:
-    """Where huggingface_hub keeps what it has fetched, as the variables of ``environment`` say, by default
-    this process's own."""
-    said = os.environ if environment is None else environment
-    home_ = said.get("HF_HOME") or str(expanded("~/.cache/huggingface"))
-    return expanded(said.get("HF_HUB_CACHE") or Path(home_) / "hub")
+    """huggingface_hub's download cache, by the variables of ``environment`` (this process's by default)."""
+    variables = os.environ if environment is None else environment
+    home_ = variables.get("HF_HOME") or str(expanded("~/.cache/huggingface"))
+    return expanded(variables.get("HF_HUB_CACHE") or Path(home_) / "hub")
 
 
 def expanded(text: str | Path) -> Path:
-    """``text`` with the user's folder in place of ``~``; as it is where there is no such user or folder."""
-    return Path(os.path.expanduser(text))  # noqa: PTH111  (that of pathlib raises)
+    """``text`` with ``~`` expanded; unchanged if there is no such user or folder."""
+    return Path(os.path.expanduser(text))  # noqa: PTH111  (pathlib's version raises)
 
 
 def is_writable(folder: Path) -> bool:
-    """Can something be written into ``folder``, or can it be made?"""
-    if not folder.is_absolute():  # a "~" that stands for nothing
+    """Can files be written into ``folder``, or can the folder be created?"""
+    if not folder.is_absolute():  # an unexpanded "~"
         return False
     for place in (folder, *folder.parents):
         try:
@@ -75,7 +74,7 @@ def _of_user(find: Callable[[str], Path]) -> Path:
         found = Path("~")
     if not found.is_absolute():
         raise TrimtabError.of(
-            "this user has no home folder: HOME is not set, and the system knows none",
+            "this user has no home folder: HOME is not set, and the system lists none",
             f"user {os.getuid()}",
             "set TRIMTAB_HOME to a folder of your own",
         )
@@ -83,18 +82,18 @@ def _of_user(find: Callable[[str], Path]) -> Path:
 
 
 def private(folder: Path, kind: type[TrimtabError] = TrimtabError) -> Path:
-    """Make ``folder`` readable by its owner alone (0700) and return it.
+    """Create ``folder``, make it readable only by its owner (0700), and return it.
 
-    Raises ``kind`` when it cannot be made, is a link or a file, or belongs to someone else.
+    Raises ``kind`` if it cannot be created, is a link or a file, or belongs to another user.
     """
     fix = "set TRIMTAB_HOME to a folder you can write to"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = folder.lstat()
     except FileExistsError as error:
-        raise kind.of("this is a file or a link to nothing, not a folder", str(folder), fix) from error
+        raise kind.of("this is a file or a broken link, not a folder", str(folder), fix) from error
     except OSError as error:
-        raise kind.of(f"cannot make the folder: {error.strerror}", str(folder), fix) from error
+        raise kind.of(f"cannot create the folder: {error.strerror}", str(folder), fix) from error
     if stat.S_ISLNK(found.st_mode) or found.st_uid != os.getuid():
         raise kind.of(
             f"the folder {'is a link' if stat.S_ISLNK(found.st_mode) else 'belongs to another user'}",
@@ -105,13 +104,14 @@ def private(folder: Path, kind: type[TrimtabError] = TrimtabError) -> Path:
         try:
             folder.chmod(0o700)
         except OSError as error:
-            raise kind.of(f"cannot be made private: {error.strerror}", str(folder), fix) from error
+            what = f"cannot make the folder private (mode 0700): {error.strerror}"
+            raise kind.of(what, str(folder), fix) from error
     return folder
 
 
 def refuse_strange_home(of_home: Path | None = None) -> bool:
-    """Is the home folder there? Raises EngineError for one that cannot be read, is a link or a file, or
-    belongs to another user: what stands in it may have been written to be believed."""
+    """Does the home folder exist? Raises EngineError if it cannot be read, is a link or a file, or belongs to
+    another user, whose files must not be trusted."""
     folder, fix = of_home or home(), "set TRIMTAB_HOME to a folder of your own"
     try:
         found = folder.lstat()
@@ -128,7 +128,7 @@ def refuse_strange_home(of_home: Path | None = None) -> bool:
 
 
 def is_own(path: Path) -> bool:
-    """Is it a file or folder, no link, of this user or of root?"""
+    """Is ``path`` a file or folder (not a link) that belongs to this user or to root?"""
     try:
         found = path.lstat()
     except OSError:
@@ -137,12 +137,12 @@ def is_own(path: Path) -> bool:
 
 
 def no_link(path: str, flags: int) -> int:
-    """An ``opener`` for ``open``: what it makes is its owner's alone; raises OSError for a link."""
+    """An ``opener`` for ``open`` that creates private files (0600) and raises OSError for a link."""
     return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
 
 def keep(file: Path, content: bytes) -> None:
-    """Write a file of the cache at once and whole. What cannot be kept is made again the next time."""
+    """Write a cache file atomically. Errors are ignored: a missing cache file is made again."""
     aside = file.with_name(f"{file.name}.{os.getpid()}.new")
     with contextlib.suppress(OSError, TrimtabError):
         private(file.parent)
@@ -152,40 +152,40 @@ def keep(file: Path, content: bytes) -> None:
 
 
 def socket_path(of_home: Path | None = None) -> Path:
-    """The engine's Unix socket, in the home folder; it is reached by ``core.contract.wire.local_socket``."""
+    """The engine's Unix socket, in the home folder; connect with ``core.contract.wire.local_socket``."""
     return (of_home or home()) / "engine.sock"
 
 
 def lock_path(of_home: Path | None = None) -> Path:
-    """The file whose lock says that an engine lives."""
+    """The file that a running engine holds locked."""
     return (of_home or home()) / "engine.lock"
 
 
 def engine_log(of_home: Path | None = None) -> Path:
-    """What the engine writes when it has something to say."""
+    """The engine's log file."""
     return (of_home or home()) / "engine.log"
 
 
 def studies(of_home: Path | None = None) -> Path:
-    """The folder of the studies' folders."""
+    """The folder that holds the studies' folders."""
     return (of_home or home()) / "studies"
 
 
 def replaced(of_home: Path | None = None) -> Path:
-    """Where the folders of studies lie that trained nothing and were begun anew."""
+    """The folder for studies that had trained nothing and were started again."""
     return (of_home or home()) / "replaced"
 
 
 def study_folder(study: str, of_home: Path | None = None) -> Path:
-    """One study's folder; its name has been checked by the spec."""
+    """One study's folder. The spec has validated the name."""
     return studies(of_home) / study
 
 
 def here(text: str, folder: Path | None = None) -> str:
-    """``text`` as an absolute path where there is such a file or folder, seen from ``folder`` (the current
-    one); else, such as a hub's id or "demo:…", as it is.
+    """``text`` as an absolute path if it names an existing file or folder, relative to ``folder`` (default:
+    the current one); else unchanged, such as a Hub id or "demo:…".
 
-    Links stay: caches keep files without their endings and link to them by their names.
+    Links are not resolved: caches store files without suffixes and link to them by name.
     """
     if text.startswith("demo:"):
         return text

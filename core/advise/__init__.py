@@ -1,1 +1,1 @@
-"""What to begin a study with: published practice applied to a model, its data and a device."""
+"""Recommends a first study file: published practice applied to a model, its data and a device."""

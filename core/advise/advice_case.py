@@ -1,4 +1,4 @@
-"""One question: a model, its data, a device, a budget; and the figures that follow from them."""
+"""The case to advise on (model, data, device, budget) and the figures derived from it."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from core.memory.estimate.device_constants import Device
 from core.memory.planning.memory_budget import Limit
 
 MOST_HELD = 0.2  # of the rows
-HELD_ROWS = 200  # to judge by: a standard error of 7 % of the spread of a row's loss
-FEW, MANY = 1_000, 10_000  # rows: three passes below, one above
-LARGE_STEPS, LEAST_STEPS = 1_000, 100  # steps that a batch should leave
+HELD_ROWS = 200  # validation rows: a standard error of 7 % of the spread of a row's loss
+FEW, MANY = 1_000, 10_000  # rows: three epochs below FEW, one above MANY
+LARGE_STEPS, LEAST_STEPS = 1_000, 100  # optimizer steps that a batch size should leave
 BATCHES = (16, 8)
 BITS_A_TOKEN, BITS_A_PARAMETER = 1.0, 2.0
 LEAST_RANK, MOST_RANK = 8, 256
 USUAL_TRIALS, MOST_TRIALS, FEW_TRIALS, LEAST_TRIALS = 24, 60, 12, 6
-COST_MEDIAN, COST_HALVING = 0.75, 0.5  # of a whole trial, by the mean of all: a guess
+COST_MEDIAN, COST_HALVING = 0.75, 0.5  # mean share of a full trial that a pruned search spends: a guess
 TRIALS_A_KNOB, MOST_KNOBS = 6, 4
-READINGS = 10  # evaluations of a whole trial
-REPEATED = 1.0  # epochs above which rows are seen again
+READINGS = 10  # evaluations of a full trial
+REPEATED = 1.0  # epochs above which rows repeat
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What was asked for; None is left to us."""
+    """What the user asked for; None leaves the choice to the rules."""
 
     goal: str = "eval/loss"
     trials: int | None = None
@@ -40,7 +40,7 @@ class Wish:
 
 @dataclass(frozen=True)
 class Case:
-    """``cards``: how many such devices; ``source`` is the data as [data] shall name it."""
+    """The inputs of all rules. ``cards`` counts the devices; ``source`` is the value for data.source."""
 
     base: Base
     rows: Rows
@@ -54,24 +54,24 @@ class Case:
 
     @property
     def share(self) -> float:
-        """Of the rows, held back to judge by."""
+        """The share of the rows that is held out for validation."""
         return float(f"{min(MOST_HELD, HELD_ROWS / self.rows.count):.2g}")
 
     @property
     def held(self) -> int:
-        """Rows that are held back."""
+        """The number of held-out rows."""
         return max(1, round(self.share * self.rows.count))
 
     @property
     def judges(self) -> int:
-        """Rows that an evaluation looks at."""
+        """The number of rows per evaluation."""
         return min(HELD_ROWS, self.held)
 
     @property
     def train_rows(self) -> int:
-        """Rows to train on."""
-        there = max(1, self.rows.count - self.held)
-        return min(there, self.wish.rows or there)
+        """The number of training rows."""
+        available = max(1, self.rows.count - self.held)
+        return min(available, self.wish.rows or available)
 
     @property
     def learnt(self) -> float:
@@ -80,7 +80,7 @@ class Case:
 
     @property
     def longest(self) -> int:
-        """Tokens that a row should have at most, were memory no matter: 95 % of the rows are shorter."""
+        """The sequence length if memory were unlimited: 95 % of the rows are shorter."""
         wanted = max(64, -(-self.rows.percentile(0.95) // 64) * 64)
         return min(wanted, self.base.positions) if self.base.positions else wanted
 
@@ -88,32 +88,32 @@ class Case:
 
     @property
     def whole_epochs(self) -> float:
-        """Passes over the rows, were time no matter."""
+        """Epochs if time were unlimited."""
         return 3.0 if self.train_rows < FEW else 2.0 if self.train_rows < MANY else 1.0
 
     @cached_property
     def batch(self) -> int:
-        """Rows of an optimizer step; a power of two."""
+        """Rows per optimizer step, a power of two."""
         seen = self.train_rows * self.whole_epochs
         if seen / 32 >= LARGE_STEPS:
             return 32
-        wanted = next((one for one in BATCHES if seen / one >= LEAST_STEPS), 4)
+        wanted = next((rows for rows in BATCHES if seen / rows >= LEAST_STEPS), 4)
         return min(wanted, 1 << (self.train_rows.bit_length() - 1))
 
     @cached_property
     def needed_rank(self) -> int:
-        """The rank whose parameters hold what the rows say, were they learnt by heart."""
+        """The rank whose parameters could memorise the training rows."""
         parameters = self.learnt * BITS_A_TOKEN / BITS_A_PARAMETER
         return math.ceil(parameters / max(1, trial_memory.width(self.base.model, "all-linear")))
 
     @property
     def wanted_rank(self) -> int:
-        """The middle of the ranks to try, were memory no matter."""
+        """The middle of the ranks to try if memory were unlimited."""
         return min(MOST_RANK // 2, max(LEAST_RANK, 1 << max(0, self.needed_rank - 1).bit_length()))
 
     @cached_property
     def room(self) -> Room:
-        """What the device holds of it."""
+        """The largest variant of the trial that fits on the device."""
         half = "bf16" if self.card is None or self.card.bf16 else "fp16"
         drops = self.whole_epochs > REPEATED
         ask = device_fit.Ask(self.batch, self.longest, 2 * self.wanted_rank, min(8, self.judges), drops, half)
@@ -121,21 +121,21 @@ class Case:
 
     @property
     def rank(self) -> int:
-        """The middle of the ranks to try."""
+        """The middle of the ranks to try, within memory."""
         return max(1, self.room.rank // 2)
 
     @property
     def card(self) -> training_speed.Card | None:
-        """What is known of the device by its name."""
+        """The known card that the device's name matches; None for the CPU or an unknown card."""
         return training_speed.card(self.device.name) if self.device.kind == "cuda" else None
 
     def tokens(self, epochs: float) -> float:
-        """That a trial trains on, padding left out."""
+        """Tokens that a trial trains on, without padding."""
         return self.train_rows * self.rows.mean(self.room.length) * epochs
 
     @cached_property
     def whole_s(self) -> float | None:
-        """Seconds of a whole trial, alone on the device; None where nobody knows."""
+        """Estimated seconds of a full trial, alone on the device; None for an unknown card."""
         tokens = self.tokens(self.whole_epochs)
         return training_speed.trial_s(self.base.active, self.room.checkpointing, tokens, self.card)
 
@@ -143,21 +143,21 @@ class Case:
 
     @cached_property
     def affordable(self) -> float | None:
-        """Whole trials that the hours hold; None where that is not known."""
+        """Full trials that fit in the time budget; None if there is no budget or no estimate."""
         if self.wish.hours is None or self.whole_s is None:
             return None
         return self.wish.hours * 3600 * self.cards / max(1e-9, self.whole_s)
 
     @property
     def short(self) -> bool:
-        """Is there less time than the trials would like?"""
+        """Is the time budget too small for full trials?"""
         if self.affordable is None:
             return self.wish.hours is not None and self.wish.hours < 1
         return self.affordable / COST_MEDIAN < (self.wish.trials or FEW_TRIALS)
 
     @cached_property
     def trials(self) -> int:
-        """How many."""
+        """The number of trials."""
         if self.wish.trials:
             return self.wish.trials
         if self.affordable is None:
@@ -168,7 +168,7 @@ class Case:
 
     @cached_property
     def epochs(self) -> float:
-        """Passes over the rows that the hours leave to each trial."""
+        """Epochs per trial within the time budget."""
         if self.affordable is None:
             return self.whole_epochs
         left = self.affordable / (COST_HALVING * self.trials) if self.short else 1.0
@@ -176,7 +176,7 @@ class Case:
 
     @property
     def steps(self) -> int:
-        """Of a whole trial."""
+        """Optimizer steps of a full trial."""
         return max(1, math.ceil(self.train_rows * self.epochs / self.batch))
 
     @property
@@ -186,7 +186,7 @@ class Case:
 
     @property
     def knobs(self) -> tuple[str, ...]:
-        """What is searched, the most telling first."""
+        """The knobs to search, the most important first."""
         wanted = ["learning_rate", "lora_rank"]
         wanted.insert(1, "batch_size") if self.room.rows >= 2 and self.batch >= 8 else None
         wanted += ["lora_dropout"] if self.epochs > REPEATED else []

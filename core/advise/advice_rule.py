@@ -1,4 +1,4 @@
-"""A rule: a knob, how it is chosen for a case and why, and who says so."""
+"""A rule recommends a value for one knob, with the reason and its source."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 from core.advise.advice_case import Case
 from core.advise.citations import Source
 
-# The value (a table is a range to search), the reason with this case's numbers, and other sources than the
-# rule's own where the case calls for them; None: the key is left out.
+# The value (a table is a range to search), the reason with this case's numbers, and optionally a source that
+# replaces the rule's own; None leaves the key out.
 Chosen = tuple[Any, str] | tuple[Any, str, Source] | None
 
 
 @dataclass(frozen=True)
 class Rule:
-    """``section`` of the study file; a range goes to [space] whatever it says."""
+    """Chooses the value of ``knob`` in ``section`` of the study file; a range goes to [space]."""
 
     section: str
     knob: str
@@ -26,7 +26,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Line:
-    """One recommendation."""
+    """One recommended line of a study file."""
 
     section: str
     knob: str
@@ -36,7 +36,7 @@ class Line:
 
 
 def applied(rule: Rule, case: Case) -> Line | None:
-    """What ``rule`` says of ``case``."""
+    """The line that ``rule`` recommends for ``case``; None if it has no advice."""
     chosen = rule.choose(case)
     if chosen is None:
         return None
@@ -46,5 +46,5 @@ def applied(rule: Rule, case: Case) -> Line | None:
 
 
 def rounded(value: float, digits: int = 2) -> float:
-    """With so many digits that mean something."""
+    """``value`` rounded to ``digits`` significant digits."""
     return float(f"{value:.{digits}g}")

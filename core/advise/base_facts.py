@@ -1,4 +1,4 @@
-"""The base model as far as its configuration tells: its shape, how much of it a token meets, and doubts."""
+"""Facts about a base model from its configuration: shape, active parameters, and doubts about them."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ MOE_WIDTHS = ("moe_intermediate_size", "expert_intermediate_size", "intermediate
 
 @dataclass(frozen=True)
 class Base:
-    """``active`` parameters are those that one token meets; ``positions`` the longest sequence that the
-    model was made for, 0 where it does not say."""
+    """A base model. ``active`` counts the parameters used per token; ``positions`` is the model's maximum
+    sequence length, 0 if the configuration does not say."""
 
     name: str
     model: Model
@@ -36,18 +36,18 @@ class Base:
 
     @property
     def billions(self) -> float:
-        """Parameters, in thousand millions."""
+        """Parameters, in billions (1e9)."""
         return self.model.parameters / 1e9
 
     @property
     def size(self) -> str:
-        """Parameters in words."""
+        """Parameters as text: "1.5 B", "135 M"."""
         return f"{self.billions:.3g} B" if self.billions >= 1 else f"{1e3 * self.billions:.3g} M"
 
 
 def base(name: str, fetch: bool = True) -> Base:
-    """What is known of ``name``, a folder or a Hub id. Raises TrimtabError where there is no configuration,
-    or one without sizes."""
+    """Read the facts of ``name``, a folder or a Hub id. Raises TrimtabError if the configuration is missing
+    or has no sizes."""
     found = hf_config.read(name, None, fetch)
     inner = found.get("text_config")
     flat = found
@@ -66,22 +66,23 @@ def _doubts(model: Model) -> tuple[str, ...]:
     if model.forms is not None or model.family in step_formulas.table():
         return ()
     family = plain(model.family, 40) or "without a name"
-    told = f"the family {family!r} is not known by heart: memory is reckoned as llama's"
-    return (f"{told}; `trimtab fit` traces it, half a minute, and is surer",)
+    doubt = f"the model family {family!r} has no memory formula yet: memory is estimated as for llama"
+    return (f"{doubt}; `trimtab fit` traces the model (half a minute) for a better estimate",)
 
 
 def _mixture(name: str, flat: Mapping[str, Any], experts: int, positions: int) -> Base:
-    """A mixture of experts, roughly: experts lie beside the adapted layers, unquantised; a few are met."""
+    """A rough model of a mixture of experts: experts have no adapter and are not quantised; a token uses a
+    few of them."""
     dense = describe({key: value for key, value in flat.items() if key not in EXPERTS}, name)
     width = next(_count(flat[key]) for key in MOE_WIDTHS if _count(flat.get(key)))
     each = dense.layers * 3 * int(dense.widths["h"]) * width
     met = next((_count(flat[key]) for key in ACTIVE if _count(flat.get(key))), 2)
-    adapted = tuple(one for one in dense.linears if one.name not in layer_groups.MLP)
+    adapted = tuple(linear for linear in dense.linears if linear.name not in layer_groups.MLP)
     others = dense.others + experts * each
     model = msgspec.structs.replace(dense, linears=adapted, others=others)
     note = (
-        f"a mixture of {experts} experts: its memory is a rough estimate, `trimtab fit` tells none, and "
-        "placement goes by what is measured; adapters are on the attention layers alone"
+        f"a mixture of {experts} experts: the memory figure is rough, `trimtab fit` gives none, and "
+        "placement uses measurements; only the attention layers get adapters"
     )
     return Base(name, model, model.parameters - (experts - met) * each, positions, (note,))
 

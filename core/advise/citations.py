@@ -1,4 +1,4 @@
-"""Where rules come from. A rule that nobody published says so: it is ``PRACTICE``."""
+"""The sources of the rules. A rule without a published source cites ``PRACTICE``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Source:
-    """A text that others can read; ``place`` is the section of it."""
+    """A public text; ``place`` is the section in it."""
 
     title: str
     place: str = ""
@@ -27,7 +27,7 @@ def _optuna(place: str, page: str) -> Source:
 
 
 PRACTICE = Source("practice", "", "no published rule was found")
-ESTIMATE = Source("trimtab's memory estimate", "", "as `trimtab fit` tells it")
+ESTIMATE = Source("trimtab's memory estimate", "", "as printed by `trimtab fit`")
 GUESS = Source("FLOPs against the card's peak, 40 % of it assumed", "", "a guess until it is measured")
 READ = Source("counted in the data")
 DEFAULT = Source("trimtab's default")

@@ -1,4 +1,5 @@
-"""What of a trial a device holds: precision, checkpointing, rows at once and length, by the estimate."""
+"""Chooses the precision, checkpointing, micro-batch, length and rank that fit on a device, by the memory
+estimate."""
 
 from __future__ import annotations
 
@@ -14,34 +15,35 @@ from core.memory.planning import memory_advice
 from core.memory.planning.memory_advice import Case
 from core.memory.planning.memory_budget import Limit
 
-# What costs least comes first: memory of its own, then time (the forward pass twice), then exactness.
+# (precision, gradient checkpointing), the cheapest first: checkpointing costs time, nf4 costs accuracy.
 SETTINGS = {
     "cuda": (("bf16", False), ("bf16", True), ("nf4", False), ("nf4", True)),
     "cpu": (("fp32", False), ("fp32", True), ("bf16", True), ("nf4", True)),
 }
-LEAST_ROWS = 2  # of a micro-batch, before a leaner setting is looked at
+LEAST_ROWS = 2  # of a micro-batch, before a setting with less memory is tried
 LEAST_LENGTH, GRAIN = 64, 64  # tokens
 LEAST_RANK = 4
-TOGETHER = 2  # trials at once: below it a pack is none
-SPARE = 0.1  # of the limit, left free: what is foretold on a GPU is still to be measured
+TOGETHER = 2  # trials at once: the smallest pack
+SPARE = 0.1  # of the limit, left free: GPU estimates are not verified by measurements yet
 
 
 @dataclass(frozen=True)
 class Ask:
-    """What a trial would have if memory were no matter: rows of a step, tokens of a row, the largest rank."""
+    """What a trial would use if memory were unlimited: rows per step, tokens per row, the largest rank."""
 
     batch: int
     length: int
     rank: int
     judged: int
     dropout: bool = True
-    half: str = "bf16"  # what the card computes in, of those with two bytes
+    half: str = "bf16"  # the 16-bit type that the card supports
 
 
 @dataclass(frozen=True)
 class Room:
-    """What a trial gets. ``tried`` are settings that were too large, in words; ``pack`` is how many such
-    trials fit at once. ``fits`` false: nothing did, and this is the leanest."""
+    """The setting that was chosen. ``tried`` lists settings that were too large, as text; ``pack`` is the
+    number of such trials that fit at once. If ``fits`` is false, this is the smallest setting and is still
+    too large."""
 
     precision: str
     checkpointing: bool
@@ -55,20 +57,22 @@ class Room:
 
 
 def room(model: Model, device: Device, limit: Limit, ask: Ask) -> Room:
-    """The first setting that holds a trial, with as many rows as two trials at once leave."""
+    """The first setting in which a trial fits, with the most rows that still leave room for two trials."""
     tried: dict[str, str] = {}
     for rows in sorted({min(LEAST_ROWS, ask.batch), 1}, reverse=True):
         for precision, checkpointing in _settings(device, ask):
-            one = _case(model, device, limit, ask, precision, checkpointing, rows)
-            if one.fits():
-                return _filled(one, ask, tuple(tried.values()))
+            case = _case(model, device, limit, ask, precision, checkpointing, rows)
+            if case.fits():
+                return _filled(case, ask, tuple(tried.values()))
             name = precision + (" with checkpointing" if checkpointing else "")
-            tried[name] = f"{name} takes {words(one.foretold().device_bytes)}"
+            tried[name] = f"{name} needs {words(case.foretold().device_bytes)}"
     return _shrunk(model, device, limit, ask, tuple(tried.values()))
 
 
 def _settings(device: Device, ask: Ask) -> list[tuple[str, bool]]:
-    return [(ask.half if one == "bf16" else one, again) for one, again in SETTINGS[device.kind]]
+    return [
+        (ask.half if precision == "bf16" else precision, again) for precision, again in SETTINGS[device.kind]
+    ]
 
 
 def _case(
@@ -83,24 +87,24 @@ def _case(
 def _filled(least: Case, ask: Ask, tried: tuple[str, ...]) -> Room:
     for pack in (TOGETHER, 1):
         for rows in _halves(ask.batch):
-            one = replace(least.with_need(rows=rows, accumulates=rows < ask.batch), pack=pack)
-            if rows >= least.need.rows and one.fits():
-                return _room(replace(one, pack=1), True, tried)
+            case = replace(least.with_need(rows=rows, accumulates=rows < ask.batch), pack=pack)
+            if rows >= least.need.rows and case.fits():
+                return _room(replace(case, pack=1), True, tried)
     return _room(least, True, tried)
 
 
 def _shrunk(model: Model, device: Device, limit: Limit, ask: Ask, tried: tuple[str, ...]) -> Room:
-    """Shorter rows, then lower ranks, in the leanest setting."""
+    """Try shorter rows, then lower ranks, in the setting with the least memory."""
     precision, checkpointing = _settings(device, ask)[-1]
-    one = _case(model, device, limit, ask, precision, checkpointing, 1)
+    case = _case(model, device, limit, ask, precision, checkpointing, 1)
     for rank in _ranks(ask.rank):
-        at = one.with_need(rank=rank)
+        at = case.with_need(rank=rank)
         length = min(
             ask.length, memory_advice.largest_length(at.with_need(length=LEAST_LENGTH)) // GRAIN * GRAIN
         )
         if length >= min(LEAST_LENGTH, ask.length) and at.with_need(length=length).fits():
             return _filled(at.with_need(length=length), ask, tried)
-    least = one.with_need(rank=min(LEAST_RANK, ask.rank), length=min(LEAST_LENGTH, ask.length))
+    least = case.with_need(rank=min(LEAST_RANK, ask.rank), length=min(LEAST_LENGTH, ask.length))
     return _room(least, least.fits(), tried)
 
 
@@ -114,10 +118,10 @@ def _halves(batch: int) -> Sequence[int]:
     return [batch >> shift for shift in range(batch.bit_length())]
 
 
-def _room(one: Case, fits: bool, tried: tuple[str, ...]) -> Room:
-    need, setting = one.need, one.setting
-    pack = max(1, memory_advice.largest_pack(one)) if fits else 0
-    used = one.foretold().device_bytes
+def _room(case: Case, fits: bool, tried: tuple[str, ...]) -> Room:
+    need, setting = case.need, case.setting
+    pack = max(1, memory_advice.largest_pack(case)) if fits else 0
+    used = case.foretold().device_bytes
     return Room(
         setting.precision, setting.checkpointing, need.rows, need.length, need.rank, pack, fits, used, tried
     )

@@ -1,4 +1,4 @@
-"""What a file of rows holds, told cheaply: how many, how long, in which form. No tokenizer, no torch."""
+"""Estimates how many rows a data file has, their lengths and their format, without a tokenizer or torch."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from core.contract.spec.data_columns import companion
 from core.contract.text.sanitize import plain
 from core.errors import SpecError
 
-BYTES_A_TOKEN = 4  # of UTF-8 text, about: English is near it, code and other scripts below
-SAMPLE = 1000  # rows that are looked into, from the whole of what is read
-LONGEST_READ_BYTES = 256 << 20  # more is reckoned from the file's size
+BYTES_A_TOKEN = 4  # of UTF-8 text: about right for English, too high for code and other scripts
+SAMPLE = 1000  # rows that are examined, spread over everything that is read
+LONGEST_READ_BYTES = 256 << 20  # beyond this, the row count is extrapolated from the file's size
 OPENERS = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
-PAIRS = (  # columns of a prompt and its completion, as data sets name them
+PAIRS = (  # common column names of a prompt and its completion
     ("prompt", "completion"), ("instruction", "output"), ("instruction", "response"), ("question", "answer"),
     ("prompt", "response"), ("input", "output"), ("query", "response"),
 )  # fmt: skip
@@ -33,8 +33,9 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Rows:
-    """``lengths`` are the tokens of sampled rows, ascending, by ``BYTES_A_TOKEN``; ``targets`` is the share
-    of them that is learnt. ``keys`` are lines for [data] where the columns have names of their own."""
+    """Statistics of a file's rows. ``lengths`` are the estimated tokens of sampled rows, ascending;
+    ``targets`` is the share of tokens that is trained on. ``keys`` are lines for [data] if the columns have
+    other names than the defaults."""
 
     count: int
     lengths: tuple[int, ...] = ()
@@ -44,31 +45,31 @@ class Rows:
     notes: tuple[str, ...] = ()
 
     def percentile(self, share: float) -> int:
-        """Tokens that this share of the rows does not exceed."""
+        """The length in tokens that this share of the rows does not exceed."""
         return self.lengths[min(len(self.lengths) - 1, int(share * len(self.lengths)))]
 
     def mean(self, longest: int) -> float:
-        """Tokens of a row, when those beyond ``longest`` are cut."""
-        return sum(min(one, longest) for one in self.lengths) / len(self.lengths)
+        """Mean tokens per row after truncation to ``longest``."""
+        return sum(min(length, longest) for length in self.lengths) / len(self.lengths)
 
 
 def read(source: str) -> Rows | None:
-    """The rows of a local file; None for what is not one (a hub data set, a folder). Raises SpecError for a
-    file that holds none."""
+    """Read the statistics of a local file; None for a Hub data set or a folder. Raises SpecError for a file
+    that is missing, unreadable or empty."""
     path = paths.expanded(source)
     if not path.is_file():
         if source.startswith(("/", ".", "~")) and not path.exists():
-            raise SpecError.of("there is no such file", f"DATA = {plain(source, 200)!r}", "check the path")
+            raise SpecError.of("the file does not exist", f"DATA = {plain(source, 200)!r}", "check the path")
         return None
     try:
         counted, sample = _sampled(path)
         _refuse_wrapped(sample)
     except (OSError, ValueError, EOFError, RecursionError, ImportError, csv.Error, lzma.LZMAError) as error:
         what = f"the data cannot be read: {plain(str(error), 200)}"
-        fix = "give JSONL, JSON, CSV, Parquet or text, or say how many rows there are with --rows"
+        fix = "use JSONL, JSON, CSV, Parquet or text, or give the number of rows with --rows"
         raise SpecError.of(what, plain(source, 200), fix) from error
     if not sample:
-        raise SpecError.of("the file holds no rows", plain(source, 200), "give a file with rows")
+        raise SpecError.of("the file has no rows", plain(source, 200), "give a file with rows")
     return _described(counted, sample)
 
 
@@ -76,15 +77,15 @@ def read(source: str) -> Rows | None:
 
 
 def _sampled(path: Path) -> tuple[tuple[int, bool], list[Row]]:
-    """(rows, is that exact?), and some of them."""
-    ends = [one.lower() for one in path.suffixes]
+    """((row count, whether it is exact), sampled rows)."""
+    ends = [suffix.lower() for suffix in path.suffixes]
     opener = OPENERS.get(ends[-1]) if ends else None
     kind = (ends[:-1] if opener else ends)[-1:]
     if kind == [".parquet"]:
         return _parquet(path)
     with (opener or open)(path, "rb") as file:  # type: ignore[operator]
         if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-            raise ValueError("it is in UTF-16: convert it, such as by iconv -f UTF-16 -t UTF-8 FILE > NEW")
+            raise ValueError("the file is UTF-16: convert it, e.g. iconv -f UTF-16 -t UTF-8 FILE > NEW")
         file.seek(0)
         whole = None if opener else path.stat().st_size
         if kind == [".csv"]:
@@ -96,11 +97,11 @@ def _sampled(path: Path) -> tuple[tuple[int, bool], list[Row]]:
         if kind == [".txt"]:
             lines = ({"text": line.decode(errors="replace")} for line in file if line.strip())
             return _spread(lines, whole, file)
-    raise ValueError(f"files that end with {''.join(kind) or 'nothing'} are not known")
+    raise ValueError(f"unknown file type {''.join(kind) or '(no suffix)'}")
 
 
 def _spread(rows: Iterator[Row], whole: int | None, file: IO[bytes]) -> tuple[tuple[int, bool], list[Row]]:
-    """Every n-th row, n doubling whenever there are twice as many as wanted: a sample of all that is read."""
+    """Sample every n-th row; n doubles whenever the sample is twice as large as needed."""
     kept: list[Row] = []
     stride, count = 1, 0
     for row in rows:
@@ -124,7 +125,7 @@ def _jsonl(file: IO[bytes]) -> Iterator[Row]:
             except ValueError as error:
                 raise ValueError(f"line {number}: {error}") from None
             if not isinstance(found, dict | str):
-                raise ValueError(f"line {number} holds no object")
+                raise ValueError(f"line {number} is not a JSON object")
             yield found if isinstance(found, dict) else {"text": found}
 
 
@@ -139,7 +140,7 @@ def _csv(file: IO[bytes]) -> Iterator[Row]:
 
 
 def _array(file: IO[bytes]) -> bool:
-    """Is it one JSON array, not an object a line?"""
+    """Does the file start with a JSON array, rather than one object per line?"""
     first = file.read(1024).lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
     file.seek(0)
     return first == b"["
@@ -148,8 +149,8 @@ def _array(file: IO[bytes]) -> bool:
 def _objects(file: IO[bytes]) -> list[Row]:
     content = file.read(LONGEST_READ_BYTES + 1)
     if len(content) > LONGEST_READ_BYTES:
-        raise ValueError("one JSON array of more than 256 MiB; an object a line can be sampled")
-    return [one for one in json.loads(content) if isinstance(one, dict)]
+        raise ValueError("the JSON array is larger than 256 MiB: use JSONL, which can be sampled")
+    return [row for row in json.loads(content) if isinstance(row, dict)]
 
 
 def _parquet(path: Path) -> tuple[tuple[int, bool], list[Row]]:
@@ -161,11 +162,11 @@ def _parquet(path: Path) -> tuple[tuple[int, bool], list[Row]]:
 
 
 def _refuse_wrapped(sample: list[Row]) -> None:
-    """One object that holds the rows under one of its keys is no row."""
+    """Raise ValueError for a file that is a single object with the rows under one of its keys."""
     known = {"messages", *TEXTS, *(name for pair in PAIRS for name in pair)}
     for name, value in sample[0].items() if len(sample) == 1 and not known & set(sample[0]) else ():
         if isinstance(value, list) and value and isinstance(value[0], dict) and known & set(value[0]):
-            raise ValueError(f"it is one object, which holds {len(value)} rows in {name!r}: take them out")
+            raise ValueError(f"the file is one object with {len(value)} rows under {name!r}: extract them")
 
 
 # -- describing ------------------------------------------------------------------------------------
@@ -180,27 +181,27 @@ def _described(counted: tuple[int, bool], sample: list[Row]) -> Rows:
     sizes = [_sizes(row, form, keys) for row in sample]
     lengths = sorted(max(2, -(-whole // BYTES_A_TOKEN)) for whole, _ in sizes)
     learnt, whole = sum(part for _, part in sizes), sum(whole for whole, _ in sizes)
-    notes = [f"tokens are estimated: UTF-8 bytes / {BYTES_A_TOKEN}, no tokenizer was run"]
+    notes = [f"token counts are estimates: UTF-8 bytes / {BYTES_A_TOKEN}, without a tokenizer"]
     if not exact:
-        notes.append(f"the file is large: about {count} rows, reckoned from its first 256 MiB")
+        notes.append(f"the file is large: about {count} rows, extrapolated from its first 256 MiB")
     if form == "auto":
         shown = plain(", ".join(map(str, sample[0])), 200)
-        notes.append(f"no known columns among {shown}: name them in [data], such as text_key")
+        notes.append(f"none of the columns {shown} is known: name the right one in [data], e.g. text_key")
     if joined:
         notes.append(f"the column {joined!r} is joined to {keys[0]!r} as the prompt")
     unused = sorted(map(str, filled - {*keys, "tools", "group"}))
     if unused and form != "auto":
-        notes.append(f"columns that are not trained on: {plain(', '.join(unused), 200)}")
+        notes.append(f"unused columns: {plain(', '.join(unused), 200)}")
     names = tuple(
-        one
-        for one in _named(form, tuple(one for one in keys if one != joined))
-        if one[1] not in ("prompt", "completion", "text")
+        pair
+        for pair in _named(form, tuple(key for key in keys if key != joined))
+        if pair[1] not in ("prompt", "completion", "text")
     )
     return Rows(count, tuple(lengths), learnt / max(1, whole), form, names, tuple(notes))
 
 
 def _form(row: Row) -> tuple[str, tuple[str, ...]]:
-    """The format, and the columns that hold it."""
+    """The format, and the columns that it uses."""
     if isinstance(row.get("messages"), list):
         return "chat", ("messages",)
     for pair in PAIRS:
@@ -218,10 +219,10 @@ def _named(form: str, keys: tuple[str, ...]) -> list[tuple[str, str]]:
 
 
 def _sizes(row: Row, form: str, keys: tuple[str, ...]) -> tuple[int, int]:
-    """Bytes of the row's text, and of what is learnt of it."""
+    """Bytes of the row's text, and of the part that is trained on."""
     if form == "chat":
-        turns = [one for one in row.get("messages") or () if isinstance(one, dict)]
-        each = [(_bytes(one.get("content")), one.get("role") == "assistant") for one in turns]
+        turns = [turn for turn in row.get("messages") or () if isinstance(turn, dict)]
+        each = [(_bytes(turn.get("content")), turn.get("role") == "assistant") for turn in turns]
         return sum(size for size, _ in each), sum(size for size, learnt in each if learnt)
     each_size = [_bytes(row.get(key)) for key in keys]
     return sum(each_size), each_size[-1] if form == "instruction" else sum(each_size)

@@ -1,4 +1,4 @@
-"""Rules for how one searches, and on what: [study], [model], [data], [evaluate] and [resources]."""
+"""Rules for the search and its inputs: [study], [model], [data], [evaluate] and [resources]."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from core.contract.text.byte_sizes import words
 from core.memory.base.weight_bytes import base_bytes
 
 MOST_GP, MOST_TPE, MOST_GP_KNOBS = 100, 1000, 5  # trials, trials, dimensions
-LEAST_MODEL = 8  # trials below which a model has nothing to learn from
+LEAST_MODEL = 8  # with fewer trials a model-based sampler has nothing to learn from
 STARTUP = 10
-BRACKET_TRIALS = 20  # ten to begin, ten to learn from
-LEAST_PRUNED = 4  # trials below which nobody is compared
+BRACKET_TRIALS = 20  # per bracket: ten random ones, ten to learn from
+LEAST_PRUNED = 4  # with fewer trials there is nothing to compare
 NAME = re.compile(r"[^A-Za-z0-9._-]+")
 PERIODS = re.compile(r"\.{2,}")
 
@@ -33,30 +33,30 @@ PERIODS = re.compile(r"\.{2,}")
 def _name(case: Case) -> Chosen:
     name = NAME.sub("-", case.base.name.rstrip("/").rsplit("/", 1)[-1])
     name = PERIODS.sub(".", name).strip("-._")[:56]
-    return f"{name or 'study'}-lora", "the model's; any name does", s.PRACTICE
+    return f"{name or 'study'}-lora", "named after the model; any name works", s.PRACTICE
 
 
 def _trials(case: Case) -> Chosen:
     if case.wish.trials:
-        return case.trials, f"asked for; {_hours(case)}", s.ASKED
+        return case.trials, f"given on the command line; {_hours(case)}", s.ASKED
     if case.affordable is None and case.wish.hours is None:
-        return case.trials, f"{TRIALS_A_KNOB} for each of {MOST_KNOBS} knobs at most; {_hours(case)}"
+        return case.trials, f"{TRIALS_A_KNOB} per knob, for at most {MOST_KNOBS} knobs; {_hours(case)}"
     if case.affordable is None:
-        why = f"how many {case.wish.hours:g} hours hold is not known: {_hours(case)}"
+        why = f"the number of trials in {case.wish.hours:g} hours is unknown: {_hours(case)}"
         return case.trials, why
     saved = COST_HALVING if case.short else COST_MEDIAN
     why = (
-        f"{case.wish.hours:g} hours hold about {case.affordable:.2g} whole trials; pruning is taken to leave "
-        f"{saved:.0%} of each; {_hours(case)}"
+        f"{case.wish.hours:g} hours fit about {case.affordable:.2g} full trials; with pruning a trial is "
+        f"assumed to take {saved:.0%} of that; {_hours(case)}"
     )
     return case.trials, why, s.GUESS
 
 
 def _hours(case: Case) -> str:
-    """What a trial takes, as far as one can tell."""
+    """The estimated time of a trial, as text."""
     if case.whole_s is None:
-        return "a trial's time is unknown here: measured after the first minute"
-    return f"a whole trial takes about {_span(case.whole_s)} alone, a guess"
+        return "the time per trial is unknown until the study has run for a minute"
+    return f"a full trial alone takes about {_span(case.whole_s)} (a guess)"
 
 
 def _span(seconds: float) -> str:
@@ -69,41 +69,44 @@ def _sampler(case: Case) -> Chosen:
     count, trials = len(case.knobs), case.trials
     space = f"{trials} trials over {count} number{'' if count == 1 else 's'}"
     if trials < LEAST_MODEL:
-        return "qmc", f"{space}: too few to learn from, spread evenly", s.PRACTICE
+        return "qmc", f"{space}: too few for a model, so they are spread evenly", s.PRACTICE
     if trials <= MOST_GP and count <= MOST_GP_KNOBS:
-        return "gp", f"{space}: few and ordered, the case of Gaussian processes (10 to 100 trials)"
+        return "gp", f"{space}: few and numeric, which suits Gaussian processes (10 to 100 trials)"
     if trials <= MOST_TPE:
-        return "tpe", f"{space}: TPE's budget is 100 to 1000"
-    return "cmaes", f"{space}, all of them ordered: CMA-ES's budget is 1000 to 10000"
+        return "tpe", f"{space}: TPE suits 100 to 1000 trials"
+    return "cmaes", f"{space}, all numeric: CMA-ES suits 1000 to 10000 trials"
 
 
 def _pruner(case: Case) -> Chosen:
     if not case.wish.goal.startswith(("eval/", "train/loss")):
-        return "none", f"{case.wish.goal} is read too seldom to judge a trial early", s.PRACTICE
+        return "none", f"{case.wish.goal} is measured too rarely to prune by it", s.PRACTICE
     if case.trials < LEAST_PRUNED or case.steps < 2 * LEAST_PRUNED:
-        return "none", f"{case.trials} trials of {case.steps} steps: nothing to save", s.PRACTICE
+        return "none", f"{case.trials} trials of {case.steps} steps: pruning would save nothing", s.PRACTICE
     if case.short:
-        return "halving", "the time is short: three of four trials end at the first rung", s.ASHA
+        return "halving", "time is short: three of four trials stop at the first rung", s.ASHA
     brackets = int(math.log(case.steps / case.every, 3)) + 1
     if case.trials >= BRACKET_TRIALS * brackets:
-        return "hyperband", f"{case.trials} trials feed {brackets} brackets of {BRACKET_TRIALS}", s.BRACKETS
-    why = f"{case.trials} trials are too few for hyperband's {brackets} brackets of more than 10"
-    return "median", f"{why}; the median rule ends the worse half"
+        return "hyperband", f"{case.trials} trials fill {brackets} brackets of {BRACKET_TRIALS}", s.BRACKETS
+    why = f"{case.trials} trials are too few for hyperband's {brackets} brackets of more than 10 each"
+    return "median", f"{why}; the median rule stops the worse half"
 
 
 def _startup(case: Case) -> Chosen:
     value = min(STARTUP, max(3, case.trials // 4))
-    return value, f"Optuna begins with {STARTUP}; a quarter of {case.trials} trials where that is less"
+    return (
+        value,
+        f"Optuna starts with {STARTUP} random trials; here a quarter of {case.trials} if that is less",
+    )
 
 
 def _warm(case: Case) -> Chosen:
     value = max(case.every, math.ceil(0.1 * case.steps))
-    return value, f"no judgement in the first tenth of {case.steps} steps, when the rate has hardly acted"
+    return value, f"no pruning in the first tenth of {case.steps} steps, where learning rates barely differ"
 
 
 def _objectives(case: Case) -> Chosen:
     usual = case.wish.goal == Wish().goal
-    return [case.wish.goal], "what to make better", s.DEFAULT if usual else s.ASKED
+    return [case.wish.goal], "the metric to optimise", s.DEFAULT if usual else s.ASKED
 
 
 def _stop(case: Case) -> Chosen:
@@ -112,7 +115,7 @@ def _stop(case: Case) -> Chosen:
         found["no_improvement"] = max(8, case.trials // 2)
     if not found:
         return None
-    return found, "ends a search that is over, or its time"
+    return found, "stops a search that no longer improves or is out of time"
 
 
 def _base(case: Case) -> Chosen:
@@ -122,28 +125,30 @@ def _base(case: Case) -> Chosen:
 
 
 def _precision(case: Case) -> Chosen:
-    one, limit = case.room, case.limit
+    room, limit = case.room, case.limit
     if limit.bytes_ is None:
-        return one.precision, f"how much memory there is, is not known ({limit.why})", s.PRACTICE
-    allowed = f"of {words(limit.bytes_)} ({limit.why})"
-    took = "; ".join(one.tried)
-    verdict = f"{one.rows} × {one.length} tokens at rank {one.rank} take {words(one.used_bytes)} {allowed}"
-    if not one.fits:
-        return one.precision, f"NOTHING FITS {allowed}: {took}; take a smaller base or a larger device"
-    return one.precision, verdict + (f"; {took}, and a tenth is left free" if took else "")
+        return room.precision, f"the available memory is unknown ({limit.why})", s.PRACTICE
+    size = f"{words(limit.bytes_)} ({limit.why})"
+    took = "; ".join(room.tried)
+    verdict = (
+        f"{room.rows} × {room.length} tokens at rank {room.rank} need {words(room.used_bytes)} of {size}"
+    )
+    if not room.fits:
+        return room.precision, f"NOTHING FITS in {size}: {took}; use a smaller base or a larger device"
+    return room.precision, verdict + (f"; {took}, and a tenth stays free" if took else "")
 
 
 def _double(case: Case) -> Chosen:
     if case.room.precision != "nf4":
         return None
     once, twice = (base_bytes(case.base.model, "nf4", both, case.device.kind) for both in (False, True))
-    return True, f"the scales of the 4-bit weights in 8 bit: saves {words(once - twice)}"
+    return True, f"stores the scales of the 4-bit weights in 8 bit: saves {words(once - twice)}"
 
 
 def _checkpointing(case: Case) -> Chosen:
     if case.room.checkpointing:
-        return True, "computes activations twice, half more work, where keeping them does not fit"
-    return False, "activations fit: nothing is computed twice"
+        return True, "recomputes activations (half more work), because keeping them does not fit"
+    return False, "activations fit in memory: no recomputation"
 
 
 def _source(case: Case) -> Chosen:
@@ -153,34 +158,38 @@ def _source(case: Case) -> Chosen:
 
 def _form(case: Case) -> Chosen:
     if case.rows.form == "auto":
-        return "auto", "not known yet: by the columns, when it runs"
-    return case.rows.form, f"{case.rows.targets:.0%} of the text is learnt, by the columns"
+        return "auto", "not known yet: detected from the columns when the study runs"
+    return case.rows.form, f"detected from the columns; {case.rows.targets:.0%} of the text is trained on"
 
 
 def _validation(case: Case) -> Chosen:
     return (
         case.share,
-        f"{case.judges} of {case.rows.count} rows judge: about {HELD_ROWS} make the loss steady",
+        f"{case.judges} of {case.rows.count} rows are evaluated: about {HELD_ROWS} give a stable loss",
     )
 
 
 def _every(case: Case) -> Chosen:
-    return case.every, f"about {READINGS} readings in {case.steps} steps"
+    return case.every, f"about {READINGS} evaluations in {case.steps} steps"
 
 
 def _patience(case: Case) -> Chosen:
     if case.epochs <= 1 or case.steps < READINGS:
         return None
-    return 3, f"{case.epochs:g} passes may overfit: three readings without gain end a trial"
+    return 3, f"{case.epochs:g} epochs may overfit: a trial stops after three evaluations without improvement"
 
 
 def _boards(case: Case) -> Chosen:
     board = case.wish.goal.split("/")[0]
-    return ([board], f"the goal {case.wish.goal} is read there", s.ASKED) if board in BOARDS else None
+    return ([board], f"the goal {case.wish.goal} is on this board", s.ASKED) if board in BOARDS else None
 
 
 def _canaries(case: Case) -> Chosen:
-    return (4, "the goal asks what is remembered") if case.wish.goal == "security/exposure" else None
+    return (
+        (4, "the goal measures memorisation, which needs canaries")
+        if case.wish.goal == "security/exposure"
+        else None
+    )
 
 
 def _devices(case: Case) -> Chosen:
@@ -189,8 +198,8 @@ def _devices(case: Case) -> Chosen:
 
 def _pack(case: Case) -> Chosen:
     if case.limit.bytes_ is None or not case.room.fits:
-        return "auto", "how many are worth it is measured while they run"
-    return "auto", f"up to {case.room.pack} of the largest fit at once; how many are worth it is measured"
+        return "auto", "the best number of trials at once is measured during the study"
+    return "auto", f"up to {case.room.pack} of the largest trials fit at once; the best number is measured"
 
 
 RULES = (

@@ -1,4 +1,4 @@
-"""A plan as the text of a study file: above each line its reason and its source."""
+"""Writes a plan as a study file, with the reason and the source above each line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REASON_LIMIT = 600
 
 
 def page(plan: Plan, head: str) -> str:
-    """The whole file; ``head`` says what it is for."""
+    """The text of the file; ``head`` is its first comment."""
     out = _comment(head)
     for doubt in plan.doubts:
         out += _comment(f"Not sure: {doubt}.")
@@ -31,8 +31,8 @@ def page(plan: Plan, head: str) -> str:
 
 
 def _sourced(line: Line) -> list[str]:
-    """One line for each source, whole: a link that is broken in two cannot be opened."""
-    return [f"# source: {plain(str(one), REASON_LIMIT)}" for one in line.sources]
+    """One line per source, not wrapped: a link that spans two lines cannot be opened."""
+    return [f"# source: {plain(str(source), REASON_LIMIT)}" for source in line.sources]
 
 
 def written(line: Line) -> str:
@@ -42,15 +42,15 @@ def written(line: Line) -> str:
 
 def _value(value: Any) -> str:
     if isinstance(value, dict):
-        return "{ " + ", ".join(f"{key} = {_value(one)}" for key, one in value.items()) + " }"
+        return "{ " + ", ".join(f"{key} = {_value(entry)}" for key, entry in value.items()) + " }"
     if isinstance(value, list):
         return "[" + ", ".join(map(_value, value)) + "]"
     text = tomli_w.dumps({"_": value}).removeprefix("_ = ").rstrip("\n")
-    return "".join(one if plain(one) == one else _escaped(one) for one in text)
+    return "".join(character if plain(character) == character else _escaped(character) for character in text)
 
 
 def _escaped(character: str) -> str:
-    """As TOML writes what a terminal would obey, such as a bidi override in a file's name."""
+    """TOML's escape of a control character, such as a bidi override in a file name."""
     code = ord(character)
     return f"\\u{code:04x}" if code < 1 << 16 else f"\\U{code:08x}"
 

@@ -1,4 +1,4 @@
-"""All recommendations for a case, in the order of the study file, with what is not sure about them."""
+"""Collects all recommendations for a case, in the order of the study file, and the doubts about them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ RULES = (*search_rules.RULES, *tuning_rules.RULES, *search_rules.LAST)
 
 @dataclass(frozen=True)
 class Plan:
-    """``doubts`` are sentences for people; ``fits`` false: the device holds no trial of this base."""
+    """The recommended study file. ``doubts`` are sentences for the user; ``fits`` is false if no trial of
+    this base fits on the device."""
 
     lines: tuple[Line, ...]
     doubts: tuple[str, ...]
@@ -27,13 +28,13 @@ class Plan:
         return tuple(line for line in self.lines if line.section == section)
 
     def raw(self) -> dict[str, dict[str, Any]]:
-        """As the content of a study file."""
-        found = {name: {one.knob: one.value for one in self.of(name)} for name in SECTION_NAMES}
+        """The plan as the parsed content of a study file."""
+        found = {name: {line.knob: line.value for line in self.of(name)} for name in SECTION_NAMES}
         return {name: content for name, content in found.items() if content}
 
 
 def plan(case: Case) -> Plan:
-    """What to begin with."""
+    """Apply all rules to ``case``."""
     lines = [line for rule in RULES if (line := applied(rule, case)) is not None]
     lines += _named(case)
     lines.sort(key=lambda line: SECTION_NAMES.index(line.section))
@@ -41,16 +42,16 @@ def plan(case: Case) -> Plan:
 
 
 def _named(case: Case) -> list[Line]:
-    """The columns that have names of their own, and how many rows are asked for."""
+    """Lines for columns without a default name, and for limited numbers of rows."""
     found = [
         Line("data", key, name, "the column's name in this file", (citations.READ,))
         for key, name in case.rows.keys
     ]
     if case.train_rows < case.rows.count - case.held:
-        why = f"to train on, of {case.rows.count} rows"
+        why = f"trains on this many of {case.rows.count} rows"
         found.append(Line("data", "rows", case.train_rows, why, (citations.ASKED,)))
     if case.judges < HELD_ROWS:
-        why = "all that are held back"
+        why = "all held-out rows"
         found.append(Line("evaluate", "rows", case.judges, why, (citations.READ,)))
     return found
 
@@ -58,9 +59,11 @@ def _named(case: Case) -> list[Line]:
 def _doubts(case: Case) -> tuple[str, ...]:
     found = [*case.base.notes, *case.rows.notes]
     if case.train_rows < FEW_ROWS:
-        found.append(f"{case.train_rows} rows are few, {case.judges} judge: small differences mean nothing")
+        found.append(
+            f"{case.train_rows} training rows and {case.judges} validation rows are few: small gaps are noise"
+        )
     if case.device.kind == "cpu":
-        found.append("on a CPU a trial may take hours: begin with few rows and a small base")
+        found.append("a trial on a CPU may take hours: start with few rows and a small base")
     if case.whole_s is not None:
-        found.append("times are guesses: FLOPs of the tokens against 40 % of the card's peak")
+        found.append("times are guesses: FLOPs of the tokens at 40 % of the card's peak")
     return tuple(found)

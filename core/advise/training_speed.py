@@ -1,19 +1,20 @@
-"""How long a trial may take: FLOPs of its tokens against what a card of that name can do. A guess, told as
-one; what a study measures in its first minute is better."""
+"""Guesses the duration of a trial from the FLOPs of its tokens and the card's peak. A study's own measurement
+after its first minute is better."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-SHARE = 0.4  # of the peak that training is assumed to reach
-PASSES = 4.0  # FLOPs a parameter and token of LoRA: forward, and backward through the frozen weights
-AGAIN = 2.0  # more with checkpointing: the forward pass once more
+SHARE = 0.4  # of the peak: what training is assumed to reach
+PASSES = 4.0  # FLOPs per parameter and token of LoRA: forward, and backward through the frozen weights
+AGAIN = 2.0  # added by checkpointing: one more forward pass
 GIB = 2**30
 
 
 @dataclass(frozen=True)
 class Card:
-    """``tflops`` dense in 16 bit, by the maker's data sheet; ``bf16``: does it compute in bfloat16?"""
+    """A GPU model. ``tflops`` is dense 16-bit, from the maker's data sheet; ``bf16`` says whether it supports
+    bfloat16."""
 
     name: str
     tflops: float
@@ -32,21 +33,21 @@ CARDS = (  # the longer name first where one holds the other
 
 
 def card(text: str) -> Card | None:
-    """The known card that ``text`` names: a driver's name for one, or what a person typed."""
+    """The known card that ``text`` names, a driver's name or user input; None for an unknown one."""
     words = text.upper().replace("-", " ").split()
-    for one in CARDS:
-        if set(one.name.upper().split()) <= set(words):
-            return one
+    for known in CARDS:
+        if set(known.name.upper().split()) <= set(words):
+            return known
     return None
 
 
 def flops_a_token(active: int, checkpointing: bool) -> float:
-    """Of a base that a token meets ``active`` parameters of."""
+    """FLOPs per token for a base with ``active`` parameters per token."""
     return (PASSES + AGAIN * checkpointing) * active
 
 
 def trial_s(active: int, checkpointing: bool, tokens: float, known: Card | None) -> float | None:
-    """Seconds of a trial of so many tokens; None where the card is not known."""
+    """Seconds for a trial of ``tokens``; None for an unknown card."""
     if known is None:
         return None
     return flops_a_token(active, checkpointing) * tokens / (known.tflops * 1e12 * SHARE)

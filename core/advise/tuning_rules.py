@@ -1,4 +1,4 @@
-"""Rules for how a trial trains: [train] and [space]."""
+"""Rules for the training knobs: [train] and [space]."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from core.advise.advice_rule import Chosen, Rule, rounded
 from core.contract.text.byte_sizes import words
 from core.memory.estimate import trial_memory
 
-FULL_RATE, FACTOR, FACTOR_SHORT = 5e-5, 10.0, 15.0  # full tuning at width 2000; LoRA's times that
+FULL_RATE, FACTOR, FACTOR_SHORT = 5e-5, 10.0, 15.0  # full fine-tuning at width 2000; LoRA's multiple of it
 SHORT_STEPS = 100
-POWERS = {"llama": 0.781, "qwen": 0.0775}  # the rate falls with (2000 / hidden) to this power
-POWER = 0.43  # between them, for families that nobody swept
-SWEPT_HIDDEN = 512  # widths below it are taken for it: nobody swept them
-SWEPT_BATCH = 128  # of the sweeps that the formula was fitted to
-ALPHA, ALPHA_RANK = 32.0, 64  # and the rank from which alpha rises with the root of it
+POWERS = {"llama": 0.781, "qwen": 0.0775}  # the learning rate scales with (2000 / hidden) to this power
+POWER = 0.43  # between the two, for families without a published sweep
+SWEPT_HIDDEN = 512  # smaller widths are treated as this one: no sweep covers them
+SWEPT_BATCH = 128  # batch size of the sweeps that the formula was fitted to
+ALPHA, ALPHA_RANK = 32.0, 64  # above this rank alpha grows with the root of the rank
 SMALL_BILLIONS = 13.5  # "up to 13B"
-LARGE_STATES = 0.05  # of the memory: the optimizer in 8 bit is worth its rounding
+LARGE_STATES = 0.05  # of the memory: from here on an 8-bit optimizer is worth its rounding
 
 
 def centre(case: Case) -> tuple[float, float]:
-    """(the rate to expect, the factor over full tuning)."""
+    """(expected best learning rate, its factor over full fine-tuning)."""
     family = case.base.model.family
     power = next((value for name, value in POWERS.items() if family.startswith(name)), POWER)
     factor = FACTOR_SHORT if case.steps < SHORT_STEPS else FACTOR
@@ -34,68 +34,70 @@ def _rate(case: Case) -> Chosen:
     low = rounded(middle * math.sqrt(min(1.0, case.batch / SWEPT_BATCH)) / 2)
     known = case.base.model.family.startswith(tuple(POWERS))
     why = (
-        f"{factor:g} × full tuning's best at hidden size {case.base.hidden} = {middle:.1e} for batches of "
-        f"{SWEPT_BATCH}; down to half of what batch {case.batch} asks for (√{case.batch}/{SWEPT_BATCH}), "
-        "up to three times"
+        f"{factor:g} × the best rate of full fine-tuning at hidden size {case.base.hidden} = {middle:.1e} at "
+        f"batch {SWEPT_BATCH}; from half the rate for batch {case.batch} (√{case.batch}/{SWEPT_BATCH}) "
+        "to three times the rate"
     )
     why += f"; {case.steps} steps are a short run" if factor == FACTOR_SHORT else ""
     if case.base.hidden < SWEPT_HIDDEN:
-        why += f"; so small a model was not swept: reckoned as of {SWEPT_HIDDEN}"
-    why += "" if known else "; this family was not swept: between Llama's and Qwen's"
+        why += f"; no sweep covers so small a model: hidden size {SWEPT_HIDDEN} is assumed"
+    why += "" if known else "; no sweep covers this family: a value between Llama's and Qwen's"
     return {"low": low, "high": rounded(3 * middle), "log": True}, why
 
 
 def _batch(case: Case) -> Chosen:
     rows, whole = case.room.rows, case.batch
-    beside = " beside a second trial" if case.room.pack > 1 else ""
+    beside = " next to a second trial" if case.room.pack > 1 else ""
     some = f"all {rows}" if rows == whole else f"{rows} of the {whole}"
-    why = f"{some} rows of a step at once: the device holds them{beside}"
+    why = f"{some} rows of a step at once fit on the device{beside}"
     if "batch_size" not in case.knobs:
         return rows, why
-    why += f"; {whole // 2} a step is tried, too: LoRA bears large batches badly"
+    why += f"; {whole // 2} per step is also tried: LoRA tolerates large batches poorly"
     return {"low": rows // 2, "high": rows, "step": rows // 2}, why
 
 
 def _accumulation(case: Case) -> Chosen:
     times = case.batch // case.room.rows
     why = (
-        f"{times} × {case.room.rows} = {case.batch} rows a step, {case.steps} steps: small batches lose "
-        "least (16 was used for 4-bit models), and 100 steps are the least to aim at"
+        f"{times} × {case.room.rows} = {case.batch} rows per step, {case.steps} steps: small batches lose "
+        "least (QLoRA used 16), and a trial should have at least 100 steps"
     )
-    return times, why + ("; these rows give fewer" if case.steps < SHORT_STEPS else "")
+    return times, why + ("; these rows give fewer steps" if case.steps < SHORT_STEPS else "")
 
 
 def _length(case: Case) -> Chosen:
     length, rows = case.room.length, case.rows
-    cut = sum(one > length for one in rows.lengths) / len(rows.lengths)
-    why = f"about {cut:.0%} of the rows are longer and cut; half have up to {rows.percentile(0.5)} tokens"
+    cut = sum(tokens > length for tokens in rows.lengths) / len(rows.lengths)
+    why = (
+        f"about {cut:.0%} of the rows are longer and truncated; half have up to {rows.percentile(0.5)} tokens"
+    )
     if length < case.longest:
-        return length, f"{why}; {case.longest} would not fit", s.ESTIMATE
+        return length, f"{why}; {case.longest} does not fit in memory", s.ESTIMATE
     if case.base.positions and length == case.base.positions < rows.percentile(0.95):
-        why += f"; the model was made for {length}"
+        why += f"; the model's maximum is {length}"
     return length, why
 
 
 def _rank(case: Case) -> Chosen:
     rank, high = case.rank, case.room.rank
     why = (
-        f"{case.learnt / 1e3:,.0f} thousand target tokens of about 1 bit fill rank {case.needed_rank} "
-        "at 2 bits a parameter (an upper bound)"
+        f"{case.learnt / 1e3:,.0f} thousand target tokens of about 1 bit need rank {case.needed_rank} "
+        "at 2 bits per parameter (an upper bound)"
     )
     if case.needed_rank > high:
-        why += f"; more than rank {high} holds: expect LoRA to learn less from the last rows"
+        why += f"; that exceeds rank {high}: expect LoRA to learn less from the last rows"
     if rank == LEAST_RANK:
-        why += "; 8 to 16 are enough for what is simple"
+        why += "; 8 to 16 are enough for simple tasks"
     if "lora_rank" not in case.knobs:
         return rank, why
     low = max(1, rank // 2)
-    return {"low": low, "high": high, "step": low}, f"{why}; tried around {rank}"
+    return {"low": low, "high": high, "step": low}, f"{why}; searched around {rank}"
 
 
 def _alpha(case: Case) -> Chosen:
     top = case.room.rank if "lora_rank" in case.knobs else case.rank
     value = round(ALPHA * math.sqrt(max(1.0, top / ALPHA_RANK)), 1)
-    why = "held: α/r makes the best rate nearly the same for all ranks, and another α only moves the rate"
+    why = "fixed: with α/r the best learning rate is nearly the same for all ranks; another α only shifts it"
     if value != ALPHA:
         return value, f"32 × √({top}/{ALPHA_RANK}): at high ranks α/r slows learning, α/√r does not", s.RSLORA
     return value, why
@@ -103,10 +105,10 @@ def _alpha(case: Case) -> Chosen:
 
 def _dropout(case: Case) -> Chosen:
     if case.epochs <= REPEATED:
-        return 0.0, f"{case.epochs:g} passes show no row twice: little to overfit", s.PRACTICE
+        return 0.0, f"{case.epochs:g} epochs repeat no row: little risk of overfitting", s.PRACTICE
     small = case.base.billions <= SMALL_BILLIONS
-    why = f"{case.epochs:g} passes over {case.train_rows} rows; {case.base.size} parameters: "
-    why += "0.1 was used up to 13 B" if small else "0.05 was used above 13 B"
+    why = f"{case.epochs:g} epochs over {case.train_rows} rows; {case.base.size} parameters: "
+    why += "QLoRA used 0.1 up to 13 B" if small else "QLoRA used 0.05 above 13 B"
     high = 0.1 if small else 0.05
     if "lora_dropout" in case.knobs:
         return {"low": 0.0, "high": high, "step": 0.05}, why
@@ -114,28 +116,28 @@ def _dropout(case: Case) -> Chosen:
 
 
 def _targets(case: Case) -> Chosen:
-    return "all-linear", "adapters on attention alone learn less, at the same count of parameters, too"
+    return "all-linear", "adapters on attention alone learn less, even with as many parameters"
 
 
 def _optimizer(case: Case) -> Chosen:
-    one = trial_memory.Need(case.room.rank, case.room.rows, case.room.length)
-    states, limit = trial_memory.optimizer_bytes(case.base.model, one), case.limit.bytes_
-    why = f"its states take {words(states)} at rank {one.rank}"
+    need = trial_memory.Need(case.room.rank, case.room.rows, case.room.length)
+    states, limit = trial_memory.optimizer_bytes(case.base.model, need), case.limit.bytes_
+    why = f"its states need {words(states)} at rank {need.rank}"
     if case.device.kind == "cuda" and limit is not None and states > LARGE_STATES * limit:
-        return "adamw-8bit", f"in 32 bit {why}; in 8 bit a quarter of it"
+        return "adamw-8bit", f"in 32 bit {why}; in 8 bit a quarter of that"
     return "adamw", why
 
 
 def _epochs(case: Case) -> Chosen:
-    why = f"{case.train_rows} rows / {case.batch} a step = {case.steps} steps"
+    why = f"{case.train_rows} rows / {case.batch} per step = {case.steps} steps"
     if case.epochs < case.whole_epochs:
-        asked = f"{case.wish.hours:g} hours hold no more of {case.trials} trials"
-        return case.epochs, f"{why}; {asked}: the length of a trial is cut", s.GUESS
-    return case.epochs, f"{why}; more than 3 passes gain little and may overfit"
+        asked = f"{case.wish.hours:g} hours are too short for {case.trials} full trials"
+        return case.epochs, f"{why}; {asked}, so each trial is shorter", s.GUESS
+    return case.epochs, f"{why}; more than 3 epochs gain little and may overfit"
 
 
 def _scheduler(case: Case) -> Chosen:
-    return "linear", "linear decay to 0, said to be the most common for LoRA"
+    return "linear", "linear decay to 0, the most common schedule for LoRA"
 
 
 def _warmup(case: Case) -> Chosen:
@@ -144,12 +146,12 @@ def _warmup(case: Case) -> Chosen:
 
 def _clip(case: Case) -> Chosen:
     if case.room.precision == "nf4":
-        return 0.3, "the norm that the 4-bit models were tuned with", s.QLORA
+        return 0.3, "the norm that QLoRA used for 4-bit models", s.QLORA
     return 1.0, "the usual norm"
 
 
 def _decay(case: Case) -> Chosen:
-    return 0.0, "LoRA itself holds to the base more than weight decay does"
+    return 0.0, "LoRA itself regularises more than weight decay does"
 
 
 RULES = (

@@ -1,1 +1,1 @@
-"""The search: spaces, samplers and pruners; all Optuna lives here."""
+"""The search: spaces, samplers and pruners; the only package that uses Optuna."""

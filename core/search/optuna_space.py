@@ -1,4 +1,4 @@
-"""A study's space in Optuna's terms: distributions, and its parameters turned back into knobs."""
+"""Converts a study's space to Optuna's distributions, and Optuna's parameters back to knobs."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from core.contract.spec.search_space import Choice, Dimension, Space, last, near
 
 
 def stored(value: Any) -> Any:
-    """A choice as Optuna keeps it: a list of module names becomes its JSON text."""
+    """A choice as Optuna stores it: a list of module names becomes JSON text."""
     return json.dumps(value) if isinstance(value, list) else value
 
 
 def distribution(dimension: Dimension) -> BaseDistribution:
-    """The Optuna distribution of one dimension. It ends at the last step: Optuna would warn, and cut it."""
+    """The Optuna distribution of one dimension. Its upper end is the last step, since Optuna warns about any
+    other value."""
     if isinstance(dimension, Choice):
         return CategoricalDistribution([stored(value) for value in dimension.values])
     high = point(dimension, last(dimension)) if dimension.step else dimension.high
@@ -35,12 +36,12 @@ def distribution(dimension: Dimension) -> BaseDistribution:
 
 
 def distributions(space: Space) -> dict[str, BaseDistribution]:
-    """Every dimension as Optuna's distribution, in the space's order."""
+    """The Optuna distribution of every dimension, in the space's order."""
     return {name: distribution(dimension) for name, dimension in space.items()}
 
 
 def suggested(space: Space, trial: Trial) -> dict[str, Any]:
-    """Have ``trial`` get a value for each dimension that is searched beside the others; as knobs."""
+    """Let the sampler choose a value for each dimension whose condition is met; returns knobs."""
     params: dict[str, Any] = {}
     for name in order(space):
         if met(space[name], params):
@@ -50,24 +51,24 @@ def suggested(space: Space, trial: Trial) -> dict[str, Any]:
 
 
 def parameters(space: Space, knobs: dict[str, Any]) -> dict[str, Any]:
-    """The ``knobs`` of a trial within the space, of those that are searched, as Optuna keeps them."""
+    """The searched ``knobs`` of a trial in the space, as Optuna stores them."""
     return {name: stored(_restored(space[name], knobs[name])) for name in searched(space, knobs)}
 
 
 def restored(space: Space, params: dict[str, Any]) -> dict[str, Any]:
-    """Optuna's parameters as knob values: JSON texts become lists again, and numbers are points of the space
-    (Optuna adds up steps in floating point, and goes by way of logarithms)."""
+    """Optuna's parameters as knob values: JSON texts become lists again, and numbers are rounded to points of
+    the space (Optuna computes steps in floating point and through logarithms)."""
     return {name: _restored(space[name], value) for name, value in params.items() if name in space}
 
 
 def _restored(dimension: Dimension, value: Any) -> Any:
     if isinstance(dimension, Choice):
-        return next((one for one in dimension.values if stored(one) == stored(value)), value)
+        return next((choice for choice in dimension.values if stored(choice) == stored(value)), value)
     return int(nearest(dimension, value)) if dimension.kind == "int" else float(nearest(dimension, value))
 
 
 def grid(space: Space) -> dict[str, list[Any]]:
-    """All values of each dimension, as the grid sampler takes them; a float needs a step."""
+    """All values of each dimension, for the grid sampler; a float needs a step."""
     return {name: _values(dimension) for name, dimension in space.items()}
 
 

@@ -1,4 +1,4 @@
-"""What the engine and the search process say to each other: frames of msgpack over two pipes."""
+"""The messages between the engine and the search process: msgpack frames over two pipes."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ import msgspec
 
 LENGTH = struct.Struct(">I")  # bytes of the message that follows
 
-Number = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]  # of a trial: Optuna's databases hold no larger one
+Number = Annotated[
+    int, msgspec.Meta(ge=0, le=2**31 - 1)
+]  # a trial's number: Optuna's databases cannot store larger ones
 
 
 class Call(msgspec.Struct, frozen=True):
-    """One method of the oracle with its arguments."""
+    """A method call with its arguments."""
 
     method: str
     arguments: list[Any] = []
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What came of a call: a value, or the (what, where, fix) of each problem."""
+    """The result of a call: a value, or (what, where, fix) of each problem."""
 
     value: Any = None
     problems: list[tuple[str, str, str]] = []
@@ -37,6 +39,6 @@ class Proposal(msgspec.Struct, frozen=True):
 
 
 def framed(message: Call | Answer) -> bytes:
-    """``message`` with its length before it."""
+    """Encode ``message`` with its length as a prefix."""
     body = msgspec.msgpack.encode(message)
     return LENGTH.pack(len(body)) + body

@@ -1,1 +1,1 @@
-"""What stays on disk: the run folder, the journal, TensorBoard files, exports."""
+"""Files on disk: the run folder, the journal, TensorBoard files, exports."""

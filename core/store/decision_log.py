@@ -1,8 +1,7 @@
-"""What was decided, when, by whom and why: every event of a journal that is no reading, in words.
+"""Lists the decisions in a journal with time, author and reason: every event that is not a measurement.
 
-The words are those of the event list: each event is folded, and the line that comes of it is taken. One that
-has no words there (a later version may know more events than this one has words for) is told by its tag and
-its fields.
+The texts are those of the event list: each event is folded, and the line that it adds is used. An event
+without a line (such as one from a later version) is described by its tag and its fields.
 """
 
 from __future__ import annotations
@@ -28,15 +27,15 @@ READINGS = (
     e.TrialCheckpointed,
     e.BaseScored,
 )
-# Who acts where an event names nobody; any other event of a trial is told by its worker.
+# The author of events that name none; other events of a trial come from its worker.
 ACTORS = {"trial-queued": "sampler", "trial-starting": "engine", "trial-requeued": "engine"}
-LEFT_OUT = frozenset({"at", "study", "trial", "by", "why", "spec", "traceback"})  # said elsewhere
-TEXT = 500  # characters of a value that are told
+LEFT_OUT = frozenset({"at", "study", "trial", "by", "why", "spec", "traceback"})  # shown elsewhere
+TEXT = 500  # the most characters of a value
 
 
 class Decision(msgspec.Struct, frozen=True):
     """One line of the list. ``at`` is Unix seconds, ``event`` the event's tag, ``trial`` None for the whole
-    study; ``fields`` holds what else the event says."""
+    study; ``fields`` holds the event's other fields."""
 
     at: float
     event: str
@@ -49,12 +48,12 @@ class Decision(msgspec.Struct, frozen=True):
 
     @property
     def time(self) -> str:
-        """UTC, as ISO 8601 has it."""
+        """The time in UTC, in ISO 8601."""
         return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.at))
 
 
 def decisions(events: Iterable[e.Event]) -> Iterator[Decision]:
-    """One for each event that is no reading; a reading's notes are one each, too."""
+    """One decision per event that is not a measurement, and one per note of a measurement."""
     state, redactor = s.State(), Redactor()
     for event in events:
         if isinstance(event, e.TrialReported):
@@ -73,7 +72,7 @@ def _last(state: s.State, study: str) -> s.Line | None:
 
 
 def _grown(state: s.State, event: e.Event) -> s.State:
-    """Trials of a new study are kept in a draft: copying all of them for every event takes long."""
+    """Keep the trials of a new study in a mutable draft: copying all of them for every event is slow."""
     if not isinstance(event, e.StudyCreated):
         return state
     study = state.studies[event.study]

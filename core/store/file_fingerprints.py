@@ -1,5 +1,5 @@
-"""What a study was made from, so that somebody else can tell whether they have the same: files by SHA-256,
-things from the hub by their revision."""
+"""Fingerprints a study's inputs so that others can check that theirs are the same: files by SHA-256, Hub
+repositories by revision."""
 
 from __future__ import annotations
 
@@ -15,14 +15,25 @@ from core import paths
 from core.contract.spec.study_spec import Spec
 from core.contract.text.sanitize import plain
 
-WHOLE_BYTES = 8 << 30  # a folder larger than this is not hashed whole, but by names and sizes
-FILES = (".jsonl", ".json", ".csv", ".parquet", ".txt", ".gz", ".xz", ".bz2", ".zst")  # no id ends so
+WHOLE_BYTES = 8 << 30  # weights in a larger folder are identified by names and sizes, not hashed
+FILES = (
+    ".jsonl",
+    ".json",
+    ".csv",
+    ".parquet",
+    ".txt",
+    ".gz",
+    ".xz",
+    ".bz2",
+    ".zst",
+)  # suffixes that no Hub id has
 WEIGHTS = (".safetensors", ".bin", ".gguf")
 
 
 class Print(msgspec.Struct, frozen=True):
-    """One source. ``kind``: file, folder, hub, demo or missing. ``sha256`` covers a file, or names and sums
-    of a folder's files; None where ``note`` says why. ``revision`` is a commit on the hub."""
+    """The fingerprint of one input. ``kind`` is file, folder, hub, demo or missing. ``sha256`` covers a file,
+    or names and hashes of a folder's files; if it is None, ``note`` says why. ``revision`` is a Hub
+    commit."""
 
     kind: str
     name: str
@@ -36,7 +47,7 @@ class Print(msgspec.Struct, frozen=True):
 
 
 def fingerprints(spec: Spec) -> dict[str, Print]:
-    """Of the base model, the data, and what evaluations are given; by the key in the study file."""
+    """The fingerprints of base model, data and evaluation inputs, by key in the study file."""
     data, evaluate = spec.data, spec.evaluate
     found = {
         "model.base": of_model(spec.model.base, spec.model.revision),
@@ -53,7 +64,7 @@ def fingerprints(spec: Spec) -> dict[str, Print]:
 
 
 def of_data(source: str, split: str) -> Print:
-    """Rows to train or judge on."""
+    """The fingerprint of a data set."""
     if source.startswith("demo:"):
         return Print("demo", source, note=f"made from Python {platform.python_version()}'s own docstrings")
     path = paths.expanded(source)
@@ -65,9 +76,9 @@ def of_data(source: str, split: str) -> Print:
 
 
 def of_model(base: str, revision: str | None) -> Print:
-    """A base model: its folder, or its commit on the hub."""
+    """The fingerprint of a model: its folder, or its Hub commit."""
     if base.startswith("demo:"):
-        return Print("demo", base, note="comes with a package: see versions.json")
+        return Print("demo", base, note="part of a package: see versions.json")
     path = paths.expanded(base)
     return _folder(path, "") if path.is_dir() else _hub(base, "models", revision, "")
 
@@ -87,34 +98,34 @@ def file_sum(path: Path) -> str:
 
 
 def _folder(path: Path, split: str) -> Print:
-    files = sorted(one for one in path.rglob("*") if one.is_file() and not one.name.startswith("."))
-    sizes = {one: one.stat().st_size for one in files}
-    total, newest = sum(sizes.values()), max((one.stat().st_mtime for one in files), default=None)
+    files = sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
+    sizes = {file: file.stat().st_size for file in files}
+    total, newest = sum(sizes.values()), max((status.stat().st_mtime for status in files), default=None)
     whole, digest = total <= WHOLE_BYTES, hashlib.sha256()
-    for one in files:
-        known = file_sum(one) if whole or one.suffix not in WEIGHTS else f"{sizes[one]} bytes"
-        digest.update(f"{one.relative_to(path).as_posix()}\0{known}\n".encode(errors="replace"))
-    note = "" if whole else "weights by their names and sizes: hashing them takes long"
+    for file in files:
+        known = file_sum(file) if whole or file.suffix not in WEIGHTS else f"{sizes[file]} bytes"
+        digest.update(f"{file.relative_to(path).as_posix()}\0{known}\n".encode(errors="replace"))
+    note = "" if whole else "weights are identified by names and sizes: hashing them takes too long"
     return Print(
         "folder", path.name, digest.hexdigest(), total, split=split or None, modified_at=newest, note=note
     )
 
 
 def _hub(name: str, kind: str, revision: str | None, split: str) -> Print:
-    """The commit that the hub's cache has of it, as huggingface_hub lays it out."""
+    """The commit of ``name`` in huggingface_hub's cache."""
     if name.startswith(("/", ".", "~")) or Path(name).suffix in FILES:
-        return Print("missing", Path(name).name, note="the file is not there any more")
+        return Print("missing", Path(name).name, note="the file no longer exists")
     try:
         place = paths.hub_cache() / f"{kind}--{name.replace('/', '--')}" / "refs" / (revision or "main")
         commit: str | None = place.read_text("utf-8").strip()
     except (OSError, ValueError):
         commit = revision if revision and len(revision) == 40 else None
-    note = "" if commit else "the commit is not known: it is not in the hub's cache on this machine"
+    note = "" if commit else "the commit is unknown: it is not in this machine's Hub cache"
     return Print("hub", plain(name, 200), revision=commit, split=split or None, note=note)
 
 
 def _rows(path: Path) -> tuple[int | None, str]:
-    """How many rows a file has, or why that is not known."""
+    """The number of rows of a file, or why it is unknown."""
     try:
         match path.suffix.lower():
             case ".jsonl" | ".txt":
@@ -130,6 +141,6 @@ def _rows(path: Path) -> tuple[int | None, str]:
                 from pyarrow import parquet
 
                 return int(parquet.ParquetFile(path).metadata.num_rows), ""
-    except Exception as error:  # csv's, json's, pyarrow's own: the sum is what counts
-        return None, f"rows cannot be counted: {plain(str(error), 200)}"
-    return None, "rows of this kind of file are not counted"
+    except Exception as error:  # errors of csv, json, pyarrow: the hash matters more
+        return None, f"the rows cannot be counted: {plain(str(error), 200)}"
+    return None, "rows are not counted for this file type"

@@ -1,8 +1,8 @@
-"""The files that a study was begun with: noted when it is created, and compared whenever a worker starts.
-Trials on other rows, or on another base, must not be ranked together.
+"""Records a study's input files when it is created, and compares them whenever a worker starts.
 
-A look at sizes and times tells that nothing has changed; where it cannot, sums of the contents do. They
-are made in the background, since a file may be large.
+Trials on other rows, or on another base, must not be ranked together. Unchanged sizes and times show that
+nothing has changed; otherwise hashes of the contents decide. They are computed in the background, since files
+may be large.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from core.errors import Problem, TrimtabError
 from core.store.file_fingerprints import Print, of_data, of_model
 
 FILE = "inputs.json"
-COMMITS = "commits.json"  # of what came from the hub
+COMMITS = "commits.json"  # commits of inputs from the Hub
 CHUNK_BYTES = 1 << 20
 WEIGHTS = (".safetensors", ".bin", ".gguf", ".pt", ".pth")
-WHOLE_BYTES = 64 << 20  # of larger weights some blocks are summed: training moves all of them
+WHOLE_BYTES = 64 << 20  # of larger weights only some blocks are hashed: training changes all of them
 BLOCKS, BLOCK_BYTES = 256, 64 << 10
 OF_MODEL = (*WEIGHTS, ".json", ".model", ".txt", ".jinja", ".py", ".tiktoken")
 OF_DATA = (
@@ -37,12 +37,12 @@ Progress = Callable[[str, int, int, str], None]
 
 
 class InputsChangedError(TrimtabError):
-    """A file that the study was begun with holds something else now."""
+    """An input file of the study has changed since the study started."""
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """A file or folder as it was. ``stamp`` covers names, sizes and times, ``sum`` names and contents; None
-    until that was read."""
+    """The recorded state of a file or folder. ``stamp`` covers names, sizes and times; ``sum`` covers names
+    and contents, None until they were read."""
 
     path: str
     files: int
@@ -52,7 +52,7 @@ class Seen(msgspec.Struct, frozen=True):
 
 
 def places(spec: Spec) -> dict[str, Path]:
-    """The files and folders of this machine that trials depend on, by the key in the study file."""
+    """The local files and folders that trials depend on, by key in the study file."""
     data, evaluate, model = spec.data, spec.evaluate, spec.model
     named = {
         "data.source": data.source,
@@ -60,27 +60,27 @@ def places(spec: Spec) -> dict[str, Path]:
         "model.base": model.base,
         "model.adapter": model.adapter,
         **{
-            f"evaluate.{one}": getattr(evaluate, one)
-            for one in ("prompts", "reference", "classifier", "tasks_path")
+            f"evaluate.{name}": getattr(evaluate, name)
+            for name in ("prompts", "reference", "classifier", "tasks_path")
         },
     }
     found = {
         key: paths.expanded(text) for key, text in named.items() if text and not text.startswith("demo:")
     }
-    # what is relative here is no path: a study's file is read with whole ones
+    # relative values are not paths: paths were made absolute when the study file was read
     return {key: path for key, path in found.items() if path.is_absolute() and path.exists()}
 
 
 def note(spec: Spec, folder: Path) -> None:
-    """Write down how the inputs are now, unless that is known. Blocking, and quick: nothing is summed.
+    """Record the present state of the inputs, unless it is recorded. Blocking but fast: nothing is hashed.
     Raises TrimtabError."""
     if not (folder / FILE).exists():
         _write(folder, {key: look(key, path) for key, path in places(spec).items()})
 
 
 def sum_up(spec: Spec, folder: Path, stop: Stop) -> None:
-    """Add the sums of what is unchanged since it was noted. Blocking, as long as the files are large; ends
-    soon when ``stop`` says so. Raises TrimtabError."""
+    """Add the hashes of inputs that are unchanged since they were recorded. Blocking, long for large files;
+    returns early if ``stop`` returns True. Raises TrimtabError."""
     known = read(folder)
     for key, path in places(spec).items():
         before = known.get(key)
@@ -95,40 +95,38 @@ def sum_up(spec: Spec, folder: Path, stop: Stop) -> None:
 
 
 def refuse_changed(spec: Spec, folder: Path, progress: Progress | None = None) -> None:
-    """Raises InputsChangedError where something else stands in the place of an input. Without ``progress``
-    nothing is summed: only what is certain at a look is told."""
+    """Raises InputsChangedError if an input has changed. Without ``progress`` nothing is hashed, and only
+    changes of size or number of files are detected."""
     now, problems = places(spec), []
     for key, before in read(folder).items():
         why = _changed(key, before, now.get(key), progress)
         if why:
             where = f"{key} = {plain(before.path, 300)}"
-            fix = (
-                "put it back as it was and run the study again, or begin a new study under another study.name"
-            )
-            what = f"{_kind(key)} changed since the study began ({why}): its trials could not be compared"
+            fix = "restore it and run the study again, or start a new study under another study.name"
+            what = f"{_kind(key)} changed since the study began ({why}): new trials would not be comparable"
             problems.append(Problem(what, where, fix))
     if problems:
         raise InputsChangedError(*problems)
 
 
 def hold_commits(spec: Spec, folder: Path) -> None:
-    """What came from the hub is of one commit in all workers: the first one notes which. Call it when all is
-    loaded. Raises InputsChangedError."""
+    """Ensure that all workers use the same commits of Hub inputs; the first worker records them. Call it when
+    everything is loaded. Raises InputsChangedError."""
     prints = _of_hub(spec)
-    found = {key: one.revision for key, one in prints.items() if one.revision}
+    found = {key: source.revision for key, source in prints.items() if source.revision}
     if not found:
         return
     known = _first(folder / COMMITS, found)
     problems = [
         Problem(
-            f"{_kind(key)} is of commit {plain(now, 40)} now, the study began with {plain(known[key], 40)}:"
-            " its trials could not be compared",
+            f"{_kind(key)} is at commit {plain(now, 40)}, but the study began with {plain(known[key], 40)}:"
+            " new trials would not be comparable",
             f"{key} = {plain(prints[key].name, 200)}",
-            "begin a new study under another study.name"
+            "start a new study under another study.name"
             + (
-                " (model.revision holds a commit)"
+                " (or pin the commit with model.revision)"
                 if key == "model.base"
-                else ", or give a copy of that commit as a folder"
+                else ", or give a local copy of that commit"
             ),
         )
         for key, now in found.items()
@@ -139,7 +137,7 @@ def hold_commits(spec: Spec, folder: Path) -> None:
 
 
 def _of_hub(spec: Spec) -> dict[str, Print]:
-    """The commits that this process's cache has, by the key in the study file."""
+    """The commits in this process's Hub cache, by key in the study file."""
     model, data = spec.model, spec.data
     found = {}
     if _is_hubs(model.base):
@@ -156,7 +154,7 @@ def _is_hubs(text: str) -> bool:
 
 
 def _first(place: Path, mine: dict[str, str]) -> dict[str, str]:
-    """What the first worker noted. Raises TrimtabError."""
+    """The commits that the first worker recorded. Raises TrimtabError."""
     aside = place.with_suffix(f".{os.getpid()}")
     try:
         if not place.exists():
@@ -168,15 +166,15 @@ def _first(place: Path, mine: dict[str, str]) -> dict[str, str]:
         return msgspec.json.decode(place.read_bytes(), type=dict[str, str])
     except (OSError, msgspec.DecodeError) as error:
         raise TrimtabError.of(
-            f"the note of the hub's commits does not work: {plain(str(error), 200)}",
+            f"the record of Hub commits cannot be used: {plain(str(error), 200)}",
             str(place),
-            "free the disk, or remove that file if the commits are the same",
+            "free disk space, or delete that file if the commits are the same",
         ) from error
 
 
 def _changed(key: str, before: Seen, path: Path | None, progress: Progress | None) -> str:
     if path is None:
-        return "it is not there any more"
+        return "it no longer exists"
     now = look(key, path)
     if now.stamp == before.stamp:
         return ""
@@ -185,23 +183,23 @@ def _changed(key: str, before: Seen, path: Path | None, progress: Progress | Non
     if now.size_bytes != before.size_bytes:
         return f"{now.size_bytes:,} bytes, {before.size_bytes:,} before"
     if before.sum is None:
-        return "it was written again before its content was summed"
+        return "it was rewritten before its content was hashed"
     if progress is None:
         return ""
-    progress(f"comparing {path.name} with what the study began with", 0, 0, "")
-    return "" if summed(key, path, lambda: False) == before.sum else "another content of the same size"
+    progress(f"comparing {path.name} with its state at the study's start", 0, 0, "")
+    return "" if summed(key, path, lambda: False) == before.sum else "different content of the same size"
 
 
 def _kind(key: str) -> str:
-    return {"data": "the data", "model": "the model"}.get(key.split(".")[0], "what trials are judged by")
+    return {"data": "the data", "model": "the model"}.get(key.split(".")[0], "an evaluation input")
 
 
 def look(key: str, path: Path) -> Seen:
-    """How it is now, without its contents. Raises TrimtabError."""
+    """The present state of an input, without its contents. Raises TrimtabError."""
     lines, size_bytes, count = hashlib.sha256(), 0, 0
     with _Readable(key, path):
-        for name, one in _files(key, path):
-            found = one.stat()
+        for name, file in _files(key, path):
+            found = file.stat()
             stamp = (name, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
             lines.update(f"{stamp}\n".encode(errors="surrogateescape"))
             size_bytes, count = size_bytes + found.st_size, count + 1
@@ -209,12 +207,12 @@ def look(key: str, path: Path) -> Seen:
 
 
 def summed(key: str, path: Path, stop: Stop) -> str | None:
-    """The SHA-256 of names and contents; None when it was stopped. Raises TrimtabError."""
+    """The SHA-256 of names and contents; None if it was stopped. Raises TrimtabError."""
     lines = hashlib.sha256()
     with _Readable(key, path):
-        for name, one in _files(key, path):
+        for name, file in _files(key, path):
             content = hashlib.sha256()
-            for part in _parts(one):
+            for part in _parts(file):
                 if stop():
                     return None
                 content.update(part)
@@ -223,22 +221,22 @@ def summed(key: str, path: Path, stop: Stop) -> str | None:
 
 
 def _files(key: str, path: Path) -> Iterator[tuple[str, Path]]:
-    """What is read of a folder, by name; other things may lie there and change. Of a model that is the
-    folder itself, of data all below it."""
+    """The relevant files of an input, by name; other files in a folder may change. For a model these are
+    directly in the folder, for data anywhere below it."""
     if not path.is_dir():
         yield "", path
         return
     model = key in ("model.base", "model.adapter", "evaluate.classifier")
     known = OF_MODEL if model else OF_DATA
     inside = path.iterdir() if model else path.rglob("*")
-    for one in sorted(inside):
-        hidden = any(part.startswith(".") for part in one.relative_to(path).parts)
-        if not hidden and one.suffix.lower() in known and one.is_file():
-            yield one.relative_to(path).as_posix(), one
+    for file in sorted(inside):
+        hidden = any(part.startswith(".") for part in file.relative_to(path).parts)
+        if not hidden and file.suffix.lower() in known and file.is_file():
+            yield file.relative_to(path).as_posix(), file
 
 
 def _parts(path: Path) -> Iterator[bytes]:
-    """All of a file; of large weights their beginning and blocks at equal distances."""
+    """The chunks of a file to hash: all of it, or equally spaced blocks of large weights."""
     size = path.stat().st_size
     with path.open("rb") as file:
         if path.suffix not in WEIGHTS or size <= WHOLE_BYTES:
@@ -251,7 +249,7 @@ def _parts(path: Path) -> Iterator[bytes]:
 
 
 class _Readable:
-    """Tells an OSError in words."""
+    """Converts an OSError to a TrimtabError."""
 
     def __init__(self, key: str, path: Path) -> None:
         self._key, self._path = key, path
@@ -262,26 +260,26 @@ class _Readable:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, OSError):
             raise TrimtabError.of(
-                f"it cannot be read: {error.strerror}",
+                f"the input cannot be read: {error.strerror}",
                 f"{self._key} = {plain(str(self._path), 300)}",
-                "check its permissions, and that nothing moves it while a trial starts",
+                "check its permissions, and do not move it while a trial starts",
             ) from error
 
 
-# -- the note itself -------------------------------------------------------------------------------
+# -- the record ------------------------------------------------------------------------------------
 
 
 def read(folder: Path) -> dict[str, Seen]:
-    """What was noted; nothing of a study that an earlier version began. Raises TrimtabError."""
+    """The recorded inputs; empty for a study of an earlier version. Raises TrimtabError."""
     try:
         return msgspec.json.decode((folder / FILE).read_bytes(), type=dict[str, Seen])
     except FileNotFoundError:
         return {}
     except (OSError, msgspec.DecodeError) as error:
         raise TrimtabError.of(
-            f"the note of the study's data cannot be read: {plain(str(error), 200)}",
+            f"the record of the study's inputs cannot be read: {plain(str(error), 200)}",
             str(folder / FILE),
-            "remove that file if the data is as it was: it is written anew",
+            "delete that file if the inputs are unchanged: it will be written again",
         ) from error
 
 
@@ -296,7 +294,7 @@ def _write(folder: Path, seen: dict[str, Seen]) -> None:
         aside.replace(folder / FILE)
     except OSError as error:
         raise TrimtabError.of(
-            f"the note of the study's data cannot be written: {error.strerror}",
+            f"the record of the study's inputs cannot be written: {error.strerror}",
             str(folder / FILE),
-            "free the disk, or check the folder's permissions",
+            "free disk space, or check the folder's permissions",
         ) from error

@@ -1,8 +1,8 @@
-"""The journal: an append-only file of events. What it holds is what happened; replay gives the state back.
+"""The journal: an append-only file of events, from which a replay rebuilds the state.
 
 Each frame is ``length u32 | CRC-32 u32 | msgpack``, little-endian, where the msgpack is one event or a map
-of worker to the last number heard of it. A frame's sum covers its length too, so that a damaged length
-is seen. Nothing in it is code.
+of worker to the number of its last durable message. A frame's checksum covers its length too, so that a
+damaged length is detected. Nothing in it is executable.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 class _Heard(msgspec.Struct, frozen=True, tag="heard"):
-    """The last number durable of each worker."""
+    """The number of the last durable message of each worker."""
 
     numbers: dict[str, int]
 
@@ -33,42 +33,42 @@ _decoder = msgspec.msgpack.Decoder(AnyEvent | _Heard)
 
 
 class Unfit(ValueError):
-    """An event that could not be read again, with the reason."""
+    """An event that could not be read back, with the reason."""
 
 
 def frame(record: object) -> bytes:
-    """``record`` as it stands in a journal. Raises Unfit where a replay could not read it."""
+    """Encode ``record`` as a frame. Raises Unfit if a replay could not read it."""
     try:
         body = _encode(record)
         _decoder.decode(body)
     except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError, TypeError) as error:
-        raise Unfit(f"{type(record).__name__} cannot be kept: {error}") from error
+        raise Unfit(f"{type(record).__name__} cannot be stored: {error}") from error
     if len(body) > LARGEST_FRAME_BYTES:
-        raise Unfit(f"{type(record).__name__} cannot be kept: it has {len(body)} bytes")
+        raise Unfit(f"{type(record).__name__} cannot be stored: its {len(body)} bytes are too many")
     size = struct.pack("<I", len(body))
     return HEAD.pack(len(body), zlib.crc32(body, zlib.crc32(size))) + body
 
 
 class Journal:
-    """One study's journal, opened by its one writer."""
+    """One study's journal, opened by its only writer."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.faults: list[str] = []  # words on damage found by replay
+        self.faults: list[str] = []  # texts on damage that replay found
         self.heard: dict[str, int] = {}  # last durable number by worker
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         self._end = 0
 
     @classmethod
     def open(cls, path: Path) -> Journal:
-        """Open or make the journal at ``path``. Raises OSError."""
+        """Open or create the journal at ``path``. Raises OSError."""
         return cls(path)
 
     def replay(self) -> Iterator[AnyEvent]:
-        """Every event in order; to be used up once, before the first ``append``.
+        """Yield every event in order. Consume it once, before the first ``append``.
 
-        A tail cut off in mid-record (the machine went down while it was written) is removed; a damaged
-        record in the middle is skipped. Both are told in ``faults``.
+        A truncated last record (from a crash during the write) is removed; a damaged record in the middle is
+        skipped. Both are listed in ``faults``.
         """
         raw = self.path.read_bytes()
         if not raw:
@@ -81,21 +81,21 @@ class Journal:
         self._end = reader.good
         if reader.good < len(raw):
             self.faults.append(
-                f"the journal's last {len(raw) - reader.good} bytes were cut off: not a whole record"
+                f"the journal's last {len(raw) - reader.good} bytes were removed: an incomplete record"
             )
             os.ftruncate(self._file, reader.good)
             os.fsync(self._file)
 
     def append(self, events: Sequence[Event], heard: dict[str, int] | None = None) -> None:
-        """Write ``events`` and ``heard`` in one piece and have them on disk when this returns.
+        """Write ``events`` and ``heard`` in one piece; they are durable when this returns.
 
-        Raises OSError (a full disk) with the journal as it was before: the same batch may be tried again.
-        Raises Unfit, with nothing written, for an event that could not be read again.
+        Raises OSError (such as a full disk) with the journal unchanged: the same batch may be tried again.
+        Raises Unfit, with nothing written, for an event that could not be read back.
         """
         self.append_frames([frame(event) for event in events], heard)
 
     def append_frames(self, frames: Sequence[bytes], heard: dict[str, int] | None = None) -> None:
-        """``append`` of what ``frame`` gave."""
+        """Like ``append``, for frames that ``frame`` made."""
         frames = [*frames, frame(_Heard(heard))] if heard else frames
         self._write(self._end, b"".join(frames))
         self.heard.update(heard or {})
@@ -112,16 +112,16 @@ class Journal:
         self._end = at + len(raw)
 
     def close(self) -> None:
-        """Let the file go."""
+        """Close the file."""
         os.close(self._file)
 
 
 class _Reader:
-    """Walks over the frames of a journal; finds the next whole frame after a damaged one."""
+    """Iterates over the frames of a journal; finds the next valid frame after a damaged one."""
 
     def __init__(self, raw: bytes) -> None:
         self._raw = raw
-        self.good = 0  # end of the last whole frame
+        self.good = 0  # end of the last valid frame
         self.heard: dict[str, int] = {}
         self.faults: list[str] = []
 
@@ -138,7 +138,7 @@ class _Reader:
             try:
                 record = _decoder.decode(body)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError) as error:
-                self.faults.append(f"the journal holds a record that this version cannot read: {error}")
+                self.faults.append(f"the journal has a record that this version cannot read: {error}")
                 continue
             if isinstance(record, _Heard):
                 self.heard.update(record.numbers)
@@ -146,7 +146,7 @@ class _Reader:
                 yield record
 
     def _body(self, place: int) -> bytes | None:
-        """The frame's content at ``place``; None when no whole frame stands there."""
+        """The content of the frame at ``place``; None if there is no valid frame."""
         if place + HEAD.size > len(self._raw):
             return None
         size, expected = HEAD.unpack_from(self._raw, place)
@@ -157,10 +157,13 @@ class _Reader:
         return body if found == expected else None
 
     def _next_whole(self, damaged: int) -> int:
-        """Where frames go on after damage; the end of the file when they do not."""
+        """The position of the next valid frame after damage; the end of the file if there is none."""
         for place in range(damaged + 1, len(self._raw) - HEAD.size):
             body = self._body(place)
-            if body and body[0] & 0xF0 in (0x80, 0xD0):  # a msgpack map: not the sum of nothing
+            if body and body[0] & 0xF0 in (
+                0x80,
+                0xD0,
+            ):  # a msgpack map: zeros would match the checksum of nothing
                 self.faults.append(
                     f"the journal is damaged: {place - damaged} bytes at {damaged} were skipped"
                 )
@@ -169,7 +172,7 @@ class _Reader:
 
 
 def read(path: Path) -> Iterator[AnyEvent]:
-    """The events of a journal that somebody else may be writing. Changes nothing; damage is passed over."""
+    """The events of a journal that another process may be writing. Changes nothing; damage is skipped."""
     try:
         raw = path.read_bytes()
     except FileNotFoundError:

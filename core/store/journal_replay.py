@@ -1,4 +1,4 @@
-"""The state that journals tell of."""
+"""Rebuilds the state from journals."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ log = logging.getLogger("trimtab.replay")
 
 
 def folded(journals: Iterable[Iterable[Event]]) -> State:
-    """All studies, oldest first. The live readings are not in it: they were never kept. An event that the
-    state cannot take is passed over and logged: the rest of the study, and all others, are there."""
+    """The state with all studies, oldest first. Live machine readings are missing: they are never stored. An
+    event that cannot be applied is logged and skipped; all others count."""
     state = State()
     for events in journals:
         state = _replayed(state, events)
@@ -28,19 +28,20 @@ def folded(journals: Iterable[Iterable[Event]]) -> State:
 
 
 def of(study: str, events: Iterable[Event]) -> Iterator[Event]:
-    """The events of ``study``: a folder that was copied or renamed tells of another, which it is not."""
-    strange = 0
+    """The events of ``study``. A folder that was copied or renamed has events of another study: skip them."""
+    skipped = 0
     for event in events:
         if event.study == study:
             yield event
         else:
-            strange += 1
-    if strange:
-        log.warning("the folder %s holds %d events of another study: they are passed over", study, strange)
+            skipped += 1
+    if skipped:
+        log.warning("skipped %d events of another study in the folder %s", skipped, study)
 
 
 def _replayed(state: State, events: Iterable[Event]) -> State:
-    """Readings are most of a journal: those of a trial wait until something else happens to it."""
+    """Apply events; measurements, which are most of a journal, are collected per trial and applied together
+    before its next other event."""
     waiting: dict[tuple[str, int], list[TrialReported | TrialEvaluated]] = {}
     for event in events:
         if isinstance(event, TrialReported | TrialEvaluated):
@@ -66,5 +67,5 @@ def _taken(fold: Callable[[State, Any], State], state: State, what: Any, event: 
     try:
         return fold(state, what)
     except Exception:
-        log.exception("an event of %s is passed over: %.300r", event.study, event)
+        log.exception("skipped an event of %s: %.300r", event.study, event)
         return state

@@ -1,4 +1,4 @@
-"""Who trained beside whom, from a journal: what a trial's last bits depend on."""
+"""Finds which trials trained together, from a journal: a trial's exact bits depend on it."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ LEAVE = (e.TrialPaused, e.TrialPruned, e.TrialCompleted, e.TrialFailed, e.TrialI
 
 
 class Ran(msgspec.Struct, frozen=True):
-    """How a trial ran. ``beside`` names the trials whose rows stood in its passes at any time; ``changed``
-    the knobs that were set anew after it began."""
+    """How a trial ran. ``beside`` are the trials that shared passes with it at any time; ``changed`` the
+    knobs that were changed after it started."""
 
     beside: tuple[int, ...] = ()
     devices: tuple[str, ...] = ()
-    interrupted: int = 0  # how often it went on from a checkpoint
+    interrupted: int = 0  # how often it resumed from a checkpoint
     changed: tuple[str, ...] = ()
 
     @property
     def alone(self) -> bool:
-        """It had every pass to itself."""
+        """Did the trial never share a pass?"""
         return not self.beside
 
 
 class _Course:
-    """The trials that train on each worker now, and what is known of each so far."""
+    """The trials that train on each worker at the present event, and how each ran so far."""
 
     def __init__(self) -> None:
         self.active: dict[str, set[int]] = {}
@@ -61,7 +61,7 @@ class _Course:
         there.add(number)
 
     def _change(self, event: e.TrialEvent) -> None:
-        """Any event that gives a running trial other knobs, whatever it is called."""
+        """Record the knobs of any event that changes a running trial's knobs."""
         for name in ("knobs", "changes"):
             given = getattr(event, name, None)
             if isinstance(given, dict) and not isinstance(event, e.TrialScored):
@@ -69,7 +69,7 @@ class _Course:
 
 
 def company(events: Iterable[e.Event]) -> dict[int, Ran]:
-    """How each trial ran, by number; those that never began are not in it."""
+    """How each trial ran, by number, without trials that never started."""
     course = _Course()
     for event in events:
         if isinstance(event, e.TrialEvent) and not isinstance(event, e.TrialReported | e.TrialEvaluated):

@@ -1,4 +1,4 @@
-"""The run folder: one private folder per study, and where things are in it."""
+"""The run folder: one private folder per study, and the paths in it."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ SPEC_FILE = "study.toml"
 
 
 def create(study: str, toml: str) -> Path:
-    """Make the folder of ``study`` with its resolved spec.
+    """Create the folder of ``study`` with its resolved spec.
 
-    Raises TrimtabError when the name leaves the home folder, or the folder holds another study.
+    Raises TrimtabError if the name is invalid, or the folder holds another study.
     """
     if not NAME.fullmatch(study) or ".." in study:
         raise TrimtabError.of(
-            f"{study!r} is not a study's name", "study.name", "use letters, digits, '.', '_', '-'"
+            f"{study!r} is not a valid study name", "study.name", "use letters, digits, '.', '_', '-'"
         )
     paths.private(paths.studies())
     folder = paths.private(paths.study_folder(study))
     known = folder / SPEC_FILE
     if known.exists() and known.read_text("utf-8") != toml:
         raise TrimtabError.of(
-            "the folder holds another study of this name",
+            "the folder contains another study of this name",
             str(folder),
-            "take another study.name, or move the folder away",
+            "use another study.name, or move the folder away",
         )
     write_spec(folder, toml)
     for name in ("tb", "trials", "workers"):
@@ -39,24 +39,24 @@ def create(study: str, toml: str) -> Path:
 
 
 def set_aside(study: str) -> Path | None:
-    """Move the folder of ``study`` out of the studies, whole; where it lies now, None when there was none.
+    """Move the folder of ``study`` to the ``replaced`` folder; returns its new path, None if there was none.
 
-    Raises TrimtabError when it cannot be moved.
+    Raises TrimtabError if it cannot be moved.
     """
     folder, place = paths.study_folder(study), paths.private(paths.replaced())
-    aside = next(one for number in count(1) if not (one := place / f"{study}-{number}").exists())
+    aside = next(free for number in count(1) if not (free := place / f"{study}-{number}").exists())
     try:
         folder.rename(aside)
     except FileNotFoundError:
         return None
     except OSError as error:
-        what = f"the folder cannot be put aside: {error.strerror or error}"
-        raise TrimtabError.of(what, str(folder), "move it away, or take another study.name") from None
+        what = f"the folder cannot be moved: {error.strerror or error}"
+        raise TrimtabError.of(what, str(folder), "move it yourself, or use another study.name") from None
     return aside
 
 
 def write_spec(folder: Path, toml: str) -> None:
-    """Put the spec in its place in one piece."""
+    """Write the spec atomically."""
     aside = folder / (SPEC_FILE + ".new")
     aside.unlink(missing_ok=True)
     with open(aside, "w", encoding="utf-8", opener=paths.no_link) as file:
@@ -67,33 +67,35 @@ def write_spec(folder: Path, toml: str) -> None:
 
 
 def settle_spec(folder: Path, toml: str) -> None:
-    """Have the spec in its place say ``toml``."""
+    """Write the spec unless it is already ``toml``."""
     if (folder / SPEC_FILE).read_text("utf-8") != toml:
         write_spec(folder, toml)
 
 
 def read_spec(folder: Path) -> Spec:
-    """The study's spec. Raises SpecError."""
+    """Load the study's spec. Raises SpecError."""
     return spec_file.load(folder / SPEC_FILE)
 
 
 def list_studies() -> list[Path]:
-    """The folders of all studies; links, and what another user has written, are left alone.
+    """The folders of all studies, without links and folders of other users.
 
-    Raises EngineError where they cannot be read.
+    Raises EngineError if they cannot be read.
     """
     above = paths.studies()
     if not paths.refuse_strange_home(above.parent):
         return []
     try:
-        folders = [one for one in above.iterdir() if one.is_dir() and paths.is_own(one)]
+        folders = [folder for folder in above.iterdir() if folder.is_dir() and paths.is_own(folder)]
     except FileNotFoundError:
         return []
     except OSError as error:
-        what = f"the studies cannot be read: {error.strerror}"
+        what = f"the studies folder cannot be read: {error.strerror}"
         raise EngineError.of(what, str(above), "make it a folder that you can read") from error
     return sorted(
-        one for one in folders if all(_own_file(path) for path in (one / SPEC_FILE, journal_path(one)))
+        folder
+        for folder in folders
+        if all(_own_file(path) for path in (folder / SPEC_FILE, journal_path(folder)))
     )
 
 
@@ -102,21 +104,21 @@ def _own_file(path: Path) -> bool:
 
 
 def journal_path(folder: Path) -> Path:
-    """Where the study's events are."""
+    """The study's journal."""
     return folder / "journal.log"
 
 
 def board_folder(folder: Path) -> Path:
-    """What `tensorboard --logdir` is given."""
+    """The folder for `tensorboard --logdir`."""
     return folder / "tb"
 
 
 def trial_folder(folder: Path, trial: int) -> Path:
-    """The folder of one trial, made when it is not there. Raises TrimtabError for a link."""
+    """The folder of one trial, created if needed. Raises TrimtabError for a link."""
     paths.private(folder / "trials")
     return paths.private(folder / "trials" / str(int(trial)))
 
 
 def worker_log(folder: Path, worker: str) -> Path:
-    """Where a worker's libraries print."""
+    """The log file of a worker."""
     return paths.private(folder / "workers") / f"{worker}.log"

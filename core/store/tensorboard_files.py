@@ -1,4 +1,4 @@
-"""TensorBoard's files: one folder per trial with all scalars and all knobs, by TensorBoard's own writer."""
+"""Writes TensorBoard files: one folder per trial with all scalars and knobs, by TensorBoard's own writer."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ STATUS = {
 
 
 class Boards:
-    """A study's files under ``folder``; blocking, one caller at a time.
+    """The TensorBoard files of a study under ``folder``; blocking, for one caller at a time.
 
-    A step is written once: those of a trial that is trained again from a checkpoint are dropped.
+    Each step is written once: repeated steps of a trial that resumed from a checkpoint are dropped.
     """
 
     def __init__(self, folder: Path, objectives: Sequence[str]) -> None:
@@ -40,8 +40,8 @@ class Boards:
         self._writers: dict[int, EventFileWriter] = {}
 
     def take_up(self, trial: int, knobs: Mapping[str, Any], at: float) -> bool:
-        """Read what an earlier engine wrote of a trial, so that nothing of it is written twice; note its
-        knobs when they are missing. Has the trial's end been noted already?"""
+        """Read what an earlier engine wrote about a trial, so that nothing is written twice, and write its
+        knobs if they are missing. Returns whether the trial's end is already written."""
         seen = written(self._folder / str(trial))
         if metadata.SESSION_START_INFO_TAG not in seen:
             self.begin(trial, knobs, at)
@@ -49,15 +49,15 @@ class Boards:
         return metadata.SESSION_END_INFO_TAG in seen
 
     def begin(self, trial: int, knobs: Mapping[str, Any], at: float) -> None:
-        """Note a trial's knobs. All of the table are in each trial: TensorBoard shows no column for one
-        that the first trial lacks (tensorboard#3371)."""
+        """Write a trial's knobs. Each trial gets every knob of the table: TensorBoard shows no column for a
+        knob that the first trial lacks (tensorboard#3371)."""
         values = {knob.name: _told(knobs.get(knob.name)) for knob in TABLE}
         start = hparams.hparams_pb(values, trial_id=str(trial), start_time_secs=at)
         self._add(trial, _experiment(values, self._objectives, at), at, 0)
         self._add(trial, start, at, 0)
 
     def scalars(self, trial: int, step: int, metrics: Mapping[str, float], at: float) -> None:
-        """Note numbers of one step."""
+        """Write the metrics of one step."""
         seen = self._marks.setdefault(trial, {})
         fresh = {tag: value for tag, value in metrics.items() if step > seen.get(tag, -1)}
         if fresh:
@@ -65,7 +65,8 @@ class Boards:
             seen.update(dict.fromkeys(fresh, step))
 
     def end(self, trial: int, state: str, metrics: Mapping[str, float], at: float) -> None:
-        """Note how a trial ended, and close its file. ``state`` is complete, pruned, failed or infeasible."""
+        """Write how a trial ended, and close its file. ``state`` is complete, pruned, failed or
+        infeasible."""
         content = plugin_data_pb2.HParamsPluginData(
             session_end_info=plugin_data_pb2.SessionEndInfo(status=STATUS[state], end_time_secs=at)
         )
@@ -78,12 +79,12 @@ class Boards:
         self._writers.pop(trial).close()
 
     def flush(self) -> None:
-        """Have all on disk. Raises OSError."""
+        """Flush all files to disk. Raises OSError."""
         for writer in self._writers.values():
             writer.flush()
 
     def close(self) -> None:
-        """Flush and let every file go."""
+        """Flush and close all files."""
         for writer in self._writers.values():
             writer.close()
         self._writers.clear()
@@ -95,7 +96,7 @@ class Boards:
 
 
 def with_ends(scores: Mapping[str, Score]) -> dict[str, float]:
-    """The value of each metric that has one, with the ends of its interval below it: METRIC/low and /high."""
+    """Each metric's value, with the ends of its interval as METRIC/low and METRIC/high."""
     found: dict[str, float] = {}
     for name, score in scores.items():
         parts = ((name, score.value), (f"{name}/low", score.low), (f"{name}/high", score.high))
@@ -104,7 +105,7 @@ def with_ends(scores: Mapping[str, Score]) -> dict[str, float]:
 
 
 def written(folder: Path) -> dict[str, int]:
-    """The last step of each tag in a trial's files; a record that was cut off is passed over."""
+    """The last step of each tag in a trial's files; a truncated record is skipped."""
     last: dict[str, int] = {}
     for path in sorted(folder.glob("events.out.tfevents.*")):
         for raw in RawEventFileLoader(str(path)).Load():
@@ -119,7 +120,7 @@ def _scalars(metrics: Mapping[str, float]) -> Summary:
 
 
 def _told(value: Any) -> float | str | bool:
-    """A knob as TensorBoard takes it: None and lists become text."""
+    """A knob's value for TensorBoard: None and lists become text."""
     if value is None:
         return "none"
     return value if isinstance(value, bool | int | float | str) else json.dumps(value)

@@ -1,1 +1,1 @@
-"""Readings of the machine: GPUs and the host."""
+"""Reads the machine: GPUs, host, libraries, and whether it is ready for a study."""

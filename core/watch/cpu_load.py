@@ -1,4 +1,4 @@
-"""Who uses the CPUs at this moment: trimtab, or others; and how long tasks wait for one."""
+"""Measures how much CPU trimtab and other processes use now, and how long tasks wait for a CPU."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from core.cpu_count import ROOT, Cpus, cpus
 from core.watch.host_reader import on_allowed
 
 SAMPLE_S = 0.3
-TAKEN = 0.25  # of the usable CPUs: with more of them taken, threads wait for partners that are off their core
-WAITED = 0.5  # of the time: trimtab's own tasks alone make some
-NOTABLE = 0.1  # CPUs: a process with less is not named
+TAKEN = 0.25  # of the usable CPUs: if others use more, threads wait at barriers for threads without a core
+WAITED = 0.5  # of the time: trimtab's own tasks cause some waiting
+NOTABLE = 0.1  # CPUs: a process that uses less is not named
 OURS = ("core.daemon", "core.train", "core.search")
 
 
 @dataclass(frozen=True)
 class Load:
     """CPUs in use: 1.5 is one and a half. ``waited`` is the share of the last 10 s in which some task waited
-    for one, None where the kernel does not say; ``heaviest`` the other process that uses most, or empty."""
+    for a CPU, None if the kernel does not say; ``heaviest`` names the other process that uses most, or is
+    empty."""
 
     ours: float
     others: float
@@ -33,7 +34,7 @@ class Load:
 
 @dataclass(frozen=True)
 class Process:
-    """``used_s`` is the CPU time of its whole life."""
+    """A process. ``used_s`` is its CPU time since it started."""
 
     name: str
     used_s: float
@@ -42,25 +43,30 @@ class Process:
 
 @dataclass(frozen=True)
 class Reading:
-    """``busy_s`` is the time that the CPUs of the affinity mask were at work or held back by a hypervisor."""
+    """CPU times at one moment. ``busy_s`` is the time that the CPUs of the affinity mask were busy or taken
+    by a hypervisor."""
 
     at: float
     busy_s: float
-    processes: Mapping[tuple[int, float], Process]  # by pid and start: a pid may be used again
+    processes: Mapping[tuple[int, float], Process]  # by pid and start time: pids are reused
 
 
 def measure(root: Path = ROOT) -> Load:
-    """Two readings, ``SAMPLE_S`` apart."""
+    """Compute the load from two readings, ``SAMPLE_S`` apart."""
     before = reading()
     time.sleep(SAMPLE_S)
     return between(before, reading(), pressure(root))
 
 
 def reading() -> Reading:
-    """What has been used up to now."""
-    busy = sum(_busy(one) for one in on_allowed(psutil.cpu_times(percpu=True)))
+    """Read the CPU times up to now."""
+    busy = sum(_busy(times) for times in on_allowed(psutil.cpu_times(percpu=True)))
     found = psutil.process_iter(["name", "cmdline", "cpu_times", "create_time"])
-    processes = {(one.pid, one.info["create_time"]): _process(one) for one in found if one.info["cpu_times"]}
+    processes = {
+        (process.pid, process.info["create_time"]): _process(process)
+        for process in found
+        if process.info["cpu_times"]
+    }
     return Reading(time.monotonic(), busy, processes)
 
 
@@ -68,25 +74,27 @@ def _busy(times: object) -> float:
     return sum(getattr(times, name, 0.0) for name in ("user", "nice", "system", "irq", "softirq", "steal"))
 
 
-def _process(one: psutil.Process) -> Process:
-    times = one.info["cpu_times"]
-    mine = one.pid == psutil.Process().pid or is_ours(one.info["cmdline"] or ())
-    return Process(f"{plain(one.info['name'] or '', 40)}, pid {one.pid}", times.user + times.system, mine)
+def _process(process: psutil.Process) -> Process:
+    times = process.info["cpu_times"]
+    mine = process.pid == psutil.Process().pid or is_ours(process.info["cmdline"] or ())
+    return Process(
+        f"{plain(process.info['name'] or '', 40)}, pid {process.pid}", times.user + times.system, mine
+    )
 
 
 def is_ours(command: Sequence[str]) -> bool:
-    """Is it an engine, a worker or a search process?"""
+    """Is ``command`` an engine, a worker or a search process?"""
     after = [command[at + 1] for at, word in enumerate(command[:-1]) if word == "-m"]
     return bool(after) and after[0].startswith(OURS)
 
 
 def between(before: Reading, after: Reading, waited: float | None) -> Load:
-    """The mean from one reading to the next."""
+    """The mean load between two readings."""
     elapsed_s = max(after.at - before.at, 1e-3)
     used: dict[tuple[int, float], float] = {}
-    for key, one in after.processes.items():
+    for key, process in after.processes.items():
         if key in before.processes:
-            used[key] = max(0.0, one.used_s - before.processes[key].used_s) / elapsed_s
+            used[key] = max(0.0, process.used_s - before.processes[key].used_s) / elapsed_s
     ours = sum(share for key, share in used.items() if after.processes[key].ours)
     strangers = {key: share for key, share in used.items() if not after.processes[key].ours}
     others = max(0.0, (after.busy_s - before.busy_s) / elapsed_s - ours)
@@ -96,8 +104,8 @@ def between(before: Reading, after: Reading, waited: float | None) -> Load:
 
 
 def pressure(root: Path = ROOT) -> float | None:
-    """The share of the last 10 s in which some task waited for a CPU, as the kernel's pressure stall
-    information has it (PSI, /proc/pressure). None where it is not kept."""
+    """The share of the last 10 s in which some task waited for a CPU, from the kernel's pressure stall
+    information (PSI, /proc/pressure). None if the kernel does not provide it."""
     try:
         first = (root / "proc/pressure/cpu").read_text("utf-8").splitlines()[0]
         values = dict(word.split("=", 1) for word in first.split()[1:])
@@ -107,22 +115,23 @@ def pressure(root: Path = ROOT) -> float | None:
 
 
 def left(found: Cpus, load: Load) -> int:
-    """Threads that have a CPU of their own beside the others, at least 1."""
+    """The number of threads that would get a CPU of their own, at least 1."""
     return max(1, min(found.usable, int(found.allowed - load.others + TAKEN)))
 
 
 def taken(found: Cpus, load: Load) -> bool:
-    """Do others use what trimtab may use? With a quota smaller than the machine they need not."""
+    """Do other processes use CPUs that trimtab may use? Under a quota smaller than the machine they may not
+    compete."""
     return found.allowed - load.others < (1.0 - TAKEN) * found.usable
 
 
 def crowded(found: Cpus, load: Load) -> bool:
-    """Do tasks wait for a CPU, whoever they belong to? The kernel's figure is the whole machine's: it says
-    nothing of a part of it."""
+    """Do tasks of any process wait for a CPU? The kernel's figure covers the whole machine: it says nothing
+    about a part of it."""
     whole = found.allowed == found.machine and found.quota is None
     return whole and load.waited is not None and load.waited > WAITED
 
 
 def now(root: Path = ROOT) -> tuple[Cpus, Load]:
-    """The CPUs, and who uses them."""
+    """The usable CPUs and the present load."""
     return cpus(root), measure(root)

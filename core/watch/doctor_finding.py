@@ -1,4 +1,4 @@
-"""What a check of the doctor found."""
+"""The result of one check of `trimtab doctor`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ OK, WARN, FAIL = "ok", "warn", "fail"
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One check: ``level`` is ok, warn or fail; ``fix`` is empty for ok."""
+    """The result of a check: ``level`` is ok, warn or fail; ``fix`` is empty for ok."""
 
     name: str
     level: str

@@ -1,4 +1,4 @@
-"""The machine itself: CPU, memory, disk, load, and what the workers take of them."""
+"""Reads the host: CPU, memory, disk, load, and what the workers use of them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WorkerRow = tuple[str, int, str, str]  # name, pid, device, study
 
 
 class HostReader:
-    """CPU shares are means since the reading before; the first reading has none."""
+    """Reads host figures. CPU shares are means since the previous reading; the first reading has none."""
 
     def __init__(self, home: Path) -> None:
         self._home = home
@@ -27,7 +27,7 @@ class HostReader:
         self._begun = False
 
     def read(self) -> Host:
-        """One reading; what the system does not say is None."""
+        """Take one reading; figures that the system does not provide are None."""
         shares = on_allowed(psutil.cpu_percent(None, percpu=True))
         share = sum(shares) / len(shares) / 100.0 if shares else 0.0
         cpu, self._begun = (share if self._begun else None), True
@@ -43,7 +43,7 @@ class HostReader:
         )
 
     def workers(self, rows: list[WorkerRow]) -> tuple[Worker, ...]:
-        """Memory and cores in use of each worker; None for one that is gone."""
+        """Read the memory and CPU use of each worker; None for a worker that has exited."""
         for pid in set(self._processes) - {pid for _, pid, _, _ in rows}:
             del self._processes[pid]
         return tuple(self._worker(*row) for row in rows)
@@ -64,15 +64,15 @@ class HostReader:
 
 
 def on_allowed(each: Sequence[Value]) -> list[Value]:
-    """Of figures for each CPU those of the CPUs on which this process may run; all of them where it is not
-    known which is which."""
+    """The values of ``each`` (one per CPU) for the CPUs in this process's affinity mask; all of them if the
+    mask is unknown."""
     mask = affinity()
-    known = mask and max(mask) < len(each)  # a CPU that is switched off has no figure
+    known = mask and max(mask) < len(each)  # CPUs that are offline have no figure
     return [value for number, value in enumerate(each) if number in mask] if known else list(each)
 
 
 def disk_free_bytes(folder: Path) -> int | None:
-    """Free bytes where ``folder`` is, or would be made."""
+    """Free bytes on the disk of ``folder``, or where it would be created; None if unknown."""
     for place in (folder, *folder.parents):
         try:
             return psutil.disk_usage(str(place)).free

@@ -1,4 +1,4 @@
-"""Ask the libraries in a process of their own: importing torch takes seconds and hundreds of MiB."""
+"""Probes the libraries in a separate process: importing torch takes seconds and hundreds of MiB."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ print("\\n" + json.dumps(found))
 
 
 class Probed(msgspec.Struct, frozen=True):
-    """What the libraries said. An empty ``quantisation`` means that it works, an empty ``cuda`` that
-    torch sees no GPU; ``problem`` that nothing could be asked."""
+    """The result of the probe. An empty ``quantisation`` means that it works, an empty ``cuda`` that torch
+    sees no GPU; ``problem`` says why the probe itself failed."""
 
     versions: dict[str, str] = {}
     missing: dict[str, str] = {}

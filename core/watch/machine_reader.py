@@ -1,4 +1,4 @@
-"""One reading of everything: GPUs, host and workers."""
+"""Reads GPUs, host and workers together."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from core.watch.nvml_reader import GpuReader
 
 
 class MachineReader:
-    """Blocking (a driver may take its time): call it in a thread, from one thread at a time."""
+    """Reads the machine. It blocks (drivers may be slow): call it in a thread, from one thread at a time."""
 
     def __init__(self, home: Path | None = None, gpus: GpuReader | None = None) -> None:
         self._gpus = gpus or GpuReader()
         self._host = HostReader(home or paths.home())
 
     def read(self, workers: list[WorkerRow], at: float) -> MachineRead:
-        """The machine ``at`` (Unix seconds), with the workers given as (name, pid, device, study)."""
+        """Read the machine ``at`` (Unix seconds); ``workers`` are (name, pid, device, study)."""
         devices, why_none = self._gpus.read()
         return MachineRead(
             at=at,
@@ -29,5 +29,5 @@ class MachineReader:
         )
 
     def close(self) -> None:
-        """Let NVML go."""
+        """Shut NVML down."""
         self._gpus.close()

@@ -1,4 +1,4 @@
-"""The one door to NVML: a reading of every GPU. A reading that is missing is None, and nothing raises."""
+"""Reads every GPU through NVML; no other module uses NVML. A missing value is None, and nothing raises."""
 
 from __future__ import annotations
 
@@ -17,40 +17,42 @@ INSTANCES = 100  # the first MIG instance of card 0 has this number, that of car
 
 
 class GpuReader:
-    """Reads the cards through NVML. It starts NVML again when the driver went away and came back."""
+    """Reads the cards through NVML. It restarts NVML after the driver was unloaded and loaded again."""
 
     def __init__(self, nvml: Any = None) -> None:
         """``nvml``: a module with pynvml's interface; pynvml itself when None."""
         self._nvml = nvml
         self._ready = False
-        self._seen: dict[int, Device] = {}  # name and uuid of each card, for the day it vanishes
+        self._seen: dict[int, Device] = {}  # name and uuid of each card, in case it disappears
 
     def read(self) -> tuple[tuple[Device, ...], str]:
-        """The cards by index, or none and the reason in words."""
+        """The cards by index, or none and the reason as text."""
         try:
             self._start()
             count = self._nvml.nvmlDeviceGetCount()
         except Exception as error:  # ImportError, OSError from ctypes, NVMLError: each means no reading
             self.close()
-            if self._seen:  # there were cards: say that they fell silent rather than that none exist
-                return tuple(_fallen(one, f"NVML: {_words(error)}") for one in self._seen.values()), ""
+            if self._seen:  # there were cards: report a fault rather than that none exist
+                return tuple(_fallen(card, f"NVML: {_words(error)}") for card in self._seen.values()), ""
             return (), f"no NVIDIA GPU: {_words(error)}"
         found = [self._device(index) for index in range(count)]
         found += [part for card in found if card.mig for part in self._instances(card)]
-        gone = [_fallen(one, "no longer listed by the driver") for i, one in self._seen.items() if i >= count]
+        gone = [
+            _fallen(card, "no longer listed by the driver") for i, card in self._seen.items() if i >= count
+        ]
         return (*found, *gone), "" if found or gone else "no NVIDIA GPU: the driver lists none"
 
     def driver(self) -> str:
-        """The driver's version; nothing where there is none."""
+        """The driver's version; empty without a driver."""
         try:
             self._start()
             return _text(self._nvml.nvmlSystemGetDriverVersion())
-        except Exception:  # as for a reading
+        except Exception:  # the same kinds as in read()
             self.close()
             return ""
 
     def close(self) -> None:
-        """Let NVML go; the next reading starts it again."""
+        """Shut NVML down; the next reading starts it again."""
         if self._ready:
             with contextlib.suppress(Exception):
                 self._nvml.nvmlShutdown()
@@ -81,7 +83,7 @@ class GpuReader:
         return bool(mode) and mode[0] == 1  # the current mode; the second is the one after a reset
 
     def _instances(self, card: Device) -> list[Device]:
-        """The MIG instances of a card, each a device of its own."""
+        """The MIG instances of a card, each as a separate device."""
         found, nvml = [], self._nvml
         try:
             handle = nvml.nvmlDeviceGetHandleByIndex(card.index)
@@ -89,7 +91,7 @@ class GpuReader:
                 part = self._reading(nvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, place)
                 if part is not None:
                     found.append(self._instance(card, (card.index + 1) * INSTANCES + place, part))
-        except Exception:  # the card is lost in between: the next reading says so
+        except Exception:  # the card was lost meanwhile: the next reading reports it
             return found
         return found
 
@@ -103,25 +105,25 @@ class GpuReader:
         return replace(device, parent=card.uuid, mig_path=path)
 
     def _readings(self, index: int, handle: Any, known: Device) -> Device:
-        """Raises when the card is lost; a reading that it does not support is None."""
+        """Read all values of a card. Raises if the card is lost; an unsupported value is None."""
         nvml = self._nvml
 
-        def one(call: Callable[..., Any], *more: Any) -> Any:
+        def read(call: Callable[..., Any], *more: Any) -> Any:
             return self._reading(call, handle, *more)
 
-        memory = one(nvml.nvmlDeviceGetMemoryInfo)
-        rates = one(nvml.nvmlDeviceGetUtilizationRates)
+        memory = read(nvml.nvmlDeviceGetMemoryInfo)
+        rates = read(nvml.nvmlDeviceGetUtilizationRates)
         return Device(
             index,
-            _text(one(nvml.nvmlDeviceGetName)) or known.name,
-            _text(one(nvml.nvmlDeviceGetUUID)) or known.uuid,
+            _text(read(nvml.nvmlDeviceGetName)) or known.name,
+            _text(read(nvml.nvmlDeviceGetUUID)) or known.uuid,
             used_bytes=memory.used if memory else None,
             total_bytes=memory.total if memory else None,
             utilisation=_scaled(rates.gpu if rates else None, 100.0),
-            power_w=_scaled(one(nvml.nvmlDeviceGetPowerUsage), 1000.0),  # NVML says milliwatts
-            power_limit_w=_scaled(one(nvml.nvmlDeviceGetEnforcedPowerLimit), 1000.0),
-            temperature_c=_scaled(one(nvml.nvmlDeviceGetTemperature, nvml.NVML_TEMPERATURE_GPU), 1.0),
-            fan=_scaled(one(nvml.nvmlDeviceGetFanSpeed), 100.0),
+            power_w=_scaled(read(nvml.nvmlDeviceGetPowerUsage), 1000.0),  # NVML reports milliwatts
+            power_limit_w=_scaled(read(nvml.nvmlDeviceGetEnforcedPowerLimit), 1000.0),
+            temperature_c=_scaled(read(nvml.nvmlDeviceGetTemperature, nvml.NVML_TEMPERATURE_GPU), 1.0),
+            fan=_scaled(read(nvml.nvmlDeviceGetFanSpeed), 100.0),
             processes=self._processes(handle),
         )
 
@@ -137,20 +139,20 @@ class GpuReader:
             return None  # not supported, no permission, older driver
 
     def _processes(self, handle: Any) -> tuple[Process, ...]:
-        """Compute and graphics processes, most memory first; a process may be in both lists."""
+        """Compute and graphics processes, the most memory first; a process may be in both lists."""
         used: dict[int, int | None] = {}
         for call in (
             self._nvml.nvmlDeviceGetComputeRunningProcesses,
             self._nvml.nvmlDeviceGetGraphicsRunningProcesses,
         ):
-            for one in self._reading(call, handle) or ():
-                used[one.pid] = max(used.get(one.pid) or 0, one.usedGpuMemory or 0) or None
+            for process in self._reading(call, handle) or ():
+                used[process.pid] = max(used.get(process.pid) or 0, process.usedGpuMemory or 0) or None
         found = [Process(pid, *_owner(pid), held) for pid, held in used.items()]
-        return tuple(sorted(found, key=lambda one: (-(one.used_bytes or 0), one.pid)))
+        return tuple(sorted(found, key=lambda process: (-(process.used_bytes or 0), process.pid)))
 
 
 def _owner(pid: int) -> tuple[str, str]:
-    """Name and user of a process; empty where it is in another container or gone."""
+    """Name and user of a process; empty if it is in another container or has exited."""
     try:
         process = psutil.Process(pid)
         return plain(process.name(), NAME_LIMIT), plain(process.username(), NAME_LIMIT)

@@ -1,5 +1,5 @@
-"""Does systemd end a process when its user logs out? It may, and a detached engine does not escape it:
-control groups decide, not sessions of the terminal. See logind.conf(5) and loginctl(1)."""
+"""Finds out whether systemd ends a process when its user logs out. A detached engine does not escape that:
+systemd goes by control groups, not by terminal sessions. See logind.conf(5) and loginctl(1)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path("/")
-FOLDERS = ("etc/systemd", "run/systemd", "usr/local/lib/systemd", "usr/lib/systemd")  # the first one wins
+FOLDERS = ("etc/systemd", "run/systemd", "usr/local/lib/systemd", "usr/lib/systemd")  # the first match wins
 SESSION = re.compile(r"/session-[^/]+\.scope")
 MANAGER = re.compile(r"/user@(\d+)\.service")
 YES = ("1", "yes", "y", "true", "t", "on")
@@ -18,18 +18,18 @@ FIX = "`loginctl enable-linger`, then start it with `systemd-run --user --scope 
 
 
 def reason(pid: int | str = "self", root: Path = ROOT, user: str | None = None) -> str:
-    """Why the process ends when its user logs out; empty where it does not. ``root`` is where proc, etc and
-    the others are found."""
+    """Why the process ends when its user logs out; empty if it does not. ``root`` is the folder that holds
+    proc, etc and the others."""
     try:
         groups = (root / f"proc/{pid}/cgroup").read_text("utf-8", errors="replace")
-    except OSError:  # not Linux, or it is gone
+    except OSError:  # not Linux, or the process has exited
         return ""
     user = _user() if user is None else user
     if SESSION.search(groups):
         file = _kills(root, user)
         return f"systemd ends it when you log out (KillUserProcesses=yes in {file})" if file else ""
     if MANAGER.search(groups) and not (root / "var/lib/systemd/linger" / user).exists():
-        return f"systemd ends it when the last session of {user} ends (it is started by the user's manager)"
+        return f"systemd ends it with the last session of {user} (the user's service manager started it)"
     return ""
 
 
@@ -41,7 +41,7 @@ def _user() -> str:
 
 
 def _kills(root: Path, user: str) -> str:
-    """The file that says that processes of ``user`` end with their session; empty where none does."""
+    """The file that makes processes of ``user`` end with their session; empty if there is none."""
     found = {"KillUserProcesses": ("no", ""), "KillOnlyUsers": ("", ""), "KillExcludeUsers": ("root", "")}
     for file in _files(root):
         for key, value in _settings(file):
@@ -55,15 +55,15 @@ def _kills(root: Path, user: str) -> str:
 
 
 def _files(root: Path) -> list[Path]:
-    """As they are read: the main file, then what is dropped in beside it, by name."""
+    """The configuration files in systemd's order: the main file, then the drop-ins by name."""
     main = [root / folder / "logind.conf" for folder in FOLDERS]
     dropped: dict[str, Path] = {}
     for folder in reversed(FOLDERS):
         try:
-            dropped |= {one.name: one for one in (root / folder / "logind.conf.d").glob("*.conf")}
+            dropped |= {file.name: file for file in (root / folder / "logind.conf.d").glob("*.conf")}
         except OSError:
             continue
-    return [*[one for one in main if one.is_file()][:1], *(dropped[name] for name in sorted(dropped))]
+    return [*[file for file in main if file.is_file()][:1], *(dropped[name] for name in sorted(dropped))]
 
 
 def _settings(file: Path) -> Iterator[tuple[str, str]]:

@@ -78,7 +78,7 @@ def test_a_smaller_card_saves_memory_step_by_step(tmp_path):
     assert kept == [("bf16", False), ("bf16", True), ("nf4", True)]
     assert value(found[2], "double_quant") is True
     why = next(line.why for line in found[1].lines if line.knob == "precision")
-    assert "bf16 takes 2" in why, "what was too large is told with its size"
+    assert "bf16 needs 2" in why, "what was too large is told with its size"
 
 
 def test_fewer_rows_mean_fewer_steps_smaller_batches_and_a_lower_rank(tmp_path):
@@ -104,7 +104,7 @@ def test_little_time_means_fewer_trials_that_are_halved_and_then_shorter_ones(tm
 
 def test_an_unknown_card_says_that_its_speed_is_unknown(tmp_path):
     why = next(line.why for line in plan(case(tmp_path, hours=3)).lines if line.knob == "trials")
-    assert "unknown here: measured after the first minute" in why
+    assert "unknown until the study has run for a minute" in why
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_a_card_that_holds_nothing_is_told_and_still_answered(tmp_path):
     found = plan(case(tmp_path, "llama-70b", card(16)))
     assert not found.fits
     why = next(line.why for line in found.lines if line.knob == "precision")
-    assert why.startswith("NOTHING FITS") and "nf4 with checkpointing takes 4" in why
+    assert why.startswith("NOTHING FITS") and "nf4 with checkpointing needs 4" in why
     assert spec_file.parse(found.raw())
 
 
@@ -135,7 +135,7 @@ def test_only_long_rows_are_cut_to_what_fits_with_the_share_that_is_cut(tmp_path
     length = value(found, "sequence_length")
     assert 64 <= length < 30_000 and found.fits and weighed(one, found).fits()
     why = next(line.why for line in found.lines if line.knob == "sequence_length")
-    assert "100% of the rows are longer" in why and "32768 would not fit" in why
+    assert "100% of the rows are longer" in why and "32768 does not fit" in why
 
 
 @pytest.mark.parametrize("rows", [1, 2, 7, 40])
@@ -143,11 +143,11 @@ def test_a_handful_of_rows_on_a_cpu_is_answered(tmp_path, rows):
     found = plan(case(tmp_path, "tiny", cpu(), rows=rows))
     assert spec_file.parse(found.raw())
     assert value(found, "precision") == "fp32" and value(found, "devices") == "cpu"
-    assert any("small differences mean nothing" in one for one in found.doubts)
+    assert any("small gaps are noise" in one for one in found.doubts)
 
 
 def test_families_that_are_not_known_are_answered_with_the_doubt(tmp_path):
-    assert any("trimtab fit` traces it" in one for one in plan(case(tmp_path, "unheard-of")).doubts)
+    assert any("trimtab fit` traces the model" in one for one in plan(case(tmp_path, "unheard-of")).doubts)
 
 
 @pytest.mark.parametrize(("name", "experts"), [("mixture", 8), ("nested", 64)])

@@ -23,7 +23,7 @@ def test_a_chat_is_counted_and_what_the_assistant_says_is_learnt(tmp_path):
     found = row_statistics.read(str(file))
     assert (found.count, found.form, found.percentile(0.5)) == (30, "chat", 40)
     assert found.targets == pytest.approx(0.75)
-    assert "tokens are estimated" in found.notes[0]
+    assert "token counts are estimates" in found.notes[0]
 
 
 def test_the_sample_is_of_the_whole_file_and_the_count_is_exact(tmp_path):
@@ -63,17 +63,17 @@ def test_json_arrays_parquet_text_and_packed_files(tmp_path):
 def test_columns_that_nobody_knows_are_said(tmp_path):
     (tmp_path / "a.jsonl").write_text(lines({"left": "x\x1b[31m", "right\x1b[2J": "y"}))
     found = row_statistics.read(str(tmp_path / "a.jsonl"))
-    assert found.form == "auto" and "no known columns among left, right" in found.notes[-1]
+    assert found.form == "auto" and "none of the columns left, right" in found.notes[-1]
     assert "\x1b" not in "".join(found.notes)
 
 
 @pytest.mark.parametrize(
     ("name", "content", "word"),
     [
-        ("a.jsonl", "", "holds no rows"), ("a.jsonl", "{", "cannot be read"), ("a.json", "[1, 2]", "no rows"),
-        ("a.parquet", "PAR1", "cannot be read"), ("a.xyz", "x", "are not known"),
+        ("a.jsonl", "", "has no rows"), ("a.jsonl", "{", "cannot be read"), ("a.json", "[1, 2]", "no rows"),
+        ("a.parquet", "PAR1", "cannot be read"), ("a.xyz", "x", "unknown file type .xyz"),
         ("a.csv", "a,b\n", "no rows"),
-        ("a.jsonl.gz", "x", "cannot be read"), ("a", "x", "nothing are not known"),
+        ("a.jsonl.gz", "x", "cannot be read"), ("a", "x", "unknown file type .no suffix"),
         ("a.jsonl", "[" * 100_000, "cannot be read"),
     ],
 )  # fmt: skip
@@ -94,7 +94,7 @@ def test_a_hub_name_or_a_folder_is_not_looked_into(tmp_path):
     assert (
         row_statistics.read("HuggingFaceH4/no_robots") is None and row_statistics.read(str(tmp_path)) is None
     )
-    with pytest.raises(SpecError, match="no such file"):
+    with pytest.raises(SpecError, match="file does not exist"):
         row_statistics.read(str(tmp_path / "none.jsonl"))
 
 
@@ -105,13 +105,13 @@ def test_a_filled_input_column_belongs_to_the_prompt_and_unused_ones_are_said(tm
     assert found.percentile(0.5) == 40 and found.targets == pytest.approx(0.5)
     assert found.keys == (("prompt_key", "instruction"), ("completion_key", "output"))
     assert "the column 'input' is joined to 'instruction' as the prompt" in found.notes
-    assert "columns that are not trained on: id" in found.notes
+    assert "unused columns: id" in found.notes
 
 
 @pytest.mark.parametrize(
     ("name", "content", "word"),
     [
-        ("a.json", '{"data": [{"prompt": "a", "completion": "b"}]}', "holds 1 rows in 'data'"),
+        ("a.json", '{"data": [{"prompt": "a", "completion": "b"}]}', "1 rows under 'data'"),
         ("a.jsonl", '{"text": "a"}\n{broken\n', "line 2"), ("a.jsonl", '{"text": "a"}\n3\n', "line 2"),
     ],
 )  # fmt: skip

@@ -84,7 +84,7 @@ def test_a_study_without_a_complete_trial_is_exported_as_far_as_it_is(home, tmp_
     assert "no trial is complete" in printed and "rerun" not in printed
     assert (tmp_path / "out" / "trials.csv").read_text().count("\n") == 2
     assert main(["rerun", str(tmp_path / "out")]) == exit_codes.BAD_INPUT
-    assert "it has no complete trial" in capsys.readouterr().err
+    assert "the bundle has no complete trial" in capsys.readouterr().err
 
 
 def test_a_zip_and_a_page_alone(study, tmp_path, capsys):
@@ -157,7 +157,7 @@ def test_a_bundle_with_a_pipe_for_a_file_is_refused_and_not_waited_for(study, tm
     os.mkfifo(pipe)
     assert main(["rerun", str(tmp_path / "out")]) == exit_codes.BAD_INPUT
     told = capsys.readouterr().err
-    assert ("there is no manifest.json" if manifest else "not as exported: study.toml") in told
+    assert ("there is no manifest.json" if manifest else "files changed since the export: study.toml") in told
 
 
 def test_a_page_is_not_written_through_a_link_that_another_user_made(study, tmp_path, capsys):

@@ -34,8 +34,10 @@ def test_each_line_has_a_reason_and_each_source_a_number(asked, capsys):
     assert main(["recommend", *asked, "--gpu", "H100", "--hours", "6"]) == 0
     out = capsys.readouterr().out
     table, file = out.split("\n# trimtab recommend", 1)
-    assert "learning_rate = {" in table and "10 × full tuning's best at hidden size 3584" in table
-    assert "https://thinkingmachines.ai/blog/lora/" in table and "6 hours hold about" in table
+    assert (
+        "learning_rate = {" in table and "10 × the best rate of full fine-tuning at hidden size 3584" in table
+    )
+    assert "https://thinkingmachines.ai/blog/lora/" in table and "6 hours fit about" in table
     assert tomllib.loads("#" + file)["study"]["sampler"] == "gp"
 
 

@@ -37,7 +37,7 @@ def test_each_card_has_a_worker_of_its_own_and_trials_spread_over_them(two_cards
     workers = {one.pid: one for one in two_cards.workers()}
     told = {one.pid: one for one in two_cards.state().machine.workers}
     assert {told[pid].device: one.environ()["CUDA_VISIBLE_DEVICES"] for pid, one in workers.items()} == CARDS
-    assert any("trial 1 starting on gpu1: 0 of 2 places taken on gpu1" in line.text for line in study.lines)
+    assert any("trial 1 starting on gpu1: 0 of 2 slots taken on gpu1" in line.text for line in study.lines)
     next(one for pid, one in workers.items() if told[pid].device == "gpu1").kill()
     after = two_cards.until_study(
         lambda one: all(one.trials[n].retry == 1 and one.trials[n].state == s.RUNNING for n in (1, 3)),
@@ -63,7 +63,7 @@ def test_a_card_that_vanishes_leaves_its_trials_to_the_others(two_cards, how):
     assert study.state == "running", study.why
     assert {(trial.device, trial.retry) for trial in study.trials.values()} == {("gpu0", 0)}
     told = [line.text for line in study.lines]
-    assert "gpu1 is used no longer: GPU is lost" in told
+    assert "gpu1 is no longer used: GPU is lost" in told
     assert any("queued again (0): gpu1 is gone: GPU is lost" in text for text in told)
 
 
@@ -77,4 +77,4 @@ def test_a_trial_that_is_pinned_goes_to_its_card_and_on_where_it_stood(two_cards
     assert moved.trials[0].step > 20 and moved.trials[0].retry == 0
     told = [line.text for line in moved.trials[0].lines]
     assert "pinned to gpu1 (by me)" in told and any("me pinned it to gpu1" in text for text in told)
-    assert any("starting on gpu1: pinned to it" in text for text in told)
+    assert any("starting on gpu1: pinned to this device" in text for text in told)

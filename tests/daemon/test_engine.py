@@ -86,7 +86,7 @@ REFUSED = [
     (console_api.StopEngine(), "studies still run: s"),
     (console_api.StartStudy({"study": {"name": "../x"}}), "must be 1 to 64"),
     (console_api.StartStudy({"study": {"name": "t"}, "model": {"base": "b"}, "data": {"source": "d"},
-                      "resources": {"devices": [7]}}), "there is no GPU 7"),
+                      "resources": {"devices": [7]}}), "GPU 7 is not available"),
 ]  # fmt: skip
 
 

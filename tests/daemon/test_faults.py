@@ -75,7 +75,7 @@ def test_a_worker_that_dies_costs_its_trials_a_retry_and_not_more(engine):
 def test_a_worker_that_falls_silent_loses_its_lease(engine):
     engine.run(train={"steps": 20, "seed": 2}, resources={"pack": 1, "lease_s": 5.0})
     study = engine.until_study(complete, "the study ends")
-    assert any("was silent for" in line.text for line in study.lines)
+    assert any("did not respond for" in line.text for line in study.lines)
 
 
 def test_a_worker_that_stands_still_while_its_link_lives_is_ended(engine):
@@ -128,7 +128,7 @@ def test_a_trial_that_fails_every_time_fails_after_two_retries_with_its_tracebac
     assert {(trial.state, trial.retry) for trial in study.trials.values()} == {(s.FAILED, 2)}
     assert all("in the middle of it" in trial.traceback for trial in study.trials.values())
     assert all(
-        trial.error.startswith("ValueError: it tripped; that was try 3") for trial in study.trials.values()
+        trial.error.startswith("ValueError: it tripped; this was try 3") for trial in study.trials.values()
     )
     assert any("trial 0 queued again (1): ValueError: it tripped" in line.text for line in study.lines)
 
@@ -153,7 +153,7 @@ def test_a_trial_that_kills_every_worker_fails_and_the_study_goes_on(engine):
             one.send_signal(signal.SIGKILL)
     study = engine.until_study(complete, "the study ends")
     assert study.trials[0].state == s.FAILED
-    assert "(killed by signal 9); that was try 2 of resources.retries + 1" in study.trials[0].error
+    assert "(killed by signal 9); this was try 2 of 2 (resources.retries = 1)" in study.trials[0].error
     assert study.trials[1].state == s.COMPLETE
 
 

@@ -79,7 +79,7 @@ def test_a_trial_that_does_not_fit_beside_the_others_waits_with_the_numbers(base
     there = places(one, card(16))
     assert there.next(one) is None
     (note,) = [one for one in there.notes() if "waits" in one]
-    assert note == "trial 2 waits: 17.6 GiB with the 2 on gpu0, where 15.5 GiB may be taken"
+    assert note == "trial 2 waits: 17.6 GiB needed with the 2 on gpu0, but the limit is 15.5 GiB"
     assert places(one, card(80)).next(one)[0].number == 2
 
 
@@ -105,7 +105,7 @@ def test_alone_a_trial_starts_in_smaller_passes_and_never_only_when_one_row_is_t
     assert 1024 <= bound < 4096, "a row goes, the four of a micro-batch do not go at once"
     assert foresight(one, card(80)).bound("gpu0", {0: knobs}) == 0
     never = foresight(one, card(2)).never("gpu0", knobs)
-    assert "with one row of 1024 tokens at a time, where 1.8 GiB may be taken of gpu0" in never
+    assert "with one row of 1024 tokens at a time, but the limit on gpu0 is 1.8 GiB" in never
 
 
 class Search:
@@ -273,8 +273,8 @@ def test_what_if_is_answered_with_the_bar_the_limit_and_what_to_change(base):
     ("changes", "word"),
     [
         ({"batch_size": 0}, "must be at least 1"),
-        ({"nonsense": 1}, "is no knob"),
-        ({"precision": "fp2"}, "cannot be had"),
+        ({"nonsense": 1}, "is not a knob"),
+        ({"precision": "fp2"}, "invalid setting"),
     ],
 )
 def test_what_cannot_be_is_refused_in_words(base, changes, word):
@@ -284,7 +284,7 @@ def test_what_cannot_be_is_refused_in_words(base, changes, word):
 
 def test_a_base_that_is_not_known_is_said_so(tmp_path):
     one = study(str(tmp_path / "nothing"), 8, running=1)
-    with pytest.raises(RefusedError, match="nothing can be foretold"):
+    with pytest.raises(RefusedError, match="no memory estimate is possible"):
         ask(one, card(24), console_api.Foresee("a"))
     now = ask(one, card(24), console_api.WeighMemory("a"))
     assert now.devices[0].foretold is None and "config.json" in now.devices[0].why_not

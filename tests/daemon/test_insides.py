@@ -31,7 +31,7 @@ def put(folder, content: bytes) -> None:
 
 
 def test_what_a_worker_kept_is_answered_and_comes_over_the_wire(study, tmp_path):
-    assert "first evaluation" in introspection_reader.read(study, 2).why_none
+    assert "first and last evaluation" in introspection_reader.read(study, 2).why_none
     put(tmp_path, msgspec.json.encode(sample()))
     found = introspection_reader.read(study, 2)
     assert found == sample()

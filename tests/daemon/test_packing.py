@@ -32,12 +32,12 @@ def wanted(*packs, limit: int = MANY, running: int = 0) -> tuple[int, str]:
 
 
 def test_it_begins_with_two_for_one_alone_measures_nothing_about_sharing():
-    assert wanted() == (2, "begins with 2 at once, nothing is measured yet")
+    assert wanted() == (2, "starts with 2 at once, not measured yet")
     assert wanted(pack(1, 5000.0))[0] == 2
 
 
 def test_an_engine_that_comes_back_keeps_as_many_as_run():
-    assert wanted(running=7) == (7, "keeps the 7 that run, nothing is measured yet")
+    assert wanted(running=7) == (7, "keeps the 7 running trials until there are measurements")
 
 
 def test_it_doubles_as_long_as_that_pays():
@@ -47,7 +47,7 @@ def test_it_doubles_as_long_as_that_pays():
 
 def test_fewer_than_three_windows_decide_nothing():
     two = pack(2, 9100.0)
-    assert gpu(two, windows=2).wanted(MANY, 2) == (2, "begins with 2 at once, nothing is measured yet")
+    assert gpu(two, windows=2).wanted(MANY, 2) == (2, "starts with 2 at once, not measured yet")
     one = gpu(two)
     measure(one, pack(4, 16400.0), 2)
     assert one.wanted(MANY, 4)[0] == 4
@@ -90,14 +90,17 @@ def test_a_number_that_readings_could_not_show_says_so():
         for nth in range(60):  # about 100 tokens/s in the mean
             measure(one, pack(count, 75.0 if nth % 2 else 133.0), 1)
     number, why = one.wanted(MANY, 4)
-    assert number == 2 and why.endswith("tokens/s, 4 not shown to be faster, readings waver by 29 %")
+    assert number == 2 and why.endswith("tokens/s, 4 not measurably faster (measurements vary by 29 %)")
 
 
 def test_a_study_begins_with_what_was_learnt_and_measures_on():
     learnt = gpu(pack(2, 9000.0), pack(4, 15000.0), pack(8, 15400.0)).learnt()
     assert learnt.number == 4 and learnt.refused == (8,) and set(learnt.rates) == {2, 4, 8}
     one = Calibration("gpu0", learnt)
-    assert one.wanted(MANY, 0) == (4, "begins with 4 at once: learnt on this machine for this base")
+    assert one.wanted(MANY, 0) == (
+        4,
+        "starts with 4 at once, measured earlier on this machine with this base",
+    )
     assert one.wanted(3, 0)[0] == 3 and one.learnt() is None
     measure(one, pack(4, 15000.0))
     assert one.wanted(MANY, 4) == (5, "4 at once gave 15.0k tokens/s"), "8 were given up: not at once again"
@@ -157,10 +160,8 @@ def test_nothing_is_told_because_the_study_comes_to_its_end():
 def test_a_base_that_cannot_be_stacked_gets_one_trial_at_once_and_the_reason():
     alone = "8-bit layers keep one state for all rows"
     one = gpu(pack(2, 9000.0, why_alone=alone))
-    assert one.wanted(MANY, 2) == (1, f"trials take turns on this base, {alone}")
-    assert one.news(MANY, 2) == [
-        f"gpu0: no more than one trial at once: trials take turns on this base, {alone}"
-    ]
+    assert one.wanted(MANY, 2) == (1, f"trials on this base take turns: {alone}")
+    assert one.news(MANY, 2) == [f"gpu0: at most one trial at once: trials on this base take turns: {alone}"]
     one.measured(pack(0, why_alone=alone, trial_bytes={}), {})  # its worker is lost; the base is the same
     assert one.wanted(MANY, 0)[0] == 1 and one.news(MANY, 0) == []
 
@@ -181,7 +182,7 @@ TWO = {0: knobs(), 1: knobs()}
 
 def test_adapters_are_as_large_as_their_rank():
     assert full(3 * GIB).fits(knobs(60), TWO) == ""
-    assert full(2 * GIB).fits(knobs(64), TWO) == "needs about 3.1 GiB, 2.0 GiB are free on gpu0"
+    assert full(2 * GIB).fits(knobs(64), TWO) == "needs about 3.1 GiB, but only 2.0 GiB are free on gpu0"
 
 
 def test_activations_count_by_the_longest_sequences_of_a_micro_batch():
@@ -218,9 +219,9 @@ def test_the_number_grows_no_further_than_the_memory():
     one = full(1000 * MIB)
     assert one.wanted(MANY, 2) == (4, "2 at once gave 9.0k tokens/s")
     less = full(500 * MIB)
-    assert less.wanted(MANY, 2) == (3, "memory for 3 at once")
+    assert less.wanted(MANY, 2) == (3, "memory fits 3 at once")
     assert less.news(MANY, 2) == [
         "gpu0: 2 trials at once (2 gave 9.0k tokens/s); trying 3",
-        "gpu0: memory for 3 at once, 500 MiB are free for more",
+        "gpu0: memory fits 3 at once; 500 MiB free",
     ]
     assert full(0).wanted(MANY, 2)[0] == 2

@@ -46,10 +46,10 @@ def test_the_pack_grows_while_that_pays_and_every_step_says_why(measuring):
         lambda one: any("not worth it" in text for text in texts(one)), "the pack has found its size"
     )
     told = "\n".join(texts(study))
-    assert "trial 0 starting on cpu: 0 of 2 places taken on cpu; auto: begins with 2 at once" in told
+    assert "trial 0 starting on cpu: 0 of 2 slots taken on cpu; auto: starts with 2 at once" in told
     assert "cpu: 4 trials at once (2 gave 2.0k tokens/s, 4 give 4.0k); trying 8" in told
     because = "auto: 4 at once gave 2.0 × the tokens/s of 2"
-    assert f"trial 4 starting on cpu: 4 of 8 places taken on cpu; {because}" in told
+    assert f"trial 4 starting on cpu: 4 of 8 slots taken on cpu; {because}" in told
     assert running(study) == list(range(8)), "nobody is sent away"
     (held,) = study.packs.values()
     assert (held.worker, held.device, held.trials) == (study.trials[0].worker, "cpu", 8)

@@ -34,8 +34,8 @@ def test_the_devices_of_a_study(wanted, visible, found):
 @pytest.mark.parametrize(
     ("wanted", "cards", "told"),
     [
-        ([2], CARDS, "there is no GPU 2"),  # it gives no reading
-        ("all", [], "there is no GPU to use"),
+        ([2], CARDS, "GPU 2 is not available"),  # it gives no reading
+        ("all", [], "there is no usable GPU"),
     ],
 )
 def test_a_card_that_is_not_there_is_refused(wanted, cards, told):
@@ -68,8 +68,8 @@ def test_a_mig_instance_is_a_device(visible, found):
 @pytest.mark.parametrize(
     ("cards", "visible", "told"),
     [
-        (CARDS, "MIG-5c0ffee0-1111-2222-3333-444444444444", "names none of those here, 0 .GPU-aa"),
-        (CARDS, "MIG-GPU-1111-2222/1/0", "names none of those here"),
+        (CARDS, "MIG-5c0ffee0-1111-2222-3333-444444444444", "names none of the GPUs here: 0 .GPU-aa"),
+        (CARDS, "MIG-GPU-1111-2222/1/0", "names none of the GPUs here"),
         (CARDS, "7", "names none"),
         (CARDS, "GPU-", "names none"),  # which of them?
         (CARDS, "2", "gpu2: lost"),
@@ -84,19 +84,21 @@ def test_auto_never_falls_to_the_cpu_in_silence(cards, visible, told):
 
 
 def test_a_study_is_told_what_it_may_not_expect():
-    assert note("auto", [CPU], CARDS, "") == "the CPU trains: CUDA_VISIBLE_DEVICES = '' hides all GPUs"
+    assert (
+        note("auto", [CPU], CARDS, "") == "training runs on the CPU: CUDA_VISIBLE_DEVICES = '' hides all GPUs"
+    )
     assert note("auto", [GPU0], CARDS, "0,7") == (
-        "CUDA_VISIBLE_DEVICES = '0,7' names '7', which is no GPU here: CUDA takes only those before it"
+        "CUDA_VISIBLE_DEVICES = '0,7' names '7', which is not a GPU here: CUDA ignores it and all after it"
     )
     broken = "no NVIDIA GPU: Driver/library version mismatch"
-    assert note("auto", [CPU], [], None, broken) == f"the CPU trains: {broken}"
+    assert note("auto", [CPU], [], None, broken) == f"training runs on the CPU: {broken}"
     usual = "no NVIDIA GPU: NVML Shared Library Not Found"
     assert note("auto", [CPU], [], None, usual) == "" == note("cpu", [CPU], CARDS, "")
     assert note("auto", [GPU0], CARDS, "0,-1,1") == "" == note("auto", [GPU0, GPU1], CARDS, None)
 
 
 def test_trials_of_a_gpu_do_not_go_on_on_the_cpu_unless_somebody_says_so():
-    with pytest.raises(TrimtabError, match="ran on gpu0, and there is no GPU now: driver mismatch"):
+    with pytest.raises(TrimtabError, match="ran on gpu0, and no GPU is available now: driver mismatch"):
         refuse_another_kind([CPU], ["gpu0", ""], None, "driver mismatch")
     refuse_another_kind([CPU], ["gpu0"], "", "")
     refuse_another_kind([CPU], ["cpu", ""], None, "")
@@ -125,6 +127,6 @@ def test_the_reason_is_given():
         return by_room([GPU0], {"gpu0": load}, {"gpu0": (places, measured)})[0].why
 
     assert why(0, 1) == "gpu0 was free"
-    assert why(1, 3) == "1 of 3 places taken on gpu0"
+    assert why(1, 3) == "1 of 3 slots taken on gpu0"
     told = "6 at once gave 1.8 × the tokens/s of 3"
-    assert why(4, 6, told) == f"4 of 6 places taken on gpu0; auto: {told}"
+    assert why(4, 6, told) == f"4 of 6 slots taken on gpu0; auto: {told}"

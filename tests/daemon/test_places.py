@@ -25,13 +25,13 @@ def measured(free: int, running: int = 2, device: str = "gpu0", places: Places |
 
 def test_a_fixed_number_of_places_is_taken_at_its_word():
     places = Places(2, [GPU0])
-    assert places.next(study(9, ("running", 8), ("queued", 4096)))[2] == "1 of 2 places taken on gpu0"
+    assert places.next(study(9, ("running", 8), ("queued", 4096)))[2] == "1 of 2 slots taken on gpu0"
     assert places.next(study(9, ("running", 8), ("running", 8), ("queued", 8))) is None
 
 
 def test_the_reason_says_why_there_are_so_many_places():
     _, slot, why = measured(9 * GIB).next(study(9, *[("running", 8)] * 2, ("queued", 8)))
-    assert (slot, why) == (GPU0, "2 of 4 places taken on gpu0; auto: 2 at once gave 9.0k tokens/s")
+    assert (slot, why) == (GPU0, "2 of 4 slots taken on gpu0; auto: 2 at once gave 9.0k tokens/s")
 
 
 def test_a_trial_that_does_not_fit_waits_and_another_goes_first():
@@ -39,7 +39,7 @@ def test_a_trial_that_does_not_fit_waits_and_another_goes_first():
     now = study(20, ("running", 8), ("running", 8), ("queued", 64), ("queued", 16))
     trial, _, _ = places.next(now)
     assert trial.number == 3
-    assert places.notes() == ["trial 2 waits: needs about 3.1 GiB, 2.0 GiB are free on gpu0"]
+    assert places.notes() == ["trial 2 waits: needs about 3.1 GiB, but only 2.0 GiB are free on gpu0"]
     places.next(now)
     assert places.notes() == [], "it is told once"
 
@@ -85,7 +85,7 @@ def test_the_device_with_the_most_free_places_comes_first():
 
 def test_the_last_trials_of_a_study_are_not_waited_for():
     places = measured(9 * GIB)
-    assert places.next(study(3, *[("running", 8)] * 2, ("queued", 8)))[2].startswith("2 of 3 places")
+    assert places.next(study(3, *[("running", 8)] * 2, ("queued", 8)))[2].startswith("2 of 3 slots")
 
 
 def searched(total: int, sampler: str, startup: int, *trials):
@@ -108,8 +108,8 @@ def test_why_there_are_not_more_at_once_is_told_once():
     four = [("running", 8)] * 4
     assert places.next(searched(12, "tpe", 4, *four, ("queued", 8))) is None
     assert places.notes() == [
-        "at most 4 trials at once, so that tpe learns from those that have ended; "
-        "a number as resources.pack has more"
+        "at most 4 trials at once, so that tpe can learn from ended trials; "
+        "set resources.pack to a number to run more"
     ]
     assert places.next(searched(12, "random", 4, *four, ("queued", 8))) is not None
     assert places.next(searched(12, "tpe", 4, *four, ("queued", 8))) is None and not places.notes()
@@ -129,7 +129,7 @@ def population(total: int, size: int, *trials):
 def test_a_population_trains_side_by_side_whatever_the_sampler_and_the_speed():
     places = Places("auto", [GPU0])
     two = population(8, 4, ("running", 8), ("running", 8), ("queued", 8))
-    assert places.next(two)[2] == "2 of 4 places taken on gpu0; auto: a population trains together"
+    assert places.next(two)[2] == "2 of 4 slots taken on gpu0; auto: a population trains together"
     assert places.next(population(8, 4, *[("running", 8)] * 4, ("queued", 8))) is None
     assert not places.notes()
 

@@ -53,14 +53,10 @@ def test_the_worst_quarter_gives_place_to_clones_of_the_best_quarter():
     before, after = found[0].changes["learning_rate"]
     assert before == 1e-3 and after != 1e-3 and 1e-5 <= after <= 1e-2
     assert "lora_rank" not in found[0].changes, "the weights would not fit"
-    assert (
-        found[0]
-        .words(11)
-        .startswith(
-            f"population: eval/loss 6 is among the worst 2 of 8 at step 10; trial {found[0].winner} ("
-        )
-    )
-    assert ") goes on in its place as trial 11 with learning_rate 0.001 → " in found[0].words(11)
+    head = "population: eval/loss 6 is among the worst 2 of 8 at step 10; "
+    clone = f"replaced by trial 11, a clone of trial {found[0].winner} ("
+    text = found[0].words(11)
+    assert text.startswith(f"{head}{clone}") and ") with learning_rate 0.001 → " in text
     assert decisions(now, plan_of(now), frozenset()) == found, "the same again after a restart"
 
 

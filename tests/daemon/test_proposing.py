@@ -150,7 +150,7 @@ def test_a_trial_whose_steps_are_done_is_complete_when_the_study_stops_before_it
         trial = ended(*events)
         assert (trial.state, trial.values) == (s.COMPLETE, (3.0,))
         assert trial.why == (
-            "20 steps done; its adapter was not saved, its checkpoint is kept: stopped by me"
+            "all 20 steps done, but its adapter was not saved; its checkpoint is kept: stopped by me"
         )
 
 

@@ -124,7 +124,7 @@ def taken_up(now: s.Study) -> list[console_api.AnyRequest]:
 
 def test_a_loser_whose_clone_was_queued_when_the_engine_ended_is_pruned_by_the_next():
     clone = trial(8, by=BY, state=s.QUEUED, parent=1, place_of=6, marks=(s.Mark(10, "cloned from trial 1"),))
-    why = "population: trial 8, a clone of trial 1, goes on in its place"
+    why = "population: replaced by trial 8, a clone of trial 1"
     assert taken_up(study(*eight(), clone)) == [console_api.PruneTrial("s", 6, by=BY, why=why)]
     for more in ({"asked": "prune"}, {"state": s.PRUNED}, {"marks": (s.Mark(10, "prune taken back"),)}):
         assert not taken_up(study(*eight(t6=trial(6, [9, 6.0], **more)), clone)), "nothing is done twice"

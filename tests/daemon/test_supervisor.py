@@ -148,7 +148,7 @@ async def test_what_cannot_be_kept_is_refused_in_words_and_the_writer_goes_on(wr
     both = writer.put(note("kept with it?"), event)
     other = writer.put(note("somebody else's"))
     (told,) = await both
-    assert told.startswith(f"the engine cannot take it: Unfit: {type(event).__name__} cannot be kept: ")
+    assert told.startswith(f"the engine cannot take it: Unfit: {type(event).__name__} cannot be stored: ")
     assert await other == [] and writer.state is not before
     assert list(journal_file.read(tmp_path / "j")) == [CREATED, QUEUED, note("somebody else's")]
     assert [line.text for line in writer.state.studies["s"].lines[-1:]] == ["somebody else's"]

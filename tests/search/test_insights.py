@@ -94,7 +94,7 @@ def test_trials_that_were_stopped_early_count_with_their_last_reading(folder):
     ("space", "count", "value", "why"),
     [
         (SPACE, FEWEST - 1, quadratic, "9 of at least 10 trials have a value"),
-        (SPACE, FEWEST, lambda proposal: 1.5, "all 10 trials have the value 1.5"),
+        (SPACE, FEWEST, lambda proposal: 1.5, "all 10 trials have the same value 1.5"),
         ({"lora_rank": [2, 4, 8]}, 3, lambda proposal: 1.0, "only lora_rank is searched"),
         ({}, 1, lambda proposal: 1.0, "no knob is searched"),
     ],
@@ -199,8 +199,8 @@ def test_without_rungs_the_reason_is_told(folder, pruner, why):
         ("nsga2", ["4 trials", "0: 4 of 8 trials"]),
         ("random", ["learns nothing"]),
         ("qmc", ["Sobol"]),
-        ("grid", ["4 points that nobody has tried"]),
-        ("bruteforce", ["4 points that nobody has tried"]),
+        ("grid", ["4 untried points"]),
+        ("bruteforce", ["4 untried points"]),
     ],
 )
 def test_the_sampler_says_how_it_stands(folder, sampler, lines):

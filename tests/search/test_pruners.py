@@ -20,7 +20,7 @@ REASONS = {
     "wilcoxon": r"wilcoxon pruner: worse than trial 0 on 17 of 17 validation rows at step 10, "
     r"by 8 nats/token on average \(p = \S+\)",
     "threshold": r"threshold pruner: eval/loss 9 at step 10 is above the threshold 8",
-    "patient": r"patient pruner: not better for 4 evaluations, and eval/loss 9 \(best so far\) "
+    "patient": r"patient pruner: no improvement for 4 evaluations, and eval/loss 9 \(best so far\) "
     r"is worse than the median 2\.5 of 4 trials at step \d+",
 }
 

@@ -97,7 +97,7 @@ def test_a_foreign_study_in_the_storage_is_refused_in_words(tmp_path):
     url = f"sqlite:///{tmp_path}/optuna.db"
     foreign = optuna.create_study(study_name="small", storage=url, direction="minimize")
     foreign.optimize(lambda trial: trial.suggest_float("eta", 0, 1), n_trials=1)
-    with pytest.raises(SpecError, match="that trimtab did not make: it searches eta"):
+    with pytest.raises(SpecError, match="of another program, which searches eta"):
         Oracle(studies.raw(), str(tmp_path))
 
 

@@ -185,7 +185,7 @@ def test_gp_looks_at_the_best_and_the_latest_of_a_long_history_and_says_so(tmp_p
     )
     oracle.study.sampler._n_startup_trials, oracle.study.sampler.history = 8, 6
     why = oracle.ask(10).why
-    assert why == "gp: from 6 of 10 trials known, the best and the latest"
+    assert why == "gp: from 6 of 10 trials, the best and the latest"
     assert sorted(one.value for one in fitted) == [1.0, 2.0, 4.0, 7.0, 8.0, 9.0], "0 broke a constraint"
 
 

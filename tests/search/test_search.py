@@ -210,7 +210,7 @@ async def test_a_storage_that_cannot_be_is_told_in_words(tmp_path, opened):
     with pytest.raises(TrimtabError) as caught:
         await opened(tmp_path / "nowhere")
     problem = caught.value.problems[0]
-    assert "Optuna's storage does not work: unable to open database file" in problem.what.replace(
+    assert "Optuna's storage failed: unable to open database file" in problem.what.replace(
         "(sqlite3.OperationalError) ", ""
     )
     assert "optuna.db" in problem.where and "study.storage" in problem.fix
@@ -289,7 +289,7 @@ async def test_a_search_process_that_answers_nonsense_is_replaced_and_given_up_i
     monkeypatch.setattr(Search, "command", ("-S", "-c", talk))
     search = Search(studies.spec(), tmp_path)
     search._begin = partial(_begun, search)
-    with pytest.raises(TrimtabError, match="died 3 times while it was asked to count"):
+    with pytest.raises(TrimtabError, match="died 3 times during the call 'count'"):
         await search.open()
     assert search.pid is None
 

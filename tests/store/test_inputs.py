@@ -53,7 +53,7 @@ def test_what_is_as_it_was_goes_on(begun):
     ("name", "content", "told"),
     [
         ("rows.jsonl", b'{"text": "a"}\n' * 20, "the data changed .*280 bytes, 700 before"),
-        ("rows.jsonl", b'{"text": "a"}\n' * 49 + b'{"text": "b"}\n', "another content of the same size"),
+        ("rows.jsonl", b'{"text": "a"}\n' * 49 + b'{"text": "b"}\n', "different content of the same size"),
         ("held.jsonl", b'{"text": "c"}\n' * 5, "the data changed"),
         ("base/model.safetensors", b"\0" * 4095 + b"\1", "the model changed"),
         ("base/config.json", b'{"a": 1}', "the model changed"),
@@ -162,6 +162,6 @@ def test_the_hubs_branch_may_move_and_the_study_stays_on_its_commit(files, spec,
     for _ in range(2):
         input_hashes.hold_commits(of_hub, files / "study")
     (refs[1] / "main").write_text("b" * 40)
-    with pytest.raises(InputsChangedError, match=r"the data is of commit b+ now, the study began with a+:"):
+    with pytest.raises(InputsChangedError, match=r"the data is at commit b+, but the study began with a+:"):
         input_hashes.hold_commits(of_hub, files / "study")
     assert sorted(one.name for one in (files / "study").iterdir()) == ["commits.json"]

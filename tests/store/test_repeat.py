@@ -50,7 +50,7 @@ def test_another_complete_trial_can_be_repeated_and_one_that_failed_cannot(origi
         bundle_rerun.spec_of(original(2), "again", {}).train["lora_rank"]
         == original(2).trial["params"]["lora_rank"]
     )
-    with pytest.raises(sha256_manifest.BundleError, match="trial 3 is not complete in it"):
+    with pytest.raises(sha256_manifest.BundleError, match="trial 3 is not complete"):
         original(3)
 
 
@@ -67,7 +67,7 @@ def test_other_rows_are_seen_and_what_has_no_sum_is_not_sure(original, tmp_path)
     assert same == [] and len(unsure) == 1 and unsure[0].startswith("model.base")
     (tmp_path / "train.jsonl").write_text('{"text": "b"}\n')
     assert bundle_rerun.other_data(one, fingerprints(spec))[0] == [
-        "data.source: train.jsonl is not the same content as it was"
+        "data.source: the content of train.jsonl has changed"
     ]
     (tmp_path / "train.jsonl").unlink()
     assert bundle_rerun.other_data(one, fingerprints(spec))[0] == [
@@ -92,7 +92,7 @@ def ran(one, **how):
     [
         ({}, []),
         ({"interrupted": 2}, []),
-        ({"beside": [1, 2]}, ["it ran in a pack, beside trials 1, 2"]),
+        ({"beside": [1, 2]}, ["it ran in a pack with trials 1, 2"]),
         ({"devices": ["gpu0"]}, ["it ran on a GPU"]),
         ({"precision": "bf16"}, ["its base is in bf16"]),
         ({"changed": ["learning_rate"]}, ["learning_rate changed while it ran"]),
@@ -157,5 +157,5 @@ def test_a_bundle_of_another_version_is_explained(original, tmp_path):
         bundle_rerun.read(folder, None)
     del manifest["files"]["data.json"]
     (folder / sha256_manifest.MANIFEST).write_text(json.dumps(manifest))
-    with pytest.raises(sha256_manifest.BundleError, match=r"not in its manifest: data\.json"):
+    with pytest.raises(sha256_manifest.BundleError, match=r"missing from the manifest: data\.json"):
         bundle_rerun.read(folder, None)

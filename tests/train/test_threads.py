@@ -68,4 +68,4 @@ def test_a_worker_does_not_load_other_rows_than_the_study_began_with(study, tmp_
     monkeypatch.setattr(worker._link, "close", lambda within_s: None)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     assert worker.run() == 1
-    assert said[0].keeps and "another content of the same size" in said[0].what
+    assert said[0].keeps and "different content of the same size" in said[0].what

@@ -79,7 +79,7 @@ def test_a_home_that_is_a_link_or_not_made(tmp_path, examine):
     link = tmp_path / "link"
     link.symlink_to(tmp_path)
     assert examine(link, FakeNvml(0))["home"].level == "fail"
-    assert "will be made" in examine(tmp_path / "new", FakeNvml(0))["home"].found
+    assert "will be created" in examine(tmp_path / "new", FakeNvml(0))["home"].found
 
 
 def answer_once(line: socket.socket) -> None:
@@ -97,7 +97,7 @@ def test_a_socket_that_a_dead_engine_left(tmp_path, examine):
         found = examine(tmp_path, FakeNvml(0))["engine"].found
         assert found == f"running (process 12), answers at {address}"
     finding = examine(tmp_path, FakeNvml(0))["engine"]
-    assert finding.level == "warn" and "nobody answers" in finding.found
+    assert finding.level == "warn" and "no engine answers" in finding.found
 
 
 def test_a_quiet_machine_says_how_many_cpus_there_are(tmp_path, examine):

@@ -62,7 +62,7 @@ def test_users_that_are_meant(machine, more, user, ends):
 def test_what_the_users_own_manager_started_ends_without_lingering(machine):
     reason = machine(MANAGER)
     assert reason() == (
-        "systemd ends it when the last session of ann ends (it is started by the user's manager)"
+        "systemd ends it with the last session of ann (the user's service manager started it)"
     )
     machine(MANAGER, **{"var/lib/systemd/linger/ann": ""})
     assert reason() == ""

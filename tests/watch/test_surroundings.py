@@ -20,7 +20,7 @@ def test_caches_that_cannot_be_written_name_their_variables(tmp_path, monkeypatc
     monkeypatch.setenv("TRIMTAB_CACHE", str(tmp_path / "file" / "a"))
     monkeypatch.setenv("HF_HOME", str(tmp_path / "file"))
     own, hub = system_checks.cache()
-    assert (own.level, hub.level) == ("warn", "warn") and "cannot be written" in own.found
+    assert (own.level, hub.level) == ("warn", "warn") and "is not writable" in own.found
     assert "TRIMTAB_CACHE" in own.fix and "HF_HOME" in hub.fix
     monkeypatch.setenv("TRIMTAB_CACHE", str(tmp_path / "a"))
     monkeypatch.setenv("HF_HOME", str(tmp_path / "b"))
@@ -35,7 +35,7 @@ def test_a_disk_without_file_locks(tmp_path, monkeypatch):
 
     monkeypatch.setattr(system_checks.fcntl, "flock", refuse)
     locks, _ = system_checks.disk(tmp_path / "not" / "made")
-    assert locks.level == "warn" and f"none in {tmp_path}: No locks available" in locks.found
+    assert locks.level == "warn" and f"not supported in {tmp_path}: No locks available" in locks.found
     assert list(tmp_path.iterdir()) == []
 
 
@@ -45,7 +45,7 @@ def test_a_disk_that_takes_nothing(tmp_path, monkeypatch):
 
     monkeypatch.setattr(system_checks.tempfile, "TemporaryFile", refuse)
     (one,) = system_checks.disk(tmp_path)
-    assert one.level == "warn" and "nothing can be written (No space left on device)" in one.found
+    assert one.level == "warn" and "cannot write a file (No space left on device)" in one.found
 
 
 def test_clocks_that_differ_and_one_that_was_set_back(tmp_path, monkeypatch):
@@ -54,7 +54,7 @@ def test_clocks_that_differ_and_one_that_was_set_back(tmp_path, monkeypatch):
     log.write_text("")
     os.utime(log, (time.time() + 7200,) * 2)
     found = system_checks._clock(0.0, tmp_path)
-    assert found.level == "warn" and "later than that" in found.found and "timedatectl" in found.fix
+    assert found.level == "warn" and "in the future" in found.found and "timedatectl" in found.fix
     monkeypatch.setattr(system_checks.time, "time", lambda: 0.0)  # a machine without a battery
     assert system_checks._clock(0.0, tmp_path / "new").level == "warn"
 
@@ -71,13 +71,13 @@ def test_a_locale_without_the_signs(monkeypatch):
 
 def test_a_session_that_ends(monkeypatch):
     monkeypatch.setattr(system_checks.systemd_logout, "reason", lambda pid: f"systemd ends {pid}")
-    assert system_checks.session(None).found == "the engine does not go on: systemd ends self"
+    assert system_checks.session(None).found == "the engine will stop: systemd ends self"
     assert system_checks.session(7).found.endswith("systemd ends 7")
 
 
 @pytest.mark.parametrize(
     ("instances", "level", "words"),
-    [(0, "fail", "only its instances compute (none are made)"), (2, "ok", "compute (gpu 300, gpu 301)")],
+    [(0, "fail", "only its instances compute (none exist)"), (2, "ok", "compute (gpu 300, gpu 301)")],
 )
 def test_a_card_in_mig_mode(instances, level, words):
     nvml = FakeNvml()

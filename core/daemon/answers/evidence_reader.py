@@ -1,4 +1,4 @@
-"""Answers what a board's number rests on, from the files that workers write."""
+"""Answers which samples are behind a score, from the evidence files that workers write."""
 
 from __future__ import annotations
 
@@ -14,23 +14,31 @@ from core.daemon.answers import trial_files
 from core.errors import RefusedError
 
 BASE = -1
-NONE = "nothing is kept of it: it was not scored yet, or it rests on no single samples"
+NONE = "no evidence: the metric was not scored yet, or it is not computed from single samples"
 
 
 def read(study: s.Study, asked: console_api.AskEvidence) -> Evidence:
-    """The worst samples of a trial's metric, or of the base's. Raises RefusedError for a trial or a metric
-    that there is not."""
+    """The worst samples of a metric, of a trial or of the base. Raises RefusedError for an unknown trial or
+    metric."""
     if known(asked.metric) is None:
-        raise RefusedError.of(f"there is no metric {plain(asked.metric, 80)!r}", "evidence", "take a board's")
+        raise RefusedError.of(
+            f"there is no metric {plain(asked.metric, 80)!r}", "evidence", "give a metric of a board"
+        )
     if asked.trial != BASE and asked.trial not in study.trials:
-        raise RefusedError.of(f"there is no trial {asked.trial}", f"study {study.name}", "-1 is the base")
+        raise RefusedError.of(
+            f"there is no trial {asked.trial}",
+            f"study {study.name}",
+            "give one of its trials; -1 is the base",
+        )
     whose = "base" if asked.trial == BASE else str(asked.trial)
     folder = Path(study.folder) / "trials" / whose / "evidence"
-    metric = "quality/worst_slice" if asked.metric.startswith(SLICE) else asked.metric  # it lists all slices
+    metric = (
+        "quality/worst_slice" if asked.metric.startswith(SLICE) else asked.metric
+    )  # one file lists all slices
     try:
         found = trial_files.read(folder, f"{metric.replace('/', '_')}.json", Evidence)
     except FileNotFoundError:
         return Evidence(asked.metric, why_none=NONE)
     except (OSError, ValueError) as error:
-        return Evidence(asked.metric, why_none=f"it cannot be read: {plain(str(error), 200)}")
+        return Evidence(asked.metric, why_none=f"the evidence cannot be read: {plain(str(error), 200)}")
     return Redactor().anything(found)

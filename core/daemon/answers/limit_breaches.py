@@ -1,4 +1,4 @@
-"""Judges what trials score: limits that are broken, and metrics that drift."""
+"""Finds breached limits and drifting metrics in the scores of trials, and acts on breaches."""
 
 from __future__ import annotations
 
@@ -23,39 +23,39 @@ log = logging.getLogger("trimtab.breaches")
 
 
 def limits_of(study: s.Study) -> list[Limit]:
-    """evaluate.limits of the study."""
+    """The limits of the study (evaluate.limits)."""
     return [Limit.parse(text) for text in study.spec.get("evaluate", {}).get("limits", ())]
 
 
 def judge(
     study: s.Study, event: e.TrialScored, known: frozenset[str], history: History | None = None
 ) -> tuple[list[Finding], frozenset[str]]:
-    """What is newly wrong, and all that is: a limit that is neither kept nor broken for sure stays as it
-    was, and a slice is said once for ever."""
+    """(new findings, keys of all present findings). A limit whose interval is partly beyond the bound keeps
+    its earlier status, and the drift of a slice is reported only once."""
     broken = _broken(limits_of(study), event.scores, known)
     drifting = {found.key: found for found in drift.found(study, event, history or {})}
-    kept = {one for one in known if _stays(one, event)}
+    kept = {key for key in known if _stays(key, event)}
     now = frozenset({*broken, *drifting, *kept})
     found = [*(_of_limit(limit, event) for key, limit in broken.items() if key not in known)]
-    return found + [one for key, one in drifting.items() if key not in known], now
+    return found + [finding for key, finding in drifting.items() if key not in known], now
 
 
 def _stays(key: str, event: e.TrialScored) -> bool:
-    """Is a metric's drift not over: a slice's, or one's that was not scored this time?"""
+    """Does a drift persist, because it is a slice's or its metric was not scored this time?"""
     name = drift.metric_of(key)
     drifts = key in (name, f"{name}{drift.OWN}")
     return drifts and (name.startswith(SLICE) or name not in event.scores)
 
 
 def broken_before(study: s.Study, trial: s.Trial) -> frozenset[str]:
-    """The limits that a trial breaks by what it scored last, and the drifts that were said: for an engine
-    that takes up its study."""
+    """The keys of the trial's latest breaches and of the drifts already reported, for an engine that resumes
+    the study."""
     broken = _broken(limits_of(study), trial.scores, frozenset())
     return frozenset(broken) | drift.said(trial.number, study.lines)
 
 
 def breaks_a_limit(study: s.Study, trial: s.Trial) -> str:
-    """Why what the trial scored last prunes it, by evaluate.on_breach; empty when it does not."""
+    """Why the trial's latest scores prune it (evaluate.on_breach = "prune"); empty if they do not."""
     if study.spec.get("evaluate", {}).get("on_breach", "warn") != "prune":
         return ""
     broken = next(iter(_broken(limits_of(study), trial.scores, frozenset()).values()), None)
@@ -80,7 +80,7 @@ def _of_limit(limit: Limit, event: e.TrialScored) -> Finding:
 
 
 class Breaches:
-    """Says each finding once, until it is over; does what evaluate.on_breach asks for a broken limit."""
+    """Reports each finding once until it is over, and does what evaluate.on_breach says for a breach."""
 
     def __init__(
         self, supervisor: Supervisor, ask: Callable[[console_api.AnyRequest], Awaitable[object]]
@@ -92,15 +92,15 @@ class Breaches:
         supervisor.watchers.append(self._watch)
 
     def take_up(self, study: s.Study) -> None:
-        """What is broken already was said by the engine before."""
+        """Resume a study: do not report again what an earlier engine reported."""
         for trial in study.trials.values():
             self._known[study.name, trial.number] = broken_before(study, trial)
-            self._history[study.name, trial.number] = {name: [one] for name, one in trial.scores.items()}
+            self._history[study.name, trial.number] = {name: [score] for name, score in trial.scores.items()}
 
     def _watch(self, event: e.Event, state: s.State) -> None:
-        if isinstance(event, e.StudyCreated):  # nothing of one before it
-            self._known = {key: one for key, one in self._known.items() if key[0] != event.study}
-            self._history = {key: one for key, one in self._history.items() if key[0] != event.study}
+        if isinstance(event, e.StudyCreated):  # drop the findings of an earlier study of this name
+            self._known = {key: findings for key, findings in self._known.items() if key[0] != event.study}
+            self._history = {key: history for key, history in self._history.items() if key[0] != event.study}
         if not isinstance(event, e.TrialScored):
             return
         study, key = state.studies[event.study], (event.study, event.trial)
@@ -108,18 +108,18 @@ class Breaches:
         for name, score in event.scores.items():
             history[name] = [*history.get(name, ())[-WINDOW:], score]
         found, self._known[key] = judge(study, event, self._known.get(key, frozenset()), history)
-        for one in found:
-            text = f"trial {event.trial}: {one.text}"
+        for finding in found:
+            text = f"trial {event.trial}: {finding.text}"
             note = e.StudyNoted(at=time.time(), study=study.name, text=text, level="warning")
             self._supervisor.put(note)
-        broken = next((one for one in found if one.limit is not None), None)
+        broken = next((finding for finding in found if finding.limit is not None), None)
         if broken is not None:
             self._act(study, event.trial, broken)
 
     def _act(self, study: s.Study, trial: int, found: Finding) -> None:
         by, name = f"the limit {found.limit}", study.name
         if study.trials[trial].state == s.COMPLETE:
-            return  # the runner prunes it, before the sampler is told
+            return  # the runner prunes it before it reports to the sampler
         match study.spec.get("evaluate", {}).get("on_breach", "warn"):
             case "pause":
                 self._do(console_api.PauseTrial(name, trial, by=by))
@@ -132,5 +132,5 @@ class Breaches:
     async def _asked(self, request: console_api.AnyRequest) -> None:
         try:
             await self._ask(request)
-        except TrimtabError as error:  # it has ended meanwhile
+        except TrimtabError as error:  # the trial has ended meanwhile
             log.info("%s: %s", type(request).__name__, error)

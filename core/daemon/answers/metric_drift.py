@@ -1,4 +1,4 @@
-"""Metrics that got worse than the base's, or than the trial's own before: with numbers, beyond chance."""
+"""Detects metrics that are significantly worse than the base's or than the trial's own earlier scores."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from core.contract.spec.metric_table import SLICE, Metric, known
 from core.contract.state import study_state as s
 from core.evaluate.statistics import drift_test
 
-MACHINES = ("quality/tokens_per_s", "quality/latency_s")  # say more of the machine than of the trial
-ALL = "quality/loss"  # of all rows that slices are made of
-OWN = " of its own"  # ends the key of what is worse than it was
-History = dict[str, list[Score]]  # by metric, the latest scorings, the last one of all too
+MACHINES = ("quality/tokens_per_s", "quality/latency_s")  # depend on the machine more than on the trial
+ALL = "quality/loss"  # the loss over the rows of all slices
+OWN = " of its own"  # suffix of the key if a metric is worse than the trial's own earlier score
+History = dict[str, list[Score]]  # the latest scores by metric, the newest included
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What is wrong with a trial's metric, in words; ``limit`` where it is a limit that is broken."""
+    """A problem with a trial's metric, as text; ``limit`` is the breached limit, None for a drift."""
 
     key: str  # the limit's text, or the metric that drifts
     text: str
@@ -28,13 +28,13 @@ class Finding:
 
 
 def found(study: s.Study, event: e.TrialScored, history: History) -> list[Finding]:
-    """Everything that is worse than the base's, or than it was. Slices only while all rows get better: what
-    is worse everywhere is said of all."""
+    """All drifts in ``event``. A slice is reported only while the loss over all rows improves; otherwise the
+    finding for all rows covers it."""
     return [*_than_base(study, event), *_than_before(study, event, history)]
 
 
 def _than_base(study: s.Study, event: e.TrialScored) -> Iterator[Finding]:
-    """For so many looks at once (Bonferroni)."""
+    """Drifts from the base, corrected for the number of metrics (Bonferroni)."""
     looks = len(event.scores)
     for name, score, metric in _judged(event):
         base, change = study.base_scores.get(name), event.changes.get(name)
@@ -51,10 +51,11 @@ def _than_base(study: s.Study, event: e.TrialScored) -> Iterator[Finding]:
 
 
 def _than_before(study: s.Study, event: e.TrialScored, history: History) -> Iterator[Finding]:
-    """A trial is compared with its best scoring so far on the same samples, else with its last few. In all
-    its life five of a hundred trials at most are warned of without reason: the n-th scoring may spend
-    1/(n (n − 1)) of that, which adds up to 1, shared by its metrics and the n − 1 that may be the best
-    (Bonferroni)."""
+    """Drifts from the trial's best earlier score on the same samples, else from its last few scores.
+
+    At most 5 % of trials get a false warning in their lifetime: the n-th scoring may spend 1/(n (n − 1)) of
+    that, which sums to 1, shared by its metrics and the n − 1 scorings that may be the best (Bonferroni).
+    """
     turn = scoring(study, event.step)
     looks = max(1, len(event.scores) * turn * (turn - 1) ** 2)
     for name, score, metric in _judged(event):
@@ -72,7 +73,7 @@ def _than_before(study: s.Study, event: e.TrialScored, history: History) -> Iter
 
 
 def scoring(study: s.Study, step: int) -> int:
-    """The how many-th scoring of a trial is that of ``step``, the latest it may be."""
+    """An upper bound for the index, from 1, of the scoring at ``step``."""
     every = int(study.spec.get("evaluate", {}).get("every") or 50)
     return max(1, -(-step // every))
 
@@ -85,7 +86,7 @@ def _judged(event: e.TrialScored) -> Iterator[tuple[str, Score, Metric]]:
 
 
 def _aside(name: str, changes: dict[str, Score]) -> str | None:
-    """What a slice's finding says of all rows; None where they get no better, and "" for what is no slice."""
+    """The clause about all rows in a slice's finding; None if they do not improve, "" for other metrics."""
     if not name.startswith(SLICE):
         return ""
     mean = changes.get(ALL)
@@ -95,12 +96,12 @@ def _aside(name: str, changes: dict[str, Score]) -> str | None:
 
 
 def metric_of(key: str) -> str:
-    """The metric that a finding's key is about."""
+    """The metric in a finding's key."""
     return key.split(" ", 1)[0]
 
 
 def said(trial: int, lines: Sequence[s.Line]) -> frozenset[str]:
-    """The metrics of ``trial`` that the event list warns of already, by the keys of their findings."""
+    """The keys of the drifts of ``trial`` that the event list already reports."""
     head, found = f"trial {trial}: ", set()
     for line in lines:
         if line.level == "warning" and line.text.startswith(head) and ", worse than " in line.text:

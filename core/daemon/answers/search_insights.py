@@ -1,4 +1,4 @@
-"""Answers which knobs matter and how the search stands, from the study's storage."""
+"""Answers knob importance and search state from the study's storage."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from core.contract.state import trial_ranking
 from core.contract.wire import console_api
 from core.errors import RefusedError
 
-KEPT = 64  # answers
-PATIENCE_S = 3.0  # for Optuna to be told what the journal knows
+KEPT = 64  # cached answers
+PATIENCE_S = 3.0  # how long to wait until Optuna has every result of the journal
 Asked = console_api.AskImportance | console_api.AskSearch
 CaughtUp = Callable[[], Awaitable[None]]
 
 
 async def read(study: s.Study, asked: Asked) -> console_api.Answer:
-    """The answer, computed by a process of its own. Raises TrimtabError when there is no storage to read."""
+    """Compute the answer in a separate process. Raises TrimtabError if the storage cannot be read."""
     from core.search.process import storage_query
 
     spec, folder = parse(study.spec, study.folder), Path(study.folder)
@@ -28,20 +28,21 @@ async def read(study: s.Study, asked: Asked) -> console_api.Answer:
         return await storage_query.state(spec, folder)
     count = len(study.objectives)
     if not 0 <= asked.objective < count:
-        where, fix = f"study {study.name}", f"take one of 0 to {count - 1}"
+        where, fix = f"study {study.name}", f"give a number from 0 to {count - 1}"
         raise RefusedError.of(f"there is no objective {asked.objective}", where, fix)
     return await storage_query.importance(spec, folder, asked.method, asked.objective)
 
 
 class Insights:
-    """One question at a time, and each only once while nothing has changed: several consoles may ask."""
+    """Answers one query at a time and caches the answers, since several consoles may ask the same."""
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
         self._known: dict[Asked, tuple[tuple[float, int], console_api.Answer]] = {}
 
     async def answer(self, study: s.Study, asked: Asked, caught_up: CaughtUp | None) -> console_api.Answer:
-        """``caught_up`` waits until Optuna knows what the study's runner knows; None without a runner."""
+        """Answer from the cache or the storage. ``caught_up`` waits until Optuna has all results of the
+        study's runner; None without a runner."""
         moment = (study.created_at, _moment(study, asked))
         async with self._turn:
             before = self._known.get(asked)
@@ -58,7 +59,9 @@ class Insights:
 
 
 def _moment(study: s.Study, asked: Asked) -> int:
-    """What the answer depends on: the trials that ended; for the rungs and the sampler, every evaluation."""
+    """The state that the answer depends on: the number of ended trials, or every evaluation."""
     if isinstance(asked, console_api.AskImportance):
         return trial_ranking.ended(study)
-    return hash(tuple((one.state, one.latest.get(study.objectives[0][0])) for one in study.trials.values()))
+    return hash(
+        tuple((trial.state, trial.latest.get(study.objectives[0][0])) for trial in study.trials.values())
+    )

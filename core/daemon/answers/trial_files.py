@@ -1,4 +1,4 @@
-"""Reads what a worker keeps in a trial's folder as if others had written it: whole, small, no link."""
+"""Reads files from a trial's folder as untrusted input: with a size limit, and without following links."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ LARGEST_BYTES = 4 << 20
 
 
 def read(folder: Path, name: str, kind: type[T]) -> T:
-    """The struct of the file. Raises FileNotFoundError where there is none, OSError for a link, on the way
-    from the study's folder too, or a larger file; ValueError for anything else than ``kind``."""
-    for one in (folder, folder.parent, folder.parent.parent):
-        if one.is_symlink():
-            raise OSError(f"{one.name} is a link")
+    """Decode a JSON file as ``kind``.
+
+    Raises FileNotFoundError for a missing file, OSError for a link (the file or one of the folders below the
+    study's) or a file over 4 MiB, ValueError for other content.
+    """
+    for place in (folder, folder.parent, folder.parent.parent):
+        if place.is_symlink():
+            raise OSError(f"{place.name} is a link")
     with open(folder / name, "rb", opener=paths.no_link) as file:
         content = file.read(LARGEST_BYTES + 1)
     if len(content) > LARGEST_BYTES:
-        raise OSError("it is larger than 4 MiB")
+        raise OSError(f"{name} is larger than 4 MiB")
     return msgspec.json.decode(content, type=kind)

@@ -1,4 +1,4 @@
-"""Which device a trial goes to, and why. Pure."""
+"""Chooses the devices of a study, and the device for the next trial with the reason. Pure."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from core.errors import TrimtabError
 
 @dataclass(frozen=True)
 class Slot:
-    """A device that a worker may have: its name for people, for torch, and for CUDA_VISIBLE_DEVICES."""
+    """A device that a worker may use: its name for users, for torch, and for CUDA_VISIBLE_DEVICES."""
 
     label: str  # cpu, gpu0
-    torch_device: str  # cpu, or cuda:0: a worker sees its one card only
+    torch_device: str  # cpu, or cuda:0: a worker sees only its own card
     visible: str  # the card's index or uuid; empty for the CPU
 
 
@@ -26,11 +26,11 @@ CPU = Slot("cpu", "cpu", "")
 def slots(
     wanted: str | Sequence[int], cards: Sequence[Device], visible: str | None, why_none: str = ""
 ) -> list[Slot]:
-    """The devices of a study. ``wanted`` is resources.devices, ``visible`` its CUDA_VISIBLE_DEVICES (None:
+    """The devices of a study. ``wanted`` is resources.devices, ``visible`` its CUDA_VISIBLE_DEVICES (None if
     not set), ``why_none`` says why there are no cards.
 
-    Raises TrimtabError for a card that is not there, and where "auto" would fall to the CPU though GPUs are
-    there or were named.
+    Raises TrimtabError for a card that does not exist, and if "auto" would fall back to the CPU although GPUs
+    exist or were named.
     """
     if wanted == "cpu":
         return [CPU]
@@ -39,9 +39,9 @@ def slots(
     if isinstance(wanted, str):
         if not usable and (wanted == "all" or not (hides(visible) or _without(cards, visible))):
             raise TrimtabError.of(
-                "there is no GPU to use" + _because(named, cards, visible, why_none),
+                "there is no usable GPU" + _because(named, cards, visible, why_none),
                 f"resources.devices = {wanted!r}",
-                "`trimtab doctor` says why; devices = 'cpu' trains on the CPU",
+                "run `trimtab doctor` for the cause, or set devices = 'cpu'",
             )
         return [_slot(card) for card in usable] or [CPU]
     known = {card.index: card for card in usable}
@@ -52,7 +52,7 @@ def slots(
             (f": {_unusable(card)}" for card in cards if card.index == missing[0] and _unusable(card)), ""
         )
         raise TrimtabError.of(
-            f"there is no GPU {missing[0]} to use{why}",
+            f"GPU {missing[0]} is not available{why}",
             f"resources.devices = {list(wanted)}",
             f"GPUs here: {there}" + ("" if visible is None else f", by {_said(visible)}"),
         )
@@ -66,31 +66,31 @@ def note(
     visible: str | None,
     why_none: str = "",
 ) -> str:
-    """What a person may not expect of these ``devices``; empty where there is nothing."""
+    """What may surprise the user about ``devices``; empty if nothing does."""
     if wanted == "cpu":
         return ""
     if list(devices) == [CPU]:
         if cards and hides(visible):
-            return f"the CPU trains: {_said(visible)} hides all GPUs"
-        return f"the CPU trains: {why_none}" if why_none and not _is_plain(why_none) else ""
+            return f"training runs on the CPU: {_said(visible)} hides all GPUs"
+        return f"training runs on the CPU: {why_none}" if why_none and not _is_plain(why_none) else ""
     _, strange = _seen(cards, visible)
     if not strange:
         return ""
-    return f"{_said(visible)} names {strange}, which is no GPU here: CUDA takes only those before it"
+    return f"{_said(visible)} names {strange}, which is not a GPU here: CUDA ignores it and all after it"
 
 
 def refuse_another_kind(
     devices: Sequence[Slot], earlier: Iterable[str], visible: str | None, why_none: str
 ) -> None:
-    """Raises TrimtabError where trials ran on GPUs (``earlier`` are their devices' labels) and would go on on
-    the CPU, though nobody asked for that."""
+    """Raises TrimtabError if trials that ran on GPUs (``earlier``: their devices' labels) would continue on
+    the CPU although the user did not ask for that."""
     before = sorted({label for label in earlier if label.startswith("gpu")})
     if before and list(devices) == [CPU] and not hides(visible):
         raise TrimtabError.of(
-            f"its trials ran on {', '.join(before)}, and there is no GPU now: {why_none or 'none is listed'}",
+            f"its trials ran on {', '.join(before)}, and no GPU is available now: {why_none or 'none'}",
             "resources.devices = 'auto'",
-            "`trimtab doctor` says why; run it again when the GPU is back, or with CUDA_VISIBLE_DEVICES= "
-            "(empty) on the CPU",
+            "run `trimtab doctor` for the cause; start the study again when the GPU is back, or with "
+            "CUDA_VISIBLE_DEVICES= (empty) on the CPU",
         )
 
 
@@ -99,12 +99,12 @@ def _slot(card: Device) -> Slot:
 
 
 def _seen(cards: Sequence[Device], visible: str | None) -> tuple[list[Device], str]:
-    """The cards that CUDA_VISIBLE_DEVICES lets a process see, and the name at which it stops for want of such
-    a card. CUDA reads the list up to the first name that is none, such as -1; the rest is invisible."""
+    """The cards that CUDA_VISIBLE_DEVICES makes visible, and the first name in it that is not a card. CUDA
+    reads the list up to the first invalid name, such as -1; the rest stays invisible."""
     if visible is None:
         return list(cards), ""
     found: list[Device] = []
-    for name in (one.strip() for one in visible.split(",")):
+    for name in (part.strip() for part in visible.split(",")):
         card = _named(name, cards)
         if card is None:
             return found, "" if not name or number(name) < 0 or name in HIDES else repr(name)
@@ -114,8 +114,8 @@ def _seen(cards: Sequence[Device], visible: str | None) -> tuple[list[Device], s
 
 
 def _named(name: str, cards: Sequence[Device]) -> Device | None:
-    """The card by its number, by the beginning of its uuid where that is clear, or a MIG instance by its uuid
-    or its older name. Of a card in MIG mode CUDA takes the first instance."""
+    """The card with this number or this (unambiguous) start of its uuid, or the MIG instance with this uuid
+    or old-style name. For a card in MIG mode CUDA uses the first instance."""
     if name.isdecimal():
         found = [card for card in cards if card.index == int(name)]
     else:
@@ -128,14 +128,14 @@ def _named(name: str, cards: Sequence[Device]) -> Device | None:
 
 
 def _unusable(card: Device) -> str:
-    """Why nothing can be trained on the card itself; empty where it can."""
+    """Why the card itself cannot train; empty if it can."""
     if card.fault:
         return card.fault
-    return "it is in MIG mode: only its instances compute" if card.mig else ""
+    return "it is in MIG mode: only its instances can compute" if card.mig else ""
 
 
 def _without(cards: Sequence[Device], visible: str | None) -> bool:
-    """A machine that has no GPU, and nobody said that it has."""
+    """The machine has no GPU, and CUDA_VISIBLE_DEVICES names none."""
     return not cards and visible is None
 
 
@@ -144,14 +144,14 @@ def _because(named: Sequence[Device], cards: Sequence[Device], visible: str | No
         return ": " + "; ".join(f"gpu{card.index}: {_unusable(card)}" for card in named)
     if cards and visible is not None:
         there = ", ".join(f"{card.index} ({card.uuid})" if card.uuid else str(card.index) for card in cards)
-        return f": {_said(visible)} names none of those here, {there}"
+        return f": {_said(visible)} names none of the GPUs here: {there}"
     why = f": {why_none}" if why_none else ""
     return f"{why}, though {_said(visible)}" if visible else why
 
 
 def _is_plain(why_none: str) -> bool:
-    """A machine without NVIDIA's driver, or without a card: nothing is broken."""
-    return any(one in why_none for one in ("Not Found", "lists none", "No module named"))
+    """The machine has no NVIDIA driver or no card, which is not a fault."""
+    return any(reason in why_none for reason in ("Not Found", "lists none", "No module named"))
 
 
 def _said(visible: str | None) -> str:
@@ -159,30 +159,30 @@ def _said(visible: str | None) -> str:
 
 
 def fault_of(label: str, cards: Sequence[Device]) -> str:
-    """Why the device of that label gives no readings any more; empty while it does, and for the CPU."""
+    """The fault of the device with this label; empty if it works, and for the CPU."""
     return next((card.fault for card in cards if f"gpu{card.index}" == label), "")
 
 
 @dataclass(frozen=True)
 class Free:
-    """A device with room, and the reason for it."""
+    """A device with free slots, and the reason why it has them."""
 
     slot: Slot
-    places: int  # free ones
+    places: int  # free slots
     why: str
 
 
 def by_room(
     devices: Sequence[Slot], loads: Mapping[str, int], wanted: Mapping[str, tuple[int, str]]
 ) -> list[Free]:
-    """The devices with free places, the most of them first. ``loads`` counts the trials by device label,
-    ``wanted`` says how many there should be, and why that many where it was measured."""
+    """The devices with free slots, the most slots first. ``loads`` counts the trials by device label;
+    ``wanted`` gives the number of trials there should be, and the reason if it was measured."""
     found = []
     for slot in devices:
         load, (places, why) = loads.get(slot.label, 0), wanted[slot.label]
         if load >= places:
             continue
-        taken = f"{load} of {places} places taken on {slot.label}"
+        taken = f"{load} of {places} slots taken on {slot.label}"
         because = f"{taken}; auto: {why}" if why else taken if places > 1 else f"{slot.label} was free"
         found.append(Free(slot, places - load, because))
-    return sorted(found, key=lambda one: -one.places)  # of equals the first stays first
+    return sorted(found, key=lambda free: -free.places)  # a stable sort: ties keep their order

@@ -1,4 +1,4 @@
-"""Answers about a study's memory: what would be, and what is."""
+"""Answers memory forecasts and the present memory use of a study."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ MOST_PACK = 256
 
 
 def forecast(foresight: Foresight, study: s.Study, spec: Spec, asked: console_api.Foresee) -> Forecast:
-    """What a pack with the asked knobs takes. Raises RefusedError with the reason where that is not known."""
+    """Estimate the memory of a pack with the given knobs. Raises RefusedError if that is not possible."""
     model = foresight.model
     if model is None:
         raise RefusedError.of(
-            f"nothing can be foretold: {foresight.why_not}",
+            f"no memory estimate is possible: {foresight.why_not}",
             f"study {study.name}",
-            "wait until a worker loads",
+            "try again when a worker has loaded the model",
         )
     label = asked.device or foresight.slots[0].label
     if label not in {slot.label for slot in foresight.slots}:
         raise RefusedError.of(
-            f"the study has no device {plain(label, 40)!r}", study.name, "take one of its own"
+            f"the study has no device {plain(label, 40)!r}", study.name, "give one of the study's devices"
         )
     setting = foresight.setting(label, longest=None, **_of_base(asked.changes))
     chosen = _knobs(study, spec, asked)
@@ -48,7 +48,7 @@ def _of_base(changes: Mapping[str, Any]) -> dict[str, Any]:
     precision, checkpointing = found.get("precision", "auto"), found.get("checkpointing", False)
     if precision not in PRECISIONS or not isinstance(checkpointing, bool):
         known = f"precision: {', '.join(PRECISIONS)}"
-        raise RefusedError.of(f"{plain(str(found), 120)} cannot be had", "what if", known)
+        raise RefusedError.of(f"invalid setting {plain(str(found), 120)}", "what if", known)
     return found
 
 
@@ -59,7 +59,7 @@ def _knobs(study: s.Study, spec: Spec, asked: console_api.Foresee) -> dict[str, 
         if name in OF_BASE:
             continue
         known = knob.KNOBS.get(name)
-        wrong = knob.fault(known, value) if known else "is no knob"
+        wrong = knob.fault(known, value) if known else "is not a knob"
         if wrong:
             raise RefusedError.of(f"{plain(name, 40)} = {plain(repr(value), 80)}: {wrong}", "what if", "")
         chosen[name] = value
@@ -67,18 +67,18 @@ def _knobs(study: s.Study, spec: Spec, asked: console_api.Foresee) -> dict[str, 
 
 
 def memory_now(foresight: Foresight, study: s.Study) -> MemoryNow:
-    """Every device of the study, and what each queued trial waits for."""
+    """The memory of every device of the study, and what each queued trial waits for."""
     there = {slot.label: _there(study, slot.label) for slot in foresight.slots}
     devices = tuple(_device(foresight, study, label, knobs) for label, knobs in there.items())
-    queued = [one for one in study.trials.values() if one.state == s.QUEUED]
-    return MemoryNow(devices, tuple(_verdict(foresight, one, there) for one in queued))
+    queued = [trial for trial in study.trials.values() if trial.state == s.QUEUED]
+    return MemoryNow(devices, tuple(_verdict(foresight, trial, there) for trial in queued))
 
 
 def _there(study: s.Study, label: str) -> dict[int, Mapping[str, Any]]:
     return {
-        one.number: one.knobs
-        for one in study.trials.values()
-        if one.state in s.ON_WORKER and one.device == label
+        trial.number: trial.knobs
+        for trial in study.trials.values()
+        if trial.state in s.ON_WORKER and trial.device == label
     }
 
 
@@ -86,12 +86,12 @@ def _device(
     foresight: Foresight, study: s.Study, label: str, there: Mapping[int, Mapping[str, Any]]
 ) -> DeviceMemory:
     limit, found = foresight.limit(label), foresight.device(label)
-    pack = next((one for one in study.packs.values() if one.device == label), None)
+    pack = next((pack for pack in study.packs.values() if pack.device == label), None)
     factor, learnt_from = foresight.learnt(label)
     return DeviceMemory(
         label, found.total_bytes, limit.bytes_, limit.why, tuple(there),
         foretold=foresight.pack(label, there) if there else None,
-        why_not=foresight.why_not or ("" if there else "no trial is on it"),
+        why_not=foresight.why_not or ("" if there else "no trial runs on it"),
         measured_bytes=pack.used_bytes if pack else None,
         reserve_bytes=pack.reserve_bytes if pack else None,
         correction=factor, learnt_from=learnt_from,
@@ -101,7 +101,7 @@ def _device(
 def _verdict(
     foresight: Foresight, trial: s.Trial, there: Mapping[str, Mapping[int, Mapping[str, Any]]]
 ) -> Verdict:
-    """Of a queued trial: the best that any device can give it."""
+    """Whether and when a queued trial fits, on the device where it fits soonest."""
     needs = trial.foretold_bytes or 0
     refused = {label: foresight.refused(label, trial.knobs, knobs) for label, knobs in there.items()}
     if "" in refused.values():
@@ -111,14 +111,14 @@ def _verdict(
         return Verdict(trial.number, f"never fits: {never[0]}", "error", needs)
     for label, knobs in there.items():
         for gone in sorted(knobs):
-            left = {number: one for number, one in knobs.items() if number != gone}
+            left = {number: other for number, other in knobs.items() if number != gone}
             if not foresight.refused(label, trial.knobs, left):
                 return Verdict(trial.number, f"fits after #{gone} ends", "warning", needs)
     return Verdict(trial.number, "fits when a device is empty", "warning", needs)
 
 
 def answered(foresight: Foresight, study: s.Study, spec: Spec, asked: msgspec.Struct) -> console_api.Answer:
-    """The answer to a request that wants one."""
+    """Answer a memory request."""
     if isinstance(asked, console_api.Foresee):
         return forecast(foresight, study, spec, asked)
     return memory_now(foresight, study)

@@ -1,4 +1,5 @@
-"""What a study's trials will take of its devices, and what they may: for placement, sampler and consoles."""
+"""Estimates the memory that a study's trials will use, and the memory that they may use, for placement, the
+sampler and consoles."""
 
 from __future__ import annotations
 
@@ -32,13 +33,13 @@ from core.memory.records.estimate_corrections import Ledger
 from core.memory.records.pack_records import Proved, Sharing
 
 Knobs = Mapping[str, Any]
-FORGOTTEN_S = 600.0  # where memory ended holds so long
-STEP = 16  # tokens that a bound of passes is found to
+FORGOTTEN_S = 600.0  # how long the level of an out-of-memory error limits the device
+STEP = 16  # tokens: the resolution of bound()
 
 
 class Foresight:
-    """Of one study. ``machine`` gives the newest reading. Where the base's configuration is not known,
-    ``why_not`` says so and nothing is foretold."""
+    """The memory plan of one study. ``machine`` returns the newest reading. If the base's configuration is
+    unknown, ``why_not`` gives the reason and there are no estimates."""
 
     def __init__(
         self,
@@ -50,19 +51,21 @@ class Foresight:
         sharing: Sharing | None = None,
         hub: Path | None = None,
     ) -> None:
-        """``hub`` is the hub's cache as the study's workers know it, where it is not the engine's."""
+        """``hub`` is the Hub cache of the study's workers, if it differs from the engine's."""
         self._hub = hub
         self._clock, self._sharing = clock, sharing or Sharing()
         self._spec, self._devices, self._machine, self._ledger = spec, devices, machine, ledger
         self._model: Model | None = None
         self.why_not = ""
         self._setting = setting_of(spec)
-        self._ends: dict[str, tuple[int, float]] = {}  # by device: bytes at which memory ended, and when
-        self._reserve: dict[str, int] = {}  # by device: what the allocator keeps beyond what is used
+        self._ends: dict[
+            str, tuple[int, float]
+        ] = {}  # by device: bytes at the last out-of-memory error, and its time
+        self._reserve: dict[str, int] = {}  # by device: bytes that the allocator holds but does not use
 
     @property
     def model(self) -> Model | None:
-        """The base, once its configuration is here."""
+        """The base model; None until its configuration is available."""
         if self._model is None:
             try:
                 section, kind = self._spec.model, self._read(self._devices[0].label).kind
@@ -76,7 +79,7 @@ class Foresight:
         return self._model
 
     def change(self, spec: Spec) -> None:
-        """Go by another file: its limit on memory may be another, its base is the same."""
+        """Use a changed study file: its memory limit may differ, its base is the same."""
         self._spec = spec
 
     @property
@@ -87,7 +90,7 @@ class Foresight:
     # -- devices ----------------------------------------------------------------------------------
 
     def device(self, label: str, setting: Setting | None = None) -> Device:
-        """The device with its constants, as far as they were learnt."""
+        """The device with the constants that were learnt from measurements."""
         found = self._read(label)
         known = self._ledger.of(self.kind(label, setting or self._setting, found))
         if known.context_bytes is not None:
@@ -99,55 +102,60 @@ class Foresight:
         if label == "cpu":
             total, used = machine.host.total_bytes or 0, machine.host.used_bytes or 0
             return device_constants.cpu(total, max(0, total - used))
-        card = next((one for one in machine.devices if f"gpu{one.index}" == label), None)
+        card = next((device for device in machine.devices if f"gpu{device.index}" == label), None)
         return device_constants.card(card) if card is not None else Device(name=label)
 
     def kind(self, label: str, setting: Setting, found: Device | None = None) -> str:
-        """What is learnt together: one kind of device, base, and way of computing."""
+        """The ledger key of corrections: one kind of device, model family and precision."""
         found = found or self._read(label)
         family = self._model.family if self._model else self._spec.model.base
         precision = weight_bytes.resolved(setting.precision, found.kind)
         return f"{found.name} {family} {precision}{' checkpointed' if setting.checkpointing else ''}"
 
     def _machine_kind(self, label: str) -> str:
-        """For how many trials at once is learnt together: this device of this machine, base, precision."""
+        """The key of the learnt pack size: this device of this machine, base and precision."""
         found, section = self._read(label), self._spec.model
         where = f"{platform.node()} {label} {found.name} {os.cpu_count()} cores"
         return f"{where} {section.base} {weight_bytes.resolved(section.precision, found.kind)}"
 
     def proved(self, label: str) -> Proved | None:
-        """How many trials at once proved worth it before, on this device for this base."""
+        """The pack size that earlier studies measured as best on this device with this base."""
         return self._sharing.of(self._machine_kind(label))
 
     def prove(self, label: str, proved: Proved) -> None:
-        """Keep what was found for the next study."""
+        """Store the measured pack size for the next study."""
         self._sharing.learn(self._machine_kind(label), proved)
 
     def allowed(self, label: str) -> Limit:
-        """What this study may take of the device now; the machine is read anew each second or so."""
+        """The memory of the device that this study may use now, by the latest machine reading."""
         return memory_budget.limit(self._spec.resources.memory_bytes, self.device(label), self._ours(label))
 
     def limit(self, label: str) -> Limit:
-        """The same, and no more than where memory ended lately: whoever took the rest may give it back."""
+        """``allowed``, and at most the level of a recent out-of-memory error. That limit expires, since other
+        processes may free their memory."""
         found, (end, at) = self.allowed(label), self._ends.get(label, (0, 0.0))
         if label in self._ends and self._clock() - at > FORGOTTEN_S:
             del self._ends[label]
         elif end and (found.bytes_ is None or end < found.bytes_):
-            return Limit(end, f"memory ended at {words(end)} lately")
+            return Limit(end, f"out of memory at {words(end)} recently")
         return found
 
     def _ours(self, label: str) -> int:
-        """What this study's worker holds on the device, as far as anybody says."""
+        """Bytes that this study's worker holds on the device, as far as the readings show."""
         machine = self._machine()
-        mine = [one for one in machine.workers if one.study == self._spec.study.name and one.device == label]
+        mine = [
+            worker
+            for worker in machine.workers
+            if worker.study == self._spec.study.name and worker.device == label
+        ]
         if label == "cpu":
-            return sum(one.rss_bytes or 0 for one in mine)
-        card = next((one for one in machine.devices if f"gpu{one.index}" == label), None)
-        held = {one.pid: one.used_bytes or 0 for one in (card.processes if card else ())}
-        return sum(held.get(one.pid, 0) for one in mine)
+            return sum(worker.rss_bytes or 0 for worker in mine)
+        card = next((device for device in machine.devices if f"gpu{device.index}" == label), None)
+        held = {process.pid: process.used_bytes or 0 for process in (card.processes if card else ())}
+        return sum(held.get(worker.pid, 0) for worker in mine)
 
     def check(self, where: str) -> None:
-        """Raises TrimtabError for a limit below what even the base takes; it was asked for in ``where``."""
+        """Raises TrimtabError if the memory limit, set in ``where``, is smaller than the base model."""
         asked = self._spec.resources.memory_bytes
         for slot in self._devices:
             found = self.device(slot.label)
@@ -160,15 +168,15 @@ class Foresight:
             )
             memory_budget.check(asked, found, held, where)
 
-    # -- foretelling ------------------------------------------------------------------------------
+    # -- estimates --------------------------------------------------------------------------------
 
     def setting(self, label: str, **changed: Any) -> Setting:
-        """That of the study, with what was learnt on the device."""
+        """The study's memory setting with the correction learnt on the device."""
         setting = replace(self._setting, **changed)
         return replace(setting, factor=self._ledger.of(self.kind(label, setting)).factor)
 
     def pack(self, label: str, knobs: Mapping[int, Knobs], **changed: Any) -> Foretold | None:
-        """The fullest moment of these trials together; None where the base is not known."""
+        """The estimated peak of these trials together; None if the base is unknown."""
         if self.model is None:
             return None
         setting = self.setting(label, **changed)
@@ -176,13 +184,13 @@ class Foresight:
         return foretell(self.model, setting, needs, self.device(label, setting))
 
     def own(self, label: str, knobs: Knobs) -> int | None:
-        """What one trial takes besides the base, alone, with rows as long as they may be."""
+        """Bytes of one trial without the base, alone, with rows of maximum length."""
         found = self.pack(label, {0: knobs}, longest=None)
         return None if found is None else found.peak_bytes - found.of("base model") - found.of("workspace")
 
     def refused(self, label: str, knobs: Knobs, there: Mapping[int, Knobs]) -> str:
-        """Why a trial may not start beside those that are ``there``, in numbers; empty when it may. Alone it
-        may also train in smaller passes."""
+        """Why a trial may not join the trials ``there``, with numbers; empty if it may. A trial alone may
+        train in smaller passes."""
         limit = self.limit(label)
         found = self.pack(label, {**there, max(there, default=-1) + 1: knobs})
         if found is None or limit.bytes_ is None or found.device_bytes <= limit.bytes_:
@@ -190,23 +198,26 @@ class Foresight:
         if not there:
             return self.never(label, knobs)
         needs = found.device_bytes
-        return f"{words(needs)} with the {len(there)} on {label}, where {words(limit.bytes_)} may be taken"
+        return (
+            f"{words(needs)} needed with the {len(there)} on {label}, but the limit is {words(limit.bytes_)}"
+        )
 
     def never(self, label: str, knobs: Knobs) -> str:
-        """Why a trial does not fit even alone with one row at a time, in numbers; empty when it does."""
+        """Why a trial does not fit even alone with one row at a time, with numbers; empty if it does."""
         limit, least = self.allowed(label), self._least(label, knobs)
         if least is None or limit.bytes_ is None or least.device_bytes <= limit.bytes_:
             return ""
         return (
             f"needs {words(least.device_bytes)} with one row of {knobs['sequence_length']} tokens at a time, "
-            f"where {words(limit.bytes_)} may be taken of {label} ({limit.why})"
+            f"but the limit on {label} is {words(limit.bytes_)} ({limit.why})"
         )
 
     def _least(self, label: str, knobs: Knobs) -> Foretold | None:
         return self.pack(label, {0: {**knobs, "batch_size": 1}}, judged=1, most=1)
 
     def violation(self, knobs: Knobs) -> float | None:
-        """By how much of the limit a trial is too large on the device that has most room; below 0 it fits."""
+        """By which share of the limit a trial is too large, on the device where it fits best; below 0 it
+        fits."""
         found = []
         for slot in self._devices:
             limit, least = self.allowed(slot.label), self._least(slot.label, knobs)
@@ -215,7 +226,7 @@ class Foresight:
         return min(found, default=None)
 
     def bound(self, label: str, knobs: Mapping[int, Knobs]) -> int:
-        """The most tokens that a pass of these trials may have; 0 where nothing bounds it."""
+        """The most tokens per pass of these trials; 0 for no bound."""
         limit, found = self.limit(label), self.pack(label, knobs)
         if found is None or limit.bytes_ is None or found.device_bytes <= limit.bytes_:
             return 0
@@ -226,10 +237,10 @@ class Foresight:
 
         return max(1, largest(fits, MOST // STEP) * STEP)
 
-    # -- learning ---------------------------------------------------------------------------------
+    # -- measurements -----------------------------------------------------------------------------
 
     def measured(self, told: e.PackMeasured, knobs: Mapping[int, Knobs]) -> e.PackMeasured:
-        """Learn from a measurement; returns it with what was foretold for it."""
+        """Learn from a measurement; returns it with the estimate for the same trials."""
         if told.longest:
             self._setting = replace(self._setting, longest=told.longest)
         self._reserve[told.device] = told.reserve_bytes
@@ -247,7 +258,7 @@ class Foresight:
         return msgspec.structs.replace(told, foretold_bytes=round(foretold))
 
     def _constants(self, told: e.PackMeasured, kind: str) -> None:
-        """What the process takes besides its tensors: on a GPU by the driver's word, where it gives one."""
+        """Learn what the process uses besides its tensors: on a GPU from the driver, if it reports that."""
         if told.device == "cpu":
             self._ledger.context(kind, told.idle_bytes - told.base_bytes)
             return
@@ -256,9 +267,9 @@ class Foresight:
             self._ledger.context(kind, held - reserved if held else 0, told.reserve_bytes / told.used_bytes)
 
     def ended(self, label: str, knobs: Mapping[int, Knobs], used_bytes: int) -> None:
-        """Memory ended on the device while these trials trained: remember where."""
+        """Record the memory level of an out-of-memory error while these trials trained on the device."""
         there, found = self.device(label), self.pack(label, knobs)
-        process = there.kind == "cpu"  # what a CPU's worker held is all of the process
+        process = there.kind == "cpu"  # on a CPU, used_bytes covers the whole process
         self._ends[label] = used_bytes if process else there.whole(used_bytes), self._clock()
         if found is not None:
             still = found.peak_bytes - found.passing_bytes + (there.context_bytes if process else 0)
@@ -267,14 +278,14 @@ class Foresight:
             self._ledger.keep()
 
     def forget(self, label: str) -> None:
-        """The worker is gone: what ended its memory may be gone, too."""
+        """Forget the out-of-memory level when the worker ends: its cause may be gone."""
         self._ends.pop(label, None)
 
     def learnt(self, label: str) -> tuple[float, int]:
-        """The factor, and how many measurements it comes from."""
+        """The correction factor, and the number of measurements behind it."""
         known = self._ledger.of(self.kind(label, self._setting))
         return known.factor, len(known.ratios)
 
     def reserve(self, label: str) -> int | None:
-        """What the worker's allocator keeps beyond what is used, as it was last told."""
+        """Bytes that the worker's allocator holds but does not use, by its latest report."""
         return self._reserve.get(label)

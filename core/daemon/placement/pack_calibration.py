@@ -1,4 +1,4 @@
-"""What a device has proved about sharing: how many trials at once, and whether one more fits. Pure."""
+"""Decides how many trials share a device, and whether one more fits, from measurements. Pure."""
 
 from __future__ import annotations
 
@@ -11,74 +11,79 @@ from core.contract.text.sanitize import plain
 from core.daemon.placement.pack_growth import BEGIN, MOST, Goal, Growth, Start
 from core.memory.records.pack_records import Proved
 
-MARGIN = 0.05  # of the device's memory, kept back: predictions are not exact, and allocators leave gaps
+MARGIN = 0.05  # of the device's memory, kept free: predictions are inexact, and allocators leave gaps
 
 Knobs = Mapping[str, Any]
 
 
 class Calibration:
-    """One device of one study, fed with what its worker measures."""
+    """The calibration of one device of one study, from its worker's measurements."""
 
     def __init__(self, label: str, proved: Proved | None = None) -> None:
-        """``proved``: what earlier studies found on the device for this base."""
+        """``proved``: the pack size that earlier studies measured on the device with this base."""
         self._label = label
         self._begin = proved.number if proved is not None else BEGIN
         self._growth = Growth(Start(self._begin, proved.refused if proved is not None else ()))
         self._is_learnt, self._kept = proved is not None, proved
-        self._latest: PackMeasured | None = None  # of the worker that lives
+        self._latest: PackMeasured | None = None  # of the present worker
         self._knobs: dict[int, Knobs] = {}  # of the trials in it
         self._sizes: dict[int, tuple[Knobs, int]] = {}  # knobs and bytes of every trial that was measured
-        self._at = 0.0  # the latest
-        self._alone = ""  # why trials take turns on this base
+        self._at = 0.0  # time of the latest measurement
+        self._alone = ""  # why trials on this base cannot share a pass
         self._told, self._full_told = self._begin, False
 
     def measured(self, event: PackMeasured, knobs: Mapping[int, Knobs]) -> None:
-        """Take in ``event``; ``knobs`` are the trials' by number. No trials: the worker is gone."""
+        """Add a measurement; ``knobs`` are the trials' knobs by number. Without trials the worker has
+        ended."""
         self._at = event.at
         self._latest, self._alone = event if event.trials else None, event.why_alone
         self._knobs = {number: knobs.get(number, {}) for number in event.trial_bytes}
         for number, held in event.trial_bytes.items():
             self._sizes[number] = (self._knobs[number], held)
-        if not event.why_alone:  # trials that take turns say nothing about sharing
+        if not event.why_alone:  # trials that take turns give no information on sharing
             self._growth.add(event.trials, event.tokens, event.round_s, event.at)
 
     # -- how many ---------------------------------------------------------------------------------
 
     def wanted(self, limit: int, running: int) -> tuple[int, str]:
-        """How many trials at once, and why: at most ``limit``, the trials that are left. ``running`` are on
-        the device now; nobody is sent away, places above the number are only not filled again."""
+        """The number of trials at once, and why: at most ``limit``, the trials that are left. ``running``
+        trials are on the device now; they are never evicted, only freed slots above the number stay empty."""
         goal = self._growth.goal
         if self._alone:
-            return 1, f"trials take turns on this base, {plain(self._alone, 200)}"
-        if goal.base is None and running > self._begin:  # an engine that came back keeps what runs
-            return min(running, limit), f"keeps the {running} that run, nothing is measured yet"
+            return 1, f"trials on this base take turns: {plain(self._alone, 200)}"
+        if goal.base is None and running > self._begin:  # after an engine restart
+            return min(running, limit), f"keeps the {running} running trials until there are measurements"
         if goal.base is None:
-            why = ": learnt on this machine for this base" if self._is_learnt else ", nothing is measured yet"
-            return min(self._begin, limit), f"begins with {self._begin} at once{why}"
+            why = (
+                ", measured earlier on this machine with this base"
+                if self._is_learnt
+                else ", not measured yet"
+            )
+            return min(self._begin, limit), f"starts with {self._begin} at once{why}"
         room = self._room()
         if room < min(goal.number, limit):
-            return room, f"memory for {room} at once"
+            return room, f"memory fits {room} at once"
         return min(goal.number, limit), _why(goal)
 
     def news(self, limit: int, running: int) -> list[str]:
-        """What there is to tell about the number since the last time; each change once."""
+        """Notes about changes of the number since the last call."""
         (number, why), goal, told = self.wanted(limit, running), self._growth.goal, []
         aim = 1 if self._alone else goal.number
         if aim != self._told:
             changed = min(aim, limit) != min(self._told, limit)
             self._told, self._full_told = aim, False
             if changed and self._alone:
-                told.append(f"no more than one trial at once: {why}")
+                told.append(f"at most one trial at once: {why}")
             elif changed and goal.base is not None:
                 told.append(_told(goal, number))
         if number < min(aim, limit) and self._latest is not None and not self._full_told:
             self._full_told = True
-            told.append(f"{why}, {words(max(0, self._spare(self._knobs)))} are free for more")
+            told.append(f"{why}; {words(max(0, self._spare(self._knobs)))} free")
         return [f"{self._label}: {text}" for text in told]
 
     def learnt(self) -> Proved | None:
-        """What is new for the next study on the device with this base; None when nothing is. A number that
-        was neither compared nor learnt says nothing."""
+        """The result to store for the next study on this device with this base; None if there is nothing new.
+        A number that was never compared is not a result."""
         goal, refused = self._growth.goal, tuple(sorted(self._growth.refused))
         if goal.base is None or self._alone or not (goal.before or refused):
             return None
@@ -94,7 +99,7 @@ class Calibration:
         return self._kept
 
     def _room(self) -> int:
-        """How many the memory holds, when what comes is as small as the smallest trial that was measured."""
+        """The number of trials that fit in memory if new ones are as small as the smallest measured trial."""
         if self._latest is None or not self._sizes:
             return MOST
         smallest = min(held + self._activations(knobs) for knobs, held in self._sizes.values())
@@ -104,17 +109,17 @@ class Calibration:
     # -- does it fit ------------------------------------------------------------------------------
 
     def fits(self, knobs: Knobs, running: Mapping[int, Knobs]) -> str:
-        """Why a trial with ``knobs`` has to wait, in numbers; empty when it may start. ``running`` are the
-        trials on the device. The first one and those before any measurement are always let in."""
+        """Why a trial with ``knobs`` has to wait, with numbers; empty if it may start. ``running`` are the
+        trials on the device. The first trial, and any trial before a measurement, is always admitted."""
         if self._latest is None or not running:
             return ""
         spare, needs = self._spare(running), self._needs(knobs)
         if needs <= spare:
             return ""
-        return f"needs about {words(needs)}, {words(max(0, spare))} are free on {self._label}"
+        return f"needs about {words(needs)}, but only {words(max(0, spare))} are free on {self._label}"
 
     def _spare(self, running: Mapping[int, Knobs]) -> float:
-        """The bytes for more trials: those that came and went since the measurement are counted."""
+        """Free bytes for more trials, adjusted for trials that started or ended since the measurement."""
         latest = self._latest
         assert latest is not None
         came = sum(
@@ -124,7 +129,7 @@ class Calibration:
         return latest.free_bytes - MARGIN * latest.total_bytes - came + went
 
     def _holds(self, number: int) -> float:
-        """What a measured trial holds, with its activations."""
+        """Bytes of a measured trial, with its activations."""
         latest = self._latest
         assert latest is not None
         return latest.trial_bytes[number] + self._activations(self._knobs.get(number, {}))
@@ -133,14 +138,14 @@ class Calibration:
         return self._adapter(knobs) + self._activations(knobs)
 
     def _activations(self, knobs: Knobs) -> float:
-        """Of a micro-batch in which every sequence is as long as it may be."""
+        """Activation bytes of a micro-batch in which every sequence has the maximum length."""
         assert self._latest is not None
         tokens = knobs.get("batch_size", 0) * knobs.get("sequence_length", 0)
         return tokens * self._latest.activation_bytes_per_token
 
     def _adapter(self, knobs: Knobs) -> float:
-        """Adapter, gradient and optimizer state: by the rank, from measured trials on the same modules with
-        the same optimizer, else on the same modules, else from any; the largest of them."""
+        """Bytes of adapter, gradient and optimizer state, scaled by the rank: the largest value from measured
+        trials with the same modules and optimizer, else the same modules, else any."""
         for same in (("target_modules", "optimizer"), ("target_modules",), ()):
             each = [
                 held / max(1, known.get("lora_rank", 1))
@@ -152,11 +157,11 @@ class Calibration:
         return 0.0
 
 
-# -- words ----------------------------------------------------------------------------------------
+# -- text -----------------------------------------------------------------------------------------
 
 
 def _why(goal: Goal) -> str:
-    """Why this number, in half a sentence."""
+    """The reason for this number, as a clause."""
     if goal.before is not None:
         times = goal.base_rate / goal.before_rate
         text = f"{goal.base} at once gave {times:.1f} × the tokens/s of {goal.before}"
@@ -166,14 +171,14 @@ def _why(goal: Goal) -> str:
 
 
 def _verdict(goal: Goal) -> str:
-    """What became of the number that was given up."""
+    """Why the larger number was rejected."""
     if goal.clear:
         return "not worth it"
-    return f"not shown to be faster, readings waver by {100 * goal.spread:.0f} %"
+    return f"not measurably faster (measurements vary by {100 * goal.spread:.0f} %)"
 
 
 def _told(goal: Goal, number: int) -> str:
-    """The change of the number with what led to it."""
+    """The note about a new number, with the measurements behind it."""
     seen = [(goal.before, goal.before_rate), (goal.base, goal.base_rate), (goal.refused, goal.refused_rate)]
     first, *more = [(count, value) for count, value in seen if count is not None]
     given = f"{first[0]} gave {rate(first[1])} tokens/s"
@@ -184,5 +189,5 @@ def _told(goal: Goal, number: int) -> str:
 
 
 def rate(value: float) -> str:
-    """Tokens per second: 950, 15.2k."""
+    """Format tokens per second: 950, 15.2k."""
     return f"{value:.0f}" if value < 1000 else f"{value / 1000:.1f}k"

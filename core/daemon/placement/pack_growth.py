@@ -1,23 +1,22 @@
-"""How many trials at once are worth it on a device, from what was measured. Pure.
+"""Finds the number of trials at once that pays off on a device, from measured throughput. Pure.
 
-The rule, in plain words. Begin with 2, for a trial alone measures nothing about sharing, or with the number
-that proved worth it on this machine for this base before. Measure the present number, then try twice as many.
-When twice as many are not worth it, go back, and try one more.
+The rule: start with 2, because one trial alone measures nothing about sharing, or with the number that paid
+off earlier on this machine with this base. Measure the present number, then try twice as many. If that does
+not pay off, go back and try one more.
 
-A larger number is worth it when each place more brings at least 5 % of what a place brought on average
-before, and when the difference lies beyond the spread of the windows measured (an interval by Student's t).
-``windows.py`` says which windows are compared: at least 3 of each number, next to each other in time. On a
-quiet machine these 3 decide. On a noisy one nothing is decided yet: the larger number stays and is measured
-on. It is given up when the difference is clearly too small, or when 60 windows, or those of two minutes,
-could not show it. Then places are not filled again until the smaller number is reached, which gives one more
-comparison; and the larger one is tried again after some time, each time after twice as long, or as soon as
-the windows spread half as much. All comparisons of two numbers count together. A number is not tried at all
-while the windows spread so much that they could not show the most it can gain. A smaller number takes the
-place of the present one when the present one is shown to be slower.
+A larger number pays off if each extra trial adds at least 5 % of the mean throughput per trial before it, and
+if the difference is significant (an interval by Student's t). ``throughput_windows.py`` chooses the windows
+to compare: at least 3 of each number, adjacent in time. On a quiet machine these 3 decide. On a noisy one the
+larger number stays and measuring continues. It is rejected if the difference is clearly too small, or if 60
+windows, or two minutes of them, could not show it. Then freed slots stay empty until the smaller number is
+reached, which gives one more comparison. The larger number is tried again later, each time after twice as
+long, or as soon as the windows vary half as much. All comparisons of two numbers are pooled. A number is not
+tried while the windows vary so much that they could not show the most it can gain. A smaller number replaces
+the present one if the present one is shown to be slower.
 
-Of two numbers between which nothing is shown, the smaller is kept. On a CPU with few cores a round takes
-longer the more trials are in it, so a larger pack that is no faster brings the first result, and the first
-prune, later: where 4 trials share what 2 could have, each takes twice as long.
+If no difference is shown, the smaller number is kept. On a CPU with few cores a round takes longer the more
+trials are in it, so a larger pack that is not faster delays the first result and the first prune: if 4 trials
+share what 2 could use, each takes twice as long.
 """
 
 from __future__ import annotations
@@ -31,37 +30,37 @@ from core.daemon.placement.throughput_windows import BESIDE_S, FEW, MANY, Gain, 
 
 BEGIN = 2
 MOST = 64
-GAIN = 0.05  # of the mean rate of the places before
-SHORTEST_S = 1e-6  # no round is shorter
-EXACT = math.log(1.1)  # the present number is known well enough for a trial of more: error of its mean, ±
+GAIN = 0.05  # of the mean throughput per trial at the smaller number
+SHORTEST_S = 1e-6  # a plausible round is not shorter
+EXACT = math.log(1.1)  # error of the mean, ±, below which the present number is known well enough to try more
 SETTLED = 24  # windows that are enough for that on any machine
-HOPELESS = 24  # windows after which a number that does not even look faster is given up
-REACH = 1.25  # of the spread: half the interval after all the windows that are waited for
+HOPELESS = 24  # windows after which a number that does not even look faster is rejected
+REACH = 1.25  # of the spread: half the interval after the maximum number of windows
 RETRY_S, RETRY_CLEAR_S = (
     300.0,
     1800.0,
-)  # until a number is tried again: nothing was shown, it was clearly no gain
+)  # until a rejected number is tried again: after an unclear result, after a clear one
 LONGEST_S = 86_400.0
 
 
 @dataclass(frozen=True)
 class Goal:
-    """How many at once, from the rates (tokens/s) of ``base`` and the numbers beside it; None: not known."""
+    """The number of trials to run at once, with the throughputs (tokens/s) that led to it; None: unknown."""
 
     number: int
-    base: int | None = None  # the last number that was worth it
+    base: int | None = None  # the last number that paid off
     base_rate: float = 0.0
-    before: int | None = None  # what it was compared with
+    before: int | None = None  # the smaller number it was compared with
     before_rate: float = 0.0
-    refused: int | None = None  # a larger number that was given up
+    refused: int | None = None  # a larger number that was rejected
     refused_rate: float = 0.0
-    clear: bool = True  # that it is no gain; else nothing could be shown
-    spread: float = 0.0  # of the windows, as a part of the rate
+    clear: bool = True  # clearly no gain; False: no difference could be shown
+    spread: float = 0.0  # of the windows, relative to the throughput
 
 
 @dataclass(frozen=True)
 class Start:
-    """What was learnt before: the number to begin with, and larger ones that were given up."""
+    """The result of earlier studies: the number to start with, and larger ones that were rejected."""
 
     number: int = BEGIN
     refused: tuple[int, ...] = ()
@@ -69,7 +68,7 @@ class Start:
 
 @dataclass
 class Refusal:
-    """A larger number that was given up, until when; ``rate`` of it, ``spread`` of the windows then."""
+    """A rejected larger number: until when, its ``rate``, and the ``spread`` of the windows then."""
 
     until: float
     times: int
@@ -79,29 +78,31 @@ class Refusal:
 
 
 class Growth:
-    """Takes measured windows, says the goal."""
+    """Computes the goal from measured windows."""
 
     def __init__(self, start: Start | None = None) -> None:
         start = start or Start()
         self._windows = Windows()
         self._base = min(MOST, max(1, start.number))
-        self._before: tuple[int, float] | None = None  # what the base was compared with, log of the gain
+        self._before: tuple[int, float] | None = None  # the smaller number, and log of the gain over it
         self._refusals: dict[tuple[int, int], Refusal] = {}  # by base and larger number
         self._learnt = start.refused
-        self._latest: tuple[int, int] | None = None  # the last of the refusals
+        self._latest: tuple[int, int] | None = None  # key of the latest refusal
         self._trying: int | None = None
-        self._tried, self._since = 0, 0.0  # windows of it, and when the first came
+        self._tried, self._since = 0, 0.0  # windows of the number being tried, and the time of the first
         self._now = -math.inf
         self.goal = Goal(self._base)
 
     @property
     def refused(self) -> Mapping[int, float]:
-        """The larger numbers that were given up for the present one, and their tokens/s; 0: not known."""
-        return {large: one.rate for (base, large), one in self._refusals.items() if base == self._base}
+        """The larger numbers that were rejected for the present one, with their tokens/s; 0: unknown."""
+        return {
+            large: refusal.rate for (base, large), refusal in self._refusals.items() if base == self._base
+        }
 
     def add(self, trials: int, tokens: int, round_s: float, at: float = 0.0) -> None:
-        """A window of rounds of ``tokens`` in ``round_s`` seconds with ``trials`` at once, measured until
-        ``at``; nonsense is passed over."""
+        """Add a window, measured until ``at``: rounds of ``tokens`` in ``round_s`` seconds with ``trials`` at
+        once. Implausible values are ignored."""
         if not (
             trials >= 1
             and tokens >= 1
@@ -118,7 +119,7 @@ class Growth:
             self._since = self._since if self._tried else self._now
             self._tried += 1
         if trials > self._base and self._trying is None and self._windows.level(self._base) is None:
-            self._base = min(MOST, trials)  # an engine that came back keeps what runs
+            self._base = min(MOST, trials)  # after an engine restart: keep the trials that run
         self._fall()
         while self._rise():
             pass
@@ -132,8 +133,9 @@ class Growth:
     # -- deciding ---------------------------------------------------------------------------------
 
     def _fall(self) -> None:
-        """Go to a smaller number when the present one is shown to be slower, or never paid and is no gain."""
-        for small in sorted(one for one in self._windows.measured if one < self._base):
+        """Go to a smaller number if the present one is shown to be slower, or never paid off and still does
+        not."""
+        for small in sorted(number for number in self._windows.measured if number < self._base):
             found = self._windows.gain(small, self._base)
             least = 0.0 if self._before is not None else needed(small, self._base)
             if found is not None and found.high < least:
@@ -142,7 +144,8 @@ class Growth:
                 return
 
     def _rise(self) -> bool:
-        """Try a larger number, or judge the one that is tried; True when another may be next at once."""
+        """Try a larger number, or decide about the present attempt; True if the next one may start at
+        once."""
         if self._trying is None:
             self._trying, self._tried = self._next() if self._is_known() else None, 0
             return False
@@ -163,36 +166,40 @@ class Growth:
         return False
 
     def _is_in_vain(self, found: Gain | None) -> bool:
-        """Are there all the windows of what is tried that could show something?"""
+        """Have there been enough windows of the attempt to show a gain, without success?"""
         late = self._tried >= FEW and self._now - self._since > BESIDE_S
         return (
             self._tried >= MANY or late or (found is not None and self._tried >= HOPELESS and found.mean <= 0)
         )
 
     def _is_known(self) -> bool:
-        """Is the present number measured well enough, just now?"""
+        """Is the present number measured well enough now?"""
         level = self._windows.level(self._base)
         if self._windows.now != self._base or level is None:
             return False
         return level.windows >= SETTLED or 2 * level.spread / math.sqrt(level.windows) <= EXACT
 
     def _next(self) -> int | None:
-        """The larger number to try: twice as many, else one more; one given up when its time comes."""
+        """The larger number to try next: twice as many, else one more; a rejected one when it is due."""
         double, more = min(MOST, 2 * self._base), min(MOST, self._base + 1)
-        numbers = [one for one in dict.fromkeys((double, more)) if one > self._base and self._can_show(one)]
-        fresh = [one for one in numbers if (self._base, one) not in self._refusals]
-        due = [one for one in numbers if one not in fresh and self._is_due(one)]
+        numbers = [
+            number
+            for number in dict.fromkeys((double, more))
+            if number > self._base and self._can_show(number)
+        ]
+        fresh = [number for number in numbers if (self._base, number) not in self._refusals]
+        due = [number for number in numbers if number not in fresh and self._is_due(number)]
         return next(iter([*fresh, *due]), None)
 
     def _can_show(self, large: int) -> bool:
-        """Would the windows of ``large`` show the most that it can gain?"""
+        """Could the windows show the largest possible gain of ``large``?"""
         level = self._windows.level(self._base)
         return level is not None and REACH * level.spread <= math.log(large / self._base)
 
     def _is_due(self, large: int) -> bool:
-        one, level = self._refusals[self._base, large], self._windows.level(self._base)
-        calmer = level is not None and level.windows >= SETTLED and 2 * level.spread <= one.spread
-        return self._now >= one.until or (calmer and not one.clear)
+        refusal, level = self._refusals[self._base, large], self._windows.level(self._base)
+        calmer = level is not None and level.windows >= SETTLED and 2 * level.spread <= refusal.spread
+        return self._now >= refusal.until or (calmer and not refusal.clear)
 
     def _refuse(self, large: int, found: Gain | None, clear: bool) -> None:
         key = (self._base, large)
@@ -204,7 +211,7 @@ class Growth:
         self._refusals[key] = Refusal(self._now + wait, times, rate, clear, spread)
         self._latest, self._trying = key, None
 
-    # -- telling ----------------------------------------------------------------------------------
+    # -- the goal ---------------------------------------------------------------------------------
 
     def _goal(self) -> Goal:
         number, level = self._trying or self._base, self._windows.level(self._base)
@@ -222,10 +229,10 @@ class Growth:
 
 
 def _says(found: Gain, small: int, large: int) -> bool:
-    """Is the interval not wider than all that a larger number can gain?"""
+    """Is the interval at most as wide as the largest possible gain?"""
     return found.high - found.mean <= math.log(large / small)
 
 
 def needed(small: int, large: int) -> float:
-    """log of the gain that makes the larger number worth it."""
+    """log of the gain from which the larger number pays off."""
     return math.log1p(GAIN * (large - small) / small)

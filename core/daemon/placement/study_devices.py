@@ -1,4 +1,4 @@
-"""The devices of a study, by its file, its environment and the machine."""
+"""Finds the devices of a study from its file, its environment and the machine."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from core.daemon.supervisor import Supervisor
 
 
 class Devices:
-    """Of the studies of one engine."""
+    """Finds the devices for the studies of one engine."""
 
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
 
     def of(self, spec: Spec, environment: dict[str, str]) -> list[Slot]:
-        """Raises TrimtabError for a card that is not there, and rather than fall to the CPU in silence."""
+        """The devices of ``spec``. Raises TrimtabError for a missing card, and instead of silently falling
+        back to the CPU."""
         machine, shown = self._supervisor.state.machine, visible(environment)
         found = device_choice.slots(spec.resources.devices, machine.devices, shown, machine.why_none)
         known = self._supervisor.state.studies.get(spec.study.name)
@@ -26,11 +27,12 @@ class Devices:
         return found
 
     def note(self, spec: Spec, found: list[Slot], environment: dict[str, str]) -> str:
-        """What a person may not expect of them; empty where there is nothing."""
+        """What may surprise the user about the devices ``found``; empty if nothing does."""
         machine, wanted = self._supervisor.state.machine, spec.resources.devices
         return device_choice.note(wanted, found, machine.devices, visible(environment), machine.why_none)
 
     def first(self, environment: dict[str, str]) -> Slot:
-        """The device that a study with ``devices = "auto"`` would use first. Raises TrimtabError: none."""
+        """The device that a study with ``devices = "auto"`` would use first. Raises TrimtabError if there is
+        none."""
         machine = self._supervisor.state.machine
         return device_choice.slots("auto", machine.devices, visible(environment), machine.why_none)[0]

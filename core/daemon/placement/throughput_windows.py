@@ -1,13 +1,13 @@
-"""Measured windows of training, and by how much one number of trials at once is faster than another. Pure.
+"""Compares the throughput of different numbers of trials at once, from measured windows. Pure.
 
-A window is some rounds with the same trials: tokens in a round, seconds of a round. Windows in a row with the
-same number of trials are a spell. Two numbers are compared only where a spell of one follows a spell of the
-other within minutes, on the windows next to the change: a machine whose load comes and goes has changed least
-there. Where a side itself shows a jump, the windows beyond the jump are left out. A trend that runs through
-both sides is taken off; how uncertain it is belongs to the interval.
+A window is some rounds with the same trials: tokens per round, seconds per round. Consecutive windows with
+the same number of trials are a spell. Two numbers are compared only where a spell of one follows a spell of
+the other within minutes, on the windows next to the change, because the load of a shared machine has changed
+least there. If a side itself contains a jump, the windows beyond the jump are left out. A trend through both
+sides is subtracted; its uncertainty is part of the interval.
 
-Trials differ in their batches, so the tokens in a round differ too. A line, round_s = a + b·tokens, is fitted
-to the windows compared, and each is moved along it to the same tokens per trial.
+Trials differ in their batches, so the tokens per round differ too. A line, round_s = a + b·tokens, is fitted
+to the compared windows, and each window is moved along it to the same tokens per trial.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from dataclasses import dataclass, field
 
 from core.evaluate.statistics.student_t import quantile
 
-# windows of the later number at which a comparison is made; nothing in between
+# a comparison is made only at these counts of windows of the later number
 LOOKS = (3, 6, 12, 24, 60)
 LEAST, MANY = LOOKS[0], LOOKS[-1]
-NEAR_S = 300.0  # from a spell to the one it is compared with, and at most so long a gap within one
-BESIDE_S = 120.0  # from a change of the number to the windows that are compared
-FEW = 12  # windows of each side that are compared however long they take
-DRIFT = 0.004  # of log(tokens/s) in a second: what a machine's load may well do (a half in three minutes)
-SPELLS = 64  # kept, the newest
+NEAR_S = 300.0  # the longest gap between two compared spells, and between the windows of a spell
+BESIDE_S = 120.0  # the distance from the change within which windows are compared
+FEW = 12  # windows of each side that are compared regardless of their distance
+DRIFT = 0.004  # of log(tokens/s) per second: a plausible change of load (a half in three minutes)
+SPELLS = 64  # the number of newest spells that are kept
 TAIL = 0.002  # of Student's t beyond each end of an interval
-JUMP_TAIL = 0.0002  # the same for a jump within a side: all places of a jump are tried
-LEAST_SPREAD = 0.003  # of log(tokens/s): clocks are no better
+JUMP_TAIL = 0.0002  # the same for a jump within a side, where every position is tried
+LEAST_SPREAD = 0.003  # of log(tokens/s): the precision of clocks
 
 
 @dataclass(frozen=True)
 class Window:
-    """``at`` in seconds, of any clock that does not go back."""
+    """One measured window. ``at`` is in seconds, by a monotonic clock."""
 
     at: float
     trials: int
@@ -45,7 +45,7 @@ class Window:
 
 @dataclass
 class Spell:
-    """Windows in a row with one number of trials: the first and the last ``MANY`` of them."""
+    """Consecutive windows with one number of trials: the first and the last ``MANY`` are kept."""
 
     trials: int
     number: int
@@ -54,7 +54,7 @@ class Spell:
     count: int = 0
 
     def add(self, window: Window) -> None:
-        """Take the next one in."""
+        """Add the next window."""
         if len(self.first) < MANY:
             self.first.append(window)
         self.last.append(window)
@@ -63,7 +63,7 @@ class Spell:
 
 @dataclass(frozen=True)
 class Gain:
-    """log(rate of the larger number / rate of the smaller), with its interval, and what they are made of."""
+    """log(rate of the larger number / rate of the smaller), with its interval."""
 
     mean: float
     low: float
@@ -74,7 +74,7 @@ class Gain:
 
 @dataclass(frozen=True)
 class Level:
-    """Tokens/s of the newest windows of one number since the last jump."""
+    """Tokens/s of one number's newest windows since the last jump."""
 
     rate: float
     spread: float
@@ -93,19 +93,19 @@ class Pair:
 
 
 class Windows:
-    """All windows of one device."""
+    """The windows of one device."""
 
     def __init__(self) -> None:
         self._spells: deque[Spell] = deque(maxlen=SPELLS)
         self._begun = 0  # spells
         self._known: dict[
             tuple[int, int, int], Pair
-        ] = {}  # by the numbers of two spells, and windows looked at
-        self._gains: dict[tuple[int, int], Gain | None] = {}  # by smaller and larger, at the last look
-        self._levels: dict[int, tuple[tuple[int, int], Level]] = {}  # by trials, as of a spell's windows
+        ] = {}  # by the numbers of two spells, and the count of windows compared
+        self._gains: dict[tuple[int, int], Gain | None] = {}  # by smaller and larger number, a cache
+        self._levels: dict[int, tuple[tuple[int, int], Level]] = {}  # by trials: (spell, its count), level
 
     def add(self, window: Window) -> None:
-        """Take one in; they come in the order of time."""
+        """Add a window; windows come in time order."""
         now = self._spells[-1] if self._spells else None
         if now is None or now.trials != window.trials or abs(window.at - now.last[-1].at) > NEAR_S:
             self._begun += 1
@@ -124,11 +124,11 @@ class Windows:
 
     @property
     def measured(self) -> set[int]:
-        """The numbers of which there are windows enough to compare."""
+        """The numbers with enough windows to compare."""
         return {spell.trials for spell in self._spells if spell.count >= LEAST}
 
     def level(self, trials: int) -> Level | None:
-        """How fast ``trials`` at once were lately; None before ``LEAST`` windows."""
+        """The recent throughput with ``trials`` at once; None before ``LEAST`` windows."""
         for spell in reversed(self._spells):
             if spell.trials == trials and spell.count >= LEAST:
                 key = (spell.number, spell.count)
@@ -138,7 +138,7 @@ class Windows:
         return None
 
     def gain(self, small: int, large: int) -> Gain | None:
-        """By how much ``large`` at once are faster; None where the two never were close in time."""
+        """By how much ``large`` at once is faster than ``small``; None if they were never close in time."""
         if (small, large) not in self._gains:
             self._gains[small, large] = self._compared(small, large)
         return self._gains[small, large]
@@ -161,7 +161,7 @@ class Windows:
                 and before.trials != spell.trials
                 and spell.first[0].at - before.last[-1].at <= NEAR_S
             ):
-                look = max(one for one in LOOKS if one <= spell.count)
+                look = max(count for count in LOOKS if count <= spell.count)
                 key = (before.number, spell.number, look)
                 if key not in self._known:
                     self._known[key] = _pair(before, spell, look)
@@ -170,7 +170,7 @@ class Windows:
 
 
 def calm(logs: Sequence[float]) -> list[float]:
-    """The values before the first jump: ``logs`` begins with the window nearest to what is compared."""
+    """The values before the first jump; ``logs`` starts with the window nearest to the comparison."""
     kept = list(logs)
     while len(kept) > LEAST + 1:
         height, at = _jump(kept)
@@ -181,7 +181,7 @@ def calm(logs: Sequence[float]) -> list[float]:
 
 
 def _jump(logs: Sequence[float]) -> tuple[float, int]:
-    """Student's t of those before a place against those from there on, where it is largest; and the place."""
+    """The position of the largest jump: (Student's t of the values before against after, position)."""
     count, total = len(logs), sum(logs)
     squares = sum(value * value for value in logs)
     found, left = (0.0, count), logs[0]
@@ -196,7 +196,7 @@ def _jump(logs: Sequence[float]) -> tuple[float, int]:
 
 
 def _level(spell: Spell) -> Level:
-    logs = calm([math.log(one.tokens / one.round_s) for one in reversed(spell.last)])
+    logs = calm([math.log(window.tokens / window.round_s) for window in reversed(spell.last)])
     return Level(math.exp(statistics.fmean(logs)), _spread(logs), len(logs))
 
 
@@ -205,7 +205,9 @@ def _pair(before: Spell, after: Spell, look: int) -> Pair:
     sides = [_near(list(reversed(before.last)), change), _near(after.first[:look], change)]
     rates = _log_rates(sides)
     kept = [calm(side) for side in rates]
-    times = [[one.at - change for one in side[: len(logs)]] for side, logs in zip(sides, kept, strict=True)]
+    times = [
+        [window.at - change for window in side[: len(logs)]] for side, logs in zip(sides, kept, strict=True)
+    ]
     step, variance, spread = _step(kept, times)
     small = kept[0] if before.trials < after.trials else kept[1]
     gain = step if before.trials < after.trials else -step
@@ -214,25 +216,25 @@ def _pair(before: Spell, after: Spell, look: int) -> Pair:
 
 
 def _near(side: Sequence[Window], change: float) -> list[Window]:
-    return [one for nth, one in enumerate(side) if nth < FEW or abs(one.at - change) <= BESIDE_S]
+    return [window for nth, window in enumerate(side) if nth < FEW or abs(window.at - change) <= BESIDE_S]
 
 
 def _log_rates(sides: Sequence[Sequence[Window]]) -> list[list[float]]:
-    """log of tokens/s, as if all trials had the same tokens."""
-    both = [one for side in sides for one in side]
-    each = sum(one.tokens for one in both) / sum(one.trials for one in both)
-    fixed_s, token_s = line([(one.tokens, one.round_s) for one in both])
+    """log of tokens/s, normalised to the same tokens per trial."""
+    both = [window for side in sides for window in side]
+    each = sum(window.tokens for window in both) / sum(window.trials for window in both)
+    fixed_s, token_s = line([(window.tokens, window.round_s) for window in both])
 
-    def log_rate(one: Window) -> float:
-        moved = (fixed_s + token_s * one.trials * each) / (fixed_s + token_s * one.tokens)
-        return math.log(one.trials * each / (one.round_s * moved))
+    def log_rate(window: Window) -> float:
+        moved = (fixed_s + token_s * window.trials * each) / (fixed_s + token_s * window.tokens)
+        return math.log(window.trials * each / (window.round_s * moved))
 
-    return [[log_rate(one) for one in side] for side in sides]
+    return [[log_rate(window) for window in side] for side in sides]
 
 
 def _step(logs: Sequence[Sequence[float]], times: Sequence[Sequence[float]]) -> tuple[float, float, float]:
-    """The step between two sides, its variance, and the spread about them. The trend of both is the slope by
-    least squares, drawn to zero as far as ``DRIFT`` is likelier than what the windows say."""
+    """(step between two sides, its variance, the residual spread). The common trend is the least-squares
+    slope, shrunk towards zero with ``DRIFT`` as its prior standard deviation."""
     means = [statistics.fmean(side) for side in logs]
     middles = [statistics.fmean(side) for side in times]
     points = [
@@ -252,8 +254,8 @@ def _step(logs: Sequence[Sequence[float]], times: Sequence[Sequence[float]]) -> 
 
 
 def _together(pairs: Sequence[Pair]) -> tuple[float, float]:
-    """Mean and standard error of several comparisons. Where they differ by more than their windows explain,
-    the load changed during some: that adds to the variance of each (DerSimonian and Laird 1986)."""
+    """Mean and standard error of several comparisons. If they differ by more than their windows explain, the
+    load changed during some; that adds to the variance of each (DerSimonian and Laird 1986)."""
     weights = [1 / pair.variance for pair in pairs]
     mean = sum(w * pair.gain for w, pair in zip(weights, pairs, strict=True)) / sum(weights)
     if len(pairs) > 1:
@@ -266,16 +268,16 @@ def _together(pairs: Sequence[Pair]) -> tuple[float, float]:
 
 
 def _spread(logs: Sequence[float]) -> float:
-    """Of their standard deviation; statistics.stdev takes exact fractions, 20 times as long."""
+    """The standard deviation; statistics.stdev computes with exact fractions and takes 20 times as long."""
     if len(logs) < 2:
         return LEAST_SPREAD
     mean = statistics.fmean(logs)
-    return max(LEAST_SPREAD, math.sqrt(sum((one - mean) ** 2 for one in logs) / (len(logs) - 1)))
+    return max(LEAST_SPREAD, math.sqrt(sum((value - mean) ** 2 for value in logs) / (len(logs) - 1)))
 
 
 def line(rounds: Sequence[tuple[int, float]]) -> tuple[float, float]:
-    """The a and b of round_s = a + b·tokens by least squares, none below zero. One number of tokens alone
-    says nothing of a: the line then goes through zero."""
+    """The a and b of round_s = a + b·tokens by least squares, both at least zero. If all token counts are
+    equal, a is unknown and the line goes through zero."""
     count = max(1, len(rounds))
     mean_tokens = sum(tokens for tokens, _ in rounds) / count
     mean_s = sum(seconds for _, seconds in rounds) / count

@@ -1,4 +1,5 @@
-"""Knobs of a clone, from those of its parent: times a factor, the next choice, or drawn anew. Pure."""
+"""Perturbs the knobs of a clone (the explore step of PBT): times a factor, a neighbouring choice, or
+resampled. Pure."""
 
 from __future__ import annotations
 
@@ -15,11 +16,11 @@ from core.contract.spec.study_spec import Population
 def perturbed(
     space: Space, knobs: Mapping[str, Any], asked: Population, free: Collection[str], draw: random.Random
 ) -> dict[str, tuple[Any, Any]]:
-    """(before, after) of each of the ``free`` knobs that becomes another; always within its dimension, and at
-    rest where what it hangs on has become another.
+    """(before, after) of each of the ``free`` knobs that changes. Values stay within their dimension; a
+    conditional knob whose condition no longer holds gets its rest value.
 
-    After Jaderberg et al. 2017, arXiv:1711.09846: each is multiplied by one of the factors, or drawn from the
-    space again with some probability.
+    As in Jaderberg et al. 2017, arXiv:1711.09846: each knob is multiplied by one of the factors, or resampled
+    from the space with some probability.
     """
     then = dict(knobs)
     for name in order(space):
@@ -35,7 +36,7 @@ def perturbed(
 
 
 def drawn(dimension: Dimension, draw: random.Random) -> Any:
-    """A point of ``dimension``, all as likely on its scale."""
+    """Draw a point of ``dimension``, uniformly on its scale."""
     if isinstance(dimension, Choice):
         return draw.choice(dimension.values)
     if dimension.log:
@@ -55,7 +56,7 @@ def _near(dimension: Dimension, now: Any, factors: Sequence[float], draw: random
     after = nearest(dimension, now * factor)
     if after != now or factor == 1 or not (step := step_of(dimension)):
         return after
-    # rounded to where it was: small whole numbers would stand still for ever
+    # rounding gave the same value: without this, small integers would never change
     return nearest(dimension, now + math.copysign(step, factor - 1))
 
 
@@ -63,5 +64,5 @@ def _neighbour(values: Sequence[Any], now: Any, draw: random.Random) -> Any:
     if now not in values:
         return draw.choice(values)
     at = values.index(now)
-    beside = [one for one in (at - 1, at + 1) if 0 <= one < len(values)]
+    beside = [index for index in (at - 1, at + 1) if 0 <= index < len(values)]
     return values[draw.choice(beside)] if beside else now

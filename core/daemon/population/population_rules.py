@@ -1,8 +1,8 @@
-"""Who of a population goes on: now and then the worst give their places to copies of the best. Pure.
+"""Decides which trials of a population are replaced by clones of better ones. Pure.
 
 Population-based training after Jaderberg et al. 2017, arXiv:1711.09846 (truncation selection), without a
-barrier: nobody stands still. The trials are compared at one step, every ``Plan.every`` steps, when all have
-come to it; for those behind the others wait no longer than until one of them is at the next such step.
+barrier: no trial pauses for others. Trials are compared every ``Plan.every`` steps, at the same step, when
+all have reached it, or when one has reached the next such step.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Judged = frozenset[tuple[int, int]]  # (trial, step)
 
 @dataclass(frozen=True)
 class Plan:
-    """A study's population; a clone may have the ``free`` knobs otherwise than its parent."""
+    """The settings of a study's population; a clone may differ from its parent in the ``free`` knobs."""
 
     size: int
     every: int  # steps
@@ -42,7 +42,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Exploit:
-    """``loser`` gives its place to a clone of ``winner`` with other knobs: (before, after) of each."""
+    """A decision to replace ``loser`` by a clone of ``winner``; ``changes`` are (before, after) by knob."""
 
     loser: int
     winner: int
@@ -52,12 +52,12 @@ class Exploit:
 
     def words(self, clone: int) -> str:
         """The reason for the prune."""
-        told = f" with {changes_text(self.changes)}" if self.changes else ""
-        return f"population: {self.why}; {self.instead} goes on in its place as trial {clone}{told}"
+        changes = f" with {changes_text(self.changes)}" if self.changes else ""
+        return f"population: {self.why}; replaced by trial {clone}, a clone of {self.instead}{changes}"
 
 
 def plan_of(study: s.Study) -> Plan | None:
-    """What the study's file, as it is now, asks for; None for a study without a population."""
+    """The plan in the present study file; None for a study without a population."""
     size = population_settings.size(study.spec)
     if size is None:
         return None
@@ -71,25 +71,29 @@ def plan_of(study: s.Study) -> Plan | None:
 
 
 def members(study: s.Study) -> list[s.Trial]:
-    """The population that was and is: the sampler's trials and its own clones, but for those that a person
-    wrote, edited or took back from a prune."""
+    """All past and present members: the sampler's trials and PBT clones, without those that a user enqueued,
+    edited or restored after a prune."""
     return [
-        one for one in study.trials.values() if one.by in ("", population_settings.BY) and not _steered(one)
+        trial
+        for trial in study.trials.values()
+        if trial.by in ("", population_settings.BY) and not _steered(trial)
     ]
 
 
 def _steered(trial: s.Trial) -> bool:
-    return bool(trial.editing) or len(trial.marks) > (trial.parent >= 0)  # a clone's first mark is its birth
+    return bool(trial.editing) or len(trial.marks) > (
+        trial.parent >= 0
+    )  # a clone's first mark is its creation
 
 
 def begun(trial: s.Trial) -> int:
-    """The step that it began from: what its curve has before is its parent's."""
+    """The step at which the trial started; earlier points of its curve are its parent's."""
     return trial.marks[0].step if trial.parent >= 0 and trial.marks else 0
 
 
 def reading(trial: s.Trial, metric: str, step: int) -> float | None:
-    """Its own reading at ``step``, or the newest before that where a long curve was thinned; None when it has
-    not come so far."""
+    """The trial's own value at ``step``, or the newest earlier one if a long curve was thinned; None if the
+    trial has not reached the step."""
     curve = trial.series.get(metric)
     if curve is None or not curve.steps or curve.steps[-1] < step:
         return None
@@ -98,33 +102,41 @@ def reading(trial: s.Trial, metric: str, step: int) -> float | None:
 
 
 def decisions(study: s.Study, plan: Plan, judged: Judged, leaving: Collection[int] = ()) -> list[Exploit]:
-    """Who gives place now, and to what. ``judged`` were compared at a step before, ``leaving`` are giving
-    place already."""
+    """The trials to replace now, each with its clone. ``judged`` (trial, step) pairs were compared already;
+    ``leaving`` trials are being replaced."""
     found: list[Exploit] = []
     for step, reached in comparable(study, plan):
-        losers = [one for one in _worst(reached, plan, step) if (one.number, step) not in judged]
+        losers = [trial for trial in _worst(reached, plan, step) if (trial.number, step) not in judged]
         for loser in losers:
-            gone = {*leaving, *(one.loser for one in found)}
+            gone = {*leaving, *(exploit.loser for exploit in found)}
             if _may_leave(study, loser, step) and loser.number not in gone:
                 found += _exploit(loser, reached, plan, step, gone)
     return found
 
 
 def comparable(study: s.Study, plan: Plan) -> list[tuple[int, list[s.Trial]]]:
-    """The steps that are to be compared at now, the latest first, and the members that have come to each."""
+    """The steps at which a comparison is due, the latest first, each with the members that have reached
+    it."""
     all_of_it = members(study)
-    replaced = {one.place_of for one in all_of_it}
-    living = [one for one in all_of_it if _lives(one) and one.number not in replaced]
-    now = {_last_step(one, plan.metric) // plan.every * plan.every for one in living}
-    steps = sorted({step for one in now for step in (one, one - plan.every) if step > 0}, reverse=True)
+    replaced = {trial.place_of for trial in all_of_it}
+    living = [trial for trial in all_of_it if _lives(trial) and trial.number not in replaced]
+    now = {_last_step(trial, plan.metric) // plan.every * plan.every for trial in living}
+    steps = sorted(
+        {step for latest in now for step in (latest, latest - plan.every) if step > 0}, reverse=True
+    )
     reached = {step: _reached(all_of_it, plan.metric, step) for step in steps}
     return [(step, reached[step]) for step in steps if _ready(study, plan, step, reached[step], living)]
 
 
 def _reached(members: Sequence[s.Trial], metric: str, step: int) -> list[s.Trial]:
-    """Who has come to ``step``; a clone that began before it stands for the one whose place it took."""
-    replaced = {one.place_of for one in members if begun(one) < step}
-    return [one for one in members if reading(one, metric, step) is not None and one.number not in replaced]
+    """The members that have reached ``step``; a clone that started before it counts instead of the trial it
+    replaced."""
+    replaced = {trial.place_of for trial in members if begun(trial) < step}
+    return [
+        trial
+        for trial in members
+        if reading(trial, metric, step) is not None and trial.number not in replaced
+    ]
 
 
 def _ready(
@@ -132,16 +144,16 @@ def _ready(
 ) -> bool:
     if 2 * len(reached) < plan.size or not _share(reached, plan):
         return False
-    here = {one.number for one in reached}
-    behind = any(one.number not in here and begun(one) < step for one in living)
-    to_come = sum(1 for one in study.trials.values() if not one.by) < plan.size
+    here = {trial.number for trial in reached}
+    behind = any(trial.number not in here and begun(trial) < step for trial in living)
+    to_come = sum(1 for trial in study.trials.values() if not trial.by) < plan.size
     if not (behind or to_come):
         return True
-    return any(_last_step(one, plan.metric) >= step + plan.every for one in reached)
+    return any(_last_step(trial, plan.metric) >= step + plan.every for trial in reached)
 
 
 def _last_step(trial: s.Trial, metric: str) -> int:
-    """Of its own readings."""
+    """Last step of the trial's own curve, without its parent's part."""
     curve = trial.series.get(metric)
     last = curve.steps[-1] if curve is not None and curve.steps else 0
     return last if last > begun(trial) else 0
@@ -152,26 +164,26 @@ def _lives(trial: s.Trial) -> bool:
 
 
 def _ranked(reached: Iterable[s.Trial], plan: Plan, step: int) -> list[tuple[float, s.Trial]]:
-    """The best first, by a number that is the smaller the better."""
+    """(cost, trial), the best first; lower cost is better."""
     sign = 1.0 if plan.direction == "minimize" else -1.0
-    costs = [(sign * (reading(one, plan.metric, step) or 0.0), one) for one in reached]
-    known = [(cost if math.isfinite(cost) else math.inf, one) for cost, one in costs]
+    costs = [(sign * (reading(trial, plan.metric, step) or 0.0), trial) for trial in reached]
+    known = [(cost if math.isfinite(cost) else math.inf, trial) for cost, trial in costs]
     return sorted(known, key=lambda pair: (pair[0], pair[1].number))
 
 
 def _share(reached: Sequence[s.Trial], plan: Plan) -> int:
-    """How many are the worst, and the best: the nearest whole number, so that of three still one is."""
+    """The number of trials in the worst, and best, quantile, rounded to the nearest: one of three at 25 %."""
     return math.ceil(plan.asked.quantile * len(reached) - 0.5 - 1e-9)
 
 
 def _worst(reached: Sequence[s.Trial], plan: Plan, step: int) -> list[s.Trial]:
-    """The worst first."""
-    return [one for _, one in _ranked(reached, plan, step)][::-1][: _share(reached, plan)]
+    """The worst trials, the worst first."""
+    return [trial for _, trial in _ranked(reached, plan, step)][::-1][: _share(reached, plan)]
 
 
 def _may_leave(study: s.Study, trial: s.Trial, step: int) -> bool:
-    """Not one that stands still because somebody wants that, or is about to end anyway."""
-    replaced = any(one.place_of == trial.number for one in study.trials.values())
+    """May the trial be replaced? Not if a user paused it or it is about to end anyway."""
+    replaced = any(other.place_of == trial.number for other in study.trials.values())
     on = trial.state == s.RUNNING and not trial.asked
     return on and max(step, trial.step) < trial.total_steps and not replaced
 
@@ -179,21 +191,21 @@ def _may_leave(study: s.Study, trial: s.Trial, step: int) -> bool:
 def _exploit(
     loser: s.Trial, reached: Sequence[s.Trial], plan: Plan, step: int, gone: Collection[int]
 ) -> list[Exploit]:
-    """By a winner that still trains; none when there is no such."""
+    """The decision to replace ``loser`` by a clone of a winner that still trains; empty if there is none."""
     ranked = _ranked(reached, plan, step)
-    cost = {one.number: value for value, one in ranked}
+    cost = {trial.number: value for value, trial in ranked}
     best = [
-        one
-        for value, one in ranked[: _share(reached, plan)]
-        if one.state in (s.RUNNING, s.PAUSED) and one.asked != "prune" and one.step < one.total_steps
-        and one.number not in gone and value < cost[loser.number]
+        trial
+        for value, trial in ranked[: _share(reached, plan)]
+        if trial.state in (s.RUNNING, s.PAUSED) and trial.asked != "prune" and trial.step < trial.total_steps
+        and trial.number not in gone and value < cost[loser.number]
     ]  # fmt: skip
     if not best:
         return []
-    draw = random.Random(f"{plan.seed}/{loser.number}/{step}")  # the same again after a restart
+    draw = random.Random(f"{plan.seed}/{loser.number}/{step}")  # reproducible after a restart
     winner = draw.choice(best)
     changes = perturbed(plan.space, winner.knobs, plan.asked, plan.free, draw)
-    values = [reading(one, plan.metric, step) for one in (loser, winner)]
+    values = [reading(trial, plan.metric, step) for trial in (loser, winner)]
     worst = f"among the worst {_share(reached, plan)} of {len(reached)} at step {step}"
     why = f"{plan.metric} {values[0]:.4g} is {worst}"
     return [Exploit(loser.number, winner.number, changes, why, f"trial {winner.number} ({values[1]:.4g})")]

@@ -21,10 +21,10 @@ from core import cpu_count
 log = logging.getLogger("trimtab.spare")
 
 MODULE = "core.train.commands.spare_process"
-FOR = "core.train.commands.worker"  # other worker modules, such as those of tests, get no spare
-LEAST_AVAILABLE_BYTES = 4 << 30  # on a machine with less to spare nothing is held in advance
-PIPE_BYTES = 60_000  # an empty pipe takes as much at once: the engine does not wait for the imports
-LATE = (cpu_count.THREADS,)  # variables that a worker reads after its imports
+FOR = "core.train.commands.worker"  # other worker modules, such as those of tests, use no spare worker
+LEAST_AVAILABLE_BYTES = 4 << 30  # with less available memory no spare worker is started
+PIPE_BYTES = 60_000  # fits into an empty pipe, so that the engine does not wait for the imports
+LATE = (cpu_count.THREADS,)  # variables that a worker reads only after its imports
 
 
 class SpareWorker:

@@ -1,4 +1,4 @@
-"""What becomes of a trial whose worker is gone. Pure."""
+"""Makes the events for trials whose worker failed, ended or was lost. Pure."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from core.contract.wire import worker_api
 def at_its_step(
     kind: type[e.TrialPaused] | type[e.TrialResumed], study: str, trial: s.Trial
 ) -> e.TrialPaused | e.TrialResumed:
-    """What the engine itself says of a trial whose worker still loads the base."""
+    """A pause or resume event by the engine, for a trial whose worker is still loading the base."""
     return kind(at=time.time(), study=study, trial=trial.number, step=trial.step)
 
 
 def fallen(study: s.Study, told: e.TrialFailed, retries: int) -> e.TrialEvent:
-    """What comes of a trial that failed in its worker: another try from its checkpoint, while it has some."""
+    """The event for a trial that failed in its worker: requeued from its checkpoint while it has retries."""
     trial = study.trials.get(told.trial)
     if not told.again or trial is None or trial.asked == "prune" or study.state == "stopping":
         return told
@@ -29,8 +29,8 @@ def fallen(study: s.Study, told: e.TrialFailed, retries: int) -> e.TrialEvent:
 
 
 def moved_out(study: s.Study, told: e.TrialRequeued, why: str) -> e.TrialEvent:
-    """What comes of a trial that left its worker for want of memory: it waits, unless somebody wanted it
-    ended meanwhile, with the reason ``why``."""
+    """The event for a trial that left its worker to free memory: requeued, or pruned with the reason ``why``
+    if that was requested meanwhile."""
     trial = study.trials.get(told.trial)
     if trial is None or not (trial.asked == "prune" or study.state == "stopping"):
         return told
@@ -38,11 +38,11 @@ def moved_out(study: s.Study, told: e.TrialRequeued, why: str) -> e.TrialEvent:
 
 
 def given_back(study: s.Study, trial: s.Trial, retry: int, retries: int, why: str, tail: str) -> e.TrialEvent:
-    """The trial waits for another worker, from its checkpoint; or it has failed too often (``retry`` of
-    ``retries``), with ``tail``, its traceback or the end of its worker's log."""
+    """Requeue a trial from its checkpoint; or fail it after too many tries (``retry`` of ``retries``) with
+    ``tail``, its traceback or the end of its worker's log."""
     at = time.time()
     if retry > retries:
-        error = f"{why}; that was try {retry} of resources.retries + 1"
+        error = f"{why}; this was try {retry} of {retries + 1} (resources.retries = {retries})"
         return e.TrialFailed(
             at=at, study=study.name, trial=trial.number, step=trial.step, error=error, traceback=tail
         )
@@ -50,7 +50,7 @@ def given_back(study: s.Study, trial: s.Trial, retry: int, retries: int, why: st
 
 
 def forgotten(study: s.Study, worker: str) -> tuple[e.Event, ...]:
-    """What a worker that is gone waited for and held is shown no longer."""
+    """Events that clear the loading stage and the pack of a worker that has ended."""
     at = time.time()
     return (
         e.Preparing(at=at, study=study.name, worker=worker, stage=""),
@@ -63,31 +63,31 @@ def forgotten(study: s.Study, worker: str) -> tuple[e.Event, ...]:
 
 
 def pruned(study: s.Study, trial: s.Trial, why: str) -> e.TrialPruned | e.TrialCompleted:
-    """The trial ends where it stands; its worker is not asked any more. One that has done its steps and knows
-    what came of them is complete, though its adapter lies in its checkpoint alone."""
+    """End a trial at its present step without asking its worker. A trial that has done all steps and has its
+    final values counts as complete, although only its checkpoint holds its adapter."""
     at, values = time.time(), _final(study, trial)
     if not values:
         return e.TrialPruned(at=at, study=study.name, trial=trial.number, step=trial.step, why=why)
     kept = "its checkpoint is kept" if trial.checkpoint else "its weights are lost"
-    told = f"{trial.step} steps done; its adapter was not saved, {kept}: {why}"
+    text = f"all {trial.step} steps done, but its adapter was not saved; {kept}: {why}"
     return e.TrialCompleted(
-        at=at, study=study.name, trial=trial.number, step=trial.step, values=values, why=told
+        at=at, study=study.name, trial=trial.number, step=trial.step, values=values, why=text
     )
 
 
 def _final(study: s.Study, trial: s.Trial) -> tuple[float, ...]:
-    """The objectives' values after the last step; empty while steps or values are to come."""
+    """The objectives' values after the last step; empty while steps or values are missing."""
     goals = [one["metric"] for one in study.spec.get("study", {}).get("objectives", ())]
-    curves = [trial.series.get(one, Series()) for one in goals]
+    curves = [trial.series.get(goal, Series()) for goal in goals]
     done = 0 < trial.total_steps <= trial.step and not trial.editing
-    if not done or any(not one.steps or one.steps[-1] < trial.total_steps for one in curves):
+    if not done or any(not curve.steps or curve.steps[-1] < trial.total_steps for curve in curves):
         return ()
-    values = tuple(one.values[-1] for one in curves)
-    return values if all(math.isfinite(one) for one in values) else ()
+    values = tuple(curve.values[-1] for curve in curves)
+    return values if all(math.isfinite(value) for value in values) else ()
 
 
 def kept(study: s.Study, broken: worker_api.Broken) -> list[e.Event]:
-    """The study ends with the reason, and its trials wait: once that is put right, it may go on."""
+    """End the study with the reason and requeue its trials, so that it can continue once that is fixed."""
     at, ends = time.time(), list[e.Event]()
     for trial in study.trials.values():
         if trial.asked == "prune" and trial.state not in s.ENDED:
@@ -103,7 +103,7 @@ def kept(study: s.Study, broken: worker_api.Broken) -> list[e.Event]:
 
 
 def failed(study: s.Study, what: str, detail: str, broken: worker_api.Broken | None) -> list[e.Event]:
-    """The study ends with the reason; its unfinished trials fail with it."""
+    """End the study with the reason and fail its unfinished trials."""
     at = time.time()
     where = f" ({broken.where})" if broken and broken.where else ""
     fix = f" → {broken.fix}" if broken and broken.fix else ""

@@ -1,4 +1,4 @@
-"""Workers that were sent away: they keep their trials and go, and have only so long for it."""
+"""Tracks workers that were told to shut down: they checkpoint their trials and exit within a grace period."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import NamedTuple
 from core.contract.wire import worker_api
 from core.daemon.workers.worker_pool import Worker
 
-GRACE_S = 30.0  # for checkpoints on a slow disk; the one before stands
+GRACE_S = 30.0  # for checkpoints on a slow disk; after that the previous checkpoint counts
 
 
 class Lost(NamedTuple):
-    """A worker is gone."""
+    """A worker that has ended, with the reason."""
 
     worker: Worker
     why: str
 
 
 class Departures:
-    """Of one study. A trial whose worker was sent away is not at fault."""
+    """The workers of one study that are shutting down. Their trials lose no retry for it."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -31,28 +31,28 @@ class Departures:
         return worker in self._sent
 
     def send(self, worker: Worker, why: str, at_once: bool) -> None:
-        """Have it keep its trials and go. ``at_once``: it holds nothing that could be lost."""
+        """Tell a worker to checkpoint and exit. ``at_once`` kills it: it holds nothing that could be lost."""
         worker.tell(worker_api.Shutdown(why))
         self.note(worker, why)
         if at_once:
             worker.kill()
 
     def note(self, worker: Worker, why: str) -> None:
-        """It goes in good order."""
+        """Record that a worker is shutting down as requested."""
         worker.leaving = True
         self._sent[worker.name] = worker, self._clock()
         self._whys[worker.name] = why
 
     def why(self, worker: str, otherwise: str) -> str:
-        """Why it went; ``otherwise`` when it did not go in good order."""
+        """Why the worker was told to exit; ``otherwise`` if it was not."""
         return self._whys.get(worker, otherwise)
 
     def under_way(self, living: Container[str]) -> bool:
-        """Do some still hold their device?"""
+        """Do some of these workers still hold their device?"""
         return any(name in living for name in self._sent)
 
     def hurry(self) -> None:
-        """End those whose time is up; calling it again is harmless."""
+        """Kill workers whose grace period is over. Repeated calls are harmless."""
         for worker, since in self._sent.values():
             if self._clock() - since > GRACE_S:
                 worker.kill()

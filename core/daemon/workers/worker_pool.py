@@ -1,4 +1,5 @@
-"""The workers of all studies: started detached, known by their Hello, trusted as long as their lease."""
+"""Manages the workers of all studies: starts them detached, adopts them by their Hello, and ends them when
+their lease expires."""
 
 from __future__ import annotations
 
@@ -30,17 +31,17 @@ log = logging.getLogger("trimtab.crew")
 Send = Callable[[bytes], Awaitable[None]]
 Gone = Callable[["Worker", str], None]
 CHECK_S = 1.0
-# A thread of libgomp spins at a barrier until its partners come, by default for milliseconds. On a busy
-# machine a partner is often off its core, and the thread that spins keeps it off: a step took 17 times as
-# long. So many turns are microseconds, enough for a partner that is at work; then the thread sleeps.
+# A libgomp thread spins at a barrier until the other threads arrive, by default for milliseconds. On a busy
+# machine another thread is often descheduled, and the spinning thread keeps its core: a step took 17 times as
+# long. This count lasts microseconds, enough for threads that are running; then the thread sleeps.
 # `python -m tests.bench.busy` measures it.
 SPIN_COUNT = 1000
-SPIN_SETTINGS = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "KMP_BLOCKTIME")  # the user's own word on it
+SPIN_SETTINGS = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "KMP_BLOCKTIME")  # variables by which a user sets it
 
 
 @dataclass
 class Worker:
-    """One worker process. ``send`` is None while it is not connected."""
+    """One worker process. ``send`` is None while it is disconnected."""
 
     name: str
     study: str
@@ -52,21 +53,21 @@ class Worker:
     pidfd: int = -1
     send: Send | None = None
     heard_at: float = field(default_factory=time.monotonic)
-    heard: int = 0  # last number taken from it
-    leaving: bool = False  # was told to shut down
+    heard: int = 0  # number of the last message received
+    leaving: bool = False  # it was told to shut down
 
     def tell(self, message: worker_api.ToWorker) -> None:
-        """Send without waiting; what is lost with a connection is said again at the next Hello."""
+        """Send without waiting. A message lost with the connection is sent again after the next Hello."""
         if self.send is not None:
             task = asyncio.ensure_future(self._deliver(self.send, message_codec.encode(message)))
             task.add_done_callback(self._delivered)
 
     def _delivered(self, task: asyncio.Future[None]) -> None:
         if not task.cancelled() and task.exception():
-            log.error("worker %s cannot be told anything", self.name, exc_info=task.exception())
+            log.error("cannot send to worker %s", self.name, exc_info=task.exception())
 
     def tell_all(self, messages: Iterable[worker_api.ToWorker]) -> None:
-        """Send each."""
+        """Send each message."""
         for message in messages:
             self.tell(message)
 
@@ -75,7 +76,7 @@ class Worker:
             await send(raw)
 
     def kill(self) -> None:
-        """End it at once; by its pidfd, so that never a stranger with a used-up number is hit."""
+        """Kill the process at once, by its pidfd, so that a recycled PID is never killed."""
         with contextlib.suppress(OSError):
             if self.pidfd >= 0 and hasattr(signal, "pidfd_send_signal"):
                 signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
@@ -84,26 +85,26 @@ class Worker:
 
 
 class Crew:
-    """Starts workers, watches their leases and exits, and says when one is gone."""
+    """Starts workers, watches their leases and exits, and reports when a worker has ended."""
 
     def __init__(
         self, socket: Path, gone: Gone, environment: Callable[[str], Mapping[str, str]] | None = None
     ) -> None:
-        """``environment`` gives that of a study; the engine's own where there is none."""
+        """``environment`` returns the environment of a study; the default is the engine's own."""
         self._socket = socket
         self._of_study = environment or (lambda study: os.environ)
         self._gone = gone
         self.workers: dict[str, Worker] = {}
         self.spare = SpareWorker()
-        self._latest: tuple[Slot, str] | None = None  # of the latest worker: its device, its study
-        self.known: set[str] = set()  # all that this engine ever had: their loss is told
+        self._latest: tuple[Slot, str] | None = None  # device and study of the latest worker
+        self.known: set[str] = set()  # every worker that this engine has had: their losses are reported
 
     def of(self, study: str) -> list[Worker]:
-        """The living workers of ``study`` that were not told to leave."""
-        return [one for one in self.workers.values() if one.study == study and not one.leaving]
+        """The running workers of ``study`` that were not told to shut down."""
+        return [worker for worker in self.workers.values() if worker.study == study and not worker.leaving]
 
     def start(self, study: str, folder: Path, slot: Slot, lease_s: float, module: str) -> Worker:
-        """Start a worker process on ``slot``. It belongs to no terminal and not to the engine's life."""
+        """Start a worker process on ``slot``. It is detached from the terminal and outlives the engine."""
         name = f"{slot.label}-{secrets.token_hex(3)}"
         arguments = [str(folder), name, slot.torch_device]
         environment, output = (
@@ -113,7 +114,7 @@ class Crew:
         self._latest = slot, study
         spare = self.spare.take(module, arguments, environment, output, folder)
         process = spare or _started(module, arguments, environment, output, folder)
-        for gone in self.known - self.workers.keys():  # lost: this one is in the place of such
+        for gone in self.known - self.workers.keys():  # lost workers, which the new one replaces
             _forget(folder, gone)
         _note_process(folder, name, process.pid)
         worker = Worker(name, study, slot.label, folder, lease_s, process.pid, process)
@@ -122,17 +123,18 @@ class Crew:
         return worker
 
     def keep_spare(self, slot: Slot) -> None:
-        """Have a spare worker ready for the device and the environment that the latest worker had; for
-        ``slot`` and the engine's own environment where there was none yet."""
+        """Start a spare worker for the device and environment of the latest worker; if there was none yet,
+        for ``slot`` and the engine's environment."""
         slot, study = self._latest or (slot, "")
         self.spare.keep(self._environment(slot, self._of_study(study)))
 
     def _environment(self, slot: Slot, own: Mapping[str, str]) -> dict[str, str]:
-        """The study's ``own`` with what a worker must know; a spin count where nothing is said of it."""
+        """The study's environment ``own`` with the variables that a worker needs, and a spin count unless the
+        user set one."""
         said = any(name in own for name in SPIN_SETTINGS)
         spin = {} if said else {"GOMP_SPINCOUNT": str(SPIN_COUNT)}
-        there = [one.device for one in self.workers.values() if not one.leaving]
-        # a worker of a card rests while the card works: only those on the CPU share it
+        there = [worker.device for worker in self.workers.values() if not worker.leaving]
+        # GPU workers leave the CPU mostly idle: only CPU workers share it
         beside = there.count(CPU.label) if slot == CPU else 0
         return {
             **own,
@@ -145,7 +147,7 @@ class Crew:
         }
 
     def adopt(self, hello: worker_api.Hello, folder: Path, lease_s: float, heard: int) -> Worker:
-        """Take in a worker that an earlier engine started."""
+        """Add a worker that an earlier engine started."""
         worker = Worker(hello.worker, hello.study, hello.device, folder, lease_s, hello.pid, heard=heard)
         self._add(worker)
         log.info("worker %s of %s adopted: process %d", worker.name, worker.study, worker.pid)
@@ -155,7 +157,7 @@ class Crew:
         self.workers[worker.name] = worker
         self.known.add(worker.name)
         if not hasattr(os, "pidfd_open"):
-            return  # the lease check finds it
+            return  # the lease check notices its exit
         try:
             worker.pidfd = os.pidfd_open(worker.pid)
             asyncio.get_running_loop().add_reader(worker.pidfd, self._exited, worker)
@@ -163,7 +165,9 @@ class Crew:
             asyncio.get_running_loop().call_soon(self._exited, worker)
 
     def _exited(self, worker: Worker) -> None:
-        code = worker.process.wait() if worker.process is not None else None  # has ended: no wait
+        code = (
+            worker.process.wait() if worker.process is not None else None
+        )  # has ended, so this does not block
         how = "" if code is None else f" (killed by signal {-code})" if code < 0 else f" (exit code {code})"
         self._drop(worker, f"its worker {worker.name} ended{how}")
 
@@ -179,28 +183,28 @@ class Crew:
         self._gone(worker, why)
 
     def give_up(self, worker: Worker, why: str) -> None:
-        """End it at once; ``why`` is told."""
+        """Kill a worker and report ``why``."""
         worker.kill()
         self._drop(worker, why)
 
     async def watch(self) -> None:
-        """End workers whose lease ran out; runs until cancelled."""
+        """End workers whose lease has expired; runs until cancelled."""
         last = time.monotonic()
         while True:
             await asyncio.sleep(CHECK_S)
             last, before = time.monotonic(), last
             now, away_s = last, last - before - CHECK_S
             for worker in list(self.workers.values()):
-                if away_s > CHECK_S:  # the engine itself stood still: what was said meanwhile is not read yet
+                if away_s > CHECK_S:  # the engine itself was suspended: messages of that time are unread yet
                     worker.heard_at += away_s
                 silent_s = now - worker.heard_at
                 if silent_s > worker.lease_s:
-                    self.give_up(worker, f"its worker {worker.name} was silent for {silent_s:.0f} s")
+                    self.give_up(worker, f"its worker {worker.name} did not respond for {silent_s:.0f} s")
                 elif worker.pidfd < 0 and not lives(worker.pid):
                     self._exited(worker)
 
     async def leave(self, why: str, within_s: float) -> None:
-        """Ask all workers to checkpoint and go; after ``within_s`` they are ended."""
+        """Ask all workers to checkpoint and exit; kill them after ``within_s``."""
         for worker in self.workers.values():
             worker.leaving = True
             worker.tell(worker_api.Shutdown(why))
@@ -228,7 +232,7 @@ def _started(
 
 
 def _note_process(folder: Path, name: str, pid: int) -> None:
-    """Keep who the worker is for the next engine: a number alone may be somebody else's by then."""
+    """Record pid and start time of the worker for the next engine: the pid alone may be reused by then."""
     with contextlib.suppress(OSError):
         note = run_folder.worker_log(folder, name).with_suffix(".pid")
         with open(note, "w", encoding="utf-8", opener=paths.no_link) as file:
@@ -236,13 +240,13 @@ def _note_process(folder: Path, name: str, pid: int) -> None:
 
 
 def _forget(folder: Path, name: str) -> None:
-    """Its note is of no more use: it is gone, and its trials are elsewhere."""
+    """Delete the record of a worker that has ended and whose trials have moved."""
     with contextlib.suppress(OSError, TrimtabError):
         run_folder.worker_log(folder, name).with_suffix(".pid").unlink(missing_ok=True)
 
 
 def _noted(folder: Path, name: str) -> psutil.Process | None:
-    """The process that was noted, when it is still the same. Raises OSError or ValueError without a note."""
+    """The recorded process, None if it has ended. Raises OSError or ValueError without a readable record."""
     pid, since = run_folder.worker_log(folder, name).with_suffix(".pid").read_text().split()
     try:
         process = psutil.Process(int(pid))
@@ -252,19 +256,19 @@ def _noted(folder: Path, name: str) -> psutil.Process | None:
 
 
 def may_return(folder: Path, name: str) -> bool:
-    """Does the worker that an earlier engine started still live?"""
+    """May the worker that an earlier engine started still be running?"""
     try:
         process = _noted(folder, name)
         return process is not None and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
     except (OSError, ValueError, psutil.Error):
-        return True  # not known: it gets its grace
+        return True  # unknown: it gets its grace period
 
 
 def end_stray(folder: Path, name: str) -> None:
-    """End the worker of an earlier engine that lives but did not come back. Its note stays: another trial of
-    it is asked about next, and a worker without a note would get its grace."""
+    """Kill a worker of an earlier engine that runs but did not reconnect. Its record stays: another of its
+    trials is checked next, and a worker without a record would get a grace period."""
     with contextlib.suppress(OSError, ValueError, psutil.Error):
         process = _noted(folder, name)
         if process is not None:
@@ -272,7 +276,7 @@ def end_stray(folder: Path, name: str) -> None:
 
 
 def log_tail(worker: Worker, limit_bytes: int = 4000) -> str:
-    """The end of what the worker's libraries printed."""
+    """The end of the worker's log."""
     try:
         raw = run_folder.worker_log(worker.folder, worker.name).read_bytes()
     except OSError:

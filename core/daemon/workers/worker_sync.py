@@ -1,4 +1,4 @@
-"""What a worker that said Hello has to be told: its trials, and what was asked meanwhile. Pure."""
+"""Lists the messages that a worker needs after its Hello: its trials and pending requests. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from core.contract.wire import worker_api
 def given(
     trial: s.Trial, assignment: Callable[[s.Trial], worker_api.Assign]
 ) -> Iterator[worker_api.ToWorker]:
-    """The messages that give a worker a trial: with the edits that nobody has confirmed yet."""
+    """The messages that assign a trial to a worker, with edits that are not confirmed yet."""
     yield assignment(trial)
     if trial.editing:
         yield worker_api.Edit(trial.number, trial.editing)
@@ -26,16 +26,16 @@ def due(
 ) -> Iterator[worker_api.ToWorker]:
     """The messages, in order, for a worker that ``holds`` these trials.
 
-    A trial that ran and is not held any more has ended there: that is told next, and it is not given out
-    again.
+    A trial that had started and is no longer held has ended on the worker, which reports that next: it is not
+    assigned again.
     """
     trials = study.trials.values()
-    mine = {one.number: one for one in trials if one.state in s.ON_WORKER and one.worker == worker}
+    mine = {trial.number: trial for trial in trials if trial.state in s.ON_WORKER and trial.worker == worker}
     for number in holds:
         if number not in mine:
-            yield worker_api.Prune(number, "the trial is no longer this worker's")
+            yield worker_api.Prune(number, "the trial no longer belongs to this worker")
     for trial in mine.values():
-        if not trial.begun:  # also to one that holds it: what another engine said of a pause may be old
+        if not trial.begun:  # also if the worker holds it: its pause state may come from an earlier engine
             yield from given(trial, assignment)
             if trial.asked == "prune":  # while its worker started
                 yield worker_api.Prune(trial.number, why_pruned(trial.number))

@@ -1,4 +1,4 @@
-"""The search process: answers calls from its standard input until that ends with its parent."""
+"""The search process: answers calls from its standard input until the parent closes it."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from core.search.search_frames import LENGTH, Answer, Call, framed
 METHODS = frozenset(
     {"count", "ask", "report", "tell", "reconcile", "constrain", "enqueue", "news", "lacking", "strangers"}
 )
-LOOKS = frozenset({"importance", "state"})  # of a reader, which cannot change the study
-READS = "read"  # the argument that makes it one
+LOOKS = frozenset({"importance", "state"})  # methods of a reader, which cannot change the study
+READS = "read"  # the argument that starts a reader
 CALMER = 10  # added to a reader's niceness: training and sampling go first
 
 
 def serve(source: BinaryIO, sink: BinaryIO, reads: bool = False) -> None:
-    """Answer every call from ``source`` on ``sink``; ends when ``source`` does (the parent is gone)."""
+    """Answer every call from ``source`` on ``sink``; returns when ``source`` ends (the parent has exited)."""
     oracle: Any = None
     methods = LOOKS if reads else METHODS
     decoder = msgspec.msgpack.Decoder(Call)
@@ -38,12 +38,12 @@ def serve(source: BinaryIO, sink: BinaryIO, reads: bool = False) -> None:
                 value = _called(oracle, methods, call)
             answer = Answer(value)
         except TrimtabError as error:
-            problems = [(one.what, one.where, one.fix) for one in error.problems]
+            problems = [(problem.what, problem.where, problem.fix) for problem in error.problems]
             answer = Answer(problems=problems, of_spec=isinstance(error, SpecError))
         except Exception as error:
             traceback.print_exc()
             what = f"the search failed: {type(error).__name__}: {plain(str(error), 300)}"
-            answer = Answer(problems=[(what, call.method, "the engine's log holds the whole")])
+            answer = Answer(problems=[(what, call.method, "see the engine's log for the traceback")])
         sink.write(framed(answer))
         sink.flush()
 
@@ -66,17 +66,17 @@ def _called(oracle: Any, methods: frozenset[str], call: Call) -> Any:
 
 
 def main() -> int:
-    """Serve on the standard streams; whatever prints goes to the log instead."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when this ends
+    """Serve on the standard streams; other output goes to the log."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when this process ends
     sink = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    warnings.simplefilter("ignore")  # Optuna's experimental marks; the versions are pinned
+    warnings.simplefilter("ignore")  # Optuna's warnings on experimental features; its version is pinned
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with contextlib.suppress(BrokenPipeError):
         serve(sys.stdin.buffer, sink, reads=READS in sys.argv[1:])
-    os._exit(0)  # no thread pool of a library may keep this alive
+    os._exit(0)  # no library's thread pool may keep the process alive
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One question about a study's storage, answered by a process that lives as long as the answer takes."""
+"""Answers one query about a study's storage in a short-lived process."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from core.search.process.search_server import READS
 
 
 class Look(Search):
-    """Beside the study's own search process: neither a sampler nor a pruner waits for it. It cannot write."""
+    """A read-only search process next to the study's own, so that no sampler or pruner waits for it."""
 
     command = (*COMMAND, READS)
 
     async def _exchange(self, method: str, arguments: Any) -> Any:
-        """Nothing is written, so no disk is waited for."""
+        """Call once: nothing is written, so a full disk does not matter."""
         async with self._turn:
             return await self._in_some_life(method, arguments)
 
 
 async def importance(spec: Spec, folder: Path, method: str, objective: int) -> Importance:
-    """Which knobs matter. Raises TrimtabError when the storage cannot be read."""
+    """Query the knob importance. Raises TrimtabError if the storage cannot be read."""
     return msgspec.convert(await _asked(spec, folder, "importance", method, objective), Importance)
 
 
 async def state(spec: Spec, folder: Path) -> SearchState:
-    """Sampler and rungs. Raises TrimtabError when the storage cannot be read."""
+    """Query the state of sampler and rungs. Raises TrimtabError if the storage cannot be read."""
     return msgspec.convert(await _asked(spec, folder, "state"), SearchState)
 
 

@@ -1,4 +1,4 @@
-"""A look at a study's storage that cannot change it, taken by a process that ends with the answer."""
+"""Reads a study's storage without changing it, in a process that ends after the answer."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from core.search.study.space_generations import named, newest
 
 
 def read_only(url: str, folder: Path) -> str:
-    """The study's own SQLite file opened for reading; a database of ``study.storage`` as it is."""
+    """The URL that opens the study's own SQLite file read-only; another ``study.storage`` unchanged."""
     own = folder / "optuna.db"
     return sqlite(own, mode="ro") if url == sqlite(own) else url
 
 
 class Reader:
-    """Answers from all trials that the storage holds. Its methods are called by ``search_server``."""
+    """Answers queries from all trials in the storage. ``search_server`` calls its methods."""
 
     def __init__(self, raw: dict[str, Any], folder: str) -> None:
         self.spec = spec_file.parse(raw, folder)
@@ -39,25 +39,26 @@ class Reader:
         except (OptunaError, SQLAlchemyError, ImportError, ValueError, KeyError) as error:
             cause = error.__cause__ or error
             what = f"Optuna's storage cannot be read: {plain(str(cause), 300)}"
-            raise TrimtabError.of(what, plain(url), "was it moved or removed?") from error
+            raise TrimtabError.of(what, plain(url), "check that it was not moved or deleted") from error
 
     def _open(self, url: str) -> optuna.Study:
         storage, name = opened(url, reads=True), self.spec.study.name
         return optuna.load_study(study_name=named(name, max(1, newest(storage, name))), storage=storage)
 
     def importance(self, method: str, objective: int) -> Any:
-        """Which knobs matter, as core.contract.wire.search_state tells it."""
+        """Compute the knob importance, as plain data of core.contract.wire.search_state."""
         count = len(self.spec.study.objectives)
         if not 0 <= objective < count:
-            raise RefusedError.of(f"there is no objective {objective}", "importance", f"0 to {count - 1}")
+            fix = f"give a number from 0 to {count - 1}"
+            raise RefusedError.of(f"there is no objective {objective}", "importance", fix)
         return msgspec.to_builtins(knob_importance.importance(self.spec, self.trials, method, objective))
 
     def state(self) -> Any:
-        """How the sampler stands, and who is on which rung."""
+        """The state of the sampler, and the trials on each rung."""
         found, why = rung_status.rungs(self.spec, self.study, self.trials)
-        told = sampler_status.lines(self.spec, self.study, self.trials)
-        return msgspec.to_builtins(SearchState(tuple(told), found, why))
+        lines = sampler_status.lines(self.spec, self.study, self.trials)
+        return msgspec.to_builtins(SearchState(tuple(lines), found, why))
 
     def call(self, method: str, arguments: list[Any]) -> Any:
-        """One of the methods above."""
+        """Call one of the methods above."""
         return getattr(self, method)(*arguments)

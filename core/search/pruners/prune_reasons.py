@@ -1,4 +1,4 @@
-"""Why a pruner ended a trial, with the numbers it looked at."""
+"""Explains why a pruner stopped a trial, with the numbers it compared."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from core.search.pruners.wilcoxon_pruner import told
 
 
 def reason(spec: Spec, study: Any, trial: FrozenTrial) -> str:
-    """One line, such as "median pruner: eval/loss 2.31 is worse than the median 2.05 of 6 trials at
-    step 100, 4 of them running". ``trial`` holds the reading that led to it."""
+    """The reason in one line, such as "median pruner: eval/loss 2.31 is worse than the median 2.05 of 6
+    trials at step 100, 4 of them running". ``trial`` includes the value that led to the decision."""
     match spec.study.pruner:
         case "median":
             return f"median pruner: {_below(spec, study, trial, 50.0)}"
@@ -28,7 +28,7 @@ def reason(spec: Spec, study: Any, trial: FrozenTrial) -> str:
         case "wilcoxon":
             return f"wilcoxon pruner: {told(study, trial, spec.study.startup_trials)}"
         case "patient":
-            waited = f"not better for {patience(spec) + 1} evaluations, and "
+            waited = f"no improvement for {patience(spec) + 1} evaluations, and "
             return f"patient pruner: {waited}{_below(spec, study, trial, 50.0)}"
         case "threshold":
             return f"threshold pruner: {_outside(spec, trial)}"
@@ -47,7 +47,7 @@ def _outside(spec: Spec, trial: FrozenTrial) -> str:
 
 
 def _reading(spec: Spec, trial: FrozenTrial) -> tuple[str, int, float]:
-    """The reading that a percentile is compared with: Optuna takes the best one so far."""
+    """(text, step, value) of the value that Optuna compares with the percentile: the best so far."""
     objective, step = spec.study.objectives[0], trial.last_step or 0
     seen = [value for value in trial.intermediate_values.values() if value == value]
     best = (min if objective.direction == "minimize" else max)(seen, default=float("nan"))
@@ -59,7 +59,7 @@ def _below(spec: Spec, study: Any, trial: FrozenTrial, percentile: float) -> str
     text, step, best = _reading(spec, trial)
     if best != best:
         return f"{text} at step {step} is not a number"
-    shown = [(one.intermediate_values[step], one.state) for one in peers(study, trial)]
+    shown = [(peer.intermediate_values[step], peer.state) for peer in peers(study, trial)]
     shown = [(value, state) for value, state in shown if value == value]
     border = _percentile([value for value, _ in shown], percentile, spec.study.objectives[0].direction)
     noun = "median" if percentile == 50.0 else f"best {percentile:.0f}% (border"
@@ -77,12 +77,12 @@ def _percentile(values: list[float], percentile: float, direction: str) -> float
 
 
 def _rung(spec: Spec, study: Any, trial: FrozenTrial, factor: int) -> str:
-    """Optuna notes a trial's value at each rung in its system attributes."""
+    """The reason of a rung-based pruner; Optuna stores rung values in a trial's system attributes."""
     step = trial.last_step or 0
     metric = spec.study.objectives[0].metric
     rung = max((_number(key) for key in trial.system_attrs if key.startswith("completed_rung_")), default=0)
     key = f"completed_rung_{rung}"
-    known = sum(1 for one in study.get_trials(deepcopy=False) if key in one.system_attrs)
+    known = sum(1 for other in study.get_trials(deepcopy=False) if key in other.system_attrs)
     value = trial.intermediate_values[step]
     return (
         f"{metric} {value:.4g} at step {step} is not in the best 1/{factor} of rung {rung} ({known} trials)"

@@ -1,4 +1,4 @@
-"""The choice of pruner: one line each."""
+"""Builds the Optuna pruner that a study names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from core.search.pruners.wilcoxon_pruner import RowsPruner
 PERCENTILE = 25.0  # the percentile pruner keeps the best quarter
 HALVING_FACTOR = 4
 HYPERBAND_FACTOR = 3
-PATIENCE = 3  # evaluations, where the spec names no patience
+PATIENCE = 3  # evaluations, if the spec sets no patience
 
 
 def _median(spec: Spec) -> BasePruner:
@@ -31,12 +31,12 @@ def _threshold(spec: Spec) -> BasePruner:
 
 
 def first_rung(spec: Spec) -> int:
-    """Optimizer steps before the first rung: one evaluation, and not within the warm-up."""
+    """Optimizer steps before the first rung: at least one evaluation, and after the warm-up."""
     return max(1, spec.evaluate.every, spec.study.pruner_warmup_steps)
 
 
 def patience(spec: Spec) -> int:
-    """Evaluations without a better value that the patient pruner lets pass."""
+    """Evaluations without improvement that the patient pruner allows."""
     return spec.evaluate.patience or PATIENCE
 
 
@@ -45,7 +45,8 @@ def _rows(spec: Spec) -> BasePruner:
 
 
 def _hyperband(spec: Spec) -> BasePruner:
-    """Brackets for as many steps as trials have where that is known; else Optuna waits for one to end."""
+    """Hyperband with brackets for the steps of a trial if they are fixed; else Optuna waits for a complete
+    trial."""
     steps = None if "steps" in spec.space else spec.train.get("steps")
     most = max(int(steps), first_rung(spec)) if isinstance(steps, int) else "auto"
     return pruners.HyperbandPruner(first_rung(spec), most, HYPERBAND_FACTOR)
@@ -64,5 +65,5 @@ PRUNERS: dict[str, Callable[[Spec], BasePruner]] = {
 
 
 def pruner(spec: Spec) -> BasePruner:
-    """The pruner that ``spec`` names; none with several objectives, where nothing says which is worse."""
+    """The pruner that ``spec`` names; no pruning with several objectives, which Optuna does not support."""
     return PRUNERS["none" if len(spec.study.objectives) > 1 else spec.study.pruner](spec)

@@ -1,4 +1,4 @@
-"""Who stands on which rung of successive halving or Hyperband, as Optuna noted it."""
+"""Lists the trials on each rung of successive halving or Hyperband, from Optuna's records."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from core.contract.spec.study_spec import Spec
 from core.contract.wire.search_state import Entry, Rung
 from core.search.pruners.pruner_choice import HALVING_FACTOR, HYPERBAND_FACTOR, first_rung, pruner
 
-NOTED = "completed_rung_"  # Optuna's key of the value with which a trial reached a rung
+NOTED = "completed_rung_"  # Optuna's key prefix for the value with which a trial reached a rung
 
 
 def rungs(spec: Spec, study: Any, trials: list[FrozenTrial]) -> tuple[tuple[Rung, ...], str]:
-    """Every rung that somebody reached, by bracket and step; none with the reason."""
+    """Every rung that a trial has reached, by bracket and step; or none and the reason."""
     name = spec.study.pruner
     if len(spec.study.objectives) > 1:
-        return (), "with several objectives nothing is pruned: there are no rungs"
+        return (), "studies with several objectives are not pruned: there are no rungs"
     if name not in ("halving", "hyperband"):
-        return (), f'the pruner is {name}: rungs come with pruner = "halving" or "hyperband"'
+        return (), f'the pruner is {name}: only pruner = "halving" or "hyperband" has rungs'
     bracket_of = _brackets(spec, study) if name == "hyperband" else lambda trial: 0
     factor = HYPERBAND_FACTOR if name == "hyperband" else HALVING_FACTOR
     found: dict[tuple[int, int], list[Entry]] = {}
@@ -33,7 +33,7 @@ def rungs(spec: Spec, study: Any, trials: list[FrozenTrial]) -> tuple[tuple[Rung
     told = []
     for (bracket, rung), entries in sorted(found.items()):
         step = first_rung(spec) * factor ** (bracket + rung)
-        ordered = sorted(entries, key=lambda one: (sign * one.value, one.trial))
+        ordered = sorted(entries, key=lambda entry: (sign * entry.value, entry.trial))
         told.append(Rung(bracket, rung, step, tuple(ordered)))
     why = "" if told else f"no trial has reached the first rung, at step {first_rung(spec)}"
     return tuple(told), why
@@ -59,9 +59,9 @@ def _fate(trial: FrozenTrial, promoted: bool) -> str:
 
 
 def _brackets(spec: Spec, study: Any) -> Any:
-    """Optuna's rule for the bracket of a trial. It depends on the longest complete trial, which is as long as
-    the others in most studies; before the first there are no rungs."""
-    one = pruner(spec)
-    assert isinstance(one, HyperbandPruner)
-    one._try_initialization(study)
-    return lambda trial: one._get_bracket_id(study, trial)
+    """Optuna's function from a trial to its bracket. It depends on the longest complete trial, which is as
+    long as the others in most studies; before the first complete trial there are no rungs."""
+    hyperband = pruner(spec)
+    assert isinstance(hyperband, HyperbandPruner)
+    hyperband._try_initialization(study)
+    return lambda trial: hyperband._get_bracket_id(study, trial)

@@ -1,4 +1,4 @@
-"""The Wilcoxon pruner over validation rows: is a trial worse than the best beside it, row by row?"""
+"""A Wilcoxon pruner over validation rows: it compares a trial with the best other trial, row by row."""
 
 from __future__ import annotations
 
@@ -11,40 +11,41 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from core.search.pruners.median_pruner import peers
 
-P_THRESHOLD = 0.1  # Optuna's default: the chance at which a difference of the rows counts
-LEAST_ROWS = 14  # with fewer and ties among them scipy goes through all signs: seconds for each reading
+P_THRESHOLD = 0.1  # Optuna's default: the p-value below which a difference counts
+LEAST_ROWS = 14  # with fewer rows and ties scipy enumerates all signs, which takes seconds per value
 
 
 def key(step: int) -> str:
-    """Where the losses of the rows at ``step`` are kept, among a trial's system attributes."""
+    """The system attribute with the losses of the rows at ``step``."""
     return f"trimtab:rows:{step}"
 
 
 def stored(rows: Any) -> str:
-    """The rows' losses as text."""
+    """The rows' losses as JSON text."""
     return json.dumps([float(f"{row:.4g}") for row in rows])
 
 
 def rows_of(trial: FrozenTrial, step: int) -> list[float]:
-    """The losses of the validation rows at ``step``, in the rows' order; empty where there are none."""
+    """The losses of the validation rows at ``step``, in the rows' order; empty if there are none."""
     return json.loads(trial.system_attrs.get(key(step), "[]"))
 
 
 def rival(study: Any, trial: FrozenTrial, least: int) -> FrozenTrial | None:
-    """The other trial with the least mean loss over the same rows at ``trial``'s last step; None with fewer
+    """The other trial with the lowest mean loss over the same rows at ``trial``'s last step; None with fewer
     than ``least`` others."""
     step, count = trial.last_step or 0, len(rows_of(trial, trial.last_step or 0))
-    others = [one for one in peers(study, trial) if len(rows_of(one, step)) == count]
+    others = [peer for peer in peers(study, trial) if len(rows_of(peer, step)) == count]
     if count < LEAST_ROWS or len(others) < max(1, least):
         return None
-    return min(others, key=lambda one: sum(rows_of(one, step)))
+    return min(others, key=lambda peer: sum(rows_of(peer, step)))
 
 
 class RowsPruner(BasePruner):
-    """Optuna's rule, whose steps are the validation rows and whose best trial is the best one at this step.
+    """Optuna's WilcoxonPruner with validation rows as its steps and the best trial at this step as its best.
 
-    A row of one trial is compared with the same row of the other (Wilcoxon's signed ranks), so few rows tell
-    a small difference from noise. ``n_startup_trials`` counts the trials that have a reading at the step.
+    Each row's loss is compared with the other trial's loss on the same row (Wilcoxon's signed ranks), so few
+    rows distinguish a small difference from noise. ``n_startup_trials`` counts the trials that have a value
+    at the step.
     """
 
     def __init__(self, n_startup_trials: int, n_warmup_steps: int) -> None:
@@ -52,7 +53,7 @@ class RowsPruner(BasePruner):
         self._rule = WilcoxonPruner(p_threshold=P_THRESHOLD, n_startup_steps=LEAST_ROWS)
 
     def prune(self, study: Any, trial: FrozenTrial) -> bool:
-        """Is ``trial`` worse than the best beside it on the same rows?"""
+        """Is ``trial`` significantly worse than the best other trial on the same rows?"""
         step = trial.last_step
         other = None if step is None or step < self._warmup else rival(study, trial, self._startup)
         if other is None or step is None:
@@ -61,7 +62,7 @@ class RowsPruner(BasePruner):
 
 
 class _Against:
-    """What Optuna's rule asks a study for: losses are less where they are better."""
+    """The part of a study that Optuna's rule uses; lower losses are better."""
 
     direction = StudyDirection.MINIMIZE
 
@@ -79,8 +80,8 @@ def _as_steps(trial: FrozenTrial, step: int) -> FrozenTrial:
 
 
 def told(study: Any, trial: FrozenTrial, least: int) -> str:
-    """The decision with its numbers: whom it was compared with, on how many rows, and how sure that is."""
-    from scipy.stats import wilcoxon  # more than half of what a search process would take to start
+    """The decision with its numbers: the other trial, the number of rows, and the p-value."""
+    from scipy.stats import wilcoxon  # the import would take more than half of a search process's start
 
     step, other = trial.last_step or 0, rival(study, trial, least)
     if other is None:

@@ -1,4 +1,4 @@
-"""Brute force: every point of a space that can be counted, once, in random order."""
+"""Brute-force sampler: every point of a finite space once, in random order."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ from optuna.trial import FrozenTrial
 from core.contract.spec.search_space import Space, size
 from core.search.optuna_space import distributions, restored, stored
 
-LOST = "trimtab:lost"  # marks a proposal that nobody received: its point is free again
+LOST = "trimtab:lost"  # marks a proposal that was never received: its point is free again
 
 
 class ExhaustiveSampler(BruteForceSampler):
-    """Optuna's brute force among the trials that hold a point of this very space.
+    """Optuna's brute-force sampler, restricted to the trials of exactly this space.
 
-    Optuna's own raises an error for a trial without parameters or of another space, and takes a proposal
-    that was lost on the way for a point that was tried. Points that differ in ``fixed`` are not counted.
+    Optuna's own raises an error for a trial without parameters or from another space, and counts a lost
+    proposal as tried. Points that differ in ``fixed`` are not counted.
     """
 
     def __init__(self, space: Space, fixed: dict[str, Any], seed: int) -> None:
         super().__init__(seed=seed)
         self._dimensions, self._space, self._fixed = space, distributions(space), fixed
-        self._size = int(size({name: one for name, one in space.items() if name not in fixed}))
-        self._known: dict[int, bool] = {}  # of trials that have ended
+        self._size = int(size({name: dimension for name, dimension in space.items() if name not in fixed}))
+        self._known: dict[int, bool] = {}  # by ended trial: does it belong to this space?
 
     def left(self, study: Any) -> int:
-        """How many points nobody tried or is trying."""
-        held = (self._exact(one) for one in study.get_trials(deepcopy=False) if self._holds(one))
+        """The number of points that no trial has tried or is trying."""
+        held = (self._exact(trial) for trial in study.get_trials(deepcopy=False) if self._holds(trial))
         points = {tuple(params[name] for name in self._space) for params in held if self._agrees(params)}
         return self._size - len(points)
 
     def after_trial(self, *_: Any) -> None:
-        """Nothing: Optuna's counts what is left once more, to stop a loop that is not here."""
+        """Do nothing: Optuna's version counts the rest again to stop an optimize loop, which is not used."""
 
     def _populate_tree(self, tree: Any, trials: list[FrozenTrial], params: dict[str, Any]) -> None:  # type: ignore[override]
-        held = [self._at_its_point(one) for one in trials if self._holds(one)]
+        held = [self._at_its_point(trial) for trial in trials if self._holds(trial)]
         BruteForceSampler._populate_tree(tree, held, {**params, **self._fixed})
 
     def _exact(self, trial: FrozenTrial) -> dict[str, Any]:
-        """Its parameters as this sampler would give them: another one may have left 0.1 + 0.2 for 0.3."""
+        """The parameters as exact points: another sampler may have stored 0.1 + 0.2 for 0.3."""
         return {name: stored(value) for name, value in restored(self._dimensions, trial.params).items()}
 
     def _at_its_point(self, trial: FrozenTrial) -> FrozenTrial:

@@ -1,5 +1,5 @@
-"""The GP sampler, made to learn from pruned and infeasible trials, to bear constraints that not all trials
-have, and to stay quick: Optuna's own does none of these."""
+"""A GP sampler that learns from pruned and infeasible trials, accepts constraints that only some trials have,
+and stays fast with a long history. Optuna's own does none of these."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from optuna.study import StudyDirection
 from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-HISTORY = 150  # trials that the fit is given: its time grows with their cube (tests.bench.asks)
+HISTORY = 150  # trials used for the fit, whose time grows with their cube (tests.bench.asks)
 
 
 class GpSampler(GPSampler):
-    """A pruned trial counts with its last value, an infeasible one with the worst; neither as worse than
-    the worst complete trial, which would flatten the rest of the curve. (With several objectives they do
-    not count: nothing was reported on the way.) ``known`` is how many trials there were at the last
-    proposal, of which ``history`` are looked at: the better half of those by their values, then the latest.
+    """Optuna's GP sampler with additional history.
+
+    A pruned trial counts with its last value, an infeasible one with the worst; neither counts as worse than
+    the worst complete trial, which would flatten the rest of the curve. (With several objectives they do not
+    count, since they have no intermediate values.) ``known`` is the number of trials at the last proposal. At
+    most ``history`` of them are used: half of them the best, the rest the latest.
     """
 
     history = HISTORY
@@ -47,7 +49,7 @@ class GpSampler(GPSampler):
 def _kept(
     study: Any, complete: list[FrozenTrial], pruned: list[FrozenTrial], most: int
 ) -> tuple[list[FrozenTrial], list[FrozenTrial]]:
-    """The complete and the pruned trials that the fit is given, each in their order."""
+    """The complete and the pruned trials to use in the fit, each in their order."""
     if len(complete) + len(pruned) <= most:
         return complete, pruned
     best = {complete[index].number for index in _best_first(study, complete)[: most // 2]}
@@ -60,7 +62,8 @@ def _kept(
 
 
 def _best_first(study: Any, trials: list[FrozenTrial]) -> Any:
-    """Indices by the sum of the ranks in each objective; who breaks a constraint comes after the others."""
+    """Indices sorted by the sum of the ranks in each objective; trials that violate a constraint come
+    last."""
     signs = [1.0 if way == StudyDirection.MINIMIZE else -1.0 for way in study.directions]
     ranks = np.argsort(np.argsort(np.array([trial.values for trial in trials]) * signs, axis=0), axis=0)
     broken = [any(value > 0 for value in trial.constraints.values()) for trial in trials]
@@ -80,10 +83,10 @@ def _cut_short(study: Any, complete: list[FrozenTrial], pruned: list[FrozenTrial
 
 
 def alike(trials: list[FrozenTrial]) -> list[FrozenTrial]:
-    """``trials`` with the same constraints in the same order, without which Optuna's fit ends in an error.
+    """``trials`` with the same constraints in the same order, without which Optuna's fit raises an error.
 
-    What a trial has no reading for gets the median of those that have one, or 0 (just kept) where that is
-    above: it moves the fit least, and breaks nothing that is not known to be broken.
+    A missing value is replaced by the median of the known ones, or by 0 (just satisfied) if the median is
+    above: that changes the fit least, and adds no violation.
     """
     seen: dict[str, list[float]] = {}
     for trial in trials:

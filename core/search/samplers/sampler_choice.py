@@ -1,4 +1,4 @@
-"""The choice of sampler: one line each."""
+"""Builds the Optuna sampler that a study names, and explains its proposals."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from core.search.samplers.cma_sampler import CmaSampler
 from core.search.samplers.gp_sampler import GpSampler
 from core.search.samplers.grid_sampler import CellsSampler
 
-# QMC and grid keep their place in the storage: another seed would begin another sequence.
+# QMC and grid store their position in the storage: another seed would start another sequence.
 SEED_FIXED = frozenset({"qmc", "grid"})
 
 SAMPLERS: dict[str, Callable[[Spec, int, int], BaseSampler]] = {
@@ -29,7 +29,7 @@ SAMPLERS: dict[str, Callable[[Spec, int, int], BaseSampler]] = {
     "cmaes": lambda spec, seed, startup: CmaSampler(
         n_startup_trials=max(1, startup), seed=seed, warn_independent_sampling=False
     ),
-    # 50, Optuna's default, is more than most studies have trials
+    # Optuna's default of 50 is more than the trials of most studies
     "nsga2": lambda spec, seed, startup: samplers.NSGAIISampler(population_size=max(8, startup), seed=seed),
     "nsga3": lambda spec, seed, startup: samplers.NSGAIIISampler(population_size=max(8, startup), seed=seed),
     "qmc": lambda spec, seed, startup: samplers.QMCSampler(
@@ -44,15 +44,15 @@ SAMPLERS: dict[str, Callable[[Spec, int, int], BaseSampler]] = {
 
 
 def fixed(spec: Spec) -> dict[str, Any]:
-    """What ``study.fixed`` holds still, as Optuna keeps it."""
+    """The knobs in ``study.fixed``, as Optuna stores them."""
     return {name: stored(value) for name, value in spec.study.fixed.items()}
 
 
 def sampler(spec: Spec, past_trials: int = 0) -> BaseSampler:
     """The sampler that ``spec`` names, seeded from the study's seed.
 
-    A search that goes on after ``past_trials`` must not draw its first numbers again: they move the
-    seed.
+    A search that resumes after ``past_trials`` must not draw the same random numbers again, so they shift
+    the seed.
     """
     name = spec.study.sampler
     seed = spec.study.seed if name in SEED_FIXED else spec.study.seed + past_trials
@@ -61,17 +61,18 @@ def sampler(spec: Spec, past_trials: int = 0) -> BaseSampler:
 
 
 def known(spec: Spec, study: Any) -> int:
-    """How many trials the sampler can learn from; TPE's random start ends with pruned ones, too."""
+    """The number of trials that the sampler can learn from; for TPE's random start pruned trials count
+    too."""
     pruned = (TrialState.PRUNED,) if spec.study.sampler == "tpe" else ()
     return len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, *pruned)))
 
 
 def sampler_why(spec: Spec, sampler: BaseSampler, number: int, known: int) -> str:
-    """How a proposal came about, in a few words."""
+    """The origin of a proposal, in a few words."""
     held = ", ".join(f"{name} = {value}" for name, value in spec.study.fixed.items())
     chosen = _chosen(sampler)
     if isinstance(chosen, GpSampler) and chosen.known > chosen.history:
-        origin = f"gp: from {chosen.history} of {chosen.known} trials known, the best and the latest"
+        origin = f"gp: from {chosen.history} of {chosen.known} trials, the best and the latest"
     else:
         origin = _origin(spec, number, known)
     return origin + (f"; fixed: {held}" if held else "")
@@ -85,15 +86,15 @@ def _origin(spec: Spec, number: int, known: int) -> str:
     name = spec.study.sampler
     startup = spec.study.startup_trials
     if name in ("tpe", "gp", "cmaes") and known < startup:
-        return f"{name}: random start, {known} of {startup} trials known"
+        return f"{name}: random start, {known} of {startup} trials have results"
     if name in ("tpe", "gp", "cmaes", "nsga2", "nsga3"):
-        return f"{name}: from {known} trials known"
+        return f"{name}: from {known} trials"
     return f"{name}: proposal {number + 1}"
 
 
 def remaining(spec: Spec, sampler: BaseSampler, study: Any) -> int | None:
-    """How many different proposals are left; None without an end, which grid, brute force and an empty space
-    have."""
+    """The number of different proposals that are left; None for an unlimited sampler. Grid, brute force and
+    an empty space are limited."""
     chosen = _chosen(sampler)
     if not spec.space:
         return 0 if study.get_trials(deepcopy=False) else 1

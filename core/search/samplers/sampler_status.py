@@ -1,4 +1,4 @@
-"""How a sampler stands, in a few lines: what it learns from, is it still at random, how far is it."""
+"""Describes the state of a sampler in a few lines: what it learns from, random start, progress."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAMES = {
     "nsga2": "NSGA-II, a genetic search",
     "nsga3": "NSGA-III, a genetic search",
     "qmc": "quasi-Monte Carlo, a scrambled Sobol sequence",
-    "random": "random, which learns nothing",
+    "random": "random, does not learn",
     "grid": "every cell of a grid once",
     "bruteforce": "every point once, in random order",
 }
@@ -30,7 +30,7 @@ GENERATION = {
     "nsga2": "NSGAIISampler:generation",
     "nsga3": "NSGAIIISampler:generation",
 }
-LEARNS_FROM = {  # states; TPE and GP take a trial that was stopped early with its last reading
+LEARNS_FROM = {  # states; TPE and GP use the last value of a pruned trial
     "tpe": (TrialState.COMPLETE, TrialState.PRUNED),
     "gp": (TrialState.COMPLETE, TrialState.PRUNED),
     "cmaes": (TrialState.COMPLETE,),
@@ -41,16 +41,16 @@ BEGINS_AFTER = {"tpe": LEARNS_FROM["tpe"], "gp": (TrialState.COMPLETE,), "cmaes"
 
 
 def lines(spec: Spec, study: Any, trials: list[FrozenTrial]) -> Lines:
-    """What there is to say of the sampler, as (what, how it is)."""
+    """The state of the sampler, as (label, text)."""
     name = spec.study.sampler
-    told = [("sampler", f"{name}: {NAMES[name]}"), *_learnt(name, trials), *_start(spec, trials)]
-    told += [*_generation(spec, trials), *_left(spec, study)]
+    found = [("sampler", f"{name}: {NAMES[name]}"), *_learnt(name, trials), *_start(spec, trials)]
+    found += [*_generation(spec, trials), *_left(spec, study)]
     if spec.study.fixed:
-        told.append(("held still", ", ".join(f"{key} = {value}" for key, value in spec.study.fixed.items())))
+        found.append(("fixed", ", ".join(f"{key} = {value}" for key, value in spec.study.fixed.items())))
     if spec.study.constraints:
-        told.append(("constraints", "; ".join(spec.study.constraints)))
-    told.append(("seed", str(spec.study.seed)))
-    return told
+        found.append(("constraints", "; ".join(spec.study.constraints)))
+    found.append(("seed", str(spec.study.seed)))
+    return found
 
 
 def _count(trials: list[FrozenTrial], states: tuple[TrialState, ...]) -> int:
@@ -58,23 +58,23 @@ def _count(trials: list[FrozenTrial], states: tuple[TrialState, ...]) -> int:
 
 
 def _learnt(name: str, trials: list[FrozenTrial]) -> Lines:
-    """From how many trials the next proposal would be made."""
+    """The trials that the next proposal is based on."""
     states = LEARNS_FROM.get(name)
     if states is None:
         return []
     complete, pruned = _count(trials, states[:1]), _count(trials, states[1:])
-    told = f"{complete + pruned} trials"
-    told += f": {complete} complete, {pruned} stopped early" if pruned else ""
+    text = f"{complete + pruned} trials"
+    text += f": {complete} complete, {pruned} pruned" if pruned else ""
     if name == "gp" and complete + pruned > HISTORY:
-        told += f"; the fit is given {HISTORY} of them, the best and the latest"
+        text += f"; the fit uses {HISTORY} of them, the best and the latest"
     running = _count(trials, (TrialState.RUNNING,))
     if name == "tpe" and running:
-        told += f", and {running} that run, taken for bad ones so that it tries elsewhere"
-    return [("learns from", told)]
+        text += f", and {running} running, treated as poor so that it looks elsewhere (constant liar)"
+    return [("learns from", text)]
 
 
 def _start(spec: Spec, trials: list[FrozenTrial]) -> Lines:
-    """Is it still the random start?"""
+    """The progress of the random start."""
     name = spec.study.sampler
     states = BEGINS_AFTER.get(name)
     if states is None:
@@ -82,12 +82,12 @@ def _start(spec: Spec, trials: list[FrozenTrial]) -> Lines:
     wanted = max(1, spec.study.startup_trials) if name == "cmaes" else spec.study.startup_trials
     known = _count(trials, states)
     if known < wanted:
-        return [("random start", f"yes: {known} of {wanted} trials known")]
-    return [("random start", f"over: {wanted} trials were enough")]
+        return [("random start", f"{known} of {wanted} trials have results")]
+    return [("random start", f"finished after {wanted} trials")]
 
 
 def _generation(spec: Spec, trials: list[FrozenTrial]) -> Lines:
-    """The newest generation, and how much of its population is known."""
+    """The newest generation, and how many of its trials have results."""
     name = spec.study.sampler
     key = GENERATION.get(name)
     if key is None:
@@ -95,24 +95,28 @@ def _generation(spec: Spec, trials: list[FrozenTrial]) -> Lines:
     told = [(trial.system_attrs[key], trial.state) for trial in trials if key in trial.system_attrs]
     population = _population(spec)
     if not told:
-        return [("generation", f"none yet; a population is {population} trials")]
+        return [("generation", f"none yet; a population has {population} trials")]
     newest = max(generation for generation, _ in told)
-    known = sum(one == newest and state == TrialState.COMPLETE for one, state in told)
-    return [("generation", f"{newest}: {known} of {population} trials known")]
+    known = sum(generation == newest and state == TrialState.COMPLETE for generation, state in told)
+    return [("generation", f"{newest}: {known} of {population} trials have results")]
 
 
 def _population(spec: Spec) -> int:
-    """Trials of a generation; CMA-ES moves the knobs that are numbers (Hansen, arXiv:1604.00772)."""
+    """Trials per generation; CMA-ES varies only numeric knobs (Hansen, arXiv:1604.00772)."""
     if spec.study.sampler != "cmaes":
         return max(8, spec.study.startup_trials)
     space = distributions(spec.space).values()
-    moved = [one for one in space if not isinstance(one, CategoricalDistribution) and not one.single()]
+    moved = [
+        distribution
+        for distribution in space
+        if not isinstance(distribution, CategoricalDistribution) and not distribution.single()
+    ]
     return 4 + math.floor(3 * math.log(max(1, len(moved))))
 
 
 def _left(spec: Spec, study: Any) -> Lines:
-    """What grid and brute force still have."""
+    """The remaining points of grid and brute force."""
     if spec.study.sampler not in COUNTED:
         return []
     left = remaining(spec, sampler(spec), study)
-    return [("left", f"{left} points that nobody has tried")] if left is not None else []
+    return [("left", f"{left} untried points")] if left is not None else []

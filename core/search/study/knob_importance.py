@@ -1,4 +1,4 @@
-"""Which knobs matter: Optuna's evaluators on the trials that have a value, or why they cannot say."""
+"""Computes the importance of knobs with Optuna's evaluators, or says why that is not possible."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from core.contract.text.sanitize import plain
 from core.contract.wire.search_state import FEWEST, METHODS, Importance
 from core.search.optuna_space import distributions
 
-HISTORY = {"ped-anova": 5_000, "fanova": 300}  # trials the evaluator is given: the latest
-TOP, TOP_TRIALS = 0.1, 5  # the best share that PED-ANOVA asks about, and the fewest trials it should hold
-TREES_SEED = 0  # the same trials give the same shares
+HISTORY = {"ped-anova": 5_000, "fanova": 300}  # the number of latest trials to evaluate
+TOP, TOP_TRIALS = 0.1, 5  # PED-ANOVA's best quantile, and the fewest trials it should contain
+TREES_SEED = 0  # fixed, so that the same trials give the same shares
 
 
 def importance(spec: Spec, trials: list[FrozenTrial], method: str, objective: int) -> Importance:
-    """The shares of the knobs in objective number ``objective``.
+    """The share of each knob in the variation of objective number ``objective``.
 
-    A trial that was stopped early counts with its last reading, as it does for the samplers that learn: what
-    makes trials bad enough to be stopped matters. (With several objectives such trials have no reading here.)
+    A pruned trial counts with its last value, as it does for samplers that learn, because what makes trials
+    bad enough to prune matters. (With several objectives pruned trials have no value.)
     """
     goal = spec.study.objectives[objective]
     told = Importance(method, goal.metric)
@@ -46,7 +46,7 @@ def importance(spec: Spec, trials: list[FrozenTrial], method: str, objective: in
     study = _study(kept, space, goal.direction)
     found = get_param_importances(study, evaluator=evaluator, params=list(space))
     if not all(math.isfinite(share) for share in found.values()):
-        why = f"{method} finds no difference that its knobs explain"
+        why = f"{method} finds no difference that the knobs explain"
         return Importance(told.method, told.objective, trials=known, known=known, why_none=why)
     early = sum(trial.state == TrialState.PRUNED for trial, _ in kept)
     shares = {name: float(share) for name, share in found.items()}
@@ -54,7 +54,7 @@ def importance(spec: Spec, trials: list[FrozenTrial], method: str, objective: in
 
 
 def _value(trial: FrozenTrial, objective: int) -> float | None:
-    """The trial's result, or its last reading where it was stopped early."""
+    """The trial's result, or the last value of a pruned trial."""
     value = None
     if trial.state == TrialState.COMPLETE:
         value = trial.values[objective]
@@ -64,42 +64,43 @@ def _value(trial: FrozenTrial, objective: int) -> float | None:
 
 
 def _fits(trial: FrozenTrial, space: dict[str, BaseDistribution]) -> bool:
-    """Is the trial a point of the space as it is now? It may have been another before."""
+    """Is the trial a point of the present space? The space may have changed since."""
     params = trial.params
     return all(
-        name in params and one._contains(one.to_internal_repr(params[name])) for name, one in space.items()
+        name in params and distribution._contains(distribution.to_internal_repr(params[name]))
+        for name, distribution in space.items()
     )
 
 
 def _why_none(method: str, space: dict[str, BaseDistribution], values: list[float]) -> str:
-    """Why no share can be told; empty when they can."""
+    """Why the shares cannot be computed; empty if they can."""
     if method not in METHODS:
-        return f"there is no method {method!r}: take {' or '.join(METHODS)}"
-    moved = [name for name, one in space.items() if not one.single()]
+        return f"there is no method {method!r}: use {' or '.join(METHODS)}"
+    moved = [name for name, distribution in space.items() if not distribution.single()]
     if not moved:
-        return "no knob is searched: [space] has none with more than one value"
+        return "no knob is searched: none in [space] has more than one value"
     if len(moved) == 1:
-        return f"only {moved[0]} is searched: the whole difference is its own, and chance"
+        return f"only {moved[0]} is searched, so all differences come from it or from chance"
     if len(values) < FEWEST:
-        return f"{len(values)} of at least {FEWEST} trials have a value: too few to tell it from chance"
+        return f"{len(values)} trials have a value, at least {FEWEST} are needed to rule out chance"
     if min(values) == max(values):
-        return f"all {len(values)} trials have the value {values[0]:.6g}: there is no difference to explain"
+        return f"all {len(values)} trials have the same value {values[0]:.6g}: there is nothing to explain"
     return _why_no_forest() if method == "fanova" else ""
 
 
 def _why_no_forest() -> str:
-    """fANOVA's trees are scikit-learn's, which is no dependency of trimtab."""
+    """Why fANOVA cannot run: it needs scikit-learn, which is not a dependency of trimtab."""
     try:
         importlib.import_module("sklearn.ensemble")
     except ImportError as error:
         missing = plain(error.name or str(error), 60)
         what = "scikit-learn" if missing == "sklearn" else f"scikit-learn, which lacks {missing}"
-        return f"fanova needs {what}: pip install scikit-learn; ped-anova needs nothing more"
+        return f"fanova needs {what}: pip install scikit-learn, or use ped-anova"
     return ""
 
 
 def _evaluator(method: str, count: int) -> tuple[BaseImportanceEvaluator, str]:
-    """The evaluator, and what its shares are shares of."""
+    """The evaluator, and a text on what its shares measure."""
     if method == "fanova":  # Hutter et al. 2014
         return FanovaImportanceEvaluator(seed=TREES_SEED), "of how much trials differ anywhere in the space"
     top = min(0.5, max(TOP, TOP_TRIALS / count))  # Watanabe et al., arXiv:2304.10255
@@ -110,7 +111,7 @@ def _evaluator(method: str, count: int) -> tuple[BaseImportanceEvaluator, str]:
 def _study(
     kept: list[tuple[FrozenTrial, float]], space: dict[str, BaseDistribution], direction: str
 ) -> optuna.Study:
-    """A study in memory with one objective, in which all that is kept is complete."""
+    """An in-memory study with one objective in which all trials are complete."""
     study = optuna.create_study(direction=direction)
     told: list[Any] = [
         create_trial(value=value, params={name: trial.params[name] for name in space}, distributions=space)

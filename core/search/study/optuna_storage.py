@@ -1,4 +1,4 @@
-"""Where a study is stored: SQLite in its folder, another database, or a journal file for network file
+"""Opens a study's storage: SQLite in its folder, another database, or a journal file for network file
 systems."""
 
 from __future__ import annotations
@@ -17,37 +17,39 @@ from core.contract.spec.study_spec import Spec
 from core.contract.text.sanitize import plain
 from core.errors import TrimtabError
 
-LOCK_TIMEOUT_S = 60.0  # how long a SQLite file may be locked by another program
-JOURNAL = "journal:"  # before a path: Optuna's journal file, which needs no locks of the file system's own
+LOCK_TIMEOUT_S = 60.0  # how long to wait for another program's lock on a SQLite file
+JOURNAL = "journal:"  # prefix of a path: Optuna's journal file, which needs no file-system locks
 
 
 def address(spec: Spec, folder: Path) -> str:
-    """Where the study is stored: ``study.storage`` with ${NAME} from the environment, else optuna.db in the
-    study's folder. Raises TrimtabError for a link in its place."""
+    """The storage URL: ``study.storage`` with ${NAME} from the environment, else optuna.db in the study's
+    folder. Raises TrimtabError for an unset variable, or if optuna.db is a link."""
     if spec.study.storage:
         unset = [name for name in re.findall(r"\$\{(\w+)\}", spec.study.storage) if name not in os.environ]
         if unset:
             raise TrimtabError.of(
-                f"{unset[0]} is not set in the engine's environment",
+                f"the variable {unset[0]} is not set in the engine's environment",
                 f"study.storage = {plain(spec.study.storage, 200)}",
-                f"`trimtab engine stop`, then start the study in a shell that has {unset[0]}",
+                f"run `trimtab engine stop`, then start the study in a shell that sets {unset[0]}",
             )
         return os.path.expandvars(spec.study.storage)
     if (folder / "optuna.db").is_symlink():
-        raise TrimtabError.of("the storage is a link", str(folder / "optuna.db"), "put the file itself there")
+        raise TrimtabError.of(
+            "the storage is a link", str(folder / "optuna.db"), "replace the link by the file itself"
+        )
     return sqlite(folder / "optuna.db")
 
 
 def sqlite(file: Path, **how: str) -> str:
-    """The URL of a SQLite file, whatever signs its path has: SQLite takes it as a URI, Optuna formats what it
-    is given, and SQLAlchemy quotes as its version does. ``how`` is SQLite's own, such as mode="ro"."""
+    """The URL of a SQLite file, safe for any characters in its path: SQLite reads it as a URI, Optuna formats
+    it, and SQLAlchemy's quoting depends on its version. ``how`` are SQLite options, such as mode="ro"."""
     query = {**how, "uri": "true"}
     return URL.create("sqlite", database=f"file:{quote(str(file))}", query=query).render_as_string()
 
 
 def opened(url: str, reads: bool = False) -> BaseStorage:
-    """Optuna's storage at ``url``; one that is only to be read is not made. Raises what SQLAlchemy and Optuna
-    raise."""
+    """Open Optuna's storage at ``url``; with ``reads`` missing tables are not created. Raises the errors of
+    SQLAlchemy and Optuna."""
     if url.startswith(JOURNAL):
         path = paths.expanded(url.removeprefix(JOURNAL))
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The Optuna study itself. It lives in the search process, never in the engine."""
+"""The Optuna study. It runs in the search process, never in the engine."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ from core.search.study import warm_start
 from core.search.study.optuna_storage import address, opened
 from core.search.study.space_generations import begin
 
-ATTEMPTS = 3  # SQLite may also refuse at once, when waiting would deadlock
-# An infeasible trial is told as pruned before its first reading: TPE ranks it last and keeps away
-# from there, while a failed trial would be forgotten.
+ATTEMPTS = 3  # SQLite may fail at once instead of waiting, if waiting would deadlock
+# An infeasible trial is reported as pruned before its first value: TPE ranks it last and avoids its
+# neighbourhood, while a failed trial would be ignored.
 TOLD = {
     "complete": TrialState.COMPLETE,
     "pruned": TrialState.PRUNED,
     "infeasible": TrialState.PRUNED,
     "failed": TrialState.FAIL,
-    "aside": TrialState.FAIL,  # complete, but not what its parameters say: nobody learns from it
+    "aside": TrialState.FAIL,  # complete, but trained with other knobs than its parameters
 }
 ASIDE = "trimtab:aside"  # user attribute: the values of such a trial
 
 
-LOST = "lost"  # a number that nobody knows anything of
+LOST = "lost"  # a trial number without any record
 
 
 class Oracle:
-    """Answers ask, report and tell for one study. Its methods are called by ``search_server``."""
+    """Answers ask, report and tell for one study. ``search_server`` calls its methods."""
 
     def __init__(self, raw: dict[str, Any], folder: str) -> None:
         self.spec = spec_file.parse(raw, folder)
@@ -56,24 +56,24 @@ class Oracle:
 
     def _open(self) -> optuna.Study:
         goals = self.spec.study.objectives
-        arguments = {"directions": [one.direction for one in goals], "pruner": pruner(self.spec)}
+        arguments = {"directions": [goal.direction for goal in goals], "pruner": pruner(self.spec)}
         study = begin(self.spec, opened(self.url), arguments)
         self._same_directions(study)
         if self.spec.study.warm_start and not study.get_trials(deepcopy=False):
             self._news = warm_start.begin(self.spec, study)
         study.sampler = sampler(self.spec, past_trials=len(study.get_trials(deepcopy=False)))
-        study.set_metric_names([one.metric for one in goals])
-        study.stop = lambda: None  # type: ignore[method-assign]  # a finished grid stops loops: here is none
+        study.set_metric_names([goal.metric for goal in goals])
+        study.stop = lambda: None  # type: ignore[method-assign]  # a finished grid stops an optimize loop, which is not used
         return study
 
     def _same_directions(self, study: optuna.Study) -> None:
-        wanted = [one.direction for one in self.spec.study.objectives]
-        found = [one.name.lower() for one in study.directions]
+        wanted = [goal.direction for goal in self.spec.study.objectives]
+        found = [direction.name.lower() for direction in study.directions]
         if found != wanted:
             raise SpecError.of(
-                f"the stored study has the directions {', '.join(found)}, the file {', '.join(wanted)}",
+                f"the stored study optimises {', '.join(found)}, the study file {', '.join(wanted)}",
                 f"study {self.spec.study.name} in {self.url}",
-                "give the study another name, or the objectives it began with",
+                "use another study.name, or the objectives that the study started with",
             )
 
     @contextlib.contextmanager
@@ -83,20 +83,20 @@ class Oracle:
         except (OptunaError, SQLAlchemyError, ImportError, ValueError) as error:
             cause = error.__cause__ or error
             raise TrimtabError.of(
-                f"Optuna's storage does not work: {plain(str(cause), 300)}",
+                f"Optuna's storage failed: {plain(str(cause), 300)}",
                 plain(self.url),
-                "close what holds it, free the disk, or set study.storage to another database",
+                "close programs that lock it, free disk space, or set study.storage to another database",
             ) from error
 
     # -- what the engine calls --------------------------------------------------------------------
 
     def count(self) -> int:
-        """How many trials the storage holds: the number of the next one."""
+        """The number of trials in the storage, which is the number of the next trial."""
         return len(self.study.get_trials(deepcopy=False))
 
     def ask(self, first: int) -> Proposal | None:
-        """The next trial, None when the space is used up. Trials from number ``first`` on were never
-        handed out (a process died on the way): they are given up."""
+        """The next trial; None if the space is exhausted. Trials from number ``first`` on were never handed
+        out (the process died meanwhile) and are dropped."""
         self._give_up(lambda trial: trial.number >= first)
         if remaining(self.spec, self.study.sampler, self.study) == 0:
             return None
@@ -108,18 +108,19 @@ class Oracle:
         return Proposal(trial.number, params, self._knobs(params), why)
 
     def _knobs(self, params: dict[str, Any]) -> dict[str, Any]:
-        """All knobs: those fixed, those searched, and what the others have that are not searched here."""
+        """All knobs: fixed ones, searched ones, and the rest values of conditional knobs that do not
+        apply."""
         given = {**self.spec.train, **params}
         return {**given, **idle(self.spec.space, given)}
 
     def enqueue(self, first: int, params: dict[str, Any], counted: bool) -> Proposal:
-        """A trial by hand. Where it is ``counted`` its ``params`` lie in the space, and the sampler adds
-        those that are missing; else Optuna holds its number alone."""
+        """Add a user's trial. If it is ``counted``, its ``params`` lie in the space and the sampler fills in
+        missing ones; otherwise Optuna stores only its number."""
         self._give_up(lambda trial: trial.number >= first)
         if counted:
             wanted = {"fixed_params": self._stored(params)}
             template = optuna.trial.create_trial(state=TrialState.RUNNING, system_attrs=wanted)
-            # not enqueue_trial: what waits in the storage already would be handed out in its place
+            # not enqueue_trial: a trial that already waits in the storage would be handed out instead
             trial_id = self.study._storage.create_new_trial(self.study._study_id, template)
             trial = optuna.Trial(self.study, trial_id)
             params = suggested(self.spec.space, trial)
@@ -128,15 +129,15 @@ class Oracle:
         return Proposal(self.count() - 1, {}, dict(self.spec.train), "by hand")
 
     def news(self) -> list[str]:
-        """What there is to say about the study's beginning, once."""
+        """Notes about opening the study, returned once."""
         said, self._news = self._news, []
         return said
 
     def report(
         self, number: int, step: int, metrics: dict[str, float], rows: list[float] | None = None
     ) -> str | None:
-        """Note the objective's reading, and the losses of the validation ``rows``; the reason when the trial
-        should end."""
+        """Store the objective's value at a step, and the losses of the validation ``rows``; returns the
+        reason if the pruner stops the trial."""
         goals = self.spec.study.objectives
         value = metrics.get(goals[0].metric)
         if len(goals) > 1 or value is None:
@@ -154,21 +155,21 @@ class Oracle:
         return reason(self.spec, self.study, storage.get_trial(trial_id)) if pruned else None
 
     def constrain(self, number: int, name: str, violation: float) -> None:
-        """Optuna's constraint ``name`` of a trial; said a second time the newest counts, and none counts
-        that comes after the trial's end."""
+        """Store the violation of constraint ``name``. A later value replaces it; values after the trial's end
+        are ignored."""
         if violation == violation:
             key = f"{_CONSTRAINTS_KEY}:{name}"
             with contextlib.suppress(UpdateFinishedTrialError):
                 self.study._storage.set_trial_system_attr(self._id(number), key, float(violation))
 
     def tell(self, number: int, state: str, values: list[float]) -> None:
-        """End a trial; one that has ended already stays as it is."""
+        """End a trial; an ended trial is not changed."""
         told = TOLD[state]
         if state == "aside":
             self._note_aside(number, values)
         if told is TrialState.COMPLETE and not self._usable(values):
             told = TrialState.FAIL
-        if self.spec.space and not self._params(number):  # outside the space: samplers trip over it
+        if self.spec.space and not self._params(number):  # outside the space: samplers fail on it
             told = TrialState.FAIL
         result = values if told is TrialState.COMPLETE else None
         self.study.tell(number, values=result, state=told, skip_if_finished=True)
@@ -185,22 +186,22 @@ class Oracle:
         return len(finite) == len(self.spec.study.objectives)
 
     def lacking(self, numbers: list[int]) -> list[int]:
-        """Those of ``numbers`` that the storage does not have, or has as running: they may be told more."""
+        """The ``numbers`` that the storage lacks or has as running, for which it still accepts values."""
         known = self.study.get_trials(deepcopy=False)
-        return [one for one in numbers if one >= len(known) or not known[one].state.is_finished()]
+        return [number for number in numbers if number >= len(known) or not known[number].state.is_finished()]
 
     def strangers(self, numbers: list[int]) -> list[int]:
-        """Trials with results that are not of ``numbers``, nor an earlier study's for a warm start: somebody
-        else's, or those of a study whose journal is gone."""
+        """Trials with results that are not in ``numbers`` and do not come from a warm start: they belong to
+        another program, or to a study whose journal was deleted."""
         results = (
-            one
-            for one in self.study.get_trials(deepcopy=False)
-            if one.state is TrialState.COMPLETE or one.intermediate_values
+            trial
+            for trial in self.study.get_trials(deepcopy=False)
+            if trial.state is TrialState.COMPLETE or trial.intermediate_values
         )
         return [
-            one.number
-            for one in results
-            if warm_start.FROM not in one.user_attrs and one.number not in numbers
+            trial.number
+            for trial in results
+            if warm_start.FROM not in trial.user_attrs and trial.number not in numbers
         ]
 
     def reconcile(
@@ -208,9 +209,9 @@ class Oracle:
         trials: dict[int, tuple[str, list[float], dict[str, Any]]],
         readings: dict[int, tuple[list[int], list[float]]] | None = None,
     ) -> None:
-        """Agree with the journal: ``trials`` is all it knows, as (state, values, params) by number, and
-        ``readings`` the objective's by number, as steps and values. What a lost or older storage does not
-        have is put there again, under the journal's numbers."""
+        """Make the storage agree with the journal. ``trials`` are all its trials, as (state, values, params)
+        by number; ``readings`` are objective curves by number, as steps and values. Trials that a lost or
+        older storage lacks are added again under the journal's numbers."""
         self._give_up(lambda trial: trial.number not in trials)
         for number in range(self.count(), max(trials, default=-1) + 1):
             self.study.add_trial(
@@ -224,13 +225,13 @@ class Oracle:
                 self.tell(number, state, values)
 
     def _read(self, readings: Any, number: int) -> dict[int, float]:
-        """By step; nothing with several objectives, for which Optuna takes no readings."""
+        """The trial's values by step; empty with several objectives, for which Optuna stores none."""
         if len(self.spec.study.objectives) > 1 or not readings or number not in readings:
             return {}
         return dict(zip(*readings[number], strict=True))
 
     def _read_again(self, trial: FrozenTrial, readings: dict[int, float]) -> None:
-        """What was read while nobody could be told, of a trial that has not ended."""
+        """Add the values of a running trial that could not be reported at the time."""
         if trial.state.is_finished():
             return
         for step in sorted(set(readings) - set(trial.intermediate_values)):
@@ -239,7 +240,7 @@ class Oracle:
     def _again(
         self, state: str, values: list[float], params: dict[str, Any], readings: dict[int, float]
     ) -> FrozenTrial:
-        """A trial as it was; without its parameters where the space has others now."""
+        """A copy of a trial from the journal, without its parameters if they do not fit the present space."""
         told = TrialState.FAIL if state == LOST else TOLD.get(state, TrialState.RUNNING)
         if told is TrialState.COMPLETE and not self._usable(values):
             told = TrialState.FAIL
@@ -256,7 +257,7 @@ class Oracle:
         )
 
     def _stored(self, params: dict[str, Any]) -> dict[str, Any]:
-        """Points of the space as Optuna keeps them."""
+        """Points of the space as Optuna stores them."""
         return {name: stored(value) for name, value in restored(self.spec.space, params).items()}
 
     def _give_up(self, unknown: Any) -> None:
@@ -274,7 +275,7 @@ class Oracle:
         return self.study._storage.get_trial_id_from_study_id_trial_number(self.study._study_id, number)
 
     def call(self, method: str, arguments: list[Any]) -> Any:
-        """One of the methods above. A database that is locked is asked again."""
+        """Call one of the methods above, and retry if the database is locked."""
         for attempt in range(ATTEMPTS):
             try:
                 with self._storage_errors():

@@ -1,9 +1,9 @@
-"""A study whose space has changed: Optuna's next study, with the history that still is of use.
+"""Starts a new Optuna study whenever a study's space changes, with the usable part of its history.
 
-Optuna refuses other choices, or another scale, under a name that has trials. So each space has a study
-of its own there: "NAME", then "NAME · 2" and so on. Trials keep their numbers. One within the new space
-comes with its parameters, readings and values, and teaches the sampler; one outside it comes as failed, which
-samplers leave out.
+Optuna cannot change the choices or the scale of a parameter that has trials. So each space becomes a separate
+Optuna study: "NAME", then "NAME · 2" and so on. Trials keep their numbers. A trial inside the new space is
+copied with its parameters and values, and the sampler learns from it; a trial outside is copied as failed,
+which samplers ignore.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from core.contract.text.sanitize import plain
 from core.errors import SpecError
 from core.search.optuna_space import distributions, parameters, restored
 
-MADE_FOR = "trimtab:made for"  # user attribute: the space, and the fixed knobs beside it
-OUTSIDE = "trimtab:outside"  # user attribute of a trial that the space does not hold
-KEPT = (_CONSTRAINTS_KEY, "completed_rung_")  # system attributes that hold in any space
+MADE_FOR = "trimtab:made for"  # user attribute: the space and the fixed knobs
+OUTSIDE = "trimtab:outside"  # user attribute of a trial outside the space
+KEPT = (_CONSTRAINTS_KEY, "completed_rung_")  # system attributes that are valid in any space
 
 
 def named(name: str, number: int) -> str:
-    """The Optuna study of the space number ``number``, from 1."""
+    """The name of the Optuna study for space number ``number``, from 1."""
     return name if number == 1 else f"{name} · {number}"
 
 
 def newest(storage: BaseStorage, name: str) -> int:
-    """The number of the newest space; 0 when there is no study yet."""
+    """The number of the newest space; 0 if there is no study yet."""
     known = {study.study_name for study in storage.get_all_studies()}
     number = 0
     while named(name, number + 1) in known:
@@ -44,8 +44,8 @@ def newest(storage: BaseStorage, name: str) -> int:
 
 
 def begin(spec: Spec, storage: BaseStorage, arguments: dict[str, Any]) -> optuna.Study:
-    """The Optuna study for ``spec``, made when there is none for its space. ``arguments`` are those of
-    optuna.create_study. Raises SpecError for a study that trimtab did not make."""
+    """Open the Optuna study for the space of ``spec``, or create it. ``arguments`` are passed to
+    optuna.create_study. Raises SpecError for a study that trimtab did not create."""
     name, mine = spec.study.name, _made_for(spec)
     number = _whole(storage, name)
     study = _create(named(name, number), storage, arguments)
@@ -59,12 +59,12 @@ def begin(spec: Spec, storage: BaseStorage, arguments: dict[str, Any]) -> optuna
     after = _create(named(name, number + 1), storage, arguments)
     for trial in study.get_trials(deepcopy=False):
         after.add_trial(moved(trial, known, spec))
-    after.set_user_attr(MADE_FOR, mine)  # last: without it the copy is not whole
+    after.set_user_attr(MADE_FOR, mine)  # last: without it the copy counts as incomplete
     return after
 
 
 def _whole(storage: BaseStorage, name: str) -> int:
-    """The number of the newest space, from 1; a copy that was cut short is removed."""
+    """The number of the newest space, from 1, after deleting an incomplete copy."""
     number = newest(storage, name)
     if number > 1:
         study = optuna.load_study(study_name=named(name, number), storage=storage)
@@ -88,14 +88,14 @@ def _refuse_foreign(study: optuna.Study, spec: Spec) -> None:
     if strange:
         shown = ", ".join(plain(name, 40) for name in sorted(strange)[:4])
         raise SpecError.of(
-            f"the storage holds a study {spec.study.name!r} that trimtab did not make: it searches {shown}",
+            f"the storage has a study {spec.study.name!r} of another program, which searches {shown}",
             "study.storage",
-            "give this study another study.name, or another study.storage",
+            "set another study.name or study.storage",
         )
 
 
 def moved(trial: FrozenTrial, made_for: dict[str, Any], spec: Spec) -> FrozenTrial:
-    """The trial as the next study holds it."""
+    """A copy of ``trial`` for the next Optuna study."""
     knobs, before = knobs_of(trial, made_for), set(made_for["space"])
     usable = (trial.params or not before) and holds(spec, knobs, before)
     params = parameters(spec.space, knobs) if usable else {}
@@ -109,12 +109,12 @@ def moved(trial: FrozenTrial, made_for: dict[str, Any], spec: Spec) -> FrozenTri
         distributions={name: space[name] for name in params},
         intermediate_values=trial.intermediate_values if usable else None,
         user_attrs=notes,
-        system_attrs={key: one for key, one in trial.system_attrs.items() if key.startswith(KEPT)},
+        system_attrs={key: value for key, value in trial.system_attrs.items() if key.startswith(KEPT)},
     )
 
 
 def knobs_of(trial: FrozenTrial, made_for: dict[str, Any]) -> dict[str, Any]:
-    """All knobs of a trial: its own over the fixed ones of its time."""
+    """All knobs of a trial: its parameters, and the fixed knobs of the space it was proposed for."""
     read = {name: read_dimension(name, raw)[0] for name, raw in made_for["space"].items()}
-    space: Space = {name: one for name, one in read.items() if one is not None}
+    space: Space = {name: dimension for name, dimension in read.items() if dimension is not None}
     return {**made_for["train"], **restored(space, trial.params)}

@@ -1,4 +1,4 @@
-"""A study that begins with what earlier ones found: their best points first, or their trials as history."""
+"""Starts a study from earlier ones: it enqueues their best points, or adds their trials as history."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FROM = "trimtab:from"  # user attribute: the earlier study and trial
 
 @dataclass(frozen=True)
 class Earlier:
-    """One complete trial of an earlier study, as this study's space holds it, in Optuna's parameters."""
+    """A complete trial of an earlier study, with Optuna's parameters in this study's space."""
 
     study: str
     number: int
@@ -34,16 +34,16 @@ class Earlier:
     params: dict[str, Any]
 
     @property
-    def told(self) -> str:
-        """Where it comes from, with what it reached."""
+    def origin(self) -> str:
+        """The earlier study, trial and result, as text."""
         reached = ", ".join(f"{value:.4g}" for value in self.values)
         return f"trial {self.number} of {self.study}, which reached {reached}"
 
 
 def begin(spec: Spec, study: optuna.Study) -> list[str]:
-    """Give a study without trials what its ``warm_start`` names; the words about what was of no use.
+    """Add the trials of the studies in ``warm_start`` to a new study; returns notes on unusable trials.
 
-    Raises SpecError for a study that is not there or has other objectives.
+    Raises SpecError for a study that does not exist or has other objectives.
     """
     notes, found = [], list[Earlier]()
     for name in spec.study.warm_start:
@@ -52,16 +52,16 @@ def begin(spec: Spec, study: optuna.Study) -> list[str]:
         if outside:
             notes.append(f"warm start: {outside} trials of {plain(name, 80)} lie outside this space")
     if spec.study.warm_start_as == "trials":
-        for one in found:
-            study.add_trial(_as_history(spec, one))
+        for trial in found:
+            study.add_trial(_as_history(spec, trial))
     else:
-        for one in _best(spec, found)[: spec.study.warm_start_best]:
-            study.enqueue_trial(one.params, user_attrs={FROM: one.told}, skip_if_exists=True)
+        for trial in _best(spec, found)[: spec.study.warm_start_best]:
+            study.enqueue_trial(trial.params, user_attrs={FROM: trial.origin}, skip_if_exists=True)
     return notes
 
 
 def _trials(spec: Spec, name: str) -> tuple[list[Earlier], int]:
-    """The complete trials of an earlier study that lie in this space, and how many do not."""
+    """The complete trials of an earlier study inside this space, and the number outside."""
     earlier, study = _opened(name)
     _same_objectives(spec, earlier, name)
     made_for = study.user_attrs.get(MADE_FOR) or _made_for(earlier)
@@ -84,15 +84,15 @@ def _made_for(spec: Spec) -> dict[str, Any]:
 def _opened(name: str) -> tuple[Spec, optuna.Study]:
     folder = paths.expanded(name)
     folder = folder if folder.is_absolute() else paths.studies() / name
-    fix = "give a study's name in this home, or the path of its folder"
+    fix = "give the name of a study in this home folder, or the path of a study's folder"
     if not (folder / "study.toml").is_file():
         raise SpecError.of(f"warm_start: there is no study {plain(name, 80)!r}", "study.warm_start", fix)
-    for one in (folder / "study.toml", folder / "optuna.db"):
-        if os.path.lexists(one) and not paths.is_own(
-            one
-        ):  # a file of SQLite is more than data: it has triggers
-            what = f"warm_start: {one.name} of {plain(name, 80)!r} is a link or another user's"
-            raise SpecError.of(what, "study.warm_start", "look at it, then take a copy of your own")
+    for file in (folder / "study.toml", folder / "optuna.db"):
+        if os.path.lexists(file) and not paths.is_own(
+            file
+        ):  # a foreign SQLite file is not just data: it can have triggers
+            what = f"warm_start: {file.name} of {plain(name, 80)!r} is a link or another user's"
+            raise SpecError.of(what, "study.warm_start", "check the file, then use a copy that you own")
     earlier = spec_file.load(folder / "study.toml")
     storage: BaseStorage = opened(address(earlier, folder))
     number = newest(storage, earlier.study.name)
@@ -102,31 +102,34 @@ def _opened(name: str) -> tuple[Spec, optuna.Study]:
 
 
 def _same_objectives(spec: Spec, earlier: Spec, name: str) -> None:
-    mine, its = ([(goal.metric, goal.direction) for goal in one.study.objectives] for one in (spec, earlier))
+    mine, its = (
+        [(goal.metric, goal.direction) for goal in each.study.objectives] for each in (spec, earlier)
+    )
     if mine != its:
-        told = ", ".join(metric for metric, _ in its)
-        what = f"warm_start: {plain(name, 80)!r} was after {told}"
-        raise SpecError.of(what, "study.warm_start", "what it found is no measure here: leave it out")
+        metrics = ", ".join(metric for metric, _ in its)
+        what = f"warm_start: {plain(name, 80)!r} has other objectives: {metrics}"
+        fix = "remove it: its results cannot be compared with this study's"
+        raise SpecError.of(what, "study.warm_start", fix)
 
 
 def _best(spec: Spec, found: list[Earlier]) -> list[Earlier]:
-    """Best first: by the first objective, or by the sum of the ranks in each of several."""
+    """The trials sorted by the sum of their ranks in each objective, the best first."""
     ranks = [0.0] * len(found)
     for index, goal in enumerate(spec.study.objectives):
         sign = 1.0 if goal.direction == "minimize" else -1.0
-        value = [sign * one.values[index] for one in found]
+        value = [sign * trial.values[index] for trial in found]
         for rank, place in enumerate(sorted(range(len(found)), key=value.__getitem__)):
             ranks[place] += rank
     order = sorted(range(len(found)), key=ranks.__getitem__)
     return [found[place] for place in order if all(map(math.isfinite, found[place].values))]
 
 
-def _as_history(spec: Spec, one: Earlier) -> FrozenTrial:
+def _as_history(spec: Spec, trial: Earlier) -> FrozenTrial:
     space = distributions(spec.space)
     return optuna.trial.create_trial(
         state=TrialState.COMPLETE,
-        values=one.values,
-        params=one.params,
-        distributions={name: space[name] for name in one.params},
-        user_attrs={FROM: one.told},
+        values=trial.values,
+        params=trial.params,
+        distributions={name: space[name] for name in trial.params},
+        user_attrs={FROM: trial.origin},
     )

@@ -1,4 +1,4 @@
-"""The tensors of an adapter: by their own sums, so that a rerun can be compared bit for bit."""
+"""Hashes the tensors of an adapter, so that a rerun can be compared bit for bit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ FILE = "adapter_model.safetensors"
 def sums(adapter: Path) -> dict[str, str]:
     """The SHA-256 of type, shape and bytes of each tensor in an adapter's folder; nothing without one.
 
-    Raises OSError, and ValueError for a file that is not safetensors (https://github.com/huggingface/safetensors).
+    Raises OSError, and ValueError for a file that is not safetensors
+    (https://github.com/huggingface/safetensors).
     """
     path = adapter / FILE
     if not path.is_file():
@@ -26,12 +27,12 @@ def sums(adapter: Path) -> dict[str, str]:
         if size > LARGEST_HEADER_BYTES:
             raise ValueError(f"{FILE} is not safetensors: a header of {size} bytes")
         header, found = json.loads(_whole(file.read(size), size)), {}
-        for name, one in header.items():
+        for name, tensor in header.items():
             if name == "__metadata__":
                 continue
-            begin, end = one["data_offsets"]
+            begin, end = tensor["data_offsets"]
             file.seek(HEAD.size + size + begin)
-            digest = hashlib.sha256(f"{one['dtype']} {one['shape']}\n".encode())
+            digest = hashlib.sha256(f"{tensor['dtype']} {tensor['shape']}\n".encode())
             digest.update(_whole(file.read(end - begin), end - begin))
             found[name] = digest.hexdigest()
     return found
@@ -39,19 +40,19 @@ def sums(adapter: Path) -> dict[str, str]:
 
 def _whole(raw: bytes, size: int) -> bytes:
     if len(raw) != size:
-        raise ValueError(f"{FILE} is cut off")
+        raise ValueError(f"{FILE} is truncated")
     return raw
 
 
-def distance(one: Path, other: Path) -> float | None:
-    """How far two adapters are apart: of their tensors the largest norm of the difference, by the norm. What
-    begins at zero counts by this as much as what begins at random. None where they do not have the same
-    tensors, or in a type that numpy does not know."""
+def distance(adapter: Path, other: Path) -> float | None:
+    """The distance of two adapters: the largest relative norm of the difference over their tensors, so that
+    tensors that start at zero count as much as random ones. None if they have different tensors, or types
+    that numpy does not support."""
     import numpy
     from safetensors.numpy import load_file
 
     try:
-        first, second = load_file(one / FILE), load_file(other / FILE)
+        first, second = load_file(adapter / FILE), load_file(other / FILE)
     except (OSError, ValueError, KeyError, TypeError):
         return None
     if _shapes(first) != _shapes(second):

@@ -1,4 +1,4 @@
-"""What goes into a bundle, and where.
+"""Writes the contents of a bundle.
 
 study.toml        the study as resolved, without secrets       versions.json   Python, packages, machine
 trials.json/.csv/.parquet  all trials                          data.json       fingerprints of data and base
@@ -34,9 +34,10 @@ from core.store.report.report_data import Report
 
 
 def fill(report: Report, folder: Path, evidence: bool = False) -> tuple[dict[str, Any], list[str]]:
-    """Write all of it into ``folder``. Returns what the manifest says, and words on what was left out.
+    """Write all files into ``folder``. Returns the manifest's entries, and notes on what was left out.
 
-    Raises OSError. ``evidence``: prompts and answers of the boards, too, which may be harmful text.
+    Raises OSError. ``evidence`` includes the prompts and completions of the boards, which may be harmful
+    text.
     """
     notes: list[str] = list(report.pending)
     _put(folder / "study.toml", tomli_w.dumps(report.raw))
@@ -65,21 +66,22 @@ def _put(path: Path, text: str) -> None:
 
 
 def _json(path: Path, found: object) -> None:
-    """Numbers that JSON does not know, such as nan, are null."""
+    """Write JSON; numbers that JSON does not have, such as nan, become null."""
     _put(path, json.dumps(msgspec.json.decode(msgspec.json.encode(found)), indent=1) + "\n")
 
 
 def _trial(report: Report, number: int, sums: dict[str, str]) -> dict[str, Any]:
-    """One trial as a rerun needs it: exact numbers, and how it ran."""
-    one, ran = report.study.trials[number], report.ran.get(number)
+    """The data of a trial that a rerun needs: exact numbers, and how it ran."""
+    trial, ran = report.study.trials[number], report.ran.get(number)
     metrics = [metric for metric, _ in report.study.objectives]
     chosen = report.chosen is not None and report.chosen.number == number
     return Redactor().anything(
         {
-            "trial": number, "state": one.state, "params": one.params, "knobs": one.knobs, "step": one.step,
-            "values": dict(zip(metrics, one.values, strict=False)), "latest": one.latest, "why": one.why,
-            "scores": msgspec.to_builtins(one.scores),
-            "scoring": study_progress.scoring_told(one) if one.pending else None,
+            "trial": number, "state": trial.state, "params": trial.params, "knobs": trial.knobs,
+            "step": trial.step, "values": dict(zip(metrics, trial.values, strict=False)),
+            "latest": trial.latest, "why": trial.why,
+            "scores": msgspec.to_builtins(trial.scores),
+            "scoring": study_progress.scoring_told(trial) if trial.pending else None,
             "ran": None if ran is None else {**msgspec.to_builtins(ran), "alone": ran.alone},
             "adapter_sha256": sums if chosen else {},
         }
@@ -87,21 +89,21 @@ def _trial(report: Report, number: int, sums: dict[str, str]) -> dict[str, Any]:
 
 
 def _adapter(report: Report, folder: Path, notes: list[str]) -> dict[str, str]:
-    """The adapter's files, linked where that is possible; its tensors' sums."""
+    """Copy the adapter's files, by hard links if possible; returns the hashes of its tensors."""
     trial = report.chosen
     source = Path(report.study.folder) / trial.adapter if trial is not None and trial.adapter else None
     if source is None or not source.is_dir() or source.is_symlink():
         why = (
             reference_values.no_best(report.study)
             if trial is None
-            else f"trial {trial.number} ({trial.state}) has none"
+            else f"trial {trial.number} ({trial.state}) has no saved adapter"
         )
         notes.append(f"no adapter: {why}")
         return {}
     (folder / ADAPTER).mkdir()
-    for one in sorted(source.iterdir()):
-        if one.is_file() and not one.is_symlink() and one.name != "README.md":
-            _link(one, folder / ADAPTER / one.name)
+    for file in sorted(source.iterdir()):
+        if file.is_file() and not file.is_symlink() and file.name != "README.md":
+            _link(file, folder / ADAPTER / file.name)
     return adapter_hashes.sums(folder / ADAPTER)
 
 
@@ -123,19 +125,19 @@ def _curves(report: Report, folder: Path, notes: list[str]) -> None:
 
 
 def _decisions(report: Report, folder: Path) -> None:
-    lines = ({"time": one.time, **msgspec.to_builtins(one)} for one in report.decisions)
-    _put(folder / "decisions.jsonl", "".join(msgspec.json.encode(one).decode() + "\n" for one in lines))
+    lines = ({"time": decision.time, **msgspec.to_builtins(decision)} for decision in report.decisions)
+    _put(folder / "decisions.jsonl", "".join(msgspec.json.encode(line).decode() + "\n" for line in lines))
     cells: Sequence[tuple[str, ...]] = [
         (
-            one.time,
-            "" if one.trial is None else str(one.trial),
-            md.text(one.by),
-            md.text(one.what),
-            md.text(one.why),
+            decision.time,
+            "" if decision.trial is None else str(decision.trial),
+            md.text(decision.by),
+            md.text(decision.what),
+            md.text(decision.why),
         )
-        for one in report.decisions
+        for decision in report.decisions
     ]
-    head = [f"# What was decided in {report.study.name}", ""]
+    head = [f"# Decisions in {report.study.name}", ""]
     _put(
         folder / "decisions.md",
         "\n".join([*head, *md.table(("when (UTC)", "trial", "who", "what", "why"), cells)]),
@@ -146,11 +148,11 @@ def _evidence(report: Report, folder: Path, notes: list[str]) -> None:
     base = Path(report.study.folder) / "trials"
     numbers = ["base", *([str(report.chosen.number)] if report.chosen is not None else [])]
     found = [
-        (number, one) for number in numbers for one in sorted((base / number / "evidence").glob("*.json"))
+        (number, file) for number in numbers for file in sorted((base / number / "evidence").glob("*.json"))
     ]
-    for number, one in found:
-        if not one.is_symlink():
+    for number, file in found:
+        if not file.is_symlink():
             place = folder / (number if number == "base" else f"trial-{number}")
             place.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(one, place / one.name)
-    notes += [] if found else ["no evidence: none was kept"]
+            shutil.copyfile(file, place / file.name)
+    notes += [] if found else ["no evidence: none was stored"]

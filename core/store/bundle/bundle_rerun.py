@@ -1,8 +1,8 @@
-"""A bundle's trial once more: the study that repeats it, what is not as it was, and whether it got the same.
+"""Repeats a bundle's trial: makes the study, lists what differs on this machine, and compares the results.
 
-What can be promised (tests hold it): a trial that trained alone on a CPU in fp32 gets the same bits again
-with the same versions, processor and threads, also where it was interrupted. One that shared its passes with
-others (a pack), or ran on a GPU or in less than fp32, is the same within rounding only.
+Guaranteed (and tested): a trial that trained alone on a CPU in fp32 gets the same bits again with the same
+versions, processor and threads, even if it was interrupted. A trial that shared passes with others (a pack),
+or ran on a GPU or below fp32, is only equal within rounding.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from core.store.bundle.package_versions import cores
 from core.store.file_fingerprints import Print
 
 PLAIN_TOLERANCE, ROUGH_TOLERANCE = 1e-4, 1e-2  # of an objective, relative; in fp32 on a CPU, and elsewhere
-SAME_ADAPTER = 0.1  # of a tensor's norm: rounding leaves far less, other rows or another seed far more
+SAME_ADAPTER = 0.1  # of a tensor's norm: rounding changes far less, other rows or another seed far more
 CLOCKS = frozenset({"train/tokens_per_s", "quality/tokens_per_s", "quality/latency_s"})
 ADAPTER = "adapter"  # its folder in a bundle
 NEEDED = ("study.toml", "trials.json", "versions.json", "data.json")
@@ -43,7 +43,7 @@ NAME_LIMIT = 64
 
 @dataclass(frozen=True)
 class Original:
-    """What a bundle says of the trial that is repeated."""
+    """The trial to repeat, as recorded in its bundle."""
 
     folder: Path
     raw: dict[str, Any]  # study.toml
@@ -62,60 +62,60 @@ class Original:
     @property
     def on_cpu(self) -> bool:
         devices = self.ran.get("devices") or ()
-        return bool(devices) and all(str(one).startswith("cpu") for one in devices)
+        return bool(devices) and all(str(device).startswith("cpu") for device in devices)
 
 
 def read(folder: Path, number: int | None) -> Original:
-    """The trial of a bundle whose sums hold; ``number`` instead of the exported one. Raises BundleError."""
+    """Verify a bundle and read its exported trial, or trial ``number``. Raises BundleError."""
     manifest = sha256_manifest.check(folder)
     if lost := [name for name in NEEDED if name not in manifest["files"]]:
         raise sha256_manifest.BundleError.of(
-            f"not in its manifest: {', '.join(lost)}", str(folder), "export it again"
+            f"missing from the manifest: {', '.join(lost)}", str(folder), "export the study again"
         )
     wanted = number if number is not None else manifest.get("trial")
     try:
         raw = toml_text.read(folder / "study.toml")
-        trials = {one["trial"]: one for one in json.loads((folder / "trials.json").read_text("utf-8"))}
+        trials = {entry["trial"]: entry for entry in json.loads((folder / "trials.json").read_text("utf-8"))}
         versions = json.loads((folder / "versions.json").read_text("utf-8"))
         prints = msgspec.json.decode((folder / "data.json").read_bytes(), type=dict[str, Print])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         what = f"the bundle cannot be read: {plain(str(error), 200)}"
-        raise sha256_manifest.BundleError.of(what, str(folder), "export it again") from error
+        raise sha256_manifest.BundleError.of(what, str(folder), "export the study again") from error
     trial = trials.get(wanted)
     if trial is None or trial.get("state") != "complete":
-        done = ", ".join(str(one) for one, known in trials.items() if known.get("state") == "complete")
-        what = "it has no complete trial" if wanted is None else f"trial {wanted} is not complete in it"
-        fix = f"complete are: {done}; give --trial N" if done else "export the study when a trial is complete"
+        done = ", ".join(str(index) for index, known in trials.items() if known.get("state") == "complete")
+        what = "the bundle has no complete trial" if wanted is None else f"trial {wanted} is not complete"
+        fix = f"give --trial N with one of {done}" if done else "export the study when a trial is complete"
         raise sha256_manifest.BundleError.of(what, str(folder), fix)
     return Original(folder, raw, trial, versions, prints)
 
 
-def spec_of(one: Original, name: str, given: Mapping[str, str]) -> Spec:
-    """The study ``name`` of that one trial: its knobs in [train], alone on its device. ``given`` says where
-    things are on this machine, by key such as "data.source". Raises SpecError."""
-    raw = copy.deepcopy(one.raw)
+def spec_of(original: Original, name: str, given: Mapping[str, str]) -> Spec:
+    """The study ``name`` that repeats the trial, with its knobs in [train], alone on its device. ``given``
+    replaces paths for this machine, by key such as "data.source". Raises SpecError."""
+    raw = copy.deepcopy(original.raw)
     raw["study"] = {key: value for key, value in raw["study"].items() if key not in DROPPED}
     raw["study"] |= {"name": name, "trials": 1, "sampler": "random", "pruner": "none"}
     raw["train"] = {
-        key: value for key, value in one.trial["knobs"].items() if key in KNOBS and value is not None
+        key: value for key, value in original.trial["knobs"].items() if key in KNOBS and value is not None
     }
     raw["space"] = {}
     raw.setdefault("evaluate", {})["on_breach"] = "warn"
     resources = raw.setdefault("resources", {})
-    resources |= {"pack": 1, "devices": "cpu" if one.on_cpu else "auto"}
-    if one.on_cpu and one.versions.get("threads") not in (None, cores()):
-        resources.setdefault("threads", one.versions["threads"])
-    base = one.prints.get("model.base")
+    resources |= {"pack": 1, "devices": "cpu" if original.on_cpu else "auto"}
+    if original.on_cpu and original.versions.get("threads") not in (None, cores()):
+        resources.setdefault("threads", original.versions["threads"])
+    base = original.prints.get("model.base")
     if base is not None and base.revision and "model.base" not in given:
         raw["model"].setdefault("revision", base.revision)
     for key, value in given.items():
         section, _, entry = key.partition(".")
         raw[section][entry] = value
-    return spec_file.parse(raw, str(one.folder / "study.toml"))
+    return spec_file.parse(raw, str(original.folder / "study.toml"))
 
 
 def free_name(study: str, taken: Mapping[str, Any]) -> str:
-    """``study``-rerun-N, the first that is not taken."""
+    """The first free name ``study``-rerun-N."""
     number = 1
     while True:
         end = f"-rerun-{number}"
@@ -124,56 +124,58 @@ def free_name(study: str, taken: Mapping[str, Any]) -> str:
         number += 1
 
 
-def other_data(one: Original, now: Mapping[str, Print]) -> tuple[list[str], list[str]]:
-    """What is surely not the same data or base, and what cannot be told, in words."""
+def other_data(original: Original, now: Mapping[str, Print]) -> tuple[list[str], list[str]]:
+    """(data or base that differs, data or base that cannot be compared), as texts."""
     different, unsure = [], []
-    for key, old in one.prints.items():
+    for key, old in original.prints.items():
         new = now.get(key)
         if new is None or new.kind == "missing":
             different.append(f"{key}: {plain(old.name, 120)} is not on this machine")
         elif (old.sha256 or old.revision) and (new.sha256 or new.revision):
             if (old.sha256, old.revision) != (new.sha256, new.revision):
-                different.append(f"{key}: {plain(new.name, 120)} is not the same content as it was")
+                different.append(f"{key}: the content of {plain(new.name, 120)} has changed")
         elif old.kind == "demo" and new.kind == "demo":
             if old.note != new.note:
                 unsure.append(f"{key}: {old.note}, now {new.note}")
         else:
-            unsure.append(f"{key}: {old.note or new.note or 'no sum is known'}")
+            unsure.append(f"{key}: {old.note or new.note or 'no hash is known'}")
     return different, unsure
 
 
 # -- the result ------------------------------------------------------------------------------------
 
 
-def doubts(one: Original, differences: list[str]) -> list[str]:
-    """Why the same bits cannot be expected; empty when they can."""
-    found = [f"differs here: {difference}" for difference in differences]
-    precision = one.raw.get("model", {}).get("precision", "auto")
-    if not one.on_cpu:
-        found.append("it ran on a GPU, where sums are not always made in one order")
+def doubts(original: Original, differences: list[str]) -> list[str]:
+    """Why the same bits cannot be expected; empty if they can."""
+    found = [f"different here: {difference}" for difference in differences]
+    precision = original.raw.get("model", {}).get("precision", "auto")
+    if not original.on_cpu:
+        found.append("it ran on a GPU, where the order of summation may vary")
     elif precision not in ("auto", "fp32"):
         found.append(f"its base is in {plain(str(precision), 20)}, not fp32")
-    beside = one.ran.get("beside") or ()
+    beside = original.ran.get("beside") or ()
     if beside:
-        found.append(f"it ran in a pack, beside trials {', '.join(map(str, beside))}: equal within rounding")
-    changed = one.ran.get("changed") or ()
+        found.append(
+            f"it ran in a pack with trials {', '.join(map(str, beside))}: results are equal within rounding"
+        )
+    changed = original.ran.get("changed") or ()
     if changed:
         names = plain(", ".join(map(str, changed)), 120)
-        found.append(f"{names} changed while it ran: the rerun has the last value from the first step")
+        found.append(f"{names} changed while it ran: the rerun uses the last value from the first step")
     return found
 
 
-def tolerance(one: Original) -> float:
-    """The relative difference of an objective that still is the same result."""
-    plainly = one.on_cpu and one.raw.get("model", {}).get("precision", "auto") in ("auto", "fp32")
+def tolerance(original: Original) -> float:
+    """The largest relative difference of an objective that counts as the same result."""
+    plainly = original.on_cpu and original.raw.get("model", {}).get("precision", "auto") in ("auto", "fp32")
     return PLAIN_TOLERANCE if plainly else ROUGH_TOLERANCE
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How the rerun compares. ``apart`` is relative, by objective, for those that can be repeated at all;
-    ``tensors`` counts those of the adapter, ``other`` those that differ, None where they are not known;
-    ``distance`` is how far they are apart."""
+    """The comparison of a rerun. ``apart`` is the relative difference by repeatable objective; ``tensors``
+    counts the adapter's tensors, ``other`` those that differ (None if unknown); ``distance`` is that of the
+    adapters."""
 
     values: dict[str, tuple[float, float]]
     apart: dict[str, float]
@@ -184,11 +186,11 @@ class Outcome:
 
     @property
     def identical(self) -> bool:
-        """The same bits in every number that was compared, and in the adapter."""
+        """Are all compared numbers and the adapter the same, bit for bit?"""
         return self.other == 0 and all(before == now for before, now in self._compared())
 
     def within(self, limit: float) -> bool:
-        """Is no objective further apart than ``limit``, and is the adapter the same but for rounding?"""
+        """Do all objectives agree within ``limit``, and the adapters within rounding?"""
         near = self.distance is None or self.distance <= SAME_ADAPTER
         return near and all(apart <= limit for apart in self.apart.values())
 
@@ -196,21 +198,21 @@ class Outcome:
         return [self.values[name] for name in self.apart]
 
 
-def compare(one: Original, values: Mapping[str, float], adapter: Path) -> Outcome:
-    """The rerun's objectives and its adapter beside the original's. Raises OSError, ValueError."""
+def compare(original: Original, values: Mapping[str, float], adapter: Path) -> Outcome:
+    """Compare the rerun's objectives and adapter with the original's. Raises OSError, ValueError."""
     sums = adapter_hashes.sums(adapter)
-    old = {name: value for name, value in one.trial["values"].items() if value is not None}
+    old = {name: value for name, value in original.trial["values"].items() if value is not None}
     both = {name: (float(old[name]), float(values[name])) for name in old if name in values}
     clocks = tuple(name for name in both if name in CLOCKS or name.startswith("memory/"))
     apart = {name: _apart(*pair) for name, pair in both.items() if name not in clocks}
-    before = one.trial.get("adapter_sha256") or {}
+    before = original.trial.get("adapter_sha256") or {}
     other = sum(1 for name in {*before, *sums} if before.get(name) != sums.get(name)) if before else None
-    distance = adapter_hashes.distance(one.folder / ADAPTER, adapter) if other else None
+    distance = adapter_hashes.distance(original.folder / ADAPTER, adapter) if other else None
     return Outcome(both, apart, clocks, len(before), other, distance)
 
 
-def _apart(one: float, other: float) -> float:
-    if one == other:
+def _apart(value: float, other: float) -> float:
+    if value == other:
         return 0.0
-    largest = max(abs(one), abs(other))
-    return abs(one - other) / largest if math.isfinite(largest) and largest else math.inf
+    largest = max(abs(value), abs(other))
+    return abs(value - other) / largest if math.isfinite(largest) and largest else math.inf

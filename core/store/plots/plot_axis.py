@@ -1,4 +1,4 @@
-"""An axis: where a value stands on it, and the round numbers that are written along it."""
+"""A plot axis: positions of values, and round numbers as ticks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ UNITS = (("G", 1e9), ("M", 1e6), ("k", 1e3))
 
 @dataclass(frozen=True)
 class Axis:
-    """From ``low`` at 0 to ``high`` at 1; ``log`` for a logarithmic one."""
+    """An axis from ``low`` (position 0) to ``high`` (position 1), linear or logarithmic."""
 
     low: float
     high: float
@@ -21,7 +21,7 @@ class Axis:
 
     @classmethod
     def over(cls, values: Iterable[float], log: bool = False) -> Axis:
-        """One that holds all ``values``, with a little room where they are not counts of steps."""
+        """An axis that covers all ``values`` with a small margin."""
         known = list(values)
         low, high = min(known), max(known)
         if log:
@@ -30,13 +30,13 @@ class Axis:
         return cls(low - room, high + room)
 
     def place(self, value: float) -> float:
-        """0 to 1 for what lies on the axis."""
+        """The position of a value: 0 to 1 on the axis."""
         if self.log:
             return math.log(value / self.low) / math.log(self.high / self.low) if value > 0 else 0.0
         return (value - self.low) / (self.high - self.low)
 
     def ticks(self) -> list[float]:
-        """Round numbers on the axis, about five."""
+        """About five round numbers on the axis."""
         if self.log:
             return self._decades()
         step = _round((self.high - self.low) / TICKS)
@@ -51,13 +51,13 @@ class Axis:
 
 
 def _round(step: float) -> float:
-    """The nearest round number that is not below."""
+    """The smallest round number that is at least ``step``."""
     power = 10.0 ** math.floor(math.log10(step)) if step > 0 else 1.0
-    return next(one * power for one in ROUND if one * power >= step * (1 - 1e-9))
+    return next(factor * power for factor in ROUND if factor * power >= step * (1 - 1e-9))
 
 
 def label(value: float) -> str:
-    """A tick's number, short."""
+    """The short text of a tick."""
     if value == 0:
         return "0"
     for unit, size in UNITS:

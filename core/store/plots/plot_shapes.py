@@ -1,4 +1,4 @@
-"""A plot as lines and texts with places and roles: what SVG and PNG are made of."""
+"""Lays a plot out as lines and texts with positions and roles, for SVG and PNG."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from core.store.plots.plot_axis import Axis, label
 from core.store.plots.report_curves import NEITHER, Curve, Plot
 
 WIDTH, HEIGHT = 720, 300
-LEFT, RIGHT, TOP, BOTTOM = 58, 74, 34, 36  # room around the curves
-# Colours on light and on dark ground; the last two are the chosen trial and the limit.
+LEFT, RIGHT, TOP, BOTTOM = 58, 74, 34, 36  # margins around the curves
+# Colours by role, on a light and on a dark background.
 LIGHT = {"ground": "#ffffff", "text": "#1f2328", "faint": "#8b949e", "grid": "#e4e7eb", "other": "#7d8ca3",
          "ahead": "#0b62d6", "limit": "#c02626", "base": "#7a5a00"}  # fmt: skip
 DARK = {"ground": "#14181d", "text": "#e3e8ee", "faint": "#8b949e", "grid": "#2a3139", "other": "#6b7a91",
@@ -20,19 +20,19 @@ DARK = {"ground": "#14181d", "text": "#e3e8ee", "faint": "#8b949e", "grid": "#2a
 
 @dataclass(frozen=True)
 class Mark:
-    """A line or a text of the drawing, in units of it, with a role that has a colour."""
+    """A line or text, in drawing units; its role selects the colour."""
 
     role: str
     points: tuple[tuple[float, float], ...]
     text: str = ""
-    anchor: str = "start"  # of a text: start, middle, end
+    anchor: str = "start"  # alignment of a text: start, middle, end
     dashed: bool = False
 
 
 def marks(plot: Plot) -> list[Mark]:
-    """All that is drawn, what lies on top last."""
-    x = Axis(*_reach([step for one in plot.curves for step in one.steps]))
-    lines = [*(value for one in plot.curves for value in one.values), *_levels(plot)]
+    """All marks of a plot, the topmost last."""
+    x = Axis(*_reach([step for curve in plot.curves for step in curve.steps]))
+    lines = [*(value for curve in plot.curves for value in curve.values), *_levels(plot)]
     y = Axis.over([value for value in lines if value > 0 or not plot.log], plot.log)
     return [*_grid(x, y), *_titles(plot), *_level_marks(plot, y), *_curves(plot, x, y)]
 
@@ -71,14 +71,14 @@ def _titles(plot: Plot) -> Iterator[Mark]:
     unit = f" ({plain(plot.metric.unit, 40)})" if plot.metric.unit else ""
     better = "lower is better" if plot.metric.direction == "minimize" else "higher is better"
     better = "" if plot.metric.name in NEITHER else better
-    hidden = f"{plot.left_out} more trials are not drawn" if plot.left_out else ""
+    hidden = f"{plot.left_out} more trials are not shown" if plot.left_out else ""
     yield Mark("text", ((LEFT, 18),), f"{plain(plot.metric.name, 60)}{unit}")
-    if said := "; ".join(one for one in (better, hidden) if one):
+    if said := "; ".join(note for note in (better, hidden) if note):
         yield Mark("faint", ((WIDTH - RIGHT, 18),), said, "end")
 
 
 def _level_marks(plot: Plot, y: Axis) -> Iterator[Mark]:
-    named = [("limit", "limit", one) for one in plot.bounds]
+    named = [("limit", "limit", bound) for bound in plot.bounds]
     named += [("base", "base", plot.base)] if plot.base is not None else []
     for role, text, value in named:
         if plot.log and value <= 0:
@@ -89,24 +89,24 @@ def _level_marks(plot: Plot, y: Axis) -> Iterator[Mark]:
 
 
 def _curves(plot: Plot, x: Axis, y: Axis) -> Iterator[Mark]:
-    for one in plot.curves:
-        points = zip(one.steps, one.values, strict=True)
-        yield Mark(_role(one), tuple((_across(x, step), _up(y, value)) for step, value in points))
-    for one in _named(plot):
-        end = (_across(x, one.steps[-1]) + 6, _up(y, one.values[-1]) + 4)
-        yield Mark(_role(one), (end,), f"trial {one.trial}")
+    for curve in plot.curves:
+        points = zip(curve.steps, curve.values, strict=True)
+        yield Mark(_role(curve), tuple((_across(x, step), _up(y, value)) for step, value in points))
+    for curve in _named(plot):
+        end = (_across(x, curve.steps[-1]) + 6, _up(y, curve.values[-1]) + 4)
+        yield Mark(_role(curve), (end,), f"trial {curve.trial}")
 
 
-def _role(one: Curve) -> str:
-    return "ahead" if one.ahead else "other"
+def _role(curve: Curve) -> str:
+    return "ahead" if curve.ahead else "other"
 
 
 def _named(plot: Plot) -> list[Curve]:
-    """The curves that are called by name: the chosen one, else the only one."""
-    ahead = [one for one in plot.curves if one.ahead]
+    """The curves to label: the chosen one, else the only one."""
+    ahead = [curve for curve in plot.curves if curve.ahead]
     return ahead or (list(plot.curves) if len(plot.curves) == 1 else [])
 
 
-def width(one: Mark) -> float:
-    """Of a line."""
-    return {"ahead": 2.2, "grid": 1.0}.get(one.role, 1.2)
+def width(mark: Mark) -> float:
+    """The stroke width of a line."""
+    return {"ahead": 2.2, "grid": 1.0}.get(mark.role, 1.2)

@@ -1,4 +1,4 @@
-"""Plots as PNG, for places that take no SVG. Pillow draws them: tensorboard brings it."""
+"""Draws plots as PNG with Pillow (a dependency of tensorboard), for programs without SVG support."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 from core.store.plots.plot_shapes import HEIGHT, LIGHT, WIDTH, Mark, marks, width
 from core.store.plots.report_curves import Plot
 
-SCALE, FINER = 2, 2  # pixels for each unit of a drawing, and how many are drawn for each of them
+SCALE, FINER = 2, 2  # pixels per drawing unit, and the supersampling factor
 ANCHORS = {"start": "ls", "middle": "ms", "end": "rs"}
 
 
 def write_png(plot: Plot, path: Path) -> str:
-    """Draw it on light ground. Returns why not, where Pillow is missing; "" when it is done."""
+    """Draw the plot on a light background. Returns "" or, if Pillow is missing, why it was not drawn."""
     try:
         from PIL import Image, ImageDraw, ImageFont
     except ImportError:
@@ -21,18 +21,18 @@ def write_png(plot: Plot, path: Path) -> str:
     fine = SCALE * FINER
     picture = Image.new("RGB", (WIDTH * fine, HEIGHT * fine), LIGHT["ground"])
     draw, font = ImageDraw.Draw(picture), ImageFont.load_default(12 * fine)
-    for one in marks(plot):
-        _shape(draw, font, one, fine)
+    for mark in marks(plot):
+        _shape(draw, font, mark, fine)
     picture.reduce(FINER).save(path, "PNG")
     return ""
 
 
-def _shape(draw: Any, font: Any, one: Mark, fine: int) -> None:
-    points = [(x * fine, y * fine) for x, y in one.points]
+def _shape(draw: Any, font: Any, mark: Mark, fine: int) -> None:
+    points = [(x * fine, y * fine) for x, y in mark.points]
     x, y = points[0]
-    if one.text:
-        draw.text((x, y), one.text, LIGHT[one.role], font, anchor=ANCHORS[one.anchor])
+    if mark.text:
+        draw.text((x, y), mark.text, LIGHT[mark.role], font, anchor=ANCHORS[mark.anchor])
     elif len(points) == 1:
-        draw.ellipse((x - 2 * fine, y - 2 * fine, x + 2 * fine, y + 2 * fine), LIGHT[one.role])
+        draw.ellipse((x - 2 * fine, y - 2 * fine, x + 2 * fine, y + 2 * fine), LIGHT[mark.role])
     else:
-        draw.line(points, LIGHT[one.role], round(width(one) * fine), joint="curve")
+        draw.line(points, LIGHT[mark.role], round(width(mark) * fine), joint="curve")

@@ -1,4 +1,4 @@
-"""Which curves a study has: for each metric one plot, with a line for each trial."""
+"""Selects the curves of a report: one plot per metric, with a line per trial."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from core.contract.state import study_state as s
 from core.contract.state import trial_ranking
 from core.contract.views.metric_verdict import limits
 
-NEITHER = ("train/learning_rate", "train/grad_norm")  # neither is better for being lower
-MOST_LINES = 200  # drawn in one plot: more would be one colour
+NEITHER = ("train/learning_rate", "train/grad_norm")  # metrics without a better direction
+MOST_LINES = 200  # per plot: more could not be told apart
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One trial's points; ``ahead`` marks the trial that the report is about."""
+    """One trial's points; ``ahead`` marks the chosen trial of the report."""
 
     trial: int
     steps: tuple[int, ...]
@@ -27,8 +27,8 @@ class Curve:
 
 @dataclass(frozen=True)
 class Plot:
-    """Curves over optimizer steps, the chosen trial last. ``bounds`` are limits, ``base`` what the base model
-    scores; ``left_out`` counts trials that are not drawn. ``log``: the values' axis is logarithmic."""
+    """Curves over optimizer steps, the chosen trial last. ``bounds`` are limits, ``base`` the base model's
+    score; ``left_out`` counts trials that are not drawn; ``log`` selects a logarithmic value axis."""
 
     metric: Metric
     curves: tuple[Curve, ...]
@@ -39,8 +39,8 @@ class Plot:
 
 
 def plots(study: s.Study, chosen: s.Trial | None) -> list[Plot]:
-    """The objectives first, then all metrics of which a trial has two points: the table's order, what judges
-    no model last."""
+    """The plots of all metrics for which a trial has two points: objectives first, then in the metric table's
+    order, with metrics that do not measure quality last."""
     goals = [metric for metric, _ in study.objectives]
     aside = [name for name in METRICS if name in NEITHER or name.startswith("memory/")]
     order = [*goals, *(name for name in METRICS if name not in {*goals, *aside}), *aside]
@@ -48,25 +48,25 @@ def plots(study: s.Study, chosen: s.Trial | None) -> list[Plot]:
     names = [*(name for name in order if name in known), *sorted(known - set(order))]
     kept = limits(study)
     found = [_plot(study, chosen, name, kept.get(name, ())) for name in names]
-    return [one for one in found if one is not None]
+    return [plot for plot in found if plot is not None]
 
 
 def _plot(study: s.Study, chosen: s.Trial | None, name: str, kept: tuple[Limit, ...]) -> Plot | None:
     metric = METRICS.get(name) or Metric(name, "minimize", "")
     number = chosen.number if chosen is not None else None
-    found = [one for trial in _ranked(study, number) if (one := _curve(trial, name, number)) is not None]
-    if not any(len(one.steps) > 1 for one in found):
+    found = [curve for trial in _ranked(study, number) if (curve := _curve(trial, name, number)) is not None]
+    if not any(len(curve.steps) > 1 for curve in found):
         return None
     drawn = found[:MOST_LINES]
     base = study.base_scores.get(name)
     return Plot(
         metric, tuple(reversed(drawn)), base.value if base is not None else None,
-        tuple(one.bound for one in kept), len(found) - len(drawn), _log(drawn),
+        tuple(limit.bound for limit in kept), len(found) - len(drawn), _log(drawn),
     )  # fmt: skip
 
 
 def _ranked(study: s.Study, chosen: int | None) -> list[s.Trial]:
-    """The chosen one, then the best, then those without a result."""
+    """The trials sorted: the chosen one, then the best, then those without a result."""
     _, direction = study.objectives[0]
     sign = 1 if direction == "minimize" else -1
 
@@ -92,6 +92,6 @@ def _curve(trial: s.Trial, name: str, chosen: int | None) -> Curve | None:
 
 
 def _log(curves: list[Curve]) -> bool:
-    """Is a logarithmic axis the clearer one: all above 0 and over more than two decades?"""
-    values = [value for one in curves for value in one.values]
+    """Should the axis be logarithmic: all values positive and over more than two decades?"""
+    values = [value for curve in curves for value in curve.values]
     return min(values) > 0 and max(values) / min(values) > 100

@@ -1,4 +1,4 @@
-"""Plots as SVG: a file of its own, or a part of a page."""
+"""Draws plots as SVG, as separate files or as part of a page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FONT = "font:12px system-ui,-apple-system,'Segoe UI',sans-serif"
 
 
 def style(colours: dict[str, str]) -> str:
-    """The rules that colour drawings."""
+    """The CSS rules that colour the drawings."""
     rules = [f".plot .ground{{fill:{colours['ground']};stroke:none}}"]
     for role, colour in colours.items():
         if role != "ground":
@@ -22,7 +22,7 @@ def style(colours: dict[str, str]) -> str:
 
 
 def svg(plot: Plot, alone: bool = True) -> str:
-    """The picture. ``alone``: a file with its own colours; else a part of a page that has them."""
+    """The SVG text. ``alone`` makes a file with its own colours; otherwise the page provides them."""
     name = html.escape(f"{plain(plot.metric.name, 60)} over steps")
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" class="plot" viewBox="0 0 {WIDTH} {HEIGHT}"']
     parts.append(f' role="img" aria-label="{name}"><title>{name}</title>')
@@ -30,17 +30,17 @@ def svg(plot: Plot, alone: bool = True) -> str:
         dark = f"@media (prefers-color-scheme:dark){{{style(DARK)}}}"
         parts.append(f"<style>.plot{{{FONT}}}{style(LIGHT)}{dark}</style>")
         parts.append(f'<rect class="ground" width="{WIDTH}" height="{HEIGHT}"/>')
-    return "".join([*parts, *(_shape(one) for one in marks(plot)), "</svg>\n"])
+    return "".join([*parts, *(_shape(mark) for mark in marks(plot)), "</svg>\n"])
 
 
-def _shape(one: Mark) -> str:
-    x, y = one.points[0]
-    if one.text:
-        place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{one.anchor}"'
-        return f'<text class="{one.role}" {place}>{html.escape(one.text)}</text>'
-    if len(one.points) == 1:
-        return f'<circle class="{one.role}" cx="{x:.1f}" cy="{y:.1f}" r="2.5"/>'
-    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in one.points)
-    dash = ' stroke-dasharray="5 4"' if one.dashed else ""
-    veil = ' stroke-opacity="0.55"' if one.role == "other" else ""
-    return f'<polyline class="{one.role}" points="{path}" stroke-width="{width(one)}"{dash}{veil}/>'
+def _shape(mark: Mark) -> str:
+    x, y = mark.points[0]
+    if mark.text:
+        place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{mark.anchor}"'
+        return f'<text class="{mark.role}" {place}>{html.escape(mark.text)}</text>'
+    if len(mark.points) == 1:
+        return f'<circle class="{mark.role}" cx="{x:.1f}" cy="{y:.1f}" r="2.5"/>'
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in mark.points)
+    dash = ' stroke-dasharray="5 4"' if mark.dashed else ""
+    veil = ' stroke-opacity="0.55"' if mark.role == "other" else ""
+    return f'<polyline class="{mark.role}" points="{path}" stroke-width="{width(mark)}"{dash}{veil}/>'

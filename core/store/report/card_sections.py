@@ -1,4 +1,4 @@
-"""What a model card says of how good and how safe a model is, how it was found, and what is not known."""
+"""Sections of the model card: scores, search, limitations, and how to rerun."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from core.store.report.score_lines import NOT_SCORED, Line, lines
 from core.store.report.trial_export import searched
 
 ALONE = (
-    "It trained with nobody beside it: on a CPU in fp32, with the same versions and threads, a rerun has the "
-    "same bits."
+    "It trained alone on its device: on a CPU in fp32, with the same versions and threads, a rerun gives "
+    "the same bits."
 )
 TOGETHER = (
-    "It trained in a pack: a rerun, which is alone, is equal within rounding (about 1e-5 of the loss over "
-    "50 steps, more over long runs), not bit for bit."
+    "It trained in a pack: a rerun, which trains alone, is equal within rounding (about 1e-5 of the loss "
+    "over 50 steps, more over long runs), not bit for bit."
 )
 
 
 def boards(report: Report) -> list[str]:
-    """Every metric beside the base's, board by board."""
+    """Every metric compared with the base's, board by board."""
     found = lines(report.study, report.chosen)
     if not found:
         return [
             "## Quality, safety and security",
             "",
-            "No board was switched on: nothing is known of it.",
+            "No board was enabled, so there are no scores.",
             "",
         ]
     parts = [
-        "Value, interval of 95 %, samples; a change is clear where it is more than the samples explain.",
+        "Value, 95 % interval, samples; a change is clear if it is larger than chance explains.",
         "",
     ]
-    for board in dict.fromkeys(one.board for one in found):
+    for board in dict.fromkeys(line.board for line in found):
         cells = [
-            (md.code(one.metric), one.base, one.trial, one.change, one.limit, one.verdict,
-             md.text("; ".join(part for part in (one.meaning, one.note) if part)))
-            for one in found if one.board == board
+            (md.code(line.metric), line.base, line.trial, line.change, line.limit, line.verdict,
+             md.text("; ".join(part for part in (line.meaning, line.note) if part)))
+            for line in found if line.board == board
         ]  # fmt: skip
         names = ("metric", "base", "this model", "change", "limit", "", "meaning")
         parts += [f"### {board.capitalize()}", "", *md.table(names, cells)]
@@ -45,7 +45,7 @@ def boards(report: Report) -> list[str]:
 
 
 def search(report: Report) -> list[str]:
-    """How the trial was found."""
+    """How the search found the trial."""
     section, study = report.raw.get("study", {}), report.study
     goals = ", ".join(f"{md.code(metric)} ({way})" for metric, way in study.objectives)
     counts = ", ".join(f"{count} {name}" for name, count in trial_ranking.counts(study).items()) or "none"
@@ -61,51 +61,53 @@ def search(report: Report) -> list[str]:
         "## Search",
         "",
         *md.table(("", ""), told),
-        "All trials: `trials.csv`; why what was done: `decisions.md`.",
+        "All trials: `trials.csv`; all decisions with reasons: `decisions.md`.",
         "",
     ]
 
 
 def limits(report: Report) -> list[str]:
-    """What a reader must not take for granted."""
+    """The limitations of the results."""
     known = lines(report.study, report.chosen)
-    said = ["One training run with one seed: how much another seed would change is not known."]
+    said = ["One training run with one seed: the effect of another seed is unknown."]
     complete = trial_ranking.counts(report.study).get("complete", 0)
     if complete > 1:
         said.append(
-            f"The trial was chosen among {complete} complete ones by its validation result, which is "
-            "therefore a little better than what other data would give."
+            f"The trial was chosen from {complete} complete ones by its validation result, so that result is "
+            "slightly better than what other data would give."
         )
     said += [
-        f"{md.code(one.metric)} breaks its limit ({one.limit})." for one in known if one.verdict == "broken"
+        f"{md.code(line.metric)} breaks its limit ({line.limit})."
+        for line in known
+        if line.verdict == "broken"
     ]
-    said += [f"At the export the {md.text(one)}." for one in report.pending]
+    said += [f"At the export the {md.text(pending)}." for pending in report.pending]
     said += [f"{', '.join(names)} without a value: {md.text(why)}." for why, names in _unsaid(known).items()]
-    seen = {one.board for one in known if one.trial != NOT_SCORED}
+    seen = {line.board for line in known if line.trial != NOT_SCORED}
     missing = [board for board in BOARDS if board not in seen]
     said += [f"Not examined: {', '.join(missing)}."] if missing else []
-    said.append("What holds for the base model (its languages, biases and licence) holds for this one, too.")
-    return ["## Limits", "", *(f"- {one}" for one in said), ""]
+    said.append("Languages, biases and licence of the base model apply to this model too.")
+    return ["## Limits", "", *(f"- {sentence}" for sentence in said), ""]
 
 
 def _unsaid(known: list[Line]) -> dict[str, list[str]]:
-    """The metrics without a value, by the reason."""
+    """The metrics without a value, grouped by the reason."""
     found: dict[str, list[str]] = {}
-    for one in known:
-        if one.trial == NOT_SCORED and one.note:
-            found.setdefault(one.note, []).append(md.code(one.metric))
+    for line in known:
+        if line.trial == NOT_SCORED and line.note:
+            found.setdefault(line.note, []).append(md.code(line.metric))
     return found
 
 
 def again(report: Report) -> list[str]:
-    """How to repeat it, and with what it was made."""
+    """How to rerun the trial, and the versions it ran with."""
     packages = report.versions.get("packages", {})
     told = ", ".join(f"{name} {number}" for name, number in packages.items())
     machine = ", ".join(report.versions.get("gpus") or [str(report.versions.get("cpu", ""))])
     ran = report.ran.get(report.chosen.number) if report.chosen is not None else None
     return [
         "## Run it again", "",
-        "`trimtab rerun FOLDER` trains this trial again, and says whether the result is the same.", "",
+        "`trimtab rerun FOLDER` trains this trial again and compares the results.", "",
         *([ALONE if ran.alone else TOGETHER] if ran is not None else []),
         "", f"{md.text(machine)}; {md.text(told, 2000)}; Python {report.versions.get('python', '')}.", "",
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The report as one page that works without a network: no script, no font, no link; data is escaped."""
+"""Writes the report as one HTML page that works offline: no scripts, fonts or links; data is escaped."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from core.store.report.report_css import CSS
 from core.store.report.report_data import Report
 from core.store.report.trial_export import searched
 
-DECISIONS = 2000  # lines of the page; all of them are in decisions.jsonl
-ROWS = 2000  # trials of the page; all of them are in trials.csv
-OPEN = 4  # plots that are seen at once; the others are folded
+DECISIONS = 2000  # lines on the page; decisions.jsonl has all
+ROWS = 2000  # trials on the page; trials.csv has all
+OPEN = 4  # plots shown initially; the others are folded
 SEARCH = ("sampler", "pruner", "seed")
-POLICY = "default-src 'none'; style-src 'unsafe-inline'"  # even markup that got through could load nothing
+POLICY = "default-src 'none'; style-src 'unsafe-inline'"  # even unescaped markup could not load anything
 
 
 def page(report: Report) -> str:
@@ -80,7 +80,7 @@ def _cell_code(value: object) -> str:
 
 
 def _value(value: Any) -> str:
-    """A knob or a number, as people write it."""
+    """A knob's value or a number as readable text."""
     if isinstance(value, bool) or value is None:
         return "–" if value is None else str(value).lower()
     if isinstance(value, list | tuple):
@@ -120,12 +120,12 @@ def _chosen(report: Report) -> str:
         (f"<code>{_text(name)}</code>", f"<b>{_number(name, value)}</b>")
         for name, value in report.values.items()
     ]
-    told += [("base", f"{_code(name)} {_number(name, one)}") for name, one in _base(report).items()]
+    told += [("base", f"{_code(name)} {_number(name, value)}") for name, value in _base(report).items()]
     told += [("state", _text(trial.state)), ("steps", f"{trial.step:,} of {trial.total_steps:,}")]
     told += [("trained", f"{trial.trainable:,} parameters, {trial.elapsed_s:.1f} s")]
     if ran is not None:
         beside = ", ".join(map(str, ran.beside))
-        told.append(("ran", "alone on its device" if ran.alone else f"in a pack, beside trials {beside}"))
+        told.append(("ran", "alone on its device" if ran.alone else f"in a pack with trials {beside}"))
     knobs = [
         ("ahead" if name in names else "", (_cell_code(name), _cell(_value(value)),
          _cell("searched" if name in names else ""), _cell(KNOBS[name].meaning if name in KNOBS else "")))
@@ -157,12 +157,13 @@ def _boards(report: Report) -> str:
     found = score_lines.lines(report.study, report.chosen)
     kinds = {"broken": "bad", "kept": "good"}
     parts = []
-    for board in dict.fromkeys(one.board for one in found):
+    for board in dict.fromkeys(line.board for line in found):
         lines = [
-            ("", (_cell_code(one.metric), _cell(one.base), _cell(one.trial),
-                  _cell(one.change), _cell(f"{one.limit} {one.verdict}".strip(), kinds.get(one.verdict, "")),
-                  _cell("; ".join(part for part in (one.meaning, one.note) if part))))
-            for one in found if one.board == board
+            ("", (_cell_code(line.metric), _cell(line.base), _cell(line.trial),
+                  _cell(line.change),
+                  _cell(f"{line.limit} {line.verdict}".strip(), kinds.get(line.verdict, "")),
+                  _cell("; ".join(part for part in (line.meaning, line.note) if part))))
+            for line in found if line.board == board
         ]  # fmt: skip
         names = ("metric", "base", "this model", "change", "limit", "meaning")
         parts.append(f"<h3>{board.capitalize()}</h3>{_table(names, lines)}")
@@ -172,32 +173,32 @@ def _boards(report: Report) -> str:
 def _trials(report: Report) -> str:
     study, names = report.study, searched(report.study)
     goals = [metric for metric, _ in study.objectives]
-    shown = sorted(study.trials.values(), key=lambda one: one.number)[:ROWS]
+    shown = sorted(study.trials.values(), key=lambda trial: trial.number)[:ROWS]
     head = ["trial", "state", *map(_text, goals), *map(_text, names), "steps", "seconds", "why"]
-    lines = [("ahead" if one == report.chosen else "", _trial(report, one, names)) for one in shown]
+    lines = [("ahead" if trial == report.chosen else "", _trial(report, trial, names)) for trial in shown]
     more = len(study.trials) - len(shown)
     hidden = f'<p class="faint">{more} more are in trials.csv.</p>' if more else ""
     return _section("All trials", _table(head, lines) + hidden) if shown else ""
 
 
-def _trial(report: Report, one: s.Trial, names: tuple[str, ...]) -> list[str]:
+def _trial(report: Report, trial: s.Trial, names: tuple[str, ...]) -> list[str]:
     goals = [metric for metric, _ in report.study.objectives]
-    values = [trial_ranking.objective(report.study, one, place) for place in range(len(goals))]
+    values = [trial_ranking.objective(report.study, trial, place) for place in range(len(goals))]
     return [
-        _cell(one.number, "n"), _cell(one.state),
+        _cell(trial.number, "n"), _cell(trial.state),
         *(_cell(_number(goal, value), "n") for goal, value in zip(goals, values, strict=True)),
-        *(_cell(_value(one.params.get(name, one.knobs.get(name))), "n") for name in names),
-        _cell(f"{one.step:,}", "n"), _cell(f"{one.elapsed_s:.1f}", "n"), _cell(one.why),
+        *(_cell(_value(trial.params.get(name, trial.knobs.get(name))), "n") for name in names),
+        _cell(f"{trial.step:,}", "n"), _cell(f"{trial.elapsed_s:.1f}", "n"), _cell(trial.why),
     ]  # fmt: skip
 
 
 def _decisions(report: Report) -> str:
     shown = report.decisions[-DECISIONS:]
     lines = [
-        ("bad" if one.level == "error" else "", (
-            _cell(one.time, "t"), _cell("" if one.trial is None else one.trial, "n"), _cell(one.by, "t"),
-            _cell(one.what), _cell(one.why)))
-        for one in shown
+        ("bad" if decision.level == "error" else "", (
+            _cell(decision.time, "t"), _cell("" if decision.trial is None else decision.trial, "n"),
+            _cell(decision.by, "t"), _cell(decision.what), _cell(decision.why)))
+        for decision in shown
     ]  # fmt: skip
     hidden = len(report.decisions) - len(shown)
     more = f'<p class="faint">{hidden} earlier ones are in decisions.jsonl.</p>' if hidden else ""
@@ -206,10 +207,10 @@ def _decisions(report: Report) -> str:
 
 def _origin(report: Report) -> str:
     prints = [
-        ("", (_cell_code(key), _cell(one.kind), _cell(one.name),
-              _cell("" if one.rows is None else f"{one.rows:,}", "n"),
-              f"<td><code>{_text(one.sha256 or one.revision or '')}</code> {_text(one.note)}</td>"))
-        for key, one in report.prints.items()
+        ("", (_cell_code(key), _cell(source.kind), _cell(source.name),
+              _cell("" if source.rows is None else f"{source.rows:,}", "n"),
+              f"<td><code>{_text(source.sha256 or source.revision or '')}</code> {_text(source.note)}</td>"))
+        for key, source in report.prints.items()
     ]  # fmt: skip
     known = [(_text(name), _text(value)) for name, value in report.versions.items() if name != "packages"]
     known += [(_text(name), _text(value)) for name, value in report.versions.get("packages", {}).items()]
@@ -217,4 +218,4 @@ def _origin(report: Report) -> str:
     parts = [_table(("", "kind", "name", "rows", "SHA-256 or revision"), prints)] if prints else []
     parts.append(f"<details><summary>Versions and machine</summary>{_pairs(known)}</details>")
     parts.append(f"<details><summary>study.toml</summary><pre>{toml}</pre></details>")
-    return _section("What it was made from", "".join(parts))
+    return _section("Inputs and versions", "".join(parts))

@@ -1,4 +1,4 @@
-"""Markdown from parts that may hold anything: what is data stays data."""
+"""Escapes untrusted text for Markdown."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from collections.abc import Iterable, Sequence
 
 from core.contract.text.sanitize import plain
 
-_MARKS = re.compile(r"([\\`*_\[\]|~#!])")  # what Markdown would obey within a line
+_MARKS = re.compile(r"([\\`*_\[\]|~#!])")  # characters with a meaning within a line of Markdown
 _NAME = re.compile(r"[\w./:,+()\[\]' -]*\w[\w./:,+()\[\]' -]*")
 CELL = 600  # characters
 
 
 def text(value: object, limit: int = CELL) -> str:
-    """One line that is shown as it is: no markup, no HTML, no link of its own."""
+    """One line that renders literally: no markup, HTML or links."""
     shown = plain(str(value), limit)
     shown = _MARKS.sub(r"\\\1", html.escape(shown, quote=False))
-    return shown.replace("://", "&#58;//").replace("@", "&#64;")  # renderers make links of bare addresses
+    return shown.replace("://", "&#58;//").replace("@", "&#64;")  # renderers turn bare addresses into links
 
 
 def code(value: object, limit: int = CELL) -> str:
-    """One line of code, where it is plainly a name or a number; text else."""
+    """Inline code if ``value`` is a plain name or number; else escaped text."""
     shown = plain(str(value), limit)
     return f"`{shown}`" if _NAME.fullmatch(shown) else text(shown, limit)
 
 
 def table(names: Sequence[str], lines: Iterable[Sequence[str]]) -> list[str]:
-    """A table of cells that are Markdown already; nothing without lines."""
+    """A table whose cells are Markdown already; empty without lines."""
     body = [f"| {' | '.join(cells)} |" for cells in lines]
     return [f"| {' | '.join(names)} |", f"|{' --- |' * len(names)}", *body, ""] if body else []

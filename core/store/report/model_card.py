@@ -1,4 +1,4 @@
-"""The model card, as Hugging Face reads it: a front matter in YAML, and what people want to know."""
+"""Writes the model card: YAML front matter for the Hugging Face Hub, and Markdown sections."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RESULTS = ("eval/loss", "eval/perplexity", "eval/accuracy", "train/loss")
 
 
 def card(report: Report) -> str:
-    """README.md of a bundle."""
+    """The text of a bundle's README.md."""
     parts = [_title(report), _base_and_data(report), _use(report), _knobs(report), _results(report)]
     parts += [card_sections.boards(report), card_sections.search(report)]
     parts += [card_sections.limits(report), card_sections.again(report)]
@@ -31,7 +31,7 @@ def card(report: Report) -> str:
 
 
 def front_matter(report: Report) -> str:
-    """What the hub reads. What is not on the hub (a folder of one's own) is named in the text only."""
+    """The YAML for the Hub. Local folders are not on the Hub, so only the text names them."""
     base, source = report.prints.get("model.base"), report.prints.get("data.source")
     found: dict[str, Any] = {"library_name": "peft", "pipeline_tag": "text-generation"}
     if base is not None and (known := hub_id(base)):
@@ -41,7 +41,7 @@ def front_matter(report: Report) -> str:
     found["tags"] = ["lora", "peft", "trimtab"]
     results = index(report) if report.chosen is not None else []
     if results:
-        found["metrics"] = sorted({one["type"] for one in results[0]["results"][0]["metrics"]})
+        found["metrics"] = sorted({metric["type"] for metric in results[0]["results"][0]["metrics"]})
         found["model-index"] = results
     return yaml.safe_dump(found, sort_keys=False, allow_unicode=True, width=1000)
 
@@ -53,11 +53,11 @@ def _title(report: Report) -> list[str]:
     study, chosen = report.study, report.chosen
     made = time.strftime("%Y-%m-%d", time.gmtime(report.made_at))
     if chosen is None:
-        what = f"{md.text(report.why_none)}, so there is no adapter here: only what is known so far."
+        what = f"{md.text(report.why_none)}, so there is no adapter, only the results so far."
     else:
         best = (
             "the best"
-            if (one := trial_ranking.best(study)) and one.number == chosen.number
+            if (best_trial := trial_ranking.best(study)) and best_trial.number == chosen.number
             else "a chosen one"
         )
         what = (
@@ -74,21 +74,23 @@ def _base_name(report: Report) -> str:
 
 def _base_and_data(report: Report) -> list[str]:
     named = {"model.base": "base model", "data.source": "training data", "data.validation": "validation data"}
-    cells = [(named.get(key, key), md.code(one.name), _known(one)) for key, one in report.prints.items()]
+    cells = [
+        (named.get(key, key), md.code(source.name), _known(source)) for key, source in report.prints.items()
+    ]
     model, data = report.raw.get("model", {}), report.raw.get("data", {})
     more = [f"Base in {md.text(model.get('precision', 'auto'))}"]
     more.append(f"rows as {md.text(data.get('format', 'auto'))}, split {md.text(data.get('split', 'train'))}")
     held = data.get("validation")
-    more += [f"{100 * held:g} % of the rows held back for validation"] if isinstance(held, float) else []
+    more += [f"{100 * held:g} % of the rows held out for validation"] if isinstance(held, float) else []
     known = md.table(("", "name", "fingerprint"), cells)
     return ["## Base model and data", "", *known, f"{'; '.join(more)}.", ""]
 
 
-def _known(one: Print) -> str:
-    found = [f"{one.rows:,} rows"] if one.rows is not None else []
-    found += [f"sha256 {one.sha256}"] if one.sha256 else []
-    found += [f"revision {one.revision}"] if one.revision else []
-    return md.text("; ".join([*found, *([one.note] if one.note else [])]))
+def _known(source: Print) -> str:
+    found = [f"{source.rows:,} rows"] if source.rows is not None else []
+    found += [f"sha256 {source.sha256}"] if source.sha256 else []
+    found += [f"revision {source.revision}"] if source.revision else []
+    return md.text("; ".join([*found, *([source.note] if source.note else [])]))
 
 
 def _use(report: Report) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a report says in the words of Hugging Face's hub: ids, metrics, a model index."""
+"""Converts a report to the Hugging Face Hub's metadata: ids, metrics, a model index."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from core.store.file_fingerprints import Print
 from core.store.report.report_data import Report
 
 DEMOS = {"demo:smollm2": "HuggingFaceTB/SmolLM2-135M-Instruct"}
-# The hub's names for our metrics, where it has one.
+# The Hub's names for trimtab's metrics, where it has one.
 TYPES = {
     "eval/loss": "loss", "eval/perplexity": "perplexity", "eval/accuracy": "accuracy", "quality/bleu": "bleu",
     "quality/chrf": "chrf", "quality/exact": "exact_match", "quality/f1": "f1", "safety/toxicity": "toxicity",
@@ -22,21 +22,21 @@ ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 TASK = {"type": "text-generation", "name": "Text Generation"}
 
 
-def hub_id(one: Print) -> str:
-    """The id under which others find it; nothing for a file or folder of one's own."""
-    if one.kind == "demo":
-        return DEMOS.get(one.name, "")
-    return one.name if one.kind == "hub" and ID.fullmatch(one.name) else ""
+def hub_id(source: Print) -> str:
+    """The Hub id of an input; empty for a local file or folder."""
+    if source.kind == "demo":
+        return DEMOS.get(source.name, "")
+    return source.name if source.kind == "hub" and ID.fullmatch(source.name) else ""
 
 
 def index(report: Report) -> list[dict[str, Any]]:
-    """The ``model-index`` of a card: every number of the chosen trial that judges it, with its interval."""
+    """The ``model-index`` of a card: every score of the chosen trial, with its interval."""
     trial, source = report.chosen, report.prints.get("data.source")
     if trial is None or source is None:
         return []
     numbers = {name: value for name, value in trial.latest.items() if name.startswith("eval/")}
     numbers |= report.values
-    numbers |= {name: one.value for name, one in trial.scores.items() if one.value is not None}
+    numbers |= {name: score.value for name, score in trial.scores.items() if score.value is not None}
     metrics = [_metric(trial, name, value) for name, value in numbers.items() if math.isfinite(value)]
     data = {"name": source.name, "type": hub_id(source) or "private"}
     data |= {key: value for key in ("split", "revision") if (value := getattr(source, key))}

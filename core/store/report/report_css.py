@@ -1,4 +1,4 @@
-"""How the report looks: on light ground, or on dark where the reader's system is dark."""
+"""The style sheet of the report, light or dark by the reader's system."""
 
 CSS = """
 :root{color-scheme:light dark;--ground:#fff;--text:#1f2328;--faint:#626b76;--line:#d9dee4;--soft:#f4f6f8;

@@ -1,4 +1,4 @@
-"""What a bundle, a model card and a report are made from: a study, its journal, and the chosen trial."""
+"""Collects the data of a bundle, model card and report: a study, its journal, and the chosen trial."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from core.store.pack_mates import Ran, company
 from core.store.plots.report_curves import Plot, plots
 from core.store.report.trial_export import Row, rows
 
-CHANGED = "changed after the study began: this sum may not be that of what it trained on"
+CHANGED = "changed after the study began: the trials may have used another version"
 
 
 @dataclass(frozen=True)
 class Report:
-    """``chosen`` is the trial that is exported, None where none is complete; ``raw`` the study file's content
-    without secrets, ``spec`` the same as read, None where this version cannot read it."""
+    """The data of a report. ``chosen`` is the exported trial, None if none is complete; ``raw`` is the study
+    file's content without secrets, ``spec`` the same parsed, None if this version cannot parse it."""
 
     study: s.Study
     chosen: s.Trial | None
@@ -45,13 +45,13 @@ class Report:
 
     @property
     def why_none(self) -> str:
-        """Why there is no trial to export, as the beginning of a sentence."""
+        """Why there is no trial to export, starting with a capital letter."""
         why = reference_values.no_best(self.study)
         return why[:1].upper() + why[1:]
 
     @property
     def pending(self) -> list[str]:
-        """What scores were still to come at the export, in words: a line for each trial."""
+        """A text per trial whose scores were still pending at the export."""
         found = []
         for number, trial in sorted(self.study.trials.items()):
             if trial.pending:
@@ -76,18 +76,18 @@ def gather(
     made_at: float,
     live: s.Study | None = None,
 ) -> Report:
-    """The report on the study ``name`` as its journal tells it. ``trial``: instead of the best one. ``live``:
-    as the engine has it, for how far scorings are, which no journal holds.
+    """Collect the report on the study ``name`` from its journal. ``trial`` replaces the best trial. ``live``
+    is the engine's state of the study, which has the progress of scorings that no journal stores.
 
-    Raises KeyError where the journal knows no such study or trial.
+    Raises KeyError for an unknown study or trial.
     """
     study = folded([events]).studies[name]
     if live is not None:
-        study = replace(study, trials={number: _so_far(one, live) for number, one in study.trials.items()})
+        study = replace(study, trials={number: _so_far(each, live) for number, each in study.trials.items()})
     raw = Redactor().anything(study.spec)
     try:
         spec = spec_file.parse(raw)
-    except SpecError:  # of another version: it is exported as it is
+    except SpecError:  # from another version: export it unparsed
         spec = None
     chosen = study.trials[trial] if trial is not None else trial_ranking.best(study)
     return Report(
@@ -97,7 +97,7 @@ def gather(
 
 
 def _so_far(trial: s.Trial, live: s.Study) -> s.Trial:
-    """The trial with how far its last scoring is."""
+    """The trial with the progress of its last scoring."""
     seen = live.trials.get(trial.number)
     if seen is None or not trial.pending or seen.scoring != trial.scoring:
         return trial
@@ -105,9 +105,11 @@ def _so_far(trial: s.Trial, live: s.Study) -> s.Trial:
 
 
 def _prints(spec: Spec | None, since: float) -> dict[str, Print]:
-    """The sums are those of this moment: what has changed since the study began is said to have."""
+    """The present fingerprints, with a note on inputs that changed since the study began."""
     found = file_fingerprints.fingerprints(spec) if spec is not None else {}
     return {
-        key: replace(one, note=CHANGED) if one.modified_at is not None and one.modified_at > since else one
-        for key, one in found.items()
+        key: replace(source, note=CHANGED)
+        if source.modified_at is not None and source.modified_at > since
+        else source
+        for key, source in found.items()
     }

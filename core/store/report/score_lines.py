@@ -1,4 +1,4 @@
-"""A trial's boards as lines of text: beside the base's numbers, against limits, with what is to be known."""
+"""Formats a trial's scores as texts: compared with the base and with limits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NOT_SCORED = "–"
 
 
 class Line(NamedTuple):
-    """One metric in words; a limit's verdict is kept, broken or not sure."""
+    """The texts of one metric; ``verdict`` on the limit is kept, broken or not sure."""
 
     board: str
     metric: str
@@ -29,7 +29,7 @@ class Line(NamedTuple):
 
 
 def lines(study: s.Study, trial: s.Trial | None) -> list[Line]:
-    """Every metric that base or trial has, board by board."""
+    """A line per metric that the base or the trial has, board by board."""
     kept = r.limits(study)
     found = []
     for board in r.boards(study):
@@ -39,15 +39,15 @@ def lines(study: s.Study, trial: s.Trial | None) -> list[Line]:
     return found
 
 
-def _line(board: str, name: str, one: r.Reading) -> Line:
-    metric, unit = one.metric, one.metric.unit
+def _line(board: str, name: str, reading: r.Reading) -> Line:
+    metric, unit = reading.metric, reading.metric.unit
     better = "lower is better" if metric.direction == "minimize" else "higher is better"
     measured = f" ({unit})" if unit and unit != SHARE else ""
     return Line(
         board, plain(name, 80), f"{metric.meaning}{measured}; {better}",
-        _told(one.base, unit), _told(one.score, unit), _change(one),
-        " and ".join(bound(limit, unit) for limit in one.limits), VERDICTS[one.verdict],
-        plain(one.score.reason, 300) if one.score is not None else "",
+        _told(reading.base, unit), _told(reading.score, unit), _change(reading),
+        " and ".join(bound(limit, unit) for limit in reading.limits), VERDICTS[reading.verdict],
+        plain(reading.score.reason, 300) if reading.score is not None else "",
     )  # fmt: skip
 
 
@@ -55,8 +55,10 @@ def _told(score: Score | None, unit: str) -> str:
     return told(score, unit) if score is not None and score.value is not None else NOT_SCORED
 
 
-def _change(one: r.Reading) -> str:
-    if one.change is None or one.better is None:
-        return "none" if one.change == 0 else ""
-    word = "better" if one.better else "worse"
-    return f"{changed(one.change, one.metric.unit)} {word}{'' if one.clear else ' (may be chance)'}"
+def _change(reading: r.Reading) -> str:
+    if reading.change is None or reading.better is None:
+        return "none" if reading.change == 0 else ""
+    word = "better" if reading.better else "worse"
+    return (
+        f"{changed(reading.change, reading.metric.unit)} {word}{'' if reading.clear else ' (may be chance)'}"
+    )

@@ -1,4 +1,4 @@
-"""All trials as rows: for CSV, Parquet and the report.
+"""Exports all trials as rows, for CSV, Parquet and the report.
 
 Columns, in this order: what the trial is (with ``scoring_step``, ``scoring_done`` and ``scoring_total`` where
 last scores are still to come), ``param.NAME`` for knobs that were searched and ``knob.NAME`` for
@@ -21,13 +21,13 @@ from core.contract.text.sanitize import plain
 from core.contract.text.secret_redaction import Redactor
 
 TEXT = 2000  # characters of one cell
-FORMULA = ("=", "+", "-", "@")  # a spreadsheet runs a text that begins so
-BLANKS = " \t\r\n\x00\ufeff\ufffd"  # what some leave out before they look
+FORMULA = ("=", "+", "-", "@")  # a spreadsheet evaluates a text that starts with one of these
+BLANKS = " \t\r\n\x00\ufeff\ufffd"  # some spreadsheets skip these at the start
 Row = dict[str, Any]
 
 
 def rows(study: s.Study) -> list[Row]:
-    """One for each trial, by number, all with the same keys; None where there is nothing."""
+    """One row per trial, by number, all with the same keys; missing values are None."""
     redactor, names = Redactor(), frozenset(searched(study))
     found = [_row(study, trial, names, redactor) for _, trial in sorted(study.trials.items())]
     keys = sorted({key for row in found for key in row}, key=_place)
@@ -35,13 +35,16 @@ def rows(study: s.Study) -> list[Row]:
 
 
 def searched(study: s.Study) -> tuple[str, ...]:
-    """The knobs that were searched, in the table's order."""
-    names = {*study.spec.get("space", {}), *(name for one in study.trials.values() for name in one.params)}
+    """The searched knobs, in the knob table's order."""
+    names = {
+        *study.spec.get("space", {}),
+        *(name for trial in study.trials.values() for name in trial.params),
+    }
     return tuple(sorted(names, key=lambda name: (list(KNOBS).index(name) if name in KNOBS else 99, name)))
 
 
 def as_csv(found: list[Row]) -> str:
-    """As CSV with a line of names. A text that a spreadsheet would run gets an apostrophe before it."""
+    """The rows as CSV with a header. A text that a spreadsheet would evaluate gets a leading apostrophe."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(list(found[0]) if found else ["trial"])
@@ -51,7 +54,7 @@ def as_csv(found: list[Row]) -> str:
 
 
 def write_parquet(found: list[Row], path: Path) -> str:
-    """Write them as Parquet. Returns why not, where that is not possible; "" when it is done."""
+    """Write the rows as Parquet. Returns "" or, if pyarrow is missing, why it was not written."""
     try:
         import pyarrow
         from pyarrow import parquet
@@ -115,7 +118,7 @@ def _cell(value: Any) -> Any:
 
 
 def _column(values: list[Any]) -> list[Any]:
-    """Of one type, as Parquet wants it: whole numbers, numbers, or else text."""
+    """The values converted to one type, as Parquet requires: integers, floats, or else text."""
     kinds = {type(value) for value in values if value is not None}
     if kinds <= {int} or kinds <= {str} or kinds <= {bool}:
         return values
