@@ -61,7 +61,7 @@ class ReloadCheck:
 
     def _logits(self, rows: Sequence[tuple[Factors, Sequence[int]]], bare: int) -> torch.Tensor:
         ids = torch.tensor([self._ids], device=self._base.device)
-        self._stack.begin(self._stack.plan_pass(rows, False, bare))
+        self._stack.begin(self._stack.plan_pass(rows, trains=False, bare=bare))
         try:
             return self._base.model(input_ids=ids, use_cache=False).logits[0]
         finally:

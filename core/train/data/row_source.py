@@ -126,7 +126,7 @@ def _open_validation(data: DataSection, progress: Progress) -> Opened:
     value = str(data.validation)
     if _looks_local(value) or paths.expanded(value).exists():
         opened = _open(data, value, "train", "data.validation", progress)
-        rows = _Rows(opened, True, Path(value).name, progress)
+        rows = _Rows(opened, keeps=True, label=Path(value).name, progress=progress)
         _refuse_wrapped(rows, data, "data.validation", value)
         return lambda: rows.at(list(range(rows.count)))[0]
     if local_files.kind(data.source) is not None:
