@@ -9,7 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from core.contract.state import study_state as s
 from core.contract.wire import console_api, engine_client
 from core.store import journal_file, run_folder
-from core.store.journal_replay import folded
+from core.store.journal_replay import replay_all
 from tests.daemon.conftest import DEADLINE_S, SQLITE, Engine
 
 pytestmark = pytest.mark.real
@@ -18,7 +18,7 @@ STORAGE = SQLITE  # as a study of users has it, through all that breaks
 
 def of_journal(engine: Engine) -> s.Study:
     folder = engine.home / "studies" / "s"
-    return folded([journal_file.read(run_folder.journal_path(folder))]).studies["s"]
+    return replay_all([journal_file.read(run_folder.journal_path(folder))]).studies["s"]
 
 
 def complete(study: s.Study) -> bool:

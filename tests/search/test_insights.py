@@ -16,7 +16,7 @@ from core.errors import TrimtabError
 from core.search.process import storage_query
 from core.search.process.search_client import Search
 from core.search.process.storage_reader import Reader
-from core.search.study.optuna_study import Oracle
+from core.search.study.optuna_study import OptunaStudy
 from tests.search import studies
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Optuna's experimental marks
@@ -35,7 +35,7 @@ def spec_of(folder, *arguments, **study):
 
 def run(folder, spec, count, value, steps=()):
     """``count`` trials of ``spec``; each reports at ``steps`` and ends with its value, or where it is cut."""
-    oracle = Oracle(spec_file.to_raw(spec), str(folder))
+    oracle = OptunaStudy(spec_file.to_raw(spec), str(folder))
     for number in range(count):
         proposal = oracle.ask(number)
         told = value(proposal)
@@ -117,7 +117,7 @@ def test_fanova_says_what_it_needs_or_finds_the_same_knob(folder):
 
 def test_each_objective_has_its_own_shares(folder):
     spec = spec_of(folder, "random", SPACE, objectives=["eval/loss", "eval/accuracy"])
-    oracle = Oracle(spec_file.to_raw(spec), str(folder))
+    oracle = OptunaStudy(spec_file.to_raw(spec), str(folder))
     for number in range(40):
         one = oracle.ask(number)
         oracle.tell(number, "complete", [quadratic(one), one.knobs["lora_dropout"]])

@@ -37,7 +37,7 @@ def spec(files):
 @pytest.fixture
 def begun(spec, files):
     input_hashes.note(spec, files / "study")
-    input_hashes.sum_up(spec, files / "study", lambda: False)
+    input_hashes.add_hashes(spec, files / "study", lambda: False)
     return lambda: input_hashes.refuse_changed(spec, files / "study", lambda *_: None)
 
 
@@ -120,7 +120,9 @@ def test_a_look_alone_sums_nothing_and_is_sure_of_what_it_tells(spec, files, beg
 def test_a_change_before_the_sum_was_made_is_a_change(spec, files):
     input_hashes.note(spec, files / "study")
     (files / "rows.jsonl").write_bytes(b'{"text": "z"}\n' * 50)
-    input_hashes.sum_up(spec, files / "study", lambda: False)  # must not take the new content for the first
+    input_hashes.add_hashes(
+        spec, files / "study", lambda: False
+    )  # must not take the new content for the first
     with pytest.raises(InputsChangedError, match="written again before its content was summed"):
         input_hashes.refuse_changed(spec, files / "study", lambda *_: None)
 
@@ -134,7 +136,7 @@ def test_the_first_note_stands(spec, files, begun):
 
 def test_a_sum_ends_when_the_engine_leaves(spec, files):
     input_hashes.note(spec, files / "study")
-    input_hashes.sum_up(spec, files / "study", lambda: True)
+    input_hashes.add_hashes(spec, files / "study", lambda: True)
     assert {one.sum for one in input_hashes.read(files / "study").values()} == {None}
 
 

@@ -18,7 +18,7 @@ from core.contract.wire import console_api, worker_api
 from core.daemon.answers import evidence_reader, introspection_reader
 from core.daemon.answers.limit_breaches import Breaches
 from core.daemon.answers.search_insights import Insights
-from core.daemon.placement.forecast_answers import answered
+from core.daemon.placement.forecast_answers import answer
 from core.daemon.placement.memory_planner import Foresight
 from core.daemon.placement.study_devices import Devices
 from core.daemon.population.exploit import Succession
@@ -30,9 +30,9 @@ from core.daemon.study.steering_requests import Steering
 from core.daemon.study.study_runner import WORKER_MODULE, Runner
 from core.daemon.study_environments import Environments
 from core.daemon.supervisor import Supervisor
-from core.daemon.workers.trial_requeue import at_its_step, pruned
+from core.daemon.workers.trial_requeue import at_its_step, end_trial
 from core.daemon.workers.worker_departures import Lost
-from core.daemon.workers.worker_pool import Crew, Worker
+from core.daemon.workers.worker_pool import Worker, WorkerPool
 from core.errors import RefusedError, TrimtabError, in_line
 from core.memory.records.estimate_corrections import Ledger
 from core.memory.records.pack_records import Sharing
@@ -55,7 +55,7 @@ class Studies:
         self._search, self._module = search, worker_module
         self._environments, self._inputs = Environments(), InputNotes()
         self._devices = Devices(supervisor)
-        self.crew = Crew(socket, self._gone, self._environments.of)
+        self.crew = WorkerPool(socket, self._gone, self._environments.of)
         self._ledger = Ledger(paths.home() / "memory.json")
         self._sharing = Sharing(paths.home() / "sharing.json")
         self._runners: dict[str, Runner] = {}
@@ -182,7 +182,7 @@ class Studies:
         study = request_checks.study_in(self.state, request.study)
         spec, runner = parse(study.spec, study.folder), self._runners.get(study.name)
         foresight = runner.weighing.foresight if runner is not None else self._foresight(spec)
-        return answered(foresight, study, spec, request)
+        return answer(foresight, study, spec, request)
 
     def _foresight(self, spec: Spec, given: dict[str, str] | None = None) -> Foresight:
         environment = self._environments.with_(given) if given else self._environments.of(spec.study.name)
@@ -287,11 +287,11 @@ class Studies:
         why = request.why or f"pruned by {request.by}"
         at, study = time.time(), self.state.studies[request.study]
         if trial.state == s.QUEUED:
-            await self._put(pruned(study, trial, why))
+            await self._put(end_trial(study, trial, why))
             return
         await self._put(e.PruneAsked(at=at, study=request.study, trial=trial.number, by=request.by, why=why))
         if not trial.begun:  # its worker may be loading the base: nothing of it is there to be kept
-            await self._put(pruned(study, trial, why))
+            await self._put(end_trial(study, trial, why))
         self._tell(trial, worker_api.Prune(trial.number, why))
 
     def _tell(self, trial: s.Trial, message: worker_api.ToWorker) -> None:
