@@ -122,14 +122,14 @@ def test_a_strange_folder_stays_and_what_is_unknown_is_said(study, tmp_path, cap
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "a").write_text("a")
     assert main(["export", "--out", str(tmp_path / "mine")]) == exit_codes.FAILURE
-    assert "no bundle of ours" in capsys.readouterr().err
+    assert "is not a trimtab bundle" in capsys.readouterr().err
     assert [one.name for one in (tmp_path / "mine").iterdir()] == ["a"]
     assert (
         main(["export", "none"]) == exit_codes.BAD_INPUT
         and main(["export", "--trial", "9"]) == exit_codes.BAD_INPUT
     )
     assert main(["rerun", str(tmp_path / "mine")]) == exit_codes.BAD_INPUT
-    assert "this is no bundle" in capsys.readouterr().err
+    assert "this is not a bundle" in capsys.readouterr().err
 
 
 def test_a_bundle_may_not_have_code_run_unasked(study, tmp_path, capsys, home):

@@ -119,7 +119,7 @@ def test_what_a_worker_wrote_last_is_shown_with_a_trial_that_fails_every_time(en
     study = engine.until_study(complete, "the study ends")
     assert {trial.state for trial in study.trials.values()} == {s.FAILED}
     assert all("the seventh always dies" in trial.traceback for trial in study.trials.values())
-    assert all("that was try 3" in trial.error for trial in study.trials.values())
+    assert all("this was try 3" in trial.error for trial in study.trials.values())
 
 
 def test_a_trial_that_fails_every_time_fails_after_two_retries_with_its_traceback(engine):

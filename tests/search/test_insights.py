@@ -93,7 +93,7 @@ def test_trials_that_were_stopped_early_count_with_their_last_reading(folder):
 @pytest.mark.parametrize(
     ("space", "count", "value", "why"),
     [
-        (SPACE, FEWEST - 1, quadratic, "9 of at least 10 trials have a value"),
+        (SPACE, FEWEST - 1, quadratic, "9 trials have a value, at least 10 are needed"),
         (SPACE, FEWEST, lambda proposal: 1.5, "all 10 trials have the same value 1.5"),
         ({"lora_rank": [2, 4, 8]}, 3, lambda proposal: 1.0, "only lora_rank is searched"),
         ({}, 1, lambda proposal: 1.0, "no knob is searched"),
@@ -214,4 +214,4 @@ def test_the_sampler_says_how_it_stands(folder, sampler, lines):
 def test_the_random_start_is_told_while_it_lasts(folder):
     spec = run(folder, spec_of(folder, "tpe", SPACE, startup_trials=5), 2, quadratic)
     told = dict((state(spec, folder)).sampler)
-    assert told["random start"] == "yes: 2 of 5 trials known" and told["learns from"] == "2 trials"
+    assert told["random start"] == "2 of 5 trials have results" and told["learns from"] == "2 trials"

@@ -190,7 +190,7 @@ def test_gp_looks_at_the_best_and_the_latest_of_a_long_history_and_says_so(tmp_p
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("tpe", "from 3 trials known"), ("gp", "random start, 0 of 3 trials known")]
+    ("name", "said"), [("tpe", "from 3 trials"), ("gp", "random start, 0 of 3 trials have results")]
 )
 def test_the_reason_counts_what_the_sampler_learns_from(name, said, tmp_path):
     """TPE begins with pruned trials as well; the GP waits for complete ones."""

@@ -63,7 +63,7 @@ def test_a_database_of_ones_own_is_named_by_its_url_and_secrets_stay_in_the_envi
     monkeypatch.setenv("STUDIES_PASSWORD", "hidden")
     spec = studies.spec(storage="postgresql+psycopg://me:${STUDIES_PASSWORD}@db/studies")
     assert address(spec, tmp_path) == "postgresql+psycopg://me:hidden@db/studies"
-    with pytest.raises(TrimtabError, match="Optuna's storage does not work") as failed:
+    with pytest.raises(TrimtabError, match="Optuna's storage failed") as failed:
         OptunaStudy(studies.raw(storage="nosuchdatabase://x"), str(tmp_path))
     assert "study.storage" in str(failed.value)
 

@@ -65,12 +65,12 @@ def test_other_rows_and_another_base_are_refused_with_what_to_do(begun, files, n
     (files / name).write_bytes(content)
     with pytest.raises(InputsChangedError, match=told) as caught:
         begun()
-    assert "put it back as it was and run the study again, or begin a new study" in str(caught.value)
+    assert "restore it and run the study again, or start a new study" in str(caught.value)
 
 
 def test_a_file_that_is_gone_is_named(begun, files):
     (files / "held.jsonl").unlink()
-    with pytest.raises(InputsChangedError, match=r"data.validation = .*held.jsonl.*not there any more"):
+    with pytest.raises(InputsChangedError, match=r"data.validation = .*held.jsonl.*no longer exists"):
         begun()
 
 
@@ -123,7 +123,7 @@ def test_a_change_before_the_sum_was_made_is_a_change(spec, files):
     input_hashes.add_hashes(
         spec, files / "study", lambda: False
     )  # must not take the new content for the first
-    with pytest.raises(InputsChangedError, match="written again before its content was summed"):
+    with pytest.raises(InputsChangedError, match="rewritten before its content was hashed"):
         input_hashes.refuse_changed(spec, files / "study", lambda *_: None)
 
 

@@ -103,7 +103,9 @@ def test_the_same_bits_are_expected_only_where_they_can_be(original, how, why):
     assert len(found) == len(why) and all(
         text.startswith(start) for text, start in zip(found, why, strict=True)
     )
-    assert bundle_rerun.doubts(ran(original()), ["torch 2.12 → 2.13"]) == ["differs here: torch 2.12 → 2.13"]
+    assert bundle_rerun.doubts(ran(original()), ["torch 2.12 → 2.13"]) == [
+        "different here: torch 2.12 → 2.13"
+    ]
 
 
 def adapter(folder, **parts):

@@ -60,7 +60,7 @@ def test_an_older_bundle_is_replaced_and_a_strange_folder_is_not(tmp_path):
     sha256_manifest.make(tmp_path / "b", fill, force=False, zipped=False)
     assert names(tmp_path) == ["b"]
     (tmp_path / "b" / "thesis.tex").write_text("years of work")
-    with pytest.raises(TrimtabError, match="no bundle of ours"):
+    with pytest.raises(TrimtabError, match="is not a trimtab bundle"):
         sha256_manifest.make(tmp_path / "b", fill, force=False, zipped=False)
     sha256_manifest.make(tmp_path / "b", fill, force=True, zipped=False)
     assert names(tmp_path) == ["b", "b.before-1"]
@@ -92,7 +92,7 @@ def test_what_is_no_bundle_is_said(tmp_path, manifest):
     (tmp_path / "b").mkdir()
     if manifest is not None:
         (tmp_path / "b" / sha256_manifest.MANIFEST).write_text(manifest)
-    with pytest.raises(sha256_manifest.BundleError, match="this is no bundle"):
+    with pytest.raises(sha256_manifest.BundleError, match="this is not a bundle"):
         sha256_manifest.check(tmp_path / "b")
     with (
         pytest.raises(sha256_manifest.BundleError, match="neither"),
@@ -105,5 +105,5 @@ def test_a_manifest_may_not_name_files_elsewhere(tmp_path):
     (tmp_path / "b").mkdir()
     told = {"format": sha256_manifest.FORMAT, "files": {"../secret": {"sha256": "0", "bytes": 1}}}
     (tmp_path / "b" / sha256_manifest.MANIFEST).write_text(json.dumps(told))
-    with pytest.raises(sha256_manifest.BundleError, match="this is no bundle"):
+    with pytest.raises(sha256_manifest.BundleError, match="this is not a bundle"):
         sha256_manifest.check(tmp_path / "b")

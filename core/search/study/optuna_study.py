@@ -71,7 +71,7 @@ class OptunaStudy:
         found = [direction.name.lower() for direction in study.directions]
         if found != wanted:
             raise SpecError.of(
-                f"the stored study optimises {', '.join(found)}, the study file {', '.join(wanted)}",
+                f"the stored study's directions are {', '.join(found)}, the study file's {', '.join(wanted)}",
                 f"study {self.spec.study.name} in {self.url}",
                 "use another study.name, or the objectives that the study started with",
             )
