@@ -146,9 +146,9 @@ def _zip_of(folder: Path) -> Path:
 def _zip(folder: Path, name: str) -> Path:
     path = _zip_of(folder)
     with zipfile.ZipFile(path, "x", zipfile.ZIP_DEFLATED) as file:
-        for path in sorted(folder.rglob("*")):
-            if path.is_file():
-                file.write(path, f"{name}/{path.relative_to(folder).as_posix()}")
+        for source in sorted(folder.rglob("*")):
+            if source.is_file():
+                file.write(source, f"{name}/{source.relative_to(folder).as_posix()}")
     _sync(path)
     return path
 
