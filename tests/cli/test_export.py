@@ -72,7 +72,7 @@ def test_a_bundle_holds_all_that_a_rerun_and_a_reader_need(study, tmp_path, caps
 def test_without_out_it_goes_into_the_studys_own_folder(study, capsys):
     assert main(["export", "--trial", "2"]) == exit_codes.OK
     assert (study / "export" / "tidy-7b-trial-2" / "report.html").is_file()
-    assert "no adapter: trial 2 (complete) has none" in capsys.readouterr().out
+    assert "no adapter: trial 2 (complete) has no saved adapter" in capsys.readouterr().out
 
 
 def test_a_study_without_a_complete_trial_is_exported_as_far_as_it_is(home, tmp_path, capsys):
