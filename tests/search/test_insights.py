@@ -193,11 +193,11 @@ def test_without_rungs_the_reason_is_told(folder, pruner, why):
 @pytest.mark.parametrize(
     ("sampler", "lines"),
     [
-        ("tpe", ["4 trials", "over: 3 trials"]),
-        ("gp", ["4 trials", "over: 3 trials"]),
-        ("cmaes", ["4 trials", "over: 3 trials", "0: 1 of 7 trials"]),
+        ("tpe", ["4 trials", "finished after 3 trials"]),
+        ("gp", ["4 trials", "finished after 3 trials"]),
+        ("cmaes", ["4 trials", "finished after 3 trials", "0: 1 of 7 trials"]),
         ("nsga2", ["4 trials", "0: 4 of 8 trials"]),
-        ("random", ["learns nothing"]),
+        ("random", ["does not learn"]),
         ("qmc", ["Sobol"]),
         ("grid", ["4 untried points"]),
         ("bruteforce", ["4 untried points"]),
