@@ -109,7 +109,7 @@ def private(folder: Path, kind: type[TrimtabError] = TrimtabError) -> Path:
     return folder
 
 
-def refuse_strange_home(of_home: Path | None = None) -> bool:
+def check_home(of_home: Path | None = None) -> bool:
     """Does the home folder exist? Raises EngineError if it cannot be read, is a link or a file, or belongs to
     another user, whose files must not be trusted."""
     folder, fix = of_home or home(), "set TRIMTAB_HOME to a folder of your own"

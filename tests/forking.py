@@ -66,11 +66,11 @@ def _warmed() -> None:
     """Search a little, in a study that is thrown away: a first SQLite file costs a search process 0.8 s,
     since Optuna imports alembic and SQLAlchemy configures its mappers only then."""
     from core.search.process.storage_reader import Reader
-    from core.search.study.optuna_study import Oracle
+    from core.search.study.optuna_study import OptunaStudy
     from tests.search import studies
 
     with tempfile.TemporaryDirectory() as folder:
-        oracle = Oracle(studies.raw("tpe", pruner="median", startup_trials=1), folder)
+        oracle = OptunaStudy(studies.raw("tpe", pruner="median", startup_trials=1), folder)
         for number in range(2):
             oracle.ask(number)
             oracle.report(number, 10, {"eval/loss": 1.0})

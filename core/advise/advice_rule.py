@@ -35,7 +35,7 @@ class Line:
     sources: tuple[Source, ...]
 
 
-def applied(rule: Rule, case: Case) -> Line | None:
+def apply(rule: Rule, case: Case) -> Line | None:
     """The line that ``rule`` recommends for ``case``; None if it has no advice."""
     chosen = rule.choose(case)
     if chosen is None:
@@ -45,6 +45,6 @@ def applied(rule: Rule, case: Case) -> Line | None:
     return Line("space" if searched else rule.section, rule.knob, chosen[0], chosen[1], sources)
 
 
-def rounded(value: float, digits: int = 2) -> float:
+def round_digits(value: float, digits: int = 2) -> float:
     """``value`` rounded to ``digits`` significant digits."""
     return float(f"{value:.{digits}g}")

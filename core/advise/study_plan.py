@@ -7,7 +7,7 @@ from typing import Any
 
 from core.advise import citations, search_rules, tuning_rules
 from core.advise.advice_case import HELD_ROWS, Case
-from core.advise.advice_rule import Line, applied
+from core.advise.advice_rule import Line, apply
 from core.contract.spec.spec_file import SECTION_NAMES
 
 FEW_ROWS = 500
@@ -35,7 +35,7 @@ class Plan:
 
 def plan(case: Case) -> Plan:
     """Apply all rules to ``case``."""
-    lines = [line for rule in RULES if (line := applied(rule, case)) is not None]
+    lines = [line for rule in RULES if (line := apply(rule, case)) is not None]
     lines += _named(case)
     lines.sort(key=lambda line: SECTION_NAMES.index(line.section))
     return Plan(tuple(lines), _doubts(case), case.room.fits)

@@ -6,7 +6,7 @@ import math
 
 from core.advise import citations as s
 from core.advise.advice_case import LEAST_RANK, REPEATED, Case
-from core.advise.advice_rule import Chosen, Rule, rounded
+from core.advise.advice_rule import Chosen, Rule, round_digits
 from core.contract.text.byte_sizes import words
 from core.memory.estimate import trial_memory
 
@@ -31,7 +31,7 @@ def centre(case: Case) -> tuple[float, float]:
 
 def _rate(case: Case) -> Chosen:
     middle, factor = centre(case)
-    low = rounded(middle * math.sqrt(min(1.0, case.batch / SWEPT_BATCH)) / 2)
+    low = round_digits(middle * math.sqrt(min(1.0, case.batch / SWEPT_BATCH)) / 2)
     known = case.base.model.family.startswith(tuple(POWERS))
     why = (
         f"{factor:g} × the best rate of full fine-tuning at hidden size {case.base.hidden} = {middle:.1e} at "
@@ -42,7 +42,7 @@ def _rate(case: Case) -> Chosen:
     if case.base.hidden < SWEPT_HIDDEN:
         why += f"; no sweep covers so small a model: hidden size {SWEPT_HIDDEN} is assumed"
     why += "" if known else "; no sweep covers this family: a value between Llama's and Qwen's"
-    return {"low": low, "high": rounded(3 * middle), "log": True}, why
+    return {"low": low, "high": round_digits(3 * middle), "log": True}, why
 
 
 def _batch(case: Case) -> Chosen:

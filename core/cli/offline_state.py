@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from core.contract.state.study_state import State
 from core.store import journal_file, run_folder
-from core.store.journal_replay import folded, of
+from core.store.journal_replay import only_study, replay_all
 
 
 def state() -> State:
     """The state as the studies' journals tell it."""
-    return folded(
-        of(folder.name, journal_file.read(run_folder.journal_path(folder)))
+    return replay_all(
+        only_study(folder.name, journal_file.read(run_folder.journal_path(folder)))
         for folder in run_folder.list_studies()
     )

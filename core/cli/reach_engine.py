@@ -16,7 +16,7 @@ def known() -> tuple[State, bool]:
     Raises EngineError for an engine that does not answer, or a home folder that is not this user's.
     """
     socket = paths.socket_path()
-    if paths.refuse_strange_home() and socket.exists():
+    if paths.check_home() and socket.exists():
         from core.contract.wire import engine_client
         from core.contract.wire.local_socket import AbsentError
 

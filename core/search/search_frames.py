@@ -38,7 +38,7 @@ class Proposal(msgspec.Struct, frozen=True):
     why: str
 
 
-def framed(message: Call | Answer) -> bytes:
+def encode_frame(message: Call | Answer) -> bytes:
     """Encode ``message`` with its length as a prefix."""
     body = msgspec.msgpack.encode(message)
     return LENGTH.pack(len(body)) + body

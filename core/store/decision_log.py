@@ -61,9 +61,9 @@ def decisions(events: Iterable[e.Event]) -> Iterator[Decision]:
         if isinstance(event, READINGS):
             continue
         before = _last(state, event.study)
-        state = _grown(apply(state, event), event)
+        state = _with_draft(apply(state, event), event)
         line = _last(state, event.study)
-        yield redactor.anything(_told(event, line if line is not before else None))
+        yield redactor.anything(_decision(event, line if line is not before else None))
 
 
 def _last(state: s.State, study: str) -> s.Line | None:
@@ -71,7 +71,7 @@ def _last(state: s.State, study: str) -> s.Line | None:
     return known.lines[-1] if known is not None and known.lines else None
 
 
-def _grown(state: s.State, event: e.Event) -> s.State:
+def _with_draft(state: s.State, event: e.Event) -> s.State:
     """Keep the trials of a new study in a mutable draft: copying all of them for every event is slow."""
     if not isinstance(event, e.StudyCreated):
         return state
@@ -79,7 +79,7 @@ def _grown(state: s.State, event: e.Event) -> s.State:
     return replace(state, studies={**state.studies, study.name: replace(study, trials=Draft(study.trials))})
 
 
-def _told(event: e.Event, line: s.Line | None) -> Decision:
+def _decision(event: e.Event, line: s.Line | None) -> Decision:
     tag = str(event.__struct_config__.tag)
     fields = {name: value for name, value in _fields(event).items() if name not in LEFT_OUT}
     trial = getattr(event, "trial", None)

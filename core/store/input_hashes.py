@@ -75,10 +75,10 @@ def note(spec: Spec, folder: Path) -> None:
     """Record the present state of the inputs, unless it is recorded. Blocking but fast: nothing is hashed.
     Raises TrimtabError."""
     if not (folder / FILE).exists():
-        _write(folder, {key: look(key, path) for key, path in places(spec).items()})
+        _write(folder, {key: read_state(key, path) for key, path in places(spec).items()})
 
 
-def sum_up(spec: Spec, folder: Path, stop: Stop) -> None:
+def add_hashes(spec: Spec, folder: Path, stop: Stop) -> None:
     """Add the hashes of inputs that are unchanged since they were recorded. Blocking, long for large files;
     returns early if ``stop`` returns True. Raises TrimtabError."""
     known = read(folder)
@@ -86,10 +86,10 @@ def sum_up(spec: Spec, folder: Path, stop: Stop) -> None:
         before = known.get(key)
         if before is None or before.sum is not None:
             continue
-        found = summed(key, path, stop)
+        found = hash_contents(key, path, stop)
         if found is None:
             return
-        if look(key, path).stamp == before.stamp:
+        if read_state(key, path).stamp == before.stamp:
             known[key] = msgspec.structs.replace(before, sum=found)
             _write(folder, known)
 
@@ -175,7 +175,7 @@ def _first(place: Path, mine: dict[str, str]) -> dict[str, str]:
 def _changed(key: str, before: Seen, path: Path | None, progress: Progress | None) -> str:
     if path is None:
         return "it no longer exists"
-    now = look(key, path)
+    now = read_state(key, path)
     if now.stamp == before.stamp:
         return ""
     if now.files != before.files:
@@ -187,14 +187,16 @@ def _changed(key: str, before: Seen, path: Path | None, progress: Progress | Non
     if progress is None:
         return ""
     progress(f"comparing {path.name} with its state at the study's start", 0, 0, "")
-    return "" if summed(key, path, lambda: False) == before.sum else "different content of the same size"
+    return (
+        "" if hash_contents(key, path, lambda: False) == before.sum else "different content of the same size"
+    )
 
 
 def _kind(key: str) -> str:
     return {"data": "the data", "model": "the model"}.get(key.split(".")[0], "an evaluation input")
 
 
-def look(key: str, path: Path) -> Seen:
+def read_state(key: str, path: Path) -> Seen:
     """The present state of an input, without its contents. Raises TrimtabError."""
     lines, size_bytes, count = hashlib.sha256(), 0, 0
     with _Readable(key, path):
@@ -206,7 +208,7 @@ def look(key: str, path: Path) -> Seen:
     return Seen(str(path), count, size_bytes, lines.hexdigest())
 
 
-def summed(key: str, path: Path, stop: Stop) -> str | None:
+def hash_contents(key: str, path: Path, stop: Stop) -> str | None:
     """The SHA-256 of names and contents; None if it was stopped. Raises TrimtabError."""
     lines = hashlib.sha256()
     with _Readable(key, path):

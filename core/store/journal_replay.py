@@ -15,7 +15,7 @@ from core.contract.state.study_state import State
 log = logging.getLogger("trimtab.replay")
 
 
-def folded(journals: Iterable[Iterable[Event]]) -> State:
+def replay_all(journals: Iterable[Iterable[Event]]) -> State:
     """The state with all studies, oldest first. Live machine readings are missing: they are never stored. An
     event that cannot be applied is logged and skipped; all others count."""
     state = State()
@@ -27,7 +27,7 @@ def folded(journals: Iterable[Iterable[Event]]) -> State:
     )
 
 
-def of(study: str, events: Iterable[Event]) -> Iterator[Event]:
+def only_study(study: str, events: Iterable[Event]) -> Iterator[Event]:
     """The events of ``study``. A folder that was copied or renamed has events of another study: skip them."""
     skipped = 0
     for event in events:
@@ -50,7 +50,7 @@ def _replayed(state: State, events: Iterable[Event]) -> State:
         if isinstance(event, TrialEvent):
             readings = waiting.pop((event.study, event.trial), None)
             state = _with_readings(state, readings) if readings else state
-        state = _taken(apply, state, event, event)
+        state = _apply_or_skip(apply, state, event, event)
         if isinstance(event, StudyCreated) and event.study in state.studies:
             study = replace(state.studies[event.study], trials=Draft(state.studies[event.study].trials))
             state = replace(state, studies={**state.studies, study.name: study})
@@ -60,10 +60,10 @@ def _replayed(state: State, events: Iterable[Event]) -> State:
 
 
 def _with_readings(state: State, readings: list[TrialReported | TrialEvaluated]) -> State:
-    return _taken(apply_readings, state, readings, readings[0])
+    return _apply_or_skip(apply_readings, state, readings, readings[0])
 
 
-def _taken(fold: Callable[[State, Any], State], state: State, what: Any, event: Event) -> State:
+def _apply_or_skip(fold: Callable[[State, Any], State], state: State, what: Any, event: Event) -> State:
     try:
         return fold(state, what)
     except Exception:

@@ -68,7 +68,7 @@ class _Course:
                 self.changed.setdefault(event.trial, {}).update(dict.fromkeys(map(str, given)))
 
 
-def company(events: Iterable[e.Event]) -> dict[int, Ran]:
+def find_pack_mates(events: Iterable[e.Event]) -> dict[int, Ran]:
     """How each trial ran, by number, without trials that never started."""
     course = _Course()
     for event in events:

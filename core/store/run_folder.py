@@ -83,7 +83,7 @@ def list_studies() -> list[Path]:
     Raises EngineError if they cannot be read.
     """
     above = paths.studies()
-    if not paths.refuse_strange_home(above.parent):
+    if not paths.check_home(above.parent):
         return []
     try:
         folders = [folder for folder in above.iterdir() if folder.is_dir() and paths.is_own(folder)]

@@ -27,7 +27,7 @@ STATUS = {
 }
 
 
-class Boards:
+class TensorBoardFiles:
     """The TensorBoard files of a study under ``folder``; blocking, for one caller at a time.
 
     Each step is written once: repeated steps of a trial that resumed from a checkpoint are dropped.
@@ -42,7 +42,7 @@ class Boards:
     def take_up(self, trial: int, knobs: Mapping[str, Any], at: float) -> bool:
         """Read what an earlier engine wrote about a trial, so that nothing is written twice, and write its
         knobs if they are missing. Returns whether the trial's end is already written."""
-        seen = written(self._folder / str(trial))
+        seen = read_last_steps(self._folder / str(trial))
         if metadata.SESSION_START_INFO_TAG not in seen:
             self.begin(trial, knobs, at)
         self._marks[trial] = {tag: step for tag, step in seen.items() if not tag.startswith("_hparams_")}
@@ -51,7 +51,7 @@ class Boards:
     def begin(self, trial: int, knobs: Mapping[str, Any], at: float) -> None:
         """Write a trial's knobs. Each trial gets every knob of the table: TensorBoard shows no column for a
         knob that the first trial lacks (tensorboard#3371)."""
-        values = {knob.name: _told(knobs.get(knob.name)) for knob in TABLE}
+        values = {knob.name: _knob_value(knobs.get(knob.name)) for knob in TABLE}
         start = hparams.hparams_pb(values, trial_id=str(trial), start_time_secs=at)
         self._add(trial, _experiment(values, self._objectives, at), at, 0)
         self._add(trial, start, at, 0)
@@ -104,7 +104,7 @@ def with_ends(scores: Mapping[str, Score]) -> dict[str, float]:
     return found
 
 
-def written(folder: Path) -> dict[str, int]:
+def read_last_steps(folder: Path) -> dict[str, int]:
     """The last step of each tag in a trial's files; a truncated record is skipped."""
     last: dict[str, int] = {}
     for path in sorted(folder.glob("events.out.tfevents.*")):
@@ -119,7 +119,7 @@ def _scalars(metrics: Mapping[str, float]) -> Summary:
     return Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in metrics.items()])
 
 
-def _told(value: Any) -> float | str | bool:
+def _knob_value(value: Any) -> float | str | bool:
     """A knob's value for TensorBoard: None and lists become text."""
     if value is None:
         return "none"

@@ -114,18 +114,18 @@ def pressure(root: Path = ROOT) -> float | None:
         return None
 
 
-def left(found: Cpus, load: Load) -> int:
+def free_threads(found: Cpus, load: Load) -> int:
     """The number of threads that would get a CPU of their own, at least 1."""
     return max(1, min(found.usable, int(found.allowed - load.others + TAKEN)))
 
 
-def taken(found: Cpus, load: Load) -> bool:
+def others_compete(found: Cpus, load: Load) -> bool:
     """Do other processes use CPUs that trimtab may use? Under a quota smaller than the machine they may not
     compete."""
     return found.allowed - load.others < (1.0 - TAKEN) * found.usable
 
 
-def crowded(found: Cpus, load: Load) -> bool:
+def tasks_wait(found: Cpus, load: Load) -> bool:
     """Do tasks of any process wait for a CPU? The kernel's figure covers the whole machine: it says nothing
     about a part of it."""
     whole = found.allowed == found.machine and found.quota is None

@@ -78,11 +78,11 @@ def _cpus(cpus: Cpus, now: cpu_load.Load) -> Finding:
     found = f"{cpus.words()}; in use now: {now.others:.1f} by others, {now.ours:.1f} by trimtab"
     if now.waited is not None:
         found += f"; some task waited for a CPU in {now.waited:.0%} of the last 10 s"
-    if cpu_load.taken(cpus, now):
+    if cpu_load.others_compete(cpus, now):
         most = f" (most: {now.heaviest})" if now.heaviest else ""
         fix = f"training on the CPU slows down: end or move the other work{most}, or set resources.threads = "
-        return Finding("cpus", WARN, f"oversubscribed: {found}", f"{fix}{cpu_load.left(cpus, now)}")
-    if cpu_load.crowded(cpus, now):
+        return Finding("cpus", WARN, f"oversubscribed: {found}", f"{fix}{cpu_load.free_threads(cpus, now)}")
+    if cpu_load.tasks_wait(cpus, now):
         fix = "training on the CPU slows down: run fewer studies at once, or set a smaller resources.threads"
         return Finding("cpus", WARN, f"oversubscribed: {found}", fix)
     return Finding("cpus", OK, found)
@@ -156,7 +156,7 @@ def _disk(home: Path) -> Finding:
 
 def _home(home: Path) -> Finding:
     try:
-        there = paths.refuse_strange_home(home)
+        there = paths.check_home(home)
     except EngineError as error:
         first = error.problems[0]
         return Finding("home", FAIL, f"{home}: {first.what}", first.fix)

@@ -33,12 +33,12 @@ class GpuReader:
         except Exception as error:  # ImportError, OSError from ctypes, NVMLError: each means no reading
             self.close()
             if self._seen:  # there were cards: report a fault rather than that none exist
-                return tuple(_fallen(card, f"NVML: {_words(error)}") for card in self._seen.values()), ""
+                return tuple(_faulty(card, f"NVML: {_words(error)}") for card in self._seen.values()), ""
             return (), f"no NVIDIA GPU: {_words(error)}"
         found = [self._device(index) for index in range(count)]
         found += [part for card in found if card.mig for part in self._instances(card)]
         gone = [
-            _fallen(card, "no longer listed by the driver") for i, card in self._seen.items() if i >= count
+            _faulty(card, "no longer listed by the driver") for i, card in self._seen.items() if i >= count
         ]
         return (*found, *gone), "" if found or gone else "no NVIDIA GPU: the driver lists none"
 
@@ -73,7 +73,7 @@ class GpuReader:
             handle = self._nvml.nvmlDeviceGetHandleByIndex(index)
             device = self._readings(index, handle, known)
         except Exception as error:
-            return _fallen(known, _words(error))
+            return _faulty(known, _words(error))
         device = replace(device, mig=self._in_mig_mode(handle))
         self._seen[index] = Device(index, device.name, device.uuid, mig=device.mig)
         return device
@@ -160,7 +160,7 @@ def _owner(pid: int) -> tuple[str, str]:
         return "", ""
 
 
-def _fallen(known: Device, why: str) -> Device:
+def _faulty(known: Device, why: str) -> Device:
     return Device(known.index, known.name, known.uuid, fault=why, mig=known.mig)
 
 

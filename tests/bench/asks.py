@@ -28,7 +28,7 @@ from optuna.trial import TrialState
 
 from core.contract.spec.study_spec import COUNTED, SAMPLERS
 from core.search.optuna_space import distributions, grid
-from core.search.study.optuna_study import Oracle
+from core.search.study.optuna_study import OptunaStudy
 from tests.search import studies
 
 SIZES = (100, 1_000, 10_000)
@@ -42,7 +42,7 @@ GENERATION = 10  # trials of one, 8 of them complete, for the samplers that have
 FINITE = models.TrialValueModel.TrialValueType.FINITE
 
 
-def rows(oracle: Oracle, count: int) -> dict[Any, list[dict[str, Any]]]:
+def rows(oracle: OptunaStudy, count: int) -> dict[Any, list[dict[str, Any]]]:
     """``count`` ended trials as rows of Optuna's tables, with what each sampler notes of its own."""
     space = distributions(oracle.spec.space)
     cells, rng = (
@@ -109,13 +109,13 @@ def measured(name: str, count: int) -> tuple[float, float, str]:
     """Seconds of the first ask and of those after it (median), and what the last proposal said."""
     with tempfile.TemporaryDirectory() as folder:
         raw = studies.raw(name, CELLS if name in COUNTED else studies.SPACE, startup_trials=5)
-        oracle = Oracle(raw, folder)
+        oracle = OptunaStudy(raw, folder)
         with (
             oracle.study._storage._backend.engine.begin() as connection
         ):  # past Optuna: its door takes minutes
             for model, values in rows(oracle, count).items():
                 connection.execute(sqlalchemy.insert(model), values)
-        oracle = Oracle(raw, folder)
+        oracle = OptunaStudy(raw, folder)
         taken, why = [], ""
         for number in range(count, count + 1 + ASKS):
             begun = time.perf_counter()

@@ -20,7 +20,7 @@ from core.contract.events import event_types as e
 from core.contract.state import study_state as s
 from core.contract.wire import console_api
 from core.store import journal_file, run_folder
-from core.store.journal_replay import folded
+from core.store.journal_replay import replay_all
 from tests.daemon.conftest import Engine
 
 EVERY = 10  # steps between the checkpoints of a scripted study
@@ -136,7 +136,7 @@ def of(engine: Engine) -> Path:
 def held(engine: Engine) -> list[str]:
     """What does not hold: the picture is the journal's, Optuna agrees, TensorBoard has no step twice."""
     study = engine.study()
-    kept = folded([journal_file.read(of(engine))]).studies["s"]
+    kept = replay_all([journal_file.read(of(engine))]).studies["s"]
     found = [
         f"trial {one.number} is {one.state} at {one.step}, the journal says {kept.trials[one.number].state}"
         for one in study.trials.values()

@@ -19,7 +19,7 @@ import sqlalchemy
 
 from core.contract.wire.search_state import METHODS
 from core.search.process import storage_query
-from core.search.study.optuna_study import Oracle
+from core.search.study.optuna_study import OptunaStudy
 from tests.bench.asks import rows
 from tests.search import studies
 
@@ -34,7 +34,7 @@ def cpu_s() -> float:
 
 def filled(folder: str, count: int) -> Any:
     """A storage with ``count`` trials, four fifths of them complete."""
-    oracle = Oracle(studies.raw("tpe", studies.SPACE), folder)
+    oracle = OptunaStudy(studies.raw("tpe", studies.SPACE), folder)
     with oracle.study._storage._backend.engine.begin() as connection:  # past Optuna: its door takes minutes
         for model, values in rows(oracle, count).items():
             if values:

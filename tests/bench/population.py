@@ -13,7 +13,7 @@ from typing import Any
 from core.contract.state import study_state as s
 from core.contract.state.trial_ranking import best
 from core.contract.wire import console_api
-from core.daemon.population.population_rules import begun
+from core.daemon.population.population_rules import start_step
 from tests.daemon.conftest import Engine, raw_study
 from tests.tiny import tiny_base, tiny_rows
 
@@ -54,7 +54,7 @@ def ended(engine: Engine, name: str) -> s.Study:
 
 def trained(one: s.Study) -> int:
     """Steps in all: those that a clone took over are its parent's."""
-    return sum(trial.step - begun(trial) for trial in one.trials.values())
+    return sum(trial.step - start_step(trial) for trial in one.trials.values())
 
 
 def main() -> None:

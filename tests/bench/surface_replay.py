@@ -20,7 +20,7 @@ import optuna
 from optuna import pruners, samplers
 
 from core.search.study import optuna_storage as rooms
-from core.search.study.optuna_study import Oracle
+from core.search.study.optuna_study import OptunaStudy
 from tests.bench.surface import COUNTED, CURVE, EVERY, SPACE, WHOLE, Point, Surface
 
 STARTUP = 5  # trimtab's default, for the rivals, too
@@ -76,16 +76,16 @@ def study_file(sampler: str, pruner: str, seed: int) -> dict[str, Any]:
 
 
 @contextmanager
-def opened(sampler: str, pruner: str, seed: int, sqlite: bool = False) -> Iterator[Oracle]:
+def opened(sampler: str, pruner: str, seed: int, sqlite: bool = False) -> Iterator[OptunaStudy]:
     """trimtab's oracle for the study."""
     in_memory = mock.patch.object(rooms, "RDBStorage", lambda *_, **__: optuna.storages.InMemoryStorage())
     with tempfile.TemporaryDirectory() as folder:
         raw = study_file(sampler, pruner, seed)
         if sqlite:
-            yield Oracle(raw, folder)
+            yield OptunaStudy(raw, folder)
             return
         with in_memory:
-            oracle = Oracle(raw, folder)
+            oracle = OptunaStudy(raw, folder)
         yield oracle
 
 
@@ -115,7 +115,7 @@ def ours(
 
 
 def _fill(
-    oracle: Oracle, surface: Surface, course: Course, running: dict[int, Iterator[bool]], at_once: int
+    oracle: OptunaStudy, surface: Surface, course: Course, running: dict[int, Iterator[bool]], at_once: int
 ) -> None:
     while len(running) < at_once:
         proposal = oracle.ask(oracle.count())
@@ -126,7 +126,7 @@ def _fill(
         running[proposal.number] = _life(oracle, course, proposal.number, curve)
 
 
-def _life(oracle: Oracle, course: Course, number: int, curve: tuple[float, ...]) -> Iterator[bool]:
+def _life(oracle: OptunaStudy, course: Course, number: int, curve: tuple[float, ...]) -> Iterator[bool]:
     """One evaluation at a time; is there another one?"""
     for step, loss in zip(CURVE, curve, strict=True):
         course.spend()

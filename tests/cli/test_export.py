@@ -72,7 +72,7 @@ def test_a_bundle_holds_all_that_a_rerun_and_a_reader_need(study, tmp_path, caps
 def test_without_out_it_goes_into_the_studys_own_folder(study, capsys):
     assert main(["export", "--trial", "2"]) == exit_codes.OK
     assert (study / "export" / "tidy-7b-trial-2" / "report.html").is_file()
-    assert "no adapter: trial 2 (complete) has none" in capsys.readouterr().out
+    assert "no adapter: trial 2 (complete) has no saved adapter" in capsys.readouterr().out
 
 
 def test_a_study_without_a_complete_trial_is_exported_as_far_as_it_is(home, tmp_path, capsys):
@@ -122,14 +122,14 @@ def test_a_strange_folder_stays_and_what_is_unknown_is_said(study, tmp_path, cap
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "a").write_text("a")
     assert main(["export", "--out", str(tmp_path / "mine")]) == exit_codes.FAILURE
-    assert "no bundle of ours" in capsys.readouterr().err
+    assert "is not a trimtab bundle" in capsys.readouterr().err
     assert [one.name for one in (tmp_path / "mine").iterdir()] == ["a"]
     assert (
         main(["export", "none"]) == exit_codes.BAD_INPUT
         and main(["export", "--trial", "9"]) == exit_codes.BAD_INPUT
     )
     assert main(["rerun", str(tmp_path / "mine")]) == exit_codes.BAD_INPUT
-    assert "this is no bundle" in capsys.readouterr().err
+    assert "this is not a bundle" in capsys.readouterr().err
 
 
 def test_a_bundle_may_not_have_code_run_unasked(study, tmp_path, capsys, home):

@@ -86,6 +86,8 @@ def test_five_trials_of_a_hundred_at_most_are_warned_of_by_chance(study):
             for name, row in zip(names, hard + random.normal(0.0, 0.3, hard.shape), strict=True):
                 now.values[name], now.scores[name] = row.tolist(), Score(float(row.mean()), samples=16)
             since = {**past.compare(now, 10 * turn), ALL: Score(-1.0, -1.1, -0.9, 16)}
-            alarm = alarm or bool(metric_drift.found(study, scored(10 * turn, now.scores, since=since), {}))
+            alarm = alarm or bool(
+                metric_drift.find_drifts(study, scored(10 * turn, now.scores, since=since), {})
+            )
         warned += alarm
     assert warned <= math.ceil(0.05 * trials)

@@ -9,7 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from core.contract.state import study_state as s
 from core.contract.wire import console_api, engine_client
 from core.store import journal_file, run_folder
-from core.store.journal_replay import folded
+from core.store.journal_replay import replay_all
 from tests.daemon.conftest import DEADLINE_S, SQLITE, Engine
 
 pytestmark = pytest.mark.real
@@ -18,7 +18,7 @@ STORAGE = SQLITE  # as a study of users has it, through all that breaks
 
 def of_journal(engine: Engine) -> s.Study:
     folder = engine.home / "studies" / "s"
-    return folded([journal_file.read(run_folder.journal_path(folder))]).studies["s"]
+    return replay_all([journal_file.read(run_folder.journal_path(folder))]).studies["s"]
 
 
 def complete(study: s.Study) -> bool:
@@ -119,7 +119,7 @@ def test_what_a_worker_wrote_last_is_shown_with_a_trial_that_fails_every_time(en
     study = engine.until_study(complete, "the study ends")
     assert {trial.state for trial in study.trials.values()} == {s.FAILED}
     assert all("the seventh always dies" in trial.traceback for trial in study.trials.values())
-    assert all("that was try 3" in trial.error for trial in study.trials.values())
+    assert all("this was try 3" in trial.error for trial in study.trials.values())
 
 
 def test_a_trial_that_fails_every_time_fails_after_two_retries_with_its_traceback(engine):

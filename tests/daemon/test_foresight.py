@@ -15,7 +15,7 @@ from core.contract.state import study_state as s
 from core.contract.state.event_fold import apply
 from core.contract.wire import console_api, worker_api
 from core.daemon.placement.device_choice import Slot
-from core.daemon.placement.forecast_answers import answered
+from core.daemon.placement.forecast_answers import answer
 from core.daemon.placement.memory_planner import Foresight
 from core.daemon.placement.trial_slots import Places
 from core.daemon.study.admission import Weighing
@@ -254,7 +254,7 @@ def test_a_worker_starts_before_the_first_trial_only_where_one_of_train_would_fi
 
 
 def ask(one: s.Study, machine: s.Machine, request):
-    return answered(foresight(one, machine), one, parse(one.spec), request)
+    return answer(foresight(one, machine), one, parse(one.spec), request)
 
 
 def test_what_if_is_answered_with_the_bar_the_limit_and_what_to_change(base):

@@ -9,7 +9,7 @@ from core.contract.state import study_state as s
 from core.contract.state.event_fold import apply
 from core.contract.wire import console_api, worker_api
 from core.daemon.study import request_checks
-from core.daemon.workers.trial_requeue import kept
+from core.daemon.workers.trial_requeue import end_study_and_requeue
 from core.errors import RefusedError, TrimtabError
 from tests.daemon.conftest import raw_study
 
@@ -52,7 +52,7 @@ def test_trials_wait_while_a_worker_finds_the_data_changed():
     ):
         state = apply(state, event)
     broken = worker_api.Broken("the data changed", "data.source = x", "put it back", keeps=True)
-    for event in kept(state.studies["s"], broken):
+    for event in end_study_and_requeue(state.studies["s"], broken):
         state = apply(state, event)
     study = state.studies["s"]
     assert [one.state for one in study.trials.values()] == [s.QUEUED, s.QUEUED]

@@ -15,7 +15,7 @@ from core.contract.wire import console_api, message_codec, worker_api
 from core.daemon.attached_consoles import Hub
 from core.daemon.server.worker_inbox import Telling
 from core.daemon.supervisor import Supervisor
-from core.daemon.workers.trial_requeue import moved_out
+from core.daemon.workers.trial_requeue import requeue_or_prune
 from core.daemon.workers.worker_pool import Worker
 from tests.daemon.conftest import Engine
 from tests.daemon.packs import pack
@@ -135,7 +135,7 @@ def test_a_trial_that_leaves_for_want_of_memory_waits_unless_it_was_to_be_pruned
     ):
         state = apply(state, event)
     told = e.TrialRequeued(at=2.0, study="a", trial=0, why="memory ended", retry=0)
-    found = moved_out(state.studies["a"], told, "worse")
+    found = requeue_or_prune(state.studies["a"], told, "worse")
     assert type(found) is becomes and found.why == ("worse" if why else "memory ended")
     after = apply(state, found).studies["a"].trials[0]
     assert (after.state, after.asked) == ((s.PRUNED, "") if why else (s.QUEUED, "pause"))

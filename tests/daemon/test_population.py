@@ -145,7 +145,7 @@ def test_a_clone_is_compared_by_its_own_readings_not_by_its_parents():
     clone = trial(8, [9, 0.1], by=BY, parent=1, place_of=6, marks=(s.Mark(10, "cloned from trial 1"),))
     dead = trial(6, [9, 6.0], state=s.PRUNED)
     now = study(*eight(t6=dead), clone)
-    assert population_rules.reading(clone, "eval/loss", 10) is None
+    assert population_rules.own_value(clone, "eval/loss", 10) is None
     assert all(winner != 8 for _, winner in pairs(now)) and losers(now) == [0]
 
 

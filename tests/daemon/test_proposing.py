@@ -138,7 +138,9 @@ def ended(*events: e.Event) -> s.Trial:
     """What a stop makes of trial 0."""
     state = taken_up(*events)
     study = state.studies["s"]
-    return apply(state, trial_requeue.pruned(study, study.trials[0], "stopped by me")).studies["s"].trials[0]
+    return (
+        apply(state, trial_requeue.end_trial(study, study.trials[0], "stopped by me")).studies["s"].trials[0]
+    )
 
 
 LOST = e.TrialRequeued(at=3.0, study="s", trial=0, why="its worker is gone", retry=1)

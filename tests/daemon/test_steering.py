@@ -10,7 +10,7 @@ import pytest
 from core.contract.state import study_state as s
 from core.contract.wire import console_api
 from core.errors import RefusedError
-from core.search.study.optuna_storage import opened
+from core.search.study.optuna_storage import open_storage
 from tests.daemon.test_engine import LONG
 
 pytestmark = pytest.mark.real
@@ -22,7 +22,7 @@ def running(engine, **sections):
 
 
 def optuna_trial(engine, number, name="s"):
-    storage = opened(engine.storage.replace("${TRIMTAB_HOME}", str(engine.home)))
+    storage = open_storage(engine.storage.replace("${TRIMTAB_HOME}", str(engine.home)))
     return optuna.load_study(study_name=name, storage=storage).trials[number]
 
 

@@ -7,7 +7,7 @@ import pytest
 from core import cpu_count
 from core.cpu_count import Cpus
 from core.daemon.placement.device_choice import CPU, Slot
-from core.daemon.workers.worker_pool import SPIN_COUNT, SPIN_SETTINGS, Crew
+from core.daemon.workers.worker_pool import SPIN_COUNT, SPIN_SETTINGS, WorkerPool
 from core.store import run_folder
 
 pytestmark = pytest.mark.real
@@ -20,8 +20,8 @@ async def crew(tmp_path, monkeypatch):
     for name in (*SPIN_SETTINGS, "OMP_NUM_THREADS", cpu_count.THREADS):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(cpu_count, "cpus", lambda: Cpus(8, 8, quota=3.5))
-    monkeypatch.setattr(Crew, "_exited", lambda self, worker: None)
-    some = Crew(tmp_path / "socket", lambda worker, why: None)
+    monkeypatch.setattr(WorkerPool, "_exited", lambda self, worker: None)
+    some = WorkerPool(tmp_path / "socket", lambda worker, why: None)
     yield some
     for worker in list(some.workers.values()):
         some.give_up(worker, "the test is over")
@@ -66,7 +66,9 @@ async def test_workers_on_the_cpu_share_what_quota_and_affinity_leave(environmen
 
 
 async def test_a_worker_has_the_environment_of_its_study(tmp_path):
-    some = Crew(tmp_path / "socket", lambda worker, why: None, {"s": {"HF_HUB_OFFLINE": "1"}}.__getitem__)
+    some = WorkerPool(
+        tmp_path / "socket", lambda worker, why: None, {"s": {"HF_HUB_OFFLINE": "1"}}.__getitem__
+    )
     found = some._environment(CARD, some._of_study("s"))
     assert found["HF_HUB_OFFLINE"] == "1" and found["CUDA_VISIBLE_DEVICES"] == CARD.visible
     assert "HOME" not in found

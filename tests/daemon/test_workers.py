@@ -99,7 +99,7 @@ def test_a_prune_that_was_asked_before_the_engine_died_keeps_its_reason(engine):
 async def test_an_engine_that_stood_still_does_not_take_its_workers_for_dead(tmp_path, monkeypatch):
     monkeypatch.setattr(worker_pool, "CHECK_S", 0.05)
     lost: list[str] = []
-    some = worker_pool.Crew(tmp_path / "socket", lambda worker, why: lost.append(why))
+    some = worker_pool.WorkerPool(tmp_path / "socket", lambda worker, why: lost.append(why))
     with subprocess.Popen(["sleep", "600"]) as process:  # noqa: ASYNC220 - it only lives
         worker = worker_pool.Worker(
             "cpu-1", "s", "cpu", tmp_path, lease_s=0.5, pid=process.pid, process=process

@@ -11,7 +11,7 @@ from core.contract.spec.study_spec import COUNTED, Spec
 from core.search.search_frames import Proposal
 
 if TYPE_CHECKING:  # a test looks at who loads Optuna
-    from core.search.study.optuna_study import Oracle
+    from core.search.study.optuna_study import OptunaStudy
 
 SPACE: dict[str, Any] = {
     "learning_rate": {"low": 1e-5, "high": 1e-2, "log": True},
@@ -50,11 +50,11 @@ def journal(folder: Path) -> str:
 
 def oracle(
     folder: Path, sampler: str = "random", space: dict[str, Any] | None = None, **study: Any
-) -> Oracle:
+) -> OptunaStudy:
     """The search itself, in this process, on a journal file of ``folder``."""
-    from core.search.study.optuna_study import Oracle
+    from core.search.study.optuna_study import OptunaStudy
 
-    return Oracle(raw(sampler, space, **{"storage": journal(folder), **study}), str(folder))
+    return OptunaStudy(raw(sampler, space, **{"storage": journal(folder), **study}), str(folder))
 
 
 def quadratic(proposal: Proposal) -> float:

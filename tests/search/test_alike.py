@@ -11,7 +11,7 @@ import pytest
 
 from core.contract.spec.study_spec import COUNTED, PRUNERS, SAMPLERS
 from core.search.process.storage_reader import Reader
-from core.search.study.optuna_study import Oracle
+from core.search.study.optuna_study import OptunaStudy
 from tests.search import studies
 
 PAIRS = [(sampler, PRUNERS[(at - 1) % len(PRUNERS)]) for at, sampler in enumerate(SAMPLERS)]
@@ -50,9 +50,9 @@ def lived(oracle, number):
 
 def told(raw, folder):
     """Everything that comes of a study: what it said, what is stored, what a reader finds."""
-    oracle = Oracle(raw, str(folder))
+    oracle = OptunaStudy(raw, str(folder))
     said = [lived(oracle, number) for number in range(RESTART)]
-    again = Oracle(raw, str(folder))
+    again = OptunaStudy(raw, str(folder))
     said += [lived(again, number) for number in range(RESTART, len(LOSSES))]
     after = [again.ask(8), again.ask(8)]  # the first was never handed out
     cell = {"lora_rank": 4, **({"lora_alpha": 16.0} if "lora_alpha" in again.spec.space else {})}
@@ -85,7 +85,7 @@ def test_several_objectives_are_the_same_too(tmp_path):
     found = []
     for storage in ("", studies.journal(tmp_path)):
         goals = ["eval/loss", "train/tokens_per_s"]
-        oracle = Oracle(studies.raw("nsga2", SPACE, objectives=goals, storage=storage), str(tmp_path))
+        oracle = OptunaStudy(studies.raw("nsga2", SPACE, objectives=goals, storage=storage), str(tmp_path))
         for number, end in enumerate(("complete", "pruned", "complete")):
             oracle.ask(number)
             oracle.tell(number, end, [1.0 / (number + 3), 5.0])

@@ -16,7 +16,7 @@ from core.errors import TrimtabError
 from core.search.process import storage_query
 from core.search.process.search_client import Search
 from core.search.process.storage_reader import Reader
-from core.search.study.optuna_study import Oracle
+from core.search.study.optuna_study import OptunaStudy
 from tests.search import studies
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Optuna's experimental marks
@@ -35,7 +35,7 @@ def spec_of(folder, *arguments, **study):
 
 def run(folder, spec, count, value, steps=()):
     """``count`` trials of ``spec``; each reports at ``steps`` and ends with its value, or where it is cut."""
-    oracle = Oracle(spec_file.to_raw(spec), str(folder))
+    oracle = OptunaStudy(spec_file.to_raw(spec), str(folder))
     for number in range(count):
         proposal = oracle.ask(number)
         told = value(proposal)
@@ -93,7 +93,7 @@ def test_trials_that_were_stopped_early_count_with_their_last_reading(folder):
 @pytest.mark.parametrize(
     ("space", "count", "value", "why"),
     [
-        (SPACE, FEWEST - 1, quadratic, "9 of at least 10 trials have a value"),
+        (SPACE, FEWEST - 1, quadratic, "9 trials have a value, at least 10 are needed"),
         (SPACE, FEWEST, lambda proposal: 1.5, "all 10 trials have the same value 1.5"),
         ({"lora_rank": [2, 4, 8]}, 3, lambda proposal: 1.0, "only lora_rank is searched"),
         ({}, 1, lambda proposal: 1.0, "no knob is searched"),
@@ -117,7 +117,7 @@ def test_fanova_says_what_it_needs_or_finds_the_same_knob(folder):
 
 def test_each_objective_has_its_own_shares(folder):
     spec = spec_of(folder, "random", SPACE, objectives=["eval/loss", "eval/accuracy"])
-    oracle = Oracle(spec_file.to_raw(spec), str(folder))
+    oracle = OptunaStudy(spec_file.to_raw(spec), str(folder))
     for number in range(40):
         one = oracle.ask(number)
         oracle.tell(number, "complete", [quadratic(one), one.knobs["lora_dropout"]])
@@ -193,11 +193,11 @@ def test_without_rungs_the_reason_is_told(folder, pruner, why):
 @pytest.mark.parametrize(
     ("sampler", "lines"),
     [
-        ("tpe", ["4 trials", "over: 3 trials"]),
-        ("gp", ["4 trials", "over: 3 trials"]),
-        ("cmaes", ["4 trials", "over: 3 trials", "0: 1 of 7 trials"]),
+        ("tpe", ["4 trials", "finished after 3 trials"]),
+        ("gp", ["4 trials", "finished after 3 trials"]),
+        ("cmaes", ["4 trials", "finished after 3 trials", "0: 1 of 7 trials"]),
         ("nsga2", ["4 trials", "0: 4 of 8 trials"]),
-        ("random", ["learns nothing"]),
+        ("random", ["does not learn"]),
         ("qmc", ["Sobol"]),
         ("grid", ["4 untried points"]),
         ("bruteforce", ["4 untried points"]),
@@ -214,4 +214,4 @@ def test_the_sampler_says_how_it_stands(folder, sampler, lines):
 def test_the_random_start_is_told_while_it_lasts(folder):
     spec = run(folder, spec_of(folder, "tpe", SPACE, startup_trials=5), 2, quadratic)
     told = dict((state(spec, folder)).sampler)
-    assert told["random start"] == "yes: 2 of 5 trials known" and told["learns from"] == "2 trials"
+    assert told["random start"] == "2 of 5 trials have results" and told["learns from"] == "2 trials"

@@ -7,7 +7,7 @@ import pytest
 
 from core.contract.spec import spec_file
 from core.errors import SpecError
-from core.search.study.optuna_study import Oracle
+from core.search.study.optuna_study import OptunaStudy
 from tests.search import studies
 
 NARROW = {"low": 1e-4, "high": 1e-3, "log": True}
@@ -60,7 +60,7 @@ def test_a_knob_that_is_frozen_keeps_the_trials_that_had_its_value(tmp_path):
     space = {name: one for name, one in studies.SPACE.items() if name != "lora_rank"}
     raw = studies.raw("tpe", space, storage=studies.journal(tmp_path))
     raw["train"] = {"lora_rank": before[0].params["lora_rank"]}
-    after = Oracle(raw, str(tmp_path))
+    after = OptunaStudy(raw, str(tmp_path))
     kept = [one.number for one in after.study.trials if one.state.name == "COMPLETE"]
     ranks = [one.params["lora_rank"] for one in before]
     assert kept == [number for number, rank in enumerate(ranks) if rank == ranks[0]]
@@ -98,7 +98,7 @@ def test_a_foreign_study_in_the_storage_is_refused_in_words(tmp_path):
     foreign = optuna.create_study(study_name="small", storage=url, direction="minimize")
     foreign.optimize(lambda trial: trial.suggest_float("eta", 0, 1), n_trials=1)
     with pytest.raises(SpecError, match="of another program, which searches eta"):
-        Oracle(studies.raw(), str(tmp_path))
+        OptunaStudy(studies.raw(), str(tmp_path))
 
 
 def test_a_trial_by_hand_within_the_space_teaches_and_one_outside_is_held_by_number(tmp_path):
@@ -125,4 +125,4 @@ def test_a_reconciled_storage_knows_of_trials_by_hand(tmp_path):
 def test_the_space_is_compared_as_the_file_says_it(tmp_path):
     told(tmp_path, count=1)
     raw = spec_file.to_raw(studies.spec("tpe", storage=studies.journal(tmp_path)))
-    assert Oracle(raw, str(tmp_path)).study.study_name == "small"
+    assert OptunaStudy(raw, str(tmp_path)).study.study_name == "small"

@@ -15,7 +15,7 @@ from core.search.optuna_space import distributions
 from core.search.samplers import gp_sampler
 from core.search.samplers.cma_sampler import CmaSampler
 from core.search.samplers.sampler_choice import SAMPLERS
-from core.search.study.optuna_study import Oracle
+from core.search.study.optuna_study import OptunaStudy
 from tests.search import studies
 
 GOALS = ["eval/loss", "train/tokens_per_s"]
@@ -140,7 +140,7 @@ def test_constraints_that_only_some_trials_have_a_reading_for(name, goals, tmp_p
 
 def test_cmaes_says_that_it_takes_one_objective(tmp_path):
     with pytest.raises(SpecError, match=r"sampler = 'cmaes' needs a single objective"):
-        Oracle(studies.raw("cmaes", objectives=["eval/loss", "eval/accuracy"]), str(tmp_path))
+        OptunaStudy(studies.raw("cmaes", objectives=["eval/loss", "eval/accuracy"]), str(tmp_path))
 
 
 def test_cmaes_replayed_from_the_trials_equals_optunas_own(tmp_path):
@@ -190,7 +190,7 @@ def test_gp_looks_at_the_best_and_the_latest_of_a_long_history_and_says_so(tmp_p
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("tpe", "from 3 trials known"), ("gp", "random start, 0 of 3 trials known")]
+    ("name", "said"), [("tpe", "from 3 trials"), ("gp", "random start, 0 of 3 trials have results")]
 )
 def test_the_reason_counts_what_the_sampler_learns_from(name, said, tmp_path):
     """TPE begins with pruned trials as well; the GP waits for complete ones."""

@@ -189,7 +189,7 @@ async def test_a_full_disk_is_waited_for_and_told_once(tmp_path, opened):
     process.rlimit(psutil.RLIMIT_FSIZE, (1, psutil.RLIM_INFINITY))
     waiting = asyncio.ensure_future(search.ask())
     word = await asyncio.wait_for(told.get(), DEADLINE_S)
-    assert "Optuna's storage does not work" in word and "trying again until there is room" in word
+    assert "Optuna's storage failed" in word and "trying again until there is room" in word
     assert not waiting.done()
     process.rlimit(psutil.RLIMIT_FSIZE, (psutil.RLIM_INFINITY, psutil.RLIM_INFINITY))
     first = await asyncio.wait_for(waiting, DEADLINE_S)
@@ -203,7 +203,7 @@ async def test_other_directions_are_refused(tmp_path, opened):
     await (await opened(tmp_path)).close()
     with pytest.raises(SpecError) as caught:
         await opened(tmp_path, objectives=["eval/accuracy"])
-    assert "has the directions minimize, the file maximize" in str(caught.value)
+    assert "directions are minimize, the study file's maximize" in str(caught.value)
 
 
 async def test_a_storage_that_cannot_be_is_told_in_words(tmp_path, opened):

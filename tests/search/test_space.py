@@ -11,7 +11,7 @@ from core.contract.spec import knob_table
 from core.contract.spec.search_space import Choice, Range, outside
 from core.contract.spec.study_spec import COUNTED
 from core.search.optuna_space import distribution, grid, restored, stored
-from core.search.study.optuna_study import Oracle
+from core.search.study.optuna_study import OptunaStudy
 from tests.search import studies
 
 EVERY_KNOB = {
@@ -58,7 +58,7 @@ def test_a_list_of_modules_is_stored_as_json_and_comes_back():
 
 def test_fixed_knobs_come_from_train(tmp_path):
     raw = {**studies.raw(), "train": {"lora_alpha": 7.0}}
-    proposal = Oracle(raw, str(tmp_path)).ask(0)
+    proposal = OptunaStudy(raw, str(tmp_path)).ask(0)
     assert proposal.knobs["lora_alpha"] == 7.0 and "lora_alpha" not in proposal.params
 
 
@@ -120,7 +120,7 @@ def test_a_value_with_rounding_in_its_last_bits_is_a_point_and_is_taken_for_it(t
 
 
 def test_a_lost_storage_gets_a_trial_of_before_back_with_its_parameters(tmp_path):
-    oracle = Oracle(
+    oracle = OptunaStudy(
         studies.raw("tpe", {"lora_dropout": {"low": 0.0, "high": 0.3, "step": 0.1}}), str(tmp_path)
     )
     oracle.reconcile({0: ("complete", [1.0], {"lora_dropout": 0.30000000000000004})})

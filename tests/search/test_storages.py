@@ -15,13 +15,13 @@ from core.contract.spec import spec_file
 from core.errors import TrimtabError
 from core.search.process.storage_reader import Reader
 from core.search.study.optuna_storage import address
-from core.search.study.optuna_study import Oracle
+from core.search.study.optuna_study import OptunaStudy
 from tests.search import studies
 from tests.search.test_respaced import NARROW, SQLITE, again, told
 
 
-def run_a_little(tmp_path: Path, **study) -> Oracle:
-    oracle = Oracle(studies.raw("tpe", pruner="halving", **study), str(tmp_path))
+def run_a_little(tmp_path: Path, **study) -> OptunaStudy:
+    oracle = OptunaStudy(studies.raw("tpe", pruner="halving", **study), str(tmp_path))
     for _ in range(4):
         proposal = oracle.ask(oracle.count())
         oracle.report(proposal.number, 10, {"eval/loss": studies.quadratic(proposal)})
@@ -33,7 +33,7 @@ def run_a_little(tmp_path: Path, **study) -> Oracle:
 def test_a_journal_file_holds_a_study_where_the_file_system_has_no_locks(tmp_path):
     where = f"journal:{tmp_path}/nfs/study.log"
     first = run_a_little(tmp_path, storage=where)
-    again = Oracle(studies.raw("tpe", pruner="halving", storage=where), str(tmp_path))
+    again = OptunaStudy(studies.raw("tpe", pruner="halving", storage=where), str(tmp_path))
     assert [one.values for one in again.study.trials] == [one.values for one in first.study.trials]
     assert again.ask(4).number == 4 and (tmp_path / "nfs/study.log").stat().st_size > 0
     assert not (tmp_path / "optuna.db").exists()
@@ -42,7 +42,7 @@ def test_a_journal_file_holds_a_study_where_the_file_system_has_no_locks(tmp_pat
 def test_results_that_nobody_here_knows_are_told_apart(tmp_path):
     where = f"journal:{tmp_path}/study.log"
     run_a_little(tmp_path, storage=where)
-    anew = Oracle(studies.raw("tpe", pruner="halving", storage=where), str(tmp_path))
+    anew = OptunaStudy(studies.raw("tpe", pruner="halving", storage=where), str(tmp_path))
     assert anew.strangers([]) == [0, 1, 2, 3] and anew.strangers([0, 1, 2]) == [3]
     anew.ask(4)  # one that was never handed out, and one that failed without a step: no results
     anew.tell(anew.ask(5).number, "failed", [])
@@ -53,7 +53,7 @@ def test_a_space_may_change_in_a_journal_file_too(tmp_path):
     where = f"journal:{tmp_path}/study.log"
     run_a_little(tmp_path, storage=where)
     space = {**studies.SPACE, "learning_rate": NARROW}
-    after = Oracle(studies.raw("tpe", space, pruner="halving", storage=where), str(tmp_path))
+    after = OptunaStudy(studies.raw("tpe", space, pruner="halving", storage=where), str(tmp_path))
     assert after.study.study_name == "small · 2" and after.count() == 4
 
 
@@ -63,8 +63,8 @@ def test_a_database_of_ones_own_is_named_by_its_url_and_secrets_stay_in_the_envi
     monkeypatch.setenv("STUDIES_PASSWORD", "hidden")
     spec = studies.spec(storage="postgresql+psycopg://me:${STUDIES_PASSWORD}@db/studies")
     assert address(spec, tmp_path) == "postgresql+psycopg://me:hidden@db/studies"
-    with pytest.raises(TrimtabError, match="Optuna's storage does not work") as failed:
-        Oracle(studies.raw(storage="nosuchdatabase://x"), str(tmp_path))
+    with pytest.raises(TrimtabError, match="Optuna's storage failed") as failed:
+        OptunaStudy(studies.raw(storage="nosuchdatabase://x"), str(tmp_path))
     assert "study.storage" in str(failed.value)
 
 
@@ -74,7 +74,7 @@ def test_a_database_of_ones_own_is_named_by_its_url_and_secrets_stay_in_the_envi
 def test_a_home_of_any_name_holds_its_own_database(tmp_path, name):
     folder = tmp_path / name / "studies" / "s"
     folder.mkdir(parents=True)
-    oracle = Oracle(studies.raw("random"), str(folder))
+    oracle = OptunaStudy(studies.raw("random"), str(folder))
     oracle.tell(oracle.ask(oracle.count()).number, "complete", [0.5])
     assert [one.name for one in folder.iterdir()] == ["optuna.db"]
     assert [one.name for one in tmp_path.iterdir()] == [name], "nothing lies outside the home"

@@ -10,7 +10,7 @@ import pytest
 from core import paths
 from core.contract.spec import spec_file
 from core.errors import SpecError
-from core.search.study.optuna_study import Oracle
+from core.search.study.optuna_study import OptunaStudy
 from tests.search import studies
 from tests.search.test_respaced import NARROW
 from tests.stranger import needs_root
@@ -23,7 +23,7 @@ def old(tmp_path_factory):
     folder.mkdir()
     raw = {**studies.raw("random"), "study": {**studies.raw("random")["study"], "name": "old"}}
     (folder / "study.toml").write_text(spec_file.write(spec_file.parse(raw)))
-    oracle = Oracle(raw, str(folder))
+    oracle = OptunaStudy(raw, str(folder))
     for number in range(10):
         proposal = oracle.ask(number)
         oracle.tell(number, "complete", [studies.quadratic(proposal)])
@@ -74,7 +74,7 @@ def test_a_trial_by_hand_does_not_take_the_place_of_what_waits(tmp_path, earlier
 def test_the_trials_of_an_earlier_study_are_history_where_that_is_wanted(tmp_path, earlier):
     oracle = begun(tmp_path, warm_start_as="trials")
     assert oracle.count() == 10 and oracle.study.best_value == min(one.value for one in earlier)
-    assert oracle.ask(10).why == "tpe: from 10 trials known"
+    assert oracle.ask(10).why == "tpe: from 10 trials"
 
 
 def test_what_lies_outside_the_new_space_is_left_out_and_said(tmp_path, earlier):
@@ -87,8 +87,8 @@ def test_what_lies_outside_the_new_space_is_left_out_and_said(tmp_path, earlier)
 
 def test_a_study_that_is_not_there_or_was_after_something_else_is_refused(tmp_path, earlier):
     with pytest.raises(SpecError, match="warm_start: there is no study 'gone'"):
-        Oracle(studies.raw(warm_start=["gone"]), str(tmp_path))
-    with pytest.raises(SpecError, match="warm_start: 'old' was after eval/loss"):
+        OptunaStudy(studies.raw(warm_start=["gone"]), str(tmp_path))
+    with pytest.raises(SpecError, match="warm_start: 'old' has other objectives: eval/loss"):
         begun(tmp_path, objectives=["eval/accuracy"])
 
 

@@ -29,7 +29,7 @@ def test_it_tells_data_knobs_boards_limits_and_how_to_repeat_it(report):
     assert "| `lora_rank` | `8` | searched |" in shown
     assert "### Safety" in shown and "| ≤ 8% | broken |" in shown
     assert "breaks its limit (≤ 8%)" in shown and "no canaries were planted" in shown
-    assert "chosen among 3 complete ones" in shown and "trimtab rerun" in shown
+    assert "chosen from 3 complete ones" in shown and "trimtab rerun" in shown
     assert "torch 2.13.0" in shown and "sampler | tpe" in shown
 
 
@@ -42,7 +42,7 @@ def test_data_that_changed_since_the_study_began_is_said_to_have(report, tmp_pat
 
 def test_without_a_complete_trial_it_says_so_and_reports_nothing_as_a_result(report, events):
     shown = card(report(events[:3]))
-    assert "there is no adapter here" in shown
+    assert "there is no adapter" in shown
     assert ModelCard(shown).data.eval_results is None and "## Use" not in shown
 
 
@@ -62,4 +62,4 @@ def test_a_trial_in_a_pack_does_not_promise_the_same_bits(report, events):
     begun = [one for one in together if isinstance(one, e.TrialStarting | e.TrialRunning | e.TrialQueued)]
     rest = [one for one in together[1:] if one not in begun]
     assert "not bit for bit" in card(report([together[0], *begun, *rest]))
-    assert "has the same bits" in card(report())
+    assert "gives the same bits" in card(report())

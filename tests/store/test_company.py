@@ -1,7 +1,7 @@
 """Whether a trial had its passes to itself is read from the journal."""
 
 from core.contract.events import event_types as e
-from core.store.pack_mates import company
+from core.store.pack_mates import find_pack_mates
 
 
 def begins(trial: int, worker: str = "w"):
@@ -17,21 +17,21 @@ def ends(trial: int):
 
 
 def test_one_after_the_other_each_is_alone():
-    found = company([*begins(0), ends(0), *begins(1), ends(1)])
+    found = find_pack_mates([*begins(0), ends(0), *begins(1), ends(1)])
     assert found[0].alone and found[1].alone and found[0].devices == ("cpu",)
 
 
 def test_two_at_once_on_one_worker_are_not_and_on_two_workers_are():
-    together = company([*begins(0), *begins(1), ends(0), ends(1)])
+    together = find_pack_mates([*begins(0), *begins(1), ends(0), ends(1)])
     assert together[0].beside == (1,) and together[1].beside == (0,)
-    apart = company([*begins(0), *begins(1, "other"), ends(0), ends(1)])
+    apart = find_pack_mates([*begins(0), *begins(1, "other"), ends(0), ends(1)])
     assert apart[0].alone and apart[1].alone
 
 
 def test_a_paused_trial_is_beside_nobody():
     paused = e.TrialPaused(at=1.5, study="s", trial=0, step=3)
     resumed = e.TrialResumed(at=1.9, study="s", trial=0, step=3)
-    assert company([*begins(0), paused, *begins(1), ends(1), resumed, ends(0)])[0].alone
+    assert find_pack_mates([*begins(0), paused, *begins(1), ends(1), resumed, ends(0)])[0].alone
 
 
 def test_an_interruption_and_a_change_of_knobs_are_noted():
@@ -40,5 +40,5 @@ def test_an_interruption_and_a_change_of_knobs_are_noted():
 
     lost = e.TrialRequeued(at=1.2, study="s", trial=0, why="lost", retry=1)
     change = TrialChanged(at=1.4, study="s", trial=0, changes={"learning_rate": 0.1})
-    found = company([*begins(0), lost, *begins(0), change, ends(0)])[0]
+    found = find_pack_mates([*begins(0), lost, *begins(0), change, ends(0)])[0]
     assert (found.interrupted, found.changed) == (1, ("learning_rate",))

@@ -37,7 +37,7 @@ def spec(files):
 @pytest.fixture
 def begun(spec, files):
     input_hashes.note(spec, files / "study")
-    input_hashes.sum_up(spec, files / "study", lambda: False)
+    input_hashes.add_hashes(spec, files / "study", lambda: False)
     return lambda: input_hashes.refuse_changed(spec, files / "study", lambda *_: None)
 
 
@@ -65,12 +65,12 @@ def test_other_rows_and_another_base_are_refused_with_what_to_do(begun, files, n
     (files / name).write_bytes(content)
     with pytest.raises(InputsChangedError, match=told) as caught:
         begun()
-    assert "put it back as it was and run the study again, or begin a new study" in str(caught.value)
+    assert "restore it and run the study again, or start a new study" in str(caught.value)
 
 
 def test_a_file_that_is_gone_is_named(begun, files):
     (files / "held.jsonl").unlink()
-    with pytest.raises(InputsChangedError, match=r"data.validation = .*held.jsonl.*not there any more"):
+    with pytest.raises(InputsChangedError, match=r"data.validation = .*held.jsonl.*no longer exists"):
         begun()
 
 
@@ -120,8 +120,10 @@ def test_a_look_alone_sums_nothing_and_is_sure_of_what_it_tells(spec, files, beg
 def test_a_change_before_the_sum_was_made_is_a_change(spec, files):
     input_hashes.note(spec, files / "study")
     (files / "rows.jsonl").write_bytes(b'{"text": "z"}\n' * 50)
-    input_hashes.sum_up(spec, files / "study", lambda: False)  # must not take the new content for the first
-    with pytest.raises(InputsChangedError, match="written again before its content was summed"):
+    input_hashes.add_hashes(
+        spec, files / "study", lambda: False
+    )  # must not take the new content for the first
+    with pytest.raises(InputsChangedError, match="rewritten before its content was hashed"):
         input_hashes.refuse_changed(spec, files / "study", lambda *_: None)
 
 
@@ -134,7 +136,7 @@ def test_the_first_note_stands(spec, files, begun):
 
 def test_a_sum_ends_when_the_engine_leaves(spec, files):
     input_hashes.note(spec, files / "study")
-    input_hashes.sum_up(spec, files / "study", lambda: True)
+    input_hashes.add_hashes(spec, files / "study", lambda: True)
     assert {one.sum for one in input_hashes.read(files / "study").values()} == {None}
 
 

@@ -103,7 +103,9 @@ def test_the_same_bits_are_expected_only_where_they_can_be(original, how, why):
     assert len(found) == len(why) and all(
         text.startswith(start) for text, start in zip(found, why, strict=True)
     )
-    assert bundle_rerun.doubts(ran(original()), ["torch 2.12 → 2.13"]) == ["differs here: torch 2.12 → 2.13"]
+    assert bundle_rerun.doubts(ran(original()), ["torch 2.12 → 2.13"]) == [
+        "different here: torch 2.12 → 2.13"
+    ]
 
 
 def adapter(folder, **parts):
@@ -118,7 +120,9 @@ def adapter(folder, **parts):
 def test_values_and_tensors_are_compared(original, tmp_path):
     one = original()
     value = one.trial["values"]["eval/loss"]
-    one.trial["adapter_sha256"] = adapter_hashes.sums(adapter(one.folder / "adapter", a=[3.0, 4.0], b=[1.0]))
+    one.trial["adapter_sha256"] = adapter_hashes.hash_tensors(
+        adapter(one.folder / "adapter", a=[3.0, 4.0], b=[1.0])
+    )
     same = bundle_rerun.compare(one, {"eval/loss": value}, one.folder / "adapter")
     assert same.identical and same.apart == {"eval/loss": 0.0} and same.other == 0
     near = bundle_rerun.compare(
@@ -132,7 +136,7 @@ def test_values_and_tensors_are_compared(original, tmp_path):
 
 def test_an_adapter_that_learnt_something_else_is_not_the_same_at_equal_loss(original, tmp_path):
     one = original()
-    one.trial["adapter_sha256"] = adapter_hashes.sums(
+    one.trial["adapter_sha256"] = adapter_hashes.hash_tensors(
         adapter(one.folder / "adapter", a=[100.0, 0.0], b=[0.1])
     )
     other = bundle_rerun.compare(one, one.trial["values"], adapter(tmp_path / "o", a=[100.0, 0.0], b=[-0.1]))

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from core.contract.events import event_types as e
 from core.contract.state.event_fold import apply
 from core.contract.state.study_state import State
-from core.store.journal_replay import folded
+from core.store.journal_replay import replay_all
 
 CREATED = e.StudyCreated(
     at=0.0, study="s", spec={"study": {"name": "s", "trials": 3, "objectives": []}}, folder="/s"
@@ -50,7 +50,7 @@ def one_by_one(events: list[e.Event]) -> State:
 @settings(max_examples=150, deadline=None)
 def test_bulk_is_the_same_as_one_by_one(events):
     whole = [CREATED, *started(0), *started(1), *events]
-    assert folded([whole]) == one_by_one(whole)
+    assert replay_all([whole]) == one_by_one(whole)
 
 
 def test_curves_that_are_thinned_are_the_same_too():
@@ -62,4 +62,4 @@ def test_curves_that_are_thinned_are_the_same_too():
     ]
     for count in (1, 512, 513, 514, 1026, 2499):
         whole = [CREATED, *started(0), *readings[:count]]
-        assert folded([whole]) == one_by_one(whole)
+        assert replay_all([whole]) == one_by_one(whole)

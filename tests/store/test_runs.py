@@ -23,7 +23,7 @@ def test_a_study_has_a_folder_of_its_own_that_nobody_else_reads(home):
 
 def test_another_study_of_the_same_name_is_refused():
     run_folder.create("demo", "a = 1\n")
-    with pytest.raises(TrimtabError, match="holds another study"):
+    with pytest.raises(TrimtabError, match="contains another study"):
         run_folder.create("demo", "a = 2\n")
 
 

@@ -60,7 +60,7 @@ def test_an_older_bundle_is_replaced_and_a_strange_folder_is_not(tmp_path):
     sha256_manifest.make(tmp_path / "b", fill, force=False, zipped=False)
     assert names(tmp_path) == ["b"]
     (tmp_path / "b" / "thesis.tex").write_text("years of work")
-    with pytest.raises(TrimtabError, match="no bundle of ours"):
+    with pytest.raises(TrimtabError, match="is not a trimtab bundle"):
         sha256_manifest.make(tmp_path / "b", fill, force=False, zipped=False)
     sha256_manifest.make(tmp_path / "b", fill, force=True, zipped=False)
     assert names(tmp_path) == ["b", "b.before-1"]
@@ -70,7 +70,7 @@ def test_an_older_bundle_is_replaced_and_a_strange_folder_is_not(tmp_path):
 def test_a_zip_is_one_folder_that_opens_again(tmp_path):
     made = sha256_manifest.make(tmp_path / "b", fill, force=False, zipped=True)
     assert names(tmp_path) == ["b.zip"]
-    with sha256_manifest.opened(made, tmp_path / "scratch") as folder:
+    with sha256_manifest.open_bundle(made, tmp_path / "scratch") as folder:
         assert folder.name == "b" and sha256_manifest.check(folder)["study"] == "s"
     sha256_manifest.make(tmp_path / "b", fill, force=False, zipped=True)
 
@@ -81,7 +81,7 @@ def test_a_zip_that_leads_out_of_its_folder_is_refused(tmp_path):
         file.writestr("../../evil", "x")
     with (
         pytest.raises(sha256_manifest.BundleError, match="leads out"),
-        sha256_manifest.opened(path, tmp_path / "scratch"),
+        sha256_manifest.open_bundle(path, tmp_path / "scratch"),
     ):
         pass
     assert names(tmp_path) == ["evil.zip"]
@@ -92,11 +92,11 @@ def test_what_is_no_bundle_is_said(tmp_path, manifest):
     (tmp_path / "b").mkdir()
     if manifest is not None:
         (tmp_path / "b" / sha256_manifest.MANIFEST).write_text(manifest)
-    with pytest.raises(sha256_manifest.BundleError, match="this is no bundle"):
+    with pytest.raises(sha256_manifest.BundleError, match="this is not a bundle"):
         sha256_manifest.check(tmp_path / "b")
     with (
-        pytest.raises(sha256_manifest.BundleError, match="neither"),
-        sha256_manifest.opened(tmp_path / "none", tmp_path),
+        pytest.raises(sha256_manifest.BundleError, match=r"a bundle.s folder or zip"),
+        sha256_manifest.open_bundle(tmp_path / "none", tmp_path),
     ):
         pass
 
@@ -105,5 +105,5 @@ def test_a_manifest_may_not_name_files_elsewhere(tmp_path):
     (tmp_path / "b").mkdir()
     told = {"format": sha256_manifest.FORMAT, "files": {"../secret": {"sha256": "0", "bytes": 1}}}
     (tmp_path / "b" / sha256_manifest.MANIFEST).write_text(json.dumps(told))
-    with pytest.raises(sha256_manifest.BundleError, match="this is no bundle"):
+    with pytest.raises(sha256_manifest.BundleError, match="this is not a bundle"):
         sha256_manifest.check(tmp_path / "b")

@@ -5,7 +5,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import metadata, plugin_data_pb2
 
 from core.contract.spec.knob_table import KNOBS, defaults
-from core.store.tensorboard_files import Boards
+from core.store.tensorboard_files import TensorBoardFiles
 
 
 def read(folder, trial: int) -> EventAccumulator:
@@ -25,7 +25,7 @@ def _parsed(content: bytes) -> plugin_data_pb2.HParamsPluginData:
 
 @pytest.fixture
 def boards(tmp_path):
-    one = Boards(tmp_path, ["eval/loss"])
+    one = TensorBoardFiles(tmp_path, ["eval/loss"])
     one.begin(0, {**defaults(), "target_modules": ["q_proj", "v_proj"], "lora_rank": 8}, 10.0)
     return one
 
@@ -63,13 +63,13 @@ def test_after_a_restart_no_step_stands_twice(boards, tmp_path):
     for step in range(1, 6):
         boards.scalars(0, step, {"train/loss": 1.0}, 10.0)
     boards.close()
-    again = Boards(tmp_path, ["eval/loss"])
+    again = TensorBoardFiles(tmp_path, ["eval/loss"])
     assert not again.take_up(0, {}, 10.0)
     for step in range(3, 8):
         again.scalars(0, step, {"train/loss": 1.0}, 20.0)
     again.end(0, "complete", {}, 30.0)
     assert [one.step for one in read(tmp_path, 0).Scalars("train/loss")] == [1, 2, 3, 4, 5, 6, 7]
-    assert Boards(tmp_path, ["eval/loss"]).take_up(0, {}, 10.0)
+    assert TensorBoardFiles(tmp_path, ["eval/loss"]).take_up(0, {}, 10.0)
 
 
 def test_a_file_cut_off_in_mid_record_is_gone_on_with(boards, tmp_path):
@@ -78,7 +78,7 @@ def test_a_file_cut_off_in_mid_record_is_gone_on_with(boards, tmp_path):
     boards.close()
     (file,) = (tmp_path / "0").iterdir()
     file.write_bytes(file.read_bytes()[:-9])
-    again = Boards(tmp_path, ["eval/loss"])
+    again = TensorBoardFiles(tmp_path, ["eval/loss"])
     again.take_up(0, {}, 10.0)
     for step in range(1, 5):
         again.scalars(0, step, {"train/loss": 1.0}, 20.0)
@@ -87,7 +87,7 @@ def test_a_file_cut_off_in_mid_record_is_gone_on_with(boards, tmp_path):
 
 
 def test_a_trial_whose_beginning_was_lost_gets_its_knobs(tmp_path):
-    again = Boards(tmp_path, ["eval/loss"])
+    again = TensorBoardFiles(tmp_path, ["eval/loss"])
     again.take_up(0, {"lora_rank": 8}, 10.0)
     again.close()
     told = hparams(tmp_path, 0, metadata.SESSION_START_INFO_TAG).session_start_info.hparams

@@ -59,7 +59,7 @@ def test_a_worker_does_not_load_other_rows_than_the_study_began_with(study, tmp_
     rows.write_text('{"text": "a"}\n')
     spec = study(data={"source": str(rows)})
     input_hashes.note(spec, tmp_path)
-    input_hashes.sum_up(spec, tmp_path, lambda: False)
+    input_hashes.add_hashes(spec, tmp_path, lambda: False)
     rows.write_text('{"text": "b"}\n')
     worker = Worker(spec, tmp_path / "socket", "cpu-1", "cpu", tmp_path)
     said: list[worker_api.Broken] = []

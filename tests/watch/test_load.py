@@ -76,20 +76,20 @@ def test_pressure_as_the_kernel_writes_it(tmp_path, text, share):
 
 
 def test_others_elsewhere_on_the_machine_take_nothing_from_a_small_quota():
-    assert cpu_load.taken(Cpus(2, 2), Load(0.0, 0.6))
-    assert not cpu_load.taken(Cpus(2, 2), Load(2.0, 0.4))
-    assert not cpu_load.taken(Cpus(64, 64, quota=2.0), Load(0.0, 40.0))
-    assert cpu_load.taken(Cpus(64, 64, quota=2.0), Load(0.0, 63.0))
+    assert cpu_load.others_compete(Cpus(2, 2), Load(0.0, 0.6))
+    assert not cpu_load.others_compete(Cpus(2, 2), Load(2.0, 0.4))
+    assert not cpu_load.others_compete(Cpus(64, 64, quota=2.0), Load(0.0, 40.0))
+    assert cpu_load.others_compete(Cpus(64, 64, quota=2.0), Load(0.0, 63.0))
 
 
 def test_the_threads_that_are_left():
-    assert cpu_load.left(Cpus(8, 8), Load(0.0, 3.1)) == 5
-    assert cpu_load.left(Cpus(2, 2), Load(0.0, 2.0)) == 1
-    assert cpu_load.left(Cpus(64, 64, quota=2.0), Load(0.0, 62.9)) == 1
+    assert cpu_load.free_threads(Cpus(8, 8), Load(0.0, 3.1)) == 5
+    assert cpu_load.free_threads(Cpus(2, 2), Load(0.0, 2.0)) == 1
+    assert cpu_load.free_threads(Cpus(64, 64, quota=2.0), Load(0.0, 62.9)) == 1
 
 
 def test_the_kernels_figure_says_nothing_of_a_part_of_the_machine():
-    assert cpu_load.crowded(Cpus(2, 2), Load(2.0, 0.0, 0.9))
-    assert not cpu_load.crowded(Cpus(2, 2), Load(2.0, 0.0, None))
-    assert not cpu_load.crowded(Cpus(8, 2), Load(2.0, 0.0, 0.9))
-    assert not cpu_load.crowded(Cpus(8, 8, quota=2.0), Load(2.0, 0.0, 0.9))
+    assert cpu_load.tasks_wait(Cpus(2, 2), Load(2.0, 0.0, 0.9))
+    assert not cpu_load.tasks_wait(Cpus(2, 2), Load(2.0, 0.0, None))
+    assert not cpu_load.tasks_wait(Cpus(8, 2), Load(2.0, 0.0, 0.9))
+    assert not cpu_load.tasks_wait(Cpus(8, 8, quota=2.0), Load(2.0, 0.0, 0.9))

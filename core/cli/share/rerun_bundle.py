@@ -33,7 +33,7 @@ def rerun(arguments: argparse.Namespace) -> int:
     """
     with tempfile.TemporaryDirectory(prefix="trimtab-") as scratch:
         bundle = paths.expanded(arguments.bundle).absolute()
-        with sha256_manifest.opened(bundle, Path(scratch)) as folder:
+        with sha256_manifest.open_bundle(bundle, Path(scratch)) as folder:
             return _again(arguments, bundle_rerun.read(folder, arguments.trial))
 
 

@@ -33,7 +33,7 @@ def judge(
     """(new findings, keys of all present findings). A limit whose interval is partly beyond the bound keeps
     its earlier status, and the drift of a slice is reported only once."""
     broken = _broken(limits_of(study), event.scores, known)
-    drifting = {found.key: found for found in drift.found(study, event, history or {})}
+    drifting = {found.key: found for found in drift.find_drifts(study, event, history or {})}
     kept = {key for key in known if _stays(key, event)}
     now = frozenset({*broken, *drifting, *kept})
     found = [*(_of_limit(limit, event) for key, limit in broken.items() if key not in known)]
@@ -51,7 +51,7 @@ def broken_before(study: s.Study, trial: s.Trial) -> frozenset[str]:
     """The keys of the trial's latest breaches and of the drifts already reported, for an engine that resumes
     the study."""
     broken = _broken(limits_of(study), trial.scores, frozenset())
-    return frozenset(broken) | drift.said(trial.number, study.lines)
+    return frozenset(broken) | drift.reported_keys(trial.number, study.lines)
 
 
 def breaks_a_limit(study: s.Study, trial: s.Trial) -> str:

@@ -27,7 +27,7 @@ class Finding:
     limit: Limit | None = None
 
 
-def found(study: s.Study, event: e.TrialScored, history: History) -> list[Finding]:
+def find_drifts(study: s.Study, event: e.TrialScored, history: History) -> list[Finding]:
     """All drifts in ``event``. A slice is reported only while the loss over all rows improves; otherwise the
     finding for all rows covers it."""
     return [*_than_base(study, event), *_than_before(study, event, history)]
@@ -36,7 +36,7 @@ def found(study: s.Study, event: e.TrialScored, history: History) -> list[Findin
 def _than_base(study: s.Study, event: e.TrialScored) -> Iterator[Finding]:
     """Drifts from the base, corrected for the number of metrics (Bonferroni)."""
     looks = len(event.scores)
-    for name, score, metric in _judged(event):
+    for name, score, metric in _known_scores(event):
         base, change = study.base_scores.get(name), event.changes.get(name)
         if base is None:
             continue
@@ -58,7 +58,7 @@ def _than_before(study: s.Study, event: e.TrialScored, history: History) -> Iter
     """
     turn = scoring(study, event.step)
     looks = max(1, len(event.scores) * turn * (turn - 1) ** 2)
-    for name, score, metric in _judged(event):
+    for name, score, metric in _known_scores(event):
         change = event.since.get(name)
         if change is not None:
             moved = drift_test.judged(drift_test.widened(change, looks), metric.direction)
@@ -78,7 +78,7 @@ def scoring(study: s.Study, step: int) -> int:
     return max(1, -(-step // every))
 
 
-def _judged(event: e.TrialScored) -> Iterator[tuple[str, Score, Metric]]:
+def _known_scores(event: e.TrialScored) -> Iterator[tuple[str, Score, Metric]]:
     for name, score in event.scores.items():
         metric = known(name)
         if metric is not None and name not in MACHINES:
@@ -100,7 +100,7 @@ def metric_of(key: str) -> str:
     return key.split(" ", 1)[0]
 
 
-def said(trial: int, lines: Sequence[s.Line]) -> frozenset[str]:
+def reported_keys(trial: int, lines: Sequence[s.Line]) -> frozenset[str]:
     """The keys of the drifts of ``trial`` that the event list already reports."""
     head, found = f"trial {trial}: ", set()
     for line in lines:

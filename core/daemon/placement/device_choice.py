@@ -34,10 +34,10 @@ def slots(
     """
     if wanted == "cpu":
         return [CPU]
-    named, _ = _seen(cards, visible)
+    named, _ = _visible_cards(cards, visible)
     usable = [card for card in named if not _unusable(card)]
     if isinstance(wanted, str):
-        if not usable and (wanted == "all" or not (hides(visible) or _without(cards, visible))):
+        if not usable and (wanted == "all" or not (hides(visible) or _has_no_gpu(cards, visible))):
             raise TrimtabError.of(
                 "there is no usable GPU" + _because(named, cards, visible, why_none),
                 f"resources.devices = {wanted!r}",
@@ -54,7 +54,7 @@ def slots(
         raise TrimtabError.of(
             f"GPU {missing[0]} is not available{why}",
             f"resources.devices = {list(wanted)}",
-            f"GPUs here: {there}" + ("" if visible is None else f", by {_said(visible)}"),
+            f"GPUs here: {there}" + ("" if visible is None else f", by {_quote_visible(visible)}"),
         )
     return [_slot(known[index]) for index in wanted]
 
@@ -71,12 +71,15 @@ def note(
         return ""
     if list(devices) == [CPU]:
         if cards and hides(visible):
-            return f"training runs on the CPU: {_said(visible)} hides all GPUs"
+            return f"training runs on the CPU: {_quote_visible(visible)} hides all GPUs"
         return f"training runs on the CPU: {why_none}" if why_none and not _is_plain(why_none) else ""
-    _, strange = _seen(cards, visible)
+    _, strange = _visible_cards(cards, visible)
     if not strange:
         return ""
-    return f"{_said(visible)} names {strange}, which is not a GPU here: CUDA ignores it and all after it"
+    return (
+        f"{_quote_visible(visible)} names {strange}, which is not a GPU here: CUDA ignores it and all "
+        "after it"
+    )
 
 
 def refuse_another_kind(
@@ -98,14 +101,14 @@ def _slot(card: Device) -> Slot:
     return Slot(f"gpu{card.index}", "cuda:0", card.uuid or str(card.index))
 
 
-def _seen(cards: Sequence[Device], visible: str | None) -> tuple[list[Device], str]:
+def _visible_cards(cards: Sequence[Device], visible: str | None) -> tuple[list[Device], str]:
     """The cards that CUDA_VISIBLE_DEVICES makes visible, and the first name in it that is not a card. CUDA
     reads the list up to the first invalid name, such as -1; the rest stays invisible."""
     if visible is None:
         return list(cards), ""
     found: list[Device] = []
     for name in (part.strip() for part in visible.split(",")):
-        card = _named(name, cards)
+        card = _find_card(name, cards)
         if card is None:
             return found, "" if not name or number(name) < 0 or name in HIDES else repr(name)
         if card not in found:
@@ -113,7 +116,7 @@ def _seen(cards: Sequence[Device], visible: str | None) -> tuple[list[Device], s
     return found, ""
 
 
-def _named(name: str, cards: Sequence[Device]) -> Device | None:
+def _find_card(name: str, cards: Sequence[Device]) -> Device | None:
     """The card with this number or this (unambiguous) start of its uuid, or the MIG instance with this uuid
     or old-style name. For a card in MIG mode CUDA uses the first instance."""
     if name.isdecimal():
@@ -134,7 +137,7 @@ def _unusable(card: Device) -> str:
     return "it is in MIG mode: only its instances can compute" if card.mig else ""
 
 
-def _without(cards: Sequence[Device], visible: str | None) -> bool:
+def _has_no_gpu(cards: Sequence[Device], visible: str | None) -> bool:
     """The machine has no GPU, and CUDA_VISIBLE_DEVICES names none."""
     return not cards and visible is None
 
@@ -144,9 +147,9 @@ def _because(named: Sequence[Device], cards: Sequence[Device], visible: str | No
         return ": " + "; ".join(f"gpu{card.index}: {_unusable(card)}" for card in named)
     if cards and visible is not None:
         there = ", ".join(f"{card.index} ({card.uuid})" if card.uuid else str(card.index) for card in cards)
-        return f": {_said(visible)} names none of the GPUs here: {there}"
+        return f": {_quote_visible(visible)} names none of the GPUs here: {there}"
     why = f": {why_none}" if why_none else ""
-    return f"{why}, though {_said(visible)}" if visible else why
+    return f"{why}, though {_quote_visible(visible)}" if visible else why
 
 
 def _is_plain(why_none: str) -> bool:
@@ -154,7 +157,7 @@ def _is_plain(why_none: str) -> bool:
     return any(reason in why_none for reason in ("Not Found", "lists none", "No module named"))
 
 
-def _said(visible: str | None) -> str:
+def _quote_visible(visible: str | None) -> str:
     return f"CUDA_VISIBLE_DEVICES = {plain(visible or '', 120)!r}"
 
 

@@ -68,13 +68,13 @@ def _knobs(study: s.Study, spec: Spec, asked: console_api.Foresee) -> dict[str, 
 
 def memory_now(foresight: Foresight, study: s.Study) -> MemoryNow:
     """The memory of every device of the study, and what each queued trial waits for."""
-    there = {slot.label: _there(study, slot.label) for slot in foresight.slots}
+    there = {slot.label: _running_knobs(study, slot.label) for slot in foresight.slots}
     devices = tuple(_device(foresight, study, label, knobs) for label, knobs in there.items())
     queued = [trial for trial in study.trials.values() if trial.state == s.QUEUED]
     return MemoryNow(devices, tuple(_verdict(foresight, trial, there) for trial in queued))
 
 
-def _there(study: s.Study, label: str) -> dict[int, Mapping[str, Any]]:
+def _running_knobs(study: s.Study, label: str) -> dict[int, Mapping[str, Any]]:
     return {
         trial.number: trial.knobs
         for trial in study.trials.values()
@@ -117,7 +117,7 @@ def _verdict(
     return Verdict(trial.number, "fits when a device is empty", "warning", needs)
 
 
-def answered(foresight: Foresight, study: s.Study, spec: Spec, asked: msgspec.Struct) -> console_api.Answer:
+def answer(foresight: Foresight, study: s.Study, spec: Spec, asked: msgspec.Struct) -> console_api.Answer:
     """Answer a memory request."""
     if isinstance(asked, console_api.Foresee):
         return forecast(foresight, study, spec, asked)

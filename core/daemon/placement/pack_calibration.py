@@ -75,7 +75,7 @@ class Calibration:
             if changed and self._alone:
                 told.append(f"at most one trial at once: {why}")
             elif changed and goal.base is not None:
-                told.append(_told(goal, number))
+                told.append(_change_note(goal, number))
         if number < min(aim, limit) and self._latest is not None and not self._full_told:
             self._full_told = True
             told.append(f"{why}; {words(max(0, self._spare(self._knobs)))} free")
@@ -177,7 +177,7 @@ def _verdict(goal: Goal) -> str:
     return f"not measurably faster (measurements vary by {100 * goal.spread:.0f} %)"
 
 
-def _told(goal: Goal, number: int) -> str:
+def _change_note(goal: Goal, number: int) -> str:
     """The note about a new number, with the measurements behind it."""
     seen = [(goal.before, goal.before_rate), (goal.base, goal.base_rate), (goal.refused, goal.refused_rate)]
     first, *more = [(count, value) for count, value in seen if count is not None]

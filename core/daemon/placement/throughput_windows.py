@@ -169,7 +169,7 @@ class Windows:
             before = spell
 
 
-def calm(logs: Sequence[float]) -> list[float]:
+def before_jump(logs: Sequence[float]) -> list[float]:
     """The values before the first jump; ``logs`` starts with the window nearest to the comparison."""
     kept = list(logs)
     while len(kept) > LEAST + 1:
@@ -196,7 +196,7 @@ def _jump(logs: Sequence[float]) -> tuple[float, int]:
 
 
 def _level(spell: Spell) -> Level:
-    logs = calm([math.log(window.tokens / window.round_s) for window in reversed(spell.last)])
+    logs = before_jump([math.log(window.tokens / window.round_s) for window in reversed(spell.last)])
     return Level(math.exp(statistics.fmean(logs)), _spread(logs), len(logs))
 
 
@@ -204,7 +204,7 @@ def _pair(before: Spell, after: Spell, look: int) -> Pair:
     change = after.first[0].at
     sides = [_near(list(reversed(before.last)), change), _near(after.first[:look], change)]
     rates = _log_rates(sides)
-    kept = [calm(side) for side in rates]
+    kept = [before_jump(side) for side in rates]
     times = [
         [window.at - change for window in side[: len(logs)]] for side, logs in zip(sides, kept, strict=True)
     ]

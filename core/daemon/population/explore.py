@@ -13,7 +13,7 @@ from core.contract.spec.search_space import Choice, Dimension, Space, last, near
 from core.contract.spec.study_spec import Population
 
 
-def perturbed(
+def perturb(
     space: Space, knobs: Mapping[str, Any], asked: Population, free: Collection[str], draw: random.Random
 ) -> dict[str, tuple[Any, Any]]:
     """(before, after) of each of the ``free`` knobs that changes. Values stay within their dimension; a
@@ -29,13 +29,13 @@ def perturbed(
         if not met(space[name], then):
             then[name] = rest(name, space[name])
         elif not met(space[name], knobs) or draw.random() < asked.resample:
-            then[name] = drawn(space[name], draw)
+            then[name] = sample(space[name], draw)
         else:
             then[name] = _near(space[name], knobs.get(name), asked.factors, draw)
     return {name: (knobs.get(name), after) for name, after in then.items() if after != knobs.get(name)}
 
 
-def drawn(dimension: Dimension, draw: random.Random) -> Any:
+def sample(dimension: Dimension, draw: random.Random) -> Any:
     """Draw a point of ``dimension``, uniformly on its scale."""
     if isinstance(dimension, Choice):
         return draw.choice(dimension.values)
@@ -51,7 +51,7 @@ def _near(dimension: Dimension, now: Any, factors: Sequence[float], draw: random
     if isinstance(dimension, Choice):
         return _neighbour(dimension.values, now, draw)
     if isinstance(now, bool) or not isinstance(now, int | float):
-        return drawn(dimension, draw)
+        return sample(dimension, draw)
     factor = draw.choice(factors)
     after = nearest(dimension, now * factor)
     if after != now or factor == 1 or not (step := step_of(dimension)):

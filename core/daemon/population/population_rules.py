@@ -20,7 +20,7 @@ from core.contract.spec.search_space import Space
 from core.contract.spec.spec_file import parse
 from core.contract.spec.study_spec import Population, StopAfter
 from core.contract.state import study_state as s
-from core.daemon.population.explore import perturbed
+from core.daemon.population.explore import perturb
 
 Judged = frozenset[tuple[int, int]]  # (trial, step)
 
@@ -86,19 +86,19 @@ def _steered(trial: s.Trial) -> bool:
     )  # a clone's first mark is its creation
 
 
-def begun(trial: s.Trial) -> int:
+def start_step(trial: s.Trial) -> int:
     """The step at which the trial started; earlier points of its curve are its parent's."""
     return trial.marks[0].step if trial.parent >= 0 and trial.marks else 0
 
 
-def reading(trial: s.Trial, metric: str, step: int) -> float | None:
+def own_value(trial: s.Trial, metric: str, step: int) -> float | None:
     """The trial's own value at ``step``, or the newest earlier one if a long curve was thinned; None if the
     trial has not reached the step."""
     curve = trial.series.get(metric)
     if curve is None or not curve.steps or curve.steps[-1] < step:
         return None
     at = bisect_right(curve.steps, step) - 1
-    return curve.values[at] if at >= 0 and curve.steps[at] > begun(trial) else None
+    return curve.values[at] if at >= 0 and curve.steps[at] > start_step(trial) else None
 
 
 def decisions(study: s.Study, plan: Plan, judged: Judged, leaving: Collection[int] = ()) -> list[Exploit]:
@@ -119,7 +119,7 @@ def comparable(study: s.Study, plan: Plan) -> list[tuple[int, list[s.Trial]]]:
     it."""
     all_of_it = members(study)
     replaced = {trial.place_of for trial in all_of_it}
-    living = [trial for trial in all_of_it if _lives(trial) and trial.number not in replaced]
+    living = [trial for trial in all_of_it if _is_active(trial) and trial.number not in replaced]
     now = {_last_step(trial, plan.metric) // plan.every * plan.every for trial in living}
     steps = sorted(
         {step for latest in now for step in (latest, latest - plan.every) if step > 0}, reverse=True
@@ -131,11 +131,11 @@ def comparable(study: s.Study, plan: Plan) -> list[tuple[int, list[s.Trial]]]:
 def _reached(members: Sequence[s.Trial], metric: str, step: int) -> list[s.Trial]:
     """The members that have reached ``step``; a clone that started before it counts instead of the trial it
     replaced."""
-    replaced = {trial.place_of for trial in members if begun(trial) < step}
+    replaced = {trial.place_of for trial in members if start_step(trial) < step}
     return [
         trial
         for trial in members
-        if reading(trial, metric, step) is not None and trial.number not in replaced
+        if own_value(trial, metric, step) is not None and trial.number not in replaced
     ]
 
 
@@ -145,7 +145,7 @@ def _ready(
     if 2 * len(reached) < plan.size or not _share(reached, plan):
         return False
     here = {trial.number for trial in reached}
-    behind = any(trial.number not in here and begun(trial) < step for trial in living)
+    behind = any(trial.number not in here and start_step(trial) < step for trial in living)
     to_come = sum(1 for trial in study.trials.values() if not trial.by) < plan.size
     if not (behind or to_come):
         return True
@@ -156,17 +156,17 @@ def _last_step(trial: s.Trial, metric: str) -> int:
     """Last step of the trial's own curve, without its parent's part."""
     curve = trial.series.get(metric)
     last = curve.steps[-1] if curve is not None and curve.steps else 0
-    return last if last > begun(trial) else 0
+    return last if last > start_step(trial) else 0
 
 
-def _lives(trial: s.Trial) -> bool:
+def _is_active(trial: s.Trial) -> bool:
     return trial.state not in s.ENDED and trial.asked != "prune"
 
 
 def _ranked(reached: Iterable[s.Trial], plan: Plan, step: int) -> list[tuple[float, s.Trial]]:
     """(cost, trial), the best first; lower cost is better."""
     sign = 1.0 if plan.direction == "minimize" else -1.0
-    costs = [(sign * (reading(trial, plan.metric, step) or 0.0), trial) for trial in reached]
+    costs = [(sign * (own_value(trial, plan.metric, step) or 0.0), trial) for trial in reached]
     known = [(cost if math.isfinite(cost) else math.inf, trial) for cost, trial in costs]
     return sorted(known, key=lambda pair: (pair[0], pair[1].number))
 
@@ -204,8 +204,8 @@ def _exploit(
         return []
     draw = random.Random(f"{plan.seed}/{loser.number}/{step}")  # reproducible after a restart
     winner = draw.choice(best)
-    changes = perturbed(plan.space, winner.knobs, plan.asked, plan.free, draw)
-    values = [reading(trial, plan.metric, step) for trial in (loser, winner)]
+    changes = perturb(plan.space, winner.knobs, plan.asked, plan.free, draw)
+    values = [own_value(trial, plan.metric, step) for trial in (loser, winner)]
     worst = f"among the worst {_share(reached, plan)} of {len(reached)} at step {step}"
     why = f"{plan.metric} {values[0]:.4g} is {worst}"
     return [Exploit(loser.number, winner.number, changes, why, f"trial {winner.number} ({values[1]:.4g})")]

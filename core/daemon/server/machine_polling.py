@@ -8,7 +8,7 @@ import time
 
 from core.daemon.attached_consoles import Hub
 from core.daemon.supervisor import Supervisor
-from core.daemon.workers.worker_pool import Crew
+from core.daemon.workers.worker_pool import WorkerPool
 from core.watch.machine_reader import MachineReader
 
 log = logging.getLogger("trimtab.machine")
@@ -24,7 +24,7 @@ class Machine:
         self._supervisor, self._hub = supervisor, hub
         self._reader = reader or MachineReader()
 
-    async def once(self, crew: Crew | None = None) -> None:
+    async def once(self, crew: WorkerPool | None = None) -> None:
         """One reading, off the event loop: a driver may take its time."""
         workers = (
             [(one.name, one.pid, one.device, one.study) for one in crew.workers.values()] if crew else []
@@ -32,7 +32,7 @@ class Machine:
         read = await asyncio.to_thread(self._reader.read, workers, time.time())
         await self._supervisor.put(read)
 
-    async def run(self, crew: Crew) -> None:
+    async def run(self, crew: WorkerPool) -> None:
         """Read until cancelled."""
         while True:
             try:

@@ -12,7 +12,7 @@ from core.contract.state import study_state as s
 from core.daemon.supervisor import Supervisor
 from core.errors import TrimtabError
 from core.store import journal_file, run_folder
-from core.store.tensorboard_files import Boards, with_ends
+from core.store.tensorboard_files import TensorBoardFiles, with_ends
 
 log = logging.getLogger("trimtab.boards")
 
@@ -28,7 +28,7 @@ class BoardFeed:
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
         self._thread = ThreadPoolExecutor(1, "tensorboard")
-        self._boards: dict[str, Boards] = {}
+        self._boards: dict[str, TensorBoardFiles] = {}
         supervisor.watchers.append(self._watch)
 
     def _watch(self, event: e.Event, state: s.State) -> None:
@@ -68,9 +68,9 @@ class BoardFeed:
         except Exception:
             log.exception("TensorBoard files of %s", study.name)
 
-    def _open(self, study: s.Study, first: e.TrialEvent) -> Boards:
+    def _open(self, study: s.Study, first: e.TrialEvent) -> TensorBoardFiles:
         """After a restart, what the last engine could not flush any more is written from the journal."""
-        boards = Boards(
+        boards = TensorBoardFiles(
             run_folder.board_folder(Path(study.folder)), [metric for metric, _ in study.objectives]
         )
         unsure = {
@@ -84,7 +84,7 @@ class BoardFeed:
         return boards
 
     def _catch_up(
-        self, boards: Boards, study: s.Study, unsure: dict[int, s.Trial], first: e.TrialEvent
+        self, boards: TensorBoardFiles, study: s.Study, unsure: dict[int, s.Trial], first: e.TrialEvent
     ) -> None:
         open_ends = {
             number

@@ -17,7 +17,7 @@ from core.contract.text.sanitize import plain, shown
 from core.contract.wire import console_api, worker_api
 from core.daemon.study.studies import Studies
 from core.daemon.supervisor import Supervisor
-from core.daemon.workers.trial_requeue import fallen, moved_out
+from core.daemon.workers.trial_requeue import requeue_or_prune, retry_or_fail
 from core.daemon.workers.worker_pool import Send, Worker
 
 log = logging.getLogger("trimtab.telling")
@@ -147,10 +147,10 @@ class Telling:
         it any more: that is the engine's to decide."""
         study = self._supervisor.state.studies[event.study]
         if isinstance(event, e.TrialRequeued):
-            return moved_out(study, event, self._studies.why_pruned(study.name, event.trial))
+            return requeue_or_prune(study, event, self._studies.why_pruned(study.name, event.trial))
         if not isinstance(event, e.TrialFailed):
             return event
-        return fallen(study, event, int(study.spec.get("resources", {}).get("retries", RETRIES)))
+        return retry_or_fail(study, event, int(study.spec.get("resources", {}).get("retries", RETRIES)))
 
     def _live(self, worker: Worker, *events: e.Event) -> list[e.Event]:
         """Readings of the moment, under the engine's names. None of a worker that is lost: nobody would take

@@ -37,7 +37,7 @@ class InputNotes:
     async def _sum_up(self, spec: Spec, folder: Path) -> None:
         try:
             await asyncio.to_thread(input_hashes.note, spec, folder)
-            await asyncio.to_thread(input_hashes.sum_up, spec, folder, lambda: self._leaving)
+            await asyncio.to_thread(input_hashes.add_hashes, spec, folder, lambda: self._leaving)
         except TrimtabError as error:  # a worker that cannot read it tells the study
             log.warning("%s", error)
 

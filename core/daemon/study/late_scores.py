@@ -14,7 +14,7 @@ from core.contract.wire import worker_api
 from core.daemon.answers.limit_breaches import breaks_a_limit
 from core.daemon.placement.device_choice import Slot
 from core.daemon.workers.worker_departures import Departures
-from core.daemon.workers.worker_pool import Crew, Worker, may_return
+from core.daemon.workers.worker_pool import Worker, WorkerPool, may_return
 
 Put = Callable[..., Awaitable[list[str]]]
 Start = Callable[[Slot], Worker]
@@ -66,7 +66,7 @@ class Afterwards:
     """Of one study: keeps a worker at it while scores are pending."""
 
     def __init__(
-        self, crew: Crew, departures: Departures, folder: Path, retries: int, put: Put, start: Start
+        self, crew: WorkerPool, departures: Departures, folder: Path, retries: int, put: Put, start: Start
     ) -> None:
         self._crew, self._departures, self._folder, self._retries = crew, departures, folder, retries
         self._put, self._start = put, start

@@ -10,7 +10,7 @@ from core.contract.spec.study_spec import Spec
 from core.contract.wire import console_api
 from core.daemon.answers import evidence_reader, introspection_reader
 from core.daemon.answers.search_insights import Insights
-from core.daemon.placement.forecast_answers import answered
+from core.daemon.placement.forecast_answers import answer
 from core.daemon.placement.memory_planner import Foresight
 from core.daemon.study import request_checks
 from core.daemon.study.request_checks import Handler
@@ -46,7 +46,7 @@ class Questions:
         study = request_checks.study_in(self._supervisor.state, request.study)
         spec, runner = parse(study.spec, study.folder), self._runner_of(study.name)
         foresight = runner.weighing.foresight if runner is not None else self._foresight(spec)
-        return answered(foresight, study, spec, request)
+        return answer(foresight, study, spec, request)
 
     async def _evidence(self, request: console_api.AskEvidence) -> console_api.Answer:
         study = request_checks.study_in(self._supervisor.state, request.study)

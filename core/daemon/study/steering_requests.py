@@ -23,7 +23,7 @@ from core.daemon.study import request_checks
 from core.daemon.study.request_checks import Handler
 from core.daemon.study.study_runner import Runner
 from core.daemon.supervisor import Supervisor
-from core.daemon.workers.worker_pool import Crew
+from core.daemon.workers.worker_pool import WorkerPool
 from core.errors import RefusedError
 from core.store import run_folder
 
@@ -38,7 +38,7 @@ class Steering:
     def __init__(
         self,
         supervisor: Supervisor,
-        crew: Crew,
+        crew: WorkerPool,
         runner_of: Callable[[str], Runner | None],
         reopen: Callable[[s.Study, str], Awaitable[None]],
     ) -> None:

@@ -30,7 +30,7 @@ from core.daemon.study.trial_requests import TrialRequests
 from core.daemon.study_environments import Environments
 from core.daemon.supervisor import Supervisor
 from core.daemon.workers.worker_departures import Lost
-from core.daemon.workers.worker_pool import Crew, Worker
+from core.daemon.workers.worker_pool import Worker, WorkerPool
 from core.errors import RefusedError, TrimtabError, in_line
 from core.memory.records.estimate_corrections import Ledger
 from core.memory.records.pack_records import Sharing
@@ -53,7 +53,7 @@ class Studies:
         self._search, self._module = search, worker_module
         self._environments, self._inputs = Environments(), InputNotes()
         self._devices = Devices(supervisor)
-        self.crew = Crew(socket, self._gone, self._environments.of)
+        self.crew = WorkerPool(socket, self._gone, self._environments.of)
         self._ledger = Ledger(paths.home() / "memory.json")
         self._sharing = Sharing(paths.home() / "sharing.json")
         self._runners: dict[str, Runner] = {}

@@ -17,7 +17,7 @@ from core.daemon.supervisor import Supervisor
 from core.errors import TrimtabError
 from core.store import run_folder
 from core.store.journal_file import Journal
-from core.store.journal_replay import folded, of
+from core.store.journal_replay import only_study, replay_all
 
 log = logging.getLogger("trimtab.folders")
 
@@ -30,7 +30,7 @@ def load(supervisor: Supervisor, heard: dict[str, int], remember: Callable[[e.Ev
     def events(folder: Path) -> Iterator[e.Event]:
         try:
             journal = Journal.open(run_folder.journal_path(folder))
-            for event in of(folder.name, journal.replay()):
+            for event in only_study(folder.name, journal.replay()):
                 remember(event)
                 yield event
         except OSError as error:  # its study is not there; all others are
@@ -40,7 +40,7 @@ def load(supervisor: Supervisor, heard: dict[str, int], remember: Callable[[e.Ev
         supervisor.keep(folder.name, journal)
         faults.extend((folder.name, fault) for fault in journal.faults)
 
-    supervisor.state = folded(events(folder) for folder in run_folder.list_studies())
+    supervisor.state = replay_all(events(folder) for folder in run_folder.list_studies())
     for study, fault in faults:
         log.warning("%s: %s", study, fault)
         supervisor.put(e.StudyNoted(at=time.time(), study=study, text=fault, level="warning"))

@@ -28,10 +28,10 @@ from core.daemon.study.study_stopping import Stopping
 from core.daemon.study.trial_endings import End, words
 from core.daemon.study.trial_proposals import Proposing
 from core.daemon.supervisor import Supervisor
-from core.daemon.workers.trial_requeue import forgotten, given_back, pruned
+from core.daemon.workers.trial_requeue import clear_worker, end_trial, requeue
 from core.daemon.workers.worker_departures import Departures, Lost
-from core.daemon.workers.worker_pool import Crew, Worker, end_stray, log_tail, may_return
-from core.daemon.workers.worker_sync import due, given
+from core.daemon.workers.worker_pool import Worker, WorkerPool, end_stray, log_tail, may_return
+from core.daemon.workers.worker_sync import assignment_messages, pending_messages
 from core.errors import TrimtabError
 
 log = logging.getLogger("trimtab.runner")
@@ -48,7 +48,7 @@ class Runner:
     def __init__(
         self,
         supervisor: Supervisor,
-        crew: Crew,
+        crew: WorkerPool,
         search: Searching,
         spec: Spec,
         folder: Path,
@@ -281,7 +281,7 @@ class Runner:
             await self._requeue(worker, f"its worker {worker.name} ended")
             return
         if worker.send is not None:  # else its Hello brings it the trial
-            worker.tell_all(given(self.study.trials[trial.number], self.assignment))
+            worker.tell_all(assignment_messages(self.study.trials[trial.number], self.assignment))
             self.weighing.bind(self.study, worker)
 
     def _start_worker(self, slot: Slot) -> Worker:
@@ -302,7 +302,7 @@ class Runner:
         if self.study.state == "paused":  # before the engine was away
             self.stopping.yield_devices()
             return
-        worker.tell_all(due(self.study, worker.name, holds, self.assignment, self._why_pruned))
+        worker.tell_all(pending_messages(self.study, worker.name, holds, self.assignment, self._why_pruned))
         self._afterwards.connected(self.study, worker)
         self.weighing.bind(self.study, worker)
 
@@ -314,7 +314,7 @@ class Runner:
 
     async def _requeue(self, worker: Worker, why: str) -> None:
         """Give the trials of a lost worker back to the queue; those that lost too many fail."""
-        await self.put(*forgotten(self.study, worker.name))
+        await self.put(*clear_worker(self.study, worker.name))
         self.forgive(worker)
         why = self.departures.why(worker.name, why)
         tail = log_tail(worker)
@@ -331,11 +331,11 @@ class Runner:
 
     async def _give_back(self, trial: s.Trial, why: str, tail: str) -> None:
         if trial.asked == "prune" or self.study.state == "stopping":
-            await self.put(pruned(self.study, trial, self._why_pruned(trial.number)))
+            await self.put(end_trial(self.study, trial, self._why_pruned(trial.number)))
             return
         blameless = self.closing or self.study.state == "paused" or trial.worker in self.departures
         retry = trial.retry if blameless else trial.retry + 1
-        await self.put(given_back(self.study, trial, retry, self._spec.resources.retries, why, tail))
+        await self.put(requeue(self.study, trial, retry, self._spec.resources.retries, why, tail))
 
     async def _check_deadlines(self) -> None:
         grace_is_over = time.monotonic() - self._begun > RETURN_GRACE_S

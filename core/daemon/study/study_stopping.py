@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 from core.contract.events import event_types as e
 from core.contract.state import study_state as s
 from core.contract.wire import worker_api
-from core.daemon.workers.trial_requeue import failed, kept, pruned
+from core.daemon.workers.trial_requeue import end_study_and_fail, end_study_and_requeue, end_trial
 from core.daemon.workers.worker_departures import Departures
-from core.daemon.workers.worker_pool import Crew, Worker
+from core.daemon.workers.worker_pool import Worker, WorkerPool
 
 GRACE_S = 30.0  # for workers to let their trials go
 Put = Callable[..., Awaitable[list[str]]]
@@ -19,7 +19,9 @@ Put = Callable[..., Awaitable[list[str]]]
 class Stopping:
     """Of the study that ``now`` gives."""
 
-    def __init__(self, crew: Crew, departures: Departures, put: Put, now: Callable[[], s.Study]) -> None:
+    def __init__(
+        self, crew: WorkerPool, departures: Departures, put: Put, now: Callable[[], s.Study]
+    ) -> None:
         self._crew, self._departures, self._put, self._now = crew, departures, put, now
         self._since: float | None = None
 
@@ -42,7 +44,7 @@ class Stopping:
     async def _end_loading(self, worker: Worker, why: str) -> None:
         """It loads its base and answers when that is done: its trials have nothing yet, and it is ended."""
         for trial in self._on(worker):
-            await self._put(pruned(self._now(), trial, why))
+            await self._put(end_trial(self._now(), trial, why))
         self._departures.send(worker, why, at_once=True)
 
     def yield_devices(self) -> None:
@@ -62,12 +64,16 @@ class Stopping:
         """End the trials that no worker has."""
         for trial in list(self._now().trials.values()):
             if trial.state == s.QUEUED:
-                await self._put(pruned(self._now(), trial, why))
+                await self._put(end_trial(self._now(), trial, why))
 
     async def fail(self, what: str, detail: str, broken: worker_api.Broken | None = None) -> None:
         """End the study with the reason; its unfinished trials fail with it, unless they are to be kept."""
         study = self._now()
-        events = kept(study, broken) if broken and broken.keeps else failed(study, what, detail, broken)
+        events = (
+            end_study_and_requeue(study, broken)
+            if broken and broken.keeps
+            else end_study_and_fail(study, what, detail, broken)
+        )
         for event in events:
             await self._put(event)
 

@@ -10,14 +10,14 @@ from core.contract.wire import console_api, worker_api
 from core.daemon.study import request_checks
 from core.daemon.study.request_checks import Handler
 from core.daemon.supervisor import Supervisor
-from core.daemon.workers.trial_requeue import at_its_step, pruned
-from core.daemon.workers.worker_pool import Crew
+from core.daemon.workers.trial_requeue import at_its_step, end_trial
+from core.daemon.workers.worker_pool import WorkerPool
 
 
 class TrialRequests:
     """Writes down what was asked, then sends it to the trial's worker."""
 
-    def __init__(self, supervisor: Supervisor, crew: Crew) -> None:
+    def __init__(self, supervisor: Supervisor, crew: WorkerPool) -> None:
         self._supervisor, self._crew, self._put = supervisor, crew, supervisor.put_or_refuse
         self.handlers: dict[type, Handler] = {
             console_api.PauseTrial: self._pause,
@@ -51,11 +51,11 @@ class TrialRequests:
         why = request.why or f"pruned by {request.by}"
         at, study = time.time(), self.state.studies[request.study]
         if trial.state == s.QUEUED:
-            await self._put(pruned(study, trial, why))
+            await self._put(end_trial(study, trial, why))
             return
         await self._put(e.PruneAsked(at=at, study=request.study, trial=trial.number, by=request.by, why=why))
         if not trial.begun:  # its worker may be loading the base: nothing of it is there to be kept
-            await self._put(pruned(study, trial, why))
+            await self._put(end_trial(study, trial, why))
         self._tell(trial, worker_api.Prune(trial.number, why))
 
     def _tell(self, trial: s.Trial, message: worker_api.ToWorker) -> None:

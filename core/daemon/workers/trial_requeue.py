@@ -20,24 +20,24 @@ def at_its_step(
     return kind(at=time.time(), study=study, trial=trial.number, step=trial.step)
 
 
-def fallen(study: s.Study, told: e.TrialFailed, retries: int) -> e.TrialEvent:
+def retry_or_fail(study: s.Study, told: e.TrialFailed, retries: int) -> e.TrialEvent:
     """The event for a trial that failed in its worker: requeued from its checkpoint while it has retries."""
     trial = study.trials.get(told.trial)
     if not told.again or trial is None or trial.asked == "prune" or study.state == "stopping":
         return told
-    return given_back(study, trial, trial.retry + 1, retries, told.error, told.traceback)
+    return requeue(study, trial, trial.retry + 1, retries, told.error, told.traceback)
 
 
-def moved_out(study: s.Study, told: e.TrialRequeued, why: str) -> e.TrialEvent:
+def requeue_or_prune(study: s.Study, told: e.TrialRequeued, why: str) -> e.TrialEvent:
     """The event for a trial that left its worker to free memory: requeued, or pruned with the reason ``why``
     if that was requested meanwhile."""
     trial = study.trials.get(told.trial)
     if trial is None or not (trial.asked == "prune" or study.state == "stopping"):
         return told
-    return pruned(study, trial, why)
+    return end_trial(study, trial, why)
 
 
-def given_back(study: s.Study, trial: s.Trial, retry: int, retries: int, why: str, tail: str) -> e.TrialEvent:
+def requeue(study: s.Study, trial: s.Trial, retry: int, retries: int, why: str, tail: str) -> e.TrialEvent:
     """Requeue a trial from its checkpoint; or fail it after too many tries (``retry`` of ``retries``) with
     ``tail``, its traceback or the end of its worker's log."""
     at = time.time()
@@ -49,7 +49,7 @@ def given_back(study: s.Study, trial: s.Trial, retry: int, retries: int, why: st
     return e.TrialRequeued(at=at, study=study.name, trial=trial.number, why=why, retry=retry)
 
 
-def forgotten(study: s.Study, worker: str) -> tuple[e.Event, ...]:
+def clear_worker(study: s.Study, worker: str) -> tuple[e.Event, ...]:
     """Events that clear the loading stage and the pack of a worker that has ended."""
     at = time.time()
     return (
@@ -62,7 +62,7 @@ def forgotten(study: s.Study, worker: str) -> tuple[e.Event, ...]:
     )
 
 
-def pruned(study: s.Study, trial: s.Trial, why: str) -> e.TrialPruned | e.TrialCompleted:
+def end_trial(study: s.Study, trial: s.Trial, why: str) -> e.TrialPruned | e.TrialCompleted:
     """End a trial at its present step without asking its worker. A trial that has done all steps and has its
     final values counts as complete, although only its checkpoint holds its adapter."""
     at, values = time.time(), _final(study, trial)
@@ -86,12 +86,12 @@ def _final(study: s.Study, trial: s.Trial) -> tuple[float, ...]:
     return values if all(math.isfinite(value) for value in values) else ()
 
 
-def kept(study: s.Study, broken: worker_api.Broken) -> list[e.Event]:
+def end_study_and_requeue(study: s.Study, broken: worker_api.Broken) -> list[e.Event]:
     """End the study with the reason and requeue its trials, so that it can continue once that is fixed."""
     at, ends = time.time(), list[e.Event]()
     for trial in study.trials.values():
         if trial.asked == "prune" and trial.state not in s.ENDED:
-            ends.append(pruned(study, trial, broken.what))
+            ends.append(end_trial(study, trial, broken.what))
         elif trial.state in s.ON_WORKER:
             ends.append(
                 e.TrialRequeued(
@@ -102,7 +102,9 @@ def kept(study: s.Study, broken: worker_api.Broken) -> list[e.Event]:
     return [*ends, e.StudyEnded(at=at, study=study.name, outcome="failed", why=why)]
 
 
-def failed(study: s.Study, what: str, detail: str, broken: worker_api.Broken | None) -> list[e.Event]:
+def end_study_and_fail(
+    study: s.Study, what: str, detail: str, broken: worker_api.Broken | None
+) -> list[e.Event]:
     """End the study with the reason and fail its unfinished trials."""
     at = time.time()
     where = f" ({broken.where})" if broken and broken.where else ""

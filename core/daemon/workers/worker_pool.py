@@ -84,7 +84,7 @@ class Worker:
                 self.process.kill()
 
 
-class Crew:
+class WorkerPool:
     """Starts workers, watches their leases and exits, and reports when a worker has ended."""
 
     def __init__(

@@ -8,7 +8,7 @@ from core.contract.state import study_state as s
 from core.contract.wire import worker_api
 
 
-def given(
+def assignment_messages(
     trial: s.Trial, assignment: Callable[[s.Trial], worker_api.Assign]
 ) -> Iterator[worker_api.ToWorker]:
     """The messages that assign a trial to a worker, with edits that are not confirmed yet."""
@@ -17,7 +17,7 @@ def given(
         yield worker_api.Edit(trial.number, trial.editing)
 
 
-def due(
+def pending_messages(
     study: s.Study,
     worker: str,
     holds: Sequence[int],
@@ -36,7 +36,7 @@ def due(
             yield worker_api.Prune(number, "the trial no longer belongs to this worker")
     for trial in mine.values():
         if not trial.begun:  # also if the worker holds it: its pause state may come from an earlier engine
-            yield from given(trial, assignment)
+            yield from assignment_messages(trial, assignment)
             if trial.asked == "prune":  # while its worker started
                 yield worker_api.Prune(trial.number, why_pruned(trial.number))
             continue

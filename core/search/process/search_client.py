@@ -18,7 +18,7 @@ from core import paths
 from core.contract.spec import spec_file
 from core.contract.spec.study_spec import Spec
 from core.errors import Problem, SpecError, TrimtabError
-from core.search.search_frames import LENGTH, Answer, Call, Number, Proposal, framed
+from core.search.search_frames import LENGTH, Answer, Call, Number, Proposal, encode_frame
 
 COMMAND = ("-P", "-m", "core.search.process.search_server")
 LIVES = 3  # processes that may die during one call before it fails
@@ -178,7 +178,7 @@ class Search:
 
     async def _answer(self, call: Call) -> Any:
         assert self._process and self._process.stdin and self._process.stdout
-        self._process.stdin.write(framed(call))
+        self._process.stdin.write(encode_frame(call))
         await self._process.stdin.drain()
         head = await self._process.stdout.readexactly(LENGTH.size)
         size = LENGTH.unpack(head)[0]

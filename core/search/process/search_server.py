@@ -14,7 +14,7 @@ import msgspec
 
 from core.contract.text.sanitize import plain
 from core.errors import SpecError, TrimtabError
-from core.search.search_frames import LENGTH, Answer, Call, framed
+from core.search.search_frames import LENGTH, Answer, Call, encode_frame
 
 METHODS = frozenset(
     {"count", "ask", "report", "tell", "reconcile", "constrain", "enqueue", "news", "lacking", "strangers"}
@@ -33,9 +33,9 @@ def serve(source: BinaryIO, sink: BinaryIO, reads: bool = False) -> None:
         call = decoder.decode(source.read(LENGTH.unpack(head)[0]))
         try:
             if call.method == "open":
-                oracle, value = _opened(reads)(*call.arguments), None
+                oracle, value = _server_class(reads)(*call.arguments), None
             else:
-                value = _called(oracle, methods, call)
+                value = _call(oracle, methods, call)
             answer = Answer(value)
         except TrimtabError as error:
             problems = [(problem.what, problem.where, problem.fix) for problem in error.problems]
@@ -44,22 +44,22 @@ def serve(source: BinaryIO, sink: BinaryIO, reads: bool = False) -> None:
             traceback.print_exc()
             what = f"the search failed: {type(error).__name__}: {plain(str(error), 300)}"
             answer = Answer(problems=[(what, call.method, "see the engine's log for the traceback")])
-        sink.write(framed(answer))
+        sink.write(encode_frame(answer))
         sink.flush()
 
 
-def _opened(reads: bool) -> Any:
+def _server_class(reads: bool) -> Any:
     if reads:
         os.nice(CALMER)
         from core.search.process.storage_reader import Reader
 
         return Reader
-    from core.search.study.optuna_study import Oracle
+    from core.search.study.optuna_study import OptunaStudy
 
-    return Oracle
+    return OptunaStudy
 
 
-def _called(oracle: Any, methods: frozenset[str], call: Call) -> Any:
+def _call(oracle: Any, methods: frozenset[str], call: Call) -> Any:
     if oracle is None or call.method not in methods:
         raise TrimtabError.of(f"unknown call {call.method!r}", "search process")
     return oracle.call(call.method, call.arguments)

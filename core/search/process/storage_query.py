@@ -13,7 +13,7 @@ from core.search.process.search_client import COMMAND, Search
 from core.search.process.search_server import READS
 
 
-class Look(Search):
+class ReadOnlySearch(Search):
     """A read-only search process next to the study's own, so that no sampler or pruner waits for it."""
 
     command = (*COMMAND, READS)
@@ -26,16 +26,16 @@ class Look(Search):
 
 async def importance(spec: Spec, folder: Path, method: str, objective: int) -> Importance:
     """Query the knob importance. Raises TrimtabError if the storage cannot be read."""
-    return msgspec.convert(await _asked(spec, folder, "importance", method, objective), Importance)
+    return msgspec.convert(await _query(spec, folder, "importance", method, objective), Importance)
 
 
 async def state(spec: Spec, folder: Path) -> SearchState:
     """Query the state of sampler and rungs. Raises TrimtabError if the storage cannot be read."""
-    return msgspec.convert(await _asked(spec, folder, "state"), SearchState)
+    return msgspec.convert(await _query(spec, folder, "state"), SearchState)
 
 
-async def _asked(spec: Spec, folder: Path, method: str, *arguments: Any) -> Any:
-    look = Look(spec, folder)
+async def _query(spec: Spec, folder: Path, method: str, *arguments: Any) -> Any:
+    look = ReadOnlySearch(spec, folder)
     try:
         return await look._call(method, lambda: list(arguments))
     finally:

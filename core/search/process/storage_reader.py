@@ -17,8 +17,8 @@ from core.errors import RefusedError, TrimtabError
 from core.search.pruners import rung_status
 from core.search.samplers import sampler_status
 from core.search.study import knob_importance
-from core.search.study.optuna_storage import address, opened, sqlite
-from core.search.study.space_generations import named, newest
+from core.search.study.optuna_storage import address, open_storage, sqlite
+from core.search.study.space_generations import newest, study_name
 
 
 def read_only(url: str, folder: Path) -> str:
@@ -42,8 +42,8 @@ class Reader:
             raise TrimtabError.of(what, plain(url), "check that it was not moved or deleted") from error
 
     def _open(self, url: str) -> optuna.Study:
-        storage, name = opened(url, reads=True), self.spec.study.name
-        return optuna.load_study(study_name=named(name, max(1, newest(storage, name))), storage=storage)
+        storage, name = open_storage(url, reads=True), self.spec.study.name
+        return optuna.load_study(study_name=study_name(name, max(1, newest(storage, name))), storage=storage)
 
     def importance(self, method: str, objective: int) -> Any:
         """Compute the knob importance, as plain data of core.contract.wire.search_state."""

@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 from core.contract.spec.study_spec import Spec
 from core.search.pruners.median_pruner import peers
 from core.search.pruners.pruner_choice import HALVING_FACTOR, HYPERBAND_FACTOR, PERCENTILE, patience
-from core.search.pruners.wilcoxon_pruner import told
+from core.search.pruners.wilcoxon_pruner import explain
 
 
 def reason(spec: Spec, study: Any, trial: FrozenTrial) -> str:
@@ -26,7 +26,7 @@ def reason(spec: Spec, study: Any, trial: FrozenTrial) -> str:
         case "hyperband":
             return f"hyperband pruner: {_rung(spec, study, trial, HYPERBAND_FACTOR)}"
         case "wilcoxon":
-            return f"wilcoxon pruner: {told(study, trial, spec.study.startup_trials)}"
+            return f"wilcoxon pruner: {explain(study, trial, spec.study.startup_trials)}"
         case "patient":
             waited = f"no improvement for {patience(spec) + 1} evaluations, and "
             return f"patient pruner: {waited}{_below(spec, study, trial, 50.0)}"

@@ -79,7 +79,7 @@ def _as_steps(trial: FrozenTrial, step: int) -> FrozenTrial:
     return found
 
 
-def told(study: Any, trial: FrozenTrial, least: int) -> str:
+def explain(study: Any, trial: FrozenTrial, least: int) -> str:
     """The decision with its numbers: the other trial, the number of rows, and the p-value."""
     from scipy.stats import wilcoxon  # the import would take more than half of a search process's start
 

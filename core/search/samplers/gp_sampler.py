@@ -41,12 +41,12 @@ class GpSampler(GPSampler):
         )
         pruned = [trial for trial in pruned if set(search_space) <= set(trial.params)]
         self.known = len(completed_trials) + len(pruned)
-        complete, cut = _kept(study, completed_trials, pruned, self.history)
-        told = alike([*complete, *_cut_short(study, completed_trials, cut)])
+        complete, cut = _select_history(study, completed_trials, pruned, self.history)
+        told = fill_constraints([*complete, *_cut_short(study, completed_trials, cut)])
         return super()._sample_relative_impl(study, told, running_trials, search_space)
 
 
-def _kept(
+def _select_history(
     study: Any, complete: list[FrozenTrial], pruned: list[FrozenTrial], most: int
 ) -> tuple[list[FrozenTrial], list[FrozenTrial]]:
     """The complete and the pruned trials to use in the fit, each in their order."""
@@ -78,11 +78,11 @@ def _cut_short(study: Any, complete: list[FrozenTrial], pruned: list[FrozenTrial
     found = []
     for trial in pruned:
         value = worst if trial.value is None else (min if minimize else max)(worst, trial.value)
-        found.append(_again(trial, [value], trial.constraints))
+        found.append(_copy_trial(trial, [value], trial.constraints))
     return found
 
 
-def alike(trials: list[FrozenTrial]) -> list[FrozenTrial]:
+def fill_constraints(trials: list[FrozenTrial]) -> list[FrozenTrial]:
     """``trials`` with the same constraints in the same order, without which Optuna's fit raises an error.
 
     A missing value is replaced by the median of the known ones, or by 0 (just satisfied) if the median is
@@ -95,10 +95,10 @@ def alike(trials: list[FrozenTrial]) -> list[FrozenTrial]:
     if all(len(values) == len(trials) for values in seen.values()) and len(seen) < 2:
         return trials
     usual = {name: min(0.0, statistics.median(values)) for name, values in sorted(seen.items())}
-    return [_again(trial, trial.values, {**usual, **trial.constraints}) for trial in trials]
+    return [_copy_trial(trial, trial.values, {**usual, **trial.constraints}) for trial in trials]
 
 
-def _again(trial: FrozenTrial, values: list[float], constraints: dict[str, float]) -> FrozenTrial:
+def _copy_trial(trial: FrozenTrial, values: list[float], constraints: dict[str, float]) -> FrozenTrial:
     return create_trial(
         values=values,
         params=trial.params,

@@ -43,7 +43,7 @@ BEGINS_AFTER = {"tpe": LEARNS_FROM["tpe"], "gp": (TrialState.COMPLETE,), "cmaes"
 def lines(spec: Spec, study: Any, trials: list[FrozenTrial]) -> Lines:
     """The state of the sampler, as (label, text)."""
     name = spec.study.sampler
-    found = [("sampler", f"{name}: {NAMES[name]}"), *_learnt(name, trials), *_start(spec, trials)]
+    found = [("sampler", f"{name}: {NAMES[name]}"), *_history(name, trials), *_start(spec, trials)]
     found += [*_generation(spec, trials), *_left(spec, study)]
     if spec.study.fixed:
         found.append(("fixed", ", ".join(f"{key} = {value}" for key, value in spec.study.fixed.items())))
@@ -57,7 +57,7 @@ def _count(trials: list[FrozenTrial], states: tuple[TrialState, ...]) -> int:
     return sum(trial.state in states for trial in trials)
 
 
-def _learnt(name: str, trials: list[FrozenTrial]) -> Lines:
+def _history(name: str, trials: list[FrozenTrial]) -> Lines:
     """The trials that the next proposal is based on."""
     states = LEARNS_FROM.get(name)
     if states is None:

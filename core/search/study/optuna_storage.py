@@ -47,7 +47,7 @@ def sqlite(file: Path, **how: str) -> str:
     return URL.create("sqlite", database=f"file:{quote(str(file))}", query=query).render_as_string()
 
 
-def opened(url: str, reads: bool = False) -> BaseStorage:
+def open_storage(url: str, reads: bool = False) -> BaseStorage:
     """Open Optuna's storage at ``url``; with ``reads`` missing tables are not created. Raises the errors of
     SQLAlchemy and Optuna."""
     if url.startswith(JOURNAL):

@@ -25,7 +25,7 @@ from core.search.samplers.brute_force_sampler import LOST as LOST_POINT
 from core.search.samplers.sampler_choice import known, remaining, sampler, sampler_why
 from core.search.search_frames import Proposal
 from core.search.study import warm_start
-from core.search.study.optuna_storage import address, opened
+from core.search.study.optuna_storage import address, open_storage
 from core.search.study.space_generations import begin
 
 ATTEMPTS = 3  # SQLite may fail at once instead of waiting, if waiting would deadlock
@@ -44,7 +44,7 @@ ASIDE = "trimtab:aside"  # user attribute: the values of such a trial
 LOST = "lost"  # a trial number without any record
 
 
-class Oracle:
+class OptunaStudy:
     """Answers ask, report and tell for one study. ``search_server`` calls its methods."""
 
     def __init__(self, raw: dict[str, Any], folder: str) -> None:
@@ -57,7 +57,7 @@ class Oracle:
     def _open(self) -> optuna.Study:
         goals = self.spec.study.objectives
         arguments = {"directions": [goal.direction for goal in goals], "pruner": pruner(self.spec)}
-        study = begin(self.spec, opened(self.url), arguments)
+        study = begin(self.spec, open_storage(self.url), arguments)
         self._same_directions(study)
         if self.spec.study.warm_start and not study.get_trials(deepcopy=False):
             self._news = warm_start.begin(self.spec, study)
@@ -71,7 +71,7 @@ class Oracle:
         found = [direction.name.lower() for direction in study.directions]
         if found != wanted:
             raise SpecError.of(
-                f"the stored study optimises {', '.join(found)}, the study file {', '.join(wanted)}",
+                f"the stored study's directions are {', '.join(found)}, the study file's {', '.join(wanted)}",
                 f"study {self.spec.study.name} in {self.url}",
                 "use another study.name, or the objectives that the study started with",
             )

@@ -29,7 +29,7 @@ OUTSIDE = "trimtab:outside"  # user attribute of a trial outside the space
 KEPT = (_CONSTRAINTS_KEY, "completed_rung_")  # system attributes that are valid in any space
 
 
-def named(name: str, number: int) -> str:
+def study_name(name: str, number: int) -> str:
     """The name of the Optuna study for space number ``number``, from 1."""
     return name if number == 1 else f"{name} · {number}"
 
@@ -38,7 +38,7 @@ def newest(storage: BaseStorage, name: str) -> int:
     """The number of the newest space; 0 if there is no study yet."""
     known = {study.study_name for study in storage.get_all_studies()}
     number = 0
-    while named(name, number + 1) in known:
+    while study_name(name, number + 1) in known:
         number += 1
     return number
 
@@ -47,8 +47,8 @@ def begin(spec: Spec, storage: BaseStorage, arguments: dict[str, Any]) -> optuna
     """Open the Optuna study for the space of ``spec``, or create it. ``arguments`` are passed to
     optuna.create_study. Raises SpecError for a study that trimtab did not create."""
     name, mine = spec.study.name, _made_for(spec)
-    number = _whole(storage, name)
-    study = _create(named(name, number), storage, arguments)
+    number = _newest_complete(storage, name)
+    study = _create(study_name(name, number), storage, arguments)
     known = study.user_attrs.get(MADE_FOR)
     if known is None:
         _refuse_foreign(study, spec)
@@ -56,20 +56,20 @@ def begin(spec: Spec, storage: BaseStorage, arguments: dict[str, Any]) -> optuna
         return study
     if known["space"] == mine["space"]:
         return study
-    after = _create(named(name, number + 1), storage, arguments)
+    after = _create(study_name(name, number + 1), storage, arguments)
     for trial in study.get_trials(deepcopy=False):
-        after.add_trial(moved(trial, known, spec))
+        after.add_trial(copy_trial(trial, known, spec))
     after.set_user_attr(MADE_FOR, mine)  # last: without it the copy counts as incomplete
     return after
 
 
-def _whole(storage: BaseStorage, name: str) -> int:
+def _newest_complete(storage: BaseStorage, name: str) -> int:
     """The number of the newest space, from 1, after deleting an incomplete copy."""
     number = newest(storage, name)
     if number > 1:
-        study = optuna.load_study(study_name=named(name, number), storage=storage)
+        study = optuna.load_study(study_name=study_name(name, number), storage=storage)
         if MADE_FOR not in study.user_attrs:
-            optuna.delete_study(study_name=named(name, number), storage=storage)
+            optuna.delete_study(study_name=study_name(name, number), storage=storage)
             number -= 1
     return max(1, number)
 
@@ -94,7 +94,7 @@ def _refuse_foreign(study: optuna.Study, spec: Spec) -> None:
         )
 
 
-def moved(trial: FrozenTrial, made_for: dict[str, Any], spec: Spec) -> FrozenTrial:
+def copy_trial(trial: FrozenTrial, made_for: dict[str, Any], spec: Spec) -> FrozenTrial:
     """A copy of ``trial`` for the next Optuna study."""
     knobs, before = knobs_of(trial, made_for), set(made_for["space"])
     usable = (trial.params or not before) and holds(spec, knobs, before)

@@ -18,8 +18,8 @@ from core.contract.spec.study_spec import Spec
 from core.contract.text.sanitize import plain
 from core.errors import SpecError
 from core.search.optuna_space import distributions, parameters
-from core.search.study.optuna_storage import address, opened
-from core.search.study.space_generations import MADE_FOR, knobs_of, named, newest
+from core.search.study.optuna_storage import address, open_storage
+from core.search.study.space_generations import MADE_FOR, knobs_of, newest, study_name
 
 FROM = "trimtab:from"  # user attribute: the earlier study and trial
 
@@ -62,7 +62,7 @@ def begin(spec: Spec, study: optuna.Study) -> list[str]:
 
 def _trials(spec: Spec, name: str) -> tuple[list[Earlier], int]:
     """The complete trials of an earlier study inside this space, and the number outside."""
-    earlier, study = _opened(name)
+    earlier, study = _open_earlier(name)
     _same_objectives(spec, earlier, name)
     made_for = study.user_attrs.get(MADE_FOR) or _made_for(earlier)
     found, outside = [], 0
@@ -81,7 +81,7 @@ def _made_for(spec: Spec) -> dict[str, Any]:
     return {"space": raw["space"], "train": raw["train"]}
 
 
-def _opened(name: str) -> tuple[Spec, optuna.Study]:
+def _open_earlier(name: str) -> tuple[Spec, optuna.Study]:
     folder = paths.expanded(name)
     folder = folder if folder.is_absolute() else paths.studies() / name
     fix = "give the name of a study in this home folder, or the path of a study's folder"
@@ -94,11 +94,11 @@ def _opened(name: str) -> tuple[Spec, optuna.Study]:
             what = f"warm_start: {file.name} of {plain(name, 80)!r} is a link or another user's"
             raise SpecError.of(what, "study.warm_start", "check the file, then use a copy that you own")
     earlier = spec_file.load(folder / "study.toml")
-    storage: BaseStorage = opened(address(earlier, folder))
+    storage: BaseStorage = open_storage(address(earlier, folder))
     number = newest(storage, earlier.study.name)
     if not number:
         raise SpecError.of(f"warm_start: {plain(name, 80)!r} has no trials yet", "study.warm_start", fix)
-    return earlier, optuna.load_study(study_name=named(earlier.study.name, number), storage=storage)
+    return earlier, optuna.load_study(study_name=study_name(earlier.study.name, number), storage=storage)
 
 
 def _same_objectives(spec: Spec, earlier: Spec, name: str) -> None:

@@ -13,7 +13,7 @@ LARGEST_HEADER_BYTES = 100 << 20  # as safetensors has it
 FILE = "adapter_model.safetensors"
 
 
-def sums(adapter: Path) -> dict[str, str]:
+def hash_tensors(adapter: Path) -> dict[str, str]:
     """The SHA-256 of type, shape and bytes of each tensor in an adapter's folder; nothing without one.
 
     Raises OSError, and ValueError for a file that is not safetensors
@@ -23,22 +23,22 @@ def sums(adapter: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     with path.open("rb") as file:
-        (size,) = HEAD.unpack(_whole(file.read(HEAD.size), HEAD.size))
+        (size,) = HEAD.unpack(_require_size(file.read(HEAD.size), HEAD.size))
         if size > LARGEST_HEADER_BYTES:
             raise ValueError(f"{FILE} is not safetensors: a header of {size} bytes")
-        header, found = json.loads(_whole(file.read(size), size)), {}
+        header, found = json.loads(_require_size(file.read(size), size)), {}
         for name, tensor in header.items():
             if name == "__metadata__":
                 continue
             begin, end = tensor["data_offsets"]
             file.seek(HEAD.size + size + begin)
             digest = hashlib.sha256(f"{tensor['dtype']} {tensor['shape']}\n".encode())
-            digest.update(_whole(file.read(end - begin), end - begin))
+            digest.update(_require_size(file.read(end - begin), end - begin))
             found[name] = digest.hexdigest()
     return found
 
 
-def _whole(raw: bytes, size: int) -> bytes:
+def _require_size(raw: bytes, size: int) -> bytes:
     if len(raw) != size:
         raise ValueError(f"{FILE} is truncated")
     return raw

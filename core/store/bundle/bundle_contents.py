@@ -104,7 +104,7 @@ def _adapter(report: Report, folder: Path, notes: list[str]) -> dict[str, str]:
     for file in sorted(source.iterdir()):
         if file.is_file() and not file.is_symlink() and file.name != "README.md":
             _link(file, folder / ADAPTER / file.name)
-    return adapter_hashes.sums(folder / ADAPTER)
+    return adapter_hashes.hash_tensors(folder / ADAPTER)
 
 
 def _link(source: Path, target: Path) -> None:

@@ -200,7 +200,7 @@ class Outcome:
 
 def compare(original: Original, values: Mapping[str, float], adapter: Path) -> Outcome:
     """Compare the rerun's objectives and adapter with the original's. Raises OSError, ValueError."""
-    sums = adapter_hashes.sums(adapter)
+    sums = adapter_hashes.hash_tensors(adapter)
     old = {name: value for name, value in original.trial["values"].items() if value is not None}
     both = {name: (float(old[name]), float(values[name])) for name in old if name in values}
     clocks = tuple(name for name in both if name in CLOCKS or name.startswith("memory/"))

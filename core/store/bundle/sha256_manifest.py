@@ -36,7 +36,7 @@ def make(target: Path, fill: Callable[[Path], dict[str, Any]], force: bool, zipp
     ``force`` moves such a folder aside and never deletes it.
     """
     end = target.with_name(f"{target.name}.zip") if zipped else target
-    _refuse_strange(end, force)
+    _refuse_overwrite(end, force)
     aside = target.with_name(f".{target.name}.new-{secrets.token_hex(4)}")
     try:
         end.parent.mkdir(parents=True, exist_ok=True)
@@ -85,7 +85,7 @@ def check(folder: Path) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def opened(bundle: Path, scratch: Path) -> Iterator[Path]:
+def open_bundle(bundle: Path, scratch: Path) -> Iterator[Path]:
     """The bundle's folder; a zip is unpacked into ``scratch``. Raises BundleError."""
     if bundle.is_dir():
         yield bundle
@@ -146,14 +146,14 @@ def _zip_of(folder: Path) -> Path:
 def _zip(folder: Path, name: str) -> Path:
     path = _zip_of(folder)
     with zipfile.ZipFile(path, "x", zipfile.ZIP_DEFLATED) as file:
-        for path in sorted(folder.rglob("*")):
-            if path.is_file():
-                file.write(path, f"{name}/{path.relative_to(folder).as_posix()}")
+        for source in sorted(folder.rglob("*")):
+            if source.is_file():
+                file.write(source, f"{name}/{source.relative_to(folder).as_posix()}")
     _sync(path)
     return path
 
 
-def _refuse_strange(end: Path, force: bool) -> None:
+def _refuse_overwrite(end: Path, force: bool) -> None:
     if not os.path.lexists(end) or _ours(end):
         return
     if not force:

@@ -99,7 +99,7 @@ def _unsaid(known: list[Line]) -> dict[str, list[str]]:
     return found
 
 
-def again(report: Report) -> list[str]:
+def rerun(report: Report) -> list[str]:
     """How to rerun the trial, and the versions it ran with."""
     packages = report.versions.get("packages", {})
     told = ", ".join(f"{name} {number}" for name, number in packages.items())

@@ -18,8 +18,8 @@ from core.errors import SpecError
 from core.store import file_fingerprints
 from core.store.decision_log import Decision, decisions
 from core.store.file_fingerprints import Print
-from core.store.journal_replay import folded
-from core.store.pack_mates import Ran, company
+from core.store.journal_replay import replay_all
+from core.store.pack_mates import Ran, find_pack_mates
 from core.store.plots.report_curves import Plot, plots
 from core.store.report.trial_export import Row, rows
 
@@ -81,7 +81,7 @@ def gather(
 
     Raises KeyError for an unknown study or trial.
     """
-    study = folded([events]).studies[name]
+    study = replay_all([events]).studies[name]
     if live is not None:
         study = replace(study, trials={number: _so_far(each, live) for number, each in study.trials.items()})
     raw = Redactor().anything(study.spec)
@@ -91,7 +91,7 @@ def gather(
         spec = None
     chosen = study.trials[trial] if trial is not None else trial_ranking.best(study)
     return Report(
-        study, chosen, raw, spec, tuple(decisions(events)), company(events), rows(study),
+        study, chosen, raw, spec, tuple(decisions(events)), find_pack_mates(events), rows(study),
         plots(study, chosen), _prints(spec, study.created_at), versions, made_at,
     )  # fmt: skip
 

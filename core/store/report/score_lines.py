@@ -45,13 +45,13 @@ def _line(board: str, name: str, reading: r.Reading) -> Line:
     measured = f" ({unit})" if unit and unit != SHARE else ""
     return Line(
         board, plain(name, 80), f"{metric.meaning}{measured}; {better}",
-        _told(reading.base, unit), _told(reading.score, unit), _change(reading),
+        _format_score(reading.base, unit), _format_score(reading.score, unit), _change(reading),
         " and ".join(bound(limit, unit) for limit in reading.limits), VERDICTS[reading.verdict],
         plain(reading.score.reason, 300) if reading.score is not None else "",
     )  # fmt: skip
 
 
-def _told(score: Score | None, unit: str) -> str:
+def _format_score(score: Score | None, unit: str) -> str:
     return told(score, unit) if score is not None and score.value is not None else NOT_SCORED
 
 
