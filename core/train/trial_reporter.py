@@ -1,4 +1,4 @@
-"""What a trial tells: events about itself, and words for the list of events."""
+"""Emits the events of a trial, and its notes and warnings for the event list."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from core.contract.text.sanitize import plain
 Tell = Callable[[e.Event], None]
 
 
-class Voice:
-    """Of one trial, by its number."""
+class TrialReporter:
+    """Emits events of one trial."""
 
     def __init__(self, study: str, number: int, tell: Tell) -> None:
         self._study, self._number, self._tell = study, number, tell
 
     def say(self, kind: type[e.TrialEvent], **fields: object) -> None:
-        """Something happened to the trial."""
+        """Emit an event of the trial."""
         self._tell(kind(at=time.time(), study=self._study, trial=self._number, **fields))  # type: ignore[arg-type]
 
     def note(self, text: str, level: str = "info") -> None:
-        """A word about the trial for the list of events."""
-        told = f"trial {self._number}: {text}"
-        self._tell(e.StudyNoted(at=time.time(), study=self._study, text=told, level=level))
+        """Add a note about the trial to the event list."""
+        line = f"trial {self._number}: {text}"
+        self._tell(e.StudyNoted(at=time.time(), study=self._study, text=line, level=level))
 
     def warn(self, text: str) -> None:
-        """A word that somebody should read."""
+        """Add a warning about the trial to the event list."""
         self.note(text, "warning")
 
     def prepare(self, stage: str, done: int) -> None:
-        """How many requests of a long wait are answered; an empty ``stage`` ends it."""
-        whose = f"trial {self._number}: {stage}" if stage else ""
-        wait = e.Preparing(
-            at=time.time(), study=self._study, worker="", stage=whose, done=done, unit="answers"
+        """Report the progress of a long wait, in answers; an empty ``stage`` ends it."""
+        named_stage = f"trial {self._number}: {stage}" if stage else ""
+        progress = e.Preparing(
+            at=time.time(), study=self._study, worker="", stage=named_stage, done=done, unit="answers"
         )
-        self._tell(wait)
+        self._tell(progress)
 
 
 def failure(error: Exception) -> dict[str, str]:

@@ -153,4 +153,4 @@ def test_a_scoring_that_is_overtaken_says_how_many_samples_it_had_time_for(bench
     while len(one.of(e.TrialScored)) < 2:
         one.turn()
     early = one.of(e.TrialScored)[0]
-    assert any("not enough time for more" in score.reason for score in early.scores.values())
+    assert any("there was no time for more" in score.reason for score in early.scores.values())

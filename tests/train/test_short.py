@@ -58,7 +58,7 @@ def test_the_youngest_leaves_kept_as_it_stands_and_the_others_lose_nothing(
     scarce(one, lambda items, trials: trials > 2)
     one.finish()
     (gone,) = one.of(e.TrialRequeued, 2)
-    assert "memory ended on cpu with 3 trials" in gone.why
+    assert "out of memory on cpu with 3 trials" in gone.why
     kept = one.of(e.TrialCheckpointed, 2)[-1]
     assert kept.step == {1: 3, 3: 2}[accumulation] and one.told.index(kept) < one.told.index(gone)
     for number in (0, 1):
