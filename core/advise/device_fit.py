@@ -63,7 +63,7 @@ def room(model: Model, device: Device, limit: Limit, ask: Ask) -> Room:
             if one.fits():
                 return _filled(one, ask, tuple(tried.values()))
             name = precision + (" with checkpointing" if checkpointing else "")
-            tried[name] = f"{name} takes {words(one.foretold().device_bytes)}"
+            tried[name] = f"{name} takes {words(one.estimate().device_bytes)}"
     return _shrunk(model, device, limit, ask, tuple(tried.values()))
 
 
@@ -117,7 +117,7 @@ def _halves(batch: int) -> Sequence[int]:
 def _room(one: Case, fits: bool, tried: tuple[str, ...]) -> Room:
     need, setting = one.need, one.setting
     pack = max(1, memory_advice.largest_pack(one)) if fits else 0
-    used = one.foretold().device_bytes
+    used = one.estimate().device_bytes
     return Room(
         setting.precision, setting.checkpointing, need.rows, need.length, need.rank, pack, fits, used, tried
     )

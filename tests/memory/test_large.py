@@ -16,7 +16,12 @@ from tests.daemon.test_foresight import QWEN
 @pytest.mark.parametrize(
     ("parameters", "precision", "device", "told"),
     [
-        (7e9, "nf4", "cpu", "a base of 7.0 B parameters trains on the CPU in nf4, which is unpacked again"),
+        (
+            7e9,
+            "nf4",
+            "cpu",
+            "a base of 7.0 B parameters trains on the CPU in nf4, which every pass dequantises",
+        ),
         (
             7e9,
             "auto",

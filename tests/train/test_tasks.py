@@ -170,5 +170,5 @@ def test_real_tasks_of_one_s_own_are_scored_at_a_trial_s_end_beside_the_base(ben
 
 def test_a_task_that_is_not_known_is_told_before_training(bench, kind):
     base, folder = kind
-    with pytest.raises(TrimtabError, match="'kind_choyce' is no task"):
+    with pytest.raises(TrimtabError, match="unknown task 'kind_choyce'"):
         bench(model={"base": str(base)}, evaluate={"tasks": ["kind_choyce"], "tasks_path": str(folder)})

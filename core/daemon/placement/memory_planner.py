@@ -24,12 +24,12 @@ from core.memory.base.model_shape import Model
 from core.memory.estimate import device_constants, trial_memory
 from core.memory.estimate.batch_passes import MOST
 from core.memory.estimate.device_constants import Device
-from core.memory.estimate.memory_estimate import Setting, foretell, setting_of
+from core.memory.estimate.memory_estimate import Setting, estimate_memory, setting_of
 from core.memory.planning import memory_budget
 from core.memory.planning.memory_advice import largest
 from core.memory.planning.memory_budget import Limit
-from core.memory.records.estimate_corrections import Ledger
-from core.memory.records.pack_records import Proved, Sharing
+from core.memory.records.estimate_corrections import EstimateCorrections
+from core.memory.records.pack_records import PackRecord, PackRecords
 
 Knobs = Mapping[str, Any]
 FORGOTTEN_S = 600.0  # where memory ended holds so long
@@ -45,14 +45,14 @@ class Foresight:
         spec: Spec,
         devices: Sequence[Slot],
         machine: Callable[[], s.Machine],
-        ledger: Ledger,
+        ledger: EstimateCorrections,
         clock: Callable[[], float] = time.monotonic,
-        sharing: Sharing | None = None,
+        sharing: PackRecords | None = None,
         hub: Path | None = None,
     ) -> None:
         """``hub`` is the hub's cache as the study's workers know it, where it is not the engine's."""
         self._hub = hub
-        self._clock, self._sharing = clock, sharing or Sharing()
+        self._clock, self._sharing = clock, sharing or PackRecords()
         self._spec, self._devices, self._machine, self._ledger = spec, devices, machine, ledger
         self._model: Model | None = None
         self.why_not = ""
@@ -115,11 +115,11 @@ class Foresight:
         where = f"{platform.node()} {label} {found.name} {os.cpu_count()} cores"
         return f"{where} {section.base} {weight_bytes.resolved(section.precision, found.kind)}"
 
-    def proved(self, label: str) -> Proved | None:
+    def proved(self, label: str) -> PackRecord | None:
         """How many trials at once proved worth it before, on this device for this base."""
         return self._sharing.of(self._machine_kind(label))
 
-    def prove(self, label: str, proved: Proved) -> None:
+    def prove(self, label: str, proved: PackRecord) -> None:
         """Keep what was found for the next study."""
         self._sharing.learn(self._machine_kind(label), proved)
 
@@ -173,7 +173,7 @@ class Foresight:
             return None
         setting = self.setting(label, **changed)
         needs = [trial_memory.need(each, number) for number, each in sorted(knobs.items())]
-        return foretell(self.model, setting, needs, self.device(label, setting))
+        return estimate_memory(self.model, setting, needs, self.device(label, setting))
 
     def own(self, label: str, knobs: Knobs) -> int | None:
         """What one trial takes besides the base, alone, with rows as long as they may be."""

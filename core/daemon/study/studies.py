@@ -34,8 +34,8 @@ from core.daemon.workers.trial_requeue import at_its_step, pruned
 from core.daemon.workers.worker_departures import Lost
 from core.daemon.workers.worker_pool import Crew, Worker
 from core.errors import RefusedError, TrimtabError, in_line
-from core.memory.records.estimate_corrections import Ledger
-from core.memory.records.pack_records import Sharing
+from core.memory.records.estimate_corrections import EstimateCorrections
+from core.memory.records.pack_records import PackRecords
 from core.store import run_folder
 
 log = logging.getLogger("trimtab.studies")
@@ -56,8 +56,8 @@ class Studies:
         self._environments, self._inputs = Environments(), InputNotes()
         self._devices = Devices(supervisor)
         self.crew = Crew(socket, self._gone, self._environments.of)
-        self._ledger = Ledger(paths.home() / "memory.json")
-        self._sharing = Sharing(paths.home() / "sharing.json")
+        self._ledger = EstimateCorrections(paths.home() / "memory.json")
+        self._sharing = PackRecords(paths.home() / "sharing.json")
         self._runners: dict[str, Runner] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._one_start = asyncio.Lock()  # two consoles may start the same study at once

@@ -28,14 +28,14 @@ class Case:
     device: Device
     limit_bytes: int | None
 
-    def foretold(self) -> Foretold:
+    def estimate(self) -> Foretold:
         """Its fullest moment."""
         needs = [msgspec.structs.replace(self.need, trial=at) for at in range(self.pack)]
         return foretell(self.model, self.setting, needs, self.device)
 
     def fits(self) -> bool:
         """Does it stay below the limit? True where there is none."""
-        return self.limit_bytes is None or self.foretold().device_bytes <= self.limit_bytes
+        return self.limit_bytes is None or self.estimate().device_bytes <= self.limit_bytes
 
     def with_need(self, **changed: object) -> Case:
         """The same with other knobs."""
@@ -44,16 +44,16 @@ class Case:
 
 def advise(case: Case) -> list[str]:
     """Lines for people, the most useful first."""
-    found = case.foretold()
+    found = case.estimate()
     lines = [dominant(found, case.pack)]
     if case.model.positions and case.need.length > case.model.positions:
-        told = f"the model was made for sequences of up to {case.model.positions} tokens"
-        lines.append(f"sequence_length {case.need.length}: {told}")
+        limit = f"the model supports up to {case.model.positions} tokens"
+        lines.append(f"sequence_length {case.need.length}: {limit}")
     if case.limit_bytes is None:
         return lines
     if not case.fits():
-        return [*lines, _mend(case)]
-    return [*lines, _room(case)]
+        return [*lines, _cheapest_fix(case)]
+    return [*lines, _remaining(case)]
 
 
 def dominant(found: Foretold, pack: int = 1) -> str:
@@ -61,21 +61,21 @@ def dominant(found: Foretold, pack: int = 1) -> str:
     sizes: dict[str, int] = {}
     for part in found.parts:
         sizes[part.name] = sizes.get(part.name, 0) + part.used_bytes
-    name, most = max(sizes.items(), key=lambda one: one[1])
+    name, most = max(sizes.items(), key=lambda size: size[1])
     share = most / max(1, found.peak_bytes)
-    answers = {
-        "base model": "it answers to precision",
-        "activations": "they answer to batch_size × sequence_length, and to gradient_checkpointing",
-        "optimizer": "it answers to optimizer and lora_rank",
-        "adapter": "it answers to lora_rank and target_modules",
-        "gradients": "they answer to lora_rank and target_modules",
-        "loss": "it answers to batch_size × sequence_length",
+    causes = {
+        "base model": "it depends on precision",
+        "activations": "they depend on batch_size × sequence_length and on gradient_checkpointing",
+        "optimizer": "it depends on optimizer and lora_rank",
+        "adapter": "it depends on lora_rank and target_modules",
+        "gradients": "they depend on lora_rank and target_modules",
+        "loss": "it depends on batch_size × sequence_length",
     }
     verb = "dominate" if name.endswith("s") else "dominates"
-    return f"{name} {verb} with {words(most)} ({share:.0%}); {answers.get(name, '')}".rstrip("; ")
+    return f"{name} {verb} with {words(most)} ({share:.0%}); {causes.get(name, '')}".rstrip("; ")
 
 
-# -- how far ---------------------------------------------------------------------------------------
+# -- largest ---------------------------------------------------------------------------------------
 
 
 def largest(fits: Callable[[int], bool], most: int) -> int:
@@ -112,17 +112,11 @@ def largest_pack(case: Case) -> int:
     return largest(lambda pack: replace(case, pack=pack).fits(), MOST_TRIALS)
 
 
-def _room(case: Case) -> str:
+def _remaining(case: Case) -> str:
     rows, length, pack = largest_batch(case), largest_length(case), largest_pack(case)
-    end = (
-        ""
-        if length < longest(case)
-        else " (more it was not made for)"
-        if case.model.positions
-        else " or more"
-    )
+    end = "" if length < longest(case) else " (the model's limit)" if case.model.positions else " or more"
     return (
-        f"with all else as it is there is room for batch_size {rows}, sequence_length {length}{end}, "
+        f"with everything else unchanged, batch_size {rows} fits, or sequence_length {length}{end}, "
         f"or {pack} such trial{'' if pack == 1 else 's'} at once"
     )
 
@@ -135,7 +129,7 @@ def _changes(case: Case) -> Iterator[tuple[str, Case]]:
     another training."""
     need = case.need
     for pack in sorted({case.pack // 2, case.pack // 4, 1} - {0, case.pack}, reverse=True):
-        yield f"{pack} at once", replace(case, pack=pack)
+        yield f"{pack} trial{'' if pack == 1 else 's'} at once", replace(case, pack=pack)
     for rows in _halves(need.rows):
         times = need.rows // rows
         yield (
@@ -145,9 +139,9 @@ def _changes(case: Case) -> Iterator[tuple[str, Case]]:
     if need.optimizer == "adamw":
         yield 'optimizer = "adamw-8bit"', case.with_need(optimizer="adamw-8bit")
     if not case.setting.checkpointing:
-        yield "model.gradient_checkpointing = true", _set(case, checkpointing=True)
+        yield "model.gradient_checkpointing = true", _with_setting(case, checkpointing=True)
     if case.setting.precision not in ("nf4", "int8"):
-        yield 'model.precision = "nf4"', _set(case, precision="nf4")
+        yield 'model.precision = "nf4"', _with_setting(case, precision="nf4")
     for length in _halves(need.length):
         if length >= 64:
             yield f"sequence_length {length}", case.with_need(length=length)
@@ -156,28 +150,28 @@ def _changes(case: Case) -> Iterator[tuple[str, Case]]:
 
 
 def _halves(count: int) -> Sequence[int]:
-    found = []
+    halves = []
     while count > 1:
         count = count // 2
-        found.append(count)
-    return found
+        halves.append(count)
+    return halves
 
 
-def _set(case: Case, **changed: object) -> Case:
+def _with_setting(case: Case, **changed: object) -> Case:
     return replace(case, setting=replace(case.setting, **changed))  # type: ignore[arg-type]
 
 
-def _mend(case: Case) -> str:
+def _cheapest_fix(case: Case) -> str:
     for text, changed in _changes(case):
         if changed.fits():
-            return f"it fits with {text}: {words(changed.foretold().device_bytes)}"
-    smallest = replace(_set(case, checkpointing=True), pack=1)
+            return f"it fits with {text}: {words(changed.estimate().device_bytes)}"
+    smallest = replace(_with_setting(case, checkpointing=True), pack=1)
     smallest = smallest.with_need(rows=1, accumulates=True)
     for text, changed in (("", smallest), *_changes(smallest)):
         if changed.fits():
             with_ = f" and {text}" if text else ""
             return (
                 f"it fits with batch_size 1, model.gradient_checkpointing = true{with_}, "
-                f"one trial at a time: {words(changed.foretold().device_bytes)}"
+                f"one trial at a time: {words(changed.estimate().device_bytes)}"
             )
-    return "no single change makes it fit: take a smaller base model or a larger device"
+    return "no single change makes it fit; use a smaller base model or a larger device"
