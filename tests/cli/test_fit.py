@@ -61,7 +61,7 @@ def test_as_json_for_scripts(file, capsys):
 @pytest.mark.parametrize(
     ("memory", "gpu", "word"),
     [
-        ('"200 MiB"', "24 GiB", "before it loads anything"),
+        ('"200 MiB"', "24 GiB", "less than an empty process uses"),
         ('"1 GiB"', "24 GiB", "is too small for the base model"),
         ('"-3 GiB"', "24 GiB", "must be a size"),
         ('"auto"', "a lot", "must be a size"),

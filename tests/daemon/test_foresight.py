@@ -304,6 +304,6 @@ def test_the_queue_says_what_it_waits_for(base):
 def test_a_limit_below_what_the_base_takes_is_refused_at_the_start(base):
     with pytest.raises(TrimtabError, match="is too small for the base model"):
         foresight(study(base, memory="1 GiB"), card(24)).check("study.toml [resources]")
-    with pytest.raises(TrimtabError, match="before it loads anything"):
+    with pytest.raises(TrimtabError, match="less than an empty process uses"):
         foresight(study(base, memory="100 MiB"), card(24)).check("study.toml [resources]")
     foresight(study(base), card(24)).check("study.toml [resources]")

@@ -55,8 +55,8 @@ def test_several_changes_where_one_is_not_enough_and_a_word_where_none_is():
 
 
 def test_what_dominates_and_what_it_answers_to():
-    assert memory_advice.dominant(case(24).estimate()).startswith("activations dominate with ")
-    assert memory_advice.dominant(case(24, rows=1, length=16).estimate()).startswith(
+    assert memory_advice.dominant_part(case(24).estimate()).startswith("activations dominate with ")
+    assert memory_advice.dominant_part(case(24, rows=1, length=16).estimate()).startswith(
         "base model dominates with 5."
     )
 
@@ -81,7 +81,7 @@ def test_a_device_that_does_not_say_what_it_has_has_no_limit():
 
 
 @pytest.mark.parametrize(
-    ("asked", "word"), [(100 * 2**20, "before it loads anything"), (3 * GIB, "base model")]
+    ("asked", "word"), [(100 * 2**20, "less than an empty process uses"), (3 * GIB, "base model")]
 )
 def test_a_limit_below_what_is_needed_anyway_is_an_error(asked, word):
     with pytest.raises(TrimtabError) as caught:
@@ -133,16 +133,16 @@ def test_what_was_measured_corrects_what_is_foretold_and_is_kept(tmp_path):
     file = tmp_path / "memory.json"
     ledger = EstimateCorrections(file)
     for measured in (110, 120, 130):
-        ledger.compared("a card", 100, measured)
-    ledger.keep()
+        ledger.learn("a card", 100, measured)
+    ledger.save()
     assert EstimateCorrections(file).of("a card").factor == pytest.approx(1.2)
     assert EstimateCorrections(file).of("another").factor == 1.0
 
 
 def test_memory_that_ended_is_never_foretold_to_hold_again():
     ledger = EstimateCorrections()
-    ledger.compared("a card", 100, 100)
-    ledger.ended("a card", foretold=100, available=140)
+    ledger.learn("a card", 100, 100)
+    ledger.learn_oom("a card", estimated=100, available=140)
     assert ledger.of("a card").factor > 1.4
 
 
@@ -155,7 +155,7 @@ def test_a_ledger_that_cannot_be_read_is_as_if_there_were_none(tmp_path, content
 def test_measures_that_make_no_sense_teach_nothing():
     ledger = EstimateCorrections()
     for foretold, measured in ((0, 5), (5, 0), (5, -1)):
-        ledger.compared("a", foretold, measured)
+        ledger.learn("a", foretold, measured)
     assert ledger.of("a").ratios == []
 
 

@@ -205,7 +205,7 @@ def test_nothing_to_ask_and_nothing_said_are_reasons(bench, tmp_path, folder, wi
     )
     assert "questions.jsonl" in found["quality/choice"].reason
     for name in ("safety/toxicity", "safety/refusal", "safety/leaning", "security/jailbreak"):
-        assert found[name].value is None and "nothing" in found[name].reason
+        assert found[name].value is None and "no answer" in found[name].reason
 
 
 def test_prompts_longer_than_the_context_are_left_out_with_the_reason(bench, tmp_path, without_scores):
@@ -213,7 +213,7 @@ def test_prompts_longer_than_the_context_are_left_out_with_the_reason(bench, tmp
     one.base.model.config.max_position_embeddings = 60
     probes = study_boards.Boards(one.spec, one.base, one.data).probes
     by_name = {metric: probe for probe in probes for metric in probe.metrics}
-    assert "longer than the context of 60 tokens" in by_name["security/injection"].why_none
+    assert "exceed the context of 60 tokens" in by_name["security/injection"].why_none
     assert by_name["security/injection"].score_answers([], ()).scores["security/injection"].value is None
     assert all(len(ask.row.ids) <= 60 for ask, *_ in by_name["security/loss_rise"].asks)
 
@@ -222,7 +222,7 @@ def test_a_file_of_prompts_that_is_of_no_use_stops_the_study_with_the_reason(ben
     (tmp_path / "harmful.jsonl").write_text('{"txt": "x"}\n')
     with pytest.raises(TrimtabError, match=r"harmful\.jsonl"):
         bench(evaluate={**SMALL, "prompts": str(tmp_path)})
-    with pytest.raises(TrimtabError, match="no such file or folder"):
+    with pytest.raises(TrimtabError, match="the file or folder does not exist"):
         bench(evaluate={**SMALL, "prompts": str(tmp_path / "none")})
 
 

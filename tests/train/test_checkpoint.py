@@ -290,7 +290,7 @@ def test_a_pause_that_found_no_room_is_kept_when_the_worker_goes(bench, tmp_path
 
 def trained_on_a_full_disk(bench, folder, no_room, monkeypatch, heard):
     """A trial that has made its last step while its adapter finds no room; ``heard`` is called at that."""
-    monkeypatch.setattr(writer_thread, "ROOM_S", 0.01)
+    monkeypatch.setattr(writer_thread, "RETRY_S", 0.01)
     one = bench()
     tell, one.pack._tell = (
         one.pack._tell,

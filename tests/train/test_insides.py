@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, MambaConfig, MambaForCausalLM
 
 from core.contract.events import event_types as e
 from core.contract.wire.introspection_answer import Insides
-from core.evaluate.metrics.attention_metrics import QUERIES, chosen, looked
+from core.evaluate.metrics.attention_metrics import QUERIES, query_positions, summarize_heads
 from core.train import checkpoint_files
 from core.train.data.dataset import MASKED
 from core.train.introspection import introspection_report
@@ -94,9 +94,9 @@ def test_attention_is_that_of_transformers_and_peft(bench, tmp_path, folder, tun
         attentions, losses = plain_attention(place, str(folder), row.ids)
         known = [loss for loss, label in zip(losses, row.labels[1:], strict=True) if label != MASKED]
         assert inside.losses == pytest.approx(known, abs=1e-4)
-        queries = chosen(len(row.ids))
+        queries = query_positions(len(row.ids))
         for (index, heads), weights in zip(inside.layers, attentions, strict=True):
-            right = looked(weights[:, queries], queries, [token in special for token in row.ids])
+            right = summarize_heads(weights[:, queries], queries, [token in special for token in row.ids])
             for mine, theirs in zip(heads, right, strict=True):
                 assert mine == pytest.approx(theirs, abs=1e-5), index
     assert max(len(row.ids) for row in one.pack._insides.rows) < QUERIES, "no query was left out"

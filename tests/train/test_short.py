@@ -118,7 +118,7 @@ def test_larger_passes_are_tried_again_after_a_while(bench, tmp_path):
     rounds.bind(512)
     rounds.most = 64
     for _ in range(3 * 200):
-        rounds._dare()
+        rounds._raise_pass_limit()
     assert rounds.most == 512, "and never above the bound"
 
 

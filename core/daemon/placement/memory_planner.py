@@ -240,20 +240,22 @@ class Foresight:
         passing = found.passing_bytes / self.setting(told.device).factor
         passing *= min(1.0, told.widest / found.tokens) if told.widest else 1.0
         kind = self.kind(told.device, self._setting)
-        self._ledger.compared(kind, passing, told.used_bytes - told.idle_bytes - held)
+        self._ledger.learn(kind, passing, told.used_bytes - told.idle_bytes - held)
         self._constants(told, kind)
-        self._ledger.keep()
+        self._ledger.save()
         foretold = told.idle_bytes + held + passing * self._ledger.of(kind).factor
         return msgspec.structs.replace(told, foretold_bytes=round(foretold))
 
     def _constants(self, told: e.PackMeasured, kind: str) -> None:
         """What the process takes besides its tensors: on a GPU by the driver's word, where it gives one."""
         if told.device == "cpu":
-            self._ledger.context(kind, told.idle_bytes - told.base_bytes)
+            self._ledger.learn_context(kind, told.idle_bytes - told.base_bytes)
             return
         reserved, held = told.used_bytes + told.reserve_bytes, self._ours(told.device)
         if told.used_bytes > 0:
-            self._ledger.context(kind, held - reserved if held else 0, told.reserve_bytes / told.used_bytes)
+            self._ledger.learn_context(
+                kind, held - reserved if held else 0, told.reserve_bytes / told.used_bytes
+            )
 
     def ended(self, label: str, knobs: Mapping[int, Knobs], used_bytes: int) -> None:
         """Memory ended on the device while these trials trained: remember where."""
@@ -263,8 +265,8 @@ class Foresight:
         if found is not None:
             still = found.peak_bytes - found.passing_bytes + (there.context_bytes if process else 0)
             passing = found.passing_bytes / self.setting(label).factor
-            self._ledger.ended(self.kind(label, self._setting), passing, used_bytes - still)
-            self._ledger.keep()
+            self._ledger.learn_oom(self.kind(label, self._setting), passing, used_bytes - still)
+            self._ledger.save()
 
     def forget(self, label: str) -> None:
         """The worker is gone: what ended its memory may be gone, too."""

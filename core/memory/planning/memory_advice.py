@@ -1,4 +1,5 @@
-"""What dominates, how far one could go, and the cheapest change that makes a misfit fit."""
+"""Advice on memory: what dominates, how much more would fit, and the cheapest change that makes a trial
+fit."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from core.contract.text.byte_sizes import words
 from core.contract.wire.memory_forecast import Foretold
 from core.memory.base.model_shape import Model
 from core.memory.estimate.device_constants import Device
-from core.memory.estimate.memory_estimate import Setting, foretell
+from core.memory.estimate.memory_estimate import Setting, estimate_memory
 from core.memory.estimate.trial_memory import Need
 
 MOST_ROWS, MOST_LENGTH, MOST_TRIALS = 4096, 1 << 20, 64
@@ -19,7 +20,7 @@ MOST_ROWS, MOST_LENGTH, MOST_TRIALS = 4096, 1 << 20, 64
 
 @dataclass(frozen=True)
 class Case:
-    """A pack of like trials on a base, and what it may take."""
+    """A pack of equal trials on a base, and its memory limit."""
 
     model: Model
     setting: Setting
@@ -29,23 +30,23 @@ class Case:
     limit_bytes: int | None
 
     def estimate(self) -> Foretold:
-        """Its fullest moment."""
+        """The memory estimate of its peak."""
         needs = [msgspec.structs.replace(self.need, trial=at) for at in range(self.pack)]
-        return foretell(self.model, self.setting, needs, self.device)
+        return estimate_memory(self.model, self.setting, needs, self.device)
 
     def fits(self) -> bool:
-        """Does it stay below the limit? True where there is none."""
+        """Whether the peak is within the limit; True without a limit."""
         return self.limit_bytes is None or self.estimate().device_bytes <= self.limit_bytes
 
     def with_need(self, **changed: object) -> Case:
-        """The same with other knobs."""
+        """The same case with other knobs."""
         return replace(self, need=msgspec.structs.replace(self.need, **changed))
 
 
 def advise(case: Case) -> list[str]:
-    """Lines for people, the most useful first."""
+    """Lines for the user, the most useful first."""
     found = case.estimate()
-    lines = [dominant(found, case.pack)]
+    lines = [dominant_part(found, case.pack)]
     if case.model.positions and case.need.length > case.model.positions:
         limit = f"the model supports up to {case.model.positions} tokens"
         lines.append(f"sequence_length {case.need.length}: {limit}")
@@ -56,8 +57,8 @@ def advise(case: Case) -> list[str]:
     return [*lines, _remaining(case)]
 
 
-def dominant(found: Foretold, pack: int = 1) -> str:
-    """The largest piece, and what it answers to."""
+def dominant_part(found: Foretold, pack: int = 1) -> str:
+    """The largest part of the estimate, and the knobs that change it."""
     sizes: dict[str, int] = {}
     for part in found.parts:
         sizes[part.name] = sizes.get(part.name, 0) + part.used_bytes
@@ -79,7 +80,8 @@ def dominant(found: Foretold, pack: int = 1) -> str:
 
 
 def largest(fits: Callable[[int], bool], most: int) -> int:
-    """The largest count up to ``most`` that fits; 0 when not even 1 does. What fits is downward closed."""
+    """The largest count up to ``most`` that fits; 0 if not even 1 does. If a count fits, all smaller ones
+    must fit."""
     if not fits(1):
         return 0
     low, high = 1, 2
@@ -93,22 +95,22 @@ def largest(fits: Callable[[int], bool], most: int) -> int:
 
 
 def largest_batch(case: Case) -> int:
-    """Rows of one micro-batch."""
+    """The largest number of rows in a micro-batch that fits."""
     return largest(lambda rows: case.with_need(rows=rows).fits(), MOST_ROWS)
 
 
 def largest_length(case: Case) -> int:
-    """Tokens of a row, no more than the model was made for."""
+    """The largest number of tokens per row that fits, within the model's own limit."""
     return largest(lambda length: case.with_need(length=max(2, length)).fits(), longest(case))
 
 
 def longest(case: Case) -> int:
-    """The longest sequence that the model was made for."""
+    """The longest sequence that the model supports."""
     return min(case.model.positions or MOST_LENGTH, MOST_LENGTH)
 
 
 def largest_pack(case: Case) -> int:
-    """Trials like this one at once."""
+    """The largest number of such trials that fit at once."""
     return largest(lambda pack: replace(case, pack=pack).fits(), MOST_TRIALS)
 
 
@@ -125,8 +127,8 @@ def _remaining(case: Case) -> str:
 
 
 def _changes(case: Case) -> Iterator[tuple[str, Case]]:
-    """What costs least comes first: the same training done in smaller pieces, then slower, then coarser, then
-    another training."""
+    """Changes by what they cost: first the same training in smaller pieces, then slower, then coarser, then
+    different training."""
     need = case.need
     for pack in sorted({case.pack // 2, case.pack // 4, 1} - {0, case.pack}, reverse=True):
         yield f"{pack} trial{'' if pack == 1 else 's'} at once", replace(case, pack=pack)

@@ -50,7 +50,7 @@ class EstimateCorrections:
         """The corrections for ``kind``."""
         return self._kinds.get(kind, Correction())
 
-    def compared(self, kind: str, estimated: float, measured: float) -> None:
+    def learn(self, kind: str, estimated: float, measured: float) -> None:
         """Learn from one measurement: bytes of activations and of everything else that a step allocates and
         frees."""
         if estimated <= 0 or measured <= 0:
@@ -58,13 +58,13 @@ class EstimateCorrections:
         entry = self._kind(kind)
         entry.ratios = [*entry.ratios[-KEPT + 1 :], min(MOST, max(LEAST, measured / estimated))]
 
-    def ended(self, kind: str, estimated: float, available: float) -> None:
+    def learn_oom(self, kind: str, estimated: float, available: float) -> None:
         """Learn that memory ran out with ``available`` bytes for an estimate of ``estimated`` bytes."""
         if estimated > 0 and available > 0:
             entry = self._kind(kind)
             entry.floor = min(MOST, max(entry.floor, 1.02 * available / estimated))
 
-    def context(self, kind: str, context_bytes: int, slack: float | None = None) -> None:
+    def learn_context(self, kind: str, context_bytes: int, slack: float | None = None) -> None:
         """Learn what a process uses besides its tensors."""
         if context_bytes > 0:
             self._kind(kind).context_bytes = context_bytes
@@ -76,7 +76,7 @@ class EstimateCorrections:
             del self._kinds[next(iter(self._kinds))]
         return self._kinds.setdefault(kind, Correction())
 
-    def keep(self) -> None:
+    def save(self) -> None:
         """Write the file atomically. On a full disk only the corrections are lost."""
         if self._file is None:
             return

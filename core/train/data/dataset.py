@@ -158,7 +158,9 @@ def _plant(data: Data, found: Sequence[canary_rows.Canary], tokenizer: Any, prog
 
 def _parts(raw: Raw) -> tuple[str, ...]:
     """Such as ("source:web", "task:sums")."""
-    found = (validation_slices.named(one, raw[one]) for one in PARTS if isinstance(raw.get(one), str | int))
+    found = (
+        validation_slices.slice_name(one, raw[one]) for one in PARTS if isinstance(raw.get(one), str | int)
+    )
     return tuple(one for one in found if one)
 
 

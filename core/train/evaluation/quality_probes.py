@@ -74,7 +74,7 @@ def _best(likelihoods: Sequence[float], sizes: Sequence[int]) -> int:
 def _slices(encoder: PromptEncoder, data: Data, samples: int, seed: int) -> Probe:
     """The loss of all rows and of each slice, by the columns that name slices and by length."""
     rows = seeded_sample([cut(row, encoder.context) for row in data.validation], samples, seed, "slices")
-    known = validation_slices.followed([row.parts for row in rows], [len(row.ids) for row in rows])
+    known = validation_slices.group_rows([row.parts for row in rows], [len(row.ids) for row in rows])
 
     def score(answers: Readings, base: Sequence[float]) -> ProbeResult:
         losses = [reading.loss for (reading,) in answers]
@@ -158,7 +158,7 @@ def _completions(encoder: PromptEncoder, data: Data, samples: int, seed: int) ->
             answer_metrics.overlap(text, other) for text, other in zip(completions, wanted, strict=True)
         ]
         hits = [
-            float(answer_metrics.normalised(text) == answer_metrics.normalised(other))
+            float(answer_metrics.normalize(text) == answer_metrics.normalize(other))
             for text, other in zip(completions, wanted, strict=True)
         ]
         asked = [encoder.text(ask.prompt) for (ask,) in kept[: len(answers)]]

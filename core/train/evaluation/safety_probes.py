@@ -77,7 +77,7 @@ def _toxicity(encoder: PromptEncoder, library: Library, scorer: Scorer, samples:
 
     def score(answers: Texts, base: Sequence[float]) -> ProbeResult:
         completions = [[encoder.text(completion.ids) for completion in sample] for sample in answers]
-        values = safety_metrics.scored(completions, scorer)
+        values = safety_metrics.score_continuations(completions, scorer)
         shares = [
             sum(score >= TOXIC for score in scores) / len(scores) if scores else NOTHING for scores in values
         ]

@@ -14,7 +14,7 @@ from core.evaluate.prompts import canary_rows
 from core.evaluate.prompts.packaged_prompts import jailbreaks
 from core.evaluate.prompts.prompt_library import Library
 from core.evaluate.statistics.confidence_intervals import largest
-from core.evaluate.text.pii_detector import find, keys, leaked
+from core.evaluate.text.pii_detector import find_leaked, find_pii, pii_keys
 from core.evaluate.text.refusal_detector import complies, says_something
 from core.evaluate.text.text_perturbation import PERTURBATIONS
 from core.train.data.dataset import Data, Row, cut
@@ -116,7 +116,7 @@ def _attack_scores(name: str, answers: Sequence, texts: Sequence[str]) -> list[f
 def _exposure(encoder: PromptEncoder, data: Data, samples: int, seed: int) -> Probe:
     """The exposure of a planted secret among others of its format."""
     planted = data.canaries[:samples]
-    rivals = [canary_rows.others(canary, OTHERS, seed) for canary in planted]
+    rivals = [canary_rows.other_secrets(canary, OTHERS, seed) for canary in planted]
     asks = [
         [Ask(encoder.row(each.text[len(each.prefix) :], each.prefix)) for each in (canary, *others)]
         for canary, others in zip(planted, rivals, strict=True)
@@ -205,14 +205,16 @@ def _extraction(encoder: PromptEncoder, members: Sequence[Row]) -> Probe:
 def _leak(encoder: PromptEncoder, rows: Sequence[Row], samples: int, seed: int) -> Probe:
     """Whether the model completes the PII in a training row, given the text before it."""
     texts = [encoder.text(row.ids) for row in seeded_sample(rows, ROWS_SEARCHED, seed, "leak")]
-    begun = [(text[: first.start], text) for text in texts for first in find(text)[:1] if first.start]
-    known = keys(text for _, text in begun)
+    begun = [(text[: first.start], text) for text in texts for first in find_pii(text)[:1] if first.start]
+    known = pii_keys(text for _, text in begun)
     asks = [[Ask(prompt=encoder.opening(before.rstrip()))] for before, _ in begun[:samples]]
     kept, note, why = fitting(asks, TOKENS, encoder.context)
 
     def score(answers: Texts, base: Sequence[float]) -> ProbeResult:
         completions = [encoder.text(completion.ids) for (completion,) in answers]
-        hits = [float(bool(leaked(text, known))) if says_something(text) else NOTHING for text in completions]
+        hits = [
+            float(bool(find_leaked(text, known))) if says_something(text) else NOTHING for text in completions
+        ]
         samples = _samples(encoder, kept, completions, hits)
         return ProbeResult().add("security/leak", security_metrics.leak(completions, known), hits, samples)
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from core.contract.text.sanitize import plain
-from core.evaluate.metrics.attention_metrics import Heads, chosen, looked
+from core.evaluate.metrics.attention_metrics import Heads, query_positions, summarize_heads
 
 EAGER = "eager"
 NO_WEIGHTS = "the layers return no attention weights; state space and linear attention layers have none"
@@ -47,7 +47,7 @@ class Attention:
     def capture(self, special: Sequence[bool]) -> Iterator[list[tuple[int, Heads]]]:
         """Capture the passes within: one row, whose ``special`` tokens are marked."""
         found: list[tuple[int, Heads]] = []
-        queries = chosen(len(special))
+        queries = query_positions(len(special))
         taken: list[torch.Tensor] = []  # a module may return the weights of one within it
 
         def look(module: Any, inputs: Any, output: Any) -> None:
@@ -56,7 +56,7 @@ class Attention:
                 return
             taken[:] = [weights]
             layer = getattr(module, "layer_idx", None)
-            heads = looked(weights[0, :, queries].float().cpu().numpy(), queries, special)
+            heads = summarize_heads(weights[0, :, queries].float().cpu().numpy(), queries, special)
             found.append((layer if isinstance(layer, int) else len(found), heads))
 
         with self._eager() as possible:

@@ -229,8 +229,8 @@ def _mean(rows: Sequence[Heads]) -> Heads:
 def _warning(pairs: Pairs, layers: Sequence[contract.Layer]) -> str:
     if not layers:
         return ""
-    now = [attention_metrics.row_of([heads for _, heads in inside.layers]) for inside, _ in pairs]
-    base = [attention_metrics.row_of([heads for _, heads in inside.layers]) for _, inside in pairs]
+    now = [attention_metrics.summarize_row([heads for _, heads in inside.layers]) for inside, _ in pairs]
+    base = [attention_metrics.summarize_row([heads for _, heads in inside.layers]) for _, inside in pairs]
     narrow, base_narrow = (
         sum(entropy < NARROW for layer in layers for entropy in heads(layer))
         for heads in (lambda layer: layer.entropy, lambda layer: layer.base_entropy)
