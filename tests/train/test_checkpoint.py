@@ -308,7 +308,7 @@ def test_a_trained_trial_waits_for_room_and_is_complete_then(bench, tmp_path, no
     one = trained_on_a_full_disk(bench, tmp_path, no_room, monkeypatch, room)
     one.pack.settle()
     (note,) = one.of(e.StudyNoted)
-    assert note.level == "warning" and "its adapter waits for room on the disk" in note.text
+    assert note.level == "warning" and "its adapter waits for free disk space" in note.text
     assert one.of(e.TrialCompleted) and not one.of(e.TrialFailed)
     assert adapter_of(tmp_path)
 
