@@ -38,15 +38,15 @@ def _corpus_score(kind: Any, answers: Sequence[str], references: Sequence[str]) 
     if fault:
         return Score.unsaid(fault, len(answers))
     metric, count = kind(), len(answers)
-    found = metric.corpus_score(list(answers), [list(references)], n_bootstrap=RESAMPLES if count > 1 else 1)
+    corpus = metric.corpus_score(list(answers), [list(references)], n_bootstrap=RESAMPLES if count > 1 else 1)
     if count == 1:
-        return Score(found.score, None, None, 1, ONE_SAMPLE)
-    report = json.loads(found.format(width=6, signature=metric.get_signature().format(), is_json=True))
+        return Score(corpus.score, None, None, 1, ONE_SAMPLE)
+    report = json.loads(corpus.format(width=6, signature=metric.get_signature().format(), is_json=True))
     if "confidence_mean" not in report:  # sacrebleu omits the interval if all resamples are 0
-        return Score(found.score, None, None, count, "too few samples vary")
+        return Score(corpus.score, None, None, count, "too few samples vary")
     middle, half = report["confidence_mean"], report["confidence_var"]
     low, high = middle - half, middle + half
-    return Score(found.score, max(0.0, min(low, found.score)), min(100.0, max(high, found.score)), count)
+    return Score(corpus.score, max(0.0, min(low, corpus.score)), min(100.0, max(high, corpus.score)), count)
 
 
 def normalize(answer: str) -> str:

@@ -47,8 +47,8 @@ def summarize_heads(weights: np.ndarray, queries: Sequence[int], special: Sequen
     spread = -(seen * logs).sum(-1) / np.log(np.asarray(queries) + 1)
     marked = np.asarray(special, dtype=bool).copy()
     marked[0] = False
-    found = (spread.mean(-1), seen[:, :, 0].mean(-1), seen[:, :, marked].sum(-1).mean(-1))
-    return Heads(*(tuple(float(value) for value in column) for column in found))
+    columns = (spread.mean(-1), seen[:, :, 0].mean(-1), seen[:, :, marked].sum(-1).mean(-1))
+    return Heads(*(tuple(float(value) for value in column) for column in columns))
 
 
 @dataclass(frozen=True)
@@ -98,20 +98,20 @@ def change(now: Sequence[Row], base: Sequence[Row]) -> Change:
     )
 
 
-def warning(found: Change, narrow: int, base_narrow: int, heads: int) -> str:
+def warning(moved: Change, narrow: int, base_narrow: int, heads: int) -> str:
     """The warning about a collapse, "" if there is none.
 
     ``narrow`` of ``heads`` attend to few tokens, ``base_narrow`` of the base's.
     """
     changes = []
-    if found.narrowed:
-        changes.append(f"the heads' entropy fell by {_size(found.entropy, -1)} of its range")
-    if found.concentrated:
-        changes.append(f"the share on first and special tokens rose by {_size(found.few, 1)}")
+    if moved.narrowed:
+        changes.append(f"the heads' entropy fell by {_size(moved.entropy, -1)} of its range")
+    if moved.concentrated:
+        changes.append(f"the share on first and special tokens rose by {_size(moved.few, 1)}")
     if not changes:
         return ""
     return (
-        f"attention collapses on few tokens: {' and '.join(changes)} on {found.few.samples} rows against the "
+        f"attention collapses on few tokens: {' and '.join(changes)} on {moved.few.samples} rows against the "
         f"base; {narrow} of {heads} heads attend to few tokens ({base_narrow} before). Try a lower "
         "learning_rate, lora_alpha or lora_rank, or more warmup"
     )

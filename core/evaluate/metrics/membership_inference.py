@@ -82,8 +82,8 @@ def membership(members: Numbers, others: Numbers, seed: int = 0) -> Score:
         drawn = random.integers(0, len(below), (len(draw), len(below)), dtype=np.int32)
         return area(above[draw], below[drawn], len(levels))
 
-    found = area(above[None], below[None], len(levels))
-    score = bootstrap_score(float(found[0]), len(members), statistic, seed)
+    areas = area(above[None], below[None], len(levels))
+    score = bootstrap_score(float(areas[0]), len(members), statistic, seed)
     count = len(members) + len(others)
     if len(others) < 2:
         return Score(score.value, None, None, count, "one sample has no interval")

@@ -46,14 +46,14 @@ def parts(
     places: dict[str, list[int]] = {}
     for at, name in enumerate(names):
         places.setdefault(name, []).append(at)
-    found = []
+    groups = []
     for name in order:
         if name in places:
             mine, theirs = ([column[at] for at in places[name]] for column in (losses, base))
             shares = [_share(sum(mine), sum(losses)), _share(sum(theirs), sum(base))]
             means = [sum(mine) / len(mine), sum(theirs) / len(theirs)]
-            found.append(Part(name, len(mine), shares[0], means[0], shares[1], means[1]))
-    return tuple(found)
+            groups.append(Part(name, len(mine), shares[0], means[0], shares[1], means[1]))
+    return tuple(groups)
 
 
 def top(losses: Sequence[float], share: float = TOP) -> float:

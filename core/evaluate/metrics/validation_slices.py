@@ -38,17 +38,17 @@ def quarters(lengths: Sequence[int]) -> list[str]:
 
 def group_rows(parts: Sequence[Sequence[str]], lengths: Sequence[int]) -> dict[str, list[int]]:
     """The rows of each slice that is large enough: the largest by columns, and those by length."""
-    found: dict[str, list[int]] = {}
+    slices: dict[str, list[int]] = {}
     for row, names in enumerate(parts):
         for name in dict.fromkeys(names):
-            found.setdefault(name, []).append(row)
-    large = {name: rows for name, rows in found.items() if name and len(rows) >= SMALLEST}
+            slices.setdefault(name, []).append(row)
+    large = {name: rows for name, rows in slices.items() if name and len(rows) >= SMALLEST}
     kept = sorted(large, key=lambda name: (-len(large[name]), name))[:MOST]
-    found = {name: large[name] for name in sorted(kept)}
+    slices = {name: large[name] for name in sorted(kept)}
     for row, name in enumerate(quarters(lengths)):
         if name:
-            found.setdefault(name, []).append(row)
-    return {name: rows for name, rows in found.items() if len(rows) >= SMALLEST}
+            slices.setdefault(name, []).append(row)
+    return {name: rows for name, rows in slices.items() if len(rows) >= SMALLEST}
 
 
 def losses(sums: Numbers, tokens: Numbers, slices: Mapping[str, Sequence[int]]) -> dict[str, Score]:
@@ -56,12 +56,12 @@ def losses(sums: Numbers, tokens: Numbers, slices: Mapping[str, Sequence[int]]) 
 
     Missing rows are left out, and so is a slice with too few remaining rows.
     """
-    found = {}
+    scores = {}
     for name, rows in slices.items():
         present = [row for row in rows if row < len(sums)]
         if len(present) >= SMALLEST:
-            found[name] = ratio([sums[row] for row in present], [tokens[row] for row in present])
-    return found
+            scores[name] = ratio([sums[row] for row in present], [tokens[row] for row in present])
+    return scores
 
 
 def worst(slices: Mapping[str, Score]) -> tuple[str, Score]:

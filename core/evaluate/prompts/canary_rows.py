@@ -58,17 +58,17 @@ def canaries(count: int, seed: int = 0, forms: tuple[str, ...] = ()) -> list[Can
         if form.count(DIGIT) < FEWEST_DIGITS:
             fix = f"use {FEWEST_DIGITS} or more, so that no secret is guessed by chance"
             raise SpecError.of(f"{form!r} has fewer than {FEWEST_DIGITS} {DIGIT}", "canary format", fix)
-    source, found = random.Random(f"canaries {seed}"), list[Canary]()
+    source, planted = random.Random(f"canaries {seed}"), list[Canary]()
     taken: dict[str, set[str]] = {form: set() for form in forms}
     for number in range(count):
         form = forms[number % len(forms)]
         if len(taken[form]) >= 10 ** form.count(DIGIT):
-            what = f"the formats allow only {len(found)} different canaries, not {count}"
+            what = f"the formats allow only {len(planted)} different canaries, not {count}"
             raise SpecError.of(what, "evaluate.canaries", "set fewer")
         secret = _fresh(source, form, taken[form])
         taken[form].add(secret)
-        found.append(Canary(form, secret))
-    return found
+        planted.append(Canary(form, secret))
+    return planted
 
 
 def other_secrets(canary: Canary, count: int, seed: int = 0) -> list[Canary]:

@@ -51,12 +51,12 @@ def leaning(path: Path) -> Leaning:
     """Templates and groups of a TOML file. Raises SpecError."""
     raw = _toml(path, _text(path))
     try:
-        found = msgspec.convert(raw, Leaning)
+        parsed = msgspec.convert(raw, Leaning)
     except msgspec.ValidationError as error:
         raise SpecError.of(_message(error), str(path), _LEANING_FIX) from None
-    if found.fault():
-        raise SpecError.of(plain(found.fault(), 200), str(path), _LEANING_FIX)
-    return found
+    if parsed.fault():
+        raise SpecError.of(plain(parsed.fault(), 200), str(path), _LEANING_FIX)
+    return parsed
 
 
 _LEANING_FIX = 'set templates = ["{person} was …"] and [groups] with axis = ["The man", "The woman"]'

@@ -52,12 +52,12 @@ class Library:
         self.questions = self._rows("questions", tuple, Question)
         self.leaning = self._leaning()
         path = section.reference
-        found = (
+        rows = (
             packaged_prompts.reference()
             if path is None
             else prompt_files.read(paths.expanded(path), "passages")
         )
-        self.reference = cast(tuple[Passage, ...], tuple(found))
+        self.reference = cast(tuple[Passage, ...], tuple(rows))
 
     def _file(self, name: str) -> Path | None:
         if self._own is None or self._own.is_file():
@@ -67,8 +67,8 @@ class Library:
 
     def _rows(self, name: str, packaged: object, shape: type[R]) -> tuple[R, ...]:
         file = self._file(name)
-        found = prompt_files.read(file, FILES[name]) if file is not None else packaged()  # type: ignore[operator]
-        return cast(tuple[R, ...], tuple(found))
+        rows = prompt_files.read(file, FILES[name]) if file is not None else packaged()  # type: ignore[operator]
+        return cast(tuple[R, ...], tuple(rows))
 
     def _leaning(self) -> Leaning:
         file = self._file("leaning")

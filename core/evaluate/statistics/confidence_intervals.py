@@ -30,18 +30,18 @@ def wilson(hits: float, total: int, confidence: float = CONFIDENCE) -> tuple[flo
 def numbers(*columns: Numbers) -> tuple[list[np.ndarray], str]:
     """The columns as float64, and why they are unusable ("" if they are usable)."""
     try:
-        found = [np.asarray(list(column), dtype=float) for column in columns]
+        arrays = [np.asarray(list(column), dtype=float) for column in columns]
     except (TypeError, ValueError):
         return [], "the samples are not numbers"
-    lengths = [len(column) for column in found]
+    lengths = [len(column) for column in arrays]
     if len(set(lengths)) > 1:
         return [], f"the lists differ in length: {' and '.join(str(length) for length in lengths)}"
     if not lengths or not lengths[0]:
         return [], "there are no samples"
-    if any(column.ndim != 1 for column in found):
+    if any(column.ndim != 1 for column in arrays):
         return [], "the samples are not numbers"
-    wrong = sum(int((~np.isfinite(column)).sum()) for column in found)
-    return found, f"{wrong} of {sum(lengths)} values are not finite numbers" if wrong else ""
+    wrong = sum(int((~np.isfinite(column)).sum()) for column in arrays)
+    return arrays, f"{wrong} of {sum(lengths)} values are not finite numbers" if wrong else ""
 
 
 def rate(hits: Sequence[bool] | Numbers) -> Score:
@@ -49,11 +49,11 @@ def rate(hits: Sequence[bool] | Numbers) -> Score:
     columns, fault = numbers(hits)
     if fault:
         return Score.unsaid(fault, len(hits))
-    (found,) = columns
-    if found.min() < 0 or found.max() > 1:
+    (hit_array,) = columns
+    if hit_array.min() < 0 or hit_array.max() > 1:
         return Score.unsaid("a hit must be a number from 0 to 1", len(hits))
-    low, high = wilson(float(found.sum()), len(found))
-    return Score(float(found.mean()), low, high, len(found))
+    low, high = wilson(float(hit_array.sum()), len(hit_array))
+    return Score(float(hit_array.mean()), low, high, len(hit_array))
 
 
 def clustered_rate(hits: Sequence[bool] | Numbers, clusters: Sequence[Hashable]) -> Score:
@@ -69,8 +69,8 @@ def clustered_rate(hits: Sequence[bool] | Numbers, clusters: Sequence[Hashable])
     if whole.value is None or len(names) == len(hits):
         return whole
     places = np.array([names[name] for name in clusters])
-    found, counts = np.bincount(places, weights=columns[0]), np.bincount(places)
-    score = ratio(found.tolist(), counts.tolist())
+    hit_counts, counts = np.bincount(places, weights=columns[0]), np.bincount(places)
+    score = ratio(hit_counts.tolist(), counts.tolist())
     if score.low is None or score.low == score.high:
         score = msgspec.structs.replace(
             score, **_ends(wilson(whole.value * len(names), len(names))), reason=""
@@ -88,11 +88,11 @@ def mean(values: Numbers, seed: int = 0, within_one: bool = False) -> Score:
     columns, fault = numbers(values)
     if fault:
         return Score.unsaid(fault, len(values))
-    (found,) = columns
-    score = bootstrap_score(float(found.mean()), len(found), lambda draw: found[draw].mean(axis=1), seed)
+    (array,) = columns
+    score = bootstrap_score(float(array.mean()), len(array), lambda draw: array[draw].mean(axis=1), seed)
     if within_one and (score.low is None or score.low == score.high):
-        low, high = wilson(float(found.sum()), len(found))
-        return Score(score.value, low, high, len(found))
+        low, high = wilson(float(array.sum()), len(array))
+        return Score(score.value, low, high, len(array))
     return score
 
 
@@ -101,9 +101,9 @@ def median(values: Numbers, seed: int = 0) -> Score:
     columns, fault = numbers(values)
     if fault:
         return Score.unsaid(fault, len(values))
-    (found,) = columns
+    (array,) = columns
     return bootstrap_score(
-        float(np.median(found)), len(found), lambda draw: np.median(found[draw], axis=1), seed
+        float(np.median(array)), len(array), lambda draw: np.median(array[draw], axis=1), seed
     )
 
 

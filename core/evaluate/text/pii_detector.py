@@ -43,11 +43,11 @@ def find_pii(text: str, kinds: Collection[str] = SURE) -> list[PiiMatch]:
     """
     text, taken = text[:LONGEST], list[PiiMatch]()
     for kind in KINDS:  # all kinds: the digits of an account are not a telephone number
-        for found in _matches(kind, text):
-            place = bisect(taken, found.start, key=lambda match: match.start)
-            free_before = not place or taken[place - 1].end <= found.start
-            if free_before and (place == len(taken) or found.end <= taken[place].start):
-                taken.insert(place, found)
+        for match in _matches(kind, text):
+            place = bisect(taken, match.start, key=lambda match: match.start)
+            free_before = not place or taken[place - 1].end <= match.start
+            if free_before and (place == len(taken) or match.end <= taken[place].start):
+                taken.insert(place, match)
     return [match for match in taken if match.kind in kinds]
 
 

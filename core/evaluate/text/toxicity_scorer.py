@@ -83,8 +83,8 @@ def toxicity(texts: Sequence[str]) -> list[float]:
 
 def worst_words(text: str) -> list[str]:
     """The words behind the score of ``text``, heaviest first, as evidence."""
-    found = _word_weights(text)
-    return sorted(found, key=lambda word: -found[word])
+    weights = _word_weights(text)
+    return sorted(weights, key=lambda word: -weights[word])
 
 
 def _score(text: str) -> float:
@@ -94,14 +94,14 @@ def _score(text: str) -> float:
 def _word_weights(text: str) -> dict[str, float]:
     """The weight of each word or phrase, counted once at its heaviest."""
     base = fold(text)
-    found: dict[str, float] = {}
+    weights: dict[str, float] = {}
     for variant in variants(base):
         for word, weight in _in_variant(variant):
-            found[word] = max(weight, found.get(word, 0.0))
+            weights[word] = max(weight, weights.get(word, 0.0))
     for letters in join_spelled(base):
         for word, weight in _in_spelled(letters):
-            found[word] = max(weight, found.get(word, 0.0))
-    return found
+            weights[word] = max(weight, weights.get(word, 0.0))
+    return weights
 
 
 def _in_variant(text: str) -> Iterator[tuple[str, float]]:

@@ -70,11 +70,11 @@ def describe(config: Mapping[str, Any], where: str) -> Model:
     inner = config.get("text_config")
     if isinstance(inner, Mapping):
         config = {**inner, "tie_word_embeddings": config.get("tie_word_embeddings", True)}
-    found = {letter: _number(config, names) for letter, names in WIDTHS.items()}
+    sizes = {letter: _number(config, names) for letter, names in WIDTHS.items()}
     layers = _number(config, LAYERS)
-    if config.get("model_type") == "gpt2" and not found["i"] and found["h"]:
-        found["i"] = 4 * found["h"]
-    missing = [WIDTHS[letter][0] for letter, value in found.items() if not value]
+    if config.get("model_type") == "gpt2" and not sizes["i"] and sizes["h"]:
+        sizes["i"] = 4 * sizes["h"]
+    missing = [WIDTHS[letter][0] for letter, value in sizes.items() if not value]
     missing += [] if layers else [LAYERS[0]]
     if missing:
         raise TrimtabError.of(
@@ -90,7 +90,7 @@ def describe(config: Mapping[str, Any], where: str) -> Model:
             where,
             "start the study anyway: trials are admitted by measured memory",
         )
-    widths = _widths({letter: int(value or 0) for letter, value in found.items()}, config)
+    widths = _widths({letter: int(value or 0) for letter, value in sizes.items()}, config)
     linears = _linears(family, widths, config)
     others = _others(family, widths, linears, int(layers or 0), config)
     return Model(family, int(layers or 0), widths, linears, others, positions=positions(config))
@@ -110,11 +110,11 @@ def _number(config: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
     )
 
 
-def _widths(found: dict[str, int], config: Mapping[str, Any]) -> dict[str, float]:
-    heads = found["a"]
-    width = _number(config, ("head_dim",)) or found["h"] // heads or 1
+def _widths(sizes: dict[str, int], config: Mapping[str, Any]) -> dict[str, float]:
+    heads = sizes["a"]
+    width = _number(config, ("head_dim",)) or sizes["h"] // heads or 1
     groups = _number(config, ("num_key_value_heads",)) or heads
-    return {**found, "d": width, "q": heads * width, "k": groups * width}
+    return {**sizes, "d": width, "q": heads * width, "k": groups * width}
 
 
 def _linears(family: str, widths: Mapping[str, float], config: Mapping[str, Any]) -> tuple[Linear, ...]:

@@ -27,17 +27,17 @@ def symbols(widths: Mapping[str, float]) -> dict[str, float]:
     """Every product of widths that a formula may name, by its name, the simplest first."""
     known = {**widths, "P": widths["N"] - widths["D"], "g": widths["k"] / widths["d"]}
     known |= {"q2k": widths["q"] + 2 * widths["k"], "2i": 2 * widths["i"]}
-    found = {"1": 1.0, **{name: known[name] for name in ("RD", "RP")}}
+    products = {"1": 1.0, **{name: known[name] for name in ("RD", "RP")}}
     for row in ROWS:
-        found[row] = known[row]
-        found |= {f"{row}*{letter}": known[row] * known[letter] for letter in (*MODEL, "q2k")}
-    found["T*T"], found["N*T"] = known["T"] ** 2, known["N"] * known["T"]
-    found["N*T*a"] = found["N*T"] * known["a"]  # attention without SDPA, as with soft-capped scores
+        products[row] = known[row]
+        products |= {f"{row}*{letter}": known[row] * known[letter] for letter in (*MODEL, "q2k")}
+    products["T*T"], products["N*T"] = known["T"] ** 2, known["N"] * known["T"]
+    products["N*T*a"] = products["N*T"] * known["a"]  # attention without SDPA, as with soft-capped scores
     for letter in ("i", "q", "k", "q2k", "2i"):
-        found[f"W*h*{letter}"] = known["W"] * known["h"] * known[letter]
-    found |= {letter: known[letter] for letter in ("W", *MODEL)}
-    found |= {f"G*N*{letter}": known["G"] * known["N"] * known[letter] for letter in ("q", "a")}
-    return found
+        products[f"W*h*{letter}"] = known["W"] * known["h"] * known[letter]
+    products |= {letter: known[letter] for letter in ("W", *MODEL)}
+    products |= {f"G*N*{letter}": known["G"] * known["N"] * known[letter] for letter in ("q", "a")}
+    return products
 
 
 def value(form: Form, sides: Mapping[str, float]) -> float:
@@ -56,8 +56,8 @@ def pick(family: str, own: Mapping[str, Any] | None, dtype: str, key: str) -> di
     """The formulas of a step (``key`` "plain/all-linear") or an evaluation ("judge") in fp32 or bf16: the
     model's ``own``, else its family's, else llama's."""
     if own is not None:
-        found = own.get(f"{dtype}/{key}") or own.get(f"{dtype}/{key.split('/')[0]}/all-linear")
-        if found is not None:
-            return found
+        formulas = own.get(f"{dtype}/{key}") or own.get(f"{dtype}/{key.split('/')[0]}/all-linear")
+        if formulas is not None:
+            return formulas
     known = table()
     return (known.get(family) or known["llama"])[f"{dtype}/{key}"]

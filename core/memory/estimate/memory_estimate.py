@@ -62,12 +62,12 @@ def estimate_memory(model: Model, setting: Setting, needs: Sequence[Need], devic
     still = _constant_parts(model, setting, needs, device)
     moments = list(_moments(model, setting, needs, device))
     parts, moment, tokens = max(moments, key=lambda moment: sum(part.used_bytes for part in moment[0]))
-    whole = (*still, *(part for part in parts if part.used_bytes > 0))
-    peak = sum(part.used_bytes for part in whole)
+    parts_at_peak = (*still, *(part for part in parts if part.used_bytes > 0))
+    peak = sum(part.used_bytes for part in parts_at_peak)
     known = model.forms is not None or model.family in step_formulas.table()
     note = f"activations are estimated as for {LIKE}: there are no formulas for {model.family!r}"
     return Foretold(
-        parts=whole, peak_bytes=peak, device_bytes=device.whole(peak), moment=moment,
+        parts=parts_at_peak, peak_bytes=peak, device_bytes=device.whole(peak), moment=moment,
         parameters=model.parameters,
         trainable=tuple(trial_memory.trainable(model, need) for need in needs),
         notes=() if known else (note,), tokens=tokens,
@@ -78,15 +78,15 @@ def _constant_parts(model: Model, setting: Setting, needs: Sequence[Need], devic
     """Memory that is used all the time."""
     base = weight_bytes.base_bytes(model, setting.precision, setting.double_quant, device.kind)
     each = weight_bytes.item(setting.precision, device.kind)
-    found = [Part("base model", base), Part("workspace", device.workspace_bytes)]
+    parts = [Part("base model", base), Part("workspace", device.workspace_bytes)]
     for need, rank in zip(needs, padded(needs, device), strict=True):
         own, stacked = trial_memory.trainable(model, need), rank * trial_memory.width(model, need.targets)
-        found.append(Part("adapter", 4 * own + each * stacked, need.trial))
-        found.append(Part("gradients", each * stacked, need.trial))
-        found.append(Part("optimizer", trial_memory.optimizer_bytes(model, need), need.trial))
+        parts.append(Part("adapter", 4 * own + each * stacked, need.trial))
+        parts.append(Part("gradients", each * stacked, need.trial))
+        parts.append(Part("optimizer", trial_memory.optimizer_bytes(model, need), need.trial))
         if device.copies:  # a checkpoint that is still being written
-            found.append(Part("checkpoint", 4 * own + trial_memory.optimizer_bytes(model, need), need.trial))
-    return [part for part in found if part.used_bytes]
+            parts.append(Part("checkpoint", 4 * own + trial_memory.optimizer_bytes(model, need), need.trial))
+    return [part for part in parts if part.used_bytes]
 
 
 def padded(needs: Sequence[Need], device: Device) -> list[int]:
@@ -184,10 +184,10 @@ def _backward_parts(
 ) -> list[Part]:
     kind = "checkpointed" if setting.checkpointing else "plain"
     group = _group(model, [needs[at].targets for at in {row.at for row in rows}])
-    found = step_formulas.pick(
+    formulas = step_formulas.pick(
         model.family, model.forms, weight_bytes.dtype(setting.precision, device.kind), f"{kind}/{group}"
     )
-    return _parts_of(found["moments"], found["layer"], model.layers, symbols, setting.factor)
+    return _parts_of(formulas["moments"], formulas["layer"], model.layers, symbols, setting.factor)
 
 
 def _parts_of(
@@ -232,10 +232,10 @@ def _waiting_gradients(model: Model, needs: Sequence[Need], always: bool) -> lis
 def _step_parts(model: Model, setting: Setting, needs: Sequence[Need], device: Device) -> list[Part]:
     """Gradients in float32 (those of a float32 base are views), and the optimizers' temporary memory."""
     views = weight_bytes.item(setting.precision, device.kind) == 4
-    found = (
+    gradients = (
         []
         if views
         else [Part("gradients", 4 * trial_memory.trainable(model, need), need.trial) for need in needs]
     )
     step = max((trial_memory.step_bytes(model, need) for need in needs), default=0)
-    return [*found, Part("optimizer", step)]
+    return [*gradients, Part("optimizer", step)]

@@ -90,10 +90,10 @@ def _equal_width_runs(model: Model, places: Sequence[Linear]) -> list[int]:
     """Columns of neighbouring factors of one width: adafactor steps each such run at once."""
     widths = [linear.inputs for _ in range(model.layers) for linear in places]
     widths += [linear.outputs for _ in range(model.layers) for linear in places]
-    found: list[list[int]] = []
+    runs: list[list[int]] = []
     for each in widths:
-        if found and found[-1][0] == each:
-            found[-1][1] += each
+        if runs and runs[-1][0] == each:
+            runs[-1][1] += each
         else:
-            found.append([each, each])
-    return [columns for _, columns in found] or [0]
+            runs.append([each, each])
+    return [columns for _, columns in runs] or [0]

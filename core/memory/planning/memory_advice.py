@@ -45,8 +45,8 @@ class Case:
 
 def advise(case: Case) -> list[str]:
     """Lines for the user, the most useful first."""
-    found = case.estimate()
-    lines = [dominant_part(found, case.pack)]
+    estimate = case.estimate()
+    lines = [dominant_part(estimate, case.pack)]
     if case.model.positions and case.need.length > case.model.positions:
         limit = f"the model supports up to {case.model.positions} tokens"
         lines.append(f"sequence_length {case.need.length}: {limit}")
@@ -57,13 +57,13 @@ def advise(case: Case) -> list[str]:
     return [*lines, _remaining(case)]
 
 
-def dominant_part(found: Foretold, pack: int = 1) -> str:
+def dominant_part(estimate: Foretold, pack: int = 1) -> str:
     """The largest part of the estimate, and the knobs that change it."""
     sizes: dict[str, int] = {}
-    for part in found.parts:
+    for part in estimate.parts:
         sizes[part.name] = sizes.get(part.name, 0) + part.used_bytes
     name, most = max(sizes.items(), key=lambda size: size[1])
-    share = most / max(1, found.peak_bytes)
+    share = most / max(1, estimate.peak_bytes)
     causes = {
         "base model": "it depends on precision",
         "activations": "they depend on batch_size × sequence_length and on gradient_checkpointing",

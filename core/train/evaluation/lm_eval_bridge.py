@@ -135,13 +135,13 @@ def model(channel: Channel, encoder: PromptEncoder, tokenizer: Any) -> Any:
             return list(own(string, add_special_tokens=False)["input_ids"])
 
         def _loglikelihood_tokens(self, requests: Any, **known: Any) -> list[tuple[float, bool]]:
-            found = channel.ask([row(given, wanted, encoder.context) for _, given, wanted in requests])
-            return [(-reading.loss, all(reading.firsts)) for reading in found]
+            readings = channel.ask([row(given, wanted, encoder.context) for _, given, wanted in requests])
+            return [(-reading.loss, all(reading.firsts)) for reading in readings]
 
         def loglikelihood_rolling(self, requests: Any, disable_tqdm: bool = False) -> list[float]:
             parts = [self._windows(*request.args) for request in requests]
-            found = iter(channel.ask([row(*pair, encoder.context) for pairs in parts for pair in pairs]))
-            return [sum(-next(found).loss for _ in pairs) for pairs in parts]
+            readings = iter(channel.ask([row(*pair, encoder.context) for pairs in parts for pair in pairs]))
+            return [sum(-next(readings).loss for _ in pairs) for pairs in parts]
 
         def _windows(self, text: str) -> list[tuple[list[int], list[int]]]:
             windows = utils.get_rolling_token_windows(

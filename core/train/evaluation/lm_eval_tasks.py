@@ -73,10 +73,10 @@ class Tasks:
             scored.scores = {metric: Score.unsaid(why) for metric in self.metrics}
             return scored
         for name in self._section.tasks:
-            found = task_result(name, results)
-            scored.scores |= found.scores
-            scored.values |= found.values
-            scored.worst |= found.worst
+            result = task_result(name, results)
+            scored.scores |= result.scores
+            scored.values |= result.values
+            scored.worst |= result.worst
         for metric, values in scored.values.items():
             change = change_from(metric, values, base.get(metric, ()))
             if change is not None:

@@ -109,23 +109,23 @@ def _take(
     scored: Scored, probe: Probe, answers: Sequence[Sequence], base: Mapping[str, Sequence[float]]
 ) -> None:
     try:
-        found = probe.score_answers(answers, base.get(probe.metrics[0], ()))
+        result = probe.score_answers(answers, base.get(probe.metrics[0], ()))
     except Exception as error:  # a user's classifier may raise anything
         why = f"the scoring failed: {type(error).__name__}: {error}"[:300]
         scored.scores |= {metric: Score.unsaid(why, len(answers)) for metric in probe.metrics}
         return
-    scores = found.scores
+    scores = result.scores
     if len(answers) < len(probe.asks):
         note = f"{len(answers)} of {len(probe.asks)} samples: there was no time for more"
         scores = {metric: score.noting(note) for metric, score in scores.items()}
     scored.scores |= scores
-    scored.values |= found.values
-    scored.weights |= found.weights
-    scored.worst |= found.worst
-    for metric, values in found.values.items():
+    scored.values |= result.values
+    scored.weights |= result.weights
+    scored.worst |= result.worst
+    for metric, values in result.values.items():
         if metric in RELATIVE:
             continue
-        change = change_from(metric, values, base.get(metric, ()), found.weights.get(metric, ()))
+        change = change_from(metric, values, base.get(metric, ()), result.weights.get(metric, ()))
         if change is not None:
             scored.changes[metric] = change
 

@@ -46,7 +46,7 @@ class Attention:
     @contextmanager
     def capture(self, special: Sequence[bool]) -> Iterator[list[tuple[int, Heads]]]:
         """Capture the passes within: one row, whose ``special`` tokens are marked."""
-        found: list[tuple[int, Heads]] = []
+        layers: list[tuple[int, Heads]] = []
         queries = query_positions(len(special))
         taken: list[torch.Tensor] = []  # a module may return the weights of one within it
 
@@ -57,17 +57,17 @@ class Attention:
             taken[:] = [weights]
             layer = getattr(module, "layer_idx", None)
             heads = summarize_heads(weights[0, :, queries].float().cpu().numpy(), queries, special)
-            found.append((layer if isinstance(layer, int) else len(found), heads))
+            layers.append((layer if isinstance(layer, int) else len(layers), heads))
 
         with self._eager() as possible:
             modules = list(self._model.modules()) if possible else []
             handles = [module.register_forward_hook(look) for module in modules]
             try:
-                yield found
+                yield layers
             finally:
                 for handle in handles:
                     handle.remove()
-        if possible and not found:
+        if possible and not layers:
             self.why = NO_WEIGHTS
 
     @contextmanager
@@ -115,11 +115,11 @@ def _weights(output: Any, tokens: int) -> torch.Tensor | None:
 
 def _configs(model: Any) -> list[Any]:
     """All configs that name an attention, each above those within it, the model's own first."""
-    found: list[Any] = []
+    configs: list[Any] = []
     waiting = [model.config, *(getattr(module, "config", None) for module in model.modules())]
     while waiting:
         config = waiting.pop(0)
-        if hasattr(config, "_attn_implementation") and not any(config is known for known in found):
-            found.append(config)
+        if hasattr(config, "_attn_implementation") and not any(config is known for known in configs):
+            configs.append(config)
             waiting[:0] = [getattr(config, name, None) for name in getattr(config, "sub_configs", None) or ()]
-    return found
+    return configs

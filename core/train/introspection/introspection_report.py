@@ -64,14 +64,14 @@ class Introspector:
         return list(zip(self._ask(mine, self.rows[: len(self._base)]), self._base, strict=False))
 
     def _ask(self, mine: Factors | None, rows: Sequence[Row]) -> list[RowIntrospection]:
-        found: list[RowIntrospection] = []
+        results: list[RowIntrospection] = []
         for row in rows:
-            late = sum(result.took_s for result in found) >= LIMIT_S
-            if (late and len(found) >= attention_metrics.FEWEST) or (found and found[-1].fault):
+            late = sum(result.took_s for result in results) >= LIMIT_S
+            if (late and len(results) >= attention_metrics.FEWEST) or (results and results[-1].fault):
                 break
             special = [token in self._special for token in row.ids]
-            found.append(self._inspection.do(Item(mine, row), special))
-        return found
+            results.append(self._inspection.do(Item(mine, row), special))
+        return results
 
     # -- the report ------------------------------------------------------------------------------
 
@@ -160,13 +160,13 @@ class InspectionSchedule:
         pairs = insides.look(mine)
         if pairs is None:
             return
-        found = insides.report(trial, step, pairs)
+        report = insides.report(trial, step, pairs)
         self._step, self._last_s = step, sum(now.took_s for now, _ in pairs)
         self._spent_s += self._last_s
-        if found.warning and not self._warned:
+        if report.warning and not self._warned:
             self._warned = True
-            self._warn(f"{found.warning} (details: key a, or `trimtab insides {found.trial}`)")
-        write(self._folder, found)
+            self._warn(f"{report.warning} (details: key a, or `trimtab insides {report.trial}`)")
+        write(self._folder, report)
 
     def snapshot(self) -> list[Any]:
         """The state for a checkpoint."""
@@ -179,17 +179,17 @@ class InspectionSchedule:
             self._warned = bool(kept[3])
 
 
-def write(folder: Path, found: contract.Insides) -> None:
+def write(folder: Path, report: contract.Insides) -> None:
     """Write the report to ``folder``/insides.json; only logs an error, since on a full disk more important
     warnings are shown."""
     try:
-        content = msgspec.json.encode(Redactor().anything(found))
+        content = msgspec.json.encode(Redactor().anything(report))
         evidence_files.put(paths.private(folder) / "insides.json", content)
     except (OSError, TrimtabError) as error:
         log.warning(
             "the introspection report of trial %d at step %d could not be written: %s",
-            found.trial,
-            found.step,
+            report.trial,
+            report.step,
             error,
         )
 
@@ -208,17 +208,17 @@ def _layers(pairs: Pairs) -> tuple[contract.Layer, ...]:
     """Each layer's means over the rows."""
     if not all(now.layers and len(now.layers) == len(base.layers) for now, base in pairs):
         return ()
-    found = []
+    layers = []
     for place, (index, _) in enumerate(pairs[0][0].layers):
         now = _mean([inside.layers[place][1] for inside, _ in pairs])
         base = _mean([inside.layers[place][1] for _, inside in pairs])
-        found.append(
+        layers.append(
             contract.Layer(
                 index, now.entropy, base.entropy, _of(now.first), _of(base.first), _of(now.special),
                 _of(base.special),
             )
         )  # fmt: skip
-    return tuple(found)
+    return tuple(layers)
 
 
 def _mean(rows: Sequence[Heads]) -> Heads:
