@@ -31,7 +31,9 @@ def test_rows_that_cannot_be_asked_are_counted_with_a_reason():
         {**ROW, "answer": True}, {**ROW, "answer": "Z"},
     ]  # fmt: skip
     found, fault = labelled_questions.found([*wrong, {"prompt": "no choices", "completion": "x"}], "prompt")
-    assert found == [] and fault.startswith("7 of 7 rows with choices cannot be asked (answer 2 is not a choice")
+    assert found == [] and fault.startswith(
+        "7 of 7 rows with choices cannot be asked (answer 2 is not a choice"
+    )
 
 
 def test_a_model_that_says_the_right_lines_answers_the_rows_and_the_file(bench, tmp_path, monkeypatch):
