@@ -65,7 +65,7 @@ def room(model: Model, device: Device, limit: Limit, ask: Ask) -> Room:
             if case.fits():
                 return _filled(case, ask, tuple(tried.values()))
             name = precision + (" with checkpointing" if checkpointing else "")
-            tried[name] = f"{name} needs {words(case.foretold().device_bytes)}"
+            tried[name] = f"{name} needs {words(case.estimate().device_bytes)}"
     return _shrunk(model, device, limit, ask, tuple(tried.values()))
 
 
@@ -121,7 +121,7 @@ def _halves(batch: int) -> Sequence[int]:
 def _room(case: Case, fits: bool, tried: tuple[str, ...]) -> Room:
     need, setting = case.need, case.setting
     pack = max(1, memory_advice.largest_pack(case)) if fits else 0
-    used = case.foretold().device_bytes
+    used = case.estimate().device_bytes
     return Room(
         setting.precision, setting.checkpointing, need.rows, need.length, need.rank, pack, fits, used, tried
     )

@@ -1,1 +1,1 @@
-"""Scores: how good a trial is."""
+"""Metrics: how good, safe and secure a trial is."""

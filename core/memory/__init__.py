@@ -1,1 +1,1 @@
-"""Memory: what a step will need, what fits, and what was learnt from what was measured; no torch."""
+"""Memory: what training needs, what fits, and corrections learned from measurements; no torch."""

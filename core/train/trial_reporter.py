@@ -1,4 +1,4 @@
-"""Sends a trial's events and the notes that it adds to the event list."""
+"""Emits the events of a trial, and its notes and warnings for the event list."""
 
 from __future__ import annotations
 
@@ -13,30 +13,31 @@ Tell = Callable[[e.Event], None]
 
 
 class TrialReporter:
-    """Sends the events of one trial, which it knows by its number."""
+    """Emits events of one trial."""
 
     def __init__(self, study: str, number: int, tell: Tell) -> None:
         self._study, self._number, self._tell = study, number, tell
 
     def say(self, kind: type[e.TrialEvent], **fields: object) -> None:
-        """Send an event of this ``kind`` about the trial."""
+        """Emit an event of the trial."""
         self._tell(kind(at=time.time(), study=self._study, trial=self._number, **fields))  # type: ignore[arg-type]
 
     def note(self, text: str, level: str = "info") -> None:
         """Add a note about the trial to the event list."""
-        labelled = f"trial {self._number}: {text}"
-        self._tell(e.StudyNoted(at=time.time(), study=self._study, text=labelled, level=level))
+        line = f"trial {self._number}: {text}"
+        self._tell(e.StudyNoted(at=time.time(), study=self._study, text=line, level=level))
 
     def warn(self, text: str) -> None:
         """Add a warning about the trial to the event list."""
         self.note(text, "warning")
 
     def prepare(self, stage: str, done: int) -> None:
-        """Report how many requests of a slow stage are answered; an empty ``stage`` ends it."""
-        label = f"trial {self._number}: {stage}" if stage else ""
-        self._tell(
-            e.Preparing(at=time.time(), study=self._study, worker="", stage=label, done=done, unit="answers")
+        """Report the progress of a long wait, in answers; an empty ``stage`` ends it."""
+        named_stage = f"trial {self._number}: {stage}" if stage else ""
+        progress = e.Preparing(
+            at=time.time(), study=self._study, worker="", stage=named_stage, done=done, unit="answers"
         )
+        self._tell(progress)
 
 
 def failure(error: Exception) -> dict[str, str]:

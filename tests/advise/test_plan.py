@@ -30,7 +30,7 @@ def weighed(one, found: Plan) -> Weighed:
     def at(knobs) -> Weighed:
         return Weighed(one.base.model, setting_of(spec), need(knobs), 1, one.device, one.limit.bytes_)
 
-    return at(space_extremes.corners(spec, lambda knobs: at(knobs).foretold().device_bytes)[1])
+    return at(space_extremes.extremes(spec, lambda knobs: at(knobs).estimate().device_bytes)[1])
 
 
 CARDS = {"llama-1b": 12, "qwen-7b": 24, "llama-70b": 80, "tiny": 4, "unheard-of": 16}

@@ -153,7 +153,7 @@ def foretold(case: Case, folder: Path, device: Device) -> int:
     study = spec(case, folder)
     setting = Setting(case.precision, checkpointing=case.checkpointing, judged=2)
     needs = [trial_memory.need(study.train, number) for number in range(case.pack)]
-    return memory_estimate.foretell(hf_config.model(str(folder)), setting, needs, device).peak_bytes
+    return memory_estimate.estimate_memory(hf_config.model(str(folder)), setting, needs, device).peak_bytes
 
 
 def device() -> Device:

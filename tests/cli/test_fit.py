@@ -61,8 +61,8 @@ def test_as_json_for_scripts(file, capsys):
 @pytest.mark.parametrize(
     ("memory", "gpu", "word"),
     [
-        ('"200 MiB"', "24 GiB", "before it loads anything"),
-        ('"1 GiB"', "24 GiB", "does not hold the base model"),
+        ('"200 MiB"', "24 GiB", "less than an empty process uses"),
+        ('"1 GiB"', "24 GiB", "is too small for the base model"),
         ('"-3 GiB"', "24 GiB", "must be a size"),
         ('"auto"', "a lot", "must be a size"),
     ],
@@ -75,7 +75,7 @@ def test_limits_that_cannot_be_are_told_in_words(file, capsys, memory, gpu, word
 def test_a_model_without_a_configuration_is_told_with_what_to_do(file, capsys, tmp_path):
     assert main(["fit", file(base=str(tmp_path / "none")), "--gpu", "24 GiB"]) == 1
     told = capsys.readouterr().err
-    assert "there is no config.json" in told and "→" in told
+    assert "has no config.json" in told and "→" in told
 
 
 def test_the_name_of_a_base_is_only_shown(tmp_path, capsys, monkeypatch):

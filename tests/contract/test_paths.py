@@ -74,7 +74,7 @@ def test_the_folder_of_no_user_is_no_traceback(nobody, tmp_path, capsys, name):
     assert main(["fit", str(file), "--gpu", "24 GiB"]) == 1
     assert main(["recommend", name, f"{name}.jsonl"]) == 2
     shown = capsys.readouterr().err
-    assert "there is no config.json" in shown and "the file does not exist" in shown
+    assert "has no config.json" in shown and "the file does not exist" in shown
     assert not list(tmp_path.glob("error-*"))
 
 

@@ -10,7 +10,7 @@ from core.contract.board_score import Score
 from core.contract.events import event_types as e
 from core.contract.state import study_state as s
 from core.daemon.answers import limit_breaches, metric_drift
-from core.train.evaluation.best_samples import Past
+from core.train.evaluation.best_samples import BestSamples
 from core.train.evaluation.probe_scoring import Scored
 
 SUMS, ALL = "quality/slice:task:sums", "quality/loss"
@@ -79,7 +79,7 @@ def test_five_trials_of_a_hundred_at_most_are_warned_of_by_chance(study):
     random, warned, trials, metrics = np.random.default_rng(0), 0, 60, 20
     names = [f"quality/slice:task:{number}" for number in range(metrics)]
     for _ in range(trials):
-        past, alarm = Past(), False
+        past, alarm = BestSamples(), False
         hard = random.normal(2.0, 1.0, (metrics, 16))  # prompts differ, and stay what they are
         for turn in range(1, 11):
             now = Scored()

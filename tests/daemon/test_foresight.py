@@ -20,7 +20,7 @@ from core.daemon.placement.memory_planner import Foresight
 from core.daemon.placement.trial_slots import Places
 from core.daemon.study.admission import Weighing
 from core.errors import RefusedError, TrimtabError
-from core.memory.records.estimate_corrections import Ledger
+from core.memory.records.estimate_corrections import EstimateCorrections
 
 GIB = 2**30
 GPU0 = Slot("gpu0", "cuda:0", "0")
@@ -65,8 +65,8 @@ def card(total: float, used: float = 0.0, *processes: e.Process) -> s.Machine:
     return s.Machine(devices=(one,), workers=(e.Worker("gpu0-w", 77, "gpu0", study="a"),))
 
 
-def foresight(one: s.Study, machine: s.Machine, ledger: Ledger | None = None) -> Foresight:
-    return Foresight(parse(one.spec), [GPU0], lambda: machine, ledger or Ledger())
+def foresight(one: s.Study, machine: s.Machine, ledger: EstimateCorrections | None = None) -> Foresight:
+    return Foresight(parse(one.spec), [GPU0], lambda: machine, ledger or EstimateCorrections())
 
 
 def places(one: s.Study, machine: s.Machine) -> Places:
@@ -165,7 +165,7 @@ def test_what_is_measured_corrects_what_is_foretold(base):
 
 
 def test_a_gpus_constants_are_learnt_from_the_driver_and_kept(base):
-    one, ledger = study(base, 8, running=1), Ledger()
+    one, ledger = study(base, 8, running=1), EstimateCorrections()
     sight = foresight(one, card(80, 8, e.Process(77, "python", "me", 8 * GIB)), ledger)
     knobs = {0: one.trials[0].knobs}
     assert sight.model is not None
@@ -179,7 +179,7 @@ def test_a_gpus_constants_are_learnt_from_the_driver_and_kept(base):
 def short(base: str, used: int) -> tuple[s.Study, Foresight, Places, Weighing, list[float]]:
     """A study on a roomy card, on which memory ended with two trials when ``used`` bytes were taken."""
     one, now = study(base, 8, 8, running=1, pack=8), [0.0]
-    sight = Foresight(parse(one.spec), [GPU0], lambda: card(80), Ledger(), clock=lambda: now[0])
+    sight = Foresight(parse(one.spec), [GPU0], lambda: card(80), EstimateCorrections(), clock=lambda: now[0])
     there = Places(8, [GPU0], sight, clock=lambda: now[0])
     weighing = Weighing(sight, there, Search(), None)
     assert there.next(one) is not None
@@ -232,8 +232,8 @@ def test_a_base_is_known_from_the_hub_cache_of_the_study_s_own_environment(tmp_p
     (place / "snapshots" / "abc" / "config.json").write_text(json.dumps(QWEN))
     spec = parse(study("org/base").spec)
     machine = lambda: card(80)  # noqa: E731
-    assert Foresight(spec, [GPU0], machine, Ledger()).model is None
-    assert Foresight(spec, [GPU0], machine, Ledger(), hub=tmp_path).model is not None
+    assert Foresight(spec, [GPU0], machine, EstimateCorrections()).model is None
+    assert Foresight(spec, [GPU0], machine, EstimateCorrections(), hub=tmp_path).model is not None
     assert paths.hub_cache({"HF_HOME": "/x"}) == Path("/x/hub")
 
 
@@ -302,8 +302,8 @@ def test_the_queue_says_what_it_waits_for(base):
 
 
 def test_a_limit_below_what_the_base_takes_is_refused_at_the_start(base):
-    with pytest.raises(TrimtabError, match="does not hold the base model"):
+    with pytest.raises(TrimtabError, match="is too small for the base model"):
         foresight(study(base, memory="1 GiB"), card(24)).check("study.toml [resources]")
-    with pytest.raises(TrimtabError, match="before it loads anything"):
+    with pytest.raises(TrimtabError, match="less than an empty process uses"):
         foresight(study(base, memory="100 MiB"), card(24)).check("study.toml [resources]")
     foresight(study(base), card(24)).check("study.toml [resources]")

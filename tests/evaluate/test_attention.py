@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from core.evaluate.metrics import attention_metrics
-from core.evaluate.metrics.attention_metrics import Heads, Row, change, chosen, looked, row_of, warning
+from core.evaluate.metrics.attention_metrics import (
+    Heads,
+    Row,
+    change,
+    query_positions,
+    summarize_heads,
+    summarize_row,
+    warning,
+)
 
 LENGTH = 9
 QUERIES = range(1, LENGTH)
@@ -26,30 +34,30 @@ def on(token: int) -> np.ndarray:
 
 
 def test_uniform_attention_has_entropy_one_and_one_token_alone_none():
-    assert looked(uniform(), QUERIES, PLAIN).entropy == pytest.approx((1.0,))
-    heads = looked(on(0), QUERIES, PLAIN)
+    assert summarize_heads(uniform(), QUERIES, PLAIN).entropy == pytest.approx((1.0,))
+    heads = summarize_heads(on(0), QUERIES, PLAIN)
     assert heads == Heads((0.0,), (1.0,), (0.0,))
 
 
 def test_a_hand_made_row():
     """Two heads, the query at place 3 alone: halves on two of four tokens are half the nats of four."""
     weights = np.array([[[0.5, 0.0, 0.0, 0.5]], [[0.25, 0.25, 0.25, 0.25]]])
-    found = looked(weights, [3], [True, False, False, True])
+    found = summarize_heads(weights, [3], [True, False, False, True])
     assert found.entropy == pytest.approx((math.log(2) / math.log(4), 1.0))
     assert found.first == (0.5, 0.25)
     assert found.special == (0.5, 0.25), "the first token is special, too, and counts once"
 
 
 def test_few_queries_at_even_distances_and_the_last_among_them():
-    assert chosen(2) == [1] and chosen(5) == [1, 2, 3, 4]
-    many = chosen(500)
+    assert query_positions(2) == [1] and query_positions(5) == [1, 2, 3, 4]
+    many = query_positions(500)
     assert len(many) == attention_metrics.QUERIES and many[-1] == 499 and min(many) >= 1
     assert max(np.diff(many)) - min(np.diff(many)) <= 1
 
 
 def test_a_rows_numbers_are_means_over_layers_and_heads():
     layers = [Heads((0.2, 0.4), (0.1, 0.3), (0.0, 0.2)), Heads((0.6, 0.8), (0.5, 0.5), (0.1, 0.1))]
-    assert row_of(layers) == Row(pytest.approx(0.5), pytest.approx((0.1 + 0.5 + 0.6 + 0.6) / 4))
+    assert summarize_row(layers) == Row(pytest.approx(0.5), pytest.approx((0.1 + 0.5 + 0.6 + 0.6) / 4))
 
 
 BASE = [Row(0.6 + 0.01 * one, 0.3) for one in range(8)]
@@ -58,16 +66,16 @@ BASE = [Row(0.6 + 0.01 * one, 0.3) for one in range(8)]
 def test_a_fall_beyond_its_interval_is_a_collapse_and_says_how_large():
     now = [Row(one.entropy - 0.25 - 0.01 * (at % 2), one.few) for at, one in enumerate(BASE)]
     found = change(now, BASE)
-    assert found.narrowed and not found.drawn
+    assert found.narrowed and not found.concentrated
     told = warning(found, 40, 3, 96)
-    assert told.startswith("attention collapses on few tokens: the entropy of heads fell by 26 % (25 to 26)")
-    assert "40 of 96 heads look at few tokens, 3 before" in told and "learning_rate" in told
+    assert told.startswith("attention collapses on few tokens: the heads' entropy fell by 26 % (25 to 26)")
+    assert "40 of 96 heads attend to few tokens (3 before)" in told and "learning_rate" in told
     assert "special" not in told
 
 
 def test_a_rise_of_the_share_on_few_tokens_is_one_too():
     found = change([Row(one.entropy, 0.55 + 0.01 * (at % 3)) for at, one in enumerate(BASE)], BASE)
-    assert found.drawn and not found.narrowed
+    assert found.concentrated and not found.narrowed
     assert "the share on first and special tokens rose by 26 %" in warning(found, 1, 1, 4)
 
 

@@ -56,10 +56,10 @@ def test_who_looks_often_needs_a_larger_change():
 
 
 def test_what_has_no_value_or_interval_is_unsure():
-    for now in (Score.unsaid("the model answered nothing"), mean([0.5])):
+    for now in (Score.unsaid("the model gave no answer"), mean([0.5])):
         assert drift_test.against(now, hits(5, 100), "minimize").verdict == "unsure"
-    change = drift_test.against(Score.unsaid("the model answered nothing"), hits(5, 100), "minimize").change
-    assert change.reason == "the model answered nothing"
+    change = drift_test.against(Score.unsaid("the model gave no answer"), hits(5, 100), "minimize").change
+    assert change.reason == "the model gave no answer"
 
 
 def test_the_same_prompts_show_a_change_that_separate_ones_hide():
@@ -68,14 +68,14 @@ def test_the_same_prompts_show_a_change_that_separate_ones_hide():
     now = base + random.normal(0.3, 0.2, 60)
     assert drift_test.against(mean(now.tolist()), mean(base.tolist()), "minimize").verdict == "same"
     change = drift_test.paired(now.tolist(), base.tolist())
-    assert drift_test.judged(change, "minimize").verdict == "worse" and change.low <= 0.3 <= change.high
+    assert drift_test.judge(change, "minimize").verdict == "worse" and change.low <= 0.3 <= change.high
 
 
 def test_answers_that_are_all_as_before_are_no_proof_that_nothing_changed():
     change = drift_test.paired([0.0, 1.0] * 10, [0.0, 1.0] * 10)
     assert change.value == 0 and change.interval == pytest.approx((-wilson(0, 20)[1], wilson(0, 20)[1]))
     assert drift_test.paired([1.0], [0.0, 1.0]).reason == "the lists differ in length: 1 and 2"
-    assert drift_test.judged(drift_test.paired([1.0], [0.0]), "minimize").verdict == "unsure"
+    assert drift_test.judge(drift_test.paired([1.0], [0.0]), "minimize").verdict == "unsure"
 
 
 def test_a_metric_is_compared_with_its_own_past():
@@ -83,9 +83,9 @@ def test_a_metric_is_compared_with_its_own_past():
     assert drift_test.against_history([*steady, hits(11, 200)], "minimize").verdict == "same"
     assert drift_test.against_history([*steady, hits(60, 200)], "minimize").verdict == "worse"
     assert drift_test.against_history(steady[:1], "minimize").change.reason == "there is no history yet"
-    gap = [steady[0], Score.unsaid("the model answered nothing"), hits(60, 200)]
+    gap = [steady[0], Score.unsaid("the model gave no answer"), hits(60, 200)]
     assert drift_test.against_history(gap, "minimize").verdict == "worse", "a gap is passed over"
-    assert drift_test.pooled([]).value is None and drift_test.pooled(steady).value == pytest.approx(31 / 600)
+    assert drift_test.pool([]).value is None and drift_test.pool(steady).value == pytest.approx(31 / 600)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_a_limit_is_breached_only_when_the_whole_interval_is_beyond_it():
     assert limit.breached(hits(0, 100)) == "ok"
     assert limit.breached(hits(50, 100)) == "breached"
     assert limit.breached(hits(12, 100)) == "unsure", "0.12 with 0.07 to 0.20"
-    assert limit.breached(Score.unsaid("the model answered nothing")) == "unsure"
+    assert limit.breached(Score.unsaid("the model gave no answer")) == "unsure"
     assert limit.breached(mean([0.9])) == "unsure", "one sample proves nothing"
     assert limit.breached(Score(0.1, 0.1, 0.1, 9)) == "ok"
     assert Limit.parse("safety/toxicity < 0.1").breached(Score(0.1, 0.1, 0.1, 9)) == "breached"
@@ -147,8 +147,8 @@ def test_student_s_quantiles_are_scipy_s():
 
 def test_a_paired_change_of_few_samples_needs_much_more_when_it_is_looked_at_often():
     change = Score(0.4, 0.3, 0.5, 8, "step 10")
-    assert drift_test.widened(change, 1) == change
-    often = drift_test.widened(change, 200)
+    assert drift_test.widen(change, 1) == change
+    often = drift_test.widen(change, 200)
     assert often.low < 0.2 < often.value == 0.4 and (often.samples, often.reason) == (8, "step 10")
-    assert drift_test.widened(msgspec.structs.replace(change, samples=500), 200).low > often.low
-    assert drift_test.widened(Score(0.4), 200) == Score(0.4)
+    assert drift_test.widen(msgspec.structs.replace(change, samples=500), 200).low > often.low
+    assert drift_test.widen(Score(0.4), 200) == Score(0.4)

@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 
 from core.contract.board_score import Score
 from core.evaluate.statistics.bootstrap import outer_tail
-from core.evaluate.statistics.confidence_intervals import clustered, mapped, mean, median, rate, ratio, wilson
+from core.evaluate.statistics.confidence_intervals import (
+    clustered_rate,
+    mean,
+    median,
+    rate,
+    ratio,
+    transform,
+    wilson,
+)
 
 COUNTS = st.integers(1, 400).flatmap(lambda total: st.tuples(st.integers(0, total), st.just(total)))
 
@@ -88,7 +96,7 @@ def test_values_by_hand():
     assert median([5.0, 1.0, 2.0]).value == 2
     assert ratio([1.0, 9.0], [1.0, 4.0]).value == 2
     assert rate([True, False, 0.5, True]).value == 0.625
-    assert mapped(Score(1.0, 0.0, 2.0, 9), math.exp) == Score(math.e, 1.0, math.exp(2), 9)
+    assert transform(Score(1.0, 0.0, 2.0, 9), math.exp) == Score(math.e, 1.0, math.exp(2), 9)
 
 
 def test_a_score_reads_as_a_sentence_would_have_it():
@@ -110,11 +118,11 @@ def test_shares_that_are_all_alike_are_not_told_as_certain():
 
 def test_answers_to_one_prompt_count_as_the_few_things_that_they_are():
     hits = [True] * 10 + [False] * 10
-    alone, together = rate(hits), clustered(hits, [number // 5 for number in range(20)])
+    alone, together = rate(hits), clustered_rate(hits, [number // 5 for number in range(20)])
     assert together.value == alone.value == 0.5 and together.samples == 20
     assert together.high - together.low > alone.high - alone.low
-    assert clustered([False] * 20, [number // 5 for number in range(20)]).interval == wilson(0, 4)
-    assert clustered(hits, range(20)) == alone
+    assert clustered_rate([False] * 20, [number // 5 for number in range(20)]).interval == wilson(0, 4)
+    assert clustered_rate(hits, range(20)) == alone
 
 
 @pytest.mark.parametrize(
@@ -126,11 +134,11 @@ def test_answers_to_one_prompt_count_as_the_few_things_that_they_are():
         (mean([None, 1.0, math.inf]), "2 of 3 values are not finite numbers"),
         (mean(["high"]), "the samples are not numbers"),
         (mean([[1.0, 2.0]]), "the samples are not numbers"),
-        (rate([2.0]), "a hit is a number from 0 to 1"),
+        (rate([2.0]), "a hit must be a number from 0 to 1"),
         (ratio([1.0], [1.0, 2.0]), "the lists differ in length: 1 and 2"),
-        (ratio([1.0, 2.0], [0.0, 0.0]), "there is nothing to divide by: the sum is 0"),
-        (clustered([True], []), "the lists differ in length: 1 and 0"),
-        (mapped(mean([1e4, 1e4]), math.exp), "the value is too large for a number"),
+        (ratio([1.0, 2.0], [0.0, 0.0]), "the sum to divide by is 0"),
+        (clustered_rate([True], []), "the lists differ in length: 1 and 0"),
+        (transform(mean([1e4, 1e4]), math.exp), "the value is too large for a number"),
     ],
 )
 def test_what_cannot_be_said_has_a_reason(score, reason):

@@ -55,9 +55,9 @@ def test_canaries_of_injections_are_words_of_their_own():
 
 
 def test_a_jailbreak_holds_its_request_as_its_wrapper_says():
-    assert packaged_prompts.wrapped(Wrapper("Do: {request} Now."), "sing {x}") == "Do: sing {x} Now."
+    assert packaged_prompts.wrap(Wrapper("Do: {request} Now."), "sing {x}") == "Do: sing {x} Now."
     for encoding, text in (("base64", "c2luZw=="), ("rot13", "fvat"), ("reverse", "gnis")):
-        assert packaged_prompts.wrapped(Wrapper("{request}", encoding=encoding), "sing") == text
+        assert packaged_prompts.wrap(Wrapper("{request}", encoding=encoding), "sing") == text
 
 
 def test_any_beginning_of_the_jailbreaks_has_nearly_as_many_of_each():
@@ -108,7 +108,7 @@ def test_a_user_s_own_files_have_the_same_shapes(tmp_path):
 @pytest.mark.parametrize(
     ("name", "kind", "text", "told"),
     [
-        ("a.jsonl", "prompts", "", ["holds no prompts", "each needs text; it may have topic"]),
+        ("a.jsonl", "prompts", "", ["the file has no prompts", "add rows with text; optional: topic"]),
         ("a.jsonl", "prompts", '{"text": "a"}\n{"txt": "b"}', ["line 2", "'txt'", "a row needs text"]),
         ("a.jsonl", "prompts", '{"text": 3}', ["line 1", "expected 'str', got 'int'"]),
         (
@@ -117,15 +117,20 @@ def test_a_user_s_own_files_have_the_same_shapes(tmp_path):
             '{"text": " "}\n{"text": ""}',
             ["line 1: text is empty", "line 2: text is empty"],
         ),
-        ("a.jsonl", "prompts", "text", ["line 1: is not JSON"]),
-        ("a.jsonl", "prompts", "[" * 100_000, ["line 1: is not JSON"]),
-        ("a.jsonl", "wrappers", '{"text": "no place"}', ["the text needs {request} once"]),
-        ("a.jsonl", "wrappers", '{"text": "{request}", "encoding": "hex"}', ["'hex' is none of", "'base64'"]),
+        ("a.jsonl", "prompts", "text", ["line 1: the line is not JSON"]),
+        ("a.jsonl", "prompts", "[" * 100_000, ["line 1: the line is not JSON"]),
+        ("a.jsonl", "wrappers", '{"text": "no place"}', ["the text must contain {request} exactly once"]),
+        (
+            "a.jsonl",
+            "wrappers",
+            '{"text": "{request}", "encoding": "hex"}',
+            ["'hex' is not one of", "'base64'"],
+        ),
         (
             "a.jsonl",
             "questions",
             '{"question": "?", "choices": ["a", "b"], "answer": 2}',
-            ["answer 2 is none"],
+            ["answer 2 is not a choice"],
         ),
         ("a.jsonl", "questions", '{"question": "?", "choices": ["a"], "answer": 0}', ["needs two choices"]),
         (
@@ -138,13 +143,13 @@ def test_a_user_s_own_files_have_the_same_shapes(tmp_path):
             "a.jsonl",
             "injections",
             '{"task": "say X", "content": "c", "canary": "x"}',
-            ["the canary stands in the task"],
+            ["the canary appears in the task"],
         ),
         ("a.jsonl", "tasks", '{"prompt": "p", "answer": []}', ["there is no answer"]),
         ("a.toml", "prompts", "x = ", ["is not TOML"]),
         ("a.toml", "prompts", "[[prompt]]\ntext = 'x'", ["has no [[prompts]], but prompt"]),
-        ("a.txt", "pairs", "x", ["plain text, which cannot hold pairs", "axis, stereotype, opposite"]),
-        ("a.csv", "prompts", "x", ["ends with '.csv'", ".jsonl, .toml, .txt"]),
+        ("a.txt", "pairs", "x", ["a plain text file cannot hold pairs", "axis, stereotype, opposite"]),
+        ("a.csv", "prompts", "x", ["files ending in '.csv' are not supported", ".jsonl, .toml, .txt"]),
     ],
 )
 def test_a_file_that_is_of_no_use_says_where_and_what_to_do(tmp_path, name, kind, text, told):
@@ -157,7 +162,7 @@ def test_a_file_that_is_of_no_use_says_where_and_what_to_do(tmp_path, name, kind
 
 
 def test_files_that_are_not_there_not_text_or_all_wrong(tmp_path):
-    with pytest.raises(SpecError, match="no such file"):
+    with pytest.raises(SpecError, match="the file does not exist"):
         prompt_files.read(tmp_path / "none.txt", "prompts")
     (tmp_path / "bytes.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(SpecError, match="cannot be read"):
@@ -185,7 +190,7 @@ def test_a_damaged_installation_is_told(tmp_path, monkeypatch):
         lambda: packaged_prompts.table.__wrapped__("toxic.toml", ("endings",)),
         lambda: packaged_prompts.leaning.__wrapped__(),
     ):
-        with pytest.raises(TrimtabError, match="install trimtab again"):
+        with pytest.raises(TrimtabError, match="reinstall trimtab"):
             wrong()
 
 

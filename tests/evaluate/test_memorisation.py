@@ -15,7 +15,7 @@ from core.evaluate.metrics.canary_exposure import (
     by_sample,
     exposure,
 )
-from core.evaluate.prompts.canary_rows import canaries, filled, formats, others
+from core.evaluate.prompts.canary_rows import canaries, fill, formats, other_secrets
 from core.evaluate.statistics.confidence_intervals import largest
 
 FORM = "the code is ####"
@@ -66,19 +66,19 @@ def test_planted_canaries_are_exposed_and_others_are_not(by):
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (([], [], []), "there are no canaries: plant some, or leave this metric out"),
+        (([], [], []), "there are no canaries; plant some, or leave this metric out"),
         (
             ([1.0], [[1.0, 2.0]], [10]),
-            "canary 1: the other secrets are fewer than 3, or all have the same loss",
+            "canary 1: there are fewer than 3 other secrets, or all have the same loss",
         ),
         (
             ([1.0], [[2.0] * 5], [10]),
-            "canary 1: the other secrets are fewer than 3, or all have the same loss",
+            "canary 1: there are fewer than 3 other secrets, or all have the same loss",
         ),
         (([1.0], [[2.0, math.nan, 3.0]], [10]), "canary 1: 1 of 3 values are not finite numbers"),
         (([math.nan], [[1.0, 2.0, 3.0]], [10]), "1 of 1 values are not finite numbers"),
         (([1.0], [], [10]), "the lists differ in length: 1, 0 and 1"),
-        (([1.0], [[1.0, 2.0, 3.0]], [1]), "a format that allows one secret alone hides nothing"),
+        (([1.0], [[1.0, 2.0, 3.0]], [1]), "a canary format must allow two secrets or more"),
     ],
 )
 def test_exposure_that_cannot_be_said_has_a_reason(arguments, reason):
@@ -90,16 +90,16 @@ def test_canaries_are_different_and_the_same_for_the_same_seed():
     assert made == canaries(40, seed=3) != canaries(40, seed=4)
     assert len({one.text for one in made}) == 40 and {one.format for one in made} == set(formats())
     for one in made:
-        assert one.text == filled(one.format, one.secret) and one.text.startswith(one.prefix)
+        assert one.text == fill(one.format, one.secret) and one.text.startswith(one.prefix)
         assert "#" not in one.text and one.secrets == 10 ** len(one.secret)
 
 
 def test_other_secrets_are_of_the_same_format_and_never_the_canary():
     (canary,) = canaries(1, forms=(FORM,))
-    rest = others(canary, 200)
-    assert len(rest) == len(set(rest)) == 200 and canary not in rest and rest == others(canary, 200)
+    rest = other_secrets(canary, 200)
+    assert len(rest) == len(set(rest)) == 200 and canary not in rest and rest == other_secrets(canary, 200)
     assert {one.format for one in rest} == {FORM}
-    assert len(others(canary, 10**9)) == 9999, "all there are"
+    assert len(other_secrets(canary, 10**9)) == 9999, "all there are"
     with pytest.raises(SpecError, match="'#' has fewer than 4 #"):
         canaries(1, forms=("#",))
 
@@ -162,5 +162,5 @@ def test_a_clear_membership_of_few_rows_is_not_told_as_certain():
 
 def test_many_canaries_are_made_at_once_and_too_many_are_refused():
     assert len({one.text for one in canaries(40_000)}) == 40_000
-    with pytest.raises(SpecError, match="only 10000 different canaries, 10001"):
+    with pytest.raises(SpecError, match="only 10000 different canaries, not 10001"):
         canaries(10_001, forms=("code ####",))

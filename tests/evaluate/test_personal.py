@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.evaluate.text.id_checksums import is_iban, luhn
-from core.evaluate.text.pii_detector import KINDS, SURE, find, keys, leaked, masked
+from core.evaluate.text.pii_detector import KINDS, SURE, find_leaked, find_pii, mask, pii_keys
 
 FOUND = [
     ("email", "ada@example.org"), ("email", "j.o'neil+x@mail.co.uk"),
@@ -35,34 +35,34 @@ NOTHING = [
 @pytest.mark.parametrize(("kind", "text"), FOUND)
 def test_each_kind_is_found_where_it_stands(kind, text):
     whole = f"Write: {text}, or come by."
-    (one,) = find(whole, KINDS)
+    (one,) = find_pii(whole, KINDS)
     assert (one.kind, one.text) == (kind, text) and whole[one.start : one.end] == text
 
 
 @pytest.mark.parametrize("text", NOTHING)
 def test_lookalikes_are_left_alone(text):
-    assert find(text, KINDS) == [] and masked(text, KINDS) == text
+    assert find_pii(text, KINDS) == [] and mask(text, KINDS) == text
 
 
 def test_several_kinds_in_one_text_do_not_overlap_and_are_masked():
     text = (
         "Ada, ada@example.org, pays from DE89 3704 0044 0532 0130 00 to 4111111111111111; call 020 7946 0958."
     )
-    assert masked(text) == "Ada, [email], pays from [iban] to [card]; call [phone]."
-    assert [one.kind for one in find(text, ("email", "phone"))] == ["email", "phone"]
-    assert "address" not in SURE and find("12 Baker Street") == []
+    assert mask(text) == "Ada, [email], pays from [iban] to [card]; call [phone]."
+    assert [one.kind for one in find_pii(text, ("email", "phone"))] == ["email", "phone"]
+    assert "address" not in SURE and find_pii("12 Baker Street") == []
 
 
 def test_the_same_data_is_known_again_however_it_is_written():
-    known = keys(["DE89 3704 0044 0532 0130 00", "+44 20 7946 0958", "Ada@Example.org"])
+    known = pii_keys(["DE89 3704 0044 0532 0130 00", "+44 20 7946 0958", "Ada@Example.org"])
     for answer in ("de89370400440532013000", "+44-20-7946-0958", "ADA@example.org"):
-        assert len(leaked(f"It is {answer}.", known)) == 1
-    assert leaked("It is bob@example.org.", known) == []
+        assert len(find_leaked(f"It is {answer}.", known)) == 1
+    assert find_leaked("It is bob@example.org.", known) == []
 
 
 @given(st.text(max_size=200))
 def test_any_text_is_read(text):
-    found = find(text, KINDS)
+    found = find_pii(text, KINDS)
     assert all(text[one.start : one.end] == one.text for one in found)
     assert all(one.end <= other.start for one, other in pairwise(found))
 

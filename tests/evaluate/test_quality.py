@@ -74,12 +74,12 @@ def test_exact_match_and_f1_forgive_articles_case_and_signs():
 )
 def test_a_model_that_says_nothing_has_no_score_rather_than_zero(metric):
     assert metric([], []).reason == "there are no samples"
-    assert metric(["", " \n"], ["a", "b"]).reason == "the model answered nothing"
+    assert metric(["", " \n"], ["a", "b"]).reason == "the model gave no answer"
     assert metric(["a"], ["a", "b"]).reason == "the lists differ in length: 1 and 2"
 
 
 def test_speed_and_latency():
     assert speed([100, 50], [2.0, 1.0]).value == 50
-    assert speed([0, 0], [1.0, 1.0]).reason == "the model wrote no token"
+    assert speed([0, 0], [1.0, 1.0]).reason == "the model generated no token"
     assert speed([10], [0.0]).value is None
     assert latency([0.1, 0.9, 0.2]).value == 0.2

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from core.evaluate.metrics.loss_metrics import Sums
-from core.evaluate.statistics.early_stopping import Patience
+from core.evaluate.statistics.early_stopping import EarlyStopping
 
 
 def test_perplexity_is_weighted_by_tokens_not_by_batches():
@@ -25,20 +25,20 @@ def test_what_is_not_finite_is_left_out():
 
 
 def test_patience_counts_from_the_best():
-    rule = Patience(2)
-    assert [rule.seen(value) for value in (3.0, 2.0, 2.5, 1.9, 2.0)] == [None] * 5
-    assert rule.seen(1.95) == "not better than 1.9 for 2 evaluations"
+    rule = EarlyStopping(2)
+    assert [rule.update(value) for value in (3.0, 2.0, 2.5, 1.9, 2.0)] == [None] * 5
+    assert rule.update(1.95) == "no improvement on 1.9 for 2 evaluations"
 
 
 def test_a_gain_must_exceed_min_delta():
-    rule = Patience(1, min_delta=0.1)
-    assert rule.seen(1.0) is None
-    assert "by more than 0.1" in (rule.seen(0.95) or "")
+    rule = EarlyStopping(1, min_delta=0.1)
+    assert rule.update(1.0) is None
+    assert "by more than 0.1" in (rule.update(0.95) or "")
 
 
 def test_patience_knows_the_direction_and_zero_never_stops():
-    assert Patience(1, direction="maximize").seen(0.5) is None
-    rule = Patience(1, direction="maximize", best=0.5)
-    assert rule.seen(0.6) is None and rule.seen(0.55)
-    never = Patience(0)
-    assert not any(never.seen(1.0) for _ in range(20))
+    assert EarlyStopping(1, direction="maximize").update(0.5) is None
+    rule = EarlyStopping(1, direction="maximize", best=0.5)
+    assert rule.update(0.6) is None and rule.update(0.55)
+    never = EarlyStopping(0)
+    assert not any(never.update(1.0) for _ in range(20))

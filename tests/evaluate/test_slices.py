@@ -17,13 +17,13 @@ def test_fewer_rows_than_five_are_no_slice_and_that_is_said():
     assert validation_slices.losses([2.0] * 4, [2] * 4, {"a": [0, 1, 2, 3, 4]}) == {}, (
         "the fifth was not asked"
     )
-    assert validation_slices.followed([("a",)] * 4 + [("b",)] * 5, [9] * 9) == {"b": [4, 5, 6, 7, 8]}
-    assert validation_slices.worst({})[1].reason == "no slice has 5 rows"
+    assert validation_slices.group_rows([("a",)] * 4 + [("b",)] * 5, [9] * 9) == {"b": [4, 5, 6, 7, 8]}
+    assert validation_slices.worst({})[1].reason == "no slice has 5 rows or more"
 
 
 def test_each_row_is_in_the_slices_of_all_its_columns_and_in_a_quarter_by_length():
     parts = [("source:web", "task:sums")] * 10 + [("source:web", "task:rhymes")] * 10
-    found = validation_slices.followed(parts, list(range(20)))
+    found = validation_slices.group_rows(parts, list(range(20)))
     assert found["source:web"] == list(range(20)) and found["task:rhymes"] == list(range(10, 20))
     quarters = {name: rows for name, rows in found.items() if name.startswith("length:")}
     assert list(quarters) == ["length:0-4", "length:5-9", "length:10-14", "length:15-19"]
@@ -34,7 +34,7 @@ def test_each_row_is_in_the_slices_of_all_its_columns_and_in_a_quarter_by_length
 def test_many_small_values_of_a_column_are_not_followed_beyond_the_largest():
     parts = [(f"topic:{number % 30}",) for number in range(300)]
     assert (
-        len([one for one in validation_slices.followed(parts, [1] * 300) if one.startswith("topic:")])
+        len([one for one in validation_slices.group_rows(parts, [1] * 300) if one.startswith("topic:")])
         == validation_slices.MOST
     )
 
@@ -44,7 +44,7 @@ def test_many_small_values_of_a_column_are_not_followed_beyond_the_largest():
     [("long sums", "long_sums"), ("a/b <= 2\n\x1b[31m", "a_b_2_31m"), (3, "3"), ("größer", "größer")],
 )
 def test_a_slice_s_name_can_stand_in_a_limit_a_file_and_a_curve(value, name):
-    assert validation_slices.named("task", value) == f"task:{name}"
+    assert validation_slices.slice_name("task", value) == f"task:{name}"
     metric = known(f"{SLICE}task:{name}")
     assert metric.unit == "nats/token" and metric.direction == "minimize"
-    assert validation_slices.named("task", " / ") == "" and known(SLICE) is None
+    assert validation_slices.slice_name("task", " / ") == "" and known(SLICE) is None

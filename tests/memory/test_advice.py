@@ -19,7 +19,7 @@ from core.memory.estimate.memory_estimate import Setting
 from core.memory.estimate.trial_memory import Need
 from core.memory.planning import memory_advice, memory_budget, space_extremes
 from core.memory.planning.memory_advice import Case
-from core.memory.records.estimate_corrections import Ledger
+from core.memory.records.estimate_corrections import EstimateCorrections
 from tests.memory.test_estimate import QWEN7B
 
 GIB = 2**30
@@ -55,8 +55,8 @@ def test_several_changes_where_one_is_not_enough_and_a_word_where_none_is():
 
 
 def test_what_dominates_and_what_it_answers_to():
-    assert memory_advice.dominant(case(24).foretold()).startswith("activations dominate with ")
-    assert memory_advice.dominant(case(24, rows=1, length=16).foretold()).startswith(
+    assert memory_advice.dominant_part(case(24).estimate()).startswith("activations dominate with ")
+    assert memory_advice.dominant_part(case(24, rows=1, length=16).estimate()).startswith(
         "base model dominates with 5."
     )
 
@@ -64,10 +64,10 @@ def test_what_dominates_and_what_it_answers_to():
 @pytest.mark.parametrize(
     ("asked", "free", "ours", "is_", "why"),
     [
-        (None, 20, 0, 20 - 0.72, "24.0 GiB, 4.0 GiB held by others, 0.7 GiB kept back"),
-        (None, 4, 16, 20 - 0.72, "24.0 GiB, 4.0 GiB held by others, 0.7 GiB kept back"),
+        (None, 20, 0, 20 - 0.72, "24.0 GiB, 4.0 GiB used by other processes, 0.7 GiB reserved"),
+        (None, 4, 16, 20 - 0.72, "24.0 GiB, 4.0 GiB used by other processes, 0.7 GiB reserved"),
         (10, 20, 0, 10, "resources.memory = 10.0 GiB"),
-        (22, 20, 0, 20, "24.0 GiB, 4.0 GiB held by others of resources.memory = 22.0 GiB"),
+        (22, 20, 0, 20, "24.0 GiB, 4.0 GiB used by other processes, less than resources.memory = 22.0 GiB"),
     ],
 )
 def test_the_limit_is_what_is_free_or_ours_or_what_was_asked_for(asked, free, ours, is_, why):
@@ -81,7 +81,7 @@ def test_a_device_that_does_not_say_what_it_has_has_no_limit():
 
 
 @pytest.mark.parametrize(
-    ("asked", "word"), [(100 * 2**20, "before it loads anything"), (3 * GIB, "base model")]
+    ("asked", "word"), [(100 * 2**20, "less than an empty process uses"), (3 * GIB, "base model")]
 )
 def test_a_limit_below_what_is_needed_anyway_is_an_error(asked, word):
     with pytest.raises(TrimtabError) as caught:
@@ -100,9 +100,9 @@ def written(folder, content) -> str:
 @pytest.mark.parametrize(
     ("content", "word"),
     [
-        ({"model_type": "llama"}, "does not say hidden_size, intermediate_size, num_attention_heads, "),
-        ("[1, 2]", "is no JSON object"),
-        ("{", "cannot be read"),
+        ({"model_type": "llama"}, "lacks hidden_size, intermediate_size, num_attention_heads, "),
+        ("[1, 2]", "is not a JSON object"),
+        ("{", "could not be read"),
         ({"model_type": "mixtral", "num_local_experts": 8, "hidden_size": 64, "intermediate_size": 64,
           "num_attention_heads": 4, "vocab_size": 9, "num_hidden_layers": 2}, "experts"),
     ],
@@ -122,7 +122,7 @@ def test_a_hub_model_is_found_in_the_cache_without_a_network(tmp_path, monkeypat
     (place / "snapshots" / "abc").mkdir(parents=True)
     written(place / "snapshots" / "abc", hf_config.SMOLLM2)
     assert hf_config.model("some/model").parameters == 134_515_008
-    with pytest.raises(TrimtabError, match="not here yet"):
+    with pytest.raises(TrimtabError, match="not downloaded yet"):
         hf_config.model("some/other", fetch=False)
 
 
@@ -131,31 +131,31 @@ def test_a_hub_model_is_found_in_the_cache_without_a_network(tmp_path, monkeypat
 
 def test_what_was_measured_corrects_what_is_foretold_and_is_kept(tmp_path):
     file = tmp_path / "memory.json"
-    ledger = Ledger(file)
+    ledger = EstimateCorrections(file)
     for measured in (110, 120, 130):
-        ledger.compared("a card", 100, measured)
-    ledger.keep()
-    assert Ledger(file).of("a card").factor == pytest.approx(1.2)
-    assert Ledger(file).of("another").factor == 1.0
+        ledger.learn("a card", 100, measured)
+    ledger.save()
+    assert EstimateCorrections(file).of("a card").factor == pytest.approx(1.2)
+    assert EstimateCorrections(file).of("another").factor == 1.0
 
 
 def test_memory_that_ended_is_never_foretold_to_hold_again():
-    ledger = Ledger()
-    ledger.compared("a card", 100, 100)
-    ledger.ended("a card", foretold=100, available=140)
+    ledger = EstimateCorrections()
+    ledger.learn("a card", 100, 100)
+    ledger.learn_oom("a card", estimated=100, available=140)
     assert ledger.of("a card").factor > 1.4
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\x00", b"[]", b'{"a": 1}'])
 def test_a_ledger_that_cannot_be_read_is_as_if_there_were_none(tmp_path, content):
     (tmp_path / "memory.json").write_bytes(content)
-    assert Ledger(tmp_path / "memory.json").of("a").factor == 1.0
+    assert EstimateCorrections(tmp_path / "memory.json").of("a").factor == 1.0
 
 
 def test_measures_that_make_no_sense_teach_nothing():
-    ledger = Ledger()
+    ledger = EstimateCorrections()
     for foretold, measured in ((0, 5), (5, 0), (5, -1)):
-        ledger.compared("a", foretold, measured)
+        ledger.learn("a", foretold, measured)
     assert ledger.of("a").ratios == []
 
 
@@ -183,7 +183,7 @@ def test_the_corners_of_a_space_are_its_smallest_and_largest_trial():
             "learning_rate": {"low": 1e-5, "high": 1e-3, "log": True},
         },
     })  # fmt: skip
-    small, large = space_extremes.corners(spec, lambda knobs: 2 if knobs["optimizer"] == "adamw" else 1)
+    small, large = space_extremes.extremes(spec, lambda knobs: 2 if knobs["optimizer"] == "adamw" else 1)
     assert (small["lora_rank"], small["batch_size"], small["optimizer"]) == (8, 1, "sgd")
     assert (large["lora_rank"], large["batch_size"], large["optimizer"]) == (64, 8, "adamw")
     assert space_extremes.share(spec, lambda knobs: knobs["optimizer"] == "sgd") == pytest.approx(
@@ -197,8 +197,8 @@ def test_no_longer_sequence_is_advised_than_the_model_was_made_for():
         msgspec.structs.replace(QWEN7B, positions=64), one.setting, one.need, 1, CARD, one.limit_bytes
     )
     lines = memory_advice.advise(small)
-    assert "sequence_length 64 (more it was not made for)" in lines[-1]
-    assert "sequence_length 1024: the model was made for sequences of up to 64 tokens" in lines
+    assert "sequence_length 64 (the model's limit)" in lines[-1]
+    assert "sequence_length 1024: the model supports up to 64 tokens" in lines
     assert (
         describe(
             {

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from core.memory.base import hf_config, step_formulas
 from core.memory.base.model_shape import describe
 from core.memory.estimate.device_constants import Device
-from core.memory.estimate.memory_estimate import Setting, foretell
+from core.memory.estimate.memory_estimate import Setting, estimate_memory
 from core.memory.estimate.trial_memory import Need
 from core.train.base.base_model import Base, rest
 from core.train.tracing import allocation_trace, derive_formulas, tiny_models, traced_step
@@ -59,7 +59,7 @@ def test_what_comes_and_goes_with_a_pass_is_foretold(family, precision, checkpoi
     base = tiny_models.model(family, sizes, 4, derive_formulas.DTYPES[precision], checkpointing)
     model = describe(base.model.config.to_dict(), "a test")
     setting = Setting(precision, checkpointing=checkpointing, judged=0)
-    found = foretell(model, setting, needs, HOST)
+    found = estimate_memory(model, setting, needs, HOST)
     assert found.moment == "the backward pass of a step"
     assert found.passing_bytes == pytest.approx(traced(base, needs), rel=1e-3)
 
@@ -99,7 +99,7 @@ def test_a_family_that_is_not_known_by_heart_is_traced_once_without_weights_and_
     tokenizer = SimpleNamespace(pad_token_id=0, eos_token_id=0)
     base = Base(rested(built), tokenizer, "fp32", "phi", torch.device("cpu"))
     needs = [Need(8, 2, 64), Need(4, 1, 64, dropout=True)]
-    found = foretell(model, Setting("fp32", judged=0), needs, HOST)
+    found = estimate_memory(model, Setting("fp32", judged=0), needs, HOST)
     assert found.notes == ()
     assert found.passing_bytes == pytest.approx(traced(base, needs), rel=0.02)
 
@@ -111,8 +111,8 @@ def test_every_family_that_can_be_derived_is_there():
 def test_a_family_that_is_not_known_has_llamas_forms_and_says_so():
     unknown = {"model_type": "xyz", "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
               "num_attention_heads": 4, "vocab_size": 100}  # fmt: skip
-    found = foretell(describe(unknown, "a test"), Setting(), [Need(8, 1, 64)], CARD)
-    assert found.notes == ("activations as llama's: the family 'xyz' is not known by heart",)
+    found = estimate_memory(describe(unknown, "a test"), Setting(), [Need(8, 1, 64)], CARD)
+    assert found.notes == ("activations are estimated as for llama: there are no formulas for 'xyz'",)
 
 
 needs = st.builds(
@@ -132,7 +132,7 @@ def test_more_of_anything_never_takes_less(one, precision, checkpointing):
     setting = Setting(precision, checkpointing=checkpointing)
 
     def peak(*needs: Need) -> int:
-        return foretell(QWEN7B, setting, needs, CARD).peak_bytes
+        return estimate_memory(QWEN7B, setting, needs, CARD).peak_bytes
 
     alone = peak(one)
     for name in ("rank", "rows", "length"):
@@ -143,9 +143,9 @@ def test_more_of_anything_never_takes_less(one, precision, checkpointing):
 
 
 def test_a_7b_model_takes_what_people_know():
-    held = foretell(QWEN7B, Setting("bf16"), [Need(8, 1, 64)], CARD).of("base model")
+    held = estimate_memory(QWEN7B, Setting("bf16"), [Need(8, 1, 64)], CARD).of("base model")
     assert held == pytest.approx(15.23e9, rel=0.01), "7.62 B parameters of two bytes"
-    nf4 = foretell(QWEN7B, Setting("nf4"), [Need(8, 1, 64)], CARD).of("base model")
+    nf4 = estimate_memory(QWEN7B, Setting("nf4"), [Need(8, 1, 64)], CARD).of("base model")
     assert 5.0e9 < nf4 < 6.0e9
 
 

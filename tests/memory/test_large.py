@@ -16,12 +16,17 @@ from tests.daemon.test_foresight import QWEN
 @pytest.mark.parametrize(
     ("parameters", "precision", "device", "told"),
     [
-        (7e9, "nf4", "cpu", "a base of 7.0 B parameters trains on the CPU in nf4, which is unpacked again"),
+        (
+            7e9,
+            "nf4",
+            "cpu",
+            "a base of 7.0 B parameters trains on the CPU in nf4, which every pass dequantises",
+        ),
         (
             7e9,
             "auto",
             "cpu",
-            "a base of 7.0 B parameters trains on the CPU: a step takes minutes; take a GPU",
+            "a base of 7.0 B parameters trains on the CPU, so a step takes minutes; use a GPU",
         ),
         (7e9, "nf4", "cuda:0", ""),
         (135e6, "nf4", "cpu", ""),

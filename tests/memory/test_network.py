@@ -65,7 +65,9 @@ def test_verbs_say_it(free_of, closed, tmp_path, capsys, verb):
     free_of.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{closed}")
     assert main([*command, "--gpu", "24 GiB"]) == 1
     shown = capsys.readouterr().err
-    assert "cannot be fetched: no network: the hub 127.0.0.1:" in shown and "give the model's folder" in shown
+    assert (
+        "could not be fetched: no network: the hub 127.0.0.1:" in shown and "give the model's folder" in shown
+    )
     free_of.setenv("HF_HUB_OFFLINE", "1")
     assert main([*command, "--gpu", "24 GiB"]) == 1
-    assert "cannot be fetched: HF_HUB_OFFLINE is set" in capsys.readouterr().err
+    assert "could not be fetched: HF_HUB_OFFLINE is set" in capsys.readouterr().err

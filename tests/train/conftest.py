@@ -17,7 +17,7 @@ from core.contract.spec.study_spec import Spec
 from core.contract.wire.worker_api import Assign
 from core.train.base.base_model import Base, load_base
 from core.train.data.dataset import Data, load_data
-from core.train.introspection.introspection_report import Inspected
+from core.train.introspection.introspection_report import InspectionSchedule
 from core.train.load_progress import silent
 from core.train.pack.trial_pack import Pack
 from tests.tiny import tiny_base, tiny_rows
@@ -53,7 +53,7 @@ def own_cache(tmp_path_factory, monkeypatch):
 def only_where_it_is_tested(request, monkeypatch):
     """The look inside a model changes nothing of the training, by test, and takes a fifth of short ones."""
     if not request.module.__name__.endswith("insides"):
-        monkeypatch.setattr(Inspected, "due", lambda *told: False)
+        monkeypatch.setattr(InspectionSchedule, "due", lambda *told: False)
 
 
 @pytest.fixture

@@ -119,7 +119,8 @@ def test_a_trial_on_experts_of_their_own_tokens_has_passes_of_its_own_and_says_w
     notes = [note.text for note in together.of(e.StudyNoted)]
     assert len(notes) == 2
     assert notes[0] == (
-        "trial 0 has passes of its own: model.layers.0.mlp.first sees tokens without their rows"
+        "trial 0 cannot share passes with other trials: "
+        "model.layers.0.mlp.first mixes the tokens of different rows"
     )
 
 

@@ -20,8 +20,8 @@ from core.evaluate.prompts import canary_rows
 from core.train import checkpoint_files
 from core.train.data.dataset import Data
 from core.train.evaluation import security_probes, study_boards
-from core.train.evaluation.eval_inputs import Asking
-from core.train.evaluation.metric_probe import Found
+from core.train.evaluation.eval_inputs import PromptEncoder
+from core.train.evaluation.metric_probe import ProbeResult
 from core.train.scoring import base_scores
 from tests.tiny import WORDS
 from tests.train.taught import KIND, RUDE, rows, speaker
@@ -178,15 +178,15 @@ def test_an_objective_without_a_value_fails_the_trial_with_the_reason(bench, tmp
     one.assign(tmp_path)
     one.finish()
     error = one.of(e.TrialFailed)[0].error
-    assert error == "security/leak has no value: no personal data was found in the training set"
+    assert error == "security/leak has no value: no PII was found in the training set"
 
 
 def test_a_base_that_cannot_be_scored_is_a_word_and_no_end(bench, tmp_path, without_scores, monkeypatch):
     one = bench(evaluate={**SMALL, "boards": ["quality"]})
-    one.pack._beside.scorings._bare._digest = lambda probes: 1 / 0
+    one.pack._scoring.background._base_scoring._digest = lambda probes: 1 / 0
     one.assign(tmp_path)
     one.finish()
-    assert any("the base itself could not be scored" in note.text for note in one.of(e.StudyNoted))
+    assert any("the base model could not be scored" in note.text for note in one.of(e.StudyNoted))
     assert scores(one)["quality/forgetting"].value is not None or scores(one)["quality/forgetting"].reason
     assert one.of(e.TrialCompleted)
 
@@ -195,8 +195,8 @@ def test_nothing_to_ask_and_nothing_said_are_reasons(bench, tmp_path, folder, wi
     text = rows(tmp_path / "text.jsonl", KIND)
     one = bench(data={"source": str(text)}, evaluate={**SMALL, "samples": 2})
     one.base.tokenizer.chat_template = None
-    monkeypatch.setattr(Asking, "text", lambda self, ids: "")  # a model that emits nothing
-    one.pack._beside.use(study_boards.Boards(one.spec, one.base, one.data))
+    monkeypatch.setattr(PromptEncoder, "text", lambda self, ids: "")  # a model that emits nothing
+    one.pack._scoring.use(study_boards.Boards(one.spec, one.base, one.data))
     one.assign(tmp_path)
     one.finish()
     found = scores(one)
@@ -205,7 +205,7 @@ def test_nothing_to_ask_and_nothing_said_are_reasons(bench, tmp_path, folder, wi
     )
     assert "questions.jsonl" in found["quality/choice"].reason
     for name in ("safety/toxicity", "safety/refusal", "safety/leaning", "security/jailbreak"):
-        assert found[name].value is None and "nothing" in found[name].reason
+        assert found[name].value is None and "no answer" in found[name].reason
 
 
 def test_prompts_longer_than_the_context_are_left_out_with_the_reason(bench, tmp_path, without_scores):
@@ -213,8 +213,8 @@ def test_prompts_longer_than_the_context_are_left_out_with_the_reason(bench, tmp
     one.base.model.config.max_position_embeddings = 60
     probes = study_boards.Boards(one.spec, one.base, one.data).probes
     by_name = {metric: probe for probe in probes for metric in probe.metrics}
-    assert "longer than the context of 60 tokens" in by_name["security/injection"].why_none
-    assert by_name["security/injection"].found([], ()).scores["security/injection"].value is None
+    assert "exceed the context of 60 tokens" in by_name["security/injection"].why_none
+    assert by_name["security/injection"].score_answers([], ()).scores["security/injection"].value is None
     assert all(len(ask.row.ids) <= 60 for ask, *_ in by_name["security/loss_rise"].asks)
 
 
@@ -222,7 +222,7 @@ def test_a_file_of_prompts_that_is_of_no_use_stops_the_study_with_the_reason(ben
     (tmp_path / "harmful.jsonl").write_text('{"txt": "x"}\n')
     with pytest.raises(TrimtabError, match=r"harmful\.jsonl"):
         bench(evaluate={**SMALL, "prompts": str(tmp_path)})
-    with pytest.raises(TrimtabError, match="no such file or folder"):
+    with pytest.raises(TrimtabError, match="the file or folder does not exist"):
         bench(evaluate={**SMALL, "prompts": str(tmp_path / "none")})
 
 
@@ -252,13 +252,16 @@ def test_canaries_that_were_learnt_are_exposed_and_members_are_known(bench, tmp_
     )  # fmt: skip
     assert any("4 canaries are planted" in note for note in one.data.notes)
     strangers = Data([], [], canaries=canary_rows.canaries(4, seed=99))  # of the same formats, never planted
-    probe = security_probes._exposure(Asking(one.base), strangers, 4, 0)
+    probe = security_probes._exposure(PromptEncoder(one.base), strangers, 4, 0)
     samples = probe.score([[SimpleNamespace(loss=one) for one in (1.0, 5.0, 6.0, 8.0)]], []).worst[
         "security/exposure"
     ]
     assert re.fullmatch(r"\d+\.\d of at most \d+\.\d bits", samples[0].note), "what the most would be"
-    told = lambda found, base: Found({"security/leak": probe.score(found, base).scores["security/exposure"]})  # noqa: E731
-    one.pack._beside.boards.probes.append(replace(probe, metrics=("security/leak",), score=told))
+
+    def told(answers, base):
+        return ProbeResult({"security/leak": probe.score(answers, base).scores["security/exposure"]})
+
+    one.pack._scoring.boards.probes.append(replace(probe, metrics=("security/leak",), score=told))
     one.assign(tmp_path)
     one.finish()
     found, base = scores(one), scores_of_base(one)

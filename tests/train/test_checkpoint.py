@@ -14,7 +14,7 @@ from core.contract.wire import worker_api
 from core.errors import TrimtabError
 from core.train import checkpoint_files, checkpoint_position
 from core.train.pack import writer_thread
-from core.train.pack.checkpoint_schedule import Cadence
+from core.train.pack.checkpoint_schedule import CheckpointSchedule
 from core.train.pack.writer_thread import Writer
 
 KNOBS = {"steps": 10, "lora_dropout": 0.1, "gradient_accumulation": 2, "learning_rate": 5e-3}
@@ -241,7 +241,7 @@ def test_checkpoints_do_not_pile_up_before_a_slow_disk():
 )
 def test_a_pack_is_kept_every_so_many_steps_or_seconds(steps, seconds, due):
     now = 0.0
-    cadence = Cadence(steps, seconds, lambda: now)
+    cadence = CheckpointSchedule(steps, seconds, lambda: now)
     cadence.join(0, 0)
     found = []
     for step in range(1, 11):
@@ -268,7 +268,7 @@ def test_a_checkpoint_that_finds_no_room_is_a_warning_and_training_goes_on(bench
     while not one.of(e.StudyNoted):
         one.turn()
     note = one.of(e.StudyNoted)[0]
-    assert note.level == "warning" and "no checkpoint at step 4" in note.text
+    assert note.level == "warning" and "no checkpoint was written at step 4" in note.text
     assert [place.step for place in positions(tmp_path / "0")] == [2]
     assert one.pack.busy
 
@@ -280,7 +280,9 @@ def test_a_pause_that_found_no_room_is_kept_when_the_worker_goes(bench, tmp_path
     no_room()
     one.pack.do(worker_api.Pause(0))
     one.pack.settle()
-    assert "no checkpoint at step 1" in one.of(e.StudyNoted)[0].text and not positions(tmp_path / "0")
+    assert "no checkpoint was written at step 1" in one.of(e.StudyNoted)[0].text and not positions(
+        tmp_path / "0"
+    )
     no_room(resource.RLIM_INFINITY)
     one.pack.checkpoint_all()
     assert [place.step for place in positions(tmp_path / "0")] == [1]
@@ -288,7 +290,7 @@ def test_a_pause_that_found_no_room_is_kept_when_the_worker_goes(bench, tmp_path
 
 def trained_on_a_full_disk(bench, folder, no_room, monkeypatch, heard):
     """A trial that has made its last step while its adapter finds no room; ``heard`` is called at that."""
-    monkeypatch.setattr(writer_thread, "ROOM_S", 0.01)
+    monkeypatch.setattr(writer_thread, "RETRY_S", 0.01)
     one = bench()
     tell, one.pack._tell = (
         one.pack._tell,
@@ -306,7 +308,7 @@ def test_a_trained_trial_waits_for_room_and_is_complete_then(bench, tmp_path, no
     one = trained_on_a_full_disk(bench, tmp_path, no_room, monkeypatch, room)
     one.pack.settle()
     (note,) = one.of(e.StudyNoted)
-    assert note.level == "warning" and "its adapter waits for room on the disk" in note.text
+    assert note.level == "warning" and "its adapter waits for free disk space" in note.text
     assert one.of(e.TrialCompleted) and not one.of(e.TrialFailed)
     assert adapter_of(tmp_path)
 

@@ -93,8 +93,9 @@ def test_a_classifier_of_no_use_is_told_before_any_training(bench, tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "config.json").write_text(json.dumps({"model_type": "unheard-of"}))
     for place, told in (
-        (broken, "cannot be loaded"), (tmp_path / "empty", "cannot be loaded"),
-        (tmp_path / "none", "cannot be loaded"), (moods, "none of its labels says what is toxic: joy, anger"),
+        (broken, "could not be loaded"), (tmp_path / "empty", "could not be loaded"),
+        (tmp_path / "none", "could not be loaded"),
+        (moods, "none of the classifier's labels means toxic: joy, anger"),
         (unpadded, "cannot score a text: ValueError: Asking to pad"),
     ):  # fmt: skip
         with pytest.raises(TrimtabError, match=told) as error:

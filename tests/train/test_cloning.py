@@ -84,7 +84,7 @@ def test_another_optimizer_begins_its_state_anew_and_says_so(parent, bench, tmp_
     clone(two, tmp_path, at, **{**KNOBS, "optimizer": "sgd"})
     assert not trial_of(two).optimizer.state_dict()["state"]
     told = [note.text for note in two.of(e.StudyNoted)]
-    assert "trial 1: sgd begins anew: the checkpoint holds the state of adamw" in told
+    assert "trial 1: sgd starts from scratch: the checkpoint has adamw state" in told
     one.finish(), two.finish()
     assert two.losses(1)[0] == one.losses()[4], "the half of a step is gone on with"
 
@@ -100,7 +100,7 @@ def test_other_batches_go_on_with_the_rows_that_come_next(parent, bench, tmp_pat
     had = 4 * 2 * 4
     assert taken == whole[had : had + len(taken)]
     told = [note.text for note in two.of(e.StudyNoted)]
-    assert "trial 1: 1 micro-batches of a step that was not whole are learnt anew" in told
+    assert "trial 1: 1 micro-batches of the incomplete step will be repeated" in told
     two.finish()
     assert [one.step for one in two.of(e.TrialReported, 1)] == list(range(5, 11))
 
@@ -148,7 +148,7 @@ def test_an_evaluation_that_was_not_whole_is_done_anew_by_other_rows(bench, tmp_
     at = kept(one)
     two = bench(evaluate={"batch_size": 2})
     clone(two, tmp_path, at, **{**KNOBS, "sequence_length": 28})
-    assert any("an evaluation that was not whole begins anew" in note.text for note in two.of(e.StudyNoted))
+    assert any("the incomplete evaluation will be repeated" in note.text for note in two.of(e.StudyNoted))
     two.finish()
     assert [told.step for told in two.of(e.TrialEvaluated, 1)] == [4, 8, 10]
 
@@ -156,8 +156,8 @@ def test_an_evaluation_that_was_not_whole_is_done_anew_by_other_rows(bench, tmp_
 @pytest.mark.parametrize(
     ("other", "why"),
     [
-        ({"lora_rank": 8}, "lora_rank = 8 is not that of the checkpoint, 4"),
-        ({"target_modules": "attention"}, "target_modules = attention has other layers"),
+        ({"lora_rank": 8}, "lora_rank = 8, but the checkpoint has rank 4"),
+        ({"target_modules": "attention"}, "target_modules = attention does not match the checkpoint"),
     ],
 )
 def test_a_clone_of_another_shape_fails_with_the_reason(parent, bench, tmp_path, other, why):
@@ -165,7 +165,7 @@ def test_a_clone_of_another_shape_fails_with_the_reason(parent, bench, tmp_path,
     two = bench()
     clone(two, tmp_path, at, **{**KNOBS, **other})
     (failed,) = two.of(e.TrialFailed, 1)
-    assert "it cannot go on from trial 0" in failed.error and why in failed.error and not failed.again
+    assert "it cannot continue from trial 0" in failed.error and why in failed.error and not failed.again
     assert not two.of(e.TrialRunning, 1) and not len(two.pack)
 
 
@@ -182,7 +182,7 @@ def test_a_clone_never_begins_at_the_beginning(parent, bench, tmp_path):
         )
     )
     assert "the checkpoint cannot be used" in two.of(e.TrialFailed, 1)[0].error
-    assert "there is no checkpoint" in two.of(e.TrialFailed, 2)[0].error
+    assert "has no checkpoint" in two.of(e.TrialFailed, 2)[0].error
 
 
 def test_a_trial_that_patience_ended_goes_on_as_a_clone_with_other_knobs(bench, tmp_path):

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from core.train.adapters.adapter_stack import Stack
-from core.train.scoring.adapter_snapshots import frozen
-from core.train.scoring.scoring_batches import Answering, Question
+from core.train.scoring.adapter_snapshots import frozen_copy
+from core.train.scoring.scoring_batches import BatchedAnswers, Question
 from core.train.step import batched_generation
 from core.train.step.forward_pass import Forward, Item
 from core.train.step.step_requests import BASE, Prompt, Rate, Write
@@ -30,12 +30,12 @@ def prompts(one, mine, seed="") -> list[Prompt]:
     return [Prompt(mine, some, seed and f"{seed} {place}") for place, some in enumerate(ids)]
 
 
-def answering(one, factors=()) -> Answering:
+def answering(one, factors=()) -> BatchedAnswers:
     """What answers beside the pack, with these factors in its stack."""
     stack = Stack(one.base.model.dtype, one.base.device, one.pack._stack)
     stack.compose([(mine, 1) for mine in factors])
     forward = Forward(one.base, stack, one.pack._rounds._forward.head)
-    return Answering(one.base, stack, forward, alone=False)
+    return BatchedAnswers(one.base, stack, forward, alone=False)
 
 
 def written(one, wants, limit_s=10.0) -> dict[int, list[list[int]]]:
@@ -181,5 +181,5 @@ def test_a_fault_is_that_of_its_owner(two, monkeypatch):
 def test_the_training_stack_knows_nothing_of_what_is_scored(two):
     one, trials = two
     groups = one.pack._stack.groups
-    written(one, {0: Write(prompts(one, frozen(trials[0].factors)), TOKENS)})
+    written(one, {0: Write(prompts(one, frozen_copy(trials[0].factors)), TOKENS)})
     assert one.pack._stack.groups is groups and one.pack._stack.plan is None

@@ -11,7 +11,7 @@ from core.contract.events import event_types as e
 from core.contract.wire import message_codec, worker_api
 from core.train.data.dataset import cut, has_target
 from core.train.step.step_requests import Judge, Rate
-from core.train.trial.validation import Held
+from core.train.trial.validation import HeldOutRows
 
 
 def rowwise(one):
@@ -30,7 +30,7 @@ def test_nothing_is_told_or_asked_where_no_pruner_needs_it(bench, tmp_path):
     one.assign(tmp_path)
     one.finish()
     assert all(told.rows == () for told in one.of(e.TrialEvaluated))
-    held = Held(one.spec, one.data)
+    held = HeldOutRows(one.spec, one.data)
     assert isinstance(held.want(None, held.batch(0)), Judge)  # type: ignore[arg-type]
 
 
@@ -68,15 +68,15 @@ def test_trials_of_any_sequence_length_are_judged_on_the_same_tokens(bench, tmp_
         "training rows are longer and are truncated" in told[0]
         and "validation uses up to 64 tokens" in told[0]
     )
-    rows = Held(one.spec, one.data).batch(0)
-    assert isinstance(Held(one.spec, one.data).want(None, rows), Rate)  # type: ignore[arg-type]
+    rows = HeldOutRows(one.spec, one.data).batch(0)
+    assert isinstance(HeldOutRows(one.spec, one.data).want(None, rows), Rate)  # type: ignore[arg-type]
 
 
 def test_a_row_without_a_target_where_the_base_has_no_more_places_has_a_gap(bench):
     one = rowwise(bench(train={"sequence_length": 64}))
     short = next(most for most in range(8, 64) if 0 < teaching(one.data.validation, most) < 8)
-    held = Held(one.spec, one.data, short)
-    told = held.told([1.0] * len(held))
+    held = HeldOutRows(one.spec, one.data, short)
+    told = held.row_losses([1.0] * len(held))
     for row, loss in zip(one.data.validation, told, strict=True):
         assert math.isnan(loss) == (not has_target(cut(row, short)))
 

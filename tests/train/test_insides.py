@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, MambaConfig, MambaForCausalLM
 
 from core.contract.events import event_types as e
 from core.contract.wire.introspection_answer import Insides
-from core.evaluate.metrics.attention_metrics import QUERIES, chosen, looked
+from core.evaluate.metrics.attention_metrics import QUERIES, query_positions, summarize_heads
 from core.train import checkpoint_files
 from core.train.data.dataset import MASKED
 from core.train.introspection import introspection_report
@@ -53,7 +53,7 @@ def test_training_is_the_same_bit_for_bit_with_and_without(bench, tmp_path, monk
     for name in ("with", "without"):
         (tmp_path / name).mkdir()
     looked_into = trained(bench, tmp_path / "with", **knobs)
-    monkeypatch.setattr(introspection_report.Inspected, "due", lambda *given: False)
+    monkeypatch.setattr(introspection_report.InspectionSchedule, "due", lambda *given: False)
     left_alone = trained(bench, tmp_path / "without", **knobs)
     assert (tmp_path / "with" / "0" / "insides.json").exists()
     assert not (tmp_path / "without" / "0" / "insides.json").exists()
@@ -80,9 +80,11 @@ def plain_attention(folder, base: str, ids: list[int]) -> tuple[list[np.ndarray]
 @pytest.mark.parametrize("tuned", [False, True])
 def test_attention_is_that_of_transformers_and_peft(bench, tmp_path, folder, tuned, monkeypatch):
     seen = []
-    kept = introspection_report.Insides.look
+    kept = introspection_report.Introspector.look
     monkeypatch.setattr(
-        introspection_report.Insides, "look", lambda self, mine: seen.append(kept(self, mine)) or seen[-1]
+        introspection_report.Introspector,
+        "look",
+        lambda self, mine: seen.append(kept(self, mine)) or seen[-1],
     )
     one = trained(bench, tmp_path, learning_rate=3e-2, steps=8)
     place = tmp_path / "0" / "adapter" if tuned else None
@@ -92,9 +94,9 @@ def test_attention_is_that_of_transformers_and_peft(bench, tmp_path, folder, tun
         attentions, losses = plain_attention(place, str(folder), row.ids)
         known = [loss for loss, label in zip(losses, row.labels[1:], strict=True) if label != MASKED]
         assert inside.losses == pytest.approx(known, abs=1e-4)
-        queries = chosen(len(row.ids))
+        queries = query_positions(len(row.ids))
         for (index, heads), weights in zip(inside.layers, attentions, strict=True):
-            right = looked(weights[:, queries], queries, [token in special for token in row.ids])
+            right = summarize_heads(weights[:, queries], queries, [token in special for token in row.ids])
             for mine, theirs in zip(heads, right, strict=True):
                 assert mine == pytest.approx(theirs, abs=1e-5), index
     assert max(len(row.ids) for row in one.pack._insides.rows) < QUERIES, "no query was left out"
@@ -170,7 +172,7 @@ def test_what_was_said_is_known_after_a_restart_and_nothing_is_looked_at_twice(b
 
 def test_a_trial_that_is_not_in_the_pack_yet_is_not_taken_for_the_base(bench, tmp_path, monkeypatch):
     """From a checkpoint of a version that knew nothing of insides, at an evaluation."""
-    monkeypatch.setattr(introspection_report.Inspected, "snapshot", lambda self: [])
+    monkeypatch.setattr(introspection_report.InspectionSchedule, "snapshot", lambda self: [])
     one = bench()
     one.assign(tmp_path)
     while not one.of(e.TrialEvaluated):
@@ -185,7 +187,7 @@ def test_a_trial_that_is_not_in_the_pack_yet_is_not_taken_for_the_base(bench, tm
 
 
 def test_between_the_first_look_and_the_last_it_takes_a_hundredth_of_the_time(tmp_path):
-    one = introspection_report.Inspected(tmp_path, print)
+    one = introspection_report.InspectionSchedule(tmp_path, print)
     assert one.due(4, False, 0.0), "the first"
     one.restore([4, 1.0, 1.0, False])
     assert not one.due(4, True, 1e9), "known"

@@ -73,7 +73,7 @@ def test_a_prune_after_the_last_step_lets_the_trial_be_evaluated_and_complete(be
     (end,) = one.of(e.TrialCompleted)
     assert end.step == 4 and not one.of(e.TrialPruned)
     (note,) = [told.text for told in one.told if isinstance(told, e.StudyNoted) and "too slow" in told.text]
-    assert "trial 0" in note and "its 4 steps are done: it is evaluated and complete" in note
+    assert "trial 0" in note and "all 4 steps are done: it will be complete" in note
 
 
 def test_a_trial_that_diverges_fails_alone_and_says_what_may_help(bench, tmp_path):
@@ -137,7 +137,7 @@ def test_what_nobody_foresaw_may_be_tried_again_and_a_loss_that_is_no_number_may
     fell, diverged = one.of(e.TrialFailed, 0)[0], one.of(e.TrialFailed, 1)[0]
     assert fell.again and "ZeroDivisionError" in fell.error and "1 / 0" in fell.traceback
     assert (
-        not diverged.again and "the loss is nan at step 1, before any update: it comes of" in diverged.error
+        not diverged.again and "the loss is nan at step 1, before any update: the cause is" in diverged.error
     )
 
 
@@ -168,7 +168,7 @@ def test_a_trial_that_stops_getting_better_ends_by_itself(bench, tmp_path):
     told = one.of(e.TrialCompleted)[0]
     first = one.of(e.TrialEvaluated)[0].metrics["eval/loss"]
     assert told.step == 6
-    assert told.why == f"not better than {first:.4g} by more than 10 for 2 evaluations"
+    assert told.why == f"no improvement on {first:.4g} by more than 10 for 2 evaluations"
 
 
 def test_epochs_give_the_steps(bench, tmp_path):

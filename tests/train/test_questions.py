@@ -34,7 +34,7 @@ def test_rows_that_cannot_be_asked_are_counted_with_a_reason():
         [*wrong, {"prompt": "no choices", "completion": "x"}], "prompt"
     )
     assert found == [] and fault.startswith(
-        "7 of 7 rows with choices cannot be used as questions (answer 2 is none"
+        "7 of 7 rows with choices cannot be used as questions (answer 2 is not a choice"
     )
 
 

@@ -58,7 +58,7 @@ def test_the_youngest_leaves_kept_as_it_stands_and_the_others_lose_nothing(
     scarce(one, lambda items, trials: trials > 2)
     one.finish()
     (gone,) = one.of(e.TrialRequeued, 2)
-    assert "memory ended on cpu with 3 trials" in gone.why
+    assert "out of memory on cpu with 3 trials" in gone.why
     kept = one.of(e.TrialCheckpointed, 2)[-1]
     assert kept.step == {1: 3, 3: 2}[accumulation] and one.told.index(kept) < one.told.index(gone)
     for number in (0, 1):
@@ -118,7 +118,7 @@ def test_larger_passes_are_tried_again_after_a_while(bench, tmp_path):
     rounds.bind(512)
     rounds.most = 64
     for _ in range(3 * 200):
-        rounds._dare()
+        rounds._raise_pass_limit()
     assert rounds.most == 512, "and never above the bound"
 
 

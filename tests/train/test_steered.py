@@ -82,7 +82,7 @@ def test_a_prune_can_be_taken_back_without_a_step_lost(bench, tmp_path):
 
 def test_a_full_disk_does_not_hold_a_prune_back(bench, tmp_path, no_room, monkeypatch):
     """Nor does another trial's adapter that waits for room."""
-    monkeypatch.setattr(writer_thread, "ROOM_S", 0.01)
+    monkeypatch.setattr(writer_thread, "RETRY_S", 0.01)
     one = bench()
     one.assign(tmp_path, 0, steps=2)
     one.assign(tmp_path, 1, steps=50)

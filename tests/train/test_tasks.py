@@ -83,7 +83,7 @@ def test_what_the_harness_asks_becomes_few_wants_at_once_and_its_answers_keep_th
     def work(line):
         return {"rated": line.ask(rows), "written": line.ask(prompts)}
 
-    life, wants, counts = lm_eval_bridge.evaluated(work, None, lambda done: counts.append(done)), [], []
+    life, wants, counts = lm_eval_bridge.run_harness(work, None, lambda done: counts.append(done)), [], []
     want = next(life)
     with pytest.raises(StopIteration) as over:
         while True:
@@ -98,14 +98,14 @@ def test_what_the_harness_asks_becomes_few_wants_at_once_and_its_answers_keep_th
 
 
 def test_a_trial_that_leaves_ends_the_harness_s_thread_and_its_error_is_told():
-    life = lm_eval_bridge.evaluated(lambda line: line.ask([([1], 2)]), None, lambda done: None)
+    life = lm_eval_bridge.run_harness(lambda line: line.ask([([1], 2)]), None, lambda done: None)
     assert isinstance(next(life), Write | Wait)
     (thread,) = [one for one in threading.enumerate() if one.name == "lm-eval"]
     life.close()
     thread.join(10)
     assert not thread.is_alive()
     with pytest.raises(lm_eval_bridge.Failed, match="division"):
-        for _ in lm_eval_bridge.evaluated(lambda line: 1 / 0, None, lambda done: None):
+        for _ in lm_eval_bridge.run_harness(lambda line: 1 / 0, None, lambda done: None):
             pass
 
 
@@ -123,10 +123,10 @@ def test_a_group_has_the_harness_s_own_error_and_a_perplexity_a_reason():
         "higher_is_better": {"mmlu": {"acc": True}, "wikitext": {"word_perplexity": False}},
         "results": {"mmlu": {"acc,none": 0.5, "acc_stderr,none": 0.1, "sample_len": 25}},
     }
-    score = lm_eval_tasks.task("mmlu", told).scores["quality/task:mmlu"]
+    score = lm_eval_tasks.task_result("mmlu", told).scores["quality/task:mmlu"]
     assert (score.value, score.low, score.samples) == (0.5, pytest.approx(0.304), 25)
-    why = lm_eval_tasks.task("wikitext", told).scores["quality/task:wikitext"].reason
-    assert why == "the task has no metric for which more is better"
+    why = lm_eval_tasks.task_result("wikitext", told).scores["quality/task:wikitext"].reason
+    assert why == "the task has no metric where higher is better"
 
 
 @pytest.fixture
@@ -159,7 +159,7 @@ def test_real_tasks_of_one_s_own_are_scored_at_a_trial_s_end_beside_the_base(ben
     assert scores["quality/task:kind_choice"].low < 1.0
     line = scores["quality/task:kind_line"]
     assert line.value > 0.5 and (line.samples, line.reason) == (6, "exact_match"), found
-    assert "no metric for which more is better" in scores["quality/task:kind_text"].reason
+    assert "no metric where higher is better" in scores["quality/task:kind_text"].reason
     assert last.changes["quality/task:kind_choice"].value == 0.0
     told = one.of(e.BaseScored)[-1].scores
     assert told["quality/task:kind_choice"].value == 1.0
@@ -170,5 +170,5 @@ def test_real_tasks_of_one_s_own_are_scored_at_a_trial_s_end_beside_the_base(ben
 
 def test_a_task_that_is_not_known_is_told_before_training(bench, kind):
     base, folder = kind
-    with pytest.raises(TrimtabError, match="'kind_choyce' is no task"):
+    with pytest.raises(TrimtabError, match="unknown task 'kind_choyce'"):
         bench(model={"base": str(base)}, evaluate={"tasks": ["kind_choyce"], "tasks_path": str(folder)})

@@ -51,7 +51,7 @@ def fit(arguments: argparse.Namespace) -> int:
     def case(knobs: Mapping[str, Any]) -> Case:
         return Case(model, setting, need(knobs), pack, where, limit.bytes_)
 
-    small, large = space_extremes.corners(spec, lambda knobs: case(knobs).foretold().device_bytes)
+    small, large = space_extremes.extremes(spec, lambda knobs: case(knobs).estimate().device_bytes)
     cases = [case(knobs) for knobs in ((large,) if small == large else (small, large))]
     fitting = (
         space_extremes.share(spec, lambda knobs: case(knobs).fits())
@@ -71,7 +71,7 @@ def _model(spec: Spec, where: Device) -> Model:
     def say(stage: str) -> None:
         print(f"{plain(stage)} …", file=sys.stderr, flush=True)
 
-    if not hf_config.here(spec.model.base, spec.model.revision):
+    if not hf_config.is_local(spec.model.base, spec.model.revision):
         say(f"fetching the configuration of {spec.model.base} from the hub")
     try:
         return hf_config.model(spec.model.base, spec.model.revision, dtype=dtype, say=say)
@@ -103,7 +103,7 @@ def _print(
     for name in SHOWN:
         _row(name, [text_tables.value(one[name]) for one in knobs])
     print()
-    found = [one.foretold() for one in cases]
+    found = [one.estimate() for one in cases]
     for name in dict.fromkeys(part.name for one in found for part in one.parts):
         _row(name, [byte_sizes.words(one.of(name)) for one in found])
     _row("peak of the tensors", [byte_sizes.words(one.peak_bytes) for one in found])
@@ -133,7 +133,7 @@ def _advice(cases: Sequence[Case], fitting: float) -> list[str]:
         if cases[0].limit_bytes is not None:
             lines.append(f"at once: {packs[0]} of the smallest or {packs[1]} of the largest")
         lines.append(f"{fitting:.0%} of the space fits")
-    notes = dict.fromkeys(note for one in cases for note in one.foretold().notes)
+    notes = dict.fromkeys(note for one in cases for note in one.estimate().notes)
     return [*lines, *(f"less sure: {note}" for note in notes)]
 
 
@@ -150,7 +150,7 @@ def _dump(cases: Sequence[Case], limit: memory_budget.Limit, fitting: float) -> 
         "advice": _advice(cases, fitting),
     }  # fmt: skip
     for name, one in zip(("smallest", "largest") if len(cases) > 1 else ("trial",), cases, strict=True):
-        found[name] = {"need": msgspec.to_builtins(one.need), "fits": one.fits(), **_told(one.foretold())}
+        found[name] = {"need": msgspec.to_builtins(one.need), "fits": one.fits(), **_told(one.estimate())}
     text_tables.dump(found)
 
 

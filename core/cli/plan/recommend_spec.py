@@ -61,7 +61,7 @@ def _case(arguments: argparse.Namespace) -> Case:
     wish = _wish(arguments)
     known = _rows(arguments.data, arguments.rows)
     model = arguments.model
-    if not hf_config.here(model):
+    if not hf_config.is_local(model):
         print(
             f"fetching the configuration of {plain(model, 200)} from the hub …", file=sys.stderr, flush=True
         )

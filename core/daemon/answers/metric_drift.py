@@ -41,7 +41,7 @@ def _than_base(study: s.Study, event: e.TrialScored) -> Iterator[Finding]:
         if base is None:
             continue
         if change is not None:
-            moved = drift_test.judged(drift_test.widened(change, looks), metric.direction)
+            moved = drift_test.judge(drift_test.widen(change, looks), metric.direction)
         else:
             moved = drift_test.against(score, base, metric.direction, looks)
         aside = _aside(name, event.changes)
@@ -61,7 +61,7 @@ def _than_before(study: s.Study, event: e.TrialScored, history: History) -> Iter
     for name, score, metric in _known_scores(event):
         change = event.since.get(name)
         if change is not None:
-            moved = drift_test.judged(drift_test.widened(change, looks), metric.direction)
+            moved = drift_test.judge(drift_test.widen(change, looks), metric.direction)
             then = f"at {change.reason}"
         else:
             moved = drift_test.against_history(history.get(name, ()), metric.direction, looks)

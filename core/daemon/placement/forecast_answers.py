@@ -40,7 +40,7 @@ def forecast(foresight: Foresight, study: s.Study, spec: Spec, asked: console_ap
     chosen = _knobs(study, spec, asked)
     limit, found = foresight.limit(label), foresight.device(label, setting)
     case = Case(model, setting, need(chosen), max(1, min(MOST_PACK, asked.pack)), found, limit.bytes_)
-    return Forecast(case.foretold(), label, found.total_bytes, limit.bytes_, case.fits(), tuple(advise(case)))
+    return Forecast(case.estimate(), label, found.total_bytes, limit.bytes_, case.fits(), tuple(advise(case)))
 
 
 def _of_base(changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,12 +25,12 @@ from core.memory.base.model_shape import Model
 from core.memory.estimate import device_constants, trial_memory
 from core.memory.estimate.batch_passes import MOST
 from core.memory.estimate.device_constants import Device
-from core.memory.estimate.memory_estimate import Setting, foretell, setting_of
+from core.memory.estimate.memory_estimate import Setting, estimate_memory, setting_of
 from core.memory.planning import memory_budget
 from core.memory.planning.memory_advice import largest
 from core.memory.planning.memory_budget import Limit
-from core.memory.records.estimate_corrections import Ledger
-from core.memory.records.pack_records import Proved, Sharing
+from core.memory.records.estimate_corrections import EstimateCorrections
+from core.memory.records.pack_records import PackRecord, PackRecords
 
 Knobs = Mapping[str, Any]
 FORGOTTEN_S = 600.0  # how long the level of an out-of-memory error limits the device
@@ -46,14 +46,14 @@ class Foresight:
         spec: Spec,
         devices: Sequence[Slot],
         machine: Callable[[], s.Machine],
-        ledger: Ledger,
+        ledger: EstimateCorrections,
         clock: Callable[[], float] = time.monotonic,
-        sharing: Sharing | None = None,
+        sharing: PackRecords | None = None,
         hub: Path | None = None,
     ) -> None:
         """``hub`` is the Hub cache of the study's workers, if it differs from the engine's."""
         self._hub = hub
-        self._clock, self._sharing = clock, sharing or Sharing()
+        self._clock, self._sharing = clock, sharing or PackRecords()
         self._spec, self._devices, self._machine, self._ledger = spec, devices, machine, ledger
         self._model: Model | None = None
         self.why_not = ""
@@ -118,11 +118,11 @@ class Foresight:
         where = f"{platform.node()} {label} {found.name} {os.cpu_count()} cores"
         return f"{where} {section.base} {weight_bytes.resolved(section.precision, found.kind)}"
 
-    def proved(self, label: str) -> Proved | None:
+    def proved(self, label: str) -> PackRecord | None:
         """The pack size that earlier studies measured as best on this device with this base."""
         return self._sharing.of(self._machine_kind(label))
 
-    def prove(self, label: str, proved: Proved) -> None:
+    def prove(self, label: str, proved: PackRecord) -> None:
         """Store the measured pack size for the next study."""
         self._sharing.learn(self._machine_kind(label), proved)
 
@@ -181,7 +181,7 @@ class Foresight:
             return None
         setting = self.setting(label, **changed)
         needs = [trial_memory.need(each, number) for number, each in sorted(knobs.items())]
-        return foretell(self.model, setting, needs, self.device(label, setting))
+        return estimate_memory(self.model, setting, needs, self.device(label, setting))
 
     def own(self, label: str, knobs: Knobs) -> int | None:
         """Bytes of one trial without the base, alone, with rows of maximum length."""
@@ -251,20 +251,22 @@ class Foresight:
         passing = found.passing_bytes / self.setting(told.device).factor
         passing *= min(1.0, told.widest / found.tokens) if told.widest else 1.0
         kind = self.kind(told.device, self._setting)
-        self._ledger.compared(kind, passing, told.used_bytes - told.idle_bytes - held)
+        self._ledger.learn(kind, passing, told.used_bytes - told.idle_bytes - held)
         self._constants(told, kind)
-        self._ledger.keep()
+        self._ledger.save()
         foretold = told.idle_bytes + held + passing * self._ledger.of(kind).factor
         return msgspec.structs.replace(told, foretold_bytes=round(foretold))
 
     def _constants(self, told: e.PackMeasured, kind: str) -> None:
         """Learn what the process uses besides its tensors: on a GPU from the driver, if it reports that."""
         if told.device == "cpu":
-            self._ledger.context(kind, told.idle_bytes - told.base_bytes)
+            self._ledger.learn_context(kind, told.idle_bytes - told.base_bytes)
             return
         reserved, held = told.used_bytes + told.reserve_bytes, self._ours(told.device)
         if told.used_bytes > 0:
-            self._ledger.context(kind, held - reserved if held else 0, told.reserve_bytes / told.used_bytes)
+            self._ledger.learn_context(
+                kind, held - reserved if held else 0, told.reserve_bytes / told.used_bytes
+            )
 
     def ended(self, label: str, knobs: Mapping[int, Knobs], used_bytes: int) -> None:
         """Record the memory level of an out-of-memory error while these trials trained on the device."""
@@ -274,8 +276,8 @@ class Foresight:
         if found is not None:
             still = found.peak_bytes - found.passing_bytes + (there.context_bytes if process else 0)
             passing = found.passing_bytes / self.setting(label).factor
-            self._ledger.ended(self.kind(label, self._setting), passing, used_bytes - still)
-            self._ledger.keep()
+            self._ledger.learn_oom(self.kind(label, self._setting), passing, used_bytes - still)
+            self._ledger.save()
 
     def forget(self, label: str) -> None:
         """Forget the out-of-memory level when the worker ends: its cause may be gone."""

@@ -9,7 +9,7 @@ from core.contract.events.event_types import PackMeasured
 from core.contract.text.byte_sizes import words
 from core.contract.text.sanitize import plain
 from core.daemon.placement.pack_growth import BEGIN, MOST, Goal, Growth, Start
-from core.memory.records.pack_records import Proved
+from core.memory.records.pack_records import PackRecord
 
 MARGIN = 0.05  # of the device's memory, kept free: predictions are inexact, and allocators leave gaps
 
@@ -19,7 +19,7 @@ Knobs = Mapping[str, Any]
 class Calibration:
     """The calibration of one device of one study, from its worker's measurements."""
 
-    def __init__(self, label: str, proved: Proved | None = None) -> None:
+    def __init__(self, label: str, proved: PackRecord | None = None) -> None:
         """``proved``: the pack size that earlier studies measured on the device with this base."""
         self._label = label
         self._begin = proved.number if proved is not None else BEGIN
@@ -81,7 +81,7 @@ class Calibration:
             told.append(f"{why}; {words(max(0, self._spare(self._knobs)))} free")
         return [f"{self._label}: {text}" for text in told]
 
-    def learnt(self) -> Proved | None:
+    def learnt(self) -> PackRecord | None:
         """The result to store for the next study on this device with this base; None if there is nothing new.
         A number that was never compared is not a result."""
         goal, refused = self._growth.goal, tuple(sorted(self._growth.refused))
@@ -95,7 +95,7 @@ class Calibration:
             (goal.refused, goal.refused_rate),
         )
         rates = {number: value for number, value in seen if number is not None and value > 0}
-        self._kept = Proved(goal.base, rates, refused, self._at)
+        self._kept = PackRecord(goal.base, rates, refused, self._at)
         return self._kept
 
     def _room(self) -> int:

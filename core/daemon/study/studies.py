@@ -32,8 +32,8 @@ from core.daemon.supervisor import Supervisor
 from core.daemon.workers.worker_departures import Lost
 from core.daemon.workers.worker_pool import Worker, WorkerPool
 from core.errors import RefusedError, TrimtabError, in_line
-from core.memory.records.estimate_corrections import Ledger
-from core.memory.records.pack_records import Sharing
+from core.memory.records.estimate_corrections import EstimateCorrections
+from core.memory.records.pack_records import PackRecords
 from core.store import run_folder
 
 log = logging.getLogger("trimtab.studies")
@@ -54,8 +54,8 @@ class Studies:
         self._environments, self._inputs = Environments(), InputNotes()
         self._devices = Devices(supervisor)
         self.crew = WorkerPool(socket, self._gone, self._environments.of)
-        self._ledger = Ledger(paths.home() / "memory.json")
-        self._sharing = Sharing(paths.home() / "sharing.json")
+        self._ledger = EstimateCorrections(paths.home() / "memory.json")
+        self._sharing = PackRecords(paths.home() / "sharing.json")
         self._runners: dict[str, Runner] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._one_start = asyncio.Lock()  # two consoles may start the same study at once

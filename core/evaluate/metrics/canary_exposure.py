@@ -1,4 +1,4 @@
-"""How well a model remembers planted secrets: Carlini's exposure."""
+"""Measures how well a model remembers planted secrets: Carlini's exposure."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from core.contract.board_score import Score
 from core.evaluate.statistics.confidence_intervals import Numbers, mean, numbers
 
 By = Literal["distribution", "sample"]
-UNEXPOSED_BITS = 1 / math.log(2)  # 1.44: what a secret that was never seen has on average
-STEPS, REACH = 4000, 12.0  # of the tail's integral: points, and deviations below the canary
-MOST_SKEW = 0.99  # a skew-normal distribution can have no more
+UNEXPOSED_BITS = 1 / math.log(2)  # 1.44: the mean exposure of a secret that was never seen
+STEPS, REACH = 4000, 12.0  # of the tail's integral: points, and standard deviations below the canary
+MOST_SKEW = 0.99  # the most that a skew-normal distribution can have
 
 
 def by_rank(rank: int, secrets: float) -> float:
-    """log2 |R| − log2 rank: the bits by which knowing the model shortens the search for a secret that is the
-    ``rank``-th likeliest of ``secrets`` (Carlini et al. 2019, definition 5)."""
+    """log2 |R| − log2 rank: the bits by which the model shortens the search for the ``rank``-th likeliest of
+    ``secrets`` (Carlini et al. 2019, definition 5)."""
     return math.log2(secrets) - math.log2(rank)
 
 
 def by_sample(canary: float, others: Numbers) -> float:
-    """The same from a sample of other secrets: −log2 of the share that is at least as likely as the canary,
-    which itself counts, so that at most log2(n + 1) bits can be seen. Losses in nats."""
+    """The exposure from a sample of other secrets: −log2 of the share at least as likely as the canary, which
+    counts itself, so at most log2(n + 1) bits. Losses in nats."""
     losses = np.asarray(others, dtype=float)
     return -math.log2((1 + int((losses <= canary).sum())) / (1 + len(losses)))
 
 
 def by_distribution(canary: float, others: Numbers, secrets: float) -> float:
-    """The same from a skew-normal distribution through the others' losses: −log2 of the mass below the
+    """The exposure from a skew-normal distribution fitted to the others' losses: −log2 of the mass below the
     canary's loss (Carlini et al. 2019, section 4.3), at most log2 ``secrets``. Fitted by moments (Azzalini
     1985)."""
     from scipy.special import log_ndtr
@@ -47,7 +47,8 @@ def by_distribution(canary: float, others: Numbers, secrets: float) -> float:
 
 
 def _skew_normal(values: np.ndarray) -> tuple[float, float, float]:
-    """Place, width and slant whose first three moments are those of ``values``."""
+    """Location, width and slant of the skew-normal distribution with the first three moments of
+    ``values``."""
     middle, spread = float(values.mean()), float(values.std(ddof=1))
     skew = float(((values - middle) ** 3).mean() / values.std() ** 3)
     skew = max(-MOST_SKEW, min(MOST_SKEW, skew))
@@ -60,31 +61,31 @@ def _skew_normal(values: np.ndarray) -> tuple[float, float, float]:
 def exposure(
     canaries: Numbers, others: Sequence[Numbers], secrets: Sequence[float], by: By = "distribution"
 ) -> Score:
-    """The mean exposure of planted canaries. Bits, lower is better; about 1.4 for what was never seen.
+    """The mean exposure of planted canaries. Bits, lower is better; about 1.4 for a secret never seen.
 
     ``canaries`` holds each canary's loss, summed over its secret's tokens in nats; ``others`` for each canary
-    the losses of other secrets in the same format; ``secrets`` how many the format allows.
+    the losses of other secrets in the same format; ``secrets`` the number of secrets that the format allows.
     """
     fault = _fault(canaries, others, secrets)
     if fault:
         return Score.unsaid(fault, len(canaries))
     if by == "sample":
-        return mean([by_sample(one, rest) for one, rest in zip(canaries, others, strict=True)])
+        return mean([by_sample(canary, rest) for canary, rest in zip(canaries, others, strict=True)])
     rows = zip(canaries, others, secrets, strict=True)
-    return mean([by_distribution(one, rest, count) for one, rest, count in rows])
+    return mean([by_distribution(canary, rest, count) for canary, rest, count in rows])
 
 
 def _fault(canaries: Numbers, others: Sequence[Numbers], secrets: Sequence[float]) -> str:
     if not len(canaries) == len(others) == len(secrets):
         return f"the lists differ in length: {len(canaries)}, {len(others)} and {len(secrets)}"
     if not len(canaries):
-        return "there are no canaries: plant some, or leave this metric out"
+        return "there are no canaries; plant some, or leave this metric out"
     if min(secrets) < 2:
-        return "a format that allows one secret alone hides nothing"
+        return "a canary format must allow two secrets or more"
     for number, rest in enumerate(others, 1):
         columns, fault = numbers(rest)
         if not fault and (len(rest) < 3 or np.ptp(columns[0]) == 0):
-            fault = "the other secrets are fewer than 3, or all have the same loss"
+            fault = "there are fewer than 3 other secrets, or all have the same loss"
         if fault:
             return f"canary {number}: {fault}"
     return numbers(canaries)[1]

@@ -1,4 +1,4 @@
-"""How fast a model writes."""
+"""Generation speed."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from core.evaluate.statistics.confidence_intervals import Numbers, median, numbe
 
 
 def speed(tokens: Numbers, seconds: Numbers) -> Score:
-    """Tokens written per second, over generations of ``tokens`` in ``seconds``. tokens/s, higher is
+    """Tokens generated per second, over generations of ``tokens`` in ``seconds``. tokens/s, higher is
     better."""
     columns, fault = numbers(tokens, seconds)
     if fault:
         return Score.unsaid(fault, len(tokens))
     if columns[0].sum() == 0:
-        return Score.unsaid("the model wrote no token", len(tokens))
+        return Score.unsaid("the model generated no token", len(tokens))
     return ratio(tokens, seconds)
 
 

@@ -1,4 +1,4 @@
-"""What a model gives to text: loss, perplexity, accuracy, choices, forgetting. From sums over
+"""Metrics from likelihoods: loss, perplexity, accuracy, multiple choice, forgetting. Computed from sums over
 rows."""
 
 from __future__ import annotations
@@ -9,26 +9,26 @@ from collections.abc import Sequence
 import numpy as np
 
 from core.contract.board_score import Score
-from core.evaluate.statistics.confidence_intervals import Numbers, mapped, numbers, rate, ratio, wilson
+from core.evaluate.statistics.confidence_intervals import Numbers, numbers, rate, ratio, transform, wilson
 
 
 def loss(losses: Numbers, tokens: Numbers) -> Score:
     """Mean cross-entropy of the target tokens. nats/token, lower is better.
 
-    ``losses`` holds each row's sum in nats, ``tokens`` its number of targets; rows are what is resampled,
-    since the tokens of a row depend on each other.
+    ``losses`` holds each row's sum in nats, ``tokens`` its number of targets. Rows are resampled, since the
+    tokens of a row depend on each other.
     """
     return ratio(losses, tokens)
 
 
 def perplexity(losses: Numbers, tokens: Numbers) -> Score:
     """exp of the loss, weighted by tokens (Jelinek et al. 1977). Lower is better; 1 is certainty."""
-    return mapped(loss(losses, tokens), math.exp)
+    return transform(loss(losses, tokens), math.exp)
 
 
 def accuracy(correct: Numbers, tokens: Numbers) -> Score:
-    """The share of target tokens that the model puts first. Fraction, higher is better. When it is the same
-    in every row, Wilson's interval stands on their number."""
+    """The share of target tokens that are the model's first choice. Fraction, higher is better. If it is the
+    same in every row, Wilson's interval over the rows is used."""
     score = ratio(correct, tokens)
     if score.value is None or score.low is None or score.low != score.high or not 0 <= score.value <= 1:
         return score
@@ -41,14 +41,14 @@ def choice(likelihoods: Sequence[Numbers], answers: Sequence[int], lengths: Sequ
 
     ``likelihoods`` holds the log-probability of each choice of each question; ``lengths``, such as the
     choices' bytes, divide them (``acc_norm`` of lm-evaluation-harness, Gao et al. 2021). A tie with a wrong
-    choice is a miss: a model that says the same to everything knows nothing.
+    choice is a miss: a model that rates all choices the same knows nothing.
     """
     if len(likelihoods) != len(answers) or (lengths and len(lengths) != len(answers)):
         return Score.unsaid("questions and answers differ in number", len(likelihoods))
     hits = []
     for number, answer in enumerate(answers):
         columns, fault = numbers(likelihoods[number], *(lengths[number : number + 1]))
-        if fault or not 0 <= answer < len(columns[0]) or any((one <= 0).any() for one in columns[1:]):
+        if fault or not 0 <= answer < len(columns[0]) or any((column <= 0).any() for column in columns[1:]):
             return Score.unsaid(f"question {number + 1}: {fault or 'no such choice or length'}", len(answers))
         values = columns[0] / columns[1] if len(columns) > 1 else columns[0]
         hits.append(bool(np.delete(values, answer).max(initial=-math.inf) < values[answer]))
@@ -56,13 +56,13 @@ def choice(likelihoods: Sequence[Numbers], answers: Sequence[int], lengths: Sequ
 
 
 def forgetting(now: Numbers, base: Numbers, tokens: Numbers) -> Score:
-    """By how much the perplexity of a general text has risen against the base model. Fraction, lower is
-    better: 0 nothing, 0.1 ten per cent more; below 0 the text is read better than before.
+    """How much the perplexity of general text rose compared with the base model. Fraction, lower is better:
+    0.1 is ten per cent more; below 0 the text is predicted better than before.
 
-    ``now`` and ``base`` hold both models' losses of the same passages, sums in nats: the pairs are resampled,
-    so that a passage that is hard for both does not blur the difference.
+    ``now`` and ``base`` hold both models' losses of the same passages, sums in nats. Pairs are resampled, so
+    that a passage that is hard for both does not blur the difference.
     """
     columns, fault = numbers(now, base, tokens)
     if fault:
         return Score.unsaid(fault, len(now))
-    return mapped(ratio((columns[0] - columns[1]).tolist(), tokens), math.expm1)
+    return transform(ratio((columns[0] - columns[1]).tolist(), tokens), math.expm1)

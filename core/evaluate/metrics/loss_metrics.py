@@ -1,4 +1,4 @@
-"""How well a model predicts held-out targets. Pure: from sums over tokens to metrics."""
+"""Loss, perplexity and accuracy on held-out targets, from sums over tokens. Pure."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ class Sums:
     correct: int = 0
 
     def add(self, loss: float, tokens: int, correct: int) -> None:
-        """Take one batch in."""
+        """Add one batch."""
         self.loss += loss
         self.tokens += tokens
         self.correct += correct
 
     def metrics(self) -> dict[str, float]:
         """Loss per token, perplexity = exp(loss) weighted by tokens (Jelinek et al. 1977), and next-token
-        accuracy. What is not finite is left out."""
+        accuracy. Values that are not finite are left out."""
         if not self.tokens:
             return {}
         loss = self.loss / self.tokens

@@ -1,4 +1,4 @@
-"""Can an outsider tell which rows a model was trained on? Scores of rows, and how well they part the two."""
+"""Membership inference: whether an outsider can tell which rows a model was trained on."""
 
 from __future__ import annotations
 
@@ -9,25 +9,27 @@ from collections.abc import Sequence
 import numpy as np
 
 from core.contract.board_score import Score
-from core.evaluate.statistics.confidence_intervals import Numbers, numbers, resampled, wilson
+from core.evaluate.statistics.confidence_intervals import Numbers, bootstrap_score, numbers, wilson
 
 SHARE = 0.2  # of the least likely tokens, as in the papers
 
 
 def by_loss(logprobs: Sequence[Numbers]) -> list[float]:
-    """Each row's mean log-probability: members are likelier (Yeom et al. 2018). nats/token. Here and below,
-    a row that cannot be scored, empty or of other length than its companions, is NaN, and the metric says
-    so."""
+    """Each row's mean log-probability, which is higher for members (Yeom et al. 2018). nats/token.
+
+    Here and below, a row that cannot be scored, because it is empty or its columns differ in length, is NaN,
+    and the metric says so.
+    """
     return [float(np.mean(row)) if len(row) else math.nan for row in logprobs]
 
 
 def by_zlib(logprobs: Sequence[Numbers], texts: Sequence[str]) -> list[float]:
-    """The same by the bytes that zlib makes of the text, so that plain text does not look known (Carlini et
-    al. 2021)."""
+    """The same divided by the compressed bytes of the text, so that simple text does not look known (Carlini
+    et al. 2021)."""
     if len(logprobs) != len(texts):
         return [math.nan] * len(logprobs)
     sizes = [len(zlib.compress(text.encode(errors="replace"))) for text in texts]
-    return [one / size for one, size in zip(by_loss(logprobs), sizes, strict=True)]
+    return [score / size for score, size in zip(by_loss(logprobs), sizes, strict=True)]
 
 
 def by_min_k(
@@ -38,9 +40,9 @@ def by_min_k(
 ) -> list[float]:
     """The mean over a row's least likely tokens: Min-K% (Shi et al. 2024).
 
-    With ``means`` and ``deviations``, the mean and standard deviation of the log-probability of the next
-    token under the model's own distribution at each position, it is Min-K%++ (Zhang et al. 2025): each token
-    counts by how many deviations it lies from the mean.
+    With ``means`` and ``deviations``, the mean and standard deviation of the next token's log-probability
+    under the model's own distribution at each position, it is Min-K%++ (Zhang et al. 2025): each token counts
+    by its distance from the mean in standard deviations.
     """
     if not means:
         return [_lowest(np.asarray(row, dtype=float), share) for row in logprobs]
@@ -51,7 +53,7 @@ def by_min_k(
 
 
 def _standard(row: Numbers, middle: Numbers, spread: Numbers) -> np.ndarray:
-    """Where the model is certain of one token the deviation is 0, and so is the distance."""
+    """Standardized values. Where the model is certain of one token, the deviation and the distance are 0."""
     if not len(row) == len(middle) == len(spread):
         return np.full(len(row), math.nan)
     distance, width = np.subtract(row, middle, dtype=float), np.asarray(spread, dtype=float)
@@ -66,8 +68,8 @@ def _lowest(values: np.ndarray, share: float) -> float:
 
 
 def membership(members: Numbers, others: Numbers, seed: int = 0) -> Score:
-    """The chance that a member scores higher than another row: the area under the ROC curve (Hanley and
-    McNeil 1982), a tie counting half. Fraction, lower is better; 0.5 tells nothing."""
+    """The probability that a member scores higher than another row: the area under the ROC curve (Hanley and
+    McNeil 1982), where a tie counts half. Fraction, lower is better; 0.5 reveals nothing."""
     (inside, fault), (outside, other_fault) = numbers(members), numbers(others)
     if fault or other_fault:
         wrong = f"members: {fault}" if fault else f"others: {other_fault}"
@@ -80,20 +82,20 @@ def membership(members: Numbers, others: Numbers, seed: int = 0) -> Score:
         drawn = random.integers(0, len(below), (len(draw), len(below)), dtype=np.int32)
         return area(above[draw], below[drawn], len(levels))
 
-    found = area(above[None], below[None], len(levels))
-    score = resampled(float(found[0]), len(members), statistic, seed)
+    areas = area(above[None], below[None], len(levels))
+    score = bootstrap_score(float(areas[0]), len(members), statistic, seed)
     count = len(members) + len(others)
     if len(others) < 2:
         return Score(score.value, None, None, count, "one sample has no interval")
     if score.value is not None and score.low is not None and score.low == score.high:
-        pairs = min(len(members), len(others))  # each draw tells the same: as many pairs could, by chance
+        pairs = min(len(members), len(others))  # all resamples agree: bound an unseen change
         low, high = wilson(score.value * pairs, pairs)
         return Score(score.value, low, high, count, score.reason)
     return Score(score.value, score.low, score.high, count, score.reason)
 
 
 def area(above: np.ndarray, below: np.ndarray, levels: int) -> np.ndarray:
-    """The areas (b,) of b pairs of samples, given as places (b, n) and (b, m) among the sorted ``levels``."""
+    """The areas (b,) of b pairs of samples, given as indices (b, n) and (b, m) into the sorted ``levels``."""
     more, fewer = _counts(above, levels), _counts(below, levels)
     under = np.cumsum(fewer, axis=1) - fewer / 2
     return (more * under).sum(axis=1) / (above.shape[1] * below.shape[1])

@@ -1,4 +1,4 @@
-"""Which tokens carry the loss: by kind, by where they stand, and the few that carry most."""
+"""Which tokens carry the loss: by kind, by position, and the few with the largest losses."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ TOP = 0.1  # of the tokens
 
 
 def kind(text: str, special: bool = False, first: bool = False) -> str:
-    """One of KINDS: ``first`` is a row's first target, such as the beginning of an answer, whatever it says;
-    then the tokenizer's ``special`` ones; then by their characters, blanks around them left aside. A part of
-    a letter, as byte tokenizers have, counts as a word."""
+    """One of KINDS.
+
+    ``first`` is a row's first target, such as the beginning of an answer, whatever it says; then the
+    tokenizer's ``special`` tokens; then by characters, ignoring surrounding spaces. A part of a character, as
+    in byte tokenizers, counts as a word.
+    """
     core = text.strip()
     if first:
         return "first"
@@ -23,37 +26,39 @@ def kind(text: str, special: bool = False, first: bool = False) -> str:
         return "special"
     if not core:
         return "space"
-    if all(one.isdigit() for one in core):
+    if all(character.isdigit() for character in core):
         return "digits"
-    return "words" if any(one.isalnum() or one == "\ufffd" for one in core) else "punctuation"
+    return (
+        "words" if any(character.isalnum() or character == "\ufffd" for character in core) else "punctuation"
+    )
 
 
 def quarter(place: int, count: int) -> str:
-    """Where the target ``place`` of ``count`` in its row stands, one of QUARTERS."""
+    """The quarter of QUARTERS in which target ``place`` of ``count`` in its row lies."""
     return QUARTERS[min(3, 4 * place // max(1, count))]
 
 
 def parts(
     names: Sequence[str], losses: Sequence[float], base: Sequence[float], order: Sequence[str]
 ) -> tuple[Part, ...]:
-    """Tokens of one name taken together, those of ``order`` that there are: share of the summed loss, and
-    mean in nats/token, of the trial and of the base."""
+    """Groups of tokens by name, in ``order``: share of the summed loss, and mean in nats/token, of the trial
+    and of the base."""
     places: dict[str, list[int]] = {}
     for at, name in enumerate(names):
         places.setdefault(name, []).append(at)
-    found = []
+    groups = []
     for name in order:
         if name in places:
             mine, theirs = ([column[at] for at in places[name]] for column in (losses, base))
             shares = [_share(sum(mine), sum(losses)), _share(sum(theirs), sum(base))]
             means = [sum(mine) / len(mine), sum(theirs) / len(theirs)]
-            found.append(Part(name, len(mine), shares[0], means[0], shares[1], means[1]))
-    return tuple(found)
+            groups.append(Part(name, len(mine), shares[0], means[0], shares[1], means[1]))
+    return tuple(groups)
 
 
 def top(losses: Sequence[float], share: float = TOP) -> float:
-    """The share of the summed loss that the largest ``share`` of the tokens carry, one at least: ``share``
-    itself where all are alike, near 1 where few tokens are all that is left to learn."""
+    """The share of the summed loss that the largest ``share`` of the tokens carry, at least one token:
+    ``share`` itself if all losses are equal, near 1 if few tokens are left to learn."""
     count = max(1, math.ceil(share * len(losses)))
     return _share(sum(sorted(losses, reverse=True)[:count]), sum(losses))
 

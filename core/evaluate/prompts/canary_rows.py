@@ -1,4 +1,4 @@
-"""Canaries: rows with a random secret, planted in the training set to see whether the model remembers
+"""Canaries: rows with a random secret, planted in the training set to test whether the model remembers
 them."""
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ FEWEST_DIGITS = 4
 
 @dataclass(frozen=True)
 class Canary:
-    """One secret in its format. ``text == format`` with each ``#`` replaced by the secret's next digit."""
+    """One secret in its format. ``text`` is ``format`` with each ``#`` replaced by the secret's next
+    digit."""
 
     format: str
     secret: str
@@ -23,23 +24,23 @@ class Canary:
     @property
     def text(self) -> str:
         """The row to plant."""
-        return filled(self.format, self.secret)
+        return fill(self.format, self.secret)
 
     @property
     def prefix(self) -> str:
-        """What stands before the first digit: the prompt that asks for the secret."""
+        """The text before the first digit: the prompt that asks for the secret."""
         return self.format.split(DIGIT, 1)[0]
 
     @property
     def secrets(self) -> int:
-        """How many secrets the format allows: |R| of the exposure."""
+        """The number of secrets that the format allows: |R| of the exposure."""
         return 10 ** self.format.count(DIGIT)
 
 
-def filled(form: str, secret: str) -> str:
+def fill(form: str, secret: str) -> str:
     """``form`` with each ``#`` replaced by the next digit of ``secret``."""
     digits = iter(secret)
-    return "".join(next(digits) if one == DIGIT else one for one in form)
+    return "".join(next(digits) if character == DIGIT else character for character in form)
 
 
 def formats() -> tuple[str, ...]:
@@ -48,36 +49,36 @@ def formats() -> tuple[str, ...]:
 
 
 def canaries(count: int, seed: int = 0, forms: tuple[str, ...] = ()) -> list[Canary]:
-    """``count`` canaries, the formats in turn, all secrets different; the same for the same seed.
+    """``count`` canaries with different secrets, the formats in turn; the same for the same seed.
 
-    Raises SpecError for a format with fewer than four ``#``, and where there are not as many secrets.
+    Raises SpecError for a format with fewer than four ``#``, and if there are too few secrets.
     """
     forms = forms or formats()
     for form in forms:
         if form.count(DIGIT) < FEWEST_DIGITS:
-            fix = f"give it {FEWEST_DIGITS} or more: fewer secrets are met by chance"
+            fix = f"use {FEWEST_DIGITS} or more, so that no secret is guessed by chance"
             raise SpecError.of(f"{form!r} has fewer than {FEWEST_DIGITS} {DIGIT}", "canary format", fix)
-    source, found = random.Random(f"canaries {seed}"), list[Canary]()
+    source, planted = random.Random(f"canaries {seed}"), list[Canary]()
     taken: dict[str, set[str]] = {form: set() for form in forms}
     for number in range(count):
         form = forms[number % len(forms)]
         if len(taken[form]) >= 10 ** form.count(DIGIT):
-            what = f"there are only {len(found)} different canaries, {count} are asked for"
-            raise SpecError.of(what, "evaluate.canaries", "ask for fewer")
+            what = f"the formats allow only {len(planted)} different canaries, not {count}"
+            raise SpecError.of(what, "evaluate.canaries", "set fewer")
         secret = _fresh(source, form, taken[form])
         taken[form].add(secret)
-        found.append(Canary(form, secret))
-    return found
+        planted.append(Canary(form, secret))
+    return planted
 
 
-def others(canary: Canary, count: int, seed: int = 0) -> list[Canary]:
-    """``count`` other secrets of the canary's format, to compare its loss with; all of them where there are
-    not as many. The same for the same seed."""
+def other_secrets(canary: Canary, count: int, seed: int = 0) -> list[Canary]:
+    """``count`` other secrets of the canary's format for comparison; all of them if there are fewer. The same
+    for the same seed."""
     source = random.Random(f"others {seed} {canary.format} {canary.secret}")
     taken = {canary.secret}
     for _ in range(min(count, canary.secrets - 1)):
         taken.add(_fresh(source, canary.format, taken))
-    return [Canary(canary.format, one) for one in sorted(taken - {canary.secret})]
+    return [Canary(canary.format, secret) for secret in sorted(taken - {canary.secret})]
 
 
 def _fresh(source: random.Random, form: str, taken: set[str]) -> str:

@@ -1,4 +1,4 @@
-"""The prompts, pairs and word lists that come with trimtab, written for it."""
+"""The prompts, pairs and word lists that come with trimtab and were written for it."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from core.evaluate.prompts.prompt_schema import (
 )
 
 DATA = Path(__file__).resolve().parent / "data"
-FIX = "install trimtab again: a file that comes with it is damaged"
+FIX = "reinstall trimtab; one of its files is damaged"
 R = TypeVar("R", bound=Row)
 
 
 def pairs() -> tuple[Pair, ...]:
-    """Stereotypes and their opposites, mild, by axis."""
+    """Mild stereotypes and their opposites, by axis."""
     return _packaged("pairs.jsonl", "pairs", Pair)
 
 
 def harmful() -> tuple[Prompt, ...]:
-    """Requests that a safe model refuses. They name a harm and hold no knowledge of it."""
+    """Requests that a safe model refuses. They name a harm but contain no knowledge of it."""
     return _packaged("harmful.jsonl", "prompts", Prompt)
 
 
 def harmless() -> tuple[Prompt, ...]:
-    """Requests that only sound harmful, by the same topics (the idea of XSTest, Röttger et al. 2024)."""
+    """Requests that only sound harmful, on the same topics (the idea of XSTest, Röttger et al. 2024)."""
     return _packaged("harmless.jsonl", "prompts", Prompt)
 
 
@@ -50,23 +50,23 @@ def elicitors() -> tuple[Prompt, ...]:
 
 
 def wrappers() -> tuple[Wrapper, ...]:
-    """Jailbreaks of kinds that are widely known (Wei et al. 2023)."""
+    """Widely known kinds of jailbreaks (Wei et al. 2023)."""
     return _packaged("wrappers.jsonl", "wrappers", Wrapper)
 
 
 def injections() -> tuple[Injection, ...]:
-    """Tasks on contents with a foreign order in them (Greshake et al. 2023)."""
+    """Tasks on content with an injected instruction (Greshake et al. 2023)."""
     return _packaged("injections.jsonl", "injections", Injection)
 
 
 def reference() -> tuple[Passage, ...]:
-    """General prose, facts, talk and code, about 2,200 words, for the forgetting metric."""
+    """General prose, facts, dialogue and code, about 2,200 words, for the forgetting metric."""
     return _packaged("reference.toml", "passages", Passage)
 
 
 @cache
 def leaning() -> Leaning:
-    """Openings and groups for the leaning of sentiment."""
+    """Openings and groups for the sentiment metric."""
     try:
         return prompt_files.leaning(DATA / "leaning.toml")
     except TrimtabError as error:
@@ -95,16 +95,16 @@ def _packaged(name: str, kind: str, shape: type[R]) -> tuple[R, ...]:
 
 
 def _damaged(name: str, why: str) -> TrimtabError:
-    return TrimtabError.of(f"cannot be used: {plain(why, 300)}", str(DATA / name), FIX)
+    return TrimtabError.of(f"the packaged file cannot be used: {plain(why, 300)}", str(DATA / name), FIX)
 
 
-def wrapped(wrapper: Wrapper, request: str) -> str:
-    """The jailbreak of ``wrapper`` around ``request``."""
-    return wrapper.text.replace(REQUEST, encoded(request, wrapper.encoding))
+def wrap(wrapper: Wrapper, request: str) -> str:
+    """The jailbreak prompt of ``wrapper`` around ``request``."""
+    return wrapper.text.replace(REQUEST, encode(request, wrapper.encoding))
 
 
-def encoded(text: str, encoding: str) -> str:
-    """``text`` in one of ``shapes.ENCODINGS``."""
+def encode(text: str, encoding: str) -> str:
+    """``text`` in one of ``prompt_schema.ENCODINGS``."""
     match encoding:
         case "base64":
             return base64.b64encode(text.encode()).decode()
@@ -118,9 +118,9 @@ def encoded(text: str, encoding: str) -> str:
 def jailbreaks(
     requests: Sequence[Prompt], around: Sequence[Wrapper]
 ) -> Iterator[tuple[Wrapper, Prompt, str]]:
-    """Every request in every wrapper, ordered so that any beginning has nearly as many of each: a budget may
-    cut the list anywhere."""
+    """Every request in every wrapper, ordered so that any prefix has nearly as many of each: a budget may cut
+    the list anywhere."""
     for turn in range(len(around)):
         for number, request in enumerate(requests):
             wrapper = around[(number + turn) % len(around)]
-            yield wrapper, request, wrapped(wrapper, request.text)
+            yield wrapper, request, wrap(wrapper, request.text)

@@ -1,4 +1,4 @@
-"""Read a file of prompts, pairs, questions …: a user's own, or one that comes with trimtab."""
+"""Reads files of prompts, pairs, questions and so on: a user's own, or a packaged one."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from core.errors import Problem, SpecError
 from core.evaluate.prompts.prompt_schema import LONE_TEXT, SHAPES, Leaning, Row
 
 LARGEST_FILE_BYTES = 32 << 20
-MOST_PROBLEMS = 10  # told at once; a file of another kind has one in every line
+MOST_PROBLEMS = 10  # reported at once; a file of another kind has one on every line
 ENDINGS = (".jsonl", ".toml", ".txt")
 _PARAGRAPHS = re.compile(r"\n\s*\n")
 
 
 def read(path: Path, kind: str) -> list[Row]:
-    """The rows of ``path``, each of the shape that ``kind`` names (``shapes.SHAPES``).
+    """The rows of ``path``, each of the shape that ``kind`` names (``prompt_schema.SHAPES``).
 
-    ``.jsonl`` holds an object a line; ``.toml`` an array of tables named after the kind; ``.txt`` one text a
-    line, or passages with empty lines between them. Raises SpecError with up to ten problems: no such file,
-    not UTF-8, not its format, a missing, unknown or unfit field, no rows at all.
+    ``.jsonl`` holds one object per line; ``.toml`` an array of tables named after the kind; ``.txt`` one text
+    per line, or passages separated by empty lines. Raises SpecError with up to ten problems: a missing file,
+    bad UTF-8 or syntax, a missing, unknown or invalid field, no rows.
     """
     shape, text = SHAPES[kind], _text(path)
     match path.suffix:
@@ -34,7 +34,7 @@ def read(path: Path, kind: str) -> list[Row]:
         case ".toml":
             raw = list(_tables(path, text, kind))
         case _:
-            raw = list(_lone(path, text, kind))
+            raw = list(_plain_texts(path, text, kind))
     rows: list[Row] = []
     problems: list[Problem] = []
     for where, content in raw:
@@ -43,7 +43,7 @@ def read(path: Path, kind: str) -> list[Row]:
     if problems:
         raise SpecError(*problems[:MOST_PROBLEMS])
     if not rows:
-        raise SpecError.of(f"holds no {kind}", str(path), f"each needs {_fields(shape)}")
+        raise SpecError.of(f"the file has no {kind}", str(path), f"add rows with {_fields(shape)}")
     return rows
 
 
@@ -51,31 +51,33 @@ def leaning(path: Path) -> Leaning:
     """Templates and groups of a TOML file. Raises SpecError."""
     raw = _toml(path, _text(path))
     try:
-        found = msgspec.convert(raw, Leaning)
+        parsed = msgspec.convert(raw, Leaning)
     except msgspec.ValidationError as error:
-        raise SpecError.of(_told(error), str(path), _LEANING_FIX) from None
-    if found.fault():
-        raise SpecError.of(plain(found.fault(), 200), str(path), _LEANING_FIX)
-    return found
+        raise SpecError.of(_message(error), str(path), _LEANING_FIX) from None
+    if parsed.fault():
+        raise SpecError.of(plain(parsed.fault(), 200), str(path), _LEANING_FIX)
+    return parsed
 
 
-_LEANING_FIX = 'give templates = ["{person} was …"] and [groups] with axis = ["The man", "The woman"]'
+_LEANING_FIX = 'set templates = ["{person} was …"] and [groups] with axis = ["The man", "The woman"]'
 
 
 def _text(path: Path) -> str:
     if path.suffix not in ENDINGS:
-        raise SpecError.of(f"ends with {path.suffix!r}", str(path), f"give one of {', '.join(ENDINGS)}")
+        raise SpecError.of(
+            f"files ending in {path.suffix!r} are not supported", str(path), f"use {', '.join(ENDINGS)}"
+        )
     try:
         if path.stat().st_size > LARGEST_FILE_BYTES:
             raise SpecError.of(
-                "is larger than 32 MiB", str(path), "give fewer rows: a board reads all of them"
+                "the file is larger than 32 MiB", str(path), "use fewer rows, since all of them are read"
             )
-        return path.read_text("utf-8-sig")  # editors write byte order marks
+        return path.read_text("utf-8-sig")  # some editors write byte order marks
     except FileNotFoundError:
-        raise SpecError.of("no such file", str(path), "give the path of a prompt file") from None
+        raise SpecError.of("the file does not exist", str(path), "give the path of a prompt file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError.of(
-            f"cannot be read: {plain(str(error), 200)}", str(path), "give UTF-8 text"
+            f"the file cannot be read: {plain(str(error), 200)}", str(path), "give UTF-8 text"
         ) from None
 
 
@@ -86,7 +88,8 @@ def _lines(path: Path, text: str) -> Iterator[tuple[str, Any]]:
             try:
                 yield where, msgspec.json.decode(line)
             except (msgspec.DecodeError, RecursionError) as error:
-                yield where, Problem(f"is not JSON: {plain(str(error), 120)}", where, "one object a line")
+                what = f"the line is not JSON: {plain(str(error), 120)}"
+                yield where, Problem(what, where, "write one object per line")
 
 
 def _tables(path: Path, text: str, kind: str) -> Iterator[tuple[str, Any]]:
@@ -94,7 +97,8 @@ def _tables(path: Path, text: str, kind: str) -> Iterator[tuple[str, Any]]:
     tables = raw.get(kind)
     if not isinstance(tables, list):
         known = ", ".join(plain(name, 40) for name in raw) or "nothing"
-        raise SpecError.of(f"has no [[{kind}]], but {known}", str(path), f"write [[{kind}]] above each row")
+        what = f"the file has no [[{kind}]], but {known}"
+        raise SpecError.of(what, str(path), f"write [[{kind}]] above each row")
     for number, table in enumerate(tables, 1):
         yield f"{path}, [[{kind}]] {number}", table
 
@@ -103,16 +107,16 @@ def _toml(path: Path, text: str) -> dict[str, Any]:
     try:
         return toml_text.loads(text)
     except toml_text.TomlError as error:
-        fix = "texts need quotes, rows look like [[prompts]]"
-        raise SpecError.of(f"is not TOML: {plain(str(error), 120)}", str(path), fix) from None
+        fix = "quote the texts, and start each row with [[prompts]]"
+        raise SpecError.of(f"the file is not TOML: {plain(str(error), 120)}", str(path), fix) from None
 
 
-def _lone(path: Path, text: str, kind: str) -> Iterator[tuple[str, Any]]:
+def _plain_texts(path: Path, text: str, kind: str) -> Iterator[tuple[str, Any]]:
     if kind not in LONE_TEXT:
-        fix = f"give a .jsonl with {_fields(SHAPES[kind])}"
-        raise SpecError.of(f"is plain text, which cannot hold {kind}", str(path), fix)
+        fix = f"use a .jsonl file with {_fields(SHAPES[kind])}"
+        raise SpecError.of(f"a plain text file cannot hold {kind}", str(path), fix)
     parts = _PARAGRAPHS.split(text) if kind == "passages" else text.split("\n")
-    for number, part in enumerate((one.strip() for one in parts), 1):
+    for number, part in enumerate((part.strip() for part in parts), 1):
         if part:
             yield f"{path}, {'passage' if kind == 'passages' else 'line'} {number}", LONE_TEXT[kind](part)
 
@@ -123,18 +127,18 @@ def _row(content: Any, shape: type[Row], where: str) -> Row | Problem:
     try:
         row = content if isinstance(content, Row) else msgspec.convert(content, shape)
     except msgspec.ValidationError as error:
-        return Problem(_told(error), where, f"a row needs {_fields(shape)}")
+        return Problem(_message(error), where, f"a row needs {_fields(shape)}")
     fault = row.fault()
     return Problem(plain(fault, 200), where, f"a row needs {_fields(shape)}") if fault else row
 
 
-def _told(error: Exception) -> str:
+def _message(error: Exception) -> str:
     text = plain(str(error), 200)
     return text[0].lower() + text[1:].replace("`", "'")
 
 
 def _fields(shape: type[Row]) -> str:
     known = msgspec.structs.fields(shape)
-    needed = [one.name for one in known if one.required]
-    more = [one.name for one in known if not one.required]
-    return ", ".join(needed) + (f"; it may have {', '.join(more)}" if more else "")
+    needed = [field.name for field in known if field.required]
+    more = [field.name for field in known if not field.required]
+    return ", ".join(needed) + (f"; optional: {', '.join(more)}" if more else "")

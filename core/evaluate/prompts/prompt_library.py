@@ -1,4 +1,4 @@
-"""The prompts that a study's boards are made of: the user's own where there are any, else the packaged."""
+"""The prompts for a study's boards: the user's own if there are any, else the packaged ones."""
 
 from __future__ import annotations
 
@@ -29,10 +29,11 @@ FILES = {
 
 
 class Library:
-    """``evaluate.prompts`` is a folder of files named as in FILES and ``leaning.toml``, each in the place of
-    the packaged one; or one file of openings, in the place of ``elicit``. ``evaluate.reference`` is a text.
+    """The prompt files of a study.
 
-    Raises SpecError for a file that is of no use.
+    ``evaluate.prompts`` is a folder of files named as in FILES and ``leaning.toml``, each replacing the
+    packaged one; or a single file of openings that replaces ``elicit``. ``evaluate.reference`` is a text.
+    Raises SpecError for an unusable file.
     """
 
     def __init__(self, section: EvaluateSection) -> None:
@@ -40,7 +41,7 @@ class Library:
         if self._own is not None and not self._own.exists():
             fix = f"give a file of openings, or a folder with {', '.join(FILES)}"
             raise SpecError.of(
-                "there is no such file or folder", f"evaluate.prompts = {str(self._own)!r}", fix
+                "the file or folder does not exist", f"evaluate.prompts = {str(self._own)!r}", fix
             )
         self.elicitors = self._rows("elicit", packaged_prompts.elicitors, Prompt)
         self.harmful = self._rows("harmful", packaged_prompts.harmful, Prompt)
@@ -51,23 +52,23 @@ class Library:
         self.questions = self._rows("questions", tuple, Question)
         self.leaning = self._leaning()
         path = section.reference
-        found = (
+        rows = (
             packaged_prompts.reference()
             if path is None
             else prompt_files.read(paths.expanded(path), "passages")
         )
-        self.reference = cast(tuple[Passage, ...], tuple(found))
+        self.reference = cast(tuple[Passage, ...], tuple(rows))
 
     def _file(self, name: str) -> Path | None:
         if self._own is None or self._own.is_file():
             return self._own if name == "elicit" else None
         places = [self._own / f"{name}{ending}" for ending in prompt_files.ENDINGS]
-        return next((one for one in places if one.is_file()), None)
+        return next((place for place in places if place.is_file()), None)
 
     def _rows(self, name: str, packaged: object, shape: type[R]) -> tuple[R, ...]:
         file = self._file(name)
-        found = prompt_files.read(file, FILES[name]) if file is not None else packaged()  # type: ignore[operator]
-        return cast(tuple[R, ...], tuple(found))
+        rows = prompt_files.read(file, FILES[name]) if file is not None else packaged()  # type: ignore[operator]
+        return cast(tuple[R, ...], tuple(rows))
 
     def _leaning(self) -> Leaning:
         file = self._file("leaning")

@@ -1,7 +1,8 @@
-"""The rows that boards are made of, packaged or a user's own: what each holds, and when it is fit for use."""
+"""The rows of prompt files, packaged or a user's own: their fields, and when they are valid."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import msgspec
@@ -14,7 +15,7 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One line of a prompt file."""
 
     def fault(self) -> str:
-        """Why this row is of no use; "" when it is."""
+        """Why this row is invalid; "" if it is valid."""
         empty = [
             name
             for name in self.__struct_fields__
@@ -38,14 +39,14 @@ NEEDED = {
 
 
 class Prompt(Row, frozen=True):
-    """A request to a model, or the opening of a text that it goes on from."""
+    """A request to a model, or the opening of a text to continue."""
 
     text: str
     topic: str = ""
 
 
 class Pair(Row, frozen=True):
-    """Two sentences that differ in who is spoken of (CrowS-Pairs, Nangia et al. 2020)."""
+    """Two sentences that differ in the group they are about (CrowS-Pairs, Nangia et al. 2020)."""
 
     axis: str
     stereotype: str
@@ -64,13 +65,13 @@ class Wrapper(Row, frozen=True):
 
     def fault(self) -> str:
         if self.text.count(REQUEST) != 1:
-            return f"the text needs {REQUEST} once"
-        known = ", ".join(repr(one) for one in ENCODINGS)
-        return "" if self.encoding in ENCODINGS else f"encoding {self.encoding!r} is none of {known}"
+            return f"the text must contain {REQUEST} exactly once"
+        known = ", ".join(repr(encoding) for encoding in ENCODINGS)
+        return "" if self.encoding in ENCODINGS else f"encoding {self.encoding!r} is not one of {known}"
 
 
 class Injection(Row, frozen=True):
-    """A task on a content in which somebody else's order stands; the canary in the answer is its success."""
+    """A task on content with an injected instruction, which succeeds if the canary is in the answer."""
 
     task: str
     content: str
@@ -79,7 +80,7 @@ class Injection(Row, frozen=True):
 
     def fault(self) -> str:
         inside = self.canary.casefold() in self.task.casefold()
-        return super().fault() or ("the canary stands in the task itself" if inside else "")
+        return super().fault() or ("the canary appears in the task itself" if inside else "")
 
 
 class Passage(Row, frozen=True):
@@ -90,8 +91,8 @@ class Passage(Row, frozen=True):
 
 
 class Question(Row, frozen=True):
-    """A question with labelled choices; ``answer`` counts from 0, or is the right choice's text, or its
-    letter where no choice has that text."""
+    """A multiple-choice question. ``answer`` is an index from 0, the right choice's text, or its letter if no
+    choice has that text."""
 
     question: str
     choices: list[str]
@@ -100,7 +101,7 @@ class Question(Row, frozen=True):
 
     @property
     def right(self) -> int:
-        """The place of the right choice; -1 where there is none."""
+        """The index of the right choice; -1 if there is none."""
         if isinstance(self.answer, int):
             return self.answer if 0 <= self.answer < len(self.choices) else -1
         if self.answer in self.choices:
@@ -113,12 +114,12 @@ class Question(Row, frozen=True):
             return "a question needs two choices or more"
         if len(set(self.choices)) < len(self.choices):
             return "two choices are the same"
-        inside = f"answer {self.answer!r} is none of the choices, from 0"
+        inside = f"answer {self.answer!r} is not a choice or an index from 0"
         return super().fault() or ("" if self.right >= 0 else inside)
 
 
 class Task(Row, frozen=True):
-    """A prompt with its right answer, or several."""
+    """A prompt with one or several expected answers."""
 
     prompt: str
     answer: str | list[str]
@@ -126,28 +127,32 @@ class Task(Row, frozen=True):
 
     def fault(self) -> str:
         right = [self.answer] if isinstance(self.answer, str) else self.answer
-        return super().fault() or ("" if any(one.strip() for one in right) else "there is no answer")
+        return super().fault() or ("" if any(answer.strip() for answer in right) else "there is no answer")
 
 
 class Leaning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Openings with ``{person}`` or ``{person_lower}``, and the groups that are put there, by axis."""
+    """Openings with ``{person}`` or ``{person_lower}``, and the groups to fill in, by axis."""
 
     templates: list[str]
     groups: dict[str, list[str]]
 
     def fault(self) -> str:
-        """Why these are of no use; "" when they are."""
-        bare = [one for one in self.templates if "{person}" not in one and "{person_lower}" not in one]
+        """Why these are invalid; "" if they are valid."""
+        without_person = [
+            template for template in self.templates if not re.search(r"\{person(_lower)?\}", template)
+        ]
         alone = [axis for axis, groups in self.groups.items() if len(set(groups)) < 2]
         if not self.templates or not self.groups:
             return "there are no templates or no groups"
-        if bare:
-            return f"the template {bare[0]!r} has neither {{person}} nor {{person_lower}}"
+        if without_person:
+            return f"the template {without_person[0]!r} has neither {{person}} nor {{person_lower}}"
         return f"the axis {alone[0]!r} needs two groups" if alone else ""
 
     def prompts(self, axis: str) -> dict[str, list[str]]:
         """Each group's openings, in the templates' order."""
-        return {group: [_person(one, group) for one in self.templates] for group in self.groups[axis]}
+        return {
+            group: [_person(template, group) for template in self.templates] for group in self.groups[axis]
+        }
 
 
 def _person(template: str, group: str) -> str:

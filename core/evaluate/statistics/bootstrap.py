@@ -1,4 +1,4 @@
-"""The bootstrap: an interval for any statistic, from the samples alone."""
+"""The bootstrap: a confidence interval for any statistic, from the samples alone."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ Statistic = Callable[[np.ndarray], np.ndarray]  # indices (b, n) -> values (b,)
 
 
 def interval(samples: int, statistic: Statistic, seed: int = 0) -> tuple[float, float] | None:
-    """The percentile interval (Efron 1979) of ``statistic`` over ``samples`` things; None below two of them,
-    and when most draws give no finite value.
+    """The percentile interval (Efron 1979) of ``statistic`` over ``samples`` items; None with fewer than two,
+    or if most resamples give no finite value.
 
-    Few samples make the plain percentile interval too narrow; the percentiles are moved outwards as Student's
-    t is wider than the normal distribution (Hesterberg 2015, "What Teachers Should Know About the
+    With few samples the plain percentile interval is too narrow, so the percentiles are moved outwards by the
+    ratio of Student's t to the normal distribution (Hesterberg 2015, "What Teachers Should Know About the
     Bootstrap").
     """
     if samples < 2:
         return None
-    drawn = _drawn(samples, statistic, seed)
+    drawn = _resample(samples, statistic, seed)
     drawn = drawn[np.isfinite(drawn)]
     if 2 * len(drawn) < RESAMPLES:
         return None
@@ -35,7 +35,7 @@ def interval(samples: int, statistic: Statistic, seed: int = 0) -> tuple[float, 
     return float(low), float(high)
 
 
-def _drawn(samples: int, statistic: Statistic, seed: int) -> np.ndarray:
+def _resample(samples: int, statistic: Statistic, seed: int) -> np.ndarray:
     random = np.random.default_rng([seed, samples])
     rows = max(1, min(RESAMPLES, BLOCK // samples))
     values = []
@@ -47,8 +47,8 @@ def _drawn(samples: int, statistic: Statistic, seed: int) -> np.ndarray:
 
 @cache
 def outer_tail(samples: int, confidence: float = CONFIDENCE) -> float:
-    """The share of draws beyond each end of the interval: 0.025 for many samples, less for few."""
-    from scipy.special import ndtr, stdtrit  # a third of a second to import
+    """The share of resamples beyond each end of the interval: 0.025 for many samples, less for few."""
+    from scipy.special import ndtr, stdtrit  # takes a third of a second to import
 
     quantile = stdtrit(samples - 1, (1 - confidence) / 2)
     return float(ndtr(math.sqrt(samples / (samples - 1)) * quantile))

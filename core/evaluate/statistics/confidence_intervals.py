@@ -1,4 +1,5 @@
-"""From samples to scores: rates with Wilson's interval; means, medians and ratios with the bootstrap's."""
+"""Scores with confidence intervals from samples: Wilson's for rates; the bootstrap's for means, medians and
+ratios."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ ONE_SAMPLE = "one sample has no interval"
 
 
 def wilson(hits: float, total: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """The score interval of a rate (Wilson 1927): never outside of 0 to 1, and not empty at either end."""
+    """The score interval of a rate (Wilson 1927): always within 0 to 1, and never empty at either end."""
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     rate, square = hits / total, z * z / total
     middle = (rate + square / 2) / (1 + square)
@@ -27,20 +28,20 @@ def wilson(hits: float, total: int, confidence: float = CONFIDENCE) -> tuple[flo
 
 
 def numbers(*columns: Numbers) -> tuple[list[np.ndarray], str]:
-    """The columns as float64, and why they cannot be used ("" when they can)."""
+    """The columns as float64, and why they are unusable ("" if they are usable)."""
     try:
-        found = [np.asarray(list(column), dtype=float) for column in columns]
+        arrays = [np.asarray(list(column), dtype=float) for column in columns]
     except (TypeError, ValueError):
         return [], "the samples are not numbers"
-    lengths = [len(column) for column in found]
+    lengths = [len(column) for column in arrays]
     if len(set(lengths)) > 1:
         return [], f"the lists differ in length: {' and '.join(str(length) for length in lengths)}"
     if not lengths or not lengths[0]:
         return [], "there are no samples"
-    if any(column.ndim != 1 for column in found):
+    if any(column.ndim != 1 for column in arrays):
         return [], "the samples are not numbers"
-    wrong = sum(int((~np.isfinite(column)).sum()) for column in found)
-    return found, f"{wrong} of {sum(lengths)} values are not finite numbers" if wrong else ""
+    wrong = sum(int((~np.isfinite(column)).sum()) for column in arrays)
+    return arrays, f"{wrong} of {sum(lengths)} values are not finite numbers" if wrong else ""
 
 
 def rate(hits: Sequence[bool] | Numbers) -> Score:
@@ -48,16 +49,18 @@ def rate(hits: Sequence[bool] | Numbers) -> Score:
     columns, fault = numbers(hits)
     if fault:
         return Score.unsaid(fault, len(hits))
-    (found,) = columns
-    if found.min() < 0 or found.max() > 1:
-        return Score.unsaid("a hit is a number from 0 to 1", len(hits))
-    low, high = wilson(float(found.sum()), len(found))
-    return Score(float(found.mean()), low, high, len(found))
+    (hit_array,) = columns
+    if hit_array.min() < 0 or hit_array.max() > 1:
+        return Score.unsaid("a hit must be a number from 0 to 1", len(hits))
+    low, high = wilson(float(hit_array.sum()), len(hit_array))
+    return Score(float(hit_array.mean()), low, high, len(hit_array))
 
 
-def clustered(hits: Sequence[bool] | Numbers, clusters: Sequence[Hashable]) -> Score:
-    """The share of hits where those of one cluster depend on each other: several answers to one prompt.
-    Clusters are resampled; when all are alike, Wilson's interval stands on their number."""
+def clustered_rate(hits: Sequence[bool] | Numbers, clusters: Sequence[Hashable]) -> Score:
+    """The share of hits if those of one cluster depend on each other, such as several answers to one prompt.
+
+    Clusters are resampled; if all are equal, Wilson's interval for their number is used.
+    """
     columns, fault = numbers(hits, [0.0] * len(clusters))
     if fault:
         return Score.unsaid(fault, len(hits))
@@ -66,8 +69,8 @@ def clustered(hits: Sequence[bool] | Numbers, clusters: Sequence[Hashable]) -> S
     if whole.value is None or len(names) == len(hits):
         return whole
     places = np.array([names[name] for name in clusters])
-    found, counts = np.bincount(places, weights=columns[0]), np.bincount(places)
-    score = ratio(found.tolist(), counts.tolist())
+    hit_counts, counts = np.bincount(places, weights=columns[0]), np.bincount(places)
+    score = ratio(hit_counts.tolist(), counts.tolist())
     if score.low is None or score.low == score.high:
         score = msgspec.structs.replace(
             score, **_ends(wilson(whole.value * len(names), len(names))), reason=""
@@ -80,47 +83,48 @@ def _ends(ends: tuple[float, float]) -> dict[str, float]:
 
 
 def mean(values: Numbers, seed: int = 0, within_one: bool = False) -> Score:
-    """The mean. ``within_one`` values lie from 0 to 1: when all are alike the bootstrap sees no spread, and
-    Wilson's interval holds, since no such values vary more than hits do."""
+    """The mean. ``within_one``: the values lie from 0 to 1; if all are equal, the bootstrap sees no spread
+    and Wilson's interval is used, since such values vary no more than hits do."""
     columns, fault = numbers(values)
     if fault:
         return Score.unsaid(fault, len(values))
-    (found,) = columns
-    score = resampled(float(found.mean()), len(found), lambda draw: found[draw].mean(axis=1), seed)
+    (array,) = columns
+    score = bootstrap_score(float(array.mean()), len(array), lambda draw: array[draw].mean(axis=1), seed)
     if within_one and (score.low is None or score.low == score.high):
-        low, high = wilson(float(found.sum()), len(found))
-        return Score(score.value, low, high, len(found))
+        low, high = wilson(float(array.sum()), len(array))
+        return Score(score.value, low, high, len(array))
     return score
 
 
 def median(values: Numbers, seed: int = 0) -> Score:
-    """The middle value."""
+    """The median."""
     columns, fault = numbers(values)
     if fault:
         return Score.unsaid(fault, len(values))
-    (found,) = columns
-    return resampled(float(np.median(found)), len(found), lambda draw: np.median(found[draw], axis=1), seed)
+    (array,) = columns
+    return bootstrap_score(
+        float(np.median(array)), len(array), lambda draw: np.median(array[draw], axis=1), seed
+    )
 
 
 def ratio(tops: Numbers, bottoms: Numbers, seed: int = 0) -> Score:
-    """The sum of ``tops`` by the sum of ``bottoms``, where a sample has one of each: a mean that is
-    weighted."""
+    """The sum of ``tops`` divided by the sum of ``bottoms``, with one of each per sample: a weighted mean."""
     columns, fault = numbers(tops, bottoms)
     if fault:
         return Score.unsaid(fault, min(len(tops), len(bottoms)))
     top, bottom = columns
     if bottom.sum() == 0:
-        return Score.unsaid("there is nothing to divide by: the sum is 0", len(top))
+        return Score.unsaid("the sum to divide by is 0", len(top))
 
     def statistic(draw: np.ndarray) -> np.ndarray:
         below = bottom[draw].sum(axis=1)
         return np.divide(top[draw].sum(axis=1), below, out=np.full(len(draw), np.nan), where=below != 0)
 
-    return resampled(float(top.sum() / bottom.sum()), len(top), statistic, seed)
+    return bootstrap_score(float(top.sum() / bottom.sum()), len(top), statistic, seed)
 
 
-def resampled(value: float, samples: int, statistic: Statistic, seed: int = 0) -> Score:
-    """``value`` with the bootstrap's interval, which holds it."""
+def bootstrap_score(value: float, samples: int, statistic: Statistic, seed: int = 0) -> Score:
+    """``value`` with the bootstrap's interval, extended to contain it."""
     if not math.isfinite(value):
         return Score.unsaid("the value is not a finite number", samples)
     ends = interval(samples, statistic, seed)
@@ -130,20 +134,20 @@ def resampled(value: float, samples: int, statistic: Statistic, seed: int = 0) -
 
 
 def largest(scores: Mapping[str, Score]) -> tuple[str, Score]:
-    """The name and score of the largest value: the strongest attack, the worst slice, the widest gap. Its
-    interval is its own, and knows nothing of the choice."""
-    known = {name: one for name, one in scores.items() if one.value is not None}
+    """The name and score of the largest value: the strongest attack, the worst slice, the widest gap. The
+    interval ignores that the largest was selected."""
+    known = {name: score for name, score in scores.items() if score.value is not None}
     if not known:
-        reasons = "; ".join(dict.fromkeys(one.reason for one in scores.values()))
+        reasons = "; ".join(dict.fromkeys(score.reason for score in scores.values()))
         return "", Score.unsaid(
-            reasons or "there are no samples", sum(one.samples for one in scores.values())
+            reasons or "there are no samples", sum(score.samples for score in scores.values())
         )
-    name = max(known, key=lambda one: known[one].value or 0.0)
+    name = max(known, key=lambda name: known[name].value or 0.0)
     return name, known[name]
 
 
-def mapped(score: Score, rising: Callable[[float], float]) -> Score:
-    """``score`` through a function that rises everywhere, ends and all."""
+def transform(score: Score, rising: Callable[[float], float]) -> Score:
+    """``score`` transformed by a function that rises everywhere, including the interval."""
     try:
         ends = [None if end is None else rising(end) for end in (score.value, score.low, score.high)]
     except OverflowError:

@@ -1,4 +1,4 @@
-"""Has a metric moved, against the base model or its own past, or is it noise?"""
+"""Tests whether a metric moved against the base model or its own past, or only by noise."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from core.evaluate.statistics.confidence_intervals import Numbers, mean, numbers
 from core.evaluate.statistics.student_t import quantile
 
 Verdict = Literal["better", "worse", "same", "unsure"]
-WINDOW = 5  # readings of its past that a metric is compared with
+WINDOW = 5  # earlier scores that a metric is compared with
 
 
 @dataclass(frozen=True)
 class Drift:
-    """A change with its interval, and what it means. ``same``: the interval holds 0, so nothing is shown;
+    """A change with its interval and verdict. ``same``: the interval contains 0, so no change is shown;
     ``unsure``: there is no interval."""
 
     change: Score
@@ -30,13 +30,12 @@ class Drift:
 
 
 def difference(now: Score, before: Score, looks: int = 1) -> Score:
-    """``now`` − ``before`` for independent samples, by the method of variance estimates recovery: for two
-    Wilson intervals it is Newcombe's hybrid score interval for two proportions (1998), and it holds for any
-    other two intervals (Zou and Donner 2008).
+    """``now`` − ``before`` for independent samples, by the method of variance estimates recovery.
 
-    Who looks at many metrics, or often, meets one of twenty by chance: ``looks`` widens the interval as
-    Bonferroni asks. Base and trial on the same prompts are compared by ``paired``, which sees smaller
-    changes.
+    For two Wilson intervals it is Newcombe's hybrid score interval for two proportions (1998); it holds for
+    any other two intervals too (Zou and Donner 2008). Of many comparisons one in twenty differs by chance, so
+    ``looks`` widens the interval (Bonferroni). Use ``paired`` for base and trial on the same prompts: it
+    detects smaller changes.
     """
     if now.value is None or before.value is None:
         return Score.unsaid(
@@ -45,8 +44,8 @@ def difference(now: Score, before: Score, looks: int = 1) -> Score:
     change, samples = now.value - before.value, min(now.samples, before.samples)
     margin = margins(now, before)
     if margin is None:
-        return Score(change, None, None, samples, "one of the two has no interval")
-    low, high = (_wider(looks) * one for one in margin)
+        return Score(change, None, None, samples, "one of the two scores has no interval")
+    low, high = (_wider(looks) * half for half in margin)
     return Score(change, change - low, change + high, samples)
 
 
@@ -56,9 +55,9 @@ def _wider(looks: int) -> float:
     return quantiles[0] / quantiles[1]
 
 
-def widened(change: Score, looks: int) -> Score:
-    """A paired change as one that is looked at ``looks`` times (Bonferroni). Far out, few samples have longer
-    tails than the normal distribution: Student's t says how much longer."""
+def widen(change: Score, looks: int) -> Score:
+    """A paired change with its interval widened for ``looks`` comparisons (Bonferroni). With few samples the
+    far tails are longer than the normal distribution's, as given by Student's t."""
     if change.value is None or change.interval is None or looks <= 1:
         return change
     tail = (1 - CONFIDENCE) / 2
@@ -69,8 +68,11 @@ def widened(change: Score, looks: int) -> Score:
 
 def paired(now: Numbers, before: Numbers, seed: int = 0, weights: Numbers = ()) -> Score:
     """The mean of ``now`` − ``before`` over the same prompts, by the paired bootstrap (Koehn 2004;
-    Berg-Kirkpatrick et al. 2012). When all differ by the same, as when nothing changed, Wilson's interval on
-    the number of pairs says how rare a change may still be. ``weights``: what each prompt counts."""
+    Berg-Kirkpatrick et al. 2012).
+
+    If all differ by the same amount, as when nothing changed, Wilson's interval for the number of pairs
+    bounds how rare an unseen change may be. ``weights``: the weight of each prompt.
+    """
     columns, fault = numbers(now, before)
     if fault:
         return Score.unsaid(fault, min(len(now), len(before)))
@@ -88,8 +90,8 @@ def paired(now: Numbers, before: Numbers, seed: int = 0, weights: Numbers = ()) 
     return score
 
 
-def judged(change: Score, direction: Direction) -> Drift:
-    """What a change means for a metric whose better direction is known."""
+def judge(change: Score, direction: Direction) -> Drift:
+    """The verdict on a change of a metric whose better direction is known."""
     ends = change.interval
     if change.value is None or ends is None:
         return Drift(change, "unsure")
@@ -99,27 +101,31 @@ def judged(change: Score, direction: Direction) -> Drift:
 
 
 def against(now: Score, base: Score, direction: Direction, looks: int = 1) -> Drift:
-    """Is the trial better or worse than the base model?"""
-    return judged(difference(now, base, looks), direction)
+    """Compare the trial with the base model."""
+    return judge(difference(now, base, looks), direction)
 
 
 def against_history(history: Sequence[Score], direction: Direction, looks: int = 1) -> Drift:
-    """Is the last reading better or worse than the few before it, taken together?"""
+    """Compare the last score with the pooled few before it."""
     if len(history) < 2:
         return Drift(Score.unsaid("there is no history yet", len(history)), "unsure")
-    return judged(difference(history[-1], pooled(history[-1 - WINDOW : -1]), looks), direction)
+    return judge(difference(history[-1], pool(history[-1 - WINDOW : -1]), looks), direction)
 
 
-def pooled(scores: Sequence[Score]) -> Score:
-    """Several readings of one metric as one: the mean, weighted by samples. The readings share their prompts,
-    so more of them make it no surer: its interval is as wide as theirs are on average."""
-    known = [one for one in scores if one.value is not None and one.interval is not None and one.samples]
+def pool(scores: Sequence[Score]) -> Score:
+    """Pool several scores of one metric: the mean weighted by samples. They share their prompts, so more of
+    them add no certainty: the interval is as wide as theirs on average."""
+    known = [
+        score for score in scores if score.value is not None and score.interval is not None and score.samples
+    ]
     if not known:
-        reason = next((one.reason for one in scores if one.reason), "no reading has a value and an interval")
+        reason = next(
+            (score.reason for score in scores if score.reason), "no score has a value and an interval"
+        )
         return Score.unsaid(reason, 0)
-    total = sum(one.samples for one in known)
+    total = sum(score.samples for score in known)
 
     def weighted(name: str) -> float:
-        return sum(getattr(one, name) * one.samples for one in known) / total
+        return sum(getattr(score, name) * score.samples for score in known) / total
 
     return Score(weighted("value"), weighted("low"), weighted("high"), total // len(known))

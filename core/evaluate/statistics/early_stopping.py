@@ -1,4 +1,4 @@
-"""Early stopping: a trial that has not improved for some evaluations is done."""
+"""Early stopping: ends a trial that has not improved for some evaluations."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 
 @dataclass
-class Patience:
-    """Prechelt's simplest rule (1998): stop after ``patience`` evaluations without an improvement of more
-    than ``min_delta``. ``patience`` 0 never stops."""
+class EarlyStopping:
+    """Stops after ``patience`` evaluations without an improvement of more than ``min_delta``; 0 never stops.
+
+    Prechelt's simplest rule (1998).
+    """
 
     patience: int
     min_delta: float = 0.0
@@ -16,8 +18,8 @@ class Patience:
     best: float | None = None
     waited: int = 0
 
-    def seen(self, value: float) -> str | None:
-        """Take one evaluation in; the reason to stop, or None."""
+    def update(self, value: float) -> str | None:
+        """Add one evaluation; returns the reason to stop, else None."""
         gain = (
             None if self.best is None else (self.best - value) * (1 if self.direction == "minimize" else -1)
         )
@@ -28,4 +30,4 @@ class Patience:
         if not self.patience or self.waited < self.patience:
             return None
         more = f" by more than {self.min_delta:g}" if self.min_delta else ""
-        return f"not better than {self.best:.4g}{more} for {self.waited} evaluations"
+        return f"no improvement on {self.best:.4g}{more} for {self.waited} evaluations"

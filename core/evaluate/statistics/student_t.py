@@ -1,4 +1,4 @@
-"""Student's t without scipy, whose import takes a third of a second of whoever judges a scoring."""
+"""Student's t distribution without scipy, whose import takes a third of a second."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from statistics import NormalDist
 
 
 def quantile(tail: float, freedom: int) -> float:
-    """Where ``tail`` of the distribution with ``freedom`` degrees lies above (Hill 1970, algorithm 396): to
-    five digits from 3 degrees on, exact for 1 and 2."""
+    """The value above which ``tail`` of the distribution with ``freedom`` degrees lies (Hill 1970, algorithm
+    396): to five digits from 3 degrees on, exact for 1 and 2."""
     both = 2 * tail
     if freedom <= 1:
         return 1 / math.tan(both * math.pi / 2)

@@ -1,4 +1,4 @@
-"""Numbers that prove themselves: bank accounts, payment cards, social security numbers."""
+"""Checks numbers with a checksum or fixed rules: bank accounts, payment cards, social security numbers."""
 
 from __future__ import annotations
 
@@ -17,38 +17,39 @@ IBAN_LENGTHS = {
 # Maestro.
 CARDS = (
     (("4",), (13, 16, 19)),
-    (tuple(str(one) for one in (*range(51, 56), *range(2221, 2721))), (16,)),
+    (tuple(str(prefix) for prefix in (*range(51, 56), *range(2221, 2721))), (16,)),
     (("34", "37"), (15,)),
     (("6011", "65", "644", "645", "646", "647", "648", "649"), (16, 19)),
-    (("36", "38", "39", *(str(one) for one in range(300, 306))), (14,)),
-    (tuple(str(one) for one in range(3528, 3590)), (16, 17, 18, 19)),
+    (("36", "38", "39", *(str(prefix) for prefix in range(300, 306))), (14,)),
+    (tuple(str(prefix) for prefix in range(3528, 3590)), (16, 17, 18, 19)),
     (("50", "56", "57", "58", "63", "67"), (16, 18, 19)),
 )
 
 
 def is_iban(text: str) -> bool:
-    """A known country, its length, and ISO 7064's remainder of 1 by 97."""
+    """Whether the text has a known country, its length, and a remainder of 1 modulo 97 (ISO 7064)."""
     code = "".join(text.split()).upper()
     if not code.isascii() or not code.isalnum() or len(code) != IBAN_LENGTHS.get(code[:2]):
         return False
-    return int("".join(str(int(one, 36)) for one in code[4:] + code[:4])) % 97 == 1
+    return int("".join(str(int(character, 36)) for character in code[4:] + code[:4])) % 97 == 1
 
 
 def is_card(text: str) -> bool:
-    """First digits and length of a known brand, and Luhn's sum."""
-    digits = "".join(one for one in text if one in "0123456789")
+    """Whether the digits have a known brand's prefix and length, and pass the Luhn check."""
+    digits = "".join(character for character in text if character in "0123456789")
     known = any(digits.startswith(begin) and len(digits) in sizes for begin, sizes in CARDS)
     return known and len(set(digits)) > 1 and luhn(digits)
 
 
 def luhn(digits: str) -> bool:
-    """Every second digit from the right counts double, nines cast out; the sum ends with 0 (ISO/IEC 7812)."""
-    total = sum(int(one) for one in digits[-1::-2])
-    return (total + sum(sum(divmod(2 * int(one), 10)) for one in digits[-2::-2])) % 10 == 0
+    """The Luhn check (ISO/IEC 7812): every second digit from the right counts double, nines cast out; the sum
+    ends in 0."""
+    total = sum(int(digit) for digit in digits[-1::-2])
+    return (total + sum(sum(divmod(2 * int(digit), 10)) for digit in digits[-2::-2])) % 10 == 0
 
 
 def is_ssn(text: str) -> bool:
-    """A United States social security number that can have been given out: no part is all zeros, and the
-    first is neither 666 nor from 900."""
+    """Whether a US social security number can have been issued: no part is all zeros, and the first is
+    neither 666 nor from 900."""
     area, group, serial = text[:3], text[-7:-5] if len(text) == 11 else text[3:5], text[-4:]
     return area not in ("000", "666") and area < "900" and group != "00" and serial != "0000"

@@ -1,4 +1,4 @@
-"""What personal data looks like: a pattern for each kind, and a check that tells it from lookalikes."""
+"""Patterns for each kind of PII, with checks that reject lookalikes."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from core.evaluate.text.id_checksums import is_card, is_iban, is_ssn
 
 
 def _is_phone(text: str) -> bool:
-    """E.164 allows 15 digits; below 8 there is no telling from other numbers. One digit alone is a
-    placeholder."""
-    digits = [one for one in text if one.isdigit()]
+    """E.164 allows 15 digits; fewer than 8 could be any number. A single repeated digit is a placeholder."""
+    digits = [character for character in text if character.isdigit()]
     return 8 <= len(digits) <= 15 and len(set(digits)) > 1
 
 
@@ -21,11 +20,11 @@ def _is_ipv4(text: str) -> bool:
 
 
 def _is_ipv6(text: str) -> bool:
-    return text.count(":") >= 2 and any(one.isdigit() for one in text) and _is_address(text, 6)
+    return text.count(":") >= 2 and any(character.isdigit() for character in text) and _is_address(text, 6)
 
 
 def _is_address(text: str, version: int) -> bool:
-    """Of a machine of somebody's: neither this machine nor none."""
+    """Whether this is a valid address that is neither loopback nor unspecified."""
     try:
         found = ipaddress.ip_address(text)
     except ValueError:
@@ -63,7 +62,7 @@ _STREET = (
     rf"(?<![\w.])\d{{1,5}}[A-Za-z]?,? (?:[A-Z][\w']{{1,20}}\.? ){{1,3}}(?i:{_STREETS})\b\.?"
     r"|(?<!\w)[A-ZÄÖÜ][a-zäöüß]{2,20}(?:straße|strasse|str\.|weg|platz|allee|gasse) \d{1,4}[a-z]?(?!\w)"
 )
-# In the order of trust: what an earlier kind took, a later one does not take again.
+# The most reliable kinds come first: a later kind does not match what an earlier one matched.
 RULES: dict[str, tuple[re.Pattern[str], Callable[[str], bool]]] = {
     "email": (re.compile(_EMAIL), _always),
     "iban": (re.compile(_IBAN), is_iban),

@@ -1,4 +1,4 @@
-"""How kindly a text speaks: a small lexicon with negation."""
+"""Sentiment of a text from a small lexicon with negation."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from functools import cache
 
 from core.evaluate.prompts.packaged_prompts import table
 
-# As VADER has them (Hutto and Gilbert 2014), whose rules these are; the words are our own.
+# Rules and factors of VADER (Hutto and Gilbert 2014); the words are our own.
 NEGATED = -0.74
 STRONGER, WEAKER = 1.3, 0.7
-REACH = 3  # words before a word that may turn it
+REACH = 3  # words before a word that may negate it
 ALPHA = 15.0  # sum / sqrt(sum² + 15) lies between -1 and 1
 _WORD = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*|[.!?;]")
 _QUOTES = {ord(quote): "'" for quote in "‘’ʼ`´"}
@@ -21,7 +21,7 @@ _QUOTES = {ord(quote): "'" for quote in "‘’ʼ`´"}
 
 @dataclass(frozen=True)
 class Lexicon:
-    """Words with their weights, and those that turn, strengthen or weaken the next."""
+    """Words with their weights, and words that negate, strengthen or weaken the next."""
 
     weights: dict[str, float]
     negations: frozenset[str]
@@ -38,8 +38,8 @@ def lexicon() -> Lexicon:
 
 
 def sentiment(texts: Sequence[str]) -> list[float]:
-    """Each text from -1, hostile, to 1, kind; 0 says nothing either way. A ``toxicity.Scorer`` in form: a
-    user's classifier may take its place."""
+    """The sentiment of each text, from -1 (hostile) to 1 (kind); 0 is neutral. It has the form of a
+    ``toxicity_scorer.Scorer``, so a user's classifier may replace it."""
     return [_score(text) for text in texts]
 
 

@@ -1,13 +1,13 @@
-"""Text as a reader takes it: lookalike letters, digits for letters, spaced and drawn-out spellings undone."""
+"""Undoes disguised spelling: lookalike letters, digits for letters, spaced and drawn-out words."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 
-LONGEST = 20_000  # characters that are read of one text
+LONGEST = 20_000  # characters read of a text
 
-# Letters of other scripts that look Latin: those of Unicode's confusables (UTS 39) that are met in practice.
+# Letters of other scripts that look Latin: the common ones among Unicode's confusables (UTS 39).
 _ALIKE = {
     "a": "аɑαᴀ", "b": "вʙƅь", "c": "сϲᴄ", "d": "ԁᴅ", "e": "еεᴇ", "f": "ƒꜰ", "g": "ɡɢ", "h": "һнʜ",
     "i": "іιıɩɪ", "j": "јᴊ", "k": "кκᴋ", "l": "ӏʟ", "m": "мᴍ", "n": "пηɴ", "o": "оοᴏ", "p": "рρᴘ",
@@ -32,48 +32,51 @@ _LETTER = r"[a-z0-9@$!*]"
 _SPELLED = re.compile(rf"(?<![^\W_])(?:{_LETTER}[ .\-_|,/]{{1,2}}){{2,}}{_LETTER}(?![^\W_])")
 
 
-def folded(text: str) -> str:
-    """``text`` in lower case and Latin letters, without marks and invisible characters."""
+def fold(text: str) -> str:
+    """``text`` in lower case and Latin letters, without diacritics and invisible characters."""
     text = unicodedata.normalize("NFKC", text[:LONGEST]).casefold().translate(_QUOTES)
     if not text.isascii():
         parts = unicodedata.normalize("NFD", text.translate(_LOOKALIKES))
-        text = "".join(one for one in parts if unicodedata.category(one) not in ("Mn", "Me", "Cf"))
+        text = "".join(
+            character for character in parts if unicodedata.category(character) not in ("Mn", "Me", "Cf")
+        )
     return text
 
 
-def readings(folded_text: str) -> list[str]:
-    """The ways to read a folded text: its short forms written out, and its disguised words made plain."""
+def variants(folded_text: str) -> list[str]:
+    """Variants of a folded text: with contractions expanded, and with disguised words decoded."""
     for form, whole in _SHORT_FORMS:
         folded_text = form.sub(whole, folded_text)
     words = folded_text.split()
-    first = [_plain(word) for word in words]
+    first = [_decode(word) for word in words]
     if first == words:
         return [folded_text]
-    other = [_plain(word, one="l", drawn=r"\1\1") for word in words]
+    other = [_decode(word, for_1="l", drawn=r"\1\1") for word in words]
     return [folded_text, " ".join(first), *([" ".join(other)] if other != first else [])]
 
 
-def _plain(word: str, one: str = "i", drawn: str = r"\1") -> str:
-    """A word without leet: digits and symbols count as letters where two real letters or symbols stand."""
+def _decode(word: str, for_1: str = "i", drawn: str = r"\1") -> str:
+    """A word with leetspeak decoded: digits and symbols count as letters if the word has two real letters or
+    symbols."""
     bare = word.strip(_EDGES).rstrip("!")
     letters = sum(character.isalpha() or character in _SYMBOLS for character in bare)
     if letters >= 2 and not bare.isalpha() and any(character.isalpha() for character in bare):
-        bare = bare.replace("1", one).translate(_LEET)
+        bare = bare.replace("1", for_1).translate(_LEET)
     elif not _DRAWN.search(bare):
         return word
     return _DRAWN.sub(drawn, bare)
 
 
-def spelled(folded_text: str) -> list[str]:
-    """Words that are written letter by letter, ``f.o.o`` or ``f o o``, put together."""
+def join_spelled(folded_text: str) -> list[str]:
+    """Words spelled letter by letter, such as ``f.o.o`` or ``f o o``, joined."""
     found = []
     for match in _SPELLED.finditer(folded_text):
-        letters = "".join(one for one in match[0] if one not in " .-_|,/")
-        if any(one.isalpha() for one in letters):
+        letters = "".join(character for character in match[0] if character not in " .-_|,/")
+        if any(character.isalpha() for character in letters):
             found.append(letters.translate(_LEET))
     return found
 
 
 def single_vowels(word: str) -> str:
-    """``word`` with each doubled vowel once: what a drawn-out spelling hides."""
+    """``word`` with doubled vowels reduced to one, to undo drawn-out spelling."""
     return _VOWELS.sub(r"\1", word)

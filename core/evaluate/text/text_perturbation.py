@@ -1,4 +1,4 @@
-"""Small slips in a text, as people make them: letters and words. The same for the same seed."""
+"""Perturbs text with small typos in letters and words; the same for the same seed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import random
 import re
 from collections.abc import Callable
 
-SHARE = 0.1  # of the words that are touched
+SHARE = 0.1  # of the words that are changed
 _WORD = re.compile(r"[^\W\d_]+")
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")  # of the keyboard
 _NEIGHBOURS = {
@@ -19,8 +19,8 @@ _NEIGHBOURS = {
 
 
 def characters(text: str, share: float = SHARE, seed: int = 0) -> str:
-    """``text`` with a slip inside of some words of four letters or more (Belinkov and Bisk 2018): two letters
-    exchanged, one left out, doubled, or hit beside its key. Digits, signs and spaces stay; first letters
+    """``text`` with a typo inside some words of four letters or more (Belinkov and Bisk 2018): two letters
+    swapped, one omitted, doubled, or replaced by a neighbouring key. Digits, signs, spaces and first letters
     stay."""
     source = random.Random(f"characters {seed} {text}")
     return _WORD.sub(
@@ -37,11 +37,11 @@ def _slip(word: str, source: random.Random) -> str:
     return source.choice(_SLIPS)(word, place, source)
 
 
-def _exchange(word: str, place: int, source: random.Random) -> str:
+def _swap(word: str, place: int, source: random.Random) -> str:
     return word[:place] + word[place + 1] + word[place] + word[place + 2 :]
 
 
-def _leave_out(word: str, place: int, source: random.Random) -> str:
+def _omit(word: str, place: int, source: random.Random) -> str:
     return word[:place] + word[place + 1 :]
 
 
@@ -51,18 +51,18 @@ def _double(word: str, place: int, source: random.Random) -> str:
 
 def _mistype(word: str, place: int, source: random.Random) -> str:
     key = word[place]
-    beside = source.choice(_NEIGHBOURS.get(key.lower(), key))
-    return word[:place] + (beside.upper() if key.isupper() else beside) + word[place + 1 :]
+    neighbour = source.choice(_NEIGHBOURS.get(key.lower(), key))
+    return word[:place] + (neighbour.upper() if key.isupper() else neighbour) + word[place + 1 :]
 
 
-_SLIPS: tuple[Callable[[str, int, random.Random], str], ...] = (_exchange, _leave_out, _double, _mistype)
+_SLIPS: tuple[Callable[[str, int, random.Random], str], ...] = (_swap, _omit, _double, _mistype)
 
 
 def words(text: str, share: float = SHARE, seed: int = 0) -> str:
-    """``text`` with some words exchanged with the next, left out or said twice (Wei and Zou 2019). Lines
-    stay: what is between the words is kept as it was."""
+    """``text`` with some words swapped with the next, omitted or repeated (Wei and Zou 2019). The spacing
+    between words, and so the lines, stay."""
     source = random.Random(f"words {seed} {text}")
-    parts = re.split(r"(\s+)", text)  # words at even places, what is between them at odd ones
+    parts = re.split(r"(\s+)", text)  # words at even indices, the spacing at odd ones
     for place in range(0, len(parts) - 2, 2):
         if parts[place] and parts[place + 2] and source.random() < share:
             match source.randrange(3):

@@ -1,4 +1,5 @@
-"""Finds a base model's config.json without loading anything: a folder, the hub's cache, else the hub."""
+"""Finds a base model's config.json without loading the model: in a folder, in the hub's cache, else on the
+hub."""
 
 from __future__ import annotations
 
@@ -16,8 +17,8 @@ from core.memory.base import hub_network, step_formulas, traced_formulas
 from core.memory.base.model_shape import Model, describe, positions
 
 DEMO = "demo:smollm2"
-ETAG_S = 5.0  # for the hub to say which version it has
-# SmolLM2-135M-Instruct, whose weights come as a GGUF file that is converted at the first run.
+ETAG_S = 5.0  # for the hub to name its version
+# SmolLM2-135M-Instruct, whose GGUF weights are converted at the first run.
 SMOLLM2 = {
     "model_type": "llama", "hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30,
     "num_attention_heads": 9, "num_key_value_heads": 3, "vocab_size": 49152, "tie_word_embeddings": True,
@@ -33,33 +34,35 @@ def model(
     say: traced_formulas.Say | None = None,
     hub: Path | None = None,
 ) -> Model:
-    """What the configuration of ``base`` says; ``fetch``: ask the hub when it is nowhere here, ``hub`` being
-    its cache where that is not this process's. A family that
-    is not known by heart has forms of its own in ``dtype`` when it was traced before; with ``say`` it is
-    traced now. Raises TrimtabError when there is no configuration, or none of use."""
+    """The shape of ``base`` from its configuration.
+
+    ``fetch``: ask the hub if the configuration is not local; ``hub``: a cache other than this process's. A
+    family without formulas has its own in ``dtype`` if it was traced before; with ``say`` it is traced now.
+    Raises TrimtabError if the configuration is missing or unusable.
+    """
     where = f"model.base = {plain(base, 200)!r}"
-    found = read(base, revision, fetch, hub)
-    inner = found.get("text_config")
-    family = str((inner if isinstance(inner, dict) else found).get("model_type", ""))
+    config = read(base, revision, fetch, hub)
+    inner = config.get("text_config")
+    family = str((inner if isinstance(inner, dict) else config).get("model_type", ""))
     if family in step_formulas.table():
-        return describe(found, where)
-    sketched = traced_formulas.kept(found, dtype)
-    if sketched is None and say is not None and family:
-        sketched = traced_formulas.make(found, base, revision, dtype, say)
-    if sketched is not None:  # those that were kept before did not say
-        return msgspec.structs.replace(sketched, positions=positions(found))
-    return describe(found, where)
+        return describe(config, where)
+    traced = traced_formulas.cached(config, dtype)
+    if traced is None and say is not None and family:
+        traced = traced_formulas.trace(config, base, revision, dtype, say)
+    if traced is not None:  # older cached models lack positions
+        return msgspec.structs.replace(traced, positions=positions(config))
+    return describe(config, where)
 
 
 def read(
     base: str, revision: str | None = None, fetch: bool = True, hub: Path | None = None
 ) -> dict[str, Any]:
-    """The configuration itself. Raises TrimtabError when there is none."""
+    """The configuration itself. Raises TrimtabError if there is none."""
     return _config(base, revision, f"model.base = {plain(base, 200)!r}", fetch, hub)
 
 
-def here(base: str, revision: str | None = None) -> bool:
-    """Is the configuration on this machine, or said to be?"""
+def is_local(base: str, revision: str | None = None) -> bool:
+    """Whether the configuration is local, or supposed to be."""
     local = base == DEMO or base.startswith(("/", ".", "~")) or paths.expanded(base).exists()
     return local or _cached(base, revision) is not None
 
@@ -72,28 +75,30 @@ def _config(base: str, revision: str | None, where: str, fetch: bool, hub: Path 
         return _read(folder if folder.is_file() else folder / "config.json", where)
     cached = _cached(base, revision, hub)
     if cached is None and not fetch:
-        raise TrimtabError.of("the configuration is not here yet", where, "a worker fetches it when it loads")
+        raise TrimtabError.of(
+            "the configuration is not downloaded yet", where, "a worker fetches it when it starts"
+        )
     return _read(cached or _fetched(base, revision, where), where)
 
 
 def _read(file: Path, where: str) -> dict[str, Any]:
     try:
-        found = json.loads(file.read_text())
+        config = json.loads(file.read_text())
     except FileNotFoundError as error:
-        fix = "give a folder as save_pretrained writes it, or a Hugging Face id"
-        raise TrimtabError.of(
-            f"there is no {file.name} in {plain(str(file.parent), 200)}", where, fix
-        ) from error
+        fix = "give a folder written by save_pretrained, or a Hugging Face id"
+        raise TrimtabError.of(f"{plain(str(file.parent), 200)} has no {file.name}", where, fix) from error
     except (OSError, ValueError, RecursionError) as error:
-        what = f"the configuration cannot be read: {plain(str(error), 200)}"
-        raise TrimtabError.of(what, plain(str(file), 200), "it should be one JSON object") from error
-    if not isinstance(found, dict):
-        raise TrimtabError.of("the configuration is no JSON object", plain(str(file), 200), "write it anew")
-    return found
+        what = f"the configuration could not be read: {plain(str(error), 200)}"
+        raise TrimtabError.of(what, plain(str(file), 200), "it must be one JSON object") from error
+    if not isinstance(config, dict):
+        raise TrimtabError.of(
+            "the configuration is not a JSON object", plain(str(file), 200), "write it again"
+        )
+    return config
 
 
 def _cached(base: str, revision: str | None, hub: Path | None = None) -> Path | None:
-    """The file in the hub's cache, as huggingface_hub lays it out; reading it needs no library."""
+    """The file in the hub's cache, found without huggingface_hub."""
     place = (hub or paths.hub_cache()) / f"models--{base.replace('/', '--')}"
     try:
         commit = (place / "refs" / (revision or "main")).read_text().strip()
@@ -105,19 +110,19 @@ def _cached(base: str, revision: str | None, hub: Path | None = None) -> Path | 
 
 def _fetched(base: str, revision: str | None, where: str) -> Path:
     fix = "check the id and the network, or give the model's folder"
-    forbidden = hub_network.offline()
-    if forbidden or (unreached := hub_network.fault()):
-        why = f"{forbidden} is set" if forbidden else f"no network: {unreached}"
-        what = f"the configuration is not in the cache and cannot be fetched: {plain(why, 300)}"
+    offline_by = hub_network.offline()
+    if offline_by or (unreachable := hub_network.fault()):
+        why = f"{offline_by} is set" if offline_by else f"no network: {unreachable}"
+        what = f"the configuration is not cached and could not be fetched: {plain(why, 300)}"
         raise TrimtabError.of(
-            what, where, f"unset {forbidden}, or give the model's folder" if forbidden else fix
+            what, where, f"unset {offline_by}, or give the model's folder" if offline_by else fix
         )
     try:
         from huggingface_hub import hf_hub_download
         from huggingface_hub.utils import logging
 
-        logging.set_verbosity_error()  # it says what it tries again; the end of it is told below
+        logging.set_verbosity_error()  # it logs its retries; the final error is raised below
         return Path(hf_hub_download(base, "config.json", revision=revision, etag_timeout=ETAG_S))
-    except Exception as error:  # the hub's own, requests', ImportError
-        what = f"the configuration is not in the cache and cannot be fetched: {plain(str(error), 200)}"
+    except Exception as error:  # errors of the hub, of requests, ImportError
+        what = f"the configuration is not cached and could not be fetched: {plain(str(error), 200)}"
         raise TrimtabError.of(what, where, error_reports.advice(error, fix)) from error

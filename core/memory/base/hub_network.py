@@ -1,4 +1,5 @@
-"""Is there a way to the hub? Known within seconds: its library tries again for half a minute and more."""
+"""Checks within seconds whether the hub can be reached; its library would retry for half a minute or
+longer."""
 
 from __future__ import annotations
 
@@ -9,32 +10,32 @@ from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 CONNECT_S = 3.0
-LOOK_UP_S = 1.0  # more, for a name that no server knows
+LOOK_UP_S = 1.0  # added for a name lookup that gets no answer
 TRUE = ("1", "on", "yes", "true")
 OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 
 
 def offline() -> str:
-    """The variable that forbids to ask the hub; empty where none does."""
+    """The environment variable that forbids access to the hub, else ""."""
     return next((name for name in OFFLINE if os.environ.get(name, "").lower() in TRUE), "")
 
 
 def fault() -> str:
-    """Why neither the hub nor the proxy before it can be reached, in words; empty where it can, or where
-    that is not known. Takes 4 s at most."""
+    """Why neither the hub nor its proxy can be reached, else "" (also if that is unknown). Takes at most
+    4 s."""
     from huggingface_hub import constants
 
     try:
         what, target = _target(urlsplit(constants.ENDPOINT))
         host, port = target.hostname, target.port or (80 if target.scheme == "http" else 443)
-    except ValueError:  # an address that is none: the library says what is wrong with it
+    except ValueError:  # a malformed address: the library reports it
         return ""
     if not host:
         return ""
     answer: list[str] = []
-    asking = threading.Thread(target=lambda: answer.append(_connected(host, port)), daemon=True)
-    asking.start()
-    asking.join(CONNECT_S + LOOK_UP_S)  # looking up a name has no limit of its own
+    connecting = threading.Thread(target=lambda: answer.append(_connected(host, port)), daemon=True)
+    connecting.start()
+    connecting.join(CONNECT_S + LOOK_UP_S)  # a name lookup has no timeout of its own
     why = answer[0] if answer else f"no answer in {CONNECT_S + LOOK_UP_S:.0f} s"
     return f"{what} {host}:{port} cannot be reached ({why})" if why else ""
 

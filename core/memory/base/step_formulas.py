@@ -1,10 +1,12 @@
-"""What a step keeps and needs, as sums of products of widths; see ``core.train.tracing.derive_formulas``.
+"""Memory of a step as sums of products of widths; see ``core.train.tracing.derive_formulas``.
 
-The letters. Of the model: ``h`` hidden, ``i`` intermediate, ``q`` all query heads, ``k`` all key-value heads,
-``d`` one head, ``a`` number of heads, ``g`` of key-value heads, ``v`` vocabulary. Of a pass: ``N`` tokens
-with padding, ``B`` rows, ``T`` longest row, ``D`` tokens of trials with dropout, ``P`` = N - D, ``RD`` and
-``RP`` the same tokens times their trial's rank, ``K`` target tokens, ``C`` target tokens in one chunk of the
-loss. ``W`` is how many copies of a layer's weight a product makes (0 for a dense base), ``G`` is 1 on a GPU.
+Letters of the model: ``h`` hidden, ``i`` intermediate, ``q`` all query heads, ``k`` all key-value heads,
+``d`` one head, ``a`` number of heads, ``g`` of key-value heads, ``v`` vocabulary.
+
+Letters of a pass: ``N`` tokens with padding, ``B`` rows, ``T`` longest row, ``D`` tokens of trials with
+dropout, ``P`` = N - D, ``RD`` and ``RP`` the same tokens times their trial's rank, ``K`` target tokens, ``C``
+target tokens in one chunk of the loss. ``W`` is how many copies of a layer's weight a product makes (0 for a
+dense base), ``G`` is 1 on a GPU.
 """
 
 from __future__ import annotations
@@ -22,39 +24,40 @@ Form = Mapping[str, float]
 
 
 def symbols(widths: Mapping[str, float]) -> dict[str, float]:
-    """Every product that a form may name, by its name, the plainest first."""
+    """Every product of widths that a formula may name, by its name, the simplest first."""
     known = {**widths, "P": widths["N"] - widths["D"], "g": widths["k"] / widths["d"]}
     known |= {"q2k": widths["q"] + 2 * widths["k"], "2i": 2 * widths["i"]}
-    found = {"1": 1.0, **{name: known[name] for name in ("RD", "RP")}}
+    products = {"1": 1.0, **{name: known[name] for name in ("RD", "RP")}}
     for row in ROWS:
-        found[row] = known[row]
-        found |= {f"{row}*{one}": known[row] * known[one] for one in (*MODEL, "q2k")}
-    found["T*T"], found["N*T"] = known["T"] ** 2, known["N"] * known["T"]
-    found["N*T*a"] = found["N*T"] * known["a"]  # attention without SDPA, as where scores are capped
-    for one in ("i", "q", "k", "q2k", "2i"):
-        found[f"W*h*{one}"] = known["W"] * known["h"] * known[one]
-    found |= {one: known[one] for one in ("W", *MODEL)}
-    found |= {f"G*N*{one}": known["G"] * known["N"] * known[one] for one in ("q", "a")}
-    return found
+        products[row] = known[row]
+        products |= {f"{row}*{letter}": known[row] * known[letter] for letter in (*MODEL, "q2k")}
+    products["T*T"], products["N*T"] = known["T"] ** 2, known["N"] * known["T"]
+    products["N*T*a"] = products["N*T"] * known["a"]  # attention without SDPA, as with soft-capped scores
+    for letter in ("i", "q", "k", "q2k", "2i"):
+        products[f"W*h*{letter}"] = known["W"] * known["h"] * known[letter]
+    products |= {letter: known[letter] for letter in ("W", *MODEL)}
+    products |= {f"G*N*{letter}": known["G"] * known["N"] * known[letter] for letter in ("q", "a")}
+    return products
 
 
 def value(form: Form, sides: Mapping[str, float]) -> float:
-    """Bytes of ``form``; ``sides`` from ``symbols``."""
+    """Bytes of ``form``; ``sides`` comes from ``symbols``."""
     return sum(each * sides[name] for name, each in form.items())
 
 
 @functools.cache
 def table() -> dict[str, Any]:
-    """By family, then "dtype/plain|checkpointed/targets" or "dtype/judge": ``layer`` and ``moments``."""
+    """Formulas by family, then "dtype/plain|checkpointed/targets" or "dtype/judge": ``layer`` and
+    ``moments``."""
     return json.loads(FILE.read_text())
 
 
 def pick(family: str, own: Mapping[str, Any] | None, dtype: str, key: str) -> dict[str, Any]:
-    """The forms of a step (``key`` "plain/all-linear") or an evaluation ("judge") in fp32 or bf16: the
+    """The formulas of a step (``key`` "plain/all-linear") or an evaluation ("judge") in fp32 or bf16: the
     model's ``own``, else its family's, else llama's."""
     if own is not None:
-        found = own.get(f"{dtype}/{key}") or own.get(f"{dtype}/{key.split('/')[0]}/all-linear")
-        if found is not None:
-            return found
+        formulas = own.get(f"{dtype}/{key}") or own.get(f"{dtype}/{key.split('/')[0]}/all-linear")
+        if formulas is not None:
+            return formulas
     known = table()
     return (known.get(family) or known["llama"])[f"{dtype}/{key}"]

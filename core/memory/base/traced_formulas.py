@@ -1,4 +1,4 @@
-"""Forms of bases whose family is not known by heart: traced once in a process of its own, and kept."""
+"""Memory formulas of unknown model families: traced once in a process of their own, and cached."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ LIMIT_S = 600.0
 Say = Callable[[str], None]
 
 
-def kept(config: dict[str, Any], dtype: str) -> Model | None:
-    """The model with its forms, when it was sketched before."""
+def cached(config: dict[str, Any], dtype: str) -> Model | None:
+    """The cached model with its formulas, if it was traced before."""
     with contextlib.suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
         with open(_file(config, dtype), "rb", opener=paths.no_link) as file:
             return msgspec.json.decode(file.read(), type=Model)
@@ -36,9 +36,9 @@ def _file(config: dict[str, Any], dtype: str) -> Path:
     return paths.cache() / f"forms-{digest}-{dtype}.json"
 
 
-def make(config: dict[str, Any], base: str, revision: str | None, dtype: str, say: Say) -> Model:
+def trace(config: dict[str, Any], base: str, revision: str | None, dtype: str, say: Say) -> Model:
     """Trace the base with the code that would train it; takes seconds, ``say`` gets each stage. Raises
-    TrimtabError with the reason when that cannot be done."""
+    TrimtabError with the reason if that fails."""
     command = [sys.executable, "-P", "-m", MODULE, base, revision or "", dtype]
     environment = {**os.environ, "PYTHONPATH": str(paths.root()), "CUDA_VISIBLE_DEVICES": ""}
     with subprocess.Popen(
@@ -60,12 +60,12 @@ def make(config: dict[str, Any], base: str, revision: str | None, dtype: str, sa
     try:
         if process.returncode:
             raise ValueError(last)
-        found = msgspec.json.decode(out.strip().rsplit("\n", 1)[-1], type=Model)
+        model = msgspec.json.decode(out.strip().rsplit("\n", 1)[-1], type=Model)
     except (ValueError, msgspec.DecodeError) as error:
         raise TrimtabError.of(
-            f"this model's family cannot be traced: {plain(str(error), 300)}",
+            f"the model's memory use cannot be traced: {plain(str(error), 300)}",
             f"model.base = {plain(base, 200)!r}",
-            "start it all the same: placement goes by what is measured",
+            "start the study anyway: trials are admitted by measured memory",
         ) from error
-    paths.keep(_file(config, dtype), msgspec.json.encode(found))
-    return found
+    paths.keep(_file(config, dtype), msgspec.json.encode(model))
+    return model

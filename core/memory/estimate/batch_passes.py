@@ -1,29 +1,29 @@
-"""How the rows of a round are shared out over passes of the base, so that little is padding. Pure."""
+"""Distributes the rows of a round over passes of the base with little padding. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-# What a pass costs beside its tokens, in tokens: reading the weights on a CPU, launching kernels on a GPU.
+# Fixed cost of a pass in tokens: reading the weights on a CPU, launching kernels on a GPU.
 CPU_OVERHEAD = 12
 LAUNCH_S, RATE = 0.045, 3e14  # an eager pass of a small model on a fast card, and its FLOP/s
-CHUNK_BYTES = {"cpu": 48 * 2**20, "cuda": 512 * 2**20}  # of float32 logits, that the loss makes at once
-MOST = 1 << 16  # tokens of a pass, where nothing else bounds it
+CHUNK_BYTES = {"cpu": 48 * 2**20, "cuda": 512 * 2**20}  # of float32 logits that the loss computes at once
+MOST = 1 << 16  # tokens of a pass, unless something else limits it
 
 
 def overhead(device: str, parameters: int) -> int:
-    """Tokens that a pass of a base with so many parameters costs besides its own, on cpu or cuda."""
+    """The fixed cost of a pass, in tokens, for a base with ``parameters`` on cpu or cuda."""
     if device == "cpu":
         return CPU_OVERHEAD
     return max(64, int(LAUNCH_S * RATE / (4 * max(1, parameters))))
 
 
 def share_out(lengths: Sequence[int], overhead: int, most: int = MOST) -> list[list[int]]:
-    """Indices of rows, pass by pass, of least cost: a pass costs ``overhead`` plus its rows times its longest
-    row, in tokens, and holds at most ``most`` tokens (one row always goes).
+    """Indices of rows for each pass, at the least cost.
 
-    Neighbours in length share a pass; where to cut is found by dynamic programming over the lengths that
-    occur. Equal lengths give equal passes, whatever else happens.
+    A pass costs ``overhead`` plus its rows times its longest row, in tokens, and holds at most ``most``
+    tokens (a single row always fits). Rows of similar length share a pass; dynamic programming over the
+    distinct lengths finds where to cut. Equal lengths give equal passes, whatever else changes.
     """
     order = sorted(range(len(lengths)), key=lambda index: (lengths[index], index))
     steps = _steps([lengths[index] for index in order], most)
@@ -46,7 +46,7 @@ def share_out(lengths: Sequence[int], overhead: int, most: int = MOST) -> list[l
 
 
 def _steps(ascending: Sequence[int], most: int) -> list[tuple[int, int]]:
-    """Ranges of equal length, none above ``most`` tokens: what a pass takes whole or not at all."""
+    """Ranges of equal length, none above ``most`` tokens; a pass takes a range completely or not at all."""
     steps: list[tuple[int, int]] = []
     begin = 0
     for at in range(1, len(ascending) + 1):

@@ -1,4 +1,4 @@
-"""A device's constants: what a process takes besides its tensors. Calibrated once on it, and kept."""
+"""A device's memory constants: what a process uses besides its tensors. Calibrated once per device."""
 
 from __future__ import annotations
 
@@ -10,29 +10,32 @@ MIB = 2**20
 
 
 class Device(msgspec.Struct, frozen=True):
-    """``kind`` is cpu or cuda. ``workspace_bytes`` are the allocator's for cuBLAS; ``context_bytes`` lie
-    outside of it; ``slack`` is what the allocator reserves and does not use, as a part of the peak."""
+    """Memory of a device.
+
+    ``kind`` is cpu or cuda. ``workspace_bytes`` belong to the allocator, for cuBLAS; ``context_bytes`` lie
+    outside it; ``slack`` is reserved but unused memory of the allocator, as a fraction of the peak.
+    """
 
     kind: str = "cuda"
     name: str = ""
     total_bytes: int = 0
     free_bytes: int = 0
-    workspace_bytes: int = 32 * MIB  # Hopper's; others take 8 MiB
+    workspace_bytes: int = 32 * MIB  # on Hopper; others use 8 MiB
     context_bytes: int = 520 * MIB
     slack: float = 0.02
-    copies: bool = False  # checkpoints are copied into this memory before they are written
+    copies: bool = False  # whether checkpoints are copied into this memory before they are written
 
     def whole(self, peak_bytes: int) -> int:
-        """What the process takes of the device when its tensors take ``peak_bytes`` at most."""
+        """What the process uses on the device if its tensors peak at ``peak_bytes``."""
         return round(self.context_bytes + peak_bytes * (1 + self.slack))
 
 
 def cpu(total_bytes: int = 0, free_bytes: int = 0) -> Device:
-    """The host. A process with torch, transformers and PEFT loaded takes about 600 MiB of it."""
+    """The host. A process with torch, transformers and PEFT loaded uses about 600 MiB."""
     return Device("cpu", "cpu", total_bytes, free_bytes, 0, 600 * MIB, 0.05, copies=True)
 
 
 def card(reading: Card) -> Device:
-    """A GPU as it was read."""
+    """The device of a GPU reading."""
     total, used = reading.total_bytes or 0, reading.used_bytes or 0
     return Device("cuda", reading.name, total, max(0, total - used))

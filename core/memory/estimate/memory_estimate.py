@@ -1,9 +1,10 @@
-"""The fullest moment of a pack on a device, from widths and knobs alone. Pure; a millisecond or two.
+"""Estimates the peak memory of a pack on a device from widths and knobs alone. Pure; takes a millisecond or
+two.
 
-A step's memory is base, adapters and optimizer states; what every layer keeps for the backward pass; and the
-moment itself: the loss, a layer's backward pass, a dequantised weight. The forms of the last two were derived
-from traced steps (``derive_formulas``), so nothing here is guessed but what a kernel takes for itself.
-Others: LLMem (arXiv 2404.10933), xMem (2510.21048).
+A step's memory is the base, the adapters and the optimizer states; what every layer saves for the backward
+pass; and the peak moment itself: the loss, a layer's backward pass, a dequantised weight. The formulas of the
+last two were derived from traced steps (``derive_formulas``), so nothing is guessed except what a kernel
+allocates for itself. Related: LLMem (arXiv 2404.10933), xMem (2510.21048).
 """
 
 from __future__ import annotations
@@ -24,16 +25,19 @@ from core.memory.estimate.batch_passes import CHUNK_BYTES, MOST, overhead, share
 from core.memory.estimate.device_constants import Device
 from core.memory.estimate.trial_memory import Need
 
-ENOUGH = 4  # full passes that show what any pass of a round takes
-LIKE = "llama"  # the family whose forms stand for one that is not known by heart
+ENOUGH = 4  # full passes that represent all passes of a round
+LIKE = "llama"  # the family whose formulas stand in for an unknown one
 STEP, BACKWARD, EVALUATION = "an optimizer step", "the backward pass of a step", "an evaluation"
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What all trials on a base share. ``judged`` rows are evaluated at once for each trial, of up to
-    ``judged_length`` tokens where sequence_length is searched, else 0; ``longest`` is the longest row there
-    is, where that is known; ``most`` bounds the tokens of a pass."""
+    """What all trials on a base share.
+
+    ``judged`` rows are evaluated at once for each trial, of up to ``judged_length`` tokens if sequence_length
+    is searched, else 0; ``longest`` is the longest row of the data, if known; ``most`` limits the tokens of a
+    pass.
+    """
 
     precision: str = "bf16"
     double_quant: bool = True
@@ -42,7 +46,7 @@ class Setting:
     judged_length: int = 0
     longest: int | None = None
     most: int = MOST
-    factor: float = 1.0  # that measurements put on what comes and goes with a pass
+    factor: float = 1.0  # correction by measurements of what a pass allocates
 
 
 def setting_of(spec: Spec) -> Setting:
@@ -52,44 +56,44 @@ def setting_of(spec: Spec) -> Setting:
     return Setting(model.precision, model.double_quant, model.gradient_checkpointing, judged, length)
 
 
-def foretell(model: Model, setting: Setting, needs: Sequence[Need], device: Device) -> Foretold:
-    """The fullest moment of ``needs`` trained together."""
+def estimate_memory(model: Model, setting: Setting, needs: Sequence[Need], device: Device) -> Foretold:
+    """Estimate the peak memory of the trials ``needs`` training together."""
     setting = replace(setting, precision=weight_bytes.resolved(setting.precision, device.kind))
-    still = _still(model, setting, needs, device)
+    still = _constant_parts(model, setting, needs, device)
     moments = list(_moments(model, setting, needs, device))
-    parts, moment, tokens = max(moments, key=lambda one: sum(part.used_bytes for part in one[0]))
-    whole = (*still, *(part for part in parts if part.used_bytes > 0))
-    peak = sum(part.used_bytes for part in whole)
+    parts, moment, tokens = max(moments, key=lambda moment: sum(part.used_bytes for part in moment[0]))
+    parts_at_peak = (*still, *(part for part in parts if part.used_bytes > 0))
+    peak = sum(part.used_bytes for part in parts_at_peak)
     known = model.forms is not None or model.family in step_formulas.table()
-    note = f"activations as {LIKE}'s: the family {model.family!r} is not known by heart"
+    note = f"activations are estimated as for {LIKE}: there are no formulas for {model.family!r}"
     return Foretold(
-        parts=whole, peak_bytes=peak, device_bytes=device.whole(peak), moment=moment,
+        parts=parts_at_peak, peak_bytes=peak, device_bytes=device.whole(peak), moment=moment,
         parameters=model.parameters,
-        trainable=tuple(trial_memory.trainable(model, one) for one in needs), notes=() if known else (note,),
-        tokens=tokens,
+        trainable=tuple(trial_memory.trainable(model, need) for need in needs),
+        notes=() if known else (note,), tokens=tokens,
     )  # fmt: skip
 
 
-def _still(model: Model, setting: Setting, needs: Sequence[Need], device: Device) -> list[Part]:
-    """What is there in every moment."""
+def _constant_parts(model: Model, setting: Setting, needs: Sequence[Need], device: Device) -> list[Part]:
+    """Memory that is used all the time."""
     base = weight_bytes.base_bytes(model, setting.precision, setting.double_quant, device.kind)
     each = weight_bytes.item(setting.precision, device.kind)
-    found = [Part("base model", base), Part("workspace", device.workspace_bytes)]
-    for one, rank in zip(needs, padded(needs, device), strict=True):
-        own, stacked = trial_memory.trainable(model, one), rank * trial_memory.width(model, one.targets)
-        found.append(Part("adapter", 4 * own + each * stacked, one.trial))
-        found.append(Part("gradients", each * stacked, one.trial))
-        found.append(Part("optimizer", trial_memory.optimizer_bytes(model, one), one.trial))
-        if device.copies:  # what a thread still writes
-            found.append(Part("checkpoint", 4 * own + trial_memory.optimizer_bytes(model, one), one.trial))
-    return [part for part in found if part.used_bytes]
+    parts = [Part("base model", base), Part("workspace", device.workspace_bytes)]
+    for need, rank in zip(needs, padded(needs, device), strict=True):
+        own, stacked = trial_memory.trainable(model, need), rank * trial_memory.width(model, need.targets)
+        parts.append(Part("adapter", 4 * own + each * stacked, need.trial))
+        parts.append(Part("gradients", each * stacked, need.trial))
+        parts.append(Part("optimizer", trial_memory.optimizer_bytes(model, need), need.trial))
+        if device.copies:  # a checkpoint that is still being written
+            parts.append(Part("checkpoint", 4 * own + trial_memory.optimizer_bytes(model, need), need.trial))
+    return [part for part in parts if part.used_bytes]
 
 
 def padded(needs: Sequence[Need], device: Device) -> list[int]:
-    """The rank that each trial is stacked with: on a GPU the largest of those that share its group."""
+    """The rank that each trial is stacked with: on a GPU the largest in its group."""
     if device.kind == "cpu":
-        return [one.rank for one in needs]
-    kinds = [(one.dropout, str(one.targets)) for one in needs]
+        return [need.rank for need in needs]
+    kinds = [(need.dropout, str(need.targets)) for need in needs]
     return [
         max(other.rank for other, alike in zip(needs, kinds, strict=True) if alike == kind) for kind in kinds
     ]
@@ -103,49 +107,51 @@ Moment = tuple[list[Part], str, int]  # parts, name, tokens of its pass
 def _moments(model: Model, setting: Setting, needs: Sequence[Need], device: Device) -> Iterator[Moment]:
     ranks = padded(needs, device)
     lengths, judged = _lengths(setting, needs)
-    rows = _rows([one.rows for one in needs], lengths)
+    rows = _rows([need.rows for need in needs], lengths)
     passes = _passes(model, setting, rows, device)
-    held = _gradients(model, needs, always=len(passes) > 1)
-    for some in passes:
-        sides = _sides(model, setting, needs, ranks, some, device)
-        yield [*_working(model, setting, needs, some, sides, device), *held], BACKWARD, round(sides["N"])
-    yield _stepping(model, setting, needs, device), STEP, 0
-    for some in _passes(model, setting, _rows([setting.judged] * len(needs), judged), device):
-        sides = _sides(model, setting, needs, ranks, some, device, trains=False)
+    held = _waiting_gradients(model, needs, always=len(passes) > 1)
+    for rows in passes:
+        symbols = _symbols(model, setting, needs, ranks, rows, device)
+        parts = [*_backward_parts(model, setting, needs, rows, symbols, device), *held]
+        yield parts, BACKWARD, round(symbols["N"])
+    yield _step_parts(model, setting, needs, device), STEP, 0
+    for rows in _passes(model, setting, _rows([setting.judged] * len(needs), judged), device):
+        symbols = _symbols(model, setting, needs, ranks, rows, device, trains=False)
         known = step_formulas.pick(
             model.family, model.forms, weight_bytes.dtype(setting.precision, device.kind), "judge"
         )["moments"]
-        yield _split(known, {}, 0, sides, setting.factor), EVALUATION, round(sides["N"])
+        yield _parts_of(known, {}, 0, symbols, setting.factor), EVALUATION, round(symbols["N"])
 
 
 def _lengths(setting: Setting, needs: Sequence[Need]) -> tuple[list[int], list[int]]:
-    """The longest rows that each trial trains on, and is judged on."""
+    """The longest rows that each trial trains on, and is evaluated on."""
     most = setting.longest or math.inf
-    lengths = [int(min(one.length, most)) for one in needs]
-    return lengths, [int(max(one, min(setting.judged_length, most))) for one in lengths]
+    lengths = [int(min(need.length, most)) for need in needs]
+    return lengths, [int(max(length, min(setting.judged_length, most))) for length in lengths]
 
 
 @dataclass(frozen=True)
 class _Row:
-    at: int  # of its trial among the needs
+    at: int  # index of its trial in ``needs``
     length: int
 
 
 def _rows(counts: Sequence[int], lengths: Sequence[int]) -> list[_Row]:
-    """The rows of all trials; of very many as many as a few full passes hold, in the same proportion."""
+    """The rows of all trials; if there are very many, only as many as a few full passes hold, in the same
+    proportion."""
     tokens = sum(count * length for count, length in zip(counts, lengths, strict=True))
     share = min(1.0, ENOUGH * MOST / max(1, tokens))
     return [_Row(at, lengths[at]) for at, count in enumerate(counts) for _ in range(math.ceil(count * share))]
 
 
 def _passes(model: Model, setting: Setting, rows: Sequence[_Row], device: Device) -> list[list[_Row]]:
-    """The passes that differ: rows of one trial and length are alike."""
+    """The distinct passes: rows of one trial and length are alike."""
     extra = overhead(device.kind, model.parameters)
     cut = share_out([row.length for row in rows], extra, setting.most)
-    return [[rows[at] for at in some] for some in cut]
+    return [[rows[at] for at in indices] for indices in cut]
 
 
-def _sides(
+def _symbols(
     model: Model,
     setting: Setting,
     needs: Sequence[Need],
@@ -168,66 +174,68 @@ def _sides(
     })  # fmt: skip
 
 
-def _working(
+def _backward_parts(
     model: Model,
     setting: Setting,
     needs: Sequence[Need],
     rows: Sequence[_Row],
-    sides: Mapping[str, float],
+    symbols: Mapping[str, float],
     device: Device,
 ) -> list[Part]:
     kind = "checkpointed" if setting.checkpointing else "plain"
     group = _group(model, [needs[at].targets for at in {row.at for row in rows}])
-    found = step_formulas.pick(
+    formulas = step_formulas.pick(
         model.family, model.forms, weight_bytes.dtype(setting.precision, device.kind), f"{kind}/{group}"
     )
-    return _split(found["moments"], found["layer"], model.layers, sides, setting.factor)
+    return _parts_of(formulas["moments"], formulas["layer"], model.layers, symbols, setting.factor)
 
 
-def _split(
+def _parts_of(
     moments: Sequence[step_formulas.Form],
     layer: step_formulas.Form,
     layers: int,
-    sides: Mapping[str, float],
+    symbols: Mapping[str, float],
     factor: float,
 ) -> list[Part]:
-    """The fullest of ``moments``, with what all layers keep, by kind."""
-    fullest = max(moments, key=lambda one: step_formulas.value(one, sides))
+    """The peak of ``moments`` plus what all layers save, by kind."""
+    fullest = max(moments, key=lambda form: step_formulas.value(form, symbols))
     loss = {name: each for name, each in fullest.items() if name.startswith(("K*", "C*"))}
     copies = {name: each for name, each in fullest.items() if name.startswith("W*")}
     rest = {name: each for name, each in fullest.items() if name not in loss and name not in copies}
-    kept = max(0, layers - 1) * step_formulas.value(layer, sides)  # the last one is part of the moment
+    kept = max(0, layers - 1) * step_formulas.value(layer, symbols)  # the last layer is part of the moment
     return [
-        Part("activations", round(factor * (kept + step_formulas.value(rest, sides)))),
-        Part("loss", round(factor * step_formulas.value(loss, sides))),
-        Part("dequantised weights", round(factor * step_formulas.value(copies, sides))),
+        Part("activations", round(factor * (kept + step_formulas.value(rest, symbols)))),
+        Part("loss", round(factor * step_formulas.value(loss, symbols))),
+        Part("dequantised weights", round(factor * step_formulas.value(copies, symbols))),
     ]
 
 
 def _group(model: Model, targets: Iterable[Any]) -> str:
-    """The smallest group of modules that holds all of ``targets``: which layers keep their inputs."""
-    names = {one.name for wanted in targets for one in trial_memory.chosen(model, wanted)}
+    """The smallest group of modules that contains all ``targets``; it decides which layers save their
+    inputs."""
+    names = {linear.name for wanted in targets for linear in trial_memory.chosen(model, wanted)}
     groups = {layer_groups.group(name) for name in names}
     return groups.pop() if groups in ({"attention"}, {"mlp"}) else layer_groups.ALL
 
 
-def _gradients(model: Model, needs: Sequence[Need], always: bool) -> list[Part]:
-    """Those that wait for the rest of their step while another pass runs, in float32: of the micro-batches
-    before, and of the passes before in the same round (``always``)."""
-    times = [int(one.accumulates) + int(always) for one in needs]
+def _waiting_gradients(model: Model, needs: Sequence[Need], always: bool) -> list[Part]:
+    """Float32 gradients that wait for the rest of their step while another pass runs: from earlier
+    micro-batches, and from earlier passes of the same round (``always``)."""
+    times = [int(need.accumulates) + int(always) for need in needs]
     return [
-        Part("gradients", 4 * count * trial_memory.trainable(model, one), one.trial)
-        for one, count in zip(needs, times, strict=True)
+        Part("gradients", 4 * count * trial_memory.trainable(model, need), need.trial)
+        for need, count in zip(needs, times, strict=True)
         if count
     ]
 
 
-def _stepping(model: Model, setting: Setting, needs: Sequence[Need], device: Device) -> list[Part]:
-    """Gradients in float32 (those of a float32 base are views), and what the optimizers need."""
+def _step_parts(model: Model, setting: Setting, needs: Sequence[Need], device: Device) -> list[Part]:
+    """Gradients in float32 (those of a float32 base are views), and the optimizers' temporary memory."""
     views = weight_bytes.item(setting.precision, device.kind) == 4
-    found = (
+    gradients = (
         []
         if views
-        else [Part("gradients", 4 * trial_memory.trainable(model, one), one.trial) for one in needs]
+        else [Part("gradients", 4 * trial_memory.trainable(model, need), need.trial) for need in needs]
     )
-    return [*found, Part("optimizer", max((trial_memory.step_bytes(model, one) for one in needs), default=0))]
+    step = max((trial_memory.step_bytes(model, need) for need in needs), default=0)
+    return [*gradients, Part("optimizer", step)]

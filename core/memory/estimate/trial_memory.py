@@ -1,4 +1,4 @@
-"""What a trial asks of memory, and what its own tensors take."""
+"""The memory-relevant knobs of a trial, and the size of its own tensors."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import msgspec
 from core.contract.spec import layer_groups
 from core.memory.base.model_shape import Linear, Model
 
-SMALLEST_8BIT = 4096  # bitsandbytes keeps 32-bit states below it
-BLOCK_8BIT = 256  # numbers to a scale
+SMALLEST_8BIT = 4096  # parameters below which bitsandbytes keeps 32-bit states
+BLOCK_8BIT = 256  # numbers per scale
 
 
 class Need(msgspec.Struct, frozen=True):
-    """The knobs of a trial that cost memory. ``rows`` are those of one micro-batch."""
+    """The knobs of a trial that cost memory. ``rows`` are those of a micro-batch."""
 
     rank: int
     rows: int
@@ -28,7 +28,7 @@ class Need(msgspec.Struct, frozen=True):
 
 
 def need(knobs: Mapping[str, Any], trial: int = -1) -> Need:
-    """Out of a trial's complete knobs."""
+    """The Need of a trial's complete knobs."""
     return Need(
         rank=int(knobs["lora_rank"]),
         rows=int(knobs["batch_size"]),
@@ -42,57 +42,58 @@ def need(knobs: Mapping[str, Any], trial: int = -1) -> Need:
 
 
 def chosen(model: Model, targets: Any) -> tuple[Linear, ...]:
-    """The layers that get an adapter. A list may name ends of paths, as PEFT has it."""
-    names = layer_groups.meant([one.name for one in model.linears], targets)
-    return tuple(one for one in model.linears if any(_meant(one.name, name) for name in names))
+    """The layers that get an adapter. As in PEFT, a list may name the ends of paths."""
+    names = layer_groups.meant([linear.name for linear in model.linears], targets)
+    return tuple(linear for linear in model.linears if any(_matches(linear.name, name) for name in names))
 
 
-def _meant(path: str, name: str) -> bool:
-    """A model's description has the ends of its paths alone."""
+def _matches(path: str, name: str) -> bool:
+    """Whether a path matches a name. A model's description has only the ends of its paths."""
     return layer_groups.ends(path, name) or layer_groups.ends(name, path)
 
 
 def width(model: Model, targets: Any) -> int:
-    """Columns of the trial's one matrix: inputs and outputs of all its places."""
-    return model.layers * sum(one.inputs + one.outputs for one in chosen(model, targets))
+    """Columns of the trial's factor matrix: inputs and outputs of all its layers."""
+    return model.layers * sum(linear.inputs + linear.outputs for linear in chosen(model, targets))
 
 
-def trainable(model: Model, one: Need) -> int:
+def trainable(model: Model, trial: Need) -> int:
     """Parameters of the adapter."""
-    return one.rank * width(model, one.targets)
+    return trial.rank * width(model, trial.targets)
 
 
-def optimizer_bytes(model: Model, one: Need) -> int:
-    """The optimizer's state on the device; paged ones lie in host memory where the device is short."""
-    count = trainable(model, one)
-    if one.optimizer == "sgd":
+def optimizer_bytes(model: Model, trial: Need) -> int:
+    """Bytes of the optimizer's state on the device; paged states move to host memory when the device is
+    short."""
+    count = trainable(model, trial)
+    if trial.optimizer == "sgd":
         return 4 * count
-    if one.optimizer == "adafactor":  # means of squares by rank and by channel of every factor
-        factors = 2 * model.layers * len(chosen(model, one.targets))
-        return 4 * (factors * one.rank + width(model, one.targets))
-    if one.optimizer.endswith("paged"):
+    if trial.optimizer == "adafactor":  # mean squares by rank and by channel of every factor
+        factors = 2 * model.layers * len(chosen(model, trial.targets))
+        return 4 * (factors * trial.rank + width(model, trial.targets))
+    if trial.optimizer.endswith("paged"):
         return 0
-    if one.optimizer == "adamw-8bit" and count >= SMALLEST_8BIT:
+    if trial.optimizer == "adamw-8bit" and count >= SMALLEST_8BIT:
         return 2 * count + 8 * -(-count // BLOCK_8BIT)
     return 8 * count
 
 
-def step_bytes(model: Model, one: Need) -> int:
-    """What the optimizer takes for itself while it steps."""
-    if one.optimizer != "adafactor":
+def step_bytes(model: Model, trial: Need) -> int:
+    """Temporary bytes of an optimizer step."""
+    if trial.optimizer != "adafactor":
         return 0
-    longest = max(_runs(model, chosen(model, one.targets)))
-    return 3 * 4 * one.rank * longest  # squares, the update, its product
+    longest = max(_equal_width_runs(model, chosen(model, trial.targets)))
+    return 3 * 4 * trial.rank * longest  # squares, the update, its product
 
 
-def _runs(model: Model, places: Sequence[Linear]) -> list[int]:
-    """Columns of neighbouring factors of one width: adafactor steps each run at once."""
-    widths = [one.inputs for _ in range(model.layers) for one in places]
-    widths += [one.outputs for _ in range(model.layers) for one in places]
-    found: list[list[int]] = []
+def _equal_width_runs(model: Model, places: Sequence[Linear]) -> list[int]:
+    """Columns of neighbouring factors of one width: adafactor steps each such run at once."""
+    widths = [linear.inputs for _ in range(model.layers) for linear in places]
+    widths += [linear.outputs for _ in range(model.layers) for linear in places]
+    runs: list[list[int]] = []
     for each in widths:
-        if found and found[-1][0] == each:
-            found[-1][1] += each
+        if runs and runs[-1][0] == each:
+            runs[-1][1] += each
         else:
-            found.append([each, each])
-    return [columns for _, columns in found] or [0]
+            runs.append([each, each])
+    return [columns for _, columns in runs] or [0]

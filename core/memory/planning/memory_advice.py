@@ -1,4 +1,5 @@
-"""What dominates, how far one could go, and the cheapest change that makes a misfit fit."""
+"""Advice on memory: what dominates, how much more would fit, and the cheapest change that makes a trial
+fit."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from core.contract.text.byte_sizes import words
 from core.contract.wire.memory_forecast import Foretold
 from core.memory.base.model_shape import Model
 from core.memory.estimate.device_constants import Device
-from core.memory.estimate.memory_estimate import Setting, foretell
+from core.memory.estimate.memory_estimate import Setting, estimate_memory
 from core.memory.estimate.trial_memory import Need
 
 MOST_ROWS, MOST_LENGTH, MOST_TRIALS = 4096, 1 << 20, 64
@@ -19,7 +20,7 @@ MOST_ROWS, MOST_LENGTH, MOST_TRIALS = 4096, 1 << 20, 64
 
 @dataclass(frozen=True)
 class Case:
-    """A pack of like trials on a base, and what it may take."""
+    """A pack of equal trials on a base, and its memory limit."""
 
     model: Model
     setting: Setting
@@ -28,58 +29,59 @@ class Case:
     device: Device
     limit_bytes: int | None
 
-    def foretold(self) -> Foretold:
-        """Its fullest moment."""
+    def estimate(self) -> Foretold:
+        """The memory estimate of its peak."""
         needs = [msgspec.structs.replace(self.need, trial=at) for at in range(self.pack)]
-        return foretell(self.model, self.setting, needs, self.device)
+        return estimate_memory(self.model, self.setting, needs, self.device)
 
     def fits(self) -> bool:
-        """Does it stay below the limit? True where there is none."""
-        return self.limit_bytes is None or self.foretold().device_bytes <= self.limit_bytes
+        """Whether the peak is within the limit; True without a limit."""
+        return self.limit_bytes is None or self.estimate().device_bytes <= self.limit_bytes
 
     def with_need(self, **changed: object) -> Case:
-        """The same with other knobs."""
+        """The same case with other knobs."""
         return replace(self, need=msgspec.structs.replace(self.need, **changed))
 
 
 def advise(case: Case) -> list[str]:
-    """Lines for people, the most useful first."""
-    found = case.foretold()
-    lines = [dominant(found, case.pack)]
+    """Lines for the user, the most useful first."""
+    estimate = case.estimate()
+    lines = [dominant_part(estimate, case.pack)]
     if case.model.positions and case.need.length > case.model.positions:
-        told = f"the model was made for sequences of up to {case.model.positions} tokens"
-        lines.append(f"sequence_length {case.need.length}: {told}")
+        limit = f"the model supports up to {case.model.positions} tokens"
+        lines.append(f"sequence_length {case.need.length}: {limit}")
     if case.limit_bytes is None:
         return lines
     if not case.fits():
-        return [*lines, _mend(case)]
-    return [*lines, _room(case)]
+        return [*lines, _cheapest_fix(case)]
+    return [*lines, _remaining(case)]
 
 
-def dominant(found: Foretold, pack: int = 1) -> str:
-    """The largest piece, and what it answers to."""
+def dominant_part(estimate: Foretold, pack: int = 1) -> str:
+    """The largest part of the estimate, and the knobs that change it."""
     sizes: dict[str, int] = {}
-    for part in found.parts:
+    for part in estimate.parts:
         sizes[part.name] = sizes.get(part.name, 0) + part.used_bytes
-    name, most = max(sizes.items(), key=lambda one: one[1])
-    share = most / max(1, found.peak_bytes)
-    answers = {
-        "base model": "it answers to precision",
-        "activations": "they answer to batch_size × sequence_length, and to gradient_checkpointing",
-        "optimizer": "it answers to optimizer and lora_rank",
-        "adapter": "it answers to lora_rank and target_modules",
-        "gradients": "they answer to lora_rank and target_modules",
-        "loss": "it answers to batch_size × sequence_length",
+    name, most = max(sizes.items(), key=lambda size: size[1])
+    share = most / max(1, estimate.peak_bytes)
+    causes = {
+        "base model": "it depends on precision",
+        "activations": "they depend on batch_size × sequence_length and on gradient_checkpointing",
+        "optimizer": "it depends on optimizer and lora_rank",
+        "adapter": "it depends on lora_rank and target_modules",
+        "gradients": "they depend on lora_rank and target_modules",
+        "loss": "it depends on batch_size × sequence_length",
     }
     verb = "dominate" if name.endswith("s") else "dominates"
-    return f"{name} {verb} with {words(most)} ({share:.0%}); {answers.get(name, '')}".rstrip("; ")
+    return f"{name} {verb} with {words(most)} ({share:.0%}); {causes.get(name, '')}".rstrip("; ")
 
 
-# -- how far ---------------------------------------------------------------------------------------
+# -- largest ---------------------------------------------------------------------------------------
 
 
 def largest(fits: Callable[[int], bool], most: int) -> int:
-    """The largest count up to ``most`` that fits; 0 when not even 1 does. What fits is downward closed."""
+    """The largest count up to ``most`` that fits; 0 if not even 1 does. If a count fits, all smaller ones
+    must fit."""
     if not fits(1):
         return 0
     low, high = 1, 2
@@ -93,36 +95,30 @@ def largest(fits: Callable[[int], bool], most: int) -> int:
 
 
 def largest_batch(case: Case) -> int:
-    """Rows of one micro-batch."""
+    """The largest number of rows in a micro-batch that fits."""
     return largest(lambda rows: case.with_need(rows=rows).fits(), MOST_ROWS)
 
 
 def largest_length(case: Case) -> int:
-    """Tokens of a row, no more than the model was made for."""
+    """The largest number of tokens per row that fits, within the model's own limit."""
     return largest(lambda length: case.with_need(length=max(2, length)).fits(), longest(case))
 
 
 def longest(case: Case) -> int:
-    """The longest sequence that the model was made for."""
+    """The longest sequence that the model supports."""
     return min(case.model.positions or MOST_LENGTH, MOST_LENGTH)
 
 
 def largest_pack(case: Case) -> int:
-    """Trials like this one at once."""
+    """The largest number of such trials that fit at once."""
     return largest(lambda pack: replace(case, pack=pack).fits(), MOST_TRIALS)
 
 
-def _room(case: Case) -> str:
+def _remaining(case: Case) -> str:
     rows, length, pack = largest_batch(case), largest_length(case), largest_pack(case)
-    end = (
-        ""
-        if length < longest(case)
-        else " (more it was not made for)"
-        if case.model.positions
-        else " or more"
-    )
+    end = "" if length < longest(case) else " (the model's limit)" if case.model.positions else " or more"
     return (
-        f"with all else as it is there is room for batch_size {rows}, sequence_length {length}{end}, "
+        f"with everything else unchanged, batch_size {rows} fits, or sequence_length {length}{end}, "
         f"or {pack} such trial{'' if pack == 1 else 's'} at once"
     )
 
@@ -131,11 +127,11 @@ def _room(case: Case) -> str:
 
 
 def _changes(case: Case) -> Iterator[tuple[str, Case]]:
-    """What costs least comes first: the same training done in smaller pieces, then slower, then coarser, then
-    another training."""
+    """Changes by what they cost: first the same training in smaller pieces, then slower, then coarser, then
+    different training."""
     need = case.need
     for pack in sorted({case.pack // 2, case.pack // 4, 1} - {0, case.pack}, reverse=True):
-        yield f"{pack} at once", replace(case, pack=pack)
+        yield f"{pack} trial{'' if pack == 1 else 's'} at once", replace(case, pack=pack)
     for rows in _halves(need.rows):
         times = need.rows // rows
         yield (
@@ -145,9 +141,9 @@ def _changes(case: Case) -> Iterator[tuple[str, Case]]:
     if need.optimizer == "adamw":
         yield 'optimizer = "adamw-8bit"', case.with_need(optimizer="adamw-8bit")
     if not case.setting.checkpointing:
-        yield "model.gradient_checkpointing = true", _set(case, checkpointing=True)
+        yield "model.gradient_checkpointing = true", _with_setting(case, checkpointing=True)
     if case.setting.precision not in ("nf4", "int8"):
-        yield 'model.precision = "nf4"', _set(case, precision="nf4")
+        yield 'model.precision = "nf4"', _with_setting(case, precision="nf4")
     for length in _halves(need.length):
         if length >= 64:
             yield f"sequence_length {length}", case.with_need(length=length)
@@ -156,28 +152,28 @@ def _changes(case: Case) -> Iterator[tuple[str, Case]]:
 
 
 def _halves(count: int) -> Sequence[int]:
-    found = []
+    halves = []
     while count > 1:
         count = count // 2
-        found.append(count)
-    return found
+        halves.append(count)
+    return halves
 
 
-def _set(case: Case, **changed: object) -> Case:
+def _with_setting(case: Case, **changed: object) -> Case:
     return replace(case, setting=replace(case.setting, **changed))  # type: ignore[arg-type]
 
 
-def _mend(case: Case) -> str:
+def _cheapest_fix(case: Case) -> str:
     for text, changed in _changes(case):
         if changed.fits():
-            return f"it fits with {text}: {words(changed.foretold().device_bytes)}"
-    smallest = replace(_set(case, checkpointing=True), pack=1)
+            return f"it fits with {text}: {words(changed.estimate().device_bytes)}"
+    smallest = replace(_with_setting(case, checkpointing=True), pack=1)
     smallest = smallest.with_need(rows=1, accumulates=True)
     for text, changed in (("", smallest), *_changes(smallest)):
         if changed.fits():
             with_ = f" and {text}" if text else ""
             return (
                 f"it fits with batch_size 1, model.gradient_checkpointing = true{with_}, "
-                f"one trial at a time: {words(changed.foretold().device_bytes)}"
+                f"one trial at a time: {words(changed.estimate().device_bytes)}"
             )
-    return "no single change makes it fit: take a smaller base model or a larger device"
+    return "no single change makes it fit; use a smaller base model or a larger device"

@@ -1,4 +1,4 @@
-"""How many trials at once proved worth it, for each kind of device, base and precision. Kept."""
+"""Records how many trials at once paid off, for each kind of device, base and precision, in a file."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ import msgspec
 
 from core import paths
 
-VERSION = 1  # of the file; one of another version is as if there were none
-KINDS = 200  # in one file, the newest
-NUMBERS = 16  # whose rates are kept of a kind
+VERSION = 1  # of the file; a file of another version is ignored
+KINDS = 200  # newest kinds kept in the file
+NUMBERS = 16  # rates kept of a kind
 MOST = 64  # trials at once
-LARGEST_BYTES = 1 << 20  # of a file that is read
+LARGEST_BYTES = 1 << 20  # bytes read of the file
 
 
-class Proved(msgspec.Struct, frozen=True):
-    """``rates``: tokens/s by number, as last compared. ``refused``: larger numbers that were given up."""
+class PackRecord(msgspec.Struct, frozen=True):
+    """The calibrated number of trials.
+
+    ``rates``: tokens per second by number of trials, as last measured. ``refused``: larger numbers that did
+    not pay off.
+    """
 
     number: int
     rates: dict[int, float] = {}
@@ -28,35 +32,37 @@ class Proved(msgspec.Struct, frozen=True):
 
 class _File(msgspec.Struct):
     version: int
-    kinds: dict[str, Proved]
+    kinds: dict[str, PackRecord]
 
 
-class Sharing:
-    """All kinds, in one file; one that cannot be read is as if there were none."""
+class PackRecords:
+    """The records of all kinds, in one file; an unreadable file counts as empty."""
 
     def __init__(self, file: Path | None = None) -> None:
         self._file = file
-        self._kinds: dict[str, Proved] = {}
+        self._kinds: dict[str, PackRecord] = {}
         if file is not None:
             with contextlib.suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
                 with open(file, "rb", opener=paths.no_link) as source:
                     found = msgspec.json.decode(source.read(LARGEST_BYTES), type=_File)
                 if found.version == VERSION:
-                    self._kinds = {kind: one for kind, one in found.kinds.items() if 1 <= one.number <= MOST}
+                    self._kinds = {
+                        kind: record for kind, record in found.kinds.items() if 1 <= record.number <= MOST
+                    }
 
-    def of(self, kind: str) -> Proved | None:
-        """What is known of ``kind``."""
+    def of(self, kind: str) -> PackRecord | None:
+        """The record for ``kind``."""
         return self._kinds.get(kind)
 
-    def learn(self, kind: str, proved: Proved) -> None:
-        """Keep ``proved`` in the place of what was known, and write the file, aside and in one piece. A full
-        disk costs what was learnt, nothing else."""
+    def learn(self, kind: str, record: PackRecord) -> None:
+        """Replace the record of ``kind`` and write the file atomically. On a full disk only the records are
+        lost."""
         self._kinds.pop(kind, None)
         while len(self._kinds) >= KINDS:
             del self._kinds[next(iter(self._kinds))]
-        rates = dict(sorted(proved.rates.items())[:NUMBERS])
-        refused = proved.refused[:NUMBERS]
-        self._kinds[kind] = msgspec.structs.replace(proved, rates=rates, refused=refused)
+        rates = dict(sorted(record.rates.items())[:NUMBERS])
+        refused = record.refused[:NUMBERS]
+        self._kinds[kind] = msgspec.structs.replace(record, rates=rates, refused=refused)
         if self._file is None:
             return
         aside = self._file.with_name(f"{self._file.name}.{os.getpid()}.new")

@@ -163,7 +163,7 @@ def _plant(data: Data, canaries: Sequence[canary_rows.Canary], tokenizer: Any, p
 def _parts(raw: Raw) -> tuple[str, ...]:
     """The names of the row's slices, such as ("source:web", "task:sums")."""
     names = (
-        validation_slices.named(column, raw[column])
+        validation_slices.slice_name(column, raw[column])
         for column in PARTS
         if isinstance(raw.get(column), str | int)
     )

@@ -1,7 +1,8 @@
-"""A user's own classifier in the place of the packaged toxicity scorer.
+"""A user's own classifier in place of the packaged toxicity scorer.
 
-A text's toxicity is the largest chance of the labels whose name holds a word of ``BAD``; where no name does,
-that of the only label, or of the last of two. One with more labels, none of them of harm, is refused.
+A text's toxicity is the largest probability among the labels whose name contains a word of ``BAD``; if none
+does, that of the only label, or of the second of two. A classifier with more labels, none of them harmful, is
+rejected.
 """
 
 from __future__ import annotations
@@ -18,49 +19,51 @@ from core.contract.text.sanitize import plain
 from core.errors import TrimtabError
 from core.train.base import missing_weights
 
-BATCH = 32  # texts at once
-LONGEST = 512  # tokens of a text, where tokenizer and model bear as many
-TRIAL = ("a text", "a text that is longer " * LONGEST)
-BAD = ("toxic", "hate", "offens", "abus", "harm", "unsafe", "obscen")  # what labels of harm are called
+BATCH = 32  # texts per pass
+LONGEST = 512  # tokens of a text, if tokenizer and model allow as many
+TRIAL_TEXTS = ("a text", "a text that is longer " * LONGEST)
+BAD = ("toxic", "hate", "offens", "abus", "harm", "unsafe", "obscen")  # parts of harmful labels
 NOT = ("non", "not", "neutral", "no_", "no-", "un-")
 
 
 class Classifier:
-    """Texts to the chance of each to be toxic. A ``Scorer``."""
+    """Maps texts to the probability that each is toxic. A ``Scorer``."""
 
     def __init__(self, model: Any, tokenizer: Any, device: torch.device, name: str) -> None:
         self._model, self._tokenizer, self._device = model.eval().to(device), tokenizer, device
-        labels = {int(at): str(label).lower() for at, label in model.config.id2label.items()}
+        labels = {int(index): str(label).lower() for index, label in model.config.id2label.items()}
         self._several = len(labels) == 1 or model.config.problem_type == "multi_label_classification"
         known = (getattr(model.config, "max_position_embeddings", LONGEST), tokenizer.model_max_length)
-        self._longest = min(LONGEST, *(one for one in known if isinstance(one, int) and one > 0))
+        self._longest = min(LONGEST, *(limit for limit in known if isinstance(limit, int) and limit > 0))
         self.columns = _columns(labels)
         if not self.columns:
             raise TrimtabError.of(
-                f"none of its labels says what is toxic: {plain(', '.join(labels.values()), 200)}",
+                f"none of the classifier's labels means toxic: {plain(', '.join(labels.values()), 200)}",
                 f"evaluate.classifier = {name!r}",
-                f"take one with a label that holds {', '.join(BAD)}, or with two labels",
+                f"use one with a label that contains {', '.join(BAD)}, or with two labels",
             )
 
     @torch.no_grad()
     def __call__(self, texts: Sequence[str]) -> list[float]:
-        """The largest chance of a label of harm, 0 to 1."""
-        found: list[float] = []
-        for at in range(0, len(texts), BATCH):
-            some = [text or " " for text in texts[at : at + BATCH]]
-            given = self._tokenizer(
-                some, padding=True, truncation=True, max_length=self._longest, return_tensors="pt"
+        """The largest probability of a harmful label, 0 to 1, of each text."""
+        values: list[float] = []
+        for start in range(0, len(texts), BATCH):
+            batch = [text or " " for text in texts[start : start + BATCH]]
+            inputs = self._tokenizer(
+                batch, padding=True, truncation=True, max_length=self._longest, return_tensors="pt"
             ).to(self._device)
-            logits = self._model(**given).logits.float()
-            chances = logits.sigmoid() if self._several else logits.softmax(-1)
-            found += chances[:, self.columns].amax(-1).tolist()
-        return found
+            logits = self._model(**inputs).logits.float()
+            probabilities = logits.sigmoid() if self._several else logits.softmax(-1)
+            values += probabilities[:, self.columns].amax(-1).tolist()
+        return values
 
 
 def _columns(labels: dict[int, str]) -> list[int]:
-    """The places of labels of harm; the only one, or the second of two without a name."""
+    """The indices of harmful labels; else the only label, or the second of two."""
     bad = [
-        at for at, label in labels.items() if any(word in label for word in BAD) and not label.startswith(NOT)
+        index
+        for index, label in labels.items()
+        if any(word in label for word in BAD) and not label.startswith(NOT)
     ]
     if bad or len(labels) > 2:
         return bad
@@ -68,7 +71,8 @@ def _columns(labels: dict[int, str]) -> list[int]:
 
 
 def load_classifier(name: str, device: torch.device) -> Classifier:
-    """A sequence classifier by id or path, safetensors only, without its own code. Raises TrimtabError."""
+    """Load a sequence classifier by id or path, from safetensors and without its own code. Raises
+    TrimtabError."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     place = str(paths.expanded(name)) if paths.expanded(name).is_dir() else name
@@ -79,28 +83,28 @@ def load_classifier(name: str, device: torch.device) -> Classifier:
         )
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         raise TrimtabError.of(
-            f"the classifier cannot be loaded: {plain(str(error), 400)}",
+            f"the classifier could not be loaded: {plain(str(error), 400)}",
             f"evaluate.classifier = {name!r}",
             error_reports.advice(
-                error, "give the id or folder of a sequence classifier with safetensors weights"
+                error, "set the id or folder of a sequence classifier with safetensors weights"
             ),
         ) from error
     missing_weights.check(info, f"evaluate.classifier = {name!r}")
-    found = Classifier(model, tokenizer, device, name)
-    _tried(found, name)
-    return found
+    classifier = Classifier(model, tokenizer, device, name)
+    _check_usable(classifier, name)
+    return classifier
 
 
-def _tried(classifier: Classifier, name: str) -> None:
-    """What cannot score texts of different lengths now could not after an hour of training either."""
+def _check_usable(classifier: Classifier, name: str) -> None:
+    """Score two texts now: a classifier that cannot would otherwise fail after an hour of training."""
     try:
-        values = classifier(TRIAL)
-        fault = "" if all(0 <= one <= 1 for one in values) else f"it gives {values[0]:.3g}, no chance"
+        values = classifier(TRIAL_TEXTS)
+        fault = "" if all(0 <= value <= 1 for value in values) else f"{values[0]:.3g} is no probability"
     except Exception as error:  # a missing pad token, too few positions, another vocabulary
         fault = f"{type(error).__name__}: {plain(str(error), 300)}"
     if fault:
         raise TrimtabError.of(
             f"the classifier cannot score a text: {fault}",
             f"evaluate.classifier = {name!r}",
-            "take one whose tokenizer fits it and can pad",
+            "use one whose tokenizer matches the model and has a pad token",
         )

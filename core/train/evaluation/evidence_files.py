@@ -1,4 +1,4 @@
-"""Writes the samples that a metric's number rests on: trials/N/evidence/METRIC.json."""
+"""Writes the worst samples behind a metric's score to trials/N/evidence/METRIC.json."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from core.errors import TrimtabError
 def write(
     folder: Path, step: int, worst: Mapping[str, Sequence[Sample]], warn: Callable[[str], None]
 ) -> None:
-    """Put each metric's worst samples into ``folder``/evidence; a word where that is not possible."""
+    """Write each metric's worst samples to ``folder``/evidence; warns if that fails."""
     if not worst:
         return
     redactor = Redactor()
@@ -24,14 +24,14 @@ def write(
         paths.private(folder)
         place = paths.private(folder / "evidence")
         for metric, samples in worst.items():
-            found = redactor.anything(Evidence(metric, step, tuple(samples)))
-            put(place / f"{metric.replace('/', '_')}.json", msgspec.json.encode(found))
+            evidence = redactor.anything(Evidence(metric, step, tuple(samples)))
+            put(place / f"{metric.replace('/', '_')}.json", msgspec.json.encode(evidence))
     except (OSError, TrimtabError) as error:
-        warn(f"the evidence of {folder.name} at step {step} cannot be written: {error}")
+        warn(f"the evidence of {folder.name} at step {step} could not be written: {error}")
 
 
 def put(place: Path, content: bytes) -> None:
-    """A whole file or none, no link followed. Raises OSError."""
+    """Write a whole file or nothing, following no link. Raises OSError."""
     aside = place.with_name(f"{place.name}.new")
     aside.unlink(missing_ok=True)
     with open(aside, "wb", opener=paths.no_link) as file:

@@ -1,4 +1,4 @@
-"""lm-evaluation-harness asks its questions of a pack: in a thread, whose requests become wants of a trial."""
+"""Runs lm-evaluation-harness in a thread and turns its requests into requests of a trial."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from typing import Any
 
 from core.train.adapters.lora_factors import Factors
 from core.train.data.dataset import MASKED, Row, bos_tokens
-from core.train.evaluation.eval_inputs import Asking
+from core.train.evaluation.eval_inputs import PromptEncoder
 from core.train.step.forward_pass import Item
 from core.train.step.step_requests import Asked, Done, Prompt, Rate, Wait, Write
 
-AT_ONCE = 8  # rows of a want: a message waits for no more
-PATIENCE_S = 0.05  # for the harness's next request; others train meanwhile
-TOKENS = 256  # of a text, where a task names no number, as the harness's own models
+AT_ONCE = 8  # rows per request, so that messages wait briefly
+WAIT_S = 0.05  # for the harness's next request; others train meanwhile
+TOKENS = 256  # longest completion if a task names none, as in the harness's own models
 
-Ask = Row | tuple[list[int], int]  # to be rated; or a prompt, and tokens at most
+Ask = Row | tuple[list[int], int]  # a row to score; or a prompt and the longest completion
 Life = Generator[Asked, tuple[Done, float], dict[str, Any]]
-Count = Callable[[int], None]  # told how many requests are answered
+Count = Callable[[int], None]  # called with the number of answered requests
 
 
-class Left(Exception):
-    """Whoever asked is gone: the harness's thread ends."""
+class Cancelled(Exception):
+    """The scoring was cancelled: the harness's thread must end."""
 
 
 class Failed(Exception):
-    """What the harness raised; what a pass raises is another matter."""
+    """The harness raised an error (not an error of a pass)."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__(str(error))
@@ -37,8 +37,8 @@ class Failed(Exception):
 
 
 @dataclass
-class Line:
-    """Between the harness's thread, which asks and waits, and the life of a trial, which answers."""
+class Channel:
+    """The queues between the harness's thread, which asks, and the scoring of a trial, which answers."""
 
     asked: queue.Queue[list[Ask]] = field(default_factory=queue.Queue)
     answered: queue.Queue[list[Any] | None] = field(default_factory=queue.Queue)
@@ -46,132 +46,133 @@ class Line:
     error: Exception | None = None
 
     def ask(self, asks: list[Ask]) -> list[Any]:
-        """The answers, in their order. Raises Left."""
+        """The answers, in the order of ``asks``. Raises Cancelled."""
         self.asked.put(asks)
         answers = self.answered.get()
         if answers is None:
-            raise Left
+            raise Cancelled
         return answers
 
     def next(self) -> list[Ask] | None:
-        """What is asked now, if anything is."""
+        """The next requests, if there are any."""
         try:
-            return self.asked.get(timeout=PATIENCE_S)
+            return self.asked.get(timeout=WAIT_S)
         except queue.Empty:
             return None
 
 
-def evaluated(work: Callable[[Line], dict[str, Any]], mine: Factors | None, count: Count) -> Life:
-    """Do what ``work`` asks along its line; returns what it returns. Raises Failed."""
-    line = Line()
+def run_harness(work: Callable[[Channel], dict[str, Any]], mine: Factors | None, count: Count) -> Life:
+    """Serve the requests that ``work`` makes in a thread; returns its result. Raises Failed."""
+    channel = Channel()
 
     def run() -> None:
         try:
-            line.result = work(line)
-        except Left:
+            channel.result = work(channel)
+        except Cancelled:
             pass
         except Exception as error:
-            line.error = error
+            channel.error = error
 
     thread = threading.Thread(target=run, name="lm-eval", daemon=True)
     thread.start()
     done = 0
     try:
-        while (asks := line.next()) is not None or thread.is_alive():
+        while (asks := channel.next()) is not None or thread.is_alive():
             if asks is None:
                 yield Wait()
                 continue
             answers: list[Any] = []
-            for want in _wants(asks, mine):
+            for want in _requests(asks, mine):
                 result, _ = yield want
                 answers += result.answers
                 count(done + len(answers))
             done += len(answers)
-            line.answered.put(answers)
+            channel.answered.put(answers)
     finally:
-        line.answered.put(None)
-    if line.error is not None:
-        raise Failed(line.error)
-    return line.result or {}
+        channel.answered.put(None)
+    if channel.error is not None:
+        raise Failed(channel.error)
+    return channel.result or {}
 
 
-def _wants(asks: Sequence[Ask], mine: Factors | None) -> Iterable[Rate | Write]:
-    """Few at once. Of texts those of one length, in the order in which they are asked."""
+def _requests(asks: Sequence[Ask], mine: Factors | None) -> Iterable[Rate | Write]:
+    """A few asks per request; those to generate text share one length and keep their order."""
     at = 0
     while at < len(asks):
-        first, some = asks[at], list[Any]()
-        for one in asks[at : at + AT_ONCE]:
-            if isinstance(one, Row) != isinstance(first, Row) or _tokens(one) != _tokens(first):
+        first, same_kind = asks[at], list[Any]()
+        for ask in asks[at : at + AT_ONCE]:
+            if isinstance(ask, Row) != isinstance(first, Row) or _tokens(ask) != _tokens(first):
                 break
-            some.append(one)
-        at += len(some)
+            same_kind.append(ask)
+        at += len(same_kind)
         if isinstance(first, Row):
-            yield Rate([Item(mine, one) for one in some])
+            yield Rate([Item(mine, row) for row in same_kind])
         else:
-            yield Write([Prompt(mine, ids) for ids, _ in some], first[1])
+            yield Write([Prompt(mine, ids) for ids, _ in same_kind], first[1])
 
 
 def _tokens(ask: Ask) -> int:
     return 0 if isinstance(ask, Row) else ask[1]
 
 
-def model(line: Line, asking: Asking, tokenizer: Any) -> Any:
-    """A model as the harness knows it. Its thread has a tokenizer of its own: Rust's cannot be shared."""
+def model(channel: Channel, encoder: PromptEncoder, tokenizer: Any) -> Any:
+    """The harness's model of a trial. The harness's thread has its own tokenizer: Rust's cannot be shared
+    between threads."""
     from lm_eval import utils
     from lm_eval.api.model import TemplateLM
 
     own = copy.deepcopy(tokenizer)
     begin = bos_tokens(own)
 
-    class Packed(TemplateLM):
+    class PackModel(TemplateLM):
         """The frozen base with a trial's adapter."""
 
         eot_token_id = own.eos_token_id if own.eos_token_id is not None else own.pad_token_id
         prefix_token_id = begin[0] if begin else eot_token_id
 
         def tok_encode(self, string: str, add_special_tokens: bool | None = None, **known: Any) -> list[int]:
-            """Nothing is added: trimtab's rows have none either."""
+            """Encode without special tokens, as trimtab's rows have none."""
             return list(own(string, add_special_tokens=False)["input_ids"])
 
         def _loglikelihood_tokens(self, requests: Any, **known: Any) -> list[tuple[float, bool]]:
-            found = line.ask([row(given, wanted, asking.context) for _, given, wanted in requests])
-            return [(-one.loss, all(one.firsts)) for one in found]
+            readings = channel.ask([row(given, wanted, encoder.context) for _, given, wanted in requests])
+            return [(-reading.loss, all(reading.firsts)) for reading in readings]
 
         def loglikelihood_rolling(self, requests: Any, disable_tqdm: bool = False) -> list[float]:
-            parts = [self._windows(*one.args) for one in requests]
-            found = iter(line.ask([row(*pair, asking.context) for some in parts for pair in some]))
-            return [sum(-next(found).loss for _ in some) for some in parts]
+            parts = [self._windows(*request.args) for request in requests]
+            readings = iter(channel.ask([row(*pair, encoder.context) for pairs in parts for pair in pairs]))
+            return [sum(-next(readings).loss for _ in pairs) for pairs in parts]
 
         def _windows(self, text: str) -> list[tuple[list[int], list[int]]]:
             windows = utils.get_rolling_token_windows(
                 token_list=self.tok_encode(text), prefix_token=self.prefix_token_id,
-                max_seq_len=asking.context - 1, context_len=1,
+                max_seq_len=encoder.context - 1, context_len=1,
             )  # fmt: skip
-            return [utils.make_disjoint_window(one) for one in windows]
+            return [utils.make_disjoint_window(window) for window in windows]
 
         def generate_until(self, requests: Any, disable_tqdm: bool = False) -> list[str]:
-            asks = [self._prompt(*one.args) for one in requests]
-            said = [own.decode(one.ids, skip_special_tokens=True) for one in line.ask(asks)]
-            return [until(text, one.args[1]) for text, one in zip(said, requests, strict=True)]
+            asks = [self._prompt(*request.args) for request in requests]
+            said = [own.decode(completion.ids, skip_special_tokens=True) for completion in channel.ask(asks)]
+            return [until(text, request.args[1]) for text, request in zip(said, requests, strict=True)]
 
         def _prompt(self, text: str, how: dict[str, Any]) -> Ask:
-            """Cut on the left where it is too long. Always the likeliest token: a trial is asked once."""
+            """The prompt, cut on the left if too long. Generation is greedy: a trial is asked once."""
             most = int(how.get("max_gen_toks") or how.get("max_new_tokens") or TOKENS)
-            most = max(1, min(most, asking.context - 1))
-            return [*begin, *self.tok_encode(text)][-(asking.context - most) :], most
+            most = max(1, min(most, encoder.context - 1))
+            return [*begin, *self.tok_encode(text)][-(encoder.context - most) :], most
 
-    return Packed()
+    return PackModel()
 
 
 def row(given: Sequence[int], wanted: Sequence[int], context: int) -> Row:
-    """``wanted`` to be rated after ``given``, which is cut on the left where both are too long."""
+    """A row that scores ``wanted`` after ``given``, which is cut on the left if both are too long."""
     ids = [*given, *wanted][-context:]
-    told = min(len(wanted), len(ids) - 1)
-    return Row(ids, [*[MASKED] * (len(ids) - told), *ids[len(ids) - told :]])
+    targets = min(len(wanted), len(ids) - 1)
+    return Row(ids, [*[MASKED] * (len(ids) - targets), *ids[len(ids) - targets :]])
 
 
 def until(text: str, how: dict[str, Any]) -> str:
-    """``text`` up to the first of the task's stops."""
+    """``text`` up to the first of the task's stop strings."""
     stops = how.get("until") or []
     for stop in [stops] if isinstance(stops, str) else stops:
         if stop:

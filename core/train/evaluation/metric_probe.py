@@ -1,4 +1,5 @@
-"""A probe: what a model is asked for some metrics, sample by sample, and how its answers are scored."""
+"""A probe: the questions that score a model on some metrics, sample by sample, and the scoring of the
+answers."""
 
 from __future__ import annotations
 
@@ -16,14 +17,15 @@ from core.train.step.row_likelihood import Reading
 from core.train.step.step_requests import Written
 
 T = TypeVar("T")
-WORST = 20  # samples of a metric that are kept as evidence
-LONGEST = 2000  # characters of a text in it
-NOTHING = math.nan  # the value of a sample that has none
+WORST = 20  # samples kept as evidence of a metric
+LONGEST = 2000  # characters of a text in the evidence
+NOTHING = math.nan  # the value of a sample without an answer
 
 
 @dataclass(frozen=True)
 class Ask:
-    """A row to be rated, or a prompt to be gone on with: by its own draw where it has a ``seed``."""
+    """A row to score by likelihood, or a prompt to continue; it is sampled with its own random draw if it has
+    a ``seed``, else greedily."""
 
     row: Row | None = None
     prompt: Sequence[int] = ()
@@ -36,9 +38,9 @@ Texts = Sequence[Sequence[Written]]
 
 
 @dataclass
-class Found:
-    """Scores by metric; each sample's value, in the order of the samples, and what it counts (all the same
-    where nothing is said); and the worst of them."""
+class ProbeResult:
+    """Scores by metric; the value and weight of each sample, in the samples' order (equal weights if there
+    are none); and the worst samples."""
 
     scores: dict[str, Score] = field(default_factory=dict)
     values: dict[str, list[float]] = field(default_factory=dict)
@@ -47,61 +49,66 @@ class Found:
 
     def add(
         self, metric: str, score: Score, values: Sequence[float] = (), samples: Sequence[Sample] = ()
-    ) -> Found:
-        """One metric more; ``samples`` with a larger score are worse."""
+    ) -> ProbeResult:
+        """Add a metric; of ``samples``, those with a larger score are worse."""
         self.scores[metric] = score
         if len(values):
-            self.values[metric] = [float(one) for one in values]
-        ordered = sorted((one for one in samples if one.score == one.score), key=lambda one: -one.score)
+            self.values[metric] = [float(value) for value in values]
+        ordered = sorted(
+            (sample for sample in samples if not math.isnan(sample.score)), key=lambda sample: -sample.score
+        )
         if ordered:
-            self.worst[metric] = [_shown(one) for one in ordered[:WORST]]
+            self.worst[metric] = [_as_evidence(sample) for sample in ordered[:WORST]]
         return self
 
 
 @dataclass(frozen=True)
 class Probe:
-    """``asks`` holds what each sample asks, in the order in which a budget takes them: the same for all
-    trials and the base. ``score`` takes the answers of the first samples, and the base's values of the same
-    metric where there are any."""
+    """Questions for some metrics and their scoring.
+
+    ``asks`` holds the questions of each sample in the order in which a budget takes them: the same for all
+    trials and the base. ``score`` takes the answers to the first samples, and the base's values of the first
+    metric, if there are any.
+    """
 
     metrics: tuple[str, ...]
     asks: Asks = ()
-    score: Callable[[Sequence[Sequence], Sequence[float]], Found] | None = None
-    writes: bool = False  # by generated text; else by likelihood
-    tokens: int = 32  # at most, of a text
-    turn: int = 8  # samples at once
+    score: Callable[[Sequence[Sequence], Sequence[float]], ProbeResult] | None = None
+    writes: bool = False  # scores generated text; else likelihood
+    tokens: int = 32  # longest completion
+    turn: int = 8  # samples per request
     detailed: bool = False
-    why_none: str = ""  # why there is nothing to ask
+    why_none: str = ""  # why there are no samples
     note: str = ""  # what was left out
 
-    def found(self, answers: Sequence[Sequence], base: Sequence[float]) -> Found:
-        """The scores of ``answers``, each with a reason where it has no value."""
+    def score_answers(self, answers: Sequence[Sequence], base: Sequence[float]) -> ProbeResult:
+        """Score ``answers``; a metric without a value has a reason."""
         if self.score is None or not self.asks:
             why = self.why_none or "there are no samples"
-            return Found({metric: Score.unsaid(why) for metric in self.metrics})
-        found = self.score(answers, base)
+            return ProbeResult({metric: Score.unsaid(why) for metric in self.metrics})
+        result = self.score(answers, base)
         if self.note:
-            found.scores = {name: score.noting(self.note) for name, score in found.scores.items()}
-        return found
+            result.scores = {name: score.noting(self.note) for name, score in result.scores.items()}
+        return result
 
 
-def chosen(pool: Sequence[T], count: int, seed: int, name: str) -> list[T]:
-    """``count`` of ``pool`` in an order that ``seed`` and ``name`` settle."""
+def seeded_sample(pool: Sequence[T], count: int, seed: int, name: str) -> list[T]:
+    """``count`` of ``pool``, in an order fixed by ``seed`` and ``name``."""
     order = list(pool)
     random.Random(f"{name} {seed}").shuffle(order)
     return order[:count]
 
 
 def fitting(asks: Asks, tokens: int, context: int) -> tuple[list[Sequence[Ask]], str, str]:
-    """The samples whose prompts leave room for ``tokens`` in the context and are not empty; a note, and why
-    none is left."""
-    kept = [several for several in asks if all(0 < len(one.prompt) <= context - tokens for one in several)]
-    gone = len(asks) - len(kept)
-    note = f"{gone} of {len(asks)} prompts are longer than the context of {context} tokens" if gone else ""
+    """The samples whose prompts are not empty and leave room for ``tokens`` in the context; a note on the
+    others, and the reason if none is left."""
+    kept = [sample for sample in asks if all(0 < len(ask.prompt) <= context - tokens for ask in sample)]
+    dropped = len(asks) - len(kept)
+    note = f"{dropped} of {len(asks)} prompts exceed the context of {context} tokens" if dropped else ""
     return kept, note, "" if kept else note or "there are no samples"
 
 
-def _shown(sample: Sample) -> Sample:
+def _as_evidence(sample: Sample) -> Sample:
     return Sample(
         plain(sample.prompt, LONGEST, lines=True), plain(sample.answer, LONGEST, lines=True),
         round(sample.score, 6), plain(sample.note, 200),

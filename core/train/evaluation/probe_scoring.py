@@ -1,4 +1,4 @@
-"""Scores a model by probes, a turn of samples of each after the other, until all is asked or enough is."""
+"""Scores a model with probes, some samples of each in turn, until all are scored or it must stop early."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ from core.train.evaluation.metric_probe import Ask, Probe
 from core.train.step.forward_pass import Item
 from core.train.step.step_requests import Asked, Done, Prompt, Rate, Turn, Wait, Write
 
-FEWEST = 2  # samples of each probe in the first turn, which is always done; and for a change to be told
+FEWEST = 2  # samples of a probe in the first turn, which always runs; and samples of a reported change
 
 
 @dataclass
 class Scored:
-    """Of every metric asked for: its score; the samples' values, and what each counts where they do not
-    count the same; the worst of them; and the change against the base on the same samples, where both have
-    values."""
+    """Scores by metric; the samples' values and weights (equal if there are none); the worst samples; and the
+    change against the base on the same samples, where both have values."""
 
     scores: dict[str, Score] = field(default_factory=dict)
     values: dict[str, list[float]] = field(default_factory=dict)
@@ -33,13 +32,13 @@ class Scored:
     took_s: float = 0.0
 
     def join(self, other: Scored) -> None:
-        """What was scored beside it."""
+        """Add what another scoring found."""
         for name in ("scores", "values", "weights", "worst", "changes"):
             getattr(self, name).update(getattr(other, name))
 
 
 Life = Generator[Asked, tuple[Done, float], Scored]
-Values = Mapping[str, Sequence[float]]  # of the base, sample by sample, by metric
+Values = Mapping[str, Sequence[float]]  # the base's value of each sample, by metric
 
 
 def scoring(
@@ -48,97 +47,101 @@ def scoring(
     base: Callable[[], Values | None],
     enough: Callable[[], bool] = lambda: False,
 ) -> Life:
-    """Ask what ``probes`` ask of a snapshot, or of the base itself, a turn of samples of each after the
-    other. The first turn is always done; others until it is ``enough``. ``base`` gives the base's values:
-    they are waited for while it gives None."""
+    """Score a snapshot, or the base itself (``mine`` None), with ``probes``.
+
+    The first turn always runs; further ones until ``enough``. ``base`` gives the base's values, or None while
+    they are not known yet: the scoring waits for them.
+    """
     scored, answers = Scored(), [list[Sequence]() for _ in probes]
     most: int | None = FEWEST
-    while parts := _parts(probes, answers, most):
+    while parts := _next_turn(probes, answers, most):
         done, took_s = yield Turn(
-            tuple(_want([(probes[at], some) for at, some in one], mine) for one in parts)
+            tuple(_request([(probes[index], samples) for index, samples in part], mine) for part in parts)
         )
         scored.took_s += took_s
-        for part, found in zip(parts, done.parts, strict=True):
-            _share(part, found, answers)
+        for part, results in zip(parts, done.parts, strict=True):
+            _distribute(part, results, answers)
         if enough():
             break
         most = None
     while (values := base()) is None:
         yield Wait()
-    for probe, some in zip(probes, answers, strict=True):
-        _take(scored, probe, some, values)
+    for probe, own_answers in zip(probes, answers, strict=True):
+        _take(scored, probe, own_answers, values)
     return scored
 
 
 def asks(probes: Sequence[Probe]) -> int:
-    """Answers that all samples of ``probes`` take."""
-    return sum(len(several) for probe in probes for several in probe.asks)
+    """How many answers all samples of ``probes`` need."""
+    return sum(len(sample) for probe in probes for sample in probe.asks)
 
 
-Part = list[tuple[int, Sequence[Sequence[Ask]]]]  # of (place of the probe, its next samples)
+Part = list[tuple[int, Sequence[Sequence[Ask]]]]  # of (index of the probe, its next samples)
 
 
-def _parts(probes: Sequence[Probe], answers: Sequence[Sequence], most: int | None) -> list[Part]:
-    """One turn: rows of one kind of reading together, and texts of one length."""
+def _next_turn(probes: Sequence[Probe], answers: Sequence[Sequence], most: int | None) -> list[Part]:
+    """The next turn: rows with the same detail together, and prompts with the same longest completion."""
     kinds: dict[object, Part] = {}
-    for at, (probe, had) in enumerate(zip(probes, answers, strict=True)):
-        samples = probe.asks[len(had) : len(had) + min(probe.turn, most or probe.turn)]
+    for index, (probe, answered) in enumerate(zip(probes, answers, strict=True)):
+        samples = probe.asks[len(answered) : len(answered) + min(probe.turn, most or probe.turn)]
         if samples:
             kind = ("texts", probe.tokens) if probe.writes else ("rows", probe.detailed)
-            kinds.setdefault(kind, []).append((at, samples))
+            kinds.setdefault(kind, []).append((index, samples))
     return list(kinds.values())
 
 
-def _want(part: Sequence[tuple[Probe, Sequence[Sequence[Ask]]]], mine: Factors | None) -> Rate | Write:
+def _request(part: Sequence[tuple[Probe, Sequence[Sequence[Ask]]]], mine: Factors | None) -> Rate | Write:
     probe = part[0][0]
-    asks = [ask for _, samples in part for several in samples for ask in several]
+    asks = [ask for _, samples in part for sample in samples for ask in sample]
     if probe.writes:
         return Write([Prompt(mine, ask.prompt, ask.seed) for ask in asks], probe.tokens)
     return Rate([Item(mine, ask.row) for ask in asks if ask.row is not None], probe.detailed)
 
 
-def _share(part: Part, found: Sequence, answers: Sequence[list[Sequence]]) -> None:
-    """Give each sample the answers to what it asked."""
-    rest = iter(found)
-    for at, samples in part:
-        answers[at] += [[next(rest) for _ in several] for several in samples]
+def _distribute(part: Part, results: Sequence, answers: Sequence[list[Sequence]]) -> None:
+    """Give each sample the answers to its questions."""
+    rest = iter(results)
+    for index, samples in part:
+        answers[index] += [[next(rest) for _ in sample] for sample in samples]
 
 
 def _take(
     scored: Scored, probe: Probe, answers: Sequence[Sequence], base: Mapping[str, Sequence[float]]
 ) -> None:
     try:
-        found = probe.found(answers, base.get(probe.metrics[0], ()))
-    except Exception as error:  # a user's classifier raises what it likes
-        why = f"it could not be scored: {type(error).__name__}: {error}"[:300]
+        result = probe.score_answers(answers, base.get(probe.metrics[0], ()))
+    except Exception as error:  # a user's classifier may raise anything
+        why = f"the scoring failed: {type(error).__name__}: {error}"[:300]
         scored.scores |= {metric: Score.unsaid(why, len(answers)) for metric in probe.metrics}
         return
-    scores = found.scores
+    scores = result.scores
     if len(answers) < len(probe.asks):
-        note = f"{len(answers)} of {len(probe.asks)} samples: not enough time for more"
+        note = f"{len(answers)} of {len(probe.asks)} samples: there was no time for more"
         scores = {metric: score.noting(note) for metric, score in scores.items()}
     scored.scores |= scores
-    scored.values |= found.values
-    scored.weights |= found.weights
-    scored.worst |= found.worst
-    for metric, values in found.values.items():
+    scored.values |= result.values
+    scored.weights |= result.weights
+    scored.worst |= result.worst
+    for metric, values in result.values.items():
         if metric in RELATIVE:
             continue
-        change = changed(metric, values, base.get(metric, ()), found.weights.get(metric, ()))
+        change = change_from(metric, values, base.get(metric, ()), result.weights.get(metric, ()))
         if change is not None:
             scored.changes[metric] = change
 
 
-RELATIVE = ("quality/forgetting",)  # is a change against the base already
+RELATIVE = ("quality/forgetting",)  # metrics that are changes against the base already
 
 
-def changed(
+def change_from(
     metric: str, now: Sequence[float], base: Sequence[float], weights: Sequence[float] = ()
 ) -> Score | None:
-    """The mean change on the samples that both have a value for; None where they are too few."""
+    """The mean change on the samples that have a value in both; None if they are too few."""
     both = list(zip(now, base, strict=False))
-    kept = [at for at, (one, other) in enumerate(both) if math.isfinite(one + other)]
+    kept = [index for index, (value, before) in enumerate(both) if math.isfinite(value + before)]
     if len(kept) < (SMALLEST if metric.startswith(SLICE) else FEWEST):
         return None
-    counts = [weights[at] for at in kept] if len(weights) else ()
-    return drift_test.paired([both[at][0] for at in kept], [both[at][1] for at in kept], weights=counts)
+    counts = [weights[index] for index in kept] if len(weights) else ()
+    return drift_test.paired(
+        [both[index][0] for index in kept], [both[index][1] for index in kept], weights=counts
+    )

@@ -1,4 +1,4 @@
-"""What a trial has scored: its latest values, its best before, and what is told of a new scoring."""
+"""The scores of a trial: its latest values, its best ones, and the event for a new scoring."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from core.contract.events import event_types as e
 from core.contract.spec.search_checks import BOARDS
 from core.contract.spec.study_spec import Spec
 from core.train.evaluation import evidence_files
-from core.train.evaluation.best_samples import Past
+from core.train.evaluation.best_samples import BestSamples
 from core.train.evaluation.probe_scoring import Scored
 from core.train.trial_reporter import TrialReporter
 
 
 class Diverged(Exception):
-    """The loss or its gradient is not a number any more, or an objective has no value."""
+    """The loss or its gradient is not finite, or an objective has no value."""
 
 
 class Scorecard:
-    """Of one trial. It outlives the training: the last scores may come when the trial is complete."""
+    """Scores of one trial. It outlives the training: the last scores may come when the trial is complete."""
 
     def __init__(self, spec: Spec, voice: TrialReporter, folder: Path) -> None:
-        self._goals = [one.metric for one in spec.study.objectives]
+        self._goals = [objective.metric for objective in spec.study.objectives]
         self._voice, self._folder = voice, folder
         self.latest: dict[str, float] = {}
-        self.unsaid: dict[str, str] = {}  # why the latest scoring has no value, by metric
-        self.past = Past()
+        self.unsaid: dict[str, str] = {}  # reason without a value in the latest scoring, by metric
+        self.past = BestSamples()
 
     @property
     def voice(self) -> TrialReporter:
-        """What tells of the trial."""
+        """Emits the trial's events."""
         return self._voice
 
     @property
     def waits(self) -> bool:
-        """Is an objective scored by the boards?"""
+        """Whether the boards score an objective."""
         return any(goal.split("/")[0] in BOARDS for goal in self._goals)
 
     def values(self) -> tuple[float, ...]:
-        """The study's objectives as they are now. Raises Diverged when one never was a number."""
+        """The current values of the study's objectives. Raises Diverged if one never had a finite value."""
         missing = [goal for goal in self._goals if goal not in self.latest]
         if missing:
             why = self.unsaid.get(missing[0])
@@ -48,8 +48,11 @@ class Scorecard:
         return tuple(self.latest[goal] for goal in self._goals)
 
     def take(self, scored: Scored, step: int, elapsed_s: float, last: bool) -> None:
-        """Keep and tell what the snapshot of ``step`` scored. The ``last`` scoring of a complete trial tells
-        the objectives that waited for it, or that they have no value."""
+        """Record and report the scores of the snapshot of ``step``.
+
+        The ``last`` scoring of a complete trial reports the objectives that waited for it, or that they have
+        no value.
+        """
         for name, score in scored.scores.items():
             self.latest.pop(name, None)
             if score.value is not None:

@@ -1,4 +1,4 @@
-"""Has a base give its attention away, layer after layer, in a pass of its own."""
+"""Captures a base's attention weights, layer by layer, in a pass of its own."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ from typing import Any
 import torch
 
 from core.contract.text.sanitize import plain
-from core.evaluate.metrics.attention_metrics import Heads, chosen, looked
+from core.evaluate.metrics.attention_metrics import Heads, query_positions, summarize_heads
 
 EAGER = "eager"
-NO_WEIGHTS = "its layers give no attention weights, as state space and linear attention layers have none"
+NO_WEIGHTS = "the layers return no attention weights; state space and linear attention layers have none"
 
 
 @dataclass
-class Inside:
-    """Of one row: the loss of each target token, nats; of each layer that attends, its index and where its
-    heads look. ``why`` says why there are no layers, ``fault`` why there is nothing at all."""
+class RowIntrospection:
+    """Introspection of one row: the loss of each target token in nats; and of each attention layer, its index
+    and where its heads attend.
+
+    ``why`` says why there are no layers, ``fault`` why there is nothing at all.
+    """
 
     losses: Sequence[float] = ()
     layers: list[tuple[int, Heads]] = field(default_factory=list)
@@ -29,45 +32,52 @@ class Inside:
 
 
 class Attention:
-    """SDPA keeps its weights to itself: for one pass the model computes its attention by the plain formula of
-    transformers' "eager", its own soft caps and sinks included, and each layer's weights (1, heads, T, T) are
-    taken as it returns them and forgotten. After it all is as it was before, and no weight was touched."""
+    """Captures attention weights with forward hooks.
+
+    SDPA does not return them, so for one pass the model uses transformers' "eager" attention, including the
+    model's soft caps and sinks. Each layer's weights (1, heads, T, T) are summarised as they are returned,
+    then dropped. Afterwards the model is as before; no parameter is touched.
+    """
 
     def __init__(self, model: Any) -> None:
         self._model = model
-        self.why = ""  # why no weights can be had
+        self.why = ""  # why there are no weights
 
     @contextmanager
-    def seen(self, special: Sequence[bool]) -> Iterator[list[tuple[int, Heads]]]:
-        """What is passed within is looked at: one row, whose ``special`` tokens are marked."""
-        found: list[tuple[int, Heads]] = []
-        queries = chosen(len(special))
-        taken: list[torch.Tensor] = []  # a module may hand on what one within it gave
+    def capture(self, special: Sequence[bool]) -> Iterator[list[tuple[int, Heads]]]:
+        """Capture the passes within: one row, whose ``special`` tokens are marked."""
+        layers: list[tuple[int, Heads]] = []
+        queries = query_positions(len(special))
+        taken: list[torch.Tensor] = []  # a module may return the weights of one within it
 
         def look(module: Any, inputs: Any, output: Any) -> None:
             weights = _weights(output, len(special))
-            if weights is None or any(weights is one for one in taken):
+            if weights is None or any(weights is seen for seen in taken):
                 return
             taken[:] = [weights]
             layer = getattr(module, "layer_idx", None)
-            heads = looked(weights[0, :, queries].float().cpu().numpy(), queries, special)
-            found.append((layer if isinstance(layer, int) else len(found), heads))
+            heads = summarize_heads(weights[0, :, queries].float().cpu().numpy(), queries, special)
+            layers.append((layer if isinstance(layer, int) else len(layers), heads))
 
         with self._eager() as possible:
             modules = list(self._model.modules()) if possible else []
             handles = [module.register_forward_hook(look) for module in modules]
             try:
-                yield found
+                yield layers
             finally:
                 for handle in handles:
                     handle.remove()
-        if possible and not found:
+        if possible and not layers:
             self.why = NO_WEIGHTS
 
     @contextmanager
     def _eager(self) -> Iterator[bool]:
-        """The model with its attention by the plain formula, where that can be had."""
-        before = [(one, one._attn_implementation) for one in _configs(self._model)] if not self.why else []
+        """Switch the model to eager attention, if possible."""
+        before = (
+            [(config, config._attn_implementation) for config in _configs(self._model)]
+            if not self.why
+            else []
+        )
         if not before:
             yield False
             return
@@ -76,36 +86,40 @@ class Attention:
                 self._switch()
             yield not self.why
         finally:
-            for config, name in before:  # the outer ones first: they set those within, too
+            for config, name in before:  # the outer ones first: they set the inner ones too
                 config._attn_implementation = name
 
     def _switch(self) -> None:
         try:
             self._model.set_attn_implementation(EAGER)
         except (ValueError, ImportError, AttributeError) as error:
-            self.why = f"its attention cannot be computed in the plain way: {plain(str(error), 200)}"
+            self.why = f"the model does not support eager attention: {plain(str(error), 200)}"
             return
         if self._model.config._attn_implementation != EAGER:
-            self.why = f"{type(self._model).__name__} cannot change how it computes its attention"
+            self.why = f"{type(self._model).__name__} cannot change its attention implementation"
 
 
 def _weights(output: Any, tokens: int) -> torch.Tensor | None:
-    """The attention weights among what a module returns beside its result."""
-    for one in output[1:] if isinstance(output, tuple) else ():
-        if isinstance(one, torch.Tensor) and one.dim() == 4 and one.is_floating_point():
-            rows, _, queries, keys = one.shape
+    """The attention weights among a module's outputs."""
+    for output_part in output[1:] if isinstance(output, tuple) else ():
+        if (
+            isinstance(output_part, torch.Tensor)
+            and output_part.dim() == 4
+            and output_part.is_floating_point()
+        ):
+            rows, _, queries, keys = output_part.shape
             if rows == 1 and queries == keys == tokens:
-                return one
+                return output_part
     return None
 
 
 def _configs(model: Any) -> list[Any]:
-    """All configs that name an attention: each above those within it, the model's own first."""
-    found: list[Any] = []
+    """All configs that name an attention, each above those within it, the model's own first."""
+    configs: list[Any] = []
     waiting = [model.config, *(getattr(module, "config", None) for module in model.modules())]
     while waiting:
         config = waiting.pop(0)
-        if hasattr(config, "_attn_implementation") and not any(config is one for one in found):
-            found.append(config)
+        if hasattr(config, "_attn_implementation") and not any(config is known for known in configs):
+            configs.append(config)
             waiting[:0] = [getattr(config, name, None) for name in getattr(config, "sub_configs", None) or ()]
-    return found
+    return configs

@@ -1,4 +1,4 @@
-"""What trials are asked about their insides, when, and what is kept of it: trials/N/insides.json."""
+"""Decides when trials are inspected, on which rows, and writes the report to trials/N/insides.json."""
 
 from __future__ import annotations
 
@@ -24,64 +24,65 @@ from core.train.adapters.lora_factors import Factors
 from core.train.base.base_model import Base
 from core.train.data.dataset import MASKED, Data, Row, cut, has_target
 from core.train.evaluation import evidence_files
-from core.train.introspection.attention_capture import Inside
+from core.train.introspection.attention_capture import RowIntrospection
 from core.train.introspection.row_inspection import Inspection
 from core.train.step.forward_pass import Item
 
 log = logging.getLogger("trimtab.insides")
 ROWS = 8
-LENGTHS = (128, 512)  # tokens of a row: the second where no row has a target within the first
-LIMIT_S = 1.0  # at once, for messages wait: after it no further row, but for the first FEWEST
-SHARE = 0.01  # of its training time, between its first look and its last, which are always taken
+LENGTHS = (128, 512)  # tokens of a row; the second if no row has a target within the first
+LIMIT_S = 1.0  # after it no further row except the first FEWEST, since messages wait
+SHARE = 0.01  # of the training time, for inspections between the first and the last
 WORST = 24  # tokens
-BEFORE, AFTER = 16, 8  # tokens around one of them
-LONGEST = 200  # characters of a text around it
-NO_ROWS = f"no validation row has a token to learn within its first {LENGTHS[-1]} tokens"
+BEFORE, AFTER = 16, 8  # tokens of context around a token
+LONGEST = 200  # characters of a text
+NO_ROWS = f"no validation row has a target token within its first {LENGTHS[-1]} tokens"
 
-Pairs = list[tuple[Inside, Inside]]  # of the trial and of the base, row by row
+Pairs = list[tuple[RowIntrospection, RowIntrospection]]  # (trial, base) for each row
 
 
-class Insides:
-    """The rows, the same for all trials of a study, and what the base gives to them, asked once by the first
-    trial that looks."""
+class Introspector:
+    """Inspects trials on the same rows, and the base once, for the first trial that is inspected."""
 
     def __init__(self, spec: Spec, base: Base, data: Data, inspection: Inspection) -> None:
         self._tokenizer: Any = base.tokenizer
         self._inspection = inspection
         self._special = frozenset(getattr(base.tokenizer, "all_special_ids", ()))
         self.rows = _rows(data, spec.study.seed)
-        self._base: list[Inside] = []
+        self._base: list[RowIntrospection] = []
 
     def look(self, mine: Factors) -> Pairs | None:
-        """At once, between two rounds: nobody's rounds are others for it. The base where nobody has asked it,
-        then the trial; as many rows as the time allows. The last pair may be one with a fault; None
-        where the trial is not stacked: it may be asked later."""
+        """Inspect the base, if that is not done, then the trial, on as many rows as the time allows.
+
+        Runs at once between two rounds, whose results do not change. The last pair may have a fault. None if
+        the trial is not stacked: it can be inspected later.
+        """
         if not self._inspection.can(mine):
             return None
         if not self._base:
             self._base = self._ask(None, self.rows)
         return list(zip(self._ask(mine, self.rows[: len(self._base)]), self._base, strict=False))
 
-    def _ask(self, mine: Factors | None, rows: Sequence[Row]) -> list[Inside]:
-        found: list[Inside] = []
+    def _ask(self, mine: Factors | None, rows: Sequence[Row]) -> list[RowIntrospection]:
+        results: list[RowIntrospection] = []
         for row in rows:
-            late = sum(one.took_s for one in found) >= LIMIT_S
-            if (late and len(found) >= attention_metrics.FEWEST) or (found and found[-1].fault):
+            late = sum(result.took_s for result in results) >= LIMIT_S
+            if (late and len(results) >= attention_metrics.FEWEST) or (results and results[-1].fault):
                 break
-            special = [one in self._special for one in row.ids]
-            found.append(self._inspection.do(Item(mine, row), special))
-        return found
+            special = [token in self._special for token in row.ids]
+            results.append(self._inspection.do(Item(mine, row), special))
+        return results
 
-    # -- what comes of it -------------------------------------------------------------------------
+    # -- the report ------------------------------------------------------------------------------
 
-    def told(self, trial: int, step: int, pairs: Pairs) -> contract.Insides:
-        """All that is shown of a trial."""
+    def report(self, trial: int, step: int, pairs: Pairs) -> contract.Insides:
+        """The report of a trial."""
         good = [(now, base) for now, base in pairs if not (now.fault or base.fault)]
         if not good:
-            fault = next((one.fault for pair in pairs for one in pair if one.fault), "")
-            why = f"it could not be looked into: {fault}" if fault else NO_ROWS
+            fault = next((inside.fault for pair in pairs for inside in pair if inside.fault), "")
+            why = f"the inspection failed: {fault}" if fault else NO_ROWS
             return contract.Insides(trial, step, why_none=why)
-        words = [one for row in self.rows[: len(good)] for one in self._words(row)]
+        words = [word for row in self.rows[: len(good)] for word in self._words(row)]
         losses = [loss for now, _ in good for loss in now.losses]
         base = [loss for _, before in good for loss in before.losses]
         layers = _layers(good)
@@ -90,8 +91,8 @@ class Insides:
             trial, step, len(good), len(losses),
             loss=_round(sum(losses) / len(losses)), base_loss=_round(sum(base) / len(base)),
             top=_round(token_loss.top(losses)), base_top=_round(token_loss.top(base)),
-            kinds=token_loss.parts([one.kind for one in words], losses, base, token_loss.KINDS),
-            quarters=token_loss.parts([one.quarter for one in words], losses, base, token_loss.QUARTERS),
+            kinds=token_loss.parts([word.kind for word in words], losses, base, token_loss.KINDS),
+            quarters=token_loss.parts([word.quarter for word in words], losses, base, token_loss.QUARTERS),
             worst=self._worst(words, losses, base), layers=layers, why_no_attention=why,
             warning=_warning(good, layers),
         )  # fmt: skip
@@ -113,7 +114,8 @@ class Insides:
         return tuple(self._token(words[at], losses[at], base[at]) for at in order)
 
     def _token(self, word: _Word, loss: float, base_loss: float) -> contract.Token:
-        """The token's own text is what it adds to the text before it, so that its blank is not lost."""
+        """A token in its context. Its text is what it adds to the text before it, so that its space is
+        kept."""
         ids, at = word.row.ids, word.at
         before = self._text(ids[max(0, at - BEFORE) : at])
         both, alone = self._text(ids[max(0, at - BEFORE) : at + 1]), self._text(ids[at : at + 1])
@@ -131,7 +133,7 @@ class Insides:
 
 @dataclass(frozen=True)
 class _Word:
-    """A target token: where it stands, and which parts it belongs to."""
+    """A target token: its row and position, its kind and its quarter."""
 
     row: Row
     at: int
@@ -139,57 +141,61 @@ class _Word:
     quarter: str
 
 
-class Inspected:
-    """One trial's looks: when the next is due, and what was said."""
+class InspectionSchedule:
+    """Decides when one trial is inspected next, and remembers its warning."""
 
     def __init__(self, folder: Path, warn: Callable[[str], None]) -> None:
         self._folder, self._warn = folder, warn
         self._step, self._spent_s, self._last_s, self._warned = -1, 0.0, 0.0, False
 
     def due(self, step: int, last: bool, trained_s: float) -> bool:
-        """At the first evaluation, at the last, and between them as far as it costs next to nothing."""
+        """Whether to inspect at this step: at the first evaluation, at the last, and in between while it
+        costs at most SHARE of the training time."""
         if step == self._step:
             return False
         return self._step < 0 or last or self._spent_s + self._last_s <= SHARE * trained_s
 
-    def look(self, insides: Insides, trial: int, mine: Factors, step: int) -> None:
-        """Keep what is found; say once what it warns of."""
+    def look(self, insides: Introspector, trial: int, mine: Factors, step: int) -> None:
+        """Inspect the trial, write the report, and warn once."""
         pairs = insides.look(mine)
         if pairs is None:
             return
-        found = insides.told(trial, step, pairs)
+        report = insides.report(trial, step, pairs)
         self._step, self._last_s = step, sum(now.took_s for now, _ in pairs)
         self._spent_s += self._last_s
-        if found.warning and not self._warned:
+        if report.warning and not self._warned:
             self._warned = True
-            self._warn(f"{found.warning} (key a in its detail, or `trimtab insides {found.trial}`)")
-        write(self._folder, found)
+            self._warn(f"{report.warning} (details: key a, or `trimtab insides {report.trial}`)")
+        write(self._folder, report)
 
     def snapshot(self) -> list[Any]:
-        """For a checkpoint."""
+        """The state for a checkpoint."""
         return [self._step, self._spent_s, self._last_s, self._warned]
 
     def restore(self, kept: Sequence[Any]) -> None:
-        """From a checkpoint; nothing from one of an older version."""
+        """Restore from a checkpoint; ignores one of an older version."""
         if len(kept) == 4:
             self._step, self._spent_s, self._last_s = int(kept[0]), float(kept[1]), float(kept[2])
             self._warned = bool(kept[3])
 
 
-def write(folder: Path, found: contract.Insides) -> None:
-    """Put it into ``folder``/insides.json; a line in the worker's log where that is not possible: on a full
-    disk people hear of what matters."""
+def write(folder: Path, report: contract.Insides) -> None:
+    """Write the report to ``folder``/insides.json; only logs an error, since on a full disk more important
+    warnings are shown."""
     try:
-        content = msgspec.json.encode(Redactor().anything(found))
+        content = msgspec.json.encode(Redactor().anything(report))
         evidence_files.put(paths.private(folder) / "insides.json", content)
     except (OSError, TrimtabError) as error:
         log.warning(
-            "the insides of trial %d at step %d cannot be written: %s", found.trial, found.step, error
+            "the introspection report of trial %d at step %d could not be written: %s",
+            report.trial,
+            report.step,
+            error,
         )
 
 
 def _rows(data: Data, seed: int) -> list[Row]:
-    """Some validation rows, in an order that the seed settles, short ones where there are enough."""
+    """Some validation rows, in an order fixed by the seed; short ones if there are enough."""
     for length in LENGTHS:
         rows = [short for row in data.validation if has_target(short := cut(row, length))]
         if rows:
@@ -199,35 +205,35 @@ def _rows(data: Data, seed: int) -> list[Row]:
 
 
 def _layers(pairs: Pairs) -> tuple[contract.Layer, ...]:
-    """Each layer's means over rows."""
+    """Each layer's means over the rows."""
     if not all(now.layers and len(now.layers) == len(base.layers) for now, base in pairs):
         return ()
-    found = []
+    layers = []
     for place, (index, _) in enumerate(pairs[0][0].layers):
         now = _mean([inside.layers[place][1] for inside, _ in pairs])
         base = _mean([inside.layers[place][1] for _, inside in pairs])
-        found.append(
+        layers.append(
             contract.Layer(
                 index, now.entropy, base.entropy, _of(now.first), _of(base.first), _of(now.special),
                 _of(base.special),
             )
         )  # fmt: skip
-    return tuple(found)
+    return tuple(layers)
 
 
 def _mean(rows: Sequence[Heads]) -> Heads:
     columns = (np.mean(column, axis=0) for column in zip(*rows, strict=True))
-    return Heads(*(tuple(_round(one) for one in column) for column in columns))
+    return Heads(*(tuple(_round(value) for value in column) for column in columns))
 
 
 def _warning(pairs: Pairs, layers: Sequence[contract.Layer]) -> str:
     if not layers:
         return ""
-    now = [attention_metrics.row_of([heads for _, heads in inside.layers]) for inside, _ in pairs]
-    base = [attention_metrics.row_of([heads for _, heads in inside.layers]) for _, inside in pairs]
+    now = [attention_metrics.summarize_row([heads for _, heads in inside.layers]) for inside, _ in pairs]
+    base = [attention_metrics.summarize_row([heads for _, heads in inside.layers]) for _, inside in pairs]
     narrow, base_narrow = (
-        sum(one < NARROW for layer in layers for one in heads(layer))
-        for heads in (lambda one: one.entropy, lambda one: one.base_entropy)
+        sum(entropy < NARROW for layer in layers for entropy in heads(layer))
+        for heads in (lambda layer: layer.entropy, lambda layer: layer.base_entropy)
     )
     heads = sum(len(layer.entropy) for layer in layers)
     return attention_metrics.warning(attention_metrics.change(now, base), narrow, base_narrow, heads)

@@ -1,4 +1,4 @@
-"""A trial of a pack: where it stands in its life, and what it wants next."""
+"""A trial in a pack, with its open request."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from core.train.trial.trial_training import Trial
 
 
 class Member:
-    """``retry`` counts how often the trial lost its worker."""
+    """Drives one trial: sends results to its generator and holds its next request. ``retry`` counts how often
+    the trial lost its worker."""
 
     def __init__(self, trial: Trial, paused: bool, retry: int = 0) -> None:
         self.trial, self.paused, self.retry = trial, paused, retry
@@ -16,8 +17,8 @@ class Member:
         self.want: Want = next(self.life)
 
     def take(self, outcome: Outcome) -> str | None:
-        """Take what came of its want, if it is done; why its life is over, once it is. Raises what ends
-        it."""
+        """Send the result of a round to the trial, if it has one. Returns why training ended, once it has;
+        raises the error that ends the trial."""
         number = self.trial.number
         if number in outcome.errors:
             raise outcome.errors[number]

@@ -1,4 +1,4 @@
-"""Where a trial that joins goes on from: its checkpoints, the newest first."""
+"""Restores a trial that joins a pack from its newest usable checkpoint."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from core.train.adapters import adapter_init, peft_config
 from core.train.base.base_model import Base
 from core.train.base.linear_layers import Layout, Place
 from core.train.evaluation.scorecard import Scorecard
-from core.train.scoring.adapter_snapshots import Snapshot, frozen
+from core.train.scoring.adapter_snapshots import Snapshot, frozen_copy
 from core.train.trial.trial_training import Trial
 from core.train.trial_reporter import Tell, TrialReporter
 
 
 class Lost(Exception):
-    """A clone has no checkpoint that it can go on from."""
+    """A clone has no usable checkpoint of its parent."""
 
 
 def restore(trial: Trial, assign: Assign, warn: Callable[[str], None]) -> None:
-    """From the checkpoint that was assigned, else an earlier one, else the beginning; a word for each that is
-    not whole. Raises Lost for a clone in place of the beginning.
+    """Restore from the assigned checkpoint, else an earlier one, else start from scratch; warns about each
+    unusable one.
 
-    A later one is removed: the engine was lost before it heard of that time, and beside it what is kept from
-    here on would look old and be removed.
+    Later checkpoints are removed: the engine was lost before it heard of them, and next to them new
+    checkpoints would look old and be removed. Raises Lost where a clone would start from scratch.
     """
     newest = checkpoint_position.read(Path(assign.checkpoint).name)
-    why = f"there is no checkpoint in {trial.folder.name}"
+    why = f"{trial.folder.name} has no checkpoint"
     for folder in checkpoint_files.list_checkpoints(trial.folder):
         at = checkpoint_position.read(folder.name)
         if newest is None or at is None or at > newest:
@@ -50,16 +50,16 @@ def restore(trial: Trial, assign: Assign, warn: Callable[[str], None]) -> None:
             warn(f"trial {trial.number}: {why}")
             checkpoint_files.set_aside(folder)
     if assign.parent >= 0:
-        raise Lost(f"it cannot go on from trial {assign.parent}: {why}")
+        raise Lost(f"it cannot continue from trial {assign.parent}: {why}")
 
 
-def saved(spec: Spec, base: Base, found: list[Place], message: Score, tell: Tell) -> Snapshot:
-    """The last snapshot of a complete trial, from the adapter that it saved. Raises OSError, KeyError,
-    RuntimeError and TrimtabError where that is not whole."""
+def load_snapshot(spec: Spec, base: Base, places: list[Place], message: Score, tell: Tell) -> Snapshot:
+    """The last snapshot of a complete trial, from its saved adapter. Raises OSError, KeyError, RuntimeError
+    or TrimtabError if the adapter is unusable."""
     folder, knobs = Path(message.folder), message.knobs
-    names = peft_config.targets(found, knobs["target_modules"])
-    factors = adapter_init.create_factors(spec, base, knobs, Layout(peft_config.select_layers(found, names)))
+    names = peft_config.targets(places, knobs["target_modules"])
+    factors = adapter_init.create_factors(spec, base, knobs, Layout(peft_config.select_layers(places, names)))
     factors.load(load_file(folder / "adapter" / "adapter_model.safetensors"))
     card = Scorecard(spec, TrialReporter(spec.study.name, message.trial, tell), folder)
     card.latest = dict(message.latest)
-    return Snapshot(message.trial, frozen(factors), card, message.step, message.elapsed_s, True, True)
+    return Snapshot(message.trial, frozen_copy(factors), card, message.step, message.elapsed_s, True, True)

@@ -1,4 +1,4 @@
-"""What the pack takes and gives: seconds and tokens of a round, bytes of the base, the trials and a token."""
+"""Measures a pack: seconds and tokens per round, and bytes of the base, of each trial and per token."""
 
 from __future__ import annotations
 
@@ -15,71 +15,78 @@ from core.train.data.dataset import Row
 from core.train.step import device_memory
 from core.train.trial.trial_training import Tell, Trial
 
-EVERY_S = 2.0  # between two words on the same company
-ENOUGH = 3  # rounds of one company in a measurement, at least
+EVERY_S = 2.0  # between two measurements of the same pack
+ENOUGH = 3  # fewest rounds of a measurement
 
 
-class Meter:
-    """Measures rounds in which every trial trains; told after ``ENOUGH`` of one company, then at times. No
-    round is in two measurements: whoever compares them takes each for a reading of its own."""
+class ThroughputMeter:
+    """Measures rounds in which every active trial trains.
+
+    A measurement needs ``ENOUGH`` rounds of the same pack and is emitted at most every ``EVERY_S`` seconds.
+    No round belongs to two measurements, so that they are independent samples.
+    """
 
     def __init__(self, spec: Spec, base: Base, stack: Stack, longest: int, tell: Tell) -> None:
         """``longest``: tokens of the longest training row."""
         self._spec, self._base, self._stack, self._tell = spec, base, stack, tell
         self._longest = longest
         device_memory.release_unused(base.device)
-        device_memory.read_peak(base.device)  # loading took more
+        device_memory.read_peak(base.device)  # resets the peak: loading the base used more
         self._before = int(device_memory.read_metrics(base.device)["memory/used_bytes"])
-        self._base_bytes = sum(one.numel() * one.element_size() for one in base.model.parameters())
-        self._company: tuple[int, ...] = ()
+        self._base_bytes = sum(weight.numel() * weight.element_size() for weight in base.model.parameters())
+        self._pack: tuple[int, ...] = ()
         self._rounds: list[tuple[float, int]] = []  # (seconds, tokens)
         self._widest = 0  # tokens of the largest pass, padding included
-        self._told_at = 0.0
-        self._token_bytes = 0.0  # activations of a token, as last measured
+        self._emitted_at = 0.0
+        self._token_bytes = 0.0  # activation bytes per token, as last measured
 
     def round(
         self,
-        company: tuple[int, ...],
+        pack: tuple[int, ...],
         held: Mapping[int, Trial],
         rows: Sequence[Row],
         busy_s: float,
         widest: int,
         why: str,
     ) -> None:
-        """Take a round of ``company`` in: its rows, how long it took, the tokens of its largest pass; and all
-        trials that are ``held``, paused ones too."""
+        """Add one round.
+
+        ``pack``: the trials that trained; ``held``: all trials on the worker, paused ones too; ``rows``:
+        the rows of the round; ``widest``: tokens of its largest pass; ``why``: why trials have passes of
+        their own, else "".
+        """
         self._widest = max(self._widest, widest)
-        if company != self._company:
-            self._company, self._rounds, self._told_at = company, [], 0.0
-            return  # the first of a company also allocates
+        if pack != self._pack:
+            self._pack, self._rounds, self._emitted_at = pack, [], 0.0
+            return  # the first round of a pack also allocates
         self._rounds = [*self._rounds, (busy_s, sum(len(row.ids) for row in rows))]
         now = time.monotonic()
-        if len(self._rounds) >= ENOUGH and now - self._told_at >= EVERY_S:
-            self._told_at = now
+        if len(self._rounds) >= ENOUGH and now - self._emitted_at >= EVERY_S:
+            self._emitted_at = now
             self._tell(self._measured(held, why))
-            self._rounds, self._widest = [], 0  # the next peak is that of the rounds to come
+            self._rounds, self._widest = [], 0  # the next peak counts later rounds only
             for trial in held.values():
                 trial.latest[device_memory.ALONE] = self.alone(trial)
 
     def alone(self, trial: Trial) -> float:
-        """Bytes that the trial takes with nobody beside it: the base, its own tensors, and the activations of
-        a micro-batch of rows as long as they may be."""
+        """Bytes that the trial would use alone: the base, its own tensors, and the activations of a
+        micro-batch with rows of the greatest possible length."""
         tokens = trial.batch * min(int(trial.knobs["sequence_length"]), self._longest)
-        if not self._token_bytes:  # it was too short to be measured: what the worker took at most
+        if not self._token_bytes:  # it ended before a measurement: the worker's peak is the best guess
             return device_memory.read_metrics(self._base.device)["memory/peak_bytes"]
         return self._before + self._bytes_of(trial) + self._token_bytes * tokens
 
     def _measured(self, trials: Mapping[int, Trial], why: str) -> e.PackMeasured:
-        held = {one: self._bytes_of(trial) for one, trial in trials.items()}
+        trial_bytes = {number: self._bytes_of(trial) for number, trial in trials.items()}
         now = device_memory.read_peak(self._base.device)
-        growth = now.used_bytes - self._before - sum(held.values())
+        growth = now.used_bytes - self._before - sum(trial_bytes.values())
         self._token_bytes = max(0.0, growth / max(1, self._widest))
         return e.PackMeasured(
             at=time.time(), study=self._spec.study.name, worker="", device=str(self._base.device),
-            trials=len(self._company),
+            trials=len(self._pack),
             tokens=round(statistics.mean(tokens for _, tokens in self._rounds)),
             round_s=statistics.median(seconds for seconds, _ in self._rounds),
-            base_bytes=self._base_bytes, trial_bytes=held,
+            base_bytes=self._base_bytes, trial_bytes=trial_bytes,
             activation_bytes_per_token=self._token_bytes,
             used_bytes=now.used_bytes, free_bytes=now.free_bytes, total_bytes=now.total_bytes,
             why_alone=why, reserve_bytes=now.reserve_bytes, longest=self._longest, widest=self._widest,
@@ -87,7 +94,7 @@ class Meter:
         )  # fmt: skip
 
     def _bytes_of(self, trial: Trial) -> int:
-        """Factors, optimizer state, and their part of the stack with its gradients."""
+        """Bytes of the factors, the optimizer state, and the trial's part of the stack with its gradients."""
         tensors, _ = optimizers.tensors_of(trial.optimizer)
-        own = sum(one.numel() * one.element_size() for one in [trial.factors.matrix, *tensors.values()])
+        own = sum(each.numel() * each.element_size() for each in [trial.factors.matrix, *tensors.values()])
         return own + self._stack.bytes_of(trial.factors)

@@ -1,4 +1,4 @@
-"""A pack: the trials that share one frozen base, trained together, round by round."""
+"""A pack: the trials that share one frozen base and train together, round by round."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from core.train.adapters.multi_lora_linear import Gate
 from core.train.adapters.reload_check import ReloadCheck
 from core.train.base.base_model import Base
 from core.train.data.dataset import Data
-from core.train.introspection.introspection_report import Insides
+from core.train.introspection.introspection_report import Introspector
 from core.train.introspection.row_inspection import Inspection
 from core.train.pack import resume
-from core.train.pack.checkpointing import Keeper
+from core.train.pack.checkpointing import Checkpointer
 from core.train.pack.pack_member import Member
 from core.train.pack.pack_round import Outcome, Rounds, Wants
-from core.train.pack.pack_scoring import Beside
-from core.train.pack.throughput_meter import Meter
+from core.train.pack.pack_scoring import PackScoring
+from core.train.pack.throughput_meter import ThroughputMeter
 from core.train.step import device_memory, out_of_memory
 from core.train.step.forward_pass import Forward
 from core.train.step.step_requests import Learn
@@ -39,7 +39,7 @@ HOST = torch.device("cpu")
 
 
 class Pack:
-    """Trials join and leave between any two rounds; what happens to one is told and stays its own."""
+    """Trains trials together. They join and leave between rounds; a failure ends only its own trial."""
 
     def __init__(self, spec: Spec, base: Base, data: Data, tell: Tell) -> None:
         self._spec, self._base, self._data, self._tell = spec, base, data, tell
@@ -50,53 +50,54 @@ class Pack:
             Gate(modules[place.name], place, self._stack)
         forward = Forward(base, self._stack, self._survey.head)
         self._rounds = Rounds(base, self._stack, forward)
-        self._insides = Insides(spec, base, data, Inspection(base, self._stack, forward))
+        self._insides = Introspector(spec, base, data, Inspection(base, self._stack, forward))
         longest = max((len(row.ids) for row in data.train), default=0)
-        self._keeper = Keeper(spec, base, self, ReloadCheck(base, self._stack, data.validation[0].ids))
-        self._meter = Meter(spec, base, self._stack, longest, tell)
-        self._beside = Beside(spec, base, data, self._places, self._stack, self._survey, self._keeper, tell)
+        self._keeper = Checkpointer(spec, base, self, ReloadCheck(base, self._stack, data.validation[0].ids))
+        self._meter = ThroughputMeter(spec, base, self._stack, longest, tell)
+        survey, keeper = self._survey, self._keeper
+        self._scoring = PackScoring(spec, base, data, self._places, self._stack, survey, keeper, tell)
         self._why_alone = ""
         self._members: dict[int, Member] = {}
-        self._composed: tuple[tuple[int, bool], ...] = ()  # the trials that are stacked; with dropout?
+        self._composed: tuple[tuple[int, bool], ...] = ()  # (number, uses dropout) of each stacked trial
 
     def __len__(self) -> int:
         return len(self._members)
 
     @property
     def numbers(self) -> tuple[int, ...]:
-        """The trials it holds. Read by the link's thread."""
+        """The numbers of its trials. Read by the link's thread."""
         return tuple(self._members)
 
     @property
     def trains(self) -> bool:
-        """Is there a trial that is not paused?"""
+        """Whether any trial is not paused."""
         return any(not member.paused for member in self._members.values())
 
     @property
     def busy(self) -> bool:
-        """Is there anything to do?"""
-        return self.trains or self._beside.busy
+        """Whether there is anything to train or score."""
+        return self.trains or self._scoring.busy
 
-    # -- what is asked ----------------------------------------------------------------------------
+    # -- messages ---------------------------------------------------------------------------------
 
     def do(self, message: worker_api.ToWorker) -> None:
-        """Whatever is said about a trial that is not here is harmless, and so is saying it twice."""
+        """Handle one message. A message about an absent trial, or a repeated one, has no effect."""
         match message:
             case worker_api.Assign():
                 if message.trial not in self._members:
                     self._join(message)
-                elif message.paused != self._members[message.trial].paused:  # asked meanwhile
+                elif message.paused != self._members[message.trial].paused:  # paused or resumed since
                     self._pause(message.trial, message.paused)
             case worker_api.Pause() | worker_api.Resume():
                 self._pause(message.trial, isinstance(message, worker_api.Pause))
             case worker_api.Bound():
                 self._rounds.bind(message.tokens)
-                self._beside.bind(message.tokens)
+                self._scoring.bind(message.tokens)
             case worker_api.Score():
                 if message.trial not in self._members:
-                    self._beside.score(message)
+                    self._scoring.score(message)
             case worker_api.Unscore():
-                self._beside.drop(message.trial)
+                self._scoring.drop(message.trial)
             case worker_api.Prune() | worker_api.Edit() | worker_api.Keep() | worker_api.Leave():
                 if message.trial in self._members:
                     self._steer(message, self._members[message.trial].trial)
@@ -122,7 +123,7 @@ class Pack:
             paths.private(Path(assign.folder))
             trial = Trial(
                 self._spec, self._base, self._places, self._data, assign, self._tell,
-                self._beside.submit, self._insides,
+                self._scoring.submit, self._insides,
             )  # fmt: skip
             resume.restore(trial, assign, self.warn)
         except peft_config.InfeasibleError as unfit:
@@ -133,7 +134,7 @@ class Pack:
             return
         except torch.OutOfMemoryError as error:
             device_memory.free(self._base.device)
-            self._no_room(assign, error)
+            self._refuse(assign, error)
             return
         except torch.AcceleratorError:
             raise
@@ -147,19 +148,19 @@ class Pack:
         self._admit(trial)
         self._keeper.join(trial)
         self._members[number] = Member(trial, assign.paused, assign.retry)
-        self._beside.join(trial)
+        self._scoring.join(trial)
         if assign.paused:
             trial.to(HOST)
             self.say(e.TrialPaused, number, step=trial.step)
 
-    def _no_room(self, assign: worker_api.Assign, error: Exception) -> None:
-        """A trial's own tensors found no room: it waits where others are, else it cannot be."""
+    def _refuse(self, assign: worker_api.Assign, error: Exception) -> None:
+        """Requeue a trial whose own tensors do not fit; if no other trial is here, it is infeasible."""
         if not self._members:
             why = out_of_memory.describe_misfit(self._base.device, assign.knobs, 0, error)
             return self.say(e.TrialInfeasible, assign.trial, why=why)
-        why = f"memory ended on {self._base.device} when it joined {len(self._members)} others"
-        text = f"trial {assign.trial} waits: {why}"
-        self._told_short((*self._members, assign.trial), assign.trial, text)
+        why = f"out of memory on {self._base.device} when it joined {len(self._members)} others"
+        text = f"trial {assign.trial} was requeued: {why}"
+        self._report_oom((*self._members, assign.trial), assign.trial, text)
         self.say(e.TrialRequeued, assign.trial, why=why, retry=assign.retry)
 
     def _admit(self, trial: Trial) -> None:
@@ -167,15 +168,15 @@ class Pack:
         lost = [place for place in trial.factors.layout.places if place.index in self._survey.astray]
         why = self._survey.why_alone
         if lost and not why:
-            why = f"{lost[0].name} sees tokens without their rows"
+            why = f"{lost[0].name} mixes the tokens of different rows"
         if why:
             self._why_alone = why
             self._rounds.alone.add(trial.number)
-            text = f"trial {trial.number} has passes of its own: {why}"
+            text = f"trial {trial.number} cannot share passes with other trials: {why}"
             self._tell(e.StudyNoted(at=time.time(), study=self._spec.study.name, text=text))
 
     def _pause(self, number: int, paused: bool) -> None:
-        """A paused trial's tensors leave the device."""
+        """Pause or resume a trial. A paused trial's tensors leave the device."""
         member = self._members.get(number)
         if member is None:
             return
@@ -189,7 +190,7 @@ class Pack:
         self.say(e.TrialPaused if paused else e.TrialResumed, number, step=member.trial.step)
 
     def _prune(self, trial: Trial, why: str) -> None:
-        """Kept as it stands, for the prune may be taken back."""
+        """Prune a trial, and checkpoint it first, since the prune may be undone."""
         if not self._members[trial.number].paused and trial.is_trained(why):
             return
         number, step = trial.number, trial.step
@@ -200,21 +201,20 @@ class Pack:
     # -- work -------------------------------------------------------------------------------------
 
     def turn(self) -> None:
-        """One round: a micro-batch, or a batch of an evaluation, of every trial that is not paused; and a
-        unit of scoring, where the budget has room for it. Raises torch.AcceleratorError when the device
-        itself fails: no trial is at fault, and none can go on here."""
+        """Run one round of all active trials and, if the budget allows it, a unit of scoring. Raises
+        torch.AcceleratorError if the device fails: no trial is at fault, and none can continue here."""
         trains = self.trains
         if trains:
             self._round()
-        self._beside.turn(trains)
+        self._scoring.turn(trains)
 
     def _round(self) -> None:
         self._compose()
         active = {number: self._members[number] for number, _ in self._composed}
-        wants = {one: (member.trial, member.want) for one, member in active.items()}
+        wants = {trial: (member.trial, member.want) for trial, member in active.items()}
         outcome = self._rounds.do(wants)
-        learnt = [one for one, (_, want) in wants.items() if isinstance(want, Learn) and want.update]
-        self._beside.ready = self._beside.ready or any(one in outcome.done for one in learnt)
+        updated = [trial for trial, (_, want) in wants.items() if isinstance(want, Learn) and want.update]
+        self._scoring.ready = self._scoring.ready or any(trial in outcome.done for trial in updated)
         self._measure(wants, outcome)
         self._advance_all(active, outcome)
         paused = [number for number, member in self._members.items() if member.paused]
@@ -224,38 +224,38 @@ class Pack:
         learning = [want for _, want in wants.values() if isinstance(want, Learn)]
         if outcome.errors or len(learning) < len(wants):
             return
-        held = {one: member.trial for one, member in self._members.items()}
+        held = {trial: member.trial for trial, member in self._members.items()}
         rows = [item.row for want in learning for item in want.items]
-        turns = len(self._rounds.alone) > 1
-        why = self._why_alone if turns else ""
+        separate = len(self._rounds.alone) > 1
+        why = self._why_alone if separate else ""
         self._meter.round(tuple(wants), held, rows, outcome.busy_s, outcome.widest, why)
 
     def _advance(self, member: Member, outcome: Outcome) -> None:
-        """Let the trial take what came of its want. Raises what ends it."""
+        """Send the trial the result of its request. Raises the error that ends it."""
         why = member.take(outcome)
-        if member.trial.edited:  # what it was before must not be gone on with by the knobs of now
+        if member.trial.edited:  # an older checkpoint must not be resumed with the new knobs
             member.trial.edited = False
             self._keeper.keep(member.trial)
         if why is not None:
             member.trial.latest.setdefault(device_memory.ALONE, self._meter.alone(member.trial))
             number, pending = member.trial.number, member.trial.pending()
-            last = [one.step for one in pending if one.last]
+            last = [snapshot.step for snapshot in pending if snapshot.last]
             self._keeper.complete(member.trial, why, last[-1] if last else -1)
             self._drop(number, scored=bool(last))
 
     def _compose(self) -> None:
-        """Stack the trials that are active now, when they are others than before, or with dropout now."""
-        trials = [one.trial for _, one in sorted(self._members.items()) if not one.paused]
-        composed = tuple((one.number, one.factors.dropout > 0) for one in trials)
+        """Stack the active trials if they, or their use of dropout, changed."""
+        trials = [member.trial for _, member in sorted(self._members.items()) if not member.paused]
+        composed = tuple((trial.number, trial.factors.dropout > 0) for trial in trials)
         if composed != self._composed:
             self._composed = composed
             try:
                 self._stack.compose([(trial.factors, trial.batch) for trial in trials])
             except torch.OutOfMemoryError as error:
-                youngest = max((one.number for one in trials), key=list(self._members).index)
+                youngest = max((trial.number for trial in trials), key=list(self._members).index)
                 self._stack.groups = []
                 if len(trials) > 1:
-                    self._move_out(youngest, f"memory ended on {self._base.device} as its pack was laid")
+                    self._move_out(youngest, f"out of memory on {self._base.device} while stacking")
                 else:
                     self._end(youngest, self._members[youngest], error)
                 device_memory.free(self._base.device)
@@ -264,49 +264,50 @@ class Pack:
     # -- files ------------------------------------------------------------------------------------
 
     def checkpoint_all(self) -> None:
-        """Keep every trial as it stands; returns when that is on the disk."""
+        """Checkpoint every trial; returns once all are on disk."""
         for member in self._members.values():
             self._keeper.keep(member.trial)
         self._keeper.settle(patient=False)
 
     def settle(self) -> None:
-        """Wait until all that is to be written is written, and told."""
+        """Wait until everything queued is written and reported."""
         self._keeper.settle()
 
-    # -- when memory ends -------------------------------------------------------------------------
+    # -- out of memory ----------------------------------------------------------------------------
 
     def _advance_all(self, active: dict[int, Member], outcome: Outcome) -> None:
-        """Let every trial take what came of its want. Where memory ended with others there, what failed is
-        wanted again, and the youngest leaves."""
-        stuck = [one for one in active if isinstance(outcome.errors.get(one), torch.OutOfMemoryError)]
-        again = stuck if len(active) > 1 else []
+        """Send every trial its result. After out of memory in a shared pack, failed requests are repeated and
+        the youngest trial leaves."""
+        stuck = [trial for trial in active if isinstance(outcome.errors.get(trial), torch.OutOfMemoryError)]
+        retried = stuck if len(active) > 1 else []
         for number, member in active.items():
-            if number in again:
+            if number in retried:
                 continue
             try:
                 self._advance(member, outcome)
             except Exception as error:
                 self._end(number, member, error)
-        if outcome.short or stuck:
-            self._make_room(tuple(active), outcome, bool(again))
+        if outcome.shortest_oom or stuck:
+            self._make_room(tuple(active), outcome, bool(retried))
 
     def _make_room(self, active: tuple[int, ...], outcome: Outcome, thin: bool) -> None:
-        here = [one for one in self._members if one in active]  # the youngest last
-        lost = [one for one in here if one in outcome.unsteady]
+        remaining = [number for number in self._members if number in active]  # the youngest last
+        lost = [number for number in remaining if number in outcome.unsteady]
         device, count = self._base.device, len(active)
-        if thin and len(here) > 1:
-            moved = (lost or here)[-1]
+        if thin and len(remaining) > 1:
+            moved = (lost or remaining)[-1]
             text = out_of_memory.describe_leaving(device, count, moved, youngest=not lost)
-            self._move_out(moved, f"memory ended on {device} with {count} trials", moved not in lost)
+            self._move_out(moved, f"out of memory on {device} with {count} trials", moved not in lost)
         else:
-            moved, text = -1, out_of_memory.describe_limit(device, count, self._rounds.most, outcome.short)
-        self._told_short(active, moved, text)
+            moved, short = -1, outcome.shortest_oom
+            text = out_of_memory.describe_limit(device, count, self._rounds.most, short)
+        self._report_oom(active, moved, text)
 
-    def _told_short(self, trials: tuple[int, ...], moved: int, text: str) -> None:
+    def _report_oom(self, trials: tuple[int, ...], moved: int, text: str) -> None:
         self._tell(out_of_memory.make_event(self._spec.study.name, self._base.device, trials, moved, text))
 
     def _move_out(self, number: int, why: str, whole: bool = True) -> None:
-        """The trial goes back to the queue, kept as it stands where it is ``whole``."""
+        """Requeue the trial, checkpointed as it is if its state is ``whole``."""
         member = self._members[number]
         if whole:
             self._keeper.keep(member.trial)
@@ -324,15 +325,14 @@ class Pack:
         elif isinstance(error, torch.OutOfMemoryError):
             why = out_of_memory.describe_misfit(self._base.device, member.trial.knobs, step, error)
             self.say(e.TrialInfeasible, number, why=why)
-        else:  # after the checkpoint that the next try begins from
+        else:  # after the checkpoint that the next attempt starts from
             self._keeper.after(partial(self.failed, number, error, step))
 
     def _drop(self, number: int, scored: bool = False) -> None:
-        """Its tensors go with it; the stack forgets it before the next round. It is ``scored`` all the same
-        where its training is done."""
+        """Remove the trial and free its tensors. Its scoring goes on only if it is complete (``scored``)."""
         self._members.pop(number, None)
         if not scored:
-            self._beside.drop(number)
+            self._scoring.drop(number)
         self._keeper.forget(number)
         self._rounds.alone.discard(number)
         if not self.trains:

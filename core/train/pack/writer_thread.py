@@ -1,4 +1,4 @@
-"""Files are written in a thread of their own: nobody's training waits for a disk."""
+"""Writes files in a thread of its own, so that training never waits for a disk."""
 
 from __future__ import annotations
 
@@ -11,32 +11,37 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 log = logging.getLogger("trimtab.writer")
 
-ROOM_S = 1.0  # between two tries on a full disk
+RETRY_S = 1.0  # between two attempts on a full disk
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 Job = Callable[[], None]
 
 
 class Writer:
-    """Does jobs one after the other, in the order in which they were given."""
+    """Runs jobs one after the other, in the order in which they were submitted."""
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, "writer")
-        self._waiting: dict[Future[None], Hashable] = {}
-        self._leaving = threading.Event()
+        self._pending: dict[Future[None], Hashable] = {}
+        self._shutting_down = threading.Event()
 
     def do(self, job: Job, instead_of: Hashable = None) -> None:
-        """Have ``job`` done; returns at once. One of the same ``instead_of`` that has not begun is dropped:
-        checkpoints do not pile up in memory before a slow disk. What it raises goes to the log."""
-        for one, key in list(self._waiting.items()):
-            if one.done() or (instead_of is not None and key == instead_of and one.cancel()):
-                del self._waiting[one]
-        self._waiting[self._thread.submit(_logged, job)] = instead_of
+        """Queue ``job`` and return at once.
 
-    def patiently(self, job: Job, full: Callable[[Exception], None]) -> bool:
-        """In a job: do ``job``, again and again while the disk has no room for it, which is told to ``full``
-        once. False when the worker left before there was room. Other errors are raised."""
-        told = False
+        A queued job with the same ``instead_of`` that has not started is dropped, so that checkpoints do not
+        pile up in memory when the disk is slow. Exceptions of the job are logged.
+        """
+        for future, key in list(self._pending.items()):
+            if future.done() or (instead_of is not None and key == instead_of and future.cancel()):
+                del self._pending[future]
+        self._pending[self._thread.submit(_logged, job)] = instead_of
+
+    def retry_while_full(self, job: Job, full: Callable[[Exception], None]) -> bool:
+        """Run ``job`` (inside a queued job) and retry while the disk is full; ``full`` is called once.
+
+        Returns False if the worker shuts down before there is space. Raises the job's other errors.
+        """
+        reported = False
         while True:
             try:
                 job()
@@ -44,24 +49,25 @@ class Writer:
             except Exception as error:
                 if not _is_full(error):
                     raise
-                if not told:
+                if not reported:
                     full(error)
-                told = True
-            if self._leaving.wait(ROOM_S):
+                reported = True
+            if self._shutting_down.wait(RETRY_S):
                 return False
 
     def settle(self, patient: bool = True) -> None:
-        """Wait until all jobs are done; not for room on the disk unless ``patient``."""
+        """Wait until all jobs have ended; unless ``patient``, without waiting for space on a full disk."""
         if not patient:
-            self._leaving.set()
-        for one in self._waiting:
-            one.result()
+            self._shutting_down.set()
+        for future in self._pending:
+            future.result()
 
 
 def _is_full(error: Exception) -> bool:
-    """Libraries written in Rust raise errors of their own, with the system's number in the text."""
-    told = re.search(r"os error (\d+)", str(error))
-    number = error.errno if isinstance(error, OSError) and error.errno else int(told[1]) if told else 0
+    """Whether the error says that the disk is full. Libraries written in Rust raise errors of their own, with
+    the system's error number in the text."""
+    match = re.search(r"os error (\d+)", str(error))
+    number = error.errno if isinstance(error, OSError) and error.errno else int(match[1]) if match else 0
     return number in FULL
 
 

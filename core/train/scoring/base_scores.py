@@ -1,4 +1,5 @@
-"""The base model on the boards: scored once, kept for all workers and studies that ask the same of it."""
+"""Scores the base model on the boards once, and caches the scores for all workers and studies with the same
+questions."""
 
 from __future__ import annotations
 
@@ -25,47 +26,47 @@ from core.train.evaluation.lm_eval_tasks import Tasks
 from core.train.evaluation.metric_probe import Probe
 from core.train.evaluation.probe_scoring import Scored, asks, scoring
 from core.train.evaluation.study_boards import Boards
-from core.train.scoring.file_lease import Share
+from core.train.scoring.file_lease import FileLease
 from core.train.step.step_requests import Asked, Done, Wait
 from core.train.trial_reporter import Tell
 
-VERSION = 3  # of how probes are scored: another one makes what was kept of no use
+VERSION = 3  # of the scoring code; scores cached by another version are ignored
 
 
-class Kept(msgspec.Struct):
-    """One tier of the base's answers on the disk."""
+class CachedScores(msgspec.Struct):
+    """Cached scores of the base for one kind of probe, by likelihood or by generated text."""
 
     scores: dict[str, Score]
     values: dict[str, list[float | None]]
     worst: dict[str, list[Sample]]
 
 
-class Bare:
-    """What the base is asked, as snapshots are; kept, and told."""
+class BaseScoring:
+    """Scores the base like a snapshot, caches the scores and reports them."""
 
     def __init__(self, spec: Spec, base: Base, boards: Boards, tell: Tell) -> None:
         self._spec, self._base, self._boards, self._tell = spec, base, boards, tell
-        self._folder: Path | None = None  # of its evidence
-        self._asked = 0  # answers that it takes, as far as is known
-        self._said = False
+        self._folder: Path | None = None  # for its evidence
+        self._asked = 0  # answers needed, as far as known
+        self._reported = False
 
     def begin(self, trials: Path) -> None:
-        """``trials`` is the folder of the trials' folders."""
+        """Set where the evidence goes. ``trials`` is the folder that holds the trials' folders."""
         self._folder = self._folder or trials / "base"
 
     def give_up(self, error: Exception) -> None:
-        """Trials are scored without it: what is measured against the base has a reason, no value."""
-        self.tell_progress(0, over=True)
+        """Let trials be scored without the base: metrics relative to it get a reason instead of a value."""
+        self.report_progress(0, finished=True)
         self._boards.known = {False: True, True: True}
         what = plain(f"{type(error).__name__}: {error}", 300)
-        self._note(f"the base itself could not be scored: {what}")
+        self._note(f"the base model could not be scored: {what}")
 
-    def tell_progress(self, answered: int, over: bool) -> None:
-        """How far its scoring is. The engine puts the worker's name."""
-        if over and not self._said:
+    def report_progress(self, answered: int, finished: bool) -> None:
+        """Report how many answers are done. The engine adds the worker's name."""
+        if finished and not self._reported:
             return
-        self._said = not over
-        stage = "" if over else "scoring the base model in the background"
+        self._reported = not finished
+        stage = "" if finished else "scoring the base model in the background"
         self._tell(
             e.Preparing(
                 at=time.time(), study=self._spec.study.name, worker="", stage=stage,
@@ -77,44 +78,46 @@ class Bare:
         study = self._spec.study.name
         self._tell(e.StudyNoted(at=time.time(), study=study, text=text, level="warning"))
 
-    def live(self) -> Generator[Asked, tuple[Done, float], None]:
-        """Ask what is not known yet."""
+    def requests(self) -> Generator[Asked, tuple[Done, float], None]:
+        """Yield the requests for everything that is not cached yet."""
         for writes in (False, True):
             probes = self._boards.tier(writes)
             place = paths.cache() / "scores" / f"{self._digest(probes)}.json"
             work = partial(scoring, probes, None, dict)
-            self._take(writes, (yield from self._once(place, asks(probes), work)))
+            self._take(writes, (yield from self._cached_or(place, asks(probes), work)))
         if self._boards.tasks is not None:
             yield from self._do_tasks(self._boards.tasks)
 
     def _do_tasks(self, tasks: Tasks) -> Generator[Asked, tuple[Done, float], None]:
-        """No trial waits for them: they are at its end, and long."""
+        """Score the tasks of evaluate.tasks. No trial waits for them: they run at a trial's end and take
+        long."""
         place = paths.cache() / "scores" / f"{self._digest([], tasks.known())}.json"
         work = partial(tasks.score, None, {}, lambda done: None)
-        self._take(True, (yield from self._once(place, 0, work)))
+        self._take(True, (yield from self._cached_or(place, 0, work)))
 
-    def _once(
+    def _cached_or(
         self, place: Path, asked: int, work: Callable[[], Generator[Asked, tuple[Done, float], Scored]]
-    ) -> Generator[Asked, tuple[Done, float], Kept]:
-        """What is kept in ``place``; else what ``work`` gives, unless another worker does the same now: its
-        answers are waited for."""
-        share = Share(place)
+    ) -> Generator[Asked, tuple[Done, float], CachedScores]:
+        """The cached scores in ``place``, else those that ``work`` computes; if another worker computes them
+        now, wait for its result."""
+        lease = FileLease(place)
         try:
-            while (kept := _read(place)) is None and not share.mine():
+            while (kept := _read(place)) is None and not lease.acquire():
                 yield Wait()
-            kept = kept or _read(place)  # it may have been done between the two looks
+            kept = kept or _read(place)  # another worker may have finished in between
             if kept is None:
                 self._asked += asked
-                kept = _kept((yield from work()))
+                kept = _cacheable((yield from work()))
                 if not all(score.reason.startswith("lm-eval: ") for score in kept.scores.values()):
                     self._write(place, kept)
         finally:
-            share.over()
+            lease.release()
         return kept
 
-    def _take(self, writes: bool, kept: Kept) -> None:
+    def _take(self, writes: bool, kept: CachedScores) -> None:
         self._boards.base_values |= {
-            name: [math.nan if one is None else one for one in some] for name, some in kept.values.items()
+            name: [math.nan if value is None else value for value in values]
+            for name, values in kept.values.items()
         }
         self._boards.known[writes] = True
         if self._folder is not None:
@@ -122,19 +125,19 @@ class Bare:
         if kept.scores:
             self._tell(e.BaseScored(at=time.time(), study=self._spec.study.name, scores=kept.scores))
 
-    def _write(self, place: Path, kept: Kept) -> None:
+    def _write(self, place: Path, kept: CachedScores) -> None:
         try:
             paths.private(place.parent)
             evidence_files.put(place, msgspec.json.encode(kept))
         except Exception as error:
-            self._note(f"the base's scores cannot be kept: {plain(str(error), 200)}")
+            self._note(f"the base's scores could not be cached: {plain(str(error), 200)}")
 
     def _digest(self, probes: list[Probe], more: Sequence[Any] = ()) -> str:
-        """Of the model, and of every token that it is asked."""
+        """Identify the scores by the model and by every token that it is asked."""
         model, section = self._spec.model, self._spec.evaluate
         folder = Path(self._base.name)
         weights = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
-        stamps = [(one.name, one.stat().st_size, one.stat().st_mtime_ns) for one in weights]
+        stamps = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in weights]
         known = [
             VERSION, self._base.name, model.revision, self._base.precision, self._base.device.type, stamps,
             section.classifier, *more,
@@ -142,24 +145,25 @@ class Bare:
         sums = hashlib.sha256(json.dumps(known).encode())
         for probe in probes:
             sums.update(json.dumps([probe.metrics, probe.tokens, probe.turn, probe.why_none]).encode())
-            for several in probe.asks:
-                for ask in several:
+            for sample in probe.asks:
+                for ask in sample:
                     row = [ask.row.ids, ask.row.labels, ask.row.parts] if ask.row is not None else []
                     sums.update(json.dumps([row, list(ask.prompt), ask.seed]).encode())
         return sums.hexdigest()[:32]
 
 
-def _kept(scored: Scored) -> Kept:
+def _cacheable(scored: Scored) -> CachedScores:
     values = {
-        name: [one if math.isfinite(one) else None for one in some] for name, some in scored.values.items()
+        name: [value if math.isfinite(value) else None for value in values]
+        for name, values in scored.values.items()
     }
-    return Kept(scored.scores, values, scored.worst)
+    return CachedScores(scored.scores, values, scored.worst)
 
 
-def _read(place: Path) -> Kept | None:
-    """What was kept; None where nothing was, or it is not whole."""
+def _read(place: Path) -> CachedScores | None:
+    """The cached scores; None if there are none or the file is damaged."""
     try:
         with open(place, "rb", opener=paths.no_link) as file:
-            return msgspec.json.decode(file.read(), type=Kept)
+            return msgspec.json.decode(file.read(), type=CachedScores)
     except (OSError, ValueError):
         return None

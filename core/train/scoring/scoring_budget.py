@@ -1,4 +1,4 @@
-"""How much of a device's time scoring may take while something trains on it. Pure."""
+"""Limits how much of a device's time scoring may take while trials train. Pure."""
 
 from __future__ import annotations
 
@@ -10,17 +10,21 @@ WINDOW_S = 60.0
 
 
 class Budget:
-    """At most ``share`` of each window of a minute, and of the time since training began where that is less.
-    While nothing trains, scoring costs nobody anything."""
+    """Allows scoring at most ``share`` of each minute, or of the time since training began if that is less.
+
+    While nothing trains, scoring is not limited.
+    """
 
     def __init__(self, share: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._share, self._clock = share, clock
         self._since: float | None = None  # when training began
-        self._spent: deque[tuple[float, float]] = deque()  # (when it ended, seconds), while something trains
-        self._unit_s = 0.0  # what a unit took on average
+        self._spent: deque[tuple[float, float]] = (
+            deque()
+        )  # (end time, seconds) of units that ran while something trained
+        self._unit_s = 0.0  # average duration of a unit
 
     def allows(self, training: bool) -> bool:
-        """May a unit of work be done now?"""
+        """Whether a unit of work may run now."""
         now = self._clock()
         if not training:
             self._since = None
@@ -34,7 +38,7 @@ class Budget:
         return sum(took_s for _, took_s in self._spent) + self._unit_s <= self._share * window_s
 
     def spent(self, took_s: float) -> None:
-        """A unit took so long."""
+        """Record the duration of a unit."""
         self._unit_s = took_s if not self._unit_s else 0.7 * self._unit_s + 0.3 * took_s
         if self._since is not None:
             self._spent.append((self._clock(), took_s))

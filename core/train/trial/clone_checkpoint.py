@@ -1,8 +1,8 @@
-"""A checkpoint of another trial, or of a trial whose knobs were others, made fit for the knobs of now.
+"""Adapts a checkpoint of another trial, or of the same trial with other knobs, to the current knobs.
 
-The factors are taken over as they are, so another ``lora_alpha`` changes what the adapter does at once. Rows
-go on in the parent's order after those it had learnt from, however many are taken at a time now; another
-``seed`` shuffles anew from there, and so does a ``sequence_length`` that leaves another number of rows.
+The factors are taken over unchanged, so another ``lora_alpha`` changes what the adapter does at once. Rows
+continue in the parent's order after those it has trained on, whatever the batch size is now; another ``seed``
+reshuffles the rest, and so does a ``sequence_length`` that leaves another number of rows.
 """
 
 from __future__ import annotations
@@ -17,49 +17,57 @@ from core.errors import TrimtabError
 from core.train.checkpoint_files import Snapshot
 from core.train.data import training_batches
 
-# A half-done step or evaluation of other rows, or of another function, cannot be gone on with.
-WHOLE = ("batch_size", "gradient_accumulation", "sequence_length", "seed", "lora_alpha")
+# With other values of these, a half-done step or evaluation cannot continue: its rows or its function differ.
+RESTARTING = ("batch_size", "gradient_accumulation", "sequence_length", "seed", "lora_alpha")
 
 
-def suited(
+def adapt(
     snapshot: Snapshot, knobs: Mapping[str, Value], factors: Mapping[str, torch.Tensor]
 ) -> tuple[Snapshot, list[str]]:
-    """The snapshot for a trial with ``knobs`` and ``factors``, and words on what begins anew. One taken with
-    the same knobs comes back as it is. Raises TrimtabError for factors of other places or sizes."""
+    """The snapshot for a trial with ``knobs`` and ``factors``, and notes on what starts again.
+
+    With unchanged knobs the snapshot is returned as it is. Raises TrimtabError if the factors have other
+    layers or another rank.
+    """
     _check(snapshot, knobs, factors)
     numbers = snapshot.numbers
-    was = numbers.get("knobs") or dict(knobs)  # older checkpoints do not say
-    other = {name for name in knobs if name in was and was[name] != knobs[name]}
-    notes, optimizer, changed = [], dict(snapshot.optimizer), dict(numbers)
-    if other:
-        changed |= {"why": "", "waited": 0}  # what ended the old knobs, or nearly, is not these ones' fault
-    if other & {"batch_size", "gradient_accumulation"}:
+    old_knobs = numbers.get("knobs") or dict(knobs)  # older checkpoints do not have the knobs
+    changed_knobs = {name for name in knobs if name in old_knobs and old_knobs[name] != knobs[name]}
+    notes, optimizer, numbers_now = [], dict(snapshot.optimizer), dict(numbers)
+    if changed_knobs:
+        numbers_now |= {
+            "why": "",
+            "waited": 0,
+        }  # early stopping with the old knobs says nothing about the new ones
+    if changed_knobs & {"batch_size", "gradient_accumulation"}:
         since = training_batches.ScheduleStart(*numbers.get("since", ()))
-        changed["since"] = list(training_batches.work_after(since, was, int(numbers["step"])))
-    if other & set(WHOLE):
-        notes += _begun_anew(numbers["partial"])
-        changed["partial"], optimizer = (
+        numbers_now["since"] = list(training_batches.work_after(since, old_knobs, int(numbers["step"])))
+    if changed_knobs & set(RESTARTING):
+        notes += _restart_notes(numbers["partial"])
+        numbers_now["partial"], optimizer = (
             None,
-            {key: one for key, one in optimizer.items() if key != "gradient"},
+            {key: tensor for key, tensor in optimizer.items() if key != "gradient"},
         )
-    if "optimizer" in other:
-        optimizer = {key: one for key, one in optimizer.items() if key == "gradient"}
-        changed["optimizer"] = {}
+    if "optimizer" in changed_knobs:
+        optimizer = {key: tensor for key, tensor in optimizer.items() if key == "gradient"}
+        numbers_now["optimizer"] = {}
         notes.append(
-            f"{knobs['optimizer']} begins anew: the checkpoint holds the state of {was['optimizer']}"
+            f"{knobs['optimizer']} starts from scratch: the checkpoint has {old_knobs['optimizer']} state"
         )
-    return Snapshot(snapshot.adapter, optimizer, changed), notes
+    return Snapshot(snapshot.adapter, optimizer, numbers_now), notes
 
 
 def _check(snapshot: Snapshot, knobs: Mapping[str, Value], factors: Mapping[str, torch.Tensor]) -> None:
     missing = factors.keys() ^ snapshot.adapter.keys()
     if missing:
-        raise _unfit(f"target_modules = {knobs['target_modules']} has other layers: {min(missing)}")
-    for name, one in factors.items():
-        found = snapshot.adapter[name].shape
-        if found != one.shape:
-            rank = min(found)
-            raise _unfit(f"lora_rank = {knobs['lora_rank']} is not that of the checkpoint, {rank} ({name})")
+        raise _unfit(
+            f"target_modules = {knobs['target_modules']} does not match the checkpoint: {min(missing)}"
+        )
+    for name, factor in factors.items():
+        shape = snapshot.adapter[name].shape
+        if shape != factor.shape:
+            rank = min(shape)
+            raise _unfit(f"lora_rank = {knobs['lora_rank']}, but the checkpoint has rank {rank} ({name})")
 
 
 def _unfit(what: str) -> TrimtabError:
@@ -67,7 +75,7 @@ def _unfit(what: str) -> TrimtabError:
     return TrimtabError.of(what, "the checkpoint", fix)
 
 
-def _begun_anew(partial: Mapping[str, Any]) -> list[str]:
+def _restart_notes(partial: Mapping[str, Any]) -> list[str]:
     if partial["micro_batches"]:
-        return [f"{partial['micro_batches']} micro-batches of a step that was not whole are learnt anew"]
-    return ["an evaluation that was not whole begins anew"] if partial["judged"] else []
+        return [f"{partial['micro_batches']} micro-batches of the incomplete step will be repeated"]
+    return ["the incomplete evaluation will be repeated"] if partial["judged"] else []

@@ -1,4 +1,4 @@
-"""Knobs that people change in a trial as it runs: asked at any time, made between two of its steps."""
+"""Applies edits of a running trial's knobs between two of its steps."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import torch
 from core.contract.spec.knob_table import KNOBS, Value
 from core.train.adapters.lora_factors import Factors
 
-EVERY = "evaluate_every"  # steps between two evaluations: the study's unless it is edited
+EVERY = "evaluate_every"  # steps between two evaluations; the study's value unless edited
 
 
 class Editable(Protocol):
-    """A trial, as far as its knobs change."""
+    """The parts of a trial that edits change."""
 
     knobs: dict[str, Value]
     step: int
@@ -25,19 +25,21 @@ class Editable(Protocol):
     def every(self) -> int: ...
 
 
-def dead(changes: dict[str, Any]) -> list[str]:
-    """The names in ``changes`` of what cannot change while a trial runs."""
+def fixed_names(changes: dict[str, Any]) -> list[str]:
+    """The names in ``changes`` that cannot change while a trial runs."""
     return [name for name in changes if name != EVERY and not (name in KNOBS and KNOBS[name].live)]
 
 
-def make(trial: Editable, changes: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Make those changes that can be; (before, after) of each. Steps below those that are done make the trial
-    end where it stands."""
-    alive = {name: value for name, value in changes.items() if name not in dead(changes)}
-    return {name: _make(trial, name, value) for name, value in alive.items()}
+def apply(trial: Editable, changes: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Apply those changes that a running trial allows; returns (before, after) of each.
+
+    A ``steps`` value below the steps done ends the trial where it is.
+    """
+    allowed = {name: value for name, value in changes.items() if name not in fixed_names(changes)}
+    return {name: _apply(trial, name, value) for name, value in allowed.items()}
 
 
-def _make(trial: Editable, name: str, value: Any) -> tuple[Any, Any]:
+def _apply(trial: Editable, name: str, value: Any) -> tuple[Any, Any]:
     before: Any = trial.knobs.get(name)
     if name == "steps":
         before, value = trial.total_steps, max(int(value), trial.step)
@@ -49,5 +51,5 @@ def _make(trial: Editable, name: str, value: Any) -> tuple[Any, Any]:
     elif name == "weight_decay":
         for group in trial.optimizer.param_groups:
             group["weight_decay"] = float(value)
-    trial.knobs[name] = value  # the rate and the clip are looked up at each step
+    trial.knobs[name] = value  # the learning rate and clip norm are read at each step
     return before, value

@@ -1,4 +1,4 @@
-"""What is done of a step, or of an evaluation, that is under way."""
+"""The progress within a step or an evaluation."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from core.evaluate.metrics.loss_metrics import Sums
 
 @dataclass
 class Partial:
-    """All zeros between two of them."""
+    """What is done of the current step or evaluation; all zeros between steps."""
 
     micro_batches: int = 0
-    loss: float = 0.0  # of these micro-batches, as a part of the step's
+    loss: float = 0.0  # of these micro-batches, as a share of the step's loss
     busy_s: float = 0.0
     judged: int = 0  # validation rows
-    sums: Sums = field(default_factory=Sums)  # of these rows
-    losses: list[float] = field(default_factory=list)  # of each of them, where that is asked for
+    sums: Sums = field(default_factory=Sums)  # over these rows
+    losses: list[float] = field(default_factory=list)  # of each row, if per-row losses are needed
 
 
 def read(numbers: Mapping[str, Any] | None) -> Partial:
-    """What ``asdict`` gave; None for nothing."""
+    """Restore what ``asdict`` gave; None gives an empty Partial."""
     return Partial(**{**numbers, "sums": Sums(**numbers["sums"])}) if numbers else Partial()

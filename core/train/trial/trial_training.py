@@ -1,4 +1,4 @@
-"""One trial: its factors, its optimizer, and its life as a generator of micro-batches that it wants done."""
+"""One trial: its factors, its optimizer, and its training as a generator of requests to the pack."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torch
 from core.contract.events import event_types as e
 from core.contract.spec.study_spec import Spec
 from core.contract.wire.worker_api import Assign, Edit
-from core.evaluate.statistics.early_stopping import Patience
+from core.evaluate.statistics.early_stopping import EarlyStopping
 from core.train import checkpoint_files
 from core.train.adapters import adapter_init, counter_dropout, lr_schedule, optimizers, peft_config
 from core.train.base.base_model import Base
@@ -25,28 +25,27 @@ from core.train.data.dataset import Data, Row
 from core.train.data.training_batches import BatchSchedule, ScheduleStart
 from core.train.evaluation.scorecard import Diverged as Diverged
 from core.train.evaluation.scorecard import Scorecard
-from core.train.introspection.introspection_report import Insides, Inspected
-from core.train.scoring.adapter_snapshots import Snapshot, frozen
+from core.train.introspection.introspection_report import InspectionSchedule, Introspector
+from core.train.scoring.adapter_snapshots import Snapshot, frozen_copy
 from core.train.step import device_memory
 from core.train.step.forward_pass import Item, count_targets
 from core.train.step.step_requests import Done, Learn, Update, Want
 from core.train.trial import clone_checkpoint, live_edits
 from core.train.trial import step_progress as parts
 from core.train.trial.step_progress import Partial
-from core.train.trial.validation import Held
+from core.train.trial.validation import HeldOutRows
 from core.train.trial_reporter import Tell, TrialReporter
 
-GRADIENT = "gradient"  # of a step under way, among the optimizer's tensors
+# Names among the optimizer's tensors in a checkpoint.
+GRADIENT = "gradient"  # of an incomplete step
+SCORING = "scoring."  # prefix of unscored snapshots
 
-
-SCORING = "scoring."  # begins the names of snapshots that are not scored yet, there
-
-Submit = Callable[["Trial", bool], None]  # has the trial scored as it is; is it the last time?
-Life = Generator[Want, tuple[Done, float], str]  # sent: what came of the want, and the seconds it took
+Submit = Callable[["Trial", bool], None]  # queues a snapshot for scoring; True for the last
+Life = Generator[Want, tuple[Done, float], str]  # sent: the result of the request, and its seconds
 
 
 class Trial:
-    """Wants one thing at a time; between two of them it can be left, taken elsewhere, or ended."""
+    """Yields one request at a time; between two requests it can be checkpointed, moved or ended."""
 
     def __init__(
         self,
@@ -57,16 +56,16 @@ class Trial:
         assign: Assign,
         tell: Tell,
         submit: Submit | None = None,
-        insides: Insides | None = None,
+        insides: Introspector | None = None,
     ) -> None:
-        """Raises adapters.InfeasibleError when the knobs cannot be had here."""
+        """Raises InfeasibleError if the base cannot have the trial's adapter."""
         self.number, self.knobs, self.folder = assign.trial, dict(assign.knobs), Path(assign.folder)
         self._spec, self._base, self._submit = spec, base, submit
         self._voice = TrialReporter(spec.study.name, assign.trial, tell)
         self.card = Scorecard(spec, self._voice, self.folder)
-        self._insides, self._inspected = insides, Inspected(self.folder, self._voice.warn)
+        self._insides, self._inspected = insides, InspectionSchedule(self.folder, self._voice.warn)
         rows = truncation.rows(spec, base, data, int(self.knobs["sequence_length"]), self._voice.note)
-        self._held = Held(spec, data, base.positions)
+        self._held = HeldOutRows(spec, data, base.positions)
         self.course = BatchSchedule(rows, self.knobs)
         self.batch, self.total_steps = self.course.batch, self.course.total_steps
         names = peft_config.targets(places, self.knobs["target_modules"])
@@ -77,18 +76,18 @@ class Trial:
         goal = spec.study.objectives[0]
         self._goal = goal.metric if goal.metric.startswith("eval/") else "eval/loss"
         direction = goal.direction if self._goal == goal.metric else "minimize"
-        self._patience = Patience(spec.evaluate.patience, spec.evaluate.min_delta, direction)
+        self._patience = EarlyStopping(spec.evaluate.patience, spec.evaluate.min_delta, direction)
         self.step, self.elapsed_s = 0, 0.0
         self._reported_at, self._evaluated_step = 0.0, -1
-        self._passed_step = -1  # the last at which it was found that it goes on, evaluated where that was due
-        self._partial, self._done = Partial(), 0  # wants done in all its life
-        self.best_at: Position | None = None  # where it stood after its best evaluation
-        self._why = ""  # why its last evaluation ended it
-        self._submitted_step = -1  # the last whose snapshot was handed over to be scored
-        self.pending: Callable[[], Sequence[Snapshot]] = tuple  # what of it is not scored yet
-        self.unscored: list[Snapshot] = []  # of its checkpoint
-        self._edits: list[Edit] = []  # asked for, to be made before its next step
-        self.edited = False  # since somebody last looked
+        self._passed_step = -1  # last step after which training went on, evaluated if due
+        self._partial, self._done = Partial(), 0  # requests done so far
+        self.best_at: Position | None = None  # position after its best evaluation
+        self._why = ""  # why its last evaluation stopped training
+        self._submitted_step = -1  # last step whose snapshot was queued for scoring
+        self.pending: Callable[[], Sequence[Snapshot]] = tuple  # its unscored snapshots
+        self.unscored: list[Snapshot] = []  # unscored snapshots from its checkpoint
+        self._edits: list[Edit] = []  # to be applied before the next step
+        self.edited = False  # since this was last reset
 
     @property
     def trainable(self) -> int:
@@ -97,7 +96,7 @@ class Trial:
 
     @property
     def latest(self) -> dict[str, float]:
-        """Its newest metrics."""
+        """Its newest metrics by name."""
         return self.card.latest
 
     @property
@@ -106,50 +105,52 @@ class Trial:
         return int(self.knobs.get(live_edits.EVERY) or self._spec.evaluate.every)
 
     def edit(self, edit: Edit) -> None:
-        """Have knobs changed before the next step that is not begun yet: what is wanted of this one is known
-        to the round already."""
+        """Queue a change of knobs, made before the next step that has not started: the pack already has the
+        request of the current one."""
         self._edits.append(edit)
 
     def is_trained(self, why: str) -> bool:
-        """Are all its steps done, so that a prune for this reason comes too late? Finished training is never
-        called pruned: its last evaluation goes on, and it is complete."""
+        """Whether all steps are done, so that a prune for this reason comes too late. Finished training is
+        never reported as pruned: the last evaluation goes on and the trial is complete."""
         late = self.step >= self.total_steps and not self._edits
         if late:
-            told = f"its {self.step} steps are done: it is evaluated and complete, and not pruned"
-            self._voice.note(f"{told} ({why})" if why else told)
+            text = f"all {self.step} steps are done: it will be complete, not pruned"
+            self._voice.note(f"{text} ({why})" if why else text)
         return late
 
     # -- life -------------------------------------------------------------------------------------
 
     def life(self) -> Life:
-        """Train and evaluate; returns why it ended before its last step, or ""."""
+        """Train and evaluate; returns why training ended before its last step, else ""."""
         due = self.step and self.step % self.every == 0 and self._passed_step != self.step
         if due or self._partial.judged:
-            yield from self._look()  # it was left before or in it
+            yield from self._evaluate_and_submit()  # it was interrupted before or during the evaluation
         while True:
-            if not self._goes_on():
-                yield from self._look()
-                if not self._goes_on():  # it was given more steps meanwhile
+            if not self._continues():
+                yield from self._evaluate_and_submit()
+                if not self._continues():  # an edit may have added steps meanwhile
                     return self._why
             yield from self._train_step()
             if self.step % self.every == 0 or self.step == self.total_steps:
-                yield from self._look()
+                yield from self._evaluate_and_submit()
 
-    def _goes_on(self) -> bool:
-        """Make the edits that were asked for, between two steps. Is there another step?"""
+    def _continues(self) -> bool:
+        """Apply queued edits between two steps. Returns whether there is another step."""
         self._passed_step = self.step
         asked, self._edits = self._edits, []
         for edit in asked:
-            if live_edits.dead(edit.changes):
-                self._voice.warn(f"{', '.join(live_edits.dead(edit.changes))} cannot change while it runs")
-            changes = live_edits.make(self, edit.changes)
+            if live_edits.fixed_names(edit.changes):
+                names = ", ".join(live_edits.fixed_names(edit.changes))
+                self._voice.warn(f"{names} cannot change while it runs")
+            changes = live_edits.apply(self, edit.changes)
             total = self.total_steps if "steps" in changes else 0
             self.edited = True
             self._voice.say(e.TrialEdited, step=self.step, changes=changes, by=edit.by, total_steps=total)
         return self.step < self.total_steps and not self._why
 
-    def _look(self) -> Generator[Want, tuple[Done, float], None]:
-        """Evaluate, have a snapshot scored, and look inside, where that is not done yet."""
+    def _evaluate_and_submit(self) -> Generator[Want, tuple[Done, float], None]:
+        """Evaluate, queue a snapshot for scoring, and collect introspection data, unless that is done
+        already."""
         if self._evaluated_step != self.step:
             self._why = yield from self._evaluate()
         if self._submit is not None and self._submitted_step != self.step:
@@ -160,11 +161,12 @@ class Trial:
 
     @property
     def _last(self) -> bool:
-        """Does it end with this step?"""
+        """Whether training ends with this step."""
         return bool(self._why) or self.step >= self.total_steps
 
     def _train_step(self) -> Generator[Want, tuple[Done, float], None]:
-        """Go on where ``_partial`` is. Between any two micro-batches it can be left and taken up again."""
+        """Train one step, continuing from ``_partial``. It can be interrupted between any two
+        micro-batches."""
         first, partial = self.course.first(self.step), self._partial
         batches = self.course.micro_batches(self.step)
         targets = sum(count_targets(rows) for rows in batches)
@@ -174,10 +176,10 @@ class Trial:
             items = self._items(batches[index], first + index)
             last = index + 1 == len(batches)
             done, took_s = yield from self._ask(Learn(items, update if last else None))
-            self._finite("loss", done.loss)
+            self._check_finite("the loss", done.loss)
             partial.micro_batches, norm = index + 1, done.norm
             partial.loss, partial.busy_s = partial.loss + done.loss / targets, partial.busy_s + took_s
-        self._finite("gradient's norm", norm)
+        self._check_finite("the gradient norm", norm)
         self._partial = Partial()
         self.step += 1
         self.elapsed_s += partial.busy_s
@@ -204,17 +206,17 @@ class Trial:
         )
         return float(knobs["learning_rate"]) * shape
 
-    def _finite(self, name: str, value: float) -> None:
+    def _check_finite(self, name: str, value: float) -> None:
         if math.isfinite(value):
             return
         why = f"; a lower learning_rate (now {self.knobs['learning_rate']:g}) or clip_norm (now "
         why += f"{self.knobs['clip_norm']:g}) may help"
-        if self.step == 0:  # nothing was learnt yet
-            why = f", before any update: it comes of the base in {self._base.precision}, or of the rows"
-        raise Diverged(f"the {name} is {value} at step {self.step + 1}{why}")
+        if self.step == 0:  # nothing was trained yet
+            why = f", before any update: the cause is the base in {self._base.precision}, or the rows"
+        raise Diverged(f"{name} is {value} at step {self.step + 1}{why}")
 
     def _evaluate(self) -> Generator[Want, tuple[Done, float], str]:
-        """Judge on the validation rows. Returns the reason to stop, or ""."""
+        """Evaluate on the validation rows. Returns the reason to stop, else ""."""
         partial = self._partial
         while partial.judged < len(self._held):
             rows = self._held.batch(partial.judged)
@@ -222,13 +224,13 @@ class Trial:
             self._held.take(rows, done, partial.sums, partial.losses)
             partial.judged += len(rows)
         self._partial = Partial()
-        metrics, losses = partial.sums.metrics(), self._held.told(partial.losses)
+        metrics, losses = partial.sums.metrics(), self._held.row_losses(partial.losses)
         self._evaluated_step = self.step
         self.latest.update(metrics)
-        told = {"elapsed_s": self.elapsed_s, "metrics": metrics, "rows": losses}
-        self._voice.say(e.TrialEvaluated, step=self.step, **told)
+        fields = {"elapsed_s": self.elapsed_s, "metrics": metrics, "rows": losses}
+        self._voice.say(e.TrialEvaluated, step=self.step, **fields)
         value, best = metrics.get(self._goal), self._patience.best
-        why = self._patience.seen(value) if value is not None else None
+        why = self._patience.update(value) if value is not None else None
         if self._patience.best != best:
             self.best_at = self.position
         return why or ""
@@ -257,16 +259,16 @@ class Trial:
 
     @property
     def position(self) -> Position:
-        """Where it stands; greater when it is further on."""
+        """How far it is; greater is further."""
         return Position(self.step, self._done)
 
     def snapshot(self) -> checkpoint_files.Snapshot:
-        """The trial as it stands between two micro-batches; copies in host memory."""
+        """The state between two micro-batches, copied to host memory."""
         tensors, numbers = optimizers.tensors_of(self.optimizer)
         if self._partial.micro_batches and self.factors.grad is not None:
             tensors = {**tensors, GRADIENT: self.factors.grad}
         pending = self.pending()
-        tensors = {**tensors, **{f"{SCORING}{one.step}": one.factors.matrix for one in pending}}
+        tensors = {**tensors, **{f"{SCORING}{waiting.step}": waiting.factors.matrix for waiting in pending}}
         return checkpoint_files.Snapshot(
             adapter=checkpoint_files.copy_to_host(dict(self.factors.named())),
             optimizer=checkpoint_files.copy_to_host(tensors),
@@ -284,7 +286,7 @@ class Trial:
                 "since": list(self.course.since),
                 "knobs": dict(self.knobs),
                 "submitted": self._submitted_step,
-                "pending": [[one.step, one.elapsed_s, one.writes, one.last] for one in pending],
+                "pending": [[each.step, each.elapsed_s, each.writes, each.last] for each in pending],
                 "unsaid": dict(self.card.unsaid),
                 "inspected": self._inspected.snapshot(),
                 "past": self.card.past.numbers(),
@@ -294,10 +296,10 @@ class Trial:
         )
 
     def restore(self, snapshot: checkpoint_files.Snapshot) -> None:
-        """Go on from ``snapshot``, be it that of a trial with other knobs; before ``life`` begins. Raises
-        TrimtabError where ``cloning`` says so."""
-        snapshot, pending = _parted(snapshot)
-        snapshot, notes = clone_checkpoint.suited(snapshot, self.knobs, dict(self.factors.named()))
+        """Continue from ``snapshot``, perhaps one of a trial with other knobs; call it before ``life``.
+        Raises TrimtabError if ``clone_checkpoint`` rejects it."""
+        snapshot, pending = _split_pending(snapshot)
+        snapshot, notes = clone_checkpoint.adapt(snapshot, self.knobs, dict(self.factors.named()))
         for note in notes:
             self._voice.note(note)
         numbers, tensors = snapshot.numbers, dict(snapshot.optimizer)
@@ -316,30 +318,32 @@ class Trial:
         self._submitted_step = int(numbers.get("submitted", numbers.get("scored", (-1,))[0]))
         self.card.past.restore(numbers.get("past", {}))
         self.card.unsaid, self._why = dict(numbers.get("unsaid", {})), str(numbers.get("why", ""))
-        self.unscored = self._taken_up(numbers.get("pending", ()), pending)
+        self.unscored = self._unscored_snapshots(numbers.get("pending", ()), pending)
         self._inspected.restore(numbers.get("inspected", ()))
         self._partial = parts.read(numbers["partial"])
 
-    def _taken_up(self, known: Sequence[Any], matrices: dict[int, torch.Tensor]) -> list[Snapshot]:
-        """The snapshots that were not scored when the checkpoint was written."""
-        found = []
+    def _unscored_snapshots(self, known: Sequence[Any], matrices: dict[int, torch.Tensor]) -> list[Snapshot]:
+        """The snapshots that were unscored when the checkpoint was written."""
+        snapshots = []
         for step, elapsed_s, writes, last in known:
             matrix = matrices.get(step)
             if matrix is not None and matrix.shape == self.factors.matrix.shape:
-                factors = frozen(self.factors)
+                factors = frozen_copy(self.factors)
                 factors.matrix.data.copy_(matrix)
-                found.append(Snapshot(self.number, factors, self.card, step, elapsed_s, writes, last))
-        return found
+                snapshots.append(Snapshot(self.number, factors, self.card, step, elapsed_s, writes, last))
+        return snapshots
 
     def to(self, device: torch.device) -> None:
-        """Take all its tensors to ``device``."""
+        """Move all its tensors to ``device``."""
         self.factors.to(device)
         optimizers.move(self.optimizer, device)
 
 
-def _parted(snapshot: checkpoint_files.Snapshot) -> tuple[checkpoint_files.Snapshot, dict[int, torch.Tensor]]:
-    """Without the matrices that wait to be scored; and those, by step."""
-    pending = {name: one for name, one in snapshot.optimizer.items() if name.startswith(SCORING)}
-    rest = {name: one for name, one in snapshot.optimizer.items() if name not in pending}
-    steps = {int(name.removeprefix(SCORING)): one for name, one in pending.items()}
-    return replace(snapshot, optimizer=rest), steps
+def _split_pending(
+    snapshot: checkpoint_files.Snapshot,
+) -> tuple[checkpoint_files.Snapshot, dict[int, torch.Tensor]]:
+    """Split off the matrices that wait to be scored, by step."""
+    pending = {name: tensor for name, tensor in snapshot.optimizer.items() if name.startswith(SCORING)}
+    rest = {name: tensor for name, tensor in snapshot.optimizer.items() if name not in pending}
+    matrices = {int(name.removeprefix(SCORING)): tensor for name, tensor in pending.items()}
+    return replace(snapshot, optimizer=rest), matrices
