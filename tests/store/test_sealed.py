@@ -95,7 +95,7 @@ def test_what_is_no_bundle_is_said(tmp_path, manifest):
     with pytest.raises(sha256_manifest.BundleError, match="this is not a bundle"):
         sha256_manifest.check(tmp_path / "b")
     with (
-        pytest.raises(sha256_manifest.BundleError, match=r"a bundle.s folder or zip"),
+        pytest.raises(sha256_manifest.BundleError, match="folder or zip"),
         sha256_manifest.open_bundle(tmp_path / "none", tmp_path),
     ):
         pass
