@@ -17,7 +17,7 @@ from core.advise.advice_case import (
     Wish,
 )
 from core.advise.advice_rule import Chosen, Rule
-from core.contract.spec.study_spec import BOARDS
+from core.contract.spec.metric_table import BOARDS
 from core.contract.text.byte_sizes import words
 from core.memory.base.weight_bytes import base_bytes
 

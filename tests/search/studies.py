@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.contract.spec import spec_file
-from core.contract.spec.study_spec import COUNTED, Spec
+from core.contract.spec.study_spec import Spec
+from core.contract.spec.typed_spec import COUNTED
 from core.search.search_frames import Proposal
 
 if TYPE_CHECKING:  # a test looks at who loads Optuna

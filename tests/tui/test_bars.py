@@ -4,7 +4,6 @@ import pytest
 from rich.cells import cell_len
 
 from core.contract.events import event_types as e
-from core.contract.spec import study_spec
 from core.contract.spec.knob_table import KNOBS
 from core.contract.state import study_state as s
 from core.contract.text.byte_sizes import words
@@ -16,7 +15,7 @@ from tui.memory.estimate_accuracy import off, off_words
 from tui.memory.memory_history import history
 from tui.memory.memory_holders import free, others, ours, standins
 from tui.memory.stacked_bar import Mark, counts, legend, stacked
-from tui.memory.what_if_rows import PRECISIONS, ROWS, begin, changes, moved
+from tui.memory.what_if_rows import ROWS, begin, changes, moved
 from tui.theme_colors import Palette
 
 BARE = Palette({})
@@ -177,10 +176,6 @@ def test_more_than_eight_percent_off_is_marked_and_too_low_is_worse():
     assert off_words(off(109, 100)) == ("+9 % ▲", "warning")
     assert off_words(off(91, 100)) == ("-9 % ▼", "error")
     assert off(None, 5) is None and off(5, None) is None and off(5, 0) is None
-
-
-def test_the_precisions_are_those_of_a_study_file():
-    assert PRECISIONS == study_spec.PRECISIONS
 
 
 def test_the_what_if_begins_with_the_trials_own_knobs():

@@ -6,6 +6,7 @@ import pytest
 
 from core.contract.edits.study_changes import merged
 from core.contract.spec import spec_file
+from core.contract.spec.typed_spec import dimension
 from core.contract.state.study_state import Study
 from core.contract.wire import console_api
 from tests.tui.scene import SPEC, no_card, state_of, study_events
@@ -89,7 +90,7 @@ async def test_samplers_turn_with_the_arrow_keys(seat):
 )
 def test_a_dimension_is_read_and_written_alike(knob, said, raw):
     assert dimension_text.read(knob, said).value == raw
-    again = dimension_text.held(raw["held"]) if "held" in raw else dimension_text.text(raw)
+    again = dimension_text.held(raw["held"]) if "held" in raw else dimension_text.text(dimension(knob, raw))
     assert dimension_text.read(knob, again).value == raw
 
 

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.contract.spec.knob_table import KNOBS, OPTIMIZERS
+from core.contract.spec.typed_spec import PRECISIONS
 from core.contract.state import study_state as s
 
-# as in core.contract.spec.study_spec, which loads pydantic: the console starts without it
-PRECISIONS = ("auto", "fp32", "bf16", "fp16", "nf4", "int8")
 PACK, DEVICE = "pack", "device"
 ROWS = (
     "precision", "batch_size", "sequence_length", "lora_rank", "gradient_checkpointing", "optimizer", PACK,
@@ -25,20 +24,19 @@ CHOICES: dict[str, tuple[Any, ...]] = {
 
 def begin(study: s.Study, trial: s.Trial | None) -> dict[str, Any]:
     """Where "what if" starts from: the rows as ``trial`` has them, or the study's own knobs."""
-    model, fixed = study.spec.get("model", {}), study.spec.get("train", {})
-    knobs = {name: KNOBS[name].default for name in ROWS if name in KNOBS} | dict(fixed)
+    model, knobs = study.settings.model, dict(study.settings.train)
     if trial is not None:
         knobs |= trial.knobs
     found = {name: knobs[name] for name in ROWS if name in KNOBS}
-    found["precision"] = model.get("precision", "auto")
-    found["gradient_checkpointing"] = bool(model.get("gradient_checkpointing", False))
+    found["precision"] = model.precision
+    found["gradient_checkpointing"] = model.gradient_checkpointing
     found[PACK] = _pack(study)
     return {name: found[name] for name in ROWS}
 
 
 def _pack(study: s.Study) -> int:
     """Trials at once: the study's number, else as many as train together now."""
-    wanted = study.spec.get("resources", {}).get("pack", "auto")
+    wanted = study.settings.resources.pack
     if isinstance(wanted, int):
         return max(1, wanted)
     return max([1, *(one.trials for one in study.packs.values())])

@@ -15,6 +15,7 @@ from core.contract.wire import console_api
 from tui.base.confirm_dialog import Confirm
 from tui.base.latest_query import Ask
 from tui.forms.form_screen import FormScreen
+from tui.steering import study_form
 from tui.theme_colors import Palette
 
 WIDTH = 30  # cells of a field
@@ -62,8 +63,6 @@ class ChangeScreen(FormScreen):
     """Enter shows what would come of it; the second one does it."""
 
     def __init__(self, study: s.Study, ask: Ask, look: Palette) -> None:
-        from tui.steering import study_form  # with pydantic: the console starts without it
-
         def build(typed_in: dict[str, Any]) -> console_api.AnyRequest | str:
             changes = study_form.changes(study, typed_in)
             if not changes:

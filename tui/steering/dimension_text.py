@@ -8,7 +8,7 @@ from typing import Any
 from core.contract.edits import input_values
 from core.contract.edits.input_values import Read, written
 from core.contract.spec.knob_table import KNOBS, Knob
-from core.contract.spec.search_space import Choice, outside, read_dimension
+from core.contract.spec.search_space import Choice, Dimension, outside, read_dimension
 from core.contract.text.sanitize import plain
 
 PARTS = re.compile(
@@ -24,13 +24,12 @@ FORMS = {
 }
 
 
-def text(raw: Any) -> str:
+def text(dimension: Dimension) -> str:
     """An entry of [space] as it is typed."""
-    raw = {"choice": raw} if isinstance(raw, list) else raw
-    if "choice" in raw:
-        return ", ".join("+".join(v) if isinstance(v, list) else written(v) for v in raw["choice"])
-    how = " log" if raw.get("log") else f" step {written(raw['step'])}" if raw.get("step") else ""
-    return f"{written(raw['low'])} … {written(raw['high'])}{how}"
+    if isinstance(dimension, Choice):
+        return ", ".join("+".join(v) if isinstance(v, list) else written(v) for v in dimension.values)
+    how = " log" if dimension.log else f" step {written(dimension.step)}" if dimension.step else ""
+    return f"{written(dimension.low)} … {written(dimension.high)}{how}"
 
 
 def held(value: Any) -> str:
@@ -72,11 +71,8 @@ def _checked(name: str, raw: dict[str, Any]) -> Read:
     return Read(raw)
 
 
-def within(raw: Any, name: str, value: Any) -> str:
-    """Why ``value`` cannot be held in the dimension ``raw``; empty where it can."""
-    dimension = read_dimension(name, raw)[0]
-    if dimension is None:
-        return ""
+def within(dimension: Dimension, value: Any) -> str:
+    """Why ``value`` cannot be held in ``dimension``; empty where it can."""
     wrong = outside(dimension, value)
     asked = "list it first" if isinstance(dimension, Choice) else "widen the range first"
     return f"{wrong}: {asked}" if wrong else ""

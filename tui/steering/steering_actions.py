@@ -185,9 +185,9 @@ class SteeringScreen(StudyScreen):
 
 def places(study: s.Study, machine: s.Machine) -> dict[str, str]:
     """The devices that the study may use, each with what it is."""
-    wanted = study.spec.get("resources", {}).get("devices", "auto")
+    wanted = study.settings.resources.devices
     cards = {f"gpu{one.index}": one.name for one in machine.devices if not one.fault}
-    if isinstance(wanted, list):
+    if isinstance(wanted, tuple):
         cards = {f"gpu{index}": cards.get(f"gpu{index}", "") for index in wanted}
     found = cards if cards and wanted != "cpu" else {"cpu": "the processor"}
     return found | {one.device: found.get(one.device, "") for one in study.trials.values() if one.device}

@@ -1,7 +1,4 @@
-"""The form of a study: its space and what may change of it while it runs. Pure.
-
-Loads core.contract.spec.study_spec, and with it pydantic: only once somebody asks for the form.
-"""
+"""The form of a study: its space and what may change of it while it runs. Pure."""
 
 from __future__ import annotations
 
@@ -9,11 +6,15 @@ from collections.abc import Callable
 from math import isfinite
 from typing import Any
 
+import msgspec
+
 from core.contract.edits import input_values
 from core.contract.edits.input_values import Read, written
+from core.contract.spec import typed_spec
 from core.contract.spec.knob_table import TABLE, Knob
 from core.contract.spec.metric_limits import Limit
-from core.contract.spec.study_spec import AUTO, ON_BREACH, PRUNERS, SAMPLERS, StopAfter
+from core.contract.spec.search_space import Dimension
+from core.contract.spec.typed_spec import AUTO, ON_BREACH, PRUNERS, SAMPLERS, ThresholdOptions
 from core.contract.state import study_state as s
 from core.contract.text import byte_sizes
 from core.contract.text.sanitize import plain
@@ -41,8 +42,8 @@ def rows(study: s.Study) -> list[Row]:
 def changes(study: s.Study, typed_in: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """What the rows say, as tables of the study's file."""
     found: dict[str, dict[str, Any]] = {}
-    section = study.spec.get("study", {})
-    before = {name: _without_none(section.get(name) or {}) for name in WHOLE}
+    section = msgspec.to_builtins(study.settings.study)
+    before = {name: _without_none(section[name]) for name in WHOLE}
     after = {name: dict(table) for name, table in before.items()}
     for key, value in typed_in.items():
         section_name, name = key.split(".", 1)
@@ -71,7 +72,7 @@ def _dimension(
         fixed[name] = value["held"]
         return
     fixed.pop(name, None)
-    if value != study.spec.get("space", {}).get(name):
+    if value is None or typed_spec.dimension(name, value) != study.settings.space.get(name):
         found.setdefault("space", {})[name] = value
 
 
@@ -80,17 +81,17 @@ def _dimension(
 
 def _space(study: s.Study) -> tuple[list[Row], list[Row]]:
     """The searched knobs, and those that are the same for all trials."""
-    space, train = study.spec.get("space", {}), input_values.now(study, None)
-    fixed = study.spec.get("study", {}).get("fixed") or {}
+    space, train = study.settings.space, input_values.now(study, None)
+    fixed = study.settings.study.fixed
     searched: list[Row] = []
     others: list[Row] = []
     for one in TABLE:
         if one.name in space:
-            raw, is_held = space[one.name], one.name in fixed
-            begun = dimension_text.held(fixed[one.name]) if is_held else dimension_text.text(raw)
-            allowed = f"of {dimension_text.text(raw)}" if is_held else _short(one)
+            dimension, is_held = space[one.name], one.name in fixed
+            begun = dimension_text.held(fixed[one.name]) if is_held else dimension_text.text(dimension)
+            allowed = f"of {dimension_text.text(dimension)}" if is_held else _short(one)
             heading = "" if searched else "searched"
-            searched.append(_knob(one, begun, allowed, heading, _searched(one, raw, train)))
+            searched.append(_knob(one, begun, allowed, heading, _searched(one, dimension, train)))
         else:
             heading = "" if others else "the same for all: type a range or a list to search it"
             others.append(_knob(one, dimension_text.held(train[one.name]), _short(one), heading, _held(one)))
@@ -108,14 +109,14 @@ def _short(one: Knob) -> str:
     return f"{one.low:g} … {one.high:g}" if (one.high or 0) < input_values.ENDLESS else f"from {one.low:g}"
 
 
-def _searched(one: Knob, raw: Any, train: dict[str, Any]) -> Reader:
+def _searched(one: Knob, dimension: Dimension, train: dict[str, Any]) -> Reader:
     def read(text: str) -> Read:
         if text.strip().lower() in input_values.NONE:
             return Read(None, note=f"searched no more: all take {written(train[one.name])}")
         found = dimension_text.read(one.name, text)
         if found.wrong or "held" not in found.value:
             return found
-        wrong = dimension_text.within(raw, one.name, found.value["held"])
+        wrong = dimension_text.within(dimension, found.value["held"])
         return Read(wrong=wrong) if wrong else Read(found.value, note="held there, its history stays of use")
 
     return read
@@ -132,25 +133,22 @@ def _held(one: Knob) -> Reader:
 
 
 def _search(study: s.Study) -> list[Row]:
-    section = study.spec.get("study", {})
-    trials = str(section.get("trials", 20))
-    objectives = section.get("objectives") or ()
-    several = "" if len(objectives) < 2 else "; none with several objectives"
+    section = study.settings.study
+    several = "" if len(section.objectives) < 2 else "; none with several objectives"
     return [
-        Row("study.trials", trials, "from 1", "trials that the sampler proposes", _whole, heading="search",
-            label="trials"),
-        _pick("study.sampler", section.get("sampler", "tpe"), SAMPLERS, "what proposes trials"),
-        _pick("study.pruner", section.get("pruner", "median"), PRUNERS, f"what ends weak trials{several}"),
-        *_threshold(section),
-        _listed("study.constraints", section, "what the sampler learns to keep to"),
+        Row("study.trials", str(section.trials), "from 1", "trials that the sampler proposes", _whole,
+            heading="search", label="trials"),
+        _pick("study.sampler", section.sampler, SAMPLERS, "what proposes trials"),
+        _pick("study.pruner", section.pruner, PRUNERS, f"what ends weak trials{several}"),
+        *_threshold(section.threshold),
+        _listed("study.constraints", section.constraints, "what the sampler learns to keep to"),
     ]  # fmt: skip
 
 
-def _threshold(section: dict[str, Any]) -> list[Row]:
-    now = section.get("threshold") or {}
+def _threshold(now: ThresholdOptions) -> list[Row]:
     return [
         Row(
-            f"study.threshold.{name}", written(now.get(name)), "for the threshold pruner; empty: none",
+            f"study.threshold.{name}", written(getattr(now, name)), "for the threshold pruner; empty: none",
             f"readings {way} it end a trial", _bound, label=f"threshold.{name}",
         )
         for name, way in (("lower", "below"), ("upper", "above"))
@@ -158,32 +156,31 @@ def _threshold(section: dict[str, Any]) -> list[Row]:
 
 
 def _ends(study: s.Study) -> list[Row]:
-    stop = study.spec.get("study", {}).get(STOP) or {}
+    stop = study.settings.study.stop_after
     return [
         Row(
-            f"study.{STOP}.{name}", written(stop.get(name)), "a number; empty: no bound",
+            f"study.{STOP}.{name}", written(getattr(stop, name)), "a number; empty: no bound",
             f"the study ends after so many {what}", _hours if name.endswith("hours") else _count,
             heading="" if place else "enough after", label=name if name != "trials" else "trials ended",
         )
         for place, (name, what) in enumerate(STOPS.items())
-        if name in StopAfter.model_fields
     ]  # fmt: skip
 
 
 def _resources(study: s.Study) -> list[Row]:
-    section = study.spec.get("resources", {})
+    section = study.settings.resources
     return [
-        Row("resources.pack", str(section.get("pack", AUTO)), "auto, or a number from 1",
+        Row("resources.pack", str(section.pack), "auto, or a number from 1",
             "trials at once on a device", _pack, heading="resources", label="pack"),
-        Row("resources.memory", str(section.get("memory", AUTO)), 'auto, or such as "22 GiB"',
+        Row("resources.memory", str(section.memory), 'auto, or such as "22 GiB"',
             "what the trials on a device may take of its memory", _memory, label="memory"),
     ]  # fmt: skip
 
 
 def _limits(study: s.Study) -> list[Row]:
-    section = study.spec.get("evaluate", {})
-    breach = _pick("evaluate.on_breach", section.get("on_breach", "warn"), ON_BREACH, "when one is broken")
-    return [_listed("evaluate.limits", section, "what the boards must keep to", "limits"), breach]
+    section = study.settings.evaluate
+    breach = _pick("evaluate.on_breach", section.on_breach, ON_BREACH, "when one is broken")
+    return [_listed("evaluate.limits", section.limits, "what the boards must keep to", "limits"), breach]
 
 
 def _pick(name: str, now: Any, choices: tuple[str, ...], meaning: str) -> Row:
@@ -196,9 +193,9 @@ def _pick(name: str, now: Any, choices: tuple[str, ...], meaning: str) -> Row:
     )  # fmt: skip
 
 
-def _listed(name: str, section: dict[str, Any], meaning: str, heading: str = "") -> Row:
+def _listed(name: str, limits: tuple[str, ...], meaning: str, heading: str = "") -> Row:
     key = name.split(".", 1)[1]
-    begun = ", ".join(str(one) for one in section.get(key) or ())
+    begun = ", ".join(limits)
     allowed = "such as safety/toxicity <= 2 %" if heading else "such as memory/alone_bytes <= 22 GiB"
     return Row(name, begun, allowed, f"{meaning}; parted by commas", _bounds, heading=heading, label=key)
 

@@ -22,7 +22,7 @@ WHY_NOT = (
 
 def new(study: s.Study, trial: s.Trial | None) -> list[Row]:
     """Every knob as ``trial`` has it; without one those of the study, and the space is the sampler's."""
-    space = study.spec.get("space", {})
+    space = study.settings.space
     known = input_values.now(study, trial)
     if trial is None:
         known |= dict.fromkeys(space)
@@ -37,7 +37,7 @@ def new(study: s.Study, trial: s.Trial | None) -> list[Row]:
 def enqueued(study: s.Study, trial: s.Trial | None, changes: dict[str, Any]) -> console_api.EnqueueTrial:
     """The trial that the form asks for. A row of the space that was emptied is the sampler's, so then the
     others are named one by one."""
-    space = study.spec.get("space", {})
+    space = study.settings.space
     emptied = {name for name in space if name in changes and changes[name] is None}
     if trial is None or not emptied:
         named = {name: value for name, value in changes.items() if name not in emptied}
@@ -113,7 +113,7 @@ def _choices(knob: Knob) -> tuple[str, ...]:
 
 def _by_hand(study: s.Study, one: Knob) -> Callable[[str], Read]:
     def read(text: str) -> Read:
-        if not text.strip() and one.name in study.spec.get("space", {}):
+        if not text.strip() and one.name in study.settings.space:
             return Read(None, note=SAMPLERS)
         found = input_values.knob(one, text)
         return (

@@ -98,8 +98,8 @@ def _second_line(line: Text, study: s.Study, look: Palette, narrow: bool) -> Non
         base = reference_values.base_value(study, metric)
         if base is not None:
             line.append(f", base {loss(base)}", style=look["muted"])
-    section = study.spec["study"]
-    line.append(f"  {section['sampler']} · {section['pruner']}", style=look["muted"])
+    section = study.settings.study
+    line.append(f"  {section.sampler} · {section.pruner}", style=look["muted"])
     if study.state in ("failed", "stopped"):
         style = look["error" if study.state == "failed" else "warning"]
         line.append(f"  {plain(study.why, 200)}", style=style)

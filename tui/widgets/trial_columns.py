@@ -45,7 +45,7 @@ def columns(study: s.Study, width: int) -> list[Column]:
 def shape_of(study: s.Study) -> tuple[object, ...]:
     """What the columns and their widths depend on: the trials, what people did to them, and the space."""
     touched = [(len(one.marks), signs_width(one)) for one in study.trials.values() if marked(one)]
-    return (study.name, len(study.trials), tuple(study.spec.get("space", {})), tuple(touched))
+    return (study.name, len(study.trials), tuple(study.settings.space), tuple(touched))
 
 
 def _fixed(study: s.Study, width: int) -> list[Column]:
@@ -67,7 +67,7 @@ def _fixed(study: s.Study, width: int) -> list[Column]:
 
 def _searched(study: s.Study) -> list[Column]:
     found = []
-    for place, name in enumerate(study.spec.get("space", {})):
+    for place, name in enumerate(study.settings.space):
         label = KNOBS[name].short or name if name in KNOBS else plain(name, LONGEST_KNOB)
         values = [number(_value(trial, name)) for trial in study.trials.values()]
         width = min(LONGEST_KNOB, max([len(label), 4, *map(len, values)]))

@@ -67,7 +67,7 @@ def gathered(study: s.Study, trial: int | None) -> Report:
         raise TrimtabError.of(what, study.folder, "a study's folder must be where it was made")
     if trial is not None:
         choose_trial.trial(study, trial)
-    threads = study.spec.get("resources", {}).get("threads")
+    threads = study.settings.resources.threads
     return report_data.gather(found, study.name, trial, environment_record.here(threads), time.time(), study)
 
 

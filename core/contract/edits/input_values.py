@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.contract.spec.knob_table import KNOBS, MODULE_GROUPS, POSITIVE, TABLE, Knob, fault
-from core.contract.spec.search_space import Choice, outside, read_dimension
+from core.contract.spec.search_space import Choice, outside
+from core.contract.spec.typed_spec import EvaluateOptions
 from core.contract.state.study_state import Study, Trial
 from core.contract.text.sanitize import plain
 
@@ -15,8 +16,8 @@ ENDLESS = 1e6  # a bound that nobody meets is not worth a word
 NONE = ("", "none", "–")
 TIMES = "x*×"
 EVERY = Knob(
-    "evaluate_every", "int", 50, "steps from one evaluation to the next", low=1, high=1_000_000_000,
-    unit="steps", live=True, short="every",
+    "evaluate_every", "int", EvaluateOptions().every, "steps from one evaluation to the next",
+    low=1, high=1_000_000_000, unit="steps", live=True, short="every",
 )  # fmt: skip
 # as core.contract.edits.knob_edits has them, which loads pydantic: the console starts without it
 LIVE: dict[str, Knob] = {knob.name: knob for knob in (*TABLE, EVERY) if knob.live}
@@ -108,8 +109,7 @@ def written(value: object) -> str:
 def strange(study: Study, name: str, value: object) -> str:
     """Why the sampler learns nothing from ``value``: it is outside the study's space, or other than what all
     its trials have. Empty when it does learn."""
-    raw = study.spec.get("space", {}).get(name)
-    dimension = read_dimension(name, raw)[0] if raw is not None and name in KNOBS else None
+    dimension = study.settings.space.get(name)
     if dimension is not None:
         away = outside(dimension, value)
         return f"outside the space: {UNLEARNT} ({away})" if away else ""
@@ -119,8 +119,7 @@ def strange(study: Study, name: str, value: object) -> str:
 
 def allowed(study: Study, one: Knob) -> str:
     """What the study searches ``one`` in, else what the table of knobs allows, in a few words."""
-    raw = study.spec.get("space", {}).get(one.name)
-    dimension = read_dimension(one.name, raw)[0] if raw is not None else None
+    dimension = study.settings.space.get(one.name)
     if isinstance(dimension, Choice):
         return " ".join("+".join(v) if isinstance(v, list) else written(v) for v in dimension.values)
     if dimension is not None:
@@ -136,9 +135,5 @@ def allowed(study: Study, one: Knob) -> str:
 
 def now(study: Study, trial: Trial | None) -> dict[str, Any]:
     """Every knob as ``trial`` has it now, else as the study has it; and the evaluation interval."""
-    evaluate = study.spec.get("evaluate", {})
-    known = {one.name: one.default for one in TABLE} | {EVERY.name: evaluate.get("every", EVERY.default)}
-    known |= study.spec.get("train", {})
-    if trial is not None:
-        known |= trial.knobs
-    return known
+    known = {**study.settings.train, EVERY.name: study.settings.evaluate.every}
+    return known if trial is None else known | trial.knobs

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.contract.spec.conditional_knobs import misfit
-from core.contract.spec.study_spec import COUNTED, Spec
+from core.contract.spec.study_spec import Spec
+from core.contract.spec.typed_spec import COUNTED
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from core.errors import Problem, RefusedError

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from core.contract.spec.knob_table import CLONE_KEEPS
-from core.contract.spec.study_spec import AUTO, Population, Spec
+from core.contract.spec.study_spec import Population, Spec
+from core.contract.spec.typed_spec import AUTO
 from core.errors import Problem
 
 BY = "the population"  # who queues its clones and prunes for them
 LEAST = 4
 HELD = (*CLONE_KEEPS, "seed")  # a clone has them as its parent: its weights, and the order of its rows
 ROWS_A_STEP = ("batch_size", "gradient_accumulation", "sequence_length")  # with epochs they decide the steps
-
-
-def size(study_spec: Mapping[str, Any]) -> int | None:
-    """How many trials of the study with this file train side by side as a population; None without one."""
-    section = study_spec.get("study", {})
-    asked = section.get("population")
-    return None if asked is None else int(asked.get("size") or section["trials"])
 
 
 def perturbed(whole: Spec) -> list[str]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from core.contract.spec import population_settings
 from core.contract.spec.metric_limits import Limit
+from core.contract.spec.metric_table import BOARDS
 from core.contract.spec.search_space import outside
 from core.contract.spec.study_spec import Spec, StudySection
 from core.contract.text.sanitize import plain
 from core.errors import Problem, SpecError
-
-BOARDS = ("quality", "safety", "security")  # what the names of their metrics begin with
 
 
 def faults(whole: Spec, place: str) -> list[Problem]:

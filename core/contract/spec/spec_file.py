@@ -14,9 +14,9 @@ from pydantic import ValidationError
 
 from core import paths
 from core.contract import value_bounds
-from core.contract.spec import conditional_knobs, knob_table, search_checks, study_spec, toml_text
+from core.contract.spec import conditional_knobs, knob_table, search_checks, study_spec, toml_text, typed_spec
 from core.contract.spec.metric_limits import Limit
-from core.contract.spec.metric_table import TASK
+from core.contract.spec.metric_table import BOARDS, TASK
 from core.contract.spec.search_space import Choice, Dimension, Range, read_dimension
 from core.contract.text.sanitize import plain, shown
 from core.contract.text.secret_redaction import Redactor
@@ -232,7 +232,7 @@ def _read_space(raw: object, where: str, problems: list[Problem]) -> dict[str, D
 def _across(whole: study_spec.Spec, where: str) -> None:
     """What no single key can know."""
     problems = []
-    if whole.study.sampler in study_spec.COUNTED:
+    if whole.study.sampler in typed_spec.COUNTED:
         for name, dimension in whole.space.items():
             if dimension.when:
                 fix = "leave out `when`, or take another sampler"
@@ -278,14 +278,14 @@ def _boards(whole: study_spec.Spec, where: str) -> list[Problem]:
             if task not in section.tasks:
                 fix = f"add {task!r} to evaluate.tasks"
                 problems.append(Problem(f"{what} {metric} is not scored", f"{where} [evaluate]", fix))
-        elif board in study_spec.BOARDS and board not in section.boards:
+        elif board in BOARDS and board not in section.boards:
             fix = f"add {board!r} to evaluate.boards"
             problems.append(Problem(f"{what} {metric} is not scored", f"{where} [evaluate]", fix))
         elif metric == "security/exposure" and not section.canaries:
             fix = "set evaluate.canaries, such as 4: secrets are planted among the training rows"
             problems.append(Problem(f"{what} {metric} needs canaries", f"{where} [evaluate]", fix))
-        elif board not in study_spec.BOARDS and what == "the limit on":
-            fix = f"limits hold for the boards: {', '.join(study_spec.BOARDS)}"
+        elif board not in BOARDS and what == "the limit on":
+            fix = f"limits hold for the boards: {', '.join(BOARDS)}"
             problems.append(Problem(f"{what} {metric} is never judged", f"{where} [evaluate]", fix))
     return problems
 

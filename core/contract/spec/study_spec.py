@@ -1,4 +1,7 @@
-"""A study as its TOML file says it: sections, their keys, and what each may hold."""
+"""Validates a study: the sections of its file, their keys, and what each may hold.
+
+The defaults are those of ``core.contract.spec.typed_spec``, which is what the rest of the code reads.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +11,16 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from core.contract import value_bounds
-from core.contract.spec import knob_table
-from core.contract.spec.metric_table import METRICS, OBJECTIVES, Direction, known, nearest
+from core.contract.spec import knob_table, typed_spec
+from core.contract.spec.metric_table import BOARDS, METRICS, OBJECTIVES, Direction, known, nearest
 from core.contract.spec.search_space import Dimension
+from core.contract.spec.typed_spec import AUTO, FORMATS, ON_BREACH, PRECISIONS, PRUNERS, SAMPLERS
 from core.contract.text import byte_sizes
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-SAMPLERS = ("tpe", "gp", "cmaes", "nsga2", "nsga3", "qmc", "random", "grid", "bruteforce")
-COUNTED = ("grid", "bruteforce")  # samplers that come to an end: they need a space that can be counted
-PRUNERS = ("none", "median", "percentile", "halving", "hyperband", "wilcoxon", "patient", "threshold")
-PRECISIONS = ("auto", "fp32", "bf16", "fp16", "nf4", "int8")
-BOARDS = ("quality", "safety", "security")
-ON_BREACH = ("warn", "pause", "prune")
-FORMATS = ("auto", "chat", "instruction", "text")
+_OBJECTIVE, _POPULATION = typed_spec.ObjectiveOptions(), typed_spec.PopulationOptions()
+_STUDY, _MODEL, _DATA = typed_spec.StudyOptions(), typed_spec.ModelOptions(), typed_spec.DataOptions()
+_EVALUATE, _RESOURCES = typed_spec.EvaluateOptions(), typed_spec.ResourceOptions()
 
 Trials = Annotated[int, Field(ge=1, le=value_bounds.MOST_TRIALS)]
 Steps = Annotated[int, Field(ge=1, le=value_bounds.MOST_STEPS)]
@@ -35,7 +35,6 @@ Limit = Annotated[str, Field(max_length=value_bounds.LONGEST_LIMIT)]
 Texts = Annotated[list[Limit], Field(max_length=value_bounds.MOST_ENTRIES)]
 Device = Annotated[int, Field(ge=0, lt=value_bounds.MOST_AT_ONCE)]
 Devices = Annotated[list[Device], Field(max_length=value_bounds.MOST_AT_ONCE)]
-AUTO = "auto"  # resources.pack: the engine measures how many trials at once are worth it
 
 
 class Section(BaseModel):
@@ -54,11 +53,7 @@ class Objective(Section):
     @model_validator(mode="before")
     @classmethod
     def _short_form(cls, raw: object) -> object:
-        raw = {"metric": raw} if isinstance(raw, str) else raw
-        row = known(str(raw.get("metric"))) if isinstance(raw, dict) else None
-        if isinstance(raw, dict) and "direction" not in raw and row is not None:
-            return {**raw, "direction": row.direction}
-        return raw
+        return typed_spec.long_form(raw)
 
     @field_validator("metric")
     @classmethod
@@ -91,10 +86,10 @@ class Population(Section):
     probability ``resample``."""
 
     size: Annotated[int, Field(ge=4, le=value_bounds.MOST_AT_ONCE)] | None = None  # none: all of study.trials
-    every: Annotated[int, Field(ge=1, le=value_bounds.MOST_STEPS)] = 2
-    quantile: Annotated[float, Field(gt=0, le=0.5)] = 0.25
-    factors: list[Factor] = Field(default=[0.8, 1.25], min_length=1, max_length=100)
-    resample: Annotated[float, Field(ge=0, le=1)] = 0.25
+    every: Annotated[int, Field(ge=1, le=value_bounds.MOST_STEPS)] = _POPULATION.every
+    quantile: Annotated[float, Field(gt=0, le=0.5)] = _POPULATION.quantile
+    factors: list[Factor] = Field(default=list(_POPULATION.factors), min_length=1, max_length=100)
+    resample: Annotated[float, Field(ge=0, le=1)] = _POPULATION.resample
 
 
 class StudySection(Section):
@@ -107,23 +102,23 @@ class StudySection(Section):
     """
 
     name: str
-    trials: Trials = 20
-    sampler: Literal[SAMPLERS] = "tpe"  # type: ignore[valid-type]
-    pruner: Literal[PRUNERS] = "median"  # type: ignore[valid-type]
+    trials: Trials = _STUDY.trials
+    sampler: Literal[SAMPLERS] = _STUDY.sampler  # type: ignore[valid-type]
+    pruner: Literal[PRUNERS] = _STUDY.pruner  # type: ignore[valid-type]
     objectives: list[Objective] = Field(
-        default=["eval/loss"], min_length=1, max_length=16, validate_default=True
+        default=[one.metric for one in _STUDY.objectives], min_length=1, max_length=16, validate_default=True
     )
-    seed: Annotated[int, Field(ge=0, le=value_bounds.LARGEST_SEED)] = 0
-    startup_trials: Annotated[int, Field(ge=0, le=value_bounds.MOST_TRIALS)] = 5
-    pruner_warmup_steps: StepsOrNone = 0
-    storage: Annotated[str, Field(max_length=value_bounds.LONGEST_PATH)] = ""
+    seed: Annotated[int, Field(ge=0, le=value_bounds.LARGEST_SEED)] = _STUDY.seed
+    startup_trials: Annotated[int, Field(ge=0, le=value_bounds.MOST_TRIALS)] = _STUDY.startup_trials
+    pruner_warmup_steps: StepsOrNone = _STUDY.pruner_warmup_steps
+    storage: Annotated[str, Field(max_length=value_bounds.LONGEST_PATH)] = _STUDY.storage
     fixed: dict[str, Any] = {}
     threshold: Threshold = Threshold()
     stop_after: StopAfter = StopAfter()
-    constraints: Texts = []
-    warm_start: Annotated[list[Place], Field(max_length=value_bounds.MOST_ENTRIES)] = []
+    constraints: Texts = list(_STUDY.constraints)
+    warm_start: Annotated[list[Place], Field(max_length=value_bounds.MOST_ENTRIES)] = list(_STUDY.warm_start)
     warm_start_as: Literal["points", "trials"] = "points"
-    warm_start_best: Trials = 5
+    warm_start_best: Trials = _STUDY.warm_start_best
     population: Population | None = None
 
     @field_validator("name")
@@ -141,26 +136,26 @@ class ModelSection(Section):
 
     base: Place
     adapter: Place | None = None
-    precision: Literal[PRECISIONS] = "auto"  # type: ignore[valid-type]
+    precision: Literal[PRECISIONS] = _MODEL.precision  # type: ignore[valid-type]
     revision: Key | None = None
-    double_quant: bool = True
-    gradient_checkpointing: bool = False
-    trust_remote_code: bool = False
+    double_quant: bool = _MODEL.double_quant
+    gradient_checkpointing: bool = _MODEL.gradient_checkpointing
+    trust_remote_code: bool = _MODEL.trust_remote_code
 
 
 class DataSection(Section):
     """Rows to train on, and rows to judge by."""
 
     source: Place
-    format: Literal[FORMATS] = "auto"  # type: ignore[valid-type]
-    split: Key = "train"
+    format: Literal[FORMATS] = _DATA.format  # type: ignore[valid-type]
+    split: Key = _DATA.split
     subset: Key | None = None
-    validation: Place | Annotated[float, Field(gt=0, lt=1)] = 0.1
+    validation: Place | Annotated[float, Field(gt=0, lt=1)] = _DATA.validation
     rows: Rows | None = None
-    prompt_key: Key = "prompt"
-    completion_key: Key = "completion"
-    messages_key: Key = "messages"
-    text_key: Key = "text"
+    prompt_key: Key = _DATA.prompt_key
+    completion_key: Key = _DATA.completion_key
+    messages_key: Key = _DATA.messages_key
+    text_key: Key = _DATA.text_key
 
 
 class EvaluateSection(Section):
@@ -175,24 +170,26 @@ class EvaluateSection(Section):
     ``tasks_path`` is a folder with tasks of the user's own.
     """
 
-    every: Steps = 50
-    rows: Rows = 200
-    batch_size: AtOnce = 8
-    patience: StepsOrNone = 0
-    min_delta: Annotated[float, Field(ge=0, le=1e12)] = 0.0
-    boards: list[Literal[BOARDS]] = Field(default=[], max_length=16)  # type: ignore[valid-type]
-    generate_every: Steps = 4
-    budget: Annotated[float, Field(gt=0, le=1)] = 0.1
-    samples: Annotated[int, Field(ge=1, le=value_bounds.MOST_SAMPLES)] = 64
-    limits: Texts = []
-    on_breach: Literal[ON_BREACH] = "warn"  # type: ignore[valid-type]
+    every: Steps = _EVALUATE.every
+    rows: Rows = _EVALUATE.rows
+    batch_size: AtOnce = _EVALUATE.batch_size
+    patience: StepsOrNone = _EVALUATE.patience
+    min_delta: Annotated[float, Field(ge=0, le=1e12)] = _EVALUATE.min_delta
+    boards: list[Literal[BOARDS]] = Field(  # type: ignore[valid-type]
+        default=list(_EVALUATE.boards), max_length=16
+    )
+    generate_every: Steps = _EVALUATE.generate_every
+    budget: Annotated[float, Field(gt=0, le=1)] = _EVALUATE.budget
+    samples: Annotated[int, Field(ge=1, le=value_bounds.MOST_SAMPLES)] = _EVALUATE.samples
+    limits: Texts = list(_EVALUATE.limits)
+    on_breach: Literal[ON_BREACH] = _EVALUATE.on_breach  # type: ignore[valid-type]
     prompts: Place | None = None
     reference: Place | None = None
     classifier: Place | None = None
-    canaries: Annotated[int, Field(ge=0, le=value_bounds.MOST_CANARIES)] = 0
-    tasks: Texts = []
+    canaries: Annotated[int, Field(ge=0, le=value_bounds.MOST_CANARIES)] = _EVALUATE.canaries
+    tasks: Texts = list(_EVALUATE.tasks)
     tasks_path: Place | None = None
-    tasks_rows: Annotated[int, Field(ge=0, le=value_bounds.MOST_ROWS)] = 0
+    tasks_rows: Annotated[int, Field(ge=0, le=value_bounds.MOST_ROWS)] = _EVALUATE.tasks_rows
 
 
 class ResourcesSection(Section):
@@ -200,13 +197,15 @@ class ResourcesSection(Section):
 
     devices: Literal["auto", "cpu", "all"] | Devices = "auto"
     pack: Literal["auto"] | AtOnce = "auto"
-    memory: Literal["auto"] | str | int = "auto"
-    checkpoint_every: StepsOrNone = 0
-    checkpoint_every_s: Annotated[float, Field(ge=0, le=value_bounds.LONGEST_S)] = 60.0
-    report_every_s: Annotated[float, Field(gt=0, le=60)] = 0.2
-    retries: Annotated[int, Field(ge=0, le=value_bounds.MOST_RETRIES)] = 2
-    lease_s: Annotated[float, Field(ge=5, le=value_bounds.LONGEST_S)] = 60.0
-    stall_s: Annotated[float, Field(ge=5, le=value_bounds.LONGEST_S)] = 900.0
+    memory: Literal["auto"] | str | int = _RESOURCES.memory
+    checkpoint_every: StepsOrNone = _RESOURCES.checkpoint_every
+    checkpoint_every_s: Annotated[float, Field(ge=0, le=value_bounds.LONGEST_S)] = (
+        _RESOURCES.checkpoint_every_s
+    )
+    report_every_s: Annotated[float, Field(gt=0, le=60)] = _RESOURCES.report_every_s
+    retries: Annotated[int, Field(ge=0, le=value_bounds.MOST_RETRIES)] = _RESOURCES.retries
+    lease_s: Annotated[float, Field(ge=5, le=value_bounds.LONGEST_S)] = _RESOURCES.lease_s
+    stall_s: Annotated[float, Field(ge=5, le=value_bounds.LONGEST_S)] = _RESOURCES.stall_s
     threads: AtOnce | None = None
 
     @field_validator("pack", mode="before")

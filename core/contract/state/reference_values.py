@@ -56,7 +56,7 @@ def no_best(study: s.Study) -> str:
 
 def references(study: s.Study) -> list[float | None]:
     """The reference of each objective, None where the file has none."""
-    return [one.get("reference") for one in study.spec["study"]["objectives"]]
+    return [one.reference for one in study.settings.study.objectives]
 
 
 def told(study: s.Study, trial: s.Trial) -> list[str]:

@@ -91,7 +91,7 @@ def percent(study: s.Study) -> int:
 def _usual(study: s.Study) -> int:
     """The steps of a trial that has not told its own. 1 where nobody knows: then trials are counted."""
     told = [trial.total_steps for trial in study.trials.values() if trial.total_steps]
-    asked = study.spec.get("train", {}).get("steps")
+    asked = study.settings.train["steps"]
     return int(median(told)) if told else int(asked or 1)
 
 
@@ -145,7 +145,7 @@ def scoring_told(trial: s.Trial) -> dict[str, Any] | None:
 def pace(study: s.Study, trial: s.Trial) -> Pace | None:
     """How fast it is, by the wall clock since it last began to run; by the mean time of its steps where that
     does not tell. None before the first step."""
-    every = int(trial.knobs.get("evaluate_every") or study.spec.get("evaluate", {}).get("every") or 50)
+    every = int(trial.knobs.get("evaluate_every") or study.settings.evaluate.every)
     moments = list(zip(trial.clock.steps, trial.clock.values, strict=True))
     gaps = [
         (after - before, late - early, (after - 1) // every - max(0, before - 1) // every)

@@ -19,6 +19,8 @@ from core.contract.events.trial_states import PRUNED as PRUNED
 from core.contract.events.trial_states import QUEUED as QUEUED
 from core.contract.events.trial_states import RUNNING as RUNNING
 from core.contract.events.trial_states import STARTING as STARTING
+from core.contract.spec import typed_spec
+from core.contract.spec.typed_spec import StudySpec
 from core.contract.state.metric_series import Series
 
 LINES = 200  # event lines kept for a study, and for a trial
@@ -117,7 +119,7 @@ class Study(msgspec.Struct, frozen=True):
     name: str
     state: str = "running"
     why: str = ""
-    spec: dict[str, Any] = {}
+    spec: dict[str, Any] = {}  # as on the disk and the wire; readers take ``settings``
     folder: str = ""
     total_trials: int = 0
     created_at: float = 0.0
@@ -129,9 +131,14 @@ class Study(msgspec.Struct, frozen=True):
     base_scores: dict[str, Score] = {}  # of the base model, by metric
 
     @property
+    def settings(self) -> StudySpec:
+        """The spec with types and defaults."""
+        return typed_spec.of(self.spec)
+
+    @property
     def objectives(self) -> tuple[tuple[str, str], ...]:
         """(metric, direction) in the order of a trial's ``values``."""
-        return tuple((one["metric"], one["direction"]) for one in self.spec["study"]["objectives"])
+        return tuple((one.metric, one.direction) for one in self.settings.study.objectives)
 
     @property
     def untrained(self) -> bool:

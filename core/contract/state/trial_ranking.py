@@ -17,8 +17,8 @@ def objective(study: s.Study, trial: s.Trial, index: int = 0) -> float | None:
 
 def searched(study: s.Study, trial: s.Trial) -> dict[str, Any]:
     """The searched knobs as the trial has them now; a clone was proposed none of them."""
-    names = study.spec.get("space", {})
-    return {name: trial.knobs[name] for name in names if name in trial.knobs} or trial.params
+    space = study.settings.space
+    return {name: trial.knobs[name] for name in space if name in trial.knobs} or trial.params
 
 
 def best_reading(study: s.Study, trial: s.Trial) -> float | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.contract.spec.knob_table import KNOBS
+from core.contract.spec.search_space import Choice, Dimension
 from core.contract.state import study_state as s
 
 
@@ -58,17 +59,10 @@ def _same(one: Any, other: Any) -> bool:
 
 def axes(study: s.Study) -> list[Axis]:
     """The searched knobs in the file's order. An entry that this version cannot read is left out."""
-    space = study.spec.get("space")
-    found = [_axis(name, raw) for name, raw in space.items()] if isinstance(space, dict) else []
-    return [one for one in found if one is not None]
+    return [_axis(name, dimension) for name, dimension in study.settings.space.items()]
 
 
-def _axis(name: str, raw: Any) -> Axis | None:
-    if isinstance(raw, dict) and "choice" in raw:
-        raw = raw["choice"]
-    if isinstance(raw, list | tuple):
-        return Axis(name, choices=tuple(raw)) if raw else None
-    ends = (raw.get("low"), raw.get("high")) if isinstance(raw, dict) else (None, None)
-    if not all(isinstance(end, int | float) for end in ends):
-        return None
-    return Axis(name, float(ends[0]), float(ends[1]), bool(raw.get("log")))  # type: ignore[arg-type]
+def _axis(name: str, dimension: Dimension) -> Axis:
+    if isinstance(dimension, Choice):
+        return Axis(name, choices=dimension.values)
+    return Axis(name, float(dimension.low), float(dimension.high), dimension.log)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 from core.contract.board_score import Score
 from core.contract.spec.metric_limits import Limit, Verdict
@@ -79,7 +78,7 @@ def judged(score: Score, limits: tuple[Limit, ...]) -> Verdict | None:
 def limits(study: Study) -> dict[str, tuple[Limit, ...]]:
     """The study's limits by metric. One that an older or newer trimtab wrote otherwise is left out."""
     found: dict[str, tuple[Limit, ...]] = {}
-    for text in _evaluate(study).get("limits") or ():
+    for text in study.settings.evaluate.limits:
         try:
             limit = Limit.parse(text)
         except SpecError:
@@ -90,7 +89,7 @@ def limits(study: Study) -> dict[str, tuple[Limit, ...]]:
 
 def boards(study: Study) -> tuple[str, ...]:
     """The boards that are switched on, and those that have numbers nevertheless."""
-    asked = _evaluate(study).get("boards") or ()
+    asked = study.settings.evaluate.boards
     filled = {board(name) for name in _scored(study)}
     return tuple(one for one in BOARDS if one in asked or one in filled)
 
@@ -119,7 +118,7 @@ def described(name: str) -> Metric:
 
 def first_step(study: Study) -> int:
     """The step of the first evaluation."""
-    return int(_evaluate(study).get("every") or 50)
+    return study.settings.evaluate.every
 
 
 def nothing(study: Study) -> tuple[str, str]:
@@ -131,16 +130,11 @@ def nothing(study: Study) -> tuple[str, str]:
 
 def unscored(study: Study) -> str:
     """Why a trial may not have a metric yet."""
-    every = int(_evaluate(study).get("generate_every") or 1)
+    every = study.settings.evaluate.generate_every
     texts = f"; what takes generated texts at every {every}th and the last" if every > 1 else ""
     return f"not scored yet: first at step {first_step(study)}{texts}"
 
 
 def on_breach(study: Study) -> str:
     """What happens when a limit is broken: warn, pause or prune."""
-    return str(_evaluate(study).get("on_breach") or "warn")
-
-
-def _evaluate(study: Study) -> dict[str, Any]:
-    found = study.spec.get("evaluate")
-    return found if isinstance(found, dict) else {}
+    return study.settings.evaluate.on_breach

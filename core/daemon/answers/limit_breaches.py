@@ -24,7 +24,7 @@ log = logging.getLogger("trimtab.breaches")
 
 def limits_of(study: s.Study) -> list[Limit]:
     """The limits of the study (evaluate.limits)."""
-    return [Limit.parse(text) for text in study.spec.get("evaluate", {}).get("limits", ())]
+    return [Limit.parse(text) for text in study.settings.evaluate.limits]
 
 
 def judge(
@@ -56,7 +56,7 @@ def broken_before(study: s.Study, trial: s.Trial) -> frozenset[str]:
 
 def breaks_a_limit(study: s.Study, trial: s.Trial) -> str:
     """Why the trial's latest scores prune it (evaluate.on_breach = "prune"); empty if they do not."""
-    if study.spec.get("evaluate", {}).get("on_breach", "warn") != "prune":
+    if study.settings.evaluate.on_breach != "prune":
         return ""
     broken = next(iter(_broken(limits_of(study), trial.scores, frozenset()).values()), None)
     if broken is None:
@@ -120,7 +120,7 @@ class Breaches:
         by, name = f"the limit {found.limit}", study.name
         if study.trials[trial].state == s.COMPLETE:
             return  # the runner prunes it before it reports to the sampler
-        match study.spec.get("evaluate", {}).get("on_breach", "warn"):
+        match study.settings.evaluate.on_breach:
             case "pause":
                 self._do(console_api.PauseTrial(name, trial, by=by))
             case "prune":

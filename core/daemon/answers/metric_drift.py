@@ -74,8 +74,7 @@ def _than_before(study: s.Study, event: e.TrialScored, history: History) -> Iter
 
 def scoring(study: s.Study, step: int) -> int:
     """An upper bound for the index, from 1, of the scoring at ``step``."""
-    every = int(study.spec.get("evaluate", {}).get("every") or 50)
-    return max(1, -(-step // every))
+    return max(1, -(-step // study.settings.evaluate.every))
 
 
 def _known_scores(event: e.TrialScored) -> Iterator[tuple[str, Score, Metric]]:

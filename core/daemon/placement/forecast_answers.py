@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from core.contract.spec import knob_table as knob
-from core.contract.spec.study_spec import PRECISIONS, Spec
+from core.contract.spec.study_spec import Spec
+from core.contract.spec.typed_spec import PRECISIONS
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from core.contract.wire import console_api

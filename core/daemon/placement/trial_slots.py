@@ -7,8 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from core.contract.events.event_types import PackMeasured
-from core.contract.spec import population_settings
-from core.contract.spec.study_spec import AUTO
+from core.contract.spec.typed_spec import AUTO
 from core.contract.state import study_state as s
 from core.daemon.placement.device_choice import Free, Slot, by_room
 from core.daemon.placement.memory_planner import FORGOTTEN_S, Foresight
@@ -116,9 +115,9 @@ class Places:
 
     def _say_why_few(self, study: s.Study) -> None:
         most = at_once(study)
-        learns = population_settings.size(study.spec) is None
+        learns = study.settings.population_size is None
         if self._measured and not self._said_why_few and learns and most < study.total_trials:
-            sampler = study.spec["study"]["sampler"]
+            sampler = study.settings.study.sampler
             self._notes.append(
                 f"at most {most} trials at once, so that {sampler} can learn from ended trials; "
                 "set resources.pack to a number to run more"
@@ -157,7 +156,7 @@ class Places:
             return int(self._pack), ""
         limit = _limit(study, running, device)
         number, why = self._measured[device].wanted(limit, len(running.get(device, ())))
-        if number < limit and population_settings.size(study.spec) is not None:
+        if number < limit and study.settings.population_size is not None:
             return limit, "a population trains together"
         return number, why
 
@@ -171,12 +170,12 @@ def queue(study: s.Study) -> list[s.Trial]:
 def at_once(study: s.Study) -> int:
     """The number of trials that may run at once: a learning sampler needs ended trials before it proposes the
     others. Its random start may run all at once, and a population always does."""
-    if (size := population_settings.size(study.spec)) is not None:
+    if (size := study.settings.population_size) is not None:
         return min(study.total_trials, size)
-    section = study.spec.get("study", {})
-    if section.get("sampler") not in LEARNING:
+    section = study.settings.study
+    if section.sampler not in LEARNING:
         return study.total_trials
-    startup = max(2, int(section.get("startup_trials", 0)))
+    startup = max(2, section.startup_trials)
     return min(study.total_trials, max(startup, math.ceil(study.total_trials / GENERATIONS)))
 
 

@@ -58,7 +58,7 @@ class Exploit:
 
 def plan_of(study: s.Study) -> Plan | None:
     """The plan in the present study file; None for a study without a population."""
-    size = population_settings.size(study.spec)
+    size = study.settings.population_size
     if size is None:
         return None
     whole = parse(study.spec, study.folder)

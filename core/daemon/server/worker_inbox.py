@@ -21,8 +21,6 @@ from core.daemon.workers.trial_requeue import requeue_or_prune, retry_or_fail
 from core.daemon.workers.worker_pool import Send, Worker
 
 log = logging.getLogger("trimtab.telling")
-STALL_S = 900.0  # in studies from before there was a limit
-RETRIES = 2
 
 
 def _inside(folder: str, place: str) -> bool:
@@ -65,7 +63,7 @@ class Telling:
         if worker is None:
             if not any(trial.worker == hello.worker for trial in study.trials.values()):
                 return None
-            lease_s = float(study.spec.get("resources", {}).get("lease_s", 60.0))
+            lease_s = study.settings.resources.lease_s
             heard = self._studies.heard.get(hello.worker, 0)
             device = next(one.device for one in study.trials.values() if one.worker == hello.worker)
             worker = crew.adopt(hello, Path(study.folder), lease_s, heard)
@@ -119,7 +117,7 @@ class Telling:
         """Its link lives and its training does not: it will not come back by itself. Loading takes as long as
         it takes."""
         study = self._supervisor.state.studies[worker.study]
-        limit_s = float(study.spec.get("resources", {}).get("stall_s", STALL_S))
+        limit_s = study.settings.resources.stall_s
         trains = any(one.worker == worker.name and one.state == s.RUNNING for one in study.trials.values())
         if trains and busy_s > limit_s:
             why = f"its worker {worker.name} stood still for {busy_s:.0f} s (resources.stall_s = {limit_s:g})"
@@ -150,7 +148,7 @@ class Telling:
             return requeue_or_prune(study, event, self._studies.why_pruned(study.name, event.trial))
         if not isinstance(event, e.TrialFailed):
             return event
-        return retry_or_fail(study, event, int(study.spec.get("resources", {}).get("retries", RETRIES)))
+        return retry_or_fail(study, event, study.settings.resources.retries)
 
     def _live(self, worker: Worker, *events: e.Event) -> list[e.Event]:
         """Readings of the moment, under the engine's names. None of a worker that is lost: nobody would take

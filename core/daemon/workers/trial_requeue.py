@@ -77,8 +77,7 @@ def end_trial(study: s.Study, trial: s.Trial, why: str) -> e.TrialPruned | e.Tri
 
 def _final(study: s.Study, trial: s.Trial) -> tuple[float, ...]:
     """The objectives' values after the last step; empty while steps or values are missing."""
-    goals = [one["metric"] for one in study.spec.get("study", {}).get("objectives", ())]
-    curves = [trial.series.get(goal, Series()) for goal in goals]
+    curves = [trial.series.get(metric, Series()) for metric, _ in study.objectives]
     done = 0 < trial.total_steps <= trial.step and not trial.editing
     if not done or any(not curve.steps or curve.steps[-1] < trial.total_steps for curve in curves):
         return ()

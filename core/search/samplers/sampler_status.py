@@ -8,7 +8,8 @@ from typing import Any
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from core.contract.spec.study_spec import COUNTED, Spec
+from core.contract.spec.study_spec import Spec
+from core.contract.spec.typed_spec import COUNTED
 from core.search.optuna_space import distributions
 from core.search.samplers.gp_sampler import HISTORY
 from core.search.samplers.sampler_choice import remaining, sampler

@@ -37,7 +37,7 @@ def rows(study: s.Study) -> list[Row]:
 def searched(study: s.Study) -> tuple[str, ...]:
     """The searched knobs, in the knob table's order."""
     names = {
-        *study.spec.get("space", {}),
+        *study.settings.space,
         *(name for trial in study.trials.values() for name in trial.params),
     }
     return tuple(sorted(names, key=lambda name: (list(KNOBS).index(name) if name in KNOBS else 99, name)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from core.contract.events import event_types as e
-from core.contract.spec.search_checks import BOARDS
+from core.contract.spec.metric_table import BOARDS
 from core.contract.spec.study_spec import Spec
 from core.train.evaluation import evidence_files
 from core.train.evaluation.best_samples import BestSamples

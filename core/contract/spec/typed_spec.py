@@ -1,0 +1,254 @@
+"""The typed spec of a study: what everybody reads, and the only place where a default is written.
+
+``core.contract.spec.study_spec`` validates a file or a request, with its defaults from here. The journal and
+the wire keep the spec as a map, and ``of`` reads that map. A journal must open whatever its spec holds: a
+value that an earlier or damaged version wrote must not make its event unreadable. So the map is not decoded
+into these structs on the disk or the wire, and ``of`` takes the default for every value that it cannot read.
+Loads no pydantic: the console starts without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+
+from core.contract.spec import knob_table
+from core.contract.spec.metric_table import known
+from core.contract.spec.search_space import Choice, Dimension, Range, Space, read_dimension
+
+SAMPLERS = ("tpe", "gp", "cmaes", "nsga2", "nsga3", "qmc", "random", "grid", "bruteforce")
+COUNTED = ("grid", "bruteforce")  # samplers that end by themselves: they need a space that can be counted
+PRUNERS = ("none", "median", "percentile", "halving", "hyperband", "wilcoxon", "patient", "threshold")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16", "nf4", "int8")
+ON_BREACH = ("warn", "pause", "prune")
+FORMATS = ("auto", "chat", "instruction", "text")
+AUTO = "auto"  # resources.pack: the engine measures how many trials at once pay off
+MOST_KEPT = 64  # specs that ``of`` remembers
+
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+Section = TypeVar("Section", bound=msgspec.Struct)
+
+
+class ObjectiveOptions(msgspec.Struct, frozen=True):
+    """One metric to optimise; ``reference`` is a value to beat."""
+
+    metric: str = "eval/loss"
+    direction: str = "minimize"
+    reference: float | None = None
+
+
+class ThresholdOptions(msgspec.Struct, frozen=True):
+    """Bounds of the threshold pruner."""
+
+    lower: float | None = None
+    upper: float | None = None
+
+
+class StopOptions(msgspec.Struct, frozen=True):
+    """When the study ends early."""
+
+    no_improvement: int | None = None
+    trials: int | None = None
+    hours: float | None = None
+    gpu_hours: float | None = None
+
+
+class PopulationOptions(msgspec.Struct, frozen=True):
+    """Population-based training; without a ``size`` all trials of the study are the population."""
+
+    size: int | None = None
+    every: Positive = 2
+    quantile: float = 0.25
+    factors: tuple[float, ...] = (0.8, 1.25)
+    resample: float = 0.25
+
+
+class StudyOptions(msgspec.Struct, frozen=True):
+    """[study]"""
+
+    name: str = ""
+    trials: int = 20
+    sampler: str = "tpe"
+    pruner: str = "median"
+    objectives: tuple[ObjectiveOptions, ...] = (ObjectiveOptions(),)
+    seed: int = 0
+    startup_trials: int = 5
+    pruner_warmup_steps: int = 0
+    storage: str = ""
+    fixed: dict[str, Any] = {}
+    threshold: ThresholdOptions = ThresholdOptions()
+    stop_after: StopOptions = StopOptions()
+    constraints: tuple[str, ...] = ()
+    warm_start: tuple[str, ...] = ()
+    warm_start_as: str = "points"
+    warm_start_best: int = 5
+    population: PopulationOptions | None = None
+
+
+class ModelOptions(msgspec.Struct, frozen=True):
+    """[model]"""
+
+    base: str = ""
+    adapter: str | None = None
+    precision: str = "auto"
+    revision: str | None = None
+    double_quant: bool = True
+    gradient_checkpointing: bool = False
+    trust_remote_code: bool = False
+
+
+class DataOptions(msgspec.Struct, frozen=True):
+    """[data]"""
+
+    source: str = ""
+    format: str = "auto"
+    split: str = "train"
+    subset: str | None = None
+    validation: str | float = 0.1
+    rows: int | None = None
+    prompt_key: str = "prompt"
+    completion_key: str = "completion"
+    messages_key: str = "messages"
+    text_key: str = "text"
+
+
+class EvaluateOptions(msgspec.Struct, frozen=True):
+    """[evaluate]"""
+
+    every: Positive = 50
+    rows: int = 200
+    batch_size: int = 8
+    patience: int = 0
+    min_delta: float = 0.0
+    boards: tuple[str, ...] = ()
+    generate_every: Positive = 4
+    budget: float = 0.1
+    samples: int = 64
+    limits: tuple[str, ...] = ()
+    on_breach: str = "warn"
+    prompts: str | None = None
+    reference: str | None = None
+    classifier: str | None = None
+    canaries: int = 0
+    tasks: tuple[str, ...] = ()
+    tasks_path: str | None = None
+    tasks_rows: int = 0
+
+
+class ResourceOptions(msgspec.Struct, frozen=True):
+    """[resources]"""
+
+    devices: str | tuple[int, ...] = "auto"
+    pack: str | int = AUTO
+    memory: str | int = AUTO
+    checkpoint_every: int = 0
+    checkpoint_every_s: float = 60.0
+    report_every_s: float = 0.2
+    retries: int = 2
+    lease_s: float = 60.0
+    stall_s: float = 900.0
+    threads: int | None = None
+
+
+class StudySpec(msgspec.Struct, frozen=True):
+    """A whole study. ``train`` holds every knob's fixed value or default, ``space`` the searched knobs."""
+
+    study: StudyOptions = StudyOptions()
+    model: ModelOptions = ModelOptions()
+    data: DataOptions = DataOptions()
+    train: dict[str, Any] = {}
+    space: Space = {}
+    evaluate: EvaluateOptions = EvaluateOptions()
+    resources: ResourceOptions = ResourceOptions()
+
+    @property
+    def population_size(self) -> int | None:
+        """The number of trials that train together as a population; None for a study without one."""
+        asked = self.study.population
+        return None if asked is None else asked.size or self.study.trials
+
+
+_read: dict[int, tuple[Mapping[str, Any], StudySpec]] = {}  # by the identity of the map, which is kept alive
+
+
+def of(raw: Mapping[str, Any]) -> StudySpec:
+    """The typed spec of ``raw``, a study file's content that is never changed in place. Read once."""
+    kept = _read.get(id(raw))
+    if kept is not None and kept[0] is raw:
+        return kept[1]
+    if len(_read) >= MOST_KEPT:
+        _read.clear()
+    spec = read(raw)
+    _read[id(raw)] = raw, spec
+    return spec
+
+
+def read(raw: Mapping[str, Any]) -> StudySpec:
+    """The same, read anew."""
+    study = _table(raw, "study")
+    if isinstance(study.get("objectives"), list | tuple):
+        study = {**study, "objectives": [long_form(one) for one in study["objectives"]]}
+    return StudySpec(
+        study=_section(StudyOptions, study),
+        model=_section(ModelOptions, _table(raw, "model")),
+        data=_section(DataOptions, _table(raw, "data")),
+        train={**knob_table.defaults(), **_table(raw, "train")},
+        space=read_space(_table(raw, "space")),
+        evaluate=_section(EvaluateOptions, _table(raw, "evaluate")),
+        resources=_section(ResourceOptions, _table(raw, "resources")),
+    )
+
+
+def long_form(objective: object) -> object:
+    """An objective as a table, with the direction of its metric; the short form is the metric alone."""
+    raw = {"metric": objective} if isinstance(objective, str) else objective
+    row = known(str(raw.get("metric"))) if isinstance(raw, dict) else None
+    if isinstance(raw, dict) and "direction" not in raw and row is not None:
+        return {**raw, "direction": row.direction}
+    return raw
+
+
+def _table(raw: Mapping[str, Any], name: str) -> dict[str, Any]:
+    found = raw.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _section(kind: type[Section], raw: dict[str, Any]) -> Section:
+    try:
+        return msgspec.convert(raw, kind)
+    except msgspec.ValidationError:
+        readable = {}
+        for field in msgspec.structs.fields(kind):
+            if field.name in raw:
+                try:
+                    readable[field.name] = msgspec.convert(raw[field.name], field.type)
+                except msgspec.ValidationError:
+                    continue
+        return kind(**readable)
+
+
+def read_space(raw: Mapping[str, Any]) -> Space:
+    """The searched knobs in the file's order. An entry that is no dimension at all is left out."""
+    found = {name: dimension(name, entry) for name, entry in raw.items()}
+    return {name: one for name, one in found.items() if one is not None}
+
+
+def dimension(name: str, raw: object) -> Dimension | None:
+    """One entry of [space]. Of an unknown knob, or with values that this version does not allow, only its
+    values or its ends count."""
+    raw = list(raw) if isinstance(raw, tuple) else raw
+    try:
+        exact = read_dimension(name, raw)[0] if name in knob_table.KNOBS else None
+    except (TypeError, ValueError, ArithmeticError):  # such as a bound that is no number
+        exact = None
+    if exact is not None:
+        return exact
+    table = {"choice": raw} if isinstance(raw, list) else raw if isinstance(raw, dict) else {}
+    values, low, high = table.get("choice"), table.get("low"), table.get("high")
+    if isinstance(values, list | tuple) and values:
+        return Choice(tuple(values))
+    if isinstance(low, int | float) and isinstance(high, int | float):
+        return Range(low, high, log=bool(table.get("log")))
+    return None
