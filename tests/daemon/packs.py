@@ -31,7 +31,7 @@ def knobs(rank: int = 8, **more: Any) -> dict[str, Any]:
 
 def study(planned: int, *trials: tuple[str, int] | tuple[str, int, str]) -> s.Study:
     """Trials as (queued or running, rank, device), numbered from 0; gpu0 unless a device is named."""
-    section = {"name": "a", "trials": planned, "objectives": []}
+    section = {"name": "a", "trials": planned, "sampler": "random", "objectives": []}
     told: list[e.Event] = [e.StudyCreated(at=1.0, study="a", spec={"study": section}, folder="/a")]
     for number, (state, rank, *device) in enumerate(trials):
         label = device[0] if device else "gpu0"

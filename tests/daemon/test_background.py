@@ -96,15 +96,15 @@ def kept(name: str, *events: e.Event) -> Path:
 async def test_journals_that_cannot_be_read_keep_no_engine_from_starting(tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("TRIMTAB_HOME", str(tmp_path))
     folder = kept("s", CREATED, e.StudyNoted(at=2.0, study="s", text="a word"))
-    broken = e.StudyCreated(at=1.0, study="t", spec={"study": {"trials": "many"}}, folder="/t")
-    kept("t", broken, e.StudyNoted(at=2.0, study="t", text="lost"))
+    strange = e.StudyCreated(at=1.0, study="t", spec={"study": {"trials": "many"}}, folder="/t")
+    kept("t", strange, e.StudyNoted(at=2.0, study="t", text="a word"))
     folder.rename(folder.with_name("copy-of-s"))
     kept("s", CREATED)
     run_folder.journal_path(kept("u", CREATED)).chmod(0)
     supervisor = Supervisor(Hub())
     studies = Studies(supervisor, tmp_path / "socket")
     studies.load()
-    assert list(supervisor.state.studies) == ["s"]
+    assert list(supervisor.state.studies) == ["s", "t"]
     assert [line.text for line in supervisor.state.studies["s"].lines] == ["study created: 1 trials planned"]
-    assert "an event of t is passed over" in caplog.text
-    assert "the folder copy-of-s holds 2 events of another study" in caplog.text
+    assert supervisor.state.studies["t"].lines[-1].text == "a word"
+    assert "skipped 2 events of another study in the folder copy-of-s" in caplog.text

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from core.contract.events import event_types as e
+from core.contract.state.event_fold import apply
 from core.contract.state.study_state import State
 from core.contract.wire import console_api, message_codec
 from core.daemon import supervisor as module
@@ -154,9 +155,14 @@ async def test_what_cannot_be_kept_is_refused_in_words_and_the_writer_goes_on(wr
     assert [line.text for line in writer.state.studies["s"].lines[-1:]] == ["somebody else's"]
 
 
-async def test_a_fold_that_fails_refuses_one_request_and_not_the_next(writer, tmp_path):
-    broken = e.StudyCreated(at=1.0, study="t", spec={"study": {"trials": "many"}}, folder="/t")
-    (told,) = await writer.put(broken)
+async def test_a_fold_that_fails_refuses_one_request_and_not_the_next(writer, monkeypatch):
+    def fails(state: State, event: e.Event) -> State:
+        if event.study == "t":
+            raise ValueError("it tripped")
+        return apply(state, event)
+
+    monkeypatch.setattr(module, "apply", fails)
+    (told,) = await writer.put(e.StudyCreated(at=1.0, study="t", spec={}, folder="/t"))
     assert told.startswith("the engine cannot take it: ValueError")
     assert await writer.put(CREATED) == [] and list(writer.state.studies) == ["s"]
 

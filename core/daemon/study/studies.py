@@ -102,8 +102,8 @@ class Studies:
         """Go on with the studies that ran when the engine ended."""
         for study in self.state.studies.values():
             if study.state in s.LIVE_STUDY:
-                self._breaches.take_up(study)
                 try:
+                    self._breaches.take_up(study)
                     spec, folder = parse(study.spec, study.folder), Path(study.folder)
                     run_folder.settle_spec(
                         folder, write(spec)
