@@ -52,7 +52,7 @@ def test_nothing_yet_and_no_such_trial(folder, capsys):
     assert main(["insides", "1"]) == exit_codes.OK
     assert "no data yet" in capsys.readouterr().out
     assert main(["insides", "1", "--json"]) == exit_codes.OK
-    assert "first evaluation" in json.loads(capsys.readouterr().out)["why_none"]
+    assert "first and last evaluation" in json.loads(capsys.readouterr().out)["why_none"]
     assert main(["insides", "9"]) == exit_codes.BAD_INPUT
 
 

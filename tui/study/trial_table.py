@@ -20,7 +20,8 @@ from core.contract.state import study_state as s
 from core.contract.state import trial_ranking
 from tui.theme_colors import Palette
 from tui.ui_messages import TrialChosen, TrialOpened
-from tui.widgets.trial_columns import GAP, Column, Piece, columns, matches, ordered, shape_of
+from tui.widgets.steering_signs import Piece
+from tui.widgets.trial_columns import GAP, Column, columns, matches, ordered, shape_of
 
 HEAD = 1  # lines of the head, which does not scroll
 MARK = "▌"  # before a trial that is marked for comparing

@@ -134,4 +134,7 @@ def _metric(name: str, board: str) -> dict[str, Any]:
 def _score(one: r.Reading) -> dict[str, Any]:
     """Numbers that JSON does not know, such as nan, are null there."""
     known = {"change": one.change, "better": one.better, "clear": one.clear, "verdict": one.verdict}
-    return msgspec.json.decode(msgspec.json.encode({**msgspec.to_builtins(one.score), **known}))
+    result: dict[str, Any] = msgspec.json.decode(
+        msgspec.json.encode({**msgspec.to_builtins(one.score), **known})
+    )
+    return result

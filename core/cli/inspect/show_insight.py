@@ -113,7 +113,8 @@ def _found(study: s.Study, importance: Importance, search: SearchState) -> dict[
         "stopped": [asdict(one) for one in i.stops(study)],
         "front": [one.number for one in trial_ranking.front(study)],
     }
-    return msgspec.json.decode(msgspec.json.encode(known))
+    result: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(known))
+    return result
 
 
 def _bare(one: Importance) -> dict[str, Any]:

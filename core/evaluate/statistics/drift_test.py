@@ -126,6 +126,7 @@ def pool(scores: Sequence[Score]) -> Score:
     total = sum(score.samples for score in known)
 
     def weighted(name: str) -> float:
-        return sum(getattr(score, name) * score.samples for score in known) / total
+        result: float = sum(getattr(score, name) * score.samples for score in known) / total
+        return result
 
     return Score(weighted("value"), weighted("low"), weighted("high"), total // len(known))

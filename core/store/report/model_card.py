@@ -43,7 +43,8 @@ def front_matter(report: Report) -> str:
     if results:
         found["metrics"] = sorted({metric["type"] for metric in results[0]["results"][0]["metrics"]})
         found["model-index"] = results
-    return yaml.safe_dump(found, sort_keys=False, allow_unicode=True, width=1000)
+    result: str = yaml.safe_dump(found, sort_keys=False, allow_unicode=True, width=1000)
+    return result
 
 
 # -- the text --------------------------------------------------------------------------------------

@@ -51,7 +51,10 @@ class Base:
         """The number of tokens that both the model's embedding and its output layer have."""
         ends = (self.model.get_input_embeddings(), self.model.get_output_embeddings())
         sizes = [getattr(end, name, None) for end in ends for name in ("num_embeddings", "out_features")]
-        return min((size for size in sizes if size), default=self.model.config.get_text_config().vocab_size)
+        result: int = min(
+            (size for size in sizes if size), default=self.model.config.get_text_config().vocab_size
+        )
+        return result
 
     @cached_property
     def positions(self) -> int | None:

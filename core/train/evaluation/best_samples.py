@@ -57,4 +57,5 @@ def _better(name: str, score: Score, best: Mapping[str, Any]) -> bool:
     metric, value = known(name), score.value
     if metric is None or value is None or FEWER * score.samples < best["samples"]:
         return False
-    return value < best["value"] if metric.direction == "minimize" else value > best["value"]
+    result: bool = value < best["value"] if metric.direction == "minimize" else value > best["value"]
+    return result

@@ -87,11 +87,17 @@ class Tasks:
         """Run the harness. Its seeds are left unset: trials and the base share this process."""
         from lm_eval import simple_evaluate
 
-        return simple_evaluate(
-            lm_eval_bridge.model(channel, self._asking, self._tokenizer), tasks=list(self._section.tasks),
-            task_manager=self._manager, limit=self._section.tasks_rows or None, bootstrap_iters=0,
-            random_seed=None, numpy_random_seed=None, torch_random_seed=None,
-        )  # type: ignore[return-value]  # fmt: skip
+        result: dict[str, Any] = simple_evaluate(
+            lm_eval_bridge.model(channel, self._asking, self._tokenizer),
+            tasks=list(self._section.tasks),
+            task_manager=self._manager,
+            limit=self._section.tasks_rows or None,
+            bootstrap_iters=0,
+            random_seed=None,
+            numpy_random_seed=None,
+            torch_random_seed=None,
+        )
+        return result
 
 
 def task_result(name: str, results: Mapping[str, Any]) -> ProbeResult:

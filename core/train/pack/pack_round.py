@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -28,7 +28,7 @@ CALM = 200  # rounds without out of memory, after which larger passes are tried 
 
 Rows = Learn | Judge | Rate
 W = TypeVar("W", Learn, Judge, Rate)
-PassResults = list[tuple]  # of (factors, tensor, …), or of (item, reading)
+PassResults = list[tuple[Any, ...]]  # of (factors, tensor, …), or of (item, reading)
 Wants = Mapping[int, tuple[Trial | None, Want]]  # by trial number; the base itself has no trial
 
 

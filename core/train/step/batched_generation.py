@@ -205,7 +205,8 @@ class Generation:
             thresholds = torch.tensor(draws, device=logits.device)[:, None] * cumulative[:, -1:]
             sampled = torch.searchsorted(cumulative, thresholds).squeeze(-1)
             chosen[drawn] = sampled.clamp(max=logits.shape[-1] - 1)
-        return chosen.tolist()
+        result: list[int] = chosen.tolist()
+        return result
 
 
 def _selectable(base: Base) -> DynamicCache | None:

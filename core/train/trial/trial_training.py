@@ -92,7 +92,8 @@ class Trial:
     @property
     def trainable(self) -> int:
         """Parameters of the adapter."""
-        return self.factors.matrix.numel()
+        result: int = self.factors.matrix.numel()
+        return result
 
     @property
     def latest(self) -> dict[str, float]:
