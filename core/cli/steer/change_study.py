@@ -92,7 +92,8 @@ def _value(said: str) -> Any:
 
 
 def _put(study: s.Study, found: dict[str, dict[str, Any]], parts: list[str], value: Any) -> None:
-    """A key of a table within a section goes over what the study has there: a change names whole tables."""
+    """A key of a table within a section goes over what the study has there: a change names whole tables.
+    The table is edited as the file has it, so it is taken from the map and not from the typed spec."""
     section, key, *deeper = parts
     table = found.setdefault(section, {})
     if not deeper:
