@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from rich.cells import set_cell_size
 
-from core.contract.board_score import Score
+from core.contract.metric_score import Score
 from core.contract.spec.metric_table import SLICE
 from core.contract.text.sanitize import plain
 from core.contract.views.metric_format import bound, changed, ends, figure

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from core.cli import choose_trial, exit_codes, reach_engine, text_tables
+from core.cli import exit_codes, reach_engine, resolve_trial, text_tables
 from core.contract.state import study_progress
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
@@ -28,10 +28,10 @@ SAID = {"ok": "✓ kept", "breached": "✗ breached", "unsure": "? not sure", No
 
 def boards(arguments: argparse.Namespace) -> int:
     """Print the boards of a study, or of one of its trials beside the base."""
-    study = choose_trial.study(reach_engine.known()[0], arguments.study)
+    study = resolve_trial.study(reach_engine.known()[0], arguments.study)
     chosen = list(study.trials.values())
     if arguments.trial is not None:
-        chosen = [choose_trial.trial(study, arguments.trial)]
+        chosen = [resolve_trial.trial(study, arguments.trial)]
     scored = [trial for trial in chosen if trial.scores]
     if arguments.json:
         text_tables.dump(_found(study, scored))

@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Iterable
 from typing import Any
 
-from core.cli import activity_line, choose_trial, exit_codes, reach_engine
+from core.cli import activity_line, exit_codes, reach_engine, resolve_trial
 from core.cli.steer.pause_prune_stop import BY, alive
 from core.contract.spec import toml_text
 from core.contract.state import study_state as s
@@ -22,7 +22,7 @@ DEEPEST = 3  # parts of a key: section, key, key of the table that stands there
 
 def change(arguments: argparse.Namespace) -> int:
     """Change a study; without ``--yes`` only after what comes of it was shown and agreed to."""
-    study = choose_trial.study(alive(), arguments.study)
+    study = resolve_trial.study(alive(), arguments.study)
     changes = _changes(study, arguments.changes)
     if not arguments.yes:
         _show(reach_engine.ask(console_api.ChangeStudy(study.name, changes, True, BY)))
@@ -48,7 +48,7 @@ def _show(answer: console_api.Answer | None) -> None:
 def _agreed() -> bool:
     """Raises UsageError where nobody can be asked."""
     if not terminal_check.is_there():
-        raise choose_trial.UsageError.of(
+        raise resolve_trial.UsageError.of(
             "nobody can be asked here", "standard input is no terminal", "add --yes"
         )
     activity_line.hush()
@@ -72,7 +72,7 @@ def _changes(study: s.Study, given: Iterable[str]) -> dict[str, dict[str, Any]]:
             fix = "write a value as in the study's file"
             problems.append(Problem(f"{plain(key, 80)}: {plain(str(error), 200)}", "command line", fix))
     if problems:
-        raise choose_trial.UsageError(*problems)
+        raise resolve_trial.UsageError(*problems)
     return found
 
 

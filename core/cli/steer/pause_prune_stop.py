@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from core import paths
-from core.cli import choose_trial, exit_codes, reach_engine
+from core.cli import exit_codes, reach_engine, resolve_trial
 from core.contract.state import study_state as s
 from core.contract.wire import console_api
 from core.errors import EngineError
@@ -28,18 +28,18 @@ def alive() -> s.State:
 def _all(arguments: argparse.Namespace) -> str | None:
     """The study's name, when all its trials are meant. Raises UsageError unless it is one or all."""
     if arguments.all == (arguments.trial is not None):
-        raise choose_trial.UsageError.of(
+        raise resolve_trial.UsageError.of(
             "name a trial, or all of them",
             "command line",
             f"{arguments.name} TRIAL or {arguments.name} --all",
         )
-    return choose_trial.study(alive(), arguments.study).name if arguments.all else None
+    return resolve_trial.study(alive(), arguments.study).name if arguments.all else None
 
 
 def meant(arguments: argparse.Namespace) -> tuple[str, int]:
     """The study and the trial that the command line names. Raises UsageError where there is none such."""
-    study = choose_trial.study(alive(), arguments.study)
-    return study.name, choose_trial.trial(study, arguments.trial).number
+    study = resolve_trial.study(alive(), arguments.study)
+    return study.name, resolve_trial.trial(study, arguments.trial).number
 
 
 def pause(arguments: argparse.Namespace) -> int:
@@ -78,7 +78,7 @@ def prune(arguments: argparse.Namespace) -> int:
 
 def stop(arguments: argparse.Namespace) -> int:
     """End a study."""
-    study = choose_trial.study(alive(), arguments.study)
+    study = resolve_trial.study(alive(), arguments.study)
     reach_engine.ask(console_api.StopStudy(study.name, BY))
     print(f"{study.name}: stop asked; results so far stay")
     return exit_codes.OK

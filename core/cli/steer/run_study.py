@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from core.cli import activity_line, choose_trial, exit_codes, reach_engine
+from core.cli import activity_line, exit_codes, reach_engine, resolve_trial
 from core.contract.state import study_state as s
 from core.contract.text import terminal_check
 from core.contract.text.sanitize import plain
@@ -22,7 +22,7 @@ def attach(arguments: argparse.Namespace) -> int:
     """Open the console on the engine. Raises UsageError where none can be drawn."""
     problem = terminal_check.obstacle()
     if arguments.console is None or problem is not None:
-        raise choose_trial.UsageError(
+        raise resolve_trial.UsageError(
             problem or Problem("this program has no console", "", terminal_check.LINES)
         )
     return _console(arguments, reach_engine.ensured(), None)

@@ -10,7 +10,7 @@ from statistics import NormalDist
 import msgspec
 import numpy as np
 
-from core.contract.board_score import CONFIDENCE, Score
+from core.contract.metric_score import CONFIDENCE, Score
 from core.evaluate.statistics.bootstrap import Statistic, interval
 
 Numbers = Sequence[float]

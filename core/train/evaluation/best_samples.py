@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from core.contract.board_score import Score
+from core.contract.metric_score import Score
 from core.contract.spec.metric_table import known
 from core.train.evaluation.probe_scoring import RELATIVE, Scored, change_from
 

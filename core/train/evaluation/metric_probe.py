@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from core.contract.board_score import Score
+from core.contract.metric_score import Score
 from core.contract.text.sanitize import plain
 from core.contract.wire.evidence_answer import Sample
 from core.train.data.dataset import Row
+from core.train.step.compute_requests import Written
 from core.train.step.row_likelihood import Reading
-from core.train.step.step_requests import Written
 
 T = TypeVar("T")
 WORST = 20  # samples kept as evidence of a metric

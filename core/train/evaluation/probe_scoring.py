@@ -7,15 +7,15 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.contract.board_score import Score
+from core.contract.metric_score import Score
 from core.contract.spec.metric_table import SLICE
 from core.contract.wire.evidence_answer import Sample
 from core.evaluate.metrics.validation_slices import SMALLEST
 from core.evaluate.statistics import drift_test
 from core.train.adapters.lora_factors import Factors
 from core.train.evaluation.metric_probe import Ask, Probe
+from core.train.step.compute_requests import Asked, Done, Prompt, Rate, Turn, Wait, Write
 from core.train.step.forward_pass import Item
-from core.train.step.step_requests import Asked, Done, Prompt, Rate, Turn, Wait, Write
 
 FEWEST = 2  # samples of a probe in the first turn, which always runs; and samples of a reported change
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from core.contract.board_score import Score
+from core.contract.metric_score import Score
 from core.contract.wire.evidence_answer import Sample
 from core.evaluate.metrics import membership_inference, security_metrics
 from core.evaluate.metrics.canary_exposure import exposure

@@ -18,10 +18,10 @@ from core.train.adapters import optimizers
 from core.train.adapters.adapter_stack import Stack
 from core.train.adapters.lora_factors import Factors
 from core.train.base.base_model import Base
+from core.train.step.compute_requests import BASE, Done, Judge, Learn, Rate, Update, Want
 from core.train.step.device_memory import free
 from core.train.step.forward_pass import Forward, Item
 from core.train.step.row_likelihood import Reading
-from core.train.step.step_requests import BASE, Done, Judge, Learn, Rate, Update, Want
 from core.train.trial.trial_training import Trial
 
 CALM = 200  # rounds without out of memory, after which larger passes are tried again

@@ -29,8 +29,8 @@ from core.train.pack.pack_round import Outcome, Rounds, Wants
 from core.train.pack.pack_scoring import PackScoring
 from core.train.pack.throughput_meter import ThroughputMeter
 from core.train.step import device_memory, out_of_memory
+from core.train.step.compute_requests import Learn
 from core.train.step.forward_pass import Forward
-from core.train.step.step_requests import Learn
 from core.train.trial.trial_training import Diverged, Trial
 from core.train.trial_reporter import Tell, failure
 

@@ -20,7 +20,7 @@ from core.train.adapters.adapter_stack import Stack
 from core.train.adapters.lora_factors import Factors
 from core.train.base.base_model import Base
 from core.train.base.cross_entropy import Head
-from core.train.step.step_requests import Prompt, Written
+from core.train.step.compute_requests import Prompt, Written
 
 SHORTEST_PREFIX = 4  # tokens: a shorter one is not worth a pass of its own
 LEAVE = 0.9  # the batch shrinks when at most this share of its rows is still running
