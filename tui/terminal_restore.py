@@ -1,5 +1,4 @@
-"""The terminal itself: it is left as it was found, however the console ends, and when it vanishes, so does
-the console."""
+"""Restores the terminal however the console ends, and ends the console when the terminal disappears."""
 
 from __future__ import annotations
 

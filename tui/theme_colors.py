@@ -1,4 +1,4 @@
-"""The looks: themes as data from themes/*.toml, and the colour of each meaning."""
+"""Loads the themes from themes/*.toml and maps meanings to colours."""
 
 from __future__ import annotations
 

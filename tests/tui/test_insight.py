@@ -70,7 +70,7 @@ async def test_every_page_stands_in_every_size_and_tab_goes_round(seat, size):
 async def test_the_history_marks_results_early_ends_and_the_best(seat):
     async with seat(ONE) as you:
         await you.press("i")
-        await you.sees("● result", "× stopped early", "━━ best so far 1.112", "in which they ended")
+        await you.sees("● result", "× stopped early", "━━ best so far 1.112", "in order of completion")
         await you.press("right", "right")
         await you.sees("trial 2 ✓ complete  eval/loss 1.134", "lr 0.0001314")
 
@@ -170,7 +170,7 @@ async def test_who_was_stopped_stands_with_step_and_reason_and_the_rungs_above(s
     async with seat(ONE, (120, 40)) as you:
         you.backend.answers = answers
         await you.press("i", "shift+tab", "shift+tab")
-        await you.sees("rung 0, step 20: 30 in", "#0▲", "#8●", "#3×", "pruning spared")
+        await you.sees("rung 0, step 20: 30 in", "#0▲", "#8●", "#3×", "pruning saved")
         assert "80 of 400" in row(you, "#39 ×") and "not in the best 1/4 of rung 1" in row(you, "#39 ×")
         assert "the loss is nan at step 61" in row(you, "#28 !")
         assert you.backend.asked == [console_api.AskSearch("tidy-7b")]

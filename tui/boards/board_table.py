@@ -1,4 +1,4 @@
-"""A board: a row for the base, one for each trial, a column for each metric, and the selected trial's past.
+"""A board as a table: rows for base and trials, a column per metric, and the selected trial's history.
 
 Head, base and past stand still; trials scroll up and down between them, columns from side to side.
 """
@@ -82,7 +82,7 @@ class BoardTable(ScrollView, can_focus=True):
         self._sorted, self._intervals = how
         self._place([BASE, *trials], names)
         shape = (names, trials, how, self.size)
-        if shape != self._shape:  # else somebody may have scrolled away from the cursor
+        if shape != self._shape:  # otherwise the user may have scrolled away from the cursor
             self._shape = shape
             self._follow()
         seen = (shape, look, study.base_scores, tuple(limits), self._moment())

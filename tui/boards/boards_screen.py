@@ -1,4 +1,4 @@
-"""Boards: is each trial better than the base model, still decent, still safe?"""
+"""The boards screen: quality, safety and security of each trial compared with the base model."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class BoardsScreen(StudyScreen):
         box.draw(foot(study, *chosen, limits, max(20, box.size.width - 2), look))
         percent = ", in percent" if r.described(chosen[1]).unit == SHARE else ""
         chart.border_title = f"{plain(chosen[1], 40)} over its steps{percent}"
-        why = "the base is scored once" if chosen[0] == r.BASE else "no reading yet"
+        why = "the base is scored once" if chosen[0] == r.BASE else "no score yet"
         chart.show(curves(study, *chosen, limits), False, look, why)
 
     def _trials(self, study: s.Study) -> list[int]:
@@ -168,7 +168,7 @@ class BoardsScreen(StudyScreen):
         if not scored:
             return r.nothing(study)[1] if r.boards(study) else ""
         shown = f"{scored} of {len(study.trials)} trials scored"
-        shown += f", those that match {plain(self._filter, 20)!r}" if self._filter else ""
+        shown += f", matching {plain(self._filter, 20)!r}" if self._filter else ""
         return f"{shown}, best {plain(self._sorted, 30)} first" if self._sorted else shown
 
     def _verdicts(self, study: s.Study, board: str, limits: Limits) -> list[tuple[Verdict, int]]:
@@ -253,7 +253,7 @@ class BoardsScreen(StudyScreen):
     def action_all(self) -> None:
         """Trials that are not scored, too, or not."""
         self._all = not self._all
-        self.console.say("all trials" if self._all else "trials that are scored")
+        self.console.say("all trials" if self._all else "scored trials only")
         self.show()
 
     def action_intervals(self) -> None:

@@ -1,4 +1,4 @@
-"""Trials in columns: the knobs in which they differ, metrics with intervals, the best marked. Pure."""
+"""Formats trials in columns: differing knobs, metrics with intervals, the best marked. Pure."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def table(study: s.Study, trials: Sequence[s.Trial], width: int, look: Palette) 
     if fit < len(trials):
         lines.append(
             Text(
-                f"{len(trials) - fit} more have no room here: a wider terminal shows them",
+                f"{len(trials) - fit} more do not fit: a wider terminal shows them",
                 style=look["warning"],
             )
         )
     differing = c.differing(trials)
-    lines.append(_title("knobs that differ" if differing else "no knob differs", look))
+    lines.append(_title("differing knobs" if differing else "no knobs differ", look))
     for name, values in differing:
         lines.append(_row(plain(name, NAME), [_cell(value) for value in values[:fit]], room, look))
     lines.append(_title("metrics   ★ best   ☆ best, but within the error bars", look))

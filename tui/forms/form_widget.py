@@ -1,4 +1,4 @@
-"""A form: a row for each thing that may change, checked while it is typed."""
+"""A form: one row per value, checked while it is typed."""
 
 from __future__ import annotations
 

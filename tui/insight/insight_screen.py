@@ -1,4 +1,4 @@
-"""Insight: what a study has shown so far, page by page, while its trials end."""
+"""The insight screen: history, importance and further pages on the study's search."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a model looks, layer by layer: entropy, its heads, the shares on few tokens. Pure."""
+"""Formats attention by layer: entropy, heads, and the shares on first and special tokens. Pure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def layers(found: Sequence[Layer], width: int, look: Palette) -> tuple[Text, Tex
     most = max((len(one.entropy) for one in found), default=0)
     cells = max(HEADS, min(most, room - BAR - 1))
     bar = max(BAR, min(16, room - cells - 1))
-    heads = "heads" if most <= cells else "the lowest of each few heads" if width >= WIDE else "lowest"
+    heads = "heads" if most <= cells else "the lowest of every few heads" if width >= WIDE else "lowest"
     names = f"{'':>3} {'entropy':<{10 + bar}} {'first':>8}{'  special' if special else ''}  {heads}"
     head = Text(names, style=look["muted"], no_wrap=True, overflow="ellipsis")
     rows = [_layer(one, bar, cells, special, look) for one in found]

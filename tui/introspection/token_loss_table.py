@@ -1,4 +1,4 @@
-"""Which tokens carry the loss: shares by kind and place, and the worst tokens in their context. Pure."""
+"""Formats the loss by token: shares by kind and position, and the worst tokens in context. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who holds a device's memory: the study's trials, other processes, nobody. Pure."""
+"""Finds who holds a device's memory: the study's trials, other processes, free memory. Pure."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _rest_of_host(machine: s.Machine, workers: dict[int, e.Worker]) -> list[Shar
 
 
 def _process(one: e.Process, place: int) -> Share:
-    unsaid = "" if one.used_bytes is not None else " (size not told)"
+    unsaid = "" if one.used_bytes is not None else " (size unknown)"
     return _other(
         place, f"{plain(one.user, 12)} pid {one.pid} {plain(one.name, 16)}{unsaid}", one.used_bytes or 0
     )

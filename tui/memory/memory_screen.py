@@ -1,4 +1,4 @@
-"""Memory: who holds it, how well it was foretold, what would fit, and what the queue waits for."""
+"""The memory screen: holders, accuracy of the estimates, what-if, and what the queue waits for."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tui.widgets.key_bar import KeyBar
 PACE_S = 1.0  # between two weighings, while something changes
 WIDE, WIDER = 100, 165  # columns from which parts stand in two and in three columns
 TALL = 30  # lines from which there is room for the history
-WEIGHING = "the engine is weighing …"
+WEIGHING = "the engine is estimating …"
 
 
 class MemoryScreen(StudyScreen):
@@ -64,7 +64,7 @@ class MemoryScreen(StudyScreen):
             yield Memories("devices")
             yield WhatIf()
             yield Waiting("queue")
-            yield Accuracy("foretold and measured")
+            yield Accuracy("estimated and measured")
         yield KeyBar()
 
     def on_mount(self) -> None:
@@ -119,9 +119,9 @@ class MemoryScreen(StudyScreen):
         elif study is None:
             line.append("  no study yet: `trimtab run SPEC` starts one", style=look["muted"])
         elif self._why and self._why != WEIGHING:
-            line.append(f"  not weighed: {plain(self._why, 200)}", style=look["warning"])
+            line.append(f"  no estimate: {plain(self._why, 200)}", style=look["warning"])
         else:
-            line.append("  trials at their fullest moment, others as they are now", look["muted"])
+            line.append("  trials at their peak, others at present", look["muted"])
         return line
 
     def _reason(self) -> str:
@@ -134,7 +134,7 @@ class MemoryScreen(StudyScreen):
         if self._now is not None and self._now.devices:
             return self._now.devices
         return tuple(
-            standins(study, self.console.engine.state.machine, self._reason() or "no trial is on a device")
+            standins(study, self.console.engine.state.machine, self._reason() or "no trial runs on a device")
         )
 
     # -- asking -----------------------------------------------------------------------------------

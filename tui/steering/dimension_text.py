@@ -17,10 +17,10 @@ PARTS = re.compile(
 )
 LONGEST = 500  # characters looked at
 FORMS = {
-    "float": "low … high, also with log or step 0.1; or a list 0, 0.1; or = 0.1 holds it there",
-    "int": "low … high, also with log or step 2; or a list 8, 16; or = 16 holds it there",
-    "choice": "a list, parted by commas; or = one holds it there",
-    "modules": "a list such as attention, q_proj+v_proj; or = one holds it there",
+    "float": "low … high, optionally log or step 0.1; or a list 0, 0.1; or = 0.1 pins it",
+    "int": "low … high, optionally log or step 2; or a list 8, 16; or = 16 pins it",
+    "choice": "a comma-separated list; or = value pins it",
+    "modules": "a list such as attention, q_proj+v_proj; or = value pins it",
 }
 
 
@@ -78,5 +78,5 @@ def within(raw: Any, name: str, value: Any) -> str:
     if dimension is None:
         return ""
     wrong = outside(dimension, value)
-    asked = "list it first" if isinstance(dimension, Choice) else "widen the range first"
+    asked = "add it to the list first" if isinstance(dimension, Choice) else "widen the range first"
     return f"{wrong}: {asked}" if wrong else ""

@@ -28,7 +28,7 @@ class Pin(ModalScreen[str]):
     def __init__(self, trial: str, pinned: str, devices: dict[str, str]) -> None:
         super().__init__()
         self._trial, self._pinned = trial, pinned
-        self._devices = {"": "wherever there is room", **devices}
+        self._devices = {"": "any device with room", **devices}
 
     def compose(self) -> ComposeResult:
         """Any device first; a dot stands where the trial is pinned now."""
@@ -37,7 +37,7 @@ class Pin(ModalScreen[str]):
             sign = "●" if label == self._pinned else " "
             rows.append(Option(Text(f"{sign} {plain(label, 12) or 'any':<12} {plain(what, 36)}")))
         options = OptionList(*rows)
-        options.border_title = f"trial {self._trial} runs only on"
+        options.border_title = f"pin trial {self._trial} to"
         yield options
 
     def on_mount(self) -> None:

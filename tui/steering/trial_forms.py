@@ -1,4 +1,4 @@
-"""The forms of a trial: a new one by hand, a clone, an edit while it runs. Pure."""
+"""The forms for a new trial, a clone, and an edit of a running trial. Pure."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tui.forms.form_row import Row, switch
 COUNTED = "counted"
 SAMPLERS = "the sampler's choice"
 WHY_NOT = (
-    "The sampler was told other values than the trial is trained with, so its result is shown, and not told: "
-    "yes tells it all the same."
+    "The edited values differ from those the sampler proposed, so the result is displayed but not reported: "
+    "yes reports it anyway."
 )
 
 
@@ -30,7 +30,7 @@ def new(study: s.Study, trial: s.Trial | None) -> list[Row]:
     fixed = [one for one in TABLE if one.name not in space]
     return [
         *_group("searched", searched, study, known),
-        *_group("the same for all", fixed, study, known),
+        *_group("not searched", fixed, study, known),
     ]
 
 
@@ -73,17 +73,17 @@ def edit(study: s.Study, trial: s.Trial) -> list[Row]:
     rows = [
         Row(
             name, input_values.written(known.get(name)), _allowed(study, trial, knob), knob.meaning,
-            _edited(name, trial), _choices(knob), label="steps, in all" if name == "steps" else "",
+            _edited(name, trial), _choices(knob), label="total steps" if name == "steps" else "",
         )
         for name, knob in (input_values.ALL if fresh else input_values.LIVE).items()
     ]  # fmt: skip
-    locked = "" if trial.counted else "it is not told of this one"
-    return [*rows, switch(COUNTED, "tell the sampler", WHY_NOT, locked)]
+    locked = "" if trial.counted else "this trial's result is not reported"
+    return [*rows, switch(COUNTED, "report to sampler", WHY_NOT, locked)]
 
 
 def _allowed(study: s.Study, trial: s.Trial, knob: Knob) -> str:
     if knob.name == "steps" and trial.step:
-        return f"above {trial.step}, where it stands"
+        return f"above {trial.step}, its current step"
     return input_values.allowed(study, knob) + (", or x0.5" if knob.name == "learning_rate" else "")
 
 

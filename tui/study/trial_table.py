@@ -1,4 +1,4 @@
-"""The trials: one row each. A row is drawn when its trial changed, and only that row of the screen.
+"""The table of trials. Only rows whose trial changed are redrawn.
 
 Textual's own DataTable lays every visible cell out again for each change of one: at five changes a second
 that is a third of a core.
