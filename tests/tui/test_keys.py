@@ -63,7 +63,7 @@ async def test_x_on_an_ended_trial_says_so(seat):
     async with seat(state_of(*SCENE)) as you:
         await choose(you, 0)
         await you.press("x")
-        await you.sees("trial 0 is complete already")
+        await you.sees("trial 0 is already complete")
 
 
 async def test_s_asks_first_and_says_what_stays(seat):

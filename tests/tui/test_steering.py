@@ -168,7 +168,7 @@ async def test_what_an_earlier_edit_took_from_the_sampler_is_not_told_later(seat
     async with seat(state_of(steered_study(), no_card())) as you:
         await choose(you, 6)
         await you.press("e")
-        await you.sees("report to sampler", "this trial's result is not reported")
+        await you.sees("report to sampler", "its result is not reported")
 
 
 async def test_before_a_trial_has_begun_all_of_it_may_change(seat):
@@ -230,7 +230,7 @@ async def test_only_the_queue_has_an_order(seat):
     async with seat(state_of(*SCENE)) as you:
         await choose(you, 6)
         await you.press("plus")
-        await you.sees("trial 6 is running: only the queue")
+        await you.sees("trial 6 is running: only queued trials")
         assert not you.backend.asked
 
 

@@ -77,7 +77,7 @@ def edit(study: s.Study, trial: s.Trial) -> list[Row]:
         )
         for name, knob in (input_values.ALL if fresh else input_values.LIVE).items()
     ]  # fmt: skip
-    locked = "" if trial.counted else "this trial's result is not reported"
+    locked = "" if trial.counted else "its result is not reported"
     return [*rows, switch(COUNTED, "report to sampler", WHY_NOT, locked)]
 
 
