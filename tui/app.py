@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from textual import events
 from textual.app import App, SystemCommand
@@ -195,7 +196,7 @@ class TrimtabApp(App[None]):
         else:
             self.say("no study exists yet")
 
-    def get_system_commands(self, screen: Screen) -> Iterable[SystemCommand]:
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Yield trimtab's commands and the theme command for the palette."""
         if isinstance(screen, StudyScreen):
             yield SystemCommand("Pause or resume", "the selected trial (p)", screen.action_pause)

@@ -80,4 +80,5 @@ class Engine:
         """
         if self._connection is None:
             raise EngineError.of("the engine is away", "console", "wait until it is back, or check its log")
-        return await self._connection.ask(request)
+        result: console_api.Answer | None = await self._connection.ask(request)
+        return result

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from core.advise import device_fit, training_speed
+from core.advise import device_fit, trial_duration
 from core.advise.base_facts import Base
 from core.advise.device_fit import Room
 from core.advise.row_statistics import Rows
@@ -125,9 +125,9 @@ class Case:
         return max(1, self.room.rank // 2)
 
     @property
-    def card(self) -> training_speed.Card | None:
+    def card(self) -> trial_duration.Card | None:
         """The known card that the device's name matches; None for the CPU or an unknown card."""
-        return training_speed.card(self.device.name) if self.device.kind == "cuda" else None
+        return trial_duration.card(self.device.name) if self.device.kind == "cuda" else None
 
     def tokens(self, epochs: float) -> float:
         """Tokens that a trial trains on, without padding."""
@@ -137,7 +137,7 @@ class Case:
     def whole_s(self) -> float | None:
         """Estimated seconds of a full trial, alone on the device; None for an unknown card."""
         tokens = self.tokens(self.whole_epochs)
-        return training_speed.trial_s(self.base.active, self.room.checkpointing, tokens, self.card)
+        return trial_duration.trial_s(self.base.active, self.room.checkpointing, tokens, self.card)
 
     # -- the search --------------------------------------------------------------------------------
 

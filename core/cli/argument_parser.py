@@ -293,7 +293,7 @@ def _machine(verbs: Any) -> None:
         _verb(verbs, "doctor", "plan.run_doctor:doctor", "check driver, CUDA, libraries, disk and terminal")
     )
     engine = _verb(
-        verbs, "engine", "steer.control_engine:engine", "print the state of the engine, or stop it"
+        verbs, "engine", "steer.engine_status_stop:engine", "print the state of the engine, or stop it"
     )
     engine.add_argument("action", choices=("status", "stop"))
     engine.add_argument("--force", action="store_true", help="stop the engine even while a study runs")

@@ -38,7 +38,8 @@ def _run(name: str, argv: list[str], console: Console | None) -> int:
 
 def _verb(arguments: argparse.Namespace) -> int:
     module, function = arguments.verb.split(":")
-    return getattr(importlib.import_module(module), function)(arguments)
+    result: int = getattr(importlib.import_module(module), function)(arguments)
+    return result
 
 
 def version() -> str:

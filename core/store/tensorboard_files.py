@@ -15,7 +15,7 @@ from tensorboard.plugins.hparams import summary_v2 as hparams
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from core import paths
-from core.contract.board_score import Score
+from core.contract.metric_score import Score
 from core.contract.spec.knob_table import TABLE
 from core.contract.spec.metric_table import METRICS
 

@@ -16,8 +16,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from core.errors import TrimtabError
-from core.train import checkpoint_position
-from core.train.checkpoint_position import Position
+from core.train import checkpoint_names
+from core.train.checkpoint_names import Position
 
 KEPT = 2  # older checkpoints are removed, except the best
 TENSORS = ("adapter", "optimizer")
@@ -94,7 +94,7 @@ def read(folder: Path) -> Snapshot:
 def list_checkpoints(trial_folder: Path) -> list[Path]:
     """List the trial's checkpoints, newest first."""
     folders = [path for path in trial_folder.glob("step-*") if path.is_dir() and not path.is_symlink()]
-    positions = {path: at for path in folders if (at := checkpoint_position.read(path.name))}
+    positions = {path: at for path in folders if (at := checkpoint_names.read(path.name))}
     return sorted(positions, key=positions.__getitem__, reverse=True)
 
 

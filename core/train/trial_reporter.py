@@ -20,7 +20,7 @@ class TrialReporter:
 
     def say(self, kind: type[e.TrialEvent], **fields: object) -> None:
         """Emit an event of the trial."""
-        self._tell(kind(at=time.time(), study=self._study, trial=self._number, **fields))  # type: ignore[arg-type]
+        self._tell(kind(at=time.time(), study=self._study, trial=self._number, **fields))
 
     def note(self, text: str, level: str = "info") -> None:
         """Add a note about the trial to the event list."""

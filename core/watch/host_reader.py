@@ -75,7 +75,8 @@ def disk_free_bytes(folder: Path) -> int | None:
     """Free bytes on the disk of ``folder``, or where it would be created; None if unknown."""
     for place in (folder, *folder.parents):
         try:
-            return psutil.disk_usage(str(place)).free
+            result: int | None = psutil.disk_usage(str(place)).free
+            return result
         except FileNotFoundError:
             continue
         except OSError:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.contract.events import event_types as e
+from core.contract.state import best_and_counts
 from core.contract.state import study_state as s
-from core.contract.state import trial_ranking
 
 ENDS = (e.TrialCompleted, e.TrialPruned, e.TrialFailed, e.TrialInfeasible)
 FIRST: dict[type, str] = {  # what is timed at its first event
@@ -102,7 +102,7 @@ class Figures:
     @property
     def best(self) -> s.Trial | None:
         """The best trial."""
-        return trial_ranking.best(self.study) if self.study else None
+        return best_and_counts.best(self.study) if self.study else None
 
     def values(self) -> dict[str, Any]:
         """All figures but times, by name; None where there is none."""

@@ -73,7 +73,7 @@ def cut(count: int) -> Outcome:
         path = folder / "journal.log"
         path.write_bytes(path.read_bytes()[:-7])
 
-    return _between_lives(count, harm, "bytes were cut off")
+    return _between_lives(count, harm, "incomplete record")
 
 
 @fault("journal with a flipped byte", 3)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from core.contract.state import study_state as s
-from core.contract.state.trial_ranking import best
+from core.contract.state.best_and_counts import best
 from core.contract.wire import console_api
 from core.daemon.population.population_rules import start_step
 from tests.daemon.conftest import Engine, raw_study

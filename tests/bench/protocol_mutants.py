@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from core.contract.board_score import Score
 from core.contract.events import event_types as e
+from core.contract.metric_score import Score
 from core.contract.wire import console_api, worker_api
 from tests.daemon.conftest import raw_study
 from tests.daemon.packs import pack

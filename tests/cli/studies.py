@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from core.contract.board_score import Score
 from core.contract.events import event_types as e
+from core.contract.metric_score import Score
 from core.contract.state import event_fold
 from core.contract.state import study_state as s
 

@@ -20,7 +20,7 @@ from core.cli import exit_codes
 from core.cli.argument_parser import parser
 from core.cli.inspect import best_trial
 from core.cli.main import main
-from core.cli.steer import control_engine as engine_verb
+from core.cli.steer import engine_status_stop as engine_verb
 from core.contract.wire import console_api, engine_client, engine_health
 from core.daemon.server import engine_launch
 from core.errors import EngineError

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from core.contract.board_score import Score
+from core.contract.metric_score import Score
 from core.contract.state import study_state as s
 from core.contract.state.metric_series import Series
 from core.contract.views import trial_comparison as c

@@ -6,9 +6,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from core.contract.board_score import Score
 from core.contract.events import event_types as e
-from core.contract.state import study_progress, trial_ranking
+from core.contract.metric_score import Score
+from core.contract.state import best_and_counts, study_progress
 from core.contract.state import study_state as s
 from core.contract.state.event_fold import STEPS, apply, refusal
 from core.contract.wire import console_api, message_codec, worker_api
@@ -230,13 +230,13 @@ def test_the_best_trial_and_the_front():
         ]
 
     state = folded(*done(0, 3.0), *done(1, 2.0), *done(2, 2.5))
-    assert trial_ranking.best(state.studies["a"]).number == 1
+    assert best_and_counts.best(state.studies["a"]).number == 1
     both = [*SPEC["study"]["objectives"], {"metric": "eval/accuracy", "direction": "maximize"}]
     two = {"study": {**SPEC["study"], "objectives": both}}
     state = apply(s.State(), e.StudyCreated(at=1.0, study="a", spec=two, folder="/a"))
     for one in (*done(0, 3.0, 0.9), *done(1, 2.0, 0.5), *done(2, 3.5, 0.8)):
         state = apply(state, one)
-    assert [trial.number for trial in trial_ranking.front(state.studies["a"])] == [1, 0]
+    assert [trial.number for trial in best_and_counts.front(state.studies["a"])] == [1, 0]
 
 
 KINDS = [e.TrialQueued, *STEPS]

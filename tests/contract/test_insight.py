@@ -5,8 +5,8 @@ import math
 import pytest
 
 from core.contract.events import event_types as e
+from core.contract.state import best_and_counts
 from core.contract.state import study_state as s
-from core.contract.state import trial_ranking
 from core.contract.state.event_fold import apply
 from core.contract.views import study_insight as i
 from core.contract.views.knob_axes import Axis, axes
@@ -132,7 +132,7 @@ def test_the_front_is_what_nobody_beats_also_among_equals():
     found = study(
         *(trial(number, values[0], values=values) for number, values in enumerate(ends)), objectives=TWO
     )
-    assert [one.number for one in trial_ranking.front(found)] == [5, 0, 4, 1]
+    assert [one.number for one in best_and_counts.front(found)] == [5, 0, 4, 1]
 
 
 def test_nothing_ended_is_no_error():

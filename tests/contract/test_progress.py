@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from core.contract.board_score import Score
 from core.contract.events import event_types as e
+from core.contract.metric_score import Score
 from core.contract.state import reference_values, study_progress
 from core.contract.state import study_state as s
 from core.contract.state.event_fold import apply, apply_readings, refusal

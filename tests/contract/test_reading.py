@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from core.contract.board_score import Score
+from core.contract.metric_score import Score
 from core.contract.spec.metric_limits import Limit
 from core.contract.state.study_state import Study, Trial
 from core.contract.views import metric_verdict as r

@@ -5,8 +5,8 @@ import os
 import sys
 from pathlib import Path
 
-from core.contract.board_score import Score
 from core.contract.events import event_types as e
+from core.contract.metric_score import Score
 from core.contract.wire import worker_api
 from tests.daemon.scripted_worker import STEP_S, Scripted
 

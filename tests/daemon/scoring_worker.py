@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-from core.contract.board_score import Score
 from core.contract.events import event_types as e
+from core.contract.metric_score import Score
 from tests.daemon.scripted_worker import STEP_S, Scripted
 
 

@@ -106,5 +106,5 @@ async def test_journals_that_cannot_be_read_keep_no_engine_from_starting(tmp_pat
     studies.load()
     assert list(supervisor.state.studies) == ["s"]
     assert [line.text for line in supervisor.state.studies["s"].lines] == ["study created: 1 trials planned"]
-    assert "an event of t is passed over" in caplog.text
-    assert "the folder copy-of-s holds 2 events of another study" in caplog.text
+    assert "skipped an event of t" in caplog.text
+    assert "skipped 2 events of another study in the folder copy-of-s" in caplog.text

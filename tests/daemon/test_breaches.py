@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 
-from core.contract.board_score import Score
 from core.contract.events import event_types as e
+from core.contract.metric_score import Score
 from core.contract.spec import spec_file
 from core.contract.state import study_state as s
 from core.contract.wire import console_api

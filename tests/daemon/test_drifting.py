@@ -6,8 +6,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from core.contract.board_score import Score
 from core.contract.events import event_types as e
+from core.contract.metric_score import Score
 from core.contract.state import study_state as s
 from core.daemon.answers import limit_breaches, metric_drift
 from core.train.evaluation.best_samples import BestSamples

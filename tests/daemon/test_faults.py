@@ -180,7 +180,7 @@ def test_a_torn_journal_is_told_and_the_rest_is_kept(engine):
     path = engine.home / "studies" / "s" / "journal.log"
     path.write_bytes(path.read_bytes() + b"\x07\x00\x00")
     engine.start()
-    study = engine.until_study(lambda one: "cut off" in one.lines[-1].text, "it is told")
+    study = engine.until_study(lambda one: "incomplete record" in one.lines[-1].text, "it is told")
     assert study.state == "complete"
 
 

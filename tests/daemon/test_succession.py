@@ -43,7 +43,7 @@ def check(study: s.Study) -> None:
         if loser.state == s.PRUNED:
             assert loser.why.startswith("population: ") and f"trial {clone.number}" in loser.why
         else:  # it took its last step while its clone was queued: a trial that is complete is not pruned
-            assert loser.state == s.COMPLETE and loser.step == loser.steps
+            assert loser.state == s.COMPLETE and loser.step == loser.total_steps
         assert winner.knobs["lora_rank"] > loser.knobs["lora_rank"]
         assert [clone.knobs[name] for name in ("lora_rank", "seed")] == [
             winner.knobs[name] for name in ("lora_rank", "seed")

@@ -123,4 +123,4 @@ def test_killed_and_taken_up_it_ends_as_if_nothing_had_been(house: House):
 def test_what_cannot_work_ends_the_study_with_the_reason(house: House):
     path = house.write()
     path.write_text(path.read_text().replace("rows.jsonl", "none.jsonl"))
-    assert "no such file" in house.trimtab("run", str(path), "--headless", code=5)
+    assert "the file does not exist" in house.trimtab("run", str(path), "--headless", code=5)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.contract.board_score import Score
+from core.contract.metric_score import Score
 from core.evaluate.statistics.bootstrap import outer_tail
 from core.evaluate.statistics.confidence_intervals import (
     clustered_rate,

@@ -250,7 +250,7 @@ def test_canaries_that_were_learnt_are_exposed_and_members_are_known(bench, tmp_
         train={"steps": 60, "learning_rate": 2e-2, "lora_rank": 32, "batch_size": 8, "sequence_length": 96},
         evaluate={**SMALL, "boards": ["security"], "canaries": 4, "every": 60, "generate_every": 99},
     )  # fmt: skip
-    assert any("4 canaries are planted" in note for note in one.data.notes)
+    assert any("4 canaries are added" in note for note in one.data.notes)
     strangers = Data([], [], canaries=canary_rows.canaries(4, seed=99))  # of the same formats, never planted
     probe = security_probes._exposure(PromptEncoder(one.base), strangers, 4, 0)
     samples = probe.score([[SimpleNamespace(loss=one) for one in (1.0, 5.0, 6.0, 8.0)]], []).worst[

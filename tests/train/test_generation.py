@@ -7,8 +7,8 @@ from core.train.adapters.adapter_stack import Stack
 from core.train.scoring.adapter_snapshots import frozen_copy
 from core.train.scoring.scoring_batches import BatchedAnswers, Question
 from core.train.step import batched_generation
+from core.train.step.compute_requests import BASE, Prompt, Rate, Write
 from core.train.step.forward_pass import Forward, Item
-from core.train.step.step_requests import BASE, Prompt, Rate, Write
 
 TOKENS = 12
 WORDS = ["join the path", "read", "write a file of list and dict to a path", "find the value of the key"]

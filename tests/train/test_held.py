@@ -10,7 +10,7 @@ import torch
 from core.contract.events import event_types as e
 from core.contract.wire import message_codec, worker_api
 from core.train.data.dataset import cut, has_target
-from core.train.step.step_requests import Judge, Rate
+from core.train.step.compute_requests import Judge, Rate
 from core.train.trial.validation import HeldOutRows
 
 

@@ -12,8 +12,8 @@ from core.contract.spec.metric_table import known
 from core.errors import SpecError, TrimtabError
 from core.train.data.dataset import MASKED
 from core.train.evaluation import lm_eval_bridge, lm_eval_tasks
+from core.train.step.compute_requests import Done, Rate, Wait, Write, Written
 from core.train.step.row_likelihood import Reading
-from core.train.step.step_requests import Done, Rate, Wait, Write, Written
 from tests.train.taught import KIND, RUDE, speaker
 
 RAW = {"study": {"name": "s"}, "model": {"base": "none"}, "data": {"source": "none"}}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import random
 
-from core.contract.board_score import Score
 from core.contract.events import event_types as e
+from core.contract.metric_score import Score
 from core.contract.spec.knob_table import defaults
 from core.contract.wire import console_api
 from core.contract.wire.search_state import Entry, Importance, Rung, SearchState

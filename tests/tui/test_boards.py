@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from core.contract.board_score import Score
 from core.contract.events import event_types as e
+from core.contract.metric_score import Score
 from core.contract.spec.metric_table import known
 from core.contract.views.metric_verdict import Reading
 from core.contract.wire import console_api

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from core.contract.board_score import Score
 from core.contract.events import event_types as e
+from core.contract.metric_score import Score
 from tests.tui.scene import NOW, no_card, state_of, study_events, trial_events
 
 STUDY = "tidy-7b"

@@ -134,7 +134,7 @@ def test_where_no_screen_can_be_opened_it_is_said_and_why(tmp_path):
             2, {"TRIMTAB_HOME": str(home), "PYTHONIOENCODING": "latin-1", "LC_ALL": "en_US.ISO-8859-1"},
         ),
         "this is a file or a broken link": (3, {"TRIMTAB_HOME": str(tmp_path / "file")}),
-        "cannot make the folder": (3, {"HOME": "/proc/none"}),
+        "cannot create the folder": (3, {"HOME": "/proc/none"}),
         "in the place of the engine's socket": (3, {"TRIMTAB_HOME": str(tmp_path / "taken")}),
         "cannot be written": (3, {"TRIMTAB_HOME": str(home)}),
     }  # fmt: skip

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 from rich.cells import set_cell_size
 
-from core.contract.board_score import Score
+from core.contract.metric_score import Score
 from core.contract.spec.metric_table import SLICE
 from core.contract.text.sanitize import plain
 from core.contract.views.metric_format import bound, changed, ends, figure
 from core.contract.views.metric_verdict import Reading
 from tui.widgets.braille_canvas import Canvas
-from tui.widgets.trial_columns import Piece
+from tui.widgets.steering_signs import Piece
 
 NARROW, INTERVAL = 16, 12  # cells of a column, and what the interval adds
 HEAD = 14  # of them for its name

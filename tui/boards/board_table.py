@@ -21,7 +21,7 @@ from tui.boards.board_cells import INTERVAL, NARROW, cell, cut, heads, spark
 from tui.number_text import GLYPHS
 from tui.theme_colors import Palette
 from tui.ui_messages import BoardLeft, CellChosen, CellOpened
-from tui.widgets.trial_columns import Piece
+from tui.widgets.steering_signs import Piece
 
 LABEL = 12  # cells of the trial's number, state and step
 HEAD = 2  # lines of the head; the base stands right below

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from rich.text import Text
 from textual.app import ComposeResult
 
+from core.contract.state import best_and_counts
 from core.contract.state import study_state as s
-from core.contract.state import trial_ranking
 from core.contract.text.sanitize import plain
 from core.contract.views import trial_comparison as c
 from tui.base.base_screen import StudyScreen
@@ -99,7 +99,7 @@ class CompareScreen(StudyScreen):
         place = names.index(self._metric) + 1 if self._metric in names else 0
         line.append(f"   {plain(self._metric, 40)}", style=look["accent"])
         line.append(f" ({place} of {len(names)})", style=look["muted"])
-        best = trial_ranking.best(study)
+        best = best_and_counts.best(study)
         if best is not None and best.number in self._trials:
             line.append(f"   ★ #{best.number} is the study's best", style=look["muted"])
         return line

@@ -10,7 +10,7 @@ from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views import study_insight as i
 from core.contract.views.knob_axes import Axis, axes
-from tui.insight.insight_page import EARLY, HERE, RESULT, Page, View, legend, nothing, said
+from tui.insight.page_context import EARLY, HERE, RESULT, Page, View, legend, nothing, said
 from tui.number_text import number
 from tui.widgets.scatter_plot import AXIS, Plane, framed, row_of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 
 from core.contract.views import study_insight as i
-from tui.insight.insight_page import Page, View, dot, here, legend, nothing, off, said
+from tui.insight.page_context import Page, View, dot, here, legend, nothing, off, said
 from tui.widgets.scatter_plot import AXIS, Plane, framed, span, whole
 
 

@@ -8,7 +8,7 @@ from core.contract.text.sanitize import plain
 from core.contract.views import study_insight as i
 from core.contract.views.knob_axes import axes
 from core.contract.wire.search_state import Importance
-from tui.insight.insight_page import Page, View, knobs
+from tui.insight.page_context import Page, View, knobs
 from tui.number_text import bar, percent
 from tui.widgets.scatter_plot import padded
 

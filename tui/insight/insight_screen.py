@@ -8,8 +8,8 @@ from typing import cast
 from rich.text import Text
 from textual.app import ComposeResult
 
+from core.contract.state import best_and_counts
 from core.contract.state import study_state as s
-from core.contract.state import trial_ranking
 from core.contract.text.sanitize import plain
 from core.contract.wire import console_api
 from core.contract.wire.search_state import METHODS, Importance, SearchState
@@ -24,7 +24,7 @@ from tui.insight import (
     slice_page,
     stopped_page,
 )
-from tui.insight.insight_page import View, said, wish
+from tui.insight.page_context import View, said, wish
 from tui.key_bindings import EVERYWHERE, INSIGHT, bindings
 from tui.number_text import GLYPHS
 from tui.trial.trial_screen import DetailScreen
@@ -89,7 +89,7 @@ class InsightScreen(StudyScreen):
         study = self.study
         self._want()
         seen = (
-            study.name if study is not None else "", trial_ranking.ended(study) if study is not None else 0,
+            study.name if study is not None else "", best_and_counts.ended(study) if study is not None else 0,
             self._page, tuple(self._choices.items()), self._focus, self._objective, self._importance,
             self._search, tuple(self._whys.values()), self.console.look, self.size,
             self.console.engine.away, self.console.engine.attached,
@@ -138,7 +138,8 @@ class InsightScreen(StudyScreen):
         elif study is not None:
             metric, way = study.objectives[min(self._objective, len(study.objectives) - 1)]
             line.append(
-                f"  {trial_ranking.ended(study)} of {study.total_trials} trials ended; ", style=look["muted"]
+                f"  {best_and_counts.ended(study)} of {study.total_trials} trials ended; ",
+                style=look["muted"],
             )
             line.append(f"{plain(metric, 40)}, {wish(way)}", style=look["muted"])
         tabs = Text(no_wrap=True, overflow="ellipsis")
@@ -161,7 +162,7 @@ class InsightScreen(StudyScreen):
             return Text("\n", no_wrap=True, overflow="ellipsis").join([first, second])
         first.append(f"trial {trial.number} ", style="bold")
         first.append(f"{GLYPHS[trial.state]} {trial.state}  ", style=look[trial.state])
-        first.append(f"{view.metric} {said(trial_ranking.objective(view.study, trial, view.objective))}  ")
+        first.append(f"{view.metric} {said(best_and_counts.objective(view.study, trial, view.objective))}  ")
         early = trial.state in s.ENDED and trial.state != s.COMPLETE
         if early:
             first.append(f"at step {trial.step}  ", style=look["muted"])
@@ -185,7 +186,7 @@ class InsightScreen(StudyScreen):
         if asks == "importance":
             objective = min(self._objective, len(study.objectives) - 1)
             request = console_api.AskImportance(study.name, METHODS[self._method], objective)
-        wanted = (request, trial_ranking.ended(study))
+        wanted = (request, best_and_counts.ended(study))
         rests = time.monotonic() - self._failed.get(asks, -AGAIN_S) < AGAIN_S
         if rests or (self._asked.get(asks) == wanted and not self._whys[asks]):
             return

@@ -6,7 +6,7 @@ from rich.text import Text
 
 from core.contract.text.sanitize import plain
 from core.contract.views import study_insight as i
-from tui.insight.insight_page import Page, View, nothing
+from tui.insight.page_context import Page, View, nothing
 from tui.number_text import number
 from tui.widgets.scatter_plot import Plane, column_of, padded
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from rich.text import Text
 
 from core.contract.spec.knob_table import KNOBS
-from core.contract.state import reference_values, trial_ranking
+from core.contract.state import best_and_counts, reference_values
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views import study_insight as i
-from tui.insight.insight_page import HERE, RESULT, Page, View, nothing, row, said, window
+from tui.insight.page_context import HERE, RESULT, Page, View, nothing, row, said, window
 from tui.number_text import GLYPHS, bar, number
 from tui.widgets.scatter_plot import AXIS, Plane, framed, span, whole
 
@@ -20,7 +20,7 @@ def lines(view: View) -> list[Text]:
     """With one objective the ranking; else the plot of two of them, and the front below."""
     if len(view.study.objectives) == 1:
         return _ranking(view)
-    front = trial_ranking.front(view.study)
+    front = best_and_counts.front(view.study)
     if not front:
         return nothing(view)
     high = max(8, view.height // 2, view.height - len(front) - 1)
@@ -105,14 +105,14 @@ def params(study: s.Study, trial: s.Trial) -> str:
     """The searched knobs of a trial in one line."""
     return "  ".join(
         f"{KNOBS[name].short or name if name in KNOBS else plain(name, 12)} {plain(number(value), 16)}"
-        for name, value in trial_ranking.searched(study, trial).items()
+        for name, value in best_and_counts.searched(study, trial).items()
     )
 
 
 def trials(view: View) -> list[int]:
     """The front, or the ranking."""
     if len(view.study.objectives) > 1:
-        return [one.number for one in trial_ranking.front(view.study)]
+        return [one.number for one in best_and_counts.front(view.study)]
     return [one.trial for one in i.ordered(view.study)]
 
 

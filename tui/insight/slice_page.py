@@ -7,7 +7,7 @@ from rich.text import Text
 from core.contract.text.sanitize import plain
 from core.contract.views import study_insight as i
 from core.contract.views.knob_axes import Axis
-from tui.insight.insight_page import Page, View, dot, here, knobs, legend, nothing, off
+from tui.insight.page_context import Page, View, dot, here, knobs, legend, nothing, off
 from tui.number_text import number
 from tui.widgets.scatter_plot import AXIS, Plane, Span, framed, side_by_side, span
 

@@ -7,7 +7,7 @@ from rich.text import Text
 from core.contract.text.sanitize import plain
 from core.contract.views import study_insight as i
 from core.contract.wire.search_state import Rung
-from tui.insight.insight_page import Page, View, row, said, window
+from tui.insight.page_context import Page, View, row, said, window
 from tui.number_text import GLYPHS
 
 FATES = {"promoted": ("▲", "good"), "stopped": ("×", "pruned"), "complete": ("✓", "complete")}

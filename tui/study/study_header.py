@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 
 from core.contract.spec.knob_table import KNOBS
-from core.contract.state import reference_values, study_progress, trial_ranking
+from core.contract.state import best_and_counts, reference_values, study_progress
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from tui.number_text import GLYPHS, bar, duration, loss, number
@@ -49,7 +49,7 @@ class StudyHeader(Sheet):
 
 def _first_line(line: Text, study: s.Study, now: float, look: Palette, width: int, more: int) -> None:
     meaning = STATES.get(study.state, "info")
-    ended = trial_ranking.ended(study)
+    ended = best_and_counts.ended(study)
     line.append(plain(study.name, 30 if width >= 100 else 20), style="bold")
     if more:
         line.append(f" +{more} (S)", style=look["muted"])
@@ -59,7 +59,7 @@ def _first_line(line: Text, study: s.Study, now: float, look: Palette, width: in
     line.append(full, style=look["primary"])
     line.append(empty, style=look["muted"])
     line.append(f" {study_progress.percent(study)}%  {ended}/{study.total_trials} ")
-    counts = trial_ranking.counts(study)
+    counts = best_and_counts.counts(study)
     for state in COUNTED:
         if counts.get(state):
             line.append(f" {GLYPHS[state]}{counts[state]}", style=look[state])
@@ -74,7 +74,7 @@ def _first_line(line: Text, study: s.Study, now: float, look: Palette, width: in
 def _second_line(line: Text, study: s.Study, look: Palette, narrow: bool) -> None:
     if study.state == "paused":
         line.append(f"{plain(study.why, 40)}: P resumes  ", style=look["warning"])
-    best = trial_ranking.best(study)
+    best = best_and_counts.best(study)
     metric, direction = study.objectives[0]
     if best is not None:
         line.append(f"best #{best.number} ", style=look["good"])
@@ -85,10 +85,10 @@ def _second_line(line: Text, study: s.Study, look: Palette, narrow: bool) -> Non
                 line.append(f"base {loss(base)} → ", style=look["muted"])
             line.append(f"{loss(value)}  ", style="bold")
         _going_on(line, study, look, narrow)
-        front = len(trial_ranking.front(study))
+        front = len(best_and_counts.front(study))
         if front > 1:
             line.append(f"first of {front} on the front  ", style=look["muted"])
-        knobs = list(trial_ranking.searched(study, best).items())[:4]
+        knobs = list(best_and_counts.searched(study, best).items())[:4]
         shown = " ".join(f"{_short(key)}={number(value)}" for key, value in knobs)
         line.append(plain(shown, 80), style=look["muted"])
     else:

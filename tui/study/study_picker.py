@@ -9,8 +9,8 @@ from textual.screen import ModalScreen
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
+from core.contract.state import best_and_counts
 from core.contract.state import study_state as s
-from core.contract.state import trial_ranking
 from core.contract.text.sanitize import plain
 
 
@@ -33,7 +33,7 @@ class Studies(ModalScreen[str]):
         rows = []
         for study in reversed(self._studies.values()):
             text = Text(f"{plain(study.name, 40):<30} {study.state:<10}")
-            text.append(f"{trial_ranking.ended(study)}/{study.total_trials}")
+            text.append(f"{best_and_counts.ended(study)}/{study.total_trials}")
             rows.append(Option(text, id=study.name))
         options = OptionList(*rows)
         options.border_title = "studies"

@@ -16,11 +16,12 @@ from textual.geometry import Region, Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from core.contract.state import best_and_counts
 from core.contract.state import study_state as s
-from core.contract.state import trial_ranking
 from tui.theme_colors import Palette
 from tui.ui_messages import TrialChosen, TrialOpened
-from tui.widgets.trial_columns import GAP, Column, Piece, columns, matches, ordered, shape_of
+from tui.widgets.steering_signs import Piece
+from tui.widgets.trial_columns import GAP, Column, columns, matches, ordered, shape_of
 
 HEAD = 1  # lines of the head, which does not scroll
 MARK = "▌"  # before a trial that is marked for comparing
@@ -119,7 +120,7 @@ class TrialTable(ScrollView, can_focus=True):
 
     def _update(self) -> None:
         """Draw the rows in sight whose cells changed; the others wait until they are scrolled to."""
-        best = trial_ranking.best(self._study) if self._study is not None else None
+        best = best_and_counts.best(self._study) if self._study is not None else None
         self._best = best.number if best is not None else None
         top = self.scroll_offset.y
         for place in range(top, min(self.row_count, top + max(0, self.size.height - HEAD))):

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 
 from rich.text import Text
+from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.widgets import Static
 
@@ -31,7 +32,7 @@ class EventList(VerticalScroll):
         self._drawn: tuple[object, ...] = ()
         self._follows = True
 
-    def compose(self):
+    def compose(self) -> ComposeResult:
         """One text."""
         yield self._text
 

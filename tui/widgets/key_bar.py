@@ -6,7 +6,7 @@ screen. This one looks and acts like it, and is drawn again only when what it sh
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rich.text import Text
 from textual import events
@@ -60,11 +60,11 @@ class KeyBar(Widget, can_focus=False):
         self.screen.bindings_updated_signal.subscribe(self, self._changed)
         self._changed(self.screen)
 
-    def _changed(self, screen: Screen) -> None:
+    def _changed(self, screen: Screen[Any]) -> None:
         if self.is_attached and screen is self.screen and screen.app.app_focus:
             self.keys = self._found(screen)
 
-    def _found(self, screen: Screen) -> tuple[Shown, ...]:
+    def _found(self, screen: Screen[Any]) -> tuple[Shown, ...]:
         found: dict[str, Shown] = {}  # an action with several keys is shown with its first
         for _, binding, enabled, tooltip in screen.active_bindings.values():
             if binding.show and binding.action not in found:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from core.contract.spec.knob_table import KNOBS
-from core.contract.state import study_progress, trial_ranking
+from core.contract.state import best_and_counts, study_progress
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from tui.number_text import ASKED, GLYPHS, bar, duration, loss, number, sparkline
@@ -127,7 +127,7 @@ def _eval(study: s.Study, trial: s.Trial, best: bool) -> list[Piece]:
 
 
 def _best(study: s.Study, trial: s.Trial, best: bool) -> list[Piece]:
-    value = trial.values[0] if trial.values else trial_ranking.best_reading(study, trial)
+    value = trial.values[0] if trial.values else best_and_counts.best_reading(study, trial)
     return [(loss(value), "bold" if trial.state == s.COMPLETE else "")]
 
 
@@ -163,7 +163,7 @@ def ordered(study: s.Study, best_first: bool) -> list[s.Trial]:
     sign = 1 if study.objectives[0][1] == "minimize" else -1
 
     def rank(trial: s.Trial) -> tuple[bool, float, int]:
-        value = trial.values[0] if trial.values else trial_ranking.best_reading(study, trial)
+        value = trial.values[0] if trial.values else best_and_counts.best_reading(study, trial)
         return (value is None, sign * value if value is not None else 0.0, trial.number)
 
     return sorted(trials, key=rank)

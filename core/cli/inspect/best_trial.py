@@ -17,8 +17,8 @@ import sys
 from pathlib import Path
 
 from core import paths
-from core.cli import activity_line, choose_trial, exit_codes, reach_engine, text_tables
-from core.contract.state import reference_values, study_progress, trial_ranking
+from core.cli import activity_line, exit_codes, reach_engine, resolve_trial, text_tables
+from core.contract.state import best_and_counts, reference_values, study_progress
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from core.errors import TrimtabError
@@ -26,12 +26,12 @@ from core.errors import TrimtabError
 
 def best(arguments: argparse.Namespace) -> int:
     """Print the best complete trial. Raises NoResultError when there is none."""
-    study = choose_trial.study(reach_engine.known()[0], arguments.study)
-    trial = choose_trial.best(study)
+    study = resolve_trial.study(reach_engine.known()[0], arguments.study)
+    trial = resolve_trial.best(study)
     metrics = [metric for metric, _ in study.objectives]
     values = dict(zip(metrics, trial.values, strict=False))
     command = f"trimtab generate --study {study.name} --trial {trial.number} {shlex.quote('PROMPT')}"
-    front = [member.number for member in trial_ranking.front(study)]
+    front = [one.number for one in best_and_counts.front(study)]
     adapter = _adapter(study, trial)
     if arguments.json:
         found = {"study": study.name, "trial": trial.number, "values": values, "params": trial.params}
@@ -41,7 +41,7 @@ def best(arguments: argparse.Namespace) -> int:
         text_tables.dump(found)
         return exit_codes.OK
     print(f"{study.name}: trial {trial.number}  {text_tables.results(study, trial)}")
-    print(f"  params   {text_tables.pairs(trial_ranking.searched(study, trial)) or 'none searched'}")
+    print(f"  params   {text_tables.pairs(best_and_counts.searched(study, trial)) or 'none searched'}")
     print(f"  adapter  {plain(adapter) or 'not saved'}")
     print(f"  try it   {command}")
     for line in reference_values.told(study, trial):
@@ -100,9 +100,9 @@ def trust(arguments: argparse.Namespace) -> list[str]:
 
 def trained(arguments: argparse.Namespace) -> str:
     """Return the adapter of the named trial, or of the best one. Raises TrimtabError where it has none."""
-    study = choose_trial.study(reach_engine.known()[0], arguments.study)
+    study = resolve_trial.study(reach_engine.known()[0], arguments.study)
     trial = (
-        choose_trial.best(study) if arguments.trial is None else choose_trial.trial(study, arguments.trial)
+        resolve_trial.best(study) if arguments.trial is None else resolve_trial.trial(study, arguments.trial)
     )
     adapter = _adapter(study, trial)
     if not adapter or not Path(adapter).is_dir():

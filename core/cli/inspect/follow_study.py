@@ -11,7 +11,7 @@ from pathlib import Path
 from core import paths
 from core.cli import activity_line, exit_codes, text_tables
 from core.contract.events import event_types
-from core.contract.state import event_fold, reference_values, study_progress, trial_ranking
+from core.contract.state import best_and_counts, event_fold, reference_values, study_progress
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from core.contract.wire import console_api, engine_client
@@ -76,7 +76,8 @@ class Printer:
     def _begin(self, study: s.Study) -> None:
         if self._printed_to is None:
             self._write(
-                f"{study.name}: {study.state}, {trial_ranking.ended(study)}/{study.total_trials} trials ended"
+                f"{study.name}: {study.state},"
+                f" {best_and_counts.ended(study)}/{study.total_trials} trials ended"
             )
             self._printed_to = study.lines[-1] if study.lines else None
         else:  # a new snapshot after a slow connection: it contains the lines in between
@@ -103,7 +104,7 @@ class Printer:
         shown = {name: trial.latest[name] for name in ("train/loss", metric) if name in trial.latest}
         course = f"trial {number} step {trial.step}/{trial.total_steps} {text_tables.pairs(shown)}"
         left = text_tables.span(study_progress.study_left_s(study, time.time()))
-        ended = f"{trial_ranking.ended(study)}/{study.total_trials} trials ended"
+        ended = f"{best_and_counts.ended(study)}/{study.total_trials} trials ended"
         told = ", ".join(
             [ended, f"{study_progress.percent(study)}% of the steps", *study_progress.going_on(study)]
         )
@@ -133,7 +134,7 @@ async def until_ended(socket: Path, name: str) -> int:
 
 
 def _closing(study: s.Study) -> int:
-    best = trial_ranking.best(study)
+    best = best_and_counts.best(study)
     if best is None:
         _print(f"{study.name}: {study.state}, {plain(reference_values.no_best(study), 200)}")
         return exit_codes.NO_RESULT

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from core.cli import choose_trial, exit_codes, reach_engine, text_tables
+from core.cli import exit_codes, reach_engine, resolve_trial, text_tables
 from core.contract.state import study_progress
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
@@ -28,10 +28,10 @@ SAID = {"ok": "✓ kept", "breached": "✗ breached", "unsure": "? unsure", None
 
 def boards(arguments: argparse.Namespace) -> int:
     """Print the boards of a study, or of one trial compared with the base."""
-    study = choose_trial.study(reach_engine.known()[0], arguments.study)
+    study = resolve_trial.study(reach_engine.known()[0], arguments.study)
     chosen = list(study.trials.values())
     if arguments.trial is not None:
-        chosen = [choose_trial.trial(study, arguments.trial)]
+        chosen = [resolve_trial.trial(study, arguments.trial)]
     scored = [trial for trial in chosen if trial.scores]
     if arguments.json:
         text_tables.dump(_found(study, scored))
@@ -134,4 +134,7 @@ def _metric(name: str, board: str) -> dict[str, Any]:
 def _score(one: r.Reading) -> dict[str, Any]:
     """Return the score for JSON; numbers that JSON lacks, such as nan, become null."""
     known = {"change": one.change, "better": one.better, "clear": one.clear, "verdict": one.verdict}
-    return msgspec.json.decode(msgspec.json.encode({**msgspec.to_builtins(one.score), **known}))
+    result: dict[str, Any] = msgspec.json.decode(
+        msgspec.json.encode({**msgspec.to_builtins(one.score), **known})
+    )
+    return result

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 from core import paths
-from core.cli import activity_line, choose_trial, exit_codes, reach_engine, text_tables
+from core.cli import activity_line, exit_codes, reach_engine, resolve_trial, text_tables
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 
@@ -17,13 +17,13 @@ from core.contract.text.sanitize import plain
 def logs(arguments: argparse.Namespace) -> int:
     """Print the retained lines (200 at most); with --follow also new ones."""
     state, running = reach_engine.known()
-    study = choose_trial.study(state, arguments.study)
+    study = resolve_trial.study(state, arguments.study)
     number = arguments.trial
     if number is None:
         _cut(study.lines)
         _print(study.lines)
     else:
-        trial = choose_trial.trial(study, number)
+        trial = resolve_trial.trial(study, number)
         _cut(trial.lines)
         _print(trial.lines)
         if trial.traceback:

@@ -17,9 +17,9 @@ from typing import Any
 
 import msgspec
 
-from core.cli import choose_trial, exit_codes, reach_engine, text_tables
+from core.cli import exit_codes, reach_engine, resolve_trial, text_tables
+from core.contract.state import best_and_counts
 from core.contract.state import study_state as s
-from core.contract.state import trial_ranking
 from core.contract.text.sanitize import plain
 from core.contract.views import study_insight as i
 from core.contract.wire import console_api
@@ -31,14 +31,14 @@ BAR = 30  # characters
 def insight(arguments: argparse.Namespace) -> int:
     """Print the insight into a study; without an engine it is read from the study's files."""
     state, running = reach_engine.known()
-    study = choose_trial.study(state, arguments.study)
+    study = resolve_trial.study(state, arguments.study)
     importance = _answer(study, console_api.AskImportance(study.name, arguments.method), running)
     search = _answer(study, console_api.AskSearch(study.name), running)
     assert isinstance(importance, Importance) and isinstance(search, SearchState)
     if arguments.json:
         text_tables.dump(_found(study, importance, search))
         return exit_codes.OK
-    ended = trial_ranking.ended(study)
+    ended = best_and_counts.ended(study)
     print(f"{study.name}: {study.state}, {ended} of {study.total_trials} trials ended")
     _print_importance(importance)
     print("\nsampler")
@@ -111,9 +111,10 @@ def _found(study: s.Study, importance: Importance, search: SearchState) -> dict[
         "spared_steps": spared,
         "steps": whole,
         "stopped": [asdict(one) for one in i.stops(study)],
-        "front": [one.number for one in trial_ranking.front(study)],
+        "front": [one.number for one in best_and_counts.front(study)],
     }
-    return msgspec.json.decode(msgspec.json.encode(known))
+    result: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(known))
+    return result
 
 
 def _bare(one: Importance) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from core.cli import choose_trial, exit_codes, reach_engine, text_tables
+from core.cli import exit_codes, reach_engine, resolve_trial, text_tables
 from core.contract.text.sanitize import plain
 from core.contract.wire import introspection_answer as i
 from core.daemon.answers import introspection_reader as kept
@@ -28,8 +28,8 @@ TOKENS = 12
 
 def insides(arguments: argparse.Namespace) -> int:
     """Print a trial's introspection. It is read from the trial's folder, so no engine is needed."""
-    study = choose_trial.study(reach_engine.known()[0], arguments.study)
-    trial = choose_trial.trial(study, arguments.trial)
+    study = resolve_trial.study(reach_engine.known()[0], arguments.study)
+    trial = resolve_trial.trial(study, arguments.trial)
     found = kept.read(study, trial.number)
     if arguments.json:
         text_tables.dump({"study": study.name, "state": trial.state, **_plainly(found)})

@@ -20,7 +20,7 @@ from typing import Any
 from core import paths
 from core.cli import exit_codes, reach_engine, text_tables
 from core.contract.events.event_types import PackMeasured
-from core.contract.state import reference_values, study_progress, trial_ranking
+from core.contract.state import best_and_counts, reference_values, study_progress
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 
@@ -47,7 +47,7 @@ def status(arguments: argparse.Namespace) -> int:
 
 
 def _study(one: s.Study) -> dict[str, Any]:
-    best = trial_ranking.best(one)
+    best = best_and_counts.best(one)
     done, planned = study_progress.steps(one)
     scoring = study_progress.scoring(one)
     return {
@@ -56,7 +56,7 @@ def _study(one: s.Study) -> dict[str, Any]:
         "why": one.why,
         "folder": one.folder,
         "total_trials": one.total_trials,
-        "trials": trial_ranking.counts(one),
+        "trials": best_and_counts.counts(one),
         "created_at": one.created_at,
         "ended_at": one.ended_at,
         "left_s": study_progress.study_left_s(one, time.time()),
@@ -96,7 +96,7 @@ def _print(study: s.Study, running: bool) -> None:
     told += [f"{study_progress.percent(study)}% of the steps done"] if study.state in s.LIVE_STUDY else []
     told += [f"about {text_tables.span(left)} left"] if left is not None else []
     print(f"  {'; '.join(told)}")
-    best = trial_ranking.best(study)
+    best = best_and_counts.best(study)
     if best is not None:
         scoring = f"  ({words})" if (words := study_progress.scoring_words(best)) else ""
         print(f"  best: trial {best.number}  {text_tables.results(study, best)}{scoring}")
@@ -106,7 +106,7 @@ def _print(study: s.Study, running: bool) -> None:
 
 def _counts(study: s.Study) -> str:
     """Such as "1 complete, 1 running of 3 trials", or "12 of 12 trials complete" where all are."""
-    counts, total = trial_ranking.counts(study), study.total_trials
+    counts, total = best_and_counts.counts(study), study.total_trials
     if counts.get(s.COMPLETE) == total:
         return f"{total} of {total} trials complete"
     told = ", ".join(f"{count} {name}" for name, count in counts.items())

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from core import paths
-from core.advise import base_facts, row_statistics, spec_writer, training_speed
+from core.advise import base_facts, row_statistics, spec_writer, trial_duration
 from core.advise.advice_case import Case, Wish
 from core.advise.advice_rule import Line
 from core.advise.row_statistics import Rows
@@ -97,7 +97,7 @@ def _rows(source: str, count: int | None) -> Rows:
 
 def _named(gpu: str) -> Device:
     """Return a GPU by its name, its size, or both."""
-    known = training_speed.card(gpu)
+    known = trial_duration.card(gpu)
     if known is None:
         return target_device.named(gpu)
     words = [one for one in gpu.replace("-", " ").split() if one.upper() not in known.name.upper().split()]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from core import paths
-from core.cli import choose_trial, exit_codes, reach_engine
+from core.cli import exit_codes, reach_engine, resolve_trial
 from core.contract.state import reference_values
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
@@ -25,7 +25,7 @@ def export(arguments: argparse.Namespace) -> int:
     """
     from core.store.bundle import bundle_contents, sha256_manifest
 
-    study = choose_trial.study(reach_engine.known()[0], arguments.study)
+    study = resolve_trial.study(reach_engine.known()[0], arguments.study)
     report = gathered(study, arguments.trial)
     if arguments.html:
         return _page(report, Path(arguments.html), arguments.force)
@@ -66,7 +66,7 @@ def gathered(study: s.Study, trial: int | None) -> Report:
         what = f"the journal of {study.name} is missing"
         raise TrimtabError.of(what, study.folder, "move the study's folder back to where it was created")
     if trial is not None:
-        choose_trial.trial(study, trial)
+        resolve_trial.trial(study, trial)
     threads = study.spec.get("resources", {}).get("threads")
     return report_data.gather(found, study.name, trial, environment_record.here(threads), time.time(), study)
 

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from core import paths
-from core.cli import choose_trial, exit_codes, reach_engine
+from core.cli import exit_codes, reach_engine, resolve_trial
 from core.cli.share import environment_record
 from core.cli.steer.pause_prune_stop import BY
 from core.contract.spec.study_spec import Spec
@@ -48,7 +48,7 @@ def _again(arguments: argparse.Namespace, one: bundle_rerun.Original) -> int:
     if code not in (exit_codes.OK, exit_codes.FAILURE):
         return code
     study = reach_engine.known()[0].studies[name]
-    return _judge(arguments, one, study, choose_trial.best(study), doubts)
+    return _judge(arguments, one, study, resolve_trial.best(study), doubts)
 
 
 def _trusted(one: bundle_rerun.Original, allowed: bool) -> None:

@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Iterable
 from typing import Any
 
-from core.cli import activity_line, choose_trial, exit_codes, reach_engine
+from core.cli import activity_line, exit_codes, reach_engine, resolve_trial
 from core.cli.steer.pause_prune_stop import BY, alive
 from core.contract.spec import toml_text
 from core.contract.state import study_state as s
@@ -22,7 +22,7 @@ DEEPEST = 3  # parts of a key: section, key, key within an inline table
 
 def change(arguments: argparse.Namespace) -> int:
     """Change a study; without ``--yes`` only after a preview and a confirmation."""
-    study = choose_trial.study(alive(), arguments.study)
+    study = resolve_trial.study(alive(), arguments.study)
     changes = _changes(study, arguments.changes)
     if not arguments.yes:
         _show(reach_engine.ask(console_api.ChangeStudy(study.name, changes, True, BY)))
@@ -50,7 +50,7 @@ def _show(answer: console_api.Answer | None) -> None:
 def _agreed() -> bool:
     """Ask for confirmation. Raises UsageError without a terminal."""
     if not terminal_check.is_there():
-        raise choose_trial.UsageError.of(
+        raise resolve_trial.UsageError.of(
             "the change cannot be confirmed", "standard input is not a terminal", "add --yes"
         )
     activity_line.hush()
@@ -74,7 +74,7 @@ def _changes(study: s.Study, given: Iterable[str]) -> dict[str, dict[str, Any]]:
             fix = "write the value as in the study file"
             problems.append(Problem(f"{plain(key, 80)}: {plain(str(error), 200)}", "command line", fix))
     if problems:
-        raise choose_trial.UsageError(*problems)
+        raise resolve_trial.UsageError(*problems)
     return found
 
 

@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
-from core.cli import choose_trial, exit_codes, reach_engine, text_tables
+from core.cli import exit_codes, reach_engine, resolve_trial, text_tables
 from core.cli.steer.pause_prune_stop import BY, alive, meant
 from core.contract.edits import input_values
 from core.contract.state import study_state as s
@@ -22,8 +22,8 @@ NAMES = {knob.short: name for name, knob in input_values.ALL.items() if knob.sho
 
 def enqueue(arguments: argparse.Namespace) -> int:
     """Queue a trial with the given knobs."""
-    study = choose_trial.study(alive(), arguments.study)
-    like = choose_trial.trial(study, arguments.like) if arguments.like is not None else None
+    study = resolve_trial.study(alive(), arguments.study)
+    like = resolve_trial.trial(study, arguments.like) if arguments.like is not None else None
     known = input_values.now(study, like)
     knobs = _knobs(arguments.knobs, s.Trial(-1, knobs=known))
     number = _queued(console_api.EnqueueTrial(study.name, knobs, arguments.like, BY))
@@ -86,7 +86,7 @@ def _knobs(given: Iterable[str], trial: s.Trial, locked: dict[str, str] | None =
             problems.append(Problem(f"{label}: {wrong or read.wrong}", "command line", fix))
         found[known] = read.value
     if problems:
-        raise choose_trial.UsageError(*problems)
+        raise resolve_trial.UsageError(*problems)
     return found
 
 

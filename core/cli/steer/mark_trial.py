@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from core.cli import choose_trial, exit_codes, reach_engine
+from core.cli import exit_codes, reach_engine, resolve_trial
 from core.cli.steer.pause_prune_stop import BY, meant
 from core.contract.wire import console_api
 
@@ -17,7 +17,7 @@ def mark(arguments: argparse.Namespace) -> int:
     device = "" if arguments.device == ANY else arguments.device
     if starred is None and arguments.note is None and device is None and arguments.priority is None:
         fix = "add --star, --unstar, --note TEXT, --device gpu0 (or any) or --priority P"
-        raise choose_trial.UsageError.of("no mark was given", "command line", fix)
+        raise resolve_trial.UsageError.of("no mark was given", "command line", fix)
     study, trial = meant(arguments)
     reach_engine.ask(
         console_api.MarkTrial(study, trial, arguments.note, starred, device, arguments.priority, BY)

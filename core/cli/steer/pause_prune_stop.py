@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from core import paths
-from core.cli import choose_trial, exit_codes, reach_engine
+from core.cli import exit_codes, reach_engine, resolve_trial
 from core.contract.state import study_state as s
 from core.contract.wire import console_api
 from core.errors import EngineError
@@ -28,18 +28,18 @@ def alive() -> s.State:
 def _all(arguments: argparse.Namespace) -> str | None:
     """Return the study's name for --all, None for one trial. Raises UsageError for neither or both."""
     if arguments.all == (arguments.trial is not None):
-        raise choose_trial.UsageError.of(
+        raise resolve_trial.UsageError.of(
             "give either a trial or --all",
             "command line",
             f"use {arguments.name} TRIAL or {arguments.name} --all",
         )
-    return choose_trial.study(alive(), arguments.study).name if arguments.all else None
+    return resolve_trial.study(alive(), arguments.study).name if arguments.all else None
 
 
 def meant(arguments: argparse.Namespace) -> tuple[str, int]:
     """Return the named study and trial. Raises UsageError if one does not exist."""
-    study = choose_trial.study(alive(), arguments.study)
-    return study.name, choose_trial.trial(study, arguments.trial).number
+    study = resolve_trial.study(alive(), arguments.study)
+    return study.name, resolve_trial.trial(study, arguments.trial).number
 
 
 def pause(arguments: argparse.Namespace) -> int:
@@ -60,11 +60,11 @@ def resume(arguments: argparse.Namespace) -> int:
     whole = _all(arguments)
     if whole is not None:
         reach_engine.ask(console_api.ResumeStudy(whole, BY))
-        print(f"{whole}: resumed")
+        print(f"{whole}: resuming")
         return exit_codes.OK
     study, trial = meant(arguments)
     reach_engine.ask(console_api.ResumeTrial(study, trial, BY))
-    print(f"{study}: trial {trial} resumed")
+    print(f"{study}: resuming trial {trial}")
     return exit_codes.OK
 
 
@@ -78,7 +78,7 @@ def prune(arguments: argparse.Namespace) -> int:
 
 def stop(arguments: argparse.Namespace) -> int:
     """Stop a study."""
-    study = choose_trial.study(alive(), arguments.study)
+    study = resolve_trial.study(alive(), arguments.study)
     reach_engine.ask(console_api.StopStudy(study.name, BY))
     print(f"{study.name}: stopping; its results are kept")
     return exit_codes.OK

@@ -6,8 +6,9 @@ import argparse
 import asyncio
 import sys
 from pathlib import Path
+from typing import Any
 
-from core.cli import activity_line, choose_trial, exit_codes, reach_engine
+from core.cli import activity_line, exit_codes, reach_engine, resolve_trial
 from core.contract.state import study_state as s
 from core.contract.text import terminal_check
 from core.contract.text.sanitize import plain
@@ -21,7 +22,7 @@ def attach(arguments: argparse.Namespace) -> int:
     """Open the console on the engine. Raises UsageError where the terminal cannot show it."""
     problem = terminal_check.obstacle()
     if arguments.console is None or problem is not None:
-        raise choose_trial.UsageError(
+        raise resolve_trial.UsageError(
             problem or Problem("this program has no console", "", terminal_check.LINES)
         )
     return _console(arguments, reach_engine.ensured(), None)
@@ -65,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
         return exit_codes.INTERRUPTED
 
 
-def _finished(name: str, raw: dict) -> bool:
+def _finished(name: str, raw: dict[str, Any]) -> bool:
     """Return whether the same study is already complete."""
     study = reach_engine.known()[0].studies.get(name)
     return study is not None and study.state == s.COMPLETE and study.spec == raw
@@ -79,16 +80,17 @@ def _console(arguments: argparse.Namespace, socket: Path, name: str | None) -> i
     activity_line.hush()  # the terminal is the console's
     code = arguments.console(socket, name)
     _warn_of_logout(socket)
-    return code
+    result: int = code
+    return result
 
 
 def _warn_of_logout(socket: Path) -> None:
     """Warn where logging out would stop the engine."""
-    from core.daemon.server import engine_launch
+    from core.contract.wire.engine_health import health
     from core.watch import systemd_logout
 
     try:
-        known = engine_launch.health(socket)
+        known = health(socket)
     except EngineError:
         return
     why = systemd_logout.reason(known["pid"]) if known and isinstance(known.get("pid"), int) else ""

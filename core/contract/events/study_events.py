@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from core.contract.board_score import Score
 from core.contract.events.event_base import Event
 from core.contract.events.trial_states import LIVE_STUDY
+from core.contract.metric_score import Score
 from core.contract.value_bounds import Count, Int, Number, Seconds, Step
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from core.contract.board_score import Score
 from core.contract.events.event_base import Title, TrialEvent
 from core.contract.events.trial_states import BEGUN, ON_WORKER, OPEN, PAUSED, QUEUED, STARTING
+from core.contract.metric_score import Score
 from core.contract.value_bounds import Count, Int, Metrics, Seconds, Step
 
 

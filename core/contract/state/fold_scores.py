@@ -8,8 +8,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from core.contract.board_score import Score
 from core.contract.events import event_types as e
+from core.contract.metric_score import Score
 from core.contract.state import study_state as s
 from core.contract.state.metric_series import Series, add
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from core.contract.board_score import Score
+from core.contract.metric_score import Score
 from core.contract.spec.metric_table import BOARDS
 from core.contract.state import study_state as s
-from core.contract.state.trial_ranking import better, front
+from core.contract.state.best_and_counts import better, front
 
 # Where the boards have what an objective is of the base, over the sampled validation rows.
 ON_BOARDS = {"eval/loss": "quality/loss", "eval/perplexity": "quality/loss"}

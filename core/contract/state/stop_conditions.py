@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from core.contract.spec.study_spec import StopAfter
 from core.contract.state import study_state as s
-from core.contract.state.trial_ranking import better, ended
+from core.contract.state.best_and_counts import better, ended
 
 HOUR_S = 3600.0
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import msgspec
 
-from core.contract.board_score import Score
 from core.contract.events.event_types import Device, Host, PackMeasured, Worker
 from core.contract.events.trial_states import COMPLETE as COMPLETE
 from core.contract.events.trial_states import ENDED as ENDED
@@ -19,6 +18,7 @@ from core.contract.events.trial_states import PRUNED as PRUNED
 from core.contract.events.trial_states import QUEUED as QUEUED
 from core.contract.events.trial_states import RUNNING as RUNNING
 from core.contract.events.trial_states import STARTING as STARTING
+from core.contract.metric_score import Score
 from core.contract.state.metric_series import Series
 
 LINES = 200  # event lines kept for a study, and for a trial

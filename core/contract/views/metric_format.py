@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from core.contract.board_score import Score
+from core.contract.metric_score import Score
 from core.contract.spec.metric_limits import Limit
 
 NOTHING = "–"

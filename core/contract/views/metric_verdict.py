@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from core.contract.board_score import Score
+from core.contract.metric_score import Score
 from core.contract.spec.metric_limits import Limit, Verdict
 from core.contract.spec.metric_table import BOARDS, METRICS, Metric, known
 from core.contract.state.study_state import Study, Trial

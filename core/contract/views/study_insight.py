@@ -10,8 +10,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from core.contract.state import best_and_counts
 from core.contract.state import study_state as s
-from core.contract.state import trial_ranking
 from core.contract.views.knob_axes import Axis
 
 
@@ -52,7 +52,7 @@ def points(study: s.Study, objective: int = 0) -> list[Point]:
     for trial in ended:
         if trial.pending and not trial.values:
             continue  # what it has of the objective is a reading on the way
-        value = trial_ranking.objective(study, trial, objective)
+        value = best_and_counts.objective(study, trial, objective)
         if value is not None and math.isfinite(value):
             found.append(Point(trial.number, value, trial.state != s.COMPLETE))
     return found
@@ -62,7 +62,7 @@ def history(study: s.Study, objective: int = 0) -> list[Moment]:
     """The points with the best result so far. A reading on the way is no result: it makes no best."""
     way, best, found = study.objectives[objective][1], None, []
     for point in points(study, objective):
-        if not point.early and (best is None or trial_ranking.better(way, point.value, best)):
+        if not point.early and (best is None or best_and_counts.better(way, point.value, best)):
             best = point.value
         found.append(Moment(point, best))
     return found
@@ -127,7 +127,7 @@ def _weighted(
 
 def counts(study: s.Study) -> dict[str, int]:
     """How many trials are in each state in which a trial can end, none left out."""
-    found = trial_ranking.counts(study)
+    found = best_and_counts.counts(study)
     return {state: found.get(state, 0) for state in (s.COMPLETE, s.PRUNED, s.FAILED, s.INFEASIBLE)}
 
 
@@ -136,7 +136,14 @@ def stops(study: s.Study) -> list[Stop]:
     early = [one for one in study.trials.values() if one.state in s.ENDED and one.state != s.COMPLETE]
     early.sort(key=lambda trial: (trial.ended_at or 0.0, trial.number), reverse=True)
     return [
-        Stop(one.number, one.state, one.step, one.total_steps, trial_ranking.objective(study, one), one.why)
+        Stop(
+            one.number,
+            one.state,
+            one.step,
+            one.total_steps,
+            best_and_counts.objective(study, one),
+            one.why,
+        )
         for one in early
     ]
 

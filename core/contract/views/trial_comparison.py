@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from core.contract.board_score import Score
+from core.contract.metric_score import Score
 from core.contract.spec.knob_table import TABLE
+from core.contract.state import best_and_counts
 from core.contract.state import study_state as s
-from core.contract.state import trial_ranking
 from core.contract.views.metric_verdict import described, margins
 
 Along = Literal["steps", "tokens", "time"]
@@ -155,6 +155,6 @@ def chosen(study: s.Study, marked: Sequence[int], selected: int | None) -> list[
     known = [number for number in sorted(set(marked)) if number in study.trials]
     if len(known) >= 2:
         return known
-    best = trial_ranking.best(study)
+    best = best_and_counts.best(study)
     found = [*known, *([selected] if selected in study.trials else []), *([best.number] if best else [])]
     return list(dict.fromkeys(number for number in found if number is not None))

@@ -6,8 +6,8 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
-from core.contract.board_score import Score
 from core.contract.events import event_types as e
+from core.contract.metric_score import Score
 from core.contract.spec.metric_limits import Limit
 from core.contract.spec.metric_table import SLICE
 from core.contract.state import study_state as s

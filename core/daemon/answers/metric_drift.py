@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from core.contract.board_score import Score
 from core.contract.events import event_types as e
+from core.contract.metric_score import Score
 from core.contract.spec.metric_limits import Limit
 from core.contract.spec.metric_table import SLICE, Metric, known
 from core.contract.state import study_state as s

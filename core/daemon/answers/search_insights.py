@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from core.contract.spec.spec_file import parse
+from core.contract.state import best_and_counts
 from core.contract.state import study_state as s
-from core.contract.state import trial_ranking
 from core.contract.wire import console_api
 from core.errors import RefusedError
 
@@ -61,7 +61,7 @@ class Insights:
 def _moment(study: s.Study, asked: Asked) -> int:
     """The state that the answer depends on: the number of ended trials, or every evaluation."""
     if isinstance(asked, console_api.AskImportance):
-        return trial_ranking.ended(study)
+        return best_and_counts.ended(study)
     return hash(
         tuple((trial.state, trial.latest.get(study.objectives[0][0])) for trial in study.trials.values())
     )

@@ -141,7 +141,8 @@ class Calibration:
         """Activation bytes of a micro-batch in which every sequence has the maximum length."""
         assert self._latest is not None
         tokens = knobs.get("batch_size", 0) * knobs.get("sequence_length", 0)
-        return tokens * self._latest.activation_bytes_per_token
+        result: float = tokens * self._latest.activation_bytes_per_token
+        return result
 
     def _adapter(self, knobs: Knobs) -> float:
         """Bytes of adapter, gradient and optimizer state, scaled by the rank: the largest value from measured
@@ -153,7 +154,8 @@ class Calibration:
                 if all(known.get(name) == knobs.get(name) for name in same)
             ]
             if each:
-                return max(each) * knobs.get("lora_rank", 1)
+                result: float = max(each) * knobs.get("lora_rank", 1)
+                return result
         return 0.0
 
 

@@ -32,7 +32,7 @@ class SpareWorker:
     only where its environment equals the one that is needed, apart from ``LATE``."""
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._environment: Mapping[str, str] = {}
 
     def keep(self, environment: Mapping[str, str]) -> None:
@@ -62,7 +62,7 @@ class SpareWorker:
         environment: Mapping[str, str],
         output: Path,
         folder: Path,
-    ) -> subprocess.Popen | None:
+    ) -> subprocess.Popen[bytes] | None:
         """Turn the spare worker into ``python -m MODULE ARGUMENTS`` in ``folder``, its output appended to the
         file ``output``. Returns None where none fits; one that does not fit is ended."""
         process = self._process

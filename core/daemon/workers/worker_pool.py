@@ -49,7 +49,7 @@ class Worker:
     folder: Path
     lease_s: float
     pid: int = 0
-    process: subprocess.Popen | None = None
+    process: subprocess.Popen[bytes] | None = None
     pidfd: int = -1
     send: Send | None = None
     heard_at: float = field(default_factory=time.monotonic)
@@ -218,7 +218,7 @@ class WorkerPool:
 
 def _started(
     module: str, arguments: list[str], environment: Mapping[str, str], output: Path, folder: Path
-) -> subprocess.Popen:
+) -> subprocess.Popen[bytes]:
     with open(output, "ab", opener=paths.no_link) as out:
         return subprocess.Popen(
             [sys.executable, "-P", "-m", module, *arguments],

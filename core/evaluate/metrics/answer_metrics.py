@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from core.contract.board_score import Score
+from core.contract.metric_score import Score
 from core.evaluate.statistics.bootstrap import RESAMPLES
 from core.evaluate.statistics.confidence_intervals import ONE_SAMPLE, mean, rate
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from core.contract.board_score import Score
+from core.contract.metric_score import Score
 from core.evaluate.statistics.drift_test import paired
 
 CHANGE = 0.1  # smallest change of entropy, or of the share on few tokens, that is a collapse

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from core.contract.board_score import Score
+from core.contract.metric_score import Score
 from core.evaluate.statistics.confidence_intervals import Numbers, mean, numbers
 
 By = Literal["distribution", "sample"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.contract.board_score import Score
+from core.contract.metric_score import Score
 from core.evaluate.statistics.confidence_intervals import Numbers, median, numbers, ratio
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from core.contract.board_score import Score
+from core.contract.metric_score import Score
 from core.evaluate.statistics.confidence_intervals import Numbers, numbers, rate, ratio, transform, wilson
 
 

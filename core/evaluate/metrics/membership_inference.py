@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from core.contract.board_score import Score
+from core.contract.metric_score import Score
 from core.evaluate.statistics.confidence_intervals import Numbers, bootstrap_score, numbers, wilson
 
 SHARE = 0.2  # of the least likely tokens, as in the papers
@@ -57,7 +57,8 @@ def _standard(row: Numbers, middle: Numbers, spread: Numbers) -> np.ndarray:
     if not len(row) == len(middle) == len(spread):
         return np.full(len(row), math.nan)
     distance, width = np.subtract(row, middle, dtype=float), np.asarray(spread, dtype=float)
-    return np.divide(distance, width, out=np.zeros_like(distance), where=width != 0)
+    result: np.ndarray = np.divide(distance, width, out=np.zeros_like(distance), where=width != 0)
+    return result
 
 
 def _lowest(values: np.ndarray, share: float) -> float:
@@ -98,7 +99,8 @@ def area(above: np.ndarray, below: np.ndarray, levels: int) -> np.ndarray:
     """The areas (b,) of b pairs of samples, given as indices (b, n) and (b, m) into the sorted ``levels``."""
     more, fewer = _counts(above, levels), _counts(below, levels)
     under = np.cumsum(fewer, axis=1) - fewer / 2
-    return (more * under).sum(axis=1) / (above.shape[1] * below.shape[1])
+    result: np.ndarray = (more * under).sum(axis=1) / (above.shape[1] * below.shape[1])
+    return result
 
 
 def _counts(places: np.ndarray, levels: int) -> np.ndarray:

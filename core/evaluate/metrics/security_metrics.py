@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Hashable, Sequence
 
-from core.contract.board_score import Score
+from core.contract.metric_score import Score
 from core.evaluate.statistics.confidence_intervals import Numbers, clustered_rate, mean, numbers, rate, ratio
 from core.evaluate.text.pii_detector import find_leaked
 from core.evaluate.text.refusal_detector import complies, says_something

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from core.contract.board_score import Score
+from core.contract.metric_score import Score
 from core.evaluate.statistics.confidence_intervals import Numbers, largest, ratio
 
 SMALLEST = 5  # rows of a slice; with fewer, a single row dominates

@@ -34,7 +34,8 @@ class Canary:
     @property
     def secrets(self) -> int:
         """The number of secrets that the format allows: |R| of the exposure."""
-        return 10 ** self.format.count(DIGIT)
+        result: int = 10 ** self.format.count(DIGIT)
+        return result
 
 
 def fill(form: str, secret: str) -> str:

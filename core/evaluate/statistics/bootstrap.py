@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 
-from core.contract.board_score import CONFIDENCE
+from core.contract.metric_score import CONFIDENCE
 
 RESAMPLES = 1000
 BLOCK = 1 << 20  # indices drawn at once: 8 MiB

@@ -10,7 +10,7 @@ from statistics import NormalDist
 import msgspec
 import numpy as np
 
-from core.contract.board_score import CONFIDENCE, Score
+from core.contract.metric_score import CONFIDENCE, Score
 from core.evaluate.statistics.bootstrap import Statistic, interval
 
 Numbers = Sequence[float]
@@ -118,7 +118,10 @@ def ratio(tops: Numbers, bottoms: Numbers, seed: int = 0) -> Score:
 
     def statistic(draw: np.ndarray) -> np.ndarray:
         below = bottom[draw].sum(axis=1)
-        return np.divide(top[draw].sum(axis=1), below, out=np.full(len(draw), np.nan), where=below != 0)
+        result: np.ndarray = np.divide(
+            top[draw].sum(axis=1), below, out=np.full(len(draw), np.nan), where=below != 0
+        )
+        return result
 
     return bootstrap_score(float(top.sum() / bottom.sum()), len(top), statistic, seed)
 

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from msgspec.structs import replace
 
-from core.contract.board_score import CONFIDENCE, Score
+from core.contract.metric_score import CONFIDENCE, Score
 from core.contract.spec.metric_table import Direction
 from core.contract.views.metric_verdict import margins
 from core.evaluate.statistics.confidence_intervals import Numbers, mean, numbers, rate, ratio
@@ -126,6 +126,7 @@ def pool(scores: Sequence[Score]) -> Score:
     total = sum(score.samples for score in known)
 
     def weighted(name: str) -> float:
-        return sum(getattr(score, name) * score.samples for score in known) / total
+        result: float = sum(getattr(score, name) * score.samples for score in known) / total
+        return result
 
     return Score(weighted("value"), weighted("low"), weighted("high"), total // len(known))

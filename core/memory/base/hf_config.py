@@ -121,7 +121,7 @@ def _fetched(base: str, revision: str | None, where: str) -> Path:
         from huggingface_hub import hf_hub_download
         from huggingface_hub.utils import logging
 
-        logging.set_verbosity_error()  # it logs its retries; the final error is raised below
+        logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # it logs its retries; the final error is raised below
         return Path(hf_hub_download(base, "config.json", revision=revision, etag_timeout=ETAG_S))
     except Exception as error:  # errors of the hub, of requests, ImportError
         what = f"the configuration is not cached and could not be fetched: {plain(str(error), 200)}"

@@ -49,7 +49,8 @@ def value(form: Form, sides: Mapping[str, float]) -> float:
 def table() -> dict[str, Any]:
     """Formulas by family, then "dtype/plain|checkpointed/targets" or "dtype/judge": ``layer`` and
     ``moments``."""
-    return json.loads(FILE.read_text())
+    result: dict[str, Any] = json.loads(FILE.read_text())
+    return result
 
 
 def pick(family: str, own: Mapping[str, Any] | None, dtype: str, key: str) -> dict[str, Any]:
@@ -58,6 +59,8 @@ def pick(family: str, own: Mapping[str, Any] | None, dtype: str, key: str) -> di
     if own is not None:
         formulas = own.get(f"{dtype}/{key}") or own.get(f"{dtype}/{key.split('/')[0]}/all-linear")
         if formulas is not None:
-            return formulas
+            result: dict[str, Any] = formulas
+            return result
     known = table()
-    return (known.get(family) or known["llama"])[f"{dtype}/{key}"]
+    result = (known.get(family) or known["llama"])[f"{dtype}/{key}"]
+    return result

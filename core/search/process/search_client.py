@@ -74,7 +74,8 @@ class Search:
             proposal = await self._call("ask", lambda: [self._next])
             if proposal is not None:  # an enqueued trial may have an earlier number
                 self._next = max(self._next, proposal.number + 1)
-            return proposal
+            result: Proposal | None = proposal
+            return result
 
     async def enqueue(self, params: dict[str, Any], counted: bool) -> Proposal:
         """Add a user's trial with ``params`` of the space; the sampler learns from it if it is
@@ -82,7 +83,8 @@ class Search:
         async with self._asking:
             proposal = await self._call("enqueue", lambda: [self._next, params, counted])
             self._next = proposal.number + 1
-            return proposal
+            result: Proposal = proposal
+            return result
 
     async def change(self, spec: Spec) -> None:
         """Continue with a changed ``spec``: the next call opens the Optuna study for its space."""
@@ -96,7 +98,8 @@ class Search:
     ) -> str | None:
         """Report a trial's value at a step, with the losses of the validation ``rows`` for a pruner that
         compares them; returns the reason if the pruner stops the trial."""
-        return await self._call("report", lambda: [trial, step, metrics, list(rows)])
+        result: str | None = await self._call("report", lambda: [trial, step, metrics, list(rows)])
+        return result
 
     async def constrain(self, trial: int, name: str, violation: float) -> None:
         """Report by how much a trial violates a constraint: above 0 it is infeasible, and samplers learn
@@ -117,7 +120,8 @@ class Search:
 
     async def strangers(self, known: list[int]) -> list[int]:
         """The numbers of trials with results in the storage that are not among ``known``."""
-        return await self._call("strangers", lambda: [known])
+        result: list[int] = await self._call("strangers", lambda: [known])
+        return result
 
     async def close(self) -> None:
         """End the process; everything reported to it is stored."""

@@ -36,7 +36,8 @@ class PeersPruner(PercentilePruner):
 
     def prune(self, study: Any, trial: FrozenTrial) -> bool:
         """Is ``trial`` worse than the percentile of its peers?"""
-        return super().prune(_Among(study, peers(study, trial)), trial)  # type: ignore[arg-type]
+        result: bool = super().prune(_Among(study, peers(study, trial)), trial)
+        return result
 
 
 class _Among:

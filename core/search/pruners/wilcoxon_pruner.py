@@ -27,7 +27,8 @@ def stored(rows: Any) -> str:
 
 def rows_of(trial: FrozenTrial, step: int) -> list[float]:
     """The losses of the validation rows at ``step``, in the rows' order; empty if there are none."""
-    return json.loads(trial.system_attrs.get(key(step), "[]"))
+    result: list[float] = json.loads(trial.system_attrs.get(key(step), "[]"))
+    return result
 
 
 def rival(study: Any, trial: FrozenTrial, least: int) -> FrozenTrial | None:
@@ -58,7 +59,8 @@ class RowsPruner(BasePruner):
         other = None if step is None or step < self._warmup else rival(study, trial, self._startup)
         if other is None or step is None:
             return False
-        return self._rule.prune(_Against(_as_steps(other, step)), _as_steps(trial, step))  # type: ignore[arg-type]
+        result: bool = self._rule.prune(_Against(_as_steps(other, step)), _as_steps(trial, step))
+        return result
 
 
 class _Against:

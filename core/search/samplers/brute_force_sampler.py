@@ -36,7 +36,7 @@ class ExhaustiveSampler(BruteForceSampler):
     def after_trial(self, *_: Any) -> None:
         """Do nothing: Optuna's version counts the rest again to stop an optimize loop, which is not used."""
 
-    def _populate_tree(self, tree: Any, trials: list[FrozenTrial], params: dict[str, Any]) -> None:  # type: ignore[override]
+    def _populate_tree(self, tree: Any, trials: list[FrozenTrial], params: dict[str, Any]) -> None:
         held = [self._at_its_point(trial) for trial in trials if self._holds(trial)]
         BruteForceSampler._populate_tree(tree, held, {**params, **self._fixed})
 

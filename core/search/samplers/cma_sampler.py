@@ -28,7 +28,8 @@ class CmaSampler(CmaEsSampler):
         """Sample the next point. The optimizer is kept between proposals while the space is the same."""
         if search_space != self._space:
             self._kept, self._space = None, dict(search_space)
-        return super().sample_relative(study, trial, search_space)
+        result: dict[str, Any] = super().sample_relative(study, trial, search_space)
+        return result
 
     def _restore_optimizer(self, completed_trials: list[Any]) -> Any:
         self._completed = completed_trials

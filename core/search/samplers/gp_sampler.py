@@ -43,7 +43,8 @@ class GpSampler(GPSampler):
         self.known = len(completed_trials) + len(pruned)
         complete, cut = _select_history(study, completed_trials, pruned, self.history)
         told = fill_constraints([*complete, *_cut_short(study, completed_trials, cut)])
-        return super()._sample_relative_impl(study, told, running_trials, search_space)
+        result: dict[str, Any] = super()._sample_relative_impl(study, told, running_trials, search_space)
+        return result
 
 
 def _select_history(

@@ -63,7 +63,7 @@ class OptunaStudy:
             self._news = warm_start.begin(self.spec, study)
         study.sampler = sampler(self.spec, past_trials=len(study.get_trials(deepcopy=False)))
         study.set_metric_names([goal.metric for goal in goals])
-        study.stop = lambda: None  # type: ignore[method-assign]  # a finished grid stops an optimize loop, which is not used
+        study.stop = lambda: None  # a finished grid stops an optimize loop, which is not used
         return study
 
     def _same_directions(self, study: optuna.Study) -> None:
@@ -175,7 +175,8 @@ class OptunaStudy:
         self.study.tell(number, values=result, state=told, skip_if_finished=True)
 
     def _params(self, number: int) -> dict[str, Any]:
-        return self.study._storage.get_trial(self._id(number)).params
+        result: dict[str, Any] = self.study._storage.get_trial(self._id(number)).params
+        return result
 
     def _note_aside(self, number: int, values: list[float]) -> None:
         with contextlib.suppress(UpdateFinishedTrialError):
@@ -272,7 +273,10 @@ class OptunaStudy:
         self.study._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
 
     def _id(self, number: int) -> int:
-        return self.study._storage.get_trial_id_from_study_id_trial_number(self.study._study_id, number)
+        result: int = self.study._storage.get_trial_id_from_study_id_trial_number(
+            self.study._study_id, number
+        )
+        return result
 
     def call(self, method: str, arguments: list[Any]) -> Any:
         """Call one of the methods above, and retry if the database is locked."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from core.contract.spec.metric_limits import Limit
 from core.contract.spec.metric_table import METRICS, Metric
+from core.contract.state import best_and_counts
 from core.contract.state import study_state as s
-from core.contract.state import trial_ranking
 from core.contract.views.metric_verdict import limits
 
 NEITHER = ("train/learning_rate", "train/grad_norm")  # metrics without a better direction
@@ -71,7 +71,7 @@ def _ranked(study: s.Study, chosen: int | None) -> list[s.Trial]:
     sign = 1 if direction == "minimize" else -1
 
     def place(trial: s.Trial) -> tuple[bool, float, int]:
-        value = trial_ranking.objective(study, trial)
+        value = best_and_counts.objective(study, trial)
         known = value is not None and math.isfinite(value)
         return trial.number != chosen, sign * value if known and value is not None else math.inf, trial.number
 

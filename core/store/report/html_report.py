@@ -11,7 +11,7 @@ import tomli_w
 
 from core.contract.spec.knob_table import KNOBS
 from core.contract.spec.metric_table import METRICS
-from core.contract.state import reference_values, trial_ranking
+from core.contract.state import best_and_counts, reference_values
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views.metric_format import figure
@@ -93,7 +93,7 @@ def _value(value: Any) -> str:
 
 def _head(report: Report) -> str:
     study, section = report.study, report.raw.get("study", {})
-    counts = ", ".join(f"{count} {name}" for name, count in trial_ranking.counts(study).items()) or "none"
+    counts = ", ".join(f"{count} {name}" for name, count in best_and_counts.counts(study).items()) or "none"
     why = f": {_text(study.why, 300)}" if study.why else ""
     found = [
         ("state", f"{_text(study.state)}{why}"),
@@ -183,7 +183,7 @@ def _trials(report: Report) -> str:
 
 def _trial(report: Report, trial: s.Trial, names: tuple[str, ...]) -> list[str]:
     goals = [metric for metric, _ in report.study.objectives]
-    values = [trial_ranking.objective(report.study, trial, place) for place in range(len(goals))]
+    values = [best_and_counts.objective(report.study, trial, place) for place in range(len(goals))]
     return [
         _cell(trial.number, "n"), _cell(trial.state),
         *(_cell(_number(goal, value), "n") for goal, value in zip(goals, values, strict=True)),

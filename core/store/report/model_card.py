@@ -10,7 +10,7 @@ import yaml
 
 from core.contract.spec.knob_table import KNOBS
 from core.contract.spec.metric_table import METRICS
-from core.contract.state import trial_ranking
+from core.contract.state import best_and_counts
 from core.contract.views.metric_format import figure
 from core.store.file_fingerprints import Print
 from core.store.report import card_sections
@@ -43,7 +43,8 @@ def front_matter(report: Report) -> str:
     if results:
         found["metrics"] = sorted({metric["type"] for metric in results[0]["results"][0]["metrics"]})
         found["model-index"] = results
-    return yaml.safe_dump(found, sort_keys=False, allow_unicode=True, width=1000)
+    result: str = yaml.safe_dump(found, sort_keys=False, allow_unicode=True, width=1000)
+    return result
 
 
 # -- the text --------------------------------------------------------------------------------------
@@ -57,7 +58,7 @@ def _title(report: Report) -> list[str]:
     else:
         best = (
             "the best"
-            if (best_trial := trial_ranking.best(study)) and best_trial.number == chosen.number
+            if (best_trial := best_and_counts.best(study)) and best_trial.number == chosen.number
             else "a chosen one"
         )
         what = (

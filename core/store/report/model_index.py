@@ -6,7 +6,7 @@ import math
 import re
 from typing import Any
 
-from core.contract.board_score import CONFIDENCE
+from core.contract.metric_score import CONFIDENCE
 from core.contract.spec.metric_table import METRICS
 from core.contract.state.study_state import Trial
 from core.store.file_fingerprints import Print

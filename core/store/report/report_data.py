@@ -11,13 +11,13 @@ from msgspec.structs import replace
 from core.contract.events import event_types as e
 from core.contract.spec import spec_file
 from core.contract.spec.study_spec import Spec
-from core.contract.state import reference_values, trial_ranking
+from core.contract.state import best_and_counts, reference_values
 from core.contract.state import study_state as s
 from core.contract.text.secret_redaction import Redactor
 from core.errors import SpecError
 from core.store import file_fingerprints
-from core.store.decision_log import Decision, decisions
 from core.store.file_fingerprints import Print
+from core.store.journal_as_text import Decision, decisions
 from core.store.journal_replay import replay_all
 from core.store.pack_mates import Ran, find_pack_mates
 from core.store.plots.report_curves import Plot, plots
@@ -89,7 +89,7 @@ def gather(
         spec = spec_file.parse(raw)
     except SpecError:  # from another version: export it unparsed
         spec = None
-    chosen = study.trials[trial] if trial is not None else trial_ranking.best(study)
+    chosen = study.trials[trial] if trial is not None else best_and_counts.best(study)
     return Report(
         study, chosen, raw, spec, tuple(decisions(events)), find_pack_mates(events), rows(study),
         plots(study, chosen), _prints(spec, study.created_at), versions, made_at,

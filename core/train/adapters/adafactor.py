@@ -25,7 +25,7 @@ class Adafactor(torch.optim.Optimizer):
         self._blocks = factors.layout.blocks()
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+    def step(self, closure: Any = None) -> None:
         """Update the matrix by its gradient."""
         group = self.param_groups[0]
         matrix = group["params"][0]

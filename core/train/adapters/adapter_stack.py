@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -158,7 +158,7 @@ class Stack:
     def compose(self, active: Sequence[tuple[Factors, int]]) -> None:
         """Stack exactly these trials, given with their batch sizes. Groups are sorted by kind, and slots by
         batch size."""
-        kinds: dict[tuple, list[tuple[int, Factors]]] = {}
+        kinds: dict[tuple[Any, ...], list[tuple[int, Factors]]] = {}
         for factors, batch in active:
             kinds.setdefault(self._kind(factors), []).append((batch, factors))
         self.groups = []  # frees the old groups first
@@ -166,7 +166,7 @@ class Stack:
             ordered = sorted(kinds[kind], key=lambda pair: pair[0])  # stable: equal batches side by side
             self.groups.append(Group([factors for _, factors in ordered], self._dtype, self._device))
 
-    def _kind(self, factors: Factors) -> tuple:
+    def _kind(self, factors: Factors) -> tuple[Any, ...]:
         """The key of the group that a trial belongs to. On a CPU arithmetic is slow and calls are cheap, so
         ranks are not padded. On a GPU it is the other way round."""
         places = tuple(place.index for place in factors.layout.places)
@@ -182,7 +182,8 @@ class Stack:
         """The size of the trial's slot, weights and gradients, bytes."""
         for group in self.groups:
             if any(member is factors for member in group.members):
-                return 2 * group.weights[0].numel() * group.weights.element_size()
+                result: int = 2 * group.weights[0].numel() * group.weights.element_size()
+                return result
         return 0
 
     def order(self, wanted: Sequence[Factors]) -> list[Factors]:

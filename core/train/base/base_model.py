@@ -16,7 +16,7 @@ from core.contract.text import error_reports
 from core.contract.text.sanitize import plain
 from core.errors import TrimtabError
 from core.memory.base.hf_config import DEMO
-from core.train.base import base_purpose, context_length, finite_weights, missing_weights, smollm2
+from core.train.base import causal_lm_check, context_length, finite_weights, missing_weights, smollm2
 from core.train.load_progress import Progress
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -51,7 +51,10 @@ class Base:
         """The number of tokens that both the model's embedding and its output layer have."""
         ends = (self.model.get_input_embeddings(), self.model.get_output_embeddings())
         sizes = [getattr(end, name, None) for end in ends for name in ("num_embeddings", "out_features")]
-        return min((size for size in sizes if size), default=self.model.config.get_text_config().vocab_size)
+        result: int = min(
+            (size for size in sizes if size), default=self.model.config.get_text_config().vocab_size
+        )
+        return result
 
     @cached_property
     def positions(self) -> int | None:
@@ -67,7 +70,7 @@ def resolve(name: str, progress: Progress) -> str:
         raise TrimtabError.of(f"unknown demo model {name!r}", "model.base", f"use {DEMO!r}")
     folder = paths.expanded(name)
     if folder.exists() or name.startswith(("/", ".", "~")):
-        base_purpose.check_folder(folder, f"model.base = {name!r}")
+        causal_lm_check.check_folder(folder, f"model.base = {name!r}")
         if not (folder / "config.json").is_file():
             raise TrimtabError.of(
                 "the folder has no config.json",
@@ -128,7 +131,7 @@ def _load(
     _refuse_pickles(Path(name))
     common: dict[str, Any] = {"revision": section.revision, "trust_remote_code": section.trust_remote_code}
     config = AutoConfig.from_pretrained(name, **common)
-    base_purpose.check_config(config, where)
+    causal_lm_check.check_config(config, where)
     tokenizer = AutoTokenizer.from_pretrained(name, **common)
     more: dict[str, Any] = {"dtype": DTYPES.get(precision, torch.float32)}
     if precision in ("nf4", "int8"):
@@ -140,7 +143,7 @@ def _load(
     model, info = AutoModelForCausalLM.from_pretrained(
         name, config=config, use_safetensors=True, **missing_weights.ASKED, **common, **more
     )
-    base_purpose.check_bare(model, where)
+    causal_lm_check.check_bare(model, where)
     notes = missing_weights.check(info, where)
     return tokenizer, model if "device_map" in more else model.to(device), notes
 

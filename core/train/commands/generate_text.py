@@ -87,11 +87,13 @@ def _load(section: ModelSection, adapter: Path, wanted: str | Sequence[int]) -> 
 
 def _prompt_ids(tokenizer: Any, prompt: str, raw: bool) -> list[int]:
     if raw or not tokenizer.chat_template:
-        return tokenizer(prompt)["input_ids"]
+        result: list[int] = tokenizer(prompt)["input_ids"]
+        return result
     text = tokenizer.apply_chat_template(
         [{"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True
     )
-    return tokenizer(text, add_special_tokens=False)["input_ids"]
+    result = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return result
 
 
 def streamer(tokenizer: Any) -> Any:

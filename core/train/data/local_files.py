@@ -87,7 +87,8 @@ def rows(path: Path, key: str, name: str = "", delimiter: str = ",") -> Iterator
 
 def _zstd(path: Path, mode: str) -> IO[bytes]:
     try:
-        return importlib.import_module("zstandard").open(path, mode)
+        result: IO[bytes] = importlib.import_module("zstandard").open(path, mode)
+        return result
     except ImportError:
         fix = "pip install zstandard, or decompress the file"
         raise Fault("it is compressed with zstd, and the package zstandard is missing", fix=fix) from None
@@ -99,7 +100,8 @@ OPENERS: dict[str, Callable[..., Any]] = {
 
 
 def _open(path: Path, name: str) -> IO[bytes]:
-    return OPENERS.get(Path(name).suffix.lower(), open)(path, "rb")
+    result: IO[bytes] = OPENERS.get(Path(name).suffix.lower(), open)(path, "rb")
+    return result
 
 
 def _refuse_other_encodings(file: IO[bytes]) -> None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from core.contract.board_score import Score
+from core.contract.metric_score import Score
 from core.contract.spec.metric_table import known
 from core.train.evaluation.probe_scoring import RELATIVE, Scored, change_from
 
@@ -57,4 +57,5 @@ def _better(name: str, score: Score, best: Mapping[str, Any]) -> bool:
     metric, value = known(name), score.value
     if metric is None or value is None or FEWER * score.samples < best["samples"]:
         return False
-    return value < best["value"] if metric.direction == "minimize" else value > best["value"]
+    result: bool = value < best["value"] if metric.direction == "minimize" else value > best["value"]
+    return result

@@ -12,8 +12,8 @@ from typing import Any
 from core.train.adapters.lora_factors import Factors
 from core.train.data.dataset import MASKED, Row, bos_tokens
 from core.train.evaluation.eval_inputs import PromptEncoder
+from core.train.step.compute_requests import Asked, Done, Prompt, Rate, Wait, Write
 from core.train.step.forward_pass import Item
-from core.train.step.step_requests import Asked, Done, Prompt, Rate, Wait, Write
 
 AT_ONCE = 8  # rows per request, so that messages wait briefly
 WAIT_S = 0.05  # for the harness's next request; others train meanwhile

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from core.contract.board_score import Score
+from core.contract.metric_score import Score
 from core.contract.spec.metric_table import TASK
 from core.contract.spec.study_spec import EvaluateSection
 from core.contract.text.sanitize import plain
@@ -20,7 +20,7 @@ from core.train.evaluation import lm_eval_bridge
 from core.train.evaluation.eval_inputs import PromptEncoder
 from core.train.evaluation.metric_probe import ProbeResult
 from core.train.evaluation.probe_scoring import Scored, change_from
-from core.train.step.step_requests import Asked, Done
+from core.train.step.compute_requests import Asked, Done
 
 FIRST = ("acc_norm", "acc", "exact_match")  # preferred metrics of a task, before its own first one
 NORMAL = 1.96  # standard deviations on each side of a 95 % interval
@@ -87,11 +87,17 @@ class Tasks:
         """Run the harness. Its seeds are left unset: trials and the base share this process."""
         from lm_eval import simple_evaluate
 
-        return simple_evaluate(
-            lm_eval_bridge.model(channel, self._asking, self._tokenizer), tasks=list(self._section.tasks),
-            task_manager=self._manager, limit=self._section.tasks_rows or None, bootstrap_iters=0,
-            random_seed=None, numpy_random_seed=None, torch_random_seed=None,
-        )  # type: ignore[return-value]  # fmt: skip
+        result: dict[str, Any] = simple_evaluate(
+            lm_eval_bridge.model(channel, self._asking, self._tokenizer),
+            tasks=list(self._section.tasks),
+            task_manager=self._manager,
+            limit=self._section.tasks_rows or None,
+            bootstrap_iters=0,
+            random_seed=None,
+            numpy_random_seed=None,
+            torch_random_seed=None,
+        )
+        return result
 
 
 def task_result(name: str, results: Mapping[str, Any]) -> ProbeResult:

@@ -7,14 +7,14 @@ import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from core.contract.board_score import Score
+from core.contract.metric_score import Score
 from core.contract.text.sanitize import plain
 from core.contract.wire.evidence_answer import Sample
 from core.train.data.dataset import Row
+from core.train.step.compute_requests import Written
 from core.train.step.row_likelihood import Reading
-from core.train.step.step_requests import Written
 
 T = TypeVar("T")
 WORST = 20  # samples kept as evidence of a metric
@@ -73,7 +73,7 @@ class Probe:
 
     metrics: tuple[str, ...]
     asks: Asks = ()
-    score: Callable[[Sequence[Sequence], Sequence[float]], ProbeResult] | None = None
+    score: Callable[[Sequence[Sequence[Any]], Sequence[float]], ProbeResult] | None = None
     writes: bool = False  # scores generated text; else likelihood
     tokens: int = 32  # longest completion
     turn: int = 8  # samples per request
@@ -81,7 +81,7 @@ class Probe:
     why_none: str = ""  # why there are no samples
     note: str = ""  # what was left out
 
-    def score_answers(self, answers: Sequence[Sequence], base: Sequence[float]) -> ProbeResult:
+    def score_answers(self, answers: Sequence[Sequence[Any]], base: Sequence[float]) -> ProbeResult:
         """Score ``answers``; a metric without a value has a reason."""
         if self.score is None or not self.asks:
             why = self.why_none or "there are no samples"

@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from core.contract.board_score import Score
+from core.contract.metric_score import Score
 from core.contract.spec.metric_table import SLICE
 from core.contract.wire.evidence_answer import Sample
 from core.evaluate.metrics.validation_slices import SMALLEST
 from core.evaluate.statistics import drift_test
 from core.train.adapters.lora_factors import Factors
 from core.train.evaluation.metric_probe import Ask, Probe
+from core.train.step.compute_requests import Asked, Done, Prompt, Rate, Turn, Wait, Write
 from core.train.step.forward_pass import Item
-from core.train.step.step_requests import Asked, Done, Prompt, Rate, Turn, Wait, Write
 
 FEWEST = 2  # samples of a probe in the first turn, which always runs; and samples of a reported change
 
@@ -52,7 +53,7 @@ def scoring(
     The first turn always runs; further ones until ``enough``. ``base`` gives the base's values, or None while
     they are not known yet: the scoring waits for them.
     """
-    scored, answers = Scored(), [list[Sequence]() for _ in probes]
+    scored, answers = Scored(), [list[Sequence[Any]]() for _ in probes]
     most: int | None = FEWEST
     while parts := _next_turn(probes, answers, most):
         done, took_s = yield Turn(
@@ -79,7 +80,7 @@ def asks(probes: Sequence[Probe]) -> int:
 Part = list[tuple[int, Sequence[Sequence[Ask]]]]  # of (index of the probe, its next samples)
 
 
-def _next_turn(probes: Sequence[Probe], answers: Sequence[Sequence], most: int | None) -> list[Part]:
+def _next_turn(probes: Sequence[Probe], answers: Sequence[Sequence[Any]], most: int | None) -> list[Part]:
     """The next turn: rows with the same detail together, and prompts with the same longest completion."""
     kinds: dict[object, Part] = {}
     for index, (probe, answered) in enumerate(zip(probes, answers, strict=True)):
@@ -98,7 +99,7 @@ def _request(part: Sequence[tuple[Probe, Sequence[Sequence[Ask]]]], mine: Factor
     return Rate([Item(mine, ask.row) for ask in asks if ask.row is not None], probe.detailed)
 
 
-def _distribute(part: Part, results: Sequence, answers: Sequence[list[Sequence]]) -> None:
+def _distribute(part: Part, results: Sequence[Any], answers: Sequence[list[Sequence[Any]]]) -> None:
     """Give each sample the answers to its questions."""
     rest = iter(results)
     for index, samples in part:
@@ -106,7 +107,7 @@ def _distribute(part: Part, results: Sequence, answers: Sequence[list[Sequence]]
 
 
 def _take(
-    scored: Scored, probe: Probe, answers: Sequence[Sequence], base: Mapping[str, Sequence[float]]
+    scored: Scored, probe: Probe, answers: Sequence[Sequence[Any]], base: Mapping[str, Sequence[float]]
 ) -> None:
     try:
         result = probe.score_answers(answers, base.get(probe.metrics[0], ()))

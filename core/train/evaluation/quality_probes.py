@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from core.contract.board_score import Score
+from core.contract.metric_score import Score
 from core.contract.spec.metric_table import SLICE
 from core.contract.wire.evidence_answer import Sample
 from core.evaluate.metrics import answer_metrics, generation_speed, likelihood_metrics, validation_slices

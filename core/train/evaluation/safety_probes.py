@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from core.contract.board_score import Score
+from core.contract.metric_score import Score
 from core.contract.wire.evidence_answer import Sample
 from core.evaluate.metrics import safety_metrics
 from core.evaluate.prompts.prompt_library import Library

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from typing import Any
 
-from core.contract.board_score import Score
+from core.contract.metric_score import Score
 from core.contract.wire.evidence_answer import Sample
 from core.evaluate.metrics import membership_inference, security_metrics
 from core.evaluate.metrics.canary_exposure import exposure
@@ -102,7 +103,7 @@ def _membership(encoder: PromptEncoder, members: Sequence[Row], data: Data, samp
     return Probe(metrics, asks, score, detailed=True)
 
 
-def _attack_scores(name: str, answers: Sequence, texts: Sequence[str]) -> list[float]:
+def _attack_scores(name: str, answers: Sequence[Any], texts: Sequence[str]) -> list[float]:
     known = [reading.logprobs for reading in answers]
     if name == "loss":
         return membership_inference.by_loss(known)

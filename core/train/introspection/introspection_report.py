@@ -231,10 +231,8 @@ def _warning(pairs: Pairs, layers: Sequence[contract.Layer]) -> str:
         return ""
     now = [attention_metrics.summarize_row([heads for _, heads in inside.layers]) for inside, _ in pairs]
     base = [attention_metrics.summarize_row([heads for _, heads in inside.layers]) for _, inside in pairs]
-    narrow, base_narrow = (
-        sum(entropy < NARROW for layer in layers for entropy in heads(layer))
-        for heads in (lambda layer: layer.entropy, lambda layer: layer.base_entropy)
-    )
+    narrow = sum(entropy < NARROW for layer in layers for entropy in layer.entropy)
+    base_narrow = sum(entropy < NARROW for layer in layers for entropy in layer.base_entropy)
     heads = sum(len(layer.entropy) for layer in layers)
     return attention_metrics.warning(attention_metrics.change(now, base), narrow, base_narrow, heads)
 

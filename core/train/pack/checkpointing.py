@@ -15,7 +15,7 @@ from core.train import checkpoint_files
 from core.train.adapters import peft_config
 from core.train.adapters.reload_check import Expected, ReloadCheck, ReloadMismatch
 from core.train.base.base_model import Base
-from core.train.checkpoint_position import Position
+from core.train.checkpoint_names import Position
 from core.train.pack.checkpoint_schedule import CheckpointSchedule
 from core.train.pack.writer_thread import Writer
 from core.train.trial.trial_training import Trial

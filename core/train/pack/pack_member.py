@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.train.pack.pack_round import Outcome
-from core.train.step.step_requests import Want
+from core.train.step.compute_requests import Want
 from core.train.trial.trial_training import Trial
 
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -18,17 +18,17 @@ from core.train.adapters import optimizers
 from core.train.adapters.adapter_stack import Stack
 from core.train.adapters.lora_factors import Factors
 from core.train.base.base_model import Base
+from core.train.step.compute_requests import BASE, Done, Judge, Learn, Rate, Update, Want
 from core.train.step.device_memory import free
 from core.train.step.forward_pass import Forward, Item
 from core.train.step.row_likelihood import Reading
-from core.train.step.step_requests import BASE, Done, Judge, Learn, Rate, Update, Want
 from core.train.trial.trial_training import Trial
 
 CALM = 200  # rounds without out of memory, after which larger passes are tried again
 
 Rows = Learn | Judge | Rate
 W = TypeVar("W", Learn, Judge, Rate)
-PassResults = list[tuple]  # of (factors, tensor, …), or of (item, reading)
+PassResults = list[tuple[Any, ...]]  # of (factors, tensor, …), or of (item, reading)
 Wants = Mapping[int, tuple[Trial | None, Want]]  # by trial number; the base itself has no trial
 
 

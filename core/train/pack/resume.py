@@ -12,7 +12,7 @@ from core.contract.spec.study_spec import Spec
 from core.contract.text.sanitize import plain
 from core.contract.wire.worker_api import Assign, Score
 from core.errors import TrimtabError
-from core.train import checkpoint_files, checkpoint_position
+from core.train import checkpoint_files, checkpoint_names
 from core.train.adapters import adapter_init, peft_config
 from core.train.base.base_model import Base
 from core.train.base.linear_layers import Layout, Place
@@ -33,10 +33,10 @@ def restore(trial: Trial, assign: Assign, warn: Callable[[str], None]) -> None:
     Later checkpoints are removed: the engine was lost before it heard of them, and next to them new
     checkpoints would look old and be removed. Raises Lost where a clone would start from scratch.
     """
-    newest = checkpoint_position.read(Path(assign.checkpoint).name)
+    newest = checkpoint_names.read(Path(assign.checkpoint).name)
     why = f"{trial.folder.name} has no checkpoint"
     for folder in checkpoint_files.list_checkpoints(trial.folder):
-        at = checkpoint_position.read(folder.name)
+        at = checkpoint_names.read(folder.name)
         if newest is None or at is None or at > newest:
             checkpoint_files.remove(folder)
             continue

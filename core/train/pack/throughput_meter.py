@@ -13,7 +13,8 @@ from core.train.adapters.adapter_stack import Stack
 from core.train.base.base_model import Base
 from core.train.data.dataset import Row
 from core.train.step import device_memory
-from core.train.trial.trial_training import Tell, Trial
+from core.train.trial.trial_training import Trial
+from core.train.trial_reporter import Tell
 
 EVERY_S = 2.0  # between two measurements of the same pack
 ENOUGH = 3  # fewest rounds of a measurement
@@ -97,4 +98,5 @@ class ThroughputMeter:
         """Bytes of the factors, the optimizer state, and the trial's part of the stack with its gradients."""
         tensors, _ = optimizers.tensors_of(trial.optimizer)
         own = sum(each.numel() * each.element_size() for each in [trial.factors.matrix, *tensors.values()])
-        return own + self._stack.bytes_of(trial.factors)
+        result: int = own + self._stack.bytes_of(trial.factors)
+        return result

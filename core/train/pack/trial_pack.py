@@ -29,10 +29,10 @@ from core.train.pack.pack_round import Outcome, Rounds, Wants
 from core.train.pack.pack_scoring import PackScoring
 from core.train.pack.throughput_meter import ThroughputMeter
 from core.train.step import device_memory, out_of_memory
+from core.train.step.compute_requests import Learn
 from core.train.step.forward_pass import Forward
-from core.train.step.step_requests import Learn
-from core.train.trial.trial_training import Diverged, Tell, Trial
-from core.train.trial_reporter import failure
+from core.train.trial.trial_training import Diverged, Trial
+from core.train.trial_reporter import Tell, failure
 
 log = logging.getLogger("trimtab.pack")
 HOST = torch.device("cpu")
@@ -347,4 +347,4 @@ class Pack:
         self._tell(e.StudyNoted(at=time.time(), study=self._spec.study.name, text=text, level="warning"))
 
     def say(self, kind: type[e.TrialEvent], number: int, **fields: object) -> None:
-        self._tell(kind(at=time.time(), study=self._spec.study.name, trial=number, **fields))  # type: ignore[arg-type]
+        self._tell(kind(at=time.time(), study=self._spec.study.name, trial=number, **fields))

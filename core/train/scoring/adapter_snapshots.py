@@ -9,7 +9,7 @@ from core.train.adapters.lora_factors import Factors
 from core.train.evaluation.probe_scoring import Scored
 from core.train.evaluation.scorecard import Scorecard
 from core.train.scoring.scoring_batches import Answer, Question
-from core.train.step.step_requests import Asked, Done, Rate, Turn, Wait, Write
+from core.train.step.compute_requests import Asked, Done, Rate, Turn, Wait, Write
 
 
 def frozen_copy(factors: Factors) -> Factors:

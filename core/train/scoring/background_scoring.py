@@ -28,7 +28,7 @@ from core.train.scoring.adapter_snapshots import ScoringJob, ScoringQueue, Snaps
 from core.train.scoring.base_scores import BaseScoring
 from core.train.scoring.scoring_batches import IDLE_S, UNIT_S, BatchedAnswers, UnitResult
 from core.train.scoring.scoring_budget import Budget
-from core.train.step.step_requests import BASE
+from core.train.step.compute_requests import BASE
 
 log = logging.getLogger("trimtab.scorings")
 AT_ONCE = 16  # snapshots scored together

@@ -15,8 +15,8 @@ from typing import Any
 import msgspec
 
 from core import paths
-from core.contract.board_score import Score
 from core.contract.events import event_types as e
+from core.contract.metric_score import Score
 from core.contract.spec.study_spec import Spec
 from core.contract.text.sanitize import plain
 from core.contract.wire.evidence_answer import Sample
@@ -27,7 +27,7 @@ from core.train.evaluation.metric_probe import Probe
 from core.train.evaluation.probe_scoring import Scored, asks, scoring
 from core.train.evaluation.study_boards import Boards
 from core.train.scoring.file_lease import FileLease
-from core.train.step.step_requests import Asked, Done, Wait
+from core.train.step.compute_requests import Asked, Done, Wait
 from core.train.trial_reporter import Tell
 
 VERSION = 3  # of the scoring code; scores cached by another version are ignored

@@ -14,10 +14,10 @@ from core.memory.estimate.batch_passes import MOST
 from core.train.adapters.adapter_stack import Stack
 from core.train.base.base_model import Base
 from core.train.step.batched_generation import SHORTEST_PREFIX, Generation
+from core.train.step.compute_requests import Prompt, Written
 from core.train.step.device_memory import free
 from core.train.step.forward_pass import Forward, Item
 from core.train.step.row_likelihood import Reading
-from core.train.step.step_requests import Prompt, Written
 
 UNIT_S = 0.25  # messages and training wait for one unit
 IDLE_S = 0.45  # while nothing trains: longer passes cost less per token

@@ -20,7 +20,7 @@ from core.train.adapters.adapter_stack import Stack
 from core.train.adapters.lora_factors import Factors
 from core.train.base.base_model import Base
 from core.train.base.cross_entropy import Head
-from core.train.step.step_requests import Prompt, Written
+from core.train.step.compute_requests import Prompt, Written
 
 SHORTEST_PREFIX = 4  # tokens: a shorter one is not worth a pass of its own
 LEAVE = 0.9  # the batch shrinks when at most this share of its rows is still running
@@ -205,7 +205,8 @@ class Generation:
             thresholds = torch.tensor(draws, device=logits.device)[:, None] * cumulative[:, -1:]
             sampled = torch.searchsorted(cumulative, thresholds).squeeze(-1)
             chosen[drawn] = sampled.clamp(max=logits.shape[-1] - 1)
-        return chosen.tolist()
+        result: list[int] = chosen.tolist()
+        return result
 
 
 def _selectable(base: Base) -> DynamicCache | None:

@@ -10,11 +10,12 @@ from typing import Any
 
 import torch
 
+from core.memory.estimate import batch_passes
 from core.train.adapters import multi_lora_linear, peft_config
 from core.train.adapters.adapter_stack import Stack
 from core.train.adapters.lora_factors import Factors
 from core.train.adapters.multi_lora_linear import Gate
-from core.train.base import cross_entropy, linear_layers
+from core.train.base import linear_layers
 from core.train.base.base_model import Base
 from core.train.base.cross_entropy import Head
 from core.train.base.row_isolation import survey
@@ -155,14 +156,14 @@ def _held(base: Base) -> Iterator[torch.Tensor]:
 @contextmanager
 def _chunks(batch: Batch, base: Base) -> Iterator[None]:
     """Compute the loss in PARTS chunks."""
-    before = dict(cross_entropy.CHUNK_BYTES)
+    before = dict(batch_passes.CHUNK_BYTES)
     vocabulary = base.model.get_output_embeddings().weight.shape[0]
     tokens = batch.rows * (batch.length - 1) // PARTS
-    cross_entropy.CHUNK_BYTES["cpu"] = 4 * vocabulary * tokens
+    batch_passes.CHUNK_BYTES["cpu"] = 4 * vocabulary * tokens
     try:
         yield
     finally:
-        cross_entropy.CHUNK_BYTES.update(before)
+        batch_passes.CHUNK_BYTES.update(before)
 
 
 @contextmanager

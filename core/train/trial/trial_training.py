@@ -19,7 +19,7 @@ from core.train import checkpoint_files
 from core.train.adapters import adapter_init, counter_dropout, lr_schedule, optimizers, peft_config
 from core.train.base.base_model import Base
 from core.train.base.linear_layers import Layout, Place
-from core.train.checkpoint_position import Position
+from core.train.checkpoint_names import Position
 from core.train.data import truncation
 from core.train.data.dataset import Data, Row
 from core.train.data.training_batches import BatchSchedule, ScheduleStart
@@ -28,8 +28,8 @@ from core.train.evaluation.scorecard import Scorecard
 from core.train.introspection.introspection_report import InspectionSchedule, Introspector
 from core.train.scoring.adapter_snapshots import Snapshot, frozen_copy
 from core.train.step import device_memory
+from core.train.step.compute_requests import Done, Learn, Update, Want
 from core.train.step.forward_pass import Item, count_targets
-from core.train.step.step_requests import Done, Learn, Update, Want
 from core.train.trial import clone_checkpoint, live_edits
 from core.train.trial import step_progress as parts
 from core.train.trial.step_progress import Partial
@@ -92,7 +92,8 @@ class Trial:
     @property
     def trainable(self) -> int:
         """Parameters of the adapter."""
-        return self.factors.matrix.numel()
+        result: int = self.factors.matrix.numel()
+        return result
 
     @property
     def latest(self) -> dict[str, float]:

@@ -9,8 +9,8 @@ from core.contract.spec.study_spec import Spec
 from core.evaluate.metrics.loss_metrics import Sums
 from core.train.adapters.lora_factors import Factors
 from core.train.data.dataset import Data, Row, cut, has_target
+from core.train.step.compute_requests import Done, Judge, Rate
 from core.train.step.forward_pass import Item, count_targets
-from core.train.step.step_requests import Done, Judge, Rate
 
 MOST_ROWS = 200  # rows whose own losses are reported
 

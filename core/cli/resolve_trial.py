@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.contract.state import reference_values, trial_ranking
+from core.contract.state import best_and_counts, reference_values
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from core.errors import TrimtabError
@@ -54,7 +54,7 @@ def trial(chosen: s.Study, number: int) -> s.Trial:
 
 def best(chosen: s.Study) -> s.Trial:
     """Return the best complete trial. Raises NoResultError when there is none."""
-    found = trial_ranking.best(chosen)
+    found = best_and_counts.best(chosen)
     if found is None:
         where = f"study {chosen.name} ({chosen.state})"
         what = plain(reference_values.no_best(chosen), 200)
