@@ -65,7 +65,7 @@ async def test_a_device_shows_who_holds_it_against_the_limit(seat):
         await you.sees(
             "gpu0  56.5 GiB of 80.0 GiB in use", "limit 72.0 GiB", "#7 adapter + optimizer", "31.0 GiB",
             "allocator's reserve", "bob pid 977 jupyter-lab", "14.0 GiB", "eve pid 31337 python3", "free",
-            "estimated 40.6 GiB · measured 39.8 GiB  +2 %", "activations × 1.04, from 12 measurements",
+            "estimate 40.6 GiB · measured 39.8 GiB  +2 %", "activations × 1.04, from 12 measurements",
             "limit: free memory at the start",
         )  # fmt: skip
 

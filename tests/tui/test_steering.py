@@ -230,7 +230,7 @@ async def test_only_the_queue_has_an_order(seat):
     async with seat(state_of(*SCENE)) as you:
         await choose(you, 6)
         await you.press("plus")
-        await you.sees("trial 6 is running: only queued trials")
+        await you.sees("trial 6 is running: only queued")
         assert not you.backend.asked
 
 

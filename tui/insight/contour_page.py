@@ -48,10 +48,8 @@ def lines(view: View) -> list[Text]:
     head = legend(view, meaning="warning")
     head.append(f"{SHADES} ", style=view.look["base"])
     best = f"{'≤' if view.direction == 'minimize' else '≥'} {said(borders[0])}"
-    head.append(f"best ({best}) to worst   blank: no trial near", style=view.look["muted"])
-    caption = (
-        f"{plain(up.name, 30)} (up) over {plain(across.name, 30)}; interpolated between trials by distance"
-    )
+    head.append(f"best ({best}) to worst   blank: no data", style=view.look["muted"])
+    caption = f"{plain(up.name, 30)} (up) over {plain(across.name, 30)}; interpolated by distance"
     return [head, *framed(plane, labels, marks, caption, view.look)]
 
 

@@ -104,7 +104,7 @@ def _beside(now: DeviceMemory, look: Palette) -> Text:
     line = Text(no_wrap=True, overflow="ellipsis")
     peak = now.foretold.peak_bytes if now.foretold is not None else None
     if peak is not None:
-        line.append(f"estimated {words(peak)}")
+        line.append(f"estimate {words(peak)}")
     if now.measured_bytes is not None:
         line.append(f"{' · ' if peak is not None else ''}measured {words(now.measured_bytes)}")
     else:

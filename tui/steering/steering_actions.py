@@ -48,7 +48,7 @@ class SteeringScreen(StudyScreen):
         )
         rows = trial_forms.new(study, trial)
         self._open(
-            f"new trial{like}", about, "queues the trial", rows,
+            f"new trial{like}", about, "queues it", rows,
             lambda changes: trial_forms.enqueued(study, trial, changes),
         )  # fmt: skip
 
@@ -64,7 +64,7 @@ class SteeringScreen(StudyScreen):
         at = f"its current step {trial.step}" if alive else f"its checkpoint at step {trial.checkpoint_step}"
         about = f"It continues from {at}; the original stays. Its result is not reported to the sampler."
         self._open(
-            f"clone of trial {trial.number}", about, "queues the trial", trial_forms.clone(study, trial),
+            f"clone of trial {trial.number}", about, "queues it", trial_forms.clone(study, trial),
             lambda changes: console_api.CloneTrial(study.name, trial.number, changes),
         )  # fmt: skip
 
