@@ -33,7 +33,7 @@ TALL = 32  # lines from which the selected cell's past is drawn large
 
 
 class BoardsScreen(StudyScreen):
-    """Pushed on top of any other. ``trial`` is where the cursor begins."""
+    """Opens on top of any other screen, with the cursor on ``trial``."""
 
     BINDINGS = bindings(BOARDS, EVERYWHERE)
     DEFAULT_CSS = """
@@ -88,7 +88,7 @@ class BoardsScreen(StudyScreen):
     # -- drawing ----------------------------------------------------------------------------------
 
     def draw(self) -> None:
-        """Draw the board of the moment."""
+        """Draw the current board."""
         study, look, table = self.study, self.console.look, self.query_one(BoardTable)
         self._arrange()
         boards = r.boards(study) if study is not None else ()
@@ -110,7 +110,7 @@ class BoardsScreen(StudyScreen):
         self._show_foot()
 
     def _arrange(self) -> None:
-        """What there is room for. The chart is drawn when its size is known."""
+        """Show the parts that fit. The chart is drawn once its size is known."""
         before = self.classes
         self.set_class(self.size.height >= TALL, "tall")
         self.set_class(self.size.width >= WIDE, "wide")
@@ -172,7 +172,7 @@ class BoardsScreen(StudyScreen):
         return f"{shown}, best {plain(self._sorted, 30)} first" if self._sorted else shown
 
     def _verdicts(self, study: s.Study, board: str, limits: Limits) -> list[tuple[Verdict, int]]:
-        """How many numbers of a board break a limit, and of how many that is not sure."""
+        """Count a board's breached limits and unsure verdicts."""
         found = [
             r.judged(trial.scores[name], limits[name])
             for name in limits
@@ -223,7 +223,7 @@ class BoardsScreen(StudyScreen):
         self.show()
 
     def action_boards(self) -> None:
-        """They stand already."""
+        """Do nothing: the boards are already open."""
 
     def action_move(self, rows: int, columns: int) -> None:
         """Another cell."""

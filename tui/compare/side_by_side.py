@@ -23,7 +23,7 @@ INTERVAL = 22  # cells of a column from which the interval stands beside the val
 
 
 def table(study: s.Study, trials: Sequence[s.Trial], width: int, look: Palette) -> list[Text]:
-    """The lines; where not all columns have room the last ones are left out, and that is said."""
+    """Return the lines; columns that do not fit are left out, with a note."""
     room = max(LEAST, min(WIDEST, (width - NAME) // max(1, len(trials)) - 1))
     fit = max(1, (width - NAME) // (room + 1))
     shown = trials[:fit]
@@ -90,7 +90,7 @@ def _measure(one: c.Measure, trials: Sequence[s.Trial], room: int, look: Palette
 
 
 def _told(score: Score | None, unit: str, room: int) -> str:
-    """The value, with its interval where there is room; a dash for what there is none of."""
+    """Format a value, with its interval if there is room; a dash for a missing value."""
     if score is None or score.value is None:
         return "–"
     interval = ends(score, unit)

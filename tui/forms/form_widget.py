@@ -86,7 +86,7 @@ class Line(Horizontal):
 
     @property
     def read(self) -> Read:
-        """What the field says; a row as it was says nothing."""
+        """Parse the field; an unchanged row has no value."""
         changed = self.field is not None and self.field.changed
         return self.row.read(self.field.value) if changed and self.field is not None else Read()
 

@@ -222,11 +222,11 @@ class InsightScreen(StudyScreen):
     # -- keys -------------------------------------------------------------------------------------
 
     def action_back(self) -> None:
-        """To where it was opened."""
+        """Return to the previous screen."""
         self.dismiss()
 
     def action_insight(self) -> None:
-        """It stands already."""
+        """Do nothing: the insight screen is already open."""
 
     def action_page(self, by: int) -> None:
         """The next or previous page, round and round."""

@@ -92,7 +92,7 @@ class InsidesScreen(StudyScreen):
             self.run_worker(self._question.want(request), group="insides", exit_on_error=False)
 
     def _moment(self) -> tuple[object, ...]:
-        """Another one may have another answer: it was evaluated, scored, or ended."""
+        """Return the state that an answer depends on: evaluated, scored or ended."""
         trial = self.selected()
         known = (trial.state, trial.latest.get("eval/loss"), trial.scored_step) if trial else ()
         return (self._number, *known)
@@ -100,7 +100,7 @@ class InsidesScreen(StudyScreen):
     # -- drawing ----------------------------------------------------------------------------------
 
     def draw(self) -> None:
-        """Draw what is known; the same costs nothing. Ask where the trial has gone on."""
+        """Draw the answer if it changed; ask again if the trial has progressed."""
         if self._moment() != self._asked:
             self.action_again()
         self.query_one("#title", Sheet).draw(self._title())

@@ -31,7 +31,7 @@ WEIGHING = "the engine is estimating …"
 
 
 class MemoryScreen(StudyScreen):
-    """Pushed on top of all trials, or of one. ``trial`` is where the what-if begins."""
+    """Opens on top of any other screen. ``trial`` is the start of the what-if."""
 
     BINDINGS = bindings(MEMORY, EVERYWHERE)
     DEFAULT_CSS = """
@@ -82,7 +82,7 @@ class MemoryScreen(StudyScreen):
     # -- drawing ----------------------------------------------------------------------------------
 
     def draw(self) -> None:
-        """Draw the moment; ask for what is missing."""
+        """Draw the current state and request what is missing."""
         self._arrange()
         study, look, engine = self.study, self.console.look, self.console.engine
         self.query_one("#title", Sheet).draw(self._title())
@@ -100,7 +100,7 @@ class MemoryScreen(StudyScreen):
         self.query_one(WhatIf).show(look)
 
     def _arrange(self) -> None:
-        """Put the parts below or beside each other. Their lines depend on their widths: drawn again then."""
+        """Lay the parts out in one to three columns, and redraw them, as their lines depend on the width."""
         width = self.size.width
         wanted = "wider" if width >= WIDER else "wide" if width >= WIDE else "narrow"
         if not self.has_class(wanted):
@@ -125,12 +125,12 @@ class MemoryScreen(StudyScreen):
         return line
 
     def _reason(self) -> str:
-        """Why the engine's own word is missing."""
+        """Return why the engine's estimate is missing."""
         away = self.console.engine.away
         return "the engine is away" if away else self._why
 
     def _devices(self, study: s.Study) -> tuple[DeviceMemory, ...]:
-        """As the engine weighed them, else as the console itself can tell."""
+        """Return the engine's estimate of the devices, else the console's own."""
         if self._now is not None and self._now.devices:
             return self._now.devices
         return tuple(
@@ -143,13 +143,13 @@ class MemoryScreen(StudyScreen):
         return cast("console_api.Answer | None", await self.console.engine.ask(request))
 
     def _begin(self, study: s.Study) -> None:
-        """Everything anew: another study stands on the screen."""
+        """Reset everything for another study."""
         self._of, self._now, self._why, self._weighed = study.name, None, WEIGHING, -1
         self._tick()
         self.action_reset()
 
     def _tick(self) -> None:
-        """Weigh again when something changed since, and only while the screen is looked at."""
+        """Request new estimates if the state changed and the screen is visible."""
         engine = self.console.engine
         seen = self.is_current and self.study is not None
         if not seen or self._weigh.busy or engine.version == self._weighed:
@@ -193,14 +193,14 @@ class MemoryScreen(StudyScreen):
     # -- keys -------------------------------------------------------------------------------------
 
     def action_back(self) -> None:
-        """To where it was opened."""
+        """Return to the previous screen."""
         self.dismiss()
 
     def action_memory(self) -> None:
-        """It stands already."""
+        """Do nothing: the memory screen is already open."""
 
     def action_reset(self) -> None:
-        """The what-if as the trial has it."""
+        """Reset the what-if to the trial's knobs."""
         if self.study is not None:
             if self.selected() is None:
                 self._trial = None

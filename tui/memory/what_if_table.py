@@ -29,7 +29,7 @@ SHOWN = {True: "on", False: "off"}
 
 
 class WhatIf(Box):
-    """Posts Supposed when a value changed. The last answer stands, dimmed, until the next one comes."""
+    """Posts Supposed when a value changed. The last answer stays, dimmed, until the next arrives."""
 
     BINDINGS = bindings(WHAT_IF)
 
@@ -90,7 +90,7 @@ class WhatIf(Box):
     # -- answers ----------------------------------------------------------------------------------
 
     def wait(self) -> None:
-        """A question is under way."""
+        """Mark a query as in flight."""
         if not self._waiting:
             self._waiting = True
             self.set_timer(SLOW_S, self._dim)
@@ -101,14 +101,14 @@ class WhatIf(Box):
             self.show(self._look)
 
     def answered(self, forecast: Forecast | None, why: str) -> None:
-        """The newest question's answer, or why there is none."""
+        """Take the newest query's answer, or the reason why there is none."""
         self._waiting = self._late = False
         self._forecast, self._why = forecast or self._forecast, why
 
     # -- drawing ----------------------------------------------------------------------------------
 
     def show(self, look: Palette) -> None:
-        """Draw rows and forecast; the same ones cost nothing."""
+        """Draw rows and forecast if they changed."""
         self._look = look
         asked = (dict(self._values), dict(self._start), self._devices, self._cursor, self.has_focus)
         if self.same(asked, self._forecast, self._why, self._late, look):
@@ -124,7 +124,7 @@ class WhatIf(Box):
         self.write([*above, *rows, *told, *below])
 
     def _picture(self, look: Palette) -> tuple[list[Text], list[Text]]:
-        """HEAD lines above the rows, and what stands below them."""
+        """Return HEAD lines above the rows, and the lines below."""
         if self._forecast is None:
             empty = Text("" if self._why else "asking the engine …", style=look["muted"])
             return [empty, Text(), Text()], []

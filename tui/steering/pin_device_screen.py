@@ -31,7 +31,7 @@ class Pin(ModalScreen[str]):
         self._devices = {"": "any device with room", **devices}
 
     def compose(self) -> ComposeResult:
-        """Any device first; a dot stands where the trial is pinned now."""
+        """Compose the list: any device first; a dot marks the current choice."""
         rows = []
         for label, what in self._devices.items():
             sign = "●" if label == self._pinned else " "
@@ -48,7 +48,7 @@ class Pin(ModalScreen[str]):
         )
 
     def action_next(self) -> None:
-        """The key that opened it goes on to the next."""
+        """Move to the next device when the opening key is pressed again."""
         self.query_one(OptionList).action_cursor_down()
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:

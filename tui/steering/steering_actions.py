@@ -25,7 +25,7 @@ class SteeringScreen(StudyScreen):
     """A screen whose keys steer the selected trial, and the study."""
 
     def commands(self) -> Iterator[SystemCommand]:
-        """The same for the palette."""
+        """Yield the steering commands for the palette."""
         yield SystemCommand("New trial", "like the selected one (n)", self.action_new)
         yield SystemCommand("Clone", "continue from its checkpoint with changes (c)", self.action_clone)
         yield SystemCommand("Edit live", "knobs of the running trial (e)", self.action_edit)
@@ -38,7 +38,7 @@ class SteeringScreen(StudyScreen):
     # -- forms ------------------------------------------------------------------------------------
 
     def action_new(self) -> None:
-        """A trial by hand, filled in from the selected one."""
+        """Open the form of a new trial, filled in from the selected one."""
         study, trial = self.study, self.selected()
         if study is None or not self._takes_trials(study):
             return
@@ -53,7 +53,7 @@ class SteeringScreen(StudyScreen):
         )  # fmt: skip
 
     def action_clone(self) -> None:
-        """Another trial from where the selected one stands now."""
+        """Open the form of a clone of the selected trial."""
         study, trial = self.study, self.selected()
         if study is None or trial is None or not self._takes_trials(study):
             return
@@ -69,7 +69,7 @@ class SteeringScreen(StudyScreen):
         )  # fmt: skip
 
     def action_edit(self) -> None:
-        """Other knobs for a trial that runs."""
+        """Open the form that edits the selected trial."""
         study, trial = self.study, self.selected()
         if study is None or trial is None:
             return
@@ -91,7 +91,7 @@ class SteeringScreen(StudyScreen):
         self._open(f"edit trial {trial.number} live", about, "applies", trial_forms.edit(study, trial), build)
 
     def action_note(self) -> None:
-        """A word about the trial."""
+        """Open the form of the trial's note."""
         study, trial = self.study, self.selected()
         if study is None or trial is None:
             return
@@ -105,7 +105,7 @@ class SteeringScreen(StudyScreen):
         self._open(f"note on trial {trial.number}", "", "saves", [row], build, width=60)
 
     def action_change(self) -> None:
-        """Another space, sampler, budget or limits."""
+        """Open the form that changes the study."""
         study = self.study
         if study is None:
             return
@@ -130,7 +130,7 @@ class SteeringScreen(StudyScreen):
         self.app.push_screen(FormScreen(title, about, does, rows, build, ask, look, width), done)
 
     def _takes_trials(self, study: s.Study) -> bool:
-        """One that is complete goes on for a trial by hand."""
+        """Return whether the study accepts new trials; a complete study continues for them."""
         takes = study.state in ("running", "paused", "complete")
         if not takes:
             self.console.say(f"the study is {study.state}: no new trials can start")
@@ -139,7 +139,7 @@ class SteeringScreen(StudyScreen):
     # -- at once ----------------------------------------------------------------------------------
 
     def action_reprieve(self) -> None:
-        """Take a prune back."""
+        """Queue a pruned trial again."""
         study, trial = self.study, self.selected()
         if study is None or trial is None:
             return
@@ -149,13 +149,13 @@ class SteeringScreen(StudyScreen):
         self.console.ask(console_api.ReprieveTrial(study.name, trial.number))
 
     def action_star(self) -> None:
-        """Star the trial, or take the star away."""
+        """Star or unstar the trial."""
         study, trial = self.study, self.selected()
         if study is not None and trial is not None:
             self.console.ask(console_api.MarkTrial(study.name, trial.number, starred=not trial.starred))
 
     def action_priority(self, by: int) -> None:
-        """Earlier or later in the queue."""
+        """Change the trial's priority in the queue."""
         study, trial = self.study, self.selected()
         if study is None or trial is None:
             return
@@ -165,7 +165,7 @@ class SteeringScreen(StudyScreen):
         self.console.ask(console_api.MarkTrial(study.name, trial.number, priority=trial.priority + by))
 
     def action_pin(self) -> None:
-        """Say on which device the trial may run."""
+        """Let the user pin the trial to a device."""
         study, trial = self.study, self.selected()
         if study is None or trial is None:
             return
@@ -182,7 +182,7 @@ class SteeringScreen(StudyScreen):
 
 
 def places(study: s.Study, machine: s.Machine) -> dict[str, str]:
-    """The devices that the study may use, each with what it is."""
+    """Return the devices that the study may use, with their names."""
     wanted = study.spec.get("resources", {}).get("devices", "auto")
     cards = {f"gpu{one.index}": one.name for one in machine.devices if not one.fault}
     if isinstance(wanted, list):

@@ -21,7 +21,7 @@ WHY_NOT = (
 
 
 def new(study: s.Study, trial: s.Trial | None) -> list[Row]:
-    """Every knob as ``trial`` has it; without one those of the study, and the space is the sampler's."""
+    """Return a row per knob with the values of ``trial``, else of the study with searched knobs empty."""
     space = study.spec.get("space", {})
     known = input_values.now(study, trial)
     if trial is None:
@@ -35,8 +35,8 @@ def new(study: s.Study, trial: s.Trial | None) -> list[Row]:
 
 
 def enqueued(study: s.Study, trial: s.Trial | None, changes: dict[str, Any]) -> console_api.EnqueueTrial:
-    """The trial that the form asks for. A row of the space that was emptied is the sampler's, so then the
-    others are named one by one."""
+    """Return the request of the form. The sampler chooses a searched knob that was emptied, so then the
+    other knobs are listed explicitly."""
     space = study.spec.get("space", {})
     emptied = {name for name in space if name in changes and changes[name] is None}
     if trial is None or not emptied:
@@ -52,7 +52,7 @@ def enqueued(study: s.Study, trial: s.Trial | None, changes: dict[str, Any]) -> 
 
 
 def clone(study: s.Study, trial: s.Trial) -> list[Row]:
-    """Every knob; those that the weights hang on are locked, with the reason."""
+    """Return a row per knob; knobs that determine the shape of the weights are locked, with the reason."""
     known = input_values.now(study, trial) | trial.editing
     return [
         Row(
@@ -64,7 +64,7 @@ def clone(study: s.Study, trial: s.Trial) -> list[Row]:
 
 
 def edit(study: s.Study, trial: s.Trial) -> list[Row]:
-    """What may change while it runs, all of it before it has begun; and whether its result counts."""
+    """Return the knobs that may change while it runs (before it starts: all), and the switch for its result."""
     known = input_values.now(study, trial)
     if trial.total_steps:
         known["steps"] = trial.total_steps

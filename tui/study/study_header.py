@@ -108,7 +108,7 @@ def _second_line(line: Text, study: s.Study, look: Palette, narrow: bool) -> Non
 
 
 def _going_on(line: Text, study: s.Study, look: Palette, narrow: bool) -> None:
-    """What goes on when steps are done: evaluations, and scorings of complete trials."""
+    """List the activity after the last step: evaluations, and scoring of complete trials."""
     told = study_progress.going_on(study, narrow)
     if told:
         line.append(f"{', '.join(told)}  ", style=look["info"])

@@ -174,7 +174,7 @@ class DetailScreen(SteeringScreen):
             self.show()
 
     def action_insides(self) -> None:
-        """Where its loss is, and where it looks."""
+        """Open the introspection of the trial."""
         self.app.push_screen(InsidesScreen(self._trial))
 
     def action_smooth(self) -> None:
