@@ -64,7 +64,7 @@ def clone(study: s.Study, trial: s.Trial) -> list[Row]:
 
 
 def edit(study: s.Study, trial: s.Trial) -> list[Row]:
-    """Return the knobs that may change while it runs (before it starts: all), and the switch for its result."""
+    """The knobs that may change while it runs (before it starts: all), and the switch for its result."""
     known = input_values.now(study, trial)
     if trial.total_steps:
         known["steps"] = trial.total_steps
