@@ -1,1 +1,1 @@
-"""The console: draws the state it is sent, turns keys into requests, keeps no truth of its own."""
+"""The console: draws the state that the engine sends, and turns keys into requests."""

@@ -1,4 +1,4 @@
-"""The console: holds the line to the engine and the study on the screen, and draws at a calm pace."""
+"""The console app: connects to the engine, selects the study, and draws at a limited rate."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from tui.study.study_picker import Studies
 from tui.study.study_screen import AllTrials
 from tui.theme_colors import DEFAULT, Palette, themes
 
-PACE_S = 0.2  # at most five pictures a second, however much happens
-CLOCK_S = 1.0  # elapsed times move on though nothing happens
+PACE_S = 0.2  # at most five frames a second, however many events arrive
+CLOCK_S = 1.0  # elapsed times advance even without events
 
 
 class TrimtabApp(App[None]):
-    """``trimtab`` on the screen. ``clock`` gives Unix seconds; tests stop it."""
+    """The Textual app. ``clock`` returns Unix seconds; tests freeze it."""
 
     TITLE = "trimtab"
     COMMAND_PALETTE_BINDING = "ctrl+p"
@@ -61,7 +61,7 @@ class TrimtabApp(App[None]):
 
     @property
     def study(self) -> s.Study | None:
-        """The study on the screen: the chosen one, else a live one, else the newest."""
+        """Return the displayed study: the chosen one, else a live one, else the newest."""
         studies = self.engine.state.studies
         if self._wanted in studies:
             return studies[self._wanted]
@@ -70,28 +70,28 @@ class TrimtabApp(App[None]):
 
     @property
     def others(self) -> int:
-        """How many studies there are beside the one on the screen."""
+        """Return the number of studies that are not displayed."""
         return max(0, len(self.engine.state.studies) - 1)
 
     def now(self) -> float:
-        """The time of the picture: it stands still while the engine says nothing."""
+        """Return the time to draw; it does not advance while the engine is silent."""
         if not self.engine.away:
             self._now = self.clock()
         return self._now
 
     @property
     def look(self) -> Palette:
-        """The colours of the theme in use."""
+        """Return the colours of the current theme."""
         if self._palette is None or self._palette[0] != self.theme:
             self._palette = (self.theme, Palette(self.get_css_variables()))
         return self._palette[1]
 
     def say(self, text: str) -> None:
-        """A short word at the side."""
+        """Show a short notification."""
         self.notify(plain(text, 300), timeout=3, markup=False)
 
     def ask(self, request: console_api.AnyRequest) -> None:
-        """Send a request; a refusal is shown with its reason. The screen changes when the event comes."""
+        """Send a request and show a refusal with its reason. The screen changes when the event arrives."""
         self.run_worker(self._ask(request), group="requests", exit_on_error=False)
 
     async def _ask(self, request: console_api.AnyRequest) -> None:
@@ -106,7 +106,7 @@ class TrimtabApp(App[None]):
     # -- life -------------------------------------------------------------------------------------
 
     def on_mount(self) -> None:
-        """Paint first, then attach."""
+        """Draw first, then connect to the engine."""
         self.push_screen(AllTrials())
         if not self.is_headless:
             terminal_restore.resume_in_order(self._driver)
@@ -116,7 +116,7 @@ class TrimtabApp(App[None]):
             self.say(fault)
 
     async def on_event(self, event: events.Event) -> None:
-        """A key that is typed ahead of a screen waits until that is drawn, and acts on its rows."""
+        """Delay a key typed before a screen is drawn, so that it acts on the drawn rows."""
         if isinstance(event, events.Key) and not event.is_forwarded and isinstance(self.screen, StudyScreen):
             await self.screen.first_drawn()
         await super().on_event(event)
@@ -125,7 +125,7 @@ class TrimtabApp(App[None]):
         self.run_worker(self.engine.follow(), group="engine", exit_on_error=True)
 
     def _draw(self) -> None:
-        """Draw when something changed, and once a second for the clocks of a live study."""
+        """Draw when the state changed, and once a second for the clocks of a live study."""
         version, at = self._drawn
         now = time.monotonic()
         alive = self.study is not None and self.study.state in s.LIVE_STUDY
@@ -137,54 +137,54 @@ class TrimtabApp(App[None]):
                 screen.show()
 
     def watch_theme(self) -> None:
-        """Everything is drawn again in the new colours."""
+        """Redraw everything in the new colours."""
         self._palette = None
         self._drawn = (-1, 0.0)
 
     # -- keys and commands ------------------------------------------------------------------------
 
     def action_help(self) -> None:
-        """All keys, those of the screen first."""
+        """Show all keys, those of the current screen first."""
         self.push_screen(Help(self.look, type(self.screen).__name__))
 
     def action_detach(self) -> None:
-        """Leave; the study goes on."""
+        """Leave the console; the study continues."""
         self.exit()
 
     def action_suspend_process(self) -> None:
-        """Back to the shell, with the terminal as it was; `fg` comes back."""
+        """Suspend to the shell and restore the terminal; `fg` returns."""
         if not terminal_restore.can_be_resumed():
-            self.say("there is no shell behind the console that could bring it back; q detaches")
+            self.say("no shell could resume the console; press q to detach")
             return
         self.app_suspend_signal.publish(self)
         terminal_restore.suspend()
 
     def leave(self, code: int) -> bool:
-        """Leave in order with this exit code, from a signal's handler; False where nothing is drawn."""
+        """Exit cleanly with this code from a signal handler; False if the app is not running."""
         if not self.is_running or self._loop is None:
             return False
         self._loop.call_soon_threadsafe(self.exit, None, code)
         return True
 
     def _print_error_renderables(self) -> None:
-        """What Textual would print of an error: it is raised by ``run`` instead, and told in words."""
+        """Print nothing: ``run`` raises the error, and the command line prints it."""
         self.broken = self.broken or bool(self._exit_renderables)
         self._exit_renderables.clear()
 
     def open_memory(self, trial: int | None) -> None:
-        """Who holds the memory, and what ``trial`` would take if it were otherwise."""
+        """Open the memory screen, with the what-if on ``trial``."""
         self.push_screen(MemoryScreen(trial))
 
     def open_boards(self, trial: int | None) -> None:
-        """What all trials score, the cursor on ``trial``."""
+        """Open the boards with the cursor on ``trial``."""
         self.push_screen(BoardsScreen(trial))
 
     def open_insight(self, trial: int | None) -> None:
-        """What the study has shown so far, the cursor on ``trial``."""
+        """Open the insight screen with the cursor on ``trial``."""
         self.push_screen(InsightScreen(trial))
 
     def choose_study(self) -> None:
-        """Offer the engine's studies."""
+        """Let the user choose one of the engine's studies."""
 
         def chosen(name: str | None) -> None:
             if name:
@@ -194,24 +194,24 @@ class TrimtabApp(App[None]):
         if self.engine.state.studies:
             self.push_screen(Studies(self.engine.state.studies), chosen)
         else:
-            self.say("there is no study yet")
+            self.say("no study exists yet")
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """trimtab's own commands, and the themes."""
+        """Yield trimtab's commands and the theme command for the palette."""
         if isinstance(screen, StudyScreen):
             yield SystemCommand("Pause or resume", "the selected trial (p)", screen.action_pause)
-            yield SystemCommand("Pause all, or go on", "give the GPU back (P)", screen.action_pause_all)
-            yield SystemCommand("Prune", "end the selected trial (x)", screen.action_prune)
-            yield SystemCommand("Memory", "who holds it, and what would fit (m)", screen.action_memory)
+            yield SystemCommand("Pause or resume all", "release the GPU (P)", screen.action_pause_all)
+            yield SystemCommand("Prune", "prune the selected trial (x)", screen.action_prune)
+            yield SystemCommand("Memory", "memory by holder, and what would fit (m)", screen.action_memory)
             yield SystemCommand("Boards", "quality, safety and security (b)", screen.action_boards)
             yield SystemCommand("Insight", "history, importance, front, rungs (i)", screen.action_insight)
-            yield SystemCommand("Stop the study", "its results stay (s)", screen.action_stop_study)
+            yield SystemCommand("Stop the study", "its results are kept (s)", screen.action_stop_study)
         if isinstance(screen, SteeringScreen):
             yield from screen.commands()
         yield SystemCommand("Choose a study", "of this engine (S)", self.choose_study)
         yield SystemCommand("Theme", "choose the colours", self.action_change_theme)
         yield SystemCommand("Help", "all keys (?)", self.action_help)
-        yield SystemCommand("Detach", "leave; the study goes on (q)", self.action_detach)
+        yield SystemCommand("Detach", "leave; the study continues (q)", self.action_detach)
 
 
 def run(socket: Path, study: str | None) -> int:
@@ -224,11 +224,11 @@ def run(socket: Path, study: str | None) -> int:
         raise app._exception
     if app.broken:
         raise TrimtabError.of(
-            "the console cannot read from the terminal any more", "standard input", "open it again: `trimtab`"
+            "the console can no longer read from the terminal", "standard input", "open it again: `trimtab`"
         )
     left = app.study
     if left is not None and left.state in s.LIVE_STUDY:
-        print("detached — the study goes on; come back with `trimtab`")
+        print("detached — the study continues; reopen with `trimtab`")
     elif left is not None:
         print(f"the study {left.name} is {left.state}; `trimtab best` names the best trial")
     return app.return_code or 0

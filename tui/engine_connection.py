@@ -1,4 +1,4 @@
-"""The console's one line to the engine: keeps the latest picture, carries requests, comes back by itself."""
+"""The console's connection to the engine: holds the latest state, sends requests, reconnects by itself."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from core.contract.wire import console_api
 from core.errors import EngineError, TrimtabError
 
 RETRY_S = 1.0
-ATTACH_S = 2.5  # an engine that does not even take the line for so long is said to be silent
+ATTACH_S = 2.5  # an engine that does not accept the connection within it is reported as silent
 
 
 class Engine:
-    """``state`` is what the engine last said; ``version`` counts changes; ``away`` is the word on one that is
+    """``state`` is the engine's last state; ``version`` counts changes; ``away`` says why the engine is
     away or silent, empty while it answers."""
 
     def __init__(self, socket: Path, arrived: Callable[[], None] = lambda: None) -> None:
         self._socket = socket
-        self._arrived = arrived  # called when a whole picture has come
+        self._arrived = arrived  # called when a complete snapshot has arrived
         self.state = State()
         self.version = 0
-        self.attached = False  # a snapshot has come at least once
+        self.attached = False  # a snapshot has arrived at least once
         self.away = ""
         self._connection: Any = None
 
     async def follow(self) -> None:
-        """Attach, and attach again whenever the line breaks, until cancelled."""
+        """Connect, and reconnect whenever the connection breaks, until cancelled."""
         # aiohttp takes 0.3 s to import: in a thread, after the first paint
         client = await asyncio.to_thread(importlib.import_module, "core.contract.wire.engine_client")
         while True:
             try:
                 await self._follow_once(client)
-                why = "the engine is gone"
+                why = "the connection was lost"
             except TrimtabError as error:
                 why = error.problems[0].what
             except (OSError, ValueError) as error:
@@ -56,7 +56,7 @@ class Engine:
             await connection.close()
 
     def _say(self, why: str) -> None:
-        """The last picture stays, with the word on why no other comes."""
+        """Set the reason why the state is no longer updated."""
         self.away = why
         self.version += 1
 
@@ -74,11 +74,11 @@ class Engine:
             self._arrived()
 
     async def ask(self, request: console_api.AnyRequest) -> console_api.Answer | None:
-        """Have the engine do something; returns its answer if any.
+        """Send a request to the engine and return its answer, if any.
 
         Raises RefusedError with its reason, EngineError when it is away.
         """
         if self._connection is None:
-            raise EngineError.of("the engine is away", "console", "wait until it is back, or look at its log")
+            raise EngineError.of("the engine is away", "console", "wait until it is back, or check its log")
         result: console_api.Answer | None = await self._connection.ask(request)
         return result

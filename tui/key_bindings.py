@@ -1,4 +1,4 @@
-"""Every key of the console: one row each, from which bindings, footer and help are made."""
+"""The table of keys, from which bindings, footer and help are made."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Key:
 
 STUDY = (
     Key("trial.detail", "enter", "detail", "open", "open the selected trial", shown=True),
-    Key("trial.pause", "p", "pause", "pause", "pause the selected trial, or let it go on", shown=True),
-    Key("study.pause", "P", "pause_all", "pause all", "pause all trials and give the GPU back, or go on"),
-    Key("trial.prune", "x", "prune", "prune", "end the selected trial (asks first)", shown=True),
-    Key("study.stop", "s", "stop_study", "stop", "end the study (asks first); results stay", shown=True),
-    # priority: what is typed right after it goes into the filter, not to the table
+    Key("trial.pause", "p", "pause", "pause", "pause or resume the selected trial", shown=True),
+    Key("study.pause", "P", "pause_all", "pause all", "pause all trials and release the GPU, or resume"),
+    Key("trial.prune", "x", "prune", "prune", "prune the selected trial (asks first)", shown=True),
+    Key("study.stop", "s", "stop_study", "stop", "stop the study (asks first); results are kept", shown=True),
+    # priority: the keys typed next go into the filter, not to the table
     Key(
         "list.filter",
         "slash",
@@ -41,32 +41,32 @@ STUDY = (
     Key("list.up", "k,up", "move(-1)", "up", "previous trial"),
     Key("list.top", "g,home", "edge(-1)", "first", "first trial"),
     Key("list.bottom", "G,end", "edge(1)", "last", "last trial"),
-    Key("app.memory", "m", "memory", "memory", "who holds the memory, and what would fit", shown=True),
+    Key("app.memory", "m", "memory", "memory", "memory by holder, and what would fit", shown=True),
     Key("app.boards", "b", "boards", "boards", "quality, safety and security of all trials", shown=True),
-    Key("app.insight", "i", "insight", "insight", "what the study has shown: history, importance, front …"),
-    Key("trial.mark", "v", "mark", "mark", "mark the trial for comparing, or take the mark away"),
-    Key("trial.compare", "V", "compare", "compare", "the marked trials side by side, or this and the best"),
+    Key("app.insight", "i", "insight", "insight", "insight: history, importance, Pareto front …"),
+    Key("trial.mark", "v", "mark", "mark", "mark or unmark the trial for comparison"),
+    Key("trial.compare", "V", "compare", "compare", "compare the marked trials, or this one and the best"),
     Key("study.switch", "S", "studies", "studies", "choose another study"),
-    Key("list.clear", "escape", "clear_filter", "all trials", "take the filter away"),
+    Key("list.clear", "escape", "clear_filter", "all trials", "remove the filter"),
 )
 
 STEERING = (
-    Key("trial.new", "n", "new", "new", "queue a trial by hand, like the selected one"),
-    Key("trial.clone", "c", "clone", "clone", "go on from its checkpoint with other knobs, beside it"),
+    Key("trial.new", "n", "new", "new", "queue a new trial like the selected one"),
+    Key("trial.clone", "c", "clone", "clone", "clone the trial from its checkpoint with other knobs"),
     Key("trial.edit", "e", "edit", "edit", "change its knobs while it runs"),
-    Key("trial.reprieve", "u", "reprieve", "undo prune", "take a prune back while its checkpoint exists"),
-    Key("trial.star", "asterisk", "star", "star", "star the trial, or take the star away"),
-    Key("trial.note", "N", "note", "note", "a note on the trial"),
-    Key("trial.pin", "D", "pin", "device", "the only device that it may run on, or any"),
-    Key("trial.earlier", "plus", "priority(1)", "earlier", "earlier in the queue"),
-    Key("trial.later", "minus", "priority(-1)", "later", "later in the queue"),
+    Key("trial.reprieve", "u", "reprieve", "undo prune", "undo a prune while the checkpoint exists"),
+    Key("trial.star", "asterisk", "star", "star", "star or unstar the trial"),
+    Key("trial.note", "N", "note", "note", "edit the trial's note"),
+    Key("trial.pin", "D", "pin", "device", "pin the trial to a device, or unpin it"),
+    Key("trial.earlier", "plus", "priority(1)", "earlier", "move up in the queue"),
+    Key("trial.later", "minus", "priority(-1)", "later", "move down in the queue"),
     Key("study.change", "E", "change", "change", "change the study: space, sampler, limits, budget …"),
 )
 
 DETAIL = (
     Key("detail.back", "escape,backspace", "back", "back", "back to all trials", shown=True),
-    Key("trial.pause", "p", "pause", "pause", "pause the trial, or let it go on", shown=True),
-    Key("trial.prune", "x", "prune", "prune", "end the trial (asks first)", shown=True),
+    Key("trial.pause", "p", "pause", "pause", "pause or resume the trial", shown=True),
+    Key("trial.prune", "x", "prune", "prune", "prune the trial (asks first)", shown=True),
     Key("detail.next", "right_square_bracket,right", "neighbour(1)", "next", "next trial"),
     Key(
         "detail.previous",
@@ -75,12 +75,12 @@ DETAIL = (
         "prev",
         "previous trial",
     ),
-    Key("app.memory", "m", "memory", "memory", "who holds the memory, and what would fit", shown=True),
+    Key("app.memory", "m", "memory", "memory", "memory by holder, and what would fit", shown=True),
     Key("app.boards", "b", "boards", "boards", "quality, safety and security of all trials", shown=True),
-    Key("app.insight", "i", "insight", "insight", "what the study has shown: history, importance, front …"),
+    Key("app.insight", "i", "insight", "insight", "insight: history, importance, Pareto front …"),
     Key("chart.smooth", "w", "smooth", "smooth", "smooth the training curve, or show it raw"),
     Key("chart.log", "l", "log", "log", "logarithmic or linear values"),
-    Key("detail.insides", "a", "insides", "insides", "where the loss is, where it looks", shown=True),
+    Key("detail.insides", "a", "insides", "insides", "loss by token, and attention", shown=True),
 )
 
 INSIDES = (
@@ -97,7 +97,7 @@ INSIDES = (
 MEMORY = (
     Key("memory.back", "escape,backspace,m", "back", "back", "back to where you came from", shown=True),
     Key("memory.part", "tab", "app.focus_next", "part", "the next part of the page", shown=True),
-    Key("memory.reset", "r", "reset", "reset", "the what-if as the trial has it", shown=True),
+    Key("memory.reset", "r", "reset", "reset", "reset the what-if to the trial's knobs", shown=True),
     Key(
         "memory.next", "right_square_bracket", "neighbour(1)", "next", "ask about the next trial", shown=True
     ),
@@ -105,14 +105,14 @@ MEMORY = (
     Key("app.boards", "b", "boards", "boards", "quality, safety and security of all trials"),
     Key("memory.down", "pagedown", "page(1)", "down", "further down the page"),
     Key("memory.up", "pageup", "page(-1)", "up", "further up the page"),
-    Key("study.pause", "P", "pause_all", "pause all", "pause all trials and give the GPU back, or go on"),
+    Key("study.pause", "P", "pause_all", "pause all", "pause all trials and release the GPU, or resume"),
 )
 
 WHAT_IF = (
     Key("whatif.down", "down,j", "row(1)", "knob", "the next knob of the what-if", shown=True),
-    Key("whatif.up", "up,k", "row(-1)", "up", "the knob before"),
+    Key("whatif.up", "up,k", "row(-1)", "up", "the previous knob"),
     Key("whatif.more", "right,l", "value(1)", "value", "a larger value, or the next", shown=True),
-    Key("whatif.less", "left,h", "value(-1)", "less", "a smaller value, or the one before"),
+    Key("whatif.less", "left,h", "value(-1)", "less", "a smaller value, or the previous"),
 )
 
 BOARDS = (
@@ -121,26 +121,26 @@ BOARDS = (
         "boards.evidence", "enter", "evidence", "evidence", "the worst samples behind the number", shown=True
     ),
     Key("boards.next", "tab,right_square_bracket", "board(1)", "board", "the next board", shown=True),
-    Key("boards.previous", "shift+tab,left_square_bracket", "board(-1)", "prev", "the board before"),
+    Key("boards.previous", "shift+tab,left_square_bracket", "board(-1)", "prev", "the previous board"),
     Key("boards.down", "down,j", "move(1,0)", "down", "the next trial"),
-    Key("boards.up", "up,k", "move(-1,0)", "up", "the trial before; the base stands on top"),
+    Key("boards.up", "up,k", "move(-1,0)", "up", "the previous trial; the base is on top"),
     Key("boards.right", "right,l", "move(0,1)", "right", "the next metric, and on to the next board"),
-    Key("boards.left", "left,h", "move(0,-1)", "left", "the metric before"),
+    Key("boards.left", "left,h", "move(0,-1)", "left", "the previous metric"),
     Key("boards.top", "g,home", "move(-99999,0)", "first", "the base"),
     Key("boards.bottom", "G,end", "move(99999,0)", "last", "the last trial"),
     Key("boards.sort", "o", "sort", "order", "best first by the selected metric, or by number", shown=True),
-    Key("boards.all", "a", "all", "all", "trials without scores, too, or not", shown=True),
-    Key("boards.intervals", "i", "intervals", "interval", "show the intervals, or more metrics", shown=True),
+    Key("boards.all", "a", "all", "all", "show or hide trials without scores", shown=True),
+    Key("boards.intervals", "i", "intervals", "interval", "show or hide the intervals", shown=True),
     Key("boards.filter", "slash", "filter", "filter", "show trials such as: running  r=16", priority=True),
-    Key("trial.pause", "p", "pause", "pause", "pause the selected trial, or let it go on"),
-    Key("trial.prune", "x", "prune", "prune", "end the selected trial (asks first)"),
-    Key("app.memory", "m", "memory", "memory", "who holds the memory, and what would fit"),
+    Key("trial.pause", "p", "pause", "pause", "pause or resume the selected trial"),
+    Key("trial.prune", "x", "prune", "prune", "prune the selected trial (asks first)"),
+    Key("app.memory", "m", "memory", "memory", "memory by holder, and what would fit"),
 )
 
 EVIDENCE = (
     Key("evidence.back", "escape,backspace,enter", "back", "back", "back to the boards", shown=True),
     Key("evidence.next", "n,down,j", "sample(1)", "next", "the next sample", shown=True),
-    Key("evidence.previous", "p,up,k", "sample(-1)", "previous", "the sample before", shown=True),
+    Key("evidence.previous", "p,up,k", "sample(-1)", "previous", "the previous sample", shown=True),
     Key("evidence.down", "pagedown,space", "page(1)", "down", "further down a long sample", shown=True),
     Key("evidence.up", "pageup", "page(-1)", "up", "further up"),
     Key("evidence.again", "r", "again", "ask again", "ask the engine again", shown=True),
@@ -149,11 +149,11 @@ EVIDENCE = (
 INSIGHT = (
     Key("insight.back", "escape,backspace,i", "back", "back", "back to where you came from", shown=True),
     Key("insight.next", "tab,right_square_bracket", "page(1)", "page", "the next page", shown=True),
-    Key("insight.previous", "shift+tab,left_square_bracket", "page(-1)", "prev", "the page before"),
+    Key("insight.previous", "shift+tab,left_square_bracket", "page(-1)", "prev", "the previous page"),
     Key("insight.down", "down,j", "choose(1)", "knob", "the next knob or pair; in lists, trial", shown=True),
-    Key("insight.up", "up,k", "choose(-1)", "up", "the knob, pair or trial before"),
+    Key("insight.up", "up,k", "choose(-1)", "up", "the previous knob, pair or trial"),
     Key("insight.right", "right,l", "trial(1)", "trial", "the next trial of the page", shown=True),
-    Key("insight.left", "left,h", "trial(-1)", "left", "the trial before"),
+    Key("insight.left", "left,h", "trial(-1)", "left", "the previous trial"),
     Key("insight.open", "enter", "open", "open", "open the trial under the cursor", shown=True),
     Key("insight.objective", "o", "objective", "objective", "the next objective, where there are several"),
     Key("insight.method", "f", "method", "method", "importance by PED-ANOVA or fANOVA"),
@@ -163,7 +163,7 @@ COMPARE = (
     Key("compare.back", "escape,backspace,V", "back", "back", "back to all trials", shown=True),
     Key("compare.along", "a", "along", "axis", "over steps, tokens or training time", shown=True),
     Key("compare.next", "tab,right_square_bracket", "metric(1)", "metric", "the next metric", shown=True),
-    Key("compare.previous", "shift+tab,left_square_bracket", "metric(-1)", "prev", "the metric before"),
+    Key("compare.previous", "shift+tab,left_square_bracket", "metric(-1)", "prev", "the previous metric"),
     Key("compare.log", "l", "log", "log", "logarithmic or linear values", shown=True),
     Key("compare.smooth", "e", "smooth", "smooth", "smooth the curves, or show them raw", shown=True),
     Key("compare.down", "down,j,pagedown", "scroll(1)", "down", "further down the list", shown=True),
@@ -172,13 +172,13 @@ COMPARE = (
 
 EVERYWHERE = (
     Key("app.help", "question_mark", "app.help", "help", "this page", shown=True),
-    Key("app.detach", "q", "app.detach", "detach", "leave; the study goes on", shown=True),
+    Key("app.detach", "q", "app.detach", "detach", "leave; the study continues", shown=True),
 )
-ALWAYS = (Key("app.suspend", "ctrl+z", "suspend_process", "suspend", "back to the shell; fg comes back"),)
+ALWAYS = (Key("app.suspend", "ctrl+z", "suspend_process", "suspend", "suspend to the shell; fg returns"),)
 
 
 def bindings(*groups: tuple[Key, ...]) -> list[BindingType]:
-    """The groups as Textual takes them. The ids are what a key map may rebind."""
+    """Return the groups as Textual bindings. A key map refers to their ids."""
     return [
         Binding(key.keys, key.action, key.label, show=key.shown, id=key.id, priority=key.priority)
         for group in groups

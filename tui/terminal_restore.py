@@ -1,5 +1,4 @@
-"""The terminal itself: it is left as it was found, however the console ends, and when it vanishes, so does
-the console."""
+"""Restores the terminal however the console ends, and ends the console when the terminal disappears."""
 
 from __future__ import annotations
 
@@ -25,7 +24,7 @@ AS_IT_WAS = (
 
 
 def leave_with_it() -> None:
-    """End this process when its terminal hangs up; the engine and its studies go on.
+    """End this process when its terminal hangs up; the engine and its studies continue.
 
     The kernel's SIGHUP goes to the leader of the session alone: under ``make`` or ``nohup`` a console would
     stay, reading from nothing as fast as it can.
@@ -91,8 +90,8 @@ def resume_in_order(driver: Any) -> None:
 
 
 def can_be_resumed() -> bool:
-    """Is there a shell that would take over, and continue a suspended console? Where this process stands in
-    the group that leads its session, as under ``ssh -t HOST trimtab``, nobody would ever continue it."""
+    """Return whether a shell could resume a suspended console. Where this process is in
+    the group that leads its session, as under ``ssh -t HOST trimtab``, nothing would ever continue it."""
     return os.getpgrp() != os.getsid(0)
 
 

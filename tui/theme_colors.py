@@ -1,4 +1,4 @@
-"""The looks: themes as data from themes/*.toml, and the colour of each meaning."""
+"""Loads the themes from themes/*.toml and maps meanings to colours."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ MEANINGS = {
 
 
 def themes() -> tuple[list[Theme], list[str]]:
-    """Every theme of the folder, and a word on each file that is none: a colour too little keeps nobody from
-    seeing a study."""
+    """Load every theme of the folder, with a warning for each invalid file: a missing colour must not prevent
+    the console from opening."""
     found, faults = [], []
     for path in sorted(THEMES.glob("*.toml")):
         try:
@@ -68,7 +68,7 @@ class Palette:
 
     @property
     def cursor(self) -> str:
-        """The style of what the cursor stands on."""
+        """Return the style of the cell under the cursor."""
         front, back = self["block-cursor-foreground"], self["block-cursor-background"]
         return f"{front} on {back}" if front and back else "reverse"
 

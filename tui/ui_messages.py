@@ -1,4 +1,4 @@
-"""What widgets and the link to the engine say to the app."""
+"""The messages that widgets and the engine connection post to the app."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from textual.message import Message
 
 
 class TrialChosen(Message):
-    """The cursor stands on another trial; None when there is none."""
+    """The cursor moved to another trial; None when there is none."""
 
     def __init__(self, number: int | None) -> None:
         super().__init__()
@@ -30,11 +30,11 @@ class Filtered(Message):
 
 
 class Supposed(Message):
-    """A row of the what-if has another value."""
+    """A value of the what-if changed."""
 
 
 class CellChosen(Message):
-    """The cursor stands on another trial or metric of the boards."""
+    """The cursor moved to another trial or metric of the boards."""
 
 
 class CellOpened(Message):
@@ -42,7 +42,7 @@ class CellOpened(Message):
 
 
 class BoardLeft(Message):
-    """The cursor went past the last column (1) or the first one (-1)."""
+    """The cursor moved past the last column (1) or the first one (-1)."""
 
     def __init__(self, by: int) -> None:
         super().__init__()

@@ -1,1 +1,1 @@
-"""The verbs: what `trimtab VERB` does without a screen."""
+"""The commands that `trimtab VERB` runs without the console."""

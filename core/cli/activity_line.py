@@ -1,4 +1,4 @@
-"""A verb that is silent for long says that it is at work, and with what."""
+"""Prints a progress line when a command has been silent for a while."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ POLL_S = 0.5
 
 
 class _Work:
-    """What goes on in this process; told by a thread of its own while ``ended`` is not set."""
+    """The current activity; a thread prints it until ``ended`` is set."""
 
     def __init__(self, name: str) -> None:
-        self.name, self.what = name, "at work"
+        self.name, self.what = name, "working"
         self.ended = threading.Event()
 
     def run(self) -> None:
-        """Tell it after a while of silence, and again later."""
+        """Print the activity after FIRST_S of silence, then every AGAIN_S."""
         silence_s, waited_s = FIRST_S, 0.0
         while not self.ended.wait(POLL_S):
             waited_s += POLL_S
@@ -39,7 +39,7 @@ _current: list[_Work] = []
 
 @contextmanager
 def shown(name: str) -> Iterator[None]:
-    """While the verb ``name`` runs, and until ``hush``."""
+    """Report the activity of the command ``name`` while it runs, or until ``hush``."""
     work = _Work(name)
     _current.append(work)
     threading.Thread(target=work.run, name="activity", daemon=True).start()
@@ -51,12 +51,12 @@ def shown(name: str) -> Iterator[None]:
 
 
 def now(what: str) -> None:
-    """What the verb is at: a few words such as "hashing the data"."""
+    """Set the current activity, in a few words such as "hashing the data"."""
     for work in _current:
         work.what = what
 
 
 def hush() -> None:
-    """From here on silence is all right: the verb follows something, or the terminal is another's."""
+    """Stop reporting: the command follows a study, or another program owns the terminal."""
     for work in _current:
         work.ended.set()

@@ -1,4 +1,4 @@
-"""The exit codes of the verbs, in the one table that --help prints."""
+"""The exit codes of the commands, as one table that --help prints."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ OK, FAILURE, BAD_INPUT, NO_ENGINE, REFUSED, NO_RESULT, INTERRUPTED = 0, 1, 2, 3,
 
 TABLE: dict[int, str] = {
     OK: "done",
-    FAILURE: "something failed; the message says what (run: the study failed)",
-    BAD_INPUT: "the study file or the command line cannot be used as it stands",
+    FAILURE: "a failure; the message names the cause (run: the study failed)",
+    BAD_INPUT: "the study file or the command line is invalid",
     NO_ENGINE: "the engine cannot be started or reached",
-    REFUSED: "the engine refused, and says why",
-    NO_RESULT: "there is no complete trial (run: the study ended without one)",
-    INTERRUPTED: "interrupted by Ctrl-C; a study that runs goes on",
+    REFUSED: "the engine refused the request; the message says why",
+    NO_RESULT: "no trial is complete (run: the study ended without one)",
+    INTERRUPTED: "interrupted by Ctrl-C; a running study continues",
 }
 
 
 def epilog() -> str:
-    """The table as the end of a help text."""
+    """Format the table for the end of a help text."""
     return "exit codes:\n" + "\n".join(f"  {code:<4} {meaning}" for code, meaning in TABLE.items())

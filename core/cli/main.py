@@ -1,4 +1,4 @@
-"""The verbs' door: reads the command line, runs one verb, turns its errors into words and a code."""
+"""Parses the command line, runs one command, and turns its errors into messages and an exit code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Console = Callable[[Path, str | None], int]
 
 
 def main(argv: list[str], console: Console | None = None) -> int:
-    """Run the verb in ``argv``; the exit code is one of core.cli.exit_codes.TABLE."""
+    """Run the command in ``argv``; return an exit code of core.cli.exit_codes.TABLE."""
     known = next((one for one in argv[:1] if one.isidentifier()), "")
     name = f"trimtab {known}".strip()
     return guarded(name, lambda: _run(name, argv, console))
@@ -43,7 +43,7 @@ def _verb(arguments: argparse.Namespace) -> int:
 
 
 def version() -> str:
-    """The installed version; a bare checkout has none."""
+    """Return the installed version; a checkout that is not installed has none."""
     from importlib import metadata
 
     try:

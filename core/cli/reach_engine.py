@@ -1,4 +1,4 @@
-"""Reaching an engine from a verb: the state it has, or what the journals say when none lives."""
+"""Connects commands to the engine; if none runs, the state is read from the journals."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from core.contract.wire import console_api
 
 
 def known() -> tuple[State, bool]:
-    """All that is known, and whether an engine lives. Starts nothing.
+    """Return the current state and whether an engine runs. Starts nothing.
 
-    Raises EngineError for an engine that does not answer, or a home folder that is not this user's.
+    Raises EngineError for an engine that does not answer, or a home folder of another user.
     """
     socket = paths.socket_path()
     if paths.check_home() and socket.exists():
@@ -30,7 +30,7 @@ def known() -> tuple[State, bool]:
 
 
 def ensured() -> Path:
-    """The socket of an engine that lives, started when there was none. Raises EngineError."""
+    """Return the socket of a running engine; start one if needed. Raises EngineError."""
     from core.cli import activity_line
     from core.daemon.server import engine_launch
 
@@ -39,7 +39,7 @@ def ensured() -> Path:
 
 
 def ask(request: console_api.AnyRequest, socket: Path | None = None) -> console_api.Answer | None:
-    """Have the engine do something; its answer if any. Raises RefusedError, or EngineError without one."""
+    """Send a request to the engine and return its answer, if any. Raises RefusedError or EngineError."""
     from core.contract.wire import engine_client
 
     return asyncio.run(engine_client.request(socket or paths.socket_path(), request))

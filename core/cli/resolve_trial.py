@@ -1,4 +1,4 @@
-"""Which study and which trial a verb means."""
+"""Finds the study and the trial that a command refers to."""
 
 from __future__ import annotations
 
@@ -9,55 +9,57 @@ from core.errors import TrimtabError
 
 
 class UsageError(TrimtabError):
-    """The command line does not say enough, or names what is not there."""
+    """The command line is incomplete, or names a study or trial that does not exist."""
 
     exit_code = 2
 
 
 class NoResultError(TrimtabError):
-    """There is no complete trial, or none with its results yet."""
+    """No trial is complete, or none has its results yet."""
 
     exit_code = 5
 
 
 def study(state: s.State, name: str | None) -> s.Study:
-    """The study called ``name``; without a name the only live one, else the latest.
+    """Return the study called ``name``; without a name the only live study, else the latest.
 
-    Raises UsageError: no such study, none at all, or several live ones.
+    Raises UsageError: the study does not exist, no study exists, or several are live.
     """
     if not state.studies:
-        raise UsageError.of("there is no study yet", "", "start one with `trimtab run SPEC`")
+        raise UsageError.of("no study exists yet", "", "start one with `trimtab run SPEC`")
     names = ", ".join(state.studies)
     if name is not None:
         found = state.studies.get(name)
         if found is None:
-            raise UsageError.of(f"there is no study {plain(name, 80)!r}", "--study", f"there are: {names}")
+            raise UsageError.of(
+                f"study {plain(name, 80)!r} does not exist", "--study", f"existing studies: {names}"
+            )
         return found
-    live = [one for one in state.studies.values() if one.state in s.LIVE_STUDY]
+    live = [study for study in state.studies.values() if study.state in s.LIVE_STUDY]
     if len(live) > 1:
-        running = ", ".join(one.name for one in live)
-        raise UsageError.of("several studies run", running, "name one with --study NAME")
-    return live[0] if live else max(state.studies.values(), key=lambda one: one.created_at)
+        running = ", ".join(study.name for study in live)
+        raise UsageError.of("several studies are running", running, "choose one with --study NAME")
+    return live[0] if live else max(state.studies.values(), key=lambda study: study.created_at)
 
 
 def trial(chosen: s.Study, number: int) -> s.Trial:
-    """The trial ``number`` of ``chosen``. Raises UsageError when it does not exist."""
+    """Return the trial ``number`` of ``chosen``. Raises UsageError when it does not exist."""
     found = chosen.trials.get(number)
     if found is None:
         last = max(chosen.trials, default=None)
-        fix = "it has no trials yet" if last is None else f"its trials are 0 to {last}"
-        raise UsageError.of(f"there is no trial {number}", f"study {chosen.name}", fix)
+        fix = "the study has no trials yet" if last is None else f"the study has trials 0 to {last}"
+        raise UsageError.of(f"trial {number} does not exist", f"study {chosen.name}", fix)
     return found
 
 
 def best(chosen: s.Study) -> s.Trial:
-    """The best complete trial. Raises NoResultError when there is none."""
+    """Return the best complete trial. Raises NoResultError when there is none."""
     found = best_and_counts.best(chosen)
     if found is None:
         where = f"study {chosen.name} ({chosen.state})"
         what = plain(reference_values.no_best(chosen), 200)
-        fix = "`trimtab logs` says what happened so far"
+        fix = "`trimtab logs` shows what happened so far"
         if reference_values.waiting(chosen):
-            fix = "`trimtab status` says how far its scoring is"
+            fix = "`trimtab status` shows the scoring progress"
         raise NoResultError.of(what, where, fix)
     return found

@@ -1,4 +1,4 @@
-"""How verbs write values, times and tables."""
+"""Formats values, times and tables for commands."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from core.contract.text.sanitize import plain
 
 
 def value(one: Any) -> str:
-    """A knob or metric: short for numbers, plain for texts."""
+    """Format a knob or metric: numbers short, texts sanitized."""
     if isinstance(one, float):
         return f"{one:.4g}"
     if isinstance(one, list | tuple):
@@ -21,12 +21,12 @@ def value(one: Any) -> str:
 
 
 def pairs(values: dict[str, Any]) -> str:
-    """``name=value`` of each, in order."""
+    """Format ``name=value`` for each value, in order."""
     return " ".join(f"{plain(name, 60)}={value(one)}" for name, one in values.items())
 
 
 def results(study: Study, trial: Trial) -> str:
-    """A trial's objectives, beside the base's where that is known: "eval/loss base 3.28 → 2.05"."""
+    """Format a trial's objectives, with the base's value where known: "eval/loss base 3.28 → 2.05"."""
     told = []
     for (metric, _), one in zip(study.objectives, trial.values, strict=False):
         base = reference_values.base_value(study, metric)
@@ -36,12 +36,12 @@ def results(study: Study, trial: Trial) -> str:
 
 
 def clock(at: float) -> str:
-    """Unix seconds as local wall clock."""
+    """Format Unix seconds as local wall clock."""
     return time.strftime("%H:%M:%S", time.localtime(at))
 
 
 def span(seconds: float | None) -> str:
-    """A length of time in its two largest units; a dash when it is not known."""
+    """Format a duration in its two largest units; a dash when unknown."""
     if seconds is None:
         return "–"
     whole = max(0, int(seconds))  # a clock may be set back
@@ -53,13 +53,13 @@ def span(seconds: float | None) -> str:
 
 
 def line(one: Line) -> str:
-    """One line of an event list; info is not marked."""
+    """Format one line of an event list; info lines have no mark."""
     mark = "" if one.level == "info" else f"{one.level}: "
     return f"{clock(one.at)} {mark}{plain(one.text)}"
 
 
 def newer(lines: tuple[Line, ...], last: Line | None) -> tuple[Line, ...]:
-    """The lines after ``last``; all of them when it has been dropped from the list."""
+    """Return the lines after ``last``; all lines if ``last`` is no longer in the list."""
     start = len(lines)
     while start and lines[start - 1] != last:
         start -= 1
@@ -67,5 +67,5 @@ def newer(lines: tuple[Line, ...], last: Line | None) -> tuple[Line, ...]:
 
 
 def dump(found: dict[str, Any]) -> None:
-    """One JSON object on standard output; non-ASCII escaped, so nothing reaches the terminal raw."""
+    """Print one JSON object; non-ASCII is escaped, so no raw text reaches the terminal."""
     print(json.dumps(found, indent=2))

@@ -46,7 +46,7 @@ def test_without_yes_and_terminal_it_is_shown_and_refused(running, capsys, monke
     assert [one.preview for one in running.asked] == [True]
     printed = capsys.readouterr()
     assert "study.sampler: tpe → gp" in printed.out
-    assert "nobody can be asked here\n  standard input is no terminal\n  → add --yes" in printed.err
+    assert "the change cannot be confirmed\n  standard input is not a terminal\n  → add --yes" in printed.err
 
 
 @pytest.mark.parametrize(("word", "previews"), [("y", [True, False]), ("", [True]), ("no", [True])])

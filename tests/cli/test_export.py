@@ -94,7 +94,7 @@ def test_a_zip_and_a_page_alone(study, tmp_path, capsys):
     assert main(["export", "--html", str(tmp_path / "one.html")]) == exit_codes.OK
     assert (tmp_path / "one.html").read_text().startswith("<!doctype html>")
     assert main(["export", "--html", str(tmp_path / "one.html")]) == exit_codes.FAILURE
-    assert "the file is there already" in capsys.readouterr().err
+    assert "the file already exists" in capsys.readouterr().err
     assert sorted(one.name for one in tmp_path.iterdir()) == ["one.html", "out.zip"]
 
 
@@ -145,8 +145,8 @@ def test_a_bundle_may_not_have_code_run_unasked(study, tmp_path, capsys, home):
     assert main(["export", "other", "--out", str(tmp_path / "out")]) == exit_codes.OK
     assert main(["rerun", str(tmp_path / "out")]) == exit_codes.FAILURE
     told = capsys.readouterr().err
-    assert "runs code of its model repository" in told and "/tmp/tasks" in told
-    assert "this bundle's tasks may run code" in told and "say --trust-remote-code" in told
+    assert "runs code from its repository" in told and "/tmp/tasks" in told
+    assert "tasks of this bundle may run code" in told and "add --trust-remote-code" in told
 
 
 @pytest.mark.parametrize("manifest", [True, False])

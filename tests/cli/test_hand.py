@@ -47,7 +47,7 @@ def running(engine):
         (
             "edit 1 learning_rate=*2 clip_norm=0.5",
             console_api.EditTrial("small", 1, {"learning_rate": "x2", "clip_norm": 0.5}, False, BY),
-            "is shown, and not told the sampler",
+            "is displayed but not reported to the sampler",
         ),
         (
             "edit 1 steps=100 --count",
@@ -86,9 +86,9 @@ def test_one_request_and_what_it_led_to(running, capsys, line, wanted, told):
         ("edit 1 learning_rate=xx", "xx is no factor"),
         ("edit 1 steps=3", "steps = 3: must be above 10, where the trial stands"),
         ("clone 1 lora_rank=4", "lora_rank = 4: cannot change: its weights have this shape"),
-        ("mark 1", "nothing is said about the trial"),
-        ("mark 9 --star", "there is no trial 9"),
-        ("enqueue --like 9", "there is no trial 9"),
+        ("mark 1", "no mark was given"),
+        ("mark 9 --star", "trial 9 does not exist"),
+        ("enqueue --like 9", "trial 9 does not exist"),
     ],
 )
 def test_what_cannot_be_meant_is_code_2_and_nothing_is_asked(running, capsys, line, told):

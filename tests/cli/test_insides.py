@@ -29,11 +29,9 @@ def test_losses_and_attention_beside_the_base(folder, capsys):
     keep(folder, sample(0, layers=3))
     assert main(["insides", "0"]) == exit_codes.OK
     shown = capsys.readouterr().out
-    assert (
-        "trial 0 of small at step 400, on 8 validation rows with 428 tokens to learn; base → trial" in shown
-    )
+    assert "trial 0 of small at step 400, on 8 validation rows with 428 target tokens; base → trial" in shown
     assert "warning: attention collapses on few tokens" in shown
-    assert "its largest tenth of tokens carries 29% → 41% of it" in shown
+    assert "the top 10 % of tokens account for 29% → 41% of it" in shown
     assert "  words            300 tokens   80% →  82% of the loss    2.100 →   1.600 nats/token" in shown
     assert "    6.90 →   6.40  os.path.join(first, second, ⟦third⟧) and so on a…" in shown
     assert "first  20% →  20%   special   6% →   5%" in shown

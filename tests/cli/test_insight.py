@@ -36,7 +36,7 @@ def test_shares_sampler_and_stops_are_printed(running, capsys):
     assert "importance for eval/loss, by ped-anova\n  learning_rate             71.0 %  █████" in shown
     assert "shares of what sets the best 13 % apart from all trials; 38 trials, 20 of them stopped" in shown
     assert "  learns from     38 trials: 18 complete, 20 stopped early" in shown
-    assert "1 complete, 1 pruned, 0 failed, 0 infeasible; pruning spared 30 of 80 steps" in shown
+    assert "1 complete, 1 pruned, 0 failed, 0 infeasible; pruning saved 30 of 80 steps" in shown
     assert "bracket 0, rung 0, step 20  30 in: 8 promoted, 1 running, 21 stopped" in shown
     assert "trial 1     pruned     step 10 of 40             –  median pruner: worse" in shown
     assert running.asked == [

@@ -19,7 +19,7 @@ def test_an_engine_is_started_asked_and_stopped(home, capsys):
         assert str(socket) in capsys.readouterr().out
         assert main(["status", "--json"]) == exit_codes.OK
         assert json.loads(capsys.readouterr().out)["engine"] == {"running": True, "socket": str(socket)}
-        assert main(["stop"]) == exit_codes.BAD_INPUT and "there is no study yet" in capsys.readouterr().err
+        assert main(["stop"]) == exit_codes.BAD_INPUT and "no study exists yet" in capsys.readouterr().err
     finally:
         assert main(["engine", "stop", "--force"]) == exit_codes.OK
     assert main(["engine", "status"]) == exit_codes.NO_ENGINE

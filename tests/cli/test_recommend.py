@@ -25,7 +25,7 @@ def test_the_file_that_is_written_passes_check_and_fits_the_card(asked, tmp_path
     assert main(["recommend", *asked, "--gpu", f"{gib} GiB", "--out", out]) == 0
     assert f"written: {out}" in capsys.readouterr().out
     assert main(["check", out]) == 0
-    assert "nothing is wrong with this file" in capsys.readouterr().out
+    assert "this file is valid" in capsys.readouterr().out
     assert main(["fit", out, "--gpu", f"{gib} GiB"]) == 0
     assert "100% of the space fits" in capsys.readouterr().out
 
@@ -58,7 +58,7 @@ def test_a_card_that_holds_nothing_gives_code_1_and_an_answer(asked, capsys):
 def test_an_old_file_is_not_replaced(asked, tmp_path, capsys):
     (tmp_path / "study.toml").write_text("mine")
     assert main(["recommend", *asked, "--out", str(tmp_path / "study.toml")]) == 2
-    assert "there is a file already" in capsys.readouterr().err
+    assert "the file already exists" in capsys.readouterr().err
     assert (tmp_path / "study.toml").read_text() == "mine"
 
 
@@ -81,7 +81,7 @@ def test_a_hub_data_set_needs_the_count_of_its_rows(asked, capsys):
     assert main(ask) == 2
     assert "with --rows" in capsys.readouterr().err
     assert main([*ask, "--rows", "9500"]) == 0
-    assert "nobody looked into the rows" in capsys.readouterr().out
+    assert "the rows were not read" in capsys.readouterr().out
 
 
 def test_names_from_outside_do_nothing_to_the_terminal(asked, tmp_path, capsys):

@@ -45,7 +45,7 @@ def test_detach_sends_the_resolved_spec_and_returns(started, spec, capsys):
     asked = started.asked[0]
     assert isinstance(asked, console_api.StartStudy) and asked.where == str(spec)
     assert asked.spec["study"]["sampler"] == "tpe" and asked.spec["train"]["lora_rank"] == 16
-    assert "small runs" in capsys.readouterr().out
+    assert "small is running" in capsys.readouterr().out
 
 
 def test_with_a_terminal_the_console_opens_at_the_study(started, spec, terminal):
@@ -75,7 +75,7 @@ def test_headless_prints_every_event_and_ends_with_the_best(started, spec, capsy
     assert lines[1].endswith("trial 0 queued: tpe")
     assert any("trial 0 step 10/40 train/loss=2.5 (0/3 trials ended" in line for line in lines)
     assert lines[-2].endswith("study complete: all trials are done")
-    assert lines[-1] == "best: trial 0 eval/loss=1.25; `trimtab best` says more"
+    assert lines[-1] == "best: trial 0 eval/loss=1.25; `trimtab best` shows details"
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_headless_codes(started, spec, events, code):
 def test_an_engine_that_leaves_is_code_3(started, spec, capsys):
     started.leaves = True
     assert main(["run", str(spec), "--headless"]) == exit_codes.NO_ENGINE
-    assert "the engine went away" in capsys.readouterr().err
+    assert "the connection to the engine was lost" in capsys.readouterr().err
 
 
 def test_a_bad_file_starts_nothing(tmp_path, home, capsys):
@@ -162,7 +162,7 @@ def test_ctrl_c_detaches_and_the_study_goes_on(started, spec):
     assert running.stdout.readline() == "small: running, 0/3 trials ended\n"
     running.send_signal(signal.SIGINT)
     rest, _ = running.communicate(timeout=60)
-    assert running.returncode == exit_codes.INTERRUPTED and "detached; the study goes on" in rest
+    assert running.returncode == exit_codes.INTERRUPTED and "detached; the study continues" in rest
     assert [type(one) for one in started.asked] == [console_api.StartStudy]
 
 
@@ -177,7 +177,7 @@ def test_a_dumb_terminal_gets_words_and_plain_lines(engine, spec, monkeypatch, c
     engine.state = studies.state(studies.created())
     engine.events = [e.StudyEnded(at=120.0, study="small", outcome="failed", why="boom")]
     assert main(["run", str(spec)], console=lambda *_: pytest.fail("it is drawn")) == exit_codes.NO_RESULT
-    assert "plain lines follow" in capsys.readouterr().err
+    assert "printing plain lines instead" in capsys.readouterr().err
     monkeypatch.setenv("TERM", "xterm-256color")
     assert main([], console=lambda *_: 7) == 7
 
@@ -202,4 +202,4 @@ def test_where_no_console_can_be_drawn_it_is_said_and_lines_follow(
     engine.state = studies.state(studies.created())
     engine.events = [e.StudyEnded(at=120.0, study="small", outcome="failed", why="boom")]
     assert main(["run", str(spec)], console=lambda *_: pytest.fail("it is drawn")) == exit_codes.NO_RESULT
-    assert f"{words[0]}" in (shown := capsys.readouterr().err) and "plain lines follow" in shown
+    assert f"{words[0]}" in (shown := capsys.readouterr().err) and "printing plain lines instead" in shown

@@ -75,8 +75,8 @@ def test_status_and_best_say_what_is_still_being_scored(engine, capsys):
     assert main(["best"]) == exit_codes.OK
     shown = capsys.readouterr().out
     assert "small: trial 0  eval/loss base 3.28 → 2.05" in shown
-    assert "eval/loss of the base is over 64 sampled validation rows (quality/loss)" in shown
-    assert "its last scores are still to come: scoring 15/32" in shown and "trials 1, 2 still being" in shown
+    assert "eval/loss of the base uses 64 sampled validation rows (quality/loss)" in shown
+    assert "its last scores are pending: scoring 15/32" in shown and "trials 1, 2 still being" in shown
     assert main(["best", "--json"]) == exit_codes.OK
     found = json.loads(capsys.readouterr().out)
     assert found["scoring"] == {"step": 40, "done": 15, "total": 32} and found["pending"] == [0, 1, 2]
@@ -119,7 +119,7 @@ def test_steering_sends_one_request(running, line, request_, capsys):
 @pytest.mark.parametrize("line", ["pause", "resume", "pause 1 --all"])
 def test_one_trial_or_all_must_be_meant(running, line, capsys):
     assert main(line.split()) == exit_codes.BAD_INPUT and not running.asked
-    assert "name a trial, or all of them" in capsys.readouterr().err
+    assert "give either a trial or --all" in capsys.readouterr().err
 
 
 def test_a_refusal_is_code_4_with_its_reason(running, capsys):
@@ -133,8 +133,8 @@ def test_a_refusal_is_code_4_with_its_reason(running, capsys):
 @pytest.mark.parametrize(
     ("line", "text"),
     [
-        ("pause 7", "there is no trial 7\n  study small\n  → its trials are 0 to 1"),
-        ("pause 1 --study other", "there is no study 'other'\n  --study\n  → there are: small"),
+        ("pause 7", "trial 7 does not exist\n  study small\n  → the study has trials 0 to 1"),
+        ("pause 1 --study other", "study 'other' does not exist\n  --study\n  → existing studies: small"),
     ],
 )
 def test_what_is_not_there_is_code_2(running, line, text, capsys):
@@ -145,7 +145,7 @@ def test_what_is_not_there_is_code_2(running, line, text, capsys):
 def test_several_running_studies_must_be_named(engine, capsys):
     engine.state = studies.state(studies.created("one"), studies.created("two", at=101.0))
     assert main(["stop"]) == exit_codes.BAD_INPUT
-    assert "several studies run\n  one, two" in capsys.readouterr().err
+    assert "several studies are running\n  one, two" in capsys.readouterr().err
     assert main(["stop", "--study", "two"]) == exit_codes.OK
 
 
@@ -224,7 +224,7 @@ def test_logs_say_that_they_are_the_last_ones(engine, capsys):
     assert main(["logs"]) == exit_codes.OK
     shown = capsys.readouterr()
     assert shown.out.count("\n") == 200 and shown.out.endswith("note 249\n")
-    assert shown.err.startswith("these are the last 200 lines") and "`trimtab export`" in shown.err
+    assert shown.err.startswith("only the last 200 lines") and "`trimtab export`" in shown.err
     engine.state = studies.state(studies.created(), *notes[:9])
     assert main(["logs"]) == exit_codes.OK
     assert not capsys.readouterr().err

@@ -66,13 +66,13 @@ def test_a_study_is_started_steered_left_and_found_again(house: House, terminal:
     terminal.press("p")
     terminal.sees("‖ paused")
     terminal.press("?")
-    terminal.sees("pause the selected trial")
+    terminal.sees("pause or resume the selected trial")
     terminal.press("?")  # Escape and Enter in one breath would be Alt+Enter
     terminal.sees("⏎ open", "‖ paused")
     terminal.press("Enter")
     terminal.sees("trial 0 of tiny", "eval loss", "parameters")
     terminal.press("q")
-    terminal.sees("detached — the study goes on; come back with `trimtab`", "left with 0")
+    terminal.sees("detached — the study continues; reopen with `trimtab`", "left with 0")
     assert house.state().studies["tiny"].state == "running"
     terminal.press("clear; " + str(TRIMTAB), "Enter")
     shown = terminal.sees("‖ paused", "● running")

@@ -135,7 +135,7 @@ def test_many_other_processes_share_a_piece_and_an_unsaid_size_is_said():
     found = others("gpu0", STUDY, s.Machine(devices=(card,)), [])
     assert found[-1].label == "5 more processes" and total(found) == 45 * GIB
     alone = others("gpu0", STUDY, s.Machine(devices=(e.Device(0, "H100", processes=crowd[9:]),)), [])
-    assert alone[0].label == "u9 pid 109 python (size not told)"
+    assert alone[0].label == "u9 pid 109 python (size unknown)"
 
 
 def test_without_a_forecast_the_bar_shows_what_was_measured():

@@ -70,7 +70,7 @@ async def test_a_cell_has_verdict_value_and_change_and_the_base_stands_on_top(se
         assert "?   8.6% ▽  +6.5" in row(you, 0), "worse, but within the error bars, and no sure breach"
         await you.sees("trial 2   14.9% (6.2–23.7%, 64 samples) at step 400")
         await you.sees("base      2.1% (0–5.6%, 64 samples)  ▼ +12.8 points worse")
-        await you.sees("share of continuations that are toxic; lower is better", "limit     ≤ 8%  ? not sure")
+        await you.sees("share of continuations that are toxic; lower is better", "limit     ≤ 8%  ? unsure")
 
 
 async def test_the_cursor_starts_on_the_trial_and_moves_over_cells_and_boards(seat):
@@ -80,7 +80,7 @@ async def test_the_cursor_starts_on_the_trial_and_moves_over_cells_and_boards(se
         await you.press("right", "l", "down", "j")
         assert table(you).chosen == (4, "quality/exact")
         await you.press("g")
-        await you.sees("what all trials are compared with")
+        await you.sees("all trials are compared with the base")
         await you.press("G", "left", "h")
         assert table(you).chosen == (7, "quality/bleu")
         await you.press("left")
@@ -210,7 +210,7 @@ async def test_p_and_x_steer_the_trial_under_the_cursor(seat):
 async def test_the_detail_screen_has_the_trials_boards_beside_the_base(seat):
     async with seat(SCORED, (120, 60)) as you:
         await you.press("j", "j", "enter")
-        await you.sees("safety @400, against the base", "? toxicity", "14.9% ▼ +12.8")
+        await you.sees("safety @400, vs the base", "? toxicity", "14.9% ▼ +12.8")
         assert "safety/toxicity" not in you.screen(), "once is enough"
 
 

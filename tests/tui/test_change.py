@@ -30,13 +30,13 @@ async def test_e_shows_what_would_come_of_it_before_anything_changes(seat):
         await type_in(you, "1e-5 .. 1e-4 log")
         await you.sees("was 1e-05")
         await you.press("enter")
-        await you.sees("Change the study tidy-7b?", "what comes of it", "3 of 5 ended trials")
+        await you.sees("Change the study tidy-7b?", "effects", "3 of 5 ended trials")
         narrow = {"space": {"learning_rate": {"low": 1e-5, "high": 1e-4, "log": True}}}
         assert you.backend.asked == [console_api.ChangeStudy(STUDY, narrow, preview=True)]
         await you.press("enter")
         await you.until(lambda: len(you.backend.asked) == 2, "the change itself")
         assert you.backend.asked[1] == console_api.ChangeStudy(STUDY, narrow)
-        await you.sees("tidy-7b is changed", "progress")
+        await you.sees("tidy-7b was changed", "progress")
 
 
 async def test_no_at_the_preview_leads_back_to_the_form_as_it_was(seat):
@@ -44,9 +44,9 @@ async def test_no_at_the_preview_leads_back_to_the_form_as_it_was(seat):
         you.backend.answers = answers
         await you.press("E")
         await type_in(you, "= 1e-4")
-        await you.sees("held there")
+        await you.sees("pinned; earlier")
         await you.press("enter")
-        await you.sees("what comes of it")
+        await you.sees("effects")
         await you.press("n")
         await you.sees("change the study", "= 1e-4")
         assert [one.preview for one in you.backend.asked] == [True]
@@ -55,7 +55,7 @@ async def test_no_at_the_preview_leads_back_to_the_form_as_it_was(seat):
 async def test_a_refusal_is_told_in_the_form(seat):
     async with seat(state_of(*SCENE)) as you:
         await you.press("E", "enter")
-        await you.sees("nothing is changed yet")
+        await you.sees("nothing has changed yet")
         what = "pruner = 'median' needs a single objective"
         you.backend.refusal = console_api.Reply(0, False, what, "study", 'set pruner = "none"')
         await type_in(you, "8e-5, 1e-4")
@@ -69,7 +69,7 @@ async def test_samplers_turn_with_the_arrow_keys(seat):
         await you.press("E", *["down"] * 5, "right")
         await you.sees("▸ sampler", "was tpe")
         await you.press("enter")
-        await you.sees("what comes of it")
+        await you.sees("effects")
         assert you.backend.asked[0].changes == {"study": {"sampler": "gp"}}
 
 
@@ -148,8 +148,8 @@ def test_each_row_changes_its_key_and_the_engine_can_take_it(name, said, changes
 @pytest.mark.parametrize(
     ("name", "said", "wrong"),
     [
-        ("space.lora_rank", "= 64", "is none of 8, 16, 32: list it first"),
-        ("space.lora_alpha", "= 64", "stays as it is while the study lives"),
+        ("space.lora_rank", "= 64", "is none of 8, 16, 32: add it to the list first"),
+        ("space.lora_alpha", "= 64", "cannot change during the study"),
         ("study.trials", "0", "must be a whole number from 1"),
         ("study.sampler", "magic", "must be one of tpe"),
         ("study.stop_after.hours", "-1", "must be a number above 0"),

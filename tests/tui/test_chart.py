@@ -17,7 +17,7 @@ BARE = Palette({})
 
 
 def drawn(curves, width=60, height=16, log=False) -> list[str]:
-    return plot(curves, width, height, log, BARE, "no reading yet").plain.split("\n")
+    return plot(curves, width, height, log, BARE, "no value yet").plain.split("\n")
 
 
 def falling(count=100) -> Curve:
@@ -103,9 +103,9 @@ def test_a_logarithmic_axis_names_powers_of_ten():
 def test_what_cannot_be_drawn_is_left_out():
     curve = Curve("x", [1, 2, 3, 4], [math.nan, math.inf, 2.0, 1.0], "train")
     assert len(drawn([curve])) == 16
-    assert drawn([Curve("x", [1], [math.nan], "train")]) == ["no reading yet"]
-    assert drawn([Curve("x", [1, 2], [-1.0, 0.0], "train")], log=True) == ["no reading yet"]
-    assert drawn([]) == ["no reading yet"]
+    assert drawn([Curve("x", [1], [math.nan], "train")]) == ["no value yet"]
+    assert drawn([Curve("x", [1, 2], [-1.0, 0.0], "train")], log=True) == ["no value yet"]
+    assert drawn([]) == ["no value yet"]
 
 
 @pytest.mark.parametrize("values", [[3.0], [3.0, 3.0], [0.0, 0.0], [-1.0, -1.0]])

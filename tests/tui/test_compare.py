@@ -34,7 +34,7 @@ async def test_capital_v_compares_the_marked(seat):
     async with seat(ONE, (120, 60)) as you:
         await you.press(*MARKS, "V")
         await you.sees("compare #0, #2, #3 of tidy-7b", "eval/loss (1 of 6)", "━●━ #0 1.342", "━▲━ #2 1.134")
-        await you.sees("optimizer steps", "knobs that differ", "metrics   ★ best")
+        await you.sees("optimizer steps", "differing knobs", "metrics   ★ best")
         assert "seed" not in you.screen(), "what is the same for all is left out"
         assert "1.134 ★" in row(you, "eval/loss") and row(you, "eval/loss").count("★") == 1
         assert "23.7 (22.5–24.9) ☆" in row(you, "quality/bleu"), "within the error bars"
@@ -104,7 +104,7 @@ async def test_readings_that_come_are_drawn(seat):
 async def test_more_marks_than_there_is_room_for_are_told(seat):
     async with seat(ONE) as you:
         await you.press("g", *["v", "j"] * 10, "V")
-        await you.sees("the first 8 of 10 marked: #0", "3 more have no room here")
+        await you.sees("the first 8 of 10 marked: #0", "3 more do not fit")
 
 
 @pytest.mark.parametrize("size", [(40, 12), (80, 24), (200, 60)])

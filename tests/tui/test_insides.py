@@ -26,7 +26,7 @@ def answer(request: console_api.AnyRequest) -> console_api.Answer | None:
 async def open_page(you) -> None:
     you.backend.answers = answer
     await you.press("j", "j", "enter", "a")
-    await you.sees("insides of trial 2 of tidy-7b", "at step 400, 8 rows, 428 tokens")
+    await you.sees("inside trial 2 of tidy-7b", "at step 400, 8 rows, 428 tokens")
 
 
 async def test_a_opens_it_from_a_trials_detail_and_escape_leads_back(seat):
@@ -42,7 +42,7 @@ async def test_a_opens_it_from_a_trials_detail_and_escape_leads_back(seat):
 async def test_it_is_in_the_help(seat):
     async with seat(STATE, (100, 120)) as you:
         await you.press("question_mark")
-        await you.sees("insides of a trial", "where the loss is, where it looks")
+        await you.sees("inside a trial", "loss by token, and attention")
 
 
 async def test_layers_shares_kinds_and_tokens_stand_beside_the_base(seat):
@@ -71,11 +71,11 @@ async def test_the_neighbour_is_asked_for_and_a_slow_answer_of_another_is_not_dr
         await open_page(you)
         you.backend.held = asyncio.Event()
         await you.press("right_square_bracket")
-        await you.sees("insides of trial 3 of tidy-7b", "asking the engine")
+        await you.sees("inside trial 3 of tidy-7b", "asking the engine")
         await you.press("right_square_bracket")
-        await you.sees("insides of trial 4 of tidy-7b", "asking the engine")
+        await you.sees("inside trial 4 of tidy-7b", "asking the engine")
         you.backend.held.set()
-        await you.sees("insides of trial 4 of tidy-7b", "at step 400")
+        await you.sees("inside trial 4 of tidy-7b", "at step 400")
         assert you.backend.asked[-1] == console_api.AskInsides("tidy-7b", 4)
 
 
@@ -83,7 +83,7 @@ async def test_it_is_asked_again_when_the_trial_was_evaluated(seat):
     async with seat(STATE) as you:
         you.backend.answers = answer
         await you.press(*"jjjjjj", "enter", "a")
-        await you.sees("insides of trial 6", "at step 400")
+        await you.sees("inside trial 6", "at step 400")
         count = len(you.backend.asked)
         told = {"study": "tidy-7b", "trial": 6, "step": 340, "elapsed_s": 1.0}
         you.backend.happen(e.TrialEvaluated(at=NOW, metrics={"eval/loss": 0.123}, **told))

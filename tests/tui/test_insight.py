@@ -46,7 +46,9 @@ async def test_i_opens_it_from_the_study_and_the_detail_and_escape_leads_back(se
 async def test_it_is_in_the_palette_and_in_the_help(seat):
     async with seat(ONE, (100, 120)) as you:
         await you.press("question_mark")
-        await you.sees("history, importance, front", "importance by PED-ANOVA or fANOVA", "side by side")
+        await you.sees(
+            "history, importance, Pareto front", "importance by PED-ANOVA or fANOVA", "compare the marked"
+        )
         await you.press("escape", "ctrl+p")
         await you.press(*"insight")
         await you.sees("history, importance, front, rungs (i)")
@@ -70,7 +72,7 @@ async def test_every_page_stands_in_every_size_and_tab_goes_round(seat, size):
 async def test_the_history_marks_results_early_ends_and_the_best(seat):
     async with seat(ONE) as you:
         await you.press("i")
-        await you.sees("● result", "× stopped early", "━━ best so far 1.112", "in which they ended")
+        await you.sees("● result", "× stopped early", "━━ best so far 1.112", "in order of completion")
         await you.press("right", "right")
         await you.sees("trial 2 ✓ complete  eval/loss 1.134", "lr 0.0001314")
 
@@ -170,7 +172,7 @@ async def test_who_was_stopped_stands_with_step_and_reason_and_the_rungs_above(s
     async with seat(ONE, (120, 40)) as you:
         you.backend.answers = answers
         await you.press("i", "shift+tab", "shift+tab")
-        await you.sees("rung 0, step 20: 30 in", "#0▲", "#8●", "#3×", "pruning spared")
+        await you.sees("rung 0, step 20: 30 in", "#0▲", "#8●", "#3×", "pruning saved")
         assert "80 of 400" in row(you, "#39 ×") and "not in the best 1/4 of rung 1" in row(you, "#39 ×")
         assert "the loss is nan at step 61" in row(you, "#28 !")
         assert you.backend.asked == [console_api.AskSearch("tidy-7b")]

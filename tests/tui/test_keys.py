@@ -41,7 +41,7 @@ async def test_capital_p_gives_the_gpu_back_and_takes_it_again(seat):
         await you.press("P")
         await you.until(lambda: you.backend.asked == [console_api.PauseStudy("tidy-7b")], "the request")
         you.backend.happen(e.StudyPaused(at=NOW, study="tidy-7b", by="console"))
-        await you.sees("paused by console: P goes on")
+        await you.sees("paused by console: P resumes")
         await you.press("P")
         await you.until(
             lambda: you.backend.asked[-1] == console_api.ResumeStudy("tidy-7b"), "the other request"
@@ -52,7 +52,7 @@ async def test_x_asks_first(seat):
     async with seat(state_of(*SCENE)) as you:
         await choose(you, 7)
         await you.press("x")
-        await you.sees("Prune trial 7?", "Its adapter is not kept")
+        await you.sees("Prune trial 7?", "Its adapter is deleted")
         await you.press("n")
         assert not you.backend.asked
         await you.press("x", "y")
@@ -63,7 +63,7 @@ async def test_x_on_an_ended_trial_says_so(seat):
     async with seat(state_of(*SCENE)) as you:
         await choose(you, 0)
         await you.press("x")
-        await you.sees("trial 0 is complete already")
+        await you.sees("trial 0 is already complete")
 
 
 async def test_s_asks_first_and_says_what_stays(seat):
@@ -133,9 +133,9 @@ async def test_o_puts_the_best_first(seat):
 async def test_question_mark_lists_every_key(seat):
     async with seat(state_of(*SCENE), (100, 64)) as you:
         await you.press("question_mark")
-        await you.sees("pause the selected trial", "queue a trial by hand")
+        await you.sees("pause or resume the selected trial", "queue a new trial")
         await you.press("pagedown", "pagedown")
-        await you.sees("leave; the study goes on", "× pruned", "Ctrl+P", "within the error bars")
+        await you.sees("leave; the study continues", "× pruned", "Ctrl+P", "within the error bars")
         await you.press("end")
         await you.sees("POPULATION-BASED TRAINING")  # the page of the manual
         await you.press("escape")
@@ -146,9 +146,9 @@ async def test_question_mark_lists_every_key(seat):
     ("keys", "told"),
     [
         (("b",), "the worst samples behind the number"),
-        (("m",), "the what-if as the trial has it"),
+        (("m",), "reset the what-if to the trial's knobs"),
         (("i",), "the next page"),
-        (("enter",), "where the loss is, where it looks"),
+        (("enter",), "loss by token, and attention"),
     ],
 )
 async def test_question_mark_shows_the_keys_of_the_screen_first(seat, keys, told):

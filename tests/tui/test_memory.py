@@ -51,10 +51,10 @@ async def test_m_opens_it_and_escape_leads_back(seat):
 async def test_it_is_in_the_palette_and_in_the_help(seat):
     async with seat(CPU, (100, 50)) as you:
         await you.press("question_mark")
-        await you.sees("who holds the memory, and what would fit")
+        await you.sees("memory by holder, and what would fit")
         await you.press("escape", "ctrl+p")
         await you.press(*"memory")
-        await you.sees("who holds it, and what would fit (m)")
+        await you.sees("memory by holder, and what would fit (m)")
         await you.press("enter")
         await you.sees("memory of tidy-7b")
 
@@ -65,7 +65,7 @@ async def test_a_device_shows_who_holds_it_against_the_limit(seat):
         await you.sees(
             "gpu0  56.5 GiB of 80.0 GiB in use", "limit 72.0 GiB", "#7 adapter + optimizer", "31.0 GiB",
             "allocator's reserve", "bob pid 977 jupyter-lab", "14.0 GiB", "eve pid 31337 python3", "free",
-            "foretold 40.6 GiB · measured 39.8 GiB  +2 %", "activations × 1.04, from 12 measurements",
+            "estimate 40.6 GiB · measured 39.8 GiB  +2 %", "activations × 1.04, from 12 measurements",
             "limit: free memory at the start",
         )  # fmt: skip
 
@@ -73,7 +73,7 @@ async def test_a_device_shows_who_holds_it_against_the_limit(seat):
 async def test_what_is_not_known_has_its_reason(seat):
     async with seat(CARDS, (200, 60)) as you:
         await open_on(you, on_cards())
-        await you.sees("not foretold: the architecture 'mambaX'", "limit: the driver does not say")
+        await you.sees("no estimate: the architecture 'mambaX'", "limit: the driver does not say")
 
 
 async def test_the_queue_has_its_verdicts_and_the_trials_their_differences(seat):
@@ -171,7 +171,7 @@ async def test_a_refusal_is_said_in_the_panel_and_the_old_bar_stays(seat):
         await open_on(you, on_cpu())
         you.backend.refusal = console_api.Reply(0, False, "8-bit needs a GPU", "study tidy-7b", "take nf4")
         await you.press("right")
-        await you.sees("not known: 8-bit needs a GPU → take nf4", "base model", "limit 11.0 GiB")
+        await you.sees("unknown: 8-bit needs a GPU → take nf4", "base model", "limit 11.0 GiB")
         you.backend.refusal = None
         await you.press("left")
         await you.sees("does not fit: ")
@@ -216,19 +216,24 @@ async def test_the_engine_away_is_said_and_the_last_picture_stays(seat):
         await you.backend.runner.cleanup()
         await you.sees("engine away — retrying", "limit 11.0 GiB")
         await you.press("right")
-        await you.sees("not known: the engine is away")
+        await you.sees("unknown: the engine is away")
 
 
 async def test_before_an_answer_every_box_says_why_it_has_none(seat):
     async with seat(CPU, (120, 40)) as you:
         you.backend.answers = lambda request: None  # an engine of before
         await you.press(*SIXTH, "m")
-        await you.sees("not foretold: the engine gave no answer", "not known: the engine gave no answer")
+        await you.sees("no estimate: the engine gave no answer", "unknown: the engine gave no answer")
         await you.sees("base model", "cpu  9.0 GiB of 24.0 GiB in use", "other processes of this machine")
     async with seat(state_of(study_events(ends=[]), no_card()), (120, 40)) as you:
         you.backend.answers = answers(MemoryNow())
         await you.press("m")
-        await you.sees("no trial is queued", "no trial was weighed yet", "nothing learnt yet", "cpu  9.0 GiB")
+        await you.sees(
+            "no trial is queued",
+            "no trial has been estimated yet",
+            "no correction learnt yet",
+            "cpu  9.0 GiB",
+        )
 
 
 async def test_without_a_study_it_says_how_to_begin(seat):
@@ -243,7 +248,7 @@ async def test_all_of_it_can_be_reached_by_keys(seat, size):
         you.backend.answers = answers(on_cards())
         await you.press(*SIXTH, "m")
         await you.sees("what if") if size[0] > 80 else await you.sees("devices")
-        for title in ("queue", "foretold and", "devices", "what if"):
+        for title in ("queue", "estimated", "devices", "what if"):
             await you.press("tab")
             await you.sees(title)
             assert title.split()[0] in str(you.app.focused.border_title)
@@ -260,7 +265,7 @@ async def test_another_width_lays_it_out_again_though_nothing_happens(seat):
             lambda: len(you.backend.asked) == 2 and not you.app.screen._foresee.busy, "all answers"
         )
         await you.pilot.resize_terminal(200, 50)
-        await you.sees("queue", "foretold and measured", "what if · trial 6", "fits after #8 ends")
+        await you.sees("queue", "estimated and measured", "what if · trial 6", "fits after #8 ends")
         await you.until(lambda: marks(you) == [60, 130], f"bars as wide as their boxes: {marks(you)}")
         assert "╱╲╱░░░░" in you.screen(), "two rows where there is room"
 

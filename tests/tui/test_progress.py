@@ -89,7 +89,7 @@ async def test_without_the_bases_scores_only_the_best_is_shown(seat):
 
 async def test_before_the_first_result_the_base_is_what_is_to_be_beaten(seat):
     async with seat(scene([based()], ends=("running",))) as you:
-        await you.sees("no trial complete yet; minimize eval/loss, base 3.280")
+        await you.sees("no trial is complete yet; minimize eval/loss, base 3.280")
 
 
 async def test_a_state_with_pending_scores_is_found_as_complete(seat):

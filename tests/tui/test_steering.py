@@ -34,7 +34,7 @@ async def test_n_queues_a_trial_like_the_selected_one_with_what_was_changed(seat
     async with seat(state_of(*SCENE)) as you:
         await choose(you, 0)
         await you.press("n")
-        await you.sees("new trial by hand · like trial 0", "learning_rate", "1e-05 to 0.001 log")
+        await you.sees("new trial · like trial 0", "learning_rate", "1e-05 to 0.001 log")
         await clear_and_type(you, "1e-4")
         await you.sees("was 0.000488")
         await you.press("tab", "tab")
@@ -137,10 +137,10 @@ async def test_e_edits_what_may_change_live_and_nothing_else(seat):
     async with seat(state_of(*SCENE)) as you:
         await choose(you, 6)
         await you.press("e")
-        await you.sees("edit trial 6 live", "step 228 of 400", "evaluate_every", "tell the sampler")
+        await you.sees("edit trial 6 live", "step 228 of 400", "evaluate_every", "report to sampler")
         assert "lora_rank" not in you.screen().split("edit trial")[1].split("Esc leaves")[0]
         await you.press("enter")
-        await you.sees("nothing is changed yet")
+        await you.sees("nothing has changed yet")
         await clear_and_type(you, "*2")
         await you.press(*["tab"] * 4)
         await clear_and_type(you, "228")
@@ -158,8 +158,8 @@ async def test_the_result_of_an_edited_trial_counts_only_where_it_is_wanted(seat
         await you.press("e")
         await clear_and_type(you, "1e-4")
         await you.press("up", "right")
-        await you.sees("The sampler was told other values", "yes tells it all the same", "was no")
-        await you.sees("Enter changes it · Tab")  # however many lines stand above
+        await you.sees("The edited values differ from those", "yes reports it anyway", "was no")
+        await you.sees("Enter applies · Tab")  # however many lines stand above
         await you.press("enter")
         await asked(you, console_api.EditTrial(STUDY, 6, {"learning_rate": 1e-4}, counted=True))
 
@@ -168,14 +168,14 @@ async def test_what_an_earlier_edit_took_from_the_sampler_is_not_told_later(seat
     async with seat(state_of(steered_study(), no_card())) as you:
         await choose(you, 6)
         await you.press("e")
-        await you.sees("tell the sampler", "it is not told of this one")
+        await you.sees("report to sampler", "its result is not reported")
 
 
 async def test_before_a_trial_has_begun_all_of_it_may_change(seat):
     async with seat(state_of(*SCENE), (120, 40)) as you:
         await choose(you, 9)
         await you.press("e")
-        await you.sees("It has not begun", "lora_rank", "initialisation")
+        await you.sees("The trial has not started", "lora_rank", "initialisation")
 
 
 async def test_an_edit_is_shown_as_asked_then_as_made_and_marked_on_the_curve(seat):
@@ -191,7 +191,7 @@ async def test_an_edit_is_shown_as_asked_then_as_made_and_marked_on_the_curve(se
         row = next(line for line in you.screen().splitlines() if line.strip().startswith("6 "))
         assert "✎" in row and " 5e-5 " in row
         await you.press("enter")
-        await you.sees("┊120", "✎ learning_rate", "not told the sampler")
+        await you.sees("┊120", "✎ learning_rate", "not reported to the sampler")
 
 
 async def test_e_on_an_ended_trial_says_what_there_is_instead(seat):
@@ -230,7 +230,7 @@ async def test_only_the_queue_has_an_order(seat):
     async with seat(state_of(*SCENE)) as you:
         await choose(you, 6)
         await you.press("plus")
-        await you.sees("trial 6 is running: only the queue")
+        await you.sees("trial 6 is running: only queued")
         assert not you.backend.asked
 
 
@@ -238,7 +238,7 @@ async def test_d_pins_to_a_device_and_lets_it_go(seat):
     async with seat(state_of(study_events(), four_cards())) as you:
         await choose(you, 9)
         await you.press("D")
-        await you.sees("trial 9 runs only on", "● any", "gpu1", "Tesla K80")
+        await you.sees("pin trial 9 to", "● any", "gpu1", "Tesla K80")
         assert "gpu3" not in you.screen(), "it has fallen off"
         await you.press("down", "down", "enter")
         await asked(you, console_api.MarkTrial(STUDY, 9, device="gpu1"))

@@ -112,7 +112,7 @@ def test_every_screen_in_a_poisoned_home_without_home_locale_and_room(home, engi
     shown = ended(one, 0)
     assert "the journal cannot be written: File too large" in shown
     last = shown.rpartition("\x1b[?1049l")[2]
-    assert "detached — the study goes on; come back with `trimtab`" in last
+    assert "detached — the study continues; reopen with `trimtab`" in last
     seen = set(last.partition(walk.SEEN)[2].split("\r\n")[0].split())
     found = [importlib.import_module(one.name) for one in walk_packages(tui.__path__, "tui.")]
     own = {

@@ -72,7 +72,7 @@ async def test_ctrl_z_suspends_where_a_shell_can_bring_it_back(seat, monkeypatch
         assert asked == ["suspend", "suspend"]
         monkeypatch.setattr(terminal_restore, "can_be_resumed", lambda: False)
         await you.press("ctrl+z")
-        await you.sees("there is no shell")
+        await you.sees("no shell could resume")
         assert len(asked) == 2
 
 

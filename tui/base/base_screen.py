@@ -1,4 +1,4 @@
-"""What every screen of a study can do: find the study, ask the engine, ask the person first."""
+"""The base class of study screens: finds the study, sends requests, asks for confirmation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FIRST_S = 1.0  # within which a screen is drawn
 
 
 class Console(Protocol):
-    """What a screen needs of the app."""
+    """The interface of the app that screens use."""
 
     engine: Any
     now: Any
@@ -37,7 +37,7 @@ class Console(Protocol):
 
 
 class StudyScreen(Screen[None]):
-    """A screen about the app's current study. ``draw`` paints the state of the moment."""
+    """A screen about the current study. ``draw`` draws the current state."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,16 +45,16 @@ class StudyScreen(Screen[None]):
 
     @property
     def console(self) -> Console:
-        """The app, as far as screens know it."""
+        """Return the app as the interface that screens use."""
         return cast(Console, self.app)
 
     @property
     def study(self) -> s.Study | None:
-        """The study on the screen."""
+        """Return the displayed study."""
         return self.console.study
 
     def show(self) -> None:
-        """Draw the state as it is now, if the screen stands.
+        """Draw the current state if the screen is mounted.
 
         Timers tick also while a screen is put together or taken down, when some of its widgets are missing.
         """
@@ -64,16 +64,16 @@ class StudyScreen(Screen[None]):
             self._first.set()
 
     async def first_drawn(self) -> None:
-        """Wait until it has been drawn once, but not for long: keys must act whatever happens."""
+        """Wait briefly until the screen has been drawn once; keys must act in any case."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._first.wait(), FIRST_S)
 
     def draw(self) -> None:
-        """Draw the state as it is now; all widgets are there."""
+        """Draw the current state; all widgets are mounted."""
         raise NotImplementedError
 
     def selected(self) -> s.Trial | None:
-        """The trial that keys act on."""
+        """Return the trial that keys act on."""
         raise NotImplementedError
 
     def on_mount(self) -> None:
@@ -81,7 +81,7 @@ class StudyScreen(Screen[None]):
         self.call_after_refresh(self.show)
 
     def on_resize(self) -> None:
-        """Widths decide what is shown."""
+        """Redraw, as the width decides what is shown."""
         self.call_after_refresh(self.show)
 
     def on_rewidened(self) -> None:
@@ -89,32 +89,32 @@ class StudyScreen(Screen[None]):
         self.call_after_refresh(self.show)
 
     def on_screen_resume(self) -> None:
-        """Back on top: the state may have moved on."""
+        """Redraw when the screen is on top again, as the state may have changed."""
         self.call_after_refresh(self.show)
 
     def beside(self, number: int | None, by: int) -> int | None:
-        """The number of the trial ``by`` places from ``number``, as far as there is one."""
+        """Return the number of the trial ``by`` places from ``number``, clamped at the ends."""
         numbers = sorted(self.study.trials) if self.study is not None else []
         place = numbers.index(number) + by if number in numbers else 0
         return numbers[place] if 0 <= place < len(numbers) else number
 
     def action_memory(self) -> None:
-        """Who holds the memory, and what would fit."""
+        """Open the memory screen."""
         trial = self.selected()
         self.console.open_memory(trial.number if trial is not None else None)
 
     def action_boards(self) -> None:
-        """Is it better, and still safe?"""
+        """Open the boards."""
         trial = self.selected()
         self.console.open_boards(trial.number if trial is not None else None)
 
     def action_insight(self) -> None:
-        """What has the study shown so far?"""
+        """Open the insight screen."""
         trial = self.selected()
         self.console.open_insight(trial.number if trial is not None else None)
 
     def action_pause(self) -> None:
-        """Pause or resume, whichever makes sense."""
+        """Pause the trial, or resume it if it is paused."""
         study, trial = self.study, self.selected()
         if study is None or trial is None:
             return
@@ -124,7 +124,7 @@ class StudyScreen(Screen[None]):
         self.console.ask(kind(study.name, trial.number))
 
     def action_pause_all(self) -> None:
-        """Give the devices back, or take them again."""
+        """Pause the study and release its devices, or resume it."""
         study = self.study
         if study is None:
             return
@@ -132,30 +132,30 @@ class StudyScreen(Screen[None]):
         self.console.ask(kind(study.name))
 
     def action_prune(self) -> None:
-        """End the trial, after a question."""
+        """Prune the trial after a confirmation."""
         study, trial = self.study, self.selected()
         if study is None or trial is None:
             return
         if trial.state in s.ENDED:
-            self.console.say(f"trial {trial.number} is {trial.state} already")
+            self.console.say(f"trial {trial.number} is already {trial.state}")
             return
         lost = (
-            f"It stands at step {trial.step} of {trial.total_steps}. Its adapter is not kept; its curves are."
+            f"It is at step {trial.step} of {trial.total_steps}. Its adapter is deleted; its curves are kept."
         )
         self._ask_first(
             f"Prune trial {trial.number}?", lost, console_api.PruneTrial(study.name, trial.number)
         )
 
     def action_stop_study(self) -> None:
-        """End the study, after a question."""
+        """Stop the study after a confirmation."""
         study = self.study
         if study is None:
             return
         if study.state not in ("running", "paused"):
-            self.console.say(f"the study is {study.state} already")
+            self.console.say(f"the study is already {study.state}")
             return
         running = sum(1 for trial in study.trials.values() if trial.state in s.ON_WORKER)
-        kept = f"{running} unfinished trials end; finished results, curves and adapters stay."
+        kept = f"{running} unfinished trials end; finished results, curves and adapters are kept."
         self._ask_first(f"Stop the study {study.name}?", kept, console_api.StopStudy(study.name))
 
     def _ask_first(self, question: str, detail: str, request: console_api.AnyRequest) -> None:

@@ -1,4 +1,4 @@
-"""A question before something is lost."""
+"""A confirmation dialog before a destructive action."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from textual.widgets import Button, Static
 
 
 class Confirm(ModalScreen[bool]):
-    """Dismisses with True for yes. Says what is lost and what stays."""
+    """Dismisses with True for yes. States what is lost and what is kept."""
 
     DEFAULT_CSS = """
     Confirm { align: center middle; background: $background 60%; }
@@ -32,7 +32,7 @@ class Confirm(ModalScreen[bool]):
         self._question, self._detail = question, detail
 
     def compose(self) -> ComposeResult:
-        """Question, consequences, two buttons; Enter presses the focused one, yes at first."""
+        """Compose question, consequences and two buttons; Enter presses the focused one, initially yes."""
         with Vertical():
             yield Static(self._question, id="question", markup=False)
             yield Static(self._detail, markup=False)
@@ -41,7 +41,7 @@ class Confirm(ModalScreen[bool]):
                 yield Button("no (n)", id="no")
 
     def on_mount(self) -> None:
-        """Enter means yes, as the question was asked for."""
+        """Focus yes, as the user asked for the action."""
         self.query_one("#yes").focus()
 
     def on_button_pressed(self, event: Button.Pressed) -> None:

@@ -1,4 +1,4 @@
-"""Every key, from the table that makes the bindings, and what the signs mean."""
+"""The help page: all keys, from the table of bindings, and the meaning of the signs."""
 
 from __future__ import annotations
 
@@ -54,15 +54,15 @@ SPELT = {
 }
 
 
-# Which groups of keys a screen has.
+# The groups of keys of each screen.
 OF_SCREEN = {
-    "DetailScreen": ("one trial", "steering, in both"),
+    "DetailScreen": ("one trial", "steering, on both screens"),
     "MemoryScreen": ("memory",),
     "BoardsScreen": ("boards",),
-    "EvidenceScreen": ("evidence of a number",),
+    "EvidenceScreen": ("evidence of a score",),
     "InsightScreen": ("insight",),
-    "CompareScreen": ("trials compared",),
-    "InsidesScreen": ("insides of a trial",),
+    "CompareScreen": ("comparing trials",),
+    "InsidesScreen": ("inside a trial",),
 }
 # The page of the manual below the keys of a screen.
 PAGE_OF_SCREEN = {
@@ -107,13 +107,13 @@ class Help(ModalScreen[None]):
         groups = (
             ("all trials", STUDY),
             ("one trial", DETAIL),
-            ("steering, in both", STEERING),
+            ("steering, on both screens", STEERING),
             ("memory", WHAT_IF + MEMORY),
             ("boards", BOARDS),
-            ("evidence of a number", EVIDENCE),
+            ("evidence of a score", EVIDENCE),
             ("insight", INSIGHT),
-            ("trials compared", COMPARE),
-            ("insides of a trial", INSIDES),
+            ("comparing trials", COMPARE),
+            ("inside a trial", INSIDES),
             ("everywhere", EVERYWHERE + ALWAYS),
         )
         lines: list[Text] = []
@@ -121,15 +121,15 @@ class Help(ModalScreen[None]):
         for title, keys in sorted(groups, key=lambda group: group[0] not in mine):
             lines.append(Text(title, style=f"bold {self._look['primary']}"))
             lines += [self._line(key) for key in keys]
-        lines.append(self._row("Ctrl+P", "all commands, themes too"))
+        lines.append(self._row("Ctrl+P", "all commands and themes"))
         lines.append(Text("signs", style=f"bold {self._look['primary']}"))
         signs = Text("  ")
         for state, glyph in GLYPHS.items():
             signs.append(f"{glyph} {state}  ", style=self._look[state])
         signs.append("★ best  ◆ searched")
         lines.append(signs)
-        lines.append(Text("  * starred  ¶ noted  ✎ edited  ←3 clone of 3  hand  @gpu0 only there  +1"))
-        lines.append(Text("  boards: ✓ kept  ✗ breached  ? not sure   ▲ better  ▼ worse than the base"))
+        lines.append(Text("  * starred  ¶ noted  ✎ edited  ←3 clone of 3  hand  @gpu0 pinned  +1"))
+        lines.append(Text("  boards: ✓ kept  ✗ breached  ? unsure   ▲ better  ▼ worse than the base"))
         lines.append(Text("  △ ▽ better or worse, but within the error bars"))
         if self._screen in PAGE_OF_SCREEN:
             lines.append(Text("\n" + manual_pages.plain_page(PAGE_OF_SCREEN[self._screen], PAGE_WIDTH)))

@@ -1,4 +1,4 @@
-"""One question at a time; of those that come meanwhile only the newest is asked, only its answer counts."""
+"""Sends one query at a time; of queries that arrive meanwhile only the newest is sent."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ Take = Callable[[console_api.Answer | None, str], None]
 
 
 class Latest:
-    """``take`` gets the answer, or None with the reason why there is none. An answer that was overtaken by a
-    newer question is dropped."""
+    """Calls ``take`` with the answer, or with None and the reason. An answer that was overtaken by a
+    newer query is dropped."""
 
     def __init__(self, ask: Ask, take: Take) -> None:
         self._ask, self._take = ask, take
@@ -21,7 +21,7 @@ class Latest:
         self.busy = False
 
     async def want(self, request: console_api.AnyRequest) -> None:
-        """Ask ``request`` as soon as the line is free, unless a newer one comes first."""
+        """Send ``request`` as soon as no query is in flight, unless a newer one replaces it."""
         self._wish = request
         if self.busy:
             return
@@ -43,5 +43,5 @@ class Latest:
             return None, f"{problem.what} → {problem.fix}" if problem.fix else problem.what
         return (
             answer,
-            "" if answer is not None else "the engine gave no answer: it may be of an older version",
+            "" if answer is not None else "the engine gave no answer: it may be an older version",
         )

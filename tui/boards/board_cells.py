@@ -1,4 +1,4 @@
-"""One cell of the boards: mark, value, change against the base, interval; and the history below. Pure."""
+"""Formats a board cell: mark, value, change from the base, interval; and the history line. Pure."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ARROWS = {
 
 
 def cell(one: Reading, intervals: bool) -> list[Piece]:
-    """Such as ``✗  12.5% ▼ +10.5  7.1–20.2%``, in NARROW cells, with the interval INTERVAL more."""
+    """Format ``✗  12.5% ▼ +10.5  7.1–20.2%`` in NARROW cells, plus INTERVAL with the interval."""
     unit, score = one.metric.unit, one.score
     if score is None:
         return [("    –".ljust(NARROW), "muted")]
@@ -51,7 +51,7 @@ def _change(one: Reading) -> list[Piece]:
 
 
 def arrow_of(one: Reading) -> Piece:
-    """▲ better than the base, ▼ worse, hollow where that may be chance, = where nothing changed."""
+    """Return ▲ for better than the base, ▼ for worse, hollow within noise, = for no change."""
     return ("=", "muted") if one.better is None else ARROWS[one.better, one.clear]
 
 
@@ -61,7 +61,7 @@ def _fitting(score: Score, unit: str) -> str:
 
 
 def heads(one: Reading) -> tuple[str, str]:
-    """The column's name, and which way is better with the limits."""
+    """Return the column's name, and its better direction with the limits."""
     name = _called(one.metric.name)
     asked = " ".join(bound(limit, one.metric.unit) for limit in one.limits)
     way = "low" if one.metric.direction == "minimize" else "high"
@@ -77,13 +77,13 @@ def _called(name: str) -> str:
 
 
 def spark(values: Sequence[float], width: int) -> str:
-    """The newest of ``values`` as a curve of braille dots in ``width`` cells, scaled to its own range."""
+    """Draw the newest ``values`` as a braille curve in ``width`` cells, scaled to its own range."""
     canvas = Canvas(width, 1)
     shown = [value for value in values if math.isfinite(value)][-2 * width :]
     if not shown:
         return " " * width
     low, high = min(shown), max(shown)
-    wide = min(2 * width, 6 * len(shown)) - 1  # a few readings do not fill it: it grows as they come
+    wide = min(2 * width, 6 * len(shown)) - 1  # a few scores do not fill the width; the curve grows with them
     points = [
         (
             round(place * wide / max(1, len(shown) - 1)),

@@ -1,4 +1,4 @@
-"""A trial's boards as a short list: each value, its verdict, and how it stands to the base. Pure."""
+"""Formats a trial's boards as a short list: value, verdict and change from the base. Pure."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from tui.boards.board_cells import MARKS, arrow_of
 from tui.theme_colors import Palette
 from tui.widgets.label_value import pair
 
-ROOMY = 28  # cells from which a change stands beside its arrow
+ROOMY = 28  # minimum width for the change beside its arrow
 
 
 def standing(study: s.Study, trial: s.Trial, width: int, look: Palette) -> list[Text]:
-    """Lines of ``width`` cells, under the name of each board; none without scores."""
+    """Return lines of ``width`` cells under the name of each board; none without scores."""
     limits, rows = r.limits(study), list[Text]()
     for board in r.boards(study):
         names = [name for name in r.names(study, board) if name in trial.scores]
         if names:
-            compared = ", against the base" if study.base_scores else ""
+            compared = ", vs the base" if study.base_scores else ""
             rows.append(Text(f"{board} @{trial.scored_step}{compared}", style=look["primary"]))
         rows += [_row(r.read(study, trial, name, limits), width, look) for name in names]
     return rows

@@ -1,4 +1,4 @@
-"""A board: a row for the base, one for each trial, a column for each metric, and the selected trial's past.
+"""A board as a table: rows for base and trials, a column per metric, and the selected trial's history.
 
 Head, base and past stand still; trials scroll up and down between them, columns from side to side.
 """
@@ -82,7 +82,7 @@ class BoardTable(ScrollView, can_focus=True):
         self._sorted, self._intervals = how
         self._place([BASE, *trials], names)
         shape = (names, trials, how, self.size)
-        if shape != self._shape:  # else somebody may have scrolled away from the cursor
+        if shape != self._shape:  # otherwise the user may have scrolled away from the cursor
             self._shape = shape
             self._follow()
         seen = (shape, look, study.base_scores, tuple(limits), self._moment())
@@ -113,7 +113,7 @@ class BoardTable(ScrollView, can_focus=True):
             self.post_message(CellChosen())
 
     def choose(self, number: int | None = None, name: str = "", edge: int = 0) -> None:
-        """Put the cursor on a trial, a metric, the first column (-1) or the last one (1)."""
+        """Move the cursor to a trial, a metric, the first column (-1) or the last column (1)."""
         if number in self._rows:
             self.row = self._rows.index(number)
         if name in self._names:
@@ -129,14 +129,14 @@ class BoardTable(ScrollView, can_focus=True):
         return NARROW + INTERVAL * self._intervals + 1
 
     def _fit(self) -> int:
-        """How many columns are in sight at once."""
+        """Return how many columns fit."""
         return max(1, (self.size.width - LABEL) // self._wide)
 
     def _sight(self) -> tuple[str, ...]:
         return self._names[self._left : self._left + self._fit()]
 
     def render_line(self, y: int) -> Strip:
-        """Head, base, trials from where the table is scrolled to, and the past."""
+        """Render one line: head, base, visible trials, or history."""
         if self._study is None or self._look is None or not self._names:
             return Strip.blank(self.size.width, self.rich_style)
         if y < HEAD:
@@ -214,7 +214,7 @@ class BoardTable(ScrollView, can_focus=True):
         return Strip(segments).adjust_cell_length(self.size.width, base).simplify()
 
     def _style(self, meaning: str, plainly: bool) -> Style:
-        """The colour of a meaning; under the cursor the cursor's own, so that it can be read."""
+        """Return the colour of a meaning; under the cursor the cursor's colour, for legibility."""
         if meaning == "bold":
             return Style(bold=True)
         colour = self._look[meaning] if self._look is not None and meaning and not plainly else ""
@@ -243,7 +243,7 @@ class BoardTable(ScrollView, can_focus=True):
         self.post_message(CellChosen())
 
     def _follow(self) -> None:
-        """The cursor stays in sight."""
+        """Scroll so that the cursor stays visible."""
         fit = self._fit()
         last = max(0, len(self._names) - fit)
         self._left = min(last, max(self.column - fit + 1, min(self._left, self.column)))

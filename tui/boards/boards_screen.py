@@ -1,4 +1,4 @@
-"""Boards: is each trial better than the base model, still decent, still safe?"""
+"""The boards screen: quality, safety and security of each trial compared with the base model."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TALL = 32  # lines from which the selected cell's past is drawn large
 
 
 class BoardsScreen(StudyScreen):
-    """Pushed on top of any other. ``trial`` is where the cursor begins."""
+    """Opens on top of any other screen, with the cursor on ``trial``."""
 
     BINDINGS = bindings(BOARDS, EVERYWHERE)
     DEFAULT_CSS = """
@@ -88,7 +88,7 @@ class BoardsScreen(StudyScreen):
     # -- drawing ----------------------------------------------------------------------------------
 
     def draw(self) -> None:
-        """Draw the board of the moment."""
+        """Draw the current board."""
         study, look, table = self.study, self.console.look, self.query_one(BoardTable)
         self._arrange()
         boards = r.boards(study) if study is not None else ()
@@ -110,7 +110,7 @@ class BoardsScreen(StudyScreen):
         self._show_foot()
 
     def _arrange(self) -> None:
-        """What there is room for. The chart is drawn when its size is known."""
+        """Show the parts that fit. The chart is drawn once its size is known."""
         before = self.classes
         self.set_class(self.size.height >= TALL, "tall")
         self.set_class(self.size.width >= WIDE, "wide")
@@ -125,7 +125,7 @@ class BoardsScreen(StudyScreen):
         box.draw(foot(study, *chosen, limits, max(20, box.size.width - 2), look))
         percent = ", in percent" if r.described(chosen[1]).unit == SHARE else ""
         chart.border_title = f"{plain(chosen[1], 40)} over its steps{percent}"
-        why = "the base is scored once" if chosen[0] == r.BASE else "no reading yet"
+        why = "the base is scored once" if chosen[0] == r.BASE else "no score yet"
         chart.show(curves(study, *chosen, limits), False, look, why)
 
     def _trials(self, study: s.Study) -> list[int]:
@@ -168,11 +168,11 @@ class BoardsScreen(StudyScreen):
         if not scored:
             return r.nothing(study)[1] if r.boards(study) else ""
         shown = f"{scored} of {len(study.trials)} trials scored"
-        shown += f", those that match {plain(self._filter, 20)!r}" if self._filter else ""
+        shown += f", matching {plain(self._filter, 20)!r}" if self._filter else ""
         return f"{shown}, best {plain(self._sorted, 30)} first" if self._sorted else shown
 
     def _verdicts(self, study: s.Study, board: str, limits: Limits) -> list[tuple[Verdict, int]]:
-        """How many numbers of a board break a limit, and of how many that is not sure."""
+        """Count a board's breached limits and unsure verdicts."""
         found = [
             r.judged(trial.scores[name], limits[name])
             for name in limits
@@ -223,7 +223,7 @@ class BoardsScreen(StudyScreen):
         self.show()
 
     def action_boards(self) -> None:
-        """They stand already."""
+        """Do nothing: the boards are already open."""
 
     def action_move(self, rows: int, columns: int) -> None:
         """Another cell."""
@@ -253,7 +253,7 @@ class BoardsScreen(StudyScreen):
     def action_all(self) -> None:
         """Trials that are not scored, too, or not."""
         self._all = not self._all
-        self.console.say("all trials" if self._all else "trials that are scored")
+        self.console.say("all trials" if self._all else "scored trials only")
         self.show()
 
     def action_intervals(self) -> None:

@@ -1,4 +1,4 @@
-"""The selected cell in words: what the metric means, its value, the base's, the limit, the reason. Pure."""
+"""Describes the selected cell: meaning of the metric, value, base value, limit, reason. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tui.widgets.line_chart import Curve
 from tui.widgets.wrapped_text import folded
 
 WAYS = {"minimize": "lower is better", "maximize": "higher is better"}
-SAID = {"ok": "kept", "breached": "breached", "unsure": "not sure: the interval holds the bound"}
+SAID = {"ok": "kept", "breached": "breached", "unsure": "unsure: the interval contains the bound"}
 LINES = 5
 
 
@@ -62,7 +62,7 @@ def _value(one: r.Reading, trial: s.Trial | None, look: Palette) -> Text:
 
 def _against(one: r.Reading, trial: s.Trial | None, look: Palette) -> Text:
     if trial is None:
-        return Text("          what all trials are compared with", style=look["muted"])
+        return Text("          all trials are compared with the base", style=look["muted"])
     line = Text("base      ", style=look["muted"])
     if one.base is None:
         return line.append("not scored", style=look["muted"])
@@ -98,9 +98,9 @@ def _limit(study: s.Study, one: r.Reading, look: Palette) -> Text:
         word = SAID[one.verdict]
         if one.verdict == "unsure" and one.score is not None and one.score.interval is None:
             word = (
-                "not sure: there is no interval"
+                "unsure: the score has no interval"
                 if one.score.value is not None
-                else "not sure: there is no value"
+                else "unsure: the score has no value"
             )
         line.append(f"  {mark} {word}", style=look[meaning])
         if one.verdict == "breached":

@@ -1,4 +1,4 @@
-"""What a number of the boards rests on: the worst samples, one at a time, shown harmlessly."""
+"""The evidence screen: the worst samples behind a score, one at a time, sanitized."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class EvidenceScreen(StudyScreen):
             self._found = answer
             self._place = min(self._place, max(0, len(answer.samples) - 1))
             if not answer.samples:
-                self._why = answer.why_none or "the engine has no samples of it"
+                self._why = answer.why_none or "the engine has no samples for this score"
         self.show()
 
     # -- drawing ----------------------------------------------------------------------------------
@@ -133,7 +133,7 @@ class EvidenceScreen(StudyScreen):
         told_at = f"; samples of step {self._found.step}" if self._found is not None and self._samples else ""
         below = Text(metric.meaning + told_at, style=look["muted"], no_wrap=True, overflow="ellipsis")
         if self._samples and self._why:
-            below = Text(f"not asked again: {plain(self._why, 200)}", style=look["warning"])
+            below = Text(f"refresh failed: {plain(self._why, 200)}", style=look["warning"])
         return Text("\n", no_wrap=True, overflow="ellipsis").join([line, below])
 
     def _list(self) -> Text:
@@ -176,7 +176,7 @@ class EvidenceScreen(StudyScreen):
         self.dismiss()
 
     def action_again(self) -> None:
-        """Ask the engine, again."""
+        """Ask the engine again."""
         if self.study is not None:
             request = console_api.AskEvidence(self.study.name, self._number, self._metric)
             self.run_worker(self._question.want(request), group="evidence", exit_on_error=False)

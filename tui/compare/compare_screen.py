@@ -1,4 +1,4 @@
-"""Trials side by side: curves on one plot, the knobs in which they differ, metrics with intervals."""
+"""The compare screen: curves of several trials on one plot, differing knobs, metrics with intervals."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ class CompareScreen(StudyScreen):
         self.show()
 
     def action_metric(self, by: int) -> None:
-        """Another metric, round and round."""
+        """Show the next metric, cyclically."""
         names = c.metrics(self._compared())
         if names:
             place = names.index(self._metric) + by if self._metric in names else 0

@@ -1,4 +1,4 @@
-"""The curves of several trials on one plot, each with its colour and its sign. Pure."""
+"""Draws the curves of several trials on one plot, each with a colour and a sign. Pure."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def overlay(
         head.append("log scale", style=look["muted"])
     values = [y for curve in curves for _, y in curve or ()]
     if not values:
-        words = f"none of them tells {'its speed' if along == 'tokens' else 'enough'}: `a` takes another axis"
+        words = f"none of them reports {'its speed' if along == 'tokens' else 'enough'}: `a` changes the axis"
         told = any(one.series.get(metric) for one in trials) and along != "steps"
-        return [head, Text(words if told else f"no reading of {plain(metric, 40)} yet", style=look["muted"])]
+        return [head, Text(words if told else f"no value of {plain(metric, 40)} yet", style=look["muted"])]
     plane = Plane(room[0] - AXIS - 1, room[1] - 4)
     scale = span(values)
     last = max(curve[-1][0] for curve in curves if curve) or 1.0

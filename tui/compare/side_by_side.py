@@ -1,4 +1,4 @@
-"""Trials in columns: the knobs in which they differ, metrics with intervals, the best marked. Pure."""
+"""Formats trials in columns: differing knobs, metrics with intervals, the best marked. Pure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ INTERVAL = 22  # cells of a column from which the interval stands beside the val
 
 
 def table(study: s.Study, trials: Sequence[s.Trial], width: int, look: Palette) -> list[Text]:
-    """The lines; where not all columns have room the last ones are left out, and that is said."""
+    """Return the lines; columns that do not fit are left out, with a note."""
     room = max(LEAST, min(WIDEST, (width - NAME) // max(1, len(trials)) - 1))
     fit = max(1, (width - NAME) // (room + 1))
     shown = trials[:fit]
@@ -31,12 +31,12 @@ def table(study: s.Study, trials: Sequence[s.Trial], width: int, look: Palette) 
     if fit < len(trials):
         lines.append(
             Text(
-                f"{len(trials) - fit} more have no room here: a wider terminal shows them",
+                f"{len(trials) - fit} more do not fit: a wider terminal shows them",
                 style=look["warning"],
             )
         )
     differing = c.differing(trials)
-    lines.append(_title("knobs that differ" if differing else "no knob differs", look))
+    lines.append(_title("differing knobs" if differing else "no knobs differ", look))
     for name, values in differing:
         lines.append(_row(plain(name, NAME), [_cell(value) for value in values[:fit]], room, look))
     lines.append(_title("metrics   ★ best   ☆ best, but within the error bars", look))
@@ -90,7 +90,7 @@ def _measure(one: c.Measure, trials: Sequence[s.Trial], room: int, look: Palette
 
 
 def _told(score: Score | None, unit: str, room: int) -> str:
-    """The value, with its interval where there is room; a dash for what there is none of."""
+    """Format a value, with its interval if there is room; a dash for a missing value."""
     if score is None or score.value is None:
         return "–"
     interval = ends(score, unit)

@@ -1,4 +1,4 @@
-"""A row of a form: what it is called, what stands in it, and what may. Pure."""
+"""A row of a form: name, text and allowed values. Pure."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ YES, NO = "yes", "no"
 
 @dataclass(frozen=True)
 class Row:
-    """``start`` is what stands in the field at first; a row whose text is other has changed. ``read`` says
-    what a text means. ``locked`` is why nothing can be typed; ``heading`` stands above."""
+    """``start`` is the initial text; a row with another text has changed. ``read`` parses
+    a text. ``locked`` is the reason why the row cannot change; ``heading`` is shown above."""
 
     name: str
     start: str

@@ -1,4 +1,4 @@
-"""A form in front of a study: Enter sends what changed, and what is refused can be mended where it stands."""
+"""A form dialog: Enter sends the changes; a refused input can be corrected in place."""
 
 from __future__ import annotations
 

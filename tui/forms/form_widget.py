@@ -1,4 +1,4 @@
-"""A form: a row for each thing that may change, checked while it is typed."""
+"""A form: one row per value, checked while it is typed."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Line(Horizontal):
 
     @property
     def read(self) -> Read:
-        """What the field says; a row as it was says nothing."""
+        """Parse the field; an unchanged row has no value."""
         changed = self.field is not None and self.field.changed
         return self.row.read(self.field.value) if changed and self.field is not None else Read()
 

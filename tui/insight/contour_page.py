@@ -1,4 +1,4 @@
-"""A contour: the objective over two knobs, shaded between the trials that are there. Pure."""
+"""The contour page: the objective over two knobs, shaded between the trials. Pure."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def lines(view: View) -> list[Text]:
     head = legend(view, meaning="warning")
     head.append(f"{SHADES} ", style=view.look["base"])
     best = f"{'≤' if view.direction == 'minimize' else '≥'} {said(borders[0])}"
-    head.append(f"best ({best}) to worst   blank: nobody near", style=view.look["muted"])
-    caption = f"{plain(up.name, 30)} (up) over {plain(across.name, 30)}; between trials weighted by distance"
+    head.append(f"best ({best}) to worst   blank: no data", style=view.look["muted"])
+    caption = f"{plain(up.name, 30)} (up) over {plain(across.name, 30)}; interpolated by distance"
     return [head, *framed(plane, labels, marks, caption, view.look)]
 
 

@@ -31,7 +31,7 @@ def lines(view: View) -> list[Text]:
     best = f"best so far {said(bests[-1][1])}" if bests else "no result yet"
     head = legend(view, [("━━", "good", best)])
     head.append(off(view, [one.point.value for one in found], scale.inside), style=view.look["muted"])
-    caption = f"{view.metric}, {view.wish} · trials in the order in which they ended"
+    caption = f"{view.metric}, {view.wish} · trials in order of completion"
     return [
         head,
         *framed(plane, scale.labels(plane.height), whole(1, len(found), plane.width), caption, view.look),

@@ -1,4 +1,4 @@
-"""What the engine's search says: how much each knob matters, and how the sampler stands. Pure."""
+"""The importance and sampler pages: how much each knob matters, and the sampler's state. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def shares(view: View) -> list[Text]:
     head = Text(f"{name}: shares {plain(found.asks, 100)}" if found.shares else name, style="", no_wrap=True)
     head.stylize("bold")
     if not found.shares:
-        return [head, Text(), *_wrapped(plain(found.why_none, 400) or "no share was told", view)]
+        return [head, Text(), *_wrapped(plain(found.why_none, 400) or "no share was reported", view)]
     chosen = axes(view.study)[view.choice].name if view.choice < len(axes(view.study)) else ""
     wide = min(26, max(len(plain(one, 24)) for one in found.shares) + 2)
     room = max(8, min(80, view.width - wide - 8))
@@ -41,11 +41,11 @@ def shares(view: View) -> list[Text]:
 def _rests(view: View, found: Importance) -> str:
     told = f"{view.metric}, from {found.trials} trials"
     if found.early:
-        told += f", {found.early} of them stopped early, with their last reading"
+        told += f", {found.early} of them stopped early, with their last value"
     if found.known > found.trials:
         told += f"; the latest of {found.known:,}"
     if found.trials < 30:
-        told += ". So few trials: take it as a hint."
+        told += ". With so few trials this is only a hint."
     return told
 
 
@@ -65,7 +65,7 @@ def sampler(view: View) -> list[Text]:
     look = view.look
     if view.search is None:
         return [
-            Text(view.why or "asking the engine how the sampler stands …", style=look["muted"], no_wrap=True)
+            Text(view.why or "asking the engine for the sampler's state …", style=look["muted"], no_wrap=True)
         ]
     told = []
     for name, text in view.search.sampler:

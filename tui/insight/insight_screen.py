@@ -1,4 +1,4 @@
-"""Insight: what a study has shown so far, page by page, while its trials end."""
+"""The insight screen: history, importance and further pages on the study's search."""
 
 from __future__ import annotations
 
@@ -222,11 +222,11 @@ class InsightScreen(StudyScreen):
     # -- keys -------------------------------------------------------------------------------------
 
     def action_back(self) -> None:
-        """To where it was opened."""
+        """Return to the previous screen."""
         self.dismiss()
 
     def action_insight(self) -> None:
-        """It stands already."""
+        """Do nothing: the insight screen is already open."""
 
     def action_page(self, by: int) -> None:
         """The next or previous page, round and round."""

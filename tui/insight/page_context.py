@@ -80,7 +80,7 @@ def knobs(study: s.Study) -> list[str]:
 def nothing(view: View) -> list[Text]:
     """No trial has a value yet."""
     return [
-        Text("no trial has ended with a value yet: this page fills as trials end", style=view.look["muted"])
+        Text("no trial has ended with a value yet: this page updates as trials end", style=view.look["muted"])
     ]
 
 
@@ -110,7 +110,7 @@ def off(view: View, values: Sequence[float], inside: Callable[[float], bool]) ->
     """How many values stand on the edge because they are far away."""
     out = sum(not inside(value) for value in values)
     side = "above" if view.direction == "minimize" else "below"
-    return f"   {out} far {side}, on the edge" if out else ""
+    return f"   {out} outliers {side}, drawn on the edge" if out else ""
 
 
 def row(view: View, number: int, cells: Sequence[tuple[str, int, str]]) -> Text:

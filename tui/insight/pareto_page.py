@@ -44,10 +44,10 @@ def _plot(view: View, front: list[s.Trial], high: int) -> list[Text]:
         sign = HERE if meaning == "cursor" else RESULT if one.number in ahead else "·"
         plane.mark(across.place(one.values[x]), up.place(one.values[y]), sign, meaning)
     head = Text(f"{RESULT} on the front   ", style=view.look["good"], no_wrap=True, overflow="ellipsis")
-    head.append(f"· beaten by one of those   {len(front)} of {len(done)} trials", style=view.look["muted"])
+    head.append(f"· dominated   {len(front)} of {len(done)} trials", style=view.look["muted"])
     area = reference_values.hypervolume(view.study)
     if area is not None:
-        head.append(f"   hypervolume {area:.4g} within the references", style=view.look["muted"])
+        head.append(f"   hypervolume {area:.4g} up to the references", style=view.look["muted"])
     ways = [way for _, way in view.study.objectives]
     caption = f"{names[y]} ({ways[y]}, up) against {names[x]} ({ways[x]}, across)"
     axis = whole(across.low, across.high, plane.width)

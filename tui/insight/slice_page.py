@@ -1,4 +1,4 @@
-"""Slices: every trial's value over one knob, and over the others beside it where there is room. Pure."""
+"""The slice page: every trial's value over one knob, and over further knobs if there is room. Pure."""
 
 from __future__ import annotations
 

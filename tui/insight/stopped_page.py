@@ -1,4 +1,4 @@
-"""Who was stopped, where and why: pruned against complete, the rungs, all that ended early. Pure."""
+"""The page on early stopping: pruned and complete trials, rungs, and why trials ended early. Pure."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _counts(view: View) -> Text:
 
 def _spared(view: View) -> Text:
     spared, whole = i.saved_steps(view.study)
-    told = f"pruning spared {spared:,} of {whole:,} steps" if spared else ""
+    told = f"pruning saved {spared:,} of {whole:,} steps" if spared else ""
     return Text(told, style=view.look["muted"], no_wrap=True)
 
 
@@ -77,7 +77,7 @@ def _rung(view: View, rung: Rung, several: bool) -> Text:
 
 def _stop(view: View, one: i.Stop) -> Text:
     share = f"{one.step:,} of {one.total_steps:,}" if one.total_steps else str(one.step)
-    why = plain(one.why or "no reason was told", 400)
+    why = plain(one.why or "no reason was recorded", 400)
     cells = [
         (f"#{one.trial} {GLYPHS[one.state]}", -6, one.state),
         (share, -14, ""),

@@ -1,4 +1,4 @@
-"""Where a model looks, layer by layer: entropy, its heads, the shares on few tokens. Pure."""
+"""Formats attention by layer: entropy, heads, and the shares on first and special tokens. Pure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def layers(found: Sequence[Layer], width: int, look: Palette) -> tuple[Text, Tex
     most = max((len(one.entropy) for one in found), default=0)
     cells = max(HEADS, min(most, room - BAR - 1))
     bar = max(BAR, min(16, room - cells - 1))
-    heads = "heads" if most <= cells else "the lowest of each few heads" if width >= WIDE else "lowest"
+    heads = "heads" if most <= cells else "the lowest of every few heads" if width >= WIDE else "lowest"
     names = f"{'':>3} {'entropy':<{10 + bar}} {'first':>8}{'  special' if special else ''}  {heads}"
     head = Text(names, style=look["muted"], no_wrap=True, overflow="ellipsis")
     rows = [_layer(one, bar, cells, special, look) for one in found]
@@ -37,7 +37,7 @@ def _layer(one: Layer, bar: int, cells: int, special: bool, look: Palette) -> Te
     row = Text(f"{one.layer:>3} ", style=look["muted"], no_wrap=True, overflow="ellipsis")
     row.append(f"{base:.2f}→", style=look["muted"])
     row.append(f"{now:.2f} "[-5:], style=look["info"])
-    row.append_text(_fallen(now, base, bar, look))
+    row.append_text(_entropy_bar(now, base, bar, look))
     row.append(" ")
     row.append_text(_shares(one.base_first, one.first, look))
     if special:
@@ -49,8 +49,8 @@ def _layer(one: Layer, bar: int, cells: int, special: bool, look: Palette) -> Te
     return row
 
 
-def _fallen(now: float, base: float, width: int, look: Palette) -> Text:
-    """A bar as long as the entropy now; what it lost or gained against the base stands out."""
+def _entropy_bar(now: float, base: float, width: int, look: Palette) -> Text:
+    """Draw a bar as long as the current entropy; the change from the base is highlighted."""
     end, before = (round(min(1.0, max(0.0, one)) * width) for one in (now, base))
     bar = Text("█" * min(end, before), style=look["primary"])
     bar.append("█" * max(0, end - before), style=look["good"])

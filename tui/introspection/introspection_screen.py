@@ -1,4 +1,4 @@
-"""Inside a trial: which tokens carry its loss, and where it looks, beside the base model."""
+"""The introspection screen: a trial's loss by token and its attention, compared with the base."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class InsidesScreen(StudyScreen):
         yield Sheet(id="title")
         with Container(id="both"):
             with Vertical(id="attention", classes="box") as left:
-                left.border_title = "where it looks: base → trial"
+                left.border_title = "attention: base → trial"
                 yield Sheet(id="head")
                 with VerticalScroll(id="layers", can_focus=False):
                     yield Sheet()
@@ -85,14 +85,14 @@ class InsidesScreen(StudyScreen):
         self.show()
 
     def action_again(self) -> None:
-        """Ask the engine, again."""
+        """Ask the engine again."""
         if self.study is not None:
             self._asked = self._moment()
             request = console_api.AskInsides(self.study.name, self._number)
             self.run_worker(self._question.want(request), group="insides", exit_on_error=False)
 
     def _moment(self) -> tuple[object, ...]:
-        """Another one may have another answer: it was evaluated, scored, or ended."""
+        """Return the state that an answer depends on: evaluated, scored or ended."""
         trial = self.selected()
         known = (trial.state, trial.latest.get("eval/loss"), trial.scored_step) if trial else ()
         return (self._number, *known)
@@ -100,7 +100,7 @@ class InsidesScreen(StudyScreen):
     # -- drawing ----------------------------------------------------------------------------------
 
     def draw(self) -> None:
-        """Draw what is known; the same costs nothing. Ask where the trial has gone on."""
+        """Draw the answer if it changed; ask again if the trial has progressed."""
         if self._moment() != self._asked:
             self.action_again()
         self.query_one("#title", Sheet).draw(self._title())
@@ -121,8 +121,8 @@ class InsidesScreen(StudyScreen):
         look = self.console.look
         head, rows = attention_table.layers(found.layers, max(20, width), look)
         if not found.layers:
-            why = plain(found.why_no_attention, 600) or "there is no attention to be seen"
-            head, rows = Text("nothing to be seen", style=look["muted"]), Text(why, style=look["muted"])
+            why = plain(found.why_no_attention, 600) or "no attention data"
+            head, rows = Text("no data", style=look["muted"]), Text(why, style=look["muted"])
             self.query_one("#layers Sheet", Sheet).styles.text_wrap = "wrap"
         self.query_one("#head", Sheet).draw(head)
         self.query_one("#layers Sheet", Sheet).draw(rows)
@@ -136,7 +136,7 @@ class InsidesScreen(StudyScreen):
 
     def _title(self) -> Text:
         look, found, study = self.console.look, self._found, self.study
-        line = Text(f"insides of trial {self._number} ", style="bold")
+        line = Text(f"inside trial {self._number} ", style="bold")
         line.append(
             f"of {plain(study.name, 30) if study is not None else '–'}", style="not bold " + look["muted"]
         )
@@ -152,7 +152,7 @@ class InsidesScreen(StudyScreen):
             line.append(f"\n{plain(found.warning, 600)}", style=f"not bold {look['warning']}")
         else:
             line.append(
-                f"\nloss {found.base_loss:.3f} → {found.loss:.3f} nats/token; a tenth of the tokens carries "
+                f"\nloss {found.base_loss:.3f} → {found.loss:.3f} nats/token; 10 % of the tokens account for "
                 f"{100 * found.base_top:.0f} → {100 * found.top:.0f} % of it",
                 style=f"not bold {look['muted']}",
             )

@@ -1,4 +1,4 @@
-"""Which tokens carry the loss: shares by kind and place, and the worst tokens in their context. Pure."""
+"""Formats the loss by token: shares by kind and position, and the worst tokens in context. Pure."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _part(one: Part, room: int, counted: bool, look: Palette) -> Text:
 
 
 def worst(tokens: Sequence[Token], width: int, look: Palette) -> Text:
-    """A line for each: loss, and the token where it stands."""
+    """Return a line for each token: its loss, and the token in its context."""
     rows = [_token(one, width, look) for one in tokens]
     return Text("\n", no_wrap=True, overflow="ellipsis").join(rows)
 

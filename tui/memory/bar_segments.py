@@ -59,14 +59,14 @@ def trial(number: int, used_bytes: int, place: int) -> Share:
 
 
 def by_kind(foretold: Foretold) -> list[Share]:
-    """The parts of all trials together, in the engine's order, then what the process takes besides."""
+    """Return the parts summed over all trials, in the engine's order, then the process overhead."""
     names = dict.fromkeys(part.name for part in foretold.parts)
     found = [kind(name, foretold.of(name)) for name in sorted(names, key=_place)]
     return [*found, *besides(foretold, None)]
 
 
 def by_trial(foretold: Foretold, reserve_bytes: int | None) -> list[Share]:
-    """The base, each trial, what the moment takes, then what the process takes besides."""
+    """Return the base, each trial, the activations of the peak, then the process overhead."""
     own: dict[int, int] = {}
     common: dict[str, int] = {}
     for part in foretold.parts:
@@ -82,7 +82,7 @@ def by_trial(foretold: Foretold, reserve_bytes: int | None) -> list[Share]:
 
 
 def besides(foretold: Foretold, reserve_bytes: int | None) -> list[Share]:
-    """What a process takes beside its tensors: the allocator's reserve where it is known, CUDA's context."""
+    """Return the process overhead: the allocator's reserve where it is known, and CUDA's context."""
     rest = max(0, foretold.device_bytes - foretold.peak_bytes)
     if reserve_bytes is None:
         letter, meaning, pattern = CONTEXT
@@ -91,7 +91,7 @@ def besides(foretold: Foretold, reserve_bytes: int | None) -> list[Share]:
 
 
 def reserve(used_bytes: int) -> Share:
-    """What the allocator keeps and does not use."""
+    """Return the memory that the allocator has reserved and not used."""
     letter, meaning, pattern = RESERVE
     return Share(letter, "allocator's reserve", max(0, used_bytes), meaning, pattern)
 

@@ -1,4 +1,4 @@
-"""The devices of a study: who holds their memory, against the limit, and how it came to that."""
+"""The memory bars of a study's devices: holders, limit, estimate and history."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tui.widgets.wrapped_text import folded
 
 
 class Memories(Box):
-    """Each device: a head, the bar, its legend, foretold beside measured, what was learnt, the history."""
+    """One block per device: head, bar, legend, estimate and measurement, correction, history."""
 
     def show(
         self,
@@ -40,7 +40,7 @@ class Memories(Box):
             lines += [Text()] if lines and tall else []
             lines += _device(device, study, machine, self.room, look, tall)
         if not devices:
-            lines = [Text("no device was read yet", style=look["muted"])]
+            lines = [Text("no device has been read yet", style=look["muted"])]
         self.write(lines, stale)
 
 
@@ -86,13 +86,13 @@ def _head(now: DeviceMemory, machine: s.Machine, width: int, look: Palette) -> T
 
 
 def _told(now: DeviceMemory, width: int, look: Palette, tall: bool) -> list[Text]:
-    """Foretold beside measured, or why it is not known; the limit's reason; what was learnt, where there is
-    room: it stands beside the trials, too."""
+    """Return estimate and measurement, or why there is none; the limit's reason; the correction if there is
+    room, as the table of trials shows it too."""
     lines = [_beside(now, look)] if now.foretold is not None or now.measured_bytes is not None else []
     if now.why_not:
-        lines += folded(now.why_not, width, look["warning"], "not foretold: ")
+        lines += folded(now.why_not, width, look["warning"], "no estimate: ")
     for note in now.foretold.notes if now.foretold is not None else ():
-        lines += folded(note, width, look["warning"], "less sure: ")
+        lines += folded(note, width, look["warning"], "less accurate: ")
     if now.why_limit:
         lines += folded(now.why_limit, width, look["muted"], "limit: ")
     if now.learnt_from and tall:
@@ -104,7 +104,7 @@ def _beside(now: DeviceMemory, look: Palette) -> Text:
     line = Text(no_wrap=True, overflow="ellipsis")
     peak = now.foretold.peak_bytes if now.foretold is not None else None
     if peak is not None:
-        line.append(f"foretold {words(peak)}")
+        line.append(f"estimate {words(peak)}")
     if now.measured_bytes is not None:
         line.append(f"{' · ' if peak is not None else ''}measured {words(now.measured_bytes)}")
     else:

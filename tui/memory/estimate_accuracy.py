@@ -1,4 +1,4 @@
-"""Foretold beside measured, trial by trial, and what was learnt from it."""
+"""The table of estimated and measured memory per trial, and the learnt correction."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from tui.theme_colors import Palette
 from tui.widgets.focus_box import Box
 from tui.widgets.wrapped_text import folded
 
-FAR = 0.08  # off by more than that is coloured
-LESSON = "a trial is foretold before it starts, and measured while it runs"
+FAR = 0.08  # a relative error above it is coloured
+LESSON = "a trial is estimated before it starts and measured while it runs"
 
 
 def off(foretold: int | None, measured: int | None) -> float | None:
-    """By what part of the measured the foretold is too high; below zero too low."""
+    """Return the relative error of the estimate; negative where it is too low."""
     if foretold is None or not measured or measured <= 0:
         return None
     return (foretold - measured) / measured
 
 
 def off_words(share: float) -> tuple[str, str]:
-    """Such as "+2 %"; a sign says that it is far off. Too low is worse: it ends in a full device."""
+    """Format such as "+2 %", with a sign for large errors. Too low is worse: it can run out of memory."""
     text = f"{100 * share:+.0f} %"
     if abs(share) <= FAR:
         return f"{text}  ", "good"
@@ -37,7 +37,7 @@ def off_words(share: float) -> tuple[str, str]:
 
 
 def learnt(now: DeviceMemory, look: Palette) -> Text:
-    """The correction of a device, and how many measurements it rests on."""
+    """Describe a device's correction and its number of measurements."""
     many = "measurement" if now.learnt_from == 1 else "measurements"
     factor = f"{now.correction:.2f}" if math.isfinite(now.correction) else NOTHING
     line = Text(f"{plain(now.label, 12)} learnt: ", style=look["muted"], no_wrap=True, overflow="ellipsis")
@@ -47,7 +47,7 @@ def learnt(now: DeviceMemory, look: Palette) -> Text:
 
 
 class Accuracy(Box):
-    """One row for each trial that was foretold or measured, the newest first."""
+    """One row for each trial that was estimated or measured, newest first."""
 
     def show(self, study: s.Study, devices: Sequence[DeviceMemory], look: Palette) -> None:
         """Draw the study's trials."""
@@ -63,18 +63,18 @@ class Accuracy(Box):
         lines += _lessons(devices, look)
         if weighed:
             lines.append(
-                Text(f"{'#':>4}  {'state':<12}{'foretold':>10}{'measured':>10}      off", style="bold")
+                Text(f"{'#':>4}  {'state':<12}{'estimate':>10}{'measured':>10}      off", style="bold")
             )
             lines += [_row(*one, look) for one in weighed]
         else:
-            lines += folded(f"no trial was weighed yet: {LESSON}", self.room, look["muted"])
+            lines += folded(f"no trial has been estimated yet: {LESSON}", self.room, look["muted"])
         self.write(lines)
 
 
 def _summary(found: Sequence[float | None], look: Palette) -> Text:
     sizes = [abs(share) for share in found if share is not None]
     if not sizes:
-        return Text("none of them measured yet", style=look["muted"])
+        return Text("none of them is measured yet", style=look["muted"])
     worst = max(sizes)
     line = Text(f"{len(sizes)} measured: median {100 * median(sizes):.0f} % off, ", style=look["muted"])
     line.append(f"worst {100 * worst:.0f} %", style=look["warning" if worst > FAR else "good"])
@@ -83,7 +83,7 @@ def _summary(found: Sequence[float | None], look: Palette) -> Text:
 
 def _lessons(devices: Sequence[DeviceMemory], look: Palette) -> list[Text]:
     found = [learnt(one, look) for one in devices if one.learnt_from]
-    return found or [Text("nothing learnt yet: foretold as derived", style=look["muted"])]
+    return found or [Text("no correction learnt yet", style=look["muted"])]
 
 
 def _row(number: int, state: str, foretold: int | None, measured: int | None, look: Palette) -> Text:

@@ -1,4 +1,4 @@
-"""Who holds a device's memory: the study's trials, other processes, nobody. Pure."""
+"""Finds who holds a device's memory: the study's trials, other processes, free memory. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 def card_of(label: str, machine: s.Machine) -> e.Device | None:
-    """The reading of "gpu0"; None for the host, and for what was not read."""
+    """Return the latest state of a device such as "gpu0"; None for the host and unread devices."""
     index = label.removeprefix("gpu")
     return next((one for one in machine.devices if str(one.index) == index), None)
 
@@ -32,7 +32,7 @@ def pack_of(label: str, study: s.Study) -> e.PackMeasured | None:
 
 
 def ours(now: DeviceMemory, study: s.Study) -> list[Share]:
-    """What the study's trials take at their fullest moment: as foretold, or as measured where it was not."""
+    """Return the trials' peak memory as estimated, or as measured if there is no estimate."""
     if now.foretold is not None:
         return by_trial(now.foretold, now.reserve_bytes)
     pack = pack_of(now.label, study)
@@ -62,8 +62,8 @@ def others(label: str, study: s.Study, machine: s.Machine, own: Sequence[Share])
 
 
 def _unseen(card: e.Device, workers: dict[int, e.Worker], own: Sequence[Share]) -> int:
-    """Bytes in use that no process answers for. In a container the driver may not name even our worker: then
-    up to its own peak is taken for ours."""
+    """Return the used bytes of no listed process. In a container the driver may not list our worker: then
+    up to its own peak is counted as ours."""
     listed = sum(one.used_bytes or 0 for one in card.processes)
     rest = (card.used_bytes or 0) - listed
     if not any(one.pid in workers and one.used_bytes for one in card.processes):
@@ -77,7 +77,7 @@ def _rest_of_host(machine: s.Machine, workers: dict[int, e.Worker]) -> list[Shar
 
 
 def _process(one: e.Process, place: int) -> Share:
-    unsaid = "" if one.used_bytes is not None else " (size not told)"
+    unsaid = "" if one.used_bytes is not None else " (size unknown)"
     return _other(
         place, f"{plain(one.user, 12)} pid {one.pid} {plain(one.name, 16)}{unsaid}", one.used_bytes or 0
     )
@@ -93,7 +93,7 @@ def free(shares: Sequence[Share], total_bytes: int) -> Share:
 
 
 def standins(study: s.Study, machine: s.Machine, why: str) -> list[DeviceMemory]:
-    """The study's devices by what the console itself knows, until the engine has weighed them."""
+    """Return the study's devices from the console's own state, until the engine has estimated them."""
     totals = {f"gpu{one.index}": one.total_bytes or 0 for one in machine.devices}
     if not totals:
         totals = {"cpu": machine.host.total_bytes or 0}

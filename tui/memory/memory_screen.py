@@ -1,4 +1,4 @@
-"""Memory: who holds it, how well it was foretold, what would fit, and what the queue waits for."""
+"""The memory screen: holders, accuracy of the estimates, what-if, and what the queue waits for."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from tui.widgets.key_bar import KeyBar
 PACE_S = 1.0  # between two weighings, while something changes
 WIDE, WIDER = 100, 165  # columns from which parts stand in two and in three columns
 TALL = 30  # lines from which there is room for the history
-WEIGHING = "the engine is weighing …"
+WEIGHING = "the engine is estimating …"
 
 
 class MemoryScreen(StudyScreen):
-    """Pushed on top of all trials, or of one. ``trial`` is where the what-if begins."""
+    """Opens on top of any other screen. ``trial`` is the start of the what-if."""
 
     BINDINGS = bindings(MEMORY, EVERYWHERE)
     DEFAULT_CSS = """
@@ -64,7 +64,7 @@ class MemoryScreen(StudyScreen):
             yield Memories("devices")
             yield WhatIf()
             yield Waiting("queue")
-            yield Accuracy("foretold and measured")
+            yield Accuracy("estimated and measured")
         yield KeyBar()
 
     def on_mount(self) -> None:
@@ -82,7 +82,7 @@ class MemoryScreen(StudyScreen):
     # -- drawing ----------------------------------------------------------------------------------
 
     def draw(self) -> None:
-        """Draw the moment; ask for what is missing."""
+        """Draw the current state and request what is missing."""
         self._arrange()
         study, look, engine = self.study, self.console.look, self.console.engine
         self.query_one("#title", Sheet).draw(self._title())
@@ -100,7 +100,7 @@ class MemoryScreen(StudyScreen):
         self.query_one(WhatIf).show(look)
 
     def _arrange(self) -> None:
-        """Put the parts below or beside each other. Their lines depend on their widths: drawn again then."""
+        """Lay the parts out in one to three columns, and redraw them, as their lines depend on the width."""
         width = self.size.width
         wanted = "wider" if width >= WIDER else "wide" if width >= WIDE else "narrow"
         if not self.has_class(wanted):
@@ -119,22 +119,22 @@ class MemoryScreen(StudyScreen):
         elif study is None:
             line.append("  no study yet: `trimtab run SPEC` starts one", style=look["muted"])
         elif self._why and self._why != WEIGHING:
-            line.append(f"  not weighed: {plain(self._why, 200)}", style=look["warning"])
+            line.append(f"  no estimate: {plain(self._why, 200)}", style=look["warning"])
         else:
-            line.append("  trials at their fullest moment, others as they are now", look["muted"])
+            line.append("  trials at their peak, others at present", look["muted"])
         return line
 
     def _reason(self) -> str:
-        """Why the engine's own word is missing."""
+        """Return why the engine's estimate is missing."""
         away = self.console.engine.away
         return "the engine is away" if away else self._why
 
     def _devices(self, study: s.Study) -> tuple[DeviceMemory, ...]:
-        """As the engine weighed them, else as the console itself can tell."""
+        """Return the engine's estimate of the devices, else the console's own."""
         if self._now is not None and self._now.devices:
             return self._now.devices
         return tuple(
-            standins(study, self.console.engine.state.machine, self._reason() or "no trial is on a device")
+            standins(study, self.console.engine.state.machine, self._reason() or "no trial runs on a device")
         )
 
     # -- asking -----------------------------------------------------------------------------------
@@ -143,13 +143,13 @@ class MemoryScreen(StudyScreen):
         return cast("console_api.Answer | None", await self.console.engine.ask(request))
 
     def _begin(self, study: s.Study) -> None:
-        """Everything anew: another study stands on the screen."""
+        """Reset everything for another study."""
         self._of, self._now, self._why, self._weighed = study.name, None, WEIGHING, -1
         self._tick()
         self.action_reset()
 
     def _tick(self) -> None:
-        """Weigh again when something changed since, and only while the screen is looked at."""
+        """Request new estimates if the state changed and the screen is visible."""
         engine = self.console.engine
         seen = self.is_current and self.study is not None
         if not seen or self._weigh.busy or engine.version == self._weighed:
@@ -193,14 +193,14 @@ class MemoryScreen(StudyScreen):
     # -- keys -------------------------------------------------------------------------------------
 
     def action_back(self) -> None:
-        """To where it was opened."""
+        """Return to the previous screen."""
         self.dismiss()
 
     def action_memory(self) -> None:
-        """It stands already."""
+        """Do nothing: the memory screen is already open."""
 
     def action_reset(self) -> None:
-        """The what-if as the trial has it."""
+        """Reset the what-if to the trial's knobs."""
         if self.study is not None:
             if self.selected() is None:
                 self._trial = None

@@ -1,4 +1,4 @@
-"""Queued trials, and what each of them waits for."""
+"""The list of queued trials with the reason why each waits."""
 
 from __future__ import annotations
 

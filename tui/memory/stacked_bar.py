@@ -27,7 +27,7 @@ class Mark:
 
 
 def scale(shares: Sequence[Share], total_bytes: int, marks: Sequence[Mark] = ()) -> int:
-    """Bytes that the whole width stands for: all of the device, more where more is asked for."""
+    """Return the bytes of the whole width: the device's, or more if more is requested."""
     asked = sum(share.used_bytes for share in shares)
     return max(1, total_bytes, asked, *(mark.at_bytes for mark in marks))
 

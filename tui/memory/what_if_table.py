@@ -1,4 +1,4 @@
-"""What if: a table of knobs that arrow keys change, and the bar of what they would take."""
+"""The what-if: a table of knobs that arrow keys change, and the memory they would use."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SHOWN = {True: "on", False: "off"}
 
 
 class WhatIf(Box):
-    """Posts Supposed when a value changed. The last answer stands, dimmed, until the next one comes."""
+    """Posts Supposed when a value changed. The last answer stays, dimmed, until the next arrives."""
 
     BINDINGS = bindings(WHAT_IF)
 
@@ -90,7 +90,7 @@ class WhatIf(Box):
     # -- answers ----------------------------------------------------------------------------------
 
     def wait(self) -> None:
-        """A question is under way."""
+        """Mark a query as in flight."""
         if not self._waiting:
             self._waiting = True
             self.set_timer(SLOW_S, self._dim)
@@ -101,14 +101,14 @@ class WhatIf(Box):
             self.show(self._look)
 
     def answered(self, forecast: Forecast | None, why: str) -> None:
-        """The newest question's answer, or why there is none."""
+        """Take the newest query's answer, or the reason why there is none."""
         self._waiting = self._late = False
         self._forecast, self._why = forecast or self._forecast, why
 
     # -- drawing ----------------------------------------------------------------------------------
 
     def show(self, look: Palette) -> None:
-        """Draw rows and forecast; the same ones cost nothing."""
+        """Draw rows and forecast if they changed."""
         self._look = look
         asked = (dict(self._values), dict(self._start), self._devices, self._cursor, self.has_focus)
         if self.same(asked, self._forecast, self._why, self._late, look):
@@ -118,13 +118,13 @@ class WhatIf(Box):
             for line in (*above, *below):
                 line.stylize("dim")
         if self._why:
-            above[0] = Text(f"not known: {plain(self._why, 300)}", style=look["warning"])
+            above[0] = Text(f"unknown: {plain(self._why, 300)}", style=look["warning"])
         rows = [self._row(place, name, look) for place, name in enumerate(self.rows)]
         told = folded(self._why, self.room, look["warning"]) if len(self._why) + 11 > self.room else []
         self.write([*above, *rows, *told, *below])
 
     def _picture(self, look: Palette) -> tuple[list[Text], list[Text]]:
-        """HEAD lines above the rows, and what stands below them."""
+        """Return HEAD lines above the rows, and the lines below."""
         if self._forecast is None:
             empty = Text("" if self._why else "asking the engine …", style=look["muted"])
             return [empty, Text(), Text()], []
@@ -133,9 +133,9 @@ class WhatIf(Box):
         marks = limits(limit, self._forecast.total_bytes, told.device_bytes)
         bar = stacked(shares, self._forecast.total_bytes, marks, self.room, look)
         below = legend(shares, self.room, 12, look)
-        below += folded(f"fullest at {told.moment}", self.room, look["muted"])
+        below += folded(f"peak at {told.moment}", self.room, look["muted"])
         for note in told.notes:
-            below += folded(note, self.room, look["warning"], "less sure: ")
+            below += folded(note, self.room, look["warning"], "less accurate: ")
         for advice in self._forecast.advice:
             below += folded(advice, self.room, look["info"], "→ ")
         return [_verdict(self._forecast, look), *bar, Text()][:HEAD], [Text(), *below]
@@ -204,6 +204,6 @@ def _verdict(forecast: Forecast, look: Palette) -> Text:
     line = Text(f"{sign} {said}", style="", no_wrap=True, overflow="ellipsis")
     line.stylize(f"bold {look[meaning]}")
     line.append(f": {words(forecast.foretold.device_bytes)} of {words(room)}", style="bold")
-    unlimited = " of the device, no limit is known" if forecast.limit_bytes is None else ""
+    unlimited = " of the device, limit unknown" if forecast.limit_bytes is None else ""
     line.append(f"{unlimited}  on {plain(forecast.device, 12)}", style=look["muted"])
     return line

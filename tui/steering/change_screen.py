@@ -1,4 +1,4 @@
-"""Changing a study as it runs: the form, what would come of it, and only then the change."""
+"""Changes a running study: a form, a preview of the effects, then the change."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tui.steering import study_form
 from tui.theme_colors import Palette
 
 WIDTH = 30  # cells of a field
-ABOUT = "Trials that run go on as they are; what comes is asked of the engine before anything changes."
+ABOUT = "Running trials continue unchanged; the engine previews the effects before anything changes."
 
 
 class Preview(Confirm):
-    """What changes and what comes of it, as the engine foretells it; yes or no."""
+    """The engine's preview of the changes and their effects, to confirm or reject."""
 
     DEFAULT_CSS = """
     Preview > Vertical { width: 100; max-width: 96%; max-height: 96%; }
@@ -42,13 +42,13 @@ class Preview(Confirm):
             with VerticalScroll(can_focus=False):
                 yield Static(self._lines())
             with Horizontal():
-                yield Button("change it (y)", variant="warning", id="yes")
+                yield Button("apply (y)", variant="warning", id="yes")
                 yield Button("back (n)", id="no")
 
     def _lines(self) -> Text:
         lines = [Text(f"· {plain(one, 300)}") for one in self._change.changes]
         if self._change.effects:
-            lines.append(Text("what comes of it", style=f"bold {self._look['primary']}"))
+            lines.append(Text("effects", style=f"bold {self._look['primary']}"))
             lines += [
                 Text(f"· {plain(one, 300)}", style=self._look["warning"]) for one in self._change.effects
             ]
@@ -60,13 +60,13 @@ class Preview(Confirm):
 
 
 class ChangeScreen(FormScreen):
-    """Enter shows what would come of it; the second one does it."""
+    """Enter shows the preview; a second Enter applies the change."""
 
     def __init__(self, study: s.Study, ask: Ask, look: Palette) -> None:
         def build(typed_in: dict[str, Any]) -> console_api.AnyRequest | str:
             changes = study_form.changes(study, typed_in)
             if not changes:
-                return "nothing is changed yet"
+                return "nothing has changed yet"
             return console_api.ChangeStudy(study.name, changes, preview=True)
 
         title, rows = f"change the study {study.name}", study_form.rows(study)
@@ -78,7 +78,7 @@ class ChangeScreen(FormScreen):
             self.dismiss(answer or True)
             return
         if not isinstance(answer, console_api.Change):
-            self.refuse("the engine gave no preview: it may be of an older version")
+            self.refuse("the engine gave no preview: it may be an older version")
             return
         wanted = console_api.ChangeStudy(request.study, request.changes, by=request.by)
 

@@ -17,10 +17,10 @@ PARTS = re.compile(
 )
 LONGEST = 500  # characters looked at
 FORMS = {
-    "float": "low … high, also with log or step 0.1; or a list 0, 0.1; or = 0.1 holds it there",
-    "int": "low … high, also with log or step 2; or a list 8, 16; or = 16 holds it there",
-    "choice": "a list, parted by commas; or = one holds it there",
-    "modules": "a list such as attention, q_proj+v_proj; or = one holds it there",
+    "float": "low … high, optionally log or step 0.1; or a list 0, 0.1; or = 0.1 pins it",
+    "int": "low … high, optionally log or step 2; or a list 8, 16; or = 16 pins it",
+    "choice": "a comma-separated list; or = value pins it",
+    "modules": "a list such as attention, q_proj+v_proj; or = value pins it",
 }
 
 
@@ -74,5 +74,5 @@ def _checked(name: str, raw: dict[str, Any]) -> Read:
 def within(dimension: Dimension, value: Any) -> str:
     """Why ``value`` cannot be held in ``dimension``; empty where it can."""
     wrong = outside(dimension, value)
-    asked = "list it first" if isinstance(dimension, Choice) else "widen the range first"
+    asked = "add it to the list first" if isinstance(dimension, Choice) else "widen the range first"
     return f"{wrong}: {asked}" if wrong else ""

@@ -28,16 +28,16 @@ class Pin(ModalScreen[str]):
     def __init__(self, trial: str, pinned: str, devices: dict[str, str]) -> None:
         super().__init__()
         self._trial, self._pinned = trial, pinned
-        self._devices = {"": "wherever there is room", **devices}
+        self._devices = {"": "any device with room", **devices}
 
     def compose(self) -> ComposeResult:
-        """Any device first; a dot stands where the trial is pinned now."""
+        """Compose the list: any device first; a dot marks the current choice."""
         rows = []
         for label, what in self._devices.items():
             sign = "●" if label == self._pinned else " "
             rows.append(Option(Text(f"{sign} {plain(label, 12) or 'any':<12} {plain(what, 36)}")))
         options = OptionList(*rows)
-        options.border_title = f"trial {self._trial} runs only on"
+        options.border_title = f"pin trial {self._trial} to"
         yield options
 
     def on_mount(self) -> None:
@@ -48,7 +48,7 @@ class Pin(ModalScreen[str]):
         )
 
     def action_next(self) -> None:
-        """The key that opened it goes on to the next."""
+        """Move to the next device when the opening key is pressed again."""
         self.query_one(OptionList).action_cursor_down()
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:

@@ -1,4 +1,4 @@
-"""Steering a running study: trials by hand, clones, edits, marks, a prune taken back, another spec."""
+"""Steers a running study: new trials, clones, edits, marks, undoing prunes, changes of the study."""
 
 from __future__ import annotations
 
@@ -25,75 +25,73 @@ class SteeringScreen(StudyScreen):
     """A screen whose keys steer the selected trial, and the study."""
 
     def commands(self) -> Iterator[SystemCommand]:
-        """The same for the palette."""
-        yield SystemCommand("New trial by hand", "like the selected one (n)", self.action_new)
-        yield SystemCommand("Clone", "goes on from its checkpoint, changed (c)", self.action_clone)
-        yield SystemCommand("Edit live", "knobs of the trial as it runs (e)", self.action_edit)
+        """Yield the steering commands for the palette."""
+        yield SystemCommand("New trial", "like the selected one (n)", self.action_new)
+        yield SystemCommand("Clone", "continue from its checkpoint with changes (c)", self.action_clone)
+        yield SystemCommand("Edit live", "knobs of the running trial (e)", self.action_edit)
         yield SystemCommand("Undo a prune", "while its checkpoint exists (u)", self.action_reprieve)
         yield SystemCommand("Change the study", "space, sampler, limits, budget (E)", self.action_change)
-        yield SystemCommand("Star", "or no longer (*)", self.action_star)
-        yield SystemCommand("Note", "a word on the selected trial (N)", self.action_note)
-        yield SystemCommand("Pin to a device", "or to none (D)", self.action_pin)
+        yield SystemCommand("Star", "star or unstar (*)", self.action_star)
+        yield SystemCommand("Note", "note on the selected trial (N)", self.action_note)
+        yield SystemCommand("Pin to a device", "pin or unpin (D)", self.action_pin)
 
     # -- forms ------------------------------------------------------------------------------------
 
     def action_new(self) -> None:
-        """A trial by hand, filled in from the selected one."""
+        """Open the form of a new trial, filled in from the selected one."""
         study, trial = self.study, self.selected()
         if study is None or not self._takes_trials(study):
             return
         like = f" · like trial {trial.number}" if trial is not None else ""
-        about = "It comes on top of those planned. An empty row of the space is left to the sampler."
+        about = (
+            "It is added to the planned trials. The sampler chooses the searched knobs that are left empty."
+        )
         rows = trial_forms.new(study, trial)
         self._open(
-            f"new trial by hand{like}", about, "queues it", rows,
+            f"new trial{like}", about, "queues it", rows,
             lambda changes: trial_forms.enqueued(study, trial, changes),
         )  # fmt: skip
 
     def action_clone(self) -> None:
-        """Another trial from where the selected one stands now."""
+        """Open the form of a clone of the selected trial."""
         study, trial = self.study, self.selected()
         if study is None or trial is None or not self._takes_trials(study):
             return
         if trial.state not in (s.RUNNING, s.PAUSED) and not trial.checkpoint:
-            self.console.say(f"trial {trial.number} has no checkpoint: n queues another like it")
+            self.console.say(f"trial {trial.number} has no checkpoint: n queues a new trial like it")
             return
         alive = trial.state in (s.RUNNING, s.PAUSED)
-        at = (
-            f"where it stands, step {trial.step}"
-            if alive
-            else f"its checkpoint, step {trial.checkpoint_step}"
-        )
-        about = f"It goes on from {at}, beside the original. The sampler is not told its result."
+        at = f"its current step {trial.step}" if alive else f"its checkpoint at step {trial.checkpoint_step}"
+        about = f"It continues from {at}; the original stays. Its result is not reported to the sampler."
         self._open(
             f"clone of trial {trial.number}", about, "queues it", trial_forms.clone(study, trial),
             lambda changes: console_api.CloneTrial(study.name, trial.number, changes),
         )  # fmt: skip
 
     def action_edit(self) -> None:
-        """Other knobs for a trial that runs."""
+        """Open the form that edits the selected trial."""
         study, trial = self.study, self.selected()
         if study is None or trial is None:
             return
         if trial.state in s.ENDED:
-            self.console.say(f"trial {trial.number} is {trial.state}: c clones it, n queues another like it")
+            self.console.say(
+                f"trial {trial.number} is {trial.state}: c clones it, n queues a new trial like it"
+            )
             return
-        at = f"stands at step {trial.step} of {trial.total_steps}" if trial.total_steps else "has not begun"
-        about = f"It {at}. Changed from the next step on, and marked on its curves."
+        at = f"is at step {trial.step} of {trial.total_steps}" if trial.total_steps else "has not started"
+        about = f"The trial {at}. Changes apply from the next step and are marked on its curves."
 
         def build(changes: dict[str, Any]) -> console_api.AnyRequest | str:
             knobs = {name: value for name, value in changes.items() if name != trial_forms.COUNTED}
             counted = bool(changes.get(trial_forms.COUNTED))
             if not knobs:
-                return "nothing is changed yet"
+                return "nothing has changed yet"
             return console_api.EditTrial(study.name, trial.number, knobs, counted)
 
-        self._open(
-            f"edit trial {trial.number} live", about, "changes it", trial_forms.edit(study, trial), build
-        )
+        self._open(f"edit trial {trial.number} live", about, "applies", trial_forms.edit(study, trial), build)
 
     def action_note(self) -> None:
-        """A word about the trial."""
+        """Open the form of the trial's note."""
         study, trial = self.study, self.selected()
         if study is None or trial is None:
             return
@@ -101,23 +99,23 @@ class SteeringScreen(StudyScreen):
 
         def build(changes: dict[str, Any]) -> console_api.AnyRequest | str:
             if NOTE not in changes:
-                return "the note is as it was"
+                return "the note has not changed"
             return console_api.MarkTrial(study.name, trial.number, note=changes[NOTE].strip())
 
-        self._open(f"note on trial {trial.number}", "", "keeps it", [row], build, width=60)
+        self._open(f"note on trial {trial.number}", "", "saves", [row], build, width=60)
 
     def action_change(self) -> None:
-        """Another space, sampler, budget or limits."""
+        """Open the form that changes the study."""
         study = self.study
         if study is None:
             return
         if study.state not in s.LIVE_STUDY:
-            self.console.say(f"the study is {study.state}: there is nothing left to change")
+            self.console.say(f"the study is {study.state}: it can no longer be changed")
             return
 
         def done(answer: console_api.Answer | bool | None) -> None:
             if answer:
-                self.console.say(f"{study.name} is changed")
+                self.console.say(f"{study.name} was changed")
 
         self.app.push_screen(ChangeScreen(study, self.console.engine.ask, self.console.look), done)
 
@@ -132,16 +130,16 @@ class SteeringScreen(StudyScreen):
         self.app.push_screen(FormScreen(title, about, does, rows, build, ask, look, width), done)
 
     def _takes_trials(self, study: s.Study) -> bool:
-        """One that is complete goes on for a trial by hand."""
+        """Return whether the study accepts new trials; a complete study continues for them."""
         takes = study.state in ("running", "paused", "complete")
         if not takes:
-            self.console.say(f"the study is {study.state}: no trial starts any more")
+            self.console.say(f"the study is {study.state}: no new trials can start")
         return takes
 
     # -- at once ----------------------------------------------------------------------------------
 
     def action_reprieve(self) -> None:
-        """Take a prune back."""
+        """Queue a pruned trial again."""
         study, trial = self.study, self.selected()
         if study is None or trial is None:
             return
@@ -151,28 +149,28 @@ class SteeringScreen(StudyScreen):
         self.console.ask(console_api.ReprieveTrial(study.name, trial.number))
 
     def action_star(self) -> None:
-        """Star the trial, or take the star away."""
+        """Star or unstar the trial."""
         study, trial = self.study, self.selected()
         if study is not None and trial is not None:
             self.console.ask(console_api.MarkTrial(study.name, trial.number, starred=not trial.starred))
 
     def action_priority(self, by: int) -> None:
-        """Earlier or later in the queue."""
+        """Change the trial's priority in the queue."""
         study, trial = self.study, self.selected()
         if study is None or trial is None:
             return
         if trial.state != s.QUEUED:
-            self.console.say(f"trial {trial.number} is {trial.state}: only the queue has an order")
+            self.console.say(f"trial {trial.number} is {trial.state}: only queued trials have a priority")
             return
         self.console.ask(console_api.MarkTrial(study.name, trial.number, priority=trial.priority + by))
 
     def action_pin(self) -> None:
-        """Say on which device the trial may run."""
+        """Let the user pin the trial to a device."""
         study, trial = self.study, self.selected()
         if study is None or trial is None:
             return
         if trial.state in s.ENDED:
-            self.console.say(f"trial {trial.number} is {trial.state} already")
+            self.console.say(f"trial {trial.number} is already {trial.state}")
             return
 
         def chosen(device: str | None) -> None:
@@ -184,10 +182,10 @@ class SteeringScreen(StudyScreen):
 
 
 def places(study: s.Study, machine: s.Machine) -> dict[str, str]:
-    """The devices that the study may use, each with what it is."""
+    """Return the devices that the study may use, with their names."""
     wanted = study.settings.resources.devices
     cards = {f"gpu{one.index}": one.name for one in machine.devices if not one.fault}
     if isinstance(wanted, tuple):
         cards = {f"gpu{index}": cards.get(f"gpu{index}", "") for index in wanted}
-    found = cards if cards and wanted != "cpu" else {"cpu": "the processor"}
+    found = cards if cards and wanted != "cpu" else {"cpu": "the CPU"}
     return found | {one.device: found.get(one.device, "") for one in study.trials.values() if one.device}

@@ -26,10 +26,10 @@ Reader = Callable[[str], Read]
 STOP = "stop_after"
 WHOLE = ("fixed", STOP, "threshold")  # tables within [study]: a change names all that shall stand there
 STOPS = {
-    "no_improvement": "trials in a row without a better one",
-    "trials": "trials that have ended",
-    "hours": "hours since the study began",
-    "gpu_hours": "hours of GPUs, a device counts once",
+    "no_improvement": "trials in a row without improvement",
+    "trials": "ended trials",
+    "hours": "hours since the study started",
+    "gpu_hours": "GPU hours, each device counted once",
 }
 
 
@@ -93,7 +93,7 @@ def _space(study: s.Study) -> tuple[list[Row], list[Row]]:
             heading = "" if searched else "searched"
             searched.append(_knob(one, begun, allowed, heading, _searched(one, dimension, train)))
         else:
-            heading = "" if others else "the same for all: type a range or a list to search it"
+            heading = "" if others else "not searched: type a range or a list to search"
             others.append(_knob(one, dimension_text.held(train[one.name]), _short(one), heading, _held(one)))
     return searched, others
 
@@ -112,12 +112,12 @@ def _short(one: Knob) -> str:
 def _searched(one: Knob, dimension: Dimension, train: dict[str, Any]) -> Reader:
     def read(text: str) -> Read:
         if text.strip().lower() in input_values.NONE:
-            return Read(None, note=f"searched no more: all take {written(train[one.name])}")
+            return Read(None, note=f"no longer searched: all trials use {written(train[one.name])}")
         found = dimension_text.read(one.name, text)
         if found.wrong or "held" not in found.value:
             return found
         wrong = dimension_text.within(dimension, found.value["held"])
-        return Read(wrong=wrong) if wrong else Read(found.value, note="held there, its history stays of use")
+        return Read(wrong=wrong) if wrong else Read(found.value, note="pinned; earlier trials stay usable")
 
     return read
 
@@ -126,7 +126,7 @@ def _held(one: Knob) -> Reader:
     def read(text: str) -> Read:
         found = dimension_text.read(one.name, text)
         if not found.wrong and "held" in found.value:
-            return Read(wrong="stays as it is while the study lives; a range or a list searches it")
+            return Read(wrong="cannot change during the study; type a range or list to search it")
         return found if found.wrong else Read(found.value, note="searched from now on")
 
     return read
@@ -134,14 +134,14 @@ def _held(one: Knob) -> Reader:
 
 def _search(study: s.Study) -> list[Row]:
     section = study.settings.study
-    several = "" if len(section.objectives) < 2 else "; none with several objectives"
+    several = "" if len(section.objectives) < 2 else "; not available with several objectives"
     return [
         Row("study.trials", str(section.trials), "from 1", "trials that the sampler proposes", _whole,
             heading="search", label="trials"),
-        _pick("study.sampler", section.sampler, SAMPLERS, "what proposes trials"),
-        _pick("study.pruner", section.pruner, PRUNERS, f"what ends weak trials{several}"),
+        _pick("study.sampler", section.sampler, SAMPLERS, "the algorithm that proposes trials"),
+        _pick("study.pruner", section.pruner, PRUNERS, f"what stops weak trials{several}"),
         *_threshold(section.threshold),
-        _listed("study.constraints", section.constraints, "what the sampler learns to keep to"),
+        _listed("study.constraints", section.constraints, "metric limits that the sampler learns from"),
     ]  # fmt: skip
 
 
@@ -149,7 +149,7 @@ def _threshold(now: ThresholdOptions) -> list[Row]:
     return [
         Row(
             f"study.threshold.{name}", written(getattr(now, name)), "for the threshold pruner; empty: none",
-            f"readings {way} it end a trial", _bound, label=f"threshold.{name}",
+            f"a value {way} it stops a trial", _bound, label=f"threshold.{name}",
         )
         for name, way in (("lower", "below"), ("upper", "above"))
     ]  # fmt: skip
@@ -159,9 +159,9 @@ def _ends(study: s.Study) -> list[Row]:
     stop = study.settings.study.stop_after
     return [
         Row(
-            f"study.{STOP}.{name}", written(getattr(stop, name)), "a number; empty: no bound",
-            f"the study ends after so many {what}", _hours if name.endswith("hours") else _count,
-            heading="" if place else "enough after", label=name if name != "trials" else "trials ended",
+            f"study.{STOP}.{name}", written(getattr(stop, name)), "a number; empty: no limit",
+            f"the study stops after this many {what}", _hours if name.endswith("hours") else _count,
+            heading="" if place else "early stopping", label=name if name != "trials" else "trials ended",
         )
         for place, (name, what) in enumerate(STOPS.items())
     ]  # fmt: skip
@@ -173,14 +173,14 @@ def _resources(study: s.Study) -> list[Row]:
         Row("resources.pack", str(section.pack), "auto, or a number from 1",
             "trials at once on a device", _pack, heading="resources", label="pack"),
         Row("resources.memory", str(section.memory), 'auto, or such as "22 GiB"',
-            "what the trials on a device may take of its memory", _memory, label="memory"),
+            "device memory that the trials may use", _memory, label="memory"),
     ]  # fmt: skip
 
 
 def _limits(study: s.Study) -> list[Row]:
     section = study.settings.evaluate
-    breach = _pick("evaluate.on_breach", section.on_breach, ON_BREACH, "when one is broken")
-    return [_listed("evaluate.limits", section.limits, "what the boards must keep to", "limits"), breach]
+    breach = _pick("evaluate.on_breach", section.on_breach, ON_BREACH, "what a breach of a limit does")
+    return [_listed("evaluate.limits", section.limits, "metric limits on the boards", "limits"), breach]
 
 
 def _pick(name: str, now: Any, choices: tuple[str, ...], meaning: str) -> Row:
@@ -197,7 +197,7 @@ def _listed(name: str, limits: tuple[str, ...], meaning: str, heading: str = "")
     key = name.split(".", 1)[1]
     begun = ", ".join(limits)
     allowed = "such as safety/toxicity <= 2 %" if heading else "such as memory/alone_bytes <= 22 GiB"
-    return Row(name, begun, allowed, f"{meaning}; parted by commas", _bounds, heading=heading, label=key)
+    return Row(name, begun, allowed, f"{meaning}; comma-separated", _bounds, heading=heading, label=key)
 
 
 # -- what a text says ------------------------------------------------------------------------------
@@ -210,12 +210,12 @@ def _whole(text: str) -> Read:
 
 
 def _count(text: str) -> Read:
-    return Read(None, note="no bound") if text.strip().lower() in input_values.NONE else _whole(text)
+    return Read(None, note="no limit") if text.strip().lower() in input_values.NONE else _whole(text)
 
 
 def _hours(text: str) -> Read:
     if text.strip().lower() in input_values.NONE:
-        return Read(None, note="no bound")
+        return Read(None, note="no limit")
     value = input_values.number(text.strip(), whole=False)
     ok = isinstance(value, float) and 0 < value < float("inf")
     return Read(value) if ok else Read(wrong="must be a number above 0")
@@ -223,7 +223,7 @@ def _hours(text: str) -> Read:
 
 def _bound(text: str) -> Read:
     if text.strip().lower() in input_values.NONE:
-        return Read(None, note="no bound")
+        return Read(None, note="no limit")
     value = input_values.number(text.strip(), whole=False)
     ok = isinstance(value, float) and isfinite(value)
     return Read(value) if ok else Read(wrong="must be a number")

@@ -1,4 +1,4 @@
-"""The forms of a trial: a new one by hand, a clone, an edit while it runs. Pure."""
+"""The forms for a new trial, a clone, and an edit of a running trial. Pure."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tui.forms.form_row import Row, switch
 COUNTED = "counted"
 SAMPLERS = "the sampler's choice"
 WHY_NOT = (
-    "The sampler was told other values than the trial is trained with, so its result is shown, and not told: "
-    "yes tells it all the same."
+    "The edited values differ from those the sampler proposed, so the result is displayed but not reported: "
+    "yes reports it anyway."
 )
 
 
 def new(study: s.Study, trial: s.Trial | None) -> list[Row]:
-    """Every knob as ``trial`` has it; without one those of the study, and the space is the sampler's."""
+    """Return a row per knob with the values of ``trial``, else of the study with searched knobs empty."""
     space = study.settings.space
     known = input_values.now(study, trial)
     if trial is None:
@@ -30,13 +30,13 @@ def new(study: s.Study, trial: s.Trial | None) -> list[Row]:
     fixed = [one for one in TABLE if one.name not in space]
     return [
         *_group("searched", searched, study, known),
-        *_group("the same for all", fixed, study, known),
+        *_group("not searched", fixed, study, known),
     ]
 
 
 def enqueued(study: s.Study, trial: s.Trial | None, changes: dict[str, Any]) -> console_api.EnqueueTrial:
-    """The trial that the form asks for. A row of the space that was emptied is the sampler's, so then the
-    others are named one by one."""
+    """Return the request of the form. The sampler chooses a searched knob that was emptied, so then the
+    other knobs are listed explicitly."""
     space = study.settings.space
     emptied = {name for name in space if name in changes and changes[name] is None}
     if trial is None or not emptied:
@@ -52,7 +52,7 @@ def enqueued(study: s.Study, trial: s.Trial | None, changes: dict[str, Any]) -> 
 
 
 def clone(study: s.Study, trial: s.Trial) -> list[Row]:
-    """Every knob; those that the weights hang on are locked, with the reason."""
+    """Return a row per knob; knobs that determine the shape of the weights are locked, with the reason."""
     known = input_values.now(study, trial) | trial.editing
     return [
         Row(
@@ -64,7 +64,7 @@ def clone(study: s.Study, trial: s.Trial) -> list[Row]:
 
 
 def edit(study: s.Study, trial: s.Trial) -> list[Row]:
-    """What may change while it runs, all of it before it has begun; and whether its result counts."""
+    """The knobs that may change while it runs (before it starts: all), and the switch for its result."""
     known = input_values.now(study, trial)
     if trial.total_steps:
         known["steps"] = trial.total_steps
@@ -73,17 +73,17 @@ def edit(study: s.Study, trial: s.Trial) -> list[Row]:
     rows = [
         Row(
             name, input_values.written(known.get(name)), _allowed(study, trial, knob), knob.meaning,
-            _edited(name, trial), _choices(knob), label="steps, in all" if name == "steps" else "",
+            _edited(name, trial), _choices(knob), label="total steps" if name == "steps" else "",
         )
         for name, knob in (input_values.ALL if fresh else input_values.LIVE).items()
     ]  # fmt: skip
-    locked = "" if trial.counted else "it is not told of this one"
-    return [*rows, switch(COUNTED, "tell the sampler", WHY_NOT, locked)]
+    locked = "" if trial.counted else "its result is not reported"
+    return [*rows, switch(COUNTED, "report to sampler", WHY_NOT, locked)]
 
 
 def _allowed(study: s.Study, trial: s.Trial, knob: Knob) -> str:
     if knob.name == "steps" and trial.step:
-        return f"above {trial.step}, where it stands"
+        return f"above {trial.step}, its current step"
     return input_values.allowed(study, knob) + (", or x0.5" if knob.name == "learning_rate" else "")
 
 

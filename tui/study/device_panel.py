@@ -1,4 +1,4 @@
-"""The machine: each GPU with its memory, use, power and heat, the packs on them, the host and its workers."""
+"""The machine panel: memory, load, power and temperature of each GPU; packs, host and workers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Long waits before the first step: what is being done, how far it is, since when."""
+"""Shows the loading stages before the first step, with progress and duration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The study in two lines: how far it is, and what is best so far."""
+"""The study header in two lines: progress, and the best trial so far."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _first_line(line: Text, study: s.Study, now: float, look: Palette, width: in
 
 def _second_line(line: Text, study: s.Study, look: Palette, narrow: bool) -> None:
     if study.state == "paused":
-        line.append(f"{plain(study.why, 40)}: P goes on  ", style=look["warning"])
+        line.append(f"{plain(study.why, 40)}: P resumes  ", style=look["warning"])
     best = best_and_counts.best(study)
     metric, direction = study.objectives[0]
     if best is not None:
@@ -93,7 +93,9 @@ def _second_line(line: Text, study: s.Study, look: Palette, narrow: bool) -> Non
         line.append(plain(shown, 80), style=look["muted"])
     else:
         _going_on(line, study, look, narrow)
-        told = reference_values.no_best(study) if reference_values.waiting(study) else "no trial complete yet"
+        told = (
+            reference_values.no_best(study) if reference_values.waiting(study) else "no trial is complete yet"
+        )
         line.append(f"{plain(told, 100)}; {direction} {metric}", style=look["muted"])
         base = reference_values.base_value(study, metric)
         if base is not None:
@@ -106,7 +108,7 @@ def _second_line(line: Text, study: s.Study, look: Palette, narrow: bool) -> Non
 
 
 def _going_on(line: Text, study: s.Study, look: Palette, narrow: bool) -> None:
-    """What goes on when steps are done: evaluations, and scorings of complete trials."""
+    """List the activity after the last step: evaluations, and scoring of complete trials."""
     told = study_progress.going_on(study, narrow)
     if told:
         line.append(f"{', '.join(told)}  ", style=look["info"])

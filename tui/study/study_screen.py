@@ -1,4 +1,4 @@
-"""All trials of a study, the machine, and what happened."""
+"""The main screen: all trials of a study, the machine, and the events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The trials: one row each. A row is drawn when its trial changed, and only that row of the screen.
+"""The table of trials. Only rows whose trial changed are redrawn.
 
 Textual's own DataTable lays every visible cell out again for each change of one: at five changes a second
 that is a third of a core.
@@ -29,7 +29,7 @@ MARK = "▌"  # before a trial that is marked for comparing
 
 @dataclass
 class Row:
-    """A trial as it was last drawn: its cells, and their strips by whether the cursor is there."""
+    """A trial as last drawn: its cells, and their strips with and without the cursor."""
 
     trial: s.Trial
     best: bool
@@ -194,7 +194,7 @@ class TrialTable(ScrollView, can_focus=True):
         return Strip(segments).adjust_cell_length(width, base).simplify()
 
     def _style(self, meaning: str, plainly: bool) -> Style:
-        """The colour of a meaning; under the cursor the cursor's own colour, so that it can be read."""
+        """Return the colour of a meaning; under the cursor the cursor's colour, for legibility."""
         if meaning == "bold":
             return Style(bold=True)
         colour = self._look[meaning] if self._look is not None and meaning and not plainly else ""
@@ -217,7 +217,7 @@ class TrialTable(ScrollView, can_focus=True):
         self.post_message(TrialChosen(self.chosen))
 
     def on_resize(self) -> None:
-        """The columns fit, also where a panel beside it came or went; the cursor stays in sight."""
+        """Refit the columns, also when a side panel opened or closed; keep the cursor visible."""
         self._fit(self._study, self._look)
         self.virtual_size = Size(self.size.width, self.row_count + HEAD)
         room = max(1, self.size.height - HEAD)

@@ -1,4 +1,4 @@
-"""What people did to a trial, in words: one line under its title. Pure."""
+"""Describes how users steered a trial, in one line under its title. Pure."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _words(trial: s.Trial) -> list[str]:
     elif trial.by:
         found.append(f"queued by {plain(trial.by, 30)}")
     if not trial.counted:
-        found.append("not told the sampler")
+        found.append("not reported to the sampler")
     if trial.pinned:
         found.append(f"only on {plain(trial.pinned, 20)}")
     if trial.priority and trial.state == s.QUEUED:

@@ -1,4 +1,4 @@
-"""One trial: its curves drawn large, its parameters, its latest numbers, what happened to it and why."""
+"""The trial screen: curves, knobs, latest metrics, and events with their reasons."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class DetailScreen(SteeringScreen):
         look = self.console.look
         self.query_one("#title", Sheet).draw(self._title(study, trial))
         self.query_one(Chart).show(
-            curves_of(trial, self._smooth), self._log, look, "no reading yet", trial.marks
+            curves_of(trial, self._smooth), self._log, look, "no value yet", trial.marks
         )
         self.query_one("#knobs", Sheet).draw(self._knobs(trial))
         self.query_one("#latest", Sheet).draw(self._latest(study, trial))
@@ -153,7 +153,7 @@ class DetailScreen(SteeringScreen):
             rows.append(pair(Text("adapter parameters", style=look["muted"]), count, width))
         rows += standing(study, trial, width, look)
         if not rows:
-            return Text("no reading yet", style=look["muted"])
+            return Text("no value yet", style=look["muted"])
         return Text("\n", no_wrap=True, overflow="ellipsis").join(rows)
 
     def _inside(self, box: str) -> int:
@@ -174,7 +174,7 @@ class DetailScreen(SteeringScreen):
             self.show()
 
     def action_insides(self) -> None:
-        """Where its loss is, and where it looks."""
+        """Open the introspection of the trial."""
         self.app.push_screen(InsidesScreen(self._trial))
 
     def action_smooth(self) -> None:

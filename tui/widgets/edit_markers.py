@@ -1,4 +1,4 @@
-"""Lines down a plot at the steps where somebody did something. Pure."""
+"""Draws vertical lines on a plot at the steps where a trial was edited. Pure."""
 
 from __future__ import annotations
 

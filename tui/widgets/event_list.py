@@ -1,4 +1,4 @@
-"""What happened, newest last, each with its reason."""
+"""The list of events with their reasons, newest last."""
 
 from __future__ import annotations
 

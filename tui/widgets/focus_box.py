@@ -1,4 +1,4 @@
-"""A framed part of a page that scrolls, and can be walked to with Tab."""
+"""A framed, scrolling part of a page that Tab can focus."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The line of keys at the foot of a screen: one widget that is drawn once, not one widget for each key.
+"""The footer of keys: one widget that is drawn once, instead of one widget per key.
 
 Textual's own footer makes its keys anew at each change of bindings, which was a quarter of the time to open a
 screen. This one looks and acts like it, and is drawn again only when what it shows has changed.

@@ -1,4 +1,4 @@
-"""Curves drawn large: axes, ticks, a legend, several curves over the same steps."""
+"""A line chart: axes, ticks, legend, and several curves over the same steps."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Chart(Sheet):
     _plot: Callable[..., Text] | None = None
 
     def show(
-        self, curves: Sequence[Curve], log: bool, look: Palette, empty: str = "no reading yet",
+        self, curves: Sequence[Curve], log: bool, look: Palette, empty: str = "no value yet",
         marks: Sequence[Mark] = (),
     ) -> None:  # fmt: skip
         """Draw ``curves``; ``log`` scales the values logarithmically; ``marks`` are lines at their steps."""

@@ -1,4 +1,4 @@
-"""What people did to a trial, in a few cells of its row. Pure."""
+"""Formats how users steered a trial as signs in its row. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Piece = tuple[str, str]  # text, and the meaning that colours it
 
 
 def marked(trial: s.Trial) -> bool:
-    """Is there any sign of a person? Quick: it is asked of every trial for every picture."""
+    """Return whether the trial has any sign. Fast, as it runs for every trial in every frame."""
     return bool(
         trial.starred or trial.marks or trial.parent >= 0 or trial.pinned or trial.priority or trial.note
         or trial.by

@@ -88,7 +88,7 @@ def _state(study: s.Study, trial: s.Trial, best: bool) -> list[Piece]:
 
 
 def _progress(study: s.Study, trial: s.Trial, best: bool) -> list[Piece]:
-    """How many of its steps are done; in words what goes on when all are."""
+    """Format the progress in steps; after the last step the current activity."""
     if trial.pending:
         return [(_scoring(trial), "info")]
     if study_progress.evaluating(trial):
@@ -146,7 +146,7 @@ def _knob(name: str) -> Draw:
 
 
 def matches(trial: s.Trial, text: str) -> bool:
-    """Does every word of ``text`` stand in the trial's number, state, parameters, signs or note?"""
+    """Return whether every word of ``text`` occurs in the trial's number, state, knobs, signs or note."""
     shown = [f"#{trial.number}", str(trial.number), trial.state, trial.asked, trial.note, *words_of(trial)]
     for name in trial.params:
         knob, value = KNOBS.get(name), number(_value(trial, name))
@@ -156,7 +156,7 @@ def matches(trial: s.Trial, text: str) -> bool:
 
 
 def ordered(study: s.Study, best_first: bool) -> list[s.Trial]:
-    """The trials by number, or the best value of the first objective first and those without last."""
+    """Sort trials by number, or by the first objective, best first and those without a value last."""
     trials = list(study.trials.values())
     if not best_first:
         return trials

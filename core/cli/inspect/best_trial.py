@@ -1,7 +1,7 @@
-"""``trimtab best`` and ``trimtab generate``: the result, and a text made with it.
+"""``trimtab best`` shows the best trial; ``trimtab generate`` generates text with it.
 
 ``best --json`` prints {"study", "trial", "values": {METRIC: number}, "params", "knobs", "adapter",
-"generate": the command, "front": [trial numbers that no other beats], "against": [how it stands to the
+"generate": the command, "front": [numbers of the Pareto-optimal trials], "against": [comparisons with the
 references of the objectives], "base": {METRIC: the base model's number}, "scoring": {"step", "done", "total"}
 or null, "pending": [complete trials that are still being scored]}. ``adapter`` is the folder that
 PeftModel.from_pretrained loads, empty when there is none.
@@ -42,7 +42,7 @@ def best(arguments: argparse.Namespace) -> int:
         return exit_codes.OK
     print(f"{study.name}: trial {trial.number}  {text_tables.results(study, trial)}")
     print(f"  params   {text_tables.pairs(best_and_counts.searched(study, trial)) or 'none searched'}")
-    print(f"  adapter  {plain(adapter) or 'not kept'}")
+    print(f"  adapter  {plain(adapter) or 'not saved'}")
     print(f"  try it   {command}")
     for line in reference_values.told(study, trial):
         print(f"  against  {line}")
@@ -56,21 +56,21 @@ def best(arguments: argparse.Namespace) -> int:
 
 
 def _base(study: s.Study) -> list[str]:
-    """What the base's numbers rest on, where that is not what the trials' rest on."""
+    """Say which rows the base was scored on, where they differ from the rows of the trials."""
     found = []
     for metric, _ in study.objectives:
         score, board = reference_values.base_score(study, metric), reference_values.ON_BOARDS.get(metric)
         if score is not None and board is not None:
             rows = f"{score.samples} sampled validation rows" if score.samples else "sampled validation rows"
-            found.append(f"{metric} of the base is over {rows} ({board})")
+            found.append(f"{metric} of the base uses {rows} ({board})")
     return found
 
 
 def _scoring(study: s.Study, trial: s.Trial) -> list[str]:
-    """What is still to come of the scores of this trial and of others, which may change who is best."""
+    """Describe pending scores of this and other trials, which may still change the best trial."""
     found = []
     if trial.pending:
-        found.append(f"its last scores are still to come: {study_progress.scoring_words(trial)}")
+        found.append(f"its last scores are pending: {study_progress.scoring_words(trial)}")
     others = [number for number in _pending(study) if number != trial.number]
     waits = [number for number in others if not study.trials[number].values]
     if others:
@@ -87,19 +87,19 @@ def _pending(study: s.Study) -> list[int]:
 
 
 def generate(arguments: argparse.Namespace) -> int:
-    """Generate in a process of its own, which loads torch and the model, and writes to this terminal."""
+    """Generate text in a separate process, which loads torch and the model and writes to this terminal."""
     adapter = trained(arguments)
     more = ("--tokens", str(arguments.tokens), *trust(arguments), "--", arguments.prompt)
     return in_torch("core.train.commands.generate_text", adapter, *more)
 
 
 def trust(arguments: argparse.Namespace) -> list[str]:
-    """The user's word that the base's own code may run, for a module of the training room."""
+    """Return the flag that lets a core.train module run the base model's own code."""
     return ["--trust-remote-code"] if arguments.trust_remote_code else []
 
 
 def trained(arguments: argparse.Namespace) -> str:
-    """The adapter of the trial that is named, or of the best one. Raises TrimtabError where it has none."""
+    """Return the adapter of the named trial, or of the best one. Raises TrimtabError where it has none."""
     study = resolve_trial.study(reach_engine.known()[0], arguments.study)
     trial = (
         resolve_trial.best(study) if arguments.trial is None else resolve_trial.trial(study, arguments.trial)
@@ -109,21 +109,21 @@ def trained(arguments: argparse.Namespace) -> str:
         raise TrimtabError.of(
             f"trial {trial.number} ({trial.state}) has no adapter",
             plain(adapter) or f"study {study.name}",
-            "take a complete trial: `trimtab best` names the best one",
+            "choose a complete trial: `trimtab best` names the best one",
         )
     return adapter
 
 
 def in_torch(module: str, *arguments: str) -> int:
-    """Run a module of the training room in a process of its own; the exit code."""
+    """Run a core.train module in a separate process and return the exit code."""
     environment = {**os.environ, "PYTHONPATH": str(paths.root())}
     command = [sys.executable, "-P", "-m", module, *arguments]
     print("loading the libraries …", file=sys.stderr, flush=True)
-    activity_line.hush()  # it says itself what it does
+    activity_line.hush()  # the process reports its own progress
     done = subprocess.run(command, env=environment, check=False)
     return exit_codes.OK if done.returncode == 0 else exit_codes.FAILURE
 
 
 def _adapter(study: s.Study, trial: s.Trial) -> str:
-    """The trial's adapter: a relative folder is the study's."""
+    """Return the path of the trial's adapter; a relative one is inside the study's folder."""
     return str(Path(study.folder) / trial.adapter) if trial.adapter else ""

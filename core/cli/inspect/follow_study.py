@@ -1,4 +1,4 @@
-"""A study followed in plain lines: every event once, progress now and then."""
+"""Follows a study in plain lines: each event once, and progress every PROGRESS_EVERY_S."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ PROGRESS_EVERY_S = 10.0
 
 
 def _waiting(why: str) -> None:
-    """A word on an engine that says nothing: what follows it goes on when the engine does."""
+    """Report that the engine is silent, or (with an empty ``why``) that it answers again."""
     print(f"{why}; waiting" if why else "the engine answers again", file=sys.stderr, flush=True)
 
 
 async def changes(socket: Path, name: str) -> AsyncGenerator[tuple[s.Study, event_types.Event | None], None]:
-    """The study after each of its events, first as it is now (with None).
+    """Yield the study after each of its events, first in its current state (with None).
 
-    Raises EngineError when the engine goes away, or does not know the study.
+    Raises EngineError when the connection to the engine ends.
     """
     connection = await engine_client.attach(socket, _waiting)
     state = s.State()
@@ -46,9 +46,9 @@ async def changes(socket: Path, name: str) -> AsyncGenerator[tuple[s.Study, even
     finally:
         await connection.close()
     raise EngineError.of(
-        "the engine went away",
+        "the connection to the engine was lost",
         str(paths.engine_log()),
-        "the log says why; `trimtab` starts it again, and the study goes on from its checkpoints",
+        "see the log; `trimtab` restarts the engine, and the study resumes from its checkpoints",
     )
 
 
@@ -80,7 +80,7 @@ class Printer:
                 f" {best_and_counts.ended(study)}/{study.total_trials} trials ended"
             )
             self._printed_to = study.lines[-1] if study.lines else None
-        else:  # a fresh snapshot after a slow moment: the lines between are in it
+        else:  # a new snapshot after a slow connection: it contains the lines in between
             self._lines(study.lines)
 
     def _lines(self, lines: tuple[s.Line, ...]) -> None:
@@ -122,7 +122,7 @@ def _print(line: str) -> None:
 
 
 async def until_ended(socket: Path, name: str) -> int:
-    """Print the study's course until it ends; its exit code."""
+    """Print the study's progress until it ends and return the exit code."""
     activity_line.hush()
     printer = Printer(_print)
     async with aclosing(changes(socket, name)) as course:
@@ -139,5 +139,5 @@ def _closing(study: s.Study) -> int:
         _print(f"{study.name}: {study.state}, {plain(reference_values.no_best(study), 200)}")
         return exit_codes.NO_RESULT
     values = dict(zip([metric for metric, _ in study.objectives], best.values, strict=False))
-    _print(f"best: trial {best.number} {text_tables.pairs(values)}; `trimtab best` says more")
+    _print(f"best: trial {best.number} {text_tables.pairs(values)}; `trimtab best` shows details")
     return exit_codes.FAILURE if study.state == s.FAILED else exit_codes.OK

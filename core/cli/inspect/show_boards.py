@@ -1,4 +1,4 @@
-"""``trimtab boards``: what base and trials score, against limits and each other.
+"""``trimtab boards``: the scores of base and trials, compared with limits and each other.
 
 ``--json`` prints {"study", "boards": [BOARD…], "limits": [text…], "on_breach", "why_none",
 "metrics": {METRIC: {"board", "meaning", "unit", "direction"}}, "base": {METRIC: SCORE},
@@ -23,11 +23,11 @@ from core.contract.text.sanitize import plain
 from core.contract.views import metric_verdict as r
 from core.contract.views.metric_format import SHARE, bound, changed, told
 
-SAID = {"ok": "✓ kept", "breached": "✗ breached", "unsure": "? not sure", None: ""}
+SAID = {"ok": "✓ kept", "breached": "✗ breached", "unsure": "? unsure", None: ""}
 
 
 def boards(arguments: argparse.Namespace) -> int:
-    """Print the boards of a study, or of one of its trials beside the base."""
+    """Print the boards of a study, or of one trial compared with the base."""
     study = resolve_trial.study(reach_engine.known()[0], arguments.study)
     chosen = list(study.trials.values())
     if arguments.trial is not None:
@@ -40,11 +40,11 @@ def boards(arguments: argparse.Namespace) -> int:
     for trial in chosen:
         if trial.pending:
             print(
-                f"  trial {trial.number}: its last scores are to come, {study_progress.scoring_words(trial)}"
+                f"  trial {trial.number}: its last scores are pending, {study_progress.scoring_words(trial)}"
             )
     if not scored:
         what, fix = r.nothing(study)
-        who = "no trial is" if arguments.trial is None else f"trial {arguments.trial} is not"
+        who = "no trial has been" if arguments.trial is None else f"trial {arguments.trial} has not been"
         what = f"{who} scored yet" if r.boards(study) else what
         print(f"  {what}: {fix}")
     for board in r.boards(study):
@@ -90,7 +90,7 @@ def _compared(one: r.Reading) -> str:
     if one.better is None:
         return "the same as the base"
     word = "better" if one.better else "worse"
-    return f"{changed(one.change, one.metric.unit)} {word}{'' if one.clear else ', may be chance'}"
+    return f"{changed(one.change, one.metric.unit)} {word}{'' if one.clear else ', within noise'}"
 
 
 # -- as JSON ---------------------------------------------------------------------------------------
@@ -132,7 +132,7 @@ def _metric(name: str, board: str) -> dict[str, Any]:
 
 
 def _score(one: r.Reading) -> dict[str, Any]:
-    """Numbers that JSON does not know, such as nan, are null there."""
+    """Return the score for JSON; numbers that JSON lacks, such as nan, become null."""
     known = {"change": one.change, "better": one.better, "clear": one.clear, "verdict": one.verdict}
     result: dict[str, Any] = msgspec.json.decode(
         msgspec.json.encode({**msgspec.to_builtins(one.score), **known})

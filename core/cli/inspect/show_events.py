@@ -15,7 +15,7 @@ from core.contract.text.sanitize import plain
 
 
 def logs(arguments: argparse.Namespace) -> int:
-    """Print the kept lines (200 at most, and it says so); with --follow also those to come."""
+    """Print the retained lines (200 at most); with --follow also new ones."""
     state, running = reach_engine.known()
     study = resolve_trial.study(state, arguments.study)
     number = arguments.trial
@@ -36,7 +36,7 @@ def logs(arguments: argparse.Namespace) -> int:
 def _cut(lines: tuple[s.Line, ...]) -> None:
     if len(lines) >= s.LINES:
         more = "`trimtab export` writes all decisions"
-        print(f"these are the last {s.LINES} lines, earlier ones are not kept; {more}", file=sys.stderr)
+        print(f"only the last {s.LINES} lines are retained; {more}", file=sys.stderr)
 
 
 def _print(lines: tuple[s.Line, ...]) -> None:

@@ -1,4 +1,4 @@
-"""``trimtab insight``: which knobs matter, how the sampler stands, who was stopped and why.
+"""``trimtab insight``: knob importance, sampler state, and early-stopped trials with reasons.
 
 ``--json`` prints {"study", "state", "objective": {"metric", "direction"}, "importance": {"method", "shares":
 {KNOB: share}, "trials", "early", "known", "asks", "why_none"}, "sampler": {WHAT: text}, "rungs": [{"bracket",
@@ -29,7 +29,7 @@ BAR = 30  # characters
 
 
 def insight(arguments: argparse.Namespace) -> int:
-    """Print what a study has shown; without an engine, from its own files."""
+    """Print the insight into a study; without an engine it is read from the study's files."""
     state, running = reach_engine.known()
     study = resolve_trial.study(state, arguments.study)
     importance = _answer(study, console_api.AskImportance(study.name, arguments.method), running)
@@ -51,7 +51,7 @@ def insight(arguments: argparse.Namespace) -> int:
 def _answer(
     study: s.Study, request: console_api.AskImportance | console_api.AskSearch, running: bool
 ) -> console_api.Answer | None:
-    """From the engine; from the study's storage where none lives."""
+    """Ask the engine; if none runs, read the study's storage."""
     if running:
         return reach_engine.ask(request)
     from core.daemon.answers import search_insights
@@ -69,7 +69,7 @@ def _print_importance(one: Importance) -> None:
         return
     for knob, share in one.shares.items():
         print(f"  {plain(knob, 24):<24} {100 * share:5.1f} %  {'█' * round(BAR * share)}".rstrip())
-    early = f", {one.early} of them stopped early, with their last reading" if one.early else ""
+    early = f", {one.early} of them stopped early, with their last value" if one.early else ""
     latest = f"; the latest of {one.known:,}" if one.known > one.trials else ""
     print(f"  shares {plain(one.asks, 200)}; {one.trials:,} trials{early}{latest}")
 
@@ -77,7 +77,7 @@ def _print_importance(one: Importance) -> None:
 def _print_stops(study: s.Study, search: SearchState) -> None:
     counts = ", ".join(f"{count} {state}" for state, count in i.counts(study).items())
     spared, whole = i.saved_steps(study)
-    print(f"\nended  {counts}; pruning spared {spared:,} of {whole:,} steps")
+    print(f"\nended  {counts}; pruning saved {spared:,} of {whole:,} steps")
     for rung in search.rungs:
         fates = [plain(one.fate, 20) for one in rung.entries]
         told = ", ".join(f"{fates.count(fate)} {fate}" for fate in dict.fromkeys(fates))
@@ -88,7 +88,7 @@ def _print_stops(study: s.Study, search: SearchState) -> None:
     for stop in i.stops(study):
         value = "–" if stop.value is None else f"{stop.value:.4g}"
         where = f"step {stop.step:,} of {stop.total_steps:,}" if stop.total_steps else f"step {stop.step:,}"
-        why = plain(stop.why, 300) or "no reason was told"
+        why = plain(stop.why, 300) or "no reason was recorded"
         print(f"  trial {stop.trial:<5} {stop.state:<10} {where:<18} {value:>8}  {why}")
 
 
@@ -96,7 +96,7 @@ def _print_stops(study: s.Study, search: SearchState) -> None:
 
 
 def _found(study: s.Study, importance: Importance, search: SearchState) -> dict[str, Any]:
-    """Numbers that JSON does not know, such as nan, are null there."""
+    """Return the answers for JSON; numbers that JSON lacks, such as nan, become null."""
     metric, direction = study.objectives[0]
     spared, whole = i.saved_steps(study)
     known = {

@@ -1,4 +1,4 @@
-"""``trimtab insides``: where a trial's loss is and where its attention goes, beside the base.
+"""``trimtab insides``: a trial's loss by token and its attention, compared with the base.
 
 ``--json`` prints {"study", "trial", "state", "step", "rows", "tokens", "loss", "base_loss", "top",
 "base_top", "kinds": [PART…], "quarters": [PART…], "worst": [TOKEN…], "layers": [LAYER…], "warning",
@@ -27,7 +27,7 @@ TOKENS = 12
 
 
 def insides(arguments: argparse.Namespace) -> int:
-    """Print what is known of a trial. Needs no engine: it lies in the trial's folder."""
+    """Print a trial's introspection. It is read from the trial's folder, so no engine is needed."""
     study = resolve_trial.study(reach_engine.known()[0], arguments.study)
     trial = resolve_trial.trial(study, arguments.trial)
     found = kept.read(study, trial.number)
@@ -39,7 +39,7 @@ def insides(arguments: argparse.Namespace) -> int:
         return exit_codes.OK
     print(
         f"trial {trial.number} of {study.name} at step {found.step}, on {found.rows} validation rows with "
-        f"{found.tokens} tokens to learn; base → trial"
+        f"{found.tokens} target tokens; base → trial"
     )
     if found.warning:
         print(f"  warning: {plain(found.warning, 1000)}")
@@ -50,7 +50,7 @@ def insides(arguments: argparse.Namespace) -> int:
 
 def _losses(found: i.Insides) -> None:
     print(
-        f"\nloss {found.base_loss:.3f} → {found.loss:.3f} nats/token; its largest tenth of tokens carries",
+        f"\nloss {found.base_loss:.3f} → {found.loss:.3f} nats/token; the top 10 % of tokens account for",
         end="",
     )
     print(f" {_percent(found.base_top)} → {_percent(found.top)} of it")
@@ -58,7 +58,7 @@ def _losses(found: i.Insides) -> None:
         shares = f"{_percent(part.base_share):>4} → {_percent(part.share):>4} of the loss"
         means = f"{part.base_mean:7.3f} → {part.mean:7.3f} nats/token"
         print(f"  {plain(part.name, 20):<14}{part.tokens:>6} tokens  {shares}  {means}")
-    print("\nthe tokens with the largest loss, nats")
+    print("\nthe tokens with the largest loss (nats)")
     for token in found.worst[:TOKENS]:
         before, text, after = (
             plain(one.replace("\n", "↵"), most)
@@ -83,7 +83,7 @@ def _attention(found: i.Insides) -> None:
 
 
 def _plainly(found: i.Insides) -> dict[str, Any]:
-    """With names in place of places, which are the files' own way."""
+    """Convert the file's positional arrays to objects with field names."""
     told = msgspec.structs.asdict(found)
     for name in ("kinds", "quarters", "worst", "layers"):
         told[name] = [msgspec.structs.asdict(one) for one in told[name]]

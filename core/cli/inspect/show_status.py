@@ -1,4 +1,4 @@
-"""``trimtab status``: how the studies stand.
+"""``trimtab status``: the state of all studies.
 
 ``--json`` prints {"engine": {"running": bool, "socket": text}, "studies": [STUDY…]}, a STUDY being
 {"name", "state", "why", "folder", "total_trials", "trials": {STATE: count}, "created_at", "ended_at",
@@ -37,7 +37,7 @@ def status(arguments: argparse.Namespace) -> int:
         return exit_codes.OK
     if not running:
         print(
-            "the engine is not running; `trimtab` starts it" + (" and its studies go on" if studies else "")
+            "the engine is not running; `trimtab` starts it" + (" and resumes its studies" if studies else "")
         )
     if not studies:
         print("no studies; start one with `trimtab run SPEC`")

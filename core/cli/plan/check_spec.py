@@ -1,5 +1,5 @@
-"""``trimtab check``: a study file read, judged and shown as it resolves; with ``--show`` rows as they are
-learnt."""
+"""``trimtab check``: validates a study file and prints it with all defaults; ``--show`` prints training
+rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from core.errors import SpecError
 
 
 def check(arguments: argparse.Namespace) -> int:
-    """Print the study with every default in its place, or N of its rows.
+    """Print the study with all defaults, or N of its rows.
 
     Raises SpecError with every problem.
     """
@@ -24,18 +24,18 @@ def check(arguments: argparse.Namespace) -> int:
         return _show(arguments.spec, arguments.show)
     print(plain(spec_file.write(whole), lines=True), end="")
     size = search_space.size(whole.space)
-    combinations = "endless" if math.isinf(size) else f"{size:.0f}"
+    combinations = "infinitely many" if math.isinf(size) else f"{size:.0f}"
     print(
         f"# {whole.study.trials} trials by {whole.study.sampler} in a space of {len(whole.space)} dimensions,"
     )
-    print(f"# {combinations} combinations; nothing is wrong with this file")
+    print(f"# {combinations} combinations; this file is valid")
     return exit_codes.OK
 
 
 def _show(spec: str, count: int) -> int:
-    """The rows, by a process of its own, which loads the tokenizer."""
+    """Print rows in a separate process, which loads the tokenizer."""
     from core.cli.inspect import best_trial
 
     if count < 1:
-        raise SpecError.of(f"--show {count} shows nothing", "command line", "such as --show 3")
+        raise SpecError.of(f"--show {count} is not above 0", "command line", "such as --show 3")
     return best_trial.in_torch("core.train.commands.show_rows", str(Path(spec).absolute()), str(count))

@@ -1,7 +1,7 @@
-"""``trimtab fit SPEC``: what a study's trials are going to take of memory, before anything is loaded.
+"""``trimtab fit SPEC``: estimates the memory of a study's trials without loading the model.
 
 ``--json`` prints {"model", "device", "limit_bytes", "smallest": {…}, "largest": {…}, "share_that_fits",
-"advice"}; "trial" stands for both where nothing that is searched costs memory.
+"advice"}; "trial" replaces both where no searched knob affects memory.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _model(spec: Spec, where: Device) -> Model:
     except TrimtabError as error:
         if "cannot be traced" not in str(error):
             raise
-        print(f"less sure: {plain(error.problems[0].what, 300)}", file=sys.stderr)
+        print(f"less accurate: {plain(error.problems[0].what, 300)}", file=sys.stderr)
         return hf_config.model(spec.model.base, spec.model.revision, dtype=dtype)
 
 
@@ -94,7 +94,7 @@ def _print(
 ) -> None:
     first = cases[0]
     print(plain(f"{spec.model.base}: {_described(first.model, first.setting, first.device)}"))
-    allowed = byte_sizes.words(limit.bytes_) if limit.bytes_ is not None else "not known"
+    allowed = byte_sizes.words(limit.bytes_) if limit.bytes_ is not None else "unknown"
     print(plain(f"{first.device.name}: limit {allowed} ({limit.why})"))
     heads = ["one trial"] if len(cases) == 1 else ["smallest", "largest"]
     if first.pack > 1:
@@ -106,8 +106,8 @@ def _print(
     found = [one.estimate() for one in cases]
     for name in dict.fromkeys(part.name for one in found for part in one.parts):
         _row(name, [byte_sizes.words(one.of(name)) for one in found])
-    _row("peak of the tensors", [byte_sizes.words(one.peak_bytes) for one in found])
-    _row("on the device", [byte_sizes.words(one.device_bytes) for one in found])
+    _row("tensor peak", [byte_sizes.words(one.peak_bytes) for one in found])
+    _row("device total", [byte_sizes.words(one.device_bytes) for one in found])
     _row("fits", ["yes" if one.fits() else "NO" for one in cases])
     print()
     for line in _advice(cases, fitting):
@@ -134,7 +134,7 @@ def _advice(cases: Sequence[Case], fitting: float) -> list[str]:
             lines.append(f"at once: {packs[0]} of the smallest or {packs[1]} of the largest")
         lines.append(f"{fitting:.0%} of the space fits")
     notes = dict.fromkeys(note for one in cases for note in one.estimate().notes)
-    return [*lines, *(f"less sure: {note}" for note in notes)]
+    return [*lines, *(f"less accurate: {note}" for note in notes)]
 
 
 def _dump(cases: Sequence[Case], limit: memory_budget.Limit, fitting: float) -> None:

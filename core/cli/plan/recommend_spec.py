@@ -1,4 +1,4 @@
-"""``trimtab recommend MODEL DATA``: what to begin a study with, and why; the study file with its sources.
+"""``trimtab recommend MODEL DATA``: recommends a study file, with reasons and sources.
 
 ``--json`` prints {"fits", "doubts", "lines": [{"section", "knob", "value", "why", "sources"}], "toml"}.
 """
@@ -30,7 +30,7 @@ from core.memory.base import hf_config
 from core.memory.estimate.device_constants import Device
 from core.memory.planning import memory_budget
 
-UNREAD_TOKENS = (128, 256, 512, 1024)  # rows that nobody read: a spread to reckon with
+UNREAD_TOKENS = (128, 256, 512, 1024)  # assumed lengths for rows that were not read
 NARROW, WIDE = 60, 140  # columns
 
 
@@ -75,7 +75,7 @@ def _case(arguments: argparse.Namespace) -> Case:
 
 def _wish(arguments: argparse.Namespace) -> Wish:
     if arguments.goal not in OBJECTIVES:
-        what = f"--goal {plain(arguments.goal, 60)!r} is no metric that a study can have as its objective"
+        what = f"--goal {plain(arguments.goal, 60)!r} cannot be an objective"
         raise SpecError.of(what, "command line", spec_file.nearest(arguments.goal, OBJECTIVES))
     for name in ("hours", "trials", "rows"):
         value = getattr(arguments, name)
@@ -89,14 +89,14 @@ def _rows(source: str, count: int | None) -> Rows:
     if found is not None:
         return found
     if count is None:
-        what = "this is no file that can be looked into"
-        raise SpecError.of(what, f"DATA = {plain(source, 200)!r}", "say how many rows it has with --rows")
-    note = "nobody looked into the rows: 128 to 1024 tokens each are assumed, and that all of them are learnt"
+        what = "the data cannot be read as a local file"
+        raise SpecError.of(what, f"DATA = {plain(source, 200)!r}", "give the number of rows with --rows")
+    note = "the rows were not read: 128 to 1024 tokens each are assumed, all of them trained on"
     return Rows(count, UNREAD_TOKENS, notes=(note,))
 
 
 def _named(gpu: str) -> Device:
-    """A card by its name, its size, or both."""
+    """Return a GPU by its name, its size, or both."""
     known = trial_duration.card(gpu)
     if known is None:
         return target_device.named(gpu)
@@ -116,13 +116,11 @@ def _write(place: Path, whole: str) -> None:
             file.write(whole)
     except FileExistsError as error:
         raise SpecError.of(
-            "there is a file already", f"--out {plain(str(place), 200)}", "take another name"
+            "the file already exists", f"--out {plain(str(place), 200)}", "choose another name"
         ) from error
     except OSError as error:
-        what = f"cannot be written: {plain(str(error), 200)}"
-        raise SpecError.of(
-            what, f"--out {plain(str(place), 200)}", "give a place that can be written"
-        ) from error
+        what = f"the file cannot be written: {plain(str(error), 200)}"
+        raise SpecError.of(what, f"--out {plain(str(place), 200)}", "choose a writable path") from error
 
 
 def _print(found: Plan, head: str) -> None:
@@ -138,7 +136,7 @@ def _print(found: Plan, head: str) -> None:
     for number, source in enumerate(cited, 1):
         _wrapped(f"[{number}] {source}", 2, 7, width)
     if found.doubts:
-        print("\nnot sure")
+        print("\nuncertain")
     for doubt in found.doubts:
         _wrapped(f"- {doubt}", 2, 4, width)
     print()

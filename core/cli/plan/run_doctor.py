@@ -1,4 +1,4 @@
-"""``trimtab doctor``: is this machine ready?
+"""``trimtab doctor``: checks whether this machine can run studies.
 
 ``--json`` prints {"ok": bool, "checks": [{"name", "level": ok|warn|fail, "found", "fix"}…]}.
 """
@@ -24,7 +24,7 @@ def doctor(arguments: argparse.Namespace) -> int:
     """Print every check; code 1 when one fails."""
     from core.watch.doctor_checks import examine
 
-    activity_line.now("asking the libraries")
+    activity_line.now("querying the libraries")
     findings = []
     for one in examine(used=used):
         findings.append(one)
@@ -37,8 +37,8 @@ def doctor(arguments: argparse.Namespace) -> int:
 
 
 def used(cards: Sequence[Device], why_none: str) -> list[Finding]:
-    """What a study with resources.devices = "auto" that is started in this shell would train on; nothing
-    where there is no card to choose."""
+    """Report the devices that a study with resources.devices = "auto" would use from this shell; nothing
+    where there is no GPU to choose."""
     from core.daemon.placement import device_choice
 
     visible, order = os.environ.get("CUDA_VISIBLE_DEVICES"), os.environ.get("CUDA_DEVICE_ORDER")
@@ -49,14 +49,14 @@ def used(cards: Sequence[Device], why_none: str) -> list[Finding]:
     except TrimtabError as error:
         return [Finding("devices", "fail", f"a study here: {error.problems[0].what}", error.problems[0].fix)]
     labels = ", ".join(slot.label for slot in slots)
-    found = f"a study here trains on {labels}" + ("" if visible is None else f", by {_said(visible)}")
+    found = f"a study here trains on {labels}" + ("" if visible is None else f" because of {_said(visible)}")
     if told := device_choice.note("auto", slots, cards, visible, why_none):
-        return [Finding("devices", "warn", f"{found}; {told}", "set CUDA_VISIBLE_DEVICES as it is meant")]
+        return [Finding("devices", "warn", f"{found}; {told}", "correct CUDA_VISIBLE_DEVICES")]
     kinds = {card.name for card in cards if not card.parent}
     numbered = visible is not None and any(one.strip().isdecimal() for one in visible.split(","))
     if len(kinds) > 1 and order != "PCI_BUS_ID":
-        found += "; the cards differ: trimtab counts them as nvidia-smi does, CUDA itself the fastest first"
-        fix = "export CUDA_DEVICE_ORDER=PCI_BUS_ID, so that a number means one card everywhere; or name UUIDs"
+        found += "; the GPUs differ: trimtab numbers them like nvidia-smi, CUDA puts the fastest first"
+        fix = "export CUDA_DEVICE_ORDER=PCI_BUS_ID so that numbers agree everywhere, or use UUIDs"
         return [Finding("devices", "warn" if numbered else "ok", found, fix)]
     return [Finding("devices", "ok", found)]
 

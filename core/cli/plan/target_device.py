@@ -1,4 +1,4 @@
-"""The device that a question is about: the smallest visible card, one that is only named, or the CPU."""
+"""Finds the device to plan for: the visible GPU with the least free memory, a described GPU, or the CPU."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from core.memory.estimate.device_constants import Device
 
 
 def named(gpu: str) -> Device:
-    """A card of the size that ``--gpu`` says. Raises SpecError."""
+    """Return a GPU of the size given by ``--gpu``. Raises SpecError."""
     try:
         total = byte_sizes.parse(gpu)
     except ValueError as error:
@@ -23,8 +23,8 @@ def named(gpu: str) -> Device:
 
 
 def here(wanted: str | Sequence[int]) -> tuple[Device, int]:
-    """The card with the least free memory of those that are ``wanted``, as resources.devices has it, and how
-    many there are; the CPU where there is none. Raises TrimtabError for a card that is not there."""
+    """Return the ``wanted`` GPU (as in resources.devices) with the least free memory, and how
+    many there are; the CPU where there is none. Raises TrimtabError for a GPU that does not exist."""
     from core.daemon.placement import device_choice
     from core.watch.host_reader import HostReader
     from core.watch.nvml_reader import GpuReader

@@ -1,4 +1,4 @@
-"""The versions and the machine of this moment, for bundles and their reruns."""
+"""Records the current package versions and machine for bundles and reruns."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from core.watch.nvml_reader import GpuReader
 
 
 def here(threads: int | None) -> dict[str, Any]:
-    """As ``core.store.bundle.package_versions`` has them; ``threads`` as the study asks for them."""
+    """Return the record of ``core.store.bundle.package_versions``; ``threads`` is the study's setting."""
     reader = GpuReader()
     devices, driver = reader.read()[0], reader.driver()
     reader.close()

@@ -1,4 +1,4 @@
-"""``trimtab export``: a bundle that somebody else can run again, or the report alone as one HTML page."""
+"""``trimtab export``: writes a reproducible bundle, or only the report as one HTML page."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from core.store.report.report_data import Report
 
 
 def export(arguments: argparse.Namespace) -> int:
-    """Write it and say where. Works with and without an engine: the study's journal tells it all.
+    """Write the export and print its path. Needs no engine: the study's journal has everything.
 
-    Raises UsageError, and TrimtabError where the target is not ours or the disk is full.
+    Raises UsageError, and TrimtabError where the target cannot be overwritten or the disk is full.
     """
     from core.store.bundle import bundle_contents, sha256_manifest
 
@@ -55,16 +55,16 @@ def export(arguments: argparse.Namespace) -> int:
 
 
 def gathered(study: s.Study, trial: int | None) -> Report:
-    """All that is known of the study. Raises UsageError for a trial or a journal that is not there."""
+    """Collect the report. Raises UsageError for a missing trial, TrimtabError for a missing journal."""
     from core.cli.share import environment_record
     from core.store import journal_file, run_folder
     from core.store.report import report_data
 
     events = list(journal_file.read(run_folder.journal_path(Path(study.folder))))
-    found = [one for one in events if one.study == study.name]
+    found = [event for event in events if event.study == study.name]
     if not found:
-        what = f"the journal of {study.name} is not there"
-        raise TrimtabError.of(what, study.folder, "a study's folder must be where it was made")
+        what = f"the journal of {study.name} is missing"
+        raise TrimtabError.of(what, study.folder, "move the study's folder back to where it was created")
     if trial is not None:
         resolve_trial.trial(study, trial)
     threads = study.settings.resources.threads
@@ -72,7 +72,7 @@ def gathered(study: s.Study, trial: int | None) -> Report:
 
 
 def _target(report: Report, out: str | None) -> Path:
-    """Where it goes: the study's own folder, unless the user says otherwise."""
+    """Return the target path: the study's own folder unless --out is given."""
     if out:
         return paths.expanded(out).absolute()
     number = f"-trial-{report.chosen.number}" if report.chosen is not None else ""
@@ -86,7 +86,7 @@ def _page(report: Report, path: Path, force: bool) -> int:
     if path.is_dir():
         path = path / f"{report.study.name}.html"
     if path.exists() and not force:
-        raise TrimtabError.of("the file is there already", str(path), "give another name, or --force")
+        raise TrimtabError.of("the file already exists", str(path), "choose another name, or add --force")
     aside = path.with_name(f".{path.name}.new-{secrets.token_hex(4)}")
     try:
         with aside.open("x", encoding="utf-8") as file:  # "x": no link that another user has put there
@@ -95,7 +95,7 @@ def _page(report: Report, path: Path, force: bool) -> int:
     except OSError as error:
         aside.unlink(missing_ok=True)
         raise TrimtabError.of(
-            f"the report cannot be written: {plain(str(error), 300)}", str(path), "give another file"
+            f"the report cannot be written: {plain(str(error), 300)}", str(path), "choose another file"
         ) from error
     print(plain(str(path)))
     return exit_codes.OK

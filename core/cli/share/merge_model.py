@@ -1,4 +1,4 @@
-"""``trimtab merge``: a model of its own, with a trial's adapter merged into the base's weights."""
+"""``trimtab merge``: writes a full model with a trial's adapter merged into the base's weights."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from core.contract.text.sanitize import plain
 
 
 def merge(arguments: argparse.Namespace) -> int:
-    """Merge in a process of its own, which loads torch and the model."""
+    """Merge in a separate process, which loads torch and the model."""
     out = paths.expanded(arguments.out).absolute()
     code = best_trial.in_torch(
         "core.train.commands.merge_adapter",

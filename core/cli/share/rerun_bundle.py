@@ -1,7 +1,7 @@
-"""``trimtab rerun``: a bundle's trial trained again, and is the result the same?
+"""``trimtab rerun``: trains a bundle's trial again and compares the results.
 
-Exit code 0: bit-identical; or the same within the tolerance, where the bits cannot be expected to be. 1: not
-the same. What is promised when stands in ``core.store.bundle.bundle_rerun``.
+Exit code 0: bit-identical; or equal within the tolerance, where identical bits cannot be expected. 1: not
+equal. ``core.store.bundle.bundle_rerun`` documents what is guaranteed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FLAGS = {"model.base": "base", "data.source": "data", "data.validation": "valida
 
 
 def rerun(arguments: argparse.Namespace) -> int:
-    """Check the bundle, run its trial through the engine, compare.
+    """Check the bundle, run its trial through the engine, and compare the results.
 
     Raises BundleError, SpecError, EngineError, RefusedError.
     """
@@ -52,34 +52,36 @@ def _again(arguments: argparse.Namespace, one: bundle_rerun.Original) -> int:
 
 
 def _trusted(one: bundle_rerun.Original, allowed: bool) -> None:
-    """Code of somebody else runs when the user says so, not when a bundle does."""
+    """Raise TrimtabError if the bundle would run foreign code that the user has not allowed."""
     model, evaluate = one.raw.get("model", {}), one.raw.get("evaluate", {})
     wanted = []
     if model.get("trust_remote_code"):
-        what = "this bundle's base runs code of its model repository (model.trust_remote_code)"
+        what = "the base model of this bundle runs code from its repository (model.trust_remote_code)"
         wanted.append((what, model.get("base", "")))
     if evaluate.get("tasks_path"):
-        what = "this bundle's tasks may run code that their YAML files name (evaluate.tasks_path)"
+        what = (
+            "the evaluation tasks of this bundle may run code named in their YAML files (evaluate.tasks_path)"
+        )
         wanted.append((what, evaluate["tasks_path"]))
     if wanted and not allowed:
-        fix = "read that code, then say --trust-remote-code"
+        fix = "review that code, then add --trust-remote-code"
         raise TrimtabError(*(Problem(what, plain(str(where), 200), fix) for what, where in wanted))
 
 
 def _differences(one: bundle_rerun.Original, spec: Spec, anyway: bool) -> list[str]:
-    """Say what is not as it was. Returns why the same bits cannot be expected.
+    """Print the differences from the original run. Returns why identical bits cannot be expected.
 
     Raises BundleError where data or base differ, unless ``anyway``.
     """
     different, unsure = bundle_rerun.other_data(one, file_fingerprints.fingerprints(spec))
     if different and not anyway:
-        flags = "--data FILE, --validation FILE or --base MODEL say where it is; --anyway runs all the same"
+        flags = "locate it with --data FILE, --validation FILE or --base MODEL, or run with --anyway"
         raise sha256_manifest.BundleError(*(Problem(text, str(one.folder), flags) for text in different))
     changed = package_versions.differences(one.versions, environment_record.here(spec.resources.threads))
     for text in (*different, *changed):
         print(f"differs: {plain(text, 300)}")
     for text in unsure:
-        print(f"not sure: {plain(text, 300)}")
+        print(f"uncertain: {plain(text, 300)}")
     return bundle_rerun.doubts(one, [*different, *changed])
 
 
@@ -95,7 +97,7 @@ def _run(spec: Spec, folder: Path) -> int:
     try:
         return asyncio.run(follow_study.until_ended(socket, spec.study.name))
     except KeyboardInterrupt:
-        print(f"\ndetached; {spec.study.name} goes on, and is not compared", flush=True)
+        print(f"\ndetached; {spec.study.name} continues, and is not compared", flush=True)
         return exit_codes.INTERRUPTED
 
 
@@ -112,7 +114,9 @@ def _judge(
     values = dict(zip([metric for metric, _ in study.objectives], trial.values, strict=False))
     found = bundle_rerun.compare(one, values, Path(study.folder) / trial.adapter)
     for name, (before, now) in found.values.items():
-        apart = "not compared: it measures the machine" if name in found.clocks else _apart(found.apart[name])
+        apart = (
+            "not compared: it depends on the machine" if name in found.clocks else _apart(found.apart[name])
+        )
         print(f"  {name}  {before:.9g} → {now:.9g}  {apart}")
     print(f"  adapter  {_adapter(one, found)}")
     limit = bundle_rerun.tolerance(one) if arguments.tolerance is None else arguments.tolerance
@@ -120,22 +124,22 @@ def _judge(
         print("bit-identical")
         return exit_codes.OK
     for text in doubts:
-        print(f"  the same bits were not to be expected: {plain(text, 300)}")
+        print(f"  identical bits were not expected: {plain(text, 300)}")
     if found.within(limit) and (doubts or found.other is None or arguments.tolerance is not None):
-        print(f"the same within {limit:g}")
+        print(f"equal within {limit:g}")
         return exit_codes.OK
-    print("not the same" if doubts else "not the same bits, though versions, machine and data are")
+    print("not equal" if doubts else "not bit-identical, although versions, machine and data are the same")
     return exit_codes.FAILURE
 
 
 def _apart(relative: float) -> str:
-    return "the same bits" if relative == 0 else f"{relative:.2g} of it apart"
+    return "identical bits" if relative == 0 else f"relative difference {relative:.2g}"
 
 
 def _adapter(one: bundle_rerun.Original, found: bundle_rerun.Outcome) -> str:
     if found.other is None:
-        return f"not compared: the bundle has none of trial {one.number}"
+        return f"not compared: the bundle has no adapter of trial {one.number}"
     if found.other == 0:
-        return f"the same bits in all {found.tensors} tensors"
+        return f"identical bits in all {found.tensors} tensors"
     by = "" if found.distance is None else f", by {found.distance:.2g} of their norm at most"
     return f"{found.other} of {found.tensors} tensors differ{by}"

@@ -1,4 +1,4 @@
-"""``trimtab change``: another space, sampler, budget or limits while a study runs; shown first."""
+"""``trimtab change``: changes the space, sampler, budget or limits of a running study, after a preview."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from core.contract.wire import console_api
 from core.errors import Problem, RefusedError
 
 NONE = "none"
-DEEPEST = 3  # parts of a key: section, key, key of the table that stands there
+DEEPEST = 3  # parts of a key: section, key, key within an inline table
 
 
 def change(arguments: argparse.Namespace) -> int:
-    """Change a study; without ``--yes`` only after what comes of it was shown and agreed to."""
+    """Change a study; without ``--yes`` only after a preview and a confirmation."""
     study = resolve_trial.study(alive(), arguments.study)
     changes = _changes(study, arguments.changes)
     if not arguments.yes:
         _show(reach_engine.ask(console_api.ChangeStudy(study.name, changes, True, BY)))
         if not _agreed():
-            print("nothing is changed")
+            print("nothing was changed")
             return exit_codes.OK
     done = reach_engine.ask(console_api.ChangeStudy(study.name, changes, False, BY))
     if arguments.yes:
@@ -38,7 +38,9 @@ def change(arguments: argparse.Namespace) -> int:
 
 def _show(answer: console_api.Answer | None) -> None:
     if not isinstance(answer, console_api.Change):
-        raise RefusedError.of("the engine gave no account of the change", "", "it may be of an older version")
+        raise RefusedError.of(
+            "the engine did not describe the change", "", "restart it: it may be an older version"
+        )
     for line in answer.changes:
         print(plain(line, 300))
     for line in answer.effects:
@@ -46,17 +48,17 @@ def _show(answer: console_api.Answer | None) -> None:
 
 
 def _agreed() -> bool:
-    """Raises UsageError where nobody can be asked."""
+    """Ask for confirmation. Raises UsageError without a terminal."""
     if not terminal_check.is_there():
         raise resolve_trial.UsageError.of(
-            "nobody can be asked here", "standard input is no terminal", "add --yes"
+            "the change cannot be confirmed", "standard input is not a terminal", "add --yes"
         )
     activity_line.hush()
-    return input("change it? [y/N] ").strip().lower() in ("y", "yes")
+    return input("Apply the change? [y/N] ").strip().lower() in ("y", "yes")
 
 
 def _changes(study: s.Study, given: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Tables of the study's file. Raises UsageError with all that is wrong."""
+    """Parse ``given`` into tables of the study file. Raises UsageError with all problems."""
     found: dict[str, dict[str, Any]] = {}
     problems = []
     for one in given:
@@ -69,7 +71,7 @@ def _changes(study: s.Study, given: Iterable[str]) -> dict[str, dict[str, Any]]:
         try:
             _put(study, found, parts, _value(said.strip()))
         except toml_text.TomlError as error:
-            fix = "write a value as in the study's file"
+            fix = "write the value as in the study file"
             problems.append(Problem(f"{plain(key, 80)}: {plain(str(error), 200)}", "command line", fix))
     if problems:
         raise resolve_trial.UsageError(*problems)
@@ -77,9 +79,9 @@ def _changes(study: s.Study, given: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 
 def _value(said: str) -> Any:
-    """``said`` as TOML reads it; what is none is a text, and none takes a key out.
+    """Parse ``said`` as TOML; text that is not TOML stays a string, and "none" removes the key.
 
-    Raises TomlError for what is too deep or too long to be meant.
+    Raises TomlError for a value that is nested too deeply or too long.
     """
     if said == NONE:
         return None
@@ -92,7 +94,8 @@ def _value(said: str) -> Any:
 
 
 def _put(study: s.Study, found: dict[str, dict[str, Any]], parts: list[str], value: Any) -> None:
-    """A key of a table within a section goes over what the study has there: a change names whole tables.
+    """Put a value into ``found``; a nested key extends a copy of the study's whole table.
+
     The table is edited as the file has it, so it is taken from the map and not from the typed spec."""
     section, key, *deeper = parts
     table = found.setdefault(section, {})

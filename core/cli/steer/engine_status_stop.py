@@ -1,4 +1,4 @@
-"""``trimtab engine status | stop``."""
+"""``trimtab engine status | stop``: shows or stops the engine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ POLL_S = 0.05
 
 
 def engine(arguments: argparse.Namespace) -> int:
-    """Say whether the engine lives, or stop it. ``status`` gives code 3 when it does not."""
+    """Print whether the engine runs, or stop it. ``status`` returns code 3 when it does not run."""
     state, running = reach_engine.known()
     socket = paths.socket_path()
     if not running:
@@ -27,22 +27,22 @@ def engine(arguments: argparse.Namespace) -> int:
         reach_engine.ask(console_api.StopEngine(arguments.force))
         return _gone()
     live = [one.name for one in state.studies.values() if one.state in s.LIVE_STUDY]
-    print(f"the engine runs: {socket}")
+    print(f"the engine is running: {socket}")
     print(f"  log: {paths.engine_log()}")
     print(f"  studies: {len(state.studies)}, running: {', '.join(live) or 'none'}")
     return exit_codes.OK
 
 
 def _gone() -> int:
-    """Wait until nobody answers any more, so that a script may go on from here."""
-    activity_line.now("waiting for the engine to end")
+    """Wait until the engine no longer answers, so that a script can continue."""
+    activity_line.now("waiting for the engine to stop")
     deadline = time.monotonic() + LEAVE_DEADLINE_S
     while health(paths.socket_path()):
         if time.monotonic() > deadline:
             raise EngineError.of(
                 f"the engine still answers after {LEAVE_DEADLINE_S:.0f} s",
                 str(paths.engine_log()),
-                "the log says what it waits for",
+                "see the log for what it is waiting for",
             )
         time.sleep(POLL_S)
     print("the engine has stopped")

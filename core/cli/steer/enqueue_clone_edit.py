@@ -1,4 +1,4 @@
-"""``trimtab enqueue | clone | edit``: trials by hand, clones of one, other knobs while it runs."""
+"""``trimtab enqueue | clone | edit``: queues trials, clones a trial, edits a running trial."""
 
 from __future__ import annotations
 
@@ -36,35 +36,40 @@ def enqueue(arguments: argparse.Namespace) -> int:
 
 
 def clone(arguments: argparse.Namespace) -> int:
-    """Queue a trial that goes on from where another stands."""
+    """Queue a trial that continues from the checkpoint of another."""
     study, number = meant(arguments)
     trial = alive().studies[study].trials[number]
     changes = _knobs(arguments.knobs, trial, input_values.KEPT)
-    queued = _queued(console_api.CloneTrial(study, number, changes, BY))
-    print(f"{study}: clone of trial {number} queued as trial {queued}; its result is not told the sampler")
+    clone_number = _queued(console_api.CloneTrial(study, number, changes, BY))
+    print(
+        f"{study}: clone of trial {number} queued as trial {clone_number};"
+        " its result is not reported to the sampler"
+    )
     return exit_codes.OK
 
 
 def edit(arguments: argparse.Namespace) -> int:
-    """Change knobs of a trial as it runs."""
+    """Change knobs of a running trial."""
     study, number = meant(arguments)
     trial = alive().studies[study].trials[number]
     changes = _knobs(arguments.knobs, trial)
     reach_engine.ask(console_api.EditTrial(study, number, changes, arguments.count, BY))
-    counts = "counts" if arguments.count and trial.counted else "is shown, and not told the sampler"
-    print(f"{study}: edit of trial {number} asked: {text_tables.pairs(changes)}; its result {counts}")
+    counts = "counts" if arguments.count and trial.counted else "is displayed but not reported to the sampler"
+    print(f"{study}: editing trial {number}: {text_tables.pairs(changes)}; its result {counts}")
     return exit_codes.OK
 
 
 def _queued(request: console_api.AnyRequest) -> int:
     answer = reach_engine.ask(request)
     if not isinstance(answer, console_api.Queued):
-        raise RefusedError.of("the engine did not say which trial it is", "", "`trimtab status` shows it")
+        raise RefusedError.of(
+            "the engine did not return the trial's number", "", "`trimtab status` shows the trials"
+        )
     return answer.trial
 
 
 def _knobs(given: Iterable[str], trial: s.Trial, locked: dict[str, str] | None = None) -> dict[str, Any]:
-    """The values in ``given``. Raises UsageError with all that is wrong."""
+    """Parse the knobs in ``given``. Raises UsageError with all problems."""
     found: dict[str, Any] = {}
     problems = []
     for one in given:

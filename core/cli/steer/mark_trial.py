@@ -1,4 +1,4 @@
-"""``trimtab mark | unprune``: stars, notes, pins and the queue's order; a prune taken back."""
+"""``trimtab mark | unprune``: stars, notes, device pins and queue priority; undoes a prune."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ ANY = "any"
 
 
 def mark(arguments: argparse.Namespace) -> int:
-    """Note something about a trial, or say where and when it is to run."""
+    """Star or annotate a trial, pin it to a device, or set its priority."""
     starred = True if arguments.star else False if arguments.unstar else None
     device = "" if arguments.device == ANY else arguments.device
     if starred is None and arguments.note is None and device is None and arguments.priority is None:
-        fix = "--star, --unstar, --note TEXT, --device gpu0 or any, --priority P"
-        raise resolve_trial.UsageError.of("nothing is said about the trial", "command line", fix)
+        fix = "add --star, --unstar, --note TEXT, --device gpu0 (or any) or --priority P"
+        raise resolve_trial.UsageError.of("no mark was given", "command line", fix)
     study, trial = meant(arguments)
     reach_engine.ask(
         console_api.MarkTrial(study, trial, arguments.note, starred, device, arguments.priority, BY)
@@ -27,8 +27,8 @@ def mark(arguments: argparse.Namespace) -> int:
 
 
 def unprune(arguments: argparse.Namespace) -> int:
-    """Take a prune back."""
+    """Queue a pruned trial again."""
     study, trial = meant(arguments)
     reach_engine.ask(console_api.ReprieveTrial(study, trial, BY))
-    print(f"{study}: trial {trial} is queued again and goes on from its checkpoint")
+    print(f"{study}: trial {trial} is queued again and resumes from its checkpoint")
     return exit_codes.OK

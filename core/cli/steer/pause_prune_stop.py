@@ -1,4 +1,4 @@
-"""``trimtab pause | resume | prune | stop``: one request, and the engine's answer."""
+"""``trimtab pause | resume | prune | stop``: sends one request to the engine."""
 
 from __future__ import annotations
 
@@ -14,71 +14,71 @@ BY = "command line"
 
 
 def alive() -> s.State:
-    """The state of an engine that lives. Raises EngineError without one."""
+    """Return the state of the running engine. Raises EngineError without one."""
     state, running = reach_engine.known()
     if not running:
         raise EngineError.of(
-            "the engine is not running, so nothing trains",
+            "the engine is not running",
             str(paths.socket_path()),
-            "`trimtab` starts it, and the studies that were running go on",
+            "`trimtab` starts it and resumes its studies",
         )
     return state
 
 
 def _all(arguments: argparse.Namespace) -> str | None:
-    """The study's name, when all its trials are meant. Raises UsageError unless it is one or all."""
+    """Return the study's name for --all, None for one trial. Raises UsageError for neither or both."""
     if arguments.all == (arguments.trial is not None):
         raise resolve_trial.UsageError.of(
-            "name a trial, or all of them",
+            "give either a trial or --all",
             "command line",
-            f"{arguments.name} TRIAL or {arguments.name} --all",
+            f"use {arguments.name} TRIAL or {arguments.name} --all",
         )
     return resolve_trial.study(alive(), arguments.study).name if arguments.all else None
 
 
 def meant(arguments: argparse.Namespace) -> tuple[str, int]:
-    """The study and the trial that the command line names. Raises UsageError where there is none such."""
+    """Return the named study and trial. Raises UsageError if one does not exist."""
     study = resolve_trial.study(alive(), arguments.study)
     return study.name, resolve_trial.trial(study, arguments.trial).number
 
 
 def pause(arguments: argparse.Namespace) -> int:
-    """Ask for a pause of one trial, or of the study."""
+    """Pause one trial or the whole study."""
     whole = _all(arguments)
     if whole is not None:
         reach_engine.ask(console_api.PauseStudy(whole, BY))
-        print(f"{whole}: pause asked; its trials are kept and its devices given back within seconds")
+        print(f"{whole}: pausing; trials are checkpointed and devices released within seconds")
         return exit_codes.OK
     study, trial = meant(arguments)
     reach_engine.ask(console_api.PauseTrial(study, trial, BY))
-    print(f"{study}: pause of trial {trial} asked; it stands still before its next micro-batch")
+    print(f"{study}: pausing trial {trial} (takes effect before the next micro-batch)")
     return exit_codes.OK
 
 
 def resume(arguments: argparse.Namespace) -> int:
-    """Let a paused trial, or a paused study, go on."""
+    """Resume a paused trial or study."""
     whole = _all(arguments)
     if whole is not None:
         reach_engine.ask(console_api.ResumeStudy(whole, BY))
-        print(f"{whole}: goes on")
+        print(f"{whole}: resuming")
         return exit_codes.OK
     study, trial = meant(arguments)
     reach_engine.ask(console_api.ResumeTrial(study, trial, BY))
-    print(f"{study}: trial {trial} goes on")
+    print(f"{study}: resuming trial {trial}")
     return exit_codes.OK
 
 
 def prune(arguments: argparse.Namespace) -> int:
-    """End a trial."""
+    """Prune a trial."""
     study, trial = meant(arguments)
     reach_engine.ask(console_api.PruneTrial(study, trial, BY, f"asked on the {BY}"))
-    print(f"{study}: end of trial {trial} asked")
+    print(f"{study}: pruning trial {trial}")
     return exit_codes.OK
 
 
 def stop(arguments: argparse.Namespace) -> int:
-    """End a study."""
+    """Stop a study."""
     study = resolve_trial.study(alive(), arguments.study)
     reach_engine.ask(console_api.StopStudy(study.name, BY))
-    print(f"{study.name}: stop asked; results so far stay")
+    print(f"{study.name}: stopping; its results are kept")
     return exit_codes.OK

@@ -1,4 +1,4 @@
-"""``trimtab run`` and plain ``trimtab``: start a study, open the console, or follow in plain lines."""
+"""``trimtab run`` and plain ``trimtab``: starts a study, opens the console, or follows in plain lines."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from core.contract.text.sanitize import plain
 from core.contract.wire import console_api, shell_environment
 from core.errors import EngineError, Problem
 
-DETACHED = "the study goes on: `trimtab` opens the console, `trimtab status` says how it stands"
+DETACHED = "the study continues: `trimtab` opens the console, `trimtab status` shows its state"
 
 
 def attach(arguments: argparse.Namespace) -> int:
-    """Open the console on the engine. Raises UsageError where none can be drawn."""
+    """Open the console on the engine. Raises UsageError where the terminal cannot show it."""
     problem = terminal_check.obstacle()
     if arguments.console is None or problem is not None:
         raise resolve_trial.UsageError(
@@ -41,9 +41,9 @@ def run(arguments: argparse.Namespace) -> int:
     wanted = not (arguments.headless or arguments.detach)
     interactive = wanted and _interactive(arguments)
     if wanted and not interactive and terminal_check.is_there() and (problem := terminal_check.obstacle()):
-        print(f"{problem.what}: plain lines follow", file=sys.stderr)
+        print(f"{problem.what}: printing plain lines instead", file=sys.stderr)
     socket = reach_engine.ensured()
-    if interactive and _finished(name, raw):  # nothing is left to start: show it
+    if interactive and _finished(name, raw):  # nothing to start: show the results
         return _console(arguments, socket, name)
     where = str(Path(arguments.spec).absolute())
     started = reach_engine.ask(
@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
         return _console(arguments, socket, name)
     _warn_of_logout(socket)
     if arguments.detach:
-        print(f"{name} runs; {DETACHED}")
+        print(f"{name} is running; {DETACHED}")
         return exit_codes.OK
     from core.cli.inspect import follow_study
 
@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _finished(name: str, raw: dict[str, Any]) -> bool:
-    """The same study is complete already."""
+    """Return whether the same study is already complete."""
     study = reach_engine.known()[0].studies.get(name)
     return study is not None and study.state == s.COMPLETE and study.spec == raw
 
@@ -85,7 +85,7 @@ def _console(arguments: argparse.Namespace, socket: Path, name: str | None) -> i
 
 
 def _warn_of_logout(socket: Path) -> None:
-    """Where it is said that a study goes on, it is also said what may end it."""
+    """Warn where logging out would stop the engine."""
     from core.contract.wire.engine_health import health
     from core.watch import systemd_logout
 
@@ -96,5 +96,5 @@ def _warn_of_logout(socket: Path) -> None:
     why = systemd_logout.reason(known["pid"]) if known and isinstance(known.get("pid"), int) else ""
     if why:
         print(
-            f"the engine does not outlast this login: {plain(why)}\n  → {systemd_logout.FIX}", file=sys.stderr
+            f"the engine will stop when you log out: {plain(why)}\n  → {systemd_logout.FIX}", file=sys.stderr
         )
