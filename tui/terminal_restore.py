@@ -9,6 +9,7 @@ import signal
 import sys
 import termios
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -43,21 +44,29 @@ def _wait(terminal: int) -> None:
 def leave_by_signal(leave: Callable[[int], bool]) -> None:
     """On a signal that ends processes, ``leave`` with its exit code, which says whether it can do that now.
 
-    A console that has not left in ``PATIENCE_S`` is stuck: then the terminal is restored here, and it ends.
+    A console that has not left in ``PATIENCE_S`` is stuck: then a thread restores the terminal and ends the
+    process. The thread hears of the signal by a pipe, because Python runs a handler only between two
+    bytecodes of the main thread, and a stuck console may never come to the next one.
     """
-    attributes = _attributes()
+    heard, tell = os.pipe()
+    os.set_blocking(tell, False)
+    signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
+    threading.Thread(target=_watch, args=(heard, _attributes()), name="signals", daemon=True).start()
 
     def handle(number: int, _: Any) -> None:
         if not leave(BY_SIGNAL + number):  # nothing is drawn yet, or any more
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
-            return
-        late = threading.Timer(PATIENCE_S, _end, (BY_SIGNAL + number, attributes))
-        late.daemon = True
-        late.start()
 
     for number in SIGNALS:
         signal.signal(number, handle)
+
+
+def _watch(heard: int, attributes: Any) -> None:
+    while (number := os.read(heard, 1)[0]) not in SIGNALS:
+        pass
+    time.sleep(PATIENCE_S)
+    _end(BY_SIGNAL + number, attributes)
 
 
 def _attributes() -> Any:

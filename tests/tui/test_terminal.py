@@ -15,17 +15,20 @@ from tui import terminal_restore
 from tui.app import TrimtabApp
 
 CONSOLE = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from tui import app, terminal_restore
 terminal_restore.PATIENCE_S = 0.1
 class Console(app.TrimtabApp):
     def on_ready(self):
-        print("ready", file=sys.__stderr__, flush=True)
+        if sys.argv[1] != "stuck":
+            print("ready", file=sys.__stderr__, flush=True)
         if sys.argv[1] == "broken":
             raise RuntimeError("boom")
         if sys.argv[1] == "stuck":
-            time.sleep(60)
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])  # another thread takes the signal,
+            print("ready", file=sys.__stderr__, flush=True)
+            time.sleep(60)  # so it does not end this call, and no handler runs
 app.TrimtabApp = Console
 from core.contract.text.error_reports import guarded
 sys.exit(guarded("trimtab", lambda: app.run(Path("/none/engine.sock"), None)))

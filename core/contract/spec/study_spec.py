@@ -1,260 +1,254 @@
-"""Validates a study: the sections of its file, their keys, and what each may hold.
+"""The typed spec of a study: what everybody reads, and the only place where a default is written.
 
-The defaults are those of ``core.contract.spec.typed_spec``, which is what the rest of the code reads.
+``core.contract.spec.study_spec`` validates a file or a request, with its defaults from here. The journal and
+the wire keep the spec as a map, and ``of`` reads that map. A journal must open whatever its spec holds: a
+value that an earlier or damaged version wrote must not make its event unreadable. So the map is not decoded
+into these structs on the disk or the wire, and ``of`` takes the default for every value that it cannot read.
+Loads no pydantic: the console starts without it.
 """
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+import msgspec
 
-from core.contract import value_bounds
-from core.contract.spec import knob_table, typed_spec
-from core.contract.spec.metric_table import BOARDS, METRICS, OBJECTIVES, Direction, known, nearest
-from core.contract.spec.search_space import Dimension
-from core.contract.spec.typed_spec import AUTO, FORMATS, ON_BREACH, PRECISIONS, PRUNERS, SAMPLERS
-from core.contract.text import byte_sizes
+from core.contract.spec import knob_table
+from core.contract.spec.metric_table import known
+from core.contract.spec.search_space import Choice, Dimension, Range, Space, read_dimension
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_OBJECTIVE, _POPULATION = typed_spec.ObjectiveOptions(), typed_spec.PopulationOptions()
-_STUDY, _MODEL, _DATA = typed_spec.StudyOptions(), typed_spec.ModelOptions(), typed_spec.DataOptions()
-_EVALUATE, _RESOURCES = typed_spec.EvaluateOptions(), typed_spec.ResourceOptions()
+SAMPLERS = ("tpe", "gp", "cmaes", "nsga2", "nsga3", "qmc", "random", "grid", "bruteforce")
+COUNTED = ("grid", "bruteforce")  # samplers that end by themselves: they need a space that can be counted
+PRUNERS = ("none", "median", "percentile", "halving", "hyperband", "wilcoxon", "patient", "threshold")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16", "nf4", "int8")
+ON_BREACH = ("warn", "pause", "prune")
+FORMATS = ("auto", "chat", "instruction", "text")
+AUTO = "auto"  # resources.pack: the engine measures how many trials at once pay off
+MOST_KEPT = 64  # specs that ``of`` remembers
 
-Trials = Annotated[int, Field(ge=1, le=value_bounds.MOST_TRIALS)]
-Steps = Annotated[int, Field(ge=1, le=value_bounds.MOST_STEPS)]
-StepsOrNone = Annotated[int, Field(ge=0, le=value_bounds.MOST_STEPS)]  # 0: not at all
-Rows = Annotated[int, Field(ge=1, le=value_bounds.MOST_ROWS)]
-AtOnce = Annotated[int, Field(ge=1, le=value_bounds.MOST_AT_ONCE)]
-Factor = Annotated[float, Field(gt=0, le=1000)]
-Key = Annotated[str, Field(max_length=value_bounds.LONGEST_NAME)]
-# a path, or the id of something on a hub
-Place = Annotated[str, Field(min_length=1, max_length=value_bounds.LONGEST_PATH, pattern=r"^[^\x00]*$")]
-Limit = Annotated[str, Field(max_length=value_bounds.LONGEST_LIMIT)]
-Texts = Annotated[list[Limit], Field(max_length=value_bounds.MOST_ENTRIES)]
-Device = Annotated[int, Field(ge=0, lt=value_bounds.MOST_AT_ONCE)]
-Devices = Annotated[list[Device], Field(max_length=value_bounds.MOST_AT_ONCE)]
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+Section = TypeVar("Section", bound=msgspec.Struct)
 
 
-class Section(BaseModel):
-    """A table of the file: unknown keys are errors, numbers are finite, nothing changes later."""
+class ObjectiveOptions(msgspec.Struct, frozen=True):
+    """One metric to optimise; ``reference`` is a value to beat."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
-
-
-class Objective(Section):
-    """One number to make better; ``reference`` is what it has to beat, such as an earlier model's."""
-
-    metric: Key
-    direction: Direction = "minimize"
+    metric: str = "eval/loss"
+    direction: str = "minimize"
     reference: float | None = None
 
-    @model_validator(mode="before")
-    @classmethod
-    def _short_form(cls, raw: object) -> object:
-        return typed_spec.long_form(raw)
 
-    @field_validator("metric")
-    @classmethod
-    def _produced(cls, metric: str) -> str:
-        """Is it a number that every trial ends with?"""
-        if metric not in OBJECTIVES and (metric in METRICS or known(metric) is None):
-            raise ValueError(f"{metric!r} is no objective: {nearest(metric, OBJECTIVES)}")
-        return metric
-
-
-class Threshold(Section):
-    """Readings of the objective outside these bounds end a trial, under the threshold pruner."""
+class ThresholdOptions(msgspec.Struct, frozen=True):
+    """Bounds of the threshold pruner."""
 
     lower: float | None = None
     upper: float | None = None
 
 
-class StopAfter(Section):
-    """When the study has had enough: ``core.contract.state.stop_conditions`` says how each is counted."""
+class StopOptions(msgspec.Struct, frozen=True):
+    """When the study ends early."""
 
-    no_improvement: Trials | None = None
-    trials: Trials | None = None
-    hours: Annotated[float, Field(gt=0, le=value_bounds.LONGEST_H)] | None = None
-    gpu_hours: Annotated[float, Field(gt=0, le=value_bounds.LONGEST_H)] | None = None
-
-
-class Population(Section):
-    """Population-based training: at every ``every``-th evaluation the worst ``quantile`` of ``size`` trials
-    give their places to copies of the best, with knobs times one of ``factors``, or drawn anew with the
-    probability ``resample``."""
-
-    size: Annotated[int, Field(ge=4, le=value_bounds.MOST_AT_ONCE)] | None = None  # none: all of study.trials
-    every: Annotated[int, Field(ge=1, le=value_bounds.MOST_STEPS)] = _POPULATION.every
-    quantile: Annotated[float, Field(gt=0, le=0.5)] = _POPULATION.quantile
-    factors: list[Factor] = Field(default=list(_POPULATION.factors), min_length=1, max_length=100)
-    resample: Annotated[float, Field(ge=0, le=1)] = _POPULATION.resample
+    no_improvement: int | None = None
+    trials: int | None = None
+    hours: float | None = None
+    gpu_hours: float | None = None
 
 
-class StudySection(Section):
-    """What is searched for, how, and how long.
+class PopulationOptions(msgspec.Struct, frozen=True):
+    """Population-based training; without a ``size`` all trials of the study are the population."""
 
-    ``fixed`` holds knobs of the space at one value, whatever the sampler would take: the history of a study
-    stays of use, which it would not be if the knob moved to [train]. ``constraints`` such as
-    "memory/alone_bytes <= 22 GiB" are what samplers learn to keep; trials that break them stay in the study.
-    ``warm_start`` names earlier studies: their best points are tried first, or all their trials are history.
-    """
+    size: int | None = None
+    every: Positive = 2
+    quantile: float = 0.25
+    factors: tuple[float, ...] = (0.8, 1.25)
+    resample: float = 0.25
 
-    name: str
-    trials: Trials = _STUDY.trials
-    sampler: Literal[SAMPLERS] = _STUDY.sampler  # type: ignore[valid-type]
-    pruner: Literal[PRUNERS] = _STUDY.pruner  # type: ignore[valid-type]
-    objectives: list[Objective] = Field(
-        default=[one.metric for one in _STUDY.objectives], min_length=1, max_length=16, validate_default=True
-    )
-    seed: Annotated[int, Field(ge=0, le=value_bounds.LARGEST_SEED)] = _STUDY.seed
-    startup_trials: Annotated[int, Field(ge=0, le=value_bounds.MOST_TRIALS)] = _STUDY.startup_trials
-    pruner_warmup_steps: StepsOrNone = _STUDY.pruner_warmup_steps
-    storage: Annotated[str, Field(max_length=value_bounds.LONGEST_PATH)] = _STUDY.storage
+
+class StudyOptions(msgspec.Struct, frozen=True):
+    """[study]"""
+
+    name: str = ""
+    trials: int = 20
+    sampler: str = "tpe"
+    pruner: str = "median"
+    objectives: tuple[ObjectiveOptions, ...] = (ObjectiveOptions(),)
+    seed: int = 0
+    startup_trials: int = 5
+    pruner_warmup_steps: int = 0
+    storage: str = ""
     fixed: dict[str, Any] = {}
-    threshold: Threshold = Threshold()
-    stop_after: StopAfter = StopAfter()
-    constraints: Texts = list(_STUDY.constraints)
-    warm_start: Annotated[list[Place], Field(max_length=value_bounds.MOST_ENTRIES)] = list(_STUDY.warm_start)
-    warm_start_as: Literal["points", "trials"] = "points"
-    warm_start_best: Trials = _STUDY.warm_start_best
-    population: Population | None = None
-
-    @field_validator("name")
-    @classmethod
-    def _safe_name(cls, name: str) -> str:
-        if not NAME.fullmatch(name) or ".." in name:
-            raise ValueError(
-                "must be 1 to 64 letters, digits, '.', '_' or '-', beginning with a letter or digit"
-            )
-        return name
+    threshold: ThresholdOptions = ThresholdOptions()
+    stop_after: StopOptions = StopOptions()
+    constraints: tuple[str, ...] = ()
+    warm_start: tuple[str, ...] = ()
+    warm_start_as: str = "points"
+    warm_start_best: int = 5
+    population: PopulationOptions | None = None
 
 
-class ModelSection(Section):
-    """The frozen base model; ``adapter`` is a LoRA's folder that each trial begins from."""
+class ModelOptions(msgspec.Struct, frozen=True):
+    """[model]"""
 
-    base: Place
-    adapter: Place | None = None
-    precision: Literal[PRECISIONS] = _MODEL.precision  # type: ignore[valid-type]
-    revision: Key | None = None
-    double_quant: bool = _MODEL.double_quant
-    gradient_checkpointing: bool = _MODEL.gradient_checkpointing
-    trust_remote_code: bool = _MODEL.trust_remote_code
-
-
-class DataSection(Section):
-    """Rows to train on, and rows to judge by."""
-
-    source: Place
-    format: Literal[FORMATS] = _DATA.format  # type: ignore[valid-type]
-    split: Key = _DATA.split
-    subset: Key | None = None
-    validation: Place | Annotated[float, Field(gt=0, lt=1)] = _DATA.validation
-    rows: Rows | None = None
-    prompt_key: Key = _DATA.prompt_key
-    completion_key: Key = _DATA.completion_key
-    messages_key: Key = _DATA.messages_key
-    text_key: Key = _DATA.text_key
+    base: str = ""
+    adapter: str | None = None
+    precision: str = "auto"
+    revision: str | None = None
+    double_quant: bool = True
+    gradient_checkpointing: bool = False
+    trust_remote_code: bool = False
 
 
-class EvaluateSection(Section):
-    """When trials are judged, and when one has stopped getting better.
+class DataOptions(msgspec.Struct, frozen=True):
+    """[data]"""
 
-    ``boards`` are scored beside the validation loss: by likelihood at every evaluation, by generated texts at
-    every ``generate_every``-th and the last, within ``budget`` of the wall time while anything trains and at
-    most ``samples`` for a metric. ``limits`` such as "safety/toxicity <= 0.02" lead to ``on_breach``.
-    ``prompts``, ``reference`` and ``classifier`` are the user's own; ``canaries`` are planted among the
-    training rows.
-    ``tasks`` are lm-evaluation-harness's, scored at a trial's end: all their rows, or ``tasks_rows`` of each;
-    ``tasks_path`` is a folder with tasks of the user's own.
-    """
-
-    every: Steps = _EVALUATE.every
-    rows: Rows = _EVALUATE.rows
-    batch_size: AtOnce = _EVALUATE.batch_size
-    patience: StepsOrNone = _EVALUATE.patience
-    min_delta: Annotated[float, Field(ge=0, le=1e12)] = _EVALUATE.min_delta
-    boards: list[Literal[BOARDS]] = Field(  # type: ignore[valid-type]
-        default=list(_EVALUATE.boards), max_length=16
-    )
-    generate_every: Steps = _EVALUATE.generate_every
-    budget: Annotated[float, Field(gt=0, le=1)] = _EVALUATE.budget
-    samples: Annotated[int, Field(ge=1, le=value_bounds.MOST_SAMPLES)] = _EVALUATE.samples
-    limits: Texts = list(_EVALUATE.limits)
-    on_breach: Literal[ON_BREACH] = _EVALUATE.on_breach  # type: ignore[valid-type]
-    prompts: Place | None = None
-    reference: Place | None = None
-    classifier: Place | None = None
-    canaries: Annotated[int, Field(ge=0, le=value_bounds.MOST_CANARIES)] = _EVALUATE.canaries
-    tasks: Texts = list(_EVALUATE.tasks)
-    tasks_path: Place | None = None
-    tasks_rows: Annotated[int, Field(ge=0, le=value_bounds.MOST_ROWS)] = _EVALUATE.tasks_rows
+    source: str = ""
+    format: str = "auto"
+    split: str = "train"
+    subset: str | None = None
+    validation: str | float = 0.1
+    rows: int | None = None
+    prompt_key: str = "prompt"
+    completion_key: str = "completion"
+    messages_key: str = "messages"
+    text_key: str = "text"
 
 
-class ResourcesSection(Section):
-    """Where trials run and what they may take."""
+class EvaluateOptions(msgspec.Struct, frozen=True):
+    """[evaluate]"""
 
-    devices: Literal["auto", "cpu", "all"] | Devices = "auto"
-    pack: Literal["auto"] | AtOnce = "auto"
-    memory: Literal["auto"] | str | int = _RESOURCES.memory
-    checkpoint_every: StepsOrNone = _RESOURCES.checkpoint_every
-    checkpoint_every_s: Annotated[float, Field(ge=0, le=value_bounds.LONGEST_S)] = (
-        _RESOURCES.checkpoint_every_s
-    )
-    report_every_s: Annotated[float, Field(gt=0, le=60)] = _RESOURCES.report_every_s
-    retries: Annotated[int, Field(ge=0, le=value_bounds.MOST_RETRIES)] = _RESOURCES.retries
-    lease_s: Annotated[float, Field(ge=5, le=value_bounds.LONGEST_S)] = _RESOURCES.lease_s
-    stall_s: Annotated[float, Field(ge=5, le=value_bounds.LONGEST_S)] = _RESOURCES.stall_s
-    threads: AtOnce | None = None
+    every: Positive = 50
+    rows: int = 200
+    batch_size: int = 8
+    patience: int = 0
+    min_delta: float = 0.0
+    boards: tuple[str, ...] = ()
+    generate_every: Positive = 4
+    budget: float = 0.1
+    samples: int = 64
+    limits: tuple[str, ...] = ()
+    on_breach: str = "warn"
+    prompts: str | None = None
+    reference: str | None = None
+    classifier: str | None = None
+    canaries: int = 0
+    tasks: tuple[str, ...] = ()
+    tasks_path: str | None = None
+    tasks_rows: int = 0
 
-    @field_validator("pack", mode="before")
-    @classmethod
-    def _places(cls, pack: object) -> object:
-        whole = (
-            isinstance(pack, int) and not isinstance(pack, bool) and 1 <= pack <= value_bounds.MOST_AT_ONCE
-        )
-        if pack != AUTO and not whole:
-            raise ValueError(f'must be "auto" or a whole number from 1 to {value_bounds.MOST_AT_ONCE}')
-        return pack
 
-    @field_validator("memory")
-    @classmethod
-    def _size(cls, memory: str | int) -> str | int:
-        if memory != AUTO:
-            byte_sizes.parse(memory)
-        return memory
+class ResourceOptions(msgspec.Struct, frozen=True):
+    """[resources]"""
+
+    devices: str | tuple[int, ...] = "auto"
+    pack: str | int = AUTO
+    memory: str | int = AUTO
+    checkpoint_every: int = 0
+    checkpoint_every_s: float = 60.0
+    report_every_s: float = 0.2
+    retries: int = 2
+    lease_s: float = 60.0
+    stall_s: float = 900.0
+    threads: int | None = None
+
+
+class StudySpec(msgspec.Struct, frozen=True):
+    """A whole study. ``train`` holds every knob's fixed value or default, ``space`` the searched knobs."""
+
+    study: StudyOptions = StudyOptions()
+    model: ModelOptions = ModelOptions()
+    data: DataOptions = DataOptions()
+    train: dict[str, Any] = {}
+    space: Space = {}
+    evaluate: EvaluateOptions = EvaluateOptions()
+    resources: ResourceOptions = ResourceOptions()
 
     @property
-    def memory_bytes(self) -> int | None:
-        """The limit that was asked for; None for what is free."""
-        return None if self.memory == AUTO else byte_sizes.parse(self.memory)
+    def population_size(self) -> int | None:
+        """The number of trials that train together as a population; None for a study without one."""
+        asked = self.study.population
+        return None if asked is None else asked.size or self.study.trials
 
 
-class Spec(BaseModel):
-    """A whole study, checked. ``train`` holds every knob's fixed value, ``space`` the searched ones."""
-
-    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
-
-    study: StudySection
-    model: ModelSection
-    data: DataSection
-    train: dict[str, knob_table.Value]
-    space: dict[str, Dimension]
-    evaluate: EvaluateSection = EvaluateSection()
-    resources: ResourcesSection = ResourcesSection()
+_read: dict[int, tuple[Mapping[str, Any], StudySpec]] = {}  # by the identity of the map, which is kept alive
 
 
-TABLES = {  # within [study], with the keys that they know
-    "threshold": tuple(Threshold.model_fields),
-    "stop_after": tuple(StopAfter.model_fields),
-    "fixed": tuple(knob_table.KNOBS),
-    "population": tuple(Population.model_fields),
-}
-SECTIONS: dict[str, type[Section]] = {
-    "study": StudySection,
-    "model": ModelSection,
-    "data": DataSection,
-    "evaluate": EvaluateSection,
-    "resources": ResourcesSection,
-}
+def of(raw: Mapping[str, Any]) -> StudySpec:
+    """The typed spec of ``raw``, a study file's content that is never changed in place. Read once."""
+    kept = _read.get(id(raw))
+    if kept is not None and kept[0] is raw:
+        return kept[1]
+    if len(_read) >= MOST_KEPT:
+        _read.clear()
+    spec = read(raw)
+    _read[id(raw)] = raw, spec
+    return spec
+
+
+def read(raw: Mapping[str, Any]) -> StudySpec:
+    """The same, read anew."""
+    study = _table(raw, "study")
+    if isinstance(study.get("objectives"), list | tuple):
+        study = {**study, "objectives": [long_form(one) for one in study["objectives"]]}
+    return StudySpec(
+        study=_section(StudyOptions, study),
+        model=_section(ModelOptions, _table(raw, "model")),
+        data=_section(DataOptions, _table(raw, "data")),
+        train={**knob_table.defaults(), **_table(raw, "train")},
+        space=read_space(_table(raw, "space")),
+        evaluate=_section(EvaluateOptions, _table(raw, "evaluate")),
+        resources=_section(ResourceOptions, _table(raw, "resources")),
+    )
+
+
+def long_form(objective: object) -> object:
+    """An objective as a table, with the direction of its metric; the short form is the metric alone."""
+    raw = {"metric": objective} if isinstance(objective, str) else objective
+    row = known(str(raw.get("metric"))) if isinstance(raw, dict) else None
+    if isinstance(raw, dict) and "direction" not in raw and row is not None:
+        return {**raw, "direction": row.direction}
+    return raw
+
+
+def _table(raw: Mapping[str, Any], name: str) -> dict[str, Any]:
+    found = raw.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _section(kind: type[Section], raw: dict[str, Any]) -> Section:
+    try:
+        return msgspec.convert(raw, kind)
+    except msgspec.ValidationError:
+        readable = {}
+        for field in msgspec.structs.fields(kind):
+            if field.name in raw:
+                try:
+                    readable[field.name] = msgspec.convert(raw[field.name], field.type)
+                except msgspec.ValidationError:
+                    continue
+        return kind(**readable)
+
+
+def read_space(raw: Mapping[str, Any]) -> Space:
+    """The searched knobs in the file's order. An entry that is no dimension at all is left out."""
+    found = {name: dimension(name, entry) for name, entry in raw.items()}
+    return {name: one for name, one in found.items() if one is not None}
+
+
+def dimension(name: str, raw: object) -> Dimension | None:
+    """One entry of [space]. Of an unknown knob, or with values that this version does not allow, only its
+    values or its ends count."""
+    raw = list(raw) if isinstance(raw, tuple) else raw
+    try:
+        exact = read_dimension(name, raw)[0] if name in knob_table.KNOBS else None
+    except (TypeError, ValueError, ArithmeticError):  # such as a bound that is no number
+        exact = None
+    if exact is not None:
+        return exact
+    table = {"choice": raw} if isinstance(raw, list) else raw if isinstance(raw, dict) else {}
+    values, low, high = table.get("choice"), table.get("low"), table.get("high")
+    if isinstance(values, list | tuple) and values:
+        return Choice(tuple(values))
+    if isinstance(low, int | float) and isinstance(high, int | float):
+        return Range(low, high, log=bool(table.get("log")))
+    return None

@@ -1,0 +1,260 @@
+"""Validates a study: the sections of its file, their keys, and what each may hold.
+
+The defaults are those of ``core.contract.spec.typed_spec``, which is what the rest of the code reads.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from core.contract import value_bounds
+from core.contract.spec import knob_table, typed_spec
+from core.contract.spec.metric_table import BOARDS, METRICS, OBJECTIVES, Direction, known, nearest
+from core.contract.spec.search_space import Dimension
+from core.contract.spec.typed_spec import AUTO, FORMATS, ON_BREACH, PRECISIONS, PRUNERS, SAMPLERS
+from core.contract.text import byte_sizes
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_OBJECTIVE, _POPULATION = typed_spec.ObjectiveOptions(), typed_spec.PopulationOptions()
+_STUDY, _MODEL, _DATA = typed_spec.StudyOptions(), typed_spec.ModelOptions(), typed_spec.DataOptions()
+_EVALUATE, _RESOURCES = typed_spec.EvaluateOptions(), typed_spec.ResourceOptions()
+
+Trials = Annotated[int, Field(ge=1, le=value_bounds.MOST_TRIALS)]
+Steps = Annotated[int, Field(ge=1, le=value_bounds.MOST_STEPS)]
+StepsOrNone = Annotated[int, Field(ge=0, le=value_bounds.MOST_STEPS)]  # 0: not at all
+Rows = Annotated[int, Field(ge=1, le=value_bounds.MOST_ROWS)]
+AtOnce = Annotated[int, Field(ge=1, le=value_bounds.MOST_AT_ONCE)]
+Factor = Annotated[float, Field(gt=0, le=1000)]
+Key = Annotated[str, Field(max_length=value_bounds.LONGEST_NAME)]
+# a path, or the id of something on a hub
+Place = Annotated[str, Field(min_length=1, max_length=value_bounds.LONGEST_PATH, pattern=r"^[^\x00]*$")]
+Limit = Annotated[str, Field(max_length=value_bounds.LONGEST_LIMIT)]
+Texts = Annotated[list[Limit], Field(max_length=value_bounds.MOST_ENTRIES)]
+Device = Annotated[int, Field(ge=0, lt=value_bounds.MOST_AT_ONCE)]
+Devices = Annotated[list[Device], Field(max_length=value_bounds.MOST_AT_ONCE)]
+
+
+class Section(BaseModel):
+    """A table of the file: unknown keys are errors, numbers are finite, nothing changes later."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
+
+
+class Objective(Section):
+    """One number to make better; ``reference`` is what it has to beat, such as an earlier model's."""
+
+    metric: Key
+    direction: Direction = "minimize"
+    reference: float | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, raw: object) -> object:
+        return typed_spec.long_form(raw)
+
+    @field_validator("metric")
+    @classmethod
+    def _produced(cls, metric: str) -> str:
+        """Is it a number that every trial ends with?"""
+        if metric not in OBJECTIVES and (metric in METRICS or known(metric) is None):
+            raise ValueError(f"{metric!r} is no objective: {nearest(metric, OBJECTIVES)}")
+        return metric
+
+
+class Threshold(Section):
+    """Readings of the objective outside these bounds end a trial, under the threshold pruner."""
+
+    lower: float | None = None
+    upper: float | None = None
+
+
+class StopAfter(Section):
+    """When the study has had enough: ``core.contract.state.stop_conditions`` says how each is counted."""
+
+    no_improvement: Trials | None = None
+    trials: Trials | None = None
+    hours: Annotated[float, Field(gt=0, le=value_bounds.LONGEST_H)] | None = None
+    gpu_hours: Annotated[float, Field(gt=0, le=value_bounds.LONGEST_H)] | None = None
+
+
+class Population(Section):
+    """Population-based training: at every ``every``-th evaluation the worst ``quantile`` of ``size`` trials
+    give their places to copies of the best, with knobs times one of ``factors``, or drawn anew with the
+    probability ``resample``."""
+
+    size: Annotated[int, Field(ge=4, le=value_bounds.MOST_AT_ONCE)] | None = None  # none: all of study.trials
+    every: Annotated[int, Field(ge=1, le=value_bounds.MOST_STEPS)] = _POPULATION.every
+    quantile: Annotated[float, Field(gt=0, le=0.5)] = _POPULATION.quantile
+    factors: list[Factor] = Field(default=list(_POPULATION.factors), min_length=1, max_length=100)
+    resample: Annotated[float, Field(ge=0, le=1)] = _POPULATION.resample
+
+
+class StudySection(Section):
+    """What is searched for, how, and how long.
+
+    ``fixed`` holds knobs of the space at one value, whatever the sampler would take: the history of a study
+    stays of use, which it would not be if the knob moved to [train]. ``constraints`` such as
+    "memory/alone_bytes <= 22 GiB" are what samplers learn to keep; trials that break them stay in the study.
+    ``warm_start`` names earlier studies: their best points are tried first, or all their trials are history.
+    """
+
+    name: str
+    trials: Trials = _STUDY.trials
+    sampler: Literal[SAMPLERS] = _STUDY.sampler  # type: ignore[valid-type]
+    pruner: Literal[PRUNERS] = _STUDY.pruner  # type: ignore[valid-type]
+    objectives: list[Objective] = Field(
+        default=[one.metric for one in _STUDY.objectives], min_length=1, max_length=16, validate_default=True
+    )
+    seed: Annotated[int, Field(ge=0, le=value_bounds.LARGEST_SEED)] = _STUDY.seed
+    startup_trials: Annotated[int, Field(ge=0, le=value_bounds.MOST_TRIALS)] = _STUDY.startup_trials
+    pruner_warmup_steps: StepsOrNone = _STUDY.pruner_warmup_steps
+    storage: Annotated[str, Field(max_length=value_bounds.LONGEST_PATH)] = _STUDY.storage
+    fixed: dict[str, Any] = {}
+    threshold: Threshold = Threshold()
+    stop_after: StopAfter = StopAfter()
+    constraints: Texts = list(_STUDY.constraints)
+    warm_start: Annotated[list[Place], Field(max_length=value_bounds.MOST_ENTRIES)] = list(_STUDY.warm_start)
+    warm_start_as: Literal["points", "trials"] = "points"
+    warm_start_best: Trials = _STUDY.warm_start_best
+    population: Population | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _safe_name(cls, name: str) -> str:
+        if not NAME.fullmatch(name) or ".." in name:
+            raise ValueError(
+                "must be 1 to 64 letters, digits, '.', '_' or '-', beginning with a letter or digit"
+            )
+        return name
+
+
+class ModelSection(Section):
+    """The frozen base model; ``adapter`` is a LoRA's folder that each trial begins from."""
+
+    base: Place
+    adapter: Place | None = None
+    precision: Literal[PRECISIONS] = _MODEL.precision  # type: ignore[valid-type]
+    revision: Key | None = None
+    double_quant: bool = _MODEL.double_quant
+    gradient_checkpointing: bool = _MODEL.gradient_checkpointing
+    trust_remote_code: bool = _MODEL.trust_remote_code
+
+
+class DataSection(Section):
+    """Rows to train on, and rows to judge by."""
+
+    source: Place
+    format: Literal[FORMATS] = _DATA.format  # type: ignore[valid-type]
+    split: Key = _DATA.split
+    subset: Key | None = None
+    validation: Place | Annotated[float, Field(gt=0, lt=1)] = _DATA.validation
+    rows: Rows | None = None
+    prompt_key: Key = _DATA.prompt_key
+    completion_key: Key = _DATA.completion_key
+    messages_key: Key = _DATA.messages_key
+    text_key: Key = _DATA.text_key
+
+
+class EvaluateSection(Section):
+    """When trials are judged, and when one has stopped getting better.
+
+    ``boards`` are scored beside the validation loss: by likelihood at every evaluation, by generated texts at
+    every ``generate_every``-th and the last, within ``budget`` of the wall time while anything trains and at
+    most ``samples`` for a metric. ``limits`` such as "safety/toxicity <= 0.02" lead to ``on_breach``.
+    ``prompts``, ``reference`` and ``classifier`` are the user's own; ``canaries`` are planted among the
+    training rows.
+    ``tasks`` are lm-evaluation-harness's, scored at a trial's end: all their rows, or ``tasks_rows`` of each;
+    ``tasks_path`` is a folder with tasks of the user's own.
+    """
+
+    every: Steps = _EVALUATE.every
+    rows: Rows = _EVALUATE.rows
+    batch_size: AtOnce = _EVALUATE.batch_size
+    patience: StepsOrNone = _EVALUATE.patience
+    min_delta: Annotated[float, Field(ge=0, le=1e12)] = _EVALUATE.min_delta
+    boards: list[Literal[BOARDS]] = Field(  # type: ignore[valid-type]
+        default=list(_EVALUATE.boards), max_length=16
+    )
+    generate_every: Steps = _EVALUATE.generate_every
+    budget: Annotated[float, Field(gt=0, le=1)] = _EVALUATE.budget
+    samples: Annotated[int, Field(ge=1, le=value_bounds.MOST_SAMPLES)] = _EVALUATE.samples
+    limits: Texts = list(_EVALUATE.limits)
+    on_breach: Literal[ON_BREACH] = _EVALUATE.on_breach  # type: ignore[valid-type]
+    prompts: Place | None = None
+    reference: Place | None = None
+    classifier: Place | None = None
+    canaries: Annotated[int, Field(ge=0, le=value_bounds.MOST_CANARIES)] = _EVALUATE.canaries
+    tasks: Texts = list(_EVALUATE.tasks)
+    tasks_path: Place | None = None
+    tasks_rows: Annotated[int, Field(ge=0, le=value_bounds.MOST_ROWS)] = _EVALUATE.tasks_rows
+
+
+class ResourcesSection(Section):
+    """Where trials run and what they may take."""
+
+    devices: Literal["auto", "cpu", "all"] | Devices = "auto"
+    pack: Literal["auto"] | AtOnce = "auto"
+    memory: Literal["auto"] | str | int = _RESOURCES.memory
+    checkpoint_every: StepsOrNone = _RESOURCES.checkpoint_every
+    checkpoint_every_s: Annotated[float, Field(ge=0, le=value_bounds.LONGEST_S)] = (
+        _RESOURCES.checkpoint_every_s
+    )
+    report_every_s: Annotated[float, Field(gt=0, le=60)] = _RESOURCES.report_every_s
+    retries: Annotated[int, Field(ge=0, le=value_bounds.MOST_RETRIES)] = _RESOURCES.retries
+    lease_s: Annotated[float, Field(ge=5, le=value_bounds.LONGEST_S)] = _RESOURCES.lease_s
+    stall_s: Annotated[float, Field(ge=5, le=value_bounds.LONGEST_S)] = _RESOURCES.stall_s
+    threads: AtOnce | None = None
+
+    @field_validator("pack", mode="before")
+    @classmethod
+    def _places(cls, pack: object) -> object:
+        whole = (
+            isinstance(pack, int) and not isinstance(pack, bool) and 1 <= pack <= value_bounds.MOST_AT_ONCE
+        )
+        if pack != AUTO and not whole:
+            raise ValueError(f'must be "auto" or a whole number from 1 to {value_bounds.MOST_AT_ONCE}')
+        return pack
+
+    @field_validator("memory")
+    @classmethod
+    def _size(cls, memory: str | int) -> str | int:
+        if memory != AUTO:
+            byte_sizes.parse(memory)
+        return memory
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """The limit that was asked for; None for what is free."""
+        return None if self.memory == AUTO else byte_sizes.parse(self.memory)
+
+
+class Spec(BaseModel):
+    """A whole study, checked. ``train`` holds every knob's fixed value, ``space`` the searched ones."""
+
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+
+    study: StudySection
+    model: ModelSection
+    data: DataSection
+    train: dict[str, knob_table.Value]
+    space: dict[str, Dimension]
+    evaluate: EvaluateSection = EvaluateSection()
+    resources: ResourcesSection = ResourcesSection()
+
+
+TABLES = {  # within [study], with the keys that they know
+    "threshold": tuple(Threshold.model_fields),
+    "stop_after": tuple(StopAfter.model_fields),
+    "fixed": tuple(knob_table.KNOBS),
+    "population": tuple(Population.model_fields),
+}
+SECTIONS: dict[str, type[Section]] = {
+    "study": StudySection,
+    "model": ModelSection,
+    "data": DataSection,
+    "evaluate": EvaluateSection,
+    "resources": ResourcesSection,
+}
