@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from core import paths
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import plain
 
 WHOLE_BYTES = 8 << 30  # weights in a larger folder are identified by names and sizes, not hashed
@@ -46,7 +46,7 @@ class Print(msgspec.Struct, frozen=True):
     note: str = ""
 
 
-def fingerprints(spec: Spec) -> dict[str, Print]:
+def fingerprints(spec: StudySpec) -> dict[str, Print]:
     """The fingerprints of base model, data and evaluation inputs, by key in the study file."""
     data, evaluate = spec.data, spec.evaluate
     found = {

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from core import paths
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import plain
 from core.errors import Problem, TrimtabError
 from core.store.file_fingerprints import Print, of_data, of_model
@@ -51,7 +51,7 @@ class Seen(msgspec.Struct, frozen=True):
     sum: str | None = None
 
 
-def places(spec: Spec) -> dict[str, Path]:
+def places(spec: StudySpec) -> dict[str, Path]:
     """The local files and folders that trials depend on, by key in the study file."""
     data, evaluate, model = spec.data, spec.evaluate, spec.model
     named = {
@@ -71,14 +71,14 @@ def places(spec: Spec) -> dict[str, Path]:
     return {key: path for key, path in found.items() if path.is_absolute() and path.exists()}
 
 
-def note(spec: Spec, folder: Path) -> None:
+def note(spec: StudySpec, folder: Path) -> None:
     """Record the present state of the inputs, unless it is recorded. Blocking but fast: nothing is hashed.
     Raises TrimtabError."""
     if not (folder / FILE).exists():
         _write(folder, {key: read_state(key, path) for key, path in places(spec).items()})
 
 
-def add_hashes(spec: Spec, folder: Path, stop: Stop) -> None:
+def add_hashes(spec: StudySpec, folder: Path, stop: Stop) -> None:
     """Add the hashes of inputs that are unchanged since they were recorded. Blocking, long for large files;
     returns early if ``stop`` returns True. Raises TrimtabError."""
     known = read(folder)
@@ -94,7 +94,7 @@ def add_hashes(spec: Spec, folder: Path, stop: Stop) -> None:
             _write(folder, known)
 
 
-def refuse_changed(spec: Spec, folder: Path, progress: Progress | None = None) -> None:
+def refuse_changed(spec: StudySpec, folder: Path, progress: Progress | None = None) -> None:
     """Raises InputsChangedError if an input has changed. Without ``progress`` nothing is hashed, and only
     changes of size or number of files are detected."""
     now, problems = places(spec), []
@@ -109,7 +109,7 @@ def refuse_changed(spec: Spec, folder: Path, progress: Progress | None = None) -
         raise InputsChangedError(*problems)
 
 
-def hold_commits(spec: Spec, folder: Path) -> None:
+def hold_commits(spec: StudySpec, folder: Path) -> None:
     """Ensure that all workers use the same commits of Hub inputs; the first worker records them. Call it when
     everything is loaded. Raises InputsChangedError."""
     prints = _of_hub(spec)
@@ -136,7 +136,7 @@ def hold_commits(spec: Spec, folder: Path) -> None:
         raise InputsChangedError(*problems)
 
 
-def _of_hub(spec: Spec) -> dict[str, Print]:
+def _of_hub(spec: StudySpec) -> dict[str, Print]:
     """The commits in this process's Hub cache, by key in the study file."""
     model, data = spec.model, spec.data
     found = {}

@@ -7,8 +7,7 @@ from itertools import count
 from pathlib import Path
 
 from core import paths
-from core.contract.spec import spec_file
-from core.contract.spec.study_spec import NAME, Spec
+from core.contract.spec.study_spec import NAME
 from core.errors import EngineError, TrimtabError
 
 SPEC_FILE = "study.toml"
@@ -70,11 +69,6 @@ def settle_spec(folder: Path, toml: str) -> None:
     """Write the spec unless it is already ``toml``."""
     if (folder / SPEC_FILE).read_text("utf-8") != toml:
         write_spec(folder, toml)
-
-
-def read_spec(folder: Path) -> Spec:
-    """Load the study's spec. Raises SpecError."""
-    return spec_file.load(folder / SPEC_FILE)
 
 
 def list_studies() -> list[Path]:

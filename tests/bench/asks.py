@@ -26,7 +26,7 @@ from optuna.distributions import CategoricalDistribution, distribution_to_json
 from optuna.storages._rdb import models
 from optuna.trial import TrialState
 
-from core.contract.spec.typed_spec import COUNTED, SAMPLERS
+from core.contract.spec.study_spec import COUNTED, SAMPLERS
 from core.search.optuna_space import distributions, grid
 from core.search.study.optuna_study import OptunaStudy
 from tests.search import studies

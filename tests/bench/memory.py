@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 
 from core.contract.spec import spec_file
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 from core.contract.wire.worker_api import Assign
 from core.memory.base import hf_config
 from core.memory.estimate import memory_estimate, trial_memory
@@ -59,7 +59,7 @@ class Case:
     pack: int
 
 
-def spec(case: Case, folder: Path) -> Spec:
+def spec(case: Case, folder: Path) -> StudySpec:
     """The case as a study."""
     return spec_file.parse({
         "study": {"name": "memory"},

@@ -23,7 +23,7 @@ from scipy.stats import qmc
 
 from core.contract.events import event_types as e
 from core.contract.spec import spec_file
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 from core.contract.wire.worker_api import Assign
 from core.train.base.base_model import load_base
 from core.train.data.dataset import collate, load_data
@@ -86,7 +86,7 @@ def write_rows(path: Path, task: bool, count: int) -> None:
             file.write(json.dumps(row) + "\n")
 
 
-def study(folder: Path, rows: str, validation: float) -> Spec:
+def study(folder: Path, rows: str, validation: float) -> StudySpec:
     """The study that a configuration is a trial of."""
     return spec_file.parse(
         {
@@ -120,7 +120,7 @@ def teach(folder: Path) -> int:
     return sum(one.numel() for one in model.parameters())
 
 
-def train(spec: Spec, chosen: list[Point], folder: Path) -> list[list[float]]:
+def train(spec: StudySpec, chosen: list[Point], folder: Path) -> list[list[float]]:
     """The curve of each configuration, many of them in one pack; nan where a loss is no number any more."""
     base = load_base(spec, torch.device("cpu"), silent)
     data = load_data(spec, base.tokenizer, silent)

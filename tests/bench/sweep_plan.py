@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from core.contract.spec import spec_file
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 from core.errors import SpecError
 from core.train.data.dataset import MASKED, Data, Row
 from core.train.data.row_order import Order
@@ -94,7 +94,7 @@ def data(plan: Plan) -> Data:
     return Data(train, [row() for _ in range(plan.validation_rows)])
 
 
-def spec(plan: Plan) -> Spec:
+def spec(plan: Plan) -> StudySpec:
     """The same as a study. Where a pack of "auto" is not known yet, all trials at once."""
     raw: dict[str, Any] = {
         "study": {"name": "sweep", "trials": len(plan.trials)},
@@ -115,7 +115,7 @@ def spec(plan: Plan) -> Spec:
         return spec_file.parse({**raw, "resources": {"pack": plan.pack or len(plan.trials)}})
 
 
-def knobs(whole: Spec, trial: Trial) -> dict[str, Any]:
+def knobs(whole: StudySpec, trial: Trial) -> dict[str, Any]:
     """Every knob of the trial, as the engine sends it."""
     return {**whole.train, **{name: value for name, value in trial.items() if name != "number"}}
 

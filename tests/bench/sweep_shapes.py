@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from core.contract.spec.study_spec import ModelSection
+from core.contract.spec.study_spec import ModelOptions
 from core.train.adapters.lora_factors import Factors
 from core.train.base import linear_layers
 from core.train.base.base_model import DTYPES, Base, load_section
@@ -76,7 +76,7 @@ def write_base(shape: str, precision: str, folder: Path) -> float:
 
 def load_base(base: str, precision: str, where: torch.device) -> Base:
     """The base as trimtab loads it; all rivals use this one loader."""
-    loaded = load_section(ModelSection(base=base, precision=precision), where, silent)
+    loaded = load_section(ModelOptions(base=base, precision=precision), where, silent)
     if where.type == "cpu":
         stay_in_training(loaded.model)
     return loaded

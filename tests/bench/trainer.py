@@ -14,7 +14,7 @@ import torch
 
 from core.contract.events import event_types as e
 from core.contract.spec import spec_file
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 from core.contract.wire.worker_api import Assign
 from core.train.base.base_model import Base, load_base
 from core.train.data.dataset import MASKED, Data, Row, load_data
@@ -37,7 +37,7 @@ class Run:
         return self.tokens / self.elapsed_s
 
 
-def study(options: argparse.Namespace) -> Spec:
+def study(options: argparse.Namespace) -> StudySpec:
     """One trial without evaluation in between: the Trainer's run has none either."""
     return spec_file.parse(
         {
@@ -55,7 +55,7 @@ def study(options: argparse.Namespace) -> Spec:
     )  # fmt: skip
 
 
-def ours(spec: Spec, base: Base, data: Data) -> tuple[Run, list[list[Row]]]:
+def ours(spec: StudySpec, base: Base, data: Data) -> tuple[Run, list[list[Row]]]:
     """By the pack that a worker runs; and the batches that it trained on."""
     told: list[Any] = []
     pack = Pack(spec, base, data, told.append)
@@ -77,7 +77,7 @@ def ours(spec: Spec, base: Base, data: Data) -> tuple[Run, list[list[Row]]]:
     return Run(elapsed_s, count(batches), losses, start), batches
 
 
-def theirs(spec: Spec, base: Base, batches: list[list[Row]], start: dict[str, torch.Tensor]) -> Run:
+def theirs(spec: StudySpec, base: Base, batches: list[list[Row]], start: dict[str, torch.Tensor]) -> Run:
     """By the Trainer, with PEFT's own model and the batches as they come."""
     from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
     from transformers import Trainer, TrainerCallback, TrainingArguments

@@ -14,7 +14,7 @@ from core.contract import value_bounds
 from core.contract.events import event_types
 from core.contract.spec import spec_file
 from core.contract.spec.knob_table import KNOBS
-from core.contract.spec.study_spec import SECTIONS
+from core.contract.spec.spec_schema import SECTIONS
 from core.contract.wire import console_api, message_codec, worker_api
 from core.errors import RefusedError, SpecError
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.contract.spec import spec_file, study_spec, typed_spec
+from core.contract.spec import spec_file, spec_schema, study_spec
 from core.contract.spec.knob_table import KNOBS
 from core.contract.spec.search_space import Choice, Range
 
@@ -23,7 +23,7 @@ RAW = {
     "resources": {"devices": [0, 1], "lease_s": 30},
 }  # fmt: skip
 MINIMAL = {"study": {"name": "s"}, "model": {"base": "b"}, "data": {"source": "d"}}
-SECTIONS = sorted(study_spec.SECTIONS)
+SECTIONS = sorted(spec_schema.SECTIONS)
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
@@ -35,7 +35,7 @@ ENTRY = st.fixed_dictionaries({}, optional=dict.fromkeys(KEYS, ANYTHING))
 
 def builtin(value: Any) -> Any:
     """A struct, a pydantic model or what is in them as lists and tables."""
-    if isinstance(value, study_spec.Section):
+    if isinstance(value, spec_schema.Section):
         return {name: builtin(getattr(value, name)) for name in type(value).model_fields}
     if isinstance(value, list):
         return [builtin(one) for one in value]
@@ -44,20 +44,20 @@ def builtin(value: Any) -> Any:
 
 @pytest.mark.parametrize("section", SECTIONS)
 def test_a_validated_section_has_the_defaults_of_the_typed_one(section):
-    validated, typed = spec_file.parse(MINIMAL), typed_spec.read(MINIMAL)
-    assert list(study_spec.SECTIONS[section].model_fields) == list(getattr(typed, section).__struct_fields__)
+    validated, typed = spec_file.parse(MINIMAL), study_spec.read(MINIMAL)
+    assert list(spec_schema.SECTIONS[section].model_fields) == list(getattr(typed, section).__struct_fields__)
     assert builtin(getattr(validated, section)) == builtin(getattr(typed, section))
 
 
 def test_a_population_has_the_same_defaults():
-    assert builtin(study_spec.Population()) == builtin(typed_spec.PopulationOptions())
+    assert builtin(spec_schema.Population()) == builtin(study_spec.PopulationOptions())
 
 
 def test_what_was_validated_is_read_as_it_is():
     raw = {**RAW, "study": {**RAW["study"], "objectives": ["quality/loss"], "threshold": {}}}
     raw["train"], raw["space"] = {"steps": 200}, {"lora_rank": [2, 4], "learning_rate": [1e-5, 1e-4]}
     whole = spec_file.parse(raw)
-    typed = typed_spec.read(spec_file.to_raw(whole))
+    typed = study_spec.read(spec_file.to_raw(whole))
     for section in SECTIONS:
         assert builtin(getattr(whole, section)) == builtin(getattr(typed, section))
     assert typed.space == whole.space
@@ -66,7 +66,7 @@ def test_what_was_validated_is_read_as_it_is():
 
 
 def test_lists_numbers_and_short_forms_get_their_types():
-    typed = typed_spec.read(RAW)
+    typed = study_spec.read(RAW)
     assert [(one.metric, one.direction) for one in typed.study.objectives] == [
         ("quality/loss", "minimize"), ("train/tokens_per_s", "maximize"),
     ]  # fmt: skip
@@ -78,10 +78,10 @@ def test_lists_numbers_and_short_forms_get_their_types():
 
 def test_only_the_value_that_cannot_be_read_is_lost():
     raw = {"study": {"trials": "many", "seed": 3}, "evaluate": {"every": 0, "rows": 9}, "resources": 5}
-    typed = typed_spec.read(raw)
+    typed = study_spec.read(raw)
     assert (typed.study.trials, typed.study.seed) == (20, 3)
     assert (typed.evaluate.every, typed.evaluate.rows) == (50, 9)
-    assert typed.resources == typed_spec.ResourceOptions()
+    assert typed.resources == study_spec.ResourceOptions()
 
 
 def test_a_dimension_of_another_version_keeps_its_values():
@@ -91,19 +91,19 @@ def test_a_dimension_of_another_version_keeps_its_values():
         "steps": {"low": None, "high": 5},
         "odd": 7,
     }
-    assert typed_spec.read_space(raw) == {"new_knob": Range(1, 2), "lora_rank": Choice((0, 4))}
+    assert study_spec.read_space(raw) == {"new_knob": Range(1, 2), "lora_rank": Choice((0, 4))}
 
 
 @given(st.dictionaries(st.sampled_from([*SECTIONS, "train", "space"]), ANYTHING))
 def test_no_map_stops_the_reader(raw):
-    assert isinstance(typed_spec.read(raw), typed_spec.StudySpec)
+    assert isinstance(study_spec.read(raw), study_spec.StudySpec)
 
 
 @given(st.dictionaries(st.sampled_from(list(KNOBS)), ENTRY))
 def test_no_space_stops_the_reader(space):
-    typed_spec.read({"space": space})
+    study_spec.read({"space": space})
 
 
 def test_a_map_is_read_once():
-    assert typed_spec.of(RAW) is typed_spec.of(RAW)
-    assert typed_spec.of(dict(RAW)) == typed_spec.of(RAW)
+    assert study_spec.of(RAW) is study_spec.of(RAW)
+    assert study_spec.of(dict(RAW)) == study_spec.of(RAW)

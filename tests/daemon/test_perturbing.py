@@ -8,7 +8,7 @@ import pytest
 
 from core.contract.spec.conditional_knobs import misfit
 from core.contract.spec.search_space import Choice, Range, outside
-from core.contract.spec.study_spec import Population
+from core.contract.spec.study_spec import PopulationOptions
 from core.daemon.population.explore import perturb, sample
 
 RATE = Range(1e-5, 1e-2, "float", None, True)
@@ -18,7 +18,7 @@ WARM = Choice((0.0, 0.03, 0.1))
 
 
 def after(dimension, now, factors, resample=0.0, seed=0):
-    asked = Population(factors=factors, resample=resample)
+    asked = PopulationOptions(factors=factors, resample=resample)
     found = perturb({"knob": dimension}, {"knob": now}, asked, ["knob"], random.Random(seed))
     return found["knob"][1] if found else now
 
@@ -67,7 +67,9 @@ def test_what_is_drawn_anew_fills_the_dimension_and_nothing_else(dimension):
 
 def test_the_same_seed_perturbs_the_same_way_and_knobs_that_stay_are_not_told():
     space, knobs = {"rate": RATE, "batch": BATCH, "one": Choice((7,))}, {"rate": 1e-3, "batch": 4, "one": 7}
-    once, again = (perturb(space, knobs, Population(), list(space), random.Random("3/5")) for _ in range(2))
+    once, again = (
+        perturb(space, knobs, PopulationOptions(), list(space), random.Random("3/5")) for _ in range(2)
+    )
     assert once == again and "one" not in once and once["rate"][0] == 1e-3
 
 
@@ -82,6 +84,6 @@ def test_a_knob_that_hangs_on_another_follows_it_and_a_held_one_stays():
     for optimizer, decay in (("adamw", 0.1), ("sgd", 0.0)):
         knobs = {"optimizer": optimizer, "weight_decay": decay, "lora_rank": 4}
         for _ in range(20):
-            found = perturb(space, knobs, Population(), free, draw)
+            found = perturb(space, knobs, PopulationOptions(), free, draw)
             then = {**knobs, **{name: after for name, (_, after) in found.items()}}
             assert not misfit(space, then) and then["lora_rank"] == 4

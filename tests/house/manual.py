@@ -13,7 +13,7 @@ from typing import Any
 
 from core.cli import exit_codes
 from core.cli.argument_parser import parser
-from core.contract.spec import knob_table, metric_table, study_spec
+from core.contract.spec import knob_table, metric_table, spec_schema
 from core.manual.manual_pages import FOLDER
 from tui import key_bindings
 from tui.base.help_screen import SPELT
@@ -90,7 +90,7 @@ def _spelled(key: str) -> str:
 
 
 def _spec(section: str, by_hand: dict[str, str]) -> Rows:
-    model = study_spec.SECTIONS[section]
+    model = spec_schema.SECTIONS[section]
     schema = model.model_json_schema()
     for name, field in model.model_fields.items():
         yield from _key(name, field, schema["properties"][name], schema, by_hand)
@@ -114,7 +114,7 @@ def _arguments(field: Any) -> tuple[Any, ...]:
 
 
 def _is_table(part: Any) -> bool:
-    return isinstance(part, type) and not hasattr(part, "__args__") and issubclass(part, study_spec.Section)
+    return isinstance(part, type) and not hasattr(part, "__args__") and issubclass(part, spec_schema.Section)
 
 
 def _default(field: Any) -> str:

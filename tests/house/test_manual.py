@@ -27,7 +27,7 @@ def test_the_tables_are_those_of_the_declarations(page):
 
 def test_every_table_stands_somewhere():
     names = {name for page in PAGES for _, name, *_ in manual.MARKED.findall(page.read_text("utf-8"))}
-    sections = {f"spec.{section}" for section in manual.study_spec.SECTIONS}
+    sections = {f"spec.{section}" for section in manual.spec_schema.SECTIONS}
     assert names == {*manual.TABLES, "keys", *sections}
 
 

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.contract.spec import spec_file
-from core.contract.spec.study_spec import Spec
-from core.contract.spec.typed_spec import COUNTED
+from core.contract.spec.study_spec import COUNTED, StudySpec
 from core.search.search_frames import Proposal
 
 if TYPE_CHECKING:  # a test looks at who loads Optuna
@@ -38,7 +37,7 @@ def raw(sampler: str = "random", space: dict[str, Any] | None = None, **study: A
     }
 
 
-def spec(sampler: str = "random", space: dict[str, Any] | None = None, **study: Any) -> Spec:
+def spec(sampler: str = "random", space: dict[str, Any] | None = None, **study: Any) -> StudySpec:
     """The same, checked."""
     return spec_file.parse(raw(sampler, space, **study))
 

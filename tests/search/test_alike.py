@@ -9,7 +9,7 @@ import math
 
 import pytest
 
-from core.contract.spec.typed_spec import COUNTED, PRUNERS, SAMPLERS
+from core.contract.spec.study_spec import COUNTED, PRUNERS, SAMPLERS
 from core.search.process.storage_reader import Reader
 from core.search.study.optuna_study import OptunaStudy
 from tests.search import studies

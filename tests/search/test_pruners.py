@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from core.contract.spec.typed_spec import PRUNERS as NAMES
+from core.contract.spec.study_spec import PRUNERS as NAMES
 from core.search.pruners.pruner_choice import PRUNERS
 from tests.search import studies
 

@@ -8,8 +8,8 @@ import pytest
 from optuna._transform import _SearchSpaceTransform
 
 from core.contract.spec.search_space import Choice
-from core.contract.spec.typed_spec import COUNTED
-from core.contract.spec.typed_spec import SAMPLERS as NAMES
+from core.contract.spec.study_spec import COUNTED
+from core.contract.spec.study_spec import SAMPLERS as NAMES
 from core.errors import SpecError
 from core.search.optuna_space import distributions
 from core.search.samplers import gp_sampler

@@ -9,7 +9,7 @@ from optuna.trial import create_trial
 
 from core.contract.spec import knob_table
 from core.contract.spec.search_space import Choice, Range, outside
-from core.contract.spec.typed_spec import COUNTED
+from core.contract.spec.study_spec import COUNTED
 from core.search.optuna_space import distribution, grid, restored, stored
 from core.search.study.optuna_study import OptunaStudy
 from tests.search import studies

@@ -13,7 +13,7 @@ import torch
 
 from core.contract.events import event_types as e
 from core.contract.spec import knob_table, spec_file
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 from core.contract.wire.worker_api import Assign
 from core.train.base.base_model import Base, load_base
 from core.train.data.dataset import Data, load_data
@@ -57,10 +57,10 @@ def only_where_it_is_tested(request, monkeypatch):
 
 
 @pytest.fixture
-def study(folder) -> Callable[..., Spec]:
+def study(folder) -> Callable[..., StudySpec]:
     """A study about the tiny model; sections as keywords overlay the plain one."""
 
-    def make(**sections: dict[str, Any]) -> Spec:
+    def make(**sections: dict[str, Any]) -> StudySpec:
         raw: dict[str, dict[str, Any]] = {
             "study": {"name": "s"},
             "model": {"base": str(folder)},
@@ -79,7 +79,7 @@ def study(folder) -> Callable[..., Spec]:
 class Bench:
     """A base with a pack on it, and all that the pack told."""
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: StudySpec) -> None:
         self.spec = spec
         self.base: Base = load_base(spec, torch.device("cpu"), silent)
         self.data: Data = load_data(spec, self.base.tokenizer, silent)

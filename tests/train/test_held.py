@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import msgspec
 import pytest
 import torch
 
@@ -16,8 +17,8 @@ from core.train.trial.validation import HeldOutRows
 
 def rowwise(one):
     """The same study under the pruner that compares rows, which the file's check may not know yet."""
-    section = one.spec.study.model_copy(update={"pruner": "wilcoxon"})
-    one.pack._spec = one.spec = one.spec.model_copy(update={"study": section})
+    section = msgspec.structs.replace(one.spec.study, pruner="wilcoxon")
+    one.pack._spec = one.spec = msgspec.structs.replace(one.spec, study=section)
     return one
 
 

@@ -2,6 +2,7 @@
 
 import math
 
+import msgspec
 import pytest
 import torch
 
@@ -173,7 +174,7 @@ def test_a_trial_that_stops_getting_better_ends_by_itself(bench, tmp_path):
 
 def test_epochs_give_the_steps(bench, tmp_path):
     one = bench(train={"epochs": 2.0, "batch_size": 10})
-    spec = one.spec.model_copy(update={"train": {**one.spec.train, "steps": None}})
+    spec = msgspec.structs.replace(one.spec, train={**one.spec.train, "steps": None})
     one.spec = spec
     one.assign(tmp_path)
     assert one.of(e.TrialRunning)[0].total_steps == math.ceil(2 * len(one.data.train) / 10)

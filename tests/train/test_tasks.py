@@ -58,7 +58,9 @@ def test_without_the_extra_the_spec_says_how_to_get_it(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "lm_eval" else real(name))
     with pytest.raises(SpecError) as error:
         spec_file.parse({**RAW, "evaluate": {"tasks": ["arc_easy"]}})
-    assert "evaluate.tasks = ['arc_easy'] needs lm-evaluation-harness, which is not there" in str(error.value)
+    assert "evaluate.tasks = ['arc_easy'] needs lm-evaluation-harness, which is not installed" in str(
+        error.value
+    )
     assert "pip install 'trimtab[lm-eval]'" in str(error.value)
 
 

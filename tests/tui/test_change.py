@@ -6,7 +6,7 @@ import pytest
 
 from core.contract.edits.study_changes import merged
 from core.contract.spec import spec_file
-from core.contract.spec.typed_spec import dimension
+from core.contract.spec.study_spec import dimension
 from core.contract.state.study_state import Study
 from core.contract.wire import console_api
 from tests.tui.scene import SPEC, no_card, state_of, study_events

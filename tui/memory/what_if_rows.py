@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.contract.spec.knob_table import KNOBS, OPTIMIZERS
-from core.contract.spec.typed_spec import PRECISIONS
+from core.contract.spec.study_spec import PRECISIONS
 from core.contract.state import study_state as s
 
 PACK, DEVICE = "pack", "device"

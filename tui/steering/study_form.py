@@ -10,11 +10,11 @@ import msgspec
 
 from core.contract.edits import input_values
 from core.contract.edits.input_values import Read, written
-from core.contract.spec import typed_spec
+from core.contract.spec import study_spec
 from core.contract.spec.knob_table import TABLE, Knob
 from core.contract.spec.metric_limits import Limit
 from core.contract.spec.search_space import Dimension
-from core.contract.spec.typed_spec import AUTO, ON_BREACH, PRUNERS, SAMPLERS, ThresholdOptions
+from core.contract.spec.study_spec import AUTO, ON_BREACH, PRUNERS, SAMPLERS, ThresholdOptions
 from core.contract.state import study_state as s
 from core.contract.text import byte_sizes
 from core.contract.text.sanitize import plain
@@ -72,7 +72,7 @@ def _dimension(
         fixed[name] = value["held"]
         return
     fixed.pop(name, None)
-    if value is None or typed_spec.dimension(name, value) != study.settings.space.get(name):
+    if value is None or study_spec.dimension(name, value) != study.settings.space.get(name):
         found.setdefault("space", {})[name] = value
 
 

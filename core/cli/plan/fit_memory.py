@@ -17,7 +17,7 @@ import msgspec
 from core.cli import exit_codes, text_tables
 from core.cli.plan import target_device
 from core.contract.spec import spec_file
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 from core.contract.text import byte_sizes
 from core.contract.text.sanitize import plain
 from core.contract.wire.memory_forecast import Foretold
@@ -65,7 +65,7 @@ def fit(arguments: argparse.Namespace) -> int:
     return exit_codes.OK if cases[-1].fits() else exit_codes.FAILURE
 
 
-def _model(spec: Spec, where: Device) -> Model:
+def _model(spec: StudySpec, where: Device) -> Model:
     dtype = weight_bytes.dtype(spec.model.precision, where.kind)
 
     def say(stage: str) -> None:
@@ -86,7 +86,7 @@ def _model(spec: Spec, where: Device) -> Model:
 
 
 def _print(
-    spec: Spec,
+    spec: StudySpec,
     cases: Sequence[Case],
     knobs: Sequence[Mapping[str, Any]],
     limit: memory_budget.Limit,

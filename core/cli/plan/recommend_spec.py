@@ -22,7 +22,7 @@ from core.cli import exit_codes, text_tables
 from core.cli.plan import target_device
 from core.contract.spec import spec_file
 from core.contract.spec.metric_table import OBJECTIVES
-from core.contract.spec.typed_spec import AUTO
+from core.contract.spec.study_spec import AUTO
 from core.contract.text import byte_sizes
 from core.contract.text.sanitize import plain
 from core.errors import SpecError

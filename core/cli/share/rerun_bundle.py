@@ -15,7 +15,7 @@ from core import paths
 from core.cli import exit_codes, reach_engine, resolve_trial
 from core.cli.share import environment_record
 from core.cli.steer.pause_prune_stop import BY
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from core.contract.wire import console_api, shell_environment
@@ -68,7 +68,7 @@ def _trusted(one: bundle_rerun.Original, allowed: bool) -> None:
         raise TrimtabError(*(Problem(what, plain(str(where), 200), fix) for what, where in wanted))
 
 
-def _differences(one: bundle_rerun.Original, spec: Spec, anyway: bool) -> list[str]:
+def _differences(one: bundle_rerun.Original, spec: StudySpec, anyway: bool) -> list[str]:
     """Print the differences from the original run. Returns why identical bits cannot be expected.
 
     Raises BundleError where data or base differ, unless ``anyway``.
@@ -85,7 +85,7 @@ def _differences(one: bundle_rerun.Original, spec: Spec, anyway: bool) -> list[s
     return bundle_rerun.doubts(one, [*different, *changed])
 
 
-def _run(spec: Spec, folder: Path) -> int:
+def _run(spec: StudySpec, folder: Path) -> int:
     from core.cli.inspect import follow_study
     from core.contract.spec import spec_file
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from core.contract.spec.knob_table import KNOBS, MODULE_GROUPS, POSITIVE, TABLE, Knob, fault
 from core.contract.spec.search_space import Choice, outside
-from core.contract.spec.typed_spec import EvaluateOptions
+from core.contract.spec.study_spec import EvaluateOptions
 from core.contract.state.study_state import Study, Trial
 from core.contract.text.sanitize import plain
 

@@ -10,7 +10,7 @@ from typing import Any
 from core.contract.spec.conditional_knobs import met, searched
 from core.contract.spec.knob_table import CLONE_KEEPS, KNOBS, fault
 from core.contract.spec.search_space import outside
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from core.contract.value_bounds import MOST_STEPS
@@ -94,7 +94,9 @@ def _refused(trial: s.Trial, faults: list[str]) -> RefusedError:
     return RefusedError(*(Problem(one, f"trial {trial.number}", fix) for one in faults))
 
 
-def by_hand(spec: Spec, like: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
+def by_hand(
+    spec: StudySpec, like: Mapping[str, Any], given: Mapping[str, Any]
+) -> tuple[dict[str, Any], bool]:
     """The knobs of a trial written by hand, ``given`` over ``like``, and whether it lies in the space so that
     samplers may learn from it. Knobs of the space that nobody gives are left to the sampler.
 

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.contract.spec.conditional_knobs import misfit
-from core.contract.spec.study_spec import Spec
-from core.contract.spec.typed_spec import COUNTED
+from core.contract.spec.study_spec import COUNTED, StudySpec
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from core.errors import Problem, RefusedError
@@ -89,12 +88,12 @@ def _shown(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def effects(study: s.Study, before: Spec, after: Spec) -> tuple[str, ...]:
+def effects(study: s.Study, before: StudySpec, after: StudySpec) -> tuple[str, ...]:
     """What comes of it for the history and for what runs."""
     return (*_of_history(study, before, after), *_of_work(study, before, after))
 
 
-def _of_history(study: s.Study, before: Spec, after: Spec) -> list[str]:
+def _of_history(study: s.Study, before: StudySpec, after: StudySpec) -> list[str]:
     if before.space == after.space and before.train == after.train:
         same = before.study.sampler == after.study.sampler
         return [] if same else [f"{after.study.sampler} learns from all that is known"]
@@ -119,7 +118,7 @@ def _of_history(study: s.Study, before: Spec, after: Spec) -> list[str]:
     return found
 
 
-def holds(spec: Spec, knobs: Mapping[str, Any], before: set[str]) -> bool:
+def holds(spec: StudySpec, knobs: Mapping[str, Any], before: set[str]) -> bool:
     """Does a trial with these knobs lie in the space of ``spec``? A knob of the space ``before`` that is
     fixed now must have had that very value."""
     if any(knobs.get(name) != spec.train.get(name) for name in before - set(spec.space)):
@@ -127,7 +126,7 @@ def holds(spec: Spec, knobs: Mapping[str, Any], before: set[str]) -> bool:
     return misfit(spec.space, knobs) is None
 
 
-def _of_work(study: s.Study, before: Spec, after: Spec) -> list[str]:
+def _of_work(study: s.Study, before: StudySpec, after: StudySpec) -> list[str]:
     found = []
     on = sum(1 for one in study.trials.values() if one.state in s.ON_WORKER)
     pack = after.resources.pack

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from core.contract.spec.knob_table import KNOBS
 from core.contract.spec.search_space import Choice
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 
 
-def extent(spec: Spec, name: str) -> tuple[float, float]:
+def extent(spec: StudySpec, name: str) -> tuple[float, float]:
     """Of the space where the knob is searched, its value under a condition that does not hold included;
     else that of ``[train]`` twice."""
     dimension = spec.space.get(name)
@@ -21,6 +21,6 @@ def extent(spec: Spec, name: str) -> tuple[float, float]:
     return min(numbers), max(numbers)
 
 
-def longest_sequence(spec: Spec) -> int:
+def longest_sequence(spec: StudySpec) -> int:
     """The longest sequence_length of any trial: rows are held, and all trials are judged, at this length."""
     return int(extent(spec, "sequence_length")[1])

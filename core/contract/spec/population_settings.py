@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from core.contract.spec.knob_table import CLONE_KEEPS
-from core.contract.spec.study_spec import Population, Spec
-from core.contract.spec.typed_spec import AUTO
+from core.contract.spec.study_spec import AUTO, PopulationOptions, StudySpec
 from core.errors import Problem
 
 BY = "the population"  # who queues its clones and prunes for them
@@ -13,17 +12,17 @@ HELD = (*CLONE_KEEPS, "seed")  # a clone has them as its parent: its weights, an
 ROWS_A_STEP = ("batch_size", "gradient_accumulation", "sequence_length")  # with epochs they decide the steps
 
 
-def perturbed(whole: Spec) -> list[str]:
+def perturbed(whole: StudySpec) -> list[str]:
     """The searched knobs that differ between a trial and its clone."""
     return [name for name in whole.space if name not in HELD and name not in whole.study.fixed]
 
 
-def every_steps(whole: Spec, asked: Population) -> int:
+def every_steps(whole: StudySpec, asked: PopulationOptions) -> int:
     """Steps between two decisions."""
     return whole.evaluate.every * asked.every
 
 
-def faults(whole: Spec, place: str) -> list[Problem]:
+def faults(whole: StudySpec, place: str) -> list[Problem]:
     """What makes a population impossible, or of no effect, said to be at ``place``."""
     asked = whole.study.population
     if asked is None:
@@ -31,7 +30,7 @@ def faults(whole: Spec, place: str) -> list[Problem]:
     return [*_of_search(whole, place), *_of_size(whole, asked, place), *_of_steps(whole, asked, place)]
 
 
-def _of_search(whole: Spec, place: str) -> list[Problem]:
+def _of_search(whole: StudySpec, place: str) -> list[Problem]:
     study, found = whole.study, []
     if len(study.objectives) > 1:
         found.append(Problem("a population needs a single objective", place, "keep one"))
@@ -44,7 +43,7 @@ def _of_search(whole: Spec, place: str) -> list[Problem]:
     return found
 
 
-def _of_size(whole: Spec, asked: Population, place: str) -> list[Problem]:
+def _of_size(whole: StudySpec, asked: PopulationOptions, place: str) -> list[Problem]:
     trials, found = whole.study.trials, []
     wanted = asked.size or trials
     if wanted < LEAST:
@@ -64,7 +63,7 @@ def _of_size(whole: Spec, asked: Population, place: str) -> list[Problem]:
     return found
 
 
-def _places(whole: Spec) -> int | None:
+def _places(whole: StudySpec) -> int | None:
     """How many trials at once resources.pack has room for; None where that is not known yet."""
     pack, devices = whole.resources.pack, whole.resources.devices
     if pack == AUTO or devices in ("auto", "all"):
@@ -72,7 +71,7 @@ def _places(whole: Spec) -> int | None:
     return int(pack) * (len(devices) if isinstance(devices, list) else 1)
 
 
-def _of_steps(whole: Spec, asked: Population, place: str) -> list[Problem]:
+def _of_steps(whole: StudySpec, asked: PopulationOptions, place: str) -> list[Problem]:
     found, steps = [], whole.train.get("steps")
     differing = ["steps", "epochs"] if steps else ["steps", "epochs", *ROWS_A_STEP]
     searched = [name for name in differing if name in whole.space]

@@ -6,24 +6,24 @@ from core.contract.spec import population_settings
 from core.contract.spec.metric_limits import Limit
 from core.contract.spec.metric_table import BOARDS
 from core.contract.spec.search_space import outside
-from core.contract.spec.study_spec import Spec, StudySection
+from core.contract.spec.study_spec import StudyOptions, StudySpec
 from core.contract.text.sanitize import plain
 from core.errors import Problem, SpecError
 
 
-def faults(whole: Spec, place: str) -> list[Problem]:
+def faults(whole: StudySpec, place: str) -> list[Problem]:
     """Every fault of ``study.fixed``, ``threshold``, ``constraints`` and ``population``, said to be at
     ``place``."""
     found = [*_held_still(whole, place), *_bounds(whole.study, place), *_constraints(whole.study, place)]
     return [*found, *_rows(whole.study, place), *population_settings.faults(whole, place)]
 
 
-def constraints(study: StudySection) -> list[Limit]:
+def constraints(study: StudyOptions) -> list[Limit]:
     """What ``study.constraints`` asks for. Raises SpecError where it cannot be read."""
     return [Limit.parse(text) for text in study.constraints]
 
 
-def awaits_boards(whole: Spec) -> bool:
+def awaits_boards(whole: StudySpec) -> bool:
     """Does what the sampler is told of a trial wait for its last board scores?"""
     goals, limits = whole.study.objectives, constraints(whole.study)
     metrics = [*(one.metric for one in goals), *(one.metric for one in limits)]
@@ -31,7 +31,7 @@ def awaits_boards(whole: Spec) -> bool:
     return prunes or any(one.split("/")[0] in BOARDS for one in metrics)
 
 
-def _held_still(whole: Spec, place: str) -> list[Problem]:
+def _held_still(whole: StudySpec, place: str) -> list[Problem]:
     problems = []
     for name, value in whole.study.fixed.items():
         label = plain(f"fixed.{name} = {value!r}", 120)
@@ -43,7 +43,7 @@ def _held_still(whole: Spec, place: str) -> list[Problem]:
     return problems
 
 
-def _bounds(study: StudySection, place: str) -> list[Problem]:
+def _bounds(study: StudyOptions, place: str) -> list[Problem]:
     lower, upper = study.threshold.lower, study.threshold.upper
     bounded = lower is not None or upper is not None
     if study.pruner == "threshold" and not bounded:
@@ -57,7 +57,7 @@ def _bounds(study: StudySection, place: str) -> list[Problem]:
     return []
 
 
-def _rows(study: StudySection, place: str) -> list[Problem]:
+def _rows(study: StudyOptions, place: str) -> list[Problem]:
     """Wilcoxon's ranks compare losses, whatever the study is after."""
     goal = study.objectives[0].metric
     if study.pruner != "wilcoxon" or goal in ("eval/loss", "eval/perplexity"):
@@ -66,7 +66,7 @@ def _rows(study: StudySection, place: str) -> list[Problem]:
     return [Problem(f"pruner = 'wilcoxon' compares losses of rows, not {goal}", place, fix)]
 
 
-def _constraints(study: StudySection, place: str) -> list[Problem]:
+def _constraints(study: StudyOptions, place: str) -> list[Problem]:
     problems: list[Problem] = []
     limits: list[Limit] = []
     for text in study.constraints:

@@ -14,21 +14,23 @@ from pydantic import ValidationError
 
 from core import paths
 from core.contract import value_bounds
-from core.contract.spec import conditional_knobs, knob_table, search_checks, study_spec, toml_text, typed_spec
+from core.contract.spec import conditional_knobs, knob_table, search_checks, spec_schema, toml_text
 from core.contract.spec.metric_limits import Limit
 from core.contract.spec.metric_table import BOARDS, TASK
 from core.contract.spec.search_space import Choice, Dimension, Range, read_dimension
+from core.contract.spec.study_spec import COUNTED, EvaluateOptions, StudySpec
 from core.contract.text.sanitize import plain, shown
 from core.contract.text.secret_redaction import Redactor
 from core.errors import Problem, SpecError
 
 LARGEST_FILE_BYTES = 1 << 20
 _LARGEST = 10**value_bounds.MOST_DIGITS  # whole numbers up to here are told with the bound of their key
+_OPTIONS = {field.name: field.type for field in msgspec.structs.fields(StudySpec)}
 MOST_NEAREST = 20  # unknown keys for which the nearest is looked up: that takes its time
 SECTION_NAMES = ("study", "model", "data", "train", "space", "evaluate", "resources")
 
 
-def load(path: Path) -> study_spec.Spec:
+def load(path: Path) -> StudySpec:
     """The study in the TOML file at ``path``. Relative paths in it are taken from its folder.
 
     Raises SpecError with every problem found.
@@ -48,7 +50,7 @@ def load(path: Path) -> study_spec.Spec:
     return _with_absolute_paths(parse(raw, str(path)), path.absolute().parent)
 
 
-def parse(raw: dict[str, Any], where: str = "study") -> study_spec.Spec:
+def parse(raw: dict[str, Any], where: str = "study") -> StudySpec:
     """The study in ``raw``, a TOML file's content. Raises SpecError with every problem found."""
     problems: list[Problem] = []
     raw = _bounded(raw, where, problems)
@@ -59,7 +61,7 @@ def parse(raw: dict[str, Any], where: str = "study") -> study_spec.Spec:
             problems.append(Problem(f"the section [{name}] is missing", where, f"add [{name}]"))
     found: dict[str, Any] = {
         name: _read_section(name, raw.get(name, {}), where, problems)
-        for name in study_spec.SECTIONS
+        for name in spec_schema.SECTIONS
         if name in raw
     }
     train = _read_train(raw.get("train", {}), where, problems)
@@ -69,14 +71,14 @@ def parse(raw: dict[str, Any], where: str = "study") -> study_spec.Spec:
         problems.append(Problem(f"{name} stands in [train] and in [space]", where, fix))
     if problems:
         raise SpecError(*problems)
-    whole = study_spec.Spec(train=train, space=space, **found)
+    whole = StudySpec(train=train, space=space, **found)
     _across(whole, where)
     return whole
 
 
-def to_raw(whole: study_spec.Spec) -> dict[str, Any]:
+def to_raw(whole: StudySpec) -> dict[str, Any]:
     """``whole`` as the content of a TOML file: ``parse(to_raw(s)) == s``. Unset keys are left out."""
-    raw = {name: getattr(whole, name).model_dump(exclude_none=True) for name in study_spec.SECTIONS}
+    raw = {name: _set_keys(msgspec.to_builtins(getattr(whole, name))) for name in spec_schema.SECTIONS}
     raw["train"] = {
         name: value for name, value in whole.train.items() if name not in whole.space and value is not None
     }
@@ -84,9 +86,15 @@ def to_raw(whole: study_spec.Spec) -> dict[str, Any]:
     return {name: raw[name] for name in SECTION_NAMES}
 
 
-def write(whole: study_spec.Spec) -> str:
+def write(whole: StudySpec) -> str:
     """``whole`` as TOML text."""
     return tomli_w.dumps(to_raw(whole))
+
+
+def _set_keys(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _set_keys(inner) for key, inner in value.items() if inner is not None}
+    return [_set_keys(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _raw_dimension(dimension: Dimension) -> dict[str, Any]:
@@ -146,34 +154,36 @@ def _unknown_keys(
         problems.append(Problem(f"{len(unknown) - MOST_NEAREST} more unknown {noun}s", where, ""))
 
 
-def _read_section(name: str, raw: object, where: str, problems: list[Problem]) -> study_spec.Section | None:
-    kind = study_spec.SECTIONS[name]
+def _read_section(name: str, raw: object, where: str, problems: list[Problem]) -> msgspec.Struct | None:
+    kind = spec_schema.SECTIONS[name]
     if not isinstance(raw, dict):
         what = f"{name} = {shown(raw)} is not a section"
         problems.append(Problem(what, where, f"write [{name}] above its keys"))
         return None
     _unknown_keys(raw, kind.model_fields, f"{where} [{name}]", "key", problems)
-    for key, known in study_spec.TABLES.items():
+    for key, known in spec_schema.TABLES.items():
         if isinstance(raw.get(key), dict) and key in kind.model_fields:
             _unknown_keys(raw[key], known, f"{where} [{name}] {key}", "key", problems)
     try:
-        return kind.model_validate({key: value for key, value in raw.items() if key in kind.model_fields})
+        section = kind.model_validate({key: value for key, value in raw.items() if key in kind.model_fields})
     except ValidationError as error:
         problems.extend(_told(error, f"{where} [{name}]"))
         return None
+    options: msgspec.Struct = msgspec.convert(section.model_dump(), _OPTIONS[name])
+    return options
 
 
 def _told(error: ValidationError, where: str) -> list[Problem]:
     told: dict[str, Problem] = {}
     for one in error.errors(include_url=False):
-        deep = len(one["loc"]) > (2 if one["loc"][0] in study_spec.TABLES else 1) if one["loc"] else False
+        deep = len(one["loc"]) > (2 if one["loc"][0] in spec_schema.TABLES else 1) if one["loc"] else False
         if one["type"] == "extra_forbidden" and not deep:
             continue  # told as unknown, with the nearest
         if one["type"] == "extra_forbidden":
             key = plain(".".join(map(str, one["loc"])), 80)
             told.setdefault(key, Problem(f"{key}: unknown key", where, "leave it out"))
             continue
-        parts = one["loc"][: 2 if one["loc"][:1] and one["loc"][0] in study_spec.TABLES else 1]
+        parts = one["loc"][: 2 if one["loc"][:1] and one["loc"][0] in spec_schema.TABLES else 1]
         key = ".".join(str(part) for part in parts) or "(section)"
         message = one["msg"].removeprefix("Value error, ")
         if one["type"] == "missing":
@@ -229,10 +239,10 @@ def _read_space(raw: object, where: str, problems: list[Problem]) -> dict[str, D
     return space
 
 
-def _across(whole: study_spec.Spec, where: str) -> None:
+def _across(whole: StudySpec, where: str) -> None:
     """What no single key can know."""
     problems = []
-    if whole.study.sampler in typed_spec.COUNTED:
+    if whole.study.sampler in COUNTED:
         for name, dimension in whole.space.items():
             if dimension.when:
                 fix = "leave out `when`, or take another sampler"
@@ -260,7 +270,7 @@ def _across(whole: study_spec.Spec, where: str) -> None:
         raise SpecError(*problems)
 
 
-def _boards(whole: study_spec.Spec, where: str) -> list[Problem]:
+def _boards(whole: StudySpec, where: str) -> list[Problem]:
     """An objective, a constraint or a limit needs its board."""
     section, problems = whole.evaluate, list[Problem]()
     wanted = [(one.metric, "the objective") for one in whole.study.objectives]
@@ -290,17 +300,16 @@ def _boards(whole: study_spec.Spec, where: str) -> list[Problem]:
     return problems
 
 
-def _tasks(section: study_spec.EvaluateSection, where: str) -> list[Problem]:
+def _tasks(section: EvaluateOptions, where: str) -> list[Problem]:
     """lm-evaluation-harness is an extra, and its tasks need it."""
     if not section.tasks or importlib.util.find_spec("lm_eval") is not None:
         return []
-    what = (
-        f"evaluate.tasks = {plain(repr(section.tasks), 80)} needs lm-evaluation-harness, which is not there"
-    )
+    given = plain(repr(list(section.tasks)), 80)
+    what = f"evaluate.tasks = {given} needs lm-evaluation-harness, which is not installed"
     return [Problem(what, f"{where} [evaluate]", "pip install 'trimtab[lm-eval]', or leave tasks out")]
 
 
-def _with_absolute_paths(whole: study_spec.Spec, folder: Path) -> study_spec.Spec:
+def _with_absolute_paths(whole: StudySpec, folder: Path) -> StudySpec:
     """Paths that exist beside the file become absolute: the engine runs in another folder."""
 
     def settled(text: str) -> str:
@@ -318,13 +327,13 @@ def _with_absolute_paths(whole: study_spec.Spec, folder: Path) -> study_spec.Spe
         if (path := getattr(whole.evaluate, name)) is not None
     }
     earlier = [settled(name) if "/" in name else name for name in whole.study.warm_start]
-    return whole.model_copy(
-        update={
-            "study": whole.study.model_copy(update={"warm_start": earlier}),
-            "evaluate": whole.evaluate.model_copy(update=evaluate),
-            "model": whole.model.model_copy(update=model),
-            "data": whole.data.model_copy(update=data),
-        }
+    replace = msgspec.structs.replace
+    return replace(
+        whole,
+        study=replace(whole.study, warm_start=tuple(earlier)),
+        evaluate=replace(whole.evaluate, **evaluate),
+        model=replace(whole.model, **model),
+        data=replace(whole.data, **data),
     )
 
 

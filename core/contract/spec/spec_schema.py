@@ -1,26 +1,23 @@
 """Validates a study: the sections of its file, their keys, and what each may hold.
 
-The defaults are those of ``core.contract.spec.typed_spec``, which is what the rest of the code reads.
+The defaults are those of ``core.contract.spec.study_spec``, which is what the rest of the code reads.
 """
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from core.contract import value_bounds
-from core.contract.spec import knob_table, typed_spec
+from core.contract.spec import knob_table, study_spec
 from core.contract.spec.metric_table import BOARDS, METRICS, OBJECTIVES, Direction, known, nearest
-from core.contract.spec.search_space import Dimension
-from core.contract.spec.typed_spec import AUTO, FORMATS, ON_BREACH, PRECISIONS, PRUNERS, SAMPLERS
+from core.contract.spec.study_spec import AUTO, FORMATS, NAME, ON_BREACH, PRECISIONS, PRUNERS, SAMPLERS
 from core.contract.text import byte_sizes
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_OBJECTIVE, _POPULATION = typed_spec.ObjectiveOptions(), typed_spec.PopulationOptions()
-_STUDY, _MODEL, _DATA = typed_spec.StudyOptions(), typed_spec.ModelOptions(), typed_spec.DataOptions()
-_EVALUATE, _RESOURCES = typed_spec.EvaluateOptions(), typed_spec.ResourceOptions()
+_OBJECTIVE, _POPULATION = study_spec.ObjectiveOptions(), study_spec.PopulationOptions()
+_STUDY, _MODEL, _DATA = study_spec.StudyOptions(), study_spec.ModelOptions(), study_spec.DataOptions()
+_EVALUATE, _RESOURCES = study_spec.EvaluateOptions(), study_spec.ResourceOptions()
 
 Trials = Annotated[int, Field(ge=1, le=value_bounds.MOST_TRIALS)]
 Steps = Annotated[int, Field(ge=1, le=value_bounds.MOST_STEPS)]
@@ -53,7 +50,7 @@ class Objective(Section):
     @model_validator(mode="before")
     @classmethod
     def _short_form(cls, raw: object) -> object:
-        return typed_spec.long_form(raw)
+        return study_spec.long_form(raw)
 
     @field_validator("metric")
     @classmethod
@@ -224,25 +221,6 @@ class ResourcesSection(Section):
         if memory != AUTO:
             byte_sizes.parse(memory)
         return memory
-
-    @property
-    def memory_bytes(self) -> int | None:
-        """The limit that was asked for; None for what is free."""
-        return None if self.memory == AUTO else byte_sizes.parse(self.memory)
-
-
-class Spec(BaseModel):
-    """A whole study, checked. ``train`` holds every knob's fixed value, ``space`` the searched ones."""
-
-    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
-
-    study: StudySection
-    model: ModelSection
-    data: DataSection
-    train: dict[str, knob_table.Value]
-    space: dict[str, Dimension]
-    evaluate: EvaluateSection = EvaluateSection()
-    resources: ResourcesSection = ResourcesSection()
 
 
 TABLES = {  # within [study], with the keys that they know

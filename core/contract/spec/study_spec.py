@@ -1,6 +1,7 @@
 """The typed spec of a study: what everybody reads, and the only place where a default is written.
 
-``core.contract.spec.study_spec`` validates a file or a request, with its defaults from here. The journal and
+``core.contract.spec.spec_file`` validates a file or a request; its rules are in ``spec_schema``, and its
+defaults are those written here. The journal and
 the wire keep the spec as a map, and ``of`` reads that map. A journal must open whatever its spec holds: a
 value that an earlier or damaged version wrote must not make its event unreadable. So the map is not decoded
 into these structs on the disk or the wire, and ``of`` takes the default for every value that it cannot read.
@@ -9,14 +10,17 @@ Loads no pydantic: the console starts without it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import msgspec
 
-from core.contract.spec import knob_table
+from core.contract.spec import knob_table, toml_text
 from core.contract.spec.metric_table import known
 from core.contract.spec.search_space import Choice, Dimension, Range, Space, read_dimension
+from core.contract.text import byte_sizes
 
 SAMPLERS = ("tpe", "gp", "cmaes", "nsga2", "nsga3", "qmc", "random", "grid", "bruteforce")
 COUNTED = ("grid", "bruteforce")  # samplers that end by themselves: they need a space that can be counted
@@ -25,6 +29,7 @@ PRECISIONS = ("auto", "fp32", "bf16", "fp16", "nf4", "int8")
 ON_BREACH = ("warn", "pause", "prune")
 FORMATS = ("auto", "chat", "instruction", "text")
 AUTO = "auto"  # resources.pack: the engine measures how many trials at once pay off
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # of a study; it names its folder
 MOST_KEPT = 64  # specs that ``of`` remembers
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -151,6 +156,11 @@ class ResourceOptions(msgspec.Struct, frozen=True):
     stall_s: float = 900.0
     threads: int | None = None
 
+    @property
+    def memory_bytes(self) -> int | None:
+        """The memory limit in bytes; None where the study may use all free memory."""
+        return None if self.memory == AUTO else byte_sizes.parse(self.memory)
+
 
 class StudySpec(msgspec.Struct, frozen=True):
     """A whole study. ``train`` holds every knob's fixed value or default, ``space`` the searched knobs."""
@@ -208,6 +218,11 @@ def long_form(objective: object) -> object:
     if isinstance(raw, dict) and "direction" not in raw and row is not None:
         return {**raw, "direction": row.direction}
     return raw
+
+
+def load(path: Path) -> StudySpec:
+    """Return the study of a file that the engine has validated and written. Raises TomlError, OSError."""
+    return read(toml_text.read(path))
 
 
 def _table(raw: Mapping[str, Any], name: str) -> dict[str, Any]:

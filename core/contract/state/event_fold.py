@@ -8,7 +8,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from core.contract.events import event_types as e
-from core.contract.spec import typed_spec
+from core.contract.spec import study_spec
 from core.contract.state import fold_scores, fold_steering, study_progress
 from core.contract.state import study_state as s
 from core.contract.state.fold_machine import read_machine
@@ -97,7 +97,7 @@ def apply_readings(state: s.State, readings: Sequence[e.TrialReported | e.TrialE
 
 
 def _created(event: e.StudyCreated) -> s.Study:
-    total = typed_spec.of(event.spec).study.trials
+    total = study_spec.of(event.spec).study.trials
     line = s.Line(event.at, f"study created: {total} trials planned")
     return s.Study(
         event.study, spec=event.spec, folder=event.folder, total_trials=total, created_at=event.at,

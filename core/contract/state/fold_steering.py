@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from core.contract.events import event_types, steering_events
 from core.contract.events.event_titles import changes_text
-from core.contract.spec import typed_spec
+from core.contract.spec import study_spec
 from core.contract.state import study_state as s
 from core.contract.state.metric_series import cut
 from core.contract.text.sanitize import plain
@@ -31,7 +31,7 @@ def queued(study: s.Study, event: event_types.TrialQueued) -> s.Trial:
 
 def changed(study: s.Study, event: steering_events.StudyChanged) -> s.Study:
     """The study by its new spec; trials that were queued by hand come on top of those planned."""
-    before, after = study.settings.study.trials, typed_spec.of(event.spec).study.trials
+    before, after = study.settings.study.trials, study_spec.of(event.spec).study.trials
     total = study.total_trials + (after - before)
     return replace(study, spec=event.spec, total_trials=max(total, len(study.trials)))
 

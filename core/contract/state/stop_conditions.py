@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from core.contract.spec.study_spec import StopAfter
+from core.contract.spec.study_spec import StopOptions
 from core.contract.state import study_state as s
 from core.contract.state.best_and_counts import better, ended
 
@@ -21,7 +21,7 @@ class Stop:
     at_once: bool
 
 
-def due(study: s.Study, after: StopAfter, now: float) -> Stop | None:
+def due(study: s.Study, after: StopOptions, now: float) -> Stop | None:
     """What ends ``study`` at ``now`` (Unix seconds), None while it may go on.
 
     ``hours`` count from the study's creation, pauses too; ``trials`` are those that have ended, however.

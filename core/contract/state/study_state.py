@@ -19,8 +19,8 @@ from core.contract.events.trial_states import QUEUED as QUEUED
 from core.contract.events.trial_states import RUNNING as RUNNING
 from core.contract.events.trial_states import STARTING as STARTING
 from core.contract.metric_score import Score
-from core.contract.spec import typed_spec
-from core.contract.spec.typed_spec import StudySpec
+from core.contract.spec import study_spec
+from core.contract.spec.study_spec import StudySpec
 from core.contract.state.metric_series import Series
 
 LINES = 200  # event lines kept for a study, and for a trial
@@ -133,7 +133,7 @@ class Study(msgspec.Struct, frozen=True):
     @property
     def settings(self) -> StudySpec:
         """The spec with types and defaults."""
-        return typed_spec.of(self.spec)
+        return study_spec.of(self.spec)
 
     @property
     def objectives(self) -> tuple[tuple[str, str], ...]:

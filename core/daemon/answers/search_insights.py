@@ -7,7 +7,6 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from core.contract.spec.spec_file import parse
 from core.contract.state import best_and_counts
 from core.contract.state import study_state as s
 from core.contract.wire import console_api
@@ -23,7 +22,7 @@ async def read(study: s.Study, asked: Asked) -> console_api.Answer:
     """Compute the answer in a separate process. Raises TrimtabError if the storage cannot be read."""
     from core.search.process import storage_query
 
-    spec, folder = parse(study.spec, study.folder), Path(study.folder)
+    spec, folder = study.settings, Path(study.folder)
     if isinstance(asked, console_api.AskSearch):
         return await storage_query.state(spec, folder)
     count = len(study.objectives)

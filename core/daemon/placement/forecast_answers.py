@@ -8,8 +8,7 @@ from typing import Any
 import msgspec
 
 from core.contract.spec import knob_table as knob
-from core.contract.spec.study_spec import Spec
-from core.contract.spec.typed_spec import PRECISIONS
+from core.contract.spec.study_spec import PRECISIONS, StudySpec
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from core.contract.wire import console_api
@@ -23,7 +22,7 @@ OF_BASE = {"precision": "precision", "gradient_checkpointing": "checkpointing"}
 MOST_PACK = 256
 
 
-def forecast(foresight: Foresight, study: s.Study, spec: Spec, asked: console_api.Foresee) -> Forecast:
+def forecast(foresight: Foresight, study: s.Study, spec: StudySpec, asked: console_api.Foresee) -> Forecast:
     """Estimate the memory of a pack with the given knobs. Raises RefusedError if that is not possible."""
     model = foresight.model
     if model is None:
@@ -53,7 +52,7 @@ def _of_base(changes: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _knobs(study: s.Study, spec: Spec, asked: console_api.Foresee) -> dict[str, Any]:
+def _knobs(study: s.Study, spec: StudySpec, asked: console_api.Foresee) -> dict[str, Any]:
     trial = study.trials.get(asked.trial) if asked.trial is not None else None
     chosen = dict(trial.knobs if trial is not None else spec.train)
     for name, value in asked.changes.items():
@@ -118,7 +117,9 @@ def _verdict(
     return Verdict(trial.number, "fits when a device is empty", "warning", needs)
 
 
-def answer(foresight: Foresight, study: s.Study, spec: Spec, asked: msgspec.Struct) -> console_api.Answer:
+def answer(
+    foresight: Foresight, study: s.Study, spec: StudySpec, asked: msgspec.Struct
+) -> console_api.Answer:
     """Answer a memory request."""
     if isinstance(asked, console_api.Foresee):
         return forecast(foresight, study, spec, asked)

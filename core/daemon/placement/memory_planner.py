@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from core.contract.events import event_types as e
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 from core.contract.state import study_state as s
 from core.contract.text.byte_sizes import words
 from core.contract.wire.memory_forecast import Foretold
@@ -43,7 +43,7 @@ class Foresight:
 
     def __init__(
         self,
-        spec: Spec,
+        spec: StudySpec,
         devices: Sequence[Slot],
         machine: Callable[[], s.Machine],
         ledger: EstimateCorrections,
@@ -78,7 +78,7 @@ class Foresight:
                 self.why_not = error.problems[0].what
         return self._model
 
-    def change(self, spec: Spec) -> None:
+    def change(self, spec: StudySpec) -> None:
         """Use a changed study file: its memory limit may differ, its base is the same."""
         self._spec = spec
 

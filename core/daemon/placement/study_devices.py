@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 from core.daemon.placement import device_choice
 from core.daemon.placement.device_choice import Slot
 from core.daemon.study_environments import visible
@@ -15,7 +15,7 @@ class Devices:
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
 
-    def of(self, spec: Spec, environment: dict[str, str]) -> list[Slot]:
+    def of(self, spec: StudySpec, environment: dict[str, str]) -> list[Slot]:
         """The devices of ``spec``. Raises TrimtabError for a missing card, and instead of silently falling
         back to the CPU."""
         machine, shown = self._supervisor.state.machine, visible(environment)
@@ -26,7 +26,7 @@ class Devices:
             device_choice.refuse_another_kind(found, ran_on, shown, machine.why_none)
         return found
 
-    def note(self, spec: Spec, found: list[Slot], environment: dict[str, str]) -> str:
+    def note(self, spec: StudySpec, found: list[Slot], environment: dict[str, str]) -> str:
         """What may surprise the user about the devices ``found``; empty if nothing does."""
         machine, wanted = self._supervisor.state.machine, spec.resources.devices
         return device_choice.note(wanted, found, machine.devices, visible(environment), machine.why_none)

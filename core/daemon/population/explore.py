@@ -10,11 +10,15 @@ from typing import Any
 
 from core.contract.spec.conditional_knobs import met, order, rest
 from core.contract.spec.search_space import Choice, Dimension, Space, last, nearest, point, step_of
-from core.contract.spec.study_spec import Population
+from core.contract.spec.study_spec import PopulationOptions
 
 
 def perturb(
-    space: Space, knobs: Mapping[str, Any], asked: Population, free: Collection[str], draw: random.Random
+    space: Space,
+    knobs: Mapping[str, Any],
+    asked: PopulationOptions,
+    free: Collection[str],
+    draw: random.Random,
 ) -> dict[str, tuple[Any, Any]]:
     """(before, after) of each of the ``free`` knobs that changes. Values stay within their dimension; a
     conditional knob whose condition no longer holds gets its rest value.

@@ -17,8 +17,7 @@ from typing import Any
 from core.contract.events.event_titles import changes_text
 from core.contract.spec import population_settings
 from core.contract.spec.search_space import Space
-from core.contract.spec.spec_file import parse
-from core.contract.spec.study_spec import Population, StopAfter
+from core.contract.spec.study_spec import PopulationOptions, StopOptions
 from core.contract.state import study_state as s
 from core.daemon.population.explore import perturb
 
@@ -31,13 +30,13 @@ class Plan:
 
     size: int
     every: int  # steps
-    asked: Population
+    asked: PopulationOptions
     space: Space
     free: tuple[str, ...]
     metric: str
     direction: str
     seed: int
-    stop_after: StopAfter
+    stop_after: StopOptions
 
 
 @dataclass(frozen=True)
@@ -61,8 +60,8 @@ def plan_of(study: s.Study) -> Plan | None:
     size = study.settings.population_size
     if size is None:
         return None
-    whole = parse(study.spec, study.folder)
-    asked, (goal, *_) = whole.study.population or Population(), whole.study.objectives
+    whole = study.settings
+    asked, (goal, *_) = whole.study.population or PopulationOptions(), whole.study.objectives
     every, free = population_settings.every_steps(whole, asked), tuple(population_settings.perturbed(whole))
     return Plan(
         size, every, asked, whole.space, free, goal.metric, goal.direction, whole.study.seed,

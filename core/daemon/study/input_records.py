@@ -6,7 +6,7 @@ import asyncio
 import logging
 from pathlib import Path
 
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 from core.errors import TrimtabError
 from core.store import input_hashes
 
@@ -20,21 +20,21 @@ class InputNotes:
         self._tasks: set[asyncio.Task[None]] = set()
         self._leaving = False
 
-    async def note(self, spec: Spec, folder: Path) -> None:
+    async def note(self, spec: StudySpec, folder: Path) -> None:
         """As they are now. Raises TrimtabError."""
         await asyncio.to_thread(input_hashes.note, spec, folder)
 
-    async def refuse_changed(self, spec: Spec, folder: Path) -> None:
+    async def refuse_changed(self, spec: StudySpec, folder: Path) -> None:
         """Raises InputsChangedError for what a look is enough to know; workers look closer."""
         await asyncio.to_thread(input_hashes.refuse_changed, spec, folder)
 
-    def begin(self, spec: Spec, folder: Path) -> None:
+    def begin(self, spec: StudySpec, folder: Path) -> None:
         """Sum in the background what is not summed yet."""
         task = asyncio.create_task(self._sum_up(spec, folder), name=f"inputs of {spec.study.name}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _sum_up(self, spec: Spec, folder: Path) -> None:
+    async def _sum_up(self, spec: StudySpec, folder: Path) -> None:
         try:
             await asyncio.to_thread(input_hashes.note, spec, folder)
             await asyncio.to_thread(input_hashes.add_hashes, spec, folder, lambda: self._leaving)

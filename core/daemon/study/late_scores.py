@@ -8,7 +8,7 @@ from pathlib import Path
 
 from core.contract.events import event_types as e
 from core.contract.spec.search_checks import awaits_boards
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 from core.contract.state import study_state as s
 from core.contract.wire import worker_api
 from core.daemon.answers.limit_breaches import breaks_a_limit
@@ -38,7 +38,7 @@ def finite(metrics: dict[str, float]) -> dict[str, float]:
     return {name: value for name, value in metrics.items() if value == value}
 
 
-def told(study: s.Study, spec: Spec, event: e.TrialEvent) -> e.TrialEvent | None:
+def told(study: s.Study, spec: StudySpec, event: e.TrialEvent) -> e.TrialEvent | None:
     """What the sampler is told of a trial's end at ``event``; None while its scores are to come. A prune by a
     limit has to happen first."""
     trial = study.trials[event.trial]

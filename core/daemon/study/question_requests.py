@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from core.contract.spec.spec_file import parse
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 from core.contract.wire import console_api
 from core.daemon.answers import evidence_reader, introspection_reader
 from core.daemon.answers.search_insights import Insights
@@ -26,7 +25,7 @@ class Questions:
         self,
         supervisor: Supervisor,
         runner_of: Callable[[str], Runner | None],
-        foresight: Callable[[Spec], Foresight],
+        foresight: Callable[[StudySpec], Foresight],
     ) -> None:
         self._supervisor, self._runner_of, self._foresight = supervisor, runner_of, foresight
         self._insights = Insights()
@@ -44,7 +43,7 @@ class Questions:
 
     def _memory_now(self, request: console_api.Foresee | console_api.WeighMemory) -> console_api.Answer:
         study = request_checks.study_in(self._supervisor.state, request.study)
-        spec, runner = parse(study.spec, study.folder), self._runner_of(study.name)
+        spec, runner = study.settings, self._runner_of(study.name)
         foresight = runner.weighing.foresight if runner is not None else self._foresight(spec)
         return answer(foresight, study, spec, request)
 

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from core.contract.spec.spec_file import to_raw
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 from core.contract.state import study_state as s
 from core.errors import RefusedError
 
@@ -107,7 +107,7 @@ def may_go_on(study: s.Study, more: bool) -> None:
         )
 
 
-def goes_on(known: s.Study, spec: Spec) -> tuple[str, int] | None:
+def goes_on(known: s.Study, spec: StudySpec) -> tuple[str, int] | None:
     """Why the study goes on, and its new number of trials (0 keeps it), where somebody starts it again; None
     where it runs or is done already. Raises RefusedError for another study of the same name."""
     changed = _differences(known.spec, to_raw(spec))
@@ -127,7 +127,7 @@ def goes_on(known: s.Study, spec: Spec) -> tuple[str, int] | None:
     return f"asked again after it was {known.state}", 0
 
 
-def begins_anew(known: s.Study, spec: Spec) -> bool:
+def begins_anew(known: s.Study, spec: StudySpec) -> bool:
     """Does ``spec`` begin the study anew? One that trained nothing is in nobody's way."""
     if not known.untrained:
         return False

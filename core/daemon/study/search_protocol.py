@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 
 
 class Searching(Protocol):
@@ -15,7 +15,7 @@ class Searching(Protocol):
     async def open(self) -> None: ...
     async def ask(self) -> Any: ...
     async def enqueue(self, params: dict[str, Any], counted: bool) -> Any: ...
-    async def change(self, spec: Spec) -> None: ...
+    async def change(self, spec: StudySpec) -> None: ...
     async def report(
         self, trial: int, step: int, metrics: dict[str, float], rows: Sequence[float] = ()
     ) -> str | None: ...
@@ -31,10 +31,10 @@ class Searching(Protocol):
 
 
 Note = Callable[[str], object]  # a word for the list of events
-SearchFactory = Callable[[Spec, Path, Note], Searching]
+SearchFactory = Callable[[StudySpec, Path, Note], Searching]
 
 
-def real_search(spec: Spec, folder: Path, note: Note) -> Searching:
+def real_search(spec: StudySpec, folder: Path, note: Note) -> Searching:
     """Optuna, in a process of its own."""
     from core.search.process.search_client import Search
 

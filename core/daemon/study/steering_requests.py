@@ -9,13 +9,11 @@ import shutil
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 from core import paths
 from core.contract.edits import knob_edits, study_changes
 from core.contract.events import event_types as e
 from core.contract.spec.spec_file import parse, to_raw, write
-from core.contract.spec.study_spec import Spec
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from core.contract.wire import console_api, worker_api
@@ -60,7 +58,7 @@ class Steering:
     async def _enqueue(self, asked: console_api.EnqueueTrial) -> console_api.Queued:
         study = request_checks.study_in(self._supervisor.state, asked.study)
         like = request_checks.any_trial(study, asked.like).knobs if asked.like is not None else {}
-        spec = _spec(study)
+        spec = study.settings
         known, counted = knob_edits.by_hand(spec, like, asked.knobs)
         runner = await self._runner(study, f"a trial was queued by {asked.by}")
         with runner.proposing.awaiting():
@@ -205,7 +203,7 @@ class Steering:
 
     async def _change(self, asked: console_api.ChangeStudy) -> console_api.Change:
         study = request_checks.live_study(self._supervisor.state, asked.study)
-        before = _spec(study)
+        before = study.settings
         after = parse(study_changes.merged(to_raw(before), asked.changes), f"study {study.name}")
         told = study_changes.lines(to_raw(before), to_raw(after))
         if not told:
@@ -251,12 +249,6 @@ class Steering:
             waiting = self._awaited.pop((event.study, event.trial), None)
             if waiting is not None and not waiting.done():
                 waiting.set_result(event if isinstance(event, e.TrialCheckpointed) else None)
-
-
-def _spec(study: s.Study) -> Spec:
-    """The study's file as it is now."""
-    raw: dict[str, Any] = study.spec
-    return parse(raw, study.folder)
 
 
 def link_checkpoint(source: Path, place: Path) -> None:

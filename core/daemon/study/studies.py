@@ -11,7 +11,7 @@ from pathlib import Path
 from core import paths
 from core.contract.events import event_types as e
 from core.contract.spec.spec_file import parse, write
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from core.contract.wire import console_api
@@ -120,7 +120,7 @@ class Studies:
         why = plain(what, 300)
         self._supervisor.put(e.StudyEnded(at=time.time(), study=study, outcome="failed", why=why))
 
-    def _run(self, spec: Spec, folder: Path) -> None:
+    def _run(self, spec: StudySpec, folder: Path) -> None:
         environment = self._environments.of(spec.study.name)
         devices = self._devices.of(spec, environment)
         self._say(spec.study.name, [self._devices.note(spec, devices, environment)], "warning")
@@ -162,7 +162,7 @@ class Studies:
         request_checks.may_resume_all(request_checks.live_study(self.state, request.study))
         await self._put(e.StudyResumed(at=time.time(), study=request.study, by=request.by))
 
-    def foresight(self, spec: Spec, given: dict[str, str] | None = None) -> Foresight:
+    def foresight(self, spec: StudySpec, given: dict[str, str] | None = None) -> Foresight:
         """The memory planner of a study in its own environment, or in the one that is ``given``."""
         environment = self._environments.with_(given) if given else self._environments.of(spec.study.name)
         devices = self._devices.of(spec, environment)
@@ -200,7 +200,7 @@ class Studies:
         self._run(spec, folder)
         return differences
 
-    async def _go_on(self, known: s.Study, spec: Spec, given: dict[str, str] | None) -> list[str]:
+    async def _go_on(self, known: s.Study, spec: StudySpec, given: dict[str, str] | None) -> list[str]:
         """The study exists: leave it alone when it runs or is done, take it up again when it is not."""
         wanted = request_checks.goes_on(known, spec)
         if wanted is None:
@@ -214,7 +214,7 @@ class Studies:
         await self._put(e.StudyReopened(at=time.time(), study=known.name, why=why, trials=trials))
         return []
 
-    async def _reopen(self, study: s.Study, why: str, trials: int = 0, spec: Spec | None = None) -> None:
+    async def _reopen(self, study: s.Study, why: str, trials: int = 0, spec: StudySpec | None = None) -> None:
         """A study that has ended goes on, on the devices and with the data that it began with."""
         spec, folder = spec or parse(study.spec, study.folder), Path(study.folder)
         await self._inputs.refuse_changed(spec, folder)

@@ -11,7 +11,7 @@ from pathlib import Path
 from core import paths
 from core.contract.events import event_types as e
 from core.contract.spec.spec_file import to_raw, write
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 from core.contract.state import study_state as s
 from core.daemon.supervisor import Supervisor
 from core.errors import TrimtabError
@@ -48,8 +48,8 @@ def load(supervisor: Supervisor, heard: dict[str, int], remember: Callable[[e.Ev
 
 async def begin(
     supervisor: Supervisor,
-    spec: Spec,
-    prepare: Callable[[Spec, Path], Awaitable[None]],
+    spec: StudySpec,
+    prepare: Callable[[StudySpec, Path], Awaitable[None]],
     before: s.Study | None = None,
 ) -> tuple[Path, list[str]]:
     """A folder and a journal for a new study, and why it cannot be. The one ``before`` it of the same name,

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from core.contract.events import event_types as e
+from core.contract.spec import study_spec
 from core.contract.spec.search_checks import awaits_boards
-from core.contract.spec.spec_file import parse
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from core.contract.wire import worker_api
@@ -50,7 +50,7 @@ class Runner:
         supervisor: Supervisor,
         crew: WorkerPool,
         search: Searching,
-        spec: Spec,
+        spec: StudySpec,
         folder: Path,
         devices: Sequence[Slot],
         foresight: Foresight,
@@ -160,7 +160,7 @@ class Runner:
             case e.StudyStopping():
                 await self.stopping.begin(message.why)
             case e.StudyChanged():
-                await self._change(parse(message.spec, self._folder.name))
+                await self._change(study_spec.of(message.spec))
             case Lost():
                 await self._requeue(message.worker, message.why)
             case worker_api.Broken() if self.study.state in s.LIVE_STUDY:
@@ -255,7 +255,7 @@ class Runner:
         await self._check_enough()
         return await self.proposing.next()
 
-    async def _change(self, spec: Spec) -> None:
+    async def _change(self, spec: StudySpec) -> None:
         """The study goes on by another file."""
         self._spec = spec
         self._places.change(spec.resources.pack)

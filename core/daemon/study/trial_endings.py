@@ -6,7 +6,7 @@ import time
 
 from core.contract.events import event_types as e
 from core.contract.spec import metric_limits, search_checks
-from core.contract.spec.study_spec import Spec, StopAfter
+from core.contract.spec.study_spec import StopOptions, StudySpec
 from core.contract.state import stop_conditions
 from core.contract.state import study_state as s
 from core.contract.state.stop_conditions import Stop
@@ -24,7 +24,7 @@ STATES: dict[type, str] = {
 class Endings:
     """Of one study."""
 
-    def __init__(self, spec: Spec, search: Searching) -> None:
+    def __init__(self, spec: StudySpec, search: Searching) -> None:
         self._spec, self._search = spec, search
         self._limits = search_checks.constraints(spec.study)
 
@@ -44,7 +44,7 @@ class Endings:
     def enough(self, study: s.Study) -> Stop | None:
         """Why the study is to end now, by study.stop_after; None while it may go on."""
         after = self._spec.study.stop_after
-        if after == StopAfter() or study.state != "running":
+        if after == StopOptions() or study.state != "running":
             return None
         return stop_conditions.due(study, after, time.time())
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from core.contract.events import event_types as e
 from core.contract.spec.search_checks import awaits_boards
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 from core.contract.state import study_state as s
 from core.contract.state.stop_conditions import Stop
 from core.daemon.study.admission import Put, Weighing
@@ -26,7 +26,7 @@ class Proposing:
     """Of one study, whose picture ``now`` gives."""
 
     def __init__(
-        self, spec: Spec, search: Searching, weighing: Weighing, put: Put, now: Callable[[], s.Study]
+        self, spec: StudySpec, search: Searching, weighing: Weighing, put: Put, now: Callable[[], s.Study]
     ) -> None:
         self._spec, self._search, self._weighing, self._put, self._now = spec, search, weighing, put, now
         self._empty = not spec.space
@@ -96,7 +96,7 @@ class Proposing:
             e.StudyNoted(at=at, study=name, text=f"{text}; trials begin when it answers", level="warning"),
         )
 
-    async def change(self, spec: Spec) -> None:
+    async def change(self, spec: StudySpec) -> None:
         """Go on by another ``spec``: what was used up may not be any more."""
         await self._search.change(spec)
         self._spec = spec

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from core import paths
-from core.contract.spec.study_spec import EvaluateSection
+from core.contract.spec.study_spec import EvaluateOptions
 from core.errors import SpecError
 from core.evaluate.prompts import packaged_prompts, prompt_files
 from core.evaluate.prompts.prompt_schema import (
@@ -36,7 +36,7 @@ class Library:
     Raises SpecError for an unusable file.
     """
 
-    def __init__(self, section: EvaluateSection) -> None:
+    def __init__(self, section: EvaluateOptions) -> None:
         self._own = paths.expanded(section.prompts) if section.prompts else None
         if self._own is not None and not self._own.exists():
             fix = f"give a file of openings, or a folder with {', '.join(FILES)}"

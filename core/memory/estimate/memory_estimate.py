@@ -16,7 +16,7 @@ from typing import Any
 
 from core.contract.spec import layer_groups
 from core.contract.spec.knob_range import longest_sequence
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 from core.contract.wire.memory_forecast import Foretold, Part
 from core.memory.base import step_formulas, weight_bytes
 from core.memory.base.model_shape import Model
@@ -49,7 +49,7 @@ class Setting:
     factor: float = 1.0  # correction by measurements of what a pass allocates
 
 
-def setting_of(spec: Spec) -> Setting:
+def setting_of(spec: StudySpec) -> Setting:
     """What all trials of a study share."""
     model, judged = spec.model, min(spec.evaluate.batch_size, spec.evaluate.rows)
     length = longest_sequence(spec) if "sequence_length" in spec.space else 0

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from core.contract.spec.search_space import Choice, Dimension, Range
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 
 SAMPLES = 200
 # Knobs that need more memory the larger they are.
@@ -21,7 +21,7 @@ COSTLY = (
 Estimate = Callable[[Mapping[str, Any]], int]
 
 
-def extremes(spec: Spec, estimate: Estimate) -> tuple[dict[str, Any], dict[str, Any]]:
+def extremes(spec: StudySpec, estimate: Estimate) -> tuple[dict[str, Any], dict[str, Any]]:
     """The knobs of the smallest and of the largest trial; ``estimate`` estimates a trial's bytes."""
     small, large = dict(spec.train), dict(spec.train)
     for name, dimension in spec.space.items():
@@ -44,7 +44,7 @@ def _as_kind(dimension: Range, value: float) -> float | int:
     return int(value) if dimension.kind == "int" else value
 
 
-def share(spec: Spec, fits: Callable[[Mapping[str, Any]], bool]) -> float:
+def share(spec: StudySpec, fits: Callable[[Mapping[str, Any]], bool]) -> float:
     """The fraction of the space that fits, 0 to 1, from random points."""
     rng = random.Random(0)
     points = ({**spec.train, **{n: _draw(d, rng) for n, d in spec.space.items()}} for _ in range(SAMPLES))

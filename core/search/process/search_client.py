@@ -16,7 +16,7 @@ import msgspec
 
 from core import paths
 from core.contract.spec import spec_file
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 from core.errors import Problem, SpecError, TrimtabError
 from core.search.search_frames import LENGTH, Answer, Call, Number, Proposal, encode_frame
 
@@ -46,7 +46,9 @@ class Search:
 
     command: tuple[str, ...] = COMMAND
 
-    def __init__(self, spec: Spec, folder: Path, note: Callable[[str], object] = lambda text: None) -> None:
+    def __init__(
+        self, spec: StudySpec, folder: Path, note: Callable[[str], object] = lambda text: None
+    ) -> None:
         """``note`` is called with a text when the storage's disk is full, once per wait."""
         self._spec, self._folder, self._note = spec, folder, note
         self._process: asyncio.subprocess.Process | None = None
@@ -86,7 +88,7 @@ class Search:
             result: Proposal = proposal
             return result
 
-    async def change(self, spec: Spec) -> None:
+    async def change(self, spec: StudySpec) -> None:
         """Continue with a changed ``spec``: the next call opens the Optuna study for its space."""
         async with self._turn:
             self._spec = spec

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 from core.contract.wire.search_state import Importance, SearchState
 from core.search.process.search_client import COMMAND, Search
 from core.search.process.search_server import READS
@@ -24,17 +24,17 @@ class ReadOnlySearch(Search):
             return await self._in_some_life(method, arguments)
 
 
-async def importance(spec: Spec, folder: Path, method: str, objective: int) -> Importance:
+async def importance(spec: StudySpec, folder: Path, method: str, objective: int) -> Importance:
     """Query the knob importance. Raises TrimtabError if the storage cannot be read."""
     return msgspec.convert(await _query(spec, folder, "importance", method, objective), Importance)
 
 
-async def state(spec: Spec, folder: Path) -> SearchState:
+async def state(spec: StudySpec, folder: Path) -> SearchState:
     """Query the state of sampler and rungs. Raises TrimtabError if the storage cannot be read."""
     return msgspec.convert(await _query(spec, folder, "state"), SearchState)
 
 
-async def _query(spec: Spec, folder: Path, method: str, *arguments: Any) -> Any:
+async def _query(spec: StudySpec, folder: Path, method: str, *arguments: Any) -> Any:
     look = ReadOnlySearch(spec, folder)
     try:
         return await look._call(method, lambda: list(arguments))

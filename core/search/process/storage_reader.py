@@ -10,7 +10,7 @@ import optuna
 from optuna.exceptions import OptunaError
 from sqlalchemy.exc import SQLAlchemyError
 
-from core.contract.spec import spec_file
+from core.contract.spec import study_spec
 from core.contract.text.sanitize import plain
 from core.contract.wire.search_state import SearchState
 from core.errors import RefusedError, TrimtabError
@@ -31,7 +31,7 @@ class Reader:
     """Answers queries from all trials in the storage. ``search_server`` calls its methods."""
 
     def __init__(self, raw: dict[str, Any], folder: str) -> None:
-        self.spec = spec_file.parse(raw, folder)
+        self.spec = study_spec.read(raw)
         url = address(self.spec, Path(folder))
         try:
             self.study = self._open(read_only(url, Path(folder)))

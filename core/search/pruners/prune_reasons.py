@@ -7,13 +7,13 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 from core.search.pruners.median_pruner import peers
 from core.search.pruners.pruner_choice import HALVING_FACTOR, HYPERBAND_FACTOR, PERCENTILE, patience
 from core.search.pruners.wilcoxon_pruner import explain
 
 
-def reason(spec: Spec, study: Any, trial: FrozenTrial) -> str:
+def reason(spec: StudySpec, study: Any, trial: FrozenTrial) -> str:
     """The reason in one line, such as "median pruner: eval/loss 2.31 is worse than the median 2.05 of 6
     trials at step 100, 4 of them running". ``trial`` includes the value that led to the decision."""
     match spec.study.pruner:
@@ -35,7 +35,7 @@ def reason(spec: Spec, study: Any, trial: FrozenTrial) -> str:
     return f"{spec.study.pruner} pruner"
 
 
-def _outside(spec: Spec, trial: FrozenTrial) -> str:
+def _outside(spec: StudySpec, trial: FrozenTrial) -> str:
     step, bounds = trial.last_step or 0, spec.study.threshold
     value = trial.intermediate_values[step]
     told = f"{spec.study.objectives[0].metric} {value:.4g} at step {step}"
@@ -46,7 +46,7 @@ def _outside(spec: Spec, trial: FrozenTrial) -> str:
     return f"{told} is below the threshold {bounds.lower:g}"
 
 
-def _reading(spec: Spec, trial: FrozenTrial) -> tuple[str, int, float]:
+def _reading(spec: StudySpec, trial: FrozenTrial) -> tuple[str, int, float]:
     """(text, step, value) of the value that Optuna compares with the percentile: the best so far."""
     objective, step = spec.study.objectives[0], trial.last_step or 0
     seen = [value for value in trial.intermediate_values.values() if value == value]
@@ -55,7 +55,7 @@ def _reading(spec: Spec, trial: FrozenTrial) -> tuple[str, int, float]:
     return f"{objective.metric} {best:.4g}{' (best so far)' if earlier else ''}", step, best
 
 
-def _below(spec: Spec, study: Any, trial: FrozenTrial, percentile: float) -> str:
+def _below(spec: StudySpec, study: Any, trial: FrozenTrial, percentile: float) -> str:
     text, step, best = _reading(spec, trial)
     if best != best:
         return f"{text} at step {step} is not a number"
@@ -76,7 +76,7 @@ def _percentile(values: list[float], percentile: float, direction: str) -> float
     return cuts[round(percentile if direction == "minimize" else 100.0 - percentile) - 1]
 
 
-def _rung(spec: Spec, study: Any, trial: FrozenTrial, factor: int) -> str:
+def _rung(spec: StudySpec, study: Any, trial: FrozenTrial, factor: int) -> str:
     """The reason of a rung-based pruner; Optuna stores rung values in a trial's system attributes."""
     step = trial.last_step or 0
     metric = spec.study.objectives[0].metric

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from optuna import pruners
 from optuna.pruners import BasePruner
 
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 from core.search.pruners.median_pruner import PeersPruner
 from core.search.pruners.wilcoxon_pruner import RowsPruner
 
@@ -17,34 +17,34 @@ HYPERBAND_FACTOR = 3
 PATIENCE = 3  # evaluations, if the spec sets no patience
 
 
-def _median(spec: Spec) -> BasePruner:
+def _median(spec: StudySpec) -> BasePruner:
     return PeersPruner(50.0, spec.study.startup_trials, spec.study.pruner_warmup_steps)
 
 
-def _percentile(spec: Spec) -> BasePruner:
+def _percentile(spec: StudySpec) -> BasePruner:
     return PeersPruner(PERCENTILE, spec.study.startup_trials, spec.study.pruner_warmup_steps)
 
 
-def _threshold(spec: Spec) -> BasePruner:
+def _threshold(spec: StudySpec) -> BasePruner:
     bounds, warmup = spec.study.threshold, spec.study.pruner_warmup_steps
     return pruners.ThresholdPruner(bounds.lower, bounds.upper, warmup)
 
 
-def first_rung(spec: Spec) -> int:
+def first_rung(spec: StudySpec) -> int:
     """Optimizer steps before the first rung: at least one evaluation, and after the warm-up."""
     return max(1, spec.evaluate.every, spec.study.pruner_warmup_steps)
 
 
-def patience(spec: Spec) -> int:
+def patience(spec: StudySpec) -> int:
     """Evaluations without improvement that the patient pruner allows."""
     return spec.evaluate.patience or PATIENCE
 
 
-def _rows(spec: Spec) -> BasePruner:
+def _rows(spec: StudySpec) -> BasePruner:
     return RowsPruner(spec.study.startup_trials, spec.study.pruner_warmup_steps)
 
 
-def _hyperband(spec: Spec) -> BasePruner:
+def _hyperband(spec: StudySpec) -> BasePruner:
     """Hyperband with brackets for the steps of a trial if they are fixed; else Optuna waits for a complete
     trial."""
     steps = None if "steps" in spec.space else spec.train.get("steps")
@@ -52,7 +52,7 @@ def _hyperband(spec: Spec) -> BasePruner:
     return pruners.HyperbandPruner(first_rung(spec), most, HYPERBAND_FACTOR)
 
 
-PRUNERS: dict[str, Callable[[Spec], BasePruner]] = {
+PRUNERS: dict[str, Callable[[StudySpec], BasePruner]] = {
     "none": lambda spec: pruners.NopPruner(),
     "median": _median,
     "percentile": _percentile,
@@ -64,6 +64,6 @@ PRUNERS: dict[str, Callable[[Spec], BasePruner]] = {
 }
 
 
-def pruner(spec: Spec) -> BasePruner:
+def pruner(spec: StudySpec) -> BasePruner:
     """The pruner that ``spec`` names; no pruning with several objectives, which Optuna does not support."""
     return PRUNERS["none" if len(spec.study.objectives) > 1 else spec.study.pruner](spec)

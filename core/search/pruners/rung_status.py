@@ -7,14 +7,14 @@ from typing import Any
 from optuna.pruners import HyperbandPruner
 from optuna.trial import FrozenTrial, TrialState
 
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 from core.contract.wire.search_state import Entry, Rung
 from core.search.pruners.pruner_choice import HALVING_FACTOR, HYPERBAND_FACTOR, first_rung, pruner
 
 NOTED = "completed_rung_"  # Optuna's key prefix for the value with which a trial reached a rung
 
 
-def rungs(spec: Spec, study: Any, trials: list[FrozenTrial]) -> tuple[tuple[Rung, ...], str]:
+def rungs(spec: StudySpec, study: Any, trials: list[FrozenTrial]) -> tuple[tuple[Rung, ...], str]:
     """Every rung that a trial has reached, by bracket and step; or none and the reason."""
     name = spec.study.pruner
     if len(spec.study.objectives) > 1:
@@ -58,7 +58,7 @@ def _fate(trial: FrozenTrial, promoted: bool) -> str:
     return "running"
 
 
-def _brackets(spec: Spec, study: Any) -> Any:
+def _brackets(spec: StudySpec, study: Any) -> Any:
     """Optuna's function from a trial to its bracket. It depends on the longest complete trial, which is as
     long as the others in most studies; before the first complete trial there are no rungs."""
     hyperband = pruner(spec)

@@ -9,7 +9,7 @@ from optuna import samplers
 from optuna.samplers import BaseSampler
 from optuna.trial import TrialState
 
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 from core.search.optuna_space import grid, stored
 from core.search.samplers.brute_force_sampler import ExhaustiveSampler
 from core.search.samplers.cma_sampler import CmaSampler
@@ -19,7 +19,7 @@ from core.search.samplers.grid_sampler import CellsSampler
 # QMC and grid store their position in the storage: another seed would start another sequence.
 SEED_FIXED = frozenset({"qmc", "grid"})
 
-SAMPLERS: dict[str, Callable[[Spec, int, int], BaseSampler]] = {
+SAMPLERS: dict[str, Callable[[StudySpec, int, int], BaseSampler]] = {
     "tpe": lambda spec, seed, startup: samplers.TPESampler(
         n_startup_trials=startup, multivariate=True, group=True, constant_liar=True, seed=seed
     ),
@@ -43,12 +43,12 @@ SAMPLERS: dict[str, Callable[[Spec, int, int], BaseSampler]] = {
 }
 
 
-def fixed(spec: Spec) -> dict[str, Any]:
+def fixed(spec: StudySpec) -> dict[str, Any]:
     """The knobs in ``study.fixed``, as Optuna stores them."""
     return {name: stored(value) for name, value in spec.study.fixed.items()}
 
 
-def sampler(spec: Spec, past_trials: int = 0) -> BaseSampler:
+def sampler(spec: StudySpec, past_trials: int = 0) -> BaseSampler:
     """The sampler that ``spec`` names, seeded from the study's seed.
 
     A search that resumes after ``past_trials`` must not draw the same random numbers again, so they shift
@@ -60,14 +60,14 @@ def sampler(spec: Spec, past_trials: int = 0) -> BaseSampler:
     return samplers.PartialFixedSampler(fixed(spec), chosen) if spec.study.fixed else chosen
 
 
-def known(spec: Spec, study: Any) -> int:
+def known(spec: StudySpec, study: Any) -> int:
     """The number of trials that the sampler can learn from; for TPE's random start pruned trials count
     too."""
     pruned = (TrialState.PRUNED,) if spec.study.sampler == "tpe" else ()
     return len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, *pruned)))
 
 
-def sampler_why(spec: Spec, sampler: BaseSampler, number: int, known: int) -> str:
+def sampler_why(spec: StudySpec, sampler: BaseSampler, number: int, known: int) -> str:
     """The origin of a proposal, in a few words."""
     held = ", ".join(f"{name} = {value}" for name, value in spec.study.fixed.items())
     chosen = _chosen(sampler)
@@ -82,7 +82,7 @@ def _chosen(sampler: BaseSampler) -> BaseSampler:
     return sampler._base_sampler if isinstance(sampler, samplers.PartialFixedSampler) else sampler
 
 
-def _origin(spec: Spec, number: int, known: int) -> str:
+def _origin(spec: StudySpec, number: int, known: int) -> str:
     name = spec.study.sampler
     startup = spec.study.startup_trials
     if name in ("tpe", "gp", "cmaes") and known < startup:
@@ -92,7 +92,7 @@ def _origin(spec: Spec, number: int, known: int) -> str:
     return f"{name}: proposal {number + 1}"
 
 
-def remaining(spec: Spec, sampler: BaseSampler, study: Any) -> int | None:
+def remaining(spec: StudySpec, sampler: BaseSampler, study: Any) -> int | None:
     """The number of different proposals that are left; None for an unlimited sampler. Grid, brute force and
     an empty space are limited."""
     chosen = _chosen(sampler)

@@ -8,8 +8,7 @@ from typing import Any
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from core.contract.spec.study_spec import Spec
-from core.contract.spec.typed_spec import COUNTED
+from core.contract.spec.study_spec import COUNTED, StudySpec
 from core.search.optuna_space import distributions
 from core.search.samplers.gp_sampler import HISTORY
 from core.search.samplers.sampler_choice import remaining, sampler
@@ -41,7 +40,7 @@ LEARNS_FROM = {  # states; TPE and GP use the last value of a pruned trial
 BEGINS_AFTER = {"tpe": LEARNS_FROM["tpe"], "gp": (TrialState.COMPLETE,), "cmaes": (TrialState.COMPLETE,)}
 
 
-def lines(spec: Spec, study: Any, trials: list[FrozenTrial]) -> Lines:
+def lines(spec: StudySpec, study: Any, trials: list[FrozenTrial]) -> Lines:
     """The state of the sampler, as (label, text)."""
     name = spec.study.sampler
     found = [("sampler", f"{name}: {NAMES[name]}"), *_history(name, trials), *_start(spec, trials)]
@@ -74,7 +73,7 @@ def _history(name: str, trials: list[FrozenTrial]) -> Lines:
     return [("learns from", text)]
 
 
-def _start(spec: Spec, trials: list[FrozenTrial]) -> Lines:
+def _start(spec: StudySpec, trials: list[FrozenTrial]) -> Lines:
     """The progress of the random start."""
     name = spec.study.sampler
     states = BEGINS_AFTER.get(name)
@@ -87,7 +86,7 @@ def _start(spec: Spec, trials: list[FrozenTrial]) -> Lines:
     return [("random start", f"finished after {wanted} trials")]
 
 
-def _generation(spec: Spec, trials: list[FrozenTrial]) -> Lines:
+def _generation(spec: StudySpec, trials: list[FrozenTrial]) -> Lines:
     """The newest generation, and how many of its trials have results."""
     name = spec.study.sampler
     key = GENERATION.get(name)
@@ -102,7 +101,7 @@ def _generation(spec: Spec, trials: list[FrozenTrial]) -> Lines:
     return [("generation", f"{newest}: {known} of {population} trials have results")]
 
 
-def _population(spec: Spec) -> int:
+def _population(spec: StudySpec) -> int:
     """Trials per generation; CMA-ES varies only numeric knobs (Hansen, arXiv:1604.00772)."""
     if spec.study.sampler != "cmaes":
         return max(8, spec.study.startup_trials)
@@ -115,7 +114,7 @@ def _population(spec: Spec) -> int:
     return 4 + math.floor(3 * math.log(max(1, len(moved))))
 
 
-def _left(spec: Spec, study: Any) -> Lines:
+def _left(spec: StudySpec, study: Any) -> Lines:
     """The remaining points of grid and brute force."""
     if spec.study.sampler not in COUNTED:
         return []

@@ -16,7 +16,7 @@ from optuna.importance import (
 )
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import plain
 from core.contract.wire.search_state import FEWEST, METHODS, Importance
 from core.search.optuna_space import distributions
@@ -26,7 +26,7 @@ TOP, TOP_TRIALS = 0.1, 5  # PED-ANOVA's best quantile, and the fewest trials it 
 TREES_SEED = 0  # fixed, so that the same trials give the same shares
 
 
-def importance(spec: Spec, trials: list[FrozenTrial], method: str, objective: int) -> Importance:
+def importance(spec: StudySpec, trials: list[FrozenTrial], method: str, objective: int) -> Importance:
     """The share of each knob in the variation of objective number ``objective``.
 
     A pruned trial counts with its last value, as it does for samplers that learn, because what makes trials

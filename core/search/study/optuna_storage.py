@@ -13,7 +13,7 @@ from optuna.storages.journal import JournalFileBackend
 from sqlalchemy import URL
 
 from core import paths
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import plain
 from core.errors import TrimtabError
 
@@ -21,7 +21,7 @@ LOCK_TIMEOUT_S = 60.0  # how long to wait for another program's lock on a SQLite
 JOURNAL = "journal:"  # prefix of a path: Optuna's journal file, which needs no file-system locks
 
 
-def address(spec: Spec, folder: Path) -> str:
+def address(spec: StudySpec, folder: Path) -> str:
     """The storage URL: ``study.storage`` with ${NAME} from the environment, else optuna.db in the study's
     folder. Raises TrimtabError for an unset variable, or if optuna.db is a link."""
     if spec.study.storage:

@@ -12,7 +12,7 @@ from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
-from core.contract.spec import spec_file
+from core.contract.spec import study_spec
 from core.contract.spec.conditional_knobs import idle
 from core.contract.spec.search_space import outside
 from core.contract.text.sanitize import plain
@@ -48,7 +48,7 @@ class OptunaStudy:
     """Answers ask, report and tell for one study. ``search_server`` calls its methods."""
 
     def __init__(self, raw: dict[str, Any], folder: str) -> None:
-        self.spec = spec_file.parse(raw, folder)
+        self.spec = study_spec.read(raw)
         self.url = address(self.spec, Path(folder))
         self._news: list[str] = []
         with self._storage_errors():

@@ -19,7 +19,7 @@ from core.contract.edits.study_changes import holds
 from core.contract.spec import spec_file
 from core.contract.spec.knob_table import KNOBS
 from core.contract.spec.search_space import Space, read_dimension
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import plain
 from core.errors import SpecError
 from core.search.optuna_space import distributions, parameters, restored
@@ -43,7 +43,7 @@ def newest(storage: BaseStorage, name: str) -> int:
     return number
 
 
-def begin(spec: Spec, storage: BaseStorage, arguments: dict[str, Any]) -> optuna.Study:
+def begin(spec: StudySpec, storage: BaseStorage, arguments: dict[str, Any]) -> optuna.Study:
     """Open the Optuna study for the space of ``spec``, or create it. ``arguments`` are passed to
     optuna.create_study. Raises SpecError for a study that trimtab did not create."""
     name, mine = spec.study.name, _made_for(spec)
@@ -78,12 +78,12 @@ def _create(name: str, storage: BaseStorage, arguments: dict[str, Any]) -> optun
     return optuna.create_study(study_name=name, storage=storage, load_if_exists=True, **arguments)
 
 
-def _made_for(spec: Spec) -> dict[str, Any]:
+def _made_for(spec: StudySpec) -> dict[str, Any]:
     raw = spec_file.to_raw(spec)
     return {"space": raw["space"], "train": raw["train"]}
 
 
-def _refuse_foreign(study: optuna.Study, spec: Spec) -> None:
+def _refuse_foreign(study: optuna.Study, spec: StudySpec) -> None:
     strange = {name for trial in study.get_trials(deepcopy=False) for name in trial.params} - set(KNOBS)
     if strange:
         shown = ", ".join(plain(name, 40) for name in sorted(strange)[:4])
@@ -94,7 +94,7 @@ def _refuse_foreign(study: optuna.Study, spec: Spec) -> None:
         )
 
 
-def copy_trial(trial: FrozenTrial, made_for: dict[str, Any], spec: Spec) -> FrozenTrial:
+def copy_trial(trial: FrozenTrial, made_for: dict[str, Any], spec: StudySpec) -> FrozenTrial:
     """A copy of ``trial`` for the next Optuna study."""
     knobs, before = knobs_of(trial, made_for), set(made_for["space"])
     usable = (trial.params or not before) and holds(spec, knobs, before)

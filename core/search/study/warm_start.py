@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from core import paths
 from core.contract.edits.study_changes import holds
 from core.contract.spec import spec_file
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import plain
 from core.errors import SpecError
 from core.search.optuna_space import distributions, parameters
@@ -40,7 +40,7 @@ class Earlier:
         return f"trial {self.number} of {self.study}, which reached {reached}"
 
 
-def begin(spec: Spec, study: optuna.Study) -> list[str]:
+def begin(spec: StudySpec, study: optuna.Study) -> list[str]:
     """Add the trials of the studies in ``warm_start`` to a new study; returns notes on unusable trials.
 
     Raises SpecError for a study that does not exist or has other objectives.
@@ -60,7 +60,7 @@ def begin(spec: Spec, study: optuna.Study) -> list[str]:
     return notes
 
 
-def _trials(spec: Spec, name: str) -> tuple[list[Earlier], int]:
+def _trials(spec: StudySpec, name: str) -> tuple[list[Earlier], int]:
     """The complete trials of an earlier study inside this space, and the number outside."""
     earlier, study = _open_earlier(name)
     _same_objectives(spec, earlier, name)
@@ -76,12 +76,12 @@ def _trials(spec: Spec, name: str) -> tuple[list[Earlier], int]:
     return found, outside
 
 
-def _made_for(spec: Spec) -> dict[str, Any]:
+def _made_for(spec: StudySpec) -> dict[str, Any]:
     raw = spec_file.to_raw(spec)
     return {"space": raw["space"], "train": raw["train"]}
 
 
-def _open_earlier(name: str) -> tuple[Spec, optuna.Study]:
+def _open_earlier(name: str) -> tuple[StudySpec, optuna.Study]:
     folder = paths.expanded(name)
     folder = folder if folder.is_absolute() else paths.studies() / name
     fix = "give the name of a study in this home folder, or the path of a study's folder"
@@ -101,7 +101,7 @@ def _open_earlier(name: str) -> tuple[Spec, optuna.Study]:
     return earlier, optuna.load_study(study_name=study_name(earlier.study.name, number), storage=storage)
 
 
-def _same_objectives(spec: Spec, earlier: Spec, name: str) -> None:
+def _same_objectives(spec: StudySpec, earlier: StudySpec, name: str) -> None:
     mine, its = (
         [(goal.metric, goal.direction) for goal in each.study.objectives] for each in (spec, earlier)
     )
@@ -112,7 +112,7 @@ def _same_objectives(spec: Spec, earlier: Spec, name: str) -> None:
         raise SpecError.of(what, "study.warm_start", fix)
 
 
-def _best(spec: Spec, found: list[Earlier]) -> list[Earlier]:
+def _best(spec: StudySpec, found: list[Earlier]) -> list[Earlier]:
     """The trials sorted by the sum of their ranks in each objective, the best first."""
     ranks = [0.0] * len(found)
     for index, goal in enumerate(spec.study.objectives):
@@ -124,7 +124,7 @@ def _best(spec: Spec, found: list[Earlier]) -> list[Earlier]:
     return [found[place] for place in order if all(map(math.isfinite, found[place].values))]
 
 
-def _as_history(spec: Spec, trial: Earlier) -> FrozenTrial:
+def _as_history(spec: StudySpec, trial: Earlier) -> FrozenTrial:
     space = distributions(spec.space)
     return optuna.trial.create_trial(
         state=TrialState.COMPLETE,

@@ -19,7 +19,7 @@ import msgspec
 
 from core.contract.spec import spec_file, toml_text
 from core.contract.spec.knob_table import KNOBS
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import plain
 from core.store.bundle import adapter_hashes, sha256_manifest
 from core.store.bundle.package_versions import cores
@@ -90,7 +90,7 @@ def read(folder: Path, number: int | None) -> Original:
     return Original(folder, raw, trial, versions, prints)
 
 
-def spec_of(original: Original, name: str, given: Mapping[str, str]) -> Spec:
+def spec_of(original: Original, name: str, given: Mapping[str, str]) -> StudySpec:
     """The study ``name`` that repeats the trial, with its knobs in [train], alone on its device. ``given``
     replaces paths for this machine, by key such as "data.source". Raises SpecError."""
     raw = copy.deepcopy(original.raw)

@@ -9,12 +9,11 @@ from typing import Any
 from msgspec.structs import replace
 
 from core.contract.events import event_types as e
-from core.contract.spec import spec_file
-from core.contract.spec.study_spec import Spec
+from core.contract.spec import study_spec
+from core.contract.spec.study_spec import StudySpec
 from core.contract.state import best_and_counts, reference_values
 from core.contract.state import study_state as s
 from core.contract.text.secret_redaction import Redactor
-from core.errors import SpecError
 from core.store import file_fingerprints
 from core.store.file_fingerprints import Print
 from core.store.journal_as_text import Decision, decisions
@@ -29,12 +28,11 @@ CHANGED = "changed after the study began: the trials may have used another versi
 @dataclass(frozen=True)
 class Report:
     """The data of a report. ``chosen`` is the exported trial, None if none is complete; ``raw`` is the study
-    file's content without secrets, ``spec`` the same parsed, None if this version cannot parse it."""
+    file's content without secrets."""
 
     study: s.Study
     chosen: s.Trial | None
     raw: dict[str, Any]
-    spec: Spec | None
     decisions: tuple[Decision, ...]
     ran: dict[int, Ran]
     rows: list[Row]
@@ -85,14 +83,10 @@ def gather(
     if live is not None:
         study = replace(study, trials={number: _so_far(each, live) for number, each in study.trials.items()})
     raw = Redactor().anything(study.spec)
-    try:
-        spec = spec_file.parse(raw)
-    except SpecError:  # from another version: export it unparsed
-        spec = None
     chosen = study.trials[trial] if trial is not None else best_and_counts.best(study)
     return Report(
-        study, chosen, raw, spec, tuple(decisions(events)), find_pack_mates(events), rows(study),
-        plots(study, chosen), _prints(spec, study.created_at), versions, made_at,
+        study, chosen, raw, tuple(decisions(events)), find_pack_mates(events), rows(study),
+        plots(study, chosen), _prints(study_spec.read(raw), study.created_at), versions, made_at,
     )  # fmt: skip
 
 
@@ -104,9 +98,9 @@ def _so_far(trial: s.Trial, live: s.Study) -> s.Trial:
     return replace(trial, scoring_done=seen.scoring_done, scoring_total=seen.scoring_total)
 
 
-def _prints(spec: Spec | None, since: float) -> dict[str, Print]:
+def _prints(spec: StudySpec, since: float) -> dict[str, Print]:
     """The present fingerprints, with a note on inputs that changed since the study began."""
-    found = file_fingerprints.fingerprints(spec) if spec is not None else {}
+    found = file_fingerprints.fingerprints(spec)
     return {
         key: replace(source, note=CHANGED)
         if source.modified_at is not None and source.modified_at > since

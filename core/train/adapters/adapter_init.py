@@ -12,14 +12,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from core.contract.spec.knob_table import Value
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 from core.train.adapters.lora_factors import Factors
 from core.train.adapters.peft_config import InfeasibleError
 from core.train.base.base_model import Base
 from core.train.base.linear_layers import Layout
 
 
-def create_factors(spec: Spec, base: Base, knobs: dict[str, Value], layout: Layout) -> Factors:
+def create_factors(spec: StudySpec, base: Base, knobs: dict[str, Value], layout: Layout) -> Factors:
     """Create a trial's factors before its first step. Raises InfeasibleError if that is impossible."""
     rank, seed = int(knobs["lora_rank"]), int(knobs["seed"])  # type: ignore[arg-type]
     alpha, dropout = float(knobs["lora_alpha"]), float(knobs["lora_dropout"])  # type: ignore[arg-type]

@@ -7,9 +7,11 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from core import paths
 from core.contract.spec.spec_file import load
-from core.contract.spec.study_spec import ModelSection, Spec
+from core.contract.spec.study_spec import ModelOptions, StudySpec
 from core.contract.text.sanitize import plain
 from core.errors import TrimtabError
 
@@ -19,7 +21,7 @@ MISSING = "missing adapter keys"  # part of PEFT's warning
 IMPORTS = ("auto_mapping", "megatron_config")  # keys that make PEFT import modules
 
 
-def base_of(adapter: Path, trusted: bool) -> tuple[ModelSection, Spec | None]:
+def base_of(adapter: Path, trusted: bool) -> tuple[ModelOptions, StudySpec | None]:
     """The base model that the adapter belongs to, and the adapter's study if there is one.
 
     Code from the base model's repository runs only if the user allows it (``trusted``), never because a file
@@ -28,21 +30,21 @@ def base_of(adapter: Path, trusted: bool) -> tuple[ModelSection, Spec | None]:
     """
     section, spec = _section(adapter), _study(adapter)
     if spec is not None:
-        section = spec.model.model_copy(update={"gradient_checkpointing": False})
+        section = msgspec.structs.replace(spec.model, gradient_checkpointing=False)
     if section.trust_remote_code and not trusted:
         raise TrimtabError.of(
             "this adapter's base model runs code from its repository (model.trust_remote_code)",
             f"model.base = {plain(section.base, 200)!r}",
             "review that code, then add --trust-remote-code",
         )
-    return section.model_copy(update={"trust_remote_code": trusted}), spec
+    return msgspec.structs.replace(section, trust_remote_code=trusted), spec
 
 
-def _section(adapter: Path) -> ModelSection:
+def _section(adapter: Path) -> ModelOptions:
     """Read the base model that the adapter's own configuration names."""
     try:
         config = json.loads((adapter / CONFIG).read_text("utf-8"))
-        section = ModelSection(base=config["base_model_name_or_path"])
+        section = ModelOptions(base=config["base_model_name_or_path"])
         if config.get("peft_type") != "LORA" or any(map(config.get, IMPORTS)):
             raise ValueError("it is not a plain LoRA adapter")
         if not (adapter / WEIGHTS).is_file():
@@ -58,7 +60,7 @@ def _section(adapter: Path) -> ModelSection:
     return section
 
 
-def _study(adapter: Path) -> Spec | None:
+def _study(adapter: Path) -> StudySpec | None:
     """Load the study of a trial's adapter (STUDY/trials/N/adapter), which has the base model's precision."""
     above = adapter.resolve().parents
     file = above[2] / "study.toml" if len(above) > 2 else None

@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError
 
 from core import paths
-from core.contract.spec.study_spec import ModelSection, Spec
+from core.contract.spec.study_spec import ModelOptions, StudySpec
 from core.contract.text import error_reports
 from core.contract.text.sanitize import plain
 from core.errors import TrimtabError
@@ -81,12 +81,12 @@ def resolve(name: str, progress: Progress) -> str:
     return name
 
 
-def load_base(spec: Spec, device: torch.device, progress: Progress) -> Base:
+def load_base(spec: StudySpec, device: torch.device, progress: Progress) -> Base:
     """Load the study's base model. Raises TrimtabError with the cause if that fails."""
     return load_section(spec.model, device, progress)
 
 
-def load_section(section: ModelSection, device: torch.device, progress: Progress) -> Base:
+def load_section(section: ModelOptions, device: torch.device, progress: Progress) -> Base:
     """Load model and tokenizer. Raises TrimtabError with the cause if that fails."""
     name = resolve(section.base, progress)
     precision = section.precision
@@ -124,7 +124,7 @@ def rest(model: Any) -> None:
 
 
 def _load(
-    name: str, section: ModelSection, precision: str, device: torch.device, where: str
+    name: str, section: ModelOptions, precision: str, device: torch.device, where: str
 ) -> tuple[Any, Any, list[str]]:
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
@@ -157,7 +157,7 @@ def _refuse_pickles(folder: Path) -> None:
         )
 
 
-def _quantization(precision: str, section: ModelSection, device: torch.device) -> Any:
+def _quantization(precision: str, section: ModelOptions, device: torch.device) -> Any:
     from transformers import BitsAndBytesConfig
 
     if precision == "int8":

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from core.contract.spec.study_spec import ModelSection
+from core.contract.spec.study_spec import ModelOptions
 from core.contract.text.error_reports import guarded
 from core.contract.text.sanitize import plain
 from core.errors import TrimtabError
@@ -73,7 +73,7 @@ def _check_room(base: Any, ids: list[int], tokens: int) -> None:
         )
 
 
-def _load(section: ModelSection, adapter: Path, wanted: str | Sequence[int]) -> Any:
+def _load(section: ModelOptions, adapter: Path, wanted: str | Sequence[int]) -> Any:
     """Load the base model with the adapter on it."""
     from core.train.base.base_model import load_section
     from core.train.commands import command_device

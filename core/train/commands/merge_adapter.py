@@ -15,7 +15,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from core.contract.spec.study_spec import ModelSection
+import msgspec
+
+from core.contract.spec.study_spec import ModelOptions
 from core.contract.text.error_reports import guarded
 from core.contract.text.sanitize import plain
 from core.errors import TrimtabError
@@ -66,7 +68,7 @@ def merge(adapter: Path, out: Path, trusted: bool = False) -> None:
             shutil.rmtree(aside, ignore_errors=True)
 
 
-def load_merged(section: ModelSection, adapter: Path) -> tuple[Any, Any]:
+def load_merged(section: ModelOptions, adapter: Path) -> tuple[Any, Any]:
     """Load the base model, merge the adapter into it, and return model and tokenizer. Raises TrimtabError."""
     import torch
 
@@ -75,7 +77,7 @@ def load_merged(section: ModelSection, adapter: Path) -> tuple[Any, Any]:
     silence_transformers()
     if section.precision == "auto":  # the precision that a worker uses on this machine
         precision = "bf16" if torch.cuda.is_available() else "fp32"
-        section = section.model_copy(update={"precision": precision})
+        section = msgspec.structs.replace(section, precision=precision)
     where = "on the CPU, to leave GPU memory to running trials"
     base = load_section(section, torch.device("cpu"), lambda stage, *_: _say(f"{stage}, {where}"))
     weights = base.model

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from core.contract.spec.spec_file import load
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import plain
 from core.errors import TrimtabError
 from core.train.quiet_libraries import set_environment, silence_transformers
@@ -42,7 +42,7 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def show(spec: Spec, count: int) -> None:
+def show(spec: StudySpec, count: int) -> None:
     """Load tokenizer and rows, and print them. Raises TrimtabError."""
     from core.train.data.dataset import load_data
 
@@ -80,7 +80,7 @@ def marked(tokenizer: Any, row: Any, colours: bool = False) -> str:
     return "".join(pieces)
 
 
-def _load_tokenizer(spec: Spec) -> Any:
+def _load_tokenizer(spec: StudySpec) -> Any:
     from transformers import AutoTokenizer
 
     from core.train.base.base_model import resolve

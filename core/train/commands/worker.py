@@ -14,8 +14,8 @@ from typing import Any
 
 from core import cpu_count
 from core.contract.events import event_types as e
-from core.contract.spec.spec_file import load
-from core.contract.spec.study_spec import Spec
+from core.contract.spec import study_spec
+from core.contract.spec.study_spec import StudySpec
 from core.contract.text import log_redaction
 from core.contract.text.sanitize import plain
 from core.contract.wire import worker_api
@@ -57,7 +57,9 @@ class ProgressReporter:
 class Worker:
     """Loads the base model and the data once, then trains and handles the engine's messages."""
 
-    def __init__(self, spec: Spec, socket: Path, name: str, device: str, folder: Path | None = None) -> None:
+    def __init__(
+        self, spec: StudySpec, socket: Path, name: str, device: str, folder: Path | None = None
+    ) -> None:
         """``folder`` is the study's: hashes of its inputs are recorded there."""
         self._spec, self._name, self._device, self._folder = spec, name, device, folder
         self._pack: Any = None
@@ -191,7 +193,7 @@ def main() -> int:
     log_redaction.begin()
     for noisy in ("httpx", "urllib3", "datasets", "fsspec", "absl"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    spec = load(Path(folder) / "study.toml")
+    spec = study_spec.load(Path(folder) / "study.toml")
     code = Worker(spec, Path(os.environ[worker_api.ENV_SOCKET]), name, device, Path(folder)).run()
     logging.shutdown()
     sys.stderr.flush()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from core.contract.spec.knob_range import extent
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import plain
 from core.errors import TrimtabError
 from core.train.base.base_model import Base
@@ -13,7 +13,7 @@ from core.train.base.context_length import configured_length
 from core.train.data.dataset import Data, Row
 
 
-def check(spec: Spec, base: Base, data: Data) -> list[str]:
+def check(spec: StudySpec, base: Base, data: Data) -> list[str]:
     """Return warnings about rows that are longer than the model's context length.
 
     Raises TrimtabError for rows with tokens outside the model's vocabulary, and for rows that are longer in
@@ -38,7 +38,7 @@ def check(spec: Spec, base: Base, data: Data) -> list[str]:
     ]
 
 
-def _check_tokens(spec: Spec, base: Base, rows: Sequence[Row]) -> None:
+def _check_tokens(spec: StudySpec, base: Base, rows: Sequence[Row]) -> None:
     known = base.vocabulary
     if len(base.tokenizer) <= known:
         return

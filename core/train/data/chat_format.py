@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from core.contract.spec.data_columns import companion
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import plain
 from core.errors import TrimtabError
 from core.train.data.chat_spans import Chat, Text
@@ -20,7 +20,7 @@ Raw = dict[str, Any]
 class RowFormat:
     """The format of the rows: chat, instruction or plain text; ``auto`` detects it from the columns."""
 
-    def __init__(self, spec: Spec, tokenizer: Any, columns: Sequence[str]) -> None:
+    def __init__(self, spec: StudySpec, tokenizer: Any, columns: Sequence[str]) -> None:
         self._keys, self.tokenizer = spec.data, tokenizer
         self.kind = spec.data.format if spec.data.format != "auto" else self._detect(columns)
         self.check(columns, f"data.source = {spec.data.source!r}")

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 
 from core.contract.spec.knob_range import longest_sequence
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import plain
 from core.errors import TrimtabError
 from core.evaluate.metrics import validation_slices
@@ -100,7 +100,7 @@ def collate(rows: Sequence[Row], pad_id: int, device: torch.device) -> dict[str,
     }
 
 
-def load_data(spec: Spec, tokenizer: Any, progress: Progress) -> Data:
+def load_data(spec: StudySpec, tokenizer: Any, progress: Progress) -> Data:
     """Read, split and tokenise the rows. Raises TrimtabError if no training or validation rows are left."""
     source_notes: list[str] = []
     train, validation = row_source.load(spec, progress, source_notes)
@@ -173,7 +173,7 @@ def _parts(raw: Raw) -> tuple[str, ...]:
 class _RowReader:
     """Formats and tokenises rows; what is skipped is recorded in ``data``."""
 
-    def __init__(self, spec: Spec, form: RowFormat, progress: Progress, data: Data) -> None:
+    def __init__(self, spec: StudySpec, form: RowFormat, progress: Progress, data: Data) -> None:
         self._spec, self._form, self._progress, self._data = spec, form, progress, data
         self._longest = longest_sequence(spec)
         self._number: dict[int, int] = {}  # interns token ids: rows share one int object for each

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from core import paths
-from core.contract.spec.study_spec import DataSection
+from core.contract.spec.study_spec import DataOptions
 from core.contract.text import error_reports
 from core.contract.text.sanitize import plain
 from core.errors import TrimtabError
@@ -26,7 +26,7 @@ PATTERN = "*?[]{}"  # characters that make a path a glob pattern for datasets
 FIX = "use JSONL, JSON, CSV, Parquet or a hub data set; check the name, the split and the network"
 
 
-def read(data: DataSection, source: str, split: str, key: str) -> list[Raw]:
+def read(data: DataOptions, source: str, split: str, key: str) -> list[Raw]:
     """Read the rows of one split. Raises TrimtabError that names ``key``."""
     import datasets
 
@@ -64,7 +64,7 @@ def _without_patterns(source: str) -> Iterator[str]:
             yield scratch
 
 
-def _read(data: DataSection, place: str, split: str, key: str) -> list[Raw]:
+def _read(data: DataOptions, place: str, split: str, key: str) -> list[Raw]:
     import datasets
 
     cache = str(paths.cache() / "datasets") if Path(place).is_dir() else None

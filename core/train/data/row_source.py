@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from core import paths
-from core.contract.spec.study_spec import DataSection, Spec
+from core.contract.spec.study_spec import DataOptions, StudySpec
 from core.contract.text.sanitize import plain
 from core.errors import TrimtabError
 from core.train.data import local_files
@@ -21,7 +21,7 @@ Raw = dict[str, Any]
 Opened = Callable[[], Iterable[Raw]]  # yields the rows again at each call
 
 
-def load(spec: Spec, progress: Progress, notes: list[str] | None = None) -> tuple[list[Raw], list[Raw]]:
+def load(spec: StudySpec, progress: Progress, notes: list[str] | None = None) -> tuple[list[Raw], list[Raw]]:
     """Load the raw training and validation rows; notes for the user are added to ``notes``.
 
     With ``data.rows`` only the rows that are used are held in memory. Raises TrimtabError.
@@ -108,7 +108,7 @@ def _groups_fault(groups: list[Any]) -> str:
     return "all rows have the same group" if len(set(groups)) == 1 else ""
 
 
-def _refuse_wrapped(rows: _Rows, data: DataSection, key: str, source: str) -> None:
+def _refuse_wrapped(rows: _Rows, data: DataOptions, key: str, source: str) -> None:
     """Raise TrimtabError for a file with one object that holds the rows under one of its keys."""
     known = {data.messages_key, data.prompt_key, data.completion_key, data.text_key}
     for name, value in rows.first.items() if rows.count == 1 and not known & set(rows.first) else ():
@@ -121,7 +121,7 @@ def _refuse_wrapped(rows: _Rows, data: DataSection, key: str, source: str) -> No
             )
 
 
-def _open_validation(data: DataSection, progress: Progress) -> Opened:
+def _open_validation(data: DataOptions, progress: Progress) -> Opened:
     """Open the rows of ``data.validation``: a separate file or folder, else a split of the source."""
     value = str(data.validation)
     if _looks_local(value) or paths.expanded(value).exists():
@@ -142,7 +142,7 @@ def _looks_local(source: str) -> bool:
     return source.startswith(("/", ".", "~")) or local_files.kind(source) is not None
 
 
-def _open(data: DataSection, source: str, split: str, key: str, progress: Progress) -> Opened:
+def _open(data: DataOptions, source: str, split: str, key: str, progress: Progress) -> Opened:
     """Open ``source``. Raises TrimtabError that names ``key``."""
     where = f"{key} = {source!r}"
     if source == DEMO:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from core.contract.spec.knob_range import longest_sequence
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 from core.errors import TrimtabError, in_line
 from core.train.adapters.peft_config import InfeasibleError
 from core.train.base.base_model import Base
 from core.train.data.dataset import Data, Row
 
 
-def rows(spec: Spec, base: Base, data: Data, length: int, note: Callable[[str], None]) -> list[Row]:
+def rows(spec: StudySpec, base: Base, data: Data, length: int, note: Callable[[str], None]) -> list[Row]:
     """The trial's training rows. Raises InfeasibleError if none are left, or a row exceeds the positions."""
     try:
         kept, limit = data.shortened(length)[0], base.positions
@@ -29,7 +29,7 @@ def rows(spec: Spec, base: Base, data: Data, length: int, note: Callable[[str], 
     return kept
 
 
-def notes(spec: Spec, data: Data, length: int) -> list[str]:
+def notes(spec: StudySpec, data: Data, length: int) -> list[str]:
     """Note what a trial with this sequence_length does not train on. Rows that are cut for all trials are
     noted when the data is loaded."""
     longest = longest_sequence(spec)

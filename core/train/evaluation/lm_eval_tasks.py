@@ -10,7 +10,7 @@ from typing import Any
 
 from core.contract.metric_score import Score
 from core.contract.spec.metric_table import TASK
-from core.contract.spec.study_spec import EvaluateSection
+from core.contract.spec.study_spec import EvaluateOptions
 from core.contract.text.sanitize import plain
 from core.contract.wire.evidence_answer import Sample
 from core.errors import TrimtabError
@@ -29,7 +29,7 @@ NORMAL = 1.96  # standard deviations on each side of a 95 % interval
 class Tasks:
     """The tasks of a study, all loaded at once. Raises TrimtabError for an unknown task or missing data."""
 
-    def __init__(self, section: EvaluateSection, encoder: PromptEncoder, tokenizer: Any) -> None:
+    def __init__(self, section: EvaluateOptions, encoder: PromptEncoder, tokenizer: Any) -> None:
         self._section, self._asking, self._tokenizer = section, encoder, tokenizer
         try:
             from lm_eval.tasks import TaskManager

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from core.contract.events import event_types as e
 from core.contract.spec.metric_table import BOARDS
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 from core.train.evaluation import evidence_files
 from core.train.evaluation.best_samples import BestSamples
 from core.train.evaluation.probe_scoring import Scored
@@ -20,7 +20,7 @@ class Diverged(Exception):
 class Scorecard:
     """Scores of one trial. It outlives the training: the last scores may come when the trial is complete."""
 
-    def __init__(self, spec: Spec, voice: TrialReporter, folder: Path) -> None:
+    def __init__(self, spec: StudySpec, voice: TrialReporter, folder: Path) -> None:
         self._goals = [objective.metric for objective in spec.study.objectives]
         self._voice, self._folder = voice, folder
         self.latest: dict[str, float] = {}

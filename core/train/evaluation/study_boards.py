@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 from core.evaluate.prompts.prompt_library import Library
 from core.evaluate.text.toxicity_scorer import Scorer, toxicity
 from core.train.adapters.lora_factors import Factors
@@ -25,7 +25,7 @@ class Boards:
     Raises TrimtabError for an unusable prompt file or classifier.
     """
 
-    def __init__(self, spec: Spec, base: Base, data: Data) -> None:
+    def __init__(self, spec: StudySpec, base: Base, data: Data) -> None:
         section, seed = spec.evaluate, spec.study.seed
         self._section = section
         scorer: Scorer = load_classifier(section.classifier, base.device) if section.classifier else toxicity

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from core import paths
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import plain
 from core.contract.text.secret_redaction import Redactor
 from core.contract.wire import introspection_answer as contract
@@ -44,7 +44,7 @@ Pairs = list[tuple[RowIntrospection, RowIntrospection]]  # (trial, base) for eac
 class Introspector:
     """Inspects trials on the same rows, and the base once, for the first trial that is inspected."""
 
-    def __init__(self, spec: Spec, base: Base, data: Data, inspection: Inspection) -> None:
+    def __init__(self, spec: StudySpec, base: Base, data: Data, inspection: Inspection) -> None:
         self._tokenizer: Any = base.tokenizer
         self._inspection = inspection
         self._special = frozenset(getattr(base.tokenizer, "all_special_ids", ()))

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 
 from core.contract.events import event_types as e
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 from core.train import checkpoint_files
 from core.train.adapters import peft_config
 from core.train.adapters.reload_check import Expected, ReloadCheck, ReloadMismatch
@@ -36,7 +36,7 @@ class Checkpointer:
     meanwhile.
     """
 
-    def __init__(self, spec: Spec, base: Base, speaker: Speaker, reload: ReloadCheck) -> None:
+    def __init__(self, spec: StudySpec, base: Base, speaker: Speaker, reload: ReloadCheck) -> None:
         self._base, self._speaker, self._reload = base, speaker, reload
         self._schedule = CheckpointSchedule(
             spec.resources.checkpoint_every, spec.resources.checkpoint_every_s

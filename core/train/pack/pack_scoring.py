@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from core.contract.events import event_types as e
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import plain
 from core.contract.wire import worker_api
 from core.train.adapters.adapter_stack import Stack
@@ -41,7 +41,7 @@ class PackScoring:
 
     def __init__(
         self,
-        spec: Spec,
+        spec: StudySpec,
         base: Base,
         data: Data,
         places: list[Place],

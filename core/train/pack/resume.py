@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import plain
 from core.contract.wire.worker_api import Assign, Score
 from core.errors import TrimtabError
@@ -53,7 +53,7 @@ def restore(trial: Trial, assign: Assign, warn: Callable[[str], None]) -> None:
         raise Lost(f"it cannot continue from trial {assign.parent}: {why}")
 
 
-def load_snapshot(spec: Spec, base: Base, places: list[Place], message: Score, tell: Tell) -> Snapshot:
+def load_snapshot(spec: StudySpec, base: Base, places: list[Place], message: Score, tell: Tell) -> Snapshot:
     """The last snapshot of a complete trial, from its saved adapter. Raises OSError, KeyError, RuntimeError
     or TrimtabError if the adapter is unusable."""
     folder, knobs = Path(message.folder), message.knobs

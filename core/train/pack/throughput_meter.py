@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from core.contract.events import event_types as e
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 from core.train.adapters import optimizers
 from core.train.adapters.adapter_stack import Stack
 from core.train.base.base_model import Base
@@ -27,7 +27,7 @@ class ThroughputMeter:
     No round belongs to two measurements, so that they are independent samples.
     """
 
-    def __init__(self, spec: Spec, base: Base, stack: Stack, longest: int, tell: Tell) -> None:
+    def __init__(self, spec: StudySpec, base: Base, stack: Stack, longest: int, tell: Tell) -> None:
         """``longest``: tokens of the longest training row."""
         self._spec, self._base, self._stack, self._tell = spec, base, stack, tell
         self._longest = longest

@@ -11,7 +11,7 @@ import torch
 
 from core import paths
 from core.contract.events import event_types as e
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 from core.contract.wire import worker_api
 from core.train.adapters import peft_config
 from core.train.adapters.adaptable_layers import find_adaptable
@@ -41,7 +41,7 @@ HOST = torch.device("cpu")
 class Pack:
     """Trains trials together. They join and leave between rounds; a failure ends only its own trial."""
 
-    def __init__(self, spec: Spec, base: Base, data: Data, tell: Tell) -> None:
+    def __init__(self, spec: StudySpec, base: Base, data: Data, tell: Tell) -> None:
         self._spec, self._base, self._data, self._tell = spec, base, data, tell
         self._survey, self._places = find_adaptable(base, self.warn)
         self._stack = Stack(base.model.dtype, base.device)

@@ -18,7 +18,7 @@ import torch
 
 from core.contract.events import event_types as e
 from core.contract.spec.search_checks import awaits_boards
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import plain
 from core.train.adapters.adapter_stack import Stack
 from core.train.evaluation.probe_scoring import Life, Scored, asks
@@ -44,7 +44,7 @@ class BackgroundScoring:
 
     def __init__(
         self,
-        spec: Spec,
+        spec: StudySpec,
         boards: Boards,
         base_scoring: BaseScoring,
         answering: BatchedAnswers,

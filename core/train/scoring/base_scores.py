@@ -17,7 +17,7 @@ import msgspec
 from core import paths
 from core.contract.events import event_types as e
 from core.contract.metric_score import Score
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import plain
 from core.contract.wire.evidence_answer import Sample
 from core.train.base.base_model import Base
@@ -44,7 +44,7 @@ class CachedScores(msgspec.Struct):
 class BaseScoring:
     """Scores the base like a snapshot, caches the scores and reports them."""
 
-    def __init__(self, spec: Spec, base: Base, boards: Boards, tell: Tell) -> None:
+    def __init__(self, spec: StudySpec, base: Base, boards: Boards, tell: Tell) -> None:
         self._spec, self._base, self._boards, self._tell = spec, base, boards, tell
         self._folder: Path | None = None  # for its evidence
         self._asked = 0  # answers needed, as far as known

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from core.contract.events import event_types as e
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 from core.contract.wire.worker_api import Assign, Edit
 from core.evaluate.statistics.early_stopping import EarlyStopping
 from core.train import checkpoint_files
@@ -49,7 +49,7 @@ class Trial:
 
     def __init__(
         self,
-        spec: Spec,
+        spec: StudySpec,
         base: Base,
         places: list[Place],
         data: Data,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from core.contract.spec.knob_range import longest_sequence
-from core.contract.spec.study_spec import Spec
+from core.contract.spec.study_spec import StudySpec
 from core.evaluate.metrics.loss_metrics import Sums
 from core.train.adapters.lora_factors import Factors
 from core.train.data.dataset import Data, Row, cut, has_target
@@ -23,7 +23,7 @@ class HeldOutRows:
     cut to the longest that any trial may have, and to the ``positions`` of the base.
     """
 
-    def __init__(self, spec: Spec, data: Data, positions: int | None = None) -> None:
+    def __init__(self, spec: StudySpec, data: Data, positions: int | None = None) -> None:
         length = longest_sequence(spec)
         length = length if positions is None else min(length, positions)
         rows = data.shortened(length)[1]
