@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from core.contract.edits import input_values
+from core.contract.edits import input_values, knob_edits
 from core.contract.edits.input_values import Read
-from core.contract.spec.knob_table import TABLE, Knob
+from core.contract.spec.knob_table import CLONE_KEEPS, TABLE, Knob
 from core.contract.state import study_state as s
 from core.contract.wire import console_api
 from tui.forms.form_row import Row, switch
@@ -57,9 +57,9 @@ def clone(study: s.Study, trial: s.Trial) -> list[Row]:
     return [
         Row(
             name, input_values.written(known.get(name)), input_values.allowed(study, one), one.meaning,
-            _edited(name, trial), _choices(one), input_values.KEPT.get(name, ""),
+            _edited(name, trial), _choices(one), CLONE_KEEPS.get(name, ""),
         )
-        for name, one in input_values.ALL.items()
+        for name, one in knob_edits.EDITABLE.items()
     ]  # fmt: skip
 
 
@@ -75,7 +75,7 @@ def edit(study: s.Study, trial: s.Trial) -> list[Row]:
             name, input_values.written(known.get(name)), _allowed(study, trial, knob), knob.meaning,
             _edited(name, trial), _choices(knob), label="total steps" if name == "steps" else "",
         )
-        for name, knob in (input_values.ALL if fresh else input_values.LIVE).items()
+        for name, knob in (knob_edits.EDITABLE if fresh else knob_edits.LIVE).items()
     ]  # fmt: skip
     locked = "" if trial.counted else "its result is not reported"
     return [*rows, switch(COUNTED, "report to sampler", WHY_NOT, locked)]

@@ -9,14 +9,15 @@ from typing import Any
 
 from core.cli import exit_codes, reach_engine, resolve_trial, text_tables
 from core.cli.steer.pause_prune_stop import BY, alive, meant
-from core.contract.edits import input_values
+from core.contract.edits import input_values, knob_edits
+from core.contract.spec.knob_table import CLONE_KEEPS
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from core.contract.wire import console_api
 from core.errors import Problem, RefusedError
 
-NAMES = {knob.short: name for name, knob in input_values.ALL.items() if knob.short} | {
-    one: one for one in input_values.ALL
+NAMES = {knob.short: name for name, knob in knob_edits.EDITABLE.items() if knob.short} | {
+    one: one for one in knob_edits.EDITABLE
 }
 
 
@@ -29,7 +30,7 @@ def enqueue(arguments: argparse.Namespace) -> int:
     number = _queued(console_api.EnqueueTrial(study.name, knobs, arguments.like, BY))
     print(f"{study.name}: queued as trial {number}")
     for name, value in knobs.items():
-        strange = "" if input_values.is_factor(name, value) else input_values.strange(study, name, value)
+        strange = "" if knob_edits.is_factor(name, value) else input_values.strange(study, name, value)
         if strange:
             print(f"  {name} = {text_tables.value(value)} is {strange}")
     return exit_codes.OK
@@ -39,7 +40,7 @@ def clone(arguments: argparse.Namespace) -> int:
     """Queue a trial that continues from the checkpoint of another."""
     study, number = meant(arguments)
     trial = alive().studies[study].trials[number]
-    changes = _knobs(arguments.knobs, trial, input_values.KEPT)
+    changes = _knobs(arguments.knobs, trial, CLONE_KEEPS)
     clone_number = _queued(console_api.CloneTrial(study, number, changes, BY))
     print(
         f"{study}: clone of trial {number} queued as trial {clone_number};"
@@ -82,7 +83,7 @@ def _knobs(given: Iterable[str], trial: s.Trial, locked: dict[str, str] | None =
         wrong = (locked or {}).get(known) and f"cannot change: {(locked or {})[known]}"
         if wrong or read.wrong:
             label = plain(f"{known} = {said}", 80)
-            fix = input_values.ALL[known].meaning
+            fix = knob_edits.EDITABLE[known].meaning
             problems.append(Problem(f"{label}: {wrong or read.wrong}", "command line", fix))
         found[known] = read.value
     if problems:
@@ -92,4 +93,4 @@ def _knobs(given: Iterable[str], trial: s.Trial, locked: dict[str, str] | None =
 
 def _nearest(name: str) -> str:
     close = difflib.get_close_matches(name.strip()[:60], NAMES, n=1, cutoff=0.5)
-    return f"did you mean {NAMES[close[0]]}=…?" if close else f"knobs: {', '.join(input_values.ALL)}"
+    return f"did you mean {NAMES[close[0]]}=…?" if close else f"knobs: {', '.join(knob_edits.EDITABLE)}"

@@ -6,28 +6,14 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from core.contract.spec.knob_table import KNOBS, MODULE_GROUPS, POSITIVE, TABLE, Knob, fault
+from core.contract.edits.knob_edits import EDITABLE, EVALUATE_EVERY, is_factor, read_factor, steps_fault
+from core.contract.spec.knob_table import MODULE_GROUPS, POSITIVE, Knob, fault
 from core.contract.spec.search_space import Choice, outside
-from core.contract.spec.study_spec import EvaluateOptions
 from core.contract.state.study_state import Study, Trial
 from core.contract.text.sanitize import plain
 
 ENDLESS = 1e6  # a bound that nobody meets is not worth a word
 NONE = ("", "none", "–")
-TIMES = "x*×"
-EVERY = Knob(
-    "evaluate_every", "int", EvaluateOptions().every, "steps from one evaluation to the next",
-    low=1, high=1_000_000_000, unit="steps", live=True, short="every",
-)  # fmt: skip
-# as core.contract.edits.knob_edits has them, which loads pydantic: the console starts without it
-LIVE: dict[str, Knob] = {knob.name: knob for knob in (*TABLE, EVERY) if knob.live}
-ALL: dict[str, Knob] = {**KNOBS, EVERY.name: EVERY}
-_SHAPE = "its weights have this shape"
-KEPT = {  # of a clone
-    "lora_rank": _SHAPE,
-    "target_modules": _SHAPE,
-    "initialisation": "its weights are there already",
-}
 UNLEARNT = "the sampler will not learn from it"
 
 
@@ -73,25 +59,20 @@ def edit(trial: Trial, name: str, text: str) -> Read:
     text = text.strip()
     if is_factor(name, text):
         return _factor(text, {**trial.knobs, **trial.editing}.get(name))
-    read = knob(ALL[name], text)
+    read = knob(EDITABLE[name], text)
     if read.wrong:
         return read
-    if name == "steps" and trial.step and (read.value is None or read.value <= trial.step):
-        return Read(wrong=f"must be above {trial.step}, where the trial stands")
+    if name == "steps" and trial.step and (wrong := steps_fault(read.value, trial.step)):
+        return Read(wrong=wrong)
     left = (
         f"{read.value - trial.step} to go, was {trial.total_steps}" if name == "steps" and trial.step else ""
     )
     return Read(read.value, note=left)
 
 
-def is_factor(name: str, value: object) -> bool:
-    """Does ``value`` multiply what the knob is?"""
-    return isinstance(value, str) and value[:1] in tuple(TIMES) and ALL[name].kind in ("float", "int")
-
-
 def _factor(text: str, before: object) -> Read:
-    factor = number(text[1:].strip(), whole=False)
-    if not isinstance(factor, float) or not math.isfinite(factor) or factor <= 0:
+    factor = read_factor(text)
+    if not factor or not math.isfinite(factor):
         return Read(wrong=f"{plain(text, 40)} is no factor: write one such as x0.5")
     known = isinstance(before, int | float) and not isinstance(before, bool)
     return Read(f"x{factor:.12g}", note=f"{written(before)} × {factor:g}" if known else "")
@@ -135,5 +116,5 @@ def allowed(study: Study, one: Knob) -> str:
 
 def now(study: Study, trial: Trial | None) -> dict[str, Any]:
     """Every knob as ``trial`` has it now, else as the study has it; and the evaluation interval."""
-    known = {**study.settings.train, EVERY.name: study.settings.evaluate.every}
+    known = {**study.settings.train, EVALUATE_EVERY.name: study.settings.evaluate.every}
     return known if trial is None else known | trial.knobs

@@ -8,17 +8,22 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.contract.spec.conditional_knobs import met, searched
-from core.contract.spec.knob_table import CLONE_KEEPS, KNOBS, fault
+from core.contract.spec.knob_table import CLONE_KEEPS, KNOBS, Knob, fault
 from core.contract.spec.search_space import outside
-from core.contract.spec.study_spec import StudySpec
+from core.contract.spec.study_spec import EvaluateOptions, StudySpec
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from core.contract.value_bounds import MOST_STEPS
 from core.errors import Problem, RefusedError
 
 LONGEST_FACTOR = 40  # characters
-EVERY = "evaluate_every"  # beside the knobs: steps between two evaluations of this trial
-LIVE = (*(knob.name for knob in KNOBS.values() if knob.live), EVERY)
+EVALUATE_EVERY = Knob(  # of one trial; a study has evaluate.every
+    "evaluate_every", "int", EvaluateOptions().every, "steps from one evaluation to the next",
+    low=1, high=MOST_STEPS, unit="steps", live=True, short="every",
+)  # fmt: skip
+EDITABLE: dict[str, Knob] = {**KNOBS, EVALUATE_EVERY.name: EVALUATE_EVERY}
+LIVE: dict[str, Knob] = {name: knob for name, knob in EDITABLE.items() if knob.live}
+_TIMES = ("x", "X", "×", "*")
 _FACTOR = re.compile(r"[x×*]\s*(\d+\.?\d*(?:e[-+]?\d+)?|\.\d+)", re.IGNORECASE)
 
 
@@ -28,48 +33,56 @@ def resolved(now: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
 
 
 def _value(name: str, now: Any, wanted: Any) -> Any:
-    found = _factor(wanted)
-    if found is None or not isinstance(now, int | float) or isinstance(now, bool):
+    factor = read_factor(wanted)
+    if factor is None or not isinstance(now, int | float) or isinstance(now, bool):
         return wanted
-    product = now * float(found[1])
+    product = now * factor
     if not math.isfinite(product):
         return product  # which no knob may be
     return max(1, round(product)) if isinstance(now, int) and name != "learning_rate" else product
 
 
-def _factor(wanted: Any) -> re.Match[str] | None:
-    """The number in a text such as "x0.5"; a long text is none."""
+def is_factor(name: str, value: object) -> bool:
+    """Return whether ``value`` is written as a factor of the knob, well formed or not."""
+    return isinstance(value, str) and value.startswith(_TIMES) and EDITABLE[name].kind in ("float", "int")
+
+
+def read_factor(wanted: object) -> float | None:
+    """Return the number in a text such as "x0.5"; None for any other text, or a long one."""
     text = wanted.strip() if isinstance(wanted, str) and len(wanted) <= LONGEST_FACTOR else ""
-    return _FACTOR.fullmatch(text)
+    found = _FACTOR.fullmatch(text)
+    return None if found is None else float(found[1])
 
 
 def wrong(name: str, value: Any) -> str | None:
-    """Why ``name`` cannot have ``value``; None when it can."""
-    if name == EVERY:
-        whole = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_STEPS
-        return None if whole else f"must be a whole number from 1 to {MOST_STEPS}"
-    return fault(KNOBS[name], value)
+    """Return why ``name`` cannot have ``value``; None when it can."""
+    return fault(EDITABLE[name], value)
+
+
+def steps_fault(steps: int | None, done: int) -> str | None:
+    """Return why a trial with ``done`` steps cannot have ``steps``; None when it can."""
+    return f"must be above {done}, the steps already done" if (steps or 0) <= done else None
 
 
 def checked_edit(trial: s.Trial, changes: Mapping[str, Any]) -> dict[str, Any]:
     """The values that an edit of a trial leads to. Raises RefusedError with all that is wrong."""
     fresh = trial.state == s.QUEUED and not trial.checkpoint
-    allowed = (*KNOBS, EVERY) if fresh else LIVE
+    allowed = EDITABLE if fresh else LIVE
     why = "may not change while the trial lives; clone it with another value"
     values = _checked(trial, changes, allowed, why)
-    if not fresh and "steps" in values and (values["steps"] or 0) <= trial.step:
-        raise _refused(trial, [f"steps = {values['steps']!r}: {trial.step} are done already"])
+    if not fresh and "steps" in values and (told := steps_fault(values["steps"], trial.step)):
+        raise _refused(trial, [f"steps = {values['steps']!r}: {told}"])
     return values
 
 
 def checked_clone(trial: s.Trial, changes: Mapping[str, Any], step: int) -> dict[str, Any]:
     """All knobs of a clone that begins at ``step``. Raises RefusedError with all that is wrong."""
-    allowed = [name for name in (*KNOBS, EVERY) if name not in CLONE_KEEPS]
+    allowed = [name for name in EDITABLE if name not in CLONE_KEEPS]
     why = "cannot change with the weights kept; queue a new trial by hand"
     values = _checked(trial, changes, allowed, why)
     knobs = {**trial.knobs, **trial.editing, **values}
-    if knobs.get("steps") and knobs["steps"] <= step:
-        raise _refused(trial, [f"steps = {knobs['steps']}: trial {trial.number} has done {step} already"])
+    if knobs.get("steps") and (told := steps_fault(knobs["steps"], step)):
+        raise _refused(trial, [f"steps = {knobs['steps']}: {told}"])
     return knobs
 
 
@@ -78,7 +91,7 @@ def _checked(trial: s.Trial, changes: Mapping[str, Any], allowed: Any, not_allow
     faults = []
     for name, value in values.items():
         label = plain(f"{name} = {value!r}", 100)
-        if name not in KNOBS and name != EVERY:
+        if name not in EDITABLE:
             faults.append(f"{label}: there is no such knob")
         elif name not in allowed:
             faults.append(f"{label}: {not_allowed}")
@@ -111,7 +124,7 @@ def by_hand(
     same = all(
         knobs.get(name, value) == value for name, value in spec.train.items() if name not in spec.space
     )
-    counted = inside and same and EVERY not in knobs
+    counted = inside and same and EVALUATE_EVERY.name not in knobs
     missing = [name for name in searched(spec.space, knobs) if name not in knobs]
     if missing and not counted:
         what = f"{', '.join(missing)}: not given, and no sampler fills in a trial that lies outside the space"
@@ -123,9 +136,9 @@ def _checked_by_hand(given: Mapping[str, Any]) -> None:
     faults = []
     for name, value in given.items():
         label = plain(f"{name} = {value!r}", 100)
-        if name not in KNOBS and name != EVERY:
+        if name not in EDITABLE:
             faults.append(f"{label}: there is no such knob")
-        elif _factor(value) is None and (told := wrong(name, value)):
+        elif read_factor(value) is None and (told := wrong(name, value)):
             faults.append(f"{label}: {told}")
     if faults:
         raise RefusedError(*(Problem(one, "trial by hand", "") for one in faults))

@@ -106,7 +106,11 @@ TABLE: tuple[Knob, ...] = (
 
 KNOBS: dict[str, Knob] = {knob.name: knob for knob in TABLE}
 # What must be above zero for training to mean anything; the bound itself is shown as "> 0".
-CLONE_KEEPS = ("lora_rank", "target_modules", "initialisation")  # a clone starts from its parent's weights
+CLONE_KEEPS = {  # a clone starts from its parent's weights
+    "lora_rank": "its weights have this shape",
+    "target_modules": "its weights have this shape",
+    "initialisation": "its weights are there already",
+}
 POSITIVE = frozenset({"learning_rate", "lora_alpha", "epochs"})
 Value = float | int | str | list[str] | None
 

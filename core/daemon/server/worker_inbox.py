@@ -11,7 +11,6 @@ from msgspec.structs import replace
 
 from core.contract.edits import knob_edits
 from core.contract.events import event_types as e
-from core.contract.spec.knob_table import KNOBS
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain, shown
 from core.contract.wire import console_api, worker_api
@@ -32,7 +31,7 @@ def _inside(folder: str, place: str) -> bool:
 def _wrong(event: e.TrialEdited) -> str:
     """The first knob that cannot have the value which a worker has given it; empty when all can."""
     for name, (_, value) in event.changes.items():
-        fault = knob_edits.wrong(name, value) if name == knob_edits.EVERY or name in KNOBS else "is no knob"
+        fault = knob_edits.wrong(name, value) if name in knob_edits.EDITABLE else "is no knob"
         if fault:
             return f"{shown(name)} = {shown(value)} {fault}"
     return ""
