@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,9 @@ from tui.base.help_screen import Help
 from tui.boards.boards_screen import BoardsScreen
 from tui.engine_connection import Engine
 from tui.insight.insight_screen import InsightScreen
-from tui.key_bindings import ALWAYS, bindings
+from tui.key_bindings import bindings
+from tui.key_table import ALWAYS, commands
 from tui.memory.memory_screen import MemoryScreen
-from tui.steering.steering_actions import SteeringScreen
 from tui.study.study_picker import Studies
 from tui.study.study_screen import AllTrials
 from tui.theme_colors import DEFAULT, Palette, themes
@@ -145,7 +146,9 @@ class TrimtabApp(App[None]):
 
     def action_help(self) -> None:
         """Show all keys, those of the current screen first."""
-        self.push_screen(Help(self.look, type(self.screen).__name__))
+        screen = self.screen
+        here = (screen.KEYS, screen.TOPIC) if isinstance(screen, StudyScreen) else ()
+        self.push_screen(Help(self.look, *here))
 
     def action_detach(self) -> None:
         """Leave the console; the study continues."""
@@ -183,7 +186,7 @@ class TrimtabApp(App[None]):
         """Open the insight screen with the cursor on ``trial``."""
         self.push_screen(InsightScreen(trial))
 
-    def choose_study(self) -> None:
+    def action_studies(self) -> None:
         """Let the user choose one of the engine's studies."""
 
         def chosen(name: str | None) -> None:
@@ -198,20 +201,12 @@ class TrimtabApp(App[None]):
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Yield trimtab's commands and the theme command for the palette."""
-        if isinstance(screen, StudyScreen):
-            yield SystemCommand("Pause or resume", "the selected trial (p)", screen.action_pause)
-            yield SystemCommand("Pause or resume all", "release the GPU (P)", screen.action_pause_all)
-            yield SystemCommand("Prune", "prune the selected trial (x)", screen.action_prune)
-            yield SystemCommand("Memory", "memory by holder, and what would fit (m)", screen.action_memory)
-            yield SystemCommand("Boards", "quality, safety and security (b)", screen.action_boards)
-            yield SystemCommand("Insight", "history, importance, front, rungs (i)", screen.action_insight)
-            yield SystemCommand("Stop the study", "its results are kept (s)", screen.action_stop_study)
-        if isinstance(screen, SteeringScreen):
-            yield from screen.commands()
-        yield SystemCommand("Choose a study", "of this engine (S)", self.choose_study)
+        for key in commands():
+            owner = screen if hasattr(screen, key.method) else self
+            if hasattr(owner, key.method):
+                run = partial(self.run_action, key.action, owner)
+                yield SystemCommand(key.command, f"{key.meaning} ({key.spelt})", run)
         yield SystemCommand("Theme", "choose the colours", self.action_change_theme)
-        yield SystemCommand("Help", "all keys (?)", self.action_help)
-        yield SystemCommand("Detach", "leave; the study continues (q)", self.action_detach)
 
 
 def run(socket: Path, study: str | None) -> int:

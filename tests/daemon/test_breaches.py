@@ -117,7 +117,7 @@ def test_what_is_wanted_of_a_board_needs_it(sections, said):
     good = raw_study(
         study={"objectives": ["safety/toxicity"]}, evaluate={"boards": ["safety"], "limits": [LIMIT]}
     )
-    assert spec_file.parse(good).evaluate.limits == [LIMIT]
+    assert spec_file.parse(good).evaluate.limits == (LIMIT,)
 
 
 def test_tensorboard_gets_values_with_their_ends_and_nothing_for_what_cannot_be_said():

@@ -15,8 +15,7 @@ from core.cli import exit_codes
 from core.cli.argument_parser import parser
 from core.contract.spec import knob_table, metric_table, spec_schema
 from core.manual.manual_pages import FOLDER
-from tui import key_bindings
-from tui.base.help_screen import SPELT
+from tui import key_table
 
 MARKED = re.compile(r"(<!-- table: ([\w.]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 ENDLESS = 1e6  # a larger bound of the study file only keeps nonsense out
@@ -77,16 +76,10 @@ def _metrics() -> Rows:
 
 def _keys() -> str:
     parts = []
-    for name, group in vars(key_bindings).items():
-        if isinstance(group, tuple) and group and isinstance(group[0], key_bindings.Key):
-            rows = ((" ".join(_spelled(one) for one in key.keys.split(",")), key.meaning) for key in group)
-            title = name.replace("_", " ").lower()
-            parts.append(f"\n### {title}\n\n" + _drawn(("key", "does"), rows))
+    for group in key_table.GROUPS:
+        rows = ((" ".join(f"`{name}`" for name in key.spelt.split()), key.meaning) for key in group)
+        parts.append(f"\n### {group.title}\n\n" + _drawn(("key", "does"), rows))
     return "".join(parts) + "\n"
-
-
-def _spelled(key: str) -> str:
-    return f"`{SPELT.get(key, key)}`"
 
 
 def _spec(section: str, by_hand: dict[str, str]) -> Rows:

@@ -66,11 +66,33 @@ def test_no_link_of_a_document_is_dead(document):
     assert dead == []
 
 
-def test_the_help_of_a_screen_ends_with_its_page():
-    from tui.base.help_screen import PAGE_OF_SCREEN, PAGE_WIDTH
+def test_the_help_of_a_screen_begins_with_its_keys_and_ends_with_its_page():
+    from tui import app  # imports every screen
+    from tui.base.base_screen import StudyScreen
+    from tui.base.help_screen import PAGE_WIDTH
+    from tui.key_table import GROUPS
 
-    for topic in PAGE_OF_SCREEN.values():
-        assert manual_pages.plain_page(topic, PAGE_WIDTH).strip()
+    screens = [kind for kind in _subclasses(StudyScreen) if kind.KEYS]
+    assert len(screens) == 8 and app.TrimtabApp
+    for screen in screens:
+        assert set(screen.KEYS) <= set(GROUPS)
+        assert manual_pages.plain_page(screen.TOPIC, PAGE_WIDTH).strip()
+
+
+def _subclasses(kind):
+    return [kind, *(below for child in kind.__subclasses__() for below in _subclasses(child))]
+
+
+def test_every_key_is_declared_once():
+    from tui.key_table import GROUPS
+
+    declared = {}
+    for group in GROUPS:
+        assert len({key.id for key in group}) == len(group.keys)
+        assert {key.id for key in group if key.meaning} == {key.id for key in group}
+        for key in group:
+            assert declared.setdefault(key.id, key) is key
+        assert set(group.footer) <= {key.id for key in group}
 
 
 def test_the_man_page_has_every_command(capsys):

@@ -7,6 +7,7 @@ import optuna
 import pytest
 from optuna._transform import _SearchSpaceTransform
 
+from core.contract.spec import spec_file
 from core.contract.spec.search_space import Choice
 from core.contract.spec.study_spec import COUNTED
 from core.contract.spec.study_spec import SAMPLERS as NAMES
@@ -15,7 +16,6 @@ from core.search.optuna_space import distributions
 from core.search.samplers import gp_sampler
 from core.search.samplers.cma_sampler import CmaSampler
 from core.search.samplers.sampler_choice import SAMPLERS
-from core.search.study.optuna_study import OptunaStudy
 from tests.search import studies
 
 GOALS = ["eval/loss", "train/tokens_per_s"]
@@ -138,9 +138,9 @@ def test_constraints_that_only_some_trials_have_a_reading_for(name, goals, tmp_p
     assert found == {"memory/alone_bytes <= 1 GiB": pytest.approx(0.1), "safety/toxicity <= 0.1": 0.2}
 
 
-def test_cmaes_says_that_it_takes_one_objective(tmp_path):
+def test_cmaes_says_that_it_takes_one_objective():
     with pytest.raises(SpecError, match=r"sampler = 'cmaes' needs a single objective"):
-        OptunaStudy(studies.raw("cmaes", objectives=["eval/loss", "eval/accuracy"]), str(tmp_path))
+        spec_file.parse(studies.raw("cmaes", objectives=["eval/loss", "eval/accuracy"]))
 
 
 def test_cmaes_replayed_from_the_trials_equals_optunas_own(tmp_path):

@@ -42,7 +42,7 @@ def test_a_bundle_cannot_name_a_storage(original):
     one = original()
     one.raw["study"] |= {"storage": "postgresql://evil/${HF_TOKEN}", "warm_start": ["/elsewhere"]}
     study = bundle_rerun.spec_of(one, "again", {}).study
-    assert study.storage == "" and study.warm_start == []
+    assert study.storage == "" and study.warm_start == ()
 
 
 def test_another_complete_trial_can_be_repeated_and_one_that_failed_cannot(original):

@@ -56,7 +56,7 @@ async def test_it_is_in_the_palette_and_in_the_help(seat):
         await you.sees("quality, safety and security of all trials", "the worst samples behind the number")
         await you.press("escape", "ctrl+p")
         await you.press(*"boards")
-        await you.sees("quality, safety and security (b)")
+        await you.sees("quality, safety and security of all trials (b)")
         await you.press("enter")
         await you.sees("boards of tidy-7b")
 

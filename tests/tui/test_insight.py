@@ -51,7 +51,7 @@ async def test_it_is_in_the_palette_and_in_the_help(seat):
         )
         await you.press("escape", "ctrl+p")
         await you.press(*"insight")
-        await you.sees("history, importance, front, rungs (i)")
+        await you.sees("insight: history, importance, Pareto front … (i)")
         await you.press("enter")
         await you.sees("insight of tidy-7b")
 

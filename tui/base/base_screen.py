@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Any, Protocol, cast
+from typing import Any, ClassVar, Protocol, cast
 
 from textual.screen import Screen
 
 from core.contract.state import study_state as s
 from core.contract.wire import console_api
 from tui.base.confirm_dialog import Confirm
+from tui.key_bindings import Group
 from tui.theme_colors import Palette
 
 FIRST_S = 1.0  # within which a screen is drawn
@@ -30,7 +31,6 @@ class Console(Protocol):
     def look(self) -> Palette: ...
     def say(self, text: str) -> None: ...
     def ask(self, request: console_api.AnyRequest) -> None: ...
-    def choose_study(self) -> None: ...
     def open_memory(self, trial: int | None) -> None: ...
     def open_boards(self, trial: int | None) -> None: ...
     def open_insight(self, trial: int | None) -> None: ...
@@ -38,6 +38,9 @@ class Console(Protocol):
 
 class StudyScreen(Screen[None]):
     """A screen about the current study. ``draw`` draws the current state."""
+
+    KEYS: ClassVar[tuple[Group, ...]] = ()  # the help shows them first
+    TOPIC = ""  # the page of the manual that the help ends with
 
     def __init__(self) -> None:
         super().__init__()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from textual.app import ComposeResult
-from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Button, Static
+
+from tui.key_bindings import bindings
+from tui.key_table import CONFIRM
 
 
 class Confirm(ModalScreen[bool]):
@@ -22,10 +24,7 @@ class Confirm(ModalScreen[bool]):
     Confirm Horizontal { height: auto; align-horizontal: right; padding-top: 1; }
     Confirm Button { margin-left: 2; min-width: 12; }
     """
-    BINDINGS = [
-        Binding("y", "answer(True)", "yes", id="confirm.yes"),
-        Binding("n,escape", "answer(False)", "no", id="confirm.no"),
-    ]
+    BINDINGS = bindings(CONFIRM)
 
     def __init__(self, question: str, detail: str) -> None:
         super().__init__()

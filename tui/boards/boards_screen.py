@@ -19,7 +19,8 @@ from tui.boards.board_cells import MARKS
 from tui.boards.board_table import BoardTable
 from tui.boards.cell_detail import curves, foot
 from tui.boards.evidence_screen import EvidenceScreen
-from tui.key_bindings import BOARDS, EVERYWHERE, bindings
+from tui.key_bindings import bindings
+from tui.key_table import BOARDS, EVERYWHERE
 from tui.ui_messages import BoardLeft, CellChosen, CellOpened
 from tui.widgets.cached_static import Sheet
 from tui.widgets.key_bar import KeyBar
@@ -35,7 +36,9 @@ TALL = 32  # lines from which the selected cell's past is drawn large
 class BoardsScreen(StudyScreen):
     """Opens on top of any other screen, with the cursor on ``trial``."""
 
-    BINDINGS = bindings(BOARDS, EVERYWHERE)
+    KEYS = (BOARDS,)
+    TOPIC = "boards"
+    BINDINGS = bindings(*KEYS, EVERYWHERE)
     DEFAULT_CSS = """
     BoardsScreen #title {
         height: 2; padding: 0 1; background: $surface; text-wrap: nowrap; text-overflow: ellipsis;

@@ -17,7 +17,8 @@ from core.contract.wire import console_api
 from core.contract.wire.evidence_answer import Evidence, Sample
 from tui.base.base_screen import StudyScreen
 from tui.base.latest_query import Latest
-from tui.key_bindings import EVERYWHERE, EVIDENCE, bindings
+from tui.key_bindings import bindings
+from tui.key_table import EVERYWHERE, EVIDENCE
 from tui.number_text import number
 from tui.widgets.cached_static import Sheet
 from tui.widgets.key_bar import KeyBar
@@ -29,7 +30,9 @@ LONGEST = 20_000  # characters of a prompt or an answer
 class EvidenceScreen(StudyScreen):
     """Pushed on top of the boards: ``metric`` of ``trial``, of the base for BASE."""
 
-    BINDINGS = bindings(EVIDENCE, EVERYWHERE)
+    KEYS = (EVIDENCE,)
+    TOPIC = "boards"
+    BINDINGS = bindings(*KEYS, EVERYWHERE)
     DEFAULT_CSS = """
     EvidenceScreen #title {
         height: 2; padding: 0 1; background: $surface; text-wrap: nowrap; text-overflow: ellipsis;

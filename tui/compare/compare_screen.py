@@ -15,7 +15,8 @@ from core.contract.views import trial_comparison as c
 from tui.base.base_screen import StudyScreen
 from tui.compare.curve_overlay import overlay
 from tui.compare.side_by_side import MOST, table
-from tui.key_bindings import COMPARE, EVERYWHERE, bindings
+from tui.key_bindings import bindings
+from tui.key_table import COMPARE, EVERYWHERE
 from tui.widgets.cached_static import Sheet
 from tui.widgets.focus_box import Box
 from tui.widgets.key_bar import KeyBar
@@ -24,7 +25,9 @@ from tui.widgets.key_bar import KeyBar
 class CompareScreen(StudyScreen):
     """Pushed on top of all trials; ``trials`` in the order in which they are shown."""
 
-    BINDINGS = bindings(COMPARE, EVERYWHERE)
+    KEYS = (COMPARE,)
+    TOPIC = "search"
+    BINDINGS = bindings(*KEYS, EVERYWHERE)
     DEFAULT_CSS = """
     CompareScreen #title {
         height: 1; padding: 0 1; background: $surface; text-wrap: nowrap; text-overflow: ellipsis;

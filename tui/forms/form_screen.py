@@ -7,7 +7,6 @@ from typing import Any
 
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.binding import Binding
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
@@ -18,6 +17,8 @@ from core.errors import TrimtabError
 from tui.base.latest_query import Ask
 from tui.forms.form_row import Row
 from tui.forms.form_widget import Form
+from tui.key_bindings import bindings
+from tui.key_table import FORM
 from tui.theme_colors import Palette
 
 Build = Callable[
@@ -41,7 +42,7 @@ class FormScreen(ModalScreen[console_api.Answer | bool]):
     FormScreen #about { height: auto; color: $text-muted; }
     FormScreen #foot { height: auto; border-top: solid $border; }
     """
-    BINDINGS = [Binding("escape", "dismiss(None)", "close", id="form.close")]
+    BINDINGS = bindings(FORM)
 
     def __init__(
         self, title: str, about: str, does: str, rows: Sequence[Row], build: Build, ask: Ask, look: Palette,

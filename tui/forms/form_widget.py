@@ -7,7 +7,6 @@ from typing import Any
 
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.binding import Binding
 from textual.containers import Horizontal, VerticalScroll
 from textual.message import Message
 from textual.widgets import Input, Static
@@ -15,6 +14,8 @@ from textual.widgets import Input, Static
 from core.contract.edits.input_values import Read
 from core.contract.text.sanitize import plain
 from tui.forms.form_row import Row, turned
+from tui.key_bindings import bindings
+from tui.key_table import CHOICE, FIELD
 from tui.theme_colors import Palette
 from tui.widgets.cached_static import Sheet
 
@@ -25,11 +26,7 @@ LABEL = 24  # cells
 class Field(Input):
     """One line of text; nothing that a terminal would obey gets into it, pasted or not."""
 
-    BINDINGS = [
-        Binding("ctrl+z", "as_before", "as it was", show=False, id="form.reset"),
-        Binding("down", "app.focus_next", "next", show=False, id="form.down"),
-        Binding("up", "app.focus_previous", "previous", show=False, id="form.up"),
-    ]
+    BINDINGS = bindings(FIELD)
 
     def __init__(self, row: Row) -> None:
         self.row = row
@@ -54,10 +51,7 @@ class Field(Input):
 class Choice(Field):
     """A field of few values: left and right go through them."""
 
-    BINDINGS = [
-        Binding("right,space", "turn(1)", "next choice", show=False, id="form.right"),
-        Binding("left", "turn(-1)", "choice before", show=False, id="form.left"),
-    ]
+    BINDINGS = bindings(CHOICE)
 
     def action_turn(self, by: int) -> None:
         """Another choice."""

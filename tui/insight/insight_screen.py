@@ -25,7 +25,8 @@ from tui.insight import (
     stopped_page,
 )
 from tui.insight.page_context import View, said, wish
-from tui.key_bindings import EVERYWHERE, INSIGHT, bindings
+from tui.key_bindings import bindings
+from tui.key_table import EVERYWHERE, INSIGHT
 from tui.number_text import GLYPHS
 from tui.trial.trial_screen import DetailScreen
 from tui.widgets.cached_static import Sheet
@@ -41,7 +42,9 @@ AGAIN_S = 5.0  # before a question that was not answered is asked again
 class InsightScreen(StudyScreen):
     """Pushed on top of any other. ``trial`` is where the cursor begins."""
 
-    BINDINGS = bindings(INSIGHT, EVERYWHERE)
+    KEYS = (INSIGHT,)
+    TOPIC = "search"
+    BINDINGS = bindings(*KEYS, EVERYWHERE)
     DEFAULT_CSS = """
     InsightScreen #title {
         height: 2; padding: 0 1; background: $surface; text-wrap: nowrap; text-overflow: ellipsis;

@@ -15,7 +15,8 @@ from core.contract.wire.introspection_answer import Insides
 from tui.base.base_screen import StudyScreen
 from tui.base.latest_query import Latest
 from tui.introspection import attention_table, token_loss_table
-from tui.key_bindings import EVERYWHERE, INSIDES, bindings
+from tui.key_bindings import bindings
+from tui.key_table import EVERYWHERE, INTROSPECTION
 from tui.widgets.cached_static import Sheet
 from tui.widgets.key_bar import KeyBar
 
@@ -23,7 +24,9 @@ from tui.widgets.key_bar import KeyBar
 class InsidesScreen(StudyScreen):
     """Pushed on top of the trial's detail."""
 
-    BINDINGS = bindings(INSIDES, EVERYWHERE)
+    KEYS = (INTROSPECTION,)
+    TOPIC = "boards"
+    BINDINGS = bindings(*KEYS, EVERYWHERE)
     DEFAULT_CSS = """
     InsidesScreen #title { height: auto; max-height: 5; padding: 0 1; background: $surface; }
     InsidesScreen #both { height: 1fr; layout: horizontal; }

@@ -14,7 +14,8 @@ from core.contract.wire import console_api
 from core.contract.wire.memory_forecast import DeviceMemory, Forecast, MemoryNow
 from tui.base.base_screen import StudyScreen
 from tui.base.latest_query import Latest
-from tui.key_bindings import EVERYWHERE, MEMORY, bindings
+from tui.key_bindings import bindings
+from tui.key_table import EVERYWHERE, MEMORY, WHAT_IF
 from tui.memory.device_memory_bars import Memories
 from tui.memory.estimate_accuracy import Accuracy
 from tui.memory.memory_holders import standins
@@ -33,6 +34,8 @@ WEIGHING = "the engine is estimating …"
 class MemoryScreen(StudyScreen):
     """Opens on top of any other screen. ``trial`` is the start of the what-if."""
 
+    KEYS = (WHAT_IF, MEMORY)
+    TOPIC = "memory"
     BINDINGS = bindings(MEMORY, EVERYWHERE)
     DEFAULT_CSS = """
     MemoryScreen #title {

@@ -11,7 +11,8 @@ from core.contract.state import study_state as s
 from core.contract.text.byte_sizes import words
 from core.contract.text.sanitize import plain
 from core.contract.wire.memory_forecast import Forecast
-from tui.key_bindings import WHAT_IF, bindings
+from tui.key_bindings import bindings
+from tui.key_table import WHAT_IF
 from tui.memory.bar_segments import by_kind
 from tui.memory.device_memory_bars import limits
 from tui.memory.stacked_bar import legend, stacked

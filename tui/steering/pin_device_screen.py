@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.binding import Binding
 from textual.screen import ModalScreen
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from core.contract.text.sanitize import plain
+from tui.key_bindings import bindings
+from tui.key_table import PIN
 
 
 class Pin(ModalScreen[str]):
@@ -20,10 +21,7 @@ class Pin(ModalScreen[str]):
     Pin OptionList { width: 56; max-width: 90%; height: auto; max-height: 80%; }
     Pin OptionList, Pin OptionList:focus { border: round $primary; background: $surface; }
     """
-    BINDINGS = [
-        Binding("escape", "dismiss(None)", "close", id="pin.close"),
-        Binding("D,j", "next", "next", show=False, id="pin.next"),
-    ]
+    BINDINGS = bindings(PIN)
 
     def __init__(self, trial: str, pinned: str, devices: dict[str, str]) -> None:
         super().__init__()

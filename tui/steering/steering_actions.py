@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
-
-from textual.app import SystemCommand
 
 from core.contract.edits.input_values import Read
 from core.contract.state import study_state as s
@@ -23,17 +20,6 @@ NOTE = "note"
 
 class SteeringScreen(StudyScreen):
     """A screen whose keys steer the selected trial, and the study."""
-
-    def commands(self) -> Iterator[SystemCommand]:
-        """Yield the steering commands for the palette."""
-        yield SystemCommand("New trial", "like the selected one (n)", self.action_new)
-        yield SystemCommand("Clone", "continue from its checkpoint with changes (c)", self.action_clone)
-        yield SystemCommand("Edit live", "knobs of the running trial (e)", self.action_edit)
-        yield SystemCommand("Undo a prune", "while its checkpoint exists (u)", self.action_reprieve)
-        yield SystemCommand("Change the study", "space, sampler, limits, budget (E)", self.action_change)
-        yield SystemCommand("Star", "star or unstar (*)", self.action_star)
-        yield SystemCommand("Note", "note on the selected trial (N)", self.action_note)
-        yield SystemCommand("Pin to a device", "pin or unpin (D)", self.action_pin)
 
     # -- forms ------------------------------------------------------------------------------------
 

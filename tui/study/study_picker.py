@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.binding import Binding
 from textual.screen import ModalScreen
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
@@ -12,6 +11,8 @@ from textual.widgets.option_list import Option
 from core.contract.state import best_and_counts
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
+from tui.key_bindings import bindings
+from tui.key_table import STUDIES
 
 
 class Studies(ModalScreen[str]):
@@ -22,7 +23,7 @@ class Studies(ModalScreen[str]):
     Studies OptionList { width: 60; max-width: 90%; height: auto; max-height: 80%; }
     Studies OptionList, Studies OptionList:focus { border: round $primary; background: $surface; }
     """
-    BINDINGS = [Binding("escape", "dismiss(None)", "close", id="studies.close")]
+    BINDINGS = bindings(STUDIES)
 
     def __init__(self, studies: dict[str, s.Study]) -> None:
         super().__init__()

@@ -11,7 +11,8 @@ from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views import trial_comparison
 from tui.compare.compare_screen import CompareScreen
-from tui.key_bindings import EVERYWHERE, STEERING, STUDY, bindings
+from tui.key_bindings import bindings
+from tui.key_table import EVERYWHERE, STEERING, STUDY
 from tui.steering.steering_actions import SteeringScreen
 from tui.study.device_panel import DevicePanel
 from tui.study.loading_progress import Preparing
@@ -29,7 +30,9 @@ WIDE = 130  # columns from which the selected trial's curves stand beside the ta
 class AllTrials(SteeringScreen):
     """The first screen."""
 
-    BINDINGS = bindings(STUDY, STEERING, EVERYWHERE)
+    KEYS = (STUDY, STEERING)
+    TOPIC = "steering"
+    BINDINGS = bindings(*KEYS, EVERYWHERE)
     DEFAULT_CSS = """
     AllTrials #empty { height: 1fr; content-align: center middle; color: $text-muted; display: none; }
     AllTrials #preview { width: 34%; display: none; }
@@ -188,7 +191,3 @@ class AllTrials(SteeringScreen):
         box = self.query_one("#filter", Input)
         box.display = bool(self._filter)
         self.query_one(TrialTable).focus()
-
-    def action_studies(self) -> None:
-        """Choose another study."""
-        self.console.choose_study()

@@ -13,7 +13,8 @@ from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from tui.boards.board_summary import standing
 from tui.introspection.introspection_screen import InsidesScreen
-from tui.key_bindings import DETAIL, EVERYWHERE, STEERING, bindings
+from tui.key_bindings import bindings
+from tui.key_table import EVERYWHERE, STEERING, TRIAL
 from tui.number_text import ASKED, GLYPHS, bar, duration, number, size
 from tui.steering.steering_actions import SteeringScreen
 from tui.trial.steering_history import steered
@@ -27,7 +28,9 @@ from tui.widgets.line_chart import Chart, curves_of
 class DetailScreen(SteeringScreen):
     """Pushed on top of all trials."""
 
-    BINDINGS = bindings(DETAIL, STEERING, EVERYWHERE)
+    KEYS = (TRIAL, STEERING)
+    TOPIC = "steering"
+    BINDINGS = bindings(*KEYS, EVERYWHERE)
     DEFAULT_CSS = """
     DetailScreen #title {
         height: auto; min-height: 2; padding: 0 1; background: $surface;

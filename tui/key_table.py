@@ -1,0 +1,315 @@
+"""All keys of the console, each declared once: bindings, footer, help, command palette and manual use it."""
+
+from __future__ import annotations
+
+from tui.key_bindings import Group, Key
+
+OPEN = Key("trial.detail", "enter", "detail", "open", "open the selected trial")
+PAUSE = Key("trial.pause", "p", "pause", "pause", "pause or resume the trial", "Pause or resume")
+PRUNE = Key("trial.prune", "x", "prune", "prune", "prune the trial (asks first)", "Prune")
+PAUSE_ALL = Key(
+    "study.pause",
+    "P",
+    "pause_all",
+    "pause all",
+    "pause all trials and release the GPU, or resume",
+    "Pause or resume all",
+)
+STOP = Key(
+    "study.stop", "s", "stop_study", "stop", "stop the study (asks first); results are kept", "Stop the study"
+)
+TO_MEMORY = Key("app.memory", "m", "memory", "memory", "memory by holder, and what would fit", "Memory")
+TO_BOARDS = Key("app.boards", "b", "boards", "boards", "quality, safety and security of all trials", "Boards")
+TO_INSIGHT = Key(
+    "app.insight", "i", "insight", "insight", "insight: history, importance, Pareto front …", "Insight"
+)
+SWITCH = Key("study.switch", "S", "app.studies", "studies", "choose another study", "Choose a study")
+HELP = Key("app.help", "question_mark", "app.help", "help", "this page", "Help")
+DETACH = Key("app.detach", "q", "app.detach", "detach", "leave; the study continues", "Detach")
+SUSPEND = Key("app.suspend", "ctrl+z", "suspend_process", "suspend", "suspend to the shell; fg returns")
+PALETTE = Key("app.palette", "ctrl+p", "command_palette", "palette", "all commands and themes")
+
+STUDY = Group(
+    "all trials",
+    (
+        OPEN,
+        PAUSE,
+        PAUSE_ALL,
+        PRUNE,
+        STOP,
+        # priority: the keys typed next go into the filter, not to the table
+        Key(
+            "list.filter", "slash", "filter", "find", "show trials such as: running  r=16  12", priority=True
+        ),
+        Key("list.sort", "o", "sort", "order", "order by number, or best first"),
+        Key("list.down", "j,down", "move(1)", "down", "next trial"),
+        Key("list.up", "k,up", "move(-1)", "up", "previous trial"),
+        Key("list.top", "g,home", "edge(-1)", "first", "first trial"),
+        Key("list.bottom", "G,end", "edge(1)", "last", "last trial"),
+        TO_MEMORY,
+        TO_BOARDS,
+        TO_INSIGHT,
+        Key("trial.mark", "v", "mark", "mark", "mark or unmark the trial for comparison"),
+        Key(
+            "trial.compare", "V", "compare", "compare", "compare the marked trials, or this one and the best"
+        ),
+        SWITCH,
+        Key("list.clear", "escape", "clear_filter", "all trials", "remove the filter"),
+    ),
+    (
+        "trial.detail",
+        "trial.pause",
+        "trial.prune",
+        "study.stop",
+        "list.filter",
+        "app.memory",
+        "app.boards",
+    ),
+)
+
+STEERING = Group(
+    "steering, on both screens",
+    (
+        Key("trial.new", "n", "new", "new", "queue a new trial like the selected one", "New trial"),
+        Key(
+            "trial.clone",
+            "c",
+            "clone",
+            "clone",
+            "clone the trial from its checkpoint with other knobs",
+            "Clone",
+        ),
+        Key("trial.edit", "e", "edit", "edit", "change its knobs while it runs", "Edit live"),
+        Key(
+            "trial.reprieve",
+            "u",
+            "reprieve",
+            "undo prune",
+            "undo a prune while the checkpoint exists",
+            "Undo a prune",
+        ),
+        Key("trial.star", "asterisk", "star", "star", "star or unstar the trial", "Star"),
+        Key("trial.note", "N", "note", "note", "edit the trial's note", "Note"),
+        Key("trial.pin", "D", "pin", "device", "pin the trial to a device, or unpin it", "Pin to a device"),
+        Key("trial.earlier", "plus", "priority(1)", "earlier", "move up in the queue"),
+        Key("trial.later", "minus", "priority(-1)", "later", "move down in the queue"),
+        Key(
+            "study.change",
+            "E",
+            "change",
+            "change",
+            "change the study: space, sampler, limits, budget …",
+            "Change the study",
+        ),
+    ),
+)
+
+TRIAL = Group(
+    "one trial",
+    (
+        Key("detail.back", "escape,backspace", "back", "back", "back to all trials"),
+        PAUSE,
+        PRUNE,
+        Key("detail.next", "right_square_bracket,right", "neighbour(1)", "next", "next trial"),
+        Key("detail.previous", "left_square_bracket,left", "neighbour(-1)", "prev", "previous trial"),
+        TO_MEMORY,
+        TO_BOARDS,
+        TO_INSIGHT,
+        Key("chart.smooth", "w", "smooth", "smooth", "smooth the training curve, or show it raw"),
+        Key("chart.log", "l", "log", "log", "logarithmic or linear values"),
+        Key("detail.insides", "a", "insides", "insides", "loss by token, and attention"),
+    ),
+    ("detail.back", "trial.pause", "trial.prune", "app.memory", "app.boards", "detail.insides"),
+)
+
+INTROSPECTION = Group(
+    "inside a trial",
+    (
+        Key("insides.back", "escape,backspace,a", "back", "back", "back to the trial"),
+        Key("insides.down", "down,j", "layer(1)", "layers", "further down the layers"),
+        Key("insides.up", "up,k", "layer(-1)", "up", "further up the layers"),
+        Key("insides.further", "pagedown,space", "page(1)", "tokens", "further down the tokens"),
+        Key("insides.nearer", "pageup", "page(-1)", "up", "further up the tokens"),
+        Key("insides.next", "right_square_bracket,right", "neighbour(1)", "next", "next trial"),
+        Key("insides.previous", "left_square_bracket,left", "neighbour(-1)", "prev", "previous trial"),
+        Key("insides.again", "r", "again", "ask again", "ask the engine again"),
+    ),
+    ("insides.back", "insides.down", "insides.further", "insides.next", "insides.again"),
+)
+
+MEMORY = Group(
+    "memory",
+    (
+        Key("memory.back", "escape,backspace,m", "back", "back", "back to where you came from"),
+        Key("memory.part", "tab", "app.focus_next", "part", "the next part of the page"),
+        Key("memory.reset", "r", "reset", "reset", "reset the what-if to the trial's knobs"),
+        Key("memory.next", "right_square_bracket", "neighbour(1)", "next", "ask about the next trial"),
+        Key(
+            "memory.previous", "left_square_bracket", "neighbour(-1)", "prev", "ask about the previous trial"
+        ),
+        TO_BOARDS,
+        Key("memory.down", "pagedown", "page(1)", "down", "further down the page"),
+        Key("memory.up", "pageup", "page(-1)", "up", "further up the page"),
+        PAUSE_ALL,
+    ),
+    ("memory.back", "memory.part", "memory.reset", "memory.next"),
+)
+
+WHAT_IF = Group(
+    "memory: what would fit",
+    (
+        Key("whatif.down", "down,j", "row(1)", "knob", "the next knob of the what-if"),
+        Key("whatif.up", "up,k", "row(-1)", "up", "the previous knob"),
+        Key("whatif.more", "right,l", "value(1)", "value", "a larger value, or the next"),
+        Key("whatif.less", "left,h", "value(-1)", "less", "a smaller value, or the previous"),
+    ),
+    ("whatif.down", "whatif.more"),
+)
+
+BOARDS = Group(
+    "boards",
+    (
+        Key("boards.back", "escape,backspace,b", "back", "back", "back to where you came from"),
+        Key("boards.evidence", "enter", "evidence", "evidence", "the worst samples behind the number"),
+        Key("boards.next", "tab,right_square_bracket", "board(1)", "board", "the next board"),
+        Key("boards.previous", "shift+tab,left_square_bracket", "board(-1)", "prev", "the previous board"),
+        Key("boards.down", "down,j", "move(1,0)", "down", "the next trial"),
+        Key("boards.up", "up,k", "move(-1,0)", "up", "the previous trial; the base is on top"),
+        Key("boards.right", "right,l", "move(0,1)", "right", "the next metric, and on to the next board"),
+        Key("boards.left", "left,h", "move(0,-1)", "left", "the previous metric"),
+        Key("boards.top", "g,home", "move(-99999,0)", "first", "the base"),
+        Key("boards.bottom", "G,end", "move(99999,0)", "last", "the last trial"),
+        Key("boards.sort", "o", "sort", "order", "best first by the selected metric, or by number"),
+        Key("boards.all", "a", "all", "all", "show or hide trials without scores"),
+        Key("boards.intervals", "i", "intervals", "interval", "show or hide the intervals"),
+        Key(
+            "boards.filter", "slash", "filter", "filter", "show trials such as: running  r=16", priority=True
+        ),
+        PAUSE,
+        PRUNE,
+        TO_MEMORY,
+    ),
+    ("boards.back", "boards.evidence", "boards.next", "boards.sort", "boards.all", "boards.intervals"),
+)
+
+EVIDENCE = Group(
+    "evidence of a score",
+    (
+        Key("evidence.back", "escape,backspace,enter", "back", "back", "back to the boards"),
+        Key("evidence.next", "n,down,j", "sample(1)", "next", "the next sample"),
+        Key("evidence.previous", "p,up,k", "sample(-1)", "previous", "the previous sample"),
+        Key("evidence.down", "pagedown,space", "page(1)", "down", "further down a long sample"),
+        Key("evidence.up", "pageup", "page(-1)", "up", "further up"),
+        Key("evidence.again", "r", "again", "ask again", "ask the engine again"),
+    ),
+    ("evidence.back", "evidence.next", "evidence.previous", "evidence.down", "evidence.again"),
+)
+
+INSIGHT = Group(
+    "insight",
+    (
+        Key("insight.back", "escape,backspace,i", "back", "back", "back to where you came from"),
+        Key("insight.next", "tab,right_square_bracket", "page(1)", "page", "the next page"),
+        Key("insight.previous", "shift+tab,left_square_bracket", "page(-1)", "prev", "the previous page"),
+        Key("insight.down", "down,j", "choose(1)", "knob", "the next knob or pair; in lists, trial"),
+        Key("insight.up", "up,k", "choose(-1)", "up", "the previous knob, pair or trial"),
+        Key("insight.right", "right,l", "trial(1)", "trial", "the next trial of the page"),
+        Key("insight.left", "left,h", "trial(-1)", "left", "the previous trial"),
+        Key("insight.open", "enter", "open", "open", "open the trial under the cursor"),
+        Key(
+            "insight.objective", "o", "objective", "objective", "the next objective, where there are several"
+        ),
+        Key("insight.method", "f", "method", "method", "importance by PED-ANOVA or fANOVA"),
+    ),
+    ("insight.back", "insight.next", "insight.down", "insight.right", "insight.open"),
+)
+
+COMPARE = Group(
+    "comparing trials",
+    (
+        Key("compare.back", "escape,backspace,V", "back", "back", "back to all trials"),
+        Key("compare.along", "a", "along", "axis", "over steps, tokens or training time"),
+        Key("compare.next", "tab,right_square_bracket", "metric(1)", "metric", "the next metric"),
+        Key("compare.previous", "shift+tab,left_square_bracket", "metric(-1)", "prev", "the previous metric"),
+        Key("compare.log", "l", "log", "log", "logarithmic or linear values"),
+        Key("compare.smooth", "e", "smooth", "smooth", "smooth the curves, or show them raw"),
+        Key("compare.down", "down,j,pagedown", "scroll(1)", "down", "further down the list"),
+        Key("compare.up", "up,k,pageup", "scroll(-1)", "up", "further up"),
+    ),
+    ("compare.back", "compare.along", "compare.next", "compare.log", "compare.smooth", "compare.down"),
+)
+
+FORM = Group(
+    "forms",
+    (Key("form.close", "escape", "dismiss(None)", "close", "leave without a change"),),
+    ("form.close",),
+)
+FIELD = Group(
+    "forms: a field",
+    (
+        Key("form.reset", "ctrl+z", "as_before", "as it was", "undo the change of a row"),
+        Key("form.down", "down", "app.focus_next", "next", "the next row"),
+        Key("form.up", "up", "app.focus_previous", "previous", "the previous row"),
+    ),
+)
+CHOICE = Group(
+    "forms: a choice",
+    (
+        Key("form.right", "right,space", "turn(1)", "next choice", "the next choice"),
+        Key("form.left", "left", "turn(-1)", "choice before", "the previous choice"),
+    ),
+)
+CONFIRM = Group(
+    "confirmation",
+    (
+        Key("confirm.yes", "y", "answer(True)", "yes", "confirm"),
+        Key("confirm.no", "n,escape", "answer(False)", "no", "do nothing"),
+    ),
+    ("confirm.yes", "confirm.no"),
+)
+PIN = Group(
+    "pinning to a device",
+    (
+        Key("pin.close", "escape", "dismiss(None)", "close", "leave without a change"),
+        Key("pin.next", "D,j", "next", "next", "the next device"),
+    ),
+    ("pin.close",),
+)
+STUDIES = Group(
+    "choosing a study",
+    (Key("studies.close", "escape", "dismiss(None)", "close", "leave without a change"),),
+    ("studies.close",),
+)
+HELP_PAGE = Group(
+    "this page",
+    (Key("help.close", "escape,question_mark,q,enter", "dismiss", "close", "close the help"),),
+    ("help.close",),
+)
+
+EVERYWHERE = Group("everywhere", (HELP, DETACH), ("app.help", "app.detach"))
+ALWAYS = Group("everywhere", (SUSPEND,))  # also under a form or a dialog
+
+GROUPS = (
+    STUDY,
+    TRIAL,
+    STEERING,
+    WHAT_IF,
+    MEMORY,
+    BOARDS,
+    EVIDENCE,
+    INSIGHT,
+    COMPARE,
+    INTROSPECTION,
+    Group("forms", (*FORM, *FIELD, *CHOICE)),
+    CONFIRM,
+    PIN,
+    STUDIES,
+    HELP_PAGE,
+    Group("everywhere", (HELP, DETACH, SUSPEND, PALETTE)),
+)
+
+
+def commands() -> list[Key]:
+    """Return every key with a title in the command palette, once."""
+    keys = {key.id: key for group in GROUPS for key in group if key.command}
+    return list(keys.values())
