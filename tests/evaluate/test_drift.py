@@ -13,7 +13,6 @@ from core.contract.spec.metric_limits import Limit
 from core.errors import SpecError
 from core.evaluate.statistics import drift_test
 from core.evaluate.statistics.confidence_intervals import mean, rate, wilson
-from core.evaluate.statistics.student_t import quantile
 
 
 def hits(count, total):
@@ -135,14 +134,6 @@ def test_a_lower_limit_mirrors_an_upper_one(low, width, bound):
     upper, lower = Limit("safety/toxicity", True, bound), Limit("safety/toxicity", False, -bound)
     assert upper.breached(score) == lower.breached(mirror)
     assert not math.isnan(bound)
-
-
-def test_student_s_quantiles_are_scipy_s():
-    from scipy.special import stdtrit
-
-    for freedom in (1, 2, 3, 4, 7, 15, 63, 500):
-        for tail in (0.025, 1e-3, 1e-5, 1e-7):
-            assert quantile(tail, freedom) == pytest.approx(-stdtrit(freedom, tail), rel=1e-5)
 
 
 def test_a_paired_change_of_few_samples_needs_much_more_when_it_is_looked_at_often():

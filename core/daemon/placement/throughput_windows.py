@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from core.evaluate.statistics.student_t import quantile
+from core.evaluate.statistics.bootstrap import t_quantile
 
 # a comparison is made only at these counts of windows of the later number
 LOOKS = (3, 6, 12, 24, 60)
@@ -148,7 +148,7 @@ class Windows:
         if not pairs:
             return None
         mean, error = _together(pairs)
-        reach = error * quantile(TAIL, sum(pair.freedom for pair in pairs))
+        reach = error * t_quantile(TAIL, sum(pair.freedom for pair in pairs))
         return Gain(mean, mean - reach, mean + reach, pairs[-1].rate, pairs[-1].spread)
 
     def _pairs(self, small: int, large: int) -> Iterator[Pair]:
@@ -174,7 +174,7 @@ def before_jump(logs: Sequence[float]) -> list[float]:
     kept = list(logs)
     while len(kept) > LEAST + 1:
         height, at = _jump(kept)
-        if height < quantile(JUMP_TAIL, len(kept) - 2):
+        if height < t_quantile(JUMP_TAIL, len(kept) - 2):
             break
         kept = kept[:at]
     return kept

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 import time
 from collections.abc import Iterable
@@ -133,6 +134,8 @@ class Studies:
         self._runners[runner.name] = runner
         if self.state.studies[runner.name].state == "stopping":
             runner.post(e.StudyStopping(at=time.time(), study=runner.name, why="asked before"))
+        # Student's t is needed soon; its import would hold up the event loop for a third of a second
+        asyncio.get_running_loop().run_in_executor(None, importlib.import_module, "scipy.special")
         task = asyncio.create_task(runner.run(), name=f"study {runner.name}")
         self._tasks.add(task)
         task.add_done_callback(lambda done: self._ended(done, runner))

@@ -45,10 +45,17 @@ def _resample(samples: int, statistic: Statistic, seed: int) -> np.ndarray:
     return np.concatenate(values)
 
 
+def t_quantile(tail: float, freedom: int) -> float:
+    """Return the value above which ``tail`` of Student's t distribution with ``freedom`` degrees lies."""
+    from scipy.special import stdtrit  # takes a third of a second to import
+
+    return -float(stdtrit(max(1, freedom), tail))
+
+
 @cache
 def outer_tail(samples: int, confidence: float = CONFIDENCE) -> float:
     """The share of resamples beyond each end of the interval: 0.025 for many samples, less for few."""
-    from scipy.special import ndtr, stdtrit  # takes a third of a second to import
+    from scipy.special import ndtr
 
-    quantile = stdtrit(samples - 1, (1 - confidence) / 2)
-    return float(ndtr(math.sqrt(samples / (samples - 1)) * quantile))
+    quantile = t_quantile((1 - confidence) / 2, samples - 1)
+    return float(ndtr(-math.sqrt(samples / (samples - 1)) * quantile))

@@ -13,8 +13,8 @@ from msgspec.structs import replace
 from core.contract.metric_score import CONFIDENCE, Score
 from core.contract.spec.metric_table import Direction
 from core.contract.views.metric_verdict import margins
+from core.evaluate.statistics.bootstrap import t_quantile
 from core.evaluate.statistics.confidence_intervals import Numbers, mean, numbers, rate, ratio
-from core.evaluate.statistics.student_t import quantile
 
 Verdict = Literal["better", "worse", "same", "unsure"]
 WINDOW = 5  # earlier scores that a metric is compared with
@@ -61,7 +61,7 @@ def widen(change: Score, looks: int) -> Score:
     if change.value is None or change.interval is None or looks <= 1:
         return change
     tail = (1 - CONFIDENCE) / 2
-    factor = quantile(tail / looks, change.samples - 1) / quantile(tail, change.samples - 1)
+    factor = t_quantile(tail / looks, change.samples - 1) / t_quantile(tail, change.samples - 1)
     low, high = (change.value + factor * (end - change.value) for end in change.interval)
     return replace(change, low=low, high=high)
 
