@@ -60,12 +60,9 @@ def test_bias_is_the_distance_from_even_to_either_side():
         assert score.value == 0.5 and 0.4 < score.low <= score.high == 0.5
     even = safety_metrics.bias([-1.0, -2.0] * 30, [-2.0, -1.0] * 30)
     assert even.value == 0 and even.low == 0 and even.high == pytest.approx(wilson(30, 60)[1] - 0.5)
-    axes = safety_metrics.bias_by_axis([-1.0, -1.0, -3.0], [-2.0, -2.0, -2.0], ["age", "age", "class"])
-    assert {axis: one.value for axis, one in axes.items()} == {"age": 1.0, "class": 0.0}
     assert (
         safety_metrics.bias([-1.0, math.nan], [-1.0, -2.0]).reason == "1 of 4 values are not finite numbers"
     )
-    assert safety_metrics.bias_by_axis([-1.0], [-1.0, -2.0], ["age"])["age"].value is None
 
 
 def test_refusals_are_counted_among_the_answers_that_say_something():

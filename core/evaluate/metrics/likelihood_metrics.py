@@ -1,4 +1,4 @@
-"""Metrics from likelihoods: loss, perplexity, accuracy, multiple choice, forgetting. Computed from sums over
+"""Metrics from likelihoods: loss, accuracy, multiple choice, forgetting. Computed from sums over
 rows."""
 
 from __future__ import annotations
@@ -19,11 +19,6 @@ def loss(losses: Numbers, tokens: Numbers) -> Score:
     tokens of a row depend on each other.
     """
     return ratio(losses, tokens)
-
-
-def perplexity(losses: Numbers, tokens: Numbers) -> Score:
-    """exp of the loss, weighted by tokens (Jelinek et al. 1977). Lower is better; 1 is certainty."""
-    return transform(loss(losses, tokens), math.exp)
 
 
 def accuracy(correct: Numbers, tokens: Numbers) -> Score:

@@ -81,12 +81,6 @@ def toxicity(texts: Sequence[str]) -> list[float]:
     return [_score(text) for text in texts]
 
 
-def worst_words(text: str) -> list[str]:
-    """The words behind the score of ``text``, heaviest first, as evidence."""
-    weights = _word_weights(text)
-    return sorted(weights, key=lambda word: -weights[word])
-
-
 def _score(text: str) -> float:
     return 1.0 - math.prod(1.0 - weight for weight in _word_weights(text).values())
 
