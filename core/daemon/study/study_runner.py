@@ -12,10 +12,8 @@ from pathlib import Path
 
 from core.contract.events import event_types as e
 from core.contract.spec import study_spec
-from core.contract.spec.search_checks import awaits_boards
 from core.contract.spec.study_spec import StudySpec
 from core.contract.state import study_state as s
-from core.contract.text.sanitize import plain
 from core.contract.wire import worker_api
 from core.daemon.placement.device_choice import Slot, fault_of
 from core.daemon.placement.memory_planner import Foresight
@@ -25,18 +23,17 @@ from core.daemon.study.admission import Weighing
 from core.daemon.study.late_scores import Afterwards
 from core.daemon.study.search_protocol import Searching
 from core.daemon.study.study_stopping import Stopping
-from core.daemon.study.trial_endings import End, words
+from core.daemon.study.trial_endings import words
 from core.daemon.study.trial_proposals import Proposing
 from core.daemon.supervisor import Supervisor
-from core.daemon.workers.trial_requeue import clear_worker, end_trial, requeue
+from core.daemon.workers.lost_workers import LostWorkers
 from core.daemon.workers.worker_departures import Departures, Lost
-from core.daemon.workers.worker_pool import Worker, WorkerPool, end_stray, log_tail, may_return
+from core.daemon.workers.worker_pool import Worker, WorkerPool
 from core.daemon.workers.worker_sync import assignment_messages, pending_messages
 from core.errors import TrimtabError
 
 log = logging.getLogger("trimtab.runner")
 
-RETURN_GRACE_S = 20.0  # for workers to come back after the engine was away
 TICK_S = 1.0
 WORKER_MODULE = "core.train.commands.worker"
 Message = e.Event | Lost | worker_api.Broken
@@ -59,18 +56,21 @@ class Runner:
     ) -> None:
         self.name = spec.study.name
         self._supervisor, self._crew, self._search = supervisor, crew, search
-        self._spec, self._folder, self._begun = spec, folder, time.monotonic()
+        self._spec, self._folder = spec, folder
         self._places = Places(spec.resources.pack, devices, foresight)
         self.weighing = Weighing(foresight, self._places, search, supervisor.put)
         self._module, self._why_pruned = worker_module, why_pruned
         self.departures = Departures()
-        self._fruitless = 0  # workers in a row that ended before any trial ran
         self._inbox: asyncio.PriorityQueue[tuple[bool, int, Message]] = asyncio.PriorityQueue()
         self._posted = 0
         self.proposing = Proposing(spec, search, self.weighing, supervisor.put, lambda: self.study)
         self.stopping = Stopping(crew, self.departures, supervisor.put, lambda: self.study)
         self._afterwards = Afterwards(crew, self.departures, folder, spec.resources.retries,
                                       supervisor.put, self._start_worker)  # fmt: skip
+        self._lost = LostWorkers(
+            crew, self.departures, folder, supervisor.put, lambda: self.study, why_pruned, self.stopping.fail,
+            lambda: self.closing,
+        )  # fmt: skip
         self.closing = self.ended = False  # no new work: the engine leaves; nobody reads the inbox any more
 
     @property
@@ -143,7 +143,7 @@ class Runner:
             case e.TrialEvaluated() | e.TrialScored() if not self.closing:
                 await self._judge(message)
                 if isinstance(message, e.TrialScored):
-                    await self._tell(message)
+                    await self.proposing.tell_end(message)
             case (
                 e.ScoringEnded()
                 | e.TrialCompleted()
@@ -151,7 +151,7 @@ class Runner:
                 | e.TrialFailed()
                 | e.TrialInfeasible()
             ):
-                await self._tell(message)
+                await self.proposing.tell_end(message)
             case e.PackMeasured():
                 self._places.measured(message, self.study)
                 await self.weighing.measured(self.study, message)
@@ -168,22 +168,8 @@ class Runner:
                     message.what, f"{message.where}\n{message.fix}\n{message.traceback}", message
                 )
 
-    async def _tell(self, event: e.TrialEvent) -> None:
-        """Report an end to the sampler; where it needs scores that are to come, with those."""
-        end = late_scores.told(self.study, self._spec, event)
-        if isinstance(end, e.TrialPruned) and end is not event:
-            await self.put(end)  # it comes back as an event
-        elif isinstance(end, End):
-            await self.proposing.tell(end)
-
     async def _judge(self, event: e.TrialEvaluated | e.TrialScored) -> None:
-        trial = self.study.trials[event.trial]
-        if not trial.counted:
-            return  # a person steers it: neither judged nor a measure for others
-        if isinstance(event, e.TrialScored) and trial.state in s.ENDED and not awaits_boards(self._spec):
-            return  # the sampler has its result already
-        rows = event.rows if isinstance(event, e.TrialEvaluated) else ()
-        reason = await self._search.report(event.trial, event.step, event.metrics, rows)
+        reason = await self.proposing.report(event)
         trial = self.study.trials[event.trial]
         if not reason or trial.state not in s.ON_WORKER or trial.asked == "prune":
             return
@@ -233,8 +219,7 @@ class Runner:
         if self.study.state == "stopping":
             await self._afterwards.end(late_scores.pending(self.study), self.study.why)
         elif self.study.state == "running":
-            grace_is_over = time.monotonic() - self._begun > RETURN_GRACE_S
-            await self._afterwards.see(self.study, self._places.slots, grace_is_over)
+            await self._afterwards.see(self.study, self._places.slots, self._lost.grace_is_over)
 
     def _awaited(self) -> bool:
         """Is there a trial to come, from the sampler or a person, or a score?"""
@@ -313,37 +298,10 @@ class Runner:
             self.departures.note(worker, f"{worker.device} is gone: {fault}")
 
     async def _requeue(self, worker: Worker, why: str) -> None:
-        """Give the trials of a lost worker back to the queue; those that lost too many fail."""
-        await self.put(*clear_worker(self.study, worker.name))
         self.forgive(worker)
-        why = self.departures.why(worker.name, why)
-        tail = log_tail(worker)
-        lost = [trial for trial in self._on_workers() if trial.worker == worker.name]
-        if lost and worker.name not in self.departures:
-            self._fruitless = 0 if any(trial.begun for trial in lost) else self._fruitless + 1
-        if self._fruitless > self._spec.resources.retries and not self.closing:
-            last = (tail.strip().splitlines() or ["its log is empty"])[-1]
-            what = f"{why} before it could run a trial, as {self._fruitless - 1} others before it: {last}"
-            await self.stopping.fail(plain(what, 400), tail)
-            return
-        for trial in lost:
-            await self._give_back(trial, why, tail)
-
-    async def _give_back(self, trial: s.Trial, why: str, tail: str) -> None:
-        if trial.asked == "prune" or self.study.state == "stopping":
-            await self.put(end_trial(self.study, trial, self._why_pruned(trial.number)))
-            return
-        blameless = self.closing or self.study.state == "paused" or trial.worker in self.departures
-        retry = trial.retry if blameless else trial.retry + 1
-        await self.put(requeue(self.study, trial, retry, self._spec.resources.retries, why, tail))
+        await self._lost.requeue(worker, why)
 
     async def _check_deadlines(self) -> None:
-        grace_is_over = time.monotonic() - self._begun > RETURN_GRACE_S
-        for trial in self._on_workers():
-            if trial.worker in self._crew.known:
-                continue
-            if grace_is_over or not may_return(self._folder, trial.worker):
-                end_stray(self._folder, trial.worker)  # two workers must not write one trial's files
-                await self._give_back(trial, f"its worker {trial.worker} did not come back", "")
+        await self._lost.requeue_absent()
         self.departures.hurry()
         self.stopping.hurry()

@@ -13,6 +13,7 @@ from core.contract.spec.search_checks import awaits_boards
 from core.contract.spec.study_spec import StudySpec
 from core.contract.state import study_state as s
 from core.contract.state.stop_conditions import Stop
+from core.daemon.study import late_scores
 from core.daemon.study.admission import Put, Weighing
 from core.daemon.study.search_protocol import Searching
 from core.daemon.study.trial_endings import End, Endings
@@ -106,6 +107,24 @@ class Proposing:
     async def tell(self, end: End) -> None:
         """Tell the sampler how a trial ended."""
         await self._endings.tell(self._now(), end)
+
+    async def tell_end(self, event: e.TrialEvent) -> None:
+        """Report an end to the sampler; where it needs scores that are to come, with those."""
+        end = late_scores.told(self._now(), self._spec, event)
+        if isinstance(end, e.TrialPruned) and end is not event:
+            await self._put(end)  # it comes back as an event
+        elif isinstance(end, End):
+            await self.tell(end)
+
+    async def report(self, event: e.TrialEvaluated | e.TrialScored) -> str:
+        """Report new metrics to the pruner; returns why it ends the trial, empty while the trial goes on."""
+        trial = self._now().trials[event.trial]
+        if not trial.counted:
+            return ""  # a person steers it: neither judged nor a measure for others
+        if isinstance(event, e.TrialScored) and trial.state in s.ENDED and not awaits_boards(self._spec):
+            return ""  # the sampler has its result already
+        rows = event.rows if isinstance(event, e.TrialEvaluated) else ()
+        return await self._search.report(event.trial, event.step, event.metrics, rows) or ""
 
     def enough(self) -> Stop | None:
         """Why the study is to end now; noted as the reason why nothing more is proposed."""

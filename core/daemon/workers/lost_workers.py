@@ -1,0 +1,83 @@
+"""Gives the trials of workers that ended, failed or never came back to the queue again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from core.contract.state import study_state as s
+from core.contract.text.sanitize import plain
+from core.daemon.workers.trial_requeue import clear_worker, end_trial, requeue
+from core.daemon.workers.worker_departures import Departures
+from core.daemon.workers.worker_pool import Worker, WorkerPool, end_stray, log_tail, may_return
+
+RETURN_GRACE_S = 20.0  # for workers to come back after the engine was away
+
+
+class LostWorkers:
+    """Of one study, whose state ``study`` returns.
+
+    ``fail`` ends the study with a message and a log; ``leaves`` is whether the engine ends, so that no
+    worker is to blame for ending.
+    """
+
+    def __init__(
+        self,
+        crew: WorkerPool,
+        departures: Departures,
+        folder: Path,
+        put: Callable[..., Awaitable[list[str]]],
+        study: Callable[[], s.Study],
+        why_pruned: Callable[[int], str],
+        fail: Callable[[str, str], Awaitable[None]],
+        leaves: Callable[[], bool],
+    ) -> None:
+        self._crew, self._departures, self._folder, self._put = crew, departures, folder, put
+        self._study, self._why_pruned, self._fail, self._leaves = study, why_pruned, fail, leaves
+        self._begun = time.monotonic()
+        self._fruitless = 0  # workers in a row that ended before any trial ran
+
+    @property
+    def grace_is_over(self) -> bool:
+        """Whether a worker that lived through an absence of the engine would be back by now."""
+        return time.monotonic() - self._begun > RETURN_GRACE_S
+
+    async def requeue(self, worker: Worker, why: str) -> None:
+        """Give the trials of a lost worker back to the queue; those that lost too many fail."""
+        study = self._study()
+        await self._put(*clear_worker(study, worker.name))
+        why = self._departures.why(worker.name, why)
+        tail = log_tail(worker)
+        lost = [
+            trial
+            for trial in study.trials.values()
+            if trial.state in s.ON_WORKER and trial.worker == worker.name
+        ]
+        if lost and worker.name not in self._departures:
+            self._fruitless = 0 if any(trial.begun for trial in lost) else self._fruitless + 1
+        if self._fruitless > study.settings.resources.retries and not self._leaves():
+            last = (tail.strip().splitlines() or ["its log is empty"])[-1]
+            what = f"{why} before it could run a trial, as {self._fruitless - 1} others before it: {last}"
+            await self._fail(plain(what, 400), tail)
+            return
+        for trial in lost:
+            await self._give_back(trial, why, tail)
+
+    async def _give_back(self, trial: s.Trial, why: str, tail: str) -> None:
+        study = self._study()
+        if trial.asked == "prune" or study.state == "stopping":
+            await self._put(end_trial(study, trial, self._why_pruned(trial.number)))
+            return
+        blameless = self._leaves() or study.state == "paused" or trial.worker in self._departures
+        retry = trial.retry if blameless else trial.retry + 1
+        await self._put(requeue(study, trial, retry, study.settings.resources.retries, why, tail))
+
+    async def requeue_absent(self) -> None:
+        """Give back the trials whose worker did not return after the engine was away."""
+        for trial in self._study().trials.values():
+            if trial.state not in s.ON_WORKER or trial.worker in self._crew.known:
+                continue
+            if self.grace_is_over or not may_return(self._folder, trial.worker):
+                end_stray(self._folder, trial.worker)  # two workers must not write one trial's files
+                await self._give_back(trial, f"its worker {trial.worker} did not come back", "")
