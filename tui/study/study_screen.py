@@ -162,7 +162,6 @@ class AllTrials(SteeringScreen):
         """By number, or best first."""
         self._best_first = not self._best_first
         self.console.say("best first" if self._best_first else "in order of number")
-        self.query_one(TrialTable).redraw()
         self.show()
 
     def action_filter(self) -> None:
