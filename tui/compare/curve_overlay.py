@@ -11,9 +11,10 @@ from rich.text import Text
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views import trial_comparison as c
-from tui.number_text import duration, loss, number, smoothed
+from core.contract.views.axis_scale import AxisScale
+from tui.number_text import duration, loss, smoothed
 from tui.theme_colors import Palette
-from tui.widgets.scatter_plot import AXIS, Plane, framed, short, span, whole
+from tui.widgets.scatter_plot import AXIS, Plane, framed, row_labels, short, whole
 
 # A colour and a sign each: the sign tells them apart where colours do not.
 SIGNS = "●▲■◆○△□◇"
@@ -43,13 +44,12 @@ def overlay(
         told = any(one.series.get(metric) for one in trials) and along != "steps"
         return [head, Text(words if told else f"no value of {plain(metric, 40)} yet", style=look["muted"])]
     plane = Plane(room[0] - AXIS - 1, room[1] - 4)
-    scale = span(values)
+    scale = AxisScale.over(values, how[0])
     last = max(curve[-1][0] for curve in curves if curve) or 1.0
     for place, curve in enumerate(curves):
-        _draw(plane, [(x / last, scale.place(y)) for x, y in curve or ()], place)
-    labels = scale.labels(plane.height)
-    if how[0]:
-        labels = {row: number(float(f"{10 ** float(label):.3g}")) for row, label in labels.items()}
+        ups = scale.positions(y for _, y in curve or ())
+        _draw(plane, [(x / last, up) for (x, _), up in zip(curve or (), ups, strict=True)], place)
+    labels = row_labels(scale, plane.height)
     return [head, *framed(plane, labels, _axis(along, last, plane.width), c.said(along), look)]
 
 
@@ -66,7 +66,7 @@ def _curve(trial: s.Trial, metric: str, along: c.Along, log: bool, smooth: bool)
         return None
     values = smoothed(series.values) if smooth else series.values
     return [
-        (scale(step), math.log10(value) if log else value)
+        (scale(step), value)
         for step, value in zip(series.steps, values, strict=True)
         if math.isfinite(value) and (value > 0 or not log)
     ]

@@ -12,7 +12,8 @@ from core.contract.views import study_insight as i
 from core.contract.views.knob_axes import Axis, axes
 from tui.insight.page_context import EARLY, HERE, RESULT, Page, View, legend, nothing, said
 from tui.number_text import number
-from tui.widgets.scatter_plot import AXIS, Plane, framed, row_of
+from tui.widgets.braille_canvas import row_of
+from tui.widgets.scatter_plot import AXIS, Plane, framed
 
 SHADES = "█▓▒░·"  # the best first
 MOST_COLUMNS, MOST_ROWS = 32, 16  # of the shading: it is drawn in the console's own time

@@ -6,7 +6,7 @@ from rich.text import Text
 
 from core.contract.views import study_insight as i
 from tui.insight.page_context import Page, View, dot, here, legend, nothing, off, said
-from tui.widgets.scatter_plot import AXIS, Plane, framed, span, whole
+from tui.widgets.scatter_plot import AXIS, Plane, framed, row_labels, span, whole
 
 
 def lines(view: View) -> list[Text]:
@@ -17,12 +17,12 @@ def lines(view: View) -> list[Text]:
     plane = Plane(view.width - AXIS - 1, view.height - 4)
     scale = span([one.point.value for one in found], view.direction)
     last = max(1, len(found) - 1)
-    placed = [(at / last, scale.place(one.point.value), one.point) for at, one in enumerate(found)]
+    placed = [(at / last, scale.position(one.point.value), one.point) for at, one in enumerate(found)]
     bests = [(at / last, one.best) for at, one in enumerate(found) if one.best is not None]
     steps: list[tuple[float, float]] = []
     for at, value in bests:
         steps += [(at, steps[-1][1])] if steps else []  # a stair: the old best holds until the new one
-        steps.append((at, scale.place(value)))
+        steps.append((at, scale.position(value)))
     if steps:
         plane.line(steps, "good")
     for x, y, point in placed:
@@ -30,11 +30,13 @@ def lines(view: View) -> list[Text]:
     here(plane, view, placed)
     best = f"best so far {said(bests[-1][1])}" if bests else "no result yet"
     head = legend(view, [("━━", "good", best)])
-    head.append(off(view, [one.point.value for one in found], scale.inside), style=view.look["muted"])
+    head.append(off(view, [one.point.value for one in found], scale.contains), style=view.look["muted"])
     caption = f"{view.metric}, {view.wish} · trials in order of completion"
     return [
         head,
-        *framed(plane, scale.labels(plane.height), whole(1, len(found), plane.width), caption, view.look),
+        *framed(
+            plane, row_labels(scale, plane.height), whole(1, len(found), plane.width), caption, view.look
+        ),
     ]
 
 

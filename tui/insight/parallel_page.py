@@ -8,7 +8,8 @@ from core.contract.text.sanitize import plain
 from core.contract.views import study_insight as i
 from tui.insight.page_context import Page, View, nothing
 from tui.number_text import number
-from tui.widgets.scatter_plot import Plane, column_of, padded
+from tui.widgets.braille_canvas import column_of
+from tui.widgets.scatter_plot import Plane, padded
 
 MOST = 250  # lines: more are a grey field
 BEST = 0.25  # the share of the trials whose lines are lit

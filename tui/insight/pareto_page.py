@@ -11,7 +11,7 @@ from core.contract.text.sanitize import plain
 from core.contract.views import study_insight as i
 from tui.insight.page_context import HERE, RESULT, Page, View, nothing, row, said, window
 from tui.number_text import GLYPHS, bar, number
-from tui.widgets.scatter_plot import AXIS, Plane, framed, span, whole
+from tui.widgets.scatter_plot import AXIS, Plane, framed, row_labels, span, whole
 
 BAR = 12  # cells
 
@@ -42,7 +42,7 @@ def _plot(view: View, front: list[s.Trial], high: int) -> list[Text]:
     for one in sorted(done, key=lambda trial: (trial.number in ahead, trial.number == view.focus)):
         meaning = "cursor" if one.number == view.focus else "good" if one.number in ahead else "muted"
         sign = HERE if meaning == "cursor" else RESULT if one.number in ahead else "·"
-        plane.mark(across.place(one.values[x]), up.place(one.values[y]), sign, meaning)
+        plane.mark(across.position(one.values[x]), up.position(one.values[y]), sign, meaning)
     head = Text(f"{RESULT} on the front   ", style=view.look["good"], no_wrap=True, overflow="ellipsis")
     head.append(f"· dominated   {len(front)} of {len(done)} trials", style=view.look["muted"])
     area = reference_values.hypervolume(view.study)
@@ -51,7 +51,7 @@ def _plot(view: View, front: list[s.Trial], high: int) -> list[Text]:
     ways = [way for _, way in view.study.objectives]
     caption = f"{names[y]} ({ways[y]}, up) against {names[x]} ({ways[x]}, across)"
     axis = whole(across.low, across.high, plane.width)
-    return [head, *framed(plane, up.labels(plane.height), axis, caption, view.look)]
+    return [head, *framed(plane, row_labels(up, plane.height), axis, caption, view.look)]
 
 
 def _front(view: View, front: list[s.Trial], room: int) -> list[Text]:

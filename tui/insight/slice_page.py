@@ -6,10 +6,11 @@ from rich.text import Text
 
 from core.contract.text.sanitize import plain
 from core.contract.views import study_insight as i
+from core.contract.views.axis_scale import AxisScale
 from core.contract.views.knob_axes import Axis
 from tui.insight.page_context import Page, View, dot, here, knobs, legend, nothing, off
 from tui.number_text import number
-from tui.widgets.scatter_plot import AXIS, Plane, Span, framed, side_by_side, span
+from tui.widgets.scatter_plot import AXIS, Plane, framed, row_labels, side_by_side, span
 
 NARROWEST, LOWEST = 56, 14  # cells and lines of one of several slices
 
@@ -29,16 +30,16 @@ def lines(view: View) -> list[Text]:
     width, height = view.width // columns, (view.height - 1) // rows
     blocks = [_slice(view, axis, place == view.choice, scale, width, height) for place, axis in shown]
     head = legend(view)
-    head.append(off(view, found, scale.inside), style=view.look["muted"])
+    head.append(off(view, found, scale.contains), style=view.look["muted"])
     told = [head]
     for start in range(0, len(blocks), columns):
         told += side_by_side(blocks[start : start + columns], width)
     return told
 
 
-def _slice(view: View, axis: Axis, chosen: bool, scale: Span, width: int, height: int) -> list[Text]:
+def _slice(view: View, axis: Axis, chosen: bool, scale: AxisScale, width: int, height: int) -> list[Text]:
     plane = Plane(width - AXIS - 2, height - 4)
-    placed = [(x, scale.place(one.value), one) for x, one in i.slice_of(view.study, axis, view.objective)]
+    placed = [(x, scale.position(one.value), one) for x, one in i.slice_of(view.study, axis, view.objective)]
     for x, y, point in placed:
         dot(plane, view, x, y, point)
     here(plane, view, placed)
@@ -46,7 +47,7 @@ def _slice(view: View, axis: Axis, chosen: bool, scale: Span, width: int, height
     title.append(" (log)" if axis.log else "", style=view.look["muted"])
     title.stylize("bold" if chosen else view.look["muted"])
     marks = [(place, plain(number(value), 16)) for place, value in axis.marks()]
-    return [title, *framed(plane, scale.labels(plane.height), marks, "", view.look)][: height - 1]
+    return [title, *framed(plane, row_labels(scale, plane.height), marks, "", view.look)][: height - 1]
 
 
 def trials(view: View) -> list[int]:
