@@ -51,8 +51,8 @@ class TrimtabApp(App[None]):
         self._drawn = (-1, 0.0)
         self._palette: tuple[str, Palette] | None = None
         self.broken = False  # it ended by an error
-        found, self._faults = themes()
-        for theme in found:
+        loaded, self._faults = themes()
+        for theme in loaded:
             self.register_theme(theme)
         if DEFAULT in self.available_themes:  # else Textual's own
             self.theme = DEFAULT
@@ -65,7 +65,7 @@ class TrimtabApp(App[None]):
         studies = self.engine.state.studies
         if self._wanted in studies:
             return studies[self._wanted]
-        live = [one for one in studies.values() if one.state in s.LIVE_STUDY]
+        live = [study for study in studies.values() if study.state in s.LIVE_STUDY]
         return live[-1] if live else next(reversed(studies.values()), None)
 
     @property

@@ -70,7 +70,7 @@ def number(value: object) -> str:
             return f"{value:.0f}"
         return f"{value:.4g}".replace("e-0", "e-").replace("e+0", "e")
     if isinstance(value, list | tuple):
-        return "+".join(number(one) for one in value)
+        return "+".join(number(item) for item in value)
     return str(value)
 
 

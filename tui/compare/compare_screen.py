@@ -52,8 +52,8 @@ class CompareScreen(StudyScreen):
 
     def selected(self) -> s.Trial | None:
         """The first of them."""
-        found = self._compared()
-        return found[0] if found else None
+        trials = self._compared()
+        return trials[0] if trials else None
 
     def _compared(self) -> list[s.Trial]:
         held = self.study.trials if self.study is not None else {}
@@ -90,9 +90,9 @@ class CompareScreen(StudyScreen):
         line = Text("compare ", style="", no_wrap=True, overflow="ellipsis")
         line.stylize("bold")
         if self._left:
-            told = f"the first {MOST} of {MOST + self._left} marked: "
-            line.append(told, style=look["warning"])
-        line.append(", ".join(f"#{one.number}" for one in trials), style="bold")
+            left_out = f"the first {MOST} of {MOST + self._left} marked: "
+            line.append(left_out, style=look["warning"])
+        line.append(", ".join(f"#{trial.number}" for trial in trials), style="bold")
         line.append(f" of {plain(study.name, 40)}", style=look["muted"])
         if away:
             line.append(f"  {plain(away, 120)}", style=f"bold {look['error']}")

@@ -32,7 +32,7 @@ def overlay(
     look: Palette,
 ) -> list[Text]:
     """Legend, plot, axes in ``room`` cells and lines; ``how``: logarithmic values? smoothed?"""
-    curves = [_curve(one, metric, along, *how) for one in trials]
+    curves = [_curve(trial, metric, along, *how) for trial in trials]
     head = _legend(trials, metric, curves, look)
     if head.cell_len > room[0]:
         head = _legend(trials, "", curves, look)
@@ -41,8 +41,11 @@ def overlay(
     values = [y for curve in curves for _, y in curve or ()]
     if not values:
         words = f"none of them reports {'its speed' if along == 'tokens' else 'enough'}: `a` changes the axis"
-        told = any(one.series.get(metric) for one in trials) and along != "steps"
-        return [head, Text(words if told else f"no value of {plain(metric, 40)} yet", style=look["muted"])]
+        measured = any(trial.series.get(metric) for trial in trials) and along != "steps"
+        return [
+            head,
+            Text(words if measured else f"no value of {plain(metric, 40)} yet", style=look["muted"]),
+        ]
     plane = Plane(room[0] - AXIS - 1, room[1] - 4)
     scale = AxisScale.over(values, how[0])
     last = max(curve[-1][0] for curve in curves if curve) or 1.0

@@ -40,7 +40,7 @@ def table(study: s.Study, trials: Sequence[s.Trial], width: int, look: Palette) 
     for name, values in differing:
         lines.append(_row(plain(name, NAME), [_cell(value) for value in values[:fit]], room, look))
     lines.append(_title("metrics   ★ best   ☆ best, but within the error bars", look))
-    lines += [_measure(one, shown, room, look) for one in c.measures(study, trials)]
+    lines += [_measure(measure, shown, room, look) for measure in c.measures(study, trials)]
     return lines
 
 
@@ -50,8 +50,8 @@ def _title(text: str, look: Palette) -> Text:
 
 def _heads(trials: Sequence[s.Trial], room: int, look: Palette) -> Text:
     line = Text(" " * NAME, no_wrap=True)
-    for place, one in enumerate(trials):
-        label = f"{SIGNS[place % len(SIGNS)]} #{one.number}"
+    for place, trial in enumerate(trials):
+        label = f"{SIGNS[place % len(SIGNS)]} #{trial.number}"
         line.append(
             f" {padded(label, room, right=True)}", style=f"bold {look[COLOURS[place % len(COLOURS)]]}"
         )
@@ -60,10 +60,10 @@ def _heads(trials: Sequence[s.Trial], room: int, look: Palette) -> Text:
 
 def _states(trials: Sequence[s.Trial], room: int, look: Palette) -> Text:
     line = Text(padded("state, step, time", NAME), style=look["muted"], no_wrap=True)
-    for one in trials:
-        words = [f"{GLYPHS[one.state]} {one.step}", duration(one.elapsed_s)]
+    for trial in trials:
+        words = [f"{GLYPHS[trial.state]} {trial.step}", duration(trial.elapsed_s)]
         text = " ".join(words) if len(" ".join(words)) <= room else words[0]
-        line.append(f" {padded(text, room, right=True)}", style=look[one.state])
+        line.append(f" {padded(text, room, right=True)}", style=look[trial.state])
     return line
 
 
@@ -78,12 +78,12 @@ def _row(name: str, cells: Sequence[str], room: int, look: Palette) -> Text:
     return line
 
 
-def _measure(one: c.Measure, trials: Sequence[s.Trial], room: int, look: Palette) -> Text:
-    unit = described(one.name).unit
-    line = Text(padded(plain(one.name, NAME), NAME), style=look["muted"], no_wrap=True)
-    for trial, score in zip(trials, one.scores, strict=False):
-        best = trial.number in one.best
-        mark = ("☆" if one.clear is False else "★") if best else " "
+def _measure(measure: c.Measure, trials: Sequence[s.Trial], room: int, look: Palette) -> Text:
+    unit = described(measure.name).unit
+    line = Text(padded(plain(measure.name, NAME), NAME), style=look["muted"], no_wrap=True)
+    for trial, score in zip(trials, measure.scores, strict=False):
+        best = trial.number in measure.best
+        mark = ("☆" if measure.clear is False else "★") if best else " "
         text = padded(_told(score, unit, room - 2), room - 2, right=True)
         line.append(f" {text} {mark}", style=f"bold {look['good']}" if best else look["info"])
     return line

@@ -26,10 +26,10 @@ def pairs(study: s.Study) -> list[tuple[Axis, Axis]]:
 
 def lines(view: View) -> list[Text]:
     """Legend, shades with the trials on them, axes."""
-    found = pairs(view.study)
-    if not found:
+    knob_pairs = pairs(view.study)
+    if not knob_pairs:
         return [Text("a contour needs two searched knobs", style=view.look["muted"])]
-    across, up = found[min(view.choice, len(found) - 1)]
+    across, up = knob_pairs[min(view.choice, len(knob_pairs) - 1)]
     room, high = view.width - AXIS - 1, view.height - 4
     columns, rows = min(MOST_COLUMNS, room // 2), min(MOST_ROWS, high)
     known = i.grid(view.study, across, up, columns, rows, view.objective)
@@ -55,7 +55,7 @@ def lines(view: View) -> list[Text]:
 
 
 def _trials(view: View, plane: Plane, across: Axis, up: Axis) -> None:
-    for point in sorted(i.points(view.study, view.objective), key=lambda one: one.trial == view.focus):
+    for point in sorted(i.points(view.study, view.objective), key=lambda point: point.trial == view.focus):
         params = view.study.trials[point.trial].params
         x, y = across.place(params.get(across.name)), up.place(params.get(up.name))
         if x is not None and y is not None:
@@ -70,7 +70,7 @@ def _borders(values: list[float]) -> list[float]:
 
 
 def _level(value: float, borders: list[float], direction: str) -> int:
-    worse = [value > one if direction == "minimize" else value < one for one in borders]
+    worse = [value > border if direction == "minimize" else value < border for border in borders]
     return sum(worse)
 
 
@@ -81,7 +81,7 @@ def trials(view: View) -> list[int]:
 
 def choices(study: s.Study) -> list[str]:
     """The pairs by name."""
-    return [f"{plain(one.name, 30)} × {plain(other.name, 30)}" for one, other in pairs(study)]
+    return [f"{plain(across.name, 30)} × {plain(up.name, 30)}" for across, up in pairs(study)]
 
 
 PAGE = Page("contour", lines, trials, choices)

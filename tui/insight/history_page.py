@@ -11,14 +11,16 @@ from tui.widgets.scatter_plot import AXIS, Plane, framed, row_labels, span, whol
 
 def lines(view: View) -> list[Text]:
     """Legend, plot, axes."""
-    found = i.history(view.study, view.objective)
-    if not found:
+    moments = i.history(view.study, view.objective)
+    if not moments:
         return nothing(view)
     plane = Plane(view.width - AXIS - 1, view.height - 4)
-    scale = span([one.point.value for one in found], view.direction)
-    last = max(1, len(found) - 1)
-    placed = [(at / last, scale.position(one.point.value), one.point) for at, one in enumerate(found)]
-    bests = [(at / last, one.best) for at, one in enumerate(found) if one.best is not None]
+    scale = span([moment.point.value for moment in moments], view.direction)
+    last = max(1, len(moments) - 1)
+    placed = [
+        (at / last, scale.position(moment.point.value), moment.point) for at, moment in enumerate(moments)
+    ]
+    bests = [(at / last, moment.best) for at, moment in enumerate(moments) if moment.best is not None]
     steps: list[tuple[float, float]] = []
     for at, value in bests:
         steps += [(at, steps[-1][1])] if steps else []  # a stair: the old best holds until the new one
@@ -30,19 +32,21 @@ def lines(view: View) -> list[Text]:
     here(plane, view, placed)
     best = f"best so far {said(bests[-1][1])}" if bests else "no result yet"
     head = legend(view, [("━━", "good", best)])
-    head.append(off(view, [one.point.value for one in found], scale.contains), style=view.look["muted"])
+    head.append(
+        off(view, [moment.point.value for moment in moments], scale.contains), style=view.look["muted"]
+    )
     caption = f"{view.metric}, {view.wish} · trials in order of completion"
     return [
         head,
         *framed(
-            plane, row_labels(scale, plane.height), whole(1, len(found), plane.width), caption, view.look
+            plane, row_labels(scale, plane.height), whole(1, len(moments), plane.width), caption, view.look
         ),
     ]
 
 
 def trials(view: View) -> list[int]:
     """In the order of their ends."""
-    return [one.trial for one in i.points(view.study, view.objective)]
+    return [point.trial for point in i.points(view.study, view.objective)]
 
 
 PAGE = Page("history", lines, trials)

@@ -74,7 +74,7 @@ def wish(direction: str) -> str:
 
 def knobs(study: s.Study) -> list[str]:
     """The searched knobs by name."""
-    return [plain(one.name, 40) for one in axes(study)]
+    return [plain(axis.name, 40) for axis in axes(study)]
 
 
 def nothing(view: View) -> list[Text]:

@@ -17,12 +17,12 @@ NARROWEST, LOWEST = 56, 14  # cells and lines of one of several slices
 
 def lines(view: View) -> list[Text]:
     """The chosen knob, and as many after it as there is room for."""
-    found = [point.value for point in i.points(view.study, view.objective)]
+    values = [point.value for point in i.points(view.study, view.objective)]
     if not view.axes:
         return [Text("no knob is searched: [space] is empty", style=view.look["muted"])]
-    if not found:
+    if not values:
         return nothing(view)
-    scale = span(found, view.direction)
+    scale = span(values, view.direction)
     rows = min(max(1, (view.height - 1) // LOWEST), -(-len(view.axes) // max(1, view.width // NARROWEST)))
     columns = min(max(1, view.width // NARROWEST), -(-len(view.axes) // rows))
     first = view.choice // (columns * rows) * columns * rows
@@ -30,16 +30,18 @@ def lines(view: View) -> list[Text]:
     width, height = view.width // columns, (view.height - 1) // rows
     blocks = [_slice(view, axis, place == view.choice, scale, width, height) for place, axis in shown]
     head = legend(view)
-    head.append(off(view, found, scale.contains), style=view.look["muted"])
-    told = [head]
+    head.append(off(view, values, scale.contains), style=view.look["muted"])
+    page_lines = [head]
     for start in range(0, len(blocks), columns):
-        told += side_by_side(blocks[start : start + columns], width)
-    return told
+        page_lines += side_by_side(blocks[start : start + columns], width)
+    return page_lines
 
 
 def _slice(view: View, axis: Axis, chosen: bool, scale: AxisScale, width: int, height: int) -> list[Text]:
     plane = Plane(width - AXIS - 2, height - 4)
-    placed = [(x, scale.position(one.value), one) for x, one in i.slice_of(view.study, axis, view.objective)]
+    placed = [
+        (x, scale.position(point.value), point) for x, point in i.slice_of(view.study, axis, view.objective)
+    ]
     for x, y, point in placed:
         dot(plane, view, x, y, point)
     here(plane, view, placed)
@@ -56,7 +58,7 @@ def trials(view: View) -> list[int]:
         return []
     axis = view.axes[min(view.choice, len(view.axes) - 1)]
     placed = i.slice_of(view.study, axis, view.objective)
-    return [point.trial for _, point in sorted(placed, key=lambda one: (one[0], one[1].value))]
+    return [point.trial for _, point in sorted(placed, key=lambda pair: (pair[0], pair[1].value))]
 
 
 PAGE = Page("slices", lines, trials, knobs)

@@ -61,8 +61,8 @@ def trial(number: int, used_bytes: int, place: int) -> Share:
 def by_kind(foretold: Foretold) -> list[Share]:
     """Return the parts summed over all trials, in the engine's order, then the process overhead."""
     names = dict.fromkeys(part.name for part in foretold.parts)
-    found = [kind(name, foretold.of(name)) for name in sorted(names, key=_place)]
-    return [*found, *besides(foretold, None)]
+    shares = [kind(name, foretold.of(name)) for name in sorted(names, key=_place)]
+    return [*shares, *besides(foretold, None)]
 
 
 def by_trial(foretold: Foretold, reserve_bytes: int | None) -> list[Share]:
@@ -76,8 +76,8 @@ def by_trial(foretold: Foretold, reserve_bytes: int | None) -> list[Share]:
             common[part.name] = common.get(part.name, 0) + part.used_bytes
     shared = [kind(name, common[name]) for name in sorted(common, key=_place)]
     trials = [trial(number, own[number], place) for place, number in enumerate(sorted(own))]
-    bases = [one for one in shared if one.letter == "B"]
-    others = [one for one in shared if one.letter != "B"]
+    bases = [share for share in shared if share.letter == "B"]
+    others = [share for share in shared if share.letter != "B"]
     return [*bases, *trials, *others, *besides(foretold, reserve_bytes)]
 
 

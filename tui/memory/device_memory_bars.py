@@ -49,7 +49,7 @@ def _device(
 ) -> list[Text]:
     own = ours(now, study)
     shares = [*own, *others(now.label, study, machine, own)]
-    marks = limits(now.limit_bytes, now.total_bytes, sum(one.used_bytes for one in shares))
+    marks = limits(now.limit_bytes, now.total_bytes, sum(share.used_bytes for share in shares))
     lines = [_head(now, machine, width, look)]
     lines += stacked(shares, now.total_bytes, marks, width, look, rows=2 if tall else 1)
     lines += legend([*shares, free(shares, now.total_bytes)], width, 24 if tall else 5, look)
@@ -62,10 +62,10 @@ def _device(
 
 def limits(limit_bytes: int | None, total_bytes: int, asked_bytes: int) -> list[Mark]:
     """The limit, and the device's end where more than the device is asked for."""
-    found = [] if limit_bytes is None else [Mark(limit_bytes, f"limit {words(limit_bytes)}", "limit")]
+    marks = [] if limit_bytes is None else [Mark(limit_bytes, f"limit {words(limit_bytes)}", "limit")]
     if asked_bytes > total_bytes > 0:
-        found.append(Mark(total_bytes, f"device {words(total_bytes)}", "muted"))
-    return found
+        marks.append(Mark(total_bytes, f"device {words(total_bytes)}", "muted"))
+    return marks
 
 
 def _head(now: DeviceMemory, machine: s.Machine, width: int, look: Palette) -> Text:

@@ -52,27 +52,27 @@ class Accuracy(Box):
     def show(self, study: s.Study, devices: Sequence[DeviceMemory], look: Palette) -> None:
         """Draw the study's trials."""
         weighed = [
-            (one.number, one.state, one.foretold_bytes, one.measured_bytes)
-            for one in reversed(study.trials.values())
-            if one.foretold_bytes is not None or one.measured_bytes is not None
+            (trial.number, trial.state, trial.foretold_bytes, trial.measured_bytes)
+            for trial in reversed(study.trials.values())
+            if trial.foretold_bytes is not None or trial.measured_bytes is not None
         ]
-        lessons = [(one.label, one.correction, one.learnt_from) for one in devices]
+        lessons = [(device.label, device.correction, device.learnt_from) for device in devices]
         if self.same(weighed, lessons, look):
             return
-        lines = [_summary([off(*one[2:]) for one in weighed], look)] if weighed else []
+        lines = [_summary([off(*row[2:]) for row in weighed], look)] if weighed else []
         lines += _lessons(devices, look)
         if weighed:
             lines.append(
                 Text(f"{'#':>4}  {'state':<12}{'estimate':>10}{'measured':>10}      off", style="bold")
             )
-            lines += [_row(*one, look) for one in weighed]
+            lines += [_row(*row, look) for row in weighed]
         else:
             lines += folded(f"no trial has been estimated yet: {LESSON}", self.room, look["muted"])
         self.write(lines)
 
 
-def _summary(found: Sequence[float | None], look: Palette) -> Text:
-    sizes = [abs(share) for share in found if share is not None]
+def _summary(errors: Sequence[float | None], look: Palette) -> Text:
+    sizes = [abs(share) for share in errors if share is not None]
     if not sizes:
         return Text("none of them is measured yet", style=look["muted"])
     worst = max(sizes)
@@ -82,8 +82,8 @@ def _summary(found: Sequence[float | None], look: Palette) -> Text:
 
 
 def _lessons(devices: Sequence[DeviceMemory], look: Palette) -> list[Text]:
-    found = [learnt(one, look) for one in devices if one.learnt_from]
-    return found or [Text("no correction learnt yet", style=look["muted"])]
+    lines = [learnt(device, look) for device in devices if device.learnt_from]
+    return lines or [Text("no correction learnt yet", style=look["muted"])]
 
 
 def _row(number: int, state: str, foretold: int | None, measured: int | None, look: Palette) -> Text:

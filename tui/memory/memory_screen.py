@@ -165,30 +165,34 @@ class MemoryScreen(StudyScreen):
         before, failed, self._why = self._limits(), self._why not in ("", WEIGHING), why
         if isinstance(answer, MemoryNow):
             self._now = answer
-            self.query_one(WhatIf).offer(tuple(one.label for one in answer.devices))
+            self.query_one(WhatIf).offer(tuple(device.label for device in answer.devices))
         if not why and (failed or (before and before != self._limits())):
             self._suppose()  # what fitted may not fit any more; what was not answered may be now
         self.show()
 
     def _limits(self) -> list[tuple[str, int | None]]:
-        return [(one.label, one.limit_bytes) for one in self._now.devices] if self._now is not None else []
+        return (
+            [(device.label, device.limit_bytes) for device in self._now.devices]
+            if self._now is not None
+            else []
+        )
 
     def on_supposed(self, message: Supposed) -> None:
         """A value of the what-if changed."""
         self._suppose()
 
     def _suppose(self) -> None:
-        asked = self.query_one(WhatIf)
-        asked.wait()
-        request = console_api.Foresee(self._of, self._trial, asked.changes, asked.pack, asked.device)
+        what_if = self.query_one(WhatIf)
+        what_if.wait()
+        request = console_api.Foresee(self._of, self._trial, what_if.changes, what_if.pack, what_if.device)
         self.run_worker(self._foresee.want(request), group="foresee", exit_on_error=False)
 
     def _take_forecast(self, answer: console_api.Answer | None, why: str) -> None:
         if not self.is_attached:
             return
-        asked = self.query_one(WhatIf)
-        asked.answered(answer if isinstance(answer, Forecast) else None, why)
-        asked.show(self.console.look)
+        what_if = self.query_one(WhatIf)
+        what_if.answered(answer if isinstance(answer, Forecast) else None, why)
+        what_if.show(self.console.look)
 
     # -- keys -------------------------------------------------------------------------------------
 

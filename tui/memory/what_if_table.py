@@ -110,8 +110,8 @@ class WhatIf(Box):
     def show(self, look: Palette) -> None:
         """Draw rows and forecast if they changed."""
         self._look = look
-        asked = (dict(self._values), dict(self._start), self._devices, self._cursor, self.has_focus)
-        if self.same(asked, self._forecast, self._why, self._late, look):
+        inputs = (dict(self._values), dict(self._start), self._devices, self._cursor, self.has_focus)
+        if self.same(inputs, self._forecast, self._why, self._late, look):
             return
         above, below = self._picture(look)
         if self._late or self._why:
@@ -120,21 +120,21 @@ class WhatIf(Box):
         if self._why:
             above[0] = Text(f"unknown: {plain(self._why, 300)}", style=look["warning"])
         rows = [self._row(place, name, look) for place, name in enumerate(self.rows)]
-        told = folded(self._why, self.room, look["warning"]) if len(self._why) + 11 > self.room else []
-        self.write([*above, *rows, *told, *below])
+        reason = folded(self._why, self.room, look["warning"]) if len(self._why) + 11 > self.room else []
+        self.write([*above, *rows, *reason, *below])
 
     def _picture(self, look: Palette) -> tuple[list[Text], list[Text]]:
         """Return HEAD lines above the rows, and the lines below."""
         if self._forecast is None:
             empty = Text("" if self._why else "asking the engine …", style=look["muted"])
             return [empty, Text(), Text()], []
-        told, limit = self._forecast.foretold, self._forecast.limit_bytes
-        shares = by_kind(told)
-        marks = limits(limit, self._forecast.total_bytes, told.device_bytes)
+        foretold, limit = self._forecast.foretold, self._forecast.limit_bytes
+        shares = by_kind(foretold)
+        marks = limits(limit, self._forecast.total_bytes, foretold.device_bytes)
         bar = stacked(shares, self._forecast.total_bytes, marks, self.room, look)
         below = legend(shares, self.room, 12, look)
-        below += folded(f"peak at {told.moment}", self.room, look["muted"])
-        for note in told.notes:
+        below += folded(f"peak at {foretold.moment}", self.room, look["muted"])
+        for note in foretold.notes:
             below += folded(note, self.room, look["warning"], "less accurate: ")
         for advice in self._forecast.advice:
             below += folded(advice, self.room, look["info"], "→ ")
@@ -200,8 +200,8 @@ class WhatIf(Box):
 def _verdict(forecast: Forecast, look: Palette) -> Text:
     """Such as "does not fit: 14.2 GiB of 11.0 GiB"."""
     room = forecast.limit_bytes if forecast.limit_bytes is not None else forecast.total_bytes
-    sign, said, meaning = ("✓", "fits", "good") if forecast.fits else ("⊘", "does not fit", "error")
-    line = Text(f"{sign} {said}", style="", no_wrap=True, overflow="ellipsis")
+    sign, verdict, meaning = ("✓", "fits", "good") if forecast.fits else ("⊘", "does not fit", "error")
+    line = Text(f"{sign} {verdict}", style="", no_wrap=True, overflow="ellipsis")
     line.stylize(f"bold {look[meaning]}")
     line.append(f": {words(forecast.foretold.device_bytes)} of {words(room)}", style="bold")
     unlimited = " of the device, limit unknown" if forecast.limit_bytes is None else ""

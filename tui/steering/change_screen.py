@@ -46,11 +46,12 @@ class Preview(Confirm):
                 yield Button("back (n)", id="no")
 
     def _lines(self) -> Text:
-        lines = [Text(f"· {plain(one, 300)}") for one in self._change.changes]
+        lines = [Text(f"· {plain(change, 300)}") for change in self._change.changes]
         if self._change.effects:
             lines.append(Text("effects", style=f"bold {self._look['primary']}"))
             lines += [
-                Text(f"· {plain(one, 300)}", style=self._look["warning"]) for one in self._change.effects
+                Text(f"· {plain(effect, 300)}", style=self._look["warning"])
+                for effect in self._change.effects
             ]
         return Text("\n").join(lines)
 

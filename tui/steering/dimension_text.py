@@ -37,15 +37,15 @@ def held(value: Any) -> str:
     return f"= {'+'.join(value) if isinstance(value, list) else written(value)}"
 
 
-def read(name: str, said: str) -> Read:
-    """What ``said`` means for the knob ``name``: {"low", "high" …}, {"choice"}, or {"held": value}."""
-    knob, said = KNOBS[name], said.strip()[:LONGEST]
-    if said.startswith("="):
-        one = input_values.knob(knob, said[1:])
-        return one if one.wrong else Read({"held": one.value})
-    parts = PARTS.fullmatch(said) if knob.kind in ("float", "int") else None
+def read(name: str, typed: str) -> Read:
+    """What ``typed`` means for the knob ``name``: {"low", "high" …}, {"choice"}, or {"held": value}."""
+    knob, typed = KNOBS[name], typed.strip()[:LONGEST]
+    if typed.startswith("="):
+        parsed = input_values.knob(knob, typed[1:])
+        return parsed if parsed.wrong else Read({"held": parsed.value})
+    parts = PARTS.fullmatch(typed) if knob.kind in ("float", "int") else None
     if parts is None:
-        return _choice(knob, said)
+        return _choice(knob, typed)
     raw: dict[str, Any] = {}
     for key in ("low", "high", "step"):
         if parts[key] is not None:
@@ -53,13 +53,13 @@ def read(name: str, said: str) -> Read:
     return _checked(name, raw | ({"log": True} if parts["log"] else {}))
 
 
-def _choice(knob: Knob, said: str) -> Read:
+def _choice(knob: Knob, typed: str) -> Read:
     values = []
-    for part in said.split(","):
-        one = input_values.knob(knob, part)
-        if one.wrong:
-            return Read(wrong=f"{plain(part.strip(), 40)!r}: {one.wrong}")
-        values.append(one.value)
+    for part in typed.split(","):
+        parsed = input_values.knob(knob, part)
+        if parsed.wrong:
+            return Read(wrong=f"{plain(part.strip(), 40)!r}: {parsed.wrong}")
+        values.append(parsed.value)
     return _checked(knob.name, {"choice": values})
 
 
@@ -74,5 +74,5 @@ def _checked(name: str, raw: dict[str, Any]) -> Read:
 def within(dimension: Dimension, value: Any) -> str:
     """Why ``value`` cannot be held in ``dimension``; empty where it can."""
     wrong = outside(dimension, value)
-    asked = "add it to the list first" if isinstance(dimension, Choice) else "widen the range first"
-    return f"{wrong}: {asked}" if wrong else ""
+    remedy = "add it to the list first" if isinstance(dimension, Choice) else "widen the range first"
+    return f"{wrong}: {remedy}" if wrong else ""

@@ -184,8 +184,10 @@ class SteeringScreen(StudyScreen):
 def places(study: s.Study, machine: s.Machine) -> dict[str, str]:
     """Return the devices that the study may use, with their names."""
     wanted = study.settings.resources.devices
-    cards = {f"gpu{one.index}": one.name for one in machine.devices if not one.fault}
+    cards = {f"gpu{device.index}": device.name for device in machine.devices if not device.fault}
     if isinstance(wanted, tuple):
         cards = {f"gpu{index}": cards.get(f"gpu{index}", "") for index in wanted}
-    found = cards if cards and wanted != "cpu" else {"cpu": "the CPU"}
-    return found | {one.device: found.get(one.device, "") for one in study.trials.values() if one.device}
+    devices = cards if cards and wanted != "cpu" else {"cpu": "the CPU"}
+    return devices | {
+        trial.device: devices.get(trial.device, "") for trial in study.trials.values() if trial.device
+    }

@@ -81,7 +81,7 @@ class AllTrials(SteeringScreen):
         table.show(study, self._filter, self._best_first, look, frozenset(marked))
         self._show_empty(study, table)
         state = self.console.engine.state
-        packs = [pack for one in state.studies.values() for pack in one.packs.values()]
+        packs = [pack for each_study in state.studies.values() for pack in each_study.packs.values()]
         self.query_one(DevicePanel).show(state.machine, packs, look)
         self.query_one(EventList).show(study.lines if study is not None else (), look)
         if wide:

@@ -18,7 +18,7 @@ def steered(trial: s.Trial, look: Palette) -> Text:
         parts.append(Text(f"{NOTE} {plain(trial.note, 300)}", style=f"bold {look['warning']}"))
     if trial.editing:
         wanted = ", ".join(
-            f"{plain(name, 30)} {plain(value_text(one), 30)}" for name, one in trial.editing.items()
+            f"{plain(name, 30)} {plain(value_text(value), 30)}" for name, value in trial.editing.items()
         )
         parts.append(Text(f"editing… {wanted}", style=look["warning"]))
     parts += [Text(word, style=look["muted"]) for word in _words(trial)]
@@ -30,15 +30,15 @@ def steered(trial: s.Trial, look: Palette) -> Text:
 
 
 def _words(trial: s.Trial) -> list[str]:
-    found = []
+    words = []
     if trial.parent >= 0:
-        found.append(f"clone of trial {trial.parent}")
+        words.append(f"clone of trial {trial.parent}")
     elif trial.by:
-        found.append(f"queued by {plain(trial.by, 30)}")
+        words.append(f"queued by {plain(trial.by, 30)}")
     if not trial.counted:
-        found.append("not reported to the sampler")
+        words.append("not reported to the sampler")
     if trial.pinned:
-        found.append(f"only on {plain(trial.pinned, 20)}")
+        words.append(f"only on {plain(trial.pinned, 20)}")
     if trial.priority and trial.state == s.QUEUED:
-        found.append(f"priority {trial.priority:+d}")
-    return found
+        words.append(f"priority {trial.priority:+d}")
+    return words

@@ -105,21 +105,21 @@ class DetailScreen(SteeringScreen):
         why.append(
             plain(trial.why or (trial.lines[-1].text if trial.lines else ""), 300), style=look["muted"]
         )
-        lines = [line, why, *([told] if (told := steered(trial, look)) else [])]
+        lines = [line, why, *([history] if (history := steered(trial, look)) else [])]
         return Text("\n", no_wrap=True, overflow="ellipsis").join(lines)
 
     def _going_on(self, trial: s.Trial) -> Text:
         """Its last evaluation; and what is being scored: of a complete trial its last scores, else a snapshot
         of it while it trains."""
         look, line = self.console.look, Text(no_wrap=True, overflow="ellipsis")
-        told, left = study_progress.scoring_words(trial), study_progress.scoring_left_s(trial)
+        words, left = study_progress.scoring_words(trial), study_progress.scoring_left_s(trial)
         if study_progress.evaluating(trial):
             line.append(f"{study_progress.EVALUATING}  ", style=look["info"])
-        if told and trial.pending:
+        if words and trial.pending:
             more = f", {duration(left)} left" if left is not None else ""
-            line.append(f"{told}{more}  ", style=look["info"])
-        elif told:
-            line.append(f"step {trial.scoring}: {told}  ", style=look["muted"])
+            line.append(f"{words}{more}  ", style=look["info"])
+        elif words:
+            line.append(f"step {trial.scoring}: {words}  ", style=look["muted"])
         return line
 
     def _knobs(self, trial: s.Trial) -> Text:

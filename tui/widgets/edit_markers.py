@@ -34,7 +34,7 @@ def _label(rows: Cells, text: str, place: int, width: int) -> None:
     for row in rows[:3]:
         for start in (place + 1, place - len(text)):
             cells = range(start, start + len(text))
-            if start >= 0 and start + len(text) <= width and all(row[one][0] == " " for one in cells):
-                for one, character in zip(cells, text, strict=True):
-                    row[one] = (character, MARK)
+            if start >= 0 and start + len(text) <= width and all(row[column][0] == " " for column in cells):
+                for column, character in zip(cells, text, strict=True):
+                    row[column] = (character, MARK)
                 return

@@ -37,16 +37,16 @@ CURVES = (("train/loss", "train loss", "train"), ("eval/loss", "eval loss", "eva
 
 def curves_of(trial: s.Trial, smooth: bool) -> list[Curve]:
     """Training and validation loss of a trial; ``smooth`` averages the training loss."""
-    found = []
+    curves = []
     for metric, label, meaning in CURVES:
         series = trial.series.get(metric)
         if series is None or not series.values:
             continue
         if smooth and metric == "train/loss":
-            found.append(Curve(f"{label} (smooth)", series.steps, smoothed(series.values), meaning))
+            curves.append(Curve(f"{label} (smooth)", series.steps, smoothed(series.values), meaning))
         else:
-            found.append(Curve(label, series.steps, series.values, meaning))
-    return found
+            curves.append(Curve(label, series.steps, series.values, meaning))
+    return curves
 
 
 class Chart(Sheet):
@@ -85,21 +85,21 @@ def plot(
     marks: Sequence[Mark] = (),
 ) -> Text:  # fmt: skip
     """The chart as text of exactly ``height`` lines: the legend, the plot, the axis, the steps."""
-    kept = [_drawable(curve, log) for curve in curves]
-    kept = [curve for curve in kept if curve.values]
-    if not kept:
+    drawn = [_drawable(curve, log) for curve in curves]
+    drawn = [curve for curve in drawn if curve.values]
+    if not drawn:
         return Text(empty, style=look["muted"])
-    values = AxisScale.over((value for curve in kept for value in curve.values), log)
-    first = min(curve.steps[0] for curve in kept)
-    steps = AxisScale(first, max(max(curve.steps[-1] for curve in kept), first + 1))
+    values = AxisScale.over((value for curve in drawn for value in curve.values), log)
+    first = min(curve.steps[0] for curve in drawn)
+    steps = AxisScale(first, max(max(curve.steps[-1] for curve in drawn), first + 1))
     canvas = Canvas(width - AXIS - 1, height - 3)
-    for owner, curve in enumerate(kept):
+    for owner, curve in enumerate(drawn):
         positions = zip(steps.positions(curve.steps), values.positions(curve.values), strict=True)
         canvas.curve(list(positions), owner)
     labels = row_labels(values, canvas.height)
-    shown = [_legend(kept, log, look, width)]
+    shown = [_legend(drawn, log, look, width)]
     rows = ruled(canvas.rows(), marks, steps)
-    shown += [_row(cells, labels.get(row, ""), kept, look) for row, cells in enumerate(rows)]
+    shown += [_row(cells, labels.get(row, ""), drawn, look) for row, cells in enumerate(rows)]
     shown += _step_axis(steps, canvas.width, look)
     return Text("\n", no_wrap=True).join(shown)
 

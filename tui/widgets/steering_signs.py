@@ -24,18 +24,18 @@ def signs_of(study: s.Study, trial: s.Trial, best: bool) -> list[Piece]:
     if not marked(trial):
         return []
     starred = STAR * trial.starred + NOTE * bool(trial.note)
-    found = [(starred, "warning")] if starred else []
+    signs = [(starred, "warning")] if starred else []
     if edited(trial):
-        found.append((EDITED, "accent" if trial.counted else "warning"))
+        signs.append((EDITED, "accent" if trial.counted else "warning"))
     if trial.parent >= 0:
-        found.append((f"←{trial.parent}", "accent"))
+        signs.append((f"←{trial.parent}", "accent"))
     elif trial.by:
-        found.append(("hand", "muted"))
+        signs.append(("hand", "muted"))
     if trial.pinned:
-        found.append((f"@{plain(trial.pinned, 6)}", "muted"))
+        signs.append((f"@{plain(trial.pinned, 6)}", "muted"))
     if trial.priority and trial.state == s.QUEUED:
-        found.append((f"{trial.priority:+d}", "accent"))
-    return [(text if not place else f" {text}", meaning) for place, (text, meaning) in enumerate(found)]
+        signs.append((f"{trial.priority:+d}", "accent"))
+    return [(text if not place else f" {text}", meaning) for place, (text, meaning) in enumerate(signs)]
 
 
 def signs_width(trial: s.Trial) -> int:
@@ -50,12 +50,12 @@ def edited(trial: s.Trial) -> bool:
 
 def words_of(trial: s.Trial) -> list[str]:
     """What the filter finds: the signs, and words for them."""
-    found = [STAR, "starred"] if trial.starred else []
-    found += [EDITED, "edited"] if edited(trial) else []
-    found += ["editing"] if trial.editing else []
-    found += [] if trial.counted else ["uncounted"]
-    found += [f"←{trial.parent}", "clone"] if trial.parent >= 0 else ["by hand"] if trial.by else []
-    return found + ([f"@{trial.pinned}"] if trial.pinned else [])
+    words = [STAR, "starred"] if trial.starred else []
+    words += [EDITED, "edited"] if edited(trial) else []
+    words += ["editing"] if trial.editing else []
+    words += [] if trial.counted else ["uncounted"]
+    words += [f"←{trial.parent}", "clone"] if trial.parent >= 0 else ["by hand"] if trial.by else []
+    return words + ([f"@{trial.pinned}"] if trial.pinned else [])
 
 
 _NOWHERE = s.Study("")

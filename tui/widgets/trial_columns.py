@@ -44,7 +44,7 @@ def columns(study: s.Study, width: int) -> list[Column]:
 
 def shape_of(study: s.Study) -> tuple[object, ...]:
     """What the columns and their widths depend on: the trials, what people did to them, and the space."""
-    touched = [(len(one.marks), signs_width(one)) for one in study.trials.values() if marked(one)]
+    touched = [(len(trial.marks), signs_width(trial)) for trial in study.trials.values() if marked(trial)]
     return (study.name, len(study.trials), tuple(study.settings.space), tuple(touched))
 
 
@@ -66,13 +66,13 @@ def _fixed(study: s.Study, width: int) -> list[Column]:
 
 
 def _searched(study: s.Study) -> list[Column]:
-    found = []
+    knob_columns = []
     for place, name in enumerate(study.settings.space):
         label = KNOBS[name].short or name if name in KNOBS else plain(name, LONGEST_KNOB)
         values = [number(_value(trial, name)) for trial in study.trials.values()]
         width = min(LONGEST_KNOB, max([len(label), 4, *map(len, values)]))
-        found.append(Column(label, width, 2 if place < 2 else 6 + place, _knob(name), right=True))
-    return found
+        knob_columns.append(Column(label, width, 2 if place < 2 else 6 + place, _knob(name), right=True))
+    return knob_columns
 
 
 def _number(study: s.Study, trial: s.Trial, best: bool) -> list[Piece]:
@@ -102,10 +102,10 @@ def _progress(study: s.Study, trial: s.Trial, best: bool) -> list[Piece]:
 
 def _scoring(trial: s.Trial) -> str:
     """Such as "scoring 12/36"; in percents where that is too long."""
-    told = study_progress.scoring_words(trial)
-    if len(told) > PROGRESS:
-        told = f"scoring {100 * trial.scoring_done // trial.scoring_total:>3}%"
-    return told
+    words = study_progress.scoring_words(trial)
+    if len(words) > PROGRESS:
+        words = f"scoring {100 * trial.scoring_done // trial.scoring_total:>3}%"
+    return words
 
 
 def _left(study: s.Study, trial: s.Trial, best: bool) -> list[Piece]:
@@ -152,7 +152,10 @@ def matches(trial: s.Trial, text: str) -> bool:
         knob, value = KNOBS.get(name), number(_value(trial, name))
         shown += [f"{name}={value}", f"{knob.short if knob else name}={value}"]
     words = text.lower().split()
-    return all(any(one == word if word.isdigit() else word in one.lower() for one in shown) for word in words)
+    return all(
+        any(shown_text == word if word.isdigit() else word in shown_text.lower() for shown_text in shown)
+        for word in words
+    )
 
 
 def ordered(study: s.Study, best_first: bool) -> list[s.Trial]:
