@@ -21,14 +21,6 @@ class TrialOpened(Message):
         self.number = number
 
 
-class Filtered(Message):
-    """The filter's text changed."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.text = text
-
-
 class Supposed(Message):
     """A value of the what-if changed."""
 

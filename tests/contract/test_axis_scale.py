@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from core.contract.views.axis_scale import AxisScale, thinned
+from core.contract.views.axis_scale import AxisScale, thin_out
 
 
 @pytest.mark.parametrize(
@@ -90,6 +90,6 @@ def test_a_logarithmic_axis_has_powers_of_ten_or_else_round_values(low, high, ti
 @pytest.mark.parametrize("count", range(1, 40))
 @pytest.mark.parametrize("most", [1, 3, 5])
 def test_too_many_ticks_are_thinned_evenly(count, most):
-    kept = thinned(list(map(float, range(count))), most)
+    kept = thin_out(list(map(float, range(count))), most)
     assert kept[0] == 0 and len(kept) <= most + 1
     assert len({b - a for a, b in itertools.pairwise(kept)}) <= 1

@@ -42,7 +42,7 @@ def cell(reading: Reading, intervals: bool) -> list[Piece]:
         meaning if reading.verdict and score.value is not None else "" if score.value is not None else "muted"
     )
     pieces = [(mark, meaning), (figure(score.value, unit).rjust(7), value), *_change(reading)]
-    return [*pieces, (_fitting(score, unit).rjust(INTERVAL), "muted")] if intervals else pieces
+    return [*pieces, (_interval_text(score, unit).rjust(INTERVAL), "muted")] if intervals else pieces
 
 
 def _change(reading: Reading) -> list[Piece]:
@@ -57,20 +57,20 @@ def arrow_of(reading: Reading) -> Piece:
     return ("=", "muted") if reading.better is None else ARROWS[reading.better, reading.clear]
 
 
-def _fitting(score: Score, unit: str) -> str:
+def _interval_text(score: Score, unit: str) -> str:
     shown = ends(score, unit)
     return shown if len(shown) <= INTERVAL - 1 else shown.replace("%", "")[: INTERVAL - 1]
 
 
 def heads(reading: Reading) -> tuple[str, str]:
     """Return the column's name, and its better direction with the limits."""
-    name = _called(reading.metric.name)
+    name = _short_name(reading.metric.name)
     bounds = " ".join(bound(limit, reading.metric.unit) for limit in reading.limits)
     way = "low" if reading.metric.direction == "minimize" else "high"
     return name, f"{way} is good" if not bounds else f"{way}, {bounds}"
 
 
-def _called(name: str) -> str:
+def _short_name(name: str) -> str:
     """Slices differ at their end: that is what is shown of one, as much as fits."""
     if not name.startswith(SLICE):
         return plain(name.split("/", 1)[-1], NARROW)

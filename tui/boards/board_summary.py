@@ -15,7 +15,7 @@ from tui.widgets.label_value import pair
 ROOMY = 28  # minimum width for the change beside its arrow
 
 
-def standing(study: s.Study, trial: s.Trial, width: int, look: Palette) -> list[Text]:
+def summarize_boards(study: s.Study, trial: s.Trial, width: int, look: Palette) -> list[Text]:
     """Return lines of ``width`` cells under the name of each board; none without scores."""
     limits, rows = r.limits(study), list[Text]()
     for board in r.boards(study):

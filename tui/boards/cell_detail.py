@@ -12,7 +12,7 @@ from core.contract.views.metric_format import SHARE, bound, changed, told
 from tui.boards.board_cells import MARKS, arrow_of
 from tui.theme_colors import Palette
 from tui.widgets.line_chart import Curve
-from tui.widgets.wrapped_text import folded
+from tui.widgets.wrapped_text import wrap_text
 
 WAYS = {"minimize": "lower is better", "maximize": "higher is better"}
 SAID = {"ok": "kept", "breached": "breached", "unsure": "unsure: the interval contains the bound"}
@@ -33,7 +33,7 @@ def foot(
     lines = [
         _meaning(reading, look),
         _value(reading, trial, look),
-        _against(reading, trial, look),
+        _base_line(reading, trial, look),
         _limit(study, reading, look),
     ]
     lines += _reason(study, reading, width, look)
@@ -60,7 +60,7 @@ def _value(reading: r.Reading, trial: s.Trial | None, look: Palette) -> Text:
     return line
 
 
-def _against(reading: r.Reading, trial: s.Trial | None, look: Palette) -> Text:
+def _base_line(reading: r.Reading, trial: s.Trial | None, look: Palette) -> Text:
     if trial is None:
         return Text("          all trials are compared with the base", style=look["muted"])
     line = Text("base      ", style=look["muted"])
@@ -71,11 +71,11 @@ def _against(reading: r.Reading, trial: s.Trial | None, look: Palette) -> Text:
         arrow, meaning = arrow_of(reading)
         points = " points" if reading.metric.unit == SHARE else ""
         line.append(f"  {arrow} {changed(reading.change, reading.metric.unit)}{points} ", style=look[meaning])
-        line.append(_compared(reading), style=look[meaning])
+        line.append(_comparison(reading), style=look[meaning])
     return line
 
 
-def _compared(reading: r.Reading) -> str:
+def _comparison(reading: r.Reading) -> str:
     if reading.better is None:
         return "the same"
     word = "better" if reading.better else "worse"
@@ -115,8 +115,8 @@ def _limit(study: s.Study, reading: r.Reading, look: Palette) -> Text:
 
 def _reason(study: s.Study, reading: r.Reading, width: int, look: Palette) -> list[Text]:
     if reading.score is None:
-        return folded(r.unscored(study), width, look["muted"])
-    return folded(reading.score.reason, width, look["warning"]) if reading.score.reason else []
+        return wrap_text(r.unscored(study), width, look["muted"])
+    return wrap_text(reading.score.reason, width, look["warning"]) if reading.score.reason else []
 
 
 def curves(study: s.Study, number: int, name: str, limits: dict[str, tuple[Limit, ...]]) -> list[Curve]:

@@ -12,9 +12,9 @@ from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views import trial_comparison as c
 from core.contract.views.axis_scale import AxisScale
-from tui.number_text import duration, loss, smoothed
+from tui.number_text import duration, loss, smooth_values
 from tui.theme_colors import Palette
-from tui.widgets.scatter_plot import AXIS, Plane, framed, row_labels, short, whole
+from tui.widgets.scatter_plot import AXIS, Plane, add_axes, axis_labels, row_labels, short_number
 
 # A colour and a sign each: the sign tells them apart where colours do not.
 SIGNS = "●▲■◆○△□◇"
@@ -53,12 +53,12 @@ def overlay(
         ups = scale.positions(y for _, y in curve or ())
         _draw(plane, [(x / last, up) for (x, _), up in zip(curve or (), ups, strict=True)], place)
     labels = row_labels(scale, plane.height)
-    return [head, *framed(plane, labels, _axis(along, last, plane.width), c.said(along), look)]
+    return [head, *add_axes(plane, labels, _axis(along, last, plane.width), c.said(along), look)]
 
 
 def _axis(along: c.Along, last: float, width: int) -> list[tuple[float, str]]:
     if along != "time":
-        return whole(0, last, width) if last >= 1 else [(0.0, "0"), (1.0, short(last))]
+        return axis_labels(0, last, width) if last >= 1 else [(0.0, "0"), (1.0, short_number(last))]
     return [(part / 4, duration(last * part / 4)) for part in range(5)]
 
 
@@ -67,7 +67,7 @@ def _curve(trial: s.Trial, metric: str, along: c.Along, log: bool, smooth: bool)
     series, scale = trial.series.get(metric), c.scale(trial, along)
     if series is None or scale is None:
         return None
-    values = smoothed(series.values) if smooth else series.values
+    values = smooth_values(series.values) if smooth else series.values
     return [
         (scale(step), value)
         for step, value in zip(series.steps, values, strict=True)

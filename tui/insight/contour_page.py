@@ -10,10 +10,10 @@ from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views import study_insight as i
 from core.contract.views.knob_axes import Axis, axes
-from tui.insight.page_context import EARLY, HERE, RESULT, Page, View, legend, nothing, said
+from tui.insight.page_context import EARLY, HERE, RESULT, Page, View, legend, no_values, value_text
 from tui.number_text import number
 from tui.widgets.braille_canvas import row_of
-from tui.widgets.scatter_plot import AXIS, Plane, framed
+from tui.widgets.scatter_plot import AXIS, Plane, add_axes
 
 SHADES = "█▓▒░·"  # the best first
 MOST_COLUMNS, MOST_ROWS = 32, 16  # of the shading: it is drawn in the console's own time
@@ -34,7 +34,7 @@ def lines(view: View) -> list[Text]:
     columns, rows = min(MOST_COLUMNS, room // 2), min(MOST_ROWS, high)
     known = i.grid(view.study, across, up, columns, rows, view.objective)
     if not known:
-        return nothing(view)
+        return no_values(view)
     field = i.between(known, columns, rows)
     plane = Plane(room, high)
     borders = _borders(sorted(known.values(), reverse=view.direction == "maximize"))
@@ -48,10 +48,10 @@ def lines(view: View) -> list[Text]:
     marks = [(place, plain(number(value), 16)) for place, value in across.marks()]
     head = legend(view, meaning="warning")
     head.append(f"{SHADES} ", style=view.look["base"])
-    best = f"{'≤' if view.direction == 'minimize' else '≥'} {said(borders[0])}"
+    best = f"{'≤' if view.direction == 'minimize' else '≥'} {value_text(borders[0])}"
     head.append(f"best ({best}) to worst   blank: no data", style=view.look["muted"])
     caption = f"{plain(up.name, 30)} (up) over {plain(across.name, 30)}; interpolated by distance"
-    return [head, *framed(plane, labels, marks, caption, view.look)]
+    return [head, *add_axes(plane, labels, marks, caption, view.look)]
 
 
 def _trials(view: View, plane: Plane, across: Axis, up: Axis) -> None:

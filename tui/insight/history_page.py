@@ -5,15 +5,15 @@ from __future__ import annotations
 from rich.text import Text
 
 from core.contract.views import study_insight as i
-from tui.insight.page_context import Page, View, dot, here, legend, nothing, off, said
-from tui.widgets.scatter_plot import AXIS, Plane, framed, row_labels, span, whole
+from tui.insight.page_context import Page, View, dot, legend, mark_focus, no_values, outlier_note, value_text
+from tui.widgets.scatter_plot import AXIS, Plane, add_axes, axis_labels, row_labels, span
 
 
 def lines(view: View) -> list[Text]:
     """Legend, plot, axes."""
     moments = i.history(view.study, view.objective)
     if not moments:
-        return nothing(view)
+        return no_values(view)
     plane = Plane(view.width - AXIS - 1, view.height - 4)
     scale = span([moment.point.value for moment in moments], view.direction)
     last = max(1, len(moments) - 1)
@@ -29,17 +29,22 @@ def lines(view: View) -> list[Text]:
         plane.line(steps, "good")
     for x, y, point in placed:
         dot(plane, view, x, y, point)
-    here(plane, view, placed)
-    best = f"best so far {said(bests[-1][1])}" if bests else "no result yet"
+    mark_focus(plane, view, placed)
+    best = f"best so far {value_text(bests[-1][1])}" if bests else "no result yet"
     head = legend(view, [("━━", "good", best)])
     head.append(
-        off(view, [moment.point.value for moment in moments], scale.contains), style=view.look["muted"]
+        outlier_note(view, [moment.point.value for moment in moments], scale.contains),
+        style=view.look["muted"],
     )
     caption = f"{view.metric}, {view.wish} · trials in order of completion"
     return [
         head,
-        *framed(
-            plane, row_labels(scale, plane.height), whole(1, len(moments), plane.width), caption, view.look
+        *add_axes(
+            plane,
+            row_labels(scale, plane.height),
+            axis_labels(1, len(moments), plane.width),
+            caption,
+            view.look,
         ),
     ]
 

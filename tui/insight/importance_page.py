@@ -10,7 +10,7 @@ from core.contract.views.knob_axes import axes
 from core.contract.wire.search_state import Importance
 from tui.insight.page_context import Page, View, knobs
 from tui.number_text import bar, percent
-from tui.widgets.scatter_plot import padded
+from tui.widgets.scatter_plot import pad
 
 NAMES = {"ped-anova": "PED-ANOVA", "fanova": "fANOVA"}
 
@@ -26,7 +26,7 @@ def shares(view: View) -> list[Text]:
     )
     head.stylize("bold")
     if not importance.shares:
-        return [head, Text(), *_wrapped(plain(importance.why_none, 400) or "no share was reported", view)]
+        return [head, Text(), *_wrap(plain(importance.why_none, 400) or "no share was reported", view)]
     chosen = axes(view.study)[view.choice].name if view.choice < len(axes(view.study)) else ""
     wide = min(26, max(len(plain(knob, 24)) for knob in importance.shares) + 2)
     room = max(8, min(80, view.width - wide - 8))
@@ -34,13 +34,13 @@ def shares(view: View) -> list[Text]:
     for knob, share in importance.shares.items():
         full, empty = bar(share, room)
         line = Text("▸ " if knob == chosen else "  ", style=look["accent"], no_wrap=True)
-        line.append(padded(plain(knob, 24), wide), style="bold" if knob == chosen else look["info"])
+        line.append(pad(plain(knob, 24), wide), style="bold" if knob == chosen else look["info"])
         line.append(full, style=look["primary"]).append(empty, style=look["border"])
         rows.append(line.append(f" {percent(share):>4}", style="bold"))
-    return [*rows, Text(), *_wrapped(_rests(view, importance), view)]
+    return [*rows, Text(), *_wrap(_basis(view, importance), view)]
 
 
-def _rests(view: View, importance: Importance) -> str:
+def _basis(view: View, importance: Importance) -> str:
     basis = f"{view.metric}, from {importance.trials} trials"
     if importance.early:
         basis += f", {importance.early} of them stopped early, with their last value"
@@ -51,7 +51,7 @@ def _rests(view: View, importance: Importance) -> str:
     return basis
 
 
-def _wrapped(text: str, view: View) -> list[Text]:
+def _wrap(text: str, view: View) -> list[Text]:
     """Words in as many lines as they need."""
     lines, line = [], ""
     for word in text.split():
@@ -71,7 +71,7 @@ def sampler(view: View) -> list[Text]:
         ]
     rows = []
     for name, text in view.search.sampler:
-        line = Text(padded(plain(name, 16), 18), style=look["muted"], no_wrap=True, overflow="ellipsis")
+        line = Text(pad(plain(name, 16), 18), style=look["muted"], no_wrap=True, overflow="ellipsis")
         rows.append(line.append(plain(text, 300), style=look["info"]))
     return rows
 

@@ -24,7 +24,7 @@ from tui.insight import (
     slice_page,
     stopped_page,
 )
-from tui.insight.page_context import View, said, wish
+from tui.insight.page_context import View, value_text, wish
 from tui.key_bindings import EVERYWHERE, INSIGHT, bindings
 from tui.number_text import GLYPHS
 from tui.trial.trial_screen import DetailScreen
@@ -162,7 +162,9 @@ class InsightScreen(StudyScreen):
             return Text("\n", no_wrap=True, overflow="ellipsis").join([first, second])
         first.append(f"trial {trial.number} ", style="bold")
         first.append(f"{GLYPHS[trial.state]} {trial.state}  ", style=look[trial.state])
-        first.append(f"{view.metric} {said(best_and_counts.objective(view.study, trial, view.objective))}  ")
+        first.append(
+            f"{view.metric} {value_text(best_and_counts.objective(view.study, trial, view.objective))}  "
+        )
         early = trial.state in s.ENDED and trial.state != s.COMPLETE
         if early:
             first.append(f"at step {trial.step}  ", style=look["muted"])

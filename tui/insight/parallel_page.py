@@ -6,10 +6,10 @@ from rich.text import Text
 
 from core.contract.text.sanitize import plain
 from core.contract.views import study_insight as i
-from tui.insight.page_context import Page, View, nothing
+from tui.insight.page_context import Page, View, no_values
 from tui.number_text import number
 from tui.widgets.braille_canvas import column_of
-from tui.widgets.scatter_plot import Plane, padded
+from tui.widgets.scatter_plot import Plane, pad
 
 MOST = 250  # lines: more are a grey field
 BEST = 0.25  # the share of the trials whose lines are lit
@@ -21,7 +21,7 @@ def lines(view: View) -> list[Text]:
     if not view.axes:
         return [Text("no knob is searched: [space] is empty", style=view.look["muted"])]
     if not points:
-        return nothing(view)
+        return no_values(view)
     ranks = i.ranks(points, view.direction)
     plane = Plane(view.width, view.height - 4)
     stops = [place / len(view.axes) for place in range(len(view.axes) + 1)]
@@ -82,7 +82,7 @@ def _spread(view: View, stops: list[float], labels: list[str], meaning: str) -> 
     room = max(3, (view.width - 1) // max(1, len(stops) - 1) - 1)
     line, at = Text(no_wrap=True), 0
     for place, (x, label) in enumerate(zip(stops, labels, strict=True)):
-        text = padded(label, min(len(label), room))
+        text = pad(label, min(len(label), room))
         start = column_of(x, view.width) - (0 if place == 0 else len(text) // 2)
         start = max(at, min(start, view.width - len(text)))
         line.append(" " * (start - at) + text)

@@ -9,9 +9,9 @@ from core.contract.state import best_and_counts, reference_values
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views import study_insight as i
-from tui.insight.page_context import HERE, RESULT, Page, View, nothing, row, said, window
+from tui.insight.page_context import HERE, RESULT, Page, View, no_values, row, value_text, window
 from tui.number_text import GLYPHS, bar, number
-from tui.widgets.scatter_plot import AXIS, Plane, framed, row_labels, span, whole
+from tui.widgets.scatter_plot import AXIS, Plane, add_axes, axis_labels, row_labels, span
 
 BAR = 12  # cells
 
@@ -22,7 +22,7 @@ def lines(view: View) -> list[Text]:
         return _ranking(view)
     front = best_and_counts.front(view.study)
     if not front:
-        return nothing(view)
+        return no_values(view)
     high = max(8, view.height // 2, view.height - len(front) - 1)
     return [*_plot(view, front, high), *_front(view, front, view.height - high)]
 
@@ -50,8 +50,8 @@ def _plot(view: View, front: list[s.Trial], high: int) -> list[Text]:
         head.append(f"   hypervolume {area:.4g} up to the references", style=view.look["muted"])
     ways = [way for _, way in view.study.objectives]
     caption = f"{names[y]} ({ways[y]}, up) against {names[x]} ({ways[x]}, across)"
-    axis = whole(across.low, across.high, plane.width)
-    return [head, *framed(plane, row_labels(up, plane.height), axis, caption, view.look)]
+    axis = axis_labels(across.low, across.high, plane.width)
+    return [head, *add_axes(plane, row_labels(up, plane.height), axis, caption, view.look)]
 
 
 def _front(view: View, front: list[s.Trial], room: int) -> list[Text]:
@@ -77,7 +77,7 @@ def _front(view: View, front: list[s.Trial], room: int) -> list[Text]:
 def _ranking(view: View) -> list[Text]:
     points = i.ordered(view.study)
     if not points:
-        return nothing(view)
+        return no_values(view)
     values = [point.value for point in points if not point.early] or [point.value for point in points]
     best, worst = values[0], values[-1]
     numbers = [point.trial for point in points]
@@ -94,7 +94,7 @@ def _ranking(view: View) -> list[Text]:
         rows.append(
             row(view, number_, [
                 (rank, -4, "" if point.early else "bold"), (f"#{number_} {GLYPHS[state]}", -6, state),
-                (said(point.value), -12, ""), (full + empty, BAR, state),
+                (value_text(point.value), -12, ""), (full + empty, BAR, state),
                 (params(view.study, view.study.trials[number_]), max(10, view.width - BAR - 27), "muted"),
             ])
         )  # fmt: skip

@@ -8,9 +8,9 @@ from core.contract.text.sanitize import plain
 from core.contract.views import study_insight as i
 from core.contract.views.axis_scale import AxisScale
 from core.contract.views.knob_axes import Axis
-from tui.insight.page_context import Page, View, dot, here, knobs, legend, nothing, off
+from tui.insight.page_context import Page, View, dot, knobs, legend, mark_focus, no_values, outlier_note
 from tui.number_text import number
-from tui.widgets.scatter_plot import AXIS, Plane, framed, row_labels, side_by_side, span
+from tui.widgets.scatter_plot import AXIS, Plane, add_axes, row_labels, side_by_side, span
 
 NARROWEST, LOWEST = 56, 14  # cells and lines of one of several slices
 
@@ -21,7 +21,7 @@ def lines(view: View) -> list[Text]:
     if not view.axes:
         return [Text("no knob is searched: [space] is empty", style=view.look["muted"])]
     if not values:
-        return nothing(view)
+        return no_values(view)
     scale = span(values, view.direction)
     rows = min(max(1, (view.height - 1) // LOWEST), -(-len(view.axes) // max(1, view.width // NARROWEST)))
     columns = min(max(1, view.width // NARROWEST), -(-len(view.axes) // rows))
@@ -30,7 +30,7 @@ def lines(view: View) -> list[Text]:
     width, height = view.width // columns, (view.height - 1) // rows
     blocks = [_slice(view, axis, place == view.choice, scale, width, height) for place, axis in shown]
     head = legend(view)
-    head.append(off(view, values, scale.contains), style=view.look["muted"])
+    head.append(outlier_note(view, values, scale.contains), style=view.look["muted"])
     page_lines = [head]
     for start in range(0, len(blocks), columns):
         page_lines += side_by_side(blocks[start : start + columns], width)
@@ -44,12 +44,12 @@ def _slice(view: View, axis: Axis, chosen: bool, scale: AxisScale, width: int, h
     ]
     for x, y, point in placed:
         dot(plane, view, x, y, point)
-    here(plane, view, placed)
+    mark_focus(plane, view, placed)
     title = Text(f"{' ' * (AXIS + 1)}{'▸ ' if chosen else ''}{view.metric} over {plain(axis.name, 40)}")
     title.append(" (log)" if axis.log else "", style=view.look["muted"])
     title.stylize("bold" if chosen else view.look["muted"])
     marks = [(place, plain(number(value), 16)) for place, value in axis.marks()]
-    return [title, *framed(plane, row_labels(scale, plane.height), marks, "", view.look)][: height - 1]
+    return [title, *add_axes(plane, row_labels(scale, plane.height), marks, "", view.look)][: height - 1]
 
 
 def trials(view: View) -> list[int]:

@@ -7,7 +7,7 @@ from rich.text import Text
 from core.contract.text.sanitize import plain
 from core.contract.views import study_insight as i
 from core.contract.wire.search_state import Rung
-from tui.insight.page_context import Page, View, row, said, window
+from tui.insight.page_context import Page, View, row, value_text, window
 from tui.number_text import GLYPHS
 
 FATES = {"promoted": ("▲", "good"), "stopped": ("×", "pruned"), "complete": ("✓", "complete")}
@@ -26,7 +26,7 @@ def lines(view: View) -> list[Text]:
     numbers, by_number = [stop.trial for stop in stops], {stop.trial: stop for stop in stops}
     room = max(1, view.height - len(rungs) - 3)
     listed = [_stop(view, by_number[number]) for number in numbers[window(numbers, view.focus, room)]]
-    return [head, *rungs, _spared(view), title, *listed]
+    return [head, *rungs, _saved_steps(view), title, *listed]
 
 
 def _counts(view: View) -> Text:
@@ -38,7 +38,7 @@ def _counts(view: View) -> Text:
     return line
 
 
-def _spared(view: View) -> Text:
+def _saved_steps(view: View) -> Text:
     spared, whole = i.saved_steps(view.study)
     text = f"pruning saved {spared:,} of {whole:,} steps" if spared else ""
     return Text(text, style=view.look["muted"], no_wrap=True)
@@ -64,7 +64,10 @@ def _rung(view: View, rung: Rung, several: bool) -> Text:
     line = Text(f"{where}rung {rung.rung}, step {rung.step:,}: ", no_wrap=True, overflow="ellipsis")
     line.append(f"{len(rung.entries)} in  ", style="bold")
     if rung.entries:
-        line.append(f"{said(rung.entries[0].value)} to {said(rung.entries[-1].value)}  ", style=look["muted"])
+        line.append(
+            f"{value_text(rung.entries[0].value)} to {value_text(rung.entries[-1].value)}  ",
+            style=look["muted"],
+        )
     for entry in rung.entries:
         sign, meaning = FATES.get(entry.fate, ("?", "muted"))
         here = f"bold {look.cursor}" if entry.trial == view.focus else look[meaning]
@@ -81,7 +84,7 @@ def _stop(view: View, stop: i.Stop) -> Text:
     cells = [
         (f"#{stop.trial} {GLYPHS[stop.state]}", -6, stop.state),
         (share, -14, ""),
-        (said(stop.value), -12, ""),
+        (value_text(stop.value), -12, ""),
     ]
     return row(view, stop.trial, [*cells, ("", 0, ""), (why, max(10, view.width - 37), "muted")])
 

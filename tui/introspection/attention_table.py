@@ -44,7 +44,7 @@ def _layer(layer: Layer, bar: int, cells: int, special: bool, look: Palette) -> 
         row.append(" ")
         row.append_text(_shares(layer.base_special, layer.special, look))
     row.append("  ")
-    for value in lowest(layer.entropy, cells):
+    for value in keep_lowest(layer.entropy, cells):
         row.append(_block(value), style=look[_meaning(value)])
     return row
 
@@ -67,7 +67,7 @@ def _shares(base: float, now: float, look: Palette) -> Text:
     return shown
 
 
-def lowest(values: Sequence[float], cells: int) -> list[float]:
+def keep_lowest(values: Sequence[float], cells: int) -> list[float]:
     """At most ``cells`` values: the lowest of each stretch, so that no head that collapsed is hidden."""
     if len(values) <= cells:
         return list(values)

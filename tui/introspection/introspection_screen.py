@@ -131,8 +131,10 @@ class InsidesScreen(StudyScreen):
     def _draw_losses(self, answer: Insides, width: int) -> None:
         look = self.console.look
         self.query_one("#parts", VerticalScroll).border_title = "loss by kind: base → trial"
-        self.query_one("#parts Sheet", Sheet).draw(token_loss_table.parts(answer, max(20, width), look))
-        self.query_one("#worst Sheet", Sheet).draw(token_loss_table.worst(answer.worst, max(20, width), look))
+        self.query_one("#parts Sheet", Sheet).draw(token_loss_table.loss_shares(answer, max(20, width), look))
+        self.query_one("#worst Sheet", Sheet).draw(
+            token_loss_table.worst_tokens(answer.worst, max(20, width), look)
+        )
 
     def _title(self) -> Text:
         look, answer, study = self.console.look, self._answer, self.study

@@ -18,7 +18,7 @@ LINE_END = "↵"
 SHOWN = 400  # characters of a text that are looked at
 
 
-def parts(answer: Insides, width: int, look: Palette) -> Text:
+def loss_shares(answer: Insides, width: int, look: Palette) -> Text:
     """By kind, then by quarter of the row: tokens, share of the loss, mean loss; base → trial."""
     counted = width >= ROOMY
     room = max(NAME, min(20, width - 10 - 12 - (7 if counted else 0)))
@@ -32,7 +32,7 @@ def parts(answer: Insides, width: int, look: Palette) -> Text:
 
 def _part(part: Part, room: int, counted: bool, look: Palette) -> Text:
     name = plain(NAMES.get(part.name, part.name), 40)
-    row = Text(_fitted(name, room), no_wrap=True, overflow="ellipsis")
+    row = Text(_pad_name(name, room), no_wrap=True, overflow="ellipsis")
     if counted:
         row.append(f"{part.tokens:>7}", style=look["muted"])
     row.append(f"{100 * part.base_share:>6.0f}→", style=look["muted"])
@@ -43,7 +43,7 @@ def _part(part: Part, room: int, counted: bool, look: Palette) -> Text:
     return row
 
 
-def worst(tokens: Sequence[Token], width: int, look: Palette) -> Text:
+def worst_tokens(tokens: Sequence[Token], width: int, look: Palette) -> Text:
     """Return a line for each token: its loss, and the token in its context."""
     rows = [_token(token, width, look) for token in tokens]
     return Text("\n", no_wrap=True, overflow="ellipsis").join(rows)
@@ -54,17 +54,17 @@ def _token(token: Token, width: int, look: Palette) -> Text:
     row.append(f"{token.base_loss:>5.2f}→", style=look["muted"])
     row.append(f"{token.loss:>5.2f} ", style=look["warning" if token.loss > token.base_loss else "info"])
     room = max(12, width - row.cell_len)
-    text = Text(shown(token.text)[:SHOWN] or " ")
+    text = Text(one_line(token.text)[:SHOWN] or " ")
     text.truncate(max(4, room // 2), overflow="ellipsis")
     after = min(room // 4, room - text.cell_len - 1)
-    row.append(_tail(shown(token.before), room - text.cell_len - after), style=look["muted"])
+    row.append(_tail(one_line(token.before), room - text.cell_len - after), style=look["muted"])
     row.append(text.plain, style=f"bold {look.cursor}")
-    row.append(shown(token.after)[:SHOWN], style=look["muted"])
+    row.append(one_line(token.after)[:SHOWN], style=look["muted"])
     row.truncate(width, overflow="ellipsis")
     return row
 
 
-def shown(text: str) -> str:
+def one_line(text: str) -> str:
     """On one line, its line ends as signs: they are tokens, too."""
     return plain(plain(text[-SHOWN:] if len(text) > SHOWN else text, lines=True).replace("\n", LINE_END))
 
@@ -77,7 +77,7 @@ def _tail(text: str, cells: int) -> str:
     return " " * (cells - cell_len(text)) + text
 
 
-def _fitted(name: str, cells: int) -> str:
+def _pad_name(name: str, cells: int) -> str:
     fitted = Text(name)
     fitted.truncate(cells, overflow="ellipsis", pad=True)
     return fitted.plain

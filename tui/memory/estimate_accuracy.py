@@ -15,20 +15,20 @@ from core.contract.wire.memory_forecast import DeviceMemory
 from tui.number_text import GLYPHS, NOTHING
 from tui.theme_colors import Palette
 from tui.widgets.focus_box import Box
-from tui.widgets.wrapped_text import folded
+from tui.widgets.wrapped_text import wrap_text
 
 FAR = 0.08  # a relative error above it is coloured
 LESSON = "a trial is estimated before it starts and measured while it runs"
 
 
-def off(foretold: int | None, measured: int | None) -> float | None:
+def relative_error(foretold: int | None, measured: int | None) -> float | None:
     """Return the relative error of the estimate; negative where it is too low."""
     if foretold is None or not measured or measured <= 0:
         return None
     return (foretold - measured) / measured
 
 
-def off_words(share: float) -> tuple[str, str]:
+def error_words(share: float) -> tuple[str, str]:
     """Format such as "+2 %", with a sign for large errors. Too low is worse: it can run out of memory."""
     text = f"{100 * share:+.0f} %"
     if abs(share) <= FAR:
@@ -36,7 +36,7 @@ def off_words(share: float) -> tuple[str, str]:
     return (f"{text} ▼", "error") if share < 0 else (f"{text} ▲", "warning")
 
 
-def learnt(now: DeviceMemory, look: Palette) -> Text:
+def correction_line(now: DeviceMemory, look: Palette) -> Text:
     """Describe a device's correction and its number of measurements."""
     many = "measurement" if now.learnt_from == 1 else "measurements"
     factor = f"{now.correction:.2f}" if math.isfinite(now.correction) else NOTHING
@@ -59,7 +59,7 @@ class Accuracy(Box):
         lessons = [(device.label, device.correction, device.learnt_from) for device in devices]
         if self.same(weighed, lessons, look):
             return
-        lines = [_summary([off(*row[2:]) for row in weighed], look)] if weighed else []
+        lines = [_summary([relative_error(*row[2:]) for row in weighed], look)] if weighed else []
         lines += _lessons(devices, look)
         if weighed:
             lines.append(
@@ -67,7 +67,7 @@ class Accuracy(Box):
             )
             lines += [_row(*row, look) for row in weighed]
         else:
-            lines += folded(f"no trial has been estimated yet: {LESSON}", self.room, look["muted"])
+            lines += wrap_text(f"no trial has been estimated yet: {LESSON}", self.room, look["muted"])
         self.write(lines)
 
 
@@ -82,7 +82,7 @@ def _summary(errors: Sequence[float | None], look: Palette) -> Text:
 
 
 def _lessons(devices: Sequence[DeviceMemory], look: Palette) -> list[Text]:
-    lines = [learnt(device, look) for device in devices if device.learnt_from]
+    lines = [correction_line(device, look) for device in devices if device.learnt_from]
     return lines or [Text("no correction learnt yet", style=look["muted"])]
 
 
@@ -91,7 +91,7 @@ def _row(number: int, state: str, foretold: int | None, measured: int | None, lo
     line.append(f"{GLYPHS[state]} {state:<10}", style=look[state])
     for size in (foretold, measured):
         line.append(f"{words(size) if size is not None else NOTHING:>10}")
-    share = off(foretold, measured)
-    text, meaning = off_words(share) if share is not None else (f"{NOTHING}  ", "muted")
+    share = relative_error(foretold, measured)
+    text, meaning = error_words(share) if share is not None else (f"{NOTHING}  ", "muted")
     line.append(f"{text:>9}", style=look[meaning])
     return line

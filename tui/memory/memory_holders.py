@@ -8,20 +8,20 @@ from core.contract.events import event_types as e
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from core.contract.wire.memory_forecast import DeviceMemory
-from tui.memory.bar_segments import Share, by_trial, kind, reserve, trial
+from tui.memory.bar_segments import Share, by_trial, kind_share, reserve_share, trial_share
 
 NAMED = 5  # other processes that get a piece of their own; the smaller ones share one
 UNSEEN = 0.01  # of a device: less than that unaccounted for is not worth a word
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
-def card_of(label: str, machine: s.Machine) -> e.Device | None:
+def device_of(label: str, machine: s.Machine) -> e.Device | None:
     """Return the latest state of a device such as "gpu0"; None for the host and unread devices."""
     index = label.removeprefix("gpu")
     return next((device for device in machine.devices if str(device.index) == index), None)
 
 
-def past_of(label: str, machine: s.Machine) -> s.Past:
+def history_of(label: str, machine: s.Machine) -> s.Past:
     """The history of a device's use."""
     return machine.past.get(label.removeprefix("gpu") if label != "cpu" else "host", s.Past())
 
@@ -31,7 +31,7 @@ def pack_of(label: str, study: s.Study) -> e.PackMeasured | None:
     return next((pack for pack in study.packs.values() if pack.device == label and pack.trials), None)
 
 
-def ours(now: DeviceMemory, study: s.Study) -> list[Share]:
+def own_shares(now: DeviceMemory, study: s.Study) -> list[Share]:
     """Return the trials' peak memory as estimated, or as measured if there is no estimate."""
     if now.foretold is not None:
         return by_trial(now.foretold, now.reserve_bytes)
@@ -40,18 +40,18 @@ def ours(now: DeviceMemory, study: s.Study) -> list[Share]:
         return []
     held = sum(pack.trial_bytes.values())
     trials = [
-        trial(number, pack.trial_bytes[number], place)
+        trial_share(number, pack.trial_bytes[number], place)
         for place, number in enumerate(sorted(pack.trial_bytes))
     ]
     moment = max(0, pack.used_bytes - pack.base_bytes - held)
-    shares = [kind("base model", pack.base_bytes), *trials, kind("activations", moment)]
-    return [*shares, reserve(pack.reserve_bytes)] if pack.reserve_bytes else shares
+    shares = [kind_share("base model", pack.base_bytes), *trials, kind_share("activations", moment)]
+    return [*shares, reserve_share(pack.reserve_bytes)] if pack.reserve_bytes else shares
 
 
-def others(label: str, study: s.Study, machine: s.Machine, own: Sequence[Share]) -> list[Share]:
+def other_shares(label: str, study: s.Study, machine: s.Machine, own: Sequence[Share]) -> list[Share]:
     """Other processes now, largest first."""
     workers = {worker.pid: worker for worker in machine.workers if worker.study in ("", study.name)}
-    card = card_of(label, machine)
+    card = device_of(label, machine)
     if card is None:
         return _rest_of_host(machine, workers) if label == "cpu" else []
     processes = [process for process in card.processes if process.pid not in workers]
@@ -60,11 +60,11 @@ def others(label: str, study: s.Study, machine: s.Machine, own: Sequence[Share])
     if len(processes) > NAMED:
         more = sum(process.used_bytes or 0 for process in processes[NAMED:])
         named.append(_other(len(named), f"{len(processes) - NAMED} more processes", more))
-    unseen = _unseen(card, workers, own)
+    unseen = _unlisted_bytes(card, workers, own)
     return [*named, _other(len(named), "not named by the driver", unseen)] if unseen else named
 
 
-def _unseen(card: e.Device, workers: dict[int, e.Worker], own: Sequence[Share]) -> int:
+def _unlisted_bytes(card: e.Device, workers: dict[int, e.Worker], own: Sequence[Share]) -> int:
     """Return the used bytes of no listed process. In a container the driver may not list our worker: then
     up to its own peak is counted as ours."""
     listed = sum(process.used_bytes or 0 for process in card.processes)
@@ -92,12 +92,12 @@ def _other(place: int, label: str, used_bytes: int) -> Share:
     return Share(LETTERS[place], label, max(0, used_bytes), "others", "x")
 
 
-def free(shares: Sequence[Share], total_bytes: int) -> Share:
+def free_share(shares: Sequence[Share], total_bytes: int) -> Share:
     """What is left."""
     return Share("·", "free", max(0, total_bytes - sum(share.used_bytes for share in shares)), "")
 
 
-def standins(study: s.Study, machine: s.Machine, why: str) -> list[DeviceMemory]:
+def fallback_devices(study: s.Study, machine: s.Machine, why: str) -> list[DeviceMemory]:
     """Return the study's devices from the console's own state, until the engine has estimated them."""
     totals = {f"gpu{device.index}": device.total_bytes or 0 for device in machine.devices}
     if not totals:

@@ -17,7 +17,7 @@ from tui.base.latest_query import Latest
 from tui.key_bindings import EVERYWHERE, MEMORY, bindings
 from tui.memory.device_memory_bars import Memories
 from tui.memory.estimate_accuracy import Accuracy
-from tui.memory.memory_holders import standins
+from tui.memory.memory_holders import fallback_devices
 from tui.memory.queue_reasons import Waiting
 from tui.memory.what_if_table import WhatIf
 from tui.ui_messages import Supposed
@@ -134,7 +134,9 @@ class MemoryScreen(StudyScreen):
         if self._now is not None and self._now.devices:
             return self._now.devices
         return tuple(
-            standins(study, self.console.engine.state.machine, self._reason() or "no trial runs on a device")
+            fallback_devices(
+                study, self.console.engine.state.machine, self._reason() or "no trial runs on a device"
+            )
         )
 
     # -- asking -----------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from core.contract.text.sanitize import plain
 from core.contract.wire.memory_forecast import Verdict
 from tui.theme_colors import Palette
 from tui.widgets.focus_box import Box
-from tui.widgets.wrapped_text import LONGEST, folded
+from tui.widgets.wrapped_text import LONGEST, wrap_text
 
 FEW = 3  # neighbours of one verdict that have a line each
 SIGNS = {"info": ("✓", "good"), "warning": ("◷", "warning"), "error": ("⊘", "error")}
@@ -29,7 +29,7 @@ class Waiting(Box):
         for _, alike in groupby(queued or (), key=lambda verdict: (verdict.text, verdict.level)):
             lines += _verdicts(list(alike), self.room, look)
         if queued is None:
-            lines = folded(why, self.room, look["muted"])
+            lines = wrap_text(why, self.room, look["muted"])
         elif not queued:
             lines = [Text("no trial is queued", style=look["muted"])]
         self.write(lines, stale)
@@ -52,7 +52,7 @@ def _verdict(verdict: Verdict, who: str, need: str, width: int, look: Palette) -
     sign, meaning = SIGNS.get(verdict.level, SIGNS["info"])
     needs = f"{need} {words(verdict.needs_bytes)}" if verdict.needs_bytes > 0 else ""
     style = look[meaning] if verdict.level != "info" else ""
-    rows = folded(f"{who} {plain(verdict.text, LONGEST)}", width - len(needs) - 1, style, f"{sign} ")
+    rows = wrap_text(f"{who} {plain(verdict.text, LONGEST)}", width - len(needs) - 1, style, f"{sign} ")
     rows[0].stylize(look[meaning], 0, len(sign))
     room = width - len(needs) - rows[0].cell_len
     if needs and room > 0:

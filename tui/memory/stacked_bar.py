@@ -32,7 +32,7 @@ def scale(shares: Sequence[Share], total_bytes: int, marks: Sequence[Mark] = ())
     return max(1, total_bytes, requested, *(mark.at_bytes for mark in marks))
 
 
-def counts(shares: Sequence[Share], whole: int, width: int) -> list[int]:
+def cell_counts(shares: Sequence[Share], whole: int, width: int) -> list[int]:
     """Cells of each share, in proportion; none that is worth a quarter of a cell, and no trial, vanishes."""
     exact = [share.used_bytes / whole * width for share in shares]
     seen = [
@@ -50,27 +50,27 @@ def counts(shares: Sequence[Share], whole: int, width: int) -> list[int]:
     return sizes
 
 
-def stacked(
+def draw_bar(
     shares: Sequence[Share], total_bytes: int, marks: Sequence[Mark], width: int, look: Palette, rows: int = 1
 ) -> list[Text]:
     """``rows`` lines of the bar, the letters in the first, and a line with the marks' words if any."""
     whole = scale(shares, total_bytes, marks)
-    shown = together(shares) if _crowded(shares, whole, width) else list(shares)
-    cells = _cells(shown, counts(shown, whole, width), width)
+    shown = merge_trials(shares) if _is_crowded(shares, whole, width) else list(shares)
+    cells = _cells(shown, cell_counts(shown, whole, width), width)
     at: dict[int, Mark] = {}
     for mark in marks:  # the first one wins a cell
-        at.setdefault(_at(mark.at_bytes, whole, width), mark)
+        at.setdefault(_cell_at(mark.at_bytes, whole, width), mark)
     lines = [_row(cells, at, row > 0, look) for row in range(rows)]
     return [*lines, _words(at, width, look)] if marks else lines
 
 
-def _crowded(shares: Sequence[Share], whole: int, width: int) -> bool:
+def _is_crowded(shares: Sequence[Share], whole: int, width: int) -> bool:
     """Would a cell for each trial make the trials look much larger than they are?"""
     own = [share.used_bytes for share in shares if share.of_trial]
     return len(own) > max(width // 8, sum(own) / whole * width)
 
 
-def _at(at_bytes: int, whole: int, width: int) -> int:
+def _cell_at(at_bytes: int, whole: int, width: int) -> int:
     return max(0, min(width - 1, int(at_bytes / whole * width)))
 
 
@@ -114,7 +114,7 @@ def _words(at: dict[int, Mark], width: int, look: Palette) -> Text:
     return line
 
 
-def together(shares: Sequence[Share]) -> list[Share]:
+def merge_trials(shares: Sequence[Share]) -> list[Share]:
     """All trials as one share, where there is no room for each."""
     trials = [share for share in shares if share.of_trial]
     if len(trials) < 2:
@@ -130,7 +130,7 @@ def together(shares: Sequence[Share]) -> list[Share]:
 def legend(shares: Sequence[Share], width: int, most: int, look: Palette) -> list[Text]:
     """Letter, words and size of each share, in as many columns as fit; at most ``most`` lines."""
     lines = _columns(list(shares), width, look)
-    return lines if len(lines) <= most else _columns(together(shares), width, look)
+    return lines if len(lines) <= most else _columns(merge_trials(shares), width, look)
 
 
 def _columns(shares: list[Share], width: int, look: Palette) -> list[Text]:

@@ -42,7 +42,7 @@ def _pack(study: s.Study) -> int:
     return max([1, *(pack.trials for pack in study.packs.values())])
 
 
-def moved(name: str, value: Any, by: int, devices: tuple[str, ...] = ()) -> Any:
+def step_value(name: str, value: Any, by: int, devices: tuple[str, ...] = ()) -> Any:
     """The value ``by`` steps from ``value``; at an end it stays."""
     choices = devices if name == DEVICE else CHOICES.get(name)
     if choices:

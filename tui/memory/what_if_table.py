@@ -14,13 +14,13 @@ from core.contract.wire.memory_forecast import Forecast
 from tui.key_bindings import WHAT_IF, bindings
 from tui.memory.bar_segments import by_kind
 from tui.memory.device_memory_bars import limits
-from tui.memory.stacked_bar import legend, stacked
-from tui.memory.what_if_rows import DEVICE, PACK, ROWS, begin, changes, moved
+from tui.memory.stacked_bar import draw_bar, legend
+from tui.memory.what_if_rows import DEVICE, PACK, ROWS, begin, changes, step_value
 from tui.number_text import number
 from tui.theme_colors import Palette
 from tui.ui_messages import Supposed
 from tui.widgets.focus_box import Box
-from tui.widgets.wrapped_text import folded
+from tui.widgets.wrapped_text import wrap_text
 
 SLOW_S = 0.25  # an answer within it changes the picture at once; only then is the old one dimmed
 HEAD = 3  # lines above the rows: verdict, bar, marks
@@ -120,7 +120,7 @@ class WhatIf(Box):
         if self._why:
             above[0] = Text(f"unknown: {plain(self._why, 300)}", style=look["warning"])
         rows = [self._row(place, name, look) for place, name in enumerate(self.rows)]
-        reason = folded(self._why, self.room, look["warning"]) if len(self._why) + 11 > self.room else []
+        reason = wrap_text(self._why, self.room, look["warning"]) if len(self._why) + 11 > self.room else []
         self.write([*above, *rows, *reason, *below])
 
     def _picture(self, look: Palette) -> tuple[list[Text], list[Text]]:
@@ -131,13 +131,13 @@ class WhatIf(Box):
         foretold, limit = self._forecast.foretold, self._forecast.limit_bytes
         shares = by_kind(foretold)
         marks = limits(limit, self._forecast.total_bytes, foretold.device_bytes)
-        bar = stacked(shares, self._forecast.total_bytes, marks, self.room, look)
+        bar = draw_bar(shares, self._forecast.total_bytes, marks, self.room, look)
         below = legend(shares, self.room, 12, look)
-        below += folded(f"peak at {foretold.moment}", self.room, look["muted"])
+        below += wrap_text(f"peak at {foretold.moment}", self.room, look["muted"])
         for note in foretold.notes:
-            below += folded(note, self.room, look["warning"], "less accurate: ")
+            below += wrap_text(note, self.room, look["warning"], "less accurate: ")
         for advice in self._forecast.advice:
-            below += folded(advice, self.room, look["info"], "→ ")
+            below += wrap_text(advice, self.room, look["info"], "→ ")
         return [_verdict(self._forecast, look), *bar, Text()][:HEAD], [Text(), *below]
 
     def _row(self, place: int, name: str, look: Palette) -> Text:
@@ -171,7 +171,7 @@ class WhatIf(Box):
         if not self.ready:
             return
         name = self.rows[self._cursor]
-        value = moved(name, self._values[name], by, self._devices)
+        value = step_value(name, self._values[name], by, self._devices)
         if value != self._values[name]:
             self._values[name] = value
             self._redraw()

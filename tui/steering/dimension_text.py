@@ -32,7 +32,7 @@ def text(dimension: Dimension) -> str:
     return f"{written(dimension.low)} … {written(dimension.high)}{how}"
 
 
-def held(value: Any) -> str:
+def fixed_text(value: Any) -> str:
     """One value for all trials, as it is typed."""
     return f"= {'+'.join(value) if isinstance(value, list) else written(value)}"
 
@@ -50,7 +50,7 @@ def read(name: str, typed: str) -> Read:
     for key in ("low", "high", "step"):
         if parts[key] is not None:
             raw[key] = input_values.number(parts[key], whole=knob.kind == "int")
-    return _checked(name, raw | ({"log": True} if parts["log"] else {}))
+    return _check(name, raw | ({"log": True} if parts["log"] else {}))
 
 
 def _choice(knob: Knob, typed: str) -> Read:
@@ -60,10 +60,10 @@ def _choice(knob: Knob, typed: str) -> Read:
         if parsed.wrong:
             return Read(wrong=f"{plain(part.strip(), 40)!r}: {parsed.wrong}")
         values.append(parsed.value)
-    return _checked(knob.name, {"choice": values})
+    return _check(knob.name, {"choice": values})
 
 
-def _checked(name: str, raw: dict[str, Any]) -> Read:
+def _check(name: str, raw: dict[str, Any]) -> Read:
     _, faults = read_dimension(name, raw)
     if faults:
         key, wrong = faults[0]
@@ -71,7 +71,7 @@ def _checked(name: str, raw: dict[str, Any]) -> Read:
     return Read(raw)
 
 
-def within(dimension: Dimension, value: Any) -> str:
+def why_outside(dimension: Dimension, value: Any) -> str:
     """Why ``value`` cannot be held in ``dimension``; empty where it can."""
     wrong = outside(dimension, value)
     remedy = "add it to the list first" if isinstance(dimension, Choice) else "widen the range first"

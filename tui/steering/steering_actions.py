@@ -49,7 +49,7 @@ class SteeringScreen(StudyScreen):
         rows = trial_forms.new(study, trial)
         self._open(
             f"new trial{like}", about, "queues it", rows,
-            lambda changes: trial_forms.enqueued(study, trial, changes),
+            lambda changes: trial_forms.enqueue_request(study, trial, changes),
         )  # fmt: skip
 
     def action_clone(self) -> None:

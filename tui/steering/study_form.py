@@ -88,14 +88,20 @@ def _space(study: s.Study) -> tuple[list[Row], list[Row]]:
     for knob in TABLE:
         if knob.name in space:
             dimension, is_held = space[knob.name], knob.name in fixed
-            begun = dimension_text.held(fixed[knob.name]) if is_held else dimension_text.text(dimension)
+            begun = dimension_text.fixed_text(fixed[knob.name]) if is_held else dimension_text.text(dimension)
             allowed = f"of {dimension_text.text(dimension)}" if is_held else _short(knob)
             heading = "" if searched else "searched"
-            searched.append(_knob(knob, begun, allowed, heading, _searched(knob, dimension, train)))
+            searched.append(_knob(knob, begun, allowed, heading, _range_reader(knob, dimension, train)))
         else:
             heading = "" if others else "not searched: type a range or a list to search"
             others.append(
-                _knob(knob, dimension_text.held(train[knob.name]), _short(knob), heading, _held(knob))
+                _knob(
+                    knob,
+                    dimension_text.fixed_text(train[knob.name]),
+                    _short(knob),
+                    heading,
+                    _unsearched_reader(knob),
+                )
             )
     return searched, others
 
@@ -113,20 +119,20 @@ def _short(knob: Knob) -> str:
     )
 
 
-def _searched(knob: Knob, dimension: Dimension, train: dict[str, Any]) -> Reader:
+def _range_reader(knob: Knob, dimension: Dimension, train: dict[str, Any]) -> Reader:
     def read(text: str) -> Read:
         if text.strip().lower() in input_values.NONE:
             return Read(None, note=f"no longer searched: all trials use {written(train[knob.name])}")
         result = dimension_text.read(knob.name, text)
         if result.wrong or "held" not in result.value:
             return result
-        wrong = dimension_text.within(dimension, result.value["held"])
+        wrong = dimension_text.why_outside(dimension, result.value["held"])
         return Read(wrong=wrong) if wrong else Read(result.value, note="pinned; earlier trials stay usable")
 
     return read
 
 
-def _held(knob: Knob) -> Reader:
+def _unsearched_reader(knob: Knob) -> Reader:
     def read(text: str) -> Read:
         result = dimension_text.read(knob.name, text)
         if not result.wrong and "held" in result.value:
@@ -145,7 +151,7 @@ def _search(study: s.Study) -> list[Row]:
         _pick("study.sampler", section.sampler, SAMPLERS, "the algorithm that proposes trials"),
         _pick("study.pruner", section.pruner, PRUNERS, f"what stops weak trials{several}"),
         *_threshold(section.threshold),
-        _listed("study.constraints", section.constraints, "metric limits that the sampler learns from"),
+        _limits_row("study.constraints", section.constraints, "metric limits that the sampler learns from"),
     ]  # fmt: skip
 
 
@@ -184,7 +190,7 @@ def _resources(study: s.Study) -> list[Row]:
 def _limits(study: s.Study) -> list[Row]:
     section = study.settings.evaluate
     breach = _pick("evaluate.on_breach", section.on_breach, ON_BREACH, "what a breach of a limit does")
-    return [_listed("evaluate.limits", section.limits, "metric limits on the boards", "limits"), breach]
+    return [_limits_row("evaluate.limits", section.limits, "metric limits on the boards", "limits"), breach]
 
 
 def _pick(name: str, now: Any, choices: tuple[str, ...], meaning: str) -> Row:
@@ -197,7 +203,7 @@ def _pick(name: str, now: Any, choices: tuple[str, ...], meaning: str) -> Row:
     )  # fmt: skip
 
 
-def _listed(name: str, limits: tuple[str, ...], meaning: str, heading: str = "") -> Row:
+def _limits_row(name: str, limits: tuple[str, ...], meaning: str, heading: str = "") -> Row:
     key = name.split(".", 1)[1]
     begun = ", ".join(limits)
     allowed = "such as safety/toxicity <= 2 %" if heading else "such as memory/alone_bytes <= 22 GiB"

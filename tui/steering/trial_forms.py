@@ -34,7 +34,9 @@ def new(study: s.Study, trial: s.Trial | None) -> list[Row]:
     ]
 
 
-def enqueued(study: s.Study, trial: s.Trial | None, changes: dict[str, Any]) -> console_api.EnqueueTrial:
+def enqueue_request(
+    study: s.Study, trial: s.Trial | None, changes: dict[str, Any]
+) -> console_api.EnqueueTrial:
     """Return the request of the form. The sampler chooses a searched knob that was emptied, so then the
     other knobs are listed explicitly."""
     space = study.settings.space
@@ -57,7 +59,7 @@ def clone(study: s.Study, trial: s.Trial) -> list[Row]:
     return [
         Row(
             name, input_values.written(known.get(name)), input_values.allowed(study, knob), knob.meaning,
-            _edited(name, trial), _choices(knob), input_values.KEPT.get(name, ""),
+            _edit_reader(name, trial), _choices(knob), input_values.KEPT.get(name, ""),
         )
         for name, knob in input_values.ALL.items()
     ]  # fmt: skip
@@ -73,7 +75,7 @@ def edit(study: s.Study, trial: s.Trial) -> list[Row]:
     rows = [
         Row(
             name, input_values.written(known.get(name)), _allowed(study, trial, knob), knob.meaning,
-            _edited(name, trial), _choices(knob), label="total steps" if name == "steps" else "",
+            _edit_reader(name, trial), _choices(knob), label="total steps" if name == "steps" else "",
         )
         for name, knob in (input_values.ALL if fresh else input_values.LIVE).items()
     ]  # fmt: skip
@@ -87,7 +89,7 @@ def _allowed(study: s.Study, trial: s.Trial, knob: Knob) -> str:
     return input_values.allowed(study, knob) + (", or x0.5" if knob.name == "learning_rate" else "")
 
 
-def _edited(name: str, trial: s.Trial) -> Callable[[str], Read]:
+def _edit_reader(name: str, trial: s.Trial) -> Callable[[str], Read]:
     return lambda text: input_values.edit(trial, name, text)
 
 
@@ -99,7 +101,7 @@ def _group(heading: str, knobs: list[Knob], study: s.Study, known: dict[str, Any
             input_values.written(known.get(knob.name)),
             input_values.allowed(study, knob),
             knob.meaning,
-            _by_hand(study, knob),
+            _enqueue_reader(study, knob),
             _choices(knob),
             heading=heading if not place else "",
         )
@@ -111,7 +113,7 @@ def _choices(knob: Knob) -> tuple[str, ...]:
     return knob.choices if knob.kind == "choice" else ()
 
 
-def _by_hand(study: s.Study, knob: Knob) -> Callable[[str], Read]:
+def _enqueue_reader(study: s.Study, knob: Knob) -> Callable[[str], Read]:
     def read(text: str) -> Read:
         if not text.strip() and knob.name in study.settings.space:
             return Read(None, note=SAMPLERS)

@@ -6,7 +6,7 @@ from core.contract.state import best_and_counts
 from core.contract.state import study_state as s
 from tui.theme_colors import Palette
 from tui.ui_messages import TrialChosen, TrialOpened
-from tui.widgets.trial_columns import GAP, Column, columns, matches, ordered, shape_of
+from tui.widgets.trial_columns import GAP, Column, columns, matches, shape_of, sort_trials
 from tui.widgets.virtual_table import Cells, TableColumn, VirtualTable
 
 MARK = "▌"  # before a trial that is marked for comparing
@@ -38,7 +38,7 @@ class TrialTable(VirtualTable):
         marked: frozenset[int] = frozenset(),
     ) -> None:
         """Draw the trials that match ``text``, those in ``marked`` with a mark before them."""
-        trials = ordered(study, best_first) if study is not None else []
+        trials = sort_trials(study, best_first) if study is not None else []
         numbers = [trial.number for trial in trials if not text or matches(trial, text)]
         self._fit_columns(study, look)
         best = best_and_counts.best(study) if study is not None else None

@@ -11,7 +11,7 @@ from tui.theme_colors import Palette
 from tui.widgets.steering_signs import NOTE, STAR
 
 
-def steered(trial: s.Trial, look: Palette) -> Text:
+def describe_steering(trial: s.Trial, look: Palette) -> Text:
     """Its note, what is being edited, where it comes from; empty where the sampler alone is at work."""
     parts = [Text(f"{STAR} starred", style=look["warning"])] if trial.starred else []
     if trial.note:

@@ -11,12 +11,12 @@ from core.contract.spec.metric_table import METRICS
 from core.contract.state import study_progress
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
-from tui.boards.board_summary import standing
+from tui.boards.board_summary import summarize_boards
 from tui.introspection.introspection_screen import InsidesScreen
 from tui.key_bindings import DETAIL, EVERYWHERE, STEERING, bindings
 from tui.number_text import ASKED, GLYPHS, bar, duration, number, size
 from tui.steering.steering_actions import SteeringScreen
-from tui.trial.steering_history import steered
+from tui.trial.steering_history import describe_steering
 from tui.widgets.cached_static import Sheet
 from tui.widgets.event_list import EventList
 from tui.widgets.key_bar import KeyBar
@@ -105,7 +105,7 @@ class DetailScreen(SteeringScreen):
         why.append(
             plain(trial.why or (trial.lines[-1].text if trial.lines else ""), 300), style=look["muted"]
         )
-        lines = [line, why, *([history] if (history := steered(trial, look)) else [])]
+        lines = [line, why, *([history] if (history := describe_steering(trial, look)) else [])]
         return Text("\n", no_wrap=True, overflow="ellipsis").join(lines)
 
     def _going_on(self, trial: s.Trial) -> Text:
@@ -151,7 +151,7 @@ class DetailScreen(SteeringScreen):
         if trial.trainable:
             count = Text(f"{trial.trainable:,}")
             rows.append(pair(Text("adapter parameters", style=look["muted"]), count, width))
-        rows += standing(study, trial, width, look)
+        rows += summarize_boards(study, trial, width, look)
         if not rows:
             return Text("no value yet", style=look["muted"])
         return Text("\n", no_wrap=True, overflow="ellipsis").join(rows)

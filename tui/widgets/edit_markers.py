@@ -14,7 +14,7 @@ LINE = "┊"
 Cells = list[list[tuple[str, int]]]
 
 
-def ruled(rows: Cells, marks: Sequence[Mark], steps: AxisScale) -> Cells:
+def draw_markers(rows: Cells, marks: Sequence[Mark], steps: AxisScale) -> Cells:
     """The cells of a plot over ``steps``, with a line at each mark where no curve is, and its step beside the
     line's upper end where there is room."""
     width = len(rows[0]) if rows else 0

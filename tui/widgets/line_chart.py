@@ -14,11 +14,11 @@ from textual.events import Resize
 from core.contract.state import study_state as s
 from core.contract.state.study_state import Mark
 from core.contract.views.axis_scale import AxisScale
-from tui.number_text import loss, smoothed
+from tui.number_text import loss, smooth_values
 from tui.theme_colors import Palette
 from tui.widgets.braille_canvas import Canvas, column_of
 from tui.widgets.cached_static import Sheet
-from tui.widgets.edit_markers import MARK, ruled
+from tui.widgets.edit_markers import MARK, draw_markers
 from tui.widgets.scatter_plot import AXIS, row_labels
 
 
@@ -43,7 +43,7 @@ def curves_of(trial: s.Trial, smooth: bool) -> list[Curve]:
         if series is None or not series.values:
             continue
         if smooth and metric == "train/loss":
-            curves.append(Curve(f"{label} (smooth)", series.steps, smoothed(series.values), meaning))
+            curves.append(Curve(f"{label} (smooth)", series.steps, smooth_values(series.values), meaning))
         else:
             curves.append(Curve(label, series.steps, series.values, meaning))
     return curves
@@ -98,7 +98,7 @@ def plot(
         canvas.curve(list(positions), owner)
     labels = row_labels(values, canvas.height)
     shown = [_legend(drawn, log, look, width)]
-    rows = ruled(canvas.rows(), marks, steps)
+    rows = draw_markers(canvas.rows(), marks, steps)
     shown += [_row(cells, labels.get(row, ""), drawn, look) for row, cells in enumerate(rows)]
     shown += _step_axis(steps, canvas.width, look)
     return Text("\n", no_wrap=True).join(shown)

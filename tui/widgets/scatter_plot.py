@@ -80,7 +80,7 @@ def style(look: Palette, meaning: str) -> str:
     return f"bold {look.cursor}" if meaning == "cursor" else look[meaning] if meaning else ""
 
 
-def framed(
+def add_axes(
     plane: Plane, up: dict[int, str], along: Sequence[tuple[float, str]], caption: str, look: Palette
 ) -> list[Text]:
     """The plane with its values at the left, and below it the axis, its labels and what they are. It is three
@@ -107,15 +107,15 @@ def framed(
     return shown
 
 
-def whole(first: float, last: float, width: int) -> list[tuple[float, str]]:
+def axis_labels(first: float, last: float, width: int) -> list[tuple[float, str]]:
     """Round numbers along an axis from ``first`` to ``last``, by their places."""
     if last <= first:
         return [(0.0, number(first))]
     scale = AxisScale(first, last)
-    return [(scale.position(value), short(value)) for value in scale.ticks(max(2, width // 14))]
+    return [(scale.position(value), short_number(value)) for value in scale.ticks(max(2, width // 14))]
 
 
-def short(value: float) -> str:
+def short_number(value: float) -> str:
     """A number of an axis: 950, 12k, 1.5M."""
     for unit, step in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if abs(value) >= 10 * step or (abs(value) >= step and step > 1e3):
@@ -136,7 +136,7 @@ def side_by_side(blocks: Sequence[Sequence[Text]], width: int) -> list[Text]:
     return shown
 
 
-def padded(text: str, width: int, right: bool = False) -> str:
+def pad(text: str, width: int, right: bool = False) -> str:
     """``text`` in exactly ``width`` cells."""
     room = cell_len(text)
     if room > width:

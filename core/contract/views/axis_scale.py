@@ -80,6 +80,6 @@ def _round_values(low: float, high: float, most: int) -> list[float]:
     return [place * step for place in range(first, last + 1)]
 
 
-def thinned(ticks: list[float], most: int) -> list[float]:
+def thin_out(ticks: list[float], most: int) -> list[float]:
     """Return every second tick, or third and so on, so that about ``most`` remain."""
     return ticks[:: max(1, math.ceil((len(ticks) - 1) / most))]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from core.contract.text.sanitize import plain
-from core.contract.views.axis_scale import AxisScale, thinned
+from core.contract.views.axis_scale import AxisScale, thin_out
 from core.store.plots.report_curves import NEITHER, Curve, Plot
 
 WIDTH, HEIGHT = 720, 300
@@ -67,7 +67,7 @@ def _up(y: AxisScale, value: float) -> float:
 
 def _grid(x: AxisScale, y: AxisScale) -> Iterator[Mark]:
     right, floor = WIDTH - RIGHT, HEIGHT - BOTTOM
-    for tick in thinned(y.ticks(TICKS), TICKS):
+    for tick in thin_out(y.ticks(TICKS), TICKS):
         height = _up(y, tick)
         yield Mark("grid", ((LEFT, height), (right, height)))
         yield Mark("faint", ((LEFT - 7, height + 4),), label(tick), "end")
