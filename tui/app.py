@@ -118,7 +118,7 @@ class TrimtabApp(App[None]):
     async def on_event(self, event: events.Event) -> None:
         """Delay a key typed before a screen is drawn, so that it acts on the drawn rows."""
         if isinstance(event, events.Key) and not event.is_forwarded and isinstance(self.screen, StudyScreen):
-            await self.screen.first_drawn()
+            await self.screen.wait_until_drawn()
         await super().on_event(event)
 
     def _follow(self) -> None:
@@ -186,13 +186,13 @@ class TrimtabApp(App[None]):
     def choose_study(self) -> None:
         """Let the user choose one of the engine's studies."""
 
-        def chosen(name: str | None) -> None:
+        def show_study(name: str | None) -> None:
             if name:
                 self._wanted = name
                 self._drawn = (-1, 0.0)
 
         if self.engine.state.studies:
-            self.push_screen(Studies(self.engine.state.studies), chosen)
+            self.push_screen(Studies(self.engine.state.studies), show_study)
         else:
             self.say("no study exists yet")
 

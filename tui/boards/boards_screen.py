@@ -80,7 +80,7 @@ class BoardsScreen(StudyScreen):
         super().on_mount()
         self.query_one(BoardTable).focus()
 
-    def selected(self) -> s.Trial | None:
+    def selected_trial(self) -> s.Trial | None:
         """The trial under the cursor; None on the base's row."""
         chosen = self.query_one(BoardTable).chosen
         return self.study.trials.get(chosen[0]) if self.study is not None and chosen is not None else None

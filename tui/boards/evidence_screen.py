@@ -73,7 +73,7 @@ class EvidenceScreen(StudyScreen):
         super().on_mount()
         self.action_again()
 
-    def selected(self) -> s.Trial | None:
+    def selected_trial(self) -> s.Trial | None:
         """The trial that the number is of."""
         return self.study.trials.get(self._number) if self.study is not None else None
 
@@ -117,7 +117,7 @@ class EvidenceScreen(StudyScreen):
         )
 
     def _title(self) -> Text:
-        look, metric, trial = self.console.look, described(self._metric), self.selected()
+        look, metric, trial = self.console.look, described(self._metric), self.selected_trial()
         of = "the base model" if self._number == BASE else f"trial {self._number}"
         line = Text(
             f"evidence: {plain(metric.name, 40)} of {of}", style="", no_wrap=True, overflow="ellipsis"

@@ -129,9 +129,9 @@ class FormScreen(ModalScreen[console_api.Answer | bool]):
         finally:
             self._busy = False
             self._draw()
-        self.answered(request, answer)
+        self.take_answer(request, answer)
 
-    def answered(self, request: console_api.AnyRequest, answer: console_api.Answer | None) -> None:
+    def take_answer(self, request: console_api.AnyRequest, answer: console_api.Answer | None) -> None:
         """The engine has done it."""
         self.dismiss(answer if answer is not None else True)
 

@@ -66,7 +66,7 @@ class InsidesScreen(StudyScreen):
                     yield Sheet()
         yield KeyBar()
 
-    def selected(self) -> s.Trial | None:
+    def selected_trial(self) -> s.Trial | None:
         """The trial on the screen."""
         return self.study.trials.get(self._number) if self.study is not None else None
 
@@ -93,7 +93,7 @@ class InsidesScreen(StudyScreen):
 
     def _moment(self) -> tuple[object, ...]:
         """Return the state that an answer depends on: evaluated, scored or ended."""
-        trial = self.selected()
+        trial = self.selected_trial()
         known = (trial.state, trial.latest.get("eval/loss"), trial.scored_step) if trial else ()
         return (self._number, *known)
 

@@ -33,7 +33,7 @@ class Memories(Box):
         stale: bool,
     ) -> None:
         """Draw ``devices``; ``tall`` leaves room for history, ``stale`` pictures are dimmed."""
-        if self.same(devices, study.packs, machine, look, tall, stale):
+        if self.is_unchanged(devices, study.packs, machine, look, tall, stale):
             return
         lines: list[Text] = []
         for device in devices:

@@ -57,7 +57,7 @@ class Accuracy(Box):
             if trial.foretold_bytes is not None or trial.measured_bytes is not None
         ]
         lessons = [(device.label, device.correction, device.learnt_from) for device in devices]
-        if self.same(weighed, lessons, look):
+        if self.is_unchanged(weighed, lessons, look):
             return
         lines = [_summary([relative_error(*row[2:]) for row in weighed], look)] if weighed else []
         lines += _lessons(devices, look)

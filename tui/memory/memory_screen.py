@@ -73,7 +73,7 @@ class MemoryScreen(StudyScreen):
         self.query_one(WhatIf).focus(scroll_visible=False)
         self.set_interval(PACE_S, self._tick)
 
-    def selected(self) -> s.Trial | None:
+    def selected_trial(self) -> s.Trial | None:
         """The trial that the what-if begins with."""
         return (
             self.study.trials.get(self._trial) if self.study is not None and self._trial is not None else None
@@ -193,7 +193,7 @@ class MemoryScreen(StudyScreen):
         if not self.is_attached:
             return
         what_if = self.query_one(WhatIf)
-        what_if.answered(answer if isinstance(answer, Forecast) else None, why)
+        what_if.take_answer(answer if isinstance(answer, Forecast) else None, why)
         what_if.show(self.console.look)
 
     # -- keys -------------------------------------------------------------------------------------
@@ -208,9 +208,9 @@ class MemoryScreen(StudyScreen):
     def action_reset(self) -> None:
         """Reset the what-if to the trial's knobs."""
         if self.study is not None:
-            if self.selected() is None:
+            if self.selected_trial() is None:
                 self._trial = None
-            self.query_one(WhatIf).begin(self.study, self.selected())
+            self.query_one(WhatIf).begin(self.study, self.selected_trial())
             self._suppose()
             self.show()
 

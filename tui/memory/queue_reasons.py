@@ -23,7 +23,7 @@ class Waiting(Box):
 
     def show(self, queued: Sequence[Verdict] | None, why: str, look: Palette, stale: bool) -> None:
         """Draw ``queued``; None: not known, ``why`` says the reason. A ``stale`` list is dimmed."""
-        if self.same(queued, why, look, stale):
+        if self.is_unchanged(queued, why, look, stale):
             return
         lines: list[Text] = []
         for _, alike in groupby(queued or (), key=lambda verdict: (verdict.text, verdict.level)):

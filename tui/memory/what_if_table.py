@@ -100,7 +100,7 @@ class WhatIf(Box):
             self._late = True
             self.show(self._look)
 
-    def answered(self, forecast: Forecast | None, why: str) -> None:
+    def take_answer(self, forecast: Forecast | None, why: str) -> None:
         """Take the newest query's answer, or the reason why there is none."""
         self._waiting = self._late = False
         self._forecast, self._why = forecast or self._forecast, why
@@ -111,7 +111,7 @@ class WhatIf(Box):
         """Draw rows and forecast if they changed."""
         self._look = look
         inputs = (dict(self._values), dict(self._start), self._devices, self._cursor, self.has_focus)
-        if self.same(inputs, self._forecast, self._why, self._late, look):
+        if self.is_unchanged(inputs, self._forecast, self._why, self._late, look):
             return
         above, below = self._picture(look)
         if self._late or self._why:

@@ -73,7 +73,7 @@ class ChangeScreen(FormScreen):
         title, rows = f"change the study {study.name}", study_form.rows(study)
         super().__init__(title, ABOUT, "previews", rows, build, ask, look, WIDTH)
 
-    def answered(self, request: console_api.AnyRequest, answer: console_api.Answer | None) -> None:
+    def take_answer(self, request: console_api.AnyRequest, answer: console_api.Answer | None) -> None:
         """The preview is shown; the change itself ends the form."""
         if not isinstance(request, console_api.ChangeStudy) or not request.preview:
             self.dismiss(answer or True)
@@ -83,8 +83,8 @@ class ChangeScreen(FormScreen):
             return
         wanted = console_api.ChangeStudy(request.study, request.changes, by=request.by)
 
-        def decided(yes: bool | None) -> None:
+        def send_if_confirmed(yes: bool | None) -> None:
             if yes:
                 self.send(wanted)
 
-        self.app.push_screen(Preview(request.study, answer, self._look), decided)
+        self.app.push_screen(Preview(request.study, answer, self._look), send_if_confirmed)

@@ -39,7 +39,7 @@ class SteeringScreen(StudyScreen):
 
     def action_new(self) -> None:
         """Open the form of a new trial, filled in from the selected one."""
-        study, trial = self.study, self.selected()
+        study, trial = self.study, self.selected_trial()
         if study is None or not self._takes_trials(study):
             return
         like = f" · like trial {trial.number}" if trial is not None else ""
@@ -54,7 +54,7 @@ class SteeringScreen(StudyScreen):
 
     def action_clone(self) -> None:
         """Open the form of a clone of the selected trial."""
-        study, trial = self.study, self.selected()
+        study, trial = self.study, self.selected_trial()
         if study is None or trial is None or not self._takes_trials(study):
             return
         if trial.state not in (s.RUNNING, s.PAUSED) and not trial.checkpoint:
@@ -70,7 +70,7 @@ class SteeringScreen(StudyScreen):
 
     def action_edit(self) -> None:
         """Open the form that edits the selected trial."""
-        study, trial = self.study, self.selected()
+        study, trial = self.study, self.selected_trial()
         if study is None or trial is None:
             return
         if trial.state in s.ENDED:
@@ -92,7 +92,7 @@ class SteeringScreen(StudyScreen):
 
     def action_note(self) -> None:
         """Open the form of the trial's note."""
-        study, trial = self.study, self.selected()
+        study, trial = self.study, self.selected_trial()
         if study is None or trial is None:
             return
         row = Row(NOTE, trial.note, "any text; empty removes it", "shown with the trial", Read)
@@ -140,7 +140,7 @@ class SteeringScreen(StudyScreen):
 
     def action_reprieve(self) -> None:
         """Queue a pruned trial again."""
-        study, trial = self.study, self.selected()
+        study, trial = self.study, self.selected_trial()
         if study is None or trial is None:
             return
         if trial.state != s.PRUNED:
@@ -150,13 +150,13 @@ class SteeringScreen(StudyScreen):
 
     def action_star(self) -> None:
         """Star or unstar the trial."""
-        study, trial = self.study, self.selected()
+        study, trial = self.study, self.selected_trial()
         if study is not None and trial is not None:
             self.console.ask(console_api.MarkTrial(study.name, trial.number, starred=not trial.starred))
 
     def action_priority(self, by: int) -> None:
         """Change the trial's priority in the queue."""
-        study, trial = self.study, self.selected()
+        study, trial = self.study, self.selected_trial()
         if study is None or trial is None:
             return
         if trial.state != s.QUEUED:
@@ -166,19 +166,19 @@ class SteeringScreen(StudyScreen):
 
     def action_pin(self) -> None:
         """Let the user pin the trial to a device."""
-        study, trial = self.study, self.selected()
+        study, trial = self.study, self.selected_trial()
         if study is None or trial is None:
             return
         if trial.state in s.ENDED:
             self.console.say(f"trial {trial.number} is already {trial.state}")
             return
 
-        def chosen(device: str | None) -> None:
+        def pin_to(device: str | None) -> None:
             if device is not None and device != trial.pinned:
                 self.console.ask(console_api.MarkTrial(study.name, trial.number, device=device))
 
         machine = self.console.engine.state.machine
-        self.app.push_screen(Pin(plain(str(trial.number)), trial.pinned, places(study, machine)), chosen)
+        self.app.push_screen(Pin(plain(str(trial.number)), trial.pinned, places(study, machine)), pin_to)
 
 
 def places(study: s.Study, machine: s.Machine) -> dict[str, str]:

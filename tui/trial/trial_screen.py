@@ -62,13 +62,13 @@ class DetailScreen(SteeringScreen):
             yield EventList()
         yield KeyBar()
 
-    def selected(self) -> s.Trial | None:
+    def selected_trial(self) -> s.Trial | None:
         """The trial on the screen."""
         return self.study.trials.get(self._trial) if self.study is not None else None
 
     def draw(self) -> None:
         """Draw the trial as it is now."""
-        study, trial = self.study, self.selected()
+        study, trial = self.study, self.selected_trial()
         if study is None or trial is None:
             return
         look = self.console.look
@@ -101,14 +101,14 @@ class DetailScreen(SteeringScreen):
             line.append(f", {duration(left)} left", style=look["muted"])
         if trial.device:
             line.append(f"  on {plain(trial.device, 20)}", style=look["muted"])
-        why = self._going_on(trial)
+        why = self._activity(trial)
         why.append(
             plain(trial.why or (trial.lines[-1].text if trial.lines else ""), 300), style=look["muted"]
         )
         lines = [line, why, *([history] if (history := describe_steering(trial, look)) else [])]
         return Text("\n", no_wrap=True, overflow="ellipsis").join(lines)
 
-    def _going_on(self, trial: s.Trial) -> Text:
+    def _activity(self, trial: s.Trial) -> Text:
         """Its last evaluation; and what is being scored: of a complete trial its last scores, else a snapshot
         of it while it trains."""
         look, line = self.console.look, Text(no_wrap=True, overflow="ellipsis")
