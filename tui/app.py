@@ -52,8 +52,8 @@ class TrimtabApp(App[None]):
         self._drawn = (-1, 0.0)
         self._palette: tuple[str, Palette] | None = None
         self.broken = False  # it ended by an error
-        found, self._faults = themes()
-        for theme in found:
+        loaded, self._faults = themes()
+        for theme in loaded:
             self.register_theme(theme)
         if DEFAULT in self.available_themes:  # else Textual's own
             self.theme = DEFAULT
@@ -66,7 +66,7 @@ class TrimtabApp(App[None]):
         studies = self.engine.state.studies
         if self._wanted in studies:
             return studies[self._wanted]
-        live = [one for one in studies.values() if one.state in s.LIVE_STUDY]
+        live = [study for study in studies.values() if study.state in s.LIVE_STUDY]
         return live[-1] if live else next(reversed(studies.values()), None)
 
     @property
@@ -119,7 +119,7 @@ class TrimtabApp(App[None]):
     async def on_event(self, event: events.Event) -> None:
         """Delay a key typed before a screen is drawn, so that it acts on the drawn rows."""
         if isinstance(event, events.Key) and not event.is_forwarded and isinstance(self.screen, StudyScreen):
-            await self.screen.first_drawn()
+            await self.screen.wait_until_drawn()
         await super().on_event(event)
 
     def _follow(self) -> None:
@@ -189,13 +189,13 @@ class TrimtabApp(App[None]):
     def action_studies(self) -> None:
         """Let the user choose one of the engine's studies."""
 
-        def chosen(name: str | None) -> None:
+        def show_study(name: str | None) -> None:
             if name:
                 self._wanted = name
                 self._drawn = (-1, 0.0)
 
         if self.engine.state.studies:
-            self.push_screen(Studies(self.engine.state.studies), chosen)
+            self.push_screen(Studies(self.engine.state.studies), show_study)
         else:
             self.say("no study exists yet")
 

@@ -70,7 +70,7 @@ def number(value: object) -> str:
             return f"{value:.0f}"
         return f"{value:.4g}".replace("e-0", "e-").replace("e+0", "e")
     if isinstance(value, list | tuple):
-        return "+".join(number(one) for one in value)
+        return "+".join(number(item) for item in value)
     return str(value)
 
 
@@ -100,7 +100,7 @@ def sparkline(
 ) -> str:
     """The last part of ``values`` in ``width`` cells; missing ones are blank. Scaled to its own range
     unless ``low`` and ``high`` fix it."""
-    shown = _thinned(list(values), width)
+    shown = _thin(list(values), width)
     finite = [value for value in shown if value is not None and math.isfinite(value)]
     if not finite:
         return " " * width
@@ -116,7 +116,7 @@ def _block(value: float | None, bottom: float, top: float) -> str:
     return BLOCKS[min(7, max(0, int(share * 8)))]
 
 
-def _thinned(values: list[float | None], width: int) -> list[float | None]:
+def _thin(values: list[float | None], width: int) -> list[float | None]:
     """At most ``width`` values: the mean of each stretch."""
     if len(values) <= width:
         return values
@@ -128,7 +128,7 @@ def _thinned(values: list[float | None], width: int) -> list[float | None]:
     return shown
 
 
-def smoothed(values: Sequence[float], weight: float = 0.9) -> list[float]:
+def smooth_values(values: Sequence[float], weight: float = 0.9) -> list[float]:
     """An exponential moving average that starts unbiased (Kingma & Ba 2015, section 3)."""
     shown, mean, power = [], 0.0, 1.0
     for value in values:

@@ -48,7 +48,7 @@ MEANINGS = {
 def themes() -> tuple[list[Theme], list[str]]:
     """Load every theme of the folder, with a warning for each invalid file: a missing colour must not prevent
     the console from opening."""
-    found, faults = [], []
+    loaded, faults = [], []
     for path in sorted(THEMES.glob("*.toml")):
         try:
             theme = Theme(name=path.stem, **tomllib.loads(path.read_text("utf-8")))
@@ -56,8 +56,8 @@ def themes() -> tuple[list[Theme], list[str]]:
         except (OSError, ValueError, TypeError, AttributeError, ColorParseError) as error:
             faults.append(f"the theme {plain(str(path), 200)} cannot be used: {plain(str(error), 200)}")
         else:
-            found.append(theme)
-    return found, faults
+            loaded.append(theme)
+    return loaded, faults
 
 
 class Palette:

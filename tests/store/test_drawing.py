@@ -5,8 +5,8 @@ import xml.etree.ElementTree as ET
 import pytest
 from PIL import Image
 
-from core.store.plots.plot_axis import Axis, label
-from core.store.plots.plot_shapes import HEIGHT, WIDTH, marks
+from core.contract.views.axis_scale import thin_out
+from core.store.plots.plot_shapes import HEIGHT, TICKS, WIDTH, label, marks, with_margin
 from core.store.plots.png_plot import SCALE, write_png
 from core.store.plots.svg_plot import svg
 
@@ -42,11 +42,12 @@ def test_every_picture_is_well_formed_and_inside_its_frame(report, tmp_path):
         ([1.21, 2.6], False, [1.5, 2, 2.5]),
         ([-0.02, 0.03], False, [-0.02, 0, 0.02]),
         ([1e-5, 1e-1], True, [1e-5, 1e-4, 1e-3, 1e-2, 1e-1]),
+        ([1e-9, 1e9], True, [1e-9, 1e-5, 1e-1, 1e3, 1e7]),
         ([7.0, 7.0], False, [4, 6, 8, 10]),
     ],
 )
 def test_an_axis_has_round_numbers(values, log, ticks):
-    assert Axis.over(values, log).ticks() == pytest.approx(ticks)
+    assert thin_out(with_margin(values, log).ticks(TICKS), TICKS) == pytest.approx(ticks)
 
 
 def test_numbers_on_an_axis_are_short():

@@ -11,11 +11,11 @@ from core.contract.wire.memory_forecast import DeviceMemory, Foretold, Part
 from tests.tui.scene import cpu_pack, gpu_packs, no_card, state_of, study_events
 from tests.tui.weighed import GIB, MIB, foretold, on_cards, shared_card
 from tui.memory.bar_segments import Share, by_kind, by_trial
-from tui.memory.estimate_accuracy import off, off_words
+from tui.memory.estimate_accuracy import error_words, relative_error
 from tui.memory.memory_history import history
-from tui.memory.memory_holders import free, others, ours, standins
-from tui.memory.stacked_bar import Mark, counts, legend, stacked
-from tui.memory.what_if_rows import ROWS, begin, changes, moved
+from tui.memory.memory_holders import fallback_devices, free_share, other_shares, own_shares
+from tui.memory.stacked_bar import Mark, cell_counts, draw_bar, legend
+from tui.memory.what_if_rows import ROWS, begin, changes, step_value
 from tui.theme_colors import Palette
 
 BARE = Palette({})
@@ -36,7 +36,7 @@ def piece(letter: str, used_bytes: int) -> Share:
 
 def test_cells_are_in_proportion_and_no_trial_vanishes():
     shares = [piece("B", 40 * GIB), piece("3", MIB), piece("4", MIB), piece("A", 20 * GIB), piece("W", MIB)]
-    cells = counts(shares, 80 * GIB, 80)
+    cells = cell_counts(shares, 80 * GIB, 80)
     assert cells == [39, 1, 1, 19, 0] or cells == [38, 1, 1, 20, 0]
 
 
@@ -50,13 +50,13 @@ def test_a_bar_is_never_wider_than_its_place(width, number):
     ]
     for whole in (1, 4 * GIB, 80 * GIB):
         marks = [Mark(2 * GIB, "limit 2.0 GiB", "limit"), Mark(whole, "device", "muted")]
-        lines = stacked(shares, whole, marks, width, BARE, rows=2)
+        lines = draw_bar(shares, whole, marks, width, BARE, rows=2)
         assert [line.cell_len for line in lines] == [width] * 3
 
 
 def test_letters_and_patterns_tell_the_pieces_apart_without_colours():
     shares = by_trial(foretold((6, 7), 31 * GIB), None)
-    bar, second = stacked(shares, 80 * GIB, [], 76, BARE, rows=2)
+    bar, second = draw_bar(shares, 80 * GIB, [], 76, BARE, rows=2)
     places = [bar.plain.index(letter) for letter in ("B", "6", "7", "A", "S", "·")]
     assert places == sorted(places)
     assert all(pattern in second.plain for pattern in ("░░░░", "╱", "╲", "····"))
@@ -65,7 +65,7 @@ def test_letters_and_patterns_tell_the_pieces_apart_without_colours():
 def test_the_limit_stands_where_it_lies_with_its_words_under_it():
     for share, width in ((0.1, 80), (0.5, 80), (0.95, 80)):
         mark = Mark(round(share * 100 * GIB), "limit", "limit")
-        bar, under = stacked([piece("B", 10 * GIB)], 100 * GIB, [mark], width, BARE)
+        bar, under = draw_bar([piece("B", 10 * GIB)], 100 * GIB, [mark], width, BARE)
         place = int(share * width)
         assert bar.plain[place] == "┃" and under.plain[place] == "╹" and "limit" in under.plain
 
@@ -73,7 +73,7 @@ def test_the_limit_stands_where_it_lies_with_its_words_under_it():
 def test_more_than_the_device_has_is_drawn_beyond_its_end():
     shares = [piece("B", 30 * GIB)]
     marks = [Mark(11 * GIB, "limit", "limit"), Mark(15 * GIB, "device", "muted")]
-    bar, under = stacked(shares, 15 * GIB, marks, 60, BARE)
+    bar, under = draw_bar(shares, 15 * GIB, marks, 60, BARE)
     assert bar.plain.count("┃") == 2 and "·" not in bar.plain
     assert under.plain.index("limit") < under.plain.index("device")
 
@@ -91,9 +91,9 @@ def test_the_legend_names_every_piece_with_its_size():
 
 def test_sixteen_trials_have_a_cell_each_where_they_are_that_large():
     large = by_trial(foretold(tuple(range(3, 19)), 31 * GIB), None)
-    assert "3456789012345678" in stacked(large, 80 * GIB, [], 76, BARE)[0].plain
+    assert "3456789012345678" in draw_bar(large, 80 * GIB, [], 76, BARE)[0].plain
     small = [piece("B", 20 * GIB), *(piece(str(number), 90 * MIB) for number in range(16))]
-    assert stacked(small, 80 * GIB, [], 76, BARE)[0].plain.count("#") == 1
+    assert draw_bar(small, 80 * GIB, [], 76, BARE)[0].plain.count("#") == 1
 
 
 # -- who holds what -------------------------------------------------------------------------------
@@ -112,18 +112,18 @@ def test_a_part_that_the_console_has_no_name_for_is_shown_all_the_same():
 
 def test_other_processes_are_named_by_user_and_pid_and_our_worker_is_none_of_them():
     device = on_cards().devices[0]
-    own = ours(device, STUDY)
-    found = others("gpu0", STUDY, STATE.machine, own)
+    own = own_shares(device, STUDY)
+    found = other_shares("gpu0", STUDY, STATE.machine, own)
     assert [one.label for one in found] == ["bob pid 977 jupyter-lab", "eve pid 31337 python3"]
     assert [one.used_bytes for one in found] == [14 * GIB, 3 * GIB]
-    assert free([*own, *found], 80 * GIB).used_bytes == 80 * GIB - total(own) - 17 * GIB
+    assert free_share([*own, *found], 80 * GIB).used_bytes == 80 * GIB - total(own) - 17 * GIB
 
 
 def test_where_the_driver_names_nobody_what_is_beyond_our_own_is_said_to_be_others():
     card = e.Device(0, "H100", used_bytes=60 * GIB, total_bytes=80 * GIB)
     machine = s.Machine(devices=(card,), workers=(e.Worker("w", 5, "gpu0", study="tidy-7b"),))
-    assert others("gpu0", STUDY, machine, [piece("B", 60 * GIB)]) == []
-    (unnamed,) = others("gpu0", STUDY, machine, [piece("B", 45 * GIB)])
+    assert other_shares("gpu0", STUDY, machine, [piece("B", 60 * GIB)]) == []
+    (unnamed,) = other_shares("gpu0", STUDY, machine, [piece("B", 45 * GIB)])
     assert (unnamed.label, unnamed.used_bytes) == ("not named by the driver", 15 * GIB)
 
 
@@ -132,30 +132,30 @@ def test_many_other_processes_share_a_piece_and_an_unsaid_size_is_said():
         e.Process(100 + at, "python", f"u{at}", (9 - at) * GIB if at < 9 else None) for at in range(10)
     )
     card = e.Device(0, "H100", used_bytes=45 * GIB, total_bytes=80 * GIB, processes=crowd)
-    found = others("gpu0", STUDY, s.Machine(devices=(card,)), [])
+    found = other_shares("gpu0", STUDY, s.Machine(devices=(card,)), [])
     assert found[-1].label == "5 more processes" and total(found) == 45 * GIB
-    alone = others("gpu0", STUDY, s.Machine(devices=(e.Device(0, "H100", processes=crowd[9:]),)), [])
+    alone = other_shares("gpu0", STUDY, s.Machine(devices=(e.Device(0, "H100", processes=crowd[9:]),)), [])
     assert alone[0].label == "u9 pid 109 python (size unknown)"
 
 
 def test_without_a_forecast_the_bar_shows_what_was_measured():
     device = on_cards().devices[1]
     assert device.foretold is None
-    own = ours(device, STUDY)
+    own = own_shares(device, STUDY)
     assert [one.letter for one in own] == ["B", "8", "9", "A"] and total(own) == 3 * GIB
 
 
 def test_on_a_cpu_the_device_is_the_hosts_memory():
     state = state_of(study_events(), no_card(), cpu_pack())
-    (device,) = standins(state.studies["tidy-7b"], state.machine, "weighing")
+    (device,) = fallback_devices(state.studies["tidy-7b"], state.machine, "weighing")
     assert (device.label, device.total_bytes, device.why_not) == ("cpu", 24 * GIB, "weighing")
-    (rest,) = others("cpu", state.studies["tidy-7b"], state.machine, [])
+    (rest,) = other_shares("cpu", state.studies["tidy-7b"], state.machine, [])
     assert rest.used_bytes == 9 * GIB - 3 * GIB
 
 
 def test_before_the_engine_has_weighed_the_cards_in_use_are_shown():
-    assert [one.label for one in standins(STUDY, STATE.machine, "")] == ["gpu0", "gpu1"]
-    assert standins(s.Study("new", spec=STUDY.spec), s.Machine(), "")[0].total_bytes == 0
+    assert [one.label for one in fallback_devices(STUDY, STATE.machine, "")] == ["gpu0", "gpu1"]
+    assert fallback_devices(s.Study("new", spec=STUDY.spec), s.Machine(), "")[0].total_bytes == 0
 
 
 # -- history, differences, knobs ------------------------------------------------------------------
@@ -172,10 +172,12 @@ def test_the_history_ends_at_now_and_leaves_gaps_for_missing_readings():
 
 
 def test_more_than_eight_percent_off_is_marked_and_too_low_is_worse():
-    assert off_words(off(104, 100)) == ("+4 %  ", "good")
-    assert off_words(off(109, 100)) == ("+9 % ▲", "warning")
-    assert off_words(off(91, 100)) == ("-9 % ▼", "error")
-    assert off(None, 5) is None and off(5, None) is None and off(5, 0) is None
+    assert error_words(relative_error(104, 100)) == ("+4 %  ", "good")
+    assert error_words(relative_error(109, 100)) == ("+9 % ▲", "warning")
+    assert error_words(relative_error(91, 100)) == ("-9 % ▼", "error")
+    assert (
+        relative_error(None, 5) is None and relative_error(5, None) is None and relative_error(5, 0) is None
+    )
 
 
 def test_the_what_if_begins_with_the_trials_own_knobs():
@@ -195,7 +197,7 @@ def test_every_row_moves_both_ways_and_stops_at_its_ends(name):
     for by in (1, -1):
         seen = [value]
         for _ in range(300):
-            seen.append(moved(name, seen[-1], by))
+            seen.append(step_value(name, seen[-1], by))
             if seen[-1] == seen[-2]:
                 break
         assert seen[-1] == seen[-2]
@@ -205,15 +207,15 @@ def test_every_row_moves_both_ways_and_stops_at_its_ends(name):
 
 
 def test_a_value_between_the_steps_goes_to_the_next_one():
-    assert [moved("batch_size", 5, by) for by in (1, -1)] == [6, 4]
-    assert [moved("sequence_length", 2000, by) for by in (1, -1)] == [2048, 1536]
-    assert moved("device", "gpu0", 1, ("gpu0", "gpu1")) == "gpu1"
-    assert moved("precision", "fp8?", 1) == "auto"
-    assert moved("pack", 1, -1) == 1
+    assert [step_value("batch_size", 5, by) for by in (1, -1)] == [6, 4]
+    assert [step_value("sequence_length", 2000, by) for by in (1, -1)] == [2048, 1536]
+    assert step_value("device", "gpu0", 1, ("gpu0", "gpu1")) == "gpu1"
+    assert step_value("precision", "fp8?", 1) == "auto"
+    assert step_value("pack", 1, -1) == 1
 
 
 def test_nonsense_numbers_draw_something():
     device = DeviceMemory("gpu0", -5, -7, "", foretold=Foretold((Part("adapter", -9, 3),), -1, -2, "", 0, ()))
-    shares = ours(device, STUDY)
+    shares = own_shares(device, STUDY)
     assert total(shares) == 0
-    assert stacked(shares, -5, [Mark(-7, "limit", "limit")], 40, BARE)[0].cell_len == 40
+    assert draw_bar(shares, -5, [Mark(-7, "limit", "limit")], 40, BARE)[0].cell_len == 40

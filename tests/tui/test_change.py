@@ -90,7 +90,9 @@ async def test_samplers_turn_with_the_arrow_keys(seat):
 )
 def test_a_dimension_is_read_and_written_alike(knob, said, raw):
     assert dimension_text.read(knob, said).value == raw
-    again = dimension_text.held(raw["held"]) if "held" in raw else dimension_text.text(dimension(knob, raw))
+    again = (
+        dimension_text.fixed_text(raw["held"]) if "held" in raw else dimension_text.text(dimension(knob, raw))
+    )
     assert dimension_text.read(knob, again).value == raw
 
 

@@ -11,7 +11,7 @@ from tests.tui.scene import no_card, state_of, study_events
 from tui.theme_colors import Palette
 from tui.widgets.braille_canvas import Canvas
 from tui.widgets.label_value import LONGEST, pair
-from tui.widgets.line_chart import Curve, curves_of, plot, ticks
+from tui.widgets.line_chart import Curve, curves_of, plot
 
 BARE = Palette({})
 
@@ -57,19 +57,6 @@ def test_a_line_has_no_gap_and_both_ends(ends):
     assert dots[0] == ends[:2] and dots[-1] == ends[2:]
     steps = itertools.pairwise(dots)
     assert all(max(abs(ax - bx), abs(ay - by)) == 1 for (ax, ay), (bx, by) in steps)
-
-
-@pytest.mark.parametrize(
-    ("low", "high"), [(0, 1), (1.1, 2.9), (-3, -2.9), (0.001, 0.0012), (1e-9, 1e9), (5, 5.01)]
-)
-@pytest.mark.parametrize("most", [2, 4, 9])
-def test_ticks_are_round_inside_and_few(low, high, most):
-    found = ticks(low, high, most)
-    assert len(found) <= most + 1
-    slack = 1e-6 * (high - low)
-    assert all(low - slack <= one <= high + slack for one in found)
-    gaps = {round((b - a) / (high - low), 6) for a, b in itertools.pairwise(found)}
-    assert len(gaps) <= 1
 
 
 @pytest.mark.parametrize("width", [17, 40, 60, 200])

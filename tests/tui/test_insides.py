@@ -13,8 +13,8 @@ from core.contract.wire.introspection_answer import Insides
 from tests.looked import sample
 from tests.tui.scene import NOW, no_card, state_of
 from tests.tui.scored import scored_study
-from tui.introspection.attention_table import lowest
-from tui.introspection.token_loss_table import shown
+from tui.introspection.attention_table import keep_lowest
+from tui.introspection.token_loss_table import one_line
 
 STATE = state_of(scored_study(), no_card())
 
@@ -119,10 +119,10 @@ async def test_a_refusal_is_shown_with_what_to_do(seat):
 
 
 def test_no_collapsed_head_is_hidden_where_heads_share_a_cell():
-    assert lowest([0.9, 0.8], 4) == [0.9, 0.8]
-    assert lowest([0.9, 0.05, 0.8, 0.7, 0.6, 0.5], 3) == [0.05, 0.7, 0.5]
+    assert keep_lowest([0.9, 0.8], 4) == [0.9, 0.8]
+    assert keep_lowest([0.9, 0.05, 0.8, 0.7, 0.6, 0.5], 3) == [0.05, 0.7, 0.5]
 
 
 def test_line_ends_are_signs_and_the_end_of_a_long_text_is_what_counts():
-    assert shown("a\n\nb\tc") == "a↵↵b c"
-    assert shown("x" * 500 + "the end").endswith("the end") and len(shown("x" * 500)) == 400
+    assert one_line("a\n\nb\tc") == "a↵↵b c"
+    assert one_line("x" * 500 + "the end").endswith("the end") and len(one_line("x" * 500)) == 400

@@ -142,13 +142,13 @@ async def test_brackets_ask_about_another_trial(seat):
 
 async def test_the_newest_answer_wins_and_a_stale_one_is_never_drawn(seat, monkeypatch):
     drawn = []
-    answered = WhatIf.answered
+    take_answer = WhatIf.take_answer
 
     def noting(self, told, why):
         drawn.append(told)
-        answered(self, told, why)
+        take_answer(self, told, why)
 
-    monkeypatch.setattr(WhatIf, "answered", noting)
+    monkeypatch.setattr(WhatIf, "take_answer", noting)
     async with seat(CARDS, (120, 50)) as you:
         await open_on(you, on_cards())
         drawn.clear()

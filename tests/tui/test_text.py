@@ -5,7 +5,18 @@ import math
 import pytest
 
 from tests.tui.scene import cpu_pack, gpu_packs
-from tui.number_text import BLOCKS, bar, duration, loss, number, percent, short, size, smoothed, sparkline
+from tui.number_text import (
+    BLOCKS,
+    bar,
+    duration,
+    loss,
+    number,
+    percent,
+    short,
+    size,
+    smooth_values,
+    sparkline,
+)
 from tui.study.pack_line import pack_line
 from tui.theme_colors import Palette
 
@@ -76,10 +87,10 @@ def test_a_long_sparkline_is_thinned_to_its_width():
 
 
 def test_smoothing_starts_at_the_first_value_and_follows():
-    assert smoothed([3.0])[0] == pytest.approx(3.0)
-    assert smoothed([2.0] * 50)[-1] == pytest.approx(2.0)
-    assert smoothed([]) == []
-    assert 0.0 < smoothed([0.0] * 20 + [1.0])[-1] < 0.2
+    assert smooth_values([3.0])[0] == pytest.approx(3.0)
+    assert smooth_values([2.0] * 50)[-1] == pytest.approx(2.0)
+    assert smooth_values([]) == []
+    assert 0.0 < smooth_values([0.0] * 20 + [1.0])[-1] < 0.2
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ class StudyScreen(Screen[None]):
             self.draw()
             self._first.set()
 
-    async def first_drawn(self) -> None:
+    async def wait_until_drawn(self) -> None:
         """Wait briefly until the screen has been drawn once; keys must act in any case."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._first.wait(), FIRST_S)
@@ -75,7 +75,7 @@ class StudyScreen(Screen[None]):
         """Draw the current state; all widgets are mounted."""
         raise NotImplementedError
 
-    def selected(self) -> s.Trial | None:
+    def selected_trial(self) -> s.Trial | None:
         """Return the trial that keys act on."""
         raise NotImplementedError
 
@@ -103,22 +103,22 @@ class StudyScreen(Screen[None]):
 
     def action_memory(self) -> None:
         """Open the memory screen."""
-        trial = self.selected()
+        trial = self.selected_trial()
         self.console.open_memory(trial.number if trial is not None else None)
 
     def action_boards(self) -> None:
         """Open the boards."""
-        trial = self.selected()
+        trial = self.selected_trial()
         self.console.open_boards(trial.number if trial is not None else None)
 
     def action_insight(self) -> None:
         """Open the insight screen."""
-        trial = self.selected()
+        trial = self.selected_trial()
         self.console.open_insight(trial.number if trial is not None else None)
 
     def action_pause(self) -> None:
         """Pause the trial, or resume it if it is paused."""
-        study, trial = self.study, self.selected()
+        study, trial = self.study, self.selected_trial()
         if study is None or trial is None:
             return
         stands = trial.state == s.PAUSED or trial.asked == "pause"
@@ -136,7 +136,7 @@ class StudyScreen(Screen[None]):
 
     def action_prune(self) -> None:
         """Prune the trial after a confirmation."""
-        study, trial = self.study, self.selected()
+        study, trial = self.study, self.selected_trial()
         if study is None or trial is None:
             return
         if trial.state in s.ENDED:
@@ -162,8 +162,8 @@ class StudyScreen(Screen[None]):
         self._ask_first(f"Stop the study {study.name}?", kept, console_api.StopStudy(study.name))
 
     def _ask_first(self, question: str, detail: str, request: console_api.AnyRequest) -> None:
-        def answered(yes: bool | None) -> None:
+        def ask_if_confirmed(yes: bool | None) -> None:
             if yes:
                 self.console.ask(request)
 
-        self.app.push_screen(Confirm(question, detail), answered)
+        self.app.push_screen(Confirm(question, detail), ask_if_confirmed)

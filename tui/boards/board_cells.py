@@ -32,48 +32,50 @@ ARROWS = {
 }
 
 
-def cell(one: Reading, intervals: bool) -> list[Piece]:
+def cell(reading: Reading, intervals: bool) -> list[Piece]:
     """Format ``✗  12.5% ▼ +10.5  7.1–20.2%`` in NARROW cells, plus INTERVAL with the interval."""
-    unit, score = one.metric.unit, one.score
+    unit, score = reading.metric.unit, reading.score
     if score is None:
         return [("    –".ljust(NARROW), "muted")]
-    mark, meaning = MARKS[one.verdict]
-    value = meaning if one.verdict and score.value is not None else "" if score.value is not None else "muted"
-    pieces = [(mark, meaning), (figure(score.value, unit).rjust(7), value), *_change(one)]
-    return [*pieces, (_fitting(score, unit).rjust(INTERVAL), "muted")] if intervals else pieces
+    mark, meaning = MARKS[reading.verdict]
+    value = (
+        meaning if reading.verdict and score.value is not None else "" if score.value is not None else "muted"
+    )
+    pieces = [(mark, meaning), (figure(score.value, unit).rjust(7), value), *_change(reading)]
+    return [*pieces, (_interval_text(score, unit).rjust(INTERVAL), "muted")] if intervals else pieces
 
 
-def _change(one: Reading) -> list[Piece]:
-    if one.change is None:
+def _change(reading: Reading) -> list[Piece]:
+    if reading.change is None:
         return [(" " * 8, "")]
-    arrow, meaning = arrow_of(one)
-    return [(f" {arrow}", meaning), (changed(one.change, one.metric.unit).rjust(6)[:6], meaning)]
+    arrow, meaning = arrow_of(reading)
+    return [(f" {arrow}", meaning), (changed(reading.change, reading.metric.unit).rjust(6)[:6], meaning)]
 
 
-def arrow_of(one: Reading) -> Piece:
+def arrow_of(reading: Reading) -> Piece:
     """Return ▲ for better than the base, ▼ for worse, hollow within noise, = for no change."""
-    return ("=", "muted") if one.better is None else ARROWS[one.better, one.clear]
+    return ("=", "muted") if reading.better is None else ARROWS[reading.better, reading.clear]
 
 
-def _fitting(score: Score, unit: str) -> str:
+def _interval_text(score: Score, unit: str) -> str:
     shown = ends(score, unit)
     return shown if len(shown) <= INTERVAL - 1 else shown.replace("%", "")[: INTERVAL - 1]
 
 
-def heads(one: Reading) -> tuple[str, str]:
+def heads(reading: Reading) -> tuple[str, str]:
     """Return the column's name, and its better direction with the limits."""
-    name = _called(one.metric.name)
-    asked = " ".join(bound(limit, one.metric.unit) for limit in one.limits)
-    way = "low" if one.metric.direction == "minimize" else "high"
-    return name, f"{way} is good" if not asked else f"{way}, {asked}"
+    name = _short_name(reading.metric.name)
+    bounds = " ".join(bound(limit, reading.metric.unit) for limit in reading.limits)
+    way = "low" if reading.metric.direction == "minimize" else "high"
+    return name, f"{way} is good" if not bounds else f"{way}, {bounds}"
 
 
-def _called(name: str) -> str:
+def _short_name(name: str) -> str:
     """Slices differ at their end: that is what is shown of one, as much as fits."""
     if not name.startswith(SLICE):
         return plain(name.split("/", 1)[-1], NARROW)
-    told = plain(name.removeprefix(SLICE))
-    return told if len(told) <= HEAD else f"…{told[1 - HEAD :]}"
+    name_shown = plain(name.removeprefix(SLICE))
+    return name_shown if len(name_shown) <= HEAD else f"…{name_shown[1 - HEAD :]}"
 
 
 def spark(values: Sequence[float], width: int) -> str:

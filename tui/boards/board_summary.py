@@ -15,7 +15,7 @@ from tui.widgets.label_value import pair
 ROOMY = 28  # minimum width for the change beside its arrow
 
 
-def standing(study: s.Study, trial: s.Trial, width: int, look: Palette) -> list[Text]:
+def summarize_boards(study: s.Study, trial: s.Trial, width: int, look: Palette) -> list[Text]:
     """Return lines of ``width`` cells under the name of each board; none without scores."""
     limits, rows = r.limits(study), list[Text]()
     for board in r.boards(study):
@@ -27,16 +27,18 @@ def standing(study: s.Study, trial: s.Trial, width: int, look: Palette) -> list[
     return rows
 
 
-def _row(one: r.Reading, width: int, look: Palette) -> Text:
-    mark, meaning = MARKS[one.verdict]
+def _row(reading: r.Reading, width: int, look: Palette) -> Text:
+    mark, meaning = MARKS[reading.verdict]
     name = Text(f"{mark} ", style=look[meaning])
-    name.append(plain(one.metric.name.split("/", 1)[-1], 40), style=look["muted"])
-    shown = Text(figure(one.score.value if one.score is not None else None, one.metric.unit), style="bold")
-    if one.change is not None:
-        arrow, way = arrow_of(one)
+    name.append(plain(reading.metric.name.split("/", 1)[-1], 40), style=look["muted"])
+    shown = Text(
+        figure(reading.score.value if reading.score is not None else None, reading.metric.unit), style="bold"
+    )
+    if reading.change is not None:
+        arrow, way = arrow_of(reading)
         shown.append(f" {arrow}", style=f"not bold {look[way]}")
         if width >= ROOMY:
-            shown.append(changed(one.change, one.metric.unit).rjust(6), style=f"not bold {look[way]}")
+            shown.append(changed(reading.change, reading.metric.unit).rjust(6), style=f"not bold {look[way]}")
     else:
         shown.append(" " * (8 if width >= ROOMY else 2))
     return pair(name, shown, width)

@@ -83,7 +83,7 @@ class BoardsScreen(StudyScreen):
         super().on_mount()
         self.query_one(BoardTable).focus()
 
-    def selected(self) -> s.Trial | None:
+    def selected_trial(self) -> s.Trial | None:
         """The trial under the cursor; None on the base's row."""
         chosen = self.query_one(BoardTable).chosen
         return self.study.trials.get(chosen[0]) if self.study is not None and chosen is not None else None
@@ -132,19 +132,19 @@ class BoardsScreen(StudyScreen):
         chart.show(curves(study, *chosen, limits), False, look, why)
 
     def _trials(self, study: s.Study) -> list[int]:
-        found = [one for one in study.trials.values() if self._all or one.scores]
-        found = [one for one in found if not self._filter or matches(one, self._filter)]
+        trials = [trial for trial in study.trials.values() if self._all or trial.scores]
+        trials = [trial for trial in trials if not self._filter or matches(trial, self._filter)]
         if self._sorted:
             sign = 1 if r.described(self._sorted).direction == "minimize" else -1
 
             def rank(trial: s.Trial) -> tuple[bool, float, int]:
                 score = trial.scores.get(self._sorted)
                 value = score.value if score is not None else None
-                said = value is not None and math.isfinite(value)
-                return (not said, sign * value if said and value is not None else 0.0, trial.number)
+                known = value is not None and math.isfinite(value)
+                return (not known, sign * value if known and value is not None else 0.0, trial.number)
 
-            found.sort(key=rank)
-        return [one.number for one in found]
+            trials.sort(key=rank)
+        return [trial.number for trial in trials]
 
     def _title(self, study: s.Study | None, boards: tuple[str, ...], limits: Limits) -> Text:
         look, away = self.console.look, self.console.engine.away
@@ -167,7 +167,7 @@ class BoardsScreen(StudyScreen):
         return Text("\n", no_wrap=True, overflow="ellipsis").join([line, tabs])
 
     def _state(self, study: s.Study) -> str:
-        scored = sum(bool(one.scores) for one in study.trials.values())
+        scored = sum(bool(trial.scores) for trial in study.trials.values())
         if not scored:
             return r.nothing(study)[1] if r.boards(study) else ""
         shown = f"{scored} of {len(study.trials)} trials scored"
@@ -176,14 +176,14 @@ class BoardsScreen(StudyScreen):
 
     def _verdicts(self, study: s.Study, board: str, limits: Limits) -> list[tuple[Verdict, int]]:
         """Count a board's breached limits and unsure verdicts."""
-        found = [
+        verdicts = [
             r.judged(trial.scores[name], limits[name])
             for name in limits
             if r.board(name) == board
             for trial in study.trials.values()
             if name in trial.scores
         ]
-        return [(one, found.count(one)) for one in r.WORST[:2] if one in found]
+        return [(verdict, verdicts.count(verdict)) for verdict in r.WORST[:2] if verdict in verdicts]
 
     def _show_empty(self, study: s.Study | None, filled: bool) -> None:
         empty = self.query_one("#empty", Static)

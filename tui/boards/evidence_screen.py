@@ -54,7 +54,7 @@ class EvidenceScreen(StudyScreen):
     def __init__(self, trial: int, metric: str) -> None:
         super().__init__()
         self._number, self._metric = trial, metric
-        self._found: Evidence | None = None
+        self._evidence: Evidence | None = None
         self._why = "asking the engine …"
         self._place = 0
         self._drawn: tuple[object, ...] = ()
@@ -76,7 +76,7 @@ class EvidenceScreen(StudyScreen):
         super().on_mount()
         self.action_again()
 
-    def selected(self) -> s.Trial | None:
+    def selected_trial(self) -> s.Trial | None:
         """The trial that the number is of."""
         return self.study.trials.get(self._number) if self.study is not None else None
 
@@ -90,7 +90,7 @@ class EvidenceScreen(StudyScreen):
             return
         self._why = why
         if isinstance(answer, Evidence):
-            self._found = answer
+            self._evidence = answer
             self._place = min(self._place, max(0, len(answer.samples) - 1))
             if not answer.samples:
                 self._why = answer.why_none or "the engine has no samples for this score"
@@ -100,14 +100,14 @@ class EvidenceScreen(StudyScreen):
 
     @property
     def _samples(self) -> tuple[Sample, ...]:
-        return self._found.samples if self._found is not None else ()
+        return self._evidence.samples if self._evidence is not None else ()
 
     def draw(self) -> None:
         """Draw the samples; the same ones cost nothing."""
         self.set_class(self.size.width >= WIDE, "wide")
         self.query_one("#title", Sheet).draw(self._title())
         look = self.console.look
-        drawn = (self._found, self._why, self._place, look, self.size)
+        drawn = (self._evidence, self._why, self._place, look, self.size)
         if drawn == self._drawn:
             return
         self._drawn = drawn
@@ -120,7 +120,7 @@ class EvidenceScreen(StudyScreen):
         )
 
     def _title(self) -> Text:
-        look, metric, trial = self.console.look, described(self._metric), self.selected()
+        look, metric, trial = self.console.look, described(self._metric), self.selected_trial()
         of = "the base model" if self._number == BASE else f"trial {self._number}"
         line = Text(
             f"evidence: {plain(metric.name, 40)} of {of}", style="", no_wrap=True, overflow="ellipsis"
@@ -133,8 +133,10 @@ class EvidenceScreen(StudyScreen):
         score = held.get(self._metric)
         if score is not None:
             line.append(f"  {told(score, metric.unit)}")
-        told_at = f"; samples of step {self._found.step}" if self._found is not None and self._samples else ""
-        below = Text(metric.meaning + told_at, style=look["muted"], no_wrap=True, overflow="ellipsis")
+        of_step = (
+            f"; samples of step {self._evidence.step}" if self._evidence is not None and self._samples else ""
+        )
+        below = Text(metric.meaning + of_step, style=look["muted"], no_wrap=True, overflow="ellipsis")
         if self._samples and self._why:
             below = Text(f"refresh failed: {plain(self._why, 200)}", style=look["warning"])
         return Text("\n", no_wrap=True, overflow="ellipsis").join([line, below])
@@ -142,9 +144,9 @@ class EvidenceScreen(StudyScreen):
     def _list(self) -> Text:
         look, rows, width = self.console.look, [], self.size.width
         room = max(12, (width * 34 // 100 if width >= WIDE else width) - 6)
-        for place, one in enumerate(self._samples):
-            row = Text(f"{'▸' if place == self._place else ' '} {number(one.score):>8}  ", no_wrap=True)
-            row.append(plain(one.note or one.answer or one.prompt, 120))
+        for place, sample in enumerate(self._samples):
+            row = Text(f"{'▸' if place == self._place else ' '} {number(sample.score):>8}  ", no_wrap=True)
+            row.append(plain(sample.note or sample.answer or sample.prompt, 120))
             row.truncate(room, overflow="ellipsis", pad=True)
             if place == self._place:
                 row.stylize(f"bold {look.cursor}")
@@ -156,16 +158,16 @@ class EvidenceScreen(StudyScreen):
         look = self.console.look
         if not self._samples:
             return Text(plain(self._why, 600), style=look["muted"])
-        one, head = self._samples[self._place], f"bold {look['primary']}"
+        sample, head = self._samples[self._place], f"bold {look['primary']}"
         shown = Text()
-        for name, text in (("prompt", one.prompt), ("answer", one.answer)):
+        for name, text in (("prompt", sample.prompt), ("answer", sample.answer)):
             shown.append(f"{name}\n", style=head)
             shown.append(f"{plain(text, LONGEST, lines=True)}\n\n" if text else "– (empty)\n\n")
         shown.append("score ", style=head)
-        shown.append(number(one.score), style="bold")
-        if one.note:
+        shown.append(number(sample.score), style="bold")
+        if sample.note:
             shown.append("   note ", style=head)
-            shown.append(plain(one.note, 600))
+            shown.append(plain(sample.note, 600))
         return shown
 
     # -- keys -------------------------------------------------------------------------------------

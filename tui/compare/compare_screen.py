@@ -53,12 +53,12 @@ class CompareScreen(StudyScreen):
         yield Box("side by side")
         yield KeyBar()
 
-    def selected(self) -> s.Trial | None:
+    def selected_trial(self) -> s.Trial | None:
         """The first of them."""
-        found = self._compared()
-        return found[0] if found else None
+        trials = self._compared_trials()
+        return trials[0] if trials else None
 
-    def _compared(self) -> list[s.Trial]:
+    def _compared_trials(self) -> list[s.Trial]:
         held = self.study.trials if self.study is not None else {}
         return [held[number] for number in self._trials if number in held]
 
@@ -66,7 +66,7 @@ class CompareScreen(StudyScreen):
 
     def draw(self) -> None:
         """Draw what changed of the trials."""
-        study, trials = self.study, self._compared()
+        study, trials = self.study, self._compared_trials()
         look, box = self.console.look, self.query_one(Box)
         seen = (
             self._metric, self._along, self._log, self._smooth, look, self.size,
@@ -93,9 +93,9 @@ class CompareScreen(StudyScreen):
         line = Text("compare ", style="", no_wrap=True, overflow="ellipsis")
         line.stylize("bold")
         if self._left:
-            told = f"the first {MOST} of {MOST + self._left} marked: "
-            line.append(told, style=look["warning"])
-        line.append(", ".join(f"#{one.number}" for one in trials), style="bold")
+            left_out = f"the first {MOST} of {MOST + self._left} marked: "
+            line.append(left_out, style=look["warning"])
+        line.append(", ".join(f"#{trial.number}" for trial in trials), style="bold")
         line.append(f" of {plain(study.name, 40)}", style=look["muted"])
         if away:
             line.append(f"  {plain(away, 120)}", style=f"bold {look['error']}")
@@ -120,7 +120,7 @@ class CompareScreen(StudyScreen):
 
     def action_metric(self, by: int) -> None:
         """Show the next metric, cyclically."""
-        names = c.metrics(self._compared())
+        names = c.metrics(self._compared_trials())
         if names:
             place = names.index(self._metric) + by if self._metric in names else 0
             self._metric = names[place % len(names)]

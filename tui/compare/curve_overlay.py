@@ -11,9 +11,10 @@ from rich.text import Text
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views import trial_comparison as c
-from tui.number_text import duration, loss, number, smoothed
+from core.contract.views.axis_scale import AxisScale
+from tui.number_text import duration, loss, smooth_values
 from tui.theme_colors import Palette
-from tui.widgets.scatter_plot import AXIS, Plane, framed, short, span, whole
+from tui.widgets.scatter_plot import AXIS, Plane, add_axes, axis_labels, row_labels, short_number
 
 # A colour and a sign each: the sign tells them apart where colours do not.
 SIGNS = "●▲■◆○△□◇"
@@ -31,7 +32,7 @@ def overlay(
     look: Palette,
 ) -> list[Text]:
     """Legend, plot, axes in ``room`` cells and lines; ``how``: logarithmic values? smoothed?"""
-    curves = [_curve(one, metric, along, *how) for one in trials]
+    curves = [_curve(trial, metric, along, *how) for trial in trials]
     head = _legend(trials, metric, curves, look)
     if head.cell_len > room[0]:
         head = _legend(trials, "", curves, look)
@@ -40,22 +41,24 @@ def overlay(
     values = [y for curve in curves for _, y in curve or ()]
     if not values:
         words = f"none of them reports {'its speed' if along == 'tokens' else 'enough'}: `a` changes the axis"
-        told = any(one.series.get(metric) for one in trials) and along != "steps"
-        return [head, Text(words if told else f"no value of {plain(metric, 40)} yet", style=look["muted"])]
+        measured = any(trial.series.get(metric) for trial in trials) and along != "steps"
+        return [
+            head,
+            Text(words if measured else f"no value of {plain(metric, 40)} yet", style=look["muted"]),
+        ]
     plane = Plane(room[0] - AXIS - 1, room[1] - 4)
-    scale = span(values)
+    scale = AxisScale.over(values, how[0])
     last = max(curve[-1][0] for curve in curves if curve) or 1.0
     for place, curve in enumerate(curves):
-        _draw(plane, [(x / last, scale.place(y)) for x, y in curve or ()], place)
-    labels = scale.labels(plane.height)
-    if how[0]:
-        labels = {row: number(float(f"{10 ** float(label):.3g}")) for row, label in labels.items()}
-    return [head, *framed(plane, labels, _axis(along, last, plane.width), c.said(along), look)]
+        ups = scale.positions(y for _, y in curve or ())
+        _draw(plane, [(x / last, up) for (x, _), up in zip(curve or (), ups, strict=True)], place)
+    labels = row_labels(scale, plane.height)
+    return [head, *add_axes(plane, labels, _axis(along, last, plane.width), c.said(along), look)]
 
 
 def _axis(along: c.Along, last: float, width: int) -> list[tuple[float, str]]:
     if along != "time":
-        return whole(0, last, width) if last >= 1 else [(0.0, "0"), (1.0, short(last))]
+        return axis_labels(0, last, width) if last >= 1 else [(0.0, "0"), (1.0, short_number(last))]
     return [(part / 4, duration(last * part / 4)) for part in range(5)]
 
 
@@ -64,9 +67,9 @@ def _curve(trial: s.Trial, metric: str, along: c.Along, log: bool, smooth: bool)
     series, scale = trial.series.get(metric), c.scale(trial, along)
     if series is None or scale is None:
         return None
-    values = smoothed(series.values) if smooth else series.values
+    values = smooth_values(series.values) if smooth else series.values
     return [
-        (scale(step), math.log10(value) if log else value)
+        (scale(step), value)
         for step, value in zip(series.steps, values, strict=True)
         if math.isfinite(value) and (value > 0 or not log)
     ]

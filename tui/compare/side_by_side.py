@@ -15,7 +15,7 @@ from core.contract.views.metric_verdict import described
 from tui.compare.curve_overlay import COLOURS, SIGNS
 from tui.number_text import GLYPHS, duration, loss, number, size
 from tui.theme_colors import Palette
-from tui.widgets.scatter_plot import padded
+from tui.widgets.scatter_plot import pad
 
 MOST = 8  # trials
 NAME, LEAST, WIDEST = 22, 9, 26  # cells of the names, and of a column at least and at most
@@ -40,7 +40,7 @@ def table(study: s.Study, trials: Sequence[s.Trial], width: int, look: Palette) 
     for name, values in differing:
         lines.append(_row(plain(name, NAME), [_cell(value) for value in values[:fit]], room, look))
     lines.append(_title("metrics   ★ best   ☆ best, but within the error bars", look))
-    lines += [_measure(one, shown, room, look) for one in c.measures(study, trials)]
+    lines += [_measure(measure, shown, room, look) for measure in c.measures(study, trials)]
     return lines
 
 
@@ -50,20 +50,18 @@ def _title(text: str, look: Palette) -> Text:
 
 def _heads(trials: Sequence[s.Trial], room: int, look: Palette) -> Text:
     line = Text(" " * NAME, no_wrap=True)
-    for place, one in enumerate(trials):
-        label = f"{SIGNS[place % len(SIGNS)]} #{one.number}"
-        line.append(
-            f" {padded(label, room, right=True)}", style=f"bold {look[COLOURS[place % len(COLOURS)]]}"
-        )
+    for place, trial in enumerate(trials):
+        label = f"{SIGNS[place % len(SIGNS)]} #{trial.number}"
+        line.append(f" {pad(label, room, right=True)}", style=f"bold {look[COLOURS[place % len(COLOURS)]]}")
     return line
 
 
 def _states(trials: Sequence[s.Trial], room: int, look: Palette) -> Text:
-    line = Text(padded("state, step, time", NAME), style=look["muted"], no_wrap=True)
-    for one in trials:
-        words = [f"{GLYPHS[one.state]} {one.step}", duration(one.elapsed_s)]
+    line = Text(pad("state, step, time", NAME), style=look["muted"], no_wrap=True)
+    for trial in trials:
+        words = [f"{GLYPHS[trial.state]} {trial.step}", duration(trial.elapsed_s)]
         text = " ".join(words) if len(" ".join(words)) <= room else words[0]
-        line.append(f" {padded(text, room, right=True)}", style=look[one.state])
+        line.append(f" {pad(text, room, right=True)}", style=look[trial.state])
     return line
 
 
@@ -72,24 +70,24 @@ def _cell(value: object) -> str:
 
 
 def _row(name: str, cells: Sequence[str], room: int, look: Palette) -> Text:
-    line = Text(padded(name, NAME), style=look["muted"], no_wrap=True)
+    line = Text(pad(name, NAME), style=look["muted"], no_wrap=True)
     for cell in cells:
-        line.append(f" {padded(cell, room, right=True)}", style=look["info"])
+        line.append(f" {pad(cell, room, right=True)}", style=look["info"])
     return line
 
 
-def _measure(one: c.Measure, trials: Sequence[s.Trial], room: int, look: Palette) -> Text:
-    unit = described(one.name).unit
-    line = Text(padded(plain(one.name, NAME), NAME), style=look["muted"], no_wrap=True)
-    for trial, score in zip(trials, one.scores, strict=False):
-        best = trial.number in one.best
-        mark = ("☆" if one.clear is False else "★") if best else " "
-        text = padded(_told(score, unit, room - 2), room - 2, right=True)
+def _measure(measure: c.Measure, trials: Sequence[s.Trial], room: int, look: Palette) -> Text:
+    unit = described(measure.name).unit
+    line = Text(pad(plain(measure.name, NAME), NAME), style=look["muted"], no_wrap=True)
+    for trial, score in zip(trials, measure.scores, strict=False):
+        best = trial.number in measure.best
+        mark = ("☆" if measure.clear is False else "★") if best else " "
+        text = pad(_score_text(score, unit, room - 2), room - 2, right=True)
         line.append(f" {text} {mark}", style=f"bold {look['good']}" if best else look["info"])
     return line
 
 
-def _told(score: Score | None, unit: str, room: int) -> str:
+def _score_text(score: Score | None, unit: str, room: int) -> str:
     """Format a value, with its interval if there is room; a dash for a missing value."""
     if score is None or score.value is None:
         return "–"

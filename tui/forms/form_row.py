@@ -36,7 +36,7 @@ def switch(name: str, label: str, meaning: str, locked: str = "") -> Row:
     return Row(name, NO, f"{NO} {YES}", meaning, read, (NO, YES), locked, label=label)
 
 
-def turned(row: Row, text: str, by: int) -> str:
+def turn(row: Row, text: str, by: int) -> str:
     """The choice ``by`` places from ``text``, round and round; the first where it is none of them."""
     if text not in row.choices:
         return row.choices[0]

@@ -122,15 +122,17 @@ class FormScreen(ModalScreen[console_api.Answer | bool]):
         try:
             answer = await self._ask(request)
         except TrimtabError as error:
-            told = [(plain(one.what, 300), plain(one.fix, 300)) for one in error.problems]
-            self.refuse(*(line for what, fix in told for line in (what, f"→ {fix}" if fix else "") if line))
+            problems = [(plain(problem.what, 300), plain(problem.fix, 300)) for problem in error.problems]
+            self.refuse(
+                *(line for what, fix in problems for line in (what, f"→ {fix}" if fix else "") if line)
+            )
             return
         finally:
             self._busy = False
             self._draw()
-        self.answered(request, answer)
+        self.take_answer(request, answer)
 
-    def answered(self, request: console_api.AnyRequest, answer: console_api.Answer | None) -> None:
+    def take_answer(self, request: console_api.AnyRequest, answer: console_api.Answer | None) -> None:
         """The engine has done it."""
         self.dismiss(answer if answer is not None else True)
 

@@ -13,7 +13,7 @@ from textual.widgets import Input, Static
 
 from core.contract.edits.input_values import Read
 from core.contract.text.sanitize import plain
-from tui.forms.form_row import Row, turned
+from tui.forms.form_row import Row, turn
 from tui.key_bindings import bindings
 from tui.key_table import CHOICE, FIELD
 from tui.theme_colors import Palette
@@ -55,7 +55,7 @@ class Choice(Field):
 
     def action_turn(self, by: int) -> None:
         """Another choice."""
-        self.value = turned(self.row, self.value.strip(), by)
+        self.value = turn(self.row, self.value.strip(), by)
         self.select_all()
 
 
@@ -92,10 +92,10 @@ class Line(Horizontal):
         label = Text(plain(f"{sign}{row.label or row.name}", LABEL - 1), no_wrap=True)
         label.stylize(look["muted"] if field is None else f"bold {look['accent']}" if changed else "")
         self.label.draw(label)
-        self.told.draw(_told(row, read, changed, self._width, look))
+        self.told.draw(_row_hint(row, read, changed, self._width, look))
 
 
-def _told(row: Row, read: Read, changed: bool, width: int, look: Palette) -> Text:
+def _row_hint(row: Row, read: Read, changed: bool, width: int, look: Palette) -> Text:
     line = Text(no_wrap=True, overflow="ellipsis")
     if row.locked:
         line.append(plain(row.start, width - 1).ljust(width), style=look["muted"])

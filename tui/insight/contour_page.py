@@ -10,9 +10,10 @@ from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views import study_insight as i
 from core.contract.views.knob_axes import Axis, axes
-from tui.insight.page_context import EARLY, HERE, RESULT, Page, View, legend, nothing, said
+from tui.insight.page_context import EARLY, HERE, RESULT, Page, View, legend, no_values, value_text
 from tui.number_text import number
-from tui.widgets.scatter_plot import AXIS, Plane, framed, row_of
+from tui.widgets.braille_canvas import row_of
+from tui.widgets.scatter_plot import AXIS, Plane, add_axes
 
 SHADES = "█▓▒░·"  # the best first
 MOST_COLUMNS, MOST_ROWS = 32, 16  # of the shading: it is drawn in the console's own time
@@ -25,15 +26,15 @@ def pairs(study: s.Study) -> list[tuple[Axis, Axis]]:
 
 def lines(view: View) -> list[Text]:
     """Legend, shades with the trials on them, axes."""
-    found = pairs(view.study)
-    if not found:
+    knob_pairs = pairs(view.study)
+    if not knob_pairs:
         return [Text("a contour needs two searched knobs", style=view.look["muted"])]
-    across, up = found[min(view.choice, len(found) - 1)]
+    across, up = knob_pairs[min(view.choice, len(knob_pairs) - 1)]
     room, high = view.width - AXIS - 1, view.height - 4
     columns, rows = min(MOST_COLUMNS, room // 2), min(MOST_ROWS, high)
     known = i.grid(view.study, across, up, columns, rows, view.objective)
     if not known:
-        return nothing(view)
+        return no_values(view)
     field = i.between(known, columns, rows)
     plane = Plane(room, high)
     borders = _borders(sorted(known.values(), reverse=view.direction == "maximize"))
@@ -47,14 +48,14 @@ def lines(view: View) -> list[Text]:
     marks = [(place, plain(number(value), 16)) for place, value in across.marks()]
     head = legend(view, meaning="warning")
     head.append(f"{SHADES} ", style=view.look["base"])
-    best = f"{'≤' if view.direction == 'minimize' else '≥'} {said(borders[0])}"
+    best = f"{'≤' if view.direction == 'minimize' else '≥'} {value_text(borders[0])}"
     head.append(f"best ({best}) to worst   blank: no data", style=view.look["muted"])
     caption = f"{plain(up.name, 30)} (up) over {plain(across.name, 30)}; interpolated by distance"
-    return [head, *framed(plane, labels, marks, caption, view.look)]
+    return [head, *add_axes(plane, labels, marks, caption, view.look)]
 
 
 def _trials(view: View, plane: Plane, across: Axis, up: Axis) -> None:
-    for point in sorted(i.points(view.study, view.objective), key=lambda one: one.trial == view.focus):
+    for point in sorted(i.points(view.study, view.objective), key=lambda point: point.trial == view.focus):
         params = view.study.trials[point.trial].params
         x, y = across.place(params.get(across.name)), up.place(params.get(up.name))
         if x is not None and y is not None:
@@ -69,7 +70,7 @@ def _borders(values: list[float]) -> list[float]:
 
 
 def _level(value: float, borders: list[float], direction: str) -> int:
-    worse = [value > one if direction == "minimize" else value < one for one in borders]
+    worse = [value > border if direction == "minimize" else value < border for border in borders]
     return sum(worse)
 
 
@@ -80,7 +81,7 @@ def trials(view: View) -> list[int]:
 
 def choices(study: s.Study) -> list[str]:
     """The pairs by name."""
-    return [f"{plain(one.name, 30)} × {plain(other.name, 30)}" for one, other in pairs(study)]
+    return [f"{plain(across.name, 30)} × {plain(up.name, 30)}" for across, up in pairs(study)]
 
 
 PAGE = Page("contour", lines, trials, choices)

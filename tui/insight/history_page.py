@@ -5,42 +5,53 @@ from __future__ import annotations
 from rich.text import Text
 
 from core.contract.views import study_insight as i
-from tui.insight.page_context import Page, View, dot, here, legend, nothing, off, said
-from tui.widgets.scatter_plot import AXIS, Plane, framed, span, whole
+from tui.insight.page_context import Page, View, dot, legend, mark_focus, no_values, outlier_note, value_text
+from tui.widgets.scatter_plot import AXIS, Plane, add_axes, axis_labels, row_labels, span
 
 
 def lines(view: View) -> list[Text]:
     """Legend, plot, axes."""
-    found = i.history(view.study, view.objective)
-    if not found:
-        return nothing(view)
+    moments = i.history(view.study, view.objective)
+    if not moments:
+        return no_values(view)
     plane = Plane(view.width - AXIS - 1, view.height - 4)
-    scale = span([one.point.value for one in found], view.direction)
-    last = max(1, len(found) - 1)
-    placed = [(at / last, scale.place(one.point.value), one.point) for at, one in enumerate(found)]
-    bests = [(at / last, one.best) for at, one in enumerate(found) if one.best is not None]
+    scale = span([moment.point.value for moment in moments], view.direction)
+    last = max(1, len(moments) - 1)
+    placed = [
+        (at / last, scale.position(moment.point.value), moment.point) for at, moment in enumerate(moments)
+    ]
+    bests = [(at / last, moment.best) for at, moment in enumerate(moments) if moment.best is not None]
     steps: list[tuple[float, float]] = []
     for at, value in bests:
         steps += [(at, steps[-1][1])] if steps else []  # a stair: the old best holds until the new one
-        steps.append((at, scale.place(value)))
+        steps.append((at, scale.position(value)))
     if steps:
         plane.line(steps, "good")
     for x, y, point in placed:
         dot(plane, view, x, y, point)
-    here(plane, view, placed)
-    best = f"best so far {said(bests[-1][1])}" if bests else "no result yet"
+    mark_focus(plane, view, placed)
+    best = f"best so far {value_text(bests[-1][1])}" if bests else "no result yet"
     head = legend(view, [("━━", "good", best)])
-    head.append(off(view, [one.point.value for one in found], scale.inside), style=view.look["muted"])
+    head.append(
+        outlier_note(view, [moment.point.value for moment in moments], scale.contains),
+        style=view.look["muted"],
+    )
     caption = f"{view.metric}, {view.wish} · trials in order of completion"
     return [
         head,
-        *framed(plane, scale.labels(plane.height), whole(1, len(found), plane.width), caption, view.look),
+        *add_axes(
+            plane,
+            row_labels(scale, plane.height),
+            axis_labels(1, len(moments), plane.width),
+            caption,
+            view.look,
+        ),
     ]
 
 
 def trials(view: View) -> list[int]:
     """In the order of their ends."""
-    return [one.trial for one in i.points(view.study, view.objective)]
+    return [point.trial for point in i.points(view.study, view.objective)]
 
 
 PAGE = Page("history", lines, trials)

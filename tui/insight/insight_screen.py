@@ -24,7 +24,7 @@ from tui.insight import (
     slice_page,
     stopped_page,
 )
-from tui.insight.page_context import View, said, wish
+from tui.insight.page_context import View, value_text, wish
 from tui.key_bindings import bindings
 from tui.key_table import EVERYWHERE, INSIGHT
 from tui.number_text import GLYPHS
@@ -79,7 +79,7 @@ class InsightScreen(StudyScreen):
         yield Sheet(id="foot")
         yield KeyBar()
 
-    def selected(self) -> s.Trial | None:
+    def selected_trial(self) -> s.Trial | None:
         """The trial under the cursor."""
         return (
             self.study.trials.get(self._focus) if self.study is not None and self._focus is not None else None
@@ -153,7 +153,7 @@ class InsightScreen(StudyScreen):
 
     def _foot(self, view: View) -> Text:
         """The trial under the cursor: its value, why it ended, its knobs."""
-        look, trial = view.look, self.selected()
+        look, trial = view.look, self.selected_trial()
         choices = PAGES[self._page].choices(view.study)
         first, second = Text(no_wrap=True, overflow="ellipsis"), Text(no_wrap=True, overflow="ellipsis")
         if choices:
@@ -165,7 +165,9 @@ class InsightScreen(StudyScreen):
             return Text("\n", no_wrap=True, overflow="ellipsis").join([first, second])
         first.append(f"trial {trial.number} ", style="bold")
         first.append(f"{GLYPHS[trial.state]} {trial.state}  ", style=look[trial.state])
-        first.append(f"{view.metric} {said(best_and_counts.objective(view.study, trial, view.objective))}  ")
+        first.append(
+            f"{view.metric} {value_text(best_and_counts.objective(view.study, trial, view.objective))}  "
+        )
         early = trial.state in s.ENDED and trial.state != s.COMPLETE
         if early:
             first.append(f"at step {trial.step}  ", style=look["muted"])
@@ -208,14 +210,14 @@ class InsightScreen(StudyScreen):
     def _take_importance(self, answer: console_api.Answer | None, why: str) -> None:
         if isinstance(answer, Importance):
             self._importance = answer
-        self._taken("importance", why)
+        self._note_answer("importance", why)
 
     def _take_search(self, answer: console_api.Answer | None, why: str) -> None:
         if isinstance(answer, SearchState):
             self._search = answer
-        self._taken("search", why)
+        self._note_answer("search", why)
 
-    def _taken(self, asks: str, why: str) -> None:
+    def _note_answer(self, asks: str, why: str) -> None:
         self._whys[asks] = plain(f"no answer: {why}", 300) if why else ""
         if why:
             self._failed[asks] = time.monotonic()
@@ -262,7 +264,7 @@ class InsightScreen(StudyScreen):
 
     def action_open(self) -> None:
         """The trial under the cursor, large."""
-        trial = self.selected()
+        trial = self.selected_trial()
         if trial is None:
             self.console.say("no trial is chosen: ← → choose one")
         else:

@@ -14,7 +14,7 @@ from core.contract.views.knob_axes import Axis, axes
 from core.contract.wire.search_state import Importance, SearchState
 from tui.number_text import GLYPHS, loss
 from tui.theme_colors import Palette
-from tui.widgets.scatter_plot import Plane, padded
+from tui.widgets.scatter_plot import Plane, pad
 
 RESULT, EARLY, HERE = "●", GLYPHS["pruned"], "◆"
 
@@ -74,10 +74,10 @@ def wish(direction: str) -> str:
 
 def knobs(study: s.Study) -> list[str]:
     """The searched knobs by name."""
-    return [plain(one.name, 40) for one in axes(study)]
+    return [plain(axis.name, 40) for axis in axes(study)]
 
 
-def nothing(view: View) -> list[Text]:
+def no_values(view: View) -> list[Text]:
     """No trial has a value yet."""
     return [
         Text("no trial has ended with a value yet: this page updates as trials end", style=view.look["muted"])
@@ -99,14 +99,14 @@ def dot(plane: Plane, view: View, x: float, y: float, point: i.Point) -> None:
     plane.mark(x, y, EARLY if point.early else RESULT, "pruned" if point.early else "complete")
 
 
-def here(plane: Plane, view: View, placed: Sequence[tuple[float, float, i.Point]]) -> None:
+def mark_focus(plane: Plane, view: View, placed: Sequence[tuple[float, float, i.Point]]) -> None:
     """The sign of the trial under the cursor, above all others."""
     for x, y, point in placed:
         if point.trial == view.focus:
             plane.mark(x, y, HERE, "cursor")
 
 
-def off(view: View, values: Sequence[float], inside: Callable[[float], bool]) -> str:
+def outlier_note(view: View, values: Sequence[float], inside: Callable[[float], bool]) -> str:
     """How many values stand on the edge because they are far away."""
     out = sum(not inside(value) for value in values)
     side = "above" if view.direction == "minimize" else "below"
@@ -119,7 +119,7 @@ def row(view: View, number: int, cells: Sequence[tuple[str, int, str]]) -> Text:
     for text, width, meaning in cells:
         shown = Text(text)
         shown.truncate(abs(width), overflow="ellipsis")
-        cell = padded(shown.plain, abs(width), right=width < 0)
+        cell = pad(shown.plain, abs(width), right=width < 0)
         line.append(cell, style=view.look[meaning] if meaning else "").append(" ")
     if number == view.focus:
         line.truncate(view.width, pad=True)
@@ -134,6 +134,6 @@ def window(rows: Sequence[int], focus: int | None, room: int) -> slice:
     return slice(first, first + room)
 
 
-def said(value: float | None) -> str:
+def value_text(value: float | None) -> str:
     """A value of the objective."""
     return loss(value)

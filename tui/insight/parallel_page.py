@@ -6,9 +6,10 @@ from rich.text import Text
 
 from core.contract.text.sanitize import plain
 from core.contract.views import study_insight as i
-from tui.insight.page_context import Page, View, nothing
+from tui.insight.page_context import Page, View, no_values
 from tui.number_text import number
-from tui.widgets.scatter_plot import Plane, column_of, padded
+from tui.widgets.braille_canvas import column_of
+from tui.widgets.scatter_plot import Plane, pad
 
 MOST = 250  # lines: more are a grey field
 BEST = 0.25  # the share of the trials whose lines are lit
@@ -16,25 +17,25 @@ BEST = 0.25  # the share of the trials whose lines are lit
 
 def lines(view: View) -> list[Text]:
     """Legend, the upper ends, the lines, the lower ends, the names."""
-    found = i.ordered(view.study, view.objective)
+    points = i.ordered(view.study, view.objective)
     if not view.axes:
         return [Text("no knob is searched: [space] is empty", style=view.look["muted"])]
-    if not found:
-        return nothing(view)
-    ranks = i.ranks(found, view.direction)
+    if not points:
+        return no_values(view)
+    ranks = i.ranks(points, view.direction)
     plane = Plane(view.width, view.height - 4)
     stops = [place / len(view.axes) for place in range(len(view.axes) + 1)]
     for x in stops:
         for row in range(plane.height):
             plane.put(column_of(x, plane.width), row, "│", "muted")
-    shown = sorted(found[:MOST], key=lambda one: (one.trial == view.focus, -ranks[one.trial]))
+    shown = sorted(points[:MOST], key=lambda point: (point.trial == view.focus, -ranks[point.trial]))
     for point in shown:
         focused = point.trial == view.focus
         meaning = "warning" if focused else "good" if ranks[point.trial] <= BEST else "border"
         for stretch in _stretches(view, point, 1 - ranks[point.trial], stops):
             plane.line(stretch, meaning)
     upper, lower = _ends(view, stops, True), _ends(view, stops, False)
-    return [_head(view, len(found)), upper, *plane.rows(view.look), lower, _names(view, stops)]
+    return [_head(view, len(points)), upper, *plane.rows(view.look), lower, _names(view, stops)]
 
 
 def _stretches(
@@ -43,13 +44,13 @@ def _stretches(
     """The line of a trial, broken where it has no place on an axis."""
     params = view.study.trials[point.trial].params
     places = [*(axis.place(params.get(axis.name)) for axis in view.axes), last]
-    found: list[list[tuple[float, float]]] = [[]]
+    stretches: list[list[tuple[float, float]]] = [[]]
     for x, y in zip(stops, places, strict=True):
         if y is None:
-            found.append([])
+            stretches.append([])
         else:
-            found[-1].append((x, y))
-    return [one for one in found if one]
+            stretches[-1].append((x, y))
+    return [stretch for stretch in stretches if stretch]
 
 
 def _head(view: View, count: int) -> Text:
@@ -81,7 +82,7 @@ def _spread(view: View, stops: list[float], labels: list[str], meaning: str) -> 
     room = max(3, (view.width - 1) // max(1, len(stops) - 1) - 1)
     line, at = Text(no_wrap=True), 0
     for place, (x, label) in enumerate(zip(stops, labels, strict=True)):
-        text = padded(label, min(len(label), room))
+        text = pad(label, min(len(label), room))
         start = column_of(x, view.width) - (0 if place == 0 else len(text) // 2)
         start = max(at, min(start, view.width - len(text)))
         line.append(" " * (start - at) + text)

@@ -9,9 +9,9 @@ from core.contract.state import best_and_counts, reference_values
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views import study_insight as i
-from tui.insight.page_context import HERE, RESULT, Page, View, nothing, row, said, window
+from tui.insight.page_context import HERE, RESULT, Page, View, no_values, row, value_text, window
 from tui.number_text import GLYPHS, bar, number
-from tui.widgets.scatter_plot import AXIS, Plane, framed, span, whole
+from tui.widgets.scatter_plot import AXIS, Plane, add_axes, axis_labels, row_labels, span
 
 BAR = 12  # cells
 
@@ -22,7 +22,7 @@ def lines(view: View) -> list[Text]:
         return _ranking(view)
     front = best_and_counts.front(view.study)
     if not front:
-        return nothing(view)
+        return no_values(view)
     high = max(8, view.height // 2, view.height - len(front) - 1)
     return [*_plot(view, front, high), *_front(view, front, view.height - high)]
 
@@ -33,16 +33,16 @@ def _other(view: View) -> int:
 
 
 def _plot(view: View, front: list[s.Trial], high: int) -> list[Text]:
-    done = [one for one in view.study.trials.values() if one.state == s.COMPLETE and one.values]
+    done = [trial for trial in view.study.trials.values() if trial.state == s.COMPLETE and trial.values]
     x, y = view.objective, _other(view)
     names = [plain(metric, 30) for metric, _ in view.study.objectives]
-    across, up = span([one.values[x] for one in done]), span([one.values[y] for one in done])
+    across, up = span([trial.values[x] for trial in done]), span([trial.values[y] for trial in done])
     plane = Plane(view.width - AXIS - 1, high - 4)
-    ahead = {one.number for one in front}
-    for one in sorted(done, key=lambda trial: (trial.number in ahead, trial.number == view.focus)):
-        meaning = "cursor" if one.number == view.focus else "good" if one.number in ahead else "muted"
-        sign = HERE if meaning == "cursor" else RESULT if one.number in ahead else "·"
-        plane.mark(across.place(one.values[x]), up.place(one.values[y]), sign, meaning)
+    ahead = {trial.number for trial in front}
+    for trial in sorted(done, key=lambda trial: (trial.number in ahead, trial.number == view.focus)):
+        meaning = "cursor" if trial.number == view.focus else "good" if trial.number in ahead else "muted"
+        sign = HERE if meaning == "cursor" else RESULT if trial.number in ahead else "·"
+        plane.mark(across.position(trial.values[x]), up.position(trial.values[y]), sign, meaning)
     head = Text(f"{RESULT} on the front   ", style=view.look["good"], no_wrap=True, overflow="ellipsis")
     head.append(f"· dominated   {len(front)} of {len(done)} trials", style=view.look["muted"])
     area = reference_values.hypervolume(view.study)
@@ -50,55 +50,55 @@ def _plot(view: View, front: list[s.Trial], high: int) -> list[Text]:
         head.append(f"   hypervolume {area:.4g} up to the references", style=view.look["muted"])
     ways = [way for _, way in view.study.objectives]
     caption = f"{names[y]} ({ways[y]}, up) against {names[x]} ({ways[x]}, across)"
-    axis = whole(across.low, across.high, plane.width)
-    return [head, *framed(plane, up.labels(plane.height), axis, caption, view.look)]
+    axis = axis_labels(across.low, across.high, plane.width)
+    return [head, *add_axes(plane, row_labels(up, plane.height), axis, caption, view.look)]
 
 
 def _front(view: View, front: list[s.Trial], room: int) -> list[Text]:
     metrics = [plain(metric, 18) for metric, _ in view.study.objectives]
     head = Text("trial " + "".join(f"{metric:>18} " for metric in metrics) + "knobs", style="", no_wrap=True)
     head.stylize("bold")
-    numbers = [one.number for one in front]
-    told = [head]
+    numbers = [trial.number for trial in front]
+    rows = [head]
     for number_ in numbers[window(numbers, view.focus, room - 1)]:
         trial = view.study.trials[number_]
         cells = [(f"#{number_}", -5, "good")]
         cells += [(number(value), -18, "") for value in trial.values]
-        told.append(
+        rows.append(
             row(
                 view,
                 number_,
                 [*cells, (params(view.study, trial), max(10, view.width - 8 - 19 * len(metrics)), "muted")],
             )
         )
-    return told
+    return rows
 
 
 def _ranking(view: View) -> list[Text]:
-    found = i.ordered(view.study)
-    if not found:
-        return nothing(view)
-    values = [one.value for one in found if not one.early] or [one.value for one in found]
+    points = i.ordered(view.study)
+    if not points:
+        return no_values(view)
+    values = [point.value for point in points if not point.early] or [point.value for point in points]
     best, worst = values[0], values[-1]
-    numbers = [one.trial for one in found]
+    numbers = [point.trial for point in points]
     head = Text(f"{'rank':>4} {'trial':>6} {view.metric[:12]:>12} {'':<{BAR}} knobs", style="", no_wrap=True)
     head.stylize("bold")
-    told = [head]
-    by_number = {one.trial: (place, one) for place, one in enumerate(found, 1)}
+    rows = [head]
+    by_number = {point.trial: (place, point) for place, point in enumerate(points, 1)}
     for number_ in numbers[window(numbers, view.focus, view.height - 1)]:
-        place, one = by_number[number_]
-        share = (worst - one.value) / (worst - best) if worst != best else 1.0
+        place, point = by_number[number_]
+        share = (worst - point.value) / (worst - best) if worst != best else 1.0
         full, empty = bar(share, BAR)
-        state = s.PRUNED if one.early else s.COMPLETE
-        rank = "–" if one.early else str(place)
-        told.append(
+        state = s.PRUNED if point.early else s.COMPLETE
+        rank = "–" if point.early else str(place)
+        rows.append(
             row(view, number_, [
-                (rank, -4, "" if one.early else "bold"), (f"#{number_} {GLYPHS[state]}", -6, state),
-                (said(one.value), -12, ""), (full + empty, BAR, state),
+                (rank, -4, "" if point.early else "bold"), (f"#{number_} {GLYPHS[state]}", -6, state),
+                (value_text(point.value), -12, ""), (full + empty, BAR, state),
                 (params(view.study, view.study.trials[number_]), max(10, view.width - BAR - 27), "muted"),
             ])
         )  # fmt: skip
-    return told
+    return rows
 
 
 def params(study: s.Study, trial: s.Trial) -> str:
@@ -112,8 +112,8 @@ def params(study: s.Study, trial: s.Trial) -> str:
 def trials(view: View) -> list[int]:
     """The front, or the ranking."""
     if len(view.study.objectives) > 1:
-        return [one.number for one in best_and_counts.front(view.study)]
-    return [one.trial for one in i.ordered(view.study)]
+        return [trial.number for trial in best_and_counts.front(view.study)]
+    return [point.trial for point in i.ordered(view.study)]
 
 
 PAGE = Page("front", lines, trials)

@@ -6,22 +6,23 @@ from rich.text import Text
 
 from core.contract.text.sanitize import plain
 from core.contract.views import study_insight as i
+from core.contract.views.axis_scale import AxisScale
 from core.contract.views.knob_axes import Axis
-from tui.insight.page_context import Page, View, dot, here, knobs, legend, nothing, off
+from tui.insight.page_context import Page, View, dot, knobs, legend, mark_focus, no_values, outlier_note
 from tui.number_text import number
-from tui.widgets.scatter_plot import AXIS, Plane, Span, framed, side_by_side, span
+from tui.widgets.scatter_plot import AXIS, Plane, add_axes, row_labels, side_by_side, span
 
 NARROWEST, LOWEST = 56, 14  # cells and lines of one of several slices
 
 
 def lines(view: View) -> list[Text]:
     """The chosen knob, and as many after it as there is room for."""
-    found = [point.value for point in i.points(view.study, view.objective)]
+    values = [point.value for point in i.points(view.study, view.objective)]
     if not view.axes:
         return [Text("no knob is searched: [space] is empty", style=view.look["muted"])]
-    if not found:
-        return nothing(view)
-    scale = span(found, view.direction)
+    if not values:
+        return no_values(view)
+    scale = span(values, view.direction)
     rows = min(max(1, (view.height - 1) // LOWEST), -(-len(view.axes) // max(1, view.width // NARROWEST)))
     columns = min(max(1, view.width // NARROWEST), -(-len(view.axes) // rows))
     first = view.choice // (columns * rows) * columns * rows
@@ -29,24 +30,26 @@ def lines(view: View) -> list[Text]:
     width, height = view.width // columns, (view.height - 1) // rows
     blocks = [_slice(view, axis, place == view.choice, scale, width, height) for place, axis in shown]
     head = legend(view)
-    head.append(off(view, found, scale.inside), style=view.look["muted"])
-    told = [head]
+    head.append(outlier_note(view, values, scale.contains), style=view.look["muted"])
+    page_lines = [head]
     for start in range(0, len(blocks), columns):
-        told += side_by_side(blocks[start : start + columns], width)
-    return told
+        page_lines += side_by_side(blocks[start : start + columns], width)
+    return page_lines
 
 
-def _slice(view: View, axis: Axis, chosen: bool, scale: Span, width: int, height: int) -> list[Text]:
+def _slice(view: View, axis: Axis, chosen: bool, scale: AxisScale, width: int, height: int) -> list[Text]:
     plane = Plane(width - AXIS - 2, height - 4)
-    placed = [(x, scale.place(one.value), one) for x, one in i.slice_of(view.study, axis, view.objective)]
+    placed = [
+        (x, scale.position(point.value), point) for x, point in i.slice_of(view.study, axis, view.objective)
+    ]
     for x, y, point in placed:
         dot(plane, view, x, y, point)
-    here(plane, view, placed)
+    mark_focus(plane, view, placed)
     title = Text(f"{' ' * (AXIS + 1)}{'▸ ' if chosen else ''}{view.metric} over {plain(axis.name, 40)}")
     title.append(" (log)" if axis.log else "", style=view.look["muted"])
     title.stylize("bold" if chosen else view.look["muted"])
     marks = [(place, plain(number(value), 16)) for place, value in axis.marks()]
-    return [title, *framed(plane, scale.labels(plane.height), marks, "", view.look)][: height - 1]
+    return [title, *add_axes(plane, row_labels(scale, plane.height), marks, "", view.look)][: height - 1]
 
 
 def trials(view: View) -> list[int]:
@@ -55,7 +58,7 @@ def trials(view: View) -> list[int]:
         return []
     axis = view.axes[min(view.choice, len(view.axes) - 1)]
     placed = i.slice_of(view.study, axis, view.objective)
-    return [point.trial for _, point in sorted(placed, key=lambda one: (one[0], one[1].value))]
+    return [point.trial for _, point in sorted(placed, key=lambda pair: (pair[0], pair[1].value))]
 
 
 PAGE = Page("slices", lines, trials, knobs)

@@ -7,7 +7,7 @@ from rich.text import Text
 from core.contract.text.sanitize import plain
 from core.contract.views import study_insight as i
 from core.contract.wire.search_state import Rung
-from tui.insight.page_context import Page, View, row, said, window
+from tui.insight.page_context import Page, View, row, value_text, window
 from tui.number_text import GLYPHS
 
 FATES = {"promoted": ("▲", "good"), "stopped": ("×", "pruned"), "complete": ("✓", "complete")}
@@ -18,15 +18,15 @@ def lines(view: View) -> list[Text]:
     """Counts, rungs as far as half of the page has room, then the list."""
     head = _counts(view)
     rungs = _rungs(view)[: max(2, (view.height - 3) // 2)]
-    found = i.stops(view.study)
+    stops = i.stops(view.study)
     title = Text(f"{'trial':>6} {'ended at step':>14} {view.metric[:12]:>12}  why", style="", no_wrap=True)
     title.stylize("bold")
-    if not found:
+    if not stops:
         return [head, *rungs, Text(), Text("no trial ended early", style=view.look["muted"])]
-    numbers, by_number = [one.trial for one in found], {one.trial: one for one in found}
+    numbers, by_number = [stop.trial for stop in stops], {stop.trial: stop for stop in stops}
     room = max(1, view.height - len(rungs) - 3)
-    listed = [_stop(view, by_number[one]) for one in numbers[window(numbers, view.focus, room)]]
-    return [head, *rungs, _spared(view), title, *listed]
+    listed = [_stop(view, by_number[number]) for number in numbers[window(numbers, view.focus, room)]]
+    return [head, *rungs, _saved_steps(view), title, *listed]
 
 
 def _counts(view: View) -> Text:
@@ -38,10 +38,10 @@ def _counts(view: View) -> Text:
     return line
 
 
-def _spared(view: View) -> Text:
+def _saved_steps(view: View) -> Text:
     spared, whole = i.saved_steps(view.study)
-    told = f"pruning saved {spared:,} of {whole:,} steps" if spared else ""
-    return Text(told, style=view.look["muted"], no_wrap=True)
+    text = f"pruning saved {spared:,} of {whole:,} steps" if spared else ""
+    return Text(text, style=view.look["muted"], no_wrap=True)
 
 
 def _rungs(view: View) -> list[Text]:
@@ -50,11 +50,11 @@ def _rungs(view: View) -> list[Text]:
         return [Text(view.why or "asking the engine for the rungs …", style=look["muted"], no_wrap=True)]
     if not view.search.rungs:
         return [Text(plain(view.search.why_no_rungs, 200), style=look["muted"], no_wrap=True)]
-    several = len({one.bracket for one in view.search.rungs}) > 1
+    several = len({rung.bracket for rung in view.search.rungs}) > 1
     signs = Text(no_wrap=True, overflow="ellipsis")
     for fate, (sign, meaning) in FATES.items():
         signs.append(f"{sign} {fate}  ", style=look[meaning])
-    return [signs, *(_rung(view, one, several) for one in view.search.rungs)]
+    return [signs, *(_rung(view, rung, several) for rung in view.search.rungs)]
 
 
 def _rung(view: View, rung: Rung, several: bool) -> Text:
@@ -64,7 +64,10 @@ def _rung(view: View, rung: Rung, several: bool) -> Text:
     line = Text(f"{where}rung {rung.rung}, step {rung.step:,}: ", no_wrap=True, overflow="ellipsis")
     line.append(f"{len(rung.entries)} in  ", style="bold")
     if rung.entries:
-        line.append(f"{said(rung.entries[0].value)} to {said(rung.entries[-1].value)}  ", style=look["muted"])
+        line.append(
+            f"{value_text(rung.entries[0].value)} to {value_text(rung.entries[-1].value)}  ",
+            style=look["muted"],
+        )
     for entry in rung.entries:
         sign, meaning = FATES.get(entry.fate, ("?", "muted"))
         here = f"bold {look.cursor}" if entry.trial == view.focus else look[meaning]
@@ -75,20 +78,20 @@ def _rung(view: View, rung: Rung, several: bool) -> Text:
     return line
 
 
-def _stop(view: View, one: i.Stop) -> Text:
-    share = f"{one.step:,} of {one.total_steps:,}" if one.total_steps else str(one.step)
-    why = plain(one.why or "no reason was recorded", 400)
+def _stop(view: View, stop: i.Stop) -> Text:
+    share = f"{stop.step:,} of {stop.total_steps:,}" if stop.total_steps else str(stop.step)
+    why = plain(stop.why or "no reason was recorded", 400)
     cells = [
-        (f"#{one.trial} {GLYPHS[one.state]}", -6, one.state),
+        (f"#{stop.trial} {GLYPHS[stop.state]}", -6, stop.state),
         (share, -14, ""),
-        (said(one.value), -12, ""),
+        (value_text(stop.value), -12, ""),
     ]
-    return row(view, one.trial, [*cells, ("", 0, ""), (why, max(10, view.width - 37), "muted")])
+    return row(view, stop.trial, [*cells, ("", 0, ""), (why, max(10, view.width - 37), "muted")])
 
 
 def trials(view: View) -> list[int]:
     """The latest first."""
-    return [one.trial for one in i.stops(view.study)]
+    return [stop.trial for stop in i.stops(view.study)]
 
 
 PAGE = Page("stopped", lines, trials, asks="search")

@@ -18,40 +18,40 @@ LEGEND = "1: all alike, 0: one token, ▒: lost"
 NARROW, MIDDLE = 0.1, 0.4  # entropy below which a head looks at few tokens, and at some
 
 
-def layers(found: Sequence[Layer], width: int, look: Palette) -> tuple[Text, Text]:
+def layers(all_layers: Sequence[Layer], width: int, look: Palette) -> tuple[Text, Text]:
     """The head of the table and a line for each layer, each of ``width`` cells at most."""
     special = width >= WIDE
     room = width - 3 - 11 - 9 - (9 if special else 0) - 2
-    most = max((len(one.entropy) for one in found), default=0)
+    most = max((len(layer.entropy) for layer in all_layers), default=0)
     cells = max(HEADS, min(most, room - BAR - 1))
     bar = max(BAR, min(16, room - cells - 1))
     heads = "heads" if most <= cells else "the lowest of every few heads" if width >= WIDE else "lowest"
     names = f"{'':>3} {'entropy':<{10 + bar}} {'first':>8}{'  special' if special else ''}  {heads}"
     head = Text(names, style=look["muted"], no_wrap=True, overflow="ellipsis")
-    rows = [_layer(one, bar, cells, special, look) for one in found]
+    rows = [_layer(layer, bar, cells, special, look) for layer in all_layers]
     return head, Text("\n", no_wrap=True, overflow="ellipsis").join(rows)
 
 
-def _layer(one: Layer, bar: int, cells: int, special: bool, look: Palette) -> Text:
-    now, base = _mean(one.entropy), _mean(one.base_entropy)
-    row = Text(f"{one.layer:>3} ", style=look["muted"], no_wrap=True, overflow="ellipsis")
+def _layer(layer: Layer, bar: int, cells: int, special: bool, look: Palette) -> Text:
+    now, base = _mean(layer.entropy), _mean(layer.base_entropy)
+    row = Text(f"{layer.layer:>3} ", style=look["muted"], no_wrap=True, overflow="ellipsis")
     row.append(f"{base:.2f}→", style=look["muted"])
     row.append(f"{now:.2f} "[-5:], style=look["info"])
     row.append_text(_entropy_bar(now, base, bar, look))
     row.append(" ")
-    row.append_text(_shares(one.base_first, one.first, look))
+    row.append_text(_shares(layer.base_first, layer.first, look))
     if special:
         row.append(" ")
-        row.append_text(_shares(one.base_special, one.special, look))
+        row.append_text(_shares(layer.base_special, layer.special, look))
     row.append("  ")
-    for value in lowest(one.entropy, cells):
+    for value in keep_lowest(layer.entropy, cells):
         row.append(_block(value), style=look[_meaning(value)])
     return row
 
 
 def _entropy_bar(now: float, base: float, width: int, look: Palette) -> Text:
     """Draw a bar as long as the current entropy; the change from the base is highlighted."""
-    end, before = (round(min(1.0, max(0.0, one)) * width) for one in (now, base))
+    end, before = (round(min(1.0, max(0.0, entropy)) * width) for entropy in (now, base))
     bar = Text("█" * min(end, before), style=look["primary"])
     bar.append("█" * max(0, end - before), style=look["good"])
     bar.append("▒" * max(0, before - end), style=look["warning"])
@@ -67,7 +67,7 @@ def _shares(base: float, now: float, look: Palette) -> Text:
     return shown
 
 
-def lowest(values: Sequence[float], cells: int) -> list[float]:
+def keep_lowest(values: Sequence[float], cells: int) -> list[float]:
     """At most ``cells`` values: the lowest of each stretch, so that no head that collapsed is hidden."""
     if len(values) <= cells:
         return list(values)

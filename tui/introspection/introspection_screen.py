@@ -46,7 +46,7 @@ class InsidesScreen(StudyScreen):
     def __init__(self, trial: int) -> None:
         super().__init__()
         self._number = trial
-        self._found: Insides | None = None
+        self._answer: Insides | None = None
         self._why = "asking the engine …"
         self._asked: tuple[object, ...] = ()  # what was known of the trial when it was asked
         self._drawn: tuple[object, ...] = ()
@@ -69,7 +69,7 @@ class InsidesScreen(StudyScreen):
                     yield Sheet()
         yield KeyBar()
 
-    def selected(self) -> s.Trial | None:
+    def selected_trial(self) -> s.Trial | None:
         """The trial on the screen."""
         return self.study.trials.get(self._number) if self.study is not None else None
 
@@ -83,7 +83,7 @@ class InsidesScreen(StudyScreen):
             return
         self._why = why
         if isinstance(answer, Insides):
-            self._found = answer
+            self._answer = answer
             self._why = answer.why_none
         self.show()
 
@@ -96,7 +96,7 @@ class InsidesScreen(StudyScreen):
 
     def _moment(self) -> tuple[object, ...]:
         """Return the state that an answer depends on: evaluated, scored or ended."""
-        trial = self.selected()
+        trial = self.selected_trial()
         known = (trial.state, trial.latest.get("eval/loss"), trial.scored_step) if trial else ()
         return (self._number, *known)
 
@@ -107,56 +107,58 @@ class InsidesScreen(StudyScreen):
         if self._moment() != self._asked:
             self.action_again()
         self.query_one("#title", Sheet).draw(self._title())
-        found, look = self._found, self.console.look
-        whole = found is not None and not found.why_none
+        answer, look = self._answer, self.console.look
+        whole = answer is not None and not answer.why_none
         self.query_one("#both").display = whole
         widths = tuple(self.query_one(box).scrollable_content_region.width for box in ("#layers", "#parts"))
-        drawn = (found, look, widths)
-        if found is None or not whole or drawn == self._drawn:
+        drawn = (answer, look, widths)
+        if answer is None or not whole or drawn == self._drawn:
             return
         self._drawn = drawn
-        self._draw_attention(found, widths[0])
-        self._draw_losses(found, widths[1])
+        self._draw_attention(answer, widths[0])
+        self._draw_losses(answer, widths[1])
         if not all(widths):  # laid out in a moment
             self.call_after_refresh(self.show)
 
-    def _draw_attention(self, found: Insides, width: int) -> None:
+    def _draw_attention(self, answer: Insides, width: int) -> None:
         look = self.console.look
-        head, rows = attention_table.layers(found.layers, max(20, width), look)
-        if not found.layers:
-            why = plain(found.why_no_attention, 600) or "no attention data"
+        head, rows = attention_table.layers(answer.layers, max(20, width), look)
+        if not answer.layers:
+            why = plain(answer.why_no_attention, 600) or "no attention data"
             head, rows = Text("no data", style=look["muted"]), Text(why, style=look["muted"])
             self.query_one("#layers Sheet", Sheet).styles.text_wrap = "wrap"
         self.query_one("#head", Sheet).draw(head)
         self.query_one("#layers Sheet", Sheet).draw(rows)
-        self.query_one("#attention").border_subtitle = attention_table.LEGEND if found.layers else ""
+        self.query_one("#attention").border_subtitle = attention_table.LEGEND if answer.layers else ""
 
-    def _draw_losses(self, found: Insides, width: int) -> None:
+    def _draw_losses(self, answer: Insides, width: int) -> None:
         look = self.console.look
         self.query_one("#parts", VerticalScroll).border_title = "loss by kind: base → trial"
-        self.query_one("#parts Sheet", Sheet).draw(token_loss_table.parts(found, max(20, width), look))
-        self.query_one("#worst Sheet", Sheet).draw(token_loss_table.worst(found.worst, max(20, width), look))
+        self.query_one("#parts Sheet", Sheet).draw(token_loss_table.loss_shares(answer, max(20, width), look))
+        self.query_one("#worst Sheet", Sheet).draw(
+            token_loss_table.worst_tokens(answer.worst, max(20, width), look)
+        )
 
     def _title(self) -> Text:
-        look, found, study = self.console.look, self._found, self.study
+        look, answer, study = self.console.look, self._answer, self.study
         line = Text(f"inside trial {self._number} ", style="bold")
         line.append(
             f"of {plain(study.name, 30) if study is not None else '–'}", style="not bold " + look["muted"]
         )
-        if found is None or found.why_none or self._why:
+        if answer is None or answer.why_none or self._why:
             line.append(f"\n{plain(self._why, 600)}", style=f"not bold {look['muted']}")
-        if found is None or found.why_none:
+        if answer is None or answer.why_none:
             return line
         line.append(
-            f"  at step {found.step}, {found.rows} rows, {found.tokens} tokens",
+            f"  at step {answer.step}, {answer.rows} rows, {answer.tokens} tokens",
             style="not bold",
         )
-        if found.warning:
-            line.append(f"\n{plain(found.warning, 600)}", style=f"not bold {look['warning']}")
+        if answer.warning:
+            line.append(f"\n{plain(answer.warning, 600)}", style=f"not bold {look['warning']}")
         else:
             line.append(
-                f"\nloss {found.base_loss:.3f} → {found.loss:.3f} nats/token; 10 % of the tokens account for "
-                f"{100 * found.base_top:.0f} → {100 * found.top:.0f} % of it",
+                f"\nloss {answer.base_loss:.3f} → {answer.loss:.3f} nats/token; 10 % of the tokens account "
+                f"for {100 * answer.base_top:.0f} → {100 * answer.top:.0f} % of it",
                 style=f"not bold {look['muted']}",
             )
         return line
@@ -171,7 +173,7 @@ class InsidesScreen(StudyScreen):
         """The next or previous trial, as far as there is one."""
         number = self.beside(self._number, by)
         if number is not None and number != self._number:
-            self._number, self._found, self._why = number, None, "asking the engine …"
+            self._number, self._answer, self._why = number, None, "asking the engine …"
             self.show()
 
     def action_layer(self, by: int) -> None:

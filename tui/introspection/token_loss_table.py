@@ -18,53 +18,53 @@ LINE_END = "↵"
 SHOWN = 400  # characters of a text that are looked at
 
 
-def parts(found: Insides, width: int, look: Palette) -> Text:
+def loss_shares(answer: Insides, width: int, look: Palette) -> Text:
     """By kind, then by quarter of the row: tokens, share of the loss, mean loss; base → trial."""
     counted = width >= ROOMY
     room = max(NAME, min(20, width - 10 - 12 - (7 if counted else 0)))
     head = Text(no_wrap=True, overflow="ellipsis", style=look["muted"])
     head.append(f"{'':<{room}}{' tokens' if counted else ''}{'% of loss':>10}{'nats/token':>12}")
     rows = [head]
-    for group in (found.kinds, found.quarters):
-        rows += [_part(one, room, counted, look) for one in group]
+    for group in (answer.kinds, answer.quarters):
+        rows += [_part(part, room, counted, look) for part in group]
     return Text("\n", no_wrap=True, overflow="ellipsis").join(rows)
 
 
-def _part(one: Part, room: int, counted: bool, look: Palette) -> Text:
-    name = plain(NAMES.get(one.name, one.name), 40)
-    row = Text(_fitted(name, room), no_wrap=True, overflow="ellipsis")
+def _part(part: Part, room: int, counted: bool, look: Palette) -> Text:
+    name = plain(NAMES.get(part.name, part.name), 40)
+    row = Text(_pad_name(name, room), no_wrap=True, overflow="ellipsis")
     if counted:
-        row.append(f"{one.tokens:>7}", style=look["muted"])
-    row.append(f"{100 * one.base_share:>6.0f}→", style=look["muted"])
-    row.append(f"{100 * one.share:>3.0f}", style="bold")
-    worse = one.mean > one.base_mean
-    row.append(f"{one.base_mean:>7.2f}→"[-7:], style=look["muted"])
-    row.append(f"{one.mean:>5.2f}", style=look["warning" if worse else "info"])
+        row.append(f"{part.tokens:>7}", style=look["muted"])
+    row.append(f"{100 * part.base_share:>6.0f}→", style=look["muted"])
+    row.append(f"{100 * part.share:>3.0f}", style="bold")
+    worse = part.mean > part.base_mean
+    row.append(f"{part.base_mean:>7.2f}→"[-7:], style=look["muted"])
+    row.append(f"{part.mean:>5.2f}", style=look["warning" if worse else "info"])
     return row
 
 
-def worst(tokens: Sequence[Token], width: int, look: Palette) -> Text:
+def worst_tokens(tokens: Sequence[Token], width: int, look: Palette) -> Text:
     """Return a line for each token: its loss, and the token in its context."""
-    rows = [_token(one, width, look) for one in tokens]
+    rows = [_token(token, width, look) for token in tokens]
     return Text("\n", no_wrap=True, overflow="ellipsis").join(rows)
 
 
-def _token(one: Token, width: int, look: Palette) -> Text:
+def _token(token: Token, width: int, look: Palette) -> Text:
     row = Text(no_wrap=True, overflow="ellipsis")
-    row.append(f"{one.base_loss:>5.2f}→", style=look["muted"])
-    row.append(f"{one.loss:>5.2f} ", style=look["warning" if one.loss > one.base_loss else "info"])
+    row.append(f"{token.base_loss:>5.2f}→", style=look["muted"])
+    row.append(f"{token.loss:>5.2f} ", style=look["warning" if token.loss > token.base_loss else "info"])
     room = max(12, width - row.cell_len)
-    text = Text(shown(one.text)[:SHOWN] or " ")
+    text = Text(one_line(token.text)[:SHOWN] or " ")
     text.truncate(max(4, room // 2), overflow="ellipsis")
     after = min(room // 4, room - text.cell_len - 1)
-    row.append(_tail(shown(one.before), room - text.cell_len - after), style=look["muted"])
+    row.append(_tail(one_line(token.before), room - text.cell_len - after), style=look["muted"])
     row.append(text.plain, style=f"bold {look.cursor}")
-    row.append(shown(one.after)[:SHOWN], style=look["muted"])
+    row.append(one_line(token.after)[:SHOWN], style=look["muted"])
     row.truncate(width, overflow="ellipsis")
     return row
 
 
-def shown(text: str) -> str:
+def one_line(text: str) -> str:
     """On one line, its line ends as signs: they are tokens, too."""
     return plain(plain(text[-SHOWN:] if len(text) > SHOWN else text, lines=True).replace("\n", LINE_END))
 
@@ -77,7 +77,7 @@ def _tail(text: str, cells: int) -> str:
     return " " * (cells - cell_len(text)) + text
 
 
-def _fitted(name: str, cells: int) -> str:
+def _pad_name(name: str, cells: int) -> str:
     fitted = Text(name)
     fitted.truncate(cells, overflow="ellipsis", pad=True)
     return fitted.plain

@@ -40,13 +40,13 @@ CONTEXT = ("C", "reserve", ":")
 RESERVE = ("R", "reserve", "-")
 
 
-def kind(name: str, used_bytes: int) -> Share:
+def kind_share(name: str, used_bytes: int) -> Share:
     """A part that belongs to no single trial."""
     letter, meaning, pattern = KINDS.get(name, REST)
     return Share(letter, plain(name, 30), max(0, used_bytes), meaning, pattern)
 
 
-def trial(number: int, used_bytes: int, place: int) -> Share:
+def trial_share(number: int, used_bytes: int, place: int) -> Share:
     """What one trial holds for itself; neighbours take turns in shade and pattern."""
     odd = place % 2
     return Share(
@@ -61,8 +61,8 @@ def trial(number: int, used_bytes: int, place: int) -> Share:
 def by_kind(foretold: Foretold) -> list[Share]:
     """Return the parts summed over all trials, in the engine's order, then the process overhead."""
     names = dict.fromkeys(part.name for part in foretold.parts)
-    found = [kind(name, foretold.of(name)) for name in sorted(names, key=_place)]
-    return [*found, *besides(foretold, None)]
+    shares = [kind_share(name, foretold.of(name)) for name in sorted(names, key=_place)]
+    return [*shares, *overhead(foretold, None)]
 
 
 def by_trial(foretold: Foretold, reserve_bytes: int | None) -> list[Share]:
@@ -74,23 +74,26 @@ def by_trial(foretold: Foretold, reserve_bytes: int | None) -> list[Share]:
             own[part.trial] = own.get(part.trial, 0) + part.used_bytes
         else:
             common[part.name] = common.get(part.name, 0) + part.used_bytes
-    shared = [kind(name, common[name]) for name in sorted(common, key=_place)]
-    trials = [trial(number, own[number], place) for place, number in enumerate(sorted(own))]
-    bases = [one for one in shared if one.letter == "B"]
-    others = [one for one in shared if one.letter != "B"]
-    return [*bases, *trials, *others, *besides(foretold, reserve_bytes)]
+    shared = [kind_share(name, common[name]) for name in sorted(common, key=_place)]
+    trials = [trial_share(number, own[number], place) for place, number in enumerate(sorted(own))]
+    bases = [share for share in shared if share.letter == "B"]
+    others = [share for share in shared if share.letter != "B"]
+    return [*bases, *trials, *others, *overhead(foretold, reserve_bytes)]
 
 
-def besides(foretold: Foretold, reserve_bytes: int | None) -> list[Share]:
+def overhead(foretold: Foretold, reserve_bytes: int | None) -> list[Share]:
     """Return the process overhead: the allocator's reserve where it is known, and CUDA's context."""
     rest = max(0, foretold.device_bytes - foretold.peak_bytes)
     if reserve_bytes is None:
         letter, meaning, pattern = CONTEXT
         return [Share(letter, "context and reserve", rest, meaning, pattern)] if rest else []
-    return [reserve(reserve_bytes), Share(CONTEXT[0], "context", max(0, rest - reserve_bytes), *CONTEXT[1:])]
+    return [
+        reserve_share(reserve_bytes),
+        Share(CONTEXT[0], "context", max(0, rest - reserve_bytes), *CONTEXT[1:]),
+    ]
 
 
-def reserve(used_bytes: int) -> Share:
+def reserve_share(used_bytes: int) -> Share:
     """Return the memory that the allocator has reserved and not used."""
     letter, meaning, pattern = RESERVE
     return Share(letter, "allocator's reserve", max(0, used_bytes), meaning, pattern)

@@ -10,14 +10,14 @@ from core.contract.state import study_state as s
 from core.contract.text.byte_sizes import words
 from core.contract.text.sanitize import plain
 from core.contract.wire.memory_forecast import DeviceMemory
-from tui.memory.estimate_accuracy import learnt, off, off_words
+from tui.memory.estimate_accuracy import correction_line, error_words, relative_error
 from tui.memory.memory_history import history
-from tui.memory.memory_holders import card_of, free, others, ours, past_of
-from tui.memory.stacked_bar import Mark, legend, stacked
+from tui.memory.memory_holders import device_of, free_share, history_of, other_shares, own_shares
+from tui.memory.stacked_bar import Mark, draw_bar, legend
 from tui.number_text import percent
 from tui.theme_colors import Palette
 from tui.widgets.focus_box import Box
-from tui.widgets.wrapped_text import folded
+from tui.widgets.wrapped_text import wrap_text
 
 
 class Memories(Box):
@@ -33,7 +33,7 @@ class Memories(Box):
         stale: bool,
     ) -> None:
         """Draw ``devices``; ``tall`` leaves room for history, ``stale`` pictures are dimmed."""
-        if self.same(devices, study.packs, machine, look, tall, stale):
+        if self.is_unchanged(devices, study.packs, machine, look, tall, stale):
             return
         lines: list[Text] = []
         for device in devices:
@@ -47,29 +47,29 @@ class Memories(Box):
 def _device(
     now: DeviceMemory, study: s.Study, machine: s.Machine, width: int, look: Palette, tall: bool
 ) -> list[Text]:
-    own = ours(now, study)
-    shares = [*own, *others(now.label, study, machine, own)]
-    marks = limits(now.limit_bytes, now.total_bytes, sum(one.used_bytes for one in shares))
+    own = own_shares(now, study)
+    shares = [*own, *other_shares(now.label, study, machine, own)]
+    marks = limits(now.limit_bytes, now.total_bytes, sum(share.used_bytes for share in shares))
     lines = [_head(now, machine, width, look)]
-    lines += stacked(shares, now.total_bytes, marks, width, look, rows=2 if tall else 1)
-    lines += legend([*shares, free(shares, now.total_bytes)], width, 24 if tall else 5, look)
-    lines += _told(now, width, look, tall)
+    lines += draw_bar(shares, now.total_bytes, marks, width, look, rows=2 if tall else 1)
+    lines += legend([*shares, free_share(shares, now.total_bytes)], width, 24 if tall else 5, look)
+    lines += _estimate_lines(now, width, look, tall)
     if tall:
-        past = past_of(now.label, machine)
+        past = history_of(now.label, machine)
         lines += history(past.used, now.total_bytes, now.limit_bytes, (width, 5), look)
     return lines
 
 
 def limits(limit_bytes: int | None, total_bytes: int, asked_bytes: int) -> list[Mark]:
     """The limit, and the device's end where more than the device is asked for."""
-    found = [] if limit_bytes is None else [Mark(limit_bytes, f"limit {words(limit_bytes)}", "limit")]
+    marks = [] if limit_bytes is None else [Mark(limit_bytes, f"limit {words(limit_bytes)}", "limit")]
     if asked_bytes > total_bytes > 0:
-        found.append(Mark(total_bytes, f"device {words(total_bytes)}", "muted"))
-    return found
+        marks.append(Mark(total_bytes, f"device {words(total_bytes)}", "muted"))
+    return marks
 
 
 def _head(now: DeviceMemory, machine: s.Machine, width: int, look: Palette) -> Text:
-    card = card_of(now.label, machine)
+    card = device_of(now.label, machine)
     reading = card if card is not None else machine.host if now.label == "cpu" else None
     used, total = (reading.used_bytes if reading is not None else None), now.total_bytes
     line = Text(plain(now.label, 12), style="", no_wrap=True, overflow="ellipsis")
@@ -85,22 +85,22 @@ def _head(now: DeviceMemory, machine: s.Machine, width: int, look: Palette) -> T
     return line
 
 
-def _told(now: DeviceMemory, width: int, look: Palette, tall: bool) -> list[Text]:
+def _estimate_lines(now: DeviceMemory, width: int, look: Palette, tall: bool) -> list[Text]:
     """Return estimate and measurement, or why there is none; the limit's reason; the correction if there is
     room, as the table of trials shows it too."""
-    lines = [_beside(now, look)] if now.foretold is not None or now.measured_bytes is not None else []
+    lines = [_estimate_line(now, look)] if now.foretold is not None or now.measured_bytes is not None else []
     if now.why_not:
-        lines += folded(now.why_not, width, look["warning"], "no estimate: ")
+        lines += wrap_text(now.why_not, width, look["warning"], "no estimate: ")
     for note in now.foretold.notes if now.foretold is not None else ():
-        lines += folded(note, width, look["warning"], "less accurate: ")
+        lines += wrap_text(note, width, look["warning"], "less accurate: ")
     if now.why_limit:
-        lines += folded(now.why_limit, width, look["muted"], "limit: ")
+        lines += wrap_text(now.why_limit, width, look["muted"], "limit: ")
     if now.learnt_from and tall:
-        lines.append(learnt(now, look))
+        lines.append(correction_line(now, look))
     return lines
 
 
-def _beside(now: DeviceMemory, look: Palette) -> Text:
+def _estimate_line(now: DeviceMemory, look: Palette) -> Text:
     line = Text(no_wrap=True, overflow="ellipsis")
     peak = now.foretold.peak_bytes if now.foretold is not None else None
     if peak is not None:
@@ -109,9 +109,9 @@ def _beside(now: DeviceMemory, look: Palette) -> Text:
         line.append(f"{' · ' if peak is not None else ''}measured {words(now.measured_bytes)}")
     else:
         line.append(" · not measured yet", style=look["muted"])
-    share = off(peak, now.measured_bytes)
+    share = relative_error(peak, now.measured_bytes)
     if share is not None:
-        text, meaning = off_words(share)
+        text, meaning = error_words(share)
         line.append(f"  {text}", style=look[meaning])
     if now.foretold is not None:
         line.append(f"  at {plain(now.foretold.moment, 40)}", style=look["muted"])

@@ -15,20 +15,20 @@ from core.contract.wire.memory_forecast import DeviceMemory
 from tui.number_text import GLYPHS, NOTHING
 from tui.theme_colors import Palette
 from tui.widgets.focus_box import Box
-from tui.widgets.wrapped_text import folded
+from tui.widgets.wrapped_text import wrap_text
 
 FAR = 0.08  # a relative error above it is coloured
 LESSON = "a trial is estimated before it starts and measured while it runs"
 
 
-def off(foretold: int | None, measured: int | None) -> float | None:
+def relative_error(foretold: int | None, measured: int | None) -> float | None:
     """Return the relative error of the estimate; negative where it is too low."""
     if foretold is None or not measured or measured <= 0:
         return None
     return (foretold - measured) / measured
 
 
-def off_words(share: float) -> tuple[str, str]:
+def error_words(share: float) -> tuple[str, str]:
     """Format such as "+2 %", with a sign for large errors. Too low is worse: it can run out of memory."""
     text = f"{100 * share:+.0f} %"
     if abs(share) <= FAR:
@@ -36,7 +36,7 @@ def off_words(share: float) -> tuple[str, str]:
     return (f"{text} ▼", "error") if share < 0 else (f"{text} ▲", "warning")
 
 
-def learnt(now: DeviceMemory, look: Palette) -> Text:
+def correction_line(now: DeviceMemory, look: Palette) -> Text:
     """Describe a device's correction and its number of measurements."""
     many = "measurement" if now.learnt_from == 1 else "measurements"
     factor = f"{now.correction:.2f}" if math.isfinite(now.correction) else NOTHING
@@ -52,27 +52,27 @@ class Accuracy(Box):
     def show(self, study: s.Study, devices: Sequence[DeviceMemory], look: Palette) -> None:
         """Draw the study's trials."""
         weighed = [
-            (one.number, one.state, one.foretold_bytes, one.measured_bytes)
-            for one in reversed(study.trials.values())
-            if one.foretold_bytes is not None or one.measured_bytes is not None
+            (trial.number, trial.state, trial.foretold_bytes, trial.measured_bytes)
+            for trial in reversed(study.trials.values())
+            if trial.foretold_bytes is not None or trial.measured_bytes is not None
         ]
-        lessons = [(one.label, one.correction, one.learnt_from) for one in devices]
-        if self.same(weighed, lessons, look):
+        lessons = [(device.label, device.correction, device.learnt_from) for device in devices]
+        if self.is_unchanged(weighed, lessons, look):
             return
-        lines = [_summary([off(*one[2:]) for one in weighed], look)] if weighed else []
+        lines = [_summary([relative_error(*row[2:]) for row in weighed], look)] if weighed else []
         lines += _lessons(devices, look)
         if weighed:
             lines.append(
                 Text(f"{'#':>4}  {'state':<12}{'estimate':>10}{'measured':>10}      off", style="bold")
             )
-            lines += [_row(*one, look) for one in weighed]
+            lines += [_row(*row, look) for row in weighed]
         else:
-            lines += folded(f"no trial has been estimated yet: {LESSON}", self.room, look["muted"])
+            lines += wrap_text(f"no trial has been estimated yet: {LESSON}", self.room, look["muted"])
         self.write(lines)
 
 
-def _summary(found: Sequence[float | None], look: Palette) -> Text:
-    sizes = [abs(share) for share in found if share is not None]
+def _summary(errors: Sequence[float | None], look: Palette) -> Text:
+    sizes = [abs(share) for share in errors if share is not None]
     if not sizes:
         return Text("none of them is measured yet", style=look["muted"])
     worst = max(sizes)
@@ -82,8 +82,8 @@ def _summary(found: Sequence[float | None], look: Palette) -> Text:
 
 
 def _lessons(devices: Sequence[DeviceMemory], look: Palette) -> list[Text]:
-    found = [learnt(one, look) for one in devices if one.learnt_from]
-    return found or [Text("no correction learnt yet", style=look["muted"])]
+    lines = [correction_line(device, look) for device in devices if device.learnt_from]
+    return lines or [Text("no correction learnt yet", style=look["muted"])]
 
 
 def _row(number: int, state: str, foretold: int | None, measured: int | None, look: Palette) -> Text:
@@ -91,7 +91,7 @@ def _row(number: int, state: str, foretold: int | None, measured: int | None, lo
     line.append(f"{GLYPHS[state]} {state:<10}", style=look[state])
     for size in (foretold, measured):
         line.append(f"{words(size) if size is not None else NOTHING:>10}")
-    share = off(foretold, measured)
-    text, meaning = off_words(share) if share is not None else (f"{NOTHING}  ", "muted")
+    share = relative_error(foretold, measured)
+    text, meaning = error_words(share) if share is not None else (f"{NOTHING}  ", "muted")
     line.append(f"{text:>9}", style=look[meaning])
     return line

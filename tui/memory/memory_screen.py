@@ -18,7 +18,7 @@ from tui.key_bindings import bindings
 from tui.key_table import EVERYWHERE, MEMORY, WHAT_IF
 from tui.memory.device_memory_bars import Memories
 from tui.memory.estimate_accuracy import Accuracy
-from tui.memory.memory_holders import standins
+from tui.memory.memory_holders import fallback_devices
 from tui.memory.queue_reasons import Waiting
 from tui.memory.what_if_table import WhatIf
 from tui.ui_messages import Supposed
@@ -76,7 +76,7 @@ class MemoryScreen(StudyScreen):
         self.query_one(WhatIf).focus(scroll_visible=False)
         self.set_interval(PACE_S, self._tick)
 
-    def selected(self) -> s.Trial | None:
+    def selected_trial(self) -> s.Trial | None:
         """The trial that the what-if begins with."""
         return (
             self.study.trials.get(self._trial) if self.study is not None and self._trial is not None else None
@@ -137,7 +137,9 @@ class MemoryScreen(StudyScreen):
         if self._now is not None and self._now.devices:
             return self._now.devices
         return tuple(
-            standins(study, self.console.engine.state.machine, self._reason() or "no trial runs on a device")
+            fallback_devices(
+                study, self.console.engine.state.machine, self._reason() or "no trial runs on a device"
+            )
         )
 
     # -- asking -----------------------------------------------------------------------------------
@@ -168,30 +170,34 @@ class MemoryScreen(StudyScreen):
         before, failed, self._why = self._limits(), self._why not in ("", WEIGHING), why
         if isinstance(answer, MemoryNow):
             self._now = answer
-            self.query_one(WhatIf).offer(tuple(one.label for one in answer.devices))
+            self.query_one(WhatIf).offer(tuple(device.label for device in answer.devices))
         if not why and (failed or (before and before != self._limits())):
             self._suppose()  # what fitted may not fit any more; what was not answered may be now
         self.show()
 
     def _limits(self) -> list[tuple[str, int | None]]:
-        return [(one.label, one.limit_bytes) for one in self._now.devices] if self._now is not None else []
+        return (
+            [(device.label, device.limit_bytes) for device in self._now.devices]
+            if self._now is not None
+            else []
+        )
 
     def on_supposed(self, message: Supposed) -> None:
         """A value of the what-if changed."""
         self._suppose()
 
     def _suppose(self) -> None:
-        asked = self.query_one(WhatIf)
-        asked.wait()
-        request = console_api.Foresee(self._of, self._trial, asked.changes, asked.pack, asked.device)
+        what_if = self.query_one(WhatIf)
+        what_if.wait()
+        request = console_api.Foresee(self._of, self._trial, what_if.changes, what_if.pack, what_if.device)
         self.run_worker(self._foresee.want(request), group="foresee", exit_on_error=False)
 
     def _take_forecast(self, answer: console_api.Answer | None, why: str) -> None:
         if not self.is_attached:
             return
-        asked = self.query_one(WhatIf)
-        asked.answered(answer if isinstance(answer, Forecast) else None, why)
-        asked.show(self.console.look)
+        what_if = self.query_one(WhatIf)
+        what_if.take_answer(answer if isinstance(answer, Forecast) else None, why)
+        what_if.show(self.console.look)
 
     # -- keys -------------------------------------------------------------------------------------
 
@@ -205,9 +211,9 @@ class MemoryScreen(StudyScreen):
     def action_reset(self) -> None:
         """Reset the what-if to the trial's knobs."""
         if self.study is not None:
-            if self.selected() is None:
+            if self.selected_trial() is None:
                 self._trial = None
-            self.query_one(WhatIf).begin(self.study, self.selected())
+            self.query_one(WhatIf).begin(self.study, self.selected_trial())
             self._suppose()
             self.show()
 

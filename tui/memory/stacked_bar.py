@@ -28,59 +28,60 @@ class Mark:
 
 def scale(shares: Sequence[Share], total_bytes: int, marks: Sequence[Mark] = ()) -> int:
     """Return the bytes of the whole width: the device's, or more if more is requested."""
-    asked = sum(share.used_bytes for share in shares)
-    return max(1, total_bytes, asked, *(mark.at_bytes for mark in marks))
+    requested = sum(share.used_bytes for share in shares)
+    return max(1, total_bytes, requested, *(mark.at_bytes for mark in marks))
 
 
-def counts(shares: Sequence[Share], whole: int, width: int) -> list[int]:
+def cell_counts(shares: Sequence[Share], whole: int, width: int) -> list[int]:
     """Cells of each share, in proportion; none that is worth a quarter of a cell, and no trial, vanishes."""
     exact = [share.used_bytes / whole * width for share in shares]
     seen = [
-        cells >= SMALLEST or (cells > 0 and one.of_trial) for cells, one in zip(exact, shares, strict=True)
+        cells >= SMALLEST or (cells > 0 and share.of_trial)
+        for cells, share in zip(exact, shares, strict=True)
     ]
-    found = [max(1, int(cells)) if there else 0 for cells, there in zip(exact, seen, strict=True)]
+    sizes = [max(1, int(cells)) if there else 0 for cells, there in zip(exact, seen, strict=True)]
     wanted = min(width, round(sum(exact)))
-    while sum(found) < wanted and any(found):
-        place = max(range(len(found)), key=lambda at: exact[at] - found[at])
-        found[place] += 1
-    while sum(found) > max(wanted, sum(seen)) or sum(found) > width:
-        place = max(range(len(found)), key=found.__getitem__)
-        found[place] -= 1
-    return found
+    while sum(sizes) < wanted and any(sizes):
+        place = max(range(len(sizes)), key=lambda at: exact[at] - sizes[at])
+        sizes[place] += 1
+    while sum(sizes) > max(wanted, sum(seen)) or sum(sizes) > width:
+        place = max(range(len(sizes)), key=sizes.__getitem__)
+        sizes[place] -= 1
+    return sizes
 
 
-def stacked(
+def draw_bar(
     shares: Sequence[Share], total_bytes: int, marks: Sequence[Mark], width: int, look: Palette, rows: int = 1
 ) -> list[Text]:
     """``rows`` lines of the bar, the letters in the first, and a line with the marks' words if any."""
     whole = scale(shares, total_bytes, marks)
-    shown = together(shares) if _crowded(shares, whole, width) else list(shares)
-    cells = _cells(shown, counts(shown, whole, width), width)
+    shown = merge_trials(shares) if _is_crowded(shares, whole, width) else list(shares)
+    cells = _cells(shown, cell_counts(shown, whole, width), width)
     at: dict[int, Mark] = {}
     for mark in marks:  # the first one wins a cell
-        at.setdefault(_at(mark.at_bytes, whole, width), mark)
+        at.setdefault(_cell_at(mark.at_bytes, whole, width), mark)
     lines = [_row(cells, at, row > 0, look) for row in range(rows)]
     return [*lines, _words(at, width, look)] if marks else lines
 
 
-def _crowded(shares: Sequence[Share], whole: int, width: int) -> bool:
+def _is_crowded(shares: Sequence[Share], whole: int, width: int) -> bool:
     """Would a cell for each trial make the trials look much larger than they are?"""
-    own = [one.used_bytes for one in shares if one.of_trial]
+    own = [share.used_bytes for share in shares if share.of_trial]
     return len(own) > max(width // 8, sum(own) / whole * width)
 
 
-def _at(at_bytes: int, whole: int, width: int) -> int:
+def _cell_at(at_bytes: int, whole: int, width: int) -> int:
     return max(0, min(width - 1, int(at_bytes / whole * width)))
 
 
 def _cells(shares: Sequence[Share], sizes: Sequence[int], width: int) -> list[tuple[str, str, str]]:
     """Each cell as (character of the first row, pattern, meaning); free ones have no meaning."""
-    found: list[tuple[str, str, str]] = []
+    cells: list[tuple[str, str, str]] = []
     for share, count in zip(shares, sizes, strict=True):
         name = share.letter if len(share.letter) <= count else share.letter[-count:] if count else ""
         text = name.ljust(count, share.pattern)
-        found += [(text[cell], share.pattern, share.meaning) for cell in range(count)]
-    return found + [(FREE, FREE, "")] * (width - len(found))
+        cells += [(text[cell], share.pattern, share.meaning) for cell in range(count)]
+    return cells + [(FREE, FREE, "")] * (width - len(cells))
 
 
 def _row(cells: Sequence[tuple[str, str, str]], at: dict[int, Mark], lower: bool, look: Palette) -> Text:
@@ -113,21 +114,23 @@ def _words(at: dict[int, Mark], width: int, look: Palette) -> Text:
     return line
 
 
-def together(shares: Sequence[Share]) -> list[Share]:
+def merge_trials(shares: Sequence[Share]) -> list[Share]:
     """All trials as one share, where there is no room for each."""
-    trials = [one for one in shares if one.of_trial]
+    trials = [share for share in shares if share.of_trial]
     if len(trials) < 2:
         return list(shares)
     first = shares.index(trials[0])
     label = f"{len(trials)} trials, #{trials[0].letter} to #{trials[-1].letter}"
-    one = replace(trials[0], letter="#", label=label, used_bytes=sum(each.used_bytes for each in trials))
-    return [*shares[:first], one, *(each for each in shares[first:] if each not in trials)]
+    all_trials = replace(
+        trials[0], letter="#", label=label, used_bytes=sum(each.used_bytes for each in trials)
+    )
+    return [*shares[:first], all_trials, *(each for each in shares[first:] if each not in trials)]
 
 
 def legend(shares: Sequence[Share], width: int, most: int, look: Palette) -> list[Text]:
     """Letter, words and size of each share, in as many columns as fit; at most ``most`` lines."""
-    found = _columns(list(shares), width, look)
-    return found if len(found) <= most else _columns(together(shares), width, look)
+    lines = _columns(list(shares), width, look)
+    return lines if len(lines) <= most else _columns(merge_trials(shares), width, look)
 
 
 def _columns(shares: list[Share], width: int, look: Palette) -> list[Text]:

@@ -27,11 +27,11 @@ def begin(study: s.Study, trial: s.Trial | None) -> dict[str, Any]:
     model, knobs = study.settings.model, dict(study.settings.train)
     if trial is not None:
         knobs |= trial.knobs
-    found = {name: knobs[name] for name in ROWS if name in KNOBS}
-    found["precision"] = model.precision
-    found["gradient_checkpointing"] = model.gradient_checkpointing
-    found[PACK] = _pack(study)
-    return {name: found[name] for name in ROWS}
+    values = {name: knobs[name] for name in ROWS if name in KNOBS}
+    values["precision"] = model.precision
+    values["gradient_checkpointing"] = model.gradient_checkpointing
+    values[PACK] = _pack(study)
+    return {name: values[name] for name in ROWS}
 
 
 def _pack(study: s.Study) -> int:
@@ -39,10 +39,10 @@ def _pack(study: s.Study) -> int:
     wanted = study.settings.resources.pack
     if isinstance(wanted, int):
         return max(1, wanted)
-    return max([1, *(one.trials for one in study.packs.values())])
+    return max([1, *(pack.trials for pack in study.packs.values())])
 
 
-def moved(name: str, value: Any, by: int, devices: tuple[str, ...] = ()) -> Any:
+def step_value(name: str, value: Any, by: int, devices: tuple[str, ...] = ()) -> Any:
     """The value ``by`` steps from ``value``; at an end it stays."""
     choices = devices if name == DEVICE else CHOICES.get(name)
     if choices:
@@ -60,7 +60,7 @@ def _steps(name: str) -> list[int]:
     knob = KNOBS[name]
     powers = [2**power for power in range(21)]
     between = [3 * power // 2 for power in powers[1:]]
-    return sorted(one for one in powers + between if (knob.low or 1) <= one <= (knob.high or powers[-1]))
+    return sorted(step for step in powers + between if (knob.low or 1) <= step <= (knob.high or powers[-1]))
 
 
 def changes(start: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,13 +15,13 @@ from tui.key_bindings import bindings
 from tui.key_table import WHAT_IF
 from tui.memory.bar_segments import by_kind
 from tui.memory.device_memory_bars import limits
-from tui.memory.stacked_bar import legend, stacked
-from tui.memory.what_if_rows import DEVICE, PACK, ROWS, begin, changes, moved
+from tui.memory.stacked_bar import draw_bar, legend
+from tui.memory.what_if_rows import DEVICE, PACK, ROWS, begin, changes, step_value
 from tui.number_text import number
 from tui.theme_colors import Palette
 from tui.ui_messages import Supposed
 from tui.widgets.focus_box import Box
-from tui.widgets.wrapped_text import folded
+from tui.widgets.wrapped_text import wrap_text
 
 SLOW_S = 0.25  # an answer within it changes the picture at once; only then is the old one dimmed
 HEAD = 3  # lines above the rows: verdict, bar, marks
@@ -101,7 +101,7 @@ class WhatIf(Box):
             self._late = True
             self.show(self._look)
 
-    def answered(self, forecast: Forecast | None, why: str) -> None:
+    def take_answer(self, forecast: Forecast | None, why: str) -> None:
         """Take the newest query's answer, or the reason why there is none."""
         self._waiting = self._late = False
         self._forecast, self._why = forecast or self._forecast, why
@@ -111,8 +111,8 @@ class WhatIf(Box):
     def show(self, look: Palette) -> None:
         """Draw rows and forecast if they changed."""
         self._look = look
-        asked = (dict(self._values), dict(self._start), self._devices, self._cursor, self.has_focus)
-        if self.same(asked, self._forecast, self._why, self._late, look):
+        inputs = (dict(self._values), dict(self._start), self._devices, self._cursor, self.has_focus)
+        if self.is_unchanged(inputs, self._forecast, self._why, self._late, look):
             return
         above, below = self._picture(look)
         if self._late or self._why:
@@ -121,24 +121,24 @@ class WhatIf(Box):
         if self._why:
             above[0] = Text(f"unknown: {plain(self._why, 300)}", style=look["warning"])
         rows = [self._row(place, name, look) for place, name in enumerate(self.rows)]
-        told = folded(self._why, self.room, look["warning"]) if len(self._why) + 11 > self.room else []
-        self.write([*above, *rows, *told, *below])
+        reason = wrap_text(self._why, self.room, look["warning"]) if len(self._why) + 11 > self.room else []
+        self.write([*above, *rows, *reason, *below])
 
     def _picture(self, look: Palette) -> tuple[list[Text], list[Text]]:
         """Return HEAD lines above the rows, and the lines below."""
         if self._forecast is None:
             empty = Text("" if self._why else "asking the engine …", style=look["muted"])
             return [empty, Text(), Text()], []
-        told, limit = self._forecast.foretold, self._forecast.limit_bytes
-        shares = by_kind(told)
-        marks = limits(limit, self._forecast.total_bytes, told.device_bytes)
-        bar = stacked(shares, self._forecast.total_bytes, marks, self.room, look)
+        foretold, limit = self._forecast.foretold, self._forecast.limit_bytes
+        shares = by_kind(foretold)
+        marks = limits(limit, self._forecast.total_bytes, foretold.device_bytes)
+        bar = draw_bar(shares, self._forecast.total_bytes, marks, self.room, look)
         below = legend(shares, self.room, 12, look)
-        below += folded(f"peak at {told.moment}", self.room, look["muted"])
-        for note in told.notes:
-            below += folded(note, self.room, look["warning"], "less accurate: ")
+        below += wrap_text(f"peak at {foretold.moment}", self.room, look["muted"])
+        for note in foretold.notes:
+            below += wrap_text(note, self.room, look["warning"], "less accurate: ")
         for advice in self._forecast.advice:
-            below += folded(advice, self.room, look["info"], "→ ")
+            below += wrap_text(advice, self.room, look["info"], "→ ")
         return [_verdict(self._forecast, look), *bar, Text()][:HEAD], [Text(), *below]
 
     def _row(self, place: int, name: str, look: Palette) -> Text:
@@ -172,7 +172,7 @@ class WhatIf(Box):
         if not self.ready:
             return
         name = self.rows[self._cursor]
-        value = moved(name, self._values[name], by, self._devices)
+        value = step_value(name, self._values[name], by, self._devices)
         if value != self._values[name]:
             self._values[name] = value
             self._redraw()
@@ -201,8 +201,8 @@ class WhatIf(Box):
 def _verdict(forecast: Forecast, look: Palette) -> Text:
     """Such as "does not fit: 14.2 GiB of 11.0 GiB"."""
     room = forecast.limit_bytes if forecast.limit_bytes is not None else forecast.total_bytes
-    sign, said, meaning = ("✓", "fits", "good") if forecast.fits else ("⊘", "does not fit", "error")
-    line = Text(f"{sign} {said}", style="", no_wrap=True, overflow="ellipsis")
+    sign, verdict, meaning = ("✓", "fits", "good") if forecast.fits else ("⊘", "does not fit", "error")
+    line = Text(f"{sign} {verdict}", style="", no_wrap=True, overflow="ellipsis")
     line.stylize(f"bold {look[meaning]}")
     line.append(f": {words(forecast.foretold.device_bytes)} of {words(room)}", style="bold")
     unlimited = " of the device, limit unknown" if forecast.limit_bytes is None else ""

@@ -46,11 +46,12 @@ class Preview(Confirm):
                 yield Button("back (n)", id="no")
 
     def _lines(self) -> Text:
-        lines = [Text(f"· {plain(one, 300)}") for one in self._change.changes]
+        lines = [Text(f"· {plain(change, 300)}") for change in self._change.changes]
         if self._change.effects:
             lines.append(Text("effects", style=f"bold {self._look['primary']}"))
             lines += [
-                Text(f"· {plain(one, 300)}", style=self._look["warning"]) for one in self._change.effects
+                Text(f"· {plain(effect, 300)}", style=self._look["warning"])
+                for effect in self._change.effects
             ]
         return Text("\n").join(lines)
 
@@ -72,7 +73,7 @@ class ChangeScreen(FormScreen):
         title, rows = f"change the study {study.name}", study_form.rows(study)
         super().__init__(title, ABOUT, "previews", rows, build, ask, look, WIDTH)
 
-    def answered(self, request: console_api.AnyRequest, answer: console_api.Answer | None) -> None:
+    def take_answer(self, request: console_api.AnyRequest, answer: console_api.Answer | None) -> None:
         """The preview is shown; the change itself ends the form."""
         if not isinstance(request, console_api.ChangeStudy) or not request.preview:
             self.dismiss(answer or True)
@@ -82,8 +83,8 @@ class ChangeScreen(FormScreen):
             return
         wanted = console_api.ChangeStudy(request.study, request.changes, by=request.by)
 
-        def decided(yes: bool | None) -> None:
+        def send_if_confirmed(yes: bool | None) -> None:
             if yes:
                 self.send(wanted)
 
-        self.app.push_screen(Preview(request.study, answer, self._look), decided)
+        self.app.push_screen(Preview(request.study, answer, self._look), send_if_confirmed)

@@ -32,38 +32,38 @@ def text(dimension: Dimension) -> str:
     return f"{written(dimension.low)} … {written(dimension.high)}{how}"
 
 
-def held(value: Any) -> str:
+def fixed_text(value: Any) -> str:
     """One value for all trials, as it is typed."""
     return f"= {'+'.join(value) if isinstance(value, list) else written(value)}"
 
 
-def read(name: str, said: str) -> Read:
-    """What ``said`` means for the knob ``name``: {"low", "high" …}, {"choice"}, or {"held": value}."""
-    knob, said = KNOBS[name], said.strip()[:LONGEST]
-    if said.startswith("="):
-        one = input_values.knob(knob, said[1:])
-        return one if one.wrong else Read({"held": one.value})
-    parts = PARTS.fullmatch(said) if knob.kind in ("float", "int") else None
+def read(name: str, typed: str) -> Read:
+    """What ``typed`` means for the knob ``name``: {"low", "high" …}, {"choice"}, or {"held": value}."""
+    knob, typed = KNOBS[name], typed.strip()[:LONGEST]
+    if typed.startswith("="):
+        parsed = input_values.knob(knob, typed[1:])
+        return parsed if parsed.wrong else Read({"held": parsed.value})
+    parts = PARTS.fullmatch(typed) if knob.kind in ("float", "int") else None
     if parts is None:
-        return _choice(knob, said)
+        return _choice(knob, typed)
     raw: dict[str, Any] = {}
     for key in ("low", "high", "step"):
         if parts[key] is not None:
             raw[key] = input_values.number(parts[key], whole=knob.kind == "int")
-    return _checked(name, raw | ({"log": True} if parts["log"] else {}))
+    return _check(name, raw | ({"log": True} if parts["log"] else {}))
 
 
-def _choice(knob: Knob, said: str) -> Read:
+def _choice(knob: Knob, typed: str) -> Read:
     values = []
-    for part in said.split(","):
-        one = input_values.knob(knob, part)
-        if one.wrong:
-            return Read(wrong=f"{plain(part.strip(), 40)!r}: {one.wrong}")
-        values.append(one.value)
-    return _checked(knob.name, {"choice": values})
+    for part in typed.split(","):
+        parsed = input_values.knob(knob, part)
+        if parsed.wrong:
+            return Read(wrong=f"{plain(part.strip(), 40)!r}: {parsed.wrong}")
+        values.append(parsed.value)
+    return _check(knob.name, {"choice": values})
 
 
-def _checked(name: str, raw: dict[str, Any]) -> Read:
+def _check(name: str, raw: dict[str, Any]) -> Read:
     _, faults = read_dimension(name, raw)
     if faults:
         key, wrong = faults[0]
@@ -71,8 +71,8 @@ def _checked(name: str, raw: dict[str, Any]) -> Read:
     return Read(raw)
 
 
-def within(dimension: Dimension, value: Any) -> str:
+def why_outside(dimension: Dimension, value: Any) -> str:
     """Why ``value`` cannot be held in ``dimension``; empty where it can."""
     wrong = outside(dimension, value)
-    asked = "add it to the list first" if isinstance(dimension, Choice) else "widen the range first"
-    return f"{wrong}: {asked}" if wrong else ""
+    remedy = "add it to the list first" if isinstance(dimension, Choice) else "widen the range first"
+    return f"{wrong}: {remedy}" if wrong else ""

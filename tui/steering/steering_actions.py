@@ -25,7 +25,7 @@ class SteeringScreen(StudyScreen):
 
     def action_new(self) -> None:
         """Open the form of a new trial, filled in from the selected one."""
-        study, trial = self.study, self.selected()
+        study, trial = self.study, self.selected_trial()
         if study is None or not self._takes_trials(study):
             return
         like = f" · like trial {trial.number}" if trial is not None else ""
@@ -35,12 +35,12 @@ class SteeringScreen(StudyScreen):
         rows = trial_forms.new(study, trial)
         self._open(
             f"new trial{like}", about, "queues it", rows,
-            lambda changes: trial_forms.enqueued(study, trial, changes),
+            lambda changes: trial_forms.enqueue_request(study, trial, changes),
         )  # fmt: skip
 
     def action_clone(self) -> None:
         """Open the form of a clone of the selected trial."""
-        study, trial = self.study, self.selected()
+        study, trial = self.study, self.selected_trial()
         if study is None or trial is None or not self._takes_trials(study):
             return
         if trial.state not in (s.RUNNING, s.PAUSED) and not trial.checkpoint:
@@ -56,7 +56,7 @@ class SteeringScreen(StudyScreen):
 
     def action_edit(self) -> None:
         """Open the form that edits the selected trial."""
-        study, trial = self.study, self.selected()
+        study, trial = self.study, self.selected_trial()
         if study is None or trial is None:
             return
         if trial.state in s.ENDED:
@@ -78,7 +78,7 @@ class SteeringScreen(StudyScreen):
 
     def action_note(self) -> None:
         """Open the form of the trial's note."""
-        study, trial = self.study, self.selected()
+        study, trial = self.study, self.selected_trial()
         if study is None or trial is None:
             return
         row = Row(NOTE, trial.note, "any text; empty removes it", "shown with the trial", Read)
@@ -126,7 +126,7 @@ class SteeringScreen(StudyScreen):
 
     def action_reprieve(self) -> None:
         """Queue a pruned trial again."""
-        study, trial = self.study, self.selected()
+        study, trial = self.study, self.selected_trial()
         if study is None or trial is None:
             return
         if trial.state != s.PRUNED:
@@ -136,13 +136,13 @@ class SteeringScreen(StudyScreen):
 
     def action_star(self) -> None:
         """Star or unstar the trial."""
-        study, trial = self.study, self.selected()
+        study, trial = self.study, self.selected_trial()
         if study is not None and trial is not None:
             self.console.ask(console_api.MarkTrial(study.name, trial.number, starred=not trial.starred))
 
     def action_priority(self, by: int) -> None:
         """Change the trial's priority in the queue."""
-        study, trial = self.study, self.selected()
+        study, trial = self.study, self.selected_trial()
         if study is None or trial is None:
             return
         if trial.state != s.QUEUED:
@@ -152,26 +152,28 @@ class SteeringScreen(StudyScreen):
 
     def action_pin(self) -> None:
         """Let the user pin the trial to a device."""
-        study, trial = self.study, self.selected()
+        study, trial = self.study, self.selected_trial()
         if study is None or trial is None:
             return
         if trial.state in s.ENDED:
             self.console.say(f"trial {trial.number} is already {trial.state}")
             return
 
-        def chosen(device: str | None) -> None:
+        def pin_to(device: str | None) -> None:
             if device is not None and device != trial.pinned:
                 self.console.ask(console_api.MarkTrial(study.name, trial.number, device=device))
 
         machine = self.console.engine.state.machine
-        self.app.push_screen(Pin(plain(str(trial.number)), trial.pinned, places(study, machine)), chosen)
+        self.app.push_screen(Pin(plain(str(trial.number)), trial.pinned, places(study, machine)), pin_to)
 
 
 def places(study: s.Study, machine: s.Machine) -> dict[str, str]:
     """Return the devices that the study may use, with their names."""
     wanted = study.settings.resources.devices
-    cards = {f"gpu{one.index}": one.name for one in machine.devices if not one.fault}
+    cards = {f"gpu{device.index}": device.name for device in machine.devices if not device.fault}
     if isinstance(wanted, tuple):
         cards = {f"gpu{index}": cards.get(f"gpu{index}", "") for index in wanted}
-    found = cards if cards and wanted != "cpu" else {"cpu": "the CPU"}
-    return found | {one.device: found.get(one.device, "") for one in study.trials.values() if one.device}
+    devices = cards if cards and wanted != "cpu" else {"cpu": "the CPU"}
+    return devices | {
+        trial.device: devices.get(trial.device, "") for trial in study.trials.values() if trial.device
+    }

@@ -41,23 +41,23 @@ def rows(study: s.Study) -> list[Row]:
 
 def changes(study: s.Study, typed_in: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """What the rows say, as tables of the study's file."""
-    found: dict[str, dict[str, Any]] = {}
+    tables: dict[str, dict[str, Any]] = {}
     section = msgspec.to_builtins(study.settings.study)
     before = {name: _without_none(section[name]) for name in WHOLE}
     after = {name: dict(table) for name, table in before.items()}
     for key, value in typed_in.items():
         section_name, name = key.split(".", 1)
         if section_name == "space":
-            _dimension(study, name, value, after["fixed"], found)
+            _dimension(study, name, value, after["fixed"], tables)
         elif "." in name:
             whole, name = name.split(".", 1)
             after[whole][name] = value
         else:
-            found.setdefault(section_name, {})[name] = value
+            tables.setdefault(section_name, {})[name] = value
     for name, table in after.items():
         if _without_none(table) != before[name]:
-            found.setdefault("study", {})[name] = _without_none(table)
-    return found
+            tables.setdefault("study", {})[name] = _without_none(table)
+    return tables
 
 
 def _without_none(table: dict[str, Any]) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def _without_none(table: dict[str, Any]) -> dict[str, Any]:
 
 
 def _dimension(
-    study: s.Study, name: str, value: Any, fixed: dict[str, Any], found: dict[str, dict[str, Any]]
+    study: s.Study, name: str, value: Any, fixed: dict[str, Any], tables: dict[str, dict[str, Any]]
 ) -> None:
     """One row of the space: a range or list, None to search it no more, or a value to hold it at."""
     if value is not None and "held" in value:
@@ -73,7 +73,7 @@ def _dimension(
         return
     fixed.pop(name, None)
     if value is None or study_spec.dimension(name, value) != study.settings.space.get(name):
-        found.setdefault("space", {})[name] = value
+        tables.setdefault("space", {})[name] = value
 
 
 # -- the rows ------------------------------------------------------------------------------------
@@ -85,49 +85,59 @@ def _space(study: s.Study) -> tuple[list[Row], list[Row]]:
     fixed = study.settings.study.fixed
     searched: list[Row] = []
     others: list[Row] = []
-    for one in TABLE:
-        if one.name in space:
-            dimension, is_held = space[one.name], one.name in fixed
-            begun = dimension_text.held(fixed[one.name]) if is_held else dimension_text.text(dimension)
-            allowed = f"of {dimension_text.text(dimension)}" if is_held else _short(one)
+    for knob in TABLE:
+        if knob.name in space:
+            dimension, is_held = space[knob.name], knob.name in fixed
+            begun = dimension_text.fixed_text(fixed[knob.name]) if is_held else dimension_text.text(dimension)
+            allowed = f"of {dimension_text.text(dimension)}" if is_held else _short(knob)
             heading = "" if searched else "searched"
-            searched.append(_knob(one, begun, allowed, heading, _searched(one, dimension, train)))
+            searched.append(_knob(knob, begun, allowed, heading, _range_reader(knob, dimension, train)))
         else:
             heading = "" if others else "not searched: type a range or a list to search"
-            others.append(_knob(one, dimension_text.held(train[one.name]), _short(one), heading, _held(one)))
+            others.append(
+                _knob(
+                    knob,
+                    dimension_text.fixed_text(train[knob.name]),
+                    _short(knob),
+                    heading,
+                    _unsearched_reader(knob),
+                )
+            )
     return searched, others
 
 
-def _knob(one: Knob, begun: str, allowed: str, heading: str, read: Reader) -> Row:
-    meaning = f"{one.meaning}: {dimension_text.FORMS[one.kind]}"
-    return Row(f"space.{one.name}", begun, allowed, meaning, read, heading=heading, label=one.name)
+def _knob(knob: Knob, begun: str, allowed: str, heading: str, read: Reader) -> Row:
+    meaning = f"{knob.meaning}: {dimension_text.FORMS[knob.kind]}"
+    return Row(f"space.{knob.name}", begun, allowed, meaning, read, heading=heading, label=knob.name)
 
 
-def _short(one: Knob) -> str:
-    if one.choices:
-        return " ".join(one.choices)
-    return f"{one.low:g} … {one.high:g}" if (one.high or 0) < input_values.ENDLESS else f"from {one.low:g}"
+def _short(knob: Knob) -> str:
+    if knob.choices:
+        return " ".join(knob.choices)
+    return (
+        f"{knob.low:g} … {knob.high:g}" if (knob.high or 0) < input_values.ENDLESS else f"from {knob.low:g}"
+    )
 
 
-def _searched(one: Knob, dimension: Dimension, train: dict[str, Any]) -> Reader:
+def _range_reader(knob: Knob, dimension: Dimension, train: dict[str, Any]) -> Reader:
     def read(text: str) -> Read:
         if text.strip().lower() in input_values.NONE:
-            return Read(None, note=f"no longer searched: all trials use {written(train[one.name])}")
-        found = dimension_text.read(one.name, text)
-        if found.wrong or "held" not in found.value:
-            return found
-        wrong = dimension_text.within(dimension, found.value["held"])
-        return Read(wrong=wrong) if wrong else Read(found.value, note="pinned; earlier trials stay usable")
+            return Read(None, note=f"no longer searched: all trials use {written(train[knob.name])}")
+        result = dimension_text.read(knob.name, text)
+        if result.wrong or "held" not in result.value:
+            return result
+        wrong = dimension_text.why_outside(dimension, result.value["held"])
+        return Read(wrong=wrong) if wrong else Read(result.value, note="pinned; earlier trials stay usable")
 
     return read
 
 
-def _held(one: Knob) -> Reader:
+def _unsearched_reader(knob: Knob) -> Reader:
     def read(text: str) -> Read:
-        found = dimension_text.read(one.name, text)
-        if not found.wrong and "held" in found.value:
+        result = dimension_text.read(knob.name, text)
+        if not result.wrong and "held" in result.value:
             return Read(wrong="cannot change during the study; type a range or list to search it")
-        return found if found.wrong else Read(found.value, note="searched from now on")
+        return result if result.wrong else Read(result.value, note="searched from now on")
 
     return read
 
@@ -141,7 +151,7 @@ def _search(study: s.Study) -> list[Row]:
         _pick("study.sampler", section.sampler, SAMPLERS, "the algorithm that proposes trials"),
         _pick("study.pruner", section.pruner, PRUNERS, f"what stops weak trials{several}"),
         *_threshold(section.threshold),
-        _listed("study.constraints", section.constraints, "metric limits that the sampler learns from"),
+        _limits_row("study.constraints", section.constraints, "metric limits that the sampler learns from"),
     ]  # fmt: skip
 
 
@@ -180,7 +190,7 @@ def _resources(study: s.Study) -> list[Row]:
 def _limits(study: s.Study) -> list[Row]:
     section = study.settings.evaluate
     breach = _pick("evaluate.on_breach", section.on_breach, ON_BREACH, "what a breach of a limit does")
-    return [_listed("evaluate.limits", section.limits, "metric limits on the boards", "limits"), breach]
+    return [_limits_row("evaluate.limits", section.limits, "metric limits on the boards", "limits"), breach]
 
 
 def _pick(name: str, now: Any, choices: tuple[str, ...], meaning: str) -> Row:
@@ -193,7 +203,7 @@ def _pick(name: str, now: Any, choices: tuple[str, ...], meaning: str) -> Row:
     )  # fmt: skip
 
 
-def _listed(name: str, limits: tuple[str, ...], meaning: str, heading: str = "") -> Row:
+def _limits_row(name: str, limits: tuple[str, ...], meaning: str, heading: str = "") -> Row:
     key = name.split(".", 1)[1]
     begun = ", ".join(limits)
     allowed = "such as safety/toxicity <= 2 %" if heading else "such as memory/alone_bytes <= 22 GiB"
@@ -245,11 +255,11 @@ def _memory(text: str) -> Read:
 
 def _bounds(text: str) -> Read:
     """Limits, parted by commas."""
-    found = [part.strip() for part in text.split(",") if part.strip()]
+    limits = [part.strip() for part in text.split(",") if part.strip()]
     try:
-        for one in found:
-            Limit.parse(one)
+        for limit in limits:
+            Limit.parse(limit)
     except SpecError as error:
         problem = error.problems[0]
         return Read(wrong=plain(f"{problem.what}: {problem.fix}", 200))
-    return Read(found)
+    return Read(limits)

@@ -26,15 +26,17 @@ def new(study: s.Study, trial: s.Trial | None) -> list[Row]:
     known = input_values.now(study, trial)
     if trial is None:
         known |= dict.fromkeys(space)
-    searched = [one for one in TABLE if one.name in space]
-    fixed = [one for one in TABLE if one.name not in space]
+    searched = [knob for knob in TABLE if knob.name in space]
+    fixed = [knob for knob in TABLE if knob.name not in space]
     return [
         *_group("searched", searched, study, known),
         *_group("not searched", fixed, study, known),
     ]
 
 
-def enqueued(study: s.Study, trial: s.Trial | None, changes: dict[str, Any]) -> console_api.EnqueueTrial:
+def enqueue_request(
+    study: s.Study, trial: s.Trial | None, changes: dict[str, Any]
+) -> console_api.EnqueueTrial:
     """Return the request of the form. The sampler chooses a searched knob that was emptied, so then the
     other knobs are listed explicitly."""
     space = study.settings.space
@@ -44,9 +46,9 @@ def enqueued(study: s.Study, trial: s.Trial | None, changes: dict[str, Any]) -> 
         return console_api.EnqueueTrial(study.name, named, trial.number if trial is not None else None)
     own, others = input_values.now(study, None), {**input_values.now(study, trial), **changes}
     named = {
-        one.name: others[one.name]
-        for one in TABLE
-        if one.name not in emptied and (one.name in space or others[one.name] != own[one.name])
+        knob.name: others[knob.name]
+        for knob in TABLE
+        if knob.name not in emptied and (knob.name in space or others[knob.name] != own[knob.name])
     }
     return console_api.EnqueueTrial(study.name, named)
 
@@ -56,10 +58,10 @@ def clone(study: s.Study, trial: s.Trial) -> list[Row]:
     known = input_values.now(study, trial) | trial.editing
     return [
         Row(
-            name, input_values.written(known.get(name)), input_values.allowed(study, one), one.meaning,
-            _edited(name, trial), _choices(one), CLONE_KEEPS.get(name, ""),
+            name, input_values.written(known.get(name)), input_values.allowed(study, knob), knob.meaning,
+            _edit_reader(name, trial), _choices(knob), CLONE_KEEPS.get(name, ""),
         )
-        for name, one in knob_edits.EDITABLE.items()
+        for name, knob in knob_edits.EDITABLE.items()
     ]  # fmt: skip
 
 
@@ -73,7 +75,7 @@ def edit(study: s.Study, trial: s.Trial) -> list[Row]:
     rows = [
         Row(
             name, input_values.written(known.get(name)), _allowed(study, trial, knob), knob.meaning,
-            _edited(name, trial), _choices(knob), label="total steps" if name == "steps" else "",
+            _edit_reader(name, trial), _choices(knob), label="total steps" if name == "steps" else "",
         )
         for name, knob in (knob_edits.EDITABLE if fresh else knob_edits.LIVE).items()
     ]  # fmt: skip
@@ -87,7 +89,7 @@ def _allowed(study: s.Study, trial: s.Trial, knob: Knob) -> str:
     return input_values.allowed(study, knob) + (", or x0.5" if knob.name == "learning_rate" else "")
 
 
-def _edited(name: str, trial: s.Trial) -> Callable[[str], Read]:
+def _edit_reader(name: str, trial: s.Trial) -> Callable[[str], Read]:
     return lambda text: input_values.edit(trial, name, text)
 
 
@@ -95,15 +97,15 @@ def _group(heading: str, knobs: list[Knob], study: s.Study, known: dict[str, Any
     """The rows of some knobs under one heading."""
     return [
         Row(
-            one.name,
-            input_values.written(known.get(one.name)),
-            input_values.allowed(study, one),
-            one.meaning,
-            _by_hand(study, one),
-            _choices(one),
+            knob.name,
+            input_values.written(known.get(knob.name)),
+            input_values.allowed(study, knob),
+            knob.meaning,
+            _enqueue_reader(study, knob),
+            _choices(knob),
             heading=heading if not place else "",
         )
-        for place, one in enumerate(knobs)
+        for place, knob in enumerate(knobs)
     ]
 
 
@@ -111,15 +113,15 @@ def _choices(knob: Knob) -> tuple[str, ...]:
     return knob.choices if knob.kind == "choice" else ()
 
 
-def _by_hand(study: s.Study, one: Knob) -> Callable[[str], Read]:
+def _enqueue_reader(study: s.Study, knob: Knob) -> Callable[[str], Read]:
     def read(text: str) -> Read:
-        if not text.strip() and one.name in study.settings.space:
+        if not text.strip() and knob.name in study.settings.space:
             return Read(None, note=SAMPLERS)
-        found = input_values.knob(one, text)
+        result = input_values.knob(knob, text)
         return (
-            found
-            if found.wrong
-            else Read(found.value, note=input_values.strange(study, one.name, found.value))
+            result
+            if result.wrong
+            else Read(result.value, note=input_values.strange(study, knob.name, result.value))
         )
 
     return read

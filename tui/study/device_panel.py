@@ -46,9 +46,9 @@ class DevicePanel(Sheet):
             lines.append(
                 Text(plain(machine.why_none, 200), style=look["muted"], no_wrap=True, overflow="ellipsis")
             )
-        lines += [pack_line(one, width, look) for one in sorted(packs, key=lambda one: one.device)]
+        lines += [pack_line(pack, width, look) for pack in sorted(packs, key=lambda pack: pack.device)]
         for device in machine.devices:
-            lines += [_process(device, one, width, look) for one in device.processes]
+            lines += [_process(device, process, width, look) for process in device.processes]
         if not machine.read_at:
             lines = [Text("reading the machine …", style=look["muted"])]
         else:
@@ -113,11 +113,11 @@ def _watts(device: e.Device) -> str:
     return f"{device.power_w:.0f}W" + (f"/{device.power_limit_w:.0f}W" if device.power_limit_w else "")
 
 
-def _process(device: e.Device, one: e.Process, width: int, look: Palette) -> Text:
+def _process(device: e.Device, process: e.Process, width: int, look: Palette) -> Text:
     line = Text(no_wrap=True, overflow="ellipsis")
     line.append(f"{device.index} ", style="bold")
-    line.append(f"{size(one.used_bytes):>6} ")
-    line.append(f"pid {one.pid} {plain(one.user, 10)} {plain(one.name, 40)}", style=look["muted"])
+    line.append(f"{size(process.used_bytes):>6} ")
+    line.append(f"pid {process.pid} {plain(process.user, 10)} {plain(process.name, 40)}", style=look["muted"])
     return line
 
 
@@ -136,13 +136,13 @@ def _host(machine: s.Machine, width: int, look: Palette) -> list[Text]:
         ram, "ram", share, f"{size(host.used_bytes)}/{size(host.total_bytes)}", room, _heat(share, look), look
     )
     ram.append(f"  disk {size(host.disk_free_bytes)} free", style=look["muted"])
-    return [cpu, ram, *(_worker(one, look) for one in machine.workers)]
+    return [cpu, ram, *(_worker(worker, look) for worker in machine.workers)]
 
 
-def _worker(one: e.Worker, look: Palette) -> Text:
+def _worker(worker: e.Worker, look: Palette) -> Text:
     line = Text(no_wrap=True, overflow="ellipsis")
-    line.append(f"worker {plain(one.name, 20)} ", style=look["muted"])
-    line.append(f"{size(one.rss_bytes)}")
-    cpu = NOTHING if one.cpu is None else f"{one.cpu:.1f}"
-    line.append(f"  {cpu} cores  pid {one.pid}", style=look["muted"])
+    line.append(f"worker {plain(worker.name, 20)} ", style=look["muted"])
+    line.append(f"{size(worker.rss_bytes)}")
+    cpu = NOTHING if worker.cpu is None else f"{worker.cpu:.1f}"
+    line.append(f"  {cpu} cores  pid {worker.pid}", style=look["muted"])
     return line

@@ -31,20 +31,20 @@ class Preparing(Sheet):
             return
         self.draw(
             Text("\n", no_wrap=True, overflow="ellipsis").join(
-                _line(one, now, look) for one in waiting.values()
+                _line(preparation, now, look) for preparation in waiting.values()
             )
         )
 
 
-def _line(one: s.Preparation, now: float, look: Palette) -> Text:
+def _line(preparation: s.Preparation, now: float, look: Palette) -> Text:
     line = Text(no_wrap=True, overflow="ellipsis")
     line.append(f"{SPINNER[int(now * 5) % len(SPINNER)]} ", style=look["accent"])
-    line.append(plain(one.stage, 60), style="bold")
-    if one.total:
-        full, empty = bar(one.done / one.total, 20)
+    line.append(plain(preparation.stage, 60), style="bold")
+    if preparation.total:
+        full, empty = bar(preparation.done / preparation.total, 20)
         line.append("  ")
         line.append(full, style=look["accent"])
         line.append(empty, style=look["muted"])
-        line.append(f" {one.done}/{one.total} {plain(one.unit, 12)}")
-    line.append(f"  {duration(max(0.0, now - one.since))}", style=look["muted"])
+        line.append(f" {preparation.done}/{preparation.total} {plain(preparation.unit, 12)}")
+    line.append(f"  {duration(max(0.0, now - preparation.since))}", style=look["muted"])
     return line

@@ -84,7 +84,7 @@ def _second_line(line: Text, study: s.Study, look: Palette, narrow: bool) -> Non
             if base is not None:
                 line.append(f"base {loss(base)} → ", style=look["muted"])
             line.append(f"{loss(value)}  ", style="bold")
-        _going_on(line, study, look, narrow)
+        _activity(line, study, look, narrow)
         front = len(best_and_counts.front(study))
         if front > 1:
             line.append(f"first of {front} on the front  ", style=look["muted"])
@@ -92,11 +92,11 @@ def _second_line(line: Text, study: s.Study, look: Palette, narrow: bool) -> Non
         shown = " ".join(f"{_short(key)}={number(value)}" for key, value in knobs)
         line.append(plain(shown, 80), style=look["muted"])
     else:
-        _going_on(line, study, look, narrow)
-        told = (
+        _activity(line, study, look, narrow)
+        words = (
             reference_values.no_best(study) if reference_values.waiting(study) else "no trial is complete yet"
         )
-        line.append(f"{plain(told, 100)}; {direction} {metric}", style=look["muted"])
+        line.append(f"{plain(words, 100)}; {direction} {metric}", style=look["muted"])
         base = reference_values.base_value(study, metric)
         if base is not None:
             line.append(f", base {loss(base)}", style=look["muted"])
@@ -107,11 +107,11 @@ def _second_line(line: Text, study: s.Study, look: Palette, narrow: bool) -> Non
         line.append(f"  {plain(study.why, 200)}", style=style)
 
 
-def _going_on(line: Text, study: s.Study, look: Palette, narrow: bool) -> None:
+def _activity(line: Text, study: s.Study, look: Palette, narrow: bool) -> None:
     """List the activity after the last step: evaluations, and scoring of complete trials."""
-    told = study_progress.going_on(study, narrow)
-    if told:
-        line.append(f"{', '.join(told)}  ", style=look["info"])
+    words = study_progress.going_on(study, narrow)
+    if words:
+        line.append(f"{', '.join(words)}  ", style=look["info"])
 
 
 def _short(name: str) -> str:

@@ -65,7 +65,7 @@ class AllTrials(SteeringScreen):
         yield Input(placeholder="filter: running  r=16  12", id="filter")
         yield KeyBar()
 
-    def selected(self) -> s.Trial | None:
+    def selected_trial(self) -> s.Trial | None:
         """The trial under the cursor."""
         number = self.query_one(TrialTable).chosen
         return self.study.trials.get(number) if self.study is not None and number is not None else None
@@ -84,7 +84,7 @@ class AllTrials(SteeringScreen):
         table.show(study, self._filter, self._best_first, look, frozenset(marked))
         self._show_empty(study, table)
         state = self.console.engine.state
-        packs = [pack for one in state.studies.values() for pack in one.packs.values()]
+        packs = [pack for each_study in state.studies.values() for pack in each_study.packs.values()]
         self.query_one(DevicePanel).show(state.machine, packs, look)
         self.query_one(EventList).show(study.lines if study is not None else (), look)
         if wide:
@@ -110,7 +110,7 @@ class AllTrials(SteeringScreen):
             empty.update("the sampler is choosing the first trial …")
 
     def _show_preview(self) -> None:
-        trial, chart = self.selected(), self.query_one("#preview", Chart)
+        trial, chart = self.selected_trial(), self.query_one("#preview", Chart)
         if trial is not None:
             chart.border_title = f"trial {trial.number}"
             chart.show(curves_of(trial, smooth=True), False, self.console.look)
@@ -128,7 +128,7 @@ class AllTrials(SteeringScreen):
 
     def action_detail(self) -> None:
         """Enter, when the table has not taken it."""
-        trial = self.selected()
+        trial = self.selected_trial()
         if trial is not None:
             self.app.push_screen(DetailScreen(trial.number))
 
@@ -144,14 +144,14 @@ class AllTrials(SteeringScreen):
 
     def action_mark(self) -> None:
         """Mark the trial for comparing, or take its mark away."""
-        study, trial = self.study, self.selected()
+        study, trial = self.study, self.selected_trial()
         if study is not None and trial is not None:
             self._marked.setdefault(study.name, set()).symmetric_difference_update({trial.number})
             self.show()
 
     def action_compare(self) -> None:
         """The marked trials side by side; with fewer than two of them, this one and the best."""
-        study, trial = self.study, self.selected()
+        study, trial = self.study, self.selected_trial()
         if study is None:
             return
         marked = sorted(self._marked.get(study.name, ()))
@@ -165,7 +165,6 @@ class AllTrials(SteeringScreen):
         """By number, or best first."""
         self._best_first = not self._best_first
         self.console.say("best first" if self._best_first else "in order of number")
-        self.query_one(TrialTable).redraw()
         self.show()
 
     def action_filter(self) -> None:

@@ -11,14 +11,14 @@ from tui.theme_colors import Palette
 from tui.widgets.steering_signs import NOTE, STAR
 
 
-def steered(trial: s.Trial, look: Palette) -> Text:
+def describe_steering(trial: s.Trial, look: Palette) -> Text:
     """Its note, what is being edited, where it comes from; empty where the sampler alone is at work."""
     parts = [Text(f"{STAR} starred", style=look["warning"])] if trial.starred else []
     if trial.note:
         parts.append(Text(f"{NOTE} {plain(trial.note, 300)}", style=f"bold {look['warning']}"))
     if trial.editing:
         wanted = ", ".join(
-            f"{plain(name, 30)} {plain(value_text(one), 30)}" for name, one in trial.editing.items()
+            f"{plain(name, 30)} {plain(value_text(value), 30)}" for name, value in trial.editing.items()
         )
         parts.append(Text(f"editing… {wanted}", style=look["warning"]))
     parts += [Text(word, style=look["muted"]) for word in _words(trial)]
@@ -30,15 +30,15 @@ def steered(trial: s.Trial, look: Palette) -> Text:
 
 
 def _words(trial: s.Trial) -> list[str]:
-    found = []
+    words = []
     if trial.parent >= 0:
-        found.append(f"clone of trial {trial.parent}")
+        words.append(f"clone of trial {trial.parent}")
     elif trial.by:
-        found.append(f"queued by {plain(trial.by, 30)}")
+        words.append(f"queued by {plain(trial.by, 30)}")
     if not trial.counted:
-        found.append("not reported to the sampler")
+        words.append("not reported to the sampler")
     if trial.pinned:
-        found.append(f"only on {plain(trial.pinned, 20)}")
+        words.append(f"only on {plain(trial.pinned, 20)}")
     if trial.priority and trial.state == s.QUEUED:
-        found.append(f"priority {trial.priority:+d}")
-    return found
+        words.append(f"priority {trial.priority:+d}")
+    return words

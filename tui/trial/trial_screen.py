@@ -11,13 +11,13 @@ from core.contract.spec.metric_table import METRICS
 from core.contract.state import study_progress
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
-from tui.boards.board_summary import standing
+from tui.boards.board_summary import summarize_boards
 from tui.introspection.introspection_screen import InsidesScreen
 from tui.key_bindings import bindings
 from tui.key_table import EVERYWHERE, STEERING, TRIAL
 from tui.number_text import ASKED, GLYPHS, bar, duration, number, size
 from tui.steering.steering_actions import SteeringScreen
-from tui.trial.steering_history import steered
+from tui.trial.steering_history import describe_steering
 from tui.widgets.cached_static import Sheet
 from tui.widgets.event_list import EventList
 from tui.widgets.key_bar import KeyBar
@@ -65,13 +65,13 @@ class DetailScreen(SteeringScreen):
             yield EventList()
         yield KeyBar()
 
-    def selected(self) -> s.Trial | None:
+    def selected_trial(self) -> s.Trial | None:
         """The trial on the screen."""
         return self.study.trials.get(self._trial) if self.study is not None else None
 
     def draw(self) -> None:
         """Draw the trial as it is now."""
-        study, trial = self.study, self.selected()
+        study, trial = self.study, self.selected_trial()
         if study is None or trial is None:
             return
         look = self.console.look
@@ -104,25 +104,25 @@ class DetailScreen(SteeringScreen):
             line.append(f", {duration(left)} left", style=look["muted"])
         if trial.device:
             line.append(f"  on {plain(trial.device, 20)}", style=look["muted"])
-        why = self._going_on(trial)
+        why = self._activity(trial)
         why.append(
             plain(trial.why or (trial.lines[-1].text if trial.lines else ""), 300), style=look["muted"]
         )
-        lines = [line, why, *([told] if (told := steered(trial, look)) else [])]
+        lines = [line, why, *([history] if (history := describe_steering(trial, look)) else [])]
         return Text("\n", no_wrap=True, overflow="ellipsis").join(lines)
 
-    def _going_on(self, trial: s.Trial) -> Text:
+    def _activity(self, trial: s.Trial) -> Text:
         """Its last evaluation; and what is being scored: of a complete trial its last scores, else a snapshot
         of it while it trains."""
         look, line = self.console.look, Text(no_wrap=True, overflow="ellipsis")
-        told, left = study_progress.scoring_words(trial), study_progress.scoring_left_s(trial)
+        words, left = study_progress.scoring_words(trial), study_progress.scoring_left_s(trial)
         if study_progress.evaluating(trial):
             line.append(f"{study_progress.EVALUATING}  ", style=look["info"])
-        if told and trial.pending:
+        if words and trial.pending:
             more = f", {duration(left)} left" if left is not None else ""
-            line.append(f"{told}{more}  ", style=look["info"])
-        elif told:
-            line.append(f"step {trial.scoring}: {told}  ", style=look["muted"])
+            line.append(f"{words}{more}  ", style=look["info"])
+        elif words:
+            line.append(f"step {trial.scoring}: {words}  ", style=look["muted"])
         return line
 
     def _knobs(self, trial: s.Trial) -> Text:
@@ -154,7 +154,7 @@ class DetailScreen(SteeringScreen):
         if trial.trainable:
             count = Text(f"{trial.trainable:,}")
             rows.append(pair(Text("adapter parameters", style=look["muted"]), count, width))
-        rows += standing(study, trial, width, look)
+        rows += summarize_boards(study, trial, width, look)
         if not rows:
             return Text("no value yet", style=look["muted"])
         return Text("\n", no_wrap=True, overflow="ellipsis").join(rows)

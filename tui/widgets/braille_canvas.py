@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))  # Unicode 2800, by (row, column)
+
+
+def column_of(x: float, width: int) -> int:
+    """The cell in which a position lies, as the dots of a line lie in cells."""
+    return round(x * (2 * width - 1)) // 2
+
+
+def row_of(y: float, height: int) -> int:
+    """The row in which a position lies, the uppermost being 0."""
+    return round((1 - y) * (4 * height - 1)) // 4
 
 
 class Canvas:
@@ -33,6 +45,13 @@ class Canvas:
                 error, x0 = error + dy, x0 + step_x
             if twice <= dx:
                 error, y0 = error + dx, y0 + step_y
+
+    def curve(self, positions: Sequence[tuple[float, float]], owner: int = 0) -> None:
+        """Dots through positions, which run from (0, 0), lower left, to (1, 1)."""
+        right, lowest = 2 * self.width - 1, 4 * self.height - 1
+        dots = [(round(x * right), round((1 - y) * lowest)) for x, y in positions]
+        for (x0, y0), (x1, y1) in zip(dots, dots[1:] or dots, strict=False):
+            self.line(x0, y0, x1, y1, owner)
 
     def rows(self) -> list[list[tuple[str, int]]]:
         """Each cell as (character, owner); an empty one is (" ", -1)."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from core.contract.state.study_state import Mark
+from core.contract.views.axis_scale import AxisScale
+from tui.widgets.braille_canvas import column_of
 
 MARK = -2  # the owner of a mark's cells, which no curve is
 LINE = "┊"
@@ -12,14 +14,14 @@ LINE = "┊"
 Cells = list[list[tuple[str, int]]]
 
 
-def ruled(rows: Cells, marks: Sequence[Mark], first: int, last: int) -> Cells:
-    """The cells of a plot from step ``first`` to ``last``, with a line at each mark where no curve is,
-    and its step beside the line's upper end where there is room."""
+def draw_markers(rows: Cells, marks: Sequence[Mark], steps: AxisScale) -> Cells:
+    """The cells of a plot over ``steps``, with a line at each mark where no curve is, and its step beside the
+    line's upper end where there is room."""
     width = len(rows[0]) if rows else 0
     for mark in marks:
-        if not first <= mark.step <= last:
+        if not steps.contains(mark.step):
             continue
-        place = round((mark.step - first) / (last - first) * (2 * width - 1)) // 2
+        place = column_of(steps.position(mark.step), width)
         for row in rows:
             if row[place][0] == " ":
                 row[place] = (LINE, MARK)
@@ -32,7 +34,7 @@ def _label(rows: Cells, text: str, place: int, width: int) -> None:
     for row in rows[:3]:
         for start in (place + 1, place - len(text)):
             cells = range(start, start + len(text))
-            if start >= 0 and start + len(text) <= width and all(row[one][0] == " " for one in cells):
-                for one, character in zip(cells, text, strict=True):
-                    row[one] = (character, MARK)
+            if start >= 0 and start + len(text) <= width and all(row[column][0] == " " for column in cells):
+                for column, character in zip(cells, text, strict=True):
+                    row[column] = (character, MARK)
                 return

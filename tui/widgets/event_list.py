@@ -38,13 +38,13 @@ class EventList(VerticalScroll):
 
     def on_mount(self) -> None:
         """Lines wrap anew when the scroll bar comes: where the end is, is known only once they have."""
-        self.watch(self, "scroll_y", self._scrolled, init=False)
-        self.watch(self, "virtual_size", self._grown, init=False)
+        self.watch(self, "scroll_y", self._note_scroll, init=False)
+        self.watch(self, "virtual_size", self._follow_end, init=False)
 
-    def _scrolled(self) -> None:
+    def _note_scroll(self) -> None:
         self._follows = self.scroll_offset.y >= self.max_scroll_y - 1
 
-    def _grown(self) -> None:
+    def _follow_end(self) -> None:
         if self._follows:
             self.call_after_refresh(self.scroll_end, animate=False)
 

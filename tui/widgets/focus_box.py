@@ -36,7 +36,7 @@ class Box(VerticalScroll):
         """The cells that a line may take."""
         return max(16, self._sheet.size.width)
 
-    def same(self, *given: object) -> bool:
+    def is_unchanged(self, *given: object) -> bool:
         """Was the same given before, at the same width? Then there is nothing to draw."""
         before, self._read = self._read, (*given, self.room)
         return before == self._read

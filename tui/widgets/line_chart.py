@@ -13,14 +13,13 @@ from textual.events import Resize
 
 from core.contract.state import study_state as s
 from core.contract.state.study_state import Mark
-from tui.number_text import loss, number, smoothed
+from core.contract.views.axis_scale import AxisScale
+from tui.number_text import loss, smooth_values
 from tui.theme_colors import Palette
-from tui.widgets.braille_canvas import Canvas
+from tui.widgets.braille_canvas import Canvas, column_of
 from tui.widgets.cached_static import Sheet
-from tui.widgets.edit_markers import MARK, ruled
-
-AXIS = 8  # cells for the labels of the values
-NICE = (1.0, 2.0, 2.5, 5.0, 10.0)  # a tick's distance is one of these times a power of ten
+from tui.widgets.edit_markers import MARK, draw_markers
+from tui.widgets.scatter_plot import AXIS, row_labels
 
 
 @dataclass(frozen=True)
@@ -38,16 +37,16 @@ CURVES = (("train/loss", "train loss", "train"), ("eval/loss", "eval loss", "eva
 
 def curves_of(trial: s.Trial, smooth: bool) -> list[Curve]:
     """Training and validation loss of a trial; ``smooth`` averages the training loss."""
-    found = []
+    curves = []
     for metric, label, meaning in CURVES:
         series = trial.series.get(metric)
         if series is None or not series.values:
             continue
         if smooth and metric == "train/loss":
-            found.append(Curve(f"{label} (smooth)", series.steps, smoothed(series.values), meaning))
+            curves.append(Curve(f"{label} (smooth)", series.steps, smooth_values(series.values), meaning))
         else:
-            found.append(Curve(label, series.steps, series.values, meaning))
-    return found
+            curves.append(Curve(label, series.steps, series.values, meaning))
+    return curves
 
 
 class Chart(Sheet):
@@ -86,58 +85,33 @@ def plot(
     marks: Sequence[Mark] = (),
 ) -> Text:  # fmt: skip
     """The chart as text of exactly ``height`` lines: the legend, the plot, the axis, the steps."""
-    kept = [_finite(curve, log) for curve in curves]
-    kept = [curve for curve in kept if curve.values]
-    if not kept:
+    drawn = [_drawable(curve, log) for curve in curves]
+    drawn = [curve for curve in drawn if curve.values]
+    if not drawn:
         return Text(empty, style=look["muted"])
-    low, high = _range([value for curve in kept for value in curve.values])
-    first = min(curve.steps[0] for curve in kept)
-    last = max(max(curve.steps[-1] for curve in kept), first + 1)
+    values = AxisScale.over((value for curve in drawn for value in curve.values), log)
+    first = min(curve.steps[0] for curve in drawn)
+    steps = AxisScale(first, max(max(curve.steps[-1] for curve in drawn), first + 1))
     canvas = Canvas(width - AXIS - 1, height - 3)
-    for owner, curve in enumerate(kept):
-        _draw(canvas, owner, curve, (first, last), (low, high))
-    labels = _labels(low, high, canvas.height, log)
-    shown = [_legend(kept, log, look, width)]
-    rows = ruled(canvas.rows(), marks, first, last)
-    shown += [_row(cells, labels.get(row, ""), kept, look) for row, cells in enumerate(rows)]
-    shown += _step_axis(first, last, canvas.width, look)
+    for owner, curve in enumerate(drawn):
+        positions = zip(steps.positions(curve.steps), values.positions(curve.values), strict=True)
+        canvas.curve(list(positions), owner)
+    labels = row_labels(values, canvas.height)
+    shown = [_legend(drawn, log, look, width)]
+    rows = draw_markers(canvas.rows(), marks, steps)
+    shown += [_row(cells, labels.get(row, ""), drawn, look) for row, cells in enumerate(rows)]
+    shown += _step_axis(steps, canvas.width, look)
     return Text("\n", no_wrap=True).join(shown)
 
 
-def ticks(low: float, high: float, most: int) -> list[float]:
-    """At most ``most`` round values from ``low`` to ``high``, evenly spaced."""
-    rough = (high - low) / max(1, most)
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(nice * power for nice in NICE if nice * power >= rough * 0.999)
-    first = math.ceil(low / step - 1e-9)
-    return [place * step for place in range(first, math.floor(high / step + 1e-9) + 1)]
-
-
-def _labels(low: float, high: float, rows: int, log: bool) -> dict[int, str]:
-    """The label of each row that has one; about one row in three."""
-    most = max(4, rows // 3)
-    found: dict[int, str] = {}
-    for value in _decades(low, high, most) if log else ticks(low, high, most):
-        place = math.log10(value) if log else value
-        row = round((high - place) / (high - low) * (4 * rows - 1)) // 4
-        found.setdefault(row, number(float(f"{value:.6g}")))
-    return found
-
-
-def _decades(low: float, high: float, most: int) -> list[float]:
-    """Round values between 10**low and 10**high: powers of ten, or finer where there is hardly one."""
-    powers = [10.0**power for power in range(math.ceil(low), math.floor(high) + 1)]
-    return powers if len(powers) > 1 else [one for one in ticks(10**low, 10**high, most) if one > 0]
-
-
-def _step_axis(first: int, last: int, width: int, look: Palette) -> list[Text]:
+def _step_axis(steps: AxisScale, width: int, look: Palette) -> list[Text]:
     """The lower axis, and the steps under it."""
     line, under = ["─"] * width, [" "] * (width + AXIS + 1)
     taken = 0
-    for value in ticks(first, last, max(4, width // 14)):
+    for value in steps.ticks(max(4, width // 14)):
         if value != int(value):
             continue
-        place = round((value - first) / (last - first) * (2 * width - 1)) // 2
+        place = column_of(steps.position(value), width)
         label = f"{value:.0f}"
         start = min(AXIS + 1 + place - len(label) // 2, len(under) - len(label))
         if start > taken:
@@ -151,35 +125,13 @@ def _step_axis(first: int, last: int, width: int, look: Palette) -> list[Text]:
     ]
 
 
-def _finite(curve: Curve, log: bool) -> Curve:
+def _drawable(curve: Curve, log: bool) -> Curve:
     pairs = [
-        (step, math.log10(value) if log else value)
+        (step, value)
         for step, value in zip(curve.steps, curve.values, strict=True)
         if math.isfinite(value) and (value > 0 or not log)
     ]
     return Curve(curve.label, [step for step, _ in pairs], [value for _, value in pairs], curve.meaning)
-
-
-def _range(values: Sequence[float]) -> tuple[float, float]:
-    low, high = min(values), max(values)
-    if high - low < 1e-12 * max(1.0, abs(high)):
-        pad = abs(high) * 0.05 or 0.5
-        return low - pad, high + pad
-    return low, high
-
-
-def _draw(
-    canvas: Canvas, owner: int, curve: Curve, steps: tuple[int, int], values: tuple[float, float]
-) -> None:
-    def x(step: int) -> int:
-        return round((step - steps[0]) / (steps[1] - steps[0]) * (2 * canvas.width - 1))
-
-    def y(value: float) -> int:
-        return round((values[1] - value) / (values[1] - values[0]) * (4 * canvas.height - 1))
-
-    points = [(x(step), y(value)) for step, value in zip(curve.steps, curve.values, strict=True)]
-    for (x0, y0), (x1, y1) in zip(points, points[1:] or points, strict=False):
-        canvas.line(x0, y0, x1, y1, owner)
 
 
 def _row(cells: list[tuple[str, int]], tick: str, curves: Sequence[Curve], look: Palette) -> Text:
@@ -194,9 +146,8 @@ def _legend(curves: Sequence[Curve], log: bool, look: Palette, width: int) -> Te
     """What each colour is, with the newest value; the names alone where it is narrow."""
     line = Text(" " * (AXIS + 1) if width >= 60 else "")
     for curve in curves:
-        last = 10 ** curve.values[-1] if log else curve.values[-1]
         line.append("━━ ", style=look[curve.meaning])
-        line.append(f"{curve.label} {loss(last)}   ")
+        line.append(f"{curve.label} {loss(curve.values[-1])}   ")
     if log:
         line.append("log scale", style=look["muted"])
     return line

@@ -3,45 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
+from core.contract.views.axis_scale import AxisScale
 from tui.number_text import number
 from tui.theme_colors import Palette
-from tui.widgets.braille_canvas import Canvas
-from tui.widgets.line_chart import ticks
+from tui.widgets.braille_canvas import Canvas, column_of, row_of
 
 AXIS = 8  # cells for the labels of the values
 FAR = 3.0  # how far beyond the third quartile, in its distance from the best, values still have a place
 
 
-@dataclass(frozen=True)
-class Span:
-    """The values of the upright axis. What is outside stands on its edge."""
-
-    low: float
-    high: float
-
-    def place(self, value: float) -> float:
-        """0 to 1."""
-        return min(1.0, max(0.0, (value - self.low) / (self.high - self.low)))
-
-    def inside(self, value: float) -> bool:
-        """Has the value a place of its own?"""
-        return self.low <= value <= self.high
-
-    def labels(self, rows: int) -> dict[int, str]:
-        """The label of each row that has one, the uppermost row being 0."""
-        found: dict[int, str] = {}
-        for value in ticks(self.low, self.high, max(4, rows // 3)):
-            row = row_of(self.place(value), rows)
-            found.setdefault(row, number(float(f"{value:.6g}")))
-        return found
-
-
-def span(values: Sequence[float], direction: str | None = None) -> Span:
+def span(values: Sequence[float], direction: str | None = None) -> AxisScale:
     """From the lowest to the highest. With a direction, a few very bad values do not squeeze the others: they
     stand on the edge."""
     low, high = min(values), max(values)
@@ -51,10 +26,15 @@ def span(values: Sequence[float], direction: str | None = None) -> Span:
         edge += FAR * (edge - signed[0])
         if edge > signed[0]:
             low, high = (low, min(high, edge)) if direction == "minimize" else (max(low, -edge), high)
-    if high - low < 1e-12 * max(1.0, abs(high)):
-        pad = abs(high) * 0.05 or 0.5
-        return Span(low - pad, high + pad)
-    return Span(low, high)
+    return AxisScale.over((low, high))
+
+
+def row_labels(scale: AxisScale, rows: int) -> dict[int, str]:
+    """The label of each row that has one, about one in three; the uppermost row is 0."""
+    labels: dict[int, str] = {}
+    for value in scale.ticks(max(4, rows // 3)):
+        labels.setdefault(row_of(scale.position(value), rows), number(float(f"{value:.6g}")))
+    return labels
 
 
 class Plane:
@@ -71,9 +51,7 @@ class Plane:
         if meaning not in self._meanings:
             self._meanings.append(meaning)
         owner = self._meanings.index(meaning)
-        dots = [(round(x * (2 * self.width - 1)), round((1 - y) * (4 * self.height - 1))) for x, y in places]
-        for (x0, y0), (x1, y1) in zip(dots, dots[1:] or dots, strict=False):
-            self._lines.line(x0, y0, x1, y1, owner)
+        self._lines.curve(places, owner)
 
     def mark(self, x: float, y: float, sign: str, meaning: str) -> None:
         """A sign of one cell."""
@@ -97,22 +75,12 @@ class Plane:
         return shown
 
 
-def column_of(x: float, width: int) -> int:
-    """The cell in which a place lies, as the dots of a line lie in cells."""
-    return round(x * (2 * width - 1)) // 2
-
-
-def row_of(y: float, height: int) -> int:
-    """The row in which a place lies, the uppermost being 0."""
-    return round((1 - y) * (4 * height - 1)) // 4
-
-
 def style(look: Palette, meaning: str) -> str:
     """The colour of a meaning; of the cursor its own."""
     return f"bold {look.cursor}" if meaning == "cursor" else look[meaning] if meaning else ""
 
 
-def framed(
+def add_axes(
     plane: Plane, up: dict[int, str], along: Sequence[tuple[float, str]], caption: str, look: Palette
 ) -> list[Text]:
     """The plane with its values at the left, and below it the axis, its labels and what they are. It is three
@@ -139,15 +107,15 @@ def framed(
     return shown
 
 
-def whole(first: float, last: float, width: int) -> list[tuple[float, str]]:
+def axis_labels(first: float, last: float, width: int) -> list[tuple[float, str]]:
     """Round numbers along an axis from ``first`` to ``last``, by their places."""
     if last <= first:
         return [(0.0, number(first))]
-    found = ticks(first, last, max(2, width // 14))
-    return [((value - first) / (last - first), short(value)) for value in found]
+    scale = AxisScale(first, last)
+    return [(scale.position(value), short_number(value)) for value in scale.ticks(max(2, width // 14))]
 
 
-def short(value: float) -> str:
+def short_number(value: float) -> str:
     """A number of an axis: 950, 12k, 1.5M."""
     for unit, step in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if abs(value) >= 10 * step or (abs(value) >= step and step > 1e3):
@@ -168,7 +136,7 @@ def side_by_side(blocks: Sequence[Sequence[Text]], width: int) -> list[Text]:
     return shown
 
 
-def padded(text: str, width: int, right: bool = False) -> str:
+def pad(text: str, width: int, right: bool = False) -> str:
     """``text`` in exactly ``width`` cells."""
     room = cell_len(text)
     if room > width:

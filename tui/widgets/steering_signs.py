@@ -11,7 +11,7 @@ STAR, EDITED, NOTE = "*", "✎", "¶"  # ★ is the best trial's
 Piece = tuple[str, str]  # text, and the meaning that colours it
 
 
-def marked(trial: s.Trial) -> bool:
+def has_signs(trial: s.Trial) -> bool:
     """Return whether the trial has any sign. Fast, as it runs for every trial in every frame."""
     return bool(
         trial.starred or trial.marks or trial.parent >= 0 or trial.pinned or trial.priority or trial.note
@@ -21,41 +21,41 @@ def marked(trial: s.Trial) -> bool:
 
 def signs_of(study: s.Study, trial: s.Trial, best: bool) -> list[Piece]:
     """Such as "*¶ ✎ ←3 @gpu0 +2": starred, noted, edited, a clone of 3, pinned, earlier in the queue."""
-    if not marked(trial):
+    if not has_signs(trial):
         return []
     starred = STAR * trial.starred + NOTE * bool(trial.note)
-    found = [(starred, "warning")] if starred else []
-    if edited(trial):
-        found.append((EDITED, "accent" if trial.counted else "warning"))
+    signs = [(starred, "warning")] if starred else []
+    if was_edited(trial):
+        signs.append((EDITED, "accent" if trial.counted else "warning"))
     if trial.parent >= 0:
-        found.append((f"←{trial.parent}", "accent"))
+        signs.append((f"←{trial.parent}", "accent"))
     elif trial.by:
-        found.append(("hand", "muted"))
+        signs.append(("hand", "muted"))
     if trial.pinned:
-        found.append((f"@{plain(trial.pinned, 6)}", "muted"))
+        signs.append((f"@{plain(trial.pinned, 6)}", "muted"))
     if trial.priority and trial.state == s.QUEUED:
-        found.append((f"{trial.priority:+d}", "accent"))
-    return [(text if not place else f" {text}", meaning) for place, (text, meaning) in enumerate(found)]
+        signs.append((f"{trial.priority:+d}", "accent"))
+    return [(text if not place else f" {text}", meaning) for place, (text, meaning) in enumerate(signs)]
 
 
 def signs_width(trial: s.Trial) -> int:
     """Cells that the signs take."""
-    return sum(len(text) for text, _ in signs_of(_NOWHERE, trial, False)) if marked(trial) else 0
+    return sum(len(text) for text, _ in signs_of(_NOWHERE, trial, False)) if has_signs(trial) else 0
 
 
-def edited(trial: s.Trial) -> bool:
+def was_edited(trial: s.Trial) -> bool:
     """Was a knob changed as it ran, or a prune taken back? A clone's first mark is its beginning."""
     return len(trial.marks) > (trial.parent >= 0)
 
 
 def words_of(trial: s.Trial) -> list[str]:
     """What the filter finds: the signs, and words for them."""
-    found = [STAR, "starred"] if trial.starred else []
-    found += [EDITED, "edited"] if edited(trial) else []
-    found += ["editing"] if trial.editing else []
-    found += [] if trial.counted else ["uncounted"]
-    found += [f"←{trial.parent}", "clone"] if trial.parent >= 0 else ["by hand"] if trial.by else []
-    return found + ([f"@{trial.pinned}"] if trial.pinned else [])
+    words = [STAR, "starred"] if trial.starred else []
+    words += [EDITED, "edited"] if was_edited(trial) else []
+    words += ["editing"] if trial.editing else []
+    words += [] if trial.counted else ["uncounted"]
+    words += [f"←{trial.parent}", "clone"] if trial.parent >= 0 else ["by hand"] if trial.by else []
+    return words + ([f"@{trial.pinned}"] if trial.pinned else [])
 
 
 _NOWHERE = s.Study("")

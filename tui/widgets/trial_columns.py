@@ -10,7 +10,7 @@ from core.contract.state import best_and_counts, study_progress
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from tui.number_text import ASKED, GLYPHS, bar, duration, loss, number, sparkline
-from tui.widgets.steering_signs import LONGEST_SIGNS, Piece, marked, signs_of, signs_width, words_of
+from tui.widgets.steering_signs import LONGEST_SIGNS, Piece, has_signs, signs_of, signs_width, words_of
 
 LONGEST_KNOB = 11
 PROGRESS = 13  # cells: a bar and its percents, or "scoring 12/36"
@@ -34,7 +34,7 @@ def columns(study: s.Study, width: int) -> list[Column]:
     """The columns that fit into ``width`` cells, in their order."""
     kept: set[int] = set()
     room = width - 1 + GAP  # a cell before the first column; no gap is needed after the last
-    wanted = [*_fixed(study, width), *_searched(study)]
+    wanted = [*_fixed_columns(study, width), *_knob_columns(study)]
     for index, column in sorted(enumerate(wanted), key=lambda pair: pair[1].rank):
         if room >= column.width + GAP:
             room -= column.width + GAP
@@ -44,11 +44,11 @@ def columns(study: s.Study, width: int) -> list[Column]:
 
 def shape_of(study: s.Study) -> tuple[object, ...]:
     """What the columns and their widths depend on: the trials, what people did to them, and the space."""
-    touched = [(len(one.marks), signs_width(one)) for one in study.trials.values() if marked(one)]
+    touched = [(len(trial.marks), signs_width(trial)) for trial in study.trials.values() if has_signs(trial)]
     return (study.name, len(study.trials), tuple(study.settings.space), tuple(touched))
 
 
-def _fixed(study: s.Study, width: int) -> list[Column]:
+def _fixed_columns(study: s.Study, width: int) -> list[Column]:
     metric = study.objectives[0][0].split("/")[-1]
     curve = 16 if width >= 110 else 10
     label = f"best {metric}"[:9].rstrip()
@@ -65,14 +65,14 @@ def _fixed(study: s.Study, width: int) -> list[Column]:
     ]
 
 
-def _searched(study: s.Study) -> list[Column]:
-    found = []
+def _knob_columns(study: s.Study) -> list[Column]:
+    knob_columns = []
     for place, name in enumerate(study.settings.space):
         label = KNOBS[name].short or name if name in KNOBS else plain(name, LONGEST_KNOB)
         values = [number(_value(trial, name)) for trial in study.trials.values()]
         width = min(LONGEST_KNOB, max([len(label), 4, *map(len, values)]))
-        found.append(Column(label, width, 2 if place < 2 else 6 + place, _knob(name), right=True))
-    return found
+        knob_columns.append(Column(label, width, 2 if place < 2 else 6 + place, _knob(name), right=True))
+    return knob_columns
 
 
 def _number(study: s.Study, trial: s.Trial, best: bool) -> list[Piece]:
@@ -90,7 +90,7 @@ def _state(study: s.Study, trial: s.Trial, best: bool) -> list[Piece]:
 def _progress(study: s.Study, trial: s.Trial, best: bool) -> list[Piece]:
     """Format the progress in steps; after the last step the current activity."""
     if trial.pending:
-        return [(_scoring(trial), "info")]
+        return [(_scoring_text(trial), "info")]
     if study_progress.evaluating(trial):
         return [("██", trial.state), (f" {study_progress.EVALUATING}", "")]
     done = min(trial.step, trial.total_steps)
@@ -100,12 +100,12 @@ def _progress(study: s.Study, trial: s.Trial, best: bool) -> list[Piece]:
     return [(full, trial.state), (empty, "muted"), (f" {percent:>3}%", "")]
 
 
-def _scoring(trial: s.Trial) -> str:
+def _scoring_text(trial: s.Trial) -> str:
     """Such as "scoring 12/36"; in percents where that is too long."""
-    told = study_progress.scoring_words(trial)
-    if len(told) > PROGRESS:
-        told = f"scoring {100 * trial.scoring_done // trial.scoring_total:>3}%"
-    return told
+    words = study_progress.scoring_words(trial)
+    if len(words) > PROGRESS:
+        words = f"scoring {100 * trial.scoring_done // trial.scoring_total:>3}%"
+    return words
 
 
 def _left(study: s.Study, trial: s.Trial, best: bool) -> list[Piece]:
@@ -152,10 +152,13 @@ def matches(trial: s.Trial, text: str) -> bool:
         knob, value = KNOBS.get(name), number(_value(trial, name))
         shown += [f"{name}={value}", f"{knob.short if knob else name}={value}"]
     words = text.lower().split()
-    return all(any(one == word if word.isdigit() else word in one.lower() for one in shown) for word in words)
+    return all(
+        any(shown_text == word if word.isdigit() else word in shown_text.lower() for shown_text in shown)
+        for word in words
+    )
 
 
-def ordered(study: s.Study, best_first: bool) -> list[s.Trial]:
+def sort_trials(study: s.Study, best_first: bool) -> list[s.Trial]:
     """Sort trials by number, or by the first objective, best first and those without a value last."""
     trials = list(study.trials.values())
     if not best_first:

@@ -11,7 +11,7 @@ from core.contract.text.sanitize import plain
 LONGEST = 600  # characters of one message
 
 
-def folded(text: str, width: int, style: str, sign: str = "") -> list[Text]:
+def wrap_text(text: str, width: int, style: str, sign: str = "") -> list[Text]:
     """``text`` from outside in lines of ``width`` cells; ``sign`` stands before the first, the others are
     indented by as much."""
     rows = textwrap.wrap(plain(text, LONGEST), max(8, width - len(sign))) or [""]

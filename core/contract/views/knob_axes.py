@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from core.contract.spec.knob_table import KNOBS
 from core.contract.spec.search_space import Choice, Dimension
 from core.contract.state import study_state as s
+from core.contract.views.axis_scale import AxisScale
 
 
 @dataclass(frozen=True)
@@ -38,15 +40,17 @@ class Axis:
             return 0.5 if value == self.low else None
         if self.log and (value <= 0 or self.low <= 0):
             return None
-        low, high, at = (math.log(one) if self.log else one for one in (self.low, self.high, value))
-        share = (at - low) / (high - low)
-        return min(1.0, max(0.0, share)) if -1e-9 <= share <= 1 + 1e-9 else None
+        return self._scale.position(value) if self._scale.contains(value) else None
+
+    @cached_property
+    def _scale(self) -> AxisScale:
+        return AxisScale(self.low, self.high, self.log and self.low > 0)
 
     def marks(self) -> list[tuple[float, Any]]:
         """What to write along the axis, as (place, value): each choice, or both ends and the middle."""
         if self.choices:
             return [(index / max(1, len(self.choices) - 1), one) for index, one in enumerate(self.choices)]
-        middle = math.sqrt(self.low * self.high) if self.log else (self.low + self.high) / 2
+        middle = self._scale.value_at(0.5)
         return [(0.0, self.low), (0.5, float(f"{middle:.3g}")), (1.0, self.high)]
 
 

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from core.contract.text.sanitize import plain
-from core.store.plots.plot_axis import Axis, label
+from core.contract.views.axis_scale import AxisScale, thin_out
 from core.store.plots.report_curves import NEITHER, Curve, Plot
 
 WIDTH, HEIGHT = 720, 300
+TICKS = 5  # about as many an axis
+UNITS = (("G", 1e9), ("M", 1e6), ("k", 1e3))
 LEFT, RIGHT, TOP, BOTTOM = 58, 74, 34, 36  # margins around the curves
 # Colours by role, on a light and on a dark background.
 LIGHT = {"ground": "#ffffff", "text": "#1f2328", "faint": "#8b949e", "grid": "#e4e7eb", "other": "#7d8ca3",
@@ -31,9 +33,9 @@ class Mark:
 
 def marks(plot: Plot) -> list[Mark]:
     """All marks of a plot, the topmost last."""
-    x = Axis(*_reach([step for curve in plot.curves for step in curve.steps]))
+    x = AxisScale(*_reach([step for curve in plot.curves for step in curve.steps]))
     lines = [*(value for curve in plot.curves for value in curve.values), *_levels(plot)]
-    y = Axis.over([value for value in lines if value > 0 or not plot.log], plot.log)
+    y = with_margin([value for value in lines if value > 0 or not plot.log], plot.log)
     return [*_grid(x, y), *_titles(plot), *_level_marks(plot, y), *_curves(plot, x, y)]
 
 
@@ -42,25 +44,34 @@ def _reach(steps: list[int]) -> tuple[float, float]:
     return (0.0 if low < 0.2 * high else float(low)), float(high if high > low else low + 1)
 
 
+def with_margin(values: list[float], log: bool = False) -> AxisScale:
+    """An axis that covers all ``values`` with a small margin."""
+    low, high = min(values), max(values)
+    if log:
+        return AxisScale(low / 1.1, high * 1.1, True)
+    room = 0.04 * (high - low) or 0.5 * abs(high) or 0.5
+    return AxisScale(low - room, high + room)
+
+
 def _levels(plot: Plot) -> list[float]:
     return [*plot.bounds, *([plot.base] if plot.base is not None else [])]
 
 
-def _across(x: Axis, step: float) -> float:
-    return LEFT + x.place(step) * (WIDTH - LEFT - RIGHT)
+def _across(x: AxisScale, step: float) -> float:
+    return LEFT + x.position(step) * (WIDTH - LEFT - RIGHT)
 
 
-def _up(y: Axis, value: float) -> float:
-    return HEIGHT - BOTTOM - y.place(value) * (HEIGHT - TOP - BOTTOM)
+def _up(y: AxisScale, value: float) -> float:
+    return HEIGHT - BOTTOM - y.position(value) * (HEIGHT - TOP - BOTTOM)
 
 
-def _grid(x: Axis, y: Axis) -> Iterator[Mark]:
+def _grid(x: AxisScale, y: AxisScale) -> Iterator[Mark]:
     right, floor = WIDTH - RIGHT, HEIGHT - BOTTOM
-    for tick in y.ticks():
+    for tick in thin_out(y.ticks(TICKS), TICKS):
         height = _up(y, tick)
         yield Mark("grid", ((LEFT, height), (right, height)))
         yield Mark("faint", ((LEFT - 7, height + 4),), label(tick), "end")
-    for tick in x.ticks():
+    for tick in x.ticks(TICKS):
         place = _across(x, tick)
         yield Mark("grid", ((place, floor), (place, floor + 4)))
         yield Mark("faint", ((place, floor + 18),), label(tick), "middle")
@@ -77,7 +88,7 @@ def _titles(plot: Plot) -> Iterator[Mark]:
         yield Mark("faint", ((WIDTH - RIGHT, 18),), said, "end")
 
 
-def _level_marks(plot: Plot, y: Axis) -> Iterator[Mark]:
+def _level_marks(plot: Plot, y: AxisScale) -> Iterator[Mark]:
     named = [("limit", "limit", bound) for bound in plot.bounds]
     named += [("base", "base", plot.base)] if plot.base is not None else []
     for role, text, value in named:
@@ -88,7 +99,7 @@ def _level_marks(plot: Plot, y: Axis) -> Iterator[Mark]:
         yield Mark(role, ((WIDTH - RIGHT + 6, height + 4),), text)
 
 
-def _curves(plot: Plot, x: Axis, y: Axis) -> Iterator[Mark]:
+def _curves(plot: Plot, x: AxisScale, y: AxisScale) -> Iterator[Mark]:
     for curve in plot.curves:
         points = zip(curve.steps, curve.values, strict=True)
         yield Mark(_role(curve), tuple((_across(x, step), _up(y, value)) for step, value in points))
@@ -110,3 +121,13 @@ def _named(plot: Plot) -> list[Curve]:
 def width(mark: Mark) -> float:
     """The stroke width of a line."""
     return {"ahead": 2.2, "grid": 1.0}.get(mark.role, 1.2)
+
+
+def label(value: float) -> str:
+    """The short text of a tick."""
+    if value == 0:
+        return "0"
+    for unit, size in UNITS:
+        if abs(value) >= size:
+            return f"{value / size:.4g}{unit}"
+    return f"{value:.4g}" if abs(value) >= 1e-3 else f"{value:.0e}".replace("e-0", "e-")
