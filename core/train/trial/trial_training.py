@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -22,7 +20,7 @@ from core.train.base.linear_layers import Layout, Place
 from core.train.checkpoint_names import Position
 from core.train.data import truncation
 from core.train.data.dataset import Data, Row
-from core.train.data.training_batches import BatchSchedule, ScheduleStart
+from core.train.data.training_batches import BatchSchedule
 from core.train.evaluation.scorecard import Diverged as Diverged
 from core.train.evaluation.scorecard import Scorecard
 from core.train.introspection.introspection_report import InspectionSchedule, Introspector
@@ -30,15 +28,12 @@ from core.train.scoring.adapter_snapshots import Snapshot, frozen_copy
 from core.train.step import device_memory
 from core.train.step.compute_requests import Done, Learn, Update, Want
 from core.train.step.forward_pass import Item, count_targets
-from core.train.trial import clone_checkpoint, live_edits
-from core.train.trial import step_progress as parts
-from core.train.trial.step_progress import Partial
+from core.train.trial import clone_checkpoint, live_edits, trial_progress
+from core.train.trial.trial_progress import GRADIENT, Partial, PendingSnapshot, TrialProgress
 from core.train.trial.validation import HeldOutRows
 from core.train.trial_reporter import Tell, TrialReporter
 
-# Names among the optimizer's tensors in a checkpoint.
-GRADIENT = "gradient"  # of an incomplete step
-SCORING = "scoring."  # prefix of unscored snapshots
+SCORING = "scoring."  # prefix of unscored snapshots among the optimizer's tensors in a checkpoint
 
 Submit = Callable[["Trial", bool], None]  # queues a snapshot for scoring; True for the last
 Life = Generator[Want, tuple[Done, float], str]  # sent: the result of the request, and its seconds
@@ -265,7 +260,7 @@ class Trial:
 
     def snapshot(self) -> checkpoint_files.Snapshot:
         """The state between two micro-batches, copied to host memory."""
-        tensors, numbers = optimizers.tensors_of(self.optimizer)
+        tensors, _ = optimizers.tensors_of(self.optimizer)
         if self._partial.micro_batches and self.factors.grad is not None:
             tensors = {**tensors, GRADIENT: self.factors.grad}
         pending = self.pending()
@@ -273,60 +268,63 @@ class Trial:
         return checkpoint_files.Snapshot(
             adapter=checkpoint_files.copy_to_host(dict(self.factors.named())),
             optimizer=checkpoint_files.copy_to_host(tensors),
-            numbers={
-                "step": self.step,
-                "done": self._done,
-                "elapsed_s": self.elapsed_s,
-                "optimizer": numbers,
-                "best": self._patience.best,
-                "best_at": self.best_at,
-                "waited": self._patience.waited,
-                "latest": dict(self.latest),
-                "evaluated_step": self._evaluated_step,
-                "passed_step": self._passed_step,
-                "since": list(self.course.since),
-                "knobs": dict(self.knobs),
-                "submitted": self._submitted_step,
-                "pending": [[each.step, each.elapsed_s, each.writes, each.last] for each in pending],
-                "unsaid": dict(self.card.unsaid),
-                "inspected": self._inspected.snapshot(),
-                "past": self.card.past.numbers(),
-                "why": self._why,
-                "partial": asdict(self._partial),
-            },
+            numbers=self._progress(pending).numbers(),
+        )
+
+    def _progress(self, pending: Sequence[Snapshot]) -> TrialProgress:
+        return TrialProgress(
+            step=self.step,
+            done=self._done,
+            elapsed_s=self.elapsed_s,
+            optimizer=optimizers.tensors_of(self.optimizer)[1],
+            best=self._patience.best,
+            best_at=self.best_at,
+            waited=self._patience.waited,
+            latest=self.latest,
+            evaluated_step=self._evaluated_step,
+            passed_step=self._passed_step,
+            since=self.course.since,
+            knobs=self.knobs,
+            submitted=self._submitted_step,
+            pending=[PendingSnapshot(each.step, each.elapsed_s, each.writes, each.last) for each in pending],
+            unsaid=self.card.unsaid,
+            inspected=self._inspected.snapshot(),
+            past=self.card.past.numbers(),
+            why=self._why,
+            partial=self._partial,
         )
 
     def restore(self, snapshot: checkpoint_files.Snapshot) -> None:
         """Continue from ``snapshot``, perhaps one of a trial with other knobs; call it before ``life``.
         Raises TrimtabError if ``clone_checkpoint`` rejects it."""
-        snapshot, pending = _split_pending(snapshot)
-        snapshot, notes = clone_checkpoint.adapt(snapshot, self.knobs, dict(self.factors.named()))
+        tensors, matrices = _split_pending(snapshot.optimizer)
+        old = trial_progress.read(snapshot.numbers)
+        factors = dict(self.factors.named())
+        progress, tensors, notes = clone_checkpoint.adapt(old, snapshot.adapter, tensors, self.knobs, factors)
         for note in notes:
             self._voice.note(note)
-        numbers, tensors = snapshot.numbers, dict(snapshot.optimizer)
-        self.course = self.course.starting(ScheduleStart(*numbers.get("since", ())), self.knobs)
+        self.course = self.course.starting(progress.since, self.knobs)
         self.total_steps = self.course.total_steps
         gradient = tensors.pop(GRADIENT, None)
         self.factors.load(snapshot.adapter)
         self.factors.grad = None if gradient is None else gradient.to(self._base.device)
-        optimizers.restore(self.optimizer, tensors, numbers["optimizer"])
-        self.step, self.elapsed_s = int(numbers["step"]), float(numbers["elapsed_s"])
-        self._done = int(numbers["done"])
-        self._patience.best, self._patience.waited = numbers["best"], int(numbers["waited"])
-        self.best_at = Position(*numbers["best_at"]) if numbers["best_at"] else None
-        self.card.latest, self._evaluated_step = dict(numbers["latest"]), int(numbers["evaluated_step"])
-        self._passed_step = int(numbers.get("passed_step", -1))
-        self._submitted_step = int(numbers.get("submitted", numbers.get("scored", (-1,))[0]))
-        self.card.past.restore(numbers.get("past", {}))
-        self.card.unsaid, self._why = dict(numbers.get("unsaid", {})), str(numbers.get("why", ""))
-        self.unscored = self._unscored_snapshots(numbers.get("pending", ()), pending)
-        self._inspected.restore(numbers.get("inspected", ()))
-        self._partial = parts.read(numbers["partial"])
+        optimizers.restore(self.optimizer, tensors, progress.optimizer)
+        self.step, self.elapsed_s, self._done = progress.step, progress.elapsed_s, progress.done
+        self._patience.best, self._patience.waited = progress.best, progress.waited
+        self.best_at, self._evaluated_step = progress.best_at, progress.evaluated_step
+        self._passed_step, self._submitted_step = progress.passed_step, progress.submitted
+        self.card.latest, self.card.unsaid, self._why = progress.latest, progress.unsaid, progress.why
+        self.card.past.restore(progress.past)
+        self.unscored = self._unscored_snapshots(progress.pending, matrices)
+        self._inspected.restore(progress.inspected)
+        self._partial = progress.partial or Partial()
 
-    def _unscored_snapshots(self, known: Sequence[Any], matrices: dict[int, torch.Tensor]) -> list[Snapshot]:
+    def _unscored_snapshots(
+        self, pending: Sequence[PendingSnapshot], matrices: dict[int, torch.Tensor]
+    ) -> list[Snapshot]:
         """The snapshots that were unscored when the checkpoint was written."""
         snapshots = []
-        for step, elapsed_s, writes, last in known:
+        for step, elapsed_s, writes, last in pending:
             matrix = matrices.get(step)
             if matrix is not None and matrix.shape == self.factors.matrix.shape:
                 factors = frozen_copy(self.factors)
@@ -341,10 +339,9 @@ class Trial:
 
 
 def _split_pending(
-    snapshot: checkpoint_files.Snapshot,
-) -> tuple[checkpoint_files.Snapshot, dict[int, torch.Tensor]]:
+    tensors: dict[str, torch.Tensor],
+) -> tuple[dict[str, torch.Tensor], dict[int, torch.Tensor]]:
     """Split off the matrices that wait to be scored, by step."""
-    pending = {name: tensor for name, tensor in snapshot.optimizer.items() if name.startswith(SCORING)}
-    rest = {name: tensor for name, tensor in snapshot.optimizer.items() if name not in pending}
-    matrices = {int(name.removeprefix(SCORING)): tensor for name, tensor in pending.items()}
-    return replace(snapshot, optimizer=rest), matrices
+    pending = {name: tensor for name, tensor in tensors.items() if name.startswith(SCORING)}
+    rest = {name: tensor for name, tensor in tensors.items() if name not in pending}
+    return rest, {int(name.removeprefix(SCORING)): tensor for name, tensor in pending.items()}
