@@ -292,10 +292,7 @@ def trained_on_a_full_disk(bench, folder, no_room, monkeypatch, heard):
     """A trial that has made its last step while its adapter finds no room; ``heard`` is called at that."""
     monkeypatch.setattr(writer_thread, "RETRY_S", 0.01)
     one = bench()
-    tell, one.pack._tell = (
-        one.pack._tell,
-        lambda event: (tell(event), isinstance(event, e.StudyNoted) and heard()),
-    )
+    one.listeners.append(lambda event: isinstance(event, e.StudyNoted) and heard())
     one.assign(folder, steps=2)
     no_room()
     while one.pack.busy:

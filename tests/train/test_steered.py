@@ -89,8 +89,8 @@ def test_a_full_disk_does_not_hold_a_prune_back(bench, tmp_path, no_room, monkey
     no_room()
     while len(one.pack) > 1:
         one.pack.turn()
-    pruned, tell = threading.Event(), one.pack._tell
-    one.pack._tell = lambda event: (tell(event), isinstance(event, e.TrialPruned) and pruned.set())
+    pruned = threading.Event()
+    one.listeners.append(lambda event: isinstance(event, e.TrialPruned) and pruned.set())
     one.pack.do(worker_api.Prune(1, "worse than the median"))
     assert pruned.wait(30.0), "it was not told"
     assert not positions(tmp_path / "1") and not one.of(e.TrialCompleted, 0)

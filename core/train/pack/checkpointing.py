@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Container, Hashable
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
 
 import torch
 
@@ -18,15 +17,8 @@ from core.train.base.base_model import Base
 from core.train.checkpoint_names import Position
 from core.train.pack.checkpoint_schedule import CheckpointSchedule
 from core.train.pack.writer_thread import Writer
+from core.train.reporter import Reporter
 from core.train.trial.trial_training import Trial
-
-
-class Speaker(Protocol):
-    """The pack's methods for events and warnings."""
-
-    def say(self, kind: type[e.TrialEvent], number: int, **fields: Any) -> None: ...
-    def warn(self, text: str) -> None: ...
-    def failed(self, number: int, error: Exception, step: int = 0) -> None: ...
 
 
 class Checkpointer:
@@ -36,8 +28,8 @@ class Checkpointer:
     meanwhile.
     """
 
-    def __init__(self, spec: Spec, base: Base, speaker: Speaker, reload: ReloadCheck) -> None:
-        self._base, self._speaker, self._reload = base, speaker, reload
+    def __init__(self, spec: Spec, base: Base, reporter: Reporter, reload: ReloadCheck) -> None:
+        self._base, self._reporter, self._reload = base, reporter, reload
         self._schedule = CheckpointSchedule(
             spec.resources.checkpoint_every, spec.resources.checkpoint_every_s
         )
@@ -79,11 +71,9 @@ class Checkpointer:
                 path = checkpoint_files.write(trial.folder, at, snapshot, best)
             except OSError as error:
                 self._kept.pop(trial.number, None)  # so that its last checkpoint is tried again
-                self._speaker.warn(
-                    f"trial {trial.number}: no checkpoint was written at step {at.step}: {error}"
-                )
+                trial.reporter.warn(f"no checkpoint was written at step {at.step}: {error}")
                 return
-            self._speaker.say(e.TrialCheckpointed, trial.number, step=at.step, path=str(path))
+            trial.reporter.emit(e.TrialCheckpointed, step=at.step, path=str(path))
 
         self._writer.do(write, None if asked else (trial.number, at == best))
 
@@ -99,7 +89,7 @@ class Checkpointer:
         expected = self._reload.expect(trial.factors)
 
         def full(error: Exception) -> None:
-            self._speaker.warn(
+            self._reporter.warn(
                 f"trial {trial.number} has trained; its adapter waits for free disk space: {error}"
             )
 
@@ -111,15 +101,19 @@ class Checkpointer:
                 self._load_back(trial, folder, expected)
             except ReloadMismatch as unlike:
                 error = f"the saved adapter {folder} differs from what was trained: {unlike}"
-                self._speaker.say(e.TrialFailed, trial.number, error=error, step=trial.step)
+                trial.reporter.emit(e.TrialFailed, error=error, step=trial.step)
                 return
             except Exception as error:
-                self._speaker.failed(trial.number, error, trial.step)
+                trial.reporter.fail(error, trial.step)
                 return
-            self._speaker.say(
-                e.TrialCompleted, trial.number,
-                step=trial.step, values=values, why=why, adapter=str(folder), scoring=scoring,
-            )  # fmt: skip
+            trial.reporter.emit(
+                e.TrialCompleted,
+                step=trial.step,
+                values=values,
+                why=why,
+                adapter=str(folder),
+                scoring=scoring,
+            )
 
         self._writer.do(lambda: self._adapters.do(write))  # after the events of its checkpoints
 
@@ -132,7 +126,7 @@ class Checkpointer:
                 return
         except torch.OutOfMemoryError:
             pass
-        self._speaker.warn(f"trial {trial.number}: out of memory, so its saved adapter was not checked")
+        trial.reporter.warn("out of memory, so its saved adapter was not checked")
 
     def after(self, job: Callable[[], None], instead_of: Hashable = None) -> None:
         """Run ``job`` once all files queued before it are written."""

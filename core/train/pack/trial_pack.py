@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import time
 from functools import partial
 from pathlib import Path
 
@@ -28,22 +26,22 @@ from core.train.pack.pack_member import Member
 from core.train.pack.pack_round import Outcome, Rounds, Wants
 from core.train.pack.pack_scoring import PackScoring
 from core.train.pack.throughput_meter import ThroughputMeter
+from core.train.reporter import Emit, Reporter
 from core.train.step import device_memory, out_of_memory
 from core.train.step.compute_requests import Learn
 from core.train.step.forward_pass import Forward
 from core.train.trial.trial_training import Diverged, Trial
-from core.train.trial_reporter import Tell, failure
 
-log = logging.getLogger("trimtab.pack")
 HOST = torch.device("cpu")
 
 
 class Pack:
     """Trains trials together. They join and leave between rounds; a failure ends only its own trial."""
 
-    def __init__(self, spec: Spec, base: Base, data: Data, tell: Tell) -> None:
-        self._spec, self._base, self._data, self._tell = spec, base, data, tell
-        self._survey, self._places = find_adaptable(base, self.warn)
+    def __init__(self, spec: Spec, base: Base, data: Data, emit: Emit) -> None:
+        self._spec, self._base, self._data = spec, base, data
+        self._reporter = reporter = Reporter(spec.study.name, emit)
+        self._survey, self._places = find_adaptable(base, reporter.warn)
         self._stack = Stack(base.model.dtype, base.device)
         modules = dict(base.model.named_modules())
         for place in self._places:
@@ -52,10 +50,11 @@ class Pack:
         self._rounds = Rounds(base, self._stack, forward)
         self._insides = Introspector(spec, base, data, Inspection(base, self._stack, forward))
         longest = max((len(row.ids) for row in data.train), default=0)
-        self._keeper = Checkpointer(spec, base, self, ReloadCheck(base, self._stack, data.validation[0].ids))
-        self._meter = ThroughputMeter(spec, base, self._stack, longest, tell)
+        reload = ReloadCheck(base, self._stack, data.validation[0].ids)
+        self._keeper = Checkpointer(spec, base, reporter, reload)
+        self._meter = ThroughputMeter(base, self._stack, longest, reporter)
         survey, keeper = self._survey, self._keeper
-        self._scoring = PackScoring(spec, base, data, self._places, self._stack, survey, keeper, tell)
+        self._scoring = PackScoring(spec, base, data, self._places, self._stack, survey, keeper, reporter)
         self._why_alone = ""
         self._members: dict[int, Member] = {}
         self._composed: tuple[tuple[int, bool], ...] = ()  # (number, uses dropout) of each stacked trial
@@ -122,15 +121,15 @@ class Pack:
         try:
             paths.private(Path(assign.folder))
             trial = Trial(
-                self._spec, self._base, self._places, self._data, assign, self._tell,
+                self._spec, self._base, self._places, self._data, assign, self._reporter,
                 self._scoring.submit, self._insides,
             )  # fmt: skip
-            resume.restore(trial, assign, self.warn)
+            resume.restore(trial, assign)
         except peft_config.InfeasibleError as unfit:
-            self.say(e.TrialInfeasible, number, why=str(unfit))
+            self._reporter.of(number).emit(e.TrialInfeasible, why=str(unfit))
             return
         except resume.Lost as lost:
-            self.say(e.TrialFailed, number, error=str(lost))
+            self._reporter.of(number).emit(e.TrialFailed, error=str(lost))
             return
         except torch.OutOfMemoryError as error:
             device_memory.free(self._base.device)
@@ -139,29 +138,31 @@ class Pack:
         except torch.AcceleratorError:
             raise
         except Exception as error:
-            self.failed(number, error)
+            self._reporter.of(number).fail(error)
             return
-        self.say(
-            e.TrialRunning, number,
-            step=trial.step, total_steps=trial.total_steps, trainable=trial.trainable,
-        )  # fmt: skip
+        self._reporter.of(number).emit(
+            e.TrialRunning,
+            step=trial.step,
+            total_steps=trial.total_steps,
+            trainable=trial.trainable,
+        )
         self._admit(trial)
         self._keeper.join(trial)
         self._members[number] = Member(trial, assign.paused, assign.retry)
         self._scoring.join(trial)
         if assign.paused:
             trial.to(HOST)
-            self.say(e.TrialPaused, number, step=trial.step)
+            self._reporter.of(number).emit(e.TrialPaused, step=trial.step)
 
     def _refuse(self, assign: worker_api.Assign, error: Exception) -> None:
         """Requeue a trial whose own tensors do not fit; if no other trial is here, it is infeasible."""
         if not self._members:
             why = out_of_memory.describe_misfit(self._base.device, assign.knobs, 0, error)
-            return self.say(e.TrialInfeasible, assign.trial, why=why)
+            return self._reporter.of(assign.trial).emit(e.TrialInfeasible, why=why)
         why = f"out of memory on {self._base.device} when it joined {len(self._members)} others"
         text = f"trial {assign.trial} was requeued: {why}"
         self._report_oom((*self._members, assign.trial), assign.trial, text)
-        self.say(e.TrialRequeued, assign.trial, why=why, retry=assign.retry)
+        self._reporter.of(assign.trial).emit(e.TrialRequeued, why=why, retry=assign.retry)
 
     def _admit(self, trial: Trial) -> None:
         """Note a trial that cannot share a pass, with the reason."""
@@ -173,7 +174,7 @@ class Pack:
             self._why_alone = why
             self._rounds.alone.add(trial.number)
             text = f"trial {trial.number} cannot share passes with other trials: {why}"
-            self._tell(e.StudyNoted(at=time.time(), study=self._spec.study.name, text=text))
+            self._reporter.note(text)
 
     def _pause(self, number: int, paused: bool) -> None:
         """Pause or resume a trial. A paused trial's tensors leave the device."""
@@ -187,7 +188,7 @@ class Pack:
             self._compose()
             member.trial.to(HOST if paused else self._base.device)
             device_memory.free(self._base.device)
-        self.say(e.TrialPaused if paused else e.TrialResumed, number, step=member.trial.step)
+        self._reporter.of(number).emit(e.TrialPaused if paused else e.TrialResumed, step=member.trial.step)
 
     def _prune(self, trial: Trial, why: str) -> None:
         """Prune a trial, and checkpoint it first, since the prune may be undone."""
@@ -196,7 +197,7 @@ class Pack:
         number, step = trial.number, trial.step
         self._keeper.keep(trial)
         self._drop(number)
-        self._keeper.after(lambda: self.say(e.TrialPruned, number, step=step, why=why))
+        self._keeper.after(lambda: self._reporter.of(number).emit(e.TrialPruned, step=step, why=why))
 
     # -- work -------------------------------------------------------------------------------------
 
@@ -304,7 +305,7 @@ class Pack:
         self._report_oom(active, moved, text)
 
     def _report_oom(self, trials: tuple[int, ...], moved: int, text: str) -> None:
-        self._tell(out_of_memory.make_event(self._spec.study.name, self._base.device, trials, moved, text))
+        out_of_memory.report(self._reporter, self._base.device, trials, moved, text)
 
     def _move_out(self, number: int, why: str, whole: bool = True) -> None:
         """Requeue the trial, checkpointed as it is if its state is ``whole``."""
@@ -312,7 +313,9 @@ class Pack:
         if whole:
             self._keeper.keep(member.trial)
         self._drop(number)
-        self._keeper.after(lambda: self.say(e.TrialRequeued, number, why=why, retry=member.retry))
+        self._keeper.after(
+            lambda: self._reporter.of(number).emit(e.TrialRequeued, why=why, retry=member.retry)
+        )
         device_memory.free(self._base.device)
 
     # -- ends -------------------------------------------------------------------------------------
@@ -321,12 +324,12 @@ class Pack:
         step = member.trial.step
         self._drop(number)
         if isinstance(error, Diverged):
-            self.say(e.TrialFailed, number, error=str(error), step=step)
+            self._reporter.of(number).emit(e.TrialFailed, error=str(error), step=step)
         elif isinstance(error, torch.OutOfMemoryError):
             why = out_of_memory.describe_misfit(self._base.device, member.trial.knobs, step, error)
-            self.say(e.TrialInfeasible, number, why=why)
+            self._reporter.of(number).emit(e.TrialInfeasible, why=why)
         else:  # after the checkpoint that the next attempt starts from
-            self._keeper.after(partial(self.failed, number, error, step))
+            self._keeper.after(partial(self._reporter.of(number).fail, error, step))
 
     def _drop(self, number: int, scored: bool = False) -> None:
         """Remove the trial and free its tensors. Its scoring goes on only if it is complete (``scored``)."""
@@ -338,13 +341,3 @@ class Pack:
         if not self.trains:
             self._compose()
             device_memory.free(self._base.device)
-
-    def failed(self, number: int, error: Exception, step: int = 0) -> None:
-        log.error("trial %d", number, exc_info=error)
-        self.say(e.TrialFailed, number, **failure(error), step=step, again=True)
-
-    def warn(self, text: str) -> None:
-        self._tell(e.StudyNoted(at=time.time(), study=self._spec.study.name, text=text, level="warning"))
-
-    def say(self, kind: type[e.TrialEvent], number: int, **fields: object) -> None:
-        self._tell(kind(at=time.time(), study=self._spec.study.name, trial=number, **fields))

@@ -153,10 +153,10 @@ class BackgroundScoring:
 
         scored = yield from self._boards.score(snapshot.factors, snapshot.writes, enough)
         if snapshot.last and self._boards.tasks is not None:
-            progress = partial(snapshot.card.voice.prepare, "scoring evaluate.tasks")
+            progress = partial(snapshot.card.reporter.report_answers, "scoring evaluate.tasks")
             values = self._boards.base_values
             scored.join((yield from self._boards.tasks.score(snapshot.factors, values, progress)))
-            snapshot.card.voice.prepare("", 0)
+            snapshot.card.reporter.report_answers("", 0)
         return scored
 
     def _compose(self) -> None:
@@ -198,7 +198,7 @@ class BackgroundScoring:
         snapshot, queue.now, queue.snapshot = queue.snapshot, None, None
         assert snapshot is not None
         why = plain(f"{type(error).__name__}: {error}", 300)
-        snapshot.card.voice.warn(f"the scoring of step {snapshot.step} failed: {why}")
+        snapshot.card.reporter.warn(f"the scoring of step {snapshot.step} failed: {why}")
         if snapshot.last:
             self._after_end(lambda: _end_scoring(snapshot.card, snapshot.step, why))
         self._close(owner, queue)
@@ -232,13 +232,13 @@ class BackgroundScoring:
             self._base_scoring.report_progress(self._base.answered, finished=False)
         for queue in self._queues.values():
             if queue.now is not None and queue.snapshot is not None:
-                queue.snapshot.card.voice.say(
+                queue.snapshot.card.reporter.emit(
                     e.TrialScoring, step=queue.snapshot.step, done=queue.now.answered, total=queue.total
                 )
 
 
 def _end_scoring(card: Scorecard, step: int, why: str) -> None:
     if card.waits:
-        card.voice.say(e.TrialFailed, error=f"the objective could not be scored: {why}", step=step)
+        card.reporter.emit(e.TrialFailed, error=f"the objective could not be scored: {why}", step=step)
     else:
-        card.voice.say(e.ScoringEnded, why=why)
+        card.reporter.emit(e.ScoringEnded, why=why)

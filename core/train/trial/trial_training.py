@@ -24,6 +24,7 @@ from core.train.data.training_batches import BatchSchedule
 from core.train.evaluation.scorecard import Diverged as Diverged
 from core.train.evaluation.scorecard import Scorecard
 from core.train.introspection.introspection_report import InspectionSchedule, Introspector
+from core.train.reporter import Reporter
 from core.train.scoring.adapter_snapshots import Snapshot, frozen_copy
 from core.train.step import device_memory
 from core.train.step.compute_requests import Done, Learn, Update, Want
@@ -31,7 +32,6 @@ from core.train.step.forward_pass import Item, count_targets
 from core.train.trial import clone_checkpoint, live_edits, trial_progress
 from core.train.trial.trial_progress import GRADIENT, Partial, PendingSnapshot, TrialProgress
 from core.train.trial.validation import HeldOutRows
-from core.train.trial_reporter import Tell, TrialReporter
 
 SCORING = "scoring."  # prefix of unscored snapshots among the optimizer's tensors in a checkpoint
 
@@ -49,17 +49,17 @@ class Trial:
         places: list[Place],
         data: Data,
         assign: Assign,
-        tell: Tell,
+        reporter: Reporter,
         submit: Submit | None = None,
         insides: Introspector | None = None,
     ) -> None:
         """Raises InfeasibleError if the base cannot have the trial's adapter."""
         self.number, self.knobs, self.folder = assign.trial, dict(assign.knobs), Path(assign.folder)
         self._spec, self._base, self._submit = spec, base, submit
-        self._voice = TrialReporter(spec.study.name, assign.trial, tell)
-        self.card = Scorecard(spec, self._voice, self.folder)
-        self._insides, self._inspected = insides, InspectionSchedule(self.folder, self._voice.warn)
-        rows = truncation.rows(spec, base, data, int(self.knobs["sequence_length"]), self._voice.note)
+        self.reporter = reporter.of(assign.trial)
+        self.card = Scorecard(spec, self.reporter, self.folder)
+        self._insides, self._inspected = insides, InspectionSchedule(self.folder, self.reporter.warn)
+        rows = truncation.rows(spec, base, data, int(self.knobs["sequence_length"]), self.reporter.note)
         self._held = HeldOutRows(spec, data, base.positions)
         self.course = BatchSchedule(rows, self.knobs)
         self.batch, self.total_steps = self.course.batch, self.course.total_steps
@@ -111,7 +111,7 @@ class Trial:
         late = self.step >= self.total_steps and not self._edits
         if late:
             text = f"all {self.step} steps are done: it will be complete, not pruned"
-            self._voice.note(f"{text} ({why})" if why else text)
+            self.reporter.note(f"{text} ({why})" if why else text)
         return late
 
     # -- life -------------------------------------------------------------------------------------
@@ -137,11 +137,11 @@ class Trial:
         for edit in asked:
             if live_edits.fixed_names(edit.changes):
                 names = ", ".join(live_edits.fixed_names(edit.changes))
-                self._voice.warn(f"{names} cannot change while it runs")
+                self.reporter.warn(f"{names} cannot change while it runs")
             changes = live_edits.apply(self, edit.changes)
             total = self.total_steps if "steps" in changes else 0
             self.edited = True
-            self._voice.say(e.TrialEdited, step=self.step, changes=changes, by=edit.by, total_steps=total)
+            self.reporter.emit(e.TrialEdited, step=self.step, changes=changes, by=edit.by, total_steps=total)
         return self.step < self.total_steps and not self._why
 
     def _evaluate_and_submit(self) -> Generator[Want, tuple[Done, float], None]:
@@ -224,7 +224,7 @@ class Trial:
         self._evaluated_step = self.step
         self.latest.update(metrics)
         fields = {"elapsed_s": self.elapsed_s, "metrics": metrics, "rows": losses}
-        self._voice.say(e.TrialEvaluated, step=self.step, **fields)
+        self.reporter.emit(e.TrialEvaluated, step=self.step, **fields)
         value, best = metrics.get(self._goal), self._patience.best
         why = self._patience.update(value) if value is not None else None
         if self._patience.best != best:
@@ -249,7 +249,7 @@ class Trial:
         due = now - self._reported_at >= self._spec.resources.report_every_s
         if due or self.step in (1, self.total_steps) or self.step % self.every == 0:
             self._reported_at = now
-            self._voice.say(e.TrialReported, step=self.step, elapsed_s=self.elapsed_s, metrics=metrics)
+            self.reporter.emit(e.TrialReported, step=self.step, elapsed_s=self.elapsed_s, metrics=metrics)
 
     # -- checkpoints ------------------------------------------------------------------------------
 
@@ -302,7 +302,7 @@ class Trial:
         factors = dict(self.factors.named())
         progress, tensors, notes = clone_checkpoint.adapt(old, snapshot.adapter, tensors, self.knobs, factors)
         for note in notes:
-            self._voice.note(note)
+            self.reporter.note(note)
         self.course = self.course.starting(progress.since, self.knobs)
         self.total_steps = self.course.total_steps
         gradient = tensors.pop(GRADIENT, None)
