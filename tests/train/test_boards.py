@@ -183,7 +183,7 @@ def test_an_objective_without_a_value_fails_the_trial_with_the_reason(bench, tmp
 
 def test_a_base_that_cannot_be_scored_is_a_word_and_no_end(bench, tmp_path, without_scores, monkeypatch):
     one = bench(evaluate={**SMALL, "boards": ["quality"]})
-    one.pack._scoring.background._base_scoring._digest = lambda probes: 1 / 0
+    one.pack.parts.scoring.background._base_scoring._digest = lambda probes: 1 / 0
     one.assign(tmp_path)
     one.finish()
     assert any("the base model could not be scored" in note.text for note in one.of(e.StudyNoted))
@@ -196,7 +196,7 @@ def test_nothing_to_ask_and_nothing_said_are_reasons(bench, tmp_path, folder, wi
     one = bench(data={"source": str(text)}, evaluate={**SMALL, "samples": 2})
     one.base.tokenizer.chat_template = None
     monkeypatch.setattr(PromptEncoder, "text", lambda self, ids: "")  # a model that emits nothing
-    one.pack._scoring.use(study_boards.Boards(one.spec, one.base, one.data))
+    one.pack.parts.scoring.use(study_boards.Boards(one.spec, one.base, one.data))
     one.assign(tmp_path)
     one.finish()
     found = scores(one)
@@ -261,7 +261,7 @@ def test_canaries_that_were_learnt_are_exposed_and_members_are_known(bench, tmp_
     def told(answers, base):
         return ProbeResult({"security/leak": probe.score(answers, base).scores["security/exposure"]})
 
-    one.pack._scoring.boards.probes.append(replace(probe, metrics=("security/leak",), score=told))
+    one.pack.parts.scoring.boards.probes.append(replace(probe, metrics=("security/leak",), score=told))
     one.assign(tmp_path)
     one.finish()
     found, base = scores(one), scores_of_base(one)

@@ -50,7 +50,7 @@ def parent(bench, tmp_path):
 
 
 def trial_of(one, number: int = 1):
-    return one.pack._members[number].trial
+    return one.pack.parts.members[number].trial
 
 
 def rows_of(course: BatchSchedule, first: int, last: int) -> list:
@@ -205,7 +205,7 @@ def test_a_checkpoint_of_an_older_trimtab_is_of_use(parent, bench, tmp_path):
         del snapshot.numbers[name]
     del snapshot.numbers["partial"]["losses"]
     json.dumps(snapshot.numbers)
-    older = checkpoint_files.write(tmp_path / "older", one.pack._members[0].trial.position, snapshot)
+    older = checkpoint_files.write(tmp_path / "older", one.pack.parts.members[0].trial.position, snapshot)
     two = bench()
     clone(two, tmp_path, older, **KNOBS)
     one.finish(), two.finish()

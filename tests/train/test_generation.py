@@ -22,7 +22,7 @@ def two(bench, tmp_path):
     one.assign(tmp_path, 1, lora_rank=8, seed=5)
     for _ in range(5):
         one.turn()
-    return one, [one.pack._members[number].trial for number in (0, 1)]
+    return one, [one.pack.parts.members[number].trial for number in (0, 1)]
 
 
 def prompts(one, mine, seed="") -> list[Prompt]:
@@ -32,9 +32,9 @@ def prompts(one, mine, seed="") -> list[Prompt]:
 
 def answering(one, factors=()) -> BatchedAnswers:
     """What answers beside the pack, with these factors in its stack."""
-    stack = Stack(one.base.model.dtype, one.base.device, one.pack._stack)
+    stack = Stack(one.base.model.dtype, one.base.device, one.pack.parts.stack)
     stack.compose([(mine, 1) for mine in factors])
-    forward = Forward(one.base, stack, one.pack._rounds._forward.head)
+    forward = Forward(one.base, stack, one.pack.parts.rounds._forward.head)
     return BatchedAnswers(one.base, stack, forward, alone=False)
 
 
@@ -124,9 +124,9 @@ def test_readings_together_are_those_alone(two):
         for number, trial in enumerate(trials)
     }
     wants[BASE] = (None, Rate([Item(None, row) for row in rows], True))
-    together = one.pack._rounds.do(wants).done
+    together = one.pack.parts.rounds.do(wants).done
     for number, pair in wants.items():
-        alone = one.pack._rounds.do({number: pair}).done[number].answers
+        alone = one.pack.parts.rounds.do({number: pair}).done[number].answers
         for mine, ours in zip(alone, together[number].answers, strict=True):
             assert ours.losses == pytest.approx(mine.losses, rel=1e-4)
             assert ours.means == pytest.approx(mine.means, rel=1e-4)
@@ -180,6 +180,6 @@ def test_a_fault_is_that_of_its_owner(two, monkeypatch):
 
 def test_the_training_stack_knows_nothing_of_what_is_scored(two):
     one, trials = two
-    groups = one.pack._stack.groups
+    groups = one.pack.parts.stack.groups
     written(one, {0: Write(prompts(one, frozen_copy(trials[0].factors)), TOKENS)})
-    assert one.pack._stack.groups is groups and one.pack._stack.plan is None
+    assert one.pack.parts.stack.groups is groups and one.pack.parts.stack.plan is None

@@ -17,7 +17,7 @@ from core.train.trial.validation import HeldOutRows
 def rowwise(one):
     """The same study under the pruner that compares rows, which the file's check may not know yet."""
     section = one.spec.study.model_copy(update={"pruner": "wilcoxon"})
-    one.pack._spec = one.spec = one.spec.model_copy(update={"study": section})
+    one.pack.parts.spec = one.spec = one.spec.model_copy(update={"study": section})
     return one
 
 

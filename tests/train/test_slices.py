@@ -46,7 +46,7 @@ def unlearning(bench, tmp_path, monkeypatch):
         train={"steps": 120, "learning_rate": 8e-3, "lora_rank": 32, "batch_size": 8, "sequence_length": 96},
         evaluate=SECTION,
     )
-    one.pack._scoring.background._every = True  # as where the sampler waits for scores
+    one.pack.parts.scoring.background._every = True  # as where the sampler waits for scores
     one.assign(tmp_path)
     return one
 

@@ -70,7 +70,7 @@ def test_a_prune_can_be_taken_back_without_a_step_lost(bench, tmp_path):
     plain.assign(tmp_path / "plain", 0)
     steps_done(one, 3)
     one.pack.do(worker_api.Prune(0, "worse than the median"))
-    assert not len(one.pack) and not one.pack._stack.groups, "its memory is given back at once"
+    assert not len(one.pack) and not one.pack.parts.stack.groups, "its memory is given back at once"
     one.pack.settle()
     (pruned,), (kept,) = one.of(e.TrialPruned), one.of(e.TrialCheckpointed)
     assert pruned.step == kept.step == 3 and one.told.index(kept) < one.told.index(pruned)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Container, Hashable
+import time
+from collections.abc import Callable, Collection, Container, Hashable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -15,10 +16,33 @@ from core.train.adapters import peft_config
 from core.train.adapters.reload_check import Expected, ReloadCheck, ReloadMismatch
 from core.train.base.base_model import Base
 from core.train.checkpoint_names import Position
-from core.train.pack.checkpoint_schedule import CheckpointSchedule
 from core.train.pack.writer_thread import Writer
 from core.train.reporter import Reporter
 from core.train.trial.trial_training import Trial
+
+
+class CheckpointSchedule:
+    """Checkpoints the whole pack every ``steps`` or ``seconds``; 0 turns either off."""
+
+    def __init__(self, steps: int, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._steps, self._seconds, self._clock = steps, seconds, clock
+        self._kept: dict[int, int] = {}  # each trial's step at the last checkpoint
+        self._kept_at = clock()
+
+    def join(self, trial: int, step: int) -> None:
+        """Start counting a trial's steps."""
+        self._kept[trial] = step
+
+    def due(self, steps: Mapping[int, int]) -> bool:
+        """Whether the pack, with its trials at ``steps``, must be checkpointed now; if so, restarts the
+        count."""
+        every = self._steps
+        far = every and any(step // every > self._kept[number] // every for number, step in steps.items())
+        late = self._seconds and self._clock() - self._kept_at >= self._seconds
+        if not (far or late):
+            return False
+        self._kept, self._kept_at = dict(steps), self._clock()
+        return True
 
 
 class Checkpointer:

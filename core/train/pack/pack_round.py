@@ -49,7 +49,7 @@ class Rounds:
 
     def __init__(self, base: Base, stack: Stack, forward: Forward) -> None:
         self._base, self._stack, self._forward = base, stack, forward
-        self.alone: set[int] = set()
+        self.alone: dict[int, str] = {}  # why these trials share no pass
         self.most = self.bound = MOST  # tokens of a pass; ``most`` is halved on out of memory
         self._calm = 0  # rounds since memory last ran out
         parameters = sum(weight.numel() for weight in base.model.parameters())
