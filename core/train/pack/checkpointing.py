@@ -18,6 +18,7 @@ from core.train.base.base_model import Base
 from core.train.checkpoint_names import Position
 from core.train.pack.writer_thread import Writer
 from core.train.reporter import Reporter
+from core.train.trial import trial_checkpoint
 from core.train.trial.trial_training import Trial
 
 
@@ -88,7 +89,7 @@ class Checkpointer:
         if not asked and (not at.done or self._kept.get(trial.number) == at):
             return
         self._kept[trial.number] = at
-        snapshot = trial.snapshot()
+        snapshot = trial_checkpoint.take(trial)
 
         def write() -> None:
             try:

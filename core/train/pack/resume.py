@@ -18,6 +18,7 @@ from core.train.base.linear_layers import Layout, Place
 from core.train.evaluation.scorecard import Scorecard
 from core.train.reporter import Reporter
 from core.train.scoring.adapter_snapshots import Snapshot, frozen_copy
+from core.train.trial import trial_checkpoint
 from core.train.trial.trial_training import Trial
 
 
@@ -40,7 +41,7 @@ def restore(trial: Trial, assign: Assign) -> None:
             checkpoint_files.remove(folder)
             continue
         try:
-            trial.restore(checkpoint_files.read(folder))
+            trial_checkpoint.restore(trial, checkpoint_files.read(folder))
             return
         except (torch.OutOfMemoryError, torch.AcceleratorError):
             raise  # the checkpoint is not at fault

@@ -97,4 +97,5 @@ class Done:
 
 
 Want = Learn | Judge | Rate
+Result = tuple[Done, float]  # with the seconds that the request took
 Asked = Rate | Write | Turn | Wait  # the requests that scoring makes

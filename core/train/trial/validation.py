@@ -1,16 +1,21 @@
-"""The validation rows of a trial: makes its evaluation requests and sums up their results."""
+"""The evaluation of a trial on its validation rows."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Generator
 
+from core.contract.events import event_types as e
 from core.contract.spec.knob_range import longest_sequence
 from core.contract.spec.study_spec import Spec
 from core.evaluate.metrics.loss_metrics import Sums
+from core.evaluate.statistics.early_stopping import EarlyStopping
 from core.train.adapters.lora_factors import Factors
 from core.train.data.dataset import Data, Row, cut, has_target
-from core.train.step.compute_requests import Done, Judge, Rate
+from core.train.evaluation.scorecard import Scorecard
+from core.train.step.compute_requests import Done, Judge, Rate, Result, Want
 from core.train.step.forward_pass import Item, count_targets
+from core.train.trial.trial_progress import Partial
 
 MOST_ROWS = 200  # rows whose own losses are reported
 
@@ -66,3 +71,37 @@ class HeldOutRows:
         for place, loss in zip(self._places, losses, strict=True):
             by_row[place] = float(f"{loss:.4g}")
         return tuple(by_row[:MOST_ROWS])
+
+
+class Validation:
+    """Evaluates one trial, and decides when it has stopped improving."""
+
+    def __init__(self, spec: Spec, data: Data, positions: int | None, card: Scorecard) -> None:
+        self._held, self._card = HeldOutRows(spec, data, positions), card
+        goal = spec.study.objectives[0]
+        self._goal = goal.metric if goal.metric.startswith("eval/") else "eval/loss"
+        direction = goal.direction if self._goal == goal.metric else "minimize"
+        self.early_stopping = EarlyStopping(spec.evaluate.patience, spec.evaluate.min_delta, direction)
+        self.step = -1  # of the last evaluation
+        self.why = ""  # why it stopped training
+
+    def evaluate(
+        self, factors: Factors, step: int, elapsed_s: float, partial: Partial
+    ) -> Generator[Want, Result, bool]:
+        """Evaluate after ``step``, continuing from ``partial``, and report. Returns whether it is the best
+        evaluation so far."""
+        while partial.judged < len(self._held):
+            rows = self._held.batch(partial.judged)
+            done, _ = yield self._held.want(factors, rows)
+            self._held.take(rows, done, partial.sums, partial.losses)
+            partial.judged += len(rows)
+        metrics, losses = partial.sums.metrics(), self._held.row_losses(partial.losses)
+        self.step = step
+        self._card.latest.update(metrics)
+        self._card.reporter.emit(
+            e.TrialEvaluated, step=step, elapsed_s=elapsed_s, metrics=metrics, rows=losses
+        )
+        value, best = metrics.get(self._goal), self.early_stopping.best
+        why = self.early_stopping.update(value) if value is not None else None
+        self.why = why or ""
+        return self.early_stopping.best != best
