@@ -62,7 +62,7 @@ def ours(spec: Spec, base: Base, data: Data) -> tuple[Run, list[list[Row]]]:
     with tempfile.TemporaryDirectory() as folder:
         pack.do(Assign(0, dict(spec.train), folder))
         course = pack.parts.members[0].trial.course
-        start = {name: one.clone() for name, one in pack.parts.members[0].trial.factors.named()}
+        start = {name: one.clone() for name, one in pack.parts.members[0].trial.factors.named_factors()}
         batches = [rows for step in range(course.total_steps) for rows in course.micro_batches(step)]
         reported: list[e.TrialReported] = []
         began = time.perf_counter()

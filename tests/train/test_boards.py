@@ -124,7 +124,7 @@ def test_the_base_is_scored_once_for_all_studies_that_ask_the_same(
     first.finish()
     kept = sorted((paths.cache() / "scores").iterdir())
     assert len(kept) == 2
-    monkeypatch.setattr(base_scores, "scoring", lambda *given: pytest.fail("it is known"))
+    monkeypatch.setattr(base_scores, "score_probes", lambda *given: pytest.fail("it is known"))
     second = bench(evaluate={**SMALL, "limits": ["safety/toxicity <= 0.5"]})
     second.assign(tmp_path, 1)
     second.finish()
@@ -136,13 +136,13 @@ def test_the_base_is_scored_once_for_all_studies_that_ask_the_same(
 
 def test_two_workers_that_begin_together_score_the_base_once(bench, tmp_path, without_scores, monkeypatch):
     asked = []
-    real = base_scores.scoring
+    real = base_scores.score_probes
 
     def counted(probes, *rest):
         asked.append(tuple(probe.metrics for probe in probes))
         return real(probes, *rest)
 
-    monkeypatch.setattr(base_scores, "scoring", counted)
+    monkeypatch.setattr(base_scores, "score_probes", counted)
     both = [bench(evaluate=SMALL), bench(evaluate=SMALL)]
     for number, one in enumerate(both):
         one.assign(tmp_path, number)

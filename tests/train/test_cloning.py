@@ -95,7 +95,7 @@ def test_other_batches_go_on_with_the_rows_that_come_next(parent, bench, tmp_pat
     two = bench()
     other = {"batch_size": batch, "gradient_accumulation": accumulation}
     clone(two, tmp_path, at, **{**KNOBS, **other})
-    parents = BatchSchedule(two.data.shortened(32)[0], {**two.spec.train, **KNOBS})
+    parents = BatchSchedule(two.data.shorten(32)[0], {**two.spec.train, **KNOBS})
     whole, taken = rows_of(parents, 0, 30), rows_of(trial_of(two).course, 4, 10)
     had = 4 * 2 * 4
     assert taken == whole[had : had + len(taken)]
@@ -109,7 +109,7 @@ def test_the_epochs_of_a_clone_count_the_rows_that_its_parent_had(parent, bench,
     _, at = parent()
     two = bench()
     clone(two, tmp_path, at, **{**KNOBS, "steps": None, "epochs": 1.0, "gradient_accumulation": 1})
-    rows = len(two.data.shortened(32)[0])
+    rows = len(two.data.shorten(32)[0])
     assert two.of(e.TrialRunning, 1)[0].total_steps == 4 + -(-(rows - 32) // 4)
 
 

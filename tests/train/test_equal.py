@@ -71,7 +71,7 @@ def plain_losses(bench, batches: list[list], start: dict) -> list[float]:
 
 def beginning(bench) -> dict:
     trial = next(iter(bench.pack.parts.members.values())).trial
-    return {key: value.clone() for key, value in trial.factors.named()}
+    return {key: value.clone() for key, value in trial.factors.named_factors()}
 
 
 def micro_batches(bench, count: int) -> list[list]:

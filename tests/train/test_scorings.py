@@ -119,13 +119,13 @@ def test_a_trial_that_leaves_takes_what_is_pending_with_it(bench, tmp_path, with
     one.assign(tmp_path)
     while not one.of(e.TrialEvaluated):
         one.turn()
-    assert one.pack.parts.scoring.background.pending(0)
+    assert one.pack.parts.scoring.background.list_pending(0)
     one.pack.do(left)
     one.pack.settle()
-    assert not one.pack.parts.scoring.background.pending(0)
+    assert not one.pack.parts.scoring.background.list_pending(0)
     again = bench(evaluate={**SMALL, "budget": 1e-6})
     again.assign(tmp_path, checkpoint=str(checkpoint_files.list_checkpoints(tmp_path / "0")[0]))
-    assert [one.step for one in again.pack.parts.scoring.background.pending(0)] == [4], (
+    assert [one.step for one in again.pack.parts.scoring.background.list_pending(0)] == [4], (
         "its checkpoint has it"
     )
 

@@ -40,13 +40,13 @@ class ProgressReporter:
 
     def __init__(self, reporter: Reporter, worker: str) -> None:
         self._reporter, self._worker = reporter, worker
-        self._stage, self._told_at = "", 0.0
+        self._stage, self._reported_at = "", 0.0
 
     def __call__(self, stage: str, done: int, total: int, unit: str) -> None:
         now = time.monotonic()
-        if stage == self._stage and now - self._told_at < PROGRESS_S:
+        if stage == self._stage and now - self._reported_at < PROGRESS_S:
             return
-        self._stage, self._told_at = stage, now
+        self._stage, self._reported_at = stage, now
         self._reporter.emit(e.Preparing, worker=self._worker, stage=stage, done=done, total=total, unit=unit)
 
 

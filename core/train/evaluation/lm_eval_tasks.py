@@ -53,7 +53,7 @@ class Tasks:
         """The metrics that the tasks fill."""
         return [f"{TASK}{name}" for name in self._section.tasks]
 
-    def known(self) -> list[Any]:
+    def list_inputs(self) -> list[Any]:
         """What cached scores of the base depend on."""
         folder = self._section.tasks_path
         files = sorted(file for file in Path(folder).rglob("*") if file.is_file()) if folder else []

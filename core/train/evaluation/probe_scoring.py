@@ -42,7 +42,7 @@ Life = Generator[Asked, tuple[Done, float], Scored]
 Values = Mapping[str, Sequence[float]]  # the base's value of each sample, by metric
 
 
-def scoring(
+def score_probes(
     probes: Sequence[Probe],
     mine: Factors | None,
     base: Callable[[], Values | None],

@@ -110,7 +110,7 @@ class Checkpointer:
         """
         waits = scoring >= 0 and trial.card.waits
         values, folder = () if waits else trial.card.values(), trial.folder / "adapter"
-        tensors = checkpoint_files.copy_to_host(dict(trial.factors.named()))
+        tensors = checkpoint_files.copy_to_host(dict(trial.factors.named_factors()))
         expected = self._reload.expect(trial.factors)
 
         def full(error: Exception) -> None:

@@ -22,7 +22,7 @@ class Departures:
     def complete(self, trial: Trial, why: str) -> None:
         """Save the adapter of a trained trial; its scoring goes on. Raises Diverged if an objective has no
         value."""
-        last = [snapshot.step for snapshot in trial.pending() if snapshot.last]
+        last = [snapshot.step for snapshot in trial.list_pending() if snapshot.last]
         self._keeper.complete(trial, why, last[-1] if last else -1)
         self._remove(trial.number, scored=bool(last))
 

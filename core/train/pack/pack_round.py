@@ -68,14 +68,14 @@ class Rounds:
         before = {number: factors.grad for number, factors in own_factors.items()}
         for factors in own_factors.values():
             factors.grad = None  # a failed round can be retried
-        for results in self._shared(learning, self._forward.train, owner, outcome):
+        for results in self._share_passes(learning, self._forward.train, owner, outcome):
             _add(sums, owner, results)
         for number, grad in before.items():
             _join(own_factors[number], grad, succeeded=number not in outcome.errors)
         done = {number: want for number, want in learning.items() if number not in outcome.errors}
         due = {number: (trials[number], want.update) for number, want in done.items()}
         norms = self._update(due, outcome)
-        for results in self._shared(_of(Judge, wants), self._forward.judge, owner, outcome):
+        for results in self._share_passes(_of(Judge, wants), self._forward.judge, owner, outcome):
             _add(sums, owner, results)
         self._read(sums, norms, outcome)
         self._score_rows(_of(Rate, wants), owner, outcome)
@@ -87,7 +87,9 @@ class Rounds:
         readings: dict[int, Reading] = {}
         for detailed in (False, True):
             some = {number: want for number, want in wants.items() if want.detailed == detailed}
-            for results in self._shared(some, partial(self._forward.rate, detailed=detailed), owner, outcome):
+            for results in self._share_passes(
+                some, partial(self._forward.rate, detailed=detailed), owner, outcome
+            ):
                 readings |= {id(item): reading for item, reading in results}
         for number, want in wants.items():
             if number not in outcome.errors:
@@ -103,7 +105,7 @@ class Rounds:
         """Limit a pass to ``tokens``; 0 lifts the limit."""
         self.most = self.bound = min(MOST, tokens) if tokens else MOST
 
-    def _shared(
+    def _share_passes(
         self,
         wants: Mapping[int, Rows],
         work: Callable[[Sequence[Item]], PassResults],

@@ -90,7 +90,7 @@ class PackScoring:
         if self.background is None:
             return
         self.background.begin_base(trial.folder.parent)
-        trial.pending = partial(self.background.pending, trial.number)
+        trial.list_pending = partial(self.background.list_pending, trial.number)
         for snapshot in trial.unscored:
             self.background.want(snapshot)
         trial.unscored = []
@@ -112,7 +112,7 @@ class PackScoring:
 
     def score(self, message: worker_api.Score) -> None:
         """Score a complete trial whose worker is gone, from its saved adapter."""
-        if self.background is None or self.background.pending(message.trial):
+        if self.background is None or self.background.list_pending(message.trial):
             return
         try:
             snapshot = resume.load_snapshot(self._spec, self._base, self._places, message, self._reporter)

@@ -91,7 +91,7 @@ class BackgroundScoring:
         """Limit a pass to ``tokens``; 0 lifts the limit."""
         self._answering.bind(tokens)
 
-    def pending(self, number: int) -> list[Snapshot]:
+    def list_pending(self, number: int) -> list[Snapshot]:
         """The trial's unscored snapshots, for its checkpoint."""
         queue = self._queues.get(number)
         return queue.all() if queue is not None else []
@@ -112,7 +112,7 @@ class BackgroundScoring:
             return
         jobs = self._jobs()
         for job in jobs:
-            self._guarded(job, job.go_on)
+            self._guard(job, job.go_on)
         questions = [question for job in jobs for question in job.open]
         if not questions and not self._answering.writing:
             if not training and any(job.waits for job in jobs):
@@ -145,7 +145,7 @@ class BackgroundScoring:
         snapshot = queue.snapshot = queue.queued.pop(0)
         life = self._life(queue, snapshot)
         queue.now = ScoringJob(snapshot.number, life, snapshot.factors)
-        queue.total = asks(self._boards.asked(snapshot.writes))
+        queue.total = asks(self._boards.select_probes(snapshot.writes))
 
     def _life(self, queue: ScoringQueue, snapshot: Snapshot) -> Life:
         def enough() -> bool:
@@ -168,22 +168,22 @@ class BackgroundScoring:
     def _share(self, jobs: list[ScoringJob], unit: UnitResult, took_s: float) -> None:
         """Give every job its answers and its share of the time."""
         for owner, error in unit.errors.items():
-            self._failed(owner, error)
+            self._report_failure(owner, error)
         each_s = took_s / max(1, len(jobs))
         for job in jobs:
             answers = {question: answer for question, answer in unit.answers.items() if question in job.open}
             if job.owner not in unit.errors:
-                self._guarded(job, partial(job.take, answers, each_s))
+                self._guard(job, partial(job.take, answers, each_s))
 
-    def _guarded(self, job: ScoringJob, work: Callable[[], None]) -> None:
+    def _guard(self, job: ScoringJob, work: Callable[[], None]) -> None:
         try:
             work()
         except torch.AcceleratorError:
             raise
         except Exception as error:
-            self._failed(job.owner, error)
+            self._report_failure(job.owner, error)
 
-    def _failed(self, owner: int, error: Exception) -> None:
+    def _report_failure(self, owner: int, error: Exception) -> None:
         """Report a failed scoring. It is a warning and ends a trial only if the trial's objective is among
         the scores."""
         log.error("scoring of %d", owner, exc_info=error)

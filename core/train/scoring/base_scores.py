@@ -23,7 +23,7 @@ from core.train.base.base_model import Base
 from core.train.evaluation import evidence_files
 from core.train.evaluation.lm_eval_tasks import Tasks
 from core.train.evaluation.metric_probe import Probe
-from core.train.evaluation.probe_scoring import Scored, asks, scoring
+from core.train.evaluation.probe_scoring import Scored, asks, score_probes
 from core.train.evaluation.study_boards import Boards
 from core.train.reporter import Reporter
 from core.train.scoring.file_lease import FileLease
@@ -73,7 +73,7 @@ class BaseScoring:
         for writes in (False, True):
             probes = self._boards.tier(writes)
             place = paths.cache() / "scores" / f"{self._digest(probes)}.json"
-            work = partial(scoring, probes, None, dict)
+            work = partial(score_probes, probes, None, dict)
             self._take(writes, (yield from self._cached_or(place, asks(probes), work)))
         if self._boards.tasks is not None:
             yield from self._do_tasks(self._boards.tasks)
@@ -81,7 +81,7 @@ class BaseScoring:
     def _do_tasks(self, tasks: Tasks) -> Generator[Asked, tuple[Done, float], None]:
         """Score the tasks of evaluate.tasks. No trial waits for them: they run at a trial's end and take
         long."""
-        place = paths.cache() / "scores" / f"{self._digest([], tasks.known())}.json"
+        place = paths.cache() / "scores" / f"{self._digest([], tasks.list_inputs())}.json"
         work = partial(tasks.score, None, {}, lambda done: None)
         self._take(True, (yield from self._cached_or(place, 0, work)))
 

@@ -1,17 +1,22 @@
-"""One training step of a trial, as requests to the pack."""
+"""The training steps of a trial, from their requests to their reports."""
 
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import torch
+
+from core.contract.events import event_types as e
 from core.train.adapters import counter_dropout, lr_schedule
 from core.train.adapters.lora_factors import Factors
 from core.train.data.dataset import Row
-from core.train.evaluation.scorecard import Diverged
+from core.train.evaluation.scorecard import Diverged, Scorecard
+from core.train.step import device_memory
 from core.train.step.compute_requests import Learn, Result, Update, Want
 from core.train.step.forward_pass import Item, count_targets
 from core.train.trial.trial_progress import Partial
@@ -73,3 +78,24 @@ class TrainingStep:
         if self.step == 0:  # nothing was trained yet
             why = f", before any update: the cause is the base in {self.precision}, or the rows"
         raise Diverged(f"{name} is {value} at step {self.step + 1}{why}")
+
+
+class TrainingReports:
+    """The training metrics of one trial; between two reports at least ``every_s`` seconds pass."""
+
+    def __init__(self, card: Scorecard, device: torch.device, every_s: float) -> None:
+        self._card, self._device, self._every_s = card, device, every_s
+        self._reported_at = 0.0
+
+    def report(self, step: int, elapsed_s: float, metrics: dict[str, float], important: bool) -> None:
+        """Record the metrics of a step, and report them if it is time or the step is ``important``."""
+        latest = self._card.latest
+        metrics = {**metrics, **device_memory.read_metrics(self._device)}
+        if device_memory.ALONE in latest:
+            metrics[device_memory.ALONE] = latest[device_memory.ALONE]
+        metrics = {name: value for name, value in metrics.items() if math.isfinite(value)}
+        latest.update(metrics)
+        now = time.monotonic()
+        if important or now - self._reported_at >= self._every_s:
+            self._reported_at = now
+            self._card.reporter.emit(e.TrialReported, step=step, elapsed_s=elapsed_s, metrics=metrics)

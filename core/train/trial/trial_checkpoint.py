@@ -21,7 +21,7 @@ def take(trial: Trial) -> checkpoint_files.Snapshot:
     tensors, numbers = optimizers.tensors_of(trial.optimizer)
     if trial.partial.micro_batches and trial.factors.grad is not None:
         tensors = {**tensors, GRADIENT: trial.factors.grad}
-    pending = trial.pending()
+    pending = trial.list_pending()
     tensors = {**tensors, **{f"{SCORING}{waiting.step}": waiting.factors.matrix for waiting in pending}}
     progress = TrialProgress(
         step=trial.step,
@@ -45,7 +45,7 @@ def take(trial: Trial) -> checkpoint_files.Snapshot:
         partial=trial.partial,
     )
     return checkpoint_files.Snapshot(
-        adapter=checkpoint_files.copy_to_host(dict(trial.factors.named())),
+        adapter=checkpoint_files.copy_to_host(dict(trial.factors.named_factors())),
         optimizer=checkpoint_files.copy_to_host(tensors),
         numbers=progress.numbers(),
     )
@@ -57,11 +57,11 @@ def restore(trial: Trial, snapshot: checkpoint_files.Snapshot) -> None:
     Raises TrimtabError if the trial's knobs do not fit it, and ValueError for damaged numbers.
     """
     tensors, matrices = _split_pending(snapshot.optimizer)
-    old, factors = trial_progress.read(snapshot.numbers), dict(trial.factors.named())
+    old, factors = trial_progress.read(snapshot.numbers), dict(trial.factors.named_factors())
     progress, tensors, notes = clone_checkpoint.adapt(old, snapshot.adapter, tensors, trial.knobs, factors)
     for note in notes:
         trial.reporter.note(note)
-    trial.course = trial.course.starting(progress.since, trial.knobs)
+    trial.course = trial.course.start_at(progress.since, trial.knobs)
     trial.total_steps = trial.course.total_steps
     gradient = tensors.pop(GRADIENT, None)
     trial.factors.load(snapshot.adapter)

@@ -23,8 +23,7 @@ from core.train.reporter import Reporter
 from core.train.scoring.adapter_snapshots import Snapshot
 from core.train.step.compute_requests import Result, Want
 from core.train.trial import live_edits
-from core.train.trial.training_reports import TrainingReports
-from core.train.trial.training_step import TrainingStep
+from core.train.trial.training_step import TrainingReports, TrainingStep
 from core.train.trial.trial_progress import Partial
 from core.train.trial.validation import Validation
 
@@ -66,7 +65,7 @@ class Trial:
         self.passed_step = -1  # last step after which training went on, evaluated if due
         self.submitted_step = -1  # last step whose snapshot was queued for scoring
         self.best_at: Position | None = None  # position after its best evaluation
-        self.pending: Callable[[], Sequence[Snapshot]] = tuple  # its unscored snapshots
+        self.list_pending: Callable[[], Sequence[Snapshot]] = tuple  # its unscored snapshots
         self.unscored: list[Snapshot] = []  # unscored snapshots from its checkpoint
         self._edits: list[Edit] = []  # to be applied before the next step
         self.edited = False  # since this was last reset

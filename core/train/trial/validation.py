@@ -31,7 +31,7 @@ class HeldOutRows:
     def __init__(self, spec: Spec, data: Data, positions: int | None = None) -> None:
         length = longest_sequence(spec)
         length = length if positions is None else min(length, positions)
-        rows = data.shortened(length)[1]
+        rows = data.shorten(length)[1]
         self._size, self.by_row = spec.evaluate.batch_size, spec.study.pruner == "wilcoxon"
         order = sorted(range(len(rows)), key=lambda at: len(rows[at].ids))  # stable
         self._rows = [rows[at] for at in order]
