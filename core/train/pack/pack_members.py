@@ -6,7 +6,7 @@ import torch
 
 from core.train.adapters.adapter_stack import Stack
 from core.train.pack.pack_round import Outcome
-from core.train.step.compute_requests import Want
+from core.train.step.compute_requests import Request
 from core.train.trial.trial_training import Trial
 
 
@@ -17,7 +17,7 @@ class Member:
     def __init__(self, trial: Trial, paused: bool, retry: int = 0) -> None:
         self.trial, self.paused, self.retry = trial, paused, retry
         self._requests = trial.run()
-        self.want: Want = next(self._requests)
+        self.request: Request = next(self._requests)
 
     def take(self, outcome: Outcome) -> str | None:
         """Send the result of a round to the trial, if it has one. Returns why training ended, once it has;
@@ -28,7 +28,7 @@ class Member:
         if number not in outcome.done:
             return None
         try:
-            self.want = self._requests.send((outcome.done[number], outcome.busy_s))
+            self.request = self._requests.send((outcome.done[number], outcome.busy_s))
         except StopIteration as over:
             return str(over.value)
         return None

@@ -92,7 +92,7 @@ class PackScoring:
         self.background.begin_base(trial.folder.parent)
         trial.list_pending = partial(self.background.list_pending, trial.number)
         for snapshot in trial.unscored:
-            self.background.want(snapshot)
+            self.background.enqueue(snapshot)
         trial.unscored = []
 
     def submit(self, trial: Trial, last: bool) -> None:
@@ -106,7 +106,7 @@ class PackScoring:
             trial.reporter.warn(f"step {trial.step} is not scored: out of memory for a snapshot")
             return
         writes = self.boards.writes(trial.step // trial.every, last)
-        self.background.want(
+        self.background.enqueue(
             Snapshot(trial.number, factors, trial.card, trial.step, trial.elapsed_s, writes, last)
         )
 
@@ -122,7 +122,7 @@ class PackScoring:
             self._reporter.of(message.trial).emit(e.ScoringEnded, why=why)
             return
         self.background.begin_base(Path(message.folder).parent)
-        self.background.want(snapshot)
+        self.background.enqueue(snapshot)
 
     def drop(self, number: int) -> None:
         """Cancel the scoring of a trial that left."""

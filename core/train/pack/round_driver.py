@@ -8,7 +8,7 @@ from core.train.pack.departures import Departures
 from core.train.pack.oom_recovery import OomRecovery
 from core.train.pack.pack_members import Member
 from core.train.pack.pack_parts import PackParts
-from core.train.pack.pack_round import Outcome, Wants
+from core.train.pack.pack_round import Outcome, Requests
 from core.train.step import device_memory
 from core.train.step.compute_requests import Learn
 
@@ -24,23 +24,27 @@ class RoundDriver:
         """Run one round of all active trials. Raises torch.AcceleratorError if the device fails."""
         self._recovery.stack_active()
         active, scoring = self._members.active, self._parts.scoring
-        wants = {number: (member.trial, member.want) for number, member in active.items()}
-        outcome = self._parts.rounds.do(wants)
-        updated = [number for number, (_, want) in wants.items() if isinstance(want, Learn) and want.update]
+        requests = {number: (member.trial, member.request) for number, member in active.items()}
+        outcome = self._parts.rounds.do(requests)
+        updated = [
+            number
+            for number, (_, request) in requests.items()
+            if isinstance(request, Learn) and request.update
+        ]
         scoring.ready = scoring.ready or any(number in outcome.done for number in updated)
-        self._measure(wants, outcome)
+        self._measure(requests, outcome)
         self._advance_all(active, outcome)
         self._parts.keeper.due(list(self._members.trials.values()), self._members.paused)
 
-    def _measure(self, wants: Wants, outcome: Outcome) -> None:
-        learning = [want for _, want in wants.values() if isinstance(want, Learn)]
-        if outcome.errors or len(learning) < len(wants):
+    def _measure(self, requests: Requests, outcome: Outcome) -> None:
+        learning = [request for _, request in requests.values() if isinstance(request, Learn)]
+        if outcome.errors or len(learning) < len(requests):
             return
-        rows = [item.row for want in learning for item in want.items]
+        rows = [item.row for request in learning for item in request.items]
         reasons = list(self._parts.rounds.alone.values())
         why = reasons[-1] if len(reasons) > 1 else ""
         trials = self._members.trials
-        self._parts.meter.round(tuple(wants), trials, rows, outcome.busy_s, outcome.widest, why)
+        self._parts.meter.round(tuple(requests), trials, rows, outcome.busy_s, outcome.widest, why)
 
     def _advance_all(self, active: dict[int, Member], outcome: Outcome) -> None:
         """Send every trial its result. After out of memory in a shared pack, failed requests are repeated and

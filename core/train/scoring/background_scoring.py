@@ -80,7 +80,7 @@ class BackgroundScoring:
             self._base_scoring.begin(trials)
             self._base = ScoringJob(BASE, self._base_scoring.requests())
 
-    def want(self, snapshot: Snapshot) -> None:
+    def enqueue(self, snapshot: Snapshot) -> None:
         """Queue ``snapshot``."""
         queue = self._queues.setdefault(snapshot.number, ScoringQueue())
         if not self._every:

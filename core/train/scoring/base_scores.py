@@ -27,7 +27,7 @@ from core.train.evaluation.probe_scoring import Scored, asks, score_probes
 from core.train.evaluation.study_boards import Boards
 from core.train.reporter import Reporter
 from core.train.scoring.file_lease import FileLease
-from core.train.step.compute_requests import Asked, Done, Wait
+from core.train.step.compute_requests import ScoringRequest, TimedResult, Wait
 
 VERSION = 3  # of the scoring code; scores cached by another version are ignored
 
@@ -68,7 +68,7 @@ class BaseScoring:
         stage = "" if finished else "scoring the base model in the background"
         self._reporter.report_answers(stage, answered, self._asked)
 
-    def requests(self) -> Generator[Asked, tuple[Done, float], None]:
+    def requests(self) -> Generator[ScoringRequest, TimedResult, None]:
         """Yield the requests for everything that is not cached yet."""
         for writes in (False, True):
             probes = self._boards.tier(writes)
@@ -78,7 +78,7 @@ class BaseScoring:
         if self._boards.tasks is not None:
             yield from self._do_tasks(self._boards.tasks)
 
-    def _do_tasks(self, tasks: Tasks) -> Generator[Asked, tuple[Done, float], None]:
+    def _do_tasks(self, tasks: Tasks) -> Generator[ScoringRequest, TimedResult, None]:
         """Score the tasks of evaluate.tasks. No trial waits for them: they run at a trial's end and take
         long."""
         place = paths.cache() / "scores" / f"{self._digest([], tasks.list_inputs())}.json"
@@ -86,8 +86,8 @@ class BaseScoring:
         self._take(True, (yield from self._cached_or(place, 0, work)))
 
     def _cached_or(
-        self, place: Path, asked: int, work: Callable[[], Generator[Asked, tuple[Done, float], Scored]]
-    ) -> Generator[Asked, tuple[Done, float], CachedScores]:
+        self, place: Path, asked: int, work: Callable[[], Generator[ScoringRequest, TimedResult, Scored]]
+    ) -> Generator[ScoringRequest, TimedResult, CachedScores]:
         """The cached scores in ``place``, else those that ``work`` computes; if another worker computes them
         now, wait for its result."""
         lease = FileLease(place)

@@ -17,7 +17,7 @@ from core.train.adapters.lora_factors import Factors
 from core.train.data.dataset import Row
 from core.train.evaluation.scorecard import Diverged, Scorecard
 from core.train.step import device_memory
-from core.train.step.compute_requests import Learn, Result, Update, Want
+from core.train.step.compute_requests import Learn, Request, TimedResult, Update
 from core.train.step.forward_pass import Item, count_targets
 from core.train.trial.trial_progress import Partial
 
@@ -34,7 +34,7 @@ class TrainingStep:
     first: int  # micro-batches that the trial trained before this step
     precision: str  # of the base
 
-    def run(self, partial: Partial) -> Generator[Want, Result, float]:
+    def run(self, partial: Partial) -> Generator[Request, TimedResult, float]:
         """Train from ``partial`` on; returns the gradient's norm. It can be interrupted between any two
         micro-batches. Raises Diverged."""
         norm, targets = 0.0, self.update.targets

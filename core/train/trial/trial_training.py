@@ -21,7 +21,7 @@ from core.train.evaluation.scorecard import Scorecard
 from core.train.introspection.introspection_report import InspectionSchedule, Introspector
 from core.train.reporter import Reporter
 from core.train.scoring.adapter_snapshots import Snapshot
-from core.train.step.compute_requests import Result, Want
+from core.train.step.compute_requests import Request, TimedResult
 from core.train.trial import live_edits
 from core.train.trial.training_step import TrainingReports, TrainingStep
 from core.train.trial.trial_progress import Partial
@@ -110,19 +110,19 @@ class Trial:
         self.factors.to(device)
         optimizers.move(self.optimizer, device)
 
-    def run(self) -> Generator[Want, Result, str]:
+    def run(self) -> Generator[Request, TimedResult, str]:
         """Train and evaluate; returns why training ended before its last step, else ""."""
         work = self._work()
         try:
-            want = next(work)
+            request = next(work)
             while True:
-                result = yield want
+                result = yield request
                 self.done += 1
-                want = work.send(result)
+                request = work.send(result)
         except StopIteration as end:
             return str(end.value)
 
-    def _work(self) -> Generator[Want, Result, str]:
+    def _work(self) -> Generator[Request, TimedResult, str]:
         due = self.step and self.step % self.every == 0 and self.passed_step != self.step
         if due or self.partial.judged:
             yield from self._evaluate_and_submit()  # it was interrupted before or during the evaluation
@@ -154,7 +154,7 @@ class Trial:
         """Whether training ends with this step."""
         return bool(self.validation.why) or self.step >= self.total_steps
 
-    def _evaluate_and_submit(self) -> Generator[Want, Result, None]:
+    def _evaluate_and_submit(self) -> Generator[Request, TimedResult, None]:
         """Evaluate, queue a snapshot for scoring, and collect introspection data, unless that is done
         already."""
         if self.validation.step != self.step:
@@ -169,7 +169,7 @@ class Trial:
         if self._introspector is not None and self.inspections.due(self.step, self._last, self.elapsed_s):
             self.inspections.look(self._introspector, self.number, self.factors, self.step)
 
-    def _train_step(self) -> Generator[Want, Result, None]:
+    def _train_step(self) -> Generator[Request, TimedResult, None]:
         """Train one step, continuing from ``partial``."""
         micro_batches, first = self.course.micro_batches(self.step), self.course.first(self.step)
         step = TrainingStep(

@@ -13,7 +13,7 @@ from core.evaluate.statistics.early_stopping import EarlyStopping
 from core.train.adapters.lora_factors import Factors
 from core.train.data.dataset import Data, Row, cut, has_target
 from core.train.evaluation.scorecard import Scorecard
-from core.train.step.compute_requests import Done, Judge, Rate, Result, Want
+from core.train.step.compute_requests import Judge, Rate, Request, Result, TimedResult
 from core.train.step.forward_pass import Item, count_targets
 from core.train.trial.trial_progress import Partial
 
@@ -48,12 +48,12 @@ class HeldOutRows:
         """The rows of the batch that starts at row ``first``."""
         return self._rows[first : first + self._size]
 
-    def want(self, mine: Factors, rows: list[Row]) -> Judge | Rate:
+    def make_request(self, mine: Factors, rows: list[Row]) -> Judge | Rate:
         """The request for these rows."""
         items = [Item(mine, row) for row in rows]
         return Rate(items) if self.by_row else Judge(items)
 
-    def take(self, rows: list[Row], done: Done, sums: Sums, losses: list[float]) -> None:
+    def take(self, rows: list[Row], done: Result, sums: Sums, losses: list[float]) -> None:
         """Add the results to ``sums``, and the rows' mean losses to ``losses``."""
         if not self.by_row:
             sums.add(done.loss, count_targets(rows), done.hits)
@@ -87,12 +87,12 @@ class Validation:
 
     def evaluate(
         self, factors: Factors, step: int, elapsed_s: float, partial: Partial
-    ) -> Generator[Want, Result, bool]:
+    ) -> Generator[Request, TimedResult, bool]:
         """Evaluate after ``step``, continuing from ``partial``, and report. Returns whether it is the best
         evaluation so far."""
         while partial.judged < len(self._held):
             rows = self._held.batch(partial.judged)
-            done, _ = yield self._held.want(factors, rows)
+            done, _ = yield self._held.make_request(factors, rows)
             self._held.take(rows, done, partial.sums, partial.losses)
             partial.judged += len(rows)
         metrics, losses = partial.sums.metrics(), self._held.row_losses(partial.losses)
