@@ -198,6 +198,16 @@ def test_a_trial_that_patience_ended_goes_on_as_a_clone_with_other_knobs(bench, 
     assert two.of(e.TrialCompleted, 1)[0].step == 8, "it was given as many evaluations again"
 
 
+@pytest.mark.parametrize("fewer", [{"steps": 4}, {"steps": 0, "epochs": 0.1}])
+def test_a_clone_with_no_step_left_is_evaluated_and_complete(parent, bench, tmp_path, fewer):
+    _, at = parent()
+    two = bench()
+    clone(two, tmp_path, at, **{**KNOBS, **fewer})
+    two.finish()
+    (evaluated,), (completed,) = two.of(e.TrialEvaluated, 1), two.of(e.TrialCompleted, 1)
+    assert not two.losses(1) and completed.values == (evaluated.metrics["eval/loss"],)
+
+
 def test_a_checkpoint_of_an_older_trimtab_is_of_use(parent, bench, tmp_path):
     one, at = parent()
     snapshot = checkpoint_files.read(at)

@@ -78,6 +78,8 @@ def _restore_numbers(trial: Trial, progress: TrialProgress) -> None:
     validation.step, validation.why = progress.evaluated_step, progress.why
     trial.best_at, trial.passed_step = progress.best_at, progress.passed_step
     trial.submitted_step = progress.submitted
+    if trial.step >= trial.total_steps:  # nothing is left to train, so it ends with an evaluation of its own
+        validation.step = trial.submitted_step = -1
     trial.card.latest, trial.card.unsaid = progress.latest, progress.unsaid
     trial.card.past.restore(progress.past)
     trial.inspections.restore(progress.inspected)
