@@ -122,7 +122,7 @@ class BackgroundScoring:
         began = time.perf_counter()
         unit = self._answering.unit(questions, UNIT_S if training else IDLE_S)
         took_s = time.perf_counter() - began
-        self._budget.spent(took_s)
+        self._budget.spend(took_s)
         self._share(jobs, unit, took_s)
         self._collect()
         self._report_progress()
