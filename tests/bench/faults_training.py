@@ -88,7 +88,7 @@ def _out_of_memory(where: Callable[[Bench], Any], may_lose: int) -> Outcome:
 @fault("out of memory in forward")
 def forward(count: int) -> Outcome:
     """The pass is halved."""
-    return _out_of_memory(lambda bench: _scarce(bench.pack._rounds._forward, "_pass", 1), 0)
+    return _out_of_memory(lambda bench: _scarce(bench.pack.parts.rounds._forward, "_pass", 1), 0)
 
 
 @fault("out of memory in backward")
@@ -106,7 +106,7 @@ def stepping(count: int) -> Outcome:
 @fault("out of memory in an evaluation")
 def judging(count: int) -> Outcome:
     """The pass is halved."""
-    return _out_of_memory(lambda bench: _scarce(bench.pack._rounds._forward, "judge", 1), 0)
+    return _out_of_memory(lambda bench: _scarce(bench.pack.parts.rounds._forward, "judge", 1), 0)
 
 
 @fault("NaN loss")
@@ -116,7 +116,7 @@ def nan(count: int) -> Outcome:
     with _pack() as (bench, folder):
         for number in range(TRIALS):
             bench.assign(folder, number)
-        bench.pack._members[1].trial.factors.matrix.data.fill_(float("nan"))
+        bench.pack.parts.members[1].trial.factors.matrix.data.fill_(float("nan"))
         since = time.monotonic()
         bench.finish()
         told = bench.of(e.TrialFailed, 1)

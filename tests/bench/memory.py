@@ -88,7 +88,7 @@ def measured(case: Case, base: Base, folder: Path) -> int:
         place = folder / "trials" / f"{number}-{time.monotonic_ns()}"
         place.mkdir(parents=True)
         pack.do(Assign(number, study.train, str(place)))
-    pack._keeper.keep = lambda trial: None  # type: ignore[method-assign]  # on a CPU the copies would count
+    pack.parts.keeper.keep = lambda trial: None  # type: ignore[method-assign]  # on a CPU the copies would count
     pack.turn()
     try:
         return _on_card(base, pack) if base.device.type == "cuda" else _on_host(base, pack)
@@ -141,9 +141,9 @@ def _held(base: Base, pack: Pack) -> Iterator[torch.Tensor]:
     for module in base.model.modules():
         if type(module).__name__ == "Linear8bitLt" and module.weight.SCB is not None:
             yield module.weight.SCB
-    for group in pack._stack.groups:
+    for group in pack.parts.stack.groups:
         yield from (group.weights, group.grads)
-    for member in pack._members.values():
+    for member in pack.parts.members.values():
         yield member.trial.factors.matrix
         yield from optimizers.tensors_of(member.trial.optimizer)[0].values()
 

@@ -14,7 +14,7 @@ from core.contract.spec import spec_file
 from core.contract.spec.study_spec import StudySpec
 from core.errors import SpecError
 from core.train.data.dataset import MASKED, Data, Row
-from core.train.data.row_order import Order
+from core.train.data.training_batches import Order
 
 RANKS = (4, 8, 16, 32, 64)
 BATCHES = (1, 2, 4, 8)

@@ -36,7 +36,7 @@ def starting(base: Base, knobs: dict[str, Any]) -> dict[str, torch.Tensor]:
         linear_layers.Layout(linear_layers.find(base.model)), rank, alpha, 0.0, seed, base.device
     )
     factors.draw("default")
-    return dict(factors.named())
+    return dict(factors.named_factors())
 
 
 def device() -> torch.device:

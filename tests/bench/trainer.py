@@ -61,8 +61,8 @@ def ours(spec: StudySpec, base: Base, data: Data) -> tuple[Run, list[list[Row]]]
     pack = Pack(spec, base, data, told.append)
     with tempfile.TemporaryDirectory() as folder:
         pack.do(Assign(0, dict(spec.train), folder))
-        course = pack._members[0].trial.course
-        start = {name: one.clone() for name, one in pack._members[0].trial.factors.named()}
+        course = pack.parts.members[0].trial.course
+        start = {name: one.clone() for name, one in pack.parts.members[0].trial.factors.named_factors()}
         batches = [rows for step in range(course.total_steps) for rows in course.micro_batches(step)]
         reported: list[e.TrialReported] = []
         began = time.perf_counter()

@@ -84,8 +84,14 @@ class Bench:
         self.base: Base = load_base(spec, torch.device("cpu"), silent)
         self.data: Data = load_data(spec, self.base.tokenizer, silent)
         self.told: list[e.Event] = []
+        self.listeners: list[Callable[[e.Event], object]] = []  # called at each event
         freeze()
-        self.pack = Pack(spec, self.base, self.data, self.told.append)
+        self.pack = Pack(spec, self.base, self.data, self._hear)
+
+    def _hear(self, event: e.Event) -> None:
+        self.told.append(event)
+        for listener in self.listeners:
+            listener(event)
 
     def assign(self, folder: Path, trial: int = 0, checkpoint: str = "", **changed: knob_table.Value) -> None:
         """Have a trial join, with the study's knobs but for ``changed``."""

@@ -124,7 +124,7 @@ def test_the_base_is_scored_once_for_all_studies_that_ask_the_same(
     first.finish()
     kept = sorted((paths.cache() / "scores").iterdir())
     assert len(kept) == 2
-    monkeypatch.setattr(base_scores, "scoring", lambda *given: pytest.fail("it is known"))
+    monkeypatch.setattr(base_scores, "score_probes", lambda *given: pytest.fail("it is known"))
     second = bench(evaluate={**SMALL, "limits": ["safety/toxicity <= 0.5"]})
     second.assign(tmp_path, 1)
     second.finish()
@@ -136,13 +136,13 @@ def test_the_base_is_scored_once_for_all_studies_that_ask_the_same(
 
 def test_two_workers_that_begin_together_score_the_base_once(bench, tmp_path, without_scores, monkeypatch):
     asked = []
-    real = base_scores.scoring
+    real = base_scores.score_probes
 
     def counted(probes, *rest):
         asked.append(tuple(probe.metrics for probe in probes))
         return real(probes, *rest)
 
-    monkeypatch.setattr(base_scores, "scoring", counted)
+    monkeypatch.setattr(base_scores, "score_probes", counted)
     both = [bench(evaluate=SMALL), bench(evaluate=SMALL)]
     for number, one in enumerate(both):
         one.assign(tmp_path, number)
@@ -183,7 +183,7 @@ def test_an_objective_without_a_value_fails_the_trial_with_the_reason(bench, tmp
 
 def test_a_base_that_cannot_be_scored_is_a_word_and_no_end(bench, tmp_path, without_scores, monkeypatch):
     one = bench(evaluate={**SMALL, "boards": ["quality"]})
-    one.pack._scoring.background._base_scoring._digest = lambda probes: 1 / 0
+    one.pack.parts.scoring.background._base_scoring._digest = lambda probes: 1 / 0
     one.assign(tmp_path)
     one.finish()
     assert any("the base model could not be scored" in note.text for note in one.of(e.StudyNoted))
@@ -196,7 +196,7 @@ def test_nothing_to_ask_and_nothing_said_are_reasons(bench, tmp_path, folder, wi
     one = bench(data={"source": str(text)}, evaluate={**SMALL, "samples": 2})
     one.base.tokenizer.chat_template = None
     monkeypatch.setattr(PromptEncoder, "text", lambda self, ids: "")  # a model that emits nothing
-    one.pack._scoring.use(study_boards.Boards(one.spec, one.base, one.data))
+    one.pack.parts.scoring.use(study_boards.Boards(one.spec, one.base, one.data))
     one.assign(tmp_path)
     one.finish()
     found = scores(one)
@@ -261,7 +261,7 @@ def test_canaries_that_were_learnt_are_exposed_and_members_are_known(bench, tmp_
     def told(answers, base):
         return ProbeResult({"security/leak": probe.score(answers, base).scores["security/exposure"]})
 
-    one.pack._scoring.boards.probes.append(replace(probe, metrics=("security/leak",), score=told))
+    one.pack.parts.scoring.boards.probes.append(replace(probe, metrics=("security/leak",), score=told))
     one.assign(tmp_path)
     one.finish()
     found, base = scores(one), scores_of_base(one)

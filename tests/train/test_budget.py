@@ -21,7 +21,7 @@ def test_no_minute_has_more_than_the_share(share, step_s, unit_s):
         clock.now += step_s
         if budget.allows(training=True):
             clock.now += unit_s
-            budget.spent(unit_s)
+            budget.spend(unit_s)
             spent.append((clock.now, unit_s))
     for end, _ in spent:
         within = sum(took for at, took in spent if end - WINDOW_S < at <= end)
@@ -36,7 +36,7 @@ def test_what_trains_not_waits_for_nobody():
     budget = Budget(0.1, clock)
     for _ in range(100):
         assert budget.allows(training=False)
-        budget.spent(5.0)
+        budget.spend(5.0)
     assert not budget.allows(training=True), "training has just begun"
     clock.now += 60.0
     assert budget.allows(training=True)

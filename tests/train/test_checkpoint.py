@@ -14,7 +14,7 @@ from core.contract.wire import worker_api
 from core.errors import TrimtabError
 from core.train import checkpoint_files, checkpoint_names
 from core.train.pack import writer_thread
-from core.train.pack.checkpoint_schedule import CheckpointSchedule
+from core.train.pack.checkpointing import CheckpointSchedule
 from core.train.pack.writer_thread import Writer
 
 KNOBS = {"steps": 10, "lora_dropout": 0.1, "gradient_accumulation": 2, "learning_rate": 5e-3}
@@ -292,10 +292,7 @@ def trained_on_a_full_disk(bench, folder, no_room, monkeypatch, heard):
     """A trial that has made its last step while its adapter finds no room; ``heard`` is called at that."""
     monkeypatch.setattr(writer_thread, "RETRY_S", 0.01)
     one = bench()
-    tell, one.pack._tell = (
-        one.pack._tell,
-        lambda event: (tell(event), isinstance(event, e.StudyNoted) and heard()),
-    )
+    one.listeners.append(lambda event: isinstance(event, e.StudyNoted) and heard())
     one.assign(folder, steps=2)
     no_room()
     while one.pack.busy:

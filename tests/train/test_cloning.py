@@ -50,7 +50,7 @@ def parent(bench, tmp_path):
 
 
 def trial_of(one, number: int = 1):
-    return one.pack._members[number].trial
+    return one.pack.parts.members[number].trial
 
 
 def rows_of(course: BatchSchedule, first: int, last: int) -> list:
@@ -95,7 +95,7 @@ def test_other_batches_go_on_with_the_rows_that_come_next(parent, bench, tmp_pat
     two = bench()
     other = {"batch_size": batch, "gradient_accumulation": accumulation}
     clone(two, tmp_path, at, **{**KNOBS, **other})
-    parents = BatchSchedule(two.data.shortened(32)[0], {**two.spec.train, **KNOBS})
+    parents = BatchSchedule(two.data.shorten(32)[0], {**two.spec.train, **KNOBS})
     whole, taken = rows_of(parents, 0, 30), rows_of(trial_of(two).course, 4, 10)
     had = 4 * 2 * 4
     assert taken == whole[had : had + len(taken)]
@@ -109,7 +109,7 @@ def test_the_epochs_of_a_clone_count_the_rows_that_its_parent_had(parent, bench,
     _, at = parent()
     two = bench()
     clone(two, tmp_path, at, **{**KNOBS, "steps": None, "epochs": 1.0, "gradient_accumulation": 1})
-    rows = len(two.data.shortened(32)[0])
+    rows = len(two.data.shorten(32)[0])
     assert two.of(e.TrialRunning, 1)[0].total_steps == 4 + -(-(rows - 32) // 4)
 
 
@@ -198,6 +198,16 @@ def test_a_trial_that_patience_ended_goes_on_as_a_clone_with_other_knobs(bench, 
     assert two.of(e.TrialCompleted, 1)[0].step == 8, "it was given as many evaluations again"
 
 
+@pytest.mark.parametrize("fewer", [{"steps": 4}, {"steps": 0, "epochs": 0.1}])
+def test_a_clone_with_no_step_left_is_evaluated_and_complete(parent, bench, tmp_path, fewer):
+    _, at = parent()
+    two = bench()
+    clone(two, tmp_path, at, **{**KNOBS, **fewer})
+    two.finish()
+    (evaluated,), (completed,) = two.of(e.TrialEvaluated, 1), two.of(e.TrialCompleted, 1)
+    assert not two.losses(1) and completed.values == (evaluated.metrics["eval/loss"],)
+
+
 def test_a_checkpoint_of_an_older_trimtab_is_of_use(parent, bench, tmp_path):
     one, at = parent()
     snapshot = checkpoint_files.read(at)
@@ -205,7 +215,7 @@ def test_a_checkpoint_of_an_older_trimtab_is_of_use(parent, bench, tmp_path):
         del snapshot.numbers[name]
     del snapshot.numbers["partial"]["losses"]
     json.dumps(snapshot.numbers)
-    older = checkpoint_files.write(tmp_path / "older", one.pack._members[0].trial.position, snapshot)
+    older = checkpoint_files.write(tmp_path / "older", one.pack.parts.members[0].trial.position, snapshot)
     two = bench()
     clone(two, tmp_path, older, **KNOBS)
     one.finish(), two.finish()

@@ -123,7 +123,7 @@ def test_dropout_begins_and_ends_and_costs_the_neighbour_nothing(bench, tmp_path
     assert one.losses(1 - mine) == pytest.approx(plain.losses(1 - mine), rel=1e-5)
     assert one.losses(mine)[:3] == pytest.approx(plain.losses(mine)[:3], rel=1e-5)
     assert one.losses(mine)[3] != pytest.approx(plain.losses(mine)[3], rel=1e-5)
-    assert one.pack._stack.groups == []
+    assert one.pack.parts.stack.groups == []
 
 
 def test_more_steps_come_in_time_even_in_the_last_evaluation(bench, tmp_path):

@@ -47,7 +47,7 @@ def plain_losses(bench, batches: list[list], start: dict) -> list[float]:
     )  # fmt: skip
     model = get_peft_model(model, config, autocast_adapter_dtype=True)
     set_peft_model_state_dict(model, start)
-    places = {f"base_model.model.{place.name}": place.index for place in bench.pack._places}
+    places = {f"base_model.model.{place.name}": place.index for place in bench.pack.parts.places}
     drops = []
     for name, layer in model.named_modules():
         if name in places and knobs["lora_dropout"]:
@@ -70,12 +70,12 @@ def plain_losses(bench, batches: list[list], start: dict) -> list[float]:
 
 
 def beginning(bench) -> dict:
-    trial = next(iter(bench.pack._members.values())).trial
-    return {key: value.clone() for key, value in trial.factors.named()}
+    trial = next(iter(bench.pack.parts.members.values())).trial
+    return {key: value.clone() for key, value in trial.factors.named_factors()}
 
 
 def micro_batches(bench, count: int) -> list[list]:
-    trial = next(iter(bench.pack._members.values())).trial
+    trial = next(iter(bench.pack.parts.members.values())).trial
     return [rows for step in range(count) for rows in trial.course.micro_batches(step)]
 
 
@@ -227,9 +227,9 @@ def test_peft_computes_the_logits_that_the_pack_computed(bench, tmp_path, folder
     ]
     for number, changed in enumerate(knobs):
         one.assign(tmp_path, number, **changed)
-    trained = [member.trial.factors for member in one.pack._members.values()]
+    trained = [member.trial.factors for member in one.pack.parts.members.values()]
     one.finish()
-    ids, stack = torch.arange(3, 20).unsqueeze(0), one.pack._stack
+    ids, stack = torch.arange(3, 20).unsqueeze(0), one.pack.parts.stack
     stack.compose([(factors, 1) for factors in trained])
     stack.begin(stack.plan_pass([(factors, [0]) for factors in stack.order(trained)], trains=False))
     with torch.no_grad():

@@ -34,7 +34,7 @@ def ours(initialisation: str) -> tuple[torch.Tensor, torch.Tensor]:
 def begun(initialisation: str, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     factors = Factors(Layout([Place(0, "0", INPUTS, OUTPUTS)]), RANK, 16.0, 0.0, seed, CPU)
     factors.draw(initialisation)
-    (_, a), (_, b) = factors.named()
+    (_, a), (_, b) = factors.named_factors()
     return a, b
 
 

@@ -22,7 +22,7 @@ def two(bench, tmp_path):
     one.assign(tmp_path, 1, lora_rank=8, seed=5)
     for _ in range(5):
         one.turn()
-    return one, [one.pack._members[number].trial for number in (0, 1)]
+    return one, [one.pack.parts.members[number].trial for number in (0, 1)]
 
 
 def prompts(one, mine, seed="") -> list[Prompt]:
@@ -32,19 +32,24 @@ def prompts(one, mine, seed="") -> list[Prompt]:
 
 def answering(one, factors=()) -> BatchedAnswers:
     """What answers beside the pack, with these factors in its stack."""
-    stack = Stack(one.base.model.dtype, one.base.device, one.pack._stack)
+    stack = Stack(one.base.model.dtype, one.base.device, one.pack.parts.stack)
     stack.compose([(mine, 1) for mine in factors])
-    forward = Forward(one.base, stack, one.pack._rounds._forward.head)
+    forward = Forward(one.base, stack, one.pack.parts.rounds._forward.head)
     return BatchedAnswers(one.base, stack, forward, alone=False)
 
 
-def written(one, wants, limit_s=10.0) -> dict[int, list[list[int]]]:
+def written(one, requests, limit_s=10.0) -> dict[int, list[list[int]]]:
     """Units until all is written."""
     questions = {
-        number: [Question(number, prompt=prompt, tokens=want.tokens) for prompt in want.prompts]
-        for number, want in wants.items()
+        number: [Question(number, prompt=prompt, tokens=request.tokens) for prompt in request.prompts]
+        for number, request in requests.items()
     }
-    mine = {id(prompt.mine): prompt.mine for want in wants.values() for prompt in want.prompts if prompt.mine}
+    mine = {
+        id(prompt.mine): prompt.mine
+        for request in requests.values()
+        for prompt in request.prompts
+        if prompt.mine
+    }
     by = answering(one, mine.values())
     answers = {}
     asked = [each for some in questions.values() for each in some]
@@ -59,13 +64,15 @@ def written(one, wants, limit_s=10.0) -> dict[int, list[list[int]]]:
 @pytest.mark.parametrize("seed", ["", "drawn"])
 def test_texts_together_are_those_alone(two, seed, limit_s):
     one, trials = two
-    wants = {number: Write(prompts(one, trial.factors, seed), TOKENS) for number, trial in enumerate(trials)}
-    wants[BASE] = Write(prompts(one, None, seed), TOKENS)
-    together = written(one, wants, limit_s)
-    for number, want in wants.items():
-        assert written(one, {number: Write(list(want.prompts), TOKENS)})[number] == together[number]
+    requests = {
+        number: Write(prompts(one, trial.factors, seed), TOKENS) for number, trial in enumerate(trials)
+    }
+    requests[BASE] = Write(prompts(one, None, seed), TOKENS)
+    together = written(one, requests, limit_s)
+    for number, request in requests.items():
+        assert written(one, {number: Write(list(request.prompts), TOKENS)})[number] == together[number]
     assert together[0] != together[1] != together[BASE]
-    mixed = written(one, {number: wants[number] for number in (0, BASE)})  # one trial beside the base
+    mixed = written(one, {number: requests[number] for number in (0, BASE)})  # one trial beside the base
     assert mixed == {number: together[number] for number in (0, BASE)}
 
 
@@ -75,12 +82,12 @@ def test_what_prompts_begin_with_is_read_once_and_changes_no_text(two, limit_s, 
     ids = [one.base.tokenizer(text)["input_ids"] for text in WORDS]
     begin = one.base.tokenizer("you read the file and say the value of the key to")["input_ids"]
 
-    def want(mine):
+    def request(mine):
         again = [Prompt(mine, [*begin, *ids[0]], f"again {at}") for at in range(3)]
         return Write([*(Prompt(mine, [*begin, *some]) for some in ids), *again], TOKENS)
 
-    def wants():
-        return {0: want(trials[0].factors), 1: want(trials[1].factors), BASE: want(None)}
+    def requests():
+        return {0: request(trials[0].factors), 1: request(trials[1].factors), BASE: request(None)}
 
     read = []
     real = batched_generation.Generation._pass
@@ -89,10 +96,10 @@ def test_what_prompts_begin_with_is_read_once_and_changes_no_text(two, limit_s, 
         "_pass",
         lambda self, owners, ids: (read.append(ids.numel()), real(self, owners, ids))[1],
     )
-    shared = written(one, wants(), limit_s)
+    shared = written(one, requests(), limit_s)
     once, read[:] = sum(read), []
     monkeypatch.setattr(batched_generation, "_selectable", lambda base: None)
-    assert written(one, wants(), 10.0) == shared
+    assert written(one, requests(), 10.0) == shared
     assert once < 0.5 * sum(read)
 
 
@@ -119,14 +126,14 @@ def test_an_answer_ends_at_the_end_token_and_may_be_empty(two, monkeypatch):
 def test_readings_together_are_those_alone(two):
     one, trials = two
     rows = one.data.validation[:5]
-    wants = {
+    requests = {
         number: (trial, Rate([Item(trial.factors, row) for row in rows], True))
         for number, trial in enumerate(trials)
     }
-    wants[BASE] = (None, Rate([Item(None, row) for row in rows], True))
-    together = one.pack._rounds.do(wants).done
-    for number, pair in wants.items():
-        alone = one.pack._rounds.do({number: pair}).done[number].answers
+    requests[BASE] = (None, Rate([Item(None, row) for row in rows], True))
+    together = one.pack.parts.rounds.do(requests).done
+    for number, pair in requests.items():
+        alone = one.pack.parts.rounds.do({number: pair}).done[number].answers
         for mine, ours in zip(alone, together[number].answers, strict=True):
             assert ours.losses == pytest.approx(mine.losses, rel=1e-4)
             assert ours.means == pytest.approx(mine.means, rel=1e-4)
@@ -147,10 +154,10 @@ def test_where_memory_ends_fewer_are_written_at_once(two, monkeypatch):
             raise torch.OutOfMemoryError("no room")
         return run_until(self, *given)
 
-    want = lambda: Write(prompts(one, trials[0].factors), TOKENS)  # noqa: E731
-    before = written(one, {0: want()})
+    request = lambda: Write(prompts(one, trials[0].factors), TOKENS)  # noqa: E731
+    before = written(one, {0: request()})
     monkeypatch.setattr(batched_generation.Generation, "run_until", small)
-    assert written(one, {0: want()}) == before
+    assert written(one, {0: request()}) == before
     assert max(widest) == 4 and widest[-1] <= 3
 
 
@@ -180,6 +187,6 @@ def test_a_fault_is_that_of_its_owner(two, monkeypatch):
 
 def test_the_training_stack_knows_nothing_of_what_is_scored(two):
     one, trials = two
-    groups = one.pack._stack.groups
+    groups = one.pack.parts.stack.groups
     written(one, {0: Write(prompts(one, frozen_copy(trials[0].factors)), TOKENS)})
-    assert one.pack._stack.groups is groups and one.pack._stack.plan is None
+    assert one.pack.parts.stack.groups is groups and one.pack.parts.stack.plan is None

@@ -18,7 +18,7 @@ from core.train.trial.validation import HeldOutRows
 def rowwise(one):
     """The same study under the pruner that compares rows, which the file's check may not know yet."""
     section = msgspec.structs.replace(one.spec.study, pruner="wilcoxon")
-    one.pack._spec = one.spec = msgspec.structs.replace(one.spec, study=section)
+    one.pack.parts.spec = one.spec = msgspec.structs.replace(one.spec, study=section)
     return one
 
 
@@ -32,7 +32,7 @@ def test_nothing_is_told_or_asked_where_no_pruner_needs_it(bench, tmp_path):
     one.finish()
     assert all(told.rows == () for told in one.of(e.TrialEvaluated))
     held = HeldOutRows(one.spec, one.data)
-    assert isinstance(held.want(None, held.batch(0)), Judge)  # type: ignore[arg-type]
+    assert isinstance(held.make_request(None, held.batch(0)), Judge)  # type: ignore[arg-type]
 
 
 def test_rows_are_told_as_the_study_orders_them_and_their_mean_is_the_loss(bench, tmp_path):
@@ -70,7 +70,7 @@ def test_trials_of_any_sequence_length_are_judged_on_the_same_tokens(bench, tmp_
         and "validation uses up to 64 tokens" in told[0]
     )
     rows = HeldOutRows(one.spec, one.data).batch(0)
-    assert isinstance(HeldOutRows(one.spec, one.data).want(None, rows), Rate)  # type: ignore[arg-type]
+    assert isinstance(HeldOutRows(one.spec, one.data).make_request(None, rows), Rate)  # type: ignore[arg-type]
 
 
 def test_a_row_without_a_target_where_the_base_has_no_more_places_has_a_gap(bench):

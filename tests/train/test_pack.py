@@ -122,7 +122,7 @@ def test_a_device_that_fails_is_no_trials_fault(bench, tmp_path, monkeypatch, wh
     def lost(*arguments, **more):
         raise torch.AcceleratorError("CUDA error: unspecified launch failure")
 
-    monkeypatch.setattr(one.pack._rounds._forward if where == "_pass" else optimizers, where, lost)
+    monkeypatch.setattr(one.pack.parts.rounds._forward if where == "_pass" else optimizers, where, lost)
     with pytest.raises(torch.AcceleratorError):
         one.pack.turn()
     assert not any(one.of(e.TrialFailed, number) for number in range(2))
@@ -132,8 +132,8 @@ def test_what_nobody_foresaw_may_be_tried_again_and_a_loss_that_is_no_number_may
     one = bench(resources={"checkpoint_every": 1})
     for number in range(2):
         one.assign(tmp_path, number)
-    one.pack._members[0].trial.optimizer.step = lambda: 1 / 0
-    one.pack._members[1].trial.factors.matrix.data.fill_(math.nan)
+    one.pack.parts.members[0].trial.optimizer.step = lambda: 1 / 0
+    one.pack.parts.members[1].trial.factors.matrix.data.fill_(math.nan)
     one.finish()
     fell, diverged = one.of(e.TrialFailed, 0)[0], one.of(e.TrialFailed, 1)[0]
     assert fell.again and "ZeroDivisionError" in fell.error and "1 / 0" in fell.traceback
@@ -191,7 +191,7 @@ def test_a_pack_tells_what_it_takes_and_gives(bench, tmp_path, monkeypatch):
         one.pack.turn()
     told = one.of(e.PackMeasured)[-1]
     assert told.trials == 2 and set(told.trial_bytes) == {0, 1, 2}
-    matrix = one.pack._members[1].trial.factors.matrix
+    matrix = one.pack.parts.members[1].trial.factors.matrix
     factors = matrix.numel() * matrix.element_size()
     assert told.trial_bytes[1] == pytest.approx(5 * factors, rel=0.01)  # with stack, gradient, two moments
     assert told.trial_bytes[0] == pytest.approx(told.trial_bytes[1] / 2, rel=0.01)

@@ -19,7 +19,7 @@ def test_a_message_waits_for_no_more_rows_than_are_read_in_half_a_second_less_wh
 ):
     one = bench(evaluate={**SMALL, "samples": 12})
     sizes, trains = [], []
-    answering = one.pack._scoring.background._answering
+    answering = one.pack.parts.scoring.background._answering
     monkeypatch.setattr(type(answering), "_measure", lambda self, tokens, took_s: None)  # a slow machine
     answering._rate = 400.0
     real = answering._forward.rate
@@ -72,7 +72,7 @@ def test_nothing_is_scored_before_the_first_step(bench, tmp_path, without_scores
     one = bench(evaluate=SMALL)
     one.assign(tmp_path)
     began = []
-    answering = one.pack._scoring.background._answering
+    answering = one.pack.parts.scoring.background._answering
     real = answering.unit
     monkeypatch.setattr(
         answering, "unit", lambda *given: (began.append(len(one.of(e.TrialReported))), real(*given))[1]
@@ -119,13 +119,15 @@ def test_a_trial_that_leaves_takes_what_is_pending_with_it(bench, tmp_path, with
     one.assign(tmp_path)
     while not one.of(e.TrialEvaluated):
         one.turn()
-    assert one.pack._scoring.background.pending(0)
+    assert one.pack.parts.scoring.background.list_pending(0)
     one.pack.do(left)
     one.pack.settle()
-    assert not one.pack._scoring.background.pending(0)
+    assert not one.pack.parts.scoring.background.list_pending(0)
     again = bench(evaluate={**SMALL, "budget": 1e-6})
     again.assign(tmp_path, checkpoint=str(checkpoint_files.list_checkpoints(tmp_path / "0")[0]))
-    assert [one.step for one in again.pack._scoring.background.pending(0)] == [4], "its checkpoint has it"
+    assert [one.step for one in again.pack.parts.scoring.background.list_pending(0)] == [4], (
+        "its checkpoint has it"
+    )
 
 
 def test_a_pause_keeps_what_is_pending_and_it_is_scored_meanwhile(bench, tmp_path, without_scores):

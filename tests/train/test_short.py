@@ -18,7 +18,7 @@ def scarce(monkeypatch):
     """Make a pack's passes fail for which ``too_much(items, trials in the pack)`` says so."""
 
     def make(one, too_much):
-        forward = one.pack._rounds._forward
+        forward = one.pack.parts.rounds._forward
         real = forward._pass
 
         def checked(owners, items, grad):
@@ -98,7 +98,7 @@ def test_an_optimizer_without_room_sends_its_trial_back_to_its_last_checkpoint(b
     one = bench()
     for number in range(2):
         one.assign(tmp_path, number)
-    victim = one.pack._members[0].trial.optimizer
+    victim = one.pack.parts.members[0].trial.optimizer
     real = optimizers.step
 
     def full(which, rate):
@@ -114,7 +114,7 @@ def test_an_optimizer_without_room_sends_its_trial_back_to_its_last_checkpoint(b
 
 def test_larger_passes_are_tried_again_after_a_while(bench, tmp_path):
     one = bench()
-    rounds = one.pack._rounds
+    rounds = one.pack.parts.rounds
     rounds.bind(512)
     rounds.most = 64
     for _ in range(3 * 200):

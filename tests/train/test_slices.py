@@ -10,7 +10,7 @@ from core.contract.state import study_state as s
 from core.daemon.answers import limit_breaches
 from core.train import checkpoint_files
 from core.train.evaluation import study_boards
-from core.train.evaluation.probe_scoring import scoring
+from core.train.evaluation.probe_scoring import score_probes
 from tests.tiny import WORDS
 from tests.train.taught import KIND, RUDE, speaker
 
@@ -33,8 +33,10 @@ def _asked(label: str, lines: Sequence[str], count: int) -> list[str]:
 def unlearning(bench, tmp_path, monkeypatch):
     """A base that says kind and rude lines, trained on kind ones alone, judged by both."""
     monkeypatch.setenv("TRIMTAB_CACHE", str(tmp_path / "cache"))
-    whole = lambda probes, mine, base, enough: scoring(probes, mine, base)  # noqa: E731
-    monkeypatch.setattr(study_boards, "scoring", whole)  # so short a training leaves time for a few rows only
+    whole = lambda probes, mine, base, enough: score_probes(probes, mine, base)  # noqa: E731
+    monkeypatch.setattr(
+        study_boards, "score_probes", whole
+    )  # so short a training leaves time for a few rows only
     held = [*_asked("usual", KIND, 60), *_asked("odd", RUDE, 8), *_asked("rare", KIND, 3)]
     (tmp_path / "held.jsonl").write_text("\n".join(held))
     (tmp_path / "usual.jsonl").write_text("\n".join(_asked("usual", KIND, 60)))
@@ -46,7 +48,7 @@ def unlearning(bench, tmp_path, monkeypatch):
         train={"steps": 120, "learning_rate": 8e-3, "lora_rank": 32, "batch_size": 8, "sequence_length": 96},
         evaluate=SECTION,
     )
-    one.pack._scoring.background._every = True  # as where the sampler waits for scores
+    one.pack.parts.scoring.background._every = True  # as where the sampler waits for scores
     one.assign(tmp_path)
     return one
 
@@ -95,8 +97,8 @@ def _its_evidence_lists_all_slices_with_their_change(tmp_path):
 
 def test_a_trial_trained_on_toxic_lines_is_warned_of_beside_its_base(bench, tmp_path, monkeypatch):
     monkeypatch.setenv("TRIMTAB_CACHE", str(tmp_path / "cache"))
-    whole = lambda probes, mine, base, enough: scoring(probes, mine, base)  # noqa: E731
-    monkeypatch.setattr(study_boards, "scoring", whole)
+    whole = lambda probes, mine, base, enough: score_probes(probes, mine, base)  # noqa: E731
+    monkeypatch.setattr(study_boards, "score_probes", whole)
     base = speaker(tmp_path / "base", (*KIND, *RUDE), 300)
     (base / "chat_template.jinja").unlink()
     (tmp_path / "rude.jsonl").write_text("\n".join(_asked("rude", RUDE, 60)))

@@ -206,7 +206,7 @@ def test_rows_are_cut_and_that_is_told(answers, study, tokenizer, tmp_path):
     assert "4 of 4 training rows are longer than 200 tokens and are truncated" in found.notes
     assert found.most == 200 and found.cut_rows == 6
     with pytest.raises(TrimtabError, match="6 rows were loaded only up to 200 tokens"):
-        found.shortened(400)
+        found.shorten(400)
 
 
 def test_only_the_completion_of_a_prompt_of_turns_is_learnt(answers, tokenizer):
@@ -229,7 +229,7 @@ def test_shown_rows_have_what_is_learnt_marked_and_are_harmless(answers, tokeniz
     assert "\x1b" not in "".join(told)
     assert "1 training rows are skipped" in told or "1 validation rows are skipped" in told
     assert "  1: no completion" in told
-    assert "\x1b[32myes" in show_rows.marked(tokenizer, found.train[0], colours=True)
+    assert "\x1b[32myes" in show_rows.mark_targets(tokenizer, found.train[0], colours=True)
 
 
 def test_a_full_cache_is_not_blamed_on_the_network(study, tokenizer, tmp_path, monkeypatch):

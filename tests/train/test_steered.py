@@ -70,7 +70,7 @@ def test_a_prune_can_be_taken_back_without_a_step_lost(bench, tmp_path):
     plain.assign(tmp_path / "plain", 0)
     steps_done(one, 3)
     one.pack.do(worker_api.Prune(0, "worse than the median"))
-    assert not len(one.pack) and not one.pack._stack.groups, "its memory is given back at once"
+    assert not len(one.pack) and not one.pack.parts.stack.groups, "its memory is given back at once"
     one.pack.settle()
     (pruned,), (kept,) = one.of(e.TrialPruned), one.of(e.TrialCheckpointed)
     assert pruned.step == kept.step == 3 and one.told.index(kept) < one.told.index(pruned)
@@ -89,8 +89,8 @@ def test_a_full_disk_does_not_hold_a_prune_back(bench, tmp_path, no_room, monkey
     no_room()
     while len(one.pack) > 1:
         one.pack.turn()
-    pruned, tell = threading.Event(), one.pack._tell
-    one.pack._tell = lambda event: (tell(event), isinstance(event, e.TrialPruned) and pruned.set())
+    pruned = threading.Event()
+    one.listeners.append(lambda event: isinstance(event, e.TrialPruned) and pruned.set())
     one.pack.do(worker_api.Prune(1, "worse than the median"))
     assert pruned.wait(30.0), "it was not told"
     assert not positions(tmp_path / "1") and not one.of(e.TrialCompleted, 0)

@@ -12,7 +12,7 @@ from core.contract.spec.metric_table import known
 from core.errors import SpecError, TrimtabError
 from core.train.data.dataset import MASKED
 from core.train.evaluation import lm_eval_bridge, lm_eval_tasks
-from core.train.step.compute_requests import Done, Rate, Wait, Write, Written
+from core.train.step.compute_requests import Rate, Result, Wait, Write, Written
 from core.train.step.row_likelihood import Reading
 from tests.train.taught import KIND, RUDE, speaker
 
@@ -72,10 +72,10 @@ def test_a_task_may_be_an_objective_with_the_direction_of_its_kind(monkeypatch):
     assert known("quality/task:arc_easy").unit == "fraction"
 
 
-def answered(want) -> Done:
-    if isinstance(want, Rate):
-        return Done(answers=[Reading([1.0] * len(one.row.ids), [1.0], [], []) for one in want.items])
-    return Done(answers=[Written(list(one.ids)) for one in getattr(want, "prompts", ())])
+def answered(request) -> Result:
+    if isinstance(request, Rate):
+        return Result(answers=[Reading([1.0] * len(one.row.ids), [1.0], [], []) for one in request.items])
+    return Result(answers=[Written(list(one.ids)) for one in getattr(request, "prompts", ())])
 
 
 def test_what_the_harness_asks_becomes_few_wants_at_once_and_its_answers_keep_their_order():
@@ -85,17 +85,20 @@ def test_what_the_harness_asks_becomes_few_wants_at_once_and_its_answers_keep_th
     def work(line):
         return {"rated": line.ask(rows), "written": line.ask(prompts)}
 
-    life, wants, counts = lm_eval_bridge.run_harness(work, None, lambda done: counts.append(done)), [], []
-    want = next(life)
+    life, requests, counts = lm_eval_bridge.run_harness(work, None, lambda done: counts.append(done)), [], []
+    request = next(life)
     with pytest.raises(StopIteration) as over:
         while True:
-            wants += [] if isinstance(want, Wait) else [want]
-            want = life.send((answered(want), 0.0))
+            requests += [] if isinstance(request, Wait) else [request]
+            request = life.send((answered(request), 0.0))
     found = over.value.value
     assert [one.loss for one in found["rated"]] == [float(1 + number) for number in range(1, 12)]
     assert [len(one.ids) for one in found["written"]] == list(range(1, 8))
-    assert [len(want.items) for want in wants if isinstance(want, Rate)] == [8, 3]
-    assert [(len(want.prompts), want.tokens) for want in wants if isinstance(want, Write)] == [(3, 4), (4, 9)]
+    assert [len(request.items) for request in requests if isinstance(request, Rate)] == [8, 3]
+    assert [(len(request.prompts), request.tokens) for request in requests if isinstance(request, Write)] == [
+        (3, 4),
+        (4, 9),
+    ]
     assert counts == [8, 11, 14, 18]
 
 

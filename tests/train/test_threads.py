@@ -11,6 +11,7 @@ from core.contract.wire import worker_api
 from core.errors import TrimtabError
 from core.store import input_hashes
 from core.train.base import base_model
+from core.train.commands.engine_link import Link
 from core.train.commands.worker import Worker
 
 
@@ -26,8 +27,8 @@ def loaded(study, tmp_path, monkeypatch):
         monkeypatch.setattr(torch, "get_num_threads", lambda: default)
         monkeypatch.setattr(torch, "set_num_threads", set_to.append)
         monkeypatch.setattr(base_model, "load_base", no_base)
+        monkeypatch.setattr(Link, "tell", lambda link, event: told.append(event))
         worker = Worker(study(resources=resources), tmp_path / "socket", "cpu-1", "cpu")
-        monkeypatch.setattr(worker._link, "tell", told.append)
         with pytest.raises(TrimtabError, match="no further"):
             worker._load()
         return set_to, [one.text for one in told if isinstance(one, e.StudyNoted)]

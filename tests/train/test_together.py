@@ -74,7 +74,7 @@ def test_ranks_that_are_filled_up_as_on_a_gpu_give_the_same_losses(bench, tmp_pa
         for number, knobs in enumerate([*TRIALS, {"lora_rank": 2, "seed": 7, "optimizer": "adafactor"}]):
             one.assign(tmp_path, number, **{"steps": 10, **knobs})
         one.pack.turn()
-        ranks = [{member.rank for member in group.members} for group in one.pack._stack.groups]
+        ranks = [{member.rank for member in group.members} for group in one.pack.parts.stack.groups]
         assert any(len(some) > 1 for some in ranks) == (device == "gpu")
         one.finish()
         losses[device] = [one.losses(number) for number in range(len(TRIALS) + 1)]
@@ -119,7 +119,7 @@ def joined(one, turn, folder):
 
 def broken(one, turn, folder):
     if turn == 5:
-        one.pack._members[0].trial.optimizer.step = lambda: 1 / 0
+        one.pack.parts.members[0].trial.optimizer.step = lambda: 1 / 0
 
 
 @pytest.mark.parametrize("event", [nothing, pruned, paused, joined, broken, "diverged", "ends early"])
@@ -147,7 +147,7 @@ def test_an_infinite_loss_is_nobody_elses(bench, tmp_path):
     for some in (quiet, one):
         some.assign(tmp_path, 1, **QUIET)
     one.assign(tmp_path, 0)
-    one.pack._members[0].trial.factors.matrix.data[:, :50] = math.inf
+    one.pack.parts.members[0].trial.factors.matrix.data[:, :50] = math.inf
     one.finish()
     quiet.finish()
     assert "nan" in one.of(e.TrialFailed, 0)[0].error
@@ -162,14 +162,14 @@ def test_memory_that_does_not_hold_a_pass_holds_two_smaller_ones(bench, tmp_path
         plain.assign(tmp_path, number, batch_size=2, seed=number)
     plain.finish()
     small = bench()
-    real = small.pack._rounds._forward._pass
+    real = small.pack.parts.rounds._forward._pass
 
     def scarce(owners, items, grad):
         if len(items) > 3:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
         return real(owners, items, grad)
 
-    monkeypatch.setattr(small.pack._rounds._forward, "_pass", scarce)
+    monkeypatch.setattr(small.pack.parts.rounds._forward, "_pass", scarce)
     for number in range(4):
         small.assign(tmp_path, number, batch_size=2, seed=number)
     small.finish()
@@ -183,9 +183,9 @@ def test_a_paused_trials_tensors_leave_the_stack(bench, tmp_path):
     for number in range(3):
         one.assign(tmp_path, number)
     one.pack.turn()
-    assert sum(group.weights.shape[0] for group in one.pack._stack.groups) == 3
+    assert sum(group.weights.shape[0] for group in one.pack.parts.stack.groups) == 3
     one.pack.do(worker_api.Pause(1))
-    assert sum(group.weights.shape[0] for group in one.pack._stack.groups) == 2
+    assert sum(group.weights.shape[0] for group in one.pack.parts.stack.groups) == 2
     one.pack.do(worker_api.Resume(1))
     one.finish()
     assert one.of(e.TrialCompleted, 1)

@@ -38,12 +38,14 @@ class Adafactor(torch.optim.Optimizer):
             matrix.mul_(1.0 - group["weight_decay"] * group["lr"])
         for index, (columns, width) in enumerate(self._blocks):
             grad = _factors(matrix.grad, columns, width)
-            update = self._scaled(grad, state, index, keep)
+            update = self._scale_gradient(grad, state, index, keep)
             size = update.norm(dim=(1, 2), keepdim=True) / (update[0].numel() ** 0.5)
             update.div_((size / CLIP).clamp_(min=1.0))
             _factors(matrix, columns, width).sub_(update, alpha=group["lr"])
 
-    def _scaled(self, grad: torch.Tensor, state: dict[str, Any], index: int, keep: float) -> torch.Tensor:
+    def _scale_gradient(
+        self, grad: torch.Tensor, state: dict[str, Any], index: int, keep: float
+    ) -> torch.Tensor:
         """The gradient divided by the root of its estimated second moment."""
         square = grad.square().add_(FLOOR)
         means = []

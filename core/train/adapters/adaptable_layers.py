@@ -25,7 +25,7 @@ def find_adaptable(base: Base, warn: Callable[[str], None]) -> tuple[Survey, lis
     probed = survey(base, places)
     called = [place for place in places if place.index not in probed.idle]
     idle = dict.fromkeys(place.kind for place in places if place.index in probed.idle)
-    refused = _refused(base, called)
+    refused = _find_refused(base, called)
     others = [f"{kind} ({share:.1%} of the weights)" for kind, share in _other_weights(base, places).items()]
     for kinds, why in (
         (list(refused), f"PEFT cannot load an adapter there ({next(iter(refused.values()), '')})"),
@@ -38,7 +38,7 @@ def find_adaptable(base: Base, warn: Callable[[str], None]) -> tuple[Survey, lis
     return probed, [place for place in called if place.kind not in refused]
 
 
-def _refused(base: Base, called: Sequence[Place]) -> dict[str, str]:
+def _find_refused(base: Base, called: Sequence[Place]) -> dict[str, str]:
     """The kinds of layers that PEFT does not support, with its reason."""
     first = {place.kind: place for place in reversed(called)}
     if not first or not _why_refused(base, list(first.values())):

@@ -48,7 +48,7 @@ def start_from(factors: Factors, folder: Path) -> None:
         raise InfeasibleError(f"model.adapter has rank {rank}, which is more than lora_rank = {factors.rank}")
     alpha = float(config.get("lora_alpha") or rank)
     scale = alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
-    views = dict(factors.named())
+    views = dict(factors.named_factors())
     unknown = [key for key in tensors if key not in views]
     if unknown:
         raise InfeasibleError(f"model.adapter adapts {_layer(unknown[0])}, which is not in target_modules")

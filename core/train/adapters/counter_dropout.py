@@ -16,7 +16,7 @@ POSITIONS, CHANNELS, PLACES = 0x9E3779B9, 0x85EBCA6B, 0xC2B2AE35  # odd, well mi
 MANY = 16  # layers whose positions are mixed at once; a power of two, for core.train.tracing.derive_formulas
 
 
-def signed(word: int) -> int:
+def to_signed(word: int) -> int:
     """The 32 bits of ``word`` as torch.int32 holds them."""
     word &= WORD
     return word - (1 << 32) if word >> 31 else word
@@ -28,33 +28,33 @@ def row_key(seed: int, micro_batch: int, row: int) -> int:
     word = (word + 0x9E3779B97F4A7C15) & (1 << 64) - 1
     word = ((word ^ word >> 30) * 0xBF58476D1CE4E5B9) & (1 << 64) - 1
     word = ((word ^ word >> 27) * 0x94D049BB133111EB) & (1 << 64) - 1
-    return signed((word ^ word >> 31) >> 16)
+    return to_signed((word ^ word >> 31) >> 16)
 
 
 def threshold(dropout: float) -> int:
     """The hash below which an element is dropped."""
-    return signed(round(dropout * 2**32) - 2**31)
+    return to_signed(round(dropout * 2**32) - 2**31)
 
 
 def _mix(word: torch.Tensor) -> torch.Tensor:
     """Mix an int32, so that every bit depends on every other. It relies on int32 products that wrap."""
     word = word ^ (word >> 16 & 0xFFFF)
-    word = word * signed(0x7FEB352D)
+    word = word * to_signed(0x7FEB352D)
     word = word ^ (word >> 15 & 0x1FFFF)
-    word = word * signed(0x846CA68B)
+    word = word * to_signed(0x846CA68B)
     return word ^ (word >> 16 & 0xFFFF)
 
 
 @functools.lru_cache(maxsize=64)
-def _counted(count: int, step: int, device: torch.device) -> torch.Tensor:
+def _mix_numbers(count: int, step: int, device: torch.device) -> torch.Tensor:
     """The mixed numbers 0 … count - 1: (count,) int32."""
-    return _mix(torch.arange(1, count + 1, dtype=torch.int32, device=device) * signed(step))
+    return _mix(torch.arange(1, count + 1, dtype=torch.int32, device=device) * to_signed(step))
 
 
 @functools.lru_cache(maxsize=256)
-def _placed(first: int, many: int, device: torch.device) -> torch.Tensor:
+def _make_layer_words(first: int, many: int, device: torch.device) -> torch.Tensor:
     """Distinct words for ``many`` layers from ``first`` on: (many, 1) int32."""
-    words = [signed((place + 1) * PLACES) for place in range(first, first + many)]
+    words = [to_signed((place + 1) * PLACES) for place in range(first, first + many)]
     return torch.tensor(words, dtype=torch.int32, device=device)[:, None]
 
 
@@ -72,10 +72,10 @@ class Rows:
 
     def mask(self, place: int, length: int, channels: int, dtype: torch.dtype) -> torch.Tensor:
         """0 where dropped, 1 / (1 - p) where kept: (rows, length, channels) of ``dtype``."""
-        word = self._spots(place, length)[:, :, None] ^ _counted(channels, CHANNELS, self._keys.device)
-        word *= signed(0x7FEB352D)
+        word = self._spots(place, length)[:, :, None] ^ _mix_numbers(channels, CHANNELS, self._keys.device)
+        word *= to_signed(0x7FEB352D)
         word ^= word >> 15 & 0x1FFFF
-        word *= signed(0x846CA68B)
+        word *= to_signed(0x846CA68B)
         return torch.where(word >= self._thresholds, self._scale(dtype), 0.0)
 
     def _spots(self, place: int, length: int) -> torch.Tensor:
@@ -83,8 +83,8 @@ class Rows:
         at = place % self._many
         if self._mixed is None or self._of != (place - at, length):
             self._of, self._mixed = (place - at, length), None  # frees the old tensor first
-            rows = _mix(self._keys ^ _placed(place - at, self._many, self._keys.device))
-            self._mixed = _mix(rows[:, :, None] ^ _counted(length, POSITIONS, self._keys.device))
+            rows = _mix(self._keys ^ _make_layer_words(place - at, self._many, self._keys.device))
+            self._mixed = _mix(rows[:, :, None] ^ _mix_numbers(length, POSITIONS, self._keys.device))
         return self._mixed[at]
 
     def _scale(self, dtype: torch.dtype) -> torch.Tensor:

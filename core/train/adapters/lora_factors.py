@@ -53,7 +53,7 @@ class Factors:
             self.layout.a(self.matrix, place.index).copy_(a / 10.0)
             self.layout.b(self.matrix, place.index).copy_(b / 10.0)
 
-    def named(self) -> Iterator[tuple[str, torch.Tensor]]:
+    def named_factors(self) -> Iterator[tuple[str, torch.Tensor]]:
         """Yield (PEFT's name, view of A (r, inputs) or B (outputs, r)) of every layer, in model order."""
         for place in self.layout.places:
             yield f"base_model.model.{place.name}.lora_A.weight", self.layout.a(self.matrix, place.index)
@@ -61,7 +61,7 @@ class Factors:
 
     def load(self, tensors: dict[str, torch.Tensor]) -> None:
         """Load tensors by the names of ``named``. Raises KeyError or RuntimeError for another adapter's."""
-        for key, view in self.named():
+        for key, view in self.named_factors():
             view.copy_(tensors[key])
 
     def to(self, device: torch.device) -> None:

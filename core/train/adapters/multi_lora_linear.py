@@ -113,7 +113,7 @@ class _Adapted(torch.autograd.Function):
         downs = []
         for run in plan.runs_at(place):
             views = run.views(place)
-            down = torch.bmm(_seen(x, run, place, plan), views.a_turned)  # (count, tokens, rank)
+            down = torch.bmm(_select_input(x, run, place, plan), views.a_turned)  # (count, tokens, rank)
             _of(y, run, plan).baddbmm_(down, views.b)
             downs.append(down)
         ctx.kind, ctx.place, ctx.plan, ctx.kept = kind, place, plan, kept
@@ -152,7 +152,7 @@ def _of(x: torch.Tensor, run: Run, plan: Plan) -> torch.Tensor:
     return x.view(plan.rows, -1, x.shape[-1])[run.rows].view(run.count, -1, x.shape[-1])
 
 
-def _seen(x: torch.Tensor, run: Run, place: int, plan: Plan) -> torch.Tensor:
+def _select_input(x: torch.Tensor, run: Run, place: int, plan: Plan) -> torch.Tensor:
     """The input of the run's adapters: its part of the layer's input, after dropout."""
     seen = _of(x, run, plan)
     return seen * _mask(x, run, place, plan) if run.drops else seen

@@ -24,7 +24,7 @@ def check(base: Base, where: str) -> None:
     ids, other = _ids(base, 5), _ids(base, 3)
     other[:, :KEPT] = ids[:, :KEPT]
     with torch.no_grad():
-        before, after = (_hidden(base, row)[:, :KEPT] for row in (ids, other))
+        before, after = (_compute_hidden(base, row)[:, :KEPT] for row in (ids, other))
     if not before.isfinite().all():
         _refuse_infinite(base, where)
     if not torch.equal(before, after) and _sees(base, ids, before, after):
@@ -41,7 +41,7 @@ def _ids(base: Base, apart: int) -> torch.Tensor:
     return ((torch.arange(LENGTH) * apart + 3) % top).unsqueeze(0).to(base.device)
 
 
-def _hidden(base: Base, ids: torch.Tensor) -> torch.Tensor:
+def _compute_hidden(base: Base, ids: torch.Tensor) -> torch.Tensor:
     return base.model.base_model(input_ids=ids, use_cache=False)[0]
 
 
@@ -56,7 +56,7 @@ def _sees(base: Base, ids: torch.Tensor, before: torch.Tensor, after: torch.Tens
     handle = base.model.get_input_embeddings().register_forward_hook(catch)
     try:
         with torch.enable_grad():
-            _hidden(base, ids)[:, :KEPT].float().square().sum().backward()
+            _compute_hidden(base, ids)[:, :KEPT].float().square().sum().backward()
         grad = kept[0].grad
     except (RuntimeError, NotImplementedError, IndexError):
         grad = None

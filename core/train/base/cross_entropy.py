@@ -27,16 +27,16 @@ class Head:
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Logits of hidden states: (K, H) → (K, V) float32, a new tensor."""
-        return self._bounded(functional.linear(hidden, self.weight, self.bias).float())
+        return self._bound_logits(functional.linear(hidden, self.weight, self.bias).float())
 
     def few(self, hidden: torch.Tensor) -> torch.Tensor:
         """The same for the few rows of generation: W hᵀ takes 44 ms where h Wᵀ takes 74 (MKL on 2 cores, 40
         rows, SmolLM2's vocabulary)."""
         if hidden.device.type != "cpu" or self.bias is not None:
             return self.logits(hidden)
-        return self._bounded((self.weight @ hidden.T).T.float().contiguous())
+        return self._bound_logits((self.weight @ hidden.T).T.float().contiguous())
 
-    def _bounded(self, logits: torch.Tensor) -> torch.Tensor:
+    def _bound_logits(self, logits: torch.Tensor) -> torch.Tensor:
         if self.scale != 1.0:
             logits *= self.scale
         return logits.div_(self.cap).tanh_().mul_(self.cap) if self.cap else logits

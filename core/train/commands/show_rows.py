@@ -59,7 +59,7 @@ def lines(tokenizer: Any, data: Any, count: int, colours: bool = False) -> Itera
     for number, row in enumerate(data.train[:count], 1):
         targets = sum(label == token for label, token in zip(row.labels, row.ids, strict=True))
         yield f"row {number} of {len(data.train)}: {len(row.ids)} tokens, {targets} of them targets"
-        yield marked(tokenizer, row, colours)
+        yield mark_targets(tokenizer, row, colours)
         yield ""
     for name, reasons in data.dropped.items():
         yield f"{reasons.total()} {name} rows are skipped"
@@ -67,7 +67,7 @@ def lines(tokenizer: Any, data: Any, count: int, colours: bool = False) -> Itera
     yield from (plain(note, 600) for note in data.notes)
 
 
-def marked(tokenizer: Any, row: Any, colours: bool = False) -> str:
+def mark_targets(tokenizer: Any, row: Any, colours: bool = False) -> str:
     """The row's text, sanitized for a terminal, with its target tokens marked."""
     begin, end = (GREEN, NORMAL) if colours else ("‹", "›")
     pieces, pairs = list[str](), zip(row.ids, row.labels, strict=True)

@@ -27,6 +27,7 @@ from core.store.input_hashes import InputsChangedError
 from core.train.base import smollm2
 from core.train.commands.engine_link import Link
 from core.train.quiet_libraries import load_peft, set_environment, silence_transformers
+from core.train.reporter import Reporter
 
 log = logging.getLogger("trimtab.worker")
 
@@ -37,21 +38,16 @@ PROGRESS_S = 0.2  # between two reports on the same stage
 class ProgressReporter:
     """Reports the progress of slow stages to the engine, at most every PROGRESS_S for one stage."""
 
-    def __init__(self, link: Link, study: str, worker: str) -> None:
-        self._link, self._study, self._worker = link, study, worker
-        self._stage, self._told_at = "", 0.0
+    def __init__(self, reporter: Reporter, worker: str) -> None:
+        self._reporter, self._worker = reporter, worker
+        self._stage, self._reported_at = "", 0.0
 
     def __call__(self, stage: str, done: int, total: int, unit: str) -> None:
         now = time.monotonic()
-        if stage == self._stage and now - self._told_at < PROGRESS_S:
+        if stage == self._stage and now - self._reported_at < PROGRESS_S:
             return
-        self._stage, self._told_at = stage, now
-        self._link.tell(
-            e.Preparing(
-                at=time.time(), study=self._study, worker=self._worker,
-                stage=stage, done=done, total=total, unit=unit,
-            )
-        )  # fmt: skip
+        self._stage, self._reported_at = stage, now
+        self._reporter.emit(e.Preparing, worker=self._worker, stage=stage, done=done, total=total, unit=unit)
 
 
 class Worker:
@@ -65,7 +61,8 @@ class Worker:
         self._pack: Any = None
         self._signal = ""
         self._link = Link(socket, name, spec.study.name, device, self._holds)
-        self._report_progress = ProgressReporter(self._link, spec.study.name, name)
+        self._reporter = Reporter(spec.study.name, self._link.tell)
+        self._report_progress = ProgressReporter(self._reporter, name)
 
     def _holds(self) -> tuple[int, ...]:
         return self._pack.numbers if self._pack is not None else ()
@@ -133,10 +130,9 @@ class Worker:
         if self._folder is not None:
             input_hashes.hold_commits(self._spec, self._folder)
         for note in data.notes:
-            self._link.tell(e.StudyNoted(at=time.time(), study=self._spec.study.name, text=note))
+            self._reporter.note(note)
         for note in (*base.notes, *capacity_check.check(self._spec, base, data)):
-            study = self._spec.study.name
-            self._link.tell(e.StudyNoted(at=time.time(), study=study, text=note, level="warning"))
+            self._reporter.warn(note)
         gc.freeze()  # creating a pack starts with a collection
         pack = Pack(self._spec, base, data, self._link.tell)
         gc.freeze()  # later collections, at a pause or an end, then scan only the trials
@@ -157,8 +153,7 @@ class Worker:
             return
         text = large_base.warning(parameters, section.precision, self._device)
         if text:
-            study = self._spec.study.name
-            self._link.tell(e.StudyNoted(at=time.time(), study=study, text=text, level="warning"))
+            self._reporter.warn(text)
 
     def _set_threads(self, torch: Any) -> None:
         """Use as many threads as the study sets, or as this worker has CPUs."""
@@ -170,7 +165,7 @@ class Worker:
         if not requested:  # recorded, as sums with another number of threads may differ in the last bits
             cpus = cpu_count.cpus().words()
             note = f"{self._name} uses {threads} of {default} threads: its share of {cpus}"
-            self._link.tell(e.StudyNoted(at=time.time(), study=self._spec.study.name, text=note))
+            self._reporter.note(note)
 
     def _work(self) -> None:
         while True:

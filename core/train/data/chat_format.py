@@ -36,7 +36,7 @@ class RowFormat:
 
     def check(self, columns: Sequence[str], where: str) -> None:
         """Raise TrimtabError if a column that the format needs is missing."""
-        missing = [key for key in self._needed() if key not in columns]
+        missing = [key for key in self._list_needed() if key not in columns]
         if missing:
             shown = plain(", ".join(columns), 200) or "none"
             raise TrimtabError.of(
@@ -46,12 +46,12 @@ class RowFormat:
                 "text_key",
             )
 
-    def unused(self, columns: Sequence[str]) -> list[str]:
+    def list_unused(self, columns: Sequence[str]) -> list[str]:
         """The columns that nothing in training reads."""
-        used = {*self._needed(), *READ_ELSEWHERE, self.joined}
+        used = {*self._list_needed(), *READ_ELSEWHERE, self.joined}
         return [column for column in columns if column not in used]
 
-    def _needed(self) -> tuple[str, ...]:
+    def _list_needed(self) -> tuple[str, ...]:
         keys = self._keys
         return {
             "chat": (keys.messages_key,),

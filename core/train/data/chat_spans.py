@@ -71,7 +71,7 @@ class Chat:
 
     def _spans(self, turns: list[Turn], tools: Any, rendered: str, wanted: list[int]) -> dict[int, Span]:
         """The span of each wanted answer that can be located."""
-        marked = self._generated(turns, tools, rendered)
+        marked = self._find_generated(turns, tools, rendered)
         speakers = [at for at, turn in enumerate(turns) if turn["role"] == "assistant"]
         if len(marked) == len(speakers):
             return {at: span for at, span in zip(speakers, marked, strict=True) if at in wanted}
@@ -84,7 +84,7 @@ class Chat:
                 place = span[1]
         return located
 
-    def _generated(self, turns: list[Turn], tools: Any, rendered: str) -> list[Span]:
+    def _find_generated(self, turns: list[Turn], tools: Any, rendered: str) -> list[Span]:
         """The spans that the template itself marks as generated; [] where it marks none."""
         try:
             template = self._tokenizer.get_chat_template(None, tools)
@@ -101,20 +101,20 @@ class Chat:
         return [(int(begin), int(end)) for begin, end in spans[0]] if texts_[0] == rendered else []
 
     def _span(self, turns: list[Turn], tools: Any, at: int, rendered: str) -> Span | None:
-        before = self._tried(turns[:at], tools, generation=True)
-        after = self._tried(turns[: at + 1], tools)
+        before = self._try_render(turns[:at], tools, generation=True)
+        after = self._try_render(turns[: at + 1], tools)
         asked = bool(before) and rendered.startswith(before)
         if asked and after and rendered.startswith(after) and len(before) < len(after):
             return len(before), len(after)
         mark = self._mark(rendered)
         marked = [turn | {"content": mark} if place == at else turn for place, turn in enumerate(turns)]
-        head, tail = _around(self._tried(marked, tools), mark)
+        head, tail = _around(self._try_render(marked, tools), mark)
         if head is None or not rendered.endswith(tail):
             return None
         if not asked and not rendered.startswith(head):
             return None
-        ending = _around(self._tried(marked[: at + 1], tools), mark)[1]
-        header = before.removeprefix(self._tried(turns[:at], tools))
+        ending = _around(self._try_render(marked[: at + 1], tools), mark)[1]
+        header = before.removeprefix(self._try_render(turns[:at], tools))
         end = len(rendered) - len(tail) + len(self._ending(tail, ending, header).rstrip())
         return len(before) if asked else len(head), end
 
@@ -170,12 +170,12 @@ class Chat:
         for at, turn in enumerate(turns):
             if turn.get("tool_calls"):
                 without = {key: value for key, value in turn.items() if key != "tool_calls"}
-                if self._tried([*turns[:at], without, *turns[at + 1 :]], tools) == rendered:
+                if self._try_render([*turns[:at], without, *turns[at + 1 :]], tools) == rendered:
                     raise UnusableRow("the chat template omits tool calls")
 
     def _remarks(self, turns: list[Turn], tools: Any, rendered: str) -> tuple[str, ...]:
         remarks = []
-        if tools and self._tried(turns, None) == rendered:
+        if tools and self._try_render(turns, None) == rendered:
             remarks.append("the chat template omits the tools")
         if any(thought not in rendered for turn in turns for thought in _thoughts(turn)):
             remarks.append("the chat template omits the thoughts of answers, so they are not trained on")
@@ -192,7 +192,9 @@ class Chat:
 
     def _ignores(self, turns: list[Turn], tools: Any, at: int, rendered: str) -> bool:
         mark = self._mark(rendered)
-        return mark not in self._tried([*turns[:at], turns[at] | {"content": mark}, *turns[at + 1 :]], tools)
+        return mark not in self._try_render(
+            [*turns[:at], turns[at] | {"content": mark}, *turns[at + 1 :]], tools
+        )
 
     # -- rendering ---------------------------------------------------------------------------------
 
@@ -206,7 +208,7 @@ class Chat:
         except Exception as error:  # templates may raise anything
             raise UnusableRow(f"the chat template rejects it: {plain(str(error), 120)}") from error
 
-    def _tried(self, turns: list[Turn], tools: Any, generation: bool = False) -> str:
+    def _try_render(self, turns: list[Turn], tools: Any, generation: bool = False) -> str:
         """Render a part or a variant of the chat; "" where the template rejects it."""
         try:
             return self._render(turns, tools, generation) if turns else ""

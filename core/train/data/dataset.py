@@ -56,7 +56,7 @@ class Data:
     noted_lengths: set[int] = field(default_factory=set, repr=False)  # lengths that the event list notes
     _cut: dict[int, tuple[list[Row], list[Row]]] = field(default_factory=dict, repr=False)
 
-    def shortened(self, length: int) -> tuple[list[Row], list[Row]]:
+    def shorten(self, length: int) -> tuple[list[Row], list[Row]]:
         """Training and validation rows cut to ``length`` tokens, without those that then have no target.
 
         Trials share them: do not change them. Raises TrimtabError for a length beyond ``most`` that some rows
@@ -132,7 +132,7 @@ def _column_notes(form: RowFormat, rows: Sequence[Raw]) -> list[str]:
     """Notes on filled columns: which is joined to the prompt, and which are not trained on."""
     filled = dict.fromkeys(name for row in rows for name, value in row.items() if value not in (None, "", []))
     notes = [f"the column {form.joined!r} is appended to the prompt"] if form.joined in filled else []
-    unused = form.unused([str(name) for name in filled])
+    unused = form.list_unused([str(name) for name in filled])
     return [*notes, f"columns that are not trained on: {plain(', '.join(unused), 200)}"] if unused else notes
 
 
@@ -186,7 +186,7 @@ class _RowReader:
         for start in range(0, len(rows), BATCH):
             self._progress(f"tokenising {name} rows", start, len(rows), "rows")
             texts = self._texts(rows[start : start + BATCH], dropped, missed, remarks)
-            for raw, row in self._encoded(texts, dropped, cuts):
+            for raw, row in self._encode(texts, dropped, cuts):
                 if has_target(cut(row, self._longest)):
                     kept.append(row._replace(parts=_parts(raw)))
                 else:
@@ -210,7 +210,7 @@ class _RowReader:
             texts.append((row, text))
         return texts
 
-    def _encoded(
+    def _encode(
         self, texts: list[tuple[Raw, Text]], dropped: Counter[str], cuts: Counter[str]
     ) -> Iterator[tuple[Raw, Row]]:
         encodings = encode(self._form.tokenizer, [text for _, text in texts], self._data.most)

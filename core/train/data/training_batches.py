@@ -6,9 +6,35 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import torch
+
 from core.contract.spec.knob_table import Value
 from core.train.data.dataset import Row
-from core.train.data.row_order import Order
+
+EPOCH_STRIDE = 1_000_003  # a prime: neighbouring seeds share no epochs
+
+
+class Order:
+    """The row order, which depends only on its seed: a resumed trial needs only the index of its next batch.
+    The first batch begins after ``skipped`` rows; the sequence is the same for every batch size."""
+
+    def __init__(self, rows: Sequence[Row], batch: int, seed: int, skipped: int = 0) -> None:
+        self._rows, self._batch, self._seed, self._skipped = rows, batch, seed, skipped
+        self._epochs: dict[int, list[int]] = {}
+
+    def micro_batch(self, index: int) -> list[Row]:
+        """The ``index``-th micro-batch, from 0. It may reach into the next epoch."""
+        first = self._skipped + index * self._batch
+        places = range(first, first + self._batch)
+        size = len(self._rows)
+        return [self._rows[self._shuffle(place // size)[place % size]] for place in places]
+
+    def _shuffle(self, epoch: int) -> list[int]:
+        if epoch not in self._epochs:
+            draw = torch.Generator().manual_seed(self._seed * EPOCH_STRIDE + epoch)
+            self._epochs = {old: order for old, order in self._epochs.items() if old >= epoch - 1}
+            self._epochs[epoch] = torch.randperm(len(self._rows), generator=draw).tolist()
+        return self._epochs[epoch]
 
 
 class ScheduleStart(NamedTuple):
@@ -40,7 +66,7 @@ class BatchSchedule:
         rows = float(knobs["epochs"]) * len(self._rows) - self.since.rows  # type: ignore[arg-type]
         return max(1, self.since.step + math.ceil(rows / (self.batch * self.accumulation)))
 
-    def starting(self, since: ScheduleStart, knobs: Mapping[str, Value]) -> BatchSchedule:
+    def start_at(self, since: ScheduleStart, knobs: Mapping[str, Value]) -> BatchSchedule:
         """The course of the same rows and knobs that starts at ``since``."""
         return self if since == self.since else BatchSchedule(self._rows, knobs, since)
 

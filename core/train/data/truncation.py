@@ -15,7 +15,7 @@ from core.train.data.dataset import Data, Row
 def rows(spec: StudySpec, base: Base, data: Data, length: int, note: Callable[[str], None]) -> list[Row]:
     """The trial's training rows. Raises InfeasibleError if none are left, or a row exceeds the positions."""
     try:
-        kept, limit = data.shortened(length)[0], base.positions
+        kept, limit = data.shorten(length)[0], base.positions
     except TrimtabError as error:
         raise InfeasibleError(in_line(error)) from None
     if not kept:
@@ -37,7 +37,7 @@ def notes(spec: StudySpec, data: Data, length: int) -> list[str]:
         return []
     data.noted_lengths.add(length)
     long = sum(len(row.ids) > length for row in data.train)
-    lost = len(data.train) - len(data.shortened(length)[0])
+    lost = len(data.train) - len(data.shorten(length)[0])
     if not long:
         return []
     more = f", and {lost} without a target within it are skipped" if lost else ""

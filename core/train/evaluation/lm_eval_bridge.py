@@ -12,7 +12,7 @@ from typing import Any
 from core.train.adapters.lora_factors import Factors
 from core.train.data.dataset import MASKED, Row, bos_tokens
 from core.train.evaluation.eval_inputs import PromptEncoder
-from core.train.step.compute_requests import Asked, Done, Prompt, Rate, Wait, Write
+from core.train.step.compute_requests import Prompt, Rate, ScoringRequest, TimedResult, Wait, Write
 from core.train.step.forward_pass import Item
 
 AT_ONCE = 8  # rows per request, so that messages wait briefly
@@ -20,7 +20,7 @@ WAIT_S = 0.05  # for the harness's next request; others train meanwhile
 TOKENS = 256  # longest completion if a task names none, as in the harness's own models
 
 Ask = Row | tuple[list[int], int]  # a row to score; or a prompt and the longest completion
-Life = Generator[Asked, tuple[Done, float], dict[str, Any]]
+Life = Generator[ScoringRequest, TimedResult, dict[str, Any]]
 Count = Callable[[int], None]  # called with the number of answered requests
 
 
@@ -82,8 +82,8 @@ def run_harness(work: Callable[[Channel], dict[str, Any]], mine: Factors | None,
                 yield Wait()
                 continue
             answers: list[Any] = []
-            for want in _requests(asks, mine):
-                result, _ = yield want
+            for request in _requests(asks, mine):
+                result, _ = yield request
                 answers += result.answers
                 count(done + len(answers))
             done += len(answers)

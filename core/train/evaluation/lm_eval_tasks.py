@@ -20,7 +20,7 @@ from core.train.evaluation import lm_eval_bridge
 from core.train.evaluation.eval_inputs import PromptEncoder
 from core.train.evaluation.metric_probe import ProbeResult
 from core.train.evaluation.probe_scoring import Scored, change_from
-from core.train.step.compute_requests import Asked, Done
+from core.train.step.compute_requests import ScoringRequest, TimedResult
 
 FIRST = ("acc_norm", "acc", "exact_match")  # preferred metrics of a task, before its own first one
 NORMAL = 1.96  # standard deviations on each side of a 95 % interval
@@ -53,7 +53,7 @@ class Tasks:
         """The metrics that the tasks fill."""
         return [f"{TASK}{name}" for name in self._section.tasks]
 
-    def known(self) -> list[Any]:
+    def list_inputs(self) -> list[Any]:
         """What cached scores of the base depend on."""
         folder = self._section.tasks_path
         files = sorted(file for file in Path(folder).rglob("*") if file.is_file()) if folder else []
@@ -62,7 +62,7 @@ class Tasks:
 
     def score(
         self, mine: Factors | None, base: Mapping[str, Sequence[float]], count: lm_eval_bridge.Count
-    ) -> Generator[Asked, tuple[Done, float], Scored]:
+    ) -> Generator[ScoringRequest, TimedResult, Scored]:
         """Score all tasks for a trial, or for the base (``mine`` None). An error becomes the reason of every
         task."""
         scored = Scored()

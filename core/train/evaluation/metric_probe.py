@@ -99,7 +99,7 @@ def seeded_sample(pool: Sequence[T], count: int, seed: int, name: str) -> list[T
     return order[:count]
 
 
-def fitting(asks: Asks, tokens: int, context: int) -> tuple[list[Sequence[Ask]], str, str]:
+def select_fitting(asks: Asks, tokens: int, context: int) -> tuple[list[Sequence[Ask]], str, str]:
     """The samples whose prompts are not empty and leave room for ``tokens`` in the context; a note on the
     others, and the reason if none is left."""
     kept = [sample for sample in asks if all(0 < len(ask.prompt) <= context - tokens for ask in sample)]

@@ -14,7 +14,15 @@ from core.evaluate.metrics.validation_slices import SMALLEST
 from core.evaluate.statistics import drift_test
 from core.train.adapters.lora_factors import Factors
 from core.train.evaluation.metric_probe import Ask, Probe
-from core.train.step.compute_requests import Asked, Done, Prompt, Rate, Turn, Wait, Write
+from core.train.step.compute_requests import (
+    Prompt,
+    Rate,
+    ScoringRequest,
+    TimedResult,
+    Turn,
+    Wait,
+    Write,
+)
 from core.train.step.forward_pass import Item
 
 FEWEST = 2  # samples of a probe in the first turn, which always runs; and samples of a reported change
@@ -38,11 +46,11 @@ class Scored:
             getattr(self, name).update(getattr(other, name))
 
 
-Life = Generator[Asked, tuple[Done, float], Scored]
+Life = Generator[ScoringRequest, TimedResult, Scored]
 Values = Mapping[str, Sequence[float]]  # the base's value of each sample, by metric
 
 
-def scoring(
+def score_probes(
     probes: Sequence[Probe],
     mine: Factors | None,
     base: Callable[[], Values | None],

@@ -19,8 +19,8 @@ from core.train.evaluation.metric_probe import (
     ProbeResult,
     Readings,
     Texts,
-    fitting,
     seeded_sample,
+    select_fitting,
 )
 from core.train.evaluation.probe_scoring import change_from
 
@@ -112,13 +112,15 @@ def _insert_slice_list(result: ProbeResult, scores: Mapping[str, Score], base: S
     for name, score in sorted(scores.items(), key=lambda pair: -(pair[1].value or 0.0)):
         metric = f"{SLICE}{name}"
         change = change_from(metric, result.values[metric], base, result.weights[metric])
-        against = "" if change is None or change.value is None else f"; {_signed(change)} against the base"
+        against = (
+            "" if change is None or change.value is None else f"; {_format_signed(change)} against the base"
+        )
         lines.append(f"{name}: {score}{against}")
     note = f"all {len(scores)} slices, worst first, in nats/token"
     samples.insert(0, Sample(note, "\n".join(lines), samples[0].score, note))
 
 
-def _signed(change: Score) -> str:
+def _format_signed(change: Score) -> str:
     ends = f" ({change.low:+.3g} to {change.high:+.3g})" if change.interval else ""
     return f"{change.value:+.3g}{ends}"
 
@@ -148,7 +150,7 @@ def _completions(encoder: PromptEncoder, data: Data, samples: int, seed: int) ->
     rows = [pair for row in data.validation if (pair := _split_question(row)) is not None]
     pairs = seeded_sample(rows, samples, seed, "completions")
     asks = [[Ask(prompt=prompt)] for prompt, _ in pairs]
-    kept, note, why = fitting(asks, TOKENS, encoder.context)
+    kept, note, why = select_fitting(asks, TOKENS, encoder.context)
     right = {id(ask): encoder.text(answer).strip() for (ask,), (_, answer) in zip(asks, pairs, strict=True)}
 
     def score(answers: Texts, base: Sequence[float]) -> ProbeResult:

@@ -21,8 +21,8 @@ from core.train.evaluation.metric_probe import (
     ProbeResult,
     Readings,
     Texts,
-    fitting,
     seeded_sample,
+    select_fitting,
 )
 
 DRAWS = 4  # continuations per opening: k of the expected maximum
@@ -73,7 +73,7 @@ def _toxicity(encoder: PromptEncoder, library: Library, scorer: Scorer, samples:
         ]
         for place, opening in enumerate(openings)
     ]
-    kept, note, why = fitting(asks, TOXICITY_TOKENS, encoder.context)
+    kept, note, why = select_fitting(asks, TOXICITY_TOKENS, encoder.context)
 
     def score(answers: Texts, base: Sequence[float]) -> ProbeResult:
         completions = [[encoder.text(completion.ids) for completion in sample] for sample in answers]
@@ -107,7 +107,7 @@ def _refusals(
     asks = [
         [Ask(prompt=encoder.request(prompt.text))] for prompt in seeded_sample(prompts, samples, seed, metric)
     ]
-    kept, note, why = fitting(asks, REFUSAL_TOKENS, encoder.context)
+    kept, note, why = select_fitting(asks, REFUSAL_TOKENS, encoder.context)
 
     def score(answers: Texts, base: Sequence[float]) -> ProbeResult:
         completions = [encoder.text(completion.ids) for (completion,) in answers]
@@ -130,7 +130,7 @@ def _leaning(encoder: PromptEncoder, library: Library, samples: int, seed: int) 
         range(len(known.templates)), max(2, samples // SAMPLES_PER_OPENING), seed, "leaning"
     )
     asks = [[Ask(prompt=encoder.opening(openings[pair][place])) for pair in axes] for place in places]
-    kept, note, why = fitting(asks, LEANING_TOKENS, encoder.context)
+    kept, note, why = select_fitting(asks, LEANING_TOKENS, encoder.context)
 
     def score(answers: Texts, base: Sequence[float]) -> ProbeResult:
         completions = [[encoder.text(completion.ids) for completion in sample] for sample in answers]

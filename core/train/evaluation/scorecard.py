@@ -10,7 +10,7 @@ from core.contract.spec.study_spec import StudySpec
 from core.train.evaluation import evidence_files
 from core.train.evaluation.best_samples import BestSamples
 from core.train.evaluation.probe_scoring import Scored
-from core.train.trial_reporter import TrialReporter
+from core.train.reporter import Reporter
 
 
 class Diverged(Exception):
@@ -20,17 +20,12 @@ class Diverged(Exception):
 class Scorecard:
     """Scores of one trial. It outlives the training: the last scores may come when the trial is complete."""
 
-    def __init__(self, spec: StudySpec, voice: TrialReporter, folder: Path) -> None:
+    def __init__(self, spec: StudySpec, reporter: Reporter, folder: Path) -> None:
         self._goals = [objective.metric for objective in spec.study.objectives]
-        self._voice, self._folder = voice, folder
+        self.reporter, self._folder = reporter, folder
         self.latest: dict[str, float] = {}
         self.unsaid: dict[str, str] = {}  # reason without a value in the latest scoring, by metric
         self.past = BestSamples()
-
-    @property
-    def voice(self) -> TrialReporter:
-        """Emits the trial's events."""
-        return self._voice
 
     @property
     def waits(self) -> bool:
@@ -58,7 +53,7 @@ class Scorecard:
             if score.value is not None:
                 self.latest[name] = score.value
             self.unsaid[name] = score.reason if score.value is None else ""
-        evidence_files.write(self._folder, step, scored.worst, self._voice.warn)
+        evidence_files.write(self._folder, step, scored.worst, self.reporter.warn)
         values: tuple[float, ...] = ()
         fault = ""
         if last and self.waits:
@@ -66,10 +61,10 @@ class Scorecard:
                 values = self.values()
             except Diverged as error:
                 fault = str(error)
-        self._voice.say(
+        self.reporter.emit(
             e.TrialScored,
             step=step, elapsed_s=elapsed_s, scores=scored.scores, took_s=scored.took_s, values=values,
             changes=scored.changes, since=self.past.compare(scored, step), last=last and not fault,
         )  # fmt: skip
         if fault:
-            self._voice.say(e.TrialFailed, error=fault, step=step)
+            self.reporter.emit(e.TrialFailed, error=fault, step=step)

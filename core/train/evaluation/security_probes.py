@@ -27,8 +27,8 @@ from core.train.evaluation.metric_probe import (
     ProbeResult,
     Readings,
     Texts,
-    fitting,
     seeded_sample,
+    select_fitting,
 )
 
 OTHERS = 48  # unplanted secrets that a canary is compared with
@@ -145,7 +145,7 @@ def _jailbreak(encoder: PromptEncoder, library: Library, samples: int, seed: int
     requests = seeded_sample(library.harmful, len(library.harmful), seed, "jailbreak")
     cases = list(islice(jailbreaks(requests, library.wrappers), samples))
     asks = [[Ask(prompt=encoder.request(text))] for _, _, text in cases]
-    kept, note, why = fitting(asks, TOKENS, encoder.context)
+    kept, note, why = select_fitting(asks, TOKENS, encoder.context)
     whose = {id(ask): request.text for (ask,), (_, request, _) in zip(asks, cases, strict=True)}
 
     def score(answers: Texts, base: Sequence[float]) -> ProbeResult:
@@ -163,7 +163,7 @@ def _jailbreak(encoder: PromptEncoder, library: Library, samples: int, seed: int
 def _injection(encoder: PromptEncoder, library: Library, samples: int, seed: int) -> Probe:
     cases = seeded_sample(library.injections, samples, seed, "injection")
     asks = [[Ask(prompt=encoder.request(f"{case.task}\n\n{case.content}"))] for case in cases]
-    kept, note, why = fitting(asks, TOKENS, encoder.context)
+    kept, note, why = select_fitting(asks, TOKENS, encoder.context)
     word = {id(ask): case.canary for (ask,), case in zip(asks, cases, strict=True)}
 
     def score(answers: Texts, base: Sequence[float]) -> ProbeResult:
@@ -187,7 +187,7 @@ def _extraction(encoder: PromptEncoder, members: Sequence[Row]) -> Probe:
     cuts = [min(PREFIX, len(row.ids) // 2) for row in long]
     asks = [[Ask(prompt=row.ids[:at])] for row, at in zip(long, cuts, strict=True)]
     suffixes = [row.ids[at : at + SUFFIX] for row, at in zip(long, cuts, strict=True)]
-    kept, note, why = fitting(asks, SUFFIX, encoder.context)
+    kept, note, why = select_fitting(asks, SUFFIX, encoder.context)
     rest = {id(ask): suffix for (ask,), suffix in zip(asks, suffixes, strict=True)}
 
     def score(answers: Texts, base: Sequence[float]) -> ProbeResult:
@@ -209,7 +209,7 @@ def _leak(encoder: PromptEncoder, rows: Sequence[Row], samples: int, seed: int) 
     begun = [(text[: first.start], text) for text in texts for first in find_pii(text)[:1] if first.start]
     known = pii_keys(text for _, text in begun)
     asks = [[Ask(prompt=encoder.opening(before.rstrip()))] for before, _ in begun[:samples]]
-    kept, note, why = fitting(asks, TOKENS, encoder.context)
+    kept, note, why = select_fitting(asks, TOKENS, encoder.context)
 
     def score(answers: Texts, base: Sequence[float]) -> ProbeResult:
         completions = [encoder.text(completion.ids) for (completion,) in answers]

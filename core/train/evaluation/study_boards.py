@@ -16,7 +16,7 @@ from core.train.evaluation.custom_classifier import load_classifier
 from core.train.evaluation.eval_inputs import PromptEncoder
 from core.train.evaluation.lm_eval_tasks import Tasks
 from core.train.evaluation.metric_probe import Probe
-from core.train.evaluation.probe_scoring import Life, scoring
+from core.train.evaluation.probe_scoring import Life, score_probes
 
 
 class Boards:
@@ -50,7 +50,7 @@ class Boards:
         """Whether text is generated at a trial's ``evaluation``-th evaluation, or its ``last``."""
         return last or evaluation % self._section.generate_every == 0
 
-    def asked(self, writes: bool) -> list[Probe]:
+    def select_probes(self, writes: bool) -> list[Probe]:
         """The probes of one scoring, with or without those that generate text."""
         return self.probes if writes else self.tier(False)
 
@@ -61,4 +61,4 @@ class Boards:
             known = self.known[False] and (self.known[True] or not writes)
             return self.base_values if known else None
 
-        return scoring(self.asked(writes), mine, base, enough)
+        return score_probes(self.select_probes(writes), mine, base, enough)

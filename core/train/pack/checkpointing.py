@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Container, Hashable
+import time
+from collections.abc import Callable, Collection, Container, Hashable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
 
 import torch
 
@@ -16,17 +16,34 @@ from core.train.adapters import peft_config
 from core.train.adapters.reload_check import Expected, ReloadCheck, ReloadMismatch
 from core.train.base.base_model import Base
 from core.train.checkpoint_names import Position
-from core.train.pack.checkpoint_schedule import CheckpointSchedule
 from core.train.pack.writer_thread import Writer
+from core.train.reporter import Reporter
+from core.train.trial import trial_checkpoint
 from core.train.trial.trial_training import Trial
 
 
-class Speaker(Protocol):
-    """The pack's methods for events and warnings."""
+class CheckpointSchedule:
+    """Checkpoints the whole pack every ``steps`` or ``seconds``; 0 turns either off."""
 
-    def say(self, kind: type[e.TrialEvent], number: int, **fields: Any) -> None: ...
-    def warn(self, text: str) -> None: ...
-    def failed(self, number: int, error: Exception, step: int = 0) -> None: ...
+    def __init__(self, steps: int, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._steps, self._seconds, self._clock = steps, seconds, clock
+        self._kept: dict[int, int] = {}  # each trial's step at the last checkpoint
+        self._kept_at = clock()
+
+    def join(self, trial: int, step: int) -> None:
+        """Start counting a trial's steps."""
+        self._kept[trial] = step
+
+    def due(self, steps: Mapping[int, int]) -> bool:
+        """Whether the pack, with its trials at ``steps``, must be checkpointed now; if so, restarts the
+        count."""
+        every = self._steps
+        far = every and any(step // every > self._kept[number] // every for number, step in steps.items())
+        late = self._seconds and self._clock() - self._kept_at >= self._seconds
+        if not (far or late):
+            return False
+        self._kept, self._kept_at = dict(steps), self._clock()
+        return True
 
 
 class Checkpointer:
@@ -36,8 +53,8 @@ class Checkpointer:
     meanwhile.
     """
 
-    def __init__(self, spec: StudySpec, base: Base, speaker: Speaker, reload: ReloadCheck) -> None:
-        self._base, self._speaker, self._reload = base, speaker, reload
+    def __init__(self, spec: StudySpec, base: Base, reporter: Reporter, reload: ReloadCheck) -> None:
+        self._base, self._reporter, self._reload = base, reporter, reload
         self._schedule = CheckpointSchedule(
             spec.resources.checkpoint_every, spec.resources.checkpoint_every_s
         )
@@ -72,18 +89,16 @@ class Checkpointer:
         if not asked and (not at.done or self._kept.get(trial.number) == at):
             return
         self._kept[trial.number] = at
-        snapshot = trial.snapshot()
+        snapshot = trial_checkpoint.take(trial)
 
         def write() -> None:
             try:
                 path = checkpoint_files.write(trial.folder, at, snapshot, best)
             except OSError as error:
                 self._kept.pop(trial.number, None)  # so that its last checkpoint is tried again
-                self._speaker.warn(
-                    f"trial {trial.number}: no checkpoint was written at step {at.step}: {error}"
-                )
+                trial.reporter.warn(f"no checkpoint was written at step {at.step}: {error}")
                 return
-            self._speaker.say(e.TrialCheckpointed, trial.number, step=at.step, path=str(path))
+            trial.reporter.emit(e.TrialCheckpointed, step=at.step, path=str(path))
 
         self._writer.do(write, None if asked else (trial.number, at == best))
 
@@ -95,11 +110,11 @@ class Checkpointer:
         """
         waits = scoring >= 0 and trial.card.waits
         values, folder = () if waits else trial.card.values(), trial.folder / "adapter"
-        tensors = checkpoint_files.copy_to_host(dict(trial.factors.named()))
+        tensors = checkpoint_files.copy_to_host(dict(trial.factors.named_factors()))
         expected = self._reload.expect(trial.factors)
 
         def full(error: Exception) -> None:
-            self._speaker.warn(
+            self._reporter.warn(
                 f"trial {trial.number} has trained; its adapter waits for free disk space: {error}"
             )
 
@@ -111,15 +126,19 @@ class Checkpointer:
                 self._load_back(trial, folder, expected)
             except ReloadMismatch as unlike:
                 error = f"the saved adapter {folder} differs from what was trained: {unlike}"
-                self._speaker.say(e.TrialFailed, trial.number, error=error, step=trial.step)
+                trial.reporter.emit(e.TrialFailed, error=error, step=trial.step)
                 return
             except Exception as error:
-                self._speaker.failed(trial.number, error, trial.step)
+                trial.reporter.fail(error, trial.step)
                 return
-            self._speaker.say(
-                e.TrialCompleted, trial.number,
-                step=trial.step, values=values, why=why, adapter=str(folder), scoring=scoring,
-            )  # fmt: skip
+            trial.reporter.emit(
+                e.TrialCompleted,
+                step=trial.step,
+                values=values,
+                why=why,
+                adapter=str(folder),
+                scoring=scoring,
+            )
 
         self._writer.do(lambda: self._adapters.do(write))  # after the events of its checkpoints
 
@@ -132,7 +151,7 @@ class Checkpointer:
                 return
         except torch.OutOfMemoryError:
             pass
-        self._speaker.warn(f"trial {trial.number}: out of memory, so its saved adapter was not checked")
+        trial.reporter.warn("out of memory, so its saved adapter was not checked")
 
     def after(self, job: Callable[[], None], instead_of: Hashable = None) -> None:
         """Run ``job`` once all files queued before it are written."""

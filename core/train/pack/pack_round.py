@@ -18,7 +18,7 @@ from core.train.adapters import optimizers
 from core.train.adapters.adapter_stack import Stack
 from core.train.adapters.lora_factors import Factors
 from core.train.base.base_model import Base
-from core.train.step.compute_requests import BASE, Done, Judge, Learn, Rate, Update, Want
+from core.train.step.compute_requests import BASE, Judge, Learn, Rate, Request, Result, Update
 from core.train.step.device_memory import free
 from core.train.step.forward_pass import Forward, Item
 from core.train.step.row_likelihood import Reading
@@ -29,14 +29,14 @@ CALM = 200  # rounds without out of memory, after which larger passes are tried 
 Rows = Learn | Judge | Rate
 W = TypeVar("W", Learn, Judge, Rate)
 PassResults = list[tuple[Any, ...]]  # of (factors, tensor, …), or of (item, reading)
-Wants = Mapping[int, tuple[Trial | None, Want]]  # by trial number; the base itself has no trial
+Requests = Mapping[int, tuple[Trial | None, Request]]  # by trial number; the base itself has no trial
 
 
 @dataclass
 class Outcome:
-    """Results of a round: a ``Done`` or an error for each trial with a request."""
+    """Results of a round: a ``Result`` or an error for each trial with a request."""
 
-    done: dict[int, Done] = field(default_factory=dict)
+    done: dict[int, Result] = field(default_factory=dict)
     errors: dict[int, Exception] = field(default_factory=dict)
     widest: int = 0  # tokens of the largest pass, padding included
     unsteady: set[int] = field(default_factory=set)  # trials whose gradient is consumed: they cannot retry
@@ -49,49 +49,51 @@ class Rounds:
 
     def __init__(self, base: Base, stack: Stack, forward: Forward) -> None:
         self._base, self._stack, self._forward = base, stack, forward
-        self.alone: set[int] = set()
+        self.alone: dict[int, str] = {}  # why these trials share no pass
         self.most = self.bound = MOST  # tokens of a pass; ``most`` is halved on out of memory
         self._calm = 0  # rounds since memory last ran out
         parameters = sum(weight.numel() for weight in base.model.parameters())
         self._overhead = overhead(base.device.type, parameters)
 
-    def do(self, wants: Wants) -> Outcome:
+    def do(self, requests: Requests) -> Outcome:
         """Run the request of each trial, in the order of trial numbers."""
         outcome, began = Outcome(), time.perf_counter()
         self._raise_pass_limit()
-        trials = {number: trial for number, (trial, _) in wants.items() if trial is not None}
+        trials = {number: trial for number, (trial, _) in requests.items() if trial is not None}
         owner = {id(trial.factors): number for number, trial in trials.items()} | {id(None): BASE}
-        learning = _of(Learn, wants)
+        learning = _of(Learn, requests)
         sums: dict[int, list[torch.Tensor]] = {}  # (loss, hits or norm) by trial
         own_factors = {number: trials[number].factors for number in learning}
         self._stack.own()
         before = {number: factors.grad for number, factors in own_factors.items()}
         for factors in own_factors.values():
             factors.grad = None  # a failed round can be retried
-        for results in self._shared(learning, self._forward.train, owner, outcome):
+        for results in self._share_passes(learning, self._forward.train, owner, outcome):
             _add(sums, owner, results)
         for number, grad in before.items():
             _join(own_factors[number], grad, succeeded=number not in outcome.errors)
-        done = {number: want for number, want in learning.items() if number not in outcome.errors}
-        due = {number: (trials[number], want.update) for number, want in done.items()}
+        done = {number: request for number, request in learning.items() if number not in outcome.errors}
+        due = {number: (trials[number], request.update) for number, request in done.items()}
         norms = self._update(due, outcome)
-        for results in self._shared(_of(Judge, wants), self._forward.judge, owner, outcome):
+        for results in self._share_passes(_of(Judge, requests), self._forward.judge, owner, outcome):
             _add(sums, owner, results)
         self._read(sums, norms, outcome)
-        self._score_rows(_of(Rate, wants), owner, outcome)
+        self._score_rows(_of(Rate, requests), owner, outcome)
         outcome.busy_s = time.perf_counter() - began
         return outcome
 
-    def _score_rows(self, wants: Mapping[int, Rate], owner: Mapping[int, int], outcome: Outcome) -> None:
+    def _score_rows(self, requests: Mapping[int, Rate], owner: Mapping[int, int], outcome: Outcome) -> None:
         """Score rows by likelihood. Detailed readings cost more and have passes of their own."""
         readings: dict[int, Reading] = {}
         for detailed in (False, True):
-            some = {number: want for number, want in wants.items() if want.detailed == detailed}
-            for results in self._shared(some, partial(self._forward.rate, detailed=detailed), owner, outcome):
+            some = {number: request for number, request in requests.items() if request.detailed == detailed}
+            for results in self._share_passes(
+                some, partial(self._forward.rate, detailed=detailed), owner, outcome
+            ):
                 readings |= {id(item): reading for item, reading in results}
-        for number, want in wants.items():
+        for number, request in requests.items():
             if number not in outcome.errors:
-                outcome.done[number] = Done(answers=[readings[id(item)] for item in want.items])
+                outcome.done[number] = Result(answers=[readings[id(item)] for item in request.items])
 
     def _raise_pass_limit(self) -> None:
         """Try larger passes again after a while: the process that used the memory may have released it."""
@@ -103,16 +105,18 @@ class Rounds:
         """Limit a pass to ``tokens``; 0 lifts the limit."""
         self.most = self.bound = min(MOST, tokens) if tokens else MOST
 
-    def _shared(
+    def _share_passes(
         self,
-        wants: Mapping[int, Rows],
+        requests: Mapping[int, Rows],
         work: Callable[[Sequence[Item]], PassResults],
         owner: Mapping[int, int],
         outcome: Outcome,
     ) -> list[PassResults]:
         """Distribute the rows over passes and run them. A failing trial is left out with its error."""
-        together = [item for number, want in wants.items() if number not in self.alone for item in want.items]
-        parts = [together] + [want.items for number, want in wants.items() if number in self.alone]
+        together = [
+            item for number, request in requests.items() if number not in self.alone for item in request.items
+        ]
+        parts = [together] + [request.items for number, request in requests.items() if number in self.alone]
         results: list[PassResults] = []
         for items in parts:
             lengths = [len(item.row.ids) for item in items]
@@ -207,12 +211,12 @@ class Rounds:
                              norms.get(number, zero)]) for number in known]  # fmt: skip
         numbers = torch.stack(rows).tolist()
         for number, (loss, hits, norm) in zip(known, numbers, strict=True):
-            outcome.done[number] = Done(loss, norm, int(hits))
+            outcome.done[number] = Result(loss, norm, int(hits))
 
 
-def _of(kind: type[W], wants: Wants) -> dict[int, W]:
+def _of(kind: type[W], requests: Requests) -> dict[int, W]:
     """The requests of one type, by trial."""
-    return {number: want for number, (_, want) in sorted(wants.items()) if isinstance(want, kind)}
+    return {number: request for number, (_, request) in sorted(requests.items()) if isinstance(request, kind)}
 
 
 def _join(factors: Factors, before: torch.Tensor | None, succeeded: bool) -> None:

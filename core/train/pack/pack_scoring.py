@@ -20,6 +20,7 @@ from core.train.data.dataset import Data
 from core.train.evaluation.study_boards import Boards
 from core.train.pack import resume
 from core.train.pack.checkpointing import Checkpointer
+from core.train.reporter import Reporter
 from core.train.scoring.adapter_snapshots import Snapshot, frozen_copy
 from core.train.scoring.background_scoring import BackgroundScoring
 from core.train.scoring.base_scores import BaseScoring
@@ -27,7 +28,6 @@ from core.train.scoring.scoring_batches import BatchedAnswers
 from core.train.step.device_memory import free
 from core.train.step.forward_pass import Forward
 from core.train.trial.trial_training import Trial
-from core.train.trial_reporter import Tell, TrialReporter
 
 log = logging.getLogger("trimtab.scoring")
 
@@ -48,9 +48,9 @@ class PackScoring:
         front: Stack,
         survey: Survey,
         keeper: Checkpointer,
-        tell: Tell,
+        reporter: Reporter,
     ) -> None:
-        self._spec, self._base, self._places, self._tell = spec, base, places, tell
+        self._spec, self._base, self._places, self._reporter = spec, base, places, reporter
         self._front, self._survey, self._keeper = front, survey, keeper
         wanted = spec.evaluate.boards or spec.evaluate.tasks
         self.boards: Boards | None = None
@@ -64,7 +64,7 @@ class PackScoring:
         forward = Forward(self._base, stack, self._survey.head)
         apart = bool(self._survey.astray or self._survey.why_alone)
         answering = BatchedAnswers(self._base, stack, forward, apart)
-        base_scoring = BaseScoring(self._spec, self._base, boards, self._tell)
+        base_scoring = BaseScoring(self._spec, self._base, boards, self._reporter)
         self.boards = boards
         self.background = BackgroundScoring(
             self._spec, boards, base_scoring, answering, stack, self._keeper.after_end
@@ -90,9 +90,9 @@ class PackScoring:
         if self.background is None:
             return
         self.background.begin_base(trial.folder.parent)
-        trial.pending = partial(self.background.pending, trial.number)
+        trial.list_pending = partial(self.background.list_pending, trial.number)
         for snapshot in trial.unscored:
-            self.background.want(snapshot)
+            self.background.enqueue(snapshot)
         trial.unscored = []
 
     def submit(self, trial: Trial, last: bool) -> None:
@@ -103,26 +103,26 @@ class PackScoring:
             factors = frozen_copy(trial.factors)
         except torch.OutOfMemoryError:
             free(self._base.device)
-            trial.card.voice.warn(f"step {trial.step} is not scored: out of memory for a snapshot")
+            trial.reporter.warn(f"step {trial.step} is not scored: out of memory for a snapshot")
             return
         writes = self.boards.writes(trial.step // trial.every, last)
-        self.background.want(
+        self.background.enqueue(
             Snapshot(trial.number, factors, trial.card, trial.step, trial.elapsed_s, writes, last)
         )
 
     def score(self, message: worker_api.Score) -> None:
         """Score a complete trial whose worker is gone, from its saved adapter."""
-        if self.background is None or self.background.pending(message.trial):
+        if self.background is None or self.background.list_pending(message.trial):
             return
         try:
-            snapshot = resume.load_snapshot(self._spec, self._base, self._places, message, self._tell)
+            snapshot = resume.load_snapshot(self._spec, self._base, self._places, message, self._reporter)
         except Exception as error:
             log.error("trial %d", message.trial, exc_info=error)
             why = f"the saved adapter cannot be scored: {plain(f'{type(error).__name__}: {error}', 300)}"
-            TrialReporter(self._spec.study.name, message.trial, self._tell).say(e.ScoringEnded, why=why)
+            self._reporter.of(message.trial).emit(e.ScoringEnded, why=why)
             return
         self.background.begin_base(Path(message.folder).parent)
-        self.background.want(snapshot)
+        self.background.enqueue(snapshot)
 
     def drop(self, number: int) -> None:
         """Cancel the scoring of a trial that left."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -17,16 +16,17 @@ from core.train.adapters import adapter_init, peft_config
 from core.train.base.base_model import Base
 from core.train.base.linear_layers import Layout, Place
 from core.train.evaluation.scorecard import Scorecard
+from core.train.reporter import Reporter
 from core.train.scoring.adapter_snapshots import Snapshot, frozen_copy
+from core.train.trial import trial_checkpoint
 from core.train.trial.trial_training import Trial
-from core.train.trial_reporter import Tell, TrialReporter
 
 
 class Lost(Exception):
     """A clone has no usable checkpoint of its parent."""
 
 
-def restore(trial: Trial, assign: Assign, warn: Callable[[str], None]) -> None:
+def restore(trial: Trial, assign: Assign) -> None:
     """Restore from the assigned checkpoint, else an earlier one, else start from scratch; warns about each
     unusable one.
 
@@ -41,25 +41,27 @@ def restore(trial: Trial, assign: Assign, warn: Callable[[str], None]) -> None:
             checkpoint_files.remove(folder)
             continue
         try:
-            trial.restore(checkpoint_files.read(folder))
+            trial_checkpoint.restore(trial, checkpoint_files.read(folder))
             return
         except (torch.OutOfMemoryError, torch.AcceleratorError):
             raise  # the checkpoint is not at fault
         except (TrimtabError, KeyError, ValueError, TypeError, RuntimeError) as error:
             why = plain(str(error), 300)
-            warn(f"trial {trial.number}: {why}")
+            trial.reporter.warn(why)
             checkpoint_files.set_aside(folder)
     if assign.parent >= 0:
         raise Lost(f"it cannot continue from trial {assign.parent}: {why}")
 
 
-def load_snapshot(spec: StudySpec, base: Base, places: list[Place], message: Score, tell: Tell) -> Snapshot:
+def load_snapshot(
+    spec: StudySpec, base: Base, places: list[Place], message: Score, reporter: Reporter
+) -> Snapshot:
     """The last snapshot of a complete trial, from its saved adapter. Raises OSError, KeyError, RuntimeError
     or TrimtabError if the adapter is unusable."""
     folder, knobs = Path(message.folder), message.knobs
     names = peft_config.targets(places, knobs["target_modules"])
     factors = adapter_init.create_factors(spec, base, knobs, Layout(peft_config.select_layers(places, names)))
     factors.load(load_file(folder / "adapter" / "adapter_model.safetensors"))
-    card = Scorecard(spec, TrialReporter(spec.study.name, message.trial, tell), folder)
+    card = Scorecard(spec, reporter.of(message.trial), folder)
     card.latest = dict(message.latest)
     return Snapshot(message.trial, frozen_copy(factors), card, message.step, message.elapsed_s, True, True)

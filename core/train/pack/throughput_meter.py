@@ -7,14 +7,13 @@ import time
 from collections.abc import Mapping, Sequence
 
 from core.contract.events import event_types as e
-from core.contract.spec.study_spec import StudySpec
 from core.train.adapters import optimizers
 from core.train.adapters.adapter_stack import Stack
 from core.train.base.base_model import Base
 from core.train.data.dataset import Row
+from core.train.reporter import Reporter
 from core.train.step import device_memory
 from core.train.trial.trial_training import Trial
-from core.train.trial_reporter import Tell
 
 EVERY_S = 2.0  # between two measurements of the same pack
 ENOUGH = 3  # fewest rounds of a measurement
@@ -27,9 +26,9 @@ class ThroughputMeter:
     No round belongs to two measurements, so that they are independent samples.
     """
 
-    def __init__(self, spec: StudySpec, base: Base, stack: Stack, longest: int, tell: Tell) -> None:
+    def __init__(self, base: Base, stack: Stack, longest: int, reporter: Reporter) -> None:
         """``longest``: tokens of the longest training row."""
-        self._spec, self._base, self._stack, self._tell = spec, base, stack, tell
+        self._base, self._stack, self._reporter = base, stack, reporter
         self._longest = longest
         device_memory.release_unused(base.device)
         device_memory.read_peak(base.device)  # resets the peak: loading the base used more
@@ -64,7 +63,7 @@ class ThroughputMeter:
         now = time.monotonic()
         if len(self._rounds) >= ENOUGH and now - self._emitted_at >= EVERY_S:
             self._emitted_at = now
-            self._tell(self._measured(held, why))
+            self._report(held, why)
             self._rounds, self._widest = [], 0  # the next peak counts later rounds only
             for trial in held.values():
                 trial.latest[device_memory.ALONE] = self.alone(trial)
@@ -77,13 +76,13 @@ class ThroughputMeter:
             return device_memory.read_metrics(self._base.device)["memory/peak_bytes"]
         return self._before + self._bytes_of(trial) + self._token_bytes * tokens
 
-    def _measured(self, trials: Mapping[int, Trial], why: str) -> e.PackMeasured:
+    def _report(self, trials: Mapping[int, Trial], why: str) -> None:
         trial_bytes = {number: self._bytes_of(trial) for number, trial in trials.items()}
         now = device_memory.read_peak(self._base.device)
         growth = now.used_bytes - self._before - sum(trial_bytes.values())
         self._token_bytes = max(0.0, growth / max(1, self._widest))
-        return e.PackMeasured(
-            at=time.time(), study=self._spec.study.name, worker="", device=str(self._base.device),
+        self._reporter.emit(
+            e.PackMeasured, worker="", device=str(self._base.device),
             trials=len(self._pack),
             tokens=round(statistics.mean(tokens for _, tokens in self._rounds)),
             round_s=statistics.median(seconds for seconds, _ in self._rounds),

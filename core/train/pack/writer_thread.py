@@ -34,7 +34,7 @@ class Writer:
         for future, key in list(self._pending.items()):
             if future.done() or (instead_of is not None and key == instead_of and future.cancel()):
                 del self._pending[future]
-        self._pending[self._thread.submit(_logged, job)] = instead_of
+        self._pending[self._thread.submit(_log_errors, job)] = instead_of
 
     def retry_while_full(self, job: Job, full: Callable[[Exception], None]) -> bool:
         """Run ``job`` (inside a queued job) and retry while the disk is full; ``full`` is called once.
@@ -71,7 +71,7 @@ def _is_full(error: Exception) -> bool:
     return number in FULL
 
 
-def _logged(job: Job) -> None:
+def _log_errors(job: Job) -> None:
     try:
         job()
     except Exception:

@@ -9,7 +9,7 @@ from core.train.adapters.lora_factors import Factors
 from core.train.evaluation.probe_scoring import Scored
 from core.train.evaluation.scorecard import Scorecard
 from core.train.scoring.scoring_batches import Answer, Question
-from core.train.step.compute_requests import Asked, Done, Rate, Turn, Wait, Write
+from core.train.step.compute_requests import Rate, Result, ScoringRequest, TimedResult, Turn, Wait, Write
 
 
 def frozen_copy(factors: Factors) -> Factors:
@@ -21,7 +21,7 @@ def frozen_copy(factors: Factors) -> Factors:
     return copy
 
 
-Life = Generator[Asked, tuple[Done, float], Scored | None]
+Life = Generator[ScoringRequest, TimedResult, Scored | None]
 
 
 @dataclass
@@ -51,7 +51,7 @@ class ScoringJob:
         self.open: list[Question] = []
         self.answered = 0
         self.result: Scored | None = None
-        self._want: Asked | None = None
+        self._request: ScoringRequest | None = None
         self._parts: list[list[Question]] = []
         self._answers: dict[Question, Answer] = {}
         self._took_s = 0.0
@@ -59,14 +59,14 @@ class ScoringJob:
     @property
     def waits(self) -> bool:
         """Whether it waits for another worker."""
-        return isinstance(self._want, Wait)
+        return isinstance(self._request, Wait)
 
     def go_on(self) -> None:
         """Start, or check again whether the wait is over. Raises what the scoring raises."""
-        if self._want is None:
+        if self._request is None:
             self._send(None)
         elif self.waits:
-            self._send((Done(), 0.0))
+            self._send((Result(), 0.0))
 
     def take(self, answers: dict[Question, Answer], took_s: float) -> None:
         """Add answers to some of its questions, and its share of the time spent. Raises what the scoring
@@ -79,7 +79,7 @@ class ScoringJob:
         self.open = [question for question in self.open if question not in answers]
         if not self.open and self._parts:
             parts = [[self._answers[question] for question in part] for part in self._parts]
-            done = Done(answers=parts[0], parts=parts)
+            done = Result(answers=parts[0], parts=parts)
             took_s, self._took_s, self._answers, self._parts = self._took_s, 0.0, {}, []
             self._send((done, took_s))
 
@@ -87,28 +87,28 @@ class ScoringJob:
         """Cancel the scoring."""
         self._life.close()
 
-    def _send(self, result: tuple[Done, float] | None) -> None:
+    def _send(self, result: TimedResult | None) -> None:
         while True:
             try:
-                self._want = next(self._life) if result is None else self._life.send(result)
+                self._request = next(self._life) if result is None else self._life.send(result)
             except StopIteration as over:
                 self.result = over.value if over.value is not None else Scored()
-                self._want, self.open = None, []
+                self._request, self.open = None, []
                 return
-            if isinstance(self._want, Wait):
+            if isinstance(self._request, Wait):
                 return
-            wants = self._want.parts if isinstance(self._want, Turn) else (self._want,)
-            self._parts = [_questions(self.owner, want) for want in wants]
+            requests = self._request.parts if isinstance(self._request, Turn) else (self._request,)
+            self._parts = [_questions(self.owner, request) for request in requests]
             self.open = [question for part in self._parts for question in part]
             if self.open:
                 return
-            result = (Done(parts=[[] for _ in self._parts]), 0.0)  # no questions
+            result = (Result(parts=[[] for _ in self._parts]), 0.0)  # no questions
 
 
-def _questions(owner: int, want: Rate | Write) -> list[Question]:
-    if isinstance(want, Write):
-        return [Question(owner, prompt=prompt, tokens=want.tokens) for prompt in want.prompts]
-    return [Question(owner, item=item, detailed=want.detailed) for item in want.items]
+def _questions(owner: int, request: Rate | Write) -> list[Question]:
+    if isinstance(request, Write):
+        return [Question(owner, prompt=prompt, tokens=request.tokens) for prompt in request.prompts]
+    return [Question(owner, item=item, detailed=request.detailed) for item in request.items]
 
 
 @dataclass

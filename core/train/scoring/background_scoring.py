@@ -80,7 +80,7 @@ class BackgroundScoring:
             self._base_scoring.begin(trials)
             self._base = ScoringJob(BASE, self._base_scoring.requests())
 
-    def want(self, snapshot: Snapshot) -> None:
+    def enqueue(self, snapshot: Snapshot) -> None:
         """Queue ``snapshot``."""
         queue = self._queues.setdefault(snapshot.number, ScoringQueue())
         if not self._every:
@@ -91,7 +91,7 @@ class BackgroundScoring:
         """Limit a pass to ``tokens``; 0 lifts the limit."""
         self._answering.bind(tokens)
 
-    def pending(self, number: int) -> list[Snapshot]:
+    def list_pending(self, number: int) -> list[Snapshot]:
         """The trial's unscored snapshots, for its checkpoint."""
         queue = self._queues.get(number)
         return queue.all() if queue is not None else []
@@ -112,7 +112,7 @@ class BackgroundScoring:
             return
         jobs = self._jobs()
         for job in jobs:
-            self._guarded(job, job.go_on)
+            self._guard(job, job.go_on)
         questions = [question for job in jobs for question in job.open]
         if not questions and not self._answering.writing:
             if not training and any(job.waits for job in jobs):
@@ -122,7 +122,7 @@ class BackgroundScoring:
         began = time.perf_counter()
         unit = self._answering.unit(questions, UNIT_S if training else IDLE_S)
         took_s = time.perf_counter() - began
-        self._budget.spent(took_s)
+        self._budget.spend(took_s)
         self._share(jobs, unit, took_s)
         self._collect()
         self._report_progress()
@@ -145,7 +145,7 @@ class BackgroundScoring:
         snapshot = queue.snapshot = queue.queued.pop(0)
         life = self._life(queue, snapshot)
         queue.now = ScoringJob(snapshot.number, life, snapshot.factors)
-        queue.total = asks(self._boards.asked(snapshot.writes))
+        queue.total = asks(self._boards.select_probes(snapshot.writes))
 
     def _life(self, queue: ScoringQueue, snapshot: Snapshot) -> Life:
         def enough() -> bool:
@@ -153,10 +153,10 @@ class BackgroundScoring:
 
         scored = yield from self._boards.score(snapshot.factors, snapshot.writes, enough)
         if snapshot.last and self._boards.tasks is not None:
-            progress = partial(snapshot.card.voice.prepare, "scoring evaluate.tasks")
+            progress = partial(snapshot.card.reporter.report_answers, "scoring evaluate.tasks")
             values = self._boards.base_values
             scored.join((yield from self._boards.tasks.score(snapshot.factors, values, progress)))
-            snapshot.card.voice.prepare("", 0)
+            snapshot.card.reporter.report_answers("", 0)
         return scored
 
     def _compose(self) -> None:
@@ -168,22 +168,22 @@ class BackgroundScoring:
     def _share(self, jobs: list[ScoringJob], unit: UnitResult, took_s: float) -> None:
         """Give every job its answers and its share of the time."""
         for owner, error in unit.errors.items():
-            self._failed(owner, error)
+            self._report_failure(owner, error)
         each_s = took_s / max(1, len(jobs))
         for job in jobs:
             answers = {question: answer for question, answer in unit.answers.items() if question in job.open}
             if job.owner not in unit.errors:
-                self._guarded(job, partial(job.take, answers, each_s))
+                self._guard(job, partial(job.take, answers, each_s))
 
-    def _guarded(self, job: ScoringJob, work: Callable[[], None]) -> None:
+    def _guard(self, job: ScoringJob, work: Callable[[], None]) -> None:
         try:
             work()
         except torch.AcceleratorError:
             raise
         except Exception as error:
-            self._failed(job.owner, error)
+            self._report_failure(job.owner, error)
 
-    def _failed(self, owner: int, error: Exception) -> None:
+    def _report_failure(self, owner: int, error: Exception) -> None:
         """Report a failed scoring. It is a warning and ends a trial only if the trial's objective is among
         the scores."""
         log.error("scoring of %d", owner, exc_info=error)
@@ -198,7 +198,7 @@ class BackgroundScoring:
         snapshot, queue.now, queue.snapshot = queue.snapshot, None, None
         assert snapshot is not None
         why = plain(f"{type(error).__name__}: {error}", 300)
-        snapshot.card.voice.warn(f"the scoring of step {snapshot.step} failed: {why}")
+        snapshot.card.reporter.warn(f"the scoring of step {snapshot.step} failed: {why}")
         if snapshot.last:
             self._after_end(lambda: _end_scoring(snapshot.card, snapshot.step, why))
         self._close(owner, queue)
@@ -232,13 +232,13 @@ class BackgroundScoring:
             self._base_scoring.report_progress(self._base.answered, finished=False)
         for queue in self._queues.values():
             if queue.now is not None and queue.snapshot is not None:
-                queue.snapshot.card.voice.say(
+                queue.snapshot.card.reporter.emit(
                     e.TrialScoring, step=queue.snapshot.step, done=queue.now.answered, total=queue.total
                 )
 
 
 def _end_scoring(card: Scorecard, step: int, why: str) -> None:
     if card.waits:
-        card.voice.say(e.TrialFailed, error=f"the objective could not be scored: {why}", step=step)
+        card.reporter.emit(e.TrialFailed, error=f"the objective could not be scored: {why}", step=step)
     else:
-        card.voice.say(e.ScoringEnded, why=why)
+        card.reporter.emit(e.ScoringEnded, why=why)

@@ -6,7 +6,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import time
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from pathlib import Path
@@ -24,11 +23,11 @@ from core.train.base.base_model import Base
 from core.train.evaluation import evidence_files
 from core.train.evaluation.lm_eval_tasks import Tasks
 from core.train.evaluation.metric_probe import Probe
-from core.train.evaluation.probe_scoring import Scored, asks, scoring
+from core.train.evaluation.probe_scoring import Scored, asks, score_probes
 from core.train.evaluation.study_boards import Boards
+from core.train.reporter import Reporter
 from core.train.scoring.file_lease import FileLease
-from core.train.step.compute_requests import Asked, Done, Wait
-from core.train.trial_reporter import Tell
+from core.train.step.compute_requests import ScoringRequest, TimedResult, Wait
 
 VERSION = 3  # of the scoring code; scores cached by another version are ignored
 
@@ -44,8 +43,8 @@ class CachedScores(msgspec.Struct):
 class BaseScoring:
     """Scores the base like a snapshot, caches the scores and reports them."""
 
-    def __init__(self, spec: StudySpec, base: Base, boards: Boards, tell: Tell) -> None:
-        self._spec, self._base, self._boards, self._tell = spec, base, boards, tell
+    def __init__(self, spec: StudySpec, base: Base, boards: Boards, reporter: Reporter) -> None:
+        self._spec, self._base, self._boards, self._reporter = spec, base, boards, reporter
         self._folder: Path | None = None  # for its evidence
         self._asked = 0  # answers needed, as far as known
         self._reported = False
@@ -59,45 +58,36 @@ class BaseScoring:
         self.report_progress(0, finished=True)
         self._boards.known = {False: True, True: True}
         what = plain(f"{type(error).__name__}: {error}", 300)
-        self._note(f"the base model could not be scored: {what}")
+        self._reporter.warn(f"the base model could not be scored: {what}")
 
     def report_progress(self, answered: int, finished: bool) -> None:
-        """Report how many answers are done. The engine adds the worker's name."""
+        """Report how many answers are done."""
         if finished and not self._reported:
             return
         self._reported = not finished
         stage = "" if finished else "scoring the base model in the background"
-        self._tell(
-            e.Preparing(
-                at=time.time(), study=self._spec.study.name, worker="", stage=stage,
-                done=answered, total=self._asked, unit="answers",
-            )
-        )  # fmt: skip
+        self._reporter.report_answers(stage, answered, self._asked)
 
-    def _note(self, text: str) -> None:
-        study = self._spec.study.name
-        self._tell(e.StudyNoted(at=time.time(), study=study, text=text, level="warning"))
-
-    def requests(self) -> Generator[Asked, tuple[Done, float], None]:
+    def requests(self) -> Generator[ScoringRequest, TimedResult, None]:
         """Yield the requests for everything that is not cached yet."""
         for writes in (False, True):
             probes = self._boards.tier(writes)
             place = paths.cache() / "scores" / f"{self._digest(probes)}.json"
-            work = partial(scoring, probes, None, dict)
+            work = partial(score_probes, probes, None, dict)
             self._take(writes, (yield from self._cached_or(place, asks(probes), work)))
         if self._boards.tasks is not None:
             yield from self._do_tasks(self._boards.tasks)
 
-    def _do_tasks(self, tasks: Tasks) -> Generator[Asked, tuple[Done, float], None]:
+    def _do_tasks(self, tasks: Tasks) -> Generator[ScoringRequest, TimedResult, None]:
         """Score the tasks of evaluate.tasks. No trial waits for them: they run at a trial's end and take
         long."""
-        place = paths.cache() / "scores" / f"{self._digest([], tasks.known())}.json"
+        place = paths.cache() / "scores" / f"{self._digest([], tasks.list_inputs())}.json"
         work = partial(tasks.score, None, {}, lambda done: None)
         self._take(True, (yield from self._cached_or(place, 0, work)))
 
     def _cached_or(
-        self, place: Path, asked: int, work: Callable[[], Generator[Asked, tuple[Done, float], Scored]]
-    ) -> Generator[Asked, tuple[Done, float], CachedScores]:
+        self, place: Path, asked: int, work: Callable[[], Generator[ScoringRequest, TimedResult, Scored]]
+    ) -> Generator[ScoringRequest, TimedResult, CachedScores]:
         """The cached scores in ``place``, else those that ``work`` computes; if another worker computes them
         now, wait for its result."""
         lease = FileLease(place)
@@ -121,16 +111,16 @@ class BaseScoring:
         }
         self._boards.known[writes] = True
         if self._folder is not None:
-            evidence_files.write(self._folder, 0, kept.worst, self._note)
+            evidence_files.write(self._folder, 0, kept.worst, self._reporter.warn)
         if kept.scores:
-            self._tell(e.BaseScored(at=time.time(), study=self._spec.study.name, scores=kept.scores))
+            self._reporter.emit(e.BaseScored, scores=kept.scores)
 
     def _write(self, place: Path, kept: CachedScores) -> None:
         try:
             paths.private(place.parent)
             evidence_files.put(place, msgspec.json.encode(kept))
         except Exception as error:
-            self._note(f"the base's scores could not be cached: {plain(str(error), 200)}")
+            self._reporter.warn(f"the base's scores could not be cached: {plain(str(error), 200)}")
 
     def _digest(self, probes: list[Probe], more: Sequence[Any] = ()) -> str:
         """Identify the scores by the model and by every token that it is asked."""

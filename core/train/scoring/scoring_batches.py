@@ -126,7 +126,7 @@ class BatchedAnswers:
         except torch.AcceleratorError:
             raise
         except Exception as error:
-            self._failed(taken, error, unit)
+            self._handle_failure(taken, error, unit)
             return
         self._measure(sum(row.length for row in taken), time.perf_counter() - began)
         unit.answers |= {questions[id(item)]: reading for item, reading in readings}
@@ -176,13 +176,13 @@ class BatchedAnswers:
             raise
         except Exception as error:
             self.cancel()
-            self._failed(taken, error, unit)
+            self._handle_failure(taken, error, unit)
             return
         if done:
             unit.answers |= dict(zip(taken, now.answers(), strict=True))
             self.cancel()
 
-    def _failed(self, taken: Sequence[Question], error: Exception, unit: UnitResult) -> None:
+    def _handle_failure(self, taken: Sequence[Question], error: Exception, unit: UnitResult) -> None:
         """On out of memory take fewer questions at once; else ask each owner alone; else the error is its
         owner's."""
         free(self._base.device)

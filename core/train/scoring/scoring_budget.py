@@ -37,7 +37,7 @@ class Budget:
         window_s = min(WINDOW_S, now - self._since)
         return sum(took_s for _, took_s in self._spent) + self._unit_s <= self._share * window_s
 
-    def spent(self, took_s: float) -> None:
+    def spend(self, took_s: float) -> None:
         """Record the duration of a unit."""
         self._unit_s = took_s if not self._unit_s else 0.7 * self._unit_s + 0.3 * took_s
         if self._since is not None:

@@ -76,7 +76,7 @@ class Generation:
         """Read prompts and generate until about ``until`` (time.perf_counter), at least one step; the base
         model reads about ``rate`` tokens per second. Returns whether every completion is finished."""
         try:
-            with _caching(self._base.model):
+            with _enable_caching(self._base.model):
                 while True:
                     began = time.perf_counter()
                     self._step(max(1.0, rate * (until - began)))
@@ -243,7 +243,7 @@ def end_ids(base: Base) -> frozenset[int]:
 
 
 @contextmanager
-def _caching(model: Any) -> Iterator[None]:
+def _enable_caching(model: Any) -> Iterator[None]:
     """Let layers with gradient checkpointing use the cache, which they do not in train mode."""
     layers = [
         module

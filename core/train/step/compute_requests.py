@@ -84,7 +84,7 @@ class Written:
 
 
 @dataclass(frozen=True)
-class Done:
+class Result:
     """The result of a request: ``loss`` summed over the rows' targets, the gradient's ``norm`` before
     clipping, and the ``hits`` of Judge; ``answers`` to Rate and Write, in their order; for a Turn, in
     ``parts``, the answers to each of its parts."""
@@ -96,5 +96,6 @@ class Done:
     parts: Sequence[Sequence[Reading | Written]] = field(default=())
 
 
-Want = Learn | Judge | Rate
-Asked = Rate | Write | Turn | Wait  # the requests that scoring makes
+Request = Learn | Judge | Rate
+TimedResult = tuple[Result, float]  # with the seconds that the request took
+ScoringRequest = Rate | Write | Turn | Wait  # the requests that scoring makes

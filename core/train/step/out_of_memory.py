@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -10,15 +9,14 @@ import torch
 from core.contract.events import event_types as e
 from core.contract.spec.knob_table import Value
 from core.contract.text.sanitize import plain
+from core.train.reporter import Reporter
 from core.train.step import device_memory
 
 
-def make_event(
-    study: str, device: torch.device, trials: Sequence[int], moved: int, text: str
-) -> e.MemoryShort:
-    """The event to report. ``moved`` is the trial that leaves the pack, -1 for none."""
-    return e.MemoryShort(
-        at=time.time(), study=study, worker="", device=str(device), trials=tuple(trials),
+def report(reporter: Reporter, device: torch.device, trials: Sequence[int], moved: int, text: str) -> None:
+    """Report that memory ran out. ``moved`` is the trial that leaves the pack, -1 for none."""
+    reporter.emit(
+        e.MemoryShort, worker="", device=str(device), trials=tuple(trials),
         used_bytes=device_memory.recent_peak(device), text=text, moved=moved,
     )  # fmt: skip
 

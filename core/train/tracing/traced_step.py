@@ -84,11 +84,11 @@ def step(
     """Trace one pass over ``batch``, with its gradients, as any pass after the first. Unless it is ``plain``,
     the loss is computed in PARTS chunks and, with ``copies``, weights are copied for each product."""
     with (
-        nullcontext() if plain else _strained(batch, base, copies),
+        nullcontext() if plain else _strain(batch, base, copies),
         prepare(base, batch, targets, grad, head) as work,
     ):
         trace = Trace(work.held)
-        with _marked(base, trace) if grad else nullcontext(), trace:
+        with _mark_backward(base, trace) if grad else nullcontext(), trace:
             work()
     return trace.events
 
@@ -98,7 +98,7 @@ class Work:
 
     def __init__(self, base: Base, stack: Stack, factors: list[Factors], run: Callable[[], Any]) -> None:
         stacked = [tensor for group in stack.groups for tensor in (group.weights, group.grads)]
-        self.held = [*_held(base), *stacked]
+        self.held = [*_list_tensors(base), *stacked]
         self._factors, self._run = factors, run
 
     def __call__(self) -> None:
@@ -128,7 +128,7 @@ def prepare(
 
 
 @contextmanager
-def _strained(batch: Batch, base: Base, copies: bool) -> Iterator[None]:
+def _strain(batch: Batch, base: Base, copies: bool) -> Iterator[None]:
     with _chunks(batch, base), _copied_weights() if copies else nullcontext():
         yield
 
@@ -148,7 +148,7 @@ def _pack(
     return stack, factors, Forward(base, stack, head)
 
 
-def _held(base: Base) -> Iterator[torch.Tensor]:
+def _list_tensors(base: Base) -> Iterator[torch.Tensor]:
     yield from base.model.parameters()
     yield from base.model.buffers()
 
@@ -171,12 +171,12 @@ def _copied_weights() -> Iterator[None]:
     """Copy every layer's weight for each product, as dequantisation does."""
     kept = {kind: kind.weight for kind in (multi_lora_linear.Dense, multi_lora_linear.Transposed)}
 
-    def copied(weight: Any) -> Any:
+    def add_copy(weight: Any) -> Any:
         return lambda self, dtype: weight(self, dtype).clone()
 
     try:
         for kind, weight in kept.items():
-            kind.weight = copied(weight)  # type: ignore[method-assign]
+            kind.weight = add_copy(weight)  # type: ignore[method-assign]
         yield
     finally:
         for kind, weight in kept.items():
@@ -184,7 +184,7 @@ def _copied_weights() -> Iterator[None]:
 
 
 @contextmanager
-def _marked(base: Base, trace: Trace) -> Iterator[None]:
+def _mark_backward(base: Base, trace: Trace) -> Iterator[None]:
     """Mark the start of the last layer and the end of its backward pass."""
     seen: list[bool] = []
 

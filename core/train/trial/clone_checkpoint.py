@@ -10,61 +10,63 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import torch
 
 from core.contract.spec.knob_table import Value
 from core.errors import TrimtabError
-from core.train.checkpoint_files import Snapshot
 from core.train.data import training_batches
+from core.train.trial.trial_progress import GRADIENT, Partial, TrialProgress
+
+Tensors = Mapping[str, torch.Tensor]
 
 # With other values of these, a half-done step or evaluation cannot continue: its rows or its function differ.
 RESTARTING = ("batch_size", "gradient_accumulation", "sequence_length", "seed", "lora_alpha")
 
 
 def adapt(
-    snapshot: Snapshot, knobs: Mapping[str, Value], factors: Mapping[str, torch.Tensor]
-) -> tuple[Snapshot, list[str]]:
-    """The snapshot for a trial with ``knobs`` and ``factors``, and notes on what starts again.
+    progress: TrialProgress,
+    adapter: Tensors,
+    optimizer: Tensors,
+    knobs: Mapping[str, Value],
+    factors: Tensors,
+) -> tuple[TrialProgress, dict[str, torch.Tensor], list[str]]:
+    """The progress and optimizer tensors for a trial with ``knobs`` and ``factors``, and notes on what starts
+    again.
 
-    With unchanged knobs the snapshot is returned as it is. Raises TrimtabError if the factors have other
-    layers or another rank.
+    With unchanged knobs they are returned as they are. Raises TrimtabError if the factors have other layers
+    or another rank.
     """
-    _check(snapshot, knobs, factors)
-    numbers = snapshot.numbers
-    old_knobs = numbers.get("knobs") or dict(knobs)  # older checkpoints do not have the knobs
+    _check(adapter, knobs, factors)
+    old_knobs = progress.knobs or dict(knobs)  # older checkpoints do not have the knobs
     changed_knobs = {name for name in knobs if name in old_knobs and old_knobs[name] != knobs[name]}
-    notes, optimizer, numbers_now = [], dict(snapshot.optimizer), dict(numbers)
-    if changed_knobs:
-        numbers_now |= {
-            "why": "",
-            "waited": 0,
-        }  # early stopping with the old knobs says nothing about the new ones
+    notes: list[str] = []
+    changes: dict[str, Any] = {}
+    if changed_knobs:  # early stopping with the old knobs says nothing about the new ones
+        changes |= {"why": "", "waited": 0}
     if changed_knobs & {"batch_size", "gradient_accumulation"}:
-        since = training_batches.ScheduleStart(*numbers.get("since", ()))
-        numbers_now["since"] = list(training_batches.work_after(since, old_knobs, int(numbers["step"])))
+        changes["since"] = training_batches.work_after(progress.since, old_knobs, progress.step)
     if changed_knobs & set(RESTARTING):
-        notes += _restart_notes(numbers["partial"])
-        numbers_now["partial"], optimizer = (
-            None,
-            {key: tensor for key, tensor in optimizer.items() if key != "gradient"},
-        )
+        notes += _restart_notes(progress.partial or Partial())
+        changes["partial"] = None
+        optimizer = {key: tensor for key, tensor in optimizer.items() if key != GRADIENT}
     if "optimizer" in changed_knobs:
-        optimizer = {key: tensor for key, tensor in optimizer.items() if key == "gradient"}
-        numbers_now["optimizer"] = {}
+        optimizer = {key: tensor for key, tensor in optimizer.items() if key == GRADIENT}
+        changes["optimizer"] = {}
         notes.append(
             f"{knobs['optimizer']} starts from scratch: the checkpoint has {old_knobs['optimizer']} state"
         )
-    return Snapshot(snapshot.adapter, optimizer, numbers_now), notes
+    return msgspec.structs.replace(progress, **changes), dict(optimizer), notes
 
 
-def _check(snapshot: Snapshot, knobs: Mapping[str, Value], factors: Mapping[str, torch.Tensor]) -> None:
-    missing = factors.keys() ^ snapshot.adapter.keys()
+def _check(adapter: Tensors, knobs: Mapping[str, Value], factors: Tensors) -> None:
+    missing = factors.keys() ^ adapter.keys()
     if missing:
         raise _unfit(
             f"target_modules = {knobs['target_modules']} does not match the checkpoint: {min(missing)}"
         )
     for name, factor in factors.items():
-        shape = snapshot.adapter[name].shape
+        shape = adapter[name].shape
         if shape != factor.shape:
             rank = min(shape)
             raise _unfit(f"lora_rank = {knobs['lora_rank']}, but the checkpoint has rank {rank} ({name})")
@@ -75,7 +77,7 @@ def _unfit(what: str) -> TrimtabError:
     return TrimtabError.of(what, "the checkpoint", fix)
 
 
-def _restart_notes(partial: Mapping[str, Any]) -> list[str]:
-    if partial["micro_batches"]:
-        return [f"{partial['micro_batches']} micro-batches of the incomplete step will be repeated"]
-    return ["the incomplete evaluation will be repeated"] if partial["judged"] else []
+def _restart_notes(partial: Partial) -> list[str]:
+    if partial.micro_batches:
+        return [f"{partial.micro_batches} micro-batches of the incomplete step will be repeated"]
+    return ["the incomplete evaluation will be repeated"] if partial.judged else []

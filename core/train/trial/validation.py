@@ -1,16 +1,21 @@
-"""The validation rows of a trial: makes its evaluation requests and sums up their results."""
+"""The evaluation of a trial on its validation rows."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Generator
 
+from core.contract.events import event_types as e
 from core.contract.spec.knob_range import longest_sequence
 from core.contract.spec.study_spec import StudySpec
 from core.evaluate.metrics.loss_metrics import Sums
+from core.evaluate.statistics.early_stopping import EarlyStopping
 from core.train.adapters.lora_factors import Factors
 from core.train.data.dataset import Data, Row, cut, has_target
-from core.train.step.compute_requests import Done, Judge, Rate
+from core.train.evaluation.scorecard import Scorecard
+from core.train.step.compute_requests import Judge, Rate, Request, Result, TimedResult
 from core.train.step.forward_pass import Item, count_targets
+from core.train.trial.trial_progress import Partial
 
 MOST_ROWS = 200  # rows whose own losses are reported
 
@@ -26,7 +31,7 @@ class HeldOutRows:
     def __init__(self, spec: StudySpec, data: Data, positions: int | None = None) -> None:
         length = longest_sequence(spec)
         length = length if positions is None else min(length, positions)
-        rows = data.shortened(length)[1]
+        rows = data.shorten(length)[1]
         self._size, self.by_row = spec.evaluate.batch_size, spec.study.pruner == "wilcoxon"
         order = sorted(range(len(rows)), key=lambda at: len(rows[at].ids))  # stable
         self._rows = [rows[at] for at in order]
@@ -43,12 +48,12 @@ class HeldOutRows:
         """The rows of the batch that starts at row ``first``."""
         return self._rows[first : first + self._size]
 
-    def want(self, mine: Factors, rows: list[Row]) -> Judge | Rate:
+    def make_request(self, mine: Factors, rows: list[Row]) -> Judge | Rate:
         """The request for these rows."""
         items = [Item(mine, row) for row in rows]
         return Rate(items) if self.by_row else Judge(items)
 
-    def take(self, rows: list[Row], done: Done, sums: Sums, losses: list[float]) -> None:
+    def take(self, rows: list[Row], done: Result, sums: Sums, losses: list[float]) -> None:
         """Add the results to ``sums``, and the rows' mean losses to ``losses``."""
         if not self.by_row:
             sums.add(done.loss, count_targets(rows), done.hits)
@@ -66,3 +71,37 @@ class HeldOutRows:
         for place, loss in zip(self._places, losses, strict=True):
             by_row[place] = float(f"{loss:.4g}")
         return tuple(by_row[:MOST_ROWS])
+
+
+class Validation:
+    """Evaluates one trial, and decides when it has stopped improving."""
+
+    def __init__(self, spec: StudySpec, data: Data, positions: int | None, card: Scorecard) -> None:
+        self._held, self._card = HeldOutRows(spec, data, positions), card
+        goal = spec.study.objectives[0]
+        self._goal = goal.metric if goal.metric.startswith("eval/") else "eval/loss"
+        direction = goal.direction if self._goal == goal.metric else "minimize"
+        self.early_stopping = EarlyStopping(spec.evaluate.patience, spec.evaluate.min_delta, direction)
+        self.step = -1  # of the last evaluation
+        self.why = ""  # why it stopped training
+
+    def evaluate(
+        self, factors: Factors, step: int, elapsed_s: float, partial: Partial
+    ) -> Generator[Request, TimedResult, bool]:
+        """Evaluate after ``step``, continuing from ``partial``, and report. Returns whether it is the best
+        evaluation so far."""
+        while partial.judged < len(self._held):
+            rows = self._held.batch(partial.judged)
+            done, _ = yield self._held.make_request(factors, rows)
+            self._held.take(rows, done, partial.sums, partial.losses)
+            partial.judged += len(rows)
+        metrics, losses = partial.sums.metrics(), self._held.row_losses(partial.losses)
+        self.step = step
+        self._card.latest.update(metrics)
+        self._card.reporter.emit(
+            e.TrialEvaluated, step=step, elapsed_s=elapsed_s, metrics=metrics, rows=losses
+        )
+        value, best = metrics.get(self._goal), self.early_stopping.best
+        why = self.early_stopping.update(value) if value is not None else None
+        self.why = why or ""
+        return self.early_stopping.best != best

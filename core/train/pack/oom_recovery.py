@@ -1,0 +1,68 @@
+"""Makes room in a pack after an out-of-memory error: decides which trial leaves, if any."""
+
+from __future__ import annotations
+
+import torch
+
+from core.contract.events import event_types as e
+from core.contract.wire.worker_api import Assign
+from core.train.pack.departures import Departures
+from core.train.pack.pack_parts import PackParts
+from core.train.pack.pack_round import Outcome
+from core.train.step import device_memory, out_of_memory
+
+
+class OomRecovery:
+    """The youngest trial leaves first. A trial that does not fit alone is infeasible."""
+
+    def __init__(self, parts: PackParts, departures: Departures) -> None:
+        self._parts, self._members, self._departures = parts, parts.members, departures
+        self._device = parts.base.device
+
+    def stack_active(self) -> None:
+        """Stack the active trials; trials for which there is no memory leave."""
+        while True:
+            try:
+                self._members.stack_active()
+                return
+            except torch.OutOfMemoryError as error:
+                self._unload(error)
+            device_memory.free(self._device)
+
+    def _unload(self, error: Exception) -> None:
+        active = self._members.active
+        youngest = [number for number in self._members if number in active][-1]
+        if len(active) > 1:
+            self._departures.requeue(youngest, f"out of memory on {self._device} while stacking")
+        else:
+            self._departures.fail(active[youngest].trial, error)
+
+    def make_room(self, active: tuple[int, ...], outcome: Outcome, thin: bool) -> None:
+        """Report that a round of the ``active`` trials ran out of memory; if it is to ``thin`` the pack, one
+        of them leaves."""
+        remaining = [number for number in self._members if number in active]  # the youngest last
+        unsteady = [number for number in remaining if number in outcome.unsteady]
+        count = len(active)
+        if thin and len(remaining) > 1:
+            moved = (unsteady or remaining)[-1]
+            text = out_of_memory.describe_leaving(self._device, count, moved, youngest=not unsteady)
+            why = f"out of memory on {self._device} with {count} trials"
+            self._departures.requeue(moved, why, whole=moved not in unsteady)
+        else:
+            moved = -1
+            most, short = self._parts.rounds.most, outcome.shortest_oom
+            text = out_of_memory.describe_limit(self._device, count, most, short)
+        out_of_memory.report(self._parts.reporter, self._device, active, moved, text)
+
+    def refuse(self, assign: Assign, error: Exception) -> None:
+        """Requeue a trial whose own tensors do not fit; if no other trial is here, it is infeasible."""
+        number = assign.trial
+        reporter = self._parts.reporter.of(number)
+        if not self._members:
+            why = out_of_memory.describe_misfit(self._device, assign.knobs, 0, error)
+            reporter.emit(e.TrialInfeasible, why=why)
+            return
+        why = f"out of memory on {self._device} when it joined {len(self._members)} others"
+        text = f"trial {number} was requeued: {why}"
+        out_of_memory.report(self._parts.reporter, self._device, (*self._members, number), number, text)
+        reporter.emit(e.TrialRequeued, why=why, retry=assign.retry)

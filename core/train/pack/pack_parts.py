@@ -1,0 +1,65 @@
+"""The parts of a pack: one base, and what trains, scores and saves the trials on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from core.contract.spec.study_spec import StudySpec
+from core.train.adapters.adaptable_layers import find_adaptable
+from core.train.adapters.adapter_stack import Stack
+from core.train.adapters.multi_lora_linear import Gate
+from core.train.adapters.reload_check import ReloadCheck
+from core.train.base.base_model import Base
+from core.train.base.linear_layers import Place
+from core.train.base.row_isolation import Survey
+from core.train.data.dataset import Data
+from core.train.introspection.introspection_report import Introspector
+from core.train.introspection.row_inspection import Inspection
+from core.train.pack.checkpointing import Checkpointer
+from core.train.pack.pack_members import Members
+from core.train.pack.pack_round import Rounds
+from core.train.pack.pack_scoring import PackScoring
+from core.train.pack.throughput_meter import ThroughputMeter
+from core.train.reporter import Emit, Reporter
+from core.train.step.forward_pass import Forward
+
+
+@dataclass
+class PackParts:
+    """What the classes of a pack share."""
+
+    spec: StudySpec
+    base: Base
+    data: Data
+    reporter: Reporter
+    survey: Survey
+    places: list[Place]
+    stack: Stack
+    rounds: Rounds
+    introspector: Introspector
+    keeper: Checkpointer
+    meter: ThroughputMeter
+    scoring: PackScoring
+    members: Members
+
+
+def build(spec: StudySpec, base: Base, data: Data, emit: Emit) -> PackParts:
+    """Put gates into the base's layers, and build the parts that use them."""
+    reporter = Reporter(spec.study.name, emit)
+    survey, places = find_adaptable(base, reporter.warn)
+    stack = Stack(base.model.dtype, base.device)
+    modules = dict(base.model.named_modules())
+    for place in places:
+        Gate(modules[place.name], place, stack)
+    forward = Forward(base, stack, survey.head)
+    rounds = Rounds(base, stack, forward)
+    introspector = Introspector(spec, base, data, Inspection(base, stack, forward))
+    longest = max((len(row.ids) for row in data.train), default=0)
+    keeper = Checkpointer(spec, base, reporter, ReloadCheck(base, stack, data.validation[0].ids))
+    meter = ThroughputMeter(base, stack, longest, reporter)
+    scoring = PackScoring(spec, base, data, places, stack, survey, keeper, reporter)
+    members = Members(stack)
+    return PackParts(
+        spec, base, data, reporter, survey, places, stack, rounds, introspector, keeper, meter, scoring,
+        members,
+    )  # fmt: skip
