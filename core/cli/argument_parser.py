@@ -281,11 +281,13 @@ def _giving(verbs: Any) -> None:
     _trusted(merge)
 
 
-def _named(one: argparse.ArgumentParser) -> None:
-    one.add_argument(
+def _named(argument_parser: argparse.ArgumentParser) -> None:
+    argument_parser.add_argument(
         "study", metavar="STUDY", nargs="?", help="default: the only running study, else the latest"
     )
-    one.add_argument("--trial", metavar="N", type=number, help="use this trial instead of the best one")
+    argument_parser.add_argument(
+        "--trial", metavar="N", type=number, help="use this trial instead of the best one"
+    )
 
 
 def _machine(verbs: Any) -> None:
@@ -315,12 +317,14 @@ def _trusted(verb: argparse.ArgumentParser) -> None:
     )
 
 
-def _study(one: argparse.ArgumentParser) -> None:
-    one.add_argument("--study", metavar="NAME", help="default: the only running study, else the latest")
+def _study(argument_parser: argparse.ArgumentParser) -> None:
+    argument_parser.add_argument(
+        "--study", metavar="NAME", help="default: the only running study, else the latest"
+    )
 
 
-def _json(one: argparse.ArgumentParser) -> None:
-    one.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+def _json(argument_parser: argparse.ArgumentParser) -> None:
+    argument_parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
 
 
 def number(text: str) -> int:

@@ -75,19 +75,19 @@ class KeyBar(Widget, can_focus=False):
     def render(self) -> Text:
         """All keys on one line; what does not fit is cut at the right."""
         line = Text(no_wrap=True, overflow="crop", end="")
-        for index, one in enumerate(self.keys):
-            for text, part in ((f" {one.display} ", "key"), (f"{one.label} ", "label")):
+        for index, key in enumerate(self.keys):
+            for text, part in ((f" {key.display} ", "key"), (f"{key.label} ", "label")):
                 style = self.get_component_rich_style(f"key-bar--{part}")
                 if index == self.hovered:
                     style += self.get_component_rich_style("key-bar--hover")
-                if not one.enabled:
+                if not key.enabled:
                     style += style.parse("dim")
                 line.append(text, style)
         return line
 
     def _at(self, column: int) -> int | None:
-        for index, one in enumerate(self.keys):
-            column -= Text(f" {one.display} {one.label} ").cell_len
+        for index, key in enumerate(self.keys):
+            column -= Text(f" {key.display} {key.label} ").cell_len
             if column < 0:
                 return index
         return None

@@ -71,26 +71,26 @@ def _print(study: s.Study, name: str, scored: list[s.Trial]) -> None:
             print(f"  {who:<16}{_line(r.read(study, trial, name, limits))}".rstrip())
 
 
-def _line(one: r.Reading) -> str:
+def _line(reading: r.Reading) -> str:
     """Such as "12.5% (7.1–20.2%, 64 samples)  +10.5 worse  ✗ breached"."""
-    if one.score is None:
+    if reading.score is None:
         return "– not scored"
     parts = [
-        told(one.score, one.metric.unit),
-        _compared(one),
-        SAID[one.verdict],
-        plain(one.score.reason, 300),
+        told(reading.score, reading.metric.unit),
+        _compared(reading),
+        SAID[reading.verdict],
+        plain(reading.score.reason, 300),
     ]
     return "  ".join(part for part in parts if part)
 
 
-def _compared(one: r.Reading) -> str:
-    if one.change is None:
+def _compared(reading: r.Reading) -> str:
+    if reading.change is None:
         return ""
-    if one.better is None:
+    if reading.better is None:
         return "the same as the base"
-    word = "better" if one.better else "worse"
-    return f"{changed(one.change, one.metric.unit)} {word}{'' if one.clear else ', within noise'}"
+    word = "better" if reading.better else "worse"
+    return f"{changed(reading.change, reading.metric.unit)} {word}{'' if reading.clear else ', within noise'}"
 
 
 # -- as JSON ---------------------------------------------------------------------------------------
@@ -131,10 +131,15 @@ def _metric(name: str, board: str) -> dict[str, Any]:
     return {"board": board, "meaning": one.meaning, "unit": one.unit, "direction": one.direction}
 
 
-def _score(one: r.Reading) -> dict[str, Any]:
+def _score(reading: r.Reading) -> dict[str, Any]:
     """Return the score for JSON; numbers that JSON lacks, such as nan, become null."""
-    known = {"change": one.change, "better": one.better, "clear": one.clear, "verdict": one.verdict}
+    known = {
+        "change": reading.change,
+        "better": reading.better,
+        "clear": reading.clear,
+        "verdict": reading.verdict,
+    }
     result: dict[str, Any] = msgspec.json.decode(
-        msgspec.json.encode({**msgspec.to_builtins(one.score), **known})
+        msgspec.json.encode({**msgspec.to_builtins(reading.score), **known})
     )
     return result

@@ -62,16 +62,16 @@ def _answer(
 # -- what is printed -------------------------------------------------------------------------------
 
 
-def _print_importance(one: Importance) -> None:
-    print(f"\nimportance for {plain(one.objective, 60)}, by {plain(one.method, 20)}")
-    if not one.shares:
-        print(f"  none: {plain(one.why_none, 300)}")
+def _print_importance(importance: Importance) -> None:
+    print(f"\nimportance for {plain(importance.objective, 60)}, by {plain(importance.method, 20)}")
+    if not importance.shares:
+        print(f"  none: {plain(importance.why_none, 300)}")
         return
-    for knob, share in one.shares.items():
+    for knob, share in importance.shares.items():
         print(f"  {plain(knob, 24):<24} {100 * share:5.1f} %  {'█' * round(BAR * share)}".rstrip())
-    early = f", {one.early} of them stopped early, with their last value" if one.early else ""
-    latest = f"; the latest of {one.known:,}" if one.known > one.trials else ""
-    print(f"  shares {plain(one.asks, 200)}; {one.trials:,} trials{early}{latest}")
+    early = f", {importance.early} of them stopped early, with their last value" if importance.early else ""
+    latest = f"; the latest of {importance.known:,}" if importance.known > importance.trials else ""
+    print(f"  shares {plain(importance.asks, 200)}; {importance.trials:,} trials{early}{latest}")
 
 
 def _print_stops(study: s.Study, search: SearchState) -> None:
@@ -79,7 +79,7 @@ def _print_stops(study: s.Study, search: SearchState) -> None:
     spared, whole = i.saved_steps(study)
     print(f"\nended  {counts}; pruning saved {spared:,} of {whole:,} steps")
     for rung in search.rungs:
-        fates = [plain(one.fate, 20) for one in rung.entries]
+        fates = [plain(entry.fate, 20) for entry in rung.entries]
         told = ", ".join(f"{fates.count(fate)} {fate}" for fate in dict.fromkeys(fates))
         place = f"bracket {rung.bracket}, rung {rung.rung}, step {rung.step:,}"
         print(f"  {place:<28}{len(fates)} in: {told}")
@@ -105,20 +105,20 @@ def _found(study: s.Study, importance: Importance, search: SearchState) -> dict[
         "objective": {"metric": metric, "direction": direction},
         "importance": _bare(importance),
         "sampler": dict(search.sampler),
-        "rungs": [_rung(one) for one in search.rungs],
+        "rungs": [_rung(rung) for rung in search.rungs],
         "why_no_rungs": search.why_no_rungs,
         "counts": i.counts(study),
         "spared_steps": spared,
         "steps": whole,
-        "stopped": [asdict(one) for one in i.stops(study)],
+        "stopped": [asdict(stop) for stop in i.stops(study)],
         "front": [one.number for one in best_and_counts.front(study)],
     }
     result: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(known))
     return result
 
 
-def _bare(one: Importance) -> dict[str, Any]:
-    return {name: getattr(one, name) for name in one.__struct_fields__}
+def _bare(importance: Importance) -> dict[str, Any]:
+    return {name: getattr(importance, name) for name in importance.__struct_fields__}
 
 
 def _rung(one: Any) -> dict[str, Any]:

@@ -73,12 +73,12 @@ def _attention(found: i.Insides) -> None:
     )
     if found.why_no_attention:
         print(f"  – {plain(found.why_no_attention, 300)}")
-    for one in found.layers:
+    for layer in found.layers:
         print(
-            f"  {one.layer:>3}  {_mean(one.base_entropy):.2f} → {_mean(one.entropy):.2f}"
-            f"  (heads {min(one.entropy, default=0):.2f} to {max(one.entropy, default=0):.2f})"
-            f"   first {_percent(one.base_first):>4} → {_percent(one.first):>4}"
-            f"   special {_percent(one.base_special):>4} → {_percent(one.special):>4}"
+            f"  {layer.layer:>3}  {_mean(layer.base_entropy):.2f} → {_mean(layer.entropy):.2f}"
+            f"  (heads {min(layer.entropy, default=0):.2f} to {max(layer.entropy, default=0):.2f})"
+            f"   first {_percent(layer.base_first):>4} → {_percent(layer.first):>4}"
+            f"   special {_percent(layer.base_special):>4} → {_percent(layer.special):>4}"
         )
 
 

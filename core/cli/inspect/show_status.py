@@ -46,28 +46,28 @@ def status(arguments: argparse.Namespace) -> int:
     return exit_codes.OK
 
 
-def _study(one: s.Study) -> dict[str, Any]:
-    best = best_and_counts.best(one)
-    done, planned = study_progress.steps(one)
-    scoring = study_progress.scoring(one)
+def _study(study: s.Study) -> dict[str, Any]:
+    best = best_and_counts.best(study)
+    done, planned = study_progress.steps(study)
+    scoring = study_progress.scoring(study)
     return {
-        "name": one.name,
-        "state": one.state,
-        "why": one.why,
-        "folder": one.folder,
-        "total_trials": one.total_trials,
-        "trials": best_and_counts.counts(one),
-        "created_at": one.created_at,
-        "ended_at": one.ended_at,
-        "left_s": study_progress.study_left_s(one, time.time()),
+        "name": study.name,
+        "state": study.state,
+        "why": study.why,
+        "folder": study.folder,
+        "total_trials": study.total_trials,
+        "trials": best_and_counts.counts(study),
+        "created_at": study.created_at,
+        "ended_at": study.ended_at,
+        "left_s": study_progress.study_left_s(study, time.time()),
         "steps": {"done": done, "planned": planned},
-        "evaluating": sum(map(study_progress.evaluating, one.trials.values())),
+        "evaluating": sum(map(study_progress.evaluating, study.trials.values())),
         "scoring": {"trials": scoring.trials, "done": scoring.done, "total": scoring.total},
-        "objectives": [{"metric": metric, "direction": way} for metric, way in one.objectives],
-        "base": reference_values.base_told(one),
-        "best": _best(one, best) if best is not None else None,
-        "why_no_best": "" if best is not None else reference_values.no_best(one),
-        "packs": [_pack(pack) for pack in one.packs.values()],
+        "objectives": [{"metric": metric, "direction": way} for metric, way in study.objectives],
+        "base": reference_values.base_told(study),
+        "best": _best(study, best) if best is not None else None,
+        "why_no_best": "" if best is not None else reference_values.no_best(study),
+        "packs": [_pack(pack) for pack in study.packs.values()],
     }
 
 
@@ -76,13 +76,13 @@ def _best(study: s.Study, best: s.Trial) -> dict[str, Any]:
     return {"trial": best.number, "values": values, "scoring": study_progress.scoring_told(best)}
 
 
-def _pack(one: PackMeasured) -> dict[str, Any]:
+def _pack(pack_measured: PackMeasured) -> dict[str, Any]:
     known = (
         "worker", "device", "trials", "base_bytes", "trial_bytes", "used_bytes", "free_bytes", "total_bytes",
         "why_alone",
     )  # fmt: skip
-    speed = one.tokens / one.round_s if one.round_s else None
-    return {**{name: getattr(one, name) for name in known}, "tokens_per_s": speed}
+    speed = pack_measured.tokens / pack_measured.round_s if pack_measured.round_s else None
+    return {**{name: getattr(pack_measured, name) for name in known}, "tokens_per_s": speed}
 
 
 def _print(study: s.Study, running: bool) -> None:

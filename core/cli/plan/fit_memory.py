@@ -101,14 +101,14 @@ def _print(
         heads = [f"{first.pack} × {head}" for head in heads]
     print(f"\n{'':<22}" + "".join(f"{head:>18}" for head in heads))
     for name in SHOWN:
-        _row(name, [text_tables.value(one[name]) for one in knobs])
+        _row(name, [text_tables.value(knob[name]) for knob in knobs])
     print()
-    found = [one.estimate() for one in cases]
+    found = [case.estimate() for case in cases]
     for name in dict.fromkeys(part.name for one in found for part in one.parts):
         _row(name, [byte_sizes.words(one.of(name)) for one in found])
     _row("tensor peak", [byte_sizes.words(one.peak_bytes) for one in found])
     _row("device total", [byte_sizes.words(one.device_bytes) for one in found])
-    _row("fits", ["yes" if one.fits() else "NO" for one in cases])
+    _row("fits", ["yes" if case.fits() else "NO" for case in cases])
     print()
     for line in _advice(cases, fitting):
         print(f"  {plain(line)}")
@@ -129,11 +129,11 @@ def _described(model: Model, setting: Setting, where: Device) -> str:
 def _advice(cases: Sequence[Case], fitting: float) -> list[str]:
     lines = memory_advice.advise(cases[-1])
     if len(cases) > 1:
-        packs = [memory_advice.largest_pack(one) for one in cases]
+        packs = [memory_advice.largest_pack(case) for case in cases]
         if cases[0].limit_bytes is not None:
             lines.append(f"at once: {packs[0]} of the smallest or {packs[1]} of the largest")
         lines.append(f"{fitting:.0%} of the space fits")
-    notes = dict.fromkeys(note for one in cases for note in one.estimate().notes)
+    notes = dict.fromkeys(note for case in cases for note in case.estimate().notes)
     return [*lines, *(f"less accurate: {note}" for note in notes)]
 
 
@@ -149,16 +149,16 @@ def _dump(cases: Sequence[Case], limit: memory_budget.Limit, fitting: float) -> 
         "share_that_fits": fitting,
         "advice": _advice(cases, fitting),
     }  # fmt: skip
-    for name, one in zip(("smallest", "largest") if len(cases) > 1 else ("trial",), cases, strict=True):
-        found[name] = {"need": msgspec.to_builtins(one.need), "fits": one.fits(), **_told(one.estimate())}
+    for name, case in zip(("smallest", "largest") if len(cases) > 1 else ("trial",), cases, strict=True):
+        found[name] = {"need": msgspec.to_builtins(case.need), "fits": case.fits(), **_told(case.estimate())}
     text_tables.dump(found)
 
 
-def _told(one: Foretold) -> dict[str, Any]:
-    parts = {name: one.of(name) for name in dict.fromkeys(part.name for part in one.parts)}
+def _told(foretold: Foretold) -> dict[str, Any]:
+    parts = {name: foretold.of(name) for name in dict.fromkeys(part.name for part in foretold.parts)}
     return {
         "parts": parts,
-        "peak_bytes": one.peak_bytes,
-        "device_bytes": one.device_bytes,
-        "moment": one.moment,
+        "peak_bytes": foretold.peak_bytes,
+        "device_bytes": foretold.device_bytes,
+        "moment": foretold.moment,
     }

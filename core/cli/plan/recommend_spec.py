@@ -101,7 +101,7 @@ def _named(gpu: str) -> Device:
     if known is None:
         return target_device.named(gpu)
     words = [one for one in gpu.replace("-", " ").split() if one.upper() not in known.name.upper().split()]
-    rest = " ".join(one for one in words if one.upper() not in ("NVIDIA", "RTX", "GEFORCE", "TESLA"))
+    rest = " ".join(word for word in words if word.upper() not in ("NVIDIA", "RTX", "GEFORCE", "TESLA"))
     one = target_device.named(rest or byte_sizes.words(known.memory_bytes))
     name = known.name if known.name[0].isalpha() else f"RTX {known.name}"
     return Device("cuda", f"{name} of {byte_sizes.words(one.total_bytes)}", one.total_bytes, one.total_bytes)
@@ -162,11 +162,16 @@ def _wrapped(words: str, first: int, rest: int, width: int) -> None:
 def _dump(found: Plan, whole: str) -> None:
     lines = [
         {
-            "section": one.section, "knob": one.knob, "value": one.value, "why": plain(one.why),
-            "sources": [str(source) for source in one.sources],
+            "section": line.section, "knob": line.knob, "value": line.value, "why": plain(line.why),
+            "sources": [str(source) for source in line.sources],
         }
-        for one in found.lines
+        for line in found.lines
     ]  # fmt: skip
     text_tables.dump(
-        {"fits": found.fits, "doubts": [plain(one) for one in found.doubts], "lines": lines, "toml": whole}
+        {
+            "fits": found.fits,
+            "doubts": [plain(doubt) for doubt in found.doubts],
+            "lines": lines,
+            "toml": whole,
+        }
     )

@@ -30,9 +30,11 @@ def doctor(arguments: argparse.Namespace) -> int:
         findings.append(one)
         if not arguments.json:
             _print(one)
-    failed = [one for one in findings if one.level == "fail"]
+    failed = [finding for finding in findings if finding.level == "fail"]
     if arguments.json:
-        text_tables.dump({"ok": not failed, "checks": [msgspec.structs.asdict(one) for one in findings]})
+        text_tables.dump(
+            {"ok": not failed, "checks": [msgspec.structs.asdict(finding) for finding in findings]}
+        )
     return exit_codes.FAILURE if failed else exit_codes.OK
 
 
@@ -65,7 +67,7 @@ def _said(visible: str) -> str:
     return f"CUDA_VISIBLE_DEVICES = {plain(visible, 120)!r}"
 
 
-def _print(one: Finding) -> None:
-    print(f"{SIGNS[one.level]}  {one.name:<13} {plain(one.found, 400)}", flush=True)
-    if one.fix:
-        print(f"{'':<20}→ {plain(one.fix, 400)}", flush=True)
+def _print(finding: Finding) -> None:
+    print(f"{SIGNS[finding.level]}  {finding.name:<13} {plain(finding.found, 400)}", flush=True)
+    if finding.fix:
+        print(f"{'':<20}→ {plain(finding.fix, 400)}", flush=True)

@@ -34,7 +34,7 @@ def here(wanted: str | Sequence[int]) -> tuple[Device, int]:
     reader.close()
     slots = device_choice.slots(wanted, cards, os.environ.get("CUDA_VISIBLE_DEVICES"), why_none)
     labels = {slot.label for slot in slots}
-    usable = [one for one in cards if f"gpu{one.index}" in labels]
+    usable = [card for card in cards if f"gpu{card.index}" in labels]
     if usable:
         least = min(usable, key=lambda one: (one.total_bytes or 0) - (one.used_bytes or 0))
         return device_constants.card(least), len(usable)

@@ -37,23 +37,26 @@ def rerun(arguments: argparse.Namespace) -> int:
             return _again(arguments, bundle_rerun.read(folder, arguments.trial))
 
 
-def _again(arguments: argparse.Namespace, one: bundle_rerun.Original) -> int:
-    _trusted(one, arguments.trust_remote_code)
+def _again(arguments: argparse.Namespace, original: bundle_rerun.Original) -> int:
+    _trusted(original, arguments.trust_remote_code)
     given = {key: paths.here(value) for key, flag in FLAGS.items() if (value := getattr(arguments, flag))}
-    name = bundle_rerun.free_name(str(one.raw["study"]["name"]), reach_engine.known()[0].studies)
-    spec = bundle_rerun.spec_of(one, name, given)
-    doubts = _differences(one, spec, arguments.anyway)
-    print(f"{name}: trial {one.number} of {plain(str(one.raw['study']['name']), 80)} again", flush=True)
-    code = _run(spec, one.folder)
+    name = bundle_rerun.free_name(str(original.raw["study"]["name"]), reach_engine.known()[0].studies)
+    spec = bundle_rerun.spec_of(original, name, given)
+    doubts = _differences(original, spec, arguments.anyway)
+    print(
+        f"{name}: trial {original.number} of {plain(str(original.raw['study']['name']), 80)} again",
+        flush=True,
+    )
+    code = _run(spec, original.folder)
     if code not in (exit_codes.OK, exit_codes.FAILURE):
         return code
     study = reach_engine.known()[0].studies[name]
-    return _judge(arguments, one, study, resolve_trial.best(study), doubts)
+    return _judge(arguments, original, study, resolve_trial.best(study), doubts)
 
 
-def _trusted(one: bundle_rerun.Original, allowed: bool) -> None:
+def _trusted(original: bundle_rerun.Original, allowed: bool) -> None:
     """Raise TrimtabError if the bundle would run foreign code that the user has not allowed."""
-    model, evaluate = one.raw.get("model", {}), one.raw.get("evaluate", {})
+    model, evaluate = original.raw.get("model", {}), original.raw.get("evaluate", {})
     wanted = []
     if model.get("trust_remote_code"):
         what = "the base model of this bundle runs code from its repository (model.trust_remote_code)"
@@ -68,21 +71,21 @@ def _trusted(one: bundle_rerun.Original, allowed: bool) -> None:
         raise TrimtabError(*(Problem(what, plain(str(where), 200), fix) for what, where in wanted))
 
 
-def _differences(one: bundle_rerun.Original, spec: StudySpec, anyway: bool) -> list[str]:
+def _differences(original: bundle_rerun.Original, spec: StudySpec, anyway: bool) -> list[str]:
     """Print the differences from the original run. Returns why identical bits cannot be expected.
 
     Raises BundleError where data or base differ, unless ``anyway``.
     """
-    different, unsure = bundle_rerun.other_data(one, file_fingerprints.fingerprints(spec))
+    different, unsure = bundle_rerun.other_data(original, file_fingerprints.fingerprints(spec))
     if different and not anyway:
         flags = "locate it with --data FILE, --validation FILE or --base MODEL, or run with --anyway"
-        raise sha256_manifest.BundleError(*(Problem(text, str(one.folder), flags) for text in different))
-    changed = package_versions.differences(one.versions, environment_record.here(spec.resources.threads))
+        raise sha256_manifest.BundleError(*(Problem(text, str(original.folder), flags) for text in different))
+    changed = package_versions.differences(original.versions, environment_record.here(spec.resources.threads))
     for text in (*different, *changed):
         print(f"differs: {plain(text, 300)}")
     for text in unsure:
         print(f"uncertain: {plain(text, 300)}")
-    return bundle_rerun.doubts(one, [*different, *changed])
+    return bundle_rerun.doubts(original, [*different, *changed])
 
 
 def _run(spec: StudySpec, folder: Path) -> int:
@@ -106,20 +109,20 @@ def _run(spec: StudySpec, folder: Path) -> int:
 
 def _judge(
     arguments: argparse.Namespace,
-    one: bundle_rerun.Original,
+    original: bundle_rerun.Original,
     study: s.Study,
     trial: s.Trial,
     doubts: list[str],
 ) -> int:
     values = dict(zip([metric for metric, _ in study.objectives], trial.values, strict=False))
-    found = bundle_rerun.compare(one, values, Path(study.folder) / trial.adapter)
+    found = bundle_rerun.compare(original, values, Path(study.folder) / trial.adapter)
     for name, (before, now) in found.values.items():
         apart = (
             "not compared: it depends on the machine" if name in found.clocks else _apart(found.apart[name])
         )
         print(f"  {name}  {before:.9g} → {now:.9g}  {apart}")
-    print(f"  adapter  {_adapter(one, found)}")
-    limit = bundle_rerun.tolerance(one) if arguments.tolerance is None else arguments.tolerance
+    print(f"  adapter  {_adapter(original, found)}")
+    limit = bundle_rerun.tolerance(original) if arguments.tolerance is None else arguments.tolerance
     if found.identical:
         print("bit-identical")
         return exit_codes.OK
@@ -136,9 +139,9 @@ def _apart(relative: float) -> str:
     return "identical bits" if relative == 0 else f"relative difference {relative:.2g}"
 
 
-def _adapter(one: bundle_rerun.Original, found: bundle_rerun.Outcome) -> str:
+def _adapter(original: bundle_rerun.Original, found: bundle_rerun.Outcome) -> str:
     if found.other is None:
-        return f"not compared: the bundle has no adapter of trial {one.number}"
+        return f"not compared: the bundle has no adapter of trial {original.number}"
     if found.other == 0:
         return f"identical bits in all {found.tensors} tensors"
     by = "" if found.distance is None else f", by {found.distance:.2g} of their norm at most"

@@ -26,7 +26,7 @@ def engine(arguments: argparse.Namespace) -> int:
     if arguments.action == "stop":
         reach_engine.ask(console_api.StopEngine(arguments.force))
         return _gone()
-    live = [one.name for one in state.studies.values() if one.state in s.LIVE_STUDY]
+    live = [study.name for study in state.studies.values() if study.state in s.LIVE_STUDY]
     print(f"the engine is running: {socket}")
     print(f"  log: {paths.engine_log()}")
     print(f"  studies: {len(state.studies)}, running: {', '.join(live) or 'none'}")

@@ -97,7 +97,9 @@ def _of_history(study: s.Study, before: StudySpec, after: StudySpec) -> list[str
     if before.space == after.space and before.train == after.train:
         same = before.study.sampler == after.study.sampler
         return [] if same else [f"{after.study.sampler} learns from all that is known"]
-    told = [one for one in study.trials.values() if one.state in (s.COMPLETE, s.PRUNED) and one.counted]
+    told = [
+        trial for trial in study.trials.values() if trial.state in (s.COMPLETE, s.PRUNED) and trial.counted
+    ]
     inside = sum(1 for one in told if holds(after, one.knobs, set(before.space)))
     found = (
         [f"{inside} of {len(told)} ended trials lie in the new space and teach the sampler"] if told else []
@@ -106,7 +108,7 @@ def _of_history(study: s.Study, before: StudySpec, after: StudySpec) -> list[str
         found.append(
             f"{len(told) - inside} lie outside: they stay, shown and compared, and are not learnt from"
         )
-    running = [one for one in study.trials.values() if one.state not in s.ENDED]
+    running = [trial for trial in study.trials.values() if trial.state not in s.ENDED]
     away = [one for one in running if one.counted and not holds(after, one.knobs, set(before.space))]
     if away:
         numbers = ", ".join(str(one.number) for one in away)
@@ -128,14 +130,14 @@ def holds(spec: StudySpec, knobs: Mapping[str, Any], before: set[str]) -> bool:
 
 def _of_work(study: s.Study, before: StudySpec, after: StudySpec) -> list[str]:
     found = []
-    on = sum(1 for one in study.trials.values() if one.state in s.ON_WORKER)
+    on = sum(1 for trial in study.trials.values() if trial.state in s.ON_WORKER)
     pack = after.resources.pack
     if before.resources.pack != pack and isinstance(pack, int) and pack < on:
         found.append(f"{on} trials run: nobody is sent away, a place above {pack} is not filled again")
     if before.resources.memory != after.resources.memory:
         found.append("what runs stays; what starts from now on keeps to the new limit")
     if before.study.trials != after.study.trials:
-        left = after.study.trials - sum(1 for one in study.trials.values() if not one.by)
+        left = after.study.trials - sum(1 for trial in study.trials.values() if not trial.by)
         found.append(f"the sampler proposes {max(0, left)} more trials")
     if before.study.pruner != after.study.pruner:
         found.append(f"{after.study.pruner} judges from the next evaluation on")

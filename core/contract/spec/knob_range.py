@@ -17,7 +17,7 @@ def extent(spec: StudySpec, name: str) -> tuple[float, float]:
         values = list(dimension.values) if isinstance(dimension, Choice) else [dimension.low, dimension.high]
         if dimension.when:
             values.append(KNOBS[name].default if dimension.otherwise is None else dimension.otherwise)
-    numbers = [float(one) for one in values if isinstance(one, int | float)]
+    numbers = [float(value) for value in values if isinstance(value, int | float)]
     return min(numbers), max(numbers)
 
 

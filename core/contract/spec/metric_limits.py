@@ -82,7 +82,7 @@ def violations(limits: Iterable[Limit], metrics: Mapping[str, float]) -> dict[st
 
     Without a reading there is no entry: whether the limit is kept is not known.
     """
-    read = ((one, metrics.get(one.metric)) for one in limits)
+    read = ((limit, metrics.get(limit.metric)) for limit in limits)
     return {
         str(one): one.violation(value) for one, value in read if value is not None and math.isfinite(value)
     }

@@ -79,7 +79,9 @@ OBJECTIVES = (
 
 def known(name: str) -> Metric | None:
     """The row of ``name``, of the pattern that it follows; None where there is neither."""
-    like = next((one for one in PATTERNS if name.startswith(one.name) and name != one.name), None)
+    like = next(
+        (pattern for pattern in PATTERNS if name.startswith(pattern.name) and name != pattern.name), None
+    )
     return METRICS.get(name) or (replace(like, name=name) if like is not None else None)
 
 
@@ -87,7 +89,7 @@ def nearest(name: str, options: Iterable[str] = METRICS) -> str:
     """The remedy for a name that is none of ``options``: the nearest, else all. Boards are easily taken for
     one another, so what ends alike is near, too: speed/latency is quality/latency_s."""
     names = list(options)
-    ends = {one.split("/")[-1]: one for one in names}
+    ends = {name.split("/")[-1]: name for name in names}
     alike = difflib.get_close_matches(name.split("/")[-1], ends, n=1, cutoff=0.75)
     found = (
         difflib.get_close_matches(name, names, n=1, cutoff=0.75)

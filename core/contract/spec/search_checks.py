@@ -26,9 +26,9 @@ def constraints(study: StudyOptions) -> list[Limit]:
 def awaits_boards(whole: StudySpec) -> bool:
     """Does what the sampler is told of a trial wait for its last board scores?"""
     goals, limits = whole.study.objectives, constraints(whole.study)
-    metrics = [*(one.metric for one in goals), *(one.metric for one in limits)]
+    metrics = [*(goal.metric for goal in goals), *(limit.metric for limit in limits)]
     prunes = bool(whole.evaluate.limits) and whole.evaluate.on_breach == "prune"
-    return prunes or any(one.split("/")[0] in BOARDS for one in metrics)
+    return prunes or any(metric.split("/")[0] in BOARDS for metric in metrics)
 
 
 def _held_still(whole: StudySpec, place: str) -> list[Problem]:
@@ -74,16 +74,18 @@ def _constraints(study: StudyOptions, place: str) -> list[Problem]:
             limits.append(Limit.parse(text, f"{place} constraints"))
         except SpecError as error:
             problems += error.problems
-    for index, one in enumerate(limits):
+    for index, limit in enumerate(limits):
         for other in limits[:index]:
-            if one.metric == other.metric and one.upper == other.upper:
-                problems.append(Problem(f"{other} and {one} bound the same side", place, "keep the stricter"))
-            elif one.metric == other.metric and not _possible(one, other):
-                problems.append(Problem(f"no trial can keep both {other} and {one}", place, "widen one"))
+            if limit.metric == other.metric and limit.upper == other.upper:
+                problems.append(
+                    Problem(f"{other} and {limit} bound the same side", place, "keep the stricter")
+                )
+            elif limit.metric == other.metric and not _possible(limit, other):
+                problems.append(Problem(f"no trial can keep both {other} and {limit}", place, "widen one"))
     return problems
 
 
-def _possible(one: Limit, other: Limit) -> bool:
+def _possible(limit: Limit, other: Limit) -> bool:
     """Is there room between two limits of opposite sides?"""
-    upper, lower = (one, other) if one.upper else (other, one)
+    upper, lower = (limit, other) if limit.upper else (other, limit)
     return lower.bound < upper.bound or (upper.keeps(lower.bound) and lower.keeps(upper.bound))

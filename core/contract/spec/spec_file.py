@@ -262,7 +262,7 @@ def _across(whole: StudySpec, where: str) -> None:
         fix = 'take "tpe", "gp", "nsga2" or "nsga3", or keep one objective'
         problems.append(Problem("sampler = 'cmaes' needs a single objective", f"{where} [study]", fix))
     problems += search_checks.faults(whole, f"{where} [study]")
-    metrics = [one.metric for one in whole.study.objectives]
+    metrics = [objective.metric for objective in whole.study.objectives]
     if len(set(metrics)) < len(metrics):
         problems.append(Problem("the same objective stands twice", f"{where} [study]", "keep one"))
     problems += _boards(whole, where)
@@ -273,7 +273,7 @@ def _across(whole: StudySpec, where: str) -> None:
 def _boards(whole: StudySpec, where: str) -> list[Problem]:
     """An objective, a constraint or a limit needs its board."""
     section, problems = whole.evaluate, list[Problem]()
-    wanted = [(one.metric, "the objective") for one in whole.study.objectives]
+    wanted = [(objective.metric, "the objective") for objective in whole.study.objectives]
     for texts, what in ((whole.study.constraints, "the constraint on"), (section.limits, "the limit on")):
         for text in texts:
             try:

@@ -103,7 +103,10 @@ class StudySection(Section):
     sampler: Literal[SAMPLERS] = _STUDY.sampler  # type: ignore[valid-type]
     pruner: Literal[PRUNERS] = _STUDY.pruner  # type: ignore[valid-type]
     objectives: list[Objective] = Field(
-        default=[one.metric for one in _STUDY.objectives], min_length=1, max_length=16, validate_default=True
+        default=[objective.metric for objective in _STUDY.objectives],
+        min_length=1,
+        max_length=16,
+        validate_default=True,
     )
     seed: Annotated[int, Field(ge=0, le=value_bounds.LARGEST_SEED)] = _STUDY.seed
     startup_trials: Annotated[int, Field(ge=0, le=value_bounds.MOST_TRIALS)] = _STUDY.startup_trials

@@ -36,9 +36,9 @@ def better(direction: str, one: float, other: float) -> bool:
     return one < other if direction == "minimize" else one > other
 
 
-def _dominates(study: s.Study, one: s.Trial, other: s.Trial) -> bool:
+def _dominates(study: s.Study, trial: s.Trial, other: s.Trial) -> bool:
     """``one`` is nowhere worse than ``other`` and somewhere better."""
-    pairs = list(zip(study.objectives, one.values, other.values, strict=True))
+    pairs = list(zip(study.objectives, trial.values, other.values, strict=True))
     return not any(better(way, b, a) for (_, way), a, b in pairs) and any(
         better(way, a, b) for (_, way), a, b in pairs
     )

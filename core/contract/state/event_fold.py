@@ -86,8 +86,8 @@ def apply_readings(state: s.State, readings: Sequence[e.TrialReported | e.TrialE
     trial = replace(
         trial,
         clock=_ticked(trial, *readings),
-        step=max(trial.step, *(one.step for one in readings)),
-        elapsed_s=max(trial.elapsed_s, *(one.elapsed_s for one in readings)),
+        step=max(trial.step, *(reading.step for reading in readings)),
+        elapsed_s=max(trial.elapsed_s, *(reading.elapsed_s for reading in readings)),
         latest=latest,
         series={**trial.series, **grown},
         lines=lines,
@@ -158,7 +158,7 @@ def _prepared(preparing: dict[str, s.Preparation], event: e.Preparing) -> dict[s
 
 
 def _packs(packs: dict[str, e.PackMeasured], event: e.PackMeasured) -> dict[str, e.PackMeasured]:
-    others = {name: one for name, one in packs.items() if name != event.worker}
+    others = {name: pack for name, pack in packs.items() if name != event.worker}
     if not event.trials:
         return others
     return {**others, event.worker: replace(event, why_alone=plain(event.why_alone, 200))}
@@ -214,9 +214,9 @@ def _measured(trial: s.Trial, event: e.TrialReported | e.TrialEvaluated) -> s.Tr
 def _ticked(trial: s.Trial, *readings: e.TrialReported | e.TrialEvaluated) -> Series:
     """Its clock after ``readings``: an evaluation tells when its step was done only where a report does."""
     clock = trial.clock
-    for one in readings:
-        if isinstance(one, e.TrialReported):
-            clock = study_progress.ticked(clock, one.step, one.at, trial.total_steps)
+    for reading in readings:
+        if isinstance(reading, e.TrialReported):
+            clock = study_progress.ticked(clock, reading.step, reading.at, trial.total_steps)
     return clock
 
 

@@ -8,8 +8,8 @@ from core.contract.state import study_state as s
 
 def read_machine(machine: s.Machine, event: e.MachineRead) -> s.Machine:
     """The latest reading, and the history of each device with it."""
-    past = {str(one.index): _past(machine.past.get(str(one.index)), _share(one), one.utilisation)
-            for one in event.devices}  # fmt: skip
+    past = {str(device.index): _past(machine.past.get(str(device.index)), _share(device), device.utilisation)
+            for device in event.devices}  # fmt: skip
     past["host"] = _past(machine.past.get("host"), _share(event.host), event.host.cpu)
     return s.Machine(event.at, event.devices, event.host, event.workers, event.why_none, past)
 

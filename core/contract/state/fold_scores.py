@@ -32,7 +32,7 @@ def finite_all(scores: dict[str, Score]) -> dict[str, Score]:
 
 def _finite(score: Score) -> Score:
     numbers = (score.value, score.low, score.high)
-    if all(one is None or math.isfinite(one) for one in numbers):
+    if all(number is None or math.isfinite(number) for number in numbers):
         return score
     return Score.unsaid(score.reason or f"the value is {score.value}", score.samples)
 

@@ -47,16 +47,16 @@ def waiting(study: s.Study) -> list[str]:
 def no_best(study: s.Study) -> str:
     """Why no trial is the best one."""
     trials = study.trials.values()
-    if any(one.pending and not one.values for one in trials):
+    if any(trial.pending and not trial.values for trial in trials):
         return f"no complete trial has its score of {' and '.join(waiting(study)) or 'the objectives'} yet"
-    if any(one.state == s.COMPLETE and not one.values for one in trials):
+    if any(trial.state == s.COMPLETE and not trial.values for trial in trials):
         return "no complete trial has a value of " + " and ".join(metric for metric, _ in study.objectives)
     return "no trial is complete"
 
 
 def references(study: s.Study) -> list[float | None]:
     """The reference of each objective, None where the file has none."""
-    return [one.reference for one in study.settings.study.objectives]
+    return [objective.reference for objective in study.settings.study.objectives]
 
 
 def told(study: s.Study, trial: s.Trial) -> list[str]:

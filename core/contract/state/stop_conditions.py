@@ -48,7 +48,7 @@ def since_best(study: s.Study) -> tuple[s.Trial | None, int]:
     Counted are complete and pruned trials in the order in which they ended. With several objectives a
     trial is better that no earlier one equals or beats in all of them: one that joins the Pareto front.
     """
-    counted = [one for one in study.trials.values() if one.state in (s.COMPLETE, s.PRUNED)]
+    counted = [trial for trial in study.trials.values() if trial.state in (s.COMPLETE, s.PRUNED)]
     counted.sort(key=lambda one: (one.ended_at or 0.0, one.number))
     best, waited = None, 0
     front: list[s.Trial] = []
@@ -88,9 +88,9 @@ def gpu_hours(study: s.Study, now: float) -> float:
     total_s = 0.0
     for device in {trial.device for trial in study.trials.values()} - {"", "cpu"}:
         trials = [trial for trial in study.trials.values() if trial.device == device]
-        begun = [(one.started_at, one.ended_at) for one in trials if one.started_at is not None]
+        begun = [(trial.started_at, trial.ended_at) for trial in trials if trial.started_at is not None]
         spans = [(begin, now if end is None else end) for begin, end in begun]
-        total_s += min(_covered(spans), sum(one.elapsed_s for one in trials))
+        total_s += min(_covered(spans), sum(trial.elapsed_s for trial in trials))
     return total_s / HOUR_S
 
 

@@ -189,8 +189,8 @@ def study_left_s(study: s.Study, now: float) -> float | None:
     if study.state not in s.LIVE_STUDY or study.state == "paused":
         return None
     trials = study.trials.values()
-    known = [trial_left_s(study, one) for one in trials if one.state == s.RUNNING]
-    known += [scoring_left_s(one) for one in trials if one.pending]
+    known = [trial_left_s(study, trial) for trial in trials if trial.state == s.RUNNING]
+    known += [scoring_left_s(trial) for trial in trials if trial.pending]
     at_least = max((one for one in known if one is not None), default=None)
     to_come, rate = _to_come(study), _rate(study, now)
     if not to_come:
@@ -202,9 +202,9 @@ def _to_come(study: s.Study) -> float:
     """Steps to come. Trials that have not begun are taken to end as early as those that have ended did."""
     usual = _usual(study)
     ended = [
-        min(1.0, one.step / one.total_steps)
-        for one in study.trials.values()
-        if one.state in s.ENDED and one.total_steps
+        min(1.0, trial.step / trial.total_steps)
+        for trial in study.trials.values()
+        if trial.state in s.ENDED and trial.total_steps
     ]
     early = mean(ended) if ended else 1.0
     found = early * usual * max(0, study.total_trials - len(study.trials))
@@ -218,10 +218,10 @@ def _to_come(study: s.Study) -> float:
 def _rate(study: s.Study, now: float) -> float:
     """Steps per second of all trials that run; those that have told nothing yet are as fast as the others. Of
     the whole time where none runs; 0 before the first step."""
-    running = [one for one in study.trials.values() if one.state == s.RUNNING and not evaluating(one)]
+    running = [trial for trial in study.trials.values() if trial.state == s.RUNNING and not evaluating(trial)]
     known = [speed.steps_per_s for one in running if (speed := pace(study, one)) is not None]
     if known:
         return mean(known) * len(running)
-    begun = [one.started_at for one in study.trials.values() if one.started_at]
-    done = sum(one.step for one in study.trials.values())
+    begun = [trial.started_at for trial in study.trials.values() if trial.started_at]
+    done = sum(trial.step for trial in study.trials.values())
     return done / max(1e-9, now - min(begun)) if begun else 0.0

@@ -138,13 +138,13 @@ class Study(msgspec.Struct, frozen=True):
     @property
     def objectives(self) -> tuple[tuple[str, str], ...]:
         """(metric, direction) in the order of a trial's ``values``."""
-        return tuple((one.metric, one.direction) for one in self.settings.study.objectives)
+        return tuple((objective.metric, objective.direction) for objective in self.settings.study.objectives)
 
     @property
     def untrained(self) -> bool:
         """Has it ended without a trained step?"""
         return self.state not in LIVE_STUDY and not any(
-            one.step or one.state == COMPLETE for one in self.trials.values()
+            trial.step or trial.state == COMPLETE for trial in self.trials.values()
         )
 
 

@@ -114,4 +114,4 @@ def _wrapped(stream: Any) -> Any:
 def silent_s() -> float:
     """How long nothing has been printed."""
     streams = [one for one in (sys.stdout, sys.stderr) if isinstance(one, Harmless)]
-    return min((time.monotonic() - one.written_at for one in streams), default=0.0)
+    return min((time.monotonic() - stream.written_at for stream in streams), default=0.0)

@@ -32,7 +32,7 @@ class Axis:
     def place(self, value: Any) -> float | None:
         """Where ``value`` stands, 0 to 1; None for what is not on the axis (the range may have moved)."""
         if self.choices:
-            found = [index for index, one in enumerate(self.choices) if _same(one, value)]
+            found = [index for index, choice in enumerate(self.choices) if _same(choice, value)]
             return found[0] / max(1, len(self.choices) - 1) if found else None
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             return None
@@ -49,7 +49,9 @@ class Axis:
     def marks(self) -> list[tuple[float, Any]]:
         """What to write along the axis, as (place, value): each choice, or both ends and the middle."""
         if self.choices:
-            return [(index / max(1, len(self.choices) - 1), one) for index, one in enumerate(self.choices)]
+            return [
+                (index / max(1, len(self.choices) - 1), choice) for index, choice in enumerate(self.choices)
+            ]
         middle = self._scale.value_at(0.5)
         return [(0.0, self.low), (0.5, float(f"{middle:.3g}")), (1.0, self.high)]
 

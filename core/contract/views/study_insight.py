@@ -71,7 +71,8 @@ def history(study: s.Study, objective: int = 0) -> list[Moment]:
 def slice_of(study: s.Study, axis: Axis, objective: int = 0) -> list[tuple[float, Point]]:
     """The points by where they stand on one knob's axis, 0 to 1."""
     placed = [
-        (axis.place(study.trials[one.trial].params.get(axis.name)), one) for one in points(study, objective)
+        (axis.place(study.trials[point.trial].params.get(axis.name)), point)
+        for point in points(study, objective)
     ]
     return [(place, point) for place, point in placed if place is not None]
 
@@ -90,12 +91,12 @@ def grid(
 ) -> dict[tuple[int, int], float]:
     """The mean value of the trials in each cell that has any, by (column, row); row 0 is the lowest."""
     held: dict[tuple[int, int], list[float]] = {}
-    for one in points(study, objective):
-        params = study.trials[one.trial].params
+    for point in points(study, objective):
+        params = study.trials[point.trial].params
         x, y = across.place(params.get(across.name)), up.place(params.get(up.name))
         if x is not None and y is not None:
             cell = (min(columns - 1, int(x * columns)), min(rows - 1, int(y * rows)))
-            held.setdefault(cell, []).append(one.value)
+            held.setdefault(cell, []).append(point.value)
     return {cell: sum(values) / len(values) for cell, values in held.items()}
 
 
@@ -133,7 +134,7 @@ def counts(study: s.Study) -> dict[str, int]:
 
 def stops(study: s.Study) -> list[Stop]:
     """Who was stopped early, failed or never fitted, the latest first."""
-    early = [one for one in study.trials.values() if one.state in s.ENDED and one.state != s.COMPLETE]
+    early = [trial for trial in study.trials.values() if trial.state in s.ENDED and trial.state != s.COMPLETE]
     early.sort(key=lambda trial: (trial.ended_at or 0.0, trial.number), reverse=True)
     return [
         Stop(
@@ -151,11 +152,11 @@ def stops(study: s.Study) -> list[Stop]:
 def ordered(study: s.Study, objective: int = 0) -> list[Point]:
     """The points, the best first; results before readings of trials that were stopped early."""
     sign = 1.0 if study.objectives[objective][1] == "minimize" else -1.0
-    return sorted(points(study, objective), key=lambda one: (one.early, sign * one.value, one.trial))
+    return sorted(points(study, objective), key=lambda point: (point.early, sign * point.value, point.trial))
 
 
 def saved_steps(study: s.Study) -> tuple[int, int]:
     """Steps that pruned trials did not run, and all steps of the trials that ended."""
-    ended = [one for one in study.trials.values() if one.state in s.ENDED and one.total_steps]
+    ended = [trial for trial in study.trials.values() if trial.state in s.ENDED and trial.total_steps]
     pruned = [one for one in ended if one.state == s.PRUNED]
     return sum(max(0, one.total_steps - one.step) for one in pruned), sum(one.total_steps for one in ended)

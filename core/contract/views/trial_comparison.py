@@ -38,7 +38,9 @@ def differing(trials: Sequence[s.Trial]) -> list[tuple[str, tuple[Any, ...]]]:
     names = {name for trial in trials for name in trial.knobs}
     names |= {name for trial in trials for name in trial.params}
     ranked = sorted(names, key=lambda name: (order.index(name) if name in order else len(order), name))
-    found = [(name, tuple(one.params.get(name, one.knobs.get(name)) for one in trials)) for name in ranked]
+    found = [
+        (name, tuple(trial.params.get(name, trial.knobs.get(name)) for trial in trials)) for name in ranked
+    ]
     return [(name, values) for name, values in found if any(value != values[0] for value in values)]
 
 

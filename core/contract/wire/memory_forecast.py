@@ -32,11 +32,11 @@ class Foretold(msgspec.Struct, frozen=True):
     @property
     def passing_bytes(self) -> int:
         """What comes and goes with a pass: what measurements correct."""
-        return sum(one.used_bytes for one in self.parts if one.name in PASSING)
+        return sum(part.used_bytes for part in self.parts if part.name in PASSING)
 
     def of(self, name: str) -> int:
         """Bytes of all parts of that name."""
-        return sum(one.used_bytes for one in self.parts if one.name == name)
+        return sum(part.used_bytes for part in self.parts if part.name == name)
 
 
 class Forecast(msgspec.Struct, frozen=True, tag="forecast"):

@@ -19,7 +19,7 @@ SECRET = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 DEVICES = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")  # of this start: the next job may have other cards
 NAMES = (
     "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE", "HF_ENDPOINT", *PLACES, *PROXIES,
-    *(one.upper() for one in PROXIES), *DEVICES, *SECRET, "PYTORCH_CUDA_ALLOC_CONF", "OMP_NUM_THREADS",
+    *(proxy.upper() for proxy in PROXIES), *DEVICES, *SECRET, "PYTORCH_CUDA_ALLOC_CONF", "OMP_NUM_THREADS",
 )  # fmt: skip
 HIDES = ("NoDevFiles", "none", "void")  # of CUDA_VISIBLE_DEVICES, as Slurm and container runtimes write it
 

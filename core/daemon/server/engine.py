@@ -108,7 +108,9 @@ class Engine:
         if not isinstance(request, console_api.StopEngine):
             return await self._studies.handle(request)
         if self._studies.alive() and not request.force:
-            live = [one.name for one in self._supervisor.state.studies.values() if one.state in LIVE_STUDY]
+            live = [
+                study.name for study in self._supervisor.state.studies.values() if study.state in LIVE_STUDY
+            ]
             raise RefusedError.of(
                 f"studies still run: {', '.join(live)}",
                 "engine",

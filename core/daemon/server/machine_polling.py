@@ -27,7 +27,9 @@ class Machine:
     async def once(self, crew: WorkerPool | None = None) -> None:
         """One reading, off the event loop: a driver may take its time."""
         workers = (
-            [(one.name, one.pid, one.device, one.study) for one in crew.workers.values()] if crew else []
+            [(worker.name, worker.pid, worker.device, worker.study) for worker in crew.workers.values()]
+            if crew
+            else []
         )
         read = await asyncio.to_thread(self._reader.read, workers, time.time())
         await self._supervisor.put(read)

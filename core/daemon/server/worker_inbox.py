@@ -64,7 +64,7 @@ class Telling:
                 return None
             lease_s = study.settings.resources.lease_s
             heard = self._studies.heard.get(hello.worker, 0)
-            device = next(one.device for one in study.trials.values() if one.worker == hello.worker)
+            device = next(trial.device for trial in study.trials.values() if trial.worker == hello.worker)
             worker = crew.adopt(hello, Path(study.folder), lease_s, heard)
             worker.device = device
         worker.send = send
@@ -117,7 +117,9 @@ class Telling:
         it takes."""
         study = self._supervisor.state.studies[worker.study]
         limit_s = study.settings.resources.stall_s
-        trains = any(one.worker == worker.name and one.state == s.RUNNING for one in study.trials.values())
+        trains = any(
+            trial.worker == worker.name and trial.state == s.RUNNING for trial in study.trials.values()
+        )
         if trains and busy_s > limit_s:
             why = f"its worker {worker.name} stood still for {busy_s:.0f} s (resources.stall_s = {limit_s:g})"
             self._studies.crew.give_up(worker, why)
@@ -158,7 +160,8 @@ class Telling:
         if runner is None:
             return list(events)
         return [
-            runner.weighing.seen(study, one) if isinstance(one, e.PackMeasured) else one for one in events
+            runner.weighing.seen(study, event) if isinstance(event, e.PackMeasured) else event
+            for event in events
         ]
 
     def _named(self, worker: Worker, event: e.Event) -> e.Event:

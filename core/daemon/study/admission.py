@@ -95,7 +95,7 @@ class Weighing:
 
     def bind(self, study: s.Study, worker: Worker) -> None:
         """Tell the worker how large a pass may be with the trials that it has, when that changed."""
-        there = [one.number for one in study.trials.values() if one.worker == worker.name]
+        there = [trial.number for trial in study.trials.values() if trial.worker == worker.name]
         knobs = _knobs(study, [one for one in there if study.trials[one].state in s.ON_WORKER])
         bound = self.foresight.bound(worker.device, knobs) if knobs else 0
         if worker.send is not None and bound != self._bounds.get(worker.name):
@@ -104,4 +104,4 @@ class Weighing:
 
 
 def _knobs(study: s.Study, numbers: Any) -> dict[int, Mapping[str, Any]]:
-    return {one: study.trials[one].knobs for one in numbers if one in study.trials}
+    return {number: study.trials[number].knobs for number in numbers if number in study.trials}

@@ -82,7 +82,7 @@ def may_resume_all(study: s.Study) -> None:
 def may_have_trials(study: s.Study, wanted: int) -> None:
     """Raises RefusedError when a file asks for fewer trials than are planned: that changes a study, and is
     not done by starting it again."""
-    planned = study.total_trials - sum(1 for one in study.trials.values() if one.by)
+    planned = study.total_trials - sum(1 for trial in study.trials.values() if trial.by)
     if wanted < planned:
         raise RefusedError.of(
             f"study.trials = {wanted}, and {planned} trials are planned already",

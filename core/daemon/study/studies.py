@@ -228,7 +228,7 @@ class Studies:
 
     async def _over(self, study: str) -> None:
         """Until the last runner of ``study`` has sent its workers away: it must not send away new ones."""
-        for task in [one for one in self._tasks if one.get_name() == f"study {study}"]:
+        for task in [task for task in self._tasks if task.get_name() == f"study {study}"]:
             await asyncio.wait([task])
 
     async def _stop(self, request: console_api.StopStudy) -> None:

@@ -224,7 +224,7 @@ class Runner:
     def _awaited(self) -> bool:
         """Is there a trial to come, from the sampler or a person, or a score?"""
         trials = self.study.trials.values()
-        return self.proposing.awaited > 0 or any(one.state == s.QUEUED or one.pending for one in trials)
+        return self.proposing.awaited > 0 or any(trial.state == s.QUEUED or trial.pending for trial in trials)
 
     async def _complete(self) -> None:
         why = words(self.study, self.proposing.exhausted)

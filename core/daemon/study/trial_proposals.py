@@ -51,7 +51,7 @@ class Proposing:
         try:
             await self._search.open()
             awaits, trials = awaits_boards(self._spec), self._now().trials.values()
-            known = {one.number: _as_told(one, awaits) for one in trials}
+            known = {trial.number: _as_told(trial, awaits) for trial in trials}
             await self._look_for_strangers(list(known))
             if known:
                 await self._search.reconcile(known, self._readings())
@@ -80,8 +80,8 @@ class Proposing:
 
     def _readings(self) -> dict[int, tuple[tuple[int, ...], tuple[float, ...]]]:
         """The objective's, of the trials that the sampler learns from: it may have missed some."""
-        metric, *more = (one.metric for one in self._spec.study.objectives)
-        told = [one for one in self._now().trials.values() if one.counted and metric in one.series]
+        metric, *more = (objective.metric for objective in self._spec.study.objectives)
+        told = [trial for trial in self._now().trials.values() if trial.counted and metric in trial.series]
         return (
             {}
             if more
@@ -157,7 +157,7 @@ class Proposing:
 
     def _say_repeated(self, study: s.Study, number: int, knobs: dict[str, Any]) -> None:
         """The same knobs give the same result, for they hold the seed: it costs a trial and tells nothing."""
-        twin = next((one.number for one in study.trials.values() if one.knobs == knobs), None)
+        twin = next((trial.number for trial in study.trials.values() if trial.knobs == knobs), None)
         if twin is not None:
             text = f"trial {number} repeats trial {twin}'s knobs: the sampler proposed the same again"
             self._put(e.StudyNoted(at=time.time(), study=study.name, text=text))
