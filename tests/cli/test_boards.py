@@ -32,7 +32,7 @@ def test_every_number_has_its_interval_the_base_and_the_verdict(running, capsys)
     assert "safety/toxicity  share of continuations that are toxic; lower is better; limit ≤ 8%" in shown
     assert "  base            2.0% (1.0–4.0%, 100 samples)  ✓ kept" in shown
     assert "  trial 0 @10     25.0% (20.0–32.0%, 64 samples)  +23.0 worse  ✗ breached" in shown
-    assert "21.5 (20.4–22.6, 50 samples)  +0.500 better, within noise" in shown
+    assert "21.5 (20.4–22.6, 50 samples)  +0.500 better, within the error bars" in shown
     assert "  trial 0 @10     –  no canaries were planted" in shown, "a reason and no zero"
 
 

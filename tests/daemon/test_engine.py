@@ -79,7 +79,7 @@ def test_the_pruner_acts_and_says_why(engine):
 
 REFUSED = [
     (console_api.PauseTrial("none", 0), "there is no study 'none'"),
-    (console_api.PauseTrial("s", 99), "there is no trial 99"),
+    (console_api.PauseTrial("s", 99), "trial 99 does not exist"),
     (console_api.ResumeTrial("s", 0), "trial 0 is running, not paused"),
     (console_api.StopEngine(), "studies still run: s"),
     (console_api.StartStudy({"study": {"name": "../x"}}), "must be 1 to 64"),

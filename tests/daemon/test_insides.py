@@ -41,7 +41,7 @@ def test_what_a_worker_kept_is_answered_and_comes_over_the_wire(study, tmp_path)
         message_codec.encode(console_api.Ask(1, console_api.AskInsides("s", 2)))
     )
     assert asked.request == console_api.AskInsides("s", 2)
-    with pytest.raises(RefusedError, match="there is no trial 3"):
+    with pytest.raises(RefusedError, match="trial 3 does not exist"):
         introspection_reader.read(study, 3)
 
 

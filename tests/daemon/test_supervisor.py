@@ -67,7 +67,7 @@ async def test_a_secret_is_neither_kept_nor_shown(writer, tmp_path):
 async def test_what_cannot_happen_is_refused_and_not_kept(writer, tmp_path):
     await writer.put(CREATED)
     refused = await writer.put(e.TrialPaused(at=2.0, study="s", trial=7, step=1))
-    assert refused == ["there is no trial 7 in s"]
+    assert refused == ["trial 7 does not exist in s"]
     assert list(journal_file.read(tmp_path / "j")) == [CREATED]
 
 

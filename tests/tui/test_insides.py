@@ -113,9 +113,9 @@ async def test_what_there_is_not_has_a_reason(seat, found, words):
 
 async def test_a_refusal_is_shown_with_what_to_do(seat):
     async with seat(STATE) as you:
-        you.backend.refusal = console_api.Reply(0, False, "there is no trial 2", "study", "take another")
+        you.backend.refusal = console_api.Reply(0, False, "trial 2 does not exist", "study", "take another")
         await you.press("j", "j", "enter", "a")
-        await you.sees("there is no trial 2", "take another")
+        await you.sees("trial 2 does not exist", "take another")
 
 
 def test_no_collapsed_head_is_hidden_where_heads_share_a_cell():

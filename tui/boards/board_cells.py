@@ -53,7 +53,7 @@ def _change(reading: Reading) -> list[Piece]:
 
 
 def arrow_of(reading: Reading) -> Piece:
-    """Return ▲ for better than the base, ▼ for worse, hollow within noise, = for no change."""
+    """Return ▲ for better than the base, ▼ for worse, hollow within the error bars, = for no change."""
     return ("=", "muted") if reading.better is None else ARROWS[reading.better, reading.clear]
 
 

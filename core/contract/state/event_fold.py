@@ -45,7 +45,7 @@ def refusal(state: s.State, event: e.Event) -> str | None:
     if isinstance(event, e.TrialQueued):
         return f"trial {event.trial} exists already" if trial else None
     if trial is None:
-        return f"there is no trial {event.trial} in {event.study}"
+        return f"trial {event.trial} does not exist in {event.study}"
     states = event.from_states
     if states is None or trial.state in states or fold_scores.may(trial, event):
         return None

@@ -26,7 +26,7 @@ def read(study: s.Study, asked: console_api.AskEvidence) -> Evidence:
         )
     if asked.trial != BASE and asked.trial not in study.trials:
         raise RefusedError.of(
-            f"there is no trial {asked.trial}",
+            f"trial {asked.trial} does not exist",
             f"study {study.name}",
             "give one of its trials; -1 is the base",
         )

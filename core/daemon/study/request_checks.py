@@ -50,7 +50,7 @@ def any_trial(study: s.Study, number: int) -> s.Trial:
     if trial is None:
         last = max(study.trials, default=None)
         fix = "there is none yet" if last is None else f"trials 0 to {last} exist"
-        raise RefusedError.of(f"there is no trial {number}", f"study {study.name}", fix)
+        raise RefusedError.of(f"trial {number} does not exist", f"study {study.name}", fix)
     return trial
 
 
