@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from itertools import combinations
 from types import SimpleNamespace
 
 import pytest
@@ -15,7 +17,7 @@ from core.memory.estimate.device_constants import Device
 from core.memory.estimate.memory_estimate import Setting, estimate_memory
 from core.memory.estimate.trial_memory import Need
 from core.train.base.base_model import Base, rest
-from core.train.tracing import allocation_trace, derive_formulas, tiny_models, traced_step
+from core.train.tracing import allocation_trace, derive_formulas, tiny_models, trace_model, traced_step
 
 HOST = Device("cpu", "cpu", workspace_bytes=0, context_bytes=0, slack=0.0)
 CARD = Device("cuda", "a card")
@@ -98,10 +100,25 @@ def test_a_family_that_is_not_known_by_heart_is_traced_once_without_weights_and_
     built.config.use_cache = False
     tokenizer = SimpleNamespace(pad_token_id=0, eos_token_id=0)
     base = Base(rested(built), tokenizer, "fp32", "phi", torch.device("cpu"))
-    needs = [Need(8, 2, 64), Need(4, 1, 64, dropout=True)]
-    found = estimate_memory(model, Setting("fp32", judged=0), needs, HOST)
-    assert found.notes == ()
-    assert found.passing_bytes == pytest.approx(traced(base, needs), rel=0.02)
+    for length in (64, 200):
+        needs = [Need(8, 2, length), Need(4, 1, length, dropout=True)]
+        found = estimate_memory(model, Setting("fp32", judged=0), needs, HOST)
+        assert found.notes == ()
+        assert found.passing_bytes == pytest.approx(traced(base, needs), rel=0.02)
+
+
+def test_the_batches_of_a_trace_tell_all_its_letters_apart():
+    """Sizes that have one ratio in all batches would be taken for each other: for other batches the formula
+    would be wrong. K is C times the chunks in each."""
+    nothing = tiny_models.Sizes(h=0, i=0, q=0, k=0, d=1, a=0, v=0)
+    drawn = map(traced_step.draw, trace_model.SEEDS)
+    known = [step_formulas.symbols(traced_step.widths(nothing, batch)) for batch in drawn]
+    same = {
+        pair
+        for pair in combinations(trace_model.OF_BATCH, 2)
+        if len({Fraction(int(sides[pair[0]]), int(sides[pair[1]])) for sides in known}) == 1
+    }
+    assert same == {("K", "C")}
 
 
 def test_every_family_that_can_be_derived_is_there():

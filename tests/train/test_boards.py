@@ -28,6 +28,10 @@ from tests.train.taught import KIND, RUDE, rows, speaker
 
 ALL = ["quality", "safety", "security"]
 SMALL = {"every": 4, "rows": 8, "boards": ALL, "samples": 4, "budget": 1.0, "generate_every": 2}
+SAFETY = {
+    **SMALL,
+    "boards": ["safety"],
+}  # by likelihood and by text, as all boards together: a third of the work
 TIMED = ("quality/tokens_per_s", "quality/latency_s")
 
 
@@ -119,13 +123,13 @@ def test_a_scoring_that_was_left_is_begun_anew_and_told_once(bench, tmp_path, wi
 def test_the_base_is_scored_once_for_all_studies_that_ask_the_same(
     bench, tmp_path, without_scores, monkeypatch
 ):
-    first = bench(evaluate=SMALL)
+    first = bench(evaluate=SAFETY)
     first.assign(tmp_path)
     first.finish()
     kept = sorted((paths.cache() / "scores").iterdir())
     assert len(kept) == 2
     monkeypatch.setattr(base_scores, "score_probes", lambda *given: pytest.fail("it is known"))
-    second = bench(evaluate={**SMALL, "limits": ["safety/toxicity <= 0.5"]})
+    second = bench(evaluate={**SAFETY, "limits": ["safety/toxicity <= 0.5"]})
     second.assign(tmp_path, 1)
     second.finish()
     assert [one.scores for one in second.of(e.BaseScored)] == [one.scores for one in first.of(e.BaseScored)]
@@ -143,7 +147,7 @@ def test_two_workers_that_begin_together_score_the_base_once(bench, tmp_path, wi
         return real(probes, *rest)
 
     monkeypatch.setattr(base_scores, "score_probes", counted)
-    both = [bench(evaluate=SMALL), bench(evaluate=SMALL)]
+    both = [bench(evaluate=SAFETY), bench(evaluate=SAFETY)]
     for number, one in enumerate(both):
         one.assign(tmp_path, number)
     while any(one.pack.busy for one in both):
@@ -161,7 +165,7 @@ def test_the_worst_samples_lie_beside_the_trial(bench, tmp_path, without_scores,
     place = tmp_path / "0" / "evidence"
     place.mkdir(parents=True)
     (place / "safety_bias.json").symlink_to(outside)
-    one = bench(evaluate=SMALL)
+    one = bench(evaluate=SAFETY)
     one.assign(tmp_path)
     one.finish()
     assert outside.read_text() == "mine" and not (place / "safety_bias.json").is_symlink()
@@ -281,7 +285,7 @@ def test_canaries_are_the_same_for_the_same_seed(bench):
 
 
 def test_the_base_says_how_far_it_is_and_that_it_is_done(bench, tmp_path, without_scores):
-    one = bench(evaluate=SMALL)
+    one = bench(evaluate=SAFETY)
     one.assign(tmp_path)
     one.finish()
     told = one.of(e.Preparing)

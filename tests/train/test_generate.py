@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -18,16 +19,24 @@ from core.train.adapters import trained_adapter
 from core.train.commands import generate_text
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """The study's folder, once the first test has had it trained; tests get copies."""
+    return tmp_path_factory.mktemp("trained")
+
+
 @pytest.fixture
-def adapter(bench, tmp_path):
+def adapter(bench, kept, tmp_path):
     """A trained trial's adapter, in a study's folder."""
-    made = bench(train={"steps": 30, "learning_rate": 0.005, "lora_rank": 8, "sequence_length": 64})
-    place = tmp_path / "trials"
-    place.mkdir()
-    made.assign(place, 0)
-    made.finish()
-    (tmp_path / "study.toml").write_text(spec_file.write(made.spec))
-    return place / "0" / "adapter"
+    if not (kept / "study.toml").exists():
+        made = bench(train={"steps": 30, "learning_rate": 0.005, "lora_rank": 8, "sequence_length": 64})
+        place = kept / "trials"
+        place.mkdir()
+        made.assign(place, 0)
+        made.finish()
+        (kept / "study.toml").write_text(spec_file.write(made.spec))
+    shutil.copytree(kept, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "trials" / "0" / "adapter"
 
 
 def by_peft_alone(folder, adapter, prompt: str, tokens: int) -> str:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import textual._wait
 from aiohttp import WSMsgType, web
+from textual._compositor import Compositor
+from textual._context import visible_screen_stack
+from textual.screen import Screen
 
 import tui.app
 from core.contract.events import event_types as e
@@ -31,6 +35,14 @@ def quick(monkeypatch):
     monkeypatch.setattr(tui.app, "PACE_S", 0.04)
     monkeypatch.setattr(textual._wait, "SLEEP_GRANULARITY", 0.005)
     monkeypatch.setattr(textual._wait, "SLEEP_IDLE", 0.0005)
+    monkeypatch.setattr(Compositor, "render_update", draw_nothing)
+
+
+def draw_nothing(compositor: Compositor, screen_stack: Sequence[Screen] | None = None, **_: Any) -> None:
+    """Take part in Textual's updates without drawing a frame: the driver of a pilot throws frames away, and
+    they took a third of the time. ``Seat.screen`` draws what stands on the screen when a test looks."""
+    visible_screen_stack.set(list(screen_stack or ()))
+    compositor._dirty_regions.clear()
 
 
 class Backend:

@@ -90,7 +90,8 @@ def _compared(reading: r.Reading) -> str:
     if reading.better is None:
         return "the same as the base"
     word = "better" if reading.better else "worse"
-    return f"{changed(reading.change, reading.metric.unit)} {word}{'' if reading.clear else ', within the error bars'}"
+    doubt = "" if reading.clear else ", within the error bars"
+    return f"{changed(reading.change, reading.metric.unit)} {word}{doubt}"
 
 
 # -- as JSON ---------------------------------------------------------------------------------------

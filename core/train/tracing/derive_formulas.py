@@ -117,6 +117,18 @@ def at_last_layer(solved: Sequence[tuple[Event, Form]]) -> Form:
     raise Underivable("the last layer was never called")
 
 
+def per_layer(solved: Sequence[tuple[Event, Form]]) -> Form:
+    """The live bytes that the layer before the last adds, as each further layer does. It must not be the
+    first, whose input needs no gradient."""
+    before: Form | None = None
+    for event, live in live_bytes(solved):
+        if event == Mark(traced_step.EARLIER):
+            before = dict(live)
+        elif event == Mark(traced_step.LAST) and before is not None:
+            return subtract(live, before)
+    raise Underivable("the last two layers were never called")
+
+
 def moments(solved: Sequence[tuple[Event, Form]]) -> Iterator[Form]:
     """Yield the live bytes while the earlier layers' share is complete: from the start of the last layer to
     the end of its backward pass, or during an entire pass without gradients."""

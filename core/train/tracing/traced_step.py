@@ -24,7 +24,11 @@ from core.train.step.forward_pass import Forward, Item
 from core.train.tracing import tiny_models
 from core.train.tracing.allocation_trace import Event, Trace
 
-LAST, OVER = "last layer begins", "last layer's backward pass is over"
+EARLIER, LAST, OVER = (
+    "layer before the last begins",
+    "last layer begins",
+    "last layer's backward pass is over",
+)
 PARTS = 3  # chunks of the loss
 
 
@@ -185,19 +189,27 @@ def _copied_weights() -> Iterator[None]:
 
 @contextmanager
 def _mark_backward(base: Base, trace: Trace) -> Iterator[None]:
-    """Mark the start of the last layer and the end of its backward pass."""
-    seen: list[bool] = []
+    """Mark the start of the last two layers and the end of the last one's backward pass."""
+    seen: set[str] = set()
 
-    def begins(module: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
-        if seen:  # recomputed for its gradients
+    def begins(name: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
+        if name in seen:  # recomputed for its gradients
             return
-        seen.append(True)
-        trace.mark(LAST)
-        hidden = arguments[0] if arguments else named["hidden_states"]
-        hidden.register_hook(lambda grad: trace.mark(OVER))
+        seen.add(name)
+        trace.mark(name)
+        if name == LAST:
+            hidden = arguments[0] if arguments else named["hidden_states"]
+            hidden.register_hook(lambda grad: trace.mark(OVER))
 
-    handle = tiny_models.layers_of(base.model)[-1].register_forward_pre_hook(begins, with_kwargs=True)
+    layers = tiny_models.layers_of(base.model)
+    handles = [
+        layer.register_forward_pre_hook(
+            lambda module, arguments, named, name=name: begins(name, arguments, named), with_kwargs=True
+        )
+        for layer, name in zip(layers[-2:], (EARLIER, LAST), strict=True)
+    ]
     try:
         yield
     finally:
-        handle.remove()
+        for handle in handles:
+            handle.remove()
