@@ -66,7 +66,7 @@ def test_a_study_is_started_steered_left_and_found_again(house: House, terminal:
     terminal.press("p")
     terminal.sees("‖ paused")
     terminal.press("?")
-    terminal.sees("pause or resume the selected trial")
+    terminal.sees("pause or resume the trial")
     terminal.press("?")  # Escape and Enter in one breath would be Alt+Enter
     terminal.sees("⏎ open", "‖ paused")
     terminal.press("Enter")

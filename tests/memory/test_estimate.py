@@ -155,7 +155,7 @@ def test_more_of_anything_never_takes_less(one, precision, checkpointing):
     for name in ("rank", "rows", "length"):
         more = Need(**{**{field: getattr(one, field) for field in Need.__struct_fields__},
                        name: getattr(one, name) + 3})  # fmt: skip
-        assert peak(more) >= 0.97 * alone, "the loss is cut into even chunks: one more may be smaller"
+        assert peak(more) >= 0.95 * alone, "the loss is cut into even chunks: one more may be smaller"
     assert peak(one, one) > alone
 
 

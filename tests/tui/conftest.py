@@ -14,7 +14,9 @@ import textual._wait
 from aiohttp import WSMsgType, web
 from textual._compositor import Compositor
 from textual._context import visible_screen_stack
+from textual.app import App
 from textual.screen import Screen
+from textual.strip import Strip
 
 import tui.app
 from core.contract.events import event_types as e
@@ -26,6 +28,7 @@ from tests.tui.scene import NOW
 from tui.app import TrimtabApp
 
 DEADLINE_S = 20.0
+render_update = Compositor.render_update
 
 
 @pytest.fixture(autouse=True)
@@ -35,14 +38,25 @@ def quick(monkeypatch):
     monkeypatch.setattr(tui.app, "PACE_S", 0.04)
     monkeypatch.setattr(textual._wait, "SLEEP_GRANULARITY", 0.005)
     monkeypatch.setattr(textual._wait, "SLEEP_IDLE", 0.0005)
-    monkeypatch.setattr(Compositor, "render_update", draw_nothing)
+    monkeypatch.setattr(Compositor, "render_update", draw_whole_frames_alone)
 
 
-def draw_nothing(compositor: Compositor, screen_stack: Sequence[Screen] | None = None, **_: Any) -> None:
-    """Take part in Textual's updates without drawing a frame: the driver of a pilot throws frames away, and
-    they took a third of the time. ``Seat.screen`` draws what stands on the screen when a test looks."""
+def draw_whole_frames_alone(
+    compositor: Compositor, full: bool = False, screen_stack: Sequence[Screen] | None = None, **options: Any
+) -> Any:
+    """Take part in Textual's updates without drawing: the driver of a pilot throws frames away, and they took
+    a third of the time. A screenshot asks for a whole frame; ``Seat.screen`` draws when a test looks."""
+    if full:
+        return render_update(compositor, full, list(screen_stack or ()), **options)
     visible_screen_stack.set(list(screen_stack or ()))
     compositor._dirty_regions.clear()
+    return None
+
+
+def strips_of(app: App[Any]) -> list[Strip]:
+    """What stands on the screen, drawn now; a dialog with the screen below it."""
+    visible_screen_stack.set(app._background_screens)
+    return app.screen._compositor.render_strips()
 
 
 class Backend:
@@ -115,7 +129,7 @@ class Seat:
 
     def screen(self) -> str:
         """What stands on the screen, as text."""
-        lines = self.app.screen._compositor.render_strips()
+        lines = strips_of(self.app)
         return "\n".join("".join(segment.text for segment in strip) for strip in lines)
 
 

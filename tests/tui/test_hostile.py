@@ -14,6 +14,7 @@ from core.contract.wire.search_state import Importance
 from tests.hostile import TEXTS, THREES, harm, hostile, width
 from tests.looked import sample
 from tests.tui import explored
+from tests.tui.conftest import strips_of
 from tests.tui.scene import NOW, four_cards, gpu_packs, no_card, state_of, study_events
 from tests.tui.scored import evidence, scored_study
 from tests.tui.weighed import forecast, on_cards, on_cpu, weighed_study
@@ -36,7 +37,7 @@ def poisoned_answers(request: console_api.AnyRequest) -> console_api.Answer | No
 
 def look(you) -> None:
     """Nothing obeyed, nothing out of line."""
-    strips = you.app.screen._compositor.render_strips()
+    strips = strips_of(you.app)
     for strip in strips:
         text = "".join(segment.text for segment in strip)
         assert not harm(text), text

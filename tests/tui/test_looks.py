@@ -11,7 +11,7 @@ from textual.widgets import Input
 
 from tests.looked import sample
 from tests.tui import explored
-from tests.tui.conftest import Backend
+from tests.tui.conftest import Backend, strips_of
 from tests.tui.scene import NOW, cpu_pack, four_cards, gpu_packs, no_card, state_of, study_events
 from tests.tui.scored import evidence, scored_study
 from tests.tui.steered import answers as steered
@@ -149,5 +149,5 @@ async def _settled(app: TrimtabApp, pilot: Pilot, waiting: set[object]) -> None:
 
 
 def _text(app: TrimtabApp) -> str:
-    strips = app.screen._compositor.render_strips()
+    strips = strips_of(app)
     return "\n".join("".join(segment.text for segment in strip) for strip in strips)

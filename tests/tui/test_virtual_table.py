@@ -2,6 +2,7 @@
 
 from contextlib import asynccontextmanager
 
+import pytest
 from textual.app import App
 
 from tui.theme_colors import Palette
@@ -9,6 +10,11 @@ from tui.widgets.virtual_table import TableColumn, VirtualTable
 
 ROWS, COLUMNS = 1000, 9
 SIZE = (40, 12)  # cells: a still column of 8 and four scrolling ones fit
+
+
+@pytest.fixture(autouse=True)
+def quick():
+    """Frames are drawn here: the tests count the lines of each."""
 
 
 class Numbers(VirtualTable):
