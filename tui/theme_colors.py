@@ -54,7 +54,8 @@ def themes() -> tuple[list[Theme], list[str]]:
             theme = Theme(name=path.stem, **tomllib.loads(path.read_text("utf-8")))
             theme.to_color_system().generate()
         except (OSError, ValueError, TypeError, AttributeError, ColorParseError) as error:
-            faults.append(f"the theme {plain(str(path), 200)} cannot be used: {plain(str(error), 200)}")
+            why = error.strerror if isinstance(error, OSError) else str(error)
+            faults.append(f"themes/{plain(path.name, 60)} cannot be used: {plain(str(why), 200)}")
         else:
             loaded.append(theme)
     return loaded, faults
