@@ -20,6 +20,7 @@ from core.memory.base.model_shape import Model
 
 MODULE = "core.train.tracing.trace_model"
 LIMIT_S = 600.0
+VERSION = 2  # of the derivation: formulas of an earlier version are traced again
 Say = Callable[[str], None]
 
 
@@ -33,7 +34,7 @@ def cached(config: dict[str, Any], dtype: str) -> Model | None:
 
 def _file(config: dict[str, Any], dtype: str) -> Path:
     digest = hashlib.sha256(msgspec.json.encode(config, order="sorted")).hexdigest()[:24]
-    return paths.cache() / f"forms-{digest}-{dtype}.json"
+    return paths.cache() / f"formulas-{VERSION}-{digest}-{dtype}.json"
 
 
 def trace(config: dict[str, Any], base: str, revision: str | None, dtype: str, say: Say) -> Model:
