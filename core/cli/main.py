@@ -18,7 +18,7 @@ Console = Callable[[Path, str | None], int]
 
 def main(argv: list[str], console: Console | None = None) -> int:
     """Run the command in ``argv``; return an exit code of core.cli.exit_codes.TABLE."""
-    known = next((one for one in argv[:1] if one.isidentifier()), "")
+    known = next((word for word in argv[:1] if word.isidentifier()), "")
     name = f"trimtab {known}".strip()
     return guarded(name, lambda: _run(name, argv, console))
 

@@ -37,5 +37,5 @@ class Score(msgspec.Struct, frozen=True):
 
     def noting(self, reason: str) -> Score:
         """The same with one more thing that its reader should know."""
-        told = "; ".join(one for one in (self.reason, reason) if one)
+        told = "; ".join(text for text in (self.reason, reason) if text)
         return msgspec.structs.replace(self, reason=told)

@@ -50,7 +50,9 @@ class Environments:
         if kept is None:
             return []
         later = {
-            name: one for name, one in shell_environment.here(self._own).items() if not _keeps(name, one)
+            name: value
+            for name, value in shell_environment.here(self._own).items()
+            if not _keeps(name, value)
         }
         self._given[study] = kept | later
         return shell_environment.differences(self._own, self._given[study] or {})
@@ -78,7 +80,9 @@ def _keep(folder: Path, given: Mapping[str, str]) -> None:
     try:
         aside.unlink(missing_ok=True)
         with open(aside, "wb", opener=paths.no_link) as file:
-            file.write(msgspec.json.encode({name: one for name, one in given.items() if _keeps(name, one)}))
+            file.write(
+                msgspec.json.encode({name: value for name, value in given.items() if _keeps(name, value)})
+            )
         aside.replace(folder / FILE)
     except OSError as error:  # the study runs all the same; the next engine has its own
         log.warning("%s cannot be written: %s", folder / FILE, error.strerror)
@@ -92,4 +96,8 @@ def _kept(folder: Path) -> dict[str, str] | None:
     except (OSError, msgspec.DecodeError) as error:
         log.warning("%s cannot be read: %s", folder / FILE, error)
         return None
-    return {name: one for name, one in found.items() if name in shell_environment.NAMES and _keeps(name, one)}
+    return {
+        name: value
+        for name, value in found.items()
+        if name in shell_environment.NAMES and _keeps(name, value)
+    }

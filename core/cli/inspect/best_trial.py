@@ -31,7 +31,7 @@ def best(arguments: argparse.Namespace) -> int:
     metrics = [metric for metric, _ in study.objectives]
     values = dict(zip(metrics, trial.values, strict=False))
     command = f"trimtab generate --study {study.name} --trial {trial.number} {shlex.quote('PROMPT')}"
-    front = [one.number for one in best_and_counts.front(study)]
+    front = [trial.number for trial in best_and_counts.front(study)]
     adapter = _adapter(study, trial)
     if arguments.json:
         found = {"study": study.name, "trial": trial.number, "values": values, "params": trial.params}

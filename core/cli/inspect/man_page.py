@@ -42,5 +42,5 @@ def _name(action: argparse.Action) -> str:
 def _escaped(text: str) -> str:
     """No character of the text is a command of roff."""
     safe = text.replace("\\", r"\e").replace("-", r"\-").replace("…", "...")
-    safe = "".join(one if one.isascii() else rf"\[u{ord(one):04X}]" for one in safe)
+    safe = "".join(letter if letter.isascii() else rf"\[u{ord(letter):04X}]" for letter in safe)
     return "\n".join(rf"\&{line}" if line.startswith((".", "'")) else line for line in safe.splitlines())

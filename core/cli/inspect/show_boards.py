@@ -58,13 +58,13 @@ def boards(arguments: argparse.Namespace) -> int:
 
 def _print(study: s.Study, name: str, scored: list[s.Trial]) -> None:
     limits = r.limits(study)
-    one = r.read(study, None, name, limits)
-    asked = " and ".join(bound(limit, one.metric.unit) for limit in one.limits)
-    known = [one.metric.meaning, "" if one.metric.unit == SHARE else one.metric.unit]
-    known += ["lower is better" if one.metric.direction == "minimize" else "higher is better"]
+    of_base = r.read(study, None, name, limits)
+    asked = " and ".join(bound(limit, of_base.metric.unit) for limit in of_base.limits)
+    known = [of_base.metric.meaning, "" if of_base.metric.unit == SHARE else of_base.metric.unit]
+    known += ["lower is better" if of_base.metric.direction == "minimize" else "higher is better"]
     known += [f"limit {asked}"] if asked else []
     print(f"\n{plain(name, 60)}  {'; '.join(part for part in known if part)}")
-    print(f"  {'base':<16}{_line(one)}")
+    print(f"  {'base':<16}{_line(of_base)}")
     for trial in scored:
         if name in trial.scores:
             who = f"trial {trial.number} @{r.step_of(trial, name)}"
@@ -90,7 +90,8 @@ def _compared(reading: r.Reading) -> str:
     if reading.better is None:
         return "the same as the base"
     word = "better" if reading.better else "worse"
-    return f"{changed(reading.change, reading.metric.unit)} {word}{'' if reading.clear else ', within the error bars'}"
+    certainty = "" if reading.clear else ", within the error bars"
+    return f"{changed(reading.change, reading.metric.unit)} {word}{certainty}"
 
 
 # -- as JSON ---------------------------------------------------------------------------------------
@@ -127,8 +128,8 @@ def _found(study: s.Study, scored: list[s.Trial]) -> dict[str, Any]:
 
 
 def _metric(name: str, board: str) -> dict[str, Any]:
-    one = r.described(name)
-    return {"board": board, "meaning": one.meaning, "unit": one.unit, "direction": one.direction}
+    metric = r.described(name)
+    return {"board": board, "meaning": metric.meaning, "unit": metric.unit, "direction": metric.direction}
 
 
 def _score(reading: r.Reading) -> dict[str, Any]:

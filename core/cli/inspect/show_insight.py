@@ -111,7 +111,7 @@ def _found(study: s.Study, importance: Importance, search: SearchState) -> dict[
         "spared_steps": spared,
         "steps": whole,
         "stopped": [asdict(stop) for stop in i.stops(study)],
-        "front": [one.number for one in best_and_counts.front(study)],
+        "front": [trial.number for trial in best_and_counts.front(study)],
     }
     result: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(known))
     return result
@@ -121,6 +121,6 @@ def _bare(importance: Importance) -> dict[str, Any]:
     return {name: getattr(importance, name) for name in importance.__struct_fields__}
 
 
-def _rung(one: Any) -> dict[str, Any]:
-    entries = [{"trial": entry.trial, "value": entry.value, "fate": entry.fate} for entry in one.entries]
-    return {"bracket": one.bracket, "rung": one.rung, "step": one.step, "entries": entries}
+def _rung(rung: Any) -> dict[str, Any]:
+    entries = [{"trial": entry.trial, "value": entry.value, "fate": entry.fate} for entry in rung.entries]
+    return {"bracket": rung.bracket, "rung": rung.rung, "step": rung.step, "entries": entries}

@@ -104,10 +104,10 @@ def _print(
         _row(name, [text_tables.value(knob[name]) for knob in knobs])
     print()
     found = [case.estimate() for case in cases]
-    for name in dict.fromkeys(part.name for one in found for part in one.parts):
-        _row(name, [byte_sizes.words(one.of(name)) for one in found])
-    _row("tensor peak", [byte_sizes.words(one.peak_bytes) for one in found])
-    _row("device total", [byte_sizes.words(one.device_bytes) for one in found])
+    for name in dict.fromkeys(part.name for forecast in found for part in forecast.parts):
+        _row(name, [byte_sizes.words(forecast.of(name)) for forecast in found])
+    _row("tensor peak", [byte_sizes.words(forecast.peak_bytes) for forecast in found])
+    _row("device total", [byte_sizes.words(forecast.device_bytes) for forecast in found])
     _row("fits", ["yes" if case.fits() else "NO" for case in cases])
     print()
     for line in _advice(cases, fitting):

@@ -100,11 +100,13 @@ def _named(gpu: str) -> Device:
     known = trial_duration.card(gpu)
     if known is None:
         return target_device.named(gpu)
-    words = [one for one in gpu.replace("-", " ").split() if one.upper() not in known.name.upper().split()]
+    words = [word for word in gpu.replace("-", " ").split() if word.upper() not in known.name.upper().split()]
     rest = " ".join(word for word in words if word.upper() not in ("NVIDIA", "RTX", "GEFORCE", "TESLA"))
-    one = target_device.named(rest or byte_sizes.words(known.memory_bytes))
+    device = target_device.named(rest or byte_sizes.words(known.memory_bytes))
     name = known.name if known.name[0].isalpha() else f"RTX {known.name}"
-    return Device("cuda", f"{name} of {byte_sizes.words(one.total_bytes)}", one.total_bytes, one.total_bytes)
+    return Device(
+        "cuda", f"{name} of {byte_sizes.words(device.total_bytes)}", device.total_bytes, device.total_bytes
+    )
 
 
 # -- the answer ------------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ def here(wanted: str | Sequence[int]) -> tuple[Device, int]:
     labels = {slot.label for slot in slots}
     usable = [card for card in cards if f"gpu{card.index}" in labels]
     if usable:
-        least = min(usable, key=lambda one: (one.total_bytes or 0) - (one.used_bytes or 0))
+        least = min(usable, key=lambda device: (device.total_bytes or 0) - (device.used_bytes or 0))
         return device_constants.card(least), len(usable)
     host = HostReader(paths.home()).read()
     total = host.total_bytes or 0

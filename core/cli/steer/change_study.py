@@ -61,12 +61,12 @@ def _changes(study: s.Study, given: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Parse ``given`` into tables of the study file. Raises UsageError with all problems."""
     found: dict[str, dict[str, Any]] = {}
     problems = []
-    for one in given:
-        key, sign, said = one.partition("=")
+    for assignment in given:
+        key, sign, said = assignment.partition("=")
         parts = key.strip().split(".")
         if not sign or not 2 <= len(parts) <= DEEPEST or not all(parts):
             fix = "write section.key=value, such as study.sampler=gp"
-            problems.append(Problem(f"{plain(one, 80)!r} changes no key", "command line", fix))
+            problems.append(Problem(f"{plain(assignment, 80)!r} changes no key", "command line", fix))
             continue
         try:
             _put(study, found, parts, _value(said.strip()))
@@ -103,7 +103,9 @@ def _put(study: s.Study, found: dict[str, dict[str, Any]], parts: list[str], val
         table[key] = value
         return
     here = table.get(key, (study.spec.get(section) or {}).get(key))
-    within = {name: one for name, one in here.items() if one is not None} if isinstance(here, dict) else {}
+    within = (
+        {name: entry for name, entry in here.items() if entry is not None} if isinstance(here, dict) else {}
+    )
     if value is None:
         within.pop(deeper[0], None)
     else:

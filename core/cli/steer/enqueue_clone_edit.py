@@ -17,7 +17,7 @@ from core.contract.wire import console_api
 from core.errors import Problem, RefusedError
 
 NAMES = {knob.short: name for name, knob in knob_edits.EDITABLE.items() if knob.short} | {
-    one: one for one in knob_edits.EDITABLE
+    knob: knob for knob in knob_edits.EDITABLE
 }
 
 
@@ -73,11 +73,13 @@ def _knobs(given: Iterable[str], trial: s.Trial, locked: dict[str, str] | None =
     """Parse the knobs in ``given``. Raises UsageError with all problems."""
     found: dict[str, Any] = {}
     problems = []
-    for one in given:
-        name, sign, said = one.partition("=")
+    for assignment in given:
+        name, sign, said = assignment.partition("=")
         known = NAMES.get(name.strip())
         if known is None or not sign:
-            problems.append(Problem(f"{plain(one, 80)!r} sets no knob", "command line", _nearest(name)))
+            problems.append(
+                Problem(f"{plain(assignment, 80)!r} sets no knob", "command line", _nearest(name))
+            )
             continue
         read = input_values.edit(trial, known, said)
         wrong = (locked or {}).get(known) and f"cannot change: {(locked or {})[known]}"

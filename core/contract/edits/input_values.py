@@ -27,19 +27,19 @@ class Read:
     note: str = ""
 
 
-def knob(one: Knob, text: str) -> Read:
-    """The value of ``one`` in ``text``; lists of modules are parted by commas."""
+def knob(choice: Knob, text: str) -> Read:
+    """Parse the value of the knob ``choice`` in ``text``; commas separate the modules of a list."""
     text = text.strip()
     if text.lower() in NONE:
         value: Any = None
-    elif one.kind in ("float", "int"):
-        value = number(text, one.kind == "int")
-    elif one.kind == "modules":
+    elif choice.kind in ("float", "int"):
+        value = number(text, choice.kind == "int")
+    elif choice.kind == "modules":
         names = [name.strip(" \"'") for name in text.strip("[]").replace("+", ",").split(",")]
         value = names[0] if len(names) == 1 and names[0] in MODULE_GROUPS else names
     else:
         value = text.lower()
-    wrong = fault(one, value)
+    wrong = fault(choice, value)
     return Read(wrong=wrong) if wrong else Read(value)
 
 
@@ -83,7 +83,7 @@ def written(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, list | tuple):
-        return ", ".join(str(one) for one in value)
+        return ", ".join(str(entry) for entry in value)
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
@@ -98,20 +98,20 @@ def strange(study: Study, name: str, value: object) -> str:
     return "" if same else f"not as all trials have it: {UNLEARNT}"
 
 
-def allowed(study: Study, one: Knob) -> str:
-    """What the study searches ``one`` in, else what the table of knobs allows, in a few words."""
-    dimension = study.settings.space.get(one.name)
+def allowed(study: Study, knob: Knob) -> str:
+    """Return in a few words what the study searches ``knob`` in, else what the table of knobs allows."""
+    dimension = study.settings.space.get(knob.name)
     if isinstance(dimension, Choice):
         return " ".join("+".join(v) if isinstance(v, list) else written(v) for v in dimension.values)
     if dimension is not None:
         how = " log" if dimension.log else f" step {dimension.step:g}" if dimension.step else ""
         return f"{dimension.low:g} to {dimension.high:g}{how}"
-    if one.choices:
-        return " ".join(one.choices)
-    unit = f" {one.unit}" if one.unit and one.unit != "fraction" else ""
-    low = f"{'above' if one.name in POSITIVE else 'from'} {one.low or 0:g}"
-    high = one.high or 0
-    return f"{low}{unit if one.low != 1 else ''}" if high >= ENDLESS else f"{low} to {high:g}{unit}"
+    if knob.choices:
+        return " ".join(knob.choices)
+    unit = f" {knob.unit}" if knob.unit and knob.unit != "fraction" else ""
+    low = f"{'above' if knob.name in POSITIVE else 'from'} {knob.low or 0:g}"
+    high = knob.high or 0
+    return f"{low}{unit if knob.low != 1 else ''}" if high >= ENDLESS else f"{low} to {high:g}{unit}"
 
 
 def now(study: Study, trial: Trial | None) -> dict[str, Any]:

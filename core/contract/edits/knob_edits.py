@@ -103,8 +103,8 @@ def _checked(trial: s.Trial, changes: Mapping[str, Any], allowed: Any, not_allow
 
 
 def _refused(trial: s.Trial, faults: list[str]) -> RefusedError:
-    fix = f"live: {', '.join(LIVE)}" if any("may not change" in one for one in faults) else ""
-    return RefusedError(*(Problem(one, f"trial {trial.number}", fix) for one in faults))
+    fix = f"live: {', '.join(LIVE)}" if any("may not change" in text for text in faults) else ""
+    return RefusedError(*(Problem(text, f"trial {trial.number}", fix) for text in faults))
 
 
 def by_hand(
@@ -119,7 +119,8 @@ def by_hand(
     _checked_by_hand(given)
     knobs = {**like, **resolved(trial.knobs, given)}
     inside = not any(
-        name in knobs and met(one, knobs) and outside(one, knobs[name]) for name, one in spec.space.items()
+        name in knobs and met(dimension, knobs) and outside(dimension, knobs[name])
+        for name, dimension in spec.space.items()
     )
     same = all(
         knobs.get(name, value) == value for name, value in spec.train.items() if name not in spec.space
@@ -141,4 +142,4 @@ def _checked_by_hand(given: Mapping[str, Any]) -> None:
         elif read_factor(value) is None and (told := wrong(name, value)):
             faults.append(f"{label}: {told}")
     if faults:
-        raise RefusedError(*(Problem(one, "trial by hand", "") for one in faults))
+        raise RefusedError(*(Problem(text, "trial by hand", "") for text in faults))

@@ -44,12 +44,12 @@ def merged(raw: Mapping[str, Any], changes: Mapping[str, Mapping[str, Any]]) -> 
 
 def _refuse(changes: Mapping[str, Mapping[str, Any]]) -> None:
     problems = []
-    leaving = tuple(name for name, one in changes.get("space", {}).items() if one is None)
+    leaving = tuple(name for name, dimension in changes.get("space", {}).items() if dimension is None)
     for name, section in changes.items():
         keys = leaving if name == "train" else ALLOWED.get(name, ())
         for key in section:
             if keys is not None and key not in keys:
-                fix = f"changeable: {'; '.join(_told(one, known) for one, known in ALLOWED.items())}"
+                fix = f"changeable: {'; '.join(_told(table, known) for table, known in ALLOWED.items())}"
                 what = f"{plain(name, 40)}.{plain(key, 40)} cannot change while the study lives"
                 problems.append(Problem(what, "change", fix))
     if problems:
@@ -80,11 +80,11 @@ def _shown(value: Any) -> str:
     if isinstance(value, dict) and {"low", "high"} <= set(value):
         rest = [f"step {value['step']:g}"] if value.get("step") else []
         rest += ["log"] if value.get("log") else []
-        return f"{value['low']:g} to {value['high']:g}" + "".join(f" {one}" for one in rest)
+        return f"{value['low']:g} to {value['high']:g}" + "".join(f" {part}" for part in rest)
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_shown(one)}" for name, one in value.items()) or "nothing"
+        return ", ".join(f"{name} {_shown(entry)}" for name, entry in value.items()) or "nothing"
     if isinstance(value, list):
-        return ", ".join(_shown(one) for one in value) or "nothing"
+        return ", ".join(_shown(entry) for entry in value) or "nothing"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -100,7 +100,7 @@ def _of_history(study: s.Study, before: StudySpec, after: StudySpec) -> list[str
     told = [
         trial for trial in study.trials.values() if trial.state in (s.COMPLETE, s.PRUNED) and trial.counted
     ]
-    inside = sum(1 for one in told if holds(after, one.knobs, set(before.space)))
+    inside = sum(1 for trial in told if holds(after, trial.knobs, set(before.space)))
     found = (
         [f"{inside} of {len(told)} ended trials lie in the new space and teach the sampler"] if told else []
     )
@@ -109,12 +109,12 @@ def _of_history(study: s.Study, before: StudySpec, after: StudySpec) -> list[str
             f"{len(told) - inside} lie outside: they stay, shown and compared, and are not learnt from"
         )
     running = [trial for trial in study.trials.values() if trial.state not in s.ENDED]
-    away = [one for one in running if one.counted and not holds(after, one.knobs, set(before.space))]
+    away = [trial for trial in running if trial.counted and not holds(after, trial.knobs, set(before.space))]
     if away:
-        numbers = ", ".join(str(one.number) for one in away)
+        numbers = ", ".join(str(trial.number) for trial in away)
         many = f"trials {numbers} go on though they lie outside; prune them, or let them end"
-        one = f"trial {numbers} goes on though it lies outside; prune it, or let it end"
-        found.append(one if len(away) == 1 else many)
+        single = f"trial {numbers} goes on though it lies outside; prune it, or let it end"
+        found.append(single if len(away) == 1 else many)
     if after.study.sampler in COUNTED:
         found.append(f"{after.study.sampler} begins anew over the new space, without the points it has tried")
     return found

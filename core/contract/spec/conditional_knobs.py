@@ -27,7 +27,7 @@ def order(space: Space) -> list[str]:
 
 def idle(space: Space, knobs: Mapping[str, Any]) -> dict[str, Any]:
     """What those have that are not searched beside ``knobs``."""
-    return {name: rest(name, one) for name, one in space.items() if not met(one, knobs)}
+    return {name: rest(name, dimension) for name, dimension in space.items() if not met(dimension, knobs)}
 
 
 def rest(name: str, dimension: Dimension) -> Any:

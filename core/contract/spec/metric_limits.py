@@ -84,7 +84,9 @@ def violations(limits: Iterable[Limit], metrics: Mapping[str, float]) -> dict[st
     """
     read = ((limit, metrics.get(limit.metric)) for limit in limits)
     return {
-        str(one): one.violation(value) for one, value in read if value is not None and math.isfinite(value)
+        str(limit): limit.violation(value)
+        for limit, value in read
+        if value is not None and math.isfinite(value)
     }
 
 
@@ -121,7 +123,8 @@ def _units(unit: str) -> dict[str, float]:
 
 def _written(bound: float, unit: str) -> str:
     exact = next(
-        (one for one in ("GiB", "MiB") if unit == "bytes" and bound % byte_sizes.UNITS[one.lower()] == 0), ""
+        (size for size in ("GiB", "MiB") if unit == "bytes" and bound % byte_sizes.UNITS[size.lower()] == 0),
+        "",
     )
     return f"{bound / byte_sizes.UNITS[exact.lower()]:g} {exact}" if exact and bound else _short(bound)
 

@@ -93,7 +93,7 @@ def nearest(name: str, options: Iterable[str] = METRICS) -> str:
     alike = difflib.get_close_matches(name.split("/")[-1], ends, n=1, cutoff=0.75)
     found = (
         difflib.get_close_matches(name, names, n=1, cutoff=0.75)
-        or [ends[one] for one in alike]
+        or [ends[end] for end in alike]
         or difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     )
     return f"did you mean {found[0]!r}?" if found else f"known: {', '.join(names)}"

@@ -75,7 +75,9 @@ def _read_when(knob: Knob, raw: dict[str, Any]) -> tuple[dict[str, tuple[Any, ..
     wrong = fault(knob, raw["otherwise"]) if "otherwise" in raw else None
     if wrong:
         return {}, [("otherwise", f"{shown(raw['otherwise'])} {wrong}")]
-    return {name: tuple(one) if isinstance(one, list) else (one,) for name, one in when.items()}, []
+    return {
+        name: tuple(choices) if isinstance(choices, list) else (choices,) for name, choices in when.items()
+    }, []
 
 
 def _read_choice(knob: Knob, raw: dict[str, Any]) -> tuple[Dimension | None, list[tuple[str, str]]]:

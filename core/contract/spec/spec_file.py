@@ -104,7 +104,7 @@ def _raw_dimension(dimension: Dimension) -> dict[str, Any]:
         raw["choice"] = list(raw.pop("values"))
     raw.pop("kind", None)
     kept = ("low", "high", "otherwise")
-    return {key: one for key, one in raw.items() if (one or key in kept) and one is not None}
+    return {key: entry for key, entry in raw.items() if (entry or key in kept) and entry is not None}
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -119,12 +119,12 @@ def _bounded(raw: dict[str, Any], where: str, problems: list[Problem]) -> dict[s
     kept: dict[str, Any] = {}
     for section, content in raw.items():
         keys = content if isinstance(content, dict) else {"": content}
-        beyond = {key: found for key, one in keys.items() if (found := value_bounds.fault(one, _LARGEST))}
+        beyond = {key: found for key, value in keys.items() if (found := value_bounds.fault(value, _LARGEST))}
         for key, (place, wrong) in beyond.items():
             label = plain(f"{section}{f'.{key}' if key else ''}{place}", 120)
             problems.append(Problem(f"{label}: {wrong}", where, "no study needs such a value"))
         if isinstance(content, dict):
-            kept[section] = {key: one for key, one in content.items() if key not in beyond}
+            kept[section] = {key: value for key, value in content.items() if key not in beyond}
         elif not beyond:
             kept[section] = content
     return kept
@@ -175,21 +175,23 @@ def _read_section(name: str, raw: object, where: str, problems: list[Problem]) -
 
 def _told(error: ValidationError, where: str) -> list[Problem]:
     told: dict[str, Problem] = {}
-    for one in error.errors(include_url=False):
-        deep = len(one["loc"]) > (2 if one["loc"][0] in spec_schema.TABLES else 1) if one["loc"] else False
-        if one["type"] == "extra_forbidden" and not deep:
+    for fault in error.errors(include_url=False):
+        deep = (
+            len(fault["loc"]) > (2 if fault["loc"][0] in spec_schema.TABLES else 1) if fault["loc"] else False
+        )
+        if fault["type"] == "extra_forbidden" and not deep:
             continue  # told as unknown, with the nearest
-        if one["type"] == "extra_forbidden":
-            key = plain(".".join(map(str, one["loc"])), 80)
+        if fault["type"] == "extra_forbidden":
+            key = plain(".".join(map(str, fault["loc"])), 80)
             told.setdefault(key, Problem(f"{key}: unknown key", where, "leave it out"))
             continue
-        parts = one["loc"][: 2 if one["loc"][:1] and one["loc"][0] in spec_schema.TABLES else 1]
+        parts = fault["loc"][: 2 if fault["loc"][:1] and fault["loc"][0] in spec_schema.TABLES else 1]
         key = ".".join(str(part) for part in parts) or "(section)"
-        message = one["msg"].removeprefix("Value error, ")
-        if one["type"] == "missing":
+        message = fault["msg"].removeprefix("Value error, ")
+        if fault["type"] == "missing":
             told.setdefault(key, Problem(f"{key} is missing", where, f"add {key} = …"))
             continue
-        value = plain(repr(one["input"]), 80)
+        value = plain(repr(fault["input"]), 80)
         told.setdefault(key, Problem(f"{key} = {value}: {message[0].lower()}{message[1:]}", where, ""))
     return list(told.values())
 
@@ -339,7 +341,7 @@ def _with_absolute_paths(whole: StudySpec, folder: Path) -> StudySpec:
 
 def _near_files(path: Path) -> str:
     try:
-        others = [one.name for one in path.parent.iterdir() if one.suffix == ".toml"]
+        others = [file.name for file in path.parent.iterdir() if file.suffix == ".toml"]
     except OSError:
         return f"the folder {path.parent} does not exist either"
     close = difflib.get_close_matches(path.name, others, n=1, cutoff=0.4)

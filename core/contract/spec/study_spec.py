@@ -199,7 +199,7 @@ def read(raw: Mapping[str, Any]) -> StudySpec:
     """The same, read anew."""
     study = _table(raw, "study")
     if isinstance(study.get("objectives"), list | tuple):
-        study = {**study, "objectives": [long_form(one) for one in study["objectives"]]}
+        study = {**study, "objectives": [long_form(objective) for objective in study["objectives"]]}
     return StudySpec(
         study=_section(StudyOptions, study),
         model=_section(ModelOptions, _table(raw, "model")),
@@ -247,7 +247,7 @@ def _section(kind: type[Section], raw: dict[str, Any]) -> Section:
 def read_space(raw: Mapping[str, Any]) -> Space:
     """The searched knobs in the file's order. An entry that is no dimension at all is left out."""
     found = {name: dimension(name, entry) for name, entry in raw.items()}
-    return {name: one for name, one in found.items() if one is not None}
+    return {name: entry for name, entry in found.items() if entry is not None}
 
 
 def dimension(name: str, raw: object) -> Dimension | None:

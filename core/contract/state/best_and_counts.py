@@ -31,13 +31,13 @@ def best_reading(study: s.Study, trial: s.Trial) -> float | None:
     return min(candidates) if direction == "minimize" else max(candidates)
 
 
-def better(direction: str, one: float, other: float) -> bool:
-    """Is ``one`` strictly better than ``other``?"""
-    return one < other if direction == "minimize" else one > other
+def better(direction: str, value: float, other: float) -> bool:
+    """Tell whether ``value`` is strictly better than ``other``."""
+    return value < other if direction == "minimize" else value > other
 
 
 def _dominates(study: s.Study, trial: s.Trial, other: s.Trial) -> bool:
-    """``one`` is nowhere worse than ``other`` and somewhere better."""
+    """Tell whether ``trial`` is nowhere worse than ``other`` and somewhere better."""
     pairs = list(zip(study.objectives, trial.values, other.values, strict=True))
     return not any(better(way, b, a) for (_, way), a, b in pairs) and any(
         better(way, a, b) for (_, way), a, b in pairs
@@ -58,9 +58,9 @@ def front(study: s.Study) -> list[s.Trial]:
     if len(study.objectives) == 1:
         return done[:1]
     ahead: list[s.Trial] = []
-    for one in done:  # whoever beats a trial stands before it, and on the front or beaten by one that does
-        if not any(_dominates(study, other, one) for other in ahead):
-            ahead.append(one)
+    for candidate in done:  # what beats a trial comes before it, or is beaten by one of the front
+        if not any(_dominates(study, other, candidate) for other in ahead):
+            ahead.append(candidate)
     return ahead
 
 

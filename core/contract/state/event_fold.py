@@ -76,12 +76,12 @@ def apply_readings(state: s.State, readings: Sequence[e.TrialReported | e.TrialE
     trial = study.trials[first.trial]
     curves: dict[str, list[tuple[int, float]]] = {}
     lines, latest = trial.lines, dict(trial.latest)
-    for one in readings:
-        latest |= one.metrics
-        for name, value in one.metrics.items():
-            curves.setdefault(name, []).append((one.step, value))
-        for note in getattr(one, "notes", ()):
-            lines = _lined(lines, one.at, note, "warning")
+    for measured in readings:
+        latest |= measured.metrics
+        for name, value in measured.metrics.items():
+            curves.setdefault(name, []).append((measured.step, value))
+        for note in getattr(measured, "notes", ()):
+            lines = _lined(lines, measured.at, note, "warning")
     grown = {name: add_all(trial.series.get(name, Series()), points) for name, points in curves.items()}
     trial = replace(
         trial,
@@ -149,7 +149,7 @@ def _on_study(study: s.Study, event: e.Event) -> s.Study:
 
 
 def _prepared(preparing: dict[str, s.Preparation], event: e.Preparing) -> dict[str, s.Preparation]:
-    others = {name: one for name, one in preparing.items() if name != event.worker}
+    others = {name: work for name, work in preparing.items() if name != event.worker}
     if not event.stage:
         return others
     before = preparing.get(event.worker)
@@ -266,7 +266,7 @@ def _ended(to: str) -> Callable[[s.Trial, Any], s.Trial]:
 def _requeued(trial: s.Trial, event: e.TrialRequeued) -> s.Trial:
     """Steps after the checkpoint are run again: they are taken out of the curves. A pause stays."""
     stands = trial.asked == "pause" or (trial.state == s.PAUSED and trial.asked != "resume")
-    series = {name: cut(one, trial.checkpoint_step) for name, one in trial.series.items()}
+    series = {name: cut(curve, trial.checkpoint_step) for name, curve in trial.series.items()}
     return replace(
         fold_scores.over(trial), state=s.QUEUED, asked="pause" if stands else "", worker="", device="",
         retry=event.retry, step=trial.checkpoint_step, series=series,

@@ -14,8 +14,12 @@ def read_machine(machine: s.Machine, event: e.MachineRead) -> s.Machine:
     return s.Machine(event.at, event.devices, event.host, event.workers, event.why_none, past)
 
 
-def _share(one: e.Device | e.Host) -> float | None:
-    return one.used_bytes / one.total_bytes if one.used_bytes is not None and one.total_bytes else None
+def _share(device: e.Device | e.Host) -> float | None:
+    return (
+        device.used_bytes / device.total_bytes
+        if device.used_bytes is not None and device.total_bytes
+        else None
+    )
 
 
 def _past(past: s.Past | None, used: float | None, utilisation: float | None) -> s.Past:

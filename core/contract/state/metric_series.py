@@ -63,7 +63,7 @@ def add_all(series: Series, points: Iterable[tuple[int, float]]) -> Series:
 
 def cut(series: Series, step: int) -> Series:
     """``series`` up to ``step``, which is kept."""
-    count = sum(1 for one in series.steps if one <= step)
+    count = sum(1 for at in series.steps if at <= step)
     dropped = len(series.steps) - count
     if not dropped:
         return series

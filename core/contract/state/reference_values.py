@@ -79,7 +79,7 @@ def hypervolume(study: s.Study) -> float | None:
         return None
     signs = [1.0 if way == "minimize" else -1.0 for _, way in study.objectives]
     right, top = (sign * bound for sign, bound in zip(signs, bounds, strict=True) if bound is not None)
-    points = sorted((signs[0] * one.values[0], signs[1] * one.values[1]) for one in front(study))
+    points = sorted((signs[0] * trial.values[0], signs[1] * trial.values[1]) for trial in front(study))
     area = 0.0
     for across, up in points:
         if across < right and up < top:

@@ -49,12 +49,12 @@ def since_best(study: s.Study) -> tuple[s.Trial | None, int]:
     trial is better that no earlier one equals or beats in all of them: one that joins the Pareto front.
     """
     counted = [trial for trial in study.trials.values() if trial.state in (s.COMPLETE, s.PRUNED)]
-    counted.sort(key=lambda one: (one.ended_at or 0.0, one.number))
+    counted.sort(key=lambda trial: (trial.ended_at or 0.0, trial.number))
     best, waited = None, 0
     front: list[s.Trial] = []
     for trial in counted:
         if _joins(study, trial, front):
-            front = [*(one for one in front if _joins(study, one, [trial])), trial]
+            front = [*(member for member in front if _joins(study, member, [trial])), trial]
             best, waited = trial, 0
         else:
             waited += 1

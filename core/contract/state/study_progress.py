@@ -111,7 +111,7 @@ def scoring(study: s.Study) -> Scoring:
     """What is being scored of complete trials."""
     found = [trial for trial in study.trials.values() if trial.pending]
     return Scoring(
-        len(found), sum(one.scoring_done for one in found), sum(one.scoring_total for one in found)
+        len(found), sum(trial.scoring_done for trial in found), sum(trial.scoring_total for trial in found)
     )
 
 
@@ -191,7 +191,7 @@ def study_left_s(study: s.Study, now: float) -> float | None:
     trials = study.trials.values()
     known = [trial_left_s(study, trial) for trial in trials if trial.state == s.RUNNING]
     known += [scoring_left_s(trial) for trial in trials if trial.pending]
-    at_least = max((one for one in known if one is not None), default=None)
+    at_least = max((seconds for seconds in known if seconds is not None), default=None)
     to_come, rate = _to_come(study), _rate(study, now)
     if not to_come:
         return at_least
@@ -219,7 +219,7 @@ def _rate(study: s.Study, now: float) -> float:
     """Steps per second of all trials that run; those that have told nothing yet are as fast as the others. Of
     the whole time where none runs; 0 before the first step."""
     running = [trial for trial in study.trials.values() if trial.state == s.RUNNING and not evaluating(trial)]
-    known = [speed.steps_per_s for one in running if (speed := pace(study, one)) is not None]
+    known = [speed.steps_per_s for trial in running if (speed := pace(study, trial)) is not None]
     if known:
         return mean(known) * len(running)
     begun = [trial.started_at for trial in study.trials.values() if trial.started_at]

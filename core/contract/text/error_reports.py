@@ -125,7 +125,9 @@ def keep(error: BaseException, name: str) -> str:
         except (OSError, TrimtabError) as refused:
             reason = refused.strerror or "" if isinstance(refused, OSError) else str(refused)
     last = traceback.extract_tb(error.__traceback__)[-1:]
-    place = "".join(f"{Path(one.filename).name}, line {one.lineno}" for one in last) or "an unknown place"
+    place = (
+        "".join(f"{Path(frame.filename).name}, line {frame.lineno}" for frame in last) or "an unknown place"
+    )
     return f"no file, for none can be written ({plain(reason, 100)}); it happened in {place}"
 
 
@@ -142,7 +144,7 @@ def _in_temporary(name: str) -> tuple[str, int]:
 
 def _surrogates(text: object) -> bool:
     """Does it hold bytes that Python could not read as text?"""
-    return isinstance(text, str) and any("\ud800" <= one <= "\udfff" for one in text)
+    return isinstance(text, str) and any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _flushed(code: int) -> int:
@@ -170,4 +172,4 @@ def _nowhere() -> None:
 
 
 def _streams() -> list[TextIO]:
-    return [one for one in (sys.stdout, sys.stderr) if one is not None]
+    return [stream for stream in (sys.stdout, sys.stderr) if stream is not None]

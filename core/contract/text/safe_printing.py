@@ -28,9 +28,9 @@ def _spelt(error: UnicodeError) -> tuple[str, int]:
     return "".join(map(_letters, error.object[error.start : error.end])), error.end
 
 
-def _letters(one: str) -> str:
-    number = ord(one)
-    return SPELT.get(one) or (f"\\u{number:04x}" if number <= 0xFFFF else f"\\U{number:08x}")
+def _letters(letter: str) -> str:
+    number = ord(letter)
+    return SPELT.get(letter) or (f"\\u{number:04x}" if number <= 0xFFFF else f"\\U{number:08x}")
 
 
 codecs.register_error(ERRORS, _spelt)
@@ -113,5 +113,5 @@ def _wrapped(stream: Any) -> Any:
 
 def silent_s() -> float:
     """How long nothing has been printed."""
-    streams = [one for one in (sys.stdout, sys.stderr) if isinstance(one, Harmless)]
+    streams = [stream for stream in (sys.stdout, sys.stderr) if isinstance(stream, Harmless)]
     return min((time.monotonic() - stream.written_at for stream in streams), default=0.0)

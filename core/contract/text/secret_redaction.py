@@ -81,12 +81,12 @@ class Redactor:
         if isinstance(value, msgspec.Struct):
             fields = {name: getattr(value, name) for name in value.__struct_fields__}
             new = {name: self.anything(old) for name, old in fields.items() if isinstance(old, MAY_HOLD)}
-            different = {name: one for name, one in new.items() if one is not fields[name]}
+            different = {name: entry for name, entry in new.items() if entry is not fields[name]}
             return msgspec.structs.replace(value, **different) if different else value
         if isinstance(value, dict):
-            return {self.anything(key): self.anything(one) for key, one in value.items()}
+            return {self.anything(key): self.anything(entry) for key, entry in value.items()}
         if isinstance(value, list | tuple):
-            return type(value)(self.anything(one) for one in value)
+            return type(value)(self.anything(entry) for entry in value)
         return value
 
 

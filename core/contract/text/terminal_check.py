@@ -20,7 +20,7 @@ def is_dumb() -> bool:
 
 def is_there() -> bool:
     """Are standard input and output a terminal? Either may be closed."""
-    return all(_is_terminal(one) for one in (sys.stdin, sys.stdout))
+    return all(_is_terminal(stream) for stream in (sys.stdin, sys.stdout))
 
 
 def is_canvas() -> bool:

@@ -56,11 +56,11 @@ class Axis:
         return [(0.0, self.low), (0.5, float(f"{middle:.3g}")), (1.0, self.high)]
 
 
-def _same(one: Any, other: Any) -> bool:
+def _same(value: Any, other: Any) -> bool:
     """A list of modules is a list in the file and may be a tuple after the wire."""
-    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
-        return list(one) == list(other)
-    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
+    if isinstance(value, list | tuple) and isinstance(other, list | tuple):
+        return list(value) == list(other)
+    return isinstance(value, bool) == isinstance(other, bool) and bool(value == other)
 
 
 def axes(study: s.Study) -> list[Axis]:

@@ -46,7 +46,7 @@ def bound(limit: Limit, unit: str = "") -> str:
 def told(score: Score, unit: str = "") -> str:
     """Value, interval and samples: 12.5% (7.1–20.2%, 64 samples)."""
     samples = f"{score.samples:,} sample{'s' * (score.samples != 1)}" if score.samples else ""
-    known = ", ".join(one for one in (ends(score, unit), samples) if one)
+    known = ", ".join(part for part in (ends(score, unit), samples) if part)
     return f"{figure(score.value, unit)} ({known})" if known else figure(score.value, unit)
 
 

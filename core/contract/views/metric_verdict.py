@@ -72,7 +72,7 @@ def margins(now: Score, before: Score) -> tuple[float, float] | None:
 def judged(score: Score, limits: tuple[Limit, ...]) -> Verdict | None:
     """The worst verdict of all limits; None without any."""
     found = {limit.breached(score) for limit in limits}
-    return next((one for one in WORST if one in found), None)
+    return next((verdict for verdict in WORST if verdict in found), None)
 
 
 def limits(study: Study) -> dict[str, tuple[Limit, ...]]:
@@ -91,7 +91,7 @@ def boards(study: Study) -> tuple[str, ...]:
     """The boards that are switched on, and those that have numbers nevertheless."""
     asked = study.settings.evaluate.boards
     filled = {board(name) for name in _scored(study)}
-    return tuple(one for one in BOARDS if one in asked or one in filled)
+    return tuple(name for name in BOARDS if name in asked or name in filled)
 
 
 def board(name: str) -> str:

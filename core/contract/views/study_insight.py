@@ -79,11 +79,11 @@ def slice_of(study: s.Study, axis: Axis, objective: int = 0) -> list[tuple[float
 
 def ranks(found: Sequence[Point], direction: str) -> dict[int, float]:
     """By trial, the share of the others that are better: 0 is the best, 1 the worst; equals share a rank."""
-    ordered = sorted(found, key=lambda one: one.value, reverse=direction == "maximize")
+    ordered = sorted(found, key=lambda point: point.value, reverse=direction == "maximize")
     first: dict[float, int] = {}
-    for place, one in enumerate(ordered):
-        first.setdefault(one.value, place)
-    return {one.trial: first[one.value] / max(1, len(ordered) - 1) for one in ordered}
+    for place, point in enumerate(ordered):
+        first.setdefault(point.value, place)
+    return {point.trial: first[point.value] / max(1, len(ordered) - 1) for point in ordered}
 
 
 def grid(
@@ -138,14 +138,14 @@ def stops(study: s.Study) -> list[Stop]:
     early.sort(key=lambda trial: (trial.ended_at or 0.0, trial.number), reverse=True)
     return [
         Stop(
-            one.number,
-            one.state,
-            one.step,
-            one.total_steps,
-            best_and_counts.objective(study, one),
-            one.why,
+            trial.number,
+            trial.state,
+            trial.step,
+            trial.total_steps,
+            best_and_counts.objective(study, trial),
+            trial.why,
         )
-        for one in early
+        for trial in early
     ]
 
 
@@ -158,5 +158,7 @@ def ordered(study: s.Study, objective: int = 0) -> list[Point]:
 def saved_steps(study: s.Study) -> tuple[int, int]:
     """Steps that pruned trials did not run, and all steps of the trials that ended."""
     ended = [trial for trial in study.trials.values() if trial.state in s.ENDED and trial.total_steps]
-    pruned = [one for one in ended if one.state == s.PRUNED]
-    return sum(max(0, one.total_steps - one.step) for one in pruned), sum(one.total_steps for one in ended)
+    pruned = [trial for trial in ended if trial.state == s.PRUNED]
+    return sum(max(0, trial.total_steps - trial.step) for trial in pruned), sum(
+        trial.total_steps for trial in ended
+    )

@@ -50,7 +50,7 @@ def measures(study: s.Study, trials: Sequence[s.Trial]) -> list[Measure]:
     others = {name for trial in trials for name in (*trial.latest, *trial.scores)} - LEFT_OUT
     names = [*objectives, *sorted(others - set(objectives))]
     found = [_measure(study, trials, name) for name in names]
-    return [one for one in found if any(score is not None for score in one.scores)]
+    return [measure for measure in found if any(score is not None for score in measure.scores)]
 
 
 def _measure(study: s.Study, trials: Sequence[s.Trial], name: str) -> Measure:
@@ -63,7 +63,7 @@ def _measure(study: s.Study, trials: Sequence[s.Trial], name: str) -> Measure:
     if len(valued) < 2:
         return Measure(name, scores)
     way = dict(study.objectives).get(name) or described(name).direction
-    valued.sort(key=lambda one: one[2], reverse=way == "maximize")
+    valued.sort(key=lambda entry: entry[2], reverse=way == "maximize")
     best = [index for index, _, value in valued if value == valued[0][2]]
     if len(best) == len(valued):
         return Measure(name, scores)  # all alike

@@ -101,8 +101,12 @@ class Engine:
 
     def _listen_for_signals(self) -> None:
         loop = asyncio.get_running_loop()
-        for one in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):  # USR1: Slurm's word before it ends a job
-            loop.add_signal_handler(one, self._leave.set)
+        for number in (
+            signal.SIGTERM,
+            signal.SIGINT,
+            signal.SIGUSR1,
+        ):  # USR1: Slurm's word before it ends a job
+            loop.add_signal_handler(number, self._leave.set)
 
     async def _handle(self, request: console_api.AnyRequest) -> console_api.Answer | None:
         if not isinstance(request, console_api.StopEngine):

@@ -129,7 +129,7 @@ class Telling:
             return  # said again after a reconnection
         worker.heard = told.number
         named = (self._named(worker, told.event),) if self._is_its_own(worker, told.event) else ()
-        events = tuple(self._weighed(one) for one in named)
+        events = tuple(self._weighed(event) for event in named)
         if isinstance(told.event, e.TrialEdited) and (wrong := _wrong(told.event)):
             raise ValueError(wrong)
         if not told.event.journaled:

@@ -96,7 +96,7 @@ class Weighing:
     def bind(self, study: s.Study, worker: Worker) -> None:
         """Tell the worker how large a pass may be with the trials that it has, when that changed."""
         there = [trial.number for trial in study.trials.values() if trial.worker == worker.name]
-        knobs = _knobs(study, [one for one in there if study.trials[one].state in s.ON_WORKER])
+        knobs = _knobs(study, [number for number in there if study.trials[number].state in s.ON_WORKER])
         bound = self.foresight.bound(worker.device, knobs) if knobs else 0
         if worker.send is not None and bound != self._bounds.get(worker.name):
             self._bounds[worker.name] = bound

@@ -250,7 +250,7 @@ class Runner:
     async def _place(self, trial: s.Trial, slot: Slot, why: str) -> None:
         if self.closing:  # since the sampler was asked
             return
-        there = (one for one in self._crew.of(self.name) if one.device == slot.label)
+        there = (worker for worker in self._crew.of(self.name) if worker.device == slot.label)
         worker = next(there, None) or self._start_worker(slot)
         refused = await self.put(
             e.TrialStarting(

@@ -85,7 +85,7 @@ class Proposing:
         return (
             {}
             if more
-            else {one.number: (one.series[metric].steps, one.series[metric].values) for one in told}
+            else {trial.number: (trial.series[metric].steps, trial.series[metric].values) for trial in told}
         )
 
     def _say_late(self) -> None:
