@@ -56,7 +56,7 @@ _BEYOND = re.compile(
 )
 
 
-def words(error: msgspec.DecodeError) -> str:
+def explain_error(error: msgspec.DecodeError) -> str:
     """What is wrong with a message, such as "priority must be at most 1000000"."""
     found = _BOUND.fullmatch(str(error)) or _BEYOND.fullmatch(str(error))
     if found is not None and found.re is _BEYOND:
@@ -69,19 +69,19 @@ def words(error: msgspec.DecodeError) -> str:
     return f"{place or 'it'} {f'may have {limit} {unit}' if length else f'must be {limit}'}"
 
 
-def fault(value: Any, largest: int = LARGEST_INT) -> tuple[str, str] | None:
+def find_fault(value: Any, largest: int = LARGEST_INT) -> tuple[str, str] | None:
     """The first place in ``value``, such as ".train.seed", that is beyond the bounds, and the bound; None
     when all is within. Never deeper than ``DEEPEST``, whatever ``value`` is."""
-    for count, (place, depth, inner) in enumerate(_walked(value)):
+    for count, (place, depth, inner) in enumerate(_walk_values(value)):
         if count >= MOST_VALUES:
             return "", f"more than {MOST_VALUES} values"
-        wrong = _fault(inner, depth, largest)
+        wrong = _find_fault(inner, depth, largest)
         if wrong:
             return place, wrong
     return None
 
 
-def _fault(value: object, depth: int, largest: int) -> str:
+def _find_fault(value: object, depth: int, largest: int) -> str:
     if depth > DEEPEST:
         return f"tables and lists within each other more than {DEEPEST} deep"
     if isinstance(value, dict | list | tuple) and len(value) > MOST_VALUES:
@@ -96,7 +96,7 @@ def _fault(value: object, depth: int, largest: int) -> str:
     return ""
 
 
-def _walked(value: Any) -> Iterator[tuple[str, int, Any]]:
+def _walk_values(value: Any) -> Iterator[tuple[str, int, Any]]:
     """Every value and key of it, with its place and how deep it lies; what is too deep is not entered."""
     waiting: list[tuple[str, int, Any]] = [("", 0, value)]
     while waiting:

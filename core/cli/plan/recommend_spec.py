@@ -76,7 +76,7 @@ def _case(arguments: argparse.Namespace) -> Case:
 def _wish(arguments: argparse.Namespace) -> Wish:
     if arguments.goal not in OBJECTIVES:
         what = f"--goal {plain(arguments.goal, 60)!r} cannot be an objective"
-        raise SpecError.of(what, "command line", spec_file.nearest(arguments.goal, OBJECTIVES))
+        raise SpecError.of(what, "command line", spec_file.suggest_name(arguments.goal, OBJECTIVES))
     for name in ("hours", "trials", "rows"):
         value = getattr(arguments, name)
         if value is not None and not 0 < value < float("inf"):

@@ -25,12 +25,14 @@ def enqueue(arguments: argparse.Namespace) -> int:
     """Queue a trial with the given knobs."""
     study = resolve_trial.study(alive(), arguments.study)
     like = resolve_trial.trial(study, arguments.like) if arguments.like is not None else None
-    known = input_values.now(study, like)
+    known = input_values.current_values(study, like)
     knobs = _knobs(arguments.knobs, s.Trial(-1, knobs=known))
     number = _queued(console_api.EnqueueTrial(study.name, knobs, arguments.like, BY))
     print(f"{study.name}: queued as trial {number}")
     for name, value in knobs.items():
-        strange = "" if knob_edits.is_factor(name, value) else input_values.strange(study, name, value)
+        strange = (
+            "" if knob_edits.is_factor(name, value) else input_values.explain_unlearnt(study, name, value)
+        )
         if strange:
             print(f"  {name} = {text_tables.value(value)} is {strange}")
     return exit_codes.OK
@@ -81,7 +83,7 @@ def _knobs(given: Iterable[str], trial: s.Trial, locked: dict[str, str] | None =
                 Problem(f"{plain(assignment, 80)!r} sets no knob", "command line", _nearest(name))
             )
             continue
-        read = input_values.edit(trial, known, said)
+        read = input_values.parse_edit(trial, known, said)
         wrong = (locked or {}).get(known) and f"cannot change: {(locked or {})[known]}"
         if wrong or read.wrong:
             label = plain(f"{known} = {said}", 80)

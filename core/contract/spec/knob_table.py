@@ -120,7 +120,7 @@ def defaults() -> dict[str, Value]:
     return {knob.name: knob.default for knob in TABLE}
 
 
-def fault(knob: Knob, value: object) -> str | None:
+def find_fault(knob: Knob, value: object) -> str | None:
     """Why ``value`` cannot be set for ``knob``; None when it can."""
     if value is None:
         return None if knob.optional else "a value is needed"

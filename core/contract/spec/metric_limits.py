@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from core.contract.metric_score import Score
-from core.contract.spec.metric_table import known, nearest
+from core.contract.spec.metric_table import find_metric, suggest_name
 from core.contract.text import byte_sizes
 from core.contract.text.sanitize import plain
 from core.errors import SpecError
@@ -46,14 +46,16 @@ class Limit:
         if found is None:
             raise SpecError.of(f"{plain(text, 80)!r} is no limit", where, _FIX)
         metric, sign = found["metric"], found["sign"]
-        if known(metric) is None:
-            raise SpecError.of(f"unknown metric {plain(metric, 80)!r} in a limit", where, nearest(metric))
+        if find_metric(metric) is None:
+            raise SpecError.of(
+                f"unknown metric {plain(metric, 80)!r} in a limit", where, suggest_name(metric)
+            )
         return cls(metric, sign[0] == "<", _bound(metric, found["bound"], where), "=" not in sign)
 
     def __str__(self) -> str:
         """As ``parse`` reads it."""
         sign = f"{'<' if self.upper else '>'}{'' if self.strict else '='}"
-        return f"{self.metric} {sign} {_written(self.bound, _unit(self.metric))}"
+        return f"{self.metric} {sign} {_format_bound(self.bound, _unit(self.metric))}"
 
     def breached(self, score: Score) -> Verdict:
         """ "ok" or "breached" when the whole interval is on one side; "unsure" when it straddles the bound,
@@ -108,7 +110,7 @@ def _bound(metric: str, text: str, where: str) -> float:
 
 
 def _unit(metric: str) -> str:
-    found = known(metric)
+    found = find_metric(metric)
     return found.unit if found is not None else ""
 
 
@@ -121,7 +123,7 @@ def _units(unit: str) -> dict[str, float]:
     return {"%": 0.01, **({unit: 1.0} if unit and " " not in unit else {})}
 
 
-def _written(bound: float, unit: str) -> str:
+def _format_bound(bound: float, unit: str) -> str:
     exact = next(
         (size for size in ("GiB", "MiB") if unit == "bytes" and bound % byte_sizes.UNITS[size.lower()] == 0),
         "",

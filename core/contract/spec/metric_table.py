@@ -77,7 +77,7 @@ OBJECTIVES = (
 )  # fmt: skip
 
 
-def known(name: str) -> Metric | None:
+def find_metric(name: str) -> Metric | None:
     """The row of ``name``, of the pattern that it follows; None where there is neither."""
     like = next(
         (pattern for pattern in PATTERNS if name.startswith(pattern.name) and name != pattern.name), None
@@ -85,7 +85,7 @@ def known(name: str) -> Metric | None:
     return METRICS.get(name) or (replace(like, name=name) if like is not None else None)
 
 
-def nearest(name: str, options: Iterable[str] = METRICS) -> str:
+def suggest_name(name: str, options: Iterable[str] = METRICS) -> str:
     """The remedy for a name that is none of ``options``: the nearest, else all. Boards are easily taken for
     one another, so what ends alike is near, too: speed/latency is quality/latency_s."""
     names = list(options)

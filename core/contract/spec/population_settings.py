@@ -12,7 +12,7 @@ HELD = (*CLONE_KEEPS, "seed")  # a clone has them as its parent: its weights, an
 ROWS_A_STEP = ("batch_size", "gradient_accumulation", "sequence_length")  # with epochs they decide the steps
 
 
-def perturbed(whole: StudySpec) -> list[str]:
+def list_perturbed(whole: StudySpec) -> list[str]:
     """The searched knobs that differ between a trial and its clone."""
     return [name for name in whole.space if name not in HELD and name not in whole.study.fixed]
 
@@ -22,7 +22,7 @@ def every_steps(whole: StudySpec, asked: PopulationOptions) -> int:
     return whole.evaluate.every * asked.every
 
 
-def faults(whole: StudySpec, place: str) -> list[Problem]:
+def find_faults(whole: StudySpec, place: str) -> list[Problem]:
     """What makes a population impossible, or of no effect, said to be at ``place``."""
     asked = whole.study.population
     if asked is None:
@@ -37,7 +37,7 @@ def _of_search(whole: StudySpec, place: str) -> list[Problem]:
     if study.pruner != "none":
         what = f"pruner = {study.pruner!r} beside a population, which ends trials itself"
         found.append(Problem(what, place, 'set pruner = "none"'))
-    if not perturbed(whole):
+    if not list_perturbed(whole):
         what = f"no knob of [space] can change in a clone ({', '.join(HELD)} cannot)"
         found.append(Problem(what, place, "search one more, such as learning_rate or weight_decay"))
     return found

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from core.contract.spec.knob_table import KNOBS, Knob, fault
+from core.contract.spec.knob_table import KNOBS, Knob, find_fault
 from core.contract.text.sanitize import shown
 from core.contract.value_bounds import MOST_ENTRIES
 
@@ -72,7 +72,7 @@ def _read_when(knob: Knob, raw: dict[str, Any]) -> tuple[dict[str, tuple[Any, ..
         return {}, [("when", f"{shown(when)} {hint}")]
     if "otherwise" in raw and not when:
         return {}, [("otherwise", "stands only beside when")]
-    wrong = fault(knob, raw["otherwise"]) if "otherwise" in raw else None
+    wrong = find_fault(knob, raw["otherwise"]) if "otherwise" in raw else None
     if wrong:
         return {}, [("otherwise", f"{shown(raw['otherwise'])} {wrong}")]
     return {
@@ -90,7 +90,7 @@ def _read_choice(knob: Knob, raw: dict[str, Any]) -> tuple[Dimension | None, lis
         return None, [("choice", f"{len(values)} values; at most {MOST_ENTRIES}")]
     faults: list[tuple[str, str]] = []
     for value in values:
-        wrong = fault(knob, value) if len(faults) < MOST_TOLD else None
+        wrong = find_fault(knob, value) if len(faults) < MOST_TOLD else None
         if wrong:
             faults.append(("choice", f"{shown(value)} {wrong}"))
     if any(value in values[:index] for index, value in enumerate(values)):
@@ -106,7 +106,7 @@ def _read_range(knob: Knob, raw: dict[str, Any]) -> tuple[Dimension | None, list
     if not isinstance(log, bool):
         faults.append(("log", f"{shown(log)} is not true or false"))
     for key in ("low", "high"):
-        wrong = fault(knob, raw[key]) if key in raw else None
+        wrong = find_fault(knob, raw[key]) if key in raw else None
         if wrong:
             faults.append((key, f"{shown(raw[key])} {wrong}"))
     if faults:
@@ -134,7 +134,7 @@ def _step_faults(knob: Knob, step: object, log: bool, low: float, high: float) -
     return [("step", "cannot stand beside log")] if log else []
 
 
-def outside(dimension: Dimension, value: object) -> str | None:
+def explain_outside(dimension: Dimension, value: object) -> str | None:
     """Why ``value`` is no point of ``dimension``; None when it is one. Its last bits do not count: 0.1 + 0.2
     is 0.3."""
     if isinstance(dimension, Choice):
@@ -146,7 +146,7 @@ def outside(dimension: Dimension, value: object) -> str | None:
         return f"is not within {dimension.low:g} to {dimension.high:g}"
     step = step_of(dimension)
     steps = (value - dimension.low) / step if step else 0.0
-    if step and abs(steps - min(round(steps), last(dimension))) > 1e-8 * max(1.0, steps):
+    if step and abs(steps - min(round(steps), count_steps(dimension))) > 1e-8 * max(1.0, steps):
         return f"is no step of {step:g} from {dimension.low:g}"
     return None
 
@@ -156,13 +156,13 @@ def step_of(dimension: Range) -> float | None:
     return dimension.step or (1 if dimension.kind == "int" else None)
 
 
-def last(dimension: Range) -> int:
+def count_steps(dimension: Range) -> int:
     """The number of steps from the lowest point to the highest, of a dimension with steps."""
     step = _exact(step_of(dimension) or 1)
     return math.floor((_exact(dimension.high) - _exact(dimension.low)) / step + Decimal(NEAR))
 
 
-def point(dimension: Range, steps: int) -> float | int:
+def point_at(dimension: Range, steps: int) -> float | int:
     """So many steps above ``low``, as a person writes it: three steps of 0.1 are 0.3."""
     value = _exact(dimension.low) + steps * _exact(step_of(dimension) or 1)
     if dimension.kind == "int":
@@ -170,11 +170,15 @@ def point(dimension: Range, steps: int) -> float | int:
     return min(float(value), dimension.high)
 
 
-def nearest(dimension: Range, value: float) -> float | int:
+def nearest_point(dimension: Range, value: float) -> float | int:
     """The point of ``dimension`` that is nearest to ``value``; ``value`` itself where it is one."""
     step = step_of(dimension)
     value = min(max(value, dimension.low), dimension.high)
-    return point(dimension, min(round((value - dimension.low) / step), last(dimension))) if step else value
+    return (
+        point_at(dimension, min(round((value - dimension.low) / step), count_steps(dimension)))
+        if step
+        else value
+    )
 
 
 def _exact(number: float) -> Decimal:
@@ -182,14 +186,14 @@ def _exact(number: float) -> Decimal:
     return Decimal(repr(number))
 
 
-def size(space: Space) -> float:
+def count_points(space: Space) -> float:
     """How many different trials the space holds; ``inf`` with a dimension that has no step."""
     total = 1.0
     for dimension in space.values():
         if isinstance(dimension, Choice):
             total *= len(dimension.values)
         elif step_of(dimension):
-            total *= last(dimension) + 1
+            total *= count_steps(dimension) + 1
         else:
             return math.inf
     return total

@@ -53,7 +53,7 @@ def load(path: Path) -> StudySpec:
 def parse(raw: dict[str, Any], where: str = "study") -> StudySpec:
     """The study in ``raw``, a TOML file's content. Raises SpecError with every problem found."""
     problems: list[Problem] = []
-    raw = _bounded(raw, where, problems)
+    raw = _drop_beyond_bounds(raw, where, problems)
     problems += _secrets(raw, where)
     _unknown_keys(raw, SECTION_NAMES, where, "section", problems)
     for name in ("study", "model", "data"):
@@ -107,19 +107,21 @@ def _raw_dimension(dimension: Dimension) -> dict[str, Any]:
     return {key: entry for key, entry in raw.items() if (entry or key in kept) and entry is not None}
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def suggest_name(name: str, known: Iterable[str]) -> str:
     """The remedy for a misspelled ``name``: the nearest of ``known``, else all of them."""
     options = list(known)
     close = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(options)}"
 
 
-def _bounded(raw: dict[str, Any], where: str, problems: list[Problem]) -> dict[str, Any]:
+def _drop_beyond_bounds(raw: dict[str, Any], where: str, problems: list[Problem]) -> dict[str, Any]:
     """``raw`` without the keys whose values nobody could even show: too deep, too many, too long."""
     kept: dict[str, Any] = {}
     for section, content in raw.items():
         keys = content if isinstance(content, dict) else {"": content}
-        beyond = {key: found for key, value in keys.items() if (found := value_bounds.fault(value, _LARGEST))}
+        beyond = {
+            key: found for key, value in keys.items() if (found := value_bounds.find_fault(value, _LARGEST))
+        }
         for key, (place, wrong) in beyond.items():
             label = plain(f"{section}{f'.{key}' if key else ''}{place}", 120)
             problems.append(Problem(f"{label}: {wrong}", where, "no study needs such a value"))
@@ -148,7 +150,7 @@ def _unknown_keys(
     options = list(known)
     unknown = [str(key) for key in raw if key not in options]
     for key in unknown[:MOST_NEAREST]:
-        found = nearest(key[: value_bounds.LONGEST_NAME], options)
+        found = suggest_name(key[: value_bounds.LONGEST_NAME], options)
         problems.append(Problem(f"unknown {noun} {plain(key, 80)!r}", where, found))
     if len(unknown) > MOST_NEAREST:
         problems.append(Problem(f"{len(unknown) - MOST_NEAREST} more unknown {noun}s", where, ""))
@@ -167,13 +169,13 @@ def _read_section(name: str, raw: object, where: str, problems: list[Problem]) -
     try:
         section = kind.model_validate({key: value for key, value in raw.items() if key in kind.model_fields})
     except ValidationError as error:
-        problems.extend(_told(error, f"{where} [{name}]"))
+        problems.extend(_explain_errors(error, f"{where} [{name}]"))
         return None
     options: msgspec.Struct = msgspec.convert(section.model_dump(), _OPTIONS[name])
     return options
 
 
-def _told(error: ValidationError, where: str) -> list[Problem]:
+def _explain_errors(error: ValidationError, where: str) -> list[Problem]:
     told: dict[str, Problem] = {}
     for fault in error.errors(include_url=False):
         deep = (
@@ -207,7 +209,7 @@ def _read_train(raw: object, where: str, problems: list[Problem]) -> dict[str, k
     for name, value in raw.items():
         if name not in knob_table.KNOBS:
             continue
-        wrong = knob_table.fault(knob_table.KNOBS[name], value)
+        wrong = knob_table.find_fault(knob_table.KNOBS[name], value)
         if isinstance(value, dict):
             wrong, fix = "is a range", f"move it to [space] to search {name}"
         else:
@@ -236,7 +238,7 @@ def _read_space(raw: object, where: str, problems: list[Problem]) -> dict[str, D
             problems.append(Problem(f"{label}: {wrong}", f"{where} [space]", fix))
         if dimension is not None:
             space[name] = dimension
-    for key, wrong in conditional_knobs.faults(space):
+    for key, wrong in conditional_knobs.find_faults(space):
         problems.append(Problem(f"{key}: {wrong}", f"{where} [space]", "take a value that the knob may have"))
     return space
 
@@ -263,7 +265,7 @@ def _across(whole: StudySpec, where: str) -> None:
     if len(whole.study.objectives) > 1 and whole.study.sampler == "cmaes":
         fix = 'take "tpe", "gp", "nsga2" or "nsga3", or keep one objective'
         problems.append(Problem("sampler = 'cmaes' needs a single objective", f"{where} [study]", fix))
-    problems += search_checks.faults(whole, f"{where} [study]")
+    problems += search_checks.find_faults(whole, f"{where} [study]")
     metrics = [objective.metric for objective in whole.study.objectives]
     if len(set(metrics)) < len(metrics):
         problems.append(Problem("the same objective stands twice", f"{where} [study]", "keep one"))

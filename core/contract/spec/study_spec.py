@@ -18,7 +18,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from core.contract.spec import knob_table, toml_text
-from core.contract.spec.metric_table import known
+from core.contract.spec.metric_table import find_metric
 from core.contract.spec.search_space import Choice, Dimension, Range, Space, read_dimension
 from core.contract.text import byte_sizes
 
@@ -214,7 +214,7 @@ def read(raw: Mapping[str, Any]) -> StudySpec:
 def long_form(objective: object) -> object:
     """An objective as a table, with the direction of its metric; the short form is the metric alone."""
     raw = {"metric": objective} if isinstance(objective, str) else objective
-    row = known(str(raw.get("metric"))) if isinstance(raw, dict) else None
+    row = find_metric(str(raw.get("metric"))) if isinstance(raw, dict) else None
     if isinstance(raw, dict) and "direction" not in raw and row is not None:
         return {**raw, "direction": row.direction}
     return raw

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from core.contract.metric_score import Score
 from core.contract.spec.metric_limits import Limit, Verdict
-from core.contract.spec.metric_table import BOARDS, METRICS, Metric, known
+from core.contract.spec.metric_table import BOARDS, METRICS, Metric, find_metric
 from core.contract.state.study_state import Study, Trial
 from core.errors import SpecError
 
@@ -113,7 +113,7 @@ def _scored(study: Study) -> set[str]:
 
 def described(name: str) -> Metric:
     """The metric's row of the table; one that is not in it is called what it is called."""
-    return known(name) or Metric(name, "minimize", "not in this version's table")
+    return find_metric(name) or Metric(name, "minimize", "not in this version's table")
 
 
 def first_step(study: Study) -> int:

@@ -38,7 +38,7 @@ def encode_request(request: console_api.Ask | console_api.AnyRequest, as_json: b
     try:
         return msgspec.json.encode(request) if as_json else _pack.encode(request)
     except (ValueError, OverflowError, RecursionError) as error:
-        place, wrong = value_bounds.fault(request) or ("", f"it cannot be sent: {error}")
+        place, wrong = value_bounds.find_fault(request) or ("", f"it cannot be sent: {error}")
         raise RefusedError.of(f"{place.lstrip('.') or 'request'}: {wrong}", "request") from None
 
 
@@ -63,7 +63,7 @@ def _read(decoder: _Decoder[T], raw: bytes) -> T:
 
 def _bounded(request: T) -> T:
     """What stands in tables that no type describes has bounds, too. Raises msgspec.DecodeError."""
-    beyond = value_bounds.fault(request)
+    beyond = value_bounds.find_fault(request)
     if beyond:
         raise msgspec.ValidationError(f"{beyond[1]} - at `${beyond[0]}`")
     return request

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from core.contract.events import event_types as e
 from core.contract.metric_score import Score
 from core.contract.spec.metric_limits import Limit
-from core.contract.spec.metric_table import SLICE, Metric, known
+from core.contract.spec.metric_table import SLICE, Metric, find_metric
 from core.contract.state import study_state as s
 from core.evaluate.statistics import drift_test
 
@@ -79,7 +79,7 @@ def scoring(study: s.Study, step: int) -> int:
 
 def _known_scores(event: e.TrialScored) -> Iterator[tuple[str, Score, Metric]]:
     for name, score in event.scores.items():
-        metric = known(name)
+        metric = find_metric(name)
         if metric is not None and name not in MACHINES:
             yield name, score, metric
 

@@ -59,7 +59,7 @@ def _knobs(study: s.Study, spec: StudySpec, asked: console_api.Foresee) -> dict[
         if name in OF_BASE:
             continue
         known = knob.KNOBS.get(name)
-        wrong = knob.fault(known, value) if known else "is not a knob"
+        wrong = knob.find_fault(known, value) if known else "is not a knob"
         if wrong:
             raise RefusedError.of(f"{plain(name, 40)} = {plain(repr(value), 80)}: {wrong}", "what if", "")
         chosen[name] = value

@@ -62,7 +62,10 @@ def plan_of(study: s.Study) -> Plan | None:
         return None
     whole = study.settings
     asked, (goal, *_) = whole.study.population or PopulationOptions(), whole.study.objectives
-    every, free = population_settings.every_steps(whole, asked), tuple(population_settings.perturbed(whole))
+    every, free = (
+        population_settings.every_steps(whole, asked),
+        tuple(population_settings.list_perturbed(whole)),
+    )
     return Plan(
         size, every, asked, whole.space, free, goal.metric, goal.direction, whole.study.seed,
         whole.study.stop_after,

@@ -31,7 +31,7 @@ def _inside(folder: str, place: str) -> bool:
 def _wrong(event: e.TrialEdited) -> str:
     """The first knob that cannot have the value which a worker has given it; empty when all can."""
     for name, (_, value) in event.changes.items():
-        fault = knob_edits.wrong(name, value) if name in knob_edits.EDITABLE else "is no knob"
+        fault = knob_edits.explain_refusal(name, value) if name in knob_edits.EDITABLE else "is no knob"
         if fault:
             return f"{shown(name)} = {shown(value)} {fault}"
     return ""

@@ -26,7 +26,7 @@ class Endings:
 
     def __init__(self, spec: StudySpec, search: Searching) -> None:
         self._spec, self._search = spec, search
-        self._limits = search_checks.constraints(spec.study)
+        self._limits = search_checks.parse_constraints(spec.study)
 
     async def tell(self, study: s.Study, end: End) -> None:
         """By how much it violates each constraint that it has a reading of, then how it ended."""
