@@ -16,7 +16,7 @@ Without a command, trimtab opens the console; it starts the engine if none is ru
 
 
 def parser() -> argparse.ArgumentParser:
-    """The whole command line."""
+    """Return the whole command line."""
     top = argparse.ArgumentParser(
         "trimtab",
         description=DESCRIPTION,
@@ -328,7 +328,7 @@ def _json(argument_parser: argparse.ArgumentParser) -> None:
 
 
 def number(text: str) -> int:
-    """A count from 0; argparse turns the error into a usage message."""
+    """Return a count from 0; argparse turns the error into a usage message."""
     value = int(text)
     if value < 0:
         raise argparse.ArgumentTypeError(f"{text} is below 0")

@@ -57,7 +57,7 @@ _BEYOND = re.compile(
 
 
 def explain_error(error: msgspec.DecodeError) -> str:
-    """What is wrong with a message, such as "priority must be at most 1000000"."""
+    """Explain what is wrong with a message, such as "priority must be at most 1000000"."""
     found = _BOUND.fullmatch(str(error)) or _BEYOND.fullmatch(str(error))
     if found is not None and found.re is _BEYOND:
         return f"{found[2].lstrip('.') or 'it'}: {found[1]}"
@@ -70,8 +70,8 @@ def explain_error(error: msgspec.DecodeError) -> str:
 
 
 def find_fault(value: Any, largest: int = LARGEST_INT) -> tuple[str, str] | None:
-    """The first place in ``value``, such as ".train.seed", that is beyond the bounds, and the bound; None
-    when all is within. Never deeper than ``DEEPEST``, whatever ``value`` is."""
+    """Return the first place in ``value``, such as ".train.seed", that is beyond the bounds, and the bound;
+    None when all is within. Never deeper than ``DEEPEST``, whatever ``value`` is."""
     for count, (place, depth, inner) in enumerate(_walk_values(value)):
         if count >= MOST_VALUES:
             return "", f"more than {MOST_VALUES} values"

@@ -28,7 +28,7 @@ TOKENS = 12
 
 def insides(arguments: argparse.Namespace) -> int:
     """Print a trial's introspection. It is read from the trial's folder, so no engine is needed."""
-    study = resolve_trial.study(reach_engine.known()[0], arguments.study)
+    study = resolve_trial.study(reach_engine.read_state()[0], arguments.study)
     trial = resolve_trial.trial(study, arguments.trial)
     found = kept.read(study, trial.number)
     if arguments.json:

@@ -24,9 +24,9 @@ def doctor(arguments: argparse.Namespace) -> int:
     """Print every check; code 1 when one fails."""
     from core.watch.doctor_checks import examine
 
-    activity_line.now("querying the libraries")
+    activity_line.set_activity("querying the libraries")
     findings = []
-    for check in examine(used=used):
+    for check in examine(used=used_devices):
         findings.append(check)
         if not arguments.json:
             _print(check)
@@ -38,7 +38,7 @@ def doctor(arguments: argparse.Namespace) -> int:
     return exit_codes.FAILURE if failed else exit_codes.OK
 
 
-def used(cards: Sequence[Device], why_none: str) -> list[Finding]:
+def used_devices(cards: Sequence[Device], why_none: str) -> list[Finding]:
     """Report the devices that a study with resources.devices = "auto" would use from this shell; nothing
     where there is no GPU to choose."""
     from core.daemon.placement import device_choice

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from core.cli import activity_line, exit_codes, reach_engine, resolve_trial
-from core.cli.steer.pause_prune_stop import BY, alive
+from core.cli.steer.pause_prune_stop import BY, engine_state
 from core.contract.spec import toml_text
 from core.contract.state import study_state as s
 from core.contract.text import terminal_check
@@ -22,7 +22,7 @@ DEEPEST = 3  # parts of a key: section, key, key within an inline table
 
 def change(arguments: argparse.Namespace) -> int:
     """Change a study; without ``--yes`` only after a preview and a confirmation."""
-    study = resolve_trial.study(alive(), arguments.study)
+    study = resolve_trial.study(engine_state(), arguments.study)
     changes = _changes(study, arguments.changes)
     if not arguments.yes:
         _show(reach_engine.ask(console_api.ChangeStudy(study.name, changes, True, BY)))
@@ -49,11 +49,11 @@ def _show(answer: console_api.Answer | None) -> None:
 
 def _agreed() -> bool:
     """Ask for confirmation. Raises UsageError without a terminal."""
-    if not terminal_check.is_there():
+    if not terminal_check.is_interactive():
         raise resolve_trial.UsageError.of(
             "the change cannot be confirmed", "standard input is not a terminal", "add --yes"
         )
-    activity_line.hush()
+    activity_line.stop_activity()
     return input("Apply the change? [y/N] ").strip().lower() in ("y", "yes")
 
 

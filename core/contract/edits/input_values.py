@@ -44,7 +44,7 @@ def parse_knob(choice: Knob, text: str) -> Read:
 
 
 def parse_number(text: str, whole: bool) -> object:
-    """The number in ``text``; a text that is none stays one, and ``fault`` says what is wrong."""
+    """Return the number in ``text``; a text that is none stays one, and ``fault`` says what is wrong."""
     try:
         value = float(text)
     except ValueError:
@@ -55,7 +55,7 @@ def parse_number(text: str, whole: bool) -> object:
 
 
 def parse_edit(trial: Trial, name: str, text: str) -> Read:
-    """A change of a knob of ``trial`` as it runs: a value, or a factor such as "x0.5"."""
+    """Return a change of a knob of ``trial`` as it runs: a value, or a factor such as "x0.5"."""
     text = text.strip()
     if is_factor(name, text):
         return _factor(text, {**trial.knobs, **trial.editing}.get(name))
@@ -79,7 +79,7 @@ def _factor(text: str, before: object) -> Read:
 
 
 def format_value(value: object) -> str:
-    """``value`` as ``knob`` reads it; six digits of a float."""
+    """Return ``value`` as ``knob`` reads it; six digits of a float."""
     if value is None:
         return ""
     if isinstance(value, list | tuple):
@@ -88,8 +88,8 @@ def format_value(value: object) -> str:
 
 
 def explain_unlearnt(study: Study, name: str, value: object) -> str:
-    """Why the sampler learns nothing from ``value``: it is outside the study's space, or other than what all
-    its trials have. Empty when it does learn."""
+    """Return why the sampler learns nothing from ``value``: it is outside the study's space, or other than
+    what all its trials have. Empty when it does learn."""
     dimension = study.settings.space.get(name)
     if dimension is not None:
         away = explain_outside(dimension, value)
@@ -115,6 +115,6 @@ def describe_range(study: Study, knob: Knob) -> str:
 
 
 def current_values(study: Study, trial: Trial | None) -> dict[str, Any]:
-    """Every knob as ``trial`` has it now, else as the study has it; and the evaluation interval."""
+    """Return every knob as ``trial`` has it now, else as the study has it; and the evaluation interval."""
     known = {**study.settings.train, EVALUATE_EVERY.name: study.settings.evaluate.every}
     return known if trial is None else known | trial.knobs

@@ -28,7 +28,7 @@ _FACTOR = re.compile(r"[x×*]\s*(\d+\.?\d*(?:e[-+]?\d+)?|\.\d+)", re.IGNORECASE)
 
 
 def resolve_factors(now: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """``changes`` as values: a text such as "x0.5" multiplies what the knob is ``now``."""
+    """Return ``changes`` as values: a text such as "x0.5" multiplies what the knob is ``now``."""
     return {name: _value(name, now.get(name), value) for name, value in changes.items()}
 
 
@@ -65,7 +65,7 @@ def steps_fault(steps: int | None, done: int) -> str | None:
 
 
 def check_edit(trial: s.Trial, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The values that an edit of a trial leads to. Raises RefusedError with all that is wrong."""
+    """Return the values that an edit of a trial leads to. Raises RefusedError with all that is wrong."""
     fresh = trial.state == s.QUEUED and not trial.checkpoint
     allowed = EDITABLE if fresh else LIVE
     why = "may not change while the trial lives; clone it with another value"
@@ -76,7 +76,7 @@ def check_edit(trial: s.Trial, changes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_clone(trial: s.Trial, changes: Mapping[str, Any], step: int) -> dict[str, Any]:
-    """All knobs of a clone that begins at ``step``. Raises RefusedError with all that is wrong."""
+    """Return all knobs of a clone that begins at ``step``. Raises RefusedError with all that is wrong."""
     allowed = [name for name in EDITABLE if name not in CLONE_KEEPS]
     why = "cannot change with the weights kept; queue a new trial by hand"
     values = _checked(trial, changes, allowed, why)
@@ -110,8 +110,8 @@ def _refused(trial: s.Trial, faults: list[str]) -> RefusedError:
 def check_by_hand(
     spec: StudySpec, like: Mapping[str, Any], given: Mapping[str, Any]
 ) -> tuple[dict[str, Any], bool]:
-    """The knobs of a trial written by hand, ``given`` over ``like``, and whether it lies in the space so that
-    samplers may learn from it. Knobs of the space that nobody gives are left to the sampler.
+    """Return the knobs of a trial written by hand, ``given`` over ``like``, and whether it lies in the space
+    so that samplers may learn from it. Knobs of the space that nobody gives are left to the sampler.
 
     Raises RefusedError with all that is wrong.
     """

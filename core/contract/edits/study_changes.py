@@ -25,7 +25,7 @@ ALLOWED: dict[str, tuple[str, ...] | None] = {
 
 
 def merge_changes(raw: Mapping[str, Any], changes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The file's content with ``changes``; None takes a key out. A knob of [space] leaves [train].
+    """Return the file's content with ``changes``; None takes a key out. A knob of [space] leaves [train].
 
     Raises RefusedError for what a running study cannot take over.
     """
@@ -61,7 +61,7 @@ def _keys_text(section: str, keys: tuple[str, ...] | None) -> str:
 
 
 def list_differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
-    """What is other, one line each, such as "study.sampler: tpe → gp"."""
+    """List what differs, one line each, such as "study.sampler: tpe → gp"."""
     found = []
     for section in ALLOWED:
         old, new = before.get(section, {}), after.get(section, {})
@@ -89,7 +89,7 @@ def _format_value(value: Any) -> str:
 
 
 def describe_effects(study: s.Study, before: StudySpec, after: StudySpec) -> tuple[str, ...]:
-    """What comes of it for the history and for what runs."""
+    """Describe the effects on ended and on running trials."""
     return (*_of_history(study, before, after), *_of_work(study, before, after))
 
 
@@ -123,7 +123,7 @@ def _of_history(study: s.Study, before: StudySpec, after: StudySpec) -> list[str
 
 
 def holds_knobs(spec: StudySpec, knobs: Mapping[str, Any], before: set[str]) -> bool:
-    """Does a trial with these knobs lie in the space of ``spec``? A knob of the space ``before`` that is
+    """Tell whether these knobs lie in the space of ``spec``. A knob of the space ``before`` that is
     fixed now must have had that very value."""
     if any(knobs.get(name) != spec.train.get(name) for name in before - set(spec.space)):
         return False

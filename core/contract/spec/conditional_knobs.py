@@ -10,13 +10,13 @@ from core.contract.spec.search_space import Dimension, Space, explain_outside
 
 
 def is_searched(dimension: Dimension, knobs: Mapping[str, Any]) -> bool:
-    """Is the dimension searched beside these knobs?"""
+    """Tell whether the dimension is searched beside these knobs."""
     return all(knobs.get(name) in values for name, values in dimension.when.items())
 
 
 def order_knobs(space: Space) -> list[str]:
-    """The knobs, each after those that its ``when`` asks for; else as the file has them. What hangs on itself
-    is left out."""
+    """Return the knobs, each after those that its ``when`` asks for; else as the file has them. What hangs on
+    itself is left out."""
     found: list[str] = []
     left = list(space)
     while ready := next((name for name in left if not set(space[name].when) & set(left)), None):
@@ -26,7 +26,7 @@ def order_knobs(space: Space) -> list[str]:
 
 
 def list_idle(space: Space, knobs: Mapping[str, Any]) -> dict[str, Any]:
-    """What those have that are not searched beside ``knobs``."""
+    """Return what those have that are not searched beside ``knobs``."""
     return {
         name: idle_value(name, dimension)
         for name, dimension in space.items()
@@ -35,17 +35,17 @@ def list_idle(space: Space, knobs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def idle_value(name: str, dimension: Dimension) -> Any:
-    """The knob's value where it is not searched."""
+    """Return the knob's value where it is not searched."""
     return KNOBS[name].default if dimension.otherwise is None else dimension.otherwise
 
 
 def list_searched(space: Space, knobs: Mapping[str, Any]) -> list[str]:
-    """The knobs that are searched beside ``knobs``, which holds the others that they hang on."""
+    """Return the knobs that are searched beside ``knobs``, which holds the others that they hang on."""
     return [name for name in order_knobs(space) if is_searched(space[name], knobs)]
 
 
 def find_misfit(space: Space, knobs: Mapping[str, Any]) -> str | None:
-    """The first knob by which ``knobs`` are no point of the space; None when they are one."""
+    """Return the first knob by which ``knobs`` are no point of the space; None when they are one."""
     for name, dimension in space.items():
         if name not in knobs:
             return name
@@ -58,7 +58,7 @@ def find_misfit(space: Space, knobs: Mapping[str, Any]) -> str | None:
 
 
 def find_faults(space: Space) -> Iterator[tuple[str, str]]:
-    """What no single dimension can know, as (key, what is wrong)."""
+    """Return what no single dimension can know, as (key, what is wrong)."""
     for name, dimension in space.items():
         for other, values in dimension.when.items():
             key = f"{name}.when.{other}"

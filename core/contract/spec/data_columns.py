@@ -9,6 +9,6 @@ JOINED = {"instruction": ("input", "context")}
 
 
 def find_companion(prompt_key: str, used: tuple[str, ...], columns: Mapping[str, object] | set[str]) -> str:
-    """The column that completes ``prompt_key`` and serves nothing else; "" where there is none."""
+    """Return the column that completes ``prompt_key`` and serves nothing else; "" where there is none."""
     known = JOINED.get(prompt_key, ())
     return next((column for column in known if column in columns and column not in used), "")

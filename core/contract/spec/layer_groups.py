@@ -37,8 +37,8 @@ def group_of(path: str) -> str:
 
 
 def match_layers(known: Sequence[str], wanted: object) -> list[str]:
-    """The layers of ``known``, paths or last names, that a value of ``target_modules`` means; a list is taken
-    at its word."""
+    """Return the layers of ``known``, paths or last names, that a value of ``target_modules`` means; a list
+    is taken at its word."""
     if isinstance(wanted, list):
         return [str(name) for name in wanted]
     if wanted == ALL:
@@ -47,12 +47,12 @@ def match_layers(known: Sequence[str], wanted: object) -> list[str]:
 
 
 def is_named_by(path: str, name: str) -> bool:
-    """Does ``name`` mean the layer at ``path``? It may be the end of the path, as PEFT has it."""
+    """Tell whether ``name`` means the layer at ``path``: also by the end of the path, as in PEFT."""
     return path == name or path.endswith(f".{name}")
 
 
 def shorten_paths(chosen: Sequence[str], known: Sequence[str]) -> list[str]:
-    """The shortest ends of paths that mean all of ``chosen``, and nothing else of ``known``."""
+    """Return the shortest ends of paths that mean all of ``chosen``, and nothing else of ``known``."""
     ours = {*chosen}
     taken = {end for path in known if path not in ours for end in _ends(path)}
     return list(dict.fromkeys(next((e for e in _ends(path) if e not in taken), path) for path in chosen))

@@ -36,8 +36,8 @@ class Limit:
 
     @classmethod
     def parse(cls, text: str, where: str = "") -> Limit:
-        """The limit in ``text``: a metric, ``<= < >= >``, and a number, a percentage, or a number with a unit
-        of what the metric measures: "22 GiB", "40 ms".
+        """Return the limit in ``text``: a metric, ``<= < >= >``, and a number, a percentage, or a number with
+        a unit of what the metric measures: "22 GiB", "40 ms".
 
         Raises SpecError for another form, an unknown metric, a bound that is no finite number, or a unit that
         the metric does not have.
@@ -53,7 +53,7 @@ class Limit:
         return cls(metric, sign[0] == "<", _bound(metric, found["bound"], where), "=" not in sign)
 
     def __str__(self) -> str:
-        """As ``parse`` reads it."""
+        """Return as ``parse`` reads it."""
         sign = f"{'<' if self.upper else '>'}{'' if self.strict else '='}"
         return f"{self.metric} {sign} {_format_bound(self.bound, _unit(self.metric))}"
 
@@ -67,20 +67,20 @@ class Limit:
         return "ok" if all(kept) else "unsure" if any(kept) else "breached"
 
     def keeps(self, value: float) -> bool:
-        """Is ``value`` on the right side?"""
+        """Tell whether ``value`` keeps the limit."""
         if value == self.bound:
             return not self.strict
         return value < self.bound if self.upper else value > self.bound
 
     def violation(self, value: float) -> float:
-        """How far ``value`` is beyond the bound, as a share of the bound (of 1 where that is 0), so that
-        constraints in bytes and in fractions weigh the same; 0 or less when the limit is kept."""
+        """Return how far ``value`` is beyond the bound, as a share of the bound (of 1 where that is 0), so
+        that constraints in bytes and in fractions weigh the same; 0 or less when the limit is kept."""
         beyond = (value - self.bound if self.upper else self.bound - value) / (abs(self.bound) or 1.0)
         return TINY if self.strict and value == self.bound else beyond
 
 
 def violations(limits: Iterable[Limit], metrics: Mapping[str, float]) -> dict[str, float]:
-    """By how much each limit is violated, by its text: above 0 it is broken, else kept.
+    """Return by how much each limit is violated, by its text: above 0 it is broken, else kept.
 
     Without a reading there is no entry: whether the limit is kept is not known.
     """
@@ -115,7 +115,7 @@ def _unit(metric: str) -> str:
 
 
 def _units(unit: str) -> dict[str, float]:
-    """How many of ``unit`` each way to write it is."""
+    """Return how many of ``unit`` each way to write it is."""
     if unit == "bytes":
         return {name: float(scale) for name, scale in byte_sizes.UNITS.items() if name}
     if unit == "s":

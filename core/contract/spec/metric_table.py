@@ -78,7 +78,7 @@ OBJECTIVES = (
 
 
 def find_metric(name: str) -> Metric | None:
-    """The row of ``name``, of the pattern that it follows; None where there is neither."""
+    """Return the row of ``name``, of the pattern that it follows; None where there is neither."""
     like = next(
         (pattern for pattern in PATTERNS if name.startswith(pattern.name) and name != pattern.name), None
     )
@@ -86,8 +86,8 @@ def find_metric(name: str) -> Metric | None:
 
 
 def suggest_name(name: str, options: Iterable[str] = METRICS) -> str:
-    """The remedy for a name that is none of ``options``: the nearest, else all. Boards are easily taken for
-    one another, so what ends alike is near, too: speed/latency is quality/latency_s."""
+    """Return the remedy for a name that is none of ``options``: the nearest, else all. Boards are easily
+    taken for one another, so what ends alike is near, too: speed/latency is quality/latency_s."""
     names = list(options)
     ends = {name.split("/")[-1]: name for name in names}
     alike = difflib.get_close_matches(name.split("/")[-1], ends, n=1, cutoff=0.75)

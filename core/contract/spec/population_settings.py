@@ -13,17 +13,17 @@ ROWS_A_STEP = ("batch_size", "gradient_accumulation", "sequence_length")  # with
 
 
 def list_perturbed(whole: StudySpec) -> list[str]:
-    """The searched knobs that differ between a trial and its clone."""
+    """Return the searched knobs that differ between a trial and its clone."""
     return [name for name in whole.space if name not in HELD and name not in whole.study.fixed]
 
 
 def every_steps(whole: StudySpec, asked: PopulationOptions) -> int:
-    """Steps between two decisions."""
+    """Return the number of steps between two decisions."""
     return whole.evaluate.every * asked.every
 
 
 def find_faults(whole: StudySpec, place: str) -> list[Problem]:
-    """What makes a population impossible, or of no effect, said to be at ``place``."""
+    """List what makes a population impossible or without effect, located at ``place``."""
     asked = whole.study.population
     if asked is None:
         return []
@@ -64,7 +64,7 @@ def _of_size(whole: StudySpec, asked: PopulationOptions, place: str) -> list[Pro
 
 
 def _places(whole: StudySpec) -> int | None:
-    """How many trials at once resources.pack has room for; None where that is not known yet."""
+    """Return how many trials at once resources.pack has room for; None where that is not known yet."""
     pack, devices = whole.resources.pack, whole.resources.devices
     if pack == AUTO or devices in ("auto", "all"):
         return None

@@ -12,19 +12,19 @@ from core.errors import Problem, SpecError
 
 
 def find_faults(whole: StudySpec, place: str) -> list[Problem]:
-    """Every fault of ``study.fixed``, ``threshold``, ``constraints`` and ``population``, said to be at
+    """List every fault of ``study.fixed``, ``threshold``, ``constraints`` and ``population``, located at
     ``place``."""
     found = [*_check_fixed(whole, place), *_bounds(whole.study, place), *_constraints(whole.study, place)]
     return [*found, *_rows(whole.study, place), *population_settings.find_faults(whole, place)]
 
 
 def parse_constraints(study: StudyOptions) -> list[Limit]:
-    """What ``study.constraints`` asks for. Raises SpecError where it cannot be read."""
+    """Return what ``study.constraints`` asks for. Raises SpecError where it cannot be read."""
     return [Limit.parse(text) for text in study.constraints]
 
 
 def awaits_boards(whole: StudySpec) -> bool:
-    """Does what the sampler is told of a trial wait for its last board scores?"""
+    """Tell whether the sampler gets a trial's result only after its last board scores."""
     goals, limits = whole.study.objectives, parse_constraints(whole.study)
     metrics = [*(goal.metric for goal in goals), *(limit.metric for limit in limits)]
     prunes = bool(whole.evaluate.limits) and whole.evaluate.on_breach == "prune"

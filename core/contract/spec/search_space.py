@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from core.contract.spec.knob_table import KNOBS, Knob, find_fault
-from core.contract.text.sanitize import shown
+from core.contract.text.sanitize import show_value
 from core.contract.value_bounds import MOST_ENTRIES
 
 
@@ -42,7 +42,7 @@ KEYS = ("low", "high", "step", "log", "choice", "when", "otherwise")
 
 
 def read_dimension(name: str, raw: object) -> tuple[Dimension | None, list[tuple[str, str]]]:
-    """One entry of ``[space]`` as a dimension.
+    """Return one entry of ``[space]`` as a dimension.
 
     Takes ``{low, high, step?, log?}``, ``{choice = [...]}`` or the bare list of a choice; the tables also
     with ``when = {knob = values}`` and ``otherwise``. Returns the dimension, or None with the faults as (key,
@@ -53,7 +53,7 @@ def read_dimension(name: str, raw: object) -> tuple[Dimension | None, list[tuple
         raw = {"choice": raw}
     if not isinstance(raw, dict):
         hint = "is one value: a fixed knob belongs in [train]; here write {low, high} or a list"
-        return None, [("", f"{shown(raw)} {hint}")]
+        return None, [("", f"{show_value(raw)} {hint}")]
     unknown = [key for key in raw if key not in KEYS]
     if unknown:
         return None, [(key, f"unknown key; a dimension takes {', '.join(KEYS)}") for key in unknown]
@@ -69,12 +69,12 @@ def _read_when(knob: Knob, raw: dict[str, Any]) -> tuple[dict[str, tuple[Any, ..
     when = raw.get("when", {})
     if not isinstance(when, dict) or any(name not in KNOBS for name in when):
         hint = 'is not a table of knobs, such as {optimizer = ["adamw"]}'
-        return {}, [("when", f"{shown(when)} {hint}")]
+        return {}, [("when", f"{show_value(when)} {hint}")]
     if "otherwise" in raw and not when:
         return {}, [("otherwise", "stands only beside when")]
     wrong = find_fault(knob, raw["otherwise"]) if "otherwise" in raw else None
     if wrong:
-        return {}, [("otherwise", f"{shown(raw['otherwise'])} {wrong}")]
+        return {}, [("otherwise", f"{show_value(raw['otherwise'])} {wrong}")]
     return {
         name: tuple(choices) if isinstance(choices, list) else (choices,) for name, choices in when.items()
     }, []
@@ -85,14 +85,14 @@ def _read_choice(knob: Knob, raw: dict[str, Any]) -> tuple[Dimension | None, lis
     if len(raw) > 1:
         return None, [("choice", "cannot stand beside low, high, step or log")]
     if not isinstance(values, list) or not values:
-        return None, [("choice", f"{shown(values)} is not a non-empty list")]
+        return None, [("choice", f"{show_value(values)} is not a non-empty list")]
     if len(values) > MOST_ENTRIES:
         return None, [("choice", f"{len(values)} values; at most {MOST_ENTRIES}")]
     faults: list[tuple[str, str]] = []
     for value in values:
         wrong = find_fault(knob, value) if len(faults) < MOST_TOLD else None
         if wrong:
-            faults.append(("choice", f"{shown(value)} {wrong}"))
+            faults.append(("choice", f"{show_value(value)} {wrong}"))
     if any(value in values[:index] for index, value in enumerate(values)):
         faults.append(("choice", "the same value stands twice"))
     return (None, faults) if faults else (Choice(tuple(values)), [])
@@ -104,11 +104,11 @@ def _read_range(knob: Knob, raw: dict[str, Any]) -> tuple[Dimension | None, list
     faults = [(key, "is missing") for key in ("low", "high") if key not in raw]
     log, step = raw.get("log", False), raw.get("step")
     if not isinstance(log, bool):
-        faults.append(("log", f"{shown(log)} is not true or false"))
+        faults.append(("log", f"{show_value(log)} is not true or false"))
     for key in ("low", "high"):
         wrong = find_fault(knob, raw[key]) if key in raw else None
         if wrong:
-            faults.append((key, f"{shown(raw[key])} {wrong}"))
+            faults.append((key, f"{show_value(raw[key])} {wrong}"))
     if faults:
         return None, faults
     low, high = raw["low"], raw["high"]
@@ -126,7 +126,7 @@ def _step_faults(knob: Knob, step: object, log: bool, low: float, high: float) -
     if step is None:
         return []
     if isinstance(step, bool) or not isinstance(step, int | float) or not math.isfinite(step):
-        return [("step", f"{shown(step)} is not a number")]
+        return [("step", f"{show_value(step)} is not a number")]
     if step <= 0 or _exact(step) > _exact(high) - _exact(low):
         return [("step", f"{step!r} must be above 0 and at most high - low = {high - low:g}")]
     if knob.kind == "int" and not isinstance(step, int):
@@ -135,8 +135,8 @@ def _step_faults(knob: Knob, step: object, log: bool, low: float, high: float) -
 
 
 def explain_outside(dimension: Dimension, value: object) -> str | None:
-    """Why ``value`` is no point of ``dimension``; None when it is one. Its last bits do not count: 0.1 + 0.2
-    is 0.3."""
+    """Return why ``value`` is no point of ``dimension``; None when it is one. Its last bits do not count: 0.1
+    + 0.2 is 0.3."""
     if isinstance(dimension, Choice):
         return None if value in dimension.values else f"is none of {', '.join(map(str, dimension.values))}"
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -152,18 +152,18 @@ def explain_outside(dimension: Dimension, value: object) -> str | None:
 
 
 def step_of(dimension: Range) -> float | None:
-    """From one point to the next; None where every number between the ends is one."""
+    """Return the step from one point to the next; None where all numbers are allowed."""
     return dimension.step or (1 if dimension.kind == "int" else None)
 
 
 def count_steps(dimension: Range) -> int:
-    """The number of steps from the lowest point to the highest, of a dimension with steps."""
+    """Return the number of steps from the lowest point to the highest, of a dimension with steps."""
     step = _exact(step_of(dimension) or 1)
     return math.floor((_exact(dimension.high) - _exact(dimension.low)) / step + Decimal(NEAR))
 
 
 def point_at(dimension: Range, steps: int) -> float | int:
-    """So many steps above ``low``, as a person writes it: three steps of 0.1 are 0.3."""
+    """Return so many steps above ``low``, as a person writes it: three steps of 0.1 are 0.3."""
     value = _exact(dimension.low) + steps * _exact(step_of(dimension) or 1)
     if dimension.kind == "int":
         return int(value)
@@ -171,7 +171,7 @@ def point_at(dimension: Range, steps: int) -> float | int:
 
 
 def nearest_point(dimension: Range, value: float) -> float | int:
-    """The point of ``dimension`` that is nearest to ``value``; ``value`` itself where it is one."""
+    """Return the point of ``dimension`` that is nearest to ``value``; ``value`` itself where it is one."""
     step = step_of(dimension)
     value = min(max(value, dimension.low), dimension.high)
     return (
@@ -182,12 +182,12 @@ def nearest_point(dimension: Range, value: float) -> float | int:
 
 
 def _exact(number: float) -> Decimal:
-    """The number as it is written, without the rest that its binary form has."""
+    """Return the number as it is written, without the rest that its binary form has."""
     return Decimal(repr(number))
 
 
 def count_points(space: Space) -> float:
-    """How many different trials the space holds; ``inf`` with a dimension that has no step."""
+    """Return how many different trials the space holds; ``inf`` with a dimension that has no step."""
     total = 1.0
     for dimension in space.values():
         if isinstance(dimension, Choice):

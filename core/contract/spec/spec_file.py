@@ -19,7 +19,7 @@ from core.contract.spec.metric_limits import Limit
 from core.contract.spec.metric_table import BOARDS, TASK
 from core.contract.spec.search_space import Choice, Dimension, Range, read_dimension
 from core.contract.spec.study_spec import COUNTED, EvaluateOptions, StudySpec
-from core.contract.text.sanitize import plain, shown
+from core.contract.text.sanitize import plain, show_value
 from core.contract.text.secret_redaction import Redactor
 from core.errors import Problem, SpecError
 
@@ -31,7 +31,7 @@ SECTION_NAMES = ("study", "model", "data", "train", "space", "evaluate", "resour
 
 
 def load(path: Path) -> StudySpec:
-    """The study in the TOML file at ``path``. Relative paths in it are taken from its folder.
+    """Return the study in the TOML file at ``path``. Relative paths in it are taken from its folder.
 
     Raises SpecError with every problem found.
     """
@@ -51,7 +51,7 @@ def load(path: Path) -> StudySpec:
 
 
 def parse(raw: dict[str, Any], where: str = "study") -> StudySpec:
-    """The study in ``raw``, a TOML file's content. Raises SpecError with every problem found."""
+    """Return the study in ``raw``, a TOML file's content. Raises SpecError with every problem found."""
     problems: list[Problem] = []
     raw = _drop_beyond_bounds(raw, where, problems)
     problems += _secrets(raw, where)
@@ -77,7 +77,7 @@ def parse(raw: dict[str, Any], where: str = "study") -> StudySpec:
 
 
 def to_raw(whole: StudySpec) -> dict[str, Any]:
-    """``whole`` as the content of a TOML file: ``parse(to_raw(s)) == s``. Unset keys are left out."""
+    """Return ``whole`` as the content of a TOML file: ``parse(to_raw(s)) == s``. Unset keys are left out."""
     raw = {name: _set_keys(msgspec.to_builtins(getattr(whole, name))) for name in spec_schema.SECTIONS}
     raw["train"] = {
         name: value for name, value in whole.train.items() if name not in whole.space and value is not None
@@ -87,7 +87,7 @@ def to_raw(whole: StudySpec) -> dict[str, Any]:
 
 
 def write(whole: StudySpec) -> str:
-    """``whole`` as TOML text."""
+    """Return ``whole`` as TOML text."""
     return tomli_w.dumps(to_raw(whole))
 
 
@@ -108,14 +108,14 @@ def _raw_dimension(dimension: Dimension) -> dict[str, Any]:
 
 
 def suggest_name(name: str, known: Iterable[str]) -> str:
-    """The remedy for a misspelled ``name``: the nearest of ``known``, else all of them."""
+    """Return the remedy for a misspelled ``name``: the nearest of ``known``, else all of them."""
     options = list(known)
     close = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(options)}"
 
 
 def _drop_beyond_bounds(raw: dict[str, Any], where: str, problems: list[Problem]) -> dict[str, Any]:
-    """``raw`` without the keys whose values nobody could even show: too deep, too many, too long."""
+    """Return ``raw`` without the keys whose values nobody could even show: too deep, too many, too long."""
     kept: dict[str, Any] = {}
     for section, content in raw.items():
         keys = content if isinstance(content, dict) else {"": content}
@@ -133,7 +133,7 @@ def _drop_beyond_bounds(raw: dict[str, Any], where: str, problems: list[Problem]
 
 
 def _secrets(raw: dict[str, Any], where: str) -> list[Problem]:
-    """The file is kept with the study, shown, and given to others."""
+    """Return the file is kept with the study, shown, and given to others."""
     redactor, found = Redactor(), []
     for section, content in raw.items():
         for key, value in content.items() if isinstance(content, dict) else ():
@@ -159,7 +159,7 @@ def _unknown_keys(
 def _read_section(name: str, raw: object, where: str, problems: list[Problem]) -> msgspec.Struct | None:
     kind = spec_schema.SECTIONS[name]
     if not isinstance(raw, dict):
-        what = f"{name} = {shown(raw)} is not a section"
+        what = f"{name} = {show_value(raw)} is not a section"
         problems.append(Problem(what, where, f"write [{name}] above its keys"))
         return None
     _unknown_keys(raw, kind.model_fields, f"{where} [{name}]", "key", problems)
@@ -202,7 +202,7 @@ def _read_train(raw: object, where: str, problems: list[Problem]) -> dict[str, k
     train = knob_table.defaults()
     if not isinstance(raw, dict):
         problems.append(
-            Problem(f"train = {shown(raw)} is not a section", where, "write [train] above its keys")
+            Problem(f"train = {show_value(raw)} is not a section", where, "write [train] above its keys")
         )
         return train
     _unknown_keys(raw, knob_table.KNOBS, f"{where} [train]", "knob", problems)
@@ -215,7 +215,7 @@ def _read_train(raw: object, where: str, problems: list[Problem]) -> dict[str, k
         else:
             fix = knob_table.KNOBS[name].meaning
         if wrong:
-            problems.append(Problem(f"{name} = {shown(value)}: {wrong}", f"{where} [train]", fix))
+            problems.append(Problem(f"{name} = {show_value(value)}: {wrong}", f"{where} [train]", fix))
         train[name] = value
     return train
 
@@ -223,7 +223,7 @@ def _read_train(raw: object, where: str, problems: list[Problem]) -> dict[str, k
 def _read_space(raw: object, where: str, problems: list[Problem]) -> dict[str, Dimension]:
     if not isinstance(raw, dict):
         problems.append(
-            Problem(f"space = {shown(raw)} is not a section", where, "write [space] above its keys")
+            Problem(f"space = {show_value(raw)} is not a section", where, "write [space] above its keys")
         )
         return {}
     _unknown_keys(raw, knob_table.KNOBS, f"{where} [space]", "knob", problems)
@@ -244,7 +244,7 @@ def _read_space(raw: object, where: str, problems: list[Problem]) -> dict[str, D
 
 
 def _across(whole: StudySpec, where: str) -> None:
-    """What no single key can know."""
+    """Return what no single key can know."""
     problems = []
     if whole.study.sampler in COUNTED:
         for name, dimension in whole.space.items():
@@ -275,7 +275,7 @@ def _across(whole: StudySpec, where: str) -> None:
 
 
 def _boards(whole: StudySpec, where: str) -> list[Problem]:
-    """An objective, a constraint or a limit needs its board."""
+    """Return an objective, a constraint or a limit needs its board."""
     section, problems = whole.evaluate, list[Problem]()
     wanted = [(objective.metric, "the objective") for objective in whole.study.objectives]
     for texts, what in ((whole.study.constraints, "the constraint on"), (section.limits, "the limit on")):

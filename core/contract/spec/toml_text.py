@@ -14,7 +14,7 @@ class TomlError(ValueError):
 
 
 def loads(text: str) -> dict[str, Any]:
-    """The content of ``text``, which may begin with a byte order mark. Raises TomlError."""
+    """Return the content of ``text``, which may begin with a byte order mark. Raises TomlError."""
     try:
         found = tomllib.loads(text.removeprefix("\ufeff"))
     except tomllib.TOMLDecodeError as error:
@@ -28,7 +28,7 @@ def loads(text: str) -> dict[str, Any]:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The content of a file. Raises TomlError, OSError."""
+    """Return the content of a file. Raises TomlError, OSError."""
     try:
         return loads(path.read_text("utf-8-sig"))
     except UnicodeDecodeError as error:

@@ -7,7 +7,7 @@ from core.contract.state import study_state as s
 
 
 def read_machine(machine: s.Machine, event: e.MachineRead) -> s.Machine:
-    """The latest reading, and the history of each device with it."""
+    """Return the latest reading, and the history of each device with it."""
     past = {str(device.index): _past(machine.past.get(str(device.index)), _share(device), device.utilisation)
             for device in event.devices}  # fmt: skip
     past["host"] = _past(machine.past.get("host"), _share(event.host), event.host.cpu)

@@ -18,8 +18,8 @@ NONE = "no evidence: the metric was not scored yet, or it is not computed from s
 
 
 def read(study: s.Study, asked: console_api.AskEvidence) -> Evidence:
-    """The worst samples of a metric, of a trial or of the base. Raises RefusedError for an unknown trial or
-    metric."""
+    """Return the worst samples of a metric, of a trial or of the base. Raises RefusedError for an unknown
+    trial or metric."""
     if find_metric(asked.metric) is None:
         raise RefusedError.of(
             f"there is no metric {plain(asked.metric, 80)!r}", "evidence", "give a metric of a board"

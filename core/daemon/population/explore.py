@@ -28,8 +28,8 @@ def perturb(
     free: Collection[str],
     draw: random.Random,
 ) -> dict[str, tuple[Any, Any]]:
-    """(before, after) of each of the ``free`` knobs that changes. Values stay within their dimension; a
-    conditional knob whose condition no longer holds gets its rest value.
+    """Return (before, after) of each of the ``free`` knobs that changes. Values stay within their dimension;
+    a conditional knob whose condition no longer holds gets its rest value.
 
     As in Jaderberg et al. 2017, arXiv:1711.09846: each knob is multiplied by one of the factors, or resampled
     from the space with some probability.

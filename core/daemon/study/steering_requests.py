@@ -30,7 +30,7 @@ KEEP_S = 60.0  # for a worker to write the checkpoint that a clone begins from
 GONE = e.TrialCompleted | e.TrialPruned | e.TrialFailed | e.TrialInfeasible | e.TrialRequeued
 
 
-class Steering:
+class SteeringRequests:
     """``runner_of`` gives the runner of a study that lives; ``reopen`` has one that is complete go on."""
 
     def __init__(
@@ -220,7 +220,7 @@ class Steering:
     # -- ways -------------------------------------------------------------------------------------
 
     async def _runner(self, study: s.Study, why: str) -> Runner:
-        """The study's runner; one that is complete goes on. Raises RefusedError for any other."""
+        """Return the study's runner; one that is complete goes on. Raises RefusedError for any other."""
         if study.state == "complete":
             await self._reopen(study, why)
         elif study.state not in ("running", "paused"):
@@ -235,7 +235,7 @@ class Steering:
         await self._supervisor.put_or_refuse(*events)
 
     def _now(self, study: str, number: int) -> s.Trial:
-        """The trial as it is now: it may have been placed while an event was written."""
+        """Return the trial as it is now: it may have been placed while an event was written."""
         return self._supervisor.state.studies[study].trials[number]
 
     def _tell(self, study: str, number: int, message: worker_api.ToWorker) -> None:
