@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from core.contract.text.byte_sizes import words
+from core.contract.text.byte_sizes import format_bytes
 from core.memory.base.model_shape import Model
 from core.memory.estimate.device_constants import Device
 from core.memory.estimate.memory_estimate import Setting
@@ -65,7 +65,7 @@ def room(model: Model, device: Device, limit: Limit, ask: Ask) -> Room:
             if case.fits():
                 return _filled(case, ask, tuple(tried.values()))
             name = precision + (" with checkpointing" if checkpointing else "")
-            tried[name] = f"{name} needs {words(case.estimate().device_bytes)}"
+            tried[name] = f"{name} needs {format_bytes(case.estimate().device_bytes)}"
     return _shrunk(model, device, limit, ask, tuple(tried.values()))
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from core import paths
-from core.contract.spec.data_columns import companion
+from core.contract.spec.data_columns import find_companion
 from core.contract.text.sanitize import plain
 from core.errors import SpecError
 
@@ -176,7 +176,7 @@ def _described(counted: tuple[int, bool], sample: list[Row]) -> Rows:
     count, exact = counted
     form, keys = _form(sample[0])
     filled = {name for row in sample for name, value in row.items() if value not in (None, "", [])}
-    joined = companion(keys[0], keys, filled) if form == "instruction" else ""
+    joined = find_companion(keys[0], keys, filled) if form == "instruction" else ""
     keys = (keys[0], joined, *keys[1:]) if joined else keys
     sizes = [_sizes(row, form, keys) for row in sample]
     lengths = sorted(max(2, -(-whole // BYTES_A_TOKEN)) for whole, _ in sizes)

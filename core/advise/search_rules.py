@@ -18,7 +18,7 @@ from core.advise.advice_case import (
 )
 from core.advise.advice_rule import Chosen, Rule
 from core.contract.spec.metric_table import BOARDS
-from core.contract.text.byte_sizes import words
+from core.contract.text.byte_sizes import format_bytes
 from core.memory.base.weight_bytes import base_bytes
 
 MOST_GP, MOST_TPE, MOST_GP_KNOBS = 100, 1000, 5  # trials, trials, dimensions
@@ -128,11 +128,10 @@ def _precision(case: Case) -> Chosen:
     room, limit = case.room, case.limit
     if limit.bytes_ is None:
         return room.precision, f"the available memory is unknown ({limit.why})", s.PRACTICE
-    size = f"{words(limit.bytes_)} ({limit.why})"
+    size = f"{format_bytes(limit.bytes_)} ({limit.why})"
     took = "; ".join(room.tried)
-    verdict = (
-        f"{room.rows} × {room.length} tokens at rank {room.rank} need {words(room.used_bytes)} of {size}"
-    )
+    needed = format_bytes(room.used_bytes)
+    verdict = f"{room.rows} × {room.length} tokens at rank {room.rank} need {needed} of {size}"
     if not room.fits:
         return room.precision, f"NOTHING FITS in {size}: {took}; use a smaller base or a larger device"
     return room.precision, verdict + (f"; {took}, and a tenth stays free" if took else "")
@@ -142,7 +141,7 @@ def _double(case: Case) -> Chosen:
     if case.room.precision != "nf4":
         return None
     once, twice = (base_bytes(case.base.model, "nf4", both, case.device.kind) for both in (False, True))
-    return True, f"stores the scales of the 4-bit weights in 8 bit: saves {words(once - twice)}"
+    return True, f"stores the scales of the 4-bit weights in 8 bit: saves {format_bytes(once - twice)}"
 
 
 def _checkpointing(case: Case) -> Chosen:

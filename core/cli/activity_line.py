@@ -38,7 +38,7 @@ _current: list[_Work] = []
 
 
 @contextmanager
-def shown(name: str) -> Iterator[None]:
+def show_activity(name: str) -> Iterator[None]:
     """Report the activity of the command ``name`` while it runs, or until ``hush``."""
     work = _Work(name)
     _current.append(work)
@@ -50,13 +50,13 @@ def shown(name: str) -> Iterator[None]:
         _current.remove(work)
 
 
-def now(what: str) -> None:
+def set_activity(what: str) -> None:
     """Set the current activity, in a few words such as "hashing the data"."""
     for work in _current:
         work.what = what
 
 
-def hush() -> None:
+def stop_activity() -> None:
     """Stop reporting: the command follows a study, or another program owns the terminal."""
     for work in _current:
         work.ended.set()

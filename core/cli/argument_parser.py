@@ -16,7 +16,7 @@ Without a command, trimtab opens the console; it starts the engine if none is ru
 
 
 def parser() -> argparse.ArgumentParser:
-    """The whole command line."""
+    """Return the whole command line."""
     top = argparse.ArgumentParser(
         "trimtab",
         description=DESCRIPTION,
@@ -36,15 +36,15 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _verb(verbs: Any, name: str, function: str, text: str) -> argparse.ArgumentParser:
-    one: argparse.ArgumentParser = verbs.add_parser(
+    verb_parser: argparse.ArgumentParser = verbs.add_parser(
         name,
         help=text,
         description=text[:1].upper() + text[1:] + ".",
         epilog=exit_codes.epilog(),
         formatter_class=argparse.RawTextHelpFormatter,
     )
-    one.set_defaults(verb=f"core.cli.{function}")
-    return one
+    verb_parser.set_defaults(verb=f"core.cli.{function}")
+    return verb_parser
 
 
 def _running(verbs: Any) -> None:
@@ -78,29 +78,29 @@ def _running(verbs: Any) -> None:
 
 
 def _recommending(verbs: Any) -> None:
-    one = _verb(
+    recommend = _verb(
         verbs,
         "recommend",
         "plan.recommend_spec:recommend",
         "suggest a first study, with a reason and a source for each setting",
     )
-    one.add_argument("model", metavar="MODEL", help="a model folder or a Hugging Face id")
-    one.add_argument("data", metavar="DATA", help="a data file, or a hub data set together with --rows")
-    one.add_argument(
+    recommend.add_argument("model", metavar="MODEL", help="a model folder or a Hugging Face id")
+    recommend.add_argument("data", metavar="DATA", help="a data file, or a hub data set together with --rows")
+    recommend.add_argument(
         "--gpu", metavar="CARD", help='plan for a GPU that is not installed: "24 GiB", "H100", "A100 80 GiB"'
     )
-    one.add_argument(
+    recommend.add_argument(
         "--rows", metavar="N", type=number, help="number of rows in the data set, or to use of it"
     )
-    one.add_argument("--hours", metavar="H", type=float, help="hours available for the whole study")
-    one.add_argument("--trials", metavar="N", type=number, help="number of trials")
-    one.add_argument(
+    recommend.add_argument("--hours", metavar="H", type=float, help="hours available for the whole study")
+    recommend.add_argument("--trials", metavar="N", type=number, help="number of trials")
+    recommend.add_argument(
         "--goal", metavar="METRIC", default="eval/loss", help="metric to optimise (default: eval/loss)"
     )
-    one.add_argument(
+    recommend.add_argument(
         "--out", metavar="FILE", help="write the study file here; an existing file is not overwritten"
     )
-    _json(one)
+    _json(recommend)
 
 
 def _steering(verbs: Any) -> None:
@@ -109,14 +109,14 @@ def _steering(verbs: Any) -> None:
         ("resume", "resume a paused trial", "resume the whole paused study"),
         ("prune", "stop a trial early", ""),
     ):
-        one = _verb(verbs, name, f"steer.pause_prune_stop:{name}", text)
-        one.set_defaults(name=name)
-        one.add_argument(
+        verb_parser = _verb(verbs, name, f"steer.pause_prune_stop:{name}", text)
+        verb_parser.set_defaults(name=name)
+        verb_parser.add_argument(
             "trial", metavar="TRIAL", type=number, nargs="?" if whole else None, help="the trial's number"
         )
         if whole:
-            one.add_argument("--all", action="store_true", help=whole)
-        _study(one)
+            verb_parser.add_argument("--all", action="store_true", help=whole)
+        _study(verb_parser)
     _study(
         _verb(
             verbs,
@@ -162,10 +162,10 @@ def _trials(verbs: Any) -> None:
         "star a trial, write a note, pin it to a device, set its priority",
     )
     unprune = _verb(verbs, "unprune", "steer.mark_trial:unprune", "undo a prune while the checkpoint exists")
-    for one in (clone, edit, mark, unprune):
-        one.add_argument("trial", metavar="TRIAL", type=number, help="the trial's number")
-    for one in (new, clone):
-        one.add_argument("knobs", metavar="KNOB=VALUE", nargs="*", help=values)
+    for verb_parser in (clone, edit, mark, unprune):
+        verb_parser.add_argument("trial", metavar="TRIAL", type=number, help="the trial's number")
+    for verb_parser in (new, clone):
+        verb_parser.add_argument("knobs", metavar="KNOB=VALUE", nargs="*", help=values)
     edit.add_argument("knobs", metavar="KNOB=VALUE", nargs="+", help=f"{values.split()[2]}, or =x0.5")
     edit.add_argument("--count", action="store_true", help="report the result to the sampler all the same")
     stars = mark.add_mutually_exclusive_group()
@@ -178,8 +178,8 @@ def _trials(verbs: Any) -> None:
     mark.add_argument(
         "--priority", metavar="P", type=int, help="queued trials with a higher priority start first"
     )
-    for one in (new, clone, edit, mark, unprune):
-        _study(one)
+    for verb_parser in (new, clone, edit, mark, unprune):
+        _study(verb_parser)
 
 
 def _reading(verbs: Any) -> None:
@@ -328,7 +328,7 @@ def _json(argument_parser: argparse.ArgumentParser) -> None:
 
 
 def number(text: str) -> int:
-    """A count from 0; argparse turns the error into a usage message."""
+    """Return a count from 0; argparse turns the error into a usage message."""
     value = int(text)
     if value < 0:
         raise argparse.ArgumentTypeError(f"{text} is below 0")

@@ -10,7 +10,7 @@ from pathlib import Path
 from core.cli import activity_line, exit_codes
 from core.cli.argument_parser import parser
 from core.contract.text.error_reports import complain as complain
-from core.contract.text.error_reports import guarded
+from core.contract.text.error_reports import run_guarded
 
 # Opens the full-screen console on an engine's socket, at a study; gives its exit code.
 Console = Callable[[Path, str | None], int]
@@ -18,9 +18,9 @@ Console = Callable[[Path, str | None], int]
 
 def main(argv: list[str], console: Console | None = None) -> int:
     """Run the command in ``argv``; return an exit code of core.cli.exit_codes.TABLE."""
-    known = next((one for one in argv[:1] if one.isidentifier()), "")
+    known = next((word for word in argv[:1] if word.isidentifier()), "")
     name = f"trimtab {known}".strip()
-    return guarded(name, lambda: _run(name, argv, console))
+    return run_guarded(name, lambda: _run(name, argv, console))
 
 
 def _run(name: str, argv: list[str], console: Console | None) -> int:
@@ -32,7 +32,7 @@ def _run(name: str, argv: list[str], console: Console | None) -> int:
         print(f"trimtab {version()}")
         return exit_codes.OK
     arguments.console = console
-    with activity_line.shown(name):
+    with activity_line.show_activity(name):
         return _verb(arguments)
 
 

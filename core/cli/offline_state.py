@@ -8,7 +8,7 @@ from core.store.journal_replay import only_study, replay_all
 
 
 def state() -> State:
-    """The state as the studies' journals tell it."""
+    """Return the state as the studies' journals tell it."""
     return replay_all(
         only_study(folder.name, journal_file.read(run_folder.journal_path(folder)))
         for folder in run_folder.list_studies()

@@ -10,7 +10,7 @@ from core.contract.state.study_state import State
 from core.contract.wire import console_api
 
 
-def known() -> tuple[State, bool]:
+def read_state() -> tuple[State, bool]:
     """Return the current state and whether an engine runs. Starts nothing.
 
     Raises EngineError for an engine that does not answer, or a home folder of another user.
@@ -29,12 +29,12 @@ def known() -> tuple[State, bool]:
     return offline_state.state(), False
 
 
-def ensured() -> Path:
+def ensure_engine() -> Path:
     """Return the socket of a running engine; start one if needed. Raises EngineError."""
     from core.cli import activity_line
     from core.daemon.server import engine_launch
 
-    activity_line.now("starting the engine")
+    activity_line.set_activity("starting the engine")
     return engine_launch.ensure()
 
 

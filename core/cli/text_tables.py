@@ -11,36 +11,40 @@ from core.contract.state.study_state import Line, Study, Trial
 from core.contract.text.sanitize import plain
 
 
-def value(one: Any) -> str:
+def format_value(result: Any) -> str:
     """Format a knob or metric: numbers short, texts sanitized."""
-    if isinstance(one, float):
-        return f"{one:.4g}"
-    if isinstance(one, list | tuple):
-        return "+".join(plain(str(part), 60) for part in one)
-    return plain(str(one), 80)
+    if isinstance(result, float):
+        return f"{result:.4g}"
+    if isinstance(result, list | tuple):
+        return "+".join(plain(str(part), 60) for part in result)
+    return plain(str(result), 80)
 
 
-def pairs(values: dict[str, Any]) -> str:
+def format_pairs(values: dict[str, Any]) -> str:
     """Format ``name=value`` for each value, in order."""
-    return " ".join(f"{plain(name, 60)}={value(one)}" for name, one in values.items())
+    return " ".join(f"{plain(name, 60)}={format_value(knob_value)}" for name, knob_value in values.items())
 
 
-def results(study: Study, trial: Trial) -> str:
+def format_results(study: Study, trial: Trial) -> str:
     """Format a trial's objectives, with the base's value where known: "eval/loss base 3.28 → 2.05"."""
     told = []
-    for (metric, _), one in zip(study.objectives, trial.values, strict=False):
+    for (metric, _), result in zip(study.objectives, trial.values, strict=False):
         base = reference_values.base_value(study, metric)
         name = plain(metric, 60)
-        told.append(f"{name}={value(one)}" if base is None else f"{name} base {base:.4g} → {value(one)}")
+        told.append(
+            f"{name}={format_value(result)}"
+            if base is None
+            else f"{name} base {base:.4g} → {format_value(result)}"
+        )
     return "  ".join(told)
 
 
-def clock(at: float) -> str:
+def format_clock(at: float) -> str:
     """Format Unix seconds as local wall clock."""
     return time.strftime("%H:%M:%S", time.localtime(at))
 
 
-def span(seconds: float | None) -> str:
+def format_span(seconds: float | None) -> str:
     """Format a duration in its two largest units; a dash when unknown."""
     if seconds is None:
         return "–"
@@ -52,13 +56,13 @@ def span(seconds: float | None) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-def line(one: Line) -> str:
+def format_line(row: Line) -> str:
     """Format one line of an event list; info lines have no mark."""
-    mark = "" if one.level == "info" else f"{one.level}: "
-    return f"{clock(one.at)} {mark}{plain(one.text)}"
+    mark = "" if row.level == "info" else f"{row.level}: "
+    return f"{format_clock(row.at)} {mark}{plain(row.text)}"
 
 
-def newer(lines: tuple[Line, ...], last: Line | None) -> tuple[Line, ...]:
+def lines_after(lines: tuple[Line, ...], last: Line | None) -> tuple[Line, ...]:
     """Return the lines after ``last``; all lines if ``last`` is no longer in the list."""
     start = len(lines)
     while start and lines[start - 1] != last:

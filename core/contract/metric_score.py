@@ -20,22 +20,22 @@ class Score(msgspec.Struct, frozen=True):
 
     @classmethod
     def unsaid(cls, reason: str, samples: int = 0) -> Score:
-        """No value, and why."""
+        """Return a score without a value, with the reason."""
         return cls(None, None, None, samples, reason)
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Both ends, or None."""
+        """Return both ends of the interval, or None."""
         return None if self.low is None or self.high is None else (self.low, self.high)
 
     def __str__(self) -> str:
-        """Such as "0.12 (0.07 to 0.2, 100 samples)"."""
+        """Return text such as "0.12 (0.07 to 0.2, 100 samples)"."""
         if self.value is None:
             return f"no value: {self.reason}"
         ends = f"{self.low:.3g} to {self.high:.3g}, " if self.interval else ""
         return f"{self.value:.3g} ({ends}{self.samples} sample{'s' * (self.samples != 1)})"
 
     def noting(self, reason: str) -> Score:
-        """The same with one more thing that its reader should know."""
-        told = "; ".join(one for one in (self.reason, reason) if one)
+        """Return the score with one more remark for its reader."""
+        told = "; ".join(text for text in (self.reason, reason) if text)
         return msgspec.structs.replace(self, reason=told)

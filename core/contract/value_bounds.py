@@ -56,8 +56,8 @@ _BEYOND = re.compile(
 )
 
 
-def words(error: msgspec.DecodeError) -> str:
-    """What is wrong with a message, such as "priority must be at most 1000000"."""
+def explain_error(error: msgspec.DecodeError) -> str:
+    """Explain what is wrong with a message, such as "priority must be at most 1000000"."""
     found = _BOUND.fullmatch(str(error)) or _BEYOND.fullmatch(str(error))
     if found is not None and found.re is _BEYOND:
         return f"{found[2].lstrip('.') or 'it'}: {found[1]}"
@@ -69,45 +69,45 @@ def words(error: msgspec.DecodeError) -> str:
     return f"{place or 'it'} {f'may have {limit} {unit}' if length else f'must be {limit}'}"
 
 
-def fault(value: Any, largest: int = LARGEST_INT) -> tuple[str, str] | None:
-    """The first place in ``value``, such as ".train.seed", that is beyond the bounds, and the bound; None
-    when all is within. Never deeper than ``DEEPEST``, whatever ``value`` is."""
-    for count, (place, depth, one) in enumerate(_walked(value)):
+def find_fault(value: Any, largest: int = LARGEST_INT) -> tuple[str, str] | None:
+    """Return the first place in ``value``, such as ".train.seed", that is beyond the bounds, and the bound;
+    None when all is within. Never deeper than ``DEEPEST``, whatever ``value`` is."""
+    for count, (place, depth, inner) in enumerate(_walk_values(value)):
         if count >= MOST_VALUES:
             return "", f"more than {MOST_VALUES} values"
-        wrong = _fault(one, depth, largest)
+        wrong = _find_fault(inner, depth, largest)
         if wrong:
             return place, wrong
     return None
 
 
-def _fault(one: object, depth: int, largest: int) -> str:
+def _find_fault(value: object, depth: int, largest: int) -> str:
     if depth > DEEPEST:
         return f"tables and lists within each other more than {DEEPEST} deep"
-    if isinstance(one, dict | list | tuple) and len(one) > MOST_VALUES:
-        return f"{len(one)} entries; at most {MOST_VALUES}"
-    if isinstance(one, int) and not -largest - 1 <= one <= largest:
+    if isinstance(value, dict | list | tuple) and len(value) > MOST_VALUES:
+        return f"{len(value)} entries; at most {MOST_VALUES}"
+    if isinstance(value, int) and not -largest - 1 <= value <= largest:
         bound = "±2^63" if largest == LARGEST_INT else f"{MOST_DIGITS} digits"
         return f"a whole number beyond {bound}"
-    if isinstance(one, str) and len(one) > LONGEST_TEXT:
-        return f"a text of {len(one)} characters; at most {LONGEST_TEXT}"
-    if isinstance(one, str) and not one.isascii() and any("\ud800" <= sign <= "\udfff" for sign in one):
+    if isinstance(value, str) and len(value) > LONGEST_TEXT:
+        return f"a text of {len(value)} characters; at most {LONGEST_TEXT}"
+    if isinstance(value, str) and not value.isascii() and any("\ud800" <= sign <= "\udfff" for sign in value):
         return "a text with half a character (a surrogate), which cannot be written"
     return ""
 
 
-def _walked(value: Any) -> Iterator[tuple[str, int, Any]]:
+def _walk_values(value: Any) -> Iterator[tuple[str, int, Any]]:
     """Every value and key of it, with its place and how deep it lies; what is too deep is not entered."""
     waiting: list[tuple[str, int, Any]] = [("", 0, value)]
     while waiting:
-        place, depth, one = waiting.pop()
-        yield place, depth, one
+        place, depth, inner = waiting.pop()
+        yield place, depth, inner
         if depth > DEEPEST:
             continue
-        if isinstance(one, msgspec.Struct):
-            waiting += [(f"{place}.{name}", depth, getattr(one, name)) for name in one.__struct_fields__]
-        elif isinstance(one, dict):
-            waiting += [(place, depth, key) for key in one]
-            waiting += [(f"{place}.{str(key)[:80]}", depth + 1, within) for key, within in one.items()]
-        elif isinstance(one, list | tuple):
-            waiting += [(f"{place}[{index}]", depth + 1, within) for index, within in enumerate(one)]
+        if isinstance(inner, msgspec.Struct):
+            waiting += [(f"{place}.{name}", depth, getattr(inner, name)) for name in inner.__struct_fields__]
+        elif isinstance(inner, dict):
+            waiting += [(place, depth, key) for key in inner]
+            waiting += [(f"{place}.{str(key)[:80]}", depth + 1, within) for key, within in inner.items()]
+        elif isinstance(inner, list | tuple):
+            waiting += [(f"{place}[{index}]", depth + 1, within) for index, within in enumerate(inner)]

@@ -41,7 +41,7 @@ class Hub:
         return len(self._consoles)
 
     def changed(self, state: State, events: Sequence[Event]) -> None:
-        """``state`` is the picture after ``events``. Never waits."""
+        """Return ``state`` is the picture after ``events``. Never waits."""
         self._state = state
         self._number += len(events)
         urgent = any(event.urgent for event in events)

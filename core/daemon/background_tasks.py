@@ -12,7 +12,7 @@ log = logging.getLogger("trimtab.background")
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 60.0
 
 
-async def kept_going(name: str, part: Callable[[], Awaitable[None]], tries: int = 0) -> None:
+async def keep_going(name: str, part: Callable[[], Awaitable[None]], tries: int = 0) -> None:
     """Run ``part`` until it ends by itself or this is cancelled. One that fails is logged and begun again, at
     first after a second, then less and less often; not more often than ``tries``, unless that is 0."""
     wait_s, failed = FIRST_WAIT_S, 0
@@ -37,7 +37,7 @@ class Tasks:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def start(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Have ``work`` done."""
+        """Start ``work`` in the background."""
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)

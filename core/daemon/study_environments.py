@@ -27,45 +27,47 @@ class Environments:
         self._given: dict[str, dict[str, str] | None] = {}
 
     def take(self, study: str, folder: Path, given: Mapping[str, str] | None) -> list[str]:
-        """A study was started, or started again, in a shell with ``given``. Returns where that is other than
-        the engine's own, for people."""
+        """Return a study was started, or started again, in a shell with ``given``. Returns where that is
+        other than the engine's own, for people."""
         if given is None:
             return []
         known = {name: value for name, value in given.items() if name in shell_environment.NAMES}
         self.learn(known)
         self._given[study] = known
         _keep(folder, known)
-        return shell_environment.differences(self._own, known)
+        return shell_environment.list_differences(self._own, known)
 
     def learn(self, given: Mapping[str, str] | None) -> None:
         """Keep the secrets among them out of all that this process writes."""
         secret_redaction.learn(v for name, v in (given or {}).items() if shell_environment.is_secret(name, v))
 
     def take_up(self, study: str, folder: Path) -> list[str]:
-        """A study goes on under another engine. Returns where the environment of its start is other than this
-        engine's."""
+        """Return a study goes on under another engine. Returns where the environment of its start is other
+        than this engine's."""
         if study in self._given:
             return []
         kept = _kept(folder)
         if kept is None:
             return []
         later = {
-            name: one for name, one in shell_environment.here(self._own).items() if not _keeps(name, one)
+            name: value
+            for name, value in shell_environment.read_own(self._own).items()
+            if not _keeps(name, value)
         }
         self._given[study] = kept | later
-        return shell_environment.differences(self._own, self._given[study] or {})
+        return shell_environment.list_differences(self._own, self._given[study] or {})
 
     def with_(self, given: Mapping[str, str] | None) -> dict[str, str]:
-        """The whole environment of a study that is not there yet."""
-        return shell_environment.merged(self._own, given)
+        """Return the whole environment of a study that is not there yet."""
+        return shell_environment.merge_environments(self._own, given)
 
     def of(self, study: str) -> dict[str, str]:
-        """The whole environment for the processes of ``study``."""
-        return shell_environment.merged(self._own, self._given.get(study))
+        """Return the whole environment for the processes of ``study``."""
+        return shell_environment.merge_environments(self._own, self._given.get(study))
 
 
-def visible(whole: Mapping[str, str]) -> str | None:
-    """CUDA_VISIBLE_DEVICES; None where it is not set."""
+def visible_cards(whole: Mapping[str, str]) -> str | None:
+    """Return CUDA_VISIBLE_DEVICES; None where it is not set."""
     return whole.get("CUDA_VISIBLE_DEVICES")
 
 
@@ -78,7 +80,9 @@ def _keep(folder: Path, given: Mapping[str, str]) -> None:
     try:
         aside.unlink(missing_ok=True)
         with open(aside, "wb", opener=paths.no_link) as file:
-            file.write(msgspec.json.encode({name: one for name, one in given.items() if _keeps(name, one)}))
+            file.write(
+                msgspec.json.encode({name: value for name, value in given.items() if _keeps(name, value)})
+            )
         aside.replace(folder / FILE)
     except OSError as error:  # the study runs all the same; the next engine has its own
         log.warning("%s cannot be written: %s", folder / FILE, error.strerror)
@@ -92,4 +96,8 @@ def _kept(folder: Path) -> dict[str, str] | None:
     except (OSError, msgspec.DecodeError) as error:
         log.warning("%s cannot be read: %s", folder / FILE, error)
         return None
-    return {name: one for name, one in found.items() if name in shell_environment.NAMES and _keeps(name, one)}
+    return {
+        name: value
+        for name, value in found.items()
+        if name in shell_environment.NAMES and _keeps(name, value)
+    }

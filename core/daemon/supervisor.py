@@ -86,7 +86,7 @@ class Supervisor:
         return done
 
     async def put_or_refuse(self, *events: Event) -> None:
-        """``put``; returns when the events are durable. Raises RefusedError with the first reason."""
+        """Return ``put``; returns when the events are durable. Raises RefusedError with the first reason."""
         refused = await self.put(*events)
         if refused:
             raise RefusedError.of(refused[0], "engine", "look at the trial again: it has changed meanwhile")
@@ -159,7 +159,7 @@ class Supervisor:
         return plain(f"the engine cannot take it: {type(error).__name__}: {error}", 300)
 
     def _give_up(self, entries: list[_Entry], error: Exception) -> None:
-        """What only a fault of the engine's own leads to: who waits is told."""
+        """Return what only a fault of the engine's own leads to: who waits is told."""
         log.critical("a write failed", exc_info=error)
         for entry in entries:
             if not entry.done.done():
@@ -172,7 +172,7 @@ class Supervisor:
             log.exception("consoles cannot be shown %d events", len(events))
 
     def _watched(self, event: Event, after: State) -> None:
-        """One part that fails does not keep the others from what happened."""
+        """Return one part that fails does not keep the others from what happened."""
         for watcher in self.watchers:
             try:
                 watcher(event, after)

@@ -13,8 +13,8 @@ from optuna.distributions import (
 )
 from optuna.trial import Trial
 
-from core.contract.spec.conditional_knobs import met, order, searched
-from core.contract.spec.search_space import Choice, Dimension, Space, last, nearest, point
+from core.contract.spec.conditional_knobs import is_searched, list_searched, order_knobs
+from core.contract.spec.search_space import Choice, Dimension, Space, count_steps, nearest_point, point_at
 
 
 def stored(value: Any) -> Any:
@@ -27,7 +27,7 @@ def distribution(dimension: Dimension) -> BaseDistribution:
     other value."""
     if isinstance(dimension, Choice):
         return CategoricalDistribution([stored(value) for value in dimension.values])
-    high = point(dimension, last(dimension)) if dimension.step else dimension.high
+    high = point_at(dimension, count_steps(dimension)) if dimension.step else dimension.high
     if dimension.kind == "int":
         return IntDistribution(
             int(dimension.low), int(high), log=dimension.log, step=int(dimension.step or 1)
@@ -43,8 +43,8 @@ def distributions(space: Space) -> dict[str, BaseDistribution]:
 def suggested(space: Space, trial: Trial) -> dict[str, Any]:
     """Let the sampler choose a value for each dimension whose condition is met; returns knobs."""
     params: dict[str, Any] = {}
-    for name in order(space):
-        if met(space[name], params):
+    for name in order_knobs(space):
+        if is_searched(space[name], params):
             value = trial._suggest(name, distribution(space[name]))
             params |= restored(space, {name: value})
     return params
@@ -52,7 +52,7 @@ def suggested(space: Space, trial: Trial) -> dict[str, Any]:
 
 def parameters(space: Space, knobs: dict[str, Any]) -> dict[str, Any]:
     """The searched ``knobs`` of a trial in the space, as Optuna stores them."""
-    return {name: stored(_restored(space[name], knobs[name])) for name in searched(space, knobs)}
+    return {name: stored(_restored(space[name], knobs[name])) for name in list_searched(space, knobs)}
 
 
 def restored(space: Space, params: dict[str, Any]) -> dict[str, Any]:
@@ -64,7 +64,11 @@ def restored(space: Space, params: dict[str, Any]) -> dict[str, Any]:
 def _restored(dimension: Dimension, value: Any) -> Any:
     if isinstance(dimension, Choice):
         return next((choice for choice in dimension.values if stored(choice) == stored(value)), value)
-    return int(nearest(dimension, value)) if dimension.kind == "int" else float(nearest(dimension, value))
+    return (
+        int(nearest_point(dimension, value))
+        if dimension.kind == "int"
+        else float(nearest_point(dimension, value))
+    )
 
 
 def grid(space: Space) -> dict[str, list[Any]]:
@@ -75,4 +79,4 @@ def grid(space: Space) -> dict[str, list[Any]]:
 def _values(dimension: Dimension) -> list[Any]:
     if isinstance(dimension, Choice):
         return [stored(value) for value in dimension.values]
-    return [_restored(dimension, point(dimension, steps)) for steps in range(last(dimension) + 1)]
+    return [_restored(dimension, point_at(dimension, steps)) for steps in range(count_steps(dimension) + 1)]

@@ -89,7 +89,7 @@ def locale() -> Finding:
     """Check that all characters can be shown and all file names be read."""
     shown = getattr(sys.stdout, "encoding", None) or "utf-8"
     names = sys.getfilesystemencoding()
-    found = f"text is {shown}, file names are {names}, {terminal_check.said()}"
+    found = f"text is {shown}, file names are {names}, {terminal_check.locale_setting()}"
     if _is_utf8(shown) and _is_utf8(names):
         return Finding("locale", OK, found)
     return Finding(

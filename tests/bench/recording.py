@@ -57,7 +57,7 @@ def _reached(study: s.Study | None, share: float, scored: int) -> bool:
     if study is None:
         return False
     done = sum(bool(trial.scores) and trial.scoring < 0 for trial in study.trials.values())
-    return study.state not in s.LIVE_STUDY or (study_progress.share(study) >= share and done >= scored)
+    return study.state not in s.LIVE_STUDY or (study_progress.done_share(study) >= share and done >= scored)
 
 
 def animated(pictures: list[str]) -> str:

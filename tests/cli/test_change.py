@@ -27,7 +27,7 @@ def somebody(monkeypatch):
     """A terminal, and what is answered on it."""
 
     def answering(word: str) -> None:
-        monkeypatch.setattr(terminal_check, "is_there", lambda: True)
+        monkeypatch.setattr(terminal_check, "is_interactive", lambda: True)
         monkeypatch.setattr("builtins.input", lambda prompt: word)
 
     return answering
@@ -41,7 +41,7 @@ def test_yes_does_it_at_once_and_says_what_came_of_it(running, capsys):
 
 
 def test_without_yes_and_terminal_it_is_shown_and_refused(running, capsys, monkeypatch):
-    monkeypatch.setattr(terminal_check, "is_there", lambda: False)
+    monkeypatch.setattr(terminal_check, "is_interactive", lambda: False)
     assert main(["change", "study.sampler=gp"]) == exit_codes.BAD_INPUT
     assert [one.preview for one in running.asked] == [True]
     printed = capsys.readouterr()

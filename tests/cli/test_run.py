@@ -143,9 +143,10 @@ def test_a_fresh_snapshot_prints_what_was_missed_once():
 
 def test_lines_after_one_that_was_dropped_are_all_new():
     lines = tuple(s.Line(float(number), "x") for number in range(3))
-    assert text_tables.newer(lines, lines[1]) == lines[2:]
+    assert text_tables.lines_after(lines, lines[1]) == lines[2:]
     assert (
-        text_tables.newer(lines, s.Line(-1.0, "gone")) == lines and text_tables.newer(lines, lines[2]) == ()
+        text_tables.lines_after(lines, s.Line(-1.0, "gone")) == lines
+        and text_tables.lines_after(lines, lines[2]) == ()
     )
 
 
@@ -192,7 +193,7 @@ def test_a_dumb_terminal_gets_words_and_plain_lines(engine, spec, monkeypatch, c
 def test_where_no_console_can_be_drawn_it_is_said_and_lines_follow(
     engine, spec, monkeypatch, capsys, encoding, words
 ):
-    monkeypatch.setattr("core.contract.text.terminal_check.is_there", lambda: True)
+    monkeypatch.setattr("core.contract.text.terminal_check.is_interactive", lambda: True)
     monkeypatch.setattr(sys, "__stderr__", io.TextIOWrapper(io.BytesIO(), encoding))
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("LC_ALL", "de_DE.ISO-8859-1")

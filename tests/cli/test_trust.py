@@ -52,7 +52,7 @@ def silent_engine(home, monkeypatch):
     for module in ("core.contract.wire.engine_client", "core.contract.wire.engine_health"):
         monkeypatch.setattr(f"{module}.SILENT_S", 0.1)
     monkeypatch.setattr("core.contract.wire.engine_client.LOOK_S", 0.02)
-    with local_socket.listening(paths.socket_path()) as line:
+    with local_socket.open_listening(paths.socket_path()) as line:
         line.listen()
         yield
 
@@ -136,7 +136,7 @@ def test_what_is_made_is_its_owners_alone(home):
     before = os.umask(0)
     try:
         folder = run_folder.create("small", "a = 1\n")
-        with local_socket.listening(paths.socket_path()):
+        with local_socket.open_listening(paths.socket_path()):
             made = [home, *home.rglob("*")]
             modes = {one.relative_to(home).as_posix(): one.lstat().st_mode & 0o077 for one in made}
     finally:

@@ -163,7 +163,7 @@ def test_what_comes_through_the_door_can_be_sent_on_and_shown(raw):
         try:
             request = read(body if isinstance(body, bytes) else body.encode())
         except msgspec.DecodeError as error:
-            assert value_bounds.words(error)
+            assert value_bounds.explain_error(error)
             continue
         message_codec.encode(request)
         assert len(repr(request)) < 10_000_000
@@ -178,11 +178,11 @@ def test_the_bound_of_a_request_is_said():
     mark = b'{"type":"mark-trial","study":"s","trial":0,"priority":99999999999999999999}'
     with pytest.raises(msgspec.DecodeError) as told:
         message_codec.read_request(mark)
-    assert value_bounds.words(told.value) == "priority must be at most 1000000"
+    assert value_bounds.explain_error(told.value) == "priority must be at most 1000000"
     note = msgspec.json.encode(console_api.MarkTrial("s", 0, note="x" * 501))
     with pytest.raises(msgspec.DecodeError) as told:
         message_codec.read_request(note)
-    assert value_bounds.words(told.value) == "note may have at most 500 characters"
+    assert value_bounds.explain_error(told.value) == "note may have at most 500 characters"
 
 
 # -- workers ---------------------------------------------------------------------------------------

@@ -17,10 +17,10 @@ def of(number, **fields):
 def test_only_the_knobs_that_differ_are_told_the_tables_order_first():
     one = of(0, knobs={"seed": 0, "lora_rank": 8, "optimizer": "adamw"}, params={"lora_rank": 8})
     other = of(1, knobs={"seed": 0, "lora_rank": 16, "optimizer": "sgd", "steps": 9})
-    assert c.differing([one, other]) == [
+    assert c.list_differing([one, other]) == [
         ("lora_rank", (8, 16)), ("optimizer", ("adamw", "sgd")), ("steps", (None, 9))
     ]  # fmt: skip
-    assert c.differing([one, one]) == [] and c.differing([]) == []
+    assert c.list_differing([one, one]) == [] and c.list_differing([]) == []
 
 
 def test_the_best_of_each_metric_is_marked_by_its_own_direction():
@@ -70,15 +70,19 @@ def test_without_a_speed_time_is_even_and_tokens_are_not_known():
 
 
 def test_the_axis_says_what_it_is():
-    assert c.said("tokens").startswith("tokens") and "speed" in c.said("time") and "steps" in c.said("steps")
+    assert (
+        c.describe_axis("tokens").startswith("tokens")
+        and "speed" in c.describe_axis("time")
+        and "steps" in c.describe_axis("steps")
+    )
 
 
 def test_marked_trials_are_compared_and_one_alone_with_the_best():
     found = study(trial(0, 2.0), trial(1, 1.0), trial(2, 3.0), trial(3, 4.0))
-    assert c.chosen(found, [3, 0, 9], 2) == [0, 3]
-    assert c.chosen(found, [], 2) == [2, 1]
-    assert c.chosen(found, [3], 3) == [3, 1]
-    assert c.chosen(found, [], 1) == [1] and c.chosen(study(), [], None) == []
+    assert c.choose_trials(found, [3, 0, 9], 2) == [0, 3]
+    assert c.choose_trials(found, [], 2) == [2, 1]
+    assert c.choose_trials(found, [3], 3) == [3, 1]
+    assert c.choose_trials(found, [], 1) == [1] and c.choose_trials(study(), [], None) == []
 
 
 def test_metrics_with_a_curve_the_losses_first():

@@ -23,16 +23,16 @@ def test_a_file_with_conditions_is_read_and_written_as_it_is():
     spec = studies.spec("tpe", SPACE)
     assert spec_file.parse(spec_file.to_raw(spec)) == spec
     assert spec.space["weight_decay"].when == {"optimizer": ("adamw",)}
-    assert conditional_knobs.order(spec.space) == ["optimizer", "weight_decay", "clip_norm"]
+    assert conditional_knobs.order_knobs(spec.space) == ["optimizer", "weight_decay", "clip_norm"]
 
 
 def test_a_point_has_only_what_is_searched_there():
     space = studies.spec("tpe", SPACE).space
-    assert conditional_knobs.searched(space, {"optimizer": "sgd"}) == ["optimizer", "clip_norm"]
+    assert conditional_knobs.list_searched(space, {"optimizer": "sgd"}) == ["optimizer", "clip_norm"]
     point = {"optimizer": "adafactor", "weight_decay": 0.0, "clip_norm": 1.0}
-    assert conditional_knobs.misfit(space, point) is None
-    assert conditional_knobs.misfit(space, {**point, "weight_decay": 0.01}) == "weight_decay"
-    assert conditional_knobs.misfit(space, {**point, "optimizer": "adamw"}) == "weight_decay"
+    assert conditional_knobs.find_misfit(space, point) is None
+    assert conditional_knobs.find_misfit(space, {**point, "weight_decay": 0.01}) == "weight_decay"
+    assert conditional_knobs.find_misfit(space, {**point, "optimizer": "adamw"}) == "weight_decay"
 
 
 @pytest.mark.parametrize(

@@ -106,25 +106,25 @@ def test_a_grid_holds_the_mean_of_each_cell_and_between_them_the_nearer_counts_m
     rate, rank, _ = axes(found)
     known = i.grid(found, rate, rank, 4, 3)
     assert known == {(0, 0): 2.0, (3, 0): 6.0}
-    field = i.between(known, 4, 3, reach=1.0)
+    field = i.interpolate(known, 4, 3, reach=1.0)
     assert field[0][0] == 2.0 and field[0][3] == 6.0
     assert field[0][1] == pytest.approx((2.0 / 1 + 6.0 / 4) / (1 + 1 / 4)), "one cell away against two"
-    near = i.between(known, 40, 30)
+    near = i.interpolate(known, 40, 30)
     assert near[29][20] is None and near[0][1] == pytest.approx(3.3333, abs=2), "far away nothing is known"
 
 
 def test_stops_are_told_with_step_reading_and_reason_the_latest_first():
     found = study(trial(0, 1.0), trial(1, 2.0, end=s.PRUNED), trial(2, None, end=s.FAILED, step=7))
-    assert [(one.trial, one.state, one.step, one.value, one.why) for one in i.stops(found)] == [
+    assert [(one.trial, one.state, one.step, one.value, one.why) for one in i.list_stops(found)] == [
         (2, s.FAILED, 7, None, "nan"), (1, s.PRUNED, 40, 2.0, "worse at 40")
     ]  # fmt: skip
-    assert i.counts(found) == {"complete": 1, "pruned": 1, "failed": 1, "infeasible": 0}
+    assert i.count_endings(found) == {"complete": 1, "pruned": 1, "failed": 1, "infeasible": 0}
     assert i.saved_steps(found) == (60, 300)
 
 
 def test_the_ranking_puts_results_before_readings_on_the_way():
     found = study(trial(0, 3.0), trial(1, 0.1, end=s.PRUNED), trial(2, 2.0))
-    assert [one.trial for one in i.ordered(found)] == [2, 0, 1]
+    assert [one.trial for one in i.order_points(found)] == [2, 0, 1]
 
 
 def test_the_front_is_what_nobody_beats_also_among_equals():
@@ -138,5 +138,5 @@ def test_the_front_is_what_nobody_beats_also_among_equals():
 def test_nothing_ended_is_no_error():
     found = study()
     rate, rank, _ = axes(found)
-    assert i.history(found) == [] and i.stops(found) == [] and i.grid(found, rate, rank, 4, 4) == {}
-    assert i.between({}, 2, 1) == [[None, None]] and i.ranks([], "minimize") == {}
+    assert i.history(found) == [] and i.list_stops(found) == [] and i.grid(found, rate, rank, 4, 4) == {}
+    assert i.interpolate({}, 2, 1) == [[None, None]] and i.ranks([], "minimize") == {}

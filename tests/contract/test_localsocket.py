@@ -29,7 +29,7 @@ def home(tmp_path: Path) -> Path:
 def engine(home: Path) -> Iterator[Path]:
     """Something of this user's that listens and says nothing."""
     address = home / "engine.sock"
-    with local_socket.listening(address) as line:
+    with local_socket.open_listening(address) as line:
         line.listen()
         yield address
 
@@ -45,7 +45,7 @@ def refused(address: Path) -> str:
 def test_a_home_of_any_length_is_reached_from_anywhere(tmp_path, monkeypatch):
     deep = tmp_path.joinpath(*["d" * 200] * 4)
     deep.mkdir(mode=0o700, parents=True)
-    with local_socket.listening(deep / "engine.sock") as line:
+    with local_socket.open_listening(deep / "engine.sock") as line:
         line.listen()
         assert (deep / "engine.sock").stat().st_mode & 0o777 == 0o600
         for other in ("one", "two"):
@@ -61,7 +61,7 @@ def test_a_long_home_without_proc_is_refused_in_words(tmp_path, monkeypatch):
     deep = tmp_path / ("d" * 120)
     deep.mkdir(mode=0o700)
     with pytest.raises(EngineError, match="too long for a socket"):
-        local_socket.listening(deep / "engine.sock")
+        local_socket.open_listening(deep / "engine.sock")
 
 
 def test_an_engine_of_ones_own_is_believed(engine):
@@ -87,7 +87,7 @@ def test_a_link_or_a_file_in_the_place_of_home_or_socket_is_not_followed(engine,
 
 def test_where_none_listens_no_engine_is_there(engine, tmp_path):
     left = engine.parent / "left.sock"
-    local_socket.listening(left).close()
+    local_socket.open_listening(left).close()
     for address in (left, engine.parent / "none.sock", tmp_path / "none" / "engine.sock"):
         with pytest.raises(local_socket.AbsentError):
             local_socket.connect(address)
@@ -114,7 +114,7 @@ def test_a_listener_of_another_user_hears_not_a_word(home):
         "line = socket.socket(fileno=3); line.listen(); print('ready', flush=True)\n"
         "line.settimeout(20); heard = line.accept()[0]; heard.settimeout(20); print(len(heard.recv(4096)))"
     )
-    with local_socket.listening(address) as line:
+    with local_socket.open_listening(address) as line:
         stranger = as_stranger(listen, passed=line)
     assert stranger.stdout is not None and stranger.stdout.readline() == "ready\n"
     assert "a process of another user, nobody (uid 65534), answers there" in refused(address)
@@ -138,9 +138,9 @@ def test_the_peers_user_is_asked_for_where_the_system_has_another_call(monkeypat
 
     monkeypatch.delattr(sockets, "SO_PEERCRED")
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert socket_peer.peer(Line()) == (501, 0)  # type: ignore[arg-type]
+    assert socket_peer.read_peer(Line()) == (501, 0)  # type: ignore[arg-type]
     monkeypatch.setattr(sys, "platform", "sunos5")
-    assert socket_peer.peer(Line()) == (None, 0) and socket_peer.is_ours(None)  # type: ignore[arg-type]
+    assert socket_peer.read_peer(Line()) == (None, 0) and socket_peer.is_ours(None)  # type: ignore[arg-type]
 
 
 # -- an engine that is there and says nothing ------------------------------------------------------
@@ -181,7 +181,7 @@ async def serve(address: Path, answer_s: float) -> web.AppRunner:
     application.router.add_post("/request", slow)
     runner = web.AppRunner(application, shutdown_timeout=0.1)
     await runner.setup()
-    await web.SockSite(runner, local_socket.listening(address)).start()
+    await web.SockSite(runner, local_socket.open_listening(address)).start()
     return runner
 
 

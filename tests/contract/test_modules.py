@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.contract.spec.layer_groups import meant, shortest
+from core.contract.spec.layer_groups import match_layers, shorten_paths
 
 FAMILIES = {
     "gpt2": (["h.0.attn.c_attn", "h.0.attn.c_proj"], ["h.0.mlp.c_fc", "h.0.mlp.c_proj"], []),
@@ -30,20 +30,24 @@ FAMILIES = {
 def test_a_group_has_all_layers_of_its_kind_and_no_other(family):
     attention, mlp, neither = FAMILIES[family]
     known = [*attention, *mlp, *neither]
-    assert meant(known, "attention") == attention
-    assert meant(known, "mlp") == mlp
-    assert meant(known, "all-linear") == known
+    assert match_layers(known, "attention") == attention
+    assert match_layers(known, "mlp") == mlp
+    assert match_layers(known, "all-linear") == known
 
 
 def test_names_without_a_path_mean_what_they_did_and_an_ambiguous_one_both():
     known = ["c_attn", "c_proj", "c_fc"]
-    assert meant(known, "attention") == ["c_attn", "c_proj"]
-    assert meant(known, "mlp") == ["c_proj", "c_fc"]
-    assert meant(["q_a_proj", "kv_b_proj", "o_proj"], "attention") == ["q_a_proj", "kv_b_proj", "o_proj"]
+    assert match_layers(known, "attention") == ["c_attn", "c_proj"]
+    assert match_layers(known, "mlp") == ["c_proj", "c_fc"]
+    assert match_layers(["q_a_proj", "kv_b_proj", "o_proj"], "attention") == [
+        "q_a_proj",
+        "kv_b_proj",
+        "o_proj",
+    ]
 
 
 def test_the_shortest_ends_mean_what_was_chosen_and_nothing_else():
     known = ["0.attn.c_proj", "0.mlp.c_proj", "1.attn.c_proj", "1.mlp.c_proj"]
-    assert shortest(known, known) == ["c_proj"]
-    assert shortest([known[0], known[2]], known) == ["attn.c_proj"]
-    assert shortest([known[0]], known) == ["0.attn.c_proj"]
+    assert shorten_paths(known, known) == ["c_proj"]
+    assert shorten_paths([known[0], known[2]], known) == ["attn.c_proj"]
+    assert shorten_paths([known[0]], known) == ["0.attn.c_proj"]

@@ -72,32 +72,32 @@ def folded(*events: e.Event) -> s.Study:
 
 def test_the_bar_counts_steps_not_trials():
     study = folded(created(), *begun(), *trained(steps=20))
-    assert study_progress.steps(study) == (20, 160)
-    assert study_progress.percent(study) == 12 and study_progress.share(study) == 0.125
+    assert study_progress.count_steps(study) == (20, 160)
+    assert study_progress.done_percent(study) == 12 and study_progress.done_share(study) == 0.125
 
 
 def test_a_trial_that_ended_early_has_done_its_share():
     pruned = e.TrialPruned(at=200.0, study="a", trial=0, step=20, why="weak")
     study = folded(created(), *begun(), *trained(steps=20), pruned)
-    assert study_progress.steps(study) == (40, 160)
+    assert study_progress.count_steps(study) == (40, 160)
 
 
 def test_trials_to_come_have_the_usual_steps():
-    assert study_progress.steps(folded(created(steps=25))) == (0, 100)
+    assert study_progress.count_steps(folded(created(steps=25))) == (0, 100)
     study = folded(created(), *begun(0), *begun(1, total=60), *begun(2, total=60))
-    assert study_progress.steps(study) == (0, 40 + 60 + 60 + 60)
+    assert study_progress.count_steps(study) == (0, 40 + 60 + 60 + 60)
 
 
 def test_without_known_steps_trials_are_counted():
     infeasible = e.TrialInfeasible(at=2.0, study="a", trial=0, why="too large")
     study = folded(created(), e.TrialQueued(at=1.0, study="a", trial=0, params={}, knobs={}), infeasible)
-    assert study_progress.steps(study) == (1, 4) and study_progress.percent(study) == 25
+    assert study_progress.count_steps(study) == (1, 4) and study_progress.done_percent(study) == 25
 
 
 def test_the_bar_only_grows_while_trials_train_and_end():
     events = [created(trials=2), *begun(0), *trained(0, 40), completed(0, 40, -1, 1.0)]
     events += [*begun(1), *trained(1, 30), e.TrialPruned(at=9.0, study="a", trial=1, step=30, why="weak")]
-    shares = [study_progress.share(folded(*events[:count])) for count in range(1, len(events) + 1)]
+    shares = [study_progress.done_share(folded(*events[:count])) for count in range(1, len(events) + 1)]
     assert shares == sorted(shares) and shares[-1] == 1.0
 
 
@@ -142,10 +142,10 @@ def test_a_pause_is_no_time_of_a_step():
 def test_all_steps_done_is_said_in_words_and_not_0s():
     study = folded(created(), *begun(), *trained(steps=40))
     assert (
-        study_progress.evaluating(study.trials[0])
+        study_progress.is_evaluating(study.trials[0])
         and study_progress.trial_left_s(study, study.trials[0]) is None
     )
-    assert study_progress.going_on(study) == ["1 evaluating"]
+    assert study_progress.describe_rest(study) == ["1 evaluating"]
 
 
 def test_a_clock_stays_small_however_long_a_trial_is():
@@ -193,7 +193,7 @@ def test_only_scorings_left_is_their_time():
     events += [scoring(0, 2, 36, 310.0), scoring(0, 12, 36, 330.0)]
     study = folded(*events)
     assert study_progress.scoring_left_s(study.trials[0]) == 48.0 == study_progress.study_left_s(study, 400.0)
-    assert study_progress.percent(study) == 100 and study_progress.going_on(study) == [
+    assert study_progress.done_percent(study) == 100 and study_progress.describe_rest(study) == [
         "1 being scored (12 of 36 answers)"
     ]
 
@@ -204,14 +204,14 @@ def test_only_scorings_left_is_their_time():
 def test_a_complete_trial_is_scoring_until_its_last_scores_arrive():
     events = [created(), *begun(), *trained(steps=40), completed(0, 40, 40, 1.0)]
     trial = folded(*events).trials[0]
-    assert (trial.state, study_progress.scoring_words(trial)) == ("complete", "to be scored")
-    assert study_progress.scoring_told(trial) == {"step": 40, "done": 0, "total": 0}
+    assert (trial.state, study_progress.format_scoring(trial)) == ("complete", "to be scored")
+    assert study_progress.scoring_record(trial) == {"step": 40, "done": 0, "total": 0}
     trial = folded(*events, scoring(0, 12, 36, 310.0)).trials[0]
-    assert study_progress.scoring_words(trial) == "scoring 12/36"
-    assert study_progress.scoring_told(trial) == {"step": 40, "done": 12, "total": 36}
+    assert study_progress.format_scoring(trial) == "scoring 12/36"
+    assert study_progress.scoring_record(trial) == {"step": 40, "done": 12, "total": 36}
     scored = e.TrialScored(at=320.0, study="a", trial=0, step=40, elapsed_s=1.0, scores={}, last=True)
     trial = folded(*events, scoring(0, 12, 36, 310.0), scored).trials[0]
-    assert study_progress.scoring_words(trial) == "" and study_progress.scoring_told(trial) is None
+    assert study_progress.format_scoring(trial) == "" and study_progress.scoring_record(trial) is None
 
 
 def test_several_being_scored_are_counted_with_their_answers():
@@ -219,11 +219,11 @@ def test_several_being_scored_are_counted_with_their_answers():
     for number in range(3):
         events += [*begun(number), completed(number, 40, 40, 1.0), scoring(number, 15, 32, 310.0)]
     study = folded(*events)
-    told = study_progress.scoring(study)
+    told = study_progress.sum_scoring(study)
     assert (str(told), told.brief) == ("3 being scored (45 of 96 answers)", "3 scoring 45/96")
     assert (
-        str(study_progress.scoring(folded(created())))
-        == study_progress.scoring(folded(created())).brief
+        str(study_progress.sum_scoring(folded(created())))
+        == study_progress.sum_scoring(folded(created())).brief
         == ""
     )
 
@@ -233,7 +233,9 @@ def test_several_being_scored_are_counted_with_their_answers():
 
 def test_the_bases_loss_is_that_of_the_quality_board():
     study = folded(created())
-    assert reference_values.base_value(study, "eval/loss") is None and reference_values.base_told(study) == {}
+    assert (
+        reference_values.base_value(study, "eval/loss") is None and reference_values.base_values(study) == {}
+    )
     known = {"quality/loss": Score(3.28, samples=64), "safety/toxicity": Score(0.02, samples=64)}
     study = folded(created(), e.BaseScored(at=1.0, study="a", scores=known))
     assert reference_values.base_value(study, "eval/loss") == 3.28
@@ -243,12 +245,14 @@ def test_the_bases_loss_is_that_of_the_quality_board():
 
 
 def test_why_no_trial_is_the_best():
-    assert reference_values.no_best(folded(created())) == "no trial is complete"
+    assert reference_values.explain_no_best(folded(created())) == "no trial is complete"
     waits = [created(metric="safety/toxicity"), *begun(), completed(0, 40, 40)]
     assert (
-        reference_values.no_best(folded(*waits)) == "no complete trial has its score of safety/toxicity yet"
+        reference_values.explain_no_best(folded(*waits))
+        == "no complete trial has its score of safety/toxicity yet"
     )
     ended = e.ScoringEnded(at=400.0, study="a", trial=0, why="the study was stopped")
     assert (
-        reference_values.no_best(folded(*waits, ended)) == "no complete trial has a value of safety/toxicity"
+        reference_values.explain_no_best(folded(*waits, ended))
+        == "no complete trial has a value of safety/toxicity"
     )

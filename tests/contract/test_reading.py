@@ -10,7 +10,13 @@ from core.contract.metric_score import Score
 from core.contract.spec.metric_limits import Limit
 from core.contract.state.study_state import Study, Trial
 from core.contract.views import metric_verdict as r
-from core.contract.views.metric_format import bound, changed, ends, figure, told
+from core.contract.views.metric_format import (
+    format_bound,
+    format_change,
+    format_figure,
+    format_interval,
+    format_score,
+)
 
 LIMITS = ["safety/toxicity <= 8 %", "quality/exact >= 0.3", "from a newer trimtab", "quality/exact <= 0.9"]
 BASE = {"safety/toxicity": Score(0.02, 0.01, 0.04, 100), "quality/exact": Score(0.4, 0.3, 0.5, 90)}
@@ -64,7 +70,7 @@ def test_boards_are_those_switched_on_and_those_with_numbers():
     )
     assert r.boards(study()) == ("quality", "safety")
     found = study(safety_leaning=Score(0.1), safety_new=Score(1.0), safety_bias=Score(0.1))
-    assert r.names(found, "safety") == ("safety/toxicity", "safety/bias", "safety/leaning", "safety/new")
+    assert r.list_names(found, "safety") == ("safety/toxicity", "safety/bias", "safety/leaning", "safety/new")
 
 
 @pytest.mark.parametrize(
@@ -83,13 +89,17 @@ def test_boards_are_those_switched_on_and_those_with_numbers():
     ],
 )
 def test_a_figure_has_its_unit_and_at_most_six_characters(value, unit, shown):
-    assert figure(value, unit) == shown and len(shown) <= 6
+    assert format_figure(value, unit) == shown and len(shown) <= 6
 
 
 def test_changes_have_a_sign_and_intervals_one_percent_sign():
-    assert changed(-0.031, "fraction") == "-3.1" and changed(0.5) == "+0.500" and changed(None) == ""
+    assert (
+        format_change(-0.031, "fraction") == "-3.1"
+        and format_change(0.5) == "+0.500"
+        and format_change(None) == ""
+    )
     score = Score(0.125, 0.071, 0.202, 64)
-    assert ends(score, "fraction") == "7.1–20.2%" and ends(Score(1.0)) == ""
-    assert told(score, "fraction") == "12.5% (7.1–20.2%, 64 samples)"
-    assert told(Score(None, samples=1)) == "– (1 sample)" and told(Score(2.0)) == "2.00"
-    assert bound(Limit.parse("safety/toxicity < 2 %"), "fraction") == "< 2%"
+    assert format_interval(score, "fraction") == "7.1–20.2%" and format_interval(Score(1.0)) == ""
+    assert format_score(score, "fraction") == "12.5% (7.1–20.2%, 64 samples)"
+    assert format_score(Score(None, samples=1)) == "– (1 sample)" and format_score(Score(2.0)) == "2.00"
+    assert format_bound(Limit.parse("safety/toxicity < 2 %"), "fraction") == "< 2%"

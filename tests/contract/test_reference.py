@@ -15,13 +15,13 @@ ACCURACY = {"metric": "eval/accuracy", "direction": "maximize", "reference": 0.5
 
 def test_a_result_beats_or_falls_short_of_its_reference_by_a_share_of_it():
     both = study([LOSS, ACCURACY], (1.8, 0.4))
-    assert reference_values.told(both, both.trials[0]) == [
+    assert reference_values.format_results(both, both.trials[0]) == [
         "eval/loss 1.8 beats 2 by 10.0%", "eval/accuracy 0.4 falls short of 0.5 by 20.0%",
     ]  # fmt: skip
     equal = study([LOSS], (2.0,))
-    assert reference_values.told(equal, equal.trials[0]) == ["eval/loss 2 only equals 2"]
+    assert reference_values.format_results(equal, equal.trials[0]) == ["eval/loss 2 only equals 2"]
     none = study([{"metric": "eval/loss", "direction": "minimize"}], (2.0,))
-    assert reference_values.told(none, none.trials[0]) == []
+    assert reference_values.format_results(none, none.trials[0]) == []
 
 
 def test_the_front_holds_the_area_within_the_references():

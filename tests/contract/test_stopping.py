@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from core.contract.spec.study_spec import StopOptions
 from core.contract.state import stop_conditions
 from core.contract.state import study_state as s
-from core.contract.state.stop_conditions import Stop, due, gpu_hours, since_best
+from core.contract.state.stop_conditions import Stop, find_due, gpu_hours, since_best
 
 ONE = [{"metric": "eval/loss", "direction": "minimize"}]
 TWO = [*ONE, {"metric": "train/tokens_per_s", "direction": "maximize"}]
@@ -31,14 +31,14 @@ def ends(*results, state=s.COMPLETE):
 
 
 def test_nothing_is_due_without_a_limit():
-    assert due(study(ends((1.0,), (2.0,))), StopOptions(), now=1e9) is None
+    assert find_due(study(ends((1.0,), (2.0,))), StopOptions(), now=1e9) is None
 
 
 def test_a_search_that_finds_nothing_better_ends_and_pruned_trials_count():
     after = StopOptions(no_improvement=3)
     waiting = ends((2.0,), (1.5,), (1.5,), None)
-    assert due(study(waiting), after, now=1000.0) is None
-    told = due(study([*waiting, s.Trial(9, s.COMPLETE, values=(1.6,), ended_at=9.0)]), after, now=1000.0)
+    assert find_due(study(waiting), after, now=1000.0) is None
+    told = find_due(study([*waiting, s.Trial(9, s.COMPLETE, values=(1.6,), ended_at=9.0)]), after, now=1000.0)
     why = "3 trials in a row were not better than eval/loss 1.5 of trial 1 (stop_after.no_improvement = 3)"
     assert told == Stop(why, at_once=False)
 
@@ -47,7 +47,7 @@ def test_trials_that_say_nothing_are_not_counted():
     trials = [*ends((1.0,)), *(s.Trial(n, state, ended_at=n) for n, state in enumerate(s.ENDED, 5))]
     nan = s.Trial(20, s.COMPLETE, values=(float("nan"),), ended_at=0.5)
     assert since_best(study([*trials, nan]))[1] == 3, "complete without a value, pruned, not a number"
-    assert due(study(ends(None, None)), StopOptions(no_improvement=1), now=1000.0) is None, (
+    assert find_due(study(ends(None, None)), StopOptions(no_improvement=1), now=1000.0) is None, (
         "there is no best yet"
     )
 
@@ -60,7 +60,7 @@ def test_the_order_is_that_of_the_ends():
 
 def test_with_several_objectives_whoever_joins_the_front_is_better():
     trials = ends((2.0, 10.0), (3.0, 20.0), (3.0, 20.0), (2.5, 9.0))
-    told = due(study(trials, TWO), StopOptions(no_improvement=2), now=1000.0)
+    told = find_due(study(trials, TWO), StopOptions(no_improvement=2), now=1000.0)
     assert told.why.startswith("2 trials in a row brought nothing to the Pareto front since trial 1")
 
 
@@ -77,15 +77,15 @@ def test_the_front_that_is_kept_is_as_good_as_all_earlier_trials(values):
 
 def test_a_budget_of_trials_lets_those_that_run_finish():
     trials = [*ends((1.0,), None), s.Trial(2, s.FAILED), s.Trial(3, s.RUNNING)]
-    assert due(study(trials), StopOptions(trials=4), now=1000.0) is None
-    told = due(study(trials), StopOptions(trials=3), now=1000.0)
+    assert find_due(study(trials), StopOptions(trials=4), now=1000.0) is None
+    told = find_due(study(trials), StopOptions(trials=3), now=1000.0)
     assert told == Stop("3 trials have ended (stop_after.trials = 3)", at_once=False)
 
 
 def test_hours_end_everything():
     after = StopOptions(hours=1.5)
-    assert due(study([]), after, now=1000.0 + 5399) is None
-    assert due(study([]), after, now=1000.0 + 5400) == Stop(
+    assert find_due(study([]), after, now=1000.0 + 5399) is None
+    assert find_due(study([]), after, now=1000.0 + 5400) == Stop(
         "1.5 hours have passed (stop_after.hours = 1.5)", at_once=True
     )
 
@@ -106,7 +106,7 @@ def on(device, begun, ended, trained, number):
 def test_a_gpu_that_trials_share_counts_once(trials, hours):
     state = study([on(*one, number) for number, one in enumerate(trials)])
     assert gpu_hours(state, now=7200.0) == pytest.approx(hours)
-    told = due(state, StopOptions(gpu_hours=0.5), now=7200.0)
+    told = find_due(state, StopOptions(gpu_hours=0.5), now=7200.0)
     assert (told is not None and told.at_once and "GPU-hours are used" in told.why) == (hours >= 0.5)
 
 

@@ -30,7 +30,7 @@ RUNNING = Trial(0, state="running", step=210, total_steps=400, knobs={"learning_
     ],
 )
 def test_a_value_is_read_as_it_is_meant(name, said, value):
-    read = input_values.knob(knob_edits.EDITABLE[name], said)
+    read = input_values.parse_knob(knob_edits.EDITABLE[name], said)
     assert read == input_values.Read(value) and type(read.value) is type(value)
 
 
@@ -50,65 +50,71 @@ def test_a_value_is_read_as_it_is_meant(name, said, value):
     ],
 )
 def test_what_is_wrong_is_said(name, said, wrong):
-    assert input_values.knob(knob_edits.EDITABLE[name], said).wrong.startswith(wrong)
+    assert input_values.parse_knob(knob_edits.EDITABLE[name], said).wrong.startswith(wrong)
 
 
 @pytest.mark.parametrize("said", ["x0.5", "*0.5", "× 0.5", "x.5"])
 def test_a_factor_is_what_the_engine_takes_it_for(said):
-    read = input_values.edit(RUNNING, "learning_rate", said)
-    assert not read.wrong and knob_edits.resolved(RUNNING.knobs, {"learning_rate": read.value}) == {
+    read = input_values.parse_edit(RUNNING, "learning_rate", said)
+    assert not read.wrong and knob_edits.resolve_factors(RUNNING.knobs, {"learning_rate": read.value}) == {
         "learning_rate": 5e-4
     }
 
 
 @pytest.mark.parametrize("said", ["x", "x-1", "x0", "xx2", "xinf", "*1e999"])
 def test_what_is_no_factor_is_said(said):
-    assert "is no factor" in input_values.edit(RUNNING, "learning_rate", said).wrong
+    assert "is no factor" in input_values.parse_edit(RUNNING, "learning_rate", said).wrong
 
 
 def test_steps_must_lie_ahead():
-    assert input_values.edit(RUNNING, "steps", "210").wrong == "must be above 210, the steps already done"
-    assert input_values.edit(RUNNING, "steps", "").wrong
-    assert input_values.edit(RUNNING, "steps", "500") == input_values.Read(500, note="290 to go, was 400")
+    assert (
+        input_values.parse_edit(RUNNING, "steps", "210").wrong == "must be above 210, the steps already done"
+    )
+    assert input_values.parse_edit(RUNNING, "steps", "").wrong
+    assert input_values.parse_edit(RUNNING, "steps", "500") == input_values.Read(
+        500, note="290 to go, was 400"
+    )
 
 
 def test_a_value_is_written_so_that_it_can_be_read_again():
     for knob in KNOBS.values():
         for value in (knob.default, *knob.choices):
-            assert input_values.knob(knob, input_values.written(value)).value == value
+            assert input_values.parse_knob(knob, input_values.format_value(value)).value == value
     modules = ["q_proj", "v_proj"]
-    assert input_values.knob(KNOBS["target_modules"], input_values.written(modules)).value == modules
+    assert (
+        input_values.parse_knob(KNOBS["target_modules"], input_values.format_value(modules)).value == modules
+    )
 
 
 def test_a_value_from_which_the_sampler_learns_nothing_is_named():
-    assert input_values.strange(STUDY, "learning_rate", 1e-4) == ""
-    assert input_values.strange(STUDY, "learning_rate", 0.1).startswith(
+    assert input_values.explain_unlearnt(STUDY, "learning_rate", 1e-4) == ""
+    assert input_values.explain_unlearnt(STUDY, "learning_rate", 0.1).startswith(
         "outside the space: the sampler will not"
     )
-    assert input_values.strange(STUDY, "lora_rank", 64).endswith("(is none of 8, 16, 32)")
-    assert input_values.strange(STUDY, "clip_norm", 1.0) == ""
-    assert input_values.strange(STUDY, "clip_norm", 0.5).startswith("not as all trials have it")
+    assert input_values.explain_unlearnt(STUDY, "lora_rank", 64).endswith("(is none of 8, 16, 32)")
+    assert input_values.explain_unlearnt(STUDY, "clip_norm", 1.0) == ""
+    assert input_values.explain_unlearnt(STUDY, "clip_norm", 0.5).startswith("not as all trials have it")
 
 
 def test_what_is_allowed_is_the_space_else_the_table():
-    assert input_values.allowed(STUDY, KNOBS["learning_rate"]) == "1e-05 to 0.001 log"
-    assert input_values.allowed(STUDY, KNOBS["lora_dropout"]) == "0 0.05"
-    assert input_values.allowed(STUDY, KNOBS["lora_alpha"]) == "above 0 to 65536"
-    assert input_values.allowed(STUDY, KNOBS["sequence_length"]) == "from 8 tokens"
+    assert input_values.describe_range(STUDY, KNOBS["learning_rate"]) == "1e-05 to 0.001 log"
+    assert input_values.describe_range(STUDY, KNOBS["lora_dropout"]) == "0 0.05"
+    assert input_values.describe_range(STUDY, KNOBS["lora_alpha"]) == "above 0 to 65536"
+    assert input_values.describe_range(STUDY, KNOBS["sequence_length"]) == "from 8 tokens"
 
 
 @pytest.mark.parametrize("text", ["x0.5", "x 2", "×.5", "X1e-3", "*2."])
 def test_a_factor_means_the_same_where_it_is_typed_and_in_the_engine(text):
-    read = input_values.edit(RUNNING, "learning_rate", text)
+    read = input_values.parse_edit(RUNNING, "learning_rate", text)
     assert knob_edits.read_factor(read.value) == knob_edits.read_factor(text) > 0
 
 
 def test_the_knobs_are_those_of_now():
-    known = input_values.now(STUDY, RUNNING)
+    known = input_values.current_values(STUDY, RUNNING)
     assert (known["learning_rate"], known["steps"], known["evaluate_every"]) == (1e-3, 400, 20)
-    assert input_values.now(STUDY, None)["steps"] == 400
+    assert input_values.current_values(STUDY, None)["steps"] == 400
 
 
 def test_an_edit_that_is_under_way_is_what_the_next_one_begins_from():
     editing = replace(RUNNING, editing={"learning_rate": 5e-4})
-    assert input_values.edit(editing, "learning_rate", "x0.5").note == "0.0005 × 0.5"
+    assert input_values.parse_edit(editing, "learning_rate", "x0.5").note == "0.0005 × 0.5"

@@ -10,8 +10,8 @@ from core.contract.state.event_fold import apply
 from core.contract.wire import console_api, message_codec, worker_api
 from core.daemon import background_tasks
 from core.daemon.attached_consoles import Hub
-from core.daemon.background_tasks import Tasks, kept_going
-from core.daemon.server.worker_inbox import Telling
+from core.daemon.background_tasks import Tasks, keep_going
+from core.daemon.server.worker_inbox import WorkerInbox
 from core.daemon.study.studies import Studies
 from core.daemon.supervisor import Supervisor
 from core.daemon.workers.worker_pool import Worker
@@ -31,7 +31,7 @@ async def test_a_part_that_fails_is_begun_again(monkeypatch, caplog):
         if len(lives) < 3:
             raise OSError("the third time it holds")
 
-    await kept_going("the watch", part)
+    await keep_going("the watch", part)
     assert len(lives) == 3 and "the watch failed, 2 times by now" in caplog.text
 
 
@@ -46,7 +46,7 @@ async def test_a_small_task_that_fails_is_logged(caplog):
     assert "a limit's consequence failed" in caplog.text and "it tripped" in caplog.text
 
 
-def telling_with(given_up: list[str]) -> tuple[Telling, Worker]:
+def telling_with(given_up: list[str]) -> tuple[WorkerInbox, Worker]:
     state = apply(s.State(), CREATED)
     for event in (
         e.TrialQueued(at=1.0, study="s", trial=0, params={}, knobs={}),
@@ -57,7 +57,7 @@ def telling_with(given_up: list[str]) -> tuple[Telling, Worker]:
     worker = Worker("w", "s", "cpu", Path("/s"), 60.0)
     crew = SimpleNamespace(workers={"w": worker}, give_up=lambda one, why: given_up.append(why))
     studies = SimpleNamespace(crew=crew, heard={}, runner_of=lambda study: None)
-    return Telling(Supervisor(Hub(), state), studies), worker
+    return WorkerInbox(Supervisor(Hub(), state), studies), worker
 
 
 async def test_a_worker_that_says_what_cannot_be_is_ended_and_the_engine_is_not():

@@ -11,16 +11,16 @@ SHELL = {"HF_HOME": "cache", "HF_TOKEN": TOKEN, "https_proxy": "http://ada:sesam
 
 def test_the_few_that_matter_are_sent_and_paths_are_whole(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    found = shell_environment.here(SHELL)
+    found = shell_environment.read_own(SHELL)
     assert set(found) == {"HF_HOME", "HF_TOKEN", "https_proxy"}
     assert found["HF_HOME"] == str(tmp_path / "cache")
-    assert shell_environment.here({"HF_HOME": ""}) == {"HF_HOME": ""}
+    assert shell_environment.read_own({"HF_HOME": ""}) == {"HF_HOME": ""}
 
 
 def test_the_shell_rules_and_what_it_does_not_set_is_not_set(tmp_path):
     all_of = Environments(ENGINE)
     assert all_of.of("s") == ENGINE
-    told = all_of.take("s", tmp_path, shell_environment.here(SHELL))
+    told = all_of.take("s", tmp_path, shell_environment.read_own(SHELL))
     whole = all_of.of("s")
     assert "HF_HUB_OFFLINE" not in whole and "CUDA_VISIBLE_DEVICES" not in whole
     assert (whole["HF_TOKEN"], whole["PATH"]) == (TOKEN, "/bin") and "USER" not in whole
@@ -36,8 +36,8 @@ def test_who_says_nothing_gets_the_engines(tmp_path):
 
 def test_no_secret_is_told_kept_or_printed(tmp_path):
     all_of = Environments(ENGINE)
-    told = all_of.take("s", tmp_path, shell_environment.here(SHELL))
-    request = console_api.StartStudy({}, environment=shell_environment.here(SHELL))
+    told = all_of.take("s", tmp_path, shell_environment.read_own(SHELL))
+    request = console_api.StartStudy({}, environment=shell_environment.read_own(SHELL))
     kept = (tmp_path / FILE).read_text()
     for text in (*told, kept, repr(request)):
         assert not any(secret in text for secret in (TOKEN, "sesame7", "the-engines-own-1"))

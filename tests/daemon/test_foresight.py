@@ -16,9 +16,9 @@ from core.contract.state.event_fold import apply
 from core.contract.wire import console_api, worker_api
 from core.daemon.placement.device_choice import Slot
 from core.daemon.placement.forecast_answers import answer
-from core.daemon.placement.memory_planner import Foresight
-from core.daemon.placement.trial_slots import Places
-from core.daemon.study.admission import Weighing
+from core.daemon.placement.memory_planner import MemoryPlanner
+from core.daemon.placement.trial_slots import TrialSlots
+from core.daemon.study.admission import Admission
 from core.errors import RefusedError, TrimtabError
 from core.memory.records.estimate_corrections import EstimateCorrections
 
@@ -65,13 +65,13 @@ def card(total: float, used: float = 0.0, *processes: e.Process) -> s.Machine:
     return s.Machine(devices=(one,), workers=(e.Worker("gpu0-w", 77, "gpu0", study="a"),))
 
 
-def foresight(one: s.Study, machine: s.Machine, ledger: EstimateCorrections | None = None) -> Foresight:
-    return Foresight(parse(one.spec), [GPU0], lambda: machine, ledger or EstimateCorrections())
+def foresight(one: s.Study, machine: s.Machine, ledger: EstimateCorrections | None = None) -> MemoryPlanner:
+    return MemoryPlanner(parse(one.spec), [GPU0], lambda: machine, ledger or EstimateCorrections())
 
 
-def places(one: s.Study, machine: s.Machine) -> Places:
+def places(one: s.Study, machine: s.Machine) -> TrialSlots:
     pack = one.spec["resources"]["pack"]
-    return Places(pack, [GPU0], foresight(one, machine))
+    return TrialSlots(pack, [GPU0], foresight(one, machine))
 
 
 def test_a_trial_that_does_not_fit_beside_the_others_waits_with_the_numbers(base):
@@ -124,7 +124,7 @@ async def weighed(base, total: float) -> tuple[list[e.Event], list]:
         return []
 
     sight = foresight(one, card(total))
-    weighing = Weighing(sight, Places(1, [GPU0], sight), search, happen)
+    weighing = Admission(sight, TrialSlots(1, [GPU0], sight), search, happen)
     await weighing.queued(one, 0, one.trials[0].knobs)
     return put, search.told
 
@@ -176,12 +176,14 @@ def test_a_gpus_constants_are_learnt_from_the_driver_and_kept(base):
     assert (known.context_bytes, known.slack) == (GIB // 2, 0.25)
 
 
-def short(base: str, used: int) -> tuple[s.Study, Foresight, Places, Weighing, list[float]]:
+def short(base: str, used: int) -> tuple[s.Study, MemoryPlanner, TrialSlots, Admission, list[float]]:
     """A study on a roomy card, on which memory ended with two trials when ``used`` bytes were taken."""
     one, now = study(base, 8, 8, running=1, pack=8), [0.0]
-    sight = Foresight(parse(one.spec), [GPU0], lambda: card(80), EstimateCorrections(), clock=lambda: now[0])
-    there = Places(8, [GPU0], sight, clock=lambda: now[0])
-    weighing = Weighing(sight, there, Search(), None)
+    sight = MemoryPlanner(
+        parse(one.spec), [GPU0], lambda: card(80), EstimateCorrections(), clock=lambda: now[0]
+    )
+    there = TrialSlots(8, [GPU0], sight, clock=lambda: now[0])
+    weighing = Admission(sight, there, Search(), None)
     assert there.next(one) is not None
     told = e.MemoryShort(
         at=1.0, study="a", worker="gpu0-w", device="gpu0", trials=(0, 1), used_bytes=used, text="", moved=1
@@ -217,7 +219,7 @@ def test_a_worker_is_told_of_a_bound_once(base):
     sent = []
     worker = SimpleNamespace(name="gpu0-w", device="gpu0", send=True, tell=sent.append)
     sight = foresight(one, card(6))
-    weighing = Weighing(sight, Places(1, [GPU0], sight), Search(), None)
+    weighing = Admission(sight, TrialSlots(1, [GPU0], sight), Search(), None)
     weighing.bind(one, worker)
     weighing.bind(one, worker)
     (bound,) = sent
@@ -232,15 +234,15 @@ def test_a_base_is_known_from_the_hub_cache_of_the_study_s_own_environment(tmp_p
     (place / "snapshots" / "abc" / "config.json").write_text(json.dumps(QWEN))
     spec = parse(study("org/base").spec)
     machine = lambda: card(80)  # noqa: E731
-    assert Foresight(spec, [GPU0], machine, EstimateCorrections()).model is None
-    assert Foresight(spec, [GPU0], machine, EstimateCorrections(), hub=tmp_path).model is not None
+    assert MemoryPlanner(spec, [GPU0], machine, EstimateCorrections()).model is None
+    assert MemoryPlanner(spec, [GPU0], machine, EstimateCorrections(), hub=tmp_path).model is not None
     assert paths.hub_cache({"HF_HOME": "/x"}) == Path("/x/hub")
 
 
 def test_a_worker_starts_before_the_first_trial_only_where_one_of_train_would_fit(base):
     def early(one: s.Study, total: float) -> Slot | None:
         sight = foresight(one, card(total))
-        weighing = Weighing(sight, Places(1, [GPU0], sight), Search(), None)
+        weighing = Admission(sight, TrialSlots(1, [GPU0], sight), Search(), None)
         return weighing.early(one, parse(one.spec).train)
 
     assert early(study(base), 80) == GPU0

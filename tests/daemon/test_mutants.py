@@ -13,7 +13,7 @@ import pytest
 from core.contract.events import event_types as e
 from core.contract.wire import console_api, message_codec, worker_api
 from core.daemon.attached_consoles import Hub
-from core.daemon.server.worker_inbox import Telling
+from core.daemon.server.worker_inbox import WorkerInbox
 from core.daemon.study.studies import Studies
 from core.daemon.supervisor import Supervisor
 from core.daemon.workers.worker_pool import Worker
@@ -102,7 +102,7 @@ async def test_no_word_of_a_worker_ends_more_than_the_worker(writer, tmp_path, c
         studies = SimpleNamespace(
             crew=crew, heard={}, runner_of=lambda study: None, why_pruned=lambda study, trial: "so"
         )
-        Telling(writer, studies).said(worker, said)
+        WorkerInbox(writer, studies).said(worker, said)
         taken += 1
     assert taken > 250
     assert not [why for why in given_up if "ValueError" not in why and "stood still" not in why]

@@ -13,7 +13,7 @@ from core.contract.state import study_state as s
 from core.contract.state.event_fold import apply
 from core.contract.wire import console_api, message_codec, worker_api
 from core.daemon.attached_consoles import Hub
-from core.daemon.server.worker_inbox import Telling
+from core.daemon.server.worker_inbox import WorkerInbox
 from core.daemon.supervisor import Supervisor
 from core.daemon.workers.trial_requeue import requeue_or_prune
 from core.daemon.workers.worker_pool import Worker
@@ -104,7 +104,7 @@ async def test_a_reading_of_the_moment_acknowledges_nothing_that_is_not_on_disk(
     worker = Worker("gpu0-w", "a", "gpu0", Path(tmp_path), 60.0, send=send)
     crew = SimpleNamespace(workers={worker.name: worker})
     studies = SimpleNamespace(crew=crew, heard={}, runner_of=lambda study: None)
-    telling = Telling(supervisor, studies)
+    telling = WorkerInbox(supervisor, studies)
     telling.said(worker, worker_api.Told(1, e.StudyNoted(at=time.time(), study="a", text="kept")))
     telling.said(worker, worker_api.Told(2, pack(2)))
     for _ in range(50):

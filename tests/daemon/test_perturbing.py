@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from core.contract.spec.conditional_knobs import misfit
-from core.contract.spec.search_space import Choice, Range, outside
+from core.contract.spec.conditional_knobs import find_misfit
+from core.contract.spec.search_space import Choice, Range, explain_outside
 from core.contract.spec.study_spec import PopulationOptions
 from core.daemon.population.explore import perturb, sample
 
@@ -44,7 +44,9 @@ def after(dimension, now, factors, resample=0.0, seed=0):
 )
 def test_a_number_is_multiplied_and_stays_a_point_of_its_range(dimension, now, factor, then):
     found = after(dimension, now, [factor])
-    assert found == pytest.approx(then) and type(found) is type(then) and not outside(dimension, found)
+    assert (
+        found == pytest.approx(then) and type(found) is type(then) and not explain_outside(dimension, found)
+    )
 
 
 def test_a_choice_moves_to_its_neighbour():
@@ -58,7 +60,7 @@ def test_a_choice_moves_to_its_neighbour():
 def test_what_is_drawn_anew_fills_the_dimension_and_nothing_else(dimension):
     draw = random.Random(1)
     found = [sample(dimension, draw) for _ in range(400)]
-    assert not any(outside(dimension, one) for one in found)
+    assert not any(explain_outside(dimension, one) for one in found)
     if isinstance(dimension, Choice) or dimension in (BATCH, DROP):
         assert len(set(found)) == (3 if isinstance(dimension, Choice) else 16 if dimension is BATCH else 4)
     if dimension is RATE:  # as many in each decade
@@ -86,4 +88,4 @@ def test_a_knob_that_hangs_on_another_follows_it_and_a_held_one_stays():
         for _ in range(20):
             found = perturb(space, knobs, PopulationOptions(), free, draw)
             then = {**knobs, **{name: after for name, (_, after) in found.items()}}
-            assert not misfit(space, then) and then["lora_rank"] == 4
+            assert not find_misfit(space, then) and then["lora_rank"] == 4

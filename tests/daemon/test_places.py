@@ -4,15 +4,17 @@ import pytest
 from msgspec.structs import replace
 
 from core.daemon.placement.device_choice import Slot
-from core.daemon.placement.trial_slots import Places, at_once
+from core.daemon.placement.trial_slots import TrialSlots, at_once
 from tests.daemon.packs import GIB, MIB, pack, study
 
 GPU0, GPU1 = Slot("gpu0", "cuda:0", "0"), Slot("gpu1", "cuda:0", "1")
 
 
-def measured(free: int, running: int = 2, device: str = "gpu0", places: Places | None = None) -> Places:
+def measured(
+    free: int, running: int = 2, device: str = "gpu0", places: TrialSlots | None = None
+) -> TrialSlots:
     """A device on which trials of rank 8 hold 400 MiB each, measured while it has ``free`` bytes to give."""
-    one = places or Places("auto", [GPU0])
+    one = places or TrialSlots("auto", [GPU0])
     told = pack(
         running, 9000.0, device=device, worker=f"{device}-w", free_bytes=free + GIB, total_bytes=20 * GIB,
         trial_bytes=dict.fromkeys(range(running), 400 * MIB),
@@ -24,7 +26,7 @@ def measured(free: int, running: int = 2, device: str = "gpu0", places: Places |
 
 
 def test_a_fixed_number_of_places_is_taken_at_its_word():
-    places = Places(2, [GPU0])
+    places = TrialSlots(2, [GPU0])
     assert places.next(study(9, ("running", 8), ("queued", 4096)))[2] == "1 of 2 slots taken on gpu0"
     assert places.next(study(9, ("running", 8), ("running", 8), ("queued", 8))) is None
 
@@ -66,11 +68,11 @@ def test_the_sampler_is_not_asked_again_and_again_while_trials_wait_for_memory()
 
 
 def test_nobody_is_asked_for_when_all_places_are_taken():
-    assert not Places(1, [GPU0]).may_ask(study(20, ("running", 8)))
+    assert not TrialSlots(1, [GPU0]).may_ask(study(20, ("running", 8)))
 
 
 def test_a_trial_goes_to_the_device_where_it_fits_before_it_is_told_to_wait():
-    places = measured(2 * GIB, places=Places("auto", [GPU0, GPU1]))
+    places = measured(2 * GIB, places=TrialSlots("auto", [GPU0, GPU1]))
     measured(9 * GIB, device="gpu1", places=places)
     now = study(20, *[("running", 8)] * 2, *[("running", 8, "gpu1")] * 2, ("queued", 64))
     trial, slot, _ = places.next(now)
@@ -78,7 +80,7 @@ def test_a_trial_goes_to_the_device_where_it_fits_before_it_is_told_to_wait():
 
 
 def test_the_device_with_the_most_free_places_comes_first():
-    places = measured(9 * GIB, places=Places("auto", [GPU0, GPU1]), device="gpu1")
+    places = measured(9 * GIB, places=TrialSlots("auto", [GPU0, GPU1]), device="gpu1")
     now = study(20, ("running", 8, "gpu1"), ("queued", 8))
     assert places.next(now)[1] == GPU1, "3 of 4 places are free there, 2 of 2 here"
 
@@ -116,7 +118,7 @@ def test_why_there_are_not_more_at_once_is_told_once():
 
 
 def test_no_device_is_left_empty_for_that():
-    places = Places("auto", [GPU0, GPU1])
+    places = TrialSlots("auto", [GPU0, GPU1])
     four = [("running", 8)] * 4
     assert places.next(searched(12, "tpe", 4, *four, ("queued", 8)))[1] == GPU1
 
@@ -127,7 +129,7 @@ def population(total: int, size: int, *trials):
 
 
 def test_a_population_trains_side_by_side_whatever_the_sampler_and_the_speed():
-    places = Places("auto", [GPU0])
+    places = TrialSlots("auto", [GPU0])
     two = population(8, 4, ("running", 8), ("running", 8), ("queued", 8))
     assert places.next(two)[2] == "2 of 4 slots taken on gpu0; auto: a population trains together"
     assert places.next(population(8, 4, *[("running", 8)] * 4, ("queued", 8))) is None
@@ -141,4 +143,4 @@ def test_memory_alone_keeps_one_of_a_population_waiting():
 def test_a_clone_takes_its_place_before_who_waits_for_one():
     now = population(8, 4, ("running", 8), ("queued", 8), ("queued", 8))
     clone = replace(now.trials[2], place_of=0)
-    assert Places("auto", [GPU0]).next(replace(now, trials={**now.trials, 2: clone}))[0].number == 2
+    assert TrialSlots("auto", [GPU0]).next(replace(now, trials={**now.trials, 2: clone}))[0].number == 2

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from core.contract.spec.population_settings import BY
 from core.contract.state import study_state as s
-from core.contract.state.best_and_counts import searched
+from core.contract.state.best_and_counts import searched_values
 from core.contract.state.metric_series import Series, add_all
 from core.daemon.population import population_rules
 from core.daemon.population.population_rules import decisions, plan_of
@@ -175,4 +175,7 @@ def test_a_study_without_a_population_has_no_plan():
 
 
 def test_a_clone_that_is_the_best_is_shown_with_the_knobs_that_it_has():
-    assert searched(study(*eight()), trial(8, by=BY, parent=1)) == {"learning_rate": 1e-3, "lora_rank": 10}
+    assert searched_values(study(*eight()), trial(8, by=BY, parent=1)) == {
+        "learning_rate": 1e-3,
+        "lora_rank": 10,
+    }

@@ -11,7 +11,7 @@ from core.contract.state import study_state as s
 from core.contract.state.event_fold import apply
 from core.daemon.study import request_checks
 from core.daemon.study import trial_proposals as module
-from core.daemon.study.trial_proposals import Proposing
+from core.daemon.study.trial_proposals import SearchConversation
 from core.daemon.workers import trial_requeue
 from core.errors import RefusedError, TrimtabError
 from core.search.search_frames import Proposal
@@ -72,8 +72,8 @@ class Picture:
         done.set_result([])
         return done
 
-    def proposing(self, search: Search) -> Proposing:
-        return Proposing(SPEC, search, SimpleNamespace(), self.put, lambda: self.state.studies["s"])
+    def proposing(self, search: Search) -> SearchConversation:
+        return SearchConversation(SPEC, search, SimpleNamespace(), self.put, lambda: self.state.studies["s"])
 
 
 async def test_all_readings_of_the_objective_are_told_again_when_a_study_is_taken_up():
@@ -122,7 +122,7 @@ async def test_a_proposal_that_repeats_a_trial_is_told():
     proposals.append(Proposal(2, knobs, dict(knobs), "tpe"))
     picture = Picture(taken_up())
     weighing = SimpleNamespace(queued=lambda *_: asyncio.sleep(0))
-    proposing = Proposing(
+    proposing = SearchConversation(
         SPEC, SimpleNamespace(ask=ask), weighing, picture.put, lambda: picture.state.studies["s"]
     )
     for _ in range(3):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.contract.spec.metric_table import SLICE, known
+from core.contract.spec.metric_table import SLICE, find_metric
 from core.evaluate.metrics import validation_slices
 
 
@@ -45,6 +45,6 @@ def test_many_small_values_of_a_column_are_not_followed_beyond_the_largest():
 )
 def test_a_slice_s_name_can_stand_in_a_limit_a_file_and_a_curve(value, name):
     assert validation_slices.slice_name("task", value) == f"task:{name}"
-    metric = known(f"{SLICE}task:{name}")
+    metric = find_metric(f"{SLICE}task:{name}")
     assert metric.unit == "nats/token" and metric.direction == "minimize"
-    assert validation_slices.slice_name("task", " / ") == "" and known(SLICE) is None
+    assert validation_slices.slice_name("task", " / ") == "" and find_metric(SLICE) is None

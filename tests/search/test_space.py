@@ -8,7 +8,7 @@ import pytest
 from optuna.trial import create_trial
 
 from core.contract.spec import knob_table
-from core.contract.spec.search_space import Choice, Range, outside
+from core.contract.spec.search_space import Choice, Range, explain_outside
 from core.contract.spec.study_spec import COUNTED
 from core.search.optuna_space import distribution, grid, restored, stored
 from core.search.study.optuna_study import OptunaStudy
@@ -42,7 +42,7 @@ def test_a_space_of_every_knob_gives_knobs_that_a_trial_takes(tmp_path):
         proposal = oracle.ask(number)
         assert set(proposal.params) == set(EVERY_KNOB) and set(proposal.knobs) == set(knob_table.KNOBS)
         for name, value in proposal.knobs.items():
-            assert knob_table.fault(knob_table.KNOBS[name], value) is None, (name, value)
+            assert knob_table.find_fault(knob_table.KNOBS[name], value) is None, (name, value)
         assert proposal.params["target_modules"] in EVERY_KNOB["target_modules"]
         assert type(proposal.params["lora_alpha"]) is float and type(proposal.params["lora_rank"]) is int
         oracle.tell(number, "complete", [1.0 / (number + 1)])
@@ -103,7 +103,7 @@ def test_a_step_of_a_tenth_gives_the_numbers_that_a_person_would_write(tmp_path,
         if (proposal := oracle.ask(number)) is None:
             break
         tried.append(proposal.params["lora_dropout"])
-        assert outside(dimension, tried[-1]) is None
+        assert explain_outside(dimension, tried[-1]) is None
         oracle.tell(number, "complete", [tried[-1]])
     assert set(tried) <= set(STEPS[ends])
     if sampler in COUNTED:
@@ -113,7 +113,11 @@ def test_a_step_of_a_tenth_gives_the_numbers_that_a_person_would_write(tmp_path,
 def test_a_value_with_rounding_in_its_last_bits_is_a_point_and_is_taken_for_it(tmp_path):
     oracle = studies.oracle(tmp_path, "bruteforce", {"lora_dropout": {"low": 0.0, "high": 0.3, "step": 0.1}})
     dimension = oracle.spec.space["lora_dropout"]
-    assert outside(dimension, 0.1 + 0.2) is None and outside(dimension, 0.31) and outside(dimension, 0.2999)
+    assert (
+        explain_outside(dimension, 0.1 + 0.2) is None
+        and explain_outside(dimension, 0.31)
+        and explain_outside(dimension, 0.2999)
+    )
     assert oracle.enqueue(0, {"lora_dropout": 0.1 + 0.2}, True).knobs["lora_dropout"] == 0.3
     rest = [oracle.ask(number).params["lora_dropout"] for number in (1, 2, 3)]
     assert sorted(rest) == [0.0, 0.1, 0.2] and oracle.ask(4) is None
@@ -152,4 +156,4 @@ def test_a_value_on_a_log_scale_stays_between_its_ends():
     dimension = Range(1e-5, 1e-2, "float", None, True)
     for value, kept in ((math.exp(math.log(1e-5)), 1e-5), (9.999999999e-6, 1e-5), (1e-2 * (1 + 1e-12), 1e-2)):
         assert restored({"x": dimension}, {"x": value})["x"] == pytest.approx(kept, rel=1e-15)
-        assert outside(dimension, restored({"x": dimension}, {"x": value})["x"]) is None
+        assert explain_outside(dimension, restored({"x": dimension}, {"x": value})["x"]) is None

@@ -16,7 +16,7 @@ from tests.train.engine import Engine
 def test_a_worker_tells_a_stranger_nothing(tmp_path, caplog):
     """Somebody else has put a socket in the place of the engine's."""
     address = tmp_path / "engine.sock"
-    with local_socket.listening(address) as line:
+    with local_socket.open_listening(address) as line:
         line.listen()
         line.settimeout(0.5)
         os.chown(address, 65534, 65534)

@@ -8,7 +8,7 @@ import pytest
 
 from core.contract.events import event_types as e
 from core.contract.spec import spec_file
-from core.contract.spec.metric_table import known
+from core.contract.spec.metric_table import find_metric
 from core.errors import SpecError, TrimtabError
 from core.train.data.dataset import MASKED
 from core.train.evaluation import lm_eval_bridge, lm_eval_tasks
@@ -69,7 +69,7 @@ def test_a_task_may_be_an_objective_with_the_direction_of_its_kind(monkeypatch):
     raw = {**RAW, "study": {"name": "s", "objectives": ["quality/task:arc_easy"]}}
     spec = spec_file.parse({**raw, "evaluate": {"tasks": ["arc_easy"]}})
     assert spec.study.objectives[0].direction == "maximize"
-    assert known("quality/task:arc_easy").unit == "fraction"
+    assert find_metric("quality/task:arc_easy").unit == "fraction"
 
 
 def answered(request) -> Result:

@@ -6,7 +6,7 @@ from rich.cells import cell_len
 from core.contract.events import event_types as e
 from core.contract.spec.knob_table import KNOBS
 from core.contract.state import study_state as s
-from core.contract.text.byte_sizes import words
+from core.contract.text.byte_sizes import format_bytes
 from core.contract.wire.memory_forecast import DeviceMemory, Foretold, Part
 from tests.tui.scene import cpu_pack, gpu_packs, no_card, state_of, study_events
 from tests.tui.weighed import GIB, MIB, foretold, on_cards, shared_card
@@ -82,11 +82,11 @@ def test_the_legend_names_every_piece_with_its_size():
     shares = by_trial(foretold((6, 7, 8), 31 * GIB), 900 * MIB)
     for width in (40, 74, 120, 200):
         text = "\n".join(line.plain for line in legend(shares, width, 30, BARE))
-        assert all(words(one.used_bytes) in text for one in shares)
+        assert all(format_bytes(one.used_bytes) in text for one in shares)
         assert "#7 adapter + optimizer" in text and "allocator's reserve" in text
         assert all(cell_len(line) <= width for line in text.split("\n"))
     short = "\n".join(line.plain for line in legend(shares, 74, 4, BARE))
-    assert "3 trials, #6 to #8" in short and words(3 * 1120 * MIB) in short
+    assert "3 trials, #6 to #8" in short and format_bytes(3 * 1120 * MIB) in short
 
 
 def test_sixteen_trials_have_a_cell_each_where_they_are_that_large():

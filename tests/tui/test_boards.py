@@ -6,7 +6,7 @@ import pytest
 
 from core.contract.events import event_types as e
 from core.contract.metric_score import Score
-from core.contract.spec.metric_table import known
+from core.contract.spec.metric_table import find_metric
 from core.contract.views.metric_verdict import Reading
 from core.contract.wire import console_api
 from core.contract.wire.evidence_answer import Evidence, Sample
@@ -296,7 +296,10 @@ async def test_the_cursor_is_always_in_sight(seat, size):
 def test_the_head_of_a_slice_shows_what_tells_it_from_others():
     told = {}
     for name in ("length:12-20", "source:stack_exchange", "task:sums"):
-        told[name] = heads(Reading(known(f"quality/slice:{name}"), None, None))
+        told[name] = heads(Reading(find_metric(f"quality/slice:{name}"), None, None))
     assert [head for head, _ in told.values()] == ["length:12-20", "…tack_exchange", "task:sums"]
     assert told["task:sums"][1] == "low is good"
-    assert heads(Reading(known("quality/task:arc_easy"), None, None)) == ("task:arc_easy", "high is good")
+    assert heads(Reading(find_metric("quality/task:arc_easy"), None, None)) == (
+        "task:arc_easy",
+        "high is good",
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.contract.edits.study_changes import merged
+from core.contract.edits.study_changes import merge_changes
 from core.contract.spec import spec_file
 from core.contract.spec.study_spec import dimension
 from core.contract.state.study_state import Study
@@ -142,7 +142,7 @@ def read(name: str, said: str):
 def test_each_row_changes_its_key_and_the_engine_can_take_it(name, said, changes):
     found = read(name, said)
     assert not found.wrong and study_form.changes(FORM, {name: found.value}) == changes
-    whole = merged(SPEC, changes)
+    whole = merge_changes(SPEC, changes)
     if name != "study.threshold.upper":  # which needs another pruner beside it
         spec_file.parse(whole)
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from core.contract.events import event_types as e
-from core.contract.text.byte_sizes import words
+from core.contract.text.byte_sizes import format_bytes
 from core.contract.wire import console_api
 from core.contract.wire.memory_forecast import MemoryNow, Verdict
 from tests.tui.scene import NOW, cpu_pack, gpu_packs, no_card, state_of, study_events
@@ -111,7 +111,7 @@ async def test_it_says_whether_it_fits_and_what_to_change(seat):
         await open_on(you, on_cards())
         await you.sees("✓ fits: 38.1 GiB of 72.0 GiB")
         await you.press("down", *["right"] * 4)
-        needs = words(
+        needs = format_bytes(
             forecast(
                 console_api.Foresee("", changes={"batch_size": 16}, pack=6), on_cards()
             ).foretold.device_bytes

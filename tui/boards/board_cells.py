@@ -10,7 +10,7 @@ from rich.cells import set_cell_size
 from core.contract.metric_score import Score
 from core.contract.spec.metric_table import SLICE
 from core.contract.text.sanitize import plain
-from core.contract.views.metric_format import bound, changed, ends, figure
+from core.contract.views.metric_format import format_bound, format_change, format_figure, format_interval
 from core.contract.views.metric_verdict import Reading
 from tui.widgets.braille_canvas import Canvas
 from tui.widgets.steering_signs import Piece
@@ -41,7 +41,7 @@ def cell(reading: Reading, intervals: bool) -> list[Piece]:
     value = (
         meaning if reading.verdict and score.value is not None else "" if score.value is not None else "muted"
     )
-    pieces = [(mark, meaning), (figure(score.value, unit).rjust(7), value), *_change(reading)]
+    pieces = [(mark, meaning), (format_figure(score.value, unit).rjust(7), value), *_change(reading)]
     return [*pieces, (_interval_text(score, unit).rjust(INTERVAL), "muted")] if intervals else pieces
 
 
@@ -49,7 +49,10 @@ def _change(reading: Reading) -> list[Piece]:
     if reading.change is None:
         return [(" " * 8, "")]
     arrow, meaning = arrow_of(reading)
-    return [(f" {arrow}", meaning), (changed(reading.change, reading.metric.unit).rjust(6)[:6], meaning)]
+    return [
+        (f" {arrow}", meaning),
+        (format_change(reading.change, reading.metric.unit).rjust(6)[:6], meaning),
+    ]
 
 
 def arrow_of(reading: Reading) -> Piece:
@@ -58,14 +61,14 @@ def arrow_of(reading: Reading) -> Piece:
 
 
 def _interval_text(score: Score, unit: str) -> str:
-    shown = ends(score, unit)
+    shown = format_interval(score, unit)
     return shown if len(shown) <= INTERVAL - 1 else shown.replace("%", "")[: INTERVAL - 1]
 
 
 def heads(reading: Reading) -> tuple[str, str]:
     """Return the column's name, and its better direction with the limits."""
     name = _short_name(reading.metric.name)
-    bounds = " ".join(bound(limit, reading.metric.unit) for limit in reading.limits)
+    bounds = " ".join(format_bound(limit, reading.metric.unit) for limit in reading.limits)
     way = "low" if reading.metric.direction == "minimize" else "high"
     return name, f"{way} is good" if not bounds else f"{way}, {bounds}"
 

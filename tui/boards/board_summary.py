@@ -7,7 +7,7 @@ from rich.text import Text
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views import metric_verdict as r
-from core.contract.views.metric_format import changed, figure
+from core.contract.views.metric_format import format_change, format_figure
 from tui.boards.board_cells import MARKS, arrow_of
 from tui.theme_colors import Palette
 from tui.widgets.label_value import pair
@@ -19,7 +19,7 @@ def summarize_boards(study: s.Study, trial: s.Trial, width: int, look: Palette) 
     """Return lines of ``width`` cells under the name of each board; none without scores."""
     limits, rows = r.limits(study), list[Text]()
     for board in r.boards(study):
-        names = [name for name in r.names(study, board) if name in trial.scores]
+        names = [name for name in r.list_names(study, board) if name in trial.scores]
         if names:
             compared = ", vs the base" if study.base_scores else ""
             rows.append(Text(f"{board} @{trial.scored_step}{compared}", style=look["primary"]))
@@ -32,13 +32,16 @@ def _row(reading: r.Reading, width: int, look: Palette) -> Text:
     name = Text(f"{mark} ", style=look[meaning])
     name.append(plain(reading.metric.name.split("/", 1)[-1], 40), style=look["muted"])
     shown = Text(
-        figure(reading.score.value if reading.score is not None else None, reading.metric.unit), style="bold"
+        format_figure(reading.score.value if reading.score is not None else None, reading.metric.unit),
+        style="bold",
     )
     if reading.change is not None:
         arrow, way = arrow_of(reading)
         shown.append(f" {arrow}", style=f"not bold {look[way]}")
         if width >= ROOMY:
-            shown.append(changed(reading.change, reading.metric.unit).rjust(6), style=f"not bold {look[way]}")
+            shown.append(
+                format_change(reading.change, reading.metric.unit).rjust(6), style=f"not bold {look[way]}"
+            )
     else:
         shown.append(" " * (8 if width >= ROOMY else 2))
     return pair(name, shown, width)

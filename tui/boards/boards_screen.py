@@ -97,7 +97,7 @@ class BoardsScreen(StudyScreen):
         boards = r.boards(study) if study is not None else ()
         if self._board not in boards:
             self._board = next(iter(boards), "")
-        names = r.names(study, self._board) if study is not None else ()
+        names = r.list_names(study, self._board) if study is not None else ()
         limits = r.limits(study) if study is not None else {}
         self.query_one("#title", Sheet).draw(self._title(study, boards, limits))
         table.display = bool(names)
@@ -126,7 +126,7 @@ class BoardsScreen(StudyScreen):
             return
         limits, box, chart = r.limits(study), self.query_one("#foot", Sheet), self.query_one(Chart)
         box.draw(foot(study, *chosen, limits, max(20, box.size.width - 2), look))
-        percent = ", in percent" if r.described(chosen[1]).unit == SHARE else ""
+        percent = ", in percent" if r.describe_metric(chosen[1]).unit == SHARE else ""
         chart.border_title = f"{plain(chosen[1], 40)} over its steps{percent}"
         why = "the base is scored once" if chosen[0] == r.BASE else "no score yet"
         chart.show(curves(study, *chosen, limits), False, look, why)
@@ -135,7 +135,7 @@ class BoardsScreen(StudyScreen):
         trials = [trial for trial in study.trials.values() if self._all or trial.scores]
         trials = [trial for trial in trials if not self._filter or matches(trial, self._filter)]
         if self._sorted:
-            sign = 1 if r.described(self._sorted).direction == "minimize" else -1
+            sign = 1 if r.describe_metric(self._sorted).direction == "minimize" else -1
 
             def rank(trial: s.Trial) -> tuple[bool, float, int]:
                 score = trial.scores.get(self._sorted)
@@ -169,7 +169,7 @@ class BoardsScreen(StudyScreen):
     def _state(self, study: s.Study) -> str:
         scored = sum(bool(trial.scores) for trial in study.trials.values())
         if not scored:
-            return r.nothing(study)[1] if r.boards(study) else ""
+            return r.explain_absent(study)[1] if r.boards(study) else ""
         shown = f"{scored} of {len(study.trials)} trials scored"
         shown += f", matching {plain(self._filter, 20)!r}" if self._filter else ""
         return f"{shown}, best {plain(self._sorted, 30)} first" if self._sorted else shown
@@ -177,9 +177,9 @@ class BoardsScreen(StudyScreen):
     def _verdicts(self, study: s.Study, board: str, limits: Limits) -> list[tuple[Verdict, int]]:
         """Count a board's breached limits and unsure verdicts."""
         verdicts = [
-            r.judged(trial.scores[name], limits[name])
+            r.judge_score(trial.scores[name], limits[name])
             for name in limits
-            if r.board(name) == board
+            if r.board_of(name) == board
             for trial in study.trials.values()
             if name in trial.scores
         ]
@@ -195,7 +195,7 @@ class BoardsScreen(StudyScreen):
         elif study is None:
             empty.update("no study yet\n\ntrimtab run SPEC starts one; make demo shows a real one")
         else:
-            what, fix = r.nothing(study)
+            what, fix = r.explain_absent(study)
             empty.update(Text(f"{what}:\n\n{fix}" if what else fix, justify="center"))
 
     # -- keys -------------------------------------------------------------------------------------

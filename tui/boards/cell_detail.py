@@ -8,7 +8,7 @@ from core.contract.spec.metric_limits import Limit
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views import metric_verdict as r
-from core.contract.views.metric_format import SHARE, bound, changed, told
+from core.contract.views.metric_format import SHARE, format_bound, format_change, format_score
 from tui.boards.board_cells import MARKS, arrow_of
 from tui.theme_colors import Palette
 from tui.widgets.line_chart import Curve
@@ -54,7 +54,7 @@ def _value(reading: r.Reading, trial: s.Trial | None, look: Palette) -> Text:
     line = Text(f"{who:<9} ", style=look["muted"])
     if reading.score is None:
         return line.append("–")
-    line.append(told(reading.score, reading.metric.unit), style="bold")
+    line.append(format_score(reading.score, reading.metric.unit), style="bold")
     if trial is not None:
         line.append(f" at step {r.step_of(trial, reading.metric.name)}", style=look["muted"])
     return line
@@ -66,11 +66,13 @@ def _base_line(reading: r.Reading, trial: s.Trial | None, look: Palette) -> Text
     line = Text("base      ", style=look["muted"])
     if reading.base is None:
         return line.append("not scored", style=look["muted"])
-    line.append(told(reading.base, reading.metric.unit))
+    line.append(format_score(reading.base, reading.metric.unit))
     if reading.change is not None:
         arrow, meaning = arrow_of(reading)
         points = " points" if reading.metric.unit == SHARE else ""
-        line.append(f"  {arrow} {changed(reading.change, reading.metric.unit)}{points} ", style=look[meaning])
+        line.append(
+            f"  {arrow} {format_change(reading.change, reading.metric.unit)}{points} ", style=look[meaning]
+        )
         line.append(_comparison(reading), style=look[meaning])
     return line
 
@@ -97,7 +99,7 @@ def _limit(study: s.Study, reading: r.Reading, look: Palette) -> Text:
         return line.append(
             f'none; such as evaluate.limits = ["{plain(reading.metric.name, 40)} {sign} …"]', look["muted"]
         )
-    line.append(" and ".join(bound(limit, reading.metric.unit) for limit in reading.limits))
+    line.append(" and ".join(format_bound(limit, reading.metric.unit) for limit in reading.limits))
     if reading.verdict is not None:
         mark, meaning = MARKS[reading.verdict]
         word = SAID[reading.verdict]
@@ -115,7 +117,7 @@ def _limit(study: s.Study, reading: r.Reading, look: Palette) -> Text:
 
 def _reason(study: s.Study, reading: r.Reading, width: int, look: Palette) -> list[Text]:
     if reading.score is None:
-        return wrap_text(r.unscored(study), width, look["muted"])
+        return wrap_text(r.explain_unscored(study), width, look["muted"])
     return wrap_text(reading.score.reason, width, look["warning"]) if reading.score.reason else []
 
 
@@ -126,7 +128,7 @@ def curves(study: s.Study, number: int, name: str, limits: dict[str, tuple[Limit
     if series is None or not series.values:
         return []
     ends = (series.steps[0], max(series.steps[-1], series.steps[0] + 1))
-    times = 100 if r.described(name).unit == SHARE else 1  # percent, as everywhere else
+    times = 100 if r.describe_metric(name).unit == SHARE else 1  # percent, as everywhere else
     base, values = study.base_scores.get(name), [times * value for value in series.values]
     level = [("base", base.value, "muted")] if base is not None and base.value is not None else []
     level += [("limit", limit.bound, "error") for limit in limits.get(name, ())]

@@ -11,8 +11,8 @@ from textual.widgets import Static
 
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
-from core.contract.views.metric_format import told
-from core.contract.views.metric_verdict import BASE, described
+from core.contract.views.metric_format import format_score
+from core.contract.views.metric_verdict import BASE, describe_metric
 from core.contract.wire import console_api
 from core.contract.wire.evidence_answer import Evidence, Sample
 from tui.base.base_screen import StudyScreen
@@ -120,7 +120,7 @@ class EvidenceScreen(StudyScreen):
         )
 
     def _title(self) -> Text:
-        look, metric, trial = self.console.look, described(self._metric), self.selected_trial()
+        look, metric, trial = self.console.look, describe_metric(self._metric), self.selected_trial()
         of = "the base model" if self._number == BASE else f"trial {self._number}"
         line = Text(
             f"evidence: {plain(metric.name, 40)} of {of}", style="", no_wrap=True, overflow="ellipsis"
@@ -132,7 +132,7 @@ class EvidenceScreen(StudyScreen):
         )
         score = held.get(self._metric)
         if score is not None:
-            line.append(f"  {told(score, metric.unit)}")
+            line.append(f"  {format_score(score, metric.unit)}")
         of_step = (
             f"; samples of step {self._evidence.step}" if self._evidence is not None and self._samples else ""
         )

@@ -53,7 +53,7 @@ def overlay(
         ups = scale.positions(y for _, y in curve or ())
         _draw(plane, [(x / last, up) for (x, _), up in zip(curve or (), ups, strict=True)], place)
     labels = row_labels(scale, plane.height)
-    return [head, *add_axes(plane, labels, _axis(along, last, plane.width), c.said(along), look)]
+    return [head, *add_axes(plane, labels, _axis(along, last, plane.width), c.describe_axis(along), look)]
 
 
 def _axis(along: c.Along, last: float, width: int) -> list[tuple[float, str]]:

@@ -10,8 +10,8 @@ from core.contract.metric_score import Score
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views import trial_comparison as c
-from core.contract.views.metric_format import SHARE, ends, figure
-from core.contract.views.metric_verdict import described
+from core.contract.views.metric_format import SHARE, format_figure, format_interval
+from core.contract.views.metric_verdict import describe_metric
 from tui.compare.curve_overlay import COLOURS, SIGNS
 from tui.number_text import GLYPHS, duration, loss, number, size
 from tui.theme_colors import Palette
@@ -35,7 +35,7 @@ def table(study: s.Study, trials: Sequence[s.Trial], width: int, look: Palette) 
                 style=look["warning"],
             )
         )
-    differing = c.differing(trials)
+    differing = c.list_differing(trials)
     lines.append(_title("differing knobs" if differing else "no knobs differ", look))
     for name, values in differing:
         lines.append(_row(plain(name, NAME), [_cell(value) for value in values[:fit]], room, look))
@@ -77,7 +77,7 @@ def _row(name: str, cells: Sequence[str], room: int, look: Palette) -> Text:
 
 
 def _measure(measure: c.Measure, trials: Sequence[s.Trial], room: int, look: Palette) -> Text:
-    unit = described(measure.name).unit
+    unit = describe_metric(measure.name).unit
     line = Text(pad(plain(measure.name, NAME), NAME), style=look["muted"], no_wrap=True)
     for trial, score in zip(trials, measure.scores, strict=False):
         best = trial.number in measure.best
@@ -91,9 +91,9 @@ def _score_text(score: Score | None, unit: str, room: int) -> str:
     """Format a value, with its interval if there is room; a dash for a missing value."""
     if score is None or score.value is None:
         return "–"
-    interval = ends(score, unit)
+    interval = format_interval(score, unit)
     if unit == "bytes":
         value = size(score.value)
     else:  # without an interval nothing says which digits are chance
-        value = figure(score.value, unit) if interval or unit == SHARE else loss(score.value)
+        value = format_figure(score.value, unit) if interval or unit == SHARE else loss(score.value)
     return f"{value} ({interval})" if interval and room >= INTERVAL - 2 else value

@@ -35,7 +35,7 @@ def lines(view: View) -> list[Text]:
     known = i.grid(view.study, across, up, columns, rows, view.objective)
     if not known:
         return no_values(view)
-    field = i.between(known, columns, rows)
+    field = i.interpolate(known, columns, rows)
     plane = Plane(room, high)
     borders = _borders(sorted(known.values(), reverse=view.direction == "maximize"))
     for row in range(plane.height):
@@ -76,7 +76,7 @@ def _level(value: float, borders: list[float], direction: str) -> int:
 
 def trials(view: View) -> list[int]:
     """The best first."""
-    return [point.trial for point in i.ordered(view.study, view.objective)]
+    return [point.trial for point in i.order_points(view.study, view.objective)]
 
 
 def choices(study: s.Study) -> list[str]:

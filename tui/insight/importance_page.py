@@ -78,7 +78,7 @@ def sampler(view: View) -> list[Text]:
 
 def trials(view: View) -> list[int]:
     """The best first."""
-    return [point.trial for point in i.ordered(view.study, view.objective)]
+    return [point.trial for point in i.order_points(view.study, view.objective)]
 
 
 IMPORTANCE = Page("importance", shares, trials, knobs, asks="importance")

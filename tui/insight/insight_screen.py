@@ -92,7 +92,8 @@ class InsightScreen(StudyScreen):
         study = self.study
         self._want()
         seen = (
-            study.name if study is not None else "", best_and_counts.ended(study) if study is not None else 0,
+            study.name if study is not None else "",
+            best_and_counts.count_ended(study) if study is not None else 0,
             self._page, tuple(self._choices.items()), self._focus, self._objective, self._importance,
             self._search, tuple(self._whys.values()), self.console.look, self.size,
             self.console.engine.away, self.console.engine.attached,
@@ -141,7 +142,7 @@ class InsightScreen(StudyScreen):
         elif study is not None:
             metric, way = study.objectives[min(self._objective, len(study.objectives) - 1)]
             line.append(
-                f"  {best_and_counts.ended(study)} of {study.total_trials} trials ended; ",
+                f"  {best_and_counts.count_ended(study)} of {study.total_trials} trials ended; ",
                 style=look["muted"],
             )
             line.append(f"{plain(metric, 40)}, {wish(way)}", style=look["muted"])
@@ -165,9 +166,8 @@ class InsightScreen(StudyScreen):
             return Text("\n", no_wrap=True, overflow="ellipsis").join([first, second])
         first.append(f"trial {trial.number} ", style="bold")
         first.append(f"{GLYPHS[trial.state]} {trial.state}  ", style=look[trial.state])
-        first.append(
-            f"{view.metric} {value_text(best_and_counts.objective(view.study, trial, view.objective))}  "
-        )
+        result = best_and_counts.objective_value(view.study, trial, view.objective)
+        first.append(f"{view.metric} {value_text(result)}  ")
         early = trial.state in s.ENDED and trial.state != s.COMPLETE
         if early:
             first.append(f"at step {trial.step}  ", style=look["muted"])
@@ -191,7 +191,7 @@ class InsightScreen(StudyScreen):
         if asks == "importance":
             objective = min(self._objective, len(study.objectives) - 1)
             request = console_api.AskImportance(study.name, METHODS[self._method], objective)
-        wanted = (request, best_and_counts.ended(study))
+        wanted = (request, best_and_counts.count_ended(study))
         rests = time.monotonic() - self._failed.get(asks, -AGAIN_S) < AGAIN_S
         if rests or (self._asked.get(asks) == wanted and not self._whys[asks]):
             return

@@ -17,7 +17,7 @@ BEST = 0.25  # the share of the trials whose lines are lit
 
 def lines(view: View) -> list[Text]:
     """Legend, the upper ends, the lines, the lower ends, the names."""
-    points = i.ordered(view.study, view.objective)
+    points = i.order_points(view.study, view.objective)
     if not view.axes:
         return [Text("no knob is searched: [space] is empty", style=view.look["muted"])]
     if not points:
@@ -93,7 +93,7 @@ def _spread(view: View, stops: list[float], labels: list[str], meaning: str) -> 
 
 def trials(view: View) -> list[int]:
     """The best first."""
-    return [point.trial for point in i.ordered(view.study, view.objective)]
+    return [point.trial for point in i.order_points(view.study, view.objective)]
 
 
 PAGE = Page("parallel", lines, trials)

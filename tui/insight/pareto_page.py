@@ -75,7 +75,7 @@ def _front(view: View, front: list[s.Trial], room: int) -> list[Text]:
 
 
 def _ranking(view: View) -> list[Text]:
-    points = i.ordered(view.study)
+    points = i.order_points(view.study)
     if not points:
         return no_values(view)
     values = [point.value for point in points if not point.early] or [point.value for point in points]
@@ -105,7 +105,7 @@ def params(study: s.Study, trial: s.Trial) -> str:
     """The searched knobs of a trial in one line."""
     return "  ".join(
         f"{KNOBS[name].short or name if name in KNOBS else plain(name, 12)} {plain(number(value), 16)}"
-        for name, value in best_and_counts.searched(study, trial).items()
+        for name, value in best_and_counts.searched_values(study, trial).items()
     )
 
 
@@ -113,7 +113,7 @@ def trials(view: View) -> list[int]:
     """The front, or the ranking."""
     if len(view.study.objectives) > 1:
         return [trial.number for trial in best_and_counts.front(view.study)]
-    return [point.trial for point in i.ordered(view.study)]
+    return [point.trial for point in i.order_points(view.study)]
 
 
 PAGE = Page("front", lines, trials)

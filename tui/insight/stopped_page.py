@@ -18,7 +18,7 @@ def lines(view: View) -> list[Text]:
     """Counts, rungs as far as half of the page has room, then the list."""
     head = _counts(view)
     rungs = _rungs(view)[: max(2, (view.height - 3) // 2)]
-    stops = i.stops(view.study)
+    stops = i.list_stops(view.study)
     title = Text(f"{'trial':>6} {'ended at step':>14} {view.metric[:12]:>12}  why", style="", no_wrap=True)
     title.stylize("bold")
     if not stops:
@@ -31,7 +31,7 @@ def lines(view: View) -> list[Text]:
 
 def _counts(view: View) -> Text:
     line = Text(no_wrap=True, overflow="ellipsis")
-    for state, count in i.counts(view.study).items():
+    for state, count in i.count_endings(view.study).items():
         line.append(
             f"{GLYPHS[state]} {count} {state}   ", style=view.look[state] if count else view.look["muted"]
         )
@@ -91,7 +91,7 @@ def _stop(view: View, stop: i.Stop) -> Text:
 
 def trials(view: View) -> list[int]:
     """The latest first."""
-    return [stop.trial for stop in i.stops(view.study)]
+    return [stop.trial for stop in i.list_stops(view.study)]
 
 
 PAGE = Page("stopped", lines, trials, asks="search")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from core.contract.state import study_state as s
-from core.contract.text.byte_sizes import words
+from core.contract.text.byte_sizes import format_bytes
 from core.contract.text.sanitize import plain
 from core.contract.wire.memory_forecast import DeviceMemory
 from tui.memory.estimate_accuracy import correction_line, error_words, relative_error
@@ -62,9 +62,9 @@ def _device(
 
 def limits(limit_bytes: int | None, total_bytes: int, asked_bytes: int) -> list[Mark]:
     """The limit, and the device's end where more than the device is asked for."""
-    marks = [] if limit_bytes is None else [Mark(limit_bytes, f"limit {words(limit_bytes)}", "limit")]
+    marks = [] if limit_bytes is None else [Mark(limit_bytes, f"limit {format_bytes(limit_bytes)}", "limit")]
     if asked_bytes > total_bytes > 0:
-        marks.append(Mark(total_bytes, f"device {words(total_bytes)}", "muted"))
+        marks.append(Mark(total_bytes, f"device {format_bytes(total_bytes)}", "muted"))
     return marks
 
 
@@ -75,9 +75,9 @@ def _head(now: DeviceMemory, machine: s.Machine, width: int, look: Palette) -> T
     line = Text(plain(now.label, 12), style="", no_wrap=True, overflow="ellipsis")
     line.stylize("bold")
     if used is not None and total > 0:
-        line.append(f"  {words(used)} of {words(total)} in use, {percent(used / total)}")
+        line.append(f"  {format_bytes(used)} of {format_bytes(total)} in use, {percent(used / total)}")
     elif total > 0:
-        line.append(f"  {words(total)}")
+        line.append(f"  {format_bytes(total)}")
     name = card.name if card is not None else "the host's memory" if now.label == "cpu" else ""
     line.append(f"  {plain(name, 40)}", style=look["muted"])
     if card is not None and card.fault:
@@ -104,9 +104,9 @@ def _estimate_line(now: DeviceMemory, look: Palette) -> Text:
     line = Text(no_wrap=True, overflow="ellipsis")
     peak = now.foretold.peak_bytes if now.foretold is not None else None
     if peak is not None:
-        line.append(f"estimate {words(peak)}")
+        line.append(f"estimate {format_bytes(peak)}")
     if now.measured_bytes is not None:
-        line.append(f"{' · ' if peak is not None else ''}measured {words(now.measured_bytes)}")
+        line.append(f"{' · ' if peak is not None else ''}measured {format_bytes(now.measured_bytes)}")
     else:
         line.append(" · not measured yet", style=look["muted"])
     share = relative_error(peak, now.measured_bytes)

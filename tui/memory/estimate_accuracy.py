@@ -9,7 +9,7 @@ from statistics import median
 from rich.text import Text
 
 from core.contract.state import study_state as s
-from core.contract.text.byte_sizes import words
+from core.contract.text.byte_sizes import format_bytes
 from core.contract.text.sanitize import plain
 from core.contract.wire.memory_forecast import DeviceMemory
 from tui.number_text import GLYPHS, NOTHING
@@ -90,7 +90,7 @@ def _row(number: int, state: str, foretold: int | None, measured: int | None, lo
     line = Text(f"{number:>4}  ", no_wrap=True, overflow="ellipsis")
     line.append(f"{GLYPHS[state]} {state:<10}", style=look[state])
     for size in (foretold, measured):
-        line.append(f"{words(size) if size is not None else NOTHING:>10}")
+        line.append(f"{format_bytes(size) if size is not None else NOTHING:>10}")
     share = relative_error(foretold, measured)
     text, meaning = error_words(share) if share is not None else (f"{NOTHING}  ", "muted")
     line.append(f"{text:>9}", style=look[meaning])

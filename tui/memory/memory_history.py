@@ -8,7 +8,7 @@ from itertools import groupby
 
 from rich.text import Text
 
-from core.contract.text.byte_sizes import words
+from core.contract.text.byte_sizes import format_bytes
 from tui.theme_colors import Palette
 from tui.widgets.braille_canvas import Canvas
 
@@ -34,7 +34,7 @@ def history(
     if limit_bytes is not None:
         _dots(canvas, limit_bytes / total_bytes)
     _curve(canvas, list(used)[-2 * canvas.width :])
-    labels = {0: words(total_bytes), height - 1: "0"}
+    labels = {0: format_bytes(total_bytes), height - 1: "0"}
     return [_row(cells, labels.get(row, ""), look) for row, cells in enumerate(canvas.rows())]
 
 

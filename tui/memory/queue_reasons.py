@@ -7,7 +7,7 @@ from itertools import groupby
 
 from rich.text import Text
 
-from core.contract.text.byte_sizes import words
+from core.contract.text.byte_sizes import format_bytes
 from core.contract.text.sanitize import plain
 from core.contract.wire.memory_forecast import Verdict
 from tui.theme_colors import Palette
@@ -50,7 +50,7 @@ def _verdicts(alike: list[Verdict], width: int, look: Palette) -> list[Text]:
 
 def _verdict(verdict: Verdict, who: str, need: str, width: int, look: Palette) -> list[Text]:
     sign, meaning = SIGNS.get(verdict.level, SIGNS["info"])
-    needs = f"{need} {words(verdict.needs_bytes)}" if verdict.needs_bytes > 0 else ""
+    needs = f"{need} {format_bytes(verdict.needs_bytes)}" if verdict.needs_bytes > 0 else ""
     style = look[meaning] if verdict.level != "info" else ""
     rows = wrap_text(f"{who} {plain(verdict.text, LONGEST)}", width - len(needs) - 1, style, f"{sign} ")
     rows[0].stylize(look[meaning], 0, len(sign))

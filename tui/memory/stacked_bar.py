@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from rich.text import Text
 
-from core.contract.text.byte_sizes import words
+from core.contract.text.byte_sizes import format_bytes
 from tui.memory.bar_segments import Share
 from tui.theme_colors import Palette
 
@@ -136,7 +136,7 @@ def legend(shares: Sequence[Share], width: int, most: int, look: Palette) -> lis
 def _columns(shares: list[Share], width: int, look: Palette) -> list[Text]:
     if not shares:
         return []
-    sizes = [words(share.used_bytes) for share in shares]
+    sizes = [format_bytes(share.used_bytes) for share in shares]
     mark = max(len(share.letter) for share in shares)
     wide = [len(share.label) + len(size) for share, size in zip(shares, sizes, strict=True)]
     each = min(width, mark + 2 + max(wide), max(COLUMN, mark + 2 + sorted(wide)[len(wide) // 2]))

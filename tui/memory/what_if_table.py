@@ -8,7 +8,7 @@ from rich.text import Text
 from textual import events
 
 from core.contract.state import study_state as s
-from core.contract.text.byte_sizes import words
+from core.contract.text.byte_sizes import format_bytes
 from core.contract.text.sanitize import plain
 from core.contract.wire.memory_forecast import Forecast
 from tui.key_bindings import bindings
@@ -204,7 +204,7 @@ def _verdict(forecast: Forecast, look: Palette) -> Text:
     sign, verdict, meaning = ("✓", "fits", "good") if forecast.fits else ("⊘", "does not fit", "error")
     line = Text(f"{sign} {verdict}", style="", no_wrap=True, overflow="ellipsis")
     line.stylize(f"bold {look[meaning]}")
-    line.append(f": {words(forecast.foretold.device_bytes)} of {words(room)}", style="bold")
+    line.append(f": {format_bytes(forecast.foretold.device_bytes)} of {format_bytes(room)}", style="bold")
     unlimited = " of the device, limit unknown" if forecast.limit_bytes is None else ""
     line.append(f"{unlimited}  on {plain(forecast.device, 12)}", style=look["muted"])
     return line

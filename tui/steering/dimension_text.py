@@ -6,9 +6,9 @@ import re
 from typing import Any
 
 from core.contract.edits import input_values
-from core.contract.edits.input_values import Read, written
+from core.contract.edits.input_values import Read, format_value
 from core.contract.spec.knob_table import KNOBS, Knob
-from core.contract.spec.search_space import Choice, Dimension, outside, read_dimension
+from core.contract.spec.search_space import Choice, Dimension, explain_outside, read_dimension
 from core.contract.text.sanitize import plain
 
 PARTS = re.compile(
@@ -27,21 +27,21 @@ FORMS = {
 def text(dimension: Dimension) -> str:
     """An entry of [space] as it is typed."""
     if isinstance(dimension, Choice):
-        return ", ".join("+".join(v) if isinstance(v, list) else written(v) for v in dimension.values)
-    how = " log" if dimension.log else f" step {written(dimension.step)}" if dimension.step else ""
-    return f"{written(dimension.low)} … {written(dimension.high)}{how}"
+        return ", ".join("+".join(v) if isinstance(v, list) else format_value(v) for v in dimension.values)
+    how = " log" if dimension.log else f" step {format_value(dimension.step)}" if dimension.step else ""
+    return f"{format_value(dimension.low)} … {format_value(dimension.high)}{how}"
 
 
 def fixed_text(value: Any) -> str:
     """One value for all trials, as it is typed."""
-    return f"= {'+'.join(value) if isinstance(value, list) else written(value)}"
+    return f"= {'+'.join(value) if isinstance(value, list) else format_value(value)}"
 
 
 def read(name: str, typed: str) -> Read:
     """What ``typed`` means for the knob ``name``: {"low", "high" …}, {"choice"}, or {"held": value}."""
     knob, typed = KNOBS[name], typed.strip()[:LONGEST]
     if typed.startswith("="):
-        parsed = input_values.knob(knob, typed[1:])
+        parsed = input_values.parse_knob(knob, typed[1:])
         return parsed if parsed.wrong else Read({"held": parsed.value})
     parts = PARTS.fullmatch(typed) if knob.kind in ("float", "int") else None
     if parts is None:
@@ -49,14 +49,14 @@ def read(name: str, typed: str) -> Read:
     raw: dict[str, Any] = {}
     for key in ("low", "high", "step"):
         if parts[key] is not None:
-            raw[key] = input_values.number(parts[key], whole=knob.kind == "int")
+            raw[key] = input_values.parse_number(parts[key], whole=knob.kind == "int")
     return _check(name, raw | ({"log": True} if parts["log"] else {}))
 
 
 def _choice(knob: Knob, typed: str) -> Read:
     values = []
     for part in typed.split(","):
-        parsed = input_values.knob(knob, part)
+        parsed = input_values.parse_knob(knob, part)
         if parsed.wrong:
             return Read(wrong=f"{plain(part.strip(), 40)!r}: {parsed.wrong}")
         values.append(parsed.value)
@@ -73,6 +73,6 @@ def _check(name: str, raw: dict[str, Any]) -> Read:
 
 def why_outside(dimension: Dimension, value: Any) -> str:
     """Why ``value`` cannot be held in ``dimension``; empty where it can."""
-    wrong = outside(dimension, value)
+    wrong = explain_outside(dimension, value)
     remedy = "add it to the list first" if isinstance(dimension, Choice) else "widen the range first"
     return f"{wrong}: {remedy}" if wrong else ""

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from core.contract.edits import input_values
-from core.contract.edits.input_values import Read, written
+from core.contract.edits.input_values import Read, format_value
 from core.contract.spec import study_spec
 from core.contract.spec.knob_table import TABLE, Knob
 from core.contract.spec.metric_limits import Limit
@@ -81,7 +81,7 @@ def _dimension(
 
 def _space(study: s.Study) -> tuple[list[Row], list[Row]]:
     """The searched knobs, and those that are the same for all trials."""
-    space, train = study.settings.space, input_values.now(study, None)
+    space, train = study.settings.space, input_values.current_values(study, None)
     fixed = study.settings.study.fixed
     searched: list[Row] = []
     others: list[Row] = []
@@ -122,7 +122,7 @@ def _short(knob: Knob) -> str:
 def _range_reader(knob: Knob, dimension: Dimension, train: dict[str, Any]) -> Reader:
     def read(text: str) -> Read:
         if text.strip().lower() in input_values.NONE:
-            return Read(None, note=f"no longer searched: all trials use {written(train[knob.name])}")
+            return Read(None, note=f"no longer searched: all trials use {format_value(train[knob.name])}")
         result = dimension_text.read(knob.name, text)
         if result.wrong or "held" not in result.value:
             return result
@@ -158,7 +158,8 @@ def _search(study: s.Study) -> list[Row]:
 def _threshold(now: ThresholdOptions) -> list[Row]:
     return [
         Row(
-            f"study.threshold.{name}", written(getattr(now, name)), "for the threshold pruner; empty: none",
+            f"study.threshold.{name}", format_value(getattr(now, name)),
+            "for the threshold pruner; empty: none",
             f"a value {way} it stops a trial", _bound, label=f"threshold.{name}",
         )
         for name, way in (("lower", "below"), ("upper", "above"))
@@ -169,7 +170,7 @@ def _ends(study: s.Study) -> list[Row]:
     stop = study.settings.study.stop_after
     return [
         Row(
-            f"study.{STOP}.{name}", written(getattr(stop, name)), "a number; empty: no limit",
+            f"study.{STOP}.{name}", format_value(getattr(stop, name)), "a number; empty: no limit",
             f"the study stops after this many {what}", _hours if name.endswith("hours") else _count,
             heading="" if place else "early stopping", label=name if name != "trials" else "trials ended",
         )
@@ -214,7 +215,7 @@ def _limits_row(name: str, limits: tuple[str, ...], meaning: str, heading: str =
 
 
 def _whole(text: str) -> Read:
-    value = input_values.number(text.strip(), whole=True)
+    value = input_values.parse_number(text.strip(), whole=True)
     ok = isinstance(value, int) and value >= 1
     return Read(value) if ok else Read(wrong="must be a whole number from 1")
 
@@ -226,7 +227,7 @@ def _count(text: str) -> Read:
 def _hours(text: str) -> Read:
     if text.strip().lower() in input_values.NONE:
         return Read(None, note="no limit")
-    value = input_values.number(text.strip(), whole=False)
+    value = input_values.parse_number(text.strip(), whole=False)
     ok = isinstance(value, float) and 0 < value < float("inf")
     return Read(value) if ok else Read(wrong="must be a number above 0")
 
@@ -234,7 +235,7 @@ def _hours(text: str) -> Read:
 def _bound(text: str) -> Read:
     if text.strip().lower() in input_values.NONE:
         return Read(None, note="no limit")
-    value = input_values.number(text.strip(), whole=False)
+    value = input_values.parse_number(text.strip(), whole=False)
     ok = isinstance(value, float) and isfinite(value)
     return Read(value) if ok else Read(wrong="must be a number")
 

@@ -23,7 +23,7 @@ WHY_NOT = (
 def new(study: s.Study, trial: s.Trial | None) -> list[Row]:
     """Return a row per knob with the values of ``trial``, else of the study with searched knobs empty."""
     space = study.settings.space
-    known = input_values.now(study, trial)
+    known = input_values.current_values(study, trial)
     if trial is None:
         known |= dict.fromkeys(space)
     searched = [knob for knob in TABLE if knob.name in space]
@@ -44,7 +44,10 @@ def enqueue_request(
     if trial is None or not emptied:
         named = {name: value for name, value in changes.items() if name not in emptied}
         return console_api.EnqueueTrial(study.name, named, trial.number if trial is not None else None)
-    own, others = input_values.now(study, None), {**input_values.now(study, trial), **changes}
+    own, others = (
+        input_values.current_values(study, None),
+        {**input_values.current_values(study, trial), **changes},
+    )
     named = {
         knob.name: others[knob.name]
         for knob in TABLE
@@ -55,10 +58,11 @@ def enqueue_request(
 
 def clone(study: s.Study, trial: s.Trial) -> list[Row]:
     """Return a row per knob; knobs that determine the shape of the weights are locked, with the reason."""
-    known = input_values.now(study, trial) | trial.editing
+    known = input_values.current_values(study, trial) | trial.editing
     return [
         Row(
-            name, input_values.written(known.get(name)), input_values.allowed(study, knob), knob.meaning,
+            name, input_values.format_value(known.get(name)),
+            input_values.describe_range(study, knob), knob.meaning,
             _edit_reader(name, trial), _choices(knob), CLONE_KEEPS.get(name, ""),
         )
         for name, knob in knob_edits.EDITABLE.items()
@@ -67,14 +71,14 @@ def clone(study: s.Study, trial: s.Trial) -> list[Row]:
 
 def edit(study: s.Study, trial: s.Trial) -> list[Row]:
     """The knobs that may change while it runs (before it starts: all), and the switch for its result."""
-    known = input_values.now(study, trial)
+    known = input_values.current_values(study, trial)
     if trial.total_steps:
         known["steps"] = trial.total_steps
     known |= trial.editing
     fresh = trial.state == s.QUEUED and not trial.checkpoint
     rows = [
         Row(
-            name, input_values.written(known.get(name)), _allowed(study, trial, knob), knob.meaning,
+            name, input_values.format_value(known.get(name)), _allowed(study, trial, knob), knob.meaning,
             _edit_reader(name, trial), _choices(knob), label="total steps" if name == "steps" else "",
         )
         for name, knob in (knob_edits.EDITABLE if fresh else knob_edits.LIVE).items()
@@ -86,11 +90,11 @@ def edit(study: s.Study, trial: s.Trial) -> list[Row]:
 def _allowed(study: s.Study, trial: s.Trial, knob: Knob) -> str:
     if knob.name == "steps" and trial.step:
         return f"above {trial.step}, its current step"
-    return input_values.allowed(study, knob) + (", or x0.5" if knob.name == "learning_rate" else "")
+    return input_values.describe_range(study, knob) + (", or x0.5" if knob.name == "learning_rate" else "")
 
 
 def _edit_reader(name: str, trial: s.Trial) -> Callable[[str], Read]:
-    return lambda text: input_values.edit(trial, name, text)
+    return lambda text: input_values.parse_edit(trial, name, text)
 
 
 def _group(heading: str, knobs: list[Knob], study: s.Study, known: dict[str, Any]) -> list[Row]:
@@ -98,8 +102,8 @@ def _group(heading: str, knobs: list[Knob], study: s.Study, known: dict[str, Any
     return [
         Row(
             knob.name,
-            input_values.written(known.get(knob.name)),
-            input_values.allowed(study, knob),
+            input_values.format_value(known.get(knob.name)),
+            input_values.describe_range(study, knob),
             knob.meaning,
             _enqueue_reader(study, knob),
             _choices(knob),
@@ -117,11 +121,11 @@ def _enqueue_reader(study: s.Study, knob: Knob) -> Callable[[str], Read]:
     def read(text: str) -> Read:
         if not text.strip() and knob.name in study.settings.space:
             return Read(None, note=SAMPLERS)
-        result = input_values.knob(knob, text)
+        result = input_values.parse_knob(knob, text)
         return (
             result
             if result.wrong
-            else Read(result.value, note=input_values.strange(study, knob.name, result.value))
+            else Read(result.value, note=input_values.explain_unlearnt(study, knob.name, result.value))
         )
 
     return read

@@ -49,17 +49,17 @@ class StudyHeader(Sheet):
 
 def _first_line(line: Text, study: s.Study, now: float, look: Palette, width: int, more: int) -> None:
     meaning = STATES.get(study.state, "info")
-    ended = best_and_counts.ended(study)
+    ended = best_and_counts.count_ended(study)
     line.append(plain(study.name, 30 if width >= 100 else 20), style="bold")
     if more:
         line.append(f" +{more} (S)", style=look["muted"])
     line.append(f"  {GLYPHS[meaning]} {study.state}  ", style=look[meaning])
     room = 6 if width < 100 else 12 if width < 140 else 24
-    full, empty = bar(study_progress.share(study), room)
+    full, empty = bar(study_progress.done_share(study), room)
     line.append(full, style=look["primary"])
     line.append(empty, style=look["muted"])
-    line.append(f" {study_progress.percent(study)}%  {ended}/{study.total_trials} ")
-    counts = best_and_counts.counts(study)
+    line.append(f" {study_progress.done_percent(study)}%  {ended}/{study.total_trials} ")
+    counts = best_and_counts.count_states(study)
     for state in COUNTED:
         if counts.get(state):
             line.append(f" {GLYPHS[state]}{counts[state]}", style=look[state])
@@ -88,13 +88,15 @@ def _second_line(line: Text, study: s.Study, look: Palette, narrow: bool) -> Non
         front = len(best_and_counts.front(study))
         if front > 1:
             line.append(f"first of {front} on the front  ", style=look["muted"])
-        knobs = list(best_and_counts.searched(study, best).items())[:4]
+        knobs = list(best_and_counts.searched_values(study, best).items())[:4]
         shown = " ".join(f"{_short(key)}={number(value)}" for key, value in knobs)
         line.append(plain(shown, 80), style=look["muted"])
     else:
         _activity(line, study, look, narrow)
         words = (
-            reference_values.no_best(study) if reference_values.waiting(study) else "no trial is complete yet"
+            reference_values.explain_no_best(study)
+            if reference_values.list_waiting(study)
+            else "no trial is complete yet"
         )
         line.append(f"{plain(words, 100)}; {direction} {metric}", style=look["muted"])
         base = reference_values.base_value(study, metric)
@@ -109,7 +111,7 @@ def _second_line(line: Text, study: s.Study, look: Palette, narrow: bool) -> Non
 
 def _activity(line: Text, study: s.Study, look: Palette, narrow: bool) -> None:
     """List the activity after the last step: evaluations, and scoring of complete trials."""
-    words = study_progress.going_on(study, narrow)
+    words = study_progress.describe_rest(study, narrow)
     if words:
         line.append(f"{', '.join(words)}  ", style=look["info"])
 

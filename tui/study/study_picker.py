@@ -34,7 +34,7 @@ class Studies(ModalScreen[str]):
         rows = []
         for study in reversed(self._studies.values()):
             text = Text(f"{plain(study.name, 40):<30} {study.state:<10}")
-            text.append(f"{best_and_counts.ended(study)}/{study.total_trials}")
+            text.append(f"{best_and_counts.count_ended(study)}/{study.total_trials}")
             rows.append(Option(text, id=study.name))
         options = OptionList(*rows)
         options.border_title = "studies"

@@ -155,7 +155,7 @@ class AllTrials(SteeringScreen):
         if study is None:
             return
         marked = sorted(self._marked.get(study.name, ()))
-        chosen = trial_comparison.chosen(study, marked, trial.number if trial is not None else None)
+        chosen = trial_comparison.choose_trials(study, marked, trial.number if trial is not None else None)
         if len(chosen) < 2:
             self.console.say("mark two trials with v, then V compares them")
         else:

@@ -115,8 +115,8 @@ class DetailScreen(SteeringScreen):
         """Its last evaluation; and what is being scored: of a complete trial its last scores, else a snapshot
         of it while it trains."""
         look, line = self.console.look, Text(no_wrap=True, overflow="ellipsis")
-        words, left = study_progress.scoring_words(trial), study_progress.scoring_left_s(trial)
-        if study_progress.evaluating(trial):
+        words, left = study_progress.format_scoring(trial), study_progress.scoring_left_s(trial)
+        if study_progress.is_evaluating(trial):
             line.append(f"{study_progress.EVALUATING}  ", style=look["info"])
         if words and trial.pending:
             more = f", {duration(left)} left" if left is not None else ""

@@ -91,7 +91,7 @@ def _progress(study: s.Study, trial: s.Trial, best: bool) -> list[Piece]:
     """Format the progress in steps; after the last step the current activity."""
     if trial.pending:
         return [(_scoring_text(trial), "info")]
-    if study_progress.evaluating(trial):
+    if study_progress.is_evaluating(trial):
         return [("██", trial.state), (f" {study_progress.EVALUATING}", "")]
     done = min(trial.step, trial.total_steps)
     share = done / trial.total_steps if trial.total_steps else 0.0
@@ -102,7 +102,7 @@ def _progress(study: s.Study, trial: s.Trial, best: bool) -> list[Piece]:
 
 def _scoring_text(trial: s.Trial) -> str:
     """Such as "scoring 12/36"; in percents where that is too long."""
-    words = study_progress.scoring_words(trial)
+    words = study_progress.format_scoring(trial)
     if len(words) > PROGRESS:
         words = f"scoring {100 * trial.scoring_done // trial.scoring_total:>3}%"
     return words

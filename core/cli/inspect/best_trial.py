@@ -26,25 +26,29 @@ from core.errors import TrimtabError
 
 def best(arguments: argparse.Namespace) -> int:
     """Print the best complete trial. Raises NoResultError when there is none."""
-    study = resolve_trial.study(reach_engine.known()[0], arguments.study)
+    study = resolve_trial.study(reach_engine.read_state()[0], arguments.study)
     trial = resolve_trial.best(study)
     metrics = [metric for metric, _ in study.objectives]
     values = dict(zip(metrics, trial.values, strict=False))
     command = f"trimtab generate --study {study.name} --trial {trial.number} {shlex.quote('PROMPT')}"
-    front = [one.number for one in best_and_counts.front(study)]
+    front = [trial.number for trial in best_and_counts.front(study)]
     adapter = _adapter(study, trial)
     if arguments.json:
         found = {"study": study.name, "trial": trial.number, "values": values, "params": trial.params}
         found |= {"knobs": trial.knobs, "adapter": adapter, "generate": command, "front": front}
-        found |= {"against": reference_values.told(study, trial), "base": reference_values.base_told(study)}
-        found |= {"scoring": study_progress.scoring_told(trial), "pending": _pending(study)}
+        found |= {
+            "against": reference_values.format_results(study, trial),
+            "base": reference_values.base_values(study),
+        }
+        found |= {"scoring": study_progress.scoring_record(trial), "pending": _pending(study)}
         text_tables.dump(found)
         return exit_codes.OK
-    print(f"{study.name}: trial {trial.number}  {text_tables.results(study, trial)}")
-    print(f"  params   {text_tables.pairs(best_and_counts.searched(study, trial)) or 'none searched'}")
+    print(f"{study.name}: trial {trial.number}  {text_tables.format_results(study, trial)}")
+    searched = text_tables.format_pairs(best_and_counts.searched_values(study, trial))
+    print(f"  params   {searched or 'none searched'}")
     print(f"  adapter  {plain(adapter) or 'not saved'}")
     print(f"  try it   {command}")
-    for line in reference_values.told(study, trial):
+    for line in reference_values.format_results(study, trial):
         print(f"  against  {line}")
     for line in _base(study):
         print(f"  base     {line}")
@@ -70,14 +74,14 @@ def _scoring(study: s.Study, trial: s.Trial) -> list[str]:
     """Describe pending scores of this and other trials, which may still change the best trial."""
     found = []
     if trial.pending:
-        found.append(f"its last scores are pending: {study_progress.scoring_words(trial)}")
+        found.append(f"its last scores are pending: {study_progress.format_scoring(trial)}")
     others = [number for number in _pending(study) if number != trial.number]
     waits = [number for number in others if not study.trials[number].values]
     if others:
         numbers = ", ".join(map(str, others))
         found.append(f"trial{'s' * (len(others) > 1)} {numbers} still being scored")
     if waits:
-        of = " and ".join(reference_values.waiting(study)) or "the objectives"
+        of = " and ".join(reference_values.list_waiting(study)) or "the objectives"
         found.append(f"{len(waits)} of them may still become the best: no score of {of} yet")
     return found
 
@@ -100,7 +104,7 @@ def trust(arguments: argparse.Namespace) -> list[str]:
 
 def trained(arguments: argparse.Namespace) -> str:
     """Return the adapter of the named trial, or of the best one. Raises TrimtabError where it has none."""
-    study = resolve_trial.study(reach_engine.known()[0], arguments.study)
+    study = resolve_trial.study(reach_engine.read_state()[0], arguments.study)
     trial = (
         resolve_trial.best(study) if arguments.trial is None else resolve_trial.trial(study, arguments.trial)
     )
@@ -119,7 +123,7 @@ def in_torch(module: str, *arguments: str) -> int:
     environment = {**os.environ, "PYTHONPATH": str(paths.root())}
     command = [sys.executable, "-P", "-m", module, *arguments]
     print("loading the libraries …", file=sys.stderr, flush=True)
-    activity_line.hush()  # the process reports its own progress
+    activity_line.stop_activity()  # the process reports its own progress
     done = subprocess.run(command, env=environment, check=False)
     return exit_codes.OK if done.returncode == 0 else exit_codes.FAILURE
 

@@ -77,15 +77,15 @@ class Printer:
         if self._printed_to is None:
             self._write(
                 f"{study.name}: {study.state},"
-                f" {best_and_counts.ended(study)}/{study.total_trials} trials ended"
+                f" {best_and_counts.count_ended(study)}/{study.total_trials} trials ended"
             )
             self._printed_to = study.lines[-1] if study.lines else None
         else:  # a new snapshot after a slow connection: it contains the lines in between
             self._lines(study.lines)
 
     def _lines(self, lines: tuple[s.Line, ...]) -> None:
-        for line in text_tables.newer(lines, self._printed_to):
-            self._write(text_tables.line(line))
+        for line in text_tables.lines_after(lines, self._printed_to):
+            self._write(text_tables.format_line(line))
         if lines:
             self._printed_to = lines[-1]
 
@@ -93,7 +93,7 @@ class Printer:
         known = self._stages.get(event.worker, "")
         if event.stage and self._due(event.stage != known):
             share = f" {100 * event.done / event.total:.0f}%" if event.total else ""
-            self._write(f"{text_tables.clock(event.at)} {plain(event.stage, 200)}{share}")
+            self._write(f"{text_tables.format_clock(event.at)} {plain(event.stage, 200)}{share}")
         self._stages[event.worker] = event.stage
 
     def _reading(self, study: s.Study, number: int) -> None:
@@ -102,13 +102,17 @@ class Printer:
         trial = study.trials[number]
         metric = study.objectives[0][0]
         shown = {name: trial.latest[name] for name in ("train/loss", metric) if name in trial.latest}
-        course = f"trial {number} step {trial.step}/{trial.total_steps} {text_tables.pairs(shown)}"
-        left = text_tables.span(study_progress.study_left_s(study, time.time()))
-        ended = f"{best_and_counts.ended(study)}/{study.total_trials} trials ended"
+        course = f"trial {number} step {trial.step}/{trial.total_steps} {text_tables.format_pairs(shown)}"
+        left = text_tables.format_span(study_progress.study_left_s(study, time.time()))
+        ended = f"{best_and_counts.count_ended(study)}/{study.total_trials} trials ended"
         told = ", ".join(
-            [ended, f"{study_progress.percent(study)}% of the steps", *study_progress.going_on(study)]
+            [
+                ended,
+                f"{study_progress.done_percent(study)}% of the steps",
+                *study_progress.describe_rest(study),
+            ]
         )
-        self._write(f"{text_tables.clock(time.time())} {course} ({told}, {left} left)")
+        self._write(f"{text_tables.format_clock(time.time())} {course} ({told}, {left} left)")
 
     def _due(self, at_once: bool = False) -> bool:
         due = at_once or self._now() - self._progress_at >= PROGRESS_EVERY_S
@@ -123,7 +127,7 @@ def _print(line: str) -> None:
 
 async def until_ended(socket: Path, name: str) -> int:
     """Print the study's progress until it ends and return the exit code."""
-    activity_line.hush()
+    activity_line.stop_activity()
     printer = Printer(_print)
     async with aclosing(changes(socket, name)) as course:
         async for study, event in course:
@@ -136,8 +140,8 @@ async def until_ended(socket: Path, name: str) -> int:
 def _closing(study: s.Study) -> int:
     best = best_and_counts.best(study)
     if best is None:
-        _print(f"{study.name}: {study.state}, {plain(reference_values.no_best(study), 200)}")
+        _print(f"{study.name}: {study.state}, {plain(reference_values.explain_no_best(study), 200)}")
         return exit_codes.NO_RESULT
     values = dict(zip([metric for metric, _ in study.objectives], best.values, strict=False))
-    _print(f"best: trial {best.number} {text_tables.pairs(values)}; `trimtab best` shows details")
+    _print(f"best: trial {best.number} {text_tables.format_pairs(values)}; `trimtab best` shows details")
     return exit_codes.FAILURE if study.state == s.FAILED else exit_codes.OK

@@ -11,7 +11,7 @@ from core.cli.main import version
 
 
 def man_page() -> str:
-    """The source of trimtab.1."""
+    """Return the source of trimtab.1."""
     return "\n".join(_lines()) + "\n"
 
 
@@ -40,7 +40,7 @@ def _name(action: argparse.Action) -> str:
 
 
 def _escaped(text: str) -> str:
-    """No character of the text is a command of roff."""
+    """Return no character of the text is a command of roff."""
     safe = text.replace("\\", r"\e").replace("-", r"\-").replace("…", "...")
-    safe = "".join(one if one.isascii() else rf"\[u{ord(one):04X}]" for one in safe)
+    safe = "".join(letter if letter.isascii() else rf"\[u{ord(letter):04X}]" for letter in safe)
     return "\n".join(rf"\&{line}" if line.startswith((".", "'")) else line for line in safe.splitlines())

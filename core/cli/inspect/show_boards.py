@@ -21,14 +21,14 @@ from core.contract.state import study_progress
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views import metric_verdict as r
-from core.contract.views.metric_format import SHARE, bound, changed, told
+from core.contract.views.metric_format import SHARE, format_bound, format_change, format_score
 
 SAID = {"ok": "✓ kept", "breached": "✗ breached", "unsure": "? unsure", None: ""}
 
 
 def boards(arguments: argparse.Namespace) -> int:
     """Print the boards of a study, or of one trial compared with the base."""
-    study = resolve_trial.study(reach_engine.known()[0], arguments.study)
+    study = resolve_trial.study(reach_engine.read_state()[0], arguments.study)
     chosen = list(study.trials.values())
     if arguments.trial is not None:
         chosen = [resolve_trial.trial(study, arguments.trial)]
@@ -40,15 +40,15 @@ def boards(arguments: argparse.Namespace) -> int:
     for trial in chosen:
         if trial.pending:
             print(
-                f"  trial {trial.number}: its last scores are pending, {study_progress.scoring_words(trial)}"
+                f"  trial {trial.number}: its last scores are pending, {study_progress.format_scoring(trial)}"
             )
     if not scored:
-        what, fix = r.nothing(study)
+        what, fix = r.explain_absent(study)
         who = "no trial has been" if arguments.trial is None else f"trial {arguments.trial} has not been"
         what = f"{who} scored yet" if r.boards(study) else what
         print(f"  {what}: {fix}")
     for board in r.boards(study):
-        for name in r.names(study, board):
+        for name in r.list_names(study, board):
             _print(study, name, scored)
     return exit_codes.OK
 
@@ -58,13 +58,13 @@ def boards(arguments: argparse.Namespace) -> int:
 
 def _print(study: s.Study, name: str, scored: list[s.Trial]) -> None:
     limits = r.limits(study)
-    one = r.read(study, None, name, limits)
-    asked = " and ".join(bound(limit, one.metric.unit) for limit in one.limits)
-    known = [one.metric.meaning, "" if one.metric.unit == SHARE else one.metric.unit]
-    known += ["lower is better" if one.metric.direction == "minimize" else "higher is better"]
+    of_base = r.read(study, None, name, limits)
+    asked = " and ".join(format_bound(limit, of_base.metric.unit) for limit in of_base.limits)
+    known = [of_base.metric.meaning, "" if of_base.metric.unit == SHARE else of_base.metric.unit]
+    known += ["lower is better" if of_base.metric.direction == "minimize" else "higher is better"]
     known += [f"limit {asked}"] if asked else []
     print(f"\n{plain(name, 60)}  {'; '.join(part for part in known if part)}")
-    print(f"  {'base':<16}{_line(one)}")
+    print(f"  {'base':<16}{_line(of_base)}")
     for trial in scored:
         if name in trial.scores:
             who = f"trial {trial.number} @{r.step_of(trial, name)}"
@@ -72,11 +72,11 @@ def _print(study: s.Study, name: str, scored: list[s.Trial]) -> None:
 
 
 def _line(reading: r.Reading) -> str:
-    """Such as "12.5% (7.1–20.2%, 64 samples)  +10.5 worse  ✗ breached"."""
+    """Return text such as "12.5% (7.1–20.2%, 64 samples)  +10.5 worse  ✗ breached"."""
     if reading.score is None:
         return "– not scored"
     parts = [
-        told(reading.score, reading.metric.unit),
+        format_score(reading.score, reading.metric.unit),
         _compared(reading),
         SAID[reading.verdict],
         plain(reading.score.reason, 300),
@@ -90,8 +90,8 @@ def _compared(reading: r.Reading) -> str:
     if reading.better is None:
         return "the same as the base"
     word = "better" if reading.better else "worse"
-    doubt = "" if reading.clear else ", within the error bars"
-    return f"{changed(reading.change, reading.metric.unit)} {word}{doubt}"
+    certainty = "" if reading.clear else ", within the error bars"
+    return f"{format_change(reading.change, reading.metric.unit)} {word}{certainty}"
 
 
 # -- as JSON ---------------------------------------------------------------------------------------
@@ -99,13 +99,13 @@ def _compared(reading: r.Reading) -> str:
 
 def _found(study: s.Study, scored: list[s.Trial]) -> dict[str, Any]:
     limits, boards = r.limits(study), r.boards(study)
-    names = {name: board for board in boards for name in r.names(study, board)}
+    names = {name: board for board in boards for name in r.list_names(study, board)}
     return {
         "study": study.name,
         "boards": list(boards),
         "limits": [str(limit) for kept in limits.values() for limit in kept],
         "on_breach": r.on_breach(study),
-        "why_none": "" if scored else ": ".join(r.nothing(study)),
+        "why_none": "" if scored else ": ".join(r.explain_absent(study)),
         "metrics": {name: _metric(name, board) for name, board in names.items()},
         "base": {
             name: _score(r.read(study, None, name, limits)) for name in names if name in study.base_scores
@@ -115,7 +115,7 @@ def _found(study: s.Study, scored: list[s.Trial]) -> dict[str, Any]:
                 "trial": trial.number,
                 "state": trial.state,
                 "step": trial.scored_step,
-                "scoring": study_progress.scoring_told(trial),
+                "scoring": study_progress.scoring_record(trial),
                 "scores": {
                     name: {"step": r.step_of(trial, name), **_score(r.read(study, trial, name, limits))}
                     for name in names
@@ -128,8 +128,8 @@ def _found(study: s.Study, scored: list[s.Trial]) -> dict[str, Any]:
 
 
 def _metric(name: str, board: str) -> dict[str, Any]:
-    one = r.described(name)
-    return {"board": board, "meaning": one.meaning, "unit": one.unit, "direction": one.direction}
+    metric = r.describe_metric(name)
+    return {"board": board, "meaning": metric.meaning, "unit": metric.unit, "direction": metric.direction}
 
 
 def _score(reading: r.Reading) -> dict[str, Any]:

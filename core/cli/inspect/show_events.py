@@ -16,7 +16,7 @@ from core.contract.text.sanitize import plain
 
 def logs(arguments: argparse.Namespace) -> int:
     """Print the retained lines (200 at most); with --follow also new ones."""
-    state, running = reach_engine.known()
+    state, running = reach_engine.read_state()
     study = resolve_trial.study(state, arguments.study)
     number = arguments.trial
     if number is None:
@@ -41,18 +41,18 @@ def _cut(lines: tuple[s.Line, ...]) -> None:
 
 def _print(lines: tuple[s.Line, ...]) -> None:
     for line in lines:
-        print(text_tables.line(line), flush=True)
+        print(text_tables.format_line(line), flush=True)
 
 
 async def _follow(socket: Path, shown: s.Study, number: int | None) -> int:
     from core.cli.inspect.follow_study import changes
 
-    activity_line.hush()
+    activity_line.stop_activity()
     before = _lines(shown, number)
     async with aclosing(changes(socket, shown.name)) as course:
         async for study, _ in course:
             lines = _lines(study, number)
-            _print(text_tables.newer(lines, before[-1] if before else None))
+            _print(text_tables.lines_after(lines, before[-1] if before else None))
             before = lines or before
             over = number is not None and study.trials[number].state in s.ENDED
             if over or study.state not in s.LIVE_STUDY:

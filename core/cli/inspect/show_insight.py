@@ -30,7 +30,7 @@ BAR = 30  # characters
 
 def insight(arguments: argparse.Namespace) -> int:
     """Print the insight into a study; without an engine it is read from the study's files."""
-    state, running = reach_engine.known()
+    state, running = reach_engine.read_state()
     study = resolve_trial.study(state, arguments.study)
     importance = _answer(study, console_api.AskImportance(study.name, arguments.method), running)
     search = _answer(study, console_api.AskSearch(study.name), running)
@@ -38,7 +38,7 @@ def insight(arguments: argparse.Namespace) -> int:
     if arguments.json:
         text_tables.dump(_found(study, importance, search))
         return exit_codes.OK
-    ended = best_and_counts.ended(study)
+    ended = best_and_counts.count_ended(study)
     print(f"{study.name}: {study.state}, {ended} of {study.total_trials} trials ended")
     _print_importance(importance)
     print("\nsampler")
@@ -75,7 +75,7 @@ def _print_importance(importance: Importance) -> None:
 
 
 def _print_stops(study: s.Study, search: SearchState) -> None:
-    counts = ", ".join(f"{count} {state}" for state, count in i.counts(study).items())
+    counts = ", ".join(f"{count} {state}" for state, count in i.count_endings(study).items())
     spared, whole = i.saved_steps(study)
     print(f"\nended  {counts}; pruning saved {spared:,} of {whole:,} steps")
     for rung in search.rungs:
@@ -85,7 +85,7 @@ def _print_stops(study: s.Study, search: SearchState) -> None:
         print(f"  {place:<28}{len(fates)} in: {told}")
     if not search.rungs:
         print(f"  no rungs: {plain(search.why_no_rungs, 200)}")
-    for stop in i.stops(study):
+    for stop in i.list_stops(study):
         value = "–" if stop.value is None else f"{stop.value:.4g}"
         where = f"step {stop.step:,} of {stop.total_steps:,}" if stop.total_steps else f"step {stop.step:,}"
         why = plain(stop.why, 300) or "no reason was recorded"
@@ -107,11 +107,11 @@ def _found(study: s.Study, importance: Importance, search: SearchState) -> dict[
         "sampler": dict(search.sampler),
         "rungs": [_rung(rung) for rung in search.rungs],
         "why_no_rungs": search.why_no_rungs,
-        "counts": i.counts(study),
+        "counts": i.count_endings(study),
         "spared_steps": spared,
         "steps": whole,
-        "stopped": [asdict(stop) for stop in i.stops(study)],
-        "front": [one.number for one in best_and_counts.front(study)],
+        "stopped": [asdict(stop) for stop in i.list_stops(study)],
+        "front": [trial.number for trial in best_and_counts.front(study)],
     }
     result: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(known))
     return result
@@ -121,6 +121,6 @@ def _bare(importance: Importance) -> dict[str, Any]:
     return {name: getattr(importance, name) for name in importance.__struct_fields__}
 
 
-def _rung(one: Any) -> dict[str, Any]:
-    entries = [{"trial": entry.trial, "value": entry.value, "fate": entry.fate} for entry in one.entries]
-    return {"bracket": one.bracket, "rung": one.rung, "step": one.step, "entries": entries}
+def _rung(rung: Any) -> dict[str, Any]:
+    entries = [{"trial": entry.trial, "value": entry.value, "fate": entry.fate} for entry in rung.entries]
+    return {"bracket": rung.bracket, "rung": rung.rung, "step": rung.step, "entries": entries}

@@ -28,7 +28,7 @@ TOKENS = 12
 
 def insides(arguments: argparse.Namespace) -> int:
     """Print a trial's introspection. It is read from the trial's folder, so no engine is needed."""
-    study = resolve_trial.study(reach_engine.known()[0], arguments.study)
+    study = resolve_trial.study(reach_engine.read_state()[0], arguments.study)
     trial = resolve_trial.trial(study, arguments.trial)
     found = kept.read(study, trial.number)
     if arguments.json:
@@ -61,8 +61,12 @@ def _losses(found: i.Insides) -> None:
     print("\nthe tokens with the largest loss (nats)")
     for token in found.worst[:TOKENS]:
         before, text, after = (
-            plain(one.replace("\n", "↵"), most)
-            for one, most in ((token.before[-AROUND:], AROUND), (token.text, 40), (token.after, AROUND // 2))
+            plain(piece.replace("\n", "↵"), most)
+            for piece, most in (
+                (token.before[-AROUND:], AROUND),
+                (token.text, 40),
+                (token.after, AROUND // 2),
+            )
         )
         print(f"  {token.base_loss:6.2f} → {token.loss:6.2f}  {before}⟦{text}⟧{after}")
 
@@ -86,7 +90,7 @@ def _plainly(found: i.Insides) -> dict[str, Any]:
     """Convert the file's positional arrays to objects with field names."""
     told = msgspec.structs.asdict(found)
     for name in ("kinds", "quarters", "worst", "layers"):
-        told[name] = [msgspec.structs.asdict(one) for one in told[name]]
+        told[name] = [msgspec.structs.asdict(row) for row in told[name]]
     return told
 
 

@@ -43,6 +43,6 @@ def _contents(topics: dict[str, str]) -> str:
 
 def _nearest(topic: str, topics: list[str]) -> str:
     near = difflib.get_close_matches(topic, topics, n=1, cutoff=0.5)
-    near = near or [one for one in topics if topic and topic in one][:1]
+    near = near or [name for name in topics if topic and topic in name][:1]
     hint = f"did you mean {near[0]!r}? " if near else ""
     return f"{hint}topics: {', '.join(topics)}"

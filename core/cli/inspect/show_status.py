@@ -27,7 +27,7 @@ from core.contract.text.sanitize import plain
 
 def status(arguments: argparse.Namespace) -> int:
     """Print every study; without an engine, from the journals."""
-    state, running = reach_engine.known()
+    state, running = reach_engine.read_state()
     studies = list(state.studies.values())
     if arguments.json:
         socket = str(paths.socket_path())
@@ -48,32 +48,32 @@ def status(arguments: argparse.Namespace) -> int:
 
 def _study(study: s.Study) -> dict[str, Any]:
     best = best_and_counts.best(study)
-    done, planned = study_progress.steps(study)
-    scoring = study_progress.scoring(study)
+    done, planned = study_progress.count_steps(study)
+    scoring = study_progress.sum_scoring(study)
     return {
         "name": study.name,
         "state": study.state,
         "why": study.why,
         "folder": study.folder,
         "total_trials": study.total_trials,
-        "trials": best_and_counts.counts(study),
+        "trials": best_and_counts.count_states(study),
         "created_at": study.created_at,
         "ended_at": study.ended_at,
         "left_s": study_progress.study_left_s(study, time.time()),
         "steps": {"done": done, "planned": planned},
-        "evaluating": sum(map(study_progress.evaluating, study.trials.values())),
+        "evaluating": sum(map(study_progress.is_evaluating, study.trials.values())),
         "scoring": {"trials": scoring.trials, "done": scoring.done, "total": scoring.total},
         "objectives": [{"metric": metric, "direction": way} for metric, way in study.objectives],
-        "base": reference_values.base_told(study),
+        "base": reference_values.base_values(study),
         "best": _best(study, best) if best is not None else None,
-        "why_no_best": "" if best is not None else reference_values.no_best(study),
+        "why_no_best": "" if best is not None else reference_values.explain_no_best(study),
         "packs": [_pack(pack) for pack in study.packs.values()],
     }
 
 
 def _best(study: s.Study, best: s.Trial) -> dict[str, Any]:
     values = dict(zip([metric for metric, _ in study.objectives], best.values, strict=False))
-    return {"trial": best.number, "values": values, "scoring": study_progress.scoring_told(best)}
+    return {"trial": best.number, "values": values, "scoring": study_progress.scoring_record(best)}
 
 
 def _pack(pack_measured: PackMeasured) -> dict[str, Any]:
@@ -92,21 +92,23 @@ def _print(study: s.Study, running: bool) -> None:
     why = f": {plain(study.why, 200)}" if study.why else ""
     print(f"{study.name}  {state}{why}")
     left = study_progress.study_left_s(study, time.time()) if running else None
-    told = [", ".join([_counts(study), *study_progress.going_on(study)])]
-    told += [f"{study_progress.percent(study)}% of the steps done"] if study.state in s.LIVE_STUDY else []
-    told += [f"about {text_tables.span(left)} left"] if left is not None else []
+    told = [", ".join([_counts(study), *study_progress.describe_rest(study)])]
+    told += (
+        [f"{study_progress.done_percent(study)}% of the steps done"] if study.state in s.LIVE_STUDY else []
+    )
+    told += [f"about {text_tables.format_span(left)} left"] if left is not None else []
     print(f"  {'; '.join(told)}")
     best = best_and_counts.best(study)
     if best is not None:
-        scoring = f"  ({words})" if (words := study_progress.scoring_words(best)) else ""
-        print(f"  best: trial {best.number}  {text_tables.results(study, best)}{scoring}")
-    elif study.trials and reference_values.waiting(study):
-        print(f"  best: {plain(reference_values.no_best(study), 200)}")
+        scoring = f"  ({words})" if (words := study_progress.format_scoring(best)) else ""
+        print(f"  best: trial {best.number}  {text_tables.format_results(study, best)}{scoring}")
+    elif study.trials and reference_values.list_waiting(study):
+        print(f"  best: {plain(reference_values.explain_no_best(study), 200)}")
 
 
 def _counts(study: s.Study) -> str:
     """Such as "1 complete, 1 running of 3 trials", or "12 of 12 trials complete" where all are."""
-    counts, total = best_and_counts.counts(study), study.total_trials
+    counts, total = best_and_counts.count_states(study), study.total_trials
     if counts.get(s.COMPLETE) == total:
         return f"{total} of {total} trials complete"
     told = ", ".join(f"{count} {name}" for name, count in counts.items())

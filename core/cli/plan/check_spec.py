@@ -23,7 +23,7 @@ def check(arguments: argparse.Namespace) -> int:
     if arguments.show is not None:
         return _show(arguments.spec, arguments.show)
     print(plain(spec_file.write(whole), lines=True), end="")
-    size = search_space.size(whole.space)
+    size = search_space.count_points(whole.space)
     combinations = "infinitely many" if math.isinf(size) else f"{size:.0f}"
     print(
         f"# {whole.study.trials} trials by {whole.study.sampler} in a space of {len(whole.space)} dimensions,"

@@ -37,7 +37,9 @@ def fit(arguments: argparse.Namespace) -> int:
     """Print the smallest and the largest trial of the space; code 1 when the largest does not fit."""
     spec = spec_file.load(Path(arguments.spec))
     where = (
-        target_device.named(arguments.gpu) if arguments.gpu else target_device.here(spec.resources.devices)[0]
+        target_device.device_of_size(arguments.gpu)
+        if arguments.gpu
+        else target_device.choose_device(spec.resources.devices)[0]
     )
     model = _model(spec, where)
     setting = setting_of(spec)
@@ -94,20 +96,20 @@ def _print(
 ) -> None:
     first = cases[0]
     print(plain(f"{spec.model.base}: {_described(first.model, first.setting, first.device)}"))
-    allowed = byte_sizes.words(limit.bytes_) if limit.bytes_ is not None else "unknown"
+    allowed = byte_sizes.format_bytes(limit.bytes_) if limit.bytes_ is not None else "unknown"
     print(plain(f"{first.device.name}: limit {allowed} ({limit.why})"))
     heads = ["one trial"] if len(cases) == 1 else ["smallest", "largest"]
     if first.pack > 1:
         heads = [f"{first.pack} × {head}" for head in heads]
     print(f"\n{'':<22}" + "".join(f"{head:>18}" for head in heads))
     for name in SHOWN:
-        _row(name, [text_tables.value(knob[name]) for knob in knobs])
+        _row(name, [text_tables.format_value(knob[name]) for knob in knobs])
     print()
     found = [case.estimate() for case in cases]
-    for name in dict.fromkeys(part.name for one in found for part in one.parts):
-        _row(name, [byte_sizes.words(one.of(name)) for one in found])
-    _row("tensor peak", [byte_sizes.words(one.peak_bytes) for one in found])
-    _row("device total", [byte_sizes.words(one.device_bytes) for one in found])
+    for name in dict.fromkeys(part.name for forecast in found for part in forecast.parts):
+        _row(name, [byte_sizes.format_bytes(forecast.of(name)) for forecast in found])
+    _row("tensor peak", [byte_sizes.format_bytes(forecast.peak_bytes) for forecast in found])
+    _row("device total", [byte_sizes.format_bytes(forecast.device_bytes) for forecast in found])
     _row("fits", ["yes" if case.fits() else "NO" for case in cases])
     print()
     for line in _advice(cases, fitting):
@@ -150,11 +152,15 @@ def _dump(cases: Sequence[Case], limit: memory_budget.Limit, fitting: float) -> 
         "advice": _advice(cases, fitting),
     }  # fmt: skip
     for name, case in zip(("smallest", "largest") if len(cases) > 1 else ("trial",), cases, strict=True):
-        found[name] = {"need": msgspec.to_builtins(case.need), "fits": case.fits(), **_told(case.estimate())}
+        found[name] = {
+            "need": msgspec.to_builtins(case.need),
+            "fits": case.fits(),
+            **_foretold_record(case.estimate()),
+        }
     text_tables.dump(found)
 
 
-def _told(foretold: Foretold) -> dict[str, Any]:
+def _foretold_record(foretold: Foretold) -> dict[str, Any]:
     parts = {name: foretold.of(name) for name in dict.fromkeys(part.name for part in foretold.parts)}
     return {
         "parts": parts,

@@ -65,7 +65,7 @@ def _case(arguments: argparse.Namespace) -> Case:
         print(
             f"fetching the configuration of {plain(model, 200)} from the hub …", file=sys.stderr, flush=True
         )
-    where, cards = (_named(arguments.gpu), 1) if arguments.gpu else target_device.here(AUTO)
+    where, cards = (_named(arguments.gpu), 1) if arguments.gpu else target_device.choose_device(AUTO)
     found = base_facts.base(model)
     return Case(
         replace(found, name=paths.here(model)), known, paths.here(arguments.data), where,
@@ -76,7 +76,7 @@ def _case(arguments: argparse.Namespace) -> Case:
 def _wish(arguments: argparse.Namespace) -> Wish:
     if arguments.goal not in OBJECTIVES:
         what = f"--goal {plain(arguments.goal, 60)!r} cannot be an objective"
-        raise SpecError.of(what, "command line", spec_file.nearest(arguments.goal, OBJECTIVES))
+        raise SpecError.of(what, "command line", spec_file.suggest_name(arguments.goal, OBJECTIVES))
     for name in ("hours", "trials", "rows"):
         value = getattr(arguments, name)
         if value is not None and not 0 < value < float("inf"):
@@ -99,12 +99,17 @@ def _named(gpu: str) -> Device:
     """Return a GPU by its name, its size, or both."""
     known = trial_duration.card(gpu)
     if known is None:
-        return target_device.named(gpu)
-    words = [one for one in gpu.replace("-", " ").split() if one.upper() not in known.name.upper().split()]
+        return target_device.device_of_size(gpu)
+    words = [word for word in gpu.replace("-", " ").split() if word.upper() not in known.name.upper().split()]
     rest = " ".join(word for word in words if word.upper() not in ("NVIDIA", "RTX", "GEFORCE", "TESLA"))
-    one = target_device.named(rest or byte_sizes.words(known.memory_bytes))
+    device = target_device.device_of_size(rest or byte_sizes.format_bytes(known.memory_bytes))
     name = known.name if known.name[0].isalpha() else f"RTX {known.name}"
-    return Device("cuda", f"{name} of {byte_sizes.words(one.total_bytes)}", one.total_bytes, one.total_bytes)
+    return Device(
+        "cuda",
+        f"{name} of {byte_sizes.format_bytes(device.total_bytes)}",
+        device.total_bytes,
+        device.total_bytes,
+    )
 
 
 # -- the answer ------------------------------------------------------------------------------------

@@ -24,12 +24,12 @@ def doctor(arguments: argparse.Namespace) -> int:
     """Print every check; code 1 when one fails."""
     from core.watch.doctor_checks import examine
 
-    activity_line.now("querying the libraries")
+    activity_line.set_activity("querying the libraries")
     findings = []
-    for one in examine(used=used):
-        findings.append(one)
+    for check in examine(used=used_devices):
+        findings.append(check)
         if not arguments.json:
-            _print(one)
+            _print(check)
     failed = [finding for finding in findings if finding.level == "fail"]
     if arguments.json:
         text_tables.dump(
@@ -38,7 +38,7 @@ def doctor(arguments: argparse.Namespace) -> int:
     return exit_codes.FAILURE if failed else exit_codes.OK
 
 
-def used(cards: Sequence[Device], why_none: str) -> list[Finding]:
+def used_devices(cards: Sequence[Device], why_none: str) -> list[Finding]:
     """Report the devices that a study with resources.devices = "auto" would use from this shell; nothing
     where there is no GPU to choose."""
     from core.daemon.placement import device_choice
@@ -55,7 +55,7 @@ def used(cards: Sequence[Device], why_none: str) -> list[Finding]:
     if told := device_choice.note("auto", slots, cards, visible, why_none):
         return [Finding("devices", "warn", f"{found}; {told}", "correct CUDA_VISIBLE_DEVICES")]
     kinds = {card.name for card in cards if not card.parent}
-    numbered = visible is not None and any(one.strip().isdecimal() for one in visible.split(","))
+    numbered = visible is not None and any(index.strip().isdecimal() for index in visible.split(","))
     if len(kinds) > 1 and order != "PCI_BUS_ID":
         found += "; the GPUs differ: trimtab numbers them like nvidia-smi, CUDA puts the fastest first"
         fix = "export CUDA_DEVICE_ORDER=PCI_BUS_ID so that numbers agree everywhere, or use UUIDs"

@@ -13,16 +13,16 @@ from core.memory.estimate import device_constants
 from core.memory.estimate.device_constants import Device
 
 
-def named(gpu: str) -> Device:
+def device_of_size(gpu: str) -> Device:
     """Return a GPU of the size given by ``--gpu``. Raises SpecError."""
     try:
         total = byte_sizes.parse(gpu)
     except ValueError as error:
         raise SpecError.of(f"--gpu {plain(gpu, 40)!r} {error}", "command line", 'such as "24 GiB"') from error
-    return Device("cuda", f"a GPU of {byte_sizes.words(total)}", total, total)
+    return Device("cuda", f"a GPU of {byte_sizes.format_bytes(total)}", total, total)
 
 
-def here(wanted: str | Sequence[int]) -> tuple[Device, int]:
+def choose_device(wanted: str | Sequence[int]) -> tuple[Device, int]:
     """Return the ``wanted`` GPU (as in resources.devices) with the least free memory, and how
     many there are; the CPU where there is none. Raises TrimtabError for a GPU that does not exist."""
     from core.daemon.placement import device_choice
@@ -36,7 +36,7 @@ def here(wanted: str | Sequence[int]) -> tuple[Device, int]:
     labels = {slot.label for slot in slots}
     usable = [card for card in cards if f"gpu{card.index}" in labels]
     if usable:
-        least = min(usable, key=lambda one: (one.total_bytes or 0) - (one.used_bytes or 0))
+        least = min(usable, key=lambda device: (device.total_bytes or 0) - (device.used_bytes or 0))
         return device_constants.card(least), len(usable)
     host = HostReader(paths.home()).read()
     total = host.total_bytes or 0

@@ -9,7 +9,7 @@ from core.store.bundle import package_versions
 from core.watch.nvml_reader import GpuReader
 
 
-def here(threads: int | None) -> dict[str, Any]:
+def record_environment(threads: int | None) -> dict[str, Any]:
     """Return the record of ``core.store.bundle.package_versions``; ``threads`` is the study's setting."""
     reader = GpuReader()
     devices, driver = reader.read()[0], reader.driver()

@@ -25,8 +25,8 @@ def export(arguments: argparse.Namespace) -> int:
     """
     from core.store.bundle import bundle_contents, sha256_manifest
 
-    study = resolve_trial.study(reach_engine.known()[0], arguments.study)
-    report = gathered(study, arguments.trial)
+    study = resolve_trial.study(reach_engine.read_state()[0], arguments.study)
+    report = gather_report(study, arguments.trial)
     if arguments.html:
         return _page(report, Path(arguments.html), arguments.force)
     notes: list[str] = []
@@ -39,7 +39,7 @@ def export(arguments: argparse.Namespace) -> int:
     made = sha256_manifest.make(_target(report, arguments.out), fill, arguments.force, arguments.zip)
     chosen = report.chosen
     what = (
-        reference_values.no_best(report.study)
+        reference_values.explain_no_best(report.study)
         if chosen is None
         else f"trial {chosen.number} ({chosen.state})"
     )
@@ -54,7 +54,7 @@ def export(arguments: argparse.Namespace) -> int:
     return exit_codes.OK
 
 
-def gathered(study: s.Study, trial: int | None) -> Report:
+def gather_report(study: s.Study, trial: int | None) -> Report:
     """Collect the report. Raises UsageError for a missing trial, TrimtabError for a missing journal."""
     from core.cli.share import environment_record
     from core.store import journal_file, run_folder
@@ -68,7 +68,9 @@ def gathered(study: s.Study, trial: int | None) -> Report:
     if trial is not None:
         resolve_trial.trial(study, trial)
     threads = study.settings.resources.threads
-    return report_data.gather(found, study.name, trial, environment_record.here(threads), time.time(), study)
+    return report_data.gather(
+        found, study.name, trial, environment_record.record_environment(threads), time.time(), study
+    )
 
 
 def _target(report: Report, out: str | None) -> Path:

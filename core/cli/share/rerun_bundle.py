@@ -40,7 +40,7 @@ def rerun(arguments: argparse.Namespace) -> int:
 def _again(arguments: argparse.Namespace, original: bundle_rerun.Original) -> int:
     _trusted(original, arguments.trust_remote_code)
     given = {key: paths.here(value) for key, flag in FLAGS.items() if (value := getattr(arguments, flag))}
-    name = bundle_rerun.free_name(str(original.raw["study"]["name"]), reach_engine.known()[0].studies)
+    name = bundle_rerun.free_name(str(original.raw["study"]["name"]), reach_engine.read_state()[0].studies)
     spec = bundle_rerun.spec_of(original, name, given)
     doubts = _differences(original, spec, arguments.anyway)
     print(
@@ -50,7 +50,7 @@ def _again(arguments: argparse.Namespace, original: bundle_rerun.Original) -> in
     code = _run(spec, original.folder)
     if code not in (exit_codes.OK, exit_codes.FAILURE):
         return code
-    study = reach_engine.known()[0].studies[name]
+    study = reach_engine.read_state()[0].studies[name]
     return _judge(arguments, original, study, resolve_trial.best(study), doubts)
 
 
@@ -80,7 +80,9 @@ def _differences(original: bundle_rerun.Original, spec: StudySpec, anyway: bool)
     if different and not anyway:
         flags = "locate it with --data FILE, --validation FILE or --base MODEL, or run with --anyway"
         raise sha256_manifest.BundleError(*(Problem(text, str(original.folder), flags) for text in different))
-    changed = package_versions.differences(original.versions, environment_record.here(spec.resources.threads))
+    changed = package_versions.differences(
+        original.versions, environment_record.record_environment(spec.resources.threads)
+    )
     for text in (*different, *changed):
         print(f"differs: {plain(text, 300)}")
     for text in unsure:
@@ -92,10 +94,10 @@ def _run(spec: StudySpec, folder: Path) -> int:
     from core.cli.inspect import follow_study
     from core.contract.spec import spec_file
 
-    socket = reach_engine.ensured()
+    socket = reach_engine.ensure_engine()
     where = str(folder / "study.toml")
     reach_engine.ask(
-        console_api.StartStudy(spec_file.to_raw(spec), where, BY, shell_environment.here()), socket
+        console_api.StartStudy(spec_file.to_raw(spec), where, BY, shell_environment.read_own()), socket
     )
     try:
         return asyncio.run(follow_study.until_ended(socket, spec.study.name))

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from core.cli import activity_line, exit_codes, reach_engine, resolve_trial
-from core.cli.steer.pause_prune_stop import BY, alive
+from core.cli.steer.pause_prune_stop import BY, engine_state
 from core.contract.spec import toml_text
 from core.contract.state import study_state as s
 from core.contract.text import terminal_check
@@ -22,7 +22,7 @@ DEEPEST = 3  # parts of a key: section, key, key within an inline table
 
 def change(arguments: argparse.Namespace) -> int:
     """Change a study; without ``--yes`` only after a preview and a confirmation."""
-    study = resolve_trial.study(alive(), arguments.study)
+    study = resolve_trial.study(engine_state(), arguments.study)
     changes = _changes(study, arguments.changes)
     if not arguments.yes:
         _show(reach_engine.ask(console_api.ChangeStudy(study.name, changes, True, BY)))
@@ -49,11 +49,11 @@ def _show(answer: console_api.Answer | None) -> None:
 
 def _agreed() -> bool:
     """Ask for confirmation. Raises UsageError without a terminal."""
-    if not terminal_check.is_there():
+    if not terminal_check.is_interactive():
         raise resolve_trial.UsageError.of(
             "the change cannot be confirmed", "standard input is not a terminal", "add --yes"
         )
-    activity_line.hush()
+    activity_line.stop_activity()
     return input("Apply the change? [y/N] ").strip().lower() in ("y", "yes")
 
 
@@ -61,12 +61,12 @@ def _changes(study: s.Study, given: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Parse ``given`` into tables of the study file. Raises UsageError with all problems."""
     found: dict[str, dict[str, Any]] = {}
     problems = []
-    for one in given:
-        key, sign, said = one.partition("=")
+    for assignment in given:
+        key, sign, said = assignment.partition("=")
         parts = key.strip().split(".")
         if not sign or not 2 <= len(parts) <= DEEPEST or not all(parts):
             fix = "write section.key=value, such as study.sampler=gp"
-            problems.append(Problem(f"{plain(one, 80)!r} changes no key", "command line", fix))
+            problems.append(Problem(f"{plain(assignment, 80)!r} changes no key", "command line", fix))
             continue
         try:
             _put(study, found, parts, _value(said.strip()))
@@ -103,7 +103,9 @@ def _put(study: s.Study, found: dict[str, dict[str, Any]], parts: list[str], val
         table[key] = value
         return
     here = table.get(key, (study.spec.get(section) or {}).get(key))
-    within = {name: one for name, one in here.items() if one is not None} if isinstance(here, dict) else {}
+    within = (
+        {name: entry for name, entry in here.items() if entry is not None} if isinstance(here, dict) else {}
+    )
     if value is None:
         within.pop(deeper[0], None)
     else:

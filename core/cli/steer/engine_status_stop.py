@@ -18,7 +18,7 @@ POLL_S = 0.05
 
 def engine(arguments: argparse.Namespace) -> int:
     """Print whether the engine runs, or stop it. ``status`` returns code 3 when it does not run."""
-    state, running = reach_engine.known()
+    state, running = reach_engine.read_state()
     socket = paths.socket_path()
     if not running:
         print("the engine is not running")
@@ -35,7 +35,7 @@ def engine(arguments: argparse.Namespace) -> int:
 
 def _gone() -> int:
     """Wait until the engine no longer answers, so that a script can continue."""
-    activity_line.now("waiting for the engine to stop")
+    activity_line.set_activity("waiting for the engine to stop")
     deadline = time.monotonic() + LEAVE_DEADLINE_S
     while health(paths.socket_path()):
         if time.monotonic() > deadline:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from core.cli import exit_codes, reach_engine, resolve_trial, text_tables
-from core.cli.steer.pause_prune_stop import BY, alive, meant
+from core.cli.steer.pause_prune_stop import BY, engine_state, find_trial
 from core.contract.edits import input_values, knob_edits
 from core.contract.spec.knob_table import CLONE_KEEPS
 from core.contract.state import study_state as s
@@ -17,29 +17,31 @@ from core.contract.wire import console_api
 from core.errors import Problem, RefusedError
 
 NAMES = {knob.short: name for name, knob in knob_edits.EDITABLE.items() if knob.short} | {
-    one: one for one in knob_edits.EDITABLE
+    knob: knob for knob in knob_edits.EDITABLE
 }
 
 
 def enqueue(arguments: argparse.Namespace) -> int:
     """Queue a trial with the given knobs."""
-    study = resolve_trial.study(alive(), arguments.study)
+    study = resolve_trial.study(engine_state(), arguments.study)
     like = resolve_trial.trial(study, arguments.like) if arguments.like is not None else None
-    known = input_values.now(study, like)
+    known = input_values.current_values(study, like)
     knobs = _knobs(arguments.knobs, s.Trial(-1, knobs=known))
     number = _queued(console_api.EnqueueTrial(study.name, knobs, arguments.like, BY))
     print(f"{study.name}: queued as trial {number}")
     for name, value in knobs.items():
-        strange = "" if knob_edits.is_factor(name, value) else input_values.strange(study, name, value)
+        strange = (
+            "" if knob_edits.is_factor(name, value) else input_values.explain_unlearnt(study, name, value)
+        )
         if strange:
-            print(f"  {name} = {text_tables.value(value)} is {strange}")
+            print(f"  {name} = {text_tables.format_value(value)} is {strange}")
     return exit_codes.OK
 
 
 def clone(arguments: argparse.Namespace) -> int:
     """Queue a trial that continues from the checkpoint of another."""
-    study, number = meant(arguments)
-    trial = alive().studies[study].trials[number]
+    study, number = find_trial(arguments)
+    trial = engine_state().studies[study].trials[number]
     changes = _knobs(arguments.knobs, trial, CLONE_KEEPS)
     clone_number = _queued(console_api.CloneTrial(study, number, changes, BY))
     print(
@@ -51,12 +53,12 @@ def clone(arguments: argparse.Namespace) -> int:
 
 def edit(arguments: argparse.Namespace) -> int:
     """Change knobs of a running trial."""
-    study, number = meant(arguments)
-    trial = alive().studies[study].trials[number]
+    study, number = find_trial(arguments)
+    trial = engine_state().studies[study].trials[number]
     changes = _knobs(arguments.knobs, trial)
     reach_engine.ask(console_api.EditTrial(study, number, changes, arguments.count, BY))
     counts = "counts" if arguments.count and trial.counted else "is displayed but not reported to the sampler"
-    print(f"{study}: editing trial {number}: {text_tables.pairs(changes)}; its result {counts}")
+    print(f"{study}: editing trial {number}: {text_tables.format_pairs(changes)}; its result {counts}")
     return exit_codes.OK
 
 
@@ -73,13 +75,15 @@ def _knobs(given: Iterable[str], trial: s.Trial, locked: dict[str, str] | None =
     """Parse the knobs in ``given``. Raises UsageError with all problems."""
     found: dict[str, Any] = {}
     problems = []
-    for one in given:
-        name, sign, said = one.partition("=")
+    for assignment in given:
+        name, sign, said = assignment.partition("=")
         known = NAMES.get(name.strip())
         if known is None or not sign:
-            problems.append(Problem(f"{plain(one, 80)!r} sets no knob", "command line", _nearest(name)))
+            problems.append(
+                Problem(f"{plain(assignment, 80)!r} sets no knob", "command line", _nearest(name))
+            )
             continue
-        read = input_values.edit(trial, known, said)
+        read = input_values.parse_edit(trial, known, said)
         wrong = (locked or {}).get(known) and f"cannot change: {(locked or {})[known]}"
         if wrong or read.wrong:
             label = plain(f"{known} = {said}", 80)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from core.cli import exit_codes, reach_engine, resolve_trial
-from core.cli.steer.pause_prune_stop import BY, meant
+from core.cli.steer.pause_prune_stop import BY, find_trial
 from core.contract.wire import console_api
 
 ANY = "any"
@@ -18,7 +18,7 @@ def mark(arguments: argparse.Namespace) -> int:
     if starred is None and arguments.note is None and device is None and arguments.priority is None:
         fix = "add --star, --unstar, --note TEXT, --device gpu0 (or any) or --priority P"
         raise resolve_trial.UsageError.of("no mark was given", "command line", fix)
-    study, trial = meant(arguments)
+    study, trial = find_trial(arguments)
     reach_engine.ask(
         console_api.MarkTrial(study, trial, arguments.note, starred, device, arguments.priority, BY)
     )
@@ -28,7 +28,7 @@ def mark(arguments: argparse.Namespace) -> int:
 
 def unprune(arguments: argparse.Namespace) -> int:
     """Queue a pruned trial again."""
-    study, trial = meant(arguments)
+    study, trial = find_trial(arguments)
     reach_engine.ask(console_api.ReprieveTrial(study, trial, BY))
     print(f"{study}: trial {trial} is queued again and resumes from its checkpoint")
     return exit_codes.OK

@@ -13,9 +13,9 @@ from core.errors import EngineError
 BY = "command line"
 
 
-def alive() -> s.State:
+def engine_state() -> s.State:
     """Return the state of the running engine. Raises EngineError without one."""
-    state, running = reach_engine.known()
+    state, running = reach_engine.read_state()
     if not running:
         raise EngineError.of(
             "the engine is not running",
@@ -33,12 +33,12 @@ def _all(arguments: argparse.Namespace) -> str | None:
             "command line",
             f"use {arguments.name} TRIAL or {arguments.name} --all",
         )
-    return resolve_trial.study(alive(), arguments.study).name if arguments.all else None
+    return resolve_trial.study(engine_state(), arguments.study).name if arguments.all else None
 
 
-def meant(arguments: argparse.Namespace) -> tuple[str, int]:
+def find_trial(arguments: argparse.Namespace) -> tuple[str, int]:
     """Return the named study and trial. Raises UsageError if one does not exist."""
-    study = resolve_trial.study(alive(), arguments.study)
+    study = resolve_trial.study(engine_state(), arguments.study)
     return study.name, resolve_trial.trial(study, arguments.trial).number
 
 
@@ -49,7 +49,7 @@ def pause(arguments: argparse.Namespace) -> int:
         reach_engine.ask(console_api.PauseStudy(whole, BY))
         print(f"{whole}: pausing; trials are checkpointed and devices released within seconds")
         return exit_codes.OK
-    study, trial = meant(arguments)
+    study, trial = find_trial(arguments)
     reach_engine.ask(console_api.PauseTrial(study, trial, BY))
     print(f"{study}: pausing trial {trial} (takes effect before the next micro-batch)")
     return exit_codes.OK
@@ -62,7 +62,7 @@ def resume(arguments: argparse.Namespace) -> int:
         reach_engine.ask(console_api.ResumeStudy(whole, BY))
         print(f"{whole}: resuming")
         return exit_codes.OK
-    study, trial = meant(arguments)
+    study, trial = find_trial(arguments)
     reach_engine.ask(console_api.ResumeTrial(study, trial, BY))
     print(f"{study}: resuming trial {trial}")
     return exit_codes.OK
@@ -70,7 +70,7 @@ def resume(arguments: argparse.Namespace) -> int:
 
 def prune(arguments: argparse.Namespace) -> int:
     """Prune a trial."""
-    study, trial = meant(arguments)
+    study, trial = find_trial(arguments)
     reach_engine.ask(console_api.PruneTrial(study, trial, BY, f"asked on the {BY}"))
     print(f"{study}: pruning trial {trial}")
     return exit_codes.OK
@@ -78,7 +78,7 @@ def prune(arguments: argparse.Namespace) -> int:
 
 def stop(arguments: argparse.Namespace) -> int:
     """Stop a study."""
-    study = resolve_trial.study(alive(), arguments.study)
+    study = resolve_trial.study(engine_state(), arguments.study)
     reach_engine.ask(console_api.StopStudy(study.name, BY))
     print(f"{study.name}: stopping; its results are kept")
     return exit_codes.OK

@@ -20,12 +20,12 @@ DETACHED = "the study continues: `trimtab` opens the console, `trimtab status` s
 
 def attach(arguments: argparse.Namespace) -> int:
     """Open the console on the engine. Raises UsageError where the terminal cannot show it."""
-    problem = terminal_check.obstacle()
+    problem = terminal_check.find_obstacle()
     if arguments.console is None or problem is not None:
         raise resolve_trial.UsageError(
             problem or Problem("this program has no console", "", terminal_check.LINES)
         )
-    return _console(arguments, reach_engine.ensured(), None)
+    return _console(arguments, reach_engine.ensure_engine(), None)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -40,14 +40,19 @@ def run(arguments: argparse.Namespace) -> int:
     name = spec.study.name
     wanted = not (arguments.headless or arguments.detach)
     interactive = wanted and _interactive(arguments)
-    if wanted and not interactive and terminal_check.is_there() and (problem := terminal_check.obstacle()):
+    if (
+        wanted
+        and not interactive
+        and terminal_check.is_interactive()
+        and (problem := terminal_check.find_obstacle())
+    ):
         print(f"{problem.what}: printing plain lines instead", file=sys.stderr)
-    socket = reach_engine.ensured()
+    socket = reach_engine.ensure_engine()
     if interactive and _finished(name, raw):  # nothing to start: show the results
         return _console(arguments, socket, name)
     where = str(Path(arguments.spec).absolute())
     started = reach_engine.ask(
-        console_api.StartStudy(raw, where, "command line", shell_environment.here()), socket
+        console_api.StartStudy(raw, where, "command line", shell_environment.read_own()), socket
     )
     for note in started.notes if isinstance(started, console_api.Started) else ():
         print(f"note: {plain(note, 400)}", file=sys.stderr)
@@ -68,16 +73,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _finished(name: str, raw: dict[str, Any]) -> bool:
     """Return whether the same study is already complete."""
-    study = reach_engine.known()[0].studies.get(name)
+    study = reach_engine.read_state()[0].studies.get(name)
     return study is not None and study.state == s.COMPLETE and study.spec == raw
 
 
 def _interactive(arguments: argparse.Namespace) -> bool:
-    return arguments.console is not None and terminal_check.obstacle() is None
+    return arguments.console is not None and terminal_check.find_obstacle() is None
 
 
 def _console(arguments: argparse.Namespace, socket: Path, name: str | None) -> int:
-    activity_line.hush()  # the terminal is the console's
+    activity_line.stop_activity()  # the terminal is the console's
     code = arguments.console(socket, name)
     _warn_of_logout(socket)
     result: int = code

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.contract.edits.knob_edits import EDITABLE, EVALUATE_EVERY, is_factor, read_factor, steps_fault
-from core.contract.spec.knob_table import MODULE_GROUPS, POSITIVE, Knob, fault
-from core.contract.spec.search_space import Choice, outside
+from core.contract.spec.knob_table import MODULE_GROUPS, POSITIVE, Knob, find_fault
+from core.contract.spec.search_space import Choice, explain_outside
 from core.contract.state.study_state import Study, Trial
 from core.contract.text.sanitize import plain
 
@@ -27,24 +27,24 @@ class Read:
     note: str = ""
 
 
-def knob(one: Knob, text: str) -> Read:
-    """The value of ``one`` in ``text``; lists of modules are parted by commas."""
+def parse_knob(choice: Knob, text: str) -> Read:
+    """Parse the value of the knob ``choice`` in ``text``; commas separate the modules of a list."""
     text = text.strip()
     if text.lower() in NONE:
         value: Any = None
-    elif one.kind in ("float", "int"):
-        value = number(text, one.kind == "int")
-    elif one.kind == "modules":
+    elif choice.kind in ("float", "int"):
+        value = parse_number(text, choice.kind == "int")
+    elif choice.kind == "modules":
         names = [name.strip(" \"'") for name in text.strip("[]").replace("+", ",").split(",")]
         value = names[0] if len(names) == 1 and names[0] in MODULE_GROUPS else names
     else:
         value = text.lower()
-    wrong = fault(one, value)
+    wrong = find_fault(choice, value)
     return Read(wrong=wrong) if wrong else Read(value)
 
 
-def number(text: str, whole: bool) -> object:
-    """The number in ``text``; a text that is none stays one, and ``fault`` says what is wrong."""
+def parse_number(text: str, whole: bool) -> object:
+    """Return the number in ``text``; a text that is none stays one, and ``fault`` says what is wrong."""
     try:
         value = float(text)
     except ValueError:
@@ -54,12 +54,12 @@ def number(text: str, whole: bool) -> object:
     return int(value) if value.is_integer() else value
 
 
-def edit(trial: Trial, name: str, text: str) -> Read:
-    """A change of a knob of ``trial`` as it runs: a value, or a factor such as "x0.5"."""
+def parse_edit(trial: Trial, name: str, text: str) -> Read:
+    """Return a change of a knob of ``trial`` as it runs: a value, or a factor such as "x0.5"."""
     text = text.strip()
     if is_factor(name, text):
         return _factor(text, {**trial.knobs, **trial.editing}.get(name))
-    read = knob(EDITABLE[name], text)
+    read = parse_knob(EDITABLE[name], text)
     if read.wrong:
         return read
     if name == "steps" and trial.step and (wrong := steps_fault(read.value, trial.step)):
@@ -75,46 +75,46 @@ def _factor(text: str, before: object) -> Read:
     if not factor or not math.isfinite(factor):
         return Read(wrong=f"{plain(text, 40)} is no factor: write one such as x0.5")
     known = isinstance(before, int | float) and not isinstance(before, bool)
-    return Read(f"x{factor:.12g}", note=f"{written(before)} × {factor:g}" if known else "")
+    return Read(f"x{factor:.12g}", note=f"{format_value(before)} × {factor:g}" if known else "")
 
 
-def written(value: object) -> str:
-    """``value`` as ``knob`` reads it; six digits of a float."""
+def format_value(value: object) -> str:
+    """Return ``value`` as ``knob`` reads it; six digits of a float."""
     if value is None:
         return ""
     if isinstance(value, list | tuple):
-        return ", ".join(str(one) for one in value)
+        return ", ".join(str(entry) for entry in value)
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def strange(study: Study, name: str, value: object) -> str:
-    """Why the sampler learns nothing from ``value``: it is outside the study's space, or other than what all
-    its trials have. Empty when it does learn."""
+def explain_unlearnt(study: Study, name: str, value: object) -> str:
+    """Return why the sampler learns nothing from ``value``: it is outside the study's space, or other than
+    what all its trials have. Empty when it does learn."""
     dimension = study.settings.space.get(name)
     if dimension is not None:
-        away = outside(dimension, value)
+        away = explain_outside(dimension, value)
         return f"outside the space: {UNLEARNT} ({away})" if away else ""
-    same = value == now(study, None).get(name)
+    same = value == current_values(study, None).get(name)
     return "" if same else f"not as all trials have it: {UNLEARNT}"
 
 
-def allowed(study: Study, one: Knob) -> str:
-    """What the study searches ``one`` in, else what the table of knobs allows, in a few words."""
-    dimension = study.settings.space.get(one.name)
+def describe_range(study: Study, knob: Knob) -> str:
+    """Return in a few words what the study searches ``knob`` in, else what the table of knobs allows."""
+    dimension = study.settings.space.get(knob.name)
     if isinstance(dimension, Choice):
-        return " ".join("+".join(v) if isinstance(v, list) else written(v) for v in dimension.values)
+        return " ".join("+".join(v) if isinstance(v, list) else format_value(v) for v in dimension.values)
     if dimension is not None:
         how = " log" if dimension.log else f" step {dimension.step:g}" if dimension.step else ""
         return f"{dimension.low:g} to {dimension.high:g}{how}"
-    if one.choices:
-        return " ".join(one.choices)
-    unit = f" {one.unit}" if one.unit and one.unit != "fraction" else ""
-    low = f"{'above' if one.name in POSITIVE else 'from'} {one.low or 0:g}"
-    high = one.high or 0
-    return f"{low}{unit if one.low != 1 else ''}" if high >= ENDLESS else f"{low} to {high:g}{unit}"
+    if knob.choices:
+        return " ".join(knob.choices)
+    unit = f" {knob.unit}" if knob.unit and knob.unit != "fraction" else ""
+    low = f"{'above' if knob.name in POSITIVE else 'from'} {knob.low or 0:g}"
+    high = knob.high or 0
+    return f"{low}{unit if knob.low != 1 else ''}" if high >= ENDLESS else f"{low} to {high:g}{unit}"
 
 
-def now(study: Study, trial: Trial | None) -> dict[str, Any]:
-    """Every knob as ``trial`` has it now, else as the study has it; and the evaluation interval."""
+def current_values(study: Study, trial: Trial | None) -> dict[str, Any]:
+    """Return every knob as ``trial`` has it now, else as the study has it; and the evaluation interval."""
     known = {**study.settings.train, EVALUATE_EVERY.name: study.settings.evaluate.every}
     return known if trial is None else known | trial.knobs

@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from core.contract.spec.conditional_knobs import met, searched
-from core.contract.spec.knob_table import CLONE_KEEPS, KNOBS, Knob, fault
-from core.contract.spec.search_space import outside
+from core.contract.spec.conditional_knobs import is_searched, list_searched
+from core.contract.spec.knob_table import CLONE_KEEPS, KNOBS, Knob, find_fault
+from core.contract.spec.search_space import explain_outside
 from core.contract.spec.study_spec import EvaluateOptions, StudySpec
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
@@ -27,8 +27,8 @@ _TIMES = ("x", "X", "×", "*")
 _FACTOR = re.compile(r"[x×*]\s*(\d+\.?\d*(?:e[-+]?\d+)?|\.\d+)", re.IGNORECASE)
 
 
-def resolved(now: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """``changes`` as values: a text such as "x0.5" multiplies what the knob is ``now``."""
+def resolve_factors(now: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``changes`` as values: a text such as "x0.5" multiplies what the knob is ``now``."""
     return {name: _value(name, now.get(name), value) for name, value in changes.items()}
 
 
@@ -54,9 +54,9 @@ def read_factor(wanted: object) -> float | None:
     return None if found is None else float(found[1])
 
 
-def wrong(name: str, value: Any) -> str | None:
+def explain_refusal(name: str, value: Any) -> str | None:
     """Return why ``name`` cannot have ``value``; None when it can."""
-    return fault(EDITABLE[name], value)
+    return find_fault(EDITABLE[name], value)
 
 
 def steps_fault(steps: int | None, done: int) -> str | None:
@@ -64,8 +64,8 @@ def steps_fault(steps: int | None, done: int) -> str | None:
     return f"must be above {done}, the steps already done" if (steps or 0) <= done else None
 
 
-def checked_edit(trial: s.Trial, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The values that an edit of a trial leads to. Raises RefusedError with all that is wrong."""
+def check_edit(trial: s.Trial, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that an edit of a trial leads to. Raises RefusedError with all that is wrong."""
     fresh = trial.state == s.QUEUED and not trial.checkpoint
     allowed = EDITABLE if fresh else LIVE
     why = "may not change while the trial lives; clone it with another value"
@@ -75,8 +75,8 @@ def checked_edit(trial: s.Trial, changes: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def checked_clone(trial: s.Trial, changes: Mapping[str, Any], step: int) -> dict[str, Any]:
-    """All knobs of a clone that begins at ``step``. Raises RefusedError with all that is wrong."""
+def check_clone(trial: s.Trial, changes: Mapping[str, Any], step: int) -> dict[str, Any]:
+    """Return all knobs of a clone that begins at ``step``. Raises RefusedError with all that is wrong."""
     allowed = [name for name in EDITABLE if name not in CLONE_KEEPS]
     why = "cannot change with the weights kept; queue a new trial by hand"
     values = _checked(trial, changes, allowed, why)
@@ -87,7 +87,7 @@ def checked_clone(trial: s.Trial, changes: Mapping[str, Any], step: int) -> dict
 
 
 def _checked(trial: s.Trial, changes: Mapping[str, Any], allowed: Any, not_allowed: str) -> dict[str, Any]:
-    values = resolved({**trial.knobs, **trial.editing}, changes)
+    values = resolve_factors({**trial.knobs, **trial.editing}, changes)
     faults = []
     for name, value in values.items():
         label = plain(f"{name} = {value!r}", 100)
@@ -95,37 +95,38 @@ def _checked(trial: s.Trial, changes: Mapping[str, Any], allowed: Any, not_allow
             faults.append(f"{label}: there is no such knob")
         elif name not in allowed:
             faults.append(f"{label}: {not_allowed}")
-        elif told := wrong(name, value):
-            faults.append(f"{label}: {told}")
+        elif fault := explain_refusal(name, value):
+            faults.append(f"{label}: {fault}")
     if faults:
         raise _refused(trial, faults)
     return values
 
 
 def _refused(trial: s.Trial, faults: list[str]) -> RefusedError:
-    fix = f"live: {', '.join(LIVE)}" if any("may not change" in one for one in faults) else ""
-    return RefusedError(*(Problem(one, f"trial {trial.number}", fix) for one in faults))
+    fix = f"live: {', '.join(LIVE)}" if any("may not change" in text for text in faults) else ""
+    return RefusedError(*(Problem(text, f"trial {trial.number}", fix) for text in faults))
 
 
-def by_hand(
+def check_by_hand(
     spec: StudySpec, like: Mapping[str, Any], given: Mapping[str, Any]
 ) -> tuple[dict[str, Any], bool]:
-    """The knobs of a trial written by hand, ``given`` over ``like``, and whether it lies in the space so that
-    samplers may learn from it. Knobs of the space that nobody gives are left to the sampler.
+    """Return the knobs of a trial written by hand, ``given`` over ``like``, and whether it lies in the space
+    so that samplers may learn from it. Knobs of the space that nobody gives are left to the sampler.
 
     Raises RefusedError with all that is wrong.
     """
     trial = s.Trial(-1, knobs={**spec.train, **like})
     _checked_by_hand(given)
-    knobs = {**like, **resolved(trial.knobs, given)}
+    knobs = {**like, **resolve_factors(trial.knobs, given)}
     inside = not any(
-        name in knobs and met(one, knobs) and outside(one, knobs[name]) for name, one in spec.space.items()
+        name in knobs and is_searched(dimension, knobs) and explain_outside(dimension, knobs[name])
+        for name, dimension in spec.space.items()
     )
     same = all(
         knobs.get(name, value) == value for name, value in spec.train.items() if name not in spec.space
     )
     counted = inside and same and EVALUATE_EVERY.name not in knobs
-    missing = [name for name in searched(spec.space, knobs) if name not in knobs]
+    missing = [name for name in list_searched(spec.space, knobs) if name not in knobs]
     if missing and not counted:
         what = f"{', '.join(missing)}: not given, and no sampler fills in a trial that lies outside the space"
         raise RefusedError.of(what, "trial by hand", "give them, or take another trial as the pattern")
@@ -138,7 +139,7 @@ def _checked_by_hand(given: Mapping[str, Any]) -> None:
         label = plain(f"{name} = {value!r}", 100)
         if name not in EDITABLE:
             faults.append(f"{label}: there is no such knob")
-        elif read_factor(value) is None and (told := wrong(name, value)):
-            faults.append(f"{label}: {told}")
+        elif read_factor(value) is None and (fault := explain_refusal(name, value)):
+            faults.append(f"{label}: {fault}")
     if faults:
-        raise RefusedError(*(Problem(one, "trial by hand", "") for one in faults))
+        raise RefusedError(*(Problem(text, "trial by hand", "") for text in faults))

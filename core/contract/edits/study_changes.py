@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from core.contract.spec.conditional_knobs import misfit
+from core.contract.spec.conditional_knobs import find_misfit
 from core.contract.spec.study_spec import COUNTED, StudySpec
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
@@ -24,8 +24,8 @@ ALLOWED: dict[str, tuple[str, ...] | None] = {
 }  # fmt: skip
 
 
-def merged(raw: Mapping[str, Any], changes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The file's content with ``changes``; None takes a key out. A knob of [space] leaves [train].
+def merge_changes(raw: Mapping[str, Any], changes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the file's content with ``changes``; None takes a key out. A knob of [space] leaves [train].
 
     Raises RefusedError for what a running study cannot take over.
     """
@@ -44,52 +44,52 @@ def merged(raw: Mapping[str, Any], changes: Mapping[str, Mapping[str, Any]]) -> 
 
 def _refuse(changes: Mapping[str, Mapping[str, Any]]) -> None:
     problems = []
-    leaving = tuple(name for name, one in changes.get("space", {}).items() if one is None)
+    leaving = tuple(name for name, dimension in changes.get("space", {}).items() if dimension is None)
     for name, section in changes.items():
         keys = leaving if name == "train" else ALLOWED.get(name, ())
         for key in section:
             if keys is not None and key not in keys:
-                fix = f"changeable: {'; '.join(_told(one, known) for one, known in ALLOWED.items())}"
+                fix = f"changeable: {'; '.join(_keys_text(table, keys) for table, keys in ALLOWED.items())}"
                 what = f"{plain(name, 40)}.{plain(key, 40)} cannot change while the study lives"
                 problems.append(Problem(what, "change", fix))
     if problems:
         raise RefusedError(*problems)
 
 
-def _told(section: str, keys: tuple[str, ...] | None) -> str:
+def _keys_text(section: str, keys: tuple[str, ...] | None) -> str:
     return f"[{section}]" + (f" {', '.join(keys)}" if keys else "")
 
 
-def lines(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
-    """What is other, one line each, such as "study.sampler: tpe → gp"."""
+def list_differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
+    """List what differs, one line each, such as "study.sampler: tpe → gp"."""
     found = []
     for section in ALLOWED:
         old, new = before.get(section, {}), after.get(section, {})
         for key in dict.fromkeys([*old, *new]):
             if old.get(key) != new.get(key):
-                told = f"{_shown(old.get(key))} → {_shown(new.get(key))}"
+                told = f"{_format_value(old.get(key))} → {_format_value(new.get(key))}"
                 found.append(plain(f"{section}.{key}: {told}", 300))
     return tuple(found)
 
 
-def _shown(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if value is None:
         return "not there"
     if isinstance(value, dict) and "choice" in value:
-        return _shown(value["choice"])
+        return _format_value(value["choice"])
     if isinstance(value, dict) and {"low", "high"} <= set(value):
         rest = [f"step {value['step']:g}"] if value.get("step") else []
         rest += ["log"] if value.get("log") else []
-        return f"{value['low']:g} to {value['high']:g}" + "".join(f" {one}" for one in rest)
+        return f"{value['low']:g} to {value['high']:g}" + "".join(f" {part}" for part in rest)
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_shown(one)}" for name, one in value.items()) or "nothing"
+        return ", ".join(f"{name} {_format_value(entry)}" for name, entry in value.items()) or "nothing"
     if isinstance(value, list):
-        return ", ".join(_shown(one) for one in value) or "nothing"
+        return ", ".join(_format_value(entry) for entry in value) or "nothing"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def effects(study: s.Study, before: StudySpec, after: StudySpec) -> tuple[str, ...]:
-    """What comes of it for the history and for what runs."""
+def describe_effects(study: s.Study, before: StudySpec, after: StudySpec) -> tuple[str, ...]:
+    """Describe the effects on ended and on running trials."""
     return (*_of_history(study, before, after), *_of_work(study, before, after))
 
 
@@ -100,7 +100,7 @@ def _of_history(study: s.Study, before: StudySpec, after: StudySpec) -> list[str
     told = [
         trial for trial in study.trials.values() if trial.state in (s.COMPLETE, s.PRUNED) and trial.counted
     ]
-    inside = sum(1 for one in told if holds(after, one.knobs, set(before.space)))
+    inside = sum(1 for trial in told if holds_knobs(after, trial.knobs, set(before.space)))
     found = (
         [f"{inside} of {len(told)} ended trials lie in the new space and teach the sampler"] if told else []
     )
@@ -109,23 +109,25 @@ def _of_history(study: s.Study, before: StudySpec, after: StudySpec) -> list[str
             f"{len(told) - inside} lie outside: they stay, shown and compared, and are not learnt from"
         )
     running = [trial for trial in study.trials.values() if trial.state not in s.ENDED]
-    away = [one for one in running if one.counted and not holds(after, one.knobs, set(before.space))]
+    away = [
+        trial for trial in running if trial.counted and not holds_knobs(after, trial.knobs, set(before.space))
+    ]
     if away:
-        numbers = ", ".join(str(one.number) for one in away)
+        numbers = ", ".join(str(trial.number) for trial in away)
         many = f"trials {numbers} go on though they lie outside; prune them, or let them end"
-        one = f"trial {numbers} goes on though it lies outside; prune it, or let it end"
-        found.append(one if len(away) == 1 else many)
+        single = f"trial {numbers} goes on though it lies outside; prune it, or let it end"
+        found.append(single if len(away) == 1 else many)
     if after.study.sampler in COUNTED:
         found.append(f"{after.study.sampler} begins anew over the new space, without the points it has tried")
     return found
 
 
-def holds(spec: StudySpec, knobs: Mapping[str, Any], before: set[str]) -> bool:
-    """Does a trial with these knobs lie in the space of ``spec``? A knob of the space ``before`` that is
+def holds_knobs(spec: StudySpec, knobs: Mapping[str, Any], before: set[str]) -> bool:
+    """Tell whether these knobs lie in the space of ``spec``. A knob of the space ``before`` that is
     fixed now must have had that very value."""
     if any(knobs.get(name) != spec.train.get(name) for name in before - set(spec.space)):
         return False
-    return misfit(spec.space, knobs) is None
+    return find_misfit(spec.space, knobs) is None
 
 
 def _of_work(study: s.Study, before: StudySpec, after: StudySpec) -> list[str]:

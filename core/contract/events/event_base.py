@@ -37,5 +37,5 @@ class TrialEvent(Event, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def title(self) -> Title:
-        """The event in the event list; an empty text keeps it out of the list."""
+        """Return the event's line in the event list; an empty text keeps it out of the list."""
         return "", "info"

@@ -6,10 +6,10 @@ from typing import Any
 
 
 def value_text(value: object) -> str:
-    """A knob's value, short."""
+    """Format a knob's value briefly."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def changes_text(changes: dict[str, tuple[Any, Any]]) -> str:
-    """Such as "learning_rate 0.001 → 0.0005"."""
+    """Return text such as "learning_rate 0.001 → 0.0005"."""
     return ", ".join(f"{name} {value_text(old)} → {value_text(new)}" for name, (old, new) in changes.items())

@@ -23,7 +23,7 @@ class EditAsked(TrialEvent, frozen=True, tag="edit-asked"):
 
     @property
     def title(self) -> Title:
-        """The event in the event list."""
+        """Return the event's line in the event list."""
         wanted = ", ".join(f"{name} = {value_text(value)}" for name, value in self.changes.items())
         return f"edit asked by {self.by}: {wanted}", "info"
 
@@ -41,7 +41,7 @@ class TrialEdited(TrialEvent, frozen=True, tag="trial-edited"):
 
     @property
     def title(self) -> Title:
-        """The event in the event list."""
+        """Return the event's line in the event list."""
         by = f" by {self.by}" if self.by else ""
         return f"edited{by} at step {self.step}: {changes_text(self.changes)}", "info"
 
@@ -59,7 +59,7 @@ class TrialMarked(TrialEvent, frozen=True, tag="trial-marked"):
 
     @property
     def title(self) -> Title:
-        """The event in the event list."""
+        """Return the event's line in the event list."""
         marks = []
         if self.starred is not None:
             marks.append("starred" if self.starred else "no longer starred")
@@ -82,7 +82,7 @@ class TrialReprieved(TrialEvent, frozen=True, tag="trial-reprieved"):
 
     @property
     def title(self) -> Title:
-        """The event in the event list."""
+        """Return the event's line in the event list."""
         return f"queued again by {self.by}, who took the prune back", "info"
 
 

@@ -27,7 +27,7 @@ class TrialQueued(TrialEvent, frozen=True, tag="trial-queued"):
 
     @property
     def title(self) -> Title:
-        """The event in the event list."""
+        """Return the event's line in the event list."""
         return (f"queued: {self.why}" if self.why else "queued"), "info"
 
 
@@ -52,7 +52,7 @@ class TrialStarting(TrialEvent, frozen=True, tag="trial-starting"):
 
     @property
     def title(self) -> Title:
-        """The event in the event list."""
+        """Return the event's line in the event list."""
         return f"starting on {self.device}" + (f": {self.why}" if self.why else ""), "info"
 
 
@@ -68,7 +68,7 @@ class TrialRunning(TrialEvent, frozen=True, tag="trial-running"):
 
     @property
     def title(self) -> Title:
-        """The event in the event list."""
+        """Return the event's line in the event list."""
         return f"running from step {self.step} of {self.total_steps}", "info"
 
 
@@ -122,12 +122,12 @@ class TrialScored(TrialEvent, frozen=True, tag="trial-scored"):
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The values, of those that have one."""
+        """Return the values, of those that have one."""
         return {name: score.value for name, score in self.scores.items() if score.value is not None}
 
     @property
     def title(self) -> Title:
-        """The event in the event list."""
+        """Return the event's line in the event list."""
         return (f"scored at step {self.step}" if self.last else ""), "info"
 
 
@@ -169,7 +169,7 @@ class ScoringEnded(TrialEvent, frozen=True, tag="scoring-ended"):
 
     @property
     def title(self) -> Title:
-        """The event in the event list."""
+        """Return the event's line in the event list."""
         return f"not scored further: {self.why}", "warning"
 
 
@@ -182,7 +182,7 @@ class PauseAsked(TrialEvent, frozen=True, tag="pause-asked"):
 
     @property
     def title(self) -> Title:
-        """The event in the event list."""
+        """Return the event's line in the event list."""
         return f"pause asked by {self.by}", "info"
 
 
@@ -197,7 +197,7 @@ class TrialPaused(TrialEvent, frozen=True, tag="trial-paused"):
 
     @property
     def title(self) -> Title:
-        """The event in the event list."""
+        """Return the event's line in the event list."""
         return f"paused at step {self.step}", "info"
 
 
@@ -210,7 +210,7 @@ class ResumeAsked(TrialEvent, frozen=True, tag="resume-asked"):
 
     @property
     def title(self) -> Title:
-        """The event in the event list."""
+        """Return the event's line in the event list."""
         return f"resume asked by {self.by}", "info"
 
 
@@ -224,7 +224,7 @@ class TrialResumed(TrialEvent, frozen=True, tag="trial-resumed"):
 
     @property
     def title(self) -> Title:
-        """The event in the event list."""
+        """Return the event's line in the event list."""
         return f"resumed at step {self.step}", "info"
 
 
@@ -238,7 +238,7 @@ class PruneAsked(TrialEvent, frozen=True, tag="prune-asked"):
 
     @property
     def title(self) -> Title:
-        """The event in the event list."""
+        """Return the event's line in the event list."""
         return f"prune asked by {self.by}: {self.why}", "info"
 
 
@@ -256,7 +256,7 @@ class TrialPruned(TrialEvent, frozen=True, tag="trial-pruned"):
 
     @property
     def title(self) -> Title:
-        """The event in the event list."""
+        """Return the event's line in the event list."""
         return f"pruned at step {self.step}: {self.why}", "info"
 
 
@@ -276,7 +276,7 @@ class TrialCompleted(TrialEvent, frozen=True, tag="trial-completed"):
 
     @property
     def title(self) -> Title:
-        """The event in the event list."""
+        """Return the event's line in the event list."""
         more = ", its last scores are to come" if self.scoring >= 0 else ""
         return f"complete: {self.why or f'{self.step} steps done'}{more}", "info"
 
@@ -296,7 +296,7 @@ class TrialFailed(TrialEvent, frozen=True, tag="trial-failed"):
 
     @property
     def title(self) -> Title:
-        """The event in the event list."""
+        """Return the event's line in the event list."""
         return f"failed: {self.error}", "error"
 
 
@@ -311,7 +311,7 @@ class TrialInfeasible(TrialEvent, frozen=True, tag="trial-infeasible"):
 
     @property
     def title(self) -> Title:
-        """The event in the event list."""
+        """Return the event's line in the event list."""
         return f"infeasible: {self.why}", "warning"
 
 
@@ -327,7 +327,7 @@ class TrialRequeued(TrialEvent, frozen=True, tag="trial-requeued"):
 
     @property
     def title(self) -> Title:
-        """The event in the event list."""
+        """Return the event's line in the event list."""
         return f"queued again ({self.retry}): {self.why}", "warning"
 
 

@@ -6,17 +6,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from core.contract.spec.knob_table import KNOBS
-from core.contract.spec.search_space import Dimension, Space, outside
+from core.contract.spec.search_space import Dimension, Space, explain_outside
 
 
-def met(dimension: Dimension, knobs: Mapping[str, Any]) -> bool:
-    """Is the dimension searched beside these knobs?"""
+def is_searched(dimension: Dimension, knobs: Mapping[str, Any]) -> bool:
+    """Tell whether the dimension is searched beside these knobs."""
     return all(knobs.get(name) in values for name, values in dimension.when.items())
 
 
-def order(space: Space) -> list[str]:
-    """The knobs, each after those that its ``when`` asks for; else as the file has them. What hangs on itself
-    is left out."""
+def order_knobs(space: Space) -> list[str]:
+    """Return the knobs, each after those that its ``when`` asks for; else as the file has them. What hangs on
+    itself is left out."""
     found: list[str] = []
     left = list(space)
     while ready := next((name for name in left if not set(space[name].when) & set(left)), None):
@@ -25,45 +25,49 @@ def order(space: Space) -> list[str]:
     return found
 
 
-def idle(space: Space, knobs: Mapping[str, Any]) -> dict[str, Any]:
-    """What those have that are not searched beside ``knobs``."""
-    return {name: rest(name, one) for name, one in space.items() if not met(one, knobs)}
+def list_idle(space: Space, knobs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what those have that are not searched beside ``knobs``."""
+    return {
+        name: idle_value(name, dimension)
+        for name, dimension in space.items()
+        if not is_searched(dimension, knobs)
+    }
 
 
-def rest(name: str, dimension: Dimension) -> Any:
-    """The knob's value where it is not searched."""
+def idle_value(name: str, dimension: Dimension) -> Any:
+    """Return the knob's value where it is not searched."""
     return KNOBS[name].default if dimension.otherwise is None else dimension.otherwise
 
 
-def searched(space: Space, knobs: Mapping[str, Any]) -> list[str]:
-    """The knobs that are searched beside ``knobs``, which holds the others that they hang on."""
-    return [name for name in order(space) if met(space[name], knobs)]
+def list_searched(space: Space, knobs: Mapping[str, Any]) -> list[str]:
+    """Return the knobs that are searched beside ``knobs``, which holds the others that they hang on."""
+    return [name for name in order_knobs(space) if is_searched(space[name], knobs)]
 
 
-def misfit(space: Space, knobs: Mapping[str, Any]) -> str | None:
-    """The first knob by which ``knobs`` are no point of the space; None when they are one."""
+def find_misfit(space: Space, knobs: Mapping[str, Any]) -> str | None:
+    """Return the first knob by which ``knobs`` are no point of the space; None when they are one."""
     for name, dimension in space.items():
         if name not in knobs:
             return name
-        if not met(dimension, knobs):
-            if knobs[name] != rest(name, dimension):
+        if not is_searched(dimension, knobs):
+            if knobs[name] != idle_value(name, dimension):
                 return name
-        elif outside(dimension, knobs[name]):
+        elif explain_outside(dimension, knobs[name]):
             return name
     return None
 
 
-def faults(space: Space) -> Iterator[tuple[str, str]]:
-    """What no single dimension can know, as (key, what is wrong)."""
+def find_faults(space: Space) -> Iterator[tuple[str, str]]:
+    """Return what no single dimension can know, as (key, what is wrong)."""
     for name, dimension in space.items():
         for other, values in dimension.when.items():
             key = f"{name}.when.{other}"
             if other not in space:
                 yield key, f"{other} is not searched: a condition needs a knob of [space]"
                 continue
-            wrong = [value for value in values if outside(space[other], value)]
+            wrong = [value for value in values if explain_outside(space[other], value)]
             if wrong:
                 yield key, f"{other} is never {wrong[0]!r} in this space"
-    stuck = [name for name in space if name not in order(space)]
+    stuck = [name for name in space if name not in order_knobs(space)]
     if stuck and all(set(space[name].when) <= set(space) for name in stuck):
         yield f"{stuck[0]}.when", f"{' and '.join(stuck)} hang on each other"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 JOINED = {"instruction": ("input", "context")}
 
 
-def companion(prompt_key: str, used: tuple[str, ...], columns: Mapping[str, object] | set[str]) -> str:
-    """The column that completes ``prompt_key`` and serves nothing else; "" where there is none."""
+def find_companion(prompt_key: str, used: tuple[str, ...], columns: Mapping[str, object] | set[str]) -> str:
+    """Return the column that completes ``prompt_key`` and serves nothing else; "" where there is none."""
     known = JOINED.get(prompt_key, ())
-    return next((one for one in known if one in columns and one not in used), "")
+    return next((column for column in known if column in columns and column not in used), "")

@@ -22,5 +22,6 @@ def extent(spec: StudySpec, name: str) -> tuple[float, float]:
 
 
 def longest_sequence(spec: StudySpec) -> int:
-    """The longest sequence_length of any trial: rows are held, and all trials are judged, at this length."""
+    """Return the longest sequence_length of any trial: rows are held, and all trials are judged, at this
+    length."""
     return int(extent(spec, "sequence_length")[1])

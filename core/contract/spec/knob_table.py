@@ -116,12 +116,12 @@ Value = float | int | str | list[str] | None
 
 
 def defaults() -> dict[str, Value]:
-    """Every knob at its default."""
+    """Return every knob at its default."""
     return {knob.name: knob.default for knob in TABLE}
 
 
-def fault(knob: Knob, value: object) -> str | None:
-    """Why ``value`` cannot be set for ``knob``; None when it can."""
+def find_fault(knob: Knob, value: object) -> str | None:
+    """Return why ``value`` cannot be set for ``knob``; None when it can."""
     if value is None:
         return None if knob.optional else "a value is needed"
     if knob.kind == "choice":

@@ -22,7 +22,7 @@ OTHERS = ("mamba", "mixer", "ssm", "conv")  # their layers belong to neither, wh
 ALL = "all-linear"
 
 
-def group(path: str) -> str:
+def group_of(path: str) -> str:
     """ "attention", "mlp" or "": by the innermost module that says it, else by the layer's own name."""
     *above, last = path.split(".")
     if last in ROUTERS:
@@ -36,23 +36,23 @@ def group(path: str) -> str:
     return "attention" if last in ATTENTION else "mlp" if last in MLP else ""
 
 
-def meant(known: Sequence[str], wanted: object) -> list[str]:
-    """The layers of ``known``, paths or last names, that a value of ``target_modules`` means; a list is taken
-    at its word."""
+def match_layers(known: Sequence[str], wanted: object) -> list[str]:
+    """Return the layers of ``known``, paths or last names, that a value of ``target_modules`` means; a list
+    is taken at its word."""
     if isinstance(wanted, list):
         return [str(name) for name in wanted]
     if wanted == ALL:
         return list(known)
-    return [path for path in known if group(path) == wanted or path in EITHER]
+    return [path for path in known if group_of(path) == wanted or path in EITHER]
 
 
-def ends(path: str, name: str) -> bool:
-    """Does ``name`` mean the layer at ``path``? It may be the end of the path, as PEFT has it."""
+def is_named_by(path: str, name: str) -> bool:
+    """Tell whether ``name`` means the layer at ``path``: also by the end of the path, as in PEFT."""
     return path == name or path.endswith(f".{name}")
 
 
-def shortest(chosen: Sequence[str], known: Sequence[str]) -> list[str]:
-    """The shortest ends of paths that mean all of ``chosen``, and nothing else of ``known``."""
+def shorten_paths(chosen: Sequence[str], known: Sequence[str]) -> list[str]:
+    """Return the shortest ends of paths that mean all of ``chosen``, and nothing else of ``known``."""
     ours = {*chosen}
     taken = {end for path in known if path not in ours for end in _ends(path)}
     return list(dict.fromkeys(next((e for e in _ends(path) if e not in taken), path) for path in chosen))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from core.contract.metric_score import Score
-from core.contract.spec.metric_table import known, nearest
+from core.contract.spec.metric_table import find_metric, suggest_name
 from core.contract.text import byte_sizes
 from core.contract.text.sanitize import plain
 from core.errors import SpecError
@@ -36,8 +36,8 @@ class Limit:
 
     @classmethod
     def parse(cls, text: str, where: str = "") -> Limit:
-        """The limit in ``text``: a metric, ``<= < >= >``, and a number, a percentage, or a number with a unit
-        of what the metric measures: "22 GiB", "40 ms".
+        """Return the limit in ``text``: a metric, ``<= < >= >``, and a number, a percentage, or a number with
+        a unit of what the metric measures: "22 GiB", "40 ms".
 
         Raises SpecError for another form, an unknown metric, a bound that is no finite number, or a unit that
         the metric does not have.
@@ -46,14 +46,16 @@ class Limit:
         if found is None:
             raise SpecError.of(f"{plain(text, 80)!r} is no limit", where, _FIX)
         metric, sign = found["metric"], found["sign"]
-        if known(metric) is None:
-            raise SpecError.of(f"unknown metric {plain(metric, 80)!r} in a limit", where, nearest(metric))
+        if find_metric(metric) is None:
+            raise SpecError.of(
+                f"unknown metric {plain(metric, 80)!r} in a limit", where, suggest_name(metric)
+            )
         return cls(metric, sign[0] == "<", _bound(metric, found["bound"], where), "=" not in sign)
 
     def __str__(self) -> str:
-        """As ``parse`` reads it."""
+        """Return as ``parse`` reads it."""
         sign = f"{'<' if self.upper else '>'}{'' if self.strict else '='}"
-        return f"{self.metric} {sign} {_written(self.bound, _unit(self.metric))}"
+        return f"{self.metric} {sign} {_format_bound(self.bound, _unit(self.metric))}"
 
     def breached(self, score: Score) -> Verdict:
         """ "ok" or "breached" when the whole interval is on one side; "unsure" when it straddles the bound,
@@ -65,26 +67,28 @@ class Limit:
         return "ok" if all(kept) else "unsure" if any(kept) else "breached"
 
     def keeps(self, value: float) -> bool:
-        """Is ``value`` on the right side?"""
+        """Tell whether ``value`` keeps the limit."""
         if value == self.bound:
             return not self.strict
         return value < self.bound if self.upper else value > self.bound
 
     def violation(self, value: float) -> float:
-        """How far ``value`` is beyond the bound, as a share of the bound (of 1 where that is 0), so that
-        constraints in bytes and in fractions weigh the same; 0 or less when the limit is kept."""
+        """Return how far ``value`` is beyond the bound, as a share of the bound (of 1 where that is 0), so
+        that constraints in bytes and in fractions weigh the same; 0 or less when the limit is kept."""
         beyond = (value - self.bound if self.upper else self.bound - value) / (abs(self.bound) or 1.0)
         return TINY if self.strict and value == self.bound else beyond
 
 
 def violations(limits: Iterable[Limit], metrics: Mapping[str, float]) -> dict[str, float]:
-    """By how much each limit is violated, by its text: above 0 it is broken, else kept.
+    """Return by how much each limit is violated, by its text: above 0 it is broken, else kept.
 
     Without a reading there is no entry: whether the limit is kept is not known.
     """
     read = ((limit, metrics.get(limit.metric)) for limit in limits)
     return {
-        str(one): one.violation(value) for one, value in read if value is not None and math.isfinite(value)
+        str(limit): limit.violation(value)
+        for limit, value in read
+        if value is not None and math.isfinite(value)
     }
 
 
@@ -106,12 +110,12 @@ def _bound(metric: str, text: str, where: str) -> float:
 
 
 def _unit(metric: str) -> str:
-    found = known(metric)
+    found = find_metric(metric)
     return found.unit if found is not None else ""
 
 
 def _units(unit: str) -> dict[str, float]:
-    """How many of ``unit`` each way to write it is."""
+    """Return how many of ``unit`` each way to write it is."""
     if unit == "bytes":
         return {name: float(scale) for name, scale in byte_sizes.UNITS.items() if name}
     if unit == "s":
@@ -119,9 +123,10 @@ def _units(unit: str) -> dict[str, float]:
     return {"%": 0.01, **({unit: 1.0} if unit and " " not in unit else {})}
 
 
-def _written(bound: float, unit: str) -> str:
+def _format_bound(bound: float, unit: str) -> str:
     exact = next(
-        (one for one in ("GiB", "MiB") if unit == "bytes" and bound % byte_sizes.UNITS[one.lower()] == 0), ""
+        (size for size in ("GiB", "MiB") if unit == "bytes" and bound % byte_sizes.UNITS[size.lower()] == 0),
+        "",
     )
     return f"{bound / byte_sizes.UNITS[exact.lower()]:g} {exact}" if exact and bound else _short(bound)
 

@@ -77,23 +77,23 @@ OBJECTIVES = (
 )  # fmt: skip
 
 
-def known(name: str) -> Metric | None:
-    """The row of ``name``, of the pattern that it follows; None where there is neither."""
+def find_metric(name: str) -> Metric | None:
+    """Return the row of ``name``, of the pattern that it follows; None where there is neither."""
     like = next(
         (pattern for pattern in PATTERNS if name.startswith(pattern.name) and name != pattern.name), None
     )
     return METRICS.get(name) or (replace(like, name=name) if like is not None else None)
 
 
-def nearest(name: str, options: Iterable[str] = METRICS) -> str:
-    """The remedy for a name that is none of ``options``: the nearest, else all. Boards are easily taken for
-    one another, so what ends alike is near, too: speed/latency is quality/latency_s."""
+def suggest_name(name: str, options: Iterable[str] = METRICS) -> str:
+    """Return the remedy for a name that is none of ``options``: the nearest, else all. Boards are easily
+    taken for one another, so what ends alike is near, too: speed/latency is quality/latency_s."""
     names = list(options)
     ends = {name.split("/")[-1]: name for name in names}
     alike = difflib.get_close_matches(name.split("/")[-1], ends, n=1, cutoff=0.75)
     found = (
         difflib.get_close_matches(name, names, n=1, cutoff=0.75)
-        or [ends[one] for one in alike]
+        or [ends[end] for end in alike]
         or difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     )
     return f"did you mean {found[0]!r}?" if found else f"known: {', '.join(names)}"

@@ -12,18 +12,18 @@ HELD = (*CLONE_KEEPS, "seed")  # a clone has them as its parent: its weights, an
 ROWS_A_STEP = ("batch_size", "gradient_accumulation", "sequence_length")  # with epochs they decide the steps
 
 
-def perturbed(whole: StudySpec) -> list[str]:
-    """The searched knobs that differ between a trial and its clone."""
+def list_perturbed(whole: StudySpec) -> list[str]:
+    """Return the searched knobs that differ between a trial and its clone."""
     return [name for name in whole.space if name not in HELD and name not in whole.study.fixed]
 
 
 def every_steps(whole: StudySpec, asked: PopulationOptions) -> int:
-    """Steps between two decisions."""
+    """Return the number of steps between two decisions."""
     return whole.evaluate.every * asked.every
 
 
-def faults(whole: StudySpec, place: str) -> list[Problem]:
-    """What makes a population impossible, or of no effect, said to be at ``place``."""
+def find_faults(whole: StudySpec, place: str) -> list[Problem]:
+    """List what makes a population impossible or without effect, located at ``place``."""
     asked = whole.study.population
     if asked is None:
         return []
@@ -37,7 +37,7 @@ def _of_search(whole: StudySpec, place: str) -> list[Problem]:
     if study.pruner != "none":
         what = f"pruner = {study.pruner!r} beside a population, which ends trials itself"
         found.append(Problem(what, place, 'set pruner = "none"'))
-    if not perturbed(whole):
+    if not list_perturbed(whole):
         what = f"no knob of [space] can change in a clone ({', '.join(HELD)} cannot)"
         found.append(Problem(what, place, "search one more, such as learning_rate or weight_decay"))
     return found
@@ -64,7 +64,7 @@ def _of_size(whole: StudySpec, asked: PopulationOptions, place: str) -> list[Pro
 
 
 def _places(whole: StudySpec) -> int | None:
-    """How many trials at once resources.pack has room for; None where that is not known yet."""
+    """Return how many trials at once resources.pack has room for; None where that is not known yet."""
     pack, devices = whole.resources.pack, whole.resources.devices
     if pack == AUTO or devices in ("auto", "all"):
         return None

@@ -5,40 +5,40 @@ from __future__ import annotations
 from core.contract.spec import population_settings
 from core.contract.spec.metric_limits import Limit
 from core.contract.spec.metric_table import BOARDS
-from core.contract.spec.search_space import outside
+from core.contract.spec.search_space import explain_outside
 from core.contract.spec.study_spec import StudyOptions, StudySpec
 from core.contract.text.sanitize import plain
 from core.errors import Problem, SpecError
 
 
-def faults(whole: StudySpec, place: str) -> list[Problem]:
-    """Every fault of ``study.fixed``, ``threshold``, ``constraints`` and ``population``, said to be at
+def find_faults(whole: StudySpec, place: str) -> list[Problem]:
+    """List every fault of ``study.fixed``, ``threshold``, ``constraints`` and ``population``, located at
     ``place``."""
-    found = [*_held_still(whole, place), *_bounds(whole.study, place), *_constraints(whole.study, place)]
-    return [*found, *_rows(whole.study, place), *population_settings.faults(whole, place)]
+    found = [*_check_fixed(whole, place), *_bounds(whole.study, place), *_constraints(whole.study, place)]
+    return [*found, *_rows(whole.study, place), *population_settings.find_faults(whole, place)]
 
 
-def constraints(study: StudyOptions) -> list[Limit]:
-    """What ``study.constraints`` asks for. Raises SpecError where it cannot be read."""
+def parse_constraints(study: StudyOptions) -> list[Limit]:
+    """Return what ``study.constraints`` asks for. Raises SpecError where it cannot be read."""
     return [Limit.parse(text) for text in study.constraints]
 
 
 def awaits_boards(whole: StudySpec) -> bool:
-    """Does what the sampler is told of a trial wait for its last board scores?"""
-    goals, limits = whole.study.objectives, constraints(whole.study)
+    """Tell whether the sampler gets a trial's result only after its last board scores."""
+    goals, limits = whole.study.objectives, parse_constraints(whole.study)
     metrics = [*(goal.metric for goal in goals), *(limit.metric for limit in limits)]
     prunes = bool(whole.evaluate.limits) and whole.evaluate.on_breach == "prune"
     return prunes or any(metric.split("/")[0] in BOARDS for metric in metrics)
 
 
-def _held_still(whole: StudySpec, place: str) -> list[Problem]:
+def _check_fixed(whole: StudySpec, place: str) -> list[Problem]:
     problems = []
     for name, value in whole.study.fixed.items():
         label = plain(f"fixed.{name} = {value!r}", 120)
         if name not in whole.space:
             fix = f"write {name} = … in [train], which fixes a knob that is not searched"
             problems.append(Problem(f"{label}: it is not in [space]", place, fix))
-        elif wrong := outside(whole.space[name], value):
+        elif wrong := explain_outside(whole.space[name], value):
             problems.append(Problem(f"{label}: {wrong}", place, "take a value that [space] allows"))
     return problems
 

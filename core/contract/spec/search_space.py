@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from core.contract.spec.knob_table import KNOBS, Knob, fault
-from core.contract.text.sanitize import shown
+from core.contract.spec.knob_table import KNOBS, Knob, find_fault
+from core.contract.text.sanitize import show_value
 from core.contract.value_bounds import MOST_ENTRIES
 
 
@@ -42,7 +42,7 @@ KEYS = ("low", "high", "step", "log", "choice", "when", "otherwise")
 
 
 def read_dimension(name: str, raw: object) -> tuple[Dimension | None, list[tuple[str, str]]]:
-    """One entry of ``[space]`` as a dimension.
+    """Return one entry of ``[space]`` as a dimension.
 
     Takes ``{low, high, step?, log?}``, ``{choice = [...]}`` or the bare list of a choice; the tables also
     with ``when = {knob = values}`` and ``otherwise``. Returns the dimension, or None with the faults as (key,
@@ -53,7 +53,7 @@ def read_dimension(name: str, raw: object) -> tuple[Dimension | None, list[tuple
         raw = {"choice": raw}
     if not isinstance(raw, dict):
         hint = "is one value: a fixed knob belongs in [train]; here write {low, high} or a list"
-        return None, [("", f"{shown(raw)} {hint}")]
+        return None, [("", f"{show_value(raw)} {hint}")]
     unknown = [key for key in raw if key not in KEYS]
     if unknown:
         return None, [(key, f"unknown key; a dimension takes {', '.join(KEYS)}") for key in unknown]
@@ -69,13 +69,15 @@ def _read_when(knob: Knob, raw: dict[str, Any]) -> tuple[dict[str, tuple[Any, ..
     when = raw.get("when", {})
     if not isinstance(when, dict) or any(name not in KNOBS for name in when):
         hint = 'is not a table of knobs, such as {optimizer = ["adamw"]}'
-        return {}, [("when", f"{shown(when)} {hint}")]
+        return {}, [("when", f"{show_value(when)} {hint}")]
     if "otherwise" in raw and not when:
         return {}, [("otherwise", "stands only beside when")]
-    wrong = fault(knob, raw["otherwise"]) if "otherwise" in raw else None
+    wrong = find_fault(knob, raw["otherwise"]) if "otherwise" in raw else None
     if wrong:
-        return {}, [("otherwise", f"{shown(raw['otherwise'])} {wrong}")]
-    return {name: tuple(one) if isinstance(one, list) else (one,) for name, one in when.items()}, []
+        return {}, [("otherwise", f"{show_value(raw['otherwise'])} {wrong}")]
+    return {
+        name: tuple(choices) if isinstance(choices, list) else (choices,) for name, choices in when.items()
+    }, []
 
 
 def _read_choice(knob: Knob, raw: dict[str, Any]) -> tuple[Dimension | None, list[tuple[str, str]]]:
@@ -83,14 +85,14 @@ def _read_choice(knob: Knob, raw: dict[str, Any]) -> tuple[Dimension | None, lis
     if len(raw) > 1:
         return None, [("choice", "cannot stand beside low, high, step or log")]
     if not isinstance(values, list) or not values:
-        return None, [("choice", f"{shown(values)} is not a non-empty list")]
+        return None, [("choice", f"{show_value(values)} is not a non-empty list")]
     if len(values) > MOST_ENTRIES:
         return None, [("choice", f"{len(values)} values; at most {MOST_ENTRIES}")]
     faults: list[tuple[str, str]] = []
     for value in values:
-        wrong = fault(knob, value) if len(faults) < MOST_TOLD else None
+        wrong = find_fault(knob, value) if len(faults) < MOST_TOLD else None
         if wrong:
-            faults.append(("choice", f"{shown(value)} {wrong}"))
+            faults.append(("choice", f"{show_value(value)} {wrong}"))
     if any(value in values[:index] for index, value in enumerate(values)):
         faults.append(("choice", "the same value stands twice"))
     return (None, faults) if faults else (Choice(tuple(values)), [])
@@ -102,11 +104,11 @@ def _read_range(knob: Knob, raw: dict[str, Any]) -> tuple[Dimension | None, list
     faults = [(key, "is missing") for key in ("low", "high") if key not in raw]
     log, step = raw.get("log", False), raw.get("step")
     if not isinstance(log, bool):
-        faults.append(("log", f"{shown(log)} is not true or false"))
+        faults.append(("log", f"{show_value(log)} is not true or false"))
     for key in ("low", "high"):
-        wrong = fault(knob, raw[key]) if key in raw else None
+        wrong = find_fault(knob, raw[key]) if key in raw else None
         if wrong:
-            faults.append((key, f"{shown(raw[key])} {wrong}"))
+            faults.append((key, f"{show_value(raw[key])} {wrong}"))
     if faults:
         return None, faults
     low, high = raw["low"], raw["high"]
@@ -124,7 +126,7 @@ def _step_faults(knob: Knob, step: object, log: bool, low: float, high: float) -
     if step is None:
         return []
     if isinstance(step, bool) or not isinstance(step, int | float) or not math.isfinite(step):
-        return [("step", f"{shown(step)} is not a number")]
+        return [("step", f"{show_value(step)} is not a number")]
     if step <= 0 or _exact(step) > _exact(high) - _exact(low):
         return [("step", f"{step!r} must be above 0 and at most high - low = {high - low:g}")]
     if knob.kind == "int" and not isinstance(step, int):
@@ -132,9 +134,9 @@ def _step_faults(knob: Knob, step: object, log: bool, low: float, high: float) -
     return [("step", "cannot stand beside log")] if log else []
 
 
-def outside(dimension: Dimension, value: object) -> str | None:
-    """Why ``value`` is no point of ``dimension``; None when it is one. Its last bits do not count: 0.1 + 0.2
-    is 0.3."""
+def explain_outside(dimension: Dimension, value: object) -> str | None:
+    """Return why ``value`` is no point of ``dimension``; None when it is one. Its last bits do not count: 0.1
+    + 0.2 is 0.3."""
     if isinstance(dimension, Choice):
         return None if value in dimension.values else f"is none of {', '.join(map(str, dimension.values))}"
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -144,50 +146,54 @@ def outside(dimension: Dimension, value: object) -> str | None:
         return f"is not within {dimension.low:g} to {dimension.high:g}"
     step = step_of(dimension)
     steps = (value - dimension.low) / step if step else 0.0
-    if step and abs(steps - min(round(steps), last(dimension))) > 1e-8 * max(1.0, steps):
+    if step and abs(steps - min(round(steps), count_steps(dimension))) > 1e-8 * max(1.0, steps):
         return f"is no step of {step:g} from {dimension.low:g}"
     return None
 
 
 def step_of(dimension: Range) -> float | None:
-    """From one point to the next; None where every number between the ends is one."""
+    """Return the step from one point to the next; None where all numbers are allowed."""
     return dimension.step or (1 if dimension.kind == "int" else None)
 
 
-def last(dimension: Range) -> int:
-    """The number of steps from the lowest point to the highest, of a dimension with steps."""
+def count_steps(dimension: Range) -> int:
+    """Return the number of steps from the lowest point to the highest, of a dimension with steps."""
     step = _exact(step_of(dimension) or 1)
     return math.floor((_exact(dimension.high) - _exact(dimension.low)) / step + Decimal(NEAR))
 
 
-def point(dimension: Range, steps: int) -> float | int:
-    """So many steps above ``low``, as a person writes it: three steps of 0.1 are 0.3."""
+def point_at(dimension: Range, steps: int) -> float | int:
+    """Return so many steps above ``low``, as a person writes it: three steps of 0.1 are 0.3."""
     value = _exact(dimension.low) + steps * _exact(step_of(dimension) or 1)
     if dimension.kind == "int":
         return int(value)
     return min(float(value), dimension.high)
 
 
-def nearest(dimension: Range, value: float) -> float | int:
-    """The point of ``dimension`` that is nearest to ``value``; ``value`` itself where it is one."""
+def nearest_point(dimension: Range, value: float) -> float | int:
+    """Return the point of ``dimension`` that is nearest to ``value``; ``value`` itself where it is one."""
     step = step_of(dimension)
     value = min(max(value, dimension.low), dimension.high)
-    return point(dimension, min(round((value - dimension.low) / step), last(dimension))) if step else value
+    return (
+        point_at(dimension, min(round((value - dimension.low) / step), count_steps(dimension)))
+        if step
+        else value
+    )
 
 
 def _exact(number: float) -> Decimal:
-    """The number as it is written, without the rest that its binary form has."""
+    """Return the number as it is written, without the rest that its binary form has."""
     return Decimal(repr(number))
 
 
-def size(space: Space) -> float:
-    """How many different trials the space holds; ``inf`` with a dimension that has no step."""
+def count_points(space: Space) -> float:
+    """Return how many different trials the space holds; ``inf`` with a dimension that has no step."""
     total = 1.0
     for dimension in space.values():
         if isinstance(dimension, Choice):
             total *= len(dimension.values)
         elif step_of(dimension):
-            total *= last(dimension) + 1
+            total *= count_steps(dimension) + 1
         else:
             return math.inf
     return total

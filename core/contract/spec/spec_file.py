@@ -19,7 +19,7 @@ from core.contract.spec.metric_limits import Limit
 from core.contract.spec.metric_table import BOARDS, TASK
 from core.contract.spec.search_space import Choice, Dimension, Range, read_dimension
 from core.contract.spec.study_spec import COUNTED, EvaluateOptions, StudySpec
-from core.contract.text.sanitize import plain, shown
+from core.contract.text.sanitize import plain, show_value
 from core.contract.text.secret_redaction import Redactor
 from core.errors import Problem, SpecError
 
@@ -31,7 +31,7 @@ SECTION_NAMES = ("study", "model", "data", "train", "space", "evaluate", "resour
 
 
 def load(path: Path) -> StudySpec:
-    """The study in the TOML file at ``path``. Relative paths in it are taken from its folder.
+    """Return the study in the TOML file at ``path``. Relative paths in it are taken from its folder.
 
     Raises SpecError with every problem found.
     """
@@ -51,9 +51,9 @@ def load(path: Path) -> StudySpec:
 
 
 def parse(raw: dict[str, Any], where: str = "study") -> StudySpec:
-    """The study in ``raw``, a TOML file's content. Raises SpecError with every problem found."""
+    """Return the study in ``raw``, a TOML file's content. Raises SpecError with every problem found."""
     problems: list[Problem] = []
-    raw = _bounded(raw, where, problems)
+    raw = _drop_beyond_bounds(raw, where, problems)
     problems += _secrets(raw, where)
     _unknown_keys(raw, SECTION_NAMES, where, "section", problems)
     for name in ("study", "model", "data"):
@@ -77,7 +77,7 @@ def parse(raw: dict[str, Any], where: str = "study") -> StudySpec:
 
 
 def to_raw(whole: StudySpec) -> dict[str, Any]:
-    """``whole`` as the content of a TOML file: ``parse(to_raw(s)) == s``. Unset keys are left out."""
+    """Return ``whole`` as the content of a TOML file: ``parse(to_raw(s)) == s``. Unset keys are left out."""
     raw = {name: _set_keys(msgspec.to_builtins(getattr(whole, name))) for name in spec_schema.SECTIONS}
     raw["train"] = {
         name: value for name, value in whole.train.items() if name not in whole.space and value is not None
@@ -87,7 +87,7 @@ def to_raw(whole: StudySpec) -> dict[str, Any]:
 
 
 def write(whole: StudySpec) -> str:
-    """``whole`` as TOML text."""
+    """Return ``whole`` as TOML text."""
     return tomli_w.dumps(to_raw(whole))
 
 
@@ -104,34 +104,36 @@ def _raw_dimension(dimension: Dimension) -> dict[str, Any]:
         raw["choice"] = list(raw.pop("values"))
     raw.pop("kind", None)
     kept = ("low", "high", "otherwise")
-    return {key: one for key, one in raw.items() if (one or key in kept) and one is not None}
+    return {key: entry for key, entry in raw.items() if (entry or key in kept) and entry is not None}
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The remedy for a misspelled ``name``: the nearest of ``known``, else all of them."""
+def suggest_name(name: str, known: Iterable[str]) -> str:
+    """Return the remedy for a misspelled ``name``: the nearest of ``known``, else all of them."""
     options = list(known)
     close = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(options)}"
 
 
-def _bounded(raw: dict[str, Any], where: str, problems: list[Problem]) -> dict[str, Any]:
-    """``raw`` without the keys whose values nobody could even show: too deep, too many, too long."""
+def _drop_beyond_bounds(raw: dict[str, Any], where: str, problems: list[Problem]) -> dict[str, Any]:
+    """Return ``raw`` without the keys whose values nobody could even show: too deep, too many, too long."""
     kept: dict[str, Any] = {}
     for section, content in raw.items():
         keys = content if isinstance(content, dict) else {"": content}
-        beyond = {key: found for key, one in keys.items() if (found := value_bounds.fault(one, _LARGEST))}
+        beyond = {
+            key: found for key, value in keys.items() if (found := value_bounds.find_fault(value, _LARGEST))
+        }
         for key, (place, wrong) in beyond.items():
             label = plain(f"{section}{f'.{key}' if key else ''}{place}", 120)
             problems.append(Problem(f"{label}: {wrong}", where, "no study needs such a value"))
         if isinstance(content, dict):
-            kept[section] = {key: one for key, one in content.items() if key not in beyond}
+            kept[section] = {key: value for key, value in content.items() if key not in beyond}
         elif not beyond:
             kept[section] = content
     return kept
 
 
 def _secrets(raw: dict[str, Any], where: str) -> list[Problem]:
-    """The file is kept with the study, shown, and given to others."""
+    """Return the file is kept with the study, shown, and given to others."""
     redactor, found = Redactor(), []
     for section, content in raw.items():
         for key, value in content.items() if isinstance(content, dict) else ():
@@ -148,7 +150,7 @@ def _unknown_keys(
     options = list(known)
     unknown = [str(key) for key in raw if key not in options]
     for key in unknown[:MOST_NEAREST]:
-        found = nearest(key[: value_bounds.LONGEST_NAME], options)
+        found = suggest_name(key[: value_bounds.LONGEST_NAME], options)
         problems.append(Problem(f"unknown {noun} {plain(key, 80)!r}", where, found))
     if len(unknown) > MOST_NEAREST:
         problems.append(Problem(f"{len(unknown) - MOST_NEAREST} more unknown {noun}s", where, ""))
@@ -157,7 +159,7 @@ def _unknown_keys(
 def _read_section(name: str, raw: object, where: str, problems: list[Problem]) -> msgspec.Struct | None:
     kind = spec_schema.SECTIONS[name]
     if not isinstance(raw, dict):
-        what = f"{name} = {shown(raw)} is not a section"
+        what = f"{name} = {show_value(raw)} is not a section"
         problems.append(Problem(what, where, f"write [{name}] above its keys"))
         return None
     _unknown_keys(raw, kind.model_fields, f"{where} [{name}]", "key", problems)
@@ -167,29 +169,31 @@ def _read_section(name: str, raw: object, where: str, problems: list[Problem]) -
     try:
         section = kind.model_validate({key: value for key, value in raw.items() if key in kind.model_fields})
     except ValidationError as error:
-        problems.extend(_told(error, f"{where} [{name}]"))
+        problems.extend(_explain_errors(error, f"{where} [{name}]"))
         return None
     options: msgspec.Struct = msgspec.convert(section.model_dump(), _OPTIONS[name])
     return options
 
 
-def _told(error: ValidationError, where: str) -> list[Problem]:
+def _explain_errors(error: ValidationError, where: str) -> list[Problem]:
     told: dict[str, Problem] = {}
-    for one in error.errors(include_url=False):
-        deep = len(one["loc"]) > (2 if one["loc"][0] in spec_schema.TABLES else 1) if one["loc"] else False
-        if one["type"] == "extra_forbidden" and not deep:
+    for fault in error.errors(include_url=False):
+        deep = (
+            len(fault["loc"]) > (2 if fault["loc"][0] in spec_schema.TABLES else 1) if fault["loc"] else False
+        )
+        if fault["type"] == "extra_forbidden" and not deep:
             continue  # told as unknown, with the nearest
-        if one["type"] == "extra_forbidden":
-            key = plain(".".join(map(str, one["loc"])), 80)
+        if fault["type"] == "extra_forbidden":
+            key = plain(".".join(map(str, fault["loc"])), 80)
             told.setdefault(key, Problem(f"{key}: unknown key", where, "leave it out"))
             continue
-        parts = one["loc"][: 2 if one["loc"][:1] and one["loc"][0] in spec_schema.TABLES else 1]
+        parts = fault["loc"][: 2 if fault["loc"][:1] and fault["loc"][0] in spec_schema.TABLES else 1]
         key = ".".join(str(part) for part in parts) or "(section)"
-        message = one["msg"].removeprefix("Value error, ")
-        if one["type"] == "missing":
+        message = fault["msg"].removeprefix("Value error, ")
+        if fault["type"] == "missing":
             told.setdefault(key, Problem(f"{key} is missing", where, f"add {key} = …"))
             continue
-        value = plain(repr(one["input"]), 80)
+        value = plain(repr(fault["input"]), 80)
         told.setdefault(key, Problem(f"{key} = {value}: {message[0].lower()}{message[1:]}", where, ""))
     return list(told.values())
 
@@ -198,20 +202,20 @@ def _read_train(raw: object, where: str, problems: list[Problem]) -> dict[str, k
     train = knob_table.defaults()
     if not isinstance(raw, dict):
         problems.append(
-            Problem(f"train = {shown(raw)} is not a section", where, "write [train] above its keys")
+            Problem(f"train = {show_value(raw)} is not a section", where, "write [train] above its keys")
         )
         return train
     _unknown_keys(raw, knob_table.KNOBS, f"{where} [train]", "knob", problems)
     for name, value in raw.items():
         if name not in knob_table.KNOBS:
             continue
-        wrong = knob_table.fault(knob_table.KNOBS[name], value)
+        wrong = knob_table.find_fault(knob_table.KNOBS[name], value)
         if isinstance(value, dict):
             wrong, fix = "is a range", f"move it to [space] to search {name}"
         else:
             fix = knob_table.KNOBS[name].meaning
         if wrong:
-            problems.append(Problem(f"{name} = {shown(value)}: {wrong}", f"{where} [train]", fix))
+            problems.append(Problem(f"{name} = {show_value(value)}: {wrong}", f"{where} [train]", fix))
         train[name] = value
     return train
 
@@ -219,7 +223,7 @@ def _read_train(raw: object, where: str, problems: list[Problem]) -> dict[str, k
 def _read_space(raw: object, where: str, problems: list[Problem]) -> dict[str, Dimension]:
     if not isinstance(raw, dict):
         problems.append(
-            Problem(f"space = {shown(raw)} is not a section", where, "write [space] above its keys")
+            Problem(f"space = {show_value(raw)} is not a section", where, "write [space] above its keys")
         )
         return {}
     _unknown_keys(raw, knob_table.KNOBS, f"{where} [space]", "knob", problems)
@@ -234,13 +238,13 @@ def _read_space(raw: object, where: str, problems: list[Problem]) -> dict[str, D
             problems.append(Problem(f"{label}: {wrong}", f"{where} [space]", fix))
         if dimension is not None:
             space[name] = dimension
-    for key, wrong in conditional_knobs.faults(space):
+    for key, wrong in conditional_knobs.find_faults(space):
         problems.append(Problem(f"{key}: {wrong}", f"{where} [space]", "take a value that the knob may have"))
     return space
 
 
 def _across(whole: StudySpec, where: str) -> None:
-    """What no single key can know."""
+    """Return what no single key can know."""
     problems = []
     if whole.study.sampler in COUNTED:
         for name, dimension in whole.space.items():
@@ -261,7 +265,7 @@ def _across(whole: StudySpec, where: str) -> None:
     if len(whole.study.objectives) > 1 and whole.study.sampler == "cmaes":
         fix = 'take "tpe", "gp", "nsga2" or "nsga3", or keep one objective'
         problems.append(Problem("sampler = 'cmaes' needs a single objective", f"{where} [study]", fix))
-    problems += search_checks.faults(whole, f"{where} [study]")
+    problems += search_checks.find_faults(whole, f"{where} [study]")
     metrics = [objective.metric for objective in whole.study.objectives]
     if len(set(metrics)) < len(metrics):
         problems.append(Problem("the same objective stands twice", f"{where} [study]", "keep one"))
@@ -271,7 +275,7 @@ def _across(whole: StudySpec, where: str) -> None:
 
 
 def _boards(whole: StudySpec, where: str) -> list[Problem]:
-    """An objective, a constraint or a limit needs its board."""
+    """Return an objective, a constraint or a limit needs its board."""
     section, problems = whole.evaluate, list[Problem]()
     wanted = [(objective.metric, "the objective") for objective in whole.study.objectives]
     for texts, what in ((whole.study.constraints, "the constraint on"), (section.limits, "the limit on")):
@@ -339,7 +343,7 @@ def _with_absolute_paths(whole: StudySpec, folder: Path) -> StudySpec:
 
 def _near_files(path: Path) -> str:
     try:
-        others = [one.name for one in path.parent.iterdir() if one.suffix == ".toml"]
+        others = [file.name for file in path.parent.iterdir() if file.suffix == ".toml"]
     except OSError:
         return f"the folder {path.parent} does not exist either"
     close = difflib.get_close_matches(path.name, others, n=1, cutoff=0.4)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from core.contract import value_bounds
 from core.contract.spec import knob_table, study_spec
-from core.contract.spec.metric_table import BOARDS, METRICS, OBJECTIVES, Direction, known, nearest
+from core.contract.spec.metric_table import BOARDS, METRICS, OBJECTIVES, Direction, find_metric, suggest_name
 from core.contract.spec.study_spec import AUTO, FORMATS, NAME, ON_BREACH, PRECISIONS, PRUNERS, SAMPLERS
 from core.contract.text import byte_sizes
 
@@ -56,8 +56,8 @@ class Objective(Section):
     @classmethod
     def _produced(cls, metric: str) -> str:
         """Is it a number that every trial ends with?"""
-        if metric not in OBJECTIVES and (metric in METRICS or known(metric) is None):
-            raise ValueError(f"{metric!r} is no objective: {nearest(metric, OBJECTIVES)}")
+        if metric not in OBJECTIVES and (metric in METRICS or find_metric(metric) is None):
+            raise ValueError(f"{metric!r} is no objective: {suggest_name(metric, OBJECTIVES)}")
         return metric
 
 

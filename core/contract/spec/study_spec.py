@@ -18,7 +18,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from core.contract.spec import knob_table, toml_text
-from core.contract.spec.metric_table import known
+from core.contract.spec.metric_table import find_metric
 from core.contract.spec.search_space import Choice, Dimension, Range, Space, read_dimension
 from core.contract.text import byte_sizes
 
@@ -158,7 +158,7 @@ class ResourceOptions(msgspec.Struct, frozen=True):
 
     @property
     def memory_bytes(self) -> int | None:
-        """The memory limit in bytes; None where the study may use all free memory."""
+        """Return the memory limit in bytes; None where the study may use all free memory."""
         return None if self.memory == AUTO else byte_sizes.parse(self.memory)
 
 
@@ -175,7 +175,7 @@ class StudySpec(msgspec.Struct, frozen=True):
 
     @property
     def population_size(self) -> int | None:
-        """The number of trials that train together as a population; None for a study without one."""
+        """Return the number of trials that train together as a population; None for a study without one."""
         asked = self.study.population
         return None if asked is None else asked.size or self.study.trials
 
@@ -184,7 +184,7 @@ _read: dict[int, tuple[Mapping[str, Any], StudySpec]] = {}  # by the identity of
 
 
 def of(raw: Mapping[str, Any]) -> StudySpec:
-    """The typed spec of ``raw``, a study file's content that is never changed in place. Read once."""
+    """Return the typed spec of ``raw``, a study file's content that is never changed in place. Read once."""
     kept = _read.get(id(raw))
     if kept is not None and kept[0] is raw:
         return kept[1]
@@ -196,10 +196,10 @@ def of(raw: Mapping[str, Any]) -> StudySpec:
 
 
 def read(raw: Mapping[str, Any]) -> StudySpec:
-    """The same, read anew."""
+    """Convert ``raw`` without the cache."""
     study = _table(raw, "study")
     if isinstance(study.get("objectives"), list | tuple):
-        study = {**study, "objectives": [long_form(one) for one in study["objectives"]]}
+        study = {**study, "objectives": [long_form(objective) for objective in study["objectives"]]}
     return StudySpec(
         study=_section(StudyOptions, study),
         model=_section(ModelOptions, _table(raw, "model")),
@@ -212,9 +212,10 @@ def read(raw: Mapping[str, Any]) -> StudySpec:
 
 
 def long_form(objective: object) -> object:
-    """An objective as a table, with the direction of its metric; the short form is the metric alone."""
+    """Return an objective as a table, with the direction of its metric; the short form is the metric
+    alone."""
     raw = {"metric": objective} if isinstance(objective, str) else objective
-    row = known(str(raw.get("metric"))) if isinstance(raw, dict) else None
+    row = find_metric(str(raw.get("metric"))) if isinstance(raw, dict) else None
     if isinstance(raw, dict) and "direction" not in raw and row is not None:
         return {**raw, "direction": row.direction}
     return raw
@@ -245,14 +246,14 @@ def _section(kind: type[Section], raw: dict[str, Any]) -> Section:
 
 
 def read_space(raw: Mapping[str, Any]) -> Space:
-    """The searched knobs in the file's order. An entry that is no dimension at all is left out."""
+    """Return the searched knobs in the file's order. An entry that is no dimension at all is left out."""
     found = {name: dimension(name, entry) for name, entry in raw.items()}
-    return {name: one for name, one in found.items() if one is not None}
+    return {name: entry for name, entry in found.items() if entry is not None}
 
 
 def dimension(name: str, raw: object) -> Dimension | None:
-    """One entry of [space]. Of an unknown knob, or with values that this version does not allow, only its
-    values or its ends count."""
+    """Return one entry of [space]. Of an unknown knob, or with values that this version does not allow, only
+    its values or its ends count."""
     raw = list(raw) if isinstance(raw, tuple) else raw
     try:
         exact = read_dimension(name, raw)[0] if name in knob_table.KNOBS else None

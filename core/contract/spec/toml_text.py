@@ -14,7 +14,7 @@ class TomlError(ValueError):
 
 
 def loads(text: str) -> dict[str, Any]:
-    """The content of ``text``, which may begin with a byte order mark. Raises TomlError."""
+    """Return the content of ``text``, which may begin with a byte order mark. Raises TomlError."""
     try:
         found = tomllib.loads(text.removeprefix("\ufeff"))
     except tomllib.TOMLDecodeError as error:
@@ -28,7 +28,7 @@ def loads(text: str) -> dict[str, Any]:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The content of a file. Raises TomlError, OSError."""
+    """Return the content of a file. Raises TomlError, OSError."""
     try:
         return loads(path.read_text("utf-8-sig"))
     except UnicodeDecodeError as error:
@@ -41,8 +41,8 @@ def _measure(found: Any) -> None:
     for _ in range(DEEPEST):
         level = [
             inner
-            for one in level
-            for inner in (one.values() if isinstance(one, dict) else one)
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
             if isinstance(inner, dict | list)
         ]
         if not level:

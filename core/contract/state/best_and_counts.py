@@ -7,22 +7,22 @@ from typing import Any
 from core.contract.state import study_state as s
 
 
-def objective(study: s.Study, trial: s.Trial, index: int = 0) -> float | None:
-    """The trial's value of one objective: its result, or the latest reading while it runs."""
+def objective_value(study: s.Study, trial: s.Trial, index: int = 0) -> float | None:
+    """Return the trial's value of one objective: its result, or the latest reading while it runs."""
     if len(trial.values) > index:
         return trial.values[index]
     metric, _ = study.objectives[index]
     return trial.latest.get(metric)
 
 
-def searched(study: s.Study, trial: s.Trial) -> dict[str, Any]:
-    """The searched knobs as the trial has them now; a clone was proposed none of them."""
+def searched_values(study: s.Study, trial: s.Trial) -> dict[str, Any]:
+    """Return the searched knobs as the trial has them now; a clone was proposed none of them."""
     space = study.settings.space
     return {name: trial.knobs[name] for name in space if name in trial.knobs} or trial.params
 
 
 def best_reading(study: s.Study, trial: s.Trial) -> float | None:
-    """The best value of the first objective in the trial's kept curve, or its result."""
+    """Return the best value of the first objective in the trial's kept curve, or its result."""
     metric, direction = study.objectives[0]
     curve = trial.series.get(metric)
     candidates = [value for value in (*(curve.values if curve else ()), *trial.values[:1]) if value == value]
@@ -31,21 +31,21 @@ def best_reading(study: s.Study, trial: s.Trial) -> float | None:
     return min(candidates) if direction == "minimize" else max(candidates)
 
 
-def better(direction: str, one: float, other: float) -> bool:
-    """Is ``one`` strictly better than ``other``?"""
-    return one < other if direction == "minimize" else one > other
+def is_better(direction: str, value: float, other: float) -> bool:
+    """Tell whether ``value`` is strictly better than ``other``."""
+    return value < other if direction == "minimize" else value > other
 
 
 def _dominates(study: s.Study, trial: s.Trial, other: s.Trial) -> bool:
-    """``one`` is nowhere worse than ``other`` and somewhere better."""
+    """Tell whether ``trial`` is nowhere worse than ``other`` and somewhere better."""
     pairs = list(zip(study.objectives, trial.values, other.values, strict=True))
-    return not any(better(way, b, a) for (_, way), a, b in pairs) and any(
-        better(way, a, b) for (_, way), a, b in pairs
+    return not any(is_better(way, b, a) for (_, way), a, b in pairs) and any(
+        is_better(way, a, b) for (_, way), a, b in pairs
     )
 
 
 def front(study: s.Study) -> list[s.Trial]:
-    """The complete trials that no other beats: one or more equals for one objective, the Pareto
+    """Return the complete trials that no other beats: one or more equals for one objective, the Pareto
     front for several; best first objective first."""
     done = [trial for trial in study.trials.values() if trial.state == s.COMPLETE and trial.values]
     signs = [1 if way == "minimize" else -1 for _, way in study.objectives]
@@ -58,26 +58,26 @@ def front(study: s.Study) -> list[s.Trial]:
     if len(study.objectives) == 1:
         return done[:1]
     ahead: list[s.Trial] = []
-    for one in done:  # whoever beats a trial stands before it, and on the front or beaten by one that does
-        if not any(_dominates(study, other, one) for other in ahead):
-            ahead.append(one)
+    for candidate in done:  # what beats a trial comes before it, or is beaten by one of the front
+        if not any(_dominates(study, other, candidate) for other in ahead):
+            ahead.append(candidate)
     return ahead
 
 
 def best(study: s.Study) -> s.Trial | None:
-    """The trial to take: the first of the front."""
+    """Return the trial to take: the first of the front."""
     ahead = front(study)
     return ahead[0] if ahead else None
 
 
-def counts(study: s.Study) -> dict[str, int]:
-    """How many trials are in each state; states without trials are left out."""
+def count_states(study: s.Study) -> dict[str, int]:
+    """Return how many trials are in each state; states without trials are left out."""
     found: dict[str, int] = {}
     for trial in study.trials.values():
         found[trial.state] = found.get(trial.state, 0) + 1
     return found
 
 
-def ended(study: s.Study) -> int:
-    """How many trials are over, however they ended."""
+def count_ended(study: s.Study) -> int:
+    """Return how many trials are over, however they ended."""
     return sum(1 for trial in study.trials.values() if trial.state in s.ENDED)

@@ -29,7 +29,7 @@ def _with(trials: dict[int, s.Trial], trial: s.Trial) -> dict[int, s.Trial]:
 
 
 def refusal(state: s.State, event: e.Event) -> str | None:
-    """Why ``event`` cannot happen in ``state``; None when it can."""
+    """Return why ``event`` cannot happen in ``state``; None when it can."""
     if isinstance(event, e.MachineRead):
         return None
     if isinstance(event, e.StudyCreated):
@@ -47,13 +47,13 @@ def refusal(state: s.State, event: e.Event) -> str | None:
     if trial is None:
         return f"trial {event.trial} does not exist in {event.study}"
     states = event.from_states
-    if states is None or trial.state in states or fold_scores.may(trial, event):
+    if states is None or trial.state in states or fold_scores.may_follow(trial, event):
         return None
     return f"trial {event.trial} is {trial.state}"
 
 
 def apply(state: s.State, event: e.Event) -> s.State:
-    """The state after ``event``; the same state when ``refusal`` has something to say."""
+    """Return the state after ``event``; the same state when ``refusal`` has something to say."""
     if refusal(state, event):
         return state
     if isinstance(event, e.MachineRead):
@@ -68,7 +68,7 @@ def apply(state: s.State, event: e.Event) -> s.State:
 
 
 def apply_readings(state: s.State, readings: Sequence[e.TrialReported | e.TrialEvaluated]) -> s.State:
-    """``apply`` for each of ``readings``, all of one trial, at once: for replays."""
+    """Return ``apply`` for each of ``readings``, all of one trial, at once: for replays."""
     first = readings[0]
     if refusal(state, first):
         return state
@@ -76,12 +76,12 @@ def apply_readings(state: s.State, readings: Sequence[e.TrialReported | e.TrialE
     trial = study.trials[first.trial]
     curves: dict[str, list[tuple[int, float]]] = {}
     lines, latest = trial.lines, dict(trial.latest)
-    for one in readings:
-        latest |= one.metrics
-        for name, value in one.metrics.items():
-            curves.setdefault(name, []).append((one.step, value))
-        for note in getattr(one, "notes", ()):
-            lines = _lined(lines, one.at, note, "warning")
+    for measured in readings:
+        latest |= measured.metrics
+        for name, value in measured.metrics.items():
+            curves.setdefault(name, []).append((measured.step, value))
+        for note in getattr(measured, "notes", ()):
+            lines = _lined(lines, measured.at, note, "warning")
     grown = {name: add_all(trial.series.get(name, Series()), points) for name, points in curves.items()}
     trial = replace(
         trial,
@@ -140,7 +140,7 @@ def _on_study(study: s.Study, event: e.Event) -> s.Study:
             lines = study.lines
             for text in event.changes:
                 lines = _lined(lines, event.at, f"changed by {event.by}: {text}")
-            return fold_steering.changed(replace(study, lines=lines), event)
+            return fold_steering.change_study(replace(study, lines=lines), event)
         case e.Preparing() if study.state in s.LIVE_STUDY:  # else told too late
             return replace(study, preparing=_prepared(study.preparing, event))
         case e.PackMeasured() if study.state in s.LIVE_STUDY:
@@ -149,7 +149,7 @@ def _on_study(study: s.Study, event: e.Event) -> s.Study:
 
 
 def _prepared(preparing: dict[str, s.Preparation], event: e.Preparing) -> dict[str, s.Preparation]:
-    others = {name: one for name, one in preparing.items() if name != event.worker}
+    others = {name: work for name, work in preparing.items() if name != event.worker}
     if not event.stage:
         return others
     before = preparing.get(event.worker)
@@ -166,7 +166,7 @@ def _packs(packs: dict[str, e.PackMeasured], event: e.PackMeasured) -> dict[str,
 
 def _on_trial(study: s.Study, event: e.TrialEvent) -> s.Study:
     if isinstance(event, e.TrialQueued):
-        trial = fold_steering.queued(study, event)
+        trial = fold_steering.add_queued(study, event)
         study = replace(study, total_trials=study.total_trials + bool(event.by))
     else:
         trial = STEPS[type(event)](study.trials[event.trial], event)
@@ -216,7 +216,7 @@ def _ticked(trial: s.Trial, *readings: e.TrialReported | e.TrialEvaluated) -> Se
     clock = trial.clock
     for reading in readings:
         if isinstance(reading, e.TrialReported):
-            clock = study_progress.ticked(clock, reading.step, reading.at, trial.total_steps)
+            clock = study_progress.advance_clock(clock, reading.step, reading.at, trial.total_steps)
     return clock
 
 
@@ -266,10 +266,10 @@ def _ended(to: str) -> Callable[[s.Trial, Any], s.Trial]:
 def _requeued(trial: s.Trial, event: e.TrialRequeued) -> s.Trial:
     """Steps after the checkpoint are run again: they are taken out of the curves. A pause stays."""
     stands = trial.asked == "pause" or (trial.state == s.PAUSED and trial.asked != "resume")
-    series = {name: cut(one, trial.checkpoint_step) for name, one in trial.series.items()}
+    series = {name: cut(curve, trial.checkpoint_step) for name, curve in trial.series.items()}
     return replace(
-        fold_scores.over(trial), state=s.QUEUED, asked="pause" if stands else "", worker="", device="",
-        retry=event.retry, step=trial.checkpoint_step, series=series,
+        fold_scores.clear_scoring(trial), state=s.QUEUED, asked="pause" if stands else "",
+        worker="", device="", retry=event.retry, step=trial.checkpoint_step, series=series,
     )  # fmt: skip
 
 

@@ -7,15 +7,19 @@ from core.contract.state import study_state as s
 
 
 def read_machine(machine: s.Machine, event: e.MachineRead) -> s.Machine:
-    """The latest reading, and the history of each device with it."""
+    """Return the latest reading, and the history of each device with it."""
     past = {str(device.index): _past(machine.past.get(str(device.index)), _share(device), device.utilisation)
             for device in event.devices}  # fmt: skip
     past["host"] = _past(machine.past.get("host"), _share(event.host), event.host.cpu)
     return s.Machine(event.at, event.devices, event.host, event.workers, event.why_none, past)
 
 
-def _share(one: e.Device | e.Host) -> float | None:
-    return one.used_bytes / one.total_bytes if one.used_bytes is not None and one.total_bytes else None
+def _share(device: e.Device | e.Host) -> float | None:
+    return (
+        device.used_bytes / device.total_bytes
+        if device.used_bytes is not None and device.total_bytes
+        else None
+    )
 
 
 def _past(past: s.Past | None, used: float | None, utilisation: float | None) -> s.Past:

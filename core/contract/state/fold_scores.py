@@ -18,15 +18,15 @@ OVER: dict[str, Any] = {
 }  # fmt: skip
 
 
-def may(trial: s.Trial, event: e.TrialEvent) -> bool:
-    """May ``event`` happen to a trial whose training is done?"""
+def may_follow(trial: s.Trial, event: e.TrialEvent) -> bool:
+    """Tell whether ``event`` may happen to a trial whose training is done."""
     if isinstance(event, e.TrialPruned):
         return event.limit and trial.state == s.COMPLETE
     return trial.pending and event.while_scoring
 
 
 def finite_all(scores: dict[str, Score]) -> dict[str, Score]:
-    """No number that JSON cannot say reaches a state."""
+    """Drop the numbers that JSON lacks, so that none reaches a state."""
     return {name: _finite(score) for name, score in scores.items()}
 
 
@@ -47,20 +47,20 @@ def _scored(trial: s.Trial, event: e.TrialScored) -> s.Trial:
     latest = {name: value for name, value in trial.latest.items() if name not in event.scores}
     scores = {**trial.scores, **told}
     done = event.last or (not trial.pending and event.step >= trial.scoring)
-    trial = over(trial) if done else trial
+    trial = clear_scoring(trial) if done else trial
     return replace(
         trial, series=series, latest={**latest, **event.metrics}, scores=scores,
         scored_step=max(trial.scored_step, event.step), values=event.values or trial.values,
     )  # fmt: skip
 
 
-def over(trial: s.Trial) -> s.Trial:
-    """Nothing of it is being scored."""
+def clear_scoring(trial: s.Trial) -> s.Trial:
+    """Return the trial with no scoring under way."""
     return replace(trial, **OVER)
 
 
 def _scoring(trial: s.Trial, event: e.TrialScoring) -> s.Trial:
-    """A complete trial goes on waiting for its last step, whatever is scored before."""
+    """Return a complete trial goes on waiting for its last step, whatever is scored before."""
     step = trial.scoring if trial.pending else event.step
     goes_on = trial.scoring_at and (step, event.total) == (trial.scoring, trial.scoring_total)
     first = trial.scoring_from if goes_on else (event.done, event.at)
@@ -71,7 +71,7 @@ def _scoring(trial: s.Trial, event: e.TrialScoring) -> s.Trial:
 
 
 def _ended(trial: s.Trial, event: e.ScoringEnded) -> s.Trial:
-    return replace(over(trial), why=trial.why or event.why)
+    return replace(clear_scoring(trial), why=trial.why or event.why)
 
 
 def _assigned(trial: s.Trial, event: e.ScoringAssigned) -> s.Trial:

@@ -17,10 +17,10 @@ from core.contract.text.sanitize import plain
 LONGEST_NOTE = 500
 
 
-def queued(study: s.Study, event: event_types.TrialQueued) -> s.Trial:
-    """The new trial; a clone begins with its parent's curves up to where it leaves them."""
+def add_queued(study: s.Study, event: event_types.TrialQueued) -> s.Trial:
+    """Return the new trial; a clone begins with its parent's curves up to where it leaves them."""
     parent = study.trials.get(event.parent)
-    series = {name: cut(one, event.step) for name, one in parent.series.items()} if parent else {}
+    series = {name: cut(curve, event.step) for name, curve in parent.series.items()} if parent else {}
     return s.Trial(
         event.trial, params=event.params, knobs=event.knobs, queued_at=event.at, by=plain(event.by, 60),
         parent=event.parent, checkpoint=event.checkpoint, checkpoint_step=event.step, step=event.step,
@@ -29,8 +29,8 @@ def queued(study: s.Study, event: event_types.TrialQueued) -> s.Trial:
     )  # fmt: skip
 
 
-def changed(study: s.Study, event: steering_events.StudyChanged) -> s.Study:
-    """The study by its new spec; trials that were queued by hand come on top of those planned."""
+def change_study(study: s.Study, event: steering_events.StudyChanged) -> s.Study:
+    """Return the study by its new spec; trials that were queued by hand come on top of those planned."""
     before, after = study.settings.study.trials, study_spec.of(event.spec).study.trials
     total = study.total_trials + (after - before)
     return replace(study, spec=event.spec, total_trials=max(total, len(study.trials)))
@@ -68,7 +68,7 @@ def _reprieved(trial: s.Trial, event: steering_events.TrialReprieved) -> s.Trial
     return replace(
         trial, state=s.QUEUED, asked="", why="", ended_at=None, worker="", device="", counted=False,
         step=step,
-        series={name: cut(one, step) for name, one in trial.series.items()},
+        series={name: cut(curve, step) for name, curve in trial.series.items()},
         marks=(*trial.marks, s.Mark(step, "prune taken back")),
     )  # fmt: skip
 

@@ -24,12 +24,12 @@ class Series(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def last(self) -> float | None:
-        """The newest value, None before the first."""
+        """Return the newest value, None before the first."""
         return self.values[-1] if self.values else None
 
 
 def add(series: Series, step: int, value: float) -> Series:
-    """``series`` with one more point; a step that is not after the last one is dropped."""
+    """Return ``series`` with one more point; a step that is not after the last one is dropped."""
     if series.steps and step <= series.steps[-1]:
         return series
     keep = len(series.steps) - series.tail
@@ -43,7 +43,7 @@ def add(series: Series, step: int, value: float) -> Series:
 
 
 def add_all(series: Series, points: Iterable[tuple[int, float]]) -> Series:
-    """``add`` for each of ``points`` in order, without a copy for each: a replay has millions."""
+    """Return ``add`` for each of ``points`` in order, without a copy for each: a replay has millions."""
     steps, values = list(series.steps), list(series.values)
     stride, seen, tail = series.stride, series.seen, series.tail
     for step, value in points:
@@ -62,8 +62,8 @@ def add_all(series: Series, points: Iterable[tuple[int, float]]) -> Series:
 
 
 def cut(series: Series, step: int) -> Series:
-    """``series`` up to ``step``, which is kept."""
-    count = sum(1 for one in series.steps if one <= step)
+    """Return ``series`` up to ``step``, which is kept."""
+    count = sum(1 for at in series.steps if at <= step)
     dropped = len(series.steps) - count
     if not dropped:
         return series

@@ -8,7 +8,7 @@ from typing import Any
 from core.contract.metric_score import Score
 from core.contract.spec.metric_table import BOARDS
 from core.contract.state import study_state as s
-from core.contract.state.best_and_counts import better, front
+from core.contract.state.best_and_counts import front, is_better
 
 # Where the boards have what an objective is of the base, over the sampled validation rows.
 ON_BOARDS = {"eval/loss": "quality/loss", "eval/perplexity": "quality/loss"}
@@ -16,7 +16,7 @@ LARGEST = 700.0  # nats: a float knows its exponential
 
 
 def base_score(study: s.Study, metric: str) -> Score | None:
-    """The base model's score of the objective ``metric``: None where no board has it, or not yet."""
+    """Return the base model's score of the objective ``metric``: None where no board has it, or not yet."""
     score = study.base_scores.get(ON_BOARDS.get(metric, metric))
     if score is None or score.value is None or not math.isfinite(score.value):
         return None
@@ -26,60 +26,64 @@ def base_score(study: s.Study, metric: str) -> Score | None:
 
 
 def base_value(study: s.Study, metric: str) -> float | None:
-    """The same as a number."""
+    """Return the base model's score as a number."""
     score = base_score(study, metric)
     return score.value if score is not None else None
 
 
-def base_told(study: s.Study) -> dict[str, Any]:
-    """The base's value of each objective that has one, as JSON has it."""
+def base_values(study: s.Study) -> dict[str, Any]:
+    """Return the base's value of each objective that has one, as JSON has it."""
     found = {metric: base_value(study, metric) for metric, _ in study.objectives}
     return {metric: value for metric, value in found.items() if value is not None}
 
 
-def waiting(study: s.Study) -> list[str]:
-    """The objectives for which complete trials wait: the boards score them after the training."""
+def list_waiting(study: s.Study) -> list[str]:
+    """Return the objectives for which complete trials wait: the boards score them after the training."""
     if not any(trial.pending and not trial.values for trial in study.trials.values()):
         return []
     return [metric for metric, _ in study.objectives if metric.split("/")[0] in BOARDS]
 
 
-def no_best(study: s.Study) -> str:
-    """Why no trial is the best one."""
+def explain_no_best(study: s.Study) -> str:
+    """Return why no trial is the best one."""
     trials = study.trials.values()
     if any(trial.pending and not trial.values for trial in trials):
-        return f"no complete trial has its score of {' and '.join(waiting(study)) or 'the objectives'} yet"
+        return (
+            f"no complete trial has its score of {' and '.join(list_waiting(study)) or 'the objectives'} yet"
+        )
     if any(trial.state == s.COMPLETE and not trial.values for trial in trials):
         return "no complete trial has a value of " + " and ".join(metric for metric, _ in study.objectives)
     return "no trial is complete"
 
 
 def references(study: s.Study) -> list[float | None]:
-    """The reference of each objective, None where the file has none."""
+    """Return the reference of each objective, None where the file has none."""
     return [objective.reference for objective in study.settings.study.objectives]
 
 
-def told(study: s.Study, trial: s.Trial) -> list[str]:
-    """How a trial's results stand to the references, such as "eval/loss 1.93 beats 2.1 by 8.1 %"."""
+def format_results(study: s.Study, trial: s.Trial) -> list[str]:
+    """Return how a trial's results stand to the references, such as "eval/loss 1.93 beats 2.1 by 8.1 %"."""
     found = []
     for (metric, way), value, bound in zip(study.objectives, trial.values, references(study), strict=False):
         if bound is None:
             continue
         apart = f" by {abs(value - bound) / abs(bound):.1%}" if bound else f" by {abs(value - bound):.4g}"
-        verb = "beats" if better(way, value, bound) else "only equals" if value == bound else "falls short of"
+        verb = (
+            "beats" if is_better(way, value, bound) else "only equals" if value == bound else "falls short of"
+        )
         found.append(f"{metric} {value:.4g} {verb} {bound:.4g}{apart if value != bound else ''}")
     return found
 
 
 def hypervolume(study: s.Study) -> float | None:
-    """The area that the front of two objectives dominates within their references, in the product of their
-    units (Zitzler & Thiele 1998); None without two references."""
+    """Return the area that the front of two objectives dominates within their references, in the product of
+    their units (Zitzler & Thiele 1998); None without two references."""
     bounds = references(study)
     if len(bounds) != 2 or None in bounds:
         return None
     signs = [1.0 if way == "minimize" else -1.0 for _, way in study.objectives]
     right, top = (sign * bound for sign, bound in zip(signs, bounds, strict=True) if bound is not None)
-    points = sorted((signs[0] * one.values[0], signs[1] * one.values[1]) for one in front(study))
+    points = sorted((signs[0] * trial.values[0], signs[1] * trial.values[1]) for trial in front(study))
     area = 0.0
     for across, up in points:
         if across < right and up < top:

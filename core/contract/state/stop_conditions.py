@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from core.contract.spec.study_spec import StopOptions
 from core.contract.state import study_state as s
-from core.contract.state.best_and_counts import better, ended
+from core.contract.state.best_and_counts import count_ended, is_better
 
 HOUR_S = 3600.0
 
@@ -21,8 +21,8 @@ class Stop:
     at_once: bool
 
 
-def due(study: s.Study, after: StopOptions, now: float) -> Stop | None:
-    """What ends ``study`` at ``now`` (Unix seconds), None while it may go on.
+def find_due(study: s.Study, after: StopOptions, now: float) -> Stop | None:
+    """Return what ends ``study`` at ``now`` (Unix seconds), None while it may go on.
 
     ``hours`` count from the study's creation, pauses too; ``trials`` are those that have ended, however.
     """
@@ -31,8 +31,8 @@ def due(study: s.Study, after: StopOptions, now: float) -> Stop | None:
         return Stop(f"{hours:.3g} hours have passed (stop_after.hours = {after.hours:g})", True)
     if after.gpu_hours is not None and used >= after.gpu_hours:
         return Stop(f"{used:.3g} GPU-hours are used (stop_after.gpu_hours = {after.gpu_hours:g})", True)
-    if after.trials is not None and ended(study) >= after.trials:
-        return Stop(f"{ended(study)} trials have ended (stop_after.trials = {after.trials})", False)
+    if after.trials is not None and count_ended(study) >= after.trials:
+        return Stop(f"{count_ended(study)} trials have ended (stop_after.trials = {after.trials})", False)
     if after.no_improvement is None:
         return None
     best, waited = since_best(study)
@@ -43,18 +43,18 @@ def due(study: s.Study, after: StopOptions, now: float) -> Stop | None:
 
 
 def since_best(study: s.Study) -> tuple[s.Trial | None, int]:
-    """The latest trial that was better than all before it, and how many ended after it.
+    """Return the latest trial that was better than all before it, and how many ended after it.
 
     Counted are complete and pruned trials in the order in which they ended. With several objectives a
     trial is better that no earlier one equals or beats in all of them: one that joins the Pareto front.
     """
     counted = [trial for trial in study.trials.values() if trial.state in (s.COMPLETE, s.PRUNED)]
-    counted.sort(key=lambda one: (one.ended_at or 0.0, one.number))
+    counted.sort(key=lambda trial: (trial.ended_at or 0.0, trial.number))
     best, waited = None, 0
     front: list[s.Trial] = []
     for trial in counted:
         if _joins(study, trial, front):
-            front = [*(one for one in front if _joins(study, one, [trial])), trial]
+            front = [*(member for member in front if _joins(study, member, [trial])), trial]
             best, waited = trial, 0
         else:
             waited += 1
@@ -66,7 +66,7 @@ def _joins(study: s.Study, trial: s.Trial, front: list[s.Trial]) -> bool:
     if len(trial.values) != len(study.objectives) or any(value != value for value in trial.values):
         return False
     ways = [way for _, way in study.objectives]
-    return all(any(map(better, ways, trial.values, other.values)) for other in front)
+    return all(any(map(is_better, ways, trial.values, other.values)) for other in front)
 
 
 def _nothing_better(study: s.Study, best: s.Trial, waited: int) -> str:
@@ -79,7 +79,7 @@ def _nothing_better(study: s.Study, best: s.Trial, waited: int) -> str:
 
 
 def gpu_hours(study: s.Study, now: float) -> float:
-    """Hours of GPUs that trials took: a device counts once, however many trials share it.
+    """Return hours of GPUs that trials took: a device counts once, however many trials share it.
 
     The state keeps no log of who held a device when. It is the time in which a device had a trial, pauses
     too, or the training time of its trials added up, whichever is less: exact for trials one by one but for
@@ -95,7 +95,7 @@ def gpu_hours(study: s.Study, now: float) -> float:
 
 
 def _covered(spans: Iterable[tuple[float, float]]) -> float:
-    """The length of the union of ``spans``."""
+    """Return the length of the union of ``spans``."""
     total, reached = 0.0, float("-inf")
     for begin, end in sorted(spans):
         total += max(0.0, end - max(begin, reached))

@@ -26,7 +26,7 @@ class Pace:
 
     @property
     def steps_per_s(self) -> float:
-        """With the evaluations that come on the way."""
+        """Return the steps per second, including the evaluations on the way."""
         return 1.0 / max(1e-9, self.step_s + self.evaluation_s / self.every)
 
 
@@ -39,7 +39,7 @@ class Scoring:
     total: int
 
     def __str__(self) -> str:
-        """Such as "3 being scored (45 of 96 answers)"; empty where there is nothing to score."""
+        """Return text such as "3 being scored (45 of 96 answers)"; empty where there is nothing to score."""
         if not self.trials:
             return ""
         answers = f" ({self.done} of {self.total} answers)" if self.total else ""
@@ -47,14 +47,15 @@ class Scoring:
 
     @property
     def brief(self) -> str:
-        """The same for a narrow line, such as "3 scoring 45/96"."""
+        """Return a short form for a narrow line, such as "3 scoring 45/96"."""
         if not self.trials:
             return ""
         return f"{self.trials} scoring" + (f" {self.done}/{self.total}" if self.total else "")
 
 
-def ticked(clock: Series, step: int, at: float, total_steps: int) -> Series:
-    """``clock`` with the moment ``at`` (Unix seconds) at which ``step`` was done, unless the last is near."""
+def advance_clock(clock: Series, step: int, at: float, total_steps: int) -> Series:
+    """Return ``clock`` with the moment ``at`` (Unix seconds) at which ``step`` was done, unless the last is
+    near."""
     apart = max(1, total_steps // POINTS)
     if clock.steps and step < clock.steps[-1] + apart:
         return clock
@@ -64,9 +65,9 @@ def ticked(clock: Series, step: int, at: float, total_steps: int) -> Series:
 # -- steps ---------------------------------------------------------------------------------------
 
 
-def steps(study: s.Study) -> tuple[int, int]:
-    """The steps that are done and those planned. A trial that ended early has done its whole share; one that
-    is not proposed yet has as many steps as trials usually have."""
+def count_steps(study: s.Study) -> tuple[int, int]:
+    """Return the steps that are done and those planned. A trial that ended early has done its whole share;
+    one that is not proposed yet has as many steps as trials usually have."""
     usual = _usual(study)
     done = planned = 0
     for trial in study.trials.values():
@@ -76,15 +77,15 @@ def steps(study: s.Study) -> tuple[int, int]:
     return done, planned + usual * max(0, study.total_trials - len(study.trials))
 
 
-def share(study: s.Study) -> float:
-    """The share of the steps that are done, 0 to 1; 1 only when all are."""
-    done, planned = steps(study)
+def done_share(study: s.Study) -> float:
+    """Return the share of the steps that are done, 0 to 1; 1 only when all are."""
+    done, planned = count_steps(study)
     return min(1.0, done / planned) if planned else 0.0
 
 
-def percent(study: s.Study) -> int:
-    """The same in whole percents, rounded down: 100 is all of it."""
-    done, planned = steps(study)
+def done_percent(study: s.Study) -> int:
+    """Return the share of done steps in whole percents, rounded down: 100 is all of it."""
+    done, planned = count_steps(study)
     return 100 * done // planned if planned else 0
 
 
@@ -102,29 +103,29 @@ def _whole(trial: s.Trial, usual: int) -> int:
 # -- what goes on beside the steps -----------------------------------------------------------------
 
 
-def evaluating(trial: s.Trial) -> bool:
-    """Are all its steps done, and its last evaluation under way?"""
+def is_evaluating(trial: s.Trial) -> bool:
+    """Tell whether all steps are done and the last evaluation is under way."""
     return trial.state == s.RUNNING and 0 < trial.total_steps <= trial.step
 
 
-def scoring(study: s.Study) -> Scoring:
-    """What is being scored of complete trials."""
+def sum_scoring(study: s.Study) -> Scoring:
+    """Sum up the scoring that is under way for complete trials."""
     found = [trial for trial in study.trials.values() if trial.pending]
     return Scoring(
-        len(found), sum(one.scoring_done for one in found), sum(one.scoring_total for one in found)
+        len(found), sum(trial.scoring_done for trial in found), sum(trial.scoring_total for trial in found)
     )
 
 
-def going_on(study: s.Study, narrow: bool = False) -> list[str]:
-    """What goes on beside steps, such as "1 evaluating" and "3 being scored (45 of 96 answers)"."""
-    looking = sum(map(evaluating, study.trials.values()))
+def describe_rest(study: s.Study, narrow: bool = False) -> list[str]:
+    """Return what goes on beside steps, such as "1 evaluating" and "3 being scored (45 of 96 answers)"."""
+    looking = sum(map(is_evaluating, study.trials.values()))
     told = [f"{looking} {EVALUATING}"] if looking else []
-    found = scoring(study)
+    found = sum_scoring(study)
     return [*told, *([found.brief if narrow else str(found)] if found.trials else [])]
 
 
-def scoring_words(trial: s.Trial) -> str:
-    """Such as "scoring 12/36"; empty where nothing of it is being scored."""
+def format_scoring(trial: s.Trial) -> str:
+    """Return text such as "scoring 12/36"; empty where nothing of it is being scored."""
     if trial.scoring < 0:
         return ""
     if trial.scoring_total:
@@ -132,8 +133,8 @@ def scoring_words(trial: s.Trial) -> str:
     return "to be scored" if trial.pending else "scoring"
 
 
-def scoring_told(trial: s.Trial) -> dict[str, Any] | None:
-    """Its scoring as JSON has it; None where nothing of it is being scored, total 0 where it is not known."""
+def scoring_record(trial: s.Trial) -> dict[str, Any] | None:
+    """Return the scoring for JSON; None where none is under way, total 0 where it is unknown."""
     if trial.scoring < 0:
         return None
     return {"step": trial.scoring, "done": trial.scoring_done, "total": trial.scoring_total}
@@ -143,8 +144,8 @@ def scoring_told(trial: s.Trial) -> dict[str, Any] | None:
 
 
 def pace(study: s.Study, trial: s.Trial) -> Pace | None:
-    """How fast it is, by the wall clock since it last began to run; by the mean time of its steps where that
-    does not tell. None before the first step."""
+    """Return how fast it is, by the wall clock since it last began to run; by the mean time of its steps
+    where that does not tell. None before the first step."""
     every = int(trial.knobs.get("evaluate_every") or study.settings.evaluate.every)
     moments = list(zip(trial.clock.steps, trial.clock.values, strict=True))
     gaps = [
@@ -164,8 +165,8 @@ def pace(study: s.Study, trial: s.Trial) -> Pace | None:
 
 
 def trial_left_s(study: s.Study, trial: s.Trial) -> float | None:
-    """Seconds until its training is done, with the evaluations to come. None before the first step, and when
-    all steps are done."""
+    """Return seconds until its training is done, with the evaluations to come. None before the first step,
+    and when all steps are done."""
     speed = pace(study, trial)
     if trial.state in s.ENDED or speed is None or trial.step >= trial.total_steps:
         return None
@@ -174,7 +175,8 @@ def trial_left_s(study: s.Study, trial: s.Trial) -> float | None:
 
 
 def scoring_left_s(trial: s.Trial) -> float | None:
-    """Seconds until what is scored of it now is done, by its answers so far; None where they do not tell."""
+    """Return seconds until what is scored of it now is done, by its answers so far; None where they do not
+    tell."""
     began, at = trial.scoring_from
     done, seconds = trial.scoring_done - began, trial.scoring_at - at
     if trial.scoring < 0 or done <= 0 or seconds <= 0:
@@ -183,15 +185,15 @@ def scoring_left_s(trial: s.Trial) -> float | None:
 
 
 def study_left_s(study: s.Study, now: float) -> float | None:
-    """Seconds left in a study: its steps to come at the pace of the trials that run now, or of the whole time
-    where none runs; at least what the slowest trial and the scorings still take. None while it is paused, and
-    where nothing tells it."""
+    """Return seconds left in a study: its steps to come at the pace of the trials that run now, or of the
+    whole time where none runs; at least what the slowest trial and the scorings still take. None while it is
+    paused, and where nothing tells it."""
     if study.state not in s.LIVE_STUDY or study.state == "paused":
         return None
     trials = study.trials.values()
     known = [trial_left_s(study, trial) for trial in trials if trial.state == s.RUNNING]
     known += [scoring_left_s(trial) for trial in trials if trial.pending]
-    at_least = max((one for one in known if one is not None), default=None)
+    at_least = max((seconds for seconds in known if seconds is not None), default=None)
     to_come, rate = _to_come(study), _rate(study, now)
     if not to_come:
         return at_least
@@ -218,8 +220,10 @@ def _to_come(study: s.Study) -> float:
 def _rate(study: s.Study, now: float) -> float:
     """Steps per second of all trials that run; those that have told nothing yet are as fast as the others. Of
     the whole time where none runs; 0 before the first step."""
-    running = [trial for trial in study.trials.values() if trial.state == s.RUNNING and not evaluating(trial)]
-    known = [speed.steps_per_s for one in running if (speed := pace(study, one)) is not None]
+    running = [
+        trial for trial in study.trials.values() if trial.state == s.RUNNING and not is_evaluating(trial)
+    ]
+    known = [speed.steps_per_s for trial in running if (speed := pace(study, trial)) is not None]
     if known:
         return mean(known) * len(running)
     begun = [trial.started_at for trial in study.trials.values() if trial.started_at]

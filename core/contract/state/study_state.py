@@ -94,12 +94,12 @@ class Trial(msgspec.Struct, frozen=True):
 
     @property
     def begun(self) -> bool:
-        """Has its worker begun to run it? While that loads the base it has not."""
+        """Tell whether the worker runs the trial; while it loads the base it does not."""
         return bool(self.clock.steps)
 
     @property
     def pending(self) -> bool:
-        """Is its training done, and its last scoring still to come?"""
+        """Tell whether the training is done and the last scoring is still to come."""
         return self.state == COMPLETE and self.scoring >= 0
 
 
@@ -132,17 +132,17 @@ class Study(msgspec.Struct, frozen=True):
 
     @property
     def settings(self) -> StudySpec:
-        """The spec with types and defaults."""
+        """Return the spec with types and defaults."""
         return study_spec.of(self.spec)
 
     @property
     def objectives(self) -> tuple[tuple[str, str], ...]:
-        """(metric, direction) in the order of a trial's ``values``."""
+        """Return (metric, direction) in the order of a trial's ``values``."""
         return tuple((objective.metric, objective.direction) for objective in self.settings.study.objectives)
 
     @property
     def untrained(self) -> bool:
-        """Has it ended without a trained step?"""
+        """Tell whether the study ended without a trained step."""
         return self.state not in LIVE_STUDY and not any(
             trial.step or trial.state == COMPLETE for trial in self.trials.values()
         )

@@ -14,7 +14,7 @@ WRITTEN = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*([a-zA-Z]*)\s*")
 
 
 def parse(text: object) -> int:
-    """Bytes of ``text``. Raises ValueError with what it should be."""
+    """Parse a size in bytes from ``text``. Raises ValueError with what it should be."""
     if isinstance(text, int) and not isinstance(text, bool):
         bytes_ = text
     else:
@@ -30,8 +30,8 @@ def parse(text: object) -> int:
     return bytes_
 
 
-def words(count: float) -> str:
-    """3.1 GiB, 212 MiB, 4.0 KiB; below zero with a sign."""
+def format_bytes(count: float) -> str:
+    """Format as 3.1 GiB, 212 MiB, 4.0 KiB; below zero with a sign."""
     sign, count = ("-" if count < 0 else ""), abs(count)
     if count >= 2**29:
         return f"{sign}{count / 2**30:.1f} GiB"

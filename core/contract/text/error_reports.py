@@ -35,8 +35,8 @@ class NotTextError(TrimtabError):
     exit_code = BAD_INPUT
 
 
-def guarded(name: str, run: Callable[[], int]) -> int:
-    """The exit code of ``run``, the program ``name``: whatever it raises is told on standard error."""
+def run_guarded(name: str, run: Callable[[], int]) -> int:
+    """Run the program ``name`` and return its exit code; print what it raises on standard error."""
     with safe_printing.harmless():
         try:
             return _flushed(run())
@@ -49,13 +49,13 @@ def guarded(name: str, run: Callable[[], int]) -> int:
             _nowhere()
             return 0
         except Exception as error:
-            known = told(error, name)
+            known = explain_error(error, name)
             complain(known)
             return _flushed(known.exit_code)
 
 
 def complain(error: TrimtabError) -> None:
-    """Each problem on standard error: what, where, and what to do."""
+    """Print each problem on standard error: what, where, and what to do."""
     with contextlib.suppress(OSError, safe_printing.UnwritableError):  # full as well: nothing can be said
         for problem in error.problems:
             print(f"trimtab: {plain(problem.what, TEXT_LIMIT)}", file=sys.stderr)
@@ -65,13 +65,13 @@ def complain(error: TrimtabError) -> None:
                 print(f"  → {plain(problem.fix, TEXT_LIMIT)}", file=sys.stderr)
 
 
-def told(error: Exception, name: str) -> TrimtabError:
-    """``error`` of the program ``name`` in three parts; its traceback is written to a file."""
+def explain_error(error: Exception, name: str) -> TrimtabError:
+    """Explain ``error`` of the program ``name`` in three parts; write its traceback to a file."""
     if isinstance(error, UnicodeEncodeError) and _surrogates(error.object):
         what = f"this text is not UTF-8: {plain(str(error.object), 200)!r}"
         fix = "type it in UTF-8; rename a file or folder with such a name"
         return NotTextError.of(what, "command line, or the folder it is run in", fix)
-    kept = keep(error, name)
+    kept = keep_traceback(error, name)
     if isinstance(error, OSError) and error.errno is not None:
         what = f"{name} failed: {plain(error.strerror or str(error), 300)}"
         where = plain(str(error.filename), 300) if error.filename else "the operating system refused it"
@@ -82,7 +82,7 @@ def told(error: Exception, name: str) -> TrimtabError:
 
 
 def remedy(error: BaseException) -> str:
-    """What to do about an error of the operating system, as far as its number tells."""
+    """Return what to do about an error of the operating system, as far as its number tells."""
     number = error.errno if isinstance(error, OSError) else None
     if number in FULL:
         return "make room there, or set TRIMTAB_HOME to a larger disk"
@@ -94,9 +94,9 @@ def remedy(error: BaseException) -> str:
 
 
 def advice(error: BaseException, usual: str, variable: str = "HF_HOME") -> str:
-    """What to do about an error of a library that reads and fetches: where the cause of it is a folder that
-    cannot be written, or a file that cannot be read, that one is named, and the folder's ``variable``; else
-    ``usual``."""
+    """Return what to do about an error of a library that reads and fetches: where the cause of it is a folder
+    that cannot be written, or a file that cannot be read, that one is named, and the folder's ``variable``;
+    else ``usual``."""
     seen: BaseException | None = error
     for _ in range(8):  # causes of causes
         if isinstance(seen, OSError) and seen.errno in (*FORBIDDEN, *FULL):
@@ -108,7 +108,7 @@ def advice(error: BaseException, usual: str, variable: str = "HF_HOME") -> str:
     return usual
 
 
-def keep(error: BaseException, name: str) -> str:
+def keep_traceback(error: BaseException, name: str) -> str:
     """Write the traceback of ``error`` into the home folder, else the temporary one; the file's name, or in
     words where it happened and why nothing could be written."""
     try:
@@ -125,12 +125,14 @@ def keep(error: BaseException, name: str) -> str:
         except (OSError, TrimtabError) as refused:
             reason = refused.strerror or "" if isinstance(refused, OSError) else str(refused)
     last = traceback.extract_tb(error.__traceback__)[-1:]
-    place = "".join(f"{Path(one.filename).name}, line {one.lineno}" for one in last) or "an unknown place"
+    place = (
+        "".join(f"{Path(frame.filename).name}, line {frame.lineno}" for frame in last) or "an unknown place"
+    )
     return f"no file, for none can be written ({plain(reason, 100)}); it happened in {place}"
 
 
 def _in_home(name: str) -> tuple[str, int]:
-    """One file for each program, with the latest: they never become many."""
+    """Return one file for each program, with the latest: they never become many."""
     path = str(paths.home() / f"error-{name.removeprefix('trimtab ').replace(' ', '-')}.log")
     return path, paths.no_link(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
 
@@ -142,7 +144,7 @@ def _in_temporary(name: str) -> tuple[str, int]:
 
 def _surrogates(text: object) -> bool:
     """Does it hold bytes that Python could not read as text?"""
-    return isinstance(text, str) and any("\ud800" <= one <= "\udfff" for one in text)
+    return isinstance(text, str) and any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _flushed(code: int) -> int:
@@ -160,7 +162,7 @@ def _flushed(code: int) -> int:
 
 
 def _nowhere() -> None:
-    """What is still to be printed goes nowhere: the interpreter tries it once more when it ends."""
+    """Return what is still to be printed goes nowhere: the interpreter tries it once more when it ends."""
     for stream in _streams():
         try:
             stream.flush()
@@ -170,4 +172,4 @@ def _nowhere() -> None:
 
 
 def _streams() -> list[TextIO]:
-    return [one for one in (sys.stdout, sys.stderr) if one is not None]
+    return [stream for stream in (sys.stdout, sys.stderr) if stream is not None]

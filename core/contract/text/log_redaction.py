@@ -20,7 +20,7 @@ class Redacted(io.TextIOBase):
         self._line = ""
 
     def write(self, text: str) -> int:
-        """Takes text; lines that are whole go out."""
+        """Buffer ``text`` and write the lines that are complete."""
         *whole, self._line = (self._line + text).split("\n")
         if whole:
             self._stream.write(self._redactor.text("\n".join(whole)) + "\n")
@@ -28,27 +28,27 @@ class Redacted(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """What stands in an unfinished line goes out, too."""
+        """Write the unfinished line, too."""
         if self._line:
             self._stream.write(self._redactor.text(self._line))
             self._line = ""
         self._stream.flush()
 
     def fileno(self) -> int:
-        """That of the stream itself: faulthandler and child processes write there."""
+        """Return the stream's own: faulthandler and child processes write there."""
         return self._stream.fileno()
 
     def isatty(self) -> bool:
-        """A log is none."""
+        """Return False: a log is no terminal."""
         return False
 
     def writable(self) -> bool:
-        """It is there to be written to."""
+        """Return True: the stream is there to be written to."""
         return True
 
 
 def begin(redactor: Redactor | None = None) -> None:
-    """Have this process log to its standard error, and libraries print, without secrets."""
+    """Hide secrets in all that this process and its libraries write to standard error."""
     redactor = redactor or Redactor()
     sys.stdout = Redacted(sys.stdout, redactor)
     sys.stderr = Redacted(sys.stderr, redactor)

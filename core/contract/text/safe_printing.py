@@ -28,9 +28,9 @@ def _spelt(error: UnicodeError) -> tuple[str, int]:
     return "".join(map(_letters, error.object[error.start : error.end])), error.end
 
 
-def _letters(one: str) -> str:
-    number = ord(one)
-    return SPELT.get(one) or (f"\\u{number:04x}" if number <= 0xFFFF else f"\\U{number:08x}")
+def _letters(letter: str) -> str:
+    number = ord(letter)
+    return SPELT.get(letter) or (f"\\u{number:04x}" if number <= 0xFFFF else f"\\U{number:08x}")
 
 
 codecs.register_error(ERRORS, _spelt)
@@ -48,7 +48,7 @@ class Harmless(io.TextIOBase):
         self.written_at = time.monotonic()
 
     def write(self, text: str) -> int:
-        """Writes ``text`` without control, format and private characters; line ends stay.
+        """Write ``text`` without control, format and private characters; line ends stay.
 
         Raises BrokenPipeError where the reader is gone, UnwritableError for any other error of the system.
         """
@@ -59,25 +59,25 @@ class Harmless(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """That of the stream itself; raises as ``write`` does."""
+        """Flush the stream; raise as ``write`` does."""
         with _told():
             self._stream.flush()
 
     def fileno(self) -> int:
-        """That of the stream itself."""
+        """Return the stream's own."""
         return self._stream.fileno()
 
     def isatty(self) -> bool:
-        """Is it a terminal?"""
+        """Tell whether the stream is a terminal."""
         return self._stream.isatty()
 
     def writable(self) -> bool:
-        """It is there to be written to."""
+        """Return True: the stream is there to be written to."""
         return True
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
-        """That of the stream itself."""
+        """Return the stream's own."""
         return getattr(self._stream, "encoding", None) or "utf-8"
 
 
@@ -95,23 +95,23 @@ def _told() -> Iterator[None]:
 
 @contextmanager
 def harmless() -> Iterator[None]:
-    """Standard output and standard error are harmless within. A stream that is closed stays None."""
+    """Make standard output and error harmless within. A stream that is closed stays None."""
     before = sys.stdout, sys.stderr
     for stream in before:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=ERRORS)
-    sys.stdout, sys.stderr = map(_wrapped, before)
+    sys.stdout, sys.stderr = map(_wrap, before)
     try:
         yield
     finally:
         sys.stdout, sys.stderr = before
 
 
-def _wrapped(stream: Any) -> Any:
+def _wrap(stream: Any) -> Any:
     return stream if stream is None or isinstance(stream, Harmless) else Harmless(stream)
 
 
 def silent_s() -> float:
-    """How long nothing has been printed."""
-    streams = [one for one in (sys.stdout, sys.stderr) if isinstance(one, Harmless)]
+    """Return the seconds since anything was printed."""
+    streams = [stream for stream in (sys.stdout, sys.stderr) if isinstance(stream, Harmless)]
     return min((time.monotonic() - stream.written_at for stream in streams), default=0.0)

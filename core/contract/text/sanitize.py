@@ -14,7 +14,7 @@ READ_AHEAD = 4  # characters looked at for each that may be shown: marks take no
 
 
 def plain(text: str, limit: int | None = None, lines: bool = False) -> str:
-    """``text`` without control, format and private characters, at most ``limit`` characters.
+    """Return ``text`` without control, format and private characters, at most ``limit`` characters.
 
     Tabs become one space; so do line ends unless ``lines`` keeps them. What lies far beyond the limit is not
     even looked at: a line may have megabytes.
@@ -39,8 +39,8 @@ def plain(text: str, limit: int | None = None, lines: bool = False) -> str:
     return _cut("".join(kept), limit)
 
 
-def shown(value: object, limit: int = 80) -> str:
-    """Any value as Python writes it, short and harmless."""
+def show_value(value: object, limit: int = 80) -> str:
+    """Return any value as Python writes it, short and harmless."""
     return plain(repr(value), limit)
 
 

@@ -39,7 +39,7 @@ _learnt: set[str] = set()  # secrets of others' environments that this process w
 
 
 def learn(values: Iterable[str]) -> None:
-    """Every Redactor of this process hides these from now on."""
+    """Add secrets that every Redactor of this process hides from now on."""
     _learnt.update(value for value in values if len(value) >= SHORTEST)
 
 
@@ -55,8 +55,8 @@ class Redactor:
         self._known = sorted(values, key=len, reverse=True)  # one may be the beginning of another
 
     def text(self, text: str) -> str:
-        """``text`` with every secret replaced, cut where it is very long, and fit to be written: the name of
-        a file may hold what is no character."""
+        """Return ``text`` with every secret replaced, cut where it is very long, and fit to be written: the
+        name of a file may hold what is no character."""
         if len(text) > LONGEST:
             text = text[:LONGEST] + "…"
         if not text.isascii():
@@ -67,11 +67,12 @@ class Redactor:
         return _PATTERN.sub(_hide, text)
 
     def found(self, text: str) -> bool:
-        """Does ``text`` hold a secret?"""
+        """Tell whether ``text`` holds a secret."""
         return self.text(text[:LONGEST]) != text[:LONGEST]
 
     def anything(self, value: T) -> T:
-        """A struct, map, sequence or text with every text in it redacted; itself when there was none."""
+        """Return a struct, map, sequence or text with every text in it redacted; itself when there was
+        none."""
         changed = self._changed(value)
         return value if changed == value else changed  # type: ignore[return-value]
 
@@ -81,12 +82,12 @@ class Redactor:
         if isinstance(value, msgspec.Struct):
             fields = {name: getattr(value, name) for name in value.__struct_fields__}
             new = {name: self.anything(old) for name, old in fields.items() if isinstance(old, MAY_HOLD)}
-            different = {name: one for name, one in new.items() if one is not fields[name]}
+            different = {name: entry for name, entry in new.items() if entry is not fields[name]}
             return msgspec.structs.replace(value, **different) if different else value
         if isinstance(value, dict):
-            return {self.anything(key): self.anything(one) for key, one in value.items()}
+            return {self.anything(key): self.anything(entry) for key, entry in value.items()}
         if isinstance(value, list | tuple):
-            return type(value)(self.anything(one) for one in value)
+            return type(value)(self.anything(entry) for entry in value)
         return value
 
 
@@ -94,7 +95,7 @@ MAY_HOLD = (str, dict, list, tuple, msgspec.Struct)
 
 
 def _is_secret(value: str) -> bool:
-    """A path, a switch or a plain word in such a variable is none."""
+    """Return a path, a switch or a plain word in such a variable is none."""
     random = any(character.isdigit() for character in value) or len(value) >= 2 * SHORTEST
     return len(value) >= SHORTEST and random and not value.startswith(("/", "~"))
 

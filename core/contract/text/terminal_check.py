@@ -14,22 +14,22 @@ LINES = "`trimtab status` prints plain lines"
 
 
 def is_dumb() -> bool:
-    """Is the terminal one that shows lines and nothing else, as TERM says?"""
+    """Tell whether the terminal shows only plain lines, according to TERM."""
     return os.environ.get("TERM", "") in DUMB
 
 
-def is_there() -> bool:
-    """Are standard input and output a terminal? Either may be closed."""
-    return all(_is_terminal(one) for one in (sys.stdin, sys.stdout))
+def is_interactive() -> bool:
+    """Tell whether standard input and output are a terminal; either may be closed."""
+    return all(_is_terminal(stream) for stream in (sys.stdin, sys.stdout))
 
 
 def is_canvas() -> bool:
-    """Is standard error a terminal, too? Textual draws there."""
+    """Tell whether standard error is a terminal, too: Textual draws there."""
     return _is_terminal(sys.__stderr__)
 
 
-def narrow() -> str:
-    """The encoding in which the console would be drawn, where that has not its signs; else empty."""
+def find_narrow_encoding() -> str:
+    """Return the encoding in which the console would be drawn, where that has not its signs; else empty."""
     encoding = getattr(sys.__stderr__, "encoding", None) or "utf-8"
     try:
         SIGNS.encode(encoding)
@@ -38,17 +38,17 @@ def narrow() -> str:
     return ""
 
 
-def said() -> str:
-    """The variable that chose the locale, and its value."""
+def locale_setting() -> str:
+    """Return the variable that chose the locale, and its value."""
     for name in ("LC_ALL", "LC_CTYPE", "LANG"):
         if value := os.environ.get(name):
             return f"{name}={plain(value, 60)}"
     return "no locale is set"
 
 
-def obstacle() -> Problem | None:
-    """Why no console can be drawn here; None where one can."""
-    if not is_there():
+def find_obstacle() -> Problem | None:
+    """Return why no console can be drawn here; None where one can."""
+    if not is_interactive():
         return Problem("the console needs a terminal", "standard input and output", LINES)
     if is_dumb():
         what = (
@@ -56,8 +56,8 @@ def obstacle() -> Problem | None:
         )
         fix = f"{LINES}; where it can after all, export TERM=xterm-256color"
         return Problem(what, "environment variable TERM", fix)
-    if encoding := narrow():
-        what = f"this locale has not the signs of the console: text is {encoding} ({said()})"
+    if encoding := find_narrow_encoding():
+        what = f"this locale has not the signs of the console: text is {encoding} ({locale_setting()})"
         fix = f"export LC_ALL=C.UTF-8, with a terminal that shows UTF-8; {LINES}"
         return Problem(what, "environment variables LC_ALL, LC_CTYPE and LANG", fix)
     if not is_canvas():

@@ -25,12 +25,12 @@ class Axis:
 
     @property
     def short(self) -> str:
-        """The knob's short name."""
+        """Return the knob's short name."""
         knob = KNOBS.get(self.name)
         return knob.short or self.name if knob else self.name
 
     def place(self, value: Any) -> float | None:
-        """Where ``value`` stands, 0 to 1; None for what is not on the axis (the range may have moved)."""
+        """Return the place of ``value``, 0 to 1; None off the axis (the range may have moved)."""
         if self.choices:
             found = [index for index, choice in enumerate(self.choices) if _same(choice, value)]
             return found[0] / max(1, len(self.choices) - 1) if found else None
@@ -47,7 +47,8 @@ class Axis:
         return AxisScale(self.low, self.high, self.log and self.low > 0)
 
     def marks(self) -> list[tuple[float, Any]]:
-        """What to write along the axis, as (place, value): each choice, or both ends and the middle."""
+        """Return what to write along the axis, as (place, value): each choice, or both ends and the
+        middle."""
         if self.choices:
             return [
                 (index / max(1, len(self.choices) - 1), choice) for index, choice in enumerate(self.choices)
@@ -56,15 +57,15 @@ class Axis:
         return [(0.0, self.low), (0.5, float(f"{middle:.3g}")), (1.0, self.high)]
 
 
-def _same(one: Any, other: Any) -> bool:
-    """A list of modules is a list in the file and may be a tuple after the wire."""
-    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
-        return list(one) == list(other)
-    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
+def _same(value: Any, other: Any) -> bool:
+    """Return a list of modules is a list in the file and may be a tuple after the wire."""
+    if isinstance(value, list | tuple) and isinstance(other, list | tuple):
+        return list(value) == list(other)
+    return isinstance(value, bool) == isinstance(other, bool) and bool(value == other)
 
 
 def axes(study: s.Study) -> list[Axis]:
-    """The searched knobs in the file's order. An entry that this version cannot read is left out."""
+    """Return the searched knobs in the file's order. An entry that this version cannot read is left out."""
     return [_axis(name, dimension) for name, dimension in study.settings.space.items()]
 
 

@@ -11,8 +11,8 @@ NOTHING = "–"
 SHARE = "fraction"  # written in percent, its changes in percentage points
 
 
-def figure(value: float | None, unit: str = "") -> str:
-    """Three significant digits at most six characters wide; a fraction as 12.5%; a dash for None."""
+def format_figure(value: float | None, unit: str = "") -> str:
+    """Format three significant digits, at most six characters; a fraction as 12.5%; None as a dash."""
     if value is None:
         return NOTHING
     if not math.isfinite(value):
@@ -20,34 +20,34 @@ def figure(value: float | None, unit: str = "") -> str:
     return f"{_percent(value)}%" if unit == SHARE else _digits(value, 3)
 
 
-def changed(change: float | None, unit: str = "") -> str:
-    """A difference with its sign; of a fraction in percentage points. Nothing for None."""
+def format_change(change: float | None, unit: str = "") -> str:
+    """Format a difference with its sign, of a fraction in percentage points; None as an empty text."""
     if change is None:
         return ""
     shown = _percent(abs(change)) if unit == SHARE else _digits(abs(change), 3)
     return f"{'-' if change < 0 else '+'}{shown}"
 
 
-def ends(score: Score, unit: str = "") -> str:
-    """The interval such as 7.1–20.2%; nothing without one."""
+def format_interval(score: Score, unit: str = "") -> str:
+    """Format the interval, such as 7.1–20.2%; without one the text is empty."""
     if score.interval is None:
         return ""
-    low, high = (figure(end, unit) for end in score.interval)
+    low, high = (format_figure(end, unit) for end in score.interval)
     return f"{low.removesuffix('%')}–{high}"
 
 
-def bound(limit: Limit, unit: str = "") -> str:
-    """A limit without its metric: ≤ 2%."""
+def format_bound(limit: Limit, unit: str = "") -> str:
+    """Format a limit without its metric: ≤ 2%."""
     sign = {(True, False): "≤", (True, True): "<", (False, False): "≥", (False, True): ">"}
     shown = f"{100 * limit.bound:g}%" if unit == SHARE else f"{limit.bound:g}"
     return f"{sign[limit.upper, limit.strict]} {shown}"
 
 
-def told(score: Score, unit: str = "") -> str:
-    """Value, interval and samples: 12.5% (7.1–20.2%, 64 samples)."""
+def format_score(score: Score, unit: str = "") -> str:
+    """Format value, interval and samples: 12.5% (7.1–20.2%, 64 samples)."""
     samples = f"{score.samples:,} sample{'s' * (score.samples != 1)}" if score.samples else ""
-    known = ", ".join(one for one in (ends(score, unit), samples) if one)
-    return f"{figure(score.value, unit)} ({known})" if known else figure(score.value, unit)
+    known = ", ".join(part for part in (format_interval(score, unit), samples) if part)
+    return f"{format_figure(score.value, unit)} ({known})" if known else format_figure(score.value, unit)
 
 
 def _digits(value: float, most: int) -> str:
@@ -61,5 +61,5 @@ def _digits(value: float, most: int) -> str:
 
 
 def _percent(value: float) -> str:
-    """A share of 1 in percent: one digit after the point, two below a tenth of a percent."""
+    """Return a share of 1 in percent: one digit after the point, two below a tenth of a percent."""
     return _digits(100 * value, 2 if abs(value) < 0.0009 else 1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from core.contract.metric_score import Score
 from core.contract.spec.metric_limits import Limit, Verdict
-from core.contract.spec.metric_table import BOARDS, METRICS, Metric, known
+from core.contract.spec.metric_table import BOARDS, METRICS, Metric, find_metric
 from core.contract.state.study_state import Study, Trial
 from core.errors import SpecError
 
@@ -31,10 +31,10 @@ class Reading:
 
 
 def read(study: Study, trial: Trial | None, name: str, kept: dict[str, tuple[Limit, ...]]) -> Reading:
-    """The metric ``name`` of ``trial``, of the base for None; ``kept`` as ``limits`` gives them."""
+    """Return the metric ``name`` of ``trial``, of the base for None; ``kept`` as ``limits`` gives them."""
     scores = study.base_scores if trial is None else trial.scores
-    score, base, metric = scores.get(name), study.base_scores.get(name), described(name)
-    verdict = judged(score, kept.get(name, ())) if score is not None else None
+    score, base, metric = scores.get(name), study.base_scores.get(name), describe_metric(name)
+    verdict = judge_score(score, kept.get(name, ())) if score is not None else None
     change, better, clear = None, None, False
     if trial is not None and score is not None and base is not None:
         change = _change(score, base)
@@ -53,15 +53,17 @@ def _change(score: Score, base: Score) -> float | None:
 
 
 def step_of(trial: Trial, name: str) -> int:
-    """The step of the trial's latest value: what takes generated texts is scored less often than the rest."""
+    """Return the step of the trial's latest value: what takes generated texts is scored less often than the
+    rest."""
     series, score = trial.series.get(name), trial.scores.get(name)
     said = score is not None and score.value is not None
     return series.steps[-1] if said and series is not None and series.steps else trial.scored_step
 
 
 def margins(now: Score, before: Score) -> tuple[float, float] | None:
-    """How much less and how much more than it seems ``now`` − ``before`` may be, for independent samples: the
-    method of variance estimates recovery (Zou and Donner 2008). None without both values and intervals."""
+    """Return how much less and how much more than it seems ``now`` − ``before`` may be, for independent
+    samples: the method of variance estimates recovery (Zou and Donner 2008). None without both values and
+    intervals."""
     ends, old = now.interval, before.interval
     if now.value is None or before.value is None or ends is None or old is None:
         return None
@@ -69,14 +71,14 @@ def margins(now: Score, before: Score) -> tuple[float, float] | None:
     return less, math.hypot(ends[1] - now.value, before.value - old[0])
 
 
-def judged(score: Score, limits: tuple[Limit, ...]) -> Verdict | None:
-    """The worst verdict of all limits; None without any."""
+def judge_score(score: Score, limits: tuple[Limit, ...]) -> Verdict | None:
+    """Return the worst verdict of all limits; None without any."""
     found = {limit.breached(score) for limit in limits}
-    return next((one for one in WORST if one in found), None)
+    return next((verdict for verdict in WORST if verdict in found), None)
 
 
 def limits(study: Study) -> dict[str, tuple[Limit, ...]]:
-    """The study's limits by metric. One that an older or newer trimtab wrote otherwise is left out."""
+    """Return the study's limits by metric. One that an older or newer trimtab wrote otherwise is left out."""
     found: dict[str, tuple[Limit, ...]] = {}
     for text in study.settings.evaluate.limits:
         try:
@@ -88,21 +90,21 @@ def limits(study: Study) -> dict[str, tuple[Limit, ...]]:
 
 
 def boards(study: Study) -> tuple[str, ...]:
-    """The boards that are switched on, and those that have numbers nevertheless."""
+    """Return the boards that are switched on, and those that have numbers nevertheless."""
     asked = study.settings.evaluate.boards
-    filled = {board(name) for name in _scored(study)}
-    return tuple(one for one in BOARDS if one in asked or one in filled)
+    filled = {board_of(name) for name in _scored(study)}
+    return tuple(name for name in BOARDS if name in asked or name in filled)
 
 
-def board(name: str) -> str:
-    """The board on which a metric stands; what is of no board is quality."""
+def board_of(name: str) -> str:
+    """Return the board on which a metric stands; what is of no board is quality."""
     first = name.split("/")[0]
     return first if first in BOARDS else BOARDS[0]
 
 
-def names(study: Study, of: str) -> tuple[str, ...]:
-    """The metrics of the board ``of`` that the base or any trial has, in the table's order."""
-    found = [name for name in _scored(study) if board(name) == of]
+def list_names(study: Study, of: str) -> tuple[str, ...]:
+    """Return the metrics of the board ``of`` that the base or any trial has, in the table's order."""
+    found = [name for name in _scored(study) if board_of(name) == of]
     order = {name: place for place, name in enumerate(METRICS)}
     return tuple(sorted(found, key=lambda name: (order.get(name, len(order)), name)))
 
@@ -111,30 +113,30 @@ def _scored(study: Study) -> set[str]:
     return set(study.base_scores).union(*(trial.scores for trial in study.trials.values()))
 
 
-def described(name: str) -> Metric:
-    """The metric's row of the table; one that is not in it is called what it is called."""
-    return known(name) or Metric(name, "minimize", "not in this version's table")
+def describe_metric(name: str) -> Metric:
+    """Return the metric's row of the table; one that is not in it is called what it is called."""
+    return find_metric(name) or Metric(name, "minimize", "not in this version's table")
 
 
 def first_step(study: Study) -> int:
-    """The step of the first evaluation."""
+    """Return the step of the first evaluation."""
     return study.settings.evaluate.every
 
 
-def nothing(study: Study) -> tuple[str, str]:
-    """Why no number is there, and what to do or when it comes."""
+def explain_absent(study: Study) -> tuple[str, str]:
+    """Return why no number is there, and what to do or when it comes."""
     if not boards(study):
         return "no board is switched on", 'set evaluate.boards = ["quality", "safety", "security"]'
     return "no trial is scored yet", f"scored at the first evaluation (step {first_step(study)})"
 
 
-def unscored(study: Study) -> str:
-    """Why a trial may not have a metric yet."""
+def explain_unscored(study: Study) -> str:
+    """Return why a trial may not have a metric yet."""
     every = study.settings.evaluate.generate_every
     texts = f"; what takes generated texts at every {every}th and the last" if every > 1 else ""
     return f"not scored yet: first at step {first_step(study)}{texts}"
 
 
 def on_breach(study: Study) -> str:
-    """What happens when a limit is broken: warn, pause or prune."""
+    """Return what happens when a limit is broken: warn, pause or prune."""
     return study.settings.evaluate.on_breach

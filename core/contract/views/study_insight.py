@@ -45,31 +45,31 @@ class Stop:
 
 
 def points(study: s.Study, objective: int = 0) -> list[Point]:
-    """Every ended trial that has a value of the objective, in the order in which they ended."""
+    """Return every ended trial that has a value of the objective, in the order in which they ended."""
     ended = [trial for trial in study.trials.values() if trial.state in (s.COMPLETE, s.PRUNED)]
     ended.sort(key=lambda trial: (trial.ended_at or 0.0, trial.number))
     found = []
     for trial in ended:
         if trial.pending and not trial.values:
             continue  # what it has of the objective is a reading on the way
-        value = best_and_counts.objective(study, trial, objective)
+        value = best_and_counts.objective_value(study, trial, objective)
         if value is not None and math.isfinite(value):
             found.append(Point(trial.number, value, trial.state != s.COMPLETE))
     return found
 
 
 def history(study: s.Study, objective: int = 0) -> list[Moment]:
-    """The points with the best result so far. A reading on the way is no result: it makes no best."""
+    """Return the points with the best result so far. A reading on the way is no result: it makes no best."""
     way, best, found = study.objectives[objective][1], None, []
     for point in points(study, objective):
-        if not point.early and (best is None or best_and_counts.better(way, point.value, best)):
+        if not point.early and (best is None or best_and_counts.is_better(way, point.value, best)):
             best = point.value
         found.append(Moment(point, best))
     return found
 
 
 def slice_of(study: s.Study, axis: Axis, objective: int = 0) -> list[tuple[float, Point]]:
-    """The points by where they stand on one knob's axis, 0 to 1."""
+    """Return the points by where they stand on one knob's axis, 0 to 1."""
     placed = [
         (axis.place(study.trials[point.trial].params.get(axis.name)), point)
         for point in points(study, objective)
@@ -78,18 +78,20 @@ def slice_of(study: s.Study, axis: Axis, objective: int = 0) -> list[tuple[float
 
 
 def ranks(found: Sequence[Point], direction: str) -> dict[int, float]:
-    """By trial, the share of the others that are better: 0 is the best, 1 the worst; equals share a rank."""
-    ordered = sorted(found, key=lambda one: one.value, reverse=direction == "maximize")
+    """Return by trial, the share of the others that are better: 0 is the best, 1 the worst; equals share a
+    rank."""
+    ordered = sorted(found, key=lambda point: point.value, reverse=direction == "maximize")
     first: dict[float, int] = {}
-    for place, one in enumerate(ordered):
-        first.setdefault(one.value, place)
-    return {one.trial: first[one.value] / max(1, len(ordered) - 1) for one in ordered}
+    for place, point in enumerate(ordered):
+        first.setdefault(point.value, place)
+    return {point.trial: first[point.value] / max(1, len(ordered) - 1) for point in ordered}
 
 
 def grid(
     study: s.Study, across: Axis, up: Axis, columns: int, rows: int, objective: int = 0
 ) -> dict[tuple[int, int], float]:
-    """The mean value of the trials in each cell that has any, by (column, row); row 0 is the lowest."""
+    """Return the mean value of the trials in each cell that has any, by (column, row); row 0 is the
+    lowest."""
     held: dict[tuple[int, int], list[float]] = {}
     for point in points(study, objective):
         params = study.trials[point.trial].params
@@ -100,11 +102,11 @@ def grid(
     return {cell: sum(values) / len(values) for cell, values in held.items()}
 
 
-def between(
+def interpolate(
     known: dict[tuple[int, int], float], columns: int, rows: int, reach: float = 0.25
 ) -> list[list[float | None]]:
-    """A value for every cell, row 0 the lowest: means of the known ones weighted by 1 / distance² (Shepard
-    1968), and None where none is within ``reach`` of the grid's size: nothing is known there."""
+    """Return a value for every cell, row 0 the lowest: means of the known ones weighted by 1 / distance²
+    (Shepard 1968), and None where none is within ``reach`` of the grid's size: nothing is known there."""
     shown: list[list[float | None]] = []
     for row in range(rows):
         shown.append([_weighted(known, column, row, columns, rows, reach) for column in range(columns)])
@@ -126,37 +128,39 @@ def _weighted(
     return total / weights if weights else None
 
 
-def counts(study: s.Study) -> dict[str, int]:
-    """How many trials are in each state in which a trial can end, none left out."""
-    found = best_and_counts.counts(study)
+def count_endings(study: s.Study) -> dict[str, int]:
+    """Return how many trials are in each state in which a trial can end, none left out."""
+    found = best_and_counts.count_states(study)
     return {state: found.get(state, 0) for state in (s.COMPLETE, s.PRUNED, s.FAILED, s.INFEASIBLE)}
 
 
-def stops(study: s.Study) -> list[Stop]:
-    """Who was stopped early, failed or never fitted, the latest first."""
+def list_stops(study: s.Study) -> list[Stop]:
+    """Return who was stopped early, failed or never fitted, the latest first."""
     early = [trial for trial in study.trials.values() if trial.state in s.ENDED and trial.state != s.COMPLETE]
     early.sort(key=lambda trial: (trial.ended_at or 0.0, trial.number), reverse=True)
     return [
         Stop(
-            one.number,
-            one.state,
-            one.step,
-            one.total_steps,
-            best_and_counts.objective(study, one),
-            one.why,
+            trial.number,
+            trial.state,
+            trial.step,
+            trial.total_steps,
+            best_and_counts.objective_value(study, trial),
+            trial.why,
         )
-        for one in early
+        for trial in early
     ]
 
 
-def ordered(study: s.Study, objective: int = 0) -> list[Point]:
-    """The points, the best first; results before readings of trials that were stopped early."""
+def order_points(study: s.Study, objective: int = 0) -> list[Point]:
+    """Return the points, the best first; results before readings of trials that were stopped early."""
     sign = 1.0 if study.objectives[objective][1] == "minimize" else -1.0
     return sorted(points(study, objective), key=lambda point: (point.early, sign * point.value, point.trial))
 
 
 def saved_steps(study: s.Study) -> tuple[int, int]:
-    """Steps that pruned trials did not run, and all steps of the trials that ended."""
+    """Return the steps that pruned trials did not run, and all steps of ended trials."""
     ended = [trial for trial in study.trials.values() if trial.state in s.ENDED and trial.total_steps]
-    pruned = [one for one in ended if one.state == s.PRUNED]
-    return sum(max(0, one.total_steps - one.step) for one in pruned), sum(one.total_steps for one in ended)
+    pruned = [trial for trial in ended if trial.state == s.PRUNED]
+    return sum(max(0, trial.total_steps - trial.step) for trial in pruned), sum(
+        trial.total_steps for trial in ended
+    )

@@ -12,7 +12,7 @@ from core.contract.metric_score import Score
 from core.contract.spec.knob_table import TABLE
 from core.contract.state import best_and_counts
 from core.contract.state import study_state as s
-from core.contract.views.metric_verdict import described, margins
+from core.contract.views.metric_verdict import describe_metric, margins
 
 Along = Literal["steps", "tokens", "time"]
 ALONG: tuple[Along, ...] = ("steps", "tokens", "time")
@@ -32,8 +32,8 @@ class Measure:
     clear: bool | None = None
 
 
-def differing(trials: Sequence[s.Trial]) -> list[tuple[str, tuple[Any, ...]]]:
-    """The knobs in which the trials differ, with each trial's value; None where a trial has none."""
+def list_differing(trials: Sequence[s.Trial]) -> list[tuple[str, tuple[Any, ...]]]:
+    """Return the knobs in which the trials differ, with each trial's value; None where a trial has none."""
     order = [knob.name for knob in TABLE]
     names = {name for trial in trials for name in trial.knobs}
     names |= {name for trial in trials for name in trial.params}
@@ -45,12 +45,12 @@ def differing(trials: Sequence[s.Trial]) -> list[tuple[str, tuple[Any, ...]]]:
 
 
 def measures(study: s.Study, trials: Sequence[s.Trial]) -> list[Measure]:
-    """The objectives first, then all other numbers that any of the trials has."""
+    """Return the objectives first, then all other numbers that any of the trials has."""
     objectives = [metric for metric, _ in study.objectives]
     others = {name for trial in trials for name in (*trial.latest, *trial.scores)} - LEFT_OUT
     names = [*objectives, *sorted(others - set(objectives))]
     found = [_measure(study, trials, name) for name in names]
-    return [one for one in found if any(score is not None for score in one.scores)]
+    return [measure for measure in found if any(score is not None for score in measure.scores)]
 
 
 def _measure(study: s.Study, trials: Sequence[s.Trial], name: str) -> Measure:
@@ -62,8 +62,8 @@ def _measure(study: s.Study, trials: Sequence[s.Trial], name: str) -> Measure:
     ]
     if len(valued) < 2:
         return Measure(name, scores)
-    way = dict(study.objectives).get(name) or described(name).direction
-    valued.sort(key=lambda one: one[2], reverse=way == "maximize")
+    way = dict(study.objectives).get(name) or describe_metric(name).direction
+    valued.sort(key=lambda entry: entry[2], reverse=way == "maximize")
     best = [index for index, _, value in valued if value == valued[0][2]]
     if len(best) == len(valued):
         return Measure(name, scores)  # all alike
@@ -74,7 +74,7 @@ def _measure(study: s.Study, trials: Sequence[s.Trial], name: str) -> Measure:
 
 
 def _score(study: s.Study, trial: s.Trial, name: str) -> Score | None:
-    """A board's score with its interval; the result for an objective; else the latest reading."""
+    """Return a board's score with its interval; the result for an objective; else the latest reading."""
     if name in trial.scores:
         return trial.scores[name]
     places = [metric for metric, _ in study.objectives]
@@ -93,14 +93,14 @@ def _clear(best: Score, following: Score) -> bool | None:
 
 
 def metrics(trials: Sequence[s.Trial]) -> list[str]:
-    """The metrics that have a curve in any of the trials; training and validation loss first."""
+    """Return the metrics that have a curve in any of the trials; training and validation loss first."""
     found = {name for trial in trials for name, series in trial.series.items() if series.values}
     first = [name for name in ("eval/loss", "train/loss") if name in found]
     return [*first, *sorted(found - set(first))]
 
 
 def scale(trial: s.Trial, along: Along) -> Callable[[int], float] | None:
-    """From a step to tokens or seconds of training; None where the trial does not tell enough.
+    """Return a function from a step to tokens or seconds of training; None where too little is known.
 
     The state keeps a trial's whole training time and its speed at some steps, no clock of each step. So each
     step is taken to hold equally many tokens, and to last as long as the speed around it says; the whole is
@@ -145,15 +145,16 @@ def _slowness(told: list[tuple[int, float]]) -> Callable[[int], float]:
     return until
 
 
-def said(along: Along) -> str:
-    """What stands on the axis, with how it is known."""
+def describe_axis(along: Along) -> str:
+    """Return what stands on the axis, with how it is known."""
     if along == "tokens":
         return "tokens trained, from speed and training time"
     return "training time, from its whole and the speed" if along == "time" else "optimizer steps"
 
 
-def chosen(study: s.Study, marked: Sequence[int], selected: int | None) -> list[int]:
-    """Whom to compare: the marked trials; with fewer than two of them, the selected one and the best."""
+def choose_trials(study: s.Study, marked: Sequence[int], selected: int | None) -> list[int]:
+    """Return whom to compare: the marked trials; with fewer than two of them, the selected one and the
+    best."""
     known = [number for number in sorted(set(marked)) if number in study.trials]
     if len(known) >= 2:
         return known

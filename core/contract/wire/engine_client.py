@@ -13,7 +13,7 @@ import msgspec
 
 from core.contract.state.study_state import State
 from core.contract.wire import console_api, local_socket, message_codec
-from core.contract.wire.engine_health import SILENT_S, silent, words
+from core.contract.wire.engine_health import SILENT_S, describe_health, explain_silence
 from core.contract.wire.process_identity import is_stopped
 from core.contract.wire.socket_connector import OwnConnector
 from core.errors import EngineError, RefusedError
@@ -56,7 +56,7 @@ class Connection:
                 await asyncio.sleep(TICK_S)
                 self._ticks += 1
                 if self._ticks > SOON_TICKS and not self._said:
-                    self._say(words(self._pid, self._ticks * TICK_S))
+                    self._say(describe_health(self._pid, self._ticks * TICK_S))
 
     def _heard(self) -> None:
         self._ticks = 0
@@ -70,7 +70,7 @@ class Connection:
     async def messages(
         self,
     ) -> AsyncIterator[console_api.Welcome | console_api.Snapshot | console_api.Changed]:
-        """Welcome, Snapshot, then changes; ends when the engine goes away.
+        """Yield Welcome, Snapshot, then changes; end when the engine goes away.
 
         Replies are handed to their askers. Raises EngineError for another protocol.
         """
@@ -117,7 +117,7 @@ class Connection:
             while not future.done():
                 await asyncio.wait([future], timeout=TICK_S)
                 if not future.done() and self._ticks * TICK_S > SILENT_S:
-                    raise silent(self._address, self._pid, self._ticks * TICK_S)
+                    raise explain_silence(self._address, self._pid, self._ticks * TICK_S)
             reply = future.result()
         except (ConnectionError, aiohttp.ClientError) as error:
             raise EngineError.of(f"the engine did not answer: {error}", str(self._address)) from error
@@ -154,10 +154,10 @@ async def _patiently(
         while not task.done():
             await asyncio.wait([task], timeout=LOOK_S)
             if not task.done() and not await _answers(address, task, last_s - LOOK_S):
-                raise silent(address, connector.pid, last_s)
+                raise explain_silence(address, connector.pid, last_s)
         return task.result()
     except (aiohttp.ClientError, OSError) as error:
-        raise local_socket.absent(address, str(error)) from error
+        raise local_socket.explain_absence(address, str(error)) from error
     finally:
         task.cancel()
 
@@ -198,7 +198,8 @@ async def attach(
 
 
 async def fetch_state(address: Path) -> State:
-    """The state now. Raises AbsentError when there is no engine, EngineError when it does not answer."""
+    """Return the state now. Raises AbsentError when there is no engine, EngineError when it does not
+    answer."""
     connector = OwnConnector(address)
     async with _session(connector) as session:
 
@@ -211,7 +212,7 @@ async def fetch_state(address: Path) -> State:
 
 
 async def request(address: Path, what: console_api.AnyRequest) -> console_api.Answer | None:
-    """One request without attaching; returns its answer if any.
+    """Return one request without attaching; returns its answer if any.
 
     Raises RefusedError; AbsentError when there is no engine, EngineError when it does not answer.
     """

@@ -28,7 +28,7 @@ class _UnixHTTP(http.client.HTTPConnection):
 
 
 def health(address: Path) -> dict[str, Any] | None:
-    """What the engine at ``address`` says of itself; None when there is none.
+    """Return what the engine at ``address`` says of itself; None when there is none.
 
     Raises EngineError for one that does not answer, or that is not this user's.
     """
@@ -40,24 +40,24 @@ def health(address: Path) -> dict[str, Any] | None:
     except local_socket.AbsentError:
         return None
     except TimeoutError as error:
-        raise silent(address, connection.pid, SILENT_S) from error
+        raise explain_silence(address, connection.pid, SILENT_S) from error
     except (OSError, http.client.HTTPException, ValueError):
         return None  # it left while it was asked
     finally:
         connection.close()
 
 
-def silent(address: Path, pid: int, silent_s: float) -> EngineError:
-    """The words for an engine that is there and says nothing."""
+def explain_silence(address: Path, pid: int, silent_s: float) -> EngineError:
+    """Explain that the engine exists but does not answer."""
     fix = "its studies are kept: `kill -KILL {pid}` ends it, and `trimtab` starts another that goes on"
     if is_stopped(pid):
         fix = f"`kill -CONT {pid}` lets it go on"
     elif not pid:
         fix = f"the end of {address.parent / 'engine.log'} may say why"
-    return EngineError.of(words(pid, silent_s), str(address), fix.format(pid=pid))
+    return EngineError.of(describe_health(pid, silent_s), str(address), fix.format(pid=pid))
 
 
-def words(pid: int, silent_s: float) -> str:
-    """Such as "the engine (process 12) does not answer: it is stopped"."""
+def describe_health(pid: int, silent_s: float) -> str:
+    """Return text such as "the engine (process 12) does not answer: it is stopped"."""
     why = "it is stopped" if is_stopped(pid) else f"nothing came from it for {silent_s:.0f} s"
     return f"the engine{f' (process {pid})' if pid else ''} does not answer: {why}"

@@ -30,8 +30,8 @@ class AbsentError(EngineError):
     """There is no engine at the socket: none was ever there, or it has left it behind."""
 
 
-def user(uid: int) -> str:
-    """A user in words: the name where there is one."""
+def user_name(uid: int) -> str:
+    """Return a user in words: the name where there is one."""
     try:
         return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
     except KeyError:
@@ -39,7 +39,8 @@ def user(uid: int) -> str:
 
 
 def connect(address: Path) -> tuple[sockets.socket, int]:
-    """A connection to the engine at ``address``, not blocking, and the process that listens (0: not known).
+    """Return a connection to the engine at ``address``, not blocking, and the process that listens (0: not
+    known).
 
     Raises AbsentError where none listens; EngineError where folder, socket or listener are not this user's
     own, before a word is sent; BlockingIOError while the engine takes no more connections.
@@ -50,16 +51,16 @@ def connect(address: Path) -> tuple[sockets.socket, int]:
         try:
             line.setblocking(False)
             line.connect(_short(folder, address))
-            uid, pid = socket_peer.peer(line)
+            uid, pid = socket_peer.read_peer(line)
             if not socket_peer.is_ours(uid):
-                raise _strange(f"a process of another user, {user(uid or 0)}, answers there", address)
+                raise _strange(f"a process of another user, {user_name(uid or 0)}, answers there", address)
         except BlockingIOError:
             line.close()
             raise
         except OSError as error:
             line.close()
             if error.errno in (errno.ECONNREFUSED, errno.ENOENT):
-                raise absent(address, error.strerror or "") from error
+                raise explain_absence(address, error.strerror or "") from error
             raise EngineError.of(
                 f"the engine's socket cannot be used: {error.strerror}", str(address), OWN_HOME
             ) from error
@@ -70,20 +71,21 @@ def connect(address: Path) -> tuple[sockets.socket, int]:
 
 
 def connect_patiently(address: Path) -> tuple[sockets.socket, int]:
-    """As ``connect``; blocks while the queue of connections is full. Raises EngineError when it stays so."""
+    """Return as ``connect``; blocks while the queue of connections is full. Raises EngineError when it stays
+    so."""
     deadline = time.monotonic() + FULL_S
     while True:
         try:
             return connect(address)
         except BlockingIOError as error:
             if time.monotonic() > deadline:
-                raise crowded(address) from error
+                raise explain_crowding(address) from error
         time.sleep(RETRY_S)
 
 
-def listening(address: Path) -> sockets.socket:
-    """A socket bound at ``address``, for its owner alone; one that was left there is removed (the caller
-    holds the engine's lock). Raises EngineError where that cannot be."""
+def open_listening(address: Path) -> sockets.socket:
+    """Return a socket bound at ``address``, for its owner alone; one that was left there is removed (the
+    caller holds the engine's lock). Raises EngineError where that cannot be."""
     with _folder(address) as folder:
         line = sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM)
         before = os.umask(0o177)
@@ -100,13 +102,13 @@ def listening(address: Path) -> sockets.socket:
     return line
 
 
-def absent(address: Path, why: str) -> AbsentError:
-    """The words where no engine is."""
+def explain_absence(address: Path, why: str) -> AbsentError:
+    """Explain that there is no engine."""
     return AbsentError.of(f"no engine answers: {why}", str(address), "start it with `trimtab run SPEC`")
 
 
-def crowded(address: Path) -> EngineError:
-    """The words where the queue of connections stays full."""
+def explain_crowding(address: Path) -> EngineError:
+    """Explain that the queue of connections stays full."""
     what = f"the engine has taken no new connection for {FULL_S:.0f} s"
     return EngineError.of(what, str(address), "`trimtab logs` and its log say what it does; try again")
 
@@ -120,14 +122,14 @@ def _folder(address: Path) -> Iterator[int]:
     try:
         handle = os.open(address.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError as error:
-        raise absent(address, "there is no home folder yet") from error
+        raise explain_absence(address, "there is no home folder yet") from error
     except OSError as error:
         what = f"the home folder cannot be used: {_unopened(error)}"
         raise EngineError.of(what, str(address.parent), OWN_HOME) from error
     try:
         found = os.fstat(handle)
         if found.st_uid != os.getuid():
-            what = f"the home folder belongs to another user, {user(found.st_uid)}"
+            what = f"the home folder belongs to another user, {user_name(found.st_uid)}"
             raise EngineError.of(what, str(address.parent), OWN_HOME)
         if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             what = f"other users may write into the home folder (mode {stat.S_IMODE(found.st_mode):04o})"
@@ -148,11 +150,11 @@ def _refuse_other_socket(folder: int, address: Path) -> None:
     try:
         found = os.stat(address.name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError as error:
-        raise absent(address, "there is no socket") from error
+        raise explain_absence(address, "there is no socket") from error
     if not stat.S_ISSOCK(found.st_mode):
         raise _strange("what is in the place of the engine's socket is none", address)
     if not socket_peer.is_ours(found.st_uid):
-        raise _strange(f"the engine's socket belongs to another user, {user(found.st_uid)}", address)
+        raise _strange(f"the engine's socket belongs to another user, {user_name(found.st_uid)}", address)
 
 
 def _strange(what: str, address: Path) -> EngineError:

@@ -31,11 +31,11 @@ class Foretold(msgspec.Struct, frozen=True):
 
     @property
     def passing_bytes(self) -> int:
-        """What comes and goes with a pass: what measurements correct."""
+        """Return what comes and goes with a pass: what measurements correct."""
         return sum(part.used_bytes for part in self.parts if part.name in PASSING)
 
     def of(self, name: str) -> int:
-        """Bytes of all parts of that name."""
+        """Return bytes of all parts of that name."""
         return sum(part.used_bytes for part in self.parts if part.name == name)
 
 

@@ -29,22 +29,23 @@ _request: _Decoder[console_api.AnyRequest] = msgspec.json.Decoder(console_api.An
 
 
 def encode(message: object) -> bytes:
-    """Any message of either protocol as msgpack."""
+    """Return any message of either protocol as msgpack."""
     return _pack.encode(message)
 
 
 def encode_request(request: console_api.Ask | console_api.AnyRequest, as_json: bool = False) -> bytes:
-    """``request`` as it is sent. Raises RefusedError for what cannot be: the engine would refuse it, too."""
+    """Return ``request`` as it is sent. Raises RefusedError for what cannot be: the engine would refuse it,
+    too."""
     try:
         return msgspec.json.encode(request) if as_json else _pack.encode(request)
     except (ValueError, OverflowError, RecursionError) as error:
-        place, wrong = value_bounds.fault(request) or ("", f"it cannot be sent: {error}")
+        place, wrong = value_bounds.find_fault(request) or ("", f"it cannot be sent: {error}")
         raise RefusedError.of(f"{place.lstrip('.') or 'request'}: {wrong}", "request") from None
 
 
 def encode_reply(reply: console_api.Reply, as_json: bool = False) -> bytes:
-    """``reply``; where its answer cannot be written, a refusal that says so: who asked is never left without
-    one."""
+    """Return ``reply``; where its answer cannot be written, a refusal that says so: who asked is never left
+    without one."""
     write = msgspec.json.encode if as_json else _pack.encode
     try:
         return write(reply)
@@ -62,33 +63,33 @@ def _read(decoder: _Decoder[T], raw: bytes) -> T:
 
 
 def _bounded(request: T) -> T:
-    """What stands in tables that no type describes has bounds, too. Raises msgspec.DecodeError."""
-    beyond = value_bounds.fault(request)
+    """Return what stands in tables that no type describes has bounds, too. Raises msgspec.DecodeError."""
+    beyond = value_bounds.find_fault(request)
     if beyond:
         raise msgspec.ValidationError(f"{beyond[1]} - at `${beyond[0]}`")
     return request
 
 
 def read_request(raw: bytes) -> console_api.AnyRequest:
-    """A request as JSON. Raises msgspec.DecodeError on anything else."""
+    """Return a request as JSON. Raises msgspec.DecodeError on anything else."""
     return _bounded(_read(_request, raw))
 
 
 def read_to_console(raw: bytes) -> console_api.ToConsole:
-    """Raises msgspec.DecodeError on anything else."""
+    """Decode a message. Raises msgspec.DecodeError on anything else."""
     return _read(_to_console, raw)
 
 
 def read_from_console(raw: bytes) -> console_api.Ask:
-    """Raises msgspec.DecodeError on anything else."""
+    """Decode a message. Raises msgspec.DecodeError on anything else."""
     return _bounded(_read(_from_console, raw))
 
 
 def read_from_worker(raw: bytes) -> worker_api.FromWorker:
-    """Raises msgspec.DecodeError on anything else."""
+    """Decode a message. Raises msgspec.DecodeError on anything else."""
     return _read(_from_worker, raw)
 
 
 def read_to_worker(raw: bytes) -> worker_api.ToWorker:
-    """Raises msgspec.DecodeError on anything else."""
+    """Decode a message. Raises msgspec.DecodeError on anything else."""
     return _read(_to_worker, raw)

@@ -8,7 +8,7 @@ from pathlib import Path
 STOPPED = frozenset("Tt")  # proc_pid_stat(5): by SIGSTOP, by a debugger
 
 
-def born(pid: int) -> str:
+def read_start(pid: int) -> str:
     """When the process began, in ticks of this boot: no clock that is set changes it. Raises OSError."""
     stat = Path(f"/proc/{pid}/stat")
     if not stat.exists() and Path("/proc/self/stat").exists():
@@ -22,8 +22,8 @@ def born(pid: int) -> str:
         return f"{psutil.Process(pid).create_time():.0f}"
 
 
-def lives(pid: int) -> bool:
-    """Is there a process of this number, whoever's it is?"""
+def is_alive(pid: int) -> bool:
+    """Tell whether a process has this number, whoever owns it."""
     try:
         os.kill(pid, 0)
     except PermissionError:
@@ -34,7 +34,7 @@ def lives(pid: int) -> bool:
 
 
 def is_stopped(pid: int) -> bool:
-    """Does the process stand still until somebody continues it? False where that is not known."""
+    """Tell whether the process is stopped until somebody continues it; False where that is unknown."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (OSError, IndexError):

@@ -24,21 +24,21 @@ NAMES = (
 HIDES = ("NoDevFiles", "none", "void")  # of CUDA_VISIBLE_DEVICES, as Slurm and container runtimes write it
 
 
-def hides(visible: str | None) -> bool:
-    """Does CUDA_VISIBLE_DEVICES say that no GPU shall be used?"""
+def hides_gpus(visible: str | None) -> bool:
+    """Tell whether CUDA_VISIBLE_DEVICES hides all GPUs."""
     if visible is None:
         return False
     first = visible.split(",")[0].strip()
-    return not first or first in HIDES or number(first) < 0
+    return not first or first in HIDES or card_number(first) < 0
 
 
-def number(name: str) -> int:
-    """That of a card in CUDA_VISIBLE_DEVICES; 0 for any other name."""
+def card_number(name: str) -> int:
+    """Return the number of a card in CUDA_VISIBLE_DEVICES; 0 for any other name."""
     return int(name) if name.removeprefix("-").isdecimal() else 0
 
 
-def here(environment: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Those of ``NAMES`` that are set in this process. Paths become absolute: the engine runs elsewhere."""
+def read_own(environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the set variables of ``NAMES``. Paths become absolute: the engine runs elsewhere."""
     found = os.environ if environment is None else environment
     return {
         name: str(paths.expanded(value).absolute()) if name in PLACES and value else value
@@ -47,9 +47,9 @@ def here(environment: Mapping[str, str] | None = None) -> dict[str, str]:
     }
 
 
-def merged(own: Mapping[str, str], given: Mapping[str, str] | None) -> dict[str, str]:
-    """The engine's ``own`` environment with what was ``given`` for a study; what is not given is not set.
-    None: nothing was said, and the engine's own holds."""
+def merge_environments(own: Mapping[str, str], given: Mapping[str, str] | None) -> dict[str, str]:
+    """Return the engine's ``own`` environment with what was ``given`` for a study; what is not given is not
+    set. None: nothing was said, and the engine's own holds."""
     if given is None:
         return dict(own)
     rest = {name: value for name, value in own.items() if name not in NAMES}
@@ -57,13 +57,13 @@ def merged(own: Mapping[str, str], given: Mapping[str, str] | None) -> dict[str,
 
 
 def is_secret(name: str, value: str) -> bool:
-    """May the value not be written anywhere? A proxy's address may hold a password."""
+    """Tell whether the value must not be written anywhere: a proxy's address may hold a password."""
     return name in SECRET or Redactor({}).found(value)
 
 
-def differences(own: Mapping[str, str], given: Mapping[str, str]) -> list[str]:
-    """Where the study's environment is other than the engine's, for people; no secret is shown."""
-    engine = here(own)
+def list_differences(own: Mapping[str, str], given: Mapping[str, str]) -> list[str]:
+    """List where the study's environment differs from the engine's, for people, without secrets."""
+    engine = read_own(own)
     return [
         f"{name} {_said(name, given.get(name))} in the shell that started the study, and"
         f" {_said(name, engine.get(name))} in the engine's own environment: the study takes the shell's"

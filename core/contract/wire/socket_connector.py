@@ -28,7 +28,7 @@ class OwnConnector(aiohttp.UnixConnector):
                 break
             except BlockingIOError as error:
                 if time.monotonic() > deadline:
-                    raise local_socket.crowded(self.address) from error
+                    raise local_socket.explain_crowding(self.address) from error
             await asyncio.sleep(local_socket.RETRY_S)
         loop = asyncio.get_running_loop()
         return (await loop.create_unix_connection(self._factory, sock=made))[1]

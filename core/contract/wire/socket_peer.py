@@ -12,8 +12,8 @@ _XUCRED = struct.Struct("2I")  # cr_version, cr_uid: LOCAL_PEERCRED, unix(4) of 
 _SOL_LOCAL, _LOCAL_PEERCRED, _XUCRED_BYTES = 0, 1, 76
 
 
-def peer(connection: sockets.socket) -> tuple[int | None, int]:
-    """The user id of the peer (None where the system does not tell) and its process (0 likewise)."""
+def read_peer(connection: sockets.socket) -> tuple[int | None, int]:
+    """Return the user id of the peer (None where the system does not tell) and its process (0 likewise)."""
     if hasattr(sockets, "SO_PEERCRED"):
         raw = connection.getsockopt(sockets.SOL_SOCKET, sockets.SO_PEERCRED, _UCRED.size)
         pid, uid, _ = _UCRED.unpack(raw)
@@ -25,10 +25,10 @@ def peer(connection: sockets.socket) -> tuple[int | None, int]:
 
 
 def is_ours(uid: int | None) -> bool:
-    """Is it this user, or root, who may do all? Unknown is allowed: the socket's folder was checked."""
+    """Tell whether the peer is this user or root; allow an unknown one: the socket's folder was checked."""
     return uid is None or uid in (os.getuid(), 0)
 
 
 def is_welcome(connection: sockets.socket | None) -> bool:
-    """Is the peer this process's own user, or root?"""
-    return connection is not None and is_ours(peer(connection)[0])
+    """Tell whether the peer is this process's own user, or root."""
+    return connection is not None and is_ours(read_peer(connection)[0])

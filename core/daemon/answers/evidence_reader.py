@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from core.contract.spec.metric_table import SLICE, known
+from core.contract.spec.metric_table import SLICE, find_metric
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from core.contract.text.secret_redaction import Redactor
@@ -18,9 +18,9 @@ NONE = "no evidence: the metric was not scored yet, or it is not computed from s
 
 
 def read(study: s.Study, asked: console_api.AskEvidence) -> Evidence:
-    """The worst samples of a metric, of a trial or of the base. Raises RefusedError for an unknown trial or
-    metric."""
-    if known(asked.metric) is None:
+    """Return the worst samples of a metric, of a trial or of the base. Raises RefusedError for an unknown
+    trial or metric."""
+    if find_metric(asked.metric) is None:
         raise RefusedError.of(
             f"there is no metric {plain(asked.metric, 80)!r}", "evidence", "give a metric of a board"
         )

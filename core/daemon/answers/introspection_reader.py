@@ -15,7 +15,8 @@ NONE = "no data yet: it is collected at the trial's first and last evaluation"
 
 
 def read(study: s.Study, number: int) -> Insides:
-    """The trial's introspection data, or why there is none. Raises RefusedError for an unknown trial."""
+    """Return the trial's introspection data, or why there is none. Raises RefusedError for an unknown
+    trial."""
     if number not in study.trials:
         raise RefusedError.of(
             f"trial {number} does not exist", f"study {study.name}", "give one of its trials"

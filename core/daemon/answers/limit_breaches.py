@@ -23,15 +23,15 @@ log = logging.getLogger("trimtab.breaches")
 
 
 def limits_of(study: s.Study) -> list[Limit]:
-    """The limits of the study (evaluate.limits)."""
+    """Return the limits of the study (evaluate.limits)."""
     return [Limit.parse(text) for text in study.settings.evaluate.limits]
 
 
 def judge(
     study: s.Study, event: e.TrialScored, known: frozenset[str], history: History | None = None
 ) -> tuple[list[Finding], frozenset[str]]:
-    """(new findings, keys of all present findings). A limit whose interval is partly beyond the bound keeps
-    its earlier status, and the drift of a slice is reported only once."""
+    """Return (new findings, keys of all present findings). A limit whose interval is partly beyond the bound
+    keeps its earlier status, and the drift of a slice is reported only once."""
     broken = _broken(limits_of(study), event.scores, known)
     drifting = {found.key: found for found in drift.find_drifts(study, event, history or {})}
     kept = {key for key in known if _stays(key, event)}
@@ -48,14 +48,14 @@ def _stays(key: str, event: e.TrialScored) -> bool:
 
 
 def broken_before(study: s.Study, trial: s.Trial) -> frozenset[str]:
-    """The keys of the trial's latest breaches and of the drifts already reported, for an engine that resumes
-    the study."""
+    """Return the keys of the trial's latest breaches and of the drifts already reported, for an engine that
+    resumes the study."""
     broken = _broken(limits_of(study), trial.scores, frozenset())
     return frozenset(broken) | drift.reported_keys(trial.number, study.lines)
 
 
 def breaks_a_limit(study: s.Study, trial: s.Trial) -> str:
-    """Why the trial's latest scores prune it (evaluate.on_breach = "prune"); empty if they do not."""
+    """Return why the trial's latest scores prune it (evaluate.on_breach = "prune"); empty if they do not."""
     if study.settings.evaluate.on_breach != "prune":
         return ""
     broken = next(iter(_broken(limits_of(study), trial.scores, frozenset()).values()), None)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from core.contract.events import event_types as e
 from core.contract.metric_score import Score
 from core.contract.spec.metric_limits import Limit
-from core.contract.spec.metric_table import SLICE, Metric, known
+from core.contract.spec.metric_table import SLICE, Metric, find_metric
 from core.contract.state import study_state as s
 from core.evaluate.statistics import drift_test
 
@@ -28,8 +28,8 @@ class Finding:
 
 
 def find_drifts(study: s.Study, event: e.TrialScored, history: History) -> list[Finding]:
-    """All drifts in ``event``. A slice is reported only while the loss over all rows improves; otherwise the
-    finding for all rows covers it."""
+    """Return all drifts in ``event``. A slice is reported only while the loss over all rows improves;
+    otherwise the finding for all rows covers it."""
     return [*_than_base(study, event), *_than_before(study, event, history)]
 
 
@@ -56,7 +56,7 @@ def _than_before(study: s.Study, event: e.TrialScored, history: History) -> Iter
     At most 5 % of trials get a false warning in their lifetime: the n-th scoring may spend 1/(n (n − 1)) of
     that, which sums to 1, shared by its metrics and the n − 1 scorings that may be the best (Bonferroni).
     """
-    turn = scoring(study, event.step)
+    turn = scoring_index(study, event.step)
     looks = max(1, len(event.scores) * turn * (turn - 1) ** 2)
     for name, score, metric in _known_scores(event):
         change = event.since.get(name)
@@ -72,14 +72,14 @@ def _than_before(study: s.Study, event: e.TrialScored, history: History) -> Iter
             yield Finding(f"{name}{OWN}", f"{text}{aside}")
 
 
-def scoring(study: s.Study, step: int) -> int:
-    """An upper bound for the index, from 1, of the scoring at ``step``."""
+def scoring_index(study: s.Study, step: int) -> int:
+    """Return an upper bound for the index, from 1, of the scoring at ``step``."""
     return max(1, -(-step // study.settings.evaluate.every))
 
 
 def _known_scores(event: e.TrialScored) -> Iterator[tuple[str, Score, Metric]]:
     for name, score in event.scores.items():
-        metric = known(name)
+        metric = find_metric(name)
         if metric is not None and name not in MACHINES:
             yield name, score, metric
 
@@ -95,12 +95,12 @@ def _aside(name: str, changes: dict[str, Score]) -> str | None:
 
 
 def metric_of(key: str) -> str:
-    """The metric in a finding's key."""
+    """Return the metric in a finding's key."""
     return key.split(" ", 1)[0]
 
 
 def reported_keys(trial: int, lines: Sequence[s.Line]) -> frozenset[str]:
-    """The keys of the drifts of ``trial`` that the event list already reports."""
+    """Return the keys of the drifts of ``trial`` that the event list already reports."""
     head, found = f"trial {trial}: ", set()
     for line in lines:
         if line.level == "warning" and line.text.startswith(head) and ", worse than " in line.text:

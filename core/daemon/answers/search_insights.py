@@ -58,9 +58,9 @@ class Insights:
 
 
 def _moment(study: s.Study, asked: Asked) -> int:
-    """The state that the answer depends on: the number of ended trials, or every evaluation."""
+    """Return the state that the answer depends on: the number of ended trials, or every evaluation."""
     if isinstance(asked, console_api.AskImportance):
-        return best_and_counts.ended(study)
+        return best_and_counts.count_ended(study)
     return hash(
         tuple((trial.state, trial.latest.get(study.objectives[0][0])) for trial in study.trials.values())
     )

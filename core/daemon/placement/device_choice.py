@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from core.contract.events.event_types import Device
 from core.contract.text.sanitize import plain
-from core.contract.wire.shell_environment import HIDES, hides, number
+from core.contract.wire.shell_environment import HIDES, card_number, hides_gpus
 from core.errors import TrimtabError
 
 
@@ -26,8 +26,8 @@ CPU = Slot("cpu", "cpu", "")
 def slots(
     wanted: str | Sequence[int], cards: Sequence[Device], visible: str | None, why_none: str = ""
 ) -> list[Slot]:
-    """The devices of a study. ``wanted`` is resources.devices, ``visible`` its CUDA_VISIBLE_DEVICES (None if
-    not set), ``why_none`` says why there are no cards.
+    """Return the devices of a study. ``wanted`` is resources.devices, ``visible`` its CUDA_VISIBLE_DEVICES
+    (None if not set), ``why_none`` says why there are no cards.
 
     Raises TrimtabError for a card that does not exist, and if "auto" would fall back to the CPU although GPUs
     exist or were named.
@@ -37,7 +37,7 @@ def slots(
     named, _ = _visible_cards(cards, visible)
     usable = [card for card in named if not _unusable(card)]
     if isinstance(wanted, str):
-        if not usable and (wanted == "all" or not (hides(visible) or _has_no_gpu(cards, visible))):
+        if not usable and (wanted == "all" or not (hides_gpus(visible) or _has_no_gpu(cards, visible))):
             raise TrimtabError.of(
                 "there is no usable GPU" + _because(named, cards, visible, why_none),
                 f"resources.devices = {wanted!r}",
@@ -66,11 +66,11 @@ def note(
     visible: str | None,
     why_none: str = "",
 ) -> str:
-    """What may surprise the user about ``devices``; empty if nothing does."""
+    """Return what may surprise the user about ``devices``; empty if nothing does."""
     if wanted == "cpu":
         return ""
     if list(devices) == [CPU]:
-        if cards and hides(visible):
+        if cards and hides_gpus(visible):
             return f"training runs on the CPU: {_quote_visible(visible)} hides all GPUs"
         return f"training runs on the CPU: {why_none}" if why_none and not _is_plain(why_none) else ""
     _, strange = _visible_cards(cards, visible)
@@ -88,7 +88,7 @@ def refuse_another_kind(
     """Raises TrimtabError if trials that ran on GPUs (``earlier``: their devices' labels) would continue on
     the CPU although the user did not ask for that."""
     before = sorted({label for label in earlier if label.startswith("gpu")})
-    if before and list(devices) == [CPU] and not hides(visible):
+    if before and list(devices) == [CPU] and not hides_gpus(visible):
         raise TrimtabError.of(
             f"its trials ran on {', '.join(before)}, and no GPU is available now: {why_none or 'none'}",
             "resources.devices = 'auto'",
@@ -110,7 +110,7 @@ def _visible_cards(cards: Sequence[Device], visible: str | None) -> tuple[list[D
     for name in (part.strip() for part in visible.split(",")):
         card = _find_card(name, cards)
         if card is None:
-            return found, "" if not name or number(name) < 0 or name in HIDES else repr(name)
+            return found, "" if not name or card_number(name) < 0 or name in HIDES else repr(name)
         if card not in found:
             found.append(card)
     return found, ""
@@ -131,14 +131,14 @@ def _find_card(name: str, cards: Sequence[Device]) -> Device | None:
 
 
 def _unusable(card: Device) -> str:
-    """Why the card itself cannot train; empty if it can."""
+    """Return why the card itself cannot train; empty if it can."""
     if card.fault:
         return card.fault
     return "it is in MIG mode: only its instances can compute" if card.mig else ""
 
 
 def _has_no_gpu(cards: Sequence[Device], visible: str | None) -> bool:
-    """The machine has no GPU, and CUDA_VISIBLE_DEVICES names none."""
+    """Return the machine has no GPU, and CUDA_VISIBLE_DEVICES names none."""
     return not cards and visible is None
 
 
@@ -153,7 +153,7 @@ def _because(named: Sequence[Device], cards: Sequence[Device], visible: str | No
 
 
 def _is_plain(why_none: str) -> bool:
-    """The machine has no NVIDIA driver or no card, which is not a fault."""
+    """Return the machine has no NVIDIA driver or no card, which is not a fault."""
     return any(reason in why_none for reason in ("Not Found", "lists none", "No module named"))
 
 
@@ -162,7 +162,7 @@ def _quote_visible(visible: str | None) -> str:
 
 
 def fault_of(label: str, cards: Sequence[Device]) -> str:
-    """The fault of the device with this label; empty if it works, and for the CPU."""
+    """Return the fault of the device with this label; empty if it works, and for the CPU."""
     return next((card.fault for card in cards if f"gpu{card.index}" == label), "")
 
 
@@ -178,7 +178,7 @@ class Free:
 def by_room(
     devices: Sequence[Slot], loads: Mapping[str, int], wanted: Mapping[str, tuple[int, str]]
 ) -> list[Free]:
-    """The devices with free slots, the most slots first. ``loads`` counts the trials by device label;
+    """Return the devices with free slots, the most slots first. ``loads`` counts the trials by device label;
     ``wanted`` gives the number of trials there should be, and the reason if it was measured."""
     found = []
     for slot in devices:

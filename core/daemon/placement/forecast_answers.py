@@ -13,7 +13,7 @@ from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from core.contract.wire import console_api
 from core.contract.wire.memory_forecast import DeviceMemory, Forecast, MemoryNow, Verdict
-from core.daemon.placement.memory_planner import Foresight
+from core.daemon.placement.memory_planner import MemoryPlanner
 from core.errors import RefusedError
 from core.memory.estimate.trial_memory import need
 from core.memory.planning.memory_advice import Case, advise
@@ -22,7 +22,9 @@ OF_BASE = {"precision": "precision", "gradient_checkpointing": "checkpointing"}
 MOST_PACK = 256
 
 
-def forecast(foresight: Foresight, study: s.Study, spec: StudySpec, asked: console_api.Foresee) -> Forecast:
+def forecast(
+    foresight: MemoryPlanner, study: s.Study, spec: StudySpec, asked: console_api.Foresee
+) -> Forecast:
     """Estimate the memory of a pack with the given knobs. Raises RefusedError if that is not possible."""
     model = foresight.model
     if model is None:
@@ -59,15 +61,15 @@ def _knobs(study: s.Study, spec: StudySpec, asked: console_api.Foresee) -> dict[
         if name in OF_BASE:
             continue
         known = knob.KNOBS.get(name)
-        wrong = knob.fault(known, value) if known else "is not a knob"
+        wrong = knob.find_fault(known, value) if known else "is not a knob"
         if wrong:
             raise RefusedError.of(f"{plain(name, 40)} = {plain(repr(value), 80)}: {wrong}", "what if", "")
         chosen[name] = value
     return chosen
 
 
-def memory_now(foresight: Foresight, study: s.Study) -> MemoryNow:
-    """The memory of every device of the study, and what each queued trial waits for."""
+def memory_now(foresight: MemoryPlanner, study: s.Study) -> MemoryNow:
+    """Return the memory of every device of the study, and what each queued trial waits for."""
     there = {slot.label: _running_knobs(study, slot.label) for slot in foresight.slots}
     devices = tuple(_device(foresight, study, label, knobs) for label, knobs in there.items())
     queued = [trial for trial in study.trials.values() if trial.state == s.QUEUED]
@@ -83,7 +85,7 @@ def _running_knobs(study: s.Study, label: str) -> dict[int, Mapping[str, Any]]:
 
 
 def _device(
-    foresight: Foresight, study: s.Study, label: str, there: Mapping[int, Mapping[str, Any]]
+    foresight: MemoryPlanner, study: s.Study, label: str, there: Mapping[int, Mapping[str, Any]]
 ) -> DeviceMemory:
     limit, found = foresight.limit(label), foresight.device(label)
     pack = next((pack for pack in study.packs.values() if pack.device == label), None)
@@ -99,7 +101,7 @@ def _device(
 
 
 def _verdict(
-    foresight: Foresight, trial: s.Trial, there: Mapping[str, Mapping[int, Mapping[str, Any]]]
+    foresight: MemoryPlanner, trial: s.Trial, there: Mapping[str, Mapping[int, Mapping[str, Any]]]
 ) -> Verdict:
     """Whether and when a queued trial fits, on the device where it fits soonest."""
     needs = trial.foretold_bytes or 0
@@ -118,7 +120,7 @@ def _verdict(
 
 
 def answer(
-    foresight: Foresight, study: s.Study, spec: StudySpec, asked: msgspec.Struct
+    foresight: MemoryPlanner, study: s.Study, spec: StudySpec, asked: msgspec.Struct
 ) -> console_api.Answer:
     """Answer a memory request."""
     if isinstance(asked, console_api.Foresee):

@@ -16,7 +16,7 @@ import msgspec
 from core.contract.events import event_types as e
 from core.contract.spec.study_spec import StudySpec
 from core.contract.state import study_state as s
-from core.contract.text.byte_sizes import words
+from core.contract.text.byte_sizes import format_bytes
 from core.contract.wire.memory_forecast import Foretold
 from core.daemon.placement.device_choice import Slot
 from core.errors import TrimtabError
@@ -37,7 +37,7 @@ FORGOTTEN_S = 600.0  # how long the level of an out-of-memory error limits the d
 STEP = 16  # tokens: the resolution of bound()
 
 
-class Foresight:
+class MemoryPlanner:
     """The memory plan of one study. ``machine`` returns the newest reading. If the base's configuration is
     unknown, ``why_not`` gives the reason and there are no estimates."""
 
@@ -51,7 +51,7 @@ class Foresight:
         sharing: PackRecords | None = None,
         hub: Path | None = None,
     ) -> None:
-        """``hub`` is the Hub cache of the study's workers, if it differs from the engine's."""
+        """Return ``hub`` is the Hub cache of the study's workers, if it differs from the engine's."""
         self._hub = hub
         self._clock, self._sharing = clock, sharing or PackRecords()
         self._spec, self._devices, self._machine, self._ledger = spec, devices, machine, ledger
@@ -65,7 +65,7 @@ class Foresight:
 
     @property
     def model(self) -> Model | None:
-        """The base model; None until its configuration is available."""
+        """Return the base model; None until its configuration is available."""
         if self._model is None:
             try:
                 section, kind = self._spec.model, self._read(self._devices[0].label).kind
@@ -84,13 +84,13 @@ class Foresight:
 
     @property
     def slots(self) -> Sequence[Slot]:
-        """The study's devices."""
+        """Return the study's devices."""
         return self._devices
 
     # -- devices ----------------------------------------------------------------------------------
 
     def device(self, label: str, setting: Setting | None = None) -> Device:
-        """The device with the constants that were learnt from measurements."""
+        """Return the device with the constants that were learnt from measurements."""
         found = self._read(label)
         known = self._ledger.of(self.kind(label, setting or self._setting, found))
         if known.context_bytes is not None:
@@ -106,20 +106,20 @@ class Foresight:
         return device_constants.card(card) if card is not None else Device(name=label)
 
     def kind(self, label: str, setting: Setting, found: Device | None = None) -> str:
-        """The ledger key of corrections: one kind of device, model family and precision."""
+        """Return the ledger key of corrections: one kind of device, model family and precision."""
         found = found or self._read(label)
         family = self._model.family if self._model else self._spec.model.base
         precision = weight_bytes.resolved(setting.precision, found.kind)
         return f"{found.name} {family} {precision}{' checkpointed' if setting.checkpointing else ''}"
 
     def _machine_kind(self, label: str) -> str:
-        """The key of the learnt pack size: this device of this machine, base and precision."""
+        """Return the key of the learnt pack size: this device of this machine, base and precision."""
         found, section = self._read(label), self._spec.model
         where = f"{platform.node()} {label} {found.name} {os.cpu_count()} cores"
         return f"{where} {section.base} {weight_bytes.resolved(section.precision, found.kind)}"
 
     def proved(self, label: str) -> PackRecord | None:
-        """The pack size that earlier studies measured as best on this device with this base."""
+        """Return the pack size that earlier studies measured as best on this device with this base."""
         return self._sharing.of(self._machine_kind(label))
 
     def prove(self, label: str, proved: PackRecord) -> None:
@@ -127,21 +127,21 @@ class Foresight:
         self._sharing.learn(self._machine_kind(label), proved)
 
     def allowed(self, label: str) -> Limit:
-        """The memory of the device that this study may use now, by the latest machine reading."""
+        """Return the memory of the device that this study may use now, by the latest machine reading."""
         return memory_budget.limit(self._spec.resources.memory_bytes, self.device(label), self._ours(label))
 
     def limit(self, label: str) -> Limit:
-        """``allowed``, and at most the level of a recent out-of-memory error. That limit expires, since other
-        processes may free their memory."""
+        """Return ``allowed``, and at most the level of a recent out-of-memory error. That limit expires,
+        since other processes may free their memory."""
         found, (end, at) = self.allowed(label), self._ends.get(label, (0, 0.0))
         if label in self._ends and self._clock() - at > FORGOTTEN_S:
             del self._ends[label]
         elif end and (found.bytes_ is None or end < found.bytes_):
-            return Limit(end, f"out of memory at {words(end)} recently")
+            return Limit(end, f"out of memory at {format_bytes(end)} recently")
         return found
 
     def _ours(self, label: str) -> int:
-        """Bytes that this study's worker holds on the device, as far as the readings show."""
+        """Return bytes that this study's worker holds on the device, as far as the readings show."""
         machine = self._machine()
         mine = [
             worker
@@ -171,12 +171,12 @@ class Foresight:
     # -- estimates --------------------------------------------------------------------------------
 
     def setting(self, label: str, **changed: Any) -> Setting:
-        """The study's memory setting with the correction learnt on the device."""
+        """Return the study's memory setting with the correction learnt on the device."""
         setting = replace(self._setting, **changed)
         return replace(setting, factor=self._ledger.of(self.kind(label, setting)).factor)
 
     def pack(self, label: str, knobs: Mapping[int, Knobs], **changed: Any) -> Foretold | None:
-        """The estimated peak of these trials together; None if the base is unknown."""
+        """Return the estimated peak of these trials together; None if the base is unknown."""
         if self.model is None:
             return None
         setting = self.setting(label, **changed)
@@ -184,40 +184,40 @@ class Foresight:
         return estimate_memory(self.model, setting, needs, self.device(label, setting))
 
     def own(self, label: str, knobs: Knobs) -> int | None:
-        """Bytes of one trial without the base, alone, with rows of maximum length."""
+        """Return bytes of one trial without the base, alone, with rows of maximum length."""
         found = self.pack(label, {0: knobs}, longest=None)
         return None if found is None else found.peak_bytes - found.of("base model") - found.of("workspace")
 
     def refused(self, label: str, knobs: Knobs, there: Mapping[int, Knobs]) -> str:
-        """Why a trial may not join the trials ``there``, with numbers; empty if it may. A trial alone may
-        train in smaller passes."""
+        """Return why a trial may not join the trials ``there``, with numbers; empty if it may. A trial alone
+        may train in smaller passes."""
         limit = self.limit(label)
         found = self.pack(label, {**there, max(there, default=-1) + 1: knobs})
         if found is None or limit.bytes_ is None or found.device_bytes <= limit.bytes_:
             return ""
         if not there:
             return self.never(label, knobs)
-        needs = found.device_bytes
-        return (
-            f"{words(needs)} needed with the {len(there)} on {label}, but the limit is {words(limit.bytes_)}"
-        )
+        needed, allowed = format_bytes(found.device_bytes), format_bytes(limit.bytes_)
+        return f"{needed} needed with the {len(there)} on {label}, but the limit is {allowed}"
 
     def never(self, label: str, knobs: Knobs) -> str:
-        """Why a trial does not fit even alone with one row at a time, with numbers; empty if it does."""
+        """Return why a trial does not fit even alone with one row at a time, with numbers; empty if it
+        does."""
         limit, least = self.allowed(label), self._least(label, knobs)
         if least is None or limit.bytes_ is None or least.device_bytes <= limit.bytes_:
             return ""
+        needed = format_bytes(least.device_bytes)
         return (
-            f"needs {words(least.device_bytes)} with one row of {knobs['sequence_length']} tokens at a time, "
-            f"but the limit on {label} is {words(limit.bytes_)} ({limit.why})"
+            f"needs {needed} with one row of {knobs['sequence_length']} tokens at a time, "
+            f"but the limit on {label} is {format_bytes(limit.bytes_)} ({limit.why})"
         )
 
     def _least(self, label: str, knobs: Knobs) -> Foretold | None:
         return self.pack(label, {0: {**knobs, "batch_size": 1}}, judged=1, most=1)
 
     def violation(self, knobs: Knobs) -> float | None:
-        """By which share of the limit a trial is too large, on the device where it fits best; below 0 it
-        fits."""
+        """Return by which share of the limit a trial is too large, on the device where it fits best; below 0
+        it fits."""
         found = []
         for slot in self._devices:
             limit, least = self.allowed(slot.label), self._least(slot.label, knobs)
@@ -226,7 +226,7 @@ class Foresight:
         return min(found, default=None)
 
     def bound(self, label: str, knobs: Mapping[int, Knobs]) -> int:
-        """The most tokens per pass of these trials; 0 for no bound."""
+        """Return the most tokens per pass of these trials; 0 for no bound."""
         limit, found = self.limit(label), self.pack(label, knobs)
         if found is None or limit.bytes_ is None or found.device_bytes <= limit.bytes_:
             return 0
@@ -284,10 +284,10 @@ class Foresight:
         self._ends.pop(label, None)
 
     def learnt(self, label: str) -> tuple[float, int]:
-        """The correction factor, and the number of measurements behind it."""
+        """Return the correction factor, and the number of measurements behind it."""
         known = self._ledger.of(self.kind(label, self._setting))
         return known.factor, len(known.ratios)
 
     def reserve(self, label: str) -> int | None:
-        """Bytes that the worker's allocator holds but does not use, by its latest report."""
+        """Return bytes that the worker's allocator holds but does not use, by its latest report."""
         return self._reserve.get(label)

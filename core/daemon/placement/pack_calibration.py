@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.contract.events.event_types import PackMeasured
-from core.contract.text.byte_sizes import words
+from core.contract.text.byte_sizes import format_bytes
 from core.contract.text.sanitize import plain
 from core.daemon.placement.pack_growth import BEGIN, MOST, Goal, Growth, Start
 from core.memory.records.pack_records import PackRecord
@@ -20,7 +20,7 @@ class Calibration:
     """The calibration of one device of one study, from its worker's measurements."""
 
     def __init__(self, label: str, proved: PackRecord | None = None) -> None:
-        """``proved``: the pack size that earlier studies measured on the device with this base."""
+        """Return ``proved``: the pack size that earlier studies measured on the device with this base."""
         self._label = label
         self._begin = proved.number if proved is not None else BEGIN
         self._growth = Growth(Start(self._begin, proved.refused if proved is not None else ()))
@@ -46,8 +46,9 @@ class Calibration:
     # -- how many ---------------------------------------------------------------------------------
 
     def wanted(self, limit: int, running: int) -> tuple[int, str]:
-        """The number of trials at once, and why: at most ``limit``, the trials that are left. ``running``
-        trials are on the device now; they are never evicted, only freed slots above the number stay empty."""
+        """Return the number of trials at once, and why: at most ``limit``, the trials that are left.
+        ``running`` trials are on the device now; they are never evicted, only freed slots above the number
+        stay empty."""
         goal = self._growth.goal
         if self._alone:
             return 1, f"trials on this base take turns: {plain(self._alone, 200)}"
@@ -66,7 +67,7 @@ class Calibration:
         return min(goal.number, limit), _why(goal)
 
     def news(self, limit: int, running: int) -> list[str]:
-        """Notes about changes of the number since the last call."""
+        """Return notes about changes of the number since the last call."""
         (number, why), goal, told = self.wanted(limit, running), self._growth.goal, []
         aim = 1 if self._alone else goal.number
         if aim != self._told:
@@ -78,12 +79,12 @@ class Calibration:
                 told.append(_change_note(goal, number))
         if number < min(aim, limit) and self._latest is not None and not self._full_told:
             self._full_told = True
-            told.append(f"{why}; {words(max(0, self._spare(self._knobs)))} free")
+            told.append(f"{why}; {format_bytes(max(0, self._spare(self._knobs)))} free")
         return [f"{self._label}: {text}" for text in told]
 
     def learnt(self) -> PackRecord | None:
-        """The result to store for the next study on this device with this base; None if there is nothing new.
-        A number that was never compared is not a result."""
+        """Return the result to store for the next study on this device with this base; None if there is
+        nothing new. A number that was never compared is not a result."""
         goal, refused = self._growth.goal, tuple(sorted(self._growth.refused))
         if goal.base is None or self._alone or not (goal.before or refused):
             return None
@@ -109,14 +110,15 @@ class Calibration:
     # -- does it fit ------------------------------------------------------------------------------
 
     def fits(self, knobs: Knobs, running: Mapping[int, Knobs]) -> str:
-        """Why a trial with ``knobs`` has to wait, with numbers; empty if it may start. ``running`` are the
-        trials on the device. The first trial, and any trial before a measurement, is always admitted."""
+        """Return why a trial with ``knobs`` has to wait, with numbers; empty if it may start. ``running`` are
+        the trials on the device. The first trial, and any trial before a measurement, is always admitted."""
         if self._latest is None or not running:
             return ""
         spare, needs = self._spare(running), self._needs(knobs)
         if needs <= spare:
             return ""
-        return f"needs about {words(needs)}, but only {words(max(0, spare))} are free on {self._label}"
+        free = format_bytes(max(0, spare))
+        return f"needs about {format_bytes(needs)}, but only {free} are free on {self._label}"
 
     def _spare(self, running: Mapping[int, Knobs]) -> float:
         """Free bytes for more trials, adjusted for trials that started or ended since the measurement."""
@@ -129,7 +131,7 @@ class Calibration:
         return latest.free_bytes - MARGIN * latest.total_bytes - came + went
 
     def _holds(self, number: int) -> float:
-        """Bytes of a measured trial, with its activations."""
+        """Return bytes of a measured trial, with its activations."""
         latest = self._latest
         assert latest is not None
         return latest.trial_bytes[number] + self._activations(self._knobs.get(number, {}))
@@ -163,7 +165,7 @@ class Calibration:
 
 
 def _why(goal: Goal) -> str:
-    """The reason for this number, as a clause."""
+    """Return the reason for this number, as a clause."""
     if goal.before is not None:
         times = goal.base_rate / goal.before_rate
         text = f"{goal.base} at once gave {times:.1f} × the tokens/s of {goal.before}"
@@ -173,14 +175,14 @@ def _why(goal: Goal) -> str:
 
 
 def _verdict(goal: Goal) -> str:
-    """Why the larger number was rejected."""
+    """Return why the larger number was rejected."""
     if goal.clear:
         return "not worth it"
     return f"not measurably faster (measurements vary by {100 * goal.spread:.0f} %)"
 
 
 def _change_note(goal: Goal, number: int) -> str:
-    """The note about a new number, with the measurements behind it."""
+    """Return the note about a new number, with the measurements behind it."""
     seen = [(goal.before, goal.before_rate), (goal.base, goal.base_rate), (goal.refused, goal.refused_rate)]
     first, *more = [(count, value) for count, value in seen if count is not None]
     given = f"{first[0]} gave {rate(first[1])} tokens/s"

@@ -95,7 +95,8 @@ class Growth:
 
     @property
     def refused(self) -> Mapping[int, float]:
-        """The larger numbers that were rejected for the present one, with their tokens/s; 0: unknown."""
+        """Return the larger numbers that were rejected for the present one, with their tokens/s; 0:
+        unknown."""
         return {
             large: refusal.rate for (base, large), refusal in self._refusals.items() if base == self._base
         }
@@ -137,7 +138,7 @@ class Growth:
         not."""
         for small in sorted(number for number in self._windows.measured if number < self._base):
             found = self._windows.gain(small, self._base)
-            least = 0.0 if self._before is not None else needed(small, self._base)
+            least = 0.0 if self._before is not None else needed_gain(small, self._base)
             if found is not None and found.high < least:
                 large, self._base, self._before, self._trying = self._base, small, None, None
                 self._refuse(large, found, clear=True)
@@ -153,13 +154,13 @@ class Growth:
         if (
             found is not None
             and found.low > 0
-            and found.mean >= needed(self._base, large)
+            and found.mean >= needed_gain(self._base, large)
             and _says(found, self._base, large)
         ):
             self._before, self._base, self._trying = (self._base, found.mean), large, None
             self._latest = None
             return True
-        if found is not None and found.high < needed(self._base, large):
+        if found is not None and found.high < needed_gain(self._base, large):
             self._refuse(large, found, clear=True)
         elif self._is_in_vain(found):
             self._refuse(large, found, clear=False)
@@ -233,6 +234,6 @@ def _says(found: Gain, small: int, large: int) -> bool:
     return found.high - found.mean <= math.log(large / small)
 
 
-def needed(small: int, large: int) -> float:
-    """log of the gain from which the larger number pays off."""
+def needed_gain(small: int, large: int) -> float:
+    """Return the log of the gain from which the larger number pays off."""
     return math.log1p(GAIN * (large - small) / small)

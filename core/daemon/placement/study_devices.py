@@ -5,7 +5,7 @@ from __future__ import annotations
 from core.contract.spec.study_spec import StudySpec
 from core.daemon.placement import device_choice
 from core.daemon.placement.device_choice import Slot
-from core.daemon.study_environments import visible
+from core.daemon.study_environments import visible_cards
 from core.daemon.supervisor import Supervisor
 
 
@@ -16,9 +16,9 @@ class Devices:
         self._supervisor = supervisor
 
     def of(self, spec: StudySpec, environment: dict[str, str]) -> list[Slot]:
-        """The devices of ``spec``. Raises TrimtabError for a missing card, and instead of silently falling
-        back to the CPU."""
-        machine, shown = self._supervisor.state.machine, visible(environment)
+        """Return the devices of ``spec``. Raises TrimtabError for a missing card, and instead of silently
+        falling back to the CPU."""
+        machine, shown = self._supervisor.state.machine, visible_cards(environment)
         found = device_choice.slots(spec.resources.devices, machine.devices, shown, machine.why_none)
         known = self._supervisor.state.studies.get(spec.study.name)
         if known is not None and spec.resources.devices != "cpu":
@@ -27,12 +27,14 @@ class Devices:
         return found
 
     def note(self, spec: StudySpec, found: list[Slot], environment: dict[str, str]) -> str:
-        """What may surprise the user about the devices ``found``; empty if nothing does."""
+        """Return what may surprise the user about the devices ``found``; empty if nothing does."""
         machine, wanted = self._supervisor.state.machine, spec.resources.devices
-        return device_choice.note(wanted, found, machine.devices, visible(environment), machine.why_none)
+        return device_choice.note(
+            wanted, found, machine.devices, visible_cards(environment), machine.why_none
+        )
 
     def first(self, environment: dict[str, str]) -> Slot:
-        """The device that a study with ``devices = "auto"`` would use first. Raises TrimtabError if there is
-        none."""
+        """Return the device that a study with ``devices = "auto"`` would use first. Raises TrimtabError if
+        there is none."""
         machine = self._supervisor.state.machine
-        return device_choice.slots("auto", machine.devices, visible(environment), machine.why_none)[0]
+        return device_choice.slots("auto", machine.devices, visible_cards(environment), machine.why_none)[0]

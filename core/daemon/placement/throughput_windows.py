@@ -119,16 +119,16 @@ class Windows:
 
     @property
     def now(self) -> int:
-        """The number of trials in the newest window; 0 before any."""
+        """Return the number of trials in the newest window; 0 before any."""
         return self._spells[-1].trials if self._spells else 0
 
     @property
     def measured(self) -> set[int]:
-        """The numbers with enough windows to compare."""
+        """Return the numbers with enough windows to compare."""
         return {spell.trials for spell in self._spells if spell.count >= LEAST}
 
     def level(self, trials: int) -> Level | None:
-        """The recent throughput with ``trials`` at once; None before ``LEAST`` windows."""
+        """Return the recent throughput with ``trials`` at once; None before ``LEAST`` windows."""
         for spell in reversed(self._spells):
             if spell.trials == trials and spell.count >= LEAST:
                 key = (spell.number, spell.count)
@@ -138,7 +138,8 @@ class Windows:
         return None
 
     def gain(self, small: int, large: int) -> Gain | None:
-        """By how much ``large`` at once is faster than ``small``; None if they were never close in time."""
+        """Return by how much ``large`` at once is faster than ``small``; None if they were never close in
+        time."""
         if (small, large) not in self._gains:
             self._gains[small, large] = self._compared(small, large)
         return self._gains[small, large]
@@ -170,7 +171,7 @@ class Windows:
 
 
 def before_jump(logs: Sequence[float]) -> list[float]:
-    """The values before the first jump; ``logs`` starts with the window nearest to the comparison."""
+    """Return the values before the first jump; ``logs`` starts with the window nearest to the comparison."""
     kept = list(logs)
     while len(kept) > LEAST + 1:
         height, at = _jump(kept)
@@ -181,7 +182,7 @@ def before_jump(logs: Sequence[float]) -> list[float]:
 
 
 def _jump(logs: Sequence[float]) -> tuple[float, int]:
-    """The position of the largest jump: (Student's t of the values before against after, position)."""
+    """Return the position of the largest jump: (Student's t of the values before against after, position)."""
     count, total = len(logs), sum(logs)
     squares = sum(value * value for value in logs)
     found, left = (0.0, count), logs[0]
@@ -223,7 +224,7 @@ def _log_rates(sides: Sequence[Sequence[Window]]) -> list[list[float]]:
     """log of tokens/s, normalised to the same tokens per trial."""
     both = [window for side in sides for window in side]
     each = sum(window.tokens for window in both) / sum(window.trials for window in both)
-    fixed_s, token_s = line([(window.tokens, window.round_s) for window in both])
+    fixed_s, token_s = fit_line([(window.tokens, window.round_s) for window in both])
 
     def log_rate(window: Window) -> float:
         moved = (fixed_s + token_s * window.trials * each) / (fixed_s + token_s * window.tokens)
@@ -275,9 +276,9 @@ def _spread(logs: Sequence[float]) -> float:
     return max(LEAST_SPREAD, math.sqrt(sum((value - mean) ** 2 for value in logs) / (len(logs) - 1)))
 
 
-def line(rounds: Sequence[tuple[int, float]]) -> tuple[float, float]:
-    """The a and b of round_s = a + b·tokens by least squares, both at least zero. If all token counts are
-    equal, a is unknown and the line goes through zero."""
+def fit_line(rounds: Sequence[tuple[int, float]]) -> tuple[float, float]:
+    """Return the a and b of round_s = a + b·tokens by least squares, both at least zero. If all token counts
+    are equal, a is unknown and the line goes through zero."""
     count = max(1, len(rounds))
     mean_tokens = sum(tokens for tokens, _ in rounds) / count
     mean_s = sum(seconds for _, seconds in rounds) / count

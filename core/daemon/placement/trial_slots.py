@@ -10,7 +10,7 @@ from core.contract.events.event_types import PackMeasured
 from core.contract.spec.study_spec import AUTO
 from core.contract.state import study_state as s
 from core.daemon.placement.device_choice import Free, Slot, by_room
-from core.daemon.placement.memory_planner import FORGOTTEN_S, Foresight
+from core.daemon.placement.memory_planner import FORGOTTEN_S, MemoryPlanner
 from core.daemon.placement.pack_calibration import Calibration
 
 LEARNING = frozenset({"tpe", "gp", "cmaes", "nsga2", "nsga3"})  # samplers that learn from ended trials
@@ -18,14 +18,14 @@ GENERATIONS = 4  # such a sampler should learn at least this many times in a stu
 MOST_WAITING = 2  # trials that wait for memory; with more of them the sampler is not asked
 
 
-class Places:
+class TrialSlots:
     """The slots of one study. ``pack`` is resources.pack: a fixed number of slots per device, or "auto"."""
 
     def __init__(
         self,
         pack: int | str,
         devices: Sequence[Slot],
-        foresight: Foresight | None = None,
+        foresight: MemoryPlanner | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pack, self._devices, self._foresight = pack, devices, foresight
@@ -40,7 +40,7 @@ class Places:
 
     @property
     def slots(self) -> Sequence[Slot]:
-        """The devices in use."""
+        """Return the devices in use."""
         return self._devices
 
     def change(self, pack: int | str) -> None:
@@ -84,13 +84,13 @@ class Places:
         return True
 
     def notes(self) -> list[str]:
-        """The notes since the last call."""
+        """Return the notes since the last call."""
         notes, self._notes = self._notes, []
         return notes
 
     def next(self, study: s.Study) -> tuple[s.Trial, Slot, str] | None:
-        """The queued trial to start now, its device, and why; None if there is no free slot or no trial that
-        fits. A trial that does not fit in memory lets others go first; that is noted once."""
+        """Return the queued trial to start now, its device, and why; None if there is no free slot or no
+        trial that fits. A trial that does not fit in memory lets others go first; that is noted once."""
         running = _on_devices(study)
         free = self._free(study, running)
         self._say_why_few(study)
@@ -150,7 +150,7 @@ class Places:
         return by_room(self._devices, loads, wanted)
 
     def _wanted(self, study: s.Study, running: dict[str, list[s.Trial]], device: str) -> tuple[int, str]:
-        """The number of trials at once on the device, and why. A population must train together to be
+        """Return the number of trials at once on the device, and why. A population must train together to be
         compared, whatever the throughput, so only memory makes its trials wait."""
         if not self._measured:
             return int(self._pack), ""
@@ -162,14 +162,15 @@ class Places:
 
 
 def queue(study: s.Study) -> list[s.Trial]:
-    """The queued trials in starting order: by priority, then replacements of other trials, then by number."""
+    """Return the queued trials in starting order: by priority, then replacements of other trials, then by
+    number."""
     queued = [trial for trial in study.trials.values() if trial.state == s.QUEUED]
     return sorted(queued, key=lambda trial: (-trial.priority, trial.place_of < 0, trial.number))
 
 
 def at_once(study: s.Study) -> int:
-    """The number of trials that may run at once: a learning sampler needs ended trials before it proposes the
-    others. Its random start may run all at once, and a population always does."""
+    """Return the number of trials that may run at once: a learning sampler needs ended trials before it
+    proposes the others. Its random start may run all at once, and a population always does."""
     if (size := study.settings.population_size) is not None:
         return min(study.total_trials, size)
     section = study.settings.study
@@ -187,7 +188,7 @@ def _limit(study: s.Study, running: dict[str, list[s.Trial]], device: str) -> in
 
 
 def _on_devices(study: s.Study) -> dict[str, list[s.Trial]]:
-    """The running trials by device."""
+    """Return the running trials by device."""
     found: dict[str, list[s.Trial]] = {}
     for trial in study.trials.values():
         if trial.state in s.ON_WORKER:
@@ -196,6 +197,6 @@ def _on_devices(study: s.Study) -> dict[str, list[s.Trial]]:
 
 
 def _left(study: s.Study) -> int:
-    """The number of trials that have not ended, including those not proposed yet."""
+    """Return the number of trials that have not ended, including those not proposed yet."""
     ended = sum(1 for trial in study.trials.values() if trial.state in s.ENDED)
     return max(1, study.total_trials - ended)

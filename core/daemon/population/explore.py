@@ -8,8 +8,16 @@ import random
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from core.contract.spec.conditional_knobs import met, order, rest
-from core.contract.spec.search_space import Choice, Dimension, Space, last, nearest, point, step_of
+from core.contract.spec.conditional_knobs import idle_value, is_searched, order_knobs
+from core.contract.spec.search_space import (
+    Choice,
+    Dimension,
+    Space,
+    count_steps,
+    nearest_point,
+    point_at,
+    step_of,
+)
 from core.contract.spec.study_spec import PopulationOptions
 
 
@@ -20,19 +28,19 @@ def perturb(
     free: Collection[str],
     draw: random.Random,
 ) -> dict[str, tuple[Any, Any]]:
-    """(before, after) of each of the ``free`` knobs that changes. Values stay within their dimension; a
-    conditional knob whose condition no longer holds gets its rest value.
+    """Return (before, after) of each of the ``free`` knobs that changes. Values stay within their dimension;
+    a conditional knob whose condition no longer holds gets its rest value.
 
     As in Jaderberg et al. 2017, arXiv:1711.09846: each knob is multiplied by one of the factors, or resampled
     from the space with some probability.
     """
     then = dict(knobs)
-    for name in order(space):
+    for name in order_knobs(space):
         if name not in free:
             continue
-        if not met(space[name], then):
-            then[name] = rest(name, space[name])
-        elif not met(space[name], knobs) or draw.random() < asked.resample:
+        if not is_searched(space[name], then):
+            then[name] = idle_value(name, space[name])
+        elif not is_searched(space[name], knobs) or draw.random() < asked.resample:
             then[name] = sample(space[name], draw)
         else:
             then[name] = _near(space[name], knobs.get(name), asked.factors, draw)
@@ -45,10 +53,10 @@ def sample(dimension: Dimension, draw: random.Random) -> Any:
         return draw.choice(dimension.values)
     if dimension.log:
         low, high = math.log(dimension.low), math.log(dimension.high)
-        return nearest(dimension, math.exp(draw.uniform(low, high)))
+        return nearest_point(dimension, math.exp(draw.uniform(low, high)))
     if step_of(dimension):
-        return point(dimension, draw.randint(0, last(dimension)))
-    return nearest(dimension, draw.uniform(dimension.low, dimension.high))
+        return point_at(dimension, draw.randint(0, count_steps(dimension)))
+    return nearest_point(dimension, draw.uniform(dimension.low, dimension.high))
 
 
 def _near(dimension: Dimension, now: Any, factors: Sequence[float], draw: random.Random) -> Any:
@@ -57,11 +65,11 @@ def _near(dimension: Dimension, now: Any, factors: Sequence[float], draw: random
     if isinstance(now, bool) or not isinstance(now, int | float):
         return sample(dimension, draw)
     factor = draw.choice(factors)
-    after = nearest(dimension, now * factor)
+    after = nearest_point(dimension, now * factor)
     if after != now or factor == 1 or not (step := step_of(dimension)):
         return after
     # rounding gave the same value: without this, small integers would never change
-    return nearest(dimension, now + math.copysign(step, factor - 1))
+    return nearest_point(dimension, now + math.copysign(step, factor - 1))
 
 
 def _neighbour(values: Sequence[Any], now: Any, draw: random.Random) -> Any:

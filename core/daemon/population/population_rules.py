@@ -50,19 +50,22 @@ class Exploit:
     instead: str
 
     def words(self, clone: int) -> str:
-        """The reason for the prune."""
+        """Return the reason for the prune."""
         changes = f" with {changes_text(self.changes)}" if self.changes else ""
         return f"population: {self.why}; replaced by trial {clone}, a clone of {self.instead}{changes}"
 
 
 def plan_of(study: s.Study) -> Plan | None:
-    """The plan in the present study file; None for a study without a population."""
+    """Return the plan in the present study file; None for a study without a population."""
     size = study.settings.population_size
     if size is None:
         return None
     whole = study.settings
     asked, (goal, *_) = whole.study.population or PopulationOptions(), whole.study.objectives
-    every, free = population_settings.every_steps(whole, asked), tuple(population_settings.perturbed(whole))
+    every, free = (
+        population_settings.every_steps(whole, asked),
+        tuple(population_settings.list_perturbed(whole)),
+    )
     return Plan(
         size, every, asked, whole.space, free, goal.metric, goal.direction, whole.study.seed,
         whole.study.stop_after,
@@ -70,8 +73,8 @@ def plan_of(study: s.Study) -> Plan | None:
 
 
 def members(study: s.Study) -> list[s.Trial]:
-    """All past and present members: the sampler's trials and PBT clones, without those that a user enqueued,
-    edited or restored after a prune."""
+    """Return all past and present members: the sampler's trials and PBT clones, without those that a user
+    enqueued, edited or restored after a prune."""
     return [
         trial
         for trial in study.trials.values()
@@ -86,13 +89,13 @@ def _steered(trial: s.Trial) -> bool:
 
 
 def start_step(trial: s.Trial) -> int:
-    """The step at which the trial started; earlier points of its curve are its parent's."""
+    """Return the step at which the trial started; earlier points of its curve are its parent's."""
     return trial.marks[0].step if trial.parent >= 0 and trial.marks else 0
 
 
 def own_value(trial: s.Trial, metric: str, step: int) -> float | None:
-    """The trial's own value at ``step``, or the newest earlier one if a long curve was thinned; None if the
-    trial has not reached the step."""
+    """Return the trial's own value at ``step``, or the newest earlier one if a long curve was thinned; None
+    if the trial has not reached the step."""
     curve = trial.series.get(metric)
     if curve is None or not curve.steps or curve.steps[-1] < step:
         return None
@@ -101,8 +104,8 @@ def own_value(trial: s.Trial, metric: str, step: int) -> float | None:
 
 
 def decisions(study: s.Study, plan: Plan, judged: Judged, leaving: Collection[int] = ()) -> list[Exploit]:
-    """The trials to replace now, each with its clone. ``judged`` (trial, step) pairs were compared already;
-    ``leaving`` trials are being replaced."""
+    """Return the trials to replace now, each with its clone. ``judged`` (trial, step) pairs were compared
+    already; ``leaving`` trials are being replaced."""
     found: list[Exploit] = []
     for step, reached in comparable(study, plan):
         losers = [trial for trial in _worst(reached, plan, step) if (trial.number, step) not in judged]
@@ -114,8 +117,8 @@ def decisions(study: s.Study, plan: Plan, judged: Judged, leaving: Collection[in
 
 
 def comparable(study: s.Study, plan: Plan) -> list[tuple[int, list[s.Trial]]]:
-    """The steps at which a comparison is due, the latest first, each with the members that have reached
-    it."""
+    """Return the steps at which a comparison is due, the latest first, each with the members that have
+    reached it."""
     all_of_it = members(study)
     replaced = {trial.place_of for trial in all_of_it}
     living = [trial for trial in all_of_it if _is_active(trial) and trial.number not in replaced]
@@ -176,7 +179,7 @@ def _share(reached: Sequence[s.Trial], plan: Plan) -> int:
 
 
 def _worst(reached: Sequence[s.Trial], plan: Plan, step: int) -> list[s.Trial]:
-    """The worst trials, the worst first."""
+    """Return the worst trials, the worst first."""
     return [trial for _, trial in _ranked(reached, plan, step)][::-1][: _share(reached, plan)]
 
 

@@ -17,12 +17,12 @@ from core import paths
 from core.contract.state.study_state import LIVE_STUDY
 from core.contract.wire import console_api
 from core.daemon.attached_consoles import Hub
-from core.daemon.background_tasks import kept_going
+from core.daemon.background_tasks import keep_going
 from core.daemon.server.engine_lock import RENEW_S, EngineLock
 from core.daemon.server.machine_polling import Machine
 from core.daemon.server.socket_server import Server
 from core.daemon.server.tensorboard_feed import BoardFeed
-from core.daemon.server.worker_inbox import Telling
+from core.daemon.server.worker_inbox import WorkerInbox
 from core.daemon.study.search_protocol import SearchFactory, real_search
 from core.daemon.study.studies import Studies
 from core.daemon.study.study_runner import WORKER_MODULE
@@ -37,7 +37,7 @@ IDLE_S = 600.0  # an engine without console and study leaves after this
 
 
 def version() -> str:
-    """trimtab's version, as installed; a checkout that was not installed says so."""
+    """Return trimtab's version, as installed; a checkout that was not installed says so."""
     try:
         return metadata.version("trimtab")
     except metadata.PackageNotFoundError:
@@ -45,7 +45,7 @@ def version() -> str:
 
 
 def _part(name: str, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
-    return asyncio.create_task(kept_going(name, work), name=name)
+    return asyncio.create_task(keep_going(name, work), name=name)
 
 
 class Engine:
@@ -69,10 +69,10 @@ class Engine:
         self._studies.load()
         self._hub.changed(self._supervisor.state, ())
         machine = Machine(self._supervisor, self._hub)
-        telling = Telling(self._supervisor, self._studies)
+        telling = WorkerInbox(self._supervisor, self._studies)
         server = Server(self._supervisor, self._hub, telling, self._handle, version())
         tasks = [_part("the writer", self._supervisor.run)]
-        await kept_going("the first reading of the machine", machine.once, tries=1)
+        await keep_going("the first reading of the machine", machine.once, tries=1)
         self._studies.resume()
         await server.open(self._socket)
         log.info("engine %s serves at %s", version(), self._socket)
@@ -101,8 +101,12 @@ class Engine:
 
     def _listen_for_signals(self) -> None:
         loop = asyncio.get_running_loop()
-        for one in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):  # USR1: Slurm's word before it ends a job
-            loop.add_signal_handler(one, self._leave.set)
+        for number in (
+            signal.SIGTERM,
+            signal.SIGINT,
+            signal.SIGUSR1,
+        ):  # USR1: Slurm's word before it ends a job
+            loop.add_signal_handler(number, self._leave.set)
 
     async def _handle(self, request: console_api.AnyRequest) -> console_api.Answer | None:
         if not isinstance(request, console_api.StopEngine):

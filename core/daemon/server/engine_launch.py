@@ -12,7 +12,7 @@ from pathlib import Path
 from core import paths
 from core.contract.text.sanitize import plain
 from core.contract.wire.engine_health import health
-from core.daemon.server.engine_lock import Turn, unwritable
+from core.daemon.server.engine_lock import Turn, explain_unwritable
 from core.errors import EngineError
 
 START_DEADLINE_S = 30.0
@@ -21,7 +21,7 @@ LOG_TAIL_BYTES = 2000
 
 
 def ensure(home: Path | None = None) -> Path:
-    """The socket of a living engine, started here when there was none.
+    """Return the socket of a living engine, started here when there was none.
 
     Raises EngineError: with the end of the engine's log when it does not come up; for an engine that does
     not answer; for a home folder that is not this user's own, or cannot be written.
@@ -33,7 +33,7 @@ def ensure(home: Path | None = None) -> Path:
     try:
         _start_once(base, socket)
     except OSError as error:
-        raise unwritable(base, error) from error
+        raise explain_unwritable(base, error) from error
     return socket
 
 

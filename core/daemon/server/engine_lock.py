@@ -14,7 +14,7 @@ from pathlib import Path
 
 from core import paths
 from core.contract.text.sanitize import plain
-from core.contract.wire.process_identity import born, lives
+from core.contract.wire.process_identity import is_alive, read_start
 from core.errors import EngineError
 
 RENEW_S = 10.0  # a lease is renewed so often
@@ -31,7 +31,7 @@ class FileLock:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
     def take(self) -> bool:
-        """Is it ours now?"""
+        """Take the lock; tell whether this process holds it now."""
         lease = Lease(self.path.with_name(f"{self.path.name}.lease"))
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -50,11 +50,11 @@ class FileLock:
         return True
 
     def holder(self) -> str:
-        """The process that holds it, as it said itself."""
+        """Return the process that holds it, as it said itself."""
         return plain(os.pread(self._file, 32, 0).decode(errors="replace").strip(), 32) or "unknown"
 
     def release(self) -> None:
-        """Let another have it."""
+        """Release it to other processes."""
         if self.lease is not None:
             self.lease.give_back()
         os.close(self._file)
@@ -68,7 +68,7 @@ class Lease:
         self._said = ""
 
     def take(self) -> bool:
-        """Is it ours now? One whose holder is gone is taken over. Raises OSError."""
+        """Take the lease, also over from a holder that is gone; tell whether it is held. Raises OSError."""
         self._end_stale()
         host, pid = sockets.gethostname(), os.getpid()
         said = json.dumps({"host": host, "pid": pid, "born": _born(pid), "key": secrets.token_hex(8)})
@@ -81,7 +81,7 @@ class Lease:
         return True
 
     def is_live(self) -> bool:
-        """Does somebody hold it?"""
+        """Tell whether a living process holds the lease."""
         return self._read() is not None and not self._is_stale()
 
     def renew(self) -> bool:
@@ -93,7 +93,7 @@ class Lease:
         return True
 
     def give_back(self) -> None:
-        """Let another have it."""
+        """Release it to other processes."""
         if self._read() == self._said:
             self._path.unlink(missing_ok=True)
 
@@ -109,7 +109,7 @@ class Lease:
         try:
             found = json.loads(self._read() or "")
             if found["host"] == sockets.gethostname():
-                return not lives(int(found["pid"])) or _born(int(found["pid"])) != found["born"]
+                return not is_alive(int(found["pid"])) or _born(int(found["pid"])) != found["born"]
         except (ValueError, KeyError, TypeError):
             pass  # half written: its time tells
         with contextlib.suppress(OSError):
@@ -149,7 +149,7 @@ class EngineLock:
             self._lock = FileLock(path)
             taken = self._lock.take()
         except OSError as error:
-            raise unwritable(path.parent, error) from error
+            raise explain_unwritable(path.parent, error) from error
         if not taken:
             owner = self._lock.holder()
             self._lock.release()
@@ -160,14 +160,15 @@ class EngineLock:
             )
 
     def renew(self) -> None:
-        """Every RENEW_S. Raises EngineError when another engine took the home while this one stood still."""
+        """Return every RENEW_S. Raises EngineError when another engine took the home while this one stood
+        still."""
         lease = self._lock.lease
         if lease is not None and not lease.renew():
             what = f"another engine has taken the home: this one stood still for more than {LEASE_S:.0f} s"
             raise EngineError.of(what, str(self._lock.path), "the studies go on with the other")
 
     def release(self) -> None:
-        """Let another engine live."""
+        """Release the lock to another engine."""
         self._lock.release()
 
 
@@ -178,7 +179,7 @@ class Turn:
         self._lock = FileLock(path)
 
     def wait(self, within_s: float, poll_s: float = 0.05) -> bool:
-        """Is it this process's turn, within that time?"""
+        """Wait at most that time; tell whether it is this process's turn."""
         deadline = time.monotonic() + within_s
         while not self._lock.take():
             if time.monotonic() > deadline:
@@ -187,12 +188,12 @@ class Turn:
         return True
 
     def over(self) -> None:
-        """Let the next one look."""
+        """End the turn, so that the next process may start."""
         self._lock.release()
 
 
-def unwritable(home: Path, error: OSError) -> EngineError:
-    """The words where nothing can be written into the home folder."""
+def explain_unwritable(home: Path, error: OSError) -> EngineError:
+    """Explain that nothing can be written into the home folder."""
     return EngineError.of(
         f"the engine cannot be started, because the home folder cannot be written: {error.strerror or error}",
         str(error.filename or home),
@@ -202,6 +203,6 @@ def unwritable(home: Path, error: OSError) -> EngineError:
 
 def _born(pid: int) -> str:
     try:
-        return born(pid)
+        return read_start(pid)
     except OSError:
         return ""

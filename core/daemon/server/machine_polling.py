@@ -25,7 +25,7 @@ class Machine:
         self._reader = reader or MachineReader()
 
     async def once(self, crew: WorkerPool | None = None) -> None:
-        """One reading, off the event loop: a driver may take its time."""
+        """Return one reading, off the event loop: a driver may take its time."""
         workers = (
             [(worker.name, worker.pid, worker.device, worker.study) for worker in crew.workers.values()]
             if crew

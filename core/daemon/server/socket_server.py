@@ -19,7 +19,7 @@ from core.contract.text.sanitize import plain
 from core.contract.wire import console_api, local_socket, message_codec, worker_api
 from core.contract.wire.socket_peer import is_welcome
 from core.daemon.attached_consoles import Hub
-from core.daemon.server.worker_inbox import Telling
+from core.daemon.server.worker_inbox import WorkerInbox
 from core.daemon.supervisor import Supervisor
 from core.errors import TrimtabError
 
@@ -39,7 +39,7 @@ class Seldom:
         self._said_at, self._unsaid = -SELDOM_S, 0
 
     def say(self, text: str, *more: object) -> None:
-        """Log it now, or count it."""
+        """Log the message now, or count it."""
         if time.monotonic() - self._said_at < SELDOM_S:
             self._unsaid += 1
             return
@@ -51,8 +51,8 @@ _strangers = Seldom()
 
 
 def _no_request(error: msgspec.DecodeError, where: str, fix: str) -> console_api.Reply:
-    """The refusal of what is no request, or has a value beyond its bounds."""
-    told = value_bounds.words(error)
+    """Return the refusal of what is no request, or has a value beyond its bounds."""
+    told = value_bounds.explain_error(error)
     if told != str(error):
         return console_api.Reply(0, False, plain(told, 300), "request", "give a value within the bound")
     return console_api.Reply(0, False, plain(f"not a request: {error}", 300), where, fix)
@@ -72,7 +72,7 @@ class Server:
     """Serves on the Unix socket until closed."""
 
     def __init__(
-        self, supervisor: Supervisor, hub: Hub, telling: Telling, handle: Handle, version: str
+        self, supervisor: Supervisor, hub: Hub, telling: WorkerInbox, handle: Handle, version: str
     ) -> None:
         self._supervisor, self._hub, self._telling = supervisor, hub, telling
         self._handle, self._version = handle, version
@@ -86,7 +86,7 @@ class Server:
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
 
     def _is_ours(self, record: logging.LogRecord) -> bool:
-        """A request that is no HTTP is answered with 400; that is no fault of the engine's."""
+        """Return a request that is no HTTP is answered with 400; that is no fault of the engine's."""
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(error, HttpProcessingError):
             self._nonsense.say("a request is no HTTP: %s", plain(str(error), 100))
@@ -96,10 +96,10 @@ class Server:
     async def open(self, socket: Path) -> None:
         """Listen at ``socket``; a stale one is removed first (the caller holds the engine's lock)."""
         await self._runner.setup()
-        await web.SockSite(self._runner, local_socket.listening(socket)).start()
+        await web.SockSite(self._runner, local_socket.open_listening(socket)).start()
 
     async def close(self) -> None:
-        """Hang up on everybody."""
+        """Close all connections."""
         await self._runner.cleanup()
 
     # -- HTTP --------------------------------------------------------------------------------------
@@ -209,9 +209,9 @@ class Server:
                 elif worker is not None:
                     self._telling.said(worker, said)
         except msgspec.DecodeError as error:
-            self._nonsense.say("a worker spoke nonsense: %s", value_bounds.words(error))
+            self._nonsense.say("a worker spoke nonsense: %s", value_bounds.explain_error(error))
             if worker is not None:  # said again and again, it would never be durable
-                self._telling.nonsense(worker, value_bounds.words(error))
+                self._telling.nonsense(worker, value_bounds.explain_error(error))
         finally:
             if worker is not None and worker.send == socket.send_bytes:
                 worker.send = None

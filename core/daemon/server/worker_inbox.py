@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from core.contract.edits import knob_edits
 from core.contract.events import event_types as e
 from core.contract.state import study_state as s
-from core.contract.text.sanitize import plain, shown
+from core.contract.text.sanitize import plain, show_value
 from core.contract.wire import console_api, worker_api
 from core.daemon.study.studies import Studies
 from core.daemon.supervisor import Supervisor
@@ -29,15 +29,15 @@ def _inside(folder: str, place: str) -> bool:
 
 
 def _wrong(event: e.TrialEdited) -> str:
-    """The first knob that cannot have the value which a worker has given it; empty when all can."""
+    """Return the first knob that cannot have the value which a worker has given it; empty when all can."""
     for name, (_, value) in event.changes.items():
-        fault = knob_edits.wrong(name, value) if name in knob_edits.EDITABLE else "is no knob"
+        fault = knob_edits.explain_refusal(name, value) if name in knob_edits.EDITABLE else "is no knob"
         if fault:
-            return f"{shown(name)} = {shown(value)} {fault}"
+            return f"{show_value(name)} = {show_value(value)} {fault}"
     return ""
 
 
-class Telling:
+class WorkerInbox:
     """The workers' side of the socket."""
 
     def __init__(self, supervisor: Supervisor, studies: Studies) -> None:
@@ -77,8 +77,8 @@ class Telling:
         return worker
 
     def said(self, worker: Worker, message: worker_api.FromWorker) -> None:
-        """Any message but Hello: it renews the lease. One that the engine cannot deal with ends the worker,
-        whose trials have their other tries, and nothing else."""
+        """Return any message but Hello: it renews the lease. One that the engine cannot deal with ends the
+        worker, whose trials have their other tries, and nothing else."""
         worker.heard_at = time.monotonic()
         try:
             self._taken(worker, message)
@@ -129,7 +129,7 @@ class Telling:
             return  # said again after a reconnection
         worker.heard = told.number
         named = (self._named(worker, told.event),) if self._is_its_own(worker, told.event) else ()
-        events = tuple(self._weighed(one) for one in named)
+        events = tuple(self._weighed(event) for event in named)
         if isinstance(told.event, e.TrialEdited) and (wrong := _wrong(told.event)):
             raise ValueError(wrong)
         if not told.event.journaled:
@@ -182,10 +182,12 @@ class Telling:
             worker.tell(worker_api.Heard(number))
 
     def _is_its_own(self, worker: Worker, event: e.Event) -> bool:
-        """A worker speaks of its own study and trials only: one that was taken for lost does not
+        """Return a worker speaks of its own study and trials only: one that was taken for lost does not
         change a trial that runs elsewhere now."""
         if event.study != worker.study or not event.from_worker:
-            log.warning("worker %s told of %s in %s", worker.name, type(event).__name__, shown(event.study))
+            log.warning(
+                "worker %s told of %s in %s", worker.name, type(event).__name__, show_value(event.study)
+            )
             return False
         place = getattr(event, "adapter", "") or getattr(event, "path", "")
         if place and not _inside(self._supervisor.state.studies[event.study].folder, place):

@@ -10,9 +10,9 @@ from core.contract.events import event_types as e
 from core.contract.state import study_state as s
 from core.contract.wire import worker_api
 from core.daemon.placement.device_choice import Slot
-from core.daemon.placement.memory_planner import Foresight
-from core.daemon.placement.trial_slots import Places
-from core.daemon.study.search_protocol import Searching
+from core.daemon.placement.memory_planner import MemoryPlanner
+from core.daemon.placement.trial_slots import TrialSlots
+from core.daemon.study.search_protocol import SearchPort
 from core.daemon.workers.worker_pool import Worker
 
 WORTH_TELLING = 0.02  # of a trial's measured bytes
@@ -21,10 +21,10 @@ MEMORY = "memory"  # the constraint's name in Optuna's storage
 Put = Callable[..., Awaitable[list[str]]]
 
 
-class Weighing:
+class Admission:
     """Of one study."""
 
-    def __init__(self, foresight: Foresight, places: Places, search: Searching, put: Put) -> None:
+    def __init__(self, foresight: MemoryPlanner, places: TrialSlots, search: SearchPort, put: Put) -> None:
         self.foresight = foresight
         self._places, self._search, self._put = places, search, put
         self._bounds: dict[str, int] = {}  # by worker: the last that it was told
@@ -39,8 +39,8 @@ class Weighing:
         return None if refused else first
 
     async def queued(self, study: s.Study, number: int, knobs: Mapping[str, Any]) -> bool:
-        """A proposal was queued: note what it takes, tell the sampler, and end it when it never fits. False
-        when it was ended."""
+        """Return a proposal was queued: note what it takes, tell the sampler, and end it when it never fits.
+        False when it was ended."""
         foretold = max(
             (self.foresight.own(slot.label, knobs) or 0 for slot in self.foresight.slots), default=0
         )
@@ -89,14 +89,14 @@ class Weighing:
             self._places.cap(told.device, max(1, len(told.trials) - 1))
 
     async def notes(self, study: str) -> None:
-        """Have told what there is to tell of the places."""
+        """Emit the notes of the trial slots."""
         for text in self._places.notes():
             await self._put(e.StudyNoted(at=time.time(), study=study, text=text))
 
     def bind(self, study: s.Study, worker: Worker) -> None:
         """Tell the worker how large a pass may be with the trials that it has, when that changed."""
         there = [trial.number for trial in study.trials.values() if trial.worker == worker.name]
-        knobs = _knobs(study, [one for one in there if study.trials[one].state in s.ON_WORKER])
+        knobs = _knobs(study, [number for number in there if study.trials[number].state in s.ON_WORKER])
         bound = self.foresight.bound(worker.device, knobs) if knobs else 0
         if worker.send is not None and bound != self._bounds.get(worker.name):
             self._bounds[worker.name] = bound

@@ -21,11 +21,11 @@ class InputNotes:
         self._leaving = False
 
     async def note(self, spec: StudySpec, folder: Path) -> None:
-        """As they are now. Raises TrimtabError."""
+        """Return as they are now. Raises TrimtabError."""
         await asyncio.to_thread(input_hashes.note, spec, folder)
 
     async def refuse_changed(self, spec: StudySpec, folder: Path) -> None:
-        """Raises InputsChangedError for what a look is enough to know; workers look closer."""
+        """Raise InputsChangedError for changes that a quick look shows; workers look closer."""
         await asyncio.to_thread(input_hashes.refuse_changed, spec, folder)
 
     def begin(self, spec: StudySpec, folder: Path) -> None:

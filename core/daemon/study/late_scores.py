@@ -20,27 +20,27 @@ Put = Callable[..., Awaitable[list[str]]]
 Start = Callable[[Slot], Worker]
 
 
-def pending(study: s.Study) -> list[s.Trial]:
-    """Complete trials whose last scores are to come."""
+def list_pending(study: s.Study) -> list[s.Trial]:
+    """Return complete trials whose last scores are to come."""
     return [trial for trial in study.trials.values() if trial.pending]
 
 
-def assignment(trial: s.Trial, folder: Path) -> worker_api.Score:
-    """What a worker is told that scores the adapter of a complete trial."""
+def scoring_assignment(trial: s.Trial, folder: Path) -> worker_api.Score:
+    """Return what a worker is told that scores the adapter of a complete trial."""
     place = str(folder / "trials" / str(trial.number))
     return worker_api.Score(
-        trial.number, trial.knobs, place, trial.scoring, trial.elapsed_s, finite(trial.latest)
+        trial.number, trial.knobs, place, trial.scoring, trial.elapsed_s, finite_values(trial.latest)
     )
 
 
-def finite(metrics: dict[str, float]) -> dict[str, float]:
-    """Those that are numbers."""
+def finite_values(metrics: dict[str, float]) -> dict[str, float]:
+    """Return the values that are finite numbers."""
     return {name: value for name, value in metrics.items() if value == value}
 
 
-def told(study: s.Study, spec: StudySpec, event: e.TrialEvent) -> e.TrialEvent | None:
-    """What the sampler is told of a trial's end at ``event``; None while its scores are to come. A prune by a
-    limit has to happen first."""
+def result_for_search(study: s.Study, spec: StudySpec, event: e.TrialEvent) -> e.TrialEvent | None:
+    """Return what the sampler is told of a trial's end at ``event``; None while its scores are to come. A
+    prune by a limit has to happen first."""
     trial = study.trials[event.trial]
     awaits = awaits_boards(spec)
     match event:
@@ -62,7 +62,7 @@ def told(study: s.Study, spec: StudySpec, event: e.TrialEvent) -> e.TrialEvent |
     return event
 
 
-class Afterwards:
+class LateScores:
     """Of one study: keeps a worker at it while scores are pending."""
 
     def __init__(
@@ -73,8 +73,8 @@ class Afterwards:
         self._lost: dict[int, int] = {}  # how often a trial's scoring lost its worker
 
     async def see(self, study: s.Study, slots: Sequence[Slot], grace_is_over: bool) -> None:
-        """Give what is pending and has no worker to one."""
-        for trial in pending(study):
+        """Assign a worker to pending scorings without one."""
+        for trial in list_pending(study):
             if trial.worker in self._crew.workers:
                 continue
             if (
@@ -94,16 +94,18 @@ class Afterwards:
                     worker=worker.name, device=worker.device,
                 )
             )  # fmt: skip
-            worker.tell(assignment(trial, self._folder))  # else its Hello brings it
+            worker.tell(scoring_assignment(trial, self._folder))  # else its Hello brings it
 
     def connected(self, study: s.Study, worker: Worker) -> None:
         """Tell a worker that said Hello what it is to score; one that does so already does not mind."""
         worker.tell_all(
-            assignment(trial, self._folder) for trial in pending(study) if trial.worker == worker.name
+            scoring_assignment(trial, self._folder)
+            for trial in list_pending(study)
+            if trial.worker == worker.name
         )
 
     async def end(self, trials: list[s.Trial], why: str) -> None:
-        """Nobody scores ``trials`` any more."""
+        """Record that no worker scores ``trials`` any more."""
         for trial in trials:
             worker = self._crew.workers.get(trial.worker)
             if worker is not None:

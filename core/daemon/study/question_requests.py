@@ -10,14 +10,14 @@ from core.contract.wire import console_api
 from core.daemon.answers import evidence_reader, introspection_reader
 from core.daemon.answers.search_insights import Insights
 from core.daemon.placement.forecast_answers import answer
-from core.daemon.placement.memory_planner import Foresight
+from core.daemon.placement.memory_planner import MemoryPlanner
 from core.daemon.study import request_checks
 from core.daemon.study.request_checks import Handler
 from core.daemon.study.study_runner import Runner
 from core.daemon.supervisor import Supervisor
 
 
-class Questions:
+class QuestionRequests:
     """Answers from the state, from files that workers write, and from the search's storage. ``runner_of``
     gives the runner of a study that runs; ``foresight`` plans the memory of one that does not."""
 
@@ -25,7 +25,7 @@ class Questions:
         self,
         supervisor: Supervisor,
         runner_of: Callable[[str], Runner | None],
-        foresight: Callable[[StudySpec], Foresight],
+        foresight: Callable[[StudySpec], MemoryPlanner],
     ) -> None:
         self._supervisor, self._runner_of, self._foresight = supervisor, runner_of, foresight
         self._insights = Insights()

@@ -28,7 +28,7 @@ def refuse_without_trainer() -> None:
 
 
 def study_in(state: s.State, name: str) -> s.Study:
-    """The study of that name. Raises RefusedError when there is none."""
+    """Return the study of that name. Raises RefusedError when there is none."""
     study = state.studies.get(name)
     if study is None:
         known = ", ".join(state.studies) or "none"
@@ -37,7 +37,7 @@ def study_in(state: s.State, name: str) -> s.Study:
 
 
 def live_study(state: s.State, name: str) -> s.Study:
-    """The study, when it still runs. Raises RefusedError otherwise."""
+    """Return the study, when it still runs. Raises RefusedError otherwise."""
     study = study_in(state, name)
     if study.state not in s.LIVE_STUDY:
         raise RefusedError.of(f"the study is {study.state}", f"study {name}", "`trimtab run SPEC` starts one")
@@ -45,7 +45,7 @@ def live_study(state: s.State, name: str) -> s.Study:
 
 
 def any_trial(study: s.Study, number: int) -> s.Trial:
-    """The trial, ended or not. Raises RefusedError when there is none."""
+    """Return the trial, ended or not. Raises RefusedError when there is none."""
     trial = study.trials.get(number)
     if trial is None:
         last = max(study.trials, default=None)
@@ -55,7 +55,7 @@ def any_trial(study: s.Study, number: int) -> s.Trial:
 
 
 def trial_in(state: s.State, name: str, number: int) -> s.Trial:
-    """The trial of a live study, when it has not ended. Raises RefusedError otherwise."""
+    """Return the trial of a live study, when it has not ended. Raises RefusedError otherwise."""
     trial = any_trial(live_study(state, name), number)
     if trial.state in s.ENDED:
         raise RefusedError.of(
@@ -65,7 +65,7 @@ def trial_in(state: s.State, name: str, number: int) -> s.Trial:
 
 
 def may_pause_all(study: s.Study) -> None:
-    """Raises RefusedError when a study cannot be paused."""
+    """Raise RefusedError when a study cannot be paused."""
     if study.state != "running":
         fix = (
             "`trimtab resume --all` lets it go on" if study.state == "paused" else "wait until it has stopped"
@@ -74,7 +74,7 @@ def may_pause_all(study: s.Study) -> None:
 
 
 def may_resume_all(study: s.Study) -> None:
-    """Raises RefusedError when a study is not paused."""
+    """Raise RefusedError when a study is not paused."""
     if study.state != "paused":
         raise RefusedError.of(f"the study is {study.state}, not paused", f"study {study.name}", "")
 
@@ -108,8 +108,8 @@ def may_go_on(study: s.Study, more: bool) -> None:
 
 
 def goes_on(known: s.Study, spec: StudySpec) -> tuple[str, int] | None:
-    """Why the study goes on, and its new number of trials (0 keeps it), where somebody starts it again; None
-    where it runs or is done already. Raises RefusedError for another study of the same name."""
+    """Return why the study goes on, and its new number of trials (0 keeps it), where somebody starts it
+    again; None where it runs or is done already. Raises RefusedError for another study of the same name."""
     changed = _differences(known.spec, to_raw(spec))
     if changed - {"study.trials"}:
         raise RefusedError.of(
@@ -128,7 +128,7 @@ def goes_on(known: s.Study, spec: StudySpec) -> tuple[str, int] | None:
 
 
 def begins_anew(known: s.Study, spec: StudySpec) -> bool:
-    """Does ``spec`` begin the study anew? One that trained nothing is in nobody's way."""
+    """Tell whether ``spec`` begins the study anew; a study that trained nothing may be replaced."""
     if not known.untrained:
         return False
     other = _differences(known.spec, to_raw(spec)) - {"study.trials"}
@@ -136,7 +136,7 @@ def begins_anew(known: s.Study, spec: StudySpec) -> bool:
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any]) -> set[str]:
-    """The keys, as section.key, in which two studies differ."""
+    """Return the keys, as section.key, in which two studies differ."""
     found = set()
     for section in {*old, *new}:
         before, after = old.get(section, {}), new.get(section, {})
@@ -145,7 +145,7 @@ def _differences(old: dict[str, Any], new: dict[str, Any]) -> set[str]:
 
 
 def may_pause(trial: s.Trial) -> None:
-    """Raises RefusedError when a pause makes no sense."""
+    """Raise RefusedError when a pause makes no sense."""
     if trial.asked == "prune":
         raise RefusedError.of(f"trial {trial.number} is being pruned", "pause", "nothing is left to do")
     if trial.state == s.PAUSED and trial.asked != "resume":
@@ -157,7 +157,7 @@ def may_pause(trial: s.Trial) -> None:
 
 
 def may_resume(trial: s.Trial) -> None:
-    """Raises RefusedError when there is nothing to resume."""
+    """Raise RefusedError when there is nothing to resume."""
     if trial.asked == "prune":
         raise RefusedError.of(f"trial {trial.number} is being pruned", "resume", "nothing is left to do")
     if trial.state != s.PAUSED and trial.asked != "pause":

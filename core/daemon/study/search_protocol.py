@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from core.contract.spec.study_spec import StudySpec
 
 
-class Searching(Protocol):
+class SearchPort(Protocol):
     """Ask and tell, see core.search.process.search_client."""
 
     async def open(self) -> None: ...
@@ -31,11 +31,11 @@ class Searching(Protocol):
 
 
 Note = Callable[[str], object]  # a word for the list of events
-SearchFactory = Callable[[StudySpec, Path, Note], Searching]
+SearchFactory = Callable[[StudySpec, Path, Note], SearchPort]
 
 
-def real_search(spec: StudySpec, folder: Path, note: Note) -> Searching:
-    """Optuna, in a process of its own."""
+def real_search(spec: StudySpec, folder: Path, note: Note) -> SearchPort:
+    """Return a search by Optuna in a process of its own."""
     from core.search.process.search_client import Search
 
     return Search(spec, folder, note)

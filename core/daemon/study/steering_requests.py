@@ -30,7 +30,7 @@ KEEP_S = 60.0  # for a worker to write the checkpoint that a clone begins from
 GONE = e.TrialCompleted | e.TrialPruned | e.TrialFailed | e.TrialInfeasible | e.TrialRequeued
 
 
-class Steering:
+class SteeringRequests:
     """``runner_of`` gives the runner of a study that lives; ``reopen`` has one that is complete go on."""
 
     def __init__(
@@ -59,7 +59,7 @@ class Steering:
         study = request_checks.study_in(self._supervisor.state, asked.study)
         like = request_checks.any_trial(study, asked.like).knobs if asked.like is not None else {}
         spec = study.settings
-        known, counted = knob_edits.by_hand(spec, like, asked.knobs)
+        known, counted = knob_edits.check_by_hand(spec, like, asked.knobs)
         runner = await self._runner(study, f"a trial was queued by {asked.by}")
         with runner.proposing.awaiting():
             params = {name: known[name] for name in spec.space if name in known}
@@ -80,11 +80,11 @@ class Steering:
     async def _clone(self, asked: console_api.CloneTrial) -> console_api.Queued:
         study = request_checks.study_in(self._supervisor.state, asked.study)
         parent = request_checks.any_trial(study, asked.trial)
-        knob_edits.checked_clone(parent, asked.changes, parent.step)  # before anything is written
+        knob_edits.check_clone(parent, asked.changes, parent.step)  # before anything is written
         runner = await self._runner(study, f"trial {parent.number} was cloned by {asked.by}")
         with runner.proposing.awaiting():
             kept = await self._kept(study.name, parent)
-            knobs = knob_edits.checked_clone(parent, asked.changes, kept.step)
+            knobs = knob_edits.check_clone(parent, asked.changes, kept.step)
             if asked.place_of >= 0 and kept.step >= parent.total_steps:
                 what = f"trial {parent.number} has done its {kept.step} steps: nothing is left for a clone"
                 raise RefusedError.of(what, f"study {study.name}", "nothing is left to do")
@@ -151,7 +151,7 @@ class Steering:
         trial = request_checks.trial_in(self._supervisor.state, asked.study, asked.trial)
         if trial.asked == "prune":
             raise RefusedError.of(f"trial {trial.number} is being pruned", "edit", "nothing is left to do")
-        values = knob_edits.checked_edit(trial, asked.changes)
+        values = knob_edits.check_edit(trial, asked.changes)
         at, names = time.time(), {"study": asked.study, "trial": trial.number, "by": asked.by}
         wanted = e.EditAsked(at=at, **names, changes=values, counted=asked.counted)  # type: ignore[arg-type]
         if trial.state == s.QUEUED:
@@ -204,11 +204,11 @@ class Steering:
     async def _change(self, asked: console_api.ChangeStudy) -> console_api.Change:
         study = request_checks.live_study(self._supervisor.state, asked.study)
         before = study.settings
-        after = parse(study_changes.merged(to_raw(before), asked.changes), f"study {study.name}")
-        told = study_changes.lines(to_raw(before), to_raw(after))
+        after = parse(study_changes.merge_changes(to_raw(before), asked.changes), f"study {study.name}")
+        told = study_changes.list_differences(to_raw(before), to_raw(after))
         if not told:
             raise RefusedError.of("nothing is other than it is", f"study {study.name}", "change something")
-        effects = study_changes.effects(study, before, after)
+        effects = study_changes.describe_effects(study, before, after)
         if not asked.preview:
             changed = e.StudyChanged(
                 at=time.time(), study=study.name, by=asked.by, spec=to_raw(after), changes=told
@@ -220,7 +220,7 @@ class Steering:
     # -- ways -------------------------------------------------------------------------------------
 
     async def _runner(self, study: s.Study, why: str) -> Runner:
-        """The study's runner; one that is complete goes on. Raises RefusedError for any other."""
+        """Return the study's runner; one that is complete goes on. Raises RefusedError for any other."""
         if study.state == "complete":
             await self._reopen(study, why)
         elif study.state not in ("running", "paused"):
@@ -235,7 +235,7 @@ class Steering:
         await self._supervisor.put_or_refuse(*events)
 
     def _now(self, study: str, number: int) -> s.Trial:
-        """The trial as it is now: it may have been placed while an event was written."""
+        """Return the trial as it is now: it may have been placed while an event was written."""
         return self._supervisor.state.studies[study].trials[number]
 
     def _tell(self, study: str, number: int, message: worker_api.ToWorker) -> None:

@@ -17,15 +17,15 @@ from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from core.contract.wire import console_api
 from core.daemon.answers.limit_breaches import Breaches
-from core.daemon.placement.memory_planner import Foresight
+from core.daemon.placement.memory_planner import MemoryPlanner
 from core.daemon.placement.study_devices import Devices
 from core.daemon.population.exploit import Succession
 from core.daemon.study import request_checks, study_folders
 from core.daemon.study.input_records import InputNotes
-from core.daemon.study.question_requests import Questions
+from core.daemon.study.question_requests import QuestionRequests
 from core.daemon.study.request_checks import Handler
 from core.daemon.study.search_protocol import SearchFactory, real_search
-from core.daemon.study.steering_requests import Steering
+from core.daemon.study.steering_requests import SteeringRequests
 from core.daemon.study.study_runner import WORKER_MODULE, Runner
 from core.daemon.study.trial_requests import TrialRequests
 from core.daemon.study_environments import Environments
@@ -65,28 +65,28 @@ class Studies:
         supervisor.watchers.append(self._watch)
         self._breaches = Breaches(supervisor, self.handle)
         self._succession = Succession(supervisor, self.handle)
-        questions = Questions(supervisor, self.runner_of, self.foresight)
+        questions = QuestionRequests(supervisor, self.runner_of, self.foresight)
         self._handlers: dict[type, Handler] = {
             console_api.StartStudy: self._start_once,
             console_api.StopStudy: self._stop,
             console_api.PauseStudy: self._pause_all,
             console_api.ResumeStudy: self._resume_all,
             **TrialRequests(supervisor, self.crew).handlers,
-            **Steering(supervisor, self.crew, self.runner_of, self._reopen).handlers,
+            **SteeringRequests(supervisor, self.crew, self.runner_of, self._reopen).handlers,
             **questions.handlers,
         }
 
     @property
     def state(self) -> s.State:
-        """The picture now."""
+        """Return the picture now."""
         return self._supervisor.state
 
     def why_pruned(self, study: str, trial: int) -> str:
-        """Why a trial is being pruned."""
+        """Return why a trial is being pruned."""
         return self._whys.get((study, trial), "asked before")
 
     def alive(self) -> bool:
-        """Does any study run?"""
+        """Tell whether any study runs."""
         return any(study.state in s.LIVE_STUDY for study in self.state.studies.values())
 
     def keep_spare(self) -> None:
@@ -100,7 +100,7 @@ class Studies:
         study_folders.load(self._supervisor, self.heard, self._remember)
 
     def resume(self) -> None:
-        """Go on with the studies that ran when the engine ended."""
+        """Continue the studies that ran when the engine ended."""
         for study in self.state.studies.values():
             if study.state in s.LIVE_STUDY:
                 try:
@@ -117,7 +117,7 @@ class Studies:
                     self._fail(study.name, _in_words(error))
 
     def _fail(self, study: str, what: str) -> None:
-        """The study cannot go on in this engine."""
+        """Return the study cannot go on in this engine."""
         why = plain(what, 300)
         self._supervisor.put(e.StudyEnded(at=time.time(), study=study, outcome="failed", why=why))
 
@@ -165,12 +165,12 @@ class Studies:
         request_checks.may_resume_all(request_checks.live_study(self.state, request.study))
         await self._put(e.StudyResumed(at=time.time(), study=request.study, by=request.by))
 
-    def foresight(self, spec: StudySpec, given: dict[str, str] | None = None) -> Foresight:
-        """The memory planner of a study in its own environment, or in the one that is ``given``."""
+    def foresight(self, spec: StudySpec, given: dict[str, str] | None = None) -> MemoryPlanner:
+        """Return the memory planner of a study in its own environment, or in the one that is ``given``."""
         environment = self._environments.with_(given) if given else self._environments.of(spec.study.name)
         devices = self._devices.of(spec, environment)
         hub = paths.hub_cache(environment)
-        return Foresight(
+        return MemoryPlanner(
             spec, devices, lambda: self.state.machine, self._ledger, sharing=self._sharing, hub=hub
         )
 
@@ -218,7 +218,7 @@ class Studies:
         return []
 
     async def _reopen(self, study: s.Study, why: str, trials: int = 0, spec: StudySpec | None = None) -> None:
-        """A study that has ended goes on, on the devices and with the data that it began with."""
+        """Return a study that has ended goes on, on the devices and with the data that it began with."""
         spec, folder = spec or parse(study.spec, study.folder), Path(study.folder)
         await self._inputs.refuse_changed(spec, folder)
         self._devices.of(spec, self._environments.of(study.name))
@@ -270,11 +270,11 @@ class Studies:
             runner.post(Lost(worker, why))
 
     def runner_of(self, study: str) -> Runner | None:
-        """The runner of a study that runs in this engine."""
+        """Return the runner of a study that runs in this engine."""
         return self._runners.get(study)
 
     async def leave(self, why: str) -> None:
-        """Let the workers checkpoint and go; the studies go on with the next engine."""
+        """Let the workers checkpoint and exit; the studies continue with the next engine."""
         for runner in self._runners.values():
             runner.closing = True
         await self._inputs.leave()

@@ -52,8 +52,8 @@ async def begin(
     prepare: Callable[[StudySpec, Path], Awaitable[None]],
     before: s.Study | None = None,
 ) -> tuple[Path, list[str]]:
-    """A folder and a journal for a new study, and why it cannot be. The one ``before`` it of the same name,
-    which trained nothing, is put aside whole, and its successor says where."""
+    """Return a folder and a journal for a new study, and why it cannot be. The one ``before`` it of the same
+    name, which trained nothing, is put aside whole, and its successor says where."""
     name, aside = spec.study.name, None
     if before is not None:
         aside = run_folder.set_aside(name)

@@ -16,15 +16,15 @@ from core.contract.spec.study_spec import StudySpec
 from core.contract.state import study_state as s
 from core.contract.wire import worker_api
 from core.daemon.placement.device_choice import Slot, fault_of
-from core.daemon.placement.memory_planner import Foresight
-from core.daemon.placement.trial_slots import Places
+from core.daemon.placement.memory_planner import MemoryPlanner
+from core.daemon.placement.trial_slots import TrialSlots
 from core.daemon.study import late_scores
-from core.daemon.study.admission import Weighing
-from core.daemon.study.late_scores import Afterwards
-from core.daemon.study.search_protocol import Searching
-from core.daemon.study.study_stopping import Stopping
-from core.daemon.study.trial_endings import words
-from core.daemon.study.trial_proposals import Proposing
+from core.daemon.study.admission import Admission
+from core.daemon.study.late_scores import LateScores
+from core.daemon.study.search_protocol import SearchPort
+from core.daemon.study.study_stopping import StudyStopping
+from core.daemon.study.trial_endings import explain_ending
+from core.daemon.study.trial_proposals import SearchConversation
 from core.daemon.supervisor import Supervisor
 from core.daemon.workers.lost_workers import LostWorkers
 from core.daemon.workers.worker_departures import Departures, Lost
@@ -46,26 +46,26 @@ class Runner:
         self,
         supervisor: Supervisor,
         crew: WorkerPool,
-        search: Searching,
+        search: SearchPort,
         spec: StudySpec,
         folder: Path,
         devices: Sequence[Slot],
-        foresight: Foresight,
+        foresight: MemoryPlanner,
         worker_module: str = WORKER_MODULE,
         why_pruned: Callable[[int], str] = lambda trial: "asked before",
     ) -> None:
         self.name = spec.study.name
         self._supervisor, self._crew, self._search = supervisor, crew, search
         self._spec, self._folder = spec, folder
-        self._places = Places(spec.resources.pack, devices, foresight)
-        self.weighing = Weighing(foresight, self._places, search, supervisor.put)
+        self._places = TrialSlots(spec.resources.pack, devices, foresight)
+        self.weighing = Admission(foresight, self._places, search, supervisor.put)
         self._module, self._why_pruned = worker_module, why_pruned
         self.departures = Departures()
         self._inbox: asyncio.PriorityQueue[tuple[bool, int, Message]] = asyncio.PriorityQueue()
         self._posted = 0
-        self.proposing = Proposing(spec, search, self.weighing, supervisor.put, lambda: self.study)
-        self.stopping = Stopping(crew, self.departures, supervisor.put, lambda: self.study)
-        self._afterwards = Afterwards(crew, self.departures, folder, spec.resources.retries,
+        self.proposing = SearchConversation(spec, search, self.weighing, supervisor.put, lambda: self.study)
+        self.stopping = StudyStopping(crew, self.departures, supervisor.put, lambda: self.study)
+        self._afterwards = LateScores(crew, self.departures, folder, spec.resources.retries,
                                       supervisor.put, self._start_worker)  # fmt: skip
         self._lost = LostWorkers(
             crew, self.departures, folder, supervisor.put, lambda: self.study, why_pruned, self.stopping.fail,
@@ -75,7 +75,7 @@ class Runner:
 
     @property
     def study(self) -> s.Study:
-        """The study as it is now."""
+        """Return the study as it is now."""
         return self._supervisor.state.studies[self.name]
 
     async def put(self, *events: e.Event) -> list[str]:
@@ -213,11 +213,11 @@ class Runner:
             await self._complete()
 
     async def _see_scorings(self) -> None:
-        """A study that stops waits for no scores; one that runs has somebody give them."""
+        """Return a study that stops waits for no scores; one that runs has somebody give them."""
         if self.closing or self.departures.under_way(self._crew.workers):
             return
         if self.study.state == "stopping":
-            await self._afterwards.end(late_scores.pending(self.study), self.study.why)
+            await self._afterwards.end(late_scores.list_pending(self.study), self.study.why)
         elif self.study.state == "running":
             await self._afterwards.see(self.study, self._places.slots, self._lost.grace_is_over)
 
@@ -227,7 +227,7 @@ class Runner:
         return self.proposing.awaited > 0 or any(trial.state == s.QUEUED or trial.pending for trial in trials)
 
     async def _complete(self) -> None:
-        why = words(self.study, self.proposing.exhausted)
+        why = explain_ending(self.study, self.proposing.exhausted)
         await self.put(e.StudyEnded(at=time.time(), study=self.name, outcome="complete", why=why))
 
     async def _check_enough(self) -> None:
@@ -241,7 +241,7 @@ class Runner:
         return await self.proposing.next()
 
     async def _change(self, spec: StudySpec) -> None:
-        """The study goes on by another file."""
+        """Return the study goes on by another file."""
         self._spec = spec
         self._places.change(spec.resources.pack)
         self.weighing.foresight.change(spec)
@@ -250,7 +250,7 @@ class Runner:
     async def _place(self, trial: s.Trial, slot: Slot, why: str) -> None:
         if self.closing:  # since the sampler was asked
             return
-        there = (one for one in self._crew.of(self.name) if one.device == slot.label)
+        there = (worker for worker in self._crew.of(self.name) if worker.device == slot.label)
         worker = next(there, None) or self._start_worker(slot)
         refused = await self.put(
             e.TrialStarting(
@@ -273,7 +273,7 @@ class Runner:
         return self._crew.start(self.name, self._folder, slot, self._spec.resources.lease_s, self._module)
 
     def assignment(self, trial: s.Trial) -> worker_api.Assign:
-        """The trial as a worker is given it."""
+        """Return the trial as a worker is given it."""
         folder = str(self._folder / "trials" / str(trial.number))
         paused = trial.asked == "pause" or (trial.state == s.PAUSED and trial.asked != "resume")
         return worker_api.Assign(

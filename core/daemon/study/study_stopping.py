@@ -16,7 +16,7 @@ GRACE_S = 30.0  # for workers to let their trials go
 Put = Callable[..., Awaitable[list[str]]]
 
 
-class Stopping:
+class StudyStopping:
     """Of the study that ``now`` gives."""
 
     def __init__(
@@ -48,7 +48,7 @@ class Stopping:
         self._departures.send(worker, why, at_once=True)
 
     def yield_devices(self) -> None:
-        """Have every trial kept and every worker gone; the study is paused."""
+        """Keep every trial, end every worker and pause the study."""
         for worker in self._crew.of(self._now().name):
             self._departures.send(worker, "the study is paused", at_once=self._loads(worker))
 
@@ -78,7 +78,7 @@ class Stopping:
             await self._put(event)
 
     def _on(self, worker: Worker | None) -> list[s.Trial]:
-        """The trials on ``worker``; None: on any."""
+        """Return the trials on ``worker``; None: on any."""
         found = [trial for trial in self._now().trials.values() if trial.state in s.ON_WORKER]
         return [trial for trial in found if worker is None or trial.worker == worker.name]
 

@@ -10,7 +10,7 @@ from core.contract.spec.study_spec import StopOptions, StudySpec
 from core.contract.state import stop_conditions
 from core.contract.state import study_state as s
 from core.contract.state.stop_conditions import Stop
-from core.daemon.study.search_protocol import Searching
+from core.daemon.study.search_protocol import SearchPort
 
 End = e.TrialCompleted | e.TrialPruned | e.TrialFailed | e.TrialInfeasible
 STATES: dict[type, str] = {
@@ -21,15 +21,15 @@ STATES: dict[type, str] = {
 }
 
 
-class Endings:
+class TrialEndings:
     """Of one study."""
 
-    def __init__(self, spec: StudySpec, search: Searching) -> None:
+    def __init__(self, spec: StudySpec, search: SearchPort) -> None:
         self._spec, self._search = spec, search
-        self._limits = search_checks.constraints(spec.study)
+        self._limits = search_checks.parse_constraints(spec.study)
 
     async def tell(self, study: s.Study, end: End) -> None:
-        """By how much it violates each constraint that it has a reading of, then how it ended."""
+        """Return by how much it violates each constraint that it has a reading of, then how it ended."""
         if isinstance(end, e.TrialCompleted | e.TrialPruned):
             for name, violation in metric_limits.violations(
                 self._limits, study.trials[end.trial].latest
@@ -42,14 +42,14 @@ class Endings:
         await self._search.tell(end.trial, state, values)
 
     def enough(self, study: s.Study) -> Stop | None:
-        """Why the study is to end now, by study.stop_after; None while it may go on."""
+        """Return why the study is to end now, by study.stop_after; None while it may go on."""
         after = self._spec.study.stop_after
         if after == StopOptions() or study.state != "running":
             return None
-        return stop_conditions.due(study, after, time.time())
+        return stop_conditions.find_due(study, after, time.time())
 
 
-def words(study: s.Study, why_no_more: str) -> str:
-    """What a study that is complete comes to, and why it proposed no more where it could have."""
+def explain_ending(study: s.Study, why_no_more: str) -> str:
+    """Return what a study that is complete comes to, and why it proposed no more where it could have."""
     done = sum(1 for trial in study.trials.values() if trial.state == s.COMPLETE)
     return f"{done} of {len(study.trials)} trials complete" + (f"; {why_no_more}" if why_no_more else "")

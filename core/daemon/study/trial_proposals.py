@@ -14,31 +14,31 @@ from core.contract.spec.study_spec import StudySpec
 from core.contract.state import study_state as s
 from core.contract.state.stop_conditions import Stop
 from core.daemon.study import late_scores
-from core.daemon.study.admission import Put, Weighing
-from core.daemon.study.search_protocol import Searching
-from core.daemon.study.trial_endings import End, Endings
+from core.daemon.study.admission import Admission, Put
+from core.daemon.study.search_protocol import SearchPort
+from core.daemon.study.trial_endings import End, TrialEndings
 from core.errors import TrimtabError
 
 LATE_S = 2.0  # for the storage to answer at the beginning
 WAITING = "search"  # whose wait is shown
 
 
-class Proposing:
+class SearchConversation:
     """Of one study, whose picture ``now`` gives."""
 
     def __init__(
-        self, spec: StudySpec, search: Searching, weighing: Weighing, put: Put, now: Callable[[], s.Study]
+        self, spec: StudySpec, search: SearchPort, weighing: Admission, put: Put, now: Callable[[], s.Study]
     ) -> None:
         self._spec, self._search, self._weighing, self._put, self._now = spec, search, weighing, put, now
         self._empty = not spec.space
-        self._endings = Endings(spec, search)
+        self._endings = TrialEndings(spec, search)
         self._opened = asyncio.Event()
         self.exhausted = ""  # why nothing more is proposed
         self.awaited = 0  # trials that people are queueing: the study does not end meanwhile
 
     @contextlib.contextmanager
     def awaiting(self) -> Iterator[None]:
-        """Somebody is about to queue a trial."""
+        """Note that a trial is about to be queued."""
         self.awaited += 1
         try:
             yield
@@ -51,7 +51,7 @@ class Proposing:
         try:
             await self._search.open()
             awaits, trials = awaits_boards(self._spec), self._now().trials.values()
-            known = {trial.number: _as_told(trial, awaits) for trial in trials}
+            known = {trial.number: _search_record(trial, awaits) for trial in trials}
             await self._look_for_strangers(list(known))
             if known:
                 await self._search.reconcile(known, self._readings())
@@ -62,7 +62,7 @@ class Proposing:
         self._opened.set()
 
     async def _look_for_strangers(self, known: list[int]) -> None:
-        """No results are mixed in silence: under this name the storage may hold another study's."""
+        """Return no results are mixed in silence: under this name the storage may hold another study's."""
         strange = await self._search.strangers(known)
         if not strange:
             return
@@ -79,13 +79,13 @@ class Proposing:
         self._put(e.StudyNoted(at=time.time(), study=name, text=text, level="warning"))
 
     def _readings(self) -> dict[int, tuple[tuple[int, ...], tuple[float, ...]]]:
-        """The objective's, of the trials that the sampler learns from: it may have missed some."""
+        """Return the objective's, of the trials that the sampler learns from: it may have missed some."""
         metric, *more = (objective.metric for objective in self._spec.study.objectives)
         told = [trial for trial in self._now().trials.values() if trial.counted and metric in trial.series]
         return (
             {}
             if more
-            else {one.number: (one.series[metric].steps, one.series[metric].values) for one in told}
+            else {trial.number: (trial.series[metric].steps, trial.series[metric].values) for trial in told}
         )
 
     def _say_late(self) -> None:
@@ -101,7 +101,7 @@ class Proposing:
         """Go on by another ``spec``: what was used up may not be any more."""
         await self._search.change(spec)
         self._spec = spec
-        self._endings, self._empty = Endings(spec, self._search), not spec.space
+        self._endings, self._empty = TrialEndings(spec, self._search), not spec.space
         self.exhausted = ""
 
     async def tell(self, end: End) -> None:
@@ -110,7 +110,7 @@ class Proposing:
 
     async def tell_end(self, event: e.TrialEvent) -> None:
         """Report an end to the sampler; where it needs scores that are to come, with those."""
-        end = late_scores.told(self._now(), self._spec, event)
+        end = late_scores.result_for_search(self._now(), self._spec, event)
         if isinstance(end, e.TrialPruned) and end is not event:
             await self._put(end)  # it comes back as an event
         elif isinstance(end, End):
@@ -127,7 +127,7 @@ class Proposing:
         return await self._search.report(event.trial, event.step, event.metrics, rows) or ""
 
     def enough(self) -> Stop | None:
-        """Why the study is to end now; noted as the reason why nothing more is proposed."""
+        """Return why the study is to end now; noted as the reason why nothing more is proposed."""
         stop = self._endings.enough(self._now())
         if stop is not None:
             self.exhausted = self.exhausted or stop.why
@@ -163,16 +163,16 @@ class Proposing:
             self._put(e.StudyNoted(at=time.time(), study=study.name, text=text))
 
     async def enqueue(self, params: dict[str, Any], counted: bool) -> Any:
-        """A number for a trial by hand, and the parameters that the sampler adds; see core.search."""
+        """Return a number for a trial by hand, and the parameters that the sampler adds; see core.search."""
         await self._opened.wait()
         return await self._search.enqueue(params, counted)
 
     async def give_up(self, number: int) -> None:
-        """The trial by hand came to nothing."""
+        """Return the trial by hand came to nothing."""
         await self._search.tell(number, s.FAILED)
 
 
-def _as_told(trial: s.Trial, awaits: bool) -> tuple[str, tuple[float, ...], dict[str, Any]]:
+def _search_record(trial: s.Trial, awaits: bool) -> tuple[str, tuple[float, ...], dict[str, Any]]:
     """Optuna does not learn from a result that is not what the parameters say."""
     if trial.pending and awaits:
         return s.RUNNING, (), trial.params

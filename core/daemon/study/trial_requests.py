@@ -27,7 +27,7 @@ class TrialRequests:
 
     @property
     def state(self) -> s.State:
-        """The state now."""
+        """Return the state now."""
         return self._supervisor.state
 
     async def _pause(self, request: console_api.PauseTrial) -> None:

@@ -40,7 +40,7 @@ class LostWorkers:
 
     @property
     def grace_is_over(self) -> bool:
-        """Whether a worker that lived through an absence of the engine would be back by now."""
+        """Tell whether a worker that survived the engine's absence would be back by now."""
         return time.monotonic() - self._begun > RETURN_GRACE_S
 
     async def requeue(self, worker: Worker, why: str) -> None:

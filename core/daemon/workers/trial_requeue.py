@@ -16,12 +16,13 @@ from core.contract.wire import worker_api
 def at_its_step(
     kind: type[e.TrialPaused] | type[e.TrialResumed], study: str, trial: s.Trial
 ) -> e.TrialPaused | e.TrialResumed:
-    """A pause or resume event by the engine, for a trial whose worker is still loading the base."""
+    """Return a pause or resume event by the engine, for a trial whose worker is still loading the base."""
     return kind(at=time.time(), study=study, trial=trial.number, step=trial.step)
 
 
 def retry_or_fail(study: s.Study, told: e.TrialFailed, retries: int) -> e.TrialEvent:
-    """The event for a trial that failed in its worker: requeued from its checkpoint while it has retries."""
+    """Return the event for a trial that failed in its worker: requeued from its checkpoint while it has
+    retries."""
     trial = study.trials.get(told.trial)
     if not told.again or trial is None or trial.asked == "prune" or study.state == "stopping":
         return told
@@ -29,8 +30,8 @@ def retry_or_fail(study: s.Study, told: e.TrialFailed, retries: int) -> e.TrialE
 
 
 def requeue_or_prune(study: s.Study, told: e.TrialRequeued, why: str) -> e.TrialEvent:
-    """The event for a trial that left its worker to free memory: requeued, or pruned with the reason ``why``
-    if that was requested meanwhile."""
+    """Return the event for a trial that left its worker to free memory: requeued, or pruned with the reason
+    ``why`` if that was requested meanwhile."""
     trial = study.trials.get(told.trial)
     if trial is None or not (trial.asked == "prune" or study.state == "stopping"):
         return told
@@ -50,7 +51,7 @@ def requeue(study: s.Study, trial: s.Trial, retry: int, retries: int, why: str, 
 
 
 def clear_worker(study: s.Study, worker: str) -> tuple[e.Event, ...]:
-    """Events that clear the loading stage and the pack of a worker that has ended."""
+    """Return events that clear the loading stage and the pack of a worker that has ended."""
     at = time.time()
     return (
         e.Preparing(at=at, study=study.name, worker=worker, stage=""),
@@ -76,7 +77,7 @@ def end_trial(study: s.Study, trial: s.Trial, why: str) -> e.TrialPruned | e.Tri
 
 
 def _final(study: s.Study, trial: s.Trial) -> tuple[float, ...]:
-    """The objectives' values after the last step; empty while steps or values are missing."""
+    """Return the objectives' values after the last step; empty while steps or values are missing."""
     curves = [trial.series.get(metric, Series()) for metric, _ in study.objectives]
     done = 0 < trial.total_steps <= trial.step and not trial.editing
     if not done or any(not curve.steps or curve.steps[-1] < trial.total_steps for curve in curves):

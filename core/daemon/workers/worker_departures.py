@@ -44,11 +44,11 @@ class Departures:
         self._whys[worker.name] = why
 
     def why(self, worker: str, otherwise: str) -> str:
-        """Why the worker was told to exit; ``otherwise`` if it was not."""
+        """Return why the worker was told to exit; ``otherwise`` if it was not."""
         return self._whys.get(worker, otherwise)
 
     def under_way(self, living: Container[str]) -> bool:
-        """Do some of these workers still hold their device?"""
+        """Tell whether some of these workers still hold their device."""
         return any(name in living for name in self._sent)
 
     def hurry(self) -> None:

@@ -20,7 +20,7 @@ import psutil
 
 from core import cpu_count, paths
 from core.contract.wire import message_codec, worker_api
-from core.contract.wire.process_identity import born, lives
+from core.contract.wire.process_identity import is_alive, read_start
 from core.daemon.placement.device_choice import CPU, Slot
 from core.daemon.workers.spare_worker import SpareWorker
 from core.errors import TrimtabError
@@ -90,7 +90,7 @@ class WorkerPool:
     def __init__(
         self, socket: Path, gone: Gone, environment: Callable[[str], Mapping[str, str]] | None = None
     ) -> None:
-        """``environment`` returns the environment of a study; the default is the engine's own."""
+        """Return ``environment`` returns the environment of a study; the default is the engine's own."""
         self._socket = socket
         self._of_study = environment or (lambda study: os.environ)
         self._gone = gone
@@ -100,7 +100,7 @@ class WorkerPool:
         self.known: set[str] = set()  # every worker that this engine has had: their losses are reported
 
     def of(self, study: str) -> list[Worker]:
-        """The running workers of ``study`` that were not told to shut down."""
+        """Return the running workers of ``study`` that were not told to shut down."""
         return [worker for worker in self.workers.values() if worker.study == study and not worker.leaving]
 
     def start(self, study: str, folder: Path, slot: Slot, lease_s: float, module: str) -> Worker:
@@ -200,7 +200,7 @@ class WorkerPool:
                 silent_s = now - worker.heard_at
                 if silent_s > worker.lease_s:
                     self.give_up(worker, f"its worker {worker.name} did not respond for {silent_s:.0f} s")
-                elif worker.pidfd < 0 and not lives(worker.pid):
+                elif worker.pidfd < 0 and not is_alive(worker.pid):
                     self._exited(worker)
 
     async def leave(self, why: str, within_s: float) -> None:
@@ -236,7 +236,7 @@ def _note_process(folder: Path, name: str, pid: int) -> None:
     with contextlib.suppress(OSError):
         note = run_folder.worker_log(folder, name).with_suffix(".pid")
         with open(note, "w", encoding="utf-8", opener=paths.no_link) as file:
-            file.write(f"{pid} {born(pid)}\n")
+            file.write(f"{pid} {read_start(pid)}\n")
 
 
 def _forget(folder: Path, name: str) -> None:
@@ -250,13 +250,13 @@ def _noted(folder: Path, name: str) -> psutil.Process | None:
     pid, since = run_folder.worker_log(folder, name).with_suffix(".pid").read_text().split()
     try:
         process = psutil.Process(int(pid))
-        return process if born(int(pid)) == since else None
+        return process if read_start(int(pid)) == since else None
     except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
         return None
 
 
 def may_return(folder: Path, name: str) -> bool:
-    """May the worker that an earlier engine started still be running?"""
+    """Tell whether the worker that an earlier engine started may still run."""
     try:
         process = _noted(folder, name)
         return process is not None and process.status() != psutil.STATUS_ZOMBIE
@@ -276,7 +276,7 @@ def end_stray(folder: Path, name: str) -> None:
 
 
 def log_tail(worker: Worker, limit_bytes: int = 4000) -> str:
-    """The end of the worker's log."""
+    """Return the end of the worker's log."""
     try:
         raw = run_folder.worker_log(worker.folder, worker.name).read_bytes()
     except OSError:

@@ -11,7 +11,7 @@ from core.contract.wire import worker_api
 def assignment_messages(
     trial: s.Trial, assignment: Callable[[s.Trial], worker_api.Assign]
 ) -> Iterator[worker_api.ToWorker]:
-    """The messages that assign a trial to a worker, with edits that are not confirmed yet."""
+    """Return the messages that assign a trial to a worker, with edits that are not confirmed yet."""
     yield assignment(trial)
     if trial.editing:
         yield worker_api.Edit(trial.number, trial.editing)
@@ -24,7 +24,7 @@ def pending_messages(
     assignment: Callable[[s.Trial], worker_api.Assign],
     why_pruned: Callable[[int], str],
 ) -> Iterator[worker_api.ToWorker]:
-    """The messages, in order, for a worker that ``holds`` these trials.
+    """Return the messages, in order, for a worker that ``holds`` these trials.
 
     A trial that had started and is no longer held has ended on the worker, which reports that next: it is not
     assigned again.

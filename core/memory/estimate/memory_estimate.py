@@ -214,7 +214,7 @@ def _group(model: Model, targets: Iterable[Any]) -> str:
     """The smallest group of modules that contains all ``targets``; it decides which layers save their
     inputs."""
     names = {linear.name for wanted in targets for linear in trial_memory.chosen(model, wanted)}
-    groups = {layer_groups.group(name) for name in names}
+    groups = {layer_groups.group_of(name) for name in names}
     return groups.pop() if groups in ({"attention"}, {"mlp"}) else layer_groups.ALL
 
 

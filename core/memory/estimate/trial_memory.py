@@ -43,13 +43,13 @@ def need(knobs: Mapping[str, Any], trial: int = -1) -> Need:
 
 def chosen(model: Model, targets: Any) -> tuple[Linear, ...]:
     """The layers that get an adapter. As in PEFT, a list may name the ends of paths."""
-    names = layer_groups.meant([linear.name for linear in model.linears], targets)
+    names = layer_groups.match_layers([linear.name for linear in model.linears], targets)
     return tuple(linear for linear in model.linears if any(_matches(linear.name, name) for name in names))
 
 
 def _matches(path: str, name: str) -> bool:
     """Whether a path matches a name. A model's description has only the ends of its paths."""
-    return layer_groups.ends(path, name) or layer_groups.ends(name, path)
+    return layer_groups.is_named_by(path, name) or layer_groups.is_named_by(name, path)
 
 
 def width(model: Model, targets: Any) -> int:

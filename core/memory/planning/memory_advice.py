@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from core.contract.text.byte_sizes import words
+from core.contract.text.byte_sizes import format_bytes
 from core.contract.wire.memory_forecast import Foretold
 from core.memory.base.model_shape import Model
 from core.memory.estimate.device_constants import Device
@@ -73,7 +73,7 @@ def dominant_part(estimate: Foretold, pack: int = 1) -> str:
         "loss": "it depends on batch_size × sequence_length",
     }
     verb = "dominate" if name.endswith("s") else "dominates"
-    return f"{name} {verb} with {words(most)} ({share:.0%}); {causes.get(name, '')}".rstrip("; ")
+    return f"{name} {verb} with {format_bytes(most)} ({share:.0%}); {causes.get(name, '')}".rstrip("; ")
 
 
 # -- largest ---------------------------------------------------------------------------------------
@@ -166,7 +166,7 @@ def _with_setting(case: Case, **changed: object) -> Case:
 def _cheapest_fix(case: Case) -> str:
     for text, changed in _changes(case):
         if changed.fits():
-            return f"it fits with {text}: {words(changed.estimate().device_bytes)}"
+            return f"it fits with {text}: {format_bytes(changed.estimate().device_bytes)}"
     smallest = replace(_with_setting(case, checkpointing=True), pack=1)
     smallest = smallest.with_need(rows=1, accumulates=True)
     for text, changed in (("", smallest), *_changes(smallest)):
@@ -174,6 +174,6 @@ def _cheapest_fix(case: Case) -> str:
             with_ = f" and {text}" if text else ""
             return (
                 f"it fits with batch_size 1, model.gradient_checkpointing = true{with_}, "
-                f"one trial at a time: {words(changed.estimate().device_bytes)}"
+                f"one trial at a time: {format_bytes(changed.estimate().device_bytes)}"
             )
     return "no single change makes it fit; use a smaller base model or a larger device"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from core.contract.text.byte_sizes import words
+from core.contract.text.byte_sizes import format_bytes
 from core.errors import TrimtabError
 from core.memory.estimate.device_constants import Device
 
@@ -29,10 +29,14 @@ def limit(asked: int | None, device: Device, ours_bytes: int = 0) -> Limit:
     available = max(0, min(device.total_bytes, device.free_bytes + ours_bytes) - margin)
     taken = max(0, device.total_bytes - device.free_bytes - ours_bytes)
     if asked is not None and asked <= available:
-        return Limit(asked, f"resources.memory = {words(asked)}")
-    others = f", {words(taken)} used by other processes" if taken >= margin else ""
-    why = f"{words(device.total_bytes)}{others}"
-    why += f", {words(margin)} reserved" if margin else f", less than resources.memory = {words(asked or 0)}"
+        return Limit(asked, f"resources.memory = {format_bytes(asked)}")
+    others = f", {format_bytes(taken)} used by other processes" if taken >= margin else ""
+    why = f"{format_bytes(device.total_bytes)}{others}"
+    why += (
+        f", {format_bytes(margin)} reserved"
+        if margin
+        else f", less than resources.memory = {format_bytes(asked or 0)}"
+    )
     return Limit(available, why)
 
 
@@ -41,15 +45,16 @@ def check(asked: int | None, device: Device, base_bytes: int, where: str) -> Non
     if asked is None:
         return
     if asked < device.context_bytes:
+        used = format_bytes(device.context_bytes)
         raise TrimtabError.of(
-            f"memory = {words(asked)} is less than an empty process uses ({words(device.context_bytes)})",
+            f"memory = {format_bytes(asked)} is less than an empty process uses ({used})",
             where,
             'set more, or "auto" for all free memory',
         )
     if asked < device.whole(base_bytes):
         raise TrimtabError.of(
-            f"memory = {words(asked)} is too small for the base model, "
-            f"which needs {words(device.whole(base_bytes))}",
+            f"memory = {format_bytes(asked)} is too small for the base model, "
+            f"which needs {format_bytes(device.whole(base_bytes))}",
             where,
             'set more, set model.precision = "nf4", or use a smaller base',
         )

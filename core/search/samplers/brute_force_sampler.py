@@ -8,7 +8,7 @@ from typing import Any
 from optuna.samplers import BruteForceSampler
 from optuna.trial import FrozenTrial
 
-from core.contract.spec.search_space import Space, size
+from core.contract.spec.search_space import Space, count_points
 from core.search.optuna_space import distributions, restored, stored
 
 LOST = "trimtab:lost"  # marks a proposal that was never received: its point is free again
@@ -24,7 +24,9 @@ class ExhaustiveSampler(BruteForceSampler):
     def __init__(self, space: Space, fixed: dict[str, Any], seed: int) -> None:
         super().__init__(seed=seed)
         self._dimensions, self._space, self._fixed = space, distributions(space), fixed
-        self._size = int(size({name: dimension for name, dimension in space.items() if name not in fixed}))
+        self._size = int(
+            count_points({name: dimension for name, dimension in space.items() if name not in fixed})
+        )
         self._known: dict[int, bool] = {}  # by ended trial: does it belong to this space?
 
     def left(self, study: Any) -> int:

@@ -13,8 +13,8 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.contract.spec import study_spec
-from core.contract.spec.conditional_knobs import idle
-from core.contract.spec.search_space import outside
+from core.contract.spec.conditional_knobs import list_idle
+from core.contract.spec.search_space import explain_outside
 from core.contract.text.sanitize import plain
 from core.errors import SpecError, TrimtabError
 from core.search.optuna_space import distributions, restored, stored, suggested
@@ -111,7 +111,7 @@ class OptunaStudy:
         """All knobs: fixed ones, searched ones, and the rest values of conditional knobs that do not
         apply."""
         given = {**self.spec.train, **params}
-        return {**given, **idle(self.spec.space, given)}
+        return {**given, **list_idle(self.spec.space, given)}
 
     def enqueue(self, first: int, params: dict[str, Any], counted: bool) -> Proposal:
         """Add a user's trial. If it is ``counted``, its ``params`` lie in the space and the sampler fills in
@@ -247,7 +247,7 @@ class OptunaStudy:
             told = TrialState.FAIL
         space = distributions(self.spec.space)
         known = {name: value for name, value in params.items() if name in space}
-        fits = not any(outside(self.spec.space[name], value) for name, value in known.items())
+        fits = not any(explain_outside(self.spec.space[name], value) for name, value in known.items())
         kept = self._stored(known)
         return optuna.trial.create_trial(
             state=told,

@@ -15,7 +15,7 @@ from optuna.storages import BaseStorage
 from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
 from optuna.trial import FrozenTrial, TrialState
 
-from core.contract.edits.study_changes import holds
+from core.contract.edits.study_changes import holds_knobs
 from core.contract.spec import spec_file
 from core.contract.spec.knob_table import KNOBS
 from core.contract.spec.search_space import Space, read_dimension
@@ -97,7 +97,7 @@ def _refuse_foreign(study: optuna.Study, spec: StudySpec) -> None:
 def copy_trial(trial: FrozenTrial, made_for: dict[str, Any], spec: StudySpec) -> FrozenTrial:
     """A copy of ``trial`` for the next Optuna study."""
     knobs, before = knobs_of(trial, made_for), set(made_for["space"])
-    usable = (trial.params or not before) and holds(spec, knobs, before)
+    usable = (trial.params or not before) and holds_knobs(spec, knobs, before)
     params = parameters(spec.space, knobs) if usable else {}
     state = trial.state if usable or not trial.state.is_finished() else TrialState.FAIL
     space = distributions(spec.space)

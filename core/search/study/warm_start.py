@@ -12,7 +12,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from core import paths
-from core.contract.edits.study_changes import holds
+from core.contract.edits.study_changes import holds_knobs
 from core.contract.spec import spec_file
 from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import plain
@@ -68,7 +68,7 @@ def _trials(spec: StudySpec, name: str) -> tuple[list[Earlier], int]:
     found, outside = [], 0
     for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         knobs = knobs_of(trial, made_for)
-        if holds(spec, knobs, set(made_for["space"])):
+        if holds_knobs(spec, knobs, set(made_for["space"])):
             params = parameters(spec.space, knobs)
             found.append(Earlier(earlier.study.name, trial.number, list(trial.values), params))
         else:

@@ -81,7 +81,7 @@ def _trial(report: Report, number: int, sums: dict[str, str]) -> dict[str, Any]:
             "step": trial.step, "values": dict(zip(metrics, trial.values, strict=False)),
             "latest": trial.latest, "why": trial.why,
             "scores": msgspec.to_builtins(trial.scores),
-            "scoring": study_progress.scoring_told(trial) if trial.pending else None,
+            "scoring": study_progress.scoring_record(trial) if trial.pending else None,
             "ran": None if ran is None else {**msgspec.to_builtins(ran), "alone": ran.alone},
             "adapter_sha256": sums if chosen else {},
         }
@@ -94,7 +94,7 @@ def _adapter(report: Report, folder: Path, notes: list[str]) -> dict[str, str]:
     source = Path(report.study.folder) / trial.adapter if trial is not None and trial.adapter else None
     if source is None or not source.is_dir() or source.is_symlink():
         why = (
-            reference_values.no_best(report.study)
+            reference_values.explain_no_best(report.study)
             if trial is None
             else f"trial {trial.number} ({trial.state}) has no saved adapter"
         )

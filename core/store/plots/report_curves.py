@@ -71,7 +71,7 @@ def _ranked(study: s.Study, chosen: int | None) -> list[s.Trial]:
     sign = 1 if direction == "minimize" else -1
 
     def place(trial: s.Trial) -> tuple[bool, float, int]:
-        value = best_and_counts.objective(study, trial)
+        value = best_and_counts.objective_value(study, trial)
         known = value is not None and math.isfinite(value)
         return trial.number != chosen, sign * value if known and value is not None else math.inf, trial.number
 

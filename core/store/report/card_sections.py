@@ -48,7 +48,9 @@ def search(report: Report) -> list[str]:
     """How the search found the trial."""
     section, study = report.raw.get("study", {}), report.study
     goals = ", ".join(f"{md.code(metric)} ({way})" for metric, way in study.objectives)
-    counts = ", ".join(f"{count} {name}" for name, count in best_and_counts.counts(study).items()) or "none"
+    counts = (
+        ", ".join(f"{count} {name}" for name, count in best_and_counts.count_states(study).items()) or "none"
+    )
     told = [
         ("objective", goals),
         ("sampler", md.text(section.get("sampler", ""))),
@@ -70,7 +72,7 @@ def limits(report: Report) -> list[str]:
     """The limitations of the results."""
     known = lines(report.study, report.chosen)
     said = ["One training run with one seed: the effect of another seed is unknown."]
-    complete = best_and_counts.counts(report.study).get("complete", 0)
+    complete = best_and_counts.count_states(report.study).get("complete", 0)
     if complete > 1:
         said.append(
             f"The trial was chosen from {complete} complete ones by its validation result, so that result is "

@@ -14,7 +14,7 @@ from core.contract.spec.metric_table import METRICS
 from core.contract.state import best_and_counts, reference_values
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
-from core.contract.views.metric_format import figure
+from core.contract.views.metric_format import format_figure
 from core.store.plots import svg_plot
 from core.store.plots.plot_shapes import DARK, LIGHT
 from core.store.report import score_lines
@@ -93,7 +93,9 @@ def _value(value: Any) -> str:
 
 def _head(report: Report) -> str:
     study, section = report.study, report.raw.get("study", {})
-    counts = ", ".join(f"{count} {name}" for name, count in best_and_counts.counts(study).items()) or "none"
+    counts = (
+        ", ".join(f"{count} {name}" for name, count in best_and_counts.count_states(study).items()) or "none"
+    )
     why = f": {_text(study.why, 300)}" if study.why else ""
     found = [
         ("state", f"{_text(study.state)}{why}"),
@@ -135,11 +137,11 @@ def _chosen(report: Report) -> str:
 
 
 def _base(report: Report) -> dict[str, float]:
-    return reference_values.base_told(report.study)
+    return reference_values.base_values(report.study)
 
 
 def _number(name: str, value: float | None) -> str:
-    return figure(value, METRICS[name].unit if name in METRICS else "")
+    return format_figure(value, METRICS[name].unit if name in METRICS else "")
 
 
 def _curves(report: Report) -> str:
@@ -183,7 +185,7 @@ def _trials(report: Report) -> str:
 
 def _trial(report: Report, trial: s.Trial, names: tuple[str, ...]) -> list[str]:
     goals = [metric for metric, _ in report.study.objectives]
-    values = [best_and_counts.objective(report.study, trial, place) for place in range(len(goals))]
+    values = [best_and_counts.objective_value(report.study, trial, place) for place in range(len(goals))]
     return [
         _cell(trial.number, "n"), _cell(trial.state),
         *(_cell(_number(goal, value), "n") for goal, value in zip(goals, values, strict=True)),

@@ -11,7 +11,7 @@ import yaml
 from core.contract.spec.knob_table import KNOBS
 from core.contract.spec.metric_table import METRICS
 from core.contract.state import best_and_counts
-from core.contract.views.metric_format import figure
+from core.contract.views.metric_format import format_figure
 from core.store.file_fingerprints import Print
 from core.store.report import card_sections
 from core.store.report import markdown_text as md
@@ -127,7 +127,7 @@ def _results(report: Report) -> list[str]:
         return []
     shown = {**report.chosen.latest, **report.values}
     cells = [
-        (_metric(report, name), figure(value, _unit(name)), md.text(METRICS[name].meaning))
+        (_metric(report, name), format_figure(value, _unit(name)), md.text(METRICS[name].meaning))
         for name, value in shown.items()
         if name in METRICS and (name in report.values or name in RESULTS) and math.isfinite(value)
     ]

@@ -44,7 +44,7 @@ class Report:
     @property
     def why_none(self) -> str:
         """Why there is no trial to export, starting with a capital letter."""
-        why = reference_values.no_best(self.study)
+        why = reference_values.explain_no_best(self.study)
         return why[:1].upper() + why[1:]
 
     @property

@@ -8,7 +8,7 @@ from core.contract.metric_score import Score
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views import metric_verdict as r
-from core.contract.views.metric_format import SHARE, bound, changed, told
+from core.contract.views.metric_format import SHARE, format_bound, format_change, format_score
 
 VERDICTS = {"ok": "kept", "breached": "broken", "unsure": "not sure", None: ""}
 NOT_SCORED = "–"
@@ -33,7 +33,7 @@ def lines(study: s.Study, trial: s.Trial | None) -> list[Line]:
     kept = r.limits(study)
     found = []
     for board in r.boards(study):
-        for name in r.names(study, board):
+        for name in r.list_names(study, board):
             if trial is None or name in trial.scores or name in study.base_scores:
                 found.append(_line(board, name, r.read(study, trial, name, kept)))
     return found
@@ -46,19 +46,18 @@ def _line(board: str, name: str, reading: r.Reading) -> Line:
     return Line(
         board, plain(name, 80), f"{metric.meaning}{measured}; {better}",
         _format_score(reading.base, unit), _format_score(reading.score, unit), _change(reading),
-        " and ".join(bound(limit, unit) for limit in reading.limits), VERDICTS[reading.verdict],
+        " and ".join(format_bound(limit, unit) for limit in reading.limits), VERDICTS[reading.verdict],
         plain(reading.score.reason, 300) if reading.score is not None else "",
     )  # fmt: skip
 
 
 def _format_score(score: Score | None, unit: str) -> str:
-    return told(score, unit) if score is not None and score.value is not None else NOT_SCORED
+    return format_score(score, unit) if score is not None and score.value is not None else NOT_SCORED
 
 
 def _change(reading: r.Reading) -> str:
     if reading.change is None or reading.better is None:
         return "none" if reading.change == 0 else ""
     word = "better" if reading.better else "worse"
-    return (
-        f"{changed(reading.change, reading.metric.unit)} {word}{'' if reading.clear else ' (may be chance)'}"
-    )
+    certainty = "" if reading.clear else " (may be chance)"
+    return f"{format_change(reading.change, reading.metric.unit)} {word}{certainty}"

@@ -73,7 +73,7 @@ def _row(study: s.Study, trial: s.Trial, names: frozenset[str], redactor: Redact
         "foretold_bytes": trial.foretold_bytes, "measured_bytes": trial.measured_bytes,
         "retry": trial.retry, "why": trial.why, "error": trial.error,
     }  # fmt: skip
-    told = study_progress.scoring_told(trial) if trial.pending else None
+    told = study_progress.scoring_record(trial) if trial.pending else None
     found |= {f"scoring_{name}": value for name, value in (told or {}).items()}
     for name, value in {**trial.knobs, **trial.params}.items():
         kind = "param" if name in names else "knob"

@@ -30,13 +30,13 @@ def targets(places: Sequence[Place], wanted: Value) -> list[str]:
     known = list(dict.fromkeys(place.last_name for place in places))
     if not known:
         raise InfeasibleError("the model has no linear layer that PEFT can adapt")
-    names = layer_groups.meant(paths, wanted)
+    names = layer_groups.match_layers(paths, wanted)
     if isinstance(wanted, str) and not names:
         raise InfeasibleError(
             f"target_modules = {wanted!r} selects no layer of this model; list some of {', '.join(known)}"
         )
     if isinstance(wanted, str):
-        return layer_groups.shortest(names, paths)
+        return layer_groups.shorten_paths(names, paths)
     for name in names:
         if not select_layers(places, [name]):
             near = difflib.get_close_matches(name, known, n=3, cutoff=0.3) or known
@@ -59,7 +59,7 @@ def exact_names(model: Any, places: Sequence[Place], names: Sequence[str]) -> li
     ends = tuple(f".{name}" for name in names)
     if all(path in ours for path in known if path in names or path.endswith(ends)):
         return list(names)
-    return layer_groups.shortest([place.name for place in places], known)
+    return layer_groups.shorten_paths([place.name for place in places], known)
 
 
 def config(base: Base, knobs: dict[str, Value], names: Sequence[str]) -> Any:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 
 from core.contract.text.sanitize import plain
-from core.contract.wire.shell_environment import hides
+from core.contract.wire.shell_environment import hides_gpus
 
 
 def choose_device(wanted: str | Sequence[int]) -> tuple[torch.device, str]:
@@ -20,7 +20,7 @@ def choose_device(wanted: str | Sequence[int]) -> tuple[torch.device, str]:
         return torch.device("cpu"), "on the CPU: resources.devices = 'cpu'"
     if torch.cuda.is_available():
         return torch.device("cuda"), f"on {plain(torch.cuda.get_device_name(), 80)}"
-    if hides(visible):
+    if hides_gpus(visible):
         return torch.device("cpu"), f"on the CPU: {variable} hides all GPUs"
     requested = f"resources.devices = {wanted!r}" if wanted != "auto" else variable if visible else ""
     if requested:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from core.contract.spec.study_spec import ModelOptions
-from core.contract.text.error_reports import guarded
+from core.contract.text.error_reports import run_guarded
 from core.contract.text.sanitize import plain
 from core.errors import TrimtabError
 from core.train.adapters import trained_adapter
@@ -27,7 +27,7 @@ def main(argv: list[str]) -> int:
         )
         return 0
 
-    return guarded("trimtab generate", run)
+    return run_guarded("trimtab generate", run)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from core.contract.spec.study_spec import ModelOptions
-from core.contract.text.error_reports import guarded
+from core.contract.text.error_reports import run_guarded
 from core.contract.text.sanitize import plain
 from core.errors import TrimtabError
 from core.train.adapters import trained_adapter
@@ -42,7 +42,7 @@ def main(argv: list[str]) -> int:
         merge(arguments.adapter, arguments.out, arguments.trust_remote_code)
         return 0
 
-    return guarded("trimtab merge", run)
+    return run_guarded("trimtab merge", run)
 
 
 def merge(adapter: Path, out: Path, trusted: bool = False) -> None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from core.contract.spec.data_columns import companion
+from core.contract.spec.data_columns import find_companion
 from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import plain
 from core.errors import TrimtabError
@@ -32,7 +32,7 @@ class RowFormat:
             )
         self._chat = Chat(tokenizer)
         pair = (spec.data.prompt_key, spec.data.completion_key)
-        self.joined = companion(pair[0], pair, set(columns)) if self.kind == "instruction" else ""
+        self.joined = find_companion(pair[0], pair, set(columns)) if self.kind == "instruction" else ""
 
     def check(self, columns: Sequence[str], where: str) -> None:
         """Raise TrimtabError if a column that the format needs is missing."""

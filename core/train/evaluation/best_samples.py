@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.contract.metric_score import Score
-from core.contract.spec.metric_table import known
+from core.contract.spec.metric_table import find_metric
 from core.train.evaluation.probe_scoring import RELATIVE, Scored, change_from
 
 FEWER = 2  # a score on less than half of the samples is not compared with one on more
@@ -54,7 +54,7 @@ def _better(name: str, score: Score, best: Mapping[str, Any]) -> bool:
     and one from many always replaces it."""
     if score.samples > FEWER * best["samples"]:
         return True
-    metric, value = known(name), score.value
+    metric, value = find_metric(name), score.value
     if metric is None or value is None or FEWER * score.samples < best["samples"]:
         return False
     result: bool = value < best["value"] if metric.direction == "minimize" else value > best["value"]
