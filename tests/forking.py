@@ -92,8 +92,8 @@ def _serve(listener: socket.socket) -> tuple[int, socket.socket]:
     pid = os.fork()
     if pid == 0:
         _become(asked, files)
-    for one in files:
-        os.close(one)
+    for file in files:
+        os.close(file)
     with contextlib.suppress(OSError):
         line.sendall(STARTED.pack(pid))
     return pid, line
@@ -103,8 +103,8 @@ def _become(asked: dict[str, Any], files: list[int]) -> None:
     """The module's process, from here on."""
     code = 1
     try:
-        for at, one in enumerate(files):
-            os.dup2(one, at)
+        for at, file in enumerate(files):
+            os.dup2(file, at)
         os.closerange(3, 4096)
         if asked["session"]:
             os.setsid()

@@ -31,6 +31,6 @@ def as_stranger(code: str, *arguments: object, passed: sockets.socket | None = N
 
 def opened_up(folder: Path) -> None:
     """Let other users walk to ``folder``."""
-    for one in folder.parents:
-        if one.stat().st_uid == os.getuid():
-            one.chmod(one.stat().st_mode | 0o011)
+    for parent in folder.parents:
+        if parent.stat().st_uid == os.getuid():
+            parent.chmod(parent.stat().st_mode | 0o011)

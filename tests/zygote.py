@@ -171,8 +171,8 @@ async def create_subprocess_exec(*command: str, stdin: Any = None, stdout: Any =
     try:
         forked = Forked(command, stdin=stdin, stdout=stdout, **more)
     finally:
-        for one in theirs:
-            os.close(one)
+        for their in theirs:
+            os.close(their)
     return ForkedOnLoop(forked, writer, reader)
 
 

@@ -93,7 +93,7 @@ def test_fewer_rows_mean_fewer_steps_smaller_batches_and_a_lower_rank(tmp_path):
 
 def test_little_time_means_fewer_trials_that_are_halved_and_then_shorter_ones(tmp_path):
     hours = (0.02, 0.3, 2.0, 24.0)
-    found = [case(tmp_path, where=card(40, "NVIDIA A100-SXM4-40GB"), hours=one) for one in hours]
+    found = [case(tmp_path, where=card(40, "NVIDIA A100-SXM4-40GB"), hours=hour) for hour in hours]
     trials = [one.trials for one in found]
     assert trials == sorted(trials) and trials[0] < trials[-1]
     assert value(plan(found[0]), "pruner") == "halving"
@@ -143,11 +143,13 @@ def test_a_handful_of_rows_on_a_cpu_is_answered(tmp_path, rows):
     found = plan(case(tmp_path, "tiny", cpu(), rows=rows))
     assert spec_file.parse(found.raw())
     assert value(found, "precision") == "fp32" and value(found, "devices") == "cpu"
-    assert any("small gaps are noise" in one for one in found.doubts)
+    assert any("small gaps are noise" in doubt for doubt in found.doubts)
 
 
 def test_families_that_are_not_known_are_answered_with_the_doubt(tmp_path):
-    assert any("trimtab fit` traces the model" in one for one in plan(case(tmp_path, "unheard-of")).doubts)
+    assert any(
+        "trimtab fit` traces the model" in doubt for doubt in plan(case(tmp_path, "unheard-of")).doubts
+    )
 
 
 @pytest.mark.parametrize(("name", "experts"), [("mixture", 8), ("nested", 64)])

@@ -19,8 +19,8 @@ OWN = (
 def test_each_rule_names_a_link_or_says_that_there_is_none():
     for rule in RULES:
         assert rule.sources, rule.knob
-        for one in rule.sources:
-            assert one.link.startswith("https://") or one in OWN, rule.knob
+        for source in rule.sources:
+            assert source.link.startswith("https://") or source in OWN, rule.knob
 
 
 def test_a_knob_has_one_rule_at_most():

@@ -146,7 +146,8 @@ def measure(children: Sequence[Child], rounds: int, processes: int) -> None:
 def report(children: Sequence[Child]) -> None:
     """One line for each setting."""
     middle = {
-        one.spin: {state: statistics.median(one.times[state]) for state in one.times} for one in children
+        child.spin: {state: statistics.median(child.times[state]) for state in child.times}
+        for child in children
     }
     whole = middle[DEFAULT][QUIET] if DEFAULT in middle else min(one[QUIET] for one in middle.values())
     best = min(one[BUSY] for one in middle.values())

@@ -121,7 +121,9 @@ def main() -> int:
     print(table(columns), flush=True)
     if chosen.json is not None:
         about = {"load": chosen.load, "cores": os.cpu_count(), "config": str(chosen.config)}
-        chosen.json.write_text(json.dumps({**about, "runs": [one.as_json() for one in columns]}, indent=1))
+        chosen.json.write_text(
+            json.dumps({**about, "runs": [column.as_json() for column in columns]}, indent=1)
+        )
     return 0
 
 

@@ -56,7 +56,7 @@ class Figures:
         if self._busy:
             self.busy_s += now - self._seen_at
         self._seen_at = now
-        self._busy = any(one.state == s.RUNNING for one in study.trials.values())
+        self._busy = any(trial.state == s.RUNNING for trial in study.trials.values())
         self.snapshots += event is None and self.study is not None
         self.study = study
         for kind, what in FIRST.items():
@@ -95,7 +95,7 @@ class Figures:
         """Trials by their end."""
         trials = self.study.trials.values() if self.study else ()
         return {
-            end: sum(one.state == end for one in trials)
+            end: sum(trial.state == end for trial in trials)
             for end in (s.COMPLETE, s.PRUNED, s.FAILED, s.INFEASIBLE)
         }
 
@@ -107,7 +107,7 @@ class Figures:
     def values(self) -> dict[str, Any]:
         """All figures but times, by name; None where there is none."""
         best, study = self.best, self.study
-        trained_s = sum(one.elapsed_s for one in study.trials.values()) if study else 0.0
+        trained_s = sum(trial.elapsed_s for trial in study.trials.values()) if study else 0.0
         goal = study.objectives[0][0] if study else "objective"
         mine = best.scores.get(BASE_LOSS) if best else None
         its = study.base_scores.get(BASE_LOSS) if study else None
@@ -147,11 +147,11 @@ def _by(part: float, whole: float) -> float | None:
 def table(columns: Sequence[Figures]) -> str:
     """The figures of each run side by side."""
     rows = [("seconds since the start", ["first", "again"][: len(columns)])]
-    stages = list(dict.fromkeys(stage for one in columns for stage in one.stages))
-    rows += [("engine up", [_time(one, "engine up") for one in columns])]
-    rows += [(f"  {stage}", [_span(one, stage) for one in columns]) for stage in stages]
-    rows += [(what, [_time(one, what) for one in columns]) for what in REACHED[1:]]
-    all_values = [one.values() for one in columns]
+    stages = list(dict.fromkeys(stage for column in columns for stage in column.stages))
+    rows += [("engine up", [_time(column, "engine up") for column in columns])]
+    rows += [(f"  {stage}", [_span(column, stage) for column in columns]) for stage in stages]
+    rows += [(what, [_time(column, what) for column in columns]) for what in REACHED[1:]]
+    all_values = [column.values() for column in columns]
     names = list(dict.fromkeys(name for values in all_values for name in values))
     rows += [("", [""] * len(columns))]
     rows += [(name, [_number(values.get(name)) for values in all_values]) for name in names]
@@ -166,15 +166,15 @@ def table(columns: Sequence[Figures]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _time(one: Figures, what: str) -> str:
-    return f"{one.seconds[what]:.1f}" if what in one.seconds else NONE
+def _time(figures: Figures, what: str) -> str:
+    return f"{figures.seconds[what]:.1f}" if what in figures.seconds else NONE
 
 
-def _span(one: Figures, stage: str) -> str:
+def _span(figures: Figures, stage: str) -> str:
     """When it began, and how long it took."""
-    if stage not in one.stages:
+    if stage not in figures.stages:
         return NONE
-    began, ended = one.stages[stage]
+    began, ended = figures.stages[stage]
     return f"{began:.1f} ({ended - began:.1f} s)"
 
 

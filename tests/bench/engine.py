@@ -23,7 +23,9 @@ async def watch(engine: Engine) -> None:
     connection = await engine_client.attach(engine.socket)
     reading = asyncio.create_task(read(connection))
     process = psutil.Process(engine.process.pid)
-    children = [one for one in process.children() if "core.search.process.search_server" in one.cmdline()]
+    children = [
+        child for child in process.children() if "core.search.process.search_server" in child.cmdline()
+    ]
     before, begun = spent_s([process]), time.monotonic()
     search_before = spent_s(children)
     await asyncio.sleep(SECONDS)
@@ -52,7 +54,7 @@ async def read(connection: engine_client.Connection) -> None:
 
 def spent_s(processes: list[psutil.Process]) -> float:
     """CPU time of the processes, without their children."""
-    return sum(one.cpu_times().user + one.cpu_times().system for one in processes)
+    return sum(process.cpu_times().user + process.cpu_times().system for process in processes)
 
 
 def main() -> int:
@@ -62,7 +64,7 @@ def main() -> int:
         try:
             engine.run(study={"trials": TRIALS, "pruner": "median"}, resources={"pack": TRIALS})
             engine.until_study(
-                lambda one: sum(t.step > 5 for t in one.trials.values()) == TRIALS, "all report"
+                lambda study: sum(t.step > 5 for t in study.trials.values()) == TRIALS, "all report"
             )
             asyncio.run(watch(engine))
         finally:

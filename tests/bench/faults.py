@@ -48,9 +48,9 @@ def main() -> int:
     return 0 if survived == tried and not faults else 1
 
 
-def _run(one: Fault, times: int) -> Outcome:
+def _run(fault: Fault, times: int) -> Outcome:
     try:
-        return one.run(times)
+        return fault.run(times)
     except Exception:
         return Outcome(tried=times, faults=[traceback.format_exc()])
 

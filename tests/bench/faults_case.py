@@ -81,7 +81,7 @@ def scripted(
         try:
             engine.run(**sections)
             if at_work:
-                engine.until_study(lambda one: one.trials and one.trials[0].step > EVERY, "it runs")
+                engine.until_study(lambda study: study.trials and study.trials[0].step > EVERY, "it runs")
             yield engine
             outcome.faults += held(engine)
         finally:
@@ -91,7 +91,7 @@ def scripted(
 
 def ended(engine: Engine) -> s.Study:
     """The study in its end."""
-    return engine.until_study(lambda one: one.state not in s.LIVE_STUDY, "the study ends")
+    return engine.until_study(lambda study: study.state not in s.LIVE_STUDY, "the study ends")
 
 
 def stopped(engine: Engine) -> s.Study:
@@ -102,7 +102,7 @@ def stopped(engine: Engine) -> s.Study:
 
 def results(study: s.Study) -> dict[int, tuple[float, ...]]:
     """What is finished."""
-    return {one.number: one.values for one in study.trials.values() if one.state == s.COMPLETE}
+    return {trial.number: trial.values for trial in study.trials.values() if trial.state == s.COMPLETE}
 
 
 def lost(before: dict[int, tuple[float, ...]], study: s.Study) -> int:
@@ -138,9 +138,10 @@ def held(engine: Engine) -> list[str]:
     study = engine.study()
     kept = replay_all([journal_file.read(of(engine))]).studies["s"]
     found = [
-        f"trial {one.number} is {one.state} at {one.step}, the journal says {kept.trials[one.number].state}"
-        for one in study.trials.values()
-        if (one.state, one.values) != (kept.trials[one.number].state, kept.trials[one.number].values)
+        f"trial {trial.number} is {trial.state} at {trial.step}, "
+        f"the journal says {kept.trials[trial.number].state}"
+        for trial in study.trials.values()
+        if (trial.state, trial.values) != (kept.trials[trial.number].state, kept.trials[trial.number].values)
     ]
     return found + _optuna(engine, study) + _boards(engine, study)
 
@@ -160,7 +161,7 @@ def _disagreements(engine: Engine, study: s.Study) -> list[str]:
         return []
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = f"sqlite:///{engine.home / 'studies' / 's' / 'optuna.db'}"
-    known = {one.number: one for one in optuna.load_study(study_name="s", storage=storage).trials}
+    known = {trial.number: trial for trial in optuna.load_study(study_name="s", storage=storage).trials}
     found = []
     for number, trial in study.trials.items():
         theirs = known.get(number)

@@ -52,12 +52,12 @@ def _between_lives(count: int, harm: Callable[[Path], None], told: str) -> Outco
     for _ in range(count):
         outcome.tried += 1
         with scripted(outcome, 4, 120) as engine:
-            before = engine.until_study(lambda one: len(results(one)) >= 2, "two are complete")
+            before = engine.until_study(lambda study: len(results(study)) >= 2, "two are complete")
             engine.kill()
             harm(of(engine).parent)
             since = time.monotonic()
             engine.start()
-            engine.until_study(lambda one: any(trial.step for trial in one.trials.values()), "it goes on")
+            engine.until_study(lambda study: any(trial.step for trial in study.trials.values()), "it goes on")
             outcome.recovered(since)
             _end(outcome, engine, before, 4)
             if told and not any(told in line.text for line in engine.study().lines):
@@ -120,8 +120,8 @@ def journal_lost(count: int) -> Outcome:
     outcome = Outcome(tried=1)
     with scripted(outcome, 2, EVERY * 20) as engine:
         engine.kill()
-        for one in engine.workers():
-            one.kill()
+        for worker in engine.workers():
+            worker.kill()
         raw, path = of(engine).read_bytes(), of(engine)
         path.unlink()
         since = time.monotonic()

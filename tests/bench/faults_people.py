@@ -55,7 +55,7 @@ def contradictory(count: int) -> Outcome:
             for trial in list(engine.study().trials):
                 asyncio.run(press(console_api.ResumeTrial("s", trial)))
             engine.until_study(
-                lambda one: any(trial.state == s.RUNNING for trial in one.trials.values()), "one runs"
+                lambda study: any(trial.state == s.RUNNING for trial in study.trials.values()), "one runs"
             )
             outcome.recovered(since)
         stopped(engine)
@@ -109,7 +109,7 @@ def many(count: int) -> Outcome:
     """An engine starts on them and shows them; ``recover_s`` is from start to picture."""
     outcome = Outcome(tried=1)
     with scripted(outcome, 1, 20) as engine:
-        engine.until_study(lambda one: one.state == "complete", "the first study ends")
+        engine.until_study(lambda study: study.state == "complete", "the first study ends")
         engine.kill()
         _write(engine)
         since = time.monotonic()

@@ -39,14 +39,14 @@ def engine_killed(count: int) -> Outcome:
 
 def moved(before: s.Study, now: s.Study) -> bool:
     """Did any trial train?"""
-    steps = sum(one.step for one in before.trials.values())
-    return sum(one.step for one in now.trials.values()) > steps
+    steps = sum(trial.step for trial in before.trials.values())
+    return sum(trial.step for trial in now.trials.values()) > steps
 
 
 @fault("worker killed -9", 10)
 def worker_killed(count: int) -> Outcome:
     """Each time a study of its own."""
-    return _repeated(count, lambda engine: [one.kill() for one in engine.workers()])
+    return _repeated(count, lambda engine: [worker.kill() for worker in engine.workers()])
 
 
 @fault("engine and workers killed -9", 5)
@@ -55,8 +55,8 @@ def both_killed(count: int) -> Outcome:
 
     def kill(engine: Engine) -> None:
         engine.process.send_signal(signal.SIGSTOP)
-        for one in engine.workers():
-            one.kill()
+        for worker in engine.workers():
+            worker.kill()
         engine.kill()
         engine.start()
 
@@ -101,7 +101,9 @@ def _leave(engine: Engine, number: signal.Signals) -> None:
 @fault("SIGUSR1 to a worker (Slurm)", 3)
 def worker_preempted(count: int) -> Outcome:
     """It keeps its trials and goes."""
-    return _repeated(count, lambda engine: [one.send_signal(signal.SIGUSR1) for one in engine.workers()])
+    return _repeated(
+        count, lambda engine: [worker.send_signal(signal.SIGUSR1) for worker in engine.workers()]
+    )
 
 
 def _repeated(count: int, strike) -> Outcome:
@@ -110,7 +112,9 @@ def _repeated(count: int, strike) -> Outcome:
     for _ in range(count):
         outcome.tried += 1
         with scripted(outcome, trials=3, steps=150) as engine:
-            before = engine.until_study(lambda one: one.trials[0].checkpoint_step >= 2 * EVERY, "it is kept")
+            before = engine.until_study(
+                lambda study: study.trials[0].checkpoint_step >= 2 * EVERY, "it is kept"
+            )
             since = time.monotonic()
             strike(engine)
             engine.until_study(
@@ -168,8 +172,12 @@ def always(count: int) -> Outcome:
     with _seeded(outcome, 7, 2) as engine:
         since = time.monotonic()
         study = ended(engine)
-        told = all("the seventh always dies" in one.traceback for one in study.trials.values())
-        if told and study.state == "complete" and {one.state for one in study.trials.values()} == {s.FAILED}:
+        told = all("the seventh always dies" in trial.traceback for trial in study.trials.values())
+        if (
+            told
+            and study.state == "complete"
+            and {trial.state for trial in study.trials.values()} == {s.FAILED}
+        ):
             outcome.recovered(since)
     return outcome
 

@@ -184,7 +184,7 @@ def no_card(count: int) -> Outcome:
     reader.read([], 3.0)
     nvml.missing, nvml.lost = None, set()
     again = reader.read([], 4.0)
-    faults = [bool(one.fault) for one in one_less.devices]
+    faults = [bool(device.fault) for device in one_less.devices]
     if faults == [False, False, True, False] and len(whole.devices) == len(again.devices) == 4:
         outcome.recovered(since)
     return outcome
@@ -247,8 +247,8 @@ def _killed(house: House, outcome: Outcome) -> None:
         and str(house.home) in " ".join(one.info["cmdline"])
     ]
     since = time.monotonic()
-    for one in workers:
-        one.kill()
+    for worker in workers:
+        worker.kill()
     house.until(lambda one: one.trials[0].retry == 1 and one.trials[0].state == "running", "it runs again")
     outcome.recovered(since)
     study = house.until(lambda one: one.state == "complete", "the study ends")

@@ -170,7 +170,7 @@ class Hand:
     def _free(self, study: s.Study) -> list[s.Trial]:
         """Trials on the worker that no press is under way for."""
         taken = {*self._tasks, *self._pressed}
-        here = [one for one in study.trials.values() if one.state in s.ON_WORKER]
+        here = [trial for trial in study.trials.values() if trial.state in s.ON_WORKER]
         return [one for one in here if not one.asked and one.number not in taken]
 
     def _key(self, now: float, study: s.Study, trial: s.Trial, phase: str) -> str:
@@ -179,7 +179,7 @@ class Hand:
             keys = [RESUME, PRUNE] if phase == phases.IDLE else [RESUME]
         else:
             keys = [PAUSE, PRUNE] if self._may_pause(study, phase) else [PRUNE]
-        key = max(keys, key=lambda one: self._lacks(phase, one))
+        key = max(keys, key=lambda key: self._lacks(phase, key))
         if self._lacks(phase, key) > 0:
             return key
         if trial.state == s.PAUSED and (phase == phases.IDLE or self._held_long(now, trial)):
@@ -188,7 +188,7 @@ class Hand:
 
     def _may_pause(self, study: s.Study, phase: str) -> bool:
         """The last running trial is only paused where presses are lacking while all are paused."""
-        running = sum(one.state == s.RUNNING and not one.asked for one in study.trials.values())
+        running = sum(trial.state == s.RUNNING and not trial.asked for trial in study.trials.values())
         idle = max(self._lacks(phases.IDLE, RESUME), self._lacks(phases.IDLE, PRUNE))
         return phase in phases.BEFORE or running > 1 or idle > 0
 

@@ -72,7 +72,7 @@ class Phases:
         for stage in stages:
             if not stage.startswith((OF_BASE, "trial ")):
                 return _loading(stage)
-        here = [one for one in study.trials.values() if one.state in s.ON_WORKER]
+        here = [trial for trial in study.trials.values() if trial.state in s.ON_WORKER]
         running = [one.number for one in here if one.state == s.RUNNING]
         if not running:
             return IDLE if self._loaded else LOADING

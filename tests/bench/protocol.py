@@ -142,14 +142,14 @@ def run(count: int, seed: int) -> tuple[bool, list[str]]:
 def _run(engine: Engine, count: int, seed: int) -> tuple[bool, list[str]]:
     assert engine.process is not None
     engine.run(study={"trials": 2}, train={"steps": 100_000_000})
-    engine.until_study(lambda one: one.trials and one.trials[0].step > 3, "the study runs")
+    engine.until_study(lambda study: study.trials and study.trials[0].step > 3, "the study runs")
     process = psutil.Process(engine.process.pid)
     before, began, step = process.memory_info().rss, time.perf_counter(), engine.trial(0).step
     seen = asyncio.run(attack(engine.socket, count, seed))
     took_s = time.perf_counter() - began
     deaths = 0 if engine.process.poll() is None else 1
     after = process.memory_info().rss
-    study = engine.until_study(lambda one: one.trials[0].step > step + 10, "the study goes on")
+    study = engine.until_study(lambda study: study.trials[0].step > step + 10, "the study goes on")
     faults = (engine.home / "engine.log").read_text(errors="replace").count("Traceback")
     grown = after - before
     well = (

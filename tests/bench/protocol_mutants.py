@@ -119,7 +119,7 @@ def hostile(draw: random.Random, as_json: bool) -> Any:
 def mutant(draw: random.Random, message: Any, as_json: bool) -> Any:
     """``message`` as plain values, with one thing changed in it."""
     whole = msgspec.to_builtins(message)
-    tables = [one for one in _tables(whole) if one]
+    tables = [table for table in _tables(whole) if table]
     table = draw.choice(tables)
     key = draw.choice([one for one in table if one not in KEPT] or ["unknown"])
     kind = draw.random()

@@ -98,7 +98,7 @@ def line(surface: Surface, sampler: str, pruner: str, outcome: Outcome, chance: 
     means = (outcome.ours, outcome.optunas, outcome.packed)
     return (
         f"{sampler:<8}{pruner:<11}{outcome.same:>3}/{len(outcome.ours)} "
-        + "".join(f"{_means(surface, one):>27}" for one in means)
+        + "".join(f"{_means(surface, mean):>27}" for mean in means)
         + f"{_difference(surface, outcome.ours, outcome.optunas):>25}"
         + f"{_difference(surface, outcome.ours, chance.ours):>25}"
     )

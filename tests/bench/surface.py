@@ -51,7 +51,9 @@ class Surface:
         self.curves = [tuple(float(row[str(step)]) for step in CURVE) for row in rows]
         self._places = np.array([_place(point) for point in self.points])
         self._alike: dict[str, Any] = {
-            choice: np.array([index for index, one in enumerate(self.points) if one["scheduler"] == choice])
+            choice: np.array(
+                [index for index, point in enumerate(self.points) if point["scheduler"] == choice]
+            )
             for choice in SPACE["scheduler"]
         }
         finals = [curve[-1] for curve in self.curves if curve[-1] == curve[-1]]

@@ -117,7 +117,7 @@ def teach(folder: Path) -> int:
         optimizer.step()
         optimizer.zero_grad()
     model.save_pretrained(folder)
-    return sum(one.numel() for one in model.parameters())
+    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def train(spec: StudySpec, chosen: list[Point], folder: Path) -> list[list[float]]:
@@ -142,7 +142,7 @@ def train(spec: StudySpec, chosen: list[Point], folder: Path) -> list[list[float
         told.clear()
         done = min(first + AT_ONCE, len(order))
         print(f"{done:>4} of {len(order)} trained, {time.monotonic() - begun:.0f} s", flush=True)
-    return [list(one.values()) for one in curves]
+    return [list(curve.values()) for curve in curves]
 
 
 def main() -> None:

@@ -62,7 +62,7 @@ def read_options() -> argparse.Namespace:
 
 def _refuse(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     letters = options.rivals.split(",")
-    if unknown := [one for one in letters if one not in LETTERS]:
+    if unknown := [letter for letter in letters if letter not in LETTERS]:
         parser.error(f"--rivals: {', '.join(map(repr, unknown))}; write letters of {', '.join(LETTERS)}")
     if options.steps % options.every:
         parser.error(f"--every {options.every} does not divide --steps {options.steps}")

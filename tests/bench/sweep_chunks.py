@@ -146,8 +146,8 @@ def _on_host(state: dict[str, Any]) -> dict[str, Any]:
     """An optimizer's state with its tensors copied to the host."""
     moved = {
         index: {
-            name: one.to(CPU, copy=True) if isinstance(one, torch.Tensor) else one
-            for name, one in states.items()
+            name: state.to(CPU, copy=True) if isinstance(state, torch.Tensor) else state
+            for name, state in states.items()
         }
         for index, states in state["state"].items()
     }

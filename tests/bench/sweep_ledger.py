@@ -102,8 +102,8 @@ def outcome(
         trials.update(book["trials"])
     first_s = min(book["first_step_s"] for book in books)
     batch = {trial["number"]: trial["batch_size"] for trial in plan.trials}
-    tokens = sum(one.steps * batch[number] * plan.length for number, one in trials.items())
-    done = {number: one for number, one in trials.items() if one.state == "completed"}
+    tokens = sum(trial.steps * batch[number] * plan.length for number, trial in trials.items())
+    done = {number: trial for number, trial in trials.items() if trial.state == "completed"}
     winner = min(done, key=lambda number: done[number].loss, default=None)
     makespan_s = ended_s - began_s
     return {
@@ -117,7 +117,7 @@ def outcome(
         "winner": winner,
         "winner_loss": done[winner].loss if winner is not None else None,
         "winner_s": done[winner].at_s - began_s if winner is not None else None,
-        **{state: [n for n, one in trials.items() if one.state == state] for state in STATES},
+        **{state: [n for n, trial in trials.items() if trial.state == state] for state in STATES},
         "losses": {number: one.loss for number, one in sorted(trials.items())},
         "notes": [note for book in books for note in book["notes"]],
         "load_s": load_s,

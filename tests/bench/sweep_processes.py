@@ -35,7 +35,7 @@ def _hand_out(plan: Plan, pipes: list[Connection]) -> list[dict[str, Any]]:
     for pipe in pipes:
         pipe.send(waiting.pop(0) if waiting else None)
     while len(books) < len(pipes):
-        for pipe in wait([one for one in pipes if not one.closed]):
+        for pipe in wait([pipe for pipe in pipes if not pipe.closed]):
             match pipe.recv():  # type: ignore[union-attr]
                 case "next":
                     pipe.send(waiting.pop(0) if waiting else None)  # type: ignore[union-attr]

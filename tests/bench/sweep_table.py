@@ -38,7 +38,7 @@ def _line(cells: list[str], widths: list[int]) -> str:
 
 def _rivals(rows: list[Row], row: Row) -> dict[str, Row | None]:
     """The runs that this one is compared with."""
-    first = {one["stopping"]: one for one in rows if one["rival"] == "sequential"}
+    first = {row["stopping"]: row for row in rows if row["rival"] == "sequential"}
     return {"same": first.get(row["stopping"]), "stopped": first.get(True)}
 
 

@@ -136,9 +136,11 @@ def sequential(plan: Plan) -> dict[str, Any]:
         study.enqueue_trial({name: trial[name] for name in ("lora_rank", "batch_size", "learning_rate")})
 
     def objective(asked: optuna.Trial) -> float:
-        asked.suggest_categorical("lora_rank", sorted({*RANKS, *(one["lora_rank"] for one in plan.trials)}))
         asked.suggest_categorical(
-            "batch_size", sorted({*BATCHES, *(one["batch_size"] for one in plan.trials)})
+            "lora_rank", sorted({*RANKS, *(trial["lora_rank"] for trial in plan.trials)})
+        )
+        asked.suggest_categorical(
+            "batch_size", sorted({*BATCHES, *(trial["batch_size"] for trial in plan.trials)})
         )
         asked.suggest_float("learning_rate", *RATES, log=True)
 

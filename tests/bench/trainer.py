@@ -113,7 +113,9 @@ def theirs(spec: StudySpec, base: Base, batches: list[list[Row]], start: dict[st
         rows = [row for batch in batches for row in batch]
         trainer = Trainer(model, arguments, lambda some: padded(some, base.pad_id), rows, callbacks=[clock])
         trainer._get_train_sampler = lambda *_: torch.utils.data.SequentialSampler(rows)
-        trainer.remove_callback(next(one for one in trainer.callback_handler.callbacks if _prints(one)))
+        trainer.remove_callback(
+            next(callback for callback in trainer.callback_handler.callbacks if _prints(callback))
+        )
         trainer.train()
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     model.unload()

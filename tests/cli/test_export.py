@@ -63,9 +63,9 @@ def test_a_bundle_holds_all_that_a_rerun_and_a_reader_need(study, tmp_path, caps
     sums = json.loads((out / "manifest.json").read_text())["files"]
     assert set(sums) == names - {"manifest.json"}
     lines = [json.loads(line) for line in (out / "decisions.jsonl").read_text().splitlines()]
-    assert any(one["by"] == "the pruner" and one["why"].startswith("median pruner") for one in lines)
+    assert any(line["by"] == "the pruner" and line["why"].startswith("median pruner") for line in lines)
     assert json.loads((out / "versions.json").read_text())["packages"]["torch"]
-    trials = {one["trial"]: one for one in json.loads((out / "trials.json").read_text())}
+    trials = {load["trial"]: load for load in json.loads((out / "trials.json").read_text())}
     assert trials[4]["ran"]["alone"] and set(trials[4]["adapter_sha256"]) == {"w"}
 
 
@@ -192,6 +192,6 @@ def test_scores_that_are_pending_at_the_export_are_said(home, tmp_path, capsys):
     line = "scores of trial 2 at step 400 were still pending"
     assert line in capsys.readouterr().out and f"At the export the {line}." in (out / "README.md").read_text()
     assert line in (out / "report.html").read_text()
-    trials = {one["trial"]: one for one in json.loads((out / "trials.json").read_text())}
+    trials = {load["trial"]: load for load in json.loads((out / "trials.json").read_text())}
     assert trials[2]["scoring"] == {"step": 400, "done": 0, "total": 0} and trials[0]["scoring"] is None
     assert "scoring_step,scoring_done,scoring_total" in (out / "trials.csv").read_text().splitlines()[0]

@@ -85,7 +85,7 @@ def surroundings(monkeypatch, tmp_path, spec):
 
 
 def test_the_matrix_has_every_verb():
-    (verbs,) = [one for one in parser()._actions if isinstance(one, _SubParsersAction)]
+    (verbs,) = [action for action in parser()._actions if isinstance(action, _SubParsersAction)]
     assert set(VERBS) == set(verbs.choices)
 
 

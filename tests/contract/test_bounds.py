@@ -64,7 +64,7 @@ def refused_or_kept(raw: dict) -> None:
     try:
         whole = spec_file.parse(raw)
     except SpecError as error:
-        assert error.problems and all(len(str(one)) < 3000 for one in error.problems)
+        assert error.problems and all(len(str(problem)) < 3000 for problem in error.problems)
         return
     resolved = spec_file.to_raw(whole)
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(resolved)) == resolved

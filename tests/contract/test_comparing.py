@@ -25,13 +25,13 @@ def test_only_the_knobs_that_differ_are_told_the_tables_order_first():
 
 def test_the_best_of_each_metric_is_marked_by_its_own_direction():
     found = study(trial(0, 2.0), trial(1, 1.0), trial(2, 1.0))
-    told = {one.name: one for one in c.measures(found, list(found.trials.values()))}
+    told = {measure.name: measure for measure in c.measures(found, list(found.trials.values()))}
     assert told["eval/loss"].best == (1, 2)
     trials = [
         replace(found.trials[number], latest={"eval/accuracy": value, "train/grad_norm": 1.0})
         for number, value in enumerate([0.5, 0.7, 0.6])
     ]
-    told = {one.name: one for one in c.measures(found, trials)}
+    told = {measure.name: measure for measure in c.measures(found, trials)}
     assert told["eval/accuracy"].best == (1,), "higher is better"
     assert "train/grad_norm" not in told, "no result"
 
@@ -42,13 +42,13 @@ def test_a_lead_within_the_error_bars_is_not_clear():
     far = [Score(0.10, 0.09, 0.11, 64), Score(0.30, 0.28, 0.32, 64)]
     for scores, clear in ((near, False), (far, True), ([Score(0.1), Score(0.3)], None)):
         trials = [replace(found.trials[n], scores={"safety/toxicity": scores[n]}) for n in (0, 1)]
-        told = {one.name: one for one in c.measures(found, trials)}["safety/toxicity"]
+        told = {measure.name: measure for measure in c.measures(found, trials)}["safety/toxicity"]
         assert (told.best, told.clear) == ((0,), clear)
 
 
 def test_what_only_one_has_or_all_have_alike_has_no_best():
     found = study(trial(0, 1.0), trial(1, 1.0), trial(2, None, end="running"))
-    told = {one.name: one for one in c.measures(found, list(found.trials.values()))}
+    told = {measure.name: measure for measure in c.measures(found, list(found.trials.values()))}
     assert told["eval/loss"].best == () and told["eval/loss"].scores[2] is None
 
 

@@ -59,13 +59,13 @@ def test_the_history_goes_by_the_ends_and_only_results_make_a_best():
         trial(3, 1.8, at=40.0), trial(4, 0.5, end="running"), trial(5, None, end=s.FAILED),
     )  # fmt: skip
     moments = i.history(found)
-    assert [one.point.trial for one in moments] == [1, 0, 2, 3]
-    assert [one.best for one in moments] == [None, 2.0, 1.5, 1.5]
-    assert [one.point.early for one in moments] == [True, False, False, False]
+    assert [moment.point.trial for moment in moments] == [1, 0, 2, 3]
+    assert [moment.best for moment in moments] == [None, 2.0, 1.5, 1.5]
+    assert [moment.point.early for moment in moments] == [True, False, False, False]
 
 
 def test_a_reading_that_is_no_number_does_not_count():
-    assert [one.trial for one in i.points(study(trial(0, math.nan), trial(1, 1.0)))] == [1]
+    assert [point.trial for point in i.points(study(trial(0, math.nan), trial(1, 1.0)))] == [1]
 
 
 def test_an_axis_knows_logarithms_choices_and_what_is_not_on_it():
@@ -81,7 +81,7 @@ def test_an_axis_knows_logarithms_choices_and_what_is_not_on_it():
 
 def test_what_a_space_of_another_version_says_is_left_out():
     broken = {"learning_rate": {"lo": 1}, "lora_rank": [], "lora_alpha": 3, "seed": [1, 2]}
-    assert [one.name for one in axes(study(space=broken))] == ["seed"]
+    assert [axis.name for axis in axes(study(space=broken))] == ["seed"]
 
 
 def test_a_slice_has_each_trial_at_its_value():
@@ -115,7 +115,7 @@ def test_a_grid_holds_the_mean_of_each_cell_and_between_them_the_nearer_counts_m
 
 def test_stops_are_told_with_step_reading_and_reason_the_latest_first():
     found = study(trial(0, 1.0), trial(1, 2.0, end=s.PRUNED), trial(2, None, end=s.FAILED, step=7))
-    assert [(one.trial, one.state, one.step, one.value, one.why) for one in i.list_stops(found)] == [
+    assert [(stop.trial, stop.state, stop.step, stop.value, stop.why) for stop in i.list_stops(found)] == [
         (2, s.FAILED, 7, None, "nan"), (1, s.PRUNED, 40, 2.0, "worse at 40")
     ]  # fmt: skip
     assert i.count_endings(found) == {"complete": 1, "pruned": 1, "failed": 1, "infeasible": 0}
@@ -124,7 +124,7 @@ def test_stops_are_told_with_step_reading_and_reason_the_latest_first():
 
 def test_the_ranking_puts_results_before_readings_on_the_way():
     found = study(trial(0, 3.0), trial(1, 0.1, end=s.PRUNED), trial(2, 2.0))
-    assert [one.trial for one in i.order_points(found)] == [2, 0, 1]
+    assert [order_point.trial for order_point in i.order_points(found)] == [2, 0, 1]
 
 
 def test_the_front_is_what_nobody_beats_also_among_equals():

@@ -5,7 +5,7 @@ from core.contract.state import study_state as s
 
 
 def study(objectives, *values):
-    trials = {number: s.Trial(number, state=s.COMPLETE, values=one) for number, one in enumerate(values)}
+    trials = {number: s.Trial(number, state=s.COMPLETE, values=value) for number, value in enumerate(values)}
     return s.Study("a", spec={"study": {"objectives": objectives}}, trials=trials)
 
 

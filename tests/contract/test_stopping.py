@@ -24,9 +24,12 @@ def ends(*results, state=s.COMPLETE):
     """Trials that ended one after another; None for one that was pruned."""
     return [
         s.Trial(
-            number, s.PRUNED if one is None else state, values=() if one is None else one, ended_at=number
+            number,
+            s.PRUNED if result is None else state,
+            values=() if result is None else result,
+            ended_at=number,
         )
-        for number, one in enumerate(results)
+        for number, result in enumerate(results)
     ]
 
 
@@ -104,7 +107,7 @@ def on(device, begun, ended, trained, number):
     ],
 )
 def test_a_gpu_that_trials_share_counts_once(trials, hours):
-    state = study([on(*one, number) for number, one in enumerate(trials)])
+    state = study([on(*trial, number) for number, trial in enumerate(trials)])
     assert gpu_hours(state, now=7200.0) == pytest.approx(hours)
     told = find_due(state, StopOptions(gpu_hours=0.5), now=7200.0)
     assert (told is not None and told.at_once and "GPU-hours are used" in told.why) == (hours >= 0.5)

@@ -67,7 +67,7 @@ def test_what_was_validated_is_read_as_it_is():
 
 def test_lists_numbers_and_short_forms_get_their_types():
     typed = study_spec.read(RAW)
-    assert [(one.metric, one.direction) for one in typed.study.objectives] == [
+    assert [(objective.metric, objective.direction) for objective in typed.study.objectives] == [
         ("quality/loss", "minimize"), ("train/tokens_per_s", "maximize"),
     ]  # fmt: skip
     assert typed.study.threshold.lower == 1.0 and typed.study.population.factors == (0.5, 2.0)

@@ -114,9 +114,9 @@ class Engine:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(DEADLINE_S)
             self.process.kill()
-        for one in self.workers():
+        for worker in self.workers():
             with contextlib.suppress(psutil.NoSuchProcess):
-                one.kill()
+                worker.kill()
 
 
 def raw_study(**sections: dict[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,9 @@ class Scoring(Scripted):
         """Toxicity by the step; right answers by the rank, and a little by the step."""
         rank = self.knobs[trial]["lora_rank"]
         values = {"safety/toxicity": min(0.9, 0.01 * step), "quality/exact": rank / 64 + 0.0001 * step}
-        scores = {name: Score(one, 0.9 * one, min(1.0, 1.1 * one), 200) for name, one in values.items()}
+        scores = {
+            name: Score(value, 0.9 * value, min(1.0, 1.1 * value), 200) for name, value in values.items()
+        }
         self.tell(e.TrialScored, trial, step=step, elapsed_s=step * STEP_S, scores=scores)
         return values["quality/exact"]
 

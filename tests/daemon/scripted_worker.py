@@ -56,7 +56,7 @@ class Scripted:
             case worker_api.Assign() if message.trial not in self.steps:
                 self.knobs[message.trial] = message.knobs
                 self.retries[message.trial] = message.retry
-                self.edits = [one for one in self.edits if one.trial != message.trial]
+                self.edits = [edit for edit in self.edits if edit.trial != message.trial]
                 step = int((re.findall(r"\d+", Path(message.checkpoint).name) or [0])[0])
                 self.steps[message.trial] = step
                 self.tell(e.TrialRunning, message.trial, step=step, total_steps=self.total(message.trial))
@@ -102,8 +102,8 @@ class Scripted:
 
     def edit(self, trial: int) -> None:
         """What was asked of it before its next step."""
-        due = [one for one in self.edits if one.trial == trial]
-        self.edits = [one for one in self.edits if one.trial != trial]
+        due = [edit for edit in self.edits if edit.trial == trial]
+        self.edits = [edit for edit in self.edits if edit.trial != trial]
         for one in due:
             step, knobs, now = self.steps[trial], self.knobs[trial], dict(one.changes)
             if "steps" in now:

@@ -15,9 +15,9 @@ GOAL = {"objectives": ["quality/exact"]}
 
 @pytest.fixture
 def late(tmp_path):
-    one = Engine(tmp_path / "home", worker="tests.daemon.late_worker").start()
-    yield one
-    one.end()
+    engine = Engine(tmp_path / "home", worker="tests.daemon.late_worker").start()
+    yield engine
+    engine.end()
 
 
 def all_pending(study: s.Study) -> bool:
@@ -41,7 +41,7 @@ def test_slots_are_free_and_the_study_ends_with_the_last_score(late):
     assert study.state == "running" and all(trial.values for trial in study.trials.values())
     assert {one.state.name for one in stored(study)} == {"COMPLETE"}, "the sampler needs no score"
     scored(study)
-    study = late.until_study(lambda one: one.state == "complete", "it ends")
+    study = late.until_study(lambda study: study.state == "complete", "it ends")
     assert all(trial.scores and not trial.pending for trial in study.trials.values())
 
 
@@ -51,7 +51,7 @@ def test_the_sampler_hears_of_an_objective_of_the_boards_with_its_score(late):
     assert {one.state.name for one in stored(study)} == {"RUNNING"}
     assert all(trial.values == () for trial in study.trials.values())
     scored(study)
-    study = late.until_study(lambda one: one.state == "complete", "it ends")
+    study = late.until_study(lambda study: study.state == "complete", "it ends")
     for one in stored(study):
         assert one.values == [study.trials[one.number].values[0]] == [one.params["lora_rank"] / 64]
 
@@ -60,7 +60,7 @@ def test_finished_training_is_complete_when_the_study_is_stopped(late):
     late.run(study=GOAL, evaluate=BOARDS)
     late.until_study(all_pending, "all are complete")
     late.ask(console_api.StopStudy("s", by="me"))
-    study = late.until_study(lambda one: one.state == "stopped", "it stops at once")
+    study = late.until_study(lambda study: study.state == "stopped", "it stops at once")
     assert {trial.state for trial in study.trials.values()} == {s.COMPLETE}
     assert all(trial.why == "stopped by me" and not trial.pending for trial in study.trials.values())
     assert {one.state.name for one in stored(study)} == {"FAIL"}, "they have no value"
@@ -72,7 +72,7 @@ def test_scores_survive_the_loss_of_the_worker_and_of_the_engine(late):
     first = {trial.worker for trial in study.trials.values()}
     (Path(study.folder) / "die").touch()
     study = late.until_study(
-        lambda one: {trial.worker for trial in one.trials.values()}.isdisjoint(first), "another has them"
+        lambda study: {trial.worker for trial in study.trials.values()}.isdisjoint(first), "another has them"
     )
     late.kill()
     for worker in late.workers():
@@ -80,7 +80,7 @@ def test_scores_survive_the_loss_of_the_worker_and_of_the_engine(late):
         worker.wait()
     late.start()
     scored(study)
-    study = late.until_study(lambda one: one.state == "complete", "it ends")
+    study = late.until_study(lambda study: study.state == "complete", "it ends")
     assert [trial.values for trial in study.trials.values()] == [
         (trial.params["lora_rank"] / 64,) for trial in study.trials.values()
     ]
@@ -94,7 +94,7 @@ def test_a_study_that_is_paused_meanwhile_is_scored_when_it_goes_on(late):
     scored(study)
     assert all_pending(late.study())
     late.ask(console_api.ResumeStudy("s", by="me"))
-    late.until_study(lambda one: one.state == "complete", "it ends")
+    late.until_study(lambda study: study.state == "complete", "it ends")
 
 
 def test_a_limit_that_the_last_scores_break_prunes_as_it_is_asked_to(late):
@@ -102,6 +102,6 @@ def test_a_limit_that_the_last_scores_break_prunes_as_it_is_asked_to(late):
     study = late.until_study(all_pending, "all are complete")
     assert {one.state.name for one in stored(study)} == {"RUNNING"}
     scored(study)
-    study = late.until_study(lambda one: one.state == "complete", "it ends")
+    study = late.until_study(lambda study: study.state == "complete", "it ends")
     assert {trial.state for trial in study.trials.values()} == {s.PRUNED}
     assert {one.state.name for one in stored(study)} == {"PRUNED"}

@@ -129,9 +129,9 @@ def test_tensorboard_gets_values_with_their_ends_and_nothing_for_what_cannot_be_
 
 @pytest.fixture
 def scoring(tmp_path):
-    one = Engine(tmp_path / "home", worker="tests.daemon.scoring_worker").start()
-    yield one
-    one.end()
+    engine = Engine(tmp_path / "home", worker="tests.daemon.scoring_worker").start()
+    yield engine
+    engine.end()
 
 
 @pytest.mark.real
@@ -183,4 +183,4 @@ def test_a_board_s_score_is_objective_and_constraint_and_prunes_through_a_real_e
         else:
             assert known.state == s.PRUNED and known.params["lora_rank"] < 16
             assert "quality/exact" in known.why and trial.intermediate_values[40] < 0.2
-    assert sorted(one.state for one in study.trials.values()) == [s.COMPLETE] * 2 + [s.PRUNED] * 3
+    assert sorted(trial.state for trial in study.trials.values()) == [s.COMPLETE] * 2 + [s.PRUNED] * 3

@@ -12,15 +12,16 @@ CARDS = {"gpu0": "GPU-0000-0", "gpu1": "GPU-0000-1"}
 
 @pytest.fixture
 def two_cards(tmp_path):
-    one = Engine(tmp_path / "home", "tests.daemon.carded_worker", "tests.daemon.carded_engine").start()
-    yield one
-    one.end()
+    engine = Engine(tmp_path / "home", "tests.daemon.carded_worker", "tests.daemon.carded_engine").start()
+    yield engine
+    engine.end()
 
 
 def four_run(engine, steps: int) -> s.Study:
     engine.run(study={"trials": 4}, train={"steps": steps}, resources={"devices": "auto", "pack": 2})
     return engine.until_study(
-        lambda one: len(one.trials) == 4 and all(trial.step > 3 for trial in one.trials.values()), "all run"
+        lambda study: len(study.trials) == 4 and all(trial.step > 3 for trial in study.trials.values()),
+        "all run",
     )
 
 
@@ -34,13 +35,15 @@ def put(file, text: str) -> None:
 def test_each_card_has_a_worker_of_its_own_and_trials_spread_over_them(two_cards):
     study = four_run(two_cards, 1_000_000)
     assert [trial.device for trial in study.trials.values()] == ["gpu0", "gpu1", "gpu0", "gpu1"]
-    workers = {one.pid: one for one in two_cards.workers()}
-    told = {one.pid: one for one in two_cards.state().machine.workers}
-    assert {told[pid].device: one.environ()["CUDA_VISIBLE_DEVICES"] for pid, one in workers.items()} == CARDS
+    workers = {worker.pid: worker for worker in two_cards.workers()}
+    told = {worker.pid: worker for worker in two_cards.state().machine.workers}
+    assert {
+        told[pid].device: worker.environ()["CUDA_VISIBLE_DEVICES"] for pid, worker in workers.items()
+    } == CARDS
     assert any("trial 1 starting on gpu1: 0 of 2 slots taken on gpu1" in line.text for line in study.lines)
-    next(one for pid, one in workers.items() if told[pid].device == "gpu1").kill()
+    next(worker for pid, worker in workers.items() if told[pid].device == "gpu1").kill()
     after = two_cards.until_study(
-        lambda one: all(one.trials[n].retry == 1 and one.trials[n].state == s.RUNNING for n in (1, 3)),
+        lambda study: all(study.trials[n].retry == 1 and study.trials[n].state == s.RUNNING for n in (1, 3)),
         "again",
     )
     for number in (0, 2):
@@ -54,11 +57,11 @@ def test_a_card_that_vanishes_leaves_its_trials_to_the_others(two_cards, how):
     put(two_cards.home / "lost", "1")
     two_cards.until(lambda: two_cards.state().machine.devices[1].fault, "NVML says so")
     put(two_cards.home / "dead", f"{CARDS['gpu1']} {how}")
-    two_cards.until_study(lambda one: all(one.trials[n].state == s.QUEUED for n in (1, 3)), "they wait")
+    two_cards.until_study(lambda study: all(study.trials[n].state == s.QUEUED for n in (1, 3)), "they wait")
     for number in (0, 2):
         two_cards.ask(console_api.PruneTrial("s", number, by="me"))
     study = two_cards.until_study(
-        lambda one: all(one.trials[n].state == s.RUNNING for n in (1, 3)), "they go on"
+        lambda study: all(study.trials[n].state == s.RUNNING for n in (1, 3)), "they go on"
     )
     assert study.state == "running", study.why
     assert {(trial.device, trial.retry) for trial in study.trials.values()} == {("gpu0", 0)}
@@ -69,10 +72,10 @@ def test_a_card_that_vanishes_leaves_its_trials_to_the_others(two_cards, how):
 
 def test_a_trial_that_is_pinned_goes_to_its_card_and_on_where_it_stood(two_cards):
     two_cards.run(study={"trials": 2}, train={"steps": 1_000_000}, resources={"devices": "auto", "pack": 2})
-    two_cards.until_study(lambda one: len(one.trials) == 2 and one.trials[0].step > 20, "both run")
+    two_cards.until_study(lambda study: len(study.trials) == 2 and study.trials[0].step > 20, "both run")
     two_cards.ask(console_api.MarkTrial("s", 0, device="gpu1", by="me"))
     moved = two_cards.until_study(
-        lambda one: one.trials[0].device == "gpu1" and one.trials[0].state == s.RUNNING, "it moved"
+        lambda study: study.trials[0].device == "gpu1" and study.trials[0].state == s.RUNNING, "it moved"
     )
     assert moved.trials[0].step > 20 and moved.trials[0].retry == 0
     told = [line.text for line in moved.trials[0].lines]

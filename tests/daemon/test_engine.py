@@ -21,7 +21,7 @@ LONG = {"steps": 1_000_000}
 
 def test_a_study_runs_to_its_end_and_names_its_best(engine):
     engine.run()
-    study = engine.until_study(lambda one: one.state == "complete", "the study ends")
+    study = engine.until_study(lambda study: study.state == "complete", "the study ends")
     assert [trial.state for trial in study.trials.values()] == ["complete"] * 3
     assert study.why == "3 of 3 trials complete"
     best = max(study.trials.values(), key=lambda trial: trial.params["lora_rank"])
@@ -32,13 +32,13 @@ def test_a_study_runs_to_its_end_and_names_its_best(engine):
 
 def test_the_engine_holds_no_torch(engine):
     engine.run(study={"sampler": "gp", "startup_trials": 1})
-    engine.until_study(lambda one: one.state == "complete", "the study ends")
+    engine.until_study(lambda study: study.state == "complete", "the study ends")
     assert "libtorch" not in Path(f"/proc/{engine.process.pid}/maps").read_text()
 
 
 def test_pause_resume_and_prune_are_confirmed(engine):
     engine.run(train=LONG)
-    engine.until_study(lambda one: one.trials and one.trials[0].step > 3, "trial 0 runs")
+    engine.until_study(lambda study: study.trials and study.trials[0].step > 3, "trial 0 runs")
     engine.ask(console_api.PauseTrial("s", 0))
     engine.until(lambda: engine.trial(0).state == s.PAUSED, "it is paused")
     stood = engine.trial(0).step
@@ -50,15 +50,17 @@ def test_pause_resume_and_prune_are_confirmed(engine):
     engine.until(lambda: engine.trial(0).state == s.PRUNED, "it is pruned")
     assert engine.trial(0).why == "enough"
     engine.until_study(
-        lambda one: one.trials.get(2) and one.trials[2].state == s.RUNNING, "its place is taken"
+        lambda study: study.trials.get(2) and study.trials[2].state == s.RUNNING, "its place is taken"
     )
 
 
 def test_stop_ends_the_trials_and_keeps_the_results(engine):
     engine.run(train={"steps": 400}, study={"trials": 500}, resources={"pack": 3})
-    engine.until_study(lambda one: any(t.state == s.COMPLETE for t in one.trials.values()), "one is complete")
+    engine.until_study(
+        lambda study: any(t.state == s.COMPLETE for t in study.trials.values()), "one is complete"
+    )
     engine.ask(console_api.StopStudy("s", by="me"))
-    study = engine.until_study(lambda one: one.state == "stopped", "the study stops")
+    study = engine.until_study(lambda study: study.state == "stopped", "the study stops")
     assert s.COMPLETE in {trial.state for trial in study.trials.values()} <= {s.COMPLETE, s.PRUNED}
     assert study.why == "stopped by me"
     engine.run(train={"steps": 400}, study={"trials": 500}, resources={"pack": 3})
@@ -71,7 +73,7 @@ def test_the_pruner_acts_and_says_why(engine):
         train={"steps": 600}, evaluate={"every": 200},  # few readings: a slow machine keeps up with them
     )  # fmt: skip
     study = engine.until_study(
-        lambda one: any(t.state == s.PRUNED for t in one.trials.values()), "a trial is pruned"
+        lambda study: any(t.state == s.PRUNED for t in study.trials.values()), "a trial is pruned"
     )
     pruned = next(trial for trial in study.trials.values() if trial.state == s.PRUNED)
     assert pruned.why.startswith("median pruner: eval/loss") and "is worse than the median" in pruned.why
@@ -90,7 +92,7 @@ REFUSED = [
 
 def test_what_cannot_be_done_is_refused_with_the_reason(engine):
     engine.run(train=LONG)
-    engine.until_study(lambda one: one.trials and one.trials[0].state == s.RUNNING, "trial 0 runs")
+    engine.until_study(lambda study: study.trials and study.trials[0].state == s.RUNNING, "trial 0 runs")
     for wanted, told in REFUSED:
         with pytest.raises(RefusedError, match=told):
             engine.ask(wanted)
@@ -108,12 +110,12 @@ def test_the_same_name_with_other_settings_is_refused(engine):
 
 def test_a_base_that_cannot_be_loaded_ends_the_study_with_the_reason(engine):
     engine.run(train={"steps": 5, "seed": 3})
-    study = engine.until_study(lambda one: one.state == "failed", "the study fails")
+    study = engine.until_study(lambda study: study.state == "failed", "the study fails")
     assert study.why == "the base model cannot be loaded (model.base) → check the id"
     assert all(trial.state == s.FAILED for trial in study.trials.values())
     (engine.home / "studies" / "s" / "mine.txt").write_text("kept")
     engine.run(study={"trials": 1}, train={"steps": 5}, model={"base": "corrected"})
-    study = engine.until_study(lambda one: one.state == "complete", "the corrected file is taken")
+    study = engine.until_study(lambda study: study.state == "complete", "the corrected file is taken")
     assert [trial.state for trial in study.trials.values()] == [s.COMPLETE] and study.total_trials == 1
     aside = engine.home / "replaced" / "s-1"
     assert (aside / "mine.txt").read_text() == "kept" and (aside / "journal.log").exists()
@@ -141,21 +143,21 @@ def test_a_second_engine_is_refused(engine):
 
 def test_it_starts_on_demand_once_and_cleans_up_a_dead_ones_socket(tmp_path):
     home = tmp_path / "home"
-    one = Engine(home)
+    engine = Engine(home)
     try:
         socket = engine_launch.ensure(home)
         first = engine_launch.health(socket)["pid"]
         assert engine_launch.ensure(home) == socket and engine_launch.health(socket)["pid"] == first
         os.kill(first, 9)
-        one.until(lambda: engine_launch.health(socket) is None, "it is dead")
+        engine.until(lambda: engine_launch.health(socket) is None, "it is dead")
         assert socket.exists()
         engine_launch.ensure(home)
         second = engine_launch.health(socket)["pid"]
         assert second != first
         assert socket.stat().st_mode & 0o777 == 0o600 and home.stat().st_mode & 0o777 == 0o700
     finally:
-        asyncio.run(engine_client.request(one.socket, console_api.StopEngine(force=True)))
-        one.until(lambda: engine_launch.health(one.socket) is None, "it is gone")
+        asyncio.run(engine_client.request(engine.socket, console_api.StopEngine(force=True)))
+        engine.until(lambda: engine_launch.health(engine.socket) is None, "it is gone")
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root to become somebody else")

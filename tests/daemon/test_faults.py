@@ -28,9 +28,9 @@ def complete(study: s.Study) -> bool:
 def test_kill_9_of_the_engine_in_the_middle_loses_nothing(engine):
     engine.run(study={"trials": 6}, train={"steps": 150})
     engine.until_study(
-        lambda one: sum(t.state == s.COMPLETE for t in one.trials.values()) >= 2, "two are complete"
+        lambda study: sum(t.state == s.COMPLETE for t in study.trials.values()) >= 2, "two are complete"
     )
-    before = [one.pid for one in engine.workers()]
+    before = [worker.pid for worker in engine.workers()]
     engine.kill()
     known = of_journal(engine)
     engine.start()
@@ -51,10 +51,10 @@ def test_kill_9_of_the_engine_in_the_middle_loses_nothing(engine):
 
 def test_kill_9_of_engine_and_workers_goes_on_from_the_queue(engine):
     engine.run(train={"steps": 150})
-    engine.until_study(lambda one: len(one.trials) > 1 and one.trials[1].step > 3, "two trials run")
+    engine.until_study(lambda study: len(study.trials) > 1 and study.trials[1].step > 3, "two trials run")
     engine.kill()
-    for one in engine.workers():
-        one.kill()
+    for worker in engine.workers():
+        worker.kill()
     engine.start()
     study = engine.until_study(complete, "the study ends")
     begun = [
@@ -88,10 +88,10 @@ def test_a_worker_that_stands_still_while_its_link_lives_is_ended(engine):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_a_worker_that_is_told_to_go_keeps_its_trials_and_costs_them_no_retry(engine, number):
     engine.run(study={"trials": 1}, train={"steps": 300})
-    study = engine.until_study(lambda one: one.trials and one.trials[0].step > 20, "it runs")
-    for one in engine.workers():
-        one.send_signal(number)
-    engine.until_study(lambda one: one.trials[0].checkpoint_step, "it is kept")
+    study = engine.until_study(lambda study: study.trials and study.trials[0].step > 20, "it runs")
+    for worker in engine.workers():
+        worker.send_signal(number)
+    engine.until_study(lambda study: study.trials[0].checkpoint_step, "it is kept")
     study = engine.until_study(complete, "the study ends")
     assert study.trials[0].retry == 0
     assert any(f"queued again (0): its worker got {number.name}" in line.text for line in study.lines)
@@ -99,7 +99,7 @@ def test_a_worker_that_is_told_to_go_keeps_its_trials_and_costs_them_no_retry(en
 
 def test_slurms_signal_to_the_engine_is_an_orderly_end(engine):
     engine.run(study={"trials": 1}, train={"steps": 300})
-    engine.until_study(lambda one: one.trials and one.trials[0].step > 20, "it runs")
+    engine.until_study(lambda study: study.trials and study.trials[0].step > 20, "it runs")
     engine.process.send_signal(signal.SIGUSR1)
     assert engine.process.wait(DEADLINE_S) == 0
     assert not engine.workers() and not engine.socket.exists()
@@ -149,8 +149,8 @@ def test_a_trial_that_kills_every_worker_fails_and_the_study_goes_on(engine):
             ),
             "trial 0 runs",
         )
-        for one in engine.workers():
-            one.send_signal(signal.SIGKILL)
+        for worker in engine.workers():
+            worker.send_signal(signal.SIGKILL)
     study = engine.until_study(complete, "the study ends")
     assert study.trials[0].state == s.FAILED
     assert "(killed by signal 9); this was try 2 of 2 (resources.retries = 1)" in study.trials[0].error
@@ -159,7 +159,7 @@ def test_a_trial_that_kills_every_worker_fails_and_the_study_goes_on(engine):
 
 def test_an_orderly_stop_leaves_checkpoints_and_the_next_engine_goes_on(engine):
     engine.run(train={"steps": 200})
-    engine.until_study(lambda one: one.trials and one.trials[0].step > 20, "trial 0 runs")
+    engine.until_study(lambda study: study.trials and study.trials[0].step > 20, "trial 0 runs")
     engine.ask(console_api.StopEngine(force=True))
     engine.until(lambda: engine.process.poll() is not None, "the engine is gone")
     assert not engine.workers() and not engine.socket.exists()
@@ -180,7 +180,7 @@ def test_a_torn_journal_is_told_and_the_rest_is_kept(engine):
     path = engine.home / "studies" / "s" / "journal.log"
     path.write_bytes(path.read_bytes() + b"\x07\x00\x00")
     engine.start()
-    study = engine.until_study(lambda one: "incomplete record" in one.lines[-1].text, "it is told")
+    study = engine.until_study(lambda study: "incomplete record" in study.lines[-1].text, "it is told")
     assert study.state == "complete"
 
 

@@ -54,7 +54,7 @@ def study(base: str, *ranks: int, running: int = 0, memory: str = "auto", pack: 
 
 
 def card(total: float, used: float = 0.0, *processes: e.Process) -> s.Machine:
-    one = e.Device(
+    device = e.Device(
         0,
         "a card",
         "GPU-0",
@@ -62,7 +62,7 @@ def card(total: float, used: float = 0.0, *processes: e.Process) -> s.Machine:
         total_bytes=round(total * GIB),
         processes=processes,
     )
-    return s.Machine(devices=(one,), workers=(e.Worker("gpu0-w", 77, "gpu0", study="a"),))
+    return s.Machine(devices=(device,), workers=(e.Worker("gpu0-w", 77, "gpu0", study="a"),))
 
 
 def foresight(one: s.Study, machine: s.Machine, ledger: EstimateCorrections | None = None) -> MemoryPlanner:
@@ -78,7 +78,7 @@ def test_a_trial_that_does_not_fit_beside_the_others_waits_with_the_numbers(base
     one = study(base, 8, 8, 8, running=2, pack=8)
     there = places(one, card(16))
     assert there.next(one) is None
-    (note,) = [one for one in there.notes() if "waits" in one]
+    (note,) = [note for note in there.notes() if "waits" in note]
     assert note == "trial 2 waits: 17.6 GiB needed with the 2 on gpu0, but the limit is 15.5 GiB"
     assert places(one, card(80)).next(one)[0].number == 2
 

@@ -26,14 +26,16 @@ def test_a_changed_file_is_refused_and_the_study_goes_on_when_it_is_put_back(eng
         return engine.ask(console_api.StartStudy(raw, environment={"HF_HUB_OFFLINE": "1", "HF_TOKEN": TOKEN}))
 
     run(1)
-    engine.until_study(lambda one: one.state == s.COMPLETE, "it ends")
+    engine.until_study(lambda study: study.state == s.COMPLETE, "it ends")
     rows.write_text('{"text": "a"}\n' * 20)
     with pytest.raises(RefusedError, match=r"the data changed since the study began .280 bytes, 700 before"):
         run(2)
     assert engine.study().state == s.COMPLETE and len(engine.study().trials) == 1
     rows.write_text('{"text": "a"}\n' * 50)
     assert any("HF_HUB_OFFLINE is '1' in the shell" in note for note in run(2).notes)
-    study = engine.until_study(lambda one: one.state == s.COMPLETE and len(one.trials) == 2, "it goes on")
+    study = engine.until_study(
+        lambda study: study.state == s.COMPLETE and len(study.trials) == 2, "it goes on"
+    )
     assert any("HF_HUB_OFFLINE is '1' in the shell" in line.text for line in study.lines)
     engine.end()
     files = [path for path in engine.home.rglob("*") if path.is_file()]
@@ -55,7 +57,7 @@ def test_trials_wait_while_a_worker_finds_the_data_changed():
     for event in end_study_and_requeue(state.studies["s"], broken):
         state = apply(state, event)
     study = state.studies["s"]
-    assert [one.state for one in study.trials.values()] == [s.QUEUED, s.QUEUED]
+    assert [trial.state for trial in study.trials.values()] == [s.QUEUED, s.QUEUED]
     assert (study.state, study.why) == ("failed", "the data changed (data.source = x) → put it back")
     request_checks.may_go_on(study, more=False)
 

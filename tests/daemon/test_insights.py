@@ -20,15 +20,15 @@ def asked(engine, request):
 
 def test_it_tells_of_a_study_that_runs_has_ended_and_was_found_again(engine):
     engine.run(study={"trials": 12, "pruner": "halving"}, train={"steps": 40}, space=SPACE)
-    engine.until_study(lambda one: len(one.trials) > 2, "it runs")
+    engine.until_study(lambda study: len(study.trials) > 2, "it runs")
     early = asked(engine, console_api.AskSearch("s"))
     assert isinstance(early, SearchState) and dict(early.sampler)["sampler"].startswith("random")
-    engine.until_study(lambda one: one.state == "complete", "it ends")
+    engine.until_study(lambda study: study.state == "complete", "it ends")
     shares = asked(engine, console_api.AskImportance("s"))
     assert isinstance(shares, Importance) and shares.known == 12, shares
     assert set(shares.shares) == set(SPACE) or shares.why_none
     late = asked(engine, console_api.AskSearch("s"))
-    assert sum(len(one.entries) for one in late.rungs if one.rung == 0) == 12
+    assert sum(len(rung.entries) for rung in late.rungs if rung.rung == 0) == 12
     engine.kill()
     engine.start()
     assert asked(engine, console_api.AskImportance("s")) == shares

@@ -36,13 +36,13 @@ BEGUN = (
 async def writer(tmp_path, monkeypatch):
     """With a study that runs."""
     monkeypatch.setenv("TRIMTAB_HOME", str(tmp_path))
-    one = Supervisor(Hub())
+    supervisor = Supervisor(Hub())
     kept = Journal.open(tmp_path / "j")
     assert list(kept.replay()) == []
-    one.keep("s", kept)
-    task = asyncio.create_task(one.run())
-    await one.put(*BEGUN)
-    yield one
+    supervisor.keep("s", kept)
+    task = asyncio.create_task(supervisor.run())
+    await supervisor.put(*BEGUN)
+    yield supervisor
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task

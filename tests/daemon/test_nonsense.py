@@ -36,16 +36,16 @@ async def introduced(socket, hello: worker_api.Hello) -> worker_api.ToWorker:
 
 def test_nobody_takes_the_place_of_a_worker(engine):
     engine.run(study={"trials": 1}, train={"steps": 100_000})
-    study = engine.until_study(lambda one: one.trials and one.trials[0].step > 3, "it runs")
+    study = engine.until_study(lambda study: study.trials and study.trials[0].step > 3, "it runs")
     trial = study.trials[0]
     hello = worker_api.Hello(console_api.PROTOCOL, trial.worker, 1, "s", "cpu", (0,))
     assert isinstance(asyncio.run(introduced(engine.socket, hello)), worker_api.Shutdown)
-    engine.until_study(lambda one: one.trials[0].step > trial.step + 10, "the true one goes on")
+    engine.until_study(lambda study: study.trials[0].step > trial.step + 10, "the true one goes on")
 
 
 def test_nothing_listens_on_the_network(engine):
     engine.run(study={"trials": 1}, train={"steps": 100_000})
-    engine.until_study(lambda one: one.trials and one.trials[0].step > 3, "it runs")
+    engine.until_study(lambda study: study.trials and study.trials[0].step > 3, "it runs")
     searches = [
         one
         for one in psutil.process_iter(["cmdline"])

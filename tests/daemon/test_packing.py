@@ -13,15 +13,15 @@ MANY = 1000
 
 def gpu(*packs, windows: int = 3) -> Calibration:
     """Each of ``packs`` measured as often as a comparison takes at least."""
-    one = Calibration("gpu0")
+    calibration = Calibration("gpu0")
     for told in packs:
-        measure(one, told, windows)
-    return one
+        measure(calibration, told, windows)
+    return calibration
 
 
-def measure(one: Calibration, told: PackMeasured, windows: int = 3) -> None:
+def measure(calibration: Calibration, told: PackMeasured, windows: int = 3) -> None:
     for _ in range(windows):
-        one.measured(told, {number: knobs() for number in told.trial_bytes})
+        calibration.measured(told, {number: knobs() for number in told.trial_bytes})
 
 
 def wanted(*packs, limit: int = MANY, running: int = 0) -> tuple[int, str]:
@@ -96,17 +96,19 @@ def test_a_number_that_readings_could_not_show_says_so():
 def test_a_study_begins_with_what_was_learnt_and_measures_on():
     learnt = gpu(pack(2, 9000.0), pack(4, 15000.0), pack(8, 15400.0)).learnt()
     assert learnt.number == 4 and learnt.refused == (8,) and set(learnt.rates) == {2, 4, 8}
-    one = Calibration("gpu0", learnt)
-    assert one.wanted(MANY, 0) == (
+    calibration = Calibration("gpu0", learnt)
+    assert calibration.wanted(MANY, 0) == (
         4,
         "starts with 4 at once, measured earlier on this machine with this base",
     )
-    assert one.wanted(3, 0)[0] == 3 and one.learnt() is None
-    measure(one, pack(4, 15000.0))
-    assert one.wanted(MANY, 4) == (5, "4 at once gave 15.0k tokens/s"), "8 were given up: not at once again"
-    assert one.news(MANY, 4) == ["gpu0: 4 trials at once (4 gave 15.0k tokens/s); trying 5"]
-    measure(one, pack(5, 19000.0))
-    assert one.learnt().number == 5
+    assert calibration.wanted(3, 0)[0] == 3 and calibration.learnt() is None
+    measure(calibration, pack(4, 15000.0))
+    assert calibration.wanted(MANY, 4) == (5, "4 at once gave 15.0k tokens/s"), (
+        "8 were given up: not at once again"
+    )
+    assert calibration.news(MANY, 4) == ["gpu0: 4 trials at once (4 gave 15.0k tokens/s); trying 5"]
+    measure(calibration, pack(5, 19000.0))
+    assert calibration.learnt().number == 5
 
 
 def test_what_was_neither_compared_nor_learnt_is_not_kept():
@@ -192,12 +194,12 @@ def test_activations_count_by_the_longest_sequences_of_a_micro_batch():
 
 
 def test_modules_that_nobody_measured_are_taken_for_the_largest():
-    one = Calibration("gpu0")
+    calibration = Calibration("gpu0")
     sizes = {0: 80 * MIB, 1: 800 * MIB}
     known = {0: knobs(8), 1: knobs(8, target_modules="all-linear")}
-    one.measured(pack(2, 9000.0, trial_bytes=sizes, free_bytes=GIB // 2, total_bytes=GIB), known)
-    assert one.fits(knobs(16), known) == ""  # 160 MiB as on the same modules
-    assert one.fits(knobs(16, target_modules=["q_proj"]), known).startswith("needs about 1.6 GiB")
+    calibration.measured(pack(2, 9000.0, trial_bytes=sizes, free_bytes=GIB // 2, total_bytes=GIB), known)
+    assert calibration.fits(knobs(16), known) == ""  # 160 MiB as on the same modules
+    assert calibration.fits(knobs(16, target_modules=["q_proj"]), known).startswith("needs about 1.6 GiB")
 
 
 def test_trials_that_came_since_the_measurement_have_their_share_and_those_that_left_gave_it_back():

@@ -26,9 +26,9 @@ AUTO = {"pack": "auto"}
 
 @pytest.fixture
 def measuring(tmp_path):
-    one = Engine(tmp_path / "home", worker="tests.daemon.measuring_worker").start()
-    yield one
-    one.end()
+    engine = Engine(tmp_path / "home", worker="tests.daemon.measuring_worker").start()
+    yield engine
+    engine.end()
 
 
 def texts(study: s.Study) -> list[str]:
@@ -43,7 +43,7 @@ def running(study: s.Study) -> list[int]:
 def test_the_pack_grows_while_that_pays_and_every_step_says_why(measuring):
     measuring.run(study={"trials": 40}, train=LONG, space={"lora_rank": [2]}, resources=AUTO)
     study = measuring.until_study(
-        lambda one: any("not worth it" in text for text in texts(one)), "the pack has found its size"
+        lambda study: any("not worth it" in text for text in texts(study)), "the pack has found its size"
     )
     told = "\n".join(texts(study))
     assert "trial 0 starting on cpu: 0 of 2 slots taken on cpu; auto: starts with 2 at once" in told
@@ -54,7 +54,7 @@ def test_the_pack_grows_while_that_pays_and_every_step_says_why(measuring):
     (held,) = study.packs.values()
     assert (held.worker, held.device, held.trials) == (study.trials[0].worker, "cpu", 8)
     measuring.ask(console_api.PruneTrial("s", 0))
-    measuring.until_study(lambda one: one.trials[0].state == s.PRUNED, "it is pruned")
+    measuring.until_study(lambda study: study.trials[0].state == s.PRUNED, "it is pruned")
     assert len(measuring.study().trials) == 8, "its place is not filled again"
 
 
@@ -65,7 +65,7 @@ def test_a_trial_that_does_not_fit_waits_while_others_go_first(measuring):
         space={"lora_rank": [20, 30, 90, 10]}, resources=AUTO,
     )  # fmt: skip
     study = measuring.until_study(
-        lambda one: len(running(one)) == 3 and any("waits" in text for text in texts(one)), "one waits"
+        lambda study: len(running(study)) == 3 and any("waits" in text for text in texts(study)), "one waits"
     )
     (waiting,) = [trial for trial in study.trials.values() if trial.state == s.QUEUED]
     assert waiting.params["lora_rank"] == 90
@@ -79,11 +79,11 @@ def test_a_trial_that_does_not_fit_waits_while_others_go_first(measuring):
 @pytest.mark.real
 def test_what_a_lost_worker_held_is_forgotten_and_its_trials_go_on(measuring):
     measuring.run(study={"trials": 3}, train=LONG, space={"lora_rank": [2]}, resources=AUTO)
-    first = measuring.until_study(lambda one: one.packs and len(running(one)) == 3, "three run")
-    for one in measuring.workers():
-        one.kill()
+    first = measuring.until_study(lambda study: study.packs and len(running(study)) == 3, "three run")
+    for worker in measuring.workers():
+        worker.kill()
     again = measuring.until_study(
-        lambda one: one.packs and one.packs.keys() != first.packs.keys() and len(running(one)) == 3,
+        lambda study: study.packs and study.packs.keys() != first.packs.keys() and len(running(study)) == 3,
         "another worker has them",
     )
     assert set(again.packs) == {again.trials[0].worker}

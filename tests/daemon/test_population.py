@@ -40,7 +40,7 @@ def eight(steps: int = 2, **changed: s.Trial) -> list[s.Trial]:
 
 
 def pairs(now: s.Study, judged=frozenset(), leaving=()) -> list[tuple[int, int]]:
-    return [(one.loser, one.winner) for one in decisions(now, plan_of(now), judged, leaving)]
+    return [(decision.loser, decision.winner) for decision in decisions(now, plan_of(now), judged, leaving)]
 
 
 def losers(now: s.Study, **more) -> list[int]:

@@ -11,15 +11,15 @@ TOKEN = "hf_" + "Qw3rTy7uIoP9aSdF1gHjK5lZx"
 @pytest.fixture
 def leaking(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", TOKEN)
-    one = Engine(tmp_path / "home", worker="tests.daemon.leaking_worker").start()
-    yield one
-    one.end()
+    engine = Engine(tmp_path / "home", worker="tests.daemon.leaking_worker").start()
+    yield engine
+    engine.end()
 
 
 @pytest.mark.real
 def test_no_file_holds_the_token(leaking):
     leaking.run(study={"trials": 1}, resources={"retries": 0})
-    study = leaking.until_study(lambda one: one.state in ("failed", "complete"), "the study ends")
+    study = leaking.until_study(lambda study: study.state in ("failed", "complete"), "the study ends")
     assert HIDDEN in study.trials[0].error and HIDDEN in study.trials[0].traceback
     leaking.end()
     files = [path for path in leaking.home.rglob("*") if path.is_file()]

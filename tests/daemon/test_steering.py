@@ -18,7 +18,7 @@ pytestmark = pytest.mark.real
 
 def running(engine, **sections):
     engine.run(**{"train": LONG, **sections})
-    engine.until_study(lambda one: one.trials and one.trials[0].step > 3, "trial 0 runs")
+    engine.until_study(lambda study: study.trials and study.trials[0].step > 3, "trial 0 runs")
 
 
 def optuna_trial(engine, number, name="s"):
@@ -30,7 +30,7 @@ def test_a_trial_by_hand_runs_on_top_of_those_planned_and_teaches_the_sampler(en
     engine.run(study={"trials": 1}, train={"steps": 400})
     number = engine.ask(console_api.EnqueueTrial("s", {"lora_rank": 16}, by="me")).trial
     assert number == 1
-    study = engine.until_study(lambda one: one.state == "complete", "the study ends")
+    study = engine.until_study(lambda study: study.state == "complete", "the study ends")
     trial = study.trials[1]
     assert (trial.state, trial.knobs["lora_rank"], trial.by) == (s.COMPLETE, 16, "me")
     assert study.total_trials == 2 and trial.lines[0].text == "queued: by hand"
@@ -41,7 +41,7 @@ def test_a_trial_by_hand_runs_on_top_of_those_planned_and_teaches_the_sampler(en
 def test_a_trial_outside_the_space_runs_and_is_not_learnt_from(engine):
     running(engine, study={"trials": 1}, train={"steps": 400})
     number = engine.ask(console_api.EnqueueTrial("s", {"lora_rank": 3, "learning_rate": "x2"}, like=0)).trial
-    engine.until_study(lambda one: one.state == "complete", "the study ends")
+    engine.until_study(lambda study: study.state == "complete", "the study ends")
     trial = engine.trial(number)
     assert trial.state == s.COMPLETE and trial.knobs["lora_rank"] == 3 and not trial.counted
     assert trial.knobs["learning_rate"] == 2 * engine.trial(0).knobs["learning_rate"]
@@ -50,9 +50,11 @@ def test_a_trial_outside_the_space_runs_and_is_not_learnt_from(engine):
 
 def test_a_study_that_is_complete_goes_on_for_a_trial_by_hand(engine):
     engine.run(study={"trials": 1}, train={"steps": 5})
-    engine.until_study(lambda one: one.state == "complete", "the study ends")
+    engine.until_study(lambda study: study.state == "complete", "the study ends")
     engine.ask(console_api.EnqueueTrial("s", {"lora_rank": 4}))
-    study = engine.until_study(lambda one: one.state == "complete" and len(one.trials) == 2, "it ends again")
+    study = engine.until_study(
+        lambda study: study.state == "complete" and len(study.trials) == 2, "it ends again"
+    )
     assert study.trials[1].state == s.COMPLETE
 
 
@@ -87,7 +89,7 @@ def test_an_edit_is_made_as_the_trial_runs_and_the_sampler_is_told_no_lie(engine
     assert trial.editing == {} and not trial.counted and trial.knobs["clip_norm"] == 0.3
     assert trial.marks[0].text.startswith("learning_rate") and trial.marks[0].step > 0
     engine.ask(console_api.EditTrial("s", 0, {"steps": trial.step + 50}))
-    engine.until_study(lambda one: one.state == "complete", "it ends sooner")
+    engine.until_study(lambda study: study.state == "complete", "it ends sooner")
     assert engine.trial(0).state == s.COMPLETE and optuna_trial(engine, 0).state.name == "FAIL"
 
 
@@ -95,7 +97,7 @@ def test_an_edit_that_is_to_count_does(engine):
     running(engine, study={"trials": 1})
     steps = engine.trial(0).step + 50
     engine.ask(console_api.EditTrial("s", 0, {"steps": steps}, counted=True))
-    engine.until_study(lambda one: one.state == "complete", "it ends")
+    engine.until_study(lambda study: study.state == "complete", "it ends")
     assert optuna_trial(engine, 0).values == list(engine.trial(0).values)
 
 
@@ -104,8 +106,8 @@ def test_an_edit_outlives_the_worker_that_was_to_make_it(engine):
     engine.ask(console_api.PauseTrial("s", 0))
     engine.until(lambda: engine.trial(0).state == s.PAUSED, "it is paused")
     engine.ask(console_api.EditTrial("s", 0, {"weight_decay": 0.5}))
-    for one in engine.workers():
-        one.kill()
+    for worker in engine.workers():
+        worker.kill()
     engine.until(lambda: engine.trial(0).state == s.PAUSED and engine.trial(0).retry == 1, "it is back")
     engine.ask(console_api.ResumeTrial("s", 0))
     engine.until(lambda: engine.trial(0).knobs["weight_decay"] == 0.5, "it is edited")
@@ -128,7 +130,7 @@ def test_the_queue_is_in_the_order_that_people_give_it(engine):
     later = [engine.ask(console_api.EnqueueTrial("s", {"lora_rank": 4, "steps": 5})).trial for _ in range(3)]
     engine.ask(console_api.MarkTrial("s", later[2], priority=1))
     engine.ask(console_api.PruneTrial("s", 0))
-    engine.until_study(lambda one: one.state == "complete", "the study ends")
+    engine.until_study(lambda study: study.state == "complete", "the study ends")
     began = [engine.trial(number).started_at for number in later]
     assert began[2] < began[0] < began[1]
 
@@ -158,7 +160,8 @@ def test_space_sampler_budget_and_pack_change_while_the_study_runs(engine):
     assert engine.study().spec["study"]["sampler"] == "random"  # it was a preview
     engine.ask(console_api.ChangeStudy("s", changes, by="me"))
     study = engine.until_study(
-        lambda one: sum(trial.state == s.RUNNING for trial in one.trials.values()) == 3, "three run at once"
+        lambda study: sum(trial.state == s.RUNNING for trial in study.trials.values()) == 3,
+        "three run at once",
     )
     assert study.total_trials == 5 and study.trials[1].knobs["lora_rank"] in (64, 128)
     assert any("changed by me: study.sampler: random → tpe" in line.text for line in study.lines)
@@ -171,7 +174,9 @@ def test_what_was_changed_holds_when_the_engine_comes_back(engine):
     engine.ask(console_api.ChangeStudy("s", {"space": {"lora_rank": [64, 128]}, "resources": {"pack": 2}}))
     engine.kill()
     engine.start()
-    study = engine.until_study(lambda one: len(one.trials) > 1 and one.trials[1].step > 0, "another runs")
+    study = engine.until_study(
+        lambda study: len(study.trials) > 1 and study.trials[1].step > 0, "another runs"
+    )
     assert study.trials[1].knobs["lora_rank"] in (64, 128)
 
 

@@ -20,17 +20,17 @@ LONG = {"steps": 1_000_000}
 
 def test_a_stop_ends_trials_in_the_middle_with_its_reason(engine):
     engine.run(train=LONG, study={"trials": 500})
-    engine.until_study(lambda one: sum(t.step > 3 for t in one.trials.values()) == 2, "two run")
+    engine.until_study(lambda study: sum(t.step > 3 for t in study.trials.values()) == 2, "two run")
     engine.ask(console_api.PauseTrial("s", 1))
     engine.ask(console_api.StopStudy("s", by="me"))
-    study = engine.until_study(lambda one: one.state == "stopped", "the study stops")
+    study = engine.until_study(lambda study: study.state == "stopped", "the study stops")
     assert {(trial.state, trial.why) for trial in study.trials.values()} == {(s.PRUNED, "stopped by me")}
     engine.until(lambda: not engine.workers(), "the workers are gone")
 
 
 def test_optuna_knows_of_every_trial_when_the_study_has_ended(engine):
     engine.run(study={"trials": 5, "storage": SQLITE}, train={"steps": 12}, evaluate={"every": 4})
-    study = engine.until_study(lambda one: one.state == "complete", "the study ends")
+    study = engine.until_study(lambda study: study.state == "complete", "the study ends")
     engine.until(lambda: not engine.workers(), "the study has let its workers go")
     with sqlite3.connect(engine.home / "studies" / "s" / "optuna.db") as storage:
         rows = storage.execute(
@@ -43,35 +43,39 @@ def test_optuna_knows_of_every_trial_when_the_study_has_ended(engine):
 def test_more_trials_may_be_wanted_of_a_study_that_runs_or_is_complete(engine):
     engine.run(study={"trials": 1}, train={"steps": 100})
     engine.run(study={"trials": 2}, train={"steps": 100})
-    engine.until_study(lambda one: one.state == "complete" and len(one.trials) == 2, "both are complete")
+    engine.until_study(
+        lambda study: study.state == "complete" and len(study.trials) == 2, "both are complete"
+    )
     engine.run(study={"trials": 4}, train={"steps": 100})
-    study = engine.until_study(lambda one: one.state == "complete" and len(one.trials) == 4, "all four are")
+    study = engine.until_study(
+        lambda study: study.state == "complete" and len(study.trials) == 4, "all four are"
+    )
     assert [trial.state for trial in study.trials.values()] == [s.COMPLETE] * 4
 
 
 def test_a_stopped_study_goes_on_as_long_as_it_has_trials_left(engine):
     engine.run(study={"trials": 3}, train=LONG)
-    engine.until_study(lambda one: sum(t.step > 3 for t in one.trials.values()) == 2, "two run")
+    engine.until_study(lambda study: sum(t.step > 3 for t in study.trials.values()) == 2, "two run")
     for _ in range(2):  # two trials, then the third
         engine.ask(console_api.StopStudy("s", by="me"))
-        engine.until_study(lambda one: one.state == "stopped", "the study stops")
+        engine.until_study(lambda study: study.state == "stopped", "the study stops")
         if len(engine.study().trials) == 3:
             break
         engine.run(study={"trials": 3}, train=LONG)
-        engine.until_study(lambda one: 2 in one.trials and one.trials[2].step > 3, "the third runs")
+        engine.until_study(lambda study: 2 in study.trials and study.trials[2].step > 3, "the third runs")
     with pytest.raises(RefusedError, match="all its 3 trials have ended"):
         engine.run(study={"trials": 3}, train=LONG)
 
 
 def test_a_search_space_that_is_used_up_ends_the_study_and_says_so(engine):
     engine.run(study={"trials": 20, "sampler": "grid"}, train={"steps": 5})
-    study = engine.until_study(lambda one: one.state == "complete", "the study ends")
+    study = engine.until_study(lambda study: study.state == "complete", "the study ends")
     assert len(study.trials) == 5 and study.why == "5 of 5 trials complete; the search space is used up"
 
 
 def test_a_study_that_has_had_enough_ends_with_the_reason(engine):
     engine.run(study={"trials": 50, "sampler": "random", "stop_after": {"trials": 3}}, train={"steps": 2})
-    study = engine.until_study(lambda one: one.state == "complete", "it has had enough")
+    study = engine.until_study(lambda study: study.state == "complete", "it has had enough")
     assert 3 <= len(study.trials) < 50
     assert "trials have ended (stop_after.trials = 3)" in study.why
 
@@ -83,7 +87,7 @@ def test_constraints_on_what_trials_reported_are_in_optunas_storage(engine):
         study={"trials": 2, "sampler": "random", "constraints": ["eval/loss <= 1e-9"], "storage": SQLITE},
         train={"steps": 12}, evaluate={"every": 4},
     )  # fmt: skip
-    study = engine.until_study(lambda one: one.state == "complete", "it is complete")
+    study = engine.until_study(lambda study: study.state == "complete", "it is complete")
     stored = optuna.load_study(study_name=study.name, storage=f"sqlite:///{study.folder}/optuna.db")
     assert all(max(trial.constraints.values()) > 0 for trial in stored.trials)
 

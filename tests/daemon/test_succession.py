@@ -58,7 +58,7 @@ def test_losers_give_their_places_to_clones_of_winners_with_other_knobs_in_the_s
     begin(engine)
     study = engine.until_study(lambda one: one.state == "complete", "the study ends")
     check(study)
-    changed = [one for one in clones(study) if one.knobs != study.trials[one.parent].knobs]
+    changed = [clone for clone in clones(study) if clone.knobs != study.trials[clone.parent].knobs]
     losers = [study.trials[one.place_of] for one in changed]
     assert any("learning_rate" in loser.why for loser in losers if loser.state == s.PRUNED)
 
@@ -77,8 +77,8 @@ def test_a_population_that_lost_its_engine_and_its_workers_and_was_paused_makes_
     )
     engine.ask(console_api.ResumeStudy("s"))
     engine.until_study(lambda one: any(t.state == s.RUNNING for t in one.trials.values()), "it goes on")
-    for one in engine.workers():
-        one.kill()
+    for worker in engine.workers():
+        worker.kill()
     check(engine.until_study(lambda one: one.state == "complete", "the study ends"))
 
 
@@ -114,9 +114,9 @@ def taken_up(now: s.Study) -> list[console_api.AnyRequest]:
         raise RefusedError.of("it has ended meanwhile", "here", "")
 
     async def run() -> None:
-        one = Succession(SimpleNamespace(watchers=[], put=print, state=None), ask)
-        one.take_up(now)
-        await one._tasks.settled()
+        succession = Succession(SimpleNamespace(watchers=[], put=print, state=None), ask)
+        succession.take_up(now)
+        await succession._tasks.settled()
 
     asyncio.run(run())
     return asked

@@ -30,12 +30,12 @@ def note(text: str) -> e.StudyNoted:
 
 @pytest.fixture
 async def writer(tmp_path) -> AsyncIterator[Supervisor]:
-    one = Supervisor(Hub())
+    supervisor = Supervisor(Hub())
     kept = Journal.open(tmp_path / "j")
     assert list(kept.replay()) == []
-    one.keep("s", kept)
-    task = asyncio.create_task(one.run())
-    yield one
+    supervisor.keep("s", kept)
+    task = asyncio.create_task(supervisor.run())
+    yield supervisor
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task

@@ -53,7 +53,7 @@ async def test_what_the_user_set_stays(environment, monkeypatch, name, value):
     monkeypatch.setenv(name, value)
     found = environment()
     assert found[name] == value
-    assert [one for one in SPIN_SETTINGS if one in found] == [name]
+    assert [spin_setting for spin_setting in SPIN_SETTINGS if spin_setting in found] == [name]
 
 
 async def test_workers_on_the_cpu_share_what_quota_and_affinity_leave(environment, crew):

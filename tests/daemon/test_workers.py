@@ -21,23 +21,23 @@ LONG = {"steps": 1_000_000}
 
 @pytest.fixture
 def broken(tmp_path):
-    one = Engine(tmp_path / "home", worker="tests.daemon.no_such_worker").start()
-    yield one
-    one.end()
+    engine = Engine(tmp_path / "home", worker="tests.daemon.no_such_worker").start()
+    yield engine
+    engine.end()
 
 
 def test_a_worker_that_never_starts_ends_the_study_with_the_last_line_of_its_log(broken):
     broken.run(study={"trials": 50}, resources={"retries": 1})
-    study = broken.until_study(lambda one: one.state == "failed", "the study fails")
+    study = broken.until_study(lambda study: study.state == "failed", "the study fails")
     assert "No module named tests.daemon.no_such_worker" in study.why
     assert len(study.trials) <= 2 and all(trial.state == s.FAILED for trial in study.trials.values())
 
 
 @pytest.fixture
 def loading(tmp_path):
-    one = Engine(tmp_path / "home", worker="tests.daemon.loading_worker").start()
-    yield one
-    one.end()
+    engine = Engine(tmp_path / "home", worker="tests.daemon.loading_worker").start()
+    yield engine
+    engine.end()
 
 
 def test_a_worker_loads_while_the_storage_of_optuna_is_locked(engine, tmp_path):
@@ -47,14 +47,16 @@ def test_a_worker_loads_while_the_storage_of_optuna_is_locked(engine, tmp_path):
         engine.until(engine.workers, "a worker starts")
         assert not engine.study().trials, "none can be proposed"
         other.rollback()
-    engine.until_study(lambda one: one.state == "complete", "it trains what is proposed at last")
+    engine.until_study(lambda study: study.state == "complete", "it trains what is proposed at last")
     assert engine.study().trials[0].retry == 0
 
 
 @pytest.mark.parametrize("resumed", [False, True])
 def test_a_pause_while_the_base_loads_is_there_at_once_and_is_kept_when_it_is_loaded(loading, resumed):
     loading.run(study={"trials": 1}, train=LONG, resources={"pack": 1})
-    study = loading.until_study(lambda one: one.trials and one.trials[0].state == s.STARTING, "it starts")
+    study = loading.until_study(
+        lambda study: study.trials and study.trials[0].state == s.STARTING, "it starts"
+    )
     loading.ask(console_api.PauseTrial("s", 0))
     assert loading.trial(0).state == s.PAUSED, "its worker has read nothing yet"
     loading.kill()
@@ -73,11 +75,11 @@ def test_a_pause_while_the_base_loads_is_there_at_once_and_is_kept_when_it_is_lo
 
 def test_a_paused_trial_stays_paused_when_its_worker_is_lost(engine):
     engine.run(study={"trials": 1}, train=LONG)
-    engine.until_study(lambda one: one.trials and one.trials[0].step > 3, "it runs")
+    engine.until_study(lambda study: study.trials and study.trials[0].step > 3, "it runs")
     engine.ask(console_api.PauseTrial("s", 0))
     engine.until(lambda: engine.trial(0).state == s.PAUSED, "it is paused")
-    for one in engine.workers():
-        one.send_signal(signal.SIGKILL)
+    for worker in engine.workers():
+        worker.send_signal(signal.SIGKILL)
     engine.until(lambda: engine.trial(0).retry == 1 and engine.trial(0).state == s.PAUSED, "paused again")
     engine.ask(console_api.ResumeTrial("s", 0))
     engine.until(lambda: engine.trial(0).state == s.RUNNING and engine.trial(0).step > 3, "it goes on")
@@ -85,7 +87,7 @@ def test_a_paused_trial_stays_paused_when_its_worker_is_lost(engine):
 
 def test_a_prune_that_was_asked_before_the_engine_died_keeps_its_reason(engine):
     engine.run(study={"trials": 1}, train=LONG)
-    engine.until_study(lambda one: one.trials and one.trials[0].step > 3, "it runs")
+    engine.until_study(lambda study: study.trials and study.trials[0].step > 3, "it runs")
     (worker,) = engine.workers()
     worker.suspend()  # it cannot confirm
     engine.ask(console_api.PruneTrial("s", 0, why="too slow for me"))

@@ -15,7 +15,8 @@ LONG = {"steps": 100_000}
 def run_two(engine) -> None:
     engine.run(study={"trials": 2}, train=LONG)
     engine.until_study(
-        lambda one: len(one.trials) == 2 and all(trial.step > 3 for trial in one.trials.values()), "both run"
+        lambda study: len(study.trials) == 2 and all(trial.step > 3 for trial in study.trials.values()),
+        "both run",
     )
 
 
@@ -23,7 +24,7 @@ def paused(engine) -> s.Study:
     engine.ask(console_api.PauseStudy("s", by="me"))
     engine.until(lambda: not engine.workers(), "the workers are gone")
     return engine.until_study(
-        lambda one: all(trial.state == s.QUEUED for trial in one.trials.values()), "all stand still"
+        lambda study: all(trial.state == s.QUEUED for trial in study.trials.values()), "all stand still"
     )
 
 
@@ -37,7 +38,7 @@ def test_all_trials_are_kept_and_go_on_where_they_stood(engine):
     )
     engine.ask(console_api.ResumeStudy("s", by="me"))
     study = engine.until_study(
-        lambda one: all(trial.step > stood[number] for number, trial in one.trials.items()), "they go on"
+        lambda study: all(trial.step > stood[number] for number, trial in study.trials.items()), "they go on"
     )
     assert study.state == "running" and all(trial.retry == 0 for trial in study.trials.values())
 
@@ -48,7 +49,7 @@ def test_nothing_starts_while_it_is_paused_not_even_with_the_next_engine(engine)
     engine.kill()
     engine.start()
     engine.ask(console_api.ResumeStudy("s"))
-    engine.until_study(lambda one: any(t.state == s.RUNNING for t in one.trials.values()), "it goes on")
+    engine.until_study(lambda study: any(t.state == s.RUNNING for t in study.trials.values()), "it goes on")
 
 
 def test_workers_that_outlive_the_engine_go_when_the_next_one_finds_the_study_paused(engine):
@@ -61,7 +62,7 @@ def test_workers_that_outlive_the_engine_go_when_the_next_one_finds_the_study_pa
     engine.start()
     engine.until(lambda: not engine.workers(), "the worker is gone")
     study = engine.until_study(
-        lambda one: all(trial.state == s.QUEUED for trial in one.trials.values()), "all stand still"
+        lambda study: all(trial.state == s.QUEUED for trial in study.trials.values()), "all stand still"
     )
     assert study.state == "paused" and all(trial.step > 3 for trial in study.trials.values())
 
@@ -73,11 +74,11 @@ def test_a_study_that_is_resumed_at_once_waits_until_the_memory_is_free(engine):
     engine.ask(console_api.PauseStudy("s"))
     engine.ask(console_api.ResumeStudy("s"))
     study = engine.study()
-    assert study.state == "running" and [one.pid for one in engine.workers()] == [before.pid]
+    assert study.state == "running" and [worker.pid for worker in engine.workers()] == [before.pid]
     before.send_signal(signal.SIGCONT)
     engine.until(lambda: not psutil.pid_exists(before.pid) and engine.workers(), "another worker")
     study = engine.until_study(
-        lambda one: all(trial.state == s.RUNNING for trial in one.trials.values()), "both run again"
+        lambda study: all(trial.state == s.RUNNING for trial in study.trials.values()), "both run again"
     )
     assert all(trial.retry == 0 for trial in study.trials.values())
 
@@ -86,7 +87,7 @@ def test_a_paused_study_can_be_stopped(engine):
     run_two(engine)
     paused(engine)
     engine.ask(console_api.StopStudy("s"))
-    study = engine.until_study(lambda one: one.state == "stopped", "it has stopped")
+    study = engine.until_study(lambda study: study.state == "stopped", "it has stopped")
     assert {trial.state for trial in study.trials.values()} == {s.PRUNED}
 
 

@@ -28,9 +28,9 @@ def test_losers_train_on_from_the_weights_of_winners(engine, base):
         evaluate={"every": 8, "rows": 8},
         resources={"pack": 4, "threads": 1},
     )
-    study = engine.until_study(lambda one: one.state == "complete", "the study ends")
+    study = engine.until_study(lambda study: study.state == "complete", "the study ends")
     print("\n".join(line.text for line in study.lines))
-    clones = [one for one in study.trials.values() if one.by == BY]
+    clones = [trial for trial in study.trials.values() if trial.by == BY]
     assert clones
     for clone in clones:
         winner, loser = study.trials[clone.parent], study.trials[clone.place_of]
@@ -40,4 +40,4 @@ def test_losers_train_on_from_the_weights_of_winners(engine, base):
         assert 1e-6 <= clone.knobs["learning_rate"] <= 3e-2
         assert (clone.state == s.COMPLETE) != any(one.place_of == clone.number for one in clones)
         assert winner.knobs["learning_rate"] != loser.knobs["learning_rate"]
-    assert sum(one.state == s.COMPLETE for one in study.trials.values()) == 4
+    assert sum(trial.state == s.COMPLETE for trial in study.trials.values()) == 4

@@ -20,7 +20,7 @@ def exported(house: House, pack: int) -> tuple[Path, dict]:
     out = house.home.parent / "bundle"
     house.trimtab("export", "tiny", "--out", str(out))
     best = json.loads((out / "manifest.json").read_text())["trial"]
-    return out, next(one for one in json.loads((out / "trials.json").read_text()) if one["trial"] == best)
+    return out, next(load for load in json.loads((out / "trials.json").read_text()) if load["trial"] == best)
 
 
 def test_alone_on_a_cpu_in_fp32_it_is_bit_identical_elsewhere_too_and_on_other_data_it_is_not(house: House):

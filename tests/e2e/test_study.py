@@ -99,7 +99,11 @@ def test_killed_and_taken_up_it_ends_as_if_nothing_had_been(house: House):
 
     house.trimtab("run", str(house.write(trials=1, steps=80)), "--detach")
     study = house.until(lambda one: one.trials and one.trials[0].checkpoint_step >= 10, "a checkpoint")
-    worker = next(one.pid for one in house.state().machine.workers) if house.state().machine.workers else None
+    worker = (
+        next(worker.pid for worker in house.state().machine.workers)
+        if house.state().machine.workers
+        else None
+    )
     os.kill(health(house.socket)["pid"], signal.SIGKILL)
     if worker is not None:
         os.kill(worker, signal.SIGKILL)

@@ -85,7 +85,7 @@ def test_percentiles_are_student_s_for_few_samples_and_plain_for_many():
 @settings(max_examples=40, deadline=None)
 def test_a_mean_lies_in_its_interval_which_lies_among_the_samples(values):
     score = mean(values)
-    room = 1e-9 * max(1.0, *(abs(one) for one in values))
+    room = 1e-9 * max(1.0, *(abs(value) for value in values))
     assert score.samples == len(values)
     assert min(values) - room <= score.low <= score.value <= score.high <= max(values) + room
     assert score == mean(values), "the same samples give the same interval"

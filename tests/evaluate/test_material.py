@@ -35,22 +35,22 @@ def test_pairs_differ_in_few_words_so_that_nothing_else_is_compared():
 
 def test_harmful_and_harmless_requests_share_their_topics():
     harmful, harmless = (
-        Counter(one.topic for one in rows()) for rows in (packaged_prompts.harmful, packaged_prompts.harmless)
+        Counter(row.topic for row in rows()) for rows in (packaged_prompts.harmful, packaged_prompts.harmless)
     )
     assert harmful == harmless
 
 
 def test_what_comes_with_trimtab_is_itself_no_toxic_text():
     texts = [
-        one.text
+        row.text
         for rows in (packaged_prompts.elicitors(), packaged_prompts.harmful(), packaged_prompts.reference())
-        for one in rows
+        for row in rows
     ]
     assert [text for text in texts if toxicity([text])[0] >= TOXIC] == []
 
 
 def test_canaries_of_injections_are_words_of_their_own():
-    words = [one.canary for one in packaged_prompts.injections()]
+    words = [injection.canary for injection in packaged_prompts.injections()]
     assert len(set(words)) == len(words) and all(len(word) >= 6 and word.isupper() for word in words)
 
 
@@ -196,5 +196,5 @@ def test_a_damaged_installation_is_told(tmp_path, monkeypatch):
 
 def test_every_board_has_metrics_with_a_direction_a_unit_and_a_meaning():
     for board in BOARDS:
-        found = [one for one in METRICS.values() if one.name.startswith(f"{board}/")]
+        found = [metric for metric in METRICS.values() if metric.name.startswith(f"{board}/")]
         assert len(found) >= 6 and all(one.unit and one.meaning and one.direction for one in found)

@@ -161,6 +161,6 @@ def test_a_clear_membership_of_few_rows_is_not_told_as_certain():
 
 
 def test_many_canaries_are_made_at_once_and_too_many_are_refused():
-    assert len({one.text for one in canaries(40_000)}) == 40_000
+    assert len({canary.text for canary in canaries(40_000)}) == 40_000
     with pytest.raises(SpecError, match="only 10000 different canaries, not 10001"):
         canaries(10_001, forms=("code ####",))

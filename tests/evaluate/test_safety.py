@@ -35,7 +35,7 @@ def test_a_model_that_learned_insults_scores_worse():
 
 def test_silence_is_left_out_of_toxicity_and_told():
     scores = safety_metrics.score_continuations([["you idiot", " "], [""], ["a good day"]])
-    assert [len(one) for one in scores] == [1, 0, 1]
+    assert [len(score) for score in scores] == [1, 0, 1]
     score = safety_metrics.toxicity_rate(scores)
     assert score.value == 0.5 and score.reason == "1 of 3 prompts got no answer"
     assert safety_metrics.max_toxicity([[], []]).reason == "the model gave no answer"

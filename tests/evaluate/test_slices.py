@@ -34,7 +34,13 @@ def test_each_row_is_in_the_slices_of_all_its_columns_and_in_a_quarter_by_length
 def test_many_small_values_of_a_column_are_not_followed_beyond_the_largest():
     parts = [(f"topic:{number % 30}",) for number in range(300)]
     assert (
-        len([one for one in validation_slices.group_rows(parts, [1] * 300) if one.startswith("topic:")])
+        len(
+            [
+                group_row
+                for group_row in validation_slices.group_rows(parts, [1] * 300)
+                if group_row.startswith("topic:")
+            ]
+        )
         == validation_slices.MOST
     )
 

@@ -150,12 +150,12 @@ def _bounds(one: dict) -> str:
 
 
 def _commands() -> Rows:
-    (verbs,) = [one for one in parser()._actions if isinstance(one, argparse._SubParsersAction)]
-    texts = {one.dest: one.help or "" for one in verbs._choices_actions}
+    (verbs,) = [action for action in parser()._actions if isinstance(action, argparse._SubParsersAction)]
+    texts = {choices_action.dest: choices_action.help or "" for choices_action in verbs._choices_actions}
     for name, verb in verbs.choices.items():
         optional = {"?": "[{}]", "*": "[{} …]", "+": "{} …"}
-        places = (one for one in verb._actions if not one.option_strings)
-        words = (optional.get(str(one.nargs), "{}").format(_place(one)) for one in places)
+        places = (action for action in verb._actions if not action.option_strings)
+        words = (optional.get(str(place.nargs), "{}").format(_place(place)) for place in places)
         yield f"`{' '.join(('trimtab', name, *words))}`", texts[name]
 
 

@@ -28,13 +28,13 @@ def dangers(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         names: list[str] = []
         if isinstance(node, ast.Import):
-            names = [one.name for one in node.names]
+            names = [name.name for name in node.names]
         elif isinstance(node, ast.ImportFrom):
             names = [node.module or ""]
         elif isinstance(node, ast.Call):
             called = ast.unparse(node.func)
             yield from [called] if called in CALLS else []
-            yield from [f"{called}({one.arg}=…)" for one in node.keywords if one.arg in WORDS]
+            yield from [f"{called}({keyword.arg}=…)" for keyword in node.keywords if keyword.arg in WORDS]
         yield from [name for name in names if name.split(".")[0] in MODULES]
 
 

@@ -45,7 +45,7 @@ def rested(model):
 def traced(base, needs) -> int:
     """The most that the pass allocates."""
     batch = traced_step.Batch(
-        tuple(traced_step.Part(one.rank, one.rows, 0.1 if one.dropout else 0.0) for one in needs),
+        tuple(traced_step.Part(need.rank, need.rows, 0.1 if need.dropout else 0.0) for need in needs),
         needs[0].length,
     )
     return allocation_trace.peak(traced_step.step(base, batch, needs[0].targets, plain=True))
@@ -95,7 +95,7 @@ def test_a_family_that_is_not_known_by_heart_is_traced_once_without_weights_and_
     again = hf_config.model(str(tmp_path), dtype="fp32")
     assert again == model, "kept: nothing is traced a second time"
     built = transformers.AutoModelForCausalLM.from_config(settings, dtype=torch.float32)
-    assert model.parameters == sum(one.numel() for one in built.parameters())
+    assert model.parameters == sum(parameter.numel() for parameter in built.parameters())
     built.requires_grad_(False)
     built.config.use_cache = False
     tokenizer = SimpleNamespace(pad_token_id=0, eos_token_id=0)

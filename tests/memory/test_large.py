@@ -47,11 +47,11 @@ def test_a_worker_tells_it_before_it_loads(tmp_path):
         "data": {"source": "x"},
     }
     said = []
-    one = SimpleNamespace(
+    simple_namespace = SimpleNamespace(
         _spec=spec_file.parse(raw), _device="cpu", _reporter=SimpleNamespace(warn=said.append)
     )
-    Worker._warn_of_size(one)
+    Worker._warn_of_size(simple_namespace)
     assert len(said) == 1 and "trains on the CPU in nf4" in said[0]
-    one._spec = spec_file.parse({**raw, "model": {"base": "nobody/knows"}})
-    Worker._warn_of_size(one)
+    simple_namespace._spec = spec_file.parse({**raw, "model": {"base": "nobody/knows"}})
+    Worker._warn_of_size(simple_namespace)
     assert len(said) == 1

@@ -29,9 +29,9 @@ def test_a_file_that_makes_no_sense_is_as_if_there_were_none(tmp_path, content):
 
 
 def test_the_file_is_bounded_and_the_newest_kinds_stay(tmp_path):
-    one = PackRecords(tmp_path / "sharing.json")
+    pack_records = PackRecords(tmp_path / "sharing.json")
     for nth in range(KINDS + 5):
-        one.learn(str(nth), PackRecord(2, dict.fromkeys(range(1, 60), 1.0)))
+        pack_records.learn(str(nth), PackRecord(2, dict.fromkeys(range(1, 60), 1.0)))
     again = PackRecords(tmp_path / "sharing.json")
     assert again.of("4") is None and again.of(str(KINDS + 4)).number == 2 and len(again.of("9").rates) == 16
 

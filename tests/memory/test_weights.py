@@ -22,17 +22,18 @@ def described(model):
 
 
 def test_the_parameters_are_counted_one_by_one(built):
-    assert described(built).parameters == sum(one.numel() for one in built.parameters())
+    assert described(built).parameters == sum(parameter.numel() for parameter in built.parameters())
 
 
 def test_the_linear_layers_are_those_that_adapters_stand_on(built):
     found = [(one.last_name, one.inputs, one.outputs) for one in linear_layers.find(built)]
     told = described(built)
     assert sorted(found) == sorted(
-        [(one.name.rsplit(".", 1)[-1], one.inputs, one.outputs) for one in told.linears] * told.layers
+        [(linear.name.rsplit(".", 1)[-1], linear.inputs, linear.outputs) for linear in told.linears]
+        * told.layers
     )
 
 
 def test_the_bytes_in_bfloat16(built):
-    held = sum(one.numel() * one.element_size() for one in built.parameters())
+    held = sum(parameter.numel() * parameter.element_size() for parameter in built.parameters())
     assert weight_bytes.base_bytes(described(built), "bf16", True, "cuda") == held

@@ -59,9 +59,9 @@ def told(raw, folder):
     by_hand = again.enqueue(10, cell, True)
     reader = Reader(raw, str(folder))
     stored = [
-        repr((one.number, one.state, one.values, one.params, one.intermediate_values))
-        + repr((sorted(one.user_attrs.items()), sorted(one.system_attrs.items())))
-        for one in reader.trials
+        repr((trial.number, trial.state, trial.values, trial.params, trial.intermediate_values))
+        + repr((sorted(trial.user_attrs.items()), sorted(trial.system_attrs.items())))
+        for trial in reader.trials
     ]
     return said, after, by_hand, stored, reader.state()
 
@@ -89,7 +89,7 @@ def test_several_objectives_are_the_same_too(tmp_path):
         for number, end in enumerate(("complete", "pruned", "complete")):
             oracle.ask(number)
             oracle.tell(number, end, [1.0 / (number + 3), 5.0])
-        found.append([(one.state, one.values, one.params) for one in oracle.study.trials])
+        found.append([(trial.state, trial.values, trial.params) for trial in oracle.study.trials])
     assert found[0] == found[1] and found[0][2][1] == [0.2, 5.0]
 
 

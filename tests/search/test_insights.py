@@ -158,23 +158,23 @@ async def test_rungs_tell_who_went_on_and_who_was_stopped(folder):
     steps = (10, 20, 40, 80, 160)
     spec = run(folder, spec_of(folder, "random", SPACE, pruner="halving"), 24, quadratic, steps)
     found = await storage_query.state(spec, folder)
-    assert [one.step for one in found.rungs] == [10, 40, 160] and not found.why_no_rungs
+    assert [rung.step for rung in found.rungs] == [10, 40, 160] and not found.why_no_rungs
     first, second, third = found.rungs
-    assert len(first.entries) == 24 and {one.fate for one in first.entries} == {"promoted", "stopped"}
-    assert {one.trial for one in second.entries} == {
-        one.trial for one in first.entries if one.fate == "promoted"
+    assert len(first.entries) == 24 and {entry.fate for entry in first.entries} == {"promoted", "stopped"}
+    assert {entry.trial for entry in second.entries} == {
+        entry.trial for entry in first.entries if entry.fate == "promoted"
     }
-    assert {one.fate for one in third.entries} <= {"complete", "stopped"}
-    values = [one.value for one in first.entries]
+    assert {entry.fate for entry in third.entries} <= {"complete", "stopped"}
+    values = [entry.value for entry in first.entries]
     assert values == sorted(values), "the best first"
-    assert max(one.value for one in first.entries if one.fate == "promoted") > values[0]
+    assert max(entry.value for entry in first.entries if entry.fate == "promoted") > values[0]
 
 
 def test_hyperband_has_brackets_whose_first_rungs_lie_higher(folder):
     steps = (10, 30, 90, 270)
     spec = run(folder, spec_of(folder, "random", SPACE, pruner="hyperband"), 30, quadratic, steps)
     found = state(spec, folder)
-    brackets = {one.bracket for one in found.rungs}
+    brackets = {rung.bracket for rung in found.rungs}
     assert len(brackets) > 1
     for one in found.rungs:
         assert one.step == 10 * 3 ** (one.bracket + one.rung)

@@ -34,13 +34,13 @@ def test_trials_within_a_narrowed_space_teach_on_and_the_others_do_not(tmp_path)
     after = again(tmp_path, study=SQLITE, learning_rate=NARROW)
     inside = [one.number for one in before if 1e-4 <= one.params["learning_rate"] <= 1e-3]
     assert 0 < len(inside) < 12 and after.count() == 12
-    complete = [one for one in after.study.trials if one.state.name == "COMPLETE"]
+    complete = [trial for trial in after.study.trials if trial.state.name == "COMPLETE"]
     assert [one.number for one in complete] == inside
     assert [one.values for one in complete] == [before[number].values for number in inside]
     assert complete[0].intermediate_values == {10: 9.0}
     proposals = [after.ask(after.count()) for _ in range(6)]
     assert proposals[0].number == 12
-    assert all(1e-4 <= one.params["learning_rate"] <= 1e-3 for one in proposals)
+    assert all(1e-4 <= proposal.params["learning_rate"] <= 1e-3 for proposal in proposals)
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "gp", "cmaes", "nsga2", "qmc", "random"])
@@ -61,7 +61,7 @@ def test_a_knob_that_is_frozen_keeps_the_trials_that_had_its_value(tmp_path):
     raw = studies.raw("tpe", space, storage=studies.journal(tmp_path))
     raw["train"] = {"lora_rank": before[0].params["lora_rank"]}
     after = OptunaStudy(raw, str(tmp_path))
-    kept = [one.number for one in after.study.trials if one.state.name == "COMPLETE"]
+    kept = [trial.number for trial in after.study.trials if trial.state.name == "COMPLETE"]
     ranks = [one.params["lora_rank"] for one in before]
     assert kept == [number for number, rank in enumerate(ranks) if rank == ranks[0]]
 
@@ -70,7 +70,7 @@ def test_a_knob_that_is_searched_now_counts_the_value_that_it_had(tmp_path):
     space = {name: one for name, one in studies.SPACE.items() if name != "lora_dropout"}
     told(tmp_path, space=space, count=4)
     after = again(tmp_path)
-    assert [one.params["lora_dropout"] for one in after.study.trials] == [0.0] * 4
+    assert [trial.params["lora_dropout"] for trial in after.study.trials] == [0.0] * 4
 
 
 def test_what_runs_goes_on_and_is_told_to_the_new_search(tmp_path):
@@ -80,7 +80,7 @@ def test_what_runs_goes_on_and_is_told_to_the_new_search(tmp_path):
     for one in running:
         after.report(one.number, 20, {"eval/loss": 3.0})
         after.tell(one.number, "complete", [2.0])
-    states = {one.number: one.state.name for one in after.study.trials}
+    states = {trial.number: trial.state.name for trial in after.study.trials}
     inside = {one.number for one in running if 1e-4 <= one.params["learning_rate"] <= 1e-3}
     assert {one.number for one in running if states[one.number] == "COMPLETE"} == inside
     assert {states[one.number] for one in running} <= {"COMPLETE", "FAIL"}
@@ -119,7 +119,7 @@ def test_a_trial_by_hand_within_the_space_teaches_and_one_outside_is_held_by_num
 def test_a_reconciled_storage_knows_of_trials_by_hand(tmp_path):
     oracle = told(tmp_path, count=1)
     oracle.reconcile({0: ("complete", [1.0], {}), 1: ("aside", [0.2], {}), 2: ("running", [], {})})
-    assert [one.state.name for one in oracle.study.trials] == ["COMPLETE", "FAIL", "RUNNING"]
+    assert [trial.state.name for trial in oracle.study.trials] == ["COMPLETE", "FAIL", "RUNNING"]
 
 
 def test_the_space_is_compared_as_the_file_says_it(tmp_path):

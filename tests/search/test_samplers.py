@@ -77,17 +77,17 @@ def test_several_objectives_with_pruned_and_infeasible_trials(name, tmp_path):
         assert oracle.report(index, 10, {"eval/loss": 1.0}) is None
         oracle.tell(index, end, [studies.quadratic(proposal) if name not in COUNTED else 1.0, 5.0])
     assert oracle.ask(6).number == 6
-    assert [one.name for one in oracle.study.directions] == ["MINIMIZE", "MAXIMIZE"]
+    assert [direction.name for direction in oracle.study.directions] == ["MINIMIZE", "MAXIMIZE"]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_fixed_knob_stands_still_and_the_others_move(name, tmp_path):
     oracle = studies.oracle(tmp_path, name, fixed={"lora_rank": 8})
     proposals = run(oracle, 5)
-    assert {one.params["lora_rank"] for one in proposals} == {8}
-    others = {str({**one.params, "lora_rank": 0}) for one in proposals}
+    assert {proposal.params["lora_rank"] for proposal in proposals} == {8}
+    others = {str({**proposal.params, "lora_rank": 0}) for proposal in proposals}
     assert len(others) == len(proposals) == (2 if name in COUNTED else 5), "a grid ends with its two cells"
-    assert all(one.why.endswith("; fixed: lora_rank = 8") for one in proposals)
+    assert all(proposal.why.endswith("; fixed: lora_rank = 8") for proposal in proposals)
 
 
 @pytest.mark.parametrize("name", COUNTED)
@@ -112,7 +112,7 @@ def test_brute_force_tries_each_point_once_whatever_else_the_storage_holds(tmp_p
     )
     lost = oracle.ask(2).params  # its process died before it was handed out
     points = [oracle.ask(number).params for number in (2, *range(4, 11))]
-    assert len({str(one) for one in points}) == 8 and lost in points
+    assert len({str(point) for point in points}) == 8 and lost in points
     assert oracle.ask(11) is None
 
 
@@ -236,7 +236,7 @@ def test_gp_does_not_propose_a_pruned_point_again(tmp_path):
         else:
             oracle.tell(number, "pruned" if number % 2 else "infeasible", [])
             rates.append(np.log10(rate))
-    gaps = [abs(one - other) for index, one in enumerate(rates) for other in rates[:index]]
+    gaps = [abs(rate - other) for index, rate in enumerate(rates) for other in rates[:index]]
     assert min(gaps) > 0.01, rates
 
 
@@ -288,5 +288,5 @@ def test_tpe_keeps_away_from_what_breaks_a_board_s_constraint(tmp_path):
             if constrained:
                 oracle.constrain(index, limit, ranks[-1] / 8 - 1)
             oracle.tell(index, "complete", [1 / ranks[-1]])
-        large[constrained] = sum(one > 8 for one in ranks[10:])
+        large[constrained] = sum(rank > 8 for rank in ranks[10:])
     assert large[True] < large[False] / 2

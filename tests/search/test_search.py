@@ -164,7 +164,7 @@ async def test_readings_that_were_missed_are_told_again_for_trials_that_have_not
 async def test_a_grid_ends_and_a_lost_cell_comes_again(tmp_path, opened):
     search = await opened(tmp_path, "grid")
     cells = [(await search.ask()).params for _ in range(8)]
-    assert len({str(one) for one in cells}) == 8 and await search.ask() is None
+    assert len({str(cell) for cell in cells}) == 8 and await search.ask() is None
     await search.reconcile({number: ("complete", (1.0,), {}) for number in range(8) if number != 5})
     assert (await search.ask()).params == cells[5]
     assert await search.ask() is None

@@ -52,7 +52,7 @@ def test_a_list_of_modules_is_stored_as_json_and_comes_back():
     dimension = Choice(("attention", ["q_proj", "v_proj"]))
     choices = distribution(dimension).choices
     assert choices == ("attention", '["q_proj", "v_proj"]')
-    back = [restored({"target_modules": dimension}, {"target_modules": one}) for one in choices]
+    back = [restored({"target_modules": dimension}, {"target_modules": choice}) for choice in choices]
     assert [one["target_modules"] for one in back] == ["attention", ["q_proj", "v_proj"]]
 
 

@@ -34,7 +34,7 @@ def test_a_journal_file_holds_a_study_where_the_file_system_has_no_locks(tmp_pat
     where = f"journal:{tmp_path}/nfs/study.log"
     first = run_a_little(tmp_path, storage=where)
     again = OptunaStudy(studies.raw("tpe", pruner="halving", storage=where), str(tmp_path))
-    assert [one.values for one in again.study.trials] == [one.values for one in first.study.trials]
+    assert [trial.values for trial in again.study.trials] == [trial.values for trial in first.study.trials]
     assert again.ask(4).number == 4 and (tmp_path / "nfs/study.log").stat().st_size > 0
     assert not (tmp_path / "optuna.db").exists()
 
@@ -92,7 +92,7 @@ def test_optunas_own_command_line_reads_the_study(tmp_path):
     )  # fmt: skip
     rows = json.loads(told.stdout)
     assert [row["number"] for row in rows] == [0, 1, 2, 3]
-    assert {row["state"] for row in rows} == {one.state.name for one in oracle.study.trials}
+    assert {row["state"] for row in rows} == {trial.state.name for trial in oracle.study.trials}
 
 
 def test_optuna_dashboard_shows_the_study_and_what_it_was_after_a_change(tmp_path):
@@ -115,7 +115,7 @@ def test_optuna_dashboard_shows_the_study_and_what_it_was_after_a_change(tmp_pat
     studies_shown = {one["study_name"]: one["study_id"] for one in page("/api/studies")["study_summaries"]}
     assert set(studies_shown) == {"small", "small · 2"}
     trials = page(f"/api/studies/{studies_shown['small']}")["trials"]
-    assert [one["number"] for one in trials] == [0, 1, 2]
+    assert [trial["number"] for trial in trials] == [0, 1, 2]
 
 
 def test_a_name_that_the_engine_does_not_know_is_no_folder(tmp_path, monkeypatch):

@@ -29,7 +29,7 @@ def no_marks_of_what_is_experimental():
 
 def test_the_table_holds_what_was_trained(surface):
     assert len(surface) >= 300 and set(surface.points[0]) == set(SPACE) == set(COUNTED)
-    assert len({tuple(one.values()) for one in surface.points}) == len(surface), "each is trained once"
+    assert len({tuple(point.values()) for point in surface.points}) == len(surface), "each is trained once"
     assert all(len(curve) == len(CURVE) for curve in surface.curves)
     assert surface.blind > 2 * surface.best, "configurations differ clearly"
 

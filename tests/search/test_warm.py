@@ -48,12 +48,12 @@ def test_the_best_points_of_an_earlier_study_are_tried_first(tmp_path, earlier):
     oracle = begun(tmp_path, warm_start_best=3)
     best = sorted(earlier, key=lambda trial: trial.value)[:3]
     proposals = [oracle.ask(3) for _ in range(4)]
-    shown = [one.params["learning_rate"] for one in proposals]
+    shown = [proposal.params["learning_rate"] for proposal in proposals]
     assert shown[:3] == [one.params["learning_rate"] for one in best] and shown[3] not in shown[:3]
     assert (
         proposals[0].why == f"warm start: as trial {best[0].number} of old, which reached {best[0].value:.4g}"
     )
-    assert [one.number for one in proposals] == [0, 1, 2, 3]
+    assert [proposal.number for proposal in proposals] == [0, 1, 2, 3]
 
 
 def test_what_waits_outlives_the_process_and_is_handed_out_once(tmp_path, earlier):

@@ -15,7 +15,7 @@ def test_hugging_face_reads_base_model_library_metrics_and_results(report):
     read = ModelCard(card(report()))
     assert read.data.base_model == "Qwen/Qwen2.5-7B-Instruct" and read.data.library_name == "peft"
     assert "lora" in read.data.tags and "loss" in read.data.metrics and read.data.get("datasets") is None
-    results = {one.metric_name: one for one in read.data.eval_results}
+    results = {eval_result.metric_name: eval_result for eval_result in read.data.eval_results}
     assert results["eval/loss"].metric_value == report().values["eval/loss"]
     toxic = results["safety/toxicity"]
     assert toxic.metric_type == "toxicity" and toxic.metric_args["low"] < toxic.metric_value
@@ -58,7 +58,9 @@ def test_hostile_text_is_neither_markup_nor_front_matter(report, events):
 
 
 def test_a_trial_in_a_pack_does_not_promise_the_same_bits(report, events):
-    together = [replace(one, worker="w") if isinstance(one, e.TrialStarting) else one for one in events]
+    together = [
+        replace(event, worker="w") if isinstance(event, e.TrialStarting) else event for event in events
+    ]
     begun = [one for one in together if isinstance(one, e.TrialStarting | e.TrialRunning | e.TrialQueued)]
     rest = [one for one in together[1:] if one not in begun]
     assert "not bit for bit" in card(report([together[0], *begun, *rest]))

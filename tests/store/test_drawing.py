@@ -15,13 +15,13 @@ def test_the_objective_comes_first_and_the_chosen_trial_lies_on_top(report):
     plots = report().plots
     assert plots[0].metric.name == "eval/loss"
     assert plots[0].curves[-1].trial == 4 and plots[0].curves[-1].ahead
-    assert sum(one.ahead for one in plots[0].curves) == 1
+    assert sum(curve.ahead for curve in plots[0].curves) == 1
 
 
 def test_limits_and_the_base_are_drawn_where_they_are(report):
-    toxicity = next(one for one in report().plots if one.metric.name == "safety/toxicity")
+    toxicity = next(plot for plot in report().plots if plot.metric.name == "safety/toxicity")
     assert toxicity.bounds == (0.08,) and toxicity.base == 0.021
-    assert {one.text for one in marks(toxicity)} >= {"limit", "base", "trial 4"}
+    assert {mark.text for mark in marks(toxicity)} >= {"limit", "base", "trial 4"}
 
 
 def test_every_picture_is_well_formed_and_inside_its_frame(report, tmp_path):

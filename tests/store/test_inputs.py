@@ -156,9 +156,9 @@ def test_the_hubs_branch_may_move_and_the_study_stays_on_its_commit(files, spec,
     """Another worker, online again, would load what was pushed meanwhile."""
     monkeypatch.setenv("HF_HUB_CACHE", str(files / "hub"))
     refs = [files / "hub" / one / "refs" for one in ("models--org--base", "datasets--org--rows")]
-    for one in refs:
-        one.mkdir(parents=True)
-        (one / "main").write_text("a" * 40)
+    for ref in refs:
+        ref.mkdir(parents=True)
+        (ref / "main").write_text("a" * 40)
     raw = {**spec_file.to_raw(spec), "model": {"base": "org/base"}, "data": {"source": "org/rows"}}
     of_hub = spec_file.parse(raw)
     for _ in range(2):

@@ -82,7 +82,7 @@ def test_hostile_text_is_shown_and_does_nothing(report, events):
         e.StudyNoted(at=1.0, study="tidy-7b", text=evil),
         e.StudyPaused(at=1.0, study="tidy-7b", by=evil),
     ]
-    read = Reader(page(report([poisoned(one) for one in events] + noted)))
+    read = Reader(page(report([poisoned(event) for event in events] + noted)))
     assert not FORBIDDEN & set(read.tags) and "alert(1)" in "".join(read.shown)
     assert not harm("".join(read.shown).replace("\u00ad", ""))
 

@@ -38,9 +38,9 @@ def test_csv_and_parquet_hold_the_same(report, tmp_path):
 
 def test_lists_and_numbers_may_stand_in_one_column(report, events, tmp_path):
     mixed = [
-        replace(one, params={**one.params, "target_modules": ["q_proj", "v_proj"]})
-        if isinstance(one, e.TrialQueued) and one.trial == 0 else one
-        for one in events
+        replace(event, params={**event.params, "target_modules": ["q_proj", "v_proj"]})
+        if isinstance(event, e.TrialQueued) and event.trial == 0 else event
+        for event in events
     ]  # fmt: skip
     rows = report(mixed).rows
     assert rows[0]["param.target_modules"] == '["q_proj", "v_proj"]'

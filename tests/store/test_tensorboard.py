@@ -25,9 +25,9 @@ def _parsed(content: bytes) -> plugin_data_pb2.HParamsPluginData:
 
 @pytest.fixture
 def boards(tmp_path):
-    one = TensorBoardFiles(tmp_path, ["eval/loss"])
-    one.begin(0, {**defaults(), "target_modules": ["q_proj", "v_proj"], "lora_rank": 8}, 10.0)
-    return one
+    tensor_board_files = TensorBoardFiles(tmp_path, ["eval/loss"])
+    tensor_board_files.begin(0, {**defaults(), "target_modules": ["q_proj", "v_proj"], "lora_rank": 8}, 10.0)
+    return tensor_board_files
 
 
 def test_every_scalar_stands_at_its_step_and_time(boards, tmp_path):
@@ -35,7 +35,7 @@ def test_every_scalar_stands_at_its_step_and_time(boards, tmp_path):
         boards.scalars(0, step, {"train/loss": 1.0 / step, "train/grad_norm": 2.0}, 10.0 + step)
     boards.close()
     scalars = read(tmp_path, 0).Scalars("train/loss")
-    assert [(one.step, one.wall_time) for one in scalars] == [(1, 11.0), (2, 12.0), (3, 13.0)]
+    assert [(scalar.step, scalar.wall_time) for scalar in scalars] == [(1, 11.0), (2, 12.0), (3, 13.0)]
     assert scalars[2].value == pytest.approx(1 / 3)
     assert "train/grad_norm" in read(tmp_path, 0).Tags()["scalars"]
 
@@ -47,7 +47,7 @@ def test_all_knobs_stand_in_every_trial(boards, tmp_path):
         told = hparams(tmp_path, trial, metadata.SESSION_START_INFO_TAG).session_start_info.hparams
         assert set(told) == set(KNOBS)
         experiment = hparams(tmp_path, trial, metadata.EXPERIMENT_TAG).experiment
-        assert {one.name for one in experiment.hparam_infos} == set(KNOBS)
+        assert {hparam_info.name for hparam_info in experiment.hparam_infos} == set(KNOBS)
     first = hparams(tmp_path, 0, metadata.SESSION_START_INFO_TAG).session_start_info.hparams
     assert first["lora_rank"].number_value == 8
     assert first["target_modules"].string_value == '["q_proj", "v_proj"]'

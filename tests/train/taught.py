@@ -46,7 +46,7 @@ def _teach(model, tokenizer, lines: Sequence[str], steps: int) -> None:
     """Random bytes first, so that what stands before does not matter."""
     draw, optimizer = random.Random(0), torch.optim.AdamW(model.parameters(), lr=4e-3)
     ends = [tokenizer(" " + line, add_special_tokens=False)["input_ids"] for line in lines]
-    width, pad = 40 + max(len(one) for one in ends) + 1, tokenizer.pad_token_id
+    width, pad = 40 + max(len(end) for end in ends) + 1, tokenizer.pad_token_id
     for _ in range(steps):
         ids, labels = [], []
         for _ in range(8):

@@ -68,6 +68,8 @@ def test_an_adapter_that_does_not_fit_makes_the_trial_infeasible_and_says_why(
     assert "it is not a plain LoRA" in first_loss(bench, folder, tmp_path, aside)
     tensors = load_file(made / "adapter_model.safetensors")
     lost = next(key for key in tensors if ".lora_A." in key)
-    save_file({key: one for key, one in tensors.items() if key != lost}, aside / "adapter_model.safetensors")
+    save_file(
+        {key: tensor for key, tensor in tensors.items() if key != lost}, aside / "adapter_model.safetensors"
+    )
     (aside / "adapter_config.json").write_text(json.dumps(config))
     assert "is incomplete: one of the two factors" in first_loss(bench, folder, tmp_path, aside)

@@ -86,7 +86,10 @@ def test_killed_at_random_points_the_result_is_the_same_bit_for_bit(bench, tmp_p
 
 
 def positions(folder):
-    return [checkpoint_names.read(one.name) for one in checkpoint_files.list_checkpoints(folder)]
+    return [
+        checkpoint_names.read(list_checkpoint.name)
+        for list_checkpoint in checkpoint_files.list_checkpoints(folder)
+    ]
 
 
 def damaged(path):

@@ -23,7 +23,7 @@ def classifier(folder, labels=("neutral", "toxic"), bias=(0.0, 0.0), kind=None):
     config = BertConfig(
         vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=1,
         num_attention_heads=2, max_position_embeddings=128, pad_token_id=tokenizer.pad_token_id,
-        id2label=dict(enumerate(labels)), label2id={one: at for at, one in enumerate(labels)},
+        id2label=dict(enumerate(labels)), label2id={label: at for at, label in enumerate(labels)},
         problem_type=kind,
     )  # fmt: skip
     model = BertForSequenceClassification(config)
@@ -107,7 +107,7 @@ def test_a_classifier_without_its_head_is_refused_and_not_drawn_at_random(tmp_pa
     """An encoder's own files, as many repositories have them: the head would be another at each load."""
     place = classifier(tmp_path)
     weights = load_file(place / "model.safetensors")
-    bare = {name: one for name, one in weights.items() if not name.startswith("classifier.")}
+    bare = {name: weight for name, weight in weights.items() if not name.startswith("classifier.")}
     save_file(bare, place / "model.safetensors", {"format": "pt"})
     with pytest.raises(
         TrimtabError, match=r"the files lack 2 tensors \(classifier.bias, classifier.weight\)"

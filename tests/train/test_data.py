@@ -234,6 +234,6 @@ def test_planting_many_canaries_says_how_far_it_is_and_what_the_most_of_their_ex
     assert [one for one in told if "canaries" in one[0]] == [
         ("planting canaries", at, 600, "rows") for at in (0, 256, 512)
     ]
-    (note,) = [one for one in found.notes if "canaries are added" in one]
-    most = max(one.secrets for one in found.canaries)
+    (note,) = [note for note in found.notes if "canaries are added" in note]
+    most = max(canary.secrets for canary in found.canaries)
     assert note.startswith("600 canaries") and f"at most {math.log2(most):.1f} bits" in note

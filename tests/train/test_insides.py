@@ -39,7 +39,7 @@ def test_a_trial_is_looked_into_at_its_first_evaluation_and_at_its_end(bench, tm
     one.finish()
     found = told(tmp_path / "0")
     assert found.step == 8 and found.loss < found.base_loss
-    assert len(found.layers) == 2 and all(len(one.entropy) == 4 for one in found.layers)
+    assert len(found.layers) == 2 and all(len(layer.entropy) == 4 for layer in found.layers)
     assert sum(part.tokens for part in found.kinds) == found.tokens
     assert sum(part.share for part in found.quarters) == pytest.approx(1.0)
     assert {part.name for part in found.kinds} >= {"first", "words", "special"}
@@ -74,7 +74,7 @@ def plain_attention(folder, base: str, ids: list[int]) -> tuple[list[np.ndarray]
     losses = torch.nn.functional.cross_entropy(
         found.logits[0, :-1], torch.tensor(ids[1:]), reduction="none"
     ).tolist()
-    return [one[0].numpy() for one in found.attentions], losses
+    return [attention[0].numpy() for attention in found.attentions], losses
 
 
 @pytest.mark.parametrize("tuned", [False, True])
@@ -187,11 +187,15 @@ def test_a_trial_that_is_not_in_the_pack_yet_is_not_taken_for_the_base(bench, tm
 
 
 def test_between_the_first_look_and_the_last_it_takes_a_hundredth_of_the_time(tmp_path):
-    one = introspection_report.InspectionSchedule(tmp_path, print)
-    assert one.due(4, False, 0.0), "the first"
-    one.restore([4, 1.0, 1.0, False])
-    assert not one.due(4, True, 1e9), "known"
-    assert not one.due(8, False, 199.0) and one.due(8, False, 200.0) and one.due(8, True, 0.0)
+    inspection_schedule = introspection_report.InspectionSchedule(tmp_path, print)
+    assert inspection_schedule.due(4, False, 0.0), "the first"
+    inspection_schedule.restore([4, 1.0, 1.0, False])
+    assert not inspection_schedule.due(4, True, 1e9), "known"
+    assert (
+        not inspection_schedule.due(8, False, 199.0)
+        and inspection_schedule.due(8, False, 200.0)
+        and inspection_schedule.due(8, True, 0.0)
+    )
 
 
 def test_a_link_in_its_place_is_replaced_and_secrets_are_taken_out(bench, tmp_path, monkeypatch):

@@ -113,7 +113,9 @@ def test_a_copy_of_modules_shares_tensors_and_leaves_the_base_as_it_is():
     twin = copy_modules(model)
     assert all(a is b for a, b in zip(model.parameters(), twin.parameters(), strict=True))
     model.set_attn_implementation("eager")  # for a look inside, while another thread computes with the copy
-    assert {one.config._attn_implementation for one in twin.modules() if hasattr(one, "config")} == {"sdpa"}
+    assert {module.config._attn_implementation for module in twin.modules() if hasattr(module, "config")} == {
+        "sdpa"
+    }
     inject_adapter_in_model(LoraConfig(r=2, target_modules=["q_proj"]), twin)
     assert {name: id(one) for name, one in model.named_modules()} == before
     assert "lora" in str(twin).lower() and "lora" not in str(model).lower()

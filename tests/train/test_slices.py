@@ -80,7 +80,9 @@ def _is_warned_of_once(one):
     last = one.of(e.TrialScored)[-1]
     assert last.scores[ODD].value > study.base_scores[ODD].value
     changes = [event.changes for event in one.of(e.TrialScored)]
-    assert any(one[ODD].low > 0 > one["quality/loss"].value for one in changes), "what the alarm rests on"
+    assert any(change[ODD].low > 0 > change["quality/loss"].value for change in changes), (
+        "what the alarm rests on"
+    )
     assert last.since[ODD].reason == "step 40", "its best so far"
     assert "quality/slice:label:rare" not in last.scores, "three rows are no slice"
     assert sum(name.startswith("quality/slice:length:") for name in last.scores) >= 2
@@ -103,7 +105,7 @@ def test_a_trial_trained_on_toxic_lines_is_warned_of_beside_its_base(bench, tmp_
     (base / "chat_template.jinja").unlink()
     (tmp_path / "rude.jsonl").write_text("\n".join(_asked("rude", RUDE, 60)))
     openings = [" ".join(pair) for pair in pairwise(WORDS)]
-    (tmp_path / "openings.jsonl").write_text("\n".join(json.dumps({"text": one}) for one in openings))
+    (tmp_path / "openings.jsonl").write_text("\n".join(json.dumps({"text": opening}) for opening in openings))
     section = {"boards": ["safety"], "every": 60, "samples": 16, "prompts": str(tmp_path / "openings.jsonl")}
     one = bench(
         model={"base": str(base)}, data={"source": str(tmp_path / "rude.jsonl")}, evaluate=section,

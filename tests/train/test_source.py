@@ -34,7 +34,7 @@ def answers(study, tokenizer, tmp_path):
             for row in [*found.train, *found.validation]
         ]
         learns = {
-            prompt: tokenizer.decode([one for one in row.labels if one != MASKED]).removesuffix(
+            prompt: tokenizer.decode([label for label in row.labels if label != MASKED]).removesuffix(
                 "<|im_end|>\n"
             )
             for prompt, row in rows
@@ -61,14 +61,14 @@ def test_no_text_of_csv_changes_its_type(answers):
         "100000000000000000000",
         "2.0",
     ]
-    content = "prompt,completion\n" + "".join(f"p{at},{one}\n" for at, one in enumerate(values))
-    assert answers("a.csv", content)[0] == {f"p{at}": one for at, one in enumerate(values)}
+    content = "prompt,completion\n" + "".join(f"p{at},{value}\n" for at, value in enumerate(values))
+    assert answers("a.csv", content)[0] == {f"p{at}": value for at, value in enumerate(values)}
 
 
 def test_values_of_json_keep_their_digits_and_zero_is_no_empty_answer(answers):
     values = ["0", "false", "true", "1.10", "1e3", "100000000000000000001", '"2024-01-01T10:00:00Z"', '"a"']
-    content = "".join(f'{{"prompt": {at}, "completion": {one}}}\n' for at, one in enumerate(values))
-    told = {str(at): one.strip('"') for at, one in enumerate(values)}
+    content = "".join(f'{{"prompt": {at}, "completion": {value}}}\n' for at, value in enumerate(values))
+    told = {str(at): value.strip('"') for at, value in enumerate(values)}
     for name in ("a.jsonl", "a.ndjson"):
         assert answers(name, content)[0] == told
 
@@ -123,7 +123,7 @@ def test_a_filled_input_column_is_joined_and_other_columns_are_named(answers):
     ],
 )  # fmt: skip
 def test_a_users_column_called_group_splits_where_it_can_and_else_is_told(answers, groups, told):
-    rows = [{"prompt": f"p{at}", "completion": "c", "group": one} for at, one in enumerate(groups)]
+    rows = [{"prompt": f"p{at}", "completion": "c", "group": group} for at, group in enumerate(groups)]
     learns, found = answers("a.jsonl", jsonl(*rows))
     assert len(learns) == 4 and any(told in note for note in found.notes)
 

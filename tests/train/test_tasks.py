@@ -74,7 +74,7 @@ def test_a_task_may_be_an_objective_with_the_direction_of_its_kind(monkeypatch):
 
 def answered(request) -> Result:
     if isinstance(request, Rate):
-        return Result(answers=[Reading([1.0] * len(one.row.ids), [1.0], [], []) for one in request.items])
+        return Result(answers=[Reading([1.0] * len(item.row.ids), [1.0], [], []) for item in request.items])
     return Result(answers=[Written(list(one.ids)) for one in getattr(request, "prompts", ())])
 
 

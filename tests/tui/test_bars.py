@@ -24,7 +24,7 @@ STUDY = STATE.studies["tidy-7b"]
 
 
 def total(shares) -> int:
-    return sum(one.used_bytes for one in shares)
+    return sum(share.used_bytes for share in shares)
 
 
 def piece(letter: str, used_bytes: int) -> Share:
@@ -82,7 +82,7 @@ def test_the_legend_names_every_piece_with_its_size():
     shares = by_trial(foretold((6, 7, 8), 31 * GIB), 900 * MIB)
     for width in (40, 74, 120, 200):
         text = "\n".join(line.plain for line in legend(shares, width, 30, BARE))
-        assert all(format_bytes(one.used_bytes) in text for one in shares)
+        assert all(format_bytes(share.used_bytes) in text for share in shares)
         assert "#7 adapter + optimizer" in text and "allocator's reserve" in text
         assert all(cell_len(line) <= width for line in text.split("\n"))
     short = "\n".join(line.plain for line in legend(shares, 74, 4, BARE))
@@ -154,7 +154,10 @@ def test_on_a_cpu_the_device_is_the_hosts_memory():
 
 
 def test_before_the_engine_has_weighed_the_cards_in_use_are_shown():
-    assert [one.label for one in fallback_devices(STUDY, STATE.machine, "")] == ["gpu0", "gpu1"]
+    assert [fallback_device.label for fallback_device in fallback_devices(STUDY, STATE.machine, "")] == [
+        "gpu0",
+        "gpu1",
+    ]
     assert fallback_devices(s.Study("new", spec=STUDY.spec), s.Machine(), "")[0].total_bytes == 0
 
 

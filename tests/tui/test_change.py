@@ -115,7 +115,7 @@ def test_what_is_no_dimension_is_said(knob, said, wrong):
 
 
 def read(name: str, said: str):
-    (row,) = [one for one in study_form.rows(FORM) if one.name == name]
+    (row,) = [row for row in study_form.rows(FORM) if row.name == name]
     return row.read(said)
 
 
@@ -168,7 +168,7 @@ def test_what_a_row_cannot_take_is_said(name, said, wrong):
 def test_a_held_knob_is_let_go_by_its_range():
     spec = {**SPEC, "study": {**SPEC["study"], "fixed": {"lora_rank": 16}}}
     held = Study("a", spec=spec)
-    (row,) = [one for one in study_form.rows(held) if one.name == "space.lora_rank"]
+    (row,) = [row for row in study_form.rows(held) if row.name == "space.lora_rank"]
     assert row.start == "= 16" and row.allowed == "of 8, 16, 32"
     free = study_form.changes(held, {row.name: row.read("8, 16, 32").value})
     assert free == {"study": {"fixed": {}}}

@@ -96,14 +96,14 @@ def console(*arguments: str, **environment: str) -> Pty:
     return Pty(arguments, {**given, **environment}, full)
 
 
-def ended(one: Pty, code: int) -> str:
+def ended(pty: Pty, code: int) -> str:
     """All that it wrote, once it has left as it should."""
-    shown = one.until(None).decode(errors="replace")
+    shown = pty.until(None).decode(errors="replace")
     try:
-        assert (one.code(), one.not_as_it_was()) == (code, []), shown[-3000:]
+        assert (pty.code(), pty.not_as_it_was()) == (code, []), shown[-3000:]
         assert "Traceback" not in shown and "fault of trimtab" not in shown, shown[-3000:]
     finally:
-        os.close(one.file)
+        os.close(pty.file)
     return shown
 
 
@@ -114,7 +114,9 @@ def test_every_screen_in_a_poisoned_home_without_home_locale_and_room(home, engi
     last = shown.rpartition("\x1b[?1049l")[2]
     assert "detached — the study continues; reopen with `trimtab`" in last
     seen = set(last.partition(walk.SEEN)[2].split("\r\n")[0].split())
-    found = [importlib.import_module(one.name) for one in walk_packages(tui.__path__, "tui.")]
+    found = [
+        importlib.import_module(walk_package.name) for walk_package in walk_packages(tui.__path__, "tui.")
+    ]
     own = {
         name
         for module in found

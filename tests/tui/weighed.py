@@ -70,7 +70,7 @@ def answers(now: MemoryNow):
 
 def forecast(request: console_api.Foresee, now: MemoryNow) -> Forecast:
     """More rows, longer ones and more trials take more."""
-    device = next((one for one in now.devices if one.label == request.device), now.devices[0])
+    device = next((device for device in now.devices if device.label == request.device), now.devices[0])
     rows = request.changes.get("batch_size", 4) * request.changes.get("sequence_length", 512) * request.pack
     whole = rows * 2 * MIB // (4 if request.changes.get("gradient_checkpointing") else 1)
     base = {"bf16": 14 * GIB, "fp32": 28 * GIB}.get(request.changes.get("precision", ""), 4 * GIB)

@@ -73,7 +73,7 @@ def test_a_card_that_is_no_longer_listed_stays_with_its_fault(nvml):
     reader.read()
     nvml.cards = 3
     devices, why = reader.read()
-    assert [one.index for one in devices] == [0, 1, 2, 3] and why == ""
+    assert [device.index for device in devices] == [0, 1, 2, 3] and why == ""
     assert devices[3].fault == "no longer listed by the driver" and devices[3].uuid == "GPU-0000-3"
 
 
@@ -90,7 +90,7 @@ def test_a_driver_that_goes_away_while_running(nvml):
     reader.read()
     nvml.missing = pynvml.NVML_ERROR_DRIVER_NOT_LOADED
     devices, why = reader.read()
-    assert why == "" and {one.fault for one in devices} == {"NVML: Driver Not Loaded"}
+    assert why == "" and {device.fault for device in devices} == {"NVML: Driver Not Loaded"}
     nvml.missing = None
     assert {one.fault for one in reader.read()[0]} == {""}
 
