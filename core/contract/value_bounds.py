@@ -58,12 +58,12 @@ _BEYOND = re.compile(
 
 def explain_error(error: msgspec.DecodeError) -> str:
     """Explain what is wrong with a message, such as "priority must be at most 1000000"."""
-    found = _BOUND.fullmatch(str(error)) or _BEYOND.fullmatch(str(error))
-    if found is not None and found.re is _BEYOND:
-        return f"{found[2].lstrip('.') or 'it'}: {found[1]}"
-    if found is None:
+    match = _BOUND.fullmatch(str(error)) or _BEYOND.fullmatch(str(error))
+    if match is not None and match.re is _BEYOND:
+        return f"{match[2].lstrip('.') or 'it'}: {match[1]}"
+    if match is None:
         return str(error)
-    kind, length, sign, bound, place = found.groups()
+    kind, length, sign, bound, place = match.groups()
     limit = f"{'at most' if sign == '<=' else 'at least'} {bound}"
     unit = "characters" if kind == "str" else "entries"
     return f"{place or 'it'} {f'may have {limit} {unit}' if length else f'must be {limit}'}"

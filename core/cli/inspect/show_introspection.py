@@ -48,18 +48,18 @@ def insides(arguments: argparse.Namespace) -> int:
     return exit_codes.OK
 
 
-def _losses(found: i.Insides) -> None:
+def _losses(insides: i.Insides) -> None:
     print(
-        f"\nloss {found.base_loss:.3f} → {found.loss:.3f} nats/token; the top 10 % of tokens account for",
+        f"\nloss {insides.base_loss:.3f} → {insides.loss:.3f} nats/token; the top 10 % of tokens account for",
         end="",
     )
-    print(f" {_percent(found.base_top)} → {_percent(found.top)} of it")
-    for part in (*found.kinds, *found.quarters):
+    print(f" {_percent(insides.base_top)} → {_percent(insides.top)} of it")
+    for part in (*insides.kinds, *insides.quarters):
         shares = f"{_percent(part.base_share):>4} → {_percent(part.share):>4} of the loss"
         means = f"{part.base_mean:7.3f} → {part.mean:7.3f} nats/token"
         print(f"  {plain(part.name, 20):<14}{part.tokens:>6} tokens  {shares}  {means}")
     print("\nthe tokens with the largest loss (nats)")
-    for token in found.worst[:TOKENS]:
+    for token in insides.worst[:TOKENS]:
         before, text, after = (
             plain(piece.replace("\n", "↵"), most)
             for piece, most in (
@@ -71,13 +71,13 @@ def _losses(found: i.Insides) -> None:
         print(f"  {token.base_loss:6.2f} → {token.loss:6.2f}  {before}⟦{text}⟧{after}")
 
 
-def _attention(found: i.Insides) -> None:
+def _attention(insides: i.Insides) -> None:
     print(
         "\nattention by layer: entropy (0 one token, 1 all alike), share on the first and on special tokens"
     )
-    if found.why_no_attention:
-        print(f"  – {plain(found.why_no_attention, 300)}")
-    for layer in found.layers:
+    if insides.why_no_attention:
+        print(f"  – {plain(insides.why_no_attention, 300)}")
+    for layer in insides.layers:
         print(
             f"  {layer.layer:>3}  {_mean(layer.base_entropy):.2f} → {_mean(layer.entropy):.2f}"
             f"  (heads {min(layer.entropy, default=0):.2f} to {max(layer.entropy, default=0):.2f})"
@@ -86,9 +86,9 @@ def _attention(found: i.Insides) -> None:
         )
 
 
-def _plainly(found: i.Insides) -> dict[str, Any]:
+def _plainly(insides: i.Insides) -> dict[str, Any]:
     """Convert the file's positional arrays to objects with field names."""
-    told = msgspec.structs.asdict(found)
+    told = msgspec.structs.asdict(insides)
     for name in ("kinds", "quarters", "worst", "layers"):
         told[name] = [msgspec.structs.asdict(row) for row in told[name]]
     return told

@@ -50,8 +50,8 @@ def is_factor(name: str, value: object) -> bool:
 def read_factor(wanted: object) -> float | None:
     """Return the number in a text such as "x0.5"; None for any other text, or a long one."""
     text = wanted.strip() if isinstance(wanted, str) and len(wanted) <= LONGEST_FACTOR else ""
-    found = _FACTOR.fullmatch(text)
-    return None if found is None else float(found[1])
+    match = _FACTOR.fullmatch(text)
+    return None if match is None else float(match[1])
 
 
 def explain_refusal(name: str, value: Any) -> str | None:

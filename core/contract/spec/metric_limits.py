@@ -42,15 +42,15 @@ class Limit:
         Raises SpecError for another form, an unknown metric, a bound that is no finite number, or a unit that
         the metric does not have.
         """
-        found = _FORM.fullmatch(text)
-        if found is None:
+        match = _FORM.fullmatch(text)
+        if match is None:
             raise SpecError.of(f"{plain(text, 80)!r} is no limit", where, _FIX)
-        metric, sign = found["metric"], found["sign"]
+        metric, sign = match["metric"], match["sign"]
         if find_metric(metric) is None:
             raise SpecError.of(
                 f"unknown metric {plain(metric, 80)!r} in a limit", where, suggest_name(metric)
             )
-        return cls(metric, sign[0] == "<", _bound(metric, found["bound"], where), "=" not in sign)
+        return cls(metric, sign[0] == "<", _bound(metric, match["bound"], where), "=" not in sign)
 
     def __str__(self) -> str:
         """Return as ``parse`` reads it."""
@@ -93,20 +93,20 @@ def violations(limits: Iterable[Limit], metrics: Mapping[str, float]) -> dict[st
 
 
 def _bound(metric: str, text: str, where: str) -> float:
-    found = _QUANTITY.fullmatch(text)
-    number = float(found["number"]) if found else math.nan
-    if found is None or not math.isfinite(number):
+    match = _QUANTITY.fullmatch(text)
+    number = float(match["number"]) if match else math.nan
+    if match is None or not math.isfinite(number):
         raise SpecError.of(f"{plain(text, 80)!r} is no number for a limit", where, _FIX)
-    if found["unit"] is None:
+    if match["unit"] is None:
         return number
     units = _units(_unit(metric))
-    scale = units.get(found["unit"]) or units.get(found["unit"].lower())
+    scale = units.get(match["unit"]) or units.get(match["unit"].lower())
     if scale is None:
         raise SpecError.of(
             f"{plain(text, 80)!r} has a unit that {metric} is not measured in", where,
             f"write it without one, or in {', '.join(units)}",
         )  # fmt: skip
-    return number / 100 if found["unit"] == "%" else number * scale
+    return number / 100 if match["unit"] == "%" else number * scale
 
 
 def _unit(metric: str) -> str:

@@ -110,9 +110,9 @@ def is_evaluating(trial: s.Trial) -> bool:
 
 def sum_scoring(study: s.Study) -> Scoring:
     """Sum up the scoring that is under way for complete trials."""
-    found = [trial for trial in study.trials.values() if trial.pending]
+    trials = [trial for trial in study.trials.values() if trial.pending]
     return Scoring(
-        len(found), sum(trial.scoring_done for trial in found), sum(trial.scoring_total for trial in found)
+        len(trials), sum(trial.scoring_done for trial in trials), sum(trial.scoring_total for trial in trials)
     )
 
 

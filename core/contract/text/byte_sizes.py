@@ -18,10 +18,10 @@ def parse(text: object) -> int:
     if isinstance(text, int) and not isinstance(text, bool):
         bytes_ = text
     else:
-        found = WRITTEN.fullmatch(text) if isinstance(text, str) and len(text) <= LONGEST else None
-        if found is None or found[2].lower() not in UNITS:
+        match = WRITTEN.fullmatch(text) if isinstance(text, str) and len(text) <= LONGEST else None
+        if match is None or match[2].lower() not in UNITS:
             raise ValueError('must be a size such as "22 GiB" or a number of bytes')
-        size = float(found[1]) * UNITS[found[2].lower()]
+        size = float(match[1]) * UNITS[match[2].lower()]
         bytes_ = round(size) if size <= LARGEST else LARGEST + 1
     if bytes_ <= 0:
         raise ValueError("must be above 0")

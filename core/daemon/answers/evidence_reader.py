@@ -17,28 +17,28 @@ BASE = -1
 NONE = "no evidence: the metric was not scored yet, or it is not computed from single samples"
 
 
-def read(study: s.Study, asked: console_api.AskEvidence) -> Evidence:
+def read(study: s.Study, request: console_api.AskEvidence) -> Evidence:
     """Return the worst samples of a metric, of a trial or of the base. Raises RefusedError for an unknown
     trial or metric."""
-    if find_metric(asked.metric) is None:
+    if find_metric(request.metric) is None:
         raise RefusedError.of(
-            f"there is no metric {plain(asked.metric, 80)!r}", "evidence", "give a metric of a board"
+            f"there is no metric {plain(request.metric, 80)!r}", "evidence", "give a metric of a board"
         )
-    if asked.trial != BASE and asked.trial not in study.trials:
+    if request.trial != BASE and request.trial not in study.trials:
         raise RefusedError.of(
-            f"trial {asked.trial} does not exist",
+            f"trial {request.trial} does not exist",
             f"study {study.name}",
             "give one of its trials; -1 is the base",
         )
-    whose = "base" if asked.trial == BASE else str(asked.trial)
+    whose = "base" if request.trial == BASE else str(request.trial)
     folder = Path(study.folder) / "trials" / whose / "evidence"
     metric = (
-        "quality/worst_slice" if asked.metric.startswith(SLICE) else asked.metric
+        "quality/worst_slice" if request.metric.startswith(SLICE) else request.metric
     )  # one file lists all slices
     try:
         found = trial_files.read(folder, f"{metric.replace('/', '_')}.json", Evidence)
     except FileNotFoundError:
-        return Evidence(asked.metric, why_none=NONE)
+        return Evidence(request.metric, why_none=NONE)
     except (OSError, ValueError) as error:
-        return Evidence(asked.metric, why_none=f"the evidence cannot be read: {plain(str(error), 200)}")
+        return Evidence(request.metric, why_none=f"the evidence cannot be read: {plain(str(error), 200)}")
     return Redactor().anything(found)

@@ -54,10 +54,10 @@ def _of_base(changes: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _knobs(study: s.Study, spec: StudySpec, asked: console_api.Foresee) -> dict[str, Any]:
-    trial = study.trials.get(asked.trial) if asked.trial is not None else None
+def _knobs(study: s.Study, spec: StudySpec, request: console_api.Foresee) -> dict[str, Any]:
+    trial = study.trials.get(request.trial) if request.trial is not None else None
     chosen = dict(trial.knobs if trial is not None else spec.train)
-    for name, value in asked.changes.items():
+    for name, value in request.changes.items():
         if name in OF_BASE:
             continue
         known = knob.KNOBS.get(name)

@@ -239,33 +239,33 @@ class MemoryPlanner:
 
     # -- measurements -----------------------------------------------------------------------------
 
-    def measured(self, told: e.PackMeasured, knobs: Mapping[int, Knobs]) -> e.PackMeasured:
+    def measured(self, measurement: e.PackMeasured, knobs: Mapping[int, Knobs]) -> e.PackMeasured:
         """Learn from a measurement; returns it with the estimate for the same trials."""
-        if told.longest:
-            self._setting = replace(self._setting, longest=told.longest)
-        self._reserve[told.device] = told.reserve_bytes
-        found = self.pack(told.device, knobs) if knobs and told.trials else None
+        if measurement.longest:
+            self._setting = replace(self._setting, longest=measurement.longest)
+        self._reserve[measurement.device] = measurement.reserve_bytes
+        found = self.pack(measurement.device, knobs) if knobs and measurement.trials else None
         if found is None or not found.tokens:
-            return told
-        held = sum(told.trial_bytes.values())
-        passing = found.passing_bytes / self.setting(told.device).factor
-        passing *= min(1.0, told.widest / found.tokens) if told.widest else 1.0
-        kind = self.kind(told.device, self._setting)
-        self._ledger.learn(kind, passing, told.used_bytes - told.idle_bytes - held)
-        self._constants(told, kind)
+            return measurement
+        held = sum(measurement.trial_bytes.values())
+        passing = found.passing_bytes / self.setting(measurement.device).factor
+        passing *= min(1.0, measurement.widest / found.tokens) if measurement.widest else 1.0
+        kind = self.kind(measurement.device, self._setting)
+        self._ledger.learn(kind, passing, measurement.used_bytes - measurement.idle_bytes - held)
+        self._constants(measurement, kind)
         self._ledger.save()
-        foretold = told.idle_bytes + held + passing * self._ledger.of(kind).factor
-        return msgspec.structs.replace(told, foretold_bytes=round(foretold))
+        foretold = measurement.idle_bytes + held + passing * self._ledger.of(kind).factor
+        return msgspec.structs.replace(measurement, foretold_bytes=round(foretold))
 
-    def _constants(self, told: e.PackMeasured, kind: str) -> None:
+    def _constants(self, measurement: e.PackMeasured, kind: str) -> None:
         """Learn what the process uses besides its tensors: on a GPU from the driver, if it reports that."""
-        if told.device == "cpu":
-            self._ledger.learn_context(kind, told.idle_bytes - told.base_bytes)
+        if measurement.device == "cpu":
+            self._ledger.learn_context(kind, measurement.idle_bytes - measurement.base_bytes)
             return
-        reserved, held = told.used_bytes + told.reserve_bytes, self._ours(told.device)
-        if told.used_bytes > 0:
+        reserved, held = measurement.used_bytes + measurement.reserve_bytes, self._ours(measurement.device)
+        if measurement.used_bytes > 0:
             self._ledger.learn_context(
-                kind, held - reserved if held else 0, told.reserve_bytes / told.used_bytes
+                kind, held - reserved if held else 0, measurement.reserve_bytes / measurement.used_bytes
             )
 
     def ended(self, label: str, knobs: Mapping[int, Knobs], used_bytes: int) -> None:

@@ -137,11 +137,11 @@ class Growth:
         """Go to a smaller number if the present one is shown to be slower, or never paid off and still does
         not."""
         for small in sorted(number for number in self._windows.measured if number < self._base):
-            found = self._windows.gain(small, self._base)
+            gain = self._windows.gain(small, self._base)
             least = 0.0 if self._before is not None else needed_gain(small, self._base)
-            if found is not None and found.high < least:
+            if gain is not None and gain.high < least:
                 large, self._base, self._before, self._trying = self._base, small, None, None
-                self._refuse(large, found, clear=True)
+                self._refuse(large, gain, clear=True)
                 return
 
     def _rise(self) -> bool:
@@ -166,11 +166,11 @@ class Growth:
             self._refuse(large, found, clear=False)
         return False
 
-    def _is_in_vain(self, found: Gain | None) -> bool:
+    def _is_in_vain(self, gain: Gain | None) -> bool:
         """Have there been enough windows of the attempt to show a gain, without success?"""
         late = self._tried >= FEW and self._now - self._since > BESIDE_S
         return (
-            self._tried >= MANY or late or (found is not None and self._tried >= HOPELESS and found.mean <= 0)
+            self._tried >= MANY or late or (gain is not None and self._tried >= HOPELESS and gain.mean <= 0)
         )
 
     def _is_known(self) -> bool:
@@ -202,13 +202,13 @@ class Growth:
         calmer = level is not None and level.windows >= SETTLED and 2 * level.spread <= refusal.spread
         return self._now >= refusal.until or (calmer and not refusal.clear)
 
-    def _refuse(self, large: int, found: Gain | None, clear: bool) -> None:
+    def _refuse(self, large: int, gain: Gain | None, clear: bool) -> None:
         key = (self._base, large)
         times = self._refusals[key].times + 1 if key in self._refusals else 1
         wait = min(LONGEST_S, (RETRY_CLEAR_S if clear else RETRY_S) * 2 ** min(times - 1, 16))
         level = self._windows.level(large)
-        rate = found.rate * math.exp(found.mean) if found is not None else level.rate if level else 0.0
-        spread = found.spread if found is not None else level.spread if level else 0.0
+        rate = gain.rate * math.exp(gain.mean) if gain is not None else level.rate if level else 0.0
+        spread = gain.spread if gain is not None else level.spread if level else 0.0
         self._refusals[key] = Refusal(self._now + wait, times, rate, clear, spread)
         self._latest, self._trying = key, None
 
@@ -229,9 +229,9 @@ class Growth:
         )  # fmt: skip
 
 
-def _says(found: Gain, small: int, large: int) -> bool:
+def _says(gain: Gain, small: int, large: int) -> bool:
     """Is the interval at most as wide as the largest possible gain?"""
-    return found.high - found.mean <= math.log(large / small)
+    return gain.high - gain.mean <= math.log(large / small)
 
 
 def needed_gain(small: int, large: int) -> float:

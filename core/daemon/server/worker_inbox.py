@@ -124,22 +124,24 @@ class WorkerInbox:
             why = f"its worker {worker.name} stood still for {busy_s:.0f} s (resources.stall_s = {limit_s:g})"
             self._studies.crew.give_up(worker, why)
 
-    def _told(self, worker: Worker, told: worker_api.Told) -> None:
-        if told.number <= worker.heard:
+    def _told(self, worker: Worker, message: worker_api.Told) -> None:
+        if message.number <= worker.heard:
             return  # said again after a reconnection
-        worker.heard = told.number
-        named = (self._named(worker, told.event),) if self._is_its_own(worker, told.event) else ()
+        worker.heard = message.number
+        named = (self._named(worker, message.event),) if self._is_its_own(worker, message.event) else ()
         events = tuple(self._weighed(event) for event in named)
-        if isinstance(told.event, e.TrialEdited) and (wrong := _wrong(told.event)):
+        if isinstance(message.event, e.TrialEdited) and (wrong := _wrong(message.event)):
             raise ValueError(wrong)
-        if not told.event.journaled:
+        if not message.event.journaled:
             done = self._supervisor.put(*self._live(worker, *events))
             # Not before: Heard(5) says that 4 is durable too, and 4 may be waiting for the disk.
-            done.add_done_callback(lambda future: self._shown(worker, told.number, future))
+            done.add_done_callback(lambda future: self._shown(worker, message.number, future))
             return
-        marker = events or (e.Preparing(at=told.event.at, study=worker.study, worker=worker.name, stage=""),)
-        done = self._supervisor.put(*marker, heard={worker.name: told.number})
-        done.add_done_callback(lambda future: self._durable(worker, told.number, future))
+        marker = events or (
+            e.Preparing(at=message.event.at, study=worker.study, worker=worker.name, stage=""),
+        )
+        done = self._supervisor.put(*marker, heard={worker.name: message.number})
+        done.add_done_callback(lambda future: self._durable(worker, message.number, future))
 
     def _weighed(self, event: e.Event) -> e.Event:
         """A failure may be worth another try, and who leaves may not wait for a place that nobody wants for

@@ -57,22 +57,22 @@ class Admission:
         await self._put(e.TrialInfeasible(at=at, study=study.name, trial=number, why=reasons[0]))
         return False
 
-    def seen(self, study: s.Study, told: e.PackMeasured) -> e.PackMeasured:
+    def seen(self, study: s.Study, measurement: e.PackMeasured) -> e.PackMeasured:
         """Learn from a measurement before it is shown; returns it with what was foretold."""
-        if not told.trials:
-            self._places.uncap(told.device)
-            self.foresight.forget(told.device)
-            return told
-        return self.foresight.measured(told, _knobs(study, told.trial_bytes))
+        if not measurement.trials:
+            self._places.uncap(measurement.device)
+            self.foresight.forget(measurement.device)
+            return measurement
+        return self.foresight.measured(measurement, _knobs(study, measurement.trial_bytes))
 
-    async def measured(self, study: s.Study, told: e.PackMeasured) -> None:
+    async def measured(self, study: s.Study, measurement: e.PackMeasured) -> None:
         """Note beside each trial what it takes, with rows as long as they may be; not what hardly changed."""
-        for number, held in told.trial_bytes.items():
+        for number, held in measurement.trial_bytes.items():
             trial = study.trials.get(number)
             if trial is None or trial.state not in s.ON_WORKER or not trial.foretold_bytes:
                 continue
             tokens = trial.knobs.get("batch_size", 0) * trial.knobs.get("sequence_length", 0)
-            found = round(held + told.activation_bytes_per_token * tokens)
+            found = round(held + measurement.activation_bytes_per_token * tokens)
             before = trial.measured_bytes
             if before is None or abs(found - before) > WORTH_TELLING * before:
                 await self._put(
@@ -82,11 +82,11 @@ class Admission:
                     )
                 )  # fmt: skip
 
-    def short(self, study: s.Study, told: e.MemoryShort) -> None:
+    def short(self, study: s.Study, shortage: e.MemoryShort) -> None:
         """Memory ended: foretell more from now on, and fill a place that was given up only when others go."""
-        self.foresight.ended(told.device, _knobs(study, told.trials), told.used_bytes)
-        if told.moved >= 0:
-            self._places.cap(told.device, max(1, len(told.trials) - 1))
+        self.foresight.ended(shortage.device, _knobs(study, shortage.trials), shortage.used_bytes)
+        if shortage.moved >= 0:
+            self._places.cap(shortage.device, max(1, len(shortage.trials) - 1))
 
     async def notes(self, study: str) -> None:
         """Emit the notes of the trial slots."""

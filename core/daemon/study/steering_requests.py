@@ -55,37 +55,37 @@ class SteeringRequests:
 
     # -- new trials -------------------------------------------------------------------------------
 
-    async def _enqueue(self, asked: console_api.EnqueueTrial) -> console_api.Queued:
-        study = request_checks.study_in(self._supervisor.state, asked.study)
-        like = request_checks.any_trial(study, asked.like).knobs if asked.like is not None else {}
+    async def _enqueue(self, request: console_api.EnqueueTrial) -> console_api.Queued:
+        study = request_checks.study_in(self._supervisor.state, request.study)
+        like = request_checks.any_trial(study, request.like).knobs if request.like is not None else {}
         spec = study.settings
-        known, counted = knob_edits.check_by_hand(spec, like, asked.knobs)
-        runner = await self._runner(study, f"a trial was queued by {asked.by}")
+        known, counted = knob_edits.check_by_hand(spec, like, request.knobs)
+        runner = await self._runner(study, f"a trial was queued by {request.by}")
         with runner.proposing.awaiting():
             params = {name: known[name] for name in spec.space if name in known}
             proposal = await runner.proposing.enqueue(params if counted else {}, counted)
             why = "by hand" + (
                 "" if counted else ": outside the space, so the sampler does not learn from it"
             )
-            if asked.like is not None:
-                why += f"; as trial {asked.like}"
+            if request.like is not None:
+                why += f"; as trial {request.like}"
             knobs = {**spec.train, **known, **proposal.params}
             queued = e.TrialQueued(
-                at=time.time(), study=study.name, trial=proposal.number, by=asked.by, why=why,
+                at=time.time(), study=study.name, trial=proposal.number, by=request.by, why=why,
                 counted=counted, params=proposal.params, knobs=knobs,
             )  # fmt: skip
             await self._queue(runner, queued)
         return console_api.Queued(proposal.number)
 
-    async def _clone(self, asked: console_api.CloneTrial) -> console_api.Queued:
-        study = request_checks.study_in(self._supervisor.state, asked.study)
-        parent = request_checks.any_trial(study, asked.trial)
-        knob_edits.check_clone(parent, asked.changes, parent.step)  # before anything is written
-        runner = await self._runner(study, f"trial {parent.number} was cloned by {asked.by}")
+    async def _clone(self, request: console_api.CloneTrial) -> console_api.Queued:
+        study = request_checks.study_in(self._supervisor.state, request.study)
+        parent = request_checks.any_trial(study, request.trial)
+        knob_edits.check_clone(parent, request.changes, parent.step)  # before anything is written
+        runner = await self._runner(study, f"trial {parent.number} was cloned by {request.by}")
         with runner.proposing.awaiting():
             kept = await self._kept(study.name, parent)
-            knobs = knob_edits.check_clone(parent, asked.changes, kept.step)
-            if asked.place_of >= 0 and kept.step >= parent.total_steps:
+            knobs = knob_edits.check_clone(parent, request.changes, kept.step)
+            if request.place_of >= 0 and kept.step >= parent.total_steps:
                 what = f"trial {parent.number} has done its {kept.step} steps: nothing is left for a clone"
                 raise RefusedError.of(what, f"study {study.name}", "nothing is left to do")
             proposal = await runner.proposing.enqueue({}, False)
@@ -97,11 +97,12 @@ class SteeringRequests:
                 if knobs[name] != parent.knobs.get(name)
             )
             why = f"clone of trial {parent.number} at step {kept.step}" + (f" with {told}" if told else "")
-            why += f", in the place of trial {asked.place_of}" if asked.place_of >= 0 else ""
+            why += f", in the place of trial {request.place_of}" if request.place_of >= 0 else ""
             queued = e.TrialQueued(
-                at=time.time(), study=study.name, trial=proposal.number, by=asked.by, why=why, counted=False,
-                params={}, knobs=knobs, parent=parent.number, checkpoint=str(place), step=kept.step,
-                place_of=asked.place_of,
+                at=time.time(), study=study.name, trial=proposal.number, by=request.by, why=why,
+                counted=False, params={}, knobs=knobs,
+                parent=parent.number, checkpoint=str(place), step=kept.step,
+                place_of=request.place_of,
             )  # fmt: skip
             await self._queue(runner, queued)
         return console_api.Queued(proposal.number)
@@ -147,13 +148,13 @@ class SteeringRequests:
 
     # -- trials that are there --------------------------------------------------------------------
 
-    async def _edit(self, asked: console_api.EditTrial) -> None:
-        trial = request_checks.trial_in(self._supervisor.state, asked.study, asked.trial)
+    async def _edit(self, request: console_api.EditTrial) -> None:
+        trial = request_checks.trial_in(self._supervisor.state, request.study, request.trial)
         if trial.asked == "prune":
             raise RefusedError.of(f"trial {trial.number} is being pruned", "edit", "nothing is left to do")
-        values = knob_edits.check_edit(trial, asked.changes)
-        at, names = time.time(), {"study": asked.study, "trial": trial.number, "by": asked.by}
-        wanted = e.EditAsked(at=at, **names, changes=values, counted=asked.counted)  # type: ignore[arg-type]
+        values = knob_edits.check_edit(trial, request.changes)
+        at, names = time.time(), {"study": request.study, "trial": trial.number, "by": request.by}
+        wanted = e.EditAsked(at=at, **names, changes=values, counted=request.counted)  # type: ignore[arg-type]
         if trial.state == s.QUEUED:
             pairs = {name: (trial.knobs.get(name), value) for name, value in values.items()}
             await self._put(
@@ -162,56 +163,58 @@ class SteeringRequests:
             )
         else:
             await self._put(wanted)
-        self._tell(asked.study, trial.number, worker_api.Edit(trial.number, values, asked.by))
+        self._tell(request.study, trial.number, worker_api.Edit(trial.number, values, request.by))
 
-    async def _reprieve(self, asked: console_api.ReprieveTrial) -> None:
-        study = request_checks.study_in(self._supervisor.state, asked.study)
-        trial = request_checks.any_trial(study, asked.trial)
+    async def _reprieve(self, request: console_api.ReprieveTrial) -> None:
+        study = request_checks.study_in(self._supervisor.state, request.study)
+        trial = request_checks.any_trial(study, request.trial)
         if trial.state != s.PRUNED:
             what = f"trial {trial.number} is {trial.state}, not pruned"
             raise RefusedError.of(what, "unprune", "only a prune can be taken back")
         if trial.step:
             await self._kept(study.name, trial)
-        runner = await self._runner(study, f"trial {trial.number}'s prune was taken back by {asked.by}")
-        back = e.TrialReprieved(at=time.time(), study=study.name, trial=trial.number, by=asked.by)
+        runner = await self._runner(study, f"trial {trial.number}'s prune was taken back by {request.by}")
+        back = e.TrialReprieved(at=time.time(), study=study.name, trial=trial.number, by=request.by)
         with runner.proposing.awaiting():
             await self._put(back)
         runner.post(back)
 
-    async def _mark(self, asked: console_api.MarkTrial) -> None:
-        study = request_checks.study_in(self._supervisor.state, asked.study)
-        trial, runner = request_checks.any_trial(study, asked.trial), self._runner_of(study.name)
-        if asked.device is not None or asked.priority is not None:
-            request_checks.trial_in(self._supervisor.state, asked.study, asked.trial)  # it still has to run
-        if asked.device:
+    async def _mark(self, request: console_api.MarkTrial) -> None:
+        study = request_checks.study_in(self._supervisor.state, request.study)
+        trial, runner = request_checks.any_trial(study, request.trial), self._runner_of(study.name)
+        if request.device is not None or request.priority is not None:
+            request_checks.trial_in(
+                self._supervisor.state, request.study, request.trial
+            )  # it still has to run
+        if request.device:
             known = [slot.label for slot in runner.weighing.foresight.slots] if runner else []
-            if asked.device not in known:
-                what = f"the study has no device {plain(asked.device, 20)!r}"
+            if request.device not in known:
+                what = f"the study has no device {plain(request.device, 20)!r}"
                 raise RefusedError.of(what, f"study {study.name}", f"devices: {', '.join(known)}")
         marked = e.TrialMarked(
-            at=time.time(), study=study.name, trial=trial.number, by=asked.by, note=asked.note,
-            starred=asked.starred, device=asked.device, priority=asked.priority,
+            at=time.time(), study=study.name, trial=trial.number, by=request.by, note=request.note,
+            starred=request.starred, device=request.device, priority=request.priority,
         )  # fmt: skip
         await self._put(marked)
-        if asked.device and self._now(asked.study, trial.number).device not in ("", asked.device):
-            leave = worker_api.Leave(trial.number, f"{asked.by} pinned it to {asked.device}")
-            self._tell(asked.study, trial.number, leave)
+        if request.device and self._now(request.study, trial.number).device not in ("", request.device):
+            leave = worker_api.Leave(trial.number, f"{request.by} pinned it to {request.device}")
+            self._tell(request.study, trial.number, leave)
         if runner is not None:
             runner.post(marked)
 
     # -- the study --------------------------------------------------------------------------------
 
-    async def _change(self, asked: console_api.ChangeStudy) -> console_api.Change:
-        study = request_checks.live_study(self._supervisor.state, asked.study)
+    async def _change(self, request: console_api.ChangeStudy) -> console_api.Change:
+        study = request_checks.live_study(self._supervisor.state, request.study)
         before = study.settings
-        after = parse(study_changes.merge_changes(to_raw(before), asked.changes), f"study {study.name}")
+        after = parse(study_changes.merge_changes(to_raw(before), request.changes), f"study {study.name}")
         told = study_changes.list_differences(to_raw(before), to_raw(after))
         if not told:
             raise RefusedError.of("nothing is other than it is", f"study {study.name}", "change something")
         effects = study_changes.describe_effects(study, before, after)
-        if not asked.preview:
+        if not request.preview:
             changed = e.StudyChanged(
-                at=time.time(), study=study.name, by=asked.by, spec=to_raw(after), changes=told
+                at=time.time(), study=study.name, by=request.by, spec=to_raw(after), changes=told
             )
             await self._put(changed)
             await asyncio.to_thread(run_folder.write_spec, Path(study.folder), write(after))

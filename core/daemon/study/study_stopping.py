@@ -79,8 +79,8 @@ class StudyStopping:
 
     def _on(self, worker: Worker | None) -> list[s.Trial]:
         """Return the trials on ``worker``; None: on any."""
-        found = [trial for trial in self._now().trials.values() if trial.state in s.ON_WORKER]
-        return [trial for trial in found if worker is None or trial.worker == worker.name]
+        trials = [trial for trial in self._now().trials.values() if trial.state in s.ON_WORKER]
+        return [trial for trial in trials if worker is None or trial.worker == worker.name]
 
     def _loads(self, worker: Worker) -> bool:
         """Does it hold no trial that began?"""

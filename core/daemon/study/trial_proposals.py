@@ -81,11 +81,11 @@ class SearchConversation:
     def _readings(self) -> dict[int, tuple[tuple[int, ...], tuple[float, ...]]]:
         """Return the objective's, of the trials that the sampler learns from: it may have missed some."""
         metric, *more = (objective.metric for objective in self._spec.study.objectives)
-        told = [trial for trial in self._now().trials.values() if trial.counted and metric in trial.series]
+        trials = [trial for trial in self._now().trials.values() if trial.counted and metric in trial.series]
         return (
             {}
             if more
-            else {trial.number: (trial.series[metric].steps, trial.series[metric].values) for trial in told}
+            else {trial.number: (trial.series[metric].steps, trial.series[metric].values) for trial in trials}
         )
 
     def _say_late(self) -> None:

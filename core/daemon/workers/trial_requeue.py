@@ -20,21 +20,21 @@ def at_its_step(
     return kind(at=time.time(), study=study, trial=trial.number, step=trial.step)
 
 
-def retry_or_fail(study: s.Study, told: e.TrialFailed, retries: int) -> e.TrialEvent:
+def retry_or_fail(study: s.Study, event: e.TrialFailed, retries: int) -> e.TrialEvent:
     """Return the event for a trial that failed in its worker: requeued from its checkpoint while it has
     retries."""
-    trial = study.trials.get(told.trial)
-    if not told.again or trial is None or trial.asked == "prune" or study.state == "stopping":
-        return told
-    return requeue(study, trial, trial.retry + 1, retries, told.error, told.traceback)
+    trial = study.trials.get(event.trial)
+    if not event.again or trial is None or trial.asked == "prune" or study.state == "stopping":
+        return event
+    return requeue(study, trial, trial.retry + 1, retries, event.error, event.traceback)
 
 
-def requeue_or_prune(study: s.Study, told: e.TrialRequeued, why: str) -> e.TrialEvent:
+def requeue_or_prune(study: s.Study, event: e.TrialRequeued, why: str) -> e.TrialEvent:
     """Return the event for a trial that left its worker to free memory: requeued, or pruned with the reason
     ``why`` if that was requested meanwhile."""
-    trial = study.trials.get(told.trial)
+    trial = study.trials.get(event.trial)
     if trial is None or not (trial.asked == "prune" or study.state == "stopping"):
-        return told
+        return event
     return end_trial(study, trial, why)
 
 
