@@ -87,8 +87,7 @@ def test_killed_at_random_points_the_result_is_the_same_bit_for_bit(bench, tmp_p
 
 def positions(folder):
     return [
-        checkpoint_names.read(checkpoint.name)
-        for checkpoint in checkpoint_files.list_checkpoints(folder)
+        checkpoint_names.read(checkpoint.name) for checkpoint in checkpoint_files.list_checkpoints(folder)
     ]
 
 
