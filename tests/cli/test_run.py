@@ -169,7 +169,7 @@ def test_ctrl_c_detaches_and_the_study_goes_on(started, spec):
 
 @pytest.mark.parametrize("term", ["dumb", "unknown", ""])
 def test_a_dumb_terminal_gets_words_and_plain_lines(engine, spec, monkeypatch, capsys, term):
-    for name in ("is_there", "is_canvas"):
+    for name in ("is_interactive", "is_canvas"):
         monkeypatch.setattr(f"core.contract.text.terminal_check.{name}", lambda: True)
     monkeypatch.setenv("TERM", term)
     assert main([], console=lambda *_: pytest.fail("it is drawn")) == exit_codes.BAD_INPUT

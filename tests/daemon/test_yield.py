@@ -6,8 +6,8 @@ import psutil
 
 from core.contract.state import study_state as s
 from core.contract.wire import console_api
-from core.daemon.workers import worker_departures
-from core.daemon.workers.worker_departures import Departures
+from core.daemon.workers import worker_shutdowns
+from core.daemon.workers.worker_shutdowns import Departures
 
 LONG = {"steps": 100_000}
 
@@ -109,6 +109,6 @@ def test_a_worker_that_does_not_go_is_ended():
     some.send(slow, "the study is paused", at_once=False)
     some.hurry()
     assert slow.leaving and not slow.killed and some.under_way({"cpu-1"}) and not some.under_way(())
-    now = worker_departures.GRACE_S + 1
+    now = worker_shutdowns.GRACE_S + 1
     some.hurry()
     assert slow.killed

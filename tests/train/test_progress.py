@@ -10,8 +10,8 @@ import pytest
 
 from core.contract.events import event_types as e
 from core.train import checkpoint_files
-from core.train.trial import trial_progress
-from core.train.trial.trial_progress import Partial, PendingSnapshot
+from core.train.trial import checkpoint_record
+from core.train.trial.checkpoint_record import Partial, PendingSnapshot
 
 RECORDED = Path(__file__).with_name("recorded") / "step-4.11"  # written before the numbers were a struct
 KNOBS = {"steps": 8, "gradient_accumulation": 2, "lora_dropout": 0.1, "lora_rank": 1}
@@ -40,7 +40,7 @@ def test_a_recorded_checkpoint_is_resumed_in_the_middle_of_its_step(bench, tmp_p
 
 def test_numbers_are_written_as_they_were_recorded():
     raw = (RECORDED / "numbers.json").read_text("utf-8")
-    assert json.dumps(trial_progress.read(json.loads(raw)).numbers()) == raw
+    assert json.dumps(checkpoint_record.read(json.loads(raw)).numbers()) == raw
 
 
 def test_a_new_checkpoint_has_the_keys_of_the_recorded_one(bench, tmp_path):
@@ -53,19 +53,19 @@ def test_a_new_checkpoint_has_the_keys_of_the_recorded_one(bench, tmp_path):
 
 
 def test_what_waits_for_scoring_is_written_as_a_row():
-    progress = trial_progress.read({**numbers(), "pending": [[4, 0.5, True, False]]})
+    progress = checkpoint_record.read({**numbers(), "pending": [[4, 0.5, True, False]]})
     assert progress.pending == [PendingSnapshot(4, 0.5, True, False)]
     assert json.loads(json.dumps(progress.numbers()))["pending"] == [[4, 0.5, True, False]]
 
 
 def test_an_older_checkpoint_gets_the_defaults():
     older = {name: value for name, value in numbers().items() if name not in OPTIONAL}
-    progress = trial_progress.read({**older, "scored": [3, 2], "partial": None, "best_at": None})
+    progress = checkpoint_record.read({**older, "scored": [3, 2], "partial": None, "best_at": None})
     assert (progress.passed_step, tuple(progress.since), progress.knobs) == (-1, (0, 0, 0), {})
     assert (progress.submitted, progress.pending, progress.why) == (3, [], "")
     assert progress.partial is None and progress.best_at is None
-    assert trial_progress.read(older).submitted == -1
-    assert trial_progress.read({**older, "partial": {"micro_batches": 1}}).partial == Partial(1)
+    assert checkpoint_record.read(older).submitted == -1
+    assert checkpoint_record.read({**older, "partial": {"micro_batches": 1}}).partial == Partial(1)
 
 
 @pytest.mark.parametrize(
@@ -74,20 +74,20 @@ def test_an_older_checkpoint_gets_the_defaults():
 )
 def test_damaged_numbers_are_refused(damage):
     with pytest.raises(ValueError, match=next(iter(damage))):
-        trial_progress.read({**numbers(), **damage})
+        checkpoint_record.read({**numbers(), **damage})
 
 
 @pytest.mark.parametrize("name", ["step", "done", "elapsed_s", "optimizer", "latest", "partial"])
 def test_missing_numbers_are_refused(name):
     left = {key: value for key, value in numbers().items() if key != name}
     with pytest.raises(ValueError, match=name):
-        trial_progress.read(left)
+        checkpoint_record.read(left)
 
 
 def test_a_checkpoint_with_damaged_numbers_is_set_aside(bench, tmp_path):
     snapshot = checkpoint_files.read(RECORDED)
     snapshot.numbers["waited"] = [1]
-    at = trial_progress.read(numbers()).best_at
+    at = checkpoint_record.read(numbers()).best_at
     place = checkpoint_files.write(tmp_path / "0", at, snapshot)
     one = bench()
     one.assign(tmp_path, checkpoint=str(place), **KNOBS)

@@ -30,8 +30,8 @@ class Console(app.TrimtabApp):
             print("ready", file=sys.__stderr__, flush=True)
             time.sleep(60)  # so it does not end this call, and no handler runs
 app.TrimtabApp = Console
-from core.contract.text.error_reports import guarded
-sys.exit(guarded("trimtab", lambda: app.run(Path("/none/engine.sock"), None)))
+from core.contract.text.error_reports import run_guarded
+sys.exit(run_guarded("trimtab", lambda: app.run(Path("/none/engine.sock"), None)))
 """
 
 

@@ -16,9 +16,9 @@ from core.contract.views import metric_verdict as r
 from core.contract.views.metric_format import SHARE
 from tui.base.base_screen import StudyScreen
 from tui.boards.board_cells import MARKS
-from tui.boards.board_table import BoardTable
 from tui.boards.cell_detail import curves, foot
 from tui.boards.evidence_screen import EvidenceScreen
+from tui.boards.metric_table_widget import BoardTable
 from tui.key_bindings import bindings
 from tui.key_table import BOARDS, EVERYWHERE
 from tui.ui_messages import BoardLeft, CellChosen, CellOpened

@@ -12,11 +12,11 @@ from core.contract.state import study_progress
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from tui.boards.board_summary import summarize_boards
-from tui.introspection.introspection_screen import InsidesScreen
+from tui.introspection.loss_and_attention_screen import InsidesScreen
 from tui.key_bindings import bindings
 from tui.key_table import EVERYWHERE, STEERING, TRIAL
 from tui.number_text import ASKED, GLYPHS, bar, duration, number, size
-from tui.steering.steering_actions import SteeringScreen
+from tui.steering.clone_edit_actions import SteeringScreen
 from tui.trial.steering_history import describe_steering
 from tui.widgets.cached_static import Sheet
 from tui.widgets.event_list import EventList

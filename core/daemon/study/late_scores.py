@@ -13,8 +13,8 @@ from core.contract.state import study_state as s
 from core.contract.wire import worker_api
 from core.daemon.answers.limit_breaches import breaks_a_limit
 from core.daemon.placement.device_choice import Slot
-from core.daemon.workers.worker_departures import Departures
 from core.daemon.workers.worker_pool import Worker, WorkerPool, may_return
+from core.daemon.workers.worker_shutdowns import Departures
 
 Put = Callable[..., Awaitable[list[str]]]
 Start = Callable[[Slot], Worker]

@@ -27,8 +27,8 @@ from core.daemon.study.trial_endings import explain_ending
 from core.daemon.study.trial_proposals import SearchConversation
 from core.daemon.supervisor import Supervisor
 from core.daemon.workers.lost_workers import LostWorkers
-from core.daemon.workers.worker_departures import Departures, Lost
 from core.daemon.workers.worker_pool import Worker, WorkerPool
+from core.daemon.workers.worker_shutdowns import Departures, Lost
 from core.daemon.workers.worker_sync import assignment_messages, pending_messages
 from core.errors import TrimtabError
 

@@ -9,8 +9,8 @@ from core.contract.events import event_types as e
 from core.contract.state import study_state as s
 from core.contract.wire import worker_api
 from core.daemon.workers.trial_requeue import end_study_and_fail, end_study_and_requeue, end_trial
-from core.daemon.workers.worker_departures import Departures
 from core.daemon.workers.worker_pool import Worker, WorkerPool
+from core.daemon.workers.worker_shutdowns import Departures
 
 GRACE_S = 30.0  # for workers to let their trials go
 Put = Callable[..., Awaitable[list[str]]]

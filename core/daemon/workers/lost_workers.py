@@ -9,8 +9,8 @@ from pathlib import Path
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from core.daemon.workers.trial_requeue import clear_worker, end_trial, requeue
-from core.daemon.workers.worker_departures import Departures
 from core.daemon.workers.worker_pool import Worker, WorkerPool, end_stray, log_tail, may_return
+from core.daemon.workers.worker_shutdowns import Departures
 
 RETURN_GRACE_S = 20.0  # for workers to come back after the engine was away
 

@@ -14,15 +14,7 @@ from core.evaluate.metrics.validation_slices import SMALLEST
 from core.evaluate.statistics import drift_test
 from core.train.adapters.lora_factors import Factors
 from core.train.evaluation.metric_probe import Ask, Probe
-from core.train.step.compute_requests import (
-    Prompt,
-    Rate,
-    ScoringRequest,
-    TimedResult,
-    Turn,
-    Wait,
-    Write,
-)
+from core.train.step.compute_requests import Prompt, Rate, ScoringRequest, TimedResult, Turn, Wait, Write
 from core.train.step.forward_pass import Item
 
 FEWEST = 2  # samples of a probe in the first turn, which always runs; and samples of a reported change

@@ -16,7 +16,7 @@ import torch
 from core.contract.spec.knob_table import Value
 from core.errors import TrimtabError
 from core.train.data import training_batches
-from core.train.trial.trial_progress import GRADIENT, Partial, TrialProgress
+from core.train.trial.checkpoint_record import GRADIENT, Partial, TrialProgress
 
 Tensors = Mapping[str, torch.Tensor]
 

@@ -19,7 +19,7 @@ from core.train.evaluation.scorecard import Diverged, Scorecard
 from core.train.step import device_memory
 from core.train.step.compute_requests import Learn, Request, TimedResult, Update
 from core.train.step.forward_pass import Item, count_targets
-from core.train.trial.trial_progress import Partial
+from core.train.trial.checkpoint_record import Partial
 
 
 @dataclass(frozen=True)

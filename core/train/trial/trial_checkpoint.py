@@ -9,8 +9,8 @@ import torch
 from core.train import checkpoint_files
 from core.train.adapters import optimizers
 from core.train.scoring.adapter_snapshots import Snapshot, frozen_copy
-from core.train.trial import clone_checkpoint, trial_progress
-from core.train.trial.trial_progress import GRADIENT, Partial, PendingSnapshot, TrialProgress
+from core.train.trial import checkpoint_record, clone_checkpoint
+from core.train.trial.checkpoint_record import GRADIENT, Partial, PendingSnapshot, TrialProgress
 from core.train.trial.trial_training import Trial
 
 SCORING = "scoring."  # prefix of unscored snapshots among the optimizer's tensors
@@ -57,7 +57,7 @@ def restore(trial: Trial, snapshot: checkpoint_files.Snapshot) -> None:
     Raises TrimtabError if the trial's knobs do not fit it, and ValueError for damaged numbers.
     """
     tensors, matrices = _split_pending(snapshot.optimizer)
-    old, factors = trial_progress.read(snapshot.numbers), dict(trial.factors.named_factors())
+    old, factors = checkpoint_record.read(snapshot.numbers), dict(trial.factors.named_factors())
     progress, tensors, notes = clone_checkpoint.adapt(old, snapshot.adapter, tensors, trial.knobs, factors)
     for note in notes:
         trial.reporter.note(note)

@@ -23,8 +23,8 @@ from core.train.reporter import Reporter
 from core.train.scoring.adapter_snapshots import Snapshot
 from core.train.step.compute_requests import Request, TimedResult
 from core.train.trial import live_edits
+from core.train.trial.checkpoint_record import Partial
 from core.train.trial.training_step import TrainingReports, TrainingStep
-from core.train.trial.trial_progress import Partial
 from core.train.trial.validation import Validation
 
 Submit = Callable[["Trial", bool], None]  # queues a snapshot for scoring; True for the last

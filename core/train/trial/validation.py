@@ -15,7 +15,7 @@ from core.train.data.dataset import Data, Row, cut, has_target
 from core.train.evaluation.scorecard import Scorecard
 from core.train.step.compute_requests import Judge, Rate, Request, Result, TimedResult
 from core.train.step.forward_pass import Item, count_targets
-from core.train.trial.trial_progress import Partial
+from core.train.trial.checkpoint_record import Partial
 
 MOST_ROWS = 200  # rows whose own losses are reported
 
