@@ -126,3 +126,14 @@ def test_no_collapsed_head_is_hidden_where_heads_share_a_cell():
 def test_line_ends_are_signs_and_the_end_of_a_long_text_is_what_counts():
     assert one_line("a\n\nb\tc") == "a↵↵b c"
     assert one_line("x" * 500 + "the end").endswith("the end") and len(one_line("x" * 500)) == 400
+
+
+async def test_a_warning_that_comes_late_is_shown_to_its_last_word(seat):
+    async with seat(STATE, (200, 60)) as you:
+        you.backend.answers = answer
+        await you.press("j", "j", "enter")
+        you.backend.held = asyncio.Event()
+        await you.press("a")
+        await you.sees("asking the engine")
+        you.backend.held.set()
+        await you.sees("attention collapses on few tokens", "or more warmup")

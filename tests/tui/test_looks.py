@@ -135,19 +135,14 @@ def count_requests(app: TrimtabApp) -> set[object]:
 async def _settled(app: TrimtabApp, pilot: Pilot, waiting: set[object]) -> None:
     """Wait until two pictures in a row are the same, show all that came, and no answer is still to come;
     cursors stand still."""
-    before = ""
+    before = None
     for field in app.screen.query(Input):
         field.cursor_blink = False
     for _ in range(100):
         await pilot.pause(0.06)  # longer than the console's pace
         app.screen.refresh()
         await pilot.pause()
-        now = _text(app)
+        now = strips_of(app)  # with colours
         if now == before and app._drawn[0] == app.engine.version and not waiting:
             return
         before = now
-
-
-def _text(app: TrimtabApp) -> str:
-    strips = strips_of(app)
-    return "\n".join("".join(segment.text for segment in strip) for strip in strips)

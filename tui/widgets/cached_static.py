@@ -13,7 +13,8 @@ class Rewidened(Message):
 
 
 class Sheet(Static):
-    """Shows a text; the same text again is not drawn, and only another number of lines lays out anew."""
+    """Shows a text; the same text again is not drawn, and only another number of lines lays out anew, or
+    any other text where it wraps."""
 
     def __init__(self, **more: object) -> None:
         super().__init__(**more)  # type: ignore[arg-type]
@@ -33,4 +34,5 @@ class Sheet(Static):
         if before is not None and before == text and before.style == text.style:
             return
         lines = -1 if before is None else before.plain.count("\n")
-        self.update(text, layout=text.plain.count("\n") != lines)
+        wraps = self.styles.text_wrap == "wrap"  # its height depends on more than its newlines
+        self.update(text, layout=wraps or text.plain.count("\n") != lines)
