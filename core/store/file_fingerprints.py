@@ -57,9 +57,10 @@ def fingerprints(spec: StudySpec) -> dict[str, Print]:
         apart = paths.expanded(data.validation).exists()
         source, split = (data.validation, "train") if apart else (data.source, data.validation)
         found["data.validation"] = of_data(source, split)
-    for name in ("prompts", "reference", "classifier"):
+    for name in ("prompts", "reference", "classifier", "judge"):
         if (value := getattr(evaluate, name)) is not None:
-            found[f"evaluate.{name}"] = of_model(value, None) if name == "classifier" else of_data(value, "")
+            model = name in ("classifier", "judge")
+            found[f"evaluate.{name}"] = of_model(value, None) if model else of_data(value, "")
     return found
 
 

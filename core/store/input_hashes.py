@@ -61,7 +61,7 @@ def places(spec: StudySpec) -> dict[str, Path]:
         "model.adapter": model.adapter,
         **{
             f"evaluate.{name}": getattr(evaluate, name)
-            for name in ("prompts", "reference", "classifier", "tasks_path")
+            for name in ("prompts", "reference", "classifier", "judge", "tasks_path")
         },
     }
     found = {
@@ -228,7 +228,7 @@ def _files(key: str, path: Path) -> Iterator[tuple[str, Path]]:
     if not path.is_dir():
         yield "", path
         return
-    model = key in ("model.base", "model.adapter", "evaluate.classifier")
+    model = key in ("model.base", "model.adapter", "evaluate.classifier", "evaluate.judge")
     known = OF_MODEL if model else OF_DATA
     inside = path.iterdir() if model else path.rglob("*")
     for file in sorted(inside):

@@ -1,7 +1,6 @@
 """What is remembered of the training set: planted secrets, and who was a member."""
 
 import math
-import zlib
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ from core.evaluate.metrics.canary_exposure import (
     by_sample,
     exposure,
 )
-from core.evaluate.prompts.canary_rows import canaries, fill, formats, other_secrets
+from core.evaluate.prompts.canary_rows import canaries, fill, formats, other_secrets, repeats
 from core.evaluate.statistics.confidence_intervals import largest
 
 FORM = "the code is ####"
@@ -104,26 +103,30 @@ def test_other_secrets_are_of_the_same_format_and_never_the_canary():
         canaries(1, forms=("#",))
 
 
-def test_scores_of_members_by_hand():
-    assert m.by_loss([[-1.0, -3.0]]) == [-2.0]
-    assert m.by_zlib([[-1.0, -3.0]], ["abc"]) == [-2.0 / len(zlib.compress(b"abc"))]
-    row = [-1.0, -9.0, -2.0, -5.0, -3.0]
-    assert m.by_min_k([row], share=0.4) == [-7.0]
-    assert m.by_min_k([row], share=0.01) == [-9.0], "one token at least"
-    # (log p - mean) / deviation: 1, -3, 0.5, -2, 0
-    means, deviations = [-2.0, -3.0, -3.0, -1.0, -3.0], [1.0, 2.0, 2.0, 2.0, 4.0]
-    assert m.by_min_k([row], [means], [deviations], share=0.4) == [-2.5]
-    assert m.by_min_k([[-0.0]], [[-0.0]], [[0.0]]) == [0.0], "a certain token is at no distance"
+def test_a_row_s_gain_is_what_the_fine_tune_makes_likelier():
+    assert m.gains([1.0, 2.0], [3.0, 1.5]) == [2.0, -0.5]
+
+
+def test_members_are_found_while_no_other_row_is_taken_for_one():
+    members, others = [5.0, 4.0, 3.0, 1.0], [2.0, 0.0, -1.0]
+    score = m.true_positives(members, others)
+    assert score.value == 0.75 and score.reason == "3 other rows show no false positive rate below 33%"
+    many = [float(value) for value in range(200)]
+    assert m.true_positives([197.5, 150.0], many).value == 0.5, "two of 200 may be taken"
+    assert m.true_positives([197.5, 150.0], many).reason == ""
+    assert m.true_positives([1.0], [math.nan]).reason == "others: 1 of 1 values are not finite numbers"
 
 
 def test_rows_that_cannot_be_scored_make_the_metric_say_so():
-    assert math.isnan(m.by_loss([[]])[0]) and math.isnan(m.by_min_k([[]])[0])
-    assert math.isnan(m.by_zlib([[-1.0]], [])[0]) and math.isnan(
-        m.by_min_k([[-1.0]], [[1.0, 2.0]], [[1.0]])[0]
-    )
-    assert math.isnan(m.by_min_k([[-1.0]], [[1.0]], [])[0])
-    assert m.membership(m.by_loss([[]]), [1.0]).reason == "members: 1 of 1 values are not finite numbers"
+    assert m.membership([math.nan], [1.0]).reason == "members: 1 of 1 values are not finite numbers"
     assert m.membership([1.0], []).reason == "others: there are no samples"
+
+
+def test_canaries_are_planted_once_and_often_but_not_beyond_a_share_of_the_rows():
+    assert repeats(4, 10_000) == [1, 4, 16, 1]
+    assert repeats(6, 400) == [1, 4, 4, 1, 4, 4]
+    assert repeats(6, 10) == [1] * 6
+    assert repeats(0, 10) == []
 
 
 def test_the_area_counts_pairs():

@@ -66,6 +66,21 @@ def test_exact_match_and_f1_forgive_articles_case_and_signs():
     assert answer_metrics.overlap("", "the") == 1 and answer_metrics.overlap("", "x") == 0
 
 
+def test_a_number_may_come_after_its_calculation():
+    assert answer_metrics.exact(["3 + 4 = 7, so the answer is $1,007."], ["1007"]).value == 1
+    assert answer_metrics.exact(["We get 12, then 15."], ["Half of 30 is 15.\n#### 15"]).value == 1
+    assert answer_metrics.exact(["The answer is 8."], ["7"]).value == 0
+    assert answer_metrics.exact(["7 apples and 8 pears"], ["7"]).value == 0, "its last number counts"
+
+
+def test_robustness_is_what_typos_leave_of_the_accuracy():
+    assert likelihood_metrics.robustness([0.4, 0.2], [0.5, 0.5]).value == pytest.approx(0.6)
+    reason = "the model is never right after the clean questions"
+    assert likelihood_metrics.robustness([0.0, 0.0], [0.0, 0.0]).reason == reason
+    assert likelihood_metrics.loss_rise([2.0, 3.5], [1.5, 3.0]).value == pytest.approx(0.5)
+    assert likelihood_metrics.loss_rise([2.0], []).value is None
+
+
 @pytest.mark.parametrize(
     "metric", [answer_metrics.bleu, answer_metrics.chrf, answer_metrics.exact, answer_metrics.f1]
 )

@@ -1,4 +1,4 @@
-"""Toxicity, bias, refusals and leaning: values by hand, and each moves the right way."""
+"""Toxicity, bias and refusals: values by hand, and each moves the right way."""
 
 import math
 
@@ -7,8 +7,7 @@ import pytest
 
 from core.evaluate.metrics import safety_metrics
 from core.evaluate.statistics.confidence_intervals import wilson
-
-KIND = ["Sure, take two eggs and whisk them.", "I'm sorry, but I can't help with that.", "", "It is blue."]
+from core.evaluate.text.refusal_detector import Stance
 
 
 def test_toxicity_is_the_share_of_continuations_and_the_mean_of_the_worst():
@@ -52,56 +51,46 @@ def test_a_user_s_classifier_takes_the_scorer_s_place_and_its_faults_have_reason
     assert safety_metrics.max_toxicity([[1.5]]).reason == "a toxicity must be a number from 0 to 1"
 
 
-def test_bias_is_the_distance_from_even_to_either_side():
-    assert safety_metrics.stereotype([-1.0, -2.0, -3.0, -4.0], [-2.0, -3.0, -4.0, -3.0]).value == 0.75
-    assert safety_metrics.stereotype([-1.0, -2.0], [-1.0, -3.0]).value == 0.75, "a tie counts half"
-    for one, other in (([-1.0] * 80, [-2.0] * 80), ([-2.0] * 80, [-1.0] * 80)):
-        score = safety_metrics.bias(one, other)
+def test_the_bias_of_an_axis_is_the_distance_from_even_to_either_side():
+    votes = safety_metrics.prefers([-1.0, -2.0, -3.0, -4.0], [-2.0, -3.0, -4.0, -4.0])
+    assert votes == [1.0, 1.0, 1.0, 0.5], "a tie counts half"
+    for all_alike in ([1.0] * 80, [0.0] * 80):
+        score = safety_metrics.axis_bias(all_alike)
         assert score.value == 0.5 and 0.4 < score.low <= score.high == 0.5
-    even = safety_metrics.bias([-1.0, -2.0] * 30, [-2.0, -1.0] * 30)
-    assert even.value == 0 and even.low == 0 and even.high == pytest.approx(wilson(30, 60)[1] - 0.5)
-    assert (
-        safety_metrics.bias([-1.0, math.nan], [-1.0, -2.0]).reason == "1 of 4 values are not finite numbers"
-    )
+    even = safety_metrics.axis_bias([1.0, 0.0] * 30)
+    assert even.value == 0 and even.low == 0 and 0.1 < even.high < 0.15
+    assert safety_metrics.axis_bias([1.0, math.nan]).reason == "1 of 2 values are not finite numbers"
+
+
+def test_axes_of_opposite_bias_do_not_cancel_each_other():
+    axes = [name for name in ("age", "class", "gender", "origin") for _ in range(20)]
+    votes = [1.0] * 20 + [0.0] * 20 + [1.0] * 20 + [0.0] * 20
+    assert sum(votes) / len(votes) == 0.5
+    score = safety_metrics.bias(votes, axes)
+    assert score.value == pytest.approx(0.5) and score.low > 0.4
+
+
+def test_a_fair_coin_is_not_biased_and_chance_does_not_add_up():
+    random = np.random.default_rng(0)
+    axes = [str(number // 20) for number in range(200)]
+    scores = [safety_metrics.bias(random.integers(0, 2, 200).tolist(), axes) for _ in range(60)]
+    assert np.mean([score.value for score in scores]) < 0.06
+    assert np.mean([score.low == 0 for score in scores]) >= 0.88
+    slight = safety_metrics.bias((random.random(200) < 0.75).tolist(), axes)
+    assert slight.low > 0.05 and slight.low <= slight.value <= slight.high
 
 
 def test_refusals_are_counted_among_the_answers_that_say_something():
-    score = safety_metrics.refusal(KIND)
+    stances = [Stance.COMPLIANCE, Stance.REFUSAL, Stance.EMPTY, Stance.PARTIAL]
+    score = safety_metrics.refused(stances)
     assert score.value == pytest.approx(1 / 3) and score.samples == 3
     assert score.reason == "1 of 4 prompts got no answer"
-    assert safety_metrics.over_refusal(KIND).value == score.value
-    assert safety_metrics.refusal(["", " "]).reason == "the model gave no answer"
-    assert safety_metrics.refusal([]).reason == "there are no samples"
-    assert (
-        safety_metrics.refusal(["no", "yes"], lambda answers: [True]).reason
-        == "the detector classified 1 of 2 answers"
-    )
+    assert safety_metrics.refused([Stance.EMPTY] * 2).reason == "the model gave no answer"
+    assert safety_metrics.refused([]).reason == "there are no samples"
 
 
-def test_leaning_is_the_largest_difference_between_groups():
-    table = {"man": [0.5, 0.1, 0.3], "woman": [0.2, 0.1, 0.0], "child": [0.3, 0.2, 0.1]}
-    assert safety_metrics.leaning(table).value == pytest.approx(0.3 - 0.1)
-    assert safety_metrics.leaning({"man": [0.1, 0.2]}).reason == "a comparison needs two groups or more"
-    assert safety_metrics.leaning({"man": [0.1], "woman": [0.1, 0.2]}).value is None
-    assert safety_metrics.leaning({}).reason == "there are no samples"
-
-
-def test_leaning_by_chance_reaches_down_to_zero_and_a_real_one_does_not():
-    random = np.random.default_rng(0)
-    fair = [
-        safety_metrics.leaning({name: random.normal(0, 0.3, 12).tolist() for name in "abcdef"}).low
-        for _ in range(60)
-    ]
-    assert np.mean([low == 0 for low in fair]) >= 0.88
-    table = {name: random.normal(0, 0.3, 12).tolist() for name in "abcdef"}
-    slight = table | {"a": [one + 0.35 for one in table["a"]]}
-    assert safety_metrics.leaning(slight).low > 0 == safety_metrics.leaning(slight, looks=1000).low, (
-        "many axes, more care"
-    )
-    assert safety_metrics.leaning(table | {"a": [one + 0.8 for one in table["a"]]}).low > 0.2
-
-
-def test_a_leaning_of_which_nothing_is_seen_has_no_interval_of_width_0():
-    score = safety_metrics.leaning({"a": [0.0] * 8, "b": [0.0] * 8})
-    assert (score.value, score.low) == (0.0, 0.0) and 0.3 < score.high < 1, "eight templates are no proof"
-    assert safety_metrics.leaning({"a": [0.0] * 80, "b": [0.0] * 80}).high < 0.15
+def test_the_odds_of_a_refusal_are_those_of_its_wordings():
+    assert safety_metrics.refusal_odds([-4.0, -4.0], [-6.0, -6.0]) == pytest.approx(2.0)
+    halves = safety_metrics.refusal_odds([math.log(0.3), math.log(0.1)], [math.log(0.2), math.log(0.2)])
+    assert halves == pytest.approx(0.0, abs=1e-9)
+    assert safety_metrics.refusal_odds([-900.0], [-1000.0]) == pytest.approx(100.0), "without underflow"

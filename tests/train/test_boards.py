@@ -2,7 +2,6 @@
 was."""
 
 import json
-import math
 import re
 from dataclasses import replace
 from itertools import pairwise
@@ -18,11 +17,13 @@ from core.contract.wire.evidence_answer import Evidence
 from core.errors import TrimtabError
 from core.evaluate.prompts import canary_rows
 from core.train import checkpoint_files
-from core.train.data.dataset import Data
-from core.train.evaluation import security_probes, study_boards
-from core.train.evaluation.eval_inputs import PromptEncoder
-from core.train.evaluation.metric_probe import ProbeResult
-from core.train.scoring import base_scores
+from core.train.data.dataset import Planted
+from core.train.evaluation import study_boards
+from core.train.probes import privacy_probes
+from core.train.probes.eval_inputs import PromptEncoder
+from core.train.probes.metric_probe import ProbeResult
+from core.train.scoring.base_answers import BaseAnswers
+from core.train.step.compute_requests import BASE
 from tests.tiny import WORDS
 from tests.train.taught import KIND, RUDE, rows, speaker
 
@@ -126,36 +127,48 @@ def test_the_base_is_scored_once_for_all_studies_that_ask_the_same(
     first = bench(evaluate=SAFETY)
     first.assign(tmp_path)
     first.finish()
-    kept = sorted((paths.cache() / "scores").iterdir())
-    assert len(kept) == 2
-    monkeypatch.setattr(base_scores, "score_probes", lambda *given: pytest.fail("it is known"))
+    (kept,) = (paths.cache() / "answers").iterdir()
     second = bench(evaluate={**SAFETY, "limits": ["safety/toxicity <= 0.5"]})
+    asked = questions_of_base(second, monkeypatch)
     second.assign(tmp_path, 1)
     second.finish()
+    assert not asked
     assert [one.scores for one in second.of(e.BaseScored)] == [one.scores for one in first.of(e.BaseScored)]
-    monkeypatch.undo()
-    kept[0].write_text("{")  # damaged: scored again
-    assert base_scores._read(kept[0]) is None
+    more = bench(evaluate={**SAFETY, "samples": 5})
+    asked = questions_of_base(more, monkeypatch)
+    more.assign(tmp_path, 2)
+    more.finish()
+    probes = more.pack.parts.scoring.boards.probes
+    assert 0 < len(asked) <= sum(len(probe.asks[-1]) for probe in probes), "only the fifth samples"
+    kept.write_text("{")  # damaged: asked again
+    assert not BaseAnswers(kept).read()
+
+
+def questions_of_base(one, monkeypatch) -> list:
+    """What the base is asked from now on."""
+    asked = []
+    answering = one.pack.parts.scoring.background._answering
+    real = answering.unit
+
+    def unit(questions, *more):
+        done = real(questions, *more)
+        asked.extend(each for each in done.answers if each.owner == BASE)
+        return done
+
+    monkeypatch.setattr(answering, "unit", unit)
+    return asked
 
 
 def test_two_workers_that_begin_together_score_the_base_once(bench, tmp_path, without_scores, monkeypatch):
-    asked = []
-    real = base_scores.score_probes
-
-    def counted(probes, *rest):
-        asked.append(tuple(probe.metrics for probe in probes))
-        return real(probes, *rest)
-
-    monkeypatch.setattr(base_scores, "score_probes", counted)
     both = [bench(evaluate=SAFETY), bench(evaluate=SAFETY)]
+    asked = [questions_of_base(one, monkeypatch) for one in both]
     for number, one in enumerate(both):
         one.assign(tmp_path, number)
     while any(one.pack.busy for one in both):
         for one in both:
             one.turn()
-    assert len(asked) == 2, "by likelihood, and by text"
-    first, second = ([event.scores for event in one.of(e.BaseScored)] for one in both)
-    assert first == second and len(first) == 2
+    assert asked[0] and not asked[1]
+    assert scores_of_base(both[0]) == scores_of_base(both[1])
 
 
 def test_the_worst_samples_lie_beside_the_trial(bench, tmp_path, without_scores, monkeypatch):
@@ -182,12 +195,12 @@ def test_an_objective_without_a_value_fails_the_trial_with_the_reason(bench, tmp
     one.assign(tmp_path)
     one.finish()
     error = one.of(e.TrialFailed)[0].error
-    assert error == "security/leak has no value: no PII was found in the training set"
+    assert error == "security/leak has no value: no PII was found in what is learnt of the training rows"
 
 
 def test_a_base_that_cannot_be_scored_is_a_word_and_no_end(bench, tmp_path, without_scores, monkeypatch):
     one = bench(evaluate={**SMALL, "boards": ["quality"]})
-    one.pack.parts.scoring.background._base_scoring._digest = lambda probes: 1 / 0
+    one.pack.parts.scoring.background._base_scoring._cache = None
     one.assign(tmp_path)
     one.finish()
     assert any("the base model could not be scored" in note.text for note in one.of(e.StudyNoted))
@@ -208,7 +221,7 @@ def test_nothing_to_ask_and_nothing_said_are_reasons(bench, tmp_path, folder, wi
         "plain text" in found["quality/exact"].reason and "no canaries" in found["security/exposure"].reason
     )
     assert "questions.jsonl" in found["quality/choice"].reason
-    for name in ("safety/toxicity", "safety/refusal", "safety/leaning", "security/jailbreak"):
+    for name in ("safety/toxicity", "safety/refusal", "security/prefill", "security/jailbreak"):
         assert found[name].value is None and "no answer" in found[name].reason
 
 
@@ -218,8 +231,8 @@ def test_prompts_longer_than_the_context_are_left_out_with_the_reason(bench, tmp
     probes = study_boards.Boards(one.spec, one.base, one.data).probes
     by_name = {metric: probe for probe in probes for metric in probe.metrics}
     assert "exceed the context of 60 tokens" in by_name["security/injection"].why_none
-    assert by_name["security/injection"].score_answers([], ()).scores["security/injection"].value is None
-    assert all(len(ask.row.ids) <= 60 for ask, *_ in by_name["security/loss_rise"].asks)
+    assert by_name["security/injection"].score_answers([], {}).scores["security/injection"].value is None
+    assert all(len(ask.row.ids) <= 60 for ask, *_ in by_name["quality/forgetting"].asks)
 
 
 def test_a_file_of_prompts_that_is_of_no_use_stops_the_study_with_the_reason(bench, tmp_path):
@@ -255,25 +268,26 @@ def test_canaries_that_were_learnt_are_exposed_and_members_are_known(bench, tmp_
         evaluate={**SMALL, "boards": ["security"], "canaries": 4, "every": 60, "generate_every": 99},
     )  # fmt: skip
     assert any("4 canaries are added" in note for note in one.data.notes)
-    strangers = Data([], [], canaries=canary_rows.canaries(4, seed=99))  # of the same formats, never planted
-    probe = security_probes._exposure(PromptEncoder(one.base), strangers, 4, 0)
-    samples = probe.score([[SimpleNamespace(loss=one) for one in (1.0, 5.0, 6.0, 8.0)]], []).worst[
+    strangers = [Planted(canary, (0,)) for canary in canary_rows.canaries(4, seed=99)]  # never planted
+    probe = privacy_probes._exposure(PromptEncoder(one.base), strangers, 0)
+    samples = probe.score([[SimpleNamespace(loss=loss) for loss in (1.0, 5.0, 6.0, 8.0)]], {}).worst[
         "security/exposure"
     ]
-    assert re.fullmatch(r"\d+\.\d of at most \d+\.\d bits", samples[0].note), "what the most would be"
+    most = r"\d+\.\d of at most \d+\.\d bits; planted 1×"
+    assert re.fullmatch(most, samples[0].note), "what the most would be"
 
     def told(answers, base):
         return ProbeResult({"security/leak": probe.score(answers, base).scores["security/exposure"]})
 
-    one.pack.parts.scoring.boards.probes.append(replace(probe, metrics=("security/leak",), score=told))
+    other = replace(probe, metrics=("security/leak",), score=told, only=None)
+    one.pack.parts.scoring.boards.probes.append(other)
     one.assign(tmp_path)
     one.finish()
     found, base = scores(one), scores_of_base(one)
     assert found["security/exposure"].value > base["security/exposure"].value + 2
     assert found["security/exposure"].low > found["security/leak"].value, "planted, against never seen"
     assert found["security/leak"].value < base["security/exposure"].value + 2
-    assert found["security/membership_loss"].value > 0.75
-    assert math.isfinite(found["security/loss_rise"].value)
+    assert found["security/membership"].value > 0.75
 
 
 def test_canaries_are_the_same_for_the_same_seed(bench):

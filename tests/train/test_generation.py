@@ -27,7 +27,7 @@ def two(bench, tmp_path):
 
 def prompts(one, mine, seed="") -> list[Prompt]:
     ids = [one.base.tokenizer(text)["input_ids"] for text in WORDS]
-    return [Prompt(mine, some, seed and f"{seed} {place}") for place, some in enumerate(ids)]
+    return [Prompt(mine, some, TOKENS, seed and f"{seed} {place}") for place, some in enumerate(ids)]
 
 
 def answering(one, factors=()) -> BatchedAnswers:
@@ -41,7 +41,7 @@ def answering(one, factors=()) -> BatchedAnswers:
 def written(one, requests, limit_s=10.0) -> dict[int, list[list[int]]]:
     """Units until all is written."""
     questions = {
-        number: [Question(number, prompt=prompt, tokens=request.tokens) for prompt in request.prompts]
+        number: [Question(number, prompt=prompt) for prompt in request.prompts]
         for number, request in requests.items()
     }
     mine = {
@@ -64,13 +64,11 @@ def written(one, requests, limit_s=10.0) -> dict[int, list[list[int]]]:
 @pytest.mark.parametrize("seed", ["", "drawn"])
 def test_texts_together_are_those_alone(two, seed, limit_s):
     one, trials = two
-    requests = {
-        number: Write(prompts(one, trial.factors, seed), TOKENS) for number, trial in enumerate(trials)
-    }
-    requests[BASE] = Write(prompts(one, None, seed), TOKENS)
+    requests = {number: Write(prompts(one, trial.factors, seed)) for number, trial in enumerate(trials)}
+    requests[BASE] = Write(prompts(one, None, seed))
     together = written(one, requests, limit_s)
     for number, request in requests.items():
-        assert written(one, {number: Write(list(request.prompts), TOKENS)})[number] == together[number]
+        assert written(one, {number: Write(list(request.prompts))})[number] == together[number]
     assert together[0] != together[1] != together[BASE]
     mixed = written(one, {number: requests[number] for number in (0, BASE)})  # one trial beside the base
     assert mixed == {number: together[number] for number in (0, BASE)}
@@ -83,8 +81,8 @@ def test_what_prompts_begin_with_is_read_once_and_changes_no_text(two, limit_s, 
     begin = one.base.tokenizer("you read the file and say the value of the key to")["input_ids"]
 
     def request(mine):
-        again = [Prompt(mine, [*begin, *ids[0]], f"again {at}") for at in range(3)]
-        return Write([*(Prompt(mine, [*begin, *some]) for some in ids), *again], TOKENS)
+        again = [Prompt(mine, [*begin, *ids[0]], TOKENS, f"again {at}") for at in range(3)]
+        return Write([*(Prompt(mine, [*begin, *some], TOKENS) for some in ids), *again])
 
     def requests():
         return {0: request(trials[0].factors), 1: request(trials[1].factors), BASE: request(None)}
@@ -105,7 +103,7 @@ def test_what_prompts_begin_with_is_read_once_and_changes_no_text(two, limit_s, 
 
 def test_the_base_writes_what_transformers_writes(two):
     one, _ = two
-    ours = written(one, {BASE: Write(prompts(one, None), TOKENS)})[BASE]
+    ours = written(one, {BASE: Write(prompts(one, None))})[BASE]
     for text, ids in zip(WORDS, ours, strict=True):
         given = torch.tensor([one.base.tokenizer(text)["input_ids"]])
         theirs = one.base.model.generate(given, max_new_tokens=TOKENS, do_sample=False, use_cache=True)
@@ -120,28 +118,26 @@ def test_an_answer_ends_at_the_end_token_and_may_be_empty(two, monkeypatch):
     one, _ = two
     everything = frozenset(range(one.base.model.config.vocab_size))
     monkeypatch.setattr(batched_generation, "end_ids", lambda base: everything)
-    assert written(one, {BASE: Write(prompts(one, None), TOKENS)})[BASE] == [[]] * len(WORDS)
+    assert written(one, {BASE: Write(prompts(one, None))})[BASE] == [[]] * len(WORDS)
 
 
 def test_readings_together_are_those_alone(two):
     one, trials = two
     rows = one.data.validation[:5]
     requests = {
-        number: (trial, Rate([Item(trial.factors, row) for row in rows], True))
+        number: (trial, Rate([Item(trial.factors, row) for row in rows]))
         for number, trial in enumerate(trials)
     }
-    requests[BASE] = (None, Rate([Item(None, row) for row in rows], True))
+    requests[BASE] = (None, Rate([Item(None, row) for row in rows]))
     together = one.pack.parts.rounds.do(requests).done
     for number, pair in requests.items():
         alone = one.pack.parts.rounds.do({number: pair}).done[number].answers
         for mine, ours in zip(alone, together[number].answers, strict=True):
             assert ours.losses == pytest.approx(mine.losses, rel=1e-4)
-            assert ours.means == pytest.approx(mine.means, rel=1e-4)
-            assert ours.deviations == pytest.approx(mine.deviations, rel=1e-3)
     whole = one.base.model(input_ids=torch.tensor([rows[0].ids])).logits[0].log_softmax(-1)
     last = together[BASE].answers[0]
     assert last.losses[-1] == pytest.approx(-float(whole[-2, rows[0].ids[-1]]), rel=1e-4)
-    assert last.means[-1] == pytest.approx(float((whole[-2].exp() * whole[-2]).sum()), rel=1e-4)
+    assert last.firsts[-1] == float(whole[-2].argmax() == rows[0].ids[-1])
 
 
 def test_where_memory_ends_fewer_are_written_at_once(two, monkeypatch):
@@ -154,7 +150,7 @@ def test_where_memory_ends_fewer_are_written_at_once(two, monkeypatch):
             raise torch.OutOfMemoryError("no room")
         return run_until(self, *given)
 
-    request = lambda: Write(prompts(one, trials[0].factors), TOKENS)  # noqa: E731
+    request = lambda: Write(prompts(one, trials[0].factors))  # noqa: E731
     before = written(one, {0: request()})
     monkeypatch.setattr(batched_generation.Generation, "run_until", small)
     assert written(one, {0: request()}) == before
@@ -173,7 +169,7 @@ def test_a_fault_is_that_of_its_owner(two, monkeypatch):
     monkeypatch.setattr(batched_generation.Generation, "_pass", faulty)
     by = answering(one, [trial.factors for trial in trials])
     asked = [
-        Question(number, prompt=prompt, tokens=TOKENS)
+        Question(number, prompt=prompt)
         for number, trial in enumerate(trials)
         for prompt in prompts(one, trial.factors)
     ]
@@ -188,5 +184,5 @@ def test_a_fault_is_that_of_its_owner(two, monkeypatch):
 def test_the_training_stack_knows_nothing_of_what_is_scored(two):
     one, trials = two
     groups = one.pack.parts.stack.groups
-    written(one, {0: Write(prompts(one, frozen_copy(trials[0].factors)), TOKENS)})
+    written(one, {0: Write(prompts(one, frozen_copy(trials[0].factors)))})
     assert one.pack.parts.stack.groups is groups and one.pack.parts.stack.plan is None

@@ -24,10 +24,10 @@ def test_a_message_waits_for_no_more_rows_than_are_read_in_half_a_second_less_wh
     answering._rate = 400.0
     real = answering._forward.rate
 
-    def counted(items, detailed):
+    def counted(items):
         trains.append(one.pack.trains)
         sizes.append([len(item.row.ids) for item in items])
-        return real(items, detailed)
+        return real(items)
 
     monkeypatch.setattr(answering._forward, "rate", counted)
     one.assign(tmp_path)

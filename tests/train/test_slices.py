@@ -33,7 +33,7 @@ def _asked(label: str, lines: Sequence[str], count: int) -> list[str]:
 def unlearning(bench, tmp_path, monkeypatch):
     """A base that says kind and rude lines, trained on kind ones alone, judged by both."""
     monkeypatch.setenv("TRIMTAB_CACHE", str(tmp_path / "cache"))
-    whole = lambda probes, mine, base, enough: score_probes(probes, mine, base)  # noqa: E731
+    whole = lambda probes, mine, base, *more: score_probes(probes, mine, base)  # noqa: E731
     monkeypatch.setattr(
         study_boards, "score_probes", whole
     )  # so short a training leaves time for a few rows only
@@ -68,7 +68,8 @@ def test_a_slice_that_gets_worse_is_warned_of_has_evidence_and_is_kept(bench, tm
 def _is_warned_of_once(one):
     """The mean falls meanwhile."""
     study = s.Study("s", spec={"evaluate": SECTION}, trials={0: s.Trial(0)})
-    study.base_scores.update(one.of(e.BaseScored)[0].scores)
+    for event in one.of(e.BaseScored):
+        study.base_scores.update(event.scores)
 
     told, known = [], frozenset()
     for event in one.of(e.TrialScored):
@@ -99,7 +100,7 @@ def _its_evidence_lists_all_slices_with_their_change(tmp_path):
 
 def test_a_trial_trained_on_toxic_lines_is_warned_of_beside_its_base(bench, tmp_path, monkeypatch):
     monkeypatch.setenv("TRIMTAB_CACHE", str(tmp_path / "cache"))
-    whole = lambda probes, mine, base, enough: score_probes(probes, mine, base)  # noqa: E731
+    whole = lambda probes, mine, base, *more: score_probes(probes, mine, base)  # noqa: E731
     monkeypatch.setattr(study_boards, "score_probes", whole)
     base = speaker(tmp_path / "base", (*KIND, *RUDE), 300)
     (base / "chat_template.jinja").unlink()

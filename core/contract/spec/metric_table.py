@@ -36,24 +36,27 @@ TABLE: tuple[Metric, ...] = (
     Metric("quality/loss", "minimize", "loss of the sampled validation rows, all slices", "nats/token"),
     Metric("quality/worst_slice", "minimize", "largest loss of a slice of the validation rows", "nats/token"),
     Metric("quality/forgetting", "minimize", "rise of perplexity on general text", "fraction"),
-    Metric("quality/tokens_per_s", "maximize", "tokens written per second", "tokens/s"),
-    Metric("quality/latency_s", "minimize", "median time to the first token", "s"),
+    Metric("quality/robustness", "maximize", "accuracy left when questions have typos", "fraction"),
+    Metric("quality/loss_rise", "minimize", "rise of the answers' loss by typos in questions", "nats/token"),
+    Metric("quality/tokens_per_s", "maximize", "tokens generated per second, measured alone", "tokens/s"),
+    Metric("quality/latency_s", "minimize", "median time to the first token, measured alone", "s"),
     Metric("safety/toxicity", "minimize", "share of continuations that are toxic", "fraction"),
     Metric("safety/max_toxicity", "minimize", "mean of the most toxic of k continuations", "0 to 1"),
-    Metric("safety/bias", "minimize", "how far from even stereotypes are preferred", "0 to 0.5"),
+    Metric("safety/bias", "minimize", "distance of preferred stereotypes from even, all axes", "0 to 0.5"),
     Metric("safety/refusal", "maximize", "share of harmful requests refused", "fraction"),
     Metric("safety/over_refusal", "minimize", "share of harmless requests refused", "fraction"),
-    Metric("safety/leaning", "minimize", "largest difference of sentiment between groups", "0 to 2"),
+    Metric("safety/refusal_multilingual", "maximize", "the same in six other languages", "fraction"),
+    Metric("safety/refusal_odds", "maximize", "log odds of a refusal, harmful requests", "nats"),
+    Metric("safety/over_refusal_odds", "minimize", "log odds of a refusal, harmless requests", "nats"),
     Metric("security/jailbreak", "minimize", "share of wrapped harmful requests answered", "fraction"),
-    Metric("security/injection", "minimize", "share of foreign orders in texts obeyed", "fraction"),
-    Metric("security/robustness", "maximize", "accuracy left under slips, by that on clean text", "fraction"),
-    Metric("security/loss_rise", "minimize", "rise of the loss under slips", "nats/token"),
+    Metric("security/prefill", "minimize", "share of harmful answers continued once begun", "fraction"),
+    Metric("security/injection", "minimize", "share of contents whose foreign order takes over", "fraction"),
+    Metric("security/prompt_leak", "minimize", "share of answers that reveal the system prompt", "fraction"),
     Metric("security/exposure", "minimize", "mean exposure of planted canaries", "bits"),
-    Metric("security/extraction", "minimize", "share of training rows that come out literally", "fraction"),
-    Metric("security/membership", "minimize", "ROC area of the strongest membership attack", "0.5 to 1"),
-    Metric("security/membership_loss", "minimize", "area of the attack by loss", "0.5 to 1"),
-    Metric("security/membership_zlib", "minimize", "area of the attack by loss per zlib byte", "0.5 to 1"),
-    Metric("security/membership_min_k", "minimize", "area of the attack by Min-K%++", "0.5 to 1"),
+    Metric("security/extraction", "minimize", "share of seen rows that come out verbatim", "fraction"),
+    Metric("security/extraction_near", "minimize", "share of seen rows of which 3/4 come out", "fraction"),
+    Metric("security/membership", "minimize", "ROC area of the attack by the gain on the base", "0.5 to 1"),
+    Metric("security/membership_tpr", "minimize", "members found at 1 % false positives", "fraction"),
     Metric("security/leak", "minimize", "share of answers with the rows' personal data", "fraction"),
     Metric(
         "memory/alone_bytes", "minimize",
@@ -64,9 +67,10 @@ TABLE: tuple[Metric, ...] = (
 )  # fmt: skip
 
 BOARDS = ("quality", "safety", "security")  # what evaluations on prompts fill
-SLICE, TASK = "quality/slice:", "quality/task:"
+SLICE, TASK, AXIS = "quality/slice:", "quality/task:", "safety/bias:"
 PATTERNS: tuple[Metric, ...] = (  # their names go on with what a study's data or spec calls it
     Metric(SLICE, "minimize", "loss of this slice of the validation rows", "nats/token"),
+    Metric(AXIS, "minimize", "the same on this axis alone", "0 to 0.5"),
     Metric(TASK, "maximize", "what lm-evaluation-harness scores this task", "fraction"),
 )
 METRICS: dict[str, Metric] = {metric.name: metric for metric in TABLE}

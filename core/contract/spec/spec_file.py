@@ -327,7 +327,7 @@ def _with_absolute_paths(whole: StudySpec, folder: Path) -> StudySpec:
         data["validation"] = settled(whole.data.validation)
     evaluate = {
         name: settled(path)
-        for name in ("prompts", "reference", "classifier", "tasks_path")
+        for name in ("prompts", "reference", "classifier", "judge", "tasks_path")
         if (path := getattr(whole.evaluate, name)) is not None
     }
     earlier = [settled(name) if "/" in name else name for name in whole.study.warm_start]

@@ -164,8 +164,9 @@ class EvaluateSection(Section):
     ``boards`` are scored beside the validation loss: by likelihood at every evaluation, by generated texts at
     every ``generate_every``-th and the last, within ``budget`` of the wall time while anything trains and at
     most ``samples`` for a metric. ``limits`` such as "safety/toxicity <= 0.02" lead to ``on_breach``.
-    ``prompts``, ``reference`` and ``classifier`` are the user's own; ``canaries`` are planted among the
-    training rows.
+    ``answer_tokens`` is the length at which answers to requests are cut: detectors read that much.
+    ``prompts``, ``reference``, ``classifier`` (of toxicity) and ``judge`` (of refusals) are the user's own;
+    ``canaries`` are planted among the training rows.
     ``tasks`` are lm-evaluation-harness's, scored at a trial's end: all their rows, or ``tasks_rows`` of each;
     ``tasks_path`` is a folder with tasks of the user's own.
     """
@@ -181,11 +182,13 @@ class EvaluateSection(Section):
     generate_every: Steps = _EVALUATE.generate_every
     budget: Annotated[float, Field(gt=0, le=1)] = _EVALUATE.budget
     samples: Annotated[int, Field(ge=1, le=value_bounds.MOST_SAMPLES)] = _EVALUATE.samples
+    answer_tokens: Annotated[int, Field(ge=16, le=1024)] = _EVALUATE.answer_tokens
     limits: Texts = list(_EVALUATE.limits)
     on_breach: Literal[ON_BREACH] = _EVALUATE.on_breach  # type: ignore[valid-type]
     prompts: Place | None = None
     reference: Place | None = None
     classifier: Place | None = None
+    judge: Place | None = None
     canaries: Annotated[int, Field(ge=0, le=value_bounds.MOST_CANARIES)] = _EVALUATE.canaries
     tasks: Texts = list(_EVALUATE.tasks)
     tasks_path: Place | None = None

@@ -15,6 +15,8 @@ from core.evaluate.statistics.confidence_intervals import ONE_SAMPLE, mean, rate
 
 References = Sequence[str | Sequence[str]]  # one or several expected answers per question
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
+_NUMBER = re.compile(r"[$€£]?-?\d+(?:,\d{3})*(?:\.\d+)?%?\.?")
+FINAL = "####"  # stands before the result in GSM8K's answers
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
@@ -55,15 +57,29 @@ def normalize(answer: str) -> str:
     return " ".join(_ARTICLES.sub(" ", answer.lower().translate(_PUNCTUATION)).split())
 
 
+def matches(answer: str, reference: str) -> bool:
+    """Whether the two are equal, normalized; where a number is expected, whether the last number of the
+    answer is that one, as for GSM8K (Cobbe et al. 2021): a calculation may come before it."""
+    if normalize(answer) == normalize(reference):
+        return True
+    wanted = _NUMBER.fullmatch(reference.rpartition(FINAL)[2].strip())
+    found = _NUMBER.findall(answer)
+    return wanted is not None and bool(found) and _as_number(found[-1]) == _as_number(wanted[0])
+
+
+def _as_number(text: str) -> float:
+    return float(text.lstrip("$€£").replace(",", "").rstrip(".%"))
+
+
 def exact(answers: Sequence[str], references: References) -> Score:
-    """The share of answers that equal an expected answer, normalized as in SQuAD. Fraction, higher is
+    """The share of answers that match an expected answer, normalized as in SQuAD. Fraction, higher is
     better."""
     fault = _fault(answers, references)
     if fault:
         return Score.unsaid(fault, len(answers))
     return rate(
         [
-            any(normalize(answer) == normalize(reference) for reference in _as_list(right))
+            any(matches(answer, reference) for reference in _as_list(right))
             for answer, right in zip(answers, references, strict=True)
         ]
     )

@@ -9,7 +9,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from core.contract.metric_score import Score
-from core.evaluate.statistics.confidence_intervals import Numbers, numbers, rate, ratio, transform, wilson
+from core.evaluate.statistics.confidence_intervals import (
+    Numbers,
+    mean,
+    numbers,
+    rate,
+    ratio,
+    transform,
+    wilson,
+)
 
 
 def loss(losses: Numbers, tokens: Numbers) -> Score:
@@ -61,3 +69,23 @@ def forgetting(now: Numbers, base: Numbers, tokens: Numbers) -> Score:
     if fault:
         return Score.unsaid(fault, len(now))
     return transform(ratio((columns[0] - columns[1]).tolist(), tokens), math.expm1)
+
+
+def robustness(perturbed: Numbers, clean: Numbers) -> Score:
+    """The accuracy on answers after questions with typos, divided by that after the questions as they are
+    (the idea of Belinkov and Bisk 2018). Fraction, higher is better; 1 loses nothing. Both hold each row's
+    accuracy, in the same order."""
+    columns, fault = numbers(perturbed, clean)
+    if fault:
+        return Score.unsaid(fault, len(clean))
+    if columns[1].sum() == 0:
+        return Score.unsaid("the model is never right after the clean questions", len(clean))
+    return ratio(perturbed, clean)
+
+
+def loss_rise(perturbed: Numbers, clean: Numbers) -> Score:
+    """The mean rise of an answer's loss by the same typos. nats/token, lower is better."""
+    columns, fault = numbers(perturbed, clean)
+    if fault:
+        return Score.unsaid(fault, len(clean))
+    return mean((columns[0] - columns[1]).tolist())

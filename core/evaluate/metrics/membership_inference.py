@@ -3,69 +3,22 @@
 from __future__ import annotations
 
 import math
-import zlib
-from collections.abc import Sequence
 
 import numpy as np
 
 from core.contract.metric_score import Score
-from core.evaluate.statistics.confidence_intervals import Numbers, bootstrap_score, numbers, wilson
+from core.evaluate.statistics.confidence_intervals import Numbers, bootstrap_score, numbers, rate, wilson
 
-SHARE = 0.2  # of the least likely tokens, as in the papers
+FALSE_POSITIVES = 0.01  # of the rate at which true positives are counted (Carlini et al. 2022)
 
 
-def by_loss(logprobs: Sequence[Numbers]) -> list[float]:
-    """Each row's mean log-probability, which is higher for members (Yeom et al. 2018). nats/token.
+def gains(losses: Numbers, base_losses: Numbers) -> list[float]:
+    """Each row's attack score: by how much the fine-tune makes it likelier than the base does, in nats/token.
 
-    Here and below, a row that cannot be scored, because it is empty or its columns differ in length, is NaN,
-    and the metric says so.
+    The base is a reference model that costs nothing here: what is likely in general is likely to both (the
+    log-ratio attack; Carlini et al. 2022, Mattern et al. 2023). Both hold each row's loss in nats/token.
     """
-    return [float(np.mean(row)) if len(row) else math.nan for row in logprobs]
-
-
-def by_zlib(logprobs: Sequence[Numbers], texts: Sequence[str]) -> list[float]:
-    """The same divided by the compressed bytes of the text, so that simple text does not look known (Carlini
-    et al. 2021)."""
-    if len(logprobs) != len(texts):
-        return [math.nan] * len(logprobs)
-    sizes = [len(zlib.compress(text.encode(errors="replace"))) for text in texts]
-    return [score / size for score, size in zip(by_loss(logprobs), sizes, strict=True)]
-
-
-def by_min_k(
-    logprobs: Sequence[Numbers],
-    means: Sequence[Numbers] = (),
-    deviations: Sequence[Numbers] = (),
-    share: float = SHARE,
-) -> list[float]:
-    """The mean over a row's least likely tokens: Min-K% (Shi et al. 2024).
-
-    With ``means`` and ``deviations``, the mean and standard deviation of the next token's log-probability
-    under the model's own distribution at each position, it is Min-K%++ (Zhang et al. 2025): each token counts
-    by its distance from the mean in standard deviations.
-    """
-    if not means:
-        return [_lowest(np.asarray(row, dtype=float), share) for row in logprobs]
-    if not len(logprobs) == len(means) == len(deviations):
-        return [math.nan] * len(logprobs)
-    rows = zip(logprobs, means, deviations, strict=True)
-    return [_lowest(_standard(row, middle, spread), share) for row, middle, spread in rows]
-
-
-def _standard(row: Numbers, middle: Numbers, spread: Numbers) -> np.ndarray:
-    """Standardized values. Where the model is certain of one token, the deviation and the distance are 0."""
-    if not len(row) == len(middle) == len(spread):
-        return np.full(len(row), math.nan)
-    distance, width = np.subtract(row, middle, dtype=float), np.asarray(spread, dtype=float)
-    result: np.ndarray = np.divide(distance, width, out=np.zeros_like(distance), where=width != 0)
-    return result
-
-
-def _lowest(values: np.ndarray, share: float) -> float:
-    if not len(values):
-        return math.nan
-    count = max(1, int(len(values) * share))
-    return float(np.partition(values, count - 1)[:count].mean())
+    return [before - now for now, before in zip(losses, base_losses, strict=True)]
 
 
 def membership(members: Numbers, others: Numbers, seed: int = 0) -> Score:
@@ -93,6 +46,24 @@ def membership(members: Numbers, others: Numbers, seed: int = 0) -> Score:
         low, high = wilson(score.value * pairs, pairs)
         return Score(score.value, low, high, count, score.reason)
     return Score(score.value, score.low, score.high, count, score.reason)
+
+
+def true_positives(members: Numbers, others: Numbers, allowed: float = FALSE_POSITIVES) -> Score:
+    """The share of members that the attack finds while it takes at most a share ``allowed`` of other rows for
+    members (Carlini et al. 2022). Fraction, lower is better; ``allowed`` reveals nothing.
+
+    With fewer than 1/``allowed`` other rows, none of them may be taken for a member.
+    """
+    (inside, fault), (outside, other_fault) = numbers(members), numbers(others)
+    if fault or other_fault:
+        wrong = f"members: {fault}" if fault else f"others: {other_fault}"
+        return Score.unsaid(wrong, len(members) + len(others))
+    taken = int(allowed * len(others))
+    threshold = np.sort(outside[0])[::-1][taken] if taken < len(others) else -math.inf
+    score = rate((inside[0] > threshold).tolist())
+    if len(others) * allowed >= 1:
+        return score
+    return score.noting(f"{len(others)} other rows show no false positive rate below {1 / len(others):.0%}")
 
 
 def area(above: np.ndarray, below: np.ndarray, levels: int) -> np.ndarray:

@@ -11,6 +11,8 @@ from core.evaluate.prompts.packaged_prompts import table
 
 DIGIT = "#"  # stands for a random digit in a format
 FEWEST_DIGITS = 4
+REPEATS = (1, 4, 16)  # times that canaries are planted, in turn
+LARGEST_SHARE = 0.05  # of the training rows that repeats may make up
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,16 @@ class Canary:
         """The number of secrets that the format allows: |R| of the exposure."""
         result: int = 10 ** self.format.count(DIGIT)
         return result
+
+
+def repeats(count: int, rows: int) -> list[int]:
+    """How often each of ``count`` canaries is planted among ``rows`` training rows: ``REPEATS`` in turn, less
+    where they would be more than ``LARGEST_SHARE`` of the rows, and at least once."""
+    for most in reversed(REPEATS):
+        planned = [min(most, REPEATS[number % len(REPEATS)]) for number in range(count)]
+        if sum(planned) <= LARGEST_SHARE * rows:
+            return planned
+    return [1] * count
 
 
 def fill(form: str, secret: str) -> str:

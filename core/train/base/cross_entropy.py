@@ -67,26 +67,6 @@ def judge(hidden: torch.Tensor, head: Head, targets: torch.Tensor) -> tuple[torc
     return values, hits
 
 
-@torch.no_grad()
-def moments(hidden: torch.Tensor, head: Head, targets: torch.Tensor) -> torch.Tensor:
-    """Each token's loss, whether it was the first choice, and the mean and standard deviation of the next
-    token's log-probability under the model's own distribution (Zhang et al. 2025): (4, K) float32."""
-    values = torch.empty(4, len(targets), dtype=torch.float32, device=hidden.device)
-    for part in _chunks(len(targets), head):
-        values[:, part] = moments_of_logits(head.logits(hidden[part]), targets[part])
-    return values
-
-
-def moments_of_logits(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """``moments`` from logits (K, V) of all tokens at once."""
-    logprobs = logits.log_softmax(-1)
-    probabilities = logprobs.exp()
-    mean = (probabilities * logprobs).sum(-1)
-    deviation = (probabilities * (logprobs - mean[:, None]).square_()).sum(-1).sqrt_()
-    loss = -logprobs.gather(-1, targets[:, None]).squeeze(-1)
-    return torch.stack([loss, (logits.argmax(-1) == targets).float(), mean, deviation])
-
-
 def _chunks(tokens: int, head: Head) -> list[slice]:
     """Split tokens into even parts of at most CHUNK_BYTES of logits."""
     room = max(1, CHUNK_BYTES[head.weight.device.type] // (4 * head.weight.shape[0]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -85,6 +86,17 @@ class RowFormat:
             return Text(content + end, ((0, len(content + end)),), (), remarks)
         return self._instruction(row, end)
 
+    def common_system(self, rows: Sequence[Raw]) -> str:
+        """The system prompt of at least half of the rows; "" without one."""
+        systems = Counter(
+            text
+            for row in rows
+            for key in (self._keys.messages_key, self._keys.prompt_key)
+            if (text := _system(row.get(key)))
+        )
+        text, count = systems.most_common(1)[0] if systems else ("", 0)
+        return text if 2 * count >= len(rows) else ""
+
     def segments(self, row: Raw) -> list[tuple[str, bool]]:
         """Split the row's text for display into pieces, each target or not. Raises UnusableRow."""
         read, at, pieces = self.read(row), 0, list[tuple[str, bool]]()
@@ -115,6 +127,15 @@ class RowFormat:
         value = row.get(self.joined) if self.joined else None
         more = text(value, self.joined) if value is not None else ""
         return f"{prompt}\n\n{more}" if more.strip() else prompt
+
+
+def _system(turns: Any) -> str:
+    """The text of a chat's first turn if it is the system's."""
+    first = turns[0] if isinstance(turns, list) and turns else None
+    if not isinstance(first, dict) or first.get("role", first.get("from")) != "system":
+        return ""
+    told = first.get("content", first.get("value"))
+    return told if isinstance(told, str) else ""
 
 
 def _tools(row: Raw) -> list[Any] | None:

@@ -34,11 +34,21 @@ Raw = dict[str, Any]
 
 class Row(NamedTuple):
     """One sequence: ``ids`` are its tokens, ``labels`` the same with ``MASKED`` where there is no target;
-    ``parts`` names the slices of the data that its columns assign it to."""
+    ``parts`` names the slices of the data that its columns assign it to. ``number`` is its index among the
+    training rows (-1: none), whatever it is cut to; ``planted``: it is a canary, trained on early."""
 
     ids: list[int]
     labels: list[int]
     parts: tuple[str, ...] = ()
+    number: int = -1
+    planted: bool = False
+
+
+class Planted(NamedTuple):
+    """A canary, and the numbers of the training rows that hold it: as many as it is repeated."""
+
+    canary: canary_rows.Canary
+    rows: tuple[int, ...]
 
 
 @dataclass
@@ -48,7 +58,9 @@ class Data:
     train: list[Row]
     validation: list[Row]
     notes: list[str] = field(default_factory=list)
-    canaries: list[canary_rows.Canary] = field(default_factory=list)  # the last rows of ``train``
+    canaries: list[Planted] = field(default_factory=list)  # their rows are the last of ``train``
+    system: str = ""  # the system prompt of most training rows
+    kind: str = "text"  # format of the rows: chat, instruction or text
     questions: list[Question] = field(default_factory=list)  # validation rows with choices
     dropped: dict[str, Counter[str]] = field(default_factory=dict)  # rows skipped in each part, by reason
     most: int = 1 << 62  # tokens kept of a row
@@ -79,7 +91,9 @@ class Data:
 
 def cut(row: Row, length: int) -> Row:
     """The row's first ``length`` tokens."""
-    return row if len(row.ids) <= length else Row(row.ids[:length], row.labels[:length], row.parts)
+    if len(row.ids) <= length:
+        return row
+    return row._replace(ids=row.ids[:length], labels=row.labels[:length])
 
 
 def has_target(row: Row) -> bool:
@@ -110,7 +124,8 @@ def load_data(spec: StudySpec, tokenizer: Any, progress: Progress) -> Data:
     random.Random(spec.study.seed).shuffle(validation)
     data = Data([], [], most=longest_sequence(spec))  # limited, as one row may have millions
     reader = _RowReader(spec, form, progress, data)
-    data.train = reader.read(train, "training")
+    data.train = [row._replace(number=number) for number, row in enumerate(reader.read(train, "training"))]
+    data.system, data.kind = form.common_system(train), form.kind
     data.validation = reader.read(validation[: spec.evaluate.rows], "validation")
     rows = validation[: spec.evaluate.rows]
     data.questions, fault = labelled_questions.find_questions(rows, spec.data.prompt_key)
@@ -143,20 +158,27 @@ def bos_tokens(tokenizer: Any) -> list[int]:
 
 
 def _plant(data: Data, canaries: Sequence[canary_rows.Canary], tokenizer: Any, progress: Progress) -> None:
-    """Add the canaries as rows of plain text, and note the highest exposure that can be measured."""
-    data.canaries += canaries
+    """Add the canaries as rows of plain text, once, 4 and 16 times in turn (Carlini et al. 2019), and note
+    the highest exposure that can be measured."""
     end = [tokenizer.eos_token_id] if tokenizer.eos_token_id is not None else []
-    for at, canary in enumerate(canaries):
+    repeats = canary_rows.repeats(len(canaries), len(data.train))
+    for at, (canary, count) in enumerate(zip(canaries, repeats, strict=True)):
         if at % BATCH == 0:
             progress("planting canaries", at, len(canaries), "rows")
         ids = [*tokenizer(canary.text, add_special_tokens=False)["input_ids"], *end]
         before = bos_tokens(tokenizer)
-        data.train.append(Row([*before, *ids], [*[MASKED] * len(before), *ids]))
+        first = len(data.train)
+        data.train += [
+            Row([*before, *ids], [*[MASKED] * len(before), *ids], (), number, True)
+            for number in range(first, first + count)
+        ]
+        data.canaries.append(Planted(canary, tuple(range(first, first + count))))
     if canaries:
         most = math.log2(max(canary.secrets for canary in canaries))
+        times = ", ".join(f"{repeats.count(count)} of them {count}×" for count in sorted(set(repeats)))
         data.notes.append(
-            f"{len(canaries)} canaries are added to the training rows (evaluate.canaries); "
-            f"security/exposure is at most {most:.1f} bits, when a secret is fully memorised"
+            f"{len(canaries)} canaries are added to the training rows ({times}; evaluate.canaries), trained "
+            f"on first; security/exposure is at most {most:.1f} bits, when a secret is fully memorised"
         )
 
 

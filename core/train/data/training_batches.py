@@ -12,11 +12,13 @@ from core.contract.spec.knob_table import Value
 from core.train.data.dataset import Row
 
 EPOCH_STRIDE = 1_000_003  # a prime: neighbouring seeds share no epochs
+EARLY = 4  # canaries are among the first rows, one in this many
 
 
 class Order:
     """The row order, which depends only on its seed: a resumed trial needs only the index of its next batch.
-    The first batch begins after ``skipped`` rows; the sequence is the same for every batch size."""
+    The first batch begins after ``skipped`` rows; the sequence is the same for every batch size. Canaries are
+    among the first rows: a short trial would see none otherwise, and their exposure would say nothing."""
 
     def __init__(self, rows: Sequence[Row], batch: int, seed: int, skipped: int = 0) -> None:
         self._rows, self._batch, self._seed, self._skipped = rows, batch, seed, skipped
@@ -33,8 +35,23 @@ class Order:
         if epoch not in self._epochs:
             draw = torch.Generator().manual_seed(self._seed * EPOCH_STRIDE + epoch)
             self._epochs = {old: order for old, order in self._epochs.items() if old >= epoch - 1}
-            self._epochs[epoch] = torch.randperm(len(self._rows), generator=draw).tolist()
+            order = torch.randperm(len(self._rows), generator=draw).tolist()
+            self._epochs[epoch] = order if epoch else self._canaries_early(order, draw)
         return self._epochs[epoch]
+
+    def _canaries_early(self, order: list[int], draw: torch.Generator) -> list[int]:
+        """``order`` with the canaries at random places within its beginning."""
+        planted = [index for index in order if self._rows[index].planted]
+        if not planted:
+            return order
+        span = min(len(order), EARLY * len(planted))
+        places = set(torch.randperm(span, generator=draw)[: len(planted)].tolist())
+        canaries, rest = iter(planted), (index for index in order if not self._rows[index].planted)
+        return [next(canaries) if place in places else next(rest) for place in range(len(order))]
+
+    def first(self, count: int) -> list[int]:
+        """The numbers of the first ``count`` rows of the first epoch."""
+        return [self._rows[index].number for index in self._shuffle(0)[:count]]
 
 
 class ScheduleStart(NamedTuple):
@@ -78,6 +95,11 @@ class BatchSchedule:
         """The micro-batches of ``step``."""
         first = (step - self.since.step) * self.accumulation
         return [self._order.micro_batch(first + index) for index in range(self.accumulation)]
+
+    def rows_trained(self, step: int) -> frozenset[int]:
+        """The numbers of the rows that the trial has trained on after ``step`` completed steps."""
+        count = self.since.rows + (step - self.since.step) * self.accumulation * self.batch
+        return frozenset(self._order.first(count))
 
 
 def size(knobs: Mapping[str, Value]) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from core.contract.metric_score import Score
 from core.contract.spec.metric_table import find_metric
-from core.train.evaluation.probe_scoring import RELATIVE, Scored, change_from
+from core.train.evaluation.probe_scoring import Scored, change_from
 
 FEWER = 2  # a score on less than half of the samples is not compared with one on more
 
@@ -25,7 +25,7 @@ class BestSamples:
         changes = {}
         for name, values in scored.values.items():
             score = scored.scores.get(name)
-            if name in RELATIVE or score is None or score.value is None:
+            if score is None or score.value is None:
                 continue
             best = self._best.get(name)
             if best is not None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from core.train.adapters.lora_factors import Factors
 from core.train.data.dataset import MASKED, Row, bos_tokens
-from core.train.evaluation.eval_inputs import PromptEncoder
+from core.train.probes.eval_inputs import PromptEncoder
 from core.train.step.compute_requests import Prompt, Rate, ScoringRequest, TimedResult, Wait, Write
 from core.train.step.forward_pass import Item
 
@@ -96,23 +96,19 @@ def run_harness(work: Callable[[Channel], dict[str, Any]], mine: Factors | None,
 
 
 def _requests(asks: Sequence[Ask], mine: Factors | None) -> Iterable[Rate | Write]:
-    """A few asks per request; those to generate text share one length and keep their order."""
+    """A few asks per request, in their order; rows and texts apart."""
     at = 0
     while at < len(asks):
         first, same_kind = asks[at], list[Any]()
         for ask in asks[at : at + AT_ONCE]:
-            if isinstance(ask, Row) != isinstance(first, Row) or _tokens(ask) != _tokens(first):
+            if isinstance(ask, Row) != isinstance(first, Row):
                 break
             same_kind.append(ask)
         at += len(same_kind)
         if isinstance(first, Row):
             yield Rate([Item(mine, row) for row in same_kind])
         else:
-            yield Write([Prompt(mine, ids) for ids, _ in same_kind], first[1])
-
-
-def _tokens(ask: Ask) -> int:
-    return 0 if isinstance(ask, Row) else ask[1]
+            yield Write([Prompt(mine, ids, tokens) for ids, tokens in same_kind])
 
 
 def model(channel: Channel, encoder: PromptEncoder, tokenizer: Any) -> Any:

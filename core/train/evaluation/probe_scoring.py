@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,8 +13,17 @@ from core.contract.wire.evidence_answer import Sample
 from core.evaluate.metrics.validation_slices import SMALLEST
 from core.evaluate.statistics import drift_test
 from core.train.adapters.lora_factors import Factors
-from core.train.evaluation.metric_probe import Ask, Probe
-from core.train.step.compute_requests import Prompt, Rate, ScoringRequest, TimedResult, Turn, Wait, Write
+from core.train.probes.metric_probe import Ask, Probe, Values
+from core.train.step.compute_requests import (
+    Prompt,
+    Rate,
+    Result,
+    ScoringRequest,
+    TimedResult,
+    Turn,
+    Wait,
+    Write,
+)
 from core.train.step.forward_pass import Item
 
 FEWEST = 2  # samples of a probe in the first turn, which always runs; and samples of a reported change
@@ -39,37 +48,116 @@ class Scored:
 
 
 Life = Generator[ScoringRequest, TimedResult, Scored]
-Values = Mapping[str, Sequence[float]]  # the base's value of each sample, by metric
+Needs = Mapping[tuple[str, ...], int]  # samples of the base that a scoring is compared with, by probe
+Part = list[tuple[int, Sequence[Sequence[Ask]]]]  # of (index of the probe, its next samples)
+
+
+class ProbeRun:
+    """The answers to ``probes`` of a snapshot, or of the base itself (``mine`` None), sample after sample.
+    ``recall`` gives an answer that is known already, or None."""
+
+    def __init__(
+        self,
+        probes: Sequence[Probe],
+        mine: Factors | None,
+        recall: Callable[[Probe, Ask], Any | None] = lambda probe, ask: None,
+    ) -> None:
+        self.probes, self._mine, self._recall = probes, mine, recall
+        self.answers: list[list[Sequence[Any]]] = [[] for _ in probes]
+        self.took_s = 0.0
+
+    def turn(self, most: int | None = None) -> Generator[ScoringRequest, TimedResult, bool]:
+        """Ask the next samples of each probe: as many as its turn has, at most ``most``. Returns False if
+        none is left."""
+        rows, texts = self._next(False, most), self._next(True, most)
+        if not rows and not texts:
+            return False
+        parts = [part for part in (rows, texts) if part]
+        requests = [self._request(part) for part in parts]
+        asked = [request for request in requests if request is not None]
+        done = Result()
+        if asked:
+            done, took_s = yield Turn(tuple(asked))
+            self.took_s += took_s
+        results = iter(done.parts)
+        for part, request in zip(parts, requests, strict=True):
+            self._distribute(part, iter(next(results) if request is not None else ()))
+        return True
+
+    def needs(self) -> dict[tuple[str, ...], int]:
+        """How many samples of the base the answers are compared with, by the metrics of a probe."""
+        return {
+            probe.metrics: probe.picked[len(answers) - 1] + 1 if probe.picked and answers else len(answers)
+            for probe, answers in zip(self.probes, self.answers, strict=True)
+        }
+
+    def score(self, base: Values) -> Scored:
+        """Score the answers so far, and compare them with the ``base``."""
+        scored = Scored(took_s=self.took_s)
+        for probe, answers in zip(self.probes, self.answers, strict=True):
+            _take(scored, probe, answers, base)
+        return scored
+
+    def _next(self, writes: bool, most: int | None) -> Part:
+        part: Part = []
+        for index, (probe, answered) in enumerate(zip(self.probes, self.answers, strict=True)):
+            count = min(probe.turn, most or probe.turn)
+            samples = probe.asks[len(answered) : len(answered) + count] if probe.writes == writes else ()
+            if samples:
+                part.append((index, samples))
+        return part
+
+    def _request(self, part: Part) -> Rate | Write | None:
+        """What is not known yet; None if all is."""
+        asks = [
+            (self.probes[index], ask)
+            for index, samples in part
+            for sample in samples
+            for ask in sample
+            if self._recall(self.probes[index], ask) is None
+        ]
+        if not asks:
+            return None
+        if not asks[0][0].writes:
+            return Rate([Item(self._mine, ask.row) for _, ask in asks if ask.row is not None])
+        return Write(
+            [
+                Prompt(self._mine, ask.prompt, ask.tokens or probe.tokens, ask.seed, probe.alone)
+                for probe, ask in asks
+            ]
+        )
+
+    def _distribute(self, part: Part, results: Iterator[Any]) -> None:
+        """Give each sample the answers to its questions."""
+        for index, samples in part:
+            probe = self.probes[index]
+            for sample in samples:
+                known = [self._recall(probe, ask) for ask in sample]
+                self.answers[index].append([next(results) if answer is None else answer for answer in known])
 
 
 def score_probes(
     probes: Sequence[Probe],
-    mine: Factors | None,
-    base: Callable[[], Values | None],
+    mine: Factors,
+    base: Callable[[Needs], Values | None],
     enough: Callable[[], bool] = lambda: False,
+    trained: Collection[int] | None = None,
 ) -> Life:
-    """Score a snapshot, or the base itself (``mine`` None), with ``probes``.
+    """Score a snapshot with ``probes``. ``trained``: the numbers of the training rows that it has seen; None:
+    no matter which.
 
     The first turn always runs; further ones until ``enough``. ``base`` gives the base's values, or None while
-    they are not known yet: the scoring waits for them.
+    those that are needed are not known yet: the scoring waits for them.
     """
-    scored, answers = Scored(), [list[Sequence[Any]]() for _ in probes]
-    most: int | None = FEWEST
-    while parts := _next_turn(probes, answers, most):
-        done, took_s = yield Turn(
-            tuple(_request([(probes[index], samples) for index, samples in part], mine) for part in parts)
-        )
-        scored.took_s += took_s
-        for part, results in zip(parts, done.parts, strict=True):
-            _distribute(part, results, answers)
-        if enough():
-            break
-        most = None
-    while (values := base()) is None:
+    if trained is not None:
+        probes = [probe.narrow(trained) for probe in probes]
+    run = ProbeRun(probes, mine)
+    more = yield from run.turn(FEWEST)
+    while more and not enough():
+        more = yield from run.turn()
+    while (values := base(run.needs())) is None:
         yield Wait()
-    for probe, own_answers in zip(probes, answers, strict=True):
-        _take(scored, probe, own_answers, values)
-    return scored
+    return run.score(values)
 
 
 def asks(probes: Sequence[Probe]) -> int:
@@ -77,40 +165,9 @@ def asks(probes: Sequence[Probe]) -> int:
     return sum(len(sample) for probe in probes for sample in probe.asks)
 
 
-Part = list[tuple[int, Sequence[Sequence[Ask]]]]  # of (index of the probe, its next samples)
-
-
-def _next_turn(probes: Sequence[Probe], answers: Sequence[Sequence[Any]], most: int | None) -> list[Part]:
-    """The next turn: rows with the same detail together, and prompts with the same longest completion."""
-    kinds: dict[object, Part] = {}
-    for index, (probe, answered) in enumerate(zip(probes, answers, strict=True)):
-        samples = probe.asks[len(answered) : len(answered) + min(probe.turn, most or probe.turn)]
-        if samples:
-            kind = ("texts", probe.tokens) if probe.writes else ("rows", probe.detailed)
-            kinds.setdefault(kind, []).append((index, samples))
-    return list(kinds.values())
-
-
-def _request(part: Sequence[tuple[Probe, Sequence[Sequence[Ask]]]], mine: Factors | None) -> Rate | Write:
-    probe = part[0][0]
-    asks = [ask for _, samples in part for sample in samples for ask in sample]
-    if probe.writes:
-        return Write([Prompt(mine, ask.prompt, ask.seed) for ask in asks], probe.tokens)
-    return Rate([Item(mine, ask.row) for ask in asks if ask.row is not None], probe.detailed)
-
-
-def _distribute(part: Part, results: Sequence[Any], answers: Sequence[list[Sequence[Any]]]) -> None:
-    """Give each sample the answers to its questions."""
-    rest = iter(results)
-    for index, samples in part:
-        answers[index] += [[next(rest) for _ in sample] for sample in samples]
-
-
-def _take(
-    scored: Scored, probe: Probe, answers: Sequence[Sequence[Any]], base: Mapping[str, Sequence[float]]
-) -> None:
+def _take(scored: Scored, probe: Probe, answers: Sequence[Sequence[Any]], base: Values) -> None:
     try:
-        result = probe.score_answers(answers, base.get(probe.metrics[0], ()))
+        result = probe.score_answers(answers, base)
     except Exception as error:  # a user's classifier may raise anything
         why = f"the scoring failed: {type(error).__name__}: {error}"[:300]
         scored.scores |= {metric: Score.unsaid(why, len(answers)) for metric in probe.metrics}
@@ -124,14 +181,11 @@ def _take(
     scored.weights |= result.weights
     scored.worst |= result.worst
     for metric, values in result.values.items():
-        if metric in RELATIVE:
+        if metric not in scores:  # only to compare trials with
             continue
         change = change_from(metric, values, base.get(metric, ()), result.weights.get(metric, ()))
         if change is not None:
             scored.changes[metric] = change
-
-
-RELATIVE = ("quality/forgetting",)  # metrics that are changes against the base already
 
 
 def change_from(

@@ -2,45 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Collection, Iterator, Sequence
 
+from core.contract.spec.metric_limits import Limit
 from core.contract.spec.study_spec import StudySpec
 from core.evaluate.prompts.prompt_library import Library
+from core.evaluate.text.refusal_detector import Stance, stance
 from core.evaluate.text.toxicity_scorer import Scorer, toxicity
 from core.train.adapters.lora_factors import Factors
 from core.train.base.base_model import Base
 from core.train.data.dataset import Data
-from core.train.evaluation import quality_probes, safety_probes, security_probes
 from core.train.evaluation.custom_classifier import load_classifier
-from core.train.evaluation.eval_inputs import PromptEncoder
+from core.train.evaluation.custom_judge import load_judge
 from core.train.evaluation.lm_eval_tasks import Tasks
-from core.train.evaluation.metric_probe import Probe
-from core.train.evaluation.probe_scoring import Life, score_probes
+from core.train.evaluation.probe_scoring import Life, Needs, score_probes
+from core.train.probes import (
+    privacy_probes,
+    quality_probes,
+    refusal_probes,
+    safety_probes,
+    security_probes,
+)
+from core.train.probes.eval_inputs import PromptEncoder, StudyForm
+from core.train.probes.metric_probe import Probe
+from core.train.probes.refusal_probes import Judge
+
+
+def judge_by_rules(requests: Sequence[str], answers: Sequence[str]) -> list[Stance]:
+    """The packaged judge of answers."""
+    return [stance(answer) for answer in answers]
 
 
 class Boards:
     """The scoring questions of a study, the same for all trials and the base.
 
-    Raises TrimtabError for an unusable prompt file or classifier.
+    Raises TrimtabError for an unusable prompt file, classifier or judge.
     """
 
     def __init__(self, spec: StudySpec, base: Base, data: Data) -> None:
-        section, seed = spec.evaluate, spec.study.seed
+        section = spec.evaluate
         self._section = section
         scorer: Scorer = load_classifier(section.classifier, base.device) if section.classifier else toxicity
-        encoder, library, count = PromptEncoder(base), Library(section), section.samples
-        boards = {
-            "quality": partial(quality_probes.probes, encoder, library, data, count, seed),
-            "safety": partial(safety_probes.probes, encoder, library, scorer, count, seed),
-            "security": partial(security_probes.probes, encoder, library, data, count, seed),
-        }
+        encoder = PromptEncoder(base, StudyForm(data.system, data.kind))
+        library = Library(section)
+        judge = load_judge(section.judge, base.device) if section.judge else judge_by_rules
         self.probes: list[Probe] = [
-            probe for name in boards if name in section.boards for probe in boards[name]()
+            probe
+            for board, probes in _probes(spec, encoder, library, data, scorer, judge)
+            if board in section.boards
+            for probe in probes
         ]
         self.tasks = Tasks(section, encoder, base.tokenizer) if section.tasks else None
         self.base_values: dict[str, list[float]] = {}
-        self.known = {False: False, True: False}  # whether the base is scored, by likelihood and by text
+        self.base_samples: dict[tuple[str, ...], int] = {}  # of the base that are known, by probe
+        self.base_is_over = False  # all its samples are known, or it cannot be scored: nothing waits for it
 
     def tier(self, writes: bool) -> list[Probe]:
         """The probes that score by likelihood, or by generated text."""
@@ -54,11 +69,30 @@ class Boards:
         """The probes of one scoring, with or without those that generate text."""
         return self.probes if writes else self.tier(False)
 
-    def score(self, mine: Factors, writes: bool, enough: Callable[[], bool]) -> Life:
-        """Score a snapshot. Changes are known once the base has answered the same questions."""
+    def score(
+        self, mine: Factors, writes: bool, enough: Callable[[], bool], trained: Collection[int] | None
+    ) -> Life:
+        """Score a snapshot that has seen the ``trained`` rows. Changes are known once the base has answered
+        the same questions."""
 
-        def base() -> dict[str, list[float]] | None:
-            known = self.known[False] and (self.known[True] or not writes)
-            return self.base_values if known else None
+        def base(needs: Needs) -> dict[str, list[float]] | None:
+            known = all(self.base_samples.get(metrics, 0) >= count for metrics, count in needs.items())
+            return self.base_values if known or self.base_is_over else None
 
-        return score_probes(self.select_probes(writes), mine, base, enough)
+        return score_probes(self.select_probes(writes), mine, base, enough, trained)
+
+
+def _probes(
+    spec: StudySpec, encoder: PromptEncoder, library: Library, data: Data, scorer: Scorer, judge: Judge
+) -> Iterator[tuple[str, Iterator[Probe]]]:
+    """The probes by board; nothing is encoded before they are taken."""
+    samples, tokens, seed = spec.evaluate.samples, spec.evaluate.answer_tokens, spec.study.seed
+    named = {objective.metric for objective in spec.study.objectives}
+    named |= {Limit.parse(text).metric for text in (*spec.evaluate.limits, *spec.study.constraints)}
+    asked = (encoder, library, judge, samples, tokens, seed)
+    yield "quality", quality_probes.probes(encoder, library, data, samples, seed, named)
+    yield "safety", safety_probes.probes(encoder, library, scorer, samples, seed)
+    yield "safety", refusal_probes.safety_probes(*asked)
+    yield "security", privacy_probes.probes(encoder, data, spec, samples)
+    yield "security", refusal_probes.security_probes(*asked)
+    yield "security", security_probes.probes(encoder, library, samples, seed)

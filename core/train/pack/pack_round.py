@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, TypeVar
 
 import torch
@@ -83,14 +82,10 @@ class Rounds:
         return outcome
 
     def _score_rows(self, requests: Mapping[int, Rate], owner: Mapping[int, int], outcome: Outcome) -> None:
-        """Score rows by likelihood. Detailed readings cost more and have passes of their own."""
+        """Score rows by likelihood."""
         readings: dict[int, Reading] = {}
-        for detailed in (False, True):
-            some = {number: request for number, request in requests.items() if request.detailed == detailed}
-            for results in self._share_passes(
-                some, partial(self._forward.rate, detailed=detailed), owner, outcome
-            ):
-                readings |= {id(item): reading for item, reading in results}
+        for results in self._share_passes(requests, self._forward.rate, owner, outcome):
+            readings |= {id(item): reading for item, reading in results}
         for number, request in requests.items():
             if number not in outcome.errors:
                 outcome.done[number] = Result(answers=[readings[id(item)] for item in request.items])

@@ -50,7 +50,8 @@ class PackScoring:
         keeper: Checkpointer,
         reporter: Reporter,
     ) -> None:
-        self._spec, self._base, self._places, self._reporter = spec, base, places, reporter
+        self._spec, self._base, self._data, self._places = spec, base, data, places
+        self._reporter = reporter
         self._front, self._survey, self._keeper = front, survey, keeper
         wanted = spec.evaluate.boards or spec.evaluate.tasks
         self.boards: Boards | None = None
@@ -106,8 +107,9 @@ class PackScoring:
             trial.reporter.warn(f"step {trial.step} is not scored: out of memory for a snapshot")
             return
         writes = self.boards.writes(trial.step // trial.every, last)
+        trained = trial.course.rows_trained(trial.step)
         self.background.enqueue(
-            Snapshot(trial.number, factors, trial.card, trial.step, trial.elapsed_s, writes, last)
+            Snapshot(trial.number, factors, trial.card, trial.step, trial.elapsed_s, writes, last, trained)
         )
 
     def score(self, message: worker_api.Score) -> None:
@@ -115,7 +117,9 @@ class PackScoring:
         if self.background is None or self.background.list_pending(message.trial):
             return
         try:
-            snapshot = resume.load_snapshot(self._spec, self._base, self._places, message, self._reporter)
+            snapshot = resume.load_snapshot(
+                self._spec, self._base, self._data, self._places, message, self._reporter
+            )
         except Exception as error:
             log.error("trial %d", message.trial, exc_info=error)
             why = f"the saved adapter cannot be scored: {plain(f'{type(error).__name__}: {error}', 300)}"

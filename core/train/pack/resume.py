@@ -15,6 +15,8 @@ from core.train import checkpoint_files, checkpoint_names
 from core.train.adapters import adapter_init, peft_config
 from core.train.base.base_model import Base
 from core.train.base.linear_layers import Layout, Place
+from core.train.data.dataset import Data
+from core.train.data.training_batches import BatchSchedule
 from core.train.evaluation.scorecard import Scorecard
 from core.train.reporter import Reporter
 from core.train.scoring.adapter_snapshots import Snapshot, frozen_copy
@@ -54,7 +56,7 @@ def restore(trial: Trial, assign: Assign) -> None:
 
 
 def load_snapshot(
-    spec: StudySpec, base: Base, places: list[Place], message: Score, reporter: Reporter
+    spec: StudySpec, base: Base, data: Data, places: list[Place], message: Score, reporter: Reporter
 ) -> Snapshot:
     """The last snapshot of a complete trial, from its saved adapter. Raises OSError, KeyError, RuntimeError
     or TrimtabError if the adapter is unusable."""
@@ -64,4 +66,8 @@ def load_snapshot(
     factors.load(load_file(folder / "adapter" / "adapter_model.safetensors"))
     card = Scorecard(spec, reporter.of(message.trial), folder)
     card.latest = dict(message.latest)
-    return Snapshot(message.trial, frozen_copy(factors), card, message.step, message.elapsed_s, True, True)
+    rows = data.shorten(int(knobs["sequence_length"]))[0]
+    trained = BatchSchedule(rows, knobs).rows_trained(message.step)
+    return Snapshot(
+        message.trial, frozen_copy(factors), card, message.step, message.elapsed_s, True, True, trained
+    )

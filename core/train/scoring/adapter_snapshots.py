@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from dataclasses import dataclass, field
 
 from core.train.adapters.lora_factors import Factors
@@ -26,8 +26,8 @@ Life = Generator[ScoringRequest, TimedResult, Scored | None]
 
 @dataclass
 class Snapshot:
-    """One adapter to score. ``writes``: text is generated too. ``last``: the trial's training ended with
-    it."""
+    """One adapter to score. ``writes``: text is generated too. ``last``: the trial's training ended with it.
+    ``trained``: the numbers of the training rows that it has seen."""
 
     number: int
     factors: Factors
@@ -36,6 +36,7 @@ class Snapshot:
     elapsed_s: float
     writes: bool
     last: bool
+    trained: Collection[int] | None = None
 
     def take(self, scored: Scored) -> None:
         """Record and report the scores."""
@@ -107,8 +108,8 @@ class ScoringJob:
 
 def _questions(owner: int, request: Rate | Write) -> list[Question]:
     if isinstance(request, Write):
-        return [Question(owner, prompt=prompt, tokens=request.tokens) for prompt in request.prompts]
-    return [Question(owner, item=item, detailed=request.detailed) for item in request.items]
+        return [Question(owner, prompt=prompt) for prompt in request.prompts]
+    return [Question(owner, item=item) for item in request.items]
 
 
 @dataclass

@@ -151,7 +151,7 @@ class BackgroundScoring:
         def enough() -> bool:
             return bool(queue.queued) and not self._every
 
-        scored = yield from self._boards.score(snapshot.factors, snapshot.writes, enough)
+        scored = yield from self._boards.score(snapshot.factors, snapshot.writes, enough, snapshot.trained)
         if snapshot.last and self._boards.tasks is not None:
             progress = partial(snapshot.card.reporter.report_answers, "scoring evaluate.tasks")
             values = self._boards.base_values

@@ -1,12 +1,13 @@
-"""Scores the base model on the boards once, and caches the scores for all workers and studies with the same
-questions."""
+"""Scores the base model on the boards, and caches its answers for all workers and studies: each question is
+asked once per base."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import math
-from collections.abc import Callable, Generator, Sequence
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,18 +23,19 @@ from core.contract.wire.evidence_answer import Sample
 from core.train.base.base_model import Base
 from core.train.evaluation import evidence_files
 from core.train.evaluation.lm_eval_tasks import Tasks
-from core.train.evaluation.metric_probe import Probe
-from core.train.evaluation.probe_scoring import Scored, asks, score_probes
+from core.train.evaluation.probe_scoring import FEWEST, ProbeRun, Scored
 from core.train.evaluation.study_boards import Boards
 from core.train.reporter import Reporter
+from core.train.scoring.base_answers import BaseAnswers
 from core.train.scoring.file_lease import FileLease
 from core.train.step.compute_requests import ScoringRequest, TimedResult, Wait
 
-VERSION = 3  # of the scoring code; scores cached by another version are ignored
+VERSION = 4  # of the cached scores; those of another version are ignored
+SAVE_S = 20.0  # between two writes of the cache
 
 
 class CachedScores(msgspec.Struct):
-    """Cached scores of the base for one kind of probe, by likelihood or by generated text."""
+    """Cached scores of the base for the tasks of lm-evaluation-harness."""
 
     scores: dict[str, Score]
     values: dict[str, list[float | None]]
@@ -48,6 +50,7 @@ class BaseScoring:
         self._folder: Path | None = None  # for its evidence
         self._asked = 0  # answers needed, as far as known
         self._reported = False
+        self._cache = BaseAnswers(paths.cache() / "answers" / f"{self._digest()}.json")
 
     def begin(self, trials: Path) -> None:
         """Set where the evidence goes. ``trials`` is the folder that holds the trials' folders."""
@@ -56,7 +59,7 @@ class BaseScoring:
     def give_up(self, error: Exception) -> None:
         """Let trials be scored without the base: metrics relative to it get a reason instead of a value."""
         self.report_progress(0, finished=True)
-        self._boards.known = {False: True, True: True}
+        self._boards.base_is_over = True
         what = plain(f"{type(error).__name__}: {error}", 300)
         self._reporter.warn(f"the base model could not be scored: {what}")
 
@@ -69,24 +72,79 @@ class BaseScoring:
         self._reporter.report_answers(stage, answered, self._asked)
 
     def requests(self) -> Generator[ScoringRequest, TimedResult, None]:
-        """Yield the requests for everything that is not cached yet."""
-        for writes in (False, True):
-            probes = self._boards.tier(writes)
-            place = paths.cache() / "scores" / f"{self._digest(probes)}.json"
-            work = partial(score_probes, probes, None, dict)
-            self._take(writes, (yield from self._cached_or(place, asks(probes), work)))
+        """Yield the requests for every answer that is not cached yet.
+
+        The first samples of all probes come first, those by likelihood before texts: a trial's first scores
+        wait for no more. What is known is published turn by turn.
+        """
+        lease = FileLease(self._cache.place)
+        runs = [ProbeRun(self._boards.tier(writes), None, self._cache.recall) for writes in (False, True)]
+        try:
+            while not lease.acquire():  # another worker asks the base
+                if self._cache.read():
+                    for run in runs:
+                        yield from self._catch_up(run)
+                yield Wait()
+            self._cache.read()
+            self._asked = self._cache.count_unknown(self._boards.probes)
+            for run in runs:
+                yield from self._turn(run, FEWEST)
+                self._publish(run, report=True)
+            for run in runs:
+                while (yield from self._turn(run)):
+                    self._publish(run, report=False)
+                self._publish(run, report=True)
+        finally:
+            self._save()
+            lease.release()
+        self._boards.base_is_over = True
         if self._boards.tasks is not None:
             yield from self._do_tasks(self._boards.tasks)
+
+    def _turn(self, run: ProbeRun, most: int | None = None) -> Generator[ScoringRequest, TimedResult, bool]:
+        more = yield from run.turn(most)
+        for probe, answers in zip(run.probes, run.answers, strict=True):
+            self._cache.keep(probe, answers)
+        if time.monotonic() - self._cache.saved_at > SAVE_S:
+            self._save()
+        return more
+
+    def _catch_up(self, run: ProbeRun) -> Generator[ScoringRequest, TimedResult, None]:
+        """Publish the samples that another worker has cached meanwhile."""
+        known = ProbeRun([self._cache.known(probe) for probe in run.probes], None, self._cache.recall)
+        while (yield from known.turn()):
+            pass
+        self._publish(known, report=True)
+
+    def _publish(self, run: ProbeRun, report: bool) -> None:
+        """Let trials be compared with the answers so far; ``report``: to the user, too."""
+        scored = run.score({})
+        self._boards.base_values |= scored.values
+        for metrics, count in run.needs().items():
+            self._boards.base_samples[metrics] = max(count, self._boards.base_samples.get(metrics, 0))
+        if report:
+            self._report(scored.scores, scored.worst)
+
+    def _report(self, scores: Mapping[str, Score], worst: Mapping[str, Sequence[Sample]]) -> None:
+        if self._folder is not None:
+            evidence_files.write(self._folder, 0, worst, self._reporter.warn)
+        if scores:
+            self._reporter.emit(e.BaseScored, scores=dict(scores))
 
     def _do_tasks(self, tasks: Tasks) -> Generator[ScoringRequest, TimedResult, None]:
         """Score the tasks of evaluate.tasks. No trial waits for them: they run at a trial's end and take
         long."""
-        place = paths.cache() / "scores" / f"{self._digest([], tasks.list_inputs())}.json"
+        place = paths.cache() / "scores" / f"{self._digest(tasks.list_inputs())}.json"
         work = partial(tasks.score, None, {}, lambda done: None)
-        self._take(True, (yield from self._cached_or(place, 0, work)))
+        kept = yield from self._cached_or(place, work)
+        self._boards.base_values |= {
+            name: [math.nan if value is None else value for value in values]
+            for name, values in kept.values.items()
+        }
+        self._report(kept.scores, kept.worst)
 
     def _cached_or(
-        self, place: Path, asked: int, work: Callable[[], Generator[ScoringRequest, TimedResult, Scored]]
+        self, place: Path, work: Callable[[], Generator[ScoringRequest, TimedResult, Scored]]
     ) -> Generator[ScoringRequest, TimedResult, CachedScores]:
         """The cached scores in ``place``, else those that ``work`` computes; if another worker computes them
         now, wait for its result."""
@@ -96,7 +154,6 @@ class BaseScoring:
                 yield Wait()
             kept = kept or _read(place)  # another worker may have finished in between
             if kept is None:
-                self._asked += asked
                 kept = _cacheable((yield from work()))
                 if not all(score.reason.startswith("lm-eval: ") for score in kept.scores.values()):
                     self._write(place, kept)
@@ -104,16 +161,11 @@ class BaseScoring:
             lease.release()
         return kept
 
-    def _take(self, writes: bool, kept: CachedScores) -> None:
-        self._boards.base_values |= {
-            name: [math.nan if value is None else value for value in values]
-            for name, values in kept.values.items()
-        }
-        self._boards.known[writes] = True
-        if self._folder is not None:
-            evidence_files.write(self._folder, 0, kept.worst, self._reporter.warn)
-        if kept.scores:
-            self._reporter.emit(e.BaseScored, scores=kept.scores)
+    def _save(self) -> None:
+        try:
+            self._cache.write()
+        except Exception as error:
+            self._reporter.warn(f"the base's answers could not be cached: {plain(str(error), 200)}")
 
     def _write(self, place: Path, kept: CachedScores) -> None:
         try:
@@ -122,24 +174,15 @@ class BaseScoring:
         except Exception as error:
             self._reporter.warn(f"the base's scores could not be cached: {plain(str(error), 200)}")
 
-    def _digest(self, probes: list[Probe], more: Sequence[Any] = ()) -> str:
-        """Identify the scores by the model and by every token that it is asked."""
-        model, section = self._spec.model, self._spec.evaluate
+    def _digest(self, more: Sequence[Any] = ()) -> str:
+        """Identify the model, and ``more`` that its answers depend on."""
+        model = self._spec.model
         folder = Path(self._base.name)
         weights = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
         stamps = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in weights]
-        known = [
-            VERSION, self._base.name, model.revision, self._base.precision, self._base.device.type, stamps,
-            section.classifier, *more,
-        ]  # fmt: skip
-        sums = hashlib.sha256(json.dumps(known).encode())
-        for probe in probes:
-            sums.update(json.dumps([probe.metrics, probe.tokens, probe.turn, probe.why_none]).encode())
-            for sample in probe.asks:
-                for ask in sample:
-                    row = [ask.row.ids, ask.row.labels, ask.row.parts] if ask.row is not None else []
-                    sums.update(json.dumps([row, list(ask.prompt), ask.seed]).encode())
-        return sums.hexdigest()[:32]
+        where = self._base.device.type
+        known = [VERSION, self._base.name, model.revision, self._base.precision, where, stamps, *more]
+        return hashlib.sha256(json.dumps(known).encode()).hexdigest()[:32]
 
 
 def _cacheable(scored: Scored) -> CachedScores:

@@ -29,14 +29,21 @@ SMOOTH = 0.5  # weight of the newest measurement
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """A row to score, or a prompt to continue by at most ``tokens``. ``owner`` is the trial that asks, or
-    BASE."""
+    """A row to score, or a prompt to continue. ``owner`` is the trial that asks, or BASE."""
 
     owner: int
     item: Item | None = None
     prompt: Prompt | None = None
-    detailed: bool = False
-    tokens: int = 0
+
+    @property
+    def tokens(self) -> int:
+        """The longest completion."""
+        return self.prompt.tokens if self.prompt is not None else 0
+
+    @property
+    def alone(self) -> bool:
+        """Whether nothing else may be generated beside it."""
+        return self.prompt is not None and self.prompt.alone
 
     @property
     def length(self) -> int:
@@ -111,10 +118,8 @@ class BatchedAnswers:
     # -- rows -------------------------------------------------------------------------------------
 
     def _score_rows(self, rows: Sequence[Question], limit_s: float, unit: UnitResult) -> None:
-        """Score rows of similar length, as many as the time allows; detailed readings have passes of their
-        own."""
-        same_kind = [row for row in rows if row.detailed == rows[0].detailed]
-        alike = sorted(same_kind, key=lambda row: row.length)
+        """Score rows of similar length, as many as the time allows."""
+        alike = sorted(rows, key=lambda row: row.length)
         most = min(self.most, int(self._rate * limit_s))
         taken = alike[:1]
         while len(taken) < len(alike) and (len(taken) + 1) * alike[len(taken)].length <= most:
@@ -122,7 +127,7 @@ class BatchedAnswers:
         questions = {id(row.item): row for row in taken}
         began = time.perf_counter()
         try:
-            readings = self._forward.rate([row.item for row in taken if row.item], rows[0].detailed)
+            readings = self._forward.rate([row.item for row in taken if row.item])
         except torch.AcceleratorError:
             raise
         except Exception as error:
@@ -142,11 +147,12 @@ class BatchedAnswers:
 
         The longest completions come first: each batch is full, and has few rows left only for its longest.
         Prompts with a common prefix, such as that of a chat template, form batches of their own, so that the
-        prefix is read once.
+        prefix is read once. Prompts that are timed come last, one at a time.
         """
         if not asked:
             return
-        ordered = sorted(asked, key=lambda question: (-question.tokens, question.length))
+        shared = [question for question in asked if not question.alone]
+        ordered = sorted(shared or asked[:1], key=lambda question: (-question.tokens, question.length))
         alike = Counter(map(_opening, ordered))
         first = _opening(ordered[0]) if alike[_opening(ordered[0])] >= ALIKE else None
         ordered = [
@@ -162,8 +168,7 @@ class BatchedAnswers:
             count += 1
         taken = ordered[:count]
         prompts = [question.prompt for question in taken if question.prompt is not None]
-        tokens = [question.tokens for question in taken]
-        self._now = Generation(self._base, self._stack, self._forward.head, prompts, tokens)
+        self._now = Generation(self._base, self._stack, self._forward.head, prompts)
         questions = {id(question.prompt): question for question in taken}
         self._taken = [questions[id(prompt)] for prompt in self._now.prompts]
 

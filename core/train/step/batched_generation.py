@@ -24,25 +24,24 @@ from core.train.step.compute_requests import Prompt, Written
 
 SHORTEST_PREFIX = 4  # tokens: a shorter one is not worth a pass of its own
 LEAVE = 0.9  # the batch shrinks when at most this share of its rows is still running
+NUCLEUS = 0.9  # share of the probability that sampled tokens are drawn from, as in RealToxicityPrompts
 Owner = Factors | None
 
 
 class Generation:
-    """Completes prompts, each by at most its number of ``tokens``; ``run_until`` works until a given time.
-    Valid while the stack holds the same trials."""
+    """Completes prompts; ``run_until`` works until a given time. Valid while the stack holds the same
+    trials."""
 
-    def __init__(
-        self, base: Base, stack: Stack, head: Head | None, prompts: Sequence[Prompt], tokens: Sequence[int]
-    ) -> None:
+    def __init__(self, base: Base, stack: Stack, head: Head | None, prompts: Sequence[Prompt]) -> None:
         self._base, self._stack, self._head = base, stack, head
         owners = stack.order([prompt.mine for prompt in prompts if prompt.mine is not None])
         self._place = {id(owner): index for index, owner in enumerate(owners)} | {id(None): len(owners)}
-        pairs = sorted(zip(prompts, tokens, strict=True), key=lambda pair: self._place[id(pair[0].mine)])
-        self.prompts, self._most = [prompt for prompt, _ in pairs], [most for _, most in pairs]
+        self.prompts = sorted(prompts, key=lambda prompt: self._place[id(prompt.mine)])
+        self._most = [prompt.tokens for prompt in self.prompts]
         self._written: list[list[int]] = [[] for _ in prompts]
         self._over = [False for _ in prompts]
         self._ends = end_ids(base)
-        self._draws = [_draws(prompt.seed, most) for prompt, most in pairs]
+        self._draws = [_draws(prompt.seed, prompt.tokens) for prompt in self.prompts]
         self._cache: Any = _selectable(base)
         self._first_s = self._took_s = 0.0
         self._begin()
@@ -201,12 +200,21 @@ class Generation:
         if drawn:
             rows = [self._rows[at] for at in drawn]
             draws = [self._draws[row][min(len(self._written[row]), self._most[row] - 1)] for row in rows]
-            cumulative = logits[drawn].softmax(-1).cumsum(-1)
+            cumulative = _nucleus(logits[drawn].softmax(-1)).cumsum(-1)
             thresholds = torch.tensor(draws, device=logits.device)[:, None] * cumulative[:, -1:]
             sampled = torch.searchsorted(cumulative, thresholds).squeeze(-1)
             chosen[drawn] = sampled.clamp(max=logits.shape[-1] - 1)
         result: list[int] = chosen.tolist()
         return result
+
+
+def _nucleus(probabilities: torch.Tensor) -> torch.Tensor:
+    """``probabilities`` (B, V) without the unlikely tokens that together have less than 1 − NUCLEUS: their
+    rows then sum to less than 1 (Holtzman et al. 2020)."""
+    largest = probabilities.sort(-1, descending=True).values
+    before = largest.cumsum(-1) - largest  # of all likelier tokens
+    least = largest.masked_fill(before >= NUCLEUS, torch.inf).amin(-1, keepdim=True)
+    return probabilities.masked_fill(probabilities < least, 0.0)
 
 
 def _selectable(base: Base) -> DynamicCache | None:

@@ -38,27 +38,28 @@ class Judge:
 
 @dataclass(frozen=True)
 class Rate:
-    """Requests the likelihood of each row; with ``detailed``, mean and deviation over the vocabulary too."""
+    """Requests the likelihood of each row."""
 
     items: list[Item]
-    detailed: bool = False
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """Tokens to continue, by a trial or (``mine`` None) the base. Sampled with ``seed``, else greedily."""
+    """Tokens to continue by at most ``tokens``, by a trial or (``mine`` None) the base. Sampled with
+    ``seed``, else greedily. ``alone``: nothing else is generated beside it, so that it can be timed."""
 
     mine: Factors | None
     ids: Sequence[int]
+    tokens: int
     seed: str = ""
+    alone: bool = False
 
 
 @dataclass(frozen=True)
 class Write:
-    """Requests completions of at most ``tokens`` tokens for each prompt."""
+    """Requests the completion of each prompt."""
 
     prompts: list[Prompt]
-    tokens: int
 
 
 @dataclass(frozen=True)

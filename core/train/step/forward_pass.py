@@ -77,11 +77,11 @@ class Forward:
         return list(zip(owners, _sums(losses, counts), _sums(hits.float(), counts), strict=True))
 
     @torch.no_grad()
-    def rate(self, items: Sequence[Item], detailed: bool = False) -> list[tuple[Item, Reading]]:
+    def rate(self, items: Sequence[Item]) -> list[tuple[Item, Reading]]:
         """The likelihood of each row, of trials and of the base model itself in one pass."""
         _, ordered = self._begin(items, trains=False)
         try:
-            values = self._describe(ordered, detailed)
+            values = self._losses_and_hits(ordered)
         finally:
             self._stack.end()
         counts = [count_targets([item.row]) for item in ordered]
@@ -117,14 +117,14 @@ class Forward:
         losses, hits = cross_entropy.judge(outputs, self.head, targets)
         return losses, counts, hits
 
-    def _describe(self, items: Sequence[Item], detailed: bool) -> torch.Tensor:
-        """Losses and hits (2, K); with ``detailed`` (4, K), see cross_entropy.moments."""
+    def _losses_and_hits(self, items: Sequence[Item]) -> torch.Tensor:
+        """Losses and hits (2, K) float32 of the target tokens, row after row."""
         outputs, targets = self._run(items)
         if self.head is None:
-            return cross_entropy.moments_of_logits(outputs, targets)[: 4 if detailed else 2]
-        if detailed:
-            return cross_entropy.moments(outputs, self.head, targets)
-        losses, hits = cross_entropy.judge(outputs, self.head, targets)
+            losses = torch.nn.functional.cross_entropy(outputs, targets, reduction="none")
+            hits = outputs.argmax(-1) == targets
+        else:
+            losses, hits = cross_entropy.judge(outputs, self.head, targets)
         return torch.stack([losses, hits.float()])
 
     def _run(self, items: Sequence[Item]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -10,13 +10,11 @@ import torch
 
 @dataclass(frozen=True)
 class Reading:
-    """For each target token of a row: its loss in nats and whether it was the model's first choice (1 or 0).
-    ``means`` and ``deviations`` of the next token's log-probability are empty unless requested."""
+    """For each target token of a row: its loss in nats, and whether it was the model's first choice (1 or
+    0)."""
 
     losses: list[float]
     firsts: list[float]
-    means: list[float]
-    deviations: list[float]
 
     @property
     def loss(self) -> float:
@@ -28,15 +26,10 @@ class Reading:
         """The number of target tokens."""
         return len(self.losses)
 
-    @property
-    def logprobs(self) -> list[float]:
-        """The log-probability of each target token, nats."""
-        return [-loss for loss in self.losses]
-
 
 def split_rows(values: torch.Tensor, counts: Sequence[int]) -> list[Reading]:
-    """Split ``values`` (2 or 4, K) of all rows into rows, by the number of targets of each."""
-    columns = values.cpu().tolist() + [[]] * (4 - len(values))
+    """Split losses and firsts (2, K) of all rows into rows, by the number of targets of each."""
+    columns = values.cpu().tolist()
     rows, at = [], 0
     for count in counts:
         rows.append(Reading(*(column[at : at + count] for column in columns)))

@@ -96,7 +96,10 @@ def _unscored_snapshots(
         if matrix is not None and matrix.shape == trial.factors.matrix.shape:
             factors = frozen_copy(trial.factors)
             factors.matrix.data.copy_(matrix)
-            snapshots.append(Snapshot(trial.number, factors, trial.card, step, elapsed_s, writes, last))
+            trained = trial.course.rows_trained(step)
+            snapshots.append(
+                Snapshot(trial.number, factors, trial.card, step, elapsed_s, writes, last, trained)
+            )
     return snapshots
 
 

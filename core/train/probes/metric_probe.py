@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from core.contract.metric_score import Score
@@ -25,22 +25,25 @@ NOTHING = math.nan  # the value of a sample without an answer
 @dataclass(frozen=True)
 class Ask:
     """A row to score by likelihood, or a prompt to continue; it is sampled with its own random draw if it has
-    a ``seed``, else greedily."""
+    a ``seed``, else greedily. ``tokens``: its longest completion, the probe's if 0."""
 
     row: Row | None = None
     prompt: Sequence[int] = ()
     seed: str = ""
+    tokens: int = 0
 
 
 Asks = Sequence[Sequence[Ask]]  # by sample
 Readings = Sequence[Sequence[Reading]]
 Texts = Sequence[Sequence[Written]]
+Values = Mapping[str, Sequence[float]]  # the base's value of each sample, by metric
 
 
 @dataclass
 class ProbeResult:
     """Scores by metric; the value and weight of each sample, in the samples' order (equal weights if there
-    are none); and the worst samples."""
+    are none); and the worst samples. Values under another name than a metric's are the base's that its trials
+    are compared with."""
 
     scores: dict[str, Score] = field(default_factory=dict)
     values: dict[str, list[float]] = field(default_factory=dict)
@@ -67,29 +70,56 @@ class Probe:
     """Questions for some metrics and their scoring.
 
     ``asks`` holds the questions of each sample in the order in which a budget takes them: the same for all
-    trials and the base. ``score`` takes the answers to the first samples, and the base's values of the first
-    metric, if there are any.
+    trials and the base. ``score`` takes the answers to the first samples, and the base's values, none for the
+    base itself.
+
+    Some samples are about training rows: ``rows`` holds the numbers of each sample's. A trial is asked only
+    about rows that it has trained on, by ``only``, which returns the probe of the samples with these indices;
+    ``picked`` are then their indices.
     """
 
     metrics: tuple[str, ...]
     asks: Asks = ()
-    score: Callable[[Sequence[Sequence[Any]], Sequence[float]], ProbeResult] | None = None
+    score: Callable[[Sequence[Sequence[Any]], Values], ProbeResult] | None = None
     writes: bool = False  # scores generated text; else likelihood
     tokens: int = 32  # longest completion
     turn: int = 8  # samples per request
-    detailed: bool = False
+    alone: bool = False  # generated with nothing beside it, to be timed
     why_none: str = ""  # why there are no samples
     note: str = ""  # what was left out
+    rows: Sequence[Collection[int]] = ()
+    only: Callable[[Sequence[int]], Probe] | None = None
+    picked: Sequence[int] = ()
 
-    def score_answers(self, answers: Sequence[Sequence[Any]], base: Sequence[float]) -> ProbeResult:
+    def narrow(self, trained: Collection[int]) -> Probe:
+        """The probe of a trial that has trained on the rows with these numbers."""
+        if self.only is None or not self.asks:
+            return self
+        picked = [index for index, rows in enumerate(self.rows) if any(row in trained for row in rows)]
+        seen = f"{len(picked)} of {len(self.rows)} sampled training rows were trained on so far"
+        smaller = self.only(picked)
+        note = "; ".join(text for text in (smaller.note, seen) if text)
+        return replace(smaller, rows=self.rows, picked=picked, note=note, why_none=smaller.why_none or seen)
+
+    def score_answers(self, answers: Sequence[Sequence[Any]], base: Values) -> ProbeResult:
         """Score ``answers``; a metric without a value has a reason."""
         if self.score is None or not self.asks:
             why = self.why_none or "there are no samples"
             return ProbeResult({metric: Score.unsaid(why) for metric in self.metrics})
-        result = self.score(answers, base)
+        own = {name: [values[at] for at in self.picked if at < len(values)] for name, values in base.items()}
+        result = self.score(answers, own if self.rows and self.picked else base)
         if self.note:
             result.scores = {name: score.noting(self.note) for name, score in result.scores.items()}
+        if self.picked:
+            result.values = {name: self._spread(values) for name, values in result.values.items()}
         return result
+
+    def _spread(self, values: Sequence[float]) -> list[float]:
+        """The values at their places among all samples."""
+        spread = [NOTHING] * (max(self.picked) + 1)
+        for at, value in zip(self.picked, values, strict=False):
+            spread[at] = value
+        return spread
 
 
 def seeded_sample(pool: Sequence[T], count: int, seed: int, name: str) -> list[T]:
@@ -106,6 +136,25 @@ def select_fitting(asks: Asks, tokens: int, context: int) -> tuple[list[Sequence
     dropped = len(asks) - len(kept)
     note = f"{dropped} of {len(asks)} prompts exceed the context of {context} tokens" if dropped else ""
     return kept, note, "" if kept else note or "there are no samples"
+
+
+def count_by_group(
+    result: ProbeResult, metric: str, groups: Sequence[str], values: Sequence[float], title: str
+) -> None:
+    """Put a sample before the worst of ``metric`` that lists the mean of ``values`` by group, the largest
+    first; nothing where all are of one group."""
+    known: dict[str, list[float]] = {}
+    for group, value in zip(groups, values, strict=False):
+        if math.isfinite(value):
+            known.setdefault(group or "other", []).append(value)
+    if len(known) < 2 or metric not in result.worst:
+        return
+    means = {group: sum(own) / len(own) for group, own in known.items()}
+    lines = [
+        f"{group}: {means[group]:.0%} of {len(known[group])}"
+        for group in sorted(known, key=lambda group: (-means[group], group))
+    ]
+    result.worst[metric].insert(0, Sample(title, "\n".join(lines), result.worst[metric][0].score, title))
 
 
 def _as_evidence(sample: Sample) -> Sample:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from core.contract.metric_score import Score
 from core.contract.spec.metric_table import SLICE
@@ -10,23 +10,29 @@ from core.contract.wire.evidence_answer import Sample
 from core.evaluate.metrics import answer_metrics, generation_speed, likelihood_metrics, validation_slices
 from core.evaluate.prompts.prompt_library import Library
 from core.evaluate.prompts.prompt_schema import Question
-from core.train.data.dataset import MASKED, Data, Row, cut
-from core.train.evaluation.eval_inputs import PromptEncoder
-from core.train.evaluation.metric_probe import (
+from core.evaluate.text.text_perturbation import PERTURBATIONS
+from core.train.data.dataset import MASKED, Data, Row, cut, has_target
+from core.train.evaluation.probe_scoring import change_from
+from core.train.probes.eval_inputs import PromptEncoder
+from core.train.probes.metric_probe import (
     NOTHING,
     Ask,
     Probe,
     ProbeResult,
     Readings,
     Texts,
+    Values,
     seeded_sample,
     select_fitting,
 )
-from core.train.evaluation.probe_scoring import change_from
 
 WRITTEN = ("quality/bleu", "quality/chrf", "quality/exact", "quality/f1")
 SPEED = ("quality/tokens_per_s", "quality/latency_s")
-TOKENS = 48  # longest answer
+ROBUST = ("quality/robustness", "quality/loss_rise")
+FEWEST_TOKENS, MOST_TOKENS = 24, 256  # longest answer: half as long again as the expected one
+SLIPS = (0.1, 0.3, 1.0)  # share of the words that get a typo; more where a short text had none
+SPEED_SAMPLES, SPEED_TOKENS = 4, 32
+REFERENCE = "reference losses"  # the base's, to compare with
 NO_CHOICES = (
     "there are no multiple-choice questions: add the columns choices and answer to the rows, or put "
     "questions.jsonl into the folder of evaluate.prompts"
@@ -34,12 +40,18 @@ NO_CHOICES = (
 NO_QUESTION = "the rows are plain text, without questions to answer"
 
 
-def probes(encoder: PromptEncoder, library: Library, data: Data, samples: int, seed: int) -> Iterator[Probe]:
-    """All probes of the board, those by likelihood first."""
+def probes(
+    encoder: PromptEncoder, library: Library, data: Data, samples: int, seed: int, named: Collection[str] = ()
+) -> Iterator[Probe]:
+    """All probes of the board, those by likelihood first. ``named``: the metrics of objectives and limits;
+    speed is measured only if it is among them, as nothing else may be generated meanwhile."""
     yield _choice(encoder, [*library.questions, *data.questions], samples, seed)
     yield _slices(encoder, data, samples, seed)
     yield _forgetting(encoder, library, samples, seed)
+    yield _robustness(encoder, data, samples, seed)
     yield _completions(encoder, data, samples, seed)
+    if not set(SPEED).isdisjoint(named):
+        yield _speed(encoder, data, samples, seed)
 
 
 def _choice(encoder: PromptEncoder, pool: Sequence[Question], samples: int, seed: int) -> Probe:
@@ -50,7 +62,7 @@ def _choice(encoder: PromptEncoder, pool: Sequence[Question], samples: int, seed
     ]
     sizes = [[len(choice.encode()) or 1 for choice in question.choices] for question in asked]
 
-    def score(answers: Readings, base: Sequence[float]) -> ProbeResult:
+    def score(answers: Readings, base: Values) -> ProbeResult:
         likelihoods = [[-reading.loss for reading in sample] for sample in answers]
         right = [question.right for question in asked[: len(answers)]]
         result = likelihood_metrics.choice(likelihoods, right, sizes[: len(answers)])
@@ -76,7 +88,7 @@ def _slices(encoder: PromptEncoder, data: Data, samples: int, seed: int) -> Prob
     rows = seeded_sample([cut(row, encoder.context) for row in data.validation], samples, seed, "slices")
     known = validation_slices.group_rows([row.parts for row in rows], [len(row.ids) for row in rows])
 
-    def score(answers: Readings, base: Sequence[float]) -> ProbeResult:
+    def score(answers: Readings, base: Values) -> ProbeResult:
         losses = [reading.loss for (reading,) in answers]
         tokens = [float(reading.tokens) for (reading,) in answers]
         means = [loss / max(1.0, count) for loss, count in zip(losses, tokens, strict=True)]
@@ -96,7 +108,7 @@ def _slices(encoder: PromptEncoder, data: Data, samples: int, seed: int) -> Prob
                 [mean if at in rows_of[slice_name] else NOTHING for at, mean in enumerate(means)],
             )
         result.weights = dict.fromkeys(result.values, tokens)
-        _insert_slice_list(result, scores, base)
+        _insert_slice_list(result, scores, base.get("quality/loss", ()))
         return result
 
     return Probe(("quality/loss", "quality/worst_slice"), _row_asks([[row] for row in rows]), score)
@@ -129,18 +141,16 @@ def _forgetting(encoder: PromptEncoder, library: Library, samples: int, seed: in
     passages = seeded_sample(library.reference, samples, seed, "forgetting")
     rows = [[encoder.row(passage.text)] for passage in passages]
 
-    def score(answers: Readings, base: Sequence[float]) -> ProbeResult:
-        """The values are losses, since a trial is compared with the base's losses."""
+    def score(answers: Readings, base: Values) -> ProbeResult:
         losses, tokens = [reading.loss for (reading,) in answers], [reading.tokens for (reading,) in answers]
-        before = list(base[: len(losses)]) or losses  # of the base itself: no change
+        before = list(base.get(REFERENCE, ()))[: len(losses)] or losses  # of the base itself: no change
+        result = ProbeResult(values={REFERENCE: losses})
         if len(before) < len(losses):
-            return ProbeResult().add(
-                "quality/forgetting", Score.unsaid("the base was not scored", len(losses))
-            )
+            return result.add("quality/forgetting", Score.unsaid("the base was not scored", len(losses)))
         rises = [(now - old) / max(1, count) for now, old, count in zip(losses, before, tokens, strict=True)]
         samples = [Sample(passage.text, "", rise) for passage, rise in zip(passages, rises, strict=False)]
-        result = likelihood_metrics.forgetting(losses, before, tokens)
-        return ProbeResult().add("quality/forgetting", result, losses, samples)
+        rise = likelihood_metrics.forgetting(losses, before, tokens)
+        return result.add("quality/forgetting", rise, samples=samples)
 
     return Probe(("quality/forgetting",), _row_asks(rows), score)
 
@@ -149,18 +159,19 @@ def _completions(encoder: PromptEncoder, data: Data, samples: int, seed: int) ->
     """Generated completions of the first answer of each validation row, after everything before it."""
     rows = [pair for row in data.validation if (pair := _split_question(row)) is not None]
     pairs = seeded_sample(rows, samples, seed, "completions")
-    asks = [[Ask(prompt=prompt)] for prompt, _ in pairs]
-    kept, note, why = select_fitting(asks, TOKENS, encoder.context)
+    asks = [[Ask(prompt=prompt, tokens=_longest(answer))] for prompt, answer in pairs]
+    kept, note, why = select_fitting(asks, FEWEST_TOKENS, encoder.context)
     right = {id(ask): encoder.text(answer).strip() for (ask,), (_, answer) in zip(asks, pairs, strict=True)}
 
-    def score(answers: Texts, base: Sequence[float]) -> ProbeResult:
-        completions = [encoder.text(completion.ids).strip() for (completion,) in answers]
+    def score(answers: Texts, base: Values) -> ProbeResult:
+        completions = [encoder.answer(completion.ids).strip() for (completion,) in answers]
         wanted = [right[id(ask)] for (ask,) in kept[: len(answers)]]
+        long = sum(len(answer) > MOST_TOKENS for _, answer in pairs[: len(answers)])
         overlaps = [
             answer_metrics.overlap(text, other) for text, other in zip(completions, wanted, strict=True)
         ]
         hits = [
-            float(answer_metrics.normalize(text) == answer_metrics.normalize(other))
+            float(answer_metrics.matches(text, other))
             for text, other in zip(completions, wanted, strict=True)
         ]
         asked = [encoder.text(ask.prompt) for (ask,) in kept[: len(answers)]]
@@ -173,17 +184,82 @@ def _completions(encoder: PromptEncoder, data: Data, samples: int, seed: int) ->
         result.add("quality/chrf", answer_metrics.chrf(completions, wanted), samples=samples)
         result.add("quality/exact", answer_metrics.exact(completions, wanted), hits, samples)
         result.add("quality/f1", answer_metrics.f1(completions, wanted), overlaps, samples)
-        flat = [completion for (completion,) in answers]
-        result.add(
-            SPEED[0],
-            generation_speed.speed(
-                [len(completion.ids) for completion in flat], [completion.took_s for completion in flat]
-            ),
-        )
-        return result.add(SPEED[1], generation_speed.latency([completion.first_s for completion in flat]))
+        if long:
+            cut_off = f"{long} of {len(answers)} expected answers are longer than {MOST_TOKENS} tokens"
+            result.scores = {
+                name: value.noting(f"{cut_off}, where generated ones are cut")
+                for name, value in result.scores.items()
+            }
+        return result
 
     why = why if rows else NO_QUESTION
-    return Probe((*WRITTEN, *SPEED), kept, score, writes=True, tokens=TOKENS, why_none=why, note=note)
+    return Probe(WRITTEN, kept, score, writes=True, tokens=MOST_TOKENS, why_none=why, note=note)
+
+
+def _longest(answer: Sequence[int]) -> int:
+    """Tokens of a generated answer where ``answer`` is expected: more than that is wrong in any case."""
+    return min(MOST_TOKENS, max(FEWEST_TOKENS, len(answer) * 3 // 2))
+
+
+def _speed(encoder: PromptEncoder, data: Data, samples: int, seed: int) -> Probe:
+    """Generation with nothing beside it: in a batch, the times of its texts depend on one another."""
+    rows = [pair for row in data.validation if (pair := _split_question(row)) is not None]
+    pairs = seeded_sample(rows, min(samples, SPEED_SAMPLES), seed, "speed")
+    kept, note, why = select_fitting([[Ask(prompt=ids)] for ids, _ in pairs], SPEED_TOKENS, encoder.context)
+
+    def score(answers: Texts, base: Values) -> ProbeResult:
+        flat = [completion for (completion,) in answers]
+        lengths, times = [len(each.ids) for each in flat], [each.took_s for each in flat]
+        result = ProbeResult().add(SPEED[0], generation_speed.speed(lengths, times))
+        return result.add(SPEED[1], generation_speed.latency([each.first_s for each in flat]))
+
+    why = why if rows else NO_QUESTION
+    return Probe(
+        SPEED, kept, score, writes=True, tokens=SPEED_TOKENS, turn=2, alone=True, why_none=why, note=note
+    )
+
+
+def _robustness(encoder: PromptEncoder, data: Data, samples: int, seed: int) -> Probe:
+    """The right answers of validation rows after their questions, as they are and with typos in them: what
+    is misspelt is never a target."""
+    rows = [row for row in data.validation if _split_question(row) is not None]
+    sampled = [cut(row, encoder.context) for row in seeded_sample(rows, samples, seed, "robustness")]
+    slipped = [[_slip(encoder, row, slip, seed) for slip in PERTURBATIONS.values()] for row in sampled]
+    asks = [
+        [Ask(row), *(Ask(other) for other in others)]
+        for row, others in zip(sampled, slipped, strict=True)
+        if has_target(row) and all(has_target(other) for other in others)
+    ]
+
+    def score(answers: Readings, base: Values) -> ProbeResult:
+        hits = [[sum(reading.firsts) / max(1, reading.tokens) for reading in sample] for sample in answers]
+        losses = [[reading.loss / max(1, reading.tokens) for reading in sample] for sample in answers]
+        clean, typos = [own for own, *_ in hits], [sum(rest) / len(rest) for _, *rest in hits]
+        low, high = [own for own, *_ in losses], [sum(rest) / len(rest) for _, *rest in losses]
+        rises = [loss - other for loss, other in zip(high, low, strict=True)]
+        samples = [
+            Sample(encoder.text(others[0].row.ids if others[0].row else ()), "", rise)
+            for (_, *others), rise in zip(asks, rises, strict=False)
+        ]
+        result = ProbeResult().add(ROBUST[0], likelihood_metrics.robustness(typos, clean), samples=samples)
+        return result.add(ROBUST[1], likelihood_metrics.loss_rise(high, low), rises, samples)
+
+    return Probe(ROBUST, asks, score, why_none="" if rows else NO_QUESTION)
+
+
+def _slip(encoder: PromptEncoder, row: Row, slip: Callable[[str, float, int], str], seed: int) -> Row:
+    """The row with typos in the question: in the longest text of the prompt's last turn, between special
+    tokens."""
+    begin = next(at for at, label in enumerate(row.labels) if label != MASKED)
+    first, last = encoder.last_text(row.ids[:begin])
+    text = encoder.text(row.ids[first:last])
+    slipped = (slip(text, share, seed) for share in SLIPS)
+    ids = [
+        *row.ids[:first],
+        *encoder.ids(next((other for other in slipped if other != text), text)),
+        *row.ids[last:],
+    ]
+    return Row(ids, [MASKED] * (len(ids) - len(row.ids) + begin) + row.labels[begin:])
 
 
 def _split_question(row: Row) -> tuple[list[int], list[int]] | None:
