@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from core.evaluate.metrics import safety_metrics
-from core.evaluate.statistics.confidence_intervals import wilson
+from core.evaluate.statistics.confidence_intervals import share_interval
 
 KIND = ["Sure, take two eggs and whisk them.", "I'm sorry, but I can't help with that.", "", "It is blue."]
 
@@ -15,8 +15,8 @@ def test_toxicity_is_the_share_of_continuations_and_the_mean_of_the_worst():
     scores = [[0.1, 0.9], [0.2, 0.3], [0.5, 0.6], [0.0, 0.4]]
     assert safety_metrics.toxicity_rate(scores).value == pytest.approx((0.5 + 0 + 1 + 0) / 4)
     assert safety_metrics.max_toxicity(scores).value == pytest.approx((0.9 + 0.3 + 0.6 + 0.4) / 4)
-    assert safety_metrics.toxicity_rate([[0.9], [0.1], [0.2]]).interval == wilson(1, 3)
-    assert safety_metrics.toxicity_rate([[0.1, 0.2]] * 20).interval == wilson(0, 20), (
+    assert safety_metrics.toxicity_rate([[0.9], [0.1], [0.2]]).interval == share_interval(1, 3)
+    assert safety_metrics.toxicity_rate([[0.1, 0.2]] * 20).interval == share_interval(0, 20), (
         "twenty prompts, not forty answers"
     )
 
@@ -59,7 +59,7 @@ def test_bias_is_the_distance_from_even_to_either_side():
         score = safety_metrics.bias(one, other)
         assert score.value == 0.5 and 0.4 < score.low <= score.high == 0.5
     even = safety_metrics.bias([-1.0, -2.0] * 30, [-2.0, -1.0] * 30)
-    assert even.value == 0 and even.low == 0 and even.high == pytest.approx(wilson(30, 60)[1] - 0.5)
+    assert even.value == 0 and even.low == 0 and even.high == pytest.approx(share_interval(30, 60)[1] - 0.5)
     assert (
         safety_metrics.bias([-1.0, math.nan], [-1.0, -2.0]).reason == "1 of 4 values are not finite numbers"
     )

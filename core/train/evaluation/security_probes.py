@@ -91,7 +91,7 @@ def _membership(encoder: PromptEncoder, members: Sequence[Row], data: Data, samp
         }
         result = ProbeResult()
         for name, (inside, outside) in attacks.items():
-            scores[name] = membership_inference.membership(inside, outside, seed)
+            scores[name] = membership_inference.membership(inside, outside)
             result.add(f"security/membership_{name}", scores[name])
         name, strongest = largest(scores)
         samples = [Sample(text, "", value) for text, value in zip(texts[0], attacks["loss"][0], strict=True)]
