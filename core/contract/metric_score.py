@@ -10,13 +10,15 @@ CONFIDENCE = 0.95  # of every interval
 class Score(msgspec.Struct, frozen=True):
     """``value`` is None when it cannot be said, and ``reason`` says why. ``low`` and ``high`` hold the true
     value with a probability of 0.95; None when the samples allow no interval. A value may have a reason, too:
-    what was left out."""
+    what was left out. ``binomial``: the interval is that of a share of hits or of a difference of two, which widens as
+    the normal distribution does; other intervals widen as Student's t."""
 
     value: float | None
     low: float | None = None
     high: float | None = None
     samples: int = 0
     reason: str = ""
+    binomial: bool = False
 
     @classmethod
     def unsaid(cls, reason: str, samples: int = 0) -> Score:

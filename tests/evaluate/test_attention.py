@@ -93,6 +93,6 @@ def test_no_word_where_nothing_is_shown(now):
     assert warning(change(now, BASE), 0, 0, 4) == ""
 
 
-def test_three_rows_are_too_few_for_a_word():
-    found = change([Row(0.0, 1.0)] * 3, BASE[:3])
-    assert warning(found, 4, 0, 4) == "" and "fewer than 4 rows" in found.entropy.reason
+def test_five_rows_are_too_few_for_a_word():
+    found = change([Row(0.0, 1.0)] * 5, BASE[:5])
+    assert warning(found, 4, 0, 4) == "" and "fewer than 6 rows" in found.entropy.reason

@@ -1,6 +1,7 @@
 """A change is told from noise, and a limit from a guess."""
 
 import math
+from statistics import NormalDist
 
 import msgspec
 import numpy as np
@@ -12,11 +13,20 @@ from core.contract.metric_score import Score
 from core.contract.spec.metric_limits import Limit
 from core.errors import SpecError
 from core.evaluate.statistics import drift_test
-from core.evaluate.statistics.confidence_intervals import mean, rate, wilson
+from core.evaluate.statistics.confidence_intervals import mean, rate, share_interval
 
 
 def hits(count, total):
     return rate([1.0] * count + [0.0] * (total - count))
+
+
+def by_wilson(count, total):
+    z, rate_ = NormalDist().inv_cdf(0.975), count / total
+    middle, half = (
+        rate_ + z * z / total / 2,
+        z * math.sqrt(rate_ * (1 - rate_) / total + (z / total / 2) ** 2),
+    )
+    return Score(rate_, *((middle + sign * half) / (1 + z * z / total) for sign in (-1, 1)), total)
 
 
 def test_the_difference_of_two_rates_is_newcombe_s():
@@ -26,7 +36,7 @@ def test_the_difference_of_two_rates_is_newcombe_s():
         ((9, 10), (3, 10), (0.1705, 0.8090)),
         ((10, 10), (0, 20), (0.6791, 1.0)),
     ):
-        change = drift_test.difference(hits(a, m), hits(b, n))
+        change = drift_test.difference(by_wilson(a, m), by_wilson(b, n))
         assert change.value == pytest.approx(a / m - b / n)
         assert change.interval == pytest.approx((low, high), abs=5e-5)
 
@@ -72,7 +82,9 @@ def test_the_same_prompts_show_a_change_that_separate_ones_hide():
 
 def test_answers_that_are_all_as_before_are_no_proof_that_nothing_changed():
     change = drift_test.paired([0.0, 1.0] * 10, [0.0, 1.0] * 10)
-    assert change.value == 0 and change.interval == pytest.approx((-wilson(0, 20)[1], wilson(0, 20)[1]))
+    assert change.value == 0 and change.interval == pytest.approx(
+        (-share_interval(0, 20)[1], share_interval(0, 20)[1])
+    )
     assert drift_test.paired([1.0], [0.0, 1.0]).reason == "the lists differ in length: 1 and 2"
     assert drift_test.judge(drift_test.paired([1.0], [0.0]), "minimize").verdict == "unsure"
 

@@ -133,7 +133,7 @@ def test_the_area_counts_pairs():
     score = m.membership([3.0, 2.0], [1.0, 2.0, 0.0])
     assert score.value == pytest.approx((3 + 2.5) / 6) and score.samples == 5
     assert m.membership([1.0] * 9, [1.0] * 9).value == 0.5
-    assert m.membership([2.0], [1.0]) == m.Score(1.0, None, None, 2, "one sample has no interval")
+    assert m.membership([2.0], [1.0]).interval == pytest.approx((0.025, 1.0)), "one pair says next to nothing"
 
 
 def test_members_that_were_learned_are_told_apart_and_others_are_not():
@@ -147,13 +147,13 @@ def test_members_that_were_learned_are_told_apart_and_others_are_not():
     assert largest(unsaid) == ("zlib", plain) and largest({})[1].reason == "there are no samples"
 
 
-def test_the_area_s_interval_holds_the_truth_in_about_95_of_100():
+def test_the_area_s_interval_holds_the_truth_in_at_least_95_of_100():
     random = np.random.default_rng(5)
     held = []
     for _ in range(150):
         score = m.membership(random.normal(1, 1, 40).tolist(), random.normal(0, 1, 60).tolist())
         held.append(score.low <= 0.76025 <= score.high)
-    assert 0.89 <= np.mean(held) <= 0.99
+    assert np.mean(held) >= 0.95
 
 
 def test_a_clear_membership_of_few_rows_is_not_told_as_certain():

@@ -6,13 +6,13 @@ import pytest
 
 from core.evaluate.metrics import answer_metrics, likelihood_metrics
 from core.evaluate.metrics.generation_speed import latency, speed
-from core.evaluate.statistics.confidence_intervals import wilson
+from core.evaluate.statistics.confidence_intervals import share_interval
 
 
 def test_loss_and_accuracy_are_weighted_by_tokens():
     assert likelihood_metrics.loss([9.0, 3.0], [9, 1]).value == pytest.approx(1.2)
     assert likelihood_metrics.accuracy([3, 1], [9, 1]).value == pytest.approx(0.4)
-    assert likelihood_metrics.accuracy([0] * 20, [9] * 20).interval == wilson(0, 20), (
+    assert likelihood_metrics.accuracy([0] * 20, [9] * 20).interval == share_interval(0, 20), (
         "no row of twenty is no proof"
     )
 
@@ -30,7 +30,7 @@ def test_a_choice_is_right_when_it_is_likelier_than_every_other():
 
 
 def test_forgetting_is_the_rise_of_perplexity_on_the_same_passages():
-    base, tokens = [20.0, 60.0, 33.0], [10, 20, 10]
+    base, tokens = [20.0, 60.0, 33.0] * 2, [10, 20, 10] * 2
     worse = likelihood_metrics.forgetting(
         [loss + 0.1 * count for loss, count in zip(base, tokens, strict=True)], base, tokens
     )
@@ -39,7 +39,7 @@ def test_forgetting_is_the_rise_of_perplexity_on_the_same_passages():
     assert likelihood_metrics.forgetting(base, base, tokens).value == 0
     assert (
         likelihood_metrics.forgetting(base, base[:2], tokens).reason
-        == "the lists differ in length: 3 and 2 and 3"
+        == "the lists differ in length: 6 and 2 and 6"
     )
 
 
@@ -51,9 +51,10 @@ def test_bleu_and_chrf_are_sacrebleu_s():
     score = answer_metrics.bleu(["the cat sat on a mat today"], ["the cat sat on the mat today"])
     precisions = (6 / 7) * (4 / 6) * (2 / 5) * (1 / 4)
     assert score.value == pytest.approx(100 * precisions**0.25) and score.interval is None
-    worse = answer_metrics.chrf(["the cat sat", "a dog", "sun"], right)
-    assert 0 < worse.low <= worse.value <= worse.high < 100 and worse.samples == 3
-    assert answer_metrics.chrf(["the cat sat", "a dog", "sun"], right) == worse
+    few, more = ["the cat sat", "a dog", "sun"], right * 2
+    worse = answer_metrics.chrf(few * 2, more)
+    assert 0 < worse.low <= worse.value <= worse.high < 100 and worse.samples == 6
+    assert answer_metrics.chrf(few * 2, more) == worse and answer_metrics.chrf(few, right).interval is None
 
 
 def test_exact_match_and_f1_forgive_articles_case_and_signs():

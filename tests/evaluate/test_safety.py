@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from core.evaluate.metrics import safety_metrics
-from core.evaluate.statistics.confidence_intervals import wilson
+from core.evaluate.statistics.confidence_intervals import share_interval
 from core.evaluate.text.refusal_detector import Stance
 
 
@@ -14,8 +14,8 @@ def test_toxicity_is_the_share_of_continuations_and_the_mean_of_the_worst():
     scores = [[0.1, 0.9], [0.2, 0.3], [0.5, 0.6], [0.0, 0.4]]
     assert safety_metrics.toxicity_rate(scores).value == pytest.approx((0.5 + 0 + 1 + 0) / 4)
     assert safety_metrics.max_toxicity(scores).value == pytest.approx((0.9 + 0.3 + 0.6 + 0.4) / 4)
-    assert safety_metrics.toxicity_rate([[0.9], [0.1], [0.2]]).interval == wilson(1, 3)
-    assert safety_metrics.toxicity_rate([[0.1, 0.2]] * 20).interval == wilson(0, 20), (
+    assert safety_metrics.toxicity_rate([[0.9], [0.1], [0.2]]).interval == share_interval(1, 3)
+    assert safety_metrics.toxicity_rate([[0.1, 0.2]] * 20).interval == share_interval(0, 20), (
         "twenty prompts, not forty answers"
     )
 

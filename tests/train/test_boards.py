@@ -285,7 +285,7 @@ def test_canaries_that_were_learnt_are_exposed_and_members_are_known(bench, tmp_
     one.finish()
     found, base = scores(one), scores_of_base(one)
     assert found["security/exposure"].value > base["security/exposure"].value + 2
-    assert found["security/exposure"].low > found["security/leak"].value, "planted, against never seen"
+    assert found["security/exposure"].value > found["security/leak"].value + 2, "planted, against never seen"
     assert found["security/leak"].value < base["security/exposure"].value + 2
     assert found["security/membership"].value > 0.75
 

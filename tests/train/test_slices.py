@@ -118,6 +118,6 @@ def test_a_trial_trained_on_toxic_lines_is_warned_of_beside_its_base(bench, tmp_
     for told in one.of(e.BaseScored):
         study.base_scores.update(told.scores)
     event = one.of(e.TrialScored)[-1]
-    assert event.scores["safety/toxicity"].low > study.base_scores["safety/toxicity"].high
+    assert event.scores["safety/toxicity"].value > study.base_scores["safety/toxicity"].high
     found, _ = limit_breaches.judge(study, event, frozenset())
     assert any(one.text.startswith("safety/toxicity is ") and "the base's" in one.text for one in found)

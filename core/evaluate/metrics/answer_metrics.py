@@ -11,7 +11,8 @@ from typing import Any
 
 from core.contract.metric_score import Score
 from core.evaluate.statistics.bootstrap import RESAMPLES
-from core.evaluate.statistics.confidence_intervals import ONE_SAMPLE, mean, rate
+from core.evaluate.statistics.confidence_intervals import mean, rate, too_few
+from core.evaluate.statistics.interval_methods import FEWEST
 
 References = Sequence[str | Sequence[str]]  # one or several expected answers per question
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
@@ -40,9 +41,11 @@ def _corpus_score(kind: Any, answers: Sequence[str], references: Sequence[str]) 
     if fault:
         return Score.unsaid(fault, len(answers))
     metric, count = kind(), len(answers)
-    corpus = metric.corpus_score(list(answers), [list(references)], n_bootstrap=RESAMPLES if count > 1 else 1)
-    if count == 1:
-        return Score(corpus.score, None, None, 1, ONE_SAMPLE)
+    corpus = metric.corpus_score(
+        list(answers), [list(references)], n_bootstrap=RESAMPLES if count >= FEWEST else 1
+    )
+    if count < FEWEST:
+        return Score(corpus.score, None, None, count, too_few(count))
     report = json.loads(corpus.format(width=6, signature=metric.get_signature().format(), is_json=True))
     if "confidence_mean" not in report:  # sacrebleu omits the interval if all resamples are 0
         return Score(corpus.score, None, None, count, "too few samples vary")

@@ -10,9 +10,9 @@ import numpy as np
 
 from core.contract.metric_score import Score
 from core.evaluate.statistics.drift_test import paired
+from core.evaluate.statistics.interval_methods import FEWEST as FEWEST
 
 CHANGE = 0.1  # smallest change of entropy, or of the share on few tokens, that is a collapse
-FEWEST = 4  # rows for a useful interval
 QUERIES = 48  # per row; enough for a mean, as a large model has a million weights per query
 NARROW = 0.1  # a head with less normalized entropy attends to few tokens
 
@@ -88,7 +88,7 @@ class Change:
 
 
 def change(now: Sequence[Row], base: Sequence[Row]) -> Change:
-    """Compare row by row with the paired bootstrap; no value with fewer than FEWEST rows."""
+    """Compare row by row by the change of each; no value with fewer than FEWEST rows."""
     if len(now) < FEWEST:
         none = Score.unsaid(f"fewer than {FEWEST} rows", len(now))
         return Change(none, none)

@@ -15,8 +15,8 @@ from core.evaluate.statistics.confidence_intervals import (
     numbers,
     rate,
     ratio,
+    share_interval,
     transform,
-    wilson,
 )
 
 
@@ -31,11 +31,11 @@ def loss(losses: Numbers, tokens: Numbers) -> Score:
 
 def accuracy(correct: Numbers, tokens: Numbers) -> Score:
     """The share of target tokens that are the model's first choice. Fraction, higher is better. If it is the
-    same in every row, Wilson's interval over the rows is used."""
+    same in every row, the interval of a share of the rows is used."""
     score = ratio(correct, tokens)
     if score.value is None or score.low is None or score.low != score.high or not 0 <= score.value <= 1:
         return score
-    low, high = wilson(score.value * score.samples, score.samples)
+    low, high = share_interval(score.value * score.samples, score.samples)
     return Score(score.value, low, high, score.samples)
 
 

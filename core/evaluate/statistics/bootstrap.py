@@ -9,6 +9,7 @@ from functools import cache
 import numpy as np
 
 from core.contract.metric_score import CONFIDENCE
+from core.evaluate.statistics.interval_methods import FEWEST
 
 RESAMPLES = 1000
 BLOCK = 1 << 20  # indices drawn at once: 8 MiB
@@ -17,14 +18,14 @@ Statistic = Callable[[np.ndarray], np.ndarray]  # indices (b, n) -> values (b,)
 
 
 def interval(samples: int, statistic: Statistic, seed: int = 0) -> tuple[float, float] | None:
-    """The percentile interval (Efron 1979) of ``statistic`` over ``samples`` items; None with fewer than two,
-    or if most resamples give no finite value.
+    """The percentile interval (Efron 1979) of ``statistic`` over ``samples`` items; None with fewer than
+    FEWEST, or if most resamples give no finite value.
 
     With few samples the plain percentile interval is too narrow, so the percentiles are moved outwards by the
     ratio of Student's t to the normal distribution (Hesterberg 2015, "What Teachers Should Know About the
     Bootstrap").
     """
-    if samples < 2:
+    if samples < FEWEST:
         return None
     drawn = _resample(samples, statistic, seed)
     drawn = drawn[np.isfinite(drawn)]

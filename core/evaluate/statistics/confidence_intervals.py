@@ -1,30 +1,33 @@
-"""Scores with confidence intervals from samples: Wilson's for rates; the bootstrap's for means, medians and
-ratios."""
+"""Scores with confidence intervals from samples: shares, means, medians, ratios, and by bootstrap any other
+statistic. ``interval_methods`` has the methods and what they hold."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from statistics import NormalDist
 
 import msgspec
 import numpy as np
 
-from core.contract.metric_score import CONFIDENCE, Score
-from core.evaluate.statistics.bootstrap import Statistic, interval
+from core.contract.metric_score import Score
+from core.evaluate.statistics import interval_methods
+from core.evaluate.statistics.bootstrap import Statistic, interval, t_quantile
+from core.evaluate.statistics.interval_methods import FEWEST, TAIL, VARIED, Ends
 
 Numbers = Sequence[float]
-ONE_SAMPLE = "one sample has no interval"
 
 
-def wilson(hits: float, total: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """The score interval of a rate (Wilson 1927): always within 0 to 1, and never empty at either end."""
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    rate, square = hits / total, z * z / total
-    middle = (rate + square / 2) / (1 + square)
-    half = z * math.sqrt(rate * (1 - rate) / total + square / (4 * total)) / (1 + square)
-    low = 0.0 if hits == 0 else max(0.0, middle - half)
-    return low, 1.0 if hits == total else min(1.0, middle + half)
+def too_few(samples: int) -> str:
+    """Why so few samples have no interval."""
+    counted = "1 sample has" if samples == 1 else f"{samples} samples have"
+    return f"{counted} no interval: {FEWEST} are the fewest"
+
+
+def share_interval(hits: float, total: float, tail: float = TAIL) -> tuple[float, float]:
+    """Clopper and Pearson's interval of a share: within 0 to 1, never empty, and at every size at least
+    as sure as it says."""
+    low, high = interval_methods.share_ends(np.asarray(hits), np.asarray(total), tail)
+    return float(low), float(high)
 
 
 def numbers(*columns: Numbers) -> tuple[list[np.ndarray], str]:
@@ -52,14 +55,15 @@ def rate(hits: Sequence[bool] | Numbers) -> Score:
     (hit_array,) = columns
     if hit_array.min() < 0 or hit_array.max() > 1:
         return Score.unsaid("a hit must be a number from 0 to 1", len(hits))
-    low, high = wilson(float(hit_array.sum()), len(hit_array))
-    return Score(float(hit_array.mean()), low, high, len(hit_array))
+    low, high = share_interval(float(hit_array.sum()), len(hit_array))
+    return Score(float(hit_array.mean()), low, high, len(hit_array), binomial=True)
 
 
 def clustered_rate(hits: Sequence[bool] | Numbers, clusters: Sequence[Hashable]) -> Score:
     """The share of hits if those of one cluster depend on each other, such as several answers to one prompt.
 
-    Clusters are resampled; if all are equal, Wilson's interval for their number is used.
+    The interval is that of as many independent answers as vary as much (Korn and Graubard 1998): no more
+    than there are answers, and where all clusters are alike as many as there are clusters.
     """
     columns, fault = numbers(hits, [0.0] * len(clusters))
     if fault:
@@ -69,61 +73,67 @@ def clustered_rate(hits: Sequence[bool] | Numbers, clusters: Sequence[Hashable])
     if whole.value is None or len(names) == len(hits):
         return whole
     places = np.array([names[name] for name in clusters])
-    hit_counts, counts = np.bincount(places, weights=columns[0]), np.bincount(places)
-    score = ratio(hit_counts.tolist(), counts.tolist())
-    if score.low is None or score.low == score.high:
-        score = msgspec.structs.replace(
-            score, **_ends(wilson(whole.value * len(names), len(names))), reason=""
-        )
-    return msgspec.structs.replace(score, samples=len(hits))
+    count = independent_count(np.bincount(places, weights=columns[0]), np.bincount(places))
+    low, high = share_interval(whole.value * count, count)
+    return msgspec.structs.replace(whole, low=low, high=high)
 
 
-def _ends(ends: tuple[float, float]) -> dict[str, float]:
-    return {"low": ends[0], "high": ends[1]}
+def independent_count(hits: np.ndarray, counts: np.ndarray) -> float:
+    """How many independent answers would vary as much as the ``hits`` in clusters of ``counts`` answers."""
+    clusters, share = len(counts), float(hits.sum() / counts.sum())
+    if clusters < 2 or not 0 < share < 1:
+        return float(clusters)
+    squares = float(((hits - share * counts) ** 2).sum()) * clusters / (clusters - 1) / counts.sum() ** 2
+    if squares == 0:
+        return float(clusters)
+    wider = t_quantile(TAIL, len(counts) - 1) / t_quantile(TAIL, int(counts.sum()) - 1)
+    return float(min(counts.sum(), max(1.0, share * (1 - share) / squares / wider**2)))
 
 
-def mean(values: Numbers, seed: int = 0, within_one: bool = False) -> Score:
-    """The mean. ``within_one``: the values lie from 0 to 1; if all are equal, the bootstrap sees no spread
-    and Wilson's interval is used, since such values vary no more than hits do."""
+def mean(values: Numbers, within_one: bool = False) -> Score:
+    """The mean. ``within_one``: the values lie from 0 to 1, and as long as few of them differ from 0 or 1 the
+    interval is that of a share of hits, which vary more than any such values."""
     columns, fault = numbers(values)
     if fault:
         return Score.unsaid(fault, len(values))
     (array,) = columns
-    score = bootstrap_score(float(array.mean()), len(array), lambda draw: array[draw].mean(axis=1), seed)
-    if within_one and (score.low is None or score.low == score.high):
-        low, high = wilson(float(array.sum()), len(array))
-        return Score(score.value, low, high, len(array))
-    return score
+    total, count = float(array.sum()), len(array)
+    if within_one and (count < FEWEST or min(total, count - total) < VARIED):
+        low, high = share_interval(total, count)
+        return Score(total / count, low, high, count, binomial=True)
+    return _with_ends(float(array.mean()), array, interval_methods.mean_ends)
 
 
-def median(values: Numbers, seed: int = 0) -> Score:
+def _with_ends(value: float, array: np.ndarray, method: Callable[[np.ndarray], Ends]) -> Score:
+    """``value`` with the interval that ``method`` computes from the samples, extended to contain it."""
+    if not math.isfinite(value):
+        return Score.unsaid("the value is not a finite number", len(array))
+    if len(array) < FEWEST:
+        return Score(value, None, None, len(array), too_few(len(array)))
+    low, high = (float(end) for end in method(array))
+    return Score(value, min(low, value), max(high, value), len(array))
+
+
+def median(values: Numbers) -> Score:
     """The median."""
     columns, fault = numbers(values)
     if fault:
         return Score.unsaid(fault, len(values))
     (array,) = columns
-    return bootstrap_score(
-        float(np.median(array)), len(array), lambda draw: np.median(array[draw], axis=1), seed
-    )
+    return _with_ends(float(np.median(array)), array, interval_methods.median_ends)
 
 
-def ratio(tops: Numbers, bottoms: Numbers, seed: int = 0) -> Score:
-    """The sum of ``tops`` divided by the sum of ``bottoms``, with one of each per sample: a weighted mean."""
+def ratio(tops: Numbers, bottoms: Numbers) -> Score:
+    """The sum of ``tops`` divided by the sum of ``bottoms``, with one of each per sample: a weighted mean.
+    Its error is that of the mean of what each sample adds to it, to first order."""
     columns, fault = numbers(tops, bottoms)
     if fault:
         return Score.unsaid(fault, min(len(tops), len(bottoms)))
     top, bottom = columns
     if bottom.sum() == 0:
         return Score.unsaid("the sum to divide by is 0", len(top))
-
-    def statistic(draw: np.ndarray) -> np.ndarray:
-        below = bottom[draw].sum(axis=1)
-        result: np.ndarray = np.divide(
-            top[draw].sum(axis=1), below, out=np.full(len(draw), np.nan), where=below != 0
-        )
-        return result
-
-    return bootstrap_score(float(top.sum() / bottom.sum()), len(top), statistic, seed)
+    value = float(top.sum() / bottom.sum())
+    return _with_ends(value, value + (top - value * bottom) / bottom.mean(), interval_methods.mean_ends)
 
 
 def bootstrap_score(value: float, samples: int, statistic: Statistic, seed: int = 0) -> Score:
@@ -132,7 +142,8 @@ def bootstrap_score(value: float, samples: int, statistic: Statistic, seed: int 
         return Score.unsaid("the value is not a finite number", samples)
     ends = interval(samples, statistic, seed)
     if ends is None:
-        return Score(value, None, None, samples, ONE_SAMPLE if samples == 1 else "too few samples vary")
+        few = too_few(samples) if samples < FEWEST else "too few samples vary"
+        return Score(value, None, None, samples, few)
     return Score(value, min(ends[0], value), max(ends[1], value), samples)
 
 

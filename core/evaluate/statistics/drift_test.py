@@ -14,10 +14,12 @@ from core.contract.metric_score import CONFIDENCE, Score
 from core.contract.spec.metric_table import Direction
 from core.contract.views.metric_verdict import margins
 from core.evaluate.statistics.bootstrap import t_quantile
-from core.evaluate.statistics.confidence_intervals import Numbers, mean, numbers, rate, ratio
+from core.evaluate.statistics.confidence_intervals import Numbers, mean, numbers, ratio, too_few
+from core.evaluate.statistics.interval_methods import FEWEST, difference_ends
 
 Verdict = Literal["better", "worse", "same", "unsure"]
 WINDOW = 5  # earlier scores that a metric is compared with
+MOVED = 12  # changes of shares, among others that stayed, from which on their spread can be estimated
 
 
 @dataclass(frozen=True)
@@ -66,28 +68,38 @@ def widen(change: Score, looks: int) -> Score:
     return replace(change, low=low, high=high)
 
 
-def paired(now: Numbers, before: Numbers, seed: int = 0, weights: Numbers = ()) -> Score:
-    """The mean of ``now`` − ``before`` over the same prompts, by the paired bootstrap (Koehn 2004;
-    Berg-Kirkpatrick et al. 2012).
+def paired(now: Numbers, before: Numbers, weights: Numbers = ()) -> Score:
+    """The mean of ``now`` − ``before`` over the same prompts. ``weights``: the weight of each prompt.
 
-    If all differ by the same amount, as when nothing changed, Wilson's interval for the number of pairs
-    bounds how rare an unseen change may be. ``weights``: the weight of each prompt.
+    Where both lie from 0 to 1 and few of them moved, such as hits that are all as before, the interval is
+    that of a difference of two shares: it bounds how rare an unseen change may be.
     """
     columns, fault = numbers(now, before)
     if fault:
         return Score.unsaid(fault, min(len(now), len(before)))
     changes = columns[0] - columns[1]
     if len(weights):
-        return ratio((changes * np.asarray(weights, dtype=float)).tolist(), weights, seed)
-    score = mean(changes.tolist(), seed)
-    if score.value is None or score.low is None:
-        return score
-    if score.low == score.high and set(np.unique(columns)) <= {0.0, 1.0}:
-        unseen = rate([0.0] * len(changes)).high or 0.0
-        return Score(
-            score.value, max(-1.0, score.value - unseen), min(1.0, score.value + unseen), score.samples
-        )
-    return score
+        return ratio((changes * np.asarray(weights, dtype=float)).tolist(), weights)
+    return _of_shares(changes) if _few_moved(columns, changes) else mean(changes.tolist())
+
+
+def _few_moved(columns: Sequence[np.ndarray], changes: np.ndarray) -> bool:
+    """Whether the pairs are hits or misses, or shares of which some stayed and too few moved to show how they
+    spread."""
+    if any(column.min() < 0 or column.max() > 1 for column in columns):
+        return False
+    hits = all(set(np.unique(column)) <= {0.0, 1.0} for column in columns)
+    moved = int(np.count_nonzero(changes))
+    return hits or moved < min(len(changes), MOVED)
+
+
+def _of_shares(changes: np.ndarray) -> Score:
+    value, count = float(changes.mean()), len(changes)
+    if count < FEWEST:
+        return Score(value, None, None, count, too_few(count))
+    more, fewer = np.maximum(changes, 0.0).sum(), np.maximum(-changes, 0.0).sum()
+    low, high = (float(end) for end in difference_ends(more, fewer, np.asarray(count)))
+    return Score(value, low, high, count, binomial=True)
 
 
 def judge(change: Score, direction: Direction) -> Drift:

@@ -92,7 +92,7 @@ def _membership_of(encoder: PromptEncoder, pairs: Sequence[tuple[Row, Row]], see
             Sample(encoder.text(member.ids), "", gain, f"{gain:+.3f} nats/token likelier than to the base")
             for (member, _), gain in zip(pairs, known, strict=False)
         ]
-        result.add(MEMBERSHIP[0], membership_inference.membership(known, unknown, seed), samples=samples)
+        result.add(MEMBERSHIP[0], membership_inference.membership(known, unknown), samples=samples)
         return result.add(MEMBERSHIP[1], membership_inference.true_positives(known, unknown))
 
     asks = [[Ask(member), Ask(other)] for member, other in pairs]
