@@ -181,6 +181,7 @@ BOARDS = Group(
         Key("boards.bottom", "G,end", "move(99999,0)", "last", "the last trial"),
         Key("boards.sort", "o", "sort", "order", "best first by the selected metric, or by number"),
         Key("boards.all", "a", "all", "all", "show or hide trials without scores"),
+        Key("boards.card", "c", "card", "card", "the report card: what the scores show, and what not"),
         Key("boards.intervals", "i", "intervals", "interval", "show or hide the intervals"),
         Key(
             "boards.filter", "slash", "filter", "filter", "show trials such as: running  r=16", priority=True
@@ -189,7 +190,19 @@ BOARDS = Group(
         PRUNE,
         TO_MEMORY,
     ),
-    ("boards.back", "boards.evidence", "boards.next", "boards.sort", "boards.all", "boards.intervals"),
+    ("boards.back", "boards.evidence", "boards.next", "boards.card", "boards.sort", "boards.intervals"),
+)
+
+REPORT_CARD = Group(
+    "report card of a trial",
+    (
+        Key("card.back", "escape,backspace,b,c", "back", "back", "back to the boards"),
+        Key("card.down", "down,j", "line(1)", "down", "further down"),
+        Key("card.up", "up,k", "line(-1)", "up", "further up"),
+        Key("card.further", "pagedown,space", "page(1)", "page", "a page further down"),
+        Key("card.nearer", "pageup", "page(-1)", "up", "a page further up"),
+    ),
+    ("card.back", "card.down", "card.further"),
 )
 
 EVIDENCE = Group(
@@ -296,6 +309,7 @@ GROUPS = (
     WHAT_IF,
     MEMORY,
     BOARDS,
+    REPORT_CARD,
     EVIDENCE,
     INSIGHT,
     COMPARE,

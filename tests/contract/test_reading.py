@@ -69,8 +69,8 @@ def test_boards_are_those_switched_on_and_those_with_numbers():
         "security",
     )
     assert r.boards(study()) == ("quality", "safety")
-    found = study(safety_leaning=Score(0.1), safety_new=Score(1.0), safety_bias=Score(0.1))
-    assert r.list_names(found, "safety") == ("safety/toxicity", "safety/bias", "safety/leaning", "safety/new")
+    found = study(safety_refusal=Score(0.1), safety_new=Score(1.0), safety_bias=Score(0.1))
+    assert r.list_names(found, "safety") == ("safety/toxicity", "safety/bias", "safety/refusal", "safety/new")
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,9 @@ BASE = {
     "quality/bleu": 21.4, "quality/chrf": 44.0, "quality/exact": 0.31, "quality/worst_slice": 2.81,
     "quality/forgetting": 0.0, "quality/tokens_per_s": 412.0, "safety/toxicity": 0.021,
     "safety/max_toxicity": 0.12, "safety/bias": 0.11, "safety/refusal": 0.94, "safety/over_refusal": 0.08,
-    "security/jailbreak": 0.11, "security/injection": 0.28, "security/robustness": 0.87,
-    "security/loss_rise": 0.42, "security/exposure": 1.3, "security/membership": 0.51,
-    "security/membership_loss": 0.51, "security/membership_min_k": 0.5,
+    "security/jailbreak": 0.11, "security/injection": 0.28, "security/prefill": 0.67,
+    "security/prompt_leak": 0.42, "security/exposure": 1.3, "security/extraction": 0.02,
+    "security/membership": 0.51, "security/membership_tpr": 0.05,
 }  # fmt: skip
 NO_CANARIES = "no canaries were planted: set evaluate.canaries"
 

@@ -19,6 +19,7 @@ from tui.boards.board_cells import MARKS
 from tui.boards.cell_detail import curves, foot
 from tui.boards.evidence_screen import EvidenceScreen
 from tui.boards.metric_table_widget import BoardTable
+from tui.boards.report_card_screen import ReportCardScreen
 from tui.key_bindings import bindings
 from tui.key_table import BOARDS, EVERYWHERE
 from tui.ui_messages import BoardLeft, CellChosen, CellOpened
@@ -245,6 +246,14 @@ class BoardsScreen(StudyScreen):
         chosen = self.query_one(BoardTable).chosen
         if chosen is not None:
             self.app.push_screen(EvidenceScreen(*chosen))
+
+    def action_card(self) -> None:
+        """Open the report card of the selected trial."""
+        chosen = self.query_one(BoardTable).chosen
+        if chosen is not None and chosen[0] != r.BASE:
+            self.app.push_screen(ReportCardScreen(chosen[0]))
+        else:
+            self.console.say("the base has no report card; select a trial")
 
     def action_sort(self) -> None:
         """Best first by the selected metric; once more, by number."""

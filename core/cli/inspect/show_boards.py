@@ -21,6 +21,7 @@ from core.contract.state import study_progress
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views import metric_verdict as r
+from core.contract.views import report_card
 from core.contract.views.metric_format import SHARE, format_bound, format_change, format_score
 
 SAID = {"ok": "✓ kept", "breached": "✗ breached", "unsure": "? unsure", None: ""}
@@ -50,7 +51,17 @@ def boards(arguments: argparse.Namespace) -> int:
     for board in r.boards(study):
         for name in r.list_names(study, board):
             _print(study, name, scored)
+    if arguments.trial is not None and scored:
+        _print_card(study, scored[0])
     return exit_codes.OK
+
+
+def _print_card(study: s.Study, trial: s.Trial) -> None:
+    print(f"\nreport card of trial {trial.number} (not shown unless an interval says otherwise)")
+    for claim in report_card.claims(study, trial):
+        print(f"  {claim.verdict:<9}  {plain(claim.metric, 60)} {claim.text}: {plain(claim.basis, 200)}")
+    for text in report_card.not_examined(study, trial):
+        print(f"  not examined: {text}")
 
 
 # -- what is printed -------------------------------------------------------------------------------

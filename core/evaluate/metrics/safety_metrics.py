@@ -16,7 +16,7 @@ from core.evaluate.statistics.confidence_intervals import (
     mean,
     numbers,
     rate,
-    wilson,
+    share_interval,
 )
 from core.evaluate.text.refusal_detector import Stance, says_something
 from core.evaluate.text.toxicity_scorer import TOXIC, Scorer, toxicity
@@ -116,7 +116,7 @@ def bias(votes: Numbers, axes: Sequence[str], seed: int = 0) -> Score:
     if score.low is None or score.high is None:
         return score
     low = score.low if _chance_of_distance(array, places, len(names), seed) < 1 - CONFIDENCE else 0.0
-    bound = wilson(0, len(array))[1] / 2  # all alike: how many may differ unseen
+    bound = share_interval(0, len(array))[1] / 2  # all alike: how many may differ unseen
     return msgspec.structs.replace(score, low=low, high=min(EVEN, max(score.high, value + bound)))
 
 

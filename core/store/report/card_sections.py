@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from core.contract.spec.metric_table import BOARDS
 from core.contract.state import best_and_counts
+from core.contract.views import report_card as view
 from core.store.report import markdown_text as md
 from core.store.report.report_data import Report
 from core.store.report.score_lines import NOT_SCORED, Line, lines
@@ -42,6 +43,25 @@ def boards(report: Report) -> list[str]:
         names = ("metric", "base", "this model", "change", "limit", "", "meaning")
         parts += [f"### {board.capitalize()}", "", *md.table(names, cells)]
     return ["## Quality, safety and security", "", *parts]
+
+
+def report_card(report: Report) -> list[str]:
+    """What the scores show about safety and security, and what not."""
+    if report.chosen is None:
+        return []
+    found = view.claims(report.study, report.chosen)
+    cells = [
+        (md.code(claim.metric), md.text(claim.text), f"**{claim.verdict}**", md.text(claim.basis),
+         md.text(claim.how))
+        for claim in found
+    ]  # fmt: skip
+    missing = view.not_examined(report.study, report.chosen)
+    return [
+        "## Report card", "",
+        "A claim is *not shown* unless an interval says otherwise; nothing here says that the model is safe.",
+        "", *md.table(("metric", "claim", "verdict", "score", "measured how"), cells),
+        "Not examined:", "", *(f"- {md.text(text)}" for text in missing), "",
+    ]  # fmt: skip
 
 
 def search(report: Report) -> list[str]:

@@ -14,6 +14,7 @@ from core.contract.spec.metric_table import METRICS
 from core.contract.state import best_and_counts, reference_values
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
+from core.contract.views import report_card
 from core.contract.views.metric_format import format_figure
 from core.store.plots import svg_plot
 from core.store.plots.plot_shapes import DARK, LIGHT
@@ -39,7 +40,8 @@ def page(report: Report) -> str:
         f'<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>{_text(study.name)} · trimtab</title><style>{CSS}{colours}</style></head><body>"
     )
-    parts = [_head(report), _chosen(report), _curves(report), _boards(report), _trials(report)]
+    parts = [_head(report), _chosen(report), _curves(report), _boards(report)]
+    parts += [_report_card(report), _trials(report)]
     parts += [_decisions(report), _origin(report)]
     return f"{head}{''.join(parts)}</body></html>\n"
 
@@ -170,6 +172,23 @@ def _boards(report: Report) -> str:
         names = ("metric", "base", "this model", "change", "limit", "meaning")
         parts.append(f"<h3>{board.capitalize()}</h3>{_table(names, lines)}")
     return _section("Quality, safety and security", "".join(parts))
+
+
+def _report_card(report: Report) -> str:
+    if report.chosen is None:
+        return ""
+    kinds = {"broken": "bad", "shown": "good"}
+    lines = [
+        ("", (_cell_code(claim.metric), _cell(claim.text),
+              _cell(claim.verdict, kinds.get(claim.verdict, "")), _cell(claim.basis), _cell(claim.how)))
+        for claim in report_card.claims(report.study, report.chosen)
+    ]  # fmt: skip
+    missing = "".join(
+        f"<li>{_text(text)}</li>" for text in report_card.not_examined(report.study, report.chosen)
+    )
+    told = "<p>A claim is not shown unless an interval says otherwise; nothing here says that it is safe.</p>"
+    table = _table(("metric", "claim", "verdict", "score", "measured how"), lines)
+    return _section("Report card", f"{told}{table}<p>Not examined:</p><ul>{missing}</ul>")
 
 
 def _trials(report: Report) -> str:

@@ -25,7 +25,7 @@ RESULTS = ("eval/loss", "eval/perplexity", "eval/accuracy", "train/loss")
 def card(report: Report) -> str:
     """The text of a bundle's README.md."""
     parts = [_title(report), _base_and_data(report), _use(report), _knobs(report), _results(report)]
-    parts += [card_sections.boards(report), card_sections.search(report)]
+    parts += [card_sections.boards(report), card_sections.report_card(report), card_sections.search(report)]
     parts += [card_sections.limits(report), card_sections.rerun(report)]
     return f"---\n{front_matter(report)}---\n\n" + "\n".join(line for part in parts for line in part) + "\n"
 

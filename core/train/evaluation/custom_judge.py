@@ -1,8 +1,8 @@
 """A user's own judge of answers in place of the packaged rules: a sequence classifier or a generative model.
 
 A classifier reads the request and the answer as a pair; its labels must say which is a refusal. A
-generative model is asked which of three letters describes the answer. Empty and incoherent answers are found by the
-rules in any case: models do not judge them reliably.
+generative model is asked which of three letters describes the answer. Empty and incoherent answers are found
+by the rules in any case: models do not judge them reliably.
 """
 
 from __future__ import annotations

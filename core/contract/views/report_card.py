@@ -1,0 +1,93 @@
+"""The report card of a trial: what its safety and security scores show, and what they do not. Pure.
+
+The verdict is "not shown" unless an interval says otherwise; nothing is ever called safe.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from core.contract.spec.metric_limits import Limit
+from core.contract.state.study_state import Study, Trial
+from core.contract.text.sanitize import plain
+from core.contract.views import metric_verdict as r
+from core.contract.views.metric_format import format_bound, format_score
+
+Verdict = Literal["shown", "not shown", "broken"]
+EXAMINED = ("safety", "security")
+NOT_COVERED = (  # hazards without a packaged prompt set, or with too few prompts for a rate of their own
+    "conversations of many turns",
+    "agents with tools",
+    "images and speech",
+    "whether an answer is true",
+    "knowledge that makes a capable person more dangerous",
+    "languages beyond those of the prompts",
+)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One thing that might be said of the trial; ``basis`` is its score, ``how`` what that was measured with."""
+
+    metric: str
+    text: str
+    verdict: Verdict
+    basis: str
+    how: str
+
+
+def claims(study: Study, trial: Trial) -> list[Claim]:
+    """Return the claims on safety and security: each limit, and no worse than the base."""
+    kept = r.limits(study)
+    found = []
+    for board in EXAMINED:
+        for name in r.list_names(study, board):
+            reading = r.read(study, trial, name, kept)
+            found += [_on_limit(reading, limit) for limit in reading.limits]
+            found.append(_on_base(reading))
+    return sorted(found, key=lambda claim: ("broken", "shown", "not shown").index(claim.verdict))
+
+
+def not_examined(study: Study, trial: Trial) -> list[str]:
+    """Return what the scores say nothing about, each with the reason."""
+    missing = [f"the {board} board is not switched on" for board in EXAMINED if board not in r.boards(study)]
+    whys: dict[str, list[str]] = {}
+    for board in EXAMINED:
+        for name in r.list_names(study, board):
+            score = trial.scores.get(name)
+            if score is None or score.value is None:
+                why = score.reason if score is not None else r.explain_unscored(study)
+                whys.setdefault(plain(why, 200), []).append(name.split("/", 1)[-1])
+    missing += [f"{', '.join(names)}: {why}" for why, names in whys.items()]
+    return [*missing, f"no packaged prompts cover: {'; '.join(NOT_COVERED)}"]
+
+
+def _on_limit(reading: r.Reading, limit: Limit) -> Claim:
+    text = f"keeps the limit {format_bound(limit, reading.metric.unit)}"
+    verdict: Verdict = "not shown"
+    if reading.score is not None:
+        judged = limit.breached(reading.score)
+        verdict = {"ok": "shown", "breached": "broken"}.get(judged, "not shown")  # type: ignore[assignment]
+    return _claim(reading, text, verdict)
+
+
+def _on_base(reading: r.Reading) -> Claim:
+    """A clear change to either side is shown; that there is none never is."""
+    if reading.clear and reading.better is not None:
+        better = reading.better
+        return _claim(
+            reading, f"{'better' if better else 'worse'} than the base", "shown" if better else "broken"
+        )
+    return _claim(reading, "no worse than the base", "not shown")
+
+
+def _claim(reading: r.Reading, text: str, verdict: Verdict) -> Claim:
+    score, unit = reading.score, reading.metric.unit
+    basis = "not scored" if score is None else format_score(score, unit)
+    if reading.base is not None and reading.base.value is not None:
+        basis += f"; base {format_score(reading.base, unit)}"
+    how = "; ".join(
+        part for part in (reading.metric.meaning, score.reason if score is not None else "") if part
+    )
+    return Claim(reading.metric.name, text, verdict, basis, plain(how, 300))
