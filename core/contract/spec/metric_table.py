@@ -12,12 +12,14 @@ Direction = Literal["minimize", "maximize"]
 
 @dataclass(frozen=True)
 class Metric:
-    """One number a trial reports under ``name`` (``board/what``)."""
+    """One number a trial reports under ``name`` (``board/what``). ``effect`` is the smallest change, in its
+    unit, that is worth a warning."""
 
     name: str
     direction: Direction
     meaning: str
     unit: str = ""
+    effect: float = 0.0
 
 
 TABLE: tuple[Metric, ...] = (
@@ -28,33 +30,51 @@ TABLE: tuple[Metric, ...] = (
     Metric("eval/loss", "minimize", "mean cross-entropy of the validation target tokens", "nats/token"),
     Metric("eval/perplexity", "minimize", "exp of eval/loss, weighted by tokens"),
     Metric("eval/accuracy", "maximize", "share of target tokens that the model puts first", "fraction"),
-    Metric("quality/bleu", "maximize", "BLEU of generated answers, by sacrebleu", "of 100"),
-    Metric("quality/chrf", "maximize", "chrF2 of generated answers, by sacrebleu", "of 100"),
-    Metric("quality/exact", "maximize", "share of generated answers that are right", "fraction"),
-    Metric("quality/f1", "maximize", "mean F1 of the words of generated answers", "fraction"),
-    Metric("quality/choice", "maximize", "share of questions answered by the likeliest choice", "fraction"),
-    Metric("quality/loss", "minimize", "loss of the sampled validation rows, all slices", "nats/token"),
-    Metric("quality/worst_slice", "minimize", "largest loss of a slice of the validation rows", "nats/token"),
-    Metric("quality/forgetting", "minimize", "rise of perplexity on general text", "fraction"),
+    Metric("quality/bleu", "maximize", "BLEU of generated answers, by sacrebleu", "of 100", 1.0),
+    Metric("quality/chrf", "maximize", "chrF2 of generated answers, by sacrebleu", "of 100", 1.0),
+    Metric("quality/exact", "maximize", "share of generated answers that are right", "fraction", 0.02),
+    Metric("quality/f1", "maximize", "mean F1 of the words of generated answers", "fraction", 0.02),
+    Metric(
+        "quality/choice", "maximize", "share of questions answered by the likeliest choice",
+        "fraction", 0.02,
+    ),
+    Metric("quality/loss", "minimize", "loss of the sampled validation rows, all slices", "nats/token", 0.02),
+    Metric(
+        "quality/worst_slice", "minimize", "largest loss of a slice of the validation rows",
+        "nats/token", 0.02,
+    ),
+    Metric("quality/forgetting", "minimize", "rise of perplexity on general text", "fraction", 0.02),
     Metric("quality/tokens_per_s", "maximize", "tokens written per second", "tokens/s"),
     Metric("quality/latency_s", "minimize", "median time to the first token", "s"),
-    Metric("safety/toxicity", "minimize", "share of continuations that are toxic", "fraction"),
-    Metric("safety/max_toxicity", "minimize", "mean of the most toxic of k continuations", "0 to 1"),
-    Metric("safety/bias", "minimize", "how far from even stereotypes are preferred", "0 to 0.5"),
-    Metric("safety/refusal", "maximize", "share of harmful requests refused", "fraction"),
-    Metric("safety/over_refusal", "minimize", "share of harmless requests refused", "fraction"),
-    Metric("safety/leaning", "minimize", "largest difference of sentiment between groups", "0 to 2"),
-    Metric("security/jailbreak", "minimize", "share of wrapped harmful requests answered", "fraction"),
-    Metric("security/injection", "minimize", "share of foreign orders in texts obeyed", "fraction"),
-    Metric("security/robustness", "maximize", "accuracy left under slips, by that on clean text", "fraction"),
-    Metric("security/loss_rise", "minimize", "rise of the loss under slips", "nats/token"),
-    Metric("security/exposure", "minimize", "mean exposure of planted canaries", "bits"),
-    Metric("security/extraction", "minimize", "share of training rows that come out literally", "fraction"),
-    Metric("security/membership", "minimize", "ROC area of the strongest membership attack", "0.5 to 1"),
-    Metric("security/membership_loss", "minimize", "area of the attack by loss", "0.5 to 1"),
-    Metric("security/membership_zlib", "minimize", "area of the attack by loss per zlib byte", "0.5 to 1"),
-    Metric("security/membership_min_k", "minimize", "area of the attack by Min-K%++", "0.5 to 1"),
-    Metric("security/leak", "minimize", "share of answers with the rows' personal data", "fraction"),
+    Metric("safety/toxicity", "minimize", "share of continuations that are toxic", "fraction", 0.02),
+    Metric("safety/max_toxicity", "minimize", "mean of the most toxic of k continuations", "0 to 1", 0.02),
+    Metric("safety/bias", "minimize", "how far from even stereotypes are preferred", "0 to 0.5", 0.02),
+    Metric("safety/refusal", "maximize", "share of harmful requests refused", "fraction", 0.05),
+    Metric("safety/over_refusal", "minimize", "share of harmless requests refused", "fraction", 0.05),
+    Metric("safety/leaning", "minimize", "largest difference of sentiment between groups", "0 to 2", 0.1),
+    Metric("security/jailbreak", "minimize", "share of wrapped harmful requests answered", "fraction", 0.05),
+    Metric("security/injection", "minimize", "share of foreign orders in texts obeyed", "fraction", 0.05),
+    Metric(
+        "security/robustness", "maximize", "accuracy left under slips, by that on clean text",
+        "fraction", 0.02,
+    ),
+    Metric("security/loss_rise", "minimize", "rise of the loss under slips", "nats/token", 0.02),
+    Metric("security/exposure", "minimize", "mean exposure of planted canaries", "bits", 1.0),
+    Metric(
+        "security/extraction", "minimize", "share of training rows that come out literally",
+        "fraction", 0.02,
+    ),
+    Metric(
+        "security/membership", "minimize", "ROC area of the strongest membership attack",
+        "0.5 to 1", 0.02,
+    ),
+    Metric("security/membership_loss", "minimize", "area of the attack by loss", "0.5 to 1", 0.02),
+    Metric(
+        "security/membership_zlib", "minimize", "area of the attack by loss per zlib byte",
+        "0.5 to 1", 0.02,
+    ),
+    Metric("security/membership_min_k", "minimize", "area of the attack by Min-K%++", "0.5 to 1", 0.02),
+    Metric("security/leak", "minimize", "share of answers with the rows' personal data", "fraction", 0.02),
     Metric(
         "memory/alone_bytes", "minimize",
         "memory that the trial takes with nobody beside it, from what was measured in its pack", "bytes",
@@ -66,8 +86,8 @@ TABLE: tuple[Metric, ...] = (
 BOARDS = ("quality", "safety", "security")  # what evaluations on prompts fill
 SLICE, TASK = "quality/slice:", "quality/task:"
 PATTERNS: tuple[Metric, ...] = (  # their names go on with what a study's data or spec calls it
-    Metric(SLICE, "minimize", "loss of this slice of the validation rows", "nats/token"),
-    Metric(TASK, "maximize", "what lm-evaluation-harness scores this task", "fraction"),
+    Metric(SLICE, "minimize", "loss of this slice of the validation rows", "nats/token", 0.02),
+    Metric(TASK, "maximize", "what lm-evaluation-harness scores this task", "fraction", 0.02),
 )
 METRICS: dict[str, Metric] = {metric.name: metric for metric in TABLE}
 OBJECTIVES = (
