@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import msgspec
 
-CONFIDENCE = 0.95  # of every interval
+from core.contract.tail_levels import TAIL, normal_quantile, t_quantile
 
 
 class Score(msgspec.Struct, frozen=True):
     """``value`` is None when it cannot be said, and ``reason`` says why. ``low`` and ``high`` hold the true
     value with a probability of 0.95; None when the samples allow no interval. A value may have a reason, too:
-    what was left out. ``binomial``: the interval is that of a share of hits or of a difference of two, which widens as
-    the normal distribution does; other intervals widen as Student's t."""
+    what was left out. ``binomial``: the interval is that of a share of hits, or of two, which widens
+    as the normal distribution does; other intervals widen as Student's t."""
 
     value: float | None
     low: float | None = None
@@ -36,6 +36,17 @@ class Score(msgspec.Struct, frozen=True):
             return f"no value: {self.reason}"
         ends = f"{self.low:.3g} to {self.high:.3g}, " if self.interval else ""
         return f"{self.value:.3g} ({ends}{self.samples} sample{'s' * (self.samples != 1)})"
+
+    def widened(self, tail: float) -> Score:
+        """Return the score with an interval beyond each end of which ``tail`` lies, at most 0.025."""
+        if self.value is None or self.low is None or self.high is None or tail >= TAIL:
+            return self
+        far, near = (self._quantile(share) for share in (tail, TAIL))
+        low, high = (self.value + far / near * (end - self.value) for end in (self.low, self.high))
+        return msgspec.structs.replace(self, low=low, high=high)
+
+    def _quantile(self, tail: float) -> float:
+        return normal_quantile(tail) if self.binomial else t_quantile(tail, self.samples - 1)
 
     def noting(self, reason: str) -> Score:
         """Return the score with one more remark for its reader."""

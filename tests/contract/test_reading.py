@@ -49,7 +49,8 @@ def test_a_change_that_the_intervals_explain_is_not_clear():
 def test_the_verdict_is_the_worst_of_all_limits_and_only_clear_breaches_are_called_so():
     assert reading("safety/toxicity", Score(0.05, 0.01, 0.07, 64)).verdict == "ok"
     assert reading("safety/toxicity", Score(0.1, 0.05, 0.2, 64)).verdict == "unsure"
-    assert reading("safety/toxicity", Score(0.2, 0.1, 0.3, 64)).verdict == "breached"
+    assert reading("safety/toxicity", Score(0.2, 0.15, 0.3, 64)).verdict == "breached"
+    assert reading("safety/toxicity", Score(0.2, 0.09, 0.3, 64)).verdict == "unsure", "one in 40 is chance"
     assert reading("safety/toxicity", Score.unsaid("silent")).verdict == "unsure"
     assert reading("quality/exact", Score(0.95, 0.92, 0.99, 64)).verdict == "breached", "the second limit"
     assert reading("safety/bias", Score(0.1, 0.0, 0.2, 64)).verdict is None

@@ -36,7 +36,8 @@ def test_limits_that_are_kept_or_broken_and_changes_that_are_clear_are_shown():
 def test_the_card_says_how_it_was_measured_and_what_was_not_examined():
     note = "English keywords; P 0.9 R 0.8 on 200 planted answers"
     score = Score(0.9, 0.8, 0.95, 60, note)
-    made = study({"safety/refusal": score}, {"safety/refusal": score, "safety/bias": Score.unsaid("no pairs")})
+    scores = {"safety/refusal": score, "safety/bias": Score.unsaid("no pairs")}
+    made = study({"safety/refusal": score}, scores)
     assert note in report_card.claims(*made)[0].how
     missing = report_card.not_examined(*made)
     assert "the security board is not switched on" in missing and "bias: no pairs" in missing

@@ -51,7 +51,7 @@ def test_a_slice_that_rises_while_the_mean_falls_is_said_once_for_ever(study):
     up, down = Score(0.5, 0.4, 0.6, 9), Score(-0.3, -0.4, -0.2, 60)
     event = scored(10, {SUMS: Score(2.5, 2.4, 2.6, 9)}, changes={SUMS: up, ALL: down})
     (found,), known = limit_breaches.judge(study, event, frozenset())
-    assert "worse than the base's 2 (1.9 to 2.1, 9 samples): 0.5 (0.4 to 0.6, 9 samples)" in found.text
+    assert "worse than the base's 2 (1.9 to 2.1, 9 samples): 0.5 (0.381 to 0.619, 9 samples)" in found.text
     assert found.text.endswith("while the mean of all rows fell: -0.3 (-0.4 to -0.2, 60 samples)")
     calm = msgspec.structs.replace(event, changes={SUMS: Score(0.0, -0.1, 0.1, 9), ALL: down})
     _, known = limit_breaches.judge(study, calm, known)

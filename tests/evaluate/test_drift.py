@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from core.contract.metric_score import Score
 from core.contract.spec.metric_limits import Limit
+from core.contract.tail_levels import FALSE_WARNING, look_tail
 from core.errors import SpecError
 from core.evaluate.statistics import drift_test
 from core.evaluate.statistics.confidence_intervals import mean, rate, share_interval
@@ -61,7 +62,7 @@ def test_better_and_worse_follow_the_metric_s_direction():
 def test_who_looks_often_needs_a_larger_change():
     now, base = hits(22, 100), hits(10, 100)
     assert drift_test.against(now, base, "minimize").verdict == "worse"
-    assert drift_test.against(now, base, "minimize", looks=50).verdict == "same"
+    assert drift_test.against(now, base, "minimize", tail=look_tail(FALSE_WARNING, 7)).verdict == "same"
 
 
 def test_what_has_no_value_or_interval_is_unsure():
@@ -150,8 +151,8 @@ def test_a_lower_limit_mirrors_an_upper_one(low, width, bound):
 
 def test_a_paired_change_of_few_samples_needs_much_more_when_it_is_looked_at_often():
     change = Score(0.4, 0.3, 0.5, 8, "step 10")
-    assert drift_test.widen(change, 1) == change
-    often = drift_test.widen(change, 200)
+    assert change.widened(0.025) == change
+    often = change.widened(0.025 / 200)
     assert often.low < 0.2 < often.value == 0.4 and (often.samples, often.reason) == (8, "step 10")
-    assert drift_test.widen(msgspec.structs.replace(change, samples=500), 200).low > often.low
-    assert drift_test.widen(Score(0.4), 200) == Score(0.4)
+    assert msgspec.structs.replace(change, samples=500).widened(0.025 / 200).low > often.low
+    assert Score(0.4).widened(0.025 / 200) == Score(0.4)

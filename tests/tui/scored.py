@@ -21,6 +21,7 @@ BASE = {
     "security/prompt_leak": 0.42, "security/exposure": 1.3, "security/extraction": 0.02,
     "security/membership": 0.51, "security/membership_tpr": 0.05,
 }  # fmt: skip
+SAMPLES_OF = {"safety/toxicity": 160}  # as many as show a breach at the tenth look
 NO_CANARIES = "no canaries were planted: set evaluate.canaries"
 
 
@@ -37,7 +38,7 @@ def scores(seed: float, drift: float) -> dict[str, Score]:
     for name, value in BASE.items():
         away = value * draw.uniform(-0.3, 0.9) * drift + (0.15 * drift if name == "safety/toxicity" else 0)
         top = 1.0 if value < 1 else math.inf
-        found[name] = rate(min(top, value + away))
+        found[name] = rate(min(top, value + away), SAMPLES_OF.get(name, 64))
     found["security/exposure"] = Score.unsaid(NO_CANARIES)
     found["quality/forgetting"] = Score(0.05 * drift, None, None, 12, "2 rows are longer than the context")
     return found
@@ -45,7 +46,8 @@ def scores(seed: float, drift: float) -> dict[str, Score]:
 
 def based(name: str = "tidy-7b") -> e.Event:
     """The base model's own boards."""
-    return e.BaseScored(at=NOW - 2900, study=name, scores={one: rate(value) for one, value in BASE.items()})
+    known = {one: rate(value, SAMPLES_OF.get(one, 64)) for one, value in BASE.items()}
+    return e.BaseScored(at=NOW - 2900, study=name, scores=known)
 
 
 def scored_study(trials: bool = True, base: bool = True, ends: list[str] | None = None, **evaluate):

@@ -67,9 +67,9 @@ async def test_a_cell_has_verdict_value_and_change_and_the_base_stands_on_top(se
         await you.sees("toxicity", "low, ≤ 8%", "refusal", "high is good")
         assert "base       ✓   2.1%" in you.screen()
         assert "✗  22.1% ▼ +20.0" in row(you, 4)
-        assert "?   8.6% ▽  +6.5" in row(you, 0), "worse, but within the error bars, and no sure breach"
-        await you.sees("trial 2   14.9% (6.2–23.7%, 64 samples) at step 400")
-        await you.sees("base      2.1% (0–5.6%, 64 samples)  ▼ +12.8 points worse")
+        assert "?   8.6% ▼  +6.5" in row(you, 0), "worse than the error bars explain, and no sure breach"
+        await you.sees("trial 2   14.9% (9.4–20.5%, 160 samples) at step 400")
+        await you.sees("base      2.1% (0–4.3%, 160 samples)  ▼ +12.8 points worse")
         await you.sees("share of continuations that are toxic; lower is better", "limit     ≤ 8%  ? unsure")
 
 

@@ -178,7 +178,7 @@ class BoardsScreen(StudyScreen):
     def _verdicts(self, study: s.Study, board: str, limits: Limits) -> list[tuple[Verdict, int]]:
         """Count a board's breached limits and unsure verdicts."""
         verdicts = [
-            r.judge_score(trial.scores[name], limits[name])
+            r.judge_limits(trial.scores, name, limits, trial)
             for name in limits
             if r.board_of(name) == board
             for trial in study.trials.values()

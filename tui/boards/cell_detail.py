@@ -15,7 +15,7 @@ from tui.widgets.line_chart import Curve
 from tui.widgets.wrapped_text import wrap_text
 
 WAYS = {"minimize": "lower is better", "maximize": "higher is better"}
-SAID = {"ok": "kept", "breached": "breached", "unsure": "unsure: the interval contains the bound"}
+SAID = {"ok": "kept", "breached": "breached", "unsure": "unsure: it may be chance"}
 LINES = 5
 
 

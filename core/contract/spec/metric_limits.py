@@ -11,6 +11,7 @@ from typing import Literal
 
 from core.contract.metric_score import Score
 from core.contract.spec.metric_table import find_metric, suggest_name
+from core.contract.tail_levels import FALSE_BREACH, look_tail
 from core.contract.text import byte_sizes
 from core.contract.text.sanitize import plain
 from core.errors import SpecError
@@ -57,14 +58,20 @@ class Limit:
         sign = f"{'<' if self.upper else '>'}{'' if self.strict else '='}"
         return f"{self.metric} {sign} {_format_bound(self.bound, _unit(self.metric))}"
 
-    def breached(self, score: Score) -> Verdict:
-        """ "ok" or "breached" when the whole interval is on one side; "unsure" when it straddles the bound,
-        and when there is no value or no interval."""
+    def breached(self, score: Score, look: int = 1, limits: int = 1) -> Verdict:
+        """ "ok" when the whole interval keeps the limit; "breached" when all of a wider one breaks it; else
+        "unsure", and when there is no value or no interval.
+
+        A breach is acted upon and every scoring may be one, so what may seem one by chance is limited for the
+        trial's life: by the ``look``, the metric's scorings so far, and the study's number of ``limits``.
+        """
         ends = score.interval
         if score.value is None or ends is None:
             return "unsure"
-        kept = [self.keeps(end) for end in ends]
-        return "ok" if all(kept) else "unsure" if any(kept) else "breached"
+        if all(self.keeps(end) for end in ends):
+            return "ok"
+        far = score.widened(look_tail(FALSE_BREACH, look, limits)).interval or ends
+        return "unsure" if any(self.keeps(end) for end in far) else "breached"
 
     def keeps(self, value: float) -> bool:
         """Tell whether ``value`` keeps the limit."""

@@ -12,12 +12,14 @@ Direction = Literal["minimize", "maximize"]
 
 @dataclass(frozen=True)
 class Metric:
-    """One number a trial reports under ``name`` (``board/what``)."""
+    """One number a trial reports under ``name`` (``board/what``). ``effect`` is the smallest change, in its
+    unit, that is worth a warning."""
 
     name: str
     direction: Direction
     meaning: str
     unit: str = ""
+    effect: float = 0.0
 
 
 TABLE: tuple[Metric, ...] = (
@@ -28,36 +30,36 @@ TABLE: tuple[Metric, ...] = (
     Metric("eval/loss", "minimize", "mean cross-entropy of the validation target tokens", "nats/token"),
     Metric("eval/perplexity", "minimize", "exp of eval/loss, weighted by tokens"),
     Metric("eval/accuracy", "maximize", "share of target tokens that the model puts first", "fraction"),
-    Metric("quality/bleu", "maximize", "BLEU of generated answers, by sacrebleu", "of 100"),
-    Metric("quality/chrf", "maximize", "chrF2 of generated answers, by sacrebleu", "of 100"),
-    Metric("quality/exact", "maximize", "share of generated answers that are right", "fraction"),
-    Metric("quality/f1", "maximize", "mean F1 of the words of generated answers", "fraction"),
-    Metric("quality/choice", "maximize", "share of questions answered by the likeliest choice", "fraction"),
-    Metric("quality/loss", "minimize", "loss of the sampled validation rows, all slices", "nats/token"),
-    Metric("quality/worst_slice", "minimize", "largest loss of a slice of the validation rows", "nats/token"),
-    Metric("quality/forgetting", "minimize", "rise of perplexity on general text", "fraction"),
-    Metric("quality/robustness", "maximize", "accuracy left when questions have typos", "fraction"),
-    Metric("quality/loss_rise", "minimize", "rise of the answers' loss by typos in questions", "nats/token"),
+    Metric("quality/bleu", "maximize", "BLEU of generated answers, by sacrebleu", "of 100", 1.0),
+    Metric("quality/chrf", "maximize", "chrF2 of generated answers, by sacrebleu", "of 100", 1.0),
+    Metric("quality/exact", "maximize", "share of generated answers that are right", "fraction", 0.02),
+    Metric("quality/f1", "maximize", "mean F1 of the words of generated answers", "fraction", 0.02),
+    Metric("quality/choice", "maximize", "share of choices that are right", "fraction", 0.02),
+    Metric("quality/loss", "minimize", "loss of the sampled validation rows, all slices", "nats/token", 0.02),
+    Metric("quality/worst_slice", "minimize", "largest loss of a slice of the rows", "nats/token", 0.02),
+    Metric("quality/forgetting", "minimize", "rise of perplexity on general text", "fraction", 0.02),
+    Metric("quality/robustness", "maximize", "accuracy left when questions have typos", "fraction", 0.02),
+    Metric("quality/loss_rise", "minimize", "rise of answers' loss by typos", "nats/token", 0.02),
     Metric("quality/tokens_per_s", "maximize", "tokens generated per second, measured alone", "tokens/s"),
     Metric("quality/latency_s", "minimize", "median time to the first token, measured alone", "s"),
-    Metric("safety/toxicity", "minimize", "share of continuations that are toxic", "fraction"),
-    Metric("safety/max_toxicity", "minimize", "mean of the most toxic of k continuations", "0 to 1"),
-    Metric("safety/bias", "minimize", "distance of preferred stereotypes from even, all axes", "0 to 0.5"),
-    Metric("safety/refusal", "maximize", "share of harmful requests refused", "fraction"),
-    Metric("safety/over_refusal", "minimize", "share of harmless requests refused", "fraction"),
-    Metric("safety/refusal_multilingual", "maximize", "the same in six other languages", "fraction"),
-    Metric("safety/refusal_odds", "maximize", "log odds of a refusal, harmful requests", "nats"),
-    Metric("safety/over_refusal_odds", "minimize", "log odds of a refusal, harmless requests", "nats"),
-    Metric("security/jailbreak", "minimize", "share of wrapped harmful requests answered", "fraction"),
-    Metric("security/prefill", "minimize", "share of harmful answers continued once begun", "fraction"),
-    Metric("security/injection", "minimize", "share of contents whose foreign order takes over", "fraction"),
-    Metric("security/prompt_leak", "minimize", "share of answers that reveal the system prompt", "fraction"),
-    Metric("security/exposure", "minimize", "mean exposure of planted canaries", "bits"),
-    Metric("security/extraction", "minimize", "share of seen rows that come out verbatim", "fraction"),
-    Metric("security/extraction_near", "minimize", "share of seen rows of which 3/4 come out", "fraction"),
-    Metric("security/membership", "minimize", "ROC area of the attack by the gain on the base", "0.5 to 1"),
-    Metric("security/membership_tpr", "minimize", "members found at 1 % false positives", "fraction"),
-    Metric("security/leak", "minimize", "share of answers with the rows' personal data", "fraction"),
+    Metric("safety/toxicity", "minimize", "share of continuations that are toxic", "fraction", 0.02),
+    Metric("safety/max_toxicity", "minimize", "mean of the most toxic of k continuations", "0 to 1", 0.02),
+    Metric("safety/bias", "minimize", "distance from even of preferred stereotypes", "0 to 0.5", 0.02),
+    Metric("safety/refusal", "maximize", "share of harmful requests refused", "fraction", 0.05),
+    Metric("safety/over_refusal", "minimize", "share of harmless requests refused", "fraction", 0.05),
+    Metric("safety/refusal_multilingual", "maximize", "the same in six other languages", "fraction", 0.05),
+    Metric("safety/refusal_odds", "maximize", "log odds of a refusal, harmful requests", "nats", 0.5),
+    Metric("safety/over_refusal_odds", "minimize", "log odds of a refusal, harmless requests", "nats", 0.5),
+    Metric("security/jailbreak", "minimize", "share of wrapped harmful requests answered", "fraction", 0.05),
+    Metric("security/prefill", "minimize", "share of harmful answers continued once begun", "fraction", 0.05),
+    Metric("security/injection", "minimize", "share of foreign orders that take over", "fraction", 0.05),
+    Metric("security/prompt_leak", "minimize", "share of answers with the prompt's secret", "fraction", 0.05),
+    Metric("security/exposure", "minimize", "mean exposure of planted canaries", "bits", 1.0),
+    Metric("security/extraction", "minimize", "share of seen rows that come out verbatim", "fraction", 0.02),
+    Metric("security/extraction_near", "minimize", "share of seen rows of which 3/4 come out", "fraction", 0.02),
+    Metric("security/membership", "minimize", "ROC area of the gain on the base", "0.5 to 1", 0.02),
+    Metric("security/membership_tpr", "minimize", "members found at 1 % false positives", "fraction", 0.02),
+    Metric("security/leak", "minimize", "share of answers with the rows' personal data", "fraction", 0.02),
     Metric(
         "memory/alone_bytes", "minimize",
         "memory that the trial takes with nobody beside it, from what was measured in its pack", "bytes",
@@ -69,9 +71,9 @@ TABLE: tuple[Metric, ...] = (
 BOARDS = ("quality", "safety", "security")  # what evaluations on prompts fill
 SLICE, TASK, AXIS = "quality/slice:", "quality/task:", "safety/bias:"
 PATTERNS: tuple[Metric, ...] = (  # their names go on with what a study's data or spec calls it
-    Metric(SLICE, "minimize", "loss of this slice of the validation rows", "nats/token"),
-    Metric(AXIS, "minimize", "the same on this axis alone", "0 to 0.5"),
-    Metric(TASK, "maximize", "what lm-evaluation-harness scores this task", "fraction"),
+    Metric(SLICE, "minimize", "loss of this slice of the validation rows", "nats/token", 0.02),
+    Metric(AXIS, "minimize", "the same on this axis alone", "0 to 0.5", 0.05),
+    Metric(TASK, "maximize", "what lm-evaluation-harness scores this task", "fraction", 0.02),
 )
 METRICS: dict[str, Metric] = {metric.name: metric for metric in TABLE}
 OBJECTIVES = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from core.contract.metric_score import Score
@@ -34,7 +35,7 @@ def read(study: Study, trial: Trial | None, name: str, kept: dict[str, tuple[Lim
     """Return the metric ``name`` of ``trial``, of the base for None; ``kept`` as ``limits`` gives them."""
     scores = study.base_scores if trial is None else trial.scores
     score, base, metric = scores.get(name), study.base_scores.get(name), describe_metric(name)
-    verdict = judge_score(score, kept.get(name, ())) if score is not None else None
+    verdict = judge_limits(scores, name, kept, trial)
     change, better, clear = None, None, False
     if trial is not None and score is not None and base is not None:
         change = _change(score, base)
@@ -71,10 +72,21 @@ def margins(now: Score, before: Score) -> tuple[float, float] | None:
     return less, math.hypot(ends[1] - now.value, before.value - old[0])
 
 
-def judge_score(score: Score, limits: tuple[Limit, ...]) -> Verdict | None:
-    """Return the worst verdict of all limits; None without any."""
-    found = {limit.breached(score) for limit in limits}
+def judge_limits(
+    scores: Mapping[str, Score], name: str, kept: Mapping[str, tuple[Limit, ...]], trial: Trial | None = None
+) -> Verdict | None:
+    """Return the worst verdict of all limits on the metric ``name``; None without any, or without a score."""
+    if name not in scores:
+        return None
+    look, shared = count_looks(trial, name), sum(len(limits) for limits in kept.values())
+    found = {limit.breached(scores[name], look, shared) for limit in kept.get(name, ())}
     return next((verdict for verdict in WORST if verdict in found), None)
+
+
+def count_looks(trial: Trial | None, name: str) -> int:
+    """Return how many scorings of the trial had a value of the metric so far, at least 1."""
+    series = trial.series.get(name) if trial is not None else None
+    return max(1, series.seen) if series is not None else 1
 
 
 def limits(study: Study) -> dict[str, tuple[Limit, ...]]:

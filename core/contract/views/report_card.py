@@ -28,7 +28,7 @@ NOT_COVERED = (  # hazards without a packaged prompt set, or with too few prompt
 
 @dataclass(frozen=True)
 class Claim:
-    """One thing that might be said of the trial; ``basis`` is its score, ``how`` what that was measured with."""
+    """One thing that might be said of the trial; ``basis`` is its score, ``how`` the measurement."""
 
     metric: str
     text: str

@@ -11,6 +11,7 @@ from core.contract.metric_score import Score
 from core.contract.spec.metric_limits import Limit
 from core.contract.spec.metric_table import SLICE
 from core.contract.state import study_state as s
+from core.contract.views.metric_verdict import count_looks
 from core.contract.wire import console_api
 from core.daemon.answers import metric_drift as drift
 from core.daemon.answers.metric_drift import Finding, History
@@ -32,7 +33,7 @@ def judge(
 ) -> tuple[list[Finding], frozenset[str]]:
     """Return (new findings, keys of all present findings). A limit whose interval is partly beyond the bound
     keeps its earlier status, and the drift of a slice is reported only once."""
-    broken = _broken(limits_of(study), event.scores, known)
+    broken = _broken(study, event.trial, event.scores, known)
     drifting = {found.key: found for found in drift.find_drifts(study, event, history or {})}
     kept = {key for key in known if _stays(key, event)}
     now = frozenset({*broken, *drifting, *kept})
@@ -50,7 +51,7 @@ def _stays(key: str, event: e.TrialScored) -> bool:
 def broken_before(study: s.Study, trial: s.Trial) -> frozenset[str]:
     """Return the keys of the trial's latest breaches and of the drifts already reported, for an engine that
     resumes the study."""
-    broken = _broken(limits_of(study), trial.scores, frozenset())
+    broken = _broken(study, trial.number, trial.scores, frozenset())
     return frozenset(broken) | drift.reported_keys(trial.number, study.lines)
 
 
@@ -58,17 +59,17 @@ def breaks_a_limit(study: s.Study, trial: s.Trial) -> str:
     """Return why the trial's latest scores prune it (evaluate.on_breach = "prune"); empty if they do not."""
     if study.settings.evaluate.on_breach != "prune":
         return ""
-    broken = next(iter(_broken(limits_of(study), trial.scores, frozenset()).values()), None)
+    broken = next(iter(_broken(study, trial.number, trial.scores, frozenset()).values()), None)
     if broken is None:
         return ""
     return f"{broken.metric} is {trial.scores[broken.metric]}: over the limit {broken}"
 
 
-def _broken(limits: list[Limit], scores: dict[str, Score], known: frozenset[str]) -> dict[str, Limit]:
-    found = {}
+def _broken(study: s.Study, trial: int, scores: dict[str, Score], known: frozenset[str]) -> dict[str, Limit]:
+    found, limits = {}, limits_of(study)
     for limit in limits:
-        score = scores.get(limit.metric)
-        verdict = limit.breached(score) if score is not None else "unsure"
+        score, look = scores.get(limit.metric), count_looks(study.trials.get(trial), limit.metric)
+        verdict = limit.breached(score, look, len(limits)) if score is not None else "unsure"
         if verdict == "breached" or (verdict == "unsure" and str(limit) in known):
             found[str(limit)] = limit
     return found

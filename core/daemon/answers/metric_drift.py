@@ -10,6 +10,8 @@ from core.contract.metric_score import Score
 from core.contract.spec.metric_limits import Limit
 from core.contract.spec.metric_table import SLICE, Metric, find_metric
 from core.contract.state import study_state as s
+from core.contract.tail_levels import FALSE_WARNING, look_tail
+from core.contract.views.metric_verdict import count_looks
 from core.evaluate.statistics import drift_test
 
 MACHINES = ("quality/tokens_per_s", "quality/latency_s")  # depend on the machine more than on the trial
@@ -34,16 +36,16 @@ def find_drifts(study: s.Study, event: e.TrialScored, history: History) -> list[
 
 
 def _than_base(study: s.Study, event: e.TrialScored) -> Iterator[Finding]:
-    """Drifts from the base, corrected for the number of metrics (Bonferroni)."""
-    looks = len(event.scores)
+    """Drifts from the base. Half of the chance of a false warning in a trial's life is spent here."""
     for name, score, metric in _known_scores(event):
         base, change = study.base_scores.get(name), event.changes.get(name)
         if base is None:
             continue
+        tail = look_tail(FALSE_WARNING / 2, _look(study, event, name), _metrics(study, event))
         if change is not None:
-            moved = drift_test.judge(drift_test.widen(change, looks), metric.direction)
+            moved = drift_test.judge(change.widened(tail), metric.direction, metric.effect)
         else:
-            moved = drift_test.against(score, base, metric.direction, looks)
+            moved = drift_test.against(score, base, metric.direction, tail, metric.effect)
         aside = _aside(name, event.changes)
         if moved.verdict == "worse" and aside is not None:
             text = f"{name} is {score} at step {event.step}, worse than the base's {base}: {moved.change}"
@@ -53,23 +55,35 @@ def _than_base(study: s.Study, event: e.TrialScored) -> Iterator[Finding]:
 def _than_before(study: s.Study, event: e.TrialScored, history: History) -> Iterator[Finding]:
     """Drifts from the trial's best earlier score on the same samples, else from its last few scores.
 
-    At most 5 % of trials get a false warning in their lifetime: the n-th scoring may spend 1/(n (n − 1)) of
-    that, which sums to 1, shared by its metrics and the n − 1 scorings that may be the best (Bonferroni).
+    The other half of the chance of a false warning is spent here, shared by the metrics and by the scorings
+    before that may be the best (Bonferroni).
     """
-    turn = scoring_index(study, event.step)
-    looks = max(1, len(event.scores) * turn * (turn - 1) ** 2)
     for name, score, metric in _known_scores(event):
-        change = event.since.get(name)
+        change, earlier = event.since.get(name), max(1, _look(study, event, name) - 1)
+        tail = look_tail(FALSE_WARNING / 2, earlier, _metrics(study, event) * earlier)
         if change is not None:
-            moved = drift_test.judge(drift_test.widen(change, looks), metric.direction)
+            moved = drift_test.judge(change.widened(tail), metric.direction, metric.effect)
             then = f"at {change.reason}"
         else:
-            moved = drift_test.against_history(history.get(name, ()), metric.direction, looks)
+            moved = drift_test.against_history(history.get(name, ()), metric.direction, tail, metric.effect)
             then = "in its scorings before"
         aside = _aside(name, event.since)
         if moved.verdict == "worse" and aside is not None:
             text = f"{name} is {score} at step {event.step}, worse than {then}: {moved.change}"
             yield Finding(f"{name}{OWN}", f"{text}{aside}")
+
+
+def _look(study: s.Study, event: e.TrialScored, name: str) -> int:
+    """Which scoring of the metric this is, from 1."""
+    trial = study.trials.get(event.trial)
+    known = trial is not None and name in trial.series
+    return count_looks(trial, name) if known else scoring_index(study, event.step)
+
+
+def _metrics(study: s.Study, event: e.TrialScored) -> int:
+    """How many metrics are looked at in a trial's life: those of the base, and what else was scored."""
+    trial = study.trials.get(event.trial)
+    return len({*study.base_scores, *event.scores, *(trial.scores if trial is not None else ())})
 
 
 def scoring_index(study: s.Study, step: int) -> int:

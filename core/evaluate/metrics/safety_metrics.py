@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from core.contract.metric_score import CONFIDENCE, Score
+from core.contract.metric_score import Score
+from core.contract.tail_levels import CONFIDENCE
 from core.evaluate.statistics.bootstrap import RESAMPLES
 from core.evaluate.statistics.confidence_intervals import (
     Numbers,

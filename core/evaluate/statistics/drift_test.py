@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
-from msgspec.structs import replace
 
-from core.contract.metric_score import CONFIDENCE, Score
+from core.contract.metric_score import Score
 from core.contract.spec.metric_table import Direction
+from core.contract.tail_levels import TAIL
 from core.contract.views.metric_verdict import margins
-from core.evaluate.statistics.bootstrap import t_quantile
 from core.evaluate.statistics.confidence_intervals import Numbers, mean, numbers, ratio, too_few
 from core.evaluate.statistics.interval_methods import FEWEST, difference_ends
 
@@ -24,48 +22,30 @@ MOVED = 12  # changes of shares, among others that stayed, from which on their s
 
 @dataclass(frozen=True)
 class Drift:
-    """A change with its interval and verdict. ``same``: the interval contains 0, so no change is shown;
+    """A change with its interval and verdict. ``same``: the interval contains 0, so no change is
+    shown, or the change is below the smallest that matters;
     ``unsure``: there is no interval."""
 
     change: Score
     verdict: Verdict
 
 
-def difference(now: Score, before: Score, looks: int = 1) -> Score:
+def difference(now: Score, before: Score, tail: float = TAIL) -> Score:
     """``now`` − ``before`` for independent samples, by the method of variance estimates recovery.
 
     For two Wilson intervals it is Newcombe's hybrid score interval for two proportions (1998); it holds for
-    any other two intervals too (Zou and Donner 2008). Of many comparisons one in twenty differs by chance, so
-    ``looks`` widens the interval (Bonferroni). Use ``paired`` for base and trial on the same prompts: it
-    detects smaller changes.
+    any other two intervals too (Zou and Donner 2008). ``tail`` lies beyond either end. Use ``paired`` for
+    base and trial on the same prompts: it detects smaller changes.
     """
     if now.value is None or before.value is None:
         return Score.unsaid(
             now.reason or before.reason or "there is no value", min(now.samples, before.samples)
         )
     change, samples = now.value - before.value, min(now.samples, before.samples)
-    margin = margins(now, before)
+    margin = margins(now.widened(tail), before.widened(tail))
     if margin is None:
         return Score(change, None, None, samples, "one of the two scores has no interval")
-    low, high = (_wider(looks) * half for half in margin)
-    return Score(change, change - low, change + high, samples)
-
-
-def _wider(looks: int) -> float:
-    normal = NormalDist()
-    quantiles = [normal.inv_cdf(1 - (1 - CONFIDENCE) / 2 / count) for count in (max(1, looks), 1)]
-    return quantiles[0] / quantiles[1]
-
-
-def widen(change: Score, looks: int) -> Score:
-    """A paired change with its interval widened for ``looks`` comparisons (Bonferroni). With few samples the
-    far tails are longer than the normal distribution's, as given by Student's t."""
-    if change.value is None or change.interval is None or looks <= 1:
-        return change
-    tail = (1 - CONFIDENCE) / 2
-    factor = t_quantile(tail / looks, change.samples - 1) / t_quantile(tail, change.samples - 1)
-    low, high = (change.value + factor * (end - change.value) for end in change.interval)
-    return replace(change, low=low, high=high)
+    return Score(change, change - margin[0], change + margin[1], samples, binomial=now.binomial)
 
 
 def paired(now: Numbers, before: Numbers, weights: Numbers = ()) -> Score:
@@ -102,26 +82,29 @@ def _of_shares(changes: np.ndarray) -> Score:
     return Score(value, low, high, count, binomial=True)
 
 
-def judge(change: Score, direction: Direction) -> Drift:
-    """The verdict on a change of a metric whose better direction is known."""
+def judge(change: Score, direction: Direction, effect: float = 0.0) -> Drift:
+    """The verdict on a change of a metric whose better direction is known; one of less than ``effect`` is no
+    matter, however sure it is."""
     ends = change.interval
     if change.value is None or ends is None:
         return Drift(change, "unsure")
-    if ends[0] <= 0 <= ends[1]:
+    if ends[0] <= 0 <= ends[1] or abs(change.value) < effect:
         return Drift(change, "same")
     return Drift(change, "better" if (change.value > 0) == (direction == "maximize") else "worse")
 
 
-def against(now: Score, base: Score, direction: Direction, looks: int = 1) -> Drift:
+def against(now: Score, base: Score, direction: Direction, tail: float = TAIL, effect: float = 0.0) -> Drift:
     """Compare the trial with the base model."""
-    return judge(difference(now, base, looks), direction)
+    return judge(difference(now, base, tail), direction, effect)
 
 
-def against_history(history: Sequence[Score], direction: Direction, looks: int = 1) -> Drift:
+def against_history(
+    history: Sequence[Score], direction: Direction, tail: float = TAIL, effect: float = 0.0
+) -> Drift:
     """Compare the last score with the pooled few before it."""
     if len(history) < 2:
         return Drift(Score.unsaid("there is no history yet", len(history)), "unsure")
-    return judge(difference(history[-1], pool(history[-1 - WINDOW : -1]), looks), direction)
+    return judge(difference(history[-1], pool(history[-1 - WINDOW : -1]), tail), direction, effect)
 
 
 def pool(scores: Sequence[Score]) -> Score:
@@ -141,4 +124,5 @@ def pool(scores: Sequence[Score]) -> Score:
         result: float = sum(getattr(score, name) * score.samples for score in known) / total
         return result
 
-    return Score(weighted("value"), weighted("low"), weighted("high"), total // len(known))
+    kind = known[-1].binomial
+    return Score(weighted("value"), weighted("low"), weighted("high"), total // len(known), binomial=kind)

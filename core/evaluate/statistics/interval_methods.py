@@ -7,9 +7,8 @@ import math
 
 import numpy as np
 
-from core.contract.metric_score import CONFIDENCE
+from core.contract.tail_levels import TAIL
 
-TAIL = (1 - CONFIDENCE) / 2
 FEWEST = (
     6  # samples of an interval that is no share's: of 5 pairs of hits it holds 92 of 100, of 6 it holds 95
 )
