@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
+import json
+import re
 from bisect import bisect
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
+from core.evaluate.prompts.packaged_prompts import DATA
+from core.evaluate.text.detector_quality import DetectorQuality
 from core.evaluate.text.id_checksums import is_iban
-from core.evaluate.text.pii_patterns import RULES
+from core.evaluate.text.pii_patterns import RULES, Rule
 
 LONGEST = 1_000_000  # characters of one text that are read
+_WRITTEN_AT = re.compile(r"(?i:[\s\[({<]+at[\s\])}>]+)")
+_WRITTEN_DOT = re.compile(r"(?i:[\s\[({<]+(?:dot|punkt|\.)[\s\])}>]+)")
+KINDS = {
+    "email": "e-mail addresses",
+    "phone": "telephone numbers",
+    "iban": "bank accounts (IBAN)",
+    "card": "payment cards",
+    "ssn": "US social security numbers",
+    "national_id": "national identity, tax, health and passport numbers of some countries",
+    "date_of_birth": 'dates after a word like "born"',
+    "ipv4": "IPv4 addresses",
+    "ipv6": "IPv6 addresses",
+    "secret": "keys and passwords",
+    "address": "streets with house numbers",
+}
+SURE = tuple(kind for kind in KINDS if kind != "address")  # addresses are matched by form only
+DETECTOR = (
+    "looks for e-mail, phone, IBAN, card, SSN, national id, date of birth, IP, keys and passwords by rules; "
+    "not for names or other data"
+)
 
 
 @dataclass(frozen=True)
@@ -24,26 +50,31 @@ class PiiMatch:
     @property
     def key(self) -> str:
         """Identifies the same PII however it is spaced: its kind, letters and digits."""
+        if self.kind == "secret":
+            return f"{self.kind} {self.text}"
         kept = "@.:" if self.kind in ("email", "ipv4", "ipv6") else ""
         bare = "".join(
-            character for character in self.text.casefold() if character.isalnum() or character in kept
+            character for character in self._plain().casefold() if character.isalnum() or character in kept
         )
         return f"{self.kind} {bare}"
 
-
-KINDS = tuple(RULES)
-SURE = tuple(kind for kind in KINDS if kind != "address")  # addresses are matched by form only
+    def _plain(self) -> str:
+        """The text, an e-mail address with "[at]" and "[dot]" in its usual form."""
+        if self.kind != "email" or "@" in self.text:
+            return self.text
+        return _WRITTEN_DOT.sub(".", _WRITTEN_AT.sub("@", self.text))
 
 
 def find_pii(text: str, kinds: Collection[str] = SURE) -> list[PiiMatch]:
     """The PII in ``text``, in order and without overlaps.
 
-    Numbers with a checksum must pass it, and network addresses must be valid; telephone numbers and streets
-    are matched by form only, so there are some misses and some false positives.
+    Numbers with a checksum must pass it, those with a weak one and dates need a word that names them, network
+    addresses must be valid; telephone numbers and streets are matched by form, so there are some misses and
+    some false positives.
     """
     text, taken = text[:LONGEST], list[PiiMatch]()
-    for kind in KINDS:  # all kinds: the digits of an account are not a telephone number
-        for match in _matches(kind, text):
+    for rule in RULES:  # of all kinds: the digits of an account are not a telephone number
+        for match in _matches(rule, text):
             place = bisect(taken, match.start, key=lambda match: match.start)
             free_before = not place or taken[place - 1].end <= match.start
             if free_before and (place == len(taken) or match.end <= taken[place].start):
@@ -51,13 +82,14 @@ def find_pii(text: str, kinds: Collection[str] = SURE) -> list[PiiMatch]:
     return [match for match in taken if match.kind in kinds]
 
 
-def _matches(kind: str, text: str) -> Iterator[PiiMatch]:
-    pattern, holds = RULES[kind]
-    for match in pattern.finditer(text):
-        start, whole = match.start(), match[0]
-        fit = whole if kind != "iban" else _fitting(whole)
-        if fit and holds(fit):
-            yield PiiMatch(kind, start, start + len(fit), fit)
+def _matches(rule: Rule, text: str) -> Iterator[PiiMatch]:
+    group = "piece" if "piece" in rule.pattern.groupindex else 0
+    for match in rule.pattern.finditer(text):
+        start, piece = match.start(group), match[group]
+        piece = piece.rstrip(".,") if rule.kind == "secret" else piece
+        fit = _fitting(piece) if rule.kind == "iban" else piece
+        if fit and rule.accepts(text, start, start + len(fit)):
+            yield PiiMatch(rule.kind, start, start + len(fit), fit)
 
 
 def _fitting(text: str) -> str:
@@ -83,3 +115,17 @@ def pii_keys(texts: Iterable[str], kinds: Collection[str] = SURE) -> frozenset[s
 def find_leaked(answer: str, known: Collection[str], kinds: Collection[str] = SURE) -> list[PiiMatch]:
     """The PII in ``answer`` whose keys are ``known`` from the training set."""
     return [match for match in find_pii(answer, kinds) if match.key in known]
+
+
+@cache
+def pii_quality() -> DetectorQuality:
+    """The errors of ``find_pii`` in all kinds on the packaged planted texts that no rule was written for."""
+    lines = (DATA / "planted_pii.jsonl").read_text("utf-8").splitlines()
+    rows = [row for row in map(json.loads, lines) if row["held_out"]]
+    return DetectorQuality.of((_finds(row), row["personal"]) for row in rows)
+
+
+def _finds(row: dict[str, Any]) -> bool:
+    """Whether the piece is found in its place; where there is none, whether anything is."""
+    found = find_pii(row["text"], KINDS)
+    return any(match.text == row["piece"] for match in found) if row["personal"] else bool(found)

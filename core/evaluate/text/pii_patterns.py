@@ -5,8 +5,38 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from core.evaluate.text.id_checksums import is_card, is_iban, is_ssn
+from core.evaluate.text.id_checksums import NATIONAL_IDS, is_card, is_iban, is_ssn
+
+BEFORE, AFTER = 32, 16  # characters around a match in which a lookalike shows
+
+
+def _always(text: str) -> bool:
+    return True
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One form of one kind: what matches ``pattern`` (its group ``piece``, if it has one), ``holds``, and has
+    neither ``not_after`` before it nor ``not_before`` behind it, but ``only_after``, if given."""
+
+    kind: str
+    pattern: re.Pattern[str]
+    holds: Callable[[str], bool] = _always
+    not_after: re.Pattern[str] | None = None
+    only_after: re.Pattern[str] | None = None
+    not_before: re.Pattern[str] | None = None
+
+    def accepts(self, text: str, start: int, end: int) -> bool:
+        """Whether ``text[start:end]`` is one, by its own form and by what stands around it."""
+        before, after = text[max(0, start - BEFORE) : start], text[end : end + AFTER]
+        return (
+            self.holds(text[start:end])
+            and not (self.not_after and self.not_after.search(before))
+            and (not self.only_after or self.only_after.search(before) is not None)
+            and not (self.not_before and self.not_before.match(after))
+        )
 
 
 def _is_phone(text: str) -> bool:
@@ -15,12 +45,28 @@ def _is_phone(text: str) -> bool:
     return 8 <= len(digits) <= 15 and len(set(digits)) > 1
 
 
+_DATE = re.compile(r"(?:19|20)\d\d[\-/. ]\d|\d{1,2}[./\-]\d{1,2}[./\-](?:19|20)\d\d\b")
+
+
+def _is_announced_phone(text: str) -> bool:
+    """After a word like "call", seven digits are enough; a date is none."""
+    return 7 <= sum(character.isdigit() for character in text) <= 15 and not _DATE.match(text)
+
+
 def _is_ipv4(text: str) -> bool:
-    return _is_address(text, 4)
+    """Network masks are not addresses."""
+    return not text.startswith("255.") and _is_address(text, 4)
+
+
+def _is_large_ipv4(text: str) -> bool:
+    """The numbers of a version are small; an address has two larger ones."""
+    return _is_ipv4(text) and sum(int(part) > 31 for part in text.split(".")) >= 2
 
 
 def _is_ipv6(text: str) -> bool:
-    return text.count(":") >= 2 and any(character.isdigit() for character in text) and _is_address(text, 6)
+    """``a[::2]`` and ``b[1::2]`` are slices: one group has three digits."""
+    long = any(len(group) >= 3 for group in text.split(":"))
+    return long and any(character.isdigit() for character in text) and _is_address(text, 6)
 
 
 def _is_address(text: str, version: int) -> bool:
@@ -32,44 +78,172 @@ def _is_address(text: str, version: int) -> bool:
     return found.version == version and not (found.is_loopback or found.is_unspecified)
 
 
-def _always(text: str) -> bool:
-    return True
+def _is_mailbox(text: str) -> bool:
+    """Accounts of version control and senders that nobody reads are no one's."""
+    name = text.casefold().split("@")[0]
+    return name not in ("git", "hg", "svn", "noreply", "no-reply", "donotreply", "do-not-reply")
 
 
-_STREETS = (
-    r"(?:street|st|road|rd|avenue|ave|lane|ln|drive|dr|boulevard|blvd|court|ct|square|sq|terrace|close|crescent|way"
-    r"|place|pl|mews|gardens|parkway|highway)"
+def _is_password(text: str) -> bool:
+    """A plain word after "password" is prose or code; with digits or symbols among letters it is a value."""
+    letters = any(character.isalpha() for character in text)
+    inner = text.rstrip(".!?:")
+    return letters and any(character.isdigit() or character in "!@#$%^&*" for character in inner)
+
+
+def _is_random(text: str) -> bool:
+    return any(character.isdigit() for character in text) and any(character.isalpha() for character in text)
+
+
+# What an identifier follows and a count precedes: neither is a telephone, card or identity number.
+_REFERENCE = re.compile(
+    r"\b(?:order|invoice|parts?|serial|ticket|tracking|isbn|issn|issue|case|sku|ean|gtin|upc|ref|reference|row|job"
+    r"|run|item|model|commit|build|population|resistance|ohms?|scores?|version|between|bbox|matrix|rfc|pr|doi"
+    r"|epoch|timestamp|po|article|docket|bug|flight|imei|licen[cs]e|pressure|seed|loss|total|counted|id|ids|isbn-1[03])\b[^\d\n]{0,14}$",
+    re.IGNORECASE,
 )
+_UNITS = re.compile(
+    r"\s?(?:rows?|cells?|steps?|units?|tokens?|samples?|points?|items?|people|epochs?|iterations?|parameters?|bytes"
+    r"|words?|pixels?|ohms?|k?m?g|ml|votes?|euros?|dollars?|times|documents?|records?|lines?|images?|examples?"
+    r"|users?|files?|hours?|minutes?|seconds?|frames?|nodes?|per)\b",
+    re.IGNORECASE,
+)
+_VERSION = re.compile(
+    r"(?:\b(?:version|ver|release|releases|build|firmware|driver|upgrade|update|kernel|section|chapter|clause|patch"
+    r"|rev|revision|package|install|requires?|oid)\b[^\d\n]{0,16}|\bv|[=<>~!]=\s?|[<>~^]\s?|[A-Za-z]/|\w-|@|§\s?)$",
+    re.IGNORECASE,
+)
+_NETWORK = re.compile(
+    r"(?:[:=(\[\"'|]\s?|\b(?:ip|ips|ipv4|from|to|at|by|on|via|is|was|host|server|client|router|gateway|machine|node|device"
+    r"|network|proxy|dns|nameserver|peer|visitor|ping|ssh|curl|telnet|address|addr|inet|src|dst|blocked|connect(?:ed)?"
+    r"|login)\s|^)$",
+    re.IGNORECASE,
+)
+_LOGIN = re.compile(r"\b(?:ssh|scp|rsync|clone)\b[^\n]{0,12}$|://\S{0,24}$")
+
 _GAP = r"[ .\-/]?"
+_NOT_IN_NUMBER = r"(?<![\w.+\-/])(?<!\d )"
+_PHONE_END = r"(?![\w\-]|\.\d| \d)"
 _PHONE = (
-    rf"(?<![\w.+\-/])(?:"
-    rf"\+[1-9]\d{{0,2}}(?:[ .\-/]?\(?\d{{1,5}}\)?){{2,6}}"  # +44 20 7946 0958
+    r"(?<![\w.+\-/])(?:"
+    rf"\+[1-9]\d{{0,2}}(?:[ .\-/]{{0,3}}\(?\d{{1,5}}\)?){{2,6}}"  # +44 20 7946 0958
     rf"|\(\d{{2,5}}\)[ .\-]?\d{{2,4}}(?:[ .\-]?\d{{2,4}}){{1,3}}"  # (555) 010-0199
-    rf"|(?:1{_GAP})?\d{{3}}(?P<gap>[.\-])\d{{3}}(?P=gap)\d{{4}}"  # 555-010-0199
-    rf"|\d{{3}} \d{{3}} \d{{4}}"
+    rf"|(?:1{_GAP})?[2-9]\d{{2}}(?P<gap>[.\-])\d{{3}}(?P=gap)\d{{4}}"  # 555-010-0199
     rf"|00[1-9]\d{{0,2}}(?:[ .\-/]?\d{{2,5}}){{2,5}}"  # 0049 30 123456
+    rf"|0[1-9](?P<pair>[ .])\d\d(?:(?P=pair)\d\d){{3}}"  # 06 12 34 56 78
     rf"|(?!\d{{5}}-\d{{4}}\b)0\d{{1,4}}[ /\-]\d{{3,8}}(?:[ \-]\d{{2,6}}){{0,3}}"  # 020 7946 0958, 030/123456
-    rf")(?![\w\-]|\.\d)"
+    rf"){_PHONE_END}"
 )
-_HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?\.){1,8}[A-Za-z]{2,24}"
-_EMAIL = rf"(?<![\w.+\-'])[A-Za-z0-9][\w.+\-']{{0,63}}@{_HOST}(?![\w\-])"
+_CALL = (
+    r"(?i:\b(?:phones?|telephone|tel|tél|telefon|telefono|teléfono|mobile?|cell(?:phone)?|handy|fax|call|ring|dial"
+    r"|whatsapp|number is|reach (?:me|us|him|her|them) (?:at|on)|ph)\b)"
+)
+_CALLED = rf"{_CALL}[^\d\n+]{{0,16}}(?P<piece>(?<![\w.\-/])\(?\d(?:[ .\-/()]{{0,2}}\d){{6,14}}){_PHONE_END}"
+_LABEL = r"[^\W_](?:[^\W_]|-){0,62}"
+_HOST = rf"(?:{_LABEL}\.){{1,8}}(?:[^\W\d_]{{2,24}}|xn--[a-z0-9\-]{{2,30}})"
+_EMAIL = rf"(?<![\w.+\-'])[^\W_][\w.+\-']{{0,63}}@{_HOST}(?![\w\-]|:[~/])"
+_AT = r"(?:\s?[\[({<]\s?(?:at|AT|@)\s?[\])}>]\s?| AT )"
+_DOT = r"(?:\s?[\[({<]\s?(?:dot|DOT|punkt|\.)\s?[\])}>]\s?| DOT |\.)"
+_TLD = r"(?:com|org|net|edu|gov|info|io|co|de|fr|es|it|nl|pl|uk|eu|ru|ch|at)"
+_WRITTEN_EMAIL = (
+    rf"(?<![\w.+\-'])[^\W_][\w.+\-']{{0,63}}(?:{_AT}{_LABEL}(?:{_DOT}{_LABEL}){{1,4}}"
+    rf"| at [\w\-]{{2,40}} dot {_TLD})(?![\w\-])"
+)
 _IBAN = r"(?<!\w)[A-Za-z]{2}\d{2}(?: ?[A-Za-z0-9]){11,30}(?!\w)"
 _CARD = r"(?<![\w.\-])\d(?:[ \-]?\d){12,18}(?![\w\-]|\.\d)"
-_SSN = r"(?<![\w\-.])\d{3}([\- ])\d{2}\1\d{4}(?![\w\-]|\.\d)"
+_SSN = rf"{_NOT_IN_NUMBER}\d{{3}}-\d{{2}}-\d{{4}}{_PHONE_END}"
+_NAMED_SSN = r"(?i:\b(?:ssn?|social security|(?:my|your|his|her) social)\b)[^\d\n]{0,24}(?P<piece>\d{3} ?\d\d ?\d{4})(?![\w\-])"
 _IPV6 = r"(?<![\w:.])[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?:(?:\.\d{1,3}){3})?(?![\w:])"
-_IPV4 = r"(?<![\w.])(?<!version )(?<!v)\d{1,3}(?:\.\d{1,3}){3}(?!\w|\.\d)"
-_STREET = (
-    rf"(?<![\w.])\d{{1,5}}[A-Za-z]?,? (?:[A-Z][\w']{{1,20}}\.? ){{1,3}}(?i:{_STREETS})\b\.?"
-    r"|(?<!\w)[A-ZÄÖÜ][a-zäöüß]{2,20}(?:straße|strasse|str\.|weg|platz|allee|gasse) \d{1,4}[a-z]?(?!\w)"
+_IPV4 = r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?!\w|\.\w)"
+
+_CAPITAL = r"[A-ZÀ-ÖØ-ÞŁŚŻ][\w'’]{1,20}"
+_STREETS = r"(?:[Ss]treet|St|[Rr]oad|Rd|[Aa]venue|Ave|[Ll]ane|Ln|Boulevard|Blvd|Terrace|Crescent|Gardens|Parkway|Highway)"
+_ODD_STREETS = r"(?:Drive|Dr|Court|Ct|Square|Sq|Close|Way|Place|Pl|Mews)"  # words of other titles, too
+_STREET_END = (
+    r"(?=\s*(?:$|[,.;:!?)\n])| (?:is|was|in|near|and|on|at|for|by|from|with|[NS]?[EWNS]|Apt|Flat|Unit)\b)"
 )
-# The most reliable kinds come first: a later kind does not match what an earlier one matched.
-RULES: dict[str, tuple[re.Pattern[str], Callable[[str], bool]]] = {
-    "email": (re.compile(_EMAIL), _always),
-    "iban": (re.compile(_IBAN), is_iban),
-    "card": (re.compile(_CARD), is_card),
-    "ssn": (re.compile(_SSN), is_ssn),
-    "ipv6": (re.compile(_IPV6), _is_ipv6),
-    "ipv4": (re.compile(_IPV4), _is_ipv4),
-    "phone": (re.compile(_PHONE), _is_phone),
-    "address": (re.compile(_STREET), _always),
-}
+_PARTICLES = r"(?:(?:de|du|des|la|le|los|las|del|della|dei|di|da|do|das|l'|d'|d’)\s?){0,3}"
+_STREET = (
+    rf"(?<![\w.])\d{{1,5}}[A-Za-z]?,? (?:(?:{_CAPITAL}\.?|[NS]?[EWNS]|\d{{1,3}}(?:st|nd|rd|th)) ){{1,4}}?"
+    rf"(?:{_STREETS}\b(?: [NS]?[EW]\b)?(?:{_STREET_END}|(?= [A-Z]))|{_ODD_STREETS}\b{_STREET_END})"
+    r"|(?<!\w)(?!Park|Sitz|Steh|Stell|Spiel|Arbeits|Schul)[A-ZÄÖÜ][a-zäöüß]{2,20}(?:straße|strasse|str\.|weg|platz|allee|gasse"
+    r"|straat|laan|gracht|plein|kade) \d{1,4}[a-z]?(?![\w%])"
+    rf"|(?<![\w.])\d{{1,4}}(?: bis| ter)?,? (?:rue|avenue|boulevard|bd|place|chemin|allée|quai|impasse) {_PARTICLES}"
+    rf"{_CAPITAL}(?: {_CAPITAL}){{0,2}}"
+    r"|(?<!\w)(?:Rue|Avenue|Boulevard|Via|Viale|Piazza|Corso|Calle|Avenida|Plaza|Paseo|Rua|Travessa|ul\.|ulica|al\.) "
+    rf"{_PARTICLES}{_CAPITAL}(?: {_PARTICLES}{_CAPITAL}){{0,2}},? \d{{1,4}}[a-z]?(?![\w%])"
+)
+_BORN = (
+    r"(?i:\b(?:dates? of birth|d\.?o\.?b\b\.?|birth ?date|birthday|born(?! to| of| again)|geboren|geb\.|geburtsdatum|née? le|date de naissance"
+    r"|nacid[oa]|fecha de nacimiento|nat[oa] il|data di nascita|nascid[oa]|data de nascimento|urodzon[ya]"
+    r"|data urodzenia|geboortedatum|дата рождения|родил(?:ся|ась)))"
+)
+_YEAR = r"(?:19|20)\d\d"
+_MONTH = r"[^\W\d_]{3,10}\.?"
+_BIRTHDAY = (
+    rf"{_BORN}[^\d\n.;]{{0,24}}?(?P<piece>(?<!\w)(?:{_YEAR}[\-./]\d{{1,2}}[\-./]\d{{1,2}}"
+    rf"|\d{{1,2}}[\-./] ?(?:\d{{1,2}}|[A-Za-z]{{3}})[\-./] ?(?:{_YEAR}|\d\d)"
+    rf"|\d{{1,2}}(?:st|nd|rd|th|er|\.)? (?:of |de )?{_MONTH}(?: de)?,? {_YEAR}"
+    rf"|{_MONTH} \d{{1,2}}(?:st|nd|rd|th)?,? {_YEAR}))(?![\w\-])"
+)
+_KEYS = (
+    r"(?<![\w\-])(?:hf_[A-Za-z0-9]{16,}|sk-(?=[\w\-]{0,200}\d)[\w\-]{20,}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}"
+    r"|glpat-[\w\-]{16,}|xox[abprs]-[\w\-]{10,}|(?:AKIA|ASIA)[A-Z0-9]{16}|AIza[\w\-]{30,}|[rs]k_(?:live|test)_\w{16,}"
+    r"|eyJ[\w\-]{8,}\.[\w\-]{8,}\.[\w\-]{8,})|-----BEGIN (?:[A-Z]{2,10} ){0,3}PRIVATE KEY(?: BLOCK)?-----"
+)
+_VALUE = r"(?P<piece>(?![$<{%*(])[^\s\"'`(),;<>{}\[\]]{6,64}+)(?![(\[{])"
+_PASSWORD = (
+    r"(?i:(?<![^\W_])(?:password|passwort|passwd|passphrase|pwd|contraseña|mot de passe|hasło|senha|пароль))[\"']?"
+    rf"(?:\s{{0,2}}[:=]\s{{0,2}}| (?:is|ist|est|es) )[\"'`]?{_VALUE}"
+)
+_BARE_PASSWORD = (  # "password Qwerty!2345"
+    r"(?i:\b(?:password|passwort|passwd|pwd) )(?P<piece>(?=\S{0,30}\d)(?=\S{0,30}[A-Za-z])(?=\S{0,30}[!@#$%^&*])"
+    r"[\w!@#$%^&*+\-.]{8,64}+)(?![(\[{])"
+)
+_PIN = r"\b(?:PIN|Pin|pin code|cvv|CVV|cvc|CVC)(?: is|:| code:?)? ?(?P<piece>(?<!\d)\d{3,8}+)(?![\w.])"
+_TOKEN = (
+    r"(?i:(?<![^\W_])(?:token|secret|api[_\- ]?key|access[_\- ]?key|secret[_\- ]?key|auth[_\- ]?key|bearer))[\"']?"
+    r"\s{0,2}[:=]?\s{0,2}[\"'`]?(?P<piece>[\w./+\-]{16,128}+)(?![(\[{.])"
+)
+_LOGIN_URL = r"\b[A-Za-z][\w+.\-]{1,20}://[^\s/:@]{0,64}:(?!\$)(?P<piece>[^\s/@]{3,64})@"
+
+
+def _national() -> tuple[Rule, ...]:
+    """A rule for each national number: its form, and where need be after a word that names it."""
+    return tuple(
+        Rule(
+            "national_id",
+            re.compile(
+                rf"(?<!\w)(?i:(?:{number.words})(?!\w))[^\d\n]{{0,24}}?(?<!\w)(?P<piece>{number.form})(?![\w\-]| \d)"
+                if number.words
+                else rf"(?<![\w.\-])(?P<piece>{number.form})(?![\w\-]| \d)"
+            ),
+            number.is_valid,
+        )
+        for number in NATIONAL_IDS
+    )
+
+
+# The most reliable rules come first: a later rule does not match what an earlier one matched.
+RULES: tuple[Rule, ...] = (
+    Rule("secret", re.compile(_KEYS)),
+    Rule("secret", re.compile(_LOGIN_URL)),
+    Rule("secret", re.compile(_PASSWORD), _is_password),
+    Rule("secret", re.compile(_TOKEN), _is_random),
+    Rule("secret", re.compile(_BARE_PASSWORD)),
+    Rule("secret", re.compile(_PIN)),
+    Rule("email", re.compile(_EMAIL), _is_mailbox, _LOGIN),
+    Rule("email", re.compile(_WRITTEN_EMAIL)),
+    Rule("iban", re.compile(_IBAN), is_iban),
+    Rule("card", re.compile(_CARD), is_card, _REFERENCE),
+    *_national(),
+    Rule("ssn", re.compile(_SSN), is_ssn, _REFERENCE, not_before=_UNITS),
+    Rule("ssn", re.compile(_NAMED_SSN), is_ssn),
+    Rule("date_of_birth", re.compile(_BIRTHDAY)),
+    Rule("ipv6", re.compile(_IPV6), _is_ipv6),
+    Rule("ipv4", re.compile(_IPV4), _is_large_ipv4, _VERSION),
+    Rule("ipv4", re.compile(_IPV4), _is_ipv4, _VERSION, _NETWORK),
+    Rule("phone", re.compile(_PHONE), _is_phone, _REFERENCE, not_before=_UNITS),
+    Rule("phone", re.compile(_CALLED), _is_announced_phone, not_before=_UNITS),
+    Rule("address", re.compile(_STREET)),
+)
