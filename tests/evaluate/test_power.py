@@ -1,4 +1,4 @@
-"""How many samples prove a limit, and how small a fall they show: as the limits and warnings themselves judge."""
+"""How many samples prove a limit, and how small a fall they show: as limits and warnings are judged."""
 
 import pytest
 

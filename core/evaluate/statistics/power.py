@@ -56,7 +56,7 @@ def visible_change(samples: int, look: int = 1, metrics: int = 1, effect: float 
     fallen = np.arange(1, samples + 1)
     low, high = difference_ends(np.zeros(samples), fallen, np.full(samples, samples))
     for count, ends in zip(fallen, zip(low, high, strict=True), strict=True):
-        change = Score(-float(count) / samples, *map(float, ends), samples, binomial=True).widened(tail)
+        change = Score(-count / samples, float(ends[0]), float(ends[1]), samples, binomial=True).widened(tail)
         if change.high is not None and change.high < 0 and count / samples >= effect:
             return float(count) / samples
     return None
