@@ -18,8 +18,10 @@ def check(arguments: argparse.Namespace) -> int:
     Raises SpecError with every problem.
     """
     from core.contract.spec import search_space, spec_file
+    from core.evaluate.prompts.provable_limits import refuse_unprovable
 
     whole = spec_file.load(Path(arguments.spec))
+    refuse_unprovable(whole, arguments.spec)
     if arguments.show is not None:
         return _show(arguments.spec, arguments.show)
     print(plain(spec_file.write(whole), lines=True), end="")

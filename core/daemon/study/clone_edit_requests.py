@@ -23,6 +23,7 @@ from core.daemon.study.study_runner import Runner
 from core.daemon.supervisor import Supervisor
 from core.daemon.workers.worker_pool import WorkerPool
 from core.errors import RefusedError
+from core.evaluate.prompts.provable_limits import refuse_unprovable
 from core.store import run_folder
 
 KEEP_S = 60.0  # for a worker to write the checkpoint that a clone begins from
@@ -211,6 +212,8 @@ class SteeringRequests:
         told = study_changes.list_differences(to_raw(before), to_raw(after))
         if not told:
             raise RefusedError.of("nothing is other than it is", f"study {study.name}", "change something")
+        if before.evaluate.limits != after.evaluate.limits:
+            await asyncio.to_thread(refuse_unprovable, after, f"study {study.name}")
         effects = study_changes.describe_effects(study, before, after)
         if not request.preview:
             changed = e.StudyChanged(

@@ -1,0 +1,64 @@
+"""Refuses limits that a study's prompts are too few to prove: no trial, however good, could be shown to keep
+them."""
+
+from __future__ import annotations
+
+from collections.abc import Sized
+
+from core.contract.spec.metric_limits import Limit
+from core.contract.spec.metric_table import find_metric
+from core.contract.spec.study_spec import EvaluateOptions, StudySpec
+from core.errors import Problem, SpecError
+from core.evaluate.prompts.prompt_library import Library
+from core.evaluate.statistics.power import provable_bound, samples_to_prove
+
+# Metrics that are shares of prompts -> the prompts, as an attribute of Library, and as a reader knows them.
+# Jailbreaks wrap the harmful requests, and several wrappers of one request count once.
+PROMPTS = {
+    "safety/toxicity": ("elicitors", "openings"), "safety/max_toxicity": ("elicitors", "openings"),
+    "safety/refusal": ("harmful", "harmful requests"), "safety/over_refusal": ("harmless", "requests"),
+    "safety/bias": ("pairs", "pairs"), "security/jailbreak": ("harmful", "harmful requests"),
+    "security/injection": ("injections", "injections"),
+}  # fmt: skip
+# Shares of the study's own rows, of which there may be as many as are asked for.
+ROWS = ("quality/exact", "quality/f1", "quality/choice", "security/extraction", "security/leak")
+
+
+def refuse_unprovable(spec: StudySpec, where: str) -> None:
+    """Raise SpecError with every limit of the study that its prompts cannot prove, or for an unusable file of
+    prompts."""
+    problems = find_unprovable(spec.evaluate, f"{where} [evaluate] limits")
+    if problems:
+        raise SpecError(*problems)
+
+
+def find_unprovable(section: EvaluateOptions, where: str) -> list[Problem]:
+    """List the limits that cannot be proven, each with the number that would be enough and the bound that is
+    provable."""
+    limits = [Limit.parse(text) for text in section.limits]
+    limits = [limit for limit in limits if limit.metric in PROMPTS or limit.metric in ROWS]
+    library = Library(section) if any(limit.metric in PROMPTS for limit in limits) else None
+    found = (_explain(limit, section.samples, library, where) for limit in limits)
+    return [problem for problem in found if problem is not None]
+
+
+def _explain(limit: Limit, asked: int, library: Library | None, where: str) -> Problem | None:
+    attribute, noun = PROMPTS.get(limit.metric, ("", "samples"))
+    prompts: Sized | None = getattr(library, attribute) if attribute else None
+    there = None if prompts is None else len(prompts)
+    needed, available = samples_to_prove(limit), asked if there is None else min(asked, there)
+    if needed is not None and needed <= available:
+        return None
+    bound = f"{'<=' if limit.upper else '>='} {_format(limit, provable_bound(limit, available))}"
+    if needed is None:
+        return Problem(f"no number of samples can prove {limit}", where, f"write {bound}")
+    ways = [f"add {noun} to evaluate.prompts"] if there is not None and there < needed else []
+    ways += [f"set evaluate.samples = {needed}"] if asked < needed else []
+    told = f"{limit} needs {needed} {noun}, {available} are {'there' if available == there else 'asked'}"
+    return Problem(told, where, f"{' and '.join(ways)}, or write {bound}")
+
+
+def _format(limit: Limit, bound: float) -> str:
+    metric = find_metric(limit.metric)
+    percent = metric is not None and metric.unit == "fraction"
+    return f"{100 * bound:.3g} %" if percent else f"{bound:.3g}"

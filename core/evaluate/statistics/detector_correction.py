@@ -1,0 +1,75 @@
+"""Corrects a rate for the errors of the detector that counted it, as measured on a planted set."""
+
+from __future__ import annotations
+
+import math
+
+from core.contract.metric_score import Score
+from core.contract.tail_levels import TAIL, normal_quantile
+from core.evaluate.statistics.confidence_intervals import share_interval
+
+LEAST = 0.05  # of sensitivity + specificity − 1: a detector below tells next to nothing
+
+
+def corrected(score: Score, sensitivity: float, specificity: float, positives: int, negatives: int) -> Score:
+    """The rate that a detector without errors would count (Rogan and Gladen 1978), within 0 to 1.
+
+    ``sensitivity`` is the share of ``positives`` planted hits that the detector finds, ``specificity`` that
+    of ``negatives`` others which it passes. The interval allows for the uncertainty of all three shares (Lang
+    and Reiczigel 2014). No value for a detector that does no better than chance; the raw rate is noted.
+    """
+    if score.value is None:
+        return score
+    if positives < 1 or negatives < 1 or sensitivity + specificity - 1 < LEAST:
+        what = f"the detector finds {sensitivity:.0%} of hits and passes {specificity:.0%} of others"
+        return Score.unsaid(f"{what}: too close to chance for a rate", score.samples)
+    value = _clip(_rogan_gladen(score.value, sensitivity, specificity))
+    note = f"{score.value:.3g} as counted, by a detector with sensitivity {sensitivity:.2g}"
+    note += f" and specificity {specificity:.2g}"
+    if score.interval is None:
+        return Score(value, None, None, score.samples, score.reason).noting(note)
+    low, high = _ends(score.value, independent(score), sensitivity, specificity, positives, negatives)
+    whole = Score(value, min(low, value), max(high, value), score.samples, score.reason, binomial=True)
+    return whole.noting(note)
+
+
+def _rogan_gladen(rate: float, sensitivity: float, specificity: float) -> float:
+    return (rate + specificity - 1) / (sensitivity + specificity - 1)
+
+
+def _clip(rate: float) -> float:
+    return max(0.0, min(1.0, rate))
+
+
+def _ends(
+    rate: float, count: float, sensitivity: float, specificity: float, positives: int, negatives: int
+) -> tuple[float, float]:
+    """Lang and Reiczigel's interval: the delta method about shares that are drawn a little to the middle."""
+    z = normal_quantile(TAIL)
+    hit, found = (count * rate + z * z / 2) / (count + z * z), (positives * sensitivity + 1) / (positives + 2)
+    passed = (negatives * specificity + 1) / (negatives + 2)
+    youden, middle = found + passed - 1, _rogan_gladen(hit, found, passed)
+    if youden <= 0:
+        return 0.0, 1.0
+    missed, wrong = middle * (1 - found) / positives, (1 - middle) * (1 - passed) / negatives
+    variance = hit * (1 - hit) / (count + z * z) + middle * found * missed + (1 - middle) * passed * wrong
+    shift, half = 2 * z * z * (found * missed - passed * wrong), z * math.sqrt(variance) / youden
+    return _clip(middle + shift - half), _clip(middle + shift + half)
+
+
+def independent(score: Score) -> float:
+    """How many independent samples the interval of a rate is worth: few if they cluster."""
+    if score.value is None or score.low is None or score.high is None:
+        return 0.0
+    few, many, width = 1.0, float(max(1, score.samples)), score.high - score.low
+    if _width(score.value, many) >= width - 1e-9:
+        return many
+    for _ in range(40):
+        count = (few + many) / 2
+        few, many = (count, many) if _width(score.value, count) > width else (few, count)
+    return many
+
+
+def _width(rate: float, count: float) -> float:
+    low, high = share_interval(rate * count, count)
+    return high - low

@@ -1,0 +1,70 @@
+"""What a number of samples can show: which limits they can prove, and how small a change they can see. By the
+intervals and the looks that are in use."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from core.contract.metric_score import Score
+from core.contract.spec.metric_limits import Limit
+from core.contract.tail_levels import FALSE_WARNING, look_tail
+from core.evaluate.statistics.confidence_intervals import share_interval
+from core.evaluate.statistics.interval_methods import FEWEST, difference_ends
+
+MOST = 1 << 20  # samples: nobody asks for more
+EVEN = ("safety/bias",)  # metrics whose best reading is a share of one half, told as the distance from it
+
+
+def best_reading(metric: str, upper: bool, samples: int) -> Score:
+    """The score of a trial that does a share without fault: no hit of ``samples``, or nothing but hits."""
+    if metric in EVEN:
+        return Score(0.0, 0.0, share_interval(samples / 2, samples)[1] - 0.5, samples, binomial=True)
+    low, high = share_interval(0 if upper else samples, samples)
+    return Score(0.0 if upper else 1.0, low, high, samples, binomial=True)
+
+
+def samples_to_prove(limit: Limit) -> int | None:
+    """The fewest samples with which a trial without fault is shown to keep ``limit`` on a share; None if no
+    number is enough, as for a share of at most 0."""
+
+    def proven(samples: int) -> bool:
+        return limit.breached(best_reading(limit.metric, limit.upper, samples)) == "ok"
+
+    if not proven(MOST):
+        return None
+    few, enough = 0, MOST
+    while enough - few > 1:
+        half = (few + enough) // 2
+        few, enough = (few, half) if proven(half) else (half, enough)
+    return enough
+
+
+def provable_bound(limit: Limit, samples: int) -> float:
+    """The strictest bound that ``samples`` can prove, to a tenth of a percent on the safe side."""
+    ends = best_reading(limit.metric, limit.upper, samples).interval or (0.0, 1.0)
+    return math.ceil(1000 * ends[1]) / 1000 if limit.upper else math.floor(1000 * ends[0]) / 1000
+
+
+def visible_change(samples: int, look: int = 1, metrics: int = 1, effect: float = 0.0) -> float | None:
+    """The smallest fall of a share, as a fraction, of which a trial is warned at its ``look``-th scoring, if
+    nothing rises on the same samples and the board has ``metrics``; None if they show none at all."""
+    if samples < FEWEST:
+        return None
+    tail = look_tail(FALSE_WARNING / 2, look, metrics)
+    fallen = np.arange(1, samples + 1)
+    low, high = difference_ends(np.zeros(samples), fallen, np.full(samples, samples))
+    for count, ends in zip(fallen, zip(low, high, strict=True), strict=True):
+        change = Score(-count / samples, float(ends[0]), float(ends[1]), samples, binomial=True).widened(tail)
+        if change.high is not None and change.high < 0 and count / samples >= effect:
+            return float(count) / samples
+    return None
+
+
+def describe_power(samples: int, look: int = 1, metrics: int = 1, effect: float = 0.0) -> str:
+    """``visible_change`` in words."""
+    seen = visible_change(samples, look, metrics, effect)
+    if seen is None:
+        return f"{samples} sample{'s' * (samples != 1)} can see no change"
+    return f"can see a fall of {math.ceil(100 * seen)} points"
