@@ -47,7 +47,7 @@ def is_card(text: str) -> bool:
 
 def is_ssn(text: str) -> bool:
     """Return whether a US social security number can have been issued."""
-    return ssn.is_valid(text.replace(" ", "-"))
+    return ssn.is_valid("".join(character for character in text if character.isdigit()))
 
 
 def is_nino(text: str) -> bool:
@@ -88,6 +88,6 @@ NATIONAL_IDS = (
     NationalId(r"(?:\d{2})?\d{6}[\-+]?\d{4}", "personnummer", personnummer.is_valid),
     NationalId(r"\d{3}[ \-]?\d{3}[ \-]?\d{3}", r"sin|social insurance", sin.is_valid),
     NationalId(r"\d{3} ?\d{3} ?\d{3}", r"tfn|tax file", tfn.is_valid),
-    NationalId(r"\d{9}", r"ssn|social security", ssn.is_valid),
+    NationalId(r"[A-Z]{1,2}\d{6,8}", r"passport|reisepass|pasaporte", is_passport),
     NationalId(r"[A-Z\d]{7,10}", r"passport (?:no|nr|number)|reisepass(?:nummer)?|passeport", is_passport),
 )

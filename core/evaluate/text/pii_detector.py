@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from bisect import bisect
+import json
 import re
+from bisect import bisect
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
+from core.evaluate.prompts.packaged_prompts import DATA
+from core.evaluate.text.detector_quality import DetectorQuality
 from core.evaluate.text.id_checksums import is_iban
 from core.evaluate.text.pii_patterns import RULES, Rule
 
@@ -110,3 +115,17 @@ def pii_keys(texts: Iterable[str], kinds: Collection[str] = SURE) -> frozenset[s
 def find_leaked(answer: str, known: Collection[str], kinds: Collection[str] = SURE) -> list[PiiMatch]:
     """The PII in ``answer`` whose keys are ``known`` from the training set."""
     return [match for match in find_pii(answer, kinds) if match.key in known]
+
+
+@cache
+def pii_quality() -> DetectorQuality:
+    """The errors of ``find_pii`` in all kinds on the packaged planted texts that no rule was written for."""
+    lines = (DATA / "planted_pii.jsonl").read_text("utf-8").splitlines()
+    rows = [row for row in map(json.loads, lines) if row["held_out"]]
+    return DetectorQuality.of((_finds(row), row["personal"]) for row in rows)
+
+
+def _finds(row: dict[str, Any]) -> bool:
+    """Whether the piece is found in its place; where there is none, whether anything is."""
+    found = find_pii(row["text"], KINDS)
+    return any(match.text == row["piece"] for match in found) if row["personal"] else bool(found)

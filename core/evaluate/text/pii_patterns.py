@@ -19,12 +19,13 @@ def _always(text: str) -> bool:
 @dataclass(frozen=True)
 class Rule:
     """One form of one kind: what matches ``pattern`` (its group ``piece``, if it has one), ``holds``, and has
-    neither ``not_after`` before it nor ``not_before`` behind it."""
+    neither ``not_after`` before it nor ``not_before`` behind it, but ``only_after``, if given."""
 
     kind: str
     pattern: re.Pattern[str]
     holds: Callable[[str], bool] = _always
     not_after: re.Pattern[str] | None = None
+    only_after: re.Pattern[str] | None = None
     not_before: re.Pattern[str] | None = None
 
     def accepts(self, text: str, start: int, end: int) -> bool:
@@ -33,6 +34,7 @@ class Rule:
         return (
             self.holds(text[start:end])
             and not (self.not_after and self.not_after.search(before))
+            and (not self.only_after or self.only_after.search(before) is not None)
             and not (self.not_before and self.not_before.match(after))
         )
 
@@ -54,6 +56,11 @@ def _is_announced_phone(text: str) -> bool:
 def _is_ipv4(text: str) -> bool:
     """Network masks are not addresses."""
     return not text.startswith("255.") and _is_address(text, 4)
+
+
+def _is_large_ipv4(text: str) -> bool:
+    """The numbers of a version are small; an address has two larger ones."""
+    return _is_ipv4(text) and sum(int(part) > 31 for part in text.split(".")) >= 2
 
 
 def _is_ipv6(text: str) -> bool:
@@ -92,7 +99,7 @@ def _is_random(text: str) -> bool:
 _REFERENCE = re.compile(
     r"\b(?:order|invoice|parts?|serial|ticket|tracking|isbn|issn|issue|case|sku|ean|gtin|upc|ref|reference|row|job"
     r"|run|item|model|commit|build|population|resistance|ohms?|scores?|version|between|bbox|matrix|rfc|pr|doi"
-    r"|epoch|timestamp|seed|loss|total|counted|id|ids|isbn-1[03])\b[^\d\n]{0,14}$",
+    r"|epoch|timestamp|po|article|docket|bug|flight|imei|licen[cs]e|pressure|seed|loss|total|counted|id|ids|isbn-1[03])\b[^\d\n]{0,14}$",
     re.IGNORECASE,
 )
 _UNITS = re.compile(
@@ -106,6 +113,12 @@ _VERSION = re.compile(
     r"|rev|revision|package|install|requires?|oid)\b[^\d\n]{0,16}|\bv|[=<>~!]=\s?|[<>~^]\s?|[A-Za-z]/|\w-|@|§\s?)$",
     re.IGNORECASE,
 )
+_NETWORK = re.compile(
+    r"(?:[:=(\[\"'|]\s?|\b(?:ip|ips|ipv4|from|to|at|by|on|via|is|was|host|server|client|router|gateway|machine|node|device"
+    r"|network|proxy|dns|nameserver|peer|visitor|ping|ssh|curl|telnet|address|addr|inet|src|dst|blocked|connect(?:ed)?"
+    r"|login)\s|^)$",
+    re.IGNORECASE,
+)
 _LOGIN = re.compile(r"\b(?:ssh|scp|rsync|clone)\b[^\n]{0,12}$|://\S{0,24}$")
 
 _GAP = r"[ .\-/]?"
@@ -113,7 +126,7 @@ _NOT_IN_NUMBER = r"(?<![\w.+\-/])(?<!\d )"
 _PHONE_END = r"(?![\w\-]|\.\d| \d)"
 _PHONE = (
     r"(?<![\w.+\-/])(?:"
-    rf"\+[1-9]\d{{0,2}}(?:[ .\-/]?\(?\d{{1,5}}\)?){{2,6}}"  # +44 20 7946 0958
+    rf"\+[1-9]\d{{0,2}}(?:[ .\-/]{{0,3}}\(?\d{{1,5}}\)?){{2,6}}"  # +44 20 7946 0958
     rf"|\(\d{{2,5}}\)[ .\-]?\d{{2,4}}(?:[ .\-]?\d{{2,4}}){{1,3}}"  # (555) 010-0199
     rf"|(?:1{_GAP})?[2-9]\d{{2}}(?P<gap>[.\-])\d{{3}}(?P=gap)\d{{4}}"  # 555-010-0199
     rf"|00[1-9]\d{{0,2}}(?:[ .\-/]?\d{{2,5}}){{2,5}}"  # 0049 30 123456
@@ -138,29 +151,39 @@ _WRITTEN_EMAIL = (
 )
 _IBAN = r"(?<!\w)[A-Za-z]{2}\d{2}(?: ?[A-Za-z0-9]){11,30}(?!\w)"
 _CARD = r"(?<![\w.\-])\d(?:[ \-]?\d){12,18}(?![\w\-]|\.\d)"
-_SSN = rf"{_NOT_IN_NUMBER}\d{{3}}([\- ])\d{{2}}\1\d{{4}}{_PHONE_END}"
+_SSN = rf"{_NOT_IN_NUMBER}\d{{3}}-\d{{2}}-\d{{4}}{_PHONE_END}"
+_NAMED_SSN = (
+    r"(?i:\b(?:ssn?|social security|(?:my|your|his|her) social)\b)"
+    r"[^\d\n]{0,24}(?P<piece>\d{3} ?\d\d ?\d{4})(?![\w\-])"
+)
 _IPV6 = r"(?<![\w:.])[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?:(?:\.\d{1,3}){3})?(?![\w:])"
 _IPV4 = r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?!\w|\.\w)"
 
 _CAPITAL = r"[A-ZÀ-ÖØ-ÞŁŚŻ][\w'’]{1,20}"
-_STREETS = r"(?:[Ss]treet|St|[Rr]oad|Rd|[Aa]venue|Ave|[Ll]ane|Ln|Boulevard|Blvd|Terrace|Crescent|Gardens|Parkway|Highway)"
+_STREETS = (
+    r"(?:[Ss]treet|St|[Rr]oad|Rd|[Aa]venue|Ave|[Ll]ane|Ln"
+    r"|Boulevard|Blvd|Terrace|Crescent|Gardens|Parkway|Highway)"
+)
 _ODD_STREETS = r"(?:Drive|Dr|Court|Ct|Square|Sq|Close|Way|Place|Pl|Mews)"  # words of other titles, too
 _STREET_END = (
     r"(?=\s*(?:$|[,.;:!?)\n])| (?:is|was|in|near|and|on|at|for|by|from|with|[NS]?[EWNS]|Apt|Flat|Unit)\b)"
 )
 _PARTICLES = r"(?:(?:de|du|des|la|le|los|las|del|della|dei|di|da|do|das|l'|d'|d’)\s?){0,3}"
 _STREET = (
-    rf"(?<![\w.])\d{{1,5}}[A-Za-z]?,? (?:{_CAPITAL}\.? ){{1,3}}?"
+    rf"(?<![\w.])\d{{1,5}}[A-Za-z]?,? (?:(?:{_CAPITAL}\.?|[NS]?[EWNS]|\d{{1,3}}(?:st|nd|rd|th)) ){{1,4}}?"
     rf"(?:{_STREETS}\b(?: [NS]?[EW]\b)?(?:{_STREET_END}|(?= [A-Z]))|{_ODD_STREETS}\b{_STREET_END})"
     r"|(?<!\w)(?!Park|Sitz|Steh|Stell|Spiel|Arbeits|Schul)[A-ZÄÖÜ][a-zäöüß]{2,20}(?:straße|strasse|str\.|weg|platz|allee|gasse"
     r"|straat|laan|gracht|plein|kade) \d{1,4}[a-z]?(?![\w%])"
-    rf"|(?<![\w.])\d{{1,4}}(?: bis| ter)?,? (?:rue|avenue|boulevard|bd|place|chemin|allée|quai|impasse) {_PARTICLES}"
+    rf"|(?<![\w.])\d{{1,4}}(?: bis| ter)?,? (?:rue|avenue|boulevard|bd|place|chemin|allée|quai|impasse) "
+    rf"{_PARTICLES}"
     rf"{_CAPITAL}(?: {_CAPITAL}){{0,2}}"
-    r"|(?<!\w)(?:Via|Viale|Piazza|Corso|Calle|Avenida|Plaza|Paseo|Rua|Travessa|ul\.|ulica|al\.) "
+    r"|(?<!\w)(?:Rue|Avenue|Boulevard|Via|Viale|Piazza|Corso|Calle|Avenida|Plaza"
+    r"|Paseo|Rua|Travessa|ul\.|ulica|al\.) "
     rf"{_PARTICLES}{_CAPITAL}(?: {_PARTICLES}{_CAPITAL}){{0,2}},? \d{{1,4}}[a-z]?(?![\w%])"
 )
 _BORN = (
-    r"(?i:\b(?:dates? of birth|d\.?o\.?b\b\.?|birth ?date|birthday|born|geboren|geb\.|geburtsdatum|née? le|date de naissance"
+    r"(?i:\b(?:dates? of birth|d\.?o\.?b\b\.?|birth ?date|birthday|born(?! to| of| again)|geboren|geb\.|geburtsdatum"
+    r"|née? le|date de naissance"
     r"|nacid[oa]|fecha de nacimiento|nat[oa] il|data di nascita|nascid[oa]|data de nascimento|urodzon[ya]"
     r"|data urodzenia|geboortedatum|дата рождения|родил(?:ся|ась)))"
 )
@@ -168,7 +191,7 @@ _YEAR = r"(?:19|20)\d\d"
 _MONTH = r"[^\W\d_]{3,10}\.?"
 _BIRTHDAY = (
     rf"{_BORN}[^\d\n.;]{{0,24}}?(?P<piece>(?<!\w)(?:{_YEAR}[\-./]\d{{1,2}}[\-./]\d{{1,2}}"
-    rf"|\d{{1,2}}[\-./] ?\d{{1,2}}[\-./] ?(?:{_YEAR}|\d\d)"
+    rf"|\d{{1,2}}[\-./] ?(?:\d{{1,2}}|[A-Za-z]{{3}})[\-./] ?(?:{_YEAR}|\d\d)"
     rf"|\d{{1,2}}(?:st|nd|rd|th|er|\.)? (?:of |de )?{_MONTH}(?: de)?,? {_YEAR}"
     rf"|{_MONTH} \d{{1,2}}(?:st|nd|rd|th)?,? {_YEAR}))(?![\w\-])"
 )
@@ -179,11 +202,19 @@ _KEYS = (
 )
 _VALUE = r"(?P<piece>(?![$<{%*(])[^\s\"'`(),;<>{}\[\]]{6,64}+)(?![(\[{])"
 _PASSWORD = (
-    r"(?i:(?<![^\W_])(?:password|passwort|passwd|passphrase|pwd|contraseña|mot de passe|hasło|senha|пароль))[\"']?"
+    r"(?i:(?<![^\W_])(?:password|passwort|passwd|passphrase|pwd|contraseña|mot de passe|hasło|senha"
+    r"|пароль))[\"']?"
     rf"(?:\s{{0,2}}[:=]\s{{0,2}}| (?:is|ist|est|es) )[\"'`]?{_VALUE}"
 )
+_BARE_PASSWORD = (  # "password Qwerty!2345"
+    r"(?i:\b(?:password|passwort|passwd|pwd) )(?P<piece>(?=\S{0,30}\d)(?=\S{0,30}[A-Za-z])"
+    r"(?=\S{0,30}[!@#$%^&*])"
+    r"[\w!@#$%^&*+\-.]{8,64}+)(?![(\[{])"
+)
+_PIN = r"\b(?:PIN|Pin|pin code|cvv|CVV|cvc|CVC)(?: is|:| code:?)? ?(?P<piece>(?<!\d)\d{3,8}+)(?![\w.])"
 _TOKEN = (
-    r"(?i:(?<![^\W_])(?:token|secret|api[_\- ]?key|access[_\- ]?key|secret[_\- ]?key|auth[_\- ]?key|bearer))[\"']?"
+    r"(?i:(?<![^\W_])(?:token|secret|api[_\- ]?key|access[_\- ]?key|secret[_\- ]?key|auth[_\- ]?key"
+    r"|bearer))[\"']?"
     r"\s{0,2}[:=]?\s{0,2}[\"'`]?(?P<piece>[\w./+\-]{16,128}+)(?![(\[{.])"
 )
 _LOGIN_URL = r"\b[A-Za-z][\w+.\-]{1,20}://[^\s/:@]{0,64}:(?!\$)(?P<piece>[^\s/@]{3,64})@"
@@ -195,9 +226,10 @@ def _national() -> tuple[Rule, ...]:
         Rule(
             "national_id",
             re.compile(
-                rf"(?<!\w)(?i:(?:{number.words})(?!\w))[^\d\n]{{0,24}}?(?<!\w)(?P<piece>{number.form})(?![\w\-])"
+                rf"(?<!\w)(?i:(?:{number.words})(?!\w))[^\d\n]{{0,24}}?"
+                rf"(?<!\w)(?P<piece>{number.form})(?![\w\-]| \d)"
                 if number.words
-                else rf"(?<![\w.\-])(?P<piece>{number.form})(?![\w\-])"
+                else rf"(?<![\w.\-])(?P<piece>{number.form})(?![\w\-]| \d)"
             ),
             number.is_valid,
         )
@@ -211,16 +243,20 @@ RULES: tuple[Rule, ...] = (
     Rule("secret", re.compile(_LOGIN_URL)),
     Rule("secret", re.compile(_PASSWORD), _is_password),
     Rule("secret", re.compile(_TOKEN), _is_random),
+    Rule("secret", re.compile(_BARE_PASSWORD)),
+    Rule("secret", re.compile(_PIN)),
     Rule("email", re.compile(_EMAIL), _is_mailbox, _LOGIN),
     Rule("email", re.compile(_WRITTEN_EMAIL)),
     Rule("iban", re.compile(_IBAN), is_iban),
     Rule("card", re.compile(_CARD), is_card, _REFERENCE),
     *_national(),
-    Rule("ssn", re.compile(_SSN), is_ssn, _REFERENCE, _UNITS),
+    Rule("ssn", re.compile(_SSN), is_ssn, _REFERENCE, not_before=_UNITS),
+    Rule("ssn", re.compile(_NAMED_SSN), is_ssn),
     Rule("date_of_birth", re.compile(_BIRTHDAY)),
     Rule("ipv6", re.compile(_IPV6), _is_ipv6),
-    Rule("ipv4", re.compile(_IPV4), _is_ipv4, _VERSION),
-    Rule("phone", re.compile(_PHONE), _is_phone, _REFERENCE, _UNITS),
-    Rule("phone", re.compile(_CALLED), _is_announced_phone, None, _UNITS),
+    Rule("ipv4", re.compile(_IPV4), _is_large_ipv4, _VERSION),
+    Rule("ipv4", re.compile(_IPV4), _is_ipv4, _VERSION, _NETWORK),
+    Rule("phone", re.compile(_PHONE), _is_phone, _REFERENCE, not_before=_UNITS),
+    Rule("phone", re.compile(_CALLED), _is_announced_phone, not_before=_UNITS),
     Rule("address", re.compile(_STREET)),
 )
