@@ -99,7 +99,7 @@ def _is_random(text: str) -> bool:
 _REFERENCE = re.compile(
     r"\b(?:order|invoice|parts?|serial|ticket|tracking|isbn|issn|issue|case|sku|ean|gtin|upc|ref|reference|row|job"
     r"|run|item|model|commit|build|population|resistance|ohms?|scores?|version|between|bbox|matrix|rfc|pr|doi"
-    r"|epoch|timestamp|po|article|docket|bug|flight|imei|licen[cs]e|pressure|seed|loss|total|counted|id|ids|isbn-1[03])\b[^\d\n]{0,14}$",
+    r"|epoch|timestamp|quote|quotation|form|po|article|docket|bug|flight|imei|licen[cs]e|pressure|seed|loss|total|counted|id|ids|isbn-1[03])\b[^\d\n]{0,14}$",
     re.IGNORECASE,
 )
 _UNITS = re.compile(
@@ -114,7 +114,7 @@ _VERSION = re.compile(
     re.IGNORECASE,
 )
 _NETWORK = re.compile(
-    r"(?:[:=(\[\"'|]\s?|\b(?:ip|ips|ipv4|from|to|at|by|on|via|is|was|host|server|client|router|gateway|machine|node|device"
+    r"(?:[:=(\[\"'|]\s?|\b(?:ip|ips|ipv4|from|to|at|by|on|via|is|was|host|server|client|router|gateway|machine|device"
     r"|network|proxy|dns|nameserver|peer|visitor|ping|ssh|curl|telnet|address|addr|inet|src|dst|blocked|connect(?:ed)?"
     r"|login)\s|^)$",
     re.IGNORECASE,

@@ -21,7 +21,7 @@ DETECTOR = (
     "English words and patterns, a few strong words of 10 other languages; irony and context are not read"
 )
 CLASSES = ("mild", "ambiguous", "profane", "rude", "insult", "abuse", "threat", "slur", "foreign", "chinese")
-PATTERNS = ("threats", "bare_threats", "half_threats", "hate", "bare_hate", "insults", "harassment")
+PATTERNS = ("threats", "half_threats", "hate", "insults", "harassment")
 SPELLED_AT_LEAST = 4  # letters of a word that may begin or end a longer spelled-out run
 SENTENCE = 200  # characters to either side of a match that are read as its sentence
 _END = re.compile(r"[.!?…](?=\W*\s)")
@@ -88,7 +88,7 @@ def lexicon() -> Lexicon:
         (*lists["anywhere"], *lists["chinese"]["words"]),
         tuple(lists["endings"]),
         _by_length(
-            [*weights, *(word + ending for word in lists["profane"]["words"] for ending in ("ing", "er"))]
+            [*weights, *(word + ending for word in lists["profane"]["words"] for ending in lists["endings"])]
         ),
         tuple(_patterns(lists)),
         _any_of(_words(lists["harmless"], "patterns")),
@@ -205,6 +205,7 @@ def _in_spelled(letters: str) -> Iterator[tuple[str, float]]:
         longer = len(word) >= SPELLED_AT_LEAST and (letters.startswith(word) or letters.endswith(word))
         if letters == word or (longer and weight >= TOXIC):
             yield word, weight
+    yield from ((part, known.weight(part)) for part in known.anywhere if part in letters)
     if "*" in letters:
         yield from _disguised(letters)
 
