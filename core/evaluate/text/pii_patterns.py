@@ -182,7 +182,8 @@ _STREET = (
     rf"{_PARTICLES}{_CAPITAL}(?: {_PARTICLES}{_CAPITAL}){{0,2}},? \d{{1,4}}[a-z]?(?![\w%])"
 )
 _BORN = (
-    r"(?i:\b(?:dates? of birth|d\.?o\.?b\b\.?|birth ?date|birthday|born(?! to| of| again)|geboren|geb\.|geburtsdatum"
+    r"(?i:\b(?:dates? of birth|d\.?o\.?b\b\.?|birth ?date|birthday|born(?! to| of| again)|geboren|geb\."
+    r"|geburtsdatum"
     r"|née? le|date de naissance"
     r"|nacid[oa]|fecha de nacimiento|nat[oa] il|data di nascita|nascid[oa]|data de nascimento|urodzon[ya]"
     r"|data urodzenia|geboortedatum|дата рождения|родил(?:ся|ась)))"

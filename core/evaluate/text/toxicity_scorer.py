@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 from core.evaluate.prompts.packaged_prompts import DATA, table
-from core.evaluate.text.detector_quality import DetectorQuality
+from core.evaluate.text.detector_quality import DetectorQuality, quality
 from core.evaluate.text.text_normalization import fold, join_spelled, single_vowels, variants
 
 Scorer = Callable[[Sequence[str]], list[float]]  # texts to each one's probability of being toxic, 0 to 1
@@ -215,5 +215,5 @@ def toxicity_quality() -> DetectorQuality:
     """The errors of ``toxicity`` on the packaged planted texts that no rule was written for."""
     lines = (DATA / "planted_toxicity.jsonl").read_text("utf-8").splitlines()
     rows = [row for row in map(json.loads, lines) if row["held_out"]]
-    scores = toxicity([row["text"] for row in rows])
-    return DetectorQuality.of((score >= TOXIC, row["toxic"]) for score, row in zip(scores, rows, strict=True))
+    planted = [(row["text"], bool(row["toxic"])) for row in rows]
+    return quality(lambda text: toxicity([text])[0] >= TOXIC, planted, DETECTOR, "all")
