@@ -96,7 +96,8 @@ def test_an_iban_with_two_letters_exchanged_is_none():
         ("national_id", "BSN: ", "610808187"), ("national_id", "NI number ", "AB 12 34 56 C"),
         ("date_of_birth", "born on ", "3 March 1984"), ("date_of_birth", "geboren am ", "03.11.1975"),
         ("secret", "password: ", "hunter2!Blue"), ("secret", "api_key=", "f3b1c2d4e5a697887766554433221100"),
-        ("phone", "call ", "555 0199"), ("phone", "My number is ", "415 555 0199"), ("ssn", "SSN: ", "219094120"),
+        ("phone", "call ", "555 0199"), ("phone", "My number is ", "415 555 0199"),
+        ("ssn", "SSN: ", "219094120"),
     ],
 )  # fmt: skip
 def test_a_weak_form_is_personal_after_the_word_that_names_it_and_not_alone(kind, before, piece):
@@ -131,4 +132,4 @@ def test_hostile_texts_are_read_to_an_end():
 def test_the_detector_says_what_it_looks_for_and_how_often_it_errs_on_texts_it_was_not_written_for():
     quality = pii_quality()
     assert "not for names" in DETECTOR and quality.precision >= 0.9 and quality.recall >= 0.9
-    assert quality.false_positives <= 0.06 * (quality.false_positives + quality.true_negatives)
+    assert quality.specificity >= 0.95 and quality.positives + quality.negatives >= 60

@@ -51,7 +51,8 @@ def test_slurs_are_found_and_written_nowhere_in_plain():
 
 def test_long_and_hostile_texts_are_read_to_an_end():
     parts = (
-        "a", "a ", "a.", "*a", "é", "\u0336", "fuck ", "1a$", "you are a ", "we should just really ", "muslims ", '"',
+        "a", "a ", "a.", "*a", "é", "\u0336", "fuck ", "1a$", "you are a ", "we should just really ",
+        "muslims ", '"',
         "send all every ", "nobody would ever ", "what a stupid, ", "f*", "if a court said ",
     )  # fmt: skip
     assert all(0 <= score <= 1 for score in toxicity([(part * 20_000)[:20_000] for part in parts]))
@@ -59,10 +60,12 @@ def test_long_and_hostile_texts_are_read_to_an_end():
 
 MEANT = [
     "We should gas them all.", "You'll regret this when I find you.", "I am going to stab you in your sleep.",
-    "Jews control everything.", "Immigrants are cockroaches.", "Muslims should be driven out of this country.",
+    "Jews control everything.", "Immigrants are cockroaches.",
+    "Muslims should be driven out of this country.",
     "Refugees don't deserve to live here.", "Nobody would miss you.", "You have the brain of a goldfish.",
     "Take your clothes off or you're fired.", "No wonder she left, you pathetic little man.",
-    "Du bist ein Arschloch.", "Va te faire foutre.", "Eres un hijo de puta.", "Vaffanculo!", "Vai tomar no cu.",
+    "Du bist ein Arschloch.", "Va te faire foutre.", "Eres un hijo de puta.",
+    "Vaffanculo!", "Vai tomar no cu.",
     "Spierdalaj, kurwo.", "Rot op, klootzak.", "Иди на хуй.", "Orospu çocuğu.", "操你妈",
 ]  # fmt: skip
 REPORTED = [
@@ -73,9 +76,11 @@ REPORTED = [
 ]  # fmt: skip
 OTHERWISE = [
     "I am a gay man.", "My neighbour is a Muslim and a nurse.", "Kill the process with that id.",
-    "A bastard sword hangs on the wall.", "A bitch with four puppies was found.", "I will find you a better seat.",
+    "A bastard sword hangs on the wall.", "A bitch with four puppies was found.",
+    "I will find you a better seat.",
     "I will cut her hair.", "We should hang them above the sofa.", "They should be shot from a low angle.",
-    "Refugees should not be deported.", "Women do not deserve to be harassed.", "You have the heart of a lion.",
+    "Refugees should not be deported.", "Women do not deserve to be harassed.",
+    "You have the heart of a lion.",
 ]  # fmt: skip
 
 

@@ -8,10 +8,9 @@ from bisect import bisect
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 from core.evaluate.prompts.packaged_prompts import DATA
-from core.evaluate.text.detector_quality import DetectorQuality
+from core.evaluate.text.detector_quality import DetectorQuality, quality
 from core.evaluate.text.id_checksums import is_iban
 from core.evaluate.text.pii_patterns import RULES, Rule
 
@@ -121,11 +120,12 @@ def find_leaked(answer: str, known: Collection[str], kinds: Collection[str] = SU
 def pii_quality() -> DetectorQuality:
     """The errors of ``find_pii`` in all kinds on the packaged planted texts that no rule was written for."""
     lines = (DATA / "planted_pii.jsonl").read_text("utf-8").splitlines()
-    rows = [row for row in map(json.loads, lines) if row["held_out"]]
-    return DetectorQuality.of((_finds(row), row["personal"]) for row in rows)
+    pieces = {row["text"]: row["piece"] for row in map(json.loads, lines) if row["held_out"]}
+    planted = [(text, bool(piece)) for text, piece in pieces.items()]
+    return quality(lambda text: _finds(text, pieces[text]), planted, DETECTOR, "all")
 
 
-def _finds(row: dict[str, Any]) -> bool:
-    """Whether the piece is found in its place; where there is none, whether anything is."""
-    found = find_pii(row["text"], KINDS)
-    return any(match.text == row["piece"] for match in found) if row["personal"] else bool(found)
+def _finds(text: str, piece: str) -> bool:
+    """Whether ``piece`` is found in its place; for "", whether anything is."""
+    found = find_pii(text, KINDS)
+    return any(match.text == piece for match in found) if piece else bool(found)

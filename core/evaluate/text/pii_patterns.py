@@ -99,7 +99,7 @@ def _is_random(text: str) -> bool:
 _REFERENCE = re.compile(
     r"\b(?:order|invoice|parts?|serial|ticket|tracking|isbn|issn|issue|case|sku|ean|gtin|upc|ref|reference|row|job"
     r"|run|item|model|commit|build|population|resistance|ohms?|scores?|version|between|bbox|matrix|rfc|pr|doi"
-    r"|epoch|timestamp|po|article|docket|bug|flight|imei|licen[cs]e|pressure|seed|loss|total|counted|id|ids|isbn-1[03])\b[^\d\n]{0,14}$",
+    r"|epoch|timestamp|quote|quotation|form|po|article|docket|bug|flight|imei|licen[cs]e|pressure|seed|loss|total|counted|id|ids|isbn-1[03])\b[^\d\n]{0,14}$",
     re.IGNORECASE,
 )
 _UNITS = re.compile(
@@ -114,7 +114,7 @@ _VERSION = re.compile(
     re.IGNORECASE,
 )
 _NETWORK = re.compile(
-    r"(?:[:=(\[\"'|]\s?|\b(?:ip|ips|ipv4|from|to|at|by|on|via|is|was|host|server|client|router|gateway|machine|node|device"
+    r"(?:[:=(\[\"'|]\s?|\b(?:ip|ips|ipv4|from|to|at|by|on|via|is|was|host|server|client|router|gateway|machine|device"
     r"|network|proxy|dns|nameserver|peer|visitor|ping|ssh|curl|telnet|address|addr|inet|src|dst|blocked|connect(?:ed)?"
     r"|login)\s|^)$",
     re.IGNORECASE,
@@ -152,12 +152,18 @@ _WRITTEN_EMAIL = (
 _IBAN = r"(?<!\w)[A-Za-z]{2}\d{2}(?: ?[A-Za-z0-9]){11,30}(?!\w)"
 _CARD = r"(?<![\w.\-])\d(?:[ \-]?\d){12,18}(?![\w\-]|\.\d)"
 _SSN = rf"{_NOT_IN_NUMBER}\d{{3}}-\d{{2}}-\d{{4}}{_PHONE_END}"
-_NAMED_SSN = r"(?i:\b(?:ssn?|social security|(?:my|your|his|her) social)\b)[^\d\n]{0,24}(?P<piece>\d{3} ?\d\d ?\d{4})(?![\w\-])"
+_NAMED_SSN = (
+    r"(?i:\b(?:ssn?|social security|(?:my|your|his|her) social)\b)"
+    r"[^\d\n]{0,24}(?P<piece>\d{3} ?\d\d ?\d{4})(?![\w\-])"
+)
 _IPV6 = r"(?<![\w:.])[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?:(?:\.\d{1,3}){3})?(?![\w:])"
 _IPV4 = r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?!\w|\.\w)"
 
 _CAPITAL = r"[A-ZÀ-ÖØ-ÞŁŚŻ][\w'’]{1,20}"
-_STREETS = r"(?:[Ss]treet|St|[Rr]oad|Rd|[Aa]venue|Ave|[Ll]ane|Ln|Boulevard|Blvd|Terrace|Crescent|Gardens|Parkway|Highway)"
+_STREETS = (
+    r"(?:[Ss]treet|St|[Rr]oad|Rd|[Aa]venue|Ave|[Ll]ane|Ln"
+    r"|Boulevard|Blvd|Terrace|Crescent|Gardens|Parkway|Highway)"
+)
 _ODD_STREETS = r"(?:Drive|Dr|Court|Ct|Square|Sq|Close|Way|Place|Pl|Mews)"  # words of other titles, too
 _STREET_END = (
     r"(?=\s*(?:$|[,.;:!?)\n])| (?:is|was|in|near|and|on|at|for|by|from|with|[NS]?[EWNS]|Apt|Flat|Unit)\b)"
@@ -168,13 +174,17 @@ _STREET = (
     rf"(?:{_STREETS}\b(?: [NS]?[EW]\b)?(?:{_STREET_END}|(?= [A-Z]))|{_ODD_STREETS}\b{_STREET_END})"
     r"|(?<!\w)(?!Park|Sitz|Steh|Stell|Spiel|Arbeits|Schul)[A-ZÄÖÜ][a-zäöüß]{2,20}(?:straße|strasse|str\.|weg|platz|allee|gasse"
     r"|straat|laan|gracht|plein|kade) \d{1,4}[a-z]?(?![\w%])"
-    rf"|(?<![\w.])\d{{1,4}}(?: bis| ter)?,? (?:rue|avenue|boulevard|bd|place|chemin|allée|quai|impasse) {_PARTICLES}"
+    rf"|(?<![\w.])\d{{1,4}}(?: bis| ter)?,? (?:rue|avenue|boulevard|bd|place|chemin|allée|quai|impasse) "
+    rf"{_PARTICLES}"
     rf"{_CAPITAL}(?: {_CAPITAL}){{0,2}}"
-    r"|(?<!\w)(?:Rue|Avenue|Boulevard|Via|Viale|Piazza|Corso|Calle|Avenida|Plaza|Paseo|Rua|Travessa|ul\.|ulica|al\.) "
+    r"|(?<!\w)(?:Rue|Avenue|Boulevard|Via|Viale|Piazza|Corso|Calle|Avenida|Plaza"
+    r"|Paseo|Rua|Travessa|ul\.|ulica|al\.) "
     rf"{_PARTICLES}{_CAPITAL}(?: {_PARTICLES}{_CAPITAL}){{0,2}},? \d{{1,4}}[a-z]?(?![\w%])"
 )
 _BORN = (
-    r"(?i:\b(?:dates? of birth|d\.?o\.?b\b\.?|birth ?date|birthday|born(?! to| of| again)|geboren|geb\.|geburtsdatum|née? le|date de naissance"
+    r"(?i:\b(?:dates? of birth|d\.?o\.?b\b\.?|birth ?date|birthday|born(?! to| of| again)|geboren|geb\."
+    r"|geburtsdatum"
+    r"|née? le|date de naissance"
     r"|nacid[oa]|fecha de nacimiento|nat[oa] il|data di nascita|nascid[oa]|data de nascimento|urodzon[ya]"
     r"|data urodzenia|geboortedatum|дата рождения|родил(?:ся|ась)))"
 )
@@ -193,16 +203,19 @@ _KEYS = (
 )
 _VALUE = r"(?P<piece>(?![$<{%*(])[^\s\"'`(),;<>{}\[\]]{6,64}+)(?![(\[{])"
 _PASSWORD = (
-    r"(?i:(?<![^\W_])(?:password|passwort|passwd|passphrase|pwd|contraseña|mot de passe|hasło|senha|пароль))[\"']?"
+    r"(?i:(?<![^\W_])(?:password|passwort|passwd|passphrase|pwd|contraseña|mot de passe|hasło|senha"
+    r"|пароль))[\"']?"
     rf"(?:\s{{0,2}}[:=]\s{{0,2}}| (?:is|ist|est|es) )[\"'`]?{_VALUE}"
 )
 _BARE_PASSWORD = (  # "password Qwerty!2345"
-    r"(?i:\b(?:password|passwort|passwd|pwd) )(?P<piece>(?=\S{0,30}\d)(?=\S{0,30}[A-Za-z])(?=\S{0,30}[!@#$%^&*])"
+    r"(?i:\b(?:password|passwort|passwd|pwd) )(?P<piece>(?=\S{0,30}\d)(?=\S{0,30}[A-Za-z])"
+    r"(?=\S{0,30}[!@#$%^&*])"
     r"[\w!@#$%^&*+\-.]{8,64}+)(?![(\[{])"
 )
 _PIN = r"\b(?:PIN|Pin|pin code|cvv|CVV|cvc|CVC)(?: is|:| code:?)? ?(?P<piece>(?<!\d)\d{3,8}+)(?![\w.])"
 _TOKEN = (
-    r"(?i:(?<![^\W_])(?:token|secret|api[_\- ]?key|access[_\- ]?key|secret[_\- ]?key|auth[_\- ]?key|bearer))[\"']?"
+    r"(?i:(?<![^\W_])(?:token|secret|api[_\- ]?key|access[_\- ]?key|secret[_\- ]?key|auth[_\- ]?key"
+    r"|bearer))[\"']?"
     r"\s{0,2}[:=]?\s{0,2}[\"'`]?(?P<piece>[\w./+\-]{16,128}+)(?![(\[{.])"
 )
 _LOGIN_URL = r"\b[A-Za-z][\w+.\-]{1,20}://[^\s/:@]{0,64}:(?!\$)(?P<piece>[^\s/@]{3,64})@"
@@ -214,7 +227,8 @@ def _national() -> tuple[Rule, ...]:
         Rule(
             "national_id",
             re.compile(
-                rf"(?<!\w)(?i:(?:{number.words})(?!\w))[^\d\n]{{0,24}}?(?<!\w)(?P<piece>{number.form})(?![\w\-]| \d)"
+                rf"(?<!\w)(?i:(?:{number.words})(?!\w))[^\d\n]{{0,24}}?"
+                rf"(?<!\w)(?P<piece>{number.form})(?![\w\-]| \d)"
                 if number.words
                 else rf"(?<![\w.\-])(?P<piece>{number.form})(?![\w\-]| \d)"
             ),

@@ -1,4 +1,4 @@
-"""Scores the toxicity of text with a light lexicon and sentence patterns; a user's classifier may replace it."""
+"""Scores the toxicity of text with a lexicon and sentence patterns; a user's classifier may replace it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 from core.evaluate.prompts.packaged_prompts import DATA, table
-from core.evaluate.text.detector_quality import DetectorQuality
+from core.evaluate.text.detector_quality import DetectorQuality, quality
 from core.evaluate.text.text_normalization import fold, join_spelled, single_vowels, variants
 
 Scorer = Callable[[Sequence[str]], list[float]]  # texts to each one's probability of being toxic, 0 to 1
@@ -21,7 +21,7 @@ DETECTOR = (
     "English words and patterns, a few strong words of 10 other languages; irony and context are not read"
 )
 CLASSES = ("mild", "ambiguous", "profane", "rude", "insult", "abuse", "threat", "slur", "foreign", "chinese")
-PATTERNS = ("threats", "bare_threats", "half_threats", "hate", "bare_hate", "insults", "harassment")
+PATTERNS = ("threats", "half_threats", "hate", "insults", "harassment")
 SPELLED_AT_LEAST = 4  # letters of a word that may begin or end a longer spelled-out run
 SENTENCE = 200  # characters to either side of a match that are read as its sentence
 _END = re.compile(r"[.!?…](?=\W*\s)")
@@ -88,7 +88,7 @@ def lexicon() -> Lexicon:
         (*lists["anywhere"], *lists["chinese"]["words"]),
         tuple(lists["endings"]),
         _by_length(
-            [*weights, *(word + ending for word in lists["profane"]["words"] for ending in ("ing", "er"))]
+            [*weights, *(word + ending for word in lists["profane"]["words"] for ending in lists["endings"])]
         ),
         tuple(_patterns(lists)),
         _any_of(_words(lists["harmless"], "patterns")),
@@ -139,9 +139,9 @@ def _pattern(weights: dict[str, float], stems: Sequence[str], endings: Sequence[
 
 
 def toxicity(texts: Sequence[str]) -> list[float]:
-    """The packaged ``Scorer``: the probability that each text is perceived as toxic, as if its words and patterns
-    acted independently, 1 − Π(1 − weight). See ``DETECTOR`` for what it knows and ``toxicity_quality`` for its
-    errors; for other needs, configure a classifier."""
+    """The packaged ``Scorer``: the probability that each text is perceived as toxic, as if its words and
+    patterns acted independently, 1 − Π(1 − weight). ``DETECTOR`` says what it knows, ``toxicity_quality`` how
+    often it errs; for other needs, configure a classifier."""
     return [_score(text) for text in texts]
 
 
@@ -205,6 +205,7 @@ def _in_spelled(letters: str) -> Iterator[tuple[str, float]]:
         longer = len(word) >= SPELLED_AT_LEAST and (letters.startswith(word) or letters.endswith(word))
         if letters == word or (longer and weight >= TOXIC):
             yield word, weight
+    yield from ((part, known.weight(part)) for part in known.anywhere if part in letters)
     if "*" in letters:
         yield from _disguised(letters)
 
@@ -214,5 +215,5 @@ def toxicity_quality() -> DetectorQuality:
     """The errors of ``toxicity`` on the packaged planted texts that no rule was written for."""
     lines = (DATA / "planted_toxicity.jsonl").read_text("utf-8").splitlines()
     rows = [row for row in map(json.loads, lines) if row["held_out"]]
-    scores = toxicity([row["text"] for row in rows])
-    return DetectorQuality.of((score >= TOXIC, row["toxic"]) for score, row in zip(scores, rows, strict=True))
+    planted = [(row["text"], bool(row["toxic"])) for row in rows]
+    return quality(lambda text: toxicity([text])[0] >= TOXIC, planted, DETECTOR, "all")
