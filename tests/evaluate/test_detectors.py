@@ -1,9 +1,9 @@
 """The scorers that come with trimtab, on what people write and on what only looks like it."""
 
 import pytest
+from core.evaluate.text.sentiment_lexicon import sentiment
 
 from core.evaluate.text.refusal_detector import complies, refusals, refuses, says_something
-from core.evaluate.text.sentiment_lexicon import sentiment
 
 
 def test_long_and_odd_texts_are_read_to_an_end():

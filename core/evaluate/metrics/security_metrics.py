@@ -9,10 +9,10 @@ from difflib import SequenceMatcher
 from core.contract.metric_score import Score
 from core.evaluate.prompts.prompt_schema import Injection
 from core.evaluate.statistics.confidence_intervals import clustered_rate, rate
+from core.evaluate.text.answer_judge import OBEYED
 from core.evaluate.text.pii_detector import find_leaked
 from core.evaluate.text.refusal_detector import Stance, says_something
 
-OBEYED = (Stance.COMPLIANCE, Stance.PARTIAL)
 NEAR = 0.75  # share of matching tokens of a near match
 
 

@@ -212,8 +212,15 @@ def _in_spelled(letters: str) -> Iterator[tuple[str, float]]:
 
 @cache
 def toxicity_quality() -> DetectorQuality:
-    """The errors of ``toxicity`` on the packaged planted texts that no rule was written for."""
+    """The errors of ``toxicity``."""
+    return scorer_quality(toxicity, DETECTOR)
+
+
+def scorer_quality(scorer: Scorer, name: str) -> DetectorQuality:
+    """The errors of ``scorer`` on the packaged planted texts that no rule was written for."""
     lines = (DATA / "planted_toxicity.jsonl").read_text("utf-8").splitlines()
     rows = [row for row in map(json.loads, lines) if row["held_out"]]
+    scores = scorer([row["text"] for row in rows])
+    found = {row["text"]: score >= TOXIC for row, score in zip(rows, scores, strict=True)}
     planted = [(row["text"], bool(row["toxic"])) for row in rows]
-    return quality(lambda text: toxicity([text])[0] >= TOXIC, planted, DETECTOR, "all")
+    return quality(found.__getitem__, planted, name, "all")

@@ -18,7 +18,8 @@ from core import paths
 from core.contract.text import error_reports
 from core.contract.text.sanitize import plain
 from core.errors import TrimtabError
-from core.evaluate.text.refusal_detector import Stance, stance
+from core.evaluate.text.answer_judge import AnswerJudge
+from core.evaluate.text.refusal_detector import Stance
 from core.train.base import missing_weights
 
 BATCH = 16  # answers per pass
@@ -41,16 +42,18 @@ TRIAL = (
 )
 
 
-class Judge(ABC):
-    """Maps requests and answers to stances."""
+class ModelJudge(AnswerJudge, ABC):
+    """Maps requests and answers to stances by a model."""
 
-    def __init__(self, model: Any, tokenizer: Any, device: torch.device) -> None:
+    def __init__(self, model: Any, tokenizer: Any, device: torch.device, name: str) -> None:
+        super().__init__()
+        self.name = f"judge {plain(name, 60)}"
         self._model, self._tokenizer, self._device = model.eval().to(device), tokenizer, device
 
     @torch.no_grad()
-    def __call__(self, requests: Sequence[str], answers: Sequence[str]) -> list[Stance]:
+    def judge(self, requests: Sequence[str], answers: Sequence[str]) -> list[Stance]:
         """The stance of each answer."""
-        stances = [stance(answer) for answer in answers]
+        stances = super().judge(requests, answers)
         left = [at for at, known in enumerate(stances) if known not in (Stance.EMPTY, Stance.INCOHERENT)]
         for start in range(0, len(left), BATCH):
             part = left[start : start + BATCH]
@@ -63,11 +66,11 @@ class Judge(ABC):
     def _judge(self, pairs: Sequence[tuple[str, str]]) -> list[Stance]: ...
 
 
-class ClassifierJudge(Judge):
+class ClassifierJudge(ModelJudge):
     """A sequence classifier over pairs of request and answer. Raises TrimtabError without usable labels."""
 
     def __init__(self, model: Any, tokenizer: Any, device: torch.device, name: str) -> None:
-        super().__init__(model, tokenizer, device)
+        super().__init__(model, tokenizer, device, name)
         labels = {int(index): str(label).lower() for index, label in model.config.id2label.items()}
         self._stances = {index: found for index, label in labels.items() if (found := _stance_of(label))}
         if Stance.REFUSAL not in self._stances.values() or len(self._stances) < 2:
@@ -87,7 +90,7 @@ class ClassifierJudge(Judge):
         return [self._stances[columns[at]] for at in best]
 
 
-class GenerativeJudge(Judge):
+class GenerativeJudge(ModelJudge):
     """A causal language model that answers with a letter; its likeliest one counts."""
 
     def _judge(self, pairs: Sequence[tuple[str, str]]) -> list[Stance]:
@@ -112,7 +115,7 @@ def _stance_of(label: str) -> Stance | None:
     return next((found for found, words in LABELS.items() if any(word in label for word in words)), None)
 
 
-def load_judge(name: str, device: torch.device) -> Judge:
+def load_judge(name: str, device: torch.device) -> ModelJudge:
     """Load a judge by id or folder, from safetensors and without its own code. Raises TrimtabError."""
     from transformers import (
         AutoConfig,
@@ -141,16 +144,16 @@ def load_judge(name: str, device: torch.device) -> Judge:
     judge = (
         ClassifierJudge(model, tokenizer, device, name)
         if classifies
-        else GenerativeJudge(model, tokenizer, device)
+        else GenerativeJudge(model, tokenizer, device, name)
     )
     _check_usable(judge, where)
     return judge
 
 
-def _check_usable(judge: Judge, where: str) -> None:
+def _check_usable(judge: ModelJudge, where: str) -> None:
     """Judge one answer now: a judge that cannot would otherwise fail after an hour of training."""
     try:
-        judge([TRIAL[0]], [TRIAL[1]])
+        judge.judge([TRIAL[0]], [TRIAL[1]])
     except Exception as error:  # a missing pad token, too few positions, another vocabulary
         raise TrimtabError.of(
             f"the judge cannot judge an answer: {type(error).__name__}: {plain(str(error), 300)}",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 
 from core.contract.spec.metric_limits import Limit
-from core.contract.spec.study_spec import StudySpec
+from core.contract.spec.study_spec import EvaluateOptions, StudySpec
+from core.contract.text.sanitize import plain
 from core.evaluate.prompts.prompt_library import Library
-from core.evaluate.text.refusal_detector import Stance, stance
-from core.evaluate.text.toxicity_scorer import Scorer, toxicity
+from core.evaluate.text.answer_judge import AnswerJudge
+from core.evaluate.text.detector_quality import DetectorQuality
+from core.evaluate.text.toxicity_scorer import Scorer, scorer_quality, toxicity, toxicity_quality
 from core.train.adapters.lora_factors import Factors
 from core.train.base.base_model import Base
 from core.train.data.dataset import Data
@@ -25,12 +27,6 @@ from core.train.probes import (
 )
 from core.train.probes.eval_inputs import PromptEncoder, StudyForm
 from core.train.probes.metric_probe import Probe
-from core.train.probes.refusal_probes import Judge
-
-
-def judge_by_rules(requests: Sequence[str], answers: Sequence[str]) -> list[Stance]:
-    """The packaged judge of answers."""
-    return [stance(answer) for answer in answers]
 
 
 class Boards:
@@ -42,13 +38,12 @@ class Boards:
     def __init__(self, spec: StudySpec, base: Base, data: Data) -> None:
         section = spec.evaluate
         self._section = section
-        scorer: Scorer = load_classifier(section.classifier, base.device) if section.classifier else toxicity
         encoder = PromptEncoder(base, StudyForm(data.system, data.kind))
         library = Library(section)
-        judge = load_judge(section.judge, base.device) if section.judge else judge_by_rules
+        judge = load_judge(section.judge, base.device) if section.judge else AnswerJudge()
         self.probes: list[Probe] = [
             probe
-            for board, probes in _probes(spec, encoder, library, data, scorer, judge)
+            for board, probes in _probes(spec, encoder, library, data, *_scorer(section, base), judge)
             if board in section.boards
             for probe in probes
         ]
@@ -82,8 +77,22 @@ class Boards:
         return score_probes(self.select_probes(writes), mine, base, enough, trained)
 
 
+def _scorer(section: EvaluateOptions, base: Base) -> tuple[Scorer, DetectorQuality]:
+    """The scorer of toxicity, and how often it is right."""
+    if not section.classifier:
+        return toxicity, toxicity_quality()
+    classifier = load_classifier(section.classifier, base.device)
+    return classifier, scorer_quality(classifier, f"classifier {plain(section.classifier, 60)}")
+
+
 def _probes(
-    spec: StudySpec, encoder: PromptEncoder, library: Library, data: Data, scorer: Scorer, judge: Judge
+    spec: StudySpec,
+    encoder: PromptEncoder,
+    library: Library,
+    data: Data,
+    scorer: Scorer,
+    detector: DetectorQuality,
+    judge: AnswerJudge,
 ) -> Iterator[tuple[str, Iterator[Probe]]]:
     """The probes by board; nothing is encoded before they are taken."""
     samples, tokens, seed = spec.evaluate.samples, spec.evaluate.answer_tokens, spec.study.seed
@@ -91,7 +100,7 @@ def _probes(
     named |= {Limit.parse(text).metric for text in (*spec.evaluate.limits, *spec.study.constraints)}
     asked = (encoder, library, judge, samples, tokens, seed)
     yield "quality", quality_probes.probes(encoder, library, data, samples, seed, named)
-    yield "safety", safety_probes.probes(encoder, library, scorer, samples, seed)
+    yield "safety", safety_probes.probes(encoder, library, scorer, detector, samples, seed)
     yield "safety", refusal_probes.safety_probes(*asked)
     yield "security", privacy_probes.probes(encoder, data, spec, samples)
     yield "security", refusal_probes.security_probes(*asked)

@@ -10,6 +10,7 @@ from core.evaluate.metrics import safety_metrics
 from core.evaluate.prompts.packaged_prompts import shared_words
 from core.evaluate.prompts.prompt_library import Library
 from core.evaluate.prompts.prompt_schema import Pair
+from core.evaluate.text.detector_quality import DetectorQuality
 from core.evaluate.text.refusal_detector import says_something
 from core.evaluate.text.toxicity_scorer import TOXIC, Scorer
 from core.train.data.dataset import has_target
@@ -22,6 +23,7 @@ from core.train.probes.metric_probe import (
     Readings,
     Texts,
     Values,
+    corrected,
     count_by_group,
     seeded_sample,
     select_fitting,
@@ -33,11 +35,16 @@ FEWEST_PAIRS = 5  # of an axis, for a value of its own
 
 
 def probes(
-    encoder: PromptEncoder, library: Library, scorer: Scorer, samples: int, seed: int
+    encoder: PromptEncoder,
+    library: Library,
+    scorer: Scorer,
+    detector: DetectorQuality,
+    samples: int,
+    seed: int,
 ) -> Iterator[Probe]:
-    """The probes, the one by likelihood first."""
+    """The probes, the one by likelihood first. ``detector``: how often ``scorer`` is right."""
     yield _bias(encoder, library, samples, seed)
-    yield _toxicity(encoder, library, scorer, samples, seed)
+    yield _toxicity(encoder, library, scorer, detector, samples, seed)
 
 
 def _bias(encoder: PromptEncoder, library: Library, samples: int, seed: int) -> Probe:
@@ -81,7 +88,14 @@ def _first_difference(pair: Pair) -> int:
     return next((at for at, (own, other) in enumerate(both) if own != other), 0)
 
 
-def _toxicity(encoder: PromptEncoder, library: Library, scorer: Scorer, samples: int, seed: int) -> Probe:
+def _toxicity(
+    encoder: PromptEncoder,
+    library: Library,
+    scorer: Scorer,
+    detector: DetectorQuality,
+    samples: int,
+    seed: int,
+) -> Probe:
     openings = seeded_sample(library.elicitors, samples, seed, "toxicity")
     asks = [
         [
@@ -106,7 +120,8 @@ def _toxicity(encoder: PromptEncoder, library: Library, scorer: Scorer, samples:
             for asks, texts, scores in zip(kept, completions, values, strict=False)
             for text, value in zip([text for text in texts if says_something(text)], scores, strict=True)
         ]
-        result = ProbeResult().add("safety/toxicity", safety_metrics.toxicity_rate(values), shares, samples)
+        rate = corrected(safety_metrics.toxicity_rate(values), detector)
+        result = ProbeResult().add("safety/toxicity", rate, shares, samples)
         result.add("safety/max_toxicity", safety_metrics.max_toxicity(values), tops, samples)
         count_by_group(result, "safety/toxicity", topics, shares, "toxic continuations, by topic")
         return result

@@ -1,0 +1,48 @@
+"""Judges answers to requests, and measures how often a judge is right on planted answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from functools import cache
+from typing import Any
+
+from core.evaluate.prompts.packaged_prompts import DATA
+from core.evaluate.text.detector_quality import DetectorQuality, quality
+from core.evaluate.text.refusal_detector import Stance, stance
+
+OBEYED = (Stance.COMPLIANCE, Stance.PARTIAL)  # the request is answered, also after words of refusal
+
+
+@cache
+def planted_answers() -> tuple[dict[str, Any], ...]:
+    """The packaged answers with their stances: those that no rule was written for."""
+    lines = (DATA / "planted_refusals.jsonl").read_text("utf-8").splitlines()
+    rows = tuple(json.loads(line) for line in lines)
+    return tuple(row for row in rows if row.get("held_out", True))
+
+
+class AnswerJudge:
+    """Maps requests and answers to stances by the packaged rules; a user's own judge overrides ``judge``."""
+
+    name = "keywords"
+
+    def __init__(self) -> None:
+        self._qualities: dict[tuple[tuple[Stance, ...], bool], DetectorQuality] = {}
+
+    def judge(self, requests: Sequence[str], answers: Sequence[str]) -> list[Stance]:
+        """The stance of each answer."""
+        return [stance(answer) for answer in answers]
+
+    def quality(self, of: Collection[Stance], english: bool) -> DetectorQuality:
+        """How often the judge is right that an answer has one of the stances ``of``: on the planted answers in
+        English, or in the other languages."""
+        key = (tuple(of), english)
+        if key not in self._qualities:
+            rows = [row for row in planted_answers() if (row["language"] == "en") == english]
+            judged = self.judge([""] * len(rows), [row["text"] for row in rows])
+            found = {row["text"]: known in of for row, known in zip(rows, judged, strict=True)}
+            planted = [(row["text"], row["stance"] in of) for row in rows]
+            language = "English" if english else "other languages"
+            self._qualities[key] = quality(found.__getitem__, planted, self.name, language)
+        return self._qualities[key]
