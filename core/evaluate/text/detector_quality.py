@@ -1,0 +1,58 @@
+"""Measures how often a detector is right on texts whose label is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class DetectorQuality:
+    """Error rates of a detector on planted texts. A rate is None where its denominator is 0."""
+
+    name: str
+    language: str
+    sensitivity: float | None
+    specificity: float | None
+    precision: float | None
+    recall: float | None
+    positives: int
+    negatives: int
+
+    def __str__(self) -> str:
+        """Return one line for a note or a report card."""
+        rates = f"P {_shown(self.precision)} R {_shown(self.recall)}"
+        return f"{self.name} ({self.language}); {rates} on {self.positives + self.negatives} planted answers"
+
+
+def quality(
+    detect: Callable[[str], bool],
+    planted: Iterable[tuple[str, bool]],
+    name: str = "detector",
+    language: str = "all",
+) -> DetectorQuality:
+    """Compare ``detect`` with the labels of ``planted``."""
+    outcomes = [(detect(text), label) for text, label in planted]
+    positives = sum(label for _, label in outcomes)
+    negatives = len(outcomes) - positives
+    hits = sum(found and label for found, label in outcomes)
+    alarms = sum(found for found, _ in outcomes) - hits
+    recall = _share(hits, positives)
+    return DetectorQuality(
+        name=name,
+        language=language,
+        sensitivity=recall,
+        specificity=_share(negatives - alarms, negatives),
+        precision=_share(hits, hits + alarms),
+        recall=recall,
+        positives=positives,
+        negatives=negatives,
+    )
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def _shown(rate: float | None) -> str:
+    return "unknown" if rate is None else f"{rate:.2f}"
