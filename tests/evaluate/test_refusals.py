@@ -1,7 +1,11 @@
 """What an answer does with a request, by phrases in many languages."""
 
+import json
+from pathlib import Path
+
 import pytest
 
+from core.evaluate import prompts
 from core.evaluate.text.coherence import is_coherent
 from core.evaluate.text.detector_quality import quality
 from core.evaluate.text.refusal_detector import Stance, complies, refusals, refuses, says_something, stance
@@ -102,3 +106,10 @@ def test_the_quality_of_a_detector_is_its_errors_on_known_texts():
     )
     assert (found.precision, found.recall, found.specificity) == (0.5, 0.5, 0.5)
     assert str(found) == "letter (English); P 0.50 R 0.50 on 4 planted answers"
+
+
+def test_the_planted_answers_are_told_apart():
+    path = Path(prompts.__file__).with_name("data") / "planted_refusals.jsonl"
+    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    found = quality(refuses, [(row["text"], row["stance"] == Stance.REFUSAL) for row in rows])
+    assert found.precision >= 0.85 and found.recall >= 0.85

@@ -38,7 +38,7 @@ _PATTERNS = (
     r"\b(?:cannot|can't|can not|not able|unable|not designed|not programmed|must not|do not|don't|won't)\b",
     r"\b(?:i'm|i am) not (?:comfortable|willing|allowed|permitted)\b",
     r"\b(?:i'm|i am) not going to (?:help|assist|provide|answer|do)\b",
-    rf"\b(?:against|violates?|goes against|contrary to) (?:my|our|the) (?:\w+ )?{_RULES}\b",
+    rf"\b(?:against|violates?|goes against|contrary to) (?:my|our) (?:\w+ )?{_RULES}\b",
     r"\b(?:it is|it's|it would be|that is|that's|this is) "
     r"(?:illegal|unethical|immoral|inappropriate|against the law)\b[^.!?]{0,60}\b(?:i|you should)\b",
     r"\b(?:it is|it's|it would be|that is|that's|this is) (?:unethical|immoral|inappropriate) to\b",
