@@ -12,7 +12,16 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from core.contract import value_bounds
 from core.contract.spec import knob_table, study_spec
 from core.contract.spec.metric_table import BOARDS, METRICS, OBJECTIVES, Direction, find_metric, suggest_name
-from core.contract.spec.study_spec import AUTO, FORMATS, NAME, ON_BREACH, PRECISIONS, PRUNERS, SAMPLERS
+from core.contract.spec.study_spec import (
+    AUTO,
+    FORMATS,
+    NAME,
+    ON_BREACH,
+    ON_UNSURE,
+    PRECISIONS,
+    PRUNERS,
+    SAMPLERS,
+)
 from core.contract.text import byte_sizes
 
 _OBJECTIVE, _POPULATION = study_spec.ObjectiveOptions(), study_spec.PopulationOptions()
@@ -163,7 +172,8 @@ class EvaluateSection(Section):
 
     ``boards`` are scored beside the validation loss: by likelihood at every evaluation, by generated texts at
     every ``generate_every``-th and the last, within ``budget`` of the wall time while anything trains and at
-    most ``samples`` for a metric. ``limits`` such as "safety/toxicity <= 0.02" lead to ``on_breach``.
+    most ``samples`` for a metric. ``limits`` such as "safety/toxicity <= 0.02" lead to ``on_breach``,
+    and to ``on_unsure`` if a trial's last scoring does not show that it keeps them.
     ``prompts``, ``reference`` and ``classifier`` are the user's own; ``canaries`` are planted among the
     training rows.
     ``tasks`` are lm-evaluation-harness's, scored at a trial's end: all their rows, or ``tasks_rows`` of each;
@@ -183,6 +193,7 @@ class EvaluateSection(Section):
     samples: Annotated[int, Field(ge=1, le=value_bounds.MOST_SAMPLES)] = _EVALUATE.samples
     limits: Texts = list(_EVALUATE.limits)
     on_breach: Literal[ON_BREACH] = _EVALUATE.on_breach  # type: ignore[valid-type]
+    on_unsure: Literal[ON_UNSURE] = _EVALUATE.on_unsure  # type: ignore[valid-type]
     prompts: Place | None = None
     reference: Place | None = None
     classifier: Place | None = None
