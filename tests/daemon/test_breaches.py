@@ -10,6 +10,7 @@ from core.contract.state import study_state as s
 from core.contract.wire import console_api
 from core.contract.wire.evidence_answer import Evidence, Sample
 from core.daemon.answers import evidence_reader, limit_breaches
+from core.daemon.study import late_scores
 from core.errors import RefusedError, SpecError
 from core.store.tensorboard_files import with_ends
 from tests.daemon.conftest import Engine, raw_study
@@ -184,3 +185,17 @@ def test_a_board_s_score_is_objective_and_constraint_and_prunes_through_a_real_e
             assert known.state == s.PRUNED and known.params["lora_rank"] < 16
             assert "quality/exact" in known.why and trial.intermediate_values[40] < 0.2
     assert sorted(trial.state for trial in study.trials.values()) == [s.COMPLETE] * 2 + [s.PRUNED] * 3
+
+
+@pytest.mark.parametrize(("asked", "pruned"), [("warn", False), ("prune", True), ("ignore", False)])
+def test_a_limit_that_the_last_scoring_leaves_open_prunes_only_where_it_is_asked_to(study, asked, pruned):
+    evaluate = {"limits": [LIMIT], "boards": ["safety"], "on_unsure": asked}
+    study = msgspec.structs.replace(study, spec={"evaluate": evaluate})
+    for score, unsure in ((UNSURE, True), (GOOD, False), (Score.unsaid("silent"), True)):
+        trial = s.Trial(3, state=s.COMPLETE, values=(1.0,), scores={"safety/toxicity": score})
+        assert [str(limit) for limit in limit_breaches.unsure_limits(study, trial)] == [LIMIT] * unsure
+        assert bool(limit_breaches.leaves_unsure(study, trial)) == (unsure and pruned)
+        study.trials[3] = trial
+        for last in (False, True):
+            told = late_scores.result_for_search(study, study.settings, scored(score, last=last))
+            assert isinstance(told, e.TrialPruned) == (last and unsure and pruned)

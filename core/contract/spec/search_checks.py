@@ -27,7 +27,7 @@ def awaits_boards(whole: StudySpec) -> bool:
     """Tell whether the sampler gets a trial's result only after its last board scores."""
     goals, limits = whole.study.objectives, parse_constraints(whole.study)
     metrics = [*(goal.metric for goal in goals), *(limit.metric for limit in limits)]
-    prunes = bool(whole.evaluate.limits) and whole.evaluate.on_breach == "prune"
+    prunes = bool(whole.evaluate.limits) and "prune" in (whole.evaluate.on_breach, whole.evaluate.on_unsure)
     return prunes or any(metric.split("/")[0] in BOARDS for metric in metrics)
 
 

@@ -12,7 +12,16 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from core.contract import value_bounds
 from core.contract.spec import knob_table, study_spec
 from core.contract.spec.metric_table import BOARDS, METRICS, OBJECTIVES, Direction, find_metric, suggest_name
-from core.contract.spec.study_spec import AUTO, FORMATS, NAME, ON_BREACH, PRECISIONS, PRUNERS, SAMPLERS
+from core.contract.spec.study_spec import (
+    AUTO,
+    FORMATS,
+    NAME,
+    ON_BREACH,
+    ON_UNSURE,
+    PRECISIONS,
+    PRUNERS,
+    SAMPLERS,
+)
 from core.contract.text import byte_sizes
 
 _OBJECTIVE, _POPULATION = study_spec.ObjectiveOptions(), study_spec.PopulationOptions()
@@ -163,7 +172,8 @@ class EvaluateSection(Section):
 
     ``boards`` are scored beside the validation loss: by likelihood at every evaluation, by generated texts at
     every ``generate_every``-th and the last, within ``budget`` of the wall time while anything trains and at
-    most ``samples`` for a metric. ``limits`` such as "safety/toxicity <= 0.02" lead to ``on_breach``.
+    most ``samples`` for a metric. ``limits`` such as "safety/toxicity <= 0.02" lead to ``on_breach``,
+    and to ``on_unsure`` if a trial's last scoring does not show that it keeps them.
     ``answer_tokens`` is the length at which answers to requests are cut: detectors read that much.
     ``prompts``, ``reference``, ``classifier`` (of toxicity) and ``judge`` (of refusals) are the user's own;
     ``canaries`` are planted among the training rows.
@@ -185,6 +195,7 @@ class EvaluateSection(Section):
     answer_tokens: Annotated[int, Field(ge=16, le=1024)] = _EVALUATE.answer_tokens
     limits: Texts = list(_EVALUATE.limits)
     on_breach: Literal[ON_BREACH] = _EVALUATE.on_breach  # type: ignore[valid-type]
+    on_unsure: Literal[ON_UNSURE] = _EVALUATE.on_unsure  # type: ignore[valid-type]
     prompts: Place | None = None
     reference: Place | None = None
     classifier: Place | None = None

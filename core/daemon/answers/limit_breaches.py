@@ -20,6 +20,7 @@ from core.daemon.supervisor import Supervisor
 from core.errors import TrimtabError
 from core.evaluate.statistics.drift_test import WINDOW
 
+NOT_SCORED = Score.unsaid("it was not scored")
 log = logging.getLogger("trimtab.breaches")
 
 
@@ -65,6 +66,31 @@ def breaks_a_limit(study: s.Study, trial: s.Trial) -> str:
     return f"{broken.metric} is {trial.scores[broken.metric]}: over the limit {broken}"
 
 
+def leaves_unsure(study: s.Study, trial: s.Trial) -> str:
+    """Return why the trial's last scores prune it (evaluate.on_unsure = "prune"); empty if they do not."""
+    if study.settings.evaluate.on_unsure != "prune":
+        return ""
+    return next((_unsure_text(limit, trial) for limit in unsure_limits(study, trial)), "")
+
+
+def unsure_limits(study: s.Study, trial: s.Trial) -> list[Limit]:
+    """List the limits that the trial's latest scores neither keep nor break for sure."""
+    limits = limits_of(study)
+    return [
+        limit
+        for limit in limits
+        if limit.breached(
+            trial.scores.get(limit.metric, NOT_SCORED), count_looks(trial, limit.metric), len(limits)
+        )
+        == "unsure"
+    ]
+
+
+def _unsure_text(limit: Limit, trial: s.Trial) -> str:
+    score = trial.scores.get(limit.metric, NOT_SCORED)
+    return f"{limit.metric} is {score} at the end: not shown to keep the limit {limit}"
+
+
 def _broken(study: s.Study, trial: int, scores: dict[str, Score], known: frozenset[str]) -> dict[str, Limit]:
     found, limits = {}, limits_of(study)
     for limit in limits:
@@ -78,6 +104,10 @@ def _broken(study: s.Study, trial: int, scores: dict[str, Score], known: frozens
 def _of_limit(limit: Limit, event: e.TrialScored) -> Finding:
     text = f"{limit.metric} is {event.scores[limit.metric]} at step {event.step}: over the limit {limit}"
     return Finding(str(limit), text, limit)
+
+
+def _is_last(event: e.TrialScored | e.TrialCompleted) -> bool:
+    return event.last if isinstance(event, e.TrialScored) else event.scoring < 0
 
 
 class Breaches:
@@ -102,6 +132,8 @@ class Breaches:
         if isinstance(event, e.StudyCreated):  # drop the findings of an earlier study of this name
             self._known = {key: findings for key, findings in self._known.items() if key[0] != event.study}
             self._history = {key: history for key, history in self._history.items() if key[0] != event.study}
+        if isinstance(event, e.TrialScored | e.TrialCompleted) and _is_last(event):
+            self._end_unsure(state.studies[event.study], event.trial)
         if not isinstance(event, e.TrialScored):
             return
         study, key = state.studies[event.study], (event.study, event.trial)
@@ -116,6 +148,17 @@ class Breaches:
         broken = next((finding for finding in found if finding.limit is not None), None)
         if broken is not None:
             self._act(study, event.trial, broken)
+
+    def _end_unsure(self, study: s.Study, number: int) -> None:
+        """A trial's last scoring is there: say which limits it leaves open, and do what evaluate.on_unsure
+        says. The runner prunes before it reports to the sampler."""
+        asked, trial = study.settings.evaluate.on_unsure, study.trials[number]
+        unsure = [] if asked == "ignore" else unsure_limits(study, trial)
+        for limit in unsure:
+            text = f"trial {number}: {_unsure_text(limit, trial)}"
+            self._supervisor.put(e.StudyNoted(at=time.time(), study=study.name, text=text, level="warning"))
+        if unsure and asked == "pause":
+            self._do(console_api.PauseStudy(study.name, by=f"the limit {unsure[0]}"))
 
     def _act(self, study: s.Study, trial: int, found: Finding) -> None:
         by, name = f"the limit {found.limit}", study.name

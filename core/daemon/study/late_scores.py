@@ -11,7 +11,7 @@ from core.contract.spec.search_checks import awaits_boards
 from core.contract.spec.study_spec import StudySpec
 from core.contract.state import study_state as s
 from core.contract.wire import worker_api
-from core.daemon.answers.limit_breaches import breaks_a_limit
+from core.daemon.answers.limit_breaches import breaks_a_limit, leaves_unsure
 from core.daemon.placement.device_choice import Slot
 from core.daemon.workers.worker_pool import Worker, WorkerPool, may_return
 from core.daemon.workers.worker_shutdowns import Departures
@@ -45,21 +45,29 @@ def result_for_search(study: s.Study, spec: StudySpec, event: e.TrialEvent) -> e
     awaits = awaits_boards(spec)
     match event:
         case e.TrialCompleted():
-            return None if event.scoring >= 0 and awaits else event
+            if event.scoring >= 0 and awaits:
+                return None
+            why = leaves_unsure(study, trial) if event.scoring < 0 else ""
+            return _pruned(study, event, why) if why else event
         case e.TrialScored() | e.ScoringEnded():
             over = isinstance(event, e.ScoringEnded) or event.last
             if not (over and awaits) or trial.state != s.COMPLETE:
                 return None
-            if why := breaks_a_limit(study, trial):
-                return e.TrialPruned(
-                    at=event.at, study=study.name, trial=trial.number, step=trial.step, why=why, limit=True
-                )
+            scored = isinstance(event, e.TrialScored)
+            why = breaks_a_limit(study, trial) or (leaves_unsure(study, trial) if scored else "")
+            if why:
+                return _pruned(study, event, why)
             if not trial.values:
                 return e.TrialFailed(at=event.at, study=study.name, trial=trial.number, error=trial.why)
             return e.TrialCompleted(
                 at=event.at, study=study.name, trial=trial.number, step=trial.step, values=trial.values
             )
     return event
+
+
+def _pruned(study: s.Study, event: e.TrialEvent, why: str) -> e.TrialPruned:
+    step = study.trials[event.trial].step
+    return e.TrialPruned(at=event.at, study=study.name, trial=event.trial, step=step, why=why, limit=True)
 
 
 class LateScores:

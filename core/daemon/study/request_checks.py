@@ -110,7 +110,7 @@ def may_go_on(study: s.Study, more: bool) -> None:
 def goes_on(known: s.Study, spec: StudySpec) -> tuple[str, int] | None:
     """Return why the study goes on, and its new number of trials (0 keeps it), where somebody starts it
     again; None where it runs or is done already. Raises RefusedError for another study of the same name."""
-    changed = _differences(known.spec, to_raw(spec))
+    changed = _differences(to_raw(known.settings), to_raw(spec))  # keys of a later version at their default
     if changed - {"study.trials"}:
         raise RefusedError.of(
             f"a study {known.name!r} with other settings exists: {', '.join(sorted(changed))}",

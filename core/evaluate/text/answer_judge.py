@@ -35,8 +35,8 @@ class AnswerJudge:
         return [stance(answer) for answer in answers]
 
     def quality(self, of: Collection[Stance], english: bool) -> DetectorQuality:
-        """How often the judge is right that an answer has one of the stances ``of``: on the planted answers in
-        English, or in the other languages."""
+        """How often the judge is right that an answer has one of the stances ``of``: on the planted answers
+        in English, or in the other languages."""
         key = (tuple(of), english)
         if key not in self._qualities:
             rows = [row for row in planted_answers() if (row["language"] == "en") == english]

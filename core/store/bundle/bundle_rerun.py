@@ -100,7 +100,7 @@ def spec_of(original: Original, name: str, given: Mapping[str, str]) -> StudySpe
         key: value for key, value in original.trial["knobs"].items() if key in KNOBS and value is not None
     }
     raw["space"] = {}
-    raw.setdefault("evaluate", {})["on_breach"] = "warn"
+    raw.setdefault("evaluate", {}).update(on_breach="warn", on_unsure="warn")
     resources = raw.setdefault("resources", {})
     resources |= {"pack": 1, "devices": "cpu" if original.on_cpu else "auto"}
     if original.on_cpu and original.versions.get("threads") not in (None, cores()):
