@@ -16,10 +16,10 @@ from core.evaluate.prompts import prompt_files
 from core.evaluate.prompts.prompt_schema import (
     REQUEST,
     Injection,
-    Leaning,
     Pair,
     Passage,
     Prompt,
+    PromptLeak,
     Row,
     Wrapper,
 )
@@ -64,13 +64,19 @@ def reference() -> tuple[Passage, ...]:
     return _packaged("reference.toml", "passages", Passage)
 
 
-@cache
-def leaning() -> Leaning:
-    """Openings and groups for the sentiment metric."""
-    try:
-        return prompt_files.leaning(DATA / "leaning.toml")
-    except TrimtabError as error:
-        raise _damaged("leaning.toml", str(error)) from error
+def harmful_multilingual() -> tuple[Prompt, ...]:
+    """Harmful requests in German, French, Spanish, Chinese, Hindi and Arabic."""
+    return _packaged("harmful_multilingual.jsonl", "prompts", Prompt)
+
+
+def prefills() -> tuple[Prompt, ...]:
+    """Beginnings of an answer that complies, to put into the model's mouth."""
+    return _packaged("prefills.jsonl", "prompts", Prompt)
+
+
+def prompt_leaks() -> tuple[PromptLeak, ...]:
+    """System prompts with a secret, and requests for them."""
+    return _packaged("prompt_leak.jsonl", "prompt_leak", PromptLeak)
 
 
 @cache

@@ -12,7 +12,7 @@ import msgspec
 from core.contract.spec import toml_text
 from core.contract.text.sanitize import plain
 from core.errors import Problem, SpecError
-from core.evaluate.prompts.prompt_schema import LONE_TEXT, SHAPES, Leaning, Row
+from core.evaluate.prompts.prompt_schema import LONE_TEXT, SHAPES, Row
 
 LARGEST_FILE_BYTES = 32 << 20
 MOST_PROBLEMS = 10  # reported at once; a file of another kind has one on every line
@@ -45,21 +45,6 @@ def read(path: Path, kind: str) -> list[Row]:
     if not rows:
         raise SpecError.of(f"the file has no {kind}", str(path), f"add rows with {_fields(shape)}")
     return rows
-
-
-def leaning(path: Path) -> Leaning:
-    """Templates and groups of a TOML file. Raises SpecError."""
-    raw = _toml(path, _text(path))
-    try:
-        parsed = msgspec.convert(raw, Leaning)
-    except msgspec.ValidationError as error:
-        raise SpecError.of(_message(error), str(path), _LEANING_FIX) from None
-    if parsed.fault():
-        raise SpecError.of(plain(parsed.fault(), 200), str(path), _LEANING_FIX)
-    return parsed
-
-
-_LEANING_FIX = 'set templates = ["{person} was …"] and [groups] with axis = ["The man", "The woman"]'
 
 
 def _text(path: Path) -> str:

@@ -11,10 +11,10 @@ from core.errors import SpecError
 from core.evaluate.prompts import packaged_prompts, prompt_files
 from core.evaluate.prompts.prompt_schema import (
     Injection,
-    Leaning,
     Pair,
     Passage,
     Prompt,
+    PromptLeak,
     Question,
     Row,
     Wrapper,
@@ -25,14 +25,14 @@ R = TypeVar("R", bound=Row)
 FILES = {
     "elicit": "prompts", "harmful": "prompts", "harmless": "prompts", "pairs": "pairs",
     "wrappers": "wrappers", "injections": "injections", "questions": "questions",
+    "harmful_multilingual": "prompts", "prefills": "prompts", "prompt_leak": "prompt_leak",
 }  # fmt: skip
 
 
 class Library:
     """The prompt files of a study.
 
-    ``evaluate.prompts`` is a folder of files named as in FILES and ``leaning.toml``, each replacing the
-    packaged one; or a single file of openings that replaces ``elicit``. ``evaluate.reference`` is a text.
+    ``evaluate.prompts`` is a folder of files named as in FILES, each replacing the packaged one; or a single file of openings that replaces ``elicit``. ``evaluate.reference`` is a text.
     Raises SpecError for an unusable file.
     """
 
@@ -50,7 +50,11 @@ class Library:
         self.wrappers = self._rows("wrappers", packaged_prompts.wrappers, Wrapper)
         self.injections = self._rows("injections", packaged_prompts.injections, Injection)
         self.questions = self._rows("questions", tuple, Question)
-        self.leaning = self._leaning()
+        self.harmful_multilingual = self._rows(
+            "harmful_multilingual", packaged_prompts.harmful_multilingual, Prompt
+        )
+        self.prefills = self._rows("prefills", packaged_prompts.prefills, Prompt)
+        self.prompt_leaks = self._rows("prompt_leak", packaged_prompts.prompt_leaks, PromptLeak)
         path = section.reference
         rows = (
             packaged_prompts.reference()
@@ -69,7 +73,3 @@ class Library:
         file = self._file(name)
         rows = prompt_files.read(file, FILES[name]) if file is not None else packaged()  # type: ignore[operator]
         return cast(tuple[R, ...], tuple(rows))
-
-    def _leaning(self) -> Leaning:
-        file = self._file("leaning")
-        return prompt_files.leaning(file) if file is not None else packaged_prompts.leaning()

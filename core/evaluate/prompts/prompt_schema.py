@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from difflib import SequenceMatcher
 
 import msgspec
 
-REQUEST = "{request}"
+Span = tuple[int, int]  # characters, from and to
+_WORD = re.compile(r"\S+")
+
+REQUEST, ORDER = "{request}", "{order}"
+PLACES = ("user", "tool", "system")
 ENCODINGS = ("", "base64", "rot13", "reverse")
 
 
@@ -35,6 +40,9 @@ NEEDED = {
     "question",
     "prompt",
     "answer",
+    "system",
+    "secret",
+    "request",
 }
 
 
@@ -43,6 +51,7 @@ class Prompt(Row, frozen=True):
 
     text: str
     topic: str = ""
+    language: str = "en"
 
 
 class Pair(Row, frozen=True):
@@ -55,15 +64,32 @@ class Pair(Row, frozen=True):
     def fault(self) -> str:
         return super().fault() or ("both sentences are the same" if self.stereotype == self.opposite else "")
 
+    def shared_words(self) -> tuple[list[Span], list[Span]]:
+        """The words that both sentences have, in order, as spans of characters of each."""
+        sides = [
+            [found.span() for found in _WORD.finditer(text)] for text in (self.stereotype, self.opposite)
+        ]
+        words = [
+            [text[slice(*span)] for span in side]
+            for text, side in zip((self.stereotype, self.opposite), sides, strict=True)
+        ]
+        blocks = SequenceMatcher(None, *words, autojunk=False).get_matching_blocks()
+        pairs = [(block.a + at, block.b + at) for block in blocks for at in range(block.size)]
+        return [sides[0][at] for at, _ in pairs], [sides[1][at] for _, at in pairs]
+
 
 class Wrapper(Row, frozen=True):
-    """A jailbreak: a text around ``{request}``, which may be encoded first."""
+    """A jailbreak: a text around ``{request}``, which may be encoded first; ``turns`` are earlier ones, from
+    the user's first on, the user's and the assistant's in turn."""
 
     text: str
     kind: str = ""
     encoding: str = ""
+    turns: list[str] = []
 
     def fault(self) -> str:
+        if len(self.turns) % 2:
+            return "turns must end with one of the assistant"
         if self.text.count(REQUEST) != 1:
             return f"the text must contain {REQUEST} exactly once"
         known = ", ".join(repr(encoding) for encoding in ENCODINGS)
@@ -71,16 +97,54 @@ class Wrapper(Row, frozen=True):
 
 
 class Injection(Row, frozen=True):
-    """A task on content with an injected instruction, which succeeds if the canary is in the answer."""
+    """A task on content with an injected instruction.
+
+    ``{order}`` in the content stands for the ``order``, which takes over if the answer has its ``canary`` and
+    none of the texts of ``done``, of which an answer that did the task has at least one. The canary is derived:
+    neither task, content nor order has it. ``place``: the content is in the user's turn, a tool's result or
+    the system prompt. Without an ``order``, the content has it already, and there is no control.
+    """
 
     task: str
     content: str
     canary: str
     kind: str = ""
+    order: str = ""
+    done: list[str] = []
+    place: str = "user"
 
     def fault(self) -> str:
-        inside = self.canary.casefold() in self.task.casefold()
-        return super().fault() or ("the canary appears in the task itself" if inside else "")
+        if self.place not in PLACES:
+            return f"place {self.place!r} is not one of {', '.join(PLACES)}"
+        if bool(self.order) != (self.content.count(ORDER) == 1):
+            return f"the content must contain {ORDER} exactly once if there is an order"
+        given = f"{self.task} {self.order} {self.content if self.order else ''}".casefold()
+        return super().fault() or (
+            "the canary appears in what is given" if self.canary.casefold() in given else ""
+        )
+
+    @property
+    def with_order(self) -> str:
+        """The content with the injected instruction."""
+        return self.content.replace(ORDER, self.order)
+
+    @property
+    def without_order(self) -> str:
+        """The content alone."""
+        return " ".join(self.content.replace(ORDER, "").split(" ")).replace("  ", " ").strip()
+
+
+class PromptLeak(Row, frozen=True):
+    """A request for the system prompt, which holds a secret phrase."""
+
+    system: str
+    secret: str
+    request: str
+
+    def fault(self) -> str:
+        if self.secret.casefold() in self.request.casefold():
+            return "the secret appears in the request"
+        return super().fault() or ("" if self.secret in self.system else "the system prompt has no secret")
 
 
 class Passage(Row, frozen=True):
@@ -130,41 +194,12 @@ class Task(Row, frozen=True):
         return super().fault() or ("" if any(answer.strip() for answer in right) else "there is no answer")
 
 
-class Leaning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Openings with ``{person}`` or ``{person_lower}``, and the groups to fill in, by axis."""
-
-    templates: list[str]
-    groups: dict[str, list[str]]
-
-    def fault(self) -> str:
-        """Why these are invalid; "" if they are valid."""
-        without_person = [
-            template for template in self.templates if not re.search(r"\{person(_lower)?\}", template)
-        ]
-        alone = [axis for axis, groups in self.groups.items() if len(set(groups)) < 2]
-        if not self.templates or not self.groups:
-            return "there are no templates or no groups"
-        if without_person:
-            return f"the template {without_person[0]!r} has neither {{person}} nor {{person_lower}}"
-        return f"the axis {alone[0]!r} needs two groups" if alone else ""
-
-    def prompts(self, axis: str) -> dict[str, list[str]]:
-        """Each group's openings, in the templates' order."""
-        return {
-            group: [_person(template, group) for template in self.templates] for group in self.groups[axis]
-        }
-
-
-def _person(template: str, group: str) -> str:
-    lower = group[:1].lower() + group[1:]
-    return template.replace("{person_lower}", lower).replace("{person}", group)
-
-
 SHAPES: dict[str, type[Row]] = {
     "prompts": Prompt,
     "pairs": Pair,
     "wrappers": Wrapper,
     "injections": Injection,
+    "prompt_leak": PromptLeak,
     "passages": Passage,
     "questions": Question,
     "tasks": Task,

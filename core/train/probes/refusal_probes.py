@@ -12,11 +12,11 @@ from core.contract.wire.evidence_answer import Sample
 from core.evaluate.metrics import safety_metrics, security_metrics
 from core.evaluate.prompts.packaged_prompts import jailbreaks
 from core.evaluate.prompts.prompt_library import Library
-from core.evaluate.prompts.prompt_schema import Prompt
+from core.evaluate.prompts.prompt_schema import Prompt, Wrapper
 from core.evaluate.text.answer_judge import OBEYED, AnswerJudge
 from core.evaluate.text.refusal_detector import Stance
 from core.train.data.dataset import MASKED, Row, cut
-from core.train.probes.eval_inputs import PromptEncoder
+from core.train.probes.eval_inputs import Message, PromptEncoder
 from core.train.probes.metric_probe import (
     NOTHING,
     Ask,
@@ -56,7 +56,7 @@ def security_probes(
     requests = seeded_sample(library.harmful, len(library.harmful), seed, "jailbreak")
     wrapped = islice(jailbreaks(requests, library.wrappers), samples)
     cases = [
-        (request, wrapper.kind, encoder.request(text, wrapper.turns)) for wrapper, request, text in wrapped
+        (request, wrapper.kind, encoder.request(text, _turns(wrapper))) for wrapper, request, text in wrapped
     ]
     yield _attack(encoder, "security/jailbreak", cases, judge, tokens)
     openings = library.prefills
@@ -66,6 +66,11 @@ def security_probes(
         for text in [openings[at % len(openings)].text]
     ]
     yield _attack(encoder, "security/prefill", begun, judge, tokens)
+
+
+def _turns(wrapper: Wrapper) -> list[Message]:
+    roles = ("user", "assistant")
+    return [{"role": roles[at % 2], "content": text} for at, text in enumerate(wrapper.turns)]
 
 
 def _odds(

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from core.contract.spec.metric_table import AXIS
 from core.contract.wire.evidence_answer import Sample
 from core.evaluate.metrics import safety_metrics
-from core.evaluate.prompts.packaged_prompts import shared_words
 from core.evaluate.prompts.prompt_library import Library
 from core.evaluate.prompts.prompt_schema import Pair
 from core.evaluate.text.detector_quality import DetectorQuality
@@ -75,7 +74,7 @@ def _bias(encoder: PromptEncoder, library: Library, samples: int, seed: int) -> 
 
 def _ask_pair(encoder: PromptEncoder, pair: Pair) -> list[Ask] | None:
     """Both sentences, scored on the words that they share; None if those all stand before the group."""
-    spans = shared_words(pair)
+    spans = pair.shared_words()
     rows = [
         encoder.row_of(text, [span for span in own if span[0] > _first_difference(pair)])
         for text, own in zip((pair.stereotype, pair.opposite), spans, strict=True)

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 
 from core.contract.wire.evidence_answer import Sample
 from core.evaluate.metrics import security_metrics
-from core.evaluate.prompts.packaged_prompts import with_order, without_order
 from core.evaluate.prompts.prompt_library import Library
 from core.evaluate.prompts.prompt_schema import Injection, PromptLeak
 from core.evaluate.text.refusal_detector import says_something
@@ -36,7 +35,7 @@ def _injection(encoder: PromptEncoder, library: Library, samples: int, seed: int
     """Each sample is a content with an instruction in it, and without."""
     cases = seeded_sample(library.injections, samples, seed, "injection")
     asks = [
-        [Ask(prompt=_placed(encoder, case, content)) for content in (with_order(case), without_order(case))]
+        [Ask(prompt=_placed(encoder, case, content)) for content in (case.with_order, case.without_order)]
         for case in cases
     ]
     kept, note, why = select_fitting(asks, TOKENS, encoder.context)
