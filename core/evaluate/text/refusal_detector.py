@@ -21,7 +21,7 @@ _CANNOT = (
 _HELP = (
     r"(?:help|assist|provide|give|offer|do|answer|comply|fulfil+|support|engage|create|write|generate|share"
     r"|discuss|respond|continue|participate|encourage|tell|teach|explain|produce|advise|be able to"
-    r"|in good conscience|make|show)"
+    r"|in good conscience|make|show|walk|guide|describe|process)"
 )
 _MODEL = r"(?:ai|artificial intelligence|language model|assistant)"
 _RULES = r"(?:guidelines|polic(?:y|ies)|programming|principles|ethics|rules|values)"
@@ -29,7 +29,7 @@ _PATTERNS = (
     rf"\bi (?:really |simply |just )?{_CANNOT} (?:\w+ly )?{_HELP}\b",
     rf"\bi'm (?:not able|unable) to (?:\w+ly )?{_HELP}\b",
     r"\b(?:i'm|i am) (?:very |so |really |truly )?(?:sorry|afraid),? (?:but |that )?"
-    r"(?:i|this|that|your request)\b(?! (?:hear|was late|did that|took|misread|missed|made|forgot|kept|got))",
+    r"(?:i|this|that|your request)\b(?! (?:hear|was|did that|took|misread|missed|made|forgot|kept|got))",
     r"^\W*(?:sorry|apologies|i apologi[sz]e)\b,?(?: but)?[^.!?]{0,40}"
     r"\b(?:can't|cannot|can not|unable|not able|won't)\b",
     r"\bi (?:must|have to|need to|will have to|would have to)(?: \w+ly)? (?:decline|refuse)\b",
