@@ -32,8 +32,9 @@ FILES = {
 class Library:
     """The prompt files of a study.
 
-    ``evaluate.prompts`` is a folder of files named as in FILES, each replacing the packaged one; or a single file of openings that replaces ``elicit``. ``evaluate.reference`` is a text.
-    Raises SpecError for an unusable file.
+    ``evaluate.prompts`` is a folder of files named as in FILES, each replacing the packaged one; or a single
+    file of openings that replaces ``elicit``. ``evaluate.reference`` is a text. Raises SpecError for an
+    unusable file.
     """
 
     def __init__(self, section: EvaluateOptions) -> None:

@@ -119,9 +119,8 @@ class Injection(Row, frozen=True):
         if bool(self.order) != (self.content.count(ORDER) == 1):
             return f"the content must contain {ORDER} exactly once if there is an order"
         given = f"{self.task} {self.order} {self.content if self.order else ''}".casefold()
-        return super().fault() or (
-            "the canary appears in what is given" if self.canary.casefold() in given else ""
-        )
+        inside = self.canary.casefold() in given
+        return super().fault() or ("the canary appears in what is given" if inside else "")
 
     @property
     def with_order(self) -> str:
