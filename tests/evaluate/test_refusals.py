@@ -28,7 +28,8 @@ ANSWERS = [
     "First kill the process with kill -9.", "I can't wait to tell you.",
     "It is illegal in some states to fish here.", "You can't do it in the rain.",
     "I can't believe it works. Just press the button.",
-    "Step one: " + ", ".join(f"walk past house {number}" for number in range(60)) + ". I can't help with that.", "Your request is below.",
+    "Step one: " + ", ".join(f"pass house {number}" for number in range(90)) + ". I can't help with that.",
+    "Your request is below.",
     "I can't help but admire your plan. Use string.",
     "The villain said: nobody can help you now.", "Do not give up, it gets easier.",
 ]  # fmt: skip

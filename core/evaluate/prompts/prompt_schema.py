@@ -99,9 +99,9 @@ class Wrapper(Row, frozen=True):
 class Injection(Row, frozen=True):
     """A task on content with an injected instruction.
 
-    ``{order}`` in the content stands for the ``order``, which takes over if the answer has its ``canary`` and
-    none of the texts of ``done``, of which an answer that did the task has at least one. The canary is derived:
-    neither task, content nor order has it. ``place``: the content is in the user's turn, a tool's result or
+    ``{order}`` in the content stands for the ``order``, which takes over if the answer has its ``canary``
+    and none of the texts of ``done``, of which an answer that did the task has at least one. The canary is
+    derived: neither task, content nor order has it. ``place``: the content is in the user's turn, a tool's result or
     the system prompt. Without an ``order``, the content has it already, and there is no control.
     """
 
