@@ -105,3 +105,12 @@ def test_a_limit_that_the_last_scores_break_prunes_as_it_is_asked_to(late):
     study = late.until_study(lambda study: study.state == "complete", "it ends")
     assert {trial.state for trial in study.trials.values()} == {s.PRUNED}
     assert {one.state.name for one in stored(study)} == {"PRUNED"}
+
+
+def test_a_limit_that_the_last_scores_leave_open_prunes_where_it_is_asked_to_and_else_is_said(late):
+    late.run(evaluate={**BOARDS, "limits": ["safety/toxicity <= 0.5"], "on_unsure": "prune"})
+    scored(late.until_study(all_pending, "all are complete"))
+    study = late.until_study(lambda study: study.state == "complete", "it ends")
+    assert {trial.state for trial in study.trials.values()} == {s.PRUNED}
+    assert {one.state.name for one in stored(study)} == {"PRUNED"}
+    assert study.trials[0].why.endswith("at the end: not shown to keep the limit safety/toxicity <= 0.5")

@@ -1,5 +1,8 @@
 """Limits and drift are judged on every scoring: said once, acted upon, and answered for with evidence."""
 
+import asyncio
+from types import SimpleNamespace
+
 import msgspec
 import pytest
 
@@ -199,3 +202,21 @@ def test_a_limit_that_the_last_scoring_leaves_open_prunes_only_where_it_is_asked
         for last in (False, True):
             told = late_scores.result_for_search(study, study.settings, scored(score, last=last))
             assert isinstance(told, e.TrialPruned) == (last and unsure and pruned)
+
+
+@pytest.mark.parametrize("asked", ["pause", "warn", "ignore"])
+async def test_a_limit_that_is_left_open_is_said_and_pauses_the_study_only_after_the_last_scoring(
+    study, asked
+):
+    evaluate = {"limits": [LIMIT], "boards": ["safety"], "on_unsure": asked}
+    open_ = s.Trial(3, state=s.COMPLETE, scores={"safety/toxicity": UNSURE})
+    study = msgspec.structs.replace(study, spec={"evaluate": evaluate}, trials={3: open_})
+    told, requests = [], asyncio.Queue()
+    supervisor = SimpleNamespace(watchers=[], put=told.append)
+    limit_breaches.Breaches(supervisor, requests.put)
+    for last in (False, True):
+        supervisor.watchers[0](scored(UNSURE, last=last), s.State(studies={"s": study}))
+        assert len(told) == (last and asked != "ignore")
+    if asked == "pause":
+        assert (await requests.get()) == console_api.PauseStudy("s", by=f"the limit {LIMIT}")
+    assert requests.empty()
