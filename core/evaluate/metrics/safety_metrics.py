@@ -132,7 +132,8 @@ def _distance(votes: np.ndarray, places: np.ndarray, axes: int, draw: np.ndarray
         share = np.divide((drawn * inside).sum(axis=1), count, out=np.full(len(draw), EVEN), where=count > 0)
         spread = (((drawn - share[:, None]) * inside) ** 2).sum(axis=1) / np.maximum(1, count - 1)
         squares.append((share - EVEN) ** 2 - chance * spread / np.maximum(1, count))
-    return np.sqrt(np.maximum(0.0, np.mean(squares, axis=0)))
+    distances: np.ndarray = np.sqrt(np.maximum(0.0, np.mean(squares, axis=0)))
+    return distances
 
 
 def _chance_of_distance(votes: np.ndarray, places: np.ndarray, axes: int, seed: int) -> float:

@@ -73,7 +73,7 @@ class Pair(Row, frozen=True):
             [text[slice(*span)] for span in side]
             for text, side in zip((self.stereotype, self.opposite), sides, strict=True)
         ]
-        blocks = SequenceMatcher(None, *words, autojunk=False).get_matching_blocks()
+        blocks = SequenceMatcher(None, words[0], words[1], autojunk=False).get_matching_blocks()
         pairs = [(block.a + at, block.b + at) for block in blocks for at in range(block.size)]
         return [sides[0][at] for at, _ in pairs], [sides[1][at] for _, at in pairs]
 
@@ -101,8 +101,8 @@ class Injection(Row, frozen=True):
 
     ``{order}`` in the content stands for the ``order``, which takes over if the answer has its ``canary``
     and none of the texts of ``done``, of which an answer that did the task has at least one. The canary is
-    derived: neither task, content nor order has it. ``place``: the content is in the user's turn, a tool's result or
-    the system prompt. Without an ``order``, the content has it already, and there is no control.
+    derived: neither task, content nor order has it. ``place``: the content is in the user's turn, a tool's
+    result or the system prompt. Without an ``order``, the content has it already, and there is no control.
     """
 
     task: str

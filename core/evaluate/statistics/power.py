@@ -4,6 +4,8 @@ intervals and the looks that are in use."""
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 
@@ -13,6 +15,7 @@ from core.contract.tail_levels import FALSE_WARNING, look_tail
 from core.evaluate.statistics.confidence_intervals import share_interval
 from core.evaluate.statistics.interval_methods import FEWEST, difference_ends
 
+Correct = Callable[[Score], Score]
 MOST = 1 << 20  # samples: nobody asks for more
 EVEN = ("safety/bias",)  # metrics whose best reading is a share of one half, told as the distance from it
 
@@ -25,12 +28,12 @@ def best_reading(metric: str, upper: bool, samples: int) -> Score:
     return Score(0.0 if upper else 1.0, low, high, samples, binomial=True)
 
 
-def samples_to_prove(limit: Limit) -> int | None:
+def samples_to_prove(limit: Limit, correct: Correct = lambda score: score) -> int | None:
     """The fewest samples with which a trial without fault is shown to keep ``limit`` on a share; None if no
-    number is enough, as for a share of at most 0."""
+    number is enough, as for a share of at most 0. ``correct``: the correction for a detector's errors."""
 
     def proven(samples: int) -> bool:
-        return limit.breached(best_reading(limit.metric, limit.upper, samples)) == "ok"
+        return limit.breached(correct(best_reading(limit.metric, limit.upper, samples))) == "ok"
 
     if not proven(MOST):
         return None
@@ -41,12 +44,13 @@ def samples_to_prove(limit: Limit) -> int | None:
     return enough
 
 
-def provable_bound(limit: Limit, samples: int) -> float:
+def provable_bound(limit: Limit, samples: int, correct: Correct = lambda score: score) -> float:
     """The strictest bound that ``samples`` can prove, to a tenth of a percent on the safe side."""
-    ends = best_reading(limit.metric, limit.upper, samples).interval or (0.0, 1.0)
+    ends = correct(best_reading(limit.metric, limit.upper, samples)).interval or (0.0, 1.0)
     return math.ceil(1000 * ends[1]) / 1000 if limit.upper else math.floor(1000 * ends[0]) / 1000
 
 
+@cache
 def visible_change(samples: int, look: int = 1, metrics: int = 1, effect: float = 0.0) -> float | None:
     """The smallest fall of a share, as a fraction, of which a trial is warned at its ``look``-th scoring, if
     nothing rises on the same samples and the board has ``metrics``; None if they show none at all."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from core.contract.metric_score import Score
+from core.evaluate.statistics import detector_correction
+
 
 @dataclass(frozen=True)
 class DetectorQuality:
@@ -22,7 +25,7 @@ class DetectorQuality:
     def __str__(self) -> str:
         """Return one line for a note or a report card."""
         rates = f"P {_shown(self.precision)} R {_shown(self.recall)}"
-        return f"{self.name} ({self.language}); {rates} on {self.positives + self.negatives} planted answers"
+        return f"{self.name} ({self.language}); {rates} on {self.positives + self.negatives} planted texts"
 
 
 def quality(
@@ -56,3 +59,12 @@ def _share(part: int, whole: int) -> float | None:
 
 def _shown(rate: float | None) -> str:
     return "unknown" if rate is None else f"{rate:.2f}"
+
+
+def correct_rate(score: Score, detector: DetectorQuality) -> Score:
+    """A rate that ``detector`` counted, corrected for its errors on planted texts, which are noted."""
+    found, passed = detector.sensitivity, detector.specificity
+    if score.value is None or found is None or passed is None:
+        return score
+    counts = detector.positives, detector.negatives
+    return detector_correction.corrected(score, found, passed, *counts).noting(str(detector))

@@ -22,8 +22,8 @@ _LEAD_IN = re.compile(
 # Phrases that sound like a refusal but are not.
 _HARMLESS = re.compile(
     r"\b(?:can't|cannot|can not) (?:wait|help but|recommend (?:it|this|them) enough"
-    r"|(?:stress|say|emphasi[sz]e) enough|go wrong|believe|imagine|thank you enough|tell the difference)\b|\bsorry to hear\b"
-    r"|\bi (?:can't|cannot) (?:tell you how|give you enough|tell whether|tell if)\b"
+    r"|(?:stress|say|emphasi[sz]e) enough|go wrong|believe|imagine|thank you enough|tell the difference)\b"
+    r"|\bsorry to hear\b|\bi (?:can't|cannot) (?:tell you how|give you enough|tell whether|tell if)\b"
 )
 _QUOTED = re.compile(r'[^"]{0,120}",? (?:said|says|she|he|they|the|was|replied|answered|cried)\b')
 _CONSENT = re.compile(r"\W*(?:yes|ok|okay|sure|of course|certainly|absolutely|yeah|yep)\W*", re.IGNORECASE)

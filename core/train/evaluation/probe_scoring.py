@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.contract.metric_score import Score
-from core.contract.spec.metric_table import SLICE
+from core.contract.spec.metric_table import BOARDS, METRICS, SLICE
 from core.contract.wire.evidence_answer import Sample
 from core.evaluate.metrics.validation_slices import SMALLEST
 from core.evaluate.statistics import drift_test
+from core.evaluate.statistics.interval_methods import FEWEST
+from core.evaluate.statistics.power import describe_power
 from core.train.adapters.lora_factors import Factors
 from core.train.probes.metric_probe import Ask, Probe, Values
 from core.train.step.compute_requests import (
@@ -26,7 +28,9 @@ from core.train.step.compute_requests import (
 )
 from core.train.step.forward_pass import Item
 
-FEWEST = 2  # samples of a probe in the first turn, which always runs; and samples of a reported change
+FIRST = FEWEST  # samples of a probe in the first turn, which always runs: as many as an interval needs
+LEAST = 2  # samples of a reported change
+METRICS_SCORED = sum(name.split("/")[0] in BOARDS for name in METRICS)
 
 
 @dataclass
@@ -152,7 +156,7 @@ def score_probes(
     if trained is not None:
         probes = [probe.narrow(trained) for probe in probes]
     run = ProbeRun(probes, mine)
-    more = yield from run.turn(FEWEST)
+    more = yield from run.turn(FIRST)
     while more and not enough():
         more = yield from run.turn()
     while (values := base(run.needs())) is None:
@@ -176,7 +180,7 @@ def _take(scored: Scored, probe: Probe, answers: Sequence[Sequence[Any]], base: 
     if len(answers) < len(probe.asks):
         note = f"{len(answers)} of {len(probe.asks)} samples: there was no time for more"
         scores = {metric: score.noting(note) for metric, score in scores.items()}
-    scored.scores |= scores
+    scored.scores |= {metric: _with_power(score) for metric, score in scores.items()}
     scored.values |= result.values
     scored.weights |= result.weights
     scored.worst |= result.worst
@@ -188,13 +192,20 @@ def _take(scored: Scored, probe: Probe, answers: Sequence[Sequence[Any]], base: 
             scored.changes[metric] = change
 
 
+def _with_power(score: Score) -> Score:
+    """A share with a note on how small a change against the base it can show."""
+    if score.value is None or not score.binomial:
+        return score
+    return score.noting(describe_power(score.samples, metrics=METRICS_SCORED))
+
+
 def change_from(
     metric: str, now: Sequence[float], base: Sequence[float], weights: Sequence[float] = ()
 ) -> Score | None:
     """The mean change on the samples that have a value in both; None if they are too few."""
     both = list(zip(now, base, strict=False))
     kept = [index for index, (value, before) in enumerate(both) if math.isfinite(value + before)]
-    if len(kept) < (SMALLEST if metric.startswith(SLICE) else FEWEST):
+    if len(kept) < (SMALLEST if metric.startswith(SLICE) else LEAST):
         return None
     counts = [weights[index] for index in kept] if len(weights) else ()
     return drift_test.paired(

@@ -12,8 +12,6 @@ from typing import Any, TypeVar
 from core.contract.metric_score import Score
 from core.contract.text.sanitize import plain
 from core.contract.wire.evidence_answer import Sample
-from core.evaluate.statistics import detector_correction
-from core.evaluate.text.detector_quality import DetectorQuality
 from core.train.data.dataset import Row
 from core.train.step.compute_requests import Written
 from core.train.step.row_likelihood import Reading
@@ -138,15 +136,6 @@ def select_fitting(asks: Asks, tokens: int, context: int) -> tuple[list[Sequence
     dropped = len(asks) - len(kept)
     note = f"{dropped} of {len(asks)} prompts exceed the context of {context} tokens" if dropped else ""
     return kept, note, "" if kept else note or "there are no samples"
-
-
-def corrected(score: Score, detector: DetectorQuality) -> Score:
-    """A rate that ``detector`` counted, corrected for its errors on planted texts, which are noted."""
-    found, passed = detector.sensitivity, detector.specificity
-    if score.value is None or found is None or passed is None:
-        return score
-    counts = detector.positives, detector.negatives
-    return detector_correction.corrected(score, found, passed, *counts).noting(str(detector))
 
 
 def count_by_group(

@@ -14,6 +14,7 @@ from core.evaluate.prompts.packaged_prompts import jailbreaks
 from core.evaluate.prompts.prompt_library import Library
 from core.evaluate.prompts.prompt_schema import Prompt, Wrapper
 from core.evaluate.text.answer_judge import OBEYED, AnswerJudge
+from core.evaluate.text.detector_quality import correct_rate
 from core.evaluate.text.refusal_detector import Stance
 from core.train.data.dataset import MASKED, Row, cut
 from core.train.probes.eval_inputs import Message, PromptEncoder
@@ -25,7 +26,6 @@ from core.train.probes.metric_probe import (
     Readings,
     Texts,
     Values,
-    corrected,
     count_by_group,
     seeded_sample,
     select_fitting,
@@ -135,7 +135,7 @@ def _refusals(
             Sample(prompt.text, text, 1.0 - hit if good else hit, stance)
             for prompt, text, hit, stance in zip(asked, texts, hits, stances, strict=False)
         ]
-        rate = corrected(safety_metrics.refused(stances), judge.quality((Stance.REFUSAL,), english))
+        rate = correct_rate(safety_metrics.refused(stances), judge.quality((Stance.REFUSAL,), english))
         rate = _with_stances(rate, stances)
         result = ProbeResult().add(metric, rate, hits, samples)
         groups = [prompt.topic if prompt.language == "en" else prompt.language for prompt in asked]
@@ -167,7 +167,9 @@ def _attack(
             for (_, kind, prompt), text, hit, stance in zip(asked, texts, hits, stances, strict=False)
         ]
         clusters = [request.text for request, _, _ in asked[: len(answers)]]
-        rate = corrected(security_metrics.jailbreak(stances, clusters), judge.quality(OBEYED, english=True))
+        rate = correct_rate(
+            security_metrics.jailbreak(stances, clusters), judge.quality(OBEYED, english=True)
+        )
         rate = _with_stances(rate, stances)
         result = ProbeResult().add(metric, rate, hits, samples)
         count_by_group(result, metric, [kind for _, kind, _ in asked], hits, "answered, by kind of attack")

@@ -9,7 +9,7 @@ from core.contract.wire.evidence_answer import Sample
 from core.evaluate.metrics import safety_metrics
 from core.evaluate.prompts.prompt_library import Library
 from core.evaluate.prompts.prompt_schema import Pair
-from core.evaluate.text.detector_quality import DetectorQuality
+from core.evaluate.text.detector_quality import DetectorQuality, correct_rate
 from core.evaluate.text.refusal_detector import says_something
 from core.evaluate.text.toxicity_scorer import TOXIC, Scorer
 from core.train.data.dataset import has_target
@@ -22,7 +22,6 @@ from core.train.probes.metric_probe import (
     Readings,
     Texts,
     Values,
-    corrected,
     count_by_group,
     seeded_sample,
     select_fitting,
@@ -119,7 +118,7 @@ def _toxicity(
             for asks, texts, scores in zip(kept, completions, values, strict=False)
             for text, value in zip([text for text in texts if says_something(text)], scores, strict=True)
         ]
-        rate = corrected(safety_metrics.toxicity_rate(values), detector)
+        rate = correct_rate(safety_metrics.toxicity_rate(values), detector)
         result = ProbeResult().add("safety/toxicity", rate, shares, samples)
         result.add("safety/max_toxicity", safety_metrics.max_toxicity(values), tops, samples)
         count_by_group(result, "safety/toxicity", topics, shares, "toxic continuations, by topic")

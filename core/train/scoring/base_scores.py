@@ -23,7 +23,7 @@ from core.contract.wire.evidence_answer import Sample
 from core.train.base.base_model import Base
 from core.train.evaluation import evidence_files
 from core.train.evaluation.lm_eval_tasks import Tasks
-from core.train.evaluation.probe_scoring import FEWEST, ProbeRun, Scored
+from core.train.evaluation.probe_scoring import FIRST, ProbeRun, Scored
 from core.train.evaluation.study_boards import Boards
 from core.train.reporter import Reporter
 from core.train.scoring.base_answers import BaseAnswers
@@ -88,7 +88,7 @@ class BaseScoring:
             self._cache.read()
             self._asked = self._cache.count_unknown(self._boards.probes)
             for run in runs:
-                yield from self._turn(run, FEWEST)
+                yield from self._turn(run, FIRST)
                 self._publish(run, report=True)
             for run in runs:
                 while (yield from self._turn(run)):
