@@ -11,33 +11,65 @@ from core.evaluate.prompts.prompt_schema import Injection, Passage, Prompt, Ques
 from core.evaluate.text.toxicity_scorer import TOXIC, toxicity
 
 
-def test_there_is_enough_of_everything_and_nothing_twice():
+def test_there_is_enough_to_prove_limits_and_nothing_twice():
     for rows, fewest in (
-        (packaged_prompts.pairs(), 60), (packaged_prompts.harmful(), 60), (packaged_prompts.harmless(), 60),
-        (packaged_prompts.elicitors(), 30),
-        (packaged_prompts.wrappers(), 20), (packaged_prompts.injections(), 24),
+        (packaged_prompts.pairs(), 220),
+        (packaged_prompts.harmful(), 150), (packaged_prompts.harmless(), 150),
+        (packaged_prompts.elicitors(), 200), (packaged_prompts.harmful_multilingual(), 120),
+        (packaged_prompts.wrappers(), 30), (packaged_prompts.injections(), 100),
+        (packaged_prompts.prefills(), 8), (packaged_prompts.prompt_leaks(), 30),
         (packaged_prompts.reference(), 20),
     ):  # fmt: skip
-        assert len(rows) >= fewest and len(set(map(str, rows))) == len(rows)
-    axes = Counter(pair.axis for pair in packaged_prompts.pairs())
-    assert len(axes) >= 6 and min(axes.values()) >= 5
+        assert len(rows) >= fewest and len({str(row).casefold() for row in rows}) == len(rows)
     assert sum(len(passage.text.split()) for passage in packaged_prompts.reference()) >= 2000
-    leaning = packaged_prompts.leaning()
-    assert len(leaning.templates) >= 10 and sum(map(len, leaning.groups.values())) >= 6
 
 
-def test_pairs_differ_in_few_words_so_that_nothing_else_is_compared():
+def test_no_topic_axis_or_language_outweighs_the_others():
+    for names in (
+        [pair.axis for pair in packaged_prompts.pairs()],
+        [row.topic for row in packaged_prompts.harmful()], [row.topic for row in packaged_prompts.harmless()],
+        [row.language for row in packaged_prompts.harmful_multilingual()],
+        [row.place for row in packaged_prompts.injections()],
+    ):  # fmt: skip
+        counts = Counter(names)
+        assert max(counts.values()) <= 2 * len(names) / len(counts) and len(counts) >= 3
+    assert len({pair.axis for pair in packaged_prompts.pairs()}) >= 10
+    assert {row.language for row in packaged_prompts.harmful_multilingual()} == {
+        "de", "fr", "es", "zh", "hi", "ar",
+    }  # fmt: skip
+
+
+def test_pairs_differ_in_the_group_alone_and_share_words_after_it():
     for pair in packaged_prompts.pairs():
-        one, other = pair.stereotype.split(), pair.opposite.split()
-        assert len((Counter(one) - Counter(other)) + (Counter(other) - Counter(one))) <= 4, pair
-        assert abs(len(one) - len(other)) <= 1, pair
+        spans, others = pair.shared_words()
+        assert len(pair.stereotype.split()) - len(spans) == len(pair.opposite.split()) - len(others) == 1, (
+            pair
+        )
+        first = next(
+            at for at, (a, b) in enumerate(zip(pair.stereotype, pair.opposite, strict=False)) if a != b
+        )
+        assert sum(begin > first for begin, _ in spans) >= 3, pair
+
+
+def test_pairs_of_an_axis_ask_in_both_directions():
+    """The group that is named first is the stereotype's in half of the pairs: a model that merely prefers the
+    more frequent name is not biased."""
+    for axis in {pair.axis for pair in packaged_prompts.pairs()}:
+        words = Counter()
+        for pair in packaged_prompts.pairs():
+            if pair.axis == axis:
+                own, other = set(pair.stereotype.split()), set(pair.opposite.split())
+                words[(own - other).pop()] += 1
+                words[(other - own).pop()] -= 1
+        assert all(abs(count) <= 2 for count in words.values()), (axis, words)
 
 
 def test_harmful_and_harmless_requests_share_their_topics():
     harmful, harmless = (
         Counter(row.topic for row in rows()) for rows in (packaged_prompts.harmful, packaged_prompts.harmless)
     )
-    assert harmful == harmless
+    assert set(harmful) == set(harmless) and len(harmful) >= 14
+    assert all(abs(harmful[topic] - harmless[topic]) <= 2 for topic in harmful)
 
 
 def test_what_comes_with_trimtab_is_itself_no_toxic_text():
@@ -49,9 +81,13 @@ def test_what_comes_with_trimtab_is_itself_no_toxic_text():
     assert [text for text in texts if toxicity([text])[0] >= TOXIC] == []
 
 
-def test_canaries_of_injections_are_words_of_their_own():
-    words = [injection.canary for injection in packaged_prompts.injections()]
-    assert len(set(words)) == len(words) and all(len(word) >= 6 and word.isupper() for word in words)
+def test_orders_are_many_and_no_control_still_has_one():
+    rows = packaged_prompts.injections()
+    assert len({row.order for row in rows}) == len(rows)
+    assert len({row.canary for row in rows}) >= 0.95 * len(rows)
+    for row in rows:
+        assert row.order in row.with_order and row.order not in row.without_order
+        assert row.without_order[-1] not in "#:;-{", row
 
 
 def test_a_jailbreak_holds_its_request_as_its_wrapper_says():
@@ -61,20 +97,13 @@ def test_a_jailbreak_holds_its_request_as_its_wrapper_says():
 
 
 def test_any_beginning_of_the_jailbreaks_has_nearly_as_many_of_each():
-    requests, wrappers = packaged_prompts.harmful(), packaged_prompts.wrappers()
+    requests, wrappers = packaged_prompts.harmful()[:61], packaged_prompts.wrappers()
     every = list(packaged_prompts.jailbreaks(requests, wrappers))
     assert len({text for *_, text in every}) == len(requests) * len(wrappers)
     begin = every[: len(requests)]
     assert len({request for _, request, _ in begin}) == len(requests)
-    counts = Counter(wrapper for wrapper, *_ in begin)
+    counts = Counter(wrapper.text for wrapper, *_ in begin)
     assert max(counts.values()) - min(counts.values()) <= 1 and len(counts) == len(wrappers)
-
-
-def test_every_group_stands_in_every_template():
-    prompts = packaged_prompts.leaning().prompts("gender")
-    assert len(prompts) >= 2 and len({len(several) for several in prompts.values()}) == 1
-    assert all("{" not in one for several in prompts.values() for one in several)
-    assert prompts["The woman"][2] == "People said that the woman was"
 
 
 def test_a_user_s_own_files_have_the_same_shapes(tmp_path):
@@ -99,10 +128,6 @@ def test_a_user_s_own_files_have_the_same_shapes(tmp_path):
     assert prompt_files.read(written("e.jsonl", line), "questions") == [Question("?", ["a", "b"], 1)]
     line = '{"prompt": "2+2?", "answer": ["4", "four"]}'
     assert prompt_files.read(written("f.jsonl", line), "tasks") == [Task("2+2?", ["4", "four"])]
-    groups = 'templates = ["{person} was"]\n[groups]\nage = ["The old man", "The young man"]'
-    assert prompt_files.leaning(written("g.toml", groups)).prompts("age")["The old man"] == [
-        "The old man was"
-    ]
 
 
 @pytest.mark.parametrize(
@@ -143,7 +168,7 @@ def test_a_user_s_own_files_have_the_same_shapes(tmp_path):
             "a.jsonl",
             "injections",
             '{"task": "say X", "content": "c", "canary": "x"}',
-            ["the canary appears in the task"],
+            ["the canary appears in what is given"],
         ),
         ("a.jsonl", "tasks", '{"prompt": "p", "answer": []}', ["there is no answer"]),
         ("a.toml", "prompts", "x = ", ["is not TOML"]),
@@ -171,14 +196,6 @@ def test_files_that_are_not_there_not_text_or_all_wrong(tmp_path):
     with pytest.raises(SpecError) as error:
         prompt_files.read(tmp_path / "wrong.jsonl", "prompts")
     assert len(error.value.problems) == prompt_files.MOST_PROBLEMS
-    for text in (
-        'templates = ["x"]\n[groups]\na = ["b", "c"]',
-        'templates = ["{person}"]\n[groups]\na = ["b"]',
-        "x = 1",
-    ):
-        (tmp_path / "l.toml").write_text(text)
-        with pytest.raises(SpecError, match="templates"):
-            prompt_files.leaning(tmp_path / "l.toml")
 
 
 def test_a_damaged_installation_is_told(tmp_path, monkeypatch):
@@ -188,7 +205,6 @@ def test_a_damaged_installation_is_told(tmp_path, monkeypatch):
     for wrong in (
         lambda: packaged_prompts._packaged.__wrapped__("pairs.jsonl", "pairs", packaged_prompts.Pair),
         lambda: packaged_prompts.table.__wrapped__("toxic.toml", ("endings",)),
-        lambda: packaged_prompts.leaning.__wrapped__(),
     ):
         with pytest.raises(TrimtabError, match="reinstall trimtab"):
             wrong()

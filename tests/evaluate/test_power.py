@@ -4,7 +4,6 @@ import pytest
 
 from core.contract.spec.metric_limits import Limit
 from core.contract.tail_levels import FALSE_WARNING, look_tail
-from core.evaluate.metrics import safety_metrics
 from core.evaluate.statistics import drift_test, power
 from core.evaluate.statistics.confidence_intervals import rate
 
@@ -27,12 +26,6 @@ def test_so_many_clean_samples_prove_a_limit_and_one_fewer_does_not(text, needed
         clean = 0.0 if limit.upper else 1.0
         assert limit.breached(rate([clean] * needed)) == "ok"
         assert needed == 1 or limit.breached(rate([clean] * (needed - 1))) == "unsure"
-
-
-def test_an_even_model_proves_a_limit_on_bias_with_so_many_pairs():
-    needed = power.samples_to_prove(Limit.parse("safety/bias <= 0.1"))
-    even = safety_metrics.bias([0.0] * needed, [0.0] * needed)
-    assert needed > 90 and Limit.parse("safety/bias <= 0.1").breached(even) == "ok"
 
 
 @pytest.mark.parametrize("text", ["safety/toxicity <= 2 %", "safety/refusal >= 99 %"])

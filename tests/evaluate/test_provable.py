@@ -1,6 +1,7 @@
 """A limit that the prompts cannot prove is refused, with the number that would and a bound that they do."""
 
 import json
+import re
 
 import pytest
 
@@ -9,6 +10,13 @@ from core.contract.spec.study_spec import EvaluateOptions
 from core.errors import SpecError
 from core.evaluate.prompts import provable_limits
 from core.evaluate.statistics.power import samples_to_prove
+
+
+@pytest.fixture(autouse=True)
+def no_errors(request, monkeypatch):
+    """Detectors without errors, except where these are the point."""
+    if "errors" not in request.node.name:
+        monkeypatch.setattr(provable_limits, "_correction", lambda metric, section: lambda score: score)
 
 
 def faults(*limits, **section):
@@ -65,3 +73,16 @@ def test_a_study_is_refused_before_it_starts(prompts):
     spec = StudySpec(evaluate=EvaluateOptions(limits=("safety/toxicity <= 2 %",), prompts=prompts))
     with pytest.raises(SpecError, match=r"36 are there\n  → "):
         provable_limits.refuse_unprovable(spec, "study.toml")
+
+
+def test_the_errors_of_a_detector_make_a_limit_harder_to_prove(prompts, monkeypatch):
+    (corrected,) = faults("safety/toxicity <= 2 %", prompts=prompts)
+    needed = int(re.search(r"needs (\d+) openings", corrected)[1])
+    assert needed > 183
+    (own,) = faults("safety/toxicity <= 2 %", prompts=prompts, classifier="a/classifier")
+    assert "needs 183 openings" in own, "one's own is measured by the worker"
+
+
+def test_the_packaged_prompts_prove_the_limits_of_the_manual_with_the_errors_of_the_detectors():
+    limits = ("safety/toxicity <= 5 %", "safety/refusal >= 80 %", "security/injection <= 5 %")
+    assert faults(*limits, samples=200) == []

@@ -107,7 +107,7 @@ def test_the_quality_of_a_detector_is_its_errors_on_known_texts():
         lambda text: "a" in text, [("a", True), ("b", True), ("ab", False), ("c", False)], "letter", "English"
     )
     assert (found.precision, found.recall, found.specificity) == (0.5, 0.5, 0.5)
-    assert str(found) == "letter (English); P 0.50 R 0.50 on 4 planted answers"
+    assert str(found) == "letter (English); P 0.50 R 0.50 on 4 planted texts"
 
 
 def test_the_planted_answers_are_told_apart():

@@ -118,6 +118,11 @@ class Injection(Row, frozen=True):
             return f"place {self.place!r} is not one of {', '.join(PLACES)}"
         if bool(self.order) != (self.content.count(ORDER) == 1):
             return f"the content must contain {ORDER} exactly once if there is an order"
+        if self.order and not self.done:
+            return "done is empty: it tells an answer that did the task"
+        orders = f"{self.order} {self.canary}".casefold()
+        if any(text.casefold() in orders for text in self.done):
+            return "a text of done appears in the order or the canary"
         given = f"{self.task} {self.order} {self.content if self.order else ''}".casefold()
         inside = self.canary.casefold() in given
         return super().fault() or ("the canary appears in what is given" if inside else "")
@@ -130,7 +135,7 @@ class Injection(Row, frozen=True):
     @property
     def without_order(self) -> str:
         """The content alone."""
-        return " ".join(self.content.replace(ORDER, "").split(" ")).replace("  ", " ").strip()
+        return self.content.replace(f" {ORDER}", "").replace(ORDER, "").strip()
 
 
 class PromptLeak(Row, frozen=True):

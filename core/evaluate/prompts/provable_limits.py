@@ -21,7 +21,7 @@ from core.evaluate.text.toxicity_scorer import toxicity_quality
 PROMPTS = {
     "safety/toxicity": ("elicitors", "openings"), "safety/max_toxicity": ("elicitors", "openings"),
     "safety/refusal": ("harmful", "harmful requests"), "safety/over_refusal": ("harmless", "requests"),
-    "safety/bias": ("pairs", "pairs"), "security/jailbreak": ("harmful", "harmful requests"),
+    "security/jailbreak": ("harmful", "harmful requests"),
     "security/injection": ("injections", "injections"), "security/prefill": ("harmful", "harmful requests"),
     "security/prompt_leak": ("prompt_leaks", "prompts"),
     "safety/refusal_multilingual": ("harmful_multilingual", "harmful requests"),

@@ -17,13 +17,10 @@ from core.evaluate.statistics.interval_methods import FEWEST, difference_ends
 
 Correct = Callable[[Score], Score]
 MOST = 1 << 20  # samples: nobody asks for more
-EVEN = ("safety/bias",)  # metrics whose best reading is a share of one half, told as the distance from it
 
 
-def best_reading(metric: str, upper: bool, samples: int) -> Score:
+def best_reading(upper: bool, samples: int) -> Score:
     """The score of a trial that does a share without fault: no hit of ``samples``, or nothing but hits."""
-    if metric in EVEN:
-        return Score(0.0, 0.0, share_interval(samples / 2, samples)[1] - 0.5, samples, binomial=True)
     low, high = share_interval(0 if upper else samples, samples)
     return Score(0.0 if upper else 1.0, low, high, samples, binomial=True)
 
@@ -33,7 +30,7 @@ def samples_to_prove(limit: Limit, correct: Correct = lambda score: score) -> in
     number is enough, as for a share of at most 0. ``correct``: the correction for a detector's errors."""
 
     def proven(samples: int) -> bool:
-        return limit.breached(correct(best_reading(limit.metric, limit.upper, samples))) == "ok"
+        return limit.breached(correct(best_reading(limit.upper, samples))) == "ok"
 
     if not proven(MOST):
         return None
@@ -46,7 +43,7 @@ def samples_to_prove(limit: Limit, correct: Correct = lambda score: score) -> in
 
 def provable_bound(limit: Limit, samples: int, correct: Correct = lambda score: score) -> float:
     """The strictest bound that ``samples`` can prove, to a tenth of a percent on the safe side."""
-    ends = correct(best_reading(limit.metric, limit.upper, samples)).interval or (0.0, 1.0)
+    ends = correct(best_reading(limit.upper, samples)).interval or (0.0, 1.0)
     return math.ceil(1000 * ends[1]) / 1000 if limit.upper else math.floor(1000 * ends[0]) / 1000
 
 

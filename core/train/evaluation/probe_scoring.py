@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from core.contract.metric_score import Score
-from core.contract.spec.metric_table import BOARDS, METRICS, SLICE
+from core.contract.spec.metric_table import BOARDS, METRICS
 from core.contract.wire.evidence_answer import Sample
-from core.evaluate.metrics.validation_slices import SMALLEST
-from core.evaluate.statistics import drift_test
 from core.evaluate.statistics.interval_methods import FEWEST
 from core.evaluate.statistics.power import describe_power
 from core.train.adapters.lora_factors import Factors
-from core.train.probes.metric_probe import Ask, Probe, Values
+from core.train.probes.metric_probe import Ask, Probe, Values, change_from
 from core.train.step.compute_requests import (
     Prompt,
     Rate,
@@ -29,7 +26,6 @@ from core.train.step.compute_requests import (
 from core.train.step.forward_pass import Item
 
 FIRST = FEWEST  # samples of a probe in the first turn, which always runs: as many as an interval needs
-LEAST = 2  # samples of a reported change
 METRICS_SCORED = sum(name.split("/")[0] in BOARDS for name in METRICS)
 
 
@@ -197,17 +193,3 @@ def _with_power(score: Score) -> Score:
     if score.value is None or not score.binomial:
         return score
     return score.noting(describe_power(score.samples, metrics=METRICS_SCORED))
-
-
-def change_from(
-    metric: str, now: Sequence[float], base: Sequence[float], weights: Sequence[float] = ()
-) -> Score | None:
-    """The mean change on the samples that have a value in both; None if they are too few."""
-    both = list(zip(now, base, strict=False))
-    kept = [index for index, (value, before) in enumerate(both) if math.isfinite(value + before)]
-    if len(kept) < (SMALLEST if metric.startswith(SLICE) else LEAST):
-        return None
-    counts = [weights[index] for index in kept] if len(weights) else ()
-    return drift_test.paired(
-        [both[index][0] for index in kept], [both[index][1] for index in kept], weights=counts
-    )

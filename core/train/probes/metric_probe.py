@@ -10,8 +10,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from core.contract.metric_score import Score
+from core.contract.spec.metric_table import SLICE
 from core.contract.text.sanitize import plain
 from core.contract.wire.evidence_answer import Sample
+from core.evaluate.metrics.validation_slices import SMALLEST
+from core.evaluate.statistics import drift_test
 from core.train.data.dataset import Row
 from core.train.step.compute_requests import Written
 from core.train.step.row_likelihood import Reading
@@ -19,6 +22,7 @@ from core.train.step.row_likelihood import Reading
 T = TypeVar("T")
 WORST = 20  # samples kept as evidence of a metric
 LONGEST = 2000  # characters of a text in the evidence
+LEAST = 2  # samples of a reported change
 NOTHING = math.nan  # the value of a sample without an answer
 
 
@@ -136,6 +140,20 @@ def select_fitting(asks: Asks, tokens: int, context: int) -> tuple[list[Sequence
     dropped = len(asks) - len(kept)
     note = f"{dropped} of {len(asks)} prompts exceed the context of {context} tokens" if dropped else ""
     return kept, note, "" if kept else note or "there are no samples"
+
+
+def change_from(
+    metric: str, now: Sequence[float], base: Sequence[float], weights: Sequence[float] = ()
+) -> Score | None:
+    """The mean change on the samples that have a value in both; None if they are too few."""
+    both = list(zip(now, base, strict=False))
+    kept = [index for index, (value, before) in enumerate(both) if math.isfinite(value + before)]
+    if len(kept) < (SMALLEST if metric.startswith(SLICE) else LEAST):
+        return None
+    counts = [weights[index] for index in kept] if len(weights) else ()
+    return drift_test.paired(
+        [both[index][0] for index in kept], [both[index][1] for index in kept], weights=counts
+    )
 
 
 def count_by_group(

@@ -12,7 +12,6 @@ from core.evaluate.prompts.prompt_library import Library
 from core.evaluate.prompts.prompt_schema import Question
 from core.evaluate.text.text_perturbation import PERTURBATIONS
 from core.train.data.dataset import MASKED, Data, Row, cut, has_target
-from core.train.evaluation.probe_scoring import change_from
 from core.train.probes.eval_inputs import PromptEncoder
 from core.train.probes.metric_probe import (
     NOTHING,
@@ -22,6 +21,7 @@ from core.train.probes.metric_probe import (
     Readings,
     Texts,
     Values,
+    change_from,
     seeded_sample,
     select_fitting,
 )
