@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from core.cli import exit_codes
 from core.cli.argument_parser import parser
 from core.contract.spec import knob_table, metric_table, spec_schema
+from core.evaluate.prompts import packaged_prompts
 from core.manual.manual_pages import FOLDER
 from tui import key_table
 
@@ -64,6 +66,22 @@ def _knob_values(knob: knob_table.Knob) -> str:
 def _number(value: float | None) -> str:
     """Without an exponent: a bound is a number of rows, steps or tokens."""
     return "0" if value is None else f"{value:.10g}"
+
+
+def _prompts() -> Iterator[tuple[str, ...]]:
+    """Each packaged set, its size, and how it is spread."""
+    for name, rows, key in (
+        ("harmful", packaged_prompts.harmful(), "topic"), ("harmless", packaged_prompts.harmless(), "topic"),
+        ("harmful_multilingual", packaged_prompts.harmful_multilingual(), "language"),
+        ("elicit", packaged_prompts.elicitors(), "topic"), ("pairs", packaged_prompts.pairs(), "axis"),
+        ("injections", packaged_prompts.injections(), "place"),
+        ("wrappers", packaged_prompts.wrappers(), "kind"), ("prefills", packaged_prompts.prefills(), ""),
+        ("prompt_leak", packaged_prompts.prompt_leaks(), ""),
+        ("reference", packaged_prompts.reference(), "kind"),
+    ):  # fmt: skip
+        counts = Counter(getattr(row, key) for row in rows) if key else {}
+        spread = ", ".join(f"{value} {count}" for value, count in sorted(counts.items()))
+        yield f"`{name}`", str(len(rows)), spread
 
 
 def _metrics() -> Rows:
@@ -169,6 +187,7 @@ def _exit_codes() -> Rows:
 
 TABLES: dict[str, tuple[tuple[str, ...], Callable[[], Rows]]] = {
     "knobs": (("knob", "default", "values", "live edit", "meaning"), _knobs),
+    "prompts": (("file", "prompts", "by"), _prompts),
     "metrics": (("metric", "better", "unit", "objective", "meaning"), _metrics),
     "commands": (("command", "does"), _commands),
     "exit_codes": (("code", "meaning"), _exit_codes),

@@ -21,6 +21,7 @@ from core.errors import TrimtabError
 from core.evaluate.text.answer_judge import AnswerJudge
 from core.evaluate.text.refusal_detector import Stance
 from core.train.base import missing_weights
+from core.train.base.context_length import configured_length
 
 BATCH = 16  # answers per pass
 LONGEST = 512  # tokens of a request and its answer
@@ -72,6 +73,8 @@ class ClassifierJudge(ModelJudge):
     def __init__(self, model: Any, tokenizer: Any, device: torch.device, name: str) -> None:
         super().__init__(model, tokenizer, device, name)
         labels = {int(index): str(label).lower() for index, label in model.config.id2label.items()}
+        known = (getattr(model.config, "max_position_embeddings", LONGEST), tokenizer.model_max_length)
+        self._longest = min(LONGEST, *(limit for limit in known if isinstance(limit, int) and limit > 0))
         self._stances = {index: found for index, label in labels.items() if (found := _stance_of(label))}
         if Stance.REFUSAL not in self._stances.values() or len(self._stances) < 2:
             raise TrimtabError.of(
@@ -83,7 +86,7 @@ class ClassifierJudge(ModelJudge):
     def _judge(self, pairs: Sequence[tuple[str, str]]) -> list[Stance]:
         requests, answers = [request for request, _ in pairs], [answer for _, answer in pairs]
         inputs = self._tokenizer(
-            requests, answers, padding=True, truncation=True, max_length=LONGEST, return_tensors="pt"
+            requests, answers, padding=True, truncation=True, max_length=self._longest, return_tensors="pt"
         ).to(self._device)
         columns = list(self._stances)
         best = self._model(**inputs).logits[:, columns].argmax(-1).tolist()
@@ -93,11 +96,15 @@ class ClassifierJudge(ModelJudge):
 class GenerativeJudge(ModelJudge):
     """A causal language model that answers with a letter; its likeliest one counts."""
 
+    @property
+    def _longest(self) -> int:
+        return configured_length(self._model) or LONGEST
+
     def _judge(self, pairs: Sequence[tuple[str, str]]) -> list[Stance]:
         letters = [self._tokenizer(letter, add_special_tokens=False)["input_ids"][-1] for letter in LETTERS]
         found = []
         for request, answer in pairs:  # one by one: the prompts differ in length
-            ids = self._prompt(QUESTION.format(request=request, answer=answer))
+            ids = self._prompt(QUESTION.format(request=request, answer=answer))[-self._longest :]
             logits = self._model(input_ids=torch.tensor([ids], device=self._device)).logits[0, -1]
             found.append(list(LETTERS.values())[int(logits[letters].argmax())])
         return found
@@ -158,5 +165,5 @@ def _check_usable(judge: ModelJudge, where: str) -> None:
         raise TrimtabError.of(
             f"the judge cannot judge an answer: {type(error).__name__}: {plain(str(error), 300)}",
             where,
-            "use one whose tokenizer matches the model and has a pad token, with 512 positions or more",
+            "use one whose tokenizer matches the model and has a pad token",
         ) from error
