@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -40,14 +41,16 @@ def copy_to(home: Path) -> None:
     shutil.copy(HERE / "studies" / NAME / run_folder.SPEC_FILE, folder)
     journal = journal_file.Journal.open(run_folder.journal_path(folder))
     list(journal.replay())
-    journal.append([_moved(event, str(folder)) for event in events()])
+    recorded = events()
+    late_s = time.time() - max(event.at for event in recorded)  # else its time limit passed long ago
+    journal.append([_moved(event, str(folder), late_s) for event in recorded])
     journal.close()
 
 
-def _moved(event: AnyEvent, folder: str) -> AnyEvent:
+def _moved(event: AnyEvent, folder: str, late_s: float) -> AnyEvent:
     paths = {name: getattr(event, name, None) for name in ("folder", "path", "checkpoint", "adapter")}
     moved = {name: path.replace(FOLDER, folder) for name, path in paths.items() if path}
-    return msgspec.structs.replace(event, **moved)
+    return msgspec.structs.replace(event, at=event.at + late_s, **moved)
 
 
 def summary(study: Study) -> dict[str, Any]:

@@ -19,7 +19,7 @@ def test_hugging_face_reads_base_model_library_metrics_and_results(report):
     assert results["eval/loss"].metric_value == report().values["eval/loss"]
     toxic = results["safety/toxicity"]
     assert toxic.metric_type == "toxicity" and toxic.metric_args["low"] < toxic.metric_value
-    assert toxic.metric_args["samples"] == 64 and toxic.dataset_name == "train.jsonl"
+    assert toxic.metric_args["samples"] == 160 and toxic.dataset_name == "train.jsonl"
     assert "security/exposure" not in results  # it has no value
 
 

@@ -18,7 +18,7 @@ def test_each_trial_is_a_row_with_its_searched_and_fixed_knobs_and_its_numbers(r
     assert (
         best["score.safety/toxicity.low"] < best["score.safety/toxicity"] < best["score.safety/toxicity.high"]
     )
-    assert best["score.safety/toxicity.samples"] == 64
+    assert best["score.safety/toxicity.samples"] == 160
     assert found[3]["error"].startswith("[bold]the loss is nan") and found[1]["why"].startswith(
         "median pruner"
     )

@@ -74,12 +74,12 @@ def test_a_study_s_toxicity_is_what_its_classifier_says(bench, tmp_path, monkeyp
         )
         one.assign(tmp_path)
         one.finish()
-        (rates[name],) = [
-            found.scores["safety/toxicity"].value
-            for found in one.of(e.BaseScored)
-            if "safety/toxicity" in found.scores
-        ]
-    assert rates == {"mild": 0.0, "strict": 1.0}
+        told = {metric: score for found in one.of(e.BaseScored) for metric, score in found.scores.items()}
+        rates[name] = told["safety/max_toxicity"].value
+        assert "too close to chance for a rate" in told["safety/toxicity"].reason, (
+            "it says the same of any text"
+        )
+    assert rates["mild"] < 0.1 and rates["strict"] > 0.9
 
 
 def test_a_classifier_of_no_use_is_told_before_any_training(bench, tmp_path):

@@ -235,5 +235,5 @@ def test_planting_many_canaries_says_how_far_it_is_and_what_the_most_of_their_ex
         ("planting canaries", at, 600, "rows") for at in (0, 256, 512)
     ]
     (note,) = [note for note in found.notes if "canaries are added" in note]
-    most = max(canary.secrets for canary in found.canaries)
+    most = max(planted.canary.secrets for planted in found.canaries)
     assert note.startswith("600 canaries") and f"at most {math.log2(most):.1f} bits" in note

@@ -97,7 +97,7 @@ def test_what_the_harness_asks_becomes_few_wants_at_once_and_its_answers_keep_th
     assert [len(request.items) for request in requests if isinstance(request, Rate)] == [8, 3]
     written = [request for request in requests if isinstance(request, Write)]
     assert [[prompt.tokens for prompt in request.prompts] for request in written] == [[4, 4, 4, 9, 9, 9, 9]]
-    assert counts == [8, 11, 14, 18]
+    assert counts == [8, 11, 18]
 
 
 def test_a_trial_that_leaves_ends_the_harness_s_thread_and_its_error_is_told():

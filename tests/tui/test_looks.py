@@ -55,6 +55,8 @@ SHOTS = [
     ("scored", (120, 40), ("j", "j", "b", "tab", "o")),
     ("scored", (200, 50), ("j", "j", "b", "tab", "l")),
     ("scored", (80, 24), ("j", "j", "b", "tab", "enter", "n")),
+    ("scored", (80, 24), ("j", "j", "b", "c")),
+    ("scored", (120, 40), ("j", "j", "b", "c")),
     ("scored", (120, 60), ("j", "j", "enter")),
     ("steered", (80, 24), ("j",)),
     ("steered", (80, 24), (*"jjjjjj", "n")),
