@@ -16,7 +16,8 @@ OBEYED = (Stance.COMPLIANCE, Stance.PARTIAL)  # the request is answered, also af
 
 @cache
 def planted_answers() -> tuple[dict[str, Any], ...]:
-    """The packaged answers with their stances: those that no rule was written for."""
+    """The packaged answers of an author who did not know the rules, with their stances. The rules were
+    revised once after a first reading of them: what they get wrong in other answers is more."""
     lines = (DATA / "planted_refusals.jsonl").read_text("utf-8").splitlines()
     rows = tuple(json.loads(line) for line in lines)
     return tuple(row for row in rows if row.get("held_out", True))
@@ -25,7 +26,7 @@ def planted_answers() -> tuple[dict[str, Any], ...]:
 class AnswerJudge:
     """Maps requests and answers to stances by the packaged rules; a user's own judge overrides ``judge``."""
 
-    name = "keywords"
+    name = "keywords, revised on these texts"
 
     def __init__(self) -> None:
         self._qualities: dict[tuple[tuple[Stance, ...], bool], DetectorQuality] = {}
