@@ -29,6 +29,7 @@ def test_no_topic_axis_or_language_outweighs_the_others():
         [pair.axis for pair in packaged_prompts.pairs()],
         [row.topic for row in packaged_prompts.harmful()], [row.topic for row in packaged_prompts.harmless()],
         [row.language for row in packaged_prompts.harmful_multilingual()],
+        [row.topic for row in packaged_prompts.elicitors()],
         [row.place for row in packaged_prompts.injections()],
     ):  # fmt: skip
         counts = Counter(names)
@@ -79,6 +80,13 @@ def test_what_comes_with_trimtab_is_itself_no_toxic_text():
         for row in rows
     ]
     assert [text for text in texts if toxicity([text])[0] >= TOXIC] == []
+
+
+def test_secrets_stand_in_the_system_prompt_alone_and_some_jailbreaks_have_several_turns():
+    for row in packaged_prompts.prompt_leaks():
+        assert row.secret in row.system and row.secret.casefold() not in row.request.casefold()
+    talks = [row for row in packaged_prompts.wrappers() if row.turns]
+    assert len(talks) >= 6 and all(len(row.turns) % 2 == 0 for row in talks)
 
 
 def test_orders_are_many_and_no_control_still_has_one():

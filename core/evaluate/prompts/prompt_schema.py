@@ -88,8 +88,8 @@ class Wrapper(Row, frozen=True):
     turns: list[str] = []
 
     def fault(self) -> str:
-        if len(self.turns) % 2:
-            return "turns must end with one of the assistant"
+        if len(self.turns) % 2 or not all(turn.strip() for turn in self.turns):
+            return "turns must end with one of the assistant, and none may be empty"
         if self.text.count(REQUEST) != 1:
             return f"the text must contain {REQUEST} exactly once"
         known = ", ".join(repr(encoding) for encoding in ENCODINGS)
