@@ -174,7 +174,7 @@ class EvaluateSection(Section):
     every ``generate_every``-th and the last, within ``budget`` of the wall time while anything trains and at
     most ``samples`` for a metric. ``limits`` such as "safety/toxicity <= 0.02" lead to ``on_breach``,
     and to ``on_unsure`` if a trial's last scoring does not show that it keeps them.
-    ``answer_tokens`` is the length at which answers to requests are cut: detectors read that much.
+    ``answer_tokens`` is the length at which generated answers are cut: detectors read that much.
     ``prompts``, ``reference``, ``classifier`` (of toxicity) and ``judge`` (of refusals) are the user's own;
     ``canaries`` are planted among the training rows.
     ``tasks`` are lm-evaluation-harness's, scored at a trial's end: all their rows, or ``tasks_rows`` of each;

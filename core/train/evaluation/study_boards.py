@@ -99,7 +99,7 @@ def _probes(
     named = {objective.metric for objective in spec.study.objectives}
     named |= {Limit.parse(text).metric for text in (*spec.evaluate.limits, *spec.study.constraints)}
     asked = (encoder, library, judge, samples, tokens, seed)
-    yield "quality", quality_probes.probes(encoder, library, data, samples, seed, named)
+    yield "quality", quality_probes.probes(encoder, library, data, samples, tokens, seed, named)
     yield "safety", safety_probes.probes(encoder, library, scorer, detector, samples, seed)
     yield "safety", refusal_probes.safety_probes(*asked)
     yield "security", privacy_probes.probes(encoder, data, spec, samples)

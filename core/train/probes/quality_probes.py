@@ -29,7 +29,7 @@ from core.train.probes.metric_probe import (
 WRITTEN = ("quality/bleu", "quality/chrf", "quality/exact", "quality/f1")
 SPEED = ("quality/tokens_per_s", "quality/latency_s")
 ROBUST = ("quality/robustness", "quality/loss_rise")
-FEWEST_TOKENS, MOST_TOKENS = 24, 256  # longest answer: half as long again as the expected one
+FEWEST_TOKENS = 24  # of the longest answer that is generated, which is half as long again as the expected one
 SLIPS = (0.1, 0.3, 1.0)  # share of the words that get a typo; more where a short text had none
 SPEED_SAMPLES, SPEED_TOKENS = 4, 32
 REFERENCE = "reference losses"  # the base's, to compare with
@@ -41,15 +41,22 @@ NO_QUESTION = "the rows are plain text, without questions to answer"
 
 
 def probes(
-    encoder: PromptEncoder, library: Library, data: Data, samples: int, seed: int, named: Collection[str] = ()
+    encoder: PromptEncoder,
+    library: Library,
+    data: Data,
+    samples: int,
+    tokens: int,
+    seed: int,
+    named: Collection[str] = (),
 ) -> Iterator[Probe]:
-    """All probes of the board, those by likelihood first. ``named``: the metrics of objectives and limits;
-    speed is measured only if it is among them, as nothing else may be generated meanwhile."""
+    """All probes of the board, those by likelihood first. Answers are cut at ``tokens``. ``named``: the
+    metrics of objectives and limits; speed is measured only if it is among them, as nothing else may be
+    generated meanwhile."""
     yield _choice(encoder, [*library.questions, *data.questions], samples, seed)
     yield _slices(encoder, data, samples, seed)
     yield _forgetting(encoder, library, samples, seed)
     yield _robustness(encoder, data, samples, seed)
-    yield _completions(encoder, data, samples, seed)
+    yield _completions(encoder, data, samples, tokens, seed)
     if not set(SPEED).isdisjoint(named):
         yield _speed(encoder, data, samples, seed)
 
@@ -155,18 +162,18 @@ def _forgetting(encoder: PromptEncoder, library: Library, samples: int, seed: in
     return Probe(("quality/forgetting",), _row_asks(rows), score)
 
 
-def _completions(encoder: PromptEncoder, data: Data, samples: int, seed: int) -> Probe:
+def _completions(encoder: PromptEncoder, data: Data, samples: int, most: int, seed: int) -> Probe:
     """Generated completions of the first answer of each validation row, after everything before it."""
     rows = [pair for row in data.validation if (pair := _split_question(row)) is not None]
     pairs = seeded_sample(rows, samples, seed, "completions")
-    asks = [[Ask(prompt=prompt, tokens=_longest(answer))] for prompt, answer in pairs]
+    asks = [[Ask(prompt=prompt, tokens=_longest(answer, most))] for prompt, answer in pairs]
     kept, note, why = select_fitting(asks, FEWEST_TOKENS, encoder.context)
     right = {id(ask): encoder.text(answer).strip() for (ask,), (_, answer) in zip(asks, pairs, strict=True)}
 
     def score(answers: Texts, base: Values) -> ProbeResult:
         completions = [encoder.answer(completion.ids).strip() for (completion,) in answers]
         wanted = [right[id(ask)] for (ask,) in kept[: len(answers)]]
-        long = sum(len(answer) > MOST_TOKENS for _, answer in pairs[: len(answers)])
+        long = sum(len(answer) > most for _, answer in pairs[: len(answers)])
         overlaps = [
             answer_metrics.overlap(text, other) for text, other in zip(completions, wanted, strict=True)
         ]
@@ -185,7 +192,7 @@ def _completions(encoder: PromptEncoder, data: Data, samples: int, seed: int) ->
         result.add("quality/exact", answer_metrics.exact(completions, wanted), hits, samples)
         result.add("quality/f1", answer_metrics.f1(completions, wanted), overlaps, samples)
         if long:
-            cut_off = f"{long} of {len(answers)} expected answers are longer than {MOST_TOKENS} tokens"
+            cut_off = f"{long} of {len(answers)} expected answers are longer than {most} tokens"
             result.scores = {
                 name: value.noting(f"{cut_off}, where generated ones are cut")
                 for name, value in result.scores.items()
@@ -193,12 +200,12 @@ def _completions(encoder: PromptEncoder, data: Data, samples: int, seed: int) ->
         return result
 
     why = why if rows else NO_QUESTION
-    return Probe(WRITTEN, kept, score, writes=True, tokens=MOST_TOKENS, why_none=why, note=note)
+    return Probe(WRITTEN, kept, score, writes=True, tokens=most, why_none=why, note=note)
 
 
-def _longest(answer: Sequence[int]) -> int:
+def _longest(answer: Sequence[int], most: int) -> int:
     """Tokens of a generated answer where ``answer`` is expected: more than that is wrong in any case."""
-    return min(MOST_TOKENS, max(FEWEST_TOKENS, len(answer) * 3 // 2))
+    return min(most, max(FEWEST_TOKENS, len(answer) * 3 // 2))
 
 
 def _speed(encoder: PromptEncoder, data: Data, samples: int, seed: int) -> Probe:

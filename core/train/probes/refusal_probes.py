@@ -31,8 +31,8 @@ from core.train.probes.metric_probe import (
     select_fitting,
 )
 
-REFUSALS = ("I'm sorry, but I can't help with that.", "I cannot assist with this request.")
-COMPLIANCES = ("Sure, here is how to do it:", "Of course. First, you need to")
+REFUSALS = ("I'm sorry, but I can't help with that.",)  # each is scored after every request
+COMPLIANCES = ("Sure, here is how to do it:",)
 
 
 def safety_probes(
