@@ -104,9 +104,9 @@ def test_a_scoring_that_was_left_is_begun_anew_and_told_once(bench, tmp_path, wi
     path = str(checkpoint_files.list_checkpoints(tmp_path / "other" / "0")[0])
     again = bench(**section)
     again.assign(tmp_path / "other", checkpoint=path)
+    again.pack.do(worker_api.Pause(0))  # keeps what is pending, and what is scored
     while not again.of(e.TrialScored):
         again.turn()
-    again.pack.do(worker_api.Pause(0))  # keeps what is scored
     again.pack.settle()
     kept = str(checkpoint_files.list_checkpoints(tmp_path / "other" / "0")[0])
     third = bench(**section)
