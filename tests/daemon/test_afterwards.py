@@ -1,11 +1,14 @@
 """A trial is complete when its training is; its last scores come later, whatever happens meanwhile."""
 
+import asyncio
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from core.contract.state import study_state as s
 from core.contract.wire import console_api
+from core.daemon.study.study_runner import Runner
 from tests.daemon.conftest import Engine
 
 pytestmark = pytest.mark.real
@@ -114,3 +117,18 @@ def test_a_limit_that_the_last_scores_leave_open_prunes_where_it_is_asked_to_and
     assert {trial.state for trial in study.trials.values()} == {s.PRUNED}
     assert {one.state.name for one in stored(study)} == {"PRUNED"}
     assert study.trials[0].why.endswith("at the end: not shown to keep the limit safety/toxicity <= 0.5")
+
+
+def test_a_study_that_stops_ends_its_scorings_while_a_worker_leaves():
+    study = s.Study("s", state="stopping", why="stopped by me")
+    ended = []
+
+    async def end(trials, why):
+        ended.append(why)
+
+    runner = SimpleNamespace(
+        closing=False, study=study, _afterwards=SimpleNamespace(end=end),
+        departures=SimpleNamespace(under_way=lambda workers: True), _crew=SimpleNamespace(workers={}),
+    )  # fmt: skip
+    asyncio.run(Runner._see_scorings(runner))
+    assert ended == ["stopped by me"]

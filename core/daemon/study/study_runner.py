@@ -213,12 +213,12 @@ class Runner:
             await self._complete()
 
     async def _see_scorings(self) -> None:
-        """Return a study that stops waits for no scores; one that runs has somebody give them."""
-        if self.closing or self.departures.under_way(self._crew.workers):
+        """End the scorings of a study that stops, whoever leaves meanwhile; assign those of one that runs."""
+        if self.closing:
             return
         if self.study.state == "stopping":
             await self._afterwards.end(late_scores.list_pending(self.study), self.study.why)
-        elif self.study.state == "running":
+        elif self.study.state == "running" and not self.departures.under_way(self._crew.workers):
             await self._afterwards.see(self.study, self._places.slots, self._lost.grace_is_over)
 
     def _awaited(self) -> bool:
