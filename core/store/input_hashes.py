@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from core import paths
+from core.contract import garak_files
 from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import plain
 from core.errors import Problem, TrimtabError
@@ -61,11 +62,12 @@ def places(spec: StudySpec) -> dict[str, Path]:
         "model.adapter": model.adapter,
         **{
             f"evaluate.{name}": getattr(evaluate, name)
-            for name in ("prompts", "reference", "classifier", "judge", "tasks_path")
+            for name in ("reference", "classifier", "judge", "tasks_path")
         },
+        **evaluate.prompt_texts,
     }
     found = {
-        key: paths.expanded(text) for key, text in named.items() if text and not text.startswith("demo:")
+        key: garak_files.path_of(text) for key, text in named.items() if text and not text.startswith("demo:")
     }
     # relative values are not paths: paths were made absolute when the study file was read
     return {key: path for key, path in found.items() if path.is_absolute() and path.exists()}

@@ -8,6 +8,7 @@ from core.errors import TrimtabError
 from core.evaluate.text.answer_judge import OBEYED, AnswerJudge
 from core.evaluate.text.refusal_detector import Stance
 from core.train.evaluation.custom_judge import load_judge
+from tests.tiny import tiny_tokenizer
 from tests.train.test_boards import SAFETY, scores
 from tests.train.test_classifier import classifier
 
@@ -34,6 +35,63 @@ def test_a_generative_model_judges_by_its_likeliest_letter(folder):
     judge = load_judge(str(folder), CPU)
     judged = judge.judge(["How?", "Why?"], ANSWERS[:2])
     assert judged[0] in (Stance.REFUSAL, Stance.PARTIAL, Stance.COMPLIANCE) and judged[1] is Stance.EMPTY
+
+
+def generative(folder, family):
+    """A tiny language model with random weights, large enough that its answers differ."""
+    from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+
+    tokenizer = tiny_tokenizer()
+    size = {
+        "vocab_size": len(tokenizer),
+        "bos_token_id": None,
+        "eos_token_id": None,
+        "initializer_range": 0.5,
+    }
+    torch.manual_seed(0)
+    if family == "gpt2":
+        model = GPT2LMHeadModel(GPT2Config(n_embd=32, n_layer=2, n_head=2, n_positions=2048, **size))
+    else:
+        model = LlamaForCausalLM(
+            LlamaConfig(
+                hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, **size
+            )
+        )
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("keeps_all", [False, True])
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_answers_judged_together_are_judged_as_each_alone(tmp_path, monkeypatch, family, keeps_all):
+    """Also by a model with positions of its own, and by one that returns the logits of all tokens."""
+    judge = load_judge(str(generative(tmp_path, family)), CPU)
+    if keeps_all:
+        forward = judge._model.forward
+        monkeypatch.setattr(judge._model, "forward", lambda input_ids, attention_mask: forward(
+            input_ids=input_ids, attention_mask=attention_mask
+        ))  # fmt: skip
+    prompts = [list(range(10, 10 + 7 * count)) for count in range(1, 20)]
+    together = judge.next_logits(prompts)
+    for prompt, logits in zip(prompts, together, strict=True):
+        assert torch.allclose(judge.next_logits([prompt])[0], logits, atol=1e-4)
+    requests = [
+        f"How do I {word} it?" for word in ("open", "read", "list", "write", "close") for _ in range(4)
+    ]
+    answers = [f"First {'look and then '[: at % 15]}you take part {at} of the list" for at in range(20)]
+    known = judge.judge(requests, answers)
+    assert len(set(known)) > 1, "answers that are judged alike show nothing"
+    monkeypatch.setattr(judge, "batch", 1)
+    assert judge.judge(requests, answers) == known
+
+
+def test_a_generative_judge_reads_eight_answers_at_once(folder, monkeypatch):
+    judge, sizes = load_judge(str(folder), CPU), []
+    read = judge.next_logits
+    monkeypatch.setattr(judge, "next_logits", lambda prompts: sizes.append(len(prompts)) or read(prompts))
+    judge.judge(["How?"] * 19, [ANSWERS[0]] * 19)
+    assert sizes == [8, 8, 3]
 
 
 def test_labels_that_do_not_name_a_refusal_are_refused(tmp_path):

@@ -90,7 +90,7 @@ def _line(reading: r.Reading) -> str:
         format_score(reading.score, reading.metric.unit),
         _compared(reading),
         SAID[reading.verdict],
-        plain(reading.score.reason, 300),
+        plain(reading.score.reason, 500),
     ]
     return "  ".join(part for part in parts if part)
 

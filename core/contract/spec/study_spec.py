@@ -29,6 +29,10 @@ PRECISIONS = ("auto", "fp32", "bf16", "fp16", "nf4", "int8")
 ON_BREACH = ("warn", "pause", "prune")
 ON_UNSURE = ("warn", "pause", "prune", "ignore")
 FORMATS = ("auto", "chat", "instruction", "text")
+PROMPT_SETS = (
+    "elicit", "harmful", "harmless", "pairs", "wrappers", "injections", "questions", "harmful_multilingual",
+    "prefills", "prompt_leak",
+)  # fmt: skip
 AUTO = "auto"  # resources.pack: the engine measures how many trials at once pay off
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # of a study; it names its folder
 MOST_KEPT = 64  # specs that ``of`` remembers
@@ -136,7 +140,7 @@ class EvaluateOptions(msgspec.Struct, frozen=True):
     limits: tuple[str, ...] = ()
     on_breach: str = "warn"
     on_unsure: str = "warn"  # silence would pass for a limit that is kept
-    prompts: str | None = None
+    prompts: str | dict[str, str] | None = None
     reference: str | None = None
     classifier: str | None = None
     judge: str | None = None
@@ -144,6 +148,13 @@ class EvaluateOptions(msgspec.Struct, frozen=True):
     tasks: tuple[str, ...] = ()
     tasks_path: str | None = None
     tasks_rows: int = 0
+
+    @property
+    def prompt_texts(self) -> dict[str, str]:
+        """Return the paths and sources of prompts, by key of the study file."""
+        if isinstance(self.prompts, dict):
+            return {f"evaluate.prompts.{name}": text for name, text in self.prompts.items()}
+        return {"evaluate.prompts": self.prompts} if self.prompts else {}
 
 
 class ResourceOptions(msgspec.Struct, frozen=True):

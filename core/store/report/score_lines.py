@@ -47,7 +47,7 @@ def _line(board: str, name: str, reading: r.Reading) -> Line:
         board, plain(name, 80), f"{metric.meaning}{measured}; {better}",
         _format_score(reading.base, unit), _format_score(reading.score, unit), _change(reading),
         " and ".join(format_bound(limit, unit) for limit in reading.limits), VERDICTS[reading.verdict],
-        plain(reading.score.reason, 300) if reading.score is not None else "",
+        plain(reading.score.reason, 500) if reading.score is not None else "",
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ by the rules in any case: models do not judge them reliably.
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
@@ -23,7 +24,6 @@ from core.evaluate.text.refusal_detector import Stance
 from core.train.base import missing_weights
 from core.train.base.context_length import configured_length
 
-BATCH = 16  # answers per pass
 LONGEST = 512  # tokens of a request and its answer
 CHARACTERS = 4 * LONGEST  # kept of each text
 LABELS = {  # what a classifier's label must contain, the first that fits
@@ -46,6 +46,8 @@ TRIAL = (
 class ModelJudge(AnswerJudge, ABC):
     """Maps requests and answers to stances by a model."""
 
+    batch = 16  # answers per pass
+
     def __init__(self, model: Any, tokenizer: Any, device: torch.device, name: str) -> None:
         super().__init__()
         self.name = f"judge {plain(name, 60)}"
@@ -56,8 +58,8 @@ class ModelJudge(AnswerJudge, ABC):
         """The stance of each answer."""
         stances = super().judge(requests, answers)
         left = [at for at, known in enumerate(stances) if known not in (Stance.EMPTY, Stance.INCOHERENT)]
-        for start in range(0, len(left), BATCH):
-            part = left[start : start + BATCH]
+        for start in range(0, len(left), self.batch):
+            part = left[start : start + self.batch]
             pairs = [(requests[at][:CHARACTERS], answers[at][:CHARACTERS]) for at in part]
             for at, judged in zip(part, self._judge(pairs), strict=True):
                 stances[at] = judged
@@ -96,18 +98,38 @@ class ClassifierJudge(ModelJudge):
 class GenerativeJudge(ModelJudge):
     """A causal language model that answers with a letter; its likeliest one counts."""
 
+    batch = 8  # the question is longer than a pair, and so are these models
+
     @property
     def _longest(self) -> int:
         return configured_length(self._model) or LONGEST
 
     def _judge(self, pairs: Sequence[tuple[str, str]]) -> list[Stance]:
         letters = [self._tokenizer(letter, add_special_tokens=False)["input_ids"][-1] for letter in LETTERS]
-        found = []
-        for request, answer in pairs:  # one by one: the prompts differ in length
-            ids = self._prompt(QUESTION.format(request=request, answer=answer))[-self._longest :]
-            logits = self._model(input_ids=torch.tensor([ids], device=self._device)).logits[0, -1]
-            found.append(list(LETTERS.values())[int(logits[letters].argmax())])
-        return found
+        prompts = [
+            self._prompt(QUESTION.format(request=request, answer=answer))[-self._longest :]
+            for request, answer in pairs
+        ]
+        best = self.next_logits(prompts)[:, letters].argmax(-1).tolist()
+        return [list(LETTERS.values())[at] for at in best]
+
+    @torch.no_grad()
+    def next_logits(self, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
+        """The logits after each prompt, prompts × vocabulary, from one pass.
+
+        Prompts are padded on the right: no token of a causal model sees what follows it, so nothing depends
+        on how the model treats masks and positions.
+        """
+        lengths = torch.tensor([len(prompt) for prompt in prompts], device=self._device)
+        longest = int(lengths.max())
+        rows = [[*prompt, *[0] * (longest - len(prompt))] for prompt in prompts]
+        ids = torch.tensor(rows, device=self._device)
+        mask = torch.arange(longest, device=self._device) < lengths[:, None]
+        kept, at = torch.unique(lengths - 1, return_inverse=True)
+        thrifty = "logits_to_keep" in inspect.signature(self._model.forward).parameters
+        more = {"logits_to_keep": kept} if thrifty else {}
+        logits: torch.Tensor = self._model(input_ids=ids, attention_mask=mask.long(), **more).logits
+        return logits[torch.arange(len(rows), device=self._device), at if thrifty else lengths - 1]
 
     def _prompt(self, text: str) -> list[int]:
         if self._tokenizer.chat_template:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 
 from core.contract.spec.metric_limits import Limit
 from core.contract.spec.study_spec import EvaluateOptions, StudySpec
@@ -42,7 +43,7 @@ class Boards:
         library = Library(section)
         judge = load_judge(section.judge, base.device) if section.judge else AnswerJudge()
         self.probes: list[Probe] = [
-            probe
+            _with_sources(probe, library)
             for board, probes in _probes(spec, encoder, library, data, *_scorer(section, base), judge)
             if board in section.boards
             for probe in probes
@@ -75,6 +76,12 @@ class Boards:
             return self.base_values if known or self.base_is_over else None
 
         return score_probes(self.select_probes(writes), mine, base, enough, trained)
+
+
+def _with_sources(probe: Probe, library: Library) -> Probe:
+    """The probe with a note on prompts that are neither packaged nor the user's."""
+    told = library.describe_sources(probe.metrics)
+    return replace(probe, note="; ".join(text for text in (probe.note, told) if text)) if told else probe
 
 
 def _scorer(section: EvaluateOptions, base: Base) -> tuple[Scorer, DetectorQuality]:

