@@ -46,10 +46,9 @@ def describe(found: scan_rows.Scan) -> Iterator[str]:
         yield from _wrapped(f"{label}: {'; '.join(found.notes) or 'no rows'}")
         return
     some = f"{found.sampled:,} of {found.read:,} rows, drawn at random"
+    rows = some if found.sampled < found.read else f"all {found.read:,} rows"
     yield "#"
-    yield from _wrapped(
-        f"{label}: scanned {some if found.sampled < found.read else f'all {found.read:,} rows'}"
-    )
+    yield from _wrapped(f"scanned {rows}: {label}")
     for finding in found.findings:
         yield from _describe_finding(finding)
     for note in found.notes:
@@ -89,5 +88,9 @@ def _wrapped(text: str, indent: int = 0) -> Iterator[str]:
     """Comment lines of at most WIDTH columns; the second and later ones are indented."""
     start = "# " + " " * indent
     yield from textwrap.wrap(
-        plain(text), WIDTH - 1, initial_indent=start, subsequent_indent=f"# {' ' * max(8, indent)}"
+        plain(text),
+        WIDTH,
+        break_on_hyphens=False,
+        initial_indent=start,
+        subsequent_indent=f"# {' ' * max(8, indent)}",
     )

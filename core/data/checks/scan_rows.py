@@ -78,7 +78,7 @@ class _Reader:
             self.notes.append(f"the scan ends here: {in_line(error)}")
         if skipped:
             reasons = "; ".join(f"{count}: {reason}" for reason, count in skipped.most_common(REASONS))
-            self.notes.append(f"{skipped.total()} rows have no usable text ({plain(reasons, 300)})")
+            self.notes.append(f"rows without usable text: {skipped.total()} ({plain(reasons, 300)})")
 
     def _limited(self) -> Iterator[dict[str, Any]]:
         name = plain(self._source.name, 60)
@@ -100,4 +100,4 @@ def _telling(rows: Sequence[RowTexts], name: str, tell: Tell) -> Iterator[RowTex
 
 def _cut_note(sample: Sequence[RowTexts]) -> list[str]:
     cut = sum(row.is_cut for row in sample)
-    return [f"of {cut} rows only the beginning is scanned: they are very long"] if cut else []
+    return [f"long rows of which only the beginning is scanned: {cut}"] if cut else []
