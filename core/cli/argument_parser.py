@@ -79,7 +79,7 @@ def _running(verbs: Any) -> None:
         "--scan",
         metavar="N",
         type=number,
-        help="rows to scan for personal data, toxic text and refusals (default 2000; 0: no scan)",
+        help="rows to scan for personal data, toxic text and refusals (default 1000; 0: no scan)",
     )
 
 

@@ -53,6 +53,14 @@ def test_ordinary_rows_are_no_finding(check):
     assert "planted texts" in finding.detector
 
 
+def test_the_quality_that_is_told_is_that_of_the_kinds_looked_for():
+    texts = {row["text"]: bool(row["piece"]) for row in held_out("pii")}
+    rows = answers(texts)
+    wanted = {row.number for row in rows if texts[row.answers[0]]}
+    right, found = rates(found_by(find_personal, rows), wanted)
+    assert f"P {right:.2f} R {found:.2f} on {len(rows)} planted" in find_personal(rows).detector
+
+
 def reworded(text):
     """The same request as a user writes it: other case and punctuation, and a sentence before it."""
     return f"Hello! {text.upper().rstrip('.?')} !!"

@@ -26,7 +26,7 @@ def find_personal(rows: Iterable[RowTexts]) -> Finding:
             hits.append(Example(row.number, _show(next(iter(found))) if len(hits) < EXAMPLES else ""))
     severity = Severity.HIGH if GRAVE & set(kinds) else Severity.MEDIUM
     detail = ", ".join(f"{KINDS[kind]} in {number}" for kind, number in kinds.most_common())
-    return make_finding(NAME, hits, count, severity, REMEDY, pii_quality(), detail)
+    return make_finding(NAME, hits, count, severity, REMEDY, pii_quality(SURE), detail)
 
 
 def _kinds(text: str) -> set[str]:
