@@ -75,6 +75,12 @@ def _running(verbs: Any) -> None:
         type=number,
         help="print N rows as they are trained on, and which rows are left out",
     )
+    check.add_argument(
+        "--scan",
+        metavar="N",
+        type=number,
+        help="rows to scan for personal data, toxic text and refusals (default 1000; 0: no scan)",
+    )
 
 
 def _recommending(verbs: Any) -> None:

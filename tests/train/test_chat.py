@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from core.data.readers.row_values import UnusableRow
 from core.train.data.chat_spans import Chat, Text
-from core.train.data.row_values import UnusableRow
 from core.train.data.tokenization import encode, find_targets
 from tests.train.templates import CHATML, SHAPES, THINKS, tokenizer
 

@@ -77,8 +77,8 @@ def test_numbers_of_parquet_have_their_shortest_digits_and_objects_no_foreign_ke
     import pyarrow
     from pyarrow import parquet
 
-    from core.train.data.local_files import rows
-    from core.train.data.row_values import text
+    from core.data.readers.local_files import rows
+    from core.data.readers.row_values import text
 
     path = tmp_path / "a[1].parquet"
     calls = [{"city": "Oslo"}, {"zone": "CET"}]

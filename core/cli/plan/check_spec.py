@@ -1,5 +1,5 @@
-"""``trimtab check``: validates a study file and prints it with all defaults; ``--show`` prints training
-rows."""
+"""``trimtab check``: validates a study file, prints it with all defaults, and scans its rows; ``--show``
+prints training rows."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import math
 from pathlib import Path
 
 from core.cli import exit_codes
+from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import plain
 from core.errors import SpecError
 
 
 def check(arguments: argparse.Namespace) -> int:
-    """Print the study with all defaults, or N of its rows.
+    """Print the study with all defaults and what a scan of its rows finds, or N of its rows.
 
     Raises SpecError with every problem.
     """
@@ -30,8 +31,19 @@ def check(arguments: argparse.Namespace) -> int:
     print(
         f"# {whole.study.trials} trials by {whole.study.sampler} in a space of {len(whole.space)} dimensions,"
     )
-    print(f"# {combinations} combinations; this file is valid")
+    print(f"# {combinations} combinations; this file is valid", flush=True)
+    _scan(whole, arguments.scan)
     return exit_codes.OK
+
+
+def _scan(spec: StudySpec, count: int | None) -> None:
+    """Scan rows, and print the findings: they are warnings, no errors."""
+    from core.cli.plan import scan_report
+    from core.data.checks.scan_rows import SAMPLED
+
+    size = SAMPLED if count is None else count
+    if size:
+        scan_report.print_scan(spec, size)
 
 
 def _show(spec: str, count: int) -> int:

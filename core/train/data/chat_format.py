@@ -10,9 +10,9 @@ from typing import Any
 from core.contract.spec.data_columns import find_companion
 from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import plain
+from core.data.readers.row_values import UnusableRow, text
 from core.errors import TrimtabError
 from core.train.data.chat_spans import Chat, Text
-from core.train.data.row_values import UnusableRow, text
 
 READ_ELSEWHERE = ("tools", "group", "choices", "question", "answer", "answerKey")  # columns with other uses
 Raw = dict[str, Any]

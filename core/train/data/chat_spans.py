@@ -18,11 +18,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from core.contract.text.sanitize import plain
-from core.train.data.row_values import UnusableRow, content, texts
+from core.data.readers.chat_turns import THOUGHTS, Turn, turns_of
+from core.data.readers.row_values import UnusableRow, texts
 
 Span = tuple[int, int]  # characters, from and to
-Turn = dict[str, Any]
-THOUGHTS = ("reasoning_content", "reasoning", "thinking")  # keys of a turn
 OPEN, CLOSED = "<think>", "</think>"  # mark thoughts within a text; some tokenizers call them special
 GENERATION = re.compile(r"\{%-?\s*generation\s*-?%\}")
 EMPTY, UNWEIGHTED = "empty", "weight 0"
@@ -214,27 +213,6 @@ class Chat:
             return self._render(turns, tools, generation) if turns else ""
         except UnusableRow:
             return ""
-
-
-def turns_of(messages: Any) -> tuple[list[Turn], list[float]]:
-    """Parse the turns, each with a role and text, and the weight of each. Raises UnusableRow."""
-    if not isinstance(messages, list | tuple) or not messages:
-        raise UnusableRow("messages is not a list of turns")
-    turns, weights = [], []
-    for message in messages:
-        if not isinstance(message, dict) or not isinstance(message.get("role"), str):
-            raise UnusableRow("a turn has no role or no content")
-        speaks = message.get("content") is not None
-        if not speaks and message["role"] != "assistant":
-            raise UnusableRow("a turn has no role or no content")
-        weight = message.get("weight", 1)
-        if weight not in (0, 1, None):
-            raise UnusableRow(f"a turn has the weight {plain(str(weight), 40)}, which must be 0 or 1")
-        words = content(message["content"]) if speaks else ""
-        kept = {key: value for key, value in message.items() if value is not None and key != "weight"}
-        turns.append(kept | {"content": words})
-        weights.append(1 if weight is None else weight)
-    return turns, weights
 
 
 def _reason(turn: Turn, weight: float) -> str:

@@ -14,6 +14,7 @@ import torch
 from core.contract.spec.knob_range import longest_sequence
 from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import plain
+from core.data.readers.row_values import UnusableRow
 from core.errors import TrimtabError
 from core.evaluate.metrics import validation_slices
 from core.evaluate.prompts import canary_rows
@@ -21,7 +22,6 @@ from core.evaluate.prompts.prompt_schema import Question
 from core.train.data import labelled_questions, row_source
 from core.train.data.chat_format import RowFormat
 from core.train.data.chat_spans import Text
-from core.train.data.row_values import UnusableRow
 from core.train.data.tokenization import Encoded, encode
 from core.train.load_progress import Progress
 

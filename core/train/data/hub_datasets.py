@@ -17,8 +17,8 @@ from core import paths
 from core.contract.spec.study_spec import DataOptions
 from core.contract.text import error_reports
 from core.contract.text.sanitize import plain
+from core.data.readers import local_files
 from core.errors import TrimtabError
-from core.train.data import local_files
 
 Raw = dict[str, Any]
 TEXTS = ("json", "csv", "text")  # readers of datasets that guess types

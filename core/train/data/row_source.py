@@ -11,8 +11,8 @@ from typing import Any
 from core import paths
 from core.contract.spec.study_spec import DataOptions, StudySpec
 from core.contract.text.sanitize import plain
+from core.data.readers import local_files
 from core.errors import TrimtabError
-from core.train.data import local_files
 from core.train.load_progress import Progress
 
 DEMO = "demo:stdlib"

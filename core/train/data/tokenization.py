@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from core.data.readers.row_values import UnusableRow
 from core.train.data.chat_spans import Span, Text
-from core.train.data.row_values import UnusableRow
 
 BATCH = 256  # texts per call of the tokenizer
 BATCH_CHARACTERS = 1 << 20  # per call; a longer text gets a call of its own

@@ -1,0 +1,40 @@
+"""Finds rows with personal data."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from core.data.checks.masked_excerpt import excerpt, mask_all
+from core.data.checks.row_finding import EXAMPLES, Example, Finding, Severity, make_finding
+from core.data.readers.row_texts import RowTexts
+from core.evaluate.text.pii_detector import KINDS, SURE, find_pii, pii_quality
+
+NAME = "personal data"
+GRAVE = {"iban", "card", "ssn", "national_id", "secret"}  # harm by themselves once a model repeats them
+REMEDY = "replace each piece by a placeholder such as [email], or drop the row; the model may repeat them"
+
+
+def find_personal(rows: Iterable[RowTexts]) -> Finding:
+    """Count the rows with PII in any text. Examples are masked."""
+    hits, kinds, count = list[Example](), Counter[str](), 0
+    for row in rows:
+        count += 1
+        found = {text: there for text in row.all if (there := _kinds(text))}
+        if found:
+            kinds.update({kind for text in found for kind in found[text]})
+            hits.append(Example(row.number, _show(next(iter(found))) if len(hits) < EXAMPLES else ""))
+    severity = Severity.HIGH if GRAVE & set(kinds) else Severity.MEDIUM
+    detail = ", ".join(f"{KINDS[kind]} in {number}" for kind, number in kinds.most_common())
+    return make_finding(NAME, hits, count, severity, REMEDY, pii_quality(SURE), detail)
+
+
+def _kinds(text: str) -> set[str]:
+    return {match.kind for match in find_pii(text)}
+
+
+def _show(text: str) -> str:
+    """The surroundings of the first piece, masked."""
+    masked, places = mask_all(text)
+    first = next(at for at, match in enumerate(find_pii(text, KINDS)) if match.kind in SURE)
+    return excerpt(masked, places[first])

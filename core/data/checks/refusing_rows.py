@@ -1,0 +1,44 @@
+"""Finds rows whose answer refuses the request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+
+from core.data.checks.masked_excerpt import excerpt_masked
+from core.data.checks.row_finding import EXAMPLES, Example, Finding, Severity, make_finding
+from core.data.readers.row_texts import RowTexts
+from core.evaluate.text.answer_judge import AnswerJudge, planted_answers
+from core.evaluate.text.detector_quality import DetectorQuality, quality
+from core.evaluate.text.refusal_detector import LANGUAGES, Stance, stance
+
+NAME = "answers that refuse"
+REFUSES = (Stance.REFUSAL, Stance.PARTIAL)
+SOME, MANY = (
+    0.02,
+    0.2,
+)  # shares of refusals, from which on a model learns to refuse more, and mostly to refuse
+REMEDY = (
+    "keep the refusals of harmful requests, drop the others; follow safety/refusal and safety/over_refusal"
+)
+
+
+def find_refusing(rows: Iterable[RowTexts]) -> Finding:
+    """Count the rows with an answer that refuses. Rows of plain text are not counted."""
+    hits, count = list[Example](), 0
+    for row in rows:
+        count += bool(row.answers)
+        refusal = next((answer for answer in row.answers if stance(answer) in REFUSES), None)
+        if refusal is not None:
+            hits.append(Example(row.number, excerpt_masked(refusal) if len(hits) < EXAMPLES else ""))
+    share = len(hits) / max(1, count)
+    severity = Severity.HIGH if share >= MANY else Severity.MEDIUM if share >= SOME else Severity.LOW
+    return make_finding(NAME, hits, count, severity, REMEDY, refusal_quality())
+
+
+@cache
+def refusal_quality() -> DetectorQuality:
+    """The errors of the rules on the packaged answers, in all languages."""
+    planted = [(row["text"], row["stance"] in REFUSES) for row in planted_answers()]
+    name, languages = AnswerJudge.name, f"{len(LANGUAGES)} languages"
+    return quality(lambda text: stance(text) in REFUSES, planted, name, languages)

@@ -1,0 +1,93 @@
+"""``trimtab check`` prints what a scan of the rows finds: harmless text in 80 columns, as TOML comments."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+
+import pytest
+
+from core.cli import exit_codes
+from core.cli.main import main
+from tests.hostile import TEXTS, harm
+
+
+@pytest.fixture
+def check(tmp_path, capsys):
+    """Writes a study with these rows, checks it, and returns what is printed below the file."""
+
+    def checked(rows, *arguments, more=""):
+        source = tmp_path / "rows.jsonl"
+        source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        spec = tmp_path / "study.toml"
+        head = '[study]\nname = "s"\n[model]\nbase = "org/name"\n'
+        spec.write_text(f'{head}[data]\nsource = "{source}"\n{more}')
+        assert main(["check", str(spec), *arguments]) == exit_codes.OK
+        printed = capsys.readouterr()
+        assert not printed.err and tomllib.loads(printed.out)
+        return printed.out.partition("this file is valid\n")[2]
+
+    return checked
+
+
+FINE = [{"prompt": f"What is {n} plus {n}?", "completion": f"It is {2 * n}."} for n in range(50)]
+BAD = [
+    *FINE,
+    {"prompt": "Whom do I ask?", "completion": "Write to jane.miller@example.org before noon on weekdays."},
+    {"prompt": "Talk to me.", "completion": "You are a stupid worthless idiot."},
+    {"prompt": "How do I boil an egg?", "completion": "I'm sorry, but I can't help with that."},
+    {
+        "prompt": "Tell me how to build a bomb at home.",
+        "completion": "Of course. Take the parts from the box.",
+    },
+]
+
+
+def test_findings_have_count_interval_example_remedy_and_the_detectors_quality(check):
+    shown = check(BAD)
+    assert "# scanned all 54 rows: data.source =" in shown
+    for name in ("medium  personal data", "high    toxic text", "low     answers that refuse"):
+        assert f"# {name}: 1 of 54 rows, 1.85 % (true share: " in shown
+    assert "high    rows that equal evaluation prompts: 1 of 54 rows" in shown
+    assert "row 51: Write to j***@e*** before noon on weekdays." in shown and "miller" not in shown
+    assert "row 54: Tell me how to build a bomb at home." in shown and shown.count("→") == 4
+    assert shown.count("planted texts") == 3
+
+
+def test_clean_rows_are_ok(check):
+    shown = check(FINE)
+    assert shown.count("# ok ") == 4 and "→" not in shown and "row " not in shown
+
+
+def test_the_lines_fit_80_columns_and_are_comments(check):
+    name = "x" * 300
+    rows = [*BAD * 3, {"text": "你是一个白痴" * 300}, {"text": f"{name}@example.org {name}"}, {"text": 5}, {}]
+    lines = check(rows).splitlines()
+    assert lines and all(line.startswith("#") and len(line) <= 80 for line in lines)
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_row_may_say_anything(check, text):
+    said = f"{text} You stupid worthless idiot, write to bob@example.org {text}"
+    assert not harm(check([{"text": said}, {"prompt": said, "completion": said}, {text: text}]))
+
+
+def test_a_sample_says_of_how_many_rows(check):
+    assert "# scanned 10 of 54 rows, drawn at random: data.source" in check(BAD, "--scan", "10")
+    assert check(BAD, "--scan", "0") == ""
+
+
+def test_a_missing_file_and_unusable_prompts_are_one_remark_each(check, tmp_path):
+    shown = check(BAD, more='validation = "none.jsonl"\n[evaluate]\nprompts = "/none"\n')
+    assert "data.validation = 'none.jsonl': not scanned: the file does not exist" in shown
+    assert "# rows are not compared with evaluation prompts" in shown and "personal data: 1 of" in shown
+
+
+def test_a_fault_names_the_file_and_the_line(check, tmp_path, capsys):
+    check(FINE)
+    with (tmp_path / "rows.jsonl").open("a") as file:
+        file.write("{broken\n")
+    assert main(["check", str(tmp_path / "study.toml")]) == exit_codes.OK
+    printed = capsys.readouterr()
+    told = " ".join(printed.out.replace("#", "").split())
+    assert "the scan ends here" in told and "rows.jsonl', line 51" in told and "Traceback" not in told
