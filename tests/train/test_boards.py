@@ -22,7 +22,7 @@ from core.train.evaluation import study_boards
 from core.train.probes import privacy_probes
 from core.train.probes.eval_inputs import PromptEncoder
 from core.train.probes.metric_probe import ProbeResult
-from core.train.scoring import background_scoring
+from core.train.scoring import background_scoring, scoring_batches
 from core.train.scoring.base_answers import BaseAnswers
 from core.train.step.compute_requests import BASE
 from tests.tiny import WORDS
@@ -300,7 +300,8 @@ def test_canaries_are_the_same_for_the_same_seed(bench):
 
 
 def test_the_base_says_how_far_it_is_and_that_it_is_done(bench, tmp_path, without_scores, monkeypatch):
-    monkeypatch.setattr(background_scoring, "REPORT_S", 0.0)  # a report at every turn, whatever the machine
+    monkeypatch.setattr(background_scoring, "REPORT_S", 0.0)  # a report at every turn, and several turns,
+    monkeypatch.setattr(scoring_batches, "ROWS", 2)  # however fast the machine is
     one = bench(evaluate=SAFETY)
     one.assign(tmp_path)
     one.finish()

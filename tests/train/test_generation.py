@@ -4,11 +4,15 @@ import pytest
 import torch
 
 from core.train.adapters.adapter_stack import Stack
+from core.train.data.dataset import MASKED, Row
+from core.train.scoring import scoring_batches
 from core.train.scoring.adapter_snapshots import frozen_copy
 from core.train.scoring.scoring_batches import BatchedAnswers, Question
 from core.train.step import batched_generation
 from core.train.step.compute_requests import BASE, Prompt, Rate, Write
 from core.train.step.forward_pass import Forward, Item
+from core.train.step.token_tree import TokenTree
+from core.train.step.tree_reader import TreeReader, reads_trees
 
 TOKENS = 12
 WORDS = ["join the path", "read", "write a file of list and dict to a path", "find the value of the key"]
@@ -88,17 +92,29 @@ def test_what_prompts_begin_with_is_read_once_and_changes_no_text(two, limit_s, 
         return {0: request(trials[0].factors), 1: request(trials[1].factors), BASE: request(None)}
 
     read = []
-    real = batched_generation.Generation._pass
-    monkeypatch.setattr(
-        batched_generation.Generation,
-        "_pass",
-        lambda self, owners, ids: (read.append(ids.numel()), real(self, owners, ids))[1],
+    count = lambda kind, name, size: monkeypatch.setattr(  # noqa: E731
+        kind, name, lambda self, *given: (read.append(size(self, *given)), real[name](self, *given))[1]
     )
+    real = {"_pass": batched_generation.Generation._pass, "read": TreeReader.read}
+    count(batched_generation.Generation, "_pass", lambda self, ids: ids.numel())
+    count(TreeReader, "read", lambda self, tokens: 0)
     shared = written(one, requests(), limit_s)
-    once, read[:] = sum(read), []
-    monkeypatch.setattr(batched_generation, "_selectable", lambda base: None)
+    once = sum(read) + trees_read(one, requests())
+    assert len(read) and 0 in read, "trees were read"
+    read.clear()
+    monkeypatch.setattr(scoring_batches, "reads_trees", lambda base, stack: False)
     assert written(one, requests(), 10.0) == shared
     assert once < 0.5 * sum(read)
+
+
+def trees_read(one, requests) -> int:
+    """Tokens of the prompts' trees."""
+    trees = []
+    for request in requests.values():
+        trees.append(TokenTree())
+        for prompt in request.prompts:
+            trees[-1].add(prompt.ids)
+    return sum(map(len, trees))
 
 
 def test_the_base_writes_what_transformers_writes(two):
@@ -161,10 +177,10 @@ def test_a_fault_is_that_of_its_owner(two, monkeypatch):
     one, trials = two
     real = batched_generation.Generation._pass
 
-    def faulty(self, owners, ids):
-        if any(mine is trials[0].factors for mine in owners):
+    def faulty(self, ids):
+        if any(mine is trials[0].factors for mine in self._owners):
             raise ValueError("a fault")
-        return real(self, owners, ids)
+        return real(self, ids)
 
     monkeypatch.setattr(batched_generation.Generation, "_pass", faulty)
     by = answering(one, [trial.factors for trial in trials])
@@ -186,3 +202,44 @@ def test_the_training_stack_knows_nothing_of_what_is_scored(two):
     groups = one.pack.parts.stack.groups
     written(one, {0: Write(prompts(one, frozen_copy(trials[0].factors)))})
     assert one.pack.parts.stack.groups is groups and one.pack.parts.stack.plan is None
+
+
+@pytest.mark.parametrize("limit_s", [10.0, 0.0])
+def test_likelihoods_from_token_trees_are_those_of_whole_rows(two, limit_s):
+    one, trials = two
+    rows = [*one.data.validation[:5], *one.data.validation[:2]]
+    begin = one.data.validation[0]
+    rows.append(Row([*begin.ids, 5, 6], [*[MASKED] * len(begin.ids), 5, 6]))  # goes on from another
+    owners = {0: trials[0].factors, 1: trials[1].factors, BASE: None}
+    by = answering(one, [trial.factors for trial in trials])
+    asked = [Question(number, item=Item(mine, row)) for number, mine in owners.items() for row in rows]
+    answers = {}
+    while len(answers) < len(asked):
+        unit = by.unit([each for each in asked if each not in answers], limit_s)
+        assert not unit.errors
+        answers |= unit.answers
+    assert by._trees
+    whole = {id(item): reading for item, reading in by._forward.rate([each.item for each in asked])}
+    for each in asked:
+        assert answers[each].losses == pytest.approx(whole[id(each.item)].losses, rel=1e-4, abs=1e-5)
+        assert answers[each].firsts == whole[id(each.item)].firsts
+
+
+def test_a_base_whose_masks_are_its_own_reads_whole_rows(two, monkeypatch):
+    one, _ = two
+    real = type(one.base.model.base_model).forward
+
+    def blind(self, **given):  # as a model family that builds its mask itself
+        given.pop("attention_mask", None)
+        return real(self, **given)
+
+    monkeypatch.setattr(type(one.base.model.base_model), "forward", blind)
+    assert not reads_trees(one.base, one.pack.parts.stack)
+
+
+def test_a_tree_has_each_common_beginning_once():
+    tree = TokenTree()
+    paths = [tree.add(sequence) for sequence in ([1, 2, 3], [1, 2, 4, 5], [1, 2], [7])]
+    assert tree.ids == [1, 2, 3, 4, 5, 7] and paths == [[0, 1, 2], [0, 1, 3, 4], [0, 1], [5]]
+    assert tree.count_new([1, 2, 4, 9]) == 1 and tree.count_new([1, 2, 3]) == 0
+    assert tree.ancestors()[4].tolist() == [True, True, False, True, True, False]

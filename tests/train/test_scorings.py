@@ -5,6 +5,7 @@ import pytest
 from core.contract.events import event_types as e
 from core.contract.wire import worker_api
 from core.train import checkpoint_files
+from core.train.step.tree_reader import TreeReader
 from tests.train.test_boards import SMALL, TIMED, scores
 
 
@@ -22,19 +23,20 @@ def test_a_message_waits_for_no_more_rows_than_are_read_in_half_a_second_less_wh
     answering = one.pack.parts.scoring.background._answering
     monkeypatch.setattr(type(answering), "_measure", lambda self, tokens, took_s: None)  # a slow machine
     answering._rate = 400.0
-    real = answering._forward.rate
+    real = TreeReader.read
 
-    def counted(items):
+    def counted(self, tokens):
+        before, found = self.tokens, real(self, tokens)
         trains.append(one.pack.trains)
-        sizes.append([len(item.row.ids) for item in items])
-        return real(items)
+        sizes.append((self.tokens - before, len(self._owners)))
+        return found
 
-    monkeypatch.setattr(answering._forward, "rate", counted)
+    monkeypatch.setattr(TreeReader, "read", counted)
     one.assign(tmp_path)
     one.finish()
     assert len(sizes) > 20 and set(trains) == {True, False}
-    for some, training in zip(sizes, trains, strict=True):
-        assert len(some) * max(some) <= 400.0 * (0.25 if training else 0.45) or len(some) == 1
+    for (tokens, owners), training in zip(sizes, trains, strict=True):
+        assert tokens <= 400.0 * (0.25 if training else 0.45) or tokens == owners
 
 
 def test_a_trial_is_complete_when_its_training_is_and_its_scores_follow(bench, tmp_path, without_scores):

@@ -42,7 +42,7 @@ def survey(base: Base, places: Sequence[Place]) -> Survey:
     hidden = outputs[-1] if outputs else base.model.base_model(input_ids=ids, use_cache=False)[0]
     short = base.model.base_model(input_ids=ids[1:, :SHORT], use_cache=False)[0]
     why = ""
-    if not _close(hidden[1, :SHORT], short[0]):
+    if not close(hidden[1, :SHORT], short[0]):
         why = "in this base model a row's result depends on the other rows of its batch"
     return Survey(_head(base, logits, hidden), astray, why, idle)
 
@@ -96,10 +96,11 @@ def _head(base: Base, logits: torch.Tensor, hidden: torch.Tensor) -> Head | None
     scale /= float(getattr(config, "logits_scaling", None) or 1.0)  # Granite
     cap = float(getattr(config, "final_logit_softcapping", None) or 0.0)
     head = Head(module.weight, module.bias, scale, cap)
-    return head if _close(head.logits(hidden.flatten(0, 1)), logits.flatten(0, 1)) else None
+    return head if close(head.logits(hidden.flatten(0, 1)), logits.flatten(0, 1)) else None
 
 
-def _close(values: torch.Tensor, expected: torch.Tensor) -> bool:
+def close(values: torch.Tensor, expected: torch.Tensor) -> bool:
+    """Whether two results are equal but for the rounding of their type."""
     allowed = CLOSE.get(values.dtype, ROUGH)
     values, expected = values.float(), expected.float()
     return bool((values - expected).norm() <= allowed * expected.norm())

@@ -114,7 +114,7 @@ class BackgroundScoring:
         for job in jobs:
             self._guard(job, job.go_on)
         questions = [question for job in jobs for question in job.open]
-        if not questions and not self._answering.writing:
+        if not questions and not self._answering.at_work:
             if not training and any(job.waits for job in jobs):
                 time.sleep(PAUSE_S)  # another worker scores the base: do not spin
             self._collect()
@@ -131,7 +131,7 @@ class BackgroundScoring:
 
     def _jobs(self) -> list[ScoringJob]:
         """The jobs to serve now, the base first. The stack changes only between two generations."""
-        if not self._answering.writing:
+        if not self._answering.at_work:
             active = sum(queue.now is not None for queue in self._queues.values())
             for queue in self._queues.values():
                 if queue.now is None and queue.queued and active < AT_ONCE:

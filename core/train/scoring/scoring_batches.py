@@ -4,7 +4,6 @@ continue, batched over all that ask at the same time."""
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -13,16 +12,18 @@ import torch
 from core.memory.estimate.batch_passes import MOST
 from core.train.adapters.adapter_stack import Stack
 from core.train.base.base_model import Base
-from core.train.step.batched_generation import SHORTEST_PREFIX, Generation
+from core.train.step.batched_generation import Generation
 from core.train.step.compute_requests import Prompt, Written
 from core.train.step.device_memory import free
 from core.train.step.forward_pass import Forward, Item
 from core.train.step.row_likelihood import Reading
+from core.train.step.tree_likelihood import RowScoring, take_sharing
+from core.train.step.tree_reader import reads_trees
 
 UNIT_S = 0.25  # messages and training wait for one unit
 IDLE_S = 0.45  # while nothing trains: longer passes cost less per token
 ROWS = 64  # generated at once
-ALIKE = 8  # prompts with a common prefix, from which on they get a batch of their own
+SCORED_S = 6.0  # of rows that are read as trees together: a new trial's questions wait for them
 RATE = 300.0  # tokens per second that a base reads, before any measurement
 SMOOTH = 0.5  # weight of the newest measurement
 
@@ -53,10 +54,6 @@ class Question:
         )
 
 
-def _opening(question: Question) -> tuple[int, ...]:
-    return tuple(question.prompt.ids[:SHORTEST_PREFIX]) if question.prompt is not None else ()
-
-
 Answer = Reading | Written
 
 
@@ -75,13 +72,14 @@ class BatchedAnswers:
     def __init__(self, base: Base, stack: Stack, forward: Forward, alone: bool) -> None:
         self._base, self._stack, self._forward, self._alone = base, stack, forward, alone
         self._apart: set[int] = set()  # owners that failed in a shared pass: they get their own
-        self._now: Generation | None = None
-        self._taken: list[Question] = []  # the questions of the generation, in its order
+        self._trees: bool | None = None  # whether the base reads token trees, once known
+        self._now: Generation | RowScoring | None = None
+        self._taken: list[Question] = []  # the questions of the work that is under way, in its order
         self._rate, self.most = RATE, MOST
 
     @property
-    def writing(self) -> bool:
-        """Whether a generation is running; the stack must not change then."""
+    def at_work(self) -> bool:
+        """Whether a generation or a scoring of rows is under way; the stack must not change then."""
         return self._now is not None
 
     def bind(self, tokens: int) -> None:
@@ -89,7 +87,7 @@ class BatchedAnswers:
         self.most = min(MOST, tokens) if tokens else MOST
 
     def cancel(self) -> None:
-        """Cancel the running generation; questions that are still open are asked again."""
+        """Cancel what is under way; questions that are still open are asked again."""
         self._now, self._taken = None, []
 
     def unit(self, asked: Sequence[Question], limit_s: float = UNIT_S) -> UnitResult:
@@ -98,12 +96,17 @@ class BatchedAnswers:
         if self._now is None:
             asked = self._compatible(asked)
             rows = [question for question in asked if question.item is not None]
-            if rows:
+            if self._trees is None and asked:
+                self._trees = reads_trees(self._base, self._stack)
+            if rows and not self._trees:
                 self._score_rows(rows, limit_s, unit)
                 return unit
-            self._begin(asked)
+            if rows:
+                self._begin_rows(rows)
+            else:
+                self._begin(asked)
         if self._now is not None:
-            self._write(limit_s, unit)
+            self._go_on(self._now, limit_s, unit)
         return unit
 
     def _compatible(self, asked: Sequence[Question]) -> list[Question]:
@@ -140,26 +143,26 @@ class BatchedAnswers:
         rate = tokens / max(took_s, 1e-6)
         self._rate += SMOOTH * (rate - self._rate)
 
-    # -- generation-------------------------------------------------------------------------------
+    def _begin_rows(self, rows: Sequence[Question]) -> None:
+        """Start to read token trees of rows."""
+        questions = {id(row.item): row for row in rows}
+        most = min(self.most, int(self._rate * SCORED_S))
+        items = take_sharing([row.item for row in rows if row.item is not None], most)
+        self._taken = [questions[id(item)] for item in items]
+        self._now = RowScoring(self._base, self._stack, self._forward.head, items)
+
+    # -- generation -------------------------------------------------------------------------------
 
     def _begin(self, asked: Sequence[Question]) -> None:
         """Start a generation.
 
         The longest completions come first: each batch is full, and has few rows left only for its longest.
-        Prompts with a common prefix, such as that of a chat template, form batches of their own, so that the
-        prefix is read once. Prompts that are timed come last, one at a time.
+        Prompts that are timed come last, one at a time.
         """
         if not asked:
             return
         shared = [question for question in asked if not question.alone]
         ordered = sorted(shared or asked[:1], key=lambda question: (-question.tokens, question.length))
-        alike = Counter(map(_opening, ordered))
-        first = _opening(ordered[0]) if alike[_opening(ordered[0])] >= ALIKE else None
-        ordered = [
-            question
-            for question in ordered
-            if (_opening(question) if alike[_opening(question)] >= ALIKE else None) == first
-        ]
         count, read = 1, ordered[0].length
         while count < min(len(ordered), ROWS):
             read = max(read, ordered[count].length)
@@ -168,23 +171,32 @@ class BatchedAnswers:
             count += 1
         taken = ordered[:count]
         prompts = [question.prompt for question in taken if question.prompt is not None]
-        self._now = Generation(self._base, self._stack, self._forward.head, prompts)
+        self._now = Generation(self._base, self._stack, self._forward.head, prompts, bool(self._trees))
         questions = {id(question.prompt): question for question in taken}
         self._taken = [questions[id(prompt)] for prompt in self._now.prompts]
 
-    def _write(self, limit_s: float, unit: UnitResult) -> None:
-        assert self._now is not None
-        taken, now = self._taken, self._now
+    # -- both -------------------------------------------------------------------------------------
+
+    def _go_on(self, now: Generation | RowScoring, limit_s: float, unit: UnitResult) -> None:
+        taken, began = self._taken, time.perf_counter()
+        read = now.tokens if isinstance(now, RowScoring) else 0
         try:
-            done = now.run_until(time.perf_counter() + limit_s, self._rate)
+            done = now.run_until(began + limit_s, self._rate)
         except torch.AcceleratorError:
             raise
         except Exception as error:
             self.cancel()
             self._handle_failure(taken, error, unit)
             return
-        if done:
+        if isinstance(now, RowScoring):
+            self._measure(now.tokens - read, time.perf_counter() - began)
+            readings = {question: now.reading(row) for row, question in enumerate(taken)}
+            unit.answers |= {
+                question: reading for question, reading in readings.items() if reading is not None
+            }
+        elif done:
             unit.answers |= dict(zip(taken, now.answers(), strict=True))
+        if done:
             self.cancel()
 
     def _handle_failure(self, taken: Sequence[Question], error: Exception, unit: UnitResult) -> None:

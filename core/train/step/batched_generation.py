@@ -1,39 +1,38 @@
 """Batched generation: a key-value cache, padding on the left, and each row with its own adapter.
 
-Tokens that all prompts begin with (a system prompt, a template) are computed once for each adapter; a prompt
-that is sampled several times is read once. A row that has ended leaves the batch.
+Where the base model can read token trees, what prompts begin with (a system prompt, a template) is computed
+once for each adapter; a prompt that is sampled several times is read once. A row that has ended leaves the
+batch.
 """
 
 from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from itertools import takewhile
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers import DynamicCache
 
 from core.train.adapters.adapter_stack import Stack
-from core.train.adapters.lora_factors import Factors
 from core.train.base.base_model import Base
 from core.train.base.cross_entropy import Head
 from core.train.step.compute_requests import Prompt, Written
+from core.train.step.token_tree import TokenTree
+from core.train.step.tree_reader import Owner, TreeReader, adapted_rows, enable_caching, selectable_cache
 
-SHORTEST_PREFIX = 4  # tokens: a shorter one is not worth a pass of its own
 LEAVE = 0.9  # the batch shrinks when at most this share of its rows is still running
 NUCLEUS = 0.9  # share of the probability that sampled tokens are drawn from, as in RealToxicityPrompts
-Owner = Factors | None
 
 
 class Generation:
     """Completes prompts; ``run_until`` works until a given time. Valid while the stack holds the same
     trials."""
 
-    def __init__(self, base: Base, stack: Stack, head: Head | None, prompts: Sequence[Prompt]) -> None:
-        self._base, self._stack, self._head = base, stack, head
+    def __init__(
+        self, base: Base, stack: Stack, head: Head | None, prompts: Sequence[Prompt], trees: bool
+    ) -> None:
+        self._base, self._stack, self._head, self._trees = base, stack, head, trees
         owners = stack.order([prompt.mine for prompt in prompts if prompt.mine is not None])
         self._place = {id(owner): index for index, owner in enumerate(owners)} | {id(None): len(owners)}
         self.prompts = sorted(prompts, key=lambda prompt: self._place[id(prompt.mine)])
@@ -42,40 +41,49 @@ class Generation:
         self._over = [False for _ in prompts]
         self._ends = end_ids(base)
         self._draws = [_draws(prompt.seed, prompt.tokens) for prompt in self.prompts]
-        self._cache: Any = _selectable(base)
+        self._cache: Any = selectable_cache(base)
         self._first_s = self._took_s = 0.0
         self._begin()
 
     def _begin(self) -> None:
-        """Set up the rows to read first: each distinct prompt of each adapter, without the common prefix."""
-        shares = self._cache is not None
-        kinds: dict[tuple[int, tuple[int, ...]], int] = {}
-        self._source = []  # for each prompt, the row that reads it
-        for at, prompt in enumerate(self.prompts):
-            kind = (id(prompt.mine), tuple(prompt.ids)) if shares else (at, ())
-            self._source.append(kinds.setdefault(kind, len(kinds)))
-        first = {row: at for at, row in reversed(list(enumerate(self._source)))}
-        read = [self.prompts[first[row]] for row in range(len(kinds))]
-        prefix = _prefix([prompt.ids for prompt in read]) if shares else []
-        self._prefix = prefix if len(prefix) >= SHORTEST_PREFIX else []
-        rest = [list(prompt.ids)[len(self._prefix) :] for prompt in read]
-        width, device = max(len(ids) for ids in rest), self._base.device
-        pads = [width - len(ids) for ids in rest]
-        padded = [[self._base.pad_id] * pad + ids for pad, ids in zip(pads, rest, strict=True)]
-        self._unread = torch.tensor(padded, device=device)  # (rows, T) int64
-        masked = [[1] * len(self._prefix) + [0] * pad + [1] * (width - pad) for pad in pads]
-        self._masked = torch.tensor(masked, device=device)  # (rows, prefix + T), the mask of all that is read
-        self._owners: list[Owner] = [prompt.mine for prompt in read]
+        """Set up what is read first: a tree for each adapter, or else the padded prompts."""
         self._rows: list[int] = []  # prompts that are being completed; none while prompts are still read
+        self._owners: list[Owner] = [prompt.mine for prompt in self.prompts]
+        self._reader: TreeReader | None = None
+        if self._trees:
+            self._plant()
+            return
+        ids = [list(prompt.ids) for prompt in self.prompts]
+        width, device = max(len(prompt) for prompt in ids), self._base.device
+        pads = [width - len(prompt) for prompt in ids]
+        padded = [[self._base.pad_id] * pad + prompt for pad, prompt in zip(pads, ids, strict=True)]
+        self._unread = torch.tensor(padded, device=device)  # (rows, T) int64
+        masked = [[0] * pad + [1] * (width - pad) for pad in pads]
+        self._masked = torch.tensor(masked, device=device)  # (rows, T), the mask of all that is read
         self._ids = self._unread[:, :0]
         self._mask = self._masked[:, :0]
+
+    def _plant(self) -> None:
+        trees = {id(prompt.mine): TokenTree() for prompt in self.prompts}  # in the order of the stack
+        self._paths = [trees[id(prompt.mine)].add(prompt.ids) for prompt in self.prompts]
+        places = {owner: place for place, owner in enumerate(trees)}
+        self._tree_rows = [places[id(prompt.mine)] for prompt in self.prompts]
+        owners: dict[int, Owner] = {id(prompt.mine): prompt.mine for prompt in self.prompts}
+        ends: list[set[int]] = [set() for _ in trees]
+        for row, path in zip(self._tree_rows, self._paths, strict=True):
+            ends[row].add(path[-1])
+        self._reader = TreeReader(
+            self._base, self._stack, self._head is None, [owners[owner] for owner in trees],
+            list(trees.values()), [sorted(nodes) for nodes in ends],
+        )  # fmt: skip
+        self._outputs: dict[tuple[int, int], torch.Tensor] = {}  # of prompts' last tokens, by row and node
 
     @torch.no_grad()
     def run_until(self, until: float, rate: float = 1e9) -> bool:
         """Read prompts and generate until about ``until`` (time.perf_counter), at least one step; the base
         model reads about ``rate`` tokens per second. Returns whether every completion is finished."""
         try:
-            with _enable_caching(self._base.model):
+            with enable_caching(self._base.model):
                 while True:
                     began = time.perf_counter()
                     self._step(max(1.0, rate * (until - began)))
@@ -103,22 +111,25 @@ class Generation:
 
     def _step(self, tokens: float) -> None:
         """Read a part of the prompts, of at most about ``tokens``, or generate one token for each row."""
-        if self._prefix and not self._mask.shape[1]:
-            self._read_prefix()
+        if self._reader is not None:
+            self._read_trees(self._reader, tokens)
         elif self._unread.shape[1]:
             self._read(max(1, int(tokens / len(self._owners))))
         else:
-            self._write(self._pass(self._owners, self._ids))
+            self._write(self._pass(self._ids))
 
-    def _read_prefix(self) -> None:
-        """Read the common prefix once for each adapter."""
-        owners = list({id(owner): owner for owner in self._owners}.values())
-        ids = torch.tensor([self._prefix] * len(owners), device=self._base.device)
-        self._mask = torch.ones_like(ids)
-        self._pass(owners, ids)
-        row_of = {id(owner): row for row, owner in enumerate(owners)}
-        self._select([row_of[id(owner)] for owner in self._owners])
-        self._mask = self._masked[:, : len(self._prefix)]
+    def _read_trees(self, reader: TreeReader, tokens: float) -> None:
+        """Read the next columns of the trees; after the last, choose the first token of each prompt."""
+        for row, nodes, outputs in reader.read(tokens):
+            self._outputs |= {(row, int(node)): output for node, output in zip(nodes, outputs, strict=True)}
+        if reader.unread:
+            return
+        last = [self._outputs[row, path[-1]] for row, path in zip(self._tree_rows, self._paths, strict=True)]
+        self._mask = reader.spread(self._tree_rows, self._paths)
+        self._cache, self._reader, self._outputs = reader.cache, None, {}
+        self._unread = self._mask[:, :0]
+        self._rows = list(range(len(self.prompts)))
+        self._write(self._as_logits(torch.stack(last)))
 
     def _read(self, columns: int) -> None:
         """Read the next columns of all prompts; after the last, choose the first token."""
@@ -126,16 +137,10 @@ class Generation:
             columns = self._unread.shape[1]
         ids, self._unread = self._unread[:, :columns], self._unread[:, columns:]
         self._mask = self._masked[:, : self._mask.shape[1] + ids.shape[1]]
-        logits = self._pass(self._owners, ids)
-        if self._unread.shape[1]:
-            return
-        self._rows = list(range(len(self.prompts)))
-        if self._source != self._rows:
-            self._select(self._source)
-            self._owners = [prompt.mine for prompt in self.prompts]
-            logits = logits[self._source]
-            self._mask = self._mask[self._source]
-        self._write(logits)
+        logits = self._pass(ids)
+        if not self._unread.shape[1]:
+            self._rows = list(range(len(self.prompts)))
+            self._write(logits)
 
     # -- generating -------------------------------------------------------------------------------
 
@@ -163,19 +168,13 @@ class Generation:
     def _select(self, rows: Sequence[int]) -> None:
         self._cache.batch_select_indices(torch.tensor(rows, device=self._base.device))
 
-    def _pass(self, owners: Sequence[Owner], ids: torch.Tensor) -> torch.Tensor:
+    def _pass(self, ids: torch.Tensor) -> torch.Tensor:
         """Logits (B, V) float32 of the token after ``ids`` (B, T), with the adapter of each row's owner."""
-        counts: dict[int, tuple[Factors, list[int]]] = {}
-        for owner in owners:
-            if owner is not None:
-                counts.setdefault(id(owner), (owner, []))[1].append(0)
-        if counts:
-            bare = sum(owner is None for owner in owners)
-            self._stack.begin(self._stack.plan_pass(list(counts.values()), trains=False, bare=bare))
-        try:
+        with adapted_rows(self._stack, self._owners):
             return self._logits(ids)
-        finally:
-            self._stack.end()
+
+    def _as_logits(self, outputs: torch.Tensor) -> torch.Tensor:
+        return outputs.float() if self._head is None else self._head.few(outputs)
 
     def _logits(self, ids: torch.Tensor) -> torch.Tensor:
         positions = (self._mask.cumsum(-1) - 1).clamp(min=0)[:, -ids.shape[1] :]
@@ -186,10 +185,10 @@ class Generation:
         if self._head is None:
             output = self._base.model(**inputs)
             self._own_cache = output.past_key_values
-            return output.logits[:, -1].float()
+            return self._as_logits(output.logits[:, -1])
         output = self._base.model.base_model(**inputs)
         self._own_cache = output.past_key_values
-        return self._head.few(output.last_hidden_state[:, -1])
+        return self._as_logits(output.last_hidden_state[:, -1])
 
     _own_cache: Any = None  # the model's own cache, where a DynamicCache cannot be used
 
@@ -217,26 +216,6 @@ def _nucleus(probabilities: torch.Tensor) -> torch.Tensor:
     return probabilities.masked_fill(probabilities < least, 0.0)
 
 
-def _selectable(base: Base) -> DynamicCache | None:
-    """A cache whose rows can be repeated and dropped; None where the model needs another kind: a
-    sliding-window cache counts its padding, and a state-space model keeps none."""
-    try:
-        cache = DynamicCache(config=base.model.config.get_text_config())
-    except Exception:  # a configuration that DynamicCache does not support
-        return None
-    plain = cache.layers and all(type(layer).__name__ == "DynamicLayer" for layer in cache.layers)
-    known = getattr(base.model, "_supports_cache_class", True) and not getattr(
-        base.model, "_is_stateful", False
-    )
-    return cache if plain and known else None
-
-
-def _prefix(prompts: Sequence[Sequence[int]]) -> list[int]:
-    """The tokens that all prompts begin with, at least one fewer than the shortest prompt has."""
-    alike = takewhile(lambda tokens: len(set(tokens)) == 1, zip(*prompts, strict=False))
-    return [tokens[0] for tokens in alike][: min(len(ids) for ids in prompts) - 1]
-
-
 def _draws(seed: str, tokens: int) -> list[float]:
     """A row's own uniform random numbers, one for each token, so that other rows do not affect it."""
     source = random.Random(seed)
@@ -248,20 +227,3 @@ def end_ids(base: Base) -> frozenset[int]:
     configured = getattr(getattr(base.model, "generation_config", None), "eos_token_id", None)
     ids = configured if isinstance(configured, list | tuple) else [configured]
     return frozenset(token for token in (*ids, base.tokenizer.eos_token_id) if token is not None)
-
-
-@contextmanager
-def _enable_caching(model: Any) -> Iterator[None]:
-    """Let layers with gradient checkpointing use the cache, which they do not in train mode."""
-    layers = [
-        module
-        for module in model.modules()
-        if getattr(module, "gradient_checkpointing", False) and module.training
-    ]
-    for layer in layers:
-        layer.training = False
-    try:
-        yield
-    finally:
-        for layer in layers:
-            layer.training = True

@@ -1,0 +1,125 @@
+"""The likelihood of rows, read as token trees: what rows of one adapter begin with is computed once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from core.train.adapters.adapter_stack import Stack
+from core.train.base import cross_entropy
+from core.train.base.base_model import Base
+from core.train.base.cross_entropy import Head
+from core.train.data.dataset import MASKED, Row
+from core.train.step.forward_pass import Item
+from core.train.step.row_likelihood import Reading
+from core.train.step.token_tree import TokenTree
+from core.train.step.tree_reader import Owner, TreeReader, enable_caching
+
+NODES = 512  # of a tree: attention to the others of 1,000 would cost a tenth of a small model's pass
+
+
+@dataclass
+class _Target:
+    """A target token of the row with the index ``row``, its ``place`` among the row's targets."""
+
+    row: int
+    place: int
+    token: int
+
+
+@dataclass
+class _Owned:
+    owner: Owner
+    tree: TokenTree = field(default_factory=TokenTree)
+    targets: dict[int, list[_Target]] = field(default_factory=dict)  # by the node that predicts them
+
+
+class RowScoring:
+    """Scores rows; ``run_until`` works until a given time. Valid while the stack holds the same trials."""
+
+    def __init__(self, base: Base, stack: Stack, head: Head | None, items: Sequence[Item]) -> None:
+        self._base, self._head = base, head
+        owners = stack.order([item.mine for item in items if item.mine is not None])
+        kept: dict[int, _Owned] = {id(owner): _Owned(owner) for owner in owners}
+        if len(owners) < len({id(item.mine) for item in items}):
+            kept[id(None)] = _Owned(None)
+        self._values: list[np.ndarray] = []  # for each row: its losses and firsts, (2, targets)
+        for at, item in enumerate(items):
+            self._values.append(_plant(kept[id(item.mine)], at, item.row))
+        self._owned = list(kept.values())
+        self._open = [values.shape[1] for values in self._values]
+        self._reader = TreeReader(
+            base, stack, head is None, [owned.owner for owned in self._owned],
+            [owned.tree for owned in self._owned], [sorted(owned.targets) for owned in self._owned],
+        )  # fmt: skip
+
+    def run_until(self, until: float, rate: float = 1e9) -> bool:
+        """Read until about ``until`` (time.perf_counter), at least one pass; the base reads about ``rate``
+        tokens per second. Returns whether all rows are scored."""
+        with enable_caching(self._base.model):
+            while self._reader.unread:
+                for index, nodes, outputs in self._reader.read(
+                    max(1.0, rate * (until - time.perf_counter()))
+                ):
+                    self._take(self._owned[index], nodes, outputs)
+                if time.perf_counter() >= until:
+                    break
+        return not self._reader.unread
+
+    @property
+    def tokens(self) -> int:
+        """Tokens read so far."""
+        return self._reader.tokens
+
+    def reading(self, row: int) -> Reading | None:
+        """The reading of the row with this index, or None while it is not complete."""
+        return None if self._open[row] else Reading(*self._values[row].tolist())
+
+    @torch.no_grad()
+    def _take(self, owned: _Owned, nodes: np.ndarray, outputs: torch.Tensor) -> None:
+        pairs = [(at, target) for at, node in enumerate(nodes) for target in owned.targets[int(node)]]
+        device = outputs.device
+        tokens = torch.tensor([target.token for _, target in pairs], device=device)
+        chosen = outputs.index_select(0, torch.tensor([at for at, _ in pairs], device=device))
+        if self._head is None:
+            chosen = chosen.float()
+            losses = torch.nn.functional.cross_entropy(chosen, tokens, reduction="none")
+            hits = chosen.argmax(-1) == tokens
+        else:
+            losses, hits = cross_entropy.judge(chosen, self._head, tokens)
+        values = torch.stack([losses, hits.float()]).cpu().numpy()
+        for column, (_, target) in zip(values.T, pairs, strict=True):
+            self._values[target.row][:, target.place] = column
+            self._open[target.row] -= 1
+
+
+def _plant(owned: _Owned, at: int, row: Row) -> np.ndarray:
+    """Add a row to its owner's tree; return the place for its losses and firsts."""
+    path = owned.tree.add(row.ids)
+    count = 0
+    for node, label in zip(path, row.labels[1:], strict=False):
+        if label != MASKED:
+            owned.targets.setdefault(node, []).append(_Target(at, count, int(label)))
+            count += 1
+    return np.zeros((2, count), dtype=np.float32)
+
+
+def take_sharing(items: Sequence[Item], most: int) -> list[Item]:
+    """Those of ``items`` that one RowScoring takes: trees of at most NODES nodes and ``most`` tokens in all,
+    but at least one row. Rows that begin alike stay together."""
+    trees: dict[int, TokenTree] = {}
+    taken: list[Item] = []
+    used = 0
+    for item in sorted(items, key=lambda item: tuple(item.row.ids)):
+        tree = trees.setdefault(id(item.mine), TokenTree())
+        new = tree.count_new(item.row.ids)
+        if taken and (len(tree) + new > NODES or used + new > most):
+            continue
+        tree.add(item.row.ids)
+        used += new
+        taken.append(item)
+    return taken

@@ -1,0 +1,177 @@
+"""Reads token trees with a key-value cache: one row of the batch per adapter, some columns at a time, each
+token attending to its ancestors only (as the verification of speculative decoding does, SpecInfer, Miao et
+al. 2024)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import DynamicCache
+
+from core.train.adapters.adapter_stack import Stack
+from core.train.adapters.lora_factors import Factors
+from core.train.base.base_model import Base
+from core.train.base.row_isolation import close
+from core.train.step.token_tree import TokenTree
+
+log = logging.getLogger("trimtab.trees")
+Owner = Factors | None  # None: the base model itself
+
+
+class TreeReader:
+    """Reads the trees of ``owners``, which must be in the order of the stack, the base last. ``wanted`` are
+    the nodes, in ascending order, whose outputs are kept."""
+
+    def __init__(
+        self, base: Base, stack: Stack, headless: bool, owners: Sequence[Owner], trees: Sequence[TokenTree],
+        wanted: Sequence[Sequence[int]],
+    ) -> None:  # fmt: skip
+        self._base, self._stack, self._headless, self._owners = base, stack, headless, owners
+        self.cache = selectable_cache(base)
+        assert self.cache is not None
+        self._width, self._read = max(len(tree) for tree in trees), 0
+        self.tokens = 0  # read so far
+        self._ids = np.full((len(trees), self._width), base.pad_id, dtype=np.int64)
+        self._depths = np.zeros_like(self._ids)
+        self._seen = np.zeros((len(trees), self._width, self._width), dtype=bool)
+        for row, tree in enumerate(trees):
+            nodes = len(tree)
+            self._ids[row, :nodes], self._depths[row, :nodes] = tree.ids, tree.depths
+            self._seen[row, :nodes, :nodes] = tree.ancestors()
+            padding = range(nodes, self._width)
+            self._seen[row, padding, padding] = True  # attention to nothing at all is not a number
+        self._wanted = [np.asarray(nodes, dtype=np.int64) for nodes in wanted]
+
+    @property
+    def unread(self) -> int:
+        """Columns that are still to be read."""
+        return self._width - self._read
+
+    @torch.no_grad()
+    def read(self, tokens: float) -> list[tuple[int, np.ndarray, torch.Tensor]]:
+        """Read the next columns, of about ``tokens`` in all. Returns for each owner's index the wanted nodes
+        among them, (K,), and their outputs: hidden states (K, H), or logits (K, V) if ``headless``."""
+        begin = self._read
+        end = min(self._width, begin + max(1, int(tokens / len(self._owners))))
+        outputs = self._pass(begin, end)
+        self._read = end
+        self.tokens += (end - begin) * len(self._owners)
+        found = []
+        for row, nodes in enumerate(self._wanted):
+            here = nodes[(nodes >= begin) & (nodes < end)]
+            if len(here):
+                at = torch.from_numpy(here - begin).to(outputs.device)
+                found.append((row, here, outputs[row].index_select(0, at)))
+        return found
+
+    def _pass(self, begin: int, end: int) -> torch.Tensor:
+        """The outputs (B, end − begin, H or V) of some columns."""
+        device, dtype = self._base.device, self._base.model.dtype
+        seen = torch.from_numpy(self._seen[:, None, begin:end, :end]).to(device)
+        hidden_from = torch.zeros(seen.shape, dtype=dtype, device=device)
+        inputs: dict[str, Any] = {
+            "input_ids": torch.from_numpy(self._ids[:, begin:end]).to(device),
+            "position_ids": torch.from_numpy(self._depths[:, begin:end]).to(device),
+            "attention_mask": hidden_from.masked_fill_(~seen, torch.finfo(dtype).min),
+            "past_key_values": self.cache, "use_cache": True,
+        }  # fmt: skip
+        with adapted_rows(self._stack, self._owners):
+            if self._headless:
+                logits: torch.Tensor = self._base.model(**inputs).logits
+                return logits
+            hidden: torch.Tensor = self._base.model.base_model(**inputs).last_hidden_state
+            return hidden
+
+    def spread(self, rows: Sequence[int], paths: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Make the cache that of sequences, padded on the left: the nodes ``paths`` of the owners with the
+        indices ``rows``. Returns their mask (R, T) int64."""
+        width = max(len(path) for path in paths)
+        nodes = np.zeros((len(paths), width), dtype=np.int64)
+        mask = np.zeros_like(nodes)
+        for row, path in enumerate(paths):
+            nodes[row, width - len(path) :], mask[row, width - len(path) :] = path, 1
+        device = self._base.device
+        at, owner = torch.from_numpy(nodes).to(device), torch.tensor(rows, device=device)[:, None]
+        assert self.cache is not None
+        for layer in self.cache.layers:
+            layer.keys = layer.keys[owner, :, at].transpose(1, 2).contiguous()
+            layer.values = layer.values[owner, :, at].transpose(1, 2).contiguous()
+        return torch.from_numpy(mask).to(device)
+
+
+@contextmanager
+def adapted_rows(stack: Stack, owners: Sequence[Owner]) -> Iterator[None]:
+    """Let a pass run with each row's adapter; the rows are in the order of the stack, the base's last."""
+    counts: dict[int, tuple[Factors, list[int]]] = {}
+    for owner in owners:
+        if owner is not None:
+            counts.setdefault(id(owner), (owner, []))[1].append(0)
+    if counts:
+        bare = sum(owner is None for owner in owners)
+        stack.begin(stack.plan_pass(list(counts.values()), trains=False, bare=bare))
+    try:
+        yield
+    finally:
+        stack.end()
+
+
+def selectable_cache(base: Base) -> DynamicCache | None:
+    """A cache whose rows can be repeated and dropped; None where the model needs another kind: a
+    sliding-window cache counts its padding, and a state-space model keeps none."""
+    try:
+        cache = DynamicCache(config=base.model.config.get_text_config())
+    except Exception:  # a configuration that DynamicCache does not support
+        return None
+    plain = cache.layers and all(type(layer).__name__ == "DynamicLayer" for layer in cache.layers)
+    known = getattr(base.model, "_supports_cache_class", True) and not getattr(
+        base.model, "_is_stateful", False
+    )
+    return cache if plain and known else None
+
+
+@contextmanager
+def enable_caching(model: Any) -> Iterator[None]:
+    """Let layers with gradient checkpointing use the cache, which they do not in train mode."""
+    layers = [
+        module
+        for module in model.modules()
+        if getattr(module, "gradient_checkpointing", False) and module.training
+    ]
+    for layer in layers:
+        layer.training = False
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.training = True
+
+
+@torch.no_grad()
+def reads_trees(base: Base, stack: Stack) -> bool:
+    """Whether this base model gives a tree's tokens the outputs of their sequences: tried, since attention
+    masks, positions and caches are each model family's own."""
+    if selectable_cache(base) is None:
+        return False
+    top = max(16, min(base.vocabulary, 1000))
+    lines = ((1, 2, 3, 4, 5), (1, 2, 3, 6, 7, 8), (9, 2, 3))
+    sequences = [[at * 7 % top + 1 for at in line] for line in lines]
+    tree = TokenTree()
+    paths = [tree.add(sequence) for sequence in sequences]
+    try:
+        with enable_caching(base.model):
+            reader = TreeReader(base, stack, False, [None], [tree], [range(len(tree))])
+            outputs = torch.cat([reader.read(3)[0][2] for _ in range(-(-len(tree) // 3))])
+            for sequence, path in zip(sequences, paths, strict=True):
+                ids = torch.tensor([sequence], device=base.device)
+                expected = base.model.base_model(input_ids=ids, use_cache=False).last_hidden_state[0]
+                if not close(outputs[path], expected):
+                    return False
+    except Exception:
+        log.info("this base model reads no token trees", exc_info=True)
+        return False
+    return True
