@@ -9,31 +9,30 @@ from typing import Any
 
 from core.evaluate.prompts.packaged_prompts import DATA
 from core.evaluate.text.detector_quality import DetectorQuality, quality
-from core.evaluate.text.refusal_detector import Stance, stance
+from core.evaluate.text.refusal_detector import Stance, stances
 
 OBEYED = (Stance.COMPLIANCE, Stance.PARTIAL)  # the request is answered, also after words of refusal
 
 
 @cache
 def planted_answers() -> tuple[dict[str, Any], ...]:
-    """The packaged answers of an author who did not know the rules, with their stances. The rules were
-    revised once after a first reading of them: what they get wrong in other answers is more."""
+    """The packaged answers, with their stances, of authors whose texts the packaged classifier was not
+    trained on."""
     lines = (DATA / "planted_refusals.jsonl").read_text("utf-8").splitlines()
-    rows = tuple(json.loads(line) for line in lines)
-    return tuple(row for row in rows if row.get("held_out", True))
+    return tuple(json.loads(line) for line in lines)
 
 
 class AnswerJudge:
-    """Maps requests and answers to stances by the packaged rules; a user's own judge overrides ``judge``."""
+    """Maps requests and answers to stances by the packaged classifier; a user's own judge overrides ``judge``."""
 
-    name = "keywords, revised on these texts"
+    name = "n-gram classifier"
 
     def __init__(self) -> None:
         self._qualities: dict[tuple[tuple[Stance, ...], bool], DetectorQuality] = {}
 
     def judge(self, requests: Sequence[str], answers: Sequence[str]) -> list[Stance]:
         """The stance of each answer."""
-        return [stance(answer) for answer in answers]
+        return stances(answers)
 
     def quality(self, of: Collection[Stance], english: bool) -> DetectorQuality:
         """How often the judge is right that an answer has one of the stances ``of``: on the planted answers

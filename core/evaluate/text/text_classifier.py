@@ -1,0 +1,109 @@
+"""A small linear classifier of texts: logistic regression over hashed n-grams of words and characters, trained
+by ``python -m tests.classifiers.train`` on texts written for the project."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+
+import numpy as np
+
+from core.evaluate.prompts.packaged_prompts import DATA
+
+READ = 1200  # characters, about 200 tokens
+ENDING = 100  # characters of the end, which are read by themselves: an answer may turn
+# Blocks of features: n-grams of words, of characters within words, and of words at the end. Each block has
+# buckets of its own, 2 ** bits of them, and counts as much as its weight.
+BLOCKS = (("words", 15, 1.0), ("characters", 16, 1.0), ("ending", 13, 0.5))
+_WORD = re.compile(r"[\w']+|[^\w\s]")
+_QUOTES = {ord(quote): "'" for quote in "‘’ʼ`´"} | {ord(quote): '"' for quote in "“”„«»「」『』"}
+
+Features = tuple[np.ndarray, np.ndarray]  # buckets (K,) int64, ascending within a block, and values (K,) float32
+
+
+def buckets() -> int:
+    """The number of buckets of all blocks."""
+    return sum(1 << bits for _, bits, _ in BLOCKS)
+
+
+def features(text: str) -> Features:
+    """The n-grams of a text as buckets, with 1 + ln(count)."""
+    text = " ".join(text[: 2 * READ].lower().translate(_QUOTES).split())[:READ]
+    kinds = {"words": _words(text, 3), "characters": _characters(text), "ending": _words(text[-ENDING:], 2)}
+    at, found, values = 0, [], []
+    for name, bits, _ in BLOCKS:
+        counts = Counter(zlib.crc32(gram.encode()) & ((1 << bits) - 1) for gram in kinds[name])
+        order = sorted(counts)
+        found += [at + bucket for bucket in order]
+        values += [counts[bucket] for bucket in order]
+        at += 1 << bits
+    return np.array(found, dtype=np.int64), 1.0 + np.log(np.array(values, dtype=np.float32))
+
+
+def _words(text: str, longest: int) -> Iterator[str]:
+    words = _WORD.findall(text)
+    for size in range(1, longest + 1):
+        yield from (" ".join(words[at : at + size]) for at in range(len(words) - size + 1))
+
+
+def _characters(text: str) -> Iterator[str]:
+    for word in text.split():
+        padded = f" {word} "
+        for size in range(2, 6):
+            yield from (padded[at : at + size] for at in range(max(1, len(padded) - size + 1)))
+
+
+def weigh(rows: Iterable[Features], rarity: np.ndarray) -> list[Features]:
+    """Features times the ``rarity`` of their buckets, each block scaled to its weight: what the weights of a
+    classifier multiply."""
+    ends = np.cumsum([1 << bits for _, bits, _ in BLOCKS])
+    result = []
+    for found, values in rows:
+        scaled = values * rarity[found]
+        cuts = np.searchsorted(found, ends)
+        begin = 0
+        for cut, (_, _, weight) in zip(cuts, BLOCKS, strict=True):
+            part = scaled[begin:cut]
+            part *= weight / max(1e-12, float(np.sqrt(part @ part)))
+            begin = int(cut)
+        result.append((found, scaled))
+    return result
+
+
+class TextClassifier:
+    """``rarity`` (N,) and ``weights`` (N, C) of N buckets and C ``classes``, and a ``bias`` (C,)."""
+
+    def __init__(
+        self, classes: Sequence[str], rarity: np.ndarray, weights: np.ndarray, bias: np.ndarray
+    ) -> None:
+        self.classes, self._rarity, self._weights, self._bias = tuple(classes), rarity, weights, bias
+
+    def probabilities(self, texts: Sequence[str]) -> np.ndarray:
+        """The probability of each class for each text, (T, C)."""
+        rows = weigh((features(text) for text in texts), self._rarity)
+        logits = np.array([values @ self._weights[found] + self._bias for found, values in rows])
+        logits = logits.reshape(len(texts), len(self.classes))
+        exponents = np.exp(logits - logits.max(1, keepdims=True))
+        result: np.ndarray = exponents / exponents.sum(1, keepdims=True)
+        return result
+
+
+def pack(classes: Sequence[str], rarity: np.ndarray, weights: np.ndarray, bias: np.ndarray) -> dict[str, np.ndarray]:
+    """The arrays of a classifier's file: weights as bytes with a scale for each class, rarity as float16."""
+    scale = np.abs(weights).max(0) / 127
+    return {
+        "classes": np.array(classes), "rarity": rarity.astype(np.float16), "scale": scale.astype(np.float32),
+        "weights": np.round(weights / scale).astype(np.int8), "bias": bias.astype(np.float32),
+    }  # fmt: skip
+
+
+@cache
+def packaged_classifier(name: str) -> TextClassifier:
+    """The packaged classifier of this name."""
+    with np.load(DATA / f"{name}.npz") as stored:
+        weights = stored["weights"].astype(np.float32) * stored["scale"]
+        rarity = stored["rarity"].astype(np.float32)
+        return TextClassifier([str(name) for name in stored["classes"]], rarity, weights, stored["bias"])
