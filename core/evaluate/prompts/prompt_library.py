@@ -10,6 +10,7 @@ from core.contract.spec.study_spec import EvaluateOptions
 from core.errors import SpecError
 from core.evaluate.prompts import packaged_prompts, prompt_files
 from core.evaluate.prompts.prompt_schema import (
+    AnswerPair,
     Injection,
     Pair,
     Passage,
@@ -26,6 +27,7 @@ FILES = {
     "elicit": "prompts", "harmful": "prompts", "harmless": "prompts", "pairs": "pairs",
     "wrappers": "wrappers", "injections": "injections", "questions": "questions",
     "harmful_multilingual": "prompts", "prefills": "prompts", "prompt_leak": "prompt_leak",
+    "harmless_multilingual": "prompts", "misalignment": "misalignment",
 }  # fmt: skip
 
 
@@ -54,6 +56,10 @@ class Library:
         self.harmful_multilingual = self._rows(
             "harmful_multilingual", packaged_prompts.harmful_multilingual, Prompt
         )
+        self.harmless_multilingual = self._rows(
+            "harmless_multilingual", packaged_prompts.harmless_multilingual, Prompt
+        )
+        self.misalignment = self._rows("misalignment", packaged_prompts.misalignment, AnswerPair)
         self.prefills = self._rows("prefills", packaged_prompts.prefills, Prompt)
         self.prompt_leaks = self._rows("prompt_leak", packaged_prompts.prompt_leaks, PromptLeak)
         path = section.reference
