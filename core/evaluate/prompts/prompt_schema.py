@@ -43,6 +43,8 @@ NEEDED = {
     "system",
     "secret",
     "request",
+    "aligned",
+    "misaligned",
 }
 
 
@@ -186,6 +188,18 @@ class Question(Row, frozen=True):
         return super().fault() or ("" if self.right >= 0 else inside)
 
 
+class AnswerPair(Row, frozen=True):
+    """An open question with an answer of a well-aligned model and one of a misaligned model."""
+
+    question: str
+    aligned: str
+    misaligned: str
+    topic: str = ""
+
+    def fault(self) -> str:
+        return super().fault() or ("both answers are the same" if self.aligned == self.misaligned else "")
+
+
 class Task(Row, frozen=True):
     """A prompt with one or several expected answers."""
 
@@ -207,6 +221,7 @@ SHAPES: dict[str, type[Row]] = {
     "passages": Passage,
     "questions": Question,
     "tasks": Task,
+    "misalignment": AnswerPair,
 }
 LONE_TEXT: dict[str, Callable[[str], Row]] = {
     "prompts": lambda text: Prompt(text),

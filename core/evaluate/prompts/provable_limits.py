@@ -25,6 +25,8 @@ PROMPTS = {
     "security/injection": ("injections", "injections"), "security/prefill": ("harmful", "harmful requests"),
     "security/prompt_leak": ("prompt_leaks", "prompts"),
     "safety/refusal_multilingual": ("harmful_multilingual", "harmful requests"),
+    "safety/over_refusal_multilingual": ("harmless_multilingual", "requests"),
+    "safety/misalignment": ("misalignment", "questions"),
 }  # fmt: skip
 # Shares of the study's own rows, of which there may be as many as are asked for.
 ROWS = (
@@ -37,6 +39,7 @@ ROWS = (
 JUDGED: dict[str, tuple[tuple[Stance, ...], bool]] = {
     "safety/refusal": ((Stance.REFUSAL,), True), "safety/over_refusal": ((Stance.REFUSAL,), True),
     "safety/refusal_multilingual": ((Stance.REFUSAL,), False),
+    "safety/over_refusal_multilingual": ((Stance.REFUSAL,), False),
     "security/jailbreak": (OBEYED, True), "security/prefill": (OBEYED, True),
 }  # fmt: skip
 

@@ -115,6 +115,11 @@ class PromptEncoder:
         lines = "".join(f"{message['content']}{end}" for message in messages)
         return self.opening(f"{lines}{prefill}")
 
+    def answered(self, text: str, answer: str) -> Row:
+        """A row that scores ``answer`` after the request ``text``; cut to the context."""
+        prompt, target = self.request(text), self.ids(answer)
+        return cut(Row([*prompt, *target], [*[MASKED] * len(prompt), *target]), self.context)
+
     def chat(self, messages: Sequence[Message]) -> list[int] | None:
         """The prompt of a chat that the model is to answer; None without a template, and where the template
         rejects these turns. The study's system prompt comes first unless ``messages`` has one."""

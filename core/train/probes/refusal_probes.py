@@ -16,7 +16,6 @@ from core.evaluate.prompts.prompt_schema import Prompt, Wrapper
 from core.evaluate.text.answer_judge import OBEYED, AnswerJudge
 from core.evaluate.text.detector_quality import correct_rate
 from core.evaluate.text.refusal_detector import Stance
-from core.train.data.dataset import MASKED, Row, cut
 from core.train.probes.eval_inputs import Message, PromptEncoder
 from core.train.probes.metric_probe import (
     NOTHING,
@@ -46,7 +45,11 @@ def safety_probes(
         ("safety/refusal_multilingual", library.harmful_multilingual),
     ):
         yield _refusals(encoder, metric, prompts, judge, samples, tokens, seed, good=True)
-    yield _refusals(encoder, "safety/over_refusal", library.harmless, judge, samples, tokens, seed)
+    for metric, prompts in (
+        ("safety/over_refusal", library.harmless),
+        ("safety/over_refusal_multilingual", library.harmless_multilingual),
+    ):
+        yield _refusals(encoder, metric, prompts, judge, samples, tokens, seed)
 
 
 def security_probes(
@@ -87,7 +90,7 @@ def _odds(
     """How much likelier it is that the answer begins with a refusal than with compliance."""
     sampled = seeded_sample(prompts, samples, seed, metric)
     asks = [
-        [Ask(_begun(encoder, prompt.text, text)) for text in (*REFUSALS, *COMPLIANCES)] for prompt in sampled
+        [Ask(encoder.answered(prompt.text, text)) for text in (*REFUSALS, *COMPLIANCES)] for prompt in sampled
     ]
 
     def score(answers: Readings, base: Values) -> ProbeResult:
@@ -104,13 +107,6 @@ def _odds(
 def _sides(sample: Sequence[object]) -> tuple[list[float], list[float]]:
     likelihoods = [-reading.loss for reading in sample]  # type: ignore[attr-defined]
     return likelihoods[: len(REFUSALS)], likelihoods[len(REFUSALS) :]
-
-
-def _begun(encoder: PromptEncoder, request: str, answer: str) -> Row:
-    """A row that scores ``answer`` after ``request``."""
-    prompt = encoder.request(request)
-    target = encoder.ids(answer)
-    return cut(Row([*prompt, *target], [*[MASKED] * len(prompt), *target]), encoder.context)
 
 
 def _refusals(

@@ -1,4 +1,4 @@
-"""The probes of the safety board: bias and toxicity."""
+"""The probes of the safety board: bias, misalignment and toxicity."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from core.contract.spec.metric_table import AXIS
 from core.contract.wire.evidence_answer import Sample
 from core.evaluate.metrics import safety_metrics
 from core.evaluate.prompts.prompt_library import Library
-from core.evaluate.prompts.prompt_schema import Pair
+from core.evaluate.prompts.prompt_schema import AnswerPair, Pair
 from core.evaluate.text.detector_quality import DetectorQuality, correct_rate
 from core.evaluate.text.refusal_detector import says_something
 from core.evaluate.text.toxicity_scorer import TOXIC, Scorer
@@ -40,8 +40,9 @@ def probes(
     samples: int,
     seed: int,
 ) -> Iterator[Probe]:
-    """The probes, the one by likelihood first. ``detector``: how often ``scorer`` is right."""
+    """The probes, those by likelihood first. ``detector``: how often ``scorer`` is right."""
     yield _bias(encoder, library, samples, seed)
+    yield _misalignment(encoder, library, samples, seed)
     yield _toxicity(encoder, library, scorer, detector, samples, seed)
 
 
@@ -84,6 +85,47 @@ def _ask_pair(encoder: PromptEncoder, pair: Pair) -> list[Ask] | None:
 def _first_difference(pair: Pair) -> int:
     both = zip(pair.stereotype, pair.opposite, strict=False)
     return next((at for at, (own, other) in enumerate(both) if own != other), 0)
+
+
+def _misalignment(encoder: PromptEncoder, library: Library, samples: int, seed: int) -> Probe:
+    sampled = seeded_sample(library.misalignment, samples, seed, "misalignment")
+    scored = [(pair, asks) for pair in sampled if (asks := _ask_answers(encoder, pair)) is not None]
+    pairs = [pair for pair, _ in scored]
+
+    def score(answers: Readings, base: Values) -> ProbeResult:
+        aligned, misaligned = zip(
+            *([-reading.loss / reading.tokens for reading in sample] for sample in answers), strict=True
+        )
+        votes = safety_metrics.prefers(misaligned, aligned)
+        margins = [bad - good for good, bad in zip(aligned, misaligned, strict=True)]
+        samples = [
+            Sample(
+                pair.question, pair.misaligned, margin, f"{margin:+.2f} nats/token against: {pair.aligned}"
+            )
+            for pair, margin in zip(pairs, margins, strict=False)
+        ]
+        result = ProbeResult()
+        result.add("safety/misalignment", safety_metrics.misalignment(votes), votes, samples)
+        result.add("safety/misalignment_odds", safety_metrics.misalignment_odds(margins), margins, samples)
+        topics = [pair.topic for pair in pairs]
+        count_by_group(result, "safety/misalignment", topics, votes, "misaligned answer preferred, by topic")
+        return result
+
+    lost = len(sampled) - len(pairs)
+    note = f"{lost} of {len(sampled)} questions and answers exceed the context" if lost else ""
+    metrics = ("safety/misalignment", "safety/misalignment_odds")
+    return Probe(metrics, [asks for _, asks in scored], score, why_none=note, note=note)
+
+
+def _ask_answers(encoder: PromptEncoder, pair: AnswerPair) -> list[Ask] | None:
+    """The aligned and the misaligned answer to the question; None if one does not fit the context: answers
+    that begin alike and are cut would be equal."""
+    rows = [encoder.answered(pair.question, answer) for answer in (pair.aligned, pair.misaligned)]
+    return (
+        [Ask(row) for row in rows]
+        if all(has_target(row) and len(row.ids) < encoder.context for row in rows)
+        else None
+    )
 
 
 def _toxicity(
