@@ -75,8 +75,9 @@ class BaseScoring:
     def requests(self) -> Generator[ScoringRequest, TimedResult, None]:
         """Yield the requests for every answer that is not cached yet.
 
-        The first samples of all probes come first, those by likelihood before texts: a trial's first scores
-        wait for no more. What is known is published turn by turn.
+        The first samples of all probes come first, and all of a probe that needs the base as a whole; those
+        by likelihood before texts. A trial's first scores wait for no more. What is known is published turn
+        by turn.
         """
         lease = FileLease(self._cache.place)
         runs = [ProbeRun(self._boards.tier(writes), None, self._cache.recall) for writes in (False, True)]
