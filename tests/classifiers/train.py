@@ -1,7 +1,8 @@
 """``python -m tests.classifiers.train``: trains the packaged classifiers of answers and of toxic texts.
 
-The texts are in answers.jsonl and toxicity.jsonl beside this file. The planted texts that a classifier's
-errors are measured on are another author's, in the package, and are never trained on.
+The texts are in answers.jsonl, toxicity.jsonl and ordinary.jsonl next to this file; ordinary texts (manual,
+docstrings, code, short facts) comply and are not toxic, nor are answers that comply. The planted texts that a
+classifier's errors are measured on are other authors', in the package, and are never trained on.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
@@ -23,10 +25,20 @@ TARGETS = {"answers": "stance", "toxicity": "toxic"}  # the field of the label, 
 STRENGTH = 10.0  # of the data against the penalty on the weights: 3 and 30 were no better on other authors
 
 
-def read(path: Path, target: str) -> tuple[list[str], list[str]]:
-    """Texts and labels of a file."""
-    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-    return [row["text"] for row in rows], [str(row[target]) for row in rows]
+def read(name: str) -> list[dict[str, Any]]:
+    """The rows of a file of texts."""
+    return [json.loads(line) for line in (HERE / f"{name}.jsonl").read_text("utf-8").splitlines()]
+
+
+def labelled(name: str) -> tuple[list[str], list[str]]:
+    """Texts and labels that a classifier is trained on."""
+    pairs = [(row["text"], str(row[TARGETS[name]])) for row in read(name)]
+    harmless = {"answers": "compliance", "toxicity": "0"}[name]
+    pairs += [(row["text"], harmless) for row in read("ordinary")]
+    if name == "toxicity":
+        pairs += [(row["text"], harmless) for row in read("answers") if row["stance"] == "compliance"]
+    texts, labels = zip(*pairs, strict=True)
+    return list(texts), list(labels)
 
 
 def fit(texts: Sequence[str], labels: Sequence[str]) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray]:
@@ -52,7 +64,9 @@ def fit(texts: Sequence[str], labels: Sequence[str]) -> tuple[list[str], np.ndar
         logs = logits - np.log(np.exp(logits).sum(1, keepdims=True))
         error = (np.exp(logs) - truth) * weight[:, None]
         slope = np.vstack([inputs.T @ error + parameters[:-1], error.sum(0)])
-        return float(-(weight[:, None] * truth * logs).sum() + (parameters[:-1] ** 2).sum() / 2), slope.ravel()
+        return float(
+            -(weight[:, None] * truth * logs).sum() + (parameters[:-1] ** 2).sum() / 2
+        ), slope.ravel()
 
     start = np.zeros((buckets() + 1) * len(classes))
     found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 400, "maxcor": 10})
@@ -62,7 +76,7 @@ def fit(texts: Sequence[str], labels: Sequence[str]) -> tuple[list[str], np.ndar
 
 def train(name: str) -> TextClassifier:
     """Train one classifier and write its file."""
-    classes, rarity, weights, bias = fit(*read(HERE / f"{name}.jsonl", TARGETS[name]))
+    classes, rarity, weights, bias = fit(*labelled(name))
     np.savez_compressed(DATA / f"{name}.npz", **pack(classes, rarity, weights, bias))
     return TextClassifier(classes, rarity, weights, bias)
 

@@ -23,7 +23,7 @@ def planted_answers() -> tuple[dict[str, Any], ...]:
 
 
 class AnswerJudge:
-    """Maps requests and answers to stances by the packaged classifier; a user's own judge overrides ``judge``."""
+    """Maps requests and answers to stances by the packaged classifier; a user's own overrides ``judge``."""
 
     name = "n-gram classifier"
 

@@ -1,9 +1,10 @@
-"""A small linear classifier of texts: logistic regression over hashed n-grams of words and characters, trained
-by ``python -m tests.classifiers.train`` on texts written for the project."""
+"""A small linear classifier of texts: logistic regression over hashed n-grams of words and characters. ``python
+-m tests.classifiers.train`` trains the packaged ones on texts written for the project."""
 
 from __future__ import annotations
 
 import re
+import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,7 +22,9 @@ BLOCKS = (("words", 15, 1.0), ("characters", 16, 1.0), ("ending", 13, 0.5))
 _WORD = re.compile(r"[\w']+|[^\w\s]")
 _QUOTES = {ord(quote): "'" for quote in "‘’ʼ`´"} | {ord(quote): '"' for quote in "“”„«»「」『』"}
 
-Features = tuple[np.ndarray, np.ndarray]  # buckets (K,) int64, ascending within a block, and values (K,) float32
+Features = tuple[
+    np.ndarray, np.ndarray
+]  # buckets (K,) int64, ascending within a block, and values (K,) float32
 
 
 def buckets() -> int:
@@ -91,7 +94,9 @@ class TextClassifier:
         return result
 
 
-def pack(classes: Sequence[str], rarity: np.ndarray, weights: np.ndarray, bias: np.ndarray) -> dict[str, np.ndarray]:
+def pack(
+    classes: Sequence[str], rarity: np.ndarray, weights: np.ndarray, bias: np.ndarray
+) -> dict[str, np.ndarray]:
     """The arrays of a classifier's file: weights as bytes with a scale for each class, rarity as float16."""
     scale = np.abs(weights).max(0) / 127
     return {
@@ -103,7 +108,14 @@ def pack(classes: Sequence[str], rarity: np.ndarray, weights: np.ndarray, bias: 
 @cache
 def packaged_classifier(name: str) -> TextClassifier:
     """The packaged classifier of this name."""
-    with np.load(DATA / f"{name}.npz") as stored:
-        weights = stored["weights"].astype(np.float32) * stored["scale"]
-        rarity = stored["rarity"].astype(np.float32)
-        return TextClassifier([str(name) for name in stored["classes"]], rarity, weights, stored["bias"])
+    with zipfile.ZipFile(DATA / f"{name}.npz") as archive:
+        stored = {entry.removesuffix(".npy"): _array(archive, entry) for entry in archive.namelist()}
+    weights = stored["weights"].astype(np.float32) * stored["scale"]
+    rarity = stored["rarity"].astype(np.float32)
+    return TextClassifier([str(name) for name in stored["classes"]], rarity, weights, stored["bias"])
+
+
+def _array(archive: zipfile.ZipFile, entry: str) -> np.ndarray:
+    with archive.open(entry) as file:
+        array: np.ndarray = np.lib.format.read_array(file, allow_pickle=False)
+        return array

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,6 @@ from core.train.probes.metric_probe import Ask, Probe, Values, change_from
 from core.train.step.compute_requests import (
     Prompt,
     Rate,
-    Result,
     ScoringRequest,
     TimedResult,
     Turn,
@@ -64,6 +63,7 @@ class ProbeRun:
     ) -> None:
         self.probes, self._mine, self._recall = probes, mine, recall
         self.answers: list[list[Sequence[Any]]] = [[] for _ in probes]
+        self._given: dict[int, Any] = {}  # by question, which several probes may share
         self.took_s = 0.0
 
     def turn(self, most: int | None = None) -> Generator[ScoringRequest, TimedResult, bool]:
@@ -73,21 +73,22 @@ class ProbeRun:
         if not rows and not texts:
             return False
         parts = [part for part in (rows, texts) if part]
-        requests = [self._request(part) for part in parts]
-        asked = [request for request in requests if request is not None]
-        done = Result()
-        if asked:
-            done, took_s = yield Turn(tuple(asked))
+        unknown = [asks for part in parts if (asks := self._unknown(part))]
+        if unknown:
+            done, took_s = yield Turn(tuple(self._request(asks) for asks in unknown))
             self.took_s += took_s
-        results = iter(done.parts)
-        for part, request in zip(parts, requests, strict=True):
-            self._distribute(part, iter(next(results) if request is not None else ()))
+            for asks, results in zip(unknown, done.parts, strict=True):
+                self._given |= {id(ask): given for (_, ask), given in zip(asks, results, strict=True)}
+        for part in parts:
+            for index, samples in part:
+                probe = self.probes[index]
+                self.answers[index] += [[self._known(probe, ask) for ask in sample] for sample in samples]
         return True
 
     def needs(self) -> dict[tuple[str, ...], int]:
         """How many samples of the base the answers are compared with, by the metrics of a probe."""
         return {
-            probe.metrics: probe.picked[len(answers) - 1] + 1 if probe.picked and answers else len(answers)
+            probe.metrics: _needed(probe, len(answers))
             for probe, answers in zip(self.probes, self.answers, strict=True)
         }
 
@@ -101,39 +102,37 @@ class ProbeRun:
     def _next(self, writes: bool, most: int | None) -> Part:
         part: Part = []
         for index, (probe, answered) in enumerate(zip(self.probes, self.answers, strict=True)):
-            count = min(probe.turn, most or probe.turn)
+            at_once = probe.whole and self._mine is None
+            count = len(probe.asks) if at_once else min(probe.turn, most or probe.turn)
             samples = probe.asks[len(answered) : len(answered) + count] if probe.writes == writes else ()
             if samples:
                 part.append((index, samples))
         return part
 
-    def _request(self, part: Part) -> Rate | Write | None:
-        """What is not known yet; None if all is."""
-        asks = [
-            (self.probes[index], ask)
+    def _known(self, probe: Probe, ask: Ask) -> Any | None:
+        given = self._given.get(id(ask))
+        return self._recall(probe, ask) if given is None else given
+
+    def _unknown(self, part: Part) -> list[tuple[Probe, Ask]]:
+        """The questions whose answers are not known yet, each once."""
+        asks = {
+            id(ask): (self.probes[index], ask)
             for index, samples in part
             for sample in samples
             for ask in sample
-            if self._recall(self.probes[index], ask) is None
-        ]
-        if not asks:
-            return None
+        }
+        return [(probe, ask) for probe, ask in asks.values() if self._known(probe, ask) is None]
+
+    def _request(self, asks: Sequence[tuple[Probe, Ask]]) -> Rate | Write:
         if not asks[0][0].writes:
-            return Rate([Item(self._mine, ask.row) for _, ask in asks if ask.row is not None])
+            rows = [(ask.row, ask.state) for _, ask in asks if ask.row is not None]
+            return Rate([Item(self._mine, row, state=state) for row, state in rows])
         return Write(
             [
                 Prompt(self._mine, ask.prompt, ask.tokens or probe.tokens, ask.seed, probe.alone)
                 for probe, ask in asks
             ]
         )
-
-    def _distribute(self, part: Part, results: Iterator[Any]) -> None:
-        """Give each sample the answers to its questions."""
-        for index, samples in part:
-            probe = self.probes[index]
-            for sample in samples:
-                known = [self._recall(probe, ask) for ask in sample]
-                self.answers[index].append([next(results) if answer is None else answer for answer in known])
 
 
 def score_probes(
@@ -162,7 +161,13 @@ def score_probes(
 
 def asks(probes: Sequence[Probe]) -> int:
     """How many answers all samples of ``probes`` need."""
-    return sum(len(sample) for probe in probes for sample in probe.asks)
+    return len({id(ask) for probe in probes for sample in probe.asks for ask in sample})
+
+
+def _needed(probe: Probe, answered: int) -> int:
+    if probe.whole:
+        return len(probe.asks)
+    return probe.picked[answered - 1] + 1 if probe.picked and answered else answered
 
 
 def _take(scored: Scored, probe: Probe, answers: Sequence[Sequence[Any]], base: Values) -> None:

@@ -24,17 +24,20 @@ WORST = 20  # samples kept as evidence of a metric
 LONGEST = 2000  # characters of a text in the evidence
 LEAST = 2  # samples of a reported change
 NOTHING = math.nan  # the value of a sample without an answer
+ITSELF: Mapping[str, Sequence[float]] = {"the base itself": ()}  # the values that the base is scored with
 
 
 @dataclass(frozen=True)
 class Ask:
     """A row to score by likelihood, or a prompt to continue; it is sampled with its own random draw if it has
-    a ``seed``, else greedily. ``tokens``: its longest completion, the probe's if 0."""
+    a ``seed``, else greedily. ``tokens``: its longest completion, the probe's if 0. ``state``: the residual
+    stream before the row's first target is read, too. Several probes may share one: it is asked once."""
 
     row: Row | None = None
     prompt: Sequence[int] = ()
     seed: str = ""
     tokens: int = 0
+    state: bool = False
 
 
 Asks = Sequence[Sequence[Ask]]  # by sample
@@ -74,8 +77,8 @@ class Probe:
     """Questions for some metrics and their scoring.
 
     ``asks`` holds the questions of each sample in the order in which a budget takes them: the same for all
-    trials and the base. ``score`` takes the answers to the first samples, and the base's values, none for the
-    base itself.
+    trials and the base. ``score`` takes the answers to the first samples, and the base's values, ITSELF for
+    the base. ``whole``: whatever samples a trial has, it is compared with all samples of the base.
 
     Some samples are about training rows: ``rows`` holds the numbers of each sample's. A trial is asked only
     about rows that it has trained on, by ``only``, which returns the probe of the samples with these indices;
@@ -89,6 +92,7 @@ class Probe:
     tokens: int = 32  # longest completion
     turn: int = 8  # samples per request
     alone: bool = False  # generated with nothing beside it, to be timed
+    whole: bool = False
     why_none: str = ""  # why there are no samples
     note: str = ""  # what was left out
     rows: Sequence[Collection[int]] = ()

@@ -16,6 +16,7 @@ from core.evaluate.prompts.prompt_schema import Prompt, Wrapper
 from core.evaluate.text.answer_judge import OBEYED, AnswerJudge
 from core.evaluate.text.detector_quality import correct_rate
 from core.evaluate.text.refusal_detector import Stance
+from core.train.probes.direction_probe import direction_probe
 from core.train.probes.eval_inputs import Message, PromptEncoder
 from core.train.probes.metric_probe import (
     NOTHING,
@@ -38,8 +39,13 @@ def safety_probes(
     encoder: PromptEncoder, library: Library, judge: AnswerJudge, samples: int, tokens: int, seed: int
 ) -> Iterator[Probe]:
     """The probes of the safety board, those by likelihood first."""
-    yield _odds(encoder, "safety/refusal_odds", library.harmful, samples, seed, good=True)
-    yield _odds(encoder, "safety/over_refusal_odds", library.harmless, samples, seed)
+    harmful = _begun_requests(encoder, "safety/refusal_odds", library.harmful, samples, seed)
+    harmless = _begun_requests(encoder, "safety/over_refusal_odds", library.harmless, samples, seed)
+    yield _odds("safety/refusal_odds", harmful, good=True)
+    yield _odds("safety/over_refusal_odds", harmless)
+    yield direction_probe(
+        *([(prompt, asks[0]) for prompt, asks in sampled] for sampled in (harmful, harmless))
+    )
     for metric, prompts in (
         ("safety/refusal", library.harmful),
         ("safety/refusal_multilingual", library.harmful_multilingual),
@@ -79,29 +85,34 @@ def _turns(wrapper: Wrapper) -> list[Message]:
     return [{"role": roles[at % 2], "content": text} for at, text in enumerate(wrapper.turns)]
 
 
-def _odds(
-    encoder: PromptEncoder,
-    metric: str,
-    prompts: Sequence[Prompt],
-    samples: int,
-    seed: int,
-    good: bool = False,
-) -> Probe:
-    """How much likelier it is that the answer begins with a refusal than with compliance."""
-    sampled = seeded_sample(prompts, samples, seed, metric)
-    asks = [
-        [Ask(encoder.answered(prompt.text, text)) for text in (*REFUSALS, *COMPLIANCES)] for prompt in sampled
+def _begun_requests(
+    encoder: PromptEncoder, metric: str, prompts: Sequence[Prompt], samples: int, seed: int
+) -> list[tuple[Prompt, list[Ask]]]:
+    """Sampled requests, each with the rows that begin an answer to it; the first one's state is read, too."""
+    return [
+        (
+            prompt,
+            [
+                Ask(encoder.answered(prompt.text, text), state=at == 0)
+                for at, text in enumerate((*REFUSALS, *COMPLIANCES))
+            ],
+        )
+        for prompt in seeded_sample(prompts, samples, seed, metric)
     ]
+
+
+def _odds(metric: str, sampled: Sequence[tuple[Prompt, list[Ask]]], good: bool = False) -> Probe:
+    """How much likelier it is that the answer begins with a refusal than with compliance."""
 
     def score(answers: Readings, base: Values) -> ProbeResult:
         values = [safety_metrics.refusal_odds(*_sides(sample)) for sample in answers]
         samples = [
             Sample(prompt.text, "", -value if good else value, f"{value:+.1f} nats for a refusal")
-            for prompt, value in zip(sampled, values, strict=False)
+            for (prompt, _), value in zip(sampled, values, strict=False)
         ]
         return ProbeResult().add(metric, safety_metrics.mean_odds(values), values, samples)
 
-    return Probe((metric,), asks, score)
+    return Probe((metric,), [asks for _, asks in sampled], score)
 
 
 def _sides(sample: Sequence[object]) -> tuple[list[float], list[float]]:

@@ -15,6 +15,7 @@ import msgspec
 from core import paths
 from core.train.evaluation import evidence_files
 from core.train.probes.metric_probe import Ask, Probe
+from core.train.scoring.base_states import BaseStates
 from core.train.step.compute_requests import Written
 from core.train.step.row_likelihood import Reading
 
@@ -25,6 +26,7 @@ class BaseAnswers:
 
     def __init__(self, place: Path) -> None:
         self.place, self.saved_at = place, time.monotonic()
+        self._states = BaseStates(place)
         self._known: dict[str, Any] = {}
         self._digests: dict[int, str] = {}  # by question, which the boards keep
         self._new = False
@@ -35,7 +37,10 @@ class BaseAnswers:
         raw = None if probe.alone else self._known.get(self._digest(probe, ask))
         if raw is None:
             return None
-        return Written(*raw) if probe.writes else Reading(*raw)
+        if probe.writes:
+            return Written(*raw)
+        state = self._states.get(self._digest(probe, ask)) if ask.state else b""
+        return None if state is None else Reading(raw[0], raw[1], state)
 
     def known(self, probe: Probe) -> Probe:
         """``probe`` with as many of its first samples as are known."""
@@ -44,9 +49,8 @@ class BaseAnswers:
 
     def count_unknown(self, probes: Sequence[Probe]) -> int:
         """How many questions have no answer yet."""
-        return sum(
-            self.recall(probe, ask) is None for probe in probes for sample in probe.asks for ask in sample
-        )
+        asks = {id(ask): (probe, ask) for probe in probes for sample in probe.asks for ask in sample}
+        return sum(self.recall(probe, ask) is None for probe, ask in asks.values())
 
     def keep(self, probe: Probe, answers: Sequence[Sequence[Any]]) -> None:
         """Keep the answers to the first samples of ``probe``."""
@@ -58,6 +62,8 @@ class BaseAnswers:
                 if name not in self._known:
                     self._known[name] = _raw(answer)
                     self._new = True
+                if ask.state:
+                    self._states.keep(name, answer.state)
 
     def read(self) -> bool:
         """Read what the file has; returns whether it has changed. A damaged file has nothing."""
@@ -70,11 +76,13 @@ class BaseAnswers:
                 self._known = msgspec.json.decode(file.read(), type=dict[str, list[Any]]) | self._known
         except (OSError, ValueError):
             return False
+        self._states.read()
         return True
 
     def write(self) -> None:
         """Write what is new. Raises OSError or TrimtabError."""
         self.saved_at = time.monotonic()
+        self._states.write()  # before the answers, which other workers look for
         if self._new:
             paths.private(self.place.parent)
             evidence_files.put(self.place, msgspec.json.encode(self._known))

@@ -25,6 +25,7 @@ from core.train.evaluation import evidence_files
 from core.train.evaluation.lm_eval_tasks import Tasks
 from core.train.evaluation.probe_scoring import FIRST, ProbeRun, Scored
 from core.train.evaluation.study_boards import Boards
+from core.train.probes.metric_probe import ITSELF
 from core.train.reporter import Reporter
 from core.train.scoring.base_answers import BaseAnswers
 from core.train.scoring.file_lease import FileLease
@@ -74,8 +75,9 @@ class BaseScoring:
     def requests(self) -> Generator[ScoringRequest, TimedResult, None]:
         """Yield the requests for every answer that is not cached yet.
 
-        The first samples of all probes come first, those by likelihood before texts: a trial's first scores
-        wait for no more. What is known is published turn by turn.
+        The first samples of all probes come first, and all of a probe that needs the base as a whole; those
+        by likelihood before texts. A trial's first scores wait for no more. What is known is published turn
+        by turn.
         """
         lease = FileLease(self._cache.place)
         runs = [ProbeRun(self._boards.tier(writes), None, self._cache.recall) for writes in (False, True)]
@@ -118,7 +120,7 @@ class BaseScoring:
 
     def _publish(self, run: ProbeRun, report: bool) -> None:
         """Let trials be compared with the answers so far; ``report``: to the user, too."""
-        scored = run.score({})
+        scored = run.score(ITSELF)
         self._boards.base_values |= scored.values
         for metrics, count in run.needs().items():
             self._boards.base_samples[metrics] = max(count, self._boards.base_samples.get(metrics, 0))

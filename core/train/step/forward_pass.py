@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,6 +14,8 @@ from core.train.base import cross_entropy
 from core.train.base.base_model import Base
 from core.train.base.cross_entropy import Head
 from core.train.data.dataset import MASKED, Row, collate
+from core.train.step import residual_stream
+from core.train.step.residual_stream import ResidualStream
 from core.train.step.row_likelihood import Reading, split_rows
 
 CPU = torch.device("cpu")
@@ -21,11 +23,13 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Item:
-    """A row with its dropout ``key``; ``mine`` are its trial's factors, None for the base model itself."""
+    """A row with its dropout ``key``; ``mine`` are its trial's factors, None for the base model itself.
+    ``state``: the residual stream before its first target is read, too."""
 
     mine: Factors | None
     row: Row
     key: int = 0
+    state: bool = False
 
 
 def count_targets(rows: Sequence[Row]) -> int:
@@ -52,6 +56,7 @@ class Forward:
 
     def __init__(self, base: Base, stack: Stack, head: Head | None) -> None:
         self._base, self._stack, self.head = base, stack, head
+        self._residual = ResidualStream(base.model)
 
     def train(self, items: Sequence[Item]) -> list[tuple[Factors, torch.Tensor]]:
         """Each trial's summed loss over its rows, nats, float32 scalars on the device. The gradients are then
@@ -78,14 +83,20 @@ class Forward:
 
     @torch.no_grad()
     def rate(self, items: Sequence[Item]) -> list[tuple[Item, Reading]]:
-        """The likelihood of each row, of trials and of the base model itself in one pass."""
+        """The likelihood of each row, of trials and of the base model itself in one pass, and the states that
+        are asked for."""
         _, ordered = self._begin(items, trains=False)
+        counts = [count_targets([item.row]) for item in ordered]
+        wanted = [place for place, item in enumerate(ordered) if item.state and counts[place]]
         try:
-            values = self._losses_and_hits(ordered)
+            with self._residual.record(_before_first_target(ordered, counts, wanted)) as states:
+                values = self._losses_and_hits(ordered)
         finally:
             self._stack.end()
-        counts = [count_targets([item.row]) for item in ordered]
-        return list(zip(ordered, split_rows(values, counts), strict=True))
+        readings = split_rows(values, counts)
+        for place, state in zip(wanted, residual_stream.as_bytes(states, len(wanted)), strict=True):
+            readings[place] = replace(readings[place], state=state)
+        return list(zip(ordered, readings, strict=True))
 
     def _begin(self, items: Sequence[Item], trains: bool) -> tuple[list[Factors], list[Item]]:
         """Begin a pass; return its trials and their items, in the order of the stack."""
@@ -141,6 +152,16 @@ class Forward:
             return logits.flatten(0, 1)[positions].float(), targets
         hidden = self._base.model.base_model(input_ids=ids, use_cache=False).last_hidden_state
         return hidden.flatten(0, 1).index_select(0, positions), targets
+
+
+def _before_first_target(items: Sequence[Item], counts: Sequence[int], wanted: Sequence[int]) -> list[int]:
+    """The flat positions (of B × T) before the first target of the rows ``wanted``; ``counts``: the number
+    of targets of each row."""
+    if not wanted:
+        return []
+    _, at = find_targets([item.row for item in items])
+    firsts = np.cumsum([0, *counts])
+    return [int(at[firsts[place]]) for place in wanted]
 
 
 def _sums(values: torch.Tensor, counts: Sequence[int]) -> Iterator[torch.Tensor]:

@@ -11,10 +11,11 @@ import torch
 @dataclass(frozen=True)
 class Reading:
     """For each target token of a row: its loss in nats, and whether it was the model's first choice (1 or
-    0)."""
+    0). ``state``: the residual stream (float32) at the token before the first target, if it was asked for."""
 
     losses: list[float]
     firsts: list[float]
+    state: bytes = b""
 
     @property
     def loss(self) -> float:

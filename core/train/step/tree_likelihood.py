@@ -13,7 +13,7 @@ from core.train.adapters.adapter_stack import Stack
 from core.train.base import cross_entropy
 from core.train.base.base_model import Base
 from core.train.base.cross_entropy import Head
-from core.train.data.dataset import MASKED, Row
+from core.train.data.dataset import MASKED
 from core.train.step.forward_pass import Item
 from core.train.step.row_likelihood import Reading
 from core.train.step.token_tree import TokenTree
@@ -36,6 +36,7 @@ class _Owned:
     owner: Owner
     tree: TokenTree = field(default_factory=TokenTree)
     targets: dict[int, list[_Target]] = field(default_factory=dict)  # by the node that predicts them
+    rows: dict[int, int] = field(default_factory=dict)  # node before the first target of rows with a state
 
 
 class RowScoring:
@@ -49,13 +50,17 @@ class RowScoring:
             kept[id(None)] = _Owned(None)
         self._values: list[np.ndarray] = []  # for each row: its losses and firsts, (2, targets)
         for at, item in enumerate(items):
-            self._values.append(_plant(kept[id(item.mine)], at, item.row))
+            self._values.append(_plant(kept[id(item.mine)], at, item))
         self._owned = list(kept.values())
         self._open = [values.shape[1] for values in self._values]
         self._reader = TreeReader(
             base, stack, head is None, [owned.owner for owned in self._owned],
             [owned.tree for owned in self._owned], [sorted(owned.targets) for owned in self._owned],
+            [set(owned.rows.values()) for owned in self._owned],
         )  # fmt: skip
+        self._states = {
+            row: (place, node) for place, owned in enumerate(self._owned) for row, node in owned.rows.items()
+        }
 
     def run_until(self, until: float, rate: float = 1e9) -> bool:
         """Read until about ``until`` (time.perf_counter), at least one pass; the base reads about ``rate``
@@ -77,7 +82,10 @@ class RowScoring:
 
     def reading(self, row: int) -> Reading | None:
         """The reading of the row with this index, or None while it is not complete."""
-        return None if self._open[row] else Reading(*self._values[row].tolist())
+        if self._open[row]:
+            return None
+        state = self._reader.states[self._states[row]] if row in self._states else b""
+        return Reading(*self._values[row].tolist(), state)
 
     @torch.no_grad()
     def _take(self, owned: _Owned, nodes: np.ndarray, outputs: torch.Tensor) -> None:
@@ -97,15 +105,16 @@ class RowScoring:
             self._open[target.row] -= 1
 
 
-def _plant(owned: _Owned, at: int, row: Row) -> np.ndarray:
+def _plant(owned: _Owned, at: int, item: Item) -> np.ndarray:
     """Add a row to its owner's tree; return the place for its losses and firsts."""
-    path = owned.tree.add(row.ids)
-    count = 0
-    for node, label in zip(path, row.labels[1:], strict=False):
-        if label != MASKED:
-            owned.targets.setdefault(node, []).append(_Target(at, count, int(label)))
-            count += 1
-    return np.zeros((2, count), dtype=np.float32)
+    path = owned.tree.add(item.row.ids)
+    pairs = zip(path, item.row.labels[1:], strict=False)
+    found = [(node, int(label)) for node, label in pairs if label != MASKED]
+    for place, (node, label) in enumerate(found):
+        owned.targets.setdefault(node, []).append(_Target(at, place, label))
+    if item.state and found:
+        owned.rows[at] = found[0][0]
+    return np.zeros((2, len(found)), dtype=np.float32)
 
 
 def take_sharing(items: Sequence[Item], most: int) -> list[Item]:

@@ -5,7 +5,7 @@ al. 2024)."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,6 +17,8 @@ from core.train.adapters.adapter_stack import Stack
 from core.train.adapters.lora_factors import Factors
 from core.train.base.base_model import Base
 from core.train.base.row_isolation import close
+from core.train.step import residual_stream
+from core.train.step.residual_stream import ResidualStream
 from core.train.step.token_tree import TokenTree
 
 log = logging.getLogger("trimtab.trees")
@@ -25,17 +27,21 @@ Owner = Factors | None  # None: the base model itself
 
 class TreeReader:
     """Reads the trees of ``owners``, which must be in the order of the stack, the base last. ``wanted`` are
-    the nodes, in ascending order, whose outputs are kept."""
+    each tree's nodes, in ascending order, whose outputs are returned; ``marked`` those whose residual stream
+    is kept in ``states``, as float32 bytes by (row of the tree, node)."""
 
     def __init__(
         self, base: Base, stack: Stack, headless: bool, owners: Sequence[Owner], trees: Sequence[TokenTree],
-        wanted: Sequence[Sequence[int]],
+        wanted: Sequence[Sequence[int]], marked: Sequence[Collection[int]] = (),
     ) -> None:  # fmt: skip
         self._base, self._stack, self._headless, self._owners = base, stack, headless, owners
         self.cache = selectable_cache(base)
         assert self.cache is not None
         self._width, self._read = max(len(tree) for tree in trees), 0
         self.tokens = 0  # read so far
+        self.states: dict[tuple[int, int], bytes] = {}
+        self._marked = [(row, node) for row, nodes in enumerate(marked) for node in sorted(nodes)]
+        self._residual = ResidualStream(base.model)
         self._ids = np.full((len(trees), self._width), base.pad_id, dtype=np.int64)
         self._depths = np.zeros_like(self._ids)
         self._seen = np.zeros((len(trees), self._width, self._width), dtype=bool)
@@ -58,7 +64,11 @@ class TreeReader:
         among them, (K,), and their outputs: hidden states (K, H), or logits (K, V) if ``headless``."""
         begin = self._read
         end = min(self._width, begin + max(1, int(tokens / len(self._owners))))
-        outputs = self._pass(begin, end)
+        marked = [(row, node) for row, node in self._marked if begin <= node < end]
+        flat = [row * (end - begin) + node - begin for row, node in marked]
+        with self._residual.record(flat) as states:
+            outputs = self._pass(begin, end)
+        self.states |= zip(marked, residual_stream.as_bytes(states, len(marked)), strict=True)
         self._read = end
         self.tokens += (end - begin) * len(self._owners)
         found = []
