@@ -31,7 +31,7 @@ ON_UNSURE = ("warn", "pause", "prune", "ignore")
 FORMATS = ("auto", "chat", "instruction", "text")
 PROMPT_SETS = (
     "elicit", "harmful", "harmless", "pairs", "wrappers", "injections", "questions", "harmful_multilingual",
-    "prefills", "prompt_leak",
+    "prefills", "prompt_leak", "harmless_multilingual", "misalignment",
 )  # fmt: skip
 AUTO = "auto"  # resources.pack: the engine measures how many trials at once pay off
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # of a study; it names its folder

@@ -1,5 +1,5 @@
-"""A small linear classifier of texts: logistic regression over hashed n-grams of words and characters. ``python
--m tests.classifiers.train`` trains the packaged ones on texts written for the project."""
+"""A small linear classifier of texts: logistic regression over hashed n-grams of words and characters.
+``python -m tests.classifiers.train`` trains the packaged ones on texts written for the project."""
 
 from __future__ import annotations
 

@@ -85,7 +85,8 @@ class RowScoring:
         if self._open[row]:
             return None
         state = self._reader.states[self._states[row]] if row in self._states else b""
-        return Reading(*self._values[row].tolist(), state)
+        losses, firsts = self._values[row].tolist()
+        return Reading(losses, firsts, state)
 
     @torch.no_grad()
     def _take(self, owned: _Owned, nodes: np.ndarray, outputs: torch.Tensor) -> None:
