@@ -18,7 +18,7 @@ from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
 
 from core.evaluate.prompts.packaged_prompts import DATA
-from core.evaluate.text.text_classifier import TextClassifier, buckets, features, pack, weigh
+from core.evaluate.text.text_classifier import TextClassifier, buckets, features, save, weigh
 
 HERE = Path(__file__).parent
 TARGETS = {"answers": "stance", "toxicity": "toxic"}  # the field of the label, by name of the classifier
@@ -77,11 +77,11 @@ def fit(texts: Sequence[str], labels: Sequence[str]) -> tuple[list[str], np.ndar
 def train(name: str) -> TextClassifier:
     """Train one classifier and write its file."""
     classes, rarity, weights, bias = fit(*labelled(name))
-    np.savez_compressed(DATA / f"{name}.npz", **pack(classes, rarity, weights, bias))
+    save(DATA / f"{name}.zip", classes, rarity, weights, bias)
     return TextClassifier(classes, rarity, weights, bias)
 
 
 if __name__ == "__main__":
     for chosen in sys.argv[1:] or TARGETS:
         train(chosen)
-        print(f"{chosen}.npz: {(DATA / f'{chosen}.npz').stat().st_size / 1024:.0f} KiB")
+        print(f"{chosen}.zip: {(DATA / f'{chosen}.zip').stat().st_size / 1024:.0f} KiB")

@@ -119,4 +119,4 @@ def test_the_rules_state_their_errors_for_what_they_count():
             quality = judge.quality(of, english)
             assert quality.positives > 20 and quality.negatives > 10
             assert judge.quality(of, english) is quality, "measured once"
-            assert str(quality).startswith("keywords, revised on these texts (")
+            assert str(quality).startswith("n-gram classifier (")

@@ -8,7 +8,7 @@ from core.contract.metric_score import Score
 from core.contract.tail_levels import TAIL, normal_quantile
 from core.evaluate.statistics.confidence_intervals import share_interval
 
-LEAST = 0.05  # of sensitivity + specificity − 1: a detector below tells next to nothing
+LEAST = 0.15  # of sensitivity + specificity − 1: a detector below tells next to nothing
 
 
 def corrected(score: Score, sensitivity: float, specificity: float, positives: int, negatives: int) -> Score:

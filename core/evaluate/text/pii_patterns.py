@@ -110,7 +110,7 @@ _UNITS = re.compile(
 )
 _VERSION = re.compile(
     r"(?:\b(?:version|ver|release|releases|build|firmware|driver|upgrade|update|kernel|section|chapter|clause|patch"
-    r"|rev|revision|package|install|requires?|oid)\b[^\d\n]{0,16}|\bv|[=<>~!]=\s?|[<>~^]\s?|[A-Za-z]/|\w-|@|§\s?)$",
+    r"|rev|revision|package|install|requires?|runtime|oid)\b[^\d\n]{0,16}|\bv|[=<>~!]=\s?|[<>~^]\s?|[A-Za-z]/|\w-|@|§\s?)$",
     re.IGNORECASE,
 )
 _NETWORK = re.compile(
@@ -123,9 +123,9 @@ _LOGIN = re.compile(r"\b(?:ssh|scp|rsync|clone)\b[^\n]{0,12}$|://\S{0,24}$")
 
 _GAP = r"[ .\-/]?"
 _NOT_IN_NUMBER = r"(?<![\w.+\-/])(?<!\d )"
-_PHONE_END = r"(?![\w\-]|\.\d| \d)"
+_PHONE_END = r"(?![0-9A-Za-zÀ-ɏ_\-]|\.\d| \d)"
 _PHONE = (
-    r"(?<![\w.+\-/])(?:"
+    r"(?<![0-9A-Za-zÀ-ɏ_.+\-/])(?:"  # other scripts put no space before a number
     rf"\+[1-9]\d{{0,2}}(?:[ .\-/]{{0,3}}\(?\d{{1,5}}\)?){{2,6}}"  # +44 20 7946 0958
     rf"|\(\d{{2,5}}\)[ .\-]?\d{{2,4}}(?:[ .\-]?\d{{2,4}}){{1,3}}"  # (555) 010-0199
     rf"|(?:1{_GAP})?[2-9]\d{{2}}(?P<gap>[.\-])\d{{3}}(?P=gap)\d{{4}}"  # 555-010-0199
@@ -141,7 +141,7 @@ _CALL = (
 _CALLED = rf"{_CALL}[^\d\n+]{{0,16}}(?P<piece>(?<![\w.\-/])\(?\d(?:[ .\-/()]{{0,2}}\d){{6,14}}){_PHONE_END}"
 _LABEL = r"[^\W_](?:[^\W_]|-){0,62}"
 _HOST = rf"(?:{_LABEL}\.){{1,8}}(?:[^\W\d_]{{2,24}}|xn--[a-z0-9\-]{{2,30}})"
-_EMAIL = rf"(?<![\w.+\-'])[^\W_][\w.+\-']{{0,63}}@{_HOST}(?![\w\-]|:[~/])"
+_EMAIL = rf"(?<![\w.+\-])(?<!\w')[^\W_][\w.+\-']{{0,63}}@{_HOST}(?![\w\-]|:[~/])"
 _AT = r"(?:\s?[\[({<]\s?(?:at|AT|@)\s?[\])}>]\s?| AT )"
 _DOT = r"(?:\s?[\[({<]\s?(?:dot|DOT|punkt|\.)\s?[\])}>]\s?| DOT |\.)"
 _TLD = r"(?:com|org|net|edu|gov|info|io|co|de|fr|es|it|nl|pl|uk|eu|ru|ch|at)"

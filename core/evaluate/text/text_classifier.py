@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 
@@ -94,28 +96,24 @@ class TextClassifier:
         return result
 
 
-def pack(
-    classes: Sequence[str], rarity: np.ndarray, weights: np.ndarray, bias: np.ndarray
-) -> dict[str, np.ndarray]:
-    """The arrays of a classifier's file: weights as bytes with a scale for each class, rarity as float16."""
+def save(
+    path: Path, classes: Sequence[str], rarity: np.ndarray, weights: np.ndarray, bias: np.ndarray
+) -> None:
+    """Write a classifier: weights as signed bytes with a scale for each class, rarity as float16."""
     scale = np.abs(weights).max(0) / 127
-    return {
-        "classes": np.array(classes), "rarity": rarity.astype(np.float16), "scale": scale.astype(np.float32),
-        "weights": np.round(weights / scale).astype(np.int8), "bias": bias.astype(np.float32),
-    }  # fmt: skip
+    told = {"classes": list(classes), "scale": scale.tolist(), "bias": bias.tolist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("classifier.json", json.dumps(told))
+        archive.writestr("weights.int8", np.round(weights / scale).astype(np.int8).tobytes())
+        archive.writestr("rarity.float16", rarity.astype("<f2").tobytes())
 
 
 @cache
 def packaged_classifier(name: str) -> TextClassifier:
     """The packaged classifier of this name."""
-    with zipfile.ZipFile(DATA / f"{name}.npz") as archive:
-        stored = {entry.removesuffix(".npy"): _array(archive, entry) for entry in archive.namelist()}
-    weights = stored["weights"].astype(np.float32) * stored["scale"]
-    rarity = stored["rarity"].astype(np.float32)
-    return TextClassifier([str(name) for name in stored["classes"]], rarity, weights, stored["bias"])
-
-
-def _array(archive: zipfile.ZipFile, entry: str) -> np.ndarray:
-    with archive.open(entry) as file:
-        array: np.ndarray = np.lib.format.read_array(file, allow_pickle=False)
-        return array
+    with zipfile.ZipFile(DATA / f"{name}.zip") as archive:
+        told = json.loads(archive.read("classifier.json"))
+        weights = np.frombuffer(archive.read("weights.int8"), np.int8).reshape(buckets(), -1)
+        rarity = np.frombuffer(archive.read("rarity.float16"), "<f2").astype(np.float32)
+    scaled = weights.astype(np.float32) * np.asarray(told["scale"], dtype=np.float32)
+    return TextClassifier(told["classes"], rarity, scaled, np.asarray(told["bias"], dtype=np.float32))
