@@ -16,7 +16,7 @@ from core.advise.advice_case import (
     Case,
     Wish,
 )
-from core.advise.advice_rule import Chosen, Rule
+from core.advise.knob_recommendation import Chosen, Rule
 from core.contract.spec.metric_table import BOARDS
 from core.contract.text.byte_sizes import format_bytes
 from core.memory.base.weight_bytes import base_bytes

@@ -7,7 +7,7 @@ from typing import Any
 
 from core.advise import citations, search_rules, tuning_rules
 from core.advise.advice_case import HELD_ROWS, Case
-from core.advise.advice_rule import Line, apply
+from core.advise.knob_recommendation import Line, apply
 from core.contract.spec.spec_file import SECTION_NAMES
 
 FEW_ROWS = 500

@@ -6,7 +6,7 @@ import math
 
 from core.advise import citations as s
 from core.advise.advice_case import LEAST_RANK, REPEATED, Case
-from core.advise.advice_rule import Chosen, Rule, round_digits
+from core.advise.knob_recommendation import Chosen, Rule, round_digits
 from core.contract.text.byte_sizes import format_bytes
 from core.memory.estimate import trial_memory
 

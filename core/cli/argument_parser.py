@@ -164,10 +164,12 @@ def _trials(verbs: Any) -> None:
     mark = _verb(
         verbs,
         "mark",
-        "steer.mark_trial:mark",
+        "steer.mark_unprune:mark",
         "star a trial, write a note, pin it to a device, set its priority",
     )
-    unprune = _verb(verbs, "unprune", "steer.mark_trial:unprune", "undo a prune while the checkpoint exists")
+    unprune = _verb(
+        verbs, "unprune", "steer.mark_unprune:unprune", "undo a prune while the checkpoint exists"
+    )
     for verb_parser in (clone, edit, mark, unprune):
         verb_parser.add_argument("trial", metavar="TRIAL", type=number, help="the trial's number")
     for verb_parser in (new, clone):
@@ -197,7 +199,7 @@ def _reading(verbs: Any) -> None:
     )
     _json(status)
     best = _verb(
-        verbs, "best", "inspect.best_trial:best", "print the best trial, its adapter, and how to use it"
+        verbs, "best", "inspect.best_generate:best", "print the best trial, its adapter, and how to use it"
     )
     _study(best)
     _json(best)
@@ -238,7 +240,9 @@ def _reading(verbs: Any) -> None:
     logs.add_argument("trial", metavar="TRIAL", nargs="?", type=number, help="the trial's number")
     _study(logs)
     logs.add_argument("-f", "--follow", action="store_true", help="keep printing until the study ends")
-    generate = _verb(verbs, "generate", "inspect.best_trial:generate", "generate text with a trial's adapter")
+    generate = _verb(
+        verbs, "generate", "inspect.best_generate:generate", "generate text with a trial's adapter"
+    )
     generate.add_argument("prompt", metavar="PROMPT")
     _study(generate)
     generate.add_argument("--trial", metavar="N", type=number, help="use this trial instead of the best one")

@@ -18,7 +18,7 @@ import pytest
 from core import paths
 from core.cli import exit_codes
 from core.cli.argument_parser import parser
-from core.cli.inspect import best_trial
+from core.cli.inspect import best_generate
 from core.cli.main import main
 from core.cli.steer import engine_status_stop as engine_verb
 from core.contract.wire import console_api, engine_client, engine_health
@@ -69,7 +69,7 @@ def surroundings(monkeypatch, tmp_path, spec):
     """What takes seconds is left out; temporary files lie in a folder that can be looked at."""
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
-    monkeypatch.setattr(best_trial, "in_torch", lambda *_: 0)
+    monkeypatch.setattr(best_generate, "in_torch", lambda *_: 0)
     monkeypatch.setattr(doctor_checks, "probe", lambda: Probed(versions={"torch": "2"}))
 
     def start(*_):

@@ -1,7 +1,7 @@
 """The decisions of an exported study: when, who, what and why, for events that it knows and for others."""
 
 from core.contract.events import event_types as e
-from core.store.journal_as_text import decisions
+from core.store.decision_list import decisions
 
 
 def told(events):

@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 
 from core.contract.events import event_types as e
 from core.errors import TrimtabError
-from core.train.evaluation.custom_classifier import load_classifier
+from core.train.evaluation.custom_toxicity_scorer import load_classifier
 from tests.tiny import tiny_tokenizer
 
 CPU = torch.device("cpu")

@@ -6,8 +6,8 @@ import torch
 from core.train.adapters.adapter_stack import Stack
 from core.train.data.dataset import MASKED, Row
 from core.train.scoring import scoring_batches
-from core.train.scoring.adapter_snapshots import frozen_copy
 from core.train.scoring.scoring_batches import BatchedAnswers, Question
+from core.train.scoring.scoring_queue import frozen_copy
 from core.train.step import batched_generation
 from core.train.step.compute_requests import BASE, Prompt, Rate, Write
 from core.train.step.forward_pass import Forward, Item

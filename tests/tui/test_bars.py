@@ -15,7 +15,7 @@ from tui.memory.estimate_accuracy import error_words, relative_error
 from tui.memory.memory_history import history
 from tui.memory.memory_holders import fallback_devices, free_share, other_shares, own_shares
 from tui.memory.stacked_bar import Mark, cell_counts, draw_bar, legend
-from tui.memory.what_if_rows import ROWS, begin, changes, step_value
+from tui.memory.what_if_knobs import ROWS, begin, changes, step_value
 from tui.theme_colors import Palette
 
 BARE = Palette({})

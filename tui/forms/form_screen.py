@@ -15,7 +15,7 @@ from core.contract.text.sanitize import plain
 from core.contract.wire import console_api
 from core.errors import TrimtabError
 from tui.base.latest_query import Ask
-from tui.forms.form_row import Row
+from tui.forms.form_row_data import Row
 from tui.forms.form_widget import Form
 from tui.key_bindings import bindings
 from tui.key_table import FORM

@@ -13,7 +13,7 @@ from textual.widgets import Input, Static
 
 from core.contract.edits.input_values import Read
 from core.contract.text.sanitize import plain
-from tui.forms.form_row import Row, turn
+from tui.forms.form_row_data import Row, turn
 from tui.key_bindings import bindings
 from tui.key_table import CHOICE, FIELD
 from tui.theme_colors import Palette

@@ -16,7 +16,7 @@ from tui.key_table import WHAT_IF
 from tui.memory.bar_segments import by_kind
 from tui.memory.device_memory_bars import limits
 from tui.memory.stacked_bar import draw_bar, legend
-from tui.memory.what_if_rows import DEVICE, PACK, ROWS, begin, changes, step_value
+from tui.memory.what_if_knobs import DEVICE, PACK, ROWS, begin, changes, step_value
 from tui.number_text import number
 from tui.theme_colors import Palette
 from tui.ui_messages import Supposed

@@ -9,7 +9,7 @@ from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from core.contract.wire import console_api
 from tui.base.base_screen import StudyScreen
-from tui.forms.form_row import Row
+from tui.forms.form_row_data import Row
 from tui.forms.form_screen import Build, FormScreen
 from tui.steering import trial_forms
 from tui.steering.change_screen import ChangeScreen

@@ -19,7 +19,7 @@ from core.contract.state import study_state as s
 from core.contract.text import byte_sizes
 from core.contract.text.sanitize import plain
 from core.errors import SpecError
-from tui.forms.form_row import Row
+from tui.forms.form_row_data import Row
 from tui.steering import dimension_text
 
 Reader = Callable[[str], Read]

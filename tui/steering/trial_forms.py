@@ -10,7 +10,7 @@ from core.contract.edits.input_values import Read
 from core.contract.spec.knob_table import CLONE_KEEPS, TABLE, Knob
 from core.contract.state import study_state as s
 from core.contract.wire import console_api
-from tui.forms.form_row import Row, switch
+from tui.forms.form_row_data import Row, switch
 
 COUNTED = "counted"
 SAMPLERS = "the sampler's choice"

@@ -23,7 +23,7 @@ def export(arguments: argparse.Namespace) -> int:
 
     Raises UsageError, and TrimtabError where the target cannot be overwritten or the disk is full.
     """
-    from core.store.bundle import bundle_contents, sha256_manifest
+    from core.store.bundle import bundle_contents, bundle_folder
 
     study = resolve_trial.study(reach_engine.read_state()[0], arguments.study)
     report = gather_report(study, arguments.trial)
@@ -36,7 +36,7 @@ def export(arguments: argparse.Namespace) -> int:
         notes.extend(said)
         return told
 
-    made = sha256_manifest.make(_target(report, arguments.out), fill, arguments.force, arguments.zip)
+    made = bundle_folder.make(_target(report, arguments.out), fill, arguments.force, arguments.zip)
     chosen = report.chosen
     what = (
         reference_values.explain_no_best(report.study)

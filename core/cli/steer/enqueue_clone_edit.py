@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
-from core.cli import exit_codes, reach_engine, resolve_trial, text_tables
+from core.cli import exit_codes, output_text, reach_engine, resolve_trial
 from core.cli.steer.pause_prune_stop import BY, engine_state, find_trial
 from core.contract.edits import input_values, knob_edits
 from core.contract.spec.knob_table import CLONE_KEEPS
@@ -34,7 +34,7 @@ def enqueue(arguments: argparse.Namespace) -> int:
             "" if knob_edits.is_factor(name, value) else input_values.explain_unlearnt(study, name, value)
         )
         if strange:
-            print(f"  {name} = {text_tables.format_value(value)} is {strange}")
+            print(f"  {name} = {output_text.format_value(value)} is {strange}")
     return exit_codes.OK
 
 
@@ -58,7 +58,7 @@ def edit(arguments: argparse.Namespace) -> int:
     changes = _knobs(arguments.knobs, trial)
     reach_engine.ask(console_api.EditTrial(study, number, changes, arguments.count, BY))
     counts = "counts" if arguments.count and trial.counted else "is displayed but not reported to the sampler"
-    print(f"{study}: editing trial {number}: {text_tables.format_pairs(changes)}; its result {counts}")
+    print(f"{study}: editing trial {number}: {output_text.format_pairs(changes)}; its result {counts}")
     return exit_codes.OK
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from core.contract.events.event_base import Event as Event
 from core.contract.events.event_base import TrialEvent as TrialEvent
-from core.contract.events.machine_events import Device as Device
-from core.contract.events.machine_events import Host as Host
-from core.contract.events.machine_events import MachineRead as MachineRead
-from core.contract.events.machine_events import Process as Process
-from core.contract.events.machine_events import Worker as Worker
+from core.contract.events.machine_reading import Device as Device
+from core.contract.events.machine_reading import Host as Host
+from core.contract.events.machine_reading import MachineRead as MachineRead
+from core.contract.events.machine_reading import Process as Process
+from core.contract.events.machine_reading import Worker as Worker
 from core.contract.events.steering_events import EditAsked as EditAsked
 from core.contract.events.steering_events import StudyChanged as StudyChanged
 from core.contract.events.steering_events import TrialEdited as TrialEdited

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from core.contract.spec import layer_groups
-from core.contract.spec.knob_range import longest_sequence
+from core.contract.spec.knob_extent import longest_sequence
 from core.contract.spec.study_spec import StudySpec
 from core.contract.wire.memory_forecast import Foretold, Part
 from core.memory.base import step_formulas, weight_bytes

@@ -23,7 +23,7 @@ import tomli_w
 from core.contract.state import reference_values, study_progress
 from core.contract.text.secret_redaction import Redactor
 from core.store.bundle import adapter_hashes
-from core.store.bundle.bundle_rerun import ADAPTER
+from core.store.bundle.trial_reproduction import ADAPTER
 from core.store.plots.png_plot import write_png
 from core.store.plots.svg_plot import svg
 from core.store.report import markdown_text as md

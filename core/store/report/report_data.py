@@ -15,8 +15,8 @@ from core.contract.state import best_and_counts, reference_values
 from core.contract.state import study_state as s
 from core.contract.text.secret_redaction import Redactor
 from core.store import file_fingerprints
+from core.store.decision_list import Decision, decisions
 from core.store.file_fingerprints import Print
-from core.store.journal_as_text import Decision, decisions
 from core.store.journal_replay import replay_all
 from core.store.pack_mates import Ran, find_pack_mates
 from core.store.plots.report_curves import Plot, plots

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from core.contract.spec.knob_range import longest_sequence
+from core.contract.spec.knob_extent import longest_sequence
 from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import plain
 from core.data.readers.row_values import UnusableRow

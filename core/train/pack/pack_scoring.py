@@ -21,10 +21,10 @@ from core.train.evaluation.study_boards import Boards
 from core.train.pack import resume
 from core.train.pack.checkpointing import Checkpointer
 from core.train.reporter import Reporter
-from core.train.scoring.adapter_snapshots import Snapshot, frozen_copy
 from core.train.scoring.background_scoring import BackgroundScoring
 from core.train.scoring.base_scores import BaseScoring
 from core.train.scoring.scoring_batches import BatchedAnswers
+from core.train.scoring.scoring_queue import Snapshot, frozen_copy
 from core.train.step.device_memory import free
 from core.train.step.forward_pass import Forward
 from core.train.trial.trial_training import Trial

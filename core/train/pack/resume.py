@@ -19,7 +19,7 @@ from core.train.data.dataset import Data
 from core.train.data.training_batches import BatchSchedule
 from core.train.evaluation.scorecard import Scorecard
 from core.train.reporter import Reporter
-from core.train.scoring.adapter_snapshots import Snapshot, frozen_copy
+from core.train.scoring.scoring_queue import Snapshot, frozen_copy
 from core.train.trial import trial_checkpoint
 from core.train.trial.trial_training import Trial
 

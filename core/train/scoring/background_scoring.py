@@ -24,10 +24,10 @@ from core.train.adapters.adapter_stack import Stack
 from core.train.evaluation.probe_scoring import Life, Scored, asks
 from core.train.evaluation.scorecard import Scorecard
 from core.train.evaluation.study_boards import Boards
-from core.train.scoring.adapter_snapshots import ScoringJob, ScoringQueue, Snapshot
 from core.train.scoring.base_scores import BaseScoring
 from core.train.scoring.scoring_batches import IDLE_S, UNIT_S, BatchedAnswers, UnitResult
 from core.train.scoring.scoring_budget import Budget
+from core.train.scoring.scoring_queue import ScoringJob, ScoringQueue, Snapshot
 from core.train.step.compute_requests import BASE
 
 log = logging.getLogger("trimtab.scorings")

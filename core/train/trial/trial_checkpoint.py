@@ -8,8 +8,8 @@ import torch
 
 from core.train import checkpoint_files
 from core.train.adapters import optimizers
-from core.train.scoring.adapter_snapshots import Snapshot, frozen_copy
-from core.train.trial import checkpoint_record, clone_checkpoint
+from core.train.scoring.scoring_queue import Snapshot, frozen_copy
+from core.train.trial import checkpoint_adaptation, checkpoint_record
 from core.train.trial.checkpoint_record import GRADIENT, Partial, PendingSnapshot, TrialProgress
 from core.train.trial.trial_training import Trial
 
@@ -58,7 +58,9 @@ def restore(trial: Trial, snapshot: checkpoint_files.Snapshot) -> None:
     """
     tensors, matrices = _split_pending(snapshot.optimizer)
     old, factors = checkpoint_record.read(snapshot.numbers), dict(trial.factors.named_factors())
-    progress, tensors, notes = clone_checkpoint.adapt(old, snapshot.adapter, tensors, trial.knobs, factors)
+    progress, tensors, notes = checkpoint_adaptation.adapt(
+        old, snapshot.adapter, tensors, trial.knobs, factors
+    )
     for note in notes:
         trial.reporter.note(note)
     trial.course = trial.course.start_at(progress.since, trial.knobs)

@@ -20,7 +20,7 @@ from core.train.data.training_batches import BatchSchedule
 from core.train.evaluation.scorecard import Scorecard
 from core.train.introspection.introspection_report import InspectionSchedule, Introspector
 from core.train.reporter import Reporter
-from core.train.scoring.adapter_snapshots import Snapshot
+from core.train.scoring.scoring_queue import Snapshot
 from core.train.step.compute_requests import Request, TimedResult
 from core.train.trial import live_edits
 from core.train.trial.checkpoint_record import Partial

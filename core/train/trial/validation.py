@@ -6,7 +6,7 @@ import math
 from collections.abc import Generator
 
 from core.contract.events import event_types as e
-from core.contract.spec.knob_range import longest_sequence
+from core.contract.spec.knob_extent import longest_sequence
 from core.contract.spec.study_spec import StudySpec
 from core.evaluate.metrics.loss_metrics import Sums
 from core.evaluate.statistics.early_stopping import EarlyStopping

@@ -21,7 +21,7 @@ from core.contract.spec import spec_file, toml_text
 from core.contract.spec.knob_table import KNOBS
 from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import plain
-from core.store.bundle import adapter_hashes, sha256_manifest
+from core.store.bundle import adapter_hashes, bundle_folder
 from core.store.bundle.package_versions import cores
 from core.store.file_fingerprints import Print
 
@@ -67,9 +67,9 @@ class Original:
 
 def read(folder: Path, number: int | None) -> Original:
     """Verify a bundle and read its exported trial, or trial ``number``. Raises BundleError."""
-    manifest = sha256_manifest.check(folder)
+    manifest = bundle_folder.check(folder)
     if lost := [name for name in NEEDED if name not in manifest["files"]]:
-        raise sha256_manifest.BundleError.of(
+        raise bundle_folder.BundleError.of(
             f"missing from the manifest: {', '.join(lost)}", str(folder), "export the study again"
         )
     wanted = number if number is not None else manifest.get("trial")
@@ -80,13 +80,13 @@ def read(folder: Path, number: int | None) -> Original:
         prints = msgspec.json.decode((folder / "data.json").read_bytes(), type=dict[str, Print])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         what = f"the bundle cannot be read: {plain(str(error), 200)}"
-        raise sha256_manifest.BundleError.of(what, str(folder), "export the study again") from error
+        raise bundle_folder.BundleError.of(what, str(folder), "export the study again") from error
     trial = trials.get(wanted)
     if trial is None or trial.get("state") != "complete":
         done = ", ".join(str(index) for index, known in trials.items() if known.get("state") == "complete")
         what = "the bundle has no complete trial" if wanted is None else f"trial {wanted} is not complete"
         fix = f"give --trial N with one of {done}" if done else "export the study when a trial is complete"
-        raise sha256_manifest.BundleError.of(what, str(folder), fix)
+        raise bundle_folder.BundleError.of(what, str(folder), fix)
     return Original(folder, raw, trial, versions, prints)
 
 
