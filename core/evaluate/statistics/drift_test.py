@@ -61,16 +61,16 @@ def paired(now: Numbers, before: Numbers, weights: Numbers = ()) -> Score:
     changes = columns[0] - columns[1]
     if len(weights):
         return ratio((changes * np.asarray(weights, dtype=float)).tolist(), weights)
-    span = 2.0 if min(column.min() for column in columns) < 0 else 1.0  # of a change of changes
-    return _of_shares(changes, span) if _few_moved(columns, changes) else mean(changes.tolist())
+    span = max(1.0, float(np.abs(changes).max()))  # up to 2 of a change of changes
+    return _of_shares(changes, span) if _few_moved(columns, changes, span) else mean(changes.tolist())
 
 
-def _few_moved(columns: Sequence[np.ndarray], changes: np.ndarray) -> bool:
-    """Whether the pairs are hits or misses, or shares, or changes of these, of which some stayed and too few
-    moved to show how they spread."""
+def _few_moved(columns: Sequence[np.ndarray], changes: np.ndarray, span: float) -> bool:
+    """Whether the pairs are hits or misses, also changes of these that moved by no more than one, or shares
+    and their changes of which some stayed and too few moved to show how they spread."""
     if any(column.min() < -1 or column.max() > 1 for column in columns):
         return False
-    hits = all(set(np.unique(column)) <= {0.0, 1.0} for column in columns)
+    hits = span == 1 and all(set(np.unique(column)) <= {-1.0, 0.0, 1.0} for column in columns)
     moved = int(np.count_nonzero(changes))
     return hits or moved < min(len(changes), MOVED)
 
