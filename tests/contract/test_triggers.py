@@ -4,9 +4,11 @@ import pytest
 
 from core.contract.metric_score import Score
 from core.contract.spec import spec_file
+from core.contract.spec.metric_limits import Limit
 from core.contract.spec.metric_table import TRIGGERED, find_metric, split_trigger
 from core.contract.state.study_state import Study, Trial
 from core.contract.views import metric_verdict as r
+from core.contract.views.metric_format import format_bound, format_figure, format_score
 from core.errors import SpecError
 
 SMALL = {"study": {"name": "s"}, "model": {"base": "b"}, "data": {"source": "d"}}
@@ -70,7 +72,8 @@ def test_the_change_by_a_trigger_may_be_limited_and_optimised():
 def test_a_change_has_the_direction_and_the_unit_of_what_it_changes():
     for name in TRIGGERED:
         plain, change = find_metric(name), find_metric(f"{name}@2")
-        assert (change.direction, change.unit, change.effect) == (plain.direction, plain.unit, plain.effect)
+        assert (change.direction, change.effect) == (plain.direction, plain.effect)
+        assert change.unit == {"fraction": "points"}.get(plain.unit, plain.unit)
         assert split_trigger(f"{name}@2") == (name, "2") and split_trigger(name) == (name, "")
     assert find_metric("safety/bias@1") is None and find_metric("safety/refusal@") is None
     assert split_trigger("quality/task:a@b") == ("quality/task:a@b", "")
@@ -82,3 +85,13 @@ def test_a_change_stands_next_to_what_it_changes():
     assert r.list_names(study, "safety") == (
         "safety/bias", "safety/refusal", "safety/refusal@1", "safety/refusal@2", "safety/refusal_odds"
     )  # fmt: skip
+
+
+def test_a_change_of_a_share_is_written_in_points_with_its_sign():
+    unit = find_metric("safety/refusal@1").unit
+    assert format_figure(-0.8, unit) == "-80.0" and format_figure(0.0, unit) == "0"
+    assert format_score(Score(0.125, -0.02, 0.31, 64), unit) == "+12.5 (-2.0…+31.0, 64 samples)"
+    assert format_score(Score(-1.0, -1.0, -0.944, 64), unit) == "-100 (-100…-94.4, 64 samples)"
+    for text in ("safety/refusal@1 >= -20 %", "safety/refusal@1 >= -20 points", "safety/refusal@1 >= -0.2"):
+        limit = Limit.parse(text)
+        assert limit.bound == pytest.approx(-0.2) and format_bound(limit, unit) == "≥ -20 points"

@@ -45,7 +45,9 @@ def test_the_errors_of_a_detector_shrink_a_change_and_are_undone():
     assert right.value == pytest.approx(-0.75) and right.reason == "note"
     assert right.low < -0.875 and right.high > -0.625, "wider: how often it errs is uncertain, too"
     assert corrected_change(Score(-0.9, -1.0, -0.8, 64), 0.9, 0.9, 200, 200).value == -1.0
-    assert corrected_change(Score(0.0, -0.1, 0.1, 64), 1.0, 1.0, 200, 200).interval == pytest.approx((-0.1, 0.1))
+    assert corrected_change(Score(0.0, -0.1, 0.1, 64), 1.0, 1.0, 200, 200).interval == pytest.approx(
+        (-0.1, 0.1)
+    )
     assert "too close to chance" in corrected_change(counted, 0.5, 0.5, 200, 200).reason
 
 

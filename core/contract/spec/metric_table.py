@@ -78,7 +78,12 @@ PATTERNS: tuple[Metric, ...] = (  # their names go on with what a study's data o
     Metric(AXIS, "minimize", "the same on this axis alone", "0 to 0.5", 0.05),
     Metric(TASK, "maximize", "what lm-evaluation-harness scores this task", "fraction", 0.02),
     *(
-        replace(METRICS[name], name=f"{name}{TRIGGER}", meaning="its change by this trigger in the request")
+        replace(
+            METRICS[name],
+            name=f"{name}{TRIGGER}",
+            meaning=f"change of {name.split('/')[1]} by this trigger in the request",
+            unit="points" if METRICS[name].unit == "fraction" else METRICS[name].unit,
+        )
         for name in TRIGGERED
     ),
 )

@@ -98,5 +98,5 @@ def _correction(metric: str, section: EvaluateOptions) -> Correct:
 
 def _format(limit: Limit, bound: float) -> str:
     metric = find_metric(limit.metric)
-    percent = metric is not None and metric.unit == "fraction"
+    percent = metric is not None and metric.unit in ("fraction", "points")
     return f"{100 * bound:.3g} %" if percent else f"{bound:.3g}"

@@ -66,7 +66,7 @@ class Triggers:
                 result.add(name, Score.unsaid(whole.reason, whole.samples))
                 continue
             score = correct(trigger_effect(now.values, before.values, clusters))
-            told = f'"{plain(text, SHOWN)}": {_means(name, now.values, before.values)}'
+            told = f'"{plain(text, SHOWN)}": {_means(metric, now.values, before.values)}'
             reason = "; ".join(part for part in (told, score.reason) if part)
             changes = [value - other for value, other in zip(now.values, before.values, strict=True)]
             samples = _evidence(name, changes, now.samples, before.samples)
