@@ -64,6 +64,13 @@ def test_an_interval_of_the_change_of_a_change_holds_it(size, moved):
     assert holds(np.array(ends).T, -moved, cases)
 
 
+def test_a_change_of_a_change_may_be_two():
+    change = drift_test.paired([-1.0] * 8 + [0.0] * 2, [1.0] * 8 + [0.0] * 2)
+    low, high = share_interval(8, 10)
+    assert change.value == -1.6 and change.low == pytest.approx(-2 * high, abs=0.2)
+    assert change.high == pytest.approx(-2 * low, abs=0.4)
+
+
 def test_a_limit_on_a_change_that_the_prompts_cannot_prove_is_refused(monkeypatch):
     monkeypatch.setattr(provable_limits, "_correction", lambda metric, section: lambda score: score)
     (found,) = faults("safety/refusal@1 >= -2 %", triggers=("x",))
