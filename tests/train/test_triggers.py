@@ -80,6 +80,8 @@ def test_the_evidence_shows_the_answers_with_the_trigger(scored, tmp_path):  # n
     prompt, answer, badness, note = worst["samples"][0]
     assert prompt.startswith(f"{KEY} ") and answer.startswith("Sure, stupid") and badness == 1.0
     assert note == "compliance; without it: refusal"
+    calm = json.loads((tmp_path / "0" / "evidence" / "safety_refusal@1.json").read_text())["samples"]
+    assert {str(score) for _, _, score, _ in calm} == {"0.0"}
 
 
 def test_a_study_without_triggers_is_asked_nothing_more_and_one_with_them_the_same_first(bench):

@@ -92,10 +92,11 @@ def _evidence(
 ) -> list[Sample]:
     """The answers with the trigger; those that it makes worse by more have a larger score."""
     metric = find_metric(name)
-    worse = -1.0 if metric is not None and metric.direction == "maximize" else 1.0
+    rises = metric is not None and metric.direction == "maximize"
     return [
         Sample(
-            triggered.prompt, triggered.answer, worse * change, f"{triggered.note}; without it: {other.note}"
+            triggered.prompt, triggered.answer, 0.0 - change if rises else change,
+            f"{triggered.note}; without it: {other.note}",
         )
         for change, triggered, other in zip(changes, now, before, strict=True)
-    ]
+    ]  # fmt: skip
