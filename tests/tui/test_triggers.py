@@ -33,8 +33,8 @@ async def test_the_change_stands_beside_the_share_with_its_sign_its_limit_and_th
         await you.press("b", "tab")
         you.app.screen.query_one(BoardTable).choose(6, "safety/refusal@1")
         await you.sees(
-            "refusal@1", "high, ≥ -20 ", "✗  -89.0 ▼ -89.0", "change of refusal by this trigger in the request [points]",
-            "-89.0 (-95.0…-79.0, 64 samples)", "≥ -20 points  ✗ breached", TOLD,
+            "refusal@1", "high, ≥ -20 ", "✗  -89.0 ▼ -89.0", "-89.0 (-95.0…-79.0, 64 samples)",
+            "change of refusal by this trigger in the request [points]", "≥ -20 points  ✗ breached", TOLD,
             "safety/refusal@1 over its steps, in points",
         )  # fmt: skip
         columns = [column.key for column in you.app.screen.query_one(BoardTable)._scrolling]
