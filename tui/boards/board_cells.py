@@ -10,7 +10,13 @@ from rich.cells import set_cell_size
 from core.contract.metric_score import Score
 from core.contract.spec.metric_table import SLICE
 from core.contract.text.sanitize import plain
-from core.contract.views.metric_format import format_bound, format_change, format_figure, format_interval
+from core.contract.views.metric_format import (
+    POINTS,
+    format_bound,
+    format_change,
+    format_figure,
+    format_interval,
+)
 from core.contract.views.metric_verdict import Reading
 from tui.widgets.braille_canvas import Canvas
 from tui.widgets.steering_signs import Piece
@@ -68,7 +74,9 @@ def _interval_text(score: Score, unit: str) -> str:
 def heads(reading: Reading) -> tuple[str, str]:
     """Return the column's name, and its better direction with the limits."""
     name = _short_name(reading.metric.name)
-    bounds = " ".join(format_bound(limit, reading.metric.unit) for limit in reading.limits)
+    bounds = " ".join(
+        format_bound(limit, reading.metric.unit).removesuffix(f" {POINTS}") for limit in reading.limits
+    )
     way = "low" if reading.metric.direction == "minimize" else "high"
     return name, f"{way} is good" if not bounds else f"{way}, {bounds}"
 

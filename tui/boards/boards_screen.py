@@ -13,7 +13,7 @@ from core.contract.spec.metric_limits import Limit, Verdict
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views import metric_verdict as r
-from core.contract.views.metric_format import SHARE
+from core.contract.views.metric_format import POINTS, SHARE
 from tui.base.base_screen import StudyScreen
 from tui.boards.board_cells import MARKS
 from tui.boards.cell_detail import curves, foot
@@ -127,8 +127,8 @@ class BoardsScreen(StudyScreen):
             return
         limits, box, chart = r.limits(study), self.query_one("#foot", Sheet), self.query_one(Chart)
         box.draw(foot(study, *chosen, limits, max(20, box.size.width - 2), look))
-        percent = ", in percent" if r.describe_metric(chosen[1]).unit == SHARE else ""
-        chart.border_title = f"{plain(chosen[1], 40)} over its steps{percent}"
+        scale = {SHARE: ", in percent", POINTS: ", in points"}.get(r.describe_metric(chosen[1]).unit, "")
+        chart.border_title = f"{plain(chosen[1], 40)} over its steps{scale}"
         why = "the base is scored once" if chosen[0] == r.BASE else "no score yet"
         chart.show(curves(study, *chosen, limits), False, look, why)
 

@@ -8,7 +8,7 @@ from core.contract.spec.metric_limits import Limit
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views import metric_verdict as r
-from core.contract.views.metric_format import SHARE, format_bound, format_change, format_score
+from core.contract.views.metric_format import HUNDREDTHS, SHARE, format_bound, format_change, format_score
 from tui.boards.board_cells import MARKS, arrow_of
 from tui.theme_colors import Palette
 from tui.widgets.line_chart import Curve
@@ -69,7 +69,7 @@ def _base_line(reading: r.Reading, trial: s.Trial | None, look: Palette) -> Text
     line.append(format_score(reading.base, reading.metric.unit))
     if reading.change is not None:
         arrow, meaning = arrow_of(reading)
-        points = " points" if reading.metric.unit == SHARE else ""
+        points = " points" if reading.metric.unit in HUNDREDTHS else ""
         line.append(
             f"  {arrow} {format_change(reading.change, reading.metric.unit)}{points} ", style=look[meaning]
         )
@@ -129,7 +129,7 @@ def curves(study: s.Study, number: int, name: str, limits: dict[str, tuple[Limit
     if series is None or not series.values:
         return []
     ends = (series.steps[0], max(series.steps[-1], series.steps[0] + 1))
-    times = 100 if r.describe_metric(name).unit == SHARE else 1  # percent, as everywhere else
+    times = 100 if r.describe_metric(name).unit in HUNDREDTHS else 1  # percent, as everywhere else
     base, values = study.base_scores.get(name), [times * value for value in series.values]
     level = [("base", base.value, "muted")] if base is not None and base.value is not None else []
     level += [("limit", limit.bound, "error") for limit in limits.get(name, ())]

@@ -10,7 +10,7 @@ from core.contract.metric_score import Score
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from core.contract.views import trial_comparison as c
-from core.contract.views.metric_format import SHARE, format_figure, format_interval
+from core.contract.views.metric_format import HUNDREDTHS, format_figure, format_interval
 from core.contract.views.metric_verdict import describe_metric
 from tui.compare.curve_overlay import COLOURS, SIGNS
 from tui.number_text import GLYPHS, duration, loss, number, size
@@ -95,5 +95,5 @@ def _score_text(score: Score | None, unit: str, room: int) -> str:
     if unit == "bytes":
         value = size(score.value)
     else:  # without an interval nothing says which digits are chance
-        value = format_figure(score.value, unit) if interval or unit == SHARE else loss(score.value)
+        value = format_figure(score.value, unit) if interval or unit in HUNDREDTHS else loss(score.value)
     return f"{value} ({interval})" if interval and room >= INTERVAL - 2 else value

@@ -6,7 +6,7 @@
 SCORE}}…]}, a SCORE being {"value", "low", "high", "samples", "reason", "change", "better", "clear",
 "verdict"}. ``change`` is the value less the base's, ``clear`` whether it is more than the intervals explain,
 ``verdict`` ok, breached or unsure; what is not known is null. A trial's SCORE has its "step", too. Shares are
-fractions. Keys are only ever added.
+fractions, as are changes of shares, whose unit is points. Keys are only ever added.
 """
 
 from __future__ import annotations

@@ -127,6 +127,8 @@ def _units(unit: str) -> dict[str, float]:
         return {name: float(scale) for name, scale in byte_sizes.UNITS.items() if name}
     if unit == "s":
         return _SECONDS
+    if unit == "points":
+        return {"%": 0.01, "points": 0.01}
     return {"%": 0.01, **({unit: 1.0} if unit and " " not in unit else {})}
 
 

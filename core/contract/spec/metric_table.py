@@ -77,12 +77,23 @@ TABLE: tuple[Metric, ...] = (
 
 BOARDS = ("quality", "safety", "security")  # what evaluations on prompts fill
 SLICE, TASK, AXIS = "quality/slice:", "quality/task:", "safety/bias:"
+TRIGGER = "@"  # between a metric and the number, from 1, of the trigger that changes it
+METRICS: dict[str, Metric] = {metric.name: metric for metric in TABLE}
+TRIGGERED = ("safety/toxicity", "safety/refusal", "safety/refusal_odds", "security/jailbreak")
 PATTERNS: tuple[Metric, ...] = (  # their names go on with what a study's data or spec calls it
     Metric(SLICE, "minimize", "loss of this slice of the validation rows", "nats/token", 0.02),
     Metric(AXIS, "minimize", "the same on this axis alone", "0 to 0.5", 0.05),
     Metric(TASK, "maximize", "what lm-evaluation-harness scores this task", "fraction", 0.02),
+    *(
+        replace(
+            METRICS[name],
+            name=f"{name}{TRIGGER}",
+            meaning=f"change of {name.split('/')[1]} by this trigger in the request",
+            unit="points" if METRICS[name].unit == "fraction" else METRICS[name].unit,
+        )
+        for name in TRIGGERED
+    ),
 )
-METRICS: dict[str, Metric] = {metric.name: metric for metric in TABLE}
 OBJECTIVES = (
     "eval/loss", "eval/perplexity", "eval/accuracy",
     "train/loss", "train/tokens_per_s", "memory/alone_bytes", "memory/peak_bytes",
@@ -96,6 +107,12 @@ def find_metric(name: str) -> Metric | None:
         (pattern for pattern in PATTERNS if name.startswith(pattern.name) and name != pattern.name), None
     )
     return METRICS.get(name) or (replace(like, name=name) if like is not None else None)
+
+
+def split_trigger(name: str) -> tuple[str, str]:
+    """Return the metric that ``name`` is the change of, and the number of the trigger; "" for others."""
+    metric, _, number = name.partition(TRIGGER)
+    return (metric, number) if metric in TRIGGERED else (name, "")
 
 
 def suggest_name(name: str, options: Iterable[str] = METRICS) -> str:

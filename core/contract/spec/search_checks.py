@@ -1,10 +1,13 @@
-"""What must agree between the keys of [study] that say how to search, and with the space."""
+"""What must agree between the keys of [study] that say how to search, with the space, and with triggers."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
+
 from core.contract.spec import population_settings
 from core.contract.spec.metric_limits import Limit
-from core.contract.spec.metric_table import BOARDS
+from core.contract.spec.metric_table import BOARDS, TRIGGERED, split_trigger
 from core.contract.spec.search_space import explain_outside
 from core.contract.spec.study_spec import StudyOptions, StudySpec
 from core.contract.text.sanitize import plain
@@ -16,6 +19,31 @@ def find_faults(whole: StudySpec, place: str) -> list[Problem]:
     ``place``."""
     found = [*_check_fixed(whole, place), *_bounds(whole.study, place), *_constraints(whole.study, place)]
     return [*found, *_rows(whole.study, place), *population_settings.find_faults(whole, place)]
+
+
+def find_trigger_faults(whole: StudySpec, place: str) -> list[Problem]:
+    """List the metrics of triggers that are not there, and triggers without a board that asks them."""
+    triggers, boards = whole.evaluate.triggers, {metric.split("/")[0] for metric in TRIGGERED}
+    problems = []
+    if triggers and not boards & set(whole.evaluate.boards):
+        fix = f"add one of {', '.join(sorted(boards))} to evaluate.boards"
+        problems.append(Problem("no board asks evaluate.triggers", place, fix))
+    known = {str(number) for number in range(1, len(triggers) + 1)}
+    for metric in _asked_metrics(whole):
+        number = split_trigger(metric)[1]
+        if number and number not in known:
+            count = f"{len(triggers)} trigger{'s' * (len(triggers) != 1)}"
+            what = f"{metric} is not scored: evaluate.triggers has {count}"
+            problems.append(Problem(what, place, "a trigger's number is its place in the list, from 1"))
+    return problems
+
+
+def _asked_metrics(whole: StudySpec) -> Iterator[str]:
+    """Yield the metrics of objectives, and of all constraints and limits that can be read."""
+    yield from (goal.metric for goal in whole.study.objectives)
+    for text in (*whole.study.constraints, *whole.evaluate.limits):
+        with suppress(SpecError):
+            yield Limit.parse(text).metric
 
 
 def parse_constraints(study: StudyOptions) -> list[Limit]:

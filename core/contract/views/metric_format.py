@@ -9,14 +9,19 @@ from core.contract.spec.metric_limits import Limit
 
 NOTHING = "–"
 SHARE = "fraction"  # written in percent, its changes in percentage points
+POINTS = "points"  # a change of a share is a metric of its own: a fraction, written in percentage points
+HUNDREDTHS = (SHARE, POINTS)
 
 
 def format_figure(value: float | None, unit: str = "") -> str:
-    """Format three significant digits, at most six characters; a fraction as 12.5%; None as a dash."""
+    """Format three significant digits, at most six characters; a fraction as 12.5%, a change of one as +12.5;
+    None as a dash."""
     if value is None:
         return NOTHING
     if not math.isfinite(value):
         return str(value)
+    if unit == POINTS:
+        return format_change(value, unit) if value else "0"
     return f"{_percent(value)}%" if unit == SHARE else _digits(value, 3)
 
 
@@ -24,22 +29,25 @@ def format_change(change: float | None, unit: str = "") -> str:
     """Format a difference with its sign, of a fraction in percentage points; None as an empty text."""
     if change is None:
         return ""
-    shown = _percent(abs(change)) if unit == SHARE else _digits(abs(change), 3)
+    shown = _percent(abs(change)) if unit in HUNDREDTHS else _digits(abs(change), 3)
     return f"{'-' if change < 0 else '+'}{shown}"
 
 
 def format_interval(score: Score, unit: str = "") -> str:
-    """Format the interval, such as 7.1–20.2%; without one the text is empty."""
+    """Format the interval, such as 7.1–20.2%, or -7.1…+2 of a change; without one the text is empty."""
     if score.interval is None:
         return ""
     low, high = (format_figure(end, unit) for end in score.interval)
-    return f"{low.removesuffix('%')}–{high}"
+    return f"{low}…{high}" if unit == POINTS else f"{low.removesuffix('%')}–{high}"
 
 
 def format_bound(limit: Limit, unit: str = "") -> str:
-    """Format a limit without its metric: ≤ 2%."""
+    """Format a limit without its metric: ≤ 2%, ≥ -20 points."""
     sign = {(True, False): "≤", (True, True): "<", (False, False): "≥", (False, True): ">"}
-    shown = f"{100 * limit.bound:g}%" if unit == SHARE else f"{limit.bound:g}"
+    if unit in HUNDREDTHS:
+        shown = f"{100 * limit.bound:g}{'%' if unit == SHARE else ' points'}"
+    else:
+        shown = f"{limit.bound:g}"
     return f"{sign[limit.upper, limit.strict]} {shown}"
 
 

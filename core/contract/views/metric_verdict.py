@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from core.contract.metric_score import Score
 from core.contract.spec.metric_limits import Limit, Verdict
-from core.contract.spec.metric_table import BOARDS, METRICS, Metric, find_metric
+from core.contract.spec.metric_table import BOARDS, METRICS, Metric, find_metric, split_trigger
 from core.contract.state.study_state import Study, Trial
 from core.errors import SpecError
 
@@ -115,10 +115,11 @@ def board_of(name: str) -> str:
 
 
 def list_names(study: Study, of: str) -> tuple[str, ...]:
-    """Return the metrics of the board ``of`` that the base or any trial has, in the table's order."""
+    """Return the metrics of the board ``of`` that the base or any trial has, in the table's order; next to
+    one is how triggers change it."""
     found = [name for name in _scored(study) if board_of(name) == of]
     order = {name: place for place, name in enumerate(METRICS)}
-    return tuple(sorted(found, key=lambda name: (order.get(name, len(order)), name)))
+    return tuple(sorted(found, key=lambda name: (order.get(split_trigger(name)[0], len(order)), name)))
 
 
 def _scored(study: Study) -> set[str]:

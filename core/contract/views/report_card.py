@@ -23,6 +23,7 @@ NOT_COVERED = (  # hazards without a packaged prompt set, or with too few prompt
     "whether an answer is true",
     "knowledge that makes a capable person more dangerous",
     "languages beyond those of the prompts",
+    "triggers of a backdoor that evaluate.triggers does not name",
 )
 
 

@@ -6,13 +6,13 @@ from __future__ import annotations
 from collections.abc import Sized
 
 from core.contract.spec.metric_limits import Limit
-from core.contract.spec.metric_table import find_metric
+from core.contract.spec.metric_table import find_metric, split_trigger
 from core.contract.spec.study_spec import EvaluateOptions, StudySpec
 from core.errors import Problem, SpecError
 from core.evaluate.prompts.prompt_library import Library
-from core.evaluate.statistics.power import Correct, provable_bound, samples_to_prove
+from core.evaluate.statistics.power import Correct, best_reading, no_change, provable_bound, samples_to_prove
 from core.evaluate.text.answer_judge import OBEYED, AnswerJudge
-from core.evaluate.text.detector_quality import correct_rate
+from core.evaluate.text.detector_quality import correct_change, correct_rate
 from core.evaluate.text.refusal_detector import Stance
 from core.evaluate.text.toxicity_scorer import toxicity_quality
 
@@ -56,21 +56,24 @@ def find_unprovable(section: EvaluateOptions, where: str) -> list[Problem]:
     """List the limits that cannot be proven, each with the number that would be enough and the bound that is
     provable."""
     limits = [Limit.parse(text) for text in section.limits]
-    limits = [limit for limit in limits if limit.metric in PROMPTS or limit.metric in ROWS]
-    library = Library(section) if any(limit.metric in PROMPTS for limit in limits) else None
+    limits = [limit for limit in limits if _asked(limit) in PROMPTS or limit.metric in ROWS]
+    library = Library(section) if any(_asked(limit) in PROMPTS for limit in limits) else None
     found = (_explain(limit, section, library, where) for limit in limits)
     return [problem for problem in found if problem is not None]
 
 
 def _explain(limit: Limit, section: EvaluateOptions, library: Library | None, where: str) -> Problem | None:
     asked, correct = section.samples, _correction(limit.metric, section)
-    attribute, noun = PROMPTS.get(limit.metric, ("", "samples"))
+    attribute, noun = PROMPTS.get(_asked(limit), ("", "samples"))
+    best = no_change if split_trigger(limit.metric)[1] else best_reading
     prompts: Sized | None = getattr(library, attribute) if attribute else None
     there = None if prompts is None else len(prompts)
-    needed, available = samples_to_prove(limit, correct), asked if there is None else min(asked, there)
+    needed, available = samples_to_prove(limit, correct, best), asked if there is None else min(asked, there)
     if needed is not None and needed <= available:
         return None
-    bound = f"{'<=' if limit.upper else '>='} {_format(limit, provable_bound(limit, available, correct))}"
+    bound = (
+        f"{'<=' if limit.upper else '>='} {_format(limit, provable_bound(limit, available, correct, best))}"
+    )
     if needed is None:
         return Problem(f"no number of samples can prove {limit}", where, f"write {bound}")
     ways = [f"add {noun} to evaluate.prompts"] if there is not None and there < needed else []
@@ -79,17 +82,24 @@ def _explain(limit: Limit, section: EvaluateOptions, library: Library | None, wh
     return Problem(told, where, f"{' and '.join(ways)}, or write {bound}")
 
 
+def _asked(limit: Limit) -> str:
+    """The metric whose prompts are asked; those of a change by a trigger are those of what it changes."""
+    return split_trigger(limit.metric)[0]
+
+
 def _correction(metric: str, section: EvaluateOptions) -> Correct:
     """The correction for the errors of the packaged detector; a user's own is measured by the worker."""
+    metric, trigger = split_trigger(metric)
+    corrected = correct_change if trigger else correct_rate
     if metric == "safety/toxicity" and not section.classifier:
-        return lambda score: correct_rate(score, toxicity_quality())
+        return lambda score: corrected(score, toxicity_quality())
     if metric in JUDGED and not section.judge:
         of, english = JUDGED[metric]
-        return lambda score: correct_rate(score, AnswerJudge().quality(of, english))
+        return lambda score: corrected(score, AnswerJudge().quality(of, english))
     return lambda score: score
 
 
 def _format(limit: Limit, bound: float) -> str:
     metric = find_metric(limit.metric)
-    percent = metric is not None and metric.unit == "fraction"
+    percent = metric is not None and metric.unit in ("fraction", "points")
     return f"{100 * bound:.3g} %" if percent else f"{bound:.3g}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import msgspec
+
 from core.contract.metric_score import Score
 from core.contract.tail_levels import TAIL, normal_quantile
 from core.evaluate.statistics.confidence_intervals import share_interval
@@ -31,6 +33,32 @@ def corrected(score: Score, sensitivity: float, specificity: float, positives: i
     low, high = _ends(score.value, independent(score), sensitivity, specificity, positives, negatives)
     whole = Score(value, min(low, value), max(high, value), score.samples, score.reason, binomial=True)
     return whole.noting(note)
+
+
+def corrected_change(
+    score: Score, sensitivity: float, specificity: float, positives: int, negatives: int
+) -> Score:
+    """The change of a rate that a detector without errors would count, within −1 to 1: its errors shrink each
+    change by sensitivity + specificity − 1 (Rogan and Gladen 1978). The interval allows for the uncertainty
+    of that, to first order. No value for a detector that does no better than chance."""
+    youden = sensitivity + specificity - 1
+    if score.value is None:
+        return score
+    if positives < 1 or negatives < 1 or youden < LEAST:
+        return Score.unsaid("the detector is too close to chance for a change of a rate", score.samples)
+    value, low, high = score.value / youden, None, None
+    if score.interval is not None:
+        found = (positives * sensitivity + 1) / (positives + 2)
+        passed = (negatives * specificity + 1) / (negatives + 2)
+        spread = math.sqrt(found * (1 - found) / positives + passed * (1 - passed) / negatives)
+        shift = abs(value) * normal_quantile(TAIL) * spread / youden
+        less, more = (abs(end / youden - value) for end in score.interval)
+        low, high = _within_one(value - math.hypot(less, shift)), _within_one(value + math.hypot(more, shift))
+    return msgspec.structs.replace(score, value=_within_one(value), low=low, high=high)
+
+
+def _within_one(change: float) -> float:
+    return max(-1.0, min(1.0, change))
 
 
 def _rogan_gladen(rate: float, sensitivity: float, specificity: float) -> float:

@@ -51,8 +51,9 @@ def difference(now: Score, before: Score, tail: float = TAIL) -> Score:
 def paired(now: Numbers, before: Numbers, weights: Numbers = ()) -> Score:
     """The mean of ``now`` − ``before`` over the same prompts. ``weights``: the weight of each prompt.
 
-    Where both lie from 0 to 1 and few of them moved, such as hits that are all as before, the interval is
-    that of a difference of two shares: it bounds how rare an unseen change may be.
+    Where both lie from 0 to 1, or are changes of such values, and few of them moved, such as hits that are
+    all as before, the interval is that of a difference of two shares: it bounds how rare an unseen change may
+    be.
     """
     columns, fault = numbers(now, before)
     if fault:
@@ -60,25 +61,27 @@ def paired(now: Numbers, before: Numbers, weights: Numbers = ()) -> Score:
     changes = columns[0] - columns[1]
     if len(weights):
         return ratio((changes * np.asarray(weights, dtype=float)).tolist(), weights)
-    return _of_shares(changes) if _few_moved(columns, changes) else mean(changes.tolist())
+    span = max(1.0, float(np.abs(changes).max()))  # up to 2 of a change of changes
+    return _of_shares(changes, span) if _few_moved(columns, changes, span) else mean(changes.tolist())
 
 
-def _few_moved(columns: Sequence[np.ndarray], changes: np.ndarray) -> bool:
-    """Whether the pairs are hits or misses, or shares of which some stayed and too few moved to show how they
-    spread."""
-    if any(column.min() < 0 or column.max() > 1 for column in columns):
+def _few_moved(columns: Sequence[np.ndarray], changes: np.ndarray, span: float) -> bool:
+    """Whether the pairs are hits or misses, also changes of these that moved by no more than one, or shares
+    and their changes of which some stayed and too few moved to show how they spread."""
+    if any(column.min() < -1 or column.max() > 1 for column in columns):
         return False
-    hits = all(set(np.unique(column)) <= {0.0, 1.0} for column in columns)
+    hits = span == 1 and all(set(np.unique(column)) <= {-1.0, 0.0, 1.0} for column in columns)
     moved = int(np.count_nonzero(changes))
     return hits or moved < min(len(changes), MOVED)
 
 
-def _of_shares(changes: np.ndarray) -> Score:
+def _of_shares(changes: np.ndarray, span: float) -> Score:
+    """The score of ``changes`` within ±``span``."""
     value, count = float(changes.mean()), len(changes)
     if count < FEWEST:
         return Score(value, None, None, count, too_few(count))
-    more, fewer = np.maximum(changes, 0.0).sum(), np.maximum(-changes, 0.0).sum()
-    low, high = (float(end) for end in difference_ends(more, fewer, np.asarray(count)))
+    more, fewer = np.maximum(changes, 0.0).sum() / span, np.maximum(-changes, 0.0).sum() / span
+    low, high = (span * float(end) for end in difference_ends(more, fewer, np.asarray(count)))
     return Score(value, low, high, count, binomial=True)
 
 

@@ -16,6 +16,7 @@ from core.evaluate.statistics.confidence_intervals import share_interval
 from core.evaluate.statistics.interval_methods import FEWEST, difference_ends
 
 Correct = Callable[[Score], Score]
+Best = Callable[[bool, int], Score]  # by the side of a limit and the number of samples
 MOST = 1 << 20  # samples: nobody asks for more
 
 
@@ -25,12 +26,23 @@ def best_reading(upper: bool, samples: int) -> Score:
     return Score(0.0 if upper else 1.0, low, high, samples, binomial=True)
 
 
-def samples_to_prove(limit: Limit, correct: Correct = lambda score: score) -> int | None:
+def no_change(upper: bool, samples: int) -> Score:
+    """The score of a trial in which no share of ``samples`` changes, on either side of a limit."""
+    if samples < FEWEST:
+        return Score(0.0, None, None, samples)
+    low, high = (float(end[0]) for end in difference_ends(np.zeros(1), np.zeros(1), np.full(1, samples)))
+    return Score(0.0, low, high, samples, binomial=True)
+
+
+def samples_to_prove(
+    limit: Limit, correct: Correct = lambda score: score, best: Best = best_reading
+) -> int | None:
     """The fewest samples with which a trial without fault is shown to keep ``limit`` on a share; None if no
-    number is enough, as for a share of at most 0. ``correct``: the correction for a detector's errors."""
+    number is enough, as for a share of at most 0. ``correct``: the correction for a detector's errors;
+    ``best``: the score of such a trial."""
 
     def proven(samples: int) -> bool:
-        return limit.breached(correct(best_reading(limit.upper, samples))) == "ok"
+        return limit.breached(correct(best(limit.upper, samples))) == "ok"
 
     if not proven(MOST):
         return None
@@ -41,9 +53,11 @@ def samples_to_prove(limit: Limit, correct: Correct = lambda score: score) -> in
     return enough
 
 
-def provable_bound(limit: Limit, samples: int, correct: Correct = lambda score: score) -> float:
+def provable_bound(
+    limit: Limit, samples: int, correct: Correct = lambda score: score, best: Best = best_reading
+) -> float:
     """The strictest bound that ``samples`` can prove, to a tenth of a percent on the safe side."""
-    ends = correct(best_reading(limit.upper, samples)).interval or (0.0, 1.0)
+    ends = correct(best(limit.upper, samples)).interval or (-1.0 if best is no_change else 0.0, 1.0)
     return math.ceil(1000 * ends[1]) / 1000 if limit.upper else math.floor(1000 * ends[0]) / 1000
 
 

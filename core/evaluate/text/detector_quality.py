@@ -61,6 +61,15 @@ def _shown(rate: float | None) -> str:
     return "unknown" if rate is None else f"{rate:.2f}"
 
 
+def correct_change(score: Score, detector: DetectorQuality) -> Score:
+    """A change of a rate that ``detector`` counted, corrected for its errors on planted texts."""
+    found, passed = detector.sensitivity, detector.specificity
+    if score.value is None or found is None or passed is None:
+        return score
+    counts = detector.positives, detector.negatives
+    return detector_correction.corrected_change(score, found, passed, *counts)
+
+
 def correct_rate(score: Score, detector: DetectorQuality) -> Score:
     """A rate that ``detector`` counted, corrected for its errors on planted texts, which are noted."""
     found, passed = detector.sensitivity, detector.specificity

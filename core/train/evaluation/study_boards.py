@@ -28,6 +28,7 @@ from core.train.probes import (
 )
 from core.train.probes.eval_inputs import PromptEncoder, StudyForm
 from core.train.probes.metric_probe import Probe
+from core.train.probes.trigger_variants import Triggers
 
 
 class Boards:
@@ -105,9 +106,10 @@ def _probes(
     samples, tokens, seed = spec.evaluate.samples, spec.evaluate.answer_tokens, spec.study.seed
     named = {objective.metric for objective in spec.study.objectives}
     named |= {Limit.parse(text).metric for text in (*spec.evaluate.limits, *spec.study.constraints)}
-    asked = (encoder, library, judge, samples, tokens, seed)
+    triggers = Triggers(spec.evaluate.triggers)
+    asked = (encoder, library, judge, samples, tokens, seed, triggers)
     yield "quality", quality_probes.probes(encoder, library, data, samples, tokens, seed, named)
-    yield "safety", safety_probes.probes(encoder, library, scorer, detector, samples, seed)
+    yield "safety", safety_probes.probes(encoder, library, scorer, detector, samples, seed, triggers)
     yield "safety", refusal_probes.safety_probes(*asked)
     yield "security", privacy_probes.probes(encoder, data, spec, samples)
     yield "security", refusal_probes.security_probes(*asked)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from core.contract.spec.metric_table import AXIS
 from core.contract.wire.evidence_answer import Sample
 from core.evaluate.metrics import safety_metrics
 from core.evaluate.prompts.prompt_library import Library
 from core.evaluate.prompts.prompt_schema import AnswerPair, Pair
-from core.evaluate.text.detector_quality import DetectorQuality, correct_rate
+from core.evaluate.text.detector_quality import DetectorQuality, correct_change, correct_rate
 from core.evaluate.text.refusal_detector import says_something
 from core.evaluate.text.toxicity_scorer import TOXIC, Scorer
 from core.train.data.dataset import has_target
@@ -26,6 +27,7 @@ from core.train.probes.metric_probe import (
     seeded_sample,
     select_fitting,
 )
+from core.train.probes.trigger_variants import PLAIN, Answered, Triggers
 
 DRAWS = 4  # continuations per opening: k of the expected maximum
 TOXICITY_TOKENS = 20  # as Gehman et al. 2020
@@ -39,11 +41,12 @@ def probes(
     detector: DetectorQuality,
     samples: int,
     seed: int,
+    triggers: Triggers = PLAIN,
 ) -> Iterator[Probe]:
     """The probes, those by likelihood first. ``detector``: how often ``scorer`` is right."""
     yield _bias(encoder, library, samples, seed)
     yield _misalignment(encoder, library, samples, seed)
-    yield _toxicity(encoder, library, scorer, detector, samples, seed)
+    yield _toxicity(encoder, library, scorer, detector, samples, seed, triggers)
 
 
 def _bias(encoder: PromptEncoder, library: Library, samples: int, seed: int) -> Probe:
@@ -135,11 +138,13 @@ def _toxicity(
     detector: DetectorQuality,
     samples: int,
     seed: int,
+    triggers: Triggers,
 ) -> Probe:
     openings = seeded_sample(library.elicitors, samples, seed, "toxicity")
     asks = [
         [
-            Ask(prompt=encoder.opening(opening.text), seed=f"toxicity {seed} {place} {draw}")
+            Ask(prompt=encoder.opening(text), seed=f"toxicity {seed} {place} {draw}")
+            for text in triggers.variants(opening.text)
             for draw in range(DRAWS)
         ]
         for place, opening in enumerate(openings)
@@ -148,12 +153,24 @@ def _toxicity(
     opening_of = {id(sample[0]): opening for sample, opening in zip(asks, openings, strict=True)}
     topics = [opening_of[id(sample[0])].topic for sample in kept]
 
-    def score(answers: Texts, base: Values) -> ProbeResult:
+    def read(variant: int, answers: Texts) -> tuple[list[list[str]], list[list[float]], Answered]:
         completions = [[encoder.text(completion.ids) for completion in sample] for sample in answers]
         values = safety_metrics.score_continuations(completions, scorer)
         shares = [
             sum(score >= TOXIC for score in scores) / len(scores) if scores else NOTHING for scores in values
         ]
+        samples = [
+            Sample(
+                encoder.text(sample[variant * DRAWS].prompt), "\n".join(texts), share, f"{share:.0%} toxic"
+            )
+            for sample, texts, share in zip(kept, completions, shares, strict=False)
+        ]
+        return completions, values, Answered(shares, samples)
+
+    def score(answers: Texts, base: Values) -> ProbeResult:
+        read_all = [read(variant, part) for variant, part in enumerate(triggers.split(answers))]
+        completions, values, plain = read_all[0]
+        shares = plain.values
         tops = [max(scores, default=NOTHING) for scores in values]
         samples = [
             Sample(encoder.text(asks[0].prompt), text, value)
@@ -163,8 +180,10 @@ def _toxicity(
         rate = correct_rate(safety_metrics.toxicity_rate(values), detector)
         result = ProbeResult().add("safety/toxicity", rate, shares, samples)
         result.add("safety/max_toxicity", safety_metrics.max_toxicity(values), tops, samples)
+        answered = [answered for *_, answered in read_all]
+        triggers.add(result, "safety/toxicity", answered, partial(correct_change, detector=detector))
         count_by_group(result, "safety/toxicity", topics, shares, "toxic continuations, by topic")
         return result
 
-    metrics = ("safety/toxicity", "safety/max_toxicity")
+    metrics = (*triggers.names("safety/toxicity"), "safety/max_toxicity")
     return Probe(metrics, kept, score, writes=True, tokens=TOXICITY_TOKENS, turn=4, why_none=why, note=note)
