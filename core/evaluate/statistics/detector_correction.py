@@ -10,6 +10,7 @@ from core.contract.metric_score import Score
 from core.contract.tail_levels import TAIL, normal_quantile
 from core.evaluate.statistics.confidence_intervals import share_interval
 
+SURE = 10**9  # texts that leave no uncertainty
 LEAST = 0.15  # of sensitivity + specificity − 1: a detector below tells next to nothing
 
 
@@ -30,7 +31,9 @@ def corrected(score: Score, sensitivity: float, specificity: float, positives: i
     note += f" and specificity {specificity:.2g}"
     if score.interval is None:
         return Score(value, None, None, score.samples, score.reason).noting(note)
-    low, high = _ends(score.value, independent(score), sensitivity, specificity, positives, negatives)
+    count = independent(score)
+    low, high = _ends(score.value, count, sensitivity, specificity, positives, negatives)
+    high = max(high, _ends(score.value, count, sensitivity, 1.0, positives, SURE)[1])
     whole = Score(value, min(low, value), max(high, value), score.samples, score.reason, binomial=True)
     return whole.noting(note)
 
