@@ -17,7 +17,7 @@ from core.train.data.dataset import MASKED
 from core.train.step.forward_pass import Item
 from core.train.step.row_likelihood import Reading
 from core.train.step.token_tree import TokenTree
-from core.train.step.tree_reader import Owner, TreeReader, enable_caching
+from core.train.step.tree_reader import LEAST, Owner, TreeReader, enable_caching
 
 NODES = 512  # of a tree: attention to the others of 1,000 would cost a tenth of a small model's pass
 
@@ -66,12 +66,12 @@ class RowScoring:
         """Read until about ``until`` (time.perf_counter), at least one pass; the base reads about ``rate``
         tokens per second. Returns whether all rows are scored."""
         with enable_caching(self._base.model):
+            tokens = rate * (until - time.perf_counter())
             while self._reader.unread:
-                for index, nodes, outputs in self._reader.read(
-                    max(1.0, rate * (until - time.perf_counter()))
-                ):
+                for index, nodes, outputs in self._reader.read(tokens):
                     self._take(self._owned[index], nodes, outputs)
-                if time.perf_counter() >= until:
+                tokens = rate * (until - time.perf_counter())
+                if tokens < LEAST:
                     break
         return not self._reader.unread
 
