@@ -31,7 +31,8 @@ def find_refusing(rows: Iterable[RowTexts]) -> Finding:
         refusal = next((answer for answer in row.answers if stance(answer) in REFUSES), None)
         if refusal is not None:
             hits.append(Example(row.number, excerpt_masked(refusal) if len(hits) < EXAMPLES else ""))
-    share = len(hits) / max(1, count)
+    finding = make_finding(NAME, hits, count, Severity.LOW, REMEDY, refusal_quality())
+    share = finding.share.value or 0.0  # corrected: the detector takes some ordinary answers for refusals
     severity = Severity.HIGH if share >= MANY else Severity.MEDIUM if share >= SOME else Severity.LOW
     return make_finding(NAME, hits, count, severity, REMEDY, refusal_quality())
 

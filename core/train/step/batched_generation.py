@@ -19,7 +19,14 @@ from core.train.base.base_model import Base
 from core.train.base.cross_entropy import Head
 from core.train.step.compute_requests import Prompt, Written
 from core.train.step.token_tree import TokenTree
-from core.train.step.tree_reader import Owner, TreeReader, adapted_rows, enable_caching, selectable_cache
+from core.train.step.tree_reader import (
+    LEAST,
+    Owner,
+    TreeReader,
+    adapted_rows,
+    enable_caching,
+    selectable_cache,
+)
 
 LEAVE = 0.9  # the batch shrinks when at most this share of its rows is still running
 NUCLEUS = 0.9  # share of the probability that sampled tokens are drawn from, as in RealToxicityPrompts
@@ -120,7 +127,7 @@ class Generation:
 
     def _read_trees(self, reader: TreeReader, tokens: float) -> None:
         """Read the next columns of the trees; after the last, choose the first token of each prompt."""
-        for row, nodes, outputs in reader.read(tokens):
+        for row, nodes, outputs in reader.read(max(LEAST, tokens)):
             self._outputs |= {(row, int(node)): output for node, output in zip(nodes, outputs, strict=True)}
         if reader.unread:
             return

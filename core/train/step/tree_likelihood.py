@@ -68,7 +68,7 @@ class RowScoring:
         with enable_caching(self._base.model):
             tokens = rate * (until - time.perf_counter())
             while self._reader.unread:
-                for index, nodes, outputs in self._reader.read(tokens):
+                for index, nodes, outputs in self._reader.read(max(LEAST, tokens)):
                     self._take(self._owned[index], nodes, outputs)
                 tokens = rate * (until - time.perf_counter())
                 if tokens < LEAST:
