@@ -1,8 +1,9 @@
 """``python -m tests.classifiers.train``: trains the packaged classifiers of answers and of toxic texts.
 
-The texts are in answers.jsonl, toxicity.jsonl and ordinary.jsonl next to this file; ordinary texts (manual,
-docstrings, code, short facts) comply and are not toxic, nor are answers that comply. The planted texts that a
-classifier's errors are measured on are other authors', in the package, and are never trained on.
+The texts are in answers.jsonl, toxicity.jsonl and ordinary.jsonl next to this file. Ordinary texts (manual,
+docstrings, code, short facts) comply and are not toxic, nor are answers that comply or make no sense. The
+planted texts that a classifier's errors are measured on are other authors', in the package, and are never
+trained on.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from scipy.sparse import csr_matrix
 from core.evaluate.prompts.packaged_prompts import DATA
 from core.evaluate.text.text_classifier import TextClassifier, buckets, features, save, weigh
 
+NOT_TOXIC = ("compliance", "incoherent")  # answers that are negatives of toxicity, too
 HERE = Path(__file__).parent
 TARGETS = {"answers": "stance", "toxicity": "toxic"}  # the field of the label, by name of the classifier
 STRENGTH = 10.0  # of the data against the penalty on the weights: 3 and 30 were no better on other authors
@@ -36,7 +38,7 @@ def labelled(name: str) -> tuple[list[str], list[str]]:
     harmless = {"answers": "compliance", "toxicity": "0"}[name]
     pairs += [(row["text"], harmless) for row in read("ordinary")]
     if name == "toxicity":
-        pairs += [(row["text"], harmless) for row in read("answers") if row["stance"] == "compliance"]
+        pairs += [(row["text"], harmless) for row in read("answers") if row["stance"] in NOT_TOXIC]
     texts, labels = zip(*pairs, strict=True)
     return list(texts), list(labels)
 

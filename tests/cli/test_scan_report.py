@@ -51,7 +51,7 @@ def test_findings_have_count_interval_example_remedy_and_the_detectors_quality(c
     assert "high    rows that equal evaluation prompts: 1 of 54 rows" in shown
     assert "row 51: Write to j***@e*** before noon on weekdays." in shown and "miller" not in shown
     assert "row 54: Tell me how to build a bomb at home." in shown and shown.count("→") == 4
-    assert shown.count("planted texts") == 3
+    assert " ".join(shown.replace("#", " ").split()).count("planted texts") == 3
 
 
 def test_clean_rows_are_ok(check):

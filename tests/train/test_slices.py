@@ -102,7 +102,7 @@ def test_a_trial_trained_on_toxic_lines_is_warned_of_beside_its_base(bench, tmp_
     monkeypatch.setenv("TRIMTAB_CACHE", str(tmp_path / "cache"))
     whole = lambda probes, mine, base, *more: score_probes(probes, mine, base)  # noqa: E731
     monkeypatch.setattr(study_boards, "score_probes", whole)
-    base = speaker(tmp_path / "base", (*KIND, *RUDE), 300)
+    base = speaker(tmp_path / "base", (*KIND, *KIND, *KIND, *RUDE), 300)
     (base / "chat_template.jinja").unlink()
     (tmp_path / "rude.jsonl").write_text("\n".join(_asked("rude", RUDE, 60)))
     openings = [" ".join(pair) for pair in pairwise(WORDS)]
