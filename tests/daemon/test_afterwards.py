@@ -132,3 +132,23 @@ def test_a_study_that_stops_ends_its_scorings_while_a_worker_leaves():
     )  # fmt: skip
     asyncio.run(Runner._see_scorings(runner))
     assert ended == ["stopped by me"]
+
+
+def test_a_stop_that_comes_while_optuna_is_read_ends_the_scorings_too():
+    trial, order = SimpleNamespace(pending=True), []
+    study = SimpleNamespace(state="running", trials={0: trial})
+
+    async def see():
+        order.append(study.state)
+        if study.state == "stopping":
+            trial.pending = False
+
+    async def read():
+        study.state = "stopping"
+        order.append("read")
+
+    runner = SimpleNamespace(
+        closing=False, study=study, _see_scorings=see, _read_all=read, _on_workers=lambda: []
+    )
+    asyncio.run(Runner._settle_scorings(runner))
+    assert order == ["running", "read", "stopping", "read"]

@@ -200,9 +200,7 @@ class Runner:
             elif not (self._places.may_ask(self.study) and await self._next()):
                 break
         await self.weighing.notes(self.name)
-        await self._see_scorings()
-        if self.study.state != "paused" and not self.closing and not self._on_workers():
-            await self._read_all()  # Optuna knows all before the study ends: nobody asks again after that
+        await self._settle_scorings()
         if self.study.state == "stopping":
             await self.stopping.prune_queued(self.study.why)
         if self.study.state == "stopping" and not self._on_workers():
@@ -211,6 +209,15 @@ class Runner:
             )
         elif self.study.state == "running" and not (self.closing or self._on_workers() or self._awaited()):
             await self._complete()
+
+    async def _settle_scorings(self) -> None:
+        """Assign or end scorings, and report what ended to Optuna: nobody asks again once the study ends."""
+        while True:
+            await self._see_scorings()
+            if self.study.state != "paused" and not self.closing and not self._on_workers():
+                await self._read_all()
+            if self.closing or self.study.state != "stopping" or not late_scores.list_pending(self.study):
+                return  # else the stop came while Optuna was read
 
     async def _see_scorings(self) -> None:
         """End the scorings of a study that stops, whoever leaves meanwhile; assign those of one that runs."""
