@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from core.train.adapters.counter_dropout import Rows, mask, row_key, threshold
+from core.train.kernels.counter_dropout import Rows, mask, row_key, threshold
 
 
 def masks(keys, p, place=3, length=64, channels=96):

@@ -7,9 +7,9 @@ from transformers import AutoModelForCausalLM
 from transformers.optimization import Adafactor
 
 from core.contract.events import event_types as e
-from core.train.adapters import counter_dropout
 from core.train.base.base_model import load_base
 from core.train.data.dataset import collate
+from core.train.kernels import counter_dropout
 from core.train.load_progress import silent
 
 STEPS = 50

@@ -7,9 +7,10 @@ from typing import Any, Protocol
 import torch
 from torch.nn import functional
 
-from core.train.adapters import counter_dropout
 from core.train.adapters.adapter_stack import Plan, Run, Stack
 from core.train.base.linear_layers import Place
+from core.train.kernels import counter_dropout, fused_ops
+from core.train.kernels.fused_ops import Words
 
 FEW = 64  # rows of one token, in generation: with MKL W xᵀ takes 0.5 (8 rows) to 0.8 (64) of x Wᵀ's time
 
@@ -74,7 +75,9 @@ class EightBit(Dense):
         """(outputs, inputs), dequantised."""
         module = self._module
         scale = module.state.SCB if module.state.SCB is not None else module.weight.SCB
-        return module.weight.data.to(dtype) * (scale / 127.0).to(dtype)[:, None]
+        # multiplied in float32: a rounded scale would be off for a whole row
+        weight: torch.Tensor = module.weight.data * (scale / 127.0)[:, None]
+        return weight.to(dtype)
 
 
 def kind_of(module: Any) -> Kind:
@@ -113,8 +116,8 @@ class _Adapted(torch.autograd.Function):
         downs = []
         for run in plan.runs_at(place):
             views = run.views(place)
-            down = torch.bmm(_select_input(x, run, place, plan), views.a_turned)  # (count, tokens, rank)
-            _of(y, run, plan).baddbmm_(down, views.b)
+            down = run.multiply(_select_input(x, run, place, plan), views.a_turned)  # (…, tokens, rank)
+            run.add_product(_of(y, run, plan), down, views.b)
             downs.append(down)
         ctx.kind, ctx.place, ctx.plan, ctx.kept = kind, place, plan, kept
         ctx.save_for_backward(*([x, *downs] if downs else []))  # without adapters the input is not needed
@@ -128,43 +131,71 @@ class _Adapted(torch.autograd.Function):
         x, *downs = ctx.saved_tensors if runs else (grads[0],)
         for run, down in zip(runs, downs, strict=True):
             views, g_run = run.views(place), _of(g, run, plan)
-            up = torch.bmm(g_run, views.b_turned)  # (count, tokens, rank)
-            mask = _mask(x, run, place, plan) if run.drops else None
-            seen = _of(x, run, plan) if mask is None else _of(x, run, plan) * mask
-            run.learn(place, (up.transpose(1, 2), seen), (down.transpose(1, 2), g_run))
-            if gx is None:
+            up = run.multiply(g_run, views.b_turned)  # (…, tokens, rank)
+            if not run.drops or run.group.path.dropout:
+                run.learn(place, (up, _select_input(x, run, place, plan)), (down, g_run))
+                if gx is not None:
+                    _add_to_input(gx, up, views.a, run, place, plan)
                 continue
-            if mask is None:
-                _of(gx, run, plan).baddbmm_(up, views.a)
-            else:
-                _of(gx, run, plan).add_(torch.bmm(up, views.a).mul_(mask))
+            mask = _mask(x, run, place, plan)
+            run.learn(place, (up, _of(x, run, plan) * mask), (down, g_run))
+            if gx is not None:
+                _of(gx, run, plan).add_(run.multiply(up, views.a).mul_(mask))
         return gx, None, None, None, None
 
 
 def _of(x: torch.Tensor, run: Run, plan: Plan) -> torch.Tensor:
-    """A view of the run's part of ``x`` as (trials, tokens of a trial, channels).
+    """A view of the run's part of ``x`` as (trials, tokens of a trial, channels), or (tokens, channels) where
+    trials have different numbers of tokens.
 
     ``x`` is (rows, tokens, channels), or has all tokens in one dimension; for a single trial its shape does
     not matter.
     """
+    shape = (run.count, -1, x.shape[-1]) if run.ends is None else (-1, x.shape[-1])
     if run.rows.stop - run.rows.start == plan.rows:
-        return x.view(run.count, -1, x.shape[-1])
-    return x.view(plan.rows, -1, x.shape[-1])[run.rows].view(run.count, -1, x.shape[-1])
+        return x.view(shape)
+    return x.view(plan.rows, -1, x.shape[-1])[run.rows].view(shape)
 
 
 def _select_input(x: torch.Tensor, run: Run, place: int, plan: Plan) -> torch.Tensor:
     """The input of the run's adapters: its part of the layer's input, after dropout."""
     seen = _of(x, run, plan)
-    return seen * _mask(x, run, place, plan) if run.drops else seen
+    if not run.drops:
+        return seen
+    if not run.group.path.dropout:
+        return seen * _mask(x, run, place, plan)
+    words, length = _words(x, run, plan)
+    return fused_ops.drop(seen.view(-1, x.shape[-1]), *words, place, length).view(seen.shape)
+
+
+def _add_to_input(
+    gx: torch.Tensor, up: torch.Tensor, a: torch.Tensor, run: Run, place: int, plan: Plan
+) -> None:
+    """Add the adapters' gradient of the input, after dropout, to the run's part of ``gx``."""
+    total = _of(gx, run, plan)
+    if not run.drops:
+        run.add_product(total, up, a)
+        return
+    words, length = _words(gx, run, plan)
+    product = run.multiply(up, a).view(-1, gx.shape[-1])
+    fused_ops.add_dropped(total.view(-1, gx.shape[-1]), product, *words, place, length)
+
+
+def _words(x: torch.Tensor, run: Run, plan: Plan) -> tuple[Words, int]:
+    """The dropout words of the run's rows, and their length in tokens. Tokens that a layer sees without their
+    rows count as one row."""
+    keys, thresholds, scales = plan.words
+    if plan.alone and x.shape[0] != plan.rows:
+        return (keys[:1], thresholds[:1], scales[:1]), x.numel() // x.shape[-1]
+    rows = run.rows
+    return (keys[rows], thresholds[rows], scales[rows]), x.numel() // x.shape[-1] // plan.rows
 
 
 def _mask(x: torch.Tensor, run: Run, place: int, plan: Plan) -> torch.Tensor:
-    """The run's dropout mask. Tokens that a layer sees without their rows count as one row."""
+    """The run's dropout mask."""
+    (keys, thresholds, _), length = _words(x, run, plan)
     if plan.alone and x.shape[0] != plan.rows:
-        keys, thresholds = plan.keys[:1], plan.thresholds[:1]
-        length = x.numel() // x.shape[-1]
         mask = counter_dropout.mask(keys, thresholds, place, length, x.shape[-1], x.dtype)
     else:
-        length = x.numel() // x.shape[-1] // plan.rows
         mask = plan.rows_of(run).mask(place, length, x.shape[-1], x.dtype)
     return mask.view(run.count, -1, x.shape[-1])

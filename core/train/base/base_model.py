@@ -17,6 +17,7 @@ from core.contract.text.sanitize import plain
 from core.errors import TrimtabError
 from core.memory.base.hf_config import DEMO
 from core.train.base import causal_lm_check, context_length, finite_weights, missing_weights, smollm2
+from core.train.base.packing_check import skip_packing_check
 from core.train.load_progress import Progress
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -102,6 +103,7 @@ def load_section(section: ModelOptions, device: torch.device, progress: Progress
         raise TrimtabError.of(what, where, error_reports.advice(error, fix)) from error
     if section.base != DEMO:  # a test compares the demo's conversion with transformers' own
         finite_weights.check(model, precision, where)
+    skip_packing_check()
     model.requires_grad_(False)
     model.config.use_cache = False
     if section.gradient_checkpointing:

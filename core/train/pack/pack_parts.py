@@ -48,6 +48,8 @@ def build(spec: StudySpec, base: Base, data: Data, emit: Emit) -> PackParts:
     reporter = Reporter(spec.study.name, emit)
     survey, places = find_adaptable(base, reporter.warn)
     stack = Stack(base.model.dtype, base.device)
+    for note in stack.path.notes:
+        reporter.warn(note)
     modules = dict(base.model.named_modules())
     for place in places:
         Gate(modules[place.name], place, stack)

@@ -17,6 +17,7 @@ from core.train.adapters import optimizers
 from core.train.adapters.adapter_stack import Stack
 from core.train.adapters.lora_factors import Factors
 from core.train.base.base_model import Base
+from core.train.kernels import pinned_transfer
 from core.train.step.compute_requests import BASE, Judge, Learn, Rate, Request, Result, Update
 from core.train.step.device_memory import free
 from core.train.step.forward_pass import Forward, Item
@@ -163,9 +164,11 @@ class Rounds:
         if not ready:
             return {}
         grads = [trial.factors.grad for _, trial, _ in ready]
-        device = self._base.device
-        targets = torch.tensor([float(update.targets) for *_, update in ready]).to(device)
-        clips = torch.tensor([update.clip for *_, update in ready]).to(device)
+        targets, clips = pinned_transfer.to_device(
+            self._base.device,
+            torch.tensor([float(update.targets) for *_, update in ready]),
+            torch.tensor([update.clip for *_, update in ready]),
+        )
         norms = torch.stack(torch._foreach_norm(grads)) / targets
         shares = (clips / (norms + 1e-6)).clamp(max=1.0) / targets  # as torch's clip_grad_norm_
         torch._foreach_mul_(grads, list(shares.unbind()))

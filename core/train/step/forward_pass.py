@@ -13,12 +13,11 @@ from core.train.adapters.lora_factors import Factors
 from core.train.base import cross_entropy
 from core.train.base.base_model import Base
 from core.train.base.cross_entropy import Head
-from core.train.data.dataset import MASKED, Row, collate
+from core.train.data.dataset import MASKED, Row
+from core.train.kernels import pinned_transfer
 from core.train.step import residual_stream
 from core.train.step.residual_stream import ResidualStream
 from core.train.step.row_likelihood import Reading, split_rows
-
-CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -49,6 +48,14 @@ def find_targets(rows: Sequence[Row]) -> tuple[np.ndarray, np.ndarray]:
     flat = labels.reshape(-1)
     at = np.flatnonzero(flat != MASKED)
     return flat[at], at
+
+
+def pad_ids(rows: Sequence[Row], pad_id: int) -> torch.Tensor:
+    """The token ids of the rows, padded on the right to the longest: (B, T) int64."""
+    padded = np.full((len(rows), max(len(row.ids) for row in rows)), pad_id, dtype=np.int64)
+    for line, row in zip(padded, rows, strict=True):
+        line[: len(row.ids)] = row.ids
+    return torch.from_numpy(padded)
 
 
 class Forward:
@@ -142,11 +149,13 @@ class Forward:
         """The base model's outputs at the positions that predict the targets, and the targets (K,). Outputs
         are hidden states (K, H), or logits (K, V) float32 where there is no head."""
         rows = [item.row for item in items]
-        batch = collate(rows, self._base.pad_id, CPU)
         target_ids, at = find_targets(rows)
-        device = self._base.device
-        targets, ids = torch.from_numpy(target_ids).to(device), batch["input_ids"].to(device)
-        positions = torch.from_numpy(at).to(device)  # (K,)
+        ids, targets, positions = pinned_transfer.to_device(
+            self._base.device,
+            pad_ids(rows, self._base.pad_id),
+            torch.from_numpy(target_ids),
+            torch.from_numpy(at),
+        )
         if self.head is None:
             logits = self._base.model(input_ids=ids, use_cache=False).logits
             return logits.flatten(0, 1)[positions].float(), targets

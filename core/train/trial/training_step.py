@@ -12,10 +12,11 @@ from typing import Any
 import torch
 
 from core.contract.events import event_types as e
-from core.train.adapters import counter_dropout, lr_schedule
+from core.train.adapters import lr_schedule
 from core.train.adapters.lora_factors import Factors
 from core.train.data.dataset import Row
 from core.train.evaluation.scorecard import Diverged, Scorecard
+from core.train.kernels import counter_dropout
 from core.train.step import device_memory
 from core.train.step.compute_requests import Learn, Request, TimedResult, Update
 from core.train.step.forward_pass import Item, count_targets

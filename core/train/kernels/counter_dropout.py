@@ -13,6 +13,7 @@ import torch
 
 WORD = 0xFFFFFFFF
 POSITIONS, CHANNELS, PLACES = 0x9E3779B9, 0x85EBCA6B, 0xC2B2AE35  # odd, well mixed
+FIRST, SECOND = 0x7FEB352D, 0x846CA68B  # of lowbias32
 MANY = 16  # layers whose positions are mixed at once; a power of two, for core.train.tracing.derive_formulas
 
 
@@ -36,12 +37,22 @@ def threshold(dropout: float) -> int:
     return to_signed(round(dropout * 2**32) - 2**31)
 
 
+def layer_word(place: int) -> int:
+    """The word of a layer, as torch.int32 holds it."""
+    return to_signed((place + 1) * PLACES)
+
+
+def scales(thresholds: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """1 / (1 - p), by which what is kept is multiplied."""
+    return (2**32 / (2**31 - thresholds.double())).to(dtype)
+
+
 def _mix(word: torch.Tensor) -> torch.Tensor:
     """Mix an int32, so that every bit depends on every other. It relies on int32 products that wrap."""
     word = word ^ (word >> 16 & 0xFFFF)
-    word = word * to_signed(0x7FEB352D)
+    word = word * to_signed(FIRST)
     word = word ^ (word >> 15 & 0x1FFFF)
-    word = word * to_signed(0x846CA68B)
+    word = word * to_signed(SECOND)
     return word ^ (word >> 16 & 0xFFFF)
 
 
@@ -54,7 +65,7 @@ def _mix_numbers(count: int, step: int, device: torch.device) -> torch.Tensor:
 @functools.lru_cache(maxsize=256)
 def _make_layer_words(first: int, many: int, device: torch.device) -> torch.Tensor:
     """Distinct words for ``many`` layers from ``first`` on: (many, 1) int32."""
-    words = [to_signed((place + 1) * PLACES) for place in range(first, first + many)]
+    words = [layer_word(place) for place in range(first, first + many)]
     return torch.tensor(words, dtype=torch.int32, device=device)[:, None]
 
 
@@ -73,9 +84,9 @@ class Rows:
     def mask(self, place: int, length: int, channels: int, dtype: torch.dtype) -> torch.Tensor:
         """0 where dropped, 1 / (1 - p) where kept: (rows, length, channels) of ``dtype``."""
         word = self._spots(place, length)[:, :, None] ^ _mix_numbers(channels, CHANNELS, self._keys.device)
-        word *= to_signed(0x7FEB352D)
+        word *= to_signed(FIRST)
         word ^= word >> 15 & 0x1FFFF
-        word *= to_signed(0x846CA68B)
+        word *= to_signed(SECOND)
         return torch.where(word >= self._thresholds, self._scale(dtype), 0.0)
 
     def _spots(self, place: int, length: int) -> torch.Tensor:
@@ -90,8 +101,7 @@ class Rows:
     def _scale(self, dtype: torch.dtype) -> torch.Tensor:
         scale = self._scales.get(dtype)
         if scale is None:
-            share = (2**31 - self._thresholds.double()) / 2**32  # 1 - p
-            scale = self._scales[dtype] = (1.0 / share).to(dtype)
+            scale = self._scales[dtype] = scales(self._thresholds, dtype)
         return scale
 
 

@@ -1,0 +1,76 @@
+"""What a GPU computes in fused kernels and grouped products is what separate operations compute."""
+
+import pytest
+import torch
+
+from core.train.adapters.adapter_stack import Stack
+from core.train.kernels import counter_dropout, fast_path, fused_ops, pinned_transfer
+from core.train.kernels.fast_path import EAGER, FastPath
+from tests.train.test_together import TRIALS
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def on(monkeypatch):
+    """Choose a path for the CPU, which computes the same by PyTorch's own operations."""
+    yield lambda path: fast_path.use(CPU, torch.float32, path)
+    fast_path.use(CPU, torch.float32, EAGER)
+
+
+@pytest.mark.parametrize("path", [FastPath(grouped=True), FastPath(dropout=True, grouped=True)])
+def test_batches_ranks_and_dropout_share_a_product_and_losses_stay(bench, tmp_path, on, path):
+    losses = {}
+    for chosen in (EAGER, path):
+        on(chosen)
+        pack = bench()
+        for number, knobs in enumerate([*TRIALS, {"lora_rank": 2, "seed": 7, "batch_size": 4}]):
+            pack.assign(tmp_path, number, **{"steps": 8, **knobs})
+        pack.pack.turn()
+        stack = pack.pack.parts.stack
+        runs = [run for run in _plan(stack).runs if not run.even]
+        assert bool(runs) == chosen.grouped, "trials with different batches are one run"
+        assert all(group.rank % 8 == 0 for group in stack.groups) or not chosen.grouped
+        pack.finish()
+        losses[chosen] = [pack.losses(number) for number in range(len(TRIALS) + 1)]
+    for exact, fast in zip(losses[EAGER], losses[path], strict=True):
+        assert fast == pytest.approx(exact, rel=1e-5)
+
+
+def _plan(stack: Stack):
+    rows = [(factors, range(factors.rank)) for group in stack.groups for factors in group.members]
+    return stack.plan_pass(rows, trains=True)
+
+
+def test_one_dropout_kernel_serves_trials_with_and_without_dropout(on):
+    keys = torch.tensor([counter_dropout.row_key(3, 1, row) for row in range(3)], dtype=torch.int32)
+    thresholds = torch.tensor([counter_dropout.threshold(p) for p in (0.0, 0.1, 0.5)], dtype=torch.int32)
+    words = keys, thresholds, counter_dropout.scales(thresholds, torch.float32)
+    x = torch.randn(3, 5, 40)
+    dropped = fused_ops.drop(x.view(-1, 40), *words, 7, 5).view(x.shape)
+    assert torch.equal(dropped[0], x[0]), "without dropout nothing changes"
+    assert torch.equal(dropped, x * counter_dropout.mask(keys, thresholds, 7, 5, 40, torch.float32))
+    total = torch.ones(15, 40)
+    fused_ops.add_dropped(total, x.view(-1, 40), *words, 7, 5)
+    assert torch.equal(total, 1 + dropped.view(-1, 40))
+
+
+def test_a_kernel_that_cannot_be_used_is_left_out_with_a_reason(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: None)
+    monkeypatch.setattr(fast_path, "_dropout_agrees", lambda device, dtype: True)
+    monkeypatch.setattr(fast_path, "_loss_agrees", lambda device, dtype: False)
+
+    def fails(device, dtype):
+        raise RuntimeError("no kernel image is available")
+
+    monkeypatch.setattr(fast_path, "_grouped_agrees", fails)
+    monkeypatch.setattr(fast_path, "_wide_agrees", lambda device, dtype: True)
+    path = fast_path._try_kernels(torch.device("cuda", 0), torch.bfloat16)
+    assert path == FastPath(dropout=True, wide_gradients=True)
+    assert "wrong result" in path.notes[0] and "no kernel image" in path.notes[1]
+
+
+def test_copies_to_a_device_keep_types_and_shapes():
+    given = [torch.arange(5), torch.ones(2, 3), torch.tensor([1, 2, 3], dtype=torch.int32)]
+    for before, after in zip(given, pinned_transfer.to_device(CPU, *given), strict=True):
+        assert torch.equal(before, after) and before.dtype == after.dtype
