@@ -1,0 +1,105 @@
+"""Makes this process compute on fake CUDA tensors as it would on a GPU of the Hopper generation.
+
+A CPU-only torch lacks some CUDA kernels, and transformers takes fake tensors for those of a tracer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import torch
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+
+from tests.cuda.op_counter import OpCounter
+
+CUDA = torch.device("cuda", 0)
+
+_own_attention = torch.nn.functional.scaled_dot_product_attention
+_own_kernels = torch.library.Library("aten", "IMPL")
+_counters: list[OpCounter] = []  # of the running ``counting``
+
+
+def install() -> None:
+    """Replace what a CPU-only torch does otherwise. Call it once."""
+    from transformers import masking_utils
+
+    masking_utils.is_tracing = lambda *a, **k: False
+    # without a CUDA kernel it would fall apart into its formula before it is counted
+    _own_kernels.impl("silu_backward", lambda grad, x: torch.empty_like(x), "CUDA")
+    torch.nn.functional.scaled_dot_product_attention = _attention
+    FakeTensor.tolist = lambda self: _read(self, "tolist").tolist()
+    FakeTensor.numpy = lambda self, **options: _read(self, "numpy")
+    torch.cuda.is_bf16_supported = lambda *a, **k: True
+    torch.cuda.amp.common.amp_definitely_not_available = lambda: False
+    for name in ("empty_cache", "synchronize", "reset_peak_memory_stats"):
+        setattr(torch.cuda, name, lambda *a, **k: None)
+    for name in ("memory_allocated", "memory_reserved", "max_memory_allocated", "max_memory_reserved"):
+        setattr(torch.cuda, name, lambda *a, **k: 0)
+    torch.cuda.mem_get_info = lambda *a, **k: (1 << 36, 1 << 36)
+
+
+@contextmanager
+def fake_tensors() -> Iterator[None]:
+    """Make every new tensor a fake one."""
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        yield
+
+
+@contextmanager
+def counting(kind: type[OpCounter] = OpCounter) -> Iterator[OpCounter]:
+    """Count, or with OpChecker only check, what runs within."""
+    with kind() as counter:
+        _counters.append(counter)
+        try:
+            yield counter
+        finally:
+            _counters.remove(counter)
+
+
+@contextmanager
+def modules_in_place(dtype: torch.dtype) -> Iterator[None]:
+    """Let PEFT create its layers where and as they would be after moving: fake weights cannot be moved."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        with (
+            torch.device(CUDA),
+            patch.object(BaseTunerLayer, "_move_adapter_to_device_of_base_layer", lambda *a, **k: None),
+            patch.object(torch.nn.Module, "to", lambda self, *a, **k: self),
+        ):
+            yield
+    finally:
+        torch.set_default_dtype(default)
+
+
+def _read(tensor: torch.Tensor, what: str) -> np.ndarray:
+    """Made-up values of a tensor: 0.5, or 1 for integers."""
+    for counter in _counters:
+        counter.read(tensor, what)
+    if tensor.dtype == torch.bool:
+        return np.ones(tuple(tensor.shape), dtype=bool)
+    is_float = tensor.is_floating_point()
+    return np.full(tuple(tensor.shape), 0.5 if is_float else 1, np.float32 if is_float else np.int64)
+
+
+def _attention(
+    q: Any, k: Any, v: Any, attn_mask: Any = None, dropout_p: float = 0.0, is_causal: bool = False,
+    scale: float | None = None, enable_gqa: bool = False,
+) -> torch.Tensor:  # fmt: skip
+    """Choose as torch does on a GPU: flash attention without a mask, else the memory-efficient kernel."""
+    if q.device.type != "cuda":
+        return _own_attention(q, k, v, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa)
+    if attn_mask is None:
+        attend = torch.ops.aten._scaled_dot_product_flash_attention
+        return attend(q, k, v, dropout_p, is_causal, scale=scale)[0]
+    if k.shape[1] != q.shape[1]:
+        k, v = (tensor.repeat_interleave(q.shape[1] // tensor.shape[1], 1) for tensor in (k, v))
+    mask = attn_mask.expand(q.shape[0], q.shape[1], -1, -1)
+    attend = torch.ops.aten._scaled_dot_product_efficient_attention
+    return attend(q, k, v, mask, True, dropout_p, is_causal, scale=scale)[0]

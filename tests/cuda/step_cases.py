@@ -1,0 +1,93 @@
+"""The steps that are counted, each as the trainer makes it: a round of a pack, or a step of PEFT's model."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from core.train.step.batched_generation import Generation
+from core.train.step.compute_requests import Prompt
+from core.train.tracing.traced_step import Part
+from tests.cuda import fake_models, peft_step
+from tests.cuda.fake_card import counting, fake_tensors
+from tests.cuda.fake_models import SHAPES, Shape
+from tests.cuda.fake_pack import Pack
+from tests.cuda.op_counter import OpCounter
+
+LENGTH = 512  # tokens of a row
+PROMPT = 32  # tokens of a prompt
+WARM = 1  # steps before the one that is counted: they allocate states and fill caches
+DROPOUT = 0.05
+
+
+@dataclass(frozen=True)
+class Case:
+    """A step: ``kind`` learn, rate, write or peft, of trials with these ranks, rows and dropout."""
+
+    parts: tuple[Part, ...]
+    kind: str = "learn"
+    precision: str = "bf16"
+    checkpointing: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether all layers must be counted: PEFT's tensors are clipped 64 at a time."""
+        return self.kind == "peft"
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that the step computes, padding included."""
+        return sum(part.rows for part in self.parts) * (1 if self.kind == "write" else LENGTH)
+
+
+EIGHT = (Part(16, 1),) * 8
+BATCHES = tuple(Part(16, rows) for rows in (1, 2, 3, 4))
+MIXED = tuple(
+    Part(rank, rows, dropout)
+    for dropout in (0.0, DROPOUT)
+    for rank, rows in ((8, 1), (16, 2), (32, 3), (64, 4))
+)
+CASES = {
+    **{f"uniform {count}": Case((Part(16, 1),) * count) for count in (1, 2, 4, 8, 16)},
+    "dropout 8": Case((Part(16, 1, DROPOUT),) * 8),
+    "batches 8": Case(BATCHES * 2),
+    "ranks 8": Case(tuple(Part(rank, 1) for rank in (8, 16, 32, 64)) * 2),
+    "mixed 8": Case(MIXED),
+    "checkpointing 8": Case(EIGHT, checkpointing=True),
+    "nf4 8": Case(EIGHT, precision="nf4"),
+    "score 8": Case(EIGHT, "rate"),
+    "generate 8": Case(EIGHT, "write"),
+    "peft 1": Case((Part(16, 1),), "peft"),
+    "peft 1 dropout": Case((Part(16, 1, DROPOUT),), "peft"),
+}
+
+
+def count(case: Case, shape: Shape = SHAPES["0.5B"]) -> OpCounter:
+    """Count the step on a model of this shape."""
+    with fake_tensors():
+        base = fake_models.qwen(shape, case.precision, case.checkpointing)
+        if case.kind == "peft":
+            step = peft_step.prepare(base, case.parts[0], LENGTH)
+        else:
+            step = _prepare(Pack(base, case.parts, LENGTH), case.kind)
+        for _ in range(WARM):
+            with counting():
+                step()
+        with counting() as counter:
+            step()
+    return counter
+
+
+def _prepare(pack: Pack, kind: str) -> Callable[[], None]:
+    """The step of a pack; one of generation is a token of every row."""
+    if kind == "learn":
+        return pack.learn
+    if kind == "rate":
+        return pack.rate
+    ids = list(range(1, PROMPT + 1))
+    prompts = [Prompt(owner, ids, 100) for owner in pack.factors]
+    generation = Generation(pack.base, pack.stack, pack.head, prompts, trees=False)
+    with counting():
+        generation.run_until(time.perf_counter() + 0.01, rate=1e9)  # reads the prompts in one pass
+    return lambda: generation.run_until(0.0) and None

@@ -1,0 +1,84 @@
+"""The trainer on CUDA, without a GPU: every path on fake tensors, and the kernels and waits of a step.
+
+A bound that is exceeded on purpose is written anew by ``python -m tests.cuda.count_step --write``.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.cuda import all_paths, count_step, fake_device
+
+CASES = (
+    *("uniform 1", "uniform 8", "uniform 16", "dropout 8", "batches 8", "ranks 8", "mixed 8"),
+    *("checkpointing 8", "nf4 8", "score 8", "generate 8"),
+)
+BASES = (
+    *("llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "phi3", "smollm3", "olmo2"),
+    *("granite", "gpt2", "gpt_neox"),
+)
+
+pytestmark = [
+    pytest.mark.skipif(bool(fake_device.why_not()), reason=fake_device.why_not()),
+    pytest.mark.xdist_group("fake-cuda"),  # one process for all
+]
+
+
+@pytest.fixture(scope="session")
+def found() -> dict[str, Any]:
+    """What ran on the fake device, in a process of its own: it must be loaded before torch."""
+    return fake_device.run("tests.cuda.all_paths", "--tests")
+
+
+@pytest.fixture(scope="session")
+def bounds() -> dict[str, Any]:
+    return json.loads(count_step.BOUNDS.read_text("utf-8"))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_step_launches_waits_and_moves_no_more_than_before(found, bounds, case):
+    if bounds["versions"] != count_step.versions():
+        pytest.skip(f"the bounds are those of {bounds['versions']}, this is {count_step.versions()}")
+    now, before = found["counts"][case], bounds["cases"][case]
+    assert now["kernels"] <= before["kernels"], (
+        f"kernels of 24 layers; a layer adds {now['kernels_per_layer']}"
+    )
+    assert now["waits"] <= before["waits"], now["waits_by_kind"]
+    assert now["bytes"] <= before["bytes"]
+
+
+def test_every_case_that_is_counted_is_compared(found):
+    assert {*found["counts"]} == {*CASES}
+
+
+def test_sixteen_trials_take_hardly_more_launches_than_one(found):
+    one, sixteen = (found["counts"][f"uniform {count}"] for count in (1, 16))
+    assert sixteen["kernels_per_layer"] == one["kernels_per_layer"]
+    assert sixteen["kernels"] <= 1.1 * one["kernels"]
+
+
+def test_the_host_waits_no_more_often_for_sixteen_trials_than_for_one(found):
+    assert found["counts"]["uniform 16"]["waits"] == found["counts"]["uniform 1"]["waits"]
+
+
+def test_all_families_are_run(found):
+    assert {name.split("/")[0] for name in found["paths"]} == {*BASES}
+
+
+@pytest.mark.parametrize("base", [*(f"{family}/bf16" for family in BASES), *all_paths.OTHERS])
+def test_no_path_mixes_devices_or_dtypes(found, base):
+    assert found["paths"][base]["faults"] == []
+
+
+def test_a_planted_fault_is_reported_with_its_place(found):
+    for name, faults in found["planted"]["paths"].items():
+        assert any("core/train" in place for _, _, place in faults), name
+
+
+def test_a_planted_launch_or_wait_for_each_trial_exceeds_the_bounds(found, bounds):
+    planted, before = found["planted"]["counts"], bounds["cases"]["uniform 1"]
+    assert planted["a launch for each trial"]["kernels"] == before["kernels"] + 1
+    assert planted["a wait for each trial"]["waits"] == before["waits"] + 1
