@@ -44,6 +44,7 @@ def begin() -> None:
     from tests.cuda import fake_card
 
     fake_card.install()
+    fake_card.use_fast_path()
     gc.disable()  # every operation makes some cycles, and a collection walks over all of transformers
 
 

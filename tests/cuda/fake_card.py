@@ -14,9 +14,13 @@ import numpy as np
 import torch
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
+from core.train.base.packing_check import skip_packing_check
+from core.train.kernels import fast_path
+from core.train.kernels.fast_path import FastPath
 from tests.cuda.op_counter import OpCounter
 
 CUDA = torch.device("cuda", 0)
+FULL = FastPath(dropout=True, loss=True, grouped=True, wide_gradients=True)
 
 _own_attention = torch.nn.functional.scaled_dot_product_attention
 _own_kernels = torch.library.Library("aten", "IMPL")
@@ -28,6 +32,7 @@ def install() -> None:
     from transformers import masking_utils
 
     masking_utils.is_tracing = lambda *a, **k: False
+    skip_packing_check()  # as base_model does
     # without a CUDA kernel it would fall apart into its formula before it is counted
     _own_kernels.impl("silu_backward", lambda grad, x: torch.empty_like(x), "CUDA")
     torch.nn.functional.scaled_dot_product_attention = _attention
@@ -103,3 +108,9 @@ def _attention(
     mask = attn_mask.expand(q.shape[0], q.shape[1], -1, -1)
     attend = torch.ops.aten._scaled_dot_product_efficient_attention
     return attend(q, k, v, mask, True, dropout_p, is_causal, scale=scale)[0]
+
+
+def use_fast_path(path: FastPath = FULL) -> None:
+    """Take these fused kernels on the fake card, as on one where all of them work."""
+    for dtype in (torch.bfloat16, torch.float16, torch.float32):
+        fast_path.use(CUDA, dtype, path)
