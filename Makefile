@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check static format bench clean
+.PHONY: demo test check static format kernels bench clean
 
 demo: $(STAMP)
 	@$(BIN)/trimtab run configs/demo.toml
@@ -25,6 +25,11 @@ static: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# The Triton kernels, interpreted and compiled without a GPU. Triton is large (290 MB), so no other target needs it.
+kernels: $(STAMP)
+	@$(BIN)/python -m pip install --disable-pip-version-check -q triton
+	$(BIN)/python -m pytest tests/kernels
 
 bench: $(STAMP)
 	$(BIN)/python -m tests.bench

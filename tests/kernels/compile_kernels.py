@@ -1,0 +1,73 @@
+"""Compiles the Triton kernels for GPUs that are not there, down to machine code, and prints their registers:
+``python -m tests.kernels.compile_kernels [CAPABILITY…]``, such as 80 (A100), 89 (RTX 4090), 90 (H100)."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from core.train.kernels import triton_kernels
+
+CAPABILITIES = (80, 89, 90, 100)
+TYPES = ("bf16", "fp16", "fp32")
+CONSTANT = "constexpr"
+
+
+def main() -> None:
+    """Print {kernel: {"registers", "stack_bytes", "rounds_to_nearest"}} for each capability and type."""
+    wanted = [int(word) for word in sys.argv[1:]] or CAPABILITIES
+    found = {
+        f"{name} {type_name} {capability}": _compile(source, capability, warps)
+        for capability in wanted
+        for type_name in TYPES
+        for name, source, warps in _sources(type_name)
+    }
+    print(json.dumps(found, indent=1))
+
+
+def _sources(kind: str) -> Iterator[tuple[str, Any, int]]:
+    words = {"keys": "*i32", "thresholds": "*i32", "scales": f"*{kind}"}
+    numbers = dict.fromkeys(("layer", "tokens", "length", "channels"), "i32")
+    for add in (False, True):
+        yield "add_dropped" if add else "drop", ASTSource(
+            fn=triton_kernels.dropout_kernel,
+            signature={"x": f"*{kind}", "out": f"*{kind}", **words, **numbers}
+            | dict.fromkeys(("ADD", "TOKENS", "WIDTH"), CONSTANT),
+            constexprs={"ADD": add, "TOKENS": triton_kernels.TOKENS, "WIDTH": triton_kernels.WIDTH},
+        ), 4  # fmt: skip
+    for grad in (False, True):
+        yield "loss_and_grad" if grad else "loss_and_first", ASTSource(
+            fn=triton_kernels.loss_kernel,
+            signature={
+                "logits": f"*{kind}", "targets": "*i64", "losses": "*fp32", "firsts": "*i64",
+                "vocabulary": "i32", "scale": "fp32", "cap": "fp32",
+            }
+            | dict.fromkeys(("GRAD", "CAPPED", "BLOCK"), CONSTANT),
+            constexprs={"GRAD": grad, "CAPPED": True, "BLOCK": triton_kernels.VOCABULARY},
+        ), triton_kernels.WARPS  # fmt: skip
+
+
+def _compile(source: Any, capability: int, warps: int) -> dict[str, Any]:
+    built = triton.compile(source, target=GPUTarget("cuda", capability, 32), options={"num_warps": warps})
+    tool = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(built.asm["cubin"])
+        file.flush()
+        usage = subprocess.run([tool, "-res-usage", file.name], capture_output=True, text=True).stdout
+    registers, stack = re.findall(r"REG:(\d+) STACK:(\d+)", usage)[-1]
+    nearest = "cvt.rn.bf16" in built.asm["ptx"]
+    return {"registers": int(registers), "stack_bytes": int(stack), "rounds_to_nearest": nearest}
+
+
+if __name__ == "__main__":
+    main()

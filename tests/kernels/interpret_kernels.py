@@ -1,0 +1,68 @@
+"""Runs the Triton kernels in Triton's interpreter, without a GPU, and prints how far they are from PyTorch:
+``TRITON_INTERPRET=1 python -m tests.kernels.interpret_kernels``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import torch
+from torch.nn import functional
+
+from core.train.base import cross_entropy
+from core.train.base.cross_entropy import Head
+from core.train.kernels import counter_dropout, triton_kernels
+
+ROWS, LENGTH, CHANNELS, PLACE = 3, 7, 300, 5
+TOKENS, WIDTH, VOCABULARY = 9, 16, 20_000  # more than one block of the vocabulary
+HEADS = {"plain": (1.0, 0.0), "scaled": (0.5, 0.0), "capped": (2.0, 30.0)}
+
+
+def main() -> None:
+    """Print {check: largest error}, relative to the largest value."""
+    torch.set_num_threads(1)
+    torch.manual_seed(1)
+    found: dict[str, float] = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        found |= {f"{name} {dtype}": value for name, value in (*_dropout(dtype), *_losses(dtype))}
+    print(json.dumps(found))
+
+
+def _dropout(dtype: torch.dtype) -> Iterator[tuple[str, float]]:
+    keys = torch.tensor([counter_dropout.row_key(1, 2, row) for row in range(ROWS)], dtype=torch.int32)
+    limits = torch.tensor([counter_dropout.threshold(p) for p in (0.0, 0.1, 0.5)], dtype=torch.int32)
+    mask = counter_dropout.mask(keys, limits, PLACE, LENGTH, CHANNELS, dtype).view(-1, CHANNELS)
+    words = keys, limits, counter_dropout.scales(limits, dtype), PLACE, LENGTH
+    x, total = (torch.randn(ROWS * LENGTH, CHANNELS).to(dtype) for _ in range(2))
+    out, before = torch.empty_like(x), total.clone()
+    triton_kernels.drop(False, x, out, *words)
+    yield "drop", _error(out, x * mask)
+    yield "drop keeps others", float((out == 0).ne(mask == 0).sum())
+    triton_kernels.drop(True, x, total, *words)
+    yield "add_dropped", _error(total, before + x * mask)
+
+
+def _losses(dtype: torch.dtype) -> Iterator[tuple[str, float]]:
+    for name, (scale, cap) in HEADS.items():
+        head = Head(torch.randn(VOCABULARY, WIDTH).to(dtype), None, scale, cap)
+        hidden = torch.randn(TOKENS, WIDTH).to(dtype).requires_grad_()
+        targets = torch.randint(0, VOCABULARY, (TOKENS,))
+        expected = cross_entropy.losses(hidden, head, targets)
+        expected.sum().backward()
+        logits = functional.linear(hidden.detach(), head.weight)
+        losses, firsts = torch.empty(TOKENS), torch.empty(TOKENS, dtype=torch.int64)
+        triton_kernels.loss(logits, targets, losses, firsts, scale, cap)
+        yield f"first choice, {name}", float((firsts != head.logits(hidden.detach()).argmax(-1)).sum())
+        yield f"loss, {name}", _error(losses, expected.detach())
+        triton_kernels.loss(logits, targets, losses, None, scale, cap)
+        yield f"loss beside the gradient, {name}", _error(losses, expected.detach())
+        yield f"gradient, {name}", _error(logits @ head.weight, hidden.grad)
+
+
+def _error(found: torch.Tensor, expected: torch.Tensor | None) -> float:
+    assert expected is not None
+    return float((found.float() - expected.float()).abs().max() / expected.float().abs().max())
+
+
+if __name__ == "__main__":
+    main()
