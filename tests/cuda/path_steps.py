@@ -34,21 +34,16 @@ LENGTH, LONGER = 9, 1  # tokens of the first row, and by how many the next is lo
 PARTS = (Part(8, 1), Part(4, 2, 0.1), Part(16, 2, 0.1))  # ranks, batches and dropout all differ
 OPTIMIZERS = ("adamw", "adafactor", "sgd")  # bitsandbytes' have CUDA kernels only
 
-# What depends on the base: its layers, attention, masks and cache. The rest is the same for all.
-ESSENTIAL = ("survey", "learn", "rate with states", "write from trees", "inspect")
-
 Steps = dict[str, Callable[[], Any]]
 
 
-def steps(name: str, every: bool) -> Steps:
-    """The steps of a base, such as llama/bf16, in the order of a worker's life; unless ``every``, those of
-    ESSENTIAL."""
+def steps(name: str) -> Steps:
+    """The steps of a base, such as llama/bf16, in the order of a worker's life."""
     family, _, variant = name.partition("/")
     checkpointing = variant == "checkpointing"
     base = fake_models.tiny(family, "bf16" if checkpointing else variant, checkpointing)
     life = _Life(base)
-    known = {**life.loading(), **life.training(), **life.scoring(), **life.keeping()}
-    return {label: step for label, step in known.items() if every or label in ESSENTIAL}
+    return {**life.loading(), **life.training(), **life.scoring(), **life.keeping()}
 
 
 def _soon() -> float:

@@ -1,0 +1,164 @@
+"""The time of a step on GPUs that are not here, *projected*: ``python -m tests.bench.roofline [NAME…]``.
+
+The kernels, bytes and FLOPs of real steps are counted on fake CUDA tensors (tests/cuda), with all layers and
+real widths: minutes. A kernel takes the longest of its FLOPs at RATE of the card's peak, its bytes at the
+card's bandwidth, and FLOOR_S; the host takes LAUNCH_S for each. The step takes the longer of both. Nothing
+stays in a cache, which is too slow for one or two trials. cuBLAS reaches RATE everywhere, which is too fast
+for small products: in the column "tiles" a product uses only the multiprocessors that its output fills.
+
+The rival is PEFT, one trial after another, with adapters in bf16 and no autocast: PEFT at its fastest.
+Whether a step fits in the card's memory is not checked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tests.cuda import count_step
+
+if TYPE_CHECKING:
+    from tests.cuda.op_counter import Kernel
+    from tests.cuda.step_cases import Case
+
+RATE = 0.8  # share of the peak FLOP/s that large products reach
+FLOOR_S = 2e-6  # of the shortest kernel
+LAUNCH_S = (4e-6, 6e-6)  # of the host for a kernel: a fast one, and an ordinary one
+
+
+@dataclass(frozen=True)
+class Card:
+    """A GPU: peak dense FLOP/s in bf16 and in float32 without TF32, bytes/s, and multiprocessors."""
+
+    name: str
+    bf16: float
+    fp32: float
+    bandwidth: float
+    multiprocessors: int
+
+    def device_s(self, kernels: Sequence[Kernel], tiles: bool = False) -> float:
+        """Seconds that the kernels take one after another."""
+        return sum(self._kernel_s(kernel, tiles) for kernel in kernels)
+
+    def _kernel_s(self, kernel: Kernel, tiles: bool) -> float:
+        rate = RATE * (self.fp32 if kernel.single else self.bf16)
+        if tiles and kernel.tiles:
+            waves = -(-kernel.tiles // self.multiprocessors)
+            rate *= kernel.tiles / (waves * self.multiprocessors)
+        return max(FLOOR_S * kernel.launches, kernel.flops / rate, kernel.bytes / self.bandwidth)
+
+
+# the makers' data sheets: SXM5, SXM5, SXM4 80 GB, and Ada with float32 accumulation
+CARDS = (
+    Card("H100", 989e12, 67e12, 3.35e12, 132),
+    Card("H200", 989e12, 67e12, 4.8e12, 132),
+    Card("A100", 312e12, 19.5e12, 2.04e12, 108),
+    Card("RTX 4090", 165e12, 82.6e12, 1.01e12, 128),
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A counted step, and what PEFT launches for the same trials: kernels of one step of each."""
+
+    name: str
+    tokens: int
+    kernels: list[Kernel]
+    rivals: list[list[Kernel]]
+
+    def row(self, card: Card) -> str:
+        """Its line in the table of a card."""
+        mine = [_step_s(self.kernels, card, each) for each in LAUNCH_S]
+        theirs = [sum(_step_s(rival, card, each) for rival in self.rivals) for each in LAUNCH_S]
+        ratio = (
+            _range([their / my for their, my in zip(theirs, mine, strict=True)], 1) if self.rivals else "–"
+        )
+        launches = sum(kernel.launches for kernel in self.kernels)
+        cells = (
+            self.name, f"{self.tokens:,}", f"{launches:,}",
+            f"{sum(kernel.flops for kernel in self.kernels) / 1e12:.1f}",
+            f"{sum(kernel.bytes for kernel in self.kernels) / 1e9:.1f}",
+            _range([1e3 * launches * each for each in LAUNCH_S]),
+            *(f"{1e3 * card.device_s(self.kernels, tiles):.1f}" for tiles in (False, True)),
+            _range([1e3 * each for each in mine]), f"{self.tokens / mine[0] / 1e3:.1f}", ratio,
+        )  # fmt: skip
+        return f"| {' | '.join(cells)} |"
+
+
+HEADER = (
+    "step", "tokens", "kernels", "TFLOP", "GB", "host ms", "device ms", "tiles ms", "step ms", "1000 tok/s",
+    "× PEFT in sequence",
+)  # fmt: skip
+
+
+def main() -> None:
+    """Count, and print a table for each card."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help="steps, such as '7B mixed 4'; default: all")
+    options = parser.parse_args()
+    count_step.begin()
+    steps = measure(options.names)
+    for card in CARDS:
+        launch_us = _range([1e6 * each for each in LAUNCH_S], 0)
+        print(f"\n{card.name}, *projected* (the host takes {launch_us} µs a kernel)\n")
+        print(f"| {' | '.join(HEADER)} |\n|{' --- |' * len(HEADER)}")
+        for step in steps:
+            print(step.row(card))
+
+
+def measure(names: Sequence[str]) -> list[Step]:
+    """Count the steps with these names, or all."""
+    from tests.cuda.step_cases import SHAPES, count
+
+    rivals: dict[tuple[str, Case], list[Kernel]] = {}
+    steps = []
+    for name, (model, case) in cases().items():
+        if names and name not in names:
+            continue
+        for rival in _rivals(case):
+            if (model, rival) not in rivals:
+                rivals[model, rival] = count(rival, SHAPES[model]).kernels
+        theirs = [rivals[model, rival] for rival in _rivals(case)]
+        steps.append(Step(name, case.tokens, count(case, SHAPES[model]).kernels, theirs))
+        gc.collect()
+    return steps
+
+
+def cases() -> dict[str, tuple[str, Case]]:
+    """The steps of the table: the model and the trials."""
+    from tests.cuda.step_cases import CASES, DROPOUT, MIXED, Case, Part
+
+    chosen = {f"0.5B {name}": ("0.5B", case) for name, case in CASES.items() if case.kind == "learn"}
+    four = (Part(16, 1),) * 4
+    return chosen | {
+        "7B uniform 1": ("7B", Case(four[:1])),
+        "7B uniform 4": ("7B", Case(four)),
+        "7B dropout 4": ("7B", Case((Part(16, 1, DROPOUT),) * 4)),
+        "7B mixed 4": ("7B", Case((*MIXED[:2], *MIXED[-2:]))),
+        "7B nf4 4": ("7B", Case(four, precision="nf4")),
+    }
+
+
+def _rivals(case: Case) -> list[Case]:
+    """A step of PEFT for each trial. None for quantised bases, whose layers in PEFT need a real GPU."""
+    from tests.cuda.step_cases import Case
+
+    if case.precision != "bf16":
+        return []
+    return [Case((part,), "peft", checkpointing=case.checkpointing) for part in case.parts]
+
+
+def _step_s(kernels: Sequence[Kernel], card: Card, launch_s: float) -> float:
+    return max(launch_s * sum(kernel.launches for kernel in kernels), card.device_s(kernels))
+
+
+def _range(values: Sequence[float], digits: int = 1) -> str:
+    low, high = (f"{value:.{digits}f}" for value in (min(values), max(values)))
+    return low if low == high else f"{low}–{high}"
+
+
+if __name__ == "__main__":
+    main()
