@@ -11,7 +11,7 @@ import torch
 from core.train.adapters.multi_lora_linear import EightBit
 
 OUTPUTS, INPUTS = 256, 512
-SYSTEMATIC = 2.0**-11  # of a row on average; a scale rounded to bfloat16 is off by up to 2^-9
+SYSTEMATIC = 2.0**-10  # of a row on average; a scale rounded to bfloat16 is off by up to 2^-8
 
 pytestmark = pytest.mark.skipif(
     "(scale / 127.0).to(dtype)" in inspect.getsource(EightBit), reason="the row scale is still rounded"
