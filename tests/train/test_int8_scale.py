@@ -11,7 +11,7 @@ import torch
 from core.train.adapters.multi_lora_linear import EightBit
 
 OUTPUTS, INPUTS = 256, 512
-SYSTEMATIC = 2.0**-10  # of a row on average; a scale rounded to bfloat16 is off by up to 2^-8
+SYSTEMATIC = 2.0**-12  # of a row; rounding the scales to bfloat16 gives about 2^-10
 
 pytestmark = pytest.mark.skipif(
     "(scale / 127.0).to(dtype)" in inspect.getsource(EightBit), reason="the row scale is still rounded"
@@ -34,11 +34,11 @@ def exact(module: SimpleNamespace) -> torch.Tensor:
     return module.weight.data.double() * (module.weight.SCB.double() / 127.0)[:, None]
 
 
-def test_no_row_of_the_weight_is_too_large_or_too_small(module):
+def test_rows_of_the_weight_are_not_too_large_or_too_small(module):
     found, wanted = EightBit(module).weight(torch.bfloat16), exact(module)
     assert found.dtype == torch.bfloat16
     off = (found.double() * wanted).sum(-1) / (wanted * wanted).sum(-1) - 1.0
-    assert off.abs().max() < SYSTEMATIC
+    assert off.square().mean().sqrt() < SYSTEMATIC
 
 
 def test_every_element_is_rounded_once(module):
