@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import msgspec
+
 from core.advise import device_fit, trial_duration
 from core.advise.base_facts import Base
 from core.advise.device_fit import Room
@@ -114,10 +116,11 @@ class Case:
     @cached_property
     def room(self) -> Room:
         """The largest variant of the trial that fits on the device."""
-        half = "bf16" if self.card is None or self.card.bf16 else "fp16"
+        bf16 = self.device.bf16 and (self.card is None or self.card.bf16)
+        device = msgspec.structs.replace(self.device, bf16=bf16)
         drops = self.whole_epochs > REPEATED
-        ask = device_fit.Ask(self.batch, self.longest, 2 * self.wanted_rank, min(8, self.judges), drops, half)
-        return device_fit.room(self.base.model, self.device, self.limit, ask)
+        ask = device_fit.Ask(self.batch, self.longest, 2 * self.wanted_rank, min(8, self.judges), drops)
+        return device_fit.room(self.base.model, device, self.limit, ask)
 
     @property
     def rank(self) -> int:

@@ -36,7 +36,6 @@ class Ask:
     rank: int
     judged: int
     dropout: bool = True
-    half: str = "bf16"  # the 16-bit type that the card supports
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ def room(model: Model, device: Device, limit: Limit, ask: Ask) -> Room:
     """The first setting in which a trial fits, with the most rows that still leave room for two trials."""
     tried: dict[str, str] = {}
     for rows in sorted({min(LEAST_ROWS, ask.batch), 1}, reverse=True):
-        for precision, checkpointing in _settings(device, ask):
+        for precision, checkpointing in _settings(device):
             case = _case(model, device, limit, ask, precision, checkpointing, rows)
             if case.fits():
                 return _filled(case, ask, tuple(tried.values()))
@@ -69,10 +68,11 @@ def room(model: Model, device: Device, limit: Limit, ask: Ask) -> Room:
     return _shrunk(model, device, limit, ask, tuple(tried.values()))
 
 
-def _settings(device: Device, ask: Ask) -> list[tuple[str, bool]]:
-    return [
-        (ask.half if precision == "bf16" else precision, again) for precision, again in SETTINGS[device.kind]
-    ]
+def _settings(device: Device) -> list[tuple[str, bool]]:
+    choices = SETTINGS[device.kind]
+    if device.kind == "cpu" or device.bf16:
+        return list(choices)
+    return [("fp32" if precision == "bf16" else precision, again) for precision, again in choices]
 
 
 def _case(
@@ -95,7 +95,7 @@ def _filled(least: Case, ask: Ask, tried: tuple[str, ...]) -> Room:
 
 def _shrunk(model: Model, device: Device, limit: Limit, ask: Ask, tried: tuple[str, ...]) -> Room:
     """Try shorter rows, then lower ranks, in the setting with the least memory."""
-    precision, checkpointing = _settings(device, ask)[-1]
+    precision, checkpointing = _settings(device)[-1]
     case = _case(model, device, limit, ask, precision, checkpointing, 1)
     for rank in _ranks(ask.rank):
         at = case.with_need(rank=rank)

@@ -140,7 +140,7 @@ def _precision(case: Case) -> Chosen:
 def _double(case: Case) -> Chosen:
     if case.room.precision != "nf4":
         return None
-    once, twice = (base_bytes(case.base.model, "nf4", both, case.device.kind) for both in (False, True))
+    once, twice = (base_bytes(case.base.model, "nf4", both, case.device.computes) for both in (False, True))
     return True, f"stores the scales of the 4-bit weights in 8 bit: saves {format_bytes(once - twice)}"
 
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from core.errors import TrimtabError
-from core.train import checkpoint_names
+from core.train import checkpoint_names, host_copies
 from core.train.checkpoint_names import Position
 
 KEPT = 2  # older checkpoints are removed, except the best
@@ -25,19 +26,13 @@ TENSORS = ("adapter", "optimizer")
 
 @dataclass
 class Snapshot:
-    """All that a trial needs to resume as if it had not stopped. ``numbers`` is plain JSON."""
+    """All that a trial needs to resume as if it had not stopped. ``numbers`` is plain JSON. The tensors may
+    be views of one another's memory; they have their values after ``wait``."""
 
     adapter: dict[str, torch.Tensor]
     optimizer: dict[str, torch.Tensor]
     numbers: dict[str, Any]
-
-
-def copy_to_host(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Copy tensors to host memory; each copy owns its bytes, as safetensors requires."""
-    return {
-        key: torch.empty_like(value, device="cpu", memory_format=torch.contiguous_format).copy_(value)
-        for key, value in tensors.items()
-    }
+    wait: Callable[[], None] = lambda: None
 
 
 def write(trial_folder: Path, at: Position, snapshot: Snapshot, spare: Position | None = None) -> Path:
@@ -64,8 +59,9 @@ def write(trial_folder: Path, at: Position, snapshot: Snapshot, spare: Position 
 
 def _fill(aside: Path, at: Position, snapshot: Snapshot) -> None:
     aside.mkdir(parents=True, mode=0o700)
+    snapshot.wait()
     for name in TENSORS:
-        save_file(getattr(snapshot, name), aside / f"{name}.safetensors")
+        save_file(host_copies.separate(getattr(snapshot, name)), aside / f"{name}.safetensors")
     (aside / "numbers.json").write_text(json.dumps(snapshot.numbers), "utf-8")
     sums = {path.name: _sum(path) for path in sorted(aside.iterdir())}
     (aside / "manifest.json").write_text(json.dumps({"step": at.step, "sha256": sums}, indent=1), "utf-8")

@@ -9,13 +9,15 @@ import shlex
 import shutil
 import stat
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from core import paths
 from core.contract.events.event_types import Device
 from core.contract.text import terminal_check
+from core.contract.text.sanitize import plain
 from core.contract.wire.engine_health import health
+from core.contract.wire.shell_environment import ALLOCATOR, SEGMENTS
 from core.cpu_count import Cpus
 from core.errors import EngineError
 from core.watch import cpu_load, system_checks
@@ -137,11 +139,19 @@ def _libraries(gpu: bool) -> list[Finding]:
 
 def _cuda(cuda: str, gpu: bool) -> Finding:
     if cuda:
-        return Finding("cuda", OK, cuda)
+        return Finding("cuda", OK, f"{cuda}; {_allocator(os.environ)}")
     if gpu:
         fix = "this torch is built for the CPU: pip install torch from https://download.pytorch.org/whl/"
         return Finding("cuda", FAIL, "there is a GPU, but torch does not see it", fix)
     return Finding("cuda", WARN, "torch sees no CUDA device", "small models do not need one")
+
+
+def _allocator(environment: Mapping[str, str]) -> str:
+    """The settings of the allocator of a worker that is started from this shell."""
+    named = next((name for name in ALLOCATOR if environment.get(name)), None)
+    if named is None:
+        return f"workers allocate with {SEGMENTS}"
+    return f"workers allocate as your {named} = {plain(environment[named], 120)!r} says"
 
 
 def _disk(home: Path) -> Finding:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import psutil
@@ -125,6 +125,7 @@ class GpuReader:
             temperature_c=_scaled(read(nvml.nvmlDeviceGetTemperature, nvml.NVML_TEMPERATURE_GPU), 1.0),
             fan=_scaled(read(nvml.nvmlDeviceGetFanSpeed), 100.0),
             processes=self._processes(handle),
+            capability=_pair(read(nvml.nvmlDeviceGetCudaComputeCapability)),
         )
 
     def _reading(self, call: Callable[..., Any], *arguments: Any) -> Any:
@@ -166,6 +167,10 @@ def _faulty(known: Device, why: str) -> Device:
 
 def _scaled(value: float | None, by: float) -> float | None:
     return None if value is None else value / by
+
+
+def _pair(value: Sequence[int] | None) -> tuple[int, int] | None:
+    return None if value is None else (value[0], value[1])
 
 
 def _text(value: str | bytes | None) -> str:

@@ -172,8 +172,10 @@ def test_any_goal_gives_a_study_that_can_run(tmp_path, goal):
     assert spec.study.objectives[0].metric == goal
 
 
-def test_an_old_card_without_bfloat16_gets_fp16(tmp_path):
-    assert value(plan(case(tmp_path, where=card(16, "Tesla T4"))), "precision") == "fp16"
+def test_an_old_card_without_bfloat16_gets_fp32_or_nf4(tmp_path):
+    """fp16 would need a loss scale."""
+    assert value(plan(case(tmp_path, where=card(16, "Tesla T4"))), "precision") == "fp32"
+    assert value(plan(case(tmp_path, "qwen-7b", card(24, "Tesla T4"))), "precision") == "nf4"
 
 
 def test_no_more_rows_are_held_back_than_judge(tmp_path):

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 
 from core.contract.spec.knob_table import INITIALISATIONS
-from core.train import checkpoint_files
 from core.train.adapters import adaptable_layers, optimizers
 from core.train.adapters.reload_check import ReloadCheck
 from core.train.base import causality_check, finite_weights, row_isolation
@@ -163,10 +162,9 @@ class _Life:
     def _checkpoint(self) -> None:
         for trial in self.pack.trials:
             tensors, numbers = optimizers.tensors_of(trial.optimizer)
-            kept = checkpoint_files.copy_to_host(tensors)
-            adapter = checkpoint_files.copy_to_host(dict(trial.factors.named_factors()))
+            adapter, kept = trial.factors.copy_to_host(tensors)
             trial.factors.load(adapter)
-            optimizers.restore(trial.optimizer, kept, numbers)
+            optimizers.restore(trial.optimizer, {key: kept.tensors[key] for key in tensors}, numbers)
         self.pack.learn()
 
     def _expect(self) -> None:

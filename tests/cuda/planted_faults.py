@@ -29,17 +29,19 @@ def run_all() -> dict[str, Any]:
 
 
 def _leave_a_table_on_the_host() -> AbstractContextManager[Any]:
-    def words(stack: Stack, values: Any) -> torch.Tensor:
-        return torch.tensor(values, dtype=torch.int32)
+    own = Stack._stage
 
-    return patch.object(Stack, "_words", words)
+    def stage(stack: Stack, *given: Any) -> Any:
+        return [word.cpu() for word in own(stack, *given)]
+
+    return patch.object(Stack, "_stage", stage)
 
 
 def _stack_in_float32() -> AbstractContextManager[Any]:
     own = Group.__init__
 
-    def make(group: Group, members: Any, dtype: torch.dtype, device: torch.device) -> None:
-        own(group, members, torch.float32, device)
+    def make(group: Group, members: Any, dtype: torch.dtype, *rest: Any) -> None:
+        own(group, members, torch.float32, *rest)
 
     return patch.object(Group, "__init__", make)
 

@@ -36,4 +36,4 @@ def test_the_linear_layers_are_those_that_adapters_stand_on(built):
 
 def test_the_bytes_in_bfloat16(built):
     held = sum(parameter.numel() * parameter.element_size() for parameter in built.parameters())
-    assert weight_bytes.base_bytes(described(built), "bf16", True, "cuda") == held
+    assert weight_bytes.base_bytes(described(built), "bf16", True, "bf16") == held

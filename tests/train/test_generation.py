@@ -1,5 +1,8 @@
 """Texts that rows of many trials and the base write together are those that each writes alone."""
 
+import sys
+import time
+
 import pytest
 import torch
 
@@ -243,3 +246,24 @@ def test_a_tree_has_each_common_beginning_once():
     assert tree.ids == [1, 2, 3, 4, 5, 7] and paths == [[0, 1, 2], [0, 1, 3, 4], [0, 1], [5]]
     assert tree.count_new([1, 2, 4, 9]) == 1 and tree.count_new([1, 2, 3]) == 0
     assert tree.ancestors()[4].tolist() == [True, True, False, True, True, False]
+
+
+@pytest.mark.parametrize(("seed", "copies"), [("", 0), ("drawn", 1)])
+def test_a_token_copies_nothing_to_the_device_and_a_sampled_one_once(two, monkeypatch, seed, copies):
+    one, trials = two
+    made, steps = [], []
+    real, choose = torch.tensor, batched_generation.Generation._choose
+
+    def tensor(*given, **more):
+        made.append(sys._getframe(1).f_globals["__name__"])
+        return real(*given, **more)
+
+    generation = batched_generation.Generation(
+        one.base, one.pack.parts.stack, None, prompts(one, trials[0].factors, seed), False
+    )
+    monkeypatch.setattr(generation, "_leave", lambda: None)
+    monkeypatch.setattr(generation, "_choose", lambda logits: steps.append(0) or choose(generation, logits))
+    monkeypatch.setattr(torch, "tensor", tensor)
+    generation.run_until(time.perf_counter() + 60.0)
+    assert len(steps) > 2
+    assert made.count(batched_generation.__name__) == 1 + copies * len(steps)

@@ -118,6 +118,10 @@ class FakeNvml:
         self._card(handle, rich=True)
         return [] if handle else [SimpleNamespace(pid=os.getpid(), usedGpuMemory=GIB)]
 
+    def nvmlDeviceGetCudaComputeCapability(self, handle: int) -> tuple[int, int]:
+        self._card(handle, rich=True)
+        return (9, 0)
+
     def nvmlDeviceGetMigMode(self, handle: int) -> list[int]:
         if handle not in self.mig:
             raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)

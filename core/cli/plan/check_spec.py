@@ -20,8 +20,10 @@ def check(arguments: argparse.Namespace) -> int:
     """
     from core.contract.spec import search_space, spec_file
     from core.evaluate.prompts.provable_limits import refuse_unprovable
+    from core.memory.base.trainable_precision import refuse_untrainable
 
     whole = spec_file.load(Path(arguments.spec))
+    refuse_untrainable(whole, arguments.spec)
     refuse_unprovable(whole, arguments.spec)
     if arguments.show is not None:
         return _show(arguments.spec, arguments.show)

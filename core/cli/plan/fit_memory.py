@@ -45,7 +45,7 @@ def fit(arguments: argparse.Namespace) -> int:
     setting = setting_of(spec)
     limit = memory_budget.limit(spec.resources.memory_bytes, where)
     held = weight_bytes.base_bytes(
-        model, weight_bytes.resolved(setting.precision, where.kind), setting.double_quant, where.kind
+        model, weight_bytes.resolved(setting.precision, where.computes), setting.double_quant, where.computes
     )
     memory_budget.check(spec.resources.memory_bytes, where, held, f"{arguments.spec} [resources]")
     pack = arguments.pack or (spec.resources.pack if isinstance(spec.resources.pack, int) else 1)
@@ -68,7 +68,7 @@ def fit(arguments: argparse.Namespace) -> int:
 
 
 def _model(spec: StudySpec, where: Device) -> Model:
-    dtype = weight_bytes.dtype(spec.model.precision, where.kind)
+    dtype = weight_bytes.dtype(spec.model.precision, where.computes)
 
     def say(stage: str) -> None:
         print(f"{plain(stage)} …", file=sys.stderr, flush=True)
@@ -121,7 +121,7 @@ def _row(name: str, values: Sequence[str]) -> None:
 
 
 def _described(model: Model, setting: Setting, where: Device) -> str:
-    precision = weight_bytes.resolved(setting.precision, where.kind)
+    precision = weight_bytes.resolved(setting.precision, where.computes)
     return (
         f"{model.family}, {model.layers} layers, {model.parameters / 1e9:.2f} B parameters, {precision}"
         + (", gradient checkpointing" if setting.checkpointing else "")

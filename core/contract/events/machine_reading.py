@@ -33,6 +33,7 @@ class Device(msgspec.Struct, frozen=True, omit_defaults=True):
     fault: str = ""  # why this card gave no reading at all
     mig: bool = False  # a card in MIG mode: only its instances compute
     parent: str = ""  # of a MIG instance: the uuid of its card
+    capability: tuple[int, int] | None = None  # CUDA's, such as (8, 0) for Ampere
     mig_path: str = ""  # of a MIG instance: its name before driver 470, MIG-GPU-<uuid>/<instance>/<instance>
 
 

@@ -117,6 +117,7 @@ class PackMeasured(Event, frozen=True, tag="pack-measured"):
     longest: Count = 0  # tokens of the longest training row
     widest: Count = 0  # tokens of the largest pass, padding included
     idle_bytes: Count = 0  # what the worker took when its base was loaded and no trial had come
+    pass_tokens: Count = 0  # the fixed cost of a pass as measured, in tokens; 0: not measured
     foretold_bytes: Count = 0  # the fullest moment as the engine foretold it; 0: not known
 
 

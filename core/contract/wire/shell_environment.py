@@ -17,9 +17,13 @@ PLACES = (
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 SECRET = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 DEVICES = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")  # of this start: the next job may have other cards
+ALLOCATOR = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_HIP_ALLOC_CONF")  # settings of torch's
+# The passes of a study differ in shape from round to round. With fixed segments the allocator keeps blocks of
+# sizes that do not come again; segments that grow are used for any size.
+SEGMENTS = "expandable_segments:True"
 NAMES = (
     "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE", "HF_ENDPOINT", *PLACES, *PROXIES,
-    *(proxy.upper() for proxy in PROXIES), *DEVICES, *SECRET, "PYTORCH_CUDA_ALLOC_CONF", "OMP_NUM_THREADS",
+    *(proxy.upper() for proxy in PROXIES), *DEVICES, *SECRET, *ALLOCATOR, "OMP_NUM_THREADS",
 )  # fmt: skip
 HIDES = ("NoDevFiles", "none", "void")  # of CUDA_VISIBLE_DEVICES, as Slurm and container runtimes write it
 
@@ -35,6 +39,14 @@ def hides_gpus(visible: str | None) -> bool:
 def card_number(name: str) -> int:
     """Return the number of a card in CUDA_VISIBLE_DEVICES; 0 for any other name."""
     return int(name) if name.removeprefix("-").isdecimal() else 0
+
+
+def allocator_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that make the allocator of a worker on a GPU use segments that grow, under the
+    name of this torch and that of older ones; none if the user set any of ``ALLOCATOR``."""
+    if any(environment.get(name) for name in ALLOCATOR):
+        return {}
+    return dict.fromkeys(ALLOCATOR[:2], SEGMENTS)
 
 
 def read_own(environment: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -17,7 +17,7 @@ class Slot:
 
     label: str  # cpu, gpu0
     torch_device: str  # cpu, or cuda:0: a worker sees only its own card
-    visible: str  # the card's index or uuid; empty for the CPU
+    visible: str  # the card's uuid; its NVML index where the driver gives none; empty for the CPU
 
 
 CPU = Slot("cpu", "cpu", "")
@@ -98,7 +98,7 @@ def refuse_another_kind(
 
 
 def _slot(card: Device) -> Slot:
-    return Slot(f"gpu{card.index}", "cuda:0", card.uuid or str(card.index))
+    return Slot(f"gpu{card.index}", "cuda:0", card.uuid or card.mig_path or str(card.index))
 
 
 def _visible_cards(cards: Sequence[Device], visible: str | None) -> tuple[list[Device], str]:

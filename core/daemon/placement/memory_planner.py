@@ -61,6 +61,7 @@ class MemoryPlanner:
         self._ends: dict[
             str, tuple[int, float]
         ] = {}  # by device: bytes at the last out-of-memory error, and its time
+        self._pass_tokens: dict[str, int] = {}  # by device: the measured cost of a pass
         self._reserve: dict[str, int] = {}  # by device: bytes that the allocator holds but does not use
 
     @property
@@ -68,8 +69,8 @@ class MemoryPlanner:
         """Return the base model; None until its configuration is available."""
         if self._model is None:
             try:
-                section, kind = self._spec.model, self._read(self._devices[0].label).kind
-                dtype = weight_bytes.dtype(section.precision, kind)
+                section, computes = self._spec.model, self._read(self._devices[0].label).computes
+                dtype = weight_bytes.dtype(section.precision, computes)
                 self._model = hf_config.model(
                     section.base, section.revision, fetch=False, dtype=dtype, hub=self._hub
                 )
@@ -109,14 +110,14 @@ class MemoryPlanner:
         """Return the ledger key of corrections: one kind of device, model family and precision."""
         found = found or self._read(label)
         family = self._model.family if self._model else self._spec.model.base
-        precision = weight_bytes.resolved(setting.precision, found.kind)
+        precision = weight_bytes.resolved(setting.precision, found.computes)
         return f"{found.name} {family} {precision}{' checkpointed' if setting.checkpointing else ''}"
 
     def _machine_kind(self, label: str) -> str:
         """Return the key of the learnt pack size: this device of this machine, base and precision."""
         found, section = self._read(label), self._spec.model
         where = f"{platform.node()} {label} {found.name} {os.cpu_count()} cores"
-        return f"{where} {section.base} {weight_bytes.resolved(section.precision, found.kind)}"
+        return f"{where} {section.base} {weight_bytes.resolved(section.precision, found.computes)}"
 
     def proved(self, label: str) -> PackRecord | None:
         """Return the pack size that earlier studies measured as best on this device with this base."""
@@ -159,10 +160,10 @@ class MemoryPlanner:
         asked = self._spec.resources.memory_bytes
         for slot in self._devices:
             found = self.device(slot.label)
-            precision = weight_bytes.resolved(self._setting.precision, found.kind)
+            precision = weight_bytes.resolved(self._setting.precision, found.computes)
             known = self.model
             held = (
-                weight_bytes.base_bytes(known, precision, self._setting.double_quant, found.kind)
+                weight_bytes.base_bytes(known, precision, self._setting.double_quant, found.computes)
                 if known
                 else 0
             )
@@ -172,7 +173,7 @@ class MemoryPlanner:
 
     def setting(self, label: str, **changed: Any) -> Setting:
         """Return the study's memory setting with the correction learnt on the device."""
-        setting = replace(self._setting, **changed)
+        setting = replace(self._setting, pass_tokens=self._pass_tokens.get(label, 0), **changed)
         return replace(setting, factor=self._ledger.of(self.kind(label, setting)).factor)
 
     def pack(self, label: str, knobs: Mapping[int, Knobs], **changed: Any) -> Foretold | None:
@@ -244,6 +245,7 @@ class MemoryPlanner:
         if measurement.longest:
             self._setting = replace(self._setting, longest=measurement.longest)
         self._reserve[measurement.device] = measurement.reserve_bytes
+        self._pass_tokens[measurement.device] = measurement.pass_tokens
         found = self.pack(measurement.device, knobs) if knobs and measurement.trials else None
         if found is None or not found.tokens:
             return measurement

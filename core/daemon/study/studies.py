@@ -34,6 +34,7 @@ from core.daemon.workers.worker_pool import Worker, WorkerPool
 from core.daemon.workers.worker_shutdowns import Lost
 from core.errors import RefusedError, TrimtabError, in_line
 from core.evaluate.prompts.provable_limits import refuse_unprovable
+from core.memory.base.trainable_precision import refuse_untrainable
 from core.memory.records.estimate_corrections import EstimateCorrections
 from core.memory.records.pack_records import PackRecords
 from core.store import run_folder
@@ -192,6 +193,7 @@ class Studies:
         self._environments.learn(request.environment)
         if known is not None and not request_checks.begins_anew(known, spec):
             return await self._go_on(known, spec, request.environment)
+        refuse_untrainable(spec, request.where or "study")
         await asyncio.to_thread(refuse_unprovable, spec, request.where or "study")
         self._devices.of(spec, self._environments.with_(request.environment))
         self.foresight(spec, request.environment).check(f"{request.where or 'study'} [resources]")

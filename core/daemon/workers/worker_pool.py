@@ -21,6 +21,7 @@ import psutil
 from core import cpu_count, paths
 from core.contract.wire import message_codec, worker_api
 from core.contract.wire.process_identity import is_alive, read_start
+from core.contract.wire.shell_environment import allocator_settings
 from core.daemon.placement.device_choice import CPU, Slot
 from core.daemon.workers.spare_worker import SpareWorker
 from core.errors import TrimtabError
@@ -129,16 +130,19 @@ class WorkerPool:
         self.spare.keep(self._environment(slot, self._of_study(study)))
 
     def _environment(self, slot: Slot, own: Mapping[str, str]) -> dict[str, str]:
-        """The study's environment ``own`` with the variables that a worker needs, and a spin count unless the
-        user set one."""
+        """The study's environment ``own`` with the variables that a worker needs, and a spin count and, on a
+        GPU, the allocator's settings unless the user set them."""
         said = any(name in own for name in SPIN_SETTINGS)
         spin = {} if said else {"GOMP_SPINCOUNT": str(SPIN_COUNT)}
+        # the numbers of CUDA_VISIBLE_DEVICES are NVML's, where a card has no UUID
+        card = {} if slot == CPU else {**allocator_settings(own), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
         there = [worker.device for worker in self.workers.values() if not worker.leaving]
         # GPU workers leave the CPU mostly idle: only CPU workers share it
         beside = there.count(CPU.label) if slot == CPU else 0
         return {
             **own,
             **spin,
+            **card,
             "PYTHONPATH": str(paths.root()),
             worker_api.ENV_SOCKET: str(self._socket),
             cpu_count.THREADS: str(cpu_count.share(1 + beside, cpu_count.cpus())),

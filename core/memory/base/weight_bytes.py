@@ -12,24 +12,24 @@ CODES = 16 * 4  # the sixteen levels, float32
 NESTED = 256 * 4 + 4  # levels of the quantised scales, and their offset
 
 
-def item(precision: str, device: str) -> int:
-    """Bytes of a number in computations; quantised bases compute in bfloat16 on a GPU."""
-    return ITEM.get(precision, 4 if device == "cpu" else 2)
+def item(precision: str, computes: str) -> int:
+    """Bytes of a number in computations; quantised bases use the type in which the device ``computes``."""
+    return ITEM.get(precision, ITEM[computes])
 
 
-def dtype(precision: str, device: str) -> str:
+def dtype(precision: str, computes: str) -> str:
     """The computation type as formulas name it: fp32, or bf16 for every two-byte type."""
-    return "fp32" if item(resolved(precision, device), device) == 4 else "bf16"
+    return "fp32" if item(resolved(precision, computes), computes) == 4 else "bf16"
 
 
-def resolved(precision: str, device: str) -> str:
-    """The precision that "auto" means on cpu or cuda."""
-    return precision if precision != "auto" else "fp32" if device == "cpu" else "bf16"
+def resolved(precision: str, computes: str) -> str:
+    """The precision that "auto" means on a device that ``computes`` in fp32 or bf16."""
+    return precision if precision != "auto" else computes
 
 
-def base_bytes(model: Model, precision: str, double_quant: bool, device: str) -> int:
+def base_bytes(model: Model, precision: str, double_quant: bool, computes: str) -> int:
     """Bytes of all parameters in memory. Embeddings, output layer, norms and biases are never quantised."""
-    each = item(precision, device)
+    each = item(precision, computes)
     if precision in ITEM:
         return each * model.parameters
     size = _nf4 if precision == "nf4" else _int8

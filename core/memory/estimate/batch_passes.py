@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-# Fixed cost of a pass in tokens: reading the weights on a CPU, launching kernels on a GPU.
+# Fixed cost of a pass in tokens: reading the weights on a CPU, launching kernels on a GPU, where a worker
+# measures it and begins with this one.
 CPU_OVERHEAD = 12
 LAUNCH_S, RATE = 0.045, 3e14  # an eager pass of a small model on a fast card, and its FLOP/s
 CHUNK_BYTES = {"cpu": 48 * 2**20, "cuda": 512 * 2**20}  # of float32 logits that the loss computes at once

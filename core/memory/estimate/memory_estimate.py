@@ -46,6 +46,7 @@ class Setting:
     judged_length: int = 0
     longest: int | None = None
     most: int = MOST
+    pass_tokens: int = 0  # the fixed cost of a pass as measured, in tokens; 0: not measured
     factor: float = 1.0  # correction by measurements of what a pass allocates
 
 
@@ -58,7 +59,7 @@ def setting_of(spec: StudySpec) -> Setting:
 
 def estimate_memory(model: Model, setting: Setting, needs: Sequence[Need], device: Device) -> Foretold:
     """Estimate the peak memory of the trials ``needs`` training together."""
-    setting = replace(setting, precision=weight_bytes.resolved(setting.precision, device.kind))
+    setting = replace(setting, precision=weight_bytes.resolved(setting.precision, device.computes))
     still = _constant_parts(model, setting, needs, device)
     moments = list(_moments(model, setting, needs, device))
     parts, moment, tokens = max(moments, key=lambda moment: sum(part.used_bytes for part in moment[0]))
@@ -76,8 +77,8 @@ def estimate_memory(model: Model, setting: Setting, needs: Sequence[Need], devic
 
 def _constant_parts(model: Model, setting: Setting, needs: Sequence[Need], device: Device) -> list[Part]:
     """Memory that is used all the time."""
-    base = weight_bytes.base_bytes(model, setting.precision, setting.double_quant, device.kind)
-    each = weight_bytes.item(setting.precision, device.kind)
+    base = weight_bytes.base_bytes(model, setting.precision, setting.double_quant, device.computes)
+    each = weight_bytes.item(setting.precision, device.computes)
     parts = [Part("base model", base), Part("workspace", device.workspace_bytes)]
     for need, rank in zip(needs, padded(needs, device), strict=True):
         own, stacked = trial_memory.trainable(model, need), rank * trial_memory.width(model, need.targets)
@@ -118,7 +119,7 @@ def _moments(model: Model, setting: Setting, needs: Sequence[Need], device: Devi
     for rows in _passes(model, setting, _rows([setting.judged] * len(needs), judged), device):
         symbols = _symbols(model, setting, needs, ranks, rows, device, trains=False)
         known = step_formulas.pick(
-            model.family, model.forms, weight_bytes.dtype(setting.precision, device.kind), "judge"
+            model.family, model.forms, weight_bytes.dtype(setting.precision, device.computes), "judge"
         )["moments"]
         yield _parts_of(known, {}, 0, symbols, setting.factor), EVALUATION, round(symbols["N"])
 
@@ -146,7 +147,7 @@ def _rows(counts: Sequence[int], lengths: Sequence[int]) -> list[_Row]:
 
 def _passes(model: Model, setting: Setting, rows: Sequence[_Row], device: Device) -> list[list[_Row]]:
     """The distinct passes: rows of one trial and length are alike."""
-    extra = overhead(device.kind, model.parameters)
+    extra = setting.pass_tokens or overhead(device.kind, model.parameters)
     cut = share_out([row.length for row in rows], extra, setting.most)
     return [[rows[at] for at in indices] for indices in cut]
 
@@ -164,7 +165,7 @@ def _symbols(
     drops = [trains and needs[row.at].dropout for row in rows]
     targets = float(sum(row.length - 1 for row in rows))
     room = max(1.0, CHUNK_BYTES[device.kind] // (4 * model.widths["v"]))
-    each = weight_bytes.item(setting.precision, device.kind)
+    each = weight_bytes.item(setting.precision, device.computes)
     return step_formulas.symbols({
         **model.widths, "N": length * len(rows), "B": len(rows), "T": length, "K": targets,
         "C": targets / max(1, -(-targets // room)), "D": length * sum(drops),
@@ -185,7 +186,7 @@ def _backward_parts(
     kind = "checkpointed" if setting.checkpointing else "plain"
     group = _group(model, [needs[at].targets for at in {row.at for row in rows}])
     formulas = step_formulas.pick(
-        model.family, model.forms, weight_bytes.dtype(setting.precision, device.kind), f"{kind}/{group}"
+        model.family, model.forms, weight_bytes.dtype(setting.precision, device.computes), f"{kind}/{group}"
     )
     return _parts_of(formulas["moments"], formulas["layer"], model.layers, symbols, setting.factor)
 
@@ -231,7 +232,7 @@ def _waiting_gradients(model: Model, needs: Sequence[Need], always: bool) -> lis
 
 def _step_parts(model: Model, setting: Setting, needs: Sequence[Need], device: Device) -> list[Part]:
     """Gradients in float32 (those of a float32 base are views), and the optimizers' temporary memory."""
-    views = weight_bytes.item(setting.precision, device.kind) == 4
+    views = weight_bytes.item(setting.precision, device.computes) == 4
     gradients = (
         []
         if views

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 
 from core.train.base.linear_layers import Layout
+from core.train.host_copies import HostCopies
+
+MATRIX = "factors"  # among the tensors that are copied to the host together
 
 
 class Factors:
@@ -55,9 +58,24 @@ class Factors:
 
     def named_factors(self) -> Iterator[tuple[str, torch.Tensor]]:
         """Yield (PEFT's name, view of A (r, inputs) or B (outputs, r)) of every layer, in model order."""
+        return self.named_views(self.matrix)
+
+    def named_views(self, matrix: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
+        """The same of a copy of the ``matrix``."""
         for place in self.layout.places:
-            yield f"base_model.model.{place.name}.lora_A.weight", self.layout.a(self.matrix, place.index)
-            yield f"base_model.model.{place.name}.lora_B.weight", self.layout.b(self.matrix, place.index).T
+            yield f"base_model.model.{place.name}.lora_A.weight", self.layout.a(matrix, place.index)
+            yield f"base_model.model.{place.name}.lora_B.weight", self.layout.b(matrix, place.index).T
+
+    def copy_to_host(
+        self, more: Mapping[str, torch.Tensor] | None = None
+    ) -> tuple[dict[str, torch.Tensor], HostCopies]:
+        """Copies of the factors by PEFT's names, and of ``more`` tensors; wait for the latter before either
+        is read. From a GPU the matrix is copied once, and the factors are views of the copy."""
+        more = more or {}
+        if self.matrix.device.type == "cpu":
+            return HostCopies(dict(self.named_factors())).tensors, HostCopies(more)
+        copies = HostCopies({MATRIX: self.matrix, **more})
+        return dict(self.named_views(copies.tensors.pop(MATRIX))), copies
 
     def load(self, tensors: dict[str, torch.Tensor]) -> None:
         """Load tensors by the names of ``named``. Raises KeyError or RuntimeError for another adapter's."""

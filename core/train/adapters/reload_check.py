@@ -19,6 +19,7 @@ from core.train.adapters.adapter_stack import Stack
 from core.train.adapters.lora_factors import Factors
 from core.train.adapters.multi_lora_linear import kind_of
 from core.train.base.base_model import Base, rest
+from core.train.device_errors import is_out_of_memory
 
 TOKENS = 16  # length of the row
 CLOSE, ROUGH = 1e-3, 5e-2  # relative to the base model's logits, in fp32 and in half precisions
@@ -56,8 +57,10 @@ class ReloadCheck:
             if self._bare is None:
                 self._bare = self._logits([], 1)
             return Expected(self._bare, self._logits([(mine, [0])], 0), copy_modules(self._base.model))
-        except torch.OutOfMemoryError:
-            return None
+        except Exception as error:
+            if is_out_of_memory(error):
+                return None
+            raise
 
     def _logits(self, rows: Sequence[tuple[Factors, Sequence[int]]], bare: int) -> torch.Tensor:
         ids = torch.tensor([self._ids], device=self._base.device)
@@ -77,6 +80,8 @@ class ReloadCheck:
                 expected.modules, str(folder), torch_device=str(self._base.device), low_cpu_mem_usage=True
             )
         except (ValueError, RuntimeError, KeyError, TypeError, AttributeError, NotImplementedError) as error:
+            if is_out_of_memory(error):
+                raise
             raise ReloadMismatch(f"PEFT cannot load it: {plain(str(error), 300)}") from error
         rest(tuned)
         _compare_tensors(tuned, folder, self._base.model.dtype)

@@ -92,7 +92,7 @@ def load_section(section: ModelOptions, device: torch.device, progress: Progress
     name = resolve(section.base, progress)
     precision = section.precision
     if precision == "auto":
-        precision = "fp32" if device.type == "cpu" else "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+        precision = compute_type(device)
     progress(f"loading {Path(name).name} in {precision}", 0, 0, "")
     where = f"model.base = {section.base!r}"
     try:
@@ -107,9 +107,21 @@ def load_section(section: ModelOptions, device: torch.device, progress: Progress
     model.requires_grad_(False)
     model.config.use_cache = False
     if section.gradient_checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        # the base draws no random numbers; saving their state would wait for the device in each layer
+        again = {"use_reentrant": False, "preserve_rng_state": False}
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=again)
     rest(model)
     return Base(model, tokenizer, precision, name, device, notes)
+
+
+def compute_type(device: torch.device) -> str:
+    """The type in which "auto" and quantised bases compute: bf16 where a device multiplies in it, else fp32.
+
+    Cards before Ampere only emulate bf16, many times slower than fp32, and fp16 would need a loss scale.
+    """
+    if device.type == "cpu":
+        return "fp32"
+    return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
 
 
 def rest(model: Any) -> None:
@@ -141,7 +153,7 @@ def _load(
             "quantization_config": _quantization(precision, section, device),
             "device_map": {"": str(device)},
         }
-        more["dtype"] = torch.float32 if device.type == "cpu" else torch.bfloat16
+        more["dtype"] = DTYPES[compute_type(device)]
     model, info = AutoModelForCausalLM.from_pretrained(
         name, config=config, use_safetensors=True, **missing_weights.ASKED, **common, **more
     )
@@ -168,5 +180,5 @@ def _quantization(precision: str, section: ModelOptions, device: torch.device) -
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=section.double_quant,
-        bnb_4bit_compute_dtype=torch.float32 if device.type == "cpu" else torch.bfloat16,
+        bnb_4bit_compute_dtype=DTYPES[compute_type(device)],
     )

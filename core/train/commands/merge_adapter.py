@@ -72,11 +72,11 @@ def load_merged(section: ModelOptions, adapter: Path) -> tuple[Any, Any]:
     """Load the base model, merge the adapter into it, and return model and tokenizer. Raises TrimtabError."""
     import torch
 
-    from core.train.base.base_model import load_section
+    from core.train.base.base_model import compute_type, load_section
 
     silence_transformers()
     if section.precision == "auto":  # the precision that a worker uses on this machine
-        precision = "bf16" if torch.cuda.is_available() else "fp32"
+        precision = compute_type(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
         section = msgspec.structs.replace(section, precision=precision)
     where = "on the CPU, to leave GPU memory to running trials"
     base = load_section(section, torch.device("cpu"), lambda stage, *_: _say(f"{stage}, {where}"))

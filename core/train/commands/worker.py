@@ -22,6 +22,7 @@ from core.contract.wire import worker_api
 from core.errors import TrimtabError
 from core.memory.base import hf_config, large_base_warning
 from core.memory.base.hf_config import DEMO
+from core.memory.base.trainable_precision import refuse_untrainable
 from core.store import input_hashes
 from core.store.input_hashes import InputsChangedError
 from core.train.base import smollm2
@@ -106,6 +107,7 @@ class Worker:
         return 1
 
     def _load(self) -> Any:
+        refuse_untrainable(self._spec, self._spec.study.name)
         if self._spec.model.base == DEMO:
             smollm2.begin()
         self._refuse_changed()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-import torch
-
 from core.contract.text.sanitize import plain
 from core.train.adapters.adapter_stack import Stack
 from core.train.adapters.lora_factors import Factors
@@ -14,6 +12,7 @@ from core.train.base.base_model import Base
 from core.train.introspection.attention_capture import Attention, RowIntrospection
 from core.train.step.device_memory import free
 from core.train.step.forward_pass import Forward, Item
+from core.train.step.out_of_memory import is_out_of_memory
 
 
 class Inspection:
@@ -41,7 +40,7 @@ class Inspection:
             result = RowIntrospection(reading.losses, layers, self._attention.why)
         except Exception as error:
             result.fault = plain(f"{type(error).__name__}: {error}", 200)
-            if isinstance(error, torch.OutOfMemoryError):
+            if is_out_of_memory(error):
                 free(self._device)
         result.took_s = time.perf_counter() - began
         return result

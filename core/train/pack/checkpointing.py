@@ -7,17 +7,16 @@ from collections.abc import Callable, Collection, Container, Hashable, Mapping
 from functools import partial
 from pathlib import Path
 
-import torch
-
 from core.contract.events import event_types as e
 from core.contract.spec.study_spec import StudySpec
-from core.train import checkpoint_files
+from core.train import checkpoint_files, host_copies
 from core.train.adapters import peft_config
 from core.train.adapters.reload_check import Expected, ReloadCheck, ReloadMismatch
 from core.train.base.base_model import Base
 from core.train.checkpoint_names import Position
 from core.train.pack.writer_thread import Writer
 from core.train.reporter import Reporter
+from core.train.step.out_of_memory import is_out_of_memory
 from core.train.trial import trial_checkpoint
 from core.train.trial.trial_training import Trial
 
@@ -110,7 +109,7 @@ class Checkpointer:
         """
         waits = scoring >= 0 and trial.card.waits
         values, folder = () if waits else trial.card.values(), trial.folder / "adapter"
-        tensors = checkpoint_files.copy_to_host(dict(trial.factors.named_factors()))
+        tensors, copies = trial.factors.copy_to_host()
         expected = self._reload.expect(trial.factors)
 
         def full(error: Exception) -> None:
@@ -120,7 +119,9 @@ class Checkpointer:
 
         def write() -> None:
             try:
-                save = partial(peft_config.save, self._base, trial.config, tensors, folder)
+                copies.wait()
+                own = host_copies.separate(tensors)
+                save = partial(peft_config.save, self._base, trial.config, own, folder)
                 if not self._adapters.retry_while_full(save, full):
                     return  # the next worker completes it from its checkpoint
                 self._load_back(trial, folder, expected)
@@ -149,8 +150,9 @@ class Checkpointer:
             if expected is not None:
                 self._reload.check(folder, expected)
                 return
-        except torch.OutOfMemoryError:
-            pass
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
         trial.reporter.warn("out of memory, so its saved adapter was not checked")
 
     def after(self, job: Callable[[], None], instead_of: Hashable = None) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 
-import torch
-
 from core.contract.events import event_types as e
 from core.train.evaluation.scorecard import Diverged
 from core.train.pack.pack_parts import PackParts
@@ -50,7 +48,7 @@ class Departures:
         self._remove(trial.number)
         if isinstance(error, Diverged):
             trial.reporter.emit(e.TrialFailed, error=str(error), step=trial.step)
-        elif isinstance(error, torch.OutOfMemoryError):
+        elif out_of_memory.is_out_of_memory(error):
             device = self._parts.base.device
             why = out_of_memory.describe_misfit(device, trial.knobs, trial.step, error)
             trial.reporter.emit(e.TrialInfeasible, why=why)

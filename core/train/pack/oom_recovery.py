@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import torch
-
 from core.contract.events import event_types as e
 from core.contract.wire.worker_api import Assign
 from core.train.pack.departures import Departures
@@ -25,7 +23,9 @@ class OomRecovery:
             try:
                 self._members.stack_active()
                 return
-            except torch.OutOfMemoryError as error:
+            except Exception as error:
+                if not out_of_memory.is_out_of_memory(error):
+                    raise
                 self._unload(error)
             device_memory.free(self._device)
 

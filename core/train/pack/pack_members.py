@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import torch
-
 from core.train.adapters.adapter_stack import Stack
 from core.train.pack.pack_round import Outcome
 from core.train.step.compute_requests import Request
@@ -64,7 +62,7 @@ class Members(dict[int, Member]):
 
     def stack_active(self) -> None:
         """Stack the active trials if they, or their use of dropout, changed. After
-        torch.OutOfMemoryError nothing is stacked."""
+        an out-of-memory error nothing is stacked."""
         trials = [member.trial for member in self.active.values()]
         stacked = tuple((trial.number, trial.factors.dropout > 0) for trial in trials)
         if stacked == self._stacked:
@@ -72,6 +70,6 @@ class Members(dict[int, Member]):
         self._stacked = stacked
         try:
             self._stack.compose([(trial.factors, trial.batch) for trial in trials])
-        except torch.OutOfMemoryError:
-            self._stack.groups = []
+        except Exception:
+            self._stack.groups, self._stacked = [], ()
             raise

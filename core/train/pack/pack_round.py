@@ -12,15 +12,17 @@ from typing import Any, TypeVar
 
 import torch
 
-from core.memory.estimate.batch_passes import MOST, overhead, share_out
+from core.memory.estimate.batch_passes import MOST, share_out
 from core.train.adapters import optimizers
 from core.train.adapters.adapter_stack import Stack
 from core.train.adapters.lora_factors import Factors
 from core.train.base.base_model import Base
 from core.train.kernels import pinned_transfer
+from core.train.pack.pass_costs import PassCosts, Round
 from core.train.step.compute_requests import BASE, Judge, Learn, Rate, Request, Result, Update
 from core.train.step.device_memory import free
 from core.train.step.forward_pass import Forward, Item
+from core.train.step.out_of_memory import is_device_failure, is_out_of_memory
 from core.train.step.row_likelihood import Reading
 from core.train.trial.trial_training import Trial
 
@@ -39,6 +41,8 @@ class Outcome:
     done: dict[int, Result] = field(default_factory=dict)
     errors: dict[int, Exception] = field(default_factory=dict)
     widest: int = 0  # tokens of the largest pass, padding included
+    passes: int = 0
+    tokens: int = 0  # of all passes, padding included
     unsteady: set[int] = field(default_factory=set)  # trials whose gradient is consumed: they cannot retry
     shortest_oom: int = 0  # tokens of the smallest pass that ran out of memory
     busy_s: float = 0.0
@@ -53,7 +57,7 @@ class Rounds:
         self.most = self.bound = MOST  # tokens of a pass; ``most`` is halved on out of memory
         self._calm = 0  # rounds since memory last ran out
         parameters = sum(weight.numel() for weight in base.model.parameters())
-        self._overhead = overhead(base.device.type, parameters)
+        self.costs = PassCosts(base.device.type, parameters)
 
     def do(self, requests: Requests) -> Outcome:
         """Run the request of each trial, in the order of trial numbers."""
@@ -80,6 +84,8 @@ class Rounds:
         self._read(sums, norms, outcome)
         self._score_rows(_of(Rate, requests), owner, outcome)
         outcome.busy_s = time.perf_counter() - began
+        if len(learning) == len(requests) and not outcome.errors:
+            self.costs.add(tuple(requests), Round(outcome.passes, outcome.tokens, outcome.busy_s))
         return outcome
 
     def _score_rows(self, requests: Mapping[int, Rate], owner: Mapping[int, int], outcome: Outcome) -> None:
@@ -116,7 +122,7 @@ class Rounds:
         results: list[PassResults] = []
         for items in parts:
             lengths = [len(item.row.ids) for item in items]
-            for indices in share_out(lengths, self._overhead, self.most) if items else []:
+            for indices in share_out(lengths, self.costs.overhead, self.most) if items else []:
                 results += self._pass([items[index] for index in indices], work, owner, outcome)
         return results
 
@@ -135,19 +141,21 @@ class Rounds:
         owners = list(dict.fromkeys(owner[id(item.mine)] for item in items))
         try:
             results = work(items)
-        except torch.OutOfMemoryError as error:
-            halves = [items[: len(items) // 2], items[len(items) // 2 :]]
-            self.most, self._calm = min(self.most, max(1, tokens // 2)), 0
-            outcome.shortest_oom = min(outcome.shortest_oom or tokens, tokens)
-            fault: Exception = error.with_traceback(None)
-        except torch.AcceleratorError:
-            raise
         except Exception as error:
-            halves = [[item for item in items if owner[id(item.mine)] == number] for number in owners]
-            halves = halves if len(owners) > 1 else [[]]
+            if is_device_failure(error):
+                raise
             fault = error
+            if is_out_of_memory(error):
+                halves = [items[: len(items) // 2], items[len(items) // 2 :]]
+                self.most, self._calm = min(self.most, max(1, tokens // 2)), 0
+                outcome.shortest_oom = min(outcome.shortest_oom or tokens, tokens)
+                fault = error.with_traceback(None)  # else its frames keep the tensors of the pass
+            else:
+                halves = [[item for item in items if owner[id(item.mine)] == number] for number in owners]
+                halves = halves if len(owners) > 1 else [[]]
         else:
             outcome.widest = max(outcome.widest, tokens)
+            outcome.passes, outcome.tokens = outcome.passes + 1, outcome.tokens + tokens
             return [results]
         free(self._base.device)
         if not all(halves):

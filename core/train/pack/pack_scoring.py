@@ -6,8 +6,6 @@ import logging
 from functools import partial
 from pathlib import Path
 
-import torch
-
 from core.contract.events import event_types as e
 from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import plain
@@ -27,6 +25,7 @@ from core.train.scoring.scoring_batches import BatchedAnswers
 from core.train.scoring.scoring_queue import Snapshot, frozen_copy
 from core.train.step.device_memory import free
 from core.train.step.forward_pass import Forward
+from core.train.step.out_of_memory import is_out_of_memory
 from core.train.trial.trial_training import Trial
 
 log = logging.getLogger("trimtab.scoring")
@@ -102,7 +101,9 @@ class PackScoring:
             return
         try:
             factors = frozen_copy(trial.factors)
-        except torch.OutOfMemoryError:
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
             free(self._base.device)
             trial.reporter.warn(f"step {trial.step} is not scored: out of memory for a snapshot")
             return

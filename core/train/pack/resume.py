@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
 from safetensors.torch import load_file
 
 from core.contract.spec.study_spec import StudySpec
@@ -20,6 +19,7 @@ from core.train.data.training_batches import BatchSchedule
 from core.train.evaluation.scorecard import Scorecard
 from core.train.reporter import Reporter
 from core.train.scoring.scoring_queue import Snapshot, frozen_copy
+from core.train.step.out_of_memory import is_device_failure, is_out_of_memory
 from core.train.trial import trial_checkpoint
 from core.train.trial.trial_training import Trial
 
@@ -45,9 +45,9 @@ def restore(trial: Trial, assign: Assign) -> None:
         try:
             trial_checkpoint.restore(trial, checkpoint_files.read(folder))
             return
-        except (torch.OutOfMemoryError, torch.AcceleratorError):
-            raise  # the checkpoint is not at fault
         except (TrimtabError, KeyError, ValueError, TypeError, RuntimeError) as error:
+            if is_out_of_memory(error) or is_device_failure(error):
+                raise  # the checkpoint is not at fault
             why = plain(str(error), 300)
             trial.reporter.warn(why)
             checkpoint_files.set_aside(folder)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import torch
-
 from core.train.pack.departures import Departures
 from core.train.pack.oom_recovery import OomRecovery
 from core.train.pack.pack_members import Member
@@ -11,6 +9,7 @@ from core.train.pack.pack_parts import PackParts
 from core.train.pack.pack_round import Outcome, Requests
 from core.train.step import device_memory
 from core.train.step.compute_requests import Learn
+from core.train.step.out_of_memory import is_out_of_memory
 
 
 class RoundDriver:
@@ -33,7 +32,8 @@ class RoundDriver:
         ]
         scoring.ready = scoring.ready or any(number in outcome.done for number in updated)
         self._measure(requests, outcome)
-        self._advance_all(active, outcome)
+        with device_memory.shared_readings():
+            self._advance_all(active, outcome)
         self._parts.keeper.due(list(self._members.trials.values()), self._members.paused)
 
     def _measure(self, requests: Requests, outcome: Outcome) -> None:
@@ -44,12 +44,14 @@ class RoundDriver:
         reasons = list(self._parts.rounds.alone.values())
         why = reasons[-1] if len(reasons) > 1 else ""
         trials = self._members.trials
-        self._parts.meter.round(tuple(requests), trials, rows, outcome.busy_s, outcome.widest, why)
+        cost = self._parts.rounds.costs.measured
+        self._parts.meter.round(tuple(requests), trials, rows, outcome.busy_s, outcome.widest, why, cost)
 
     def _advance_all(self, active: dict[int, Member], outcome: Outcome) -> None:
         """Send every trial its result. After out of memory in a shared pack, failed requests are repeated and
         the youngest trial leaves."""
-        stuck = [trial for trial in active if isinstance(outcome.errors.get(trial), torch.OutOfMemoryError)]
+        errors = outcome.errors
+        stuck = [trial for trial in active if trial in errors and is_out_of_memory(errors[trial])]
         retried = stuck if len(active) > 1 else []
         for number, member in active.items():
             if number in retried:

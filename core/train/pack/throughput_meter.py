@@ -48,12 +48,13 @@ class ThroughputMeter:
         busy_s: float,
         widest: int,
         why: str,
+        pass_tokens: int = 0,
     ) -> None:
         """Add one round.
 
         ``pack``: the trials that trained; ``held``: all trials on the worker, paused ones too; ``rows``:
         the rows of the round; ``widest``: tokens of its largest pass; ``why``: why trials have passes of
-        their own, else "".
+        their own, else ""; ``pass_tokens``: the measured fixed cost of a pass.
         """
         self._widest = max(self._widest, widest)
         if pack != self._pack:
@@ -63,7 +64,7 @@ class ThroughputMeter:
         now = time.monotonic()
         if len(self._rounds) >= ENOUGH and now - self._emitted_at >= EVERY_S:
             self._emitted_at = now
-            self._report(held, why)
+            self._report(held, why, pass_tokens)
             self._rounds, self._widest = [], 0  # the next peak counts later rounds only
             for trial in held.values():
                 trial.latest[device_memory.ALONE] = self.alone(trial)
@@ -76,7 +77,7 @@ class ThroughputMeter:
             return device_memory.read_metrics(self._base.device)["memory/peak_bytes"]
         return self._before + self._bytes_of(trial) + self._token_bytes * tokens
 
-    def _report(self, trials: Mapping[int, Trial], why: str) -> None:
+    def _report(self, trials: Mapping[int, Trial], why: str, pass_tokens: int) -> None:
         trial_bytes = {number: self._bytes_of(trial) for number, trial in trials.items()}
         now = device_memory.read_peak(self._base.device)
         growth = now.used_bytes - self._before - sum(trial_bytes.values())
@@ -90,7 +91,7 @@ class ThroughputMeter:
             activation_bytes_per_token=self._token_bytes,
             used_bytes=now.used_bytes, free_bytes=now.free_bytes, total_bytes=now.total_bytes,
             why_alone=why, reserve_bytes=now.reserve_bytes, longest=self._longest, widest=self._widest,
-            idle_bytes=self._before,
+            idle_bytes=self._before, pass_tokens=pass_tokens,
         )  # fmt: skip
 
     def _bytes_of(self, trial: Trial) -> int:

@@ -15,6 +15,7 @@ from core.train.pack.oom_recovery import OomRecovery
 from core.train.pack.pack_members import Member
 from core.train.pack.pack_parts import PackParts
 from core.train.step import device_memory
+from core.train.step.out_of_memory import is_device_failure, is_out_of_memory
 from core.train.trial.trial_training import Trial
 
 HOST = torch.device("cpu")
@@ -56,13 +57,14 @@ class TrialStarter:
             reporter.emit(e.TrialInfeasible, why=str(unfit))
         except resume.Lost as lost:
             reporter.emit(e.TrialFailed, error=str(lost))
-        except torch.OutOfMemoryError as error:
+        except Exception as error:
+            if is_device_failure(error):
+                raise
+            if not is_out_of_memory(error):
+                reporter.fail(error)
+                return None
             device_memory.free(parts.base.device)
             self._recovery.refuse(assign, error)
-        except torch.AcceleratorError:
-            raise
-        except Exception as error:
-            reporter.fail(error)
         return None
 
     def _separate(self, trial: Trial) -> None:

@@ -14,8 +14,6 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import torch
-
 from core.contract.events import event_types as e
 from core.contract.spec.search_checks import awaits_boards
 from core.contract.spec.study_spec import StudySpec
@@ -29,6 +27,7 @@ from core.train.scoring.scoring_batches import IDLE_S, UNIT_S, BatchedAnswers, U
 from core.train.scoring.scoring_budget import Budget
 from core.train.scoring.scoring_queue import ScoringJob, ScoringQueue, Snapshot
 from core.train.step.compute_requests import BASE
+from core.train.step.out_of_memory import is_device_failure
 
 log = logging.getLogger("trimtab.scorings")
 AT_ONCE = 16  # snapshots scored together
@@ -178,9 +177,9 @@ class BackgroundScoring:
     def _guard(self, job: ScoringJob, work: Callable[[], None]) -> None:
         try:
             work()
-        except torch.AcceleratorError:
-            raise
         except Exception as error:
+            if is_device_failure(error):
+                raise
             self._report_failure(job.owner, error)
 
     def _report_failure(self, owner: int, error: Exception) -> None:

@@ -7,8 +7,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import torch
-
 from core.memory.estimate.batch_passes import MOST
 from core.train.adapters.adapter_stack import Stack
 from core.train.base.base_model import Base
@@ -16,6 +14,7 @@ from core.train.step.batched_generation import Generation
 from core.train.step.compute_requests import Prompt, Written
 from core.train.step.device_memory import free
 from core.train.step.forward_pass import Forward, Item
+from core.train.step.out_of_memory import is_device_failure, is_out_of_memory
 from core.train.step.row_likelihood import Reading
 from core.train.step.tree_likelihood import RowScoring, take_sharing
 from core.train.step.tree_reader import reads_trees
@@ -131,9 +130,9 @@ class BatchedAnswers:
         began = time.perf_counter()
         try:
             readings = self._forward.rate([row.item for row in taken if row.item])
-        except torch.AcceleratorError:
-            raise
         except Exception as error:
+            if is_device_failure(error):
+                raise
             self._handle_failure(taken, error, unit)
             return
         self._measure(sum(row.length for row in taken), time.perf_counter() - began)
@@ -182,9 +181,9 @@ class BatchedAnswers:
         read = now.tokens if isinstance(now, RowScoring) else 0
         try:
             done = now.run_until(began + limit_s, self._rate)
-        except torch.AcceleratorError:
-            raise
         except Exception as error:
+            if is_device_failure(error):
+                raise
             self.cancel()
             self._handle_failure(taken, error, unit)
             return
@@ -203,7 +202,7 @@ class BatchedAnswers:
         """On out of memory take fewer questions at once; else ask each owner alone; else the error is its
         owner's."""
         free(self._base.device)
-        if isinstance(error, torch.OutOfMemoryError) and len(taken) > 1:
+        if is_out_of_memory(error) and len(taken) > 1:
             longest = max(question.length + question.tokens for question in taken)
             self.most = max(1, len(taken) * longest // 2)
             return

@@ -48,6 +48,8 @@ class Generation:
         self._over = [False for _ in prompts]
         self._ends = end_ids(base)
         self._draws = [_draws(prompt.seed, prompt.tokens) for prompt in self.prompts]
+        # the rows that are sampled, and their places among ``_rows``; None: these changed
+        self._drawn: tuple[list[int], torch.Tensor] | None = None
         self._cache: Any = selectable_cache(base)
         self._first_s = self._took_s = 0.0
         self._begin()
@@ -154,12 +156,13 @@ class Generation:
     def _write(self, logits: torch.Tensor) -> None:
         """Append one token to each row."""
         chosen = self._choose(logits)
-        for row, token in zip(self._rows, chosen, strict=True):
+        # the only wait for the device of a token: which rows have ended decides what the next pass is
+        for row, token in zip(self._rows, chosen.tolist(), strict=True):
             self._over[row] = self._over[row] or token in self._ends
             if not self._over[row]:
                 self._written[row].append(token)
                 self._over[row] = len(self._written[row]) >= self._most[row]
-        self._ids = torch.tensor(chosen, device=self._base.device)[:, None]
+        self._ids = chosen[:, None]
         self._mask = torch.nn.functional.pad(self._mask, (0, 1), value=1)
         self._leave()
 
@@ -168,12 +171,11 @@ class Generation:
         stay = [at for at, row in enumerate(self._rows) if not self._over[row]]
         if not stay or self._cache is None or len(stay) > LEAVE * len(self._rows):
             return
-        self._select(stay)
-        self._ids, self._mask = self._ids[stay], self._mask[stay]
+        at_stay = torch.tensor(stay, device=self._base.device)
+        self._cache.batch_select_indices(at_stay)
+        self._ids, self._mask = self._ids[at_stay], self._mask[at_stay]
         self._rows, self._owners = [self._rows[at] for at in stay], [self._owners[at] for at in stay]
-
-    def _select(self, rows: Sequence[int]) -> None:
-        self._cache.batch_select_indices(torch.tensor(rows, device=self._base.device))
+        self._drawn = None
 
     def _pass(self, ids: torch.Tensor) -> torch.Tensor:
         """Logits (B, V) float32 of the token after ``ids`` (B, T), with the adapter of each row's owner."""
@@ -199,19 +201,20 @@ class Generation:
 
     _own_cache: Any = None  # the model's own cache, where a DynamicCache cannot be used
 
-    def _choose(self, logits: torch.Tensor) -> list[int]:
-        """The most likely token of each row, or a sampled one for rows with a seed."""
+    def _choose(self, logits: torch.Tensor) -> torch.Tensor:
+        """The most likely token of each row, or a sampled one for rows with a seed: (rows,) int64."""
         chosen = logits.argmax(-1)
-        drawn = [at for at, row in enumerate(self._rows) if self._draws[row]]
-        if drawn:
-            rows = [self._rows[at] for at in drawn]
+        if self._drawn is None:
+            places = [at for at, row in enumerate(self._rows) if self._draws[row]]
+            self._drawn = [self._rows[at] for at in places], torch.tensor(places, device=logits.device)
+        rows, at = self._drawn
+        if rows:
             draws = [self._draws[row][min(len(self._written[row]), self._most[row] - 1)] for row in rows]
-            cumulative = _nucleus(logits[drawn].softmax(-1)).cumsum(-1)
+            cumulative = _nucleus(logits[at].softmax(-1)).cumsum(-1)
             thresholds = torch.tensor(draws, device=logits.device)[:, None] * cumulative[:, -1:]
             sampled = torch.searchsorted(cumulative, thresholds).squeeze(-1)
-            chosen[drawn] = sampled.clamp(max=logits.shape[-1] - 1)
-        result: list[int] = chosen.tolist()
-        return result
+            chosen[at] = sampled.clamp(max=logits.shape[-1] - 1)
+        return chosen
 
 
 def _nucleus(probabilities: torch.Tensor) -> torch.Tensor:

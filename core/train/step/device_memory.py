@@ -7,6 +7,7 @@ import ctypes
 import gc
 import resource
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,13 +17,34 @@ import torch
 ALONE = "memory/alone_bytes"  # memory of a trial that trains alone
 
 _highest: dict[torch.device, int] = {}  # the peak before the allocator's was last reset
+_shared: list[dict[torch.device, dict[str, float]]] = []  # the readings within ``shared_readings``
 
 
 def read_metrics(device: torch.device) -> dict[str, float]:
     """The metrics memory/used_bytes and memory/peak_bytes of this worker."""
+    if _shared and device in _shared[-1]:
+        return dict(_shared[-1][device])
+    metrics = _read_metrics(device)
+    if _shared:
+        _shared[-1][device] = metrics
+    return dict(metrics)
+
+
+@contextlib.contextmanager
+def shared_readings() -> Iterator[None]:
+    """Within, a device's metrics are read once: all trials of a round report the same reading."""
+    _shared.append({})
+    try:
+        yield
+    finally:
+        _shared.pop()
+
+
+def _read_metrics(device: torch.device) -> dict[str, float]:
     if device.type == "cuda":
-        used = torch.cuda.memory_allocated(device)
-        peak = max(torch.cuda.max_memory_allocated(device), _highest.get(device, 0))
+        # the nested form: torch.cuda.memory_allocated sorts and flattens all 200 statistics for one of them
+        allocated = torch.cuda.memory_stats_as_nested_dict(device).get("allocated_bytes", {}).get("all", {})
+        used, peak = allocated.get("current", 0), max(allocated.get("peak", 0), _highest.get(device, 0))
     else:
         used = psutil.Process().memory_info().rss
         peak = max(_peak_rss(), _highest.get(device, 0))

@@ -9,6 +9,8 @@ import torch
 from core.contract.events import event_types as e
 from core.contract.spec.knob_table import Value
 from core.contract.text.sanitize import plain
+from core.train.device_errors import is_device_failure as is_device_failure
+from core.train.device_errors import is_out_of_memory as is_out_of_memory
 from core.train.reporter import Reporter
 from core.train.step import device_memory
 

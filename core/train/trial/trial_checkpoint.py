@@ -17,7 +17,7 @@ SCORING = "scoring."  # prefix of unscored snapshots among the optimizer's tenso
 
 
 def take(trial: Trial) -> checkpoint_files.Snapshot:
-    """The state between two micro-batches, copied to host memory."""
+    """The state between two micro-batches; its copies in host memory may still be under way."""
     tensors, numbers = optimizers.tensors_of(trial.optimizer)
     if trial.partial.micro_batches and trial.factors.grad is not None:
         tensors = {**tensors, GRADIENT: trial.factors.grad}
@@ -44,11 +44,8 @@ def take(trial: Trial) -> checkpoint_files.Snapshot:
         why=trial.validation.why,
         partial=trial.partial,
     )
-    return checkpoint_files.Snapshot(
-        adapter=checkpoint_files.copy_to_host(dict(trial.factors.named_factors())),
-        optimizer=checkpoint_files.copy_to_host(tensors),
-        numbers=progress.numbers(),
-    )
+    adapter, copies = trial.factors.copy_to_host(tensors)
+    return checkpoint_files.Snapshot(adapter, copies.tensors, progress.numbers(), copies.wait)
 
 
 def restore(trial: Trial, snapshot: checkpoint_files.Snapshot) -> None:
