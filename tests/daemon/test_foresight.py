@@ -164,6 +164,19 @@ def test_what_is_measured_corrects_what_is_foretold(base):
     assert sight.learnt("gpu0") == (pytest.approx(1.5, rel=1e-3), 1)
 
 
+def test_the_estimate_shares_rows_as_a_worker_that_measured_what_a_pass_costs(base):
+    """A dearer pass is shared by more rows, which takes more memory."""
+    one = study(base, 8, 8, running=2)
+    sight, knobs = foresight(one, card(80)), {number: dict(one.trials[number].knobs) for number in (0, 1)}
+    knobs[1]["sequence_length"] = 256
+    found = []
+    for tokens in (1, 1 << 16):
+        sight.measured(pack(trials=0, trial_bytes={}, pass_tokens=tokens), {})
+        found.append(sight.pack("gpu0", knobs))
+    cheap, dear = found
+    assert dear.tokens > cheap.tokens and dear.peak_bytes > cheap.peak_bytes
+
+
 def test_a_gpus_constants_are_learnt_from_the_driver_and_kept(base):
     one, ledger = study(base, 8, running=1), EstimateCorrections()
     sight = foresight(one, card(80, 8, e.Process(77, "python", "me", 8 * GIB)), ledger)
