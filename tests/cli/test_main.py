@@ -129,3 +129,13 @@ def test_check_shows_rows_in_a_process_of_its_own(tmp_path, monkeypatch, capsys)
     assert asked == [("core.train.commands.show_rows", str(file), "3")]
     assert main(["check", str(file), "--show", "0"]) == 2
     assert "is not above 0" in capsys.readouterr().err
+
+
+def test_a_check_refuses_to_train_in_fp16_and_says_what_to_use(tmp_path, capsys):
+    spec = tmp_path / "s.toml"
+    spec.write_text(
+        '[study]\nname = "s"\n[model]\nbase = "b"\nprecision = "fp16"\n[data]\nsource = "r.jsonl"\n'
+    )
+    assert main(["check", str(spec)]) == exit_codes.BAD_INPUT
+    told = capsys.readouterr().err
+    assert "cannot be trained on a base in fp16" in told and "'nf4'" in told

@@ -14,6 +14,7 @@ from core.contract.spec.spec_file import parse, to_raw
 from core.contract.state import study_state as s
 from core.contract.state.event_fold import apply
 from core.contract.wire import console_api, worker_api
+from core.daemon.placement import device_choice
 from core.daemon.placement.device_choice import Slot
 from core.daemon.placement.forecast_answers import answer
 from core.daemon.placement.memory_planner import MemoryPlanner
@@ -162,6 +163,33 @@ def test_what_is_measured_corrects_what_is_foretold(base):
     assert after.passing_bytes == pytest.approx(1.5 * before.passing_bytes, rel=1e-3)
     assert told.foretold_bytes == pytest.approx(used, rel=1e-3)
     assert sight.learnt("gpu0") == (pytest.approx(1.5, rel=1e-3), 1)
+
+
+def test_a_trial_on_an_instance_has_the_memory_of_the_instance_not_of_the_card(base):
+    one = study(base, 8)
+    parts = [
+        e.Device(0, "a card", "GPU-0", used_bytes=0, total_bytes=80 * GIB, mig=True),
+        e.Device(100, "a card MIG", "MIG-0", used_bytes=GIB, total_bytes=10 * GIB, parent="GPU-0"),
+    ]
+    (slot,) = device_choice.slots("auto", parts, None)
+    machine = s.Machine(devices=tuple(parts))
+    sight = MemoryPlanner(parse(one.spec), [slot], lambda: machine, EstimateCorrections())
+    assert (slot.label, slot.visible, slot.torch_device) == ("gpu100", "MIG-0", "cuda:0")
+    assert sight.device(slot.label).total_bytes == 10 * GIB
+    assert sight.limit(slot.label).bytes_ < 9 * GIB
+
+
+def test_the_estimate_shares_rows_as_a_worker_that_measured_what_a_pass_costs(base):
+    """A dearer pass is shared by more rows, which takes more memory."""
+    one = study(base, 8, 8, running=2)
+    sight, knobs = foresight(one, card(80)), {number: dict(one.trials[number].knobs) for number in (0, 1)}
+    knobs[1]["sequence_length"] = 256
+    found = []
+    for tokens in (1, 1 << 16):
+        sight.measured(pack(trials=0, trial_bytes={}, pass_tokens=tokens), {})
+        found.append(sight.pack("gpu0", knobs))
+    cheap, dear = found
+    assert dear.tokens > cheap.tokens and dear.peak_bytes > cheap.peak_bytes
 
 
 def test_a_gpus_constants_are_learnt_from_the_driver_and_kept(base):

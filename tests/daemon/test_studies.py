@@ -67,6 +67,12 @@ def test_a_stopped_study_goes_on_as_long_as_it_has_trials_left(engine):
         engine.run(study={"trials": 3}, train=LONG)
 
 
+def test_a_study_that_would_train_in_fp16_is_refused_with_what_to_use_instead(engine):
+    with pytest.raises(RefusedError, match="cannot be trained on a base in fp16") as refused:
+        engine.run(model={"precision": "fp16"})
+    assert "'fp32', or 'nf4'" in refused.value.problems[0].fix
+
+
 def test_a_search_space_that_is_used_up_ends_the_study_and_says_so(engine):
     engine.run(study={"trials": 20, "sampler": "grid"}, train={"steps": 5})
     study = engine.until_study(lambda study: study.state == "complete", "the study ends")

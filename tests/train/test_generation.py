@@ -248,6 +248,18 @@ def test_a_tree_has_each_common_beginning_once():
     assert tree.ancestors()[4].tolist() == [True, True, False, True, True, False]
 
 
+def test_sampled_rows_that_end_early_leave_and_change_no_other_text(two):
+    one, trials = two
+    mine = trials[0].factors
+    asked = [
+        Prompt(mine, prompt.ids, 2 + 5 * place, prompt.seed and f"drawn {place}")
+        for place, prompt in enumerate(prompts(one, mine, "drawn"))
+    ]
+    together = written(one, {0: Write(asked)})[0]
+    assert len(together[-1]) > len(together[0])
+    assert [written(one, {0: Write([prompt])})[0][0] for prompt in asked] == together
+
+
 @pytest.mark.parametrize(("seed", "copies"), [("", 0), ("drawn", 1)])
 def test_a_token_copies_nothing_to_the_device_and_a_sampled_one_once(two, monkeypatch, seed, copies):
     one, trials = two

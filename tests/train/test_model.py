@@ -130,3 +130,12 @@ def test_the_schedules_are_those_of_transformers():
         )
         optimizer.step()
         theirs.step()
+
+
+def test_checkpointing_saves_no_random_state_for_layers_that_draw_none(study, monkeypatch):
+    base = load_base(study(model={"gradient_checkpointing": True}), torch.device("cpu"), silent)
+    read, real = [], torch.get_rng_state
+    monkeypatch.setattr(torch, "get_rng_state", lambda: read.append(0) or real())
+    inputs = torch.zeros(1, 4, base.model.config.hidden_size, requires_grad=True)
+    base.model(inputs_embeds=inputs).logits.sum().backward()
+    assert inputs.grad is not None and not read

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import peft
 import pytest
 import torch
 
@@ -127,3 +128,34 @@ def test_a_checkpoint_is_not_set_aside_when_memory_ends_while_it_is_read(bench, 
         patch.setattr(optimizers, "restore", full)
         again.assign(tmp_path, 0, kept)
     assert again.of(e.TrialInfeasible) and not list(tmp_path.rglob("*.damaged"))
+
+
+def test_the_youngest_trial_leaves_when_a_library_has_no_memory_for_all(bench, tmp_path, monkeypatch):
+    one = bench()
+    for number in range(3):
+        one.assign(tmp_path, number)
+    forward = one.pack.parts.rounds._forward
+    real = forward._pass
+
+    def scarce(owners, items, grad):
+        if len(one.pack) > 2:
+            raise FULL[2]
+        return real(owners, items, grad)
+
+    monkeypatch.setattr(forward, "_pass", scarce)
+    one.finish()
+    assert one.of(e.TrialRequeued, 2) and not any(one.of(e.TrialFailed, number) for number in range(3))
+    assert one.of(e.TrialCompleted, 0) and one.of(e.TrialCompleted, 1)
+
+
+def test_an_adapter_that_there_is_no_memory_to_check_is_complete_with_a_warning(bench, tmp_path, monkeypatch):
+    one = bench()
+    one.assign(tmp_path, 0)
+
+    def full(*given, **more):
+        raise FULL[2]
+
+    monkeypatch.setattr(peft.PeftModel, "from_pretrained", full)
+    one.finish()
+    assert one.of(e.TrialCompleted, 0) and not one.of(e.TrialFailed, 0)
+    assert any("was not checked" in event.text for event in one.told if isinstance(event, e.StudyNoted))

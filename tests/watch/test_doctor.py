@@ -8,6 +8,7 @@ from threading import Thread
 
 import pytest
 
+from core.contract.wire.shell_environment import ALLOCATOR, SEGMENTS
 from core.cpu_count import Cpus
 from core.watch import doctor_checks
 from core.watch.cpu_load import Load
@@ -131,3 +132,14 @@ def test_terminals(monkeypatch):
         assert doctor_checks._terminal().level == level
     monkeypatch.setenv("LINES", "20")
     assert "at least 80×24" in doctor_checks._terminal().fix
+
+
+def test_the_settings_of_the_allocator_are_shown_and_whose_they_are(tmp_path, examine, monkeypatch):
+    for name in ALLOCATOR:
+        monkeypatch.delenv(name, raising=False)
+    seen = Probed(versions={"torch": "2"}, cuda="CUDA 13: a card")
+    found = examine(tmp_path, FakeNvml(), seen)["cuda"].found
+    assert found == f"CUDA 13: a card; workers allocate with {SEGMENTS}"
+    monkeypatch.setenv("PYTORCH_CUDA_ALLOC_CONF", "max_split_size_mb:128")
+    found = examine(tmp_path, FakeNvml(), seen)["cuda"].found
+    assert "as your PYTORCH_CUDA_ALLOC_CONF = 'max_split_size_mb:128' says" in found

@@ -31,6 +31,7 @@ def test_a_whole_card(nvml):
     assert (card.used_bytes, card.total_bytes) == (GIB, 80 * GIB)
     assert (card.utilisation, card.fan, card.temperature_c) == (0.42, 0.3, 55.0)
     assert (card.power_w, card.power_limit_w) == (123.4, 700.0)
+    assert card.capability == (9, 0) and devices[POOR].capability is None
 
 
 def test_a_name_with_an_escape_sequence_is_made_harmless(nvml):
