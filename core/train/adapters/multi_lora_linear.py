@@ -73,11 +73,11 @@ class EightBit(Dense):
 
     def weight(self, dtype: torch.dtype) -> torch.Tensor:
         """(outputs, inputs), dequantised."""
-        module = self._module
+        module, packed = self._module, self._module.weight.data
         scale = module.state.SCB if module.state.SCB is not None else module.weight.SCB
-        # multiplied in float32: a rounded scale would be off for a whole row
-        weight: torch.Tensor = module.weight.data * (scale / 127.0)[:, None]
-        return weight.to(dtype)
+        # multiplied in float32 and rounded once: a rounded scale would be off for a whole row
+        weight = torch.empty(packed.shape, dtype=dtype, device=packed.device)
+        return torch.mul(packed, (scale / 127.0)[:, None], out=weight)
 
 
 def kind_of(module: Any) -> Kind:

@@ -184,9 +184,9 @@ class Rounds:
             trial.factors.matrix.grad = trial.factors.grad
             try:
                 self._step(trial, update.rate)
-            except torch.AcceleratorError:
-                raise
             except Exception as error:
+                if is_device_failure(error):
+                    raise
                 outcome.errors[number] = error
                 outcome.unsteady.add(number)
             trial.factors.matrix.grad = trial.factors.grad = None
@@ -198,7 +198,9 @@ class Rounds:
         freed."""
         try:
             optimizers.step(trial.optimizer, rate)
-        except torch.OutOfMemoryError:
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
             free(self._base.device)
             optimizers.step(trial.optimizer, rate)
 
