@@ -1,10 +1,12 @@
 """The time of a step on GPUs that are not here, *projected*: ``python -m tests.bench.roofline [NAME…]``.
 
-The kernels, bytes and FLOPs of real steps are counted on fake CUDA tensors (tests/cuda), with all layers and
-real widths: minutes. A kernel takes the longest of its FLOPs at RATE of the card's peak, its bytes at the
-card's bandwidth, and FLOOR_S; the host takes LAUNCH_S for each. The step takes the longer of both. Nothing
-stays in a cache, which is too slow for one or two trials. cuBLAS reaches RATE everywhere, which is too fast
-for small products: in the column "tiles" a product uses only the multiprocessors that its output fills.
+The kernels, bytes and FLOPs of real steps are counted on fake CUDA tensors (tests/cuda), with real widths.
+One layer and two are counted, and each other layer adds what the second did; ``--whole`` counts all layers,
+which takes ten times as long and matters where something is shared by several layers. A kernel takes the
+longest of its FLOPs at RATE of the card's peak, its bytes at the card's bandwidth, and FLOOR_S; the host
+takes LAUNCH_S for each. The step takes the longer of both. Nothing stays in a cache, which is too slow for
+one or two trials. cuBLAS reaches RATE everywhere, which is too fast for small products: in the column "tiles"
+a product uses only the multiprocessors that its output fills.
 
 The rival is PEFT, one trial after another, with adapters in bf16 and no autocast: PEFT at its fastest.
 Whether a step fits in the card's memory is not checked.
@@ -13,8 +15,9 @@ Whether a step fits in the card's memory is not checked.
 from __future__ import annotations
 
 import argparse
+import functools
 import gc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -61,28 +64,48 @@ CARDS = (
 
 
 @dataclass(frozen=True)
+class Counted:
+    """The kernels of a step with one layer, those with two, and the number of ``further`` layers."""
+
+    one: list[Kernel]
+    two: list[Kernel]
+    further: int
+
+    def total(self, amount: Callable[[list[Kernel]], float]) -> float:
+        """An amount of the step with all its layers."""
+        return amount(self.two) + self.further * (amount(self.two) - amount(self.one))
+
+    def step_s(self, card: Card, launch_s: float) -> float:
+        """Seconds that the step takes: of the host or the device, whichever is slower."""
+        return max(launch_s * self.total(_launches), self.total(card.device_s))
+
+
+def _launches(kernels: list[Kernel]) -> int:
+    return sum(kernel.launches for kernel in kernels)
+
+
+@dataclass(frozen=True)
 class Step:
-    """A counted step, and what PEFT launches for the same trials: kernels of one step of each."""
+    """A step of a pack, and PEFT's steps for the same trials."""
 
     name: str
     tokens: int
-    kernels: list[Kernel]
-    rivals: list[list[Kernel]]
+    counted: Counted
+    rivals: list[Counted]
 
     def row(self, card: Card) -> str:
         """Its line in the table of a card."""
-        mine = [_step_s(self.kernels, card, each) for each in LAUNCH_S]
-        theirs = [sum(_step_s(rival, card, each) for rival in self.rivals) for each in LAUNCH_S]
-        ratio = (
-            _range([their / my for their, my in zip(theirs, mine, strict=True)], 1) if self.rivals else "–"
-        )
-        launches = sum(kernel.launches for kernel in self.kernels)
+        mine = [self.counted.step_s(card, each) for each in LAUNCH_S]
+        theirs = [sum(rival.step_s(card, each) for rival in self.rivals) for each in LAUNCH_S]
+        ratio = _range([their / my for their, my in zip(theirs, mine, strict=True)]) if self.rivals else "–"
+        total = self.counted.total
+        launches = total(_launches)
         cells = (
-            self.name, f"{self.tokens:,}", f"{launches:,}",
-            f"{sum(kernel.flops for kernel in self.kernels) / 1e12:.1f}",
-            f"{sum(kernel.bytes for kernel in self.kernels) / 1e9:.1f}",
+            self.name, f"{self.tokens:,}", f"{launches:,.0f}",
+            f"{total(lambda kernels: sum(kernel.flops for kernel in kernels)) / 1e12:.1f}",
+            f"{total(lambda kernels: sum(kernel.bytes for kernel in kernels)) / 1e9:.1f}",
             _range([1e3 * launches * each for each in LAUNCH_S]),
-            *(f"{1e3 * card.device_s(self.kernels, tiles):.1f}" for tiles in (False, True)),
+            *(f"{1e3 * total(lambda kernels, t=t: card.device_s(kernels, t)):.1f}" for t in (False, True)),
             _range([1e3 * each for each in mine]), f"{self.tokens / mine[0] / 1e3:.1f}", ratio,
         )  # fmt: skip
         return f"| {' | '.join(cells)} |"
@@ -98,9 +121,10 @@ def main() -> None:
     """Count, and print a table for each card."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help="steps, such as '7B mixed 4'; default: all")
+    parser.add_argument("--whole", action="store_true", help="count all layers")
     options = parser.parse_args()
     count_step.begin()
-    steps = measure(options.names)
+    steps = measure(options.names, options.whole)
     for card in CARDS:
         launch_us = _range([1e6 * each for each in LAUNCH_S], 0)
         print(f"\n{card.name}, *projected* (the host takes {launch_us} µs a kernel)\n")
@@ -109,22 +133,24 @@ def main() -> None:
             print(step.row(card))
 
 
-def measure(names: Sequence[str]) -> list[Step]:
-    """Count the steps with these names, or all."""
+def measure(names: Sequence[str], whole: bool) -> list[Step]:
+    """Count the steps with these names, or all; with ``whole`` with all layers."""
+    count = functools.cache(functools.partial(_count, whole=whole))
+    chosen = {name: step for name, step in cases().items() if not names or name in names}
+    return [
+        Step(name, case.tokens, count(model, case), [count(model, rival) for rival in _rivals(case)])
+        for name, (model, case) in chosen.items()
+    ]
+
+
+def _count(model: str, case: Case, whole: bool) -> Counted:
     from tests.cuda.step_cases import SHAPES, count
 
-    rivals: dict[tuple[str, Case], list[Kernel]] = {}
-    steps = []
-    for name, (model, case) in cases().items():
-        if names and name not in names:
-            continue
-        for rival in _rivals(case):
-            if (model, rival) not in rivals:
-                rivals[model, rival] = count(rival, SHAPES[model]).kernels
-        theirs = [rivals[model, rival] for rival in _rivals(case)]
-        steps.append(Step(name, case.tokens, count(case, SHAPES[model]).kernels, theirs))
-        gc.collect()
-    return steps
+    shape = SHAPES[model]
+    layers = (shape.layers, shape.layers) if whole else (1, 2)
+    counted = {each: count(case, shape._replace(layers=each)).kernels for each in sorted({*layers})}
+    gc.collect()  # ``begin`` stopped collections
+    return Counted(counted[layers[0]], counted[layers[1]], shape.layers - layers[1])
 
 
 def cases() -> dict[str, tuple[str, Case]]:
@@ -149,10 +175,6 @@ def _rivals(case: Case) -> list[Case]:
     if case.precision != "bf16":
         return []
     return [Case((part,), "peft", checkpointing=case.checkpointing) for part in case.parts]
-
-
-def _step_s(kernels: Sequence[Kernel], card: Card, launch_s: float) -> float:
-    return max(launch_s * sum(kernel.launches for kernel in kernels), card.device_s(kernels))
 
 
 def _range(values: Sequence[float], digits: int = 1) -> str:

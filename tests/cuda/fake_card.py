@@ -6,7 +6,7 @@ A CPU-only torch lacks some CUDA kernels, and transformers takes fake tensors fo
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 from unittest.mock import patch
 
@@ -40,7 +40,11 @@ def install() -> None:
     FakeTensor.numpy = lambda self, **options: _read(self, "numpy")
     torch.cuda.is_bf16_supported = lambda *a, **k: True
     torch.cuda.amp.common.amp_definitely_not_available = lambda: False
-    for name in ("empty_cache", "synchronize", "reset_peak_memory_stats"):
+    torch.cuda.Event, torch.cuda.Stream = _Event, _Stream
+    torch.cuda.current_stream = lambda *a, **k: _Stream()
+    torch.cuda.stream = lambda *a, **k: nullcontext()
+    torch.cuda.synchronize = lambda *a, **k: _note("synchronise")
+    for name in ("empty_cache", "reset_peak_memory_stats"):
         setattr(torch.cuda, name, lambda *a, **k: None)
     for name in ("memory_allocated", "memory_reserved", "max_memory_allocated", "max_memory_reserved"):
         setattr(torch.cuda, name, lambda *a, **k: 0)
@@ -81,6 +85,38 @@ def modules_in_place(dtype: torch.dtype) -> Iterator[None]:
             yield
     finally:
         torch.set_default_dtype(default)
+
+
+def _note(wait: str) -> None:
+    for counter in _counters:
+        counter.waits[wait] += 1
+
+
+class _Event:
+    """torch.cuda.Event, for which the host can wait."""
+
+    def __init__(self, **options: Any) -> None:
+        pass
+
+    def record(self, stream: Any = None) -> None:
+        """Do nothing: no work is queued."""
+
+    def query(self) -> bool:
+        """Whether all work before it is done."""
+        return True
+
+    def synchronize(self) -> None:
+        """Note that the host waits."""
+        _note("event")
+
+
+class _Stream(_Event):
+    """torch.cuda.Stream, for which the host can wait, too."""
+
+    def wait_stream(self, stream: Any) -> None:
+        """Do nothing: the device waits, not the host."""
+
+    wait_event = wait_stream
 
 
 def _read(tensor: torch.Tensor, what: str) -> np.ndarray:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
@@ -24,11 +25,13 @@ LAUNCHES_NOTHING = ALLOCATES | {
     "detach", "alias", "lift_fresh", "lift_fresh_copy", "_unsafe_view", "_reshape_alias", "sym_size",
     "_fused_sdp_choice", "is_pinned", "_has_compatible_shallow_copy_type",
 }  # fmt: skip
+INDEXES = frozenset({"index", "index_put", "index_put_", "_index_put_impl_"})
 WAITS = frozenset({"nonzero", "masked_select", "unique_dim", "_unique2", "equal", "is_nonzero"})
 GATHERS = frozenset({"embedding", "index_select", "gather"})  # read what they return, not all of the table
 SCATTERS = frozenset({"scatter_add_", "index_add_"})  # in place, touching what they add to
 OVERWRITES = frozenset({"copy_", "zero_", "fill_"})  # do not read what they write
 PRODUCTS = frozenset({"mm", "bmm", "addmm", "baddbmm", "baddbmm_", "addmm_", "_grouped_mm"})
+_PINNED: dict[int, Any] = {}  # pinned storages by address; held, so that no address is used again
 TILE = 128  # rows and columns of the output that one multiprocessor computes at a time
 
 
@@ -52,7 +55,6 @@ class OpCounter(TorchDispatchMode):
         self.answer = answer
         self.kernels: list[Kernel] = []
         self.waits: Counter[str] = Counter()
-        self._pinned: dict[int, Any] = {}  # storages by address; held, so that no address is used again
 
     @property
     def launches(self) -> int:
@@ -83,19 +85,21 @@ class OpCounter(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if func.namespace == "prim":  # asks for the device
+            return func(*args, **kwargs)
         name = func.__name__.split(".")[0]
-        if name in ("_local_scalar_dense", "equal") and args[0].device.type == "cuda":
+        if name in ("_local_scalar_dense", "equal") and _device(args[0]) == "cuda":
             self.waits["value read"] += 1
             return self._made_up(args[0], name)
         if name == "is_pinned":
-            return self._is_pinned(args[0])
+            return _is_pinned(args[0])
         if name in PRODUCTS:
             _require_one_dtype(name, args)
         if name == "_pin_memory":  # FakeTensorMode has no such tensors
             func, args, kwargs = torch.ops.aten.clone.default, args[:1], {}
         out = func(*args, **kwargs)
         if name == "_pin_memory" or kwargs.get("pin_memory"):
-            self._pinned[_address(out)] = out.untyped_storage()
+            _PINNED[_address(out)] = out.untyped_storage()
         self._count(func, name, args, kwargs, out)
         return out
 
@@ -106,8 +110,8 @@ class OpCounter(TorchDispatchMode):
 
     def _count(self, func: Any, name: str, args: Any, kwargs: Any, out: Any) -> None:
         operands, results = _tensors((args, kwargs)), _tensors(out)
-        devices = {tensor.device.type for tensor in (*operands, *results)}
-        if "cuda" not in devices or func.namespace == "prim":
+        devices = {_device(tensor) for tensor in (*operands, *results)}
+        if "cuda" not in devices:
             return
         if name in ("_to_copy", "copy_") and len(devices) > 1:
             self._copy(args, kwargs, operands, results)
@@ -120,21 +124,20 @@ class OpCounter(TorchDispatchMode):
         """A copy between host and device: it waits unless it is asked not to, from or to pinned memory."""
         size = sum(tensor.numel() * tensor.element_size() for tensor in results)
         self.kernels.append(Kernel("memcpy", 1, 0, size))
-        hosts = [tensor for tensor in (*results, *operands) if tensor.device.type == "cpu"]
+        hosts = [tensor for tensor in (*results, *operands) if _device(tensor) == "cpu"]
         asked = bool(kwargs.get("non_blocking", args[2] if len(args) > 2 else False))
-        if not (asked and all(self._is_pinned(tensor) for tensor in hosts)):
-            to = results[0].device.type
+        if not (asked and all(_is_pinned(tensor) for tensor in hosts)):
+            to = _device(results[0])
             self.waits["copy to the device" if to == "cuda" else "copy to the host"] += 1
 
-    def _is_pinned(self, tensor: torch.Tensor) -> bool:
-        return _address(tensor) in self._pinned
-
-    def _wait(self, name: str, operands: Iterable[torch.Tensor]) -> None:
+    def _wait(self, name: str, operands: Sequence[torch.Tensor]) -> None:
         if name in WAITS:
             self.waits[name] += 1
-        masks = name in ("index", "index_put_", "_index_put_impl_")
-        if masks and any(tensor.dtype == torch.bool for tensor in list(operands)[1:]):
-            self.waits["boolean index"] += 1
+        for index in operands[1:] if name in INDEXES else ():
+            if index.dtype == torch.bool:
+                self.waits["boolean index"] += 1
+            elif index.dim() and _device(index) == "cpu":
+                self.waits["index from the host"] += 1
 
 
 class OpChecker(OpCounter):
@@ -149,6 +152,16 @@ def _require_one_dtype(name: str, args: Any) -> None:
     dtypes = {tensor.dtype for tensor in _tensors(args) if tensor.dtype != torch.int32}  # but for offsets
     if len(dtypes) > 1:
         raise RuntimeError(f"{name} needs operands of one dtype, not {', '.join(map(str, dtypes))}")
+
+
+def _device(tensor: torch.Tensor) -> str:
+    """The type of its device; asking a fake tensor in the ordinary way is a dispatch of its own."""
+    kind: str = (tensor.fake_device if isinstance(tensor, FakeTensor) else tensor.device).type
+    return kind
+
+
+def _is_pinned(tensor: torch.Tensor) -> bool:
+    return _address(tensor) in _PINNED
 
 
 def _address(tensor: torch.Tensor) -> int:

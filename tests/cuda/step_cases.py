@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from core.train.base.base_model import Base
 from core.train.step.batched_generation import Generation
 from core.train.step.compute_requests import Prompt
 from core.train.tracing.traced_step import Part
@@ -13,7 +14,7 @@ from tests.cuda import fake_models, peft_step
 from tests.cuda.fake_card import counting, fake_tensors
 from tests.cuda.fake_models import SHAPES, Shape
 from tests.cuda.fake_pack import Pack
-from tests.cuda.op_counter import OpCounter
+from tests.cuda.op_counter import OpChecker, OpCounter
 
 LENGTH = 512  # tokens of a row
 PROMPT = 32  # tokens of a prompt
@@ -66,28 +67,26 @@ CASES = {
 def count(case: Case, shape: Shape = SHAPES["0.5B"]) -> OpCounter:
     """Count the step on a model of this shape."""
     with fake_tensors():
-        base = fake_models.qwen(shape, case.precision, case.checkpointing)
-        if case.kind == "peft":
-            step = peft_step.prepare(base, case.parts[0], LENGTH)
-        else:
-            step = _prepare(Pack(base, case.parts, LENGTH), case.kind)
-        for _ in range(WARM):
-            with counting():
+        with counting(OpChecker):
+            step = _prepare(fake_models.qwen(shape, case.precision, case.checkpointing), case)
+            for _ in range(WARM):
                 step()
         with counting() as counter:
             step()
     return counter
 
 
-def _prepare(pack: Pack, kind: str) -> Callable[[], None]:
-    """The step of a pack; one of generation is a token of every row."""
-    if kind == "learn":
+def _prepare(base: Base, case: Case) -> Callable[[], object]:
+    """The step; one of generation is a token of every row."""
+    if case.kind == "peft":
+        return peft_step.prepare(base, case.parts[0], LENGTH)
+    pack = Pack(base, case.parts, LENGTH)
+    if case.kind == "learn":
         return pack.learn
-    if kind == "rate":
+    if case.kind == "rate":
         return pack.rate
     ids = list(range(1, PROMPT + 1))
     prompts = [Prompt(owner, ids, 100) for owner in pack.factors]
-    generation = Generation(pack.base, pack.stack, pack.head, prompts, trees=False)
-    with counting():
-        generation.run_until(time.perf_counter() + 0.01, rate=1e9)  # reads the prompts in one pass
-    return lambda: generation.run_until(0.0) and None
+    generation = Generation(base, pack.stack, pack.head, prompts, trees=False)
+    generation.run_until(time.perf_counter() + 0.01, rate=1e9)  # reads the prompts in one pass
+    return lambda: generation.run_until(0.0)
