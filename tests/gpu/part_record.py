@@ -1,4 +1,4 @@
-"""What a part of the ticket found: a JSON file that is rewritten after every case, so that nothing is lost."""
+"""What a part of the ticket found: a JSON file, rewritten after every case so that nothing is lost."""
 
 from __future__ import annotations
 

@@ -105,7 +105,8 @@ def _memory(part: Found) -> list[str]:
         (
             (
                 case, _scaled(row.get("estimated_bytes"), 1 / GIB),
-                _scaled(row.get("measured_bytes"), 1 / GIB), _scaled(row.get("relative_error"), 100.0), _why(row),
+                _scaled(row.get("measured_bytes"), 1 / GIB), _scaled(row.get("relative_error"), 100.0),
+                _why(row),
             )
             for case, row in rows.items()
         ),
@@ -130,7 +131,8 @@ def _shortage(part: Found) -> list[str]:
         (
             (
                 name, rows[name].get("recovered"), rows[name].get("requeued"), rows[name].get("failed"),
-                rows[name].get("largest_difference"), _why(rows[name]) or "; ".join(rows[name].get("told", ())),
+                rows[name].get("largest_difference"),
+                _why(rows[name]) or "; ".join(rows[name].get("told", ())),
             )
             for name in names
         ),

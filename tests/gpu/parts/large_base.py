@@ -1,7 +1,7 @@
 """Part e: LoRAFusion's set-up (arXiv 2510.00206) on the shape of Llama-3.1-8B, in bf16 and NF4.
 
-Four adapters of rank 16, batch 8 each, dropout 0.1; its figures on one H100: 12,353 tokens/s one adapter after
-another, 14,875 by its kernels (XSum). Its XSum rows are not here: lengths are drawn from a log-normal
+Four adapters of rank 16, batch 8 each, dropout 0.1; its figures on one H100: 12,353 tokens/s one adapter
+after another, 14,875 by its kernels (XSum). Its XSum rows are not here: lengths are drawn from a log-normal
 distribution with about their mean.
 """
 

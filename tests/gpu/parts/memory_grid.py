@@ -58,7 +58,7 @@ def measure(record: PartRecord, cases: list[Case], where: torch.device) -> None:
 
 
 def compared(case: Case, base: Base, folder: Path) -> Row:
-    """Bytes estimated and measured. A CPU's figure is its profiler's: it proves the path, not the estimate."""
+    """Bytes estimated and measured. A CPU's are its profiler's: they prove the path, not the estimate."""
     estimated = bench.foretold(case, folder, bench.device())
     measured = bench.measured(case, base, folder)
     bases.release(base.device)

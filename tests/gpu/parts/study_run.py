@@ -23,7 +23,7 @@ from core import paths
 from core.contract.wire import console_api, engine_client
 from core.errors import TrimtabError
 from tests.gpu import bases, card
-from tests.gpu.part_record import PartRecord, Row
+from tests.gpu.part_record import CaseSkippedError, PartRecord, Row
 from tests.tiny import tiny_rows, tiny_tokenizer
 
 NAME = "ticket"
@@ -62,7 +62,7 @@ def study_file(folder: Path) -> Path:
     raw["evaluate"] |= {"every": max(1, STEPS[dry] // 4)}
     raw["resources"] |= {"devices": "cpu" if dry else "auto", "checkpoint_every": STEPS[dry]}
     if dry:
-        del raw["evaluate"]["boards"]
+        raw["evaluate"] |= {"samples": 1, "answer_tokens": 16, "rows": 4}
     file = folder / "study.toml"
     file.write_text(tomli_w.dumps(raw), "utf-8")
     return file
@@ -95,11 +95,14 @@ def study(folder: Path, record: PartRecord) -> Row:
     late = running.poll() is None
     if late:
         running.kill()
-    return {
-        "exit_code": running.wait(), "late": late, "took_s": time.monotonic() - began, "looks": looks,
-        "console_svg": picture, "log": log.read_text("utf-8", "replace")[-4000:],
-        "engine_log": end_of(paths.engine_log(folder / "home")),
+    code, said = running.wait(), log.read_text("utf-8", "replace")[-4000:]
+    if "the trainer is not installed" in said:
+        raise CaseSkippedError(said)
+    row = {
+        "exit_code": code, "late": late, "took_s": time.monotonic() - began, "looks": looks,
+        "console_svg": picture, "log": said, "engine_log": end_of(paths.engine_log(folder / "home")),
     }  # fmt: skip
+    return {**row, "error": f"trimtab run ended with {code}: {said[-300:]}"} if code else row
 
 
 async def watched(
@@ -115,14 +118,8 @@ async def watched(
             state = await engine_client.fetch_state(socket)
             known = state.studies.get(NAME)
             devices, packs = state.machine.devices, known.packs if known else {}
-            looks.append(
-                {
-                    "devices": msgspec.to_builtins(devices),
-                    "why_none": state.machine.why_none,
-                    "packs": msgspec.to_builtins(packs),
-                    "steps": _steps(known),
-                }  # fmt: skip
-            )
+            look = {"devices": msgspec.to_builtins(devices), "packs": msgspec.to_builtins(packs)}
+            looks.append({**look, "why_none": state.machine.why_none, "steps": _steps(known)})
             if known is not None and (picture is None or packs):
                 picture = await console_picture(socket)
     return looks, picture
