@@ -48,8 +48,13 @@ def main() -> int:
         os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # parts are forked: CUDA must stay untouched
+    import torch
+
     from tests.gpu import ticket
 
+    if not (options.dry or options.table or torch.cuda.is_available()):
+        print("torch sees no CUDA device; `python -m tests.gpu --dry` runs everything on the CPU")
+        return 2
     out = options.out.absolute() / "dry" if options.dry else options.out.absolute()
     complete = True
     if not options.table:

@@ -17,13 +17,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = (ROOT / "build" / "wheels", ROOT / "build" / "wheels-bitsandbytes")
 ENTERED = "TRIMTAB_GPU_CARRIED"
-PLACE = Path(tempfile.gettempdir()) / f"trimtab-gpu-{os.getuid()}"
+VERSION = f"{sys.version_info[0]}{sys.version_info[1]}"
+PLACE = Path(tempfile.gettempdir()) / f"trimtab-gpu-{os.getuid()}-{VERSION}"
 
 
 def enter(module: str, arguments: list[str]) -> None:
     """Run ``python -m module`` again with the missing packages, where some are missing and wheels of them are
     carried; else return."""
-    lacking = [wheel for folder in FOLDERS for wheel in sorted(folder.glob("*.whl")) if not installed(wheel)]
+    carried = [wheel for folder in FOLDERS for wheel in sorted(folder.glob("*.whl")) if fits(wheel)]
+    lacking = [wheel for wheel in carried if not installed(wheel)]
     if not lacking or os.environ.get(ENTERED) == "1":
         return
     python = build(PLACE)
@@ -31,6 +33,12 @@ def enter(module: str, arguments: list[str]) -> None:
     install([wheel for wheel in lacking if wheel.name.split("-")[0].lower() not in there], PLACE)
     os.environ[ENTERED] = "1"
     os.execv(python, [str(python), "-m", module, *arguments])
+
+
+def fits(wheel: Path) -> bool:
+    """Whether the wheel is for this Python."""
+    *_, pythons, abi, _ = wheel.stem.split("-")
+    return abi == "abi3" or bool({"py3", f"py{VERSION}", f"cp{VERSION}"} & {*pythons.split(".")})
 
 
 def installed(wheel: Path) -> bool:
@@ -53,7 +61,7 @@ def build(place: Path) -> Path:
 
 def packages_of(place: Path) -> Path:
     """Where its packages lie."""
-    return place / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
+    return place / "lib" / f"python{VERSION[0]}.{VERSION[1:]}" / "site-packages"
 
 
 def install(wheels: list[Path], place: Path) -> None:

@@ -52,10 +52,16 @@ def pack_of(tmp_path) -> Iterator[Callable[..., PackRun]]:
     """A pack of the given trials on a base; it is taken off the base at the end, or before the next one."""
     opened: list[PackRun] = []
 
-    def make(base: Base, trials: Sequence[TrialShape], folder: Path | None = None, **train: Any) -> PackRun:
+    def make(
+        base: Base,
+        trials: Sequence[TrialShape],
+        folder: Path | None = None,
+        lengths: Sequence[int] = LENGTHS,
+        **train: Any,
+    ) -> PackRun:
         while opened:
             opened.pop().close()
-        rows = random_rows(LENGTHS, base.vocabulary)
+        rows = random_rows(lengths, base.vocabulary)
         place = folder or tmp_path / f"pack-{len(list(tmp_path.iterdir()))}"
         knobs = {"steps": STEPS[card.is_dry()], "learning_rate": 5e-3, **train}
         opened.append(PackRun(base, trials, rows, place, EVERY_STEP, **knobs))

@@ -41,10 +41,15 @@ class TrialShape:
 
 
 def shapes_of(kind: str, count: int) -> list[TrialShape]:
-    """The trials of a uniform, dropout or mixed pack."""
-    if kind == "mixed":
-        return [TrialShape(*MIXED[number % len(MIXED)]) for number in range(count)]
-    return [TrialShape(dropout=0.05 if kind == "dropout" else 0.0)] * count
+    """The trials of a uniform, dropout or mixed pack; batches and ranks mix these alone."""
+    drawn = {
+        "uniform": [TrialShape()],
+        "dropout": [TrialShape(dropout=0.05)],
+        "batches": [TrialShape(batch=batch) for batch in (1, 2, 3, 4)],
+        "ranks": [TrialShape(rank) for rank in (8, 16, 32, 64)],
+        "mixed": [TrialShape(*one) for one in MIXED],
+    }[kind]
+    return [drawn[number % len(drawn)] for number in range(count)]
 
 
 def random_rows(lengths: Sequence[int], vocabulary: int, seed: int = 0) -> list[Row]:
@@ -156,10 +161,14 @@ class Rival:
     """One trial by PEFT's model as transformers' Trainer trains it: batches from lists, bf16 autocast over
     float32 adapters on a card, gradient clipping, fused AdamW, a look whether the loss is a number."""
 
-    def __init__(self, base: Base, shape: TrialShape, rows: list[Row], autocast: bool = True) -> None:
+    def __init__(
+        self, base: Base, shape: TrialShape, rows: list[Row], autocast: bool = True, capacity: int = 2**30
+    ) -> None:
+        """``capacity``: tokens of a micro-batch, padding included; a larger batch is accumulated."""
         from peft import LoraConfig, get_peft_model
 
         self._base, self._rows, self._batch, self._at = base, rows, shape.batch, 0
+        self._capacity = capacity
         self._autocast = autocast and half(base.precision, base.device)
         config = LoraConfig(
             r=shape.rank, lora_alpha=2 * shape.rank, lora_dropout=shape.dropout,
@@ -179,16 +188,26 @@ class Rival:
         rows = [self._rows[(self._at + place) % len(self._rows)] for place in range(self._batch)]
         self._at += self._batch
         self.tokens += sum(len(row.ids) for row in rows)
-        batch = {key: value.to(self._base.device) for key, value in padded(rows, self._base.pad_id).items()}
-        with torch.autocast("cuda", torch.bfloat16) if self._autocast else nullcontext():
-            loss = self._model(**batch).loss
-        loss.backward()
-        if not bool(torch.isnan(loss) | torch.isinf(loss)):
-            self._sum += loss.detach()
+        for micro in self._micro_batches(rows):
+            loss = self._loss(micro) * (len(micro) / len(rows))
+            loss.backward()
+            if not bool(torch.isnan(loss) | torch.isinf(loss)):
+                self._sum += loss.detach()
         torch.nn.utils.clip_grad_norm_(self._weights, 1.0)
         self._optimizer.step()
         self._schedule.step()
         self._optimizer.zero_grad()
+
+    def _micro_batches(self, rows: list[Row]) -> list[list[Row]]:
+        longest = max(len(row.ids) for row in rows)
+        size = max(1, self._capacity // longest)
+        return [rows[at : at + size] for at in range(0, len(rows), size)]
+
+    def _loss(self, rows: list[Row]) -> torch.Tensor:
+        batch = {key: value.to(self._base.device) for key, value in padded(rows, self._base.pad_id).items()}
+        with torch.autocast("cuda", torch.bfloat16) if self._autocast else nullcontext():
+            loss: torch.Tensor = self._model(**batch).loss
+        return loss
 
     def close(self) -> None:
         """Take PEFT's layers off the base."""
@@ -200,10 +219,10 @@ class Rival:
 
 
 def rival_rate(
-    base: Base, shape: TrialShape, rows: list[Row], warm: int, count: int, autocast: bool = True
+    base: Base, shape: TrialShape, rows: list[Row], warm: int, count: int, **more: Any
 ) -> dict[str, Any]:
-    """Seconds of a step and tokens per second of one such trial."""
-    rival = Rival(base, shape, rows, autocast)
+    """Seconds of a step and tokens per second of one such trial; ``more`` as of ``Rival``."""
+    rival = Rival(base, shape, rows, **more)
     try:
         timed(rival.step, base.device, warm, 1)
         rival.tokens = 0

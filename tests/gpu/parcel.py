@@ -25,7 +25,6 @@ NEEDED = (
     "scipy",
     "pytest", "pytest-asyncio", "pluggy", "iniconfig",
 )  # fmt: skip
-UNPINNED = ("uc-micro-py", "greenlet")  # constraints.txt does not name them
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_24_x86_64",
              "manylinux_2_17_x86_64", "manylinux2014_x86_64", "manylinux1_x86_64")  # fmt: skip
 SECOND = "bitsandbytes"
@@ -81,7 +80,7 @@ def main() -> None:
             slim(wheel, options.cuda)
     else:
         there = options.without.split(",")
-        download([name for name in (*NEEDED, *UNPINNED) if name not in there], folder, options.python)
+        download([name for name in NEEDED if name not in there], folder, options.python)
     wheels = sorted(folder.glob("*.whl"), key=lambda wheel: -wheel.stat().st_size)
     for wheel in wheels:
         print(f"{wheel.stat().st_size / 2**20:8.2f} MiB  {wheel.name}")

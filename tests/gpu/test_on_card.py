@@ -97,6 +97,16 @@ def test_a_trial_taken_up_from_its_checkpoint_ends_with_the_same_bits(
     assert again.told and not [event for event in again.told if isinstance(event, e.TrialFailed)]
 
 
+@pytest.mark.parametrize("length", [64, 512])  # longer rows take attention's other way back
+def test_the_same_trial_trained_twice_has_the_same_bits(base_of, pack_of, length):
+    base, losses = base_of("bf16"), []
+    for _ in range(2):
+        one = pack_of(base, [TrialShape(8, 2, 0.1)], lengths=[length] * 4).assign_all()
+        one.finish()
+        losses.append(one.losses(0))
+    assert losses[0] == losses[1]
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_dropout_mask_has_the_same_bits_on_the_device_as_on_the_cpu(where, dtype):
     keys = [counter_dropout.row_key(seed, 7, row) for seed in range(3) for row in range(4)]

@@ -6,6 +6,7 @@ import zipfile
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from core.contract.spec import spec_file
 from tests.gpu import card, carried_wheels, parcel, part_record, ticket, ticket_table
@@ -114,13 +115,31 @@ def test_a_table_can_be_made_of_parts_that_found_nothing():
     assert "a \\| b" in ticket_table.text("a | b") and ticket_table.text(None) == "–"
 
 
+def test_a_range_that_the_profiler_shows_on_the_device_is_no_kernel():
+    def event(name, kind, device="CUDA"):
+        return SimpleNamespace(
+            name=lambda: name, activity_type=lambda: kind, duration_ns=lambda: 1_000_000,
+            device_type=lambda: getattr(torch.autograd.DeviceType, device),
+        )  # fmt: skip
+
+    events = [event("gemm", "kernel"), event("gemm", "kernel"), event("Memcpy HtoD", "gpu_memcpy"),
+              event("Optimizer.step#AdamW.step", "gpu_user_annotation"),
+              event("cudaLaunchKernel", "cuda_runtime", "CPU"),
+              event("cudaStreamSynchronize", "cuda_runtime", "CPU"),
+              event("cudaDeviceSynchronize", "cuda_runtime", "CPU")]  # fmt: skip
+    row = profile_counts.summed(events * profile_counts.ROUNDS, on_card=True)
+    assert (row["kernels"], row["waits"], row["launches"], row["busy_ms"]) == (3, 1, 1, 3)
+
+
 def test_the_counts_of_the_other_tests_stand_beside_those_of_the_profiler(tmp_path, monkeypatch):
     monkeypatch.setattr(profile_counts, "COUNTS", tmp_path / "counts.json")
     assert profile_counts.read_counts() is None
-    known = {"uniform:0.5B:8": {"kernels": 3617, "waits": 9, "bytes": 110}}
-    profile_counts.COUNTS.write_text(json.dumps(known))
-    row = profile_counts.compared({"kernels": 3600}, profile_counts.read_counts()["uniform:0.5B:8"])
-    assert row == {"kernels": 3600, "counted": known["uniform:0.5B:8"]}
+    known = {"uniform 8": {"kernels": 3617, "waits": 9, "bytes": 110}}
+    profile_counts.COUNTS.write_text(json.dumps({"versions": {}, "cases": known}))
+    counted = profile_counts.known_of("uniform:0.5B:8", profile_counts.read_counts())
+    row = profile_counts.compared({"kernels": 3600}, counted)
+    assert row == {"kernels": 3600, "counted": known["uniform 8"]}
+    assert profile_counts.known_of("uniform:0.5B:3", profile_counts.read_counts()) is None
 
 
 def test_every_package_of_the_parcel_has_a_version():
@@ -130,6 +149,17 @@ def test_every_package_of_the_parcel_has_a_version():
 def test_a_wheel_is_only_installed_where_its_package_is_missing(tmp_path):
     assert carried_wheels.installed(tmp_path / "pytest_asyncio-1.0-py3-none-any.whl")
     assert not carried_wheels.installed(tmp_path / "no_such_package-1.0-py3-none-any.whl")
+
+
+def test_a_wheel_for_another_python_is_left_alone(tmp_path):
+    own = carried_wheels.VERSION
+    names = [
+        f"one-1-cp{own}-cp{own}-linux_x86_64.whl",
+        "one-1-py2.py3-none-any.whl",
+        "one-1-cp38-abi3-linux.whl",
+    ]
+    assert all(carried_wheels.fits(tmp_path / name) for name in names)
+    assert not carried_wheels.fits(tmp_path / "one-1-cp27-cp27m-linux_x86_64.whl")
 
 
 def test_the_second_parcel_has_the_library_of_one_cuda_version(tmp_path):

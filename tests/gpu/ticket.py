@@ -43,7 +43,7 @@ PARTS = (
     Part("a", "card_tests", "tests on the card", 80.0),
     Part("b", "profile_counts", "kernels and waits", 40.0),
     Part("c", "sweep_speed", "speed of packs against PEFT", 110.0),
-    Part("d", "memory_grid", "memory estimates", 80.0),
+    Part("d", "memory_grid", "memory estimates", 100.0),
     Part("e", "large_base", "8B, LoRAFusion's set-up", 100.0),
     Part("f", "shortage", "pause and shortage of memory", 50.0),
     Part("g", "study_run", "a whole study", 75.0),

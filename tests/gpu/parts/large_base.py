@@ -56,6 +56,11 @@ def lengths(count: int) -> list[int]:
     return [max(LEAST, min(MOST, round(length))) // scale for length in drawn]
 
 
+def capacity() -> int:
+    """Tokens of a pass, padding included."""
+    return CAPACITY[card.describe().get("total_bytes", 0) >= LARGE_BYTES]
+
+
 def rows(base: Base) -> list[DataRow]:
     """Rows for all steps: few, and taken again."""
     return random_rows(lengths(64), base.vocabulary)
@@ -63,16 +68,15 @@ def rows(base: Base) -> list[DataRow]:
 
 def rival(base: Base) -> Row:
     """One adapter by PEFT."""
-    return rival_rate(base, TRIAL, rows(base), WARM, STEPS[card.is_dry()])
+    return rival_rate(base, TRIAL, rows(base), WARM, STEPS[card.is_dry()], capacity=capacity())
 
 
 def packed(base: Base, record: PartRecord) -> Row:
     """Four adapters at once, in passes of as many tokens as LoRAFusion's."""
     loaded = forget_peak(base.device)
-    capacity = CAPACITY[card.describe().get("total_bytes", 0) >= LARGE_BYTES]
     with tempfile.TemporaryDirectory() as folder:
         run = PackRun(base, [TRIAL] * TRIALS, rows(base), Path(folder)).assign_all()
-        run.pack.do(worker_api.Bound(capacity))
+        run.pack.do(worker_api.Bound(capacity()))
         try:
             done = tokens_by_step(run)
             step_s = timed(run.turn, base.device, WARM, STEPS[card.is_dry()])
@@ -81,7 +85,7 @@ def packed(base: Base, record: PartRecord) -> Row:
     tokens = sum(done[WARM : WARM + STEPS[card.is_dry()]]) / STEPS[card.is_dry()]
     alone = record.content["rows"].get(f"peft:8B:{base.precision}", {}).get("tokens_per_s")
     return {
-        "step_s": step_s, "tokens_per_s": tokens / step_s, "capacity": capacity, "faults": run.faults(),
+        "step_s": step_s, "tokens_per_s": tokens / step_s, "capacity": capacity(), "faults": run.faults(),
         "ratio": tokens / step_s / alone if alone else None,
         "more_bytes": peak_bytes(base.device) - loaded,
     }  # fmt: skip

@@ -25,7 +25,7 @@ from tests.gpu.part_record import PartRecord, Row
 
 LENGTH, BATCH = {True: 16, False: 1024}, {True: 2, False: 4}
 TRIALS, ROUNDS = 4, 3
-LEFT_BYTES = 2**32  # left free when memory is made short: enough for one row, not for a round
+LEFT_BYTES = 6 * 2**30  # left free when memory is made short: enough for one row, not for a round
 LARGE_TRIAL = TrialShape(64, 4, 0.05)
 MIB = 2**20
 THIEF = """

@@ -146,10 +146,12 @@ async def console_picture(socket: Path) -> str:
 def answered(folder: Path, words: tuple[str, ...]) -> Row:
     """One command's answer."""
     done = subprocess.run(
-        trimtab(*words), env=environment(folder), capture_output=True, text=True, timeout=30.0, cwd=folder,
+        trimtab(*words), env=environment(folder), capture_output=True, text=True, timeout=60.0, cwd=folder,
         stdin=subprocess.DEVNULL,
     )  # fmt: skip
     row: Row = {"exit_code": done.returncode, "stderr": done.stderr[-1000:]}
+    if done.returncode and words != WAYS["doctor"]:  # the doctor's word on a machine is a finding
+        row["error"] = f"trimtab {' '.join(words)} ended with {done.returncode}"
     with contextlib.suppress(ValueError):
         return {**row, "answer": json.loads(done.stdout)}
     return {**row, "answer": done.stdout[-4000:]}

@@ -65,7 +65,7 @@ def rival(base: Base, shape: TrialShape, autocast: bool = True) -> Row:
     """One trial by PEFT."""
     dry = card.is_dry()
     rows = random_rows([LENGTH[dry]] * 16, base.vocabulary)
-    return rival_rate(base, shape, rows, WARM, STEPS[dry], autocast)
+    return rival_rate(base, shape, rows, WARM, STEPS[dry], autocast=autocast)
 
 
 def packed(base: Base, kind: str, count: int, record: PartRecord) -> Row:
