@@ -20,6 +20,7 @@ ROWS = {"machine": {}, "launch": {"step_s": 0.01}}
 def dry(monkeypatch):
     monkeypatch.setenv(card.DRY, "1")
     monkeypatch.setattr(sweep_speed, "COUNTS", {True: (1,)})
+    monkeypatch.setattr(sweep_speed, "KINDS", ("mixed",))
     monkeypatch.setattr(memory_grid, "DRY_LOADS", [("dry", "bf16")])
     monkeypatch.setattr(profile_counts, "CASES", ["dropout:0.5B:1"])
 
