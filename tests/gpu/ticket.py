@@ -11,17 +11,20 @@ import os
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import psutil
 
+from core.train import quiet_libraries
 from tests.gpu import card, ticket_table
 from tests.gpu.part_record import COMPLETE, FAILED, PartRecord, read, write
 
+# Not PEFT: it imports bitsandbytes, which touches CUDA, and a process forked after that cannot use it.
 LIBRARIES = (
-    "transformers", "peft", "transformers.models.llama.modeling_llama",
+    "transformers", "transformers.models.llama.modeling_llama",
     "transformers.models.qwen2.modeling_qwen2", "core.train.pack.trial_pack", "tests.bench.memory",
     "tests.gpu.packs",
 )  # fmt: skip
@@ -77,8 +80,11 @@ def run(out: Path, letters: Sequence[str], budget_s: float, again: bool = False)
 
 def import_libraries() -> None:
     """Import what the parts use. A pack collects garbage at each pause and end: not over the libraries."""
+    warnings.simplefilter("ignore")  # what a tool brings back of the output is short
+    quiet_libraries.set_environment()
     for name in LIBRARIES:
         importlib.import_module(name)
+    quiet_libraries.silence_transformers()
     gc.collect()
     gc.freeze()
 
@@ -125,6 +131,7 @@ def _work(out: Path, part: Part, limit_s: float) -> None:
 
 def work(out: Path, part: Part, limit_s: float) -> None:
     """The part, with its file in ``out``."""
+    quiet_libraries.load_peft()
     record = PartRecord(file_of(out, part), limit_s)
     record.about(title=part.title, limit_s=limit_s, machine=card.describe())
     try:
