@@ -20,6 +20,8 @@ ROWS = {"machine": {}, "launch": {"step_s": 0.01}}
 @pytest.fixture(autouse=True)
 def dry(monkeypatch):
     monkeypatch.setenv(card.DRY, "1")
+    for name in ("set_environment", "silence_transformers"):  # they would change what other tests look at
+        monkeypatch.setattr(ticket.quiet_libraries, name, lambda: None)
     monkeypatch.setattr(sweep_speed, "COUNTS", {True: (1,)})
     monkeypatch.setattr(sweep_speed, "KINDS", ("mixed",))
     monkeypatch.setattr(memory_grid, "DRY_LOADS", [("dry", "bf16")])
