@@ -14,6 +14,13 @@ class Clock:
         return self.now
 
 
+def test_a_share_of_one_limits_nothing():
+    budget = Budget(1.0, Clock())
+    for _ in range(10):
+        assert budget.allows(training=True)
+        budget.spend(100.0)
+
+
 def test_units_of_uneven_length_keep_to_the_share_once_the_longest_is_known():
     clock = Clock()
     budget, spent, began = Budget(0.1, clock), [], clock.now

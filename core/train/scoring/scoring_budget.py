@@ -12,7 +12,7 @@ WINDOW_S = 60.0
 class Budget:
     """Allows scoring at most ``share`` of each minute, or of the time since training began if that is less.
 
-    While nothing trains, scoring is not limited. A unit is taken to last as long as the longest of the last
+    While nothing trains, or with a share of 1, scoring is not limited. A unit is taken to last as long as the longest of the last
     minute: with the average, every unit that lasts longer would exceed the share.
     """
 
@@ -33,6 +33,8 @@ class Budget:
             return True
         if self._since is None:
             self._since = now
+        if self._share >= 1:
+            return True
         while self._spent and self._spent[0][0] <= now - WINDOW_S:
             self._spent.popleft()
         window_s = min(WINDOW_S, now - self._since)
