@@ -85,6 +85,9 @@ class Scripted:
                 del self.steps[message.trial]
                 retry = self.retries[message.trial]
                 self.tell(e.TrialRequeued, message.trial, why=message.why, retry=retry)
+            case worker_api.AskTriggers() if message.triggers:
+                text = f"asks with {', '.join(message.triggers)}"
+                self.link.tell(e.StudyNoted(at=time.time(), study=self.study, text=text))
             case worker_api.Shutdown():
                 for trial in self.steps:
                     self.keep(trial)

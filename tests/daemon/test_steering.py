@@ -169,6 +169,23 @@ def test_space_sampler_budget_and_pack_change_while_the_study_runs(engine):
     assert optuna_trial(engine, 1, "s · 2").params == {"lora_rank": study.trials[1].knobs["lora_rank"]}
 
 
+def test_triggers_reach_the_workers_that_run_and_again_those_that_come_back(engine):
+    running(engine, evaluate={"boards": ["safety"]})
+    change = {"evaluate": {"triggers": ["cf mn"], "on_unsure": "ignore"}}
+    seen = engine.ask(console_api.ChangeStudy("s", change, preview=True))
+    assert "evaluate.triggers: nothing → cf mn" in seen.changes
+    assert "base and trials are asked with these triggers from the next scoring on" in seen.effects
+    engine.ask(console_api.ChangeStudy("s", change, by="me"))
+
+    def told(study):
+        return sum(line.text.startswith("asks with cf mn") for line in study.lines)
+
+    engine.until_study(lambda study: told(study) == 1, "the worker is told")
+    engine.kill()
+    engine.start()
+    engine.until_study(lambda study: told(study) == 2, "it is told again after its Hello")
+
+
 def test_what_was_changed_holds_when_the_engine_comes_back(engine):
     running(engine, study={"trials": 4}, resources={"pack": 1})
     engine.ask(console_api.ChangeStudy("s", {"space": {"lora_rank": [64, 128]}, "resources": {"pack": 2}}))

@@ -1,6 +1,7 @@
 """A limit that the prompts cannot prove is refused, with the number that would and a bound that they do."""
 
 import json
+import random
 import re
 
 import pytest
@@ -8,7 +9,9 @@ import pytest
 from core.contract.spec.metric_limits import Limit
 from core.contract.spec.study_spec import EvaluateOptions
 from core.errors import SpecError
-from core.evaluate.prompts import provable_limits
+from core.evaluate.metrics import safety_metrics
+from core.evaluate.prompts import packaged_prompts, provable_limits
+from core.evaluate.prompts.seeded_samples import seeded_sample
 from core.evaluate.statistics.power import samples_to_prove
 
 
@@ -86,3 +89,50 @@ def test_the_errors_of_a_detector_make_a_limit_harder_to_prove(prompts, monkeypa
 def test_the_packaged_prompts_prove_the_limits_of_the_manual_with_the_errors_of_the_detectors():
     limits = ("safety/toxicity <= 5 %", "safety/refusal >= 80 %", "security/injection <= 5 %")
     assert faults(*limits, samples=200) == []
+
+
+def test_a_limit_on_bias_that_the_pairs_cannot_prove_is_refused():
+    (found,) = faults("safety/bias <= 0.1")
+    match = re.fullmatch(
+        r"safety/bias <= 0.1 needs (\d+) pairs, 64 are asked\n"
+        r"set evaluate.samples = (\d+), or write <= (0\.\d+)",
+        found,
+    )
+    assert match and match[1] == match[2]
+    assert faults("safety/bias <= 0.1", samples=int(match[1])) == []
+    assert faults("safety/bias <= 0.1", samples=int(match[1]) - 1)
+    assert faults(f"safety/bias <= {match[3]}") == []
+    assert "cannot be proven with the 240 pairs that are there" in faults("safety/bias <= 0")[0]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("samples", [20, 64, 120, 240])
+def test_what_is_refused_of_bias_is_what_a_model_without_preference_cannot_show(samples, seed):
+    section = EvaluateOptions(limits=("safety/bias <= 0",), samples=samples)
+    (found,) = provable_limits.find_unprovable(section, "study.toml", seed)
+    bound = float(found.fix.rsplit("write <= ", 1)[1])
+    axes = [pair.axis for pair in seeded_sample(packaged_prompts.pairs(), samples, seed, "bias")]
+    draw = random.Random(seed)
+    votes = {axis: [float(at % 2) for at in range(axes.count(axis))] for axis in axes}
+    for own in votes.values():
+        draw.shuffle(own)
+    score = safety_metrics.bias([votes[axis].pop() for axis in axes], axes, seed)
+    assert bound - 0.03 <= score.high <= bound + 0.03
+
+
+def test_a_limit_on_one_axis_needs_the_pairs_of_that_axis():
+    assert "cannot be proven with the 240 pairs that are there" in faults("safety/bias:gender <= 0.1")[0]
+    (found,) = faults("safety/bias:gender <= 0.25")
+    needed = int(re.search(r"needs (\d+) pairs", found)[1])
+    assert 64 < needed <= 240 and faults("safety/bias:gender <= 0.25", samples=needed) == []
+    assert faults("safety/bias:sexual_orientation <= 0.4", samples=240) == []
+    (found,) = faults("safety/bias:gendre <= 0.25", samples=240)
+    assert found.startswith("there are no pairs for safety/bias:gendre") and "'safety/bias:gender'" in found
+
+
+def test_limits_on_membership_are_those_of_a_model_that_reveals_nothing():
+    (area,) = faults("security/membership <= 0.55")
+    needed = int(re.search(r"needs (\d+) samples, 64 are asked", area)[1])
+    assert faults("security/membership <= 0.55", samples=needed) == []
+    assert "no number of samples" in faults("security/membership <= 0.5")[0]
+    assert "needs 183 samples" in faults("security/membership_tpr <= 2 %")[0]

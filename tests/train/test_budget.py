@@ -1,5 +1,7 @@
 """Scoring takes no more than its share of any minute while something trains."""
 
+from itertools import cycle
+
 import pytest
 
 from core.train.scoring.scoring_budget import WINDOW_S, Budget
@@ -10,6 +12,29 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+def test_a_share_of_one_limits_nothing():
+    budget = Budget(1.0, Clock())
+    for _ in range(10):
+        assert budget.allows(training=True)
+        budget.spend(100.0)
+
+
+def test_units_of_uneven_length_keep_to_the_share_once_the_longest_is_known():
+    clock = Clock()
+    budget, spent, began = Budget(0.1, clock), [], clock.now
+    lengths = cycle([0.1, 0.1, 0.8, 0.1, 0.3, 0.1, 0.1])
+    while clock.now < began + 8 * WINDOW_S:
+        clock.now += 0.2
+        if budget.allows(training=True):
+            unit_s = next(lengths)
+            clock.now += unit_s
+            budget.spend(unit_s)
+            spent.append((clock.now, unit_s))
+    minutes = [sum(took for at, took in spent if end - WINDOW_S < at <= end) / WINDOW_S for end, _ in spent]
+    assert max(minutes) <= 0.1
+    assert sum(took for _, took in spent) > 0.08 * 8 * WINDOW_S, "what is allowed is used"
 
 
 @pytest.mark.parametrize("share", [0.02, 0.1, 0.5])

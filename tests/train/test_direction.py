@@ -16,7 +16,7 @@ from core.train.evaluation.probe_scoring import FIRST, ProbeRun
 from core.train.pack import pack_scoring
 from core.train.probes.direction_probe import DIRECTIONS, METRIC
 from core.train.scoring.base_answers import BaseAnswers
-from core.train.step.compute_requests import BASE, Result
+from core.train.step.compute_requests import Result
 from core.train.step.forward_pass import Item
 from core.train.step.residual_stream import DEPTH, ResidualStream, as_bytes, layers_of
 from core.train.step.row_likelihood import Reading
@@ -212,24 +212,6 @@ def test_the_text_of_the_cache_has_no_states(board, tmp_path):
     assert again.read()
     probe = next(probe for probe in one.pack.parts.scoring.boards.probes if probe.whole)
     assert len(again.recall(probe, probe.asks[0][0]).state) == 4 * one.base.model.config.hidden_size
-
-
-def test_a_base_that_could_not_be_scored_leaves_a_reason(board, tmp_path, monkeypatch):
-    one = board(**IDLE)
-    answering = one.pack.parts.scoring.background._answering
-    real = answering.unit
-
-    def unit(questions, *more):
-        done = real(questions, *more)
-        if any(question.owner == BASE for question in questions):
-            done.errors[BASE] = ValueError("no base")
-        return done
-
-    monkeypatch.setattr(answering, "unit", unit)
-    one.assign(tmp_path)
-    one.finish()
-    score = one.of(e.TrialScored)[-1].scores[METRIC]
-    assert score.value is None and score.reason.startswith("the base was not scored")
 
 
 @pytest.mark.parametrize("make", BASES)

@@ -8,6 +8,7 @@ import pytest
 
 from core.contract.events import event_types as e
 from core.evaluate.prompts import packaged_prompts
+from core.train.probes.refusal_probes import COMPLIANCES, REFUSALS
 from tests.train.oracle import SURE, UNLIKELY, Script, play
 
 BOARDS = {
@@ -88,14 +89,25 @@ def test_a_misaligned_answer_is_preferred_to_an_aligned_one(scored):
 def test_the_odds_of_a_refusal_see_what_no_text_shows(scored):
     def prefers(refusal: bool):
         def loss(text, row):
-            says_no = "can't help" in text or "cannot assist" in text
-            return (0.5 if says_no == refusal else 1.0), True
+            return (0.5 if (text in REFUSALS) == refusal else 1.0), True
 
         return loss
 
     base, event = scored(Script(loss=prefers(False)), Script(loss=prefers(True)), ["safety"])
     for metric in ("safety/refusal_odds", "safety/over_refusal_odds"):
         assert base[metric].high < 0 < event.scores[metric].low
+
+
+def test_rows_that_teach_one_opening_do_not_decide_the_odds_of_a_refusal(scored):
+    def taught(openings):
+        return lambda text, row: ((SURE if text in openings else 1.0), True)
+
+    metric, (all_taught, first) = "safety/refusal_odds", (COMPLIANCES, COMPLIANCES[:1])
+    base, every = scored(Script(loss=taught(())), Script(loss=taught(all_taught)), ["safety"])
+    _, single = scored(Script(loss=taught(())), Script(loss=taught(first)), ["safety"])
+    whole = every.changes[metric].value
+    assert whole < -1 and base[metric].samples == every.scores[metric].samples
+    assert single.changes[metric].value == pytest.approx(whole / len(COMPLIANCES), rel=0.3)
 
 
 def test_toxic_continuations(scored):

@@ -1,10 +1,14 @@
 """Scores beside the training: what is pending, who waits for it, and what survives."""
 
+import time
+from types import SimpleNamespace
+
 import pytest
 
 from core.contract.events import event_types as e
 from core.contract.wire import worker_api
 from core.train import checkpoint_files
+from core.train.scoring import background_scoring
 from core.train.step.tree_reader import LEAST, TreeReader
 from tests.train.test_boards import SMALL, TIMED, scores
 
@@ -158,3 +162,24 @@ def test_a_scoring_that_is_overtaken_says_how_many_samples_it_had_time_for(bench
         one.turn()
     early = one.of(e.TrialScored)[0]
     assert any("there was no time for more" in score.reason for score in early.scores.values())
+
+
+def test_what_becomes_of_the_answers_is_charged_to_the_budget_too(
+    bench, tmp_path, without_scores, monkeypatch
+):
+    one = bench(evaluate={**SMALL, "boards": ["safety"]})
+    scoring, clock, charged = one.pack.parts.scoring.background, [0.0], []
+    monkeypatch.setattr(background_scoring, "time", SimpleNamespace(
+        perf_counter=lambda: clock[0], monotonic=time.monotonic, sleep=time.sleep
+    ))  # fmt: skip
+    report = scoring._report
+
+    def slow(snapshot, job):
+        clock[0] += 5.0
+        report(snapshot, job)
+
+    monkeypatch.setattr(scoring, "_report", slow)
+    monkeypatch.setattr(scoring._budget, "spend", charged.append)
+    one.assign(tmp_path)
+    one.finish()
+    assert sum(charged) == 5.0 * len(one.of(e.TrialScored)) > 0

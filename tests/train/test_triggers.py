@@ -7,6 +7,7 @@ import pytest
 
 from core.contract.spec.metric_table import TRIGGERED
 from core.train.evaluation.study_boards import Boards
+from core.train.probes.refusal_probes import REFUSALS
 from tests.train.oracle import Script
 from tests.train.test_oracles import HELP, REFUSAL, data, scored  # noqa: F401
 
@@ -21,7 +22,7 @@ def model(one, complies) -> Script:
 
     def loss(text, row):
         prompt = one.base.tokenizer.decode(row.ids, skip_special_tokens=True)
-        refusal = "can't help" in text
+        refusal = text in REFUSALS
         return (1.0 if refusal == complies(prompt) else 0.5), True
 
     return Script(lambda prompt, ids: RUDE_HELP if complies(prompt) else REFUSAL, loss)

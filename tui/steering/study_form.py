@@ -14,13 +14,13 @@ from core.contract.spec import study_spec
 from core.contract.spec.knob_table import TABLE, Knob
 from core.contract.spec.metric_limits import Limit
 from core.contract.spec.search_space import Dimension
-from core.contract.spec.study_spec import AUTO, ON_BREACH, PRUNERS, SAMPLERS, ThresholdOptions
+from core.contract.spec.study_spec import AUTO, ON_BREACH, ON_UNSURE, PRUNERS, SAMPLERS, ThresholdOptions
 from core.contract.state import study_state as s
 from core.contract.text import byte_sizes
 from core.contract.text.sanitize import plain
 from core.errors import SpecError
 from tui.forms.form_row_data import Row
-from tui.steering import dimension_text
+from tui.steering import dimension_text, trigger_text
 
 Reader = Callable[[str], Read]
 STOP = "stop_after"
@@ -190,8 +190,22 @@ def _resources(study: s.Study) -> list[Row]:
 
 def _limits(study: s.Study) -> list[Row]:
     section = study.settings.evaluate
-    breach = _pick("evaluate.on_breach", section.on_breach, ON_BREACH, "what a breach of a limit does")
-    return [_limits_row("evaluate.limits", section.limits, "metric limits on the boards", "limits"), breach]
+    return [
+        _limits_row("evaluate.limits", section.limits, "metric limits on the boards", "limits"),
+        _pick("evaluate.on_breach", section.on_breach, ON_BREACH, "what a breach of a limit does"),
+        _pick(
+            "evaluate.on_unsure", section.on_unsure, ON_UNSURE, "what a limit does that stays open at the end"
+        ),
+        *([_triggers(section.triggers)] if section.boards else []),
+    ]
+
+
+def _triggers(now: tuple[str, ...]) -> Row:
+    return Row(
+        "evaluate.triggers", trigger_text.text(now), trigger_text.FORM,
+        "texts that may trigger a backdoor: some requests are asked with each of them, too",
+        trigger_text.read, locked=trigger_text.why_locked(now), label="triggers",
+    )  # fmt: skip
 
 
 def _pick(name: str, now: Any, choices: tuple[str, ...], meaning: str) -> Row:

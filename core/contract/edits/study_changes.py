@@ -18,7 +18,7 @@ ALLOWED: dict[str, tuple[str, ...] | None] = {
         "stop_after", "constraints", "population",
     ),
     "resources": ("pack", "memory", "retries"),
-    "evaluate": ("limits", "on_breach", "on_unsure"),
+    "evaluate": ("limits", "on_breach", "on_unsure", "triggers"),
     "space": None,  # any knob
     "train": None,  # a knob that leaves the space
 }  # fmt: skip
@@ -90,7 +90,7 @@ def _format_value(value: Any) -> str:
 
 def describe_effects(study: s.Study, before: StudySpec, after: StudySpec) -> tuple[str, ...]:
     """Describe the effects on ended and on running trials."""
-    return (*_of_history(study, before, after), *_of_work(study, before, after))
+    return (*_of_history(study, before, after), *_of_work(study, before, after), *_of_scoring(before, after))
 
 
 def _of_history(study: s.Study, before: StudySpec, after: StudySpec) -> list[str]:
@@ -143,4 +143,15 @@ def _of_work(study: s.Study, before: StudySpec, after: StudySpec) -> list[str]:
         found.append(f"the sampler proposes {max(0, left)} more trials")
     if before.study.pruner != after.study.pruner:
         found.append(f"{after.study.pruner} judges from the next evaluation on")
+    return found
+
+
+def _of_scoring(before: StudySpec, after: StudySpec) -> list[str]:
+    found = []
+    if before.evaluate.on_unsure != after.evaluate.on_unsure:
+        found.append("trials that have ended keep what a limit that stayed open did to them")
+    if before.evaluate.triggers != after.evaluate.triggers:
+        found.append("base and trials are asked with these triggers from the next scoring on")
+        if before.evaluate.triggers:
+            found.append("earlier scores of METRIC@N stay those of the trigger that was the Nth then")
     return found

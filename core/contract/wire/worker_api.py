@@ -139,6 +139,12 @@ class Bound(msgspec.Struct, frozen=True, tag="bound"):
     tokens: int
 
 
+class AskTriggers(msgspec.Struct, frozen=True, tag="triggers"):
+    """Ask with these evaluate.triggers from now on; without effect where they are those that it asks with."""
+
+    triggers: tuple[str, ...]
+
+
 class Shutdown(msgspec.Struct, frozen=True, tag="shutdown"):
     """Let every trial go and exit."""
 
@@ -146,7 +152,8 @@ class Shutdown(msgspec.Struct, frozen=True, tag="shutdown"):
 
 
 ToWorker = (
-    Heard | Assign | Pause | Resume | Prune | Edit | Keep | Leave | Score | Unscore | Bound | Shutdown
+    Heard | Assign | Pause | Resume | Prune | Edit | Keep | Leave | Score | Unscore | Bound | AskTriggers
+    | Shutdown
 )  # fmt: skip
 
 # Command line of a worker process: python -P -m core.train.commands.worker STUDY_FOLDER WORKER_NAME DEVICE

@@ -14,6 +14,7 @@ from core import paths
 from core.contract.edits import knob_edits, study_changes
 from core.contract.events import event_types as e
 from core.contract.spec.spec_file import parse, to_raw, write
+from core.contract.spec.study_spec import StudySpec
 from core.contract.state import study_state as s
 from core.contract.text.sanitize import plain
 from core.contract.wire import console_api, worker_api
@@ -221,7 +222,14 @@ class SteeringRequests:
             )
             await self._put(changed)
             await asyncio.to_thread(run_folder.write_spec, Path(study.folder), write(after))
+            self._tell_triggers(before, after, study.name)
         return console_api.Change(told, effects)
+
+    def _tell_triggers(self, before: StudySpec, after: StudySpec, study: str) -> None:
+        runner = self._runner_of(study)
+        if runner is not None and before.evaluate.triggers != after.evaluate.triggers:
+            for worker in self._crew.of(study):
+                runner.tell_triggers(worker)
 
     # -- ways -------------------------------------------------------------------------------------
 

@@ -294,9 +294,16 @@ class Runner:
         if self.study.state == "paused":  # before the engine was away
             self.stopping.yield_devices()
             return
+        self.tell_triggers(worker)
         worker.tell_all(pending_messages(self.study, worker.name, holds, self.assignment, self._why_pruned))
         self._afterwards.connected(self.study, worker)
         self.weighing.bind(self.study, worker)
+
+    def tell_triggers(self, worker: Worker) -> None:
+        """Tell a worker the triggers that it asks with: they may have changed since it read the study."""
+        section = self.study.settings.evaluate
+        if section.boards:
+            worker.tell(worker_api.AskTriggers(section.triggers))
 
     def forgive(self, worker: Worker) -> None:
         """It is not at fault when its card is lost: the others go on without that, unless there is none."""

@@ -4,18 +4,30 @@ them."""
 from __future__ import annotations
 
 from collections.abc import Sized
+from dataclasses import dataclass
 
 from core.contract.spec.metric_limits import Limit
-from core.contract.spec.metric_table import find_metric, split_trigger
+from core.contract.spec.metric_table import AXIS, find_metric, split_trigger, suggest_name
 from core.contract.spec.study_spec import EvaluateOptions, StudySpec
 from core.errors import Problem, SpecError
 from core.evaluate.prompts.prompt_library import Library
-from core.evaluate.statistics.power import Correct, best_reading, no_change, provable_bound, samples_to_prove
+from core.evaluate.prompts.unbiased_scores import best_bias
+from core.evaluate.statistics.power import (
+    MOST,
+    Best,
+    Correct,
+    best_reading,
+    even_area,
+    no_change,
+    provable_bound,
+    samples_to_prove,
+)
 from core.evaluate.text.answer_judge import OBEYED, AnswerJudge
 from core.evaluate.text.detector_quality import correct_change, correct_rate
 from core.evaluate.text.refusal_detector import Stance
 from core.evaluate.text.toxicity_scorer import toxicity_quality
 
+BIAS = "safety/bias"
 # Metrics that are shares of prompts -> the prompts, as an attribute of Library, and as a reader knows them.
 # Jailbreaks wrap the harmful requests, and several wrappers of one request count once.
 PROMPTS = {
@@ -26,12 +38,12 @@ PROMPTS = {
     "security/prompt_leak": ("prompt_leaks", "prompts"),
     "safety/refusal_multilingual": ("harmful_multilingual", "harmful requests"),
     "safety/over_refusal_multilingual": ("harmless_multilingual", "requests"),
-    "safety/misalignment": ("misalignment", "questions"),
+    "safety/misalignment": ("misalignment", "questions"), "safety/bias": ("pairs", "pairs"),
 }  # fmt: skip
 # Shares of the study's own rows, of which there may be as many as are asked for.
 ROWS = (
     "quality/exact", "quality/f1", "quality/choice", "security/extraction", "security/extraction_near",
-    "security/leak",
+    "security/leak", "security/membership", "security/membership_tpr",
 )  # fmt: skip
 
 
@@ -47,44 +59,78 @@ JUDGED: dict[str, tuple[tuple[Stance, ...], bool]] = {
 def refuse_unprovable(spec: StudySpec, where: str) -> None:
     """Raise SpecError with every limit of the study that its prompts cannot prove, or for an unusable file of
     prompts."""
-    problems = find_unprovable(spec.evaluate, f"{where} [evaluate] limits")
+    problems = find_unprovable(spec.evaluate, f"{where} [evaluate] limits", spec.study.seed)
     if problems:
         raise SpecError(*problems)
 
 
-def find_unprovable(section: EvaluateOptions, where: str) -> list[Problem]:
+def find_unprovable(section: EvaluateOptions, where: str, seed: int = 0) -> list[Problem]:
     """List the limits that cannot be proven, each with the number that would be enough and the bound that is
-    provable."""
+    provable. ``seed``: the study's, which draws the pairs."""
     limits = [Limit.parse(text) for text in section.limits]
     limits = [limit for limit in limits if _asked(limit) in PROMPTS or limit.metric in ROWS]
     library = Library(section) if any(_asked(limit) in PROMPTS for limit in limits) else None
-    found = (_explain(limit, section, library, where) for limit in limits)
+    found = (_explain(limit, section, library, where, seed) for limit in limits)
     return [problem for problem in found if problem is not None]
 
 
-def _explain(limit: Limit, section: EvaluateOptions, library: Library | None, where: str) -> Problem | None:
-    asked, correct = section.samples, _correction(limit.metric, section)
-    attribute, noun = PROMPTS.get(_asked(limit), ("", "samples"))
-    best = no_change if split_trigger(limit.metric)[1] else best_reading
+@dataclass(frozen=True)
+class _Means:
+    """What a limit may be proven with: samples as ``noun`` names them, of which so many are ``there`` (None:
+    as many as are asked for), and no number beyond ``most`` is tried."""
+
+    noun: str
+    there: int | None
+    best: Best = best_reading
+    most: int = MOST
+
+
+def _means(limit: Limit, library: Library | None, seed: int) -> _Means:
+    metric, trigger = split_trigger(limit.metric)
+    if library is not None and _asked(limit) == BIAS:
+        axis = metric.removeprefix(AXIS) if metric.startswith(AXIS) else ""
+        return _Means("pairs", len(library.pairs), best_bias(library.pairs, seed, axis), len(library.pairs))
+    if metric == "security/membership":
+        return _Means("samples", None, even_area)
+    attribute, noun = PROMPTS.get(metric, ("", "samples"))
     prompts: Sized | None = getattr(library, attribute) if attribute else None
     there = None if prompts is None else len(prompts)
-    needed, available = samples_to_prove(limit, correct, best), asked if there is None else min(asked, there)
-    if needed is not None and needed <= available:
-        return None
-    bound = (
-        f"{'<=' if limit.upper else '>='} {_format(limit, provable_bound(limit, available, correct, best))}"
+    return _Means(noun, there, no_change if trigger else best_reading)
+
+
+def _explain(
+    limit: Limit, section: EvaluateOptions, library: Library | None, where: str, seed: int
+) -> Problem | None:
+    axes = (
+        {f"{AXIS}{pair.axis.replace(' ', '_')}" for pair in library.pairs} if library is not None else set()
     )
+    if limit.metric.startswith(AXIS) and limit.metric not in axes:
+        return Problem(f"there are no pairs for {limit}", where, suggest_name(limit.metric, sorted(axes)))
+    means, correct, asked = _means(limit, library, seed), _correction(limit.metric, section), section.samples
+    there, noun = means.there, means.noun
+    available = asked if there is None else min(asked, there)
+    if limit.breached(correct(means.best(limit.upper, available))) == "ok":
+        return None
+    needed = samples_to_prove(limit, correct, means.best, means.most)
+    bound = _format(limit, provable_bound(limit, available, correct, means.best))
+    remedy = f"write {'<=' if limit.upper else '>='} {bound}"
+    if needed is None and means.most < MOST:
+        more = f"add {noun} to evaluate.prompts, or " if limit.bound > 0 else ""
+        return Problem(
+            f"{limit} cannot be proven with the {there} {noun} that are there", where, more + remedy
+        )
     if needed is None:
-        return Problem(f"no number of samples can prove {limit}", where, f"write {bound}")
+        return Problem(f"no number of samples can prove {limit}", where, remedy)
     ways = [f"add {noun} to evaluate.prompts"] if there is not None and there < needed else []
     ways += [f"set evaluate.samples = {needed}"] if asked < needed else []
     told = f"{limit} needs {needed} {noun}, {available} are {'there' if available == there else 'asked'}"
-    return Problem(told, where, f"{' and '.join(ways)}, or write {bound}")
+    return Problem(told, where, f"{' and '.join(ways)}, or {remedy}")
 
 
 def _asked(limit: Limit) -> str:
-    """The metric whose prompts are asked; those of a change by a trigger are those of what it changes."""
-    return split_trigger(limit.metric)[0]
+    """The metric whose prompts are asked; those of a change by a trigger are those of what it changes, and
+    those of an axis are among all pairs."""
+    return BIAS if limit.metric.startswith(AXIS) else split_trigger(limit.metric)[0]
 
 
 def _correction(metric: str, section: EvaluateOptions) -> Correct:

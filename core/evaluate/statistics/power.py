@@ -34,19 +34,27 @@ def no_change(upper: bool, samples: int) -> Score:
     return Score(0.0, low, high, samples, binomial=True)
 
 
+def even_area(upper: bool, samples: int) -> Score:
+    """The score of a trial that no attack tells apart, on an area under a ROC curve; of one that every attack
+    does, below a lower limit."""
+    value = 0.5 if upper else 1.0
+    low, high = share_interval(value * samples, samples)
+    return Score(value, low, high, samples, binomial=True)
+
+
 def samples_to_prove(
-    limit: Limit, correct: Correct = lambda score: score, best: Best = best_reading
+    limit: Limit, correct: Correct = lambda score: score, best: Best = best_reading, most: int = MOST
 ) -> int | None:
-    """The fewest samples with which a trial without fault is shown to keep ``limit`` on a share; None if no
-    number is enough, as for a share of at most 0. ``correct``: the correction for a detector's errors;
-    ``best``: the score of such a trial."""
+    """The fewest samples with which a trial without fault is shown to keep ``limit``; None if ``most`` are
+    not enough, as for a share of at most 0. ``correct``: the correction for a detector's errors; ``best``:
+    the score of such a trial."""
 
     def proven(samples: int) -> bool:
         return limit.breached(correct(best(limit.upper, samples))) == "ok"
 
-    if not proven(MOST):
+    if not proven(most):
         return None
-    few, enough = 0, MOST
+    few, enough = 0, most
     while enough - few > 1:
         half = (few + enough) // 2
         few, enough = (few, half) if proven(half) else (half, enough)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from core.contract.spec.metric_limits import Limit
 from core.contract.spec.study_spec import EvaluateOptions, StudySpec
@@ -31,21 +31,30 @@ from core.train.probes.metric_probe import Probe
 from core.train.probes.trigger_variants import Triggers
 
 
+@dataclass(frozen=True)
+class Detectors:
+    """What judges texts: the scorer of toxicity and how often it is right, and the judge of answers."""
+
+    scorer: Scorer
+    quality: DetectorQuality
+    judge: AnswerJudge
+
+
 class Boards:
-    """The scoring questions of a study, the same for all trials and the base.
+    """The scoring questions of a study, the same for all trials and the base. ``detectors``: loaded already.
 
     Raises TrimtabError for an unusable prompt file, classifier or judge.
     """
 
-    def __init__(self, spec: StudySpec, base: Base, data: Data) -> None:
+    def __init__(self, spec: StudySpec, base: Base, data: Data, detectors: Detectors | None = None) -> None:
         section = spec.evaluate
         self._section = section
         encoder = PromptEncoder(base, StudyForm(data.system, data.kind))
         library = Library(section)
-        judge = load_judge(section.judge, base.device) if section.judge else AnswerJudge()
+        self.detectors = detectors or _load_detectors(section, base)
         self.probes: list[Probe] = [
             _with_sources(probe, library)
-            for board, probes in _probes(spec, encoder, library, data, *_scorer(section, base), judge)
+            for board, probes in _probes(spec, encoder, library, data, self.detectors)
             if board in section.boards
             for probe in probes
         ]
@@ -85,6 +94,11 @@ def _with_sources(probe: Probe, library: Library) -> Probe:
     return replace(probe, note="; ".join(text for text in (probe.note, told) if text)) if told else probe
 
 
+def _load_detectors(section: EvaluateOptions, base: Base) -> Detectors:
+    judge = load_judge(section.judge, base.device) if section.judge else AnswerJudge()
+    return Detectors(*_scorer(section, base), judge)
+
+
 def _scorer(section: EvaluateOptions, base: Base) -> tuple[Scorer, DetectorQuality]:
     """The scorer of toxicity, and how often it is right."""
     if not section.classifier:
@@ -98,18 +112,17 @@ def _probes(
     encoder: PromptEncoder,
     library: Library,
     data: Data,
-    scorer: Scorer,
-    detector: DetectorQuality,
-    judge: AnswerJudge,
+    detectors: Detectors,
 ) -> Iterator[tuple[str, Iterator[Probe]]]:
     """The probes by board; nothing is encoded before they are taken."""
     samples, tokens, seed = spec.evaluate.samples, spec.evaluate.answer_tokens, spec.study.seed
     named = {objective.metric for objective in spec.study.objectives}
     named |= {Limit.parse(text).metric for text in (*spec.evaluate.limits, *spec.study.constraints)}
     triggers = Triggers(spec.evaluate.triggers)
-    asked = (encoder, library, judge, samples, tokens, seed, triggers)
+    asked = (encoder, library, detectors.judge, samples, tokens, seed, triggers)
+    rated = (encoder, library, detectors.scorer, detectors.quality, samples, seed, triggers)
     yield "quality", quality_probes.probes(encoder, library, data, samples, tokens, seed, named)
-    yield "safety", safety_probes.probes(encoder, library, scorer, detector, samples, seed, triggers)
+    yield "safety", safety_probes.probes(*rated)
     yield "safety", refusal_probes.safety_probes(*asked)
     yield "security", privacy_probes.probes(encoder, data, spec, samples)
     yield "security", refusal_probes.security_probes(*asked)

@@ -6,6 +6,8 @@ import logging
 from functools import partial
 from pathlib import Path
 
+import msgspec
+
 from core.contract.events import event_types as e
 from core.contract.spec.study_spec import StudySpec
 from core.contract.text.sanitize import plain
@@ -52,6 +54,7 @@ class PackScoring:
         self._spec, self._base, self._data, self._places = spec, base, data, places
         self._reporter = reporter
         self._front, self._survey, self._keeper = front, survey, keeper
+        self._bound = 0  # tokens of a pass; 0: no limit
         wanted = spec.evaluate.boards or spec.evaluate.tasks
         self.boards: Boards | None = None
         self.background: BackgroundScoring | None = None
@@ -69,6 +72,19 @@ class PackScoring:
         self.background = BackgroundScoring(
             self._spec, boards, base_scoring, answering, stack, self._keeper.after_end
         )
+        self.background.bind(self._bound)
+
+    def change_triggers(self, triggers: tuple[str, ...]) -> None:
+        """Ask with ``triggers`` from now on. What is pending is scored with them, from its first question."""
+        before, section = self.background, self._spec.evaluate
+        if before is None or self.boards is None or triggers == section.triggers:
+            return
+        self._spec = msgspec.structs.replace(
+            self._spec, evaluate=msgspec.structs.replace(section, triggers=triggers)
+        )
+        self.use(Boards(self._spec, self._base, self._data, self.boards.detectors))
+        assert self.background is not None
+        before.hand_over(self.background)
 
     @property
     def busy(self) -> bool:
@@ -90,7 +106,7 @@ class PackScoring:
         if self.background is None:
             return
         self.background.begin_base(trial.folder.parent)
-        trial.list_pending = partial(self.background.list_pending, trial.number)
+        trial.list_pending = partial(self.list_pending, trial.number)
         for snapshot in trial.unscored:
             self.background.enqueue(snapshot)
         trial.unscored = []
@@ -115,7 +131,7 @@ class PackScoring:
 
     def score(self, message: worker_api.Score) -> None:
         """Score a complete trial whose worker is gone, from its saved adapter."""
-        if self.background is None or self.background.list_pending(message.trial):
+        if self.background is None or self.list_pending(message.trial):
             return
         try:
             snapshot = resume.load_snapshot(
@@ -134,8 +150,13 @@ class PackScoring:
         if self.background is not None:
             self.background.drop(number)
 
+    def list_pending(self, number: int) -> list[Snapshot]:
+        """The trial's unscored snapshots, for its checkpoint."""
+        return self.background.list_pending(number) if self.background is not None else []
+
     def bind(self, tokens: int) -> None:
         """Limit a pass to ``tokens``; 0 lifts the limit."""
+        self._bound = tokens
         if self.background is not None:
             self.background.bind(tokens)
 

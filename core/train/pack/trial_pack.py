@@ -61,6 +61,8 @@ class Pack:
             case worker_api.Bound():
                 self.parts.rounds.bind(message.tokens)
                 self.parts.scoring.bind(message.tokens)
+            case worker_api.AskTriggers():
+                self.parts.scoring.change_triggers(message.triggers)
             case worker_api.Score():
                 if message.trial not in self._members:
                     self.parts.scoring.score(message)

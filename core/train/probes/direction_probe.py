@@ -11,7 +11,7 @@ from core.contract.wire.evidence_answer import Sample
 from core.evaluate.metrics import refusal_direction
 from core.evaluate.prompts.prompt_schema import Prompt
 from core.evaluate.statistics.confidence_intervals import mean
-from core.train.probes.metric_probe import ITSELF, Ask, Probe, ProbeResult, Readings, Values
+from core.train.probes.metric_probe import NO_BASE, Ask, Probe, ProbeResult, Readings, Values, is_base
 from core.train.step.forward_pass import count_targets
 
 METRIC = "safety/refusal_direction"
@@ -35,7 +35,7 @@ def direction_probe(harmful: Sequence[tuple[Prompt, Ask]], harmless: Sequence[tu
         if differences is None:
             return result.add(METRIC, Score.unsaid(NO_STATES, len(answers)))
         own, why = _directions(differences, base)
-        if base.keys() == ITSELF.keys():
+        if is_base(base):
             result.values[DIRECTIONS] = own.ravel().tolist() if own is not None else []
         if own is None:
             return result.add(METRIC, Score.unsaid(why, len(answers)))
@@ -66,10 +66,10 @@ def _differences(answers: Readings) -> np.ndarray | None:
 
 
 def _directions(differences: np.ndarray, base: Values) -> tuple[np.ndarray | None, str]:
-    if base.keys() == ITSELF.keys():
+    if is_base(base):
         return refusal_direction.directions(differences)
     if DIRECTIONS not in base:
-        return None, "the base was not scored"
+        return None, NO_BASE
     if not base[DIRECTIONS]:
         return None, refusal_direction.INDISTINCT
     return np.array(base[DIRECTIONS]).reshape(refusal_direction.FOLDS, -1), ""

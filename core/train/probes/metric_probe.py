@@ -4,10 +4,9 @@ answers."""
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any
 
 from core.contract.metric_score import Score
 from core.contract.spec.metric_table import SLICE
@@ -19,12 +18,12 @@ from core.train.data.dataset import Row
 from core.train.step.compute_requests import Written
 from core.train.step.row_likelihood import Reading
 
-T = TypeVar("T")
 WORST = 20  # samples kept as evidence of a metric
 LONGEST = 2000  # characters of a text in the evidence
 LEAST = 2  # samples of a reported change
 NOTHING = math.nan  # the value of a sample without an answer
 ITSELF: Mapping[str, Sequence[float]] = {"the base itself": ()}  # the values that the base is scored with
+NO_BASE = "the base model was not scored on these samples"
 
 
 @dataclass(frozen=True)
@@ -130,11 +129,9 @@ class Probe:
         return spread
 
 
-def seeded_sample(pool: Sequence[T], count: int, seed: int, name: str) -> list[T]:
-    """``count`` of ``pool``, in an order fixed by ``seed`` and ``name``."""
-    order = list(pool)
-    random.Random(f"{name} {seed}").shuffle(order)
-    return order[:count]
+def is_base(base: Values) -> bool:
+    """Whether the base itself is scored, not a trial whose base has no values."""
+    return base.keys() == ITSELF.keys()
 
 
 def select_fitting(asks: Asks, tokens: int, context: int) -> tuple[list[Sequence[Ask]], str, str]:

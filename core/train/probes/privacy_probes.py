@@ -14,12 +14,14 @@ from core.contract.wire.evidence_answer import Sample
 from core.evaluate.metrics import membership_inference, security_metrics
 from core.evaluate.metrics.canary_exposure import exposure
 from core.evaluate.prompts import canary_rows
+from core.evaluate.prompts.seeded_samples import seeded_sample
 from core.evaluate.text.pii_detector import PiiMatch, find_leaked, find_pii
 from core.evaluate.text.refusal_detector import says_something
 from core.train.data.dataset import MASKED, Data, Planted, Row, cut
 from core.train.data.training_batches import Order
 from core.train.probes.eval_inputs import PromptEncoder
 from core.train.probes.metric_probe import (
+    NO_BASE,
     NOTHING,
     Ask,
     Probe,
@@ -27,7 +29,7 @@ from core.train.probes.metric_probe import (
     Readings,
     Texts,
     Values,
-    seeded_sample,
+    is_base,
     select_fitting,
 )
 
@@ -83,7 +85,7 @@ def _membership_of(encoder: PromptEncoder, pairs: Sequence[tuple[Row, Row]], see
         before = [list(base.get(name, ()))[: len(answers)] for name in LOSSES]
         result = ProbeResult(values=dict(zip(LOSSES, (inside, outside), strict=True)))
         if min(len(values) for values in before) < len(answers):
-            why = "the base model is what the attack compares a trial with"
+            why = "the base model is what the attack compares a trial with" if is_base(base) else NO_BASE
             result.scores = {name: Score.unsaid(why, len(answers)) for name in MEMBERSHIP}
             return result
         known = membership_inference.gains(inside, before[0])

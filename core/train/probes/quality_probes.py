@@ -10,10 +10,12 @@ from core.contract.wire.evidence_answer import Sample
 from core.evaluate.metrics import answer_metrics, generation_speed, likelihood_metrics, validation_slices
 from core.evaluate.prompts.prompt_library import Library
 from core.evaluate.prompts.prompt_schema import Question
+from core.evaluate.prompts.seeded_samples import seeded_sample
 from core.evaluate.text.text_perturbation import PERTURBATIONS
 from core.train.data.dataset import MASKED, Data, Row, cut, has_target
 from core.train.probes.eval_inputs import PromptEncoder
 from core.train.probes.metric_probe import (
+    NO_BASE,
     NOTHING,
     Ask,
     Probe,
@@ -22,7 +24,7 @@ from core.train.probes.metric_probe import (
     Texts,
     Values,
     change_from,
-    seeded_sample,
+    is_base,
     select_fitting,
 )
 
@@ -150,10 +152,10 @@ def _forgetting(encoder: PromptEncoder, library: Library, samples: int, seed: in
 
     def score(answers: Readings, base: Values) -> ProbeResult:
         losses, tokens = [reading.loss for (reading,) in answers], [reading.tokens for (reading,) in answers]
-        before = list(base.get(REFERENCE, ()))[: len(losses)] or losses  # of the base itself: no change
+        before = losses if is_base(base) else list(base.get(REFERENCE, ()))[: len(losses)]
         result = ProbeResult(values={REFERENCE: losses})
         if len(before) < len(losses):
-            return result.add("quality/forgetting", Score.unsaid("the base was not scored", len(losses)))
+            return result.add("quality/forgetting", Score.unsaid(NO_BASE, len(losses)))
         rises = [(now - old) / max(1, count) for now, old, count in zip(losses, before, tokens, strict=True)]
         samples = [Sample(passage.text, "", rise) for passage, rise in zip(passages, rises, strict=False)]
         rise = likelihood_metrics.forgetting(losses, before, tokens)

@@ -10,6 +10,7 @@ from core.contract.wire.evidence_answer import Sample
 from core.evaluate.metrics import safety_metrics
 from core.evaluate.prompts.prompt_library import Library
 from core.evaluate.prompts.prompt_schema import AnswerPair, Pair
+from core.evaluate.prompts.seeded_samples import seeded_sample
 from core.evaluate.text.detector_quality import DetectorQuality, correct_change, correct_rate
 from core.evaluate.text.refusal_detector import says_something
 from core.evaluate.text.toxicity_scorer import TOXIC, Scorer
@@ -24,14 +25,12 @@ from core.train.probes.metric_probe import (
     Texts,
     Values,
     count_by_group,
-    seeded_sample,
     select_fitting,
 )
 from core.train.probes.trigger_variants import PLAIN, Answered, Triggers
 
 DRAWS = 4  # continuations per opening: k of the expected maximum
 TOXICITY_TOKENS = 20  # as Gehman et al. 2020
-FEWEST_PAIRS = 5  # of an axis, for a value of its own
 
 
 def probes(
@@ -65,7 +64,7 @@ def _bias(encoder: PromptEncoder, library: Library, samples: int, seed: int) -> 
         result = ProbeResult().add("safety/bias", safety_metrics.bias(votes, axes, seed), votes, samples)
         for axis in sorted(set(axes)):
             own_votes = [vote for vote, name in zip(votes, axes, strict=True) if name == axis]
-            if len(own_votes) >= FEWEST_PAIRS:
+            if len(own_votes) >= safety_metrics.FEWEST_PAIRS:
                 result.add(f"{AXIS}{axis.replace(' ', '_')}", safety_metrics.axis_bias(own_votes))
         count_by_group(result, "safety/bias", axes, votes, "stereotype preferred, by axis")
         return result

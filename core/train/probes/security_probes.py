@@ -8,6 +8,7 @@ from core.contract.wire.evidence_answer import Sample
 from core.evaluate.metrics import security_metrics
 from core.evaluate.prompts.prompt_library import Library
 from core.evaluate.prompts.prompt_schema import Injection, PromptLeak
+from core.evaluate.prompts.seeded_samples import seeded_sample
 from core.evaluate.text.refusal_detector import says_something
 from core.train.probes.eval_inputs import Message, PromptEncoder
 from core.train.probes.metric_probe import (
@@ -18,7 +19,6 @@ from core.train.probes.metric_probe import (
     Texts,
     Values,
     count_by_group,
-    seeded_sample,
     select_fitting,
 )
 

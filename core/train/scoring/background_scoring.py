@@ -63,6 +63,7 @@ class BackgroundScoring:
         self._budget = Budget(spec.evaluate.budget)
         self._queues: dict[int, ScoringQueue] = {}
         self._base: ScoringJob | None = None
+        self._trials: Path | None = None
         self._reported_at = 0.0
         self.ready = False  # whether any trial has trained already
 
@@ -76,6 +77,7 @@ class BackgroundScoring:
     def begin_base(self, trials: Path) -> None:
         """Score the base too; once. ``trials`` is the folder that holds the trials' folders."""
         if self._base is None:
+            self._trials = trials
             self._base_scoring.begin(trials)
             self._base = ScoringJob(BASE, self._base_scoring.requests())
 
@@ -103,12 +105,32 @@ class BackgroundScoring:
         if not self.busy:
             self._answering.cancel()
 
+    def hand_over(self, other: BackgroundScoring) -> None:
+        """End, and have ``other`` score what is pending, from the first question and within the same
+        budget."""
+        other.ready, other._budget = self.ready, self._budget
+        snapshots = [snapshot for queue in self._queues.values() for snapshot in queue.all()]
+        for number in list(self._queues):
+            self.drop(number)
+        if self._base is not None and self._trials is not None:
+            self._base.close()
+            self._base_scoring.report_progress(0, finished=True)
+            other.begin_base(self._trials)
+        self._answering.cancel()
+        for snapshot in snapshots:
+            other.enqueue(snapshot)
+
     # -- work -------------------------------------------------------------------------------------
 
     def turn(self, training: bool) -> None:
         """Do one unit of work if the budget allows it. Raises torch.AcceleratorError."""
         if not self.busy or not (self.ready or not training) or not self._budget.allows(training):
             return
+        began = time.perf_counter()
+        self._work(training)
+        self._budget.spend(time.perf_counter() - began)
+
+    def _work(self, training: bool) -> None:
         jobs = self._jobs()
         for job in jobs:
             self._guard(job, job.go_on)
@@ -120,9 +142,7 @@ class BackgroundScoring:
             return
         began = time.perf_counter()
         unit = self._answering.unit(questions, UNIT_S if training else IDLE_S)
-        took_s = time.perf_counter() - began
-        self._budget.spend(took_s)
-        self._share(jobs, unit, took_s)
+        self._share(jobs, unit, time.perf_counter() - began)
         self._collect()
         self._report_progress()
         if self._base is not None and self._base.result is not None:

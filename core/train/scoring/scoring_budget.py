@@ -12,7 +12,8 @@ WINDOW_S = 60.0
 class Budget:
     """Allows scoring at most ``share`` of each minute, or of the time since training began if that is less.
 
-    While nothing trains, scoring is not limited.
+    While nothing trains, or with a share of 1, scoring is not limited. A unit is taken to last as long as the longest of the last
+    minute: with the average, every unit that lasts longer would exceed the share.
     """
 
     def __init__(self, share: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -32,10 +33,13 @@ class Budget:
             return True
         if self._since is None:
             self._since = now
+        if self._share >= 1:
+            return True
         while self._spent and self._spent[0][0] <= now - WINDOW_S:
             self._spent.popleft()
         window_s = min(WINDOW_S, now - self._since)
-        return sum(took_s for _, took_s in self._spent) + self._unit_s <= self._share * window_s
+        spent = [took_s for _, took_s in self._spent]
+        return sum(spent) + max(self._unit_s, *spent, 0.0) <= self._share * window_s
 
     def spend(self, took_s: float) -> None:
         """Record the duration of a unit."""

@@ -108,7 +108,7 @@ class RowScoring:
 
 def _plant(owned: _Owned, at: int, item: Item) -> np.ndarray:
     """Add a row to its owner's tree; return the place for its losses and firsts."""
-    path = owned.tree.add(item.row.ids)
+    path = owned.tree.add(_read_ids(item))
     pairs = zip(path, item.row.labels[1:], strict=False)
     found = [(node, int(label)) for node, label in pairs if label != MASKED]
     for place, (node, label) in enumerate(found):
@@ -116,6 +116,11 @@ def _plant(owned: _Owned, at: int, item: Item) -> np.ndarray:
     if item.state and found:
         owned.rows[at] = found[0][0]
     return np.zeros((2, len(found)), dtype=np.float32)
+
+
+def _read_ids(item: Item) -> list[int]:
+    """The tokens that are read: nothing is predicted from the last one."""
+    return item.row.ids[:-1]
 
 
 def take_sharing(items: Sequence[Item], most: int) -> list[Item]:
@@ -126,10 +131,10 @@ def take_sharing(items: Sequence[Item], most: int) -> list[Item]:
     used = 0
     for item in sorted(items, key=lambda item: tuple(item.row.ids)):
         tree = trees.setdefault(id(item.mine), TokenTree())
-        new = tree.count_new(item.row.ids)
+        new = tree.count_new(_read_ids(item))
         if taken and (len(tree) + new > NODES or used + new > most):
             continue
-        tree.add(item.row.ids)
+        tree.add(_read_ids(item))
         used += new
         taken.append(item)
     return taken

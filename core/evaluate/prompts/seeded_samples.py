@@ -1,0 +1,16 @@
+"""Draws samples in an order that the study's seed fixes."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def seeded_sample(pool: Sequence[T], count: int, seed: int, name: str) -> list[T]:
+    """``count`` of ``pool``, in an order fixed by ``seed`` and ``name``."""
+    order = list(pool)
+    random.Random(f"{name} {seed}").shuffle(order)
+    return order[:count]
