@@ -16,7 +16,14 @@ from core.contract.text import error_reports
 from core.contract.text.sanitize import plain
 from core.errors import TrimtabError
 from core.memory.base.hf_config import DEMO
-from core.train.base import causal_lm_check, context_length, finite_weights, missing_weights, smollm2
+from core.train.base import (
+    causal_lm_check,
+    context_length,
+    finite_weights,
+    fused_layers,
+    missing_weights,
+    smollm2,
+)
 from core.train.base.packing_check import skip_packing_check
 from core.train.load_progress import Progress
 
@@ -111,6 +118,8 @@ def load_section(section: ModelOptions, device: torch.device, progress: Progress
         again = {"use_reentrant": False, "preserve_rng_state": False}
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=again)
     rest(model)
+    if device.type == "cuda":
+        notes += fused_layers.fuse(model)
     return Base(model, tokenizer, precision, name, device, notes)
 
 

@@ -15,6 +15,7 @@ from core.train.kernels import counter_dropout
 CHANNELS, POSITIONS = tl.constexpr(counter_dropout.CHANNELS), tl.constexpr(counter_dropout.POSITIONS)
 FIRST, SECOND = tl.constexpr(counter_dropout.FIRST), tl.constexpr(counter_dropout.SECOND)
 TOKENS, WIDTH = 8, 256  # the tile of a dropout program: tokens × channels
+ELEMENTS = 1024  # of a program that works element by element
 VOCABULARY = 8192  # logits that a loss program holds at once
 WARPS = 16
 
@@ -140,3 +141,95 @@ def loss(
         logits, targets, losses, targets if firsts is None else firsts, logits.shape[1], scale, cap or 1.0,
         GRAD=firsts is None, CAPPED=cap > 0, BLOCK=VOCABULARY, num_warps=WARPS,
     )  # fmt: skip
+
+
+@triton.jit
+def norm_kernel(x, weight, out, rates, width, epsilon, BLOCK: tl.constexpr) -> None:
+    """Root mean square norm of a row of (tokens, width); ``rates`` are the inverse roots, float32."""
+    row = tl.program_id(0).to(tl.int64)
+    at = tl.arange(0, BLOCK)
+    value = tl.load(x + row * width + at, mask=at < width, other=0.0)
+    wide = value.to(tl.float32)
+    rate = tl.rsqrt(tl.sum(wide * wide, 0) / width + epsilon)
+    normed = (wide * rate).to(value.dtype).to(tl.float32)  # rounded where transformers rounds
+    scale = tl.load(weight + at, mask=at < width, other=0.0).to(tl.float32)
+    tl.store(out + row * width + at, (normed * scale).to(value.dtype), mask=at < width)
+    tl.store(rates + row, rate)
+
+
+@triton.jit
+def norm_backward_kernel(grad, x, weight, rates, out, width, BLOCK: tl.constexpr) -> None:
+    """The gradient of the norm's input; its weight is frozen."""
+    row = tl.program_id(0).to(tl.int64)
+    at = tl.arange(0, BLOCK)
+    value = tl.load(x + row * width + at, mask=at < width, other=0.0)
+    rate = tl.load(rates + row)
+    normed = value.to(tl.float32) * rate
+    scale = tl.load(weight + at, mask=at < width, other=0.0).to(tl.float32)
+    up = tl.load(grad + row * width + at, mask=at < width, other=0.0).to(tl.float32) * scale
+    down = rate * (up - normed * (tl.sum(up * normed, 0) / width))
+    tl.store(out + row * width + at, down.to(value.dtype), mask=at < width)
+
+
+@triton.jit
+def swiglu_kernel(gate, up, out, count, BLOCK: tl.constexpr) -> None:
+    """out = silu(gate) ∘ up, of ``count`` elements."""
+    at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    value = tl.load(gate + at, mask=at < count, other=0.0)
+    wide = value.to(tl.float32)
+    active = (wide / (1.0 + tl.exp(-wide))).to(value.dtype).to(tl.float32)
+    other = tl.load(up + at, mask=at < count, other=0.0).to(tl.float32)
+    tl.store(out + at, (active * other).to(value.dtype), mask=at < count)
+
+
+@triton.jit
+def swiglu_backward_kernel(grad, gate, up, gate_grad, up_grad, count, BLOCK: tl.constexpr) -> None:
+    """The gradients of ``gate`` and ``up``."""
+    at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    value = tl.load(gate + at, mask=at < count, other=0.0)
+    wide = value.to(tl.float32)
+    other = tl.load(up + at, mask=at < count, other=0.0).to(tl.float32)
+    above = tl.load(grad + at, mask=at < count, other=0.0).to(tl.float32)
+    share = 1.0 / (1.0 + tl.exp(-wide))
+    active = wide * share
+    tl.store(up_grad + at, (above * active).to(value.dtype), mask=at < count)
+    slope = share * (1.0 + wide * (1.0 - share))
+    tl.store(gate_grad + at, (above * other * slope).to(value.dtype), mask=at < count)
+
+
+def norm(
+    x: torch.Tensor, weight: torch.Tensor, epsilon: float, out: torch.Tensor, rates: torch.Tensor
+) -> None:
+    """Launch ``norm_kernel`` for (tokens, width)."""
+    tokens, width = x.shape
+    block = triton.next_power_of_2(width)
+    norm_kernel[(tokens,)](x, weight, out, rates, width, epsilon, BLOCK=block, num_warps=_warps(block))
+
+
+def norm_backward(
+    grad: torch.Tensor, x: torch.Tensor, weight: torch.Tensor, rates: torch.Tensor, out: torch.Tensor
+) -> None:
+    """Launch ``norm_backward_kernel`` for (tokens, width)."""
+    tokens, width = x.shape
+    block = triton.next_power_of_2(width)
+    norm_backward_kernel[(tokens,)](
+        grad, x, weight, rates, out, width, BLOCK=block, num_warps=_warps(block)
+    )  # fmt: skip
+
+
+def _warps(block: int) -> int:
+    return min(16, max(1, block // 256))
+
+
+def swiglu(gate: torch.Tensor, up: torch.Tensor, out: torch.Tensor) -> None:
+    """Launch ``swiglu_kernel`` for contiguous tensors."""
+    grid = (triton.cdiv(gate.numel(), ELEMENTS),)
+    swiglu_kernel[grid](gate, up, out, gate.numel(), BLOCK=ELEMENTS)
+
+
+def swiglu_backward(
+    grad: torch.Tensor, gate: torch.Tensor, up: torch.Tensor, gate_grad: torch.Tensor, up_grad: torch.Tensor
+) -> None:
+    """Launch ``swiglu_backward_kernel`` for contiguous tensors."""
+    grid = (triton.cdiv(gate.numel(), ELEMENTS),)
+    swiglu_backward_kernel[grid](grad, gate, up, gate_grad, up_grad, gate.numel(), BLOCK=ELEMENTS)

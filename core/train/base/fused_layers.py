@@ -1,0 +1,92 @@
+"""Lets norms and feed-forward layers of a frozen base compute in fused kernels, where that changes nothing.
+
+A class is recognised by what it computes: the first layer of each is compared with the fused kernel, output
+and gradient, on random input. A layer that computes something else keeps its own code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from core.contract.text.sanitize import plain
+from core.train.kernels.layer_ops import RmsNorm, SwiGlu
+
+ROWS = 3  # of the input that both are compared on
+WIDEST = 16_384  # elements of a row that a kernel holds at once
+CLOSE = {torch.float32: 1e-4}  # relative to the largest value; half precisions get ROUGH
+ROUGH = 3e-2
+
+Forward = Callable[[torch.Tensor], torch.Tensor]
+
+
+def fuse(model: Any) -> list[str]:
+    """Replace the forward of layers that fused kernels compute as well. Returns notes on what failed."""
+    verdicts: dict[tuple[Any, ...], bool] = {}
+    notes: dict[str, None] = {}
+    for module in model.modules():
+        found = _fused_forward(module)
+        if found is None:
+            continue
+        forward, width, weight = found
+        key = type(module), width, weight.dtype
+        if key not in verdicts:
+            try:
+                verdicts[key] = _agrees(module, forward, width, weight)
+            except torch.OutOfMemoryError:
+                raise
+            except Exception as error:
+                verdicts[key] = False
+                notes[
+                    f"{type(module).__name__} is computed by PyTorch's operations: {plain(str(error), 160)}"
+                ] = None
+        if verdicts[key]:
+            module.forward = forward
+    return list(notes)
+
+
+def _fused_forward(module: Any) -> tuple[Forward, int, torch.Tensor] | None:
+    """What would compute the layer, the width of its input, and a weight of it; None for other layers."""
+    weight, epsilon = getattr(module, "weight", None), _epsilon(module)
+    if epsilon is not None and weight is not None and weight.dim() == 1 and len(weight) <= WIDEST:
+        return lambda x: RmsNorm.apply(x, module.weight, epsilon), len(weight), weight
+    names = ("gate_proj", "up_proj", "down_proj", "act_fn")
+    if all(hasattr(module, name) for name in names) and "silu" in type(module.act_fn).__name__.lower():
+        first = module.gate_proj
+        if not isinstance(first, torch.nn.Linear):
+            return None
+        norm = next((value for value in module.parameters() if value.is_floating_point()), first.weight)
+        return (
+            lambda x: module.down_proj(SwiGlu.apply(module.gate_proj(x), module.up_proj(x))),
+            first.in_features,
+            norm,
+        )
+    return None
+
+
+def _epsilon(module: Any) -> float | None:
+    if "RMSNorm" not in type(module).__name__:
+        return None
+    value = getattr(module, "variance_epsilon", getattr(module, "eps", None))
+    return float(value) if isinstance(value, float) else None
+
+
+def _agrees(module: Any, forward: Forward, width: int, weight: torch.Tensor) -> bool:
+    """Whether output and gradient of the input are those of the layer's own code."""
+    dtype = weight.dtype if weight.is_floating_point() else torch.bfloat16
+    draw = torch.Generator().manual_seed(1)
+    x = torch.randn(1, ROWS, width, generator=draw).to(weight.device, dtype)
+    results = []
+    for compute in (module.forward, forward):
+        given = x.clone().requires_grad_()
+        out = compute(given)
+        (grad,) = torch.autograd.grad(out.float().square().sum(), given)
+        results.append((out.detach(), grad))
+    limit = CLOSE.get(dtype, ROUGH)
+    return all(
+        own.dtype == fused.dtype
+        and float((own.float() - fused.float()).abs().max()) <= limit * float(own.float().abs().max())
+        for own, fused in zip(*results, strict=True)
+    )
