@@ -85,8 +85,8 @@ class OpCounter(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if func.namespace == "prim":  # asks for the device
-            return func(*args, **kwargs)
+        if func is torch.ops.prim.device.default:  # half of all calls, from within torch
+            return args[0].fake_device
         name = func.__name__.split(".")[0]
         if name in ("_local_scalar_dense", "equal") and _device(args[0]) == "cuda":
             self.waits["value read"] += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -36,12 +36,12 @@ OPTIMIZERS = ("adamw", "adafactor", "sgd")  # bitsandbytes' have CUDA kernels on
 Steps = dict[str, Callable[[], Any]]
 
 
-def steps(name: str) -> Steps:
+def steps(name: str, trials: int = len(PARTS)) -> Steps:
     """The steps of a base, such as llama/bf16, in the order of a worker's life."""
     family, _, variant = name.partition("/")
     checkpointing = variant == "checkpointing"
     base = fake_models.tiny(family, "bf16" if checkpointing else variant, checkpointing)
-    life = _Life(base)
+    life = _Life(base, PARTS[:trials])
     return {**life.loading(), **life.training(), **life.scoring(), **life.keeping()}
 
 
@@ -52,8 +52,8 @@ def _soon() -> float:
 class _Life:
     """A worker with one base; the trials are stacked once the base is checked."""
 
-    def __init__(self, base: Base) -> None:
-        self._base = base
+    def __init__(self, base: Base, parts: Sequence[Part]) -> None:
+        self._base, self._parts = base, parts
         self._pack: Pack | None = None
         self._trees = tree_reader.selectable_cache(base) is not None
 
@@ -61,7 +61,7 @@ class _Life:
     def pack(self) -> Pack:
         """The pack, made by the step that needs it first."""
         if self._pack is None:
-            self._pack = Pack(self._base, PARTS, LENGTH, LONGER, OPTIMIZERS, INITIALISATIONS)
+            self._pack = Pack(self._base, self._parts, LENGTH, LONGER, OPTIMIZERS, INITIALISATIONS)
         return self._pack
 
     def loading(self) -> Steps:
@@ -114,7 +114,7 @@ class _Life:
         return Forward(self._base, self.pack.stack, None)
 
     def _items(self) -> list[Item]:
-        return [item for trial in range(len(PARTS)) for item in self.pack.items(trial)]
+        return [item for trial in range(len(self._parts)) for item in self.pack.items(trial)]
 
     def _states(self) -> list[Item]:
         """All trials' rows and one of the base itself, with their residual streams."""
