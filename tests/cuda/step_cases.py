@@ -10,7 +10,7 @@ from core.train.base.base_model import Base
 from core.train.step.batched_generation import Generation
 from core.train.step.compute_requests import Prompt
 from core.train.tracing.traced_step import Part
-from tests.cuda import fake_models, peft_step
+from tests.cuda import fake_card, fake_models, peft_step
 from tests.cuda.fake_card import counting, fake_tensors
 from tests.cuda.fake_models import SHAPES, Shape
 from tests.cuda.fake_pack import Pack
@@ -80,6 +80,7 @@ def _prepare(base: Base, case: Case) -> Callable[[], object]:
     """The step; one of generation is a token of every row."""
     if case.kind == "peft":
         return peft_step.prepare(base, case.parts[0], LENGTH)
+    fake_card.fuse_layers(base.model)
     pack = Pack(base, case.parts, LENGTH)
     if case.kind == "learn":
         return pack.learn

@@ -55,6 +55,16 @@ def _sources(kind: str) -> Iterator[tuple[str, Any, int]]:
             | dict.fromkeys(("GRAD", "CAPPED", "BLOCK"), CONSTANT),
             constexprs={"GRAD": grad, "CAPPED": True, "BLOCK": triton_kernels.VOCABULARY},
         ), triton_kernels.WARPS  # fmt: skip
+    pointers = dict.fromkeys(("x", "weight", "out", "grad", "gate", "up"), f"*{kind}")
+    pointers |= {"gate_grad": f"*{kind}", "up_grad": f"*{kind}", "rates": "*fp32"}
+    sizes = {"width": "i32", "count": "i32", "epsilon": "fp32", "BLOCK": CONSTANT}
+    for function, block in (
+        (triton_kernels.norm_kernel, 4096), (triton_kernels.norm_backward_kernel, 4096),
+        (triton_kernels.swiglu_kernel, 1024), (triton_kernels.swiglu_backward_kernel, 1024),
+    ):  # fmt: skip
+        signature = {name: {**pointers, **sizes}[name] for name in function.arg_names}
+        name = function.__name__.removesuffix("_kernel")
+        yield name, ASTSource(fn=function, signature=signature, constexprs={"BLOCK": block}), 16
 
 
 def _compile(source: Any, capability: int, warps: int) -> dict[str, Any]:

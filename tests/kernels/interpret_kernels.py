@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from core.train.base import cross_entropy
 from core.train.base.cross_entropy import Head
-from core.train.kernels import counter_dropout, triton_kernels
+from core.train.kernels import counter_dropout, layer_ops, triton_kernels
 
 ROWS, LENGTH, CHANNELS, PLACE = 3, 7, 300, 5
 TOKENS, WIDTH, VOCABULARY = 9, 16, 20_000  # more than one block of the vocabulary
@@ -24,7 +24,8 @@ def main() -> None:
     torch.manual_seed(1)
     found: dict[str, float] = {}
     for dtype in (torch.float32, torch.bfloat16):
-        found |= {f"{name} {dtype}": value for name, value in (*_dropout(dtype), *_losses(dtype))}
+        checks = (*_dropout(dtype), *_losses(dtype), *_layers(dtype))
+        found |= {f"{name} {dtype}": value for name, value in checks}
     print(json.dumps(found))
 
 
@@ -57,6 +58,26 @@ def _losses(dtype: torch.dtype) -> Iterator[tuple[str, float]]:
         triton_kernels.loss(logits, targets, losses, None, scale, cap)
         yield f"loss beside the gradient, {name}", _error(losses, expected.detach())
         yield f"gradient, {name}", _error(logits @ head.weight, hidden.grad)
+
+
+def _layers(dtype: torch.dtype) -> Iterator[tuple[str, float]]:
+    x, grad, other = (torch.randn(TOKENS, CHANNELS).to(dtype) for _ in range(3))
+    weight = torch.rand(CHANNELS).to(dtype)
+    expected, rates = layer_ops._cpu_norm(x, weight, 1e-6)
+    out, found = torch.empty_like(x), torch.empty(TOKENS)
+    triton_kernels.norm(x, weight, 1e-6, out, found)
+    yield "norm", _error(out, expected)
+    yield "rates of the norm", _error(found, rates) if dtype == torch.float32 else 0.0
+    triton_kernels.norm_backward(grad, x, weight, rates, out)
+    yield "gradient of the norm", _error(out, layer_ops._cpu_norm_backward(grad, x, weight, rates))
+    triton_kernels.swiglu(x, other, out)
+    yield "swiglu", _error(out, layer_ops._cpu_swiglu(x, other))
+    grads = torch.empty_like(x), torch.empty_like(x)
+    triton_kernels.swiglu_backward(grad, x, other, *grads)
+    for name, mine, wanted in zip(
+        ("gate", "up"), grads, layer_ops._cpu_swiglu_backward(grad, x, other), strict=True
+    ):
+        yield f"gradient of swiglu's {name}", _error(mine, wanted)
 
 
 def _error(found: torch.Tensor, expected: torch.Tensor | None) -> float:

@@ -13,7 +13,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-CLOSE = {"float32": 1e-6, "bfloat16": 8e-3}  # Triton's interpreter cuts bfloat16 off instead of rounding it
+CLOSE = {
+    "float32": 1e-6,
+    "bfloat16": 1.6e-2,
+}  # Triton's interpreter cuts bfloat16 off instead of rounding it, here up to twice
 SCALARS = 16  # bytes of a few numbers that a kernel may keep on its stack
 
 pytestmark = pytest.mark.skipif(
