@@ -26,7 +26,7 @@ class RmsNorm(torch.autograd.Function):
         rows = x.contiguous().view(-1, x.shape[-1])
         out, rates = _ops.rms_norm(rows, weight, epsilon)
         ctx.save_for_backward(rows, weight, rates)
-        return out.view(x.shape)  # type: ignore[no-any-return]
+        return out.view(x.shape)
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> Any:
@@ -42,7 +42,7 @@ class SwiGlu(torch.autograd.Function):
     def forward(ctx: Any, gate: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
         gate, up = gate.contiguous(), up.contiguous()
         ctx.save_for_backward(gate, up)
-        return _ops.swiglu(gate, up)  # type: ignore[no-any-return]
+        return _ops.swiglu(gate, up)
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> Any:
