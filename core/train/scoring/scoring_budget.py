@@ -12,8 +12,8 @@ WINDOW_S = 60.0
 class Budget:
     """Allows scoring at most ``share`` of each minute, or of the time since training began if that is less.
 
-    While nothing trains, or with a share of 1, scoring is not limited. A unit is taken to last as long as the
-    longest of the last minute: with the average, every unit that lasts longer would exceed the share.
+    While nothing trains, or with a share of 1, scoring is not limited. A unit is taken to last as long as
+    the longest of the last minute: with the average, every unit that lasts longer would exceed the share.
     """
 
     def __init__(self, share: float, clock: Callable[[], float] = time.monotonic) -> None:
