@@ -7,6 +7,7 @@ and gradient, on random input. A layer that computes something else keeps its ow
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -30,40 +31,44 @@ def fuse(model: Any) -> list[str]:
         found = _fused_forward(module)
         if found is None:
             continue
-        forward, width, weight = found
-        key = type(module), width, weight.dtype
+        forward, width = found
+        key = type(module), width
         if key not in verdicts:
             try:
-                verdicts[key] = _agrees(module, forward, width, weight)
+                verdicts[key] = _agrees(module, forward, (model.device, model.dtype), width)
             except torch.OutOfMemoryError:
                 raise
             except Exception as error:
                 verdicts[key] = False
-                notes[
-                    f"{type(module).__name__} is computed by PyTorch's operations: {plain(str(error), 160)}"
-                ] = None
+                fault = plain(str(error), 160)
+                notes[f"{type(module).__name__} has no fused kernel, training is slower: {fault}"] = None
         if verdicts[key]:
             module.forward = forward
     return list(notes)
 
 
-def _fused_forward(module: Any) -> tuple[Forward, int, torch.Tensor] | None:
-    """What would compute the layer, the width of its input, and a weight of it; None for other layers."""
+def _fused_forward(module: Any) -> tuple[Forward, int] | None:
+    """What would compute the layer, and the width of its input; None for other layers."""
     weight, epsilon = getattr(module, "weight", None), _epsilon(module)
     if epsilon is not None and weight is not None and weight.dim() == 1 and len(weight) <= WIDEST:
-        return lambda x: RmsNorm.apply(x, module.weight, epsilon), len(weight), weight
+        return partial(_norm, module, epsilon), len(weight)
     names = ("gate_proj", "up_proj", "down_proj", "act_fn")
     if all(hasattr(module, name) for name in names) and "silu" in type(module.act_fn).__name__.lower():
         first = module.gate_proj
         if not isinstance(first, torch.nn.Linear):
             return None
-        norm = next((value for value in module.parameters() if value.is_floating_point()), first.weight)
-        return (
-            lambda x: module.down_proj(SwiGlu.apply(module.gate_proj(x), module.up_proj(x))),
-            first.in_features,
-            norm,
-        )
+        return partial(_feed_forward, module), first.in_features
     return None
+
+
+def _norm(module: Any, epsilon: float, x: torch.Tensor) -> torch.Tensor:
+    result: torch.Tensor = RmsNorm.apply(x, module.weight, epsilon)
+    return result
+
+
+def _feed_forward(module: Any, x: torch.Tensor) -> torch.Tensor:
+    result: torch.Tensor = module.down_proj(SwiGlu.apply(module.gate_proj(x), module.up_proj(x)))
+    return result
 
 
 def _epsilon(module: Any) -> float | None:
@@ -73,18 +78,17 @@ def _epsilon(module: Any) -> float | None:
     return float(value) if isinstance(value, float) else None
 
 
-def _agrees(module: Any, forward: Forward, width: int, weight: torch.Tensor) -> bool:
-    """Whether output and gradient of the input are those of the layer's own code."""
-    dtype = weight.dtype if weight.is_floating_point() else torch.bfloat16
+def _agrees(module: Any, forward: Forward, kind: tuple[torch.device, torch.dtype], width: int) -> bool:
+    """Whether output and gradient of the input are those of the layer's own code, for an input of ``kind``."""
     draw = torch.Generator().manual_seed(1)
-    x = torch.randn(1, ROWS, width, generator=draw).to(weight.device, dtype)
+    x = torch.randn(1, ROWS, width, generator=draw).to(*kind)
     results = []
     for compute in (module.forward, forward):
         given = x.clone().requires_grad_()
         out = compute(given)
         (grad,) = torch.autograd.grad(out.float().square().sum(), given)
         results.append((out.detach(), grad))
-    limit = CLOSE.get(dtype, ROUGH)
+    limit = CLOSE.get(kind[1], ROUGH)
     return all(
         own.dtype == fused.dtype
         and float((own.float() - fused.float()).abs().max()) <= limit * float(own.float().abs().max())
