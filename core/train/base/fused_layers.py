@@ -79,7 +79,7 @@ def _epsilon(module: Any) -> float | None:
 
 
 def _agrees(module: Any, forward: Forward, kind: tuple[torch.device, torch.dtype], width: int) -> bool:
-    """Whether output and gradient of the input are those of the layer's own code, for an input of ``kind``."""
+    """Whether output and input gradient are those of the layer's own code, for an input of ``kind``."""
     draw = torch.Generator().manual_seed(1)
     x = torch.randn(1, ROWS, width, generator=draw).to(*kind)
     results = []
