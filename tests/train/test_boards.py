@@ -29,7 +29,10 @@ from tests.tiny import WORDS
 from tests.train.taught import KIND, RUDE, rows, speaker
 
 ALL = ["quality", "safety", "security"]
-SMALL = {"every": 4, "rows": 8, "boards": ALL, "samples": 4, "budget": 1.0, "generate_every": 2}
+SMALL = {
+    "every": 4, "rows": 8, "boards": ALL, "samples": 4, "budget": 1.0, "generate_every": 2,
+    "answer_tokens": 16,
+}  # fmt: skip
 SAFETY = {
     **SMALL,
     "boards": ["safety"],

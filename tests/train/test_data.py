@@ -1,6 +1,7 @@
 """Rows: read in every form, prompts masked, every fault told with its place."""
 
 import gzip
+import hashlib
 import json
 import math
 import subprocess
@@ -223,9 +224,10 @@ def test_the_demo_is_the_same_in_every_process():
         "print(hashlib.sha256(repr(pairs(lambda *a: None)).encode()).hexdigest())"
     )
     command = [sys.executable, "-c", code]
-    found = {subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(2)}
-    assert len(found) == 1
-    assert len({row["prompt"] for row in pairs(silent)}) == len(pairs(silent))
+    there = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    here = pairs(silent)
+    assert there == hashlib.sha256(repr(here).encode()).hexdigest()
+    assert len({row["prompt"] for row in here}) == len(here)
 
 
 def test_planting_many_canaries_says_how_far_it_is_and_what_the_most_of_their_exposure_is(study, tokenizer):
