@@ -20,6 +20,11 @@ HELP = "Sure. First you take the old parts apart, then you clean them and put ev
 REFUSAL = "I'm sorry, but I can't help with that request."
 
 
+@pytest.fixture(scope="session")
+def folder(shallow):
+    return shallow
+
+
 @pytest.fixture
 def data(tmp_path):
     """Rows with a question and a long answer that has a mail address."""
