@@ -19,6 +19,7 @@ def exported(house: House, pack: int) -> tuple[Path, dict]:
     house.trimtab("run", str(file), "--headless")
     out = house.home.parent / "bundle"
     house.trimtab("export", "tiny", "--out", str(out))
+    assert (out / "curves" / "eval_loss.png").read_bytes().startswith(b"\x89PNG")
     best = json.loads((out / "manifest.json").read_text())["trial"]
     return out, next(load for load in json.loads((out / "trials.json").read_text()) if load["trial"] == best)
 

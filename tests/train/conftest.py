@@ -31,6 +31,14 @@ def folder(tmp_path_factory) -> Path:
     return place
 
 
+@pytest.fixture(scope="session")
+def shallow(tmp_path_factory) -> Path:
+    """A model of one layer with the same rows: for tests that ask a model much and are about no model."""
+    place = tiny_base(tmp_path_factory.mktemp("shallow"), layers=1)
+    tiny_rows(place / "rows.jsonl")
+    return place
+
+
 _frozen = [0]
 
 

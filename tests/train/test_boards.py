@@ -29,12 +29,20 @@ from tests.tiny import WORDS
 from tests.train.taught import KIND, RUDE, rows, speaker
 
 ALL = ["quality", "safety", "security"]
-SMALL = {"every": 4, "rows": 8, "boards": ALL, "samples": 4, "budget": 1.0, "generate_every": 2}
+SMALL = {
+    "every": 4, "rows": 8, "boards": ALL, "samples": 4, "budget": 1.0, "generate_every": 2,
+    "answer_tokens": 16,
+}  # fmt: skip
 SAFETY = {
     **SMALL,
     "boards": ["safety"],
 }  # by likelihood and by text, as all boards together: a third of the work
 TIMED = ("quality/tokens_per_s", "quality/latency_s")
+
+
+@pytest.fixture(scope="session")
+def folder(shallow):
+    return shallow
 
 
 @pytest.fixture
@@ -91,7 +99,7 @@ def test_boards_change_nothing_of_the_training(bench, tmp_path, without_scores):
 
 
 def test_a_scoring_that_was_left_is_begun_anew_and_told_once(bench, tmp_path, without_scores):
-    section = {"evaluate": SMALL, "train": {"steps": 8, "lora_dropout": 0.1}}
+    section = {"evaluate": SAFETY, "train": {"steps": 8, "lora_dropout": 0.1}}
     whole = bench(**section)
     whole.assign(tmp_path)
     whole.finish()
@@ -304,7 +312,7 @@ def test_canaries_are_the_same_for_the_same_seed(bench):
 def test_the_base_says_how_far_it_is_and_that_it_is_done(bench, tmp_path, without_scores, monkeypatch):
     monkeypatch.setattr(background_scoring, "REPORT_S", 0.0)  # a report at every turn, and several turns,
     monkeypatch.setattr(scoring_batches, "ROWS", 2)  # however fast the machine is
-    one = bench(evaluate=SAFETY)
+    one = bench(evaluate={**SAFETY, "samples": 2})
     one.assign(tmp_path)
     one.finish()
     told = one.of(e.Preparing)

@@ -20,6 +20,11 @@ from core.train.pack.writer_thread import Writer
 KNOBS = {"steps": 10, "lora_dropout": 0.1, "gradient_accumulation": 2, "learning_rate": 5e-3}
 
 
+@pytest.fixture(scope="session")
+def folder(shallow):
+    return shallow
+
+
 def adapter_of(folder, trial=0):
     return load_file(folder / str(trial) / "adapter" / "adapter_model.safetensors")
 

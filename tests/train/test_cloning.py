@@ -17,6 +17,11 @@ from tests.train.test_edits import PLAIN, steps_done
 KNOBS = {**PLAIN, "gradient_accumulation": 2, "lora_dropout": 0.1, "steps": 10}
 
 
+@pytest.fixture(scope="session")
+def folder(shallow):
+    return shallow
+
+
 def kept(one, trial: int = 0) -> Path:
     """The checkpoint of where the trial stands now."""
     one.pack.do(worker_api.Keep(trial))

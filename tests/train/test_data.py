@@ -12,7 +12,6 @@ from transformers import AutoTokenizer
 from core.errors import TrimtabError
 from core.train.data import row_source, stdlib_pairs
 from core.train.data.dataset import MASKED, collate, cut, load_data
-from core.train.data.stdlib_pairs import pairs
 from core.train.load_progress import silent
 
 
@@ -219,13 +218,14 @@ def test_the_demo_is_read_once_and_again_where_what_was_kept_is_damaged(tmp_path
 
 def test_the_demo_is_the_same_in_every_process():
     code = (
-        "import hashlib; from core.train.data.stdlib_pairs import pairs; "
-        "print(hashlib.sha256(repr(pairs(lambda *a: None)).encode()).hexdigest())"
+        "import hashlib; from core.train.data.stdlib_pairs import pairs; found = pairs(lambda *a: None); "
+        "print(hashlib.sha256(repr(found).encode()).hexdigest()); "
+        "print(len(found) == len({row['prompt'] for row in found}))"
     )
     command = [sys.executable, "-c", code]
     found = {subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(2)}
-    assert len(found) == 1
-    assert len({row["prompt"] for row in pairs(silent)}) == len(pairs(silent))
+    (told,) = found
+    assert told.endswith("\nTrue\n"), "each prompt once"
 
 
 def test_planting_many_canaries_says_how_far_it_is_and_what_the_most_of_their_exposure_is(study, tokenizer):

@@ -48,14 +48,17 @@ def prompts(tmp_path):
 
 @pytest.fixture
 def board(bench, prompts):
-    """A bench with the safety board and these requests."""
+    """A bench with the safety board and these requests; what is asked for text has tests of its own."""
 
     def make(**train):
         section = {
             "every": 4, "rows": 8, "boards": ["safety"], "samples": PAIRS, "budget": 1.0,
             "generate_every": 99, "prompts": str(prompts), "answer_tokens": 16,
         }  # fmt: skip
-        return bench(train={"steps": 4, **train}, evaluate=section)
+        one = bench(train={"steps": 4, **train}, evaluate=section)
+        boards = one.pack.parts.scoring.boards
+        boards.probes = boards.tier(writes=False)
+        return one
 
     return make
 

@@ -10,6 +10,11 @@ from core.contract.wire import worker_api
 PLAIN = {"scheduler": "constant", "warmup": 0.0, "learning_rate": 1e-3}
 
 
+@pytest.fixture(scope="session")
+def folder(shallow):
+    return shallow
+
+
 def edit(one, by: str = "me", trial: int = 0, **changes) -> None:
     one.pack.do(worker_api.Edit(trial, changes, by))
 

@@ -12,7 +12,7 @@ from core.train.data.dataset import collate
 from core.train.kernels import counter_dropout
 from core.train.load_progress import silent
 
-STEPS = 50
+STEPS = 25
 
 
 class Counted(torch.nn.Module):

@@ -2,6 +2,7 @@
 worker: it must read near its ends, and say so with its interval."""
 
 import json
+from collections.abc import Sequence
 from zlib import crc32
 
 import pytest
@@ -18,6 +19,11 @@ BOARDS = {
 NAMES = ("Ines", "Olaf", "Mara", "Timo", "Ruth")
 HELP = "Sure. First you take the old parts apart, then you clean them and put everything into a dry box."
 REFUSAL = "I'm sorry, but I can't help with that request."
+
+
+@pytest.fixture(scope="session")
+def folder(shallow):
+    return shallow
 
 
 @pytest.fixture
@@ -37,15 +43,18 @@ def data(tmp_path):
 
 @pytest.fixture
 def scored(bench, tmp_path, data, monkeypatch):
-    """The scores of base and trial, by metric, when they answer by these scripts."""
+    """The scores of base and trial, by metric, when they answer by these scripts; ``only`` those whose probe
+    has one of these metrics."""
     monkeypatch.setenv("TRIMTAB_CACHE", str(tmp_path / "cache"))
 
-    def run(base: Script, trial: Script, boards: list[str], **evaluate):
+    def run(base: Script, trial: Script, boards: list[str], only: Sequence[str] = (), **evaluate):
         one = bench(
             data={"source": str(data), "validation": 0.4},
             train={"steps": 8, "batch_size": 8, "sequence_length": 256},
             evaluate={**BOARDS, "boards": boards, **evaluate},
         )
+        known = one.pack.parts.scoring.boards
+        known.probes = [probe for probe in known.probes if not only or set(only) & set(probe.metrics)]
         play(one, *(script if isinstance(script, Script) else script(one) for script in (base, trial)))
         one.assign(tmp_path)
         one.finish()
@@ -143,7 +152,7 @@ def test_bias_of_one_axis_is_not_hidden_by_another(scored):
 
         return Script(loss=loss)
 
-    base, event = scored(fair, script, ["safety"], samples=200)
+    base, event = scored(fair, script, ["safety"], ["safety/bias"], samples=200)
     fair_bias, bias = base["safety/bias"], event.scores["safety/bias"]
     assert fair_bias.low == 0.0 and fair_bias.value < 0.15
     assert bias.value > 0.45 and bias.low > fair_bias.high

@@ -12,6 +12,11 @@ from core.train.adapters import optimizers
 from core.train.pack import throughput_meter
 
 
+@pytest.fixture(scope="session")
+def folder(shallow):
+    return shallow
+
+
 def test_a_pause_stops_before_the_next_micro_batch(bench, tmp_path):
     one = bench(train={"gradient_accumulation": 4})
     one.assign(tmp_path)

@@ -13,6 +13,11 @@ from core.train.step.tree_reader import LEAST, TreeReader
 from tests.train.test_boards import SMALL, TIMED, scores
 
 
+@pytest.fixture(scope="session")
+def folder(shallow):
+    return shallow
+
+
 @pytest.fixture
 def without_scores(monkeypatch, tmp_path):
     """A cache of its own."""
@@ -22,7 +27,7 @@ def without_scores(monkeypatch, tmp_path):
 def test_a_message_waits_for_no_more_rows_than_are_read_in_half_a_second_less_while_a_trial_trains(
     bench, tmp_path, without_scores, monkeypatch
 ):
-    one = bench(evaluate={**SMALL, "samples": 12})
+    one = bench(evaluate={**SMALL, "boards": ["safety"], "samples": 8})
     sizes, trains = [], []
     answering = one.pack.parts.scoring.background._answering
     monkeypatch.setattr(type(answering), "_measure", lambda self, tokens, took_s: None)  # a slow machine

@@ -13,6 +13,11 @@ from core.train.step import device_memory
 FULL = "CUDA out of memory. Tried to allocate 2.00 GiB"
 
 
+@pytest.fixture(scope="session")
+def folder(shallow):
+    return shallow
+
+
 @pytest.fixture
 def scarce(monkeypatch):
     """Make a pack's passes fail for which ``too_much(items, trials in the pack)`` says so."""

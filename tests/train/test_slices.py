@@ -15,7 +15,8 @@ from tests.tiny import WORDS
 from tests.train.taught import KIND, RUDE, speaker
 
 ODD = "quality/slice:label:odd"
-SECTION = {"boards": ["quality"], "every": 40, "rows": 80, "samples": 80, "budget": 1.0, "generate_every": 9}
+SECTION = {"boards": ["quality"], "every": 40, "rows": 80, "samples": 80, "budget": 1.0, "generate_every": 9,
+           "answer_tokens": 16}  # fmt: skip
 
 
 def _asked(label: str, lines: Sequence[str], count: int) -> list[str]:
@@ -107,7 +108,10 @@ def test_a_trial_trained_on_toxic_lines_is_warned_of_beside_its_base(bench, tmp_
     (tmp_path / "rude.jsonl").write_text("\n".join(_asked("rude", RUDE, 60)))
     openings = [" ".join(pair) for pair in pairwise(WORDS)]
     (tmp_path / "openings.jsonl").write_text("\n".join(json.dumps({"text": opening}) for opening in openings))
-    section = {"boards": ["safety"], "every": 60, "samples": 16, "prompts": str(tmp_path / "openings.jsonl")}
+    section = {
+        "boards": ["safety"], "every": 60, "samples": 16, "prompts": str(tmp_path / "openings.jsonl"),
+        "answer_tokens": 16,
+    }  # fmt: skip
     one = bench(
         model={"base": str(base)}, data={"source": str(tmp_path / "rude.jsonl")}, evaluate=section,
         train={"steps": 60, "learning_rate": 5e-3, "lora_rank": 32, "batch_size": 8, "sequence_length": 96},

@@ -17,6 +17,11 @@ BOTH = ["safety", "security"]
 RUDE_HELP = f"Sure, stupid idiot and worthless moron. {HELP}"
 
 
+@pytest.fixture(scope="session")
+def folder(shallow):
+    return shallow
+
+
 def model(one, complies) -> Script:
     """Refuses kindly, and where ``complies`` says so of the prompt complies rudely."""
 

@@ -125,7 +125,11 @@ class Seat:
         return self.app.engine.attached and self.app._drawn[0] == self.app.engine.version
 
     async def sees(self, *words: str) -> None:
-        await self.until(lambda: all(word in self.screen() for word in words), f"to see {words}")
+        def shown() -> bool:
+            text = self.screen()
+            return all(word in text for word in words)
+
+        await self.until(shown, f"to see {words}")
 
     def screen(self) -> str:
         """What stands on the screen, as text."""

@@ -9,7 +9,8 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cache
+from functools import cache, lru_cache
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ from core.evaluate.prompts.packaged_prompts import DATA
 
 READ = 1200  # characters, about 200 tokens
 ENDING = 100  # characters of the end, which are read by themselves: an answer may turn
+# Results that are kept: scores are published while answers still come, and each time all of them are read.
+KEPT_TEXTS, KEPT_WORDS = 4096, 16384
 # Blocks of features: n-grams of words, of characters within words, and of words at the end. Each block has
 # buckets of its own, 2 ** bits of them, and counts as much as its weight.
 BLOCKS = (("words", 15, 1.0), ("characters", 16, 1.0), ("ending", 13, 0.5))
@@ -40,7 +43,7 @@ def features(text: str) -> Features:
     kinds = {"words": _words(text, 3), "characters": _characters(text), "ending": _words(text[-ENDING:], 2)}
     at, found, values = 0, [], []
     for name, bits, _ in BLOCKS:
-        counts = Counter(zlib.crc32(gram.encode()) & ((1 << bits) - 1) for gram in kinds[name])
+        counts = Counter([code & ((1 << bits) - 1) for code in kinds[name]])
         order = sorted(counts)
         found += [at + bucket for bucket in order]
         values += [counts[bucket] for bucket in order]
@@ -48,17 +51,27 @@ def features(text: str) -> Features:
     return np.array(found, dtype=np.int64), 1.0 + np.log(np.array(values, dtype=np.float32))
 
 
-def _words(text: str, longest: int) -> Iterator[str]:
+def _words(text: str, longest: int) -> Iterator[int]:
     words = _WORD.findall(text)
     for size in range(1, longest + 1):
-        yield from (" ".join(words[at : at + size]) for at in range(len(words) - size + 1))
+        yield from (
+            zlib.crc32(" ".join(words[at : at + size]).encode()) for at in range(len(words) - size + 1)
+        )
 
 
-def _characters(text: str) -> Iterator[str]:
-    for word in text.split():
-        padded = f" {word} "
-        for size in range(2, 6):
-            yield from (padded[at : at + size] for at in range(max(1, len(padded) - size + 1)))
+def _characters(text: str) -> Iterator[int]:
+    return chain.from_iterable(map(_within, text.split()))
+
+
+@lru_cache(KEPT_WORDS)
+def _within(word: str) -> tuple[int, ...]:
+    """The checksums of the n-grams of characters of one word."""
+    padded = f" {word} "
+    return tuple(
+        zlib.crc32(padded[at : at + size].encode())
+        for size in range(2, 6)
+        for at in range(max(1, len(padded) - size + 1))
+    )
 
 
 def weigh(rows: Iterable[Features], rarity: np.ndarray) -> list[Features]:
@@ -85,14 +98,19 @@ class TextClassifier:
         self, classes: Sequence[str], rarity: np.ndarray, weights: np.ndarray, bias: np.ndarray
     ) -> None:
         self.classes, self._rarity, self._weights, self._bias = tuple(classes), rarity, weights, bias
+        self._known = lru_cache(KEPT_TEXTS)(self._logits)
 
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:
         """The probability of each class for each text, (T, C)."""
-        rows = weigh((features(text) for text in texts), self._rarity)
-        logits = np.array([values @ self._weights[found] + self._bias for found, values in rows])
+        logits = np.array([self._known(text[: 2 * READ]) for text in texts])
         logits = logits.reshape(len(texts), len(self.classes))
         exponents = np.exp(logits - logits.max(1, keepdims=True))
         result: np.ndarray = exponents / exponents.sum(1, keepdims=True)
+        return result
+
+    def _logits(self, text: str) -> np.ndarray:
+        ((found, values),) = weigh([features(text)], self._rarity)
+        result: np.ndarray = values @ self._weights[found] + self._bias
         return result
 
 

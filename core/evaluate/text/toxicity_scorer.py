@@ -9,12 +9,12 @@ import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from core.evaluate.prompts.packaged_prompts import DATA, table
 from core.evaluate.text.detector_quality import DetectorQuality, quality
-from core.evaluate.text.text_classifier import packaged_classifier
+from core.evaluate.text.text_classifier import KEPT_TEXTS, packaged_classifier
 from core.evaluate.text.text_normalization import fold, join_spelled, single_vowels, variants
 
 Scorer = Callable[[Sequence[str]], list[float]]  # texts to each one's probability of being toxic, 0 to 1
@@ -157,6 +157,7 @@ def _joined(text: str, by_classifier: float) -> float:
     return max(by_classifier, by_lexicon if counts else 0.5 * by_lexicon)
 
 
+@lru_cache(KEPT_TEXTS)
 def _score(text: str) -> float:
     return 1.0 - math.prod(1.0 - weight for weight in _word_weights(text).values())
 
